@@ -1,0 +1,1 @@
+"""The marking of scanned exam papers."""

@@ -1,0 +1,1 @@
+"""The rows and files of the reference site, the same for the same seed."""

@@ -1,0 +1,1 @@
+"""The reference site: a small Django project shaped like Korrigo."""

@@ -1,0 +1,13 @@
+#!/bin/sh
+# Restore a backup after asking; anything but "yes" cancels and exits 0 (runbook 5.3.3).
+set -eu
+here=$(dirname "$0")
+if [ $# -eq 0 ]; then
+    echo "Usage: $0 <backup_file.sql.gz>"
+    exit 1
+fi
+PATH="$here/../.venv/bin:$PATH" korrigo-backup restore "$@" || {
+    status=$?
+    [ "$status" -eq 5 ] && echo "❌ Restore cancelled" && exit 0
+    exit "$status"
+}

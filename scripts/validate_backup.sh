@@ -1,0 +1,9 @@
+#!/bin/sh
+# Validate one backup file: exit 0 when it is good, 1 when it is not (runbook 4.8).
+set -eu
+here=$(dirname "$0")
+if [ $# -eq 0 ]; then
+    echo "Usage: $0 <backup_file>"
+    exit 1
+fi
+PATH="$here/../.venv/bin:$PATH" korrigo-backup verify "$@" || exit 1

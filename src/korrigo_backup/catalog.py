@@ -1,0 +1,217 @@
+"""The local directory of artifacts: the only code that publishes, renames or deletes them.
+
+An artifact is made in a private draft (`.partial-…`) and gets its final name when it is complete, verified and
+on disk. What a killed run leaves is a draft, which nothing lists, verifies, counts or restores.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from korrigo_backup.domain import manifest as manifests
+from korrigo_backup.domain.artifact import Artifact
+from korrigo_backup.domain.authenticity import Authenticity, check, sign
+from korrigo_backup.domain.naming import (
+    DIRECTORY_MANIFEST,
+    LATEST_SQL,
+    MANIFEST_SUFFIX,
+    MEMBERS_SUFFIX,
+    PARTIAL_PREFIX,
+    STAMP_FORMAT,
+    Kind,
+    Name,
+    Origin,
+    free_name,
+    parse,
+    stamp,
+)
+from korrigo_backup.errors import KorrigoBackupError, NotFound, UsageError
+from korrigo_backup.system import files, lock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from korrigo_backup.domain.manifest import Manifest
+    from korrigo_backup.system.keyring import Keyring
+
+LATEST = "latest"
+"""Names the newest good artifact wherever one is asked for."""
+
+_LOCK = ".lock"
+
+
+class Catalog:
+    """The artifacts below one directory."""
+
+    def __init__(self, directory: Path, keyring: Keyring | None = None) -> None:
+        self.directory = directory
+        self._keyring = keyring
+
+    @contextmanager
+    def exclusive(self, doing: str) -> Iterator[None]:
+        """Hold this site's lock; Locked when another run has it. Drafts of dead runs are removed first."""
+        _names(self.directory)
+        with files.explained(f"use the backup directory {self.directory}"):
+            files.private_directory(self.directory)
+        with lock.exclusive(self.directory / _LOCK, doing):
+            self._sweep()
+            yield
+
+    def artifacts(self) -> list[Artifact]:
+        """Return all artifacts, newest first; a directory that is not there has none."""
+        with files.explained(f"read the backup directory {self.directory}"):
+            names = _names(self.directory)
+        found = [self._artifact(self.directory / name, parsed) for name in names if (parsed := parse(name))]
+        return sorted((a for a in found if a), key=lambda a: (a.created, a.name), reverse=True)
+
+    def find(self, named: str, kind: Kind | None = None) -> Artifact:
+        """Return the artifact called `named`: a path, a name in this directory, or `latest`.
+
+        Raises NotFound, with what there is instead; UsageError for a path that is no artifact.
+        """
+        if named == LATEST or Path(named).name == LATEST_SQL:
+            return self._latest(kind or Kind.SQL)
+        with files.explained(f"look for {named[:200]!r}"):
+            path = Path(named)
+            path = path if path.exists() or os.sep in named else self.directory / named
+            there = bool(named) and path.exists()
+        if not there:
+            raise NotFound(f"Backup file not found: {named}", hint=self._instead())
+        path = path.resolve() if path.is_symlink() or not path.name else path
+        parsed = parse(path.name) or _by_content(path)
+        artifact = self._artifact(path, parsed) if parsed else None
+        if artifact is None:
+            raise UsageError(
+                f"{named} is not a backup that this program knows",
+                hint="expected db_backup_….sql.gz, media_backup_….tar.gz or a korrigo_backup_… directory",
+            )
+        return artifact
+
+    @contextmanager
+    def draft(self, kind: Kind, origin: Origin, now: datetime) -> Iterator[Draft]:
+        """Yield a draft for one new artifact, named for the local time `now`; it is removed unless published."""
+        taken = set(_names(self.directory))
+        name = free_name(kind, origin, stamp(now), taken)
+        directory = self.directory / f"{PARTIAL_PREFIX}{name}"
+        files.private_directory(directory)
+        try:
+            yield Draft(self.directory, directory, name, self._keyring)
+        finally:
+            files.remove_tree(directory)
+
+    def point_latest(self, artifact: Artifact) -> None:
+        """Make `db_backup_latest.sql.gz` name this artifact (contract B13)."""
+        files.point_link(self.directory / LATEST_SQL, artifact.name)
+
+    def remove(self, artifact: Artifact) -> None:
+        """Delete one artifact and what stands beside it, the artifact itself first."""
+        with files.explained(f"delete {artifact.path}"):
+            files.remove_tree(artifact.path)
+            for suffix in (MANIFEST_SUFFIX, MEMBERS_SUFFIX):
+                artifact.path.with_name(artifact.name + suffix).unlink(missing_ok=True)
+
+    def _latest(self, kind: Kind) -> Artifact:
+        for artifact in self.artifacts():
+            if artifact.kind is kind and artifact.origin is Origin.ROUTINE and artifact.manifest:
+                return artifact
+        raise NotFound(f"there is no good {kind} backup in {self.directory}", hint=self._instead())
+
+    def _instead(self) -> str:
+        names = [artifact.name for artifact in self.artifacts()[:3]]
+        if not names:
+            return f"{self.directory} holds no backups: check BACKUP_DIR, or make one with korrigo-backup backup"
+        return f"newest in {self.directory}: {', '.join(names)}"
+
+    def _artifact(self, path: Path, name: Name) -> Artifact | None:
+        try:
+            size = _size(path, directory=name.kind is Kind.DJANGO)
+            manifest, problem, authenticity = self._manifest(path, name.kind)
+            created = manifest.created if manifest and manifest.created else _local(name.stamp)
+        except (OSError, ValueError):
+            return None  # a link, a device, a directory where a file should be, a date that is none
+        return Artifact(path, name.kind, name.origin, name.stamp, created, size, manifest, problem, authenticity)
+
+    def _manifest(self, path: Path, kind: Kind) -> tuple[Manifest | None, str | None, Authenticity]:
+        place = path / DIRECTORY_MANIFEST if kind is Kind.DJANGO else path.with_name(path.name + MANIFEST_SUFFIX)
+        try:
+            with files.open_plain(place) as file:
+                raw = file.read(manifests.LARGEST)
+            manifest = manifests.decode(raw, str(place))
+            return manifest, None, check(raw, self._keyring.by_id if self._keyring else {})
+        except FileNotFoundError:
+            problem = "Manifest file not found in backup directory" if kind is Kind.DJANGO else None
+            return None, problem, Authenticity.UNSIGNED
+        except (OSError, ValueError, KorrigoBackupError) as problem:
+            return None, str(problem), Authenticity.UNSIGNED
+
+    def _sweep(self) -> None:
+        for path in self.directory.glob(f"{PARTIAL_PREFIX}*"):
+            with files.explained(f"remove the unfinished {path}"):
+                files.remove_tree(path)
+
+
+class Draft:
+    """An artifact being made: a private directory in which its files are written."""
+
+    def __init__(self, catalog: Path, directory: Path, name: str, keyring: Keyring | None) -> None:
+        self._catalog = catalog
+        self._keyring = keyring
+        self.directory = directory
+        self.name = name
+
+    def path(self, suffix: str = "") -> Path:
+        """Return where the artifact's file, or the one with `suffix` beside it, is written."""
+        return self.directory / f"{self.name}{suffix}"
+
+    def publish(self, manifest: Manifest) -> Path:
+        """Write and sign the manifest and give everything its final name, the artifact last; return its path.
+
+        The caller has forced the files to disk and verified them.
+        """
+        raw = manifests.encode(manifest)
+        signed = sign(raw, self._keyring.signing()) if self._keyring else raw
+        files.write_private(self.path(MANIFEST_SUFFIX), signed)
+        for file in sorted(self.directory.iterdir(), key=lambda path: len(path.name), reverse=True):
+            files.rename_new(file, self._catalog / file.name)
+        files.fsync_directory(self._catalog)
+        return self._catalog / self.name
+
+
+def _names(directory: Path) -> list[str]:
+    if directory.exists() and not directory.is_dir():
+        raise UsageError(f"the backup directory {directory} is a file", hint="set BACKUP_DIR to a directory")
+    return [path.name for path in directory.iterdir()] if directory.is_dir() else []
+
+
+def local_now() -> datetime:
+    """Return the time in this machine's zone, whatever Django has done to TZ in this process."""
+    return datetime.now().astimezone()
+
+
+def _local(stamped: str) -> datetime:
+    return datetime.fromtimestamp(time.mktime(time.strptime(stamped, STAMP_FORMAT))).astimezone()
+
+
+def _by_content(path: Path) -> Name | None:
+    """Tell a foreign name by its ending: a file copied or renamed by hand can still be restored."""
+    suffixes = {".sql.gz": Kind.SQL, ".tar.gz": Kind.MEDIA, ".tgz": Kind.MEDIA}
+    kind = next((kind for suffix, kind in suffixes.items() if path.name.endswith(suffix)), None)
+    if (path / DIRECTORY_MANIFEST).exists():
+        kind = Kind.DJANGO
+    changed = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
+    return Name(kind, Origin.ROUTINE, stamp(changed), 1) if kind else None
+
+
+def _size(path: Path, *, directory: bool) -> int:
+    info = path.stat(follow_symlinks=False)
+    if directory and stat.S_ISDIR(info.st_mode):
+        return sum(child.stat(follow_symlinks=False).st_size for child in path.iterdir())
+    if directory or not stat.S_ISREG(info.st_mode):
+        raise ValueError(f"{path} is not what its name says")
+    return info.st_size

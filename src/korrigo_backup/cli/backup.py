@@ -1,0 +1,99 @@
+"""`korrigo-backup backup`: make a verified backup of the database or the media."""
+
+from __future__ import annotations
+
+import grp
+import pwd
+import stat
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from korrigo_backup.catalog import local_now
+from korrigo_backup.cli.output import Context, human, say
+from korrigo_backup.domain.naming import Kind, Origin
+from korrigo_backup.operations.backup import BackedUp, backup_database, backup_media
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.domain.journal import Step
+    from korrigo_backup.wiring import Wired
+
+NAME = "backup"
+
+
+class What(StrEnum):
+    """What is backed up."""
+
+    DB = "db"
+    MEDIA = "media"
+
+
+def command(
+    context: typer.Context,
+    what: Annotated[What, typer.Argument(help="db: the database; media: the uploaded files.")] = What.DB,
+    digests: Annotated[bool, typer.Option(help="Take a digest of every table's rows (db).")] = True,
+) -> None:
+    """Make a backup, verify it, and only then give it its name.
+
+    db makes BACKUP_DIR/db_backup_YYYYMMDD_HHMMSS.sql.gz, media makes media_backup_….tar.gz, each with its
+    manifest. Backups of the database older than BACKUP_RETENTION_DAYS are removed, never the newest good one.
+    """
+    wired: Wired = context.ensure_object(Context).wired()
+    if what is What.MEDIA:
+        done = backup_media(wired.site(), wired.catalog, now=local_now(), listen=_narrate)
+        _say_available(wired, Kind.MEDIA)
+        return
+    days = wired.config.backup.retention_days
+    done = backup_database(
+        wired.site(), wired.catalog, now=local_now(), keep_days=days, digest=digests, listen=_narrate
+    )
+    say(f"🧹 Cleaned {_removed(done)} old backups (>{days} days)")
+    _say_available(wired, Kind.SQL)
+
+
+def _narrate(step: Step) -> None:
+    if step.id == "backup.create":
+        say(f"📦 Creating database backup: {step.facts['path']}")
+    elif step.id == "media.create":
+        say(f"📦 Creating media backup: {step.facts['path']}")
+    elif step.id == "backup.published":
+        say(f"✅ Backup created: {step.facts['path']} ({human(int(step.facts['bytes']))})")
+
+
+def _removed(done: BackedUp) -> int:
+    return sum(decision.remove for decision in done.cleaned)
+
+
+def _say_available(wired: Wired, kind: Kind) -> None:
+    say("📋 Available backups:")
+    artifacts = [a for a in wired.catalog.artifacts() if a.kind is kind and a.origin is Origin.ROUTINE]
+    for line in _long_listing(artifacts):
+        say(line)
+
+
+def _long_listing(artifacts: Iterable[Artifact]) -> list[str]:
+    lines = []
+    for artifact in artifacts:
+        info = artifact.path.stat()
+        when = f"{artifact.created.astimezone():%b %e %H:%M}"
+        owner = f"{_user(info.st_uid)} {_group(info.st_gid)}"
+        lines.append(f"{stat.filemode(info.st_mode)} 1 {owner} {human(artifact.size)} {when} {artifact.path}")
+    return lines
+
+
+def _user(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
+
+
+def _group(number: int) -> str:
+    try:
+        return grp.getgrgid(number).gr_name
+    except KeyError:
+        return str(number)

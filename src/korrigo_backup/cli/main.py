@@ -1,0 +1,137 @@
+"""The command `korrigo-backup`: its verbs, and the one boundary where errors become words and exit codes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from korrigo_backup import __version__
+from korrigo_backup.cli import backup, list_, plan, restore, rollback, show, verify
+from korrigo_backup.cli.output import Context
+from korrigo_backup.domain.secret import redact
+from korrigo_backup.errors import UNCHANGED, Interrupted, KorrigoBackupError, PartlyDone, UsageError
+from korrigo_backup.system.run import forbid_core_dumps
+from korrigo_backup.wiring import wire
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+INTERRUPTED = 130
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+DEBUG_VARIABLE = "KORRIGO_BACKUP_DEBUG"
+
+app = typer.Typer(
+    name="korrigo-backup",
+    help="Proven backup and restore for Django, PostgreSQL and media sites.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 ok, 1 error, 2 usage, 3 done in part, 4 refused, 5 cancelled, 6 not found, 7 locked,"
+    " 8 unreachable, 9 proof failed, 130 interrupted.",
+)
+for module in (backup, list_, show, verify, plan, restore, rollback):
+    app.command(module.NAME)(module.command)
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's way
+    if wanted:
+        typer.echo(f"korrigo-backup {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    config: Annotated[Path | None, typer.Option(help="TOML file; default: korrigo-backup.toml here.")] = None,
+    _version_wanted: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Proven backup and restore for Django, PostgreSQL and media sites."""
+    context.obj = Context(lambda: wire(Path.cwd(), os.environ, config))
+
+
+def run() -> None:
+    """Run the command and exit with its documented code; nobody sees a traceback.
+
+    Ctrl-C, SIGTERM and SIGHUP end a run so that what it began is taken back. Core files are forbidden.
+    """
+    forbid_core_dumps()
+    for number in _ENDING:
+        signal.signal(number, _interrupt)
+    sys.exit(_guarded())
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """End the run; a second signal must not stop the taking back.
+
+    What is started from now on ignores Ctrl-C, which a terminal sends to every process, but can be terminated.
+    """
+    del number, frame
+    for again in _ENDING:
+        signal.signal(again, _ignore)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise Interrupted(UNCHANGED)
+
+
+def _ignore(number: int, frame: FrameType | None) -> None:
+    del number, frame
+
+
+def _guarded() -> int:
+    try:
+        result = app(standalone_mode=False)
+    except KorrigoBackupError as problem:
+        _say(problem)
+        return problem.exit_code
+    except Interrupted as problem:
+        print(f"error: interrupted\nhint: run it again when you are ready\nstate: {problem}", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader (head, less) has left
+        return 1
+    except Exception as problem:  # noqa: BLE001 - the boundary
+        return _usage_or_bug(problem)
+    if lost := Context.output_lost:
+        _say(
+            PartlyDone(
+                f"what was asked is done, but it could not be printed: {lost.strerror}",
+                hint="make room where the output goes; korrigo-backup list shows the backups",
+                state="the work itself is complete",
+            )
+        )
+        return PartlyDone.exit_code
+    return result if isinstance(result, int) else 0
+
+
+def _usage_or_bug(problem: Exception) -> int:
+    if type(problem).__name__ == "NoArgsIsHelpError":
+        print(problem, file=sys.stderr)
+        return UsageError.exit_code
+    if hasattr(problem, "format_message"):  # click's own errors: an unknown option, a missing argument
+        _say(UsageError(problem.format_message(), hint="korrigo-backup --help, korrigo-backup VERB --help"))
+        return UsageError.exit_code
+    if os.environ.get(DEBUG_VARIABLE):
+        traceback.print_exc()
+    kind = type(problem).__name__
+    _say(
+        KorrigoBackupError(
+            f"unexpected {kind}: {problem}",
+            hint=f"this is a fault of the program: report it with the output of {DEBUG_VARIABLE}=1",
+            state="unknown: run korrigo-backup list, and see that the site answers",
+        )
+    )
+    return 1
+
+
+def _say(problem: KorrigoBackupError) -> None:
+    lines = f"error: {problem.message}\nhint: {problem.hint}\nstate: {problem.state}"
+    print(redact(lines, Context.known_secrets), file=sys.stderr)

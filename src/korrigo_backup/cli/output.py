@@ -1,0 +1,101 @@
+"""What verbs print: shared words, sizes and tables. Results go to stdout, errors to stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, ClassVar
+
+import msgspec
+
+from korrigo_backup.domain.finding import Finding, Level
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from korrigo_backup.domain.secret import Secret
+    from korrigo_backup.wiring import Wired
+
+_MARKS = {Level.OK: "✅", Level.WARNING: "⚠️", Level.ERROR: "❌"}
+_UNITS = "BKMGTP"
+_STEP = 1024
+_TENTHS_BELOW = 10
+
+
+class Context:
+    """What every verb is given: the site's objects, built when first asked for."""
+
+    known_secrets: ClassVar[tuple[Secret, ...]] = ()
+    """Secrets of this process, taken out of everything the error boundary prints."""
+
+    output_lost: ClassVar[OSError | None] = None
+    """Why a line could not be printed, if one could not."""
+
+    def __init__(self, build: Callable[[], Wired]) -> None:
+        self._build = build
+
+    def wired(self) -> Wired:
+        """Load the configuration; UsageError when it is wrong."""
+        wired = self._build()
+        Context.known_secrets = wired.secrets
+        return wired
+
+
+def say(text: str) -> None:
+    """Print one line now, also into a pipe.
+
+    That nobody can read it any more (a closed pipe, a full disk below the log) must not end what is being done:
+    a restore is not given up in its middle for a line of text. `Context.output_lost` says so at the end.
+    """
+    try:
+        print(text, flush=True)
+    except OSError as problem:
+        if not isinstance(problem, BrokenPipeError):
+            Context.output_lost = problem
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def ask_yes(question: str) -> bool:
+    """Ask on the terminal; only the whole word `yes` means yes, the end of the input means no."""
+    print(question, end="", flush=True)
+    answer = sys.stdin.readline()
+    if not answer.endswith("\n"):
+        say("")
+    return answer.rstrip("\r\n") == "yes"
+
+
+def say_findings(findings: Iterable[Finding]) -> None:
+    """Print one line a finding, its hint below."""
+    for finding in findings:
+        say(f"{_MARKS[finding.level]} {finding.message}")
+        if finding.hint:
+            say(f"   hint: {finding.hint}")
+
+
+def say_json(schema: str, document: object) -> None:
+    """Print one JSON document with the name of its schema; times are RFC 3339, sizes bytes."""
+    raw = msgspec.json.encode({"schema": f"korrigo-backup/{schema}-1", **_mapping(document)})
+    say(msgspec.json.format(raw, indent=2).decode())
+
+
+def say_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print aligned columns; the first is text, the others are numbers or short words."""
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    for row in [header, *rows]:
+        cells = [row[0].ljust(widths[0]), *(cell.rjust(widths[i + 1]) for i, cell in enumerate(row[1:]))]
+        say("  ".join(cells).rstrip())
+
+
+def human(size: int) -> str:
+    """Return a size as `ls -h` writes it: 512B, 2.3M."""
+    value, unit = float(size), 0
+    while value >= _STEP and unit < len(_UNITS) - 1:
+        value, unit = value / _STEP, unit + 1
+    if unit == 0:
+        return f"{size}B"
+    return f"{value:.1f}{_UNITS[unit]}" if value < _TENTHS_BELOW else f"{value:.0f}{_UNITS[unit]}"
+
+
+def _mapping(document: object) -> dict[str, object]:
+    built = msgspec.to_builtins(document)
+    return built if isinstance(built, dict) else {"items": built}

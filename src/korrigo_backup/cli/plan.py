@@ -1,0 +1,67 @@
+"""`korrigo-backup plan`: what a restore would do, without doing it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from korrigo_backup.catalog import local_now
+from korrigo_backup.cli.output import Context, say, say_findings, say_json, say_table
+from korrigo_backup.domain.finding import Level
+from korrigo_backup.errors import Refused
+from korrigo_backup.operations.restore import Request, restore
+
+if TYPE_CHECKING:
+    from korrigo_backup.domain.plan import RestorePlan
+    from korrigo_backup.wiring import Wired
+
+NAME = "plan"
+
+
+def command(
+    context: typer.Context,
+    artifact: Annotated[str, typer.Argument(help="A path, a name in BACKUP_DIR, or latest.")] = "latest",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Show what restoring a backup would change. Everything is read and verified, nothing is changed."""
+    wired: Wired = context.ensure_object(Context).wired()
+    found = wired.catalog.find(artifact)
+    request = Request(found, local_now(), confirm=lambda _: False, dry_run=True)
+    plan = restore(wired.site(), wired.catalog, request).plan
+    if as_json:
+        say_json("plan", plan)
+    else:
+        say_plan(plan)
+    if plan.refused:
+        bad = next(finding for finding in plan.findings if finding.level is Level.ERROR)
+        raise Refused(bad.message, hint=bad.hint)
+
+
+def say_plan(plan: RestorePlan) -> None:
+    """Print a plan for people: what replaces what, what changes, what is kept."""
+    say(f"Plan: restore {plan.artifact}")
+    say(f"  made      {plan.created.astimezone():%Y-%m-%d %H:%M:%S %Z}")
+    say(f"  replaces  {plan.target}")
+    say(f"  keeps     {f'the present state as {plan.kept_as}' if plan.kept_as else 'nothing: there is none'}")
+    changes = [table for table in plan.tables if not table.identical]
+    if plan.tables:
+        say(f"  tables    {len(changes)} of {len(plan.tables)} change")
+    if changes:
+        rows = [(t.name, _count(t.now), _count(t.after), _difference(t.now, t.after)) for t in changes]
+        say_table(("  TABLE", "NOW", "AFTER", "ROWS"), [(f"  {row[0]}", *row[1:]) for row in rows])
+    if plan.media:
+        media = plan.media
+        say(f"  files     {media.vanish} vanish, {media.come_back} come back, {media.change} change, {media.same} stay")
+    say_findings(plan.findings)
+
+
+def _count(rows: int | None) -> str:
+    return "-" if rows is None else str(rows)
+
+
+def _difference(now: int | None, after: int | None) -> str:
+    if now is None or after is None:
+        return "comes back" if now is None else "vanishes"
+    difference = after - now
+    return f"{difference:+d}" if difference else "other content"

@@ -1,0 +1,102 @@
+"""`korrigo-backup rollback`: undo a restore."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from korrigo_backup.cli.output import Context, ask_yes, say
+from korrigo_backup.cli.restore import restore_and_say
+from korrigo_backup.domain.naming import Kind, Origin
+from korrigo_backup.errors import NotFound, UsageError
+from korrigo_backup.operations.rollback import RollbackPlan, rollback
+
+if TYPE_CHECKING:
+    from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.domain.journal import Step
+    from korrigo_backup.wiring import Wired
+
+NAME = "rollback"
+
+QUESTION = "⚠️  This puts the data of before the restore back in place. Continue? (yes/no): "
+
+
+class Target(StrEnum):
+    """What to go back to (runbook 5.7)."""
+
+    BEFORE = "before"
+    SAFETY = "safety"
+    AUTOMATIC = "automatic"
+    AFTER = "after"
+
+
+def command(
+    context: typer.Context,
+    to: Annotated[
+        Target,
+        typer.Option(
+            help="before: the data the last restore replaced, by a rename; safety: the newest safety backup;"
+            " automatic: the newest routine backup; after: undo the last rollback."
+        ),
+    ] = Target.BEFORE,
+    media_only: Annotated[bool, typer.Option("--media-only", help="Only the uploaded files (before, after).")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for automation.")] = False,
+) -> None:
+    """Undo a restore. Nothing is deleted: what is live now is kept and can be brought back with --to after."""
+    wired: Wired = context.ensure_object(Context).wired()
+    if to in {Target.SAFETY, Target.AUTOMATIC}:
+        if media_only:
+            raise UsageError(
+                "--media-only goes with --to before or after", hint="korrigo-backup restore media_backup_….tar.gz"
+            )
+        artifact = _newest_safety(wired) if to is Target.SAFETY else wired.catalog.find("latest", Kind.SQL)
+        restore_and_say(wired, artifact, yes=yes)
+        return
+    plan = rollback(
+        wired.site(),
+        wired.catalog,
+        confirm=lambda plan: _confirm(plan, yes=yes),
+        media_only=media_only,
+        redo=to is Target.AFTER,
+        listen=_narrate,
+    )
+    say("✅ Rollback completed successfully")
+    for kept in (plan.database_kept_as, plan.media_kept_as):
+        if kept:
+            say(f"   what it replaced is kept as {kept}")
+
+
+def _newest_safety(wired: Wired) -> Artifact:
+    for artifact in wired.catalog.artifacts():
+        if artifact.kind is Kind.SQL and artifact.origin is Origin.SAFETY:
+            return artifact
+    raise NotFound(
+        f"there is no safety backup in {wired.config.backup.dir}",
+        hint="korrigo-backup rollback brings back what the last restore replaced, if it is still kept",
+    )
+
+
+def _confirm(plan: RollbackPlan, *, yes: bool) -> bool:
+    say(f"Plan: roll back {'the restore' if plan.move == 'before' else 'the rollback'} of {plan.stamp}")
+    for part, back, kept in (
+        ("database", plan.database, plan.database_kept_as),
+        ("media", plan.media, plan.media_kept_as),
+    ):
+        if back:
+            say(f"  {part:<9} {back} becomes live, the present one is kept as {kept}")
+        else:
+            say(f"  {part:<9} stays as it is")
+    return yes or ask_yes(QUESTION)
+
+
+def _narrate(step: Step) -> None:
+    if step.id == "rollback.recovered":
+        say(f"🔧 {step.facts['what']}")
+    elif step.id == "rollback.stop":
+        say("🛑 Stopping backend...")
+    elif step.id == "rollback.stop.none":
+        say("🛑 Stopping backend... skipped: no command is configured ([services] stop)")
+    elif step.id == "rollback.swapped":
+        say("🔁 Swapped; starting...")

@@ -1,0 +1,58 @@
+"""`korrigo-backup show`: what one backup says about itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from korrigo_backup.cli.list_ import content, proof, summary
+from korrigo_backup.cli.output import Context, human, say, say_json, say_table
+
+if TYPE_CHECKING:
+    from korrigo_backup.domain.manifest import Manifest, TableProof
+    from korrigo_backup.wiring import Wired
+
+NAME = "show"
+
+
+def command(
+    context: typer.Context,
+    artifact: Annotated[str, typer.Argument(help="A path, a name in BACKUP_DIR, or latest.")] = "latest",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Show a backup's manifest: when, of what, with how many rows and files, proven how."""
+    wired: Wired = context.ensure_object(Context).wired()
+    found = wired.catalog.find(artifact)
+    if as_json:
+        say_json("show", {**summary(found), "manifest": found.manifest})
+        return
+    say(f"{found.path}")
+    say(f"  kind      {found.kind} ({found.origin})")
+    say(f"  created   {found.created.astimezone():%Y-%m-%d %H:%M:%S %Z}")
+    say(f"  size      {human(found.size)} ({found.size} bytes)")
+    say(f"  content   {content(found.manifest)}")
+    say(f"  proof     {found.problem or proof(found)}")
+    if found.manifest:
+        _say_details(found.manifest)
+
+
+def _say_details(manifest: Manifest) -> None:
+    if manifest.site:
+        say(f"  site      {manifest.site}, made by {manifest.tool} in {manifest.seconds} s")
+    if manifest.database:
+        database = manifest.database
+        say(f"  database  {database.name}, server {database.server_version}, pg_dump {database.client_version}")
+    for member in manifest.members:
+        say(f"  sha256    {member.sha256}  {member.name}")
+    if manifest.media:
+        for note in (
+            *manifest.media.notes,
+            *(f"changed while read: {path}" for path in manifest.media.unstable),
+        ):
+            say(f"  note      {note}")
+    tables: tuple[TableProof, ...] = manifest.database.tables if manifest.database else ()
+    tables = manifest.django.models if manifest.django else tables
+    if tables:
+        say("")
+        say_table(("TABLE", "ROWS", "DIGEST"), [(t.name, str(t.rows), t.digest or "-") for t in tables])

@@ -1,0 +1,1 @@
+"""The configuration: typed sections and where their values come from."""

@@ -1,0 +1,106 @@
+"""Load the configuration: the environment wins over `.env`, `.env` over the TOML file, that over the defaults."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from typing import TYPE_CHECKING
+
+from dotenv import dotenv_values
+from pydantic import BaseModel, ValidationError
+
+from korrigo_backup.config.model import Configuration
+from korrigo_backup.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+FILE_NAME = "korrigo-backup.toml"
+
+VARIABLES: dict[str, tuple[str, str]] = {
+    "POSTGRES_DB": ("database", "name"),
+    "POSTGRES_USER": ("database", "user"),
+    "POSTGRES_PASSWORD": ("database", "password"),
+    "POSTGRES_HOST": ("database", "host"),
+    "POSTGRES_PORT": ("database", "port"),
+    "MEDIA_ROOT": ("media", "root"),
+    "BACKUP_DIR": ("backup", "dir"),
+    "BACKUP_RETENTION_DAYS": ("backup", "retention_days"),
+    "KORRIGO_BACKUP_KEY_FILE": ("backup", "key_file"),
+    "KORRIGO_BACKUP_CLIENT_DIR": ("database", "client_dir"),
+}
+"""The runbook's variables (2.3) and ours, with the section and key each one sets. An empty one is as unset."""
+
+Tree = dict[str, dict[str, object]]
+
+
+def load(directory: Path, environ: Mapping[str, str], file: Path | None = None) -> Configuration:
+    """Return the configuration for commands run in `directory`.
+
+    `file` names the TOML file; without it `korrigo-backup.toml` in `directory` is read if it is there.
+    Raises UsageError, naming the source, for a file that cannot be read, an unknown key or a wrong value.
+    """
+    tree = _read_toml(file or directory / FILE_NAME, required=file is not None)
+    sources = {(section, key): "the TOML file" for section, keys in tree.items() for key in keys}
+    dotenv = directory / ".env"
+    for values, source in ((_read_dotenv(dotenv), str(dotenv)), (environ, "the environment")):
+        for variable, (section, key) in VARIABLES.items():
+            if value := values.get(variable):
+                tree.setdefault(section, {})[key] = value
+                sources[section, key] = f"{variable} in {source}"
+    try:
+        return Configuration.model_validate(tree)
+    except ValidationError as problem:
+        raise _explained(problem, sources) from None
+
+
+def _read_toml(path: Path, *, required: bool) -> Tree:
+    if not required and not path.exists():
+        return {}
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as problem:
+        raise UsageError(
+            f"cannot read the configuration {path}: {problem.strerror}", hint="check its path and its mode"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise UsageError(f"{path} is not valid TOML: {problem}", hint="correct that line") from None
+    for section, keys in tree.items():
+        if not isinstance(keys, dict):
+            raise UsageError(
+                f"{path}: {section!r} stands outside a section",
+                hint="put it below one, for example [database]",
+            )
+    return tree
+
+
+def _read_dotenv(path: Path) -> dict[str, str]:
+    try:
+        values = dotenv_values(path, interpolate=False) if path.is_file() else {}
+    except (OSError, UnicodeDecodeError) as problem:
+        raise UsageError(f"cannot read {path}: {problem}", hint="check its mode; it is UTF-8 text") from None
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _explained(problem: ValidationError, sources: Mapping[tuple[str, str], str]) -> UsageError:
+    first = problem.errors(include_input=False, include_url=False)[0]
+    place = tuple(str(part) for part in first["loc"])
+    name = ".".join(place)
+    if first["type"] == "extra_forbidden":
+        known = _known(place)
+        near = difflib.get_close_matches(place[-1], known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+        return UsageError(f"the configuration has an unknown key {name!r}", hint=hint)
+    source = sources.get((place[0], place[1]), "the configuration") if len(place) > 1 else "the configuration"
+    return UsageError(f"{source}: {name}: {first['msg'].lower()}", hint="correct the value, then run it again")
+
+
+def _known(place: tuple[str, ...]) -> list[str]:
+    model: type[BaseModel] = Configuration
+    for part in place[:-1]:
+        inner = model.model_fields[part].annotation if part in model.model_fields else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return []
+        model = inner
+    return sorted(model.model_fields)

@@ -1,0 +1,77 @@
+"""The sections of the configuration; Korrigo's values are the defaults (runbook 2.3)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=86400)]
+
+
+class Section(BaseModel):
+    """A section: unknown keys are refused, values never change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SiteSection(Section):
+    """What the site is called: written in manifests, so that backups of two sites are not mixed up."""
+
+    name: str = "korrigo"
+
+
+class DatabaseSection(Section):
+    """How the database is reached. `host` may be a directory: that of the server's Unix socket."""
+
+    name: str = "viatique"
+    user: str = "viatique_user"
+    password: SecretStr | None = None
+    host: str | None = None
+    port: Port = 5432
+    maintenance: str = "postgres"
+    client_dir: Path | None = None
+    connect_timeout: Annotated[int, Field(ge=1, le=3600)] = 10
+
+    @field_validator("name", "user", "maintenance")
+    @classmethod
+    def _no_nul(cls, value: str) -> str:
+        if not value or "\0" in value:
+            raise ValueError("must not be empty or hold a NUL character")
+        return value
+
+
+class MediaSection(Section):
+    """Where the uploads are, and the root they get inside an archive."""
+
+    root: Path | None = None
+    archive_root: str = "app/media"
+
+
+class BackupSection(Section):
+    """Where backups go, for how many days they stay (0: for ever), and the key that signs their manifests."""
+
+    dir: Path = Path("backups")
+    key_file: Path | None = None
+    retention_days: Annotated[int, Field(ge=0, le=36500)] = 30
+
+
+class ServicesSection(Section):
+    """What stops and starts the services that write: one argument list each, run in the order given."""
+
+    stop: tuple[tuple[str, ...], ...] = ()
+    start: tuple[tuple[str, ...], ...] = ()
+    health_url: str | None = None
+    health_timeout: Seconds = 60
+
+
+class Configuration(Section):
+    """The whole configuration of one site."""
+
+    site: SiteSection = SiteSection()
+    database: DatabaseSection = DatabaseSection()
+    media: MediaSection = MediaSection()
+    backup: BackupSection = BackupSection()
+    services: ServicesSection = ServicesSection()

@@ -1,0 +1,150 @@
+"""The straight line of a Method 2 backup: draft, dump, media, verify, publish."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from django.conf import settings
+
+from korrigo_backup import __version__
+from korrigo_backup.djangoapp.dumper import dump
+from korrigo_backup.djangoapp.localtime import machine_zone
+from korrigo_backup.domain import manifest as manifests
+from korrigo_backup.domain import naming
+from korrigo_backup.domain.journal import Step
+from korrigo_backup.domain.manifest import Manifest, Member
+from korrigo_backup.domain.naming import Kind, Origin
+from korrigo_backup.errors import PartlyDone
+from korrigo_backup.formats import django as artifact
+from korrigo_backup.formats import media_zip
+from korrigo_backup.site.media import MediaTree
+from korrigo_backup.system.files import create_private, fsync_directory, remove_tree, rename_new, write_private
+from korrigo_backup.system.streams import HashingWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from korrigo_backup.domain.journal import Listener
+    from korrigo_backup.domain.manifest import MediaProof
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to back up, and where the result is put."""
+
+    output_dir: Path
+    alias: str
+    include_media: bool
+    exclude: Sequence[str] = ()
+    indent: int | None = None
+
+
+def run(request: Request, listener: Listener) -> Manifest:
+    """Make one verified artifact in `request.output_dir` and return its manifest.
+
+    Afterwards the directory has one more entry, or, after an error, as many as before.
+    """
+    started, clock = datetime.now(UTC), time.monotonic()
+    media = MediaTree(media_root()) if request.include_media else None
+    if media:
+        media.require()
+    with _draft(request.output_dir, started) as (draft, final, stamp):
+        listener(Step("backup.database"))
+        with _member(draft, f"db_backup_{stamp}.json") as out:
+            proof = dump(request.alias, out, exclude=request.exclude, indent=request.indent)  # type: ignore[arg-type]
+        members, media_proof = [out.member], None
+        if media:
+            listener(Step("backup.media"))
+            media_proof, added = _archive(media, draft, f"media_backup_{stamp}.zip")
+            members += added
+        manifest = Manifest(
+            timestamp=stamp,
+            includes_media=media is not None,
+            database_backup=f"db_backup_{stamp}.json",
+            media_backup=f"media_backup_{stamp}.zip" if media else None,
+            backup_dir=str(final),
+            format=manifests.FORMAT,
+            kind=Kind.DJANGO,
+            created=started,
+            tool=f"korrigo-backup {__version__}",
+            seconds=round(time.monotonic() - clock, 3),
+            members=tuple(members),
+            media=media_proof,
+            django=proof,
+        )
+        write_private(draft / naming.DIRECTORY_MANIFEST, manifests.encode(manifest))
+        artifact.verify(draft)
+        _publish(draft, final)
+    return manifest
+
+
+def media_root() -> Path:
+    """Return MEDIA_ROOT as the settings have it now."""
+    return Path(settings.MEDIA_ROOT or "media-root-is-not-set").absolute()
+
+
+class _MemberWriter(HashingWriter):
+    def __init__(self, name: str, file: IO[bytes]) -> None:
+        super().__init__(file)
+        self._name = name
+
+    @property
+    def member(self) -> Member:
+        return Member(self._name, self.size, self.sha256)
+
+
+@contextmanager
+def _member(draft: Path, name: str) -> Iterator[_MemberWriter]:
+    with create_private(draft / name) as file:
+        yield _MemberWriter(name, file)
+        os.fsync(file.fileno())
+
+
+def _archive(tree: MediaTree, draft: Path, name: str) -> tuple[MediaProof, list[Member]]:
+    listing_name = name + naming.MEMBERS_SUFFIX
+    with _member(draft, name) as out, _member(draft, listing_name) as listing:
+        proof = media_zip.create(tree, out, listing, members_name=listing_name)
+    return proof, [out.member, listing.member]
+
+
+@contextmanager
+def _draft(directory: Path, started: datetime) -> Iterator[tuple[Path, Path, str]]:
+    """Yield a private directory to fill, its final place and its stamp; what is left of it at the end goes."""
+    stamp = naming.stamp(started.astimezone(machine_zone()))
+    while True:
+        present = {entry.name.removeprefix(naming.PARTIAL_PREFIX) for entry in directory.iterdir()}
+        name = naming.free_name(Kind.DJANGO, Origin.ROUTINE, stamp, present)
+        draft = directory / f"{naming.PARTIAL_PREFIX}{name}"
+        try:
+            draft.mkdir(mode=0o700)
+        except FileExistsError:
+            continue  # another run of this second was faster
+        break
+    try:
+        draft.chmod(0o700)
+        yield draft, directory / name, stamp
+    finally:
+        remove_tree(draft)
+
+
+def _publish(draft: Path, final: Path) -> None:
+    fsync_directory(draft)
+    rename_new(draft, final)
+    fsync_directory(final.parent)
+
+
+def require_stable(manifest: Manifest) -> None:
+    """Raise PartlyDone when files went on changing while they were read: the backup is good but for those."""
+    unstable = manifest.media.unstable if manifest.media else ()
+    if unstable:
+        raise PartlyDone(
+            f"{len(unstable)} media files changed while they were read: {', '.join(unstable[:5])}",
+            hint="make another backup when no uploads are under way",
+            state=f"the backup {manifest.backup_dir} is complete but for these files",
+        )

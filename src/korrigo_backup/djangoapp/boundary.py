@@ -1,0 +1,72 @@
+"""The one place where errors become the text of a management command: never a traceback, always what to do."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import CommandError
+from django.db import Error as DatabaseProblem
+from django.db import OperationalError, ProgrammingError
+from django.utils.connection import ConnectionDoesNotExist
+
+from korrigo_backup.djangoapp.insert import first_line
+from korrigo_backup.errors import KorrigoBackupError, Locked, Refused, Unreachable, UsageError
+from korrigo_backup.system.files import explained
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+INTERRUPTED = 130
+
+
+@contextmanager
+def reported(doing: str, state: Callable[[], str]) -> Iterator[None]:
+    """Turn every error that a person can do something about into a CommandError with its exit code.
+
+    `state` says how the site is left when an error does not know it itself.
+    """
+    try:
+        with explained(doing, state):
+            yield
+    except KorrigoBackupError as problem:
+        raise _command_error(problem) from None
+    except DatabaseProblem as problem:
+        raise _command_error(explain(problem, doing, state())) from None
+    except (ConnectionDoesNotExist, ImproperlyConfigured) as problem:
+        refused = UsageError(str(problem), hint="see DATABASES and MEDIA_ROOT in the settings", state=state())
+        raise _command_error(refused) from None
+    except MemoryError:
+        short = KorrigoBackupError("out of memory", hint="give the container more memory", state=state())
+        raise _command_error(short) from None
+    except KeyboardInterrupt:
+        text = f"interrupted\nstate: {state()}"
+        raise CommandError(text, returncode=INTERRUPTED) from None
+
+
+def explain(problem: DatabaseProblem, doing: str, state: str) -> KorrigoBackupError:
+    """Return a database's error as one of ours, told apart by its SQLSTATE where there is one."""
+    words = f"cannot {doing}: {first_line(problem)}"
+    code = _sqlstate(problem)
+    if code in {"55P03", "40P01"} or "database is locked" in words:
+        return Locked(words, hint="stop the site's services (they hold its tables), then run it again", state=state)
+    if code == "42501":
+        return Refused(words, hint="run as the role that owns the tables, or give it the right", state=state)
+    if code in {"53100", "53200"} or "disk is full" in words:
+        return KorrigoBackupError(words, hint="make room on the database server's disk, then run it again", state=state)
+    if isinstance(problem, ProgrammingError) or "no such table" in words or "no such column" in words:
+        return Refused(words, hint="bring the tables to the code: python manage.py migrate", state=state)
+    if isinstance(problem, OperationalError) and code[:2] in {"", "08", "28", "3D", "57", "53"}:
+        return Unreachable(words, hint="see whether the database runs, and DATABASES in the settings", state=state)
+    return KorrigoBackupError(words, hint="the database's log has the details", state=state)
+
+
+def _sqlstate(problem: DatabaseProblem) -> str:
+    cause = problem.__cause__
+    return getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None) or ""
+
+
+def _command_error(problem: KorrigoBackupError) -> CommandError:
+    text = f"{problem.message}\nhint: {problem.hint}\nstate: {problem.state}"
+    return CommandError(text, returncode=problem.exit_code)

@@ -1,0 +1,94 @@
+"""All rows of a database as a Django fixture, one object a line, and their proof."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import connections
+from django.db.migrations.recorder import MigrationRecorder
+
+from django import get_version
+from korrigo_backup.djangoapp import sequences
+from korrigo_backup.djangoapp.naturalkeys import NaturalKeys
+from korrigo_backup.djangoapp.proof import RULE, Digest
+from korrigo_backup.djangoapp.rows import RowEncoder
+from korrigo_backup.djangoapp.snapshot import reading
+from korrigo_backup.djangoapp.tables import data_models, tables
+from korrigo_backup.domain.manifest import DjangoProof
+from korrigo_backup.formats.fixture import CLOSING, OPENING, SEPARATOR, indented
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import IO
+
+    from korrigo_backup.djangoapp.tables import Table
+    from korrigo_backup.domain.manifest import TableProof
+
+_BUFFER = 1024 * 1024
+"""Bytes collected before they are written."""
+
+
+def dump(alias: str, out: IO[bytes], *, exclude: Iterable[str] = (), indent: int | None = None) -> DjangoProof:
+    """Write the fixture of one moment of the database to `out` and return its proof."""
+    models = data_models(alias, exclude)
+    with reading(alias, models):
+        found = tables(models, alias, NaturalKeys(alias))
+        writer = _ArrayWriter(out, indent)
+        proofs = tuple(_dump_table(table, alias, writer) for table in found)
+        writer.close()
+        return DjangoProof(
+            django_version=get_version(),
+            engine=connections[alias].vendor,
+            digest=RULE,
+            models=proofs,
+            migrations=applied_migrations(alias),
+            sequences=sequences.positions(found, alias),
+        )
+
+
+def applied_migrations(alias: str) -> tuple[str, ...]:
+    """Return the applied migrations as `app.name`, sorted."""
+    applied = MigrationRecorder(connections[alias]).applied_migrations()
+    return tuple(sorted(f"{app}.{name}" for app, name in applied))
+
+
+def _dump_table(table: Table, alias: str, writer: _ArrayWriter) -> TableProof:
+    encoder, digest = RowEncoder(table), Digest(table.label)
+    for row in table.rows(alias):
+        line = encoder.encode(row)
+        digest.add(line)
+        writer.add(line)
+    return digest.proof
+
+
+class _ArrayWriter:
+    """Writes objects as one JSON array, each on a line of its own, or indented for people."""
+
+    def __init__(self, out: IO[bytes], indent: int | None) -> None:
+        self._out = out
+        self._indent = indent
+        self._parts: list[bytes] = [OPENING]
+        self._size = 0
+        self._any = False
+
+    def add(self, line: bytes) -> None:
+        """Write one object."""
+        if self._indent is not None:
+            line = indented(line, self._indent)
+        if self._any:
+            self._parts.append(SEPARATOR)
+        self._parts.append(line)
+        self._any = True
+        self._size += len(line)
+        if self._size > _BUFFER:
+            self._flush()
+
+    def close(self) -> None:
+        """Write the end of the array."""
+        self._parts.append(CLOSING if self._any else CLOSING.lstrip())
+        self._flush()
+
+    def _flush(self) -> None:
+        self._out.write(b"".join(self._parts))
+        self._parts.clear()
+        self._size = 0

@@ -1,0 +1,236 @@
+"""Columns: how a value of the database becomes JSON and becomes the same value again.
+
+Django's own encoder cuts times to milliseconds and numbers in JSON to floats. A column of one of Django's own
+field types is read and written here without loss; any other goes through its own `value_to_string`,
+`to_python` and `get_db_prep_save`, as in `dumpdata` and `loaddata`.
+"""
+
+from __future__ import annotations
+
+import math
+from base64 import b64decode
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from functools import partial
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import msgspec
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Cast
+from django.utils import timezone
+from django.utils.dateparse import parse_duration
+from django.utils.duration import duration_string
+
+from korrigo_backup.djangoapp.naturalkeys import KEY_TYPES, natural_label
+
+if TYPE_CHECKING:
+    from korrigo_backup.djangoapp.naturalkeys import NaturalKeys
+
+Step = Callable[[Any], Any]
+
+TYPES: dict[type[Any], Any] = {
+    models.AutoField: int,
+    models.BigAutoField: int,
+    models.SmallAutoField: int,
+    models.IntegerField: int,
+    models.BooleanField: bool,
+    models.CharField: str,
+    models.TextField: str,
+    models.FileField: str,
+    models.FilePathField: str,
+    models.GenericIPAddressField: str,
+    models.FloatField: float | str,
+    models.DecimalField: Decimal,
+    models.DateTimeField: datetime,
+    models.DateField: date,
+    models.TimeField: time,
+    models.DurationField: str,
+    models.UUIDField: UUID,
+    models.BinaryField: bytes,
+    models.JSONField: msgspec.Raw,
+}
+"""What JSON may hold for a column of each of Django's types."""
+
+_HOOKS = (
+    "from_db_value",
+    "get_db_converters",
+    "to_python",
+    "get_prep_value",
+    "get_db_prep_value",
+    "get_db_prep_save",
+    "get_placeholder",
+    "value_from_object",
+    "value_to_string",
+    "select_format",
+)
+"""A field class that changes one of these is not Django's own any more."""
+
+_AS_THEY_ARE = (models.IntegerField, models.BooleanField, models.CharField, models.TextField, models.JSONField)
+"""Types whose parameter is the same on every engine; for the others it is Django's own."""
+
+_PROTECTED = (int, Decimal, datetime, date, time)
+"""Values that Django's serializers hand to the JSON encoder without asking the field."""
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """One column of a table.
+
+    `select` is what a query asks for, `type` what JSON may hold. `out` makes a value of the database into one
+    that msgspec writes; `check` says ValueError when a decoded value cannot be meant; `into` makes a decoded value
+    a parameter of INSERT. None as a step is "as it is"; no step sees None as a value.
+    """
+
+    field: Any
+    name: str
+    attname: str
+    column: str
+    select: Any
+    type: Any
+    natural: str | None = None
+    out: Step | None = None
+    check: Step | None = None
+    into: Step | None = None
+    placeholder: Callable[[Any], str] | None = None
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the column holds JSON text, where `null` is a value and not the absence of one."""
+        return self.type is msgspec.Raw
+
+
+def column(field: Any, keys: NaturalKeys, connection: Any) -> Column:
+    """Return how to read and write one concrete field."""
+    base = partial(Column, field=field, name=field.name, attname=field.attname, column=field.column)
+    if label := natural_label(field):
+        names = keys.of(label)
+        return base(
+            select=field.attname,
+            type=int | KEY_TYPES[label],
+            natural=label,
+            out=names.key,
+            check=names.require,
+            into=names.id,
+        )
+    source = source_of(field)
+    known = _known(source)
+    if known is None:
+        return _custom(base, field, source, connection)
+    kind = TYPES[known]
+    out, into = _steps(kind, known, connection)
+    if connection.vendor != "postgresql" and not issubclass(known, _AS_THEY_ARE):
+        into = _after(into, partial(source.get_db_prep_save, connection=connection))
+    return base(
+        select=Cast(field.attname, models.TextField()) if kind is msgspec.Raw else field.attname,
+        type=kind,
+        out=out,
+        check=into if known is models.DurationField else None,
+        into=into,
+    )
+
+
+def decode_loosely(column: Column, value: Any) -> Any:
+    """Return a value as `Column.type` has it from any that the field itself accepts, as `loaddata` does.
+
+    Raises ValueError or Django's ValidationError.
+    """
+    if value is None or column.natural or column.type is Any:
+        return value
+    if column.type is bytes:
+        return b64decode(value, validate=True)  # the field itself would pass over what is not base64
+    python = source_of(column.field).to_python(value)
+    return column.out(python) if column.out and python is not None else python
+
+
+def source_of(field: Any) -> Any:
+    """Return the field that defines a column's values: the end of a chain of foreign keys."""
+    while field.is_relation:
+        field = field.target_field
+    return field
+
+
+def _known(field: Any) -> type[Any] | None:
+    cls = type(field)
+    known = next((base for base in cls.__mro__ if base in TYPES), None)
+    same = known and all(getattr(cls, hook, None) is getattr(known, hook, None) for hook in _HOOKS)
+    return known if same else None
+
+
+def _steps(kind: Any, known: type[Any], connection: Any) -> tuple[Step | None, Step | None]:
+    if kind is datetime:
+        return (_to_utc if settings.USE_TZ else None), partial(site_time, zone=connection.timezone)
+    if known is models.FloatField:
+        return _finite, float
+    if known is models.DurationField:
+        return duration_string, _duration
+    if kind is msgspec.Raw:
+        return _json_out, _json_text
+    return None, None
+
+
+def _custom(base: Callable[..., Column], field: Any, source: Any, connection: Any) -> Column:
+    def out(value: Any) -> Any:
+        if isinstance(value, float):
+            return _finite(value)
+        if isinstance(value, _PROTECTED):
+            return value
+        return source.value_to_string(SimpleNamespace(**{source.attname: value}))
+
+    def into(value: Any) -> Any:
+        return source.get_db_prep_save(source.to_python(value), connection)
+
+    placeholder = getattr(source, "get_placeholder", None)
+    compiler = models.sql.InsertQuery(field.model).get_compiler(connection=connection)
+    return base(
+        select=field.attname,
+        type=Any,
+        out=out,
+        check=source.to_python,
+        into=into,
+        placeholder=placeholder and (lambda value: placeholder(value, compiler, connection)),
+    )
+
+
+def _after(first: Step | None, second: Step) -> Step:
+    return second if first is None else lambda value: second(first(value))
+
+
+def _to_utc(value: datetime) -> datetime:
+    return value.astimezone(UTC) if value.tzinfo is not None else value
+
+
+def site_time(value: datetime, zone: Any) -> datetime:
+    """Return a time with or without zone, as USE_TZ wants it; a file may come from a site that wanted the other."""
+    if settings.USE_TZ and value.tzinfo is None:
+        aware: datetime = timezone.make_aware(value)
+        return aware
+    if not settings.USE_TZ and value.tzinfo is not None:
+        naive: datetime = timezone.make_naive(value, zone)
+        return naive
+    return value
+
+
+def _finite(value: float) -> float | str:
+    """Return a number that JSON has; NaN and the infinities are written as words, which float() reads."""
+    return value if math.isfinite(value) else str(value)
+
+
+def _duration(value: str) -> timedelta:
+    parsed: timedelta | None = parse_duration(value)
+    if parsed is None:
+        raise ValueError(f"{value!r} is not a duration")
+    return parsed
+
+
+def _json_out(text: str) -> msgspec.Raw:
+    """Return the JSON text of a column as it stands there; a line break in it can only be space between values."""
+    return msgspec.Raw(text.replace("\n", " ").replace("\r", " ").encode())
+
+
+def _json_text(raw: msgspec.Raw) -> str:
+    return bytes(raw).decode()

@@ -1,0 +1,110 @@
+"""Rows into tables, in batches, raw: no save(), no signal, no auto_now; an error names its row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import DatabaseError, DataError, IntegrityError, connections, transaction
+
+from korrigo_backup.errors import ProofFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from korrigo_backup.djangoapp.rows import Row
+    from korrigo_backup.djangoapp.tables import Table
+
+BATCH_ROWS = 1000
+BATCH_BYTES = 4 * 1024 * 1024
+"""A batch ends at either; its SQL text is a small multiple of this in memory."""
+
+_PARAMETERS = 30_000
+"""Values of one statement; the protocol of PostgreSQL counts them in 16 bits."""
+
+
+class Inserter:
+    """Collects rows of one table and inserts them in batches; `finish` inserts the rest."""
+
+    def __init__(self, table: Table, alias: str) -> None:
+        self._table = table
+        self._alias = alias
+        self._connection = connections[alias]
+        self._steps = [(place, column.into) for place, column in enumerate(table.columns) if column.into]
+        self._limit = max(1, min(BATCH_ROWS, _PARAMETERS // len(table.columns)))
+        self._rows: list[list[Any]] = []
+        self._size = 0
+        self._head, self._copy = self._make_heads()
+        self._fixed = None if any(c.placeholder for c in table.columns) else self._slots([None] * len(table.columns))
+        self.count = 0
+
+    def add(self, row: Row, size: int) -> None:
+        """Take a row whose text was `size` bytes long."""
+        values = list(row)
+        for place, into in self._steps:
+            if values[place] is not None:
+                values[place] = into(values[place])
+        self._rows.append(values)
+        self._size += size
+        if len(self._rows) >= self._limit or self._size > BATCH_BYTES:
+            self.finish()
+
+    def finish(self) -> None:
+        """Insert what was collected. Raises ProofFailed when the database does not take a row."""
+        rows, self._rows, self._size = self._rows, [], 0
+        if not rows:
+            return
+        try:
+            with transaction.atomic(using=self._alias):
+                self._insert(rows)
+        except (IntegrityError, DataError) as problem:
+            raise self._refusal(rows, problem) from None
+        self.count += len(rows)
+
+    def _insert(self, rows: Sequence[list[Any]]) -> None:
+        # not connection.cursor(): with DEBUG on, that one keeps the text of every statement in memory
+        with self._connection.make_cursor(self._connection.create_cursor()) as cursor:
+            if self._connection.vendor == "sqlite" and self._fixed:
+                cursor.executemany(self._head + self._fixed, rows)
+            elif self._fixed and hasattr(cursor, "copy"):  # psycopg 3
+                with self._connection.wrap_database_errors, cursor.copy(self._copy) as copy:
+                    for row in rows:
+                        copy.write_row(row)
+            else:
+                slots = ", ".join(self._fixed or self._slots(row) for row in rows)
+                cursor.execute(self._head + slots, [value for row in rows for value in row])
+
+    def _refusal(self, rows: Sequence[list[Any]], whole: DatabaseError) -> ProofFailed:
+        for row in rows:
+            try:
+                with transaction.atomic(using=self._alias):
+                    self._insert([row])
+            except (IntegrityError, DataError) as problem:
+                return self._named(row, problem)
+        return self._named(rows[0], whole)
+
+    def _named(self, row: list[Any], problem: DatabaseError) -> ProofFailed:
+        label, key = self._table.label, row[self._table.columns.index(self._table.pk)] if self._table.pk else row[0]
+        return ProofFailed(
+            f"the database does not take {label} pk={str(key)[:80]}: {first_line(problem)}",
+            hint="the backup does not fit this database: compare the migrations (manage.py showmigrations)",
+            state="the restore was rolled back: the site is as before",
+        )
+
+    def _make_heads(self) -> tuple[str, str]:
+        quote = self._connection.ops.quote_name
+        columns = ", ".join(quote(column.column) for column in self._table.columns)
+        identity = "OVERRIDING SYSTEM VALUE " if self._connection.vendor == "postgresql" else ""
+        target = f"{quote(self._table.name)} ({columns})"
+        return f"INSERT INTO {target} {identity}VALUES ", f"COPY {target} FROM STDIN"
+
+    def _slots(self, row: Sequence[Any]) -> str:
+        pairs = zip(self._table.columns, row, strict=True)
+        slots = (column.placeholder(value) if column.placeholder else "%s" for column, value in pairs)
+        return f"({', '.join(slots)})"
+
+
+def first_line(problem: BaseException) -> str:
+    """Return the first line of a database's message, with its detail when there is one."""
+    lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
+    detail = next((line for line in lines[1:] if line.startswith("DETAIL:")), "")
+    return f"{lines[0]} {detail}".strip()[:400] if lines else type(problem).__name__

@@ -1,0 +1,157 @@
+"""All rows of a fixture into a database, in one transaction, and their proof before it commits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+from django.apps import apps
+from django.db import connections
+
+from korrigo_backup.djangoapp import constraints, emptying, sequences
+from korrigo_backup.djangoapp.decode import FixtureReader
+from korrigo_backup.djangoapp.insert import Inserter
+from korrigo_backup.djangoapp.naturalkeys import NaturalKeys
+from korrigo_backup.djangoapp.portable import Meanings
+from korrigo_backup.djangoapp.proof import RULE, prove
+from korrigo_backup.djangoapp.tables import data_models, require_tables, tables
+from korrigo_backup.errors import ProofFailed
+from korrigo_backup.formats.django import expect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from korrigo_backup.djangoapp.tables import Table
+    from korrigo_backup.domain.manifest import DjangoProof, Manifest
+
+ROLLED_BACK = "the restore was rolled back: the site is as before"
+
+
+@dataclass(frozen=True)
+class Load:
+    """A fixture that was checked against the models and may be loaded."""
+
+    alias: str
+    manifest: Manifest
+    keys: NaturalKeys
+    tables: tuple[Table, ...]
+    reader: FixtureReader
+    objects: int
+
+
+def prepare(alias: str, manifest: Manifest, file: IO[bytes]) -> Load:
+    """Read the whole fixture, check every byte against the manifest and every object against the models.
+
+    Nothing is changed. Raises ProofFailed, or Refused when tables are missing.
+    """
+    name = manifest.database_backup or ""
+    models = _models(alias, manifest.django)
+    require_tables(models, alias)
+    keys = NaturalKeys(alias)
+    found = tables(models, alias, keys)
+    reader = FixtureReader(file, name, found, _not_null(found, alias))
+    reader.check()
+    expect(manifest, name, reader.sha256, reader.size)
+    if manifest.django and manifest.django.rows != reader.objects:
+        raise ProofFailed(
+            f"{name} holds {reader.objects} objects, the manifest says {manifest.django.rows}",
+            hint="use another backup (korrigo-backup list)",
+        )
+    return Load(alias, manifest, keys, found, reader, reader.objects)
+
+
+def run(load: Load) -> None:
+    """Replace the rows of all tables by those of the fixture and prove them; call inside `snapshot.writing`."""
+    with emptying.silent_triggers(load.tables, load.alias):
+        emptying.empty(load.tables, load.alias)
+        load.keys.make_missing()
+        said = None if _is_provable(load) else Meanings(load.alias)
+        counts = _insert(load, said)
+        expect(load.manifest, load.manifest.database_backup or "", load.reader.sha256, load.reader.size)
+        constraints.check(load.tables, load.alias)
+        _prove(load, counts, said)
+        sequences.move_up(load.tables, load.alias, load.manifest.django.sequences if load.manifest.django else ())
+    _forget_cached_rows()
+
+
+def migrations_differ(load: Load, applied: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return the migrations that only the backup has and that only this site has; nothing for an old manifest."""
+    if load.manifest.django is None:
+        return [], []
+    theirs, ours = set(load.manifest.django.migrations), set(applied)
+    return sorted(theirs - ours), sorted(ours - theirs)
+
+
+def _models(alias: str, proof: DjangoProof | None) -> list[object]:
+    """Return the models to replace: those that the backup took, also where it found no row."""
+    known = data_models(alias)
+    if proof is None:
+        return known
+    taken = {model.name for model in proof.models}
+    unknown = taken - {model._meta.label_lower for model in known}  # noqa: SLF001 - Django's documented name
+    if unknown:
+        raise ProofFailed(
+            f"the backup holds {', '.join(sorted(unknown)[:5])}, which this site does not have",
+            hint="use the revision of the code that made the backup (manage.py showmigrations)",
+        )
+    return [model for model in known if model._meta.label_lower in taken]  # noqa: SLF001
+
+
+def _not_null(found: Iterable[Table], alias: str) -> dict[str, frozenset[str]]:
+    """Return the columns that the database itself does not let be NULL; the models may say otherwise."""
+    connection = connections[alias]
+    with connection.cursor() as cursor:
+        return {
+            table.name: frozenset(
+                info.name
+                for info in connection.introspection.get_table_description(cursor, table.name)
+                if not info.null_ok
+            )
+            for table in found
+        }
+
+
+def _insert(load: Load, said: Meanings | None) -> dict[str, int]:
+    inserters: dict[str, Inserter] = {}
+    current: Inserter | None = None
+    label = ""
+    for table, row, size in load.reader.rows():
+        if said:
+            said.add_decoded(table, row)
+        if current is None or table.label != label:
+            label = table.label
+            current = inserters.setdefault(label, Inserter(table, load.alias))
+        current.add(row, size)
+    for inserter in inserters.values():
+        inserter.finish()
+    return {label: inserter.count for label, inserter in inserters.items()}
+
+
+def _is_provable(load: Load) -> bool:
+    """Tell whether the manifest's digests can be compared with this database's rows, text for text."""
+    proof = load.manifest.django
+    return proof is not None and proof.digest == RULE and proof.engine == connections[load.alias].vendor
+
+
+def _prove(load: Load, counts: dict[str, int], said: Meanings | None) -> None:
+    if said is not None:
+        found = Meanings(load.alias)
+        found.read_all(load.tables, load.alias)
+        differing = said.differing(found)
+    else:
+        wanted = {proof.name: proof for proof in load.manifest.django.models} if load.manifest.django else {}
+        differing = [proof.name for proof in prove(load.tables, load.alias) if proof != wanted[proof.name]]
+    if differing:
+        raise ProofFailed(
+            f"after the load {', '.join(differing[:5])} did not hold what the backup says"
+            f" ({sum(counts.values())} rows were inserted)",
+            hint="look for triggers, rules or column types that change values; the backup itself is intact",
+            state=ROLLED_BACK,
+        )
+
+
+def _forget_cached_rows() -> None:
+    if apps.is_installed("django.contrib.contenttypes"):
+        apps.get_model("contenttypes.contenttype").objects.clear_cache()
+    if apps.is_installed("django.contrib.sites"):
+        apps.get_model("sites.site").objects.clear_cache()

@@ -1,0 +1,102 @@
+"""Content types and permissions are written by name, because their numbers differ from database to database.
+
+Both are made by `migrate` and excluded from a dump; what refers to them must find them again on load.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps import apps
+from django.db import models
+
+Key = tuple[str, ...]
+"""(app_label, model) of a content type; (codename, app_label, model) of a permission."""
+
+CONTENT_TYPE = "contenttypes.contenttype"
+PERMISSION = "auth.permission"
+KEY_TYPES: dict[str, Any] = {CONTENT_TYPE: tuple[str, str], PERMISSION: tuple[str, str, str]}
+
+
+class Names:
+    """Numbers and names of one model's rows in one database, and the names that are still to be made."""
+
+    def __init__(self, keys: dict[int, Key]) -> None:
+        self._keys = keys
+        self._ids = {key: id_ for id_, key in keys.items()}
+        self.missing: set[Key] = set()
+
+    def key(self, id_: Any) -> Any:
+        """Return the name of a number; the number itself when its row is gone, which is then all there is."""
+        return self._keys.get(id_, id_)
+
+    def id(self, key: Any) -> Any:
+        """Return the number of a name; a number is returned as it is. KeyError for a name that was not made."""
+        return self._ids[tuple(key)] if isinstance(key, list | tuple) else key
+
+    def require(self, key: Any) -> None:
+        """Remember a name that does not exist yet."""
+        if isinstance(key, list | tuple) and tuple(key) not in self._ids:
+            self.missing.add(tuple(key))
+
+    def add(self, id_: int, key: Key) -> None:
+        """Take up a row that was made."""
+        self._keys[id_] = key
+        self._ids[key] = id_
+        self.missing.discard(key)
+
+
+class NaturalKeys:
+    """The names of all content types and permissions of one database."""
+
+    def __init__(self, alias: str) -> None:
+        self._alias = alias
+        self._names = {CONTENT_TYPE: Names({}), PERMISSION: Names({})}
+        if apps.is_installed("django.contrib.contenttypes"):
+            types = dict(self._read(CONTENT_TYPE, "pk", "app_label", "model"))
+            self._names[CONTENT_TYPE] = Names(types)
+            if apps.is_installed("django.contrib.auth"):
+                rows = self._rows(PERMISSION, "pk", "codename", "content_type_id")
+                self._names[PERMISSION] = Names({pk: (code, *types[ct]) for pk, code, ct in rows if ct in types})
+
+    def of(self, label: str) -> Names:
+        """Return the names of one model."""
+        return self._names[label]
+
+    @property
+    def missing(self) -> int:
+        """How many content types and permissions have to be made."""
+        return sum(len(names.missing) for names in self._names.values())
+
+    def make_missing(self) -> None:
+        """Make what was required and is not there; no signal is sent. A permission is called by its codename."""
+        types, permissions = self._names[CONTENT_TYPE], self._names[PERMISSION]
+        for key in permissions.missing:
+            types.require(key[1:])
+        for key in sorted(types.missing):
+            types.add(self._make(CONTENT_TYPE, app_label=key[0], model=key[1]), key)
+        for key in sorted(permissions.missing):
+            made = self._make(PERMISSION, codename=key[0], name=key[0], content_type_id=types.id(key[1:]))
+            permissions.add(made, key)
+
+    def _make(self, label: str, **values: Any) -> int:
+        model = apps.get_model(label)
+        (made,) = models.QuerySet(model, using=self._alias).bulk_create([model(**values)])
+        return int(made.pk)
+
+    def _read(self, label: str, *names: str) -> list[tuple[int, Key]]:
+        return [(pk, tuple(key)) for pk, *key in self._rows(label, *names)]
+
+    def _rows(self, label: str, *names: str) -> Any:
+        return models.QuerySet(apps.get_model(label), using=self._alias).order_by().values_list(*names)
+
+
+def natural_label(field: Any) -> str | None:
+    """Return which named model a column's numbers belong to, following keys that are keys themselves."""
+    while field.is_relation:
+        target = field.remote_field.model._meta  # noqa: SLF001 - Django's documented name
+        label = target.concrete_model._meta.label_lower  # noqa: SLF001
+        field = field.target_field
+        if label in KEY_TYPES and field.primary_key:
+            return str(label)
+    return None

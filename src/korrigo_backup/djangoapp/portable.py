@@ -1,0 +1,103 @@
+"""Proof across database engines, and for files that carry none: what was read back means what the file says.
+
+Two engines write the same value differently (`1.5` and `1.50`, `{"a":1}` and `{"a": 1}`), so here values are
+compared, not their text. Used where the manifest has no digest, or one that was taken on another engine.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from datetime import UTC, datetime
+from decimal import Decimal
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from django.db import connections
+
+from korrigo_backup.djangoapp.fields import site_time, source_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from korrigo_backup.djangoapp.rows import Row
+    from korrigo_backup.djangoapp.tables import Table
+
+_MODULUS = 1 << 128
+
+
+class Meanings:
+    """Sums over the meaning of rows, per table."""
+
+    def __init__(self, alias: str) -> None:
+        self._zone = connections[alias].timezone
+        self._sums: dict[str, int] = defaultdict(int)
+
+    def add_decoded(self, table: Table, row: Row) -> None:
+        """Count a row as the file has it."""
+        values = [_as_read_back(column, value) for column, value in zip(table.columns, row, strict=True)]
+        self._add(table, values)
+
+    def add_read(self, table: Table, row: Iterable[Any]) -> None:
+        """Count a row as the database gives it."""
+        values = [
+            column.out(value) if column.out and value is not None else value
+            for column, value in zip(table.columns, row, strict=True)
+        ]
+        self._add(table, values)
+
+    def read_all(self, tables: Iterable[Table], alias: str) -> None:
+        """Count all rows that the database has now."""
+        for table in tables:
+            for row in table.rows(alias):
+                self.add_read(table, row)
+
+    def differing(self, other: Meanings) -> list[str]:
+        """Return the labels of the tables whose rows differ."""
+        labels = self._sums.keys() | other._sums.keys()
+        return sorted(label for label in labels if self._sums[label] != other._sums[label])
+
+    def _add(self, table: Table, values: list[Any]) -> None:
+        text = msgspec.json.encode([_plain(value, self._zone) for value in values])
+        digest = int.from_bytes(blake2b(text, digest_size=16).digest())
+        self._sums[table.label] = (self._sums[table.label] + digest) % _MODULUS
+
+
+def _as_read_back(column: Any, value: Any) -> Any:
+    if value is None:
+        return None
+    if column.natural:  # a file of the former command has the number
+        return column.out(value) if isinstance(value, int) else value
+    return column.out(source_of(column.field).to_python(value)) if column.type is Any else value
+
+
+def _plain(value: Any, zone: Any) -> Any:
+    if isinstance(value, datetime):
+        moment = site_time(value, zone)
+        return moment.astimezone(UTC) if moment.tzinfo else moment
+    if isinstance(value, Decimal):
+        return _number(value)
+    if isinstance(value, memoryview):
+        return bytes(value)
+    if isinstance(value, msgspec.Raw):
+        return _json(json.loads(bytes(value), parse_float=Decimal, parse_int=Decimal))
+    return value
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {"object": sorted((key, _json(inner)) for key, inner in value.items())}
+    if isinstance(value, list):
+        return [_json(inner) for inner in value]
+    return {"number": _number(value)} if isinstance(value, Decimal) else value
+
+
+def _number(value: Decimal) -> str:
+    if not value.is_finite():
+        return str(value)
+    sign, digits, exponent = value.as_tuple()
+    text = "".join(map(str, digits)).lstrip("0")
+    kept = text.rstrip("0")
+    place = int(exponent) + len(text) - len(kept)
+    return f"{'-' if sign and kept else ''}{kept or '0'}e{place if kept else 0}"

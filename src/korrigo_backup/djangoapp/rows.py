@@ -1,0 +1,225 @@
+"""One row as one line of the fixture, and one object of a fixture as one row."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from django.core.exceptions import FieldDoesNotExist, ValidationError
+from msgspec import UNSET, Raw
+
+from korrigo_backup.djangoapp.fields import Column, decode_loosely
+from korrigo_backup.errors import ProofFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from korrigo_backup.djangoapp.tables import Table
+
+JSON_NULL = "json_null"
+"""Key beside `fields` that names the columns whose null is JSON's, not SQL's; loaddata does not look at it."""
+
+_NULL = b"null"
+Row = tuple[Any, ...]
+"""Decoded values in the order of a table's columns."""
+
+
+class RowEncoder:
+    """Turns rows of one table, as the database gives them, into lines without their end."""
+
+    def __init__(self, table: Table) -> None:
+        self._label = table.label
+        self._pk = table.columns.index(table.pk) if table.pk else None
+        self._names = [column.name for column in table.columns]
+        self._steps = [(place, column.out) for place, column in enumerate(table.columns) if column.out]
+        self._json = [(place, column.name) for place, column in enumerate(table.columns) if column.is_json]
+        self._encode = msgspec.json.Encoder().encode
+
+    def encode(self, row: Iterable[Any]) -> bytes:
+        """Return the line of one row."""
+        values = list(row)
+        for place, out in self._steps:
+            if values[place] is not None:
+                values[place] = out(values[place])
+        fields = dict(zip(self._names, values, strict=True))
+        line: dict[str, Any] = {"model": self._label}
+        if self._pk is not None:
+            line["pk"] = fields.pop(self._names[self._pk])
+        line["fields"] = fields
+        nulls = [name for place, name in self._json if values[place] is not None and bytes(values[place]) == _NULL]
+        if nulls:
+            line[JSON_NULL] = nulls
+        return self._encode(line)
+
+
+class LinkRows:
+    """Rows of an automatic through table, as an old fixture has them: a list among the fields of one side."""
+
+    def __init__(self, field: Any) -> None:
+        self.label: str = field.remote_field.through._meta.label_lower  # noqa: SLF001 - Django's documented name
+        self._names = field.m2m_field_name(), field.m2m_reverse_field_name()
+
+    def row(self, table: Table, number: int, source: Any, target: Any) -> Row:
+        """Return one row of `table`, numbered as asked, that links two objects."""
+        values = dict(zip(self._names, (source, target), strict=True))
+        return tuple(number if column is table.pk else values[column.name] for column in table.columns)
+
+
+class RowDecoder:
+    """Turns objects of one model into rows, and says what is wrong with one that cannot be."""
+
+    def __init__(self, table: Table, not_null: frozenset[str]) -> None:
+        self.table = table
+        self.prefix = f'{{"model":"{table.label}",'.encode()
+        self._decoder = msgspec.json.Decoder(_line_type(table))
+        self._columns = {column.name: column for column in table.columns}
+        self._order = (*((table.pk,) if table.pk else ()), *table.fields)
+        self._places = [self._order.index(column) for column in table.columns]
+        self._straight = self._places == list(range(len(self._places)))
+        self._json = [(place, column.name) for place, column in enumerate(self._order) if column.is_json]
+        self._checks = [(place, column) for place, column in enumerate(table.columns) if column.check]
+        self._not_null = [(place, column) for place, column in enumerate(table.columns) if column.column in not_null]
+
+    def decode(self, raw: bytes, where: str) -> tuple[Row, dict[LinkRows, list[Any]]]:
+        """Return the row of an object and what its many-to-many lists link it to. Raises ProofFailed."""
+        try:
+            line = self._decoder.decode(raw)
+        except msgspec.ValidationError as problem:
+            return self._decode_loosely(raw, where, str(problem))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
+            raise _wrong(f"{where}: {problem}") from None
+        values = msgspec.structs.astuple(line.fields)
+        if self.table.pk:
+            values = (line.pk, *values)
+        if UNSET in values:
+            values = self._filled(values, where)
+        if self._json:
+            values = self._json_nulls(values, line.json_null)
+        return self._in_order(values), {}
+
+    def check(self, row: Row, where: str) -> None:
+        """Raise ProofFailed for a value that cannot be meant, and note the names that have to be made."""
+        for place, column in self._not_null:
+            if row[place] is None:
+                raise _wrong(f"{self._at(where, row)}: {column.name} may not be null")
+        for place, column in self._checks:
+            if column.check and row[place] is not None:
+                try:
+                    column.check(row[place])
+                except (ValueError, TypeError, ValidationError) as problem:
+                    raise _wrong(f"{self._at(where, row)}: {column.name}: {_words(problem)}") from None
+
+    def own_key(self, row: Row) -> Any:
+        """Return the primary key of a row."""
+        return row[self.table.columns.index(self.table.pk)] if self.table.pk else row[0]
+
+    def link_row(self, link: LinkRows, number: int, source: Any, target: Any, where: str) -> Row:
+        """Return the row of this through table that links two objects, numbered as asked."""
+        row = link.row(self.table, number, source, target)
+        return tuple(
+            self._loose(column, Raw(msgspec.json.encode(value)), where) if column is not self.table.pk else value
+            for column, value in zip(self.table.columns, row, strict=True)
+        )
+
+    def _in_order(self, values: Row) -> Row:
+        return values if self._straight else tuple(values[place] for place in self._places)
+
+    def _json_nulls(self, values: Row, marked: tuple[str, ...]) -> Row:
+        changed = list(values)
+        for place, name in self._json:
+            if changed[place] is not None and bytes(changed[place]) == _NULL and name not in marked:
+                changed[place] = None
+        return tuple(changed)
+
+    def _filled(self, values: Row, where: str) -> Row:
+        return tuple(
+            self._default(column, where) if value is UNSET else value
+            for column, value in zip(self._order, values, strict=True)
+        )
+
+    def _default(self, column: Column, where: str) -> Any:
+        """Return the value of a column that the file does not have: the model's default, as `loaddata` gives it."""
+        field = column.field
+        if not field.null and not field.has_default():
+            raise _wrong(f"{where}: the required field {column.name} is missing")
+        value = field.get_default()
+        if column.is_json:
+            return None if value is None else Raw(msgspec.json.encode(value))
+        return column.out(value) if column.out and value is not None else value
+
+    def _decode_loosely(self, raw: bytes, where: str, problem: str) -> tuple[Row, dict[LinkRows, list[Any]]]:
+        """Read an object that is not as we write it but may be as Django does; `problem` is why it is not ours."""
+        loose = msgspec.json.decode(raw, type=_Loose)
+        where = f"{where} ({self.table.label} pk={bytes(loose.pk).decode(errors='replace')[:80]})"
+        if loose.model != self.table.label and loose.model.lower() != self.table.label:
+            raise _wrong(f"{where}: {problem}")
+        given = dict(loose.fields)
+        if self.table.model._meta.pk.name in self._columns and bytes(loose.pk) != _NULL:  # noqa: SLF001
+            given.setdefault(self.table.model._meta.pk.name, loose.pk)  # noqa: SLF001
+        links = {
+            self._link(name, where): msgspec.json.decode(given.pop(name))
+            for name in list(given)
+            if name not in self._columns
+        }
+        values = tuple(self._loose(column, given.get(column.name), where) for column in self._order)
+        if self._json:
+            values = self._json_nulls(values, loose.json_null)
+        return self._in_order(values), links
+
+    def _loose(self, column: Column, raw: Raw | None, where: str) -> Any:
+        if raw is None:
+            return self._default(column, where)
+        if column.is_json:
+            return Raw(bytes(raw))
+        try:
+            value = decode_loosely(column, msgspec.json.decode(raw))
+            return value if column.type is Any else msgspec.convert(value, column.type | None)
+        except (ValueError, TypeError, OverflowError, ValidationError) as problem:
+            raise _wrong(f"{where}: {column.name}: {_words(problem)}") from None
+
+    def _link(self, name: str, where: str) -> LinkRows:
+        try:
+            field = self.table.model._meta.get_field(name)  # noqa: SLF001
+        except FieldDoesNotExist:
+            field = None
+        if field is None or not field.many_to_many or field.auto_created:
+            raise _wrong(
+                f"{where}: unknown field {name}",
+                "use the revision of the code that made the backup (manage.py showmigrations)",
+            )
+        return LinkRows(field)
+
+    def _at(self, where: str, row: Row) -> str:
+        return f"{where} ({self.table.label} pk={str(self.own_key(row))[:80]})"
+
+
+class _Loose(msgspec.Struct):
+    model: str
+    fields: dict[str, Raw]
+    pk: Raw = Raw(_NULL)
+    json_null: tuple[str, ...] = ()
+
+
+def _line_type(table: Table) -> Any:
+    """Return the exact type of a line of ours, so that msgspec checks and converts each value as it reads."""
+    fields = [(f"f{place}", _optional(column), UNSET) for place, column in enumerate(table.fields)]
+    names = {f"f{place}": column.name for place, column in enumerate(table.fields)}
+    inner = msgspec.defstruct("Fields", fields, rename=names, forbid_unknown_fields=True)
+    outer: list[Any] = [("model", str), ("fields", inner), (JSON_NULL, tuple[str, ...], ())]
+    if table.pk:
+        outer.insert(1, ("pk", _optional(table.pk)))
+    return msgspec.defstruct("Line", outer, forbid_unknown_fields=True)
+
+
+def _optional(column: Column) -> Any:
+    return column.type if column.type is Any or column.is_json else column.type | None
+
+
+def _words(problem: Exception) -> str:
+    text = " ".join(problem.messages) if isinstance(problem, ValidationError) else str(problem)
+    return re.sub(r"\s+", " ", text)[:200]
+
+
+def _wrong(message: str, hint: str = "the backup does not fit this site's models, or was altered") -> ProofFailed:
+    return ProofFailed(message, hint=hint)

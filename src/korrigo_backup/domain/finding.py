@@ -1,0 +1,39 @@
+"""Findings: the lines of a check, each with a stable id."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Level(StrEnum):
+    """How bad a finding is; only an error makes a check fail."""
+
+    OK = "ok"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One line of a check. `id` is documented in docs/reference/findings.md and never changes."""
+
+    id: str
+    level: Level
+    message: str
+    hint: str = ""
+
+
+def ok(id_: str, message: str) -> Finding:
+    """Return a line that is as it should be."""
+    return Finding(id_, Level.OK, message)
+
+
+def warning(id_: str, message: str, hint: str = "") -> Finding:
+    """Return a line that a person should know, which does not fail the check."""
+    return Finding(id_, Level.WARNING, message, hint)
+
+
+def error(id_: str, message: str, hint: str = "") -> Finding:
+    """Return a line that fails the check."""
+    return Finding(id_, Level.ERROR, message, hint)

@@ -1,0 +1,164 @@
+"""What an artifact says about itself.
+
+The first five keys are the runbook's (4.3) and keep their meaning; a manifest that has only those was written
+by Korrigo's former command and has `format` 0. Times are UTC, sizes bytes, checksums lower-case hexadecimal.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
+
+import msgspec
+
+from korrigo_backup.domain.naming import Kind, Origin
+from korrigo_backup.errors import ProofFailed
+
+FORMAT = 1
+LARGEST = 64 * 1024 * 1024
+"""Bytes; a manifest names tables and members of an artifact, not rows: a larger one is not a manifest."""
+
+
+class Member(msgspec.Struct, frozen=True):
+    """A file of the artifact: plain name (no directory), size in bytes, SHA-256."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+class TableProof(msgspec.Struct, frozen=True):
+    """Rows of one table. `name` is schema-qualified and quoted as SQL needs it; `digest` is None when not taken."""
+
+    name: str
+    rows: int
+    digest: str | None = None
+
+
+class SequenceProof(msgspec.Struct, frozen=True):
+    """Position of one sequence, named like a table."""
+
+    name: str
+    last_value: int
+    is_called: bool
+
+
+class SchemaObject(msgspec.Struct, frozen=True):
+    """One object of a schema: its kind, its qualified name, the MD5 of its definition (a fingerprint)."""
+
+    kind: str
+    name: str
+    digest: str
+
+
+class DatabaseProof(msgspec.Struct, frozen=True, kw_only=True):
+    """The content of a database in one snapshot. `digest` names the rule by which table digests were made."""
+
+    name: str
+    server_version: str
+    client_version: str
+    digest: str | None
+    tables: tuple[TableProof, ...]
+    sequences: tuple[SequenceProof, ...] = ()
+    schema: tuple[SchemaObject, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """Rows of all tables."""
+        return sum(table.rows for table in self.tables)
+
+
+class MediaProof(msgspec.Struct, frozen=True, kw_only=True):
+    """The content of a media tree; `members` names the file that lists each path with its SHA-256.
+
+    `root` is what every path in the archive begins with. `notes` names what was left out, `unstable` the files
+    that went on changing while they were read.
+    """
+
+    files: int
+    bytes: int
+    members: str
+    root: str
+    notes: tuple[str, ...] = ()
+    unstable: tuple[str, ...] = ()
+
+
+class DjangoProof(msgspec.Struct, frozen=True, kw_only=True):
+    """The content of a Method 2 dump, per model label; `migrations` are the applied ones as `app.name`.
+
+    A sequence is named by its model and column: `exams.student.id`.
+    """
+
+    django_version: str
+    engine: str
+    digest: str
+    models: tuple[TableProof, ...]
+    migrations: tuple[str, ...] = ()
+    sequences: tuple[SequenceProof, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """Objects of all models."""
+        return sum(model.rows for model in self.models)
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """The manifest of one artifact."""
+
+    timestamp: str
+    includes_media: bool
+    database_backup: str | None
+    media_backup: str | None
+    backup_dir: str
+    format: int = 0
+    kind: Kind | None = None
+    origin: Origin = Origin.ROUTINE
+    site: str | None = None
+    created: datetime | None = None
+    tool: str | None = None
+    seconds: float | None = None
+    members: tuple[Member, ...] = ()
+    database: DatabaseProof | None = None
+    media: MediaProof | None = None
+    django: DjangoProof | None = None
+
+
+def encode(manifest: Manifest) -> bytes:
+    """Return the manifest as indented JSON, UTF-8, ending in a newline."""
+    return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+
+
+def decode(raw: bytes, source: str) -> Manifest:
+    """Return the manifest in `raw`, read from `source`.
+
+    Raises ProofFailed when it is not JSON, lacks one of the five keys, is of a newer format, or names a file
+    outside its directory (a made-up manifest must not make us read or write elsewhere).
+    """
+    try:
+        manifest = msgspec.json.decode(raw, type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+        raise ProofFailed(
+            f"the manifest {source} cannot be read: {problem}",
+            hint="the backup is damaged or is not one: use another (korrigo-backup list)",
+        ) from None
+    if manifest.format > FORMAT:
+        raise ProofFailed(
+            f"the manifest {source} has format {manifest.format}, this version reads up to {FORMAT}",
+            hint="install the version of korrigo-backup that made it, or a newer one",
+        )
+    for name in _named_files(manifest):
+        if not _is_plain(name):
+            raise ProofFailed(
+                f"the manifest {source} names {name!r}, which is not a file beside it",
+                hint="the manifest was altered: do not use this backup",
+            )
+    return manifest
+
+
+def _named_files(manifest: Manifest) -> list[str]:
+    names = [name for name in (manifest.database_backup, manifest.media_backup) if name is not None]
+    names += [member.name for member in manifest.members]
+    return [*names, manifest.media.members] if manifest.media else names
+
+
+def _is_plain(name: str) -> bool:
+    return bool(name) and name not in {".", ".."} and not any(c in name for c in "/\\\0")

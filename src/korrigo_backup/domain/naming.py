@@ -1,0 +1,130 @@
+"""Names on disk: what an artifact is called, and what a name found on disk means.
+
+The names are the runbook's (sections 4.2, 4.3, 4.5 and 5.3.2); people have them in crontabs. A stamp is the
+local time of the site, `YYYYMMDD_HHMMSS`; a second artifact of the same second gets `_2`, a third `_3`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable
+    from datetime import datetime
+
+STAMP_FORMAT = "%Y%m%d_%H%M%S"
+MANIFEST_SUFFIX = ".manifest.json"
+"""Added to the name of a single-file artifact: `db_backup_….sql.gz.manifest.json`."""
+
+MEMBERS_SUFFIX = ".sha256"
+"""Added to the name of a media archive: its members in the format of `sha256sum`."""
+
+DIRECTORY_MANIFEST = "manifest.json"
+LATEST_SQL = "db_backup_latest.sql.gz"
+PARTIAL_PREFIX = ".partial-"
+
+
+class Kind(StrEnum):
+    """What an artifact restores, and by which method."""
+
+    SQL = "sql"
+    DJANGO = "django"
+    MEDIA = "media"
+
+
+class Origin(StrEnum):
+    """Why an artifact was made; retention treats each differently."""
+
+    ROUTINE = "routine"
+    SAFETY = "safety"
+
+
+@dataclass(frozen=True)
+class Name:
+    """A parsed artifact name."""
+
+    kind: Kind
+    origin: Origin
+    stamp: str
+    counter: int
+
+
+_STAMP = r"(?P<stamp>[0-9]{8}_[0-9]{6})(?:_(?P<counter>[1-9][0-9]{0,3}))?"
+_SHAPES: tuple[tuple[Kind, Origin, str, str], ...] = (
+    (Kind.SQL, Origin.ROUTINE, "db_backup_", ".sql.gz"),
+    (Kind.SQL, Origin.SAFETY, "pre_restore_safety_backup_", ".sql.gz"),
+    (Kind.MEDIA, Origin.ROUTINE, "media_backup_", ".tar.gz"),
+    (Kind.DJANGO, Origin.ROUTINE, "korrigo_backup_", ""),
+)
+_PATTERNS = tuple(
+    (kind, origin, re.compile(re.escape(prefix) + _STAMP + re.escape(suffix), re.ASCII))
+    for kind, origin, prefix, suffix in _SHAPES
+)
+
+
+def parse(name: str) -> Name | None:
+    """Return what `name` says, or None when it is not the name of an artifact."""
+    for kind, origin, pattern in _PATTERNS:
+        if match := pattern.fullmatch(name):
+            return Name(kind, origin, match["stamp"], int(match["counter"] or 1))
+    return None
+
+
+def stamp(moment: datetime) -> str:
+    """Return the stamp of a local time; its zone is the caller's decision."""
+    return moment.strftime(STAMP_FORMAT)
+
+
+def compose(kind: Kind, origin: Origin, stamped: str, counter: int = 1) -> str:
+    """Return the artifact name of a stamp; `counter` 1 is not written."""
+    prefix, suffix = next((p, s) for k, o, p, s in _SHAPES if (k, o) == (kind, origin))
+    return f"{prefix}{stamped}{f'_{counter}' if counter > 1 else ''}{suffix}"
+
+
+def free_name(kind: Kind, origin: Origin, stamped: str, taken: Container[str]) -> str:
+    """Return the first name of this stamp that is not `taken` (two runs in one second, contract T14)."""
+    counter = 1
+    while (name := compose(kind, origin, stamped, counter)) in taken:
+        counter += 1
+    return name
+
+
+def stage_database(live: str, stamped: str) -> str:
+    """Return the name of the database a restore loads into, beside the live one."""
+    return _beside(live, "stage", stamped)
+
+
+def before_database(live: str, stamped: str) -> str:
+    """Return the name under which the database that a restore replaced is kept."""
+    return _beside(live, "before", stamped)
+
+
+def after_database(live: str, stamped: str) -> str:
+    """Return the name under which what a restore had brought is kept after its rollback."""
+    return _beside(live, "after", stamped)
+
+
+def stamp_beside(names: Iterable[str], live: str, role: str) -> set[str]:
+    """Return the stamps of the databases of `live` in a role (`stage`, `before`, `after`)."""
+    return {name[-_STAMP_LENGTH:] for name in names if is_beside(name, live, role)}
+
+
+def is_beside(name: str, live: str, role: str) -> bool:
+    """Tell whether `name` is a `stage`, `before` or `after` database of `live`."""
+    head = _beside(live, role, "")
+    return name.startswith(head) and re.fullmatch(r"[0-9]{8}_[0-9]{6}", name[len(head) :]) is not None
+
+
+_STAMP_LENGTH = len("20260204_030000")
+
+POSTGRES_NAME_BYTES = 63
+"""NAMEDATALEN - 1: PostgreSQL silently cuts a longer name, so two of ours could become one."""
+
+
+def _beside(live: str, role: str, stamped: str) -> str:
+    tail = f"_{role}_"
+    room = POSTGRES_NAME_BYTES - len(tail) - _STAMP_LENGTH
+    return live.encode()[:room].decode(errors="ignore") + tail + stamped

@@ -1,0 +1,44 @@
+"""Secrets: values that print as stars, and text from which they are taken out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+STARS = "***"
+_SHORTEST = 3
+"""A shorter secret is not searched for: replacing every "a" would spoil the message and hide nothing."""
+
+
+class Secret:
+    """A value that no message, log or repr shows; `reveal()` is the only way to it."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the value; to be put into an environment or a pipe, never into argv."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return STARS
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+def redact(text: str, secrets: Iterable[Secret]) -> str:
+    """Return `text` with every secret replaced by stars."""
+    for secret in secrets:
+        if len(secret.reveal()) >= _SHORTEST:
+            text = text.replace(secret.reveal(), STARS)
+    return text

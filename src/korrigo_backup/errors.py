@@ -1,0 +1,92 @@
+"""The error tree: each class is a situation an operator can be in.
+
+    KorrigoBackupError       1    something failed
+    ├── UsageError           2    the command or the configuration is wrong
+    ├── PartlyDone           3    a good result exists, something after it failed
+    ├── Refused              4    a check before the work said no
+    ├── Cancelled            5    the operator said no
+    ├── NotFound             6    no such artifact
+    ├── Locked               7    another run is at work
+    ├── Unreachable          8    the database or a service cannot be reached
+    └── ProofFailed          9    what was read is not what was promised
+
+The numbers are the exit codes of the command (docs/reference/exit-codes.md). Ctrl-C is 130.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+UNCHANGED = "nothing was changed"
+
+
+class KorrigoBackupError(Exception):
+    """Something failed; base of every error that reaches a person.
+
+    `message` says what and where, `hint` what to do now, `state` in which world the site is left:
+    unchanged, rolled back, or stopped with the commands to go on.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str, state: str = UNCHANGED) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.state = state
+
+
+class UsageError(KorrigoBackupError):
+    """The command line or the configuration asks for something that does not exist."""
+
+    exit_code = 2
+
+
+class PartlyDone(KorrigoBackupError):
+    """The main result is there and proven; a later step failed."""
+
+    exit_code = 3
+
+
+class Refused(KorrigoBackupError):
+    """A check before the work said no: space, rights, versions, another site."""
+
+    exit_code = 4
+
+
+class Cancelled(KorrigoBackupError):
+    """The operator did not confirm."""
+
+    exit_code = 5
+
+
+class NotFound(KorrigoBackupError):
+    """The artifact that was named does not exist."""
+
+    exit_code = 6
+
+
+class Locked(KorrigoBackupError):
+    """Another run holds the lock of this site."""
+
+    exit_code = 7
+
+
+class Unreachable(KorrigoBackupError):
+    """The database or a service does not answer, or does not let us in."""
+
+    exit_code = 8
+
+
+class ProofFailed(KorrigoBackupError):
+    """Content differs from its manifest, or is cut, damaged or of another kind."""
+
+    exit_code = 9
+
+
+class Interrupted(BaseException):
+    """A signal asked the run to end; its text is the state in which the site is left.
+
+    No error, so that nothing that handles errors goes on after it; and not KeyboardInterrupt, which typer turns
+    into an exit without a word.
+    """

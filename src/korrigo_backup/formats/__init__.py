@@ -1,0 +1,1 @@
+"""The kinds of artifact, one file each: create, verify, load."""

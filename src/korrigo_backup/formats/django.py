@@ -1,0 +1,167 @@
+"""The `django` kind (Method 2), seen without Django: a directory with manifest, fixture and media archive.
+
+The rows themselves are checked against the models by the site's own `restore --dry-run`; here every byte is
+read, held against the manifest, and known to be complete JSON and a complete ZIP.
+"""
+
+from __future__ import annotations
+
+import errno
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING
+
+import msgspec
+
+from korrigo_backup.domain import manifest as manifests
+from korrigo_backup.domain.finding import Finding, ok, warning
+from korrigo_backup.domain.naming import DIRECTORY_MANIFEST
+from korrigo_backup.errors import NotFound, ProofFailed
+from korrigo_backup.formats import fixture, media_zip
+from korrigo_backup.system.files import open_plain
+from korrigo_backup.system.streams import HashingReader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from korrigo_backup.domain.manifest import Manifest, Member
+    from korrigo_backup.formats.media import Checked
+
+_ANOTHER = "use another backup: korrigo-backup list shows them"
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """Return the manifest of the artifact at `directory`.
+
+    Raises NotFound when there is no such directory or no manifest in it, ProofFailed when it cannot be used.
+    """
+    if not directory.is_dir():
+        raise NotFound(
+            f"there is no backup directory {directory}",
+            hint="name a korrigo_backup_… directory; korrigo-backup list",
+        )
+    path = directory / DIRECTORY_MANIFEST
+    try:
+        with open_plain(path) as file:
+            raw = file.read(manifests.LARGEST + 1) or b""
+    except FileNotFoundError:
+        raise NotFound(
+            f"Manifest file not found in backup directory {directory}",
+            hint="the backup is not complete: name the korrigo_backup_… directory itself, or use another backup",
+        ) from None
+    except ValueError as problem:
+        raise ProofFailed(str(problem), hint=_ANOTHER) from None
+    if len(raw) > manifests.LARGEST:
+        raise ProofFailed(f"{path} is too large for a manifest", hint=_ANOTHER)
+    found = manifests.decode(raw, str(path))
+    if found.database_backup is None or (found.includes_media and found.media_backup is None):
+        raise ProofFailed(f"{path} names no database backup or no media backup", hint=_ANOTHER)
+    return found
+
+
+def verify(directory: Path) -> tuple[Manifest, list[Finding]]:
+    """Read the whole artifact and return its manifest and what was found.
+
+    Raises NotFound or ProofFailed for anything that makes it unusable; what could not be proven is a warning.
+    """
+    manifest = read_manifest(directory)
+    findings = [ok("django.manifest", f"manifest of {manifest.timestamp}")]
+    if not manifest.members:
+        findings.append(
+            warning(
+                "django.no-checksums",
+                "made by the former command: it has no checksums",
+                "make a new backup soon",
+            )
+        )
+    rows = _verify_database(directory, manifest)
+    findings.append(ok("django.rows", f"{rows:,} objects, all JSON"))
+    if manifest.includes_media:
+        checked = verify_media(directory, manifest)
+        findings.append(ok("django.media", f"{checked.files:,} files, {checked.bytes:,} bytes"))
+    return manifest, findings
+
+
+def _verify_database(directory: Path, manifest: Manifest) -> int:
+    name = manifest.database_backup or ""
+    rows = 0
+    with open_member(directory, name) as file:
+        reader = HashingReader(file)
+        for number, raw in fixture.objects(reader, name):
+            decode_header(raw, f"{name}: object at {number}")
+            rows += 1
+        expect(manifest, name, reader.sha256, reader.size)
+    if manifest.django and manifest.django.rows != rows:
+        raise ProofFailed(f"{name} holds {rows} objects, the manifest says {manifest.django.rows}", hint=_ANOTHER)
+    return rows
+
+
+def verify_media(directory: Path, manifest: Manifest) -> Checked:
+    """Read the media archive and hold it against its members file and the manifest; raises ProofFailed."""
+    name = manifest.media_backup or ""
+    with open_member(directory, name) as archive, open_listing(directory, manifest) as listing:
+        checked = media_zip.check(archive, listing, name)
+    expect_media(manifest, checked)
+    return checked
+
+
+def expect_media(manifest: Manifest, checked: Checked) -> None:
+    """Raise ProofFailed when what was read from the media archive is not what the manifest says."""
+    expect(manifest, manifest.media_backup or "", checked.sha256, checked.size)
+    media = manifest.media
+    if media and (media.files, media.bytes) != (checked.files, checked.bytes):
+        raise ProofFailed(
+            f"{manifest.media_backup} holds {checked.files} files, the manifest says {media.files}",
+            hint=_ANOTHER,
+        )
+
+
+@contextmanager
+def open_listing(directory: Path, manifest: Manifest) -> Iterator[IO[bytes] | None]:
+    """Yield the members file, held against the manifest and left at its start; None for an old artifact."""
+    if manifest.media is None:
+        yield None
+        return
+    with open_member(directory, manifest.media.members) as file:
+        reader = HashingReader(file)
+        for _ in reader:
+            pass
+        expect(manifest, manifest.media.members, reader.sha256, reader.size)
+        file.seek(0)
+        yield file
+
+
+@contextmanager
+def open_member(directory: Path, name: str) -> Iterator[IO[bytes]]:
+    """Yield a file of the artifact, unbuffered; ProofFailed when it is missing or is a link or device."""
+    try:
+        file = open_plain(directory / name)
+    except (FileNotFoundError, ValueError):
+        raise ProofFailed(f"{directory / name} is missing or is not a file", hint=_ANOTHER) from None
+    except OSError as problem:
+        if problem.errno != errno.ELOOP:
+            raise
+        raise ProofFailed(f"{directory / name} is a link, not a file", hint=_ANOTHER) from None
+    with file:
+        yield file
+
+
+def expect(manifest: Manifest, name: str, sha256: str, size: int) -> None:
+    """Raise ProofFailed when a file is not as the manifest says; an old manifest says nothing."""
+    if not manifest.members:
+        return
+    member = _member(manifest, name)
+    if member is None or (member.sha256, member.size) != (sha256, size):
+        raise ProofFailed(f"{name} is not what the manifest says: it was changed or damaged", hint=_ANOTHER)
+
+
+def decode_header(raw: bytes, where: str) -> fixture.Header:
+    """Return what an object says of itself; ProofFailed when it is not JSON or not an object of a fixture."""
+    try:
+        return fixture.HEADER.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
+        raise ProofFailed(f"{where}: {problem}", hint=_ANOTHER) from None
+
+
+def _member(manifest: Manifest, name: str) -> Member | None:
+    return next((member for member in manifest.members if member.name == name), None)

@@ -1,0 +1,245 @@
+"""The `media` kind: the upload tree as tar and gzip, with the SHA-256 of every file beside it.
+
+Every member stands below one root (`app/media` by default), so that the runbook's `tar -xzf … -C /` puts it in
+its place. Archives of the runbook's former recipes, with the roots `app/media` and `data`, are read, too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tarfile
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Protocol
+
+from korrigo_backup.domain.manifest import MediaProof
+from korrigo_backup.errors import ProofFailed
+from korrigo_backup.formats import members
+from korrigo_backup.formats.stable import StableFile, open_stable
+from korrigo_backup.system.files import CHUNK
+from korrigo_backup.system.streams import GzipWriter, HashingReader, HashingWriter, gunzip
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from korrigo_backup.site.media import Entry, MediaTree, Staging
+
+LEVEL = 1
+"""Scans and PDFs are compressed already: a higher level costs time and saves nothing."""
+
+KNOWN_ROOTS = ("app/media", "media", "data", ".")
+"""Roots found in archives without a manifest: the runbook's two recipes (4.5) and common hand-made ones."""
+
+_NOTES = 50
+"""Odd entries named in a manifest; a tree full of sockets is a finding, not a list."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What reading an archive gave: content, skipped entries, and checksum and size of the file itself."""
+
+    files: int
+    bytes: int
+    notes: tuple[str, ...]
+    size: int
+    sha256: str
+
+
+def create(
+    tree: MediaTree, archive: HashingWriter, listing: HashingWriter, *, root: str, members_name: str
+) -> MediaProof:
+    """Write every file and directory of `tree` into `archive` and its checksum into `listing`.
+
+    A file that changes while it is read is read again; one that goes on changing is named in `unstable`. Links,
+    devices, sockets and pipes are never followed and are named in `notes`.
+    """
+    with GzipWriter(archive, LEVEL) as gzip:
+        writer = _ArchiveWriter(gzip, listing, root)
+        for entry in tree.walk():
+            writer.add(entry)
+        writer.close()
+    return MediaProof(
+        files=writer.files,
+        bytes=writer.bytes,
+        members=members_name,
+        root=root,
+        notes=tuple(writer.notes),
+        unstable=tuple(writer.unstable),
+    )
+
+
+def check(archive: IO[bytes], listing: IO[bytes] | None, source: str, *, root: str | None) -> Checked:
+    """Read a whole archive and hold every file against `listing`; both are left at their start.
+
+    Raises ProofFailed when it is not gzip or tar, is cut or damaged, or a file is not as listed.
+    """
+    checked = _read(archive, listing, source, root, None)
+    archive.seek(0)
+    if listing:
+        listing.seek(0)
+    return checked
+
+
+def load(archive: IO[bytes], listing: IO[bytes] | None, source: str, *, root: str | None, staging: Staging) -> Checked:
+    """Write the archive's content into `staging`, each file proven while it is written; raises as `check`."""
+    return _read(archive, listing, source, root, staging)
+
+
+class _ArchiveWriter:
+    def __init__(self, gzip: GzipWriter, listing: HashingWriter, root: str) -> None:
+        sizes = {"bufsize": CHUNK, "copybufsize": CHUNK}
+        self._tar = tarfile.open(  # type: ignore[call-overload]  # noqa: SIM115 - closed by close()
+            mode="w|", fileobj=gzip, format=tarfile.PAX_FORMAT, **sizes
+        )
+        self._listing = listing
+        self._root = root
+        self.files = 0
+        self.bytes = 0
+        self.notes: list[str] = []
+        self.unstable: list[str] = []
+
+    def add(self, entry: Entry) -> None:
+        if entry.is_file:
+            with open_stable(entry) as file:
+                if file is not None:
+                    self._add_file(entry, file)
+        elif entry.is_directory:
+            self._tar.addfile(self._header(entry))
+        elif len(self.notes) < _NOTES:
+            self.notes.append(f"{entry.odd} left out: {printable(entry.path)}")
+        self._tar.members.clear()  # tarfile keeps every header otherwise: memory would grow with the tree
+
+    def _add_file(self, entry: Entry, file: StableFile) -> None:
+        info = self._header(entry)
+        info.size = file.size
+        self._tar.addfile(info, file)
+        self._listing.write(members.line(file.sha256, info.name))
+        self.files += 1
+        self.bytes += file.size
+        if not file.is_stable():
+            self.unstable.append(printable(entry.path))
+
+    def _header(self, entry: Entry) -> tarfile.TarInfo:
+        info = tarfile.TarInfo(f"{self._root}/{entry.path}")
+        info.type = tarfile.DIRTYPE if entry.is_directory else tarfile.REGTYPE
+        info.mode = entry.info.st_mode & 0o777
+        info.mtime = int(entry.info.st_mtime)
+        info.uid, info.gid = entry.info.st_uid, entry.info.st_gid
+        return info
+
+    def close(self) -> None:
+        self._tar.close()
+
+
+class _Sink(Protocol):
+    def write(self, data: bytes, /) -> int | None: ...
+
+
+class _Exact:
+    """A stream of pieces as a file whose `read(n)` gives n bytes, fewer only at the end: what tarfile wants."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._rest = b""
+
+    def read(self, size: int) -> bytes:
+        parts, missing = [], size
+        while missing:
+            if not self._rest:
+                self._rest = next(self._pieces, b"")
+                if not self._rest:
+                    break
+            parts.append(self._rest[:missing])
+            self._rest = self._rest[missing:]
+            missing -= len(parts[-1])
+        return b"".join(parts)
+
+
+class _ArchiveReader:
+    def __init__(self, source: str, root: str | None, listed: Iterator[tuple[str, str]] | None) -> None:
+        self._source = source
+        self._root = root
+        self._listed = listed
+        self.files = 0
+        self.bytes = 0
+        self.notes: list[str] = []
+
+    def read_all(self, tar: tarfile.TarFile, staging: Staging | None) -> None:
+        for info in tar:
+            path = self._relative(info.name)
+            if info.isreg():
+                self._file(tar, info, path, staging)
+            elif info.isdir():
+                if path and staging:
+                    staging.add_directory(path, mode=info.mode, mtime_ns=_nanoseconds(info.mtime))
+            elif len(self.notes) < _NOTES:
+                self.notes.append(f"not a file or directory, left out: {printable(path)}")
+            tar.members.clear()  # type: ignore[attr-defined]  # as above
+        if self._listed and (missing := next(self._listed, None)):
+            raise self._wrong(f"{printable(missing[1])} is listed but not in the archive")
+
+    def _file(self, tar: tarfile.TarFile, info: tarfile.TarInfo, path: str, staging: Staging | None) -> None:
+        content = tar.extractfile(info)
+        if content is None or not path:
+            raise self._wrong(f"{printable(info.name)} has no content")
+        if staging is None:
+            digest = _copy(content, None)
+        else:
+            with staging.create(path) as file:
+                digest = _copy(content, file)
+                staging.settle(file, mode=info.mode, mtime_ns=_nanoseconds(info.mtime))
+        if self._listed and next(self._listed, None) != (digest, info.name):
+            raise self._wrong(f"{printable(info.name)} is not as its checksum says")
+        self.files += 1
+        self.bytes += info.size
+
+    def _relative(self, name: str) -> str:
+        clean = name.removeprefix("/").removeprefix("./") or "."
+        if self._root is None:
+            self._root = next((r for r in KNOWN_ROOTS if clean == r or clean.startswith(f"{r}/")), ".")
+        if self._root == ".":
+            return "" if clean == "." else clean
+        if clean != self._root and not clean.startswith(f"{self._root}/"):
+            raise self._wrong(f"{printable(name)} stands outside the archive's root {self._root}")
+        return clean[len(self._root) + 1 :]
+
+    def _wrong(self, what: str) -> ProofFailed:
+        return ProofFailed(f"{self._source}: {what}", hint="use another backup: korrigo-backup list shows them")
+
+
+def _read(
+    archive: IO[bytes], listing: IO[bytes] | None, source: str, root: str | None, staging: Staging | None
+) -> Checked:
+    file = HashingReader(archive)
+    reader = _ArchiveReader(source, root, members.read(listing, source) if listing else None)
+    pieces = gunzip(file, source)
+    try:
+        with tarfile.open(mode="r|", fileobj=_Exact(pieces), bufsize=CHUNK) as tar:  # type: ignore[call-overload]
+            reader.read_all(tar, staging)
+    except (tarfile.TarError, EOFError, UnicodeError, ValueError) as problem:
+        raise ProofFailed(
+            f"{source} is not a complete tar archive ({problem})",
+            hint="use another backup: korrigo-backup list shows them, newest first",
+        ) from None
+    for _ in pieces:  # to the gzip trailer, whose CRC covers all
+        pass
+    return Checked(reader.files, reader.bytes, tuple(reader.notes), file.size, file.sha256)
+
+
+def _copy(content: IO[bytes], target: _Sink | None) -> str:
+    digest = hashlib.sha256()
+    while piece := content.read(CHUNK):
+        digest.update(piece)
+        view = memoryview(piece)
+        while target and view:
+            view = view[target.write(view) or 0 :]  # type: ignore[arg-type]
+    return digest.hexdigest()
+
+
+def _nanoseconds(seconds: float) -> int:
+    return int(seconds * 1_000_000_000)
+
+
+def printable(path: str) -> str:
+    """Return a path as it can be shown anywhere: bytes that are not UTF-8 and control characters escaped."""
+    clean = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in clean)

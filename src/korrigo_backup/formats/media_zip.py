@@ -1,0 +1,353 @@
+"""The media of a `django` artifact: the upload tree as ZIP, with the SHA-256 of every file beside it.
+
+Paths are relative to MEDIA_ROOT, as Korrigo's former command wrote them. What is compressed already is stored.
+Times are kept to the second in Info-ZIP's extended timestamp; a header's own time cannot be before 1980.
+Names are bytes: one that is not UTF-8 is written as it is, without the UTF-8 flag.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import stat
+import struct
+import time
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import IO, TYPE_CHECKING
+
+from korrigo_backup.domain.manifest import MediaProof
+from korrigo_backup.errors import ProofFailed, Refused
+from korrigo_backup.formats import members
+from korrigo_backup.formats.media import Checked, printable
+from korrigo_backup.formats.stable import StableFile, open_stable
+from korrigo_backup.site.media import safe_parts
+from korrigo_backup.system.files import CHUNK, write_all
+from korrigo_backup.system.streams import HashingReader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from korrigo_backup.site.media import Entry, MediaTree, Staging
+    from korrigo_backup.system.streams import HashingWriter
+
+ROOT = "."
+LEVEL = 1
+"""What is left to compress is text; a higher level costs time and saves little."""
+
+COMPRESSED = frozenset(
+    [
+        ".7z",
+        ".aac",
+        ".avif",
+        ".br",
+        ".bz2",
+        ".docx",
+        ".flac",
+        ".gif",
+        ".gz",
+        ".heic",
+        ".jar",
+        ".jpeg",
+        ".jpg",
+        ".m4a",
+        ".mkv",
+        ".mov",
+        ".mp3",
+        ".mp4",
+        ".odp",
+        ".ods",
+        ".odt",
+        ".ogg",
+        ".opus",
+        ".pdf",
+        ".png",
+        ".pptx",
+        ".rar",
+        ".tgz",
+        ".webm",
+        ".webp",
+        ".woff",
+        ".woff2",
+        ".xlsx",
+        ".xz",
+        ".zip",
+        ".zst",
+    ]
+)
+"""Suffixes of formats that compress their content themselves."""
+
+LONGEST = 255
+"""Bytes of one part of a path on Linux file systems."""
+
+_NOTES = 50
+_UNIX = 3
+_UTF8 = 0x800
+_ENCRYPTED = 0x1
+_TIMESTAMP = 0x5455
+_FIRST, _LAST = (1980, 1, 1, 0, 0, 0), (2107, 12, 31, 23, 59, 58)
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
+
+def create(tree: MediaTree, archive: HashingWriter, listing: HashingWriter, *, members_name: str) -> MediaProof:
+    """Write every file and directory of `tree` into `archive` and its checksum into `listing`.
+
+    A file that changes while it is read is read again; one that goes on changing is named in `unstable`. Links,
+    devices, sockets and pipes are never followed and are named in `notes`.
+    """
+    with zipfile.ZipFile(archive, "w", allowZip64=True) as opened:  # type: ignore[call-overload]
+        writer = _Writer(opened, listing)
+        for entry in tree.walk():
+            writer.add(entry)
+    return writer.proof(members_name)
+
+
+def check(archive: IO[bytes], listing: IO[bytes] | None, source: str) -> Checked:
+    """Read a whole archive and hold every file against `listing`; both are left at their start.
+
+    Raises ProofFailed when it is not a ZIP, is cut or damaged, or a file is not as listed; Refused for a name
+    that leads elsewhere.
+    """
+    checked = _read(archive, listing, source, None, None)
+    archive.seek(0)
+    if listing:
+        listing.seek(0)
+    return checked
+
+
+def load(
+    archive: IO[bytes], listing: IO[bytes] | None, source: str, *, staging: Staging, room: int | None = None
+) -> Checked:
+    """Write the archive's content into `staging`, each file proven while it is written; raises as `check`.
+
+    Nothing is written when the archive announces more than `room` bytes (Refused).
+    """
+    return _read(archive, listing, source, staging, room)
+
+
+class _Info(zipfile.ZipInfo):
+    """A header whose name is bytes."""
+
+    def _encodeFilenameFlags(self) -> tuple[bytes, int]:  # noqa: N802 - zipfile's name
+        raw = os.fsencode(self.filename)
+        if raw.isascii():
+            return raw, self.flag_bits & ~_UTF8
+        try:
+            raw.decode()
+        except UnicodeDecodeError:
+            return raw, self.flag_bits & ~_UTF8
+        return raw, self.flag_bits | _UTF8
+
+
+class _Writer:
+    def __init__(self, opened: zipfile.ZipFile, listing: HashingWriter) -> None:
+        self._zip = opened
+        self._listing = listing
+        self._files = 0
+        self._bytes = 0
+        self._notes: list[str] = []
+        self._unstable: list[str] = []
+
+    def add(self, entry: Entry) -> None:
+        if entry.is_file:
+            with open_stable(entry) as file:
+                if file is not None:
+                    self._add_file(entry, file)
+        elif entry.is_directory:
+            self._zip.mkdir(_header(entry, directory=True))
+        elif len(self._notes) < _NOTES:
+            self._notes.append(f"{entry.odd} left out: {printable(entry.path)}")
+
+    def _add_file(self, entry: Entry, file: StableFile) -> None:
+        info = _header(entry, directory=False)
+        info.file_size = file.size
+        with self._zip.open(info, "w") as member:
+            while piece := file.read():
+                member.write(piece)
+        self._listing.write(members.line(file.sha256, entry.path))
+        self._files += 1
+        self._bytes += file.size
+        if not file.is_stable():
+            self._unstable.append(printable(entry.path))
+
+    def proof(self, members_name: str) -> MediaProof:
+        return MediaProof(
+            files=self._files,
+            bytes=self._bytes,
+            members=members_name,
+            root=ROOT,
+            notes=tuple(self._notes),
+            unstable=tuple(self._unstable),
+        )
+
+
+def _header(entry: Entry, *, directory: bool) -> _Info:
+    seconds = int(entry.info.st_mtime)
+    local = time.localtime(max(seconds, 0))[:6]
+    info = _Info(entry.path + ("/" if directory else ""), min(max(local, _FIRST), _LAST))
+    info.create_system = _UNIX
+    info.external_attr = (stat.S_IFMT(entry.info.st_mode) | (entry.info.st_mode & 0o777)) << 16
+    info.CRC = info.compress_size = info.file_size = 0
+    if directory:
+        info.external_attr |= 0x10  # what MS-DOS calls a directory, which some tools look at
+    elif PurePosixPath(entry.path).suffix.lower() not in COMPRESSED:
+        info.compress_type = zipfile.ZIP_DEFLATED
+        info._compresslevel = LEVEL  # type: ignore[attr-defined]  # noqa: SLF001 - no public way for a given header before 3.13
+    if -(1 << 31) <= seconds < 1 << 31:
+        info.extra = struct.pack("<HHBi", _TIMESTAMP, 5, 1, seconds)
+    return info
+
+
+@dataclass(frozen=True)
+class _Member:
+    """An entry of an archive after all that can be said without its content was checked."""
+
+    info: zipfile.ZipInfo
+    path: str
+    is_directory: bool
+    mode: int
+    mtime_ns: int
+
+
+def _read(
+    archive: IO[bytes], listing: IO[bytes] | None, source: str, staging: Staging | None, room: int | None
+) -> Checked:
+    whole = HashingReader(archive)
+    for _ in whole:
+        pass
+    archive.seek(0)
+    buffered = io.BufferedReader(archive, CHUNK)  # type: ignore[type-var]
+    try:
+        with zipfile.ZipFile(buffered) as opened:
+            reader = _Reader(opened, source, members.read(listing, source) if listing else None)
+            found = reader.members(whole.size)
+            _need_room(sum(member.info.file_size for member in found), room, source)
+            for member in found:
+                reader.read(member, staging)
+            reader.close()
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        UnicodeError,
+        ValueError,
+        NotImplementedError,
+        struct.error,
+    ) as problem:
+        raise _wrong(source, f"it is not a complete ZIP archive ({problem})") from None
+    finally:
+        buffered.detach()
+    return Checked(reader.files, reader.bytes, (), whole.size, whole.sha256)
+
+
+class _Reader:
+    def __init__(self, opened: zipfile.ZipFile, source: str, listed: Iterator[tuple[str, str]] | None) -> None:
+        self._zip = opened
+        self._source = source
+        self._listed = listed
+        self.files = 0
+        self.bytes = 0
+
+    def members(self, archive_size: int) -> list[_Member]:
+        """Return the entries in the order of the archive; nothing was read of their content."""
+        found = [self._member(info) for info in self._zip.infolist()]
+        if len({member.path for member in found}) != len(found):
+            raise _wrong(self._source, "a path is in the archive twice")
+        if sum(member.info.compress_size for member in found) > archive_size:
+            raise _wrong(self._source, "its entries overlap: it was made to fill the disk")
+        files = {member.path for member in found if not member.is_directory}
+        for member in found:
+            if any(str(parent) in files for parent in PurePosixPath(member.path).parents):
+                raise _wrong(self._source, f"{printable(member.path)} stands below a file")
+        return found
+
+    def _member(self, info: zipfile.ZipInfo) -> _Member:
+        name = _name(info)
+        mode, shown = info.external_attr >> 16, printable(name)
+        kind = stat.S_IFMT(mode)
+        directory = name.endswith("/")
+        if kind not in {0, stat.S_IFDIR if directory else stat.S_IFREG}:
+            raise _wrong(self._source, f"{shown} is neither a file nor a directory")
+        if info.flag_bits & _ENCRYPTED or info.compress_type not in _METHODS:
+            raise _wrong(self._source, f"{shown} is encrypted or compressed in a way that no media backup is")
+        if "\0" in info.orig_filename or ("\\" in name and info.create_system != _UNIX):
+            raise _wrong(self._source, f"{shown} is not a path")
+        path = name.removesuffix("/")
+        if any(len(os.fsencode(part)) > LONGEST for part in safe_parts(path)):
+            raise _wrong(self._source, f"{shown[:60]}… is a name that no file system takes")
+        default = 0o755 if directory else 0o644
+        return _Member(info, path, directory, (mode & 0o777) or default, _mtime(info) * 1_000_000_000)
+
+    def read(self, member: _Member, staging: Staging | None) -> None:
+        try:
+            self._read(member, staging)
+        except (FileExistsError, NotADirectoryError, IsADirectoryError):
+            raise _wrong(self._source, f"{printable(member.path)} is both a file and something else") from None
+
+    def _read(self, member: _Member, staging: Staging | None) -> None:
+        if member.is_directory:
+            if staging:
+                staging.add_directory(member.path, mode=member.mode, mtime_ns=member.mtime_ns)
+            return
+        with self._zip.open(member.info) as content:
+            if staging is None:
+                digest, size = _copy(content, None)
+            else:
+                with staging.create(member.path) as file:
+                    digest, size = _copy(content, file)
+                    staging.settle(file, mode=member.mode, mtime_ns=member.mtime_ns)
+        if size != member.info.file_size:
+            raise _wrong(self._source, f"{printable(member.path)} is not as long as the archive says")
+        if self._listed and next(self._listed, None) != (digest, member.path):
+            raise _wrong(self._source, f"{printable(member.path)} is not as its checksum says")
+        self.files += 1
+        self.bytes += size
+
+    def close(self) -> None:
+        """Raise ProofFailed when a listed file was not in the archive."""
+        if self._listed and (missing := next(self._listed, None)):
+            raise _wrong(self._source, f"{printable(missing[1])} is listed but not in the archive")
+
+
+def _copy(content: IO[bytes], target: IO[bytes] | None) -> tuple[str, int]:
+    digest, size = hashlib.sha256(), 0
+    while piece := content.read(CHUNK):
+        digest.update(piece)
+        size += len(piece)
+        if target:
+            write_all(target, piece)
+    return digest.hexdigest(), size
+
+
+def _name(info: zipfile.ZipInfo) -> str:
+    if info.flag_bits & _UTF8 or info.orig_filename.isascii():
+        return info.orig_filename
+    return os.fsdecode(info.orig_filename.encode("cp437"))  # zipfile's reading of bytes, undone
+
+
+def _mtime(info: zipfile.ZipInfo) -> int:
+    extra = info.extra
+    while len(extra) >= 4:  # noqa: PLR2004 - an id and a length, two bytes each
+        kind, size = struct.unpack_from("<HH", extra)
+        if kind == _TIMESTAMP and size >= 5 and extra[4] & 1 and len(extra) >= 9:  # noqa: PLR2004
+            return int(struct.unpack_from("<i", extra, 5)[0])
+        extra = extra[4 + size :]
+    try:
+        return int(time.mktime((*info.date_time, 0, 0, -1)))
+    except (OverflowError, ValueError):
+        return 0
+
+
+def _need_room(announced: int, room: int | None, source: str) -> None:
+    if room is not None and announced > room:
+        raise Refused(
+            f"{source} holds {announced:,} bytes of media, {room:,} are free",
+            hint="make room on the disk of the media (df -h), then run it again",
+        )
+
+
+def _wrong(source: str, what: str) -> ProofFailed:
+    return ProofFailed(f"{source}: {what}", hint="use another backup: korrigo-backup list shows them")

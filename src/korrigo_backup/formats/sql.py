@@ -1,0 +1,206 @@
+"""The `sql` kind: a plain pg_dump, gzip, with row counts and digests of the very snapshot that was dumped."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+from korrigo_backup.domain.manifest import DatabaseProof, SchemaObject, SequenceProof, TableProof
+from korrigo_backup.errors import ProofFailed
+from korrigo_backup.formats.sqlscan import DumpScanner, ScanResult
+from korrigo_backup.site.digests import RULE, Snapshot, prove_all, snapshot
+from korrigo_backup.site.postgres import PSQL, UNHURRIED
+from korrigo_backup.site.schema import fingerprint
+from korrigo_backup.system.files import CHUNK
+from korrigo_backup.system.run import spawn
+from korrigo_backup.system.streams import GzipWriter, HashingReader, HashingWriter, gunzip
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from korrigo_backup.site.postgres import Postgres
+
+LEVEL = 2
+"""isal's middle level: on dumps within 3 % of the size of gzip's default, eight times as fast."""
+
+LOCK_WAIT = "60s"
+"""pg_dump waits no longer for a table that someone has locked: a migration under way is named, not waited out."""
+
+LOADING = f"{UNHURRIED} -c synchronous_commit=off -c maintenance_work_mem=256MB"
+"""The staged database is worth nothing until the swap, whose own commit forces everything before it to disk."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What reading a whole dump gave: its content, and size and SHA-256 of the file as it was read."""
+
+    scan: ScanResult
+    size: int
+    sha256: str
+
+
+def create(
+    server: Postgres, target: HashingWriter, *, database: str | None = None, digest: bool = True
+) -> DatabaseProof:
+    """Dump a database into `target` and return the proof of what is in it.
+
+    Raises ProofFailed when the rows in the dump are not those of the snapshot, or the dump has no end mark,
+    whatever pg_dump's exit status says.
+    """
+    name = database or server.database
+    with snapshot(server, database=name) as taken, ThreadPoolExecutor(1) as pool:
+        facts = taken.facts()
+        sequences = taken.sequences()
+        schema = fingerprint(taken)
+        derived = {table.name for table in taken.tables() if table.derived}
+        proving = pool.submit(prove_all, taken, digest=digest)
+        try:
+            scan = _dump(server, taken, target, name)
+            tables = proving.result()
+        except BaseException:
+            taken.abandon()
+            raise
+    _agree(scan, [table for table in tables if table.name not in derived], sequences)
+    return DatabaseProof(
+        name=name,
+        server_version=facts.server_version,
+        client_version=scan.client_version or "",
+        digest=RULE if digest else None,
+        tables=tables,
+        sequences=tuple(scan.sequences[name] for name in sorted(scan.sequences)),
+        schema=schema,
+    )
+
+
+def check(file: IO[bytes], source: str) -> Checked:
+    """Read a whole dump and return what it holds; `file` is left at its start.
+
+    Raises ProofFailed when it is not gzip, is cut or damaged, is not a complete pg_dump, or holds what psql
+    must not be given.
+    """
+    reader, scanner = HashingReader(file), DumpScanner(source)
+    for piece in gunzip(reader, source):
+        scanner.feed(piece)
+    file.seek(0)
+    return Checked(scanner.finish(), reader.size, reader.sha256)
+
+
+def load(server: Postgres, file: IO[bytes], source: str, *, database: str) -> str:
+    """Load a dump into an empty database and return the SHA-256 of the file as it was read now.
+
+    The first SQL error stops it. Raises KorrigoBackupError with the server's words.
+    """
+    command = server.access.postgres("psql", *PSQL, database=database, options=LOADING)
+    reader = HashingReader(file)
+    with spawn(command, stdin=True) as psql:
+        try:
+            for piece in gunzip(reader, source):
+                psql.stdin.write(piece)
+            psql.stdin.close()
+        except BrokenPipeError:
+            pass  # psql has stopped; its status and words are below
+        status = psql.wait()
+        if status:
+            raise server.failure(command, status, psql.stderr, database)
+    for _ in reader:  # what follows the last gzip member counts for the checksum, too
+        pass
+    return reader.sha256
+
+
+def prove(server: Postgres, expected: DatabaseProof, *, database: str) -> tuple[TableProof, ...]:
+    """Return the proof of a loaded database; raises ProofFailed, naming what differs, if it is not as `expected`."""
+    with snapshot(server, database=database) as taken:
+        tables = prove_all(taken, digest=expected.digest == RULE)
+        sequences = taken.sequences()
+        schema = fingerprint(taken) if expected.schema else ()
+    differences = [
+        *_differences(expected.tables, tables),
+        *_moved(expected.sequences, sequences),
+        *_objects(expected.schema, schema),
+    ]
+    if differences:
+        raise ProofFailed(
+            f"what was loaded is not what was saved: {_some(differences)}",
+            hint="use another backup, and keep this one: korrigo-backup verify tells whether its file is damaged",
+        )
+    return tables
+
+
+def _dump(server: Postgres, taken: Snapshot, target: HashingWriter, database: str) -> ScanResult:
+    arguments = (
+        "--format=plain",
+        "--no-password",
+        f"--lock-wait-timeout={LOCK_WAIT}",
+        f"--snapshot={taken.id}",
+    )
+    command = server.access.postgres("pg_dump", *arguments, database=database, options=UNHURRIED)
+    scanner = DumpScanner("the dump")
+    with GzipWriter(target, LEVEL) as gzip, spawn(command, stdout=True) as pg_dump:
+        while piece := pg_dump.stdout.read(CHUNK):
+            scanner.feed(piece)
+            gzip.write(piece)
+        status = pg_dump.wait()
+        if status:
+            raise server.failure(command, status, pg_dump.stderr, database)
+    return scanner.finish()
+
+
+def _agree(scan: ScanResult, tables: Iterable[TableProof], sequences: Iterable[SequenceProof]) -> None:
+    """Hold the stream against the snapshot: same tables, same rows; sequences move on, never back."""
+    counted = {table.name: table.rows for table in tables}
+    differences = [
+        f"{name}: {counted.get(name, 0)} rows in the snapshot, {rows} in the dump"
+        for name, rows in scan.rows.items()
+        if counted.get(name, 0) != rows
+    ]
+    differences += [f"{name}: not in the dump" for name in counted if name not in scan.rows]
+    differences += [
+        f"{one.name}: at {one.last_value}, in the dump at {scan.sequences[one.name].last_value}"
+        for one in sequences
+        if one.name in scan.sequences and _behind(scan.sequences[one.name], one)
+    ]
+    if differences:
+        raise ProofFailed(
+            f"pg_dump did not write what the snapshot holds: {_some(differences)}",
+            hint="run the backup again; if it happens twice, check the server's log and disk",
+        )
+
+
+def _behind(one: SequenceProof, other: SequenceProof) -> bool:
+    return 0 <= one.last_value < other.last_value
+
+
+def _differences(expected: Iterable[TableProof], found: Iterable[TableProof]) -> list[str]:
+    left, right = {t.name: t for t in expected}, {t.name: t for t in found}
+    lines = []
+    for name in sorted(left.keys() | right.keys()):
+        want, have = left.get(name), right.get(name)
+        if want is None or have is None:
+            lines.append(f"{name} is {'missing' if have is None else 'unexpected'}")
+        elif want.rows != have.rows:
+            lines.append(f"{name} has {have.rows} rows, not {want.rows}")
+        elif want.digest != have.digest:
+            lines.append(f"{name} has other content")
+    return lines
+
+
+def _moved(expected: Iterable[SequenceProof], found: Iterable[SequenceProof]) -> list[str]:
+    have = {one.name: one for one in found}
+    return [f"{one.name} does not stand at {one.last_value}" for one in expected if have.get(one.name) != one]
+
+
+def _objects(expected: Iterable[SchemaObject], found: Iterable[SchemaObject]) -> list[str]:
+    """Compare by kind and name; a definition may be rendered differently once it was parsed again."""
+    want, have = {(o.kind, o.name) for o in expected}, {(o.kind, o.name) for o in found}
+    lines = [f"{kind} {name} is missing" for kind, name in sorted(want - have)]
+    return lines + [f"{kind} {name} is unexpected" for kind, name in sorted(have - want)]
+
+
+_SHOWN = 5
+"""Differences named in a message; the count tells of the rest."""
+
+
+def _some(lines: list[str]) -> str:
+    more = f" and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
+    return "; ".join(lines[:_SHOWN]) + more

@@ -1,0 +1,304 @@
+"""Read a plain SQL dump as psql would, without running it, in one pass and constant memory.
+
+It knows where statements, quotes, comments and COPY data begin and end, and so tells the rows of each table,
+the sequence positions, the versions in the header, psql meta-commands, and whether the end mark is there.
+COPY data is skipped at the speed of a search; only the statements between are looked at closely.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from korrigo_backup.domain.manifest import SequenceProof
+from korrigo_backup.errors import ProofFailed
+
+END_MARK = b"-- PostgreSQL database dump complete"
+
+ALLOWED_META = (b"restrict", b"unrestrict")
+"""Meta-commands that pg_dump itself writes since CVE-2025-8714 was fixed; any other could run programs."""
+
+_HEAD_LIMIT = 512 * 1024
+"""Bytes of a statement that are kept to understand it: a COPY with 1,600 columns of 63 bytes fits."""
+
+_LOOKAHEAD = 256
+"""Bytes that may be needed behind a character to understand it: a dollar-quote tag is at most 63 long."""
+
+_INTERESTING = re.compile(rb"""[-/'"$\\;()]""")
+_DOLLAR_TAG = re.compile(rb"\$(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\$")
+_BLOCK = re.compile(rb"/\*|\*/")
+_ESCAPED_END = re.compile(rb"\\.|''|'", re.DOTALL)
+_NAME = rb'(?:"(?:[^"]|"")+"|[^\s".(;]+)'
+_COPY = re.compile(rb"COPY (" + _NAME + rb"\." + _NAME + rb") (?:\(.*\) | )?FROM stdin", re.DOTALL)
+_COPY_ANY = re.compile(rb"COPY\b.*\bFROM\s+STDIN\b", re.DOTALL | re.IGNORECASE)
+_SETVAL = re.compile(rb"SELECT pg_catalog\.setval\('((?:[^']|'')+)', (-?\d+), (true|false)\)")
+_BODY = re.compile(rb"CREATE (?:OR REPLACE )?(?:FUNCTION|PROCEDURE)\b.*\bBEGIN\s+ATOMIC\b", re.DOTALL | re.IGNORECASE)
+_STRINGS = re.compile(rb"^SET\b.*standard_conforming_strings|set_config.*standard_conforming_strings", re.IGNORECASE)
+_STRINGS_ON = re.compile(rb"SET standard_conforming_strings = (?:'on'|on)")
+_META = re.compile(rb"\\([A-Za-z!?;]*)[^\n]*\n")
+_FROM_VERSION = re.compile(rb"-- Dumped from database version (\S+)")
+_BY_VERSION = re.compile(rb"-- Dumped by pg_dump version (\S+)")
+
+
+@dataclass
+class ScanResult:
+    """What a dump holds. `rows` counts COPY lines by table name, as the dump writes the name."""
+
+    rows: dict[str, int] = field(default_factory=dict)
+    sequences: dict[str, SequenceProof] = field(default_factory=dict)
+    server_version: str | None = None
+    client_version: str | None = None
+    statements: int = 0
+    creates: int = 0
+    complete: bool = False
+
+
+class DumpScanner:
+    """Feed it the dump in pieces of any size, then call `finish`."""
+
+    def __init__(self, source: str) -> None:
+        self.result = ScanResult()
+        self._source = source
+        self._buffer = b""
+        self._state = self._in_sql
+        self._statement = bytearray()
+        self._depth = 0
+        self._parens = 0
+        self._tag = b""
+        self._table = ""
+        self._body = False
+        self._line_start = True
+
+    def feed(self, data: bytes) -> None:
+        """Take the next piece; raises ProofFailed for what psql must not be given."""
+        buffer = self._buffer + data if self._buffer else data
+        self._buffer = b""
+        position = 0
+        while position < len(buffer):
+            after = self._state(buffer, position, final=False)
+            if after is None:
+                break
+            position = after
+        self._buffer = buffer[position:]
+
+    def finish(self) -> ScanResult:
+        """Return what was found; raises ProofFailed for a dump that ends in the middle."""
+        if self._buffer and not self._buffer.endswith(b"\n"):
+            self._buffer += b"\n"
+        while self._buffer:
+            after = self._state(self._buffer, 0, final=True)
+            if after is None:
+                break
+            self._buffer = self._buffer[after:]
+        if self._state != self._in_sql or not self.result.complete:
+            raise ProofFailed(
+                f"{self._source} is not a complete PostgreSQL dump: its end mark is missing",
+                hint="it was cut, or is not made by pg_dump: use another backup (korrigo-backup list)",
+            )
+        return self.result
+
+    # Each state takes the buffer and a position and returns where it got to, or None when it needs more bytes.
+
+    def _in_sql(self, buffer: bytes, position: int, *, final: bool) -> int | None:
+        found = _INTERESTING.search(buffer, position)
+        if found is None:
+            self._keep(buffer[position:])
+            return len(buffer)
+        at = found.start()
+        if not final and len(buffer) - at < _LOOKAHEAD:
+            self._keep(buffer[position:at])
+            return at if at > position else None
+        self._keep(buffer[position:at])
+        return self._special(buffer, at, final=final)
+
+    def _special(self, buffer: bytes, at: int, *, final: bool) -> int | None:
+        character = buffer[at : at + 1]
+        if character == b"-":
+            return self._dash(buffer, at)
+        if character == b"/":
+            return self._slash(buffer, at)
+        if character == b"\\":
+            return self._meta(buffer, at, final=final)
+        if character == b"$":
+            return self._dollar(buffer, at)
+        if character == b";":
+            return self._semicolon(buffer, at)
+        if character in b"()":
+            self._parens = max(0, self._parens + (1 if character == b"(" else -1))  # as psql counts
+        elif character == b'"':
+            self._state = self._in_identifier
+        else:
+            self._state = self._in_escape_string if self._after_e() else self._in_string
+        self._keep(character)
+        return at + 1
+
+    def _dash(self, buffer: bytes, at: int) -> int:
+        if buffer.startswith(b"--", at):
+            self._state = self._in_line_comment
+            self._keep(b" ")
+            return at
+        self._keep(b"-")
+        return at + 1
+
+    def _slash(self, buffer: bytes, at: int) -> int:
+        if buffer.startswith(b"/*", at):
+            self._state, self._depth = self._in_block_comment, 0
+            self._keep(b" ")
+            return at
+        self._keep(b"/")
+        return at + 1
+
+    def _dollar(self, buffer: bytes, at: int) -> int:
+        tag = None if _is_word(self._statement[-1:]) else _DOLLAR_TAG.match(buffer, at)
+        if tag is None:
+            self._keep(b"$")
+            return at + 1
+        self._tag, self._state = tag[0], self._in_dollar
+        self._keep(tag[0])
+        return tag.end()
+
+    def _semicolon(self, buffer: bytes, at: int) -> int:
+        if self._parens > 0:
+            self._keep(b";")  # psql, too, ends a statement only outside parentheses
+            return at + 1
+        statement = bytes(self._statement).strip()
+        self._statement.clear()
+        self.result.statements += 1
+        self.result.complete = False  # the end mark is the last thing but for comments
+        return at + 1 + self._understood(statement, buffer, at + 1)
+
+    def _understood(self, statement: bytes, buffer: bytes, after: int) -> int:
+        if statement.startswith(b"CREATE "):
+            self.result.creates += 1
+            self._body = _BODY.match(statement) is not None
+        elif statement == b"END":
+            self._body = False
+        elif _STRINGS.search(statement) and not _STRINGS_ON.fullmatch(statement):
+            raise self._hostile("a change of standard_conforming_strings")
+        elif found := _SETVAL.match(statement):
+            name = found[1].replace(b"''", b"'").decode()
+            self.result.sequences[name] = SequenceProof(name, int(found[2]), found[3] == b"true")
+        elif found := _COPY.fullmatch(statement):
+            if self._body or not buffer.startswith(b"\n", after):
+                raise self._hostile("a COPY statement in the middle of another or with more behind it")
+            self._table = found[1].decode()
+            self.result.rows.setdefault(self._table, 0)
+            self._state, self._line_start = self._in_copy, True
+            return 1
+        elif _COPY_ANY.match(statement):
+            raise self._hostile("a COPY statement that pg_dump does not write")
+        return 0
+
+    def _meta(self, buffer: bytes, at: int, *, final: bool) -> int | None:
+        found = _META.match(buffer, at)
+        if found is None:
+            if not final and len(buffer) - at < _HEAD_LIMIT:
+                return None
+            raise self._hostile("a backslash outside of quotes")
+        if found[1] not in ALLOWED_META or self._statement.strip():
+            raise self._hostile(f"the psql command {found[0][:40].decode(errors='replace').strip()!r}")
+        return found.end()
+
+    def _in_line_comment(self, buffer: bytes, position: int, *, final: bool) -> int | None:
+        del final
+        end = buffer.find(b"\n", position)
+        if end < 0:
+            return None if len(buffer) - position < _HEAD_LIMIT else len(buffer)
+        self._header(buffer[position:end])
+        self._state = self._in_sql
+        return end
+
+    def _header(self, line: bytes) -> None:
+        if line == END_MARK:
+            self.result.complete = True
+        elif found := _FROM_VERSION.match(line):
+            self.result.server_version = found[1].decode(errors="replace")
+        elif found := _BY_VERSION.match(line):
+            self.result.client_version = found[1].decode(errors="replace")
+
+    def _in_block_comment(self, buffer: bytes, position: int, *, final: bool) -> int | None:
+        del final
+        found = _BLOCK.search(buffer, position)
+        if found is None:
+            return len(buffer) - 1 if len(buffer) - 1 > position else None
+        self._depth += 1 if found[0] == b"/*" else -1
+        if self._depth == 0:
+            self._state = self._in_sql
+        return found.end()
+
+    def _in_string(self, buffer: bytes, position: int, *, final: bool) -> int | None:
+        del final
+        return self._until(b"'", buffer, position)
+
+    def _in_identifier(self, buffer: bytes, position: int, *, final: bool) -> int | None:
+        del final
+        return self._until(b'"', buffer, position)
+
+    def _in_dollar(self, buffer: bytes, position: int, *, final: bool) -> int | None:
+        del final
+        return self._until(self._tag, buffer, position)
+
+    def _until(self, end: bytes, buffer: bytes, position: int) -> int | None:
+        at = buffer.find(end, position)
+        if at < 0:
+            safe = len(buffer) - len(end) + 1
+            self._keep(buffer[position:safe])
+            return safe if safe > position else None
+        self._keep(buffer[position : at + len(end)])
+        self._state = self._in_sql
+        return at + len(end)
+
+    def _in_escape_string(self, buffer: bytes, position: int, *, final: bool) -> int | None:
+        found = _ESCAPED_END.search(buffer, position)
+        if found is None:
+            safe = len(buffer) - 1
+            self._keep(buffer[position:safe])
+            return safe if safe > position else None
+        if found[0] == b"'" and found.end() == len(buffer) and not final:
+            return None
+        self._keep(buffer[position : found.end()])
+        if found[0] == b"'":
+            self._state = self._in_sql
+        return found.end()
+
+    def _in_copy(self, buffer: bytes, position: int, *, final: bool) -> int | None:
+        if self._line_start and buffer.startswith(b"\\.\n", position):
+            self._state = self._in_sql
+            return position + 3
+        end = buffer.find(b"\n\\.\n", position)
+        if end < 0:
+            if final:
+                return None
+            last = buffer.rfind(b"\n", position, len(buffer) - 3)
+            if last < 0:
+                return None if len(buffer) - position < _HEAD_LIMIT else self._long_line(buffer, position)
+            self._line_start = True
+            self.result.rows[self._table] += buffer.count(b"\n", position, last + 1)
+            return last + 1
+        self.result.rows[self._table] += buffer.count(b"\n", position, end + 1)
+        self._state = self._in_sql
+        return end + 4
+
+    def _long_line(self, buffer: bytes, position: int) -> int:
+        """Skip the middle of a row that is longer than a piece: no end mark can begin inside it."""
+        self._line_start = False
+        return max(position, len(buffer) - 3)
+
+    def _keep(self, text: bytes) -> None:
+        if len(text) <= _HEAD_LIMIT - len(self._statement):
+            self._statement += text
+        else:  # too long to be of interest; its last two bytes tell whether a quote follows an E
+            self._statement[-2:] = (self._statement[-2:] + text)[-2:]
+
+    def _after_e(self) -> bool:
+        return self._statement.endswith((b"e", b"E")) and not _is_word(self._statement[-2:-1])
+
+    def _hostile(self, what: str) -> ProofFailed:
+        return ProofFailed(
+            f"{self._source} holds {what}: pg_dump does not write this, and it could run programs",
+            hint="do not load it; make sure where it comes from, and use another backup",
+        )
+
+
+def _is_word(character: bytes | bytearray) -> bool:
+    return bool(character) and (character.isalnum() or character in b"_$" or character >= b"\x80")

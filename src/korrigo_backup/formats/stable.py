@@ -1,0 +1,104 @@
+"""Read a live file so that what is read is one state of it.
+
+A file is stable when nothing about it changed between opening and the end of reading. Small ones are read
+whole, again if need be, before anything is written; a large one streams, and says afterwards.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from korrigo_backup.site.media import Entry
+
+WHOLE = 8 * 1024 * 1024
+"""Bytes up to which a file is read at once: most scans, and small against the memory limit."""
+
+TRIES = 3
+_PAUSE = 0.2
+"""Seconds between tries: an upload writes a piece every few milliseconds."""
+
+_CHUNK = 1024 * 1024
+
+
+class StableFile:
+    """A file being archived: exactly `size` bytes come out of it, whatever happens to it meanwhile."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._before = os.fstat(file.fileno())
+        self.size = self._before.st_size
+        self._digest = hashlib.sha256()
+        self._content = self._read_whole() if self.size <= WHOLE else None
+        self._position = 0
+        self._short = False
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes; a file that became shorter is filled with zeros and is not stable."""
+        want = min(self.size - self._position, _CHUNK if size < 0 else size)
+        if self._content is not None:
+            piece = self._content[self._position : self._position + want]
+        else:
+            piece = self._file.read(want)
+            if len(piece) < want:
+                self._short = True
+                piece += bytes(want - len(piece))
+        self._position += len(piece)
+        self._digest.update(piece)
+        return piece
+
+    @property
+    def sha256(self) -> str:
+        """The checksum of what was read."""
+        return self._digest.hexdigest()
+
+    def is_stable(self) -> bool:
+        """Tell, after reading, whether nothing changed since the file was opened."""
+        return not self._short and _same(self._before, os.fstat(self._file.fileno()))
+
+    def _read_whole(self) -> bytes:
+        for attempt in range(TRIES):
+            if attempt:
+                time.sleep(_PAUSE)
+                self._file.seek(0)
+            self._before = os.fstat(self._file.fileno())
+            content = _read_up_to(self._file, WHOLE)
+            if len(content) == self._before.st_size and _same(self._before, os.fstat(self._file.fileno())):
+                break
+        self.size = len(content)
+        return content
+
+
+@contextmanager
+def open_stable(entry: Entry) -> Iterator[StableFile | None]:
+    """Yield the file of `entry`, or None when the site deleted it since it was listed."""
+    try:
+        file = entry.open()
+    except FileNotFoundError:
+        yield None
+        return
+    with file:
+        yield StableFile(file)
+
+
+def _read_up_to(file: IO[bytes], limit: int) -> bytes:
+    parts, size = [], 0
+    while size < limit and (piece := file.read(min(_CHUNK, limit - size))):
+        parts.append(piece)
+        size += len(piece)
+    return b"".join(parts)
+
+
+def _same(one: os.stat_result, other: os.stat_result) -> bool:
+    return (one.st_size, one.st_mtime_ns, one.st_ctime_ns, one.st_ino) == (
+        other.st_size,
+        other.st_mtime_ns,
+        other.st_ctime_ns,
+        other.st_ino,
+    )

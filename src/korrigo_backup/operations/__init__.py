@@ -1,0 +1,1 @@
+"""The verbs, each a straight line over the layers below."""

@@ -1,0 +1,194 @@
+"""Back up: lock, preflight, draft, create, verify what was written, publish; then clean what is too old."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from datetime import UTC
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from korrigo_backup import __version__
+from korrigo_backup.domain.journal import Listener, Step, silent
+from korrigo_backup.domain.manifest import FORMAT, Manifest, Member
+from korrigo_backup.domain.naming import LATEST_SQL, MEMBERS_SUFFIX, Kind, Origin
+from korrigo_backup.domain.retention import Decision, older_than
+from korrigo_backup.errors import Interrupted, KorrigoBackupError, PartlyDone, ProofFailed, Refused
+from korrigo_backup.formats import media as media_format
+from korrigo_backup.formats import sql as sql_format
+from korrigo_backup.site.digests import snapshot
+from korrigo_backup.system.files import create_private, explained, free_bytes, open_plain, sha256_of
+from korrigo_backup.system.streams import HashingWriter
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from korrigo_backup.catalog import Catalog, Draft
+    from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.site.media import MediaTree
+    from korrigo_backup.site.site import Site
+
+SPACE_FACTOR = 2
+"""Free space wanted, as a multiple of what the backup will take (runbook 2.2: a margin of twice the data)."""
+
+
+@dataclass(frozen=True)
+class BackedUp:
+    """A published backup, and what was decided about the older ones."""
+
+    artifact: Artifact
+    cleaned: tuple[Decision, ...] = ()
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What kind of backup is wanted: of which database, why, with digests or not."""
+
+    database: str | None = None
+    origin: Origin = Origin.ROUTINE
+    digest: bool = True
+
+
+def backup_database(
+    site: Site, catalog: Catalog, *, now: datetime, keep_days: int, digest: bool, listen: Listener = silent
+) -> BackedUp:
+    """Make one verified `sql` backup, point `db_backup_latest` at it, and remove what is older than `keep_days`.
+
+    Raises PartlyDone when the backup is good and only the cleaning failed.
+    """
+    with catalog.exclusive("backup of the database"):
+        artifact = dump(site, catalog, Wish(digest=digest), now=now, listen=listen)
+        return BackedUp(artifact, _afterwards(catalog, artifact, keep_days, now))
+
+
+def backup_media(site: Site, catalog: Catalog, *, now: datetime, listen: Listener = silent) -> BackedUp:
+    """Make one verified `media` backup; PartlyDone when files went on changing while they were read."""
+    tree = site.required_media()
+    with catalog.exclusive("backup of the media"):
+        artifact = archive(site, tree, catalog, now=now, listen=listen)
+    unstable = artifact.manifest.media.unstable if artifact.manifest and artifact.manifest.media else ()
+    if unstable:
+        raise PartlyDone(
+            f"{artifact.name} is there, but {len(unstable)} files changed while they were read: {unstable[0]}",
+            hint="run the media backup again when the upload is over",
+            state=f"the backup {artifact.path} holds everything else",
+        )
+    return BackedUp(artifact)
+
+
+def dump(site: Site, catalog: Catalog, wish: Wish, *, now: datetime, listen: Listener) -> Artifact:
+    """Make and publish one `sql` artifact; the caller holds the lock."""
+    started = time.monotonic()
+    with snapshot(site.postgres, database=wish.database) as taken:
+        size = taken.facts().size
+    _require_space(catalog, Kind.SQL, otherwise=size)
+    with explained("write the backup"), catalog.draft(Kind.SQL, wish.origin, now) as draft:
+        listen(Step("backup.create", {"path": str(catalog.directory / draft.name.removesuffix(".gz"))}))
+        with create_private(draft.path()) as file:
+            target = HashingWriter(file)
+            proof = sql_format.create(site.postgres, target, database=wish.database, digest=wish.digest)
+            os.fsync(file.fileno())
+        listen(Step("backup.verify"))
+        with open_plain(draft.path()) as file:
+            checked = sql_format.check(file, draft.name)
+        _same(checked.sha256, target.sha256, draft.name)
+        manifest = _manifest(site, catalog, draft, (Member(draft.name, target.size, target.sha256),), now)
+        seconds = round(time.monotonic() - started, 3)
+        path = draft.publish(replace(manifest, kind=Kind.SQL, origin=wish.origin, database=proof, seconds=seconds))
+    return _published(catalog, path, listen)
+
+
+def archive(site: Site, tree: MediaTree, catalog: Catalog, *, now: datetime, listen: Listener) -> Artifact:
+    """Make and publish one `media` artifact; the caller holds the lock."""
+    started = time.monotonic()
+    _require_space(catalog, Kind.MEDIA, otherwise=sum(e.info.st_size for e in tree.walk() if e.is_file))
+    with explained("write the media backup"), catalog.draft(Kind.MEDIA, Origin.ROUTINE, now) as draft:
+        listing_name = draft.name + MEMBERS_SUFFIX
+        listen(Step("media.create", {"path": str(catalog.directory / draft.name)}))
+        with create_private(draft.path()) as file, create_private(draft.path(MEMBERS_SUFFIX)) as list_file:
+            target, listing = HashingWriter(file), HashingWriter(list_file)
+            proof = media_format.create(tree, target, listing, root=site.archive_root, members_name=listing_name)
+            os.fsync(file.fileno())
+            os.fsync(list_file.fileno())
+        listen(Step("backup.verify"))
+        with open_plain(draft.path()) as file, open_plain(draft.path(MEMBERS_SUFFIX)) as list_file:
+            checked = media_format.check(file, list_file, draft.name, root=site.archive_root)
+        _same(checked.sha256, target.sha256, draft.name)
+        _same(sha256_of(draft.path(MEMBERS_SUFFIX))[0], listing.sha256, listing_name)
+        members = (
+            Member(draft.name, target.size, target.sha256),
+            Member(listing_name, listing.size, listing.sha256),
+        )
+        manifest = _manifest(site, catalog, draft, members, now)
+        seconds = round(time.monotonic() - started, 3)
+        path = draft.publish(replace(manifest, kind=Kind.MEDIA, media=proof, seconds=seconds))
+    return _published(catalog, path, listen)
+
+
+def _require_space(catalog: Catalog, kind: Kind, *, otherwise: int) -> None:
+    last = next((a.size for a in catalog.artifacts() if a.kind is kind and a.manifest), None)
+    need = SPACE_FACTOR * last if last is not None else otherwise
+    free = free_bytes(catalog.directory)
+    if free < need:
+        raise Refused(
+            f"not enough space in {catalog.directory}: {free:,} bytes free, {need:,} wanted",
+            hint="make room (df -h; scripts/cleanup_old_backups.sh), or set BACKUP_DIR to a larger disk",
+        )
+
+
+def _same(read: str, written: str, name: str) -> None:
+    if read != written:
+        raise ProofFailed(
+            f"{name} does not read back as it was written",
+            hint="the disk or the memory of this machine is failing: see dmesg, and use another disk",
+        )
+
+
+def _manifest(site: Site, catalog: Catalog, draft: Draft, members: tuple[Member, ...], now: datetime) -> Manifest:
+    is_media = draft.name.startswith("media_")
+    return Manifest(
+        timestamp=now.strftime("%Y%m%d_%H%M%S"),
+        includes_media=is_media,
+        database_backup=None if is_media else draft.name,
+        media_backup=draft.name if is_media else None,
+        backup_dir=str(catalog.directory.absolute()),
+        format=FORMAT,
+        site=site.name,
+        created=now.astimezone(UTC),
+        tool=f"korrigo-backup {__version__}",
+        members=members,
+    )
+
+
+def _published(catalog: Catalog, path: Path, listen: Listener) -> Artifact:
+    artifact = catalog.find(str(path))
+    listen(Step("backup.published", {"path": str(path), "bytes": str(artifact.size)}))
+    return artifact
+
+
+def _afterwards(catalog: Catalog, artifact: Artifact, keep_days: int, now: datetime) -> tuple[Decision, ...]:
+    """Point `latest` and clean; what fails here must not hide that the backup is good."""
+    try:
+        with explained(f"point {LATEST_SQL}"):
+            catalog.point_latest(artifact)
+        return clean(catalog, keep_days=keep_days, now=now)
+    except KorrigoBackupError as problem:
+        raise PartlyDone(
+            f"the backup {artifact.path} is made and verified, but then: {problem.message}",
+            hint=problem.hint,
+            state=f"the backup {artifact.path} is good",
+        ) from None
+    except Interrupted:
+        raise Interrupted(f"the backup {artifact.path} is good") from None
+
+
+def clean(catalog: Catalog, *, keep_days: int, now: datetime) -> tuple[Decision, ...]:
+    """Remove the `sql` backups older than `keep_days` and return every decision; the caller holds the lock."""
+    decisions = older_than([a for a in catalog.artifacts() if a.kind is Kind.SQL], days=keep_days, now=now)
+    for decision in decisions:
+        if decision.remove:
+            catalog.remove(decision.artifact)
+    return tuple(decisions)

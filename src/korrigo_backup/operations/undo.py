@@ -1,0 +1,66 @@
+"""The undo stack of an operation: every changing step says first how it is taken back."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from korrigo_backup.errors import Interrupted, KorrigoBackupError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROLLED_BACK = "rolled back: the site is as it was before"
+
+
+class UndoStack:
+    """Undo steps, last in first out. Each tolerates that its step was not done, or done in part."""
+
+    def __init__(self) -> None:
+        self._steps: list[tuple[str, Callable[[], None]]] = []
+
+    def push(self, doing: str, undo: Callable[[], None]) -> None:
+        """Register how the next step is taken back; call it before the step."""
+        self._steps.append((doing, undo))
+
+    def forget(self) -> None:
+        """Nothing is to be taken back any more."""
+        self._steps.clear()
+
+    def unwind(self, cause: KorrigoBackupError) -> KorrigoBackupError:
+        """Take back every step and return `cause` with the state the site is left in.
+
+        Halts at the first undo that fails: to go on would start services on a half-swapped site.
+        """
+        while self._steps:
+            doing, undo = self._steps.pop()
+            try:
+                undo()
+            except (KorrigoBackupError, OSError) as problem:
+                cause.state = (
+                    f"STOPPED while taking back ({doing}): {problem}. Nothing was deleted;"
+                    " put right what it names, then run korrigo-backup restore again: it finishes this first"
+                )
+                return cause
+            cause.state = ROLLED_BACK
+        return cause
+
+
+@contextmanager
+def all_or_nothing() -> Iterator[UndoStack]:
+    """Yield an undo stack; any error, and Ctrl-C, takes back what was done before it goes on.
+
+    Raises the error with the state the site is left in.
+    """
+    undo = UndoStack()
+    try:
+        yield undo
+    except KorrigoBackupError as problem:
+        raise undo.unwind(problem) from None
+    except (Interrupted, KeyboardInterrupt) as problem:
+        stopped = undo.unwind(KorrigoBackupError("interrupted", hint=""))
+        raise type(problem)(stopped.state) from None
+    except Exception:
+        undo.unwind(KorrigoBackupError("unexpected", hint=""))
+        raise
+    undo.forget()

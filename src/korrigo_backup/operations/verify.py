@@ -1,0 +1,69 @@
+"""Verify one artifact: the checklist of the runbook's 4.8, each line with its finding."""
+
+from __future__ import annotations
+
+import stat
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from korrigo_backup.domain.finding import Finding, error, ok, warning
+from korrigo_backup.domain.naming import Kind
+from korrigo_backup.errors import NotFound, ProofFailed
+from korrigo_backup.formats import django as django_format
+from korrigo_backup.operations.plan import open_media, open_sql
+from korrigo_backup.system.files import explained, free_bytes
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from korrigo_backup.domain.artifact import Artifact
+
+SMALL = 1024 * 1024
+"""Bytes; the runbook's "Backup size < 1 MB" (4.8). A warning only: size proves nothing, content does."""
+
+OLD = timedelta(hours=24)
+"""The runbook's "Backup older than 24h" (4.8)."""
+
+
+def verify(artifact: Artifact, *, now: datetime) -> list[Finding]:
+    """Return the findings about one artifact; every byte of it is read.
+
+    Damage is a finding of level error, never an exception; a missing right or a failing disk is raised.
+    """
+    findings = [*_content(artifact), *_mode(artifact)]
+    if artifact.size < SMALL:
+        findings.append(warning("artifact.small", f"Warning: Backup size < 1 MB ({artifact.size} bytes)",
+                                "right for a small site; else see what is missing: korrigo-backup show"))  # fmt: skip
+    age = now - artifact.created
+    if age > OLD:
+        findings.append(warning("artifact.old", f"Warning: Backup older than 24h ({int(age.total_seconds()) // 3600}h)",
+                                "see whether the nightly backup still runs"))  # fmt: skip
+    elif age < timedelta(0):
+        findings.append(warning("artifact.future", f"its time {artifact.created:%Y-%m-%d %H:%M} is in the future",
+                                "check the clock of this machine"))  # fmt: skip
+    free = free_bytes(artifact.path.parent)
+    if free < artifact.size:
+        findings.append(warning("space.next", f"{free:,} bytes free: less than this backup's size", "make room"))
+    return findings
+
+
+def _content(artifact: Artifact) -> list[Finding]:
+    try:
+        if artifact.kind is Kind.DJANGO:
+            return django_format.verify(artifact.path)[1]
+        if artifact.kind is Kind.SQL:
+            with open_sql(artifact) as sql:
+                return list(sql.findings)
+        with open_media(artifact) as media:
+            return list(media.findings)
+    except (ProofFailed, NotFound) as problem:
+        return [error("artifact.damaged", problem.message, problem.hint)]
+
+
+def _mode(artifact: Artifact) -> list[Finding]:
+    with explained(f"look at {artifact.path}"):
+        mode = stat.S_IMODE(artifact.path.stat().st_mode)
+    if mode & 0o077:
+        return [warning("artifact.mode", f"readable by others (mode {mode:o})",
+                        f"chmod go-rwx {artifact.path}")]  # fmt: skip
+    return [ok("artifact.mode", f"private (mode {mode:o})")]

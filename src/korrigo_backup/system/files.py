@@ -1,0 +1,144 @@
+"""Files that are private from their first moment, complete on disk, and never replace another."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import stat
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING
+
+from korrigo_backup.errors import KorrigoBackupError, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+CHUNK = 1024 * 1024
+"""Bytes read or written at once: large enough that calls do not count, small against the memory limit."""
+
+FILE_MODE = 0o600
+DIRECTORY_MODE = 0o700
+
+
+def private_directory(path: Path) -> None:
+    """Make `path` (and its parents) for the owner alone, whatever the umask; an existing one is left as it is."""
+    if path.is_dir():
+        return
+    private_directory(path.parent) if not path.parent.exists() else None
+    path.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+    path.chmod(DIRECTORY_MODE)
+
+
+def create_private(path: Path) -> IO[bytes]:
+    """Open a new file for writing, readable by the owner alone; FileExistsError if there is one."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, FILE_MODE), "wb", buffering=0)
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Write a new private file and force it to disk."""
+    with create_private(path) as file:
+        write_all(file, data)
+        os.fsync(file.fileno())
+
+
+def write_all(file: IO[bytes], data: bytes) -> None:
+    """Write all of `data` to an unbuffered file; a raw write may take less than it is given."""
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
+
+
+def open_plain(path: Path) -> IO[bytes]:
+    """Open an existing regular file for reading; a link, device or pipe is refused.
+
+    Raises OSError (ELOOP for a link), or ValueError for something that is not a regular file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ValueError(f"{path} is not a regular file")
+    return os.fdopen(descriptor, "rb", buffering=0)
+
+
+def sha256_of(path: Path) -> tuple[str, int]:
+    """Return the SHA-256 of a regular file and its size in bytes."""
+    digest, size = hashlib.sha256(), 0
+    with open_plain(path) as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+            size += len(chunk)
+    return digest.hexdigest(), size
+
+
+def fsync_directory(path: Path) -> None:
+    """Force the entries of a directory to disk: a rename is real only then."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def rename_new(source: Path, target: Path) -> None:
+    """Give `source` its final name; FileExistsError if `target` exists in any form.
+
+    A file is linked, then unlinked, so that the kernel refuses to replace; a directory cannot be linked, and
+    the caller's lock keeps the moment between the look and the rename.
+    """
+    if source.is_dir():
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, "already there", str(target))
+        source.rename(target)
+    else:
+        os.link(source, target, follow_symlinks=False)
+        source.unlink()
+
+
+def point_link(link: Path, target: str) -> None:
+    """Make `link` a symbolic link to `target` in one step, replacing only a link."""
+    if link.exists() and not link.is_symlink():
+        raise FileExistsError(errno.EEXIST, "a file of that name is not a link", str(link))
+    fresh = link.with_name(f".{link.name}.{os.getpid()}")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(target)
+    fresh.replace(link)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a file or a whole directory; nothing is followed, a missing one is fine."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def free_bytes(path: Path) -> int:
+    """Return the bytes that an ordinary user may still write on the file system of `path` or its nearest parent."""
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).free
+
+
+@contextmanager
+def explained(doing: str, state: Callable[[], str] | None = None) -> Iterator[None]:
+    """Turn an operating system error inside the block into one line of cause and one of what to do.
+
+    No space and no rights are told apart because they need different help. `state` says how things stand then.
+    """
+    try:
+        yield
+    except OSError as problem:
+        where = f": {problem.filename}" if problem.filename else ""
+        message = f"cannot {doing}: {problem.strerror or problem}{where}"
+        now = {"state": state()} if state else {}
+        if problem.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            raise KorrigoBackupError(
+                message, hint="make room (df -h; scripts/cleanup_old_backups.sh), then run it again", **now
+            ) from None
+        if problem.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+            raise Refused(message, hint="run as the user who owns it, or change its owner or mode", **now) from None
+        raise KorrigoBackupError(message, hint="see the system's log (dmesg) and the disk's health", **now) from None

@@ -1,0 +1,203 @@
+"""Run processes: the only module that starts one.
+
+Callers build a `Command` value; secrets travel in its environment, never in argv. A child gets a reduced
+environment, its standard error is drained while it runs and its tail is kept for messages.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import threading
+from collections import deque
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING
+
+from korrigo_backup.domain.secret import Secret, redact
+from korrigo_backup.errors import KorrigoBackupError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TZ", "SSH_AUTH_SOCK")
+"""What a child sees of our environment; everything else is given by name."""
+
+TAIL_LINES = 40
+"""Lines of standard error kept for a message: enough for psql's context, small whatever a child writes."""
+
+_PIPE_BYTES = 1024 * 1024
+"""The most that Linux gives an ordinary user: fewer switches between a client and us."""
+
+_LINE_LIMIT = 2000
+_GRACE = 5.0
+"""Seconds a child gets between SIGTERM and SIGKILL."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A process to run: argument list, environment added to the reduced one, working directory."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str | Secret] = field(default_factory=dict)
+    cwd: Path | None = None
+
+    @property
+    def secrets(self) -> list[Secret]:
+        """The secret values of the environment."""
+        return [value for value in self.env.values() if isinstance(value, Secret)]
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A process that ended: exit status (negative: the signal), whole output, tail of standard error."""
+
+    status: int
+    stdout: bytes
+    stderr: str
+
+
+class Process:
+    """A running process with its pipes; made by `spawn`."""
+
+    def __init__(self, command: Command, child: subprocess.Popen[bytes]) -> None:
+        self._command = command
+        self._child = child
+        self._tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self._drain = threading.Thread(target=self._drain_stderr, daemon=True)
+        self._drain.start()
+
+    @property
+    def stdin(self) -> IO[bytes]:
+        """The child's standard input; only when it was asked for."""
+        return _present(self._child.stdin)
+
+    @property
+    def stdout(self) -> IO[bytes]:
+        """The child's standard output; only when it was asked for."""
+        return _present(self._child.stdout)
+
+    def wait(self) -> int:
+        """Wait for the end and return the exit status; the tail of standard error is complete then."""
+        status = self._child.wait()
+        self._drain.join()
+        return status
+
+    def poll(self) -> int | None:
+        """Return the exit status, or None while it runs."""
+        return self._child.poll()
+
+    def terminate(self) -> None:
+        """Ask the process to end now; whoever reads its output sees the end of it."""
+        if self._child.poll() is None:
+            self._child.terminate()
+
+    @property
+    def stderr(self) -> str:
+        """The tail of standard error, without secrets."""
+        return redact("\n".join(self._tail), self._command.secrets)
+
+    def end(self) -> None:
+        """End the process if it still runs: SIGTERM, then SIGKILL after a grace time."""
+        for pipe in (self._child.stdin, self._child.stdout):
+            if pipe is not None:
+                _close_quietly(pipe)
+        if self._child.poll() is None:
+            self._child.terminate()
+            try:
+                self._child.wait(_GRACE)
+            except subprocess.TimeoutExpired:
+                self._child.kill()
+        self.wait()
+
+    def _drain_stderr(self) -> None:
+        with _present(self._child.stderr) as pipe:
+            for line in iter(lambda: pipe.readline(_LINE_LIMIT), b""):
+                self._tail.append(line.decode(errors="replace").rstrip())
+
+
+@contextmanager
+def spawn(command: Command, *, stdin: bool = False, stdout: bool = False) -> Iterator[Process]:
+    """Start `command` and yield it; on leaving the block it is ended if it still runs.
+
+    Raises UsageError when the program is not installed.
+    """
+    process = Process(command, _start(command, stdin=stdin, stdout=stdout))
+    try:
+        yield process
+    finally:
+        process.end()
+
+
+def run(command: Command, *, stdin: bytes = b"", timeout: float | None = None) -> Completed:
+    """Run `command` to its end with `stdin` given and standard output kept whole.
+
+    Raises UsageError when the program is not installed, KorrigoBackupError after `timeout` seconds.
+    """
+    child = _start(command, stdin=True, stdout=True)
+    try:
+        out, err = child.communicate(stdin, timeout)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.communicate()
+        raise KorrigoBackupError(
+            f"{command.argv[0]} did not answer within {timeout:g} s",
+            hint="see whether the machine or the database is overloaded, then run the command again",
+        ) from None
+    except BaseException:
+        child.kill()
+        child.communicate()
+        raise
+    tail = "\n".join(err.decode(errors="replace").splitlines()[-TAIL_LINES:])
+    return Completed(child.returncode, out, redact(tail, command.secrets))
+
+
+def which(program: str, directory: Path | None = None) -> str | None:
+    """Return the path of `program` in `directory` or on PATH, or None."""
+    return shutil.which(program, path=str(directory) if directory else None)
+
+
+def describe_status(status: int) -> str:
+    """Return an exit status in words, with the name of the signal if it was one."""
+    return f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+
+
+def forbid_core_dumps() -> None:
+    """Make this process and its children leave no core file: its memory holds passwords."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _start(command: Command, *, stdin: bool, stdout: bool) -> subprocess.Popen[bytes]:
+    env = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    env |= {name: v.reveal() if isinstance(v, Secret) else v for name, v in command.env.items()}
+    env.setdefault("LC_ALL", "C.UTF-8")
+    try:
+        return subprocess.Popen(
+            command.argv,
+            env=env,
+            cwd=command.cwd,
+            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+            stdout=subprocess.PIPE if stdout else subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            pipesize=_PIPE_BYTES,
+        )
+    except (FileNotFoundError, PermissionError) as problem:
+        raise UsageError(
+            f"cannot run {command.argv[0]}: {problem.strerror}",
+            hint=f"install it, or name its place in the configuration ({problem.filename})",
+        ) from None
+
+
+def _present(pipe: IO[bytes] | None) -> IO[bytes]:
+    if pipe is None:
+        raise ValueError("this pipe was not asked for")
+    return pipe
+
+
+def _close_quietly(pipe: IO[bytes]) -> None:
+    with suppress(BrokenPipeError):  # the child is gone; its status says why
+        pipe.close()

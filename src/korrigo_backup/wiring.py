@@ -1,0 +1,80 @@
+"""Build the objects from the configuration: the only place that sees all of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from korrigo_backup.catalog import Catalog
+from korrigo_backup.config.load import load
+from korrigo_backup.domain.secret import Secret
+from korrigo_backup.errors import UsageError
+from korrigo_backup.site.access import Direct
+from korrigo_backup.site.media import MediaTree
+from korrigo_backup.site.postgres import Postgres
+from korrigo_backup.site.services import CommandServices
+from korrigo_backup.site.site import Site
+from korrigo_backup.system.keyring import Keyring, read
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from korrigo_backup.config.model import Configuration
+
+
+@dataclass(frozen=True)
+class Wired:
+    """What a verb works with. `secrets` is every secret value, to be taken out of all that is shown."""
+
+    config: Configuration
+    catalog: Catalog
+    secrets: tuple[Secret, ...]
+
+    def site(self) -> Site:
+        """Return the live site; UsageError when nothing says how to reach its database."""
+        return _site(self.config)
+
+
+def wire(directory: Path, environ: Mapping[str, str], file: Path | None) -> Wired:
+    """Load the configuration for `directory` and build what does not need the live site."""
+    config = load(directory, environ, file)
+    password = config.database.password
+    secrets = (Secret(password.get_secret_value()),) if password else ()
+    return Wired(config, Catalog(config.backup.dir, _keyring(config)), secrets)
+
+
+def _keyring(config: Configuration) -> Keyring:
+    """Return the keys, by default from the user's own configuration directory: never from among the backups."""
+    path = config.backup.key_file or Path.home() / ".config" / "korrigo-backup" / "key"
+    if path.resolve().is_relative_to(config.backup.dir.resolve()):
+        raise UsageError(
+            f"the key file {path} lies in the backup directory: who can write there could sign, too",
+            hint="set KORRIGO_BACKUP_KEY_FILE to a place outside BACKUP_DIR",
+        )
+    return read(path)
+
+
+def _site(config: Configuration) -> Site:
+    database = config.database
+    if database.host is None:
+        raise UsageError(
+            "nothing says how to reach the database: POSTGRES_HOST is not set",
+            hint="set POSTGRES_HOST (a name, an address or a socket directory) in .env, or [database] host",
+        )
+    access = Direct(
+        host=database.host,
+        port=database.port,
+        user=database.user,
+        password=Secret(database.password.get_secret_value()) if database.password else None,
+        connect_timeout=database.connect_timeout,
+        client_dir=database.client_dir,
+    )
+    services = config.services
+    return Site(
+        name=config.site.name,
+        postgres=Postgres(access, database=database.name, maintenance=database.maintenance),
+        media=MediaTree(config.media.root) if config.media.root else None,
+        archive_root=config.media.archive_root,
+        services=CommandServices(services.stop, services.start, services.health_url, services.health_timeout),
+    )

@@ -1,0 +1,69 @@
+"""Fixtures for all tests: one throw-away PostgreSQL a run, one site of its own a test."""
+
+import itertools
+import os
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from korrigo_backup.site.throwaway import ThrowawayServer
+from sandbox import SCHEMA, USER, USER_PASSWORD, Sandbox, bindir, connect
+
+PROJECT = Path(__file__).parents[1]
+
+os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(PROJECT / ".venv" / "cache" / "hypothesis")
+hypothesis.settings.register_profile(
+    "ours",
+    deadline=None,  # the machine may be busy
+    database=None,
+    max_examples=60,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.function_scoped_fixture],
+)
+hypothesis.settings.load_profile("ours")
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def server():
+    """A real server for the whole run; what a test leaves in it is dropped by its `site`."""
+    with ThrowawayServer(bindir()) as running:
+        with connect(running) as connection:
+            connection.execute(f"CREATE ROLE {USER} LOGIN CREATEDB PASSWORD '{USER_PASSWORD}'")
+        yield running
+
+
+@pytest.fixture
+def make_site(server, tmp_path):
+    """Return a function that makes a site: database, media, backup directory. All is dropped at the end."""
+    with connect(server) as connection:
+        before = _databases(connection)
+
+    def make(*, name=None, schema=SCHEMA):
+        number = next(_numbers)
+        made = Sandbox(server, name or f"viatique_{number}", tmp_path / f"site{number}")
+        made.create(schema)
+        return made
+
+    yield make
+    with connect(server) as connection:
+        for name in _databases(connection) - before:
+            quoted = name.replace('"', '""')
+            connection.execute(f'DROP DATABASE IF EXISTS "{quoted}" WITH (FORCE)')
+
+
+@pytest.fixture
+def site(make_site):
+    """A site like Korrigo's: related tables with rows of many types, and some media files."""
+    return make_site()
+
+
+@pytest.fixture
+def empty_site(make_site):
+    """A site whose database holds nothing yet."""
+    return make_site(schema="")
+
+
+def _databases(connection):
+    return {name for (name,) in connection.execute("SELECT datname FROM pg_database")}

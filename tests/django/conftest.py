@@ -1,0 +1,128 @@
+"""One Django project for these tests, on a throw-away PostgreSQL and on SQLite."""
+
+import io
+import os
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import django
+from korrigo_backup.site.throwaway import ThrowawayServer, embedded_bindir, system_bindir
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "testsite.settings"
+os.environ.setdefault("TZ", "UTC")
+django.setup()
+
+from django.conf import settings  # noqa: E402
+from django.core.management import CommandError, call_command  # noqa: E402
+from django.db import connections  # noqa: E402
+from testsite import content  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def databases(tmp_path_factory):
+    with ThrowawayServer(system_bindir() or embedded_bindir()) as server:
+        access = server.access()
+        connections["default"].settings_dict.update(
+            HOST=access.host, PORT=str(access.port), USER=access.user, PASSWORD=access.password.reveal()
+        )
+        connections["lite"].settings_dict["NAME"] = str(tmp_path_factory.mktemp("lite") / "db.sqlite3")
+        for alias in ("default", "lite"):
+            call_command("migrate", run_syncdb=True, database=alias, verbosity=0)
+        yield
+        connections.close_all()
+
+
+@pytest.fixture(params=["default", "lite"])
+def alias(request, databases, settings_media):
+    connections[request.param].close()
+    call_command("migrate", run_syncdb=True, database=request.param, verbosity=0)
+    content.clear(request.param)
+    content.fill(request.param)
+    yield request.param
+    connections[request.param].close()
+
+
+@pytest.fixture
+def settings_media(tmp_path, monkeypatch):
+    root = tmp_path / "media"
+    (root / "a" / "empty").mkdir(parents=True)
+    (root / "a" / "b.pdf").write_bytes(b"%PDF" + bytes(5000))
+    (root / "a" / "b.pdf").chmod(0o640)
+    (root / "é ü.txt").write_text("text " * 1000)
+    os.utime(root / "é ü.txt", (86400, 86400))
+    (root / os.fsdecode(b"latin-\xe9.bin")).write_bytes(b"x")
+    monkeypatch.setattr(settings, "MEDIA_ROOT", str(root), raising=False)
+    return root
+
+
+@pytest.fixture
+def site(alias, settings_media, tmp_path):
+    """The site under test: its two commands, its rows, its media."""
+    out = tmp_path / "out"
+
+    def backup(**options):
+        options.setdefault("include_media", True)
+        printed = io.StringIO()
+        call_command("backup", output_dir=str(out), database=alias, stdout=printed, **options)
+        (made,) = (entry for entry in out.iterdir())
+        return SimpleNamespace(path=made, printed=printed.getvalue())
+
+    def restore(path, **options):
+        printed, errors = io.StringIO(), io.StringIO()
+        call_command("restore", str(path), database=alias, stdout=printed, stderr=errors, **options)
+        return SimpleNamespace(printed=printed.getvalue(), errors=errors.getvalue())
+
+    return SimpleNamespace(
+        alias=alias,
+        out=out,
+        media=settings_media,
+        backup=backup,
+        restore=restore,
+        rows=lambda: content.read_all(alias),
+        files=lambda: tree(settings_media),
+        clear=lambda: content.clear(alias),
+    )
+
+
+def tree(root: Path):
+    """Return what stands below a directory, without what a restore keeps aside."""
+    found = {}
+    for path in sorted(root.rglob("*")):
+        relative = path.relative_to(root)
+        if relative.parts[0].startswith((".before-", ".stage-")):
+            continue
+        info = path.lstat()
+        content_ = path.read_bytes() if path.is_file() else None
+        found[str(relative)] = (info.st_mode & 0o777, int(info.st_mtime), content_)
+    return found
+
+
+@pytest.fixture
+def refused(site):
+    """Run a restore that must fail, and return its message and exit code; nothing may have changed."""
+
+    def attempt(path, **options):
+        before = site.rows(), site.files()
+        with pytest.raises(CommandError) as caught:
+            site.restore(path, **options)
+        assert (site.rows(), site.files()) == before
+        assert "Traceback" not in str(caught.value)
+        assert "\nhint: " in str(caught.value)
+        assert "\nstate: " in str(caught.value)
+        assert not [p for p in site.media.iterdir() if p.name.startswith((".stage-", ".before-"))]
+        return SimpleNamespace(text=str(caught.value), code=caught.value.returncode)
+
+    return attempt
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """Return a copy of an artifact that a test may damage."""
+
+    def make(path):
+        return Path(shutil.copytree(path, tmp_path / "copy" / path.name))
+
+    return make

@@ -1,0 +1,382 @@
+"""A site of its own for one test, and an independent view of what is in it: none of our digests, none of our readers."""
+
+import hashlib
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import psycopg
+
+from korrigo_backup.catalog import local_now
+from korrigo_backup.domain.journal import silent
+from korrigo_backup.operations.backup import backup_database, backup_media
+from korrigo_backup.operations.restore import Request, restore
+from korrigo_backup.site.throwaway import embedded_bindir, system_bindir
+from korrigo_backup.wiring import wire
+
+PROJECT = Path(__file__).parents[1]
+KORRIGO = Path(sys.executable).parent / "korrigo-backup"
+USER = "viatique_user"
+USER_PASSWORD = "s3cr3t-viatique-pa55"
+
+SCHEMA = """
+CREATE TYPE grade_state AS ENUM ('draft', 'final');
+CREATE TABLE exam (id serial PRIMARY KEY, name text NOT NULL UNIQUE, held date);
+CREATE TABLE copy (
+  id uuid PRIMARY KEY, exam_id int NOT NULL REFERENCES exam, pages jsonb NOT NULL, scan bytea,
+  mark numeric(5,2), state grade_state, seen timestamptz, ratio double precision, note text);
+CREATE INDEX copy_mark ON copy (mark);
+CREATE TABLE annotation (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, copy_id uuid REFERENCES copy DEFERRABLE INITIALLY DEFERRED,
+  body text, twice text GENERATED ALWAYS AS (body || body) STORED);
+CREATE TABLE nothing_yet (id int);
+CREATE VIEW finals AS SELECT * FROM copy WHERE state = 'final';
+CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $body$
+BEGIN
+  -- COPY public.exam (id) FROM stdin; is only text in here
+  NEW.note := coalesce(NEW.note, E'it''s \\\\ new');
+  RETURN NEW;
+END $body$;
+CREATE TRIGGER copy_touch BEFORE UPDATE ON copy FOR EACH ROW EXECUTE FUNCTION touch();
+INSERT INTO exam (name, held) SELECT 'exam ' || n, date '2026-01-01' + n FROM generate_series(1, 20) n;
+INSERT INTO copy
+  SELECT md5(n::text)::uuid, 1 + n % 20, jsonb_build_object('pages', jsonb_build_array('a/' || n, 'b\\tc')),
+         decode(md5(n::text), 'hex'), n % 20 + 0.25, (ARRAY['draft', 'final'])[1 + n % 2]::grade_state,
+         timestamptz '2026-02-04 03:00:00.123456+01' + n * interval '1 minute', 1.0 / n,
+         CASE n % 3 WHEN 0 THEN NULL WHEN 1 THEN E'tab\\there\\nand \\\\. there' ELSE 'é ✅ "quoted"' END
+  FROM generate_series(1, 300) n;
+INSERT INTO annotation (copy_id, body) SELECT id, 'seen ' || mark FROM copy;
+"""
+
+MEDIA = {
+    "copies/2026/scan 1.pdf": b"%PDF-1.4 one" * 500,
+    "copies/2026/scan 2.pdf": b"%PDF-1.4 two" * 700,
+    "pages/p1.jpg": bytes(range(256)) * 40,
+    "pages/empty.jpg": b"",
+}
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def said(self):
+        return self.out + self.err
+
+
+@dataclass(frozen=True)
+class State:
+    """All that a failed run must leave as it was."""
+
+    schema: str
+    rows: dict
+    sequences: list
+    databases: frozenset
+    tree: dict
+    published: frozenset
+
+
+def connect(server, database="postgres", user="postgres", password=None):
+    access = server.access()
+    return psycopg.connect(
+        host=access.host,
+        port=access.port,
+        user=user,
+        password=password or access.password.reveal(),
+        dbname=database,
+        autocommit=True,
+    )
+
+
+class Sandbox:
+    def __init__(self, server, database, home):
+        self.server = server
+        self.database = database
+        self.home = home
+        self.media = home / "media"
+        self.backups = home / "backups"
+
+    def create(self, schema=SCHEMA):
+        self.home.mkdir(parents=True)
+        with connect(self.server) as connection:
+            connection.execute(f"CREATE DATABASE {quoted(self.database)} OWNER {USER}")
+        if schema:
+            self.sql(schema)
+        for path, content in MEDIA.items():
+            self.write(path, content)
+
+    # The command
+
+    @property
+    def env(self):
+        access = self.server.access()
+        return {
+            "PATH": f"{access.client_dir}:/usr/bin:/bin",
+            "KORRIGO_BACKUP_CLIENT_DIR": str(access.client_dir),
+            "HOME": str(self.home),
+            "POSTGRES_HOST": access.host,
+            "POSTGRES_PORT": str(access.port),
+            "POSTGRES_DB": self.database,
+            "POSTGRES_USER": USER,
+            "POSTGRES_PASSWORD": USER_PASSWORD,
+            "MEDIA_ROOT": str(self.media),
+            "BACKUP_DIR": str(self.backups),
+        }
+
+    def korrigo(self, *arguments, code=0, **options):
+        """Run the command; it must end with `code`."""
+        return self.run([str(KORRIGO), *map(str, arguments)], code=code, **options)
+
+    def script(self, name, *arguments, code=0, **options):
+        """Run one of the runbook's scripts; it must end with `code`."""
+        return self.run([str(PROJECT / "scripts" / name), *map(str, arguments)], code=code, **options)
+
+    def run(self, argv, *, code=0, env=None, stdin="", umask=-1, timeout=60):
+        done = subprocess.run(
+            argv,
+            env={name: value for name, value in (self.env | (env or {})).items() if value is not None},
+            cwd=self.home,
+            input=stdin.encode(),
+            capture_output=True,
+            umask=umask,
+            timeout=timeout,
+            check=False,
+        )
+        result = Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+        assert result.code == code, f"{argv} ended with {result.code}, not {code}:\n{result.out}\n{result.err}"
+        assert "Traceback" not in result.said
+        return result
+
+    def json(self, *arguments):
+        return json.loads(self.korrigo(*arguments, "--json").out)
+
+    @contextmanager
+    def started(self, *arguments, env=None):
+        """Start the command without waiting; it is killed at the end if it still runs."""
+        argv = [str(KORRIGO), *map(str, arguments)]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(
+            argv, env=self.env | (env or {}), cwd=self.home, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe
+        ) as child:
+            try:
+                yield child
+            finally:
+                if child.poll() is None:
+                    child.kill()
+
+    def wired(self):
+        """The same site, as objects, for tests that need no process of their own."""
+        return wire(self.home, self.env, None)
+
+    # The database, seen by a client that is not ours
+
+    def connect(self, database=None, *, superuser=False):
+        name = database or self.database
+        return connect(self.server, name) if superuser else connect(self.server, name, USER, USER_PASSWORD)
+
+    def sql(self, text, database=None, *, superuser=False):
+        with self.connect(database, superuser=superuser) as connection:
+            cursor = connection.execute(text)
+            return cursor.fetchall() if cursor.description else []
+
+    def databases(self):
+        """Every database that is ours or named after ours."""
+        with connect(self.server) as connection:
+            names = [name for (name,) in connection.execute("SELECT datname FROM pg_database")]
+        return frozenset(name for name in names if name.startswith(self.database[:20]))
+
+    def kept(self):
+        """The databases that restores kept."""
+        return sorted(name for name in self.databases() if "_before_" in name)
+
+    def rows(self, database=None):
+        """A checksum of every table's rows, in an order of our own."""
+        with self.connect(database, superuser=True) as connection:
+            names = connection.execute(
+                "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace"
+                " WHERE (relkind = 'r' OR relkind = 'm' AND relispopulated) AND nspname !~ '^pg_' AND nspname <> 'information_schema'"
+            ).fetchall()
+            return {name: _rows(connection, name) for (name,) in names}
+
+    def sequences(self, database=None):
+        return self.sql(
+            "SELECT schemaname, sequencename, last_value, increment_by FROM pg_sequences ORDER BY 1, 2", database
+        )
+
+    def schema(self, database=None):
+        """The definitions as pg_dump writes them, without its random key."""
+        access = self.server.access()
+        done = subprocess.run(
+            [str(access.client_dir / "pg_dump"), "--schema-only"],
+            env={
+                "PGHOST": access.host,
+                "PGUSER": access.user,
+                "PGPASSWORD": access.password.reveal(),
+                "PGDATABASE": database or self.database,
+            },
+            capture_output=True,
+            check=True,
+        )
+        return "\n".join(line for line in done.stdout.decode().splitlines() if "restrict" not in line)
+
+    def content(self, database=None):
+        """All that a database holds."""
+        return self.schema(database), self.rows(database), self.sequences(database)
+
+    def wreck(self):
+        """Do to the database what a bad day does: drop, empty, corrupt, add."""
+        self.sql("DROP TABLE annotation; UPDATE copy SET mark = 0, pages = '{}'; DELETE FROM nothing_yet;")
+        self.sql("DROP FUNCTION touch CASCADE; INSERT INTO exam (name) VALUES ('never saved');")
+        self.sql("CREATE TABLE intruder (id int); SELECT setval('exam_id_seq', 9000);")
+
+    # The files
+
+    def write(self, path, content):
+        target = self.media / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+        return target
+
+    def tree(self):
+        """Every entry of the media tree with type, mode and content; what restores keep aside is left out."""
+        return tree(self.media)
+
+    def published(self):
+        """The names in the backup directory that are not hidden."""
+        names = os.listdir(self.backups) if self.backups.is_dir() else []
+        return frozenset(name for name in names if not name.startswith("."))
+
+    def hidden(self):
+        return {name for name in os.listdir(self.backups) if name.startswith(".")} - {".lock"}
+
+    def one(self, pattern):
+        """The only file of that pattern in the backup directory."""
+        (found,) = (p for p in self.backups.glob(pattern) if not p.is_symlink() and not p.name.startswith("."))
+        return found
+
+    def backup(self, *, digest=True):
+        """Make a backup of the database and return its path; in this process, which is quicker."""
+        wired = self.wired()
+        made = backup_database(wired.site(), wired.catalog, now=local_now(), keep_days=30, digest=digest)
+        return made.artifact.path
+
+    def backup_media(self):
+        """Make a backup of the media and return its path."""
+        wired = self.wired()
+        return backup_media(wired.site(), wired.catalog, now=local_now()).artifact.path
+
+    def restore(self, path, *, safety_backup=False, listen=silent):
+        """Restore without asking, in this process."""
+        wired = self.wired()
+        request = Request(
+            wired.catalog.find(str(path)),
+            local_now(),
+            confirm=lambda _: True,
+            safety_backup=safety_backup,
+            listen=listen,
+        )
+        return restore(wired.site(), wired.catalog, request)
+
+    def state(self):
+        return State(*self.content(), self.databases(), self.tree(), self.published())
+
+
+@contextmanager
+def nothing_changes(site):
+    """Database, media tree and published backups are the same after the block as before."""
+    before = site.state()
+    yield
+    after = site.state()
+    for name in State.__annotations__:
+        assert getattr(after, name) == getattr(before, name), f"{name} changed"
+
+
+def tree(root):
+    root = os.fsencode(root)
+    found = {}
+    for directory, names, files in os.walk(root):
+        if directory == root:
+            names[:] = [n for n in names if not n.startswith((b".stage-", b".before-", b".after-"))]
+        for name in [*names, *files]:
+            path = os.path.join(directory, name)
+            found[os.path.relpath(path, root)] = _entry(path)
+    return found
+
+
+def _entry(path):
+    info = os.lstat(path)
+    kind, mode = stat.S_IFMT(info.st_mode), stat.S_IMODE(info.st_mode)
+    if stat.S_ISLNK(info.st_mode):
+        return kind, os.readlink(path)
+    if stat.S_ISREG(info.st_mode):
+        return kind, mode, int(info.st_mtime), hashlib.sha256(Path(os.fsdecode(path)).read_bytes()).hexdigest()
+    return kind, mode
+
+
+def _rows(connection, table):
+    """Count and checksum; neither depends on the order of rows or columns (pg_dump may change the latter)."""
+    names = connection.execute(
+        "SELECT coalesce(array_agg(attname ORDER BY attname), '{}') FROM pg_attribute"
+        " WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped",
+        [table],
+    ).fetchone()[0]
+    row = f"ROW({', '.join(f'r.{quoted(name)}' for name in names)})::text"
+    query = f"SELECT count(*), md5(string_agg({row}, E'\\n' ORDER BY {row} COLLATE \"C\")) FROM ONLY {table} r"
+    return connection.execute(query).fetchone()
+
+
+def quoted(name):
+    return '"' + name.replace('"', '""') + '"'
+
+
+def stamped(year=2026, month=2, day=4, hour=3, minute=0, second=0):
+    """A local time for names."""
+    return datetime(year, month, day, hour, minute, second).astimezone()
+
+
+def until(condition, seconds=20):
+    """Wait for something that another process does."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.01)
+    return found
+
+
+def children(pid):
+    """All processes below `pid`."""
+    found = []
+    with suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                found += [int(child), *children(int(child))]
+    return found
+
+
+def kill_all(child):
+    """End a command and what it started, without any chance to clean up (a power cut for them, not the server)."""
+    os.kill(child.pid, signal.SIGSTOP)
+    for pid in children(child.pid):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    child.kill()
+    child.wait()
+
+
+def bindir():
+    """PostgreSQL's programs: the machine's where present, else the embedded ones (or when asked for)."""
+    found = None if os.environ.get("KORRIGO_TEST_PG") == "embedded" else system_bindir()
+    return found or embedded_bindir()

@@ -1,0 +1,60 @@
+"""A signed manifest is known; any change of it is found, also in fields that this version does not know."""
+
+import json
+
+import pytest
+
+from korrigo_backup.domain.authenticity import Authenticity, Key, check, sign
+from korrigo_backup.errors import Refused, UsageError
+from korrigo_backup.system import keyring
+
+KEY, OTHER = Key(b"k" * 32), Key(b"o" * 32)
+RAW = json.dumps({"timestamp": "t", "members": [{"name": "a", "size": 1}], "of a newer version": {"x": 1.5}}).encode()
+RING = {KEY.id: KEY}
+
+
+def test_what_was_signed_is_authentic_also_with_an_old_key():
+    assert check(sign(RAW, KEY), RING) is Authenticity.AUTHENTIC
+    assert check(sign(RAW, OTHER), {**RING, OTHER.id: OTHER}) is Authenticity.AUTHENTIC
+    assert check(RAW, RING) is Authenticity.UNSIGNED
+    assert check(sign(RAW, OTHER), RING) is Authenticity.UNKNOWN_KEY
+
+
+@pytest.mark.parametrize(
+    "path", [["timestamp"], ["members", 0, "size"], ["of a newer version", "x"], ["auth", "hmac"], ["new"]]
+)
+def test_any_change_is_a_forgery(path):
+    document = json.loads(sign(RAW, KEY))
+    place = document
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = "altered"
+    assert check(json.dumps(document).encode(), RING) is Authenticity.FORGED
+
+
+def test_the_layout_of_the_file_does_not_matter():
+    document = json.loads(sign(RAW, KEY))
+    assert check(json.dumps(dict(reversed(document.items()))).encode(), RING) is Authenticity.AUTHENTIC
+
+
+@pytest.mark.promise("P7")
+def test_the_key_file_is_private_made_once_and_kept(tmp_path):
+    path = tmp_path / "new" / "key"
+    first = keyring.read(path).signing()
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    assert keyring.read(path).signing() == first
+    assert first.secret.hex() not in repr(first)
+
+
+def test_a_key_file_that_others_may_read_or_that_is_none_is_refused(tmp_path):
+    path = tmp_path / "key"
+    keyring.read(path).signing()
+    path.chmod(0o644)
+    with pytest.raises(Refused, match="can be read by others"):
+        keyring.read(path)
+    for content in ("", "zz", "ab" * 31):
+        path.write_text(content)
+        path.chmod(0o600)
+        with pytest.raises(UsageError, match="not a key file"):
+            keyring.read(path)

@@ -1,0 +1,103 @@
+"""Where values come from, and what is said of wrong ones."""
+
+import pytest
+
+from korrigo_backup.config.load import VARIABLES, load
+from korrigo_backup.errors import UsageError
+
+TOML = """
+[database]
+name = "from_toml"
+user = "toml_user"
+host = "toml.example"
+[backup]
+retention_days = 5
+"""
+
+
+@pytest.fixture
+def place(tmp_path):
+    (tmp_path / "korrigo-backup.toml").write_text(TOML)
+    (tmp_path / ".env").write_text("POSTGRES_DB=from_dotenv\nPOSTGRES_USER='dotenv user'\nOTHER=$POSTGRES_DB\n")
+    return tmp_path
+
+
+@pytest.mark.contract("C1")
+def test_the_defaults_are_korrigos(tmp_path):
+    config = load(tmp_path, {})
+    assert (config.database.name, config.database.user) == ("viatique", "viatique_user")
+    assert (str(config.backup.dir), config.backup.retention_days) == ("backups", 30)
+    assert config.database.password is None
+
+
+@pytest.mark.contract("C1")
+def test_the_environment_wins_over_dotenv_that_over_toml_that_over_the_defaults(place):
+    config = load(place, {"POSTGRES_DB": "from_environment"})
+    assert config.database.name == "from_environment"
+    assert config.database.user == "dotenv user"
+    assert config.database.host == "toml.example"
+    assert config.backup.retention_days == 5
+    assert config.database.port == 5432
+
+
+@pytest.mark.contract("C1")
+def test_an_empty_variable_is_as_unset(place):
+    assert load(place, {"POSTGRES_DB": "", "BACKUP_RETENTION_DAYS": ""}).database.name == "from_dotenv"
+
+
+@pytest.mark.contract("C1")
+@pytest.mark.parametrize(("variable", "place_"), VARIABLES.items())
+def test_every_variable_sets_its_key(tmp_path, variable, place_):
+    section, key = place_
+    value = "7" if key in {"port", "retention_days"} else "given"
+    found = getattr(getattr(load(tmp_path, {variable: value}), section), key)
+    assert (found.get_secret_value() if key == "password" else str(found)) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("[database]\nnmae = 'x'", "unknown key 'database.nmae'", "did you mean 'name'?"),
+        ("[databse]\nname = 'x'", "unknown key 'databse'", "did you mean 'database'?"),
+        ("[backup]\nxyzzy = 1", "unknown key 'backup.xyzzy'", "known here: dir, "),
+        ("name = 'x'", "'name' stands outside a section", "[database]"),
+        ("[database", "is not valid TOML", "correct that line"),
+        ("[database]\nport = 70000", "the TOML file: database.port", "correct the value"),
+        ("[backup]\nretention_days = 'soon'", "the TOML file: backup.retention_days", "correct the value"),
+        ("[backup]\nretention_days = -1", "backup.retention_days", "correct the value"),
+        ("[services]\nstop = 'systemctl stop'", "services.stop", "correct the value"),
+    ],
+)
+def test_a_mistake_is_named_with_what_to_do(tmp_path, text, message, hint):
+    (tmp_path / "korrigo-backup.toml").write_text(text)
+    with pytest.raises(UsageError) as caught:
+        load(tmp_path, {})
+    assert message in caught.value.message
+    assert hint in caught.value.hint
+
+
+def test_a_wrong_value_names_the_variable_and_where_it_was_set(place):
+    with pytest.raises(UsageError, match=r"BACKUP_RETENTION_DAYS in the environment: backup\.retention_days"):
+        load(place, {"BACKUP_RETENTION_DAYS": "soon"})
+    (place / ".env").write_text("POSTGRES_PORT=many\n")
+    with pytest.raises(UsageError, match=r"POSTGRES_PORT in .*\.env: database.port"):
+        load(place, {})
+
+
+@pytest.mark.contract("C5")
+def test_a_wrong_value_beside_a_password_does_not_show_it(place):
+    with pytest.raises(UsageError) as caught:
+        load(place, {"POSTGRES_PASSWORD": "hunter22", "POSTGRES_PORT": "x"})
+    assert "hunter22" not in str(caught.value) + caught.value.hint
+    assert "hunter22" not in repr(load(place, {"POSTGRES_PASSWORD": "hunter22"}))
+
+
+def test_a_file_that_was_named_must_be_there(tmp_path):
+    with pytest.raises(UsageError, match="cannot read the configuration"):
+        load(tmp_path, {}, tmp_path / "other.toml")
+    assert load(tmp_path, {})
+
+
+def test_a_password_is_taken_as_it_stands_in_dotenv(tmp_path):
+    (tmp_path / ".env").write_text("POSTGRES_PASSWORD='pa$$w${HOME}rd #1'\n")
+    assert load(tmp_path, {}).database.password.get_secret_value() == "pa$$w${HOME}rd #1"

@@ -1,0 +1,99 @@
+"""What a manifest may say."""
+
+import json
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from korrigo_backup.domain.manifest import FORMAT, Manifest, MediaProof, Member, decode, encode
+from korrigo_backup.errors import ProofFailed
+
+FIVE = {
+    "timestamp": "20260203_120000",
+    "includes_media": True,
+    "database_backup": "db_backup_20260203_120000.json",
+    "media_backup": "media_backup_20260203_120000.zip",
+    "backup_dir": "/tmp/backups/korrigo_backup_20260203_120000",
+}
+
+
+def raw(**changes):
+    return json.dumps(FIVE | changes).encode()
+
+
+@pytest.mark.contract("B2")
+def test_the_five_keys_of_the_former_command_are_enough():
+    manifest = decode(raw(), "m")
+    assert manifest.format == 0
+    assert manifest.timestamp == "20260203_120000"
+    assert manifest.members == ()
+
+
+@pytest.mark.contract("B2")
+def test_a_new_manifest_keeps_the_five_keys():
+    encoded = encode(Manifest(**FIVE, format=FORMAT))
+    assert {key: json.loads(encoded)[key] for key in FIVE} == FIVE
+    assert encoded.endswith(b"}\n")
+
+
+def test_what_is_encoded_is_decoded():
+    manifest = Manifest(
+        **FIVE,
+        format=FORMAT,
+        members=(Member("a", 1, "0" * 64),),
+        media=MediaProof(files=1, bytes=2, members="a.sha256", root="app/media"),
+    )
+    assert decode(encode(manifest), "m") == manifest
+
+
+def test_a_manifest_of_a_newer_version_is_refused_with_both_numbers():
+    with pytest.raises(ProofFailed, match=f"has format {FORMAT + 1}, this version reads up to {FORMAT}"):
+        decode(raw(format=FORMAT + 1), "m")
+
+
+def test_unknown_keys_are_left_for_those_who_know_them():
+    assert decode(raw(later="x"), "m").timestamp == FIVE["timestamp"]
+
+
+@pytest.mark.parametrize("missing", FIVE)
+def test_each_of_the_five_keys_must_be_there(missing):
+    with pytest.raises(ProofFailed, match=missing):
+        decode(json.dumps({k: v for k, v in FIVE.items() if k != missing}).encode(), "m")
+
+
+OUTSIDE = ["../x", "/etc/passwd", "a/b", "..", ".", "", "a\\b", "a\0b"]
+
+
+@pytest.mark.promise("P5")
+@pytest.mark.parametrize("name", OUTSIDE)
+@pytest.mark.parametrize("where", ["database_backup", "media_backup", "members", "media"])
+def test_a_name_that_leads_elsewhere_is_refused(where, name):
+    values = {
+        "members": [{"name": name, "size": 1, "sha256": "0"}],
+        "media": {"files": 1, "bytes": 1, "members": name, "root": "r"},
+    }
+    with pytest.raises(ProofFailed, match="not a file beside it"):
+        decode(raw(**{where: values.get(where, name)}), "m")
+
+
+@given(st.binary(max_size=200) | st.from_type(type(None)).map(lambda _: b"[]"))
+def test_garbage_is_a_proof_that_failed_and_nothing_else(data):
+    with pytest.raises(ProofFailed):
+        decode(data, "m")
+
+
+@given(st.dictionaries(st.sampled_from([*FIVE, "members", "media", "created", "format", "database"]), st.integers()))
+def test_values_of_another_type_are_a_proof_that_failed(changes):
+    try:
+        decode(msgspec.json.encode(FIVE | changes), "m")
+    except ProofFailed:
+        return
+    assert set(changes) <= {"format"}
+
+
+@pytest.mark.promise("P6")
+def test_a_deeply_nested_manifest_is_a_proof_that_failed():
+    with pytest.raises(ProofFailed):
+        decode(b'{"timestamp":' + b"[" * 100_000, "m")

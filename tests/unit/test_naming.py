@@ -1,0 +1,111 @@
+"""Names on disk and in the server."""
+
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from korrigo_backup.domain.naming import (
+    POSTGRES_NAME_BYTES,
+    Kind,
+    Name,
+    Origin,
+    after_database,
+    before_database,
+    compose,
+    free_name,
+    is_beside,
+    parse,
+    stage_database,
+    stamp,
+)
+from sandbox import stamped
+
+SHAPES = [
+    (Kind.SQL, Origin.ROUTINE),
+    (Kind.SQL, Origin.SAFETY),
+    (Kind.MEDIA, Origin.ROUTINE),
+    (Kind.DJANGO, Origin.ROUTINE),
+]
+STAMP = "20260204_030000"
+stamps = st.datetimes().map(stamp).filter(lambda text: len(text) == len(STAMP))
+
+
+@pytest.mark.contract("B1")
+@pytest.mark.parametrize(
+    ("name", "kind", "origin"),
+    [
+        ("db_backup_20260204_030000.sql.gz", Kind.SQL, Origin.ROUTINE),
+        ("pre_restore_safety_backup_20260204_030000.sql.gz", Kind.SQL, Origin.SAFETY),
+        ("media_backup_20260204_030000.tar.gz", Kind.MEDIA, Origin.ROUTINE),
+        ("korrigo_backup_20260204_030000", Kind.DJANGO, Origin.ROUTINE),
+    ],
+)
+def test_the_names_of_the_runbook_are_known(name, kind, origin):
+    assert parse(name) == Name(kind, origin, STAMP, 1)
+    assert compose(kind, origin, STAMP) == name
+
+
+@given(shape=st.sampled_from(SHAPES), stamped_=stamps, counter=st.integers(1, 9999))
+def test_what_is_composed_is_parsed_back(shape, stamped_, counter):
+    assert parse(compose(*shape, stamped_, counter)) == Name(*shape, stamped_, counter)
+
+
+@given(st.text(alphabet=string.printable, max_size=60))
+def test_other_names_are_not_ours(text):
+    found = parse(text)
+    assert found is None or compose(found.kind, found.origin, found.stamp, found.counter) == text
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "db_backup_latest.sql.gz",
+        "db_backup_20260204_030000.sql.gz.manifest.json",
+        ".partial-db_backup_20260204_030000.sql.gz",
+        "db_backup_20260204_030000_1.sql",
+        "db_backup_20260204_030000_0.sql.gz",
+        "xdb_backup_20260204_030000.sql.gz",
+        "db_backup_20260204_030000.sql.gz\n",
+        "db_backup_２０２６0204_030000.sql.gz",
+        "",
+    ],
+)
+def test_what_stands_beside_a_backup_is_not_one(name):
+    assert parse(name) is None
+
+
+@pytest.mark.contract("T14")
+def test_a_name_that_is_taken_gets_a_counter():
+    taken = set()
+    for _ in range(3):
+        taken.add(free_name(Kind.SQL, Origin.ROUTINE, STAMP, taken))
+    assert taken == {
+        "db_backup_20260204_030000.sql.gz",
+        "db_backup_20260204_030000_2.sql.gz",
+        "db_backup_20260204_030000_3.sql.gz",
+    }
+
+
+def test_a_stamp_is_the_local_time_it_is_given():
+    assert stamp(stamped()) == STAMP
+
+
+@pytest.mark.promise("P5")
+@given(live=st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=80))
+def test_no_name_of_a_database_beside_is_cut_by_the_server(live):
+    """The server cuts silently at 63 bytes: the stamp would be lost, and two databases could become one."""
+    for make, role in ((stage_database, "stage"), (before_database, "before"), (after_database, "after")):
+        name = make(live, STAMP)
+        assert len(name.encode()) <= POSTGRES_NAME_BYTES
+        assert name.endswith(f"_{role}_{STAMP}")
+        assert is_beside(name, live, role)
+
+
+def test_another_sites_databases_are_not_ours():
+    assert not is_beside("viatique_test_stage_20260204_030000", "viatique", "stage")
+    assert not is_beside("viatique_stage_20260204_030000", "viatique", "before")
+    assert not is_beside("viatique_stage_20260204_030000x", "viatique", "stage")
+    assert not is_beside("viatique_stage_", "viatique", "stage")
+    assert not is_beside("viatique", "viatique", "stage")

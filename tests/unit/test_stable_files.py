@@ -1,0 +1,151 @@
+"""A file that changes while it is read is read again, or named; the archive keeps its shape in any case."""
+
+import hashlib
+import os
+import tarfile
+import time
+
+import pytest
+
+from korrigo_backup.errors import PartlyDone
+from korrigo_backup.formats import stable
+from korrigo_backup.formats.stable import StableFile, open_stable
+from korrigo_backup.site.media import MediaTree
+
+pytestmark = pytest.mark.promise("P1")
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(stable, "_PAUSE", 0.001)
+
+
+@pytest.fixture
+def large(monkeypatch):
+    """Let a small file count as one that is streamed."""
+    monkeypatch.setattr(stable, "WHOLE", 10)
+
+
+def entry_of(root, name):
+    for entry in MediaTree(root).walk():
+        if entry.path == name:
+            yield entry
+
+
+def read_all(file):
+    parts = []
+    while piece := file.read(7):
+        parts.append(piece)
+    return b"".join(parts)
+
+
+@pytest.mark.parametrize("size", [0, 5, 1000])
+def test_a_file_that_stays_is_read_as_it_is(tmp_path, size):
+    path = tmp_path / "f"
+    path.write_bytes(bytes(size))
+    with path.open("rb", buffering=0) as raw:
+        file = StableFile(raw)
+        assert file.size == size
+        assert read_all(file) == bytes(size)
+        assert file.is_stable()
+        assert file.sha256 == hashlib.sha256(bytes(size)).hexdigest()
+
+
+def test_a_streamed_file_that_stays_is_stable(tmp_path, large):
+    path = tmp_path / "f"
+    path.write_bytes(b"streamed content")
+    with path.open("rb", buffering=0) as raw:
+        file = StableFile(raw)
+        assert read_all(file) == b"streamed content"
+        assert file.is_stable()
+
+
+def test_a_small_file_that_changes_once_is_read_again_and_stable(tmp_path, monkeypatch):
+    path = tmp_path / "f"
+    path.write_bytes(b"first")
+    real, changes = stable._read_up_to, iter([b"second, longer"])
+
+    def read(file, limit):
+        content = real(file, limit)
+        if change := next(changes, None):
+            path.write_bytes(change)
+        return content
+
+    monkeypatch.setattr(stable, "_read_up_to", read)
+    with path.open("rb", buffering=0) as raw:
+        file = StableFile(raw)
+        assert read_all(file) == b"second, longer"
+        assert file.size == len(b"second, longer")
+        assert file.is_stable()
+
+
+def test_a_small_file_that_never_rests_is_told(tmp_path, monkeypatch):
+    path = tmp_path / "f"
+    path.write_bytes(b"x")
+    real = stable._read_up_to
+
+    def read(file, limit):
+        content = real(file, limit)
+        with path.open("ab") as more:
+            more.write(b"more")
+        return content
+
+    monkeypatch.setattr(stable, "_read_up_to", read)
+    with path.open("rb", buffering=0) as raw:
+        file = StableFile(raw)
+        assert len(read_all(file)) == file.size
+        assert not file.is_stable()
+
+
+def test_a_streamed_file_that_shrinks_is_filled_up_and_told(tmp_path, large):
+    path = tmp_path / "f"
+    path.write_bytes(b"0123456789abcdefghij")
+    with path.open("rb", buffering=0) as raw:
+        file = StableFile(raw)
+        assert file.read(5) == b"01234"
+        os.truncate(path, 8)
+        assert read_all(file) == b"567" + bytes(12)
+        assert not file.is_stable()
+
+
+@pytest.mark.parametrize("change", ["append", "overwrite", "touch"])
+def test_a_streamed_file_that_changes_is_told(tmp_path, large, change):
+    path = tmp_path / "f"
+    path.write_bytes(b"0123456789abcdefghij")
+    with path.open("rb", buffering=0) as raw:
+        file = StableFile(raw)
+        file.read(5)
+        time.sleep(0.02)
+        if change == "touch":
+            os.utime(path)
+        else:
+            with path.open("ab" if change == "append" else "r+b") as other:
+                other.write(b"XX")
+        assert len(read_all(file)) == 15
+        assert not file.is_stable()
+
+
+def test_a_file_that_is_gone_is_none_and_a_link_in_its_place_is_refused(tmp_path):
+    (tmp_path / "f").write_bytes(b"x")
+    for entry in entry_of(tmp_path, "f"):
+        (tmp_path / "f").unlink()
+        with open_stable(entry) as file:
+            assert file is None
+    (tmp_path / "f").write_bytes(b"x")
+    for entry in entry_of(tmp_path, "f"):
+        (tmp_path / "f").unlink()
+        (tmp_path / "f").symlink_to("/etc/passwd")
+        with pytest.raises(OSError, match="symbolic links"), open_stable(entry):
+            pass
+
+
+@pytest.mark.contract("B4")
+def test_a_backup_of_a_file_that_never_rests_ends_with_3_and_names_it(site, monkeypatch):
+    monkeypatch.setattr(StableFile, "is_stable", lambda self: self.size != 12 * 500)
+    with pytest.raises(PartlyDone, match=r"copies/2026/scan 1\.pdf") as caught:
+        site.backup_media()
+    assert caught.value.exit_code == 3
+    made = site.one("media_backup_*.tar.gz")
+    assert site.json("show", made)["manifest"]["media"]["unstable"] == ["copies/2026/scan 1.pdf"]
+    with tarfile.open(made) as archive:
+        assert "app/media/copies/2026/scan 1.pdf" in archive.getnames()

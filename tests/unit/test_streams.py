@@ -1,0 +1,126 @@
+"""Compressed streams: read back exactly, or found to be damaged."""
+
+import gzip
+import io
+import random
+import threading
+import tracemalloc
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from korrigo_backup.errors import ProofFailed
+from korrigo_backup.system.streams import GzipWriter, HashingReader, HashingWriter, gunzip
+
+DATA = bytes(range(256)) * 40 + b"some text that compresses " * 400
+GZ = gzip.compress(DATA, mtime=0)
+
+
+def pieces(data, size):
+    return [data[i : i + size] for i in range(0, len(data), size)]
+
+
+def read(data, size=1 << 20):
+    return b"".join(gunzip(pieces(data, size), "file"))
+
+
+@given(st.lists(st.binary(max_size=5000)), st.integers(1, 4000))
+def test_what_is_written_is_what_zlib_and_we_read(parts, size):
+    file = io.BytesIO()
+    target = HashingWriter(file)
+    with GzipWriter(target, 1) as writer:
+        for part in parts:
+            writer.write(part)
+    assert gzip.decompress(file.getvalue()) == b"".join(parts)
+    assert read(file.getvalue(), size) == b"".join(parts)
+    assert target.size == len(file.getvalue())
+
+
+@given(st.integers(1, 500))
+def test_the_size_of_the_pieces_does_not_matter(size):
+    assert read(GZ, size) == DATA
+
+
+def test_several_members_are_one_stream_and_padding_is_accepted():
+    assert read(GZ + gzip.compress(b"") + GZ, 7) == DATA * 2
+    assert read(GZ + b"\0" * 1000, 100) == DATA
+
+
+@pytest.mark.promise("P3")
+@given(st.integers(0, len(GZ) - 1))
+def test_a_stream_cut_anywhere_is_found(length):
+    with pytest.raises(ProofFailed, match=r"is cut|is empty"):
+        read(GZ[:length])
+
+
+@pytest.mark.promise("P3")
+@given(st.integers(10 * 8, len(GZ) * 8 - 1))
+def test_a_flipped_bit_anywhere_behind_the_header_is_found(bit):
+    damaged = bytearray(GZ)
+    damaged[bit // 8] ^= 1 << bit % 8
+    with pytest.raises(ProofFailed):
+        read(bytes(damaged))
+
+
+@pytest.mark.parametrize("data", [b"plain text", b"\x1f\x8b", b"\x1f\x8b\x08" + b"\xff" * 50, GZ + b"trailing words"])
+def test_what_is_not_gzip_is_told(data):
+    with pytest.raises(ProofFailed):
+        read(data)
+
+
+@pytest.mark.promise("P6")
+def test_zeros_that_compress_a_thousandfold_come_in_small_pieces():
+    bomb = zlib.compress(bytes(50_000_000), 9, wbits=31)
+    assert len(bomb) < 60_000
+    tracemalloc.start()
+    total = 0
+    for piece in gunzip([bomb], "bomb"):
+        assert len(piece) <= 1 << 20
+        total += len(piece)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert total == 50_000_000
+    assert peak < 8 << 20
+
+
+def test_the_reader_knows_size_and_checksum_of_the_whole_file():
+    reader = HashingReader(io.BytesIO(DATA))
+    assert b"".join(reader) == DATA
+    written = HashingWriter(io.BytesIO())
+    written.write(DATA)
+    assert (reader.size, reader.sha256) == (written.size, written.sha256) == (len(DATA), written.sha256)
+
+
+class Full(io.RawIOBase):
+    """A disk that is full after some bytes."""
+
+    def __init__(self, room):
+        self.room = room
+
+    def writable(self):
+        return True
+
+    def write(self, data):
+        if len(data) > self.room:
+            raise OSError(28, "No space left on device")
+        self.room -= len(data)
+        return len(data)
+
+
+@pytest.mark.promise("P1")
+@pytest.mark.parametrize("room", [20, 100_000])
+def test_an_error_of_the_disk_is_never_lost_between_the_threads(room):
+    noise = [random.Random(n).randbytes(300_000) for n in range(30)]
+    with pytest.raises(OSError, match="No space left"), GzipWriter(HashingWriter(Full(room)), 1) as writer:
+        for piece in noise:
+            writer.write(piece)
+
+
+def test_an_error_inside_the_block_ends_the_threads_and_is_the_one_that_is_told():
+    threads = threading.active_count()
+    with pytest.raises(KeyboardInterrupt), GzipWriter(HashingWriter(io.BytesIO()), 1) as writer:
+        writer.write(bytes(5_000_000))
+        raise KeyboardInterrupt
+    assert threading.active_count() == threads

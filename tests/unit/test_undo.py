@@ -1,0 +1,70 @@
+"""Undo runs backwards, halts at the first failure, and the error says which world we are in."""
+
+import pytest
+
+from korrigo_backup.errors import UNCHANGED, Interrupted, KorrigoBackupError
+from korrigo_backup.operations.undo import ROLLED_BACK, all_or_nothing
+
+
+def broken(message="out of luck"):
+    return KorrigoBackupError(message, hint="h")
+
+
+def test_steps_are_taken_back_last_first():
+    done = []
+    with pytest.raises(KorrigoBackupError) as caught, all_or_nothing() as undo:
+        for number in (1, 2, 3):
+            undo.push(str(number), lambda number=number: done.append(number))
+        raise broken()
+    assert done == [3, 2, 1]
+    assert caught.value.state == ROLLED_BACK
+
+
+def test_nothing_begun_means_nothing_changed():
+    with pytest.raises(KorrigoBackupError) as caught, all_or_nothing():
+        raise broken()
+    assert caught.value.state == UNCHANGED
+
+
+@pytest.mark.promise("P2")
+def test_the_stack_halts_at_the_first_undo_that_fails():
+    done = []
+
+    def fail():
+        raise broken("no server")
+
+    with pytest.raises(KorrigoBackupError) as caught, all_or_nothing() as undo:
+        undo.push("the start of the services", lambda: done.append("started"))
+        undo.push("the swap", fail)
+        raise broken()
+    assert done == []
+    assert "STOPPED while taking back (the swap): no server" in caught.value.state
+
+
+def test_success_takes_nothing_back_and_ctrl_c_takes_all():
+    done = []
+    with all_or_nothing() as undo:
+        undo.push("x", lambda: done.append("x"))
+    assert done == []
+    with pytest.raises(KeyboardInterrupt, match="rolled back"), all_or_nothing() as undo:
+        undo.push("x", lambda: done.append("x"))
+        raise KeyboardInterrupt
+    assert done == ["x"]
+
+
+@pytest.mark.promise("P2")
+def test_an_error_that_nobody_thought_of_takes_all_back_too():
+    done = []
+    with pytest.raises(ZeroDivisionError), all_or_nothing() as undo:
+        undo.push("x", lambda: done.append("x"))
+        raise ZeroDivisionError
+    assert done == ["x"]
+
+
+@pytest.mark.promise("P2")
+def test_a_signal_takes_all_back_and_says_so():
+    done = []
+    with pytest.raises(Interrupted, match="rolled back"), all_or_nothing() as undo:
+        undo.push("x", lambda: done.append("x"))
+        raise Interrupted
+    assert done == ["x"]

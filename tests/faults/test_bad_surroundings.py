@@ -246,11 +246,17 @@ def test_a_server_that_stops_in_the_middle_of_a_dump_makes_no_backup(tmp_path, m
     assert site.hidden() == set()
 
 
-def test_a_table_that_someone_holds_is_named_and_not_waited_for(site, pg_dump_that):
-    """The wait is 60 s; the pg_dump of this test gives it 1 s."""
+@pytest.mark.parametrize("locked", ["exam", "copy"])
+def test_a_table_that_someone_holds_is_named_and_not_waited_for(site, pg_dump_that, locked):
+    """The wait is 60 s; the clients of this test give it 1 s. A view stands over `copy`, none over `exam`."""
     env = pg_dump_that('real "${@/--lock-wait-timeout=60s/--lock-wait-timeout=1s}"')
+    psql = Path(env["KORRIGO_BACKUP_CLIENT_DIR"]) / "psql"
+    psql.write_text(psql.read_text().replace("exec", 'PGOPTIONS=$(echo "$PGOPTIONS" | sed "s/=60s/=1s/") exec'))
     with site.connect() as holder, holder.transaction():
-        holder.execute("LOCK TABLE copy IN ACCESS EXCLUSIVE MODE")
+        holder.execute(f"LOCK TABLE {locked} IN ACCESS EXCLUSIVE MODE")
+        pid = holder.info.backend_pid
         done = site.korrigo("backup", "db", "--no-digests", code=1, env=env, timeout=30)
-    assert "lock" in done.err
+    assert "lock timeout" in done.err
+    assert f"process {pid} (viatique_user, -) has locked {locked} since" in done.err
+    assert "see pg_locks" in done.err
     assert site.published() == set()

@@ -10,7 +10,7 @@ from korrigo_backup.domain.manifest import DatabaseProof, SchemaObject, Sequence
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.formats.sqlscan import DumpScanner, ScanResult
 from korrigo_backup.site.digests import RULE, Snapshot, prove_all, snapshot
-from korrigo_backup.site.postgres import PSQL, UNHURRIED
+from korrigo_backup.site.postgres import LOCK_WAIT, PSQL, UNHURRIED
 from korrigo_backup.site.schema import fingerprint
 from korrigo_backup.system.files import CHUNK
 from korrigo_backup.system.run import spawn
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 LEVEL = 2
 """isal's middle level: on dumps within 3 % of the size of gzip's default, eight times as fast."""
-
-LOCK_WAIT = "60s"
-"""pg_dump waits no longer for a table that someone has locked: a migration under way is named, not waited out."""
 
 LOADING = f"{UNHURRIED} -c synchronous_commit=off -c maintenance_work_mem=256MB"
 """The staged database is worth nothing until the swap, whose own commit forces everything before it to disk."""

@@ -28,7 +28,11 @@ PSQL = ("--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--no-password"
 UNHURRIED = "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0"
 """The limits a site sets for its own role (Korrigo: 30 s a statement) must not end a dump or a load."""
 
+LOCK_WAIT = "60s"
+"""A backup waits no longer for a table that someone has locked: a migration under way is named, not waited out."""
+
 _QUESTION = f"{UNHURRIED} -c client_encoding=UTF8"
+_PATIENT = f"{_QUESTION} -c lock_timeout={LOCK_WAIT}"
 
 QUESTION_SECONDS = 600
 """A catalogue question that takes longer means that the server is stuck."""
@@ -66,9 +70,12 @@ class Postgres:
 
     @contextmanager
     def session(self, *, database: str | None = None) -> Iterator[Session]:
-        """Yield a session that stays open over several questions (one transaction, one snapshot)."""
+        """Yield a session that stays open over several questions (one transaction, one snapshot).
+
+        A table that someone else has locked is waited for `LOCK_WAIT` long.
+        """
         name = database or self.database
-        command = self.access.postgres("psql", *PSQL, database=name, options=_QUESTION)
+        command = self.access.postgres("psql", *PSQL, database=name, options=_PATIENT)
         with spawn(command, stdin=True, stdout=True) as process:
             yield Session(self, command, process, name)
 
@@ -87,8 +94,17 @@ class Postgres:
         for pattern, hint in _REFUSED:
             if re.search(pattern, stderr):
                 return Refused(f"{program}: {words}", hint=hint)
-        waited = "timeout" in words
-        return KorrigoBackupError(f"{program}: {words}", hint=_LOCKED if waited else "the server's log has the details")
+        if "lock timeout" in words:
+            return KorrigoBackupError(f"{program}: {words}{self._lockers(database)}", hint=_LOCKED)
+        return KorrigoBackupError(f"{program}: {words}", hint="the server's log has the details")
+
+    def _lockers(self, database: str) -> str:
+        """Return in words who has locked tables of a database against everybody else, "" when that cannot be told."""
+        try:
+            held = self.ask(_LOCKERS, list[str], database=database)
+        except KorrigoBackupError:
+            return ""
+        return f": {', '.join(held)}" if held else ""
 
 
 class Session:
@@ -126,6 +142,15 @@ class Session:
         status = self._process.wait()
         return self._server.failure(self._command, status, self._process.stderr, self._database)
 
+
+_LOCKERS = """
+SELECT coalesce(json_agg(format('process %s (%s, %s) has locked %s since %s', a.pid, a.usename,
+                                coalesce(nullif(a.application_name, ''), '-'), l.relation::regclass,
+                                to_char(a.xact_start, 'HH24:MI:SS'))), '[]')
+FROM pg_locks l JOIN pg_stat_activity a USING (pid) JOIN pg_class c ON c.oid = l.relation
+WHERE l.granted AND l.mode = 'AccessExclusiveLock' AND c.relkind IN ('r', 'p', 'm') AND a.pid <> pg_backend_pid()
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 
 _LOCKED = "another session holds a lock on a table (a migration?): see pg_locks, then run the command again"
 

@@ -16,10 +16,12 @@ from pathlib import Path
 import psycopg
 
 from korrigo_backup.catalog import local_now
+from korrigo_backup.domain.authenticity import sign
 from korrigo_backup.domain.journal import silent
 from korrigo_backup.operations.backup import backup_database, backup_media
 from korrigo_backup.operations.restore import Request, restore
 from korrigo_backup.site.throwaway import embedded_bindir, system_bindir
+from korrigo_backup.system import keyring
 from korrigo_backup.wiring import wire
 
 PROJECT = Path(__file__).parents[1]
@@ -260,7 +262,7 @@ class Sandbox:
         return frozenset(name for name in names if not name.startswith("."))
 
     def hidden(self):
-        return {name for name in os.listdir(self.backups) if name.startswith(".")} - {".lock"}
+        return {name for name in os.listdir(self.backups) if name.startswith(".")} - {".lock", ".journal.jsonl"}
 
     def one(self, pattern):
         """The only file of that pattern in the backup directory."""
@@ -284,11 +286,18 @@ class Sandbox:
         request = Request(
             wired.catalog.find(str(path)),
             local_now(),
-            confirm=lambda _: True,
+            confirm=lambda _: {},
             safety_backup=safety_backup,
             listen=listen,
         )
         return restore(wired.site(), wired.catalog, request)
+
+    def seal(self, path):
+        """Sign a manifest that a test has altered, with the site's own key: a forger who has it."""
+        raw = json.loads(path.read_text())
+        raw.pop("auth", None)
+        key = keyring.read(self.home / ".config" / "korrigo-backup" / "key").signing()
+        path.write_bytes(sign(json.dumps(raw).encode(), key))
 
     def state(self):
         return State(*self.content(), self.databases(), self.tree(), self.published())

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.manifest import Manifest
     from korrigo_backup.system.keyring import Keyring
 
-LATEST = "latest"
-"""Names the newest good artifact wherever one is asked for."""
+LATEST = {"latest": Kind.SQL, "latest-point": Kind.POINT, "latest-media": Kind.MEDIA}
+"""What names the newest good artifact of a kind wherever one is asked for."""
 
 _LOCK = ".lock"
 
@@ -75,8 +75,8 @@ class Catalog:
 
         Raises NotFound, with what there is instead; UsageError for a path that is no artifact.
         """
-        if named == LATEST or Path(named).name == LATEST_SQL:
-            return self._latest(kind or Kind.SQL)
+        if named in LATEST or Path(named).name == LATEST_SQL:
+            return self._latest(kind or LATEST.get(named, Kind.SQL))
         with files.explained(f"look for {named[:200]!r}"):
             path = Path(named)
             path = path if path.exists() or os.sep in named else self.directory / named
@@ -89,7 +89,8 @@ class Catalog:
         if artifact is None:
             raise UsageError(
                 f"{named} is not a backup that this program knows",
-                hint="expected db_backup_….sql.gz, media_backup_….tar.gz or a korrigo_backup_… directory",
+                hint="expected db_backup_….sql.gz, media_backup_….tar.gz, restore_point_….json"
+                " or a korrigo_backup_… directory",
             )
         return artifact
 
@@ -138,7 +139,7 @@ class Catalog:
         return Artifact(path, name.kind, name.origin, name.stamp, created, size, manifest, problem, authenticity)
 
     def _manifest(self, path: Path, kind: Kind) -> tuple[Manifest | None, str | None, Authenticity]:
-        place = path / DIRECTORY_MANIFEST if kind is Kind.DJANGO else path.with_name(path.name + MANIFEST_SUFFIX)
+        place = manifest_path(path, kind)
         try:
             with files.open_plain(place) as file:
                 raw = file.read(manifests.LARGEST)
@@ -176,11 +177,20 @@ class Draft:
         """
         raw = manifests.encode(manifest)
         signed = sign(raw, self._keyring.signing()) if self._keyring else raw
-        files.write_private(self.path(MANIFEST_SUFFIX), signed)
+        own = parse(self.name)
+        is_point = own is not None and own.kind is Kind.POINT  # which is nothing but its manifest
+        files.write_private(self.path() if is_point else self.path(MANIFEST_SUFFIX), signed)
         for file in sorted(self.directory.iterdir(), key=lambda path: len(path.name), reverse=True):
             files.rename_new(file, self._catalog / file.name)
         files.fsync_directory(self._catalog)
         return self._catalog / self.name
+
+
+def manifest_path(path: Path, kind: Kind) -> Path:
+    """Return where the manifest of an artifact is: in its directory, beside its file, or the file itself."""
+    if kind is Kind.POINT:
+        return path
+    return path / DIRECTORY_MANIFEST if kind is Kind.DJANGO else path.with_name(path.name + MANIFEST_SUFFIX)
 
 
 def _names(directory: Path) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,8 @@ from korrigo_backup.errors import UsageError
 from korrigo_backup.site.access import Direct
 from korrigo_backup.site.media import MediaTree
 from korrigo_backup.site.postgres import Postgres
+from korrigo_backup.site.references import parse_column
+from korrigo_backup.site.revision import work_tree_revision
 from korrigo_backup.site.services import CommandServices
 from korrigo_backup.site.site import Site
 from korrigo_backup.system.keyring import Keyring, read
@@ -33,7 +35,7 @@ class Wired:
 
     def site(self) -> Site:
         """Return the live site; UsageError when nothing says how to reach its database."""
-        return _site(self.config)
+        return replace(_site(self.config), secrets=self.secrets)
 
 
 def wire(directory: Path, environ: Mapping[str, str], file: Path | None) -> Wired:
@@ -41,12 +43,13 @@ def wire(directory: Path, environ: Mapping[str, str], file: Path | None) -> Wire
     config = load(directory, environ, file)
     password = config.database.password
     secrets = (Secret(password.get_secret_value()),) if password else ()
-    return Wired(config, Catalog(config.backup.dir, _keyring(config)), secrets)
+    return Wired(config, Catalog(config.backup.dir, _keyring(config, environ)), secrets)
 
 
-def _keyring(config: Configuration) -> Keyring:
+def _keyring(config: Configuration, environ: Mapping[str, str]) -> Keyring:
     """Return the keys, by default from the user's own configuration directory: never from among the backups."""
-    path = config.backup.key_file or Path.home() / ".config" / "korrigo-backup" / "key"
+    home = Path(environ["HOME"]) if environ.get("HOME") else Path.home()
+    path = config.backup.key_file or home / ".config" / "korrigo-backup" / "key"
     if path.resolve().is_relative_to(config.backup.dir.resolve()):
         raise UsageError(
             f"the key file {path} lies in the backup directory: who can write there could sign, too",
@@ -73,8 +76,11 @@ def _site(config: Configuration) -> Site:
     services = config.services
     return Site(
         name=config.site.name,
+        environment=config.site.environment,
         postgres=Postgres(access, database=database.name, maintenance=database.maintenance),
         media=MediaTree(config.media.root) if config.media.root else None,
         archive_root=config.media.archive_root,
         services=CommandServices(services.stop, services.start, services.health_url, services.health_timeout),
+        columns=tuple(parse_column(text) for text in config.media.columns),
+        revision=config.site.revision or work_tree_revision(Path.cwd()),
     )

@@ -138,6 +138,10 @@ def test_an_altered_manifest_fails_the_proof_and_the_stage_is_dropped(site, old,
     assert old in tail
     manifest.write_text(head + mark + tail.replace(old, new, 1))
     with nothing_changes(site):
+        done = site.korrigo("restore", made, "--yes", "--allow-unsigned", code=9)
+    assert "was altered: its signature does not fit" in done.err
+    site.seal(manifest)
+    with nothing_changes(site):
         done = site.korrigo("restore", made, "--yes", code=9)
     assert words in done.err
     assert "state: rolled back: the site is as it was before" in done.err
@@ -181,7 +185,7 @@ def test_an_archive_that_leads_outside_writes_nothing_there(site):
         ["tar", "-czf", evil, "-P", "-C", site.home / "from", "--transform", "s,^,data/../../,", "victim"], check=True
     )
     with nothing_changes(site):
-        done = site.korrigo("restore", evil, "--yes", code=4)
+        done = site.korrigo("restore", evil, "--yes", "--allow-unsigned", code=4)
     assert "is not a path inside the media tree" in done.err
     assert (site.home / "victim").read_text() == "safe"
 
@@ -194,7 +198,7 @@ def test_links_in_an_archive_are_left_out(site):
     (site.home / "from" / "real").write_text("real")
     os.link(site.home / "from" / "real", site.home / "from" / "same")
     subprocess.run(["tar", "-czf", odd, "-C", site.home / "from", "."], check=True)
-    site.korrigo("restore", odd, "--yes")
+    site.korrigo("restore", odd, "--yes", "--allow-unsigned")
     assert {path for path, entry in site.tree().items() if len(entry) != 2 or isinstance(entry[1], bytes)} == {b"real"}
 
 
@@ -207,7 +211,7 @@ def test_the_error_in_the_middle_of_a_foreign_dump_leaves_the_live_database_unto
     foreign = site.home / "db_backup_20260101_030000.sql.gz"
     foreign.write_bytes(gzip.compress(bad))
     with nothing_changes(site):
-        done = site.script("restore_db.sh", foreign, stdin="yes\n", code=1)
+        done = site.script("restore_db.sh", foreign, "--allow-unsigned", stdin="yes\n", code=1)
     assert "function no_such_function() does not exist" in done.err
     assert "state: rolled back: the site is as it was before" in done.err
     assert "completed" not in done.out

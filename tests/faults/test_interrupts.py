@@ -45,7 +45,7 @@ def drafts(site):
 @pytest.mark.promise("P2")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_restore_that_is_interrupted_is_rolled_back_and_ends_with_130(site, slow_dump, number):
-    with nothing_changes(site), site.started("restore", slow_dump, "--yes") as child:
+    with nothing_changes(site), site.started("restore", slow_dump, "--yes", "--allow-unsigned") as child:
         until(lambda: loading(site))
         child.send_signal(number)
         out, err = child.communicate(timeout=30)
@@ -58,7 +58,7 @@ def test_a_restore_that_is_interrupted_is_rolled_back_and_ends_with_130(site, sl
 
 @pytest.mark.promise("P2")
 def test_an_impatient_second_interrupt_does_not_stop_the_rolling_back(site, slow_dump):
-    with nothing_changes(site), site.started("restore", slow_dump, "--yes") as child:
+    with nothing_changes(site), site.started("restore", slow_dump, "--yes", "--allow-unsigned") as child:
         until(lambda: loading(site))
         for _ in range(20):
             child.send_signal(signal.SIGINT)
@@ -115,7 +115,7 @@ def test_a_restore_killed_while_its_load_goes_on_is_cleaned_up_by_the_next_comma
     """Only the command dies: the client and the server are still at work in the staged database."""
     made = site.one("db_backup_*.sql.gz")
     with nothing_changes(site):
-        with site.started("restore", slow_dump, "--yes") as child:
+        with site.started("restore", slow_dump, "--yes", "--allow-unsigned") as child:
             until(lambda: loading(site))
             os.kill(child.pid, signal.SIGKILL)
             child.wait()

@@ -5,12 +5,14 @@ from datetime import UTC, datetime
 import pytest
 
 from korrigo_backup.catalog import Catalog
+from korrigo_backup.domain.authenticity import Key
 from korrigo_backup.operations.backup import backup_media
 from korrigo_backup.operations.restore import Request, restore
 from korrigo_backup.site.media import MediaTree
 from korrigo_backup.site.postgres import Postgres
 from korrigo_backup.site.services import CommandServices
 from korrigo_backup.site.site import Site
+from korrigo_backup.system.keyring import Keyring
 
 
 @pytest.mark.contract("T14")
@@ -21,11 +23,12 @@ def test_two_restores_of_one_second_do_not_undo_each_other(server, tmp_path):
     (tree.root / "a").write_text("saved")
     postgres = Postgres(server.access(), database="postgres", maintenance="postgres")
     site = Site("test", postgres, tree, "app/media", CommandServices((), (), None, 1))
-    catalog, now = Catalog(tmp_path / "backups"), datetime(2026, 2, 4, 3, tzinfo=UTC)
+    keyring = Keyring(tmp_path / "key", (Key(b"k" * 32),))
+    catalog, now = Catalog(tmp_path / "backups", keyring), datetime(2026, 2, 4, 3, tzinfo=UTC)
     artifact = backup_media(site, catalog, now=now).artifact
     for number in (1, 2):
         (tree.root / "a").write_text(f"damaged {number}")
-        restore(site, catalog, Request(artifact, now, confirm=lambda _: True))
+        restore(site, catalog, Request(artifact, now, confirm=lambda _: {}))
         assert (tree.root / "a").read_text() == "saved"
     kept = sorted((tree.beside("before", stamp) / "a").read_text() for stamp in tree.kept("before"))
     assert kept == ["damaged 1", "damaged 2"]

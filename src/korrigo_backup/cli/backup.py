@@ -1,4 +1,4 @@
-"""`korrigo-backup backup`: make a verified backup of the database or the media."""
+"""`korrigo-backup backup`: make a verified backup of the database, the media, or both as one restore point."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.catalog import local_now
-from korrigo_backup.cli.output import Context, human, say
+from korrigo_backup.cli.output import Context, human, say, say_findings
 from korrigo_backup.domain.naming import Kind, Origin
 from korrigo_backup.operations.backup import BackedUp, backup_database, backup_media
+from korrigo_backup.operations.point import backup_full, consistency
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,17 +31,19 @@ class What(StrEnum):
 
     DB = "db"
     MEDIA = "media"
+    FULL = "full"
 
 
 def command(
     context: typer.Context,
-    what: Annotated[What, typer.Argument(help="db: the database; media: the uploaded files.")] = What.DB,
-    digests: Annotated[bool, typer.Option(help="Take a digest of every table's rows (db).")] = True,
+    what: Annotated[What, typer.Argument(help="db: the database; media: the uploaded files; full: both.")] = What.DB,
+    digests: Annotated[bool, typer.Option(help="Take a digest of every table's rows (db, full).")] = True,
 ) -> None:
     """Make a backup, verify it, and only then give it its name.
 
-    db makes BACKUP_DIR/db_backup_YYYYMMDD_HHMMSS.sql.gz, media makes media_backup_….tar.gz, each with its
-    manifest. Backups of the database older than BACKUP_RETENTION_DAYS are removed, never the newest good one.
+    db makes BACKUP_DIR/db_backup_YYYYMMDD_HHMMSS.sql.gz, media makes media_backup_….tar.gz, each with its manifest;
+    full makes both, and restore_point_….json, which binds them. Backups of the database older than
+    BACKUP_RETENTION_DAYS are removed, never the newest good one.
     """
     wired: Wired = context.ensure_object(Context).wired()
     if what is What.MEDIA:
@@ -48,11 +51,12 @@ def command(
         _say_available(wired, Kind.MEDIA)
         return
     days = wired.config.backup.retention_days
-    done = backup_database(
-        wired.site(), wired.catalog, now=local_now(), keep_days=days, digest=digests, listen=_narrate
-    )
+    make = backup_full if what is What.FULL else backup_database
+    done = make(wired.site(), wired.catalog, now=local_now(), keep_days=days, digest=digests, listen=_narrate)
+    if what is What.FULL:
+        say_findings(consistency(done.artifact))
     say(f"🧹 Cleaned {_removed(done)} old backups (>{days} days)")
-    _say_available(wired, Kind.SQL)
+    _say_available(wired, Kind.POINT if what is What.FULL else Kind.SQL)
 
 
 def _narrate(step: Step) -> None:

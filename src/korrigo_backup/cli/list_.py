@@ -54,6 +54,8 @@ def proof(artifact: Artifact) -> str:
         return "broken"
     if manifest is None or manifest.format == 0:
         return "none"
+    if manifest.consistency:
+        return "point"
     if manifest.database:
         return "rows" if manifest.database.digest else "counts"
     return "rows" if manifest.django else "files"
@@ -68,6 +70,9 @@ def content(manifest: Manifest | None) -> str:
         parts.append(f"{manifest.django.rows} objects")
     if manifest and manifest.media:
         parts.append(f"{manifest.media.files} files")
+    if manifest and manifest.consistency:
+        found = manifest.consistency
+        parts.append(f"{manifest.database_backup} + media, {found.missing} of {found.references} files missing")
     return ", ".join(parts) or "?"
 
 

@@ -57,11 +57,16 @@ def say(text: str) -> None:
 
 def ask_yes(question: str) -> bool:
     """Ask on the terminal; only the whole word `yes` means yes, the end of the input means no."""
+    return ask(question) == "yes"
+
+
+def ask(question: str) -> str:
+    """Ask on the terminal and return the line that is answered, "" at the end of the input."""
     print(question, end="", flush=True)
     answer = sys.stdin.readline()
     if not answer.endswith("\n"):
         say("")
-    return answer.rstrip("\r\n") == "yes"
+    return answer.rstrip("\r\n")
 
 
 def say_findings(findings: Iterable[Finding]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.catalog import local_now
-from korrigo_backup.cli.output import Context, say, say_findings, say_json, say_table
+from korrigo_backup.cli.output import Context, human, say, say_findings, say_json, say_table
 from korrigo_backup.domain.finding import Level
 from korrigo_backup.errors import Refused
 from korrigo_backup.operations.restore import Request, restore
@@ -17,22 +17,40 @@ if TYPE_CHECKING:
     from korrigo_backup.wiring import Wired
 
 NAME = "plan"
+NAMED = 3
+"""Paths of each sort that are shown; --json has more."""
 
 
 def command(
     context: typer.Context,
-    artifact: Annotated[str, typer.Argument(help="A path, a name in BACKUP_DIR, or latest.")] = "latest",
+    artifact: Annotated[
+        str, typer.Argument(help="A path, a name in BACKUP_DIR, latest, latest-point, latest-media.")
+    ] = "latest",
+    allow_unsigned: Annotated[bool, typer.Option("--allow-unsigned", help="As restore --allow-unsigned.")] = False,
+    into_other_site: Annotated[bool, typer.Option("--into-other-site", help="As restore --into-other-site.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Show what restoring a backup would change. Everything is read and verified, nothing is changed."""
     wired: Wired = context.ensure_object(Context).wired()
     found = wired.catalog.find(artifact)
-    request = Request(found, local_now(), confirm=lambda _: False, dry_run=True)
+    request = Request(
+        found,
+        local_now(),
+        confirm=lambda _: None,
+        dry_run=True,
+        allow_unsigned=allow_unsigned,
+        into_other_site=into_other_site,
+    )
     plan = restore(wired.site(), wired.catalog, request).plan
     if as_json:
         say_json("plan", plan)
     else:
         say_plan(plan)
+    refuse(plan)
+
+
+def refuse(plan: RestorePlan) -> None:
+    """Raise Refused when the restore would be refused: a plan must not end well where the real run does not."""
     if plan.refused:
         bad = next(finding for finding in plan.findings if finding.level is Level.ERROR)
         raise Refused(bad.message, hint=bad.hint)
@@ -42,8 +60,12 @@ def say_plan(plan: RestorePlan) -> None:
     """Print a plan for people: what replaces what, what changes, what is kept."""
     say(f"Plan: restore {plan.artifact}")
     say(f"  made      {plan.created.astimezone():%Y-%m-%d %H:%M:%S %Z}")
-    say(f"  replaces  {plan.target}")
-    say(f"  keeps     {f'the present state as {plan.kept_as}' if plan.kept_as else 'nothing: there is none'}")
+    for one in plan.replaces:
+        say(f"  replaces  {one.target}")
+        say(f"  keeps     {f'the present state as {one.kept_as}' if one.kept_as else 'nothing: there is none'}")
+        free = "free space not visible" if one.free is None else f"{human(one.free)} free"
+        say(f"  needs     {human(one.needs)}, {free}")
+    say(f"  downtime  {'not known yet' if plan.downtime is None else f'about {plan.downtime:g} s'}, whatever the size")
     changes = [table for table in plan.tables if not table.identical]
     if plan.tables:
         say(f"  tables    {len(changes)} of {len(plan.tables)} change")
@@ -53,6 +75,9 @@ def say_plan(plan: RestorePlan) -> None:
     if plan.media:
         media = plan.media
         say(f"  files     {media.vanish} vanish, {media.come_back} come back, {media.change} change, {media.same} stay")
+        for sign, paths in (("-", media.first_vanish), ("+", media.first_come_back), ("~", media.first_change)):
+            for path in paths[:NAMED]:
+                say(f"            {sign} {path}")
     say_findings(plan.findings)
 
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from korrigo_backup.catalog import local_now
-from korrigo_backup.cli.output import Context, ask_yes, human, say
-from korrigo_backup.cli.plan import say_plan
+from korrigo_backup.cli.output import Context, ask, ask_yes, human, say
+from korrigo_backup.cli.plan import refuse, say_plan
+from korrigo_backup.domain.checklist import checklist, unanswered
+from korrigo_backup.errors import Refused
 from korrigo_backup.operations.restore import Request, restore
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from korrigo_backup.domain.artifact import Artifact
     from korrigo_backup.domain.journal import Step
     from korrigo_backup.domain.plan import RestorePlan
@@ -37,50 +43,108 @@ _LINES = {
 }
 
 
+@dataclass(frozen=True)
+class Choices:
+    """How a restore is asked for: without questions, with which answers, with what allowed."""
+
+    yes: bool
+    answers: Mapping[str, str] = field(default_factory=dict)
+    dry_run: bool = False
+    safety_backup: bool = True
+    allow_unsigned: bool = False
+    into_other_site: bool = False
+
+
 def command(
     context: typer.Context,
-    artifact: Annotated[str, typer.Argument(help="A path, a name in BACKUP_DIR, or latest.")],
+    artifact: Annotated[str, typer.Argument(help="A path, a name in BACKUP_DIR, latest, latest-point, latest-media.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for automation.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop, as `plan` does.")] = False,
     safety_backup: Annotated[
         bool, typer.Option(help="Also write the replaced database to a pre_restore_safety_backup_… file.")
     ] = True,
+    allow_unsigned: Annotated[
+        bool, typer.Option("--allow-unsigned", help="Restore what nobody has signed, without superuser rights.")
+    ] = False,
+    into_other_site: Annotated[
+        bool, typer.Option("--into-other-site", help="Restore another site's backup into this one.")
+    ] = False,
+    approved_by: Annotated[str, typer.Option(help="Who approved it in writing.")] = "",
+    reason: Annotated[str, typer.Option(help="What happened.")] = "",
+    ticket: Annotated[str, typer.Option(help="Ticket or report of the incident.")] = "",
+    users_told: Annotated[str, typer.Option(help="Who told the users.")] = "",
+    window: Annotated[str, typer.Option(help="Minutes set aside for the maintenance.")] = "",
+    contacts: Annotated[str, typer.Option(help="Who can be reached if it goes wrong.")] = "",
 ) -> None:
     """Restore a backup: loaded and proven beside the live data, then swapped in; the old data is kept.
 
     Anything but the answer `yes` cancels and changes nothing (exit 5). A failure leaves the site as it was.
     """
     wired: Wired = context.ensure_object(Context).wired()
-    restore_and_say(wired, wired.catalog.find(artifact), yes=yes, dry_run=dry_run, safety_backup=safety_backup)
+    given = {
+        "approved_by": approved_by,
+        "reason": reason,
+        "ticket": ticket,
+        "users_told": users_told,
+        "window": window,
+        "contacts": contacts,
+    }
+    choices = Choices(yes, given, dry_run, safety_backup, allow_unsigned, into_other_site)
+    restore_and_say(wired, wired.catalog.find(artifact), choices)
 
 
-def restore_and_say(
-    wired: Wired, artifact: Artifact, *, yes: bool, dry_run: bool = False, safety_backup: bool = True
-) -> None:
-    """Restore one artifact and print every step; the plan first."""
+def restore_and_say(wired: Wired, artifact: Artifact, choices: Choices) -> None:
+    """Restore one artifact and print every step; the plan and the checklist first."""
     request = Request(
         artifact,
         local_now(),
-        confirm=lambda plan: _confirm(plan, yes=yes),
+        confirm=lambda plan: _confirm(wired, plan, choices),
         listen=_narrate,
-        dry_run=dry_run,
-        safety_backup=safety_backup,
+        dry_run=choices.dry_run,
+        safety_backup=choices.safety_backup,
+        allow_unsigned=choices.allow_unsigned,
+        into_other_site=choices.into_other_site,
     )
     done = restore(wired.site(), wired.catalog, request)
-    if dry_run:
+    if choices.dry_run:
         say_plan(done.plan)
+        refuse(done.plan)
         return
     if done.safety:
         say(f"   {done.safety.path} ({human(done.safety.size)})")
     say("✅ Restore completed successfully")
-    if done.plan.kept_as:
-        say(f"   the replaced data is kept as {done.plan.kept_as}")
+    for one in done.plan.replaces:
+        if one.kept_as:
+            say(f"   the replaced {one.part} is kept as {one.kept_as}; to go back: korrigo-backup rollback")
     say("📊 Verification recommended - check database contents")
 
 
-def _confirm(plan: RestorePlan, *, yes: bool) -> bool:
+def _confirm(wired: Wired, plan: RestorePlan, choices: Choices) -> Mapping[str, str] | None:
     say_plan(plan)
-    return yes or ask_yes(QUESTION)
+    answers = {key: answer for key, answer in choices.answers.items() if answer}
+    if not choices.yes and sys.stdin.isatty():
+        for question in unanswered(answers):
+            if answer := ask(f"   {question.words} (empty: not stated): "):
+                answers[question.key] = answer
+    say("Checklist (runbook 5.1):")
+    for line in checklist(plan, answers):
+        say(f"  {'[x]' if line.done else '[ ]'} {line.point}: {line.evidence}")
+    if wired.config.restore.require_checklist and (left := unanswered(answers)):
+        raise Refused(
+            f"the checklist is not complete: {', '.join(question.point for question in left)}",
+            hint=f"answer with {' '.join(question.option for question in left)}",
+        )
+    if choices.yes or _means_it(wired, choices):
+        return answers
+    return None
+
+
+def _means_it(wired: Wired, choices: Choices) -> bool:
+    """Ask; to put another site's data in the place of this one's, its name must be typed."""
+    if not choices.into_other_site:
+        return ask_yes(QUESTION)
+    name = wired.config.site.name
+    return ask(f"⚠️  Another site's data replaces that of this one. Type its name ({name}) to go on: ") == name
 
 
 def _narrate(step: Step) -> None:

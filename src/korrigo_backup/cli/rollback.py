@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.cli.output import Context, ask_yes, say
-from korrigo_backup.cli.restore import restore_and_say
+from korrigo_backup.cli.restore import Choices, restore_and_say
 from korrigo_backup.domain.naming import Kind, Origin
 from korrigo_backup.errors import NotFound, UsageError
 from korrigo_backup.operations.rollback import RollbackPlan, rollback
@@ -42,6 +42,9 @@ def command(
         ),
     ] = Target.BEFORE,
     media_only: Annotated[bool, typer.Option("--media-only", help="Only the uploaded files (before, after).")] = False,
+    allow_unsigned: Annotated[
+        bool, typer.Option("--allow-unsigned", help="As restore --allow-unsigned (safety, automatic).")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for automation.")] = False,
 ) -> None:
     """Undo a restore. Nothing is deleted: what is live now is kept and can be brought back with --to after."""
@@ -52,7 +55,7 @@ def command(
                 "--media-only goes with --to before or after", hint="korrigo-backup restore media_backup_….tar.gz"
             )
         artifact = _newest_safety(wired) if to is Target.SAFETY else wired.catalog.find("latest", Kind.SQL)
-        restore_and_say(wired, artifact, yes=yes)
+        restore_and_say(wired, artifact, Choices(yes, allow_unsigned=allow_unsigned))
         return
     plan = rollback(
         wired.site(),

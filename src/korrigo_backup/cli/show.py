@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.cli.list_ import content, proof, summary
-from korrigo_backup.cli.output import Context, human, say, say_json, say_table
+from korrigo_backup.cli.output import Context, human, say, say_findings, say_json, say_table
+from korrigo_backup.domain.consistency import findings
 
 if TYPE_CHECKING:
     from korrigo_backup.domain.manifest import Manifest, TableProof
@@ -33,13 +34,16 @@ def command(
     say(f"  size      {human(found.size)} ({found.size} bytes)")
     say(f"  content   {content(found.manifest)}")
     say(f"  proof     {found.problem or proof(found)}")
+    say(f"  signature {found.authenticity}")
     if found.manifest:
         _say_details(found.manifest)
 
 
 def _say_details(manifest: Manifest) -> None:
     if manifest.site:
-        say(f"  site      {manifest.site}, made by {manifest.tool} in {manifest.seconds} s")
+        code = f", code {manifest.revision}" if manifest.revision else ""
+        say(f"  site      {manifest.site} {manifest.environment or ''}{code}")
+        say(f"  made by   {manifest.tool} in {manifest.seconds} s")
     if manifest.database:
         database = manifest.database
         say(f"  database  {database.name}, server {database.server_version}, pg_dump {database.client_version}")
@@ -51,6 +55,8 @@ def _say_details(manifest: Manifest) -> None:
             *(f"changed while read: {path}" for path in manifest.media.unstable),
         ):
             say(f"  note      {note}")
+    if manifest.consistency:
+        say_findings(findings(manifest.consistency))
     tables: tuple[TableProof, ...] = manifest.database.tables if manifest.database else ()
     tables = manifest.django.models if manifest.django else tables
     if tables:

@@ -26,7 +26,7 @@ def command(
     """Verify a backup: existence, integrity, checksums, completeness, size, age, mode. Exit 9 when it is bad."""
     wired: Wired = context.ensure_object(Context).wired()
     found = wired.catalog.find(artifact)
-    findings = verify(found, now=local_now())
+    findings = verify(wired.catalog, found, now=local_now())
     bad = next((finding for finding in findings if finding.level is Level.ERROR), None)
     if as_json:
         say_json("verify", {"path": str(found.path), "passed": bad is None, "findings": findings})

@@ -27,6 +27,9 @@ VARIABLES: dict[str, tuple[str, str]] = {
     "MEDIA_ROOT": ("media", "root"),
     "BACKUP_DIR": ("backup", "dir"),
     "BACKUP_RETENTION_DAYS": ("backup", "retention_days"),
+    "KORRIGO_BACKUP_SITE": ("site", "name"),
+    "KORRIGO_BACKUP_ENVIRONMENT": ("site", "environment"),
+    "KORRIGO_BACKUP_REVISION": ("site", "revision"),
     "KORRIGO_BACKUP_KEY_FILE": ("backup", "key_file"),
     "KORRIGO_BACKUP_CLIENT_DIR": ("database", "client_dir"),
 }

@@ -18,9 +18,14 @@ class Section(BaseModel):
 
 
 class SiteSection(Section):
-    """What the site is called: written in manifests, so that backups of two sites are not mixed up."""
+    """What the site is called: written in manifests, so that backups of two sites are not mixed up.
+
+    `revision` is that of the site's code; without it, the one of the git work tree that the command runs in.
+    """
 
     name: str = "korrigo"
+    environment: str = "production"
+    revision: str | None = None
 
 
 class DatabaseSection(Section):
@@ -44,10 +49,11 @@ class DatabaseSection(Section):
 
 
 class MediaSection(Section):
-    """Where the uploads are, and the root they get inside an archive."""
+    """Where the uploads are, the root they get inside an archive, and the columns whose values are paths of them."""
 
     root: Path | None = None
     archive_root: str = "app/media"
+    columns: tuple[str, ...] = ()
 
 
 class BackupSection(Section):
@@ -67,6 +73,12 @@ class ServicesSection(Section):
     health_timeout: Seconds = 60
 
 
+class RestoreSection(Section):
+    """Whether a restore may go on while a point of the checklist (runbook 5.1) that people answer is open."""
+
+    require_checklist: bool = False
+
+
 class Configuration(Section):
     """The whole configuration of one site."""
 
@@ -75,3 +87,4 @@ class Configuration(Section):
     media: MediaSection = MediaSection()
     backup: BackupSection = BackupSection()
     services: ServicesSection = ServicesSection()
+    restore: RestoreSection = RestoreSection()

@@ -1,9 +1,18 @@
-"""The steps of one operation, told to whoever listens while it runs."""
+"""The steps of one operation, told to whoever listens while it runs, and what is kept of it afterwards."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
+from enum import StrEnum
+from statistics import median
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 @dataclass(frozen=True)
@@ -20,3 +29,61 @@ Listener = Callable[[Step], None]
 def silent(step: Step) -> None:
     """Listen to nothing."""
     del step
+
+
+class Outcome(StrEnum):
+    """How an operation ended; `begun` is all that a killed one leaves."""
+
+    BEGUN = "begun"
+    DONE = "done"
+    PARTLY = "partly"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+class Timed(msgspec.Struct, frozen=True):
+    """A step and the second of the operation at which it began."""
+
+    id: str
+    at: float
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """One operation: what, on what, by whom, why, when, how it went.
+
+    `why` holds the answers of the pre-restore checklist (runbook 5.1). Times are UTC, durations seconds;
+    `downtime` is from the stop of the services to their health.
+    """
+
+    id: str
+    verb: str
+    subject: str
+    site: str
+    by: str
+    started: datetime
+    outcome: Outcome = Outcome.BEGUN
+    exit_code: int | None = None
+    seconds: float | None = None
+    downtime: float | None = None
+    bytes: int | None = None
+    message: str = ""
+    why: dict[str, str] = {}
+    steps: tuple[Timed, ...] = ()
+
+
+def downtime(steps: Iterable[Timed]) -> float | None:
+    """Return the seconds from the stop of the services to their health, None when they were not both reached."""
+    at = {step.id: step.at for step in steps}
+    begin = next((at[name] for name in ("restore.stop", "restore.stop.none") if name in at), None)
+    end = at.get("restore.healthy")
+    return None if begin is None or end is None else round(end - begin, 3)
+
+
+def predicted_downtime(records: Iterable[Record], *, last: int = 5) -> float | None:
+    """Return the median downtime of the newest restores in seconds, None when there was none.
+
+    It does not depend on the size: what is loaded is loaded before the services are stopped.
+    """
+    known = [record.downtime for record in records if record.downtime is not None and record.verb == "restore"]
+    return round(median(known[-last:]), 1) if known else None

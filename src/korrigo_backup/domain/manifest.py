@@ -10,6 +10,7 @@ from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
 
 import msgspec
 
+from korrigo_backup.domain.consistency import Consistency  # noqa: TC001 - msgspec reads it when it decodes
 from korrigo_backup.domain.naming import Kind, Origin
 from korrigo_backup.errors import ProofFailed
 
@@ -51,7 +52,10 @@ class SchemaObject(msgspec.Struct, frozen=True):
 
 
 class DatabaseProof(msgspec.Struct, frozen=True, kw_only=True):
-    """The content of a database in one snapshot. `digest` names the rule by which table digests were made."""
+    """The content of a database in one snapshot. `digest` names the rule by which table digests were made.
+
+    `size` is in bytes on the server's disk, 0 when not known; `migrations` are Django's applied ones as `app.name`.
+    """
 
     name: str
     server_version: str
@@ -60,6 +64,8 @@ class DatabaseProof(msgspec.Struct, frozen=True, kw_only=True):
     tables: tuple[TableProof, ...]
     sequences: tuple[SequenceProof, ...] = ()
     schema: tuple[SchemaObject, ...] = ()
+    size: int = 0
+    migrations: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -102,7 +108,12 @@ class DjangoProof(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """The manifest of one artifact."""
+    """The manifest of one artifact.
+
+    `site` and `environment` say which site it is of, so that one site's backup is not restored into another;
+    `revision` is that of the site's code, where it is known. The `members` of a restore point are the manifests of
+    its two backups, and `consistency` says whether the files that its rows name are there.
+    """
 
     timestamp: str
     includes_media: bool
@@ -113,6 +124,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind | None = None
     origin: Origin = Origin.ROUTINE
     site: str | None = None
+    environment: str | None = None
+    revision: str | None = None
     created: datetime | None = None
     tool: str | None = None
     seconds: float | None = None
@@ -120,6 +133,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     database: DatabaseProof | None = None
     media: MediaProof | None = None
     django: DjangoProof | None = None
+    consistency: Consistency | None = None
 
 
 def encode(manifest: Manifest) -> bytes:

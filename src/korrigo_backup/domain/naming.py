@@ -28,11 +28,15 @@ PARTIAL_PREFIX = ".partial-"
 
 
 class Kind(StrEnum):
-    """What an artifact restores, and by which method."""
+    """What an artifact restores, and by which method.
+
+    A `point` is a database and a media backup taken together; it names the two, which stay artifacts of their own.
+    """
 
     SQL = "sql"
     DJANGO = "django"
     MEDIA = "media"
+    POINT = "point"
 
 
 class Origin(StrEnum):
@@ -58,6 +62,7 @@ _SHAPES: tuple[tuple[Kind, Origin, str, str], ...] = (
     (Kind.SQL, Origin.SAFETY, "pre_restore_safety_backup_", ".sql.gz"),
     (Kind.MEDIA, Origin.ROUTINE, "media_backup_", ".tar.gz"),
     (Kind.DJANGO, Origin.ROUTINE, "korrigo_backup_", ""),
+    (Kind.POINT, Origin.ROUTINE, "restore_point_", ".json"),
 )
 _PATTERNS = tuple(
     (kind, origin, re.compile(re.escape(prefix) + _STAMP + re.escape(suffix), re.ASCII))
@@ -105,6 +110,15 @@ def before_database(live: str, stamped: str) -> str:
 def after_database(live: str, stamped: str) -> str:
     """Return the name under which what a restore had brought is kept after its rollback."""
     return _beside(live, "after", stamped)
+
+
+LOADER_PREFIX = "korrigo_load_"
+"""Roles that exist while something that is not authentic is loaded."""
+
+
+def loader_role(stamped: str) -> str:
+    """Return the name of the role without rights that loads what is not authentic."""
+    return f"{LOADER_PREFIX}{stamped}"
 
 
 def stamp_beside(names: Iterable[str], live: str, role: str) -> set[str]:

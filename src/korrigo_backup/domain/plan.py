@@ -20,30 +20,62 @@ class TableChange(msgspec.Struct, frozen=True):
 
 
 class MediaChange(msgspec.Struct, frozen=True):
-    """Files of the media tree: those that would vanish, return or change, and those that are the same."""
+    """Files of the media tree: those that would vanish, return or change, and those that are the same.
 
-    vanish: int
-    come_back: int
-    change: int
-    same: int
+    The first few paths of each sort are named.
+    """
+
+    vanish: int = 0
+    come_back: int = 0
+    change: int = 0
+    same: int = 0
+    first_vanish: tuple[str, ...] = ()
+    first_come_back: tuple[str, ...] = ()
+    first_change: tuple[str, ...] = ()
+
+
+class Migrations(msgspec.Struct, frozen=True):
+    """Applied migrations (`app.name`) that only one side has: those that would be lost, those that would come."""
+
+    lost: tuple[str, ...] = ()
+    gained: tuple[str, ...] = ()
+
+
+class Replacement(msgspec.Struct, frozen=True, kw_only=True):
+    """One part of the site that is replaced: `database` or `media`.
+
+    `kept_as` names what is kept of the present one, None when there is none. `needs` is in bytes, beside what is
+    there; `free` what the disk has, None when that cannot be seen from here.
+    """
+
+    part: str
+    target: str
+    kept_as: str | None
+    needs: int
+    free: int | None
 
 
 class RestorePlan(msgspec.Struct, frozen=True, kw_only=True):
-    """A restore, decided but not done. `target` names the database or the media tree it replaces."""
+    """A restore, decided but not done. `downtime` is predicted from earlier restores, in seconds."""
 
     artifact: str
     kind: Kind
     created: datetime
-    target: str
-    kept_as: str | None
+    replaces: tuple[Replacement, ...]
     tables: tuple[TableChange, ...] = ()
     media: MediaChange | None = None
+    migrations: Migrations = Migrations()
+    downtime: float | None = None
     findings: tuple[Finding, ...] = ()
 
     @property
     def refused(self) -> bool:
         """Whether a check before the work says no."""
         return any(finding.level is Level.ERROR for finding in self.findings)
+
+    def kept(self, part: str) -> str | None:
+        """Return what is kept of a part, None when nothing is, or the part is not replaced."""
+        return next((one.kept_as for one in self.replaces if one.part == part), None)
 
 
 def compare_tables(

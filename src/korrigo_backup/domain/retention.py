@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from korrigo_backup.domain.naming import Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from korrigo_backup.domain.artifact import Artifact
 
@@ -23,14 +23,22 @@ class Decision:
     reason: str
 
 
-def older_than(artifacts: Sequence[Artifact], *, days: int, now: datetime) -> list[Decision]:
+def older_than(
+    artifacts: Sequence[Artifact], *, days: int, now: datetime, kept: Container[str | None] = ()
+) -> list[Decision]:
     """Return a decision for each of `artifacts`, all of one kind, by the runbook's rule of age (4.2).
 
     `days` 0 keeps everything: an unset or zero variable must never mean "delete all". The newest artifact with
     a manifest is kept whatever its age: thirty days of failures must not delete the last good backup (T7).
+    Those named in `kept` belong to the newest restore point and stay.
     """
     newest = max((a for a in artifacts if a.manifest), key=lambda a: a.created, default=None)
-    return [_decide(artifact, newest, days, now) for artifact in artifacts]
+    return [
+        Decision(artifact, remove=False, reason="part of the newest restore point")
+        if artifact.name in kept
+        else _decide(artifact, newest, days, now)
+        for artifact in artifacts
+    ]
 
 
 def _decide(artifact: Artifact, newest: Artifact | None, days: int, now: datetime) -> Decision:

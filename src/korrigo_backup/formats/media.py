@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Protocol
 
 from korrigo_backup.domain.manifest import MediaProof
+from korrigo_backup.domain.paths import printable
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.formats import members
 from korrigo_backup.formats.stable import StableFile, open_stable
@@ -237,9 +238,3 @@ def _copy(content: IO[bytes], target: _Sink | None) -> str:
 
 def _nanoseconds(seconds: float) -> int:
     return int(seconds * 1_000_000_000)
-
-
-def printable(path: str) -> str:
-    """Return a path as it can be shown anywhere: bytes that are not UTF-8 and control characters escaped."""
-    clean = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in clean)

@@ -20,9 +20,10 @@ from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.domain.manifest import MediaProof
+from korrigo_backup.domain.paths import printable
 from korrigo_backup.errors import ProofFailed, Refused
 from korrigo_backup.formats import members
-from korrigo_backup.formats.media import Checked, printable
+from korrigo_backup.formats.media import Checked
 from korrigo_backup.formats.stable import StableFile, open_stable
 from korrigo_backup.site.media import safe_parts
 from korrigo_backup.system.files import CHUNK, write_all

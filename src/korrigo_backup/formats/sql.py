@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
@@ -17,7 +18,7 @@ from korrigo_backup.system.run import spawn
 from korrigo_backup.system.streams import GzipWriter, HashingReader, HashingWriter, gunzip
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from korrigo_backup.site.postgres import Postgres
 
@@ -38,9 +39,14 @@ class Checked:
 
 
 def create(
-    server: Postgres, target: HashingWriter, *, database: str | None = None, digest: bool = True
+    server: Postgres,
+    target: HashingWriter,
+    *,
+    database: str | None = None,
+    digest: bool = True,
+    observe: Callable[[Snapshot], None] | None = None,
 ) -> DatabaseProof:
-    """Dump a database into `target` and return the proof of what is in it.
+    """Dump a database into `target` and return the proof of what is in it; `observe` sees the same snapshot.
 
     Raises ProofFailed when the rows in the dump are not those of the snapshot, or the dump has no end mark,
     whatever pg_dump's exit status says.
@@ -50,11 +56,14 @@ def create(
         facts = taken.facts()
         sequences = taken.sequences()
         schema = fingerprint(taken)
+        migrations = taken.migrations()
         derived = {table.name for table in taken.tables() if table.derived}
         proving = pool.submit(prove_all, taken, digest=digest)
         try:
             scan = _dump(server, taken, target, name)
             tables = proving.result()
+            if observe:
+                observe(taken)
         except BaseException:
             taken.abandon()
             raise
@@ -67,6 +76,8 @@ def create(
         tables=tables,
         sequences=tuple(scan.sequences[name] for name in sorted(scan.sequences)),
         schema=schema,
+        size=facts.size,
+        migrations=migrations,
     )
 
 
@@ -83,16 +94,19 @@ def check(file: IO[bytes], source: str) -> Checked:
     return Checked(scanner.finish(), reader.size, reader.sha256)
 
 
-def load(server: Postgres, file: IO[bytes], source: str, *, database: str) -> str:
+def load(
+    server: Postgres, file: IO[bytes], source: str, *, database: str, without: Sequence[tuple[int, bytes]] = ()
+) -> str:
     """Load a dump into an empty database and return the SHA-256 of the file as it was read now.
 
-    The first SQL error stops it. Raises KorrigoBackupError with the server's words.
+    The first SQL error stops it. The texts `without`, each at its offset, are left out. Raises KorrigoBackupError
+    with the server's words, ProofFailed when one of those texts is not there.
     """
     command = server.access.postgres("psql", *PSQL, database=database, options=LOADING)
     reader = HashingReader(file)
     with spawn(command, stdin=True) as psql:
         try:
-            for piece in gunzip(reader, source):
+            for piece in _left_out(gunzip(reader, source), without, source):
                 psql.stdin.write(piece)
             psql.stdin.close()
         except BrokenPipeError:
@@ -141,6 +155,27 @@ def _dump(server: Postgres, taken: Snapshot, target: HashingWriter, database: st
         if status:
             raise server.failure(command, status, pg_dump.stderr, database)
     return scanner.finish()
+
+
+def _left_out(pieces: Iterable[bytes], without: Sequence[tuple[int, bytes]], source: str) -> Iterator[bytes]:
+    """Yield the pieces without some texts of known places; a text may lie across pieces."""
+    places, offset, rest = deque(without), 0, b""
+    for piece in pieces:
+        data, rest = rest + piece, b""
+        start = 0
+        while places and places[0][0] < offset + len(data):
+            place, text = places[0]
+            at = place - offset
+            if at + len(text) > len(data):
+                rest = data[at:]
+                break
+            if data[at : at + len(text)] != text:
+                raise ProofFailed(f"{source} changed while it was read", hint="find out what writes to it, then retry")
+            yield data[start:at]
+            start = at + len(text)
+            places.popleft()
+        yield data[start : len(data) - len(rest)]
+        offset += len(data) - len(rest)
 
 
 def _agree(scan: ScanResult, tables: Iterable[TableProof], sequences: Iterable[SequenceProof]) -> None:

@@ -32,6 +32,7 @@ _NAME = rb'(?:"(?:[^"]|"")+"|[^\s".(;]+)'
 _COPY = re.compile(rb"COPY (" + _NAME + rb"\." + _NAME + rb") (?:\(.*\) | )?FROM stdin", re.DOTALL)
 _COPY_ANY = re.compile(rb"COPY\b.*\bFROM\s+STDIN\b", re.DOTALL | re.IGNORECASE)
 _SETVAL = re.compile(rb"SELECT pg_catalog\.setval\('((?:[^']|'')+)', (-?\d+), (true|false)\)")
+_OWNER = re.compile(rb"ALTER [A-Z ]+ .* OWNER TO (?:" + _NAME + rb")", re.DOTALL)
 _BODY = re.compile(rb"CREATE (?:OR REPLACE )?(?:FUNCTION|PROCEDURE)\b.*\bBEGIN\s+ATOMIC\b", re.DOTALL | re.IGNORECASE)
 _STRINGS = re.compile(rb"^SET\b.*standard_conforming_strings|set_config.*standard_conforming_strings", re.IGNORECASE)
 _STRINGS_ON = re.compile(rb"SET standard_conforming_strings = (?:'on'|on)")
@@ -42,10 +43,14 @@ _BY_VERSION = re.compile(rb"-- Dumped by pg_dump version (\S+)")
 
 @dataclass
 class ScanResult:
-    """What a dump holds. `rows` counts COPY lines by table name, as the dump writes the name."""
+    """What a dump holds. `rows` counts COPY lines by table name, as the dump writes the name.
+
+    `owners` are the places of the statements that give an object to a role: (offset, text) in the decompressed dump.
+    """
 
     rows: dict[str, int] = field(default_factory=dict)
     sequences: dict[str, SequenceProof] = field(default_factory=dict)
+    owners: list[tuple[int, bytes]] = field(default_factory=list)
     server_version: str | None = None
     client_version: str | None = None
     statements: int = 0
@@ -60,6 +65,7 @@ class DumpScanner:
         self.result = ScanResult()
         self._source = source
         self._buffer = b""
+        self._offset = 0  # of the buffer's first byte in the whole dump
         self._state = self._in_sql
         self._statement = bytearray()
         self._depth = 0
@@ -80,6 +86,7 @@ class DumpScanner:
                 break
             position = after
         self._buffer = buffer[position:]
+        self._offset += position
 
     def finish(self) -> ScanResult:
         """Return what was found; raises ProofFailed for a dump that ends in the middle."""
@@ -90,6 +97,7 @@ class DumpScanner:
             if after is None:
                 break
             self._buffer = self._buffer[after:]
+            self._offset += after
         if self._state != self._in_sql or not self.result.complete:
             raise ProofFailed(
                 f"{self._source} is not a complete PostgreSQL dump: its end mark is missing",
@@ -173,6 +181,8 @@ class DumpScanner:
             self._body = _BODY.match(statement) is not None
         elif statement == b"END":
             self._body = False
+        elif _OWNER.fullmatch(statement):
+            self.result.owners.append((self._offset + after - 1 - len(statement), statement + b";"))
         elif _STRINGS.search(statement) and not _STRINGS_ON.fullmatch(statement):
             raise self._hostile("a change of standard_conforming_strings")
         elif found := _SETVAL.match(statement):

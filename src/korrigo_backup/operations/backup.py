@@ -18,16 +18,19 @@ from korrigo_backup.domain.retention import Decision, older_than
 from korrigo_backup.errors import Interrupted, KorrigoBackupError, PartlyDone, ProofFailed, Refused
 from korrigo_backup.formats import media as media_format
 from korrigo_backup.formats import sql as sql_format
+from korrigo_backup.operations.journal import recorded
 from korrigo_backup.site.digests import snapshot
 from korrigo_backup.system.files import create_private, explained, free_bytes, open_plain, sha256_of
 from korrigo_backup.system.streams import HashingWriter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
     from pathlib import Path
 
-    from korrigo_backup.catalog import Catalog, Draft
+    from korrigo_backup.catalog import Catalog
     from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.site.digests import Snapshot
     from korrigo_backup.site.media import MediaTree
     from korrigo_backup.site.site import Site
 
@@ -45,11 +48,12 @@ class BackedUp:
 
 @dataclass(frozen=True)
 class Wish:
-    """What kind of backup is wanted: of which database, why, with digests or not."""
+    """What kind of backup is wanted: of which database, why, with digests or not; `observe` sees its snapshot."""
 
     database: str | None = None
     origin: Origin = Origin.ROUTINE
     digest: bool = True
+    observe: Callable[[Snapshot], None] | None = None
 
 
 def backup_database(
@@ -59,16 +63,30 @@ def backup_database(
 
     Raises PartlyDone when the backup is good and only the cleaning failed.
     """
-    with catalog.exclusive("backup of the database"):
-        artifact = dump(site, catalog, Wish(digest=digest), now=now, listen=listen)
-        return BackedUp(artifact, _afterwards(catalog, artifact, keep_days, now))
+    with (
+        catalog.exclusive("backup of the database"),
+        recorded(catalog.directory, site, "backup", "db", listener=listen) as running,
+    ):
+        artifact = dump(site, catalog, Wish(digest=digest), now=now, listen=running.listen)
+        running.bytes = artifact.size
+        return BackedUp(artifact, afterwards(catalog, artifact, keep_days, now))
 
 
 def backup_media(site: Site, catalog: Catalog, *, now: datetime, listen: Listener = silent) -> BackedUp:
     """Make one verified `media` backup; PartlyDone when files went on changing while they were read."""
     tree = site.required_media()
-    with catalog.exclusive("backup of the media"):
-        artifact = archive(site, tree, catalog, now=now, listen=listen)
+    with (
+        catalog.exclusive("backup of the media"),
+        recorded(catalog.directory, site, "backup", "media", listener=listen) as running,
+    ):
+        artifact = archive(site, tree, catalog, now=now, listen=running.listen)
+        running.bytes = artifact.size
+        require_stable(artifact)
+        return BackedUp(artifact)
+
+
+def require_stable(artifact: Artifact) -> None:
+    """Raise PartlyDone when files went on changing while they were read: the backup is good but for those."""
     unstable = artifact.manifest.media.unstable if artifact.manifest and artifact.manifest.media else ()
     if unstable:
         raise PartlyDone(
@@ -76,7 +94,6 @@ def backup_media(site: Site, catalog: Catalog, *, now: datetime, listen: Listene
             hint="run the media backup again when the upload is over",
             state=f"the backup {artifact.path} holds everything else",
         )
-    return BackedUp(artifact)
 
 
 def dump(site: Site, catalog: Catalog, wish: Wish, *, now: datetime, listen: Listener) -> Artifact:
@@ -89,16 +106,27 @@ def dump(site: Site, catalog: Catalog, wish: Wish, *, now: datetime, listen: Lis
         listen(Step("backup.create", {"path": str(catalog.directory / draft.name.removesuffix(".gz"))}))
         with create_private(draft.path()) as file:
             target = HashingWriter(file)
-            proof = sql_format.create(site.postgres, target, database=wish.database, digest=wish.digest)
+            proof = sql_format.create(
+                site.postgres, target, database=wish.database, digest=wish.digest, observe=wish.observe
+            )
             os.fsync(file.fileno())
         listen(Step("backup.verify"))
         with open_plain(draft.path()) as file:
             checked = sql_format.check(file, draft.name)
         _same(checked.sha256, target.sha256, draft.name)
-        manifest = _manifest(site, catalog, draft, (Member(draft.name, target.size, target.sha256),), now)
+        manifest = said(site, catalog, (Member(draft.name, target.size, target.sha256),), now)
         seconds = round(time.monotonic() - started, 3)
-        path = draft.publish(replace(manifest, kind=Kind.SQL, origin=wish.origin, database=proof, seconds=seconds))
-    return _published(catalog, path, listen)
+        path = draft.publish(
+            replace(
+                manifest,
+                kind=Kind.SQL,
+                origin=wish.origin,
+                database_backup=draft.name,
+                database=proof,
+                seconds=seconds,
+            )
+        )
+    return published(catalog, path, listen)
 
 
 def archive(site: Site, tree: MediaTree, catalog: Catalog, *, now: datetime, listen: Listener) -> Artifact:
@@ -122,10 +150,19 @@ def archive(site: Site, tree: MediaTree, catalog: Catalog, *, now: datetime, lis
             Member(draft.name, target.size, target.sha256),
             Member(listing_name, listing.size, listing.sha256),
         )
-        manifest = _manifest(site, catalog, draft, members, now)
+        manifest = said(site, catalog, members, now)
         seconds = round(time.monotonic() - started, 3)
-        path = draft.publish(replace(manifest, kind=Kind.MEDIA, media=proof, seconds=seconds))
-    return _published(catalog, path, listen)
+        path = draft.publish(
+            replace(
+                manifest,
+                kind=Kind.MEDIA,
+                includes_media=True,
+                media_backup=draft.name,
+                media=proof,
+                seconds=seconds,
+            )
+        )
+    return published(catalog, path, listen)
 
 
 def _require_space(catalog: Catalog, kind: Kind, *, otherwise: int) -> None:
@@ -147,29 +184,32 @@ def _same(read: str, written: str, name: str) -> None:
         )
 
 
-def _manifest(site: Site, catalog: Catalog, draft: Draft, members: tuple[Member, ...], now: datetime) -> Manifest:
-    is_media = draft.name.startswith("media_")
+def said(site: Site, catalog: Catalog, members: tuple[Member, ...], now: datetime) -> Manifest:
+    """Return what every manifest of this site says: which site, when, by what, of which files."""
     return Manifest(
         timestamp=now.strftime("%Y%m%d_%H%M%S"),
-        includes_media=is_media,
-        database_backup=None if is_media else draft.name,
-        media_backup=draft.name if is_media else None,
+        includes_media=False,
+        database_backup=None,
+        media_backup=None,
         backup_dir=str(catalog.directory.absolute()),
         format=FORMAT,
         site=site.name,
+        environment=site.environment,
+        revision=site.revision,
         created=now.astimezone(UTC),
         tool=f"korrigo-backup {__version__}",
         members=members,
     )
 
 
-def _published(catalog: Catalog, path: Path, listen: Listener) -> Artifact:
+def published(catalog: Catalog, path: Path, listen: Listener) -> Artifact:
+    """Return the artifact that has just been given its name, and say so."""
     artifact = catalog.find(str(path))
     listen(Step("backup.published", {"path": str(path), "bytes": str(artifact.size)}))
     return artifact
 
 
-def _afterwards(catalog: Catalog, artifact: Artifact, keep_days: int, now: datetime) -> tuple[Decision, ...]:
+def afterwards(catalog: Catalog, artifact: Artifact, keep_days: int, now: datetime) -> tuple[Decision, ...]:
     """Point `latest` and clean; what fails here must not hide that the backup is good."""
     try:
         with explained(f"point {LATEST_SQL}"):
@@ -186,9 +226,18 @@ def _afterwards(catalog: Catalog, artifact: Artifact, keep_days: int, now: datet
 
 
 def clean(catalog: Catalog, *, keep_days: int, now: datetime) -> tuple[Decision, ...]:
-    """Remove the `sql` backups older than `keep_days` and return every decision; the caller holds the lock."""
-    decisions = older_than([a for a in catalog.artifacts() if a.kind is Kind.SQL], days=keep_days, now=now)
+    """Remove the `sql` backups older than `keep_days` and return every decision; the caller holds the lock.
+
+    A restore point goes with its database, before it; the newest one keeps its database whatever its age.
+    """
+    artifacts = catalog.artifacts()
+    points = [a for a in artifacts if a.kind is Kind.POINT and a.manifest]
+    kept = {a.manifest.database_backup for a in points[:1] if a.manifest}
+    decisions = older_than([a for a in artifacts if a.kind is Kind.SQL], days=keep_days, now=now, kept=kept)
     for decision in decisions:
         if decision.remove:
+            for point in points:
+                if point.manifest and point.manifest.database_backup == decision.artifact.name:
+                    catalog.remove(point)
             catalog.remove(decision.artifact)
     return tuple(decisions)

@@ -3,208 +3,122 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-from msgspec.structs import replace
-
-from korrigo_backup.domain.finding import Finding, error, ok, warning
-from korrigo_backup.domain.manifest import DatabaseProof, TableProof
-from korrigo_backup.domain.naming import MEMBERS_SUFFIX, Kind, before_database
-from korrigo_backup.domain.plan import MediaChange, RestorePlan, compare_tables
-from korrigo_backup.errors import ProofFailed, UsageError
-from korrigo_backup.formats import media as media_format
+from korrigo_backup.domain.finding import Finding, error, warning
+from korrigo_backup.domain.naming import before_database
+from korrigo_backup.domain.paths import order, printable
+from korrigo_backup.domain.plan import MediaChange, Migrations, Replacement, RestorePlan, TableChange, compare_tables
+from korrigo_backup.errors import UsageError
 from korrigo_backup.formats import members
-from korrigo_backup.formats import sql as sql_format
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.site.digests import RULE, prove_all, snapshot
-from korrigo_backup.system.files import CHUNK, explained, free_bytes, open_plain
+from korrigo_backup.system.files import CHUNK, free_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator
 
     from korrigo_backup.domain.artifact import Artifact
-    from korrigo_backup.domain.manifest import Manifest
+    from korrigo_backup.operations.sources import MediaSource, SqlSource
     from korrigo_backup.site.media import Entry, MediaTree
     from korrigo_backup.site.site import Site
 
+NO_MIGRATIONS = Migrations()
 
-@dataclass(frozen=True)
-class SqlSource:
-    """A verified dump, open for loading. `expected` is what must be there afterwards."""
-
-    file: IO[bytes]
-    sha256: str
-    expected: DatabaseProof
-    findings: tuple[Finding, ...]
+NAMED = 10
+"""Paths of each sort that a plan names."""
 
 
 @dataclass(frozen=True)
-class MediaSource:
-    """A verified media archive, open for loading, with its members file if it has one."""
+class PartPlan:
+    """What replacing one part would do."""
 
-    archive: IO[bytes]
-    listing: IO[bytes] | None
-    root: str | None
-    files: int
-    bytes: int
+    replacement: Replacement
     findings: tuple[Finding, ...]
+    tables: tuple[TableChange, ...] = ()
+    migrations: Migrations = NO_MIGRATIONS
+    media: MediaChange | None = None
 
 
-@contextmanager
-def open_sql(artifact: Artifact) -> Iterator[SqlSource]:
-    """Open and verify a dump; the file stays open, so that what was verified is what is loaded.
-
-    Raises ProofFailed when it is damaged, cut, not a dump, or not what its manifest says.
-    """
-    with ExitStack() as stack:
-        with explained(f"read {artifact.path}"):
-            source = _verified_sql(artifact, stack.enter_context(open_plain(artifact.path)))
-        yield source  # outside of `explained`: what goes wrong from here on is not the reading
-
-
-def _verified_sql(artifact: Artifact, file: IO[bytes]) -> SqlSource:
-    checked = sql_format.check(file, artifact.name)
-    manifest = usable_manifest(artifact)
-    if manifest is None or manifest.database is None:
-        counted = tuple(TableProof(name, rows) for name, rows in sorted(checked.scan.rows.items()))
-        proof = DatabaseProof(
-            name="",
-            server_version=checked.scan.server_version or "",
-            client_version=checked.scan.client_version or "",
-            digest=None,
-            tables=counted,
-            sequences=tuple(checked.scan.sequences.values()),
-        )
-        return SqlSource(file, checked.sha256, proof, (_unproven(artifact),))
-    require_member(artifact, manifest, artifact.name, checked.sha256, checked.size)
-    found = ok("artifact.verified", f"{artifact.name}: {manifest.database.rows} rows, checksum and end mark as saved")
-    return SqlSource(file, checked.sha256, manifest.database, (found,))
+def whole(
+    artifact: Artifact, parts: Iterable[PartPlan], findings: Iterable[Finding], *, downtime: float | None
+) -> RestorePlan:
+    """Return the plan of a restore of one artifact from the plans of its parts."""
+    plans = tuple(parts)
+    return RestorePlan(
+        artifact=str(artifact.path),
+        kind=artifact.kind,
+        created=artifact.created,
+        replaces=tuple(plan.replacement for plan in plans),
+        tables=tuple(table for plan in plans for table in plan.tables),
+        media=next((plan.media for plan in plans if plan.media), None),
+        migrations=next((plan.migrations for plan in plans if plan.replacement.part == "database"), NO_MIGRATIONS),
+        downtime=downtime,
+        findings=(*findings, *(finding for plan in plans for finding in plan.findings)),
+    )
 
 
-@contextmanager
-def open_media(artifact: Artifact) -> Iterator[MediaSource]:
-    """Open and verify a media archive; raises as `open_sql`."""
-    with ExitStack() as stack:
-        with explained(f"read {artifact.path}"):
-            source = _verified_media(artifact, stack)
-        yield source
+def of_this_site(site: Site, artifact: Artifact, *, into_other_site: bool) -> list[Finding]:
+    """Return a finding when a backup is of another site or environment: an error unless that is meant."""
+    manifest = artifact.manifest
+    if manifest is None or manifest.site is None:
+        return []
+    theirs = (manifest.site, manifest.environment or site.environment)
+    if theirs == (site.name, site.environment):
+        return []
+    what = f"this is a backup of {' '.join(theirs)}, and this site is {site.name} {site.environment}"
+    if into_other_site:
+        return [warning("site.other", what)]
+    return [error("site.other", what, "if you mean it, add --into-other-site; else check --config and BACKUP_DIR")]
 
 
-def _verified_media(artifact: Artifact, stack: ExitStack) -> MediaSource:
-    manifest = usable_manifest(artifact)
-    media = manifest.media if manifest else None
-    archive = stack.enter_context(open_plain(artifact.path))
-    if manifest is None or media is None:
-        checked = media_format.check(archive, None, artifact.name, root=None)
-        return MediaSource(archive, None, None, checked.files, checked.bytes, (_unproven(artifact),))
-    listing = stack.enter_context(_open_listing(artifact.path.with_name(artifact.name + MEMBERS_SUFFIX)))
-    checked = media_format.check(archive, listing, artifact.name, root=media.root)
-    require_member(artifact, manifest, artifact.name, checked.sha256, checked.size)
-    require_listing(artifact, manifest, listing)
-    found = ok("artifact.verified", f"{artifact.name}: {checked.files} files, every checksum as saved")
-    return MediaSource(archive, listing, media.root, checked.files, checked.bytes, (found,))
+def services(site: Site) -> list[Finding]:
+    """Return a finding when nothing is configured that stops the services."""
+    return [] if site.services.configured else [_NO_SERVICES]
 
 
-def _open_listing(path: Path) -> IO[bytes]:
-    try:
-        return open_plain(path)
-    except FileNotFoundError:
-        raise ProofFailed(
-            f"{path} is missing: the checksums of the files cannot be compared",
-            hint="copy it back beside the archive, or use another backup: korrigo-backup list",
-        ) from None
-
-
-def plan_sql(site: Site, artifact: Artifact, source: SqlSource, *, stamp: str) -> RestorePlan:
+def plan_sql(site: Site, artifact: Artifact, source: SqlSource, *, stamp: str) -> PartPlan:
     """Return what restoring a dump over the live database would do."""
-    databases = Databases(site.postgres)
-    live = site.postgres.database
+    databases, live = Databases(site.postgres), site.postgres.database
     if live == site.postgres.maintenance:
         raise UsageError(
             f"database {live} is the one that this program connects to while it swaps",
             hint="set POSTGRES_DB to the site's own database, or [database] maintenance to another one",
         )
     exists = live in databases.names()
-    with_digest = source.expected.digest == RULE
-    now = _tables_now(site, digest=with_digest) if exists else {}
-    role = databases.role()
-    findings = list(source.findings)
-    if not (role.createdb or role.superuser):
-        findings.append(error("role.createdb", f"role {role.name} may not create databases",
-                              f'as a superuser: ALTER ROLE "{role.name}" CREATEDB'))  # fmt: skip
-    if not exists:
-        findings.append(warning("database.missing", f"database {live} does not exist: it is made anew"))
-    if not site.services.configured:
-        findings.append(_NO_SERVICES)
-    after = {t.name: (t.rows, t.digest) for t in source.expected.tables}
-    return RestorePlan(
-        artifact=str(artifact.path),
-        kind=Kind.SQL,
-        created=artifact.created,
+    now, applied = _database_now(site, digest=source.expected.digest == RULE) if exists else ({}, ())
+    replacement = Replacement(
+        part="database",
         target=f"database {live} at {site.postgres.access.description}",
         kept_as=before_database(live, stamp) if exists else None,
-        tables=compare_tables(now, after),
-        findings=tuple(findings),
+        needs=source.expected.size or (databases.size(live) if exists else 0),
+        free=site.postgres.free_space(),
     )
+    migrations = _migrations(applied, source.expected.migrations) if exists else NO_MIGRATIONS
+    findings = [*source.findings, *_database_findings(databases, replacement), *_behind(artifact, migrations)]
+    after = {t.name: (t.rows, t.digest) for t in source.expected.tables}
+    return PartPlan(replacement, tuple(findings), compare_tables(now, after), migrations)
 
 
-def plan_media(site: Site, artifact: Artifact, source: MediaSource, *, stamp: str) -> RestorePlan:
+def plan_media(site: Site, artifact: Artifact, source: MediaSource, *, stamp: str) -> PartPlan:
     """Return what restoring a media archive over the live tree would do."""
-    if site.media is None:
-        raise UsageError("the media directory is not configured", hint="set MEDIA_ROOT, or [media] root")
-    if site.media.root.exists():
-        site.media.require()
-    findings = list(source.findings)
-    free = free_bytes(site.media.root)
-    if free < source.bytes:
-        findings.append(error("space.media", f"{site.media.root}: {free:,} bytes free, {source.bytes:,} needed",
-                              "make room: the old files are kept beside the new ones"))  # fmt: skip
-    exists = site.media.root.is_dir()
-    change = _media_change(site.media, source) if exists else MediaChange(0, source.files, 0, 0)
+    del artifact
+    tree = site.configured_media()
+    exists = tree.root.is_dir()
+    if tree.root.exists():
+        tree.require()
+    replacement = Replacement(
+        part="media",
+        target=f"media tree {tree.root}",
+        kept_as=str(tree.beside("before", stamp)) if exists else None,
+        needs=source.bytes,
+        free=free_bytes(tree.root),
+    )
+    change = _media_change(tree, source) if exists else MediaChange(come_back=source.files)
     if source.listing:
         source.listing.seek(0)
-    return RestorePlan(
-        artifact=str(artifact.path),
-        kind=Kind.MEDIA,
-        created=artifact.created,
-        target=f"media tree {site.media.root}",
-        kept_as=f"{site.media.root}/.before-{stamp}" if exists else None,
-        media=change,
-        findings=tuple(findings),
-    )
-
-
-def usable_manifest(artifact: Artifact) -> Manifest | None:
-    """Return the manifest, None when there is none; ProofFailed for one that is there and cannot be read."""
-    if artifact.problem:
-        raise ProofFailed(artifact.problem, hint="use another backup: korrigo-backup list shows them")
-    return artifact.manifest
-
-
-def require_member(artifact: Artifact, manifest: Manifest, name: str, sha256: str, size: int) -> None:
-    """Raise ProofFailed unless the manifest names this member with this checksum and size.
-
-    A renamed artifact (its own file only) is still known by its content.
-    """
-    saved = {(member.sha256, member.size) for member in manifest.members}
-    if (sha256, size) not in saved:
-        raise ProofFailed(
-            f"{name} is not the file that was saved: its checksum differs from the manifest's",
-            hint=f"it was changed or damaged since {artifact.created:%Y-%m-%d %H:%M}: use another backup",
-        )
-
-
-def require_listing(artifact: Artifact, manifest: Manifest, listing: IO[bytes]) -> None:
-    """Raise ProofFailed unless the members file is the one that was saved; it is left at its start."""
-    digest, size = hashlib.sha256(), 0
-    while chunk := listing.read(CHUNK):
-        digest.update(chunk)
-        size += len(chunk)
-    listing.seek(0)
-    require_member(artifact, manifest, artifact.name + MEMBERS_SUFFIX, digest.hexdigest(), size)
+    return PartPlan(replacement, (*source.findings, *_room(replacement)), media=change)
 
 
 _NO_SERVICES = warning(
@@ -214,48 +128,88 @@ _NO_SERVICES = warning(
 )
 
 
-def _unproven(artifact: Artifact) -> Finding:
-    return warning(
-        "artifact.unproven",
-        f"{artifact.name} has no manifest: it is whole, but whether it is what was saved cannot be proven",
-        "it was made by another tool or its .manifest.json was lost",
-    )
+def _database_findings(databases: Databases, replacement: Replacement) -> Iterator[Finding]:
+    role = databases.role()
+    if not (role.createdb or role.superuser):
+        yield error("role.createdb", f"role {role.name} may not create databases",
+                    f'as a superuser: ALTER ROLE "{role.name}" CREATEDB')  # fmt: skip
+    if replacement.kept_as is None:
+        yield warning("database.missing", f"{replacement.target.split(' at ')[0]} does not exist: it is made anew")
+    yield from _room(replacement)
 
 
-def _tables_now(site: Site, *, digest: bool) -> dict[str, tuple[int, str | None]]:
+def _room(replacement: Replacement) -> Iterator[Finding]:
+    if replacement.free is not None and replacement.free < replacement.needs:
+        what = f"{replacement.target}: {replacement.free:,} bytes free, {replacement.needs:,} needed"
+        hint = "make room: the old data is kept beside the new"
+        yield error("space.media", what, hint) if replacement.part == "media" else error("space.database", what, hint)
+
+
+def _migrations(applied: tuple[str, ...], saved: tuple[str, ...]) -> Migrations:
+    if not saved:
+        return NO_MIGRATIONS  # an old manifest, or not a Django site
+    return Migrations(tuple(sorted(set(applied) - set(saved))), tuple(sorted(set(saved) - set(applied))))
+
+
+def _behind(artifact: Artifact, migrations: Migrations) -> Iterator[Finding]:
+    if migrations.lost:
+        yield warning("migrations.lost", f"the backup is {len(migrations.lost)} migrations behind the live database:"
+                      f" {', '.join(migrations.lost[:3])}", "after the restore: python manage.py migrate")  # fmt: skip
+    if migrations.gained:
+        revision = artifact.manifest.revision if artifact.manifest else None
+        yield warning("migrations.gained", f"the backup is {len(migrations.gained)} migrations ahead of the live"
+                      f" database: {', '.join(migrations.gained[:3])}",
+                      f"run the code that it was made with{f' (revision {revision})' if revision else ''}")  # fmt: skip
+
+
+def _database_now(site: Site, *, digest: bool) -> tuple[dict[str, tuple[int, str | None]], tuple[str, ...]]:
     with snapshot(site.postgres) as taken:
-        return {t.name: (t.rows, t.digest) for t in prove_all(taken, digest=digest)}
+        tables = {t.name: (t.rows, t.digest) for t in prove_all(taken, digest=digest)}
+        return tables, taken.migrations()
 
 
 def _media_change(tree: MediaTree, source: MediaSource) -> MediaChange:
     if source.listing is None:
-        here = sum(1 for entry in tree.walk() if entry.is_file)
-        return MediaChange(vanish=0, come_back=0, change=here, same=0)
-    change = MediaChange(0, 0, 0, 0)
+        return MediaChange(change=sum(1 for entry in tree.walk() if entry.is_file))
+    count = dict.fromkeys(("vanish", "come_back", "change", "same"), 0)
+    first: dict[str, list[str]] = {"vanish": [], "come_back": [], "change": []}
+    for sort, path in _sorted_out(source, tree):
+        count[sort] += 1
+        if sort in first and len(first[sort]) < NAMED:
+            first[sort].append(printable(path))
+    return MediaChange(
+        vanish=count["vanish"],
+        come_back=count["come_back"],
+        change=count["change"],
+        same=count["same"],
+        first_vanish=tuple(first["vanish"]),
+        first_come_back=tuple(first["come_back"]),
+        first_change=tuple(first["change"]),
+    )
+
+
+def _sorted_out(source: MediaSource, tree: MediaTree) -> Iterator[tuple[str, str]]:
     for saved, entry in _side_by_side(source, tree):
-        if saved is None:
-            change = replace(change, vanish=change.vanish + 1)
-        elif entry is None:
-            change = replace(change, come_back=change.come_back + 1)
-        elif _digest(entry) == saved:
-            change = replace(change, same=change.same + 1)
-        else:
-            change = replace(change, change=change.change + 1)
-    return change
+        if entry is None and saved is not None:
+            yield "come_back", saved[1]
+        elif saved is None and entry is not None:
+            yield "vanish", entry.path
+        elif saved is not None and entry is not None:
+            yield ("same" if _digest(entry) == saved[0] else "change"), entry.path
 
 
-def _side_by_side(source: MediaSource, tree: MediaTree) -> Iterator[tuple[str | None, Entry | None]]:
+def _side_by_side(source: MediaSource, tree: MediaTree) -> Iterator[tuple[tuple[str, str] | None, Entry | None]]:
     """Merge the members file and the live tree, both ordered by path: constant memory for any tree."""
     prefix = f"{source.root}/"
     saved = ((digest, path.removeprefix(prefix)) for digest, path in members.read(_listing(source), "the listing"))
     live = (entry for entry in tree.walk() if entry.is_file)
     left, right = next(saved, None), next(live, None)
     while left or right:
-        order = _order(left[1] if left else None, right.path if right else None)
-        yield (left[0] if left and order <= 0 else None), (right if order >= 0 else None)
-        if order <= 0:
+        which = _order(left[1] if left else None, right.path if right else None)
+        yield (left if which <= 0 else None), (right if which >= 0 else None)
+        if which <= 0:
             left = next(saved, None)
-        if order >= 0:
+        if which >= 0:
             right = next(live, None)
 
 
@@ -268,7 +222,7 @@ def _listing(source: MediaSource) -> IO[bytes]:
 def _order(left: str | None, right: str | None) -> int:
     if left is None or right is None:
         return 1 if left is None else -1
-    one, other = left.split("/"), right.split("/")
+    one, other = order(left), order(right)
     return (one > other) - (one < other)
 
 

@@ -6,16 +6,20 @@ import stat
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from korrigo_backup.domain.finding import Finding, error, ok, warning
+from msgspec.structs import replace
+
+from korrigo_backup.domain.finding import Finding, Level, error, ok, warning
 from korrigo_backup.domain.naming import Kind
 from korrigo_backup.errors import NotFound, ProofFailed
 from korrigo_backup.formats import django as django_format
-from korrigo_backup.operations.plan import open_media, open_sql
+from korrigo_backup.operations.point import consistency
+from korrigo_backup.operations.sources import authenticity, members_of, open_media, open_sql
 from korrigo_backup.system.files import explained, free_bytes
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from korrigo_backup.catalog import Catalog
     from korrigo_backup.domain.artifact import Artifact
 
 SMALL = 1024 * 1024
@@ -25,13 +29,14 @@ OLD = timedelta(hours=24)
 """The runbook's "Backup older than 24h" (4.8)."""
 
 
-def verify(artifact: Artifact, *, now: datetime) -> list[Finding]:
-    """Return the findings about one artifact; every byte of it is read.
+def verify(catalog: Catalog, artifact: Artifact, *, now: datetime) -> list[Finding]:
+    """Return the findings about one artifact; every byte of it is read, of a restore point those of its two backups.
 
-    Damage is a finding of level error, never an exception; a missing right or a failing disk is raised.
+    Damage is a finding of level error, never an exception; a missing right or a failing disk is raised. That nobody
+    signed it is a warning here: it may still be whole.
     """
-    findings = [*_content(artifact), *_mode(artifact)]
-    if artifact.size < SMALL:
+    findings = [*_content(catalog, artifact), *_mode(artifact)]
+    if artifact.size < SMALL and artifact.kind is not Kind.POINT:
         findings.append(warning("artifact.small", f"Warning: Backup size < 1 MB ({artifact.size} bytes)",
                                 "right for a small site; else see what is missing: korrigo-backup show"))  # fmt: skip
     age = now - artifact.created
@@ -47,17 +52,29 @@ def verify(artifact: Artifact, *, now: datetime) -> list[Finding]:
     return findings
 
 
-def _content(artifact: Artifact) -> list[Finding]:
+def _content(catalog: Catalog, artifact: Artifact) -> list[Finding]:
     try:
+        signed = [_as_warning(finding) for finding in authenticity(artifact, allow_unsigned=False)]
         if artifact.kind is Kind.DJANGO:
             return django_format.verify(artifact.path)[1]
-        if artifact.kind is Kind.SQL:
-            with open_sql(artifact) as sql:
-                return list(sql.findings)
-        with open_media(artifact) as media:
-            return list(media.findings)
+        return [*_read(catalog, artifact), *signed]
     except (ProofFailed, NotFound) as problem:
         return [error("artifact.damaged", problem.message, problem.hint)]
+
+
+def _read(catalog: Catalog, artifact: Artifact) -> list[Finding]:
+    if artifact.kind is Kind.POINT:
+        inside = [finding for member in members_of(catalog, artifact) for finding in _content(catalog, member)]
+        return [*inside, *consistency(artifact)]
+    if artifact.kind is Kind.SQL:
+        with open_sql(artifact) as sql:
+            return list(sql.findings)
+    with open_media(artifact) as media:
+        return list(media.findings)
+
+
+def _as_warning(finding: Finding) -> Finding:
+    return replace(finding, level=Level.WARNING) if finding.level is Level.ERROR else finding
 
 
 def _mode(artifact: Artifact) -> list[Finding]:

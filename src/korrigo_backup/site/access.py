@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from korrigo_backup.system.files import free_bytes
 from korrigo_backup.system.run import Command
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from korrigo_backup.domain.secret import Secret
+
+
+_THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Access(Protocol):
@@ -26,6 +29,14 @@ class Access(Protocol):
 
         `options` are server settings for the session, as PGOPTIONS takes them.
         """
+        ...
+
+    def as_user(self, user: str, password: Secret) -> Access:
+        """Return the same way to the server for another role."""
+        ...
+
+    def free(self, directory: str) -> int | None:
+        """Return the free bytes of a directory of the server's machine, None when that cannot be seen from here."""
         ...
 
 
@@ -65,3 +76,13 @@ class Direct:
             env["PGPASSWORD"] = self.password
         path = str(self.client_dir / program) if self.client_dir else program
         return Command((path, *arguments), env)
+
+    def as_user(self, user: str, password: Secret) -> Direct:
+        """Return the same way to the server for another role."""
+        return replace(self, user=user, password=password)
+
+    def free(self, directory: str) -> int | None:
+        """Return the free bytes of the server's directory when the server is on this machine, else None."""
+        path = Path(directory)
+        here = self.host.startswith("/") or self.host in _THIS_MACHINE
+        return free_bytes(path) if here and path.is_dir() else None

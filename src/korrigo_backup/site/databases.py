@@ -15,6 +15,7 @@ from korrigo_backup.errors import Refused
 from korrigo_backup.site.sql import identifier, literal
 
 if TYPE_CHECKING:
+    from korrigo_backup.domain.secret import Secret
     from korrigo_backup.site.postgres import Postgres
 
 T = TypeVar("T")
@@ -118,6 +119,34 @@ class Databases:
     def dress(self, name: str, like: Properties) -> None:
         """Give a database the settings, grants, limit and comment of `like`."""
         self._run("; ".join(["BEGIN", *_dressing(identifier(name), like), "COMMIT"]))
+
+    def create_loader(self, name: str, password: Secret) -> None:
+        """Make a role that may log in and nothing else: what it loads cannot do what a superuser can."""
+        plain = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
+        self._run(f"CREATE ROLE {identifier(name)} {plain} PASSWORD {literal(password.reveal())}")
+
+    def own(self, database: str, role: str) -> None:
+        """Make a role the owner of a database."""
+        self._run(f"ALTER DATABASE {identifier(database)} OWNER TO {identifier(role)}")
+
+    def give(self, database: str, loader: str, owner: str) -> None:
+        """Give all that a loader owns, the database with it, to `owner`, and take its rights back."""
+        role = identifier(loader)
+        self._server.script(
+            f"BEGIN; REASSIGN OWNED BY {role} TO {identifier(owner)}; DROP OWNED BY {role}; COMMIT", database=database
+        )
+
+    def drop_role(self, name: str) -> None:
+        """Drop a role that may exist."""
+        self._run(f"DROP ROLE IF EXISTS {identifier(name)}")
+
+    def roles(self) -> frozenset[str]:
+        """Return the names of all roles."""
+        return frozenset(self._ask("SELECT json_agg(rolname) FROM pg_roles", list[str]))
+
+    def size(self, name: str) -> int:
+        """Return the size of a database in bytes on the server's disk."""
+        return self._ask(f"SELECT to_json(pg_database_size({literal(name)}))", int)
 
     def drop(self, name: str) -> None:
         """Drop a database that may exist and may have sessions."""

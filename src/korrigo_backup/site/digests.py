@@ -65,6 +65,11 @@ SELECT json_build_object('server_version', current_setting('server_version'),
                          'size', pg_database_size(current_database()))
 """
 
+_MIGRATIONS = """
+SELECT coalesce(json_agg(app || '.' || name ORDER BY app COLLATE "C", name COLLATE "C"), '[]')
+FROM public.django_migrations
+"""
+
 
 class Table(msgspec.Struct, frozen=True):
     """A table whose rows are proven; `name` is as pg_dump writes it, `columns` in a fixed order.
@@ -121,6 +126,16 @@ class Snapshot:
     def ask(self, sql: str, answer: type[T]) -> T:
         """Return the answer to a query in this snapshot whose one value is JSON."""
         return self._session.ask(sql, answer)
+
+    def lines(self, sql: str) -> Iterator[bytes]:
+        """Yield the lines that a `COPY … TO STDOUT` prints in this snapshot; all of them must be taken."""
+        return self._session.lines(sql)
+
+    def migrations(self) -> tuple[str, ...]:
+        """Return Django's applied migrations as `app.name`, sorted; none where there is no such table."""
+        if not self.ask("SELECT to_json(to_regclass('public.django_migrations') IS NOT NULL)", bool):
+            return ()
+        return self.ask(_MIGRATIONS, tuple[str, ...])
 
     def abandon(self) -> None:
         """End the session from another thread; a question under way fails."""

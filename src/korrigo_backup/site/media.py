@@ -291,7 +291,7 @@ def _walk(directory: int, prefix: str, depth: int) -> Iterator[Entry]:
             f"the media tree is more than {DEEPEST} directories deep at {prefix[:60]}…",
             hint="look for a directory that contains itself (a bind mount), or move it away",
         )
-    for name in sorted(os.listdir(directory)):
+    for name in sorted(os.listdir(directory), key=os.fsencode):
         if depth == 0 and _OURS.fullmatch(name):
             continue
         try:

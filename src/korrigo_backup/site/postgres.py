@@ -17,6 +17,7 @@ from korrigo_backup.system.run import describe_status, run, spawn
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from korrigo_backup.domain.secret import Secret
     from korrigo_backup.site.access import Access
     from korrigo_backup.system.run import Command, Process
 
@@ -79,6 +80,15 @@ class Postgres:
         with spawn(command, stdin=True, stdout=True) as process:
             yield Session(self, command, process, name)
 
+    def as_user(self, user: str, password: Secret) -> Postgres:
+        """Return the same server and databases as another role sees them."""
+        return Postgres(self.access.as_user(user, password), database=self.database, maintenance=self.maintenance)
+
+    def free_space(self) -> int | None:
+        """Return the free bytes on the server's data disk, None when the role or the place do not let us see it."""
+        place = self.ask(_DATA_DIRECTORY, str, database=self.maintenance)
+        return self.access.free(place) if place else None
+
     def failure(self, command: Command, status: int, stderr: str, database: str) -> KorrigoBackupError:
         """Return the error for a client that ended with `status`: why, and what to do."""
         program = command.argv[0].rpartition("/")[2]
@@ -118,17 +128,19 @@ class Session:
 
     def run(self, sql: str) -> bytes:
         """Run statements and return what they print; raises as `Postgres.script` does."""
+        return b"".join(self.lines(sql))
+
+    def lines(self, sql: str) -> Iterator[bytes]:
+        """Run statements and yield the lines that they print, each with its end; all of them must be taken."""
         try:
             self._process.stdin.write(sql.encode() + b";\n\\echo " + _MARK + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError:
             raise self._ended() from None
-        lines = []
         while (line := self._process.stdout.readline()) != _MARK + b"\n":
             if not line:
                 raise self._ended()
-            lines.append(line)
-        return b"".join(lines)
+            yield line
 
     def ask(self, sql: str, answer: type[T]) -> T:
         """Return the answer to a query whose one value is JSON."""
@@ -142,6 +154,11 @@ class Session:
         status = self._process.wait()
         return self._server.failure(self._command, status, self._process.stderr, self._database)
 
+
+_DATA_DIRECTORY = """
+SELECT to_json(CASE WHEN pg_has_role('pg_read_all_settings', 'USAGE') THEN current_setting('data_directory')
+                    ELSE '' END)
+"""
 
 _LOCKERS = """
 SELECT coalesce(json_agg(format('process %s (%s, %s) has locked %s since %s', a.pid, a.usename,

@@ -1,0 +1,109 @@
+"""Whether the files that the rows name are there: database and media held against each other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from korrigo_backup.domain.finding import Finding, ok, warning
+from korrigo_backup.domain.paths import order, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+SHOWN = 20
+"""Paths of each sort that are named; the counts tell of the rest."""
+
+
+class Consistency(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found: paths in rows, those without a file, files without a row, files of no bytes that a row names.
+
+    `columns` are those whose values are paths (`public.exams_copy.pdf`); with none, nothing was checked; `unknown` are
+    those that are configured and that the database does not have. Paths are relative to the media root.
+    """
+
+    columns: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    references: int = 0
+    missing: int = 0
+    orphans: int = 0
+    empty: int = 0
+    first_missing: tuple[str, ...] = ()
+    first_orphans: tuple[str, ...] = ()
+    first_empty: tuple[str, ...] = ()
+
+
+def compare(columns: Iterable[str], references: Iterable[str], files: Iterable[tuple[str, bool]]) -> Consistency:
+    """Hold distinct paths named by rows against (path, is empty) of the files; both in the order of `paths.order`.
+
+    Constant memory: the two are merged.
+    """
+    count = dict.fromkeys(("references", "missing", "orphans", "empty"), 0)
+    first: dict[str, list[str]] = {"missing": [], "orphans": [], "empty": []}
+    for sort, path in _merged(iter(references), iter(files)):
+        count["references"] += sort != "orphans"
+        if sort in first:
+            count[sort] += 1
+            if len(first[sort]) < SHOWN:
+                first[sort].append(printable(path))
+    return Consistency(
+        columns=tuple(columns),
+        references=count["references"],
+        missing=count["missing"],
+        orphans=count["orphans"],
+        empty=count["empty"],
+        first_missing=tuple(first["missing"]),
+        first_orphans=tuple(first["orphans"]),
+        first_empty=tuple(first["empty"]),
+    )
+
+
+def findings(found: Consistency) -> Iterator[Finding]:
+    """Yield the lines of a check of database against media."""
+    if found.unknown:
+        yield warning("media.columns", f"the database does not have the path columns {', '.join(found.unknown)}",
+                      "correct [media] columns in the configuration")  # fmt: skip
+    if not found.columns:
+        yield warning("media.unreferenced", "no column is known to hold paths: rows and files were not compared",
+                      "set [django] manage, or [media] columns, in the configuration")  # fmt: skip
+        return
+    if found.missing:
+        yield warning("media.missing", f"{found.missing} of {found.references} files that rows name are missing:"
+                      f" {_some(found.first_missing, found.missing)}",
+                      "look for them in an older media backup: korrigo-backup list --kind media")  # fmt: skip
+    else:
+        yield ok("media.references", f"all {found.references} files that rows name are there")
+    if found.empty:
+        yield warning("media.empty", f"{found.empty} files that rows name are empty:"
+                      f" {_some(found.first_empty, found.empty)}",
+                      "an upload was cut short: ask for them again")  # fmt: skip
+    if found.orphans:
+        yield ok("media.orphans", f"{found.orphans} files are named by no row:"
+                 f" {_some(found.first_orphans, found.orphans)}")  # fmt: skip
+
+
+def as_facts(found: Consistency) -> Mapping[str, str]:
+    """Return the counts as the facts of a step."""
+    return {name: str(getattr(found, name)) for name in ("references", "missing", "orphans", "empty")}
+
+
+def _merged(references: Iterator[str], files: Iterator[tuple[str, bool]]) -> Iterator[tuple[str, str]]:
+    named, file = next(references, None), next(files, None)
+    while named is not None or file is not None:
+        left = order(named) if named is not None else None
+        right = order(file[0]) if file is not None else None
+        if named is not None and (right is None or (left is not None and left < right)):
+            yield "missing", named
+            named = next(references, None)
+        elif file is not None and (left is None or (right is not None and right < left)):
+            yield "orphans", file[0]
+            file = next(files, None)
+        elif named is not None and file is not None:
+            yield ("empty" if file[1] else "there"), named
+            named, file = next(references, None), next(files, None)
+
+
+def _some(paths: tuple[str, ...], count: int) -> str:
+    shown = ", ".join(paths[:3])
+    return f"{shown} and {count - 3} more" if count > 3 else shown  # noqa: PLR2004 - three names fit on a line

@@ -1,0 +1,14 @@
+"""Paths below the media root: how they are ordered and shown. Bytes that are not UTF-8 are surrogate escapes."""
+
+from __future__ import annotations
+
+
+def order(path: str) -> tuple[bytes, ...]:
+    """Return the key by which walks, archives and lists of paths are sorted: the parts of the path as bytes."""
+    return tuple(path.encode("utf-8", "surrogateescape").split(b"/"))
+
+
+def printable(path: str) -> str:
+    """Return a path as it can be shown anywhere: bytes that are not UTF-8 and control characters escaped."""
+    clean = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in clean)

@@ -1,0 +1,136 @@
+"""The journal of a site: one line when an operation begins and one when it ends, never rewritten.
+
+It stands beside the backups (`.journal.jsonl`). A killed run leaves its first line alone, which says `begun`.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from secrets import token_hex
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
+
+from korrigo_backup.domain.journal import Outcome, Record, Step, Timed, downtime, silent
+from korrigo_backup.domain.secret import redact
+from korrigo_backup.errors import Cancelled, Interrupted, KorrigoBackupError, PartlyDone
+from korrigo_backup.system.files import FILE_MODE, explained, open_plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from korrigo_backup.domain.journal import Listener
+    from korrigo_backup.domain.secret import Secret
+    from korrigo_backup.site.site import Site
+
+FILE = ".journal.jsonl"
+_LARGEST = 16 * 1024 * 1024
+"""Bytes read from the end: some ten thousand operations."""
+
+_INTERRUPTED = 130
+
+
+@dataclass
+class Running:
+    """An operation under way: it listens to the steps, passes them on, and is written at the end."""
+
+    listener: Listener = silent
+    bytes: int | None = None
+    _began: float = field(default_factory=time.monotonic)
+    _steps: list[Timed] = field(default_factory=list)
+
+    def listen(self, step: Step) -> None:
+        """Note the step and pass it on."""
+        self._steps.append(Timed(step.id, round(time.monotonic() - self._began, 3)))
+        self.listener(step)
+
+    def ended(self, record: Record, outcome: Outcome, code: int, message: str = "") -> Record:
+        """Return the record of the end."""
+        return replace(
+            record,
+            outcome=outcome,
+            exit_code=code,
+            message=message,
+            seconds=round(time.monotonic() - self._began, 3),
+            downtime=downtime(self._steps),
+            bytes=self.bytes,
+            steps=tuple(self._steps),
+        )
+
+
+@contextmanager
+def recorded(
+    directory: Path, site: Site, verb: str, subject: str, *, listener: Listener, why: Mapping[str, str] | None = None
+) -> Iterator[Running]:
+    """Record the operation that the block is, whatever its end; the caller holds the site's lock.
+
+    Yields what listens to its steps and passes them on to `listener`. No secret of the site gets into the file.
+    `why` is what was said about it: who approved it, the ticket, the reason.
+    """
+    running = Running(listener)
+    record = Record(
+        id=f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{token_hex(3)}",
+        verb=verb,
+        subject=subject,
+        site=site.name,
+        by=f"{getpass.getuser()}@{socket.gethostname()}",
+        started=datetime.now(UTC),
+        why=dict(why or {}),
+    )
+    write = partial(_append, directory, site.secrets)
+    write(record)
+    try:
+        yield running
+    except PartlyDone as problem:
+        write(running.ended(record, Outcome.PARTLY, problem.exit_code, problem.message))
+        raise
+    except Cancelled as problem:
+        write(running.ended(record, Outcome.CANCELLED, problem.exit_code))
+        raise
+    except KorrigoBackupError as problem:
+        write(running.ended(record, Outcome.FAILED, problem.exit_code, problem.message))
+        raise
+    except (Interrupted, KeyboardInterrupt) as problem:
+        write(running.ended(record, Outcome.INTERRUPTED, _INTERRUPTED, str(problem)))
+        raise
+    write(running.ended(record, Outcome.DONE, 0))
+
+
+def read(directory: Path) -> list[Record]:
+    """Return the newest state of each operation, oldest first; a line that is cut or foreign is passed over."""
+    path, records = directory / FILE, dict[str, Record]()
+    try:
+        with open_plain(path) as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _LARGEST))
+            lines = file.read(_LARGEST).splitlines()
+    except (OSError, ValueError):
+        return []
+    for line in lines:
+        try:
+            record = msgspec.json.decode(line, type=Record)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
+        records[record.id] = record
+    return list(records.values())
+
+
+def _append(directory: Path, secrets: Sequence[Secret], record: Record) -> None:
+    """Write one line in one call, so that a crash cannot mix two."""
+    line = redact(msgspec.json.encode(record).decode(), secrets).encode()
+    with explained(f"write the journal {directory / FILE}"):
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(directory / FILE, flags, FILE_MODE)
+        try:
+            os.write(descriptor, line + b"\n")
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

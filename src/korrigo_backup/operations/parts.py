@@ -1,0 +1,196 @@
+"""The parts of a site that a restore replaces, the database and the media, each staged beside and then swapped in."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from korrigo_backup.domain import naming
+from korrigo_backup.domain.journal import Step
+from korrigo_backup.domain.naming import Kind
+from korrigo_backup.domain.secret import Secret
+from korrigo_backup.errors import ProofFailed
+from korrigo_backup.formats import media as media_format
+from korrigo_backup.formats import sql as sql_format
+from korrigo_backup.operations.plan import PartPlan, plan_media, plan_sql
+from korrigo_backup.operations.sources import MediaSource, SqlSource, open_media, open_sql
+from korrigo_backup.site.databases import Databases
+from korrigo_backup.system.files import explained
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.domain.journal import Listener
+    from korrigo_backup.operations.undo import UndoStack
+    from korrigo_backup.site.databases import Properties, Role
+    from korrigo_backup.site.media import MediaTree
+    from korrigo_backup.site.site import Site
+
+
+class Part(Protocol):
+    """One part of a restore. Each step registers its undo before it changes anything."""
+
+    @property
+    def plan(self) -> PartPlan:
+        """What replacing this part would do."""
+        ...
+
+    def stage(self, undo: UndoStack) -> None:
+        """Load beside the live part and prove it; the site serves on."""
+        ...
+
+    def swap(self, undo: UndoStack) -> None:
+        """Put the staged part in the place of the live one, by renames; the services are stopped."""
+        ...
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every part is given: the site, the stamp of all names, who listens, whether the content is trusted."""
+
+    site: Site
+    stamp: str
+    listen: Listener
+    trusted: bool
+
+
+@contextmanager
+def open_part(artifact: Artifact, context: Context) -> Iterator[Part]:
+    """Open and verify one artifact as the part of the site that it restores."""
+    with ExitStack() as stack:
+        if artifact.kind is Kind.SQL:
+            dump = stack.enter_context(open_sql(artifact))
+            yield DatabasePart(artifact, dump, context, plan_sql(context.site, artifact, dump, stamp=context.stamp))
+        else:
+            archive = stack.enter_context(open_media(artifact))
+            yield MediaPart(
+                artifact, archive, context, plan_media(context.site, artifact, archive, stamp=context.stamp)
+            )
+
+
+@dataclass(frozen=True)
+class DatabasePart:
+    """The database, from a dump."""
+
+    artifact: Artifact
+    source: SqlSource
+    context: Context
+    plan: PartPlan
+    databases: Databases = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "databases", Databases(self.context.site.postgres))
+
+    def stage(self, undo: UndoStack) -> None:
+        """Load the dump into a database of its own and prove it there."""
+        live = self.context.site.postgres.database
+        like = self.databases.properties(live) if self.plan.replacement.kept_as else None
+        role = self.databases.role()
+        self.context.listen(Step("restore.create", {"database": self._stage}))
+        loader = self._loader(role, undo)
+        undo.push(f"the staged database {self._stage}", lambda: self.databases.drop(self._stage))
+        self._create(like, loader)
+        self._load(loader)
+        self._prove()
+        if loader:
+            self.databases.give(self._stage, loader.user, like.owner if like else role.name)
+            self.databases.drop_role(loader.user)
+        if like:
+            self.databases.dress(self._stage, like)
+
+    def swap(self, undo: UndoStack) -> None:
+        """Swap by two renames in one transaction, after every session has ended."""
+        live, kept = self.context.site.postgres.database, self.plan.replacement.kept_as
+        before = naming.before_database(live, self.context.stamp)
+        self.context.listen(Step("restore.terminate"))
+        undo.push("the swap of the databases", lambda: self.databases.undo_swap(live, self._stage, before))
+        self.context.listen(Step("restore.swap", {"kept": kept or ""}))
+        self.databases.swap(live, self._stage, before)
+
+    @property
+    def _stage(self) -> str:
+        return naming.stage_database(self.context.site.postgres.database, self.context.stamp)
+
+    def _loader(self, role: Role, undo: UndoStack) -> _Loader | None:
+        """Make a role without rights for what is not authentic; our own will do when it is no superuser."""
+        if self.context.trusted or not role.superuser:
+            return None
+        made = _Loader(naming.loader_role(self.context.stamp), Secret(secrets.token_urlsafe(24)))
+        undo.push(f"the role {made.user}", lambda: self.databases.drop_role(made.user))
+        self.databases.create_loader(made.user, made.password)
+        return made
+
+    def _create(self, like: Properties | None, loader: _Loader | None) -> None:
+        self.databases.create(self._stage, like)
+        if loader:
+            self.databases.own(self._stage, loader.user)
+
+    def _load(self, loader: _Loader | None) -> None:
+        server, name = self.context.site.postgres, self.artifact.name
+        self.context.listen(Step("restore.load", {"artifact": str(self.artifact.path)}))
+        loaded = sql_format.load(
+            server.as_user(loader.user, loader.password) if loader else server,
+            self.source.file,
+            name,
+            database=self._stage,
+            without=self.source.owners if loader else (),
+        )
+        if loaded != self.source.sha256:
+            raise ProofFailed(
+                f"{name} changed while it was read", hint="something writes to it: find out what, then retry"
+            )
+
+    def _prove(self) -> None:
+        self.context.listen(Step("restore.prove"))
+        tables = sql_format.prove(self.context.site.postgres, self.source.expected, database=self._stage)
+        facts = {"tables": str(len(tables)), "rows": str(sum(table.rows for table in tables))}
+        self.context.listen(Step("restore.proven", facts))
+
+
+@dataclass(frozen=True)
+class _Loader:
+    user: str
+    password: Secret
+
+
+@dataclass(frozen=True)
+class MediaPart:
+    """The media tree, from an archive."""
+
+    artifact: Artifact
+    source: MediaSource
+    context: Context
+    plan: PartPlan
+
+    def stage(self, undo: UndoStack) -> None:
+        """Unpack the archive beside the live children, each file proven as it is written."""
+        tree, stamp = self._tree, self.context.stamp
+        with explained("write the media tree"):
+            self.context.listen(Step("restore.load", {"artifact": str(self.artifact.path)}))
+            undo.push("the staged media", lambda: tree.discard_stage(stamp))
+            staging = tree.stage(stamp)
+            try:
+                loaded = media_format.load(
+                    self.source.archive, self.source.listing, self.artifact.name, root=self.source.root, staging=staging
+                )
+            except BaseException:
+                staging.close()
+                raise
+            staging.finish()
+        facts = {"files": str(loaded.files), "bytes": str(loaded.bytes)}
+        self.context.listen(Step("restore.proven.media", facts))
+
+    def swap(self, undo: UndoStack) -> None:
+        """Swap the children by renames."""
+        tree, stamp = self._tree, self.context.stamp
+        with explained("swap the media tree"):
+            undo.push("the swap of the media", lambda: tree.undo_swap(stamp))
+            self.context.listen(Step("restore.swap", {"kept": str(tree.beside("before", stamp))}))
+            tree.swap(stamp)
+
+    @property
+    def _tree(self) -> MediaTree:
+        return self.context.site.configured_media()

@@ -1,0 +1,149 @@
+"""Restore points: database and media taken together, and the files that rows name held against the files that are.
+
+The media are read after the snapshot of the database: a row's file is there before the row, so nothing that a row of
+the snapshot names is too young to be in the archive; what was deleted in between is found missing and said.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
+
+from korrigo_backup.domain.consistency import as_facts, compare, findings
+from korrigo_backup.domain.journal import Listener, Step, silent
+from korrigo_backup.domain.manifest import Member
+from korrigo_backup.domain.naming import MANIFEST_SUFFIX, MEMBERS_SUFFIX, Kind, Origin
+from korrigo_backup.errors import KorrigoBackupError, PartlyDone
+from korrigo_backup.formats import members
+from korrigo_backup.operations.backup import BackedUp, Wish, afterwards, archive, dump, published, require_stable, said
+from korrigo_backup.operations.journal import recorded
+from korrigo_backup.site.references import references, split_known
+from korrigo_backup.system.files import create_private, explained, open_plain, sha256_of, write_all
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+    from korrigo_backup.catalog import Catalog
+    from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.domain.finding import Finding
+    from korrigo_backup.site.digests import Snapshot
+    from korrigo_backup.site.media import MediaTree
+    from korrigo_backup.site.site import Site
+
+_EMPTY = hashlib.sha256(b"").hexdigest()
+_BATCH = 1024 * 1024
+"""Bytes of paths written at once."""
+
+
+def backup_full(
+    site: Site, catalog: Catalog, *, now: datetime, keep_days: int, digest: bool, listen: Listener = silent
+) -> BackedUp:
+    """Make one restore point: a verified `sql` and a verified `media` backup, and the point that binds them.
+
+    Raises PartlyDone when the database's backup is good and the media's or the cleaning failed.
+    """
+    tree = site.required_media()
+    with (
+        catalog.exclusive("backup of database and media"),
+        recorded(catalog.directory, site, "backup", "full", listener=listen) as running,
+    ):
+        point, database, media = _take(site, tree, catalog, now=now, digest=digest, listen=running.listen)
+        running.bytes = database.size + media.size
+        cleaned = afterwards(catalog, database, keep_days, now)
+        require_stable(media)
+        return BackedUp(point, cleaned)
+
+
+def consistency(artifact: Artifact) -> list[Finding]:
+    """Return what a restore point says about its rows and files."""
+    if artifact.manifest is None or artifact.manifest.consistency is None:
+        return []
+    return list(findings(artifact.manifest.consistency))
+
+
+def _take(
+    site: Site, tree: MediaTree, catalog: Catalog, *, now: datetime, digest: bool, listen: Listener
+) -> tuple[Artifact, Artifact, Artifact]:
+    started = time.monotonic()
+    with explained("write the restore point"), catalog.draft(Kind.POINT, Origin.ROUTINE, now) as draft:
+        named = _Named(site, draft.path(".paths"))
+        database = dump(site, catalog, Wish(digest=digest, observe=named.note), now=now, listen=listen)
+        try:
+            media = archive(site, tree, catalog, now=now, listen=listen)
+        except KorrigoBackupError as problem:
+            raise PartlyDone(
+                f"the backup of the database is good, that of the media failed: {problem.message}",
+                hint=problem.hint,
+                state=f"the backup {database.path} is good; there is no restore point",
+            ) from None
+        found = compare(named.columns, named.paths(), _files(media, site.archive_root))
+        found = replace(found, unknown=named.unknown)
+        named.forget()
+        listen(Step("point.consistency", dict(as_facts(found))))
+        manifest = replace(
+            said(site, catalog, tuple(_bound(a) for a in (database, media)), now),
+            kind=Kind.POINT,
+            includes_media=True,
+            database_backup=database.name,
+            media_backup=media.name,
+            consistency=found,
+            seconds=round(time.monotonic() - started, 3),
+        )
+        path = draft.publish(manifest)
+    return published(catalog, path, listen), database, media
+
+
+class _Named:
+    """The paths that the rows of the snapshot name, kept in a private file: there may be millions."""
+
+    def __init__(self, site: Site, file: Path) -> None:
+        self._site = site
+        self._file = file
+        self.columns: tuple[str, ...] = ()
+        self.unknown: tuple[str, ...] = ()
+
+    def note(self, taken: Snapshot) -> None:
+        """Write every path of the snapshot, in order."""
+        known, unknown = split_known(taken, self._site.columns)
+        self.columns = tuple(column.name for column in known)
+        self.unknown = tuple(column.name for column in unknown)
+        with create_private(self._file) as file:
+            batch = bytearray()
+            for path in references(taken, known, roots=("media", self._site.archive_root)):
+                batch += msgspec.json.encode(path) + b"\n"
+                if len(batch) > _BATCH:
+                    write_all(file, bytes(batch))
+                    batch.clear()
+            write_all(file, bytes(batch))
+
+    def paths(self) -> Iterator[str]:
+        """Yield what `note` wrote."""
+        with open(self._file, "rb") as file:  # noqa: PTH123 - buffered, unlike open_plain: it is read by lines
+            for line in file:
+                yield msgspec.json.decode(line, type=str)
+
+    def forget(self) -> None:
+        """Remove the file: it is no part of the point."""
+        os.unlink(self._file)  # noqa: PTH108
+
+
+def _files(media: Artifact, root: str) -> Iterator[tuple[str, bool]]:
+    with (
+        open_plain(media.path.with_name(media.name + MEMBERS_SUFFIX)) as raw,
+        os.fdopen(os.dup(raw.fileno()), "rb") as file,
+    ):
+        for digest, path in members.read(file, media.name):
+            yield path.removeprefix(f"{root}/"), digest == _EMPTY
+
+
+def _bound(artifact: Artifact) -> Member:
+    own = artifact.path.with_name(artifact.name + MANIFEST_SUFFIX)
+    digest, size = sha256_of(own)
+    return Member(own.name, size, digest)

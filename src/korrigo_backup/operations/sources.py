@@ -1,0 +1,223 @@
+"""Artifacts opened for a restore or a check: every byte verified, then used through the same open file."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+from korrigo_backup.domain.authenticity import Authenticity
+from korrigo_backup.domain.finding import Finding, error, ok, warning
+from korrigo_backup.domain.manifest import DatabaseProof, TableProof
+from korrigo_backup.domain.naming import MANIFEST_SUFFIX, MEMBERS_SUFFIX, parse
+from korrigo_backup.errors import NotFound, ProofFailed
+from korrigo_backup.formats import media as media_format
+from korrigo_backup.formats import sql as sql_format
+from korrigo_backup.system.files import CHUNK, explained, open_plain, sha256_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from korrigo_backup.catalog import Catalog
+    from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.domain.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class SqlSource:
+    """A verified dump, open for loading. `expected` is what must be there afterwards.
+
+    `owners` are the statements that give objects to roles, with their places: left out when a role without rights
+    loads it.
+    """
+
+    file: IO[bytes]
+    sha256: str
+    owners: tuple[tuple[int, bytes], ...]
+    expected: DatabaseProof
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class MediaSource:
+    """A verified media archive, open for loading, with its members file if it has one."""
+
+    archive: IO[bytes]
+    listing: IO[bytes] | None
+    root: str | None
+    files: int
+    bytes: int
+    findings: tuple[Finding, ...]
+
+
+@contextmanager
+def open_sql(artifact: Artifact) -> Iterator[SqlSource]:
+    """Open and verify a dump; the file stays open, so that what was verified is what is loaded.
+
+    Raises ProofFailed when it is damaged, cut, not a dump, or not what its manifest says.
+    """
+    with ExitStack() as stack:
+        with explained(f"read {artifact.path}"):
+            source = _verified_sql(artifact, stack.enter_context(open_plain(artifact.path)))
+        yield source  # outside of `explained`: what goes wrong from here on is not the reading
+
+
+@contextmanager
+def open_media(artifact: Artifact) -> Iterator[MediaSource]:
+    """Open and verify a media archive; raises as `open_sql`."""
+    with ExitStack() as stack:
+        with explained(f"read {artifact.path}"):
+            source = _verified_media(artifact, stack)
+        yield source
+
+
+def members_of(catalog: Catalog, point: Artifact) -> tuple[Artifact, ...]:
+    """Return the database and the media backup of a restore point.
+
+    Raises NotFound when one is gone, ProofFailed when its manifest is not the one that the point was made of.
+    """
+    manifest = usable_manifest(point)
+    names = (manifest.database_backup, manifest.media_backup) if manifest else ()
+    saved = {member.name: member.sha256 for member in manifest.members} if manifest else {}
+    found = []
+    for name in names:
+        if name is None:
+            continue
+        path = point.path.with_name(name)
+        if not path.exists():
+            raise NotFound(
+                f"{point.name} names {name}, which is not beside it",
+                hint="copy it back, or use another restore point: korrigo-backup list --kind point",
+            )
+        own = path.with_name(name + MANIFEST_SUFFIX)
+        with explained(f"read {own}"):
+            digest = sha256_of(own)[0] if own.exists() else None
+        if digest is None or saved.get(own.name) != digest:
+            raise ProofFailed(
+                f"{own.name} is not the manifest that {point.name} was made of",
+                hint="the files of two backups were mixed: use another restore point (korrigo-backup list)",
+            )
+        found.append(catalog.find(str(path)))
+    return tuple(found)
+
+
+def authenticity(artifact: Artifact, *, allow_unsigned: bool) -> list[Finding]:
+    """Return what the signature says; an error finding where it says too little and that is not allowed.
+
+    Raises ProofFailed for a manifest whose signature does not fit: it was altered, whatever is allowed.
+    """
+    if artifact.authenticity is Authenticity.FORGED:
+        raise ProofFailed(
+            f"the manifest of {artifact.name} was altered: its signature does not fit",
+            hint="do not use this backup, and find out who wrote to the backup directory",
+        )
+    if artifact.authenticity is Authenticity.AUTHENTIC:
+        return [ok("artifact.authentic", f"{artifact.name}: signed with this site's key"), *_renamed(artifact)]
+    what, hint = _unsigned(artifact)
+    if allow_unsigned:
+        return [warning("artifact.unsigned", f"{what}; allowed, and loaded without superuser rights")]
+    return [error("artifact.unsigned", what, hint)]
+
+
+def usable_manifest(artifact: Artifact) -> Manifest | None:
+    """Return the manifest, None when there is none; ProofFailed for one that is there and cannot be read."""
+    if artifact.problem:
+        raise ProofFailed(artifact.problem, hint="use another backup: korrigo-backup list shows them")
+    return artifact.manifest
+
+
+def _unsigned(artifact: Artifact) -> tuple[str, str]:
+    meant = "if you know where it comes from, add --allow-unsigned"
+    if artifact.authenticity is Authenticity.UNKNOWN_KEY:
+        return (
+            f"{artifact.name} was signed with a key that this site does not have",
+            f"add that key as a line to the key file (KORRIGO_BACKUP_KEY_FILE); {meant}",
+        )
+    lacks = "has no signature" if artifact.manifest else "has no manifest, so nothing says who made it"
+    return f"{artifact.name} {lacks}: anybody could have written it", meant
+
+
+def _renamed(artifact: Artifact) -> list[Finding]:
+    """Tell when an older backup stands under a newer name: the name is not signed, the time in the manifest is."""
+    named, manifest = parse(artifact.name), artifact.manifest
+    if named is None or manifest is None or named.stamp == manifest.timestamp:
+        return []
+    return [warning("artifact.renamed", f"{artifact.name} was renamed: it was made at {manifest.timestamp}",
+                    "make sure that it is the one you mean")]  # fmt: skip
+
+
+def _verified_sql(artifact: Artifact, file: IO[bytes]) -> SqlSource:
+    checked = sql_format.check(file, artifact.name)
+    manifest = usable_manifest(artifact)
+    if manifest is None or manifest.database is None:
+        counted = tuple(TableProof(name, rows) for name, rows in sorted(checked.scan.rows.items()))
+        proof = DatabaseProof(
+            name="",
+            server_version=checked.scan.server_version or "",
+            client_version=checked.scan.client_version or "",
+            digest=None,
+            tables=counted,
+            sequences=tuple(checked.scan.sequences.values()),
+        )
+        return SqlSource(file, checked.sha256, tuple(checked.scan.owners), proof, (_unproven(artifact),))
+    _require_member(artifact, manifest, artifact.name, checked.sha256, checked.size)
+    found = ok("artifact.verified", f"{artifact.name}: {manifest.database.rows} rows, checksum and end mark as saved")
+    return SqlSource(file, checked.sha256, tuple(checked.scan.owners), manifest.database, (found,))
+
+
+def _verified_media(artifact: Artifact, stack: ExitStack) -> MediaSource:
+    manifest = usable_manifest(artifact)
+    media = manifest.media if manifest else None
+    archive = stack.enter_context(open_plain(artifact.path))
+    if manifest is None or media is None:
+        checked = media_format.check(archive, None, artifact.name, root=None)
+        return MediaSource(archive, None, None, checked.files, checked.bytes, (_unproven(artifact),))
+    listing = stack.enter_context(_open_listing(artifact.path.with_name(artifact.name + MEMBERS_SUFFIX)))
+    checked = media_format.check(archive, listing, artifact.name, root=media.root)
+    _require_member(artifact, manifest, artifact.name, checked.sha256, checked.size)
+    _require_listing(artifact, manifest, listing)
+    found = ok("artifact.verified", f"{artifact.name}: {checked.files} files, every checksum as saved")
+    return MediaSource(archive, listing, media.root, checked.files, checked.bytes, (found,))
+
+
+def _open_listing(path: Path) -> IO[bytes]:
+    try:
+        return open_plain(path)
+    except FileNotFoundError:
+        raise ProofFailed(
+            f"{path} is missing: the checksums of the files cannot be compared",
+            hint="copy it back beside the archive, or use another backup: korrigo-backup list",
+        ) from None
+
+
+def _require_member(artifact: Artifact, manifest: Manifest, name: str, sha256: str, size: int) -> None:
+    """Raise ProofFailed unless the manifest names this member with this checksum and size.
+
+    A renamed artifact (its own file only) is still known by its content.
+    """
+    saved = {(member.sha256, member.size) for member in manifest.members}
+    if (sha256, size) not in saved:
+        raise ProofFailed(
+            f"{name} is not the file that was saved: its checksum differs from the manifest's",
+            hint=f"it was changed or damaged since {artifact.created:%Y-%m-%d %H:%M}: use another backup",
+        )
+
+
+def _require_listing(artifact: Artifact, manifest: Manifest, listing: IO[bytes]) -> None:
+    """Raise ProofFailed unless the members file is the one that was saved; it is left at its start."""
+    digest, size = hashlib.sha256(), 0
+    while chunk := listing.read(CHUNK):
+        digest.update(chunk)
+        size += len(chunk)
+    listing.seek(0)
+    _require_member(artifact, manifest, artifact.name + MEMBERS_SUFFIX, digest.hexdigest(), size)
+
+
+def _unproven(artifact: Artifact) -> Finding:
+    return warning(
+        "artifact.unproven",
+        f"{artifact.name} has no manifest: it is whole, but whether it is what was saved cannot be proven",
+        "it was made by another tool or its .manifest.json was lost",
+    )

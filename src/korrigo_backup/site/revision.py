@@ -1,0 +1,30 @@
+"""The revision of the site's code, so that a restore point says which code its rows belong to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from korrigo_backup.errors import KorrigoBackupError
+from korrigo_backup.system.run import Command, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_SECONDS = 10.0
+
+
+def work_tree_revision(directory: Path) -> str | None:
+    """Return the commit that is checked out in `directory`, with `+` when files were changed; None without git."""
+    if not (directory / ".git").exists():
+        return None
+    commit = _git(directory, "rev-parse", "HEAD")
+    changed = _git(directory, "status", "--porcelain", "--untracked-files=no")
+    return f"{commit}+" if commit and changed else commit or None
+
+
+def _git(directory: Path, *arguments: str) -> str:
+    try:
+        done = run(Command(("git", "-C", str(directory), *arguments)), timeout=_SECONDS)
+    except KorrigoBackupError:
+        return ""  # no git, or one that does not answer: a backup does not depend on it
+    return done.stdout.decode(errors="replace").strip() if done.status == 0 else ""

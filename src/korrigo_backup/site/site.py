@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from korrigo_backup.errors import UsageError
 
 if TYPE_CHECKING:
+    from korrigo_backup.site.django import DjangoCommands
     from korrigo_backup.site.media import MediaTree
     from korrigo_backup.site.postgres import Postgres
     from korrigo_backup.site.services import Services
@@ -15,13 +16,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Site:
-    """A site. `archive_root` is what media paths begin with inside an archive."""
+    """A site. `archive_root` is what media paths begin with inside an archive.
+
+    `django` is None where nothing says how to run the site's management commands.
+    """
 
     name: str
     postgres: Postgres
     media: MediaTree | None
     archive_root: str
     services: Services
+    django: DjangoCommands | None = None
 
     def required_media(self) -> MediaTree:
         """Return the media tree; raises UsageError when none is configured, NotFound when it is not there."""

@@ -1,0 +1,111 @@
+"""The parts of a validation that look at the media: the tree itself, and the tree against the database."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from korrigo_backup.domain.finding import Finding, error, ok, warning
+from korrigo_backup.domain.naming import MEMBERS_SUFFIX, Kind
+from korrigo_backup.domain.validation import listed
+from korrigo_backup.formats import members
+from korrigo_backup.operations.references import look
+from korrigo_backup.system.files import open_plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.domain.description import Description
+    from korrigo_backup.site.media import MediaTree
+    from korrigo_backup.site.site import Site
+
+
+def tree(site: Site, artifact: Artifact | None, description: Description | None) -> Iterator[Finding]:
+    """Yield whether the media tree is there, holds files, and every one can be opened; and whether it is a backup's."""
+    if site.media is None:
+        yield warning("validate.media", "Media files not checked: no directory is configured", "set MEDIA_ROOT")
+        return
+    site.media.require()
+    files, unreadable = _opened(site.media)
+    if unreadable:
+        words = f"{len(unreadable)} of {files} media files cannot be opened: {listed(unreadable)}"
+        yield error("validate.media", words, "give the site's user the right to read them")
+    elif files:
+        yield ok("validate.media", f"Media files OK ({files} files)")
+    elif description is None:
+        yield error("validate.media", f"No media files in {site.media.root}", _RESTORE)
+    else:  # whether any should be there is told by the database
+        yield warning("validate.media", f"No media files in {site.media.root}", "right for a site without uploads")
+    if artifact and artifact.kind is Kind.MEDIA:
+        yield from _as_saved(site.media, artifact)
+
+
+def references(site: Site, description: Description | None) -> Iterator[Finding]:
+    """Yield whether every file that the database names is there; files that no row names are counted."""
+    if description is None:
+        hint = 'set [django] manage = ["python", "manage.py"], or KORRIGO_BACKUP_MANAGE'
+        yield warning("validate.references", "Media not compared with the database: its columns are not known", hint)
+        return
+    if site.media is None:
+        yield warning("validate.references", "Media not compared with the database", "set MEDIA_ROOT")
+        return
+    seen = look(site.postgres, site.media, description)
+    if seen.unknown:
+        yield error("validate.references", f"columns that are not there: {listed(seen.unknown)}", _COLUMNS)
+    if seen.missing.count:
+        words = f"{seen.missing.count} of {seen.named} files that the database names are missing: {seen.missing}"
+        yield error("validate.references", words, _RESTORE)
+    elif not seen.unknown:
+        columns = len(description.columns)
+        yield ok(
+            "validate.references", f"Media references OK ({seen.named} files named by {columns} columns, all there)"
+        )
+    if seen.empty.count:
+        yield warning(
+            "validate.empty", f"{seen.empty.count} files that the database names are empty: {seen.empty}", _EMPTY
+        )
+    if seen.orphans.count:
+        yield ok("validate.orphans", f"{seen.orphans.count} media files are named by no row: {seen.orphans}")
+    if description.elsewhere:
+        yield ok("validate.elsewhere", f"not looked at, stored elsewhere: {listed(description.elsewhere)}")
+
+
+def _opened(media: MediaTree) -> tuple[int, list[str]]:
+    """Return how many regular files there are, and those that cannot be opened."""
+    files, unreadable = 0, []
+    for entry in media.walk():
+        if entry.is_file:
+            files += 1
+            try:
+                entry.open().close()
+            except PermissionError:
+                unreadable.append(entry.path)
+            except FileNotFoundError:
+                files -= 1  # the site has just deleted it
+    return files, unreadable
+
+
+def _as_saved(media: MediaTree, artifact: Artifact) -> Iterator[Finding]:
+    """Yield whether every file of a media backup is in the tree, by name; contents were proven when it was restored."""
+    root = artifact.manifest.media.root if artifact.manifest and artifact.manifest.media else None
+    if root is None:
+        yield warning("validate.files", f"{artifact.name} cannot be compared: it has no manifest")
+        return
+    missing, saved = [], 0
+    with open_plain(artifact.path.with_name(artifact.name + MEMBERS_SUFFIX)) as listing:
+        for _, path in members.read(listing, artifact.name + MEMBERS_SUFFIX):
+            saved += 1
+            inside = path.removeprefix(f"{root}/")
+            if not os.path.lexists(media.root / inside):
+                missing.append(inside)
+    if missing:
+        words = f"{len(missing)} of {saved} files of {artifact.name} are missing: {listed(missing)}"
+        yield error("validate.files", words, _RESTORE)
+    else:
+        yield ok("validate.files", f"Files OK ({saved} files as in {artifact.name})")
+
+
+_RESTORE = "restore the media backup again: korrigo-backup list --kind media"
+_COLUMNS = "apply the migrations, or correct KORRIGO_BACKUP_PATH_COLUMNS in the site's settings"
+_EMPTY = "look whether they were empty in the backup, too"

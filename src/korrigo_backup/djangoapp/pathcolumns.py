@@ -74,9 +74,11 @@ def _configured(entry: str, fields: dict[tuple[str, str], Any]) -> PathColumn:
     name, _, column = place.rpartition(".")
     if not name or not column:
         raise ImproperlyConfigured(f'{SETTING}: {entry!r} is not "table.column" or "table.column:path"')
-    table = _table_name(name)
+    schema, _, rest = name.rpartition(".")
+    known = {table for table, _ in fields}
+    table = TableName(rest, schema) if schema and name not in known and '"' not in name else _table_name(name)
     field = fields.get((table.table, column))
-    if field is None and any(known == table.table for known, _ in fields):
+    if field is None and table.table in known:
         raise ImproperlyConfigured(f"{SETTING}: {entry!r}: the table {table.table} has no column {column}")
     as_json = bool(path) or (field is not None and not isinstance(field, models.CharField | models.TextField))
     return PathColumn(

@@ -235,8 +235,18 @@ def test_a_user_whom_the_site_protects_counts_as_its_own_rule(people):
 
 def test_a_media_root_that_takes_no_file_is_found(people, change, tmp_path):
     (tmp_path / "a file").write_bytes(b"")
-    change(MEDIA_ROOT=str(tmp_path / "a file"))
-    assert "a file cannot be uploaded" in checks(code=9)["upload"]["message"]
+    for name in ("a file", "not mounted"):
+        change(MEDIA_ROOT=str(tmp_path / name))
+        assert f"the media directory {tmp_path / name} does not exist" in checks(code=9)["upload"]["message"]
+    assert not (tmp_path / "not mounted").exists()
+
+
+def test_an_upload_that_fails_is_a_finding(people, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(FileSystemStorage, "_save", full)
+    assert "a file cannot be uploaded: [Errno 28]" in checks(code=9)["upload"]["message"]
 
 
 def test_an_unreachable_second_database_does_not_stop_the_probe(people, monkeypatch):

@@ -234,6 +234,7 @@ def test_each_fault_is_named(demo, world):
     for fault, (wanted, words) in FAULTS[world].items():
         named = [message for id_, message in found if id_ == wanted and re.search(words, message)]
         assert named, f"{fault.__name__} is not among {found}"
+    assert demo.media.exists() is (lose_the_media not in FAULTS[world])
 
 
 def test_one_failing_check_hides_no_other_and_the_script_exits_1(demo):
@@ -249,6 +250,7 @@ def test_one_failing_check_hides_no_other_and_the_script_exits_1(demo):
     assert "8. Checking database properties...\n✅" in done.out
     assert "All validation checks passed" not in done.out
     assert "error: 5 of " in done.err
+    assert "failed: validate.health, validate.tables, validate.migrations, validate.references" in done.err
 
 
 def test_an_unreachable_database_is_said_once_and_the_media_are_still_looked_at(demo):
@@ -267,7 +269,11 @@ def test_rows_written_since_are_a_warning_and_with_strict_an_error(demo):
     assert "2 tables differ" in changed
     assert "public.exams_student (other content)" in changed
     assert "public.exams_note (" in changed
-    assert "validate.rows" in only(demo.validate(saved, "--strict", code=9), "error")
+    demo.sql("DROP INDEX annotation_copy_page_idx")
+    missing = only(demo.validate(saved, "--strict", code=9), "error")
+    assert missing.keys() == {"validate.rows", "validate.schema"}
+    assert "1 objects of" in missing["validate.schema"]
+    assert "index public.annotation_copy_page_idx" in missing["validate.schema"]
 
 
 def test_empty_files_tables_made_since_and_migrations_of_old_apps_are_warnings(demo):
@@ -286,6 +292,8 @@ def test_a_media_backup_is_compared_by_its_files(demo):
     assert ("validate.files", "ok", f"Files OK (14 files as in {saved.name})") in demo.validate(saved)
     lose_a_scan(demo)
     assert "1 of 14 files" in only(demo.validate(saved, code=9), "error")["validate.files"]
+    saved.with_name(f"{saved.name}.sha256").unlink()
+    assert "cannot be compared" in only(demo.validate(saved, code=9), "warning")["validate.files"]
 
 
 def test_a_django_backup_is_compared_by_its_counts(demo):

@@ -53,9 +53,10 @@ def command(
         against = str(found.path) if found else None
         say_json("validate", {"site": site.name, "against": against, "passed": not bad, "findings": findings})
     if bad:
+        names = ", ".join(dict.fromkeys(finding.id for finding in bad))
         raise ProofFailed(
-            f"{len(bad)} of {len(findings)} validation checks failed: {bad[0].message}",
-            hint=bad[0].hint or "see the lines marked ❌",
+            f"{len(bad)} of {len(findings)} validation checks failed: {names}",
+            hint="each is explained where it is marked ❌; korrigo-backup rollback undoes a restore",
         )
     if not as_json:
         say("")

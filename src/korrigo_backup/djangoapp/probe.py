@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -208,6 +209,8 @@ def _upload() -> Check:
     """Write, read and delete a file below MEDIA_ROOT as the site itself does; not where storage costs money."""
     if not isinstance(default_storage, FileSystemStorage):
         return Check("upload", ok=True, message="not tried: uploads are not stored in a directory here")
+    if not Path(default_storage.location).is_dir():  # Django would make it, and hide that a volume is not mounted
+        return Check("upload", ok=False, message=f"the media directory {default_storage.location} does not exist")
     content = secrets.token_bytes(32)
     try:
         name = default_storage.save(f".{PREFIX}{secrets.token_hex(4)}", ContentFile(content))

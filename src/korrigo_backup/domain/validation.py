@@ -9,7 +9,7 @@ from korrigo_backup.domain.finding import Finding, error, ok, warning
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from korrigo_backup.domain.manifest import TableProof
+    from korrigo_backup.domain.manifest import SchemaObject, TableProof
 
 FEW_TABLES = 10
 """The runbook's least number of tables of a Korrigo site (5.6)."""
@@ -70,6 +70,25 @@ def judge_rows(now: Iterable[TableProof], then: Iterable[TableProof], source: st
     message = f"{len(changed)} tables differ from {source}: {listed(changed)}"
     hint = "right if the site has written since; if nothing has, the restore is not what was saved"
     return error("validate.rows", message, hint) if strict else warning("validate.rows", message, hint)
+
+
+def judge_schema(
+    now: Iterable[SchemaObject], then: Iterable[SchemaObject], source: str, *, strict: bool
+) -> list[Finding]:
+    """Return the finding about indexes, constraints, views, functions and the like, by kind and name.
+
+    A migration since may have dropped one, so that a missing one fails the check only when `strict`. Nothing is said
+    of a backup that does not list them.
+    """
+    saved = {(one.kind, one.name) for one in then}
+    if not saved:
+        return []
+    missing = saved - {(one.kind, one.name) for one in now}
+    if missing:
+        words = f"{len(missing)} objects of {source} are missing: {listed([' '.join(one) for one in sorted(missing)])}"
+        hint = "right if a migration since has dropped them; else restore again, or go back: korrigo-backup rollback"
+        return [error("validate.schema", words, hint) if strict else warning("validate.schema", words, hint)]
+    return [ok("validate.schema", f"Schema OK ({len(saved)} objects as in {source})")]
 
 
 _RESTORE = "restore the backup again, or go back: korrigo-backup rollback"

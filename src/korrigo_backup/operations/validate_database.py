@@ -11,10 +11,11 @@ from korrigo_backup.domain.finding import Finding, error, ok, warning
 from korrigo_backup.domain.manifest import DatabaseProof, TableProof
 from korrigo_backup.domain.migrations import compare
 from korrigo_backup.domain.naming import Kind, before_database, stamp_beside
-from korrigo_backup.domain.validation import judge_rows, judge_tables, listed
+from korrigo_backup.domain.validation import judge_rows, judge_schema, judge_tables, listed
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.site.digests import RULE, snapshot
 from korrigo_backup.site.relations import relation, taken_next
+from korrigo_backup.site.schema import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,6 +42,7 @@ def content(
         if expected and artifact:
             now = _proofs(taken, tables, expected)
             yield judge_rows(now, expected.tables, artifact.name, strict=strict)
+            yield from judge_schema(fingerprint(taken), expected.schema, artifact.name, strict=strict)
         yield _sequences(taken)
 
 

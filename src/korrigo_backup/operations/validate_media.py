@@ -89,12 +89,14 @@ def _opened(media: MediaTree) -> tuple[int, list[str]]:
 def _as_saved(media: MediaTree, artifact: Artifact) -> Iterator[Finding]:
     """Yield whether every file of a media backup is in the tree, by name; contents were proven when it was restored."""
     root = artifact.manifest.media.root if artifact.manifest and artifact.manifest.media else None
-    if root is None:
-        yield warning("validate.files", f"{artifact.name} cannot be compared: it has no manifest")
+    listing = artifact.path.with_name(artifact.name + MEMBERS_SUFFIX)
+    if root is None or not listing.exists():
+        why = artifact.problem or ("it has no manifest" if root is None else f"{listing.name} is not there")
+        yield warning("validate.files", f"{artifact.name} cannot be compared: {why}")
         return
     missing, saved = [], 0
-    with open_plain(artifact.path.with_name(artifact.name + MEMBERS_SUFFIX)) as listing:
-        for _, path in members.read(listing, artifact.name + MEMBERS_SUFFIX):
+    with open_plain(listing) as lines:
+        for _, path in members.read(lines, listing.name):
             saved += 1
             inside = path.removeprefix(f"{root}/")
             if not os.path.lexists(media.root / inside):

@@ -88,3 +88,5 @@ STATIC_URL = "static/"
 STATIC_ROOT = os.environ.get("STATIC_ROOT", str(BASE_DIR / "static"))
 MEDIA_URL = "media/"
 MEDIA_ROOT = os.environ.get("MEDIA_ROOT", str(BASE_DIR / "media"))
+
+KORRIGO_BACKUP_PATH_COLUMNS = ["exams_booklet.pages_images"]  # page images are named in JSON, not in a FileField

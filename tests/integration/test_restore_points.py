@@ -47,16 +47,16 @@ def test_what_does_not_fit_is_counted_and_named_at_backup_in_verify_and_in_show(
     site.write("pages/nobody names me.jpg", b"orphan")
     done = site.korrigo("backup", "full")
     found = json.loads(point(site).read_text())["consistency"]
-    assert found["columns"] == ["public.copy.note", "public.page.images", "public.page.scan"]
-    assert found["unknown"] == ["public.absent.file"]
+    assert found["columns"] == ["copy.note", "page.images", "page.scan"]
+    assert found["unknown"] == ["absent.file"]
     assert (found["references"], found["missing"], found["orphans"], found["empty"]) == (5, 2, 2, 1)
-    assert found["first_missing"] == ["odd\\tname\\ é.pdf", "pages/gone.jpg"]
+    assert found["first_missing"] == ["odd\\tname\\ é.pdf of page.scan", "pages/gone.jpg of page.images"]
     assert found["first_orphans"] == ["copies/2026/scan 2.pdf", "pages/nobody names me.jpg"]
-    assert found["first_empty"] == ["pages/empty.jpg"]
+    assert found["first_empty"] == ["pages/empty.jpg of page.images"]
     for said in (done.out, site.korrigo("verify", "latest-point").out, site.korrigo("show", "latest-point").out):
-        assert "2 of 5 files that rows name are missing: odd\\tname\\ é.pdf, pages/gone.jpg" in said
+        assert "2 of 5 files that rows name are missing: odd\\tname\\ é.pdf of page.scan" in said
         assert "1 files that rows name are empty: pages/empty.jpg" in said
-        assert "the database does not have the path columns public.absent.file" in said
+        assert "the database does not have the path columns absent.file" in said
 
 
 def test_without_columns_the_point_says_that_nothing_was_compared(make_site):

@@ -32,6 +32,7 @@ VARIABLES: dict[str, tuple[str, str]] = {
     "KORRIGO_BACKUP_REVISION": ("site", "revision"),
     "KORRIGO_BACKUP_KEY_FILE": ("backup", "key_file"),
     "KORRIGO_BACKUP_CLIENT_DIR": ("database", "client_dir"),
+    "KORRIGO_BACKUP_MANAGE": ("django", "manage"),
 }
 """The runbook's variables (2.3) and ours, with the section and key each one sets. An empty one is as unset."""
 
@@ -56,6 +57,11 @@ def load(directory: Path, environ: Mapping[str, str], file: Path | None = None) 
         return Configuration.model_validate(tree)
     except ValidationError as problem:
         raise _explained(problem, sources) from None
+
+
+def surroundings(directory: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of `.env` and of the environment, which wins: what the site itself is started with."""
+    return {**_read_dotenv(directory / ".env"), **environ}
 
 
 def _read_toml(path: Path, *, required: bool) -> Tree:

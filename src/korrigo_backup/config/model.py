@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -79,6 +80,19 @@ class RestoreSection(Section):
     require_checklist: bool = False
 
 
+class DjangoSection(Section):
+    """How the site's management commands are run: words of a command line, and the directory to run it in."""
+
+    manage: tuple[str, ...] = ()
+    dir: Path | None = None
+
+    @field_validator("manage", mode="before")
+    @classmethod
+    def _words(cls, value: object) -> object:
+        """Split a value that is one text into words as a shell does; no shell ever sees it."""
+        return tuple(shlex.split(value)) if isinstance(value, str) else value
+
+
 class Configuration(Section):
     """The whole configuration of one site."""
 
@@ -88,3 +102,4 @@ class Configuration(Section):
     backup: BackupSection = BackupSection()
     services: ServicesSection = ServicesSection()
     restore: RestoreSection = RestoreSection()
+    django: DjangoSection = DjangoSection()

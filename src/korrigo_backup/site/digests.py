@@ -127,9 +127,9 @@ class Snapshot:
         """Return the answer to a query in this snapshot whose one value is JSON."""
         return self._session.ask(sql, answer)
 
-    def lines(self, sql: str) -> Iterator[bytes]:
-        """Yield the lines that a `COPY … TO STDOUT` prints in this snapshot; all of them must be taken."""
-        return self._session.lines(sql)
+    def run(self, sql: str) -> bytes:
+        """Run statements in this snapshot and return what they print."""
+        return self._session.run(sql)
 
     def migrations(self) -> tuple[str, ...]:
         """Return Django's applied migrations as `app.name`, sorted; none where there is no such table."""

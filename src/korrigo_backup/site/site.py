@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from korrigo_backup.errors import UsageError
 
 if TYPE_CHECKING:
+    from korrigo_backup.domain.description import PathColumn
     from korrigo_backup.domain.secret import Secret
+    from korrigo_backup.site.django import DjangoCommands
     from korrigo_backup.site.media import MediaTree
     from korrigo_backup.site.postgres import Postgres
-    from korrigo_backup.site.references import PathColumn
     from korrigo_backup.site.services import Services
 
 
@@ -22,6 +23,7 @@ class Site:
     Name and environment (`production`, `staging`) say which site a backup is of; `columns` are those whose values are
     paths of media files; `revision` is that of the code, when it is known. `secrets` are taken
     out of all that is written about it.
+    `django` is None where nothing says how to run the site's management commands.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Site:
     columns: tuple[PathColumn, ...] = ()
     revision: str | None = None
     secrets: tuple[Secret, ...] = ()
+    django: DjangoCommands | None = None
 
     def required_media(self) -> MediaTree:
         """Return the media tree; raises UsageError when none is configured, NotFound when it is not there."""

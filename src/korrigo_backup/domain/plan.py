@@ -11,12 +11,19 @@ from korrigo_backup.domain.naming import Kind  # noqa: TC001 - msgspec reads it 
 
 
 class TableChange(msgspec.Struct, frozen=True):
-    """Rows of a table now and after the restore; None where the table does not exist on that side."""
+    """Rows of a table now and after the restore; None where the table does not exist on that side.
+
+    `added`, `changed` and `removed` count the rows since the backup, which a restore takes back; None when the rows
+    were not compared one by one.
+    """
 
     name: str
     now: int | None
     after: int | None
     identical: bool
+    added: int | None = None
+    changed: int | None = None
+    removed: int | None = None
 
 
 class MediaChange(msgspec.Struct, frozen=True):

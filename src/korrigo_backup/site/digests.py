@@ -122,6 +122,10 @@ class Snapshot:
         """Return the answer to a query in this snapshot whose one value is JSON."""
         return self._session.ask(sql, answer)
 
+    def stream(self, sql: str) -> Iterator[bytes]:
+        """Yield the lines that statements print in this snapshot; they must be read to the end."""
+        return self._session.stream(sql)
+
     def abandon(self) -> None:
         """End the session from another thread; a question under way fails."""
         self._session.terminate()

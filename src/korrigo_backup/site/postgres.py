@@ -6,6 +6,7 @@ One way serves direct access and containers alike, and the client always comes w
 from __future__ import annotations
 
 import re
+import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
@@ -133,6 +134,24 @@ class Session:
     def ask(self, sql: str, answer: type[T]) -> T:
         """Return the answer to a query whose one value is JSON."""
         return msgspec.json.decode(self.run(sql), type=answer, strict=False)
+
+    def stream(self, sql: str) -> Iterator[bytes]:
+        """Run statements and yield what they print, line by line without the line break, in constant memory.
+
+        It must be read to its end before the next question. Raises as `Postgres.script` does.
+        """
+        mark = f"\x1f{secrets.token_hex(16)}".encode()  # rows may hold anything, so the mark is not to be guessed
+        try:
+            self._process.stdin.write(sql.encode() + b";\n\\echo " + mark + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise self._ended() from None
+        end = mark + b"\n"
+        for line in self._process.stdout:
+            if line == end:
+                return
+            yield line[:-1]
+        raise self._ended()
 
     def terminate(self) -> None:
         """End the session, also while another thread waits for an answer."""

@@ -208,6 +208,13 @@ def test_a_dump_without_a_manifest_is_compared_by_its_rows_alone(kinds, twin, tm
     assert found.differences == ("1 table",)
 
 
+def test_a_dump_that_lost_its_manifest_is_compared_by_its_rows_alone(kinds, tmp_path):
+    lost = tmp_path / "copied.sql.gz"
+    lost.write_bytes(kinds.made.read_bytes())
+    wired = kinds.wired()
+    assert compare_artifact(Present(wired.site()), wired.catalog.find(str(lost))).differences == ()
+
+
 @pytest.mark.promise("P6")
 def test_a_large_table_is_narrowed_by_buckets_to_the_same_answer(kinds, twin):
     name = twin("DELETE FROM late WHERE a IN (-1, -2); UPDATE late SET b = 0 WHERE a = -9; INSERT INTO late VALUES (1, 1);"

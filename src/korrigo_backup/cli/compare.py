@@ -44,7 +44,7 @@ def command(
     saved: Annotated[
         str,
         typer.Argument(
-            metavar="[SAVED]",
+            metavar="SAVED",
             help="A backup (path, name in BACKUP_DIR, latest), before (what the newest restore replaced),"
             " or a file that --save wrote.",
         ),
@@ -152,9 +152,7 @@ def say_comparison(comparison: Comparison) -> None:
         say_table(header, [_row(table) for table in comparison.tables])
     for table in comparison.tables:
         _say_rows(table)
-    for mark, names in (("+", comparison.new_objects), ("-", comparison.lost_objects), ("~", comparison.sequences)):
-        for name in names:
-            say(f"  {mark} {name}")
+    _say_surroundings(comparison)
     if not comparison.differences:
         say("✅ Identical")
 
@@ -189,6 +187,18 @@ def _say_rows(table: TableDifference) -> None:
     for word, columns in (("new", rows.new_columns), ("lost", rows.lost_columns)):
         if columns:
             say(f"  {word} columns, left out of the comparison: {', '.join(columns)}")
+
+
+def _say_surroundings(comparison: Comparison) -> None:
+    if comparison.new_objects or comparison.lost_objects:
+        say("schema")
+    for mark, names in (("+", comparison.new_objects), ("-", comparison.lost_objects)):
+        for name in names:
+            say(f"  {mark} {name}")
+    if comparison.sequences:
+        say("sequences")
+    for line in comparison.sequences:
+        say(f"  ~ {line}")
 
 
 def _say_counted(mark: str, word: str, names: Counted) -> None:

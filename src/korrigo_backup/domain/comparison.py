@@ -28,9 +28,14 @@ class RowChange(msgspec.Struct, frozen=True, kw_only=True):
     lost_columns: tuple[str, ...] = ()
 
     @property
+    def count(self) -> int:
+        """How many rows differ."""
+        return self.added + self.changed + self.removed
+
+    @property
     def nothing(self) -> bool:
         """Whether all is the same, columns too."""
-        return not (self.added or self.changed or self.removed or self.new_columns or self.lost_columns)
+        return not (self.count or self.new_columns or self.lost_columns)
 
 
 class TableDifference(msgspec.Struct, frozen=True):

@@ -68,13 +68,16 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class _Side:
-    """The saved side: what was proven of it, whether with materialised views, and how to read its rows."""
+    """The saved side: what was proven of it, whether with materialised views, and how to read its rows.
+
+    `settings` are those under which its rows may have been written; without a manifest nothing says which.
+    """
 
     name: str
     proof: DatabaseProof
     with_views: bool = True
     rows: Saved | None = None
-    settings: str = site_rows.SAME
+    settings: tuple[str, ...] = (site_rows.SAME,)
 
 
 def compare_artifact(present: Present, artifact: Artifact) -> Comparison:
@@ -85,7 +88,7 @@ def compare_artifact(present: Present, artifact: Artifact) -> Comparison:
             name=artifact.name,
             proof=source.expected,
             rows=dump_rows(source.file, artifact.name),
-            settings=site_rows.FOREIGN if foreign else site_rows.OURS,
+            settings=(site_rows.FOREIGN, site_rows.OURS) if foreign else (site_rows.OURS,),
             with_views=not foreign,
         )
         return _compare(saved, present, now)
@@ -163,11 +166,22 @@ def _compare(saved: _Side, present: Present, now: Snapshot) -> Comparison:
     left, right = _chosen(then, here, present.tables)
     doubtful = {name: max(left[name].rows, right[name].rows) for name in left.keys() & right.keys()
                 if left[name].digest is None or left[name] != right[name]}  # fmt: skip
-    rows = narrow(saved.rows, now, doubtful, settings=saved.settings, shown=present.shown) if saved.rows else {}
+    rows = _narrowed(saved, now, doubtful, present.shown)
     different = tuple(_different(left, right, rows))
     same = len(left.keys() | right.keys()) - len(different)
     comparison = Comparison(saved=saved.name, now=present.described, tables=different, same=same)
     return comparison if present.tables else _with_surroundings(comparison, saved.proof, proof)
+
+
+def _narrowed(saved: _Side, now: Snapshot, doubtful: Mapping[str, int], shown: int) -> dict[str, RowChange]:
+    """Return which rows differ, under those settings that let most be equal."""
+    best: dict[str, RowChange] = {}
+    for settings in saved.settings:
+        left = {name: rows for name, rows in doubtful.items() if name not in best or best[name].count}
+        if saved.rows and left:
+            for name, change in narrow(saved.rows, now, left, settings=settings, shown=shown).items():
+                best[name] = min(best.get(name, change), change, key=lambda one: one.count)
+    return best
 
 
 def _chosen(

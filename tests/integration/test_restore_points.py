@@ -77,9 +77,9 @@ def test_a_point_brings_back_database_and_media_and_a_rollback_undoes_both(site)
     ruined, ruins = site.content(), site.tree()
     plan = site.json("plan", "latest-point")
     assert {one["part"] for one in plan["replaces"]} == {"database", "media"}
-    assert plan["media"]["first_vanish"] == ["late.pdf"]
-    assert plan["media"]["first_come_back"] == ["pages/p1.jpg"]
-    assert plan["media"]["first_change"] == ["copies/2026/scan 1.pdf"]
+    assert plan["media"]["added"]["first"] == ["late.pdf"]
+    assert plan["media"]["removed"]["first"] == ["pages/p1.jpg"]
+    assert plan["media"]["changed"]["first"] == ["copies/2026/scan 1.pdf"]
     done = site.korrigo("restore", "latest-point", "--yes")
     assert (site.content(), site.tree()) == (saved, files)
     assert "the replaced database is kept as" in done.out

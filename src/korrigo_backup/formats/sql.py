@@ -29,6 +29,11 @@ LOADING = f"{UNHURRIED} -c synchronous_commit=off -c maintenance_work_mem=256MB"
 """The staged database is worth nothing until the swap, whose own commit forces everything before it to disk."""
 
 
+DUMPING = f"{UNHURRIED} -c timezone=UTC -c bytea_output=hex"
+"""pg_dump fixes every other setting that a row's text depends on: with these, equal rows have equal text in all our
+dumps, whatever the role, the database or the server is set to. A dump loads the same with or without them."""
+
+
 @dataclass(frozen=True)
 class Checked:
     """What reading a whole dump gave: its content, and size and SHA-256 of the file as it was read."""
@@ -145,7 +150,7 @@ def _dump(server: Postgres, taken: Snapshot, target: HashingWriter, database: st
         f"--lock-wait-timeout={LOCK_WAIT}",
         f"--snapshot={taken.id}",
     )
-    command = server.access.postgres("pg_dump", *arguments, database=database, options=UNHURRIED)
+    command = server.access.postgres("pg_dump", *arguments, database=database, options=DUMPING)
     scanner = DumpScanner("the dump")
     with GzipWriter(target, LEVEL) as gzip, spawn(command, stdout=True) as pg_dump:
         while piece := pg_dump.stdout.read(CHUNK):

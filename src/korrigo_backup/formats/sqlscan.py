@@ -29,7 +29,7 @@ _DOLLAR_TAG = re.compile(rb"\$(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\$")
 _BLOCK = re.compile(rb"/\*|\*/")
 _ESCAPED_END = re.compile(rb"\\.|''|'", re.DOTALL)
 _NAME = rb'(?:"(?:[^"]|"")+"|[^\s".(;]+)'
-_COPY = re.compile(rb"COPY (" + _NAME + rb"\." + _NAME + rb") (?:\(.*\) | )?FROM stdin", re.DOTALL)
+_COPY = re.compile(rb"COPY (" + _NAME + rb"\." + _NAME + rb") (?:\((.*)\) | )?FROM stdin", re.DOTALL)
 _COPY_ANY = re.compile(rb"COPY\b.*\bFROM\s+STDIN\b", re.DOTALL | re.IGNORECASE)
 _SETVAL = re.compile(rb"SELECT pg_catalog\.setval\('((?:[^']|'')+)', (-?\d+), (true|false)\)")
 _OWNER = re.compile(rb"ALTER [A-Z ]+ .* OWNER TO (?:" + _NAME + rb")", re.DOTALL)
@@ -72,6 +72,7 @@ class DumpScanner:
         self._parens = 0
         self._tag = b""
         self._table = ""
+        self._columns = b""
         self._body = False
         self._line_start = True
 
@@ -191,7 +192,7 @@ class DumpScanner:
         elif found := _COPY.fullmatch(statement):
             if self._body or not buffer.startswith(b"\n", after):
                 raise self._hostile("a COPY statement in the middle of another or with more behind it")
-            self._table = found[1].decode()
+            self._table, self._columns = found[1].decode(), found[2] or b""
             self.result.rows.setdefault(self._table, 0)
             self._state, self._line_start = self._in_copy, True
             return 1

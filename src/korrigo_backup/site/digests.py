@@ -137,6 +137,10 @@ class Snapshot:
             return ()
         return self.ask(_MIGRATIONS, tuple[str, ...])
 
+    def stream(self, sql: str) -> Iterator[bytes]:
+        """Yield the lines that statements print in this snapshot; they must be read to the end."""
+        return self._session.stream(sql)
+
     def abandon(self) -> None:
         """End the session from another thread; a question under way fails."""
         self._session.terminate()

@@ -10,7 +10,7 @@ import pytest
 from korrigo_backup.cli.compare import changes
 from korrigo_backup.operations.compare import Present, compare_artifact
 from korrigo_backup.operations.narrow import dump_rows, narrow
-from korrigo_backup.operations.plan import open_sql
+from korrigo_backup.operations.sources import open_sql
 from korrigo_backup.site.digests import snapshot
 from sandbox import PROJECT, Sandbox, connect, nothing_changes
 

@@ -8,8 +8,8 @@ from korrigo_backup.domain.plan import RestorePlan, TableChange
 
 
 def said(capsys, *tables):
-    say_plan(RestorePlan(artifact="a", kind=Kind.SQL, created=datetime(2026, 2, 4, tzinfo=UTC), target="t",
-                         kept_as=None, tables=tables))  # fmt: skip
+    say_plan(RestorePlan(artifact="a", kind=Kind.SQL, created=datetime(2026, 2, 4, tzinfo=UTC), replaces=(),
+                         tables=tables))  # fmt: skip
     return [line.split() for line in capsys.readouterr().out.splitlines()]
 
 

@@ -16,7 +16,7 @@ from korrigo_backup.domain.comparison import Comparison, RowChange, TableDiffere
 from korrigo_backup.domain.manifest import LARGEST, DatabaseProof, TableProof
 from korrigo_backup.errors import NotFound, ProofFailed, UsageError
 from korrigo_backup.operations.narrow import SHOWN, database_rows, dump_rows, narrow
-from korrigo_backup.operations.plan import open_sql
+from korrigo_backup.operations.sources import open_sql
 from korrigo_backup.site import rows as site_rows
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.site.digests import RULE, Snapshot, prove_all, snapshot

@@ -14,7 +14,7 @@ from korrigo_backup.domain.paths import order, printable
 from korrigo_backup.errors import NotFound, ProofFailed, UsageError
 from korrigo_backup.formats import members
 from korrigo_backup.operations.compare import require_new
-from korrigo_backup.operations.plan import open_media
+from korrigo_backup.operations.sources import open_media
 from korrigo_backup.site.media import MediaTree
 from korrigo_backup.system.files import CHUNK, create_private, explained, open_plain, write_all
 

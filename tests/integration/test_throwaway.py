@@ -1,6 +1,7 @@
 """The throw-away server: without root's powers however the machine forbids them, and nothing left behind."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from korrigo_backup.errors import UsageError
-from korrigo_backup.site.throwaway import OTHER_USER, ThrowawayServer
+from korrigo_backup.site.throwaway import OTHER_USER, ThrowawayServer, embedded_bindir
 from sandbox import bindir, connect
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user needs no way around root")
@@ -36,10 +37,11 @@ def temporary(monkeypatch):
 
 @as_root
 def test_root_needs_no_user_namespace(tmp_path):
-    """Docker's default allows root none, and a chroot never does."""
+    """Docker's default allows root none, and a chroot never does; programs and data may be below /root."""
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
-    with ThrowawayServer(bindir(), home=closed / "server", ways=(OTHER_USER,)) as server, connect(server) as link:
+    programs = shutil.copytree(embedded_bindir().parent, closed / "programs") / "bin"
+    with ThrowawayServer(programs, home=closed / "server", ways=(OTHER_USER,)) as server, connect(server) as link:
         assert link.execute("SELECT 1").fetchone() == (1,)
         processes = [Path(f"/proc/{pid}") for pid in _servers_of(server.home)]
         assert processes

@@ -32,6 +32,7 @@ NAMESPACE = ("unshare", "--user", f"--map-user={NOBODY}", f"--map-group={NOBODY}
 ONLY_PASSING = "-all,+dac_override"
 OTHER_USER = (
     *("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"),
+    "--securebits=+no_setuid_fixup",  # else access(), by which PostgreSQL looks for its programs, forgets that right
     *(f"--{kind}={ONLY_PASSING}" for kind in ("bounding-set", "inh-caps", "ambient-caps")),
 )
 WITHOUT_ROOT = (NAMESPACE, OTHER_USER)

@@ -40,7 +40,10 @@ def test_root_needs_no_user_namespace(tmp_path):
     """Docker's default allows root none, and a chroot never does; programs and data may be below /root."""
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
-    programs = shutil.copytree(embedded_bindir().parent, closed / "programs") / "bin"
+    package = embedded_bindir().parents[1]
+    for directory in (package, package.with_name(f"{package.name}.libs")):
+        shutil.copytree(directory, closed / directory.name)
+    programs = closed / embedded_bindir().relative_to(package.parent)
     with ThrowawayServer(programs, home=closed / "server", ways=(OTHER_USER,)) as server, connect(server) as link:
         assert link.execute("SELECT 1").fetchone() == (1,)
         processes = [Path(f"/proc/{pid}") for pid in _servers_of(server.home)]

@@ -254,8 +254,8 @@ def interrupt(number: int, frame: FrameType | None) -> None:
 
 def run() -> int:
     """Run the demonstration; what goes wrong is told in three lines, not as a traceback."""
-    signal.signal(signal.SIGTERM, interrupt)
-    signal.signal(signal.SIGHUP, interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
     try:
         return main()
     except KorrigoBackupError as problem:

@@ -58,7 +58,7 @@ def say(text: str) -> None:
 def ask_yes(question: str) -> bool:
     """Ask on the terminal; only the whole word `yes` means yes, the end of the input means no."""
     print(question, end="", flush=True)
-    answer = sys.stdin.readline()
+    answer = sys.stdin.readline() if sys.stdin else ""
     if not answer.endswith("\n"):
         say("")
     return answer.rstrip("\r\n") == "yes"

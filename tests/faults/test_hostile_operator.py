@@ -2,11 +2,13 @@
 
 import os
 import shutil
+import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from sandbox import KORRIGO, PROJECT, nothing_changes
+from sandbox import KORRIGO, PROJECT, nothing_changes, until
 
 SCRIPTS = PROJECT / "scripts"
 
@@ -161,3 +163,14 @@ def test_the_scripts_say_when_there_is_no_command(site, name, code):
     copied = shutil.copy(SCRIPTS / f"{name}.sh", site.home)
     done = site.run([copied, "some.sql.gz"], code=code, env={"PATH": "/usr/bin:/bin"})
     assert "korrigo-backup is not installed" in in_words(done)
+
+
+def test_an_interrupt_while_the_program_is_loading_is_told_in_words(site):
+    with site.started("backup") as child:
+        until(lambda: "pydantic_core" in Path(f"/proc/{child.pid}/maps").read_text())
+        child.send_signal(signal.SIGINT)
+        err = child.communicate(timeout=30)[1].decode()
+    assert child.returncode == 130
+    assert "error: interrupted" in err
+    assert "state: nothing was changed" in err
+    assert "Traceback" not in err

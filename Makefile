@@ -5,6 +5,8 @@ VENV := .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/pycache
+# pytest's temporary directories
+export PYTEST_DEBUG_TEMPROOT := $(CURDIR)/$(VENV)/tmp
 
 help:
 	@echo "make demo   set up, then back up, destroy, restore and prove a site with real data"
@@ -20,9 +22,11 @@ demo: setup
 	@$(BIN)/python demo/run.py
 
 test: setup
+	@mkdir -p $(PYTEST_DEBUG_TEMPROOT)
 	@$(BIN)/python -m pytest
 
 test-django42: setup $(VENV)/django42/ready
+	@mkdir -p $(PYTEST_DEBUG_TEMPROOT)
 	@PYTHONPATH=$(CURDIR)/$(VENV)/django42 $(BIN)/python -m pytest tests/django
 
 $(VENV)/django42/ready: requirements/django42.txt

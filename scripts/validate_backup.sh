@@ -1,9 +1,15 @@
 #!/bin/sh
 # Validate one backup file: exit 0 when it is good, 1 when it is not (runbook 4.8).
 set -eu
-here=$(dirname "$0")
 if [ $# -eq 0 ]; then
     echo "Usage: $0 <backup_file>"
     exit 1
 fi
-PATH="$here/../.venv/bin:$PATH" korrigo-backup verify "$@" || exit 1
+here=$(dirname "$(readlink -f "$0")")
+PATH="$here/../.venv/bin:$PATH"
+command -v korrigo-backup >/dev/null || {
+    printf 'error: %s: korrigo-backup is not installed\nhint: %s\nstate: nothing was changed\n' "$0" \
+        "pip install korrigo-backup, or make setup in the clone that this script is of" >&2
+    exit 1
+}
+korrigo-backup verify "$@" || exit 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,7 +57,7 @@ def _keyring(config: Configuration, environ: Mapping[str, str]) -> Keyring:
     """Return the keys, by default from the user's own configuration directory: never from among the backups."""
     home = Path(environ["HOME"]) if environ.get("HOME") else Path.home()
     path = config.backup.key_file or home / ".config" / "korrigo-backup" / "key"
-    if path.resolve().is_relative_to(config.backup.dir.resolve()):
+    if _inside(path, config.backup.dir):
         raise UsageError(
             f"the key file {path} lies in the backup directory: who can write there could sign, too",
             hint="set KORRIGO_BACKUP_KEY_FILE to a place outside BACKUP_DIR",
@@ -64,8 +65,18 @@ def _keyring(config: Configuration, environ: Mapping[str, str]) -> Keyring:
     return read(path)
 
 
+def _inside(path: Path, directory: Path) -> bool:
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(directory))
+
+
 def _site(config: Configuration, environment: Mapping[str, str]) -> Site:
     database = config.database
+    if config.media.root and _inside(config.backup.dir, config.media.root):
+        raise UsageError(
+            f"the backup directory {config.backup.dir} lies in the media directory {config.media.root}:"
+            " backups would be backed up, and swapped out by a restore",
+            hint="set BACKUP_DIR to a place outside MEDIA_ROOT, and move the backups there",
+        )
     if database.host is None:
         raise UsageError(
             "nothing says how to reach the database: POSTGRES_HOST is not set",

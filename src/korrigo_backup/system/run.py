@@ -185,7 +185,7 @@ def _start(command: Command, *, stdin: bool, stdout: bool) -> subprocess.Popen[b
             stderr=subprocess.PIPE,
             pipesize=_PIPE_BYTES,
         )
-    except (FileNotFoundError, PermissionError) as problem:
+    except OSError as problem:  # not there, not allowed, a file in place of its directory, for another machine
         raise UsageError(
             f"cannot run {command.argv[0]}: {problem.strerror}",
             hint=f"install it, or name its place in the configuration ({problem.filename})",

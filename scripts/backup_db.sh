@@ -1,11 +1,5 @@
 #!/bin/sh
 # Back up the database: BACKUP_DIR/db_backup_YYYYMMDD_HHMMSS.sql.gz, verified (runbook 4.2).
 set -eu
-here=$(dirname "$(readlink -f "$0")")
-PATH="$here/../.venv/bin:$PATH"
-command -v korrigo-backup >/dev/null || {
-    printf 'error: %s: korrigo-backup is not installed\nhint: %s\nstate: nothing was changed\n' "$0" \
-        "pip install korrigo-backup, or make setup in the clone that this script is of" >&2
-    exit 2
-}
+. "$(dirname "$(readlink -f "$0")")/find.sh"
 exec korrigo-backup backup db "$@"

@@ -8,8 +8,7 @@
 #
 # Exit 0 when nothing differs, 9 when something does. The state is kept in KORRIGO_STATE_DIR, for the owner alone.
 set -eu
-here=$(dirname "$0")
-PATH="$here/../.venv/bin:$PATH"
+. "$(dirname "$(readlink -f "$0")")/find.sh"
 directory=${KORRIGO_STATE_DIR:-$HOME/.local/state/korrigo-backup}
 before="$directory/pre_restore_state.json"
 

@@ -5,13 +5,7 @@ if [ $# -eq 0 ]; then
     echo "Usage: $0 <backup_file.sql.gz>"
     exit 1
 fi
-here=$(dirname "$(readlink -f "$0")")
-PATH="$here/../.venv/bin:$PATH"
-command -v korrigo-backup >/dev/null || {
-    printf 'error: %s: korrigo-backup is not installed\nhint: %s\nstate: nothing was changed\n' "$0" \
-        "pip install korrigo-backup, or make setup in the clone that this script is of" >&2
-    exit 2
-}
+. "$(dirname "$(readlink -f "$0")")/find.sh"
 korrigo-backup restore "$@" || {
     status=$?
     [ "$status" -eq 5 ] && echo "❌ Restore cancelled" && exit 0

@@ -5,11 +5,6 @@ if [ $# -eq 0 ]; then
     echo "Usage: $0 <backup_file>"
     exit 1
 fi
-here=$(dirname "$(readlink -f "$0")")
-PATH="$here/../.venv/bin:$PATH"
-command -v korrigo-backup >/dev/null || {
-    printf 'error: %s: korrigo-backup is not installed\nhint: %s\nstate: nothing was changed\n' "$0" \
-        "pip install korrigo-backup, or make setup in the clone that this script is of" >&2
-    exit 1
-}
+missing=1
+. "$(dirname "$(readlink -f "$0")")/find.sh"
 korrigo-backup verify "$@" || exit 1

@@ -8,8 +8,7 @@
 #
 # The list is ordered and in the format of sha256sum. Exit 0 when no file differs, 9 when one does.
 set -eu
-here=$(dirname "$0")
-PATH="$here/../.venv/bin:$PATH"
+. "$(dirname "$(readlink -f "$0")")/find.sh"
 directory=${KORRIGO_STATE_DIR:-$HOME/.local/state/korrigo-backup}
 before="$directory/media_checksums_before.sha256"
 

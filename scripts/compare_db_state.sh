@@ -8,7 +8,11 @@
 #
 # Exit 0 when nothing differs, 9 when something does. The state is kept in KORRIGO_STATE_DIR, for the owner alone.
 set -eu
-. "$(dirname "$(readlink -f "$0")")/find.sh"
+PATH="$(dirname "$(readlink -f "$0")")/../.venv/bin:$PATH"
+command -v korrigo-backup >/dev/null || {
+    printf 'error: korrigo-backup is not installed\nhint: pip install korrigo-backup\nstate: nothing was changed\n' >&2
+    exit 2
+}
 directory=${KORRIGO_STATE_DIR:-$HOME/.local/state/korrigo-backup}
 before="$directory/pre_restore_state.json"
 

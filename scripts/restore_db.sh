@@ -5,7 +5,11 @@ if [ $# -eq 0 ]; then
     echo "Usage: $0 <backup_file.sql.gz>"
     exit 1
 fi
-. "$(dirname "$(readlink -f "$0")")/find.sh"
+PATH="$(dirname "$(readlink -f "$0")")/../.venv/bin:$PATH"
+command -v korrigo-backup >/dev/null || {
+    printf 'error: korrigo-backup is not installed\nhint: pip install korrigo-backup\nstate: nothing was changed\n' >&2
+    exit 2
+}
 korrigo-backup restore "$@" || {
     status=$?
     [ "$status" -eq 5 ] && echo "❌ Restore cancelled" && exit 0

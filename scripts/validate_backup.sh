@@ -5,6 +5,9 @@ if [ $# -eq 0 ]; then
     echo "Usage: $0 <backup_file>"
     exit 1
 fi
-missing=1
-. "$(dirname "$(readlink -f "$0")")/find.sh"
+PATH="$(dirname "$(readlink -f "$0")")/../.venv/bin:$PATH"
+command -v korrigo-backup >/dev/null || {
+    printf 'error: korrigo-backup is not installed\nhint: pip install korrigo-backup\nstate: nothing was changed\n' >&2
+    exit 1
+}
 korrigo-backup verify "$@" || exit 1

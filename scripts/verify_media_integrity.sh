@@ -8,7 +8,11 @@
 #
 # The list is ordered and in the format of sha256sum. Exit 0 when no file differs, 9 when one does.
 set -eu
-. "$(dirname "$(readlink -f "$0")")/find.sh"
+PATH="$(dirname "$(readlink -f "$0")")/../.venv/bin:$PATH"
+command -v korrigo-backup >/dev/null || {
+    printf 'error: korrigo-backup is not installed\nhint: pip install korrigo-backup\nstate: nothing was changed\n' >&2
+    exit 2
+}
 directory=${KORRIGO_STATE_DIR:-$HOME/.local/state/korrigo-backup}
 before="$directory/media_checksums_before.sha256"
 

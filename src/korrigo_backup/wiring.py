@@ -83,4 +83,5 @@ def _site(config: Configuration) -> Site:
         services=CommandServices(services.stop, services.start, services.health_url, services.health_timeout),
         columns=tuple(parse_column(text) for text in config.media.columns),
         revision=config.site.revision or work_tree_revision(Path.cwd()),
+        stopped=config.backup.dir / ".services-stopped",
     )

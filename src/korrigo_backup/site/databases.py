@@ -1,7 +1,8 @@
 """Whole databases: made like the live one, swapped by renames, kept, dropped.
 
 A swap is one transaction of two renames, so a crash leaves either the old or the new database under the live
-name; which one it was can be told by whether the `_before_` name exists.
+name; which one it was can be told by whether the `_before_` name exists. Where there was no database before, its
+comment says so, set in the same transaction, until `settle`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ TERMINATE_SECONDS = 15.0
 """How long sessions get to end after pg_terminate_backend; one in an uninterruptible write needs the disk."""
 
 _POLL = 0.1
+
+_FROM_NOTHING = "korrigo-backup: there was no database before "
+"""Comment of a live database that took no other's place, before the name under which it was staged."""
 
 # Everything that belongs to a database and not to its dump.
 _PROPERTIES = """
@@ -180,12 +184,22 @@ class Databases:
         asked = f"SELECT to_json(count(*)) FROM pg_database WHERE datname = {literal(name)} AND NOT datallowconn"
         return self._ask(asked, int) > 0
 
+    def all_closed(self) -> frozenset[str]:
+        """Return the names of the databases that take no connections (`template0` is one)."""
+        asked = "SELECT coalesce(json_agg(datname), '[]') FROM pg_database WHERE NOT datallowconn"
+        return frozenset(self._ask(asked, list[str]))
+
     def swap(self, live: str, stage: str, before: str) -> None:
-        """Make `stage` the live database and keep the old one, if there is one, as `before`."""
+        """Make `stage` the live database and keep the old one, if there is one, as `before`.
+
+        Where there was none the new one is marked as such: `undo_swap` takes it away again, `settle` ends that.
+        """
         renames = [f"ALTER DATABASE {identifier(stage)} RENAME TO {identifier(live)}"]
         if live in self.names():
             self.disconnect(live)
             renames.insert(0, f"ALTER DATABASE {identifier(live)} RENAME TO {identifier(before)}")
+        else:
+            renames.append(f"COMMENT ON DATABASE {identifier(live)} IS {literal(_FROM_NOTHING + stage)}")
         self._run("; ".join(["BEGIN", *renames, "COMMIT"]))
         if before in self.names():
             self.admit(before)
@@ -200,14 +214,31 @@ class Databases:
                 self.disconnect(live)
                 renames.insert(0, f"ALTER DATABASE {identifier(live)} RENAME TO {identifier(stage)}")
             self._run("; ".join(["BEGIN", *renames, "COMMIT"]))
-        if live in self.names():
-            self.admit(live)
+        elif self.from_nothing(live) == stage:
+            self.disconnect(live)
+            renames = [f"COMMENT ON DATABASE {identifier(live)} IS NULL"]
+            renames.append(f"ALTER DATABASE {identifier(live)} RENAME TO {identifier(stage)}")
+            self._run("; ".join(["BEGIN", *renames, "COMMIT"]))
+        for name in (live, stage):
+            if self.closed(name):
+                self.admit(name)
+
+    def from_nothing(self, live: str) -> str | None:
+        """Return the name under which the live database was staged when there was none before, until `settle`."""
+        comment = f"SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = {literal(live)}"
+        words = self._ask(f"SELECT to_json(coalesce(({comment}), ''))", str)
+        return words.removeprefix(_FROM_NOTHING) if words.startswith(_FROM_NOTHING) else None
+
+    def settle(self, live: str) -> None:
+        """Let the live database stay, also where there was none before."""
+        if self.from_nothing(live):
+            self._run(f"COMMENT ON DATABASE {identifier(live)} IS NULL")
 
     def _ask(self, sql: str, answer: type[T]) -> T:
         return self._server.ask(sql, answer, database=self._server.maintenance)
 
     def _run(self, sql: str) -> None:
-        self._server.script(sql, database=self._server.maintenance)
+        self._server.change(sql)
 
 
 def _persistent(name: str, others: list[str]) -> Refused:

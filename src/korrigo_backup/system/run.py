@@ -190,6 +190,11 @@ def _start(command: Command, *, stdin: bool, stdout: bool) -> subprocess.Popen[b
             f"cannot run {command.argv[0]}: {problem.strerror}",
             hint=f"install it, or name its place in the configuration ({problem.filename})",
         ) from None
+    except OSError as problem:
+        raise KorrigoBackupError(
+            f"cannot start {command.argv[0]}: {problem.strerror or problem}",
+            hint="see what the machine is short of (free -h, ulimit -a), then run the command again",
+        ) from None
 
 
 def _present(pipe: IO[bytes] | None) -> IO[bytes]:

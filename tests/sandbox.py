@@ -162,8 +162,8 @@ class Sandbox:
         assert "Traceback" not in result.said
         return result
 
-    def json(self, *arguments):
-        return json.loads(self.korrigo(*arguments, "--json").out)
+    def json(self, *arguments, code=0):
+        return json.loads(self.korrigo(*arguments, "--json", code=code).out)
 
     @contextmanager
     def started(self, *arguments, env=None):

@@ -23,7 +23,7 @@ _LARGEST = 64 * 1024
 """Bytes; a thousand old keys."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Keyring:
     """The keys of a key file; empty where there is no file yet."""
 
@@ -37,8 +37,11 @@ class Keyring:
 
     def signing(self) -> Key:
         """Return the key that signs; the first use makes the file, readable by the owner alone."""
-        if self.keys:
-            return self.keys[0]
+        if not self.keys:
+            self.keys = read(self.path).keys or (self._made(),)  # another run may have made it since
+        return self.keys[0]
+
+    def _made(self) -> Key:
         secret = secrets.token_bytes(_KEY_BYTES)
         with explained(f"make the key file {self.path}"):
             private_directory(self.path.parent)

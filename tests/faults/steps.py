@@ -27,7 +27,10 @@ from dataclasses import dataclass
 from korrigo_backup.cli import main
 from korrigo_backup.operations import undo
 
-CALLS = ("rename", "mkdir", "rmdir", "link", "unlink", "fsync", "replace", "symlink")
+CALLS = ("rename", "mkdir", "rmdir", "link", "unlink", "replace", "symlink")
+FLUSHES = ("fsync", "sync")
+"""Counted and able to fail, but not carried out: a kill loses nothing that the kernel has, and the disk is shared."""
+
 GONE = "echo 'psql: error: connection to server failed: Connection refused' >&2; exit 2"
 AT_WORK = 0.004
 """Seconds that a client at work gets before the run is killed."""
@@ -121,7 +124,9 @@ def _die(number):
 def _instrument(steps):
     for name in CALLS:
         setattr(os, name, _counted(steps, name, getattr(os, name)))
-    subprocess.Popen = _popen(steps)
+    for name in FLUSHES:
+        setattr(os, name, _counted(steps, name, lambda *_: None))
+    subprocess.Popen = type("Popen", (_Popen,), {"steps": steps})
 
 
 def _counted(steps, name, real):
@@ -137,38 +142,37 @@ def _counted(steps, name, real):
     return call
 
 
-def _popen(steps):
-    class Popen(subprocess.Popen):
-        def __init__(self, argv, **options):
-            self.name = os.path.basename(argv[0])
-            self.action = action = steps.reach(f"start {self.name}")
-            if action == "kill":
-                _die(steps.count)
-            if action in {"full", "broken"}:
-                self._child_created = False
-                raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
-            if action == "gone":
-                steps.gone = 2
-            if steps.gone and self.name == "psql":
-                steps.gone -= 1
-                argv = ["/bin/sh", "-c", GONE]
-            if action == "dies":
-                argv = ["/bin/false"]
-            super().__init__(argv, **options)
+class _Popen(subprocess.Popen):
+    steps = None
 
-        def communicate(self, given=None, timeout=None):
-            action = steps.reach(f"at work {self.name}")
-            if action == "kill":
-                threading.Thread(target=super().communicate, args=(given, timeout)).start()
-                time.sleep(AT_WORK)
-                _die(steps.count)
-            if action in {"dies", "broken", "full"}:
-                threading.Timer(AT_WORK, self.kill).start()
-            if self.action == "sql" and self.name == "psql":
-                given = b"SELECT 1/0;\n"
-            said = super().communicate(given, timeout)
-            if action == "lies" or self.action == "lies":
-                self.returncode = -signal.SIGKILL
-            return said
+    def __init__(self, argv, **options):
+        self.name = os.path.basename(argv[0])
+        self.action = action = self.steps.reach(f"start {self.name}")
+        if action == "kill":
+            _die(self.steps.count)
+        if action in {"full", "broken"}:
+            self._child_created = False
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+        if action == "gone":
+            self.steps.gone = 2
+        if self.steps.gone and self.name == "psql":
+            self.steps.gone -= 1
+            argv = ["/bin/sh", "-c", GONE]
+        if action == "dies":
+            argv = ["/bin/false"]
+        super().__init__(argv, **options)
 
-    return Popen
+    def communicate(self, given=None, timeout=None):
+        action = self.steps.reach(f"at work {self.name}")
+        if action == "kill":
+            threading.Thread(target=super().communicate, args=(given, timeout)).start()
+            time.sleep(AT_WORK)
+            _die(self.steps.count)
+        if action in {"dies", "broken", "full"}:
+            threading.Timer(AT_WORK, self.kill).start()
+        if self.action == "sql" and self.name == "psql":
+            given = b"SELECT 1/0;\n"
+        said = super().communicate(given, timeout)
+        if action == "lies" or self.action == "lies":
+            self.returncode = -signal.SIGKILL
+        return said

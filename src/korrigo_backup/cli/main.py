@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup import __version__
-from korrigo_backup.cli import backup, list_, plan, restore, rollback, show, verify
+from korrigo_backup.cli import backup, list_, plan, rebuild, restore, rollback, show, verify
 from korrigo_backup.cli.output import Context
 from korrigo_backup.domain.secret import redact
 from korrigo_backup.errors import UNCHANGED, Interrupted, KorrigoBackupError, PartlyDone, UsageError
@@ -37,7 +37,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 ok, 1 error, 2 usage, 3 done in part, 4 refused, 5 cancelled, 6 not found, 7 locked,"
     " 8 unreachable, 9 proof failed, 130 interrupted.",
 )
-for module in (backup, list_, show, verify, plan, restore, rollback):
+for module in (backup, list_, show, verify, plan, restore, rollback, rebuild):
     app.command(module.NAME)(module.command)
 
 

@@ -10,7 +10,7 @@ from korrigo_backup.domain.finding import Finding, error, warning
 from korrigo_backup.domain.naming import before_database
 from korrigo_backup.domain.paths import order, printable
 from korrigo_backup.domain.plan import MediaChange, Migrations, Replacement, RestorePlan, TableChange, compare_tables
-from korrigo_backup.errors import UsageError
+from korrigo_backup.errors import KorrigoBackupError, Refused, UsageError
 from korrigo_backup.formats import members
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.site.digests import RULE, prove_all, snapshot
@@ -87,7 +87,7 @@ def plan_sql(site: Site, artifact: Artifact, source: SqlSource, *, stamp: str) -
             hint="set POSTGRES_DB to the site's own database, or [database] maintenance to another one",
         )
     exists = live in databases.names()
-    now, applied = _database_now(site, digest=source.expected.digest == RULE) if exists else ({}, ())
+    now, applied, unreadable = _database_now(site, digest=source.expected.digest == RULE) if exists else ({}, (), ())
     replacement = Replacement(
         part="database",
         target=f"database {live} at {site.postgres.access.description}",
@@ -95,8 +95,10 @@ def plan_sql(site: Site, artifact: Artifact, source: SqlSource, *, stamp: str) -
         needs=source.expected.size or (databases.size(live) if exists else 0),
         free=site.postgres.free_space(),
     )
-    migrations = _migrations(applied, source.expected.migrations) if exists else NO_MIGRATIONS
-    findings = [*source.findings, *_database_findings(databases, replacement), *_behind(artifact, migrations)]
+    readable = exists and not unreadable
+    migrations = _migrations(applied, source.expected.migrations) if readable else NO_MIGRATIONS
+    findings = [*source.findings, *unreadable, *_database_findings(databases, replacement)]
+    findings += _behind(artifact, migrations)
     after = {t.name: (t.rows, t.digest) for t in source.expected.tables}
     return PartPlan(replacement, tuple(findings), compare_tables(now, after), migrations)
 
@@ -162,10 +164,27 @@ def _behind(artifact: Artifact, migrations: Migrations) -> Iterator[Finding]:
                       f"run the code that it was made with{f' (revision {revision})' if revision else ''}")  # fmt: skip
 
 
-def _database_now(site: Site, *, digest: bool) -> tuple[dict[str, tuple[int, str | None]], tuple[str, ...]]:
-    with snapshot(site.postgres) as taken:
-        tables = {t.name: (t.rows, t.digest) for t in prove_all(taken, digest=digest)}
-        return tables, taken.migrations()
+def _database_now(
+    site: Site, *, digest: bool
+) -> tuple[dict[str, tuple[int, str | None]], tuple[str, ...], tuple[Finding, ...]]:
+    """Return rows and digests, migrations, and a finding when the live database cannot be read to its end.
+
+    A damaged database, also one that cannot be connected to while its server answers, is a reason to restore, and is
+    kept as it is: it must not stand in the way.
+    """
+    try:
+        with snapshot(site.postgres) as taken:
+            tables = {t.name: (t.rows, t.digest) for t in prove_all(taken, digest=digest)}
+            return tables, taken.migrations(), ()
+    except Refused:
+        raise
+    except KorrigoBackupError as problem:
+        if "lock timeout" in problem.message:  # somebody is at work in it: that is no damage
+            raise
+        name = site.postgres.database
+        found = warning("database.unreadable", f"database {name} cannot be read to its end: {problem.message}",
+                        "it is kept as it is; what would change cannot be told")  # fmt: skip
+        return {}, (), (found,)
 
 
 def _media_change(tree: MediaTree, source: MediaSource) -> MediaChange:

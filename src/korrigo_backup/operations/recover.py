@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from korrigo_backup.catalog import Catalog
+    from korrigo_backup.site.databases import Survey
     from korrigo_backup.site.media import MediaTree, Move
     from korrigo_backup.site.site import Site
 
@@ -57,12 +58,13 @@ def recover(site: Site) -> Recovered:
         databases, live = Databases(site.postgres), site.postgres.database
         done = _take_back_swaps(site, site.media) if site.media else []
         restore = any("restore" in line for line in done)
-        for name in sorted(databases.names()):
+        found = databases.survey(live)
+        for name in sorted(found.names):
             if is_beside(name, live, "stage"):
                 databases.drop(name)
                 done.append(f"dropped the unfinished database {name}")
                 restore = True
-        done += _tidy(databases, live)
+        done += _tidy(databases, live, found)
         if site.left_stopped:
             site.start_services()
             done.append("started the services again")
@@ -98,16 +100,16 @@ def _take_back_swaps(site: Site, media: MediaTree) -> list[str]:
     return done
 
 
-def _tidy(databases: Databases, live: str) -> list[str]:
+def _tidy(databases: Databases, live: str, found: Survey) -> list[str]:
     done = []
-    for name in sorted(databases.roles()):
+    for name in sorted(found.roles):
         if is_beside(name, live, "load"):
             databases.drop_role(name)
             done.append(f"dropped the role {name}")
-    if databases.from_nothing(live):
+    if found.unsettled:
         databases.settle(live)
         done.append(f"database {live} is complete")
-    for name in sorted(databases.all_closed()):
+    for name in sorted(found.closed):
         if name == live or is_beside(name, live, "before") or is_beside(name, live, "after"):
             databases.admit(name)
             done.append(f"database {name} takes connections again")

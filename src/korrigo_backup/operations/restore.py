@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from korrigo_backup.domain import naming
@@ -22,6 +21,7 @@ from korrigo_backup.operations.parts import Context, Part, open_part
 from korrigo_backup.operations.plan import of_this_site, services, whole
 from korrigo_backup.operations.recover import exclusive
 from korrigo_backup.operations.sources import authenticity, members_of
+from korrigo_backup.operations.stamps import own_stamp
 from korrigo_backup.operations.undo import UndoStack, all_or_nothing
 from korrigo_backup.site.databases import Databases
 
@@ -82,7 +82,7 @@ def restore(site: Site, catalog: Catalog, request: Request) -> Restored:
     with exclusive(site, catalog, doing) as (site, recovered), ExitStack() as stack:  # noqa: PLR1704 - now held
         for line in recovered.done:
             request.listen(Step("recovered", {"what": line}))
-        request = _with_own_stamp(site, request)
+        request = replace(request, now=own_stamp(site, request.now))
         run = _Run(site, catalog, request, stack)
         plan = run.planned()
         if request.dry_run:
@@ -186,14 +186,3 @@ class _Run:
             ) from None
         except Interrupted:
             raise Interrupted(restored) from None
-
-
-def _with_own_stamp(site: Site, request: Request) -> Request:
-    """Return the request at the first second whose stamp no kept copy has: undoing it must not undo another."""
-    names = set(Databases(site.postgres).names())
-    if site.media and site.media.root.is_dir():
-        names |= {child.name for child in site.media.root.iterdir()}
-    now = request.now
-    while any(naming.stamp(now) in name for name in names):
-        now += timedelta(seconds=1)
-    return replace(request, now=now)

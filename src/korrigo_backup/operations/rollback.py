@@ -53,7 +53,8 @@ def rollback(
 
     An interrupted restore is taken back, and that is all that is done then: to go on would undo the one before it.
     Returns None in that case. Raises NotFound when nothing is kept, Refused when something else than the whole was
-    asked for after an interrupted restore, Cancelled when `confirm` says no; any failure rolls back.
+    asked for after an interrupted restore, or only half of it could come back, Cancelled when `confirm` says no; any
+    failure rolls back.
     """
     move = REDO if redo else ROLLBACK
     with exclusive(site, catalog, "rollback") as (site, recovered):  # noqa: PLR1704 - now held
@@ -116,6 +117,8 @@ def _plan(site: Site, move: Move, *, media_only: bool) -> RollbackPlan:
             hint="restore a backup instead: korrigo-backup restore latest, or a pre_restore_safety_backup_… file",
         )
     newest = max(in_database | in_media)
+    if newest not in in_database and not media_only:
+        _refuse_half(site, newest)
     has_database, has_media = newest in in_database, newest in in_media
     return RollbackPlan(
         stamp=newest,
@@ -125,6 +128,16 @@ def _plan(site: Site, move: Move, *, media_only: bool) -> RollbackPlan:
         media=str(site.media.beside(move.source, newest)) if site.media and has_media else None,
         media_kept_as=str(site.media.beside(move.kept, newest)) if site.media and has_media else None,
     )
+
+
+def _refuse_half(site: Site, stamp: str) -> None:
+    """Refuse to bring back files alone when the restore of this stamp has brought a database, too."""
+    live = site.postgres.database
+    if Databases(site.postgres).settled(live) == database_of(live, "stage", stamp):
+        raise Refused(
+            f"before the restore of {stamp} there was no database {live}: there is nothing to go back to",
+            hint="add --media-only to bring back the files alone, or restore another backup",
+        )
 
 
 def _stop(site: Site, undo: UndoStack, listen: Listener) -> None:

@@ -69,7 +69,9 @@ def test_a_database_that_cannot_be_read_is_no_obstacle_and_is_kept(site):
     """Its catalogue has lost a column, as after a bad disk and a pg_resetwal."""
     saved = site.content()
     site.backup()
-    damage = "SET allow_system_table_mods = on; DELETE FROM pg_attribute WHERE attrelid = 'copy'::regclass AND attnum = 3"
+    damage = (
+        "SET allow_system_table_mods = on; DELETE FROM pg_attribute WHERE attrelid = 'copy'::regclass AND attnum = 3"
+    )
     site.sql(damage, superuser=True)
     done = site.korrigo("rebuild", "--yes", "--no-safety-backup")
     assert "cannot be read to its end" in done.out

@@ -1,5 +1,5 @@
 # Everything is made inside .venv: remove that directory and nothing is left.
-.PHONY: help setup demo test test-django42 lint clean
+.PHONY: help setup demo test test-faults test-django42 lint clean
 
 VENV := .venv
 PYTHON ?= python3
@@ -11,6 +11,7 @@ export PYTEST_DEBUG_TEMPROOT := $(CURDIR)/$(VENV)/tmp
 help:
 	@echo "make demo   set up, then back up, destroy, restore and prove a site with real data"
 	@echo "make test   set up, then run the tests on a real PostgreSQL"
+	@echo "make test-faults   kill, break and halt restores and rollbacks at every single effect (minutes)"
 	@echo "make lint   style, types and layers"
 
 setup: $(VENV)/ready
@@ -24,6 +25,9 @@ demo: setup
 test: setup
 	@mkdir -p $(PYTEST_DEBUG_TEMPROOT)
 	@$(BIN)/python -m pytest
+
+test-faults: setup
+	@KORRIGO_TEST_FAULTS=1 $(BIN)/python -m pytest --durations=15 tests/faults
 
 test-django42: setup $(VENV)/django42/ready
 	@mkdir -p $(PYTEST_DEBUG_TEMPROOT)

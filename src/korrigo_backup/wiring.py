@@ -101,6 +101,7 @@ def _site(config: Configuration, environment: Mapping[str, str]) -> Site:
         columns=tuple(parse_column(text) for text in config.media.columns),
         revision=config.site.revision or work_tree_revision(Path.cwd()),
         django=_django(config, environment),
+        stopped=config.backup.dir / ".services-stopped",
     )
 
 

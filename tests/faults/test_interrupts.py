@@ -7,7 +7,6 @@ import time
 
 import pytest
 
-from korrigo_backup.operations.recover import recover
 from sandbox import KORRIGO, kill_all, nothing_changes, until
 
 SLEEPING = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid()"
@@ -122,50 +121,6 @@ def test_a_restore_killed_while_its_load_goes_on_is_cleaned_up_by_the_next_comma
         assert [name for name in site.databases() if "_stage_" in name]
         site.korrigo("plan", made)
     assert not loading(site)
-
-
-KILLER = """
-import os, pathlib, signal
-step = [{step}]
-def counted(real):
-    def call(self, *arguments, **options):
-        if "media" in str(self):
-            step[0] -= 1
-            if step[0] == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-        return real(self, *arguments, **options)
-    return call
-for name in ("rename", "mkdir", "rmdir"):
-    setattr(pathlib.Path, name, counted(getattr(pathlib.Path, name)))
-"""
-
-
-@pytest.mark.promise("P2")
-def test_a_media_restore_killed_at_any_step_leaves_the_tree_old_or_new(site, tmp_path):
-    new = site.tree()
-    made = site.backup_media()
-    site.write("late.pdf", b"late")
-    (site.media / "pages" / "p1.jpg").unlink()
-    old = site.tree()
-    hook = tmp_path / "hook"
-    hook.mkdir()
-    seen = []
-    for step in range(1, 40):
-        (hook / "sitecustomize.py").write_text(KILLER.format(step=step))
-        with site.started("restore", made, "--yes", env={"PYTHONPATH": str(hook)}) as child:
-            child.communicate(timeout=30)
-        assert child.returncode in {0, -signal.SIGKILL}
-        wired = site.wired()
-        with wired.catalog.exclusive("the next command"):
-            recover(wired.site())
-        now = site.tree()
-        assert now in (old, new), f"step {step}: neither old nor new"
-        assert not [p.name for p in site.media.iterdir() if p.name.startswith(".stage")]
-        seen.append(now == new)
-        if child.returncode == 0:
-            break
-    assert seen[-1] is True
-    assert seen.count(False) > 5
 
 
 @pytest.mark.promise("P8")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup import __version__
-from korrigo_backup.cli import backup, compare, list_, plan, restore, rollback, show, validate, verify
+from korrigo_backup.cli import backup, compare, list_, plan, rebuild, restore, rollback, show, validate, verify
 from korrigo_backup.cli.output import Context
 from korrigo_backup.domain.secret import redact
 from korrigo_backup.errors import UNCHANGED, Interrupted, KorrigoBackupError, PartlyDone, UsageError
@@ -39,7 +39,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 ok, 1 error, 2 usage, 3 done in part, 4 refused, 5 cancelled, 6 not found, 7 locked,"
     " 8 unreachable, 9 proof failed, 130 interrupted.",
 )
-for module in (backup, list_, show, verify, compare, plan, restore, rollback, validate):
+for module in (backup, list_, show, verify, compare, plan, restore, rollback, rebuild, validate):
     app.command(module.NAME)(module.command)
 
 

@@ -29,6 +29,7 @@ QUESTION = "⚠️  DESTRUCTIVE OPERATION - This will DELETE all current data. C
 """The runbook's words (5.3.3). The present data is kept beside, as the plan above the question says."""
 
 _LINES = {
+    "recovered": "🔧 {what} (left by an interrupted run)",
     "restore.verify": "🔍 Verifying backup integrity...",
     "restore.create": "🆕 Creating fresh database... ({database}, beside the live one)",
     "restore.load": "📥 Restoring from {artifact}...",

@@ -65,6 +65,9 @@ def command(
         redo=to is Target.AFTER,
         listen=_narrate,
     )
+    if plan is None:
+        say("✅ The interrupted restore is taken back: the site is as it was before it")
+        return
     say("✅ Rollback completed successfully")
     for kept in (plan.database_kept_as, plan.media_kept_as):
         if kept:
@@ -95,7 +98,7 @@ def _confirm(plan: RollbackPlan, *, yes: bool) -> bool:
 
 
 def _narrate(step: Step) -> None:
-    if step.id == "rollback.recovered":
+    if step.id == "recovered":
         say(f"🔧 {step.facts['what']}")
     elif step.id == "rollback.stop":
         say("🛑 Stopping backend...")

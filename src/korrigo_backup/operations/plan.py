@@ -11,7 +11,7 @@ from korrigo_backup.domain.comparison import Counted, FileChange
 from korrigo_backup.domain.finding import Finding, error, warning
 from korrigo_backup.domain.naming import before_database
 from korrigo_backup.domain.plan import Migrations, Replacement, RestorePlan, TableChange, compare_tables
-from korrigo_backup.errors import UsageError
+from korrigo_backup.errors import KorrigoBackupError, Refused, UsageError
 from korrigo_backup.formats import members
 from korrigo_backup.operations.compare_media import below, file_changes
 from korrigo_backup.operations.narrow import SMALL, dump_rows, narrow
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.artifact import Artifact
     from korrigo_backup.domain.comparison import RowChange
     from korrigo_backup.operations.sources import MediaSource, SqlSource
+    from korrigo_backup.site.digests import Snapshot
     from korrigo_backup.site.media import MediaTree
     from korrigo_backup.site.site import Site
 
@@ -92,7 +93,7 @@ def plan_sql(site: Site, artifact: Artifact, source: SqlSource, *, stamp: str) -
             hint="set POSTGRES_DB to the site's own database, or [database] maintenance to another one",
         )
     exists = live in databases.names()
-    changes, applied = _changes(site, artifact, source) if exists else (_all_new(source), ())
+    changes, applied, unreadable = _changes(site, artifact, source) if exists else (_all_new(source), (), ())
     replacement = Replacement(
         part="database",
         target=f"database {live} at {site.postgres.access.description}",
@@ -100,8 +101,10 @@ def plan_sql(site: Site, artifact: Artifact, source: SqlSource, *, stamp: str) -
         needs=source.expected.size or (databases.size(live) if exists else 0),
         free=site.postgres.free_space(),
     )
-    migrations = _migrations(applied, source.expected.migrations) if exists else NO_MIGRATIONS
-    findings = [*source.findings, *_database_findings(databases, replacement), *_behind(artifact, migrations)]
+    readable = exists and not unreadable
+    migrations = _migrations(applied, source.expected.migrations) if readable else NO_MIGRATIONS
+    findings = [*source.findings, *unreadable, *_database_findings(databases, replacement)]
+    findings += _behind(artifact, migrations)
     return PartPlan(replacement, tuple(findings), changes, migrations)
 
 
@@ -163,21 +166,41 @@ def _behind(artifact: Artifact, migrations: Migrations) -> Iterator[Finding]:
                       f"run the code that it was made with{f' (revision {revision})' if revision else ''}")  # fmt: skip
 
 
-def _changes(site: Site, artifact: Artifact, source: SqlSource) -> tuple[tuple[TableChange, ...], tuple[str, ...]]:
-    """Return what changes in each table, and the live database's migrations. Small tables are compared by key."""
-    with snapshot(site.postgres) as taken:
-        proven = prove_all(taken, digest=source.expected.digest == RULE)
-        now = {table.name: (table.rows, table.digest) for table in proven}
-        changes = compare_tables(now, _after(source))
-        small = {
-            change.name: max(change.now, change.after)
-            for change in changes
-            if change.now is not None and change.after is not None and not change.identical
-            if max(change.now, change.after) <= SMALL
-        }
-        settings = OURS if artifact.manifest else FOREIGN
-        rows = narrow(dump_rows(source.file, artifact.name), taken, small, settings=settings) if small else {}
-        return tuple(_counted(change, rows) for change in changes), taken.migrations()
+def _changes(
+    site: Site, artifact: Artifact, source: SqlSource
+) -> tuple[tuple[TableChange, ...], tuple[str, ...], tuple[Finding, ...]]:
+    """Return what changes in each table, the live migrations, and a finding when the live database cannot be read.
+
+    A damaged database, also one that cannot be connected to while its server answers, is a reason to restore, and is
+    kept as it is: it must not stand in the way.
+    """
+    try:
+        with snapshot(site.postgres) as taken:
+            return _table_changes(taken, artifact, source), taken.migrations(), ()
+    except Refused:
+        raise
+    except KorrigoBackupError as problem:
+        if "lock timeout" in problem.message:  # somebody is at work in it: that is no damage
+            raise
+        name = site.postgres.database
+        found = warning("database.unreadable", f"database {name} cannot be read to its end: {problem.message}",
+                        "it is kept as it is; what would change cannot be told")  # fmt: skip
+        return _all_new(source), (), (found,)
+
+
+def _table_changes(taken: Snapshot, artifact: Artifact, source: SqlSource) -> tuple[TableChange, ...]:
+    """Return the change of each table; small tables are compared by key."""
+    now = {table.name: (table.rows, table.digest) for table in prove_all(taken, digest=source.expected.digest == RULE)}
+    changes = compare_tables(now, _after(source))
+    small = {
+        change.name: max(change.now, change.after)
+        for change in changes
+        if change.now is not None and change.after is not None and not change.identical
+        if max(change.now, change.after) <= SMALL
+    }
+    settings = OURS if artifact.manifest else FOREIGN
+    rows = narrow(dump_rows(source.file, artifact.name), taken, small, settings=settings) if small else {}
+    return tuple(_counted(change, rows) for change in changes)
 
 
 def _counted(change: TableChange, rows: Mapping[str, RowChange]) -> TableChange:

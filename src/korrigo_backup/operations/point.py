@@ -23,6 +23,7 @@ from korrigo_backup.formats import members
 from korrigo_backup.operations.backup import BackedUp, Wish, afterwards, archive, dump, published, require_stable, said
 from korrigo_backup.operations.columns import known_columns
 from korrigo_backup.operations.journal import recorded
+from korrigo_backup.operations.recover import exclusive
 from korrigo_backup.site.references import named_files, select_paths
 from korrigo_backup.system.files import create_private, explained, open_plain, sha256_of, write_all
 
@@ -53,7 +54,7 @@ def backup_full(
     """
     tree = site.required_media()
     with (
-        catalog.exclusive("backup of database and media"),
+        exclusive(site, catalog, "backup of database and media") as (site, _),  # noqa: PLR1704 - now held
         recorded(catalog.directory, site, "backup", "full", listener=listen) as running,
     ):
         point, database, media = _take(site, tree, catalog, now=now, digest=digest, listen=running.listen)

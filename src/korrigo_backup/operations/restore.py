@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from korrigo_backup.domain import naming
@@ -20,8 +19,9 @@ from korrigo_backup.operations import journal
 from korrigo_backup.operations.backup import Wish, dump
 from korrigo_backup.operations.parts import Context, Part, open_part
 from korrigo_backup.operations.plan import of_this_site, services, whole
-from korrigo_backup.operations.recover import recover
+from korrigo_backup.operations.recover import exclusive
 from korrigo_backup.operations.sources import authenticity, members_of
+from korrigo_backup.operations.stamps import own_stamp
 from korrigo_backup.operations.undo import UndoStack, all_or_nothing
 from korrigo_backup.site.databases import Databases
 
@@ -78,9 +78,11 @@ def restore(site: Site, catalog: Catalog, request: Request) -> Restored:
             f"{request.artifact.name} is a Django backup: the site's own manage.py restores it",
             hint=f"python manage.py restore {request.artifact.path}",
         )
-    with catalog.exclusive(f"restore of {request.artifact.name}"), ExitStack() as stack:
-        recover(site)
-        request = _with_own_stamp(site, request)
+    doing = f"restore of {request.artifact.name}"
+    with exclusive(site, catalog, doing) as (site, recovered), ExitStack() as stack:  # noqa: PLR1704 - now held
+        for line in recovered.done:
+            request.listen(Step("recovered", {"what": line}))
+        request = replace(request, now=own_stamp(site, request.now))
         run = _Run(site, catalog, request, stack)
         plan = run.planned()
         if request.dry_run:
@@ -153,17 +155,20 @@ class _Run:
             self._stop(undo)
             for part in self.parts:
                 part.swap(undo)
-            self._start()
+            self._start(undo)
+            if any(part.plan.replacement.part == "database" for part in self.parts):
+                Databases(self.site.postgres).settle(self.site.postgres.database)
 
     def _stop(self, undo: UndoStack) -> None:
         self._listen(Step("restore.stop" if self.site.services.configured else "restore.stop.none"))
-        undo.push("the stop of the services", self.site.services.start)
-        self.site.services.stop()
+        undo.push("the stop of the services", self.site.start_services)
+        self.site.stop_services()
 
-    def _start(self) -> None:
+    def _start(self, undo: UndoStack) -> None:
         """Start and await health; a site that does not become healthy is rolled back like any other failure."""
         self._listen(Step("restore.start" if self.site.services.configured else "restore.start.none"))
-        self.site.services.start()
+        undo.push("the start of the services", self.site.stop_services)
+        self.site.start_services()
         self.site.services.await_health()
         self._listen(Step("restore.healthy"))
 
@@ -181,14 +186,3 @@ class _Run:
             ) from None
         except Interrupted:
             raise Interrupted(restored) from None
-
-
-def _with_own_stamp(site: Site, request: Request) -> Request:
-    """Return the request at the first second whose stamp no kept copy has: undoing it must not undo another."""
-    names = set(Databases(site.postgres).names())
-    if site.media and site.media.root.is_dir():
-        names |= {child.name for child in site.media.root.iterdir()}
-    now = request.now
-    while any(naming.stamp(now) in name for name in names):
-        now += timedelta(seconds=1)
-    return replace(request, now=now)

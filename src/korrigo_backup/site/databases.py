@@ -1,7 +1,8 @@
 """Whole databases: made like the live one, swapped by renames, kept, dropped.
 
 A swap is one transaction of two renames, so a crash leaves either the old or the new database under the live
-name; which one it was can be told by whether the `_before_` name exists.
+name; which one it was can be told by whether the `_before_` name exists. Where there was no database before, its
+comment says so, set in the same transaction; `settle` makes it another comment.
 """
 
 from __future__ import annotations
@@ -25,6 +26,13 @@ TERMINATE_SECONDS = 15.0
 
 _POLL = 0.1
 
+_OWN_COMMENT = "korrigo-backup: "
+_FROM_NOTHING = f"{_OWN_COMMENT}not complete yet; there was no database before "
+"""Comment of a live database that took no other's place, before the name under which it was staged."""
+
+_SETTLED = f"{_OWN_COMMENT}there was no database before "
+"""The same when the restore is complete: there is nothing to roll it back to."""
+
 # Everything that belongs to a database and not to its dump.
 _PROPERTIES = """
 SELECT to_jsonb(d) || jsonb_build_object(
@@ -38,14 +46,24 @@ SELECT to_jsonb(d) || jsonb_build_object(
 FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace WHERE d.datname = {name}
 """
 
+# Autovacuum workers are left out: a role without superuser may not end them, and the rename itself does.
 _OTHERS = """
 SELECT coalesce(json_agg(format('process %s (%s, %s)', pid, usename,
                                 coalesce(nullif(application_name, ''), '-'))), '[]')
-FROM pg_stat_activity WHERE datname = {name} AND pid <> pg_backend_pid()
+FROM pg_stat_activity WHERE datname = {name} AND pid <> pg_backend_pid() AND backend_type <> 'autovacuum worker'
 """
 
 _TERMINATE = """
-SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {name} AND pid <> pg_backend_pid()
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {name} AND pid <> pg_backend_pid() AND backend_type <> 'autovacuum worker'
+"""
+
+_COMMENT = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = {name}"
+
+_SURVEY = """
+SELECT json_build_object('names', (SELECT json_agg(datname) FROM pg_database),
+                         'closed', (SELECT coalesce(json_agg(datname), '[]') FROM pg_database WHERE NOT datallowconn),
+                         'roles', (SELECT json_agg(rolname) FROM pg_roles),
+                         'comment', coalesce(({comment}), ''))
 """
 
 _LIST_SETTINGS = frozenset({"local_preload_libraries", "search_path", "session_preload_libraries", "temp_tablespaces"})
@@ -83,6 +101,20 @@ class Properties(msgspec.Struct, frozen=True):
     comment: str | None = None
     settings: tuple[Setting, ...] = ()
     grants: tuple[Grant, ...] | None = None
+
+
+class Survey(msgspec.Struct, frozen=True):
+    """All databases, those that take no connections, all roles, and the comment of the live database."""
+
+    names: frozenset[str]
+    closed: frozenset[str]
+    roles: frozenset[str]
+    comment: str
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether the live database has come from nothing and was not settled."""
+        return self.comment.startswith(_FROM_NOTHING)
 
 
 class Role(msgspec.Struct, frozen=True):
@@ -140,10 +172,6 @@ class Databases:
         """Drop a role that may exist."""
         self._run(f"DROP ROLE IF EXISTS {identifier(name)}")
 
-    def roles(self) -> frozenset[str]:
-        """Return the names of all roles."""
-        return frozenset(self._ask("SELECT json_agg(rolname) FROM pg_roles", list[str]))
-
     def size(self, name: str) -> int:
         """Return the size of a database in bytes on the server's disk."""
         return self._ask(f"SELECT to_json(pg_database_size({literal(name)}))", int)
@@ -180,12 +208,21 @@ class Databases:
         asked = f"SELECT to_json(count(*)) FROM pg_database WHERE datname = {literal(name)} AND NOT datallowconn"
         return self._ask(asked, int) > 0
 
+    def survey(self, live: str) -> Survey:
+        """Return in one answer what tells whether an earlier run left something."""
+        return self._ask(_SURVEY.format(comment=_COMMENT.format(name=literal(live))), Survey)
+
     def swap(self, live: str, stage: str, before: str) -> None:
-        """Make `stage` the live database and keep the old one, if there is one, as `before`."""
+        """Make `stage` the live database and keep the old one, if there is one, as `before`.
+
+        Where there was none the new one is marked as such: `undo_swap` takes it away again, `settle` ends that.
+        """
         renames = [f"ALTER DATABASE {identifier(stage)} RENAME TO {identifier(live)}"]
         if live in self.names():
             self.disconnect(live)
             renames.insert(0, f"ALTER DATABASE {identifier(live)} RENAME TO {identifier(before)}")
+        else:
+            renames.append(f"COMMENT ON DATABASE {identifier(live)} IS {literal(_FROM_NOTHING + stage)}")
         self._run("; ".join(["BEGIN", *renames, "COMMIT"]))
         if before in self.names():
             self.admit(before)
@@ -200,14 +237,38 @@ class Databases:
                 self.disconnect(live)
                 renames.insert(0, f"ALTER DATABASE {identifier(live)} RENAME TO {identifier(stage)}")
             self._run("; ".join(["BEGIN", *renames, "COMMIT"]))
-        if live in self.names():
-            self.admit(live)
+        elif self.from_nothing(live) == stage:
+            self.disconnect(live)
+            renames = [f"COMMENT ON DATABASE {identifier(live)} IS NULL"]
+            renames.append(f"ALTER DATABASE {identifier(live)} RENAME TO {identifier(stage)}")
+            self._run("; ".join(["BEGIN", *renames, "COMMIT"]))
+        for name in (live, stage):
+            if self.closed(name):
+                self.admit(name)
+
+    def from_nothing(self, live: str) -> str | None:
+        """Return the name under which the live database was staged when there was none before, until `settle`."""
+        words = self._comment(live)
+        return words.removeprefix(_FROM_NOTHING) if words.startswith(_FROM_NOTHING) else None
+
+    def settle(self, live: str) -> None:
+        """Let the live database stay, also where there was none before."""
+        if stage := self.from_nothing(live):
+            self._run(f"COMMENT ON DATABASE {identifier(live)} IS {literal(_SETTLED + stage)}")
+
+    def settled(self, live: str) -> str | None:
+        """Return the name under which the live database was staged when it is complete and there was none before."""
+        words = self._comment(live)
+        return words.removeprefix(_SETTLED) if words.startswith(_SETTLED) else None
+
+    def _comment(self, name: str) -> str:
+        return self._ask(f"SELECT to_json(coalesce(({_COMMENT.format(name=literal(name))}), ''))", str)
 
     def _ask(self, sql: str, answer: type[T]) -> T:
         return self._server.ask(sql, answer, database=self._server.maintenance)
 
     def _run(self, sql: str) -> None:
-        self._server.script(sql, database=self._server.maintenance)
+        self._server.change(sql)
 
 
 def _persistent(name: str, others: list[str]) -> Refused:
@@ -233,7 +294,7 @@ def _made_like(like: Properties) -> str:
 
 def _dressing(name: str, like: Properties) -> list[str]:
     lines = [f"ALTER DATABASE {name} CONNECTION LIMIT {like.datconnlimit}"]
-    if like.comment is not None:
+    if like.comment is not None and not like.comment.startswith(_OWN_COMMENT):
         lines.append(f"COMMENT ON DATABASE {name} IS {literal(like.comment)}")
     for setting in like.settings:
         who = f"ROLE {identifier(setting.role)} IN DATABASE {name}" if setting.role else f"DATABASE {name}"

@@ -16,7 +16,7 @@ from korrigo_backup.errors import KorrigoBackupError, Refused, Unreachable
 from korrigo_backup.system.run import describe_status, run, spawn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from korrigo_backup.domain.secret import Secret
     from korrigo_backup.site.access import Access
@@ -46,10 +46,21 @@ _CONNECTION_STATUS = 2
 class Postgres:
     """A database server, and which of its databases is the site's."""
 
-    def __init__(self, access: Access, *, database: str, maintenance: str) -> None:
+    def __init__(
+        self, access: Access, *, database: str, maintenance: str, fence: Callable[[], str] | None = None
+    ) -> None:
         self.access = access
         self.database = database
         self.maintenance = maintenance
+        self._fence = fence
+
+    def fenced(self, fence: Callable[[], str]) -> Postgres:
+        """Return the same server; each of its changes begins with the statements that `fence` returns."""
+        return Postgres(self.access, database=self.database, maintenance=self.maintenance, fence=fence)
+
+    def change(self, sql: str) -> None:
+        """Run statements that change databases or roles as a whole, from the maintenance database."""
+        self.script(f"{self._fence() if self._fence else ''}{sql}", database=self.maintenance)
 
     def ask(self, sql: str, answer: type[T], *, database: str | None = None) -> T:
         """Return the answer to a query whose one value is JSON, decoded as `answer`.
@@ -140,7 +151,7 @@ class Session:
         """
         mark = f"\x1f{secrets.token_hex(16)}".encode()  # rows may hold anything, so the mark is not to be guessed
         try:
-            self._process.stdin.write(sql.encode() + b";\n\\echo " + mark + b"\n")
+            self._process.stdin.write(sql.encode() + b"\n;\n\\echo " + mark + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError:
             raise self._ended() from None

@@ -54,7 +54,8 @@ FROM pg_stat_activity WHERE datname = {name} AND pid <> pg_backend_pid() AND bac
 """
 
 _TERMINATE = """
-SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {name} AND pid <> pg_backend_pid() AND backend_type <> 'autovacuum worker'
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = {name} AND pid <> pg_backend_pid() AND backend_type <> 'autovacuum worker'
 """
 
 _COMMENT = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = {name}"

@@ -8,10 +8,12 @@ from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.domain.manifest import DatabaseProof, SchemaObject, SequenceProof, TableProof
 from korrigo_backup.errors import ProofFailed
+from korrigo_backup.formats.sqlload import load_shared
 from korrigo_backup.formats.sqlscan import DumpScanner, ScanResult
 from korrigo_backup.site.digests import RULE, Snapshot, prove_all, snapshot
-from korrigo_backup.site.postgres import LOCK_WAIT, PSQL, UNHURRIED
+from korrigo_backup.site.postgres import LOCK_WAIT, UNHURRIED
 from korrigo_backup.site.schema import fingerprint
+from korrigo_backup.system.blocks import Effort
 from korrigo_backup.system.files import CHUNK
 from korrigo_backup.system.run import spawn
 from korrigo_backup.system.streams import GzipWriter, HashingReader, HashingWriter, gunzip
@@ -21,11 +23,8 @@ if TYPE_CHECKING:
 
     from korrigo_backup.site.postgres import Postgres
 
-LEVEL = 2
-"""isal's middle level: on dumps within 3 % of the size of gzip's default, eight times as fast."""
-
-LOADING = f"{UNHURRIED} -c synchronous_commit=off -c maintenance_work_mem=256MB"
-"""The staged database is worth nothing until the swap, whose own commit forces everything before it to disk."""
+EFFORT = {True: Effort.SMALL, False: Effort.QUICK}
+"""With digests, a backup is as small as gzip's; without (in a hurry), it is a few percent larger."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ def create(
         derived = {table.name for table in taken.tables() if table.derived}
         proving = pool.submit(prove_all, taken, digest=digest)
         try:
-            scan = _dump(server, taken, target, name)
+            scan = _dump(server, taken, GzipWriter(target, EFFORT[digest]), name)
             tables = proving.result()
         except BaseException:
             taken.abandon()
@@ -88,18 +87,8 @@ def load(server: Postgres, file: IO[bytes], source: str, *, database: str) -> st
 
     The first SQL error stops it. Raises KorrigoBackupError with the server's words.
     """
-    command = server.access.postgres("psql", *PSQL, database=database, options=LOADING)
     reader = HashingReader(file)
-    with spawn(command, stdin=True) as psql:
-        try:
-            for piece in gunzip(reader, source):
-                psql.stdin.write(piece)
-            psql.stdin.close()
-        except BrokenPipeError:
-            pass  # psql has stopped; its status and words are below
-        status = psql.wait()
-        if status:
-            raise server.failure(command, status, psql.stderr, database)
+    load_shared(server, gunzip(reader, source), source, database=database)
     for _ in reader:  # what follows the last gzip member counts for the checksum, too
         pass
     return reader.sha256
@@ -124,7 +113,7 @@ def prove(server: Postgres, expected: DatabaseProof, *, database: str) -> tuple[
     return tables
 
 
-def _dump(server: Postgres, taken: Snapshot, target: HashingWriter, database: str) -> ScanResult:
+def _dump(server: Postgres, taken: Snapshot, target: GzipWriter, database: str) -> ScanResult:
     arguments = (
         "--format=plain",
         "--no-password",
@@ -133,7 +122,7 @@ def _dump(server: Postgres, taken: Snapshot, target: HashingWriter, database: st
     )
     command = server.access.postgres("pg_dump", *arguments, database=database, options=UNHURRIED)
     scanner = DumpScanner("the dump")
-    with GzipWriter(target, LEVEL) as gzip, spawn(command, stdout=True) as pg_dump:
+    with target as gzip, spawn(command, stdout=True) as pg_dump:
         while piece := pg_dump.stdout.read(CHUNK):
             scanner.feed(piece)
             gzip.write(piece)

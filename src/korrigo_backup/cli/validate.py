@@ -9,7 +9,9 @@ import typer
 from korrigo_backup.cli.output import Context, say, say_findings, say_json
 from korrigo_backup.domain.finding import Finding, Level
 from korrigo_backup.domain.journal import silent
+from korrigo_backup.domain.naming import Kind
 from korrigo_backup.errors import ProofFailed
+from korrigo_backup.operations.sources import members_of
 from korrigo_backup.operations.validate import FOUND, validate
 
 if TYPE_CHECKING:
@@ -47,11 +49,13 @@ def command(
     found = wired.catalog.find(artifact) if artifact else None
     if not as_json:
         say("🔍 Validating restore...")
-    findings = validate(site, found, strict=strict, listen=silent if as_json else narrate)
+    point = found if found and found.kind is Kind.POINT else None
+    against = members_of(wired.catalog, point)[0] if point else found
+    findings = validate(site, against, point=point, strict=strict, listen=silent if as_json else narrate)
     bad = [finding for finding in findings if finding.level is Level.ERROR]
     if as_json:
-        against = str(found.path) if found else None
-        say_json("validate", {"site": site.name, "against": against, "passed": not bad, "findings": findings})
+        named = str(found.path) if found else None
+        say_json("validate", {"site": site.name, "against": named, "passed": not bad, "findings": findings})
     if bad:
         names = ", ".join(dict.fromkeys(finding.id for finding in bad))
         raise ProofFailed(

@@ -34,6 +34,7 @@ class Given:
     site: Site
     artifact: Artifact | None
     strict: bool
+    point: Artifact | None = None
     unreachable: str | None = field(default=None, init=False)
 
     @cached_property
@@ -62,15 +63,20 @@ class Part:
 
 
 def validate(
-    site: Site, artifact: Artifact | None, *, listen: Listener = silent, strict: bool = False
+    site: Site,
+    artifact: Artifact | None,
+    *,
+    point: Artifact | None = None,
+    listen: Listener = silent,
+    strict: bool = False,
 ) -> list[Finding]:
     """Return the findings about a live site, all of them, whatever fails.
 
     With `artifact` its tables, rows or files are compared; a table that differs is a warning, because the site may
-    have written since, and with `strict` an error. `listen` is told each part as it begins (`validate.health`, …)
-    and each finding as it is made (`FOUND`).
+    have written since, and with `strict` an error. What was missing when the restore `point` was made is no error.
+    `listen` is told each part as it begins (`validate.health`, …) and each finding as it is made (`FOUND`).
     """
-    given, findings = Given(site, artifact, strict), []
+    given, findings = Given(site, artifact, strict, point), []
     for part in PARTS:
         listen(Step(part.id))
         for finding in _checked(part, given):
@@ -141,7 +147,7 @@ def _same_database(ours: str, described: Description) -> Finding:
 
 
 def _media_against_database(given: Given) -> Iterator[Finding]:
-    return validate_media.references(given.site, given.artifact, given.description)
+    return validate_media.references(given.site, given.point, given.description)
 
 
 def _probe(given: Given) -> Iterator[Finding]:

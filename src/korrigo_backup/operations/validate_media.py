@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from korrigo_backup.domain import consistency
-from korrigo_backup.domain.consistency import compare
+from korrigo_backup.domain.consistency import Consistency, compare
 from korrigo_backup.domain.finding import Finding, Level, error, ok, warning
 from korrigo_backup.domain.naming import MEMBERS_SUFFIX, Kind
 from korrigo_backup.domain.validation import listed
@@ -47,10 +47,10 @@ def tree(site: Site, artifact: Artifact | None, description: Description | None)
         yield from _as_saved(site.media, artifact)
 
 
-def references(site: Site, artifact: Artifact | None, description: Description | None) -> Iterator[Finding]:
+def references(site: Site, point: Artifact | None, description: Description | None) -> Iterator[Finding]:
     """Yield whether every file that the database names is there; files that no row names are counted.
 
-    A missing one is an error, unless as many were missing already when the restore point `artifact` was made.
+    A missing one is an error, unless as many were missing already when the restore `point` was made.
     """
     if site.media is None:
         yield warning("media.unreferenced", "media not compared with the database", "set MEDIA_ROOT")
@@ -60,11 +60,10 @@ def references(site: Site, artifact: Artifact | None, description: Description |
         selects, columns, unknown = select_paths(taken, known.columns)
         files = ((entry.path, entry.info.st_size == 0) for entry in site.media.walk() if entry.is_file)
         found = compare(columns, named_files(taken, selects, roots=known.roots), files)
-    before = artifact.manifest.consistency if artifact and artifact.manifest else None
-    worse = found.missing > (before.missing if before else 0)
+    before = (point.manifest.consistency if point and point.manifest else None) or Consistency()
+    worse = {"media.missing": found.missing > before.missing, "media.columns": bool(set(unknown) - set(before.unknown))}
     for finding in consistency.findings(replace(found, unknown=tuple(unknown))):
-        bad = (finding.id == "media.missing" and worse) or finding.id == "media.columns"
-        yield replace(finding, level=Level.ERROR) if bad else finding
+        yield replace(finding, level=Level.ERROR) if worse.get(finding.id) else finding
     if description and description.elsewhere:
         yield ok("validate.elsewhere", f"not looked at, stored elsewhere: {listed(description.elsewhere)}")
 

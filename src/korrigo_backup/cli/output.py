@@ -13,6 +13,7 @@ from korrigo_backup.domain.finding import Finding, Level
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from korrigo_backup.domain.journal import Step
     from korrigo_backup.domain.secret import Secret
     from korrigo_backup.wiring import Wired
 
@@ -75,6 +76,12 @@ def say_findings(findings: Iterable[Finding]) -> None:
         say(f"{_MARKS[finding.level]} {finding.message}")
         if finding.hint:
             say(f"   hint: {finding.hint}")
+
+
+def say_recovered(step: Step) -> None:
+    """Print what was finished of an interrupted run; no other step."""
+    if step.id == "recovered":
+        say(f"🔧 {step.facts['what']} (left by an interrupted run)")
 
 
 def say_json(schema: str, document: object) -> None:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.catalog import local_now
-from korrigo_backup.cli.output import Context, human, say, say_findings, say_json, say_table
+from korrigo_backup.cli.output import Context, human, say, say_findings, say_json, say_recovered, say_table
 from korrigo_backup.domain.finding import Level
+from korrigo_backup.domain.journal import silent
 from korrigo_backup.errors import Refused
 from korrigo_backup.operations.restore import Request, restore
 
@@ -37,6 +38,7 @@ def command(
         found,
         local_now(),
         confirm=lambda _: None,
+        listen=silent if as_json else say_recovered,
         dry_run=True,
         allow_unsigned=allow_unsigned,
         into_other_site=into_other_site,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.catalog import local_now
-from korrigo_backup.cli.output import Context, ask_yes, say
+from korrigo_backup.cli.output import Context, ask_yes, say, say_recovered
 from korrigo_backup.cli.restore import Choices, restore_and_say
 from korrigo_backup.errors import UsageError
 from korrigo_backup.operations.rebuild import Rebuild, RebuildPlan, newest_good, rebuild
@@ -23,7 +23,6 @@ NAME = "rebuild"
 QUESTION = "⚠️  This puts an EMPTY database in the place of the present one. Continue? (yes/no): "
 
 _LINES = {
-    "recovered": "🔧 {what} (left by an interrupted run)",
     "rebuild.create": "🆕 Creating fresh database... (it takes the place of {database})",
     "rebuild.stop": "🛑 Stopping backend...",
     "rebuild.stop.none": "🛑 Stopping backend... skipped: no command is configured ([services] stop)",
@@ -92,5 +91,6 @@ def _confirm(plan: RebuildPlan, *, yes: bool) -> bool:
 
 
 def _narrate(step: Step) -> None:
+    say_recovered(step)
     if step.id in _LINES:
         say(_LINES[step.id].format(**step.facts))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.catalog import local_now
-from korrigo_backup.cli.output import Context, ask, ask_yes, human, say, say_findings
+from korrigo_backup.cli.output import Context, ask, ask_yes, human, say, say_findings, say_recovered
 from korrigo_backup.cli.plan import refuse, say_plan
 from korrigo_backup.domain.checklist import checklist, unanswered
 from korrigo_backup.domain.finding import Level
@@ -32,7 +32,6 @@ QUESTION = "⚠️  DESTRUCTIVE OPERATION - This will DELETE all current data. C
 """The runbook's words (5.3.3). The present data is kept beside, as the plan above the question says."""
 
 _LINES = {
-    "recovered": "🔧 {what} (left by an interrupted run)",
     "restore.verify": "🔍 Verifying backup integrity...",
     "restore.create": "🆕 Creating fresh database... ({database}, beside the live one)",
     "restore.load": "📥 Restoring from {artifact}...",
@@ -178,6 +177,7 @@ def _means_it(wired: Wired, choices: Choices) -> bool:
 
 
 def _narrate(step: Step) -> None:
+    say_recovered(step)
     if step.id in _LINES:
         say(_LINES[step.id].format(**step.facts))
     elif step.id == "restore.proven.media":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from korrigo_backup.cli.output import Context, ask_yes, say
+from korrigo_backup.cli.output import Context, ask_yes, say, say_recovered
 from korrigo_backup.cli.restore import Choices, restore_and_say
 from korrigo_backup.domain.naming import Kind, Origin
 from korrigo_backup.errors import NotFound, UsageError
@@ -98,9 +98,8 @@ def _confirm(plan: RollbackPlan, *, yes: bool) -> bool:
 
 
 def _narrate(step: Step) -> None:
-    if step.id == "recovered":
-        say(f"🔧 {step.facts['what']}")
-    elif step.id == "rollback.stop":
+    say_recovered(step)
+    if step.id == "rollback.stop":
         say("🛑 Stopping backend...")
     elif step.id == "rollback.stop.none":
         say("🛑 Stopping backend... skipped: no command is configured ([services] stop)")

@@ -66,7 +66,7 @@ def backup_database(
     Raises PartlyDone when the backup is good and only the cleaning failed.
     """
     with (
-        exclusive(site, catalog, "backup of the database") as (site, _),  # noqa: PLR1704 - now held
+        exclusive(site, catalog, "backup of the database", listen=listen) as (site, _),  # noqa: PLR1704 - now held
         recorded(catalog.directory, site, "backup", "db", listener=listen) as running,
     ):
         artifact = dump(site, catalog, Wish(digest=digest), now=now, listen=running.listen)
@@ -78,7 +78,7 @@ def backup_media(site: Site, catalog: Catalog, *, now: datetime, listen: Listene
     """Make one verified `media` backup; PartlyDone when files went on changing while they were read."""
     tree = site.required_media()
     with (
-        _media_alone(site, catalog) as site,  # noqa: PLR1704 - now held
+        _media_alone(site, catalog, listen) as site,  # noqa: PLR1704 - now held
         recorded(catalog.directory, site, "backup", "media", listener=listen) as running,
     ):
         artifact = archive(site, tree, catalog, now=now, listen=running.listen)
@@ -88,12 +88,12 @@ def backup_media(site: Site, catalog: Catalog, *, now: datetime, listen: Listene
 
 
 @contextmanager
-def _media_alone(site: Site, catalog: Catalog) -> Iterator[Site]:
+def _media_alone(site: Site, catalog: Catalog, listen: Listener) -> Iterator[Site]:
     """Hold the site; files can be saved while the database is down, unless they are half-swapped."""
     with ExitStack() as stack:
         doing = "backup of the media"
         try:
-            site, _ = stack.enter_context(exclusive(site, catalog, doing))
+            site, _ = stack.enter_context(exclusive(site, catalog, doing, listen=listen))
         except Unreachable:
             if site.media and site.media.unfinished():
                 raise

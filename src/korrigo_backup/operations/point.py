@@ -54,7 +54,7 @@ def backup_full(
     """
     tree = site.required_media()
     with (
-        exclusive(site, catalog, "backup of database and media") as (site, _),  # noqa: PLR1704 - now held
+        exclusive(site, catalog, "backup of database and media", listen=listen) as (site, _),  # noqa: PLR1704 - now held
         recorded(catalog.directory, site, "backup", "full", listener=listen) as running,
     ):
         point, database, media = _take(site, tree, catalog, now=now, digest=digest, listen=running.listen)

@@ -93,9 +93,7 @@ def rebuild(site: Site, catalog: Catalog, wish: Rebuild) -> RebuildPlan:
             f"database {site.postgres.database} is the one that this program connects to while it swaps",
             hint="set POSTGRES_DB to the site's own database, or [database] maintenance to another one",
         )
-    with exclusive(site, catalog, "rebuild") as (site, recovered):  # noqa: PLR1704 - now held
-        for line in recovered.done:
-            wish.listen(Step("recovered", {"what": line}))
+    with exclusive(site, catalog, "rebuild", listen=wish.listen) as (site, _):  # noqa: PLR1704 - now held
         stamp = naming.stamp(own_stamp(site, wish.now))
         plan = _plan(site, wish, stamp)
         if not wish.confirm(plan):
@@ -137,7 +135,8 @@ def _carry_out(site: Site, plan: RebuildPlan, stamp: str, manage: Manage | None,
         site.start_services()
         if manage:  # without its tables a site is not healthy
             site.services.await_health()
-        databases.settle(live)
+        if not plan.kept_as:
+            databases.settle(live)
 
 
 def _by_hand(plan: RebuildPlan) -> PartlyDone:

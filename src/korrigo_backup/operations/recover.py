@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from korrigo_backup.domain.journal import Listener, Step, silent
 from korrigo_backup.domain.naming import after_database, before_database, is_beside, stage_database
 from korrigo_backup.errors import UNCHANGED, KorrigoBackupError
 from korrigo_backup.site import fence
@@ -39,14 +40,19 @@ class Recovered:
 
 
 @contextmanager
-def exclusive(site: Site, catalog: Catalog, doing: str) -> Iterator[tuple[Site, Recovered]]:
+def exclusive(
+    site: Site, catalog: Catalog, doing: str, *, listen: Listener = silent
+) -> Iterator[tuple[Site, Recovered]]:
     """Hold the site against every other run, on this machine and on others, and finish what a dead one left.
 
-    Yields the site to work on. Raises Locked with the holder's words.
+    Yields the site to work on; `listen` hears of everything that was finished. Raises Locked with the holder's words.
     """
     with catalog.exclusive(doing), fence.held(site.postgres, doing) as server:
         site = replace(site, postgres=server)
-        yield site, recover(site)
+        recovered = recover(site)
+        for line in recovered.done:
+            listen(Step("recovered", {"what": line}))
+        yield site, recovered
 
 
 def recover(site: Site) -> Recovered:

@@ -79,9 +79,8 @@ def restore(site: Site, catalog: Catalog, request: Request) -> Restored:
             hint=f"python manage.py restore {request.artifact.path}",
         )
     doing = f"restore of {request.artifact.name}"
-    with exclusive(site, catalog, doing) as (site, recovered), ExitStack() as stack:  # noqa: PLR1704 - now held
-        for line in recovered.done:
-            request.listen(Step("recovered", {"what": line}))
+    held = exclusive(site, catalog, doing, listen=request.listen)
+    with held as (site, _), ExitStack() as stack:  # noqa: PLR1704 - now held
         request = replace(request, now=own_stamp(site, request.now))
         run = _Run(site, catalog, request, stack)
         plan = run.planned()
@@ -156,8 +155,9 @@ class _Run:
             for part in self.parts:
                 part.swap(undo)
             self._start(undo)
-            if any(part.plan.replacement.part == "database" for part in self.parts):
-                Databases(self.site.postgres).settle(self.site.postgres.database)
+            for one in (part.plan.replacement for part in self.parts):
+                if one.part == "database" and not one.kept_as:
+                    Databases(self.site.postgres).settle(self.site.postgres.database)
 
     def _stop(self, undo: UndoStack) -> None:
         self._listen(Step("restore.stop" if self.site.services.configured else "restore.stop.none"))

@@ -57,9 +57,7 @@ def rollback(
     failure rolls back.
     """
     move = REDO if redo else ROLLBACK
-    with exclusive(site, catalog, "rollback") as (site, recovered):  # noqa: PLR1704 - now held
-        for line in recovered.done:
-            listen(Step("recovered", {"what": line}))
+    with exclusive(site, catalog, "rollback", listen=listen) as (site, recovered):  # noqa: PLR1704 - now held
         if recovered.restore:
             _finished(redo=redo, media_only=media_only)
             return None
@@ -83,7 +81,7 @@ def _finished(*, redo: bool, media_only: bool) -> None:
 
 def _carry_out(site: Site, plan: RollbackPlan, move: Move, listen: Listener) -> None:
     move = replace(move, alone=plan.database is None)
-    databases, live = Databases(site.postgres), site.postgres.database
+    databases, live, replaced = Databases(site.postgres), site.postgres.database, True
     with all_or_nothing() as undo, explained("swap the media tree"):
         _stop(site, undo, listen)
         undo.push("the swap of database and media", lambda: take_back(_parts(site, plan), plan.stamp, move))
@@ -91,15 +89,15 @@ def _carry_out(site: Site, plan: RollbackPlan, move: Move, listen: Listener) -> 
             site.media.announce(plan.stamp, move)
         if plan.database and plan.database_kept_as:
             databases.disconnect(plan.database)
-            databases.swap(live, plan.database, plan.database_kept_as)
-            databases.admit(live)
+            replaced = databases.swap(live, plan.database, plan.database_kept_as)
         if site.media and plan.media:
             site.media.swap(plan.stamp, move)
         listen(Step("rollback.swapped"))
         undo.push("the start of the services", site.stop_services)
         site.start_services()
         site.services.await_health()
-        databases.settle(live)
+        if not replaced:
+            databases.settle(live)
 
 
 def _parts(site: Site, plan: RollbackPlan) -> Site:

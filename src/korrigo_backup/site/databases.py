@@ -46,16 +46,16 @@ SELECT to_jsonb(d) || jsonb_build_object(
 FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace WHERE d.datname = {name}
 """
 
-# Autovacuum workers are left out: a role without superuser may not end them, and the rename itself does.
 _OTHERS = """
 SELECT coalesce(json_agg(format('process %s (%s, %s)', pid, usename,
                                 coalesce(nullif(application_name, ''), '-'))), '[]')
-FROM pg_stat_activity WHERE datname = {name} AND pid <> pg_backend_pid() AND backend_type <> 'autovacuum worker'
 """
 
-_TERMINATE = """
-SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-WHERE datname = {name} AND pid <> pg_backend_pid() AND backend_type <> 'autovacuum worker'
+_TERMINATE = "SELECT pg_terminate_backend(pid)"
+
+# A rename ends an autovacuum worker itself, and only a superuser may.
+_SESSIONS = """
+FROM pg_stat_activity WHERE datname = {name} AND pid <> pg_backend_pid() AND backend_type <> 'autovacuum worker'
 """
 
 _COMMENT = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = {name}"
@@ -188,13 +188,13 @@ class Databases:
 
         Raises Refused, naming the sessions that would not end; the database then takes connections again.
         """
-        self._run(f"ALTER DATABASE {identifier(name)} ALLOW_CONNECTIONS false")
+        sessions = _SESSIONS.format(name=literal(name))
+        doing = f"{_allow(name, 'false')}; {_TERMINATE} {sessions} \\g /dev/null\n{_OTHERS} {sessions}"
         deadline = time.monotonic() + TERMINATE_SECONDS
         try:
-            while others := self._ask(_OTHERS.format(name=literal(name)), list[str]):
+            while others := msgspec.json.decode(self._run(doing), type=list[str]):
                 if time.monotonic() > deadline:
                     raise _persistent(name, others)  # noqa: TRY301 - taken back just below
-                self._run(_TERMINATE.format(name=literal(name)))
                 time.sleep(_POLL)
         except BaseException:
             self.admit(name)
@@ -202,7 +202,7 @@ class Databases:
 
     def admit(self, name: str) -> None:
         """Let a database take connections."""
-        self._run(f"ALTER DATABASE {identifier(name)} ALLOW_CONNECTIONS true")
+        self._run(_allow(name, "true"))
 
     def closed(self, name: str) -> bool:
         """Tell whether a database exists and takes no connections."""
@@ -213,39 +213,37 @@ class Databases:
         """Return in one answer what tells whether an earlier run left something."""
         return self._ask(_SURVEY.format(comment=_COMMENT.format(name=literal(live))), Survey)
 
-    def swap(self, live: str, stage: str, before: str) -> None:
-        """Make `stage` the live database and keep the old one, if there is one, as `before`.
+    def swap(self, live: str, stage: str, before: str) -> bool:
+        """Make `stage` the live database and keep the old one as `before`; tell whether there was one.
 
         Where there was none the new one is marked as such: `undo_swap` takes it away again, `settle` ends that.
         """
-        renames = [f"ALTER DATABASE {identifier(stage)} RENAME TO {identifier(live)}"]
+        rename = f"ALTER DATABASE {identifier(stage)} RENAME TO {identifier(live)}"
         if live in self.names():
             self.disconnect(live)
-            renames.insert(0, f"ALTER DATABASE {identifier(live)} RENAME TO {identifier(before)}")
-        else:
-            renames.append(f"COMMENT ON DATABASE {identifier(live)} IS {literal(_FROM_NOTHING + stage)}")
-        self._run("; ".join(["BEGIN", *renames, "COMMIT"]))
-        if before in self.names():
-            self.admit(before)
+            keep = f"ALTER DATABASE {identifier(live)} RENAME TO {identifier(before)}"
+            self._at_once(keep, rename, _allow(before, "true"), _allow(live, "true"))
+            return True
+        self._at_once(rename, f"COMMENT ON DATABASE {identifier(live)} IS {literal(_FROM_NOTHING + stage)}")
+        return False
 
     def undo_swap(self, live: str, stage: str, before: str) -> None:
         """Make the old database live again, wherever `swap` stopped. Safe to repeat."""
         names = self.names()
+        away = f"ALTER DATABASE {identifier(live)} RENAME TO {identifier(stage)}"
+        back = f"ALTER DATABASE {identifier(before)} RENAME TO {identifier(live)}"
         if before in names:
             self.disconnect(before)
-            renames = [f"ALTER DATABASE {identifier(before)} RENAME TO {identifier(live)}"]
             if live in names:
                 self.disconnect(live)
-                renames.insert(0, f"ALTER DATABASE {identifier(live)} RENAME TO {identifier(stage)}")
-            self._run("; ".join(["BEGIN", *renames, "COMMIT"]))
+                self._at_once(away, back, _allow(stage, "true"), _allow(live, "true"))
+            else:
+                self._at_once(back, _allow(live, "true"))
         elif self.from_nothing(live) == stage:
             self.disconnect(live)
-            renames = [f"COMMENT ON DATABASE {identifier(live)} IS NULL"]
-            renames.append(f"ALTER DATABASE {identifier(live)} RENAME TO {identifier(stage)}")
-            self._run("; ".join(["BEGIN", *renames, "COMMIT"]))
-        for name in (live, stage):
-            if self.closed(name):
-                self.admit(name)
+            self._at_once(f"COMMENT ON DATABASE {identifier(live)} IS NULL", away, _allow(stage, "true"))
+        elif self.closed(live):
+            self.admit(live)
 
     def from_nothing(self, live: str) -> str | None:
         """Return the name under which the live database was staged when there was none before, until `settle`."""
@@ -268,8 +266,15 @@ class Databases:
     def _ask(self, sql: str, answer: type[T]) -> T:
         return self._server.ask(sql, answer, database=self._server.maintenance)
 
-    def _run(self, sql: str) -> None:
-        self._server.change(sql)
+    def _run(self, sql: str) -> bytes:
+        return self._server.change(sql)
+
+    def _at_once(self, *statements: str) -> None:
+        self._run("; ".join(["BEGIN", *statements, "COMMIT"]))
+
+
+def _allow(name: str, whether: str) -> str:
+    return f"ALTER DATABASE {identifier(name)} ALLOW_CONNECTIONS {whether}"
 
 
 def _persistent(name: str, others: list[str]) -> Refused:

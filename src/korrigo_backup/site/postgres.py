@@ -58,9 +58,9 @@ class Postgres:
         """Return the same server; each of its changes begins with the statements that `fence` returns."""
         return Postgres(self.access, database=self.database, maintenance=self.maintenance, fence=fence)
 
-    def change(self, sql: str) -> None:
-        """Run statements that change databases or roles as a whole, from the maintenance database."""
-        self.script(f"{self._fence() if self._fence else ''}{sql}", database=self.maintenance)
+    def change(self, sql: str) -> bytes:
+        """Change databases or roles as a whole, from the maintenance database; return what the statements print."""
+        return self.script(f"{self._fence() if self._fence else ''}{sql}", database=self.maintenance)
 
     def ask(self, sql: str, answer: type[T], *, database: str | None = None) -> T:
         """Return the answer to a query whose one value is JSON, decoded as `answer`.

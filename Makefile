@@ -1,5 +1,5 @@
 # Everything is made inside .venv: remove that directory and nothing is left.
-.PHONY: help setup demo test test-faults test-django42 lint clean
+.PHONY: help setup demo test test-faults test-django42 bench lint clean
 
 VENV := .venv
 PYTHON ?= python3
@@ -12,6 +12,7 @@ help:
 	@echo "make demo   set up, then back up, destroy, restore and prove a site with real data"
 	@echo "make test   set up, then run the tests on a real PostgreSQL"
 	@echo "make test-faults   kill, break and halt restores and rollbacks at every single effect (minutes)"
+	@echo "make bench  measure us beside pg_dump, gzip, psql and tar (BENCH=100mb: the small size alone)"
 	@echo "make lint   style, types and layers"
 
 setup: $(VENV)/ready
@@ -37,6 +38,9 @@ $(VENV)/django42/ready: requirements/django42.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-cache-dir --no-deps --require-hashes \
 		--upgrade --target $(VENV)/django42 --requirement requirements/django42.txt
 	@touch $@
+
+bench: setup
+	@$(BIN)/python benchmarks/run.py
 
 lint: setup
 	@$(BIN)/ruff check .

@@ -1,5 +1,6 @@
 -- Makes :classes more schools of the one that `demo/manage.py seed` wrote: same shape, new keys, other times.
--- psql --set=classes=N. Keys are derived, so that the same N makes the same rows.
+-- Keys are derived, so the same number makes the same rows.
+SET client_min_messages = error;
 BEGIN;
 CREATE FUNCTION pg_temp.key(uuid, int) RETURNS uuid LANGUAGE sql IMMUTABLE RETURN md5($1::text || '/' || $2)::uuid;
 CREATE TEMP TABLE class AS SELECT generate_series(1, :classes) AS n;

@@ -81,8 +81,9 @@ class GzipWriter:
     def __init__(self, target: HashingWriter, effort: Effort) -> None:
         self._target = target
         self._effort = effort
-        self._pool = ThreadPoolExecutor(THREADS)
-        self._packed: deque[Future[bytes]] = deque()
+        self._packers = ThreadPoolExecutor(THREADS)
+        self._writer = ThreadPoolExecutor(1)
+        self._written: deque[Future[int]] = deque()
         self._held = bytearray()
         self._empty = True
 
@@ -98,7 +99,8 @@ class GzipWriter:
                     self._pack(bytes(self._held))
                 self._drain(0)
         finally:
-            self._pool.shutdown(cancel_futures=True)
+            self._writer.shutdown(cancel_futures=True)
+            self._packers.shutdown(cancel_futures=True)
 
     def write(self, data: bytes) -> int:
         """Give `data` to the threads; raises what went wrong when an earlier piece was written."""
@@ -113,12 +115,13 @@ class GzipWriter:
 
     def _pack(self, block: bytes) -> None:
         self._empty = False
-        self._packed.append(self._pool.submit(pack, block, self._effort))
+        packed = self._packers.submit(pack, block, self._effort)
+        self._written.append(self._writer.submit(lambda: self._target.write(packed.result())))
         self._drain(AHEAD)
 
     def _drain(self, leave: int) -> None:
-        while len(self._packed) > leave:
-            self._target.write(self._packed.popleft().result())
+        while len(self._written) > leave:
+            self._written.popleft().result()
 
 
 def gunzip(chunks: Iterable[bytes], source: str) -> Iterator[bytes]:

@@ -1,5 +1,5 @@
 # Everything is made inside .venv: remove that directory and nothing is left.
-.PHONY: help setup demo test test-django42 lint clean
+.PHONY: help setup demo test test-django42 test-compose lint clean
 
 VENV := .venv
 PYTHON ?= python3
@@ -9,6 +9,7 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/pycache
 help:
 	@echo "make demo   set up, then back up, destroy, restore and prove a site with real data"
 	@echo "make test   set up, then run the tests on a real PostgreSQL"
+	@echo "make test-compose   the tests on a real stack of containers (root on Debian: installs Docker when it is missing)"
 	@echo "make lint   style, types and layers"
 
 setup: $(VENV)/ready
@@ -21,6 +22,11 @@ demo: setup
 
 test: setup
 	@$(BIN)/python -m pytest
+
+test-compose: setup
+	@tests/compose/engine.sh
+	@infra/docker/images/build.sh
+	@$(BIN)/python -m pytest -m compose tests/compose
 
 test-django42: setup $(VENV)/django42/ready
 	@PYTHONPATH=$(CURDIR)/$(VENV)/django42 $(BIN)/python -m pytest tests/django

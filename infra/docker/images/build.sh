@@ -82,7 +82,7 @@ ensure_service() {
 ensure_backend() {
     ensure_service python "$PREFIX/python:3.11"
     local docker=$PROJECT/infra/docker
-    INPUTS=("$docker/backend" "$PROJECT/src" "$PROJECT/demo" "$PROJECT/pyproject.toml" "$PROJECT/README.md" "$PROJECT/LICENSE")
+    INPUTS=("$docker/backend" "$PROJECT/src" "$PROJECT/demo" "$PROJECT/pyproject.toml" "$PROJECT/LICENSE")
     pip_configuration >"$WORK/pip.conf"
     ensure "$PREFIX/backend:latest" "$PREFIX/python:3.11" --secret "id=pip.conf,src=$WORK/pip.conf" \
         --file "$docker/backend/Dockerfile" "$PROJECT"

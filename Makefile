@@ -1,5 +1,5 @@
 # Everything is made inside .venv: remove that directory and nothing is left.
-.PHONY: help setup demo test test-faults test-django42 bench lint clean
+.PHONY: help setup demo test test-faults test-django42 test-compose bench lint clean
 
 VENV := .venv
 PYTHON ?= python3
@@ -13,6 +13,7 @@ help:
 	@echo "make test   set up, then run the tests on a real PostgreSQL"
 	@echo "make test-faults   kill, break and halt restores and rollbacks at every single effect (minutes)"
 	@echo "make bench  measure us beside pg_dump, gzip, psql and tar (BENCH=100mb: the small size alone)"
+	@echo "make test-compose   the tests on a real stack of containers (root on Debian: installs Docker when it is missing)"
 	@echo "make lint   style, types and layers"
 
 setup: $(VENV)/ready
@@ -28,7 +29,14 @@ test: setup
 	@$(BIN)/python -m pytest
 
 test-faults: setup
+	@mkdir -p $(PYTEST_DEBUG_TEMPROOT)
 	@KORRIGO_TEST_FAULTS=1 $(BIN)/python -m pytest --durations=15 tests/faults
+
+test-compose: setup
+	@mkdir -p $(PYTEST_DEBUG_TEMPROOT)
+	@tests/compose/engine.sh
+	@infra/docker/images/build.sh
+	@$(BIN)/python -m pytest -m compose tests/compose
 
 test-django42: setup $(VENV)/django42/ready
 	@mkdir -p $(PYTEST_DEBUG_TEMPROOT)

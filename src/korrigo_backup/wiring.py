@@ -12,7 +12,10 @@ from korrigo_backup.config.load import load, surroundings
 from korrigo_backup.domain.secret import Secret
 from korrigo_backup.errors import UsageError
 from korrigo_backup.site.access import Direct
-from korrigo_backup.site.django import DirectDjango, child_environment
+from korrigo_backup.site.compose import Project, find_program, media_tree
+from korrigo_backup.site.compose_access import ComposeAccess
+from korrigo_backup.site.compose_services import ComposeServices
+from korrigo_backup.site.django import ComposeDjango, DirectDjango, child_environment
 from korrigo_backup.site.media import MediaTree
 from korrigo_backup.site.postgres import Postgres
 from korrigo_backup.site.references import parse_column
@@ -70,38 +73,73 @@ def _inside(path: Path, directory: Path) -> bool:
 
 
 def _site(config: Configuration, environment: Mapping[str, str]) -> Site:
-    database = config.database
     if config.media.root and _inside(config.backup.dir, config.media.root):
         raise UsageError(
             f"the backup directory {config.backup.dir} lies in the media directory {config.media.root}:"
             " backups would be backed up, and swapped out by a restore",
             hint="set BACKUP_DIR to a place outside MEDIA_ROOT, and move the backups there",
         )
-    if database.host is None:
-        raise UsageError(
-            "nothing says how to reach the database: POSTGRES_HOST is not set",
-            hint="set POSTGRES_HOST (a name, an address or a socket directory) in .env, or [database] host",
-        )
+    site = _direct(config, environment) if config.database.host else _composed(config, environment)
+    return replace(
+        site,
+        environment=config.site.environment,
+        columns=tuple(parse_column(text) for text in config.media.columns),
+        revision=config.site.revision or work_tree_revision(Path.cwd()),
+        stopped=config.backup.dir / ".services-stopped",
+    )
+
+
+def _direct(config: Configuration, environment: Mapping[str, str]) -> Site:
+    """Return a site whose database is reached at a host and port (contract C3)."""
+    database, services = config.database, config.services
     access = Direct(
-        host=database.host,
+        host=database.host or "",
         port=database.port,
         user=database.user,
         password=Secret(database.password.get_secret_value()) if database.password else None,
         connect_timeout=database.connect_timeout,
         client_dir=database.client_dir,
     )
-    services = config.services
     return Site(
         name=config.site.name,
-        environment=config.site.environment,
         postgres=Postgres(access, database=database.name, maintenance=database.maintenance),
         media=MediaTree(config.media.root) if config.media.root else None,
         archive_root=config.media.archive_root,
         services=CommandServices(services.stop, services.start, services.health_url, services.health_timeout),
-        columns=tuple(parse_column(text) for text in config.media.columns),
-        revision=config.site.revision or work_tree_revision(Path.cwd()),
         django=_django(config, environment),
-        stopped=config.backup.dir / ".services-stopped",
+    )
+
+
+def _composed(config: Configuration, environment: Mapping[str, str]) -> Site:
+    """Return a site on Docker Compose (contract C2): everything is asked of the project."""
+    compose, database, services = config.compose, config.database, config.services
+    missing = [file for file in compose.files if not file.exists()]
+    if missing:
+        raise UsageError(
+            f"nothing says how to reach the database: POSTGRES_HOST is not set, and there is no {missing[0]}",
+            hint="run it from the site's project directory, or set [compose] files;"
+            " or set POSTGRES_HOST (a name, an address or a socket directory) in .env",
+        )
+    operator = child_environment(environment, {})
+    project = Project(
+        find_program(operator), compose.files, operator, compose.project, compose.env_file, compose.profiles
+    )
+    return Site(
+        name=config.site.name,
+        postgres=Postgres(
+            ComposeAccess(project, compose.db, database.user), database=database.name, maintenance=database.maintenance
+        ),
+        media=media_tree(project, compose.backend, compose.media),
+        archive_root=config.media.archive_root,
+        services=ComposeServices(
+            project,
+            database=compose.db,
+            media=compose.media,
+            names=compose.stop,
+            health_url=services.health_url,
+            health_timeout=services.health_timeout,
+        ),
+        django=ComposeDjango(project, compose.backend, config.django.manage or compose.manage),
     )
 
 

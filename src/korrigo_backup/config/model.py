@@ -113,6 +113,24 @@ class ServicesSection(Section):
         return value or None
 
 
+class ComposeSection(Section):
+    """How the Compose project is called when the site runs on Docker, and what its services are called.
+
+    `stop` names the services that write, where the project does not say it: by default those that depend on the
+    database or can write to the media. `media` is the media directory inside the backend's container.
+    """
+
+    files: tuple[Path, ...] = (Path("infra/docker/docker-compose.prod.yml"),)
+    project: str | None = None
+    env_file: Path | None = None
+    profiles: tuple[str, ...] = ()
+    db: str = "db"
+    backend: str = "backend"
+    media: str = "/app/media"
+    manage: tuple[str, ...] = ("python", "manage.py")
+    stop: tuple[str, ...] = ()
+
+
 class RestoreSection(Section):
     """Whether a restore may go on while a point of the checklist (runbook 5.1) that people answer is open."""
 
@@ -142,3 +160,4 @@ class Configuration(Section):
     services: ServicesSection = ServicesSection()
     restore: RestoreSection = RestoreSection()
     django: DjangoSection = DjangoSection()
+    compose: ComposeSection = ComposeSection()

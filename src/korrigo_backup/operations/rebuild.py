@@ -132,9 +132,9 @@ def _carry_out(site: Site, plan: RebuildPlan, stamp: str, manage: Manage | None,
             if manage:
                 manage(command)
         undo.push("the start of the services", site.stop_services)
-        site.start_services()
+        started = site.start_services()
         if manage:  # without its tables a site is not healthy
-            site.services.await_health()
+            site.services.await_health(started)
         if not plan.kept_as:
             databases.settle(live)
 

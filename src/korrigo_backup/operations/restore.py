@@ -168,8 +168,8 @@ class _Run:
         """Start and await health; a site that does not become healthy is rolled back like any other failure."""
         self._listen(Step("restore.start" if self.site.services.configured else "restore.start.none"))
         undo.push("the start of the services", self.site.stop_services)
-        self.site.start_services()
-        self.site.services.await_health()
+        started = self.site.start_services()
+        self.site.services.await_health(started)
         self._listen(Step("restore.healthy"))
 
     def _safety(self, kept: str) -> Artifact:

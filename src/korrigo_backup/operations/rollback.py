@@ -94,8 +94,8 @@ def _carry_out(site: Site, plan: RollbackPlan, move: Move, listen: Listener) -> 
             site.media.swap(plan.stamp, move)
         listen(Step("rollback.swapped"))
         undo.push("the start of the services", site.stop_services)
-        site.start_services()
-        site.services.await_health()
+        started = site.start_services()
+        site.services.await_health(started)
         if not replaced:
             databases.settle(live)
 

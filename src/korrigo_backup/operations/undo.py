@@ -23,9 +23,9 @@ class UndoStack:
     """Undo steps, last in first out. Each tolerates that its step was not done, or done in part."""
 
     def __init__(self) -> None:
-        self._steps: list[tuple[str, Callable[[], None]]] = []
+        self._steps: list[tuple[str, Callable[[], object]]] = []
 
-    def push(self, doing: str, undo: Callable[[], None]) -> None:
+    def push(self, doing: str, undo: Callable[[], object]) -> None:
         """Register how the next step is taken back; call it before the step."""
         self._steps.append((doing, undo))
 
@@ -72,13 +72,15 @@ def all_or_nothing() -> Iterator[UndoStack]:
     undo.forget()
 
 
-def _patiently(undo: Callable[[], None]) -> None:
+def _patiently(undo: Callable[[], object]) -> None:
     """Take one step back; a server that cannot be reached is given `PATIENCE_SECONDS` to come back."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
-            return undo()
+            undo()
         except Unreachable:
             if time.monotonic() > deadline:
                 raise
             time.sleep(_PAUSE)
+        else:
+            return

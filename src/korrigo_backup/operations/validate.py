@@ -105,7 +105,7 @@ def _health(given: Given) -> Iterator[Finding]:
         yield warning("validate.health", "Health check not made: no address is configured", hint)
         return
     try:
-        given.site.services.await_health()
+        given.site.services.await_health(given.site.services.running())
     except KorrigoBackupError as problem:
         yield error("validate.health", f"Health check failed: {problem.message}", problem.hint)
     else:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from korrigo_backup.site.compose import Project
+
 T = TypeVar("T")
 
 DESCRIBE = "korrigo_describe"
@@ -64,6 +66,27 @@ class DirectDjango:
         """Run the command with the site's environment; see the port."""
         done = run(Command((*self.manage, command), self.environment, self.directory), timeout=COMMAND_SECONDS)
         return understood(done, f"{self.description} {command}", answer)
+
+
+@dataclass(frozen=True)
+class ComposeDjango:
+    """`manage.py` in the backend's container: in the running one, or in one of its own while the service is stopped."""
+
+    project: Project
+    service: str
+    manage: tuple[str, ...]
+
+    @property
+    def description(self) -> str:
+        """Return the command line."""
+        return f"{self.project.shown} exec {self.service} {' '.join(self.manage)}"
+
+    def ask(self, command: str, answer: type[T]) -> T:
+        """Run the command in the container; see the port."""
+        words = (*self.manage, command)
+        running = self.project.is_running(self.service)
+        call = self.project.exec(self.service, *words) if running else self.project.one_off(self.service, *words)
+        return understood(run(call, timeout=COMMAND_SECONDS), f"{self.description} {command}", answer)
 
 
 def child_environment(own: Mapping[str, str], told: Mapping[str, str | None]) -> dict[str, str | Secret]:

@@ -35,22 +35,29 @@ class Services(Protocol):
         """Return the address that is asked whether the site is healthy, None when there is none."""
         ...
 
-    def stop(self) -> None:
-        """Stop every service that writes."""
+    def running(self) -> tuple[str, ...]:
+        """Return the names of the services that write and run now: what `stop` is to stop."""
         ...
 
-    def start(self) -> None:
-        """Start them again; harmless when they run."""
+    def stop(self, names: Sequence[str]) -> None:
+        """Stop these services."""
         ...
 
-    def await_health(self) -> None:
-        """Return when the site answers; raises KorrigoBackupError when it does not within its time."""
+    def start(self, names: Sequence[str]) -> None:
+        """Start these services again; harmless when they run."""
+        ...
+
+    def await_health(self, names: Sequence[str]) -> None:
+        """Return when these services are healthy; raises KorrigoBackupError when they are not within their time."""
         ...
 
 
 @dataclass(frozen=True)
 class CommandServices:
-    """Services of a directly reached site: the operator's own commands, and the health address if there is one."""
+    """Services of a directly reached site: the operator's own commands, and the health address if there is one.
+
+    The commands name the services themselves, so names given are not looked at.
+    """
 
     stops: Sequence[tuple[str, ...]]
     starts: Sequence[tuple[str, ...]]
@@ -62,28 +69,38 @@ class CommandServices:
         """Return whether there is anything to stop."""
         return bool(self.stops)
 
-    def stop(self) -> None:
+    def running(self) -> tuple[str, ...]:
+        """Return one name for all that the commands stop."""
+        return ("services",) if self.stops else ()
+
+    def stop(self, names: Sequence[str]) -> None:
         """Run the stop commands in order; the first that fails raises."""
+        del names
         for argv in self.stops:
             _call(argv)
 
-    def start(self) -> None:
+    def start(self, names: Sequence[str]) -> None:
         """Run the start commands in order; the first that fails raises."""
+        del names
         for argv in self.starts:
             _call(argv)
 
-    def await_health(self) -> None:
+    def await_health(self, names: Sequence[str]) -> None:
         """Ask the health address until it answers 200; without one there is nothing to ask."""
-        if not self.health_url:
-            return
-        deadline = time.monotonic() + self.health_timeout
-        while (answer := _probe(self.health_url)) is not None:
-            if time.monotonic() > deadline:
-                raise KorrigoBackupError(
-                    f"{self.health_url} is not healthy after {self.health_timeout:g} s: {answer}",
-                    hint="see the services' logs",
-                )
-            time.sleep(_PAUSE)
+        del names
+        if self.health_url:
+            await_url(self.health_url, self.health_timeout)
+
+
+def await_url(url: str, seconds: float) -> None:
+    """Return when an address answers 200; raises KorrigoBackupError when it does not within `seconds`."""
+    deadline = time.monotonic() + seconds
+    while (answer := _probe(url)) is not None:
+        if time.monotonic() > deadline:
+            raise KorrigoBackupError(
+                f"{url} is not healthy after {seconds:g} s: {answer}", hint="see the services' logs"
+            )
+        time.sleep(_PAUSE)
 
 
 def _call(argv: tuple[str, ...]) -> None:

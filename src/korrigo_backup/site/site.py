@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import UsageError
@@ -25,9 +24,8 @@ class Site:
     """A site. `archive_root` is what media paths begin with inside an archive.
 
     Name and environment (`production`, `staging`) say which site a backup is of; `columns` are those whose values are
-    paths of media files; `revision` is that of the code, when it is known. `secrets` are taken
-    out of all that is written about it.
-    `django` is None where nothing says how to run the site's management commands.
+    paths of media files; `revision` is that of the code, when it is known. `secrets` are taken out of all that is
+    written about it. `django` is None where nothing says how to run the site's management commands.
     """
 
     name: str
@@ -44,20 +42,29 @@ class Site:
     """A file that is there while the services are stopped by us: after a crash the next command starts them."""
 
     def stop_services(self) -> None:
-        """Stop the services; that they are stopped is on disk before the first of them is."""
+        """Stop what writes and runs; what that is is on disk before the first of it is stopped."""
+        names = self._stopped_names() or self.services.running()
         if self.stopped and self.services.configured and not self.stopped.exists():
             with explained("note that the services are stopped"):
                 private_directory(self.stopped.parent)
-                write_private(self.stopped, datetime.now(UTC).isoformat(timespec="seconds").encode())
+                write_private(self.stopped, "\n".join(names).encode())
                 fsync_directory(self.stopped.parent)
-        self.services.stop()
+        self.services.stop(names)
 
-    def start_services(self) -> None:
-        """Start the services again, and forget that they were stopped."""
-        self.services.start()
+    def start_services(self) -> tuple[str, ...]:
+        """Start again what was stopped, and nothing else, and forget that it was; return what that is."""
+        names = self._stopped_names()
+        self.services.start(names)
         if self.stopped:
             with explained("note that the services are started"):
                 self.stopped.unlink(missing_ok=True)
+        return names
+
+    def _stopped_names(self) -> tuple[str, ...]:
+        if self.stopped is None or not self.stopped.exists():
+            return ()
+        with explained("read which services are stopped"):
+            return tuple(self.stopped.read_text(encoding="utf-8").split())
 
     @property
     def left_stopped(self) -> bool:

@@ -44,16 +44,21 @@ _GRACE = 5.0
 
 @dataclass(frozen=True)
 class Command:
-    """A process to run: argument list, environment added to the reduced one, working directory."""
+    """A process to run: argument list, environment added to the reduced one, working directory.
+
+    `first` is a secret line that is written to its standard input before anything else.
+    """
 
     argv: tuple[str, ...]
     env: Mapping[str, str | Secret] = field(default_factory=dict)
     cwd: Path | None = None
+    first: Secret | None = None
 
     @property
     def secrets(self) -> list[Secret]:
-        """The secret values of the environment."""
-        return [value for value in self.env.values() if isinstance(value, Secret)]
+        """The secret values that it is given."""
+        inside = [value for value in self.env.values() if isinstance(value, Secret)]
+        return [*inside, self.first] if self.first else inside
 
 
 @dataclass(frozen=True)
@@ -180,7 +185,7 @@ def _start(command: Command, *, stdin: bool, stdout: bool) -> subprocess.Popen[b
     env |= {name: v.reveal() if isinstance(v, Secret) else v for name, v in command.env.items()}
     env.setdefault("LC_ALL", "C.UTF-8")
     try:
-        return subprocess.Popen(
+        child = subprocess.Popen(
             command.argv,
             env=env,
             cwd=command.cwd,
@@ -199,6 +204,11 @@ def _start(command: Command, *, stdin: bool, stdout: bool) -> subprocess.Popen[b
             f"cannot start {command.argv[0]}: {problem.strerror or problem}",
             hint="see what the machine is short of (free -h, ulimit -a), then run the command again",
         ) from None
+    if command.first and child.stdin:
+        with suppress(BrokenPipeError):  # the child is gone; its status says why
+            child.stdin.write(command.first.reveal().encode() + b"\n")
+            child.stdin.flush()
+    return child
 
 
 def _present(pipe: IO[bytes] | None) -> IO[bytes]:

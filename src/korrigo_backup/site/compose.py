@@ -1,0 +1,239 @@
+"""A site on Docker Compose: the project is asked what runs, and commands stream through `exec -T`.
+
+Nothing is guessed that Compose can be asked: containers, volumes and their mount points come from the project's own
+containers. Works with `docker compose` (v2) and with `docker-compose` (v1), because what is read are the labels that
+both put on their containers.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from korrigo_backup.errors import NotFound, Refused, Unreachable, UsageError
+from korrigo_backup.site.media import MediaTree
+from korrigo_backup.system.run import Command, Completed, describe_status, run, which
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from korrigo_backup.domain.secret import Secret
+
+COMPOSE_SECONDS = 120.0
+"""Seconds for a question; an engine that needs longer is stuck."""
+
+PROGRAMS = (("docker", "compose"), ("docker-compose",))
+"""In the order in which they are tried."""
+
+_LABEL = "com.docker.compose."
+
+
+class Mount(msgspec.Struct, frozen=True, rename="pascal"):
+    """Where a container has a volume or a directory: `source` on the engine's machine, `destination` inside."""
+
+    type: str
+    source: str
+    destination: str
+    name: str = ""
+    rw: bool = msgspec.field(default=True, name="RW")
+
+
+class _Health(msgspec.Struct, frozen=True, rename="pascal"):
+    status: str
+
+
+class _State(msgspec.Struct, frozen=True, rename="pascal"):
+    running: bool
+    status: str
+    health: _Health | None = None
+
+
+class _Config(msgspec.Struct, frozen=True, rename="pascal"):
+    labels: dict[str, str]
+
+
+class _Inspected(msgspec.Struct, frozen=True, rename="pascal"):
+    id: str
+    state: _State
+    config: _Config
+    mounts: tuple[Mount, ...] = ()
+
+
+@dataclass(frozen=True)
+class Container:
+    """One container of the project. `health` is None where no check is defined."""
+
+    id: str
+    service: str
+    running: bool
+    status: str
+    health: str | None
+    depends_on: frozenset[str]
+    mounts: tuple[Mount, ...]
+
+
+@dataclass(frozen=True)
+class Project:
+    """A Compose project: how it is called. `environment` is the operator's, which Compose fills its file from."""
+
+    program: tuple[str, ...]
+    files: tuple[Path, ...]
+    environment: Mapping[str, str | Secret] = field(repr=False)
+    name: str | None = None
+    env_file: Path | None = None
+    profiles: tuple[str, ...] = ()
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The options that name this project."""
+        words: list[str] = []
+        for file in self.files:
+            words += ["-f", str(file)]
+        words += ["-p", self.name] if self.name else []
+        words += ["--env-file", str(self.env_file)] if self.env_file else []
+        for profile in self.profiles:
+            words += ["--profile", profile]
+        return tuple(words)
+
+    @property
+    def shown(self) -> str:
+        """The command line as an operator would type it."""
+        return " ".join((*self.program, *self.options))
+
+    def command(self, *arguments: str) -> Command:
+        """Return the call of Compose with `arguments`."""
+        return Command((*self.program, *self.options, *arguments), self.environment)
+
+    def exec(self, service: str, *arguments: str, settings: Mapping[str, str] | None = None) -> Command:
+        """Return the command that runs `arguments` in the running container of a service, its pipes connected."""
+        given = [word for name, value in (settings or {}).items() for word in ("-e", f"{name}={value}")]
+        return self.command("exec", "-T", *given, service, *arguments)
+
+    def one_off(self, service: str, *arguments: str) -> Command:
+        """Return the command that runs `arguments` in a container of its own, also while the service is stopped."""
+        return self.command("run", "--rm", "--no-deps", "-T", service, *arguments)
+
+    def call(self, *arguments: str, timeout: float = COMPOSE_SECONDS) -> Completed:
+        """Run Compose; raises Unreachable with its words when it fails."""
+        command = self.command(*arguments)
+        done = run(command, timeout=timeout)
+        if done.status:
+            raise self.failure(done.stderr, done.status, " ".join(arguments[:3]))
+        return done
+
+    def containers(self) -> tuple[Container, ...]:
+        """Return the project's containers, running or not; those of one-off runs are left out."""
+        everything = ("-a",) if self.program == PROGRAMS[0] else ()
+        ids = self.call("ps", *everything, "-q").stdout.decode().split()
+        if not ids:
+            return ()
+        done = run(Command(("docker", "inspect", *ids), self.environment), timeout=COMPOSE_SECONDS)
+        if done.status:
+            raise self.failure(done.stderr, done.status, "inspect")
+        found = msgspec.json.decode(done.stdout, type=tuple[_Inspected, ...])
+        return tuple(_container(one) for one in found if one.config.labels.get(f"{_LABEL}oneoff") != "True")
+
+    def container(self, service: str) -> Container:
+        """Return the container of a service; NotFound, with what there is, when it has none."""
+        present = self.containers()
+        for one in present:
+            if one.service == service:
+                return one
+        there = ", ".join(sorted({one.service for one in present})) or "none"
+        raise NotFound(
+            f"the project has no container of the service {service} (there are: {there})",
+            hint=f"{self.shown} up -d {service}; or correct [compose] in the configuration",
+        )
+
+    def is_running(self, service: str) -> bool:
+        """Tell whether a service runs."""
+        return any(one.running for one in self.containers() if one.service == service)
+
+    def failure(self, stderr: str, status: int, what: str) -> Unreachable:
+        """Return the error for a call of Compose that failed."""
+        lines = [line for line in stderr.splitlines() if line.strip() and "level=warning" not in line]
+        words = lines[-1] if lines else describe_status(status)
+        return Unreachable(f"{' '.join(self.program)} {what}: {words}", hint=_hint(stderr, self.shown))
+
+
+def find_program(environment: Mapping[str, str | Secret]) -> tuple[str, ...]:
+    """Return how Compose is called on this machine: v2 before v1; UsageError when there is neither."""
+    for program in PROGRAMS:
+        if which(program[0]) and run(Command((*program, "version"), environment), timeout=COMPOSE_SECONDS).status == 0:
+            return program
+    raise UsageError(
+        "there is neither docker compose nor docker-compose on this machine",
+        hint="install Docker with its Compose plugin (docker-compose-plugin),"
+        " or set POSTGRES_HOST to reach the database directly",
+    )
+
+
+def media_tree(project: Project, service: str, directory: str) -> MediaTree | None:
+    """Return the media tree of a service where this machine has it; None when the service mounts nothing there.
+
+    Compose is asked which volume or directory is mounted, and the engine where it keeps it. Raises Refused when this
+    user may not read that place, or the engine is on another machine.
+    """
+    mount = next((m for m in project.container(service).mounts if m.destination.rstrip("/") == directory), None)
+    if mount is None:
+        return None
+    place = Path(mount.source)
+    if not os.access(place, os.R_OK | os.X_OK):
+        raise Refused(
+            f"the media of {service} are in {place}, which cannot be read here",
+            hint="run as root on the machine that the engine runs on",
+        )
+    return MediaTree(place)
+
+
+def writers(containers: Sequence[Container], *, database: str, media: str | None) -> frozenset[str]:
+    """Return the services that can write to database or media, or that serve what does (contract T3).
+
+    Those that depend on the database, directly or through others, and those that have the directory `media` mounted for
+    writing. Containers of Compose v1 do not say what they depend on: there every service but the database's and those
+    without a mount in common is found by the mounts alone, so name them in the configuration.
+    """
+    found = {one.service for one in containers if any(mount.destination == media and mount.rw for mount in one.mounts)}
+    grown = True
+    while grown:
+        more = {one.service for one in containers if one.depends_on & (found | {database})} - found
+        grown = bool(more)
+        found |= more
+    return frozenset(found - {database})
+
+
+def _container(one: _Inspected) -> Container:
+    labels = one.config.labels
+    depends = labels.get(f"{_LABEL}depends_on", "")
+    return Container(
+        id=one.id,
+        service=labels.get(f"{_LABEL}service", ""),
+        running=one.state.running,
+        status=one.state.status,
+        health=one.state.health.status if one.state.health else None,
+        depends_on=frozenset(word.split(":")[0] for word in depends.split(",") if word),
+        mounts=one.mounts,
+    )
+
+
+_HINTS = (
+    ("is not running", "start it: {shown} up -d"),
+    ("No such service", "correct the names in [compose] of the configuration; {shown} config --services lists them"),
+    ("no such service", "correct the names in [compose] of the configuration; {shown} config --services lists them"),
+    ("Cannot connect to the Docker daemon", "start the engine: systemctl start docker"),
+    ("Is the docker daemon running", "start the engine: systemctl start docker"),
+    ("permission denied", "run as root or as a user in the group docker"),
+    ("no such file or directory", "run it from the project's root, or set [compose] files in the configuration"),
+    ("variable is not set", "put the variable into .env"),
+)
+
+
+def _hint(stderr: str, shown: str) -> str:
+    for words, hint in _HINTS:
+        if words in stderr:
+            return hint.format(shown=shown)
+    return f"run it by hand: {shown} ps"

@@ -1,0 +1,61 @@
+"""Access to a database in a container: its own psql and pg_dump, streamed through `exec -T`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from korrigo_backup.system.run import run
+
+if TYPE_CHECKING:
+    from korrigo_backup.domain.secret import Secret
+    from korrigo_backup.site.compose import Project
+    from korrigo_backup.system.run import Command
+
+_SECONDS = 60.0
+
+# The container has its password already, in the way of the official image; so none travels, not even to the engine.
+_AS_THE_CONTAINER = """
+if [ -z "$PGPASSWORD" ]; then PGPASSWORD=$POSTGRES_PASSWORD; fi
+if [ -z "$PGPASSWORD" ] && [ -n "$POSTGRES_PASSWORD_FILE" ]; then PGPASSWORD=$(cat "$POSTGRES_PASSWORD_FILE"); fi
+export PGPASSWORD; exec "$0" "$@"
+"""
+_AS_GIVEN = 'IFS= read -r PGPASSWORD; export PGPASSWORD; exec "$0" "$@"'
+
+
+@dataclass(frozen=True)
+class ComposeAccess:
+    """The database of a Compose project: clients run inside its container, so they always fit the server."""
+
+    project: Project
+    service: str
+    user: str
+    password: Secret | None = None
+
+    @property
+    def description(self) -> str:
+        """Return service and user."""
+        return f"service {self.service} of {self.project.shown} as {self.user}"
+
+    def postgres(self, program: str, *arguments: str, database: str, options: str = "") -> Command:
+        """Return the command; the database is named in the environment, which a name with "=" does not mislead.
+
+        A password of our own goes first on standard input; without one the container's is used.
+        """
+        settings = {"PGUSER": self.user, "PGDATABASE": database, "PGAPPNAME": "korrigo-backup"}
+        if options:
+            settings["PGOPTIONS"] = options
+        script = _AS_GIVEN if self.password else _AS_THE_CONTAINER
+        command = self.project.exec(self.service, "sh", "-c", script, program, *arguments, settings=settings)
+        return replace(command, first=self.password) if self.password else command
+
+    def as_user(self, user: str, password: Secret) -> ComposeAccess:
+        """Return the same way to the server for another role."""
+        return replace(self, user=user, password=password)
+
+    def free(self, directory: str) -> int | None:
+        """Return the free bytes of a directory in the database's container, None when it does not say."""
+        done = run(self.project.exec(self.service, "df", "-Pk", directory), timeout=_SECONDS)
+        fields = done.stdout.decode(errors="replace").splitlines()[-1:]
+        words = fields[0].split() if done.status == 0 and fields else []
+        return int(words[3]) * 1024 if len(words) > 3 and words[3].isdigit() else None  # noqa: PLR2004 - the 4th column

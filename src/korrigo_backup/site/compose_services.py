@@ -1,0 +1,82 @@
+"""The services of a Compose project: those that write are stopped, and only what ran is started again."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from korrigo_backup.errors import KorrigoBackupError
+from korrigo_backup.site.compose import writers
+from korrigo_backup.site.services import await_url
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from korrigo_backup.site.compose import Container, Project
+
+STOP_SECONDS = 600.0
+"""A Celery worker finishes its task within the grace period of the compose file; this is beyond any of them."""
+
+_PAUSE = 0.5
+
+
+@dataclass(frozen=True)
+class ComposeServices:
+    """The writers of a project. `names` says which they are where the operator knows better than the project."""
+
+    project: Project
+    database: str
+    media: str | None
+    names: tuple[str, ...]
+    health_url: str | None
+    health_timeout: float
+
+    @property
+    def configured(self) -> bool:
+        """Return whether there is anything to stop."""
+        return True
+
+    def running(self) -> tuple[str, ...]:
+        """Return the services that write and run now."""
+        present = self.project.containers()
+        wanted = self.names or writers(present, database=self.database, media=self.media)
+        return tuple(sorted({one.service for one in present if one.running and one.service in wanted}))
+
+    def stop(self, services: Sequence[str]) -> None:
+        """Stop services; Compose stops each before those it depends on, and gives each its grace period."""
+        if services:
+            self.project.call("stop", *services, timeout=STOP_SECONDS)
+
+    def start(self, services: Sequence[str]) -> None:
+        """Start services, each after those it depends on; harmless when they run."""
+        if services:
+            self.project.call("start", *services, timeout=STOP_SECONDS)
+
+    def await_health(self, services: Sequence[str]) -> None:
+        """Return when every service runs and is healthy, and the health address answers.
+
+        Raises KorrigoBackupError, naming each that is not, after `health_timeout` seconds.
+        """
+        deadline = time.monotonic() + self.health_timeout
+        while left := self._not_ready(services):
+            if time.monotonic() > deadline:
+                raise KorrigoBackupError(
+                    f"not healthy after {self.health_timeout:g} s: {', '.join(left)}",
+                    hint=f"{self.project.shown} logs {left[0].split()[0]}",
+                )
+            time.sleep(_PAUSE)
+        if self.health_url and services:
+            await_url(self.health_url, max(1.0, deadline - time.monotonic()))
+
+    def _not_ready(self, services: Sequence[str]) -> list[str]:
+        states = {one.service: one for one in self.project.containers()}
+        return [f"{name} ({_state(states.get(name))})" for name in services if not _ready(states.get(name))]
+
+
+def _ready(container: Container | None) -> bool:
+    return container is not None and container.running and container.health in {None, "healthy"}
+
+
+def _state(container: Container | None) -> str:
+    return "gone" if container is None else container.health or container.status

@@ -94,7 +94,7 @@ class DatabasePart:
         undo.push(f"the staged database {self._stage}", lambda: self.databases.drop(self._stage))
         self._create(like, loader)
         self._load(loader)
-        self._prove()
+        self._prove(roles=loader is None)
         if loader:
             self.databases.give(self._stage, loader.user, like.owner if like else role.name)
             self.databases.drop_role(loader.user)
@@ -138,14 +138,15 @@ class DatabasePart:
             database=self._stage,
             without=self.source.owners if loader else (),
         )
+        sql_format.undress(server, self.source.expected, database=self._stage)
         if loaded != self.source.sha256:
             raise ProofFailed(
                 f"{name} changed while it was read", hint="something writes to it: find out what, then retry"
             )
 
-    def _prove(self) -> None:
+    def _prove(self, *, roles: bool) -> None:
         self.context.listen(Step("restore.prove"))
-        tables = sql_format.prove(self.context.site.postgres, self.source.expected, database=self._stage)
+        tables = sql_format.prove(self.context.site.postgres, self.source.expected, database=self._stage, roles=roles)
         facts = {"tables": str(len(tables)), "rows": str(sum(table.rows for table in tables))}
         self.context.listen(Step("restore.proven", facts))
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.domain.manifest import LargeObjectsProof, TableProof
     from korrigo_backup.operations.sources import MediaSource, SqlSource
     from korrigo_backup.site.media import Entry, MediaTree
     from korrigo_backup.site.site import Site
@@ -97,7 +98,7 @@ def plan_sql(site: Site, artifact: Artifact, source: SqlSource, *, stamp: str) -
     )
     migrations = _migrations(applied, source.expected.migrations) if exists else NO_MIGRATIONS
     findings = [*source.findings, *_database_findings(databases, replacement), *_behind(artifact, migrations)]
-    after = {t.name: (t.rows, t.digest) for t in source.expected.tables}
+    after = _counted(source.expected.tables, source.expected.large_objects)
     return PartPlan(replacement, tuple(findings), compare_tables(now, after), migrations)
 
 
@@ -164,8 +165,18 @@ def _behind(artifact: Artifact, migrations: Migrations) -> Iterator[Finding]:
 
 def _database_now(site: Site, *, digest: bool) -> tuple[dict[str, tuple[int, str | None]], tuple[str, ...]]:
     with snapshot(site.postgres) as taken:
-        tables = {t.name: (t.rows, t.digest) for t in prove_all(taken, digest=digest)}
+        tables = _counted(prove_all(taken, digest=digest), taken.large_objects(digest=digest))
         return tables, taken.migrations()
+
+
+def _counted(
+    tables: Iterable[TableProof], large_objects: LargeObjectsProof | None
+) -> dict[str, tuple[int, str | None]]:
+    """Return rows and digest by name; large objects, where there are any, count as one more table."""
+    counted = {t.name: (t.rows, t.digest) for t in tables}
+    if large_objects and large_objects.count:
+        counted["large objects"] = (large_objects.count, large_objects.digest)
+    return counted
 
 
 def _media_change(tree: MediaTree, source: MediaSource) -> MediaChange:

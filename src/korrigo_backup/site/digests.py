@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from korrigo_backup.domain.manifest import SequenceProof, TableProof
+from korrigo_backup.domain.manifest import LargeObjectsProof, SequenceProof, TableProof
 from korrigo_backup.site.sql import identifier
 
 if TYPE_CHECKING:
@@ -59,6 +59,19 @@ SELECT coalesce(json_agg(json_build_object(
        ORDER BY schemaname COLLATE "C", sequencename COLLATE "C"), '[]')
 FROM pg_sequences
 """
+
+# Read in pieces, because one may be larger than a value can be. Written in this form for psql's readers, too, who may
+# not see pg_largeobject: each is opened as its owner or reader does. 262144 is INV_READ, 2 SEEK_END.
+_LARGE_OBJECTS = """
+SELECT json_build_array(count(DISTINCT p.oid),
+         sum(hashtextextended(p.oid || ':' || p.n || ':' || md5(lo_get(p.oid, p.n * 1048576, 1048576)), 0))::text)
+FROM (SELECT m.oid, generate_series(0, greatest(s.size - 1, 0) / 1048576) AS n
+      FROM pg_largeobject_metadata m,
+           LATERAL (SELECT lo_open(m.oid, 262144) AS fd OFFSET 0) o,
+           LATERAL (SELECT lo_lseek64(o.fd, 0, 2) AS size, lo_close(o.fd) AS closed OFFSET 0) s) p
+"""
+
+_COUNT_LARGE_OBJECTS = "SELECT to_json(count(*)) FROM pg_largeobject_metadata"
 
 _FACTS = """
 SELECT json_build_object('server_version', current_setting('server_version'),
@@ -122,6 +135,14 @@ class Snapshot:
             tuple[int, str | None],
         )
         return TableProof(table.name, rows, f"{int(total or 0) % _MODULUS:032x}")
+
+    def large_objects(self, *, digest: bool = True) -> LargeObjectsProof:
+        """Return number and, if wanted, digest of all large objects; without any, it costs one short question."""
+        count = self._session.ask(_COUNT_LARGE_OBJECTS, int)
+        if not digest or not count:
+            return LargeObjectsProof(count, f"{0:032x}" if digest else None)
+        count, total = self._session.ask(_LARGE_OBJECTS, tuple[int, str | None])
+        return LargeObjectsProof(count, f"{int(total or 0) % _MODULUS:032x}")
 
     def ask(self, sql: str, answer: type[T]) -> T:
         """Return the answer to a query in this snapshot whose one value is JSON."""

@@ -106,7 +106,8 @@ class Postgres:
                 return Refused(f"{program}: {words}", hint=hint)
         if "lock timeout" in words:
             return KorrigoBackupError(f"{program}: {words}{self._lockers(database)}", hint=_LOCKED)
-        return KorrigoBackupError(f"{program}: {words}", hint="the server's log has the details")
+        hint = next((hint for pattern, hint in _FAILED if re.search(pattern, words)), _LOG)
+        return KorrigoBackupError(f"{program}: {words}", hint=hint)
 
     def _lockers(self, database: str) -> str:
         """Return in words who has locked tables of a database against everybody else, "" when that cannot be told."""
@@ -190,10 +191,33 @@ _UNREACHABLE = (
      "the server stopped or was restarted in the middle: see its log, then run the command again"),
 )  # fmt: skip
 
+_LOG = "the server's log has the details"
+
+_FAILED = (
+    (r'role ".*" does not exist', "make that role first (CREATE ROLE …; roles are not part of a database's backup)"),
+    (r'collation ".*" for encoding|could not create locale', "install that locale on the database server"),
+    (r"tablespace .* does not exist", "make that tablespace on the server first (CREATE TABLESPACE …)"),
+    (
+        r"extension \".*\" is not available|could not open extension control file",
+        "install that extension's package on the database server",
+    ),
+    (
+        r"max_locks_per_transaction|out of shared memory",
+        "raise max_locks_per_transaction on the server: one transaction locks every object",
+    ),
+    (r"unrecognized configuration parameter|syntax error", "the dump may be of a newer PostgreSQL than this server"),
+    (
+        r"invalid command \\(un)?restrict",
+        "update the PostgreSQL clients: psql 13.22, 14.19, 15.14, 16.10, 17.6 or newer",
+    ),
+)
+
 _REFUSED = (
     (r"permission denied to (create|rename) database", "give the role CREATEDB: ALTER ROLE … CREATEDB"),
     (r"aborting because of server version mismatch",
      "install PostgreSQL clients of the server's version or newer, and name their directory in [database] client_dir"),
+    (r"affected by row-level security policy",
+     "this role may not see every row: run as a superuser, or give it BYPASSRLS (ALTER ROLE … BYPASSRLS)"),
     (r"permission denied|must be owner",
      "run as the role that owns the database, or give it the right"),
     (r"No space left on device|could not extend file", "make room on the database server's disk"),

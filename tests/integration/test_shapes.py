@@ -182,11 +182,10 @@ def shaped(make_site):
 
 
 @pytest.fixture
-def superuser_site(make_site, server, monkeypatch):
+def superuser_site(make_site):
     """A site whose role is the superuser of its server, as in the official container."""
     site = make_site(schema="")
-    env = site.env | {"POSTGRES_USER": "postgres", "POSTGRES_PASSWORD": server.password.reveal()}
-    monkeypatch.setattr(type(site), "env", env)
+    site.superuser = True
     site.sql(";".join([*OWNERS.values(), *SUPERUSERS.values()]).replace(f" {USER}", " postgres"), superuser=True)
     site.sql("ALTER DEFAULT PRIVILEGES FOR ROLE viatique_user GRANT SELECT ON TABLES TO PUBLIC", superuser=True)
     yield site

@@ -112,13 +112,12 @@ def after_database(live: str, stamped: str) -> str:
     return _beside(live, "after", stamped)
 
 
-LOADER_PREFIX = "korrigo_load_"
-"""Roles that exist while something that is not authentic is loaded."""
+def loader_role(live: str, stamped: str) -> str:
+    """Return the name of the role without rights that loads what is not authentic; it exists only meanwhile.
 
-
-def loader_role(stamped: str) -> str:
-    """Return the name of the role without rights that loads what is not authentic."""
-    return f"{LOADER_PREFIX}{stamped}"
+    Roles belong to the whole server: the name says of which site it is, so that no other one takes it for its own.
+    """
+    return _beside(live, "load", stamped)
 
 
 def stamp_beside(names: Iterable[str], live: str, role: str) -> set[str]:
@@ -127,7 +126,7 @@ def stamp_beside(names: Iterable[str], live: str, role: str) -> set[str]:
 
 
 def is_beside(name: str, live: str, role: str) -> bool:
-    """Tell whether `name` is a `stage`, `before` or `after` database of `live`."""
+    """Tell whether `name` is a `stage`, `before` or `after` database of `live`, or its `load` role."""
     head = _beside(live, role, "")
     return name.startswith(head) and re.fullmatch(r"[0-9]{8}_[0-9]{6}", name[len(head) :]) is not None
 

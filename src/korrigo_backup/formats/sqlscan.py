@@ -33,6 +33,7 @@ _COPY = re.compile(rb"COPY (" + _NAME + rb"\." + _NAME + rb") (?:\(.*\) | )?FROM
 _COPY_ANY = re.compile(rb"COPY\b.*\bFROM\s+STDIN\b", re.DOTALL | re.IGNORECASE)
 _SETVAL = re.compile(rb"SELECT pg_catalog\.setval\('((?:[^']|'')+)', (-?\d+), (true|false)\)")
 _OWNER = re.compile(rb"ALTER [A-Z ]+ .* OWNER TO (?:" + _NAME + rb")", re.DOTALL)
+_DEFAULTS = re.compile(rb"ALTER DEFAULT PRIVILEGES FOR ROLE .*", re.DOTALL)
 _BODY = re.compile(rb"CREATE (?:OR REPLACE )?(?:FUNCTION|PROCEDURE)\b.*\bBEGIN\s+ATOMIC\b", re.DOTALL | re.IGNORECASE)
 _STRINGS = re.compile(rb"^SET\b.*standard_conforming_strings|set_config.*standard_conforming_strings", re.IGNORECASE)
 _STRINGS_ON = re.compile(rb"SET standard_conforming_strings = (?:'on'|on)")
@@ -45,7 +46,8 @@ _BY_VERSION = re.compile(rb"-- Dumped by pg_dump version (\S+)")
 class ScanResult:
     """What a dump holds. `rows` counts COPY lines by table name, as the dump writes the name.
 
-    `owners` are the places of the statements that give an object to a role: (offset, text) in the decompressed dump.
+    `owners` are the places of the statements that give an object to a role, or speak for one (default privileges):
+    (offset, text) in the decompressed dump.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
@@ -181,7 +183,7 @@ class DumpScanner:
             self._body = _BODY.match(statement) is not None
         elif statement == b"END":
             self._body = False
-        elif _OWNER.fullmatch(statement):
+        elif _OWNER.fullmatch(statement) or _DEFAULTS.fullmatch(statement):
             self.result.owners.append((self._offset + after - 1 - len(statement), statement + b";"))
         elif _STRINGS.search(statement) and not _STRINGS_ON.fullmatch(statement):
             raise self._hostile("a change of standard_conforming_strings")

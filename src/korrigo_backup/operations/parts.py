@@ -118,7 +118,10 @@ class DatabasePart:
         """Make a role without rights for what is not authentic; our own will do when it is no superuser."""
         if self.context.trusted or not role.superuser:
             return None
-        made = _Loader(naming.loader_role(self.context.stamp), Secret(secrets.token_urlsafe(24)))
+        made = _Loader(
+            naming.loader_role(self.context.site.postgres.database, self.context.stamp),
+            Secret(secrets.token_urlsafe(24)),
+        )
         undo.push(f"the role {made.user}", lambda: self.databases.drop_role(made.user))
         self.databases.create_loader(made.user, made.password)
         return made

@@ -31,6 +31,10 @@ def recover(site: Site) -> list[str]:
         if is_beside(name, live, "stage"):
             databases.drop(name)
             done.append(f"dropped the unfinished database {name}")
+    for name in sorted(databases.roles()):
+        if is_beside(name, live, "load"):
+            databases.drop_role(name)
+            done.append(f"dropped the role {name} that loaded it")
     if databases.closed(live):
         databases.admit(live)
         done.append(f"database {live} takes connections again")

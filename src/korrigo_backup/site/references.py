@@ -85,9 +85,11 @@ def references(taken: Snapshot, columns: Iterable[PathColumn], *, roots: Iterabl
         yield _plain(line.removesuffix(b"\n").decode())
 
 
+# Of tables alone: a view that came with a dump would run functions of its own, perhaps with a superuser's rights.
 _KIND = """
-SELECT to_json(coalesce((SELECT format_type(atttypid, NULL) FROM pg_attribute
-                WHERE attrelid = to_regclass({table}) AND attname = {column} AND attnum > 0 AND NOT attisdropped), ''))
+SELECT to_json(coalesce((SELECT format_type(atttypid, NULL) FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+                WHERE c.oid = to_regclass({table}) AND c.relkind IN ('r', 'p')
+                  AND attname = {column} AND attnum > 0 AND NOT attisdropped), ''))
 """
 
 

@@ -110,6 +110,7 @@ class Sandbox:
         self.home = home
         self.media = home / "media"
         self.backups = home / "backups"
+        self.user = USER
         self.superuser = False
         """Whether the site's role is the superuser of its server, as in the official container."""
 
@@ -134,7 +135,7 @@ class Sandbox:
             "POSTGRES_HOST": access.host,
             "POSTGRES_PORT": str(access.port),
             "POSTGRES_DB": self.database,
-            "POSTGRES_USER": "postgres" if self.superuser else USER,
+            "POSTGRES_USER": "postgres" if self.superuser else self.user,
             "POSTGRES_PASSWORD": access.password.reveal() if self.superuser else USER_PASSWORD,
             "MEDIA_ROOT": str(self.media),
             "BACKUP_DIR": str(self.backups),
@@ -190,7 +191,7 @@ class Sandbox:
 
     def connect(self, database=None, *, superuser=False):
         name = database or self.database
-        return connect(self.server, name) if superuser else connect(self.server, name, USER, USER_PASSWORD)
+        return connect(self.server, name) if superuser else connect(self.server, name, self.user, USER_PASSWORD)
 
     def sql(self, text, database=None, *, superuser=False):
         with self.connect(database, superuser=superuser) as connection:

@@ -12,7 +12,7 @@ from korrigo_backup.catalog import local_now
 from korrigo_backup.cli.output import Context, ask, ask_yes, human, say
 from korrigo_backup.cli.plan import refuse, say_plan
 from korrigo_backup.domain.checklist import checklist, unanswered
-from korrigo_backup.errors import Refused
+from korrigo_backup.errors import Refused, UsageError
 from korrigo_backup.operations.restore import Request, restore
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ _LINES = {
     "restore.start.none": "🚀 Starting backend... skipped: no command is configured ([services] start)",
     "restore.terminate": "🔌 Terminating database connections...",
     "restore.start": "🚀 Starting backend...",
+    "restore.safety.first": "💾 Creating safety backup of current state...",
     "restore.safety": "💾 Creating safety backup of current state... (as it was before the restore)",
 }
 
@@ -53,6 +54,7 @@ class Choices:
     safety_backup: bool = True
     allow_unsigned: bool = False
     into_other_site: bool = False
+    in_place: bool = False
 
 
 def command(
@@ -68,6 +70,10 @@ def command(
     ] = False,
     into_other_site: Annotated[
         bool, typer.Option("--into-other-site", help="Restore another site's backup into this one.")
+    ] = False,
+    in_place: Annotated[
+        bool,
+        typer.Option("--in-place", help="For a role without CREATEDB: replace the content, keep only a safety backup."),
     ] = False,
     approved_by: Annotated[str, typer.Option(help="Who approved it in writing.")] = "",
     reason: Annotated[str, typer.Option(help="What happened.")] = "",
@@ -89,7 +95,12 @@ def command(
         "window": window,
         "contacts": contacts,
     }
-    choices = Choices(yes, given, dry_run, safety_backup, allow_unsigned, into_other_site)
+    if in_place and not safety_backup:
+        raise UsageError(
+            "a restore in place always makes a safety backup: there is no other way back",
+            hint="leave out --no-safety-backup, or --in-place",
+        )
+    choices = Choices(yes, given, dry_run, safety_backup, allow_unsigned, into_other_site, in_place)
     restore_and_say(wired, wired.catalog.find(artifact), choices)
 
 
@@ -104,6 +115,7 @@ def restore_and_say(wired: Wired, artifact: Artifact, choices: Choices) -> None:
         safety_backup=choices.safety_backup,
         allow_unsigned=choices.allow_unsigned,
         into_other_site=choices.into_other_site,
+        in_place=choices.in_place,
     )
     done = restore(wired.site(), wired.catalog, request)
     if choices.dry_run:

@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.domain.manifest import DatabaseProof, LargeObjectsProof, SequenceProof, TableProof
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused
-from korrigo_backup.formats.sqlscan import DumpScanner, ScanResult
+from korrigo_backup.formats.sqlscan import DumpScanner, Places, ScanResult
 from korrigo_backup.site.digests import RULE, Snapshot, prove_all, snapshot
 from korrigo_backup.site.postgres import LOCK_WAIT, PSQL, UNHURRIED
 from korrigo_backup.site.schema import fingerprint, schema_differences
@@ -18,7 +18,7 @@ from korrigo_backup.system.run import spawn
 from korrigo_backup.system.streams import GzipWriter, HashingReader, HashingWriter, gunzip
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Future
 
     from korrigo_backup.site.postgres import Postgres
@@ -101,9 +101,7 @@ def check(file: IO[bytes], source: str) -> Checked:
     return Checked(scanner.finish(), reader.size, reader.sha256)
 
 
-def load(
-    server: Postgres, file: IO[bytes], source: str, *, database: str, without: Sequence[tuple[int, bytes]] = ()
-) -> str:
+def load(server: Postgres, file: IO[bytes], source: str, *, database: str, without: Places = ()) -> str:
     """Load a dump into an empty database and return the SHA-256 of the file as it was read now.
 
     The first SQL error stops it. The texts `without`, each at its offset, are left out. Raises KorrigoBackupError
@@ -113,7 +111,7 @@ def load(
     reader = HashingReader(file)
     with spawn(command, stdin=True) as psql:
         try:
-            for piece in _left_out(gunzip(reader, source), without, source):
+            for piece in left_out(gunzip(reader, source), without, source):
                 psql.stdin.write(piece)
             psql.stdin.close()
         except BrokenPipeError:
@@ -126,12 +124,13 @@ def load(
     return reader.sha256
 
 
-def undress(server: Postgres, expected: DatabaseProof, *, database: str) -> None:
-    """Drop what a new database is born with and the saved one had not: pg_dump does not say that it was dropped."""
+def undressing(expected: DatabaseProof) -> list[str]:
+    """Return what drops the things that a new database is born with and the saved one had not.
+
+    pg_dump does not say that they were dropped.
+    """
     had = {(one.kind, one.name) for one in expected.schema}
-    for kind, name in _BORN_WITH:
-        if had and (kind, name) not in had:
-            server.script(f"DROP {kind.upper()} {name}", database=database)
+    return [f"DROP {kind.upper()} {name}" for kind, name in _BORN_WITH if had and (kind, name) not in had]
 
 
 _BORN_WITH = (("schema", "public"), ("extension", "plpgsql"))
@@ -207,7 +206,7 @@ _GRACE = 10.0
 """Seconds for the other session to say why it ended; it has ended already."""
 
 
-def _left_out(pieces: Iterable[bytes], without: Sequence[tuple[int, bytes]], source: str) -> Iterator[bytes]:
+def left_out(pieces: Iterable[bytes], without: Places, source: str) -> Iterator[bytes]:
     """Yield the pieces without some texts of known places; a text may lie across pieces."""
     places, offset, rest = deque(without), 0, b""
     for piece in pieces:

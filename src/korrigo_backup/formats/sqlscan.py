@@ -9,9 +9,25 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from korrigo_backup.domain.manifest import SequenceProof
 from korrigo_backup.errors import ProofFailed
+
+
+class Sort(StrEnum):
+    """Sorts of statements that a load may have to leave out."""
+
+    ROLE = "role"
+    """Gives an object to a role, or speaks for one (default privileges)."""
+    TRANSACTION = "transaction"
+    """BEGIN and COMMIT, which pg_dump writes around each large object."""
+    EXTENSION_COMMENT = "extension comment"
+    RESTRICT = "restrict"
+    """Shields psql against other meta-commands; a psql of before August 2025 does not know it."""
+    NEW_SETTING = "new setting"
+    """A time limit of 0 that older servers do not know: SET transaction_timeout (17)."""
+
 
 END_MARK = b"-- PostgreSQL database dump complete"
 
@@ -33,7 +49,16 @@ _COPY = re.compile(rb"COPY (" + _NAME + rb"\." + _NAME + rb") (?:\(.*\) | )?FROM
 _COPY_ANY = re.compile(rb"COPY\b.*\bFROM\s+STDIN\b", re.DOTALL | re.IGNORECASE)
 _SETVAL = re.compile(rb"SELECT pg_catalog\.setval\('((?:[^']|'')+)', (-?\d+), (true|false)\)")
 _OWNER = re.compile(rb"ALTER [A-Z ]+ .* OWNER TO (?:" + _NAME + rb")", re.DOTALL)
-_DEFAULTS = re.compile(rb"ALTER DEFAULT PRIVILEGES FOR ROLE .*", re.DOTALL)
+_LEFT_OUT = (
+    (re.compile(rb"ALTER DEFAULT PRIVILEGES FOR ROLE .*", re.DOTALL), Sort.ROLE),
+    (_OWNER, Sort.ROLE),
+    (re.compile(rb"BEGIN|COMMIT"), Sort.TRANSACTION),
+    (re.compile(rb"COMMENT ON EXTENSION .*", re.DOTALL), Sort.EXTENSION_COMMENT),
+    (re.compile(rb"SET transaction_timeout = 0"), Sort.NEW_SETTING),
+)
+_TRANSACTION = re.compile(
+    rb"(?:BEGIN|START|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE|PREPARE\s+TRANSACTION)\b", re.IGNORECASE
+)
 _BODY = re.compile(rb"CREATE (?:OR REPLACE )?(?:FUNCTION|PROCEDURE)\b.*\bBEGIN\s+ATOMIC\b", re.DOTALL | re.IGNORECASE)
 _STRINGS = re.compile(rb"^SET\b.*standard_conforming_strings|set_config.*standard_conforming_strings", re.IGNORECASE)
 _STRINGS_ON = re.compile(rb"SET standard_conforming_strings = (?:'on'|on)")
@@ -42,22 +67,30 @@ _FROM_VERSION = re.compile(rb"-- Dumped from database version (\S+)")
 _BY_VERSION = re.compile(rb"-- Dumped by pg_dump version (\S+)")
 
 
+Places = tuple[tuple[int, bytes], ...]
+"""Offset and text of statements in the decompressed dump, in their order."""
+
+
 @dataclass
 class ScanResult:
     """What a dump holds. `rows` counts COPY lines by table name, as the dump writes the name.
 
-    `owners` are the places of the statements that give an object to a role, or speak for one (default privileges):
-    (offset, text) in the decompressed dump.
+    `own_transactions` tells of transaction commands that pg_dump does not write.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
     sequences: dict[str, SequenceProof] = field(default_factory=dict)
-    owners: list[tuple[int, bytes]] = field(default_factory=list)
+    places: dict[Sort, list[tuple[int, bytes]]] = field(default_factory=lambda: {sort: [] for sort in Sort})
     server_version: str | None = None
     client_version: str | None = None
     statements: int = 0
     creates: int = 0
+    own_transactions: bool = False
     complete: bool = False
+
+    def without(self, *sorts: Sort) -> Places:
+        """Return the places of some sorts of statements."""
+        return tuple(sorted(place for sort in sorts for place in self.places[sort]))
 
 
 class DumpScanner:
@@ -181,10 +214,12 @@ class DumpScanner:
         if statement.startswith(b"CREATE "):
             self.result.creates += 1
             self._body = _BODY.match(statement) is not None
-        elif statement == b"END":
+        elif statement == b"END" and self._body:
             self._body = False
-        elif _OWNER.fullmatch(statement) or _DEFAULTS.fullmatch(statement):
-            self.result.owners.append((self._offset + after - 1 - len(statement), statement + b";"))
+        elif sort := _sort(statement):
+            self.result.places[sort].append((self._offset + after - 1 - len(statement), statement + b";"))
+        elif _TRANSACTION.match(statement):
+            self.result.own_transactions = True
         elif _STRINGS.search(statement) and not _STRINGS_ON.fullmatch(statement):
             raise self._hostile("a change of standard_conforming_strings")
         elif found := _SETVAL.match(statement):
@@ -209,6 +244,7 @@ class DumpScanner:
             raise self._hostile("a backslash outside of quotes")
         if found[1] not in ALLOWED_META or self._statement.strip():
             raise self._hostile(f"the psql command {found[0][:40].decode(errors='replace').strip()!r}")
+        self.result.places[Sort.RESTRICT].append((self._offset + at, found[0]))
         return found.end()
 
     def _in_line_comment(self, buffer: bytes, position: int, *, final: bool) -> int | None:
@@ -314,3 +350,7 @@ class DumpScanner:
 
 def _is_word(character: bytes | bytearray) -> bool:
     return bool(character) and (character.isalnum() or character in b"_$" or character >= b"\x80")
+
+
+def _sort(statement: bytes) -> Sort | None:
+    return next((sort for pattern, sort in _LEFT_OUT if pattern.fullmatch(statement)), None)

@@ -14,8 +14,10 @@ from korrigo_backup.domain.secret import Secret
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.formats import media as media_format
 from korrigo_backup.formats import sql as sql_format
+from korrigo_backup.formats.sqlscan import Sort
 from korrigo_backup.operations.plan import PartPlan, plan_media, plan_sql
 from korrigo_backup.operations.sources import MediaSource, SqlSource, open_media, open_sql
+from korrigo_backup.operations.versions import left_out_here
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.system.files import explained
 
@@ -133,15 +135,17 @@ class DatabasePart:
 
     def _load(self, loader: _Loader | None) -> None:
         server, name = self.context.site.postgres, self.artifact.name
+        sorts = left_out_here(server, self.source.scan)
         self.context.listen(Step("restore.load", {"artifact": str(self.artifact.path)}))
         loaded = sql_format.load(
             server.as_user(loader.user, loader.password) if loader else server,
             self.source.file,
             name,
             database=self._stage,
-            without=self.source.owners if loader else (),
+            without=self.source.scan.without(*sorts, *((Sort.ROLE,) if loader else ())),
         )
-        sql_format.undress(server, self.source.expected, database=self._stage)
+        for statement in sql_format.undressing(self.source.expected):
+            server.script(statement, database=self._stage)
         if loaded != self.source.sha256:
             raise ProofFailed(
                 f"{name} changed while it was read", hint="something writes to it: find out what, then retry"

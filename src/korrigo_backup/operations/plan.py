@@ -12,6 +12,7 @@ from korrigo_backup.domain.paths import order, printable
 from korrigo_backup.domain.plan import MediaChange, Migrations, Replacement, RestorePlan, TableChange, compare_tables
 from korrigo_backup.errors import UsageError
 from korrigo_backup.formats import members
+from korrigo_backup.operations.versions import version_findings
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.site.digests import RULE, prove_all, snapshot
 from korrigo_backup.system.files import CHUNK, free_bytes
@@ -79,7 +80,7 @@ def services(site: Site) -> list[Finding]:
     return [] if site.services.configured else [_NO_SERVICES]
 
 
-def plan_sql(site: Site, artifact: Artifact, source: SqlSource, *, stamp: str) -> PartPlan:
+def plan_sql(site: Site, artifact: Artifact, source: SqlSource, *, stamp: str, in_place: bool = False) -> PartPlan:
     """Return what restoring a dump over the live database would do."""
     databases, live = Databases(site.postgres), site.postgres.database
     if live == site.postgres.maintenance:
@@ -92,12 +93,18 @@ def plan_sql(site: Site, artifact: Artifact, source: SqlSource, *, stamp: str) -
     replacement = Replacement(
         part="database",
         target=f"database {live} at {site.postgres.access.description}",
-        kept_as=before_database(live, stamp) if exists else None,
+        kept_as=before_database(live, stamp) if exists and not in_place else None,
+        in_place=in_place,
         needs=source.expected.size or (databases.size(live) if exists else 0),
         free=site.postgres.free_space(),
     )
     migrations = _migrations(applied, source.expected.migrations) if exists else NO_MIGRATIONS
-    findings = [*source.findings, *_database_findings(databases, replacement), *_behind(artifact, migrations)]
+    findings = [
+        *source.findings,
+        *version_findings(site.postgres, source.scan),
+        *_database_findings(databases, replacement),
+        *_behind(artifact, migrations),
+    ]
     after = _counted(source.expected.tables, source.expected.large_objects)
     return PartPlan(replacement, tuple(findings), compare_tables(now, after), migrations)
 
@@ -131,10 +138,10 @@ _NO_SERVICES = warning(
 
 def _database_findings(databases: Databases, replacement: Replacement) -> Iterator[Finding]:
     role = databases.role()
-    if not (role.createdb or role.superuser):
+    if not (role.createdb or role.superuser or replacement.in_place):
         yield error("role.createdb", f"role {role.name} may not create databases",
-                    f'as a superuser: ALTER ROLE "{role.name}" CREATEDB')  # fmt: skip
-    if replacement.kept_as is None:
+                    f'as a superuser: ALTER ROLE "{role.name}" CREATEDB; or restore with --in-place')  # fmt: skip
+    if replacement.kept_as is None and not replacement.in_place:
         yield warning("database.missing", f"{replacement.target.split(' at ')[0]} does not exist: it is made anew")
     yield from _room(replacement)
 

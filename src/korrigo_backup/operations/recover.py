@@ -36,6 +36,7 @@ def recover(site: Site) -> list[str]:
             databases.drop_role(name)
             done.append(f"dropped the role {name} that loaded it")
     if databases.closed(live):
+        databases.disconnect(live)  # what a killed restore in place has begun ends here, and with it its transaction
         databases.admit(live)
         done.append(f"database {live} takes connections again")
     return done

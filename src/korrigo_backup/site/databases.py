@@ -41,11 +41,11 @@ FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace WHERE d.datna
 _OTHERS = """
 SELECT coalesce(json_agg(format('process %s (%s, %s)', pid, usename,
                                 coalesce(nullif(application_name, ''), '-'))), '[]')
-FROM pg_stat_activity WHERE datname = {name} AND pid <> pg_backend_pid()
+FROM pg_stat_activity WHERE datname = {name} AND pid NOT IN (pg_backend_pid(), {but})
 """
 
 _TERMINATE = """
-SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {name} AND pid <> pg_backend_pid()
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {name} AND pid NOT IN (pg_backend_pid(), {but})
 """
 
 _LIST_SETTINGS = frozenset({"local_preload_libraries", "search_path", "session_preload_libraries", "temp_tablespaces"})
@@ -154,18 +154,23 @@ class Databases:
             self.disconnect(name)
             self._run(f"DROP DATABASE {identifier(name)}")
 
-    def disconnect(self, name: str) -> None:
-        """Let nobody connect to a database and end every session in it.
+    def owns(self, name: str) -> bool:
+        """Tell whether our role has the rights of a database's owner."""
+        asked = f"SELECT to_json(pg_has_role(datdba, 'USAGE')) FROM pg_database WHERE datname = {literal(name)}"
+        return self._ask(asked, bool)
+
+    def disconnect(self, name: str, *, but: int = 0) -> None:
+        """Let nobody connect to a database and end every session in it, except that of the process `but`.
 
         Raises Refused, naming the sessions that would not end; the database then takes connections again.
         """
         self._run(f"ALTER DATABASE {identifier(name)} ALLOW_CONNECTIONS false")
         deadline = time.monotonic() + TERMINATE_SECONDS
         try:
-            while others := self._ask(_OTHERS.format(name=literal(name)), list[str]):
+            while others := self._ask(_OTHERS.format(name=literal(name), but=but), list[str]):
                 if time.monotonic() > deadline:
                     raise _persistent(name, others)  # noqa: TRY301 - taken back just below
-                self._run(_TERMINATE.format(name=literal(name)))
+                self._run(_TERMINATE.format(name=literal(name), but=but))
                 time.sleep(_POLL)
         except BaseException:
             self.admit(name)

@@ -26,11 +26,12 @@ T = TypeVar("T")
 RULE = "rows-as-text/hashtextextended/sum-1"
 """Names the rule above in manifests; a change of the rule is a new name."""
 
-_SETTINGS = (
+SETTINGS = (
     "SET datestyle = 'ISO, MDY'; SET intervalstyle = 'postgres'; SET timezone = 'UTC';"
     " SET extra_float_digits = 1; SET bytea_output = 'hex'; SET lc_monetary = 'C'; SET xmlbinary = 'base64';"
     " SET search_path = pg_catalog; SET row_security = off; SET jit = off;"
 )
+"""What the text of a row depends on, for the session that proves."""
 
 _MODULUS = 1 << 128
 
@@ -177,7 +178,7 @@ def snapshot(server: Postgres, *, database: str | None = None) -> Iterator[Snaps
     Row-level security is off: a role that may not see all rows gets an error, never a part of them.
     """
     with server.session(database=database) as session:
-        session.run(f"{_SETTINGS} BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        session.run(f"{SETTINGS} BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         yield Snapshot(session, session.run("SELECT pg_export_snapshot()").decode().strip())
 
 

@@ -15,7 +15,7 @@ from korrigo_backup.errors import KorrigoBackupError, Refused, Unreachable
 from korrigo_backup.system.run import describe_status, run, spawn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from korrigo_backup.domain.secret import Secret
     from korrigo_backup.site.access import Access
@@ -84,6 +84,19 @@ class Postgres:
         """Return the same server and databases as another role sees them."""
         return Postgres(self.access.as_user(user, password), database=self.database, maintenance=self.maintenance)
 
+    def version(self) -> int:
+        """Return the server's major version."""
+        asked = "SELECT to_json(current_setting('server_version_num')::int / 10000)"
+        return self.ask(asked, int, database=self.maintenance)
+
+    def client_version(self) -> tuple[int, int]:
+        """Return major and minor version of psql, (0, 0) when it does not tell."""
+        told = run(
+            self.access.postgres("psql", "--version", database=self.maintenance), timeout=QUESTION_SECONDS
+        ).stdout
+        found = re.search(rb"(\d+)\.(\d+)", told)
+        return (int(found[1]), int(found[2])) if found else (0, 0)
+
     def free_space(self) -> int | None:
         """Return the free bytes on the server's data disk, None when the role or the place do not let us see it."""
         place = self.ask(_DATA_DIRECTORY, str, database=self.maintenance)
@@ -142,6 +155,17 @@ class Session:
             if not line:
                 raise self._ended()
             yield line
+
+    def feed(self, pieces: Iterable[bytes]) -> None:
+        """Run a script as it comes, and throw away what it prints; raises as `Postgres.script` does."""
+        try:
+            self._process.stdin.write(b"\\o /dev/null\n")
+            for piece in pieces:
+                self._process.stdin.write(piece)
+            self._process.stdin.write(b"\n\\o\n")
+        except BrokenPipeError:
+            raise self._ended() from None
+        self.run("")
 
     def ask(self, sql: str, answer: type[T]) -> T:
         """Return the answer to a query whose one value is JSON."""

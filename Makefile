@@ -1,5 +1,5 @@
 # Everything is made inside .venv: remove that directory and nothing is left.
-.PHONY: help setup demo test test-django42 lint clean
+.PHONY: help setup demo test test-django42 test-versions lint clean
 
 VENV := .venv
 PYTHON ?= python3
@@ -29,6 +29,9 @@ $(VENV)/django42/ready: requirements/django42.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-cache-dir --no-deps --require-hashes \
 		--upgrade --target $(VENV)/django42 --requirement requirements/django42.txt
 	@touch $@
+
+test-versions: setup
+	@$(BIN)/python -m pytest -m versions tests/versions
 
 lint: setup
 	@$(BIN)/ruff check .

@@ -5,9 +5,9 @@ import os
 import signal
 
 import pytest
-from test_shapes import LOSSES, OWNERS, SUPERUSERS, large_objects
 
 from sandbox import SCHEMA, USER_PASSWORD, connect, kill_all, nothing_changes, quoted, until
+from shapes import LOSSES, OWNERS, SUPERUSERS, large_objects, make_roles
 
 PLAIN = "plain_owner"
 
@@ -15,9 +15,8 @@ PLAIN = "plain_owner"
 @pytest.fixture(scope="module")
 def plain_role(server):
     """A role that owns its database and may make no other, as on many a shared server."""
+    make_roles(server)
     with connect(server) as admin:
-        for role in ("shape_reader", "shape_other"):
-            admin.execute(f"DO $$ BEGIN CREATE ROLE {role}; EXCEPTION WHEN duplicate_object THEN END $$")
         admin.execute(f"CREATE ROLE {PLAIN} LOGIN NOCREATEDB PASSWORD '{USER_PASSWORD}'")
 
 

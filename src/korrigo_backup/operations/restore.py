@@ -128,7 +128,7 @@ class _Run:
         with journal.recorded(
             self.catalog.directory,
             self.site,
-            "restore",
+            "restore in place" if self.request.in_place else "restore",
             self.request.artifact.name,
             listener=self.request.listen,
             why=why,

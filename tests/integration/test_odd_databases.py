@@ -12,6 +12,7 @@ ODD_NAMES = [
     "host=elsewhere dbname=other",
     "postgres://elsewhere/other",
     "-UPPER élève ✅",
+    "two\nlines\tand a tab",
     "x" * 63,
 ]
 

@@ -1,5 +1,8 @@
 """What a database can hold beyond tables comes back, and the loss of any of it is found by the proof."""
 
+import hashlib
+
+import psycopg
 import pytest
 
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused
@@ -51,9 +54,28 @@ def test_all_that_a_superuser_can_make_comes_back(superuser_site):
     assert "far-away-pa55" not in made.with_name(made.name + ".manifest.json").read_text()
     site.sql("DROP EVENT TRIGGER ddl_log; DROP PUBLICATION everything; DROP SCHEMA theirs CASCADE", superuser=True)
     site.sql("DROP SERVER elsewhere CASCADE; DELETE FROM bound; SELECT lo_unlink(4711)", superuser=True)
+    assert "restored subscriptions are disabled: taker" in site.korrigo("plan", made).out
     site.restore(made)
     assert site.content() == before
     assert large_objects(site) == objects
+
+
+def test_the_digest_of_large_objects_is_that_of_their_pieces(make_site):
+    """Reckoned once more by other means, for sizes around that of a piece, whatever stood before in the catalogue."""
+    piece = 1024 * 1024
+    sizes = {7001: 3 * piece + 5, 7002: 0, 7003: piece, 7004: 1, 7005: piece + 1, 7006: 0}
+    site = make_site(
+        schema=";".join(f"SELECT lo_from_bytea({oid}, decode(repeat('5a', {n}), 'hex'))" for oid, n in sizes.items())
+    )
+    pieces = [
+        f"{oid}:{n}:{hashlib.md5(bytes([0x5A]) * min(piece, max(size - n * piece, 0))).hexdigest()}"  # noqa: S324
+        for oid, size in sizes.items()
+        for n in range(max(size - 1, 0) // piece + 1)
+    ]
+    (total,) = site.sql(f"SELECT sum(hashtextextended(p, 0)) FROM unnest(ARRAY{pieces}) p")[0]
+    with snapshot(site.wired().site().postgres) as taken:
+        found = taken.large_objects()
+    assert (found.count, found.digest) == (6, f"{int(total) % (1 << 128):032x}")
 
 
 def test_a_plan_counts_large_objects(make_site):
@@ -143,3 +165,42 @@ def test_an_owner_that_is_gone_is_named_and_nothing_is_changed(superuser_site, s
         site.restore(made)
     assert "CREATE ROLE" in failure.value.hint
     assert site.content() == before
+
+
+def test_a_database_and_a_table_in_tablespaces_of_their_own(make_site, server, tmp_path):
+    site = make_site(schema="")
+    site.superuser = True
+    with connect(server) as admin:
+        for name in ("ts_of_base", "ts_of_table"):
+            (server.home / name).mkdir(mode=0o700)
+            admin.execute(f"CREATE TABLESPACE {name} LOCATION '{server.home / name}'")
+        admin.execute(f'ALTER DATABASE "{site.database}" SET TABLESPACE ts_of_base')
+    site.sql("CREATE TABLE here (id int); CREATE TABLE there (id int) TABLESPACE ts_of_table", superuser=True)
+    before = site.content()
+    made = site.backup()
+    site.sql("DROP TABLE there", superuser=True)
+    site.restore(made)
+    assert site.content() == before
+    asked = "SELECT spcname FROM pg_database d JOIN pg_tablespace t ON t.oid = dattablespace WHERE datname = current_database()"
+    assert site.sql(asked, superuser=True) == [("ts_of_base",)]
+
+
+def test_a_database_whose_order_is_icus_keeps_it(make_site, server):
+    site = make_site(schema="")
+    with connect(server) as admin:
+        admin.execute(f'DROP DATABASE "{site.database}"')
+        try:
+            admin.execute(
+                f"CREATE DATABASE \"{site.database}\" TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'fr-FR' OWNER {USER}"
+            )
+        except psycopg.Error as reason:
+            pytest.skip(str(reason))
+    site.sql("CREATE COLLATION natural_order (provider = icu, locale = 'fr-u-kn', deterministic = false)")
+    site.sql("CREATE TABLE t (name text COLLATE natural_order UNIQUE); INSERT INTO t VALUES ('é2'), ('e10')")
+    asked = "SELECT datlocprovider, datcollate FROM pg_database WHERE datname = current_database()"
+    before = site.content(), site.sql(asked)
+    made = site.backup()
+    site.sql("DROP TABLE t")
+    site.restore(made)
+    assert (site.content(), site.sql(asked)) == before
+    assert before[1][0][0] == "i"

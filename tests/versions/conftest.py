@@ -43,6 +43,19 @@ def server_of():
 
 
 @pytest.fixture
+def clients_of():
+    """Return a function: the environment in which clients of a major version, or old ones, are used."""
+
+    def get(major):
+        try:
+            return {"KORRIGO_BACKUP_CLIENT_DIR": str(client_bindir(major))}
+        except Unavailable as reason:
+            pytest.skip(str(reason))
+
+    return get
+
+
+@pytest.fixture
 def site_on(server_of, tmp_path):
     """Return a function that makes a site on a server of a version."""
     made = []

@@ -4,7 +4,7 @@ import gzip
 import shutil
 
 import pytest
-from binaries import SERVERS, Unavailable, client_bindir
+from binaries import SERVERS
 
 from korrigo_backup.operations.versions import knows_restrict
 from sandbox import SCHEMA
@@ -35,7 +35,7 @@ INSERT INTO every_type (a, w, x, y, z, aa, ab, ac, ad, ae, af, ag, ah, ai, aj, a
    '[1,5)', '[2026-01-01 00:00+00,)', 7, 4294967295, 'n', 'c', '<(0,0),1>', '{"(1,a)","(,)"}');
 CREATE TABLE many AS SELECT n AS id, md5(n::text) AS t, n / 7.0 AS q, n / 7.0::float8 AS f,
   timestamptz '2000-01-01 00:00+00' + n * interval '1 hour 1.000001 seconds' AS p FROM generate_series(1, 3000) n;
-SELECT lo_from_bytea(4711, decode(repeat('c0ffee', 500000), 'hex'));
+SELECT lo_from_bytea(4711, decode(repeat('c0ffee', 500000), 'hex')), lo_create(4712), lo_from_bytea(4713, 'short');
 """
 
 
@@ -115,36 +115,51 @@ def test_what_the_older_server_does_not_know_changes_nothing(site_on):
     assert target.databases() == {target.database}
 
 
-def test_a_dump_by_a_newer_pg_dump_is_loaded_by_older_clients(site_on):
+def test_a_dump_by_a_newer_pg_dump_is_loaded_by_older_clients(site_on, clients_of):
     site = site_on(15, SCHEMA)
     before = site.content()
-    newer = {"KORRIGO_BACKUP_CLIENT_DIR": str(client_bindir(18))}
-    site.korrigo("backup", env=newer)
+    site.korrigo("backup", env=clients_of(18))
     site.wreck()
     done = site.korrigo("restore", "latest", "--yes")
     assert "pg_dump 18 wrote this backup, this server is 15" in done.out
     assert site.content() == before
 
 
-def test_a_psql_that_does_not_know_restrict_loads_all_the_same(site_on):
+def test_a_psql_that_does_not_know_restrict_loads_all_the_same(site_on, clients_of):
     site = site_on(15, SCHEMA)
-    try:
-        old = client_bindir("old")
-    except Unavailable as reason:
-        pytest.skip(str(reason))
     before = site.content()
     made = site.backup()
     assert b"\n\\restrict " in gzip.decompress(made.read_bytes())
     site.wreck()
-    site.korrigo("restore", made, "--yes", "--no-safety-backup", env={"KORRIGO_BACKUP_CLIENT_DIR": str(old)})
+    site.korrigo("restore", made, "--yes", "--no-safety-backup", env=clients_of("old"))
     assert site.content() == before
 
 
-def test_clients_that_are_older_than_the_server_are_refused(site_on):
+def test_clients_that_are_older_than_the_server_are_refused(site_on, clients_of):
     site = site_on(17, SCHEMA)
-    done = site.korrigo("backup", code=4, env={"KORRIGO_BACKUP_CLIENT_DIR": str(client_bindir(16))})
+    done = site.korrigo("backup", code=4, env=clients_of(16))
     assert "server version mismatch" in done.err
     assert site.published() == frozenset()
+
+
+@pytest.mark.promise("P5")
+@pytest.mark.parametrize("major", [13, 16, 18])
+def test_what_nobody_signed_is_loaded_by_a_role_without_rights(site_on, major):
+    """Roles and what they may do with each other changed in 16."""
+    site = site_on(major, SHAPES.replace(" CREATE EXTENSION pg_trgm SCHEMA public;", ""))
+    site.superuser = True
+    rows, objects = site.rows(), large_objects(site)
+    foreign = site.home / "db_backup_20260101_030000.sql.gz"
+    made = site.backup()
+    foreign.write_bytes(made.read_bytes())
+    site.wreck()
+    site.korrigo("restore", foreign, "--yes", "--allow-unsigned")
+    assert (site.rows(), large_objects(site)) == (rows, objects)
+    assert site.sql("SELECT count(*) FROM pg_roles WHERE rolname LIKE '%\\_load\\_%'") == [(0,)]
+    text = gzip.decompress(made.read_bytes())
+    hostile = text.replace(b"\nCREATE TABLE", b"\nSET ROLE postgres;\nCREATE TABLE", 1)
+    foreign.write_bytes(gzip.compress(hostile))
+    site.korrigo("restore", foreign, "--yes", "--allow-unsigned", code=4)
 
 
 def test_which_psql_knows_restrict():

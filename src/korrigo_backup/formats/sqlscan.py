@@ -20,6 +20,8 @@ class Sort(StrEnum):
 
     ROLE = "role"
     """Gives an object to a role, or speaks for one (default privileges)."""
+    PUBLIC_OWNER = "owner of schema public"
+    """Since 15 the owner of the database owns schema public; pg_dump says so when it dumps an older server."""
     TRANSACTION = "transaction"
     """BEGIN and COMMIT, which pg_dump writes around each large object."""
     EXTENSION_COMMENT = "extension comment"
@@ -51,6 +53,7 @@ _SETVAL = re.compile(rb"SELECT pg_catalog\.setval\('((?:[^']|'')+)', (-?\d+), (t
 _OWNER = re.compile(rb"ALTER [A-Z ]+ .* OWNER TO (?:" + _NAME + rb")", re.DOTALL)
 _LEFT_OUT = (
     (re.compile(rb"ALTER DEFAULT PRIVILEGES FOR ROLE .*", re.DOTALL), Sort.ROLE),
+    (re.compile(rb"ALTER SCHEMA public OWNER TO .*"), Sort.PUBLIC_OWNER),
     (_OWNER, Sort.ROLE),
     (re.compile(rb"BEGIN|COMMIT"), Sort.TRANSACTION),
     (re.compile(rb"COMMENT ON EXTENSION .*", re.DOTALL), Sort.EXTENSION_COMMENT),

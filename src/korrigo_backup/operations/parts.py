@@ -142,7 +142,7 @@ class DatabasePart:
             self.source.file,
             name,
             database=self._stage,
-            without=self.source.scan.without(*sorts, *((Sort.ROLE,) if loader else ())),
+            without=self.source.scan.without(*sorts, *((Sort.ROLE, Sort.PUBLIC_OWNER) if loader else ())),
         )
         for statement in sql_format.undressing(self.source.expected):
             server.script(statement, database=self._stage)

@@ -12,7 +12,7 @@ from korrigo_backup.domain.paths import order, printable
 from korrigo_backup.domain.plan import MediaChange, Migrations, Replacement, RestorePlan, TableChange, compare_tables
 from korrigo_backup.errors import UsageError
 from korrigo_backup.formats import members
-from korrigo_backup.operations.versions import version_findings
+from korrigo_backup.operations.versions import subscription_findings, version_findings
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.site.digests import RULE, prove_all, snapshot
 from korrigo_backup.system.files import CHUNK, free_bytes
@@ -102,6 +102,7 @@ def plan_sql(site: Site, artifact: Artifact, source: SqlSource, *, stamp: str, i
     findings = [
         *source.findings,
         *version_findings(site.postgres, source.scan),
+        *subscription_findings(o.name for o in source.expected.schema if o.kind == "subscription"),
         *_database_findings(databases, replacement),
         *_behind(artifact, migrations),
     ]

@@ -6,14 +6,18 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.finding import Finding, warning
 from korrigo_backup.formats.sqlscan import ScanResult, Sort
+from korrigo_backup.site.databases import Databases
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from korrigo_backup.site.postgres import Postgres
 
 TRANSACTION_TIMEOUT = 17
 """The first version that knows this setting. pg_dump 17 and newer set it to 0, which is what older ones do anyway."""
+
+DATABASE_OWNER = 15
+"""The first version where schema public belongs to pg_database_owner."""
 
 RESTRICT = {13: 22, 14: 19, 15: 14, 16: 10, 17: 6}
 """By major version, the first minor one whose psql knows the command (CVE-2025-8714)."""
@@ -26,7 +30,25 @@ def left_out_here(server: Postgres, scan: ScanResult) -> tuple[Sort, ...]:
         sorts.append(Sort.NEW_SETTING)
     if scan.places[Sort.RESTRICT] and not knows_restrict(server.client_version()):
         sorts.append(Sort.RESTRICT)
+    if _public_changes_hands(server, scan):
+        sorts.append(Sort.PUBLIC_OWNER)
     return tuple(sorts)
+
+
+def subscription_findings(names: Iterable[str]) -> Iterator[Finding]:
+    """Return what a restore means for subscriptions: pg_dump writes them so that they connect to nowhere."""
+    if found := sorted(names):
+        yield warning("database.subscriptions", f"restored subscriptions are disabled: {', '.join(found)}",
+                      "after the restore: drop it in the kept database, then ALTER SUBSCRIPTION … SET (slot_name …),"
+                      " ENABLE and REFRESH PUBLICATION in the live one")  # fmt: skip
+
+
+def _public_changes_hands(server: Postgres, scan: ScanResult) -> bool:
+    """Tell whether schema public comes from before 15 into a newer server, for a role that may not give it away."""
+    saved = _major(scan.server_version)
+    if not scan.places[Sort.PUBLIC_OWNER] or saved is None or not saved < DATABASE_OWNER <= server.version():
+        return False
+    return not Databases(server).role().superuser
 
 
 def knows_restrict(version: tuple[int, int]) -> bool:

@@ -61,15 +61,16 @@ SELECT coalesce(json_agg(json_build_object(
 FROM pg_sequences
 """
 
-# Read in pieces, because one may be larger than a value can be. Written in this form for psql's readers, too, who may
-# not see pg_largeobject: each is opened as its owner or reader does. 262144 is INV_READ, 2 SEEK_END.
+# Read in pieces, because one may be larger than a value can be; opened and not read from pg_largeobject, which only a
+# superuser may see. 262144 is INV_READ, 2 SEEK_END. The size is a scalar subquery, not a LATERAL join: PostgreSQL 14
+# and newer would memoize that by the descriptor, which is 0 each time.
 _LARGE_OBJECTS = """
 SELECT json_build_array(count(DISTINCT p.oid),
          sum(hashtextextended(p.oid || ':' || p.n || ':' || md5(lo_get(p.oid, p.n * 1048576, 1048576)), 0))::text)
-FROM (SELECT m.oid, generate_series(0, greatest(s.size - 1, 0) / 1048576) AS n
-      FROM pg_largeobject_metadata m,
-           LATERAL (SELECT lo_open(m.oid, 262144) AS fd OFFSET 0) o,
-           LATERAL (SELECT lo_lseek64(o.fd, 0, 2) AS size, lo_close(o.fd) AS closed OFFSET 0) s) p
+FROM (SELECT s.oid, generate_series(0, greatest(s.size - 1, 0) / 1048576) AS n
+      FROM (SELECT m.oid, (SELECT lo_lseek64(o.fd, 0, 2) + 0 * lo_close(o.fd)
+                           FROM (SELECT lo_open(m.oid, 262144) AS fd OFFSET 0) o) AS size
+            FROM pg_largeobject_metadata m OFFSET 0) s) p
 """
 
 _COUNT_LARGE_OBJECTS = "SELECT to_json(count(*)) FROM pg_largeobject_metadata"

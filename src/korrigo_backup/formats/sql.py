@@ -156,6 +156,12 @@ def prove_taken(taken: Snapshot, expected: DatabaseProof, *, roles: bool = True)
     return tables
 
 
+def holds(server: Postgres, expected: DatabaseProof) -> bool:
+    """Tell whether the live database holds exactly what was saved."""
+    with snapshot(server) as taken:
+        return not differences(taken, expected, prove_all(taken, digest=expected.digest == RULE))
+
+
 def differences(
     taken: Snapshot, expected: DatabaseProof, tables: Iterable[TableProof], *, roles: bool = True
 ) -> list[str]:

@@ -52,7 +52,8 @@ class Replacing:
         """Replace, prove, commit; until the commit any error leaves the old content.
 
         `present` is the proof of what is there now: when it is not that any more, somebody has written since, and
-        Refused is raised. `step` is told "load" and "prove". Raises ProofFailed, KorrigoBackupError.
+        Refused is raised. `step` is told "load", "prove" and "commit", each before it is done. Raises ProofFailed,
+        KorrigoBackupError.
         """
         session.run(_BEGIN)
         transaction = session.ask(_TRANSACTION, str)
@@ -68,6 +69,7 @@ class Replacing:
                 f"{self._name} has ended the transaction that it was loaded in",
                 hint="it is not made by pg_dump; go back: korrigo-backup rollback --to safety --in-place",
             )
+        step("commit")
         session.run("COMMIT")
         return tables
 

@@ -15,6 +15,7 @@ from korrigo_backup.domain.journal import Step
 from korrigo_backup.domain.naming import Kind
 from korrigo_backup.domain.plan import replaced_in_place
 from korrigo_backup.errors import UsageError
+from korrigo_backup.formats import sql as sql_format
 from korrigo_backup.formats.sql_inplace import Replacing
 from korrigo_backup.operations.plan import PartPlan, plan_sql
 from korrigo_backup.operations.sources import SqlSource, open_sql
@@ -49,7 +50,7 @@ class InPlacePart:
     artifact: Artifact
     secure: Callable[[], Artifact]
     safety: Artifact | None = field(default=None, init=False)
-    _committed: bool = field(default=False, init=False)
+    _committing: bool = field(default=False, init=False)
 
     def stage(self, undo: UndoStack) -> None:
         """Nothing can be staged; the dump was read whole and verified when it was opened."""
@@ -61,14 +62,17 @@ class InPlacePart:
         undo.push(f"the content of the database, from {safety.path}", lambda: self._bring_back(safety))
         self.context.listen(Step("restore.terminate"))
         self._replace(self.artifact, self.source, safety.manifest.database if safety.manifest else None)
-        self._committed = True
 
     def _bring_back(self, safety: Artifact) -> None:
-        if not self._committed:
-            return  # the transaction has taken itself back
+        """Load the safety backup, unless the transaction has taken itself back.
+
+        Once the commit was sent, only the content tells on which side an interruption was.
+        """
+        if not self._committing:
+            return
         with open_sql(safety) as source:
-            self._replace(safety, source, None)
-        self._committed = False
+            if not sql_format.holds(self.context.site.postgres, source.expected):
+                self._replace(safety, source, None)
 
     def _replace(self, artifact: Artifact, source: SqlSource, present: DatabaseProof | None) -> None:
         server = self.context.site.postgres
@@ -76,8 +80,8 @@ class InPlacePart:
         sorts = left_out_here(server, source.scan)
         replacing = Replacing(source.file, artifact.name, source.sha256, source.scan, source.expected, *sorts)
         with server.session() as session:
-            databases.disconnect(live, but=session.ask("SELECT pg_backend_pid()", int))
             try:
+                databases.disconnect(live, but=session.ask("SELECT pg_backend_pid()", int))
                 tables = replacing.run(session, present=present, step=lambda name: self._tell(name, artifact))
             finally:
                 databases.admit(live)
@@ -85,6 +89,9 @@ class InPlacePart:
         self.context.listen(Step("restore.proven", facts))
 
     def _tell(self, step: str, artifact: Artifact) -> None:
+        if step == "commit":
+            self._committing = True
+            return
         self.context.listen(Step(f"restore.{step}", {"artifact": str(artifact.path)}))
 
 

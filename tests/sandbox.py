@@ -129,6 +129,7 @@ class Sandbox:
     def env(self):
         access = self.server.access()
         return {
+            **{name: os.environ[name] for name in ("PYTHONPYCACHEPREFIX",) if name in os.environ},
             "PATH": f"{access.client_dir}:/usr/bin:/bin",
             "KORRIGO_BACKUP_CLIENT_DIR": str(access.client_dir),
             "HOME": str(self.home),
@@ -166,8 +167,8 @@ class Sandbox:
         assert "Traceback" not in result.said
         return result
 
-    def json(self, *arguments):
-        return json.loads(self.korrigo(*arguments, "--json").out)
+    def json(self, *arguments, code=0):
+        return json.loads(self.korrigo(*arguments, "--json", code=code).out)
 
     @contextmanager
     def started(self, *arguments, env=None):

@@ -1,6 +1,10 @@
 """A restore can be undone by renames, and the undo, too; nothing is deleted on the way."""
 
+import time
+
 import pytest
+
+import steps
 
 
 @pytest.fixture
@@ -63,3 +67,49 @@ def test_any_other_answer_than_yes_leaves_everything(restored):
 
 def test_without_a_restore_there_is_nothing_to_go_back_to(site):
     assert "no restore has left anything" in site.korrigo("rollback", "--yes", code=6).err
+
+
+@pytest.mark.promise("P2")
+@pytest.mark.contract("R7")
+def test_a_rollback_after_an_interrupted_restore_takes_back_that_one_alone(restored):
+    """The restore before it left a database aside, too; going back to that was not asked for."""
+    site, saved, _ = restored
+    (before,) = site.kept()
+    made = site.backup()
+    site.sql("DELETE FROM annotation")
+    now = site.content()
+    ran = steps.run(site, "restore", made, "--yes", triggers={20: "kill"})
+    assert ran.killed
+    assert any("_stage_" in name for name in site.databases())
+    done = site.korrigo("rollback", "--yes")
+    assert "The interrupted restore is taken back: the site is as it was before it" in done.out
+    assert site.content() == now != saved
+    assert site.kept() == [before]
+
+
+def test_what_is_asked_for_beyond_that_is_not_done_blindly(restored):
+    site, _, _ = restored
+    now = site.content()
+    steps.run(site, "restore", "latest", "--yes", triggers={20: "kill"})
+    done = site.korrigo("rollback", "--to", "after", "--yes", code=4)
+    assert "an interrupted restore was taken back first" in done.err
+    assert site.content() == now
+
+
+@pytest.mark.contract("R7")
+@pytest.mark.parametrize(("rows", "files"), [(10, 10), (60_000, 2_000)], ids=["tiny", "60 MB, 2,000 files"])
+def test_a_rollback_takes_under_two_seconds_at_any_size(make_site, capsys, rows, files):
+    filled = f"CREATE TABLE big AS SELECT g, repeat(md5(g::text), 30) t FROM generate_series(1, {rows}) g"
+    site = make_site(schema=filled)
+    for number in range(files):
+        site.write(f"{number % 50}/{number}", b"x")
+    site.korrigo("backup", "full")
+    site.korrigo("restore", "latest-point", "--yes", "--no-safety-backup")
+    took = []
+    for to in ("before", "after", "before", "after", "before"):
+        begun = time.monotonic()
+        site.korrigo("rollback", "--to", to, "--yes")
+        took.append(time.monotonic() - begun)
+    with capsys.disabled():
+        print(f"\n   {rows} rows, {files} files: rollback of both in {min(took):.2f} to {max(took):.2f} s")  # noqa: T201
+    assert min(took) < 2

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.catalog import local_now
-from korrigo_backup.cli.output import Context, human, say, say_findings
+from korrigo_backup.cli.output import Context, human, say, say_findings, say_recovered
 from korrigo_backup.domain.naming import Kind, Origin
 from korrigo_backup.operations.backup import BackedUp, backup_database, backup_media
 from korrigo_backup.operations.point import backup_full, consistency
@@ -60,6 +60,7 @@ def command(
 
 
 def _narrate(step: Step) -> None:
+    say_recovered(step)
     if step.id == "backup.create":
         say(f"📦 Creating database backup: {step.facts['path']}")
     elif step.id == "media.create":

@@ -13,6 +13,7 @@ from korrigo_backup.domain.finding import Finding, Level
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from korrigo_backup.domain.journal import Step
     from korrigo_backup.domain.secret import Secret
     from korrigo_backup.wiring import Wired
 
@@ -63,7 +64,7 @@ def ask_yes(question: str) -> bool:
 def ask(question: str) -> str:
     """Ask on the terminal and return the line that is answered, "" at the end of the input."""
     print(question, end="", flush=True)
-    answer = sys.stdin.readline()
+    answer = sys.stdin.readline() if sys.stdin else ""
     if not answer.endswith("\n"):
         say("")
     return answer.rstrip("\r\n")
@@ -75,6 +76,12 @@ def say_findings(findings: Iterable[Finding]) -> None:
         say(f"{_MARKS[finding.level]} {finding.message}")
         if finding.hint:
             say(f"   hint: {finding.hint}")
+
+
+def say_recovered(step: Step) -> None:
+    """Print what was finished of an interrupted run; no other step."""
+    if step.id == "recovered":
+        say(f"🔧 {step.facts['what']} (left by an interrupted run)")
 
 
 def say_json(schema: str, document: object) -> None:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.catalog import local_now
-from korrigo_backup.cli.output import Context, human, say, say_findings, say_json, say_table
+from korrigo_backup.cli.output import Context, human, say, say_findings, say_json, say_recovered, say_table
 from korrigo_backup.domain.finding import Level
+from korrigo_backup.domain.journal import silent
 from korrigo_backup.errors import Refused
 from korrigo_backup.operations.restore import Request, restore
 
 if TYPE_CHECKING:
-    from korrigo_backup.domain.plan import Replacement, RestorePlan
+    from korrigo_backup.domain.plan import Replacement, RestorePlan, TableChange
     from korrigo_backup.wiring import Wired
 
 NAME = "plan"
@@ -38,6 +39,7 @@ def command(
         found,
         local_now(),
         confirm=lambda _: None,
+        listen=silent if as_json else say_recovered,
         dry_run=True,
         allow_unsigned=allow_unsigned,
         into_other_site=into_other_site,
@@ -72,13 +74,13 @@ def say_plan(plan: RestorePlan) -> None:
     if plan.tables:
         say(f"  tables    {len(changes)} of {len(plan.tables)} change")
     if changes:
-        rows = [(t.name, _count(t.now), _count(t.after), _difference(t.now, t.after)) for t in changes]
-        say_table(("  TABLE", "NOW", "AFTER", "ROWS"), [(f"  {row[0]}", *row[1:]) for row in rows])
+        _say_changes(changes)
     if plan.media:
-        media = plan.media
-        say(f"  files     {media.vanish} vanish, {media.come_back} come back, {media.change} change, {media.same} stay")
-        for sign, paths in (("-", media.first_vanish), ("+", media.first_come_back), ("~", media.first_change)):
-            for path in paths[:NAMED]:
+        files = plan.media
+        counts = f"{files.added.count} vanish, {files.removed.count} come back, {files.changed.count} change"
+        say(f"  files     {counts}, {files.same} stay")
+        for sign, found in (("-", files.added), ("+", files.removed), ("~", files.changed)):
+            for path in found.first[:NAMED]:
                 say(f"            {sign} {path}")
     say_findings(plan.findings)
 
@@ -93,6 +95,18 @@ def _downtime(plan: RestorePlan) -> str:
     if any(one.in_place for one in plan.replaces):
         return "as long as the safety backup and the load take"
     return f"{'not known yet' if plan.downtime is None else f'about {plan.downtime:g} s'}, whatever the size"
+
+
+def _say_changes(tables: list[TableChange]) -> None:
+    """Print a line a table; with `+ ~ -`, the rows added, changed and removed since the backup, where that is known."""
+    header: tuple[str, ...] = ("  TABLE", "NOW", "AFTER", "ROWS")
+    rows = [(f"  {t.name}", _count(t.now), _count(t.after), _difference(t.now, t.after)) for t in tables]
+    since = [(_count(t.added), _count(t.changed), _count(t.removed)) for t in tables]
+    if any(t.added is not None for t in tables):
+        say("  rows since the backup: + added, ~ changed, - removed; a restore takes this back")
+        say_table((*header, "+", "~", "-"), [(*row, *more) for row, more in zip(rows, since, strict=True)])
+    else:
+        say_table(header, rows)
 
 
 def _count(rows: int | None) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from korrigo_backup.cli.output import Context, ask_yes, say
+from korrigo_backup.cli.output import Context, ask_yes, say, say_recovered
 from korrigo_backup.cli.restore import Choices, restore_and_say
 from korrigo_backup.domain.naming import Kind, Origin
 from korrigo_backup.errors import NotFound, UsageError
@@ -66,6 +66,9 @@ def command(
         redo=to is Target.AFTER,
         listen=_narrate,
     )
+    if plan is None:
+        say("✅ The interrupted restore is taken back: the site is as it was before it")
+        return
     say("✅ Rollback completed successfully")
     for kept in (plan.database_kept_as, plan.media_kept_as):
         if kept:
@@ -96,9 +99,8 @@ def _confirm(plan: RollbackPlan, *, yes: bool) -> bool:
 
 
 def _narrate(step: Step) -> None:
-    if step.id == "rollback.recovered":
-        say(f"🔧 {step.facts['what']}")
-    elif step.id == "rollback.stop":
+    say_recovered(step)
+    if step.id == "rollback.stop":
         say("🛑 Stopping backend...")
     elif step.id == "rollback.stop.none":
         say("🛑 Stopping backend... skipped: no command is configured ([services] stop)")

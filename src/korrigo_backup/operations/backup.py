@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING
@@ -15,16 +16,17 @@ from korrigo_backup.domain.journal import Listener, Step, silent
 from korrigo_backup.domain.manifest import FORMAT, Manifest, Member
 from korrigo_backup.domain.naming import LATEST_SQL, MEMBERS_SUFFIX, Kind, Origin
 from korrigo_backup.domain.retention import Decision, older_than
-from korrigo_backup.errors import Interrupted, KorrigoBackupError, PartlyDone, ProofFailed, Refused
+from korrigo_backup.errors import Interrupted, KorrigoBackupError, PartlyDone, ProofFailed, Refused, Unreachable
 from korrigo_backup.formats import media as media_format
 from korrigo_backup.formats import sql as sql_format
 from korrigo_backup.operations.journal import recorded
+from korrigo_backup.operations.recover import exclusive
 from korrigo_backup.site.digests import snapshot
 from korrigo_backup.system.files import create_private, explained, free_bytes, open_plain, sha256_of
 from korrigo_backup.system.streams import HashingWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import datetime
     from pathlib import Path
 
@@ -64,7 +66,7 @@ def backup_database(
     Raises PartlyDone when the backup is good and only the cleaning failed.
     """
     with (
-        catalog.exclusive("backup of the database"),
+        exclusive(site, catalog, "backup of the database", listen=listen) as (site, _),  # noqa: PLR1704 - now held
         recorded(catalog.directory, site, "backup", "db", listener=listen) as running,
     ):
         artifact = dump(site, catalog, Wish(digest=digest), now=now, listen=running.listen)
@@ -76,13 +78,27 @@ def backup_media(site: Site, catalog: Catalog, *, now: datetime, listen: Listene
     """Make one verified `media` backup; PartlyDone when files went on changing while they were read."""
     tree = site.required_media()
     with (
-        catalog.exclusive("backup of the media"),
+        _media_alone(site, catalog, listen) as site,  # noqa: PLR1704 - now held
         recorded(catalog.directory, site, "backup", "media", listener=listen) as running,
     ):
         artifact = archive(site, tree, catalog, now=now, listen=running.listen)
         running.bytes = artifact.size
         require_stable(artifact)
         return BackedUp(artifact)
+
+
+@contextmanager
+def _media_alone(site: Site, catalog: Catalog, listen: Listener) -> Iterator[Site]:
+    """Hold the site; files can be saved while the database is down, unless they are half-swapped."""
+    with ExitStack() as stack:
+        doing = "backup of the media"
+        try:
+            site, _ = stack.enter_context(exclusive(site, catalog, doing, listen=listen))
+        except Unreachable:
+            if site.media and site.media.unfinished():
+                raise
+            stack.enter_context(catalog.exclusive(doing))
+        yield site
 
 
 def require_stable(artifact: Artifact) -> None:

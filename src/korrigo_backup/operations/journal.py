@@ -9,7 +9,7 @@ import getpass
 import os
 import socket
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -25,7 +25,7 @@ from korrigo_backup.errors import Cancelled, Interrupted, KorrigoBackupError, Pa
 from korrigo_backup.system.files import FILE_MODE, explained, open_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from korrigo_backup.domain.journal import Listener
@@ -74,7 +74,8 @@ def recorded(
     """Record the operation that the block is, whatever its end; the caller holds the site's lock.
 
     Yields what listens to its steps and passes them on to `listener`. No secret of the site gets into the file.
-    `why` is what was said about it: who approved it, the ticket, the reason.
+    `why` is what was said about it: who approved it, the ticket, the reason. Raises PartlyDone when all is done and
+    only its last line could not be written.
     """
     running = Running(listener)
     record = Record(
@@ -91,18 +92,29 @@ def recorded(
     try:
         yield running
     except PartlyDone as problem:
-        write(running.ended(record, Outcome.PARTLY, problem.exit_code, problem.message))
+        _note(write, running.ended(record, Outcome.PARTLY, problem.exit_code, problem.message))
         raise
     except Cancelled as problem:
-        write(running.ended(record, Outcome.CANCELLED, problem.exit_code))
+        _note(write, running.ended(record, Outcome.CANCELLED, problem.exit_code))
         raise
     except KorrigoBackupError as problem:
-        write(running.ended(record, Outcome.FAILED, problem.exit_code, problem.message))
+        _note(write, running.ended(record, Outcome.FAILED, problem.exit_code, problem.message))
         raise
     except (Interrupted, KeyboardInterrupt) as problem:
-        write(running.ended(record, Outcome.INTERRUPTED, _INTERRUPTED, str(problem)))
+        _note(write, running.ended(record, Outcome.INTERRUPTED, _INTERRUPTED, str(problem)))
         raise
-    write(running.ended(record, Outcome.DONE, 0))
+    try:
+        write(running.ended(record, Outcome.DONE, 0))
+    except KorrigoBackupError as problem:
+        raise PartlyDone(
+            f"the {verb} is done, but {problem.message}", hint=problem.hint, state="the work itself is complete"
+        ) from None
+
+
+def _note(write: Callable[[Record], None], record: Record) -> None:
+    """Write how it ended; where that fails, too, what is said is why it ended, and the line stays `begun`."""
+    with suppress(KorrigoBackupError):
+        write(record)
 
 
 def read(directory: Path) -> list[Record]:
@@ -130,6 +142,7 @@ def _append(directory: Path, secrets: Sequence[Secret], record: Record) -> None:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(directory / FILE, flags, FILE_MODE)
         try:
+            os.fchmod(descriptor, FILE_MODE)  # whatever the umask has taken away
             os.write(descriptor, line + b"\n")
             os.fsync(descriptor)
         finally:

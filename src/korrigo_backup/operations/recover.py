@@ -1,45 +1,94 @@
 """Finish what a killed run left: the state is in the names, so this needs no memory of it.
 
-Database and media of one stamp belong together. The database is swapped first; where the media lag behind, the
-database is taken back, so that both are old. A redo swaps the media first: there the same rule makes both new.
+Database and media of one stamp belong together, and the names of the media say that a swap of both is under way
+from before the first rename of either until after the last: what is found under way is taken back, both of it.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from korrigo_backup.domain.journal import Listener, Step, silent
 from korrigo_backup.domain.naming import after_database, before_database, is_beside, stage_database
+from korrigo_backup.errors import UNCHANGED, KorrigoBackupError
+from korrigo_backup.site import fence
 from korrigo_backup.site.databases import Databases
-from korrigo_backup.site.media import RESTORE
 from korrigo_backup.system.files import explained
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from korrigo_backup.catalog import Catalog
+    from korrigo_backup.site.databases import Survey
     from korrigo_backup.site.media import MediaTree, Move
     from korrigo_backup.site.site import Site
 
+STOPPED = (
+    "STOPPED: what was interrupted is not finished yet. Nothing was deleted; put right what the message names,"
+    " then run korrigo-backup rollback: it finishes this first"
+)
 
-def recover(site: Site) -> list[str]:
-    """Take back half-done swaps and remove staged databases and media; return what was done, in words.
+
+@dataclass(frozen=True)
+class Recovered:
+    """What was finished, in words, and whether an interrupted restore was taken back."""
+
+    done: tuple[str, ...] = ()
+    restore: bool = False
+
+
+@contextmanager
+def exclusive(
+    site: Site, catalog: Catalog, doing: str, *, listen: Listener = silent
+) -> Iterator[tuple[Site, Recovered]]:
+    """Hold the site against every other run, on this machine and on others, and finish what a dead one left.
+
+    Yields the site to work on; `listen` hears of everything that was finished. Raises Locked with the holder's words.
+    """
+    with catalog.exclusive(doing), fence.held(site.postgres, doing) as server:
+        site = replace(site, postgres=server)
+        recovered = recover(site)
+        for line in recovered.done:
+            listen(Step("recovered", {"what": line}))
+        yield site, recovered
+
+
+def recover(site: Site) -> Recovered:
+    """Take back half-done swaps, remove what was staged, start what was stopped; return what was done.
 
     The caller holds the site's lock, so nothing staged belongs to a living run. Kept copies stay.
     """
-    databases, live, done = Databases(site.postgres), site.postgres.database, []
-    if site.media:
-        with explained("finish an interrupted media restore"):
-            done += _finish_media(databases, live, site.media)
-    for name in sorted(databases.names()):
-        if is_beside(name, live, "stage"):
-            databases.drop(name)
-            done.append(f"dropped the unfinished database {name}")
-    for name in sorted(databases.roles()):
-        if is_beside(name, live, "load"):
-            databases.drop_role(name)
-            done.append(f"dropped the role {name} that loaded it")
-    if databases.closed(live):
-        databases.disconnect(live)  # what a killed restore in place has begun ends here, and with it its transaction
-        databases.admit(live)
-        done.append(f"database {live} takes connections again")
-    return done
+    with _stopped(site), explained("finish what was interrupted"):
+        databases, live = Databases(site.postgres), site.postgres.database
+        done = _take_back_swaps(site, site.media) if site.media else []
+        restore = any("restore" in line for line in done)
+        found = databases.survey(live)
+        for name in sorted(found.names):
+            if is_beside(name, live, "stage"):
+                databases.drop(name)
+                done.append(f"dropped the unfinished database {name}")
+                restore = True
+        done += _tidy(databases, live, found)
+        if site.left_stopped:
+            site.start_services()
+            done.append("started the services again")
+    return Recovered(tuple(done), restore)
+
+
+def take_back(site: Site, stamp: str, move: Move) -> None:
+    """Make media and database of one stamp old again, wherever their swap stopped. Safe to repeat.
+
+    The names say that the swap is under way until both are old, so this may be cut off, too.
+    """
+    live, databases, media = site.postgres.database, Databases(site.postgres), site.media
+    if media:
+        media.undo_moves(stamp, move)
+    if not move.alone:
+        databases.undo_swap(live, database_of(live, move.source, stamp), database_of(live, move.kept, stamp))
+    if media:
+        media.undo_announce(stamp, move)
 
 
 def database_of(live: str, role: str, stamp: str) -> str:
@@ -47,22 +96,42 @@ def database_of(live: str, role: str, stamp: str) -> str:
     return {"stage": stage_database, "before": before_database, "after": after_database}[role](live, stamp)
 
 
-def _finish_media(databases: Databases, live: str, media: MediaTree) -> list[str]:
+def _take_back_swaps(site: Site, media: MediaTree) -> list[str]:
     done = []
     for stamp, move in media.unfinished():
-        if database_of(live, move.kept, stamp) in databases.names():
-            _undo(databases, live, stamp, move)
-        media.undo_swap(stamp, move)
-        if move == RESTORE:
+        take_back(site, stamp, move)
+        if move.source == "stage":
             media.discard_stage(stamp)
-        done.append(f"took back the unfinished {'restore' if move == RESTORE else 'rollback'} of {stamp}")
-    behind = set(media.kept("before")) - set(media.kept("after"))
-    for stamp in sorted(behind):
-        if after_database(live, stamp) in databases.names():
-            databases.undo_swap(live, before_database(live, stamp), after_database(live, stamp))
-            done.append(f"made the database of {stamp} fit the media again")
+        done.append(f"took back the unfinished {'restore' if move.source == 'stage' else 'rollback'} of {stamp}")
     return done
 
 
-def _undo(databases: Databases, live: str, stamp: str, move: Move) -> None:
-    databases.undo_swap(live, database_of(live, move.source, stamp), database_of(live, move.kept, stamp))
+def _tidy(databases: Databases, live: str, found: Survey) -> list[str]:
+    done = []
+    for name in sorted(found.roles):
+        if is_beside(name, live, "load"):
+            databases.drop_role(name)
+            done.append(f"dropped the role {name}")
+    if found.unsettled:
+        databases.settle(live)
+        done.append(f"database {live} is complete")
+    for name in sorted(found.closed):
+        if name == live:
+            databases.disconnect(
+                live
+            )  # what a killed restore in place has begun ends here, and with it its transaction
+        if name == live or is_beside(name, live, "before") or is_beside(name, live, "after"):
+            databases.admit(name)
+            done.append(f"database {name} takes connections again")
+    return done
+
+
+@contextmanager
+def _stopped(site: Site) -> Iterator[None]:
+    """Say that the site is stopped when finishing fails; otherwise a failure changes nothing."""
+    try:
+        yield
+    except KorrigoBackupError as problem:
+        if problem.state == UNCHANGED and (site.left_stopped or (site.media and site.media.unfinished())):
+            problem.state = STOPPED
+        raise

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from korrigo_backup.domain import naming
@@ -21,8 +20,9 @@ from korrigo_backup.operations.backup import Wish, dump
 from korrigo_backup.operations.inplace import open_in_place, require_database_alone
 from korrigo_backup.operations.parts import Context, Part, open_part
 from korrigo_backup.operations.plan import of_this_site, services, whole
-from korrigo_backup.operations.recover import recover
+from korrigo_backup.operations.recover import exclusive
 from korrigo_backup.operations.sources import authenticity, members_of
+from korrigo_backup.operations.stamps import own_stamp
 from korrigo_backup.operations.undo import UndoStack, all_or_nothing
 from korrigo_backup.site.databases import Databases
 
@@ -83,9 +83,10 @@ def restore(site: Site, catalog: Catalog, request: Request) -> Restored:
         )
     if request.in_place:
         require_database_alone(request.artifact)
-    with catalog.exclusive(f"restore of {request.artifact.name}"), ExitStack() as stack:
-        recover(site)
-        request = _with_own_stamp(site, request)
+    doing = f"restore of {request.artifact.name}"
+    held = exclusive(site, catalog, doing, listen=request.listen)
+    with held as (site, _), ExitStack() as stack:  # noqa: PLR1704 - now held
+        request = replace(request, now=own_stamp(site, request.now))
         run = _Run(site, catalog, request, stack)
         plan = run.planned()
         if request.dry_run:
@@ -168,17 +169,21 @@ class _Run:
             self._stop(undo)
             for part in self.parts:
                 part.swap(undo)
-            self._start()
+            self._start(undo)
+            for one in (part.plan.replacement for part in self.parts):
+                if one.part == "database" and not one.kept_as and not one.in_place:
+                    Databases(self.site.postgres).settle(self.site.postgres.database)
 
     def _stop(self, undo: UndoStack) -> None:
         self._listen(Step("restore.stop" if self.site.services.configured else "restore.stop.none"))
-        undo.push("the stop of the services", self.site.services.start)
-        self.site.services.stop()
+        undo.push("the stop of the services", self.site.start_services)
+        self.site.stop_services()
 
-    def _start(self) -> None:
+    def _start(self, undo: UndoStack) -> None:
         """Start and await health; a site that does not become healthy is rolled back like any other failure."""
         self._listen(Step("restore.start" if self.site.services.configured else "restore.start.none"))
-        self.site.services.start()
+        undo.push("the start of the services", self.site.stop_services)
+        self.site.start_services()
         self.site.services.await_health()
         self._listen(Step("restore.healthy"))
 
@@ -196,14 +201,3 @@ class _Run:
             ) from None
         except Interrupted:
             raise Interrupted(restored) from None
-
-
-def _with_own_stamp(site: Site, request: Request) -> Request:
-    """Return the request at the first second whose stamp no kept copy has: undoing it must not undo another."""
-    names = set(Databases(site.postgres).names())
-    if site.media and site.media.root.is_dir():
-        names |= {child.name for child in site.media.root.iterdir()}
-    now = request.now
-    while any(naming.stamp(now) in name for name in names):
-        now += timedelta(seconds=1)
-    return replace(request, now=now)

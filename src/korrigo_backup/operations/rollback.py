@@ -5,17 +5,19 @@ Rolling back twice is going forward again: `_before_S` and `_after_S` change pla
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from korrigo_backup.domain.journal import Listener, Step, silent
 from korrigo_backup.domain.naming import stamp_beside
-from korrigo_backup.errors import Cancelled, NotFound
-from korrigo_backup.operations.recover import database_of, recover
+from korrigo_backup.errors import Cancelled, NotFound, Refused
+from korrigo_backup.operations.journal import recorded
+from korrigo_backup.operations.recover import database_of, exclusive, take_back
 from korrigo_backup.operations.undo import all_or_nothing
 from korrigo_backup.site.databases import Databases
-from korrigo_backup.site.media import REDO, ROLLBACK, Move
+from korrigo_backup.site.media import REDO, ROLLBACK
 from korrigo_backup.system.files import explained
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.catalog import Catalog
     from korrigo_backup.operations.undo import UndoStack
+    from korrigo_backup.site.media import Move
     from korrigo_backup.site.site import Site
 
 
@@ -45,27 +48,61 @@ def rollback(
     media_only: bool = False,
     redo: bool = False,
     listen: Listener = silent,
-) -> RollbackPlan:
+) -> RollbackPlan | None:
     """Bring back what the newest restore replaced (or, with `redo`, what the newest rollback replaced).
 
-    Raises NotFound when nothing is kept, Cancelled when `confirm` says no; any failure rolls back.
+    An interrupted restore is taken back, and that is all that is done then: to go on would undo the one before it.
+    Returns None in that case. Raises NotFound when nothing is kept, Refused when something else than the whole was
+    asked for after an interrupted restore, or only half of it could come back, Cancelled when `confirm` says no; any
+    failure rolls back.
     """
     move = REDO if redo else ROLLBACK
-    with catalog.exclusive("rollback"):
-        for line in recover(site):
-            listen(Step("rollback.recovered", {"what": line}))
+    with exclusive(site, catalog, "rollback", listen=listen) as (site, recovered):  # noqa: PLR1704 - now held
+        if recovered.restore:
+            _finished(redo=redo, media_only=media_only)
+            return None
         plan = _plan(site, move, media_only=media_only)
         if not confirm(plan):
             raise Cancelled("Rollback cancelled", hint="nothing to do; only the answer yes goes on")
-        with all_or_nothing() as undo, explained("swap the media tree"):
-            _stop(site, undo, listen)
-            swaps = [_swap_media, _swap_database] if redo else [_swap_database, _swap_media]
-            for swap in swaps:
-                swap(site, plan, move, undo)
-            listen(Step("rollback.swapped"))
-            site.services.start()
-            site.services.await_health()
+        with recorded(catalog.directory, site, "rollback", plan.stamp, listener=listen) as running:
+            _carry_out(site, plan, move, running.listen)
     return plan
+
+
+def _finished(*, redo: bool, media_only: bool) -> None:
+    """Nothing more is done after an interrupted restore; say so when more was asked for."""
+    if redo or media_only:
+        raise Refused(
+            "an interrupted restore was taken back first: the site is as it was before it",
+            hint="look at the site, then run the same command again if you still want it",
+            state="the interrupted restore is taken back; nothing else was changed",
+        )
+
+
+def _carry_out(site: Site, plan: RollbackPlan, move: Move, listen: Listener) -> None:
+    move = replace(move, alone=plan.database is None)
+    databases, live, replaced = Databases(site.postgres), site.postgres.database, True
+    with all_or_nothing() as undo, explained("swap the media tree"):
+        _stop(site, undo, listen)
+        undo.push("the swap of database and media", lambda: take_back(_parts(site, plan), plan.stamp, move))
+        if site.media and plan.media:
+            site.media.announce(plan.stamp, move)
+        if plan.database and plan.database_kept_as:
+            databases.disconnect(plan.database)
+            replaced = databases.swap(live, plan.database, plan.database_kept_as)
+        if site.media and plan.media:
+            site.media.swap(plan.stamp, move)
+        listen(Step("rollback.swapped"))
+        undo.push("the start of the services", site.stop_services)
+        site.start_services()
+        site.services.await_health()
+        if not replaced:
+            databases.settle(live)
+
+
+def _parts(site: Site, plan: RollbackPlan) -> Site:
+    """Return the site with the parts that the rollback changes."""
+    return site if plan.media else replace(site, media=None)
 
 
 def _plan(site: Site, move: Move, *, media_only: bool) -> RollbackPlan:
@@ -78,6 +115,8 @@ def _plan(site: Site, move: Move, *, media_only: bool) -> RollbackPlan:
             hint="restore a backup instead: korrigo-backup restore latest, or a pre_restore_safety_backup_… file",
         )
     newest = max(in_database | in_media)
+    if newest not in in_database and not media_only:
+        _refuse_half(site, newest)
     has_database, has_media = newest in in_database, newest in in_media
     return RollbackPlan(
         stamp=newest,
@@ -89,31 +128,17 @@ def _plan(site: Site, move: Move, *, media_only: bool) -> RollbackPlan:
     )
 
 
+def _refuse_half(site: Site, stamp: str) -> None:
+    """Refuse to bring back files alone when the restore of this stamp has brought a database, too."""
+    live = site.postgres.database
+    if Databases(site.postgres).settled(live) == database_of(live, "stage", stamp):
+        raise Refused(
+            f"before the restore of {stamp} there was no database {live}: there is nothing to go back to",
+            hint="add --media-only to bring back the files alone, or restore another backup",
+        )
+
+
 def _stop(site: Site, undo: UndoStack, listen: Listener) -> None:
     listen(Step("rollback.stop" if site.services.configured else "rollback.stop.none"))
-    undo.push("the stop of the services", site.services.start)
-    site.services.stop()
-
-
-def _swap_database(site: Site, plan: RollbackPlan, move: Move, undo: UndoStack) -> None:
-    del move
-    if plan.database is None or plan.database_kept_as is None:
-        return
-    databases, live, source, kept = (
-        Databases(site.postgres),
-        site.postgres.database,
-        plan.database,
-        plan.database_kept_as,
-    )
-    undo.push("the swap of the databases", lambda: databases.undo_swap(live, source, kept))
-    databases.disconnect(source)
-    databases.swap(live, source, kept)
-    databases.admit(live)
-
-
-def _swap_media(site: Site, plan: RollbackPlan, move: Move, undo: UndoStack) -> None:
-    media = site.media
-    if media is None or plan.media is None:
-        return
-    undo.push("the swap of the media", lambda: media.undo_swap(plan.stamp, move))
-    media.swap(plan.stamp, move)
+    undo.push("the stop of the services", site.start_services)
+    site.stop_services()

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from korrigo_backup.errors import Interrupted, KorrigoBackupError
+from korrigo_backup.errors import Interrupted, KorrigoBackupError, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ROLLED_BACK = "rolled back: the site is as it was before"
+
+PATIENCE_SECONDS = 30.0
+"""How long a taking back waits for a server that is gone: a restart takes seconds, and to stop half-way costs more."""
+
+_PAUSE = 0.5
 
 
 class UndoStack:
@@ -35,11 +41,11 @@ class UndoStack:
         while self._steps:
             doing, undo = self._steps.pop()
             try:
-                undo()
+                _patiently(undo)
             except (KorrigoBackupError, OSError) as problem:
                 cause.state = (
                     f"STOPPED while taking back ({doing}): {problem}. Nothing was deleted;"
-                    " put right what it names, then run korrigo-backup restore again: it finishes this first"
+                    " put right what it names, then run korrigo-backup rollback: it finishes this first"
                 )
                 return cause
             cause.state = ROLLED_BACK
@@ -64,3 +70,15 @@ def all_or_nothing() -> Iterator[UndoStack]:
         undo.unwind(KorrigoBackupError("unexpected", hint=""))
         raise
     undo.forget()
+
+
+def _patiently(undo: Callable[[], None]) -> None:
+    """Take one step back; a server that cannot be reached is given `PATIENCE_SECONDS` to come back."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return undo()
+        except Unreachable:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_PAUSE)

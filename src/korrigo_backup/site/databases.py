@@ -1,7 +1,8 @@
 """Whole databases: made like the live one, swapped by renames, kept, dropped.
 
 A swap is one transaction of two renames, so a crash leaves either the old or the new database under the live
-name; which one it was can be told by whether the `_before_` name exists.
+name; which one it was can be told by whether the `_before_` name exists. Where there was no database before, its
+comment says so, set in the same transaction; `settle` makes it another comment.
 """
 
 from __future__ import annotations
@@ -25,6 +26,13 @@ TERMINATE_SECONDS = 15.0
 
 _POLL = 0.1
 
+_OWN_COMMENT = "korrigo-backup: "
+_FROM_NOTHING = f"{_OWN_COMMENT}not complete yet; there was no database before "
+"""Comment of a live database that took no other's place, before the name under which it was staged."""
+
+_SETTLED = f"{_OWN_COMMENT}there was no database before "
+"""The same when the restore is complete: there is nothing to roll it back to."""
+
 # Everything that belongs to a database and not to its dump.
 _PROPERTIES = """
 SELECT to_jsonb(d) || jsonb_build_object(
@@ -41,11 +49,23 @@ FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace WHERE d.datna
 _OTHERS = """
 SELECT coalesce(json_agg(format('process %s (%s, %s)', pid, usename,
                                 coalesce(nullif(application_name, ''), '-'))), '[]')
-FROM pg_stat_activity WHERE datname = {name} AND pid NOT IN (pg_backend_pid(), {but})
 """
 
-_TERMINATE = """
-SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {name} AND pid NOT IN (pg_backend_pid(), {but})
+_TERMINATE = "SELECT pg_terminate_backend(pid)"
+
+# A rename ends an autovacuum worker itself, and only a superuser may.
+_SESSIONS = """
+FROM pg_stat_activity
+WHERE datname = {name} AND pid NOT IN (pg_backend_pid(), {but}) AND backend_type <> 'autovacuum worker'
+"""
+
+_COMMENT = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = {name}"
+
+_SURVEY = """
+SELECT json_build_object('names', (SELECT json_agg(datname) FROM pg_database),
+                         'closed', (SELECT coalesce(json_agg(datname), '[]') FROM pg_database WHERE NOT datallowconn),
+                         'roles', (SELECT json_agg(rolname) FROM pg_roles),
+                         'comment', coalesce(({comment}), ''))
 """
 
 _LIST_SETTINGS = frozenset({"local_preload_libraries", "search_path", "session_preload_libraries", "temp_tablespaces"})
@@ -83,6 +103,20 @@ class Properties(msgspec.Struct, frozen=True):
     comment: str | None = None
     settings: tuple[Setting, ...] = ()
     grants: tuple[Grant, ...] | None = None
+
+
+class Survey(msgspec.Struct, frozen=True):
+    """All databases, those that take no connections, all roles, and the comment of the live database."""
+
+    names: frozenset[str]
+    closed: frozenset[str]
+    roles: frozenset[str]
+    comment: str
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether the live database has come from nothing and was not settled."""
+        return self.comment.startswith(_FROM_NOTHING)
 
 
 class Role(msgspec.Struct, frozen=True):
@@ -140,10 +174,6 @@ class Databases:
         """Drop a role that may exist."""
         self._run(f"DROP ROLE IF EXISTS {identifier(name)}")
 
-    def roles(self) -> frozenset[str]:
-        """Return the names of all roles."""
-        return frozenset(self._ask("SELECT json_agg(rolname) FROM pg_roles", list[str]))
-
     def size(self, name: str) -> int:
         """Return the size of a database in bytes on the server's disk."""
         return self._ask(f"SELECT to_json(pg_database_size({literal(name)}))", int)
@@ -164,13 +194,13 @@ class Databases:
 
         Raises Refused, naming the sessions that would not end; the database then takes connections again.
         """
-        self._run(f"ALTER DATABASE {identifier(name)} ALLOW_CONNECTIONS false")
+        sessions = _SESSIONS.format(name=literal(name), but=but)
+        doing = f"{_allow(name, 'false')}; {_TERMINATE} {sessions} \\g /dev/null\n{_OTHERS} {sessions}"
         deadline = time.monotonic() + TERMINATE_SECONDS
         try:
-            while others := self._ask(_OTHERS.format(name=literal(name), but=but), list[str]):
+            while others := msgspec.json.decode(self._run(doing), type=list[str]):
                 if time.monotonic() > deadline:
                     raise _persistent(name, others)  # noqa: TRY301 - taken back just below
-                self._run(_TERMINATE.format(name=literal(name), but=but))
                 time.sleep(_POLL)
         except BaseException:
             self.admit(name)
@@ -178,41 +208,79 @@ class Databases:
 
     def admit(self, name: str) -> None:
         """Let a database take connections."""
-        self._run(f"ALTER DATABASE {identifier(name)} ALLOW_CONNECTIONS true")
+        self._run(_allow(name, "true"))
 
     def closed(self, name: str) -> bool:
         """Tell whether a database exists and takes no connections."""
         asked = f"SELECT to_json(count(*)) FROM pg_database WHERE datname = {literal(name)} AND NOT datallowconn"
         return self._ask(asked, int) > 0
 
-    def swap(self, live: str, stage: str, before: str) -> None:
-        """Make `stage` the live database and keep the old one, if there is one, as `before`."""
-        renames = [f"ALTER DATABASE {identifier(stage)} RENAME TO {identifier(live)}"]
+    def survey(self, live: str) -> Survey:
+        """Return in one answer what tells whether an earlier run left something."""
+        return self._ask(_SURVEY.format(comment=_COMMENT.format(name=literal(live))), Survey)
+
+    def swap(self, live: str, stage: str, before: str) -> bool:
+        """Make `stage` the live database and keep the old one as `before`; tell whether there was one.
+
+        Where there was none the new one is marked as such: `undo_swap` takes it away again, `settle` ends that.
+        """
+        rename = f"ALTER DATABASE {identifier(stage)} RENAME TO {identifier(live)}"
         if live in self.names():
             self.disconnect(live)
-            renames.insert(0, f"ALTER DATABASE {identifier(live)} RENAME TO {identifier(before)}")
-        self._run("; ".join(["BEGIN", *renames, "COMMIT"]))
-        if before in self.names():
-            self.admit(before)
+            keep = f"ALTER DATABASE {identifier(live)} RENAME TO {identifier(before)}"
+            self._at_once(keep, rename, _allow(before, "true"), _allow(live, "true"))
+            return True
+        self._at_once(rename, f"COMMENT ON DATABASE {identifier(live)} IS {literal(_FROM_NOTHING + stage)}")
+        return False
 
     def undo_swap(self, live: str, stage: str, before: str) -> None:
         """Make the old database live again, wherever `swap` stopped. Safe to repeat."""
         names = self.names()
+        away = f"ALTER DATABASE {identifier(live)} RENAME TO {identifier(stage)}"
+        back = f"ALTER DATABASE {identifier(before)} RENAME TO {identifier(live)}"
         if before in names:
             self.disconnect(before)
-            renames = [f"ALTER DATABASE {identifier(before)} RENAME TO {identifier(live)}"]
             if live in names:
                 self.disconnect(live)
-                renames.insert(0, f"ALTER DATABASE {identifier(live)} RENAME TO {identifier(stage)}")
-            self._run("; ".join(["BEGIN", *renames, "COMMIT"]))
-        if live in self.names():
+                self._at_once(away, back, _allow(stage, "true"), _allow(live, "true"))
+            else:
+                self._at_once(back, _allow(live, "true"))
+        elif self.from_nothing(live) == stage:
+            self.disconnect(live)
+            self._at_once(f"COMMENT ON DATABASE {identifier(live)} IS NULL", away, _allow(stage, "true"))
+        elif self.closed(live):
             self.admit(live)
+
+    def from_nothing(self, live: str) -> str | None:
+        """Return the name under which the live database was staged when there was none before, until `settle`."""
+        words = self._comment(live)
+        return words.removeprefix(_FROM_NOTHING) if words.startswith(_FROM_NOTHING) else None
+
+    def settle(self, live: str) -> None:
+        """Let the live database stay, also where there was none before."""
+        if stage := self.from_nothing(live):
+            self._run(f"COMMENT ON DATABASE {identifier(live)} IS {literal(_SETTLED + stage)}")
+
+    def settled(self, live: str) -> str | None:
+        """Return the name under which the live database was staged when it is complete and there was none before."""
+        words = self._comment(live)
+        return words.removeprefix(_SETTLED) if words.startswith(_SETTLED) else None
+
+    def _comment(self, name: str) -> str:
+        return self._ask(f"SELECT to_json(coalesce(({_COMMENT.format(name=literal(name))}), ''))", str)
 
     def _ask(self, sql: str, answer: type[T]) -> T:
         return self._server.ask(sql, answer, database=self._server.maintenance)
 
-    def _run(self, sql: str) -> None:
-        self._server.script(sql, database=self._server.maintenance)
+    def _run(self, sql: str) -> bytes:
+        return self._server.change(sql)
+
+    def _at_once(self, *statements: str) -> None:
+        self._run("; ".join(["BEGIN", *statements, "COMMIT"]))
+
+
+def _allow(name: str, whether: str) -> str:
+    return f"ALTER DATABASE {identifier(name)} ALLOW_CONNECTIONS {whether}"
 
 
 def _persistent(name: str, others: list[str]) -> Refused:
@@ -238,7 +306,7 @@ def _made_like(like: Properties) -> str:
 
 def _dressing(name: str, like: Properties) -> list[str]:
     lines = [f"ALTER DATABASE {name} CONNECTION LIMIT {like.datconnlimit}"]
-    if like.comment is not None:
+    if like.comment is not None and not like.comment.startswith(_OWN_COMMENT):
         lines.append(f"COMMENT ON DATABASE {name} IS {literal(like.comment)}")
     for setting in like.settings:
         who = f"ROLE {identifier(setting.role)} IN DATABASE {name}" if setting.role else f"DATABASE {name}"

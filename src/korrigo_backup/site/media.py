@@ -3,6 +3,7 @@
 A media root is often a mount point and cannot be renamed, so a swap moves its children. The state of a swap
 is in the names below the root alone, so that after a crash anyone can see where it stopped:
 
+    .absent-S                            there was no root before: it goes again with what was staged
     .stage-S.partial                     being filled; may be removed
     .stage-S                             complete and proven; may be removed
     .stage-S.moving                      a swap has begun
@@ -11,15 +12,18 @@ is in the names below the root alone, so that after a crash anyone can see where
                      .before-S           done; the old children are kept
 
 A rollback is the same swap from `.before-S` to `.after-S`, and undoing a rollback the way back again; which
-directory is `.moving` tells which it is.
+directory is `.moving` tells which it is. It is `.moving-alone` where the database has no part in it: otherwise the
+names say that a swap is under way from before the database's swap until after it, so both can be taken back.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.errors import KorrigoBackupError, NotFound, Refused
@@ -29,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_OURS = re.compile(r"\.(stage|before|after)-([0-9]{8}_[0-9]{6})(\.partial|\.moving)?", re.ASCII)
+_OURS = re.compile(r"\.(absent|stage|before|after)-([0-9]{8}_[0-9]{6})(\.partial|\.moving|\.moving-alone)?", re.ASCII)
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _ODD = {
     stat.S_IFLNK: "symbolic link",
@@ -47,10 +51,11 @@ DEEPEST = 100
 
 @dataclass(frozen=True)
 class Move:
-    """A swap by roles: where the new children come from, and where the old ones are kept."""
+    """A swap by roles: where the new children come from, where the old are kept, whether the database stays out."""
 
     source: str
     kept: str
+    alone: bool = False
 
 
 RESTORE = Move("stage", "before")
@@ -115,12 +120,19 @@ class MediaTree:
 
     def stage(self, stamp: str) -> Staging:
         """Return an empty tree beside the live children, to be filled and then swapped in."""
-        self.root.mkdir(parents=True, exist_ok=True)
+        if not self.root.is_dir():
+            self.root.mkdir(parents=True)
+            self.beside("absent", stamp).mkdir(mode=DIRECTORY_MODE)
         stage = self.beside("stage", stamp)
         partial = self._partial(stage)
         partial.mkdir(mode=DIRECTORY_MODE)
         partial.chmod(DIRECTORY_MODE)
         return Staging(self.root, partial, stage)
+
+    def announce(self, stamp: str, move: Move) -> None:
+        """Begin a swap: from now until its end, or until it is taken back, the names say that it is under way."""
+        self.beside(move.source, stamp).rename(self._moving(move, stamp))
+        fsync_directory(self.root)
 
     def swap(self, stamp: str, move: Move = RESTORE) -> Path:
         """Put the children of the move's source in the place of the live ones; return where those are kept.
@@ -129,27 +141,40 @@ class MediaTree:
         """
         kept = self.beside(move.kept, stamp)
         taking, moving = self._partial(kept), self._moving(move, stamp)
-        self.beside(move.source, stamp).rename(moving)
+        if not moving.exists():
+            self.announce(stamp, move)
         taking.mkdir(mode=DIRECTORY_MODE)
         taking.chmod(DIRECTORY_MODE)
         self._move(self.root, taking)
         taking.rename(kept)
+        fsync_directory(self.root)
         self._move(moving, self.root)
         moving.rmdir()
+        self._forget_absence(stamp)
         fsync_directory(self.root)
         return kept
 
     def undo_swap(self, stamp: str, move: Move = RESTORE) -> None:
         """Make the tree old again, wherever `swap` stopped; does nothing when it never began. Safe to repeat."""
+        self.undo_moves(stamp, move)
+        self.undo_announce(stamp, move)
+
+    def undo_moves(self, stamp: str, move: Move) -> None:
+        """Move the old children back; the names still say that the swap is under way."""
         kept = self.beside(move.kept, stamp)
         taking, moving = self._partial(kept), self._moving(move, stamp)
         if kept.exists():
             moving.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+            fsync_directory(self.root)
             self._move(self.root, moving)
             kept.rename(taking)
         if taking.exists():
             self._move(taking, self.root)
             taking.rmdir()
+
+    def undo_announce(self, stamp: str, move: Move) -> None:
+        """Give what was to come in its name back: nothing is under way any more."""
+        moving = self._moving(move, stamp)
         if moving.exists():
             moving.rename(self.beside(move.source, stamp))
             fsync_directory(self.root)
@@ -174,6 +199,11 @@ class MediaTree:
         stage = self.beside("stage", stamp)
         for path in (stage, self._partial(stage), self._moving(RESTORE, stamp)):
             remove_tree(path)
+        absent = self.beside("absent", stamp)
+        if absent.is_dir():
+            absent.rmdir()
+            with suppress(OSError):  # somebody else has put something there: the root is in use
+                self.root.rmdir()
 
     def beside(self, role: str, stamp: str) -> Path:
         """Return the path of a tree beside the live children: `stage`, `before` or `after`."""
@@ -181,7 +211,12 @@ class MediaTree:
 
     def _moving(self, move: Move, stamp: str) -> Path:
         source = self.beside(move.source, stamp)
-        return source.with_name(source.name + ".moving")
+        return source.with_name(f"{source.name}.moving{'-alone' if move.alone else ''}")
+
+    def _forget_absence(self, stamp: str) -> None:
+        absent = self.beside("absent", stamp)
+        if absent.is_dir():
+            absent.rmdir()
 
     @staticmethod
     def _partial(path: Path) -> Path:
@@ -191,6 +226,8 @@ class MediaTree:
     def _move(source: Path, target: Path) -> None:
         for child in sorted(source.iterdir()):
             if not _OURS.fullmatch(child.name):
+                if os.path.lexists(target / child.name):  # a rename would replace it
+                    raise FileExistsError(errno.EEXIST, "already there", str(target / child.name))
                 child.rename(target / child.name)
         fsync_directory(target)
         fsync_directory(source)
@@ -268,9 +305,11 @@ class Staging:
 def _half_done(present: set[tuple[str, str | None]]) -> Move | None:
     """Return the move that the names of one stamp (role, ending) show to be under way, None when all is done."""
     for move in (RESTORE, ROLLBACK, REDO):
-        if (move.source, ".moving") in present:
-            return move
-    return RESTORE if any(role == "stage" for role, _ in present) else None
+        for alone in (False, True):
+            under_way = replace(move, alone=alone)
+            if (move.source, ".moving-alone" if alone else ".moving") in present:
+                return under_way
+    return RESTORE if any(role in {"stage", "absent"} for role, _ in present) else None
 
 
 def safe_parts(path: str) -> tuple[str, ...]:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import UsageError
+from korrigo_backup.system.files import explained, fsync_directory, private_directory, write_private
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from korrigo_backup.domain.description import PathColumn
     from korrigo_backup.domain.secret import Secret
+    from korrigo_backup.site.django import DjangoCommands
     from korrigo_backup.site.media import MediaTree
     from korrigo_backup.site.postgres import Postgres
-    from korrigo_backup.site.references import PathColumn
     from korrigo_backup.site.services import Services
 
 
@@ -22,6 +27,7 @@ class Site:
     Name and environment (`production`, `staging`) say which site a backup is of; `columns` are those whose values are
     paths of media files; `revision` is that of the code, when it is known. `secrets` are taken
     out of all that is written about it.
+    `django` is None where nothing says how to run the site's management commands.
     """
 
     name: str
@@ -33,6 +39,30 @@ class Site:
     columns: tuple[PathColumn, ...] = ()
     revision: str | None = None
     secrets: tuple[Secret, ...] = ()
+    django: DjangoCommands | None = None
+    stopped: Path | None = None
+    """A file that is there while the services are stopped by us: after a crash the next command starts them."""
+
+    def stop_services(self) -> None:
+        """Stop the services; that they are stopped is on disk before the first of them is."""
+        if self.stopped and self.services.configured and not self.stopped.exists():
+            with explained("note that the services are stopped"):
+                private_directory(self.stopped.parent)
+                write_private(self.stopped, datetime.now(UTC).isoformat(timespec="seconds").encode())
+                fsync_directory(self.stopped.parent)
+        self.services.stop()
+
+    def start_services(self) -> None:
+        """Start the services again, and forget that they were stopped."""
+        self.services.start()
+        if self.stopped:
+            with explained("note that the services are started"):
+                self.stopped.unlink(missing_ok=True)
+
+    @property
+    def left_stopped(self) -> bool:
+        """Whether a run has stopped the services and not started them again."""
+        return self.stopped is not None and self.stopped.exists()
 
     def required_media(self) -> MediaTree:
         """Return the media tree; raises UsageError when none is configured, NotFound when it is not there."""

@@ -23,7 +23,7 @@ _LARGEST = 64 * 1024
 """Bytes; a thousand old keys."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Keyring:
     """The keys of a key file; empty where there is no file yet."""
 
@@ -37,8 +37,11 @@ class Keyring:
 
     def signing(self) -> Key:
         """Return the key that signs; the first use makes the file, readable by the owner alone."""
-        if self.keys:
-            return self.keys[0]
+        if not self.keys:
+            self.keys = read(self.path).keys or (self._made(),)  # another run may have made it since
+        return self.keys[0]
+
+    def _made(self) -> Key:
         secret = secrets.token_bytes(_KEY_BYTES)
         with explained(f"make the key file {self.path}"):
             private_directory(self.path.parent)
@@ -54,9 +57,14 @@ def read(path: Path) -> Keyring:
     with explained(f"look for the key file {path} (KORRIGO_BACKUP_KEY_FILE)"):
         if not path.exists():
             return Keyring(path, ())
-    with explained(f"read the key file {path}"), open_plain(path) as file:
-        mode = stat.S_IMODE(path.stat().st_mode)
-        lines = file.read(_LARGEST).decode("ascii", "replace").split()
+    try:
+        with explained(f"read the key file {path}"), open_plain(path) as file:
+            mode = stat.S_IMODE(path.stat().st_mode)
+            lines = file.read(_LARGEST).decode("ascii", "replace").split()
+    except ValueError:
+        raise UsageError(
+            f"the key file {path} is not a regular file", hint="name a file in KORRIGO_BACKUP_KEY_FILE, new or old"
+        ) from None
     if mode & 0o077:
         raise Refused(f"the key file {path} can be read by others (mode {mode:o})", hint=f"chmod 600 {path}")
     try:

@@ -1,0 +1,96 @@
+"""`korrigo-backup rebuild`: the last resort, when the database cannot be saved or rolled back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from korrigo_backup.catalog import local_now
+from korrigo_backup.cli.output import Context, ask_yes, say, say_recovered
+from korrigo_backup.cli.restore import Choices, restore_and_say
+from korrigo_backup.errors import UsageError
+from korrigo_backup.operations.rebuild import Rebuild, RebuildPlan, newest_good, rebuild
+
+if TYPE_CHECKING:
+    from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.domain.journal import Step
+    from korrigo_backup.wiring import Wired
+
+NAME = "rebuild"
+
+QUESTION = "⚠️  This puts an EMPTY database in the place of the present one. Continue? (yes/no): "
+
+_LINES = {
+    "rebuild.create": "🆕 Creating fresh database... (it takes the place of {database})",
+    "rebuild.stop": "🛑 Stopping backend...",
+    "rebuild.stop.none": "🛑 Stopping backend... skipped: no command is configured ([services] stop)",
+    "rebuild.manage": "⚙️  manage.py {command}...",
+}
+
+
+def command(
+    context: typer.Context,
+    source: Annotated[
+        list[str] | None,
+        typer.Option("--from", help="A backup, as restore takes it; or a fixture (….json), which may be given again."),
+    ] = None,
+    empty: Annotated[bool, typer.Option("--empty", help="Nothing but the tables that the migrations make.")] = False,
+    safety_backup: Annotated[bool, typer.Option(help="As restore --safety-backup.")] = True,
+    allow_unsigned: Annotated[bool, typer.Option("--allow-unsigned", help="As restore --allow-unsigned.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for automation.")] = False,
+) -> None:
+    """Make the database anew, in an emergency: from the newest backup that is good, from one that is named, or empty.
+
+    The present database is kept, readable or not, and `rollback` brings it back.
+    """
+    wired: Wired = context.ensure_object(Context).wired()
+    named = source or []
+    fixtures = tuple(Path(name) for name in named if _is_fixture(name))
+    if (empty and named) or (fixtures and len(fixtures) < len(named)) or (len(named) > 1 and not fixtures):
+        raise UsageError(
+            "a database is made anew in one way: from one backup, from fixtures, or empty",
+            hint="give one --from BACKUP, or --from FIXTURE.json once or more, or --empty",
+        )
+    if empty or fixtures:
+        _anew(wired, fixtures, yes=yes)
+        return
+    artifact = wired.catalog.find(named[0]) if named else _newest_good(wired)
+    restore_and_say(wired, artifact, Choices(yes, safety_backup=safety_backup, allow_unsigned=allow_unsigned))
+
+
+def _is_fixture(name: str) -> bool:
+    return name.endswith(".json") and not Path(name).name.startswith("restore_point_")
+
+
+def _newest_good(wired: Wired) -> Artifact:
+    say("🔍 Looking for the newest backup that is good...")
+    choice = newest_good(wired.catalog, now=local_now())
+    for artifact, reason in choice.passed_over:
+        say(f"❌ {artifact.name}: {reason}")
+    say(f"✅ {choice.artifact.name}")
+    return choice.artifact
+
+
+def _anew(wired: Wired, fixtures: tuple[Path, ...], *, yes: bool) -> None:
+    wish = Rebuild(local_now(), lambda plan: _confirm(plan, yes=yes), fixtures, listen=_narrate)
+    plan = rebuild(wired.site(), wired.catalog, wish)
+    say("✅ Rebuild completed successfully")
+    if plan.kept_as:
+        say(f"   what it replaced is kept as {plan.kept_as}; to go back: korrigo-backup rollback")
+
+
+def _confirm(plan: RebuildPlan, *, yes: bool) -> bool:
+    say(f"Plan: make database {plan.database} anew")
+    say(f"  keeps     {f'the present one as {plan.kept_as}' if plan.kept_as else 'nothing: there is none'}")
+    for line in plan.commands:
+        say(f"  then      manage.py {' '.join(line)}")
+    say("  media     stay as they are")
+    return yes or ask_yes(QUESTION)
+
+
+def _narrate(step: Step) -> None:
+    say_recovered(step)
+    if step.id in _LINES:
+        say(_LINES[step.id].format(**step.facts))

@@ -1,0 +1,149 @@
+"""Emergency rebuild (runbook 5.7.3): the newest backup that is good, or a database anew; nothing is deleted.
+
+The runbook takes the volumes down for ever and begins with nothing. Here the present database, readable or not, stays
+aside under its `_before_` name, and `rollback` brings it back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from korrigo_backup.domain import naming
+from korrigo_backup.domain.finding import Level
+from korrigo_backup.domain.journal import Listener, Step, silent
+from korrigo_backup.domain.naming import Kind
+from korrigo_backup.errors import Cancelled, NotFound, PartlyDone, UsageError
+from korrigo_backup.operations.journal import recorded
+from korrigo_backup.operations.recover import exclusive
+from korrigo_backup.operations.stamps import own_stamp
+from korrigo_backup.operations.undo import all_or_nothing
+from korrigo_backup.operations.verify import verify
+from korrigo_backup.site.databases import Databases
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from korrigo_backup.catalog import Catalog
+    from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.site.site import Site
+
+Manage = Callable[[tuple[str, ...]], None]
+"""Runs one management command of the site to its end; raises KorrigoBackupError when it fails."""
+
+
+class RebuildPlan(msgspec.Struct, frozen=True):
+    """What an empty rebuild would do: which database is made anew, what is kept of it, what fills it."""
+
+    database: str
+    kept_as: str | None
+    commands: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Rebuild:
+    """A database anew: the site's migrations, then `fixtures` if there are any."""
+
+    now: datetime
+    confirm: Callable[[RebuildPlan], bool]
+    fixtures: tuple[Path, ...] = ()
+    manage: Manage | None = None
+    listen: Listener = silent
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The backup that a rebuild takes, and the newer ones that are no good, each with the reason."""
+
+    artifact: Artifact
+    passed_over: tuple[tuple[Artifact, str], ...] = ()
+
+
+def newest_good(catalog: Catalog, *, now: datetime) -> Choice:
+    """Return the newest database backup or restore point of which every byte verifies; NotFound when none does."""
+    passed_over: list[tuple[Artifact, str]] = []
+    for artifact in catalog.artifacts():
+        if artifact.kind not in {Kind.SQL, Kind.POINT}:
+            continue
+        bad = next((f for f in verify(catalog, artifact, now=now) if f.level is Level.ERROR), None)
+        if bad is None:
+            return Choice(artifact, tuple(passed_over))
+        passed_over.append((artifact, bad.message))
+    raise NotFound(
+        f"none of the backups in {catalog.directory} is good: {len(passed_over)} were read",
+        hint="bring one back from another place, or begin with an empty database: korrigo-backup rebuild --empty",
+    )
+
+
+def rebuild(site: Site, catalog: Catalog, wish: Rebuild) -> RebuildPlan:
+    """Put an empty database in the place of the live one, with the site's migrations and fixtures.
+
+    Any failure, also of a migration, brings the old one back. Raises Cancelled when `confirm` says no; PartlyDone when
+    nothing says how the site's management commands are run: the database is anew, the commands are in the hint.
+    """
+    missing = next((path for path in wish.fixtures if not path.is_file()), None)
+    if missing:
+        raise NotFound(f"there is no fixture {missing}", hint="name a JSON file that manage.py loaddata takes")
+    if site.postgres.database == site.postgres.maintenance:
+        raise UsageError(
+            f"database {site.postgres.database} is the one that this program connects to while it swaps",
+            hint="set POSTGRES_DB to the site's own database, or [database] maintenance to another one",
+        )
+    with exclusive(site, catalog, "rebuild", listen=wish.listen) as (site, _):  # noqa: PLR1704 - now held
+        stamp = naming.stamp(own_stamp(site, wish.now))
+        plan = _plan(site, wish, stamp)
+        if not wish.confirm(plan):
+            raise Cancelled("Rebuild cancelled", hint="nothing to do; only the answer yes goes on")
+        with recorded(catalog.directory, site, "rebuild", "empty", listener=wish.listen) as running:
+            _carry_out(site, plan, stamp, wish.manage, running.listen)
+        if wish.manage is None:
+            raise _by_hand(plan)
+    return plan
+
+
+def _plan(site: Site, wish: Rebuild, stamp: str) -> RebuildPlan:
+    live = site.postgres.database
+    exists = live in Databases(site.postgres).names()
+    commands = [("migrate", "--noinput"), *(("loaddata", str(path.resolve())) for path in wish.fixtures)]
+    return RebuildPlan(live, naming.before_database(live, stamp) if exists else None, tuple(commands))
+
+
+def _carry_out(site: Site, plan: RebuildPlan, stamp: str, manage: Manage | None, listen: Listener) -> None:
+    databases, live = Databases(site.postgres), plan.database
+    stage, before = naming.stage_database(live, stamp), naming.before_database(live, stamp)
+    like = databases.properties(live) if plan.kept_as else None
+    with all_or_nothing() as undo:
+        listen(Step("rebuild.create", {"database": live}))
+        undo.push(f"the staged database {stage}", lambda: databases.drop(stage))
+        databases.create(stage, like)
+        if like:
+            databases.dress(stage, like)
+        listen(Step("rebuild.stop" if site.services.configured else "rebuild.stop.none"))
+        undo.push("the stop of the services", site.start_services)
+        site.stop_services()
+        undo.push("the swap of the databases", lambda: databases.undo_swap(live, stage, before))
+        databases.swap(live, stage, before)
+        for command in plan.commands if manage else ():
+            listen(Step("rebuild.manage", {"command": " ".join(command)}))
+            if manage:
+                manage(command)
+        undo.push("the start of the services", site.stop_services)
+        site.start_services()
+        if manage:  # without its tables a site is not healthy
+            site.services.await_health()
+        if not plan.kept_as:
+            databases.settle(live)
+
+
+def _by_hand(plan: RebuildPlan) -> PartlyDone:
+    commands = "; ".join(f"python manage.py {' '.join(command)}" for command in plan.commands)
+    kept = f"; what it replaced is complete in database {plan.kept_as}" if plan.kept_as else ""
+    return PartlyDone(
+        f"database {plan.database} is anew and empty; its tables are still to be made",
+        hint=f"run this in the site's environment: {commands}",
+        state=f"the database is empty{kept}; to go back: korrigo-backup rollback",
+    )

@@ -1,0 +1,24 @@
+"""A stamp of its own for every operation that keeps something: undoing one must not undo another."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from korrigo_backup.domain import naming
+from korrigo_backup.site.databases import Databases
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from korrigo_backup.site.site import Site
+
+
+def own_stamp(site: Site, now: datetime) -> datetime:
+    """Return the first second from `now` on whose stamp no kept copy of the site has."""
+    names = set(Databases(site.postgres).names())
+    if site.media and site.media.root.is_dir():
+        names |= {child.name for child in site.media.root.iterdir()}
+    while any(naming.stamp(now) in name for name in names):
+        now += timedelta(seconds=1)
+    return now

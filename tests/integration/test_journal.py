@@ -1,0 +1,81 @@
+"""The journal tells who did what, why, when, how long the site was down, and how it ended."""
+
+import json
+
+import pytest
+
+from sandbox import USER_PASSWORD, nothing_changes
+
+SERVICES = """
+[services]
+stop = [["true"]]
+start = [["sleep", "0.3"]]
+"""
+
+
+def records(site):
+    lines = (site.backups / ".journal.jsonl").read_text().splitlines()
+    return list({record["id"]: record for record in map(json.loads, lines)}.values())
+
+
+@pytest.mark.contract("R3")
+def test_a_restore_is_recorded_with_who_why_steps_and_downtime(site):
+    (site.home / "korrigo-backup.toml").write_text(SERVICES)
+    made = site.backup()
+    answers = [
+        "--approved-by",
+        "Mme Durand",
+        "--ticket",
+        "INC-7",
+        "--users-told",
+        "mail of 3:10",
+        "--contacts",
+        "astreinte",
+    ]
+    done = site.korrigo("restore", made, "--yes", "--no-safety-backup", *answers)
+    assert "[x] authorisation: Mme Durand" in done.out
+    assert "[x] incident documented: INC-7" in done.out
+    assert "[ ] maintenance window: not stated" in done.out
+    assert done.out.count("\n  [") == 12
+    backup, restored = records(site)
+    assert (backup["verb"], backup["outcome"], backup["bytes"]) == ("backup", "done", made.stat().st_size)
+    assert (restored["verb"], restored["subject"], restored["outcome"]) == ("restore", made.name, "done")
+    assert restored["exit_code"] == 0
+    assert restored["why"] == {
+        "approved_by": "Mme Durand", "ticket": "INC-7", "users_told": "mail of 3:10", "contacts": "astreinte"
+    }  # fmt: skip
+    assert 0.3 <= restored["downtime"] < restored["seconds"]
+    steps = [step["id"] for step in restored["steps"]]
+    assert steps.index("restore.proven") < steps.index("restore.stop") < steps.index("restore.swap")
+    assert steps.index("restore.swap") < steps.index("restore.healthy")
+    assert f"downtime  about {restored['downtime']:.1f}".rstrip("0") in site.korrigo("plan", made).out
+
+
+def test_failures_are_recorded_with_their_code_and_no_secret(site):
+    site.korrigo("backup", "db", code=8, env={"POSTGRES_DB": USER_PASSWORD})
+    (record,) = records(site)
+    assert (record["outcome"], record["exit_code"]) == ("failed", 8)
+    assert "does not exist" in record["message"]
+    assert USER_PASSWORD not in (site.backups / ".journal.jsonl").read_text()
+    assert (site.backups / ".journal.jsonl").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.contract("R3")
+def test_a_site_can_demand_that_the_checklist_is_answered(site):
+    (site.home / "korrigo-backup.toml").write_text("[restore]\nrequire_checklist = true\n")
+    made = site.backup()
+    with nothing_changes(site):
+        done = site.korrigo("restore", made, "--yes", "--approved-by", "Mme Durand", code=4)
+    assert "the checklist is not complete: incident" in done.err
+    assert "--users-told --window --contacts" in done.err
+    given = ["--approved-by", "a", "--reason", "b", "--users-told", "c", "--window", "60", "--contacts", "d"]
+    site.korrigo("restore", made, "--yes", "--no-safety-backup", *given)
+
+
+def test_a_cut_or_foreign_line_in_the_journal_harms_nothing(site):
+    made = site.backup()
+    with (site.backups / ".journal.jsonl").open("ab") as file:
+        file.write(b'{"id": "cut\n\xff\xfe\n[]\n')
+    site.korrigo("plan", made)
+    site.korrigo("backup", "db")
+    assert (site.backups / ".journal.jsonl").read_bytes().endswith(b"}\n")

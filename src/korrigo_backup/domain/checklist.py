@@ -48,11 +48,12 @@ def checklist(plan: RestorePlan, answers: Mapping[str, str]) -> tuple[Line, ...]
     bad = {finding.id for finding in plan.findings if finding.level is Level.ERROR}
     known = {finding.id for finding in plan.findings}
     kept = [one.kept_as for one in plan.replaces if one.kept_as]
+    in_place = any(one.in_place for one in plan.replaces)
     stops = "services.unknown" not in known
     return (
         _asked("authorisation", answers, "approved_by"),
         _asked("incident documented", answers, "reason", "ticket"),
-        Line("present state saved", done=True, evidence=f"kept as {', '.join(kept)}" if kept else "there is none"),
+        Line("present state saved", done=True, evidence=_saved(kept, in_place=in_place)),
         Line("source verified", done="artifact.damaged" not in bad, evidence=_verified(known)),
         Line("time of the source", done=True, evidence=f"{plan.created.astimezone():%Y-%m-%d %H:%M:%S %Z}"),
         Line("services stopped", done=stops, evidence="by this restore" if stops else "no command is configured"),
@@ -63,7 +64,7 @@ def checklist(plan: RestorePlan, answers: Mapping[str, str]) -> tuple[Line, ...]
         Line(
             "way back",
             done=True,
-            evidence="korrigo-backup rollback, about a second" if kept else "nothing to go back to",
+            evidence=_way_back(kept, in_place=in_place),
         ),
         _asked("team reachable", answers, "contacts"),
     )
@@ -82,6 +83,18 @@ def _asked(point: str, answers: Mapping[str, str], *keys: str) -> Line:
 
 def _verified(known: set[str]) -> str:
     return "every byte read, as its manifest says" if "artifact.verified" in known else "whole, but not proven"
+
+
+def _saved(kept: list[str], *, in_place: bool) -> str:
+    if in_place:
+        return "in a safety backup, before anything is touched"
+    return f"kept as {', '.join(kept)}" if kept else "there is none"
+
+
+def _way_back(kept: list[str], *, in_place: bool) -> str:
+    if in_place:
+        return "korrigo-backup rollback --to safety --in-place, as long as a restore"
+    return "korrigo-backup rollback, about a second" if kept else "nothing to go back to"
 
 
 def _space(plan: RestorePlan) -> str:

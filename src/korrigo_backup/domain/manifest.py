@@ -51,10 +51,18 @@ class SchemaObject(msgspec.Struct, frozen=True):
     digest: str
 
 
+class LargeObjectsProof(msgspec.Struct, frozen=True):
+    """All large objects of a database together; `digest` is None when not taken."""
+
+    count: int
+    digest: str | None = None
+
+
 class DatabaseProof(msgspec.Struct, frozen=True, kw_only=True):
     """The content of a database in one snapshot. `digest` names the rule by which table digests were made.
 
-    `size` is in bytes on the server's disk, 0 when not known; `migrations` are Django's applied ones as `app.name`.
+    `size` is in bytes on the server's disk, 0 when not known; `migrations` are Django's applied ones as `app.name`;
+    `large_objects` is None when nothing is known of them.
     """
 
     name: str
@@ -64,6 +72,7 @@ class DatabaseProof(msgspec.Struct, frozen=True, kw_only=True):
     tables: tuple[TableProof, ...]
     sequences: tuple[SequenceProof, ...] = ()
     schema: tuple[SchemaObject, ...] = ()
+    large_objects: LargeObjectsProof | None = None
     size: int = 0
     migrations: tuple[str, ...] = ()
 

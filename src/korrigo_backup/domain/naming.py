@@ -113,7 +113,10 @@ def after_database(live: str, stamped: str) -> str:
 
 
 def loader_role(live: str, stamped: str) -> str:
-    """Return the name of the role without rights that exists while something that is not authentic is loaded."""
+    """Return the name of the role without rights that loads what is not authentic; it exists only meanwhile.
+
+    Roles belong to the whole server: the name says of which site it is, so that no other one takes it for its own.
+    """
     return _beside(live, "load", stamped)
 
 

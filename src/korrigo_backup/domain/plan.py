@@ -38,7 +38,8 @@ class Replacement(msgspec.Struct, frozen=True, kw_only=True):
     """One part of the site that is replaced: `database` or `media`.
 
     `kept_as` names what is kept of the present one, None when there is none. `needs` is in bytes, beside what is
-    there; `free` what the disk has, None when that cannot be seen from here.
+    there; `free` what the disk has, None when that cannot be seen from here. `in_place`: the content is replaced inside
+    the live database, after a safety backup.
     """
 
     part: str
@@ -46,6 +47,15 @@ class Replacement(msgspec.Struct, frozen=True, kw_only=True):
     kept_as: str | None
     needs: int
     free: int | None
+    in_place: bool = False
+
+
+def replaced_in_place(database: str) -> str:
+    """Say what a restore in place costs."""
+    return (
+        f"the content of database {database} is replaced inside it: no database is kept beside, the site is down as"
+        " long as a safety backup and the load take, and the server needs room for both contents until the end"
+    )
 
 
 class RestorePlan(msgspec.Struct, frozen=True, kw_only=True):

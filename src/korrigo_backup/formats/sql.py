@@ -7,20 +7,21 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-from korrigo_backup.domain.manifest import DatabaseProof, SchemaObject, SequenceProof, TableProof
-from korrigo_backup.errors import ProofFailed
+from korrigo_backup.domain.manifest import DatabaseProof, LargeObjectsProof, SequenceProof, TableProof
+from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused
 from korrigo_backup.formats.sqlload import load_shared
-from korrigo_backup.formats.sqlscan import DumpScanner, ScanResult
+from korrigo_backup.formats.sqlscan import DumpScanner, Places, ScanResult
 from korrigo_backup.site.digests import RULE, Snapshot, prove_all, snapshot
 from korrigo_backup.site.postgres import LOCK_WAIT, UNHURRIED
-from korrigo_backup.site.schema import fingerprint
+from korrigo_backup.site.schema import fingerprint, schema_differences
 from korrigo_backup.system.blocks import Effort
 from korrigo_backup.system.files import CHUNK
 from korrigo_backup.system.run import spawn
 from korrigo_backup.system.streams import GzipWriter, HashingReader, HashingWriter, gunzip
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Future
 
     from korrigo_backup.site.postgres import Postgres
 
@@ -66,8 +67,13 @@ def create(
         try:
             scan = _dump(server, taken, GzipWriter(target, EFFORT[digest]), name)
             tables = proving.result()
+            large_objects = taken.large_objects(digest=digest)
             if observe:
                 observe(taken)
+        except KorrigoBackupError as problem:
+            cause = _first_to_fail(problem, proving)
+            taken.abandon()
+            raise cause from None
         except BaseException:
             taken.abandon()
             raise
@@ -80,6 +86,7 @@ def create(
         tables=tables,
         sequences=tuple(scan.sequences[name] for name in sorted(scan.sequences)),
         schema=schema,
+        large_objects=large_objects,
         size=facts.size,
         migrations=migrations,
     )
@@ -98,38 +105,68 @@ def check(file: IO[bytes], source: str) -> Checked:
     return Checked(scanner.finish(), reader.size, reader.sha256)
 
 
-def load(
-    server: Postgres, file: IO[bytes], source: str, *, database: str, without: Sequence[tuple[int, bytes]] = ()
-) -> str:
+def load(server: Postgres, file: IO[bytes], source: str, *, database: str, without: Places = ()) -> str:
     """Load a dump into an empty database and return the SHA-256 of the file as it was read now.
 
     The first SQL error stops it. The texts `without`, each at its offset, are left out. Raises KorrigoBackupError
     with the server's words, ProofFailed when one of those texts is not there.
     """
     reader = HashingReader(file)
-    load_shared(server, _left_out(gunzip(reader, source), without, source), source, database=database)
+    load_shared(server, left_out(gunzip(reader, source), without, source), source, database=database)
     for _ in reader:  # what follows the last gzip member counts for the checksum, too
         pass
     return reader.sha256
 
 
-def prove(server: Postgres, expected: DatabaseProof, *, database: str) -> tuple[TableProof, ...]:
-    """Return the proof of a loaded database; raises ProofFailed, naming what differs, if it is not as `expected`."""
+def undressing(expected: DatabaseProof) -> list[str]:
+    """Return what drops the things that a new database is born with and the saved one had not.
+
+    pg_dump does not say that they were dropped.
+    """
+    had = {(one.kind, one.name) for one in expected.schema}
+    return [f"DROP {kind.upper()} {name}" for kind, name in _BORN_WITH if had and (kind, name) not in had]
+
+
+_BORN_WITH = (("schema", "public"), ("extension", "plpgsql"))
+
+
+def prove(server: Postgres, expected: DatabaseProof, *, database: str, roles: bool = True) -> tuple[TableProof, ...]:
+    """Return the proof of a loaded database; raises ProofFailed, naming what differs, if it is not as `expected`.
+
+    Without `roles`, owners and grants are not compared: the statements that make them were left out.
+    """
     with snapshot(server, database=database) as taken:
-        tables = prove_all(taken, digest=expected.digest == RULE)
-        sequences = taken.sequences()
-        schema = fingerprint(taken) if expected.schema else ()
-    differences = [
-        *_differences(expected.tables, tables),
-        *_moved(expected.sequences, sequences),
-        *_objects(expected.schema, schema),
-    ]
-    if differences:
+        return prove_taken(taken, expected, roles=roles)
+
+
+def prove_taken(taken: Snapshot, expected: DatabaseProof, *, roles: bool = True) -> tuple[TableProof, ...]:
+    """Do what `prove` does, in a session that is open."""
+    tables = prove_all(taken, digest=expected.digest == RULE)
+    if lines := differences(taken, expected, tables, roles=roles):
         raise ProofFailed(
-            f"what was loaded is not what was saved: {_some(differences)}",
+            f"what was loaded is not what was saved: {some(lines)}",
             hint="use another backup, and keep this one: korrigo-backup verify tells whether its file is damaged",
         )
     return tables
+
+
+def holds(server: Postgres, expected: DatabaseProof) -> bool:
+    """Tell whether the live database holds exactly what was saved."""
+    with snapshot(server) as taken:
+        return not differences(taken, expected, prove_all(taken, digest=expected.digest == RULE))
+
+
+def differences(
+    taken: Snapshot, expected: DatabaseProof, tables: Iterable[TableProof], *, roles: bool = True
+) -> list[str]:
+    """Return in words how what a snapshot holds differs from what was saved; `tables` is its proof."""
+    lines = [*_differences(expected.tables, tables), *_moved(expected.sequences, taken.sequences())]
+    if (want := expected.large_objects) is not None:
+        lines += _large_objects(want, taken.large_objects(digest=want.digest is not None))
+    if expected.schema:
+        version = taken.facts().server_version
+        lines += schema_differences(expected, fingerprint(taken), version, roles=roles)
+    return lines
 
 
 def _dump(server: Postgres, taken: Snapshot, target: GzipWriter, database: str) -> ScanResult:
@@ -148,10 +185,28 @@ def _dump(server: Postgres, taken: Snapshot, target: GzipWriter, database: str) 
         status = pg_dump.wait()
         if status:
             raise server.failure(command, status, pg_dump.stderr, database)
+    if _LEFT_OUT in pg_dump.stderr:
+        raise Refused(
+            "pg_dump leaves out the subscriptions of this database: only a superuser may read them",
+            hint="back up as a superuser (POSTGRES_USER), or drop them: DROP SUBSCRIPTION …",
+        )
     return scanner.finish()
 
 
-def _left_out(pieces: Iterable[bytes], without: Sequence[tuple[int, bytes]], source: str) -> Iterator[bytes]:
+def _first_to_fail(problem: KorrigoBackupError, proving: Future[tuple[TableProof, ...]]) -> BaseException:
+    """Return the cause: where the session that holds the snapshot ends, pg_dump only says that the snapshot is gone."""
+    if _NO_SNAPSHOT in problem.message:
+        return proving.exception(_GRACE) or problem
+    return problem
+
+
+_LEFT_OUT = "subscriptions not dumped"
+_NO_SNAPSHOT = "invalid snapshot identifier"
+_GRACE = 10.0
+"""Seconds for the other session to say why it ended; it has ended already."""
+
+
+def left_out(pieces: Iterable[bytes], without: Places, source: str) -> Iterator[bytes]:
     """Yield the pieces without some texts of known places; a text may lie across pieces."""
     places, offset, rest = deque(without), 0, b""
     for piece in pieces:
@@ -188,7 +243,7 @@ def _agree(scan: ScanResult, tables: Iterable[TableProof], sequences: Iterable[S
     ]
     if differences:
         raise ProofFailed(
-            f"pg_dump did not write what the snapshot holds: {_some(differences)}",
+            f"pg_dump did not write what the snapshot holds: {some(differences)}",
             hint="run the backup again; if it happens twice, check the server's log and disk",
         )
 
@@ -216,17 +271,17 @@ def _moved(expected: Iterable[SequenceProof], found: Iterable[SequenceProof]) ->
     return [f"{one.name} does not stand at {one.last_value}" for one in expected if have.get(one.name) != one]
 
 
-def _objects(expected: Iterable[SchemaObject], found: Iterable[SchemaObject]) -> list[str]:
-    """Compare by kind and name; a definition may be rendered differently once it was parsed again."""
-    want, have = {(o.kind, o.name) for o in expected}, {(o.kind, o.name) for o in found}
-    lines = [f"{kind} {name} is missing" for kind, name in sorted(want - have)]
-    return lines + [f"{kind} {name} is unexpected" for kind, name in sorted(have - want)]
+def _large_objects(want: LargeObjectsProof, have: LargeObjectsProof) -> list[str]:
+    if want.count != have.count:
+        return [f"there are {have.count} large objects, not {want.count}"]
+    return ["the large objects have other content"] if want != have else []
 
 
 _SHOWN = 5
 """Differences named in a message; the count tells of the rest."""
 
 
-def _some(lines: list[str]) -> str:
+def some(lines: list[str]) -> str:
+    """Return the first few differences and how many more there are."""
     more = f" and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
     return "; ".join(lines[:_SHOWN]) + more

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.manifest import SequenceProof
@@ -16,6 +17,23 @@ from korrigo_backup.errors import ProofFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+class Sort(StrEnum):
+    """Sorts of statements that a load may have to leave out."""
+
+    ROLE = "role"
+    """Gives an object to a role, or speaks for one (default privileges)."""
+    PUBLIC_OWNER = "owner of schema public"
+    """Since 15 the owner of the database owns schema public; pg_dump says so when it dumps an older server."""
+    TRANSACTION = "transaction"
+    """BEGIN and COMMIT, which pg_dump writes around each large object."""
+    EXTENSION_COMMENT = "extension comment"
+    RESTRICT = "restrict"
+    """Shields psql against other meta-commands; a psql of before August 2025 does not know it."""
+    NEW_SETTING = "new setting"
+    """A time limit of 0 that older servers do not know: SET transaction_timeout (17)."""
+
 
 END_MARK = b"-- PostgreSQL database dump complete"
 
@@ -37,6 +55,17 @@ _COPY = re.compile(rb"COPY (" + _NAME + rb"\." + _NAME + rb") (?:\((.*)\) | )?FR
 _COPY_ANY = re.compile(rb"COPY\b.*\bFROM\s+STDIN\b", re.DOTALL | re.IGNORECASE)
 _SETVAL = re.compile(rb"SELECT pg_catalog\.setval\('((?:[^']|'')+)', (-?\d+), (true|false)\)")
 _OWNER = re.compile(rb"ALTER [A-Z ]+ .* OWNER TO (?:" + _NAME + rb")", re.DOTALL)
+_LEFT_OUT = (
+    (re.compile(rb"ALTER DEFAULT PRIVILEGES FOR ROLE .*", re.DOTALL), Sort.ROLE),
+    (re.compile(rb"ALTER SCHEMA public OWNER TO .*"), Sort.PUBLIC_OWNER),
+    (_OWNER, Sort.ROLE),
+    (re.compile(rb"BEGIN|COMMIT"), Sort.TRANSACTION),
+    (re.compile(rb"COMMENT ON EXTENSION .*", re.DOTALL), Sort.EXTENSION_COMMENT),
+    (re.compile(rb"SET transaction_timeout = 0"), Sort.NEW_SETTING),
+)
+_TRANSACTION = re.compile(
+    rb"(?:BEGIN|START|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE|PREPARE\s+TRANSACTION)\b", re.IGNORECASE
+)
 _BODY = re.compile(rb"CREATE (?:OR REPLACE )?(?:FUNCTION|PROCEDURE)\b.*\bBEGIN\s+ATOMIC\b", re.DOTALL | re.IGNORECASE)
 _STRINGS = re.compile(rb"^SET\b.*standard_conforming_strings|set_config.*standard_conforming_strings", re.IGNORECASE)
 _STRINGS_ON = re.compile(rb"SET standard_conforming_strings = (?:'on'|on)")
@@ -46,21 +75,30 @@ _FROM_VERSION = re.compile(rb"-- Dumped from database version (\S+)")
 _BY_VERSION = re.compile(rb"-- Dumped by pg_dump version (\S+)")
 
 
+Places = tuple[tuple[int, bytes], ...]
+"""Offset and text of statements in the decompressed dump, in their order."""
+
+
 @dataclass
 class ScanResult:
     """What a dump holds. `rows` counts COPY lines by table name, as the dump writes the name.
 
-    `owners` are the places of the statements that give an object to a role: (offset, text) in the decompressed dump.
+    `own_transactions` tells of transaction commands that pg_dump does not write.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
     sequences: dict[str, SequenceProof] = field(default_factory=dict)
-    owners: list[tuple[int, bytes]] = field(default_factory=list)
+    places: dict[Sort, list[tuple[int, bytes]]] = field(default_factory=lambda: {sort: [] for sort in Sort})
     server_version: str | None = None
     client_version: str | None = None
     statements: int = 0
     creates: int = 0
+    own_transactions: bool = False
     complete: bool = False
+
+    def without(self, *sorts: Sort) -> Places:
+        """Return the places of some sorts of statements."""
+        return tuple(sorted(place for sort in sorts for place in self.places[sort]))
 
 
 class DumpScanner:
@@ -214,10 +252,8 @@ class DumpScanner:
         if statement.startswith(b"CREATE "):
             self.result.creates += 1
             self._body = _BODY.match(statement) is not None
-        elif statement == b"END":
+        elif statement == b"END" and self._body:
             self._body = False
-        elif _OWNER.fullmatch(statement):
-            self.result.owners.append((self._offset + after - 1 - len(statement), statement + b";"))
         elif _STRINGS.search(statement) and not _STRINGS_ON.fullmatch(statement):
             raise self._hostile("a change of standard_conforming_strings")
         elif found := _SETVAL.match(statement):
@@ -233,10 +269,19 @@ class DumpScanner:
             return 1
         elif _COPY_ANY.match(statement):
             raise self._hostile("a COPY statement that pg_dump does not write")
-        elif _SETTING.match(statement):
+        else:
+            self._noted(statement, self._offset + after - 1 - len(statement))
+        return 0
+
+    def _noted(self, statement: bytes, offset: int) -> None:
+        """Remember what a load may have to leave out, and what sets up the session."""
+        if sort := _sort(statement):
+            self.result.places[sort].append((offset, statement + b";"))
+        elif _TRANSACTION.match(statement):
+            self.result.own_transactions = True
+        if _SETTING.match(statement):
             self.settings.pop(statement, None)  # the last one of its kind counts, and there are few
             self.settings[statement] = None
-        return 0
 
     def _meta(self, buffer: bytes, at: int, *, final: bool) -> int | None:
         found = _META.match(buffer, at)
@@ -246,6 +291,7 @@ class DumpScanner:
             raise self._hostile("a backslash outside of quotes")
         if found[1] not in ALLOWED_META or self._statement.strip():
             raise self._hostile(f"the psql command {found[0][:40].decode(errors='replace').strip()!r}")
+        self.result.places[Sort.RESTRICT].append((self._offset + at, found[0]))
         return found.end()
 
     def _in_line_comment(self, buffer: bytes, position: int, *, final: bool) -> int | None:
@@ -351,3 +397,7 @@ class DumpScanner:
 
 def _is_word(character: bytes | bytearray) -> bool:
     return bool(character) and (character.isalnum() or character in b"_$" or character >= b"\x80")
+
+
+def _sort(statement: bytes) -> Sort | None:
+    return next((sort for pattern, sort in _LEFT_OUT if pattern.fullmatch(statement)), None)

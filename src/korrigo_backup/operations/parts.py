@@ -14,8 +14,10 @@ from korrigo_backup.domain.secret import Secret
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.formats import media as media_format
 from korrigo_backup.formats import sql as sql_format
+from korrigo_backup.formats.sqlscan import Sort
 from korrigo_backup.operations.plan import PartPlan, plan_media, plan_sql
 from korrigo_backup.operations.sources import MediaSource, SqlSource, open_media, open_sql
+from korrigo_backup.operations.versions import left_out_here
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.system.files import explained
 
@@ -94,7 +96,7 @@ class DatabasePart:
         undo.push(f"the staged database {self._stage}", lambda: self.databases.drop(self._stage))
         self._create(like, loader)
         self._load(loader)
-        self._prove()
+        self._prove(roles=loader is None)
         if loader:
             self.databases.give(self._stage, loader.user, like.owner if like else role.name)
             self.databases.drop_role(loader.user)
@@ -133,22 +135,25 @@ class DatabasePart:
 
     def _load(self, loader: _Loader | None) -> None:
         server, name = self.context.site.postgres, self.artifact.name
+        sorts = left_out_here(server, self.source.scan)
         self.context.listen(Step("restore.load", {"artifact": str(self.artifact.path)}))
         loaded = sql_format.load(
             server.as_user(loader.user, loader.password) if loader else server,
             self.source.file,
             name,
             database=self._stage,
-            without=self.source.owners if loader else (),
+            without=self.source.scan.without(*sorts, *((Sort.ROLE, Sort.PUBLIC_OWNER) if loader else ())),
         )
+        for statement in sql_format.undressing(self.source.expected):
+            server.script(statement, database=self._stage)
         if loaded != self.source.sha256:
             raise ProofFailed(
                 f"{name} changed while it was read", hint="something writes to it: find out what, then retry"
             )
 
-    def _prove(self) -> None:
+    def _prove(self, *, roles: bool) -> None:
         self.context.listen(Step("restore.prove"))
-        tables = sql_format.prove(self.context.site.postgres, self.source.expected, database=self._stage)
+        tables = sql_format.prove(self.context.site.postgres, self.source.expected, database=self._stage, roles=roles)
         facts = {"tables": str(len(tables)), "rows": str(sum(table.rows for table in tables))}
         self.context.listen(Step("restore.proven", facts))
 

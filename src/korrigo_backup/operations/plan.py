@@ -15,6 +15,7 @@ from korrigo_backup.errors import KorrigoBackupError, Refused, UsageError
 from korrigo_backup.formats import members
 from korrigo_backup.operations.compare_media import below, file_changes
 from korrigo_backup.operations.narrow import SMALL, dump_rows, narrow
+from korrigo_backup.operations.versions import subscription_findings, version_findings
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.site.digests import RULE, prove_all, snapshot
 from korrigo_backup.site.rows import FOREIGN, OURS
@@ -25,12 +26,16 @@ if TYPE_CHECKING:
 
     from korrigo_backup.domain.artifact import Artifact
     from korrigo_backup.domain.comparison import RowChange
+    from korrigo_backup.domain.manifest import LargeObjectsProof, TableProof
     from korrigo_backup.operations.sources import MediaSource, SqlSource
     from korrigo_backup.site.digests import Snapshot
     from korrigo_backup.site.media import MediaTree
     from korrigo_backup.site.site import Site
 
 NO_MIGRATIONS = Migrations()
+
+LARGE_OBJECTS = "large objects"
+"""What stands in the place of a table's name for them; no table is called so, for one has a schema before its name."""
 
 NAMED = 10
 """Paths of each sort that a plan names."""
@@ -84,7 +89,7 @@ def services(site: Site) -> list[Finding]:
     return [] if site.services.configured else [_NO_SERVICES]
 
 
-def plan_sql(site: Site, artifact: Artifact, source: SqlSource, *, stamp: str) -> PartPlan:
+def plan_sql(site: Site, artifact: Artifact, source: SqlSource, *, stamp: str, in_place: bool = False) -> PartPlan:
     """Return what restoring a dump over the live database would do."""
     databases, live = Databases(site.postgres), site.postgres.database
     if live == site.postgres.maintenance:
@@ -97,14 +102,21 @@ def plan_sql(site: Site, artifact: Artifact, source: SqlSource, *, stamp: str) -
     replacement = Replacement(
         part="database",
         target=f"database {live} at {site.postgres.access.description}",
-        kept_as=before_database(live, stamp) if exists else None,
+        kept_as=before_database(live, stamp) if exists and not in_place else None,
+        in_place=in_place,
         needs=source.expected.size or (databases.size(live) if exists else 0),
         free=site.postgres.free_space(),
     )
     readable = exists and not unreadable
     migrations = _migrations(applied, source.expected.migrations) if readable else NO_MIGRATIONS
-    findings = [*source.findings, *unreadable, *_database_findings(databases, replacement)]
-    findings += _behind(artifact, migrations)
+    findings = [
+        *source.findings,
+        *version_findings(site.postgres, source.scan),
+        *subscription_findings(o.name for o in source.expected.schema if o.kind == "subscription"),
+        *unreadable,
+        *_database_findings(databases, replacement),
+        *_behind(artifact, migrations),
+    ]
     return PartPlan(replacement, tuple(findings), changes, migrations)
 
 
@@ -134,10 +146,10 @@ _NO_SERVICES = warning(
 
 def _database_findings(databases: Databases, replacement: Replacement) -> Iterator[Finding]:
     role = databases.role()
-    if not (role.createdb or role.superuser):
+    if not (role.createdb or role.superuser or replacement.in_place):
         yield error("role.createdb", f"role {role.name} may not create databases",
-                    f'as a superuser: ALTER ROLE "{role.name}" CREATEDB')  # fmt: skip
-    if replacement.kept_as is None:
+                    f'as a superuser: ALTER ROLE "{role.name}" CREATEDB; or restore with --in-place')  # fmt: skip
+    if replacement.kept_as is None and not replacement.in_place:
         yield warning("database.missing", f"{replacement.target.split(' at ')[0]} does not exist: it is made anew")
     yield from _room(replacement)
 
@@ -190,12 +202,14 @@ def _changes(
 
 def _table_changes(taken: Snapshot, artifact: Artifact, source: SqlSource) -> tuple[TableChange, ...]:
     """Return the change of each table; small tables are compared by key."""
-    now = {table.name: (table.rows, table.digest) for table in prove_all(taken, digest=source.expected.digest == RULE)}
+    digest = source.expected.digest == RULE
+    now = _with_large_objects(prove_all(taken, digest=digest), taken.large_objects(digest=digest))
     changes = compare_tables(now, _after(source))
     small = {
         change.name: max(change.now, change.after)
         for change in changes
         if change.now is not None and change.after is not None and not change.identical
+        if change.name != LARGE_OBJECTS
         if max(change.now, change.after) <= SMALL
     }
     settings = OURS if artifact.manifest else FOREIGN
@@ -215,7 +229,17 @@ def _all_new(source: SqlSource) -> tuple[TableChange, ...]:
 
 
 def _after(source: SqlSource) -> dict[str, tuple[int, str | None]]:
-    return {table.name: (table.rows, table.digest) for table in source.expected.tables}
+    return _with_large_objects(source.expected.tables, source.expected.large_objects)
+
+
+def _with_large_objects(
+    tables: Iterable[TableProof], large_objects: LargeObjectsProof | None
+) -> dict[str, tuple[int, str | None]]:
+    """Return rows and digest by name; large objects, where there are any, count as one more table."""
+    counted = {t.name: (t.rows, t.digest) for t in tables}
+    if large_objects and large_objects.count:
+        counted[LARGE_OBJECTS] = (large_objects.count, large_objects.digest)
+    return counted
 
 
 def _files(tree: MediaTree, artifact: Artifact, source: MediaSource) -> FileChange:

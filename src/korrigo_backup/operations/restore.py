@@ -17,6 +17,7 @@ from korrigo_backup.domain.naming import Kind, Origin
 from korrigo_backup.errors import Cancelled, Interrupted, KorrigoBackupError, PartlyDone, Refused, UsageError
 from korrigo_backup.operations import journal
 from korrigo_backup.operations.backup import Wish, dump
+from korrigo_backup.operations.inplace import open_in_place, require_database_alone
 from korrigo_backup.operations.parts import Context, Part, open_part
 from korrigo_backup.operations.plan import of_this_site, services, whole
 from korrigo_backup.operations.recover import exclusive
@@ -27,6 +28,7 @@ from korrigo_backup.site.databases import Databases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
     from datetime import datetime
 
     from korrigo_backup.catalog import Catalog
@@ -60,6 +62,7 @@ class Request:
     safety_backup: bool = True
     allow_unsigned: bool = False
     into_other_site: bool = False
+    in_place: bool = False
 
     @property
     def stamp(self) -> str:
@@ -78,6 +81,8 @@ def restore(site: Site, catalog: Catalog, request: Request) -> Restored:
             f"{request.artifact.name} is a Django backup: the site's own manage.py restores it",
             hint=f"python manage.py restore {request.artifact.path}",
         )
+    if request.in_place:
+        require_database_alone(request.artifact)
     doing = f"restore of {request.artifact.name}"
     held = exclusive(site, catalog, doing, listen=request.listen)
     with held as (site, _), ExitStack() as stack:  # noqa: PLR1704 - now held
@@ -109,7 +114,7 @@ class _Run:
             artifacts = list(members_of(self.catalog, request.artifact))
         trusted = request.artifact.authenticity is Authenticity.AUTHENTIC
         context = Context(site, request.stamp, self._listen, trusted)
-        self.parts = [self.stack.enter_context(open_part(artifact, context)) for artifact in artifacts]
+        self.parts = [self.stack.enter_context(self._open(artifact, context)) for artifact in artifacts]
         downtime = predicted_downtime(journal.read(self.catalog.directory))
         return whole(request.artifact, (p.plan for p in self.parts), [*findings, *services(site)], downtime=downtime)
 
@@ -124,7 +129,7 @@ class _Run:
         with journal.recorded(
             self.catalog.directory,
             self.site,
-            "restore",
+            "restore in place" if self.request.in_place else "restore",
             self.request.artifact.name,
             listener=self.request.listen,
             why=why,
@@ -132,10 +137,20 @@ class _Run:
             self.heard = running.listen
             self._replace()
             kept = plan.kept("database")
-            safety = self._safety(kept) if kept and self.request.safety_backup else None
+            safety = self._safety(kept) if kept and self.request.safety_backup else self.secured
         return Restored(plan, safety)
 
     heard: Listener = silent
+    secured: Artifact | None = None
+
+    def _open(self, artifact: Artifact, context: Context) -> AbstractContextManager[Part]:
+        return open_in_place(artifact, context, self._secure) if self.request.in_place else open_part(artifact, context)
+
+    def _secure(self) -> Artifact:
+        """Make the safety backup that a restore in place has for its way back."""
+        wish = Wish(origin=Origin.SAFETY)
+        self.secured = dump(self.site, self.catalog, wish, now=self.request.now, listen=silent)
+        return self.secured
 
     def _listen(self, step: Step) -> None:
         self.heard(step)
@@ -156,7 +171,7 @@ class _Run:
                 part.swap(undo)
             self._start(undo)
             for one in (part.plan.replacement for part in self.parts):
-                if one.part == "database" and not one.kept_as:
+                if one.part == "database" and not one.kept_as and not one.in_place:
                     Databases(self.site.postgres).settle(self.site.postgres.database)
 
     def _stop(self, undo: UndoStack) -> None:

@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     from korrigo_backup.catalog import Catalog
     from korrigo_backup.domain.artifact import Artifact
     from korrigo_backup.domain.manifest import Manifest
+    from korrigo_backup.formats.sqlscan import ScanResult
 
 
 @dataclass(frozen=True)
 class SqlSource:
     """A verified dump, open for loading. `expected` is what must be there afterwards.
 
-    `owners` are the statements that give objects to roles, with their places: left out when a role without rights
-    loads it.
+    `scan` is what reading it told, with the places of what a load may have to leave out.
     """
 
     file: IO[bytes]
     sha256: str
-    owners: tuple[tuple[int, bytes], ...]
+    scan: ScanResult
     expected: DatabaseProof
     findings: tuple[Finding, ...]
 
@@ -161,10 +161,10 @@ def _verified_sql(artifact: Artifact, file: IO[bytes]) -> SqlSource:
             tables=counted,
             sequences=tuple(checked.scan.sequences.values()),
         )
-        return SqlSource(file, checked.sha256, tuple(checked.scan.owners), proof, (_unproven(artifact),))
+        return SqlSource(file, checked.sha256, checked.scan, proof, (_unproven(artifact),))
     _require_member(artifact, manifest, artifact.name, checked.sha256, checked.size)
     found = ok("artifact.verified", f"{artifact.name}: {manifest.database.rows} rows, checksum and end mark as saved")
-    return SqlSource(file, checked.sha256, tuple(checked.scan.owners), manifest.database, (found,))
+    return SqlSource(file, checked.sha256, checked.scan, manifest.database, (found,))
 
 
 def _verified_media(artifact: Artifact, stack: ExitStack) -> MediaSource:

@@ -55,7 +55,8 @@ _TERMINATE = "SELECT pg_terminate_backend(pid)"
 
 # A rename ends an autovacuum worker itself, and only a superuser may.
 _SESSIONS = """
-FROM pg_stat_activity WHERE datname = {name} AND pid <> pg_backend_pid() AND backend_type <> 'autovacuum worker'
+FROM pg_stat_activity
+WHERE datname = {name} AND pid NOT IN (pg_backend_pid(), {but}) AND backend_type <> 'autovacuum worker'
 """
 
 _COMMENT = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = {name}"
@@ -183,12 +184,17 @@ class Databases:
             self.disconnect(name)
             self._run(f"DROP DATABASE {identifier(name)}")
 
-    def disconnect(self, name: str) -> None:
-        """Let nobody connect to a database and end every session in it.
+    def owns(self, name: str) -> bool:
+        """Tell whether our role has the rights of a database's owner."""
+        asked = f"SELECT to_json(pg_has_role(datdba, 'USAGE')) FROM pg_database WHERE datname = {literal(name)}"
+        return self._ask(asked, bool)
+
+    def disconnect(self, name: str, *, but: int = 0) -> None:
+        """Let nobody connect to a database and end every session in it, except that of the process `but`.
 
         Raises Refused, naming the sessions that would not end; the database then takes connections again.
         """
-        sessions = _SESSIONS.format(name=literal(name))
+        sessions = _SESSIONS.format(name=literal(name), but=but)
         doing = f"{_allow(name, 'false')}; {_TERMINATE} {sessions} \\g /dev/null\n{_OTHERS} {sessions}"
         deadline = time.monotonic() + TERMINATE_SECONDS
         try:

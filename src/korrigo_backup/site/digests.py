@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from korrigo_backup.domain.manifest import SequenceProof, TableProof
+from korrigo_backup.domain.manifest import LargeObjectsProof, SequenceProof, TableProof
 from korrigo_backup.site.rowhash import row_hash
 from korrigo_backup.site.sql import identifier
 
@@ -27,11 +27,12 @@ T = TypeVar("T")
 RULE = "values-hashed/sum-2"
 """Names the rule above in manifests; a change of the rule is a new name."""
 
-_SETTINGS = (
+SETTINGS = (
     "SET datestyle = 'ISO, MDY'; SET intervalstyle = 'postgres'; SET timezone = 'UTC';"
     " SET extra_float_digits = 1; SET bytea_output = 'hex'; SET lc_monetary = 'C'; SET xmlbinary = 'base64';"
     " SET search_path = pg_catalog; SET row_security = off; SET jit = off;"
 )
+"""What the text of a row depends on, for the session that proves."""
 
 _MODULUS = 1 << 128
 
@@ -63,9 +64,27 @@ SELECT coalesce(json_agg(json_build_object(
 FROM pg_sequences
 """
 
+# Read in pieces, because one may be larger than a value can be; opened and not read from pg_largeobject, which only a
+# superuser may see. 262144 is INV_READ, 2 SEEK_END. The size is a scalar subquery, not a LATERAL join: PostgreSQL 14
+# and newer would memoize that by the descriptor, which is 0 each time.
+_LARGE_OBJECTS = """
+SELECT json_build_array(count(DISTINCT p.oid),
+         sum(hashtextextended(p.oid || ':' || p.n || ':' || md5(lo_get(p.oid, p.n * 1048576, 1048576)), 0))::text)
+FROM (SELECT s.oid, generate_series(0, greatest(s.size - 1, 0) / 1048576) AS n
+      FROM (SELECT m.oid, (SELECT lo_lseek64(o.fd, 0, 2) + 0 * lo_close(o.fd)
+                           FROM (SELECT lo_open(m.oid, 262144) AS fd OFFSET 0) o) AS size
+            FROM pg_largeobject_metadata m OFFSET 0) s) p
+"""
+
+_COUNT_LARGE_OBJECTS = "SELECT to_json(count(*)) FROM pg_largeobject_metadata"
+
 _FACTS = """
 SELECT json_build_object('server_version', current_setting('server_version'),
                          'size', pg_database_size(current_database()))
+"""
+
+_HAS_MIGRATIONS = """
+SELECT to_json(EXISTS (SELECT FROM pg_class WHERE oid = to_regclass('public.django_migrations') AND relkind = 'r'))
 """
 
 _MIGRATIONS = """
@@ -125,6 +144,14 @@ class Snapshot:
         )
         return TableProof(table.name, rows, f"{int(total or 0) % _MODULUS:032x}")
 
+    def large_objects(self, *, digest: bool = True) -> LargeObjectsProof:
+        """Return number and, if wanted, digest of all large objects; without any, it costs one short question."""
+        count = self._session.ask(_COUNT_LARGE_OBJECTS, int)
+        if not digest or not count:
+            return LargeObjectsProof(count, f"{0:032x}" if digest else None)
+        count, total = self._session.ask(_LARGE_OBJECTS, tuple[int, str | None])
+        return LargeObjectsProof(count, f"{int(total or 0) % _MODULUS:032x}")
+
     def ask(self, sql: str, answer: type[T]) -> T:
         """Return the answer to a query in this snapshot whose one value is JSON."""
         return self._session.ask(sql, answer)
@@ -134,8 +161,11 @@ class Snapshot:
         return self._session.run(sql)
 
     def migrations(self) -> tuple[str, ...]:
-        """Return Django's applied migrations as `app.name`, sorted; none where there is no such table."""
-        if not self.ask("SELECT to_json(to_regclass('public.django_migrations') IS NOT NULL)", bool):
+        """Return Django's applied migrations as `app.name`, sorted; none where there is no such table.
+
+        A view of that name is not read: it would run functions of its own, perhaps with a superuser's rights.
+        """
+        if not self.ask(_HAS_MIGRATIONS, bool):
             return ()
         return self.ask(_MIGRATIONS, tuple[str, ...])
 
@@ -155,7 +185,7 @@ def snapshot(server: Postgres, *, database: str | None = None) -> Iterator[Snaps
     Row-level security is off: a role that may not see all rows gets an error, never a part of them.
     """
     with server.session(database=database) as session:
-        session.run(f"{_SETTINGS} BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        session.run(f"{SETTINGS} BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         yield Snapshot(session, session.run("SELECT pg_export_snapshot()").decode().strip())
 
 

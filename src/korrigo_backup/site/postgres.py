@@ -16,7 +16,7 @@ from korrigo_backup.errors import KorrigoBackupError, Refused, Unreachable
 from korrigo_backup.system.run import describe_status, run, spawn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from korrigo_backup.domain.secret import Secret
     from korrigo_backup.site.access import Access
@@ -94,6 +94,19 @@ class Postgres:
         """Return the same server and databases as another role sees them."""
         return Postgres(self.access.as_user(user, password), database=self.database, maintenance=self.maintenance)
 
+    def version(self) -> int:
+        """Return the server's major version."""
+        asked = "SELECT to_json(current_setting('server_version_num')::int / 10000)"
+        return self.ask(asked, int, database=self.maintenance)
+
+    def client_version(self) -> tuple[int, int]:
+        """Return major and minor version of psql, (0, 0) when it does not tell."""
+        told = run(
+            self.access.postgres("psql", "--version", database=self.maintenance), timeout=QUESTION_SECONDS
+        ).stdout
+        found = re.search(rb"(\d+)\.(\d+)", told)
+        return (int(found[1]), int(found[2])) if found else (0, 0)
+
     def free_space(self) -> int | None:
         """Return the free bytes on the server's data disk, None when the role or the place do not let us see it."""
         place = self.ask(_DATA_DIRECTORY, str, database=self.maintenance)
@@ -116,7 +129,8 @@ class Postgres:
                 return Refused(f"{program}: {words}", hint=hint)
         if "lock timeout" in words:
             return KorrigoBackupError(f"{program}: {words}{self._lockers(database)}", hint=_LOCKED)
-        return KorrigoBackupError(f"{program}: {words}", hint="the server's log has the details")
+        hint = next((hint for pattern, hint in _FAILED if re.search(pattern, words)), _LOG)
+        return KorrigoBackupError(f"{program}: {words}", hint=hint)
 
     def _lockers(self, database: str) -> str:
         """Return in words who has locked tables of a database against everybody else, "" when that cannot be told."""
@@ -139,6 +153,17 @@ class Session:
     def run(self, sql: str) -> bytes:
         """Run statements and return what they print; raises as `Postgres.script` does."""
         return b"".join(line + b"\n" for line in self.stream(sql))
+
+    def feed(self, pieces: Iterable[bytes]) -> None:
+        """Run a script as it comes, and throw away what it prints; raises as `Postgres.script` does."""
+        try:
+            self._process.stdin.write(b"\\o /dev/null\n")
+            for piece in pieces:
+                self._process.stdin.write(piece)
+            self._process.stdin.write(b"\n\\o\n")
+        except BrokenPipeError:
+            raise self._ended() from None
+        self.run("")
 
     def ask(self, sql: str, answer: type[T]) -> T:
         """Return the answer to a query whose one value is JSON."""
@@ -199,17 +224,42 @@ _UNREACHABLE = (
     (r'FATAL:  role ".*" does not exist', "check POSTGRES_USER"),
     (r"no pg_hba.conf entry", "allow this host and user in the server's pg_hba.conf"),
     (r"not currently accepting connections", "a restore was interrupted: korrigo-backup rollback finishes it"),
-    (r"Connection refused|No such file or directory|could not translate host name|timeout expired|timed out",
+    (r"connect(?:ion)? to server.*(?:Connection refused|No such file|timeout expired|timed out)",
+     "see whether the server runs and listens there: check POSTGRES_HOST and POSTGRES_PORT, run pg_isready"),
+    (r"could not translate host name",
      "see whether the server runs and listens there: check POSTGRES_HOST and POSTGRES_PORT, run pg_isready"),
     (r"too many clients|remaining connection slots", "close connections or raise max_connections, then run it again"),
     (r"server closed the connection|terminating connection|connection to server was lost",
      "the server stopped or was restarted in the middle: see its log, then run the command again"),
 )  # fmt: skip
 
+_LOG = "the server's log has the details"
+
+_FAILED = (
+    (r'role ".*" does not exist', "make that role first (CREATE ROLE …; roles are not part of a database's backup)"),
+    (r'collation ".*" for encoding|could not create locale', "install that locale on the database server"),
+    (r"tablespace .* does not exist", "make that tablespace on the server first (CREATE TABLESPACE …)"),
+    (
+        r"extension \".*\" is not available|could not open extension control file",
+        "install that extension's package on the database server",
+    ),
+    (
+        r"max_locks_per_transaction|out of shared memory",
+        "raise max_locks_per_transaction on the server: one transaction locks every object",
+    ),
+    (r"unrecognized configuration parameter|syntax error", "the dump may be of a newer PostgreSQL than this server"),
+    (
+        r"invalid command \\(un)?restrict",
+        "update the PostgreSQL clients: psql 13.22, 14.19, 15.14, 16.10, 17.6 or newer",
+    ),
+)
+
 _REFUSED = (
     (r"permission denied to (create|rename) database", "give the role CREATEDB: ALTER ROLE … CREATEDB"),
     (r"aborting because of server version mismatch",
      "install PostgreSQL clients of the server's version or newer, and name their directory in [database] client_dir"),
+    (r"affected by row-level security policy",
+     "this role may not see every row: run as a superuser, or give it BYPASSRLS (ALTER ROLE … BYPASSRLS)"),
     (r"permission denied|must be owner",
      "run as the role that owns the database, or give it the right"),
     (r"No space left on device|could not extend file", "make room on the database server's disk"),

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from korrigo_backup.site.digests import Snapshot
     from korrigo_backup.site.postgres import Postgres
 
+# Tables alone: a view that came with a dump would run functions of its own, perhaps with a superuser's rights.
 _RELATION = """
 SELECT coalesce(json_agg(json_build_object(
          'name', quote_ident(n.nspname) || '.' || quote_ident(c.relname),
@@ -19,7 +20,7 @@ SELECT coalesce(json_agg(json_build_object(
                    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped))
        ORDER BY pg_table_is_visible(c.oid) DESC, n.nspname <> 'public', n.nspname), '[]')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relname = {table} AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+WHERE c.relname = {table} AND c.relkind IN ('r', 'p')
   AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND ({schema} IS NULL OR n.nspname = {schema})
 """
 
@@ -36,7 +37,7 @@ JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
 
 
 class Relation(msgspec.Struct, frozen=True):
-    """A table or view: its qualified, quoted name, and the type of each column."""
+    """A table: its qualified, quoted name, and the type of each column."""
 
     name: str
     types: dict[str, str]

@@ -1,7 +1,8 @@
-"""The schema fingerprint: every object of a database by kind, name and a digest of its definition.
+"""The schema fingerprint: every object of a database by kind and name, with a digest of its definition.
 
-Names must be equal after a restore. Definitions are PostgreSQL's own rendering, which may change its form once
-when it is parsed again (`IN ('a', 'b')` over varchar is the known case): another digest is worth a look, no proof.
+Names must be equal after a restore. So must the definitions of `EXACT` kinds, on a server of the same major version.
+The others are PostgreSQL's own rendering of expressions, which may change its form once when it is parsed again
+(`IN ('a', 'b')` over varchar is the known case): another digest is worth a look, no proof.
 """
 
 from __future__ import annotations
@@ -9,20 +10,48 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.manifest import SchemaObject
+from korrigo_backup.site.schema_details import DETAILS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from korrigo_backup.domain.manifest import DatabaseProof
     from korrigo_backup.site.digests import Snapshot
 
-# One row an object. What belongs to an extension is the extension's; `pg_get_…def` renders with the empty search
-# path of a snapshot session, so that every name is qualified.
+EXACT = frozenset({
+    "comment", "composite type", "enum", "event trigger", "publication", "publication table", "range", "sequence",
+    "table", "table settings", "text search configuration", "text search dictionary", "trigger state",
+})  # fmt: skip
+"""Kinds whose definition holds no expression: it comes back as it was."""
+
+_STRUCTURE = frozenset({
+    "column", "constraint", "enum", "extension", "function", "index", "policy", "schema", "sequence", "table",
+    "trigger", "view",
+})  # fmt: skip
+"""Kinds of which one too many is an error. The manifests of former versions do not know the other kinds."""
+
+ROLES = frozenset({"default privilege", "grant", "owner"})
+"""Kinds that name roles: not to be expected where the statements that give objects to roles are left out."""
+
+# One row an object. What belongs to an extension is the extension's, what a range brings along (its constructors,
+# a cast) the range's, a foreign key that another one makes on partitions that one's (their names differ between
+# versions). `pg_get_…def` renders with the search path of a snapshot session, so that every name is qualified.
 _OBJECTS = """
 WITH spaces AS (
-  SELECT oid, nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
+  SELECT * FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
+), members AS MATERIALIZED (
+  SELECT classid, objid FROM pg_depend
+  WHERE deptype = 'e' OR deptype = 'i' AND classid IN ('pg_proc'::regclass, 'pg_cast'::regclass)
 ), relations AS (
   SELECT c.*, quote_ident(s.nspname) || '.' || quote_ident(c.relname) AS name
   FROM pg_class c JOIN spaces s ON s.oid = c.relnamespace
-  WHERE NOT EXISTS (SELECT FROM pg_depend d
-                    WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+  WHERE (('pg_class'::regclass)::oid, c.oid) NOT IN (SELECT classid, objid FROM members)
+), functions AS (
+  SELECT p.*, p.oid::regprocedure::text AS name FROM pg_proc p JOIN spaces s ON s.oid = p.pronamespace
+  WHERE (('pg_proc'::regclass)::oid, p.oid) NOT IN (SELECT classid, objid FROM members)
+), types AS (
+  SELECT t.*, t.oid::regtype::text AS name FROM pg_type t JOIN spaces s ON s.oid = t.typnamespace
+  WHERE (('pg_type'::regclass)::oid, t.oid) NOT IN (SELECT classid, objid FROM members)
 ), objects(kind, name, definition) AS (
   SELECT 'schema', quote_ident(nspname), '' FROM spaces
   UNION ALL SELECT 'extension', quote_ident(extname), extversion FROM pg_extension
@@ -40,25 +69,22 @@ WITH spaces AS (
       concat_ws(' ', s.seqtypid::regtype, s.seqstart, s.seqincrement, s.seqmax, s.seqmin, s.seqcache, s.seqcycle)
     FROM relations r JOIN pg_sequence s ON s.seqrelid = r.oid
   UNION ALL SELECT 'constraint', r.name || '.' || quote_ident(c.conname), pg_get_constraintdef(c.oid)
-    FROM relations r JOIN pg_constraint c ON c.conrelid = r.oid WHERE c.contype <> 'n'
+    FROM relations r JOIN pg_constraint c ON c.conrelid = r.oid
+    WHERE c.contype <> 'n' AND (c.contype <> 'f' OR c.conparentid = 0)
   UNION ALL SELECT 'trigger', r.name || '.' || quote_ident(t.tgname),
       concat_ws(' ', pg_get_triggerdef(t.oid), t.tgenabled)
     FROM relations r JOIN pg_trigger t ON t.tgrelid = r.oid AND NOT t.tgisinternal
   UNION ALL SELECT 'policy', r.name || '.' || quote_ident(p.polname),
       concat_ws(' ', p.polcmd, pg_get_expr(p.polqual, r.oid), pg_get_expr(p.polwithcheck, r.oid))
     FROM relations r JOIN pg_policy p ON p.polrelid = r.oid
-  UNION ALL SELECT 'function', p.oid::regprocedure::text, pg_get_functiondef(p.oid)
-    FROM pg_proc p JOIN spaces s ON s.oid = p.pronamespace
-    WHERE p.prokind <> 'a' AND NOT EXISTS (SELECT FROM pg_depend d
-      WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
-  UNION ALL SELECT 'enum', t.oid::regtype::text,
+  UNION ALL SELECT 'function', p.name, pg_get_functiondef(p.oid) FROM functions p WHERE p.prokind <> 'a'
+  UNION ALL SELECT 'enum', t.name,
       (SELECT string_agg(quote_literal(e.enumlabel), ',' ORDER BY e.enumsortorder)
        FROM pg_enum e WHERE e.enumtypid = t.oid)
-    FROM pg_type t JOIN spaces s ON s.oid = t.typnamespace
-    WHERE t.typtype = 'e' AND NOT EXISTS (SELECT FROM pg_depend d
-      WHERE d.classid = 'pg_type'::regclass AND d.objid = t.oid AND d.deptype = 'e')
+    FROM types t WHERE t.typtype = 'e'
+  {details}
 )
-SELECT coalesce(json_agg(json_build_object('kind', kind, 'name', name, 'digest', md5(definition))
+SELECT coalesce(json_agg(json_build_object('kind', kind, 'name', name, 'digest', md5(coalesce(definition, '')))
                          ORDER BY kind, name COLLATE "C"), '[]')
 FROM objects
 """
@@ -66,4 +92,34 @@ FROM objects
 
 def fingerprint(taken: Snapshot) -> tuple[SchemaObject, ...]:
     """Return every object of the snapshot, ordered by kind and name."""
-    return taken.ask(_OBJECTS, tuple[SchemaObject, ...])
+    return taken.ask(_OBJECTS.replace("{details}", DETAILS), tuple[SchemaObject, ...])
+
+
+def schema_differences(
+    expected: DatabaseProof, found: Iterable[SchemaObject], version: str, *, roles: bool
+) -> list[str]:
+    """Return in words what a load has lost, changed or added; `version` is that of the server it was loaded into.
+
+    Without `roles`, who owns and who may do what is not compared. Between major versions nothing is compared that
+    the versions themselves decide: the rights on schema public, MAINTAIN (new in 17), the form of a definition.
+    """
+    same = major(version) == major(expected.server_version)
+    want = {(o.kind, o.name): o for o in expected.schema if _comparable(o, roles=roles, same=same)}
+    have = {(o.kind, o.name): o for o in found}
+    lines = [f"{kind} {name} is missing" for kind, name in sorted(want.keys() - have.keys())]
+    added = sorted(key for key in have.keys() - want.keys() if key[0] in _STRUCTURE)
+    lines += [f"{kind} {name} is unexpected" for kind, name in added]
+    changed = (key for key in want.keys() & have.keys() if key[0] in EXACT and want[key] != have[key])
+    return lines + [f"{kind} {name} has another definition" for kind, name in sorted(changed) if same]
+
+
+def major(version: str) -> str:
+    """Return the major version in a version as PostgreSQL writes it: `15.18 (Debian …)` is of 15."""
+    return version.partition(" ")[0].partition(".")[0]
+
+
+def _comparable(one: SchemaObject, *, roles: bool, same: bool) -> bool:
+    if one.kind in ROLES and not roles:
+        return False
+    by_version = " MAINTAIN " in one.name or one.name.startswith("schema public ")
+    return same or not (one.kind in ROLES and by_version)

@@ -1,0 +1,105 @@
+"""The `sql` kind loaded in place: the content of a live database is replaced and proven inside one transaction.
+
+Never `psql --single-transaction`: that would commit half a load when whoever feeds it is killed. Here the COMMIT is
+sent last, by us; the end of our output without it takes everything back.
+"""
+
+from __future__ import annotations
+
+from typing import IO, TYPE_CHECKING
+
+from korrigo_backup.errors import ProofFailed, Refused
+from korrigo_backup.formats.sql import differences, left_out, prove_taken, some, undressing
+from korrigo_backup.formats.sqlscan import Sort
+from korrigo_backup.site.digests import RULE, SETTINGS, Snapshot, prove_all
+from korrigo_backup.site.emptying import EMPTY, KEPT_EXTENSIONS
+from korrigo_backup.system.streams import HashingReader, gunzip
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from korrigo_backup.domain.manifest import DatabaseProof, TableProof
+    from korrigo_backup.formats.sqlscan import Places, ScanResult
+    from korrigo_backup.site.postgres import Session
+
+_BEGIN = f"{SETTINGS} BEGIN; SET LOCAL maintenance_work_mem = '256MB'"
+_AGAIN = f"{SETTINGS} SET client_encoding = 'UTF8'; RESET SESSION AUTHORIZATION"
+"""A dump changes settings of its session; the proof is made under the usual ones."""
+
+_TRANSACTION = "SELECT to_json(txid_current()::text)"
+
+
+class Replacing:
+    """One dump that is to replace the content of the database that a session is in.
+
+    Given the open file of a verified dump, its checksum and what reading it told, the proof to hold it against, and
+    sorts of statements to leave out.
+    """
+
+    def __init__(
+        self, file: IO[bytes], name: str, sha256: str, scan: ScanResult, expected: DatabaseProof, *sorts: Sort
+    ) -> None:
+        self._file = file
+        self._name = name
+        self._sha256 = sha256
+        self._scan = scan
+        self._expected = expected
+        self._sorts = (Sort.TRANSACTION, *sorts)
+
+    def run(
+        self, session: Session, *, present: DatabaseProof | None, step: Callable[[str], None]
+    ) -> tuple[TableProof, ...]:
+        """Replace, prove, commit; until the commit any error leaves the old content.
+
+        `present` is the proof of what is there now: when it is not that any more, somebody has written since, and
+        Refused is raised. `step` is told "load", "prove" and "commit", each before it is done. Raises ProofFailed,
+        KorrigoBackupError.
+        """
+        session.run(_BEGIN)
+        transaction = session.ask(_TRANSACTION, str)
+        if present:
+            _require_unchanged(Snapshot(session, ""), present)
+        session.run(EMPTY)
+        step("load")
+        self._load(session)
+        step("prove")
+        tables = self._proven(session)
+        if session.ask(_TRANSACTION, str) != transaction:
+            raise ProofFailed(
+                f"{self._name} has ended the transaction that it was loaded in",
+                hint="it is not made by pg_dump; go back: korrigo-backup rollback --to safety --in-place",
+            )
+        step("commit")
+        session.run("COMMIT")
+        return tables
+
+    def _load(self, session: Session) -> None:
+        reader = HashingReader(self._file)
+        session.feed(left_out(gunzip(reader, self._name), self._without(session), self._name))
+        for _ in reader:  # what follows the last gzip member counts for the checksum, too
+            pass
+        if reader.sha256 != self._sha256:
+            raise ProofFailed(
+                f"{self._name} changed while it was read", hint="something writes to it: find out what, then retry"
+            )
+
+    def _without(self, session: Session) -> Places:
+        """Leave out comments on extensions that stay: they belong to an administrator and have theirs."""
+        kept = tuple(f"COMMENT ON EXTENSION {name} IS".encode() for name in session.ask(KEPT_EXTENSIONS, list[str]))
+        comments = tuple(p for p in self._scan.without(Sort.EXTENSION_COMMENT) if p[1].startswith(kept))
+        return tuple(sorted((*self._scan.without(*self._sorts), *comments)))
+
+    def _proven(self, session: Session) -> tuple[TableProof, ...]:
+        session.run(_AGAIN)
+        for statement in undressing(self._expected):
+            session.run(statement)
+        return prove_taken(Snapshot(session, ""), self._expected)
+
+
+def _require_unchanged(taken: Snapshot, present: DatabaseProof) -> None:
+    tables = prove_all(taken, digest=present.digest == RULE)
+    if lines := differences(taken, present, tables):
+        raise Refused(
+            f"somebody has written to the database since its safety backup was made: {some(lines)}",
+            hint="stop whatever writes to it ([services] stop), then run the restore again",
+        )

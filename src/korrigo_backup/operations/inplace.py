@@ -1,0 +1,125 @@
+"""Restore in place: for a role that may not create databases, the content is replaced inside the live database.
+
+Nothing can be kept beside, so the way back is a safety backup, made and read back while the site is stopped and before
+anything is touched. Content is replaced in one transaction: a failure, or a crash, before its end leaves the old one.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from korrigo_backup.domain.finding import Finding, error, warning
+from korrigo_backup.domain.journal import Step
+from korrigo_backup.domain.naming import Kind
+from korrigo_backup.domain.plan import replaced_in_place
+from korrigo_backup.errors import UsageError
+from korrigo_backup.formats import sql as sql_format
+from korrigo_backup.formats.sql_inplace import Replacing
+from korrigo_backup.operations.plan import PartPlan, plan_sql
+from korrigo_backup.operations.sources import SqlSource, open_sql
+from korrigo_backup.operations.versions import left_out_here
+from korrigo_backup.site.databases import Databases
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.domain.manifest import DatabaseProof
+    from korrigo_backup.operations.parts import Context
+    from korrigo_backup.operations.undo import UndoStack
+
+
+@contextmanager
+def open_in_place(artifact: Artifact, context: Context, secure: Callable[[], Artifact]) -> Iterator[InPlacePart]:
+    """Open and verify a dump that is to replace the content of the live database; `secure` makes a safety backup."""
+    with open_sql(artifact) as source:
+        plan = plan_sql(context.site, artifact, source, stamp=context.stamp, in_place=True)
+        found = (*plan.findings, *_findings(context, source))
+        yield InPlacePart(source, context, replace(plan, findings=found), artifact, secure)
+
+
+@dataclass
+class InPlacePart:
+    """The content of the database, from a dump."""
+
+    source: SqlSource
+    context: Context
+    plan: PartPlan
+    artifact: Artifact
+    secure: Callable[[], Artifact]
+    safety: Artifact | None = field(default=None, init=False)
+    _committing: bool = field(default=False, init=False)
+
+    def stage(self, undo: UndoStack) -> None:
+        """Nothing can be staged; the dump was read whole and verified when it was opened."""
+
+    def swap(self, undo: UndoStack) -> None:
+        """Make the safety backup, then replace the content; the services are stopped."""
+        self.context.listen(Step("restore.safety.first"))
+        safety = self.safety = self.secure()
+        undo.push(f"the content of the database, from {safety.path}", lambda: self._bring_back(safety))
+        self.context.listen(Step("restore.terminate"))
+        self._replace(self.artifact, self.source, safety.manifest.database if safety.manifest else None)
+
+    def _bring_back(self, safety: Artifact) -> None:
+        """Load the safety backup, unless the transaction has taken itself back.
+
+        Once the commit was sent, only the content tells on which side an interruption was.
+        """
+        if not self._committing:
+            return
+        with open_sql(safety) as source:
+            if not sql_format.holds(self.context.site.postgres, source.expected):
+                self._replace(safety, source, None)
+
+    def _replace(self, artifact: Artifact, source: SqlSource, present: DatabaseProof | None) -> None:
+        server = self.context.site.postgres
+        databases, live = Databases(server), server.database
+        sorts = left_out_here(server, source.scan)
+        replacing = Replacing(source.file, artifact.name, source.sha256, source.scan, source.expected, *sorts)
+        with server.session() as session:
+            try:
+                databases.disconnect(live, but=session.ask("SELECT pg_backend_pid()", int))
+                tables = replacing.run(session, present=present, step=lambda name: self._tell(name, artifact))
+            finally:
+                databases.admit(live)
+        facts = {"tables": str(len(tables)), "rows": str(sum(table.rows for table in tables))}
+        self.context.listen(Step("restore.proven", facts))
+
+    def _tell(self, step: str, artifact: Artifact) -> None:
+        if step == "commit":
+            self._committing = True
+            return
+        self.context.listen(Step(f"restore.{step}", {"artifact": str(artifact.path)}))
+
+
+def require_database_alone(artifact: Artifact) -> None:
+    """Raise UsageError for what cannot be restored in place: media have no transaction with the database."""
+    if artifact.kind is not Kind.SQL:
+        raise UsageError(
+            f"--in-place restores a database alone, and {artifact.name} is not one",
+            hint="restore the database of a restore point with --in-place, then its media by themselves",
+        )
+
+
+def _findings(context: Context, source: SqlSource) -> Iterator[Finding]:
+    databases, live = Databases(context.site.postgres), context.site.postgres.database
+    role = databases.role()
+    if live not in databases.names():
+        yield error("restore.in_place", f"database {live} does not exist: there is nothing to restore in place",
+                    "restore without --in-place, or make it: CREATE DATABASE")  # fmt: skip
+        return
+    if not databases.owns(live):
+        yield error("restore.in_place", f"role {role.name} does not own database {live}",
+                    f'as a superuser: ALTER DATABASE "{live}" OWNER TO "{role.name}"')  # fmt: skip
+    if role.superuser and not context.trusted:
+        yield error("restore.in_place", "what is not signed cannot be restored in place by a superuser",
+                    "restore it without --in-place: it is then loaded by a role without rights")  # fmt: skip
+    if source.scan.own_transactions:
+        yield error("restore.in_place", "the dump has transaction commands of its own, so it cannot be taken back",
+                    "restore it without --in-place")  # fmt: skip
+    yield warning(
+        "restore.in_place", replaced_in_place(live), "the way back: korrigo-backup rollback --to safety --in-place"
+    )

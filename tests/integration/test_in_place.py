@@ -1,0 +1,245 @@
+"""Restore in place: no database beside, one transaction inside the live one, a safety backup before."""
+
+import gzip
+import os
+import signal
+
+import pytest
+
+from korrigo_backup.catalog import local_now
+from korrigo_backup.errors import KorrigoBackupError
+from korrigo_backup.operations.restore import Request, restore
+from korrigo_backup.site.postgres import Session
+from sandbox import SCHEMA, USER_PASSWORD, connect, kill_all, nothing_changes, quoted, until
+from shapes import LOSSES, OWNERS, SUPERUSERS, known, large_objects, make_roles
+
+PLAIN = "plain_owner"
+
+
+@pytest.fixture(scope="module")
+def plain_role(server):
+    """A role that owns its database and may make no other, as on many a shared server."""
+    make_roles(server)
+    with connect(server) as admin:
+        admin.execute(f"CREATE ROLE {PLAIN} LOGIN NOCREATEDB PASSWORD '{USER_PASSWORD}'")
+
+
+@pytest.fixture
+def plain_site(make_site, plain_role):
+    site = make_site(schema="")
+    with connect(site.server) as admin:
+        admin.execute(f"ALTER DATABASE {quoted(site.database)} OWNER TO {PLAIN}")
+    site.user = PLAIN
+    site.sql(SCHEMA)
+    return site
+
+
+def test_without_createdb_the_refusal_names_the_way(plain_site):
+    made = plain_site.backup()
+    done = plain_site.korrigo("restore", made, "--yes", code=4)
+    assert "role plain_owner may not create databases" in done.err
+    assert "--in-place" in done.err
+
+
+@pytest.mark.promise("P1")
+def test_the_content_is_replaced_and_the_way_back_is_the_safety_backup(plain_site):
+    site = plain_site
+    new = site.content()
+    made = site.backup()
+    site.wreck()
+    old = site.content()
+    done = site.korrigo("restore", made, "--yes", "--in-place")
+    assert "no database is kept beside" in done.out
+    assert "keeps     no database: only a safety backup, made first" in done.out
+    assert site.content() == new
+    assert site.databases() == {site.database}
+    safety = site.one("pre_restore_safety_backup_*.sql.gz")
+    assert str(safety) in done.out
+    site.korrigo("rollback", "--to", "safety", "--in-place", "--yes")
+    assert site.content() == old
+
+
+def test_the_plan_says_what_it_costs_and_changes_nothing(plain_site):
+    made = plain_site.backup()
+    with nothing_changes(plain_site):
+        plan = plain_site.json("plan", made, "--in-place")
+    assert plan["replaces"][0]["in_place"] is True
+    assert plan["replaces"][0]["kept_as"] is None
+    assert "restore.in_place" in {finding["id"] for finding in plan["findings"]}
+
+
+@pytest.mark.promise("P1")
+def test_objects_of_every_kind_are_replaced(make_site, server, plain_role):
+    """Also after a day that left its own traces in every corner."""
+    site = make_site(schema=";".join(known(server, OWNERS.values())))
+    before, objects = site.content(), large_objects(site)
+    made = site.backup()
+    for statement in known(server, [*LOSSES, "CREATE EXTENSION citext"]):
+        site.sql(statement)
+    site.sql("CREATE SCHEMA intruder CREATE TABLE t (id int); SELECT lo_create(9999)")
+    site.sql("CREATE AGGREGATE none_of(*) (SFUNC = int8inc, STYPE = int8, INITCOND = '0'); CREATE DOMAIN odd AS int")
+    site.sql(
+        "ALTER DEFAULT PRIVILEGES GRANT ALL ON FUNCTIONS TO shape_other; GRANT ALL ON SCHEMA public TO shape_other"
+    )
+    site.korrigo("restore", made, "--yes", "--in-place")
+    assert site.content() == before
+    assert large_objects(site) == objects
+
+
+def test_a_superuser_restores_in_place_too(make_site, server, plain_role):
+    site = make_site(schema="")
+    site.superuser = True
+    kinds = [sql for name, sql in SUPERUSERS.items() if "subscriptions" not in name]
+    kinds.append("CREATE PUBLICATION everything FOR ALL TABLES WITH (publish = 'insert')")
+    site.sql(";".join(known(server, [*OWNERS.values(), *kinds])), superuser=True)
+    before = site.content()
+    made = site.backup()
+    site.sql("DROP SERVER IF EXISTS elsewhere CASCADE; DROP SCHEMA theirs CASCADE; DELETE FROM bound", superuser=True)
+    site.korrigo("restore", made, "--yes", "--in-place")
+    assert site.content() == before
+
+
+def test_an_extension_of_the_administrator_stays(plain_site):
+    site = plain_site
+    extensions = "CREATE EXTENSION pageinspect; CREATE EXTENSION pg_trgm"
+    if not known(site.server, [extensions]):
+        pytest.skip("this PostgreSQL comes without contrib")
+    site.sql(extensions, superuser=True)
+    site.sql("CREATE INDEX ON exam USING gin (name gin_trgm_ops)")
+    before = site.content()
+    made = site.backup()
+    site.wreck()
+    site.korrigo("restore", made, "--yes", "--in-place")
+    assert site.content() == before
+    assert site.sql("SELECT pg_get_userbyid(extowner) FROM pg_extension WHERE extname = 'pageinspect'") == [
+        ("postgres",)
+    ]
+
+
+@pytest.mark.promise("P2")
+@pytest.mark.parametrize(
+    ("where", "sql", "code"),
+    [
+        (b"\nCREATE VIEW", "\nSELECT no_such_function();", 1),
+        (b"\nCREATE INDEX", "\nDELETE FROM public.annotation WHERE id = 7;", 9),
+    ],
+)
+def test_a_load_that_fails_leaves_the_old_content(plain_site, where, sql, code):
+    site = plain_site
+    foreign = altered(site, site.backup(), where, sql)
+    site.wreck()
+    before = site.content()
+    done = site.korrigo("restore", foreign, "--yes", "--in-place", "--allow-unsigned", code=code)
+    assert "state: rolled back: the site is as it was before" in done.err
+    assert site.content() == before
+    assert site.sql("SELECT datallowconn FROM pg_database WHERE datname = current_database()") == [(True,)]
+
+
+def test_a_dump_with_transactions_of_its_own_is_refused(plain_site):
+    foreign = altered(plain_site, plain_site.backup(), b"\nCREATE VIEW", "\ncommit;")
+    with nothing_changes(plain_site):
+        done = plain_site.korrigo("restore", foreign, "--yes", "--in-place", "--allow-unsigned", code=4)
+    assert "transaction commands of its own" in done.err
+
+
+@pytest.mark.promise("P2")
+@pytest.mark.parametrize("everything", [True, False])
+def test_kill_9_during_the_load_leaves_the_old_content(plain_site, everything):
+    """With psql killed, too, and with psql left alone: it must not commit what it has got so far."""
+    site = plain_site
+    foreign = altered(site, site.backup(), b"\nCREATE VIEW", "\nSELECT pg_sleep(3);")
+    site.wreck()
+    before = site.content()
+    with site.started("restore", foreign, "--yes", "--in-place", "--allow-unsigned") as child:
+        until(lambda: sleeping(site))
+        kill_all(child) if everything else os.kill(child.pid, signal.SIGKILL)
+    site.korrigo("plan", "latest", "--in-place")
+    assert not sleeping(site)
+    assert site.content() == before
+
+
+@pytest.mark.promise("P2")
+def test_a_site_that_does_not_become_healthy_gets_its_old_content_back(plain_site):
+    site = plain_site
+    made = site.backup()
+    site.wreck()
+    before = site.content()
+    (site.home / "korrigo-backup.toml").write_text(
+        '[services]\nhealth_url = "http://127.0.0.1:9/"\nhealth_timeout = 1\nstop = [["true"]]\nstart = [["true"]]\n'
+    )
+    done = site.korrigo("restore", made, "--yes", "--in-place", code=(1, 8))
+    assert "state: rolled back: the site is as it was before" in done.err
+    assert site.content() == before
+
+
+@pytest.mark.promise("P2")
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_interruption_around_the_commit_ends_in_the_old_content(plain_site, monkeypatch, when):
+    """Nobody knows then whether it was done; the content tells."""
+    site = plain_site
+    made = site.backup()
+    site.wreck()
+    before = site.content()
+    real = Session.run
+    struck = []
+
+    def strike(session, sql):
+        if sql != "COMMIT" or struck:
+            return real(session, sql)
+        struck.append(when)
+        if when == "after":
+            real(session, sql)
+        raise KorrigoBackupError("struck", hint="")
+
+    monkeypatch.setattr(Session, "run", strike)
+    wired = site.wired()
+    request = Request(wired.catalog.find(str(made)), local_now(), confirm=lambda _: {}, in_place=True)
+    with pytest.raises(KorrigoBackupError, match="struck") as failure:
+        restore(wired.site(), wired.catalog, request)
+    assert failure.value.state == "rolled back: the site is as it was before"
+    assert struck == [when]
+    assert site.content() == before
+
+
+def test_what_was_written_after_the_safety_backup_is_not_lost(plain_site):
+    """The service stops, and one of its forgotten workers goes on."""
+    site = plain_site
+    made = site.backup()
+    wrapper = site.home / "clients"
+    wrapper.mkdir()
+    real = site.server.access().client_dir
+    (wrapper / "psql").symlink_to(real / "psql")
+    (wrapper / "pg_dump").write_text(
+        f"#!/bin/sh\n'{real}/pg_dump' \"$@\" || exit $?\n"
+        f"echo \"INSERT INTO exam (name) VALUES ('late ' || random())\" | '{real}/psql' -q\n"
+    )
+    (wrapper / "pg_dump").chmod(0o755)
+    done = site.korrigo("restore", made, "--yes", "--in-place", code=4, env={"KORRIGO_BACKUP_CLIENT_DIR": str(wrapper)})
+    assert (
+        "somebody has written to the database since its safety backup was made: public.exam has 21 rows, not 20"
+        in done.err
+    )
+    assert site.sql("SELECT count(*) FROM exam") == [(21,)]
+
+
+def test_a_restore_point_and_no_safety_backup_are_refused(plain_site):
+    made = plain_site.backup()
+    plain_site.korrigo("restore", made, "--in-place", "--no-safety-backup", "--yes", code=2)
+    plain_site.korrigo("backup", "full")
+    done = plain_site.korrigo("restore", "latest-point", "--in-place", "--yes", code=2)
+    assert "--in-place restores a database alone" in done.err
+
+
+def altered(site, made, where, sql):
+    """Return a dump with more SQL in it and a manifest of its own that nobody signed."""
+    text = gzip.decompress(made.read_bytes())
+    assert where in text
+    foreign = site.home / "db_backup_20260101_030000.sql.gz"
+    foreign.write_bytes(gzip.compress(text.replace(where, sql.encode() + where, 1)))
+    return foreign
+
+
+def sleeping(site):
+    with connect(site.server) as admin:
+        asked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = %s"
+        return admin.execute(asked, [site.database]).fetchone()[0]

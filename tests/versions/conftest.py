@@ -1,0 +1,73 @@
+"""One server a major version, started when a test first asks for it."""
+
+from contextlib import ExitStack
+from dataclasses import replace
+
+import pytest
+from binaries import Unavailable, client_bindir, server_bindir
+
+from korrigo_backup.site.throwaway import ThrowawayServer
+from sandbox import USER, USER_PASSWORD, Sandbox, connect, quoted
+from shapes import make_roles
+
+
+class VersionServer(ThrowawayServer):
+    """A server of one version, used through clients of a version that is not older."""
+
+    def __init__(self, major):
+        self.clients = client_bindir(major)
+        super().__init__(server_bindir(major))
+
+    def access(self, *arguments):
+        return replace(super().access(*arguments), client_dir=self.clients)
+
+
+@pytest.fixture(scope="session")
+def server_of():
+    """Return a function: the running server of a major version."""
+    running = {}
+    with ExitStack() as stack:
+
+        def get(major):
+            if major not in running:
+                try:
+                    running[major] = stack.enter_context(VersionServer(major))
+                except Unavailable as reason:
+                    pytest.skip(str(reason))
+                with connect(running[major]) as admin:
+                    admin.execute(f"CREATE ROLE {USER} LOGIN CREATEDB PASSWORD '{USER_PASSWORD}'")
+                make_roles(running[major])
+            return running[major]
+
+        yield get
+
+
+@pytest.fixture
+def clients_of():
+    """Return a function: the environment in which clients of a major version, or old ones, are used."""
+
+    def get(major):
+        try:
+            return {"KORRIGO_BACKUP_CLIENT_DIR": str(client_bindir(major))}
+        except Unavailable as reason:
+            pytest.skip(str(reason))
+
+    return get
+
+
+@pytest.fixture
+def site_on(server_of, tmp_path):
+    """Return a function that makes a site on a server of a version."""
+    made = []
+
+    def make(major, schema):
+        site = Sandbox(server_of(major), f"viatique_{len(made)}", tmp_path / f"site{len(made)}")
+        made.append(site)
+        site.create(schema)
+        return site
+
+    yield make
+    for site in made:
+        with connect(site.server) as admin:
+            for name in site.databases():
+                admin.execute(f"DROP DATABASE IF EXISTS {quoted(name)} WITH (FORCE)")

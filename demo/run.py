@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -17,21 +18,29 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from korrigo_backup.errors import KorrigoBackupError, Refused
 from korrigo_backup.site.postgres import Postgres
 from korrigo_backup.site.throwaway import ThrowawayServer, embedded_bindir
+from korrigo_backup.system.files import explained, free_bytes
+from korrigo_backup.system.lock import exclusive
 from witness import NOT_CARRIED_BY_METHOD_2, Testimony, testify
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from korrigo_backup.domain.secret import Secret
     from korrigo_backup.site.access import Direct
 
 PROJECT = Path(__file__).resolve().parent.parent
-HOME = PROJECT / ".venv" / "demo"
+HOME = Path(os.environ.get("DEMO_HOME", PROJECT / ".venv" / "demo")).absolute()
+MADE_IN = HOME if "DEMO_HOME" in os.environ else HOME.parent
 MEDIA, BACKUPS, READY = HOME / "media", HOME / "backups", HOME / "ready"
 DATABASE, USER = "viatique", "viatique_user"
 COPIES = os.environ.get("DEMO_COPIES", "300")
 LEAST_ROWS, LEAST_BYTES = 100_000, 100_000_000
 """What the demonstration promises to show at least; with a smaller DEMO_COPIES it promises nothing."""
+ROOM = 1_500_000_000
+"""Bytes wanted free: the site, its backups, and what the restores hold beside it, with the default DEMO_COPIES."""
 
 
 @dataclass(frozen=True)
@@ -198,7 +207,7 @@ def report(outcomes: list[Outcome], began: float) -> bool:
         print(f"the site is smaller than promised ({LEAST_ROWS} rows, {LEAST_BYTES} bytes)")
     print(
         f"\n{time.monotonic() - began:.0f} s in all."
-        f" Everything this made is in {HOME.parent}; remove it and nothing is left."
+        f" Everything this made is in {MADE_IN}; remove it and nothing is left."
     )
     return all(one.identical for one in outcomes) and (enough or "DEMO_COPIES" in os.environ)
 
@@ -206,21 +215,59 @@ def report(outcomes: list[Outcome], began: float) -> bool:
 def main() -> int:
     """Run both methods and return the exit status."""
     began = time.monotonic()
-    if not READY.exists():
-        shutil.rmtree(HOME, ignore_errors=True)
-    shutil.rmtree(BACKUPS, ignore_errors=True)
-    MEDIA.mkdir(parents=True, exist_ok=True)
-    with ThrowawayServer(embedded_bindir(), home=HOME / "postgresql") as server:
-        demo = Demo(server)
-        demo.prepare()
-        READY.unlink(missing_ok=True)  # from here on the data is in danger: a run that is cut starts afresh
-        outcomes = [method_1(demo), method_2(demo)]
-        demo.forget_kept()
-        passed = report(outcomes, began)
-        if passed:
-            READY.touch()
-    return 0 if passed else 1
+    server = ThrowawayServer(embedded_bindir(), home=HOME / "postgresql")
+    with exclusive(HOME.with_name(f"{HOME.name}.lock"), "the demonstration"), explained("run the demonstration"):
+        server.end_left()
+        if not READY.exists():
+            shutil.rmtree(HOME, ignore_errors=True)
+        shutil.rmtree(BACKUPS, ignore_errors=True)
+        require_space()
+        MEDIA.mkdir(parents=True, exist_ok=True)
+        with server:
+            return 0 if show(Demo(server), began) else 1
+
+
+def show(demo: Demo, began: float) -> bool:
+    """Show both methods on the demo's site, and return whether everything is as it must be."""
+    demo.prepare()
+    READY.unlink(missing_ok=True)  # from here on the data is in danger: a run that is cut starts afresh
+    outcomes = [method_1(demo), method_2(demo)]
+    demo.forget_kept()
+    passed = report(outcomes, began)
+    if passed:
+        READY.touch()
+    return passed
+
+
+def require_space() -> None:
+    """Refuse to begin what the disk has no room for."""
+    free = free_bytes(HOME)
+    if free < ROOM and "DEMO_COPIES" not in os.environ:
+        raise Refused(f"{HOME} has {free:,} bytes free, the demonstration wants {ROOM:,}", hint="make room (df -h)")
+
+
+def interrupt(number: int, frame: FrameType | None) -> None:
+    """Make the end of a terminal or of `make` what Ctrl-C is: the server is stopped before we go."""
+    del number, frame
+    raise KeyboardInterrupt
+
+
+def run() -> int:
+    """Run the demonstration; what goes wrong is told in three lines, not as a traceback."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
+    try:
+        return main()
+    except KorrigoBackupError as problem:
+        print(f"error: {problem.message}\nhint: {problem.hint}\nstate: {problem.state}", file=sys.stderr)
+        return problem.exit_code
+    except psycopg.Error as problem:
+        print(f"error: the site's database: {problem}\nhint: see {HOME}/postgresql/server.log", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("error: interrupted\nhint: make demo starts afresh\nstate: no server is left running", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

@@ -25,6 +25,12 @@ hypothesis.settings.load_profile("ours")
 _numbers = itertools.count(1)
 
 
+@pytest.fixture(autouse=True)
+def _home(tmp_path, monkeypatch):
+    """The home of whoever runs the tests is not theirs to write in: a signing key is made in it on first use."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
 @pytest.fixture(scope="session")
 def server():
     """A real server for the whole run; what a test leaves in it is dropped by its `site`."""

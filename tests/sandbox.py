@@ -126,6 +126,7 @@ class Sandbox:
     def env(self):
         access = self.server.access()
         return {
+            **{name: os.environ[name] for name in ("PYTHONPYCACHEPREFIX",) if name in os.environ},
             "PATH": f"{access.client_dir}:/usr/bin:/bin",
             "KORRIGO_BACKUP_CLIENT_DIR": str(access.client_dir),
             "HOME": str(self.home),

@@ -88,3 +88,14 @@ STATIC_URL = "static/"
 STATIC_ROOT = os.environ.get("STATIC_ROOT", str(BASE_DIR / "static"))
 MEDIA_URL = "media/"
 MEDIA_ROOT = os.environ.get("MEDIA_ROOT", str(BASE_DIR / "media"))
+
+KORRIGO_BACKUP_PATH_COLUMNS = ["exams_booklet.pages_images"]  # page images are named in JSON, not in a FileField
+
+# Celery runs in the stack only (infra/docker).
+CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL", "redis://localhost:6379/0")
+CELERY_RESULT_BACKEND = CELERY_BROKER_URL
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TIMEZONE = TIME_ZONE
+CELERY_BEAT_SCHEDULE = {
+    "audit": {"task": "exams.tasks.write_audit", "schedule": float(os.environ.get("KORRIGO_DEMO_AUDIT_SECONDS", "5"))},
+}

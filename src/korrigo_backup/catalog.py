@@ -56,8 +56,8 @@ class Catalog:
     @contextmanager
     def exclusive(self, doing: str) -> Iterator[None]:
         """Hold this site's lock; Locked when another run has it. Drafts of dead runs are removed first."""
-        _names(self.directory)
         with files.explained(f"use the backup directory {self.directory}"):
+            _names(self.directory)
             files.private_directory(self.directory)
         with lock.exclusive(self.directory / _LOCK, doing):
             self._sweep()

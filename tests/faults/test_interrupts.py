@@ -4,13 +4,14 @@ import gzip
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
 from sandbox import KORRIGO, kill_all, nothing_changes, until
 
 SLEEPING = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid()"
-SLOW = '#!/bin/sh\n"{real}/pg_dump" "$@"\nstatus=$?\nexec >&-\nsleep 60\nexit $status\n'
+SLOW = '#!/bin/sh\n"{real}/pg_dump" "$@"\nstatus=$?\nexec >&-\n: >"$0.done"\nsleep 60 2>&-\nexit $status\n'
 
 
 @pytest.fixture
@@ -37,8 +38,9 @@ def slow_pg_dump(site, tmp_path):
     return {"KORRIGO_BACKUP_CLIENT_DIR": str(place)}
 
 
-def drafts(site):
-    return [path for path in site.backups.glob(".partial-*/*.sql.gz") if path.stat().st_size]
+def dumped(clients):
+    """Whether the pg_dump that hesitates has written all it writes."""
+    return Path(clients["KORRIGO_BACKUP_CLIENT_DIR"], "pg_dump.done").exists()
 
 
 @pytest.mark.promise("P2")
@@ -71,7 +73,7 @@ def test_an_impatient_second_interrupt_does_not_stop_the_rolling_back(site, slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_backup_that_is_interrupted_leaves_nothing(site, slow_pg_dump, number):
     with nothing_changes(site), site.started("backup", "db", env=slow_pg_dump) as child:
-        until(lambda: drafts(site))
+        until(lambda: dumped(slow_pg_dump))
         child.send_signal(number)
         out, err = child.communicate(timeout=30)
     assert child.returncode == 130
@@ -86,7 +88,7 @@ def test_an_interrupt_after_the_swap_says_that_the_restore_is_done(site, slow_pg
     made = site.backup()
     site.wreck()
     with site.started("restore", made, "--yes", env=slow_pg_dump) as child:
-        until(lambda: drafts(site))
+        until(lambda: dumped(slow_pg_dump))
         child.send_signal(signal.SIGTERM)
         err = child.communicate(timeout=30)[1].decode()
     assert child.returncode == 130
@@ -98,7 +100,7 @@ def test_an_interrupt_after_the_swap_says_that_the_restore_is_done(site, slow_pg
 @pytest.mark.promise("P3")
 def test_a_backup_killed_in_the_middle_is_listed_nowhere_and_swept_by_the_next(site, slow_pg_dump):
     with site.started("backup", "db", env=slow_pg_dump) as child:
-        until(lambda: drafts(site))
+        until(lambda: dumped(slow_pg_dump))
         kill_all(child)
     assert site.hidden()
     assert site.published() == set()

@@ -47,16 +47,16 @@ def test_what_does_not_fit_is_counted_and_named_at_backup_in_verify_and_in_show(
     site.write("pages/nobody names me.jpg", b"orphan")
     done = site.korrigo("backup", "full")
     found = json.loads(point(site).read_text())["consistency"]
-    assert found["columns"] == ["public.copy.note", "public.page.images", "public.page.scan"]
-    assert found["unknown"] == ["public.absent.file"]
+    assert found["columns"] == ["copy.note", "page.images", "page.scan"]
+    assert found["unknown"] == ["absent.file"]
     assert (found["references"], found["missing"], found["orphans"], found["empty"]) == (5, 2, 2, 1)
-    assert found["first_missing"] == ["odd\\tname\\ é.pdf", "pages/gone.jpg"]
+    assert found["first_missing"] == ["odd\\tname\\ é.pdf of page.scan", "pages/gone.jpg of page.images"]
     assert found["first_orphans"] == ["copies/2026/scan 2.pdf", "pages/nobody names me.jpg"]
-    assert found["first_empty"] == ["pages/empty.jpg"]
+    assert found["first_empty"] == ["pages/empty.jpg of page.images"]
     for said in (done.out, site.korrigo("verify", "latest-point").out, site.korrigo("show", "latest-point").out):
-        assert "2 of 5 files that rows name are missing: odd\\tname\\ é.pdf, pages/gone.jpg" in said
+        assert "2 of 5 files that rows name are missing: odd\\tname\\ é.pdf of page.scan" in said
         assert "1 files that rows name are empty: pages/empty.jpg" in said
-        assert "the database does not have the path columns public.absent.file" in said
+        assert "the database does not have the path columns absent.file" in said
 
 
 def test_without_columns_the_point_says_that_nothing_was_compared(make_site):
@@ -77,9 +77,9 @@ def test_a_point_brings_back_database_and_media_and_a_rollback_undoes_both(site)
     ruined, ruins = site.content(), site.tree()
     plan = site.json("plan", "latest-point")
     assert {one["part"] for one in plan["replaces"]} == {"database", "media"}
-    assert plan["media"]["first_vanish"] == ["late.pdf"]
-    assert plan["media"]["first_come_back"] == ["pages/p1.jpg"]
-    assert plan["media"]["first_change"] == ["copies/2026/scan 1.pdf"]
+    assert plan["media"]["added"]["first"] == ["late.pdf"]
+    assert plan["media"]["removed"]["first"] == ["pages/p1.jpg"]
+    assert plan["media"]["changed"]["first"] == ["copies/2026/scan 1.pdf"]
     done = site.korrigo("restore", "latest-point", "--yes")
     assert (site.content(), site.tree()) == (saved, files)
     assert "the replaced database is kept as" in done.out

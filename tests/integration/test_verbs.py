@@ -93,10 +93,10 @@ def test_a_plan_tells_rows_and_changes_nothing(saved):
         dry = saved.korrigo("restore", saved.made, "--dry-run").out
         found = saved.json("plan", saved.made)
     lines = [line.split() for line in out.splitlines()]
-    assert ["public.annotation", "-", "300", "comes", "back"] in lines
-    assert ["public.exam", "21", "20", "-1"] in lines
-    assert ["public.copy", "300", "300", "other", "content"] in lines
-    assert ["public.intruder", "0", "-", "vanishes"] in lines
+    assert ["public.annotation", "-", "300", "comes", "back", "-", "-", "-"] in lines
+    assert ["public.exam", "21", "20", "-1", "1", "0", "0"] in lines
+    assert ["public.copy", "300", "300", "other", "content", "0", "300", "0"] in lines
+    assert ["public.intruder", "0", "-", "vanishes", "-", "-", "-"] in lines
     assert not any("public.nothing_yet" in line for line in lines)
     assert _without_stamp(dry) == _without_stamp(out)
     assert found["schema"] == "korrigo-backup/plan-1"

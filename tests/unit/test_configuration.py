@@ -51,6 +51,7 @@ def test_every_variable_sets_its_key(tmp_path, variable, place_):
     section, key = place_
     value = "7" if key in {"port", "retention_days"} else "given"
     found = getattr(getattr(load(tmp_path, {variable: value}), section), key)
+    found = " ".join(found) if key == "manage" else found
     assert (found.get_secret_value() if key == "password" else str(found)) == value
 
 

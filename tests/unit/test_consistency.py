@@ -8,17 +8,19 @@ from hypothesis import strategies as st
 
 from korrigo_backup.domain.checklist import QUESTIONS, unanswered
 from korrigo_backup.domain.consistency import SHOWN, compare, findings
+from korrigo_backup.domain.description import PathColumn, PathKind
 from korrigo_backup.domain.journal import Outcome, Record, Timed, downtime, predicted_downtime
 from korrigo_backup.domain.paths import order
 from korrigo_backup.errors import UsageError
-from korrigo_backup.site.references import PathColumn, parse_column
+from korrigo_backup.site.references import parse_column
 
 names = st.text(alphabet="ab-/é\U0001f600\udc80 ", min_size=1, max_size=6)
 
 
 @given(st.sets(names), st.dictionaries(names, st.booleans()))
 def test_the_merge_finds_what_sets_find(rows, files):
-    found = compare(["c"], sorted(rows, key=order), sorted(files.items(), key=lambda item: order(item[0])))
+    named = ((path, "c") for path in sorted(rows, key=order))
+    found = compare(["c"], named, sorted(files.items(), key=lambda item: order(item[0])))
     assert found.references == len(rows)
     assert found.missing == len(rows - files.keys())
     assert found.orphans == len(files.keys() - rows)
@@ -27,13 +29,15 @@ def test_the_merge_finds_what_sets_find(rows, files):
 
 
 def test_a_clean_comparison_is_one_good_line():
-    (line,) = findings(compare(["c"], ["a"], [("a", False)]))
+    (line,) = findings(compare(["c"], [("a", "t.c")], [("a", False)]))
     assert (line.id, line.level) == ("media.references", "ok")
 
 
 def test_a_column_is_given_with_or_without_schema_and_json_path():
-    assert parse_column("exams_copy.pdf") == PathColumn("exams_copy", "pdf")
-    assert parse_column("s.t.c:$.a[*].b") == PathColumn("t", "c", "s", "$.a[*].b")
+    assert parse_column("exams_copy.pdf") == PathColumn(table="exams_copy", column="pdf", kind=PathKind.TEXT)
+    assert parse_column("s.t.c:$.a[*].b") == PathColumn(
+        table="t", column="c", schema="s", kind=PathKind.JSON, path="$.a[*].b"
+    )
     for bad in ("", "pdf", "a.b.c.d", "t.", ".c"):
         with pytest.raises(UsageError, match="is not a column that holds paths"):
             parse_column(bad)

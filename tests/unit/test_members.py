@@ -54,7 +54,7 @@ def test_a_line_without_end_is_refused_after_a_few_bytes():
     class Endless(io.BytesIO):
         taken = 0
 
-        def readline(self, size=-1):
+        def read(self, size=-1):
             self.taken += size
             assert size > 0
             return b"a" * size

@@ -6,12 +6,14 @@ import random
 import threading
 import tracemalloc
 import zlib
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from korrigo_backup.errors import ProofFailed
+from korrigo_backup.system.blocks import BLOCK, Effort
 from korrigo_backup.system.streams import GzipWriter, HashingReader, HashingWriter, gunzip
 
 DATA = bytes(range(256)) * 40 + b"some text that compresses " * 400
@@ -30,7 +32,7 @@ def read(data, size=1 << 20):
 def test_what_is_written_is_what_zlib_and_we_read(parts, size):
     file = io.BytesIO()
     target = HashingWriter(file)
-    with GzipWriter(target, 1) as writer:
+    with GzipWriter(target, Effort.QUICK) as writer:
         for part in parts:
             writer.write(part)
     assert gzip.decompress(file.getvalue()) == b"".join(parts)
@@ -113,14 +115,69 @@ class Full(io.RawIOBase):
 @pytest.mark.parametrize("room", [20, 100_000])
 def test_an_error_of_the_disk_is_never_lost_between_the_threads(room):
     noise = [random.Random(n).randbytes(300_000) for n in range(30)]
-    with pytest.raises(OSError, match="No space left"), GzipWriter(HashingWriter(Full(room)), 1) as writer:
+    with pytest.raises(OSError, match="No space left"), GzipWriter(HashingWriter(Full(room)), Effort.QUICK) as writer:
         for piece in noise:
             writer.write(piece)
 
 
 def test_an_error_inside_the_block_ends_the_threads_and_is_the_one_that_is_told():
     threads = threading.active_count()
-    with pytest.raises(KeyboardInterrupt), GzipWriter(HashingWriter(io.BytesIO()), 1) as writer:
+    with pytest.raises(KeyboardInterrupt), GzipWriter(HashingWriter(io.BytesIO()), Effort.SMALL) as writer:
         writer.write(bytes(5_000_000))
         raise KeyboardInterrupt
     assert threading.active_count() == threads
+
+
+def packed(data, effort=Effort.SMALL):
+    file = io.BytesIO()
+    with GzipWriter(HashingWriter(file), effort) as writer:
+        writer.write(data)
+    return file.getvalue()
+
+
+NOISE = random.Random(1).randbytes(3000)
+BLOCKS = packed(DATA + NOISE, Effort.QUICK) + packed(NOISE) + packed(b"") + packed(DATA)
+"""Members of ours: compressed and stored (noise does not compress)."""
+
+
+@given(st.integers(1, 9000))
+def test_members_of_ours_and_of_others_are_one_stream_for_us_and_for_zlib(size):
+    mixed = BLOCKS + GZ + BLOCKS + b"\0" * 10
+    assert read(mixed, size) == gzip.decompress(mixed) == (DATA + NOISE * 2 + DATA) + DATA + (DATA + NOISE * 2 + DATA)
+
+
+@pytest.mark.promise("P3")
+@given(st.integers(0, len(BLOCKS) * 8 - 1))
+def test_a_flipped_bit_in_a_block_is_found_or_changes_nothing_that_is_read(bit):
+    damaged = bytearray(BLOCKS)
+    damaged[bit // 8] ^= 1 << bit % 8
+    with suppress(ProofFailed):
+        assert read(bytes(damaged)) == DATA + NOISE * 2 + DATA  # the time and system in a header carry nothing
+
+
+@pytest.mark.promise("P3")
+@given(st.integers(0, len(BLOCKS) - 1))
+def test_blocks_cut_anywhere_but_between_two_are_found(length):
+    starts = {len(packed(DATA + NOISE, Effort.QUICK)), len(packed(DATA + NOISE, Effort.QUICK) + packed(NOISE))}
+    starts.add(max(starts) + len(packed(b"")))
+    if length not in starts:
+        with pytest.raises(ProofFailed, match=r"is cut|is empty"):
+            read(BLOCKS[:length])
+
+
+@pytest.mark.promise("P6")
+def test_a_member_that_says_it_is_ours_and_holds_a_bomb_is_refused():
+    bomb = bytearray(packed(bytes(1000)))
+    body = zlib.compress(bytes(50_000_000), 9, wbits=-15)
+    body += zlib.crc32(bytes(50_000_000)).to_bytes(4, "little") + (50_000_000).to_bytes(4, "little")
+    bomb[16:20] = (20 + len(body)).to_bytes(4, "little")
+    member = bytes(bomb[:20]) + body
+    assert len(gzip.decompress(member)) == 50_000_000
+    with pytest.raises(ProofFailed):
+        read(member)
+
+
+def test_what_does_not_compress_is_stored_and_hardly_grows():
+    noise = random.Random(2).randbytes(3 * BLOCK)
+    for effort in Effort:
+        assert len(packed(noise, effort)) < len(noise) * 1.001

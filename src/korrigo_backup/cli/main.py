@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup import __version__
-from korrigo_backup.cli import backup, list_, plan, rebuild, restore, rollback, show, verify
+from korrigo_backup.cli import backup, compare, list_, plan, rebuild, restore, rollback, show, validate, verify
 from korrigo_backup.cli.output import Context
 from korrigo_backup.domain.secret import redact
 from korrigo_backup.errors import UNCHANGED, Interrupted, KorrigoBackupError, PartlyDone, UsageError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_UNKNOWN = "unknown: run korrigo-backup list, and see that the site answers"
 DEBUG_VARIABLE = "KORRIGO_BACKUP_DEBUG"
 
 app = typer.Typer(
@@ -37,7 +39,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 ok, 1 error, 2 usage, 3 done in part, 4 refused, 5 cancelled, 6 not found, 7 locked,"
     " 8 unreachable, 9 proof failed, 130 interrupted.",
 )
-for module in (backup, list_, show, verify, plan, restore, rollback, rebuild):
+for module in (backup, list_, show, verify, compare, plan, restore, rollback, rebuild, validate):
     app.command(module.NAME)(module.command)
 
 
@@ -56,7 +58,16 @@ def options(
     ] = False,
 ) -> None:
     """Proven backup and restore for Django, PostgreSQL and media sites."""
-    context.obj = Context(lambda: wire(Path.cwd(), os.environ, config))
+    context.obj = Context(lambda: wire(_here(), os.environ, config))
+
+
+def _here() -> Path:
+    try:
+        return Path.cwd()
+    except OSError:
+        raise UsageError(
+            "the current directory does not exist any more", hint="go to the site's directory (cd), then run it again"
+        ) from None
 
 
 def run() -> None:
@@ -65,9 +76,28 @@ def run() -> None:
     Ctrl-C, SIGTERM and SIGHUP end a run so that what it began is taken back. Core files are forbidden.
     """
     forbid_core_dumps()
+    _steady_streams()
     for number in _ENDING:
         signal.signal(number, _interrupt)
     sys.exit(_guarded())
+
+
+def _steady_streams() -> None:
+    """Make standard input, output and error usable whatever they are.
+
+    A closed one is /dev/null from now on: else the next file opened, a backup, would take its number and get what is
+    printed. Text is UTF-8: a locale without our signs, or a file name that is no text, must not end a restore.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number, which is this one
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+        else:
+            stream.reconfigure(encoding="utf-8", errors="surrogateescape")
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -93,7 +123,7 @@ def _guarded() -> int:
         _say(problem)
         return problem.exit_code
     except Interrupted as problem:
-        print(f"error: interrupted\nhint: run it again when you are ready\nstate: {problem}", file=sys.stderr)
+        _print(f"error: interrupted\nhint: run it again when you are ready\nstate: {problem}")
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader (head, less) has left
@@ -121,17 +151,31 @@ def _usage_or_bug(problem: Exception) -> int:
         return UsageError.exit_code
     if os.environ.get(DEBUG_VARIABLE):
         traceback.print_exc()
-    kind = type(problem).__name__
-    _say(
-        KorrigoBackupError(
-            f"unexpected {kind}: {problem}",
-            hint=f"this is a fault of the program: report it with the output of {DEBUG_VARIABLE}=1",
-            state="unknown: run korrigo-backup list, and see that the site answers",
-        )
-    )
+    _say(_in_words(problem))
     return 1
+
+
+def _in_words(problem: Exception) -> KorrigoBackupError:
+    """Return what to say of an error that no layer has explained: the machine's doing, or a fault of ours."""
+    if isinstance(problem, OSError) and problem.errno == errno.ENOSPC and not problem.filename:  # the help, the version
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return KorrigoBackupError(f"cannot print: {problem.strerror}", hint="make room where the output goes")
+    if isinstance(problem, MemoryError):
+        message, hint = "there is no memory left for the run", "end other programs, or raise the limit (ulimit -v)"
+    else:
+        message = f"unexpected {type(problem).__name__}: {problem}"
+        hint = f"this is a fault of the program: report it with the output of {DEBUG_VARIABLE}=1"
+    return KorrigoBackupError(message, hint=hint, state=_UNKNOWN)
 
 
 def _say(problem: KorrigoBackupError) -> None:
     lines = f"error: {problem.message}\nhint: {problem.hint}\nstate: {problem.state}"
-    print(redact(lines, Context.known_secrets), file=sys.stderr)
+    _print(redact(lines, Context.known_secrets))
+
+
+def _print(lines: str) -> None:
+    """Print an error; that nobody can read it does not change how the run ended."""
+    try:
+        print(lines, file=sys.stderr, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())

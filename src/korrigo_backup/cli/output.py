@@ -64,7 +64,7 @@ def ask_yes(question: str) -> bool:
 def ask(question: str) -> str:
     """Ask on the terminal and return the line that is answered, "" at the end of the input."""
     print(question, end="", flush=True)
-    answer = sys.stdin.readline()
+    answer = sys.stdin.readline() if sys.stdin else ""
     if not answer.endswith("\n"):
         say("")
     return answer.rstrip("\r\n")

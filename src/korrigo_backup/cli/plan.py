@@ -14,7 +14,7 @@ from korrigo_backup.errors import Refused
 from korrigo_backup.operations.restore import Request, restore
 
 if TYPE_CHECKING:
-    from korrigo_backup.domain.plan import RestorePlan
+    from korrigo_backup.domain.plan import RestorePlan, TableChange
     from korrigo_backup.wiring import Wired
 
 NAME = "plan"
@@ -72,15 +72,27 @@ def say_plan(plan: RestorePlan) -> None:
     if plan.tables:
         say(f"  tables    {len(changes)} of {len(plan.tables)} change")
     if changes:
-        rows = [(t.name, _count(t.now), _count(t.after), _difference(t.now, t.after)) for t in changes]
-        say_table(("  TABLE", "NOW", "AFTER", "ROWS"), [(f"  {row[0]}", *row[1:]) for row in rows])
+        _say_changes(changes)
     if plan.media:
-        media = plan.media
-        say(f"  files     {media.vanish} vanish, {media.come_back} come back, {media.change} change, {media.same} stay")
-        for sign, paths in (("-", media.first_vanish), ("+", media.first_come_back), ("~", media.first_change)):
-            for path in paths[:NAMED]:
+        files = plan.media
+        counts = f"{files.added.count} vanish, {files.removed.count} come back, {files.changed.count} change"
+        say(f"  files     {counts}, {files.same} stay")
+        for sign, found in (("-", files.added), ("+", files.removed), ("~", files.changed)):
+            for path in found.first[:NAMED]:
                 say(f"            {sign} {path}")
     say_findings(plan.findings)
+
+
+def _say_changes(tables: list[TableChange]) -> None:
+    """Print a line a table; with `+ ~ -`, the rows added, changed and removed since the backup, where that is known."""
+    header: tuple[str, ...] = ("  TABLE", "NOW", "AFTER", "ROWS")
+    rows = [(f"  {t.name}", _count(t.now), _count(t.after), _difference(t.now, t.after)) for t in tables]
+    since = [(_count(t.added), _count(t.changed), _count(t.removed)) for t in tables]
+    if any(t.added is not None for t in tables):
+        say("  rows since the backup: + added, ~ changed, - removed; a restore takes this back")
+        say_table((*header, "+", "~", "-"), [(*row, *more) for row, more in zip(rows, since, strict=True)])
+    else:
+        say_table(header, rows)
 
 
 def _count(rows: int | None) -> str:

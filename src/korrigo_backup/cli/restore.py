@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.catalog import local_now
-from korrigo_backup.cli.output import Context, ask, ask_yes, human, say, say_recovered
+from korrigo_backup.cli.output import Context, ask, ask_yes, human, say, say_findings, say_recovered
 from korrigo_backup.cli.plan import refuse, say_plan
 from korrigo_backup.domain.checklist import checklist, unanswered
-from korrigo_backup.errors import Refused
+from korrigo_backup.domain.finding import Level
+from korrigo_backup.domain.naming import Kind
+from korrigo_backup.errors import PartlyDone, Refused
 from korrigo_backup.operations.restore import Request, restore
+from korrigo_backup.operations.validate import validate as validate_site
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,6 +56,7 @@ class Choices:
     safety_backup: bool = True
     allow_unsigned: bool = False
     into_other_site: bool = False
+    validate: bool = True
 
 
 def command(
@@ -63,6 +67,7 @@ def command(
     safety_backup: Annotated[
         bool, typer.Option(help="Also write the replaced database to a pre_restore_safety_backup_… file.")
     ] = True,
+    validate: Annotated[bool, typer.Option(help="Validate the site afterwards, as `validate` does.")] = True,
     allow_unsigned: Annotated[
         bool, typer.Option("--allow-unsigned", help="Restore what nobody has signed, without superuser rights.")
     ] = False,
@@ -89,7 +94,7 @@ def command(
         "window": window,
         "contacts": contacts,
     }
-    choices = Choices(yes, given, dry_run, safety_backup, allow_unsigned, into_other_site)
+    choices = Choices(yes, given, dry_run, safety_backup, allow_unsigned, into_other_site, validate)
     restore_and_say(wired, wired.catalog.find(artifact), choices)
 
 
@@ -116,7 +121,31 @@ def restore_and_say(wired: Wired, artifact: Artifact, choices: Choices) -> None:
     for one in done.plan.replaces:
         if one.kept_as:
             say(f"   the replaced {one.part} is kept as {one.kept_as}; to go back: korrigo-backup rollback")
+    if choices.validate:
+        _validate(wired, artifact)
     say("📊 Verification recommended - check database contents")
+
+
+def _validate(wired: Wired, artifact: Artifact) -> None:
+    """Check the site that serves again, and say what is not as it must be.
+
+    Rows and files were proven before they went live, so only a restore point is held against: for the files that were
+    missing already. Raises PartlyDone when a check fails: the restore itself is done.
+    """
+    point = artifact if artifact.kind is Kind.POINT else None
+    findings = validate_site(wired.site(), None, point=point)
+    say("🔍 Validating restore...")
+    say_findings(finding for finding in findings if finding.level is not Level.OK)
+    bad = [finding for finding in findings if finding.level is Level.ERROR]
+    if bad:
+        raise PartlyDone(
+            f"the restore is done and proven, but {len(bad)} of {len(findings)} validation checks failed:"
+            f" {', '.join(dict.fromkeys(finding.id for finding in bad))}",
+            hint="each is explained where it is marked ❌; to go back: korrigo-backup rollback",
+            state="restored, and serving",
+        )
+    passed = sum(finding.level is Level.OK for finding in findings)
+    say(f"✅ Validation passed ({passed} of {len(findings)} checks without a remark)")
 
 
 def _confirm(wired: Wired, plan: RestorePlan, choices: Choices) -> Mapping[str, str] | None:

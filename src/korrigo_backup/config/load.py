@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import io
 import tomllib
 from typing import TYPE_CHECKING
 
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import BaseModel, ValidationError
 
 from korrigo_backup.config.model import Configuration
@@ -15,6 +16,9 @@ from korrigo_backup.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+_LARGEST = 1024 * 1024
+"""Bytes: more than any configuration, less than what a device would give."""
 
 FILE_NAME = "korrigo-backup.toml"
 
@@ -32,6 +36,7 @@ VARIABLES: dict[str, tuple[str, str]] = {
     "KORRIGO_BACKUP_REVISION": ("site", "revision"),
     "KORRIGO_BACKUP_KEY_FILE": ("backup", "key_file"),
     "KORRIGO_BACKUP_CLIENT_DIR": ("database", "client_dir"),
+    "KORRIGO_BACKUP_MANAGE": ("django", "manage"),
 }
 """The runbook's variables (2.3) and ours, with the section and key each one sets. An empty one is as unset."""
 
@@ -50,6 +55,8 @@ def load(directory: Path, environ: Mapping[str, str], file: Path | None = None) 
     for values, source in ((_read_dotenv(dotenv), str(dotenv)), (environ, "the environment")):
         for variable, (section, key) in VARIABLES.items():
             if value := values.get(variable):
+                if key != "password":  # it goes to the server alone, byte by byte
+                    _require_text(value, f"{variable} in {source}")
                 tree.setdefault(section, {})[key] = value
                 sources[section, key] = f"{variable} in {source}"
     try:
@@ -58,11 +65,20 @@ def load(directory: Path, environ: Mapping[str, str], file: Path | None = None) 
         raise _explained(problem, sources) from None
 
 
+def surroundings(directory: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of `.env` and of the environment, which wins: what the site itself is started with."""
+    return {**_read_dotenv(directory / ".env"), **environ}
+
+
 def _read_toml(path: Path, *, required: bool) -> Tree:
     if not required and not path.exists():
         return {}
     try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            raw = file.read(_LARGEST + 1)
+        if len(raw) > _LARGEST:
+            raise UsageError(f"{path} is too large for a configuration", hint="name the TOML file")
+        tree = tomllib.loads(raw.decode())
     except OSError as problem:
         raise UsageError(
             f"cannot read the configuration {path}: {problem.strerror}", hint="check its path and its mode"
@@ -79,11 +95,25 @@ def _read_toml(path: Path, *, required: bool) -> Tree:
 
 
 def _read_dotenv(path: Path) -> dict[str, str]:
+    """Return the variables of a `.env` file; a line that cannot be read is refused: it may be the one that counts."""
     try:
-        values = dotenv_values(path, interpolate=False) if path.is_file() else {}
+        bindings = list(parse_stream(io.StringIO(path.read_text(encoding="utf-8-sig")))) if path.is_file() else []
     except (OSError, UnicodeDecodeError) as problem:
         raise UsageError(f"cannot read {path}: {problem}", hint="check its mode; it is UTF-8 text") from None
-    return {name: value for name, value in values.items() if value is not None}
+    for binding in bindings:
+        if binding.error:  # its text is not shown: it may be a password
+            raise UsageError(
+                f"{path}, line {binding.original.line}: not NAME=value, or a quotation mark is missing",
+                hint="correct that line; what is no setting begins with #",
+            )
+    return {binding.key: binding.value for binding in bindings if binding.key and binding.value is not None}
+
+
+def _require_text(value: str, source: str) -> None:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"{source} is not UTF-8 text", hint="use a name in UTF-8") from None
 
 
 def _explained(problem: ValidationError, sources: Mapping[tuple[str, str], str]) -> UsageError:
@@ -96,7 +126,8 @@ def _explained(problem: ValidationError, sources: Mapping[tuple[str, str], str])
         hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
         return UsageError(f"the configuration has an unknown key {name!r}", hint=hint)
     source = sources.get((place[0], place[1]), "the configuration") if len(place) > 1 else "the configuration"
-    return UsageError(f"{source}: {name}: {first['msg'].lower()}", hint="correct the value, then run it again")
+    what = first["msg"].removeprefix("Value error, ").lower()
+    return UsageError(f"{source}: {name}: {what}", hint="correct the value, then run it again")
 
 
 def _known(place: tuple[str, ...]) -> list[str]:

@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 
-Port = Annotated[int, Field(ge=1, le=65535)]
+
+def _no_switch(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("must be a number, not true or false")  # noqa: TRY004 - pydantic's way to say it
+    return value
+
+
+def _place(value: object) -> object:
+    if value == "":
+        raise ValueError("must not be empty")
+    return value
+
+
+def _at_home(value: Path) -> Path:
+    try:
+        return value.expanduser()
+    except RuntimeError:
+        raise ValueError("has ~ and no such home directory") from None
+
+
+Place = Annotated[Path, BeforeValidator(_place), AfterValidator(_at_home)]
+"""A path; `~` is the home directory, for `.env` and TOML files, where no shell sees to it."""
+Words = Annotated[tuple[str, ...], Field(min_length=1)]
+Port = Annotated[int, BeforeValidator(_no_switch), Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
 
 
@@ -37,7 +62,7 @@ class DatabaseSection(Section):
     host: str | None = None
     port: Port = 5432
     maintenance: str = "postgres"
-    client_dir: Path | None = None
+    client_dir: Place | None = None
     connect_timeout: Annotated[int, Field(ge=1, le=3600)] = 10
 
     @field_validator("name", "user", "maintenance")
@@ -51,32 +76,60 @@ class DatabaseSection(Section):
 class MediaSection(Section):
     """Where the uploads are, the root they get inside an archive, and the columns whose values are paths of them."""
 
-    root: Path | None = None
+    root: Place | None = None
     archive_root: str = "app/media"
     columns: tuple[str, ...] = ()
+
+    @field_validator("archive_root")
+    @classmethod
+    def _plain(cls, value: str) -> str:
+        parts = value.strip("/").split("/")
+        if any(part in {"", ".", ".."} or not part.isprintable() for part in parts):
+            raise ValueError("must be a path of plain names, without .. in it")
+        return "/".join(parts)
 
 
 class BackupSection(Section):
     """Where backups go, for how many days they stay (0: for ever), and the key that signs their manifests."""
 
-    dir: Path = Path("backups")
-    key_file: Path | None = None
-    retention_days: Annotated[int, Field(ge=0, le=36500)] = 30
+    dir: Place = Path("backups")
+    key_file: Place | None = None
+    retention_days: Annotated[int, BeforeValidator(_no_switch), Field(ge=0, le=36500)] = 30
 
 
 class ServicesSection(Section):
     """What stops and starts the services that write: one argument list each, run in the order given."""
 
-    stop: tuple[tuple[str, ...], ...] = ()
-    start: tuple[tuple[str, ...], ...] = ()
+    stop: tuple[Words, ...] = ()
+    start: tuple[Words, ...] = ()
     health_url: str | None = None
     health_timeout: Seconds = 60
+
+    @field_validator("health_url")
+    @classmethod
+    def _http(cls, value: str | None) -> str | None:
+        if value and not re.match(r"https?://[^/\s]+\S*$", value):
+            raise ValueError("must be an http:// or https:// address")
+        return value or None
 
 
 class RestoreSection(Section):
     """Whether a restore may go on while a point of the checklist (runbook 5.1) that people answer is open."""
 
     require_checklist: bool = False
+
+
+class DjangoSection(Section):
+    """How the site's management commands are run: words of a command line, and the directory to run it in."""
+
+    manage: tuple[str, ...] = ()
+    dir: Path | None = None
+
+    @field_validator("manage", mode="before")
+    @classmethod
+    def _words(cls, value: object) -> object:
+        """Split a value that is one text into words as a shell does; no shell ever sees it."""
+        return tuple(shlex.split(value)) if isinstance(value, str) else value
 
 
 class Configuration(Section):
@@ -88,3 +141,4 @@ class Configuration(Section):
     backup: BackupSection = BackupSection()
     services: ServicesSection = ServicesSection()
     restore: RestoreSection = RestoreSection()
+    django: DjangoSection = DjangoSection()

@@ -20,7 +20,7 @@ class Consistency(msgspec.Struct, frozen=True, kw_only=True):
     """What was found: paths in rows, those without a file, files without a row, files of no bytes that a row names.
 
     `columns` are those whose values are paths (`public.exams_copy.pdf`); with none, nothing was checked; `unknown` are
-    those that are configured and that the database does not have. Paths are relative to the media root.
+    those that are known and that the database does not have. Paths are relative to the media root.
     """
 
     columns: tuple[str, ...] = ()
@@ -34,10 +34,13 @@ class Consistency(msgspec.Struct, frozen=True, kw_only=True):
     first_empty: tuple[str, ...] = ()
 
 
-def compare(columns: Iterable[str], references: Iterable[str], files: Iterable[tuple[str, bool]]) -> Consistency:
-    """Hold distinct paths named by rows against (path, is empty) of the files; both in the order of `paths.order`.
+def compare(
+    columns: Iterable[str], references: Iterable[tuple[str, str]], files: Iterable[tuple[str, bool]]
+) -> Consistency:
+    """Hold (distinct path, column that names it) against (path, is empty) of the files.
 
-    Constant memory: the two are merged.
+    Both are in the order of `paths.order` and are merged: constant memory. A link, or a path that leads out of the
+    tree, is missing: no backup could hold it.
     """
     count = dict.fromkeys(("references", "missing", "orphans", "empty"), 0)
     first: dict[str, list[str]] = {"missing": [], "orphans": [], "empty": []}
@@ -63,7 +66,7 @@ def findings(found: Consistency) -> Iterator[Finding]:
     """Yield the lines of a check of database against media."""
     if found.unknown:
         yield warning("media.columns", f"the database does not have the path columns {', '.join(found.unknown)}",
-                      "correct [media] columns in the configuration")  # fmt: skip
+                      "apply the migrations, or correct [media] columns and KORRIGO_BACKUP_PATH_COLUMNS")  # fmt: skip
     if not found.columns:
         yield warning("media.unreferenced", "no column is known to hold paths: rows and files were not compared",
                       "set [django] manage, or [media] columns, in the configuration")  # fmt: skip
@@ -88,19 +91,20 @@ def as_facts(found: Consistency) -> Mapping[str, str]:
     return {name: str(getattr(found, name)) for name in ("references", "missing", "orphans", "empty")}
 
 
-def _merged(references: Iterator[str], files: Iterator[tuple[str, bool]]) -> Iterator[tuple[str, str]]:
+def _merged(references: Iterator[tuple[str, str]], files: Iterator[tuple[str, bool]]) -> Iterator[tuple[str, str]]:
+    """Yield (sort, path) of each; a path that a row names is followed by the column that names it."""
     named, file = next(references, None), next(files, None)
     while named is not None or file is not None:
-        left = order(named) if named is not None else None
+        left = order(named[0]) if named is not None else None
         right = order(file[0]) if file is not None else None
         if named is not None and (right is None or (left is not None and left < right)):
-            yield "missing", named
+            yield "missing", f"{named[0]} of {named[1]}"
             named = next(references, None)
         elif file is not None and (left is None or (right is not None and right < left)):
             yield "orphans", file[0]
             file = next(files, None)
         elif named is not None and file is not None:
-            yield ("empty" if file[1] else "there"), named
+            yield ("empty" if file[1] else "there"), f"{named[0]} of {named[1]}"
             named, file = next(references, None), next(files, None)
 
 

@@ -6,32 +6,25 @@ from datetime import datetime  # noqa: TC003 - msgspec reads it when it encodes
 
 import msgspec
 
+from korrigo_backup.domain.comparison import FileChange  # noqa: TC001 - msgspec reads it when it encodes
 from korrigo_backup.domain.finding import Finding, Level
 from korrigo_backup.domain.naming import Kind  # noqa: TC001 - msgspec reads it when it encodes
 
 
 class TableChange(msgspec.Struct, frozen=True):
-    """Rows of a table now and after the restore; None where the table does not exist on that side."""
+    """Rows of a table now and after the restore; None where the table does not exist on that side.
+
+    `added`, `changed` and `removed` count the rows since the backup, which a restore takes back; None when the rows
+    were not compared one by one.
+    """
 
     name: str
     now: int | None
     after: int | None
     identical: bool
-
-
-class MediaChange(msgspec.Struct, frozen=True):
-    """Files of the media tree: those that would vanish, return or change, and those that are the same.
-
-    The first few paths of each sort are named.
-    """
-
-    vanish: int = 0
-    come_back: int = 0
-    change: int = 0
-    same: int = 0
-    first_vanish: tuple[str, ...] = ()
-    first_come_back: tuple[str, ...] = ()
-    first_change: tuple[str, ...] = ()
+    added: int | None = None
+    changed: int | None = None
+    removed: int | None = None
 
 
 class Migrations(msgspec.Struct, frozen=True):
@@ -56,14 +49,17 @@ class Replacement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RestorePlan(msgspec.Struct, frozen=True, kw_only=True):
-    """A restore, decided but not done. `downtime` is predicted from earlier restores, in seconds."""
+    """A restore, decided but not done. Of `media`, what was added since vanishes and what was removed comes back.
+
+    `downtime` is predicted from earlier restores, in seconds.
+    """
 
     artifact: str
     kind: Kind
     created: datetime
     replaces: tuple[Replacement, ...]
     tables: tuple[TableChange, ...] = ()
-    media: MediaChange | None = None
+    media: FileChange | None = None
     migrations: Migrations = Migrations()
     downtime: float | None = None
     findings: tuple[Finding, ...] = ()

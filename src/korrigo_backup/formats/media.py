@@ -16,6 +16,7 @@ from korrigo_backup.domain.paths import printable
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.formats import members
 from korrigo_backup.formats.stable import StableFile, open_stable
+from korrigo_backup.system.blocks import Effort
 from korrigo_backup.system.files import CHUNK
 from korrigo_backup.system.streams import GzipWriter, HashingReader, HashingWriter, gunzip
 
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
     from korrigo_backup.site.media import Entry, MediaTree, Staging
 
-LEVEL = 1
-"""Scans and PDFs are compressed already: a higher level costs time and saves nothing."""
+EFFORT = Effort.QUICK
+"""Scans and PDFs are compressed already: more effort costs time and saves little."""
 
 KNOWN_ROOTS = ("app/media", "media", "data", ".")
 """Roots found in archives without a manifest: the runbook's two recipes (4.5) and common hand-made ones."""
@@ -53,7 +54,7 @@ def create(
     A file that changes while it is read is read again; one that goes on changing is named in `unstable`. Links,
     devices, sockets and pipes are never followed and are named in `notes`.
     """
-    with GzipWriter(archive, LEVEL) as gzip:
+    with GzipWriter(archive, EFFORT) as gzip:
         writer = _ArchiveWriter(gzip, listing, root)
         for entry in tree.walk():
             writer.add(entry)

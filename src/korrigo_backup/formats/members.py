@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _ESCAPES = (("\\", "\\\\"), ("\n", "\\n"), ("\r", "\\r"))
 _SHA256_DIGITS = 64
+_PIECE = 64 * 1024
 _LONGEST = 32 * 1024
 """Bytes of a line; a path has at most 4,096, each escaped to two."""
 
@@ -29,8 +30,11 @@ def line(sha256: str, path: str) -> bytes:
 
 
 def read(file: IO[bytes], source: str) -> Iterator[tuple[str, str]]:
-    """Yield (SHA-256, path) of each line; raises ProofFailed for a line that is not one."""
-    while raw := file.readline(_LONGEST):
+    """Yield (SHA-256, path) of each line; raises ProofFailed for a line that is not one.
+
+    `file` may be unbuffered; it is read ahead of what is yielded.
+    """
+    for raw in _lines(file):
         text = raw.decode("utf-8", "surrogateescape")
         escaped = text.startswith("\\")
         digest, gap, path = text.removeprefix("\\").removesuffix("\n").partition("  ")
@@ -40,6 +44,17 @@ def read(file: IO[bytes], source: str) -> Iterator[tuple[str, str]]:
                 hint="the file is damaged: use another backup (korrigo-backup list)",
             )
         yield digest, _unescape(path) if escaped else path
+
+
+def _lines(file: IO[bytes]) -> Iterator[bytes]:
+    rest = b""
+    while piece := file.read(_PIECE):
+        *lines, rest = (rest + piece).split(b"\n")
+        yield from (line + b"\n" for line in lines)
+        if len(rest) > _LONGEST:
+            break
+    if rest:
+        yield rest
 
 
 def _unescape(text: str) -> str:

@@ -9,10 +9,12 @@ from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.domain.manifest import DatabaseProof, SchemaObject, SequenceProof, TableProof
 from korrigo_backup.errors import ProofFailed
+from korrigo_backup.formats.sqlload import load_shared
 from korrigo_backup.formats.sqlscan import DumpScanner, ScanResult
 from korrigo_backup.site.digests import RULE, Snapshot, prove_all, snapshot
-from korrigo_backup.site.postgres import LOCK_WAIT, PSQL, UNHURRIED
+from korrigo_backup.site.postgres import LOCK_WAIT, UNHURRIED
 from korrigo_backup.site.schema import fingerprint
+from korrigo_backup.system.blocks import Effort
 from korrigo_backup.system.files import CHUNK
 from korrigo_backup.system.run import spawn
 from korrigo_backup.system.streams import GzipWriter, HashingReader, HashingWriter, gunzip
@@ -22,11 +24,13 @@ if TYPE_CHECKING:
 
     from korrigo_backup.site.postgres import Postgres
 
-LEVEL = 2
-"""isal's middle level: on dumps within 3 % of the size of gzip's default, eight times as fast."""
+EFFORT = {True: Effort.SMALL, False: Effort.QUICK}
+"""With digests, a backup is as small as gzip's; without (in a hurry), it is a few percent larger."""
 
-LOADING = f"{UNHURRIED} -c synchronous_commit=off -c maintenance_work_mem=256MB"
-"""The staged database is worth nothing until the swap, whose own commit forces everything before it to disk."""
+
+DUMPING = f"{UNHURRIED} -c timezone=UTC -c bytea_output=hex"
+"""pg_dump fixes every other setting that a row's text depends on: with these, equal rows have equal text in all our
+dumps, whatever the role, the database or the server is set to. A dump loads the same with or without them."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ def create(
         derived = {table.name for table in taken.tables() if table.derived}
         proving = pool.submit(prove_all, taken, digest=digest)
         try:
-            scan = _dump(server, taken, target, name)
+            scan = _dump(server, taken, GzipWriter(target, EFFORT[digest]), name)
             tables = proving.result()
             if observe:
                 observe(taken)
@@ -102,18 +106,8 @@ def load(
     The first SQL error stops it. The texts `without`, each at its offset, are left out. Raises KorrigoBackupError
     with the server's words, ProofFailed when one of those texts is not there.
     """
-    command = server.access.postgres("psql", *PSQL, database=database, options=LOADING)
     reader = HashingReader(file)
-    with spawn(command, stdin=True) as psql:
-        try:
-            for piece in _left_out(gunzip(reader, source), without, source):
-                psql.stdin.write(piece)
-            psql.stdin.close()
-        except BrokenPipeError:
-            pass  # psql has stopped; its status and words are below
-        status = psql.wait()
-        if status:
-            raise server.failure(command, status, psql.stderr, database)
+    load_shared(server, _left_out(gunzip(reader, source), without, source), source, database=database)
     for _ in reader:  # what follows the last gzip member counts for the checksum, too
         pass
     return reader.sha256
@@ -138,16 +132,16 @@ def prove(server: Postgres, expected: DatabaseProof, *, database: str) -> tuple[
     return tables
 
 
-def _dump(server: Postgres, taken: Snapshot, target: HashingWriter, database: str) -> ScanResult:
+def _dump(server: Postgres, taken: Snapshot, target: GzipWriter, database: str) -> ScanResult:
     arguments = (
         "--format=plain",
         "--no-password",
         f"--lock-wait-timeout={LOCK_WAIT}",
         f"--snapshot={taken.id}",
     )
-    command = server.access.postgres("pg_dump", *arguments, database=database, options=UNHURRIED)
+    command = server.access.postgres("pg_dump", *arguments, database=database, options=DUMPING)
     scanner = DumpScanner("the dump")
-    with GzipWriter(target, LEVEL) as gzip, spawn(command, stdout=True) as pg_dump:
+    with target as gzip, spawn(command, stdout=True) as pg_dump:
         while piece := pg_dump.stdout.read(CHUNK):
             scanner.feed(piece)
             gzip.write(piece)

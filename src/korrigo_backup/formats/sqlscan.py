@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.manifest import SequenceProof
 from korrigo_backup.errors import ProofFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 END_MARK = b"-- PostgreSQL database dump complete"
 
@@ -29,13 +33,14 @@ _DOLLAR_TAG = re.compile(rb"\$(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\$")
 _BLOCK = re.compile(rb"/\*|\*/")
 _ESCAPED_END = re.compile(rb"\\.|''|'", re.DOTALL)
 _NAME = rb'(?:"(?:[^"]|"")+"|[^\s".(;]+)'
-_COPY = re.compile(rb"COPY (" + _NAME + rb"\." + _NAME + rb") (?:\(.*\) | )?FROM stdin", re.DOTALL)
+_COPY = re.compile(rb"COPY (" + _NAME + rb"\." + _NAME + rb") (?:\((.*)\) | )?FROM stdin", re.DOTALL)
 _COPY_ANY = re.compile(rb"COPY\b.*\bFROM\s+STDIN\b", re.DOTALL | re.IGNORECASE)
 _SETVAL = re.compile(rb"SELECT pg_catalog\.setval\('((?:[^']|'')+)', (-?\d+), (true|false)\)")
 _OWNER = re.compile(rb"ALTER [A-Z ]+ .* OWNER TO (?:" + _NAME + rb")", re.DOTALL)
 _BODY = re.compile(rb"CREATE (?:OR REPLACE )?(?:FUNCTION|PROCEDURE)\b.*\bBEGIN\s+ATOMIC\b", re.DOTALL | re.IGNORECASE)
 _STRINGS = re.compile(rb"^SET\b.*standard_conforming_strings|set_config.*standard_conforming_strings", re.IGNORECASE)
 _STRINGS_ON = re.compile(rb"SET standard_conforming_strings = (?:'on'|on)")
+_SETTING = re.compile(rb"(?:SET|RESET)\s|SELECT pg_catalog\.set_config\(", re.IGNORECASE)
 _META = re.compile(rb"\\([A-Za-z!?;]*)[^\n]*\n")
 _FROM_VERSION = re.compile(rb"-- Dumped from database version (\S+)")
 _BY_VERSION = re.compile(rb"-- Dumped by pg_dump version (\S+)")
@@ -59,7 +64,10 @@ class ScanResult:
 
 
 class DumpScanner:
-    """Feed it the dump in pieces of any size, then call `finish`."""
+    """Feed it the dump in pieces of any size, then call `finish`.
+
+    `copy` is the COPY statement met last, `settings` the statements that set up the session so far, in their order.
+    """
 
     def __init__(self, source: str) -> None:
         self.result = ScanResult()
@@ -72,21 +80,48 @@ class DumpScanner:
         self._parens = 0
         self._tag = b""
         self._table = ""
+        self._columns = b""
         self._body = False
         self._line_start = True
+        self.copy = b""
+        self.settings: dict[bytes, None] = {}
 
     def feed(self, data: bytes) -> None:
         """Take the next piece; raises ProofFailed for what psql must not be given."""
+        for _ in self.split(data):
+            pass
+
+    def split(self, data: bytes) -> Iterator[tuple[bool, memoryview]]:
+        """As `feed`, and yield what was understood, cut where the rows of a COPY begin and end: (rows?, bytes).
+
+        SQL before rows ends with the COPY statement and its line break, rows end with their end mark.
+        """
         buffer = self._buffer + data if self._buffer else data
-        self._buffer = b""
-        position = 0
+        self._buffer, view = b"", memoryview(buffer)
+        position = begin = 0
         while position < len(buffer):
+            rows = self.in_rows
             after = self._state(buffer, position, final=False)
             if after is None:
                 break
             position = after
+            if rows or self.in_rows:
+                yield rows, view[begin:position]
+                begin = position
+        if begin < position:
+            yield False, view[begin:position]
         self._buffer = buffer[position:]
         self._offset += position
+
+    @property
+    def in_rows(self) -> bool:
+        """Whether the rows of a COPY come next."""
+        return self._state == self._in_copy
+
+    @property
+    def rest(self) -> bytes:
+        """What was fed and is not understood yet: it needs what follows, or `finish`."""
+        return self._buffer
 
     def finish(self) -> ScanResult:
         """Return what was found; raises ProofFailed for a dump that ends in the middle."""
@@ -191,12 +226,16 @@ class DumpScanner:
         elif found := _COPY.fullmatch(statement):
             if self._body or not buffer.startswith(b"\n", after):
                 raise self._hostile("a COPY statement in the middle of another or with more behind it")
-            self._table = found[1].decode()
+            self.copy = statement
+            self._table, self._columns = found[1].decode(), found[2] or b""
             self.result.rows.setdefault(self._table, 0)
             self._state, self._line_start = self._in_copy, True
             return 1
         elif _COPY_ANY.match(statement):
             raise self._hostile("a COPY statement that pg_dump does not write")
+        elif _SETTING.match(statement):
+            self.settings.pop(statement, None)  # the last one of its kind counts, and there are few
+            self.settings[statement] = None
         return 0
 
     def _meta(self, buffer: bytes, at: int, *, final: bool) -> int | None:

@@ -142,6 +142,7 @@ def _append(directory: Path, secrets: Sequence[Secret], record: Record) -> None:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(directory / FILE, flags, FILE_MODE)
         try:
+            os.fchmod(descriptor, FILE_MODE)  # whatever the umask has taken away
             os.write(descriptor, line + b"\n")
             os.fsync(descriptor)
         finally:

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
+from korrigo_backup.domain.comparison import Counted, FileChange
 from korrigo_backup.domain.finding import Finding, error, warning
 from korrigo_backup.domain.naming import before_database
-from korrigo_backup.domain.paths import order, printable
-from korrigo_backup.domain.plan import MediaChange, Migrations, Replacement, RestorePlan, TableChange, compare_tables
+from korrigo_backup.domain.plan import Migrations, Replacement, RestorePlan, TableChange, compare_tables
 from korrigo_backup.errors import KorrigoBackupError, Refused, UsageError
 from korrigo_backup.formats import members
+from korrigo_backup.operations.compare_media import below, file_changes
+from korrigo_backup.operations.narrow import SMALL, dump_rows, narrow
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.site.digests import RULE, prove_all, snapshot
-from korrigo_backup.system.files import CHUNK, free_bytes
+from korrigo_backup.site.rows import FOREIGN, OURS
+from korrigo_backup.system.files import free_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.domain.comparison import RowChange
     from korrigo_backup.operations.sources import MediaSource, SqlSource
-    from korrigo_backup.site.media import Entry, MediaTree
+    from korrigo_backup.site.digests import Snapshot
+    from korrigo_backup.site.media import MediaTree
     from korrigo_backup.site.site import Site
 
 NO_MIGRATIONS = Migrations()
@@ -38,7 +44,7 @@ class PartPlan:
     findings: tuple[Finding, ...]
     tables: tuple[TableChange, ...] = ()
     migrations: Migrations = NO_MIGRATIONS
-    media: MediaChange | None = None
+    media: FileChange | None = None
 
 
 def whole(
@@ -87,7 +93,7 @@ def plan_sql(site: Site, artifact: Artifact, source: SqlSource, *, stamp: str) -
             hint="set POSTGRES_DB to the site's own database, or [database] maintenance to another one",
         )
     exists = live in databases.names()
-    now, applied, unreadable = _database_now(site, digest=source.expected.digest == RULE) if exists else ({}, (), ())
+    changes, applied, unreadable = _changes(site, artifact, source) if exists else (_all_new(source), (), ())
     replacement = Replacement(
         part="database",
         target=f"database {live} at {site.postgres.access.description}",
@@ -99,13 +105,11 @@ def plan_sql(site: Site, artifact: Artifact, source: SqlSource, *, stamp: str) -
     migrations = _migrations(applied, source.expected.migrations) if readable else NO_MIGRATIONS
     findings = [*source.findings, *unreadable, *_database_findings(databases, replacement)]
     findings += _behind(artifact, migrations)
-    after = {t.name: (t.rows, t.digest) for t in source.expected.tables}
-    return PartPlan(replacement, tuple(findings), compare_tables(now, after), migrations)
+    return PartPlan(replacement, tuple(findings), changes, migrations)
 
 
 def plan_media(site: Site, artifact: Artifact, source: MediaSource, *, stamp: str) -> PartPlan:
     """Return what restoring a media archive over the live tree would do."""
-    del artifact
     tree = site.configured_media()
     exists = tree.root.is_dir()
     if tree.root.exists():
@@ -117,9 +121,7 @@ def plan_media(site: Site, artifact: Artifact, source: MediaSource, *, stamp: st
         needs=source.bytes,
         free=free_bytes(tree.root),
     )
-    change = _media_change(tree, source) if exists else MediaChange(come_back=source.files)
-    if source.listing:
-        source.listing.seek(0)
+    change = _files(tree, artifact, source) if exists else FileChange(removed=Counted(source.files))
     return PartPlan(replacement, (*source.findings, *_room(replacement)), media=change)
 
 
@@ -164,18 +166,17 @@ def _behind(artifact: Artifact, migrations: Migrations) -> Iterator[Finding]:
                       f"run the code that it was made with{f' (revision {revision})' if revision else ''}")  # fmt: skip
 
 
-def _database_now(
-    site: Site, *, digest: bool
-) -> tuple[dict[str, tuple[int, str | None]], tuple[str, ...], tuple[Finding, ...]]:
-    """Return rows and digests, migrations, and a finding when the live database cannot be read to its end.
+def _changes(
+    site: Site, artifact: Artifact, source: SqlSource
+) -> tuple[tuple[TableChange, ...], tuple[str, ...], tuple[Finding, ...]]:
+    """Return what changes in each table, the live migrations, and a finding when the live database cannot be read.
 
     A damaged database, also one that cannot be connected to while its server answers, is a reason to restore, and is
     kept as it is: it must not stand in the way.
     """
     try:
         with snapshot(site.postgres) as taken:
-            tables = {t.name: (t.rows, t.digest) for t in prove_all(taken, digest=digest)}
-            return tables, taken.migrations(), ()
+            return _table_changes(taken, artifact, source), taken.migrations(), ()
     except Refused:
         raise
     except KorrigoBackupError as problem:
@@ -184,73 +185,42 @@ def _database_now(
         name = site.postgres.database
         found = warning("database.unreadable", f"database {name} cannot be read to its end: {problem.message}",
                         "it is kept as it is; what would change cannot be told")  # fmt: skip
-        return {}, (), (found,)
+        return _all_new(source), (), (found,)
 
 
-def _media_change(tree: MediaTree, source: MediaSource) -> MediaChange:
-    if source.listing is None:
-        return MediaChange(change=sum(1 for entry in tree.walk() if entry.is_file))
-    count = dict.fromkeys(("vanish", "come_back", "change", "same"), 0)
-    first: dict[str, list[str]] = {"vanish": [], "come_back": [], "change": []}
-    for sort, path in _sorted_out(source, tree):
-        count[sort] += 1
-        if sort in first and len(first[sort]) < NAMED:
-            first[sort].append(printable(path))
-    return MediaChange(
-        vanish=count["vanish"],
-        come_back=count["come_back"],
-        change=count["change"],
-        same=count["same"],
-        first_vanish=tuple(first["vanish"]),
-        first_come_back=tuple(first["come_back"]),
-        first_change=tuple(first["change"]),
-    )
+def _table_changes(taken: Snapshot, artifact: Artifact, source: SqlSource) -> tuple[TableChange, ...]:
+    """Return the change of each table; small tables are compared by key."""
+    now = {table.name: (table.rows, table.digest) for table in prove_all(taken, digest=source.expected.digest == RULE)}
+    changes = compare_tables(now, _after(source))
+    small = {
+        change.name: max(change.now, change.after)
+        for change in changes
+        if change.now is not None and change.after is not None and not change.identical
+        if max(change.now, change.after) <= SMALL
+    }
+    settings = OURS if artifact.manifest else FOREIGN
+    rows = narrow(dump_rows(source.file, artifact.name), taken, small, settings=settings) if small else {}
+    return tuple(_counted(change, rows) for change in changes)
 
 
-def _sorted_out(source: MediaSource, tree: MediaTree) -> Iterator[tuple[str, str]]:
-    for saved, entry in _side_by_side(source, tree):
-        if entry is None and saved is not None:
-            yield "come_back", saved[1]
-        elif saved is None and entry is not None:
-            yield "vanish", entry.path
-        elif saved is not None and entry is not None:
-            yield ("same" if _digest(entry) == saved[0] else "change"), entry.path
+def _counted(change: TableChange, rows: Mapping[str, RowChange]) -> TableChange:
+    found = rows.get(change.name)
+    if found is None:
+        return change
+    return replace(change, added=found.added, changed=found.changed, removed=found.removed)
 
 
-def _side_by_side(source: MediaSource, tree: MediaTree) -> Iterator[tuple[tuple[str, str] | None, Entry | None]]:
-    """Merge the members file and the live tree, both ordered by path: constant memory for any tree."""
-    prefix = f"{source.root}/"
-    saved = ((digest, path.removeprefix(prefix)) for digest, path in members.read(_listing(source), "the listing"))
-    live = (entry for entry in tree.walk() if entry.is_file)
-    left, right = next(saved, None), next(live, None)
-    while left or right:
-        which = _order(left[1] if left else None, right.path if right else None)
-        yield (left if which <= 0 else None), (right if which >= 0 else None)
-        if which <= 0:
-            left = next(saved, None)
-        if which >= 0:
-            right = next(live, None)
+def _all_new(source: SqlSource) -> tuple[TableChange, ...]:
+    return compare_tables({}, _after(source))
 
 
-def _listing(source: MediaSource) -> IO[bytes]:
-    if source.listing is None:
-        raise ValueError("this archive has no members file")
-    return source.listing
+def _after(source: SqlSource) -> dict[str, tuple[int, str | None]]:
+    return {table.name: (table.rows, table.digest) for table in source.expected.tables}
 
 
-def _order(left: str | None, right: str | None) -> int:
-    if left is None or right is None:
-        return 1 if left is None else -1
-    one, other = order(left), order(right)
-    return (one > other) - (one < other)
-
-
-def _digest(entry: Entry) -> str | None:
-    digest = hashlib.sha256()
-    try:
-        with entry.open() as file:
-            while chunk := file.read(CHUNK):
-                digest.update(chunk)
-    except FileNotFoundError:
-        return None
-    return digest.hexdigest()
+def _files(tree: MediaTree, artifact: Artifact, source: MediaSource) -> FileChange:
+    if source.listing is None:  # without checksums nothing is known to be the same
+        return FileChange(changed=Counted(sum(1 for entry in tree.walk() if entry.is_file)))
+    change = file_changes(below(members.read(source.listing, artifact.name), source.root or ""), tree, shown=NAMED)
+    source.listing.seek(0)
+    return change

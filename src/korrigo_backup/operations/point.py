@@ -21,18 +21,20 @@ from korrigo_backup.domain.naming import MANIFEST_SUFFIX, MEMBERS_SUFFIX, Kind, 
 from korrigo_backup.errors import KorrigoBackupError, PartlyDone
 from korrigo_backup.formats import members
 from korrigo_backup.operations.backup import BackedUp, Wish, afterwards, archive, dump, published, require_stable, said
+from korrigo_backup.operations.columns import known_columns
 from korrigo_backup.operations.journal import recorded
 from korrigo_backup.operations.recover import exclusive
-from korrigo_backup.site.references import references, split_known
+from korrigo_backup.site.references import named_files, select_paths
 from korrigo_backup.system.files import create_private, explained, open_plain, sha256_of, write_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
     from korrigo_backup.catalog import Catalog
     from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.domain.description import PathColumn
     from korrigo_backup.domain.finding import Finding
     from korrigo_backup.site.digests import Snapshot
     from korrigo_backup.site.media import MediaTree
@@ -74,7 +76,8 @@ def _take(
 ) -> tuple[Artifact, Artifact, Artifact]:
     started = time.monotonic()
     with explained("write the restore point"), catalog.draft(Kind.POINT, Origin.ROUTINE, now) as draft:
-        named = _Named(site, draft.path(".paths"))
+        known = known_columns(site)
+        named = _Named(draft.path(".paths"), known.columns, known.roots)
         database = dump(site, catalog, Wish(digest=digest, observe=named.note), now=now, listen=listen)
         try:
             media = archive(site, tree, catalog, now=now, listen=listen)
@@ -88,6 +91,8 @@ def _take(
         found = replace(found, unknown=named.unknown)
         named.forget()
         listen(Step("point.consistency", dict(as_facts(found))))
+        if known.problem:
+            listen(Step("point.columns", {"problem": known.problem}))
         manifest = replace(
             said(site, catalog, tuple(_bound(a) for a in (database, media)), now),
             kind=Kind.POINT,
@@ -104,31 +109,31 @@ def _take(
 class _Named:
     """The paths that the rows of the snapshot name, kept in a private file: there may be millions."""
 
-    def __init__(self, site: Site, file: Path) -> None:
-        self._site = site
+    def __init__(self, file: Path, columns: Sequence[PathColumn], roots: Sequence[str]) -> None:
         self._file = file
+        self._columns = columns
+        self._roots = roots
         self.columns: tuple[str, ...] = ()
         self.unknown: tuple[str, ...] = ()
 
     def note(self, taken: Snapshot) -> None:
         """Write every path of the snapshot, in order."""
-        known, unknown = split_known(taken, self._site.columns)
-        self.columns = tuple(column.name for column in known)
-        self.unknown = tuple(column.name for column in unknown)
+        selects, known, unknown = select_paths(taken, self._columns)
+        self.columns, self.unknown = tuple(known), tuple(unknown)
         with create_private(self._file) as file:
             batch = bytearray()
-            for path in references(taken, known, roots=("media", self._site.archive_root)):
-                batch += msgspec.json.encode(path) + b"\n"
+            for named in named_files(taken, selects, roots=self._roots):
+                batch += msgspec.json.encode(named) + b"\n"
                 if len(batch) > _BATCH:
                     write_all(file, bytes(batch))
                     batch.clear()
             write_all(file, bytes(batch))
 
-    def paths(self) -> Iterator[str]:
+    def paths(self) -> Iterator[tuple[str, str]]:
         """Yield what `note` wrote."""
         with open(self._file, "rb") as file:  # noqa: PTH123 - buffered, unlike open_plain: it is read by lines
             for line in file:
-                yield msgspec.json.decode(line, type=str)
+                yield msgspec.json.decode(line, type=tuple[str, str])
 
     def forget(self) -> None:
         """Remove the file: it is no part of the point."""

@@ -1,9 +1,9 @@
 """Row-level proof: the row count and digest of every table, taken in one snapshot.
 
-The digest of a table is the sum, modulo 2^128, of a 64-bit hash of each row's text; it does not depend on the
-order of rows, nor on the order of columns (which pg_dump may change below an inheritance parent). The text of
-a row depends on settings, so they are fixed here; `hashtextextended` is the same on PostgreSQL 11 and later.
-It finds damage and loss, not forgery: a forger could choose rows to match.
+The digest of a table is the sum, modulo 2^128, of a 64-bit hash of each row; it does not depend on the order of
+rows, nor on the order of columns (which pg_dump may change below an inheritance parent). The hash of a row joins
+the hashes of its values (`site/rowhash.py`). It finds damage and loss, not forgery: a forger could choose rows that
+match.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from korrigo_backup.domain.manifest import SequenceProof, TableProof
+from korrigo_backup.site.rowhash import row_hash
 from korrigo_backup.site.sql import identifier
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-RULE = "rows-as-text/hashtextextended/sum-1"
+RULE = "values-hashed/sum-2"
 """Names the rule above in manifests; a change of the rule is a new name."""
 
 _SETTINGS = (
@@ -40,7 +41,9 @@ _TABLES = """
 SELECT coalesce(json_agg(json_build_object(
          'name', quote_ident(n.nspname) || '.' || quote_ident(c.relname),
          'schema', n.nspname, 'table', c.relname, 'derived', c.relkind = 'm',
-         'columns', (SELECT coalesce(json_agg(a.attname ORDER BY a.attname COLLATE "C"), '[]')
+         'columns', (SELECT coalesce(json_agg(json_build_array(a.attname, CASE WHEN a.atttypid < 10000
+                                                                              THEN a.atttypid::regtype::text END)
+                                              ORDER BY a.attname COLLATE "C"), '[]')
                      FROM pg_attribute a
                      WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped))
        ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"), '[]')
@@ -72,8 +75,9 @@ FROM public.django_migrations
 
 
 class Table(msgspec.Struct, frozen=True):
-    """A table whose rows are proven; `name` is as pg_dump writes it, `columns` in a fixed order.
+    """A table whose rows are proven.
 
+    `name` is as pg_dump writes it; `columns` are in a fixed order, each with its type where that is built in.
     The rows of a `derived` one (a materialised view) are not in a dump but made anew by it.
     """
 
@@ -81,7 +85,7 @@ class Table(msgspec.Struct, frozen=True):
     schema: str
     table: str
     derived: bool
-    columns: tuple[str, ...]
+    columns: tuple[tuple[str, str | None], ...]
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -115,10 +119,8 @@ class Snapshot:
         source = f"{identifier(table.schema)}.{identifier(table.table)}"
         if not digest:
             return TableProof(table.name, self._session.ask(f"SELECT count(*) FROM ONLY {source}", int))
-        row = f"ROW({', '.join(f't.{identifier(c)}' for c in table.columns)})::text"
         rows, total = self._session.ask(
-            f'SELECT json_build_array(count(*), sum(hashtextextended({row} COLLATE "C", 0))::text)'
-            f" FROM ONLY {source} t",
+            f"SELECT json_build_array(count(*), sum({row_hash(table.columns)})::text) FROM ONLY {source} t",
             tuple[int, str | None],
         )
         return TableProof(table.name, rows, f"{int(total or 0) % _MODULUS:032x}")
@@ -127,15 +129,19 @@ class Snapshot:
         """Return the answer to a query in this snapshot whose one value is JSON."""
         return self._session.ask(sql, answer)
 
-    def lines(self, sql: str) -> Iterator[bytes]:
-        """Yield the lines that a `COPY … TO STDOUT` prints in this snapshot; all of them must be taken."""
-        return self._session.lines(sql)
+    def run(self, sql: str) -> bytes:
+        """Run statements in this snapshot and return what they print."""
+        return self._session.run(sql)
 
     def migrations(self) -> tuple[str, ...]:
         """Return Django's applied migrations as `app.name`, sorted; none where there is no such table."""
         if not self.ask("SELECT to_json(to_regclass('public.django_migrations') IS NOT NULL)", bool):
             return ()
         return self.ask(_MIGRATIONS, tuple[str, ...])
+
+    def stream(self, sql: str) -> Iterator[bytes]:
+        """Yield the lines that statements print in this snapshot; they must be read to the end."""
+        return self._session.stream(sql)
 
     def abandon(self) -> None:
         """End the session from another thread; a question under way fails."""

@@ -6,6 +6,7 @@ One way serves direct access and containers alike, and the client always comes w
 from __future__ import annotations
 
 import re
+import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
@@ -40,8 +41,6 @@ QUESTION_SECONDS = 600
 
 _CONNECTION_STATUS = 2
 """psql's exit status when the connection could not be made or was lost."""
-
-_MARK = b"\x1fdone\x1f"
 
 
 class Postgres:
@@ -139,23 +138,29 @@ class Session:
 
     def run(self, sql: str) -> bytes:
         """Run statements and return what they print; raises as `Postgres.script` does."""
-        return b"".join(self.lines(sql))
-
-    def lines(self, sql: str) -> Iterator[bytes]:
-        """Run statements and yield the lines that they print, each with its end; all of them must be taken."""
-        try:
-            self._process.stdin.write(sql.encode() + b"\n;\n\\echo " + _MARK + b"\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            raise self._ended() from None
-        while (line := self._process.stdout.readline()) != _MARK + b"\n":
-            if not line:
-                raise self._ended()
-            yield line
+        return b"".join(line + b"\n" for line in self.stream(sql))
 
     def ask(self, sql: str, answer: type[T]) -> T:
         """Return the answer to a query whose one value is JSON."""
         return msgspec.json.decode(self.run(sql), type=answer, strict=False)
+
+    def stream(self, sql: str) -> Iterator[bytes]:
+        """Run statements and yield what they print, line by line without the line break, in constant memory.
+
+        It must be read to its end before the next question. Raises as `Postgres.script` does.
+        """
+        mark = f"\x1f{secrets.token_hex(16)}".encode()  # rows may hold anything, so the mark is not to be guessed
+        try:
+            self._process.stdin.write(sql.encode() + b"\n;\n\\echo " + mark + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise self._ended() from None
+        end = mark + b"\n"
+        for line in self._process.stdout:
+            if line == end:
+                return
+            yield line[:-1]
+        raise self._ended()
 
     def terminate(self) -> None:
         """End the session, also while another thread waits for an answer."""

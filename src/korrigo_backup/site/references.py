@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from korrigo_backup.domain.description import PathColumn, PathKind
 from korrigo_backup.errors import UsageError
+from korrigo_backup.site.relations import relation
 from korrigo_backup.site.sql import identifier, literal
 
 if TYPE_CHECKING:
@@ -15,100 +16,74 @@ if TYPE_CHECKING:
 
     from korrigo_backup.site.digests import Snapshot
 
-EVERY_STRING = "strict $.**"
-"""The JSON path of a column that is given without one: every string anywhere in the value is a path."""
+EVERY_STRING = 'strict $.** ? (@.type() == "string")'
+"""The SQL/JSON path of a JSON column that is given without one: every string anywhere in the value."""
 
-_UNESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
-
-
-class PathColumn(msgspec.Struct, frozen=True):
-    """A column whose values are paths below the media root.
-
-    `json_path` (SQL/JSON path) tells where the paths stand in a JSON column; `prefix` is the directory below the
-    media root that they are relative to (a FileField's own storage).
-    """
-
-    table: str
-    column: str
-    schema: str = "public"
-    json_path: str | None = None
-    prefix: str = ""
-
-    @property
-    def name(self) -> str:
-        """Schema, table and column, for people."""
-        return f"{self.schema}.{self.table}.{self.column}"
+_WITH_SCHEMA = 3
 
 
 def parse_column(text: str) -> PathColumn:
     """Return the column of `[SCHEMA.]TABLE.COLUMN[:JSONPATH]`; UsageError when it is none."""
-    name, _, json_path = text.partition(":")
+    name, _, path = text.partition(":")
     parts = name.strip().split(".")
-    if len(parts) not in {2, 3} or not all(parts):
+    if len(parts) not in {2, _WITH_SCHEMA} or not all(parts):
         raise UsageError(
             f"{text!r} is not a column that holds paths",
             hint='write TABLE.COLUMN, or TABLE.COLUMN:JSONPATH for JSON: "exams_booklet.pages:$.pages[*].image"',
         )
-    schema = parts[0] if len(parts) == 3 else "public"  # noqa: PLR2004 - with its schema
-    return PathColumn(parts[-2], parts[-1], schema, json_path.strip() or None)
+    schema = parts[0] if len(parts) == _WITH_SCHEMA else None
+    kind = PathKind.JSON if path.strip() else PathKind.TEXT
+    return PathColumn(table=parts[-2], column=parts[-1], schema=schema, kind=kind, path=path.strip())
 
 
-def split_known(taken: Snapshot, columns: Iterable[PathColumn]) -> tuple[list[PathColumn], list[PathColumn]]:
-    """Return the columns that the database has (JSON ones with a path) and those that it has not."""
-    known, unknown = [], []
+def select_paths(taken: Snapshot, columns: Iterable[PathColumn]) -> tuple[list[str], list[str], list[str]]:
+    """Return the queries that give (path, column name), the names of their columns, and those that are not there."""
+    selects, known, unknown = [], [], []
     for column in columns:
-        kind = taken.ask(_KIND.format(table=literal(_table(column)), column=literal(column.column)), str)
-        if not kind:
-            unknown.append(column)
-        elif kind in {"json", "jsonb"}:
-            known.append(msgspec.structs.replace(column, json_path=column.json_path or EVERY_STRING))
-        else:
-            known.append(msgspec.structs.replace(column, json_path=None))
-    return known, unknown
+        found = relation(taken, column.table, column.schema)
+        if found is None or column.column not in found.types:
+            unknown.append(column.name)
+            continue
+        known.append(column.name)
+        selects.append(_select(column, found.name, found.types[column.column]))
+    return selects, known, unknown
 
 
-def references(taken: Snapshot, columns: Iterable[PathColumn], *, roots: Iterable[str]) -> Iterator[str]:
-    """Yield each path once, in the order of `paths.order`; the server sorts, so memory stays constant.
+def named_files(taken: Snapshot, selects: list[str], *, roots: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield each path once with a column that names it, in the order of `paths.order`; the server sorts.
 
-    A path that begins with one of `roots` and a slash (`media`, `app/media`) is taken without it.
+    Doubled slashes are one; a path that begins with one of `roots` (`/app/media`, `/media`) is taken as relative to it.
     """
-    selects = [_select(column) for column in columns]
     if not selects:
         return
-    strip = "^/?(" + "|".join(re.escape(root.strip("/")) for root in roots) + ")/"
-    clean = f"regexp_replace(p, {literal(strip)}, '')"
-    sql = (
-        f"COPY (SELECT p FROM (SELECT DISTINCT ltrim({clean}, '/') AS p FROM ({' UNION ALL '.join(selects)}) s"
-        f" WHERE p <> '') d ORDER BY convert_to(replace(p, '/', E'\\x01'), 'UTF8')) TO STDOUT"
+    relative = "path"
+    for root in roots:
+        head = literal("/" + root.strip("/") + "/")
+        relative = f"regexp_replace({relative}, '/+', '/', 'g')"
+        relative = (
+            f"CASE WHEN starts_with({relative}, {head}) THEN substr({relative}, length({head}) + 1) ELSE {relative} END"
+        )
+    query = (
+        f"SELECT json_build_array(path, source) FROM (SELECT path, min(source) AS source FROM"
+        f" (SELECT {relative} AS path, source FROM ({' UNION ALL '.join(selects)}) u) r GROUP BY path) d"
+        " ORDER BY string_to_array(path, '/') COLLATE \"C\""
     )
-    for line in taken.lines(sql):
-        yield _plain(line.removesuffix(b"\n").decode())
+    taken.run(f"DECLARE named NO SCROLL CURSOR FOR {query}")
+    while lines := taken.run(f"FETCH {_FETCH} FROM named").splitlines():
+        for line in lines:
+            yield msgspec.json.decode(line, type=tuple[str, str])
+    taken.run("CLOSE named")
 
 
-_KIND = """
-SELECT to_json(coalesce((SELECT format_type(atttypid, NULL) FROM pg_attribute
-                WHERE attrelid = to_regclass({table}) AND attname = {column} AND attnum > 0 AND NOT attisdropped), ''))
-"""
+_FETCH = 5000
+"""Paths read at once: a megabyte or so."""
 
 
-def _table(column: PathColumn) -> str:
-    return f"{identifier(column.schema)}.{identifier(column.table)}"
-
-
-def _select(column: PathColumn) -> str:
-    value, source = f"t.{identifier(column.column)}", f"{_table(column)} t"
-    if column.json_path is None:
-        text = f"{value}::text"
-    else:
-        strings = f'{column.json_path} ? (@.type() == "string")'
-        source += f", jsonb_path_query({value}::jsonb, {literal(strings)}) v"
-        text = "(v #>> '{}')"
-    head = f"{literal(column.prefix.strip('/') + '/')} || " if column.prefix.strip("/") else ""
-    return f"SELECT {head}{text} AS p FROM {source} WHERE {text} <> ''"
-
-
-def _plain(text: str) -> str:
-    """Undo COPY's escapes."""
-    if "\\" not in text:
-        return text
-    return re.sub(r"\\(.)", lambda match: _UNESCAPED.get(match[1], match[1]), text)
+def _select(column: PathColumn, table: str, kind: str) -> str:
+    value, source = f"t.{identifier(column.column)}", f"{table} t"
+    if column.kind is PathKind.JSON or kind in {"json", "jsonb"}:
+        document = f"{value}::jsonb" if kind in {"text", "character varying"} else f"to_jsonb({value})"
+        source += f", jsonb_path_query({document}, {literal(column.path or EVERY_STRING)}::jsonpath) AS found(value)"
+        value = "(CASE jsonb_typeof(found.value) WHEN 'string' THEN found.value #>> '{}' END)"
+    prefix = f"{literal(column.prefix + '/')} || " if column.prefix else ""
+    return f"SELECT {prefix}{value}::text AS path, {literal(column.name)} AS source FROM {source} WHERE {value} <> ''"

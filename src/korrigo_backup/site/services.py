@@ -30,6 +30,11 @@ class Services(Protocol):
         """Return whether there is anything to stop."""
         ...
 
+    @property
+    def health_url(self) -> str | None:
+        """Return the address that is asked whether the site is healthy, None when there is none."""
+        ...
+
     def stop(self) -> None:
         """Stop every service that writes."""
         ...

@@ -12,10 +12,11 @@ from korrigo_backup.system.files import explained, fsync_directory, private_dire
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from korrigo_backup.domain.description import PathColumn
     from korrigo_backup.domain.secret import Secret
+    from korrigo_backup.site.django import DjangoCommands
     from korrigo_backup.site.media import MediaTree
     from korrigo_backup.site.postgres import Postgres
-    from korrigo_backup.site.references import PathColumn
     from korrigo_backup.site.services import Services
 
 
@@ -26,6 +27,7 @@ class Site:
     Name and environment (`production`, `staging`) say which site a backup is of; `columns` are those whose values are
     paths of media files; `revision` is that of the code, when it is known. `secrets` are taken
     out of all that is written about it.
+    `django` is None where nothing says how to run the site's management commands.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Site:
     columns: tuple[PathColumn, ...] = ()
     revision: str | None = None
     secrets: tuple[Secret, ...] = ()
+    django: DjangoCommands | None = None
     stopped: Path | None = None
     """A file that is there while the services are stopped by us: after a crash the next command starts them."""
 

@@ -1,7 +1,8 @@
 """A throw-away PostgreSQL server: for the demo, the tests and drills.
 
 It listens on a socket in a private directory and never on the network, and needs no account: PostgreSQL refuses
-to run as root, so root runs its programs in a user namespace, where nothing is chowned and no mode is opened.
+to run as root, so root runs its programs in a user namespace, or where that is forbidden (most containers) as
+nobody who may pass closed directories. No mode is opened and nothing that exists is chowned.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import secrets
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -21,13 +23,27 @@ from korrigo_backup.system.files import private_directory, write_private
 from korrigo_backup.system.run import Command, run
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
 PROGRAMS = ("initdb", "pg_ctl", "postgres", "psql", "pg_dump")
 NOBODY = "65534"
 NAMESPACE = ("unshare", "--user", f"--map-user={NOBODY}", f"--map-group={NOBODY}", "--")
+ONLY_PASSING = "-all,+dac_override"
+OTHER_USER = (
+    *("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"),
+    "--securebits=+no_setuid_fixup",  # else access(), by which PostgreSQL looks for its programs, forgets that right
+    *(f"--{kind}={ONLY_PASSING}" for kind in ("bounding-set", "inh-caps", "ambient-caps")),
+)
+WITHOUT_ROOT = (NAMESPACE, OTHER_USER)
+"""What root puts before PostgreSQL's programs; the first that this machine allows is taken."""
+
 START_SECONDS = 60
 SUPERUSER = "postgres"
+_SOCKETS_PREFIX = "kpg-"
+"""Short, and in the directory for temporary files: the path of a socket has at most 107 bytes."""
+_LINE_OF_SOCKETS = 4
+"""Where PostgreSQL writes its socket directory in postmaster.pid, counted from 0."""
 
 _INITDB = (
     f"--username={SUPERUSER}",
@@ -71,12 +87,14 @@ class ThrowawayServer:
     Without `home` it lives in a temporary directory and is removed at the end; with one, its data stays.
     """
 
-    def __init__(self, bindir: Path, *, home: Path | None = None) -> None:
+    def __init__(
+        self, bindir: Path, *, home: Path | None = None, ways: Sequence[tuple[str, ...]] = WITHOUT_ROOT
+    ) -> None:
         self.bindir = bindir
+        self._prefix = _without_root(ways)
         self._temporary = home is None
         self.home = home or Path(tempfile.mkdtemp(prefix="korrigo-pg-"))
-        self._sockets = Path(tempfile.mkdtemp(prefix="kpg-"))  # short: a socket path has at most 107 bytes
-        self._prefix = _without_root()
+        self._sockets = Path()  # made at the start
 
     @property
     def password(self) -> Secret:
@@ -100,15 +118,32 @@ class ThrowawayServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         how = "immediate" if self._temporary else "fast"
-        self._run("pg_ctl", "--silent", "--wait", "--mode", how, "--pgdata", str(self._data), "stop", check=False)
+        self._run("pg_ctl", *self._stopping(how), check=False)
         self._remove()
+
+    def end_left(self) -> None:
+        """End the server that a killed run left at work in `home`, and remove its socket directory.
+
+        The caller knows that nobody else is using `home`.
+        """
+        with suppress(OSError):
+            left = (self._data / "postmaster.pid").read_text().splitlines()
+            self._run("pg_ctl", *self._stopping("immediate"), check=False)
+            sockets = Path(left[_LINE_OF_SOCKETS]) if len(left) > _LINE_OF_SOCKETS else Path()
+            if sockets.name.startswith(_SOCKETS_PREFIX):
+                shutil.rmtree(sockets, ignore_errors=True)
 
     @property
     def _data(self) -> Path:
         return self.home / "data"
 
+    def _stopping(self, how: str) -> tuple[str, ...]:
+        return "--silent", "--wait", "--mode", how, "--pgdata", str(self._data), "stop"
+
     def _start(self) -> None:
+        self.end_left()
         private_directory(self.home)
+        self._sockets = Path(tempfile.mkdtemp(prefix=_SOCKETS_PREFIX))
         if not (self._data / "PG_VERSION").exists():
             self._create()
         options = " ".join(f"-c {name}={value or chr(39) * 2}" for name, value in _SETTINGS.items())
@@ -134,17 +169,20 @@ class ThrowawayServer:
             )
 
     def _remove(self) -> None:
-        shutil.rmtree(self._sockets, ignore_errors=True)
+        if self._sockets.name:
+            shutil.rmtree(self._sockets, ignore_errors=True)
         if self._temporary:
             shutil.rmtree(self.home, ignore_errors=True)
 
 
-def _without_root() -> tuple[str, ...]:
+def _without_root(ways: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
     if os.geteuid() != 0:
         return ()
-    if run(Command((*NAMESPACE, "true"))).status == 0:
-        return NAMESPACE
+    for way in ways:
+        with suppress(UsageError):  # the program is not installed
+            if run(Command((*way, "true"))).status == 0:
+                return way
     raise UsageError(
-        "PostgreSQL does not run as root, and this machine allows root no user namespace",
+        "PostgreSQL does not run as root, and this machine lets root neither make a user namespace nor change its user",
         hint="run this as an ordinary user",
     )

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 CHUNK = 1024 * 1024
 """Bytes read or written at once: large enough that calls do not count, small against the memory limit."""
 
+_BAD_PATH = {errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR}
+
 FILE_MODE = 0o600
 DIRECTORY_MODE = 0o700
 
@@ -35,7 +37,9 @@ def private_directory(path: Path) -> None:
 def create_private(path: Path) -> IO[bytes]:
     """Open a new file for writing, readable by the owner alone; FileExistsError if there is one."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.fdopen(os.open(path, flags, FILE_MODE), "wb", buffering=0)
+    descriptor = os.open(path, flags, FILE_MODE)
+    os.fchmod(descriptor, FILE_MODE)  # a umask can only have taken from it
+    return os.fdopen(descriptor, "wb", buffering=0)
 
 
 def write_private(path: Path, data: bytes) -> None:
@@ -137,8 +141,11 @@ def explained(doing: str, state: Callable[[], str] | None = None) -> Iterator[No
         now = {"state": state()} if state else {}
         if problem.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
             raise KorrigoBackupError(
-                message, hint="make room (df -h; scripts/cleanup_old_backups.sh), then run it again", **now
+                message, hint="make room (df -h, ulimit -f), or use a larger disk, then run it again", **now
             ) from None
         if problem.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
             raise Refused(message, hint="run as the user who owns it, or change its owner or mode", **now) from None
+        if problem.errno in _BAD_PATH:
+            hint = "correct the path: a part of it is missing, too long, a loop of links, or not a directory"
+            raise KorrigoBackupError(message, hint=hint, **now) from None
         raise KorrigoBackupError(message, hint="see the system's log (dmesg) and the disk's health", **now) from None

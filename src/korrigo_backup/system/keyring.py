@@ -57,9 +57,14 @@ def read(path: Path) -> Keyring:
     with explained(f"look for the key file {path} (KORRIGO_BACKUP_KEY_FILE)"):
         if not path.exists():
             return Keyring(path, ())
-    with explained(f"read the key file {path}"), open_plain(path) as file:
-        mode = stat.S_IMODE(path.stat().st_mode)
-        lines = file.read(_LARGEST).decode("ascii", "replace").split()
+    try:
+        with explained(f"read the key file {path}"), open_plain(path) as file:
+            mode = stat.S_IMODE(path.stat().st_mode)
+            lines = file.read(_LARGEST).decode("ascii", "replace").split()
+    except ValueError:
+        raise UsageError(
+            f"the key file {path} is not a regular file", hint="name a file in KORRIGO_BACKUP_KEY_FILE, new or old"
+        ) from None
     if mode & 0o077:
         raise Refused(f"the key file {path} can be read by others (mode {mode:o})", hint=f"chmod 600 {path}")
     try:

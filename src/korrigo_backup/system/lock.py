@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,8 @@ def exclusive(path: Path, doing: str) -> Iterator[None]:
     with explained(f"use the backup directory {path.parent}"):
         private_directory(path.parent)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
+    with suppress(PermissionError):  # another user's, open to us
+        os.fchmod(descriptor, FILE_MODE)
     try:
         _take(descriptor)
         os.ftruncate(descriptor, 0)

@@ -6,6 +6,7 @@ environment, its standard error is drained while it runs and its tail is kept fo
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import shutil
@@ -34,6 +35,9 @@ _PIPE_BYTES = 1024 * 1024
 """The most that Linux gives an ordinary user: fewer switches between a client and us."""
 
 _LINE_LIMIT = 2000
+_NOT_RUNNABLE = {errno.ENOENT, errno.EACCES, errno.ENOTDIR, errno.ENOEXEC, errno.EISDIR}
+"""Not there, not allowed, a file in place of its directory, for another machine."""
+
 _GRACE = 5.0
 """Seconds a child gets between SIGTERM and SIGKILL."""
 
@@ -185,12 +189,12 @@ def _start(command: Command, *, stdin: bool, stdout: bool) -> subprocess.Popen[b
             stderr=subprocess.PIPE,
             pipesize=_PIPE_BYTES,
         )
-    except (FileNotFoundError, PermissionError) as problem:
-        raise UsageError(
-            f"cannot run {command.argv[0]}: {problem.strerror}",
-            hint=f"install it, or name its place in the configuration ({problem.filename})",
-        ) from None
     except OSError as problem:
+        if problem.errno in _NOT_RUNNABLE:
+            raise UsageError(
+                f"cannot run {command.argv[0]}: {problem.strerror}",
+                hint=f"install it, or name its place in the configuration ({problem.filename})",
+            ) from None
         raise KorrigoBackupError(
             f"cannot start {command.argv[0]}: {problem.strerror or problem}",
             hint="see what the machine is short of (free -h, ulimit -a), then run the command again",

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import suppress
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from typing import IO, TYPE_CHECKING, Self
 
-from isal import igzip_threaded, isal_zlib
+from isal import isal_zlib
 
 from korrigo_backup.errors import ProofFailed
+from korrigo_backup.system.blocks import BLOCK, HEAD, Effort, length, pack, unpack
 from korrigo_backup.system.files import CHUNK, write_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
 
 GZIP_WINDOW = 31
@@ -21,6 +24,9 @@ GZIP_WINDOW = 31
 THREADS = 2
 """Compressing threads: with the reader and the database's own processes this fills a small server, no more."""
 
+AHEAD = 4
+"""Blocks in the hands of the threads: enough that none waits, few against the memory limit."""
+
 
 class HashingWriter:
     """Writes to an unbuffered file and knows size and SHA-256 of all that was written."""
@@ -28,17 +34,10 @@ class HashingWriter:
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self._digest = hashlib.sha256()
-        self._abandoned = False
         self.size = 0
-
-    def abandon(self) -> None:
-        """Write nothing any more: the file is given up."""
-        self._abandoned = True
 
     def write(self, data: bytes) -> int:
         """Write all of `data`."""
-        if self._abandoned:
-            return len(data)
         write_all(self._file, data)
         self._digest.update(data)
         self.size += len(data)
@@ -76,14 +75,17 @@ class HashingReader:
 class GzipWriter:
     """Compresses what is written to it into `target` on threads of its own; zcat reads the result.
 
-    A context manager: leaving the block without an error writes the trailer with length and CRC.
+    A context manager: leaving the block without an error writes all that is still held.
     """
 
-    def __init__(self, target: HashingWriter, level: int) -> None:
+    def __init__(self, target: HashingWriter, effort: Effort) -> None:
         self._target = target
-        self._engine = igzip_threaded.open(  # type: ignore[no-untyped-call]
-            target, "wb", compresslevel=level, threads=THREADS, block_size=CHUNK
-        )
+        self._effort = effort
+        self._packers = ThreadPoolExecutor(THREADS)
+        self._writer = ThreadPoolExecutor(1)
+        self._written: deque[Future[int]] = deque()
+        self._held = bytearray()
+        self._empty = True
 
     def __enter__(self) -> Self:
         return self
@@ -91,42 +93,144 @@ class GzipWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self._engine.close()
-            return
-        self._target.abandon()  # the threads finish what they hold, into nothing
-        with suppress(Exception):  # the error that ended the block is the one to tell
-            self._engine.close()
+        try:
+            if kind is None:
+                if self._held or self._empty:
+                    self._pack(bytes(self._held))
+                self._drain(0)
+        finally:
+            self._writer.shutdown(cancel_futures=True)
+            self._packers.shutdown(cancel_futures=True)
 
     def write(self, data: bytes) -> int:
         """Give `data` to the threads; raises what went wrong when an earlier piece was written."""
-        self._engine.write(data)
+        if len(data) == BLOCK and not self._held:
+            self._pack(data)
+            return BLOCK
+        self._held += data
+        while len(self._held) >= BLOCK:
+            self._pack(bytes(self._held[:BLOCK]))
+            del self._held[:BLOCK]
         return len(data)
+
+    def _pack(self, block: bytes) -> None:
+        self._empty = False
+        packed = self._packers.submit(pack, block, self._effort)
+        self._written.append(self._writer.submit(lambda: self._target.write(packed.result())))
+        self._drain(AHEAD)
+
+    def _drain(self, leave: int) -> None:
+        while len(self._written) > leave:
+            self._written.popleft().result()
 
 
 def gunzip(chunks: Iterable[bytes], source: str) -> Iterator[bytes]:
     """Yield the decompressed bytes of a gzip stream in pieces of at most 1 MiB, several members allowed.
 
-    Raises ProofFailed when it is not gzip, is damaged (CRC), or ends before its trailer.
+    Members that say how long they are (`blocks`) are decompressed by several threads. Raises ProofFailed when it is
+    not gzip, is damaged (CRC), or ends before its trailer.
     """
-    engine = isal_zlib.decompressobj(GZIP_WINDOW)
+    feed = _Feed(chunks)
+    unpacked: deque[Future[bytes]] = deque()
     started = False
-    try:
-        for chunk in chunks:
-            data = chunk
-            while data:
-                if engine.eof:
-                    if not data.strip(b"\0"):  # padding after the last member, as gzip itself accepts
-                        break
-                    engine = isal_zlib.decompressobj(GZIP_WINDOW)
+    with closing(_Threads()) as threads:
+        try:
+            while head := feed.peek(HEAD):
+                if size := length(head):
+                    unpacked.append(threads.submit(unpack, feed.take(size)))
+                    leave = AHEAD
+                else:
+                    leave = 0
+                while len(unpacked) > leave:
+                    yield from _not_empty(unpacked.popleft().result())
+                if not size and not (started and feed.skip_padding()):
+                    yield from _one_member(feed)
                 started = True
-                if piece := engine.decompress(data, CHUNK):
-                    yield piece
-                data = engine.unused_data if engine.eof else engine.unconsumed_tail
-    except isal_zlib.error as problem:  # type: ignore[misc]  # its stub calls it a variable
-        raise _damaged(source, f"is not a valid gzip file ({problem})") from None
-    if not started or not engine.eof:
-        raise _damaged(source, "is cut: the gzip stream ends before its end mark" if started else "is empty")
+            while unpacked:
+                yield from _not_empty(unpacked.popleft().result())
+        except (isal_zlib.error, ValueError) as problem:  # type: ignore[misc]  # its stub calls it a variable
+            raise _damaged(source, f"is not a valid gzip file ({problem})") from None
+        except EOFError:
+            raise _damaged(source, "is cut: the gzip stream ends before its end mark") from None
+    if not started:
+        raise _damaged(source, "is empty")
+
+
+class _Threads:
+    """A pool that is made when it is first needed: a file of a former version needs none."""
+
+    def __init__(self) -> None:
+        self._pool: ThreadPoolExecutor | None = None
+
+    def submit(self, work: Callable[[bytes], bytes], data: bytes) -> Future[bytes]:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(THREADS)
+        return self._pool.submit(work, data)
+
+    def close(self) -> None:
+        if self._pool:
+            self._pool.shutdown(cancel_futures=True)
+
+
+class _Feed:
+    """Chunks of any size, read as a stream: so many bytes, or what comes next."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = iter(chunks)
+        self._held = b""
+
+    def peek(self, size: int) -> bytes:
+        """Return the next bytes without taking them; fewer at the end."""
+        while len(self._held) < size and (chunk := next(self._chunks, b"")):
+            self._held += chunk
+        return self._held[:size]
+
+    def take(self, size: int) -> bytes:
+        """Return exactly so many bytes; EOFError at the end."""
+        parts, missing = [], size
+        while missing:
+            if not self.peek(1):
+                raise EOFError
+            parts.append(self._held[:missing])
+            self._held = self._held[missing:]
+            missing -= len(parts[-1])
+        return b"".join(parts)
+
+    def some(self) -> bytes:
+        """Return what comes next; EOFError at the end."""
+        if not self.peek(1):
+            raise EOFError
+        data, self._held = self._held, b""
+        return data
+
+    def give_back(self, data: bytes) -> None:
+        """Put back what was not used."""
+        self._held = data + self._held
+
+    def skip_padding(self) -> bool:
+        """Skip zeros after the last member, as gzip itself does; False when something else comes."""
+        while self.peek(1):
+            if rest := self.some().lstrip(b"\0"):
+                self.give_back(rest)
+                break
+        return not self._held
+
+
+def _one_member(feed: _Feed) -> Iterator[bytes]:
+    engine = isal_zlib.decompressobj(GZIP_WINDOW)
+    data = b""
+    while True:
+        if piece := engine.decompress(data or feed.some(), CHUNK):
+            yield piece
+        if engine.eof:
+            break
+        data = engine.unconsumed_tail
+    feed.give_back(engine.unused_data)
+
+
+def _not_empty(piece: bytes) -> Iterator[bytes]:
+    if piece:
+        yield piece
 
 
 def _damaged(source: str, what: str) -> ProofFailed:

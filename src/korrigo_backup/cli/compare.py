@@ -1,0 +1,220 @@
+"""`korrigo-backup compare`: what differs between a saved state and the present one, down to the rows and files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from korrigo_backup.catalog import local_now
+from korrigo_backup.cli.output import Context, say, say_json, say_table
+from korrigo_backup.domain.naming import Kind, before_database, stamp_beside
+from korrigo_backup.errors import NotFound, ProofFailed, UsageError
+from korrigo_backup.operations.compare import (
+    Present,
+    compare_artifact,
+    compare_database,
+    compare_state,
+    read_state,
+    save_state,
+)
+from korrigo_backup.operations.compare_media import compare_archive, compare_kept, compare_listing, save_listing
+from korrigo_backup.site.databases import Databases
+
+if TYPE_CHECKING:
+    from korrigo_backup.domain.comparison import Comparison, Counted, RowChange, TableDifference
+    from korrigo_backup.site.site import Site
+    from korrigo_backup.wiring import Wired
+
+NAME = "compare"
+
+BEFORE = "before"
+"""Names what the newest restore replaced and kept."""
+
+STATE, LISTING = ".json", ".sha256"
+"""Endings that tell a file which `--save` wrote from a backup."""
+
+USERS = "public.auth_user"
+"""The table whose rows runbook 6.5 counts."""
+
+
+def command(
+    context: typer.Context,
+    saved: Annotated[
+        str,
+        typer.Argument(
+            metavar="SAVED",
+            help="A backup (path, name in BACKUP_DIR, latest), before (what the newest restore replaced),"
+            " or a file that --save wrote.",
+        ),
+    ] = "latest",
+    database: Annotated[str | None, typer.Option(help="Compare with this database, not the live one.")] = None,
+    with_database: Annotated[
+        str | None, typer.Option("--with-database", help="Take this database of the same server as the saved state.")
+    ] = None,
+    table: Annotated[list[str] | None, typer.Option("--table", "-T", help="Only this table; may be repeated.")] = None,
+    rows: Annotated[int, typer.Option(min=0, help="How many rows or files of each kind to name.")] = 5,
+    media: Annotated[bool, typer.Option("--media", help="The uploaded files; with before and --save.")] = False,
+    save: Annotated[Path | None, typer.Option(help="Write the present state to this new file, and stop.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Compare a saved state with the present one: which tables, rows and files differ. Exit 9 when any does."""
+    wired: Wired = context.ensure_object(Context).wired()
+    present = Present(wired.site(), database, tuple(table or ()), rows)
+    if save:
+        _save(present, save, media=media)
+        return
+    comparison = _compare(wired, present, saved, with_database, media=media)
+    if as_json:
+        say_json("compare", comparison)
+    else:
+        say_comparison(comparison)
+        if saved.endswith(STATE):
+            _say_as_the_runbook(comparison, Path(saved))
+    if comparison.differences:
+        raise ProofFailed(
+            f"{comparison.now} differs from {comparison.saved}: {', '.join(comparison.differences)}",
+            hint="if the site was used since, that is why; korrigo-backup plan shows what a restore would do",
+        )
+
+
+def _save(present: Present, file: Path, *, media: bool) -> None:
+    ending = LISTING if media else STATE
+    if not file.name.endswith(ending):
+        raise UsageError(f"{file} does not end in {ending}", hint="compare knows what it is given by the name's ending")
+    if media:
+        count = save_listing(present.site, file)
+        say(f"✅ Checksums of {count} files saved: {file}")
+    else:
+        state = save_state(present, file, now=local_now())
+        proof = state.database
+        say(f"✅ State of {proof.name} saved: {file} ({len(proof.tables)} tables, {proof.rows} rows)")
+
+
+def _compare(wired: Wired, present: Present, saved: str, with_database: str | None, *, media: bool) -> Comparison:
+    if with_database:
+        return compare_database(present, with_database)
+    if media or saved.endswith(LISTING):
+        _refuse_tables(present)
+    if saved == BEFORE:
+        return _compare_before(present, media=media)
+    if saved.endswith(STATE):
+        return compare_state(present, Path(saved))
+    if saved.endswith(LISTING):
+        return compare_listing(present.site, Path(saved), shown=present.shown)
+    artifact = wired.catalog.find(saved, Kind.MEDIA if media else None)
+    if artifact.kind is Kind.MEDIA:
+        _refuse_tables(present)
+        return compare_archive(present.site, artifact, shown=present.shown)
+    if artifact.kind is Kind.SQL:
+        return compare_artifact(present, artifact)
+    raise UsageError(
+        f"{artifact.name} is a Django backup: compare reads SQL dumps and media archives",
+        hint="python manage.py restore … --dry-run shows what it would load",
+    )
+
+
+def _refuse_tables(present: Present) -> None:
+    if present.database or present.tables:
+        raise UsageError("--database and --table go with a database, not with files", hint="korrigo-backup compare -h")
+
+
+def _compare_before(present: Present, *, media: bool) -> Comparison:
+    site = present.site
+    live = site.postgres.database
+    stamps = site.required_media().kept("before") if media else _kept_databases(site)
+    if not stamps:
+        raise NotFound("no restore has kept anything", hint="compare a backup instead: korrigo-backup compare latest")
+    if media:
+        return compare_kept(site, site.required_media().beside("before", stamps[0]), shown=present.shown)
+    return compare_database(present, before_database(live, stamps[0]))
+
+
+def _kept_databases(site: Site) -> list[str]:
+    return sorted(stamp_beside(Databases(site.postgres).names(), site.postgres.database, "before"), reverse=True)
+
+
+def say_comparison(comparison: Comparison) -> None:
+    """Print a comparison for people."""
+    say(f"Comparing {comparison.saved}")
+    say(f"     with {comparison.now}")
+    if comparison.files:
+        files = comparison.files
+        _say_counted("+", "new", files.added)
+        _say_counted("~", "changed", files.changed)
+        _say_counted("-", "missing", files.removed)
+        say(f"  files     {files.same} the same")
+    else:
+        say(f"  tables    {len(comparison.tables)} differ, {comparison.same} are the same")
+    if comparison.tables:
+        header = ("  TABLE", "SAVED", "NOW", "ADDED", "CHANGED", "REMOVED")
+        say_table(header, [_row(table) for table in comparison.tables])
+    for table in comparison.tables:
+        _say_rows(table)
+    _say_surroundings(comparison)
+    if not comparison.differences:
+        say("✅ Identical")
+
+
+def changes(rows: RowChange | None) -> tuple[str, str, str]:
+    """Return added, changed, removed as cells of a table; `-` for what is not known."""
+    if rows is None:
+        return "-", "-", "-"
+    least = "" if rows.exact else "≥"
+    return f"{least}{rows.added}", f"{least}{rows.changed}", f"{least}{rows.removed}"
+
+
+def _row(table: TableDifference) -> tuple[str, ...]:
+    counts = ("-" if rows is None else str(rows) for rows in (table.saved, table.now))
+    return (f"  {table.name}", *counts, *changes(table.rows))
+
+
+def _say_rows(table: TableDifference) -> None:
+    rows = table.rows
+    if rows is None or rows.nothing:
+        return
+    say(f"{table.name}")
+    for mark, count, keys in (
+        ("+", rows.added, rows.added_keys),
+        ("~", rows.changed, rows.changed_keys),
+        ("-", rows.removed, rows.removed_keys),
+    ):
+        for key in keys:
+            say(f"  {mark} {key}")
+        if count > len(keys) > 0:
+            say(f"  {mark} … {'' if rows.exact else 'at least '}{count - len(keys)} more")
+    for word, columns in (("new", rows.new_columns), ("lost", rows.lost_columns)):
+        if columns:
+            say(f"  {word} columns, left out of the comparison: {', '.join(columns)}")
+
+
+def _say_surroundings(comparison: Comparison) -> None:
+    if comparison.new_objects or comparison.lost_objects:
+        say("schema")
+    for mark, names in (("+", comparison.new_objects), ("-", comparison.lost_objects)):
+        for name in names:
+            say(f"  {mark} {name}")
+    if comparison.sequences:
+        say("sequences")
+    for line in comparison.sequences:
+        say(f"  ~ {line}")
+
+
+def _say_counted(mark: str, word: str, names: Counted) -> None:
+    for name in names.first:
+        say(f"  {mark} {name}")
+    if names.count:
+        say(f"  files     {names.count} {word}")
+
+
+def _say_as_the_runbook(comparison: Comparison, file: Path) -> None:
+    """Print the two lines that runbook 6.5 ends with."""
+    saved = {table.name: table.rows for table in read_state(file).database.tables}
+    users = next((table for table in comparison.tables if table.name == USERS), None)
+    if users and users.saved != users.now:
+        say(f"⚠️ User count differs: {users.saved}, now {users.now}")
+    elif USERS in saved:
+        say(f"✅ User count identical: {saved[USERS]}")
+    structure = (*comparison.lost_objects, *comparison.new_objects)
+    say(f"⚠️ Table structure differs: {', '.join(structure)}" if structure else "✅ Table structure identical")

@@ -1,0 +1,77 @@
+"""What this site is, from its code and settings alone: the database is not asked."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.db import connections
+from django.db.migrations.loader import MigrationLoader
+
+import django
+from korrigo_backup.djangoapp.pathcolumns import configured_columns, file_columns, models_of, table_of
+from korrigo_backup.domain.description import AppMigrations, DatabaseName, Description
+from korrigo_backup.errors import KorrigoBackupError
+from korrigo_backup.system.run import Command, run
+
+REVISION = "KORRIGO_BACKUP_REVISION"
+"""Setting, or variable of the environment: the revision of the code, where no git work tree can tell."""
+
+_GIT_SECONDS = 10.0
+
+
+def describe(alias: str) -> Description:
+    """Return what code and settings say; ImproperlyConfigured when they contradict each other."""
+    columns, elsewhere = file_columns(alias)
+    return Description(
+        django=django.get_version(),
+        python=platform.python_version(),
+        revision=_revision(),
+        database=_database(alias),
+        media_root=os.path.realpath(settings.MEDIA_ROOT) if settings.MEDIA_ROOT else "",
+        users=table_of(get_user_model()),
+        columns=(*columns, *configured_columns(alias)),
+        elsewhere=elsewhere,
+        migrations=_migrations(),
+        tables={model._meta.label_lower: table_of(model) for model in models_of(alias)},  # noqa: SLF001
+    )
+
+
+def _database(alias: str) -> DatabaseName:
+    chosen = connections[alias].settings_dict
+    return DatabaseName(connections[alias].vendor, str(chosen.get("NAME") or ""), str(chosen.get("HOST") or ""))
+
+
+def _migrations() -> tuple[AppMigrations, ...]:
+    """Return the migrations on disk, read without a connection: as if none were applied."""
+    loader = MigrationLoader(None, ignore_no_migrations=True)
+    leaves = loader.graph.leaf_nodes()
+    by_app: dict[str, dict[str, Any]] = {}
+    for (app, name), migration in sorted(loader.disk_migrations.items()):
+        by_app.setdefault(app, {})[name] = migration
+    return tuple(
+        AppMigrations(
+            app,
+            tuple(found),
+            tuple(name for label, name in leaves if label == app),
+            {name: tuple((a, n) for a, n in m.replaces) for name, m in found.items() if m.replaces},
+        )
+        for app, found in by_app.items()
+    )
+
+
+def _revision() -> str | None:
+    """Return the revision that settings or environment state, else that of the git work tree, else None."""
+    stated = getattr(settings, REVISION, None) or os.environ.get(REVISION)
+    if stated:
+        return str(stated)
+    project = Path(getattr(settings, "BASE_DIR", "."))
+    try:
+        done = run(Command(("git", "rev-parse", "--verify", "HEAD"), cwd=project), timeout=_GIT_SECONDS)
+    except (KorrigoBackupError, OSError):
+        return None  # no git here, or no such directory
+    return done.stdout.decode().strip() if done.status == 0 else None

@@ -1,0 +1,238 @@
+"""Try what the runbook's 5.6 asks to be tried: log in, create, change and delete, in a transaction that is taken back.
+
+What a transaction does not hold: sequences that were used stay one further on, and a signal handler of the site
+that reaches something else than the databases (a task queue) is not undone. Mail is not sent, sessions in a cache
+are removed, the file written below MEDIA_ROOT is deleted.
+"""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.contrib.auth import SESSION_KEY, authenticate, get_user, get_user_model, login
+from django.core.exceptions import ImproperlyConfigured
+from django.core.files.base import ContentFile
+from django.core.files.storage import FileSystemStorage, default_storage
+from django.db import Error as DatabaseProblem
+from django.db import connections, router, transaction
+from django.db.models import ProtectedError, RestrictedError
+from django.http import HttpRequest
+from django.utils.module_loading import import_string
+
+from korrigo_backup.djangoapp.newuser import PREFIX, new_user
+from korrigo_backup.domain.description import Check, Probe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_NO_MAIL = "django.core.mail.backends.dummy.EmailBackend"
+_OWN_BACKENDS = "django.contrib.auth.backends."
+_LIMITS = ("SET LOCAL lock_timeout = '10s'", "SET LOCAL statement_timeout = '60s'")
+"""A probe waits for nobody long: the site may be serving."""
+
+
+def probe() -> Probe:
+    """Return what came of each try; nothing that a transaction holds is left behind."""
+    model = get_user_model()
+    alias = router.db_for_write(model)
+    with _no_mail():
+        with _taken_back(alias):
+            trial = _Trial(model, alias)
+            checks = [
+                trial.count("users", "active users", is_active=True),
+                trial.count("superusers", "superusers", is_superuser=True),
+                *(trial.try_(id_, work) for id_, work in trial.works()),
+            ]
+        checks.append(_nothing_left(trial))
+        checks.append(_upload())
+    return Probe(tuple(checks))
+
+
+class _Trial:
+    """One throw-away user, and what is done with it; each try has a savepoint of its own."""
+
+    def __init__(self, model: Any, alias: str) -> None:
+        self._model = model
+        self._alias = alias
+        self._users = model._base_manager.using(alias)  # noqa: SLF001 - hides nothing
+        self._password = secrets.token_urlsafe(18)
+        self._name: str | None = None
+        self.user: Any = None
+
+    def works(self) -> Iterator[tuple[str, Callable[[], str]]]:
+        """Yield what is tried, in order; without a user there is nothing after the first."""
+        yield "create", self._create
+        if self.user is not None:
+            yield "login", self._login
+            yield "session", self._session
+            yield "update", self._update
+            yield "delete", self._delete
+
+    def try_(self, id_: str, work: Callable[[], str]) -> Check:
+        """Return what came of one try; an error of the site's own code is a result, too."""
+        try:
+            with transaction.atomic(using=self._alias):
+                return Check(id_, ok=True, message=work())
+        except _Failed as problem:
+            return Check(id_, ok=False, message=str(problem))
+        except Exception as problem:  # noqa: BLE001 - whatever handlers and backends of the site raise
+            return Check(id_, ok=False, message=f"{id_}: {type(problem).__name__}: {_line(problem)}")
+
+    def count(self, id_: str, what: str, **conditions: bool) -> Check:
+        """Count users that fulfil a condition; there must be one. A user model without the field has no such thing."""
+        fields = {field.name for field in self._model._meta.get_fields()}  # noqa: SLF001
+        if not conditions.keys() <= fields:
+            return Check(id_, ok=True, message=f"{what}: this user model does not have them")
+        try:
+            with transaction.atomic(using=self._alias):
+                found = self._users.filter(**conditions).count()
+        except DatabaseProblem as problem:
+            return Check(id_, ok=False, message=f"{what} cannot be counted: {_line(problem)}")
+        return Check(id_, ok=found > 0, message=f"{found} {what}")
+
+    def _create(self) -> str:
+        user = new_user(self._model, self._password, self._alias)
+        self._name = user.get_username()
+        user.save(using=self._alias)
+        _require(self._fresh(user) == user, "the user that was created cannot be read again")
+        self.user = user
+        return "a user was created and read again"
+
+    def _login(self) -> str:
+        strange = [name for name in settings.AUTHENTICATION_BACKENDS if not name.startswith(_OWN_BACKENDS)]
+        if strange:
+            _require(self._fresh().check_password(self._password), "the password of a new user is not accepted")
+            return (
+                f"the password of a new user is accepted; not asked, because they reach further: {', '.join(strange)}"
+            )
+        names = {self._model.USERNAME_FIELD: self._name, "password": self._password}
+        _require(authenticate(_request(), **names) == self.user, "a new user cannot log in with its password")
+        wrong = {**names, "password": self._password + "x"}
+        _require(authenticate(_request(), **wrong) is None, "a new user can log in with a wrong password")
+        return "a new user logs in with its password, and not with another"
+
+    def _session(self) -> str:
+        if "django.contrib.sessions" not in settings.INSTALLED_APPS:
+            return "sessions are not used here"
+        store = import_string(f"{settings.SESSION_ENGINE}.SessionStore")
+        backends = settings.AUTHENTICATION_BACKENDS
+        own = next((name for name in backends if name.startswith(_OWN_BACKENDS)), None)
+        request, again = _request(), _request()
+        request.session = store()
+        try:
+            login(request, self.user, backend=own or backends[0])
+            request.session.save()
+            again.session = store(session_key=request.session.session_key)
+            known = str(again.session.get(SESSION_KEY)) == str(self.user.pk)
+            _require(known and (own is None or get_user(again) == self.user), "a session just begun is not known")
+        finally:
+            request.session.flush()
+        return "a session begins and is known again"
+
+    def _update(self) -> str:
+        changed = f"{self._password}-changed"
+        self.user.set_password(changed)
+        self.user.save(using=self._alias)
+        _require(self._fresh().check_password(changed), "a changed password is not what was saved")
+        return "a row was changed and read again"
+
+    def _delete(self) -> str:
+        key = self.user.pk
+        try:
+            self._fresh().delete(using=self._alias)
+        except (ProtectedError, RestrictedError) as problem:
+            return f"deleting a user is refused by the site's own models: {_line(problem)}"
+        _require(not self._users.filter(pk=key).exists(), "a deleted user is still there")
+        return "a row was deleted"
+
+    def _fresh(self, user: Any = None) -> Any:
+        return self._users.get(pk=(user or self.user).pk)
+
+    def left(self) -> bool:
+        """Tell whether the user is there after all."""
+        return self._name is not None and self._users.filter(**{self._model.USERNAME_FIELD: self._name}).exists()
+
+
+class _Failed(Exception):
+    """A try did not end as it must."""
+
+
+def _require(true: bool, message: str) -> None:  # noqa: FBT001 - an assertion that stays
+    if not true:
+        raise _Failed(message)
+
+
+@contextmanager
+def _taken_back(alias: str) -> Iterator[None]:
+    """Run the block in a transaction on every database that answers, and take all of it back.
+
+    Handlers of the site may write to another database than that of the users; one that is down cannot be written to.
+    """
+    with ExitStack() as stack:
+        for name in (alias, *(other for other in connections if other != alias)):
+            try:
+                connections[name].ensure_connection()
+            except (DatabaseProblem, ImproperlyConfigured):
+                if name == alias:
+                    raise
+                continue
+            stack.enter_context(transaction.atomic(using=name))
+            stack.callback(transaction.set_rollback, True, using=name)  # noqa: FBT003 - Django's signature
+            if connections[name].vendor == "postgresql":
+                with connections[name].cursor() as cursor:
+                    for limit in _LIMITS:
+                        cursor.execute(limit)
+        yield
+
+
+@contextmanager
+def _no_mail() -> Iterator[None]:
+    own = settings.EMAIL_BACKEND
+    settings.EMAIL_BACKEND = _NO_MAIL
+    try:
+        yield
+    finally:
+        settings.EMAIL_BACKEND = own
+
+
+def _nothing_left(trial: _Trial) -> Check:
+    if trial.left():
+        return Check("rollback", ok=False, message=f"a user {PREFIX}… is still there: delete it")
+    return Check("rollback", ok=True, message="all of it was taken back")
+
+
+def _upload() -> Check:
+    """Write, read and delete a file below MEDIA_ROOT as the site itself does; not where storage costs money."""
+    if not isinstance(default_storage, FileSystemStorage):
+        return Check("upload", ok=True, message="not tried: uploads are not stored in a directory here")
+    if not Path(default_storage.location).is_dir():  # Django would make it, and hide that a volume is not mounted
+        return Check("upload", ok=False, message=f"the media directory {default_storage.location} does not exist")
+    content = secrets.token_bytes(32)
+    try:
+        name = default_storage.save(f".{PREFIX}{secrets.token_hex(4)}", ContentFile(content))
+        try:
+            with default_storage.open(name) as file:
+                same = file.read() == content
+        finally:
+            default_storage.delete(name)
+    except OSError as problem:
+        return Check("upload", ok=False, message=f"a file cannot be uploaded: {_line(problem)}")
+    if not same:
+        return Check("upload", ok=False, message="an uploaded file is not what was written")
+    return Check("upload", ok=True, message="a file was uploaded, read again and deleted")
+
+
+def _request() -> HttpRequest:
+    """Return a request as far as backends and handlers look at one."""
+    request = HttpRequest()
+    request.method = "POST"
+    request.META.update(REMOTE_ADDR="127.0.0.1", SERVER_NAME="localhost", SERVER_PORT="80", HTTP_USER_AGENT="probe")
+    return request
+
+
+def _line(problem: BaseException) -> str:
+    return next(iter(str(problem).splitlines()), "")

@@ -1,0 +1,96 @@
+"""What the site's Django says of itself: `manage.py korrigo_describe` writes it, the command reads it.
+
+Both sides use these classes, so that the one cannot drift from the other.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class PathKind(StrEnum):
+    """How a column names files: one FileField, plain text, or strings inside JSON."""
+
+    FILE = "file"
+    TEXT = "text"
+    JSON = "json"
+
+
+class PathColumn(msgspec.Struct, frozen=True, kw_only=True):
+    """A column whose values are paths of media files.
+
+    `table` and `column` are plain names, not quoted; without `schema` the table is found as the site's role finds
+    it. A value is relative to `prefix` (a directory below the media root, "" for the root itself). `path` is the
+    SQL/JSON path that leads to the strings of a JSON column.
+    """
+
+    table: str
+    column: str
+    kind: PathKind
+    schema: str | None = None
+    prefix: str = ""
+    path: str = ""
+
+    @property
+    def name(self) -> str:
+        """The column as a person writes it: `exams_copy.pdf`."""
+        return f"{self.table}.{self.column}"
+
+
+class TableName(msgspec.Struct, frozen=True):
+    """A table by its plain names; without a schema it is found as the site's role finds it."""
+
+    table: str
+    schema: str | None = None
+
+
+class DatabaseName(msgspec.Struct, frozen=True):
+    """The database that the settings name; `host` is "" for a local socket."""
+
+    engine: str
+    name: str
+    host: str
+
+
+class AppMigrations(msgspec.Struct, frozen=True):
+    """The migrations of one app on disk, which of them are leaves, and which older ones a squashed one replaces."""
+
+    app: str
+    names: tuple[str, ...]
+    leaves: tuple[str, ...]
+    replaces: dict[str, tuple[tuple[str, str], ...]] = {}
+
+
+class Description(msgspec.Struct, frozen=True, kw_only=True):
+    """One site as its code and settings describe it; nothing in it was asked of the database.
+
+    `elsewhere` names the file columns whose storage is not a directory below MEDIA_ROOT. `tables` gives the
+    database's name of each model's table, by label (`exams.copy`).
+    """
+
+    django: str
+    python: str
+    database: DatabaseName
+    media_root: str
+    users: TableName
+    revision: str | None = None
+    columns: tuple[PathColumn, ...] = ()
+    elsewhere: tuple[str, ...] = ()
+    migrations: tuple[AppMigrations, ...] = ()
+    tables: dict[str, TableName] = {}
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One thing that was tried, and what came of it."""
+
+    id: str
+    ok: bool
+    message: str
+
+
+class Probe(msgspec.Struct, frozen=True):
+    """What `manage.py korrigo_probe` tried."""
+
+    checks: tuple[Check, ...]

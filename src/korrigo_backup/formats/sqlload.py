@@ -1,0 +1,176 @@
+"""Load a plain dump through two sessions: the rows of a large table are shared out between them.
+
+Writing rows is what a load does most, and a server does it with one core a session. Everything but the rows of large
+tables goes through the first session alone, in the dump's order, and a statement runs only when the rows before it are
+all there; so the second session changes the order of rows inside a table and nothing else.
+"""
+
+from __future__ import annotations
+
+import secrets
+import select
+import threading
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING
+
+from korrigo_backup.errors import KorrigoBackupError
+from korrigo_backup.formats.sqlscan import DumpScanner
+from korrigo_backup.site.postgres import PSQL, UNHURRIED
+from korrigo_backup.system.run import spawn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from korrigo_backup.site.postgres import Postgres
+    from korrigo_backup.system.run import Command, Process
+
+LOADING = f"{UNHURRIED} -c synchronous_commit=off -c maintenance_work_mem=256MB"
+"""The staged database is worth nothing until the swap, whose own commit forces everything before it to disk."""
+
+SHARED_FROM = 4 * 1024 * 1024
+"""Bytes of rows from which a table is shared: for less, the agreement between the sessions costs more than it gives."""
+
+_END = b"\\.\n"
+_ALONE = b"-"
+_NEWLINE, _BACKSLASH = b"\n\\"
+
+
+def load_shared(server: Postgres, pieces: Iterable[bytes], source: str, *, database: str) -> None:
+    """Run a dump, given in pieces of any size, in an empty database.
+
+    The first SQL error in either session stops it. Raises KorrigoBackupError with the server's words.
+    """
+    with ExitStack() as stack:
+        first = _Loader(server, database, stack)
+        if not first.synchronise():
+            first.finish()
+        second = _Loader(server, database, stack)
+        both = [first, second] if second.synchronise() else [first]  # there may be no connection left for a second
+        try:
+            run = _Run(first, second if second in both else None, source)
+            for piece in pieces:
+                run.feed(piece)
+            run.finish()
+        except BrokenPipeError:
+            for one in both:
+                one.finish()  # a session has stopped, and says why
+            raise KorrigoBackupError(
+                f"psql stopped before the end of {source}", hint="the server's log has the details"
+            ) from None
+        for one in both:
+            one.finish()
+
+
+class _Loader:
+    """One psql that is given SQL; `finish` must be called, and raises what went wrong."""
+
+    def __init__(self, server: Postgres, database: str, stack: ExitStack) -> None:
+        self._server, self._database = server, database
+        self._command: Command = server.access.postgres("psql", *PSQL, database=database, options=LOADING)
+        self._process: Process = stack.enter_context(spawn(self._command, stdin=True, stdout=True))
+        self._token = secrets.token_hex(16)
+        self._answers = threading.Semaphore(0)
+        self._answer = b""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        stack.callback(self._stop)
+
+    def fileno(self) -> int:
+        return self._process.stdin.fileno()
+
+    def write(self, data: bytes | memoryview) -> None:
+        self._process.stdin.write(data)
+
+    def synchronise(self) -> bytes:
+        """Wait until all that was written has run; return what tells whether a transaction is open, b"" at the end.
+
+        Asked in SQL: psql takes no commands of its own any more once a dump has restricted it.
+        """
+        try:
+            alone = "transaction_timestamp() = statement_timestamp()"
+            self.write(f"SELECT '{self._token}' || CASE WHEN {alone} THEN '-' ELSE '+' END;\n".encode())
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            return b""
+        self._answers.acquire()
+        return self._answer
+
+    def finish(self) -> None:
+        """End the session; raises what it ended with."""
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
+        status = self._process.wait()
+        if status:
+            raise self._server.failure(self._command, status, self._process.stderr, self._database)
+
+    def _stop(self) -> None:
+        """End it, whatever it does, so that its output is at an end before the pipes are closed."""
+        self._process.terminate()
+        self._reader.join()
+
+    def _read(self) -> None:
+        token = self._token.encode()
+        for line in self._process.stdout:
+            if line.startswith(token):
+                self._answer = line[len(token) :].rstrip(b"\n")
+                self._answers.release()
+        self._answer = b""
+        self._answers.release()
+
+
+class _Run:
+    """The dump on its way: which session gets what."""
+
+    def __init__(self, first: _Loader, second: _Loader | None, source: str) -> None:
+        self._first, self._second = first, second
+        self._scanner = DumpScanner(source)
+        self._size = 0
+        self._sharing = False
+        self._target = first
+
+    def feed(self, data: bytes) -> None:
+        for is_rows, piece in self._scanner.split(data):
+            if is_rows:
+                self._rows(piece)
+            else:
+                self._first.write(piece)
+                self._size = 0
+
+    def finish(self) -> None:
+        self._first.write(self._scanner.rest)
+        self._scanner.finish()
+
+    def _rows(self, piece: memoryview) -> None:
+        self._target.write(piece)
+        self._size += len(piece)
+        if not self._scanner.in_rows:
+            self._end_of_rows()
+        elif piece[-1] == _NEWLINE and piece[-2] != _BACKSLASH:  # not in the middle of a row
+            if self._sharing:
+                self._target = self._ready()
+            elif self._second and self._size >= SHARED_FROM:
+                self._share(self._second)
+
+    def _share(self, second: _Loader) -> None:
+        """End the first session's COPY so that the second sees the table, and let both go on with one of their own."""
+        self._first.write(_END)
+        copy = self._scanner.copy + b";\n"
+        if self._first.synchronise() == _ALONE:
+            settings = b"".join(setting + b";\n" for setting in self._scanner.settings)
+            second.write(settings + copy)
+            self._sharing = True
+        else:
+            self._second = None  # inside a transaction: the second session would see nothing of it
+        self._first.write(copy)
+
+    def _end_of_rows(self) -> None:
+        if self._sharing and self._second:
+            other = self._second if self._target is self._first else self._first
+            other.write(_END)
+            if not self._second.synchronise():
+                raise BrokenPipeError
+        self._sharing, self._target, self._size = False, self._first, 0
+
+    def _ready(self) -> _Loader:
+        """Return a session that takes rows now."""
+        return select.select([], [one for one in (self._first, self._second) if one], [])[1][0]

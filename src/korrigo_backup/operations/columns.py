@@ -1,0 +1,48 @@
+"""Which columns of a site hold paths of media files: those of the configuration, and those that its Django tells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from korrigo_backup.domain.description import Description
+from korrigo_backup.errors import KorrigoBackupError
+from korrigo_backup.site.django import DESCRIBE
+
+if TYPE_CHECKING:
+    from korrigo_backup.domain.description import PathColumn
+    from korrigo_backup.site.site import Site
+
+URL_ROOT = "media"
+"""Django's usual MEDIA_URL: a path that begins with it is taken as one below the media root."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """Columns, what their values may begin with, and why the site's Django could not be asked, if it could not."""
+
+    columns: tuple[PathColumn, ...]
+    roots: tuple[str, ...]
+    problem: str | None = None
+
+
+def known_columns(site: Site, description: Description | None = None) -> Known:
+    """Return the path columns of a site; its Django is asked unless `description` is what it said.
+
+    That Django does not answer is no reason for a backup to fail: it is told in `problem`.
+    """
+    problem = None
+    if description is None and site.django is not None:
+        try:
+            description = site.django.ask(DESCRIBE, Description)
+        except KorrigoBackupError as failed:
+            problem = failed.message
+    described = description.columns if description else ()
+    configured = {(column.table, column.column) for column in site.columns}
+    more = tuple(column for column in described if (column.table, column.column) not in configured)
+    roots = {URL_ROOT: None, site.archive_root: None}
+    if description:
+        roots[description.media_root] = None
+    if site.media:
+        roots[str(site.media.root)] = None
+    return Known((*site.columns, *more), tuple(roots), problem)

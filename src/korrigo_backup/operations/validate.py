@@ -1,0 +1,187 @@
+"""Validate a restored site: the runbook's 5.6, one part after the other; a part that fails stops no other.
+
+Nothing is changed: what the probe makes, it takes back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from korrigo_backup.domain.description import Description, Probe
+from korrigo_backup.domain.finding import Finding, error, ok, warning
+from korrigo_backup.domain.journal import Listener, Step, silent
+from korrigo_backup.errors import KorrigoBackupError, Unreachable
+from korrigo_backup.operations import validate_database, validate_media
+from korrigo_backup.site.django import DESCRIBE, PROBE
+from korrigo_backup.system.files import explained
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.site.site import Site
+
+FOUND = "validate.found"
+"""The step that tells one finding: its fields are the facts."""
+
+
+@dataclass
+class Given:
+    """What is validated against what, and what was learned on the way."""
+
+    site: Site
+    artifact: Artifact | None
+    strict: bool
+    point: Artifact | None = None
+    unreachable: str | None = field(default=None, init=False)
+
+    @cached_property
+    def described(self) -> Description | KorrigoBackupError | None:
+        """What the site's Django says of itself, or why it does not; None when it is not configured."""
+        if self.site.django is None:
+            return None
+        try:
+            return self.site.django.ask(DESCRIBE, Description)
+        except KorrigoBackupError as problem:
+            return problem
+
+    @property
+    def description(self) -> Description | None:
+        """What the site's Django says of itself, if it does."""
+        return self.described if isinstance(self.described, Description) else None
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of the validation: the step that announces it, the finding that says why it could not be made."""
+
+    id: str
+    check: Callable[[Given], Iterator[Finding]]
+    of_database: bool = False
+
+
+def validate(
+    site: Site,
+    artifact: Artifact | None,
+    *,
+    point: Artifact | None = None,
+    listen: Listener = silent,
+    strict: bool = False,
+) -> list[Finding]:
+    """Return the findings about a live site, all of them, whatever fails.
+
+    With `artifact` its tables, rows or files are compared; a table that differs is a warning, because the site may
+    have written since, and with `strict` an error. What was missing when the restore `point` was made is no error.
+    `listen` is told each part as it begins (`validate.health`, …) and each finding as it is made (`FOUND`).
+    """
+    given, findings = Given(site, artifact, strict, point), []
+    for part in PARTS:
+        listen(Step(part.id))
+        for finding in _checked(part, given):
+            findings.append(finding)
+            facts = {"id": finding.id, "level": finding.level.value, "message": finding.message, "hint": finding.hint}
+            listen(Step(FOUND, facts))
+    return findings
+
+
+def _checked(part: Part, given: Given) -> Iterator[Finding]:
+    if part.of_database and given.unreachable:
+        yield error(part.id, f"not checked: {given.unreachable}")
+        return
+    try:
+        with explained("look at the site"):
+            yield from part.check(given)
+    except KorrigoBackupError as problem:
+        if part.of_database and isinstance(problem, Unreachable):
+            given.unreachable = problem.message
+        yield error(part.id, problem.message, problem.hint)
+
+
+def _health(given: Given) -> Iterator[Finding]:
+    if not given.site.services.health_url:
+        hint = "set [services] health_url: http://127.0.0.1:8000/api/health/"
+        yield warning("validate.health", "Health check not made: no address is configured", hint)
+        return
+    try:
+        given.site.services.await_health()
+    except KorrigoBackupError as problem:
+        yield error("validate.health", f"Health check failed: {problem.message}", problem.hint)
+    else:
+        yield ok("validate.health", "Health check OK")
+
+
+def _tables(given: Given) -> Iterator[Finding]:
+    return validate_database.content(given.site, given.artifact, given.description, strict=given.strict)
+
+
+def _users(given: Given) -> Iterator[Finding]:
+    return validate_database.users(given.site, given.description)
+
+
+def _media(given: Given) -> Iterator[Finding]:
+    return validate_media.tree(given.site, given.artifact, given.description)
+
+
+def _migrations(given: Given) -> Iterator[Finding]:
+    if isinstance(given.described, KorrigoBackupError):
+        yield error("validate.django", given.described.message, given.described.hint)
+    elif given.described is None:
+        yield warning("validate.django", "the site's Django was not asked: no command is configured", _NO_DJANGO)
+    else:
+        yield _same_database(given.site.postgres.database, given.described)
+    yield from validate_database.migrations(given.site, given.description)
+
+
+def _same_database(ours: str, described: Description) -> Finding:
+    theirs = described.database.name
+    if theirs != ours:
+        return warning(
+            "validate.django",
+            f"the site's settings name the database {theirs!r}, this validation looks at {ours!r}",
+            "right with a connection pooler that renames; else set POSTGRES_DB to the site's own",
+        )
+    revision = f", code {described.revision[:12]}" if described.revision else ""
+    return ok("validate.django", f"Django OK ({described.django}, Python {described.python}{revision})")
+
+
+def _media_against_database(given: Given) -> Iterator[Finding]:
+    return validate_media.references(given.site, given.point, given.description)
+
+
+def _probe(given: Given) -> Iterator[Finding]:
+    if given.site.django is None:
+        yield warning("validate.probe", "Login, create, update and delete were not tried", _NO_DJANGO)
+        return
+    checks = given.site.django.ask(PROBE, Probe).checks
+    for check in checks:
+        if check.ok:
+            continue
+        if check.id == "superusers":
+            yield warning("validate.superusers", "nobody is superuser: no one can use the admin", _SUPERUSER)
+        else:
+            yield error("validate.probe", check.message, "see the site's log; python manage.py korrigo_probe")
+    if all(check.ok for check in checks if check.id != "superusers"):
+        tried = {check.id: check.message for check in checks}
+        yield ok("validate.probe", f"Login, create, update, delete OK ({tried.get('login', 'no login')})")
+
+
+def _properties(given: Given) -> Iterator[Finding]:
+    return validate_database.properties(given.site, strict=given.strict)
+
+
+_NO_DJANGO = 'set [django] manage = ["python", "manage.py"], or KORRIGO_BACKUP_MANAGE'
+_SUPERUSER = "python manage.py createsuperuser"
+
+PARTS = (
+    Part("validate.health", _health),
+    Part("validate.tables", _tables, of_database=True),
+    Part("validate.users", _users, of_database=True),
+    Part("validate.media", _media),
+    Part("validate.migrations", _migrations, of_database=True),
+    Part("media.references", _media_against_database, of_database=True),
+    Part("validate.probe", _probe),
+    Part("validate.database", _properties, of_database=True),
+)
+"""In the runbook's order, then what it leaves to hands."""

@@ -1,0 +1,166 @@
+"""The parts of a validation that ask the database: content, users, migrations, properties."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from korrigo_backup.domain.description import TableName
+from korrigo_backup.domain.finding import Finding, error, ok, warning
+from korrigo_backup.domain.manifest import DatabaseProof, TableProof
+from korrigo_backup.domain.migrations import compare
+from korrigo_backup.domain.naming import Kind, before_database, stamp_beside
+from korrigo_backup.domain.validation import judge_rows, judge_schema, judge_tables, listed
+from korrigo_backup.site.databases import Databases
+from korrigo_backup.site.digests import RULE, snapshot
+from korrigo_backup.site.relations import relation, taken_next
+from korrigo_backup.site.schema import fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.domain.description import Description
+    from korrigo_backup.domain.manifest import DjangoProof
+    from korrigo_backup.site.databases import Properties
+    from korrigo_backup.site.digests import Snapshot, Table
+    from korrigo_backup.site.site import Site
+
+
+def content(
+    site: Site, artifact: Artifact | None, description: Description | None, *, strict: bool
+) -> Iterator[Finding]:
+    """Yield what is to say of tables, rows and sequences, held against a backup if there is one."""
+    with snapshot(site.postgres) as taken:
+        tables = taken.tables()
+        expected, problem = _expected(artifact, description, tables)
+        names = [table.name for table in tables]
+        yield from judge_tables(names, None if expected is None else [table.name for table in expected.tables])
+        if problem:
+            yield problem
+        if expected and artifact:
+            now = _proofs(taken, tables, expected)
+            yield judge_rows(now, expected.tables, artifact.name, strict=strict)
+            yield from judge_schema(fingerprint(taken), expected.schema, artifact.name, strict=strict)
+        yield _sequences(taken)
+
+
+def users(site: Site, description: Description | None) -> Iterator[Finding]:
+    """Yield how many users there are; none is an error."""
+    name = description.users if description else TableName("auth_user")
+    found = relation(site.postgres, name.table, name.schema)
+    if found is None and description is None:
+        hint = "if the site has users of its own kind, set [django] manage so that it can be asked"
+        yield warning("validate.users", f"there is no table {name.table}", hint)
+    elif found is None:
+        yield error("validate.users", f"the users' table {name.table} is missing", _RESTORE)
+    elif count := site.postgres.ask(f"SELECT count(*) FROM {found.name}", int):
+        yield ok("validate.users", f"Users OK ({count} users)")
+    else:
+        yield error("validate.users", f"No users found in {name.table}", _RESTORE)
+
+
+def migrations(site: Site, description: Description | None) -> Iterator[Finding]:
+    """Yield whether the applied migrations are those of the code; without Django only how many there are."""
+    found = relation(site.postgres, "django_migrations")
+    if found is None:
+        message = "there is no table django_migrations"
+        yield (
+            error("validate.migrations", message, _MIGRATE)
+            if description
+            else warning("validate.migrations", message, "right for a site that is not Django's")
+        )
+        return
+    pairs = "SELECT coalesce(json_agg(json_build_array(app, name)), '[]') FROM"
+    applied = site.postgres.ask(f"{pairs} {found.name}", list[tuple[str, str]])
+    if description is None:
+        yield ok("validate.migrations", f"Migrations: {len(applied)} applied (not compared with the code)")
+        return
+    difference = compare(applied, description.migrations)
+    if difference.unapplied:
+        words = f"{len(difference.unapplied)} migrations of the code are not applied: {listed(difference.unapplied)}"
+        yield error("validate.migrations", words, _MIGRATE)
+    if difference.ahead:
+        words = f"the database is ahead of the code: {listed(difference.ahead)}"
+        yield error("validate.migrations", words, "deploy the code that the backup was made with, or newer")
+    if difference.gone:
+        words = f"{len(difference.gone)} applied migrations are not in the code: {listed(difference.gone)}"
+        yield warning("validate.migrations", words, "right after squashing, or when an app was removed")
+    if not (difference.unapplied or difference.ahead):
+        yield ok("validate.migrations", f"Migrations OK ({len(applied)} applied, none missing)")
+
+
+def properties(site: Site, *, strict: bool) -> Iterator[Finding]:
+    """Yield whether the database carries what the one it replaced carried: owner, encoding, settings, grants."""
+    databases, live = Databases(site.postgres), site.postgres.database
+    now = databases.properties(live)
+    stamps = stamp_beside(databases.names(), live, "before")
+    facts = f"owner {now.owner}, {now.encoding_name}, {now.datcollate}"
+    if not stamps:
+        yield ok("validate.database", f"Database properties: {facts} (no replaced database is kept to compare with)")
+        return
+    before = before_database(live, max(stamps))
+    if differing := _differing(databases.properties(before), now):
+        message = f"{live} is not like {before} in: {', '.join(differing)}"
+        hint = "right if changed on purpose since; else ALTER DATABASE"
+        level = error if strict else warning
+        yield level("validate.database", message, hint)
+    else:
+        yield ok("validate.database", f"Database properties OK ({facts}; as {before})")
+
+
+def _expected(
+    artifact: Artifact | None, description: Description | None, tables: Sequence[Table]
+) -> tuple[DatabaseProof | None, Finding | None]:
+    """Return the content that a backup promises for the database, or None and, if it should have, why not."""
+    if artifact is None or artifact.kind is Kind.MEDIA:
+        return None, None
+    if artifact.problem:
+        return None, error("validate.rows", artifact.problem, "use another backup: korrigo-backup list shows them")
+    manifest = artifact.manifest
+    if manifest and manifest.database:
+        return manifest.database, None
+    if manifest and manifest.django and description:
+        return _django_proof(manifest.django, description, tables), None
+    why = "its rows are known by model: set [django] manage" if manifest and manifest.django else "it has no manifest"
+    return None, warning("validate.rows", f"{artifact.name} cannot be compared: {why}")
+
+
+def _django_proof(saved: DjangoProof, description: Description, tables: Sequence[Table]) -> DatabaseProof:
+    """Return a Method 2 backup's counts by table; its digests are of another kind."""
+    by_name = {table.table: table.name for table in tables}
+    known = [(description.tables[m.name].table, m.rows) for m in saved.models if m.name in description.tables]
+    proofs = tuple(TableProof(by_name.get(table, table), rows) for table, rows in known)
+    return DatabaseProof(name="", server_version="", client_version="", digest=None, tables=proofs)
+
+
+def _proofs(taken: Snapshot, tables: Sequence[Table], expected: DatabaseProof) -> list[TableProof]:
+    wanted = {table.name for table in expected.tables}
+    return [taken.prove(table, digest=expected.digest == RULE) for table in tables if table.name in wanted]
+
+
+def _sequences(taken: Snapshot) -> Finding:
+    checked, behind = taken_next(taken)
+    if behind:
+        words = f"{len(behind)} sequences give a number that is taken: {listed(behind)}"
+        return error("validate.sequences", words, "python manage.py sqlsequencereset APP | psql")
+    return ok("validate.sequences", f"Sequences OK ({checked} sequences, the next number of each is free)")
+
+
+def _differing(before: Properties, now: Properties) -> list[str]:
+    left, right = _comparable(before), _comparable(now)
+    return [f"{_WORDS.get(key, key)} ({left[key]} then, {right[key]} now)" for key in left if left[key] != right[key]]
+
+
+def _comparable(found: Properties) -> dict[str, object]:
+    """Return properties as words, without the order in which grants and settings happen to be stored."""
+    words = msgspec.structs.asdict(found)
+    words["grants"] = sorted(f"{g.privilege} to {g.role or 'PUBLIC'}{'*' * g.grantable}" for g in found.grants or ())
+    words["settings"] = sorted(f"{one.role or 'all'}: {entry}" for one in found.settings for entry in one.entries)
+    return words
+
+
+_WORDS = {"encoding_name": "encoding", "datcollate": "collation", "datctype": "ctype", "datconnlimit": "limit"}
+_RESTORE = "restore the backup again, or go back: korrigo-backup rollback"
+_MIGRATE = "python manage.py migrate, with the code that is to run"

@@ -1,0 +1,107 @@
+"""The site's own Django, spoken to through its management commands: the port, and a command on this machine."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import msgspec
+
+from korrigo_backup.domain.secret import Secret
+from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused, Unreachable
+from korrigo_backup.system.run import Command, Completed, describe_status, run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+T = TypeVar("T")
+
+DESCRIBE = "korrigo_describe"
+PROBE = "korrigo_probe"
+
+COMMAND_SECONDS = 180.0
+"""A site imports all its code before a command runs: seconds, on a busy machine many; more means it is stuck."""
+
+_ANSWERED = (0, ProofFailed.exit_code)
+"""Statuses of a command that printed its document: all is well, or something in it is not."""
+
+_SECRET_NAME = re.compile(r"PASS|SECRET|TOKEN|KEY|CREDENTIAL|DSN|_URL$", re.IGNORECASE)
+
+
+class DjangoCommands(Protocol):
+    """Runs a management command of the site, wherever its code lives."""
+
+    @property
+    def description(self) -> str:
+        """Return how the command is run, in words for a message."""
+        ...
+
+    def ask(self, command: str, answer: type[T]) -> T:
+        """Run a management command and return the JSON document on the last line of its output, as `answer`.
+
+        Raises UsageError when the program is not there, Refused when the site does not have the command,
+        Unreachable when its database does not answer it, KorrigoBackupError with the command's own words.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class DirectDjango:
+    """`manage.py` on this machine. `environment` is all that the child sees."""
+
+    manage: tuple[str, ...]
+    directory: Path | None
+    environment: Mapping[str, str | Secret]
+
+    @property
+    def description(self) -> str:
+        """Return the command line."""
+        return " ".join(self.manage)
+
+    def ask(self, command: str, answer: type[T]) -> T:
+        """Run the command with the site's environment; see the port."""
+        done = run(Command((*self.manage, command), self.environment, self.directory), timeout=COMMAND_SECONDS)
+        return understood(done, f"{self.description} {command}", answer)
+
+
+def child_environment(own: Mapping[str, str], told: Mapping[str, str | None]) -> dict[str, str | Secret]:
+    """Return what manage.py is started with: everything of `own`, and over it what is known of `told`.
+
+    Every other child gets a reduced environment. This one is the site's code, whose settings read variables that we
+    cannot know (DJANGO_SETTINGS_MODULE, DJANGO_SECRET_KEY, a broker's address): it gets what the operator's shell and
+    `.env` hold. Values whose names sound secret are taken out of what the child says.
+    """
+    merged = {**own, **{name: value for name, value in told.items() if value is not None}}
+    return {name: Secret(value) if _SECRET_NAME.search(name) else value for name, value in merged.items()}
+
+
+def understood(done: Completed, what: str, answer: type[T]) -> T:
+    """Return the document that a command printed; raises what `DjangoCommands.ask` does."""
+    if done.status not in _ANSWERED:
+        raise _failure(done, what)
+    lines = done.stdout.splitlines()  # settings of some sites print, so only the last line is ours
+    try:
+        return msgspec.json.decode(lines[-1] if lines else b"", type=answer)
+    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+        raise KorrigoBackupError(
+            f"{what} printed no document that this version reads: {problem}",
+            hint="install the same version of korrigo-backup in the site's environment, and run the command by hand",
+        ) from None
+
+
+def _failure(done: Completed, what: str) -> KorrigoBackupError:
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    if "Unknown command" in done.stderr:
+        return Refused(
+            f"{what}: the site does not have this command",
+            hint='install korrigo-backup in the site\'s environment; INSTALLED_APPS needs "korrigo_backup.djangoapp"',
+        )
+    hint = next((line.removeprefix("hint: ") for line in lines if line.startswith("hint: ")), None)
+    words = next((line for line in lines if line.startswith("CommandError: ")), lines[-1] if lines else "")
+    kind = Unreachable if done.status == Unreachable.exit_code else KorrigoBackupError
+    return kind(
+        f"{what} {describe_status(done.status)}: {words.removeprefix('CommandError: ')}",
+        hint=hint or "run that command by hand and see why it fails ([django] in the configuration)",
+    )

@@ -1,0 +1,70 @@
+"""The rows of a table as COPY writes them, in one snapshot: what is held against the rows of a dump."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from korrigo_backup.site.sql import identifier, literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from korrigo_backup.site.digests import Snapshot
+
+OURS = "RESET lc_monetary"
+"""What differs between a snapshot's settings and those under which we run pg_dump: the text of `money` alone."""
+
+SAME = "SET LOCAL lc_monetary = 'C'"
+"""For two databases that are both read by us."""
+
+FOREIGN = "RESET lc_monetary; RESET timezone; RESET bytea_output"
+"""What differs for a dump by someone else's pg_dump: it takes these from the role, the database and the server."""
+
+# Ordinary columns (pg_dump writes no generated ones) in their order, and the columns of the primary key.
+_LAYOUTS = """
+SELECT coalesce(json_agg(json_build_object(
+         'name', quote_ident(n.nspname) || '.' || quote_ident(c.relname), 'schema', n.nspname, 'table', c.relname,
+         'derived', c.relkind = 'm',
+         'columns', (SELECT coalesce(json_agg(a.attname ORDER BY a.attnum), '[]') FROM pg_attribute a
+                     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''),
+         'key', (SELECT coalesce(json_agg(a.attname ORDER BY k.place), '[]')
+                 FROM pg_index i, unnest(i.indkey) WITH ORDINALITY k (number, place), pg_attribute a
+                 WHERE i.indrelid = c.oid AND i.indisprimary AND k.place <= i.indnkeyatts
+                   AND a.attrelid = c.oid AND a.attnum = k.number))), '[]')
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+"""
+
+
+class Layout(msgspec.Struct, frozen=True):
+    """The columns of a table that COPY writes, and its primary key; () when it has none."""
+
+    name: str
+    schema: str
+    table: str
+    derived: bool
+    columns: tuple[str, ...]
+    key: tuple[str, ...]
+
+
+def layouts(taken: Snapshot) -> dict[str, Layout]:
+    """Return the layout of every table and materialised view of a snapshot, by the name pg_dump gives it."""
+    return {layout.name: layout for layout in taken.ask(_LAYOUTS, tuple[Layout, ...])}
+
+
+def lines(
+    taken: Snapshot, layout: Layout, columns: Sequence[str], *, settings: str = OURS, encoding: str = "UTF8"
+) -> Iterator[bytes]:
+    """Yield the rows of one table, these columns in this order, as COPY text in `encoding`.
+
+    Read it to the end. `settings` hold for these rows alone; the snapshot's own are back afterwards.
+    """
+    wanted = ", ".join(identifier(column) for column in columns)
+    source = f"{identifier(layout.schema)}.{identifier(layout.table)}"
+    return taken.stream(
+        f"SAVEPOINT rows; {settings};"
+        f" COPY (SELECT {wanted} FROM ONLY {source}) TO STDOUT (ENCODING {literal(encoding)});"
+        " ROLLBACK TO rows; RELEASE rows"
+    )

@@ -1,0 +1,243 @@
+"""The reference stack on a real Docker engine, laid out as an operator has it, and a visitor who uses its site."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+import urllib.parse
+import urllib.request
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.cookiejar import CookieJar
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[2]
+IMAGES = {
+    "KORRIGO_DB_IMAGE": "korrigo-test/db:15",
+    "KORRIGO_REDIS_IMAGE": "korrigo-test/redis:latest",
+    "KORRIGO_NGINX_IMAGE": "korrigo-test/nginx:latest",
+    "KORRIGO_BACKEND_IMAGE": "korrigo-test/backend:latest",
+}
+PRODUCTION = "infra/docker/docker-compose.prod.yml"
+SERVICES = ("db", "redis", "backend", "celery", "celery-beat", "nginx")
+PREFIX = "korrigo-t"
+PASSED_ON = ("PATH", "HOME", "LANG", "DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT", "XDG_RUNTIME_DIR")
+UP_LIMIT, CALL_LIMIT = 240, 120  # seconds
+
+
+class ComposeFailed(AssertionError):
+    """A command of Compose that a test relies on did not do its work."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One project of Compose. Commands are typed in `root`, where `.env` holds all that they need."""
+
+    root: Path
+    project: str
+    files: tuple[str, ...]
+    http_port: int
+    backend_port: int
+    password: str = field(repr=False, default="s3cr3t-stack-pa55")
+
+    @property
+    def env(self):
+        """The environment of an operator's shell: none of the site's variables, these come from `.env`."""
+        return {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+
+    @property
+    def argv(self):
+        """The words with which every command of Compose begins."""
+        return ["docker", "compose", *(word for file in self.files for word in ("-f", file))]
+
+    @property
+    def url(self):
+        """The site through nginx."""
+        return f"http://127.0.0.1:{self.http_port}"
+
+    @property
+    def health_url(self):
+        """The backend's own health endpoint, port 8000 in production."""
+        return f"http://localhost:{self.backend_port}/api/health/"
+
+    def lay_out(self):
+        """Write the operator's directory: compose files, scripts, `.env`; return this stack."""
+        shutil.copytree(PROJECT / "infra" / "docker", self.root / "infra" / "docker", symlinks=True)
+        shutil.copytree(PROJECT / "scripts", self.root / "scripts")
+        settings = {
+            "COMPOSE_PROJECT_NAME": self.project,
+            "POSTGRES_DB": "viatique",
+            "POSTGRES_USER": "viatique_user",
+            "POSTGRES_PASSWORD": self.password,
+            "DJANGO_SECRET_KEY": "only-for-this-test-of-the-stack",
+            "BACKUP_DIR": "backups",
+            **{f"KORRIGO{kind}_HTTP_PORT": f"{self.http_port}" for kind in ("_TEST", "_DEV")},
+            **{f"KORRIGO{kind}_BACKEND_PORT": f"{self.backend_port}" for kind in ("", "_TEST", "_DEV")},
+            "KORRIGO_HTTP_PORT": f"127.0.0.1:{self.http_port}",
+            "KORRIGO_HEALTH_INTERVAL": "1s",
+            **IMAGES,
+        }
+        env_file = self.root / ".env"
+        env_file.touch(mode=0o600)
+        env_file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+        return self
+
+    def compose(self, *arguments, given=None, check=True, limit=CALL_LIMIT):
+        """Run one command of Compose, with `given` on its standard input, and return what it printed, as text."""
+        return self.run(*self.argv, *arguments, given=given, check=check, limit=limit)
+
+    def run(self, *argv, given=None, check=True, limit=CALL_LIMIT):
+        """Run a command as the operator would, in the stack's directory."""
+        done = subprocess.run(
+            argv,
+            cwd=self.root,
+            env=self.env,
+            **({"stdin": subprocess.DEVNULL} if given is None else {"input": given}),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=limit,
+        )
+        if check and done.returncode:
+            raise ComposeFailed(f"{argv} ended with {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
+        return done
+
+    def exec(self, service, *argv, user=None, given=None, check=True):
+        """Run a command in the running container of a service (as root in the backend, as `exec` does)."""
+        as_user = () if user is None else ("--user", user)
+        return self.compose("exec", "-T", *as_user, service, *argv, given=given, check=check)
+
+    def manage(self, *arguments, given=None, check=True):
+        """Run manage.py in the backend, as the user whom the site runs as."""
+        return self.exec("backend", "python", "manage.py", *arguments, user="app", given=given, check=check)
+
+    def sql(self, query, database="viatique"):
+        """Ask the database and return the rows as psql prints them, columns with `|`."""
+        psql = ("psql", "-X", "-U", "viatique_user", "-d", database, "-v", "ON_ERROR_STOP=1", "-Atc", query)
+        return self.exec("db", *psql).stdout.strip()
+
+    def states(self):
+        """Return service -> "running/healthy", "exited/" …, of every container, stopped ones too."""
+        lines = self.compose("ps", "--all", "--format", "json").stdout.splitlines()
+        return {said["Service"]: f"{said['State']}/{said['Health']}" for said in map(json.loads, lines)}
+
+    def up(self):
+        """Start what does not run and wait until all is healthy."""
+        up = self.compose("up", "--detach", "--wait", "--no-build", check=False, limit=UP_LIMIT)
+        if up.returncode:
+            logs = self.compose("logs", "--no-color", "--tail", "30", check=False).stdout
+            raise ComposeFailed(f"the stack does not come up\n{up.stderr[-2000:]}\n{self.states()}\n{logs[-6000:]}")
+
+    def healthy(self):
+        """Say whether every service runs and is healthy."""
+        return self.states() == dict.fromkeys(SERVICES, "running/healthy")
+
+    def down(self):
+        """Remove all of it, the volumes too."""
+        remove(self.project)
+
+    def visitor(self):
+        """Return someone logged in to the site as its administrator."""
+        return Visitor(self.url).log_in("admin", "korrigo-demo")
+
+
+class Visitor:
+    """A browser, as far as the admin needs one."""
+
+    def __init__(self, url):
+        self.url = url
+        self.cookies = CookieJar()
+        self.opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(self.cookies))
+
+    def get(self, path):
+        """Return the body of a page; an answer that is no success raises HTTPError."""
+        with self.opener.open(urllib.parse.urljoin(self.url, path), timeout=30) as answer:
+            return answer.read()
+
+    def post(self, path, fields, files=()):
+        """Send the form of a page, its own token included, and return the address and body that follow."""
+        token = re.search(rb'name="csrfmiddlewaretoken" value="([^"]+)"', self.get(path)).group(1).decode()
+        body, kind = multipart({"csrfmiddlewaretoken": token, **fields}, files)
+        request = urllib.request.Request(urllib.parse.urljoin(self.url, path), body, {"Content-Type": kind})  # noqa: S310
+        with self.opener.open(request, timeout=60) as answer:
+            return answer.geturl(), answer.read()
+
+    def log_in(self, name, password):
+        """Log in to the admin; AssertionError when it does not let us in."""
+        address, _ = self.post("/admin/login/?next=/admin/", {"username": name, "password": password})
+        assert urllib.parse.urlsplit(address).path == "/admin/"
+        return self
+
+    def upload_copy(self, exam, name, content):
+        """Add a copy with its PDF to an exam, in the admin, and return its path below /media/."""
+        fields = {"exam": exam, "anonymous_id": name, "status": "staging", "_continue": "1"}
+        address, page = self.post("/admin/exams/copy/add/", fields, [("pdf", f"{name}.pdf", content)])
+        assert "/change/" in address, re.findall(r"errorlist[^>]*>(.*?)</ul>", page.decode())
+        return re.search(rb'href="(/media/[^"]+)"', page).group(1).decode()
+
+
+def multipart(fields, files):
+    """Return the body and content type of a form with files, each (field, file name, content)."""
+    mark = uuid.uuid4().hex
+    parts = [
+        f'--{mark}\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n'.encode() for k, v in fields.items()
+    ]
+    for field_name, name, content in files:
+        head = f'--{mark}\r\nContent-Disposition: form-data; name="{field_name}"; filename="{name}"\r\n'
+        parts.append(f"{head}Content-Type: application/pdf\r\n\r\n".encode() + content + b"\r\n")
+    return b"".join([*parts, f"--{mark}--\r\n".encode()]), f"multipart/form-data; boundary={mark}"
+
+
+def free_port():
+    """Return a port of this machine that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def docker(*arguments, limit=CALL_LIMIT):
+    """Run docker and return its lines."""
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True, timeout=limit)
+    return done.stdout.split()
+
+
+def belongings(project):
+    """Return what the engine holds of a project: "container …", "volume …", "network …"."""
+    label = ("--filter", f"label=com.docker.compose.project={project}")
+    return {
+        *(f"container {name}" for name in docker("ps", "--all", "--quiet", *label)),
+        *(f"volume {name}" for name in docker("volume", "ls", "--quiet", *label)),
+        *(f"network {name}" for name in docker("network", "ls", "--quiet", *label)),
+    }
+
+
+def remove(project):
+    """Remove a project's containers, volumes and networks, whatever files it was made from."""
+    for kind in ("container", "network", "volume"):
+        names = [name for thing, name in map(str.split, belongings(project)) if thing == kind]
+        if names:
+            docker(kind, "rm", *(() if kind == "network" else ("--force",)), *names)
+
+
+def remove_left_by_the_dead():
+    """Remove the projects of test runs that were killed: their process is no more."""
+    form = '{{.Label "com.docker.compose.project"}}'
+    names = {*docker("ps", "--all", "--format", form), *docker("volume", "ls", "--format", form)}
+    for name in names:
+        if (found := re.fullmatch(rf"{PREFIX}-(\d+)-\d+", name)) and not Path("/proc", found.group(1)).exists():
+            remove(name)
+
+
+def eventually(question, limit=30, pause=0.3):
+    """Ask until the answer is true, and return it; fail once `limit` seconds are over."""
+    end = time.monotonic() + limit
+    while True:
+        with suppress(OSError):
+            if answer := question():
+                return answer
+        assert time.monotonic() < end, f"not within {limit} s"
+        time.sleep(pause)

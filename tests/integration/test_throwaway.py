@@ -1,0 +1,90 @@
+"""The throw-away server: without root's powers however the machine forbids them, and nothing left behind."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from korrigo_backup.errors import UsageError
+from korrigo_backup.site.throwaway import OTHER_USER, ThrowawayServer, embedded_bindir
+from sandbox import bindir, connect
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user needs no way around root")
+KEPT = """
+import sys, time
+from pathlib import Path
+from korrigo_backup.site.throwaway import ThrowawayServer
+with ThrowawayServer(Path(sys.argv[1]), home=Path(sys.argv[2])):
+    print("up", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def temporary(monkeypatch):
+    """A directory for temporary files of this test alone; its path is short, for sockets."""
+    with tempfile.TemporaryDirectory(prefix="k") as directory:
+        monkeypatch.setenv("TMPDIR", directory)
+        monkeypatch.setattr(tempfile, "tempdir", None)
+        yield Path(directory)
+        monkeypatch.setattr(tempfile, "tempdir", None)
+
+
+@as_root
+def test_root_needs_no_user_namespace(tmp_path):
+    """Docker's default allows root none, and a chroot never does; programs and data may be below /root."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    package = embedded_bindir().parents[1]
+    for directory in (package, package.with_name(f"{package.name}.libs")):
+        shutil.copytree(directory, closed / directory.name)
+    programs = closed / embedded_bindir().relative_to(package.parent)
+    with ThrowawayServer(programs, home=closed / "server", ways=(OTHER_USER,)) as server, connect(server) as link:
+        assert link.execute("SELECT 1").fetchone() == (1,)
+        processes = [Path(f"/proc/{pid}") for pid in _servers_of(server.home)]
+        assert processes
+        assert all(process.stat().st_uid != 0 for process in processes)
+    assert closed.stat().st_mode & 0o777 == 0o700
+    assert not _servers_of(server.home)
+
+
+@as_root
+def test_a_machine_that_allows_no_way_is_told_what_to_do_and_nothing_is_left(temporary):
+    with pytest.raises(UsageError) as refused:
+        ThrowawayServer(bindir(), ways=(("false",), ("no-such-program",)))
+    assert "ordinary user" in refused.value.hint
+    assert not list(temporary.iterdir())
+
+
+def test_what_a_killed_run_left_is_ended_by_the_next(tmp_path, temporary):
+    home = tmp_path / "server"
+    argv = [sys.executable, "-c", KEPT, str(bindir()), str(home)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as child:
+        child.stdout.readline()
+        child.send_signal(signal.SIGKILL)
+    (left,) = _servers_of(home)
+    with ThrowawayServer(bindir(), home=home) as server:
+        assert left not in _servers_of(home)
+        assert len(list(temporary.iterdir())) == 1, "the sockets of the killed run are still there"
+        with connect(server) as link:
+            link.execute("SELECT 1")
+    assert not list(temporary.iterdir())
+    assert not _servers_of(home)
+
+
+def _servers_of(home):
+    """The postmasters whose data is below `home`."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if words[0].endswith(b"/postgres") and os.fsencode(home / "data") in words:
+            found.append(int(process.name))
+    return found

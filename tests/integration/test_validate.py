@@ -1,0 +1,382 @@
+"""A restored site is validated: every fault is named, none hides another, and nothing is changed by looking.
+
+The site is the reference site, really migrated and seeded, and its own Django is asked through manage.py.
+"""
+
+import json
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from sandbox import PROJECT, USER, Sandbox, connect, nothing_changes, quoted, until
+
+MANAGE = shlex.join([sys.executable, str(PROJECT / "demo" / "manage.py")])
+SEED = ("seed", "--copies", "4", "--pages", "2", "--annotations-per-copy", "2", "--events-per-copy", "2")
+TEMPLATE = "validated_template"
+
+pytestmark = pytest.mark.contract("R6")
+
+
+@pytest.fixture(scope="session")
+def seeded(server, tmp_path_factory):
+    """The reference site, migrated and seeded once: a database to copy, and its media."""
+    made = Sandbox(server, TEMPLATE, tmp_path_factory.mktemp("seeded") / "site")
+    made.create(schema="")
+    shutil.rmtree(made.media)
+    for arguments in (("migrate", "--verbosity", "0"), SEED):
+        made.run([*shlex.split(MANAGE), *arguments], env={"DEBUG": "1"})
+    yield made
+    with connect(server) as connection:
+        connection.execute(f"DROP DATABASE {quoted(TEMPLATE)} WITH (FORCE)")
+
+
+class Validated(Sandbox):
+    """A copy of the reference site that knows its manage.py."""
+
+    extra: dict
+
+    @property
+    def env(self):
+        return super().env | self.extra
+
+    def validate(self, *arguments, code=0, env=None):
+        """The findings of a validation: (id, level, message)."""
+        done = self.korrigo("validate", *arguments, "--json", code=code, env=env)
+        document = json.loads(done.out)
+        assert (document["schema"], document["passed"]) == ("korrigo-backup/validate-1", code == 0)
+        return [(f["id"], f["level"], f["message"]) for f in document["findings"]]
+
+    def settings(self, text):
+        """Make the site run with settings of its own, which begin with those of the reference site."""
+        quick = 'PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]'
+        (self.home / "own_settings.py").write_text(f"from korrigo_demo.settings import *\n{quick}\n{text}\n")
+        self.extra |= {"DJANGO_SETTINGS_MODULE": "own_settings", "PYTHONPATH": str(self.home)}
+
+    def toml(self, text):
+        (self.home / "korrigo-backup.toml").write_text(text)
+
+    def any_file(self, pattern):
+        return min(self.media.glob(pattern))
+
+
+@pytest.fixture
+def demo(seeded, server, make_site, tmp_path):
+    made = Validated(server, f"{TEMPLATE}_copy", tmp_path / "validated")
+    made.home.mkdir()
+    with connect(server) as connection:
+        connection.execute(f"CREATE DATABASE {quoted(made.database)} TEMPLATE {TEMPLATE} OWNER {USER}")
+    shutil.copytree(seeded.media, made.media)
+    made.extra = {"KORRIGO_BACKUP_MANAGE": MANAGE, "DEBUG": "1"}
+    made.settings("")
+    return made
+
+
+@contextmanager
+def serving(demo):
+    """The reference site itself, answering on a port of this machine."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}/api/health/"
+    argv = [*shlex.split(MANAGE), "runserver", "--noreload", f"127.0.0.1:{port}"]
+    with subprocess.Popen(argv, env=demo.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
+        try:
+            until(lambda: answers(url))
+            yield url
+        finally:
+            child.kill()
+
+
+def answers(url):
+    with suppress(urllib.error.URLError):
+        return urllib.request.urlopen(url, timeout=5).status  # noqa: S310 - our own server
+    return None
+
+
+def only(found, level):
+    return {id_: message for id_, its, message in found if its == level}
+
+
+def test_a_sound_site_passes_every_check_with_the_runbooks_lines(demo):
+    saved = demo.backup()
+    with serving(demo) as url:
+        demo.toml(f'[services]\nhealth_url = "{url}"\n')
+        out = demo.script("validate_restore.sh", saved).out
+        assert only(demo.validate(saved, "--strict"), "warning") == {}
+    for lines in (
+        "🔍 Validating restore...\n1. Testing health endpoint...\n✅ Health check OK\n2. Checking database tables...\n",
+        "\n✅ Database tables OK (19 tables)\n",
+        "\n3. Checking users...\n✅ Users OK (41 users)\n4. Checking media files...\n✅ Media files OK (14 files)\n",
+        "\n✅ Migrations OK (20 applied, none missing)\n",
+        "\n✅ all 12 files that rows name are there\n",
+        "\n✅ All validation checks passed!\n⚠️  Manual testing still recommended\n",
+    ):
+        assert lines in out
+    assert "❌" not in out
+
+
+@pytest.mark.promise("P4")
+def test_looking_changes_nothing(demo):
+    before = {(schema, name): last for schema, name, last, _ in demo.sequences()}
+    with nothing_changes(demo):  # every row of every table, every file
+        try:
+            demo.validate()
+        finally:
+            used = {name for schema, name, last, _ in demo.sequences() if before[schema, name] != last}
+            for name in used:
+                demo.sql(f"SELECT setval('{name}', {before['public', name]})")
+    assert used == {"auth_user_id_seq", "exams_profile_id_seq"}  # no transaction takes a used number back
+
+
+def lose_a_scan(demo):
+    demo.any_file("copies/*/*.pdf").unlink()
+
+
+def lose_a_page(demo):
+    demo.any_file("booklets/*/page_1.jpg").unlink()
+
+
+def point_outside(demo):
+    demo.sql("UPDATE exams_copy SET pdf = '../../etc/passwd' WHERE id = (SELECT min(id::text)::uuid FROM exams_copy)")
+
+
+def replace_a_scan_by_a_link(demo):
+    scan = demo.any_file("copies/*/*.pdf")
+    scan.rename(demo.home / "elsewhere.pdf")
+    scan.symlink_to(demo.home / "elsewhere.pdf")
+
+
+def lose_a_table(demo):
+    demo.sql("DROP TABLE exams_gradingevent")
+
+
+def forget_a_migration(demo):
+    demo.sql("DELETE FROM django_migrations WHERE (app, name) = ('exams', '0002_groups')")
+
+
+def come_from_newer_code(demo):
+    demo.sql("INSERT INTO django_migrations (app, name, applied) VALUES ('exams', '0099_newer', now())")
+
+
+def lose_all_users(demo):
+    demo.sql("TRUNCATE auth_user CASCADE")
+
+
+def lose_the_users_table(demo):
+    demo.sql("ALTER TABLE auth_user RENAME TO auth_user_lost")
+
+
+def set_a_sequence_back(demo):
+    demo.sql("SELECT setval('exams_student_id_seq', (SELECT min(id) FROM exams_student), false)")
+
+
+def lose_the_media(demo):
+    demo.media.rename(demo.home / "moved")
+
+
+def empty_the_media(demo):
+    shutil.rmtree(demo.media)
+    demo.media.mkdir()
+
+
+def break_user_rows(demo):
+    demo.sql(
+        "ALTER TABLE auth_user ADD COLUMN pin int NOT NULL DEFAULT 0; ALTER TABLE auth_user ALTER pin DROP DEFAULT"
+    )
+
+
+def bar_everybody(demo):
+    demo.sql("UPDATE auth_user SET is_active = false")
+
+
+FAULTS = {
+    "files": {
+        lose_a_scan: ("media.missing", r"3 of 12 files .* missing: .*copies/\S+\.pdf of exams_copy.pdf"),
+        lose_a_page: ("media.missing", r"booklets/\S+/page_1.jpg of exams_booklet.pages_images"),
+        replace_a_scan_by_a_link: ("media.missing", r"(copies/\S+\.pdf of exams_copy.pdf.*){2}"),
+    },
+    "rows": {
+        forget_a_migration: ("validate.migrations", r"1 migrations .* not applied: exams.0002_groups"),
+        come_from_newer_code: ("validate.migrations", r"ahead of the code: exams.0099_newer"),
+        set_a_sequence_back: ("validate.sequences", r"public.exams_student_id_seq \(public.exams_student.id\)"),
+        bar_everybody: ("validate.probe", r"0 active users"),
+        point_outside: ("media.missing", r"1 of 12 .* missing: \.\./\.\./etc/passwd of exams_copy.pdf"),
+    },
+    "nobody": {
+        lose_all_users: ("validate.users", r"No users found in auth_user"),
+        lose_the_media: ("validate.media", r"the media directory .* does not exist"),
+    },
+    "tables": {
+        lose_the_users_table: ("validate.users", r"auth_user is missing"),
+        empty_the_media: ("media.missing", r"12 of 12 files"),
+    },
+    "columns": {
+        lose_a_table: ("validate.tables", r"1 tables of the backup are missing: public.exams_gradingevent"),
+        break_user_rows: ("validate.probe", r"create: IntegrityError: .*pin"),
+    },
+}
+"""Faults that can be had together, with the finding that must name each."""
+
+
+@pytest.mark.parametrize("world", FAULTS)
+def test_each_fault_is_named(demo, world):
+    saved = demo.backup()
+    for fault in FAULTS[world]:
+        fault(demo)
+    found = [(id_, message) for id_, level, message in demo.validate(saved, code=9) if level == "error"]
+    for fault, (wanted, words) in FAULTS[world].items():
+        named = [message for id_, message in found if id_ == wanted and re.search(words, message)]
+        assert named, f"{fault.__name__} is not among {found}"
+    assert demo.media.exists() is (lose_the_media not in FAULTS[world])
+
+
+def test_one_failing_check_hides_no_other_and_the_script_exits_1(demo):
+    saved = demo.backup()
+    lose_a_table(demo)
+    lose_a_scan(demo)
+    forget_a_migration(demo)
+    demo.toml('[services]\nhealth_url = "http://127.0.0.1:9/api/health/"\nhealth_timeout = 0.1\n')
+    found = only(demo.validate(saved, code=9), "error")
+    assert found.keys() >= {"validate.health", "validate.tables", "media.missing", "validate.migrations"}
+    done = demo.script("validate_restore.sh", saved, code=1)
+    assert "❌ Health check failed: http://127.0.0.1:9/api/health/" in done.out
+    assert "8. Checking database properties...\n✅" in done.out
+    assert "All validation checks passed" not in done.out
+    assert "error: 5 of " in done.err
+    assert "failed: validate.health, validate.tables, validate.migrations, media.missing" in done.err
+
+
+def test_an_unreachable_database_is_said_once_and_the_media_are_still_looked_at(demo):
+    found = demo.validate(code=9, env={"POSTGRES_PORT": "1"})
+    assert ("validate.media", "ok", "Media files OK (14 files)") in found
+    failed = only(found, "error")
+    assert failed["validate.users"].startswith("not checked: cannot use database")
+    assert "Connection refused" in failed["validate.probe"] or "No such file" in failed["validate.probe"]
+
+
+def test_rows_written_since_are_a_warning_and_with_strict_an_error(demo):
+    saved = demo.backup()
+    demo.sql("UPDATE exams_student SET first_name = 'Other' WHERE id = (SELECT min(id) FROM exams_student)")
+    demo.sql("DELETE FROM exams_note WHERE id = (SELECT min(id) FROM exams_note)")
+    changed = only(demo.validate(saved), "warning")["validate.rows"]
+    assert "2 tables differ" in changed
+    assert "public.exams_student (other content)" in changed
+    assert "public.exams_note (" in changed
+    demo.sql("DROP INDEX annotation_copy_page_idx")
+    missing = only(demo.validate(saved, "--strict", code=9), "error")
+    assert missing.keys() == {"validate.rows", "validate.schema"}
+    assert "1 objects of" in missing["validate.schema"]
+    assert "index public.annotation_copy_page_idx" in missing["validate.schema"]
+
+
+def test_empty_files_tables_made_since_and_migrations_of_old_apps_are_warnings(demo):
+    saved = demo.backup()
+    demo.any_file("copies/*/*.pdf").write_bytes(b"")
+    demo.sql("CREATE TABLE made_since (id int)")
+    demo.sql("INSERT INTO django_migrations (app, name, applied) VALUES ('removed', '0001_initial', now())")
+    found = only(demo.validate(saved), "warning")
+    assert "1 files that rows name are empty: copies/" in found["media.empty"]
+    assert "made_since" in found["validate.tables"]
+    assert "removed.0001_initial" in found["validate.migrations"]
+
+
+def test_a_media_backup_is_compared_by_its_files(demo):
+    saved = demo.backup_media()
+    assert ("validate.files", "ok", f"Files OK (14 files as in {saved.name})") in demo.validate(saved)
+    lose_a_scan(demo)
+    assert "1 of 14 files" in only(demo.validate(saved, code=9), "error")["validate.files"]
+    saved.with_name(f"{saved.name}.sha256").unlink()
+    assert "cannot be compared" in only(demo.validate(saved, code=9), "warning")["validate.files"]
+
+
+def test_a_django_backup_is_compared_by_its_counts(demo):
+    demo.run([*shlex.split(MANAGE), "backup", "--output-dir", str(demo.backups)])
+    saved = demo.one("korrigo_backup_*")
+    assert "counts as saved" in only(demo.validate(saved), "ok")["validate.rows"]
+    demo.sql("DELETE FROM exams_note WHERE id = (SELECT min(id) FROM exams_note)")
+    assert "exams_note" in only(demo.validate(saved, "--strict", code=9), "error")["validate.rows"]
+
+
+def test_properties_are_held_against_the_replaced_database(demo):
+    name = quoted(demo.database)
+    demo.sql(f"ALTER DATABASE {name} SET work_mem = '5MB'; REVOKE TEMP ON DATABASE {name} FROM PUBLIC", superuser=True)
+    demo.restore(demo.backup())
+    assert "OK (owner viatique_user, UTF8" in only(demo.validate(), "ok")["validate.database"]
+    demo.sql(f"ALTER DATABASE {name} RESET work_mem; ALTER DATABASE {name} OWNER TO postgres", superuser=True)
+    found = only(demo.validate(), "warning")["validate.database"]
+    assert "owner (viatique_user then, postgres now)" in found
+    assert "settings (['all: work_mem=5MB'] then, [] now)" in found
+    assert "validate.database" in only(demo.validate("--strict", code=9), "error")
+
+
+def test_without_django_the_rest_is_validated_and_what_was_not_is_said(demo):
+    demo.extra = {}
+    found = demo.validate()
+    assert only(found, "warning").keys() >= {"validate.django", "media.unreferenced", "validate.probe"}
+    assert ("validate.users", "ok", "Users OK (41 users)") in found
+
+
+def test_a_site_that_is_not_djangos_is_validated_too(site):
+    found = json.loads(site.korrigo("validate", "--json").out)["findings"]
+    levels = {finding["id"]: finding["level"] for finding in found}
+    assert levels["validate.users"] == levels["validate.migrations"] == levels["validate.tables"] == "warning"
+
+
+def test_a_manage_py_that_does_not_run_is_an_error_with_its_own_words(demo):
+    for manage, words in {"nothing-like-it manage.py": "cannot run nothing-like-it", "false": "ended with"}.items():
+        found = only(demo.validate(code=9, env={"KORRIGO_BACKUP_MANAGE": manage}), "error")
+        assert words in found["validate.django"]
+        assert words in found["validate.probe"]
+
+
+def test_a_site_without_the_app_is_told_what_to_add(demo):
+    demo.settings('INSTALLED_APPS.remove("korrigo_backup.djangoapp")')
+    done = demo.korrigo("validate", code=9)
+    assert "korrigo_describe: the site does not have this command" in done.out
+    assert 'INSTALLED_APPS needs "korrigo_backup.djangoapp"' in done.out
+
+
+def test_settings_that_print_do_not_hide_the_answer(demo):
+    demo.settings('print("loading settings")')
+    demo.validate()
+
+
+def test_a_site_that_uses_another_database_is_said(demo):
+    demo.settings('DATABASES["default"]["NAME"] = "another"')
+    found = only(demo.validate(code=9), "warning")
+    assert "name the database 'another'" in found["validate.django"]
+
+
+@pytest.mark.promise("P7")
+def test_the_password_reaches_manage_py_and_nobody_reads_it(demo):
+    demo.settings('import os\nraise SystemExit("it is " + os.environ["POSTGRES_PASSWORD"])')
+    done = demo.korrigo("validate", code=9)
+    assert "it is ***" in done.out
+    assert demo.env["POSTGRES_PASSWORD"] not in done.said
+
+
+def test_variables_of_the_env_file_reach_manage_py(demo):
+    demo.settings('import os\nraise SystemExit("told " + os.environ["ONLY_THERE"])')
+    (demo.home / ".env").write_text("ONLY_THERE=by the file\n")
+    assert "told by the file" in demo.korrigo("validate", code=9).out
+
+
+def test_path_columns_may_lie_deep_in_json_in_plain_text_and_absolute(demo):
+    page = demo.any_file("booklets/*/page_1.jpg").relative_to(demo.media)
+    demo.sql(
+        "CREATE TABLE legacy (data jsonb, j text, words text);"
+        f""" INSERT INTO legacy VALUES ('{{"pages": [{{"image": "{page}", "label": "no path"}}]}}', '{page}', NULL),"""
+        f" (NULL, '{demo.media}/{page}', '[\"gone.jpg\"]')"
+    )
+    entries = ["legacy.data:$.pages[*].image", "legacy.j", "legacy.words:$[*]", "legacy.nothing"]
+    demo.settings(f"KORRIGO_BACKUP_PATH_COLUMNS += {entries}")
+    found = only(demo.validate(code=9), "error")
+    assert found["media.columns"] == "the database does not have the path columns legacy.nothing"
+    assert found["media.missing"] == "1 of 13 files that rows name are missing: gone.jpg of legacy.words"

@@ -1,0 +1,30 @@
+"""A plan shows rows added, changed and removed where they are known, and only there."""
+
+from datetime import UTC, datetime
+
+from korrigo_backup.cli.plan import say_plan
+from korrigo_backup.domain.naming import Kind
+from korrigo_backup.domain.plan import RestorePlan, TableChange
+
+
+def said(capsys, *tables):
+    say_plan(RestorePlan(artifact="a", kind=Kind.SQL, created=datetime(2026, 2, 4, tzinfo=UTC), replaces=(),
+                         tables=tables))  # fmt: skip
+    return [line.split() for line in capsys.readouterr().out.splitlines()]
+
+
+def test_rows_by_key_are_shown_beside_the_counts(capsys):
+    lines = said(
+        capsys,
+        TableChange("public.exam", 21, 20, identical=False, added=1, changed=3, removed=0),
+        TableChange("public.copy", None, 300, identical=False),
+    )
+    assert ["TABLE", "NOW", "AFTER", "ROWS", "+", "~", "-"] in lines
+    assert ["public.exam", "21", "20", "-1", "1", "3", "0"] in lines
+    assert ["public.copy", "-", "300", "comes", "back", "-", "-", "-"] in lines
+
+
+def test_without_rows_by_key_there_are_no_columns_for_them(capsys):
+    lines = said(capsys, TableChange("public.exam", 21, 20, identical=False))
+    assert ["TABLE", "NOW", "AFTER", "ROWS"] in lines
+    assert ["public.exam", "21", "20", "-1"] in lines

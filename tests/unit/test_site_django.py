@@ -1,0 +1,84 @@
+"""What the site's manage.py is started with, and how its answer is read."""
+
+import sys
+
+import msgspec
+import pytest
+
+from korrigo_backup.config.load import load, surroundings
+from korrigo_backup.domain.secret import Secret
+from korrigo_backup.errors import KorrigoBackupError, Refused, Unreachable, UsageError
+from korrigo_backup.site.django import DirectDjango, child_environment
+
+
+class Answer(msgspec.Struct):
+    number: int
+
+
+def program(tmp_path, text):
+    path = tmp_path / "manage.py"
+    path.write_text(f"import os, sys\n{text}\n")
+    return DirectDjango((sys.executable, str(path)), tmp_path, {"SHOWN": "1"})
+
+
+def test_the_answer_is_the_last_line_also_with_status_9(tmp_path):
+    site = program(tmp_path, """print('noise'); print('{"schema": "x", "number": 7}'); sys.exit(9)""")
+    assert site.ask("anything", Answer).number == 7
+
+
+def test_the_command_runs_in_its_directory_with_its_environment_and_arguments(tmp_path):
+    site = program(tmp_path, "print({True: '{\"number\": 1}'}[sys.argv[1:] == ['c'] and os.environ['SHOWN'] == '1'])")
+    assert site.ask("c", Answer).number == 1
+    assert program(tmp_path, "print('{\"number\": %d}' % os.path.exists('manage.py'))").ask("c", Answer).number == 1
+
+
+@pytest.mark.parametrize("text", ["print('not json')", "", "print('{}')", 'print(\'{"number": "x"}\')'])
+def test_what_is_no_document_is_said(tmp_path, text):
+    with pytest.raises(KorrigoBackupError, match="printed no document") as caught:
+        program(tmp_path, text).ask("korrigo_describe", Answer)
+    assert "same version" in caught.value.hint
+
+
+def test_errors_of_the_command_keep_their_words_and_hint(tmp_path):
+    text = "sys.exit('CommandError: no route\\nhint: start the server\\nstate: nothing was changed')"
+    with pytest.raises(KorrigoBackupError, match="ended with status 1: no route") as caught:
+        program(tmp_path, text).ask("c", Answer)
+    assert caught.value.hint == "start the server"
+    with pytest.raises(Unreachable):
+        program(tmp_path, "sys.exit(8)").ask("c", Answer)
+    with pytest.raises(Refused, match="does not have this command"):
+        program(tmp_path, "sys.exit(\"Unknown command: 'c'\")").ask("c", Answer)
+    with pytest.raises(UsageError, match="cannot run"):
+        DirectDjango(("/nothing/here",), None, {}).ask("c", Answer)
+
+
+@pytest.mark.promise("P7")
+def test_secrets_among_the_variables_are_taken_out_of_what_the_child_says(tmp_path):
+    environment = child_environment(
+        {"DJANGO_SECRET_KEY": "k3y-of-site", "LANG": "C", "POSTGRES_DB": "shell"},
+        {"POSTGRES_PASSWORD": "pa55word", "POSTGRES_DB": "told", "MEDIA_ROOT": None},
+    )
+    assert environment == {
+        "DJANGO_SECRET_KEY": Secret("k3y-of-site"),
+        "LANG": "C",
+        "POSTGRES_DB": "told",
+        "POSTGRES_PASSWORD": Secret("pa55word"),
+    }
+    made = program(tmp_path, "sys.exit(os.environ['DJANGO_SECRET_KEY'] + os.environ['POSTGRES_PASSWORD'])")
+    with pytest.raises(KorrigoBackupError, match=r"\*\*\*\*\*\*$"):
+        DirectDjango(made.manage, None, environment).ask("c", Answer)
+
+
+def test_manage_is_a_list_of_words_or_one_text_of_them(tmp_path):
+    file = tmp_path / "korrigo-backup.toml"
+    file.write_text('[django]\nmanage = ["python", "my site/manage.py"]\ndir = "/srv"\n')
+    assert load(tmp_path, {}).django.manage == ("python", "my site/manage.py")
+    config = load(tmp_path, {"KORRIGO_BACKUP_MANAGE": "python3 'my site/manage.py' ; rm $HOME"})
+    assert config.django.manage == ("python3", "my site/manage.py", ";", "rm", "$HOME")
+    with pytest.raises(UsageError, match=r"KORRIGO_BACKUP_MANAGE in the environment: django\.manage"):
+        load(tmp_path, {"KORRIGO_BACKUP_MANAGE": "python 'manage.py"})
+
+
+def test_the_surroundings_are_the_env_file_below_the_environment(tmp_path):
+    (tmp_path / ".env").write_text("A=file\nB=file\n")
+    assert surroundings(tmp_path, {"B": "shell"}) == {"A": "file", "B": "shell"}

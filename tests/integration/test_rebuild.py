@@ -1,17 +1,14 @@
 """The emergency rebuild: from the newest backup that is good, from fixtures, or empty; the old database stays."""
 
-import subprocess
 import sys
 
 import pytest
 
-from korrigo_backup.catalog import local_now
-from korrigo_backup.errors import KorrigoBackupError
-from korrigo_backup.operations.rebuild import Rebuild, rebuild
-
 MANAGE = """
 import os, sys, psycopg
-with psycopg.connect(os.environ["DSN"], autocommit=True) as db:
+print(sys.argv[1:])
+with psycopg.connect(host=os.environ["POSTGRES_HOST"], user=os.environ["POSTGRES_USER"], dbname=os.environ["POSTGRES_DB"],
+                     password=os.environ["POSTGRES_PASSWORD"], autocommit=True) as db:
     if sys.argv[1] == "migrate":
         db.execute("CREATE TABLE exam (id int, name text)")
     else:
@@ -19,24 +16,12 @@ with psycopg.connect(os.environ["DSN"], autocommit=True) as db:
 """
 
 
+@pytest.fixture
 def managed(site):
-    """A manage.py of its own: a program that makes a table, and loads a fixture into it."""
+    """A site with a manage.py: a program that makes a table, and loads a fixture into it."""
     (site.home / "manage.py").write_text(MANAGE)
-    access = site.server.access()
-    dsn = f"host={access.host} user={site.env['POSTGRES_USER']} password={site.env['POSTGRES_PASSWORD']} dbname={site.database}"
-
-    def manage(command):
-        argv = [sys.executable, str(site.home / "manage.py"), *command]
-        done = subprocess.run(argv, env={"DSN": dsn}, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise KorrigoBackupError(done.stderr.splitlines()[-1], hint="see manage.py")
-
-    return manage
-
-
-def anew(site, *, manage, fixtures=()):
-    wired = site.wired()
-    return rebuild(wired.site(), wired.catalog, Rebuild(local_now(), lambda _: True, fixtures, manage))
+    (site.home / "korrigo-backup.toml").write_text(f'[django]\nmanage = ["{sys.executable}", "manage.py"]\n')
+    return site
 
 
 @pytest.mark.contract("R7")
@@ -92,23 +77,27 @@ def test_an_empty_rebuild_keeps_the_old_database_and_prints_what_makes_its_table
 
 
 @pytest.mark.contract("R7")
-def test_a_rebuild_runs_the_sites_migrations_and_loads_the_fixtures_that_are_named(site):
-    fixture = site.home / "initial_data.json"
-    fixture.write_text("from the fixture")
-    plan = anew(site, manage=managed(site), fixtures=(fixture,))
-    assert site.sql("SELECT name FROM exam") == [("from the fixture",)]
-    assert plan.kept_as in site.kept()
+def test_a_rebuild_runs_the_sites_migrations_and_loads_the_fixtures_that_are_named(managed):
+    (managed.home / "initial_data.json").write_text("from the fixture")
+    done = managed.korrigo("rebuild", "--from", "initial_data.json", "--yes")
+    assert managed.sql("SELECT name FROM exam") == [("from the fixture",)]
+    assert f"what it replaced is kept as {managed.kept()[0]}" in done.out
 
 
 @pytest.mark.promise("P2")
-def test_a_migration_that_fails_brings_the_old_database_back(site):
-    before = site.content()
-    (site.home / "broken.json").write_bytes(b"\xff\xfe")
-    with pytest.raises(KorrigoBackupError) as caught:
-        anew(site, manage=managed(site), fixtures=(site.home / "broken.json",))
-    assert caught.value.state == "rolled back: the site is as it was before"
-    assert site.content() == before
-    assert site.kept() == []
+def test_a_migration_that_fails_brings_the_old_database_back(managed):
+    before = managed.content()
+    (managed.home / "broken.json").write_bytes(b"\xff\xfe")
+    done = managed.korrigo("rebuild", "--from", "broken.json", "--yes", code=1)
+    assert "loaddata" in done.err
+    assert "rolled back: the site is as it was before" in done.err
+    assert managed.content() == before
+    assert managed.kept() == []
+
+
+def test_a_fixture_that_is_not_there_is_said_before_anything_happens(managed):
+    assert "there is no fixture" in managed.korrigo("rebuild", "--from", "nowhere.json", "--yes", code=6).err
+    assert managed.kept() == []
 
 
 @pytest.mark.contract("R7")

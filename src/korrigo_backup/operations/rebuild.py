@@ -6,7 +6,6 @@ aside under its `_before_` name, and `rollback` brings it back.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,15 +24,13 @@ from korrigo_backup.operations.verify import verify
 from korrigo_backup.site.databases import Databases
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
     from pathlib import Path
 
     from korrigo_backup.catalog import Catalog
     from korrigo_backup.domain.artifact import Artifact
     from korrigo_backup.site.site import Site
-
-Manage = Callable[[tuple[str, ...]], None]
-"""Runs one management command of the site to its end; raises KorrigoBackupError when it fails."""
 
 
 class RebuildPlan(msgspec.Struct, frozen=True):
@@ -51,7 +48,6 @@ class Rebuild:
     now: datetime
     confirm: Callable[[RebuildPlan], bool]
     fixtures: tuple[Path, ...] = ()
-    manage: Manage | None = None
     listen: Listener = silent
 
 
@@ -99,8 +95,8 @@ def rebuild(site: Site, catalog: Catalog, wish: Rebuild) -> RebuildPlan:
         if not wish.confirm(plan):
             raise Cancelled("Rebuild cancelled", hint="nothing to do; only the answer yes goes on")
         with recorded(catalog.directory, site, "rebuild", "empty", listener=wish.listen) as running:
-            _carry_out(site, plan, stamp, wish.manage, running.listen)
-        if wish.manage is None:
+            _carry_out(site, plan, stamp, running.listen)
+        if site.django is None:
             raise _by_hand(plan)
     return plan
 
@@ -112,7 +108,7 @@ def _plan(site: Site, wish: Rebuild, stamp: str) -> RebuildPlan:
     return RebuildPlan(live, naming.before_database(live, stamp) if exists else None, tuple(commands))
 
 
-def _carry_out(site: Site, plan: RebuildPlan, stamp: str, manage: Manage | None, listen: Listener) -> None:
+def _carry_out(site: Site, plan: RebuildPlan, stamp: str, listen: Listener) -> None:
     databases, live = Databases(site.postgres), plan.database
     stage, before = naming.stage_database(live, stamp), naming.before_database(live, stamp)
     like = databases.properties(live) if plan.kept_as else None
@@ -127,13 +123,13 @@ def _carry_out(site: Site, plan: RebuildPlan, stamp: str, manage: Manage | None,
         site.stop_services()
         undo.push("the swap of the databases", lambda: databases.undo_swap(live, stage, before))
         databases.swap(live, stage, before)
-        for command in plan.commands if manage else ():
+        for command in plan.commands if site.django else ():
             listen(Step("rebuild.manage", {"command": " ".join(command)}))
-            if manage:
-                manage(command)
+            if site.django:
+                site.django.carry_out(*command)
         undo.push("the start of the services", site.stop_services)
         started = site.start_services()
-        if manage:  # without its tables a site is not healthy
+        if site.django:  # without its tables a site is not healthy
             site.services.await_health(started)
         if not plan.kept_as:
             databases.settle(live)

@@ -131,7 +131,7 @@ def _plan(site: Site, move: Move, *, media_only: bool) -> RollbackPlan:
 def _refuse_half(site: Site, stamp: str) -> None:
     """Refuse to bring back files alone when the restore of this stamp has brought a database, too."""
     live = site.postgres.database
-    if Databases(site.postgres).settled(live) == database_of(live, "stage", stamp):
+    if Databases(site.postgres).came_from(live) == database_of(live, "stage", stamp):
         raise Refused(
             f"before the restore of {stamp} there was no database {live}: there is nothing to go back to",
             hint="add --media-only to bring back the files alone, or restore another backup",

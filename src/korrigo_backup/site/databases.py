@@ -245,26 +245,23 @@ class Databases:
                 self._at_once(away, back, _allow(stage, "true"), _allow(live, "true"))
             else:
                 self._at_once(back, _allow(live, "true"))
-        elif self.from_nothing(live) == stage:
+        elif self.came_from(live) == stage:
             self.disconnect(live)
             self._at_once(f"COMMENT ON DATABASE {identifier(live)} IS NULL", away, _allow(stage, "true"))
-        elif self.closed(live):
-            self.admit(live)
+        for name in (live, stage):
+            if self.closed(name):
+                self.admit(name)
 
-    def from_nothing(self, live: str) -> str | None:
-        """Return the name under which the live database was staged when there was none before, until `settle`."""
+    def came_from(self, live: str) -> str | None:
+        """Return the name under which the live database was staged when there was none before, settled or not."""
         words = self._comment(live)
-        return words.removeprefix(_FROM_NOTHING) if words.startswith(_FROM_NOTHING) else None
+        own = next((own for own in (_FROM_NOTHING, _SETTLED) if words.startswith(own)), None)
+        return words.removeprefix(own) if own else None
 
     def settle(self, live: str) -> None:
         """Let the live database stay, also where there was none before."""
-        if stage := self.from_nothing(live):
+        if self._comment(live).startswith(_FROM_NOTHING) and (stage := self.came_from(live)):
             self._run(f"COMMENT ON DATABASE {identifier(live)} IS {literal(_SETTLED + stage)}")
-
-    def settled(self, live: str) -> str | None:
-        """Return the name under which the live database was staged when it is complete and there was none before."""
-        words = self._comment(live)
-        return words.removeprefix(_SETTLED) if words.startswith(_SETTLED) else None
 
     def _comment(self, name: str) -> str:
         return self._ask(f"SELECT to_json(coalesce(({_COMMENT.format(name=literal(name))}), ''))", str)

@@ -26,6 +26,9 @@ PROBE = "korrigo_probe"
 COMMAND_SECONDS = 180.0
 """A site imports all its code before a command runs: seconds, on a busy machine many; more means it is stuck."""
 
+WORK_SECONDS = 4 * 3600.0
+"""A migration of a large table takes its time; more than a night's work means that it waits for something."""
+
 _ANSWERED = (0, ProofFailed.exit_code)
 """Statuses of a command that printed its document: all is well, or something in it is not."""
 
@@ -48,6 +51,10 @@ class DjangoCommands(Protocol):
         """
         ...
 
+    def carry_out(self, *command: str) -> None:
+        """Run a management command with its arguments to its end; raises what `ask` does when it fails."""
+        ...
+
 
 @dataclass(frozen=True)
 class DirectDjango:
@@ -67,6 +74,12 @@ class DirectDjango:
         done = run(Command((*self.manage, command), self.environment, self.directory), timeout=COMMAND_SECONDS)
         return understood(done, f"{self.description} {command}", answer)
 
+    def carry_out(self, *command: str) -> None:
+        """Run the command with the site's environment; see the port."""
+        done = run(Command((*self.manage, *command), self.environment, self.directory), timeout=WORK_SECONDS)
+        if done.status:
+            raise _failure(done, f"{self.description} {' '.join(command)}")
+
 
 @dataclass(frozen=True)
 class ComposeDjango:
@@ -83,10 +96,19 @@ class ComposeDjango:
 
     def ask(self, command: str, answer: type[T]) -> T:
         """Run the command in the container; see the port."""
-        words = (*self.manage, command)
+        done = run(self._call(command), timeout=COMMAND_SECONDS)
+        return understood(done, f"{self.description} {command}", answer)
+
+    def carry_out(self, *command: str) -> None:
+        """Run the command in the container; see the port."""
+        done = run(self._call(*command), timeout=WORK_SECONDS)
+        if done.status:
+            raise _failure(done, f"{self.description} {' '.join(command)}")
+
+    def _call(self, *command: str) -> Command:
+        words = (*self.manage, *command)
         running = self.project.is_running(self.service)
-        call = self.project.exec(self.service, *words) if running else self.project.one_off(self.service, *words)
-        return understood(run(call, timeout=COMMAND_SECONDS), f"{self.description} {command}", answer)
+        return self.project.exec(self.service, *words) if running else self.project.one_off(self.service, *words)
 
 
 def child_environment(own: Mapping[str, str], told: Mapping[str, str | None]) -> dict[str, str | Secret]:

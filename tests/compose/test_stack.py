@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import subprocess
+import time
 
 import pytest
 from dockerstack import PROJECT, SERVICES, Visitor, belongings, eventually
@@ -44,6 +45,13 @@ def test_stopping_the_worker_lets_its_task_end(stack):
     assert eventually(lambda: stack.sql(written)) == "lock"
     stack.compose("stop", "celery")
     assert stack.sql(written) == "lock,finalize"
+
+
+def test_a_worker_that_is_still_starting_stops_at_once(stack):
+    stack.compose("restart", "celery")
+    started = time.monotonic()
+    stack.compose("stop", "celery")
+    assert time.monotonic() - started < 30  # its time to finish a task is 60
 
 
 def mark_a_copy(stack, *, seconds):

@@ -10,13 +10,14 @@
         stack.states(), stack.up(), stack.healthy(), stack.url, stack.health_url
 
     stack.root     a directory as an operator has it: infra/docker/, scripts/, .env (mode 600), backups/ once made
-    stack.project  the name of the Compose project; it stands in .env as COMPOSE_PROJECT_NAME
+    stack.project  the name of the Compose project; it stands in stack.root's copy of the compose file
     stack.files    compose files, relative to stack.root, as typed: the production file
+    stack.sibling("test")   the drill's stack in the same directory ("dev": development), with a project of its own; .up() it
     stack.argv     ["docker", "compose", "-f", …]
     stack.env      PATH, HOME and docker's own variables: the site's are in .env only
     stack.password POSTGRES_PASSWORD of .env
 
-`make_stack(files=…, copies=…)` makes another one, of a test's own, which may be broken at will. All are removed at the
+`make_stack(copies=…)` makes another one, of a test's own, which may be broken at will. All are removed at the
 end, with their volumes, and nothing of them may be left. Without an engine the tests are skipped, with the reason.
 """
 
@@ -26,7 +27,7 @@ import shutil
 import subprocess
 
 import pytest
-from dockerstack import PREFIX, PRODUCTION, PROJECT, Stack, belongings, free_port, remove_left_by_the_dead
+from dockerstack import PREFIX, PROJECT, Stack, remove_left_by_the_dead
 
 BUILD_LIMIT = 900  # seconds, from nothing on a busy machine
 
@@ -65,14 +66,8 @@ def make_stack(engine, tmp_path_factory):
     """Return a function that makes a stack, up, healthy and seeded. At the end all are removed, volumes included."""
     made = []
 
-    def make(*, files=(PRODUCTION,), copies=12):
-        stack = Stack(
-            tmp_path_factory.mktemp("stack"),
-            f"{PREFIX}-{os.getpid()}-{next(_numbers)}",
-            files,
-            free_port(),
-            free_port(),
-        ).lay_out()
+    def make(*, copies=12):
+        stack = Stack(tmp_path_factory.mktemp("stack"), f"{PREFIX}-{os.getpid()}-{next(_numbers)}").lay_out()
         made.append(stack)
         stack.up()
         stack.manage("seed", "--copies", str(copies), "--pages", "2", "--annotations-per-copy", "40")
@@ -81,7 +76,6 @@ def make_stack(engine, tmp_path_factory):
     yield make
     for stack in made:
         stack.down()
-        assert belongings(stack.project) == set()
 
 
 @pytest.fixture(scope="session")

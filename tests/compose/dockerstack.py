@@ -11,7 +11,7 @@ import urllib.parse
 import urllib.request
 import uuid
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.cookiejar import CookieJar
 from pathlib import Path
 
@@ -22,7 +22,7 @@ IMAGES = {
     "KORRIGO_NGINX_IMAGE": "korrigo-test/nginx:latest",
     "KORRIGO_BACKEND_IMAGE": "korrigo-test/backend:latest",
 }
-PRODUCTION = "infra/docker/docker-compose.prod.yml"
+FILES = {kind: f"infra/docker/docker-compose.{kind}.yml" for kind in ("prod", "test", "dev")}
 SERVICES = ("db", "redis", "backend", "celery", "celery-beat", "nginx")
 PREFIX = "korrigo-t"
 PASSED_ON = ("PATH", "HOME", "LANG", "DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT", "XDG_RUNTIME_DIR")
@@ -38,11 +38,24 @@ class Stack:
     """One project of Compose. Commands are typed in `root`, where `.env` holds all that they need."""
 
     root: Path
-    project: str
-    files: tuple[str, ...]
-    http_port: int
-    backend_port: int
+    name: str
+    kind: str = "prod"
+    ports: dict[str, int] = field(default_factory=dict)
     password: str = field(repr=False, default="s3cr3t-stack-pa55")
+
+    @property
+    def project(self):
+        """The name of the project, which stands in the compose file."""
+        return self.name if self.kind == "prod" else f"{self.name}-{self.kind}"
+
+    @property
+    def files(self):
+        """The compose files, relative to `root`, as typed."""
+        return (FILES[self.kind],)
+
+    def sibling(self, kind):
+        """Return the stack of the drill ("test") or of development ("dev") in the same directory; not up yet."""
+        return replace(self, kind=kind)
 
     @property
     def env(self):
@@ -57,28 +70,30 @@ class Stack:
     @property
     def url(self):
         """The site through nginx."""
-        return f"http://127.0.0.1:{self.http_port}"
+        return f"http://127.0.0.1:{self.ports[_variable(self.kind, 'HTTP')]}"
 
     @property
     def health_url(self):
         """The backend's own health endpoint, port 8000 in production."""
-        return f"http://localhost:{self.backend_port}/api/health/"
+        return f"http://localhost:{self.ports[_variable(self.kind, 'BACKEND')]}/api/health/"
 
     def lay_out(self):
-        """Write the operator's directory: compose files, scripts, `.env`; return this stack."""
+        """Write the operator's directory: compose files under names of our own, scripts, `.env`; return this stack."""
         shutil.copytree(PROJECT / "infra" / "docker", self.root / "infra" / "docker", symlinks=True)
         shutil.copytree(PROJECT / "scripts", self.root / "scripts")
+        for file in FILES.values():
+            text = (self.root / file).read_text()
+            (self.root / file).write_text(text.replace("\nname: korrigo", f"\nname: {self.name}", 1))
+        self.ports.update((_variable(kind, part), free_port()) for kind in FILES for part in ("HTTP", "BACKEND"))
         settings = {
-            "COMPOSE_PROJECT_NAME": self.project,
             "POSTGRES_DB": "viatique",
             "POSTGRES_USER": "viatique_user",
             "POSTGRES_PASSWORD": self.password,
             "DJANGO_SECRET_KEY": "only-for-this-test-of-the-stack",
             "BACKUP_DIR": "backups",
-            **{f"KORRIGO{kind}_HTTP_PORT": f"{self.http_port}" for kind in ("_TEST", "_DEV")},
-            **{f"KORRIGO{kind}_BACKEND_PORT": f"{self.backend_port}" for kind in ("", "_TEST", "_DEV")},
-            "KORRIGO_HTTP_PORT": f"127.0.0.1:{self.http_port}",
             "KORRIGO_HEALTH_INTERVAL": "1s",
+            "KORRIGO_DEV_DB_PORT": free_port(),
+            **self.ports,
             **IMAGES,
         }
         env_file = self.root / ".env"
@@ -137,8 +152,10 @@ class Stack:
         return self.states() == dict.fromkeys(SERVICES, "running/healthy")
 
     def down(self):
-        """Remove all of it, the volumes too."""
-        remove(self.project)
+        """Remove all of it and of its siblings, the volumes too; fail when anything is left."""
+        for project in {self.sibling(kind).project for kind in FILES}:
+            remove(project)
+            assert belongings(project) == set()
 
     def visitor(self):
         """Return someone logged in to the site as its administrator."""
@@ -192,6 +209,11 @@ def multipart(fields, files):
     return b"".join([*parts, f"--{mark}--\r\n".encode()]), f"multipart/form-data; boundary={mark}"
 
 
+def _variable(kind, part):
+    """Return the variable of `.env` that sets a port of nginx ("HTTP") or of the backend."""
+    return f"KORRIGO_{part}_PORT" if kind == "prod" else f"KORRIGO_{kind.upper()}_{part}_PORT"
+
+
 def free_port():
     """Return a port of this machine that nobody listens on now."""
     with socket.socket() as probe:
@@ -228,7 +250,9 @@ def remove_left_by_the_dead():
     form = '{{.Label "com.docker.compose.project"}}'
     names = {*docker("ps", "--all", "--format", form), *docker("volume", "ls", "--format", form)}
     for name in names:
-        if (found := re.fullmatch(rf"{PREFIX}-(\d+)-\d+", name)) and not Path("/proc", found.group(1)).exists():
+        if (found := re.fullmatch(rf"{PREFIX}-(\d+)-\d+(-test|-dev)?", name)) and not Path(
+            "/proc", found.group(1)
+        ).exists():
             remove(name)
 
 

@@ -5,9 +5,10 @@ import hashlib
 import json
 import os
 import subprocess
+import time
 
 import pytest
-from dockerstack import PROJECT, SERVICES, Visitor, eventually
+from dockerstack import PROJECT, SERVICES, Visitor, belongings, eventually
 
 pytestmark = pytest.mark.contract("C2")
 
@@ -35,20 +36,29 @@ def test_an_uploaded_copy_is_served_by_nginx_and_belongs_to_the_site(stack):
 
 
 def test_the_worker_does_a_task_that_the_backend_gave(stack):
-    given = stack.manage("shell", "-c", "from exams.tasks import grade_slowly; print(grade_slowly.delay(2).id)")
-    task = given.stdout.split()[-1]
-    written = f"SELECT string_agg(action, ',' ORDER BY id) FROM exams_gradingevent WHERE metadata->>'task' = '{task}'"
-    assert eventually(lambda: stack.sql(written)) == "lock"
-    assert eventually(lambda: stack.sql(written) != "lock" and stack.sql(written)) == "lock,finalize"
+    written = mark_a_copy(stack, seconds=1)
+    assert eventually(lambda: stack.sql(written) == "lock,finalize")
 
 
 def test_stopping_the_worker_lets_its_task_end(stack):
-    given = stack.manage("shell", "-c", "from exams.tasks import grade_slowly; print(grade_slowly.delay(5).id)")
-    task = given.stdout.split()[-1]
-    written = f"SELECT string_agg(action, ',' ORDER BY id) FROM exams_gradingevent WHERE metadata->>'task' = '{task}'"
+    written = mark_a_copy(stack, seconds=10)
     assert eventually(lambda: stack.sql(written)) == "lock"
     stack.compose("stop", "celery")
     assert stack.sql(written) == "lock,finalize"
+
+
+def test_a_worker_that_is_still_starting_stops_at_once(stack):
+    stack.compose("restart", "celery")
+    started = time.monotonic()
+    stack.compose("stop", "celery")
+    assert time.monotonic() - started < 30  # its time to finish a task is 60
+
+
+def mark_a_copy(stack, *, seconds):
+    """Give the worker a task, and return the query for the events that it has written so far."""
+    code = f"from exams.tasks import grade_slowly; print(grade_slowly.delay({seconds}).id)"
+    task = stack.manage("shell", "-c", code).stdout.split()[-1]
+    return f"SELECT string_agg(action, ',' ORDER BY id) FROM exams_gradingevent WHERE metadata->>'task' = '{task}'"
 
 
 def test_the_scheduler_writes_all_the_time(stack):
@@ -92,14 +102,19 @@ def test_compose_files_are_valid_and_ask_for_the_secrets(engine, file, tmp_path)
     assert sorted(done.stdout.split()) == sorted(SERVICES)
 
 
-def test_drill_and_development_stack_have_ports_and_volumes_of_their_own(engine, tmp_path):
-    (tmp_path / "env").write_text("POSTGRES_PASSWORD=a\nDJANGO_SECRET_KEY=b\n")
-    env = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    seen = []
-    for file in ("prod", "dev", "test"):
-        words = ["docker", "compose", "-f", PROJECT / "infra" / "docker" / f"docker-compose.{file}.yml"]
-        words += ["--env-file", tmp_path / "env", "config", "--format", "json"]
-        said = json.loads(subprocess.run(words, env=env, capture_output=True, check=True).stdout)
-        seen += [port["published"] for service in said["services"].values() for port in service.get("ports", [])]
-        seen += [volume["name"] for volume in said["volumes"].values()]
-    assert len(seen) == len(set(seen))
+def test_the_drill_runs_beside_production_and_goes_without_it(stack):
+    drill = stack.sibling("test")
+    drill.up()
+    assert drill.healthy()
+    assert drill.sql("SELECT count(*) FROM exams_exam") == "0"
+    drill.compose("down", "-v")
+    assert belongings(drill.project) == set()
+    assert stack.healthy()
+    assert stack.sql("SELECT count(*) FROM exams_exam") != "0"
+
+
+def test_development_shows_the_code_of_the_work_tree(stack):
+    said = json.loads(stack.sibling("dev").compose("config", "--format", "json").stdout)
+    assert said["name"] != stack.project
+    mounts = {mount["target"]: mount["source"] for mount in said["services"]["backend"]["volumes"]}
+    assert mounts["/app/exams"] == str(stack.root / "demo" / "exams")

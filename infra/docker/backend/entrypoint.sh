@@ -12,6 +12,7 @@ else
         [ "$(stat -c %U "$directory")" = app ] || chown app:app "$directory" 2>/dev/null || true # read-only in a worker
     done
 fi
+rm -f /tmp/celery-alive # of the time before a restart: health is shown by this run
 if [ "${1:-}" = gunicorn ]; then
     as_app python manage.py migrate --no-input
     as_app python manage.py collectstatic --no-input --verbosity 0

@@ -15,7 +15,7 @@ from sandbox import connect, quoted
 ALL = bool(os.environ.get("KORRIGO_TEST_FAULTS"))
 """Whether every table visits every effect (`make test-faults`), and not only the two about a restore of both do.
 
-Without it those visit every effect from the stop of the services on, and every third before; the others every third.
+Without it those visit every effect from the stop of the services on, and every third before; the others every fifth.
 """
 
 TINY = "CREATE TABLE exam (id serial PRIMARY KEY, name text); INSERT INTO exam (name) VALUES ('one'), ('two')"
@@ -138,14 +138,14 @@ REDO = ("rollback", "--to", "after", "--yes")
 def visited(effects, *, closely=False):
     """The numbers of the effects that a table visits."""
     stop = next((number for number, what in enumerate(effects, 1) if what == "start sh"), len(effects))
-    return [n for n in range(1, len(effects) + 1) if ALL or (closely and n >= stop) or n % 3 == 0]
+    return [n for n in range(1, len(effects) + 1) if ALL or (closely and n >= stop) or n % (3 if closely else 5) == 0]
 
 
 def next_command(world, number, *, allow=()):
     """What an operator does after a crash: finish it by `rollback`, or something else."""
     if number % 2:
         return world.go("rollback", "--yes", code=None)
-    return world.go("plan", "latest-point", *allow)
+    return world.go("plan", "latest-media", *allow)
 
 
 @pytest.mark.promise("P2")
@@ -236,7 +236,7 @@ def test_an_undo_that_fails_at_any_effect_stops_and_is_finished_by_the_next_comm
     swap = next(number for number, what in enumerate(effects, 1) if what == "start sh")
     cases += [(number, 1) for number in range(swap, last)]
     stopped = 0
-    cases = cases if ALL else cases[::3]
+    cases = cases if ALL else cases[::5]
     for first, later in cases:
         case = f"fault at {first}, {effects[first - 1]}, then from {later} effects later on"
         kind = "lies" if effects[first - 1].startswith("at work") else "broken"
@@ -265,11 +265,11 @@ def test_a_taking_back_killed_at_any_effect_is_finished_by_the_next_command(worl
             world.reset()
     half = max(number for number, what in enumerate(effects, 1) if what.startswith("rmdir"))
     world.go(*RESTORE, code=None, triggers={half: "kill"})
-    finishing = world.go("plan", "latest-point").effects
+    finishing = world.go("plan", "latest-media").effects
     for number in visited(finishing):
         world.go(*RESTORE, code=None, triggers={half: "kill"})
         how = "kill" if number % 2 else "all"
-        ran = world.go("plan", "latest-point", code=None, triggers={number: how})
+        ran = world.go("plan", "latest-media", code=None, triggers={number: how})
         if how == "all" and number > 1:  # before that it had not looked yet
             assert "STOPPED" in ran.said or "🔧" in ran.said, ran.said
         followed = next_command(world, number)
@@ -291,7 +291,7 @@ def test_a_rollback_killed_or_failing_at_any_effect_is_old_or_new(world, verb):
     for number in visited(effects):
         case = f"killed at {number} of {len(effects)}, {effects[number - 1]}"
         assert world.go(*verb, code=None, triggers={number: "kill"}).killed, case
-        followed = world.go(*verb, code=None) if number % 2 else world.go("plan", "latest-point")
+        followed = world.go(*verb, code=None) if number % 2 else world.go("plan", "latest-media")
         if world.whole(f"{case}, then {followed.said}") != start:
             world.go(*back)
         assert world.whole(case) == start
@@ -318,7 +318,7 @@ def test_a_rollback_of_the_media_alone_killed_at_any_effect_leaves_the_database(
     world.go(*REDO, "--media-only")
     for number in visited(effects):
         world.go(*ROLLBACK, "--media-only", code=None, triggers={number: "kill"})
-        world.go("plan", "latest-point")
+        world.go("plan", "latest-media")
         now = world.view()
         assert now[0] == rows, f"killed at {number}, {effects[number - 1]}: the database changed"
         assert now[1] in (world.old[1], new_media), f"killed at {number}, {effects[number - 1]}"

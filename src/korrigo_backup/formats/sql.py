@@ -105,6 +105,18 @@ def check(file: IO[bytes], source: str) -> Checked:
     return Checked(scanner.finish(), reader.size, reader.sha256)
 
 
+def read_back(file: IO[bytes], source: str) -> str:
+    """Read a dump that was just written, against its gzip checksums, and return the SHA-256 of the file.
+
+    What is inside was scanned on its way into the compressor, whose checksums are of those very bytes. Raises
+    ProofFailed when they do not fit.
+    """
+    reader = HashingReader(file)
+    for _ in gunzip(reader, source):
+        pass
+    return reader.sha256
+
+
 def load(server: Postgres, file: IO[bytes], source: str, *, database: str, without: Places = ()) -> str:
     """Load a dump into an empty database and return the SHA-256 of the file as it was read now.
 

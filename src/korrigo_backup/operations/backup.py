@@ -128,8 +128,8 @@ def dump(site: Site, catalog: Catalog, wish: Wish, *, now: datetime, listen: Lis
             os.fsync(file.fileno())
         listen(Step("backup.verify"))
         with open_plain(draft.path()) as file:
-            checked = sql_format.check(file, draft.name)
-        _same(checked.sha256, target.sha256, draft.name)
+            read = sql_format.read_back(file, draft.name)
+        _same(read, target.sha256, draft.name)
         manifest = said(site, catalog, (Member(draft.name, target.size, target.sha256),), now)
         seconds = round(time.monotonic() - started, 3)
         path = draft.publish(
@@ -188,7 +188,7 @@ def _require_space(catalog: Catalog, kind: Kind, *, otherwise: int) -> None:
     if free < need:
         raise Refused(
             f"not enough space in {catalog.directory}: {free:,} bytes free, {need:,} wanted",
-            hint="make room (df -h; scripts/cleanup_old_backups.sh), or set BACKUP_DIR to a larger disk",
+            hint="make room (df -h; remove what you do not need), or set BACKUP_DIR to a larger disk",
         )
 
 

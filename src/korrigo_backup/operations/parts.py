@@ -67,7 +67,7 @@ def open_part(artifact: Artifact, context: Context) -> Iterator[Part]:
             dump = stack.enter_context(open_sql(artifact))
             yield DatabasePart(artifact, dump, context, plan_sql(context.site, artifact, dump, stamp=context.stamp))
         else:
-            archive = stack.enter_context(open_media(artifact))
+            archive = stack.enter_context(open_media(artifact, unpacked=False))
             yield MediaPart(
                 artifact, archive, context, plan_media(context.site, artifact, archive, stamp=context.stamp)
             )

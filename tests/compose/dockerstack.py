@@ -140,9 +140,9 @@ class Stack:
         lines = self.compose("ps", "--all", "--format", "json").stdout.splitlines()
         return {said["Service"]: f"{said['State']}/{said['Health']}" for said in map(json.loads, lines)}
 
-    def up(self):
-        """Start what does not run and wait until all is healthy."""
-        up = self.compose("up", "--detach", "--wait", "--no-build", check=False, limit=UP_LIMIT)
+    def up(self, *services):
+        """Start what does not run, of all or of these and what they depend on, and wait until it is healthy."""
+        up = self.compose("up", "--detach", "--wait", "--no-build", *services, check=False, limit=UP_LIMIT)
         if up.returncode:
             logs = self.compose("logs", "--no-color", "--tail", "30", check=False).stdout
             raise ComposeFailed(f"the stack does not come up\n{up.stderr[-2000:]}\n{self.states()}\n{logs[-6000:]}")

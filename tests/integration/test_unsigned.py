@@ -52,6 +52,17 @@ def test_a_foreign_dump_is_loaded_and_belongs_to_the_owner_of_the_database(super
     assert roles(site) == set()
 
 
+def test_a_foreign_dump_with_a_materialised_view_is_loaded(make_site):
+    """Its rows are not in the dump, so a dump without a manifest does not tell of them."""
+    site = make_site(schema=f"{SCHEMA}; CREATE MATERIALIZED VIEW best AS SELECT * FROM copy WHERE mark > 10")
+    foreign = unsigned(site, site.backup())
+    before = site.content()
+    site.sql("UPDATE copy SET mark = 0")
+    done = site.korrigo("restore", foreign, "--yes", "--no-safety-backup", "--allow-unsigned")
+    assert "public.best" not in done.out
+    assert site.content() == before
+
+
 @pytest.mark.promise("P5")
 def test_large_objects_grants_and_default_privileges_of_a_foreign_dump(superuser_site):
     """Rights given to others stay; what objects of a role will be born with is left out, for no role is ours to speak for."""

@@ -13,6 +13,7 @@ from korrigo_backup.domain.naming import before_database
 from korrigo_backup.domain.plan import Migrations, Replacement, RestorePlan, TableChange, compare_tables
 from korrigo_backup.errors import KorrigoBackupError, Refused, UsageError
 from korrigo_backup.formats import members
+from korrigo_backup.formats.sql import comparable
 from korrigo_backup.operations.compare_media import below, file_changes
 from korrigo_backup.operations.narrow import SMALL, dump_rows, narrow
 from korrigo_backup.operations.versions import subscription_findings, version_findings
@@ -203,7 +204,9 @@ def _changes(
 def _table_changes(taken: Snapshot, artifact: Artifact, source: SqlSource) -> tuple[TableChange, ...]:
     """Return the change of each table; small tables are compared by key."""
     digest = source.expected.digest == RULE
-    now = _with_large_objects(prove_all(taken, digest=digest), taken.large_objects(digest=digest))
+    tables = comparable(taken, source.expected, prove_all(taken, digest=digest))
+    known = source.expected.large_objects is not None  # a dump without a manifest does not tell of them
+    now = _with_large_objects(tables, taken.large_objects(digest=digest) if known else None)
     changes = compare_tables(now, _after(source))
     small = {
         change.name: max(change.now, change.after)

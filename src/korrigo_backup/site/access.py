@@ -35,6 +35,10 @@ class Access(Protocol):
         """Return the same way to the server for another role."""
         ...
 
+    def explain(self, stderr: str) -> str | None:
+        """Return what to do when a client could not even be started where it runs, None when it was."""
+        ...
+
     def free(self, directory: str) -> int | None:
         """Return the free bytes of a directory of the server's machine, None when that cannot be seen from here."""
         ...
@@ -80,6 +84,11 @@ class Direct:
     def as_user(self, user: str, password: Secret) -> Direct:
         """Return the same way to the server for another role."""
         return replace(self, user=user, password=password)
+
+    def explain(self, stderr: str) -> str | None:
+        """Return None: the clients are on this machine."""
+        del stderr
+        return None
 
     def free(self, directory: str) -> int | None:
         """Return the free bytes of the server's directory when the server is on this machine, else None."""

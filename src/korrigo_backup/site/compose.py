@@ -157,7 +157,10 @@ class Project:
         """Return the error for a call of Compose that failed."""
         lines = [line for line in stderr.splitlines() if line.strip() and "level=warning" not in line]
         words = lines[-1] if lines else describe_status(status)
-        return Unreachable(f"{' '.join(self.program)} {what}: {words}", hint=_hint(stderr, self.shown))
+        return Unreachable(
+            f"{' '.join(self.program)} {what}: {words}",
+            hint=engine_hint(stderr, self.shown) or f"run it by hand: {self.shown} ps",
+        )
 
 
 def find_program(environment: Mapping[str, str | Secret]) -> tuple[str, ...]:
@@ -222,18 +225,14 @@ def _container(one: _Inspected) -> Container:
 
 _HINTS = (
     ("is not running", "start it: {shown} up -d"),
-    ("No such service", "correct the names in [compose] of the configuration; {shown} config --services lists them"),
-    ("no such service", "correct the names in [compose] of the configuration; {shown} config --services lists them"),
-    ("Cannot connect to the Docker daemon", "start the engine: systemctl start docker"),
-    ("Is the docker daemon running", "start the engine: systemctl start docker"),
-    ("permission denied", "run as root or as a user in the group docker"),
+    ("o such service", "correct the names in [compose] of the configuration; {shown} config --services lists them"),
+    ("annot connect to the Docker daemon", "start the engine: systemctl start docker"),
+    ("permission denied while trying to connect", "run as root or as a user in the group docker"),
     ("no such file or directory", "run it from the project's root, or set [compose] files in the configuration"),
-    ("variable is not set", "put the variable into .env"),
+    ("is missing a value", "put the variable into .env"),
 )
 
 
-def _hint(stderr: str, shown: str) -> str:
-    for words, hint in _HINTS:
-        if words in stderr:
-            return hint.format(shown=shown)
-    return f"run it by hand: {shown} ps"
+def engine_hint(stderr: str, shown: str) -> str | None:
+    """Return what to do about an error of Compose or of the engine, None when it is none that is known."""
+    return next((hint.format(shown=shown) for words, hint in _HINTS if words in stderr), None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from korrigo_backup.site.compose import engine_hint
 from korrigo_backup.system.run import run
 
 if TYPE_CHECKING:
@@ -52,6 +53,10 @@ class ComposeAccess:
     def as_user(self, user: str, password: Secret) -> ComposeAccess:
         """Return the same way to the server for another role."""
         return replace(self, user=user, password=password)
+
+    def explain(self, stderr: str) -> str | None:
+        """Return what to do when the container cannot be reached at all, None when it was."""
+        return engine_hint(stderr, self.project.shown)
 
     def free(self, directory: str) -> int | None:
         """Return the free bytes of a directory in the database's container, None when it does not say."""

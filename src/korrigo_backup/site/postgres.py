@@ -116,6 +116,8 @@ class Postgres:
         """Return the error for a client that ended with `status`: why, and what to do."""
         program = command.argv[0].rpartition("/")[2]
         words = _first_error(stderr) or f"{program} {describe_status(status)}"
+        if cannot := self.access.explain(stderr):
+            return Unreachable(f"cannot reach the {self.access.description}: {words}", hint=cannot)
         for pattern, hint in _UNREACHABLE:
             if re.search(pattern, stderr):
                 return Unreachable(f"cannot use database {database} at {self.access.description}: {words}", hint=hint)

@@ -1,0 +1,124 @@
+"""The product on the real stack: the runbook's scripts and the verbs, typed where an operator types them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BIN = Path(sys.executable).parent
+
+
+def korrigo(stack, *arguments, code=0, given="", timeout=300):
+    """Run the command in the operator's directory; it must end with `code`."""
+    return typed(stack, str(BIN / "korrigo-backup"), *arguments, code=code, given=given, timeout=timeout)
+
+
+def typed(stack, *argv, code=0, given="", timeout=300):
+    done = subprocess.run(
+        argv,
+        cwd=stack.root,
+        env=stack.env | {"PATH": f"{BIN}:{os.environ['PATH']}"},
+        input=given,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout,
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == code, f"{argv} ended with {done.returncode}, not {code}:\n{said}"
+    assert "Traceback" not in said
+    assert stack.password not in said
+    return said
+
+
+def rows(stack):
+    return stack.sql(
+        "SELECT count(*), md5(string_agg(e::text, ',' ORDER BY id)) FROM exams_exam e"
+        " UNION ALL SELECT count(*), md5(string_agg(c::text, ',' ORDER BY id)) FROM exams_copy c"
+    )
+
+
+def files(stack):
+    listing = "cd /app/media && find . -name '.[ba]*-2*' -prune -o -type f -print | sort | xargs -d '\\n' sha256sum"
+    return stack.exec("backend", "sh", "-c", listing).stdout
+
+
+@pytest.mark.contract("B1")
+@pytest.mark.contract("R1")
+@pytest.mark.contract("R8")
+@pytest.mark.contract("T3")
+@pytest.mark.contract("C2")
+def test_the_runbooks_scripts_back_up_and_restore_the_stack(stack):
+    said = typed(stack, "./scripts/backup_db.sh")
+    assert "✅ Backup created: backups/db_backup_" in said
+    before = rows(stack)
+    (made,) = (stack.root / "backups").glob("db_backup_2*.sql.gz")
+    typed(stack, "./scripts/validate_backup.sh", str(made))
+    stack.sql(
+        "DELETE FROM exams_annotation; UPDATE exams_exam SET name = 'lost'; DROP TABLE exams_gradingevent CASCADE"
+    )
+    assert rows(stack) != before
+    assert "Restore cancelled" in typed(stack, "./scripts/restore_db.sh", str(made), given="no\n")
+    assert rows(stack) != before
+    said = typed(stack, "./scripts/restore_db.sh", str(made), given="yes\n")
+    assert "✅ Restore completed successfully" in said
+    assert rows(stack) == before
+    assert stack.healthy(), stack.states()
+    assert list((stack.root / "backups").glob("pre_restore_safety_backup_*.sql.gz"))
+    assert not (stack.root / "backups" / ".services-stopped").exists()
+
+
+@pytest.mark.contract("T3")
+def test_only_the_services_that_ran_are_started_again(stack):
+    korrigo(stack, "backup")
+    stack.compose("stop", "celery-beat")
+    said = korrigo(stack, "restore", "latest", "--yes", "--no-safety-backup")
+    assert "completed successfully" in said
+    states = stack.states()
+    assert "celery-beat" not in {
+        name for name, state in states.items() if "running" in str(state) or "Up" in str(state)
+    }
+    stack.up()
+
+
+@pytest.mark.contract("B4")
+@pytest.mark.contract("R5")
+@pytest.mark.skipif(os.geteuid() != 0, reason="the engine's volumes are root's")
+def test_a_restore_point_of_the_stack_brings_back_rows_and_files(stack):
+    said = korrigo(stack, "backup", "full")
+    point = json.loads(next((stack.root / "backups").glob("restore_point_*.json")).read_text())
+    assert set(point["consistency"]["columns"]) >= {"exams_copy.pdf", "exams_booklet.pages_images"}, said
+    assert point["consistency"]["missing"] == 0
+    kept, tree = rows(stack), files(stack)
+    stack.sql("UPDATE exams_exam SET name = 'lost'")
+    stack.exec("backend", "sh", "-c", "cd /app/media && rm -rf copies* && echo intruder > intruder.pdf")
+    assert files(stack) != tree
+    said = korrigo(stack, "restore", "latest-point", "--yes")
+    assert rows(stack) == kept
+    assert files(stack) == tree
+    assert stack.healthy()
+    korrigo(stack, "rollback", "--yes")
+    assert "intruder.pdf" in files(stack)
+    korrigo(stack, "rollback", "--to", "after", "--yes")
+    assert files(stack) == tree
+
+
+@pytest.mark.contract("R6")
+def test_the_stack_is_validated(stack):
+    said = typed(stack, "./scripts/validate_restore.sh")
+    assert "✅ All validation checks passed!" in said
+
+
+@pytest.mark.promise("P8")
+def test_a_database_that_does_not_run_is_told_with_the_next_command(stack):
+    stack.compose("stop", "db")
+    try:
+        said = korrigo(stack, "backup", code=8)
+    finally:
+        stack.up()
+    assert "is not running" in said
+    assert "up -d" in said
+    assert list((stack.root / "backups").glob("db_backup_2*")) == []

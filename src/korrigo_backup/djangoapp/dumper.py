@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db import connections
-from django.db.migrations.recorder import MigrationRecorder
 
 from django import get_version
-from korrigo_backup.djangoapp import sequences
+from korrigo_backup.djangoapp import migrations, sequences
 from korrigo_backup.djangoapp.naturalkeys import NaturalKeys
 from korrigo_backup.djangoapp.proof import RULE, Digest
 from korrigo_backup.djangoapp.rows import RowEncoder
@@ -41,15 +40,9 @@ def dump(alias: str, out: IO[bytes], *, exclude: Iterable[str] = (), indent: int
             engine=connections[alias].vendor,
             digest=RULE,
             models=proofs,
-            migrations=applied_migrations(alias),
+            migrations=migrations.applied(alias),
             sequences=sequences.positions(found, alias),
         )
-
-
-def applied_migrations(alias: str) -> tuple[str, ...]:
-    """Return the applied migrations as `app.name`, sorted."""
-    applied = MigrationRecorder(connections[alias]).applied_migrations()
-    return tuple(sorted(f"{app}.{name}" for app, name in applied))
 
 
 def _dump_table(table: Table, alias: str, writer: _ArrayWriter) -> TableProof:

@@ -15,6 +15,7 @@ from korrigo_backup.djangoapp.naturalkeys import NaturalKeys
 from korrigo_backup.djangoapp.portable import Meanings
 from korrigo_backup.djangoapp.proof import RULE, prove
 from korrigo_backup.djangoapp.tables import data_models, require_tables, tables
+from korrigo_backup.djangoapp.watch import Watch
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.formats.django import expect
 
@@ -37,12 +38,14 @@ class Load:
     tables: tuple[Table, ...]
     reader: FixtureReader
     objects: int
+    warnings: tuple[str, ...]
 
 
-def prepare(alias: str, manifest: Manifest, file: IO[bytes]) -> Load:
+def prepare(alias: str, manifest: Manifest, file: IO[bytes], *, trusted: bool) -> Load:
     """Read the whole fixture, check every byte against the manifest and every object against the models.
 
-    Nothing is changed. Raises ProofFailed, or Refused when tables are missing.
+    `trusted` says that the backup is known to be this site's own (see watch.py). Nothing is changed. Raises
+    ProofFailed, or Refused when tables are missing.
     """
     name = manifest.database_backup or ""
     models = _models(alias, manifest.django)
@@ -50,14 +53,17 @@ def prepare(alias: str, manifest: Manifest, file: IO[bytes]) -> Load:
     keys = NaturalKeys(alias)
     found = tables(models, alias, keys)
     reader = FixtureReader(file, name, found, _not_null(found, alias))
-    reader.check()
+    if manifest.django is None:
+        reader.read_names()
+    watch = Watch(found, trusted=trusted)
+    reader.check(watch)
     expect(manifest, name, reader.sha256, reader.size)
     if manifest.django and manifest.django.rows != reader.objects:
         raise ProofFailed(
             f"{name} holds {reader.objects} objects, the manifest says {manifest.django.rows}",
             hint="use another backup (korrigo-backup list)",
         )
-    return Load(alias, manifest, keys, found, reader, reader.objects)
+    return Load(alias, manifest, keys, found, reader, reader.objects, tuple(watch.warnings(alias)))
 
 
 def run(load: Load) -> None:
@@ -72,14 +78,6 @@ def run(load: Load) -> None:
         _prove(load, counts, said)
         sequences.move_up(load.tables, load.alias, load.manifest.django.sequences if load.manifest.django else ())
     _forget_cached_rows()
-
-
-def migrations_differ(load: Load, applied: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Return the migrations that only the backup has and that only this site has; nothing for an old manifest."""
-    if load.manifest.django is None:
-        return [], []
-    theirs, ours = set(load.manifest.django.migrations), set(applied)
-    return sorted(theirs - ours), sorted(ours - theirs)
 
 
 def _models(alias: str, proof: DjangoProof | None) -> list[object]:

@@ -10,11 +10,13 @@ from django.core.exceptions import FieldDoesNotExist, ValidationError
 from msgspec import UNSET, Raw
 
 from korrigo_backup.djangoapp.fields import Column, decode_loosely
+from korrigo_backup.djangoapp.named import is_numbered_by_database, natural_key
 from korrigo_backup.errors import ProofFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from korrigo_backup.djangoapp.named import Named
     from korrigo_backup.djangoapp.tables import Table
 
 JSON_NULL = "json_null"
@@ -69,8 +71,9 @@ class LinkRows:
 class RowDecoder:
     """Turns objects of one model into rows, and says what is wrong with one that cannot be."""
 
-    def __init__(self, table: Table, not_null: frozenset[str]) -> None:
+    def __init__(self, table: Table, not_null: frozenset[str], named: Named | None = None) -> None:
         self.table = table
+        self._named = named
         self.prefix = f'{{"model":"{table.label}",'.encode()
         self._decoder = msgspec.json.Decoder(_line_type(table))
         self._columns = {column.name: column for column in table.columns}
@@ -162,10 +165,43 @@ class RowDecoder:
             for name in list(given)
             if name not in self._columns
         }
+        unnumbered = self._named and self.table.pk and self.table.pk.name not in given
+        if unnumbered and is_numbered_by_database(self.table):
+            given[self.table.pk.name] = Raw(b"0")
         values = tuple(self._loose(column, given.get(column.name), where) for column in self._order)
         if self._json:
             values = self._json_nulls(values, loose.json_null)
-        return self._in_order(values), links
+        row = self._in_order(values)
+        return (self._numbered(row, where) if unnumbered else row), links
+
+    def _numbered(self, row: Row, where: str) -> Row:
+        """Return a row that the file names instead of numbering it, with its number."""
+        place = self.table.columns.index(self.table.pk)  # type: ignore[arg-type]
+        if self._named is None or row[place] != 0:
+            return row
+        try:
+            number = self._named.find(self.table.label, natural_key(self.table, row) or ())
+        except ValueError:
+            raise _wrong(f"{where}: it has neither a primary key nor a name") from None
+        return (*row[:place], number, *row[place + 1 :])
+
+    def use(self, named: Named) -> None:
+        """Find objects by these names from now on."""
+        self._named = named
+
+    def scan(self, raw: bytes, named: Named) -> None:
+        """Remember the name of an object; one that cannot be read yet is said when it is read for good."""
+        self._named = None
+        try:
+            numbered = bytes(msgspec.json.decode(raw, type=_Loose).pk) != _NULL
+            if not numbered and is_numbered_by_database(self.table):
+                raw = _with_pk(raw)
+            row, _ = self.decode(raw, "")
+            named.add(self.table, row, numbered=numbered)
+        except (ProofFailed, msgspec.DecodeError):
+            return
+        finally:
+            self._named = named
 
     def _loose(self, column: Column, raw: Raw | None, where: str) -> Any:
         if raw is None:
@@ -173,7 +209,10 @@ class RowDecoder:
         if column.is_json:
             return Raw(bytes(raw))
         try:
-            value = decode_loosely(column, msgspec.json.decode(raw))
+            given = msgspec.json.decode(raw)
+            if isinstance(given, list) and self._named and column.field.is_relation and not column.natural:
+                given = self._named.find(column.field.remote_field.model._meta.label_lower, given)  # noqa: SLF001
+            value = decode_loosely(column, given)
             return value if column.type is Any else msgspec.convert(value, column.type | None)
         except (ValueError, TypeError, OverflowError, ValidationError) as problem:
             raise _wrong(f"{where}: {column.name}: {_words(problem)}") from None
@@ -210,6 +249,13 @@ def _line_type(table: Table) -> Any:
     if table.pk:
         outer.insert(1, ("pk", _optional(table.pk)))
     return msgspec.defstruct("Line", outer, forbid_unknown_fields=True)
+
+
+def _with_pk(raw: bytes) -> bytes:
+    """Return an object with a primary key of 0, for one that has none."""
+    outer = msgspec.json.decode(raw, type=dict[str, Raw])
+    outer["pk"] = Raw(b"0")
+    return msgspec.json.encode(outer)
 
 
 def _optional(column: Column) -> Any:

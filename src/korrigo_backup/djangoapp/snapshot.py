@@ -19,10 +19,11 @@ RUNS = 0x6B6F7272
 """Key of the advisory lock in PostgreSQL that keeps dump and load of one database apart ("korr")."""
 
 _LIMITS = """
-SELECT set_config(name, CASE name WHEN 'lock_timeout' THEN %s WHEN 'row_security' THEN 'off' ELSE '0' END, true)
+SELECT set_config(name, CASE name WHEN 'lock_timeout' THEN %s WHEN 'row_security' THEN 'off'
+                                  WHEN 'synchronous_commit' THEN 'on' ELSE '0' END, true)
 FROM pg_settings
 WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout',
-               'row_security')
+               'row_security', 'synchronous_commit')
 """
 
 
@@ -54,6 +55,7 @@ def writing(alias: str) -> Iterator[None]:
     Raises Refused inside a caller's transaction: what is said to be restored could still be undone there.
     """
     connection = connections[alias]
+    connection.close_if_unusable_or_obsolete()  # it was idle while the backup was read: idle_session_timeout
     try:
         block = transaction.atomic(using=alias, durable=True)
         block.__enter__()

@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING
 
 import msgspec
 
+from korrigo_backup.domain import authenticity
 from korrigo_backup.domain import manifest as manifests
 from korrigo_backup.domain.finding import Finding, ok, warning
 from korrigo_backup.domain.naming import DIRECTORY_MANIFEST
@@ -21,9 +22,10 @@ from korrigo_backup.system.files import open_plain
 from korrigo_backup.system.streams import HashingReader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from korrigo_backup.domain.authenticity import Authenticity, Key
     from korrigo_backup.domain.manifest import Manifest, Member
     from korrigo_backup.formats.media import Checked
 
@@ -35,6 +37,11 @@ def read_manifest(directory: Path) -> Manifest:
 
     Raises NotFound when there is no such directory or no manifest in it, ProofFailed when it cannot be used.
     """
+    return read_signed(directory, {})[0]
+
+
+def read_signed(directory: Path, keys: Mapping[str, Key]) -> tuple[Manifest, Authenticity]:
+    """Return the manifest and what its signature says under `keys`; raises as `read_manifest`."""
     if not directory.is_dir():
         raise NotFound(
             f"there is no backup directory {directory}",
@@ -56,7 +63,7 @@ def read_manifest(directory: Path) -> Manifest:
     found = manifests.decode(raw, str(path))
     if found.database_backup is None or (found.includes_media and found.media_backup is None):
         raise ProofFailed(f"{path} names no database backup or no media backup", hint=_ANOTHER)
-    return found
+    return found, authenticity.check(raw, keys)
 
 
 def verify(directory: Path) -> tuple[Manifest, list[Finding]]:

@@ -31,6 +31,10 @@ def databases(tmp_path_factory):
         connections["lite"].settings_dict["NAME"] = str(tmp_path_factory.mktemp("lite") / "db.sqlite3")
         for alias in ("default", "lite"):
             call_command("migrate", run_syncdb=True, database=alias, verbosity=0)
+            with connections[alias].cursor() as cursor:
+                key = "serial" if alias == "default" else "integer NOT NULL PRIMARY KEY AUTOINCREMENT"
+                cursor.execute(f'CREATE TABLE "Legacy Table" (id {key}, text varchar(30) NOT NULL)')
+                cursor.execute("CREATE VIEW a_view AS SELECT id, name FROM testsite_base")
         yield
         connections.close_all()
 

@@ -55,7 +55,9 @@ def demo(request, tmp_path):
         env |= {"POSTGRES_HOST": access.host, "POSTGRES_USER": access.user, "POSTGRES_DB": database}
         env["POSTGRES_PASSWORD"] = access.password.reveal()
         psql = [str(access.client_dir / "psql"), "-qc", f'CREATE DATABASE "{database}"', "postgres"]
-        subprocess.run(psql, check=True, env={"PGHOST": access.host, "PGUSER": access.user, "PGPASSWORD": access.password.reveal()})
+        subprocess.run(
+            psql, check=True, env={"PGHOST": access.host, "PGUSER": access.user, "PGPASSWORD": access.password.reveal()}
+        )
 
     def run(*argv, program=None):
         argv = [sys.executable, *(("-c", program) if program else ("manage.py",)), *argv]

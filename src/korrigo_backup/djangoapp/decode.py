@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.djangoapp.named import Named, has_names
+from korrigo_backup.djangoapp.proof import Digest
 from korrigo_backup.djangoapp.rows import RowDecoder
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.formats.django import decode_header
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from korrigo_backup.djangoapp.rows import LinkRows, Row
     from korrigo_backup.djangoapp.tables import Table
     from korrigo_backup.djangoapp.watch import Watch
+    from korrigo_backup.domain.manifest import TableProof
 
 
 class FixtureReader:
@@ -60,6 +62,16 @@ class FixtureReader:
         """Yield table, row and the size of its text in bytes, in the order of the file."""
         for decoder, row, _, size in self._read():
             yield decoder.table, row, size
+
+    def digests(self, labels: Iterable[str]) -> list[TableProof]:
+        """Return rows and digest of the file's own lines, for the tables asked for."""
+        found = {label: Digest(label) for label in labels}
+        self._file.seek(0)
+        for _, raw in objects(HashingReader(self._file), self._source):
+            digest = found.get(decode_header(raw, self._source).model)
+            if digest:
+                digest.add(raw)
+        return [digest.proof for digest in found.values()]
 
     def _read(self) -> Iterator[tuple[RowDecoder, Row, str, int]]:
         self._file.seek(0)

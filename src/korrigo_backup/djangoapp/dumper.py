@@ -9,8 +9,7 @@ from django.db import connections
 from django import get_version
 from korrigo_backup.djangoapp import migrations, sequences
 from korrigo_backup.djangoapp.naturalkeys import NaturalKeys
-from korrigo_backup.djangoapp.proof import RULE, Digest
-from korrigo_backup.djangoapp.rows import RowEncoder
+from korrigo_backup.djangoapp.proof import RULE, Digest, lines
 from korrigo_backup.djangoapp.snapshot import reading
 from korrigo_backup.djangoapp.tables import data_models, tables
 from korrigo_backup.domain.manifest import DjangoProof
@@ -46,9 +45,8 @@ def dump(alias: str, out: IO[bytes], *, exclude: Iterable[str] = (), indent: int
 
 
 def _dump_table(table: Table, alias: str, writer: _ArrayWriter) -> TableProof:
-    encoder, digest = RowEncoder(table), Digest(table.label)
-    for row in table.rows(alias):
-        line = encoder.encode(row)
+    digest = Digest(table.label)
+    for line in lines(table, alias):
         digest.add(line)
         writer.add(line)
     return digest.proof

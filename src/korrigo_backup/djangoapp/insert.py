@@ -41,8 +41,8 @@ class Inserter:
         """Take a row whose text was `size` bytes long."""
         values = list(row)
         for place, into in self._steps:
-            if values[place] is not None:
-                values[place] = into(values[place])
+            if (value := values[place]) is not None:
+                values[place] = into(value)
         self._rows.append(values)
         self._size += size
         if len(self._rows) >= self._limit or self._size > BATCH_BYTES:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from django.db import connections
+from django.db.models import DurationField
 
-from korrigo_backup.djangoapp.fields import site_time, source_of
+from korrigo_backup.djangoapp.fields import duration, site_time, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,7 +70,17 @@ def _as_read_back(column: Any, value: Any) -> Any:
         return None
     if column.natural:  # a file of the former command has the number
         return column.out(value) if isinstance(value, int) else value
-    return column.out(source_of(column.field).to_python(value)) if column.type is Any else value
+    if column.type is Any:
+        return column.out(source_of(column.field).to_python(value))
+    return _span(column, value) if isinstance(source_of(column.field), DurationField) else value
+
+
+def _span(column: Any, value: str) -> str:
+    """Return a duration in the one form of two, where Django can read it at all."""
+    try:
+        return str(column.out(duration(value)))
+    except ValueError:
+        return value
 
 
 def _plain(value: Any, zone: Any) -> Any:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from django.core.exceptions import FieldDoesNotExist, ValidationError
-from msgspec import UNSET, Raw
+from msgspec import Raw
 
-from korrigo_backup.djangoapp.fields import Column, decode_loosely
+from korrigo_backup.djangoapp.fields import Column, decode_loosely, is_beyond
 from korrigo_backup.djangoapp.named import is_numbered_by_database, natural_key
 from korrigo_backup.errors import ProofFailed
 
@@ -82,7 +83,7 @@ class RowDecoder:
         self._straight = self._places == list(range(len(self._places)))
         self._json = [(place, column.name) for place, column in enumerate(self._order) if column.is_json]
         self._checks = [(place, column) for place, column in enumerate(table.columns) if column.check]
-        self._not_null = [(place, column) for place, column in enumerate(table.columns) if column.column in not_null]
+        self._required = [place for place, column in enumerate(table.columns) if column.column in not_null]
 
     def decode(self, raw: bytes, where: str) -> tuple[Row, dict[LinkRows, list[Any]]]:
         """Return the row of an object and what its many-to-many lists link it to. Raises ProofFailed."""
@@ -95,17 +96,15 @@ class RowDecoder:
         values = msgspec.structs.astuple(line.fields)
         if self.table.pk:
             values = (line.pk, *values)
-        if UNSET in values:
-            values = self._filled(values, where)
         if self._json:
             values = self._json_nulls(values, line.json_null)
         return self._in_order(values), {}
 
     def check(self, row: Row, where: str) -> None:
         """Raise ProofFailed for a value that cannot be meant, and note the names that have to be made."""
-        for place, column in self._not_null:
+        for place in self._required:
             if row[place] is None:
-                raise _wrong(f"{self._at(where, row)}: {column.name} may not be null")
+                raise _wrong(f"{self._at(where, row)}: {self.table.columns[place].name} may not be null")
         for place, column in self._checks:
             if column.check and row[place] is not None:
                 try:
@@ -135,12 +134,6 @@ class RowDecoder:
                 changed[place] = None
         return tuple(changed)
 
-    def _filled(self, values: Row, where: str) -> Row:
-        return tuple(
-            self._default(column, where) if value is UNSET else value
-            for column, value in zip(self._order, values, strict=True)
-        )
-
     def _default(self, column: Column, where: str) -> Any:
         """Return the value of a column that the file does not have: the model's default, as `loaddata` gives it."""
         field = column.field
@@ -165,9 +158,10 @@ class RowDecoder:
             for name in list(given)
             if name not in self._columns
         }
-        unnumbered = self._named and self.table.pk and self.table.pk.name not in given
-        if unnumbered and is_numbered_by_database(self.table):
-            given[self.table.pk.name] = Raw(b"0")
+        pk = self.table.pk
+        unnumbered = self._named is not None and pk is not None and pk.name not in given
+        if pk and unnumbered and is_numbered_by_database(self.table):
+            given[pk.name] = Raw(b"0")
         values = tuple(self._loose(column, given.get(column.name), where) for column in self._order)
         if self._json:
             values = self._json_nulls(values, loose.json_null)
@@ -176,7 +170,7 @@ class RowDecoder:
 
     def _numbered(self, row: Row, where: str) -> Row:
         """Return a row that the file names instead of numbering it, with its number."""
-        place = self.table.columns.index(self.table.pk)  # type: ignore[arg-type]
+        place = self.table.columns.index(self.table.pk) if self.table.pk else 0
         if self._named is None or row[place] != 0:
             return row
         try:
@@ -212,8 +206,7 @@ class RowDecoder:
             given = msgspec.json.decode(raw)
             if isinstance(given, list) and self._named and column.field.is_relation and not column.natural:
                 given = self._named.find(column.field.remote_field.model._meta.label_lower, given)  # noqa: SLF001
-            value = decode_loosely(column, given)
-            return value if column.type is Any else msgspec.convert(value, column.type | None)
+            return _value(column, given)
         except (ValueError, TypeError, OverflowError, ValidationError) as problem:
             raise _wrong(f"{where}: {column.name}: {_words(problem)}") from None
 
@@ -233,6 +226,15 @@ class RowDecoder:
         return f"{where} ({self.table.label} pk={str(self.own_key(row))[:80]})"
 
 
+def _value(column: Column, given: Any) -> Any:
+    """Return a value that is as we write it, or as the field itself takes it from others."""
+    if column.type is Any or is_beyond(column, given):
+        return decode_loosely(column, given)
+    with suppress(msgspec.ValidationError):
+        return msgspec.convert(given, column.type | None)
+    return msgspec.convert(decode_loosely(column, given), column.type | None)
+
+
 class _Loose(msgspec.Struct):
     model: str
     fields: dict[str, Raw]
@@ -242,7 +244,7 @@ class _Loose(msgspec.Struct):
 
 def _line_type(table: Table) -> Any:
     """Return the exact type of a line of ours, so that msgspec checks and converts each value as it reads."""
-    fields = [(f"f{place}", _optional(column), UNSET) for place, column in enumerate(table.fields)]
+    fields = [(f"f{place}", _optional(column)) for place, column in enumerate(table.fields)]
     names = {f"f{place}": column.name for place, column in enumerate(table.fields)}
     inner = msgspec.defstruct("Fields", fields, rename=names, forbid_unknown_fields=True)
     outer: list[Any] = [("model", str), ("fields", inner), (JSON_NULL, tuple[str, ...], ())]

@@ -8,11 +8,13 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 from psycopg import sql
 
-from korrigo_backup.site.throwaway import ThrowawayServer
+if TYPE_CHECKING:
+    from korrigo_backup.site.throwaway import ThrowawayServer
 
 PROJECT = Path(__file__).resolve().parents[2]
 RIVALS = PROJECT / "benchmarks" / "rivals"

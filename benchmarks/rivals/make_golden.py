@@ -13,8 +13,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from benchmarks.method2.site import PROJECT, Site  # noqa: E402
-from korrigo_backup.site.throwaway import ThrowawayServer, embedded_bindir, system_bindir  # noqa: E402
+from benchmarks.method2.site import PROJECT, Site
+
+from korrigo_backup.site.throwaway import ThrowawayServer, embedded_bindir, system_bindir
 
 GOLDEN = PROJECT / "tests" / "golden"
 SIZE = ("--copies", "3", "--pages", "1", "--annotations-per-copy", "4", "--events-per-copy", "4")

@@ -2,6 +2,7 @@
 
 import io
 import os
+import random
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -39,6 +40,13 @@ def databases(tmp_path_factory):
         connections.close_all()
 
 
+@pytest.fixture(autouse=True)
+def without_keys(tmp_path, monkeypatch):
+    """A container of its own: no key file, neither named nor at home."""
+    monkeypatch.delenv("KORRIGO_BACKUP_KEY_FILE", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+
+
 @pytest.fixture(params=["default", "lite"])
 def alias(request, databases, settings_media):
     connections[request.param].close()
@@ -53,7 +61,7 @@ def alias(request, databases, settings_media):
 def settings_media(tmp_path, monkeypatch):
     root = tmp_path / "media"
     (root / "a" / "empty").mkdir(parents=True)
-    (root / "a" / "b.pdf").write_bytes(b"%PDF" + bytes(5000))
+    (root / "a" / "b.pdf").write_bytes(b"%PDF" + random.Random(1).randbytes(5000))
     (root / "a" / "b.pdf").chmod(0o640)
     (root / "é ü.txt").write_text("text " * 1000)
     os.utime(root / "é ü.txt", (86400, 86400))

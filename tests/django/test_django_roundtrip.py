@@ -244,7 +244,9 @@ def test_lines_of_postgresql_and_of_python_mean_the_same_rows(site):
         for table in found:
             if select := pglines.statement(table, connection):
                 decoder, encode = RowDecoder(table, frozenset()), RowEncoder(table).encode
-                sql = [decoder.decode(line, "sql")[0] for line in pglines.lines(select, connection)]
+                sql = [
+                    decoder.decode(line, "sql")[0] for batch in pglines.batches(select, connection) for line in batch
+                ]
                 python = [decoder.decode(encode(row), "python")[0] for row in table.rows("default")]
                 assert [_values(table, row) for row in sql] == [_values(table, row) for row in python], table.label
                 both += bool(sql)

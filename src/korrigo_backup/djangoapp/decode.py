@@ -70,7 +70,7 @@ class FixtureReader:
         for _, raw in objects(HashingReader(self._file), self._source):
             digest = found.get(decode_header(raw, self._source).model)
             if digest:
-                digest.add(raw)
+                digest.add((raw,))
         return [digest.proof for digest in found.values()]
 
     def _read(self) -> Iterator[tuple[RowDecoder, Row, str, int]]:

@@ -9,14 +9,14 @@ from django.db import connections
 from django import get_version
 from korrigo_backup.djangoapp import migrations, sequences
 from korrigo_backup.djangoapp.naturalkeys import NaturalKeys
-from korrigo_backup.djangoapp.proof import RULE, Digest, lines
+from korrigo_backup.djangoapp.proof import RULE, Digest, batches
 from korrigo_backup.djangoapp.snapshot import reading
 from korrigo_backup.djangoapp.tables import data_models, tables
 from korrigo_backup.domain.manifest import DjangoProof
 from korrigo_backup.formats.fixture import CLOSING, OPENING, SEPARATOR, indented
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import IO
 
     from korrigo_backup.djangoapp.tables import Table
@@ -46,9 +46,9 @@ def dump(alias: str, out: IO[bytes], *, exclude: Iterable[str] = (), indent: int
 
 def _dump_table(table: Table, alias: str, writer: _ArrayWriter) -> TableProof:
     digest = Digest(table.label)
-    for line in lines(table, alias):
-        digest.add(line)
-        writer.add(line)
+    for batch in batches(table, alias):
+        digest.add(batch)
+        writer.add(batch)
     return digest.proof
 
 
@@ -62,15 +62,15 @@ class _ArrayWriter:
         self._size = 0
         self._any = False
 
-    def add(self, line: bytes) -> None:
-        """Write one object."""
+    def add(self, lines: Sequence[bytes]) -> None:
+        """Write some objects."""
         if self._indent is not None:
-            line = indented(line, self._indent)
+            lines = [indented(line, self._indent) for line in lines]
         if self._any:
             self._parts.append(SEPARATOR)
-        self._parts.append(line)
+        self._parts.append(SEPARATOR.join(lines))
         self._any = True
-        self._size += len(line)
+        self._size += len(self._parts[-1])
         if self._size > _BUFFER:
             self._flush()
 

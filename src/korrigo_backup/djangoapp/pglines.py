@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 _MOST_ARGUMENTS = 90
 """PostgreSQL takes 100 arguments of a function."""
 
-_FETCH = 2000
-"""Lines fetched at once where the driver cannot stream."""
+_FIRST, _MOST_ROWS, _BATCH_BYTES = 100, 4000, 2 * 1024 * 1024
+"""Rows fetched first, at most, and the bytes that a fetch should have: large values are not fetched by thousands."""
 
 
 def _bare(name: str) -> str:
@@ -91,24 +91,26 @@ def statement(table: Table, connection: Any) -> str | None:
     if nulls := [column for column in table.columns if column.is_json]:
         pieces.append(_json_nulls(nulls, quote))
     pieces.append("'}'")
-    order = [quote(f.column) for f in getattr(table.model._meta, "pk_fields", [table.model._meta.pk])]  # noqa: SLF001
-    return f"SELECT {_concat(pieces)} FROM {quote(table.name)} ORDER BY {', '.join(order)}"
+    return f"SELECT {_concat(pieces)} FROM {quote(table.name)}{_order(table, types, quote)}"
 
 
-def lines(select: str, connection: Any) -> Iterator[bytes]:
-    """Yield what `statement` selects. Runs in the caller's transaction."""
-    with connection.make_cursor(connection.create_cursor()) as cursor:
-        if hasattr(cursor, "copy"):  # psycopg 3
-            with connection.wrap_database_errors, cursor.copy(f"COPY ({select}) TO STDOUT") as copy:
-                for data in copy:
-                    line = bytes(data)[:-1]
-                    yield line.replace(b"\\\\", b"\\") if b"\\" in line else line
-            return
+def _order(table: Table, types: dict[str, str], quote: Callable[[str], str]) -> str:
+    """Sort where an index has that order nearly as the rows lie; by a UUID it would cost more than all else."""
+    keys = [field.column for field in getattr(table.model._meta, "pk_fields", [table.model._meta.pk])]  # noqa: SLF001
+    numbered = all(types.get(key) in _WAYS[int] for key in keys)
+    return f" ORDER BY {', '.join(map(quote, keys))}" if numbered else ""
+
+
+def batches(select: str, connection: Any) -> Iterator[list[bytes]]:
+    """Yield what `statement` selects, some megabytes at a time. Runs in the caller's transaction."""
+    rows = _FIRST
     with connection.chunked_cursor() as cursor:
         cursor.execute(select)
-        while rows := cursor.fetchmany(_FETCH):
-            for (line,) in rows:
-                yield line.encode()
+        while found := cursor.fetchmany(rows):
+            batch = [line.encode() for (line,) in found]
+            yield batch
+            size = sum(map(len, batch)) // len(batch) + 1
+            rows = max(1, min(_MOST_ROWS, 2 * rows, _BATCH_BYTES // size))
 
 
 def _piece(text: str, expression: str) -> tuple[str, str]:

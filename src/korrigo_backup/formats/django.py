@@ -7,7 +7,8 @@ read, held against the manifest, and known to be complete JSON and a complete ZI
 from __future__ import annotations
 
 import errno
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import islice
 from typing import IO, TYPE_CHECKING
 
 import msgspec
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.authenticity import Authenticity, Key
     from korrigo_backup.domain.manifest import Manifest, Member
     from korrigo_backup.formats.media import Checked
+
+_BATCH = 200
+"""Objects checked at once."""
 
 _ANOTHER = "use another backup: korrigo-backup list shows them"
 
@@ -94,13 +98,23 @@ def _verify_database(directory: Path, manifest: Manifest) -> int:
     rows = 0
     with open_member(directory, name) as file:
         reader = HashingReader(file)
-        for number, raw in fixture.objects(reader, name):
-            decode_header(raw, f"{name}: object at {number}")
-            rows += 1
+        found = fixture.objects(reader, name)
+        while batch := list(islice(found, _BATCH)):
+            _decode_headers(batch, name)
+            rows += len(batch)
         expect(manifest, name, reader.sha256, reader.size)
     if manifest.django and manifest.django.rows != rows:
         raise ProofFailed(f"{name} holds {rows} objects, the manifest says {manifest.django.rows}", hint=_ANOTHER)
     return rows
+
+
+def _decode_headers(batch: list[tuple[int, bytes]], name: str) -> None:
+    """Raise ProofFailed when one of some objects is none; all are decoded at once, which is quicker."""
+    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        if len(fixture.HEADERS.decode(b"[" + b",".join([raw for _, raw in batch]) + b"]")) == len(batch):
+            return
+    for number, raw in batch:
+        decode_header(raw, f"{name}: object at {number}")
 
 
 def verify_media(directory: Path, manifest: Manifest) -> Checked:

@@ -41,6 +41,7 @@ class Header(msgspec.Struct):
 
 
 HEADER = msgspec.json.Decoder(Header)
+HEADERS = msgspec.json.Decoder(list[Header])
 
 
 def indented(value: bytes, spaces: int) -> bytes:

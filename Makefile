@@ -11,6 +11,8 @@ help:
 	@echo "make demo   set up, then back up, destroy, restore and prove a site with real data"
 	@echo "make test   set up, then run the tests on a real PostgreSQL"
 	@echo "make lint   style, types and layers"
+	@echo "make test-django42, test-django60, test-psycopg2   the Django app on other versions and drivers"
+	@echo "make bench-django   Method 2 against dumpdata, loaddata and the former command"
 
 setup: $(VENV)/ready
 
@@ -26,11 +28,23 @@ test: setup
 test-django42: setup $(VENV)/django42/ready
 	@PYTHONPATH=$(CURDIR)/$(VENV)/django42 $(BIN)/python -m pytest tests/django
 
-test-django60: setup
-	@PYTHON=$(PYTHON312) sh requirements/matrix.sh $(VENV)/django60 requirements/django60.txt
+# Django 6.0 wants Python 3.12: make test-django60 PYTHON312=/path/to/python3.12
+test-django60: $(VENV)/django60/django60
+	@$(VENV)/django60/bin/python -m pytest tests/django
 
-test-psycopg2: setup
-	@PYTHON=$(BIN)/python sh requirements/matrix.sh $(VENV)/psycopg2 requirements/psycopg2.txt
+$(VENV)/django60/django60: requirements/dev.txt requirements/django60.txt
+	@PYTHON=$(PYTHON312) sh requirements/setup.sh $(VENV)/django60
+	@$(VENV)/django60/bin/python -m pip install --quiet --disable-pip-version-check --no-cache-dir --no-deps --require-hashes \
+		--requirement requirements/django60.txt
+	@touch $@
+
+test-psycopg2: setup $(VENV)/psycopg2/ready
+	@PYTHONPATH=$(CURDIR)/$(VENV)/psycopg2 KORRIGO_TEST_DRIVER=psycopg2 $(BIN)/python -m pytest tests/django
+
+$(VENV)/psycopg2/ready: requirements/psycopg2.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-cache-dir --no-deps --require-hashes \
+		--upgrade --target $(VENV)/psycopg2 --requirement $<
+	@touch $@
 
 bench-django: setup
 	@$(BIN)/python benchmarks/method2/run.py

@@ -4,6 +4,7 @@ import io
 import os
 import random
 import shutil
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +15,11 @@ from korrigo_backup.site.throwaway import ThrowawayServer, embedded_bindir, syst
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "testsite.settings"
 os.environ.setdefault("TZ", "UTC")
+if os.environ.get("KORRIGO_TEST_DRIVER") == "psycopg2":  # Django takes the older driver where the newer one is not
+    newer, sys.modules["psycopg"] = sys.modules.get("psycopg"), None
+    import django.db.backends.postgresql.base
+
+    sys.modules["psycopg"] = newer
 django.setup()
 
 from django.conf import settings  # noqa: E402

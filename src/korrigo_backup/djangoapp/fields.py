@@ -187,7 +187,7 @@ def _steps(kind: Any, known: type[Any], connection: Any) -> tuple[Step | None, S
         into = _aware if settings.USE_TZ else partial(_naive, connection.timezone)
         return (_to_utc if settings.USE_TZ else None), into
     if known is models.FloatField:
-        return _finite, float
+        return _finite, (_float_text if connection.vendor == "postgresql" else float)
     if known is models.DurationField:
         return duration_string, (_interval if connection.vendor == "postgresql" else duration)
     if kind is msgspec.Raw:
@@ -247,6 +247,11 @@ def _naive(zone: Any, value: Any) -> Any:
 def _finite(value: float) -> float | str:
     """Return a number that JSON has; NaN and the infinities are written as words, which float() reads."""
     return value if math.isfinite(value) else str(value)
+
+
+def _float_text(value: float | str) -> str:
+    """Return a number as text: psycopg 2 would write -0.0 as a decimal, which has no sign at zero."""
+    return repr(float(value))
 
 
 def duration(value: str) -> timedelta:

@@ -170,6 +170,23 @@ def test_rows_whose_target_is_missing_are_named_and_nothing_is_loaded(refused, s
     assert "state: the restore was rolled back" in found.text
 
 
+@pytest.mark.contract("T8")
+def test_all_rows_whose_target_is_missing_are_named_up_to_a_limit(refused, site, copy):
+    path = copy(site.backup(include_media=False).path)
+
+    def many(objects):
+        one = first(objects, "testsite.membership")
+        for pk in range(100, 130):
+            objects.append({**one, "pk": pk, "fields": {**one["fields"], "club": 1000 + pk}})
+
+    edit(path, many)
+    forge(path)
+    former(path)
+    found = refused(path)
+    assert all(f"testsite.membership pk={pk} club={1000 + pk}" in found.text for pk in range(100, 120))
+    assert "and 10 more" in found.text
+
+
 def test_a_row_that_the_database_does_not_take_is_named(refused, site, copy):
     path = copy(site.backup().path)
     edit(path, lambda o: o.append(dict(first(o, "testsite.tag"))))

@@ -5,7 +5,9 @@ import datetime as dt
 import io
 import json
 import os
+import shutil
 import stat
+import time
 import zipfile
 
 import pytest
@@ -301,21 +303,69 @@ def test_database_triggers_do_not_fire_and_are_still_there(site):
 
 
 @pytest.mark.parametrize("alias", ["default"], indirect=True)
-def test_the_limits_of_the_role_do_not_end_a_restore(site, monkeypatch):
+@pytest.mark.parametrize("what", ["restore", "backup"])
+def test_the_limits_of_the_role_do_not_end_a_run(site, monkeypatch, what):
+    """Korrigo's production settings, a thirtieth as long: statement, lock, and idle in the middle of a transaction."""
     made = site.backup(include_media=False)
-    connection, inner = connections["default"], loader.run
+    shutil.rmtree(made.path)
+    connection = connections["default"]
+    module, name = {"restore": (loader, "run"), "backup": (dumper, "tables")}[what]
+    inner = getattr(module, name)
 
-    def slowly(load):
+    def slowly(*arguments):
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_sleep(1.2)")
-        inner(load)
+        time.sleep(2.2)
+        return inner(*arguments)
 
-    monkeypatch.setattr(loader, "run", slowly)
+    path = site.backup(include_media=False).path
+    monkeypatch.setattr(module, name, slowly)
     with connection.cursor() as cursor:
-        cursor.execute("SET statement_timeout = '1s'")
-        site.restore(made.path)
-        cursor.execute("SHOW statement_timeout")
-        assert cursor.fetchone() == ("1s",)
+        for setting, value in LIMITS.items():
+            cursor.execute(f"SET {setting} = '{value}'")
+        if what == "restore":
+            site.restore(path)
+        else:
+            shutil.rmtree(path)
+            site.backup(include_media=False)
+        for setting, value in LIMITS.items():
+            cursor.execute(f"SHOW {setting}")
+            assert cursor.fetchone() == (value,)
+
+
+LIMITS = {"statement_timeout": "1s", "lock_timeout": "200ms", "idle_in_transaction_session_timeout": "2s"}
+
+
+@pytest.mark.parametrize("alias", ["default"], indirect=True)
+def test_constraints_are_as_before_down_to_their_comments(site):
+    made = site.backup(include_media=False)
+    with connections["default"].cursor() as cursor:
+        cursor.execute(
+            "ALTER TABLE testsite_membership ADD CONSTRAINT once FOREIGN KEY (club_id) REFERENCES testsite_club NOT VALID"
+        )
+        cursor.execute("COMMENT ON CONSTRAINT once ON testsite_membership IS 'it''s ours'")
+        try:
+            before = constraints(cursor)
+            site.restore(made.path)
+            assert constraints(cursor) == before
+        finally:
+            cursor.execute("ALTER TABLE testsite_membership DROP CONSTRAINT once")
+
+
+def constraints(cursor):
+    cursor.execute(
+        "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid), convalidated, obj_description(oid)"
+        " FROM pg_constraint WHERE contype IN ('f', 'p', 'u', 'c') ORDER BY 1, 2"
+    )
+    return cursor.fetchall()
+
+
+def test_rows_that_were_left_out_and_refer_to_what_is_restored_stay(site):
+    made = site.backup(include_media=False, exclude=["testsite.Membership", "testsite.Town"])
+    rows = site.rows()
+    m.Base.objects.using(site.alias).create(name="newer")
+    site.restore(made.path)
+    assert site.rows() == rows
 
 
 @pytest.mark.parametrize("alias", ["default"], indirect=True)

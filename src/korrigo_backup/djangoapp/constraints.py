@@ -33,14 +33,14 @@ WHERE contype = 'f' AND conparentid = 0 AND conrelid = ANY(%s::regclass[]) AND c
 
 
 @contextmanager
-def set_aside(tables: Sequence[Table], alias: str) -> Iterator[None]:
-    """Take the foreign keys among `tables` away, and at the end of the block make them again, as pg_dump's files do.
+def checked(tables: Sequence[Table], alias: str, *, aside: bool) -> Iterator[None]:
+    """Check all foreign keys at the end of the block. Raises ProofFailed naming the rows whose target is not there.
 
-    PostgreSQL then checks each with one join, where it would otherwise look every row up, several times as slow. The
-    caller's transaction holds both tables alone. Raises ProofFailed naming the rows whose target is not there.
+    With `aside`, those among `tables` are taken away, and made again at the end, as pg_dump's files do: PostgreSQL
+    checks each with one join, where it would otherwise look every row up. The caller's transaction holds them alone.
     """
     connection = connections[alias]
-    if connection.vendor != "postgresql":
+    if not aside:
         yield
         check(tables, alias)
         return

@@ -69,10 +69,10 @@ def prepare(alias: str, manifest: Manifest, file: IO[bytes], *, trusted: bool) -
 def run(load: Load) -> None:
     """Replace the rows of all tables by those of the fixture and prove them; call inside `snapshot.writing`."""
     with emptying.silent_triggers(load.tables, load.alias):
-        emptying.empty(load.tables, load.alias)
+        aside = emptying.empty(load.tables, load.alias)
         load.keys.make_missing()
         said = None if _is_provable(load) else Meanings(load.alias)
-        with constraints.set_aside(load.tables, load.alias):
+        with constraints.checked(load.tables, load.alias, aside=aside):
             counts = _insert(load, said)
             expect(load.manifest, load.manifest.database_backup or "", load.reader.sha256, load.reader.size)
         _prove(load, counts, said)

@@ -5,9 +5,11 @@ import hashlib
 import io
 import json
 import os
+import random
 import stat
 import struct
 import zipfile
+from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
@@ -128,6 +130,25 @@ def test_a_fixture_that_is_none_is_refused(refused, site, copy, text):
     former(path)
     fixture_of(path).write_text(text, encoding="latin-1")
     assert refused(path).code == 9
+
+
+@pytest.mark.promise("P8")
+def test_whatever_is_done_to_a_fixture_there_is_a_message_and_never_a_traceback(site, copy):
+    path = copy(site.backup(include_media=False).path)
+    former(path)
+    good, rng, refusals = fixture_of(path).read_bytes(), random.Random(4), 0
+    for _ in range(150):
+        bad, at = bytearray(good), rng.randrange(len(good))
+        piece = rng.choice(
+            [b"", b"\xff", b"null", b"[", b"}", b'"', b"1e999", b"9" * 5000, b"\x00", b"\\u0000", b"[" * 5000]
+        )
+        bad[at : at + rng.choice([0, 1, 8])] = piece
+        fixture_of(path).write_bytes(bad)
+        with suppress(CommandError):
+            site.restore(path, dry_run=True)
+            continue
+        refusals += 1
+    assert refusals > 50
 
 
 BASE = "testsite.base"

@@ -143,7 +143,7 @@ def column(field: Any, keys: NaturalKeys, connection: Any) -> Column:
         select=Cast(field.attname, models.TextField()) if kind is msgspec.Raw else field.attname,
         type=kind,
         out=out,
-        check=into if known is models.DurationField else None,
+        check=into if known is models.DurationField or kind is msgspec.Raw else None,
         into=into,
         beyond=connection.vendor == "postgresql" and kind in {datetime, date, time},
     )

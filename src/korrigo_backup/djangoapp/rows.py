@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from django.core.exceptions import FieldDoesNotExist, ValidationError
@@ -24,6 +24,7 @@ JSON_NULL = "json_null"
 """Key beside `fields` that names the columns whose null is JSON's, not SQL's; loaddata does not look at it."""
 
 _NULL = b"null"
+_T = TypeVar("_T")
 Row = tuple[Any, ...]
 """Decoded values in the order of a table's columns."""
 
@@ -109,7 +110,7 @@ class RowDecoder:
             if column.check and row[place] is not None:
                 try:
                     column.check(row[place])
-                except (ValueError, TypeError, ValidationError) as problem:
+                except (ValueError, TypeError, OverflowError, RecursionError, ValidationError) as problem:
                     raise _wrong(f"{self._at(where, row)}: {column.name}: {_words(problem)}") from None
 
     def own_key(self, row: Row) -> Any:
@@ -146,7 +147,7 @@ class RowDecoder:
 
     def _decode_loosely(self, raw: bytes, where: str, problem: str) -> tuple[Row, dict[LinkRows, list[Any]]]:
         """Read an object that is not as we write it but may be as Django does; `problem` is why it is not ours."""
-        loose = msgspec.json.decode(raw, type=_Loose)
+        loose = _loosely(raw, where, _Loose)
         where = f"{where} ({self.table.label} pk={bytes(loose.pk).decode(errors='replace')[:80]})"
         if loose.model != self.table.label and loose.model.lower() != self.table.label:
             raise _wrong(f"{where}: {problem}")
@@ -154,7 +155,7 @@ class RowDecoder:
         if self.table.model._meta.pk.name in self._columns and bytes(loose.pk) != _NULL:  # noqa: SLF001
             given.setdefault(self.table.model._meta.pk.name, loose.pk)  # noqa: SLF001
         links = {
-            self._link(name, where): msgspec.json.decode(given.pop(name))
+            self._link(name, where): _loosely(bytes(given.pop(name)), where, list[Any])
             for name in list(given)
             if name not in self._columns
         }
@@ -192,7 +193,7 @@ class RowDecoder:
                 raw = _with_pk(raw)
             row, _ = self.decode(raw, "")
             named.add(self.table, row, numbered=numbered)
-        except (ProofFailed, msgspec.DecodeError):
+        except (ProofFailed, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return
         finally:
             self._named = named
@@ -207,7 +208,7 @@ class RowDecoder:
             if isinstance(given, list) and self._named and column.field.is_relation and not column.natural:
                 given = self._named.find(column.field.remote_field.model._meta.label_lower, given)  # noqa: SLF001
             return _value(column, given)
-        except (ValueError, TypeError, OverflowError, ValidationError) as problem:
+        except (ValueError, TypeError, OverflowError, RecursionError, ValidationError) as problem:
             raise _wrong(f"{where}: {column.name}: {_words(problem)}") from None
 
     def _link(self, name: str, where: str) -> LinkRows:
@@ -233,6 +234,13 @@ def _value(column: Column, given: Any) -> Any:
     with suppress(msgspec.ValidationError):
         return msgspec.convert(given, column.type | None)
     return msgspec.convert(decode_loosely(column, given), column.type | None)
+
+
+def _loosely(raw: bytes, where: str, kind: type[_T]) -> _T:
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
+        raise _wrong(f"{where}: {problem}") from None
 
 
 class _Loose(msgspec.Struct):

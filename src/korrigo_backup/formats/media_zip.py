@@ -40,13 +40,14 @@ ROOT = "."
 LEVEL = 3
 """The best of isal's levels: several times as fast as zlib's default, and a few per cent larger."""
 
-WORTH = 0.03
-"""The least gain, of a file's first piece, for which a file is compressed: scans and PDFs stay below it, text does not.
+WORTH = 0.015
+"""The least gain, of a piece of a file, for which it is compressed: most scans and PDFs stay below it, text does not.
 
 Measured and not told from the name: a PDF may hold plain text, and a badly made JPEG gains an eighth.
 """
 
-_SAMPLE = 64 * 1024
+_SAMPLE = 16 * 1024
+"""Bytes looked at, from the middle of the first piece: a header says little about what follows."""
 
 LONGEST = 255
 """Bytes of one part of a path on Linux file systems."""
@@ -139,7 +140,7 @@ class _Writer:
         info = _header(entry, directory=False)
         info.file_size = file.size
         piece = file.read()
-        deflated = _is_worth(piece[:_SAMPLE])
+        deflated = _is_worth(piece)
         if deflated:
             info.compress_type = zipfile.ZIP_DEFLATED
         with self._zip.open(info, "w") as member:
@@ -165,7 +166,9 @@ class _Writer:
         )
 
 
-def _is_worth(sample: bytes) -> bool:
+def _is_worth(piece: bytes) -> bool:
+    middle = max(0, len(piece) - _SAMPLE) // 2
+    sample = piece[middle : middle + _SAMPLE]
     if not sample:
         return False
     engine = isal_zlib.compressobj(LEVEL, isal_zlib.DEFLATED, -zlib.MAX_WBITS)

@@ -166,6 +166,11 @@ def test_a_second_restore_of_the_media_is_told_to_wait(site, two, refused):
         assert refused(two.made).code == 7
 
 
+@pytest.mark.parametrize("alias", ["default"], indirect=True)
+def test_a_transaction_that_the_server_never_wrote_down_did_not_happen(site):
+    assert commit.happened("default", "99999999") is False
+
+
 def test_a_record_of_another_database_is_not_guessed_at(site, two, refused):
     tree = MediaTree(site.media)
     unfinished.write(tree, Record("20260204_030000", site.alias, "elsewhere", "1"))

@@ -49,7 +49,9 @@ def happened(alias: str, named: str) -> bool | None:
         while (status := _status(connection, named)) == "in progress" and time.monotonic() < deadline:
             time.sleep(_PAUSE)
     except Error as problem:
-        return False if getattr(problem.__cause__, "sqlstate", None) == _IN_THE_FUTURE else None
+        cause = problem.__cause__  # psycopg 3 calls it sqlstate, psycopg 2 pgcode
+        code = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
+        return False if code == _IN_THE_FUTURE else None
     return {"committed": True, "aborted": False}.get(status)
 
 

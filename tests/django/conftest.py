@@ -2,7 +2,9 @@
 
 import io
 import os
+import random
 import shutil
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +15,11 @@ from korrigo_backup.site.throwaway import ThrowawayServer, embedded_bindir, syst
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "testsite.settings"
 os.environ.setdefault("TZ", "UTC")
+if os.environ.get("KORRIGO_TEST_DRIVER") == "psycopg2":  # Django takes the older driver where the newer one is not
+    newer, sys.modules["psycopg"] = sys.modules.get("psycopg"), None
+    import django.db.backends.postgresql.base
+
+    sys.modules["psycopg"] = newer
 django.setup()
 
 from django.conf import settings  # noqa: E402
@@ -31,8 +38,19 @@ def databases(tmp_path_factory):
         connections["lite"].settings_dict["NAME"] = str(tmp_path_factory.mktemp("lite") / "db.sqlite3")
         for alias in ("default", "lite"):
             call_command("migrate", run_syncdb=True, database=alias, verbosity=0)
+            with connections[alias].cursor() as cursor:
+                key = "serial" if alias == "default" else "integer NOT NULL PRIMARY KEY AUTOINCREMENT"
+                cursor.execute(f'CREATE TABLE "Legacy Table" (id {key}, text varchar(30) NOT NULL)')
+                cursor.execute("CREATE VIEW a_view AS SELECT id, name FROM testsite_base")
         yield
         connections.close_all()
+
+
+@pytest.fixture(autouse=True)
+def without_keys(tmp_path, monkeypatch):
+    """A container of its own: no key file, neither named nor at home."""
+    monkeypatch.delenv("KORRIGO_BACKUP_KEY_FILE", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
 
 
 @pytest.fixture(params=["default", "lite"])
@@ -49,7 +67,7 @@ def alias(request, databases, settings_media):
 def settings_media(tmp_path, monkeypatch):
     root = tmp_path / "media"
     (root / "a" / "empty").mkdir(parents=True)
-    (root / "a" / "b.pdf").write_bytes(b"%PDF" + bytes(5000))
+    (root / "a" / "b.pdf").write_bytes(b"%PDF" + random.Random(1).randbytes(5000))
     (root / "a" / "b.pdf").chmod(0o640)
     (root / "é ü.txt").write_text("text " * 1000)
     os.utime(root / "é ü.txt", (86400, 86400))

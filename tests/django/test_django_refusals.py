@@ -5,9 +5,11 @@ import hashlib
 import io
 import json
 import os
+import random
 import stat
 import struct
 import zipfile
+from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
@@ -130,6 +132,25 @@ def test_a_fixture_that_is_none_is_refused(refused, site, copy, text):
     assert refused(path).code == 9
 
 
+@pytest.mark.promise("P8")
+def test_whatever_is_done_to_a_fixture_there_is_a_message_and_never_a_traceback(site, copy):
+    path = copy(site.backup(include_media=False).path)
+    former(path)
+    good, rng, refusals = fixture_of(path).read_bytes(), random.Random(4), 0
+    for _ in range(150):
+        bad, at = bytearray(good), rng.randrange(len(good))
+        piece = rng.choice(
+            [b"", b"\xff", b"null", b"[", b"}", b'"', b"1e999", b"9" * 5000, b"\x00", b"\\u0000", b"[" * 5000]
+        )
+        bad[at : at + rng.choice([0, 1, 8])] = piece
+        fixture_of(path).write_bytes(bad)
+        with suppress(CommandError):
+            site.restore(path, dry_run=True)
+            continue
+        refusals += 1
+    assert refusals > 50
+
+
 BASE = "testsite.base"
 
 
@@ -168,6 +189,23 @@ def test_rows_whose_target_is_missing_are_named_and_nothing_is_loaded(refused, s
     assert found.code == 9
     assert "testsite.membership pk=77 club=424242" in found.text
     assert "state: the restore was rolled back" in found.text
+
+
+@pytest.mark.contract("T8")
+def test_all_rows_whose_target_is_missing_are_named_up_to_a_limit(refused, site, copy):
+    path = copy(site.backup(include_media=False).path)
+
+    def many(objects):
+        one = first(objects, "testsite.membership")
+        for pk in range(100, 130):
+            objects.append({**one, "pk": pk, "fields": {**one["fields"], "club": 1000 + pk}})
+
+    edit(path, many)
+    forge(path)
+    former(path)
+    found = refused(path)
+    assert all(f"testsite.membership pk={pk} club={1000 + pk}" in found.text for pk in range(100, 120))
+    assert "and 10 more" in found.text
 
 
 def test_a_row_that_the_database_does_not_take_is_named(refused, site, copy):

@@ -7,6 +7,8 @@ import tarfile
 
 import pytest
 
+from korrigo_backup.site import unfinished
+from korrigo_backup.site.media import MediaTree
 from sandbox import nothing_changes, tree
 
 LARGE = 9 * 1024 * 1024
@@ -150,3 +152,21 @@ def test_archives_of_the_former_recipes_restore_too(site, root):
     done = site.korrigo("restore", old, "--yes", "--allow-unsigned")
     assert "cannot be proven" in done.out
     assert {k: v for k, v in site.tree().items() if len(v) == 4} == {k: v for k, v in before.items() if len(v) == 4}
+
+
+@pytest.mark.promise("P2")
+def test_an_interrupted_django_restore_is_left_to_the_django_that_can_ask_its_transaction(site):
+    made = site.backup_media()
+    tree = MediaTree(site.media)
+    unfinished.write(tree, unfinished.Record("20260204_030000", "default", site.database, marker="749"))
+    (site.media / ".stage-20260204_030000.moving").mkdir()
+    with nothing_changes(site):
+        done = site.korrigo("restore", made, "--yes", code=4)
+        site.korrigo("backup", "db", code=4)
+    assert "the Django restore of 20260204_030000 was interrupted" in done.err
+    assert "python manage.py backup --include-media" in done.err
+    with unfinished.alone(tree, "restore"):
+        assert "another run is at work on the media" in site.korrigo("backup", "db", code=7).err
+    unfinished.remove(tree, "20260204_030000")
+    site.korrigo("backup", "db")
+    assert not list(site.media.glob(".stage*moving"))

@@ -15,6 +15,8 @@ from django.conf import settings
 from korrigo_backup import __version__
 from korrigo_backup.djangoapp.dumper import dump
 from korrigo_backup.djangoapp.localtime import machine_zone
+from korrigo_backup.djangoapp.recovery import recover
+from korrigo_backup.djangoapp.signing import signed, site_keys
 from korrigo_backup.domain import manifest as manifests
 from korrigo_backup.domain import naming
 from korrigo_backup.domain.journal import Step
@@ -23,6 +25,7 @@ from korrigo_backup.domain.naming import Kind, Origin
 from korrigo_backup.errors import PartlyDone
 from korrigo_backup.formats import django as artifact
 from korrigo_backup.formats import media_zip
+from korrigo_backup.site import unfinished
 from korrigo_backup.site.media import MediaTree
 from korrigo_backup.system.files import create_private, fsync_directory, remove_tree, rename_new, write_private
 from korrigo_backup.system.streams import HashingWriter
@@ -50,11 +53,9 @@ def run(request: Request, listener: Listener) -> Manifest:
 
     Afterwards the directory has one more entry, or, after an error, as many as before.
     """
-    started, clock = datetime.now(UTC), time.monotonic()
+    started, clock, keys = datetime.now(UTC), time.monotonic(), site_keys()
     media = MediaTree(media_root()) if request.include_media else None
-    if media:
-        media.require()
-    with _draft(request.output_dir, started) as (draft, final, stamp):
+    with _calm(media or MediaTree(media_root()), media), _draft(request.output_dir, started) as (draft, final, stamp):
         listener(Step("backup.database"))
         with _member(draft, f"db_backup_{stamp}.json") as out:
             proof = dump(request.alias, out, exclude=request.exclude, indent=request.indent)  # type: ignore[arg-type]
@@ -78,10 +79,25 @@ def run(request: Request, listener: Listener) -> Manifest:
             media=media_proof,
             django=proof,
         )
-        write_private(draft / naming.DIRECTORY_MANIFEST, manifests.encode(manifest))
+        raw = signed(manifests.encode(manifest), keys, request.output_dir)
+        write_private(draft / naming.DIRECTORY_MANIFEST, raw)
         artifact.verify(draft)
         _publish(draft, final)
     return manifest
+
+
+@contextmanager
+def _calm(tree: MediaTree, wanted: MediaTree | None) -> Iterator[None]:
+    """Finish what a killed restore left, and keep restores of media away while the block reads them."""
+    if unfinished.records(tree):
+        with unfinished.alone(tree, "finish an interrupted restore"):
+            recover(tree)
+    if wanted is None:
+        yield
+        return
+    wanted.require()
+    with unfinished.alone(wanted, "back up", shared=True):
+        yield
 
 
 def media_root() -> Path:

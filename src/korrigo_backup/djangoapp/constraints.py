@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, connections, models, transaction
@@ -15,23 +17,70 @@ if TYPE_CHECKING:
     from korrigo_backup.djangoapp.tables import Table
 
 NAMED = 20
-"""Rows that an error names; the first few show what is wrong."""
+"""Rows that an error names; the others are counted."""
+
+_COUNTED = 10_000
+
+
+_WITHIN = """
+SELECT conrelid::regclass::text, quote_ident(conname), pg_get_constraintdef(oid),
+       quote_literal(obj_description(oid, 'pg_constraint'))
+FROM pg_constraint
+WHERE contype = 'f' AND conparentid = 0 AND conrelid = ANY(%s::regclass[]) AND confrelid = ANY(%s::regclass[])
+  AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid IN (conrelid, confrelid) AND (c.relkind = 'p' OR c.relispartition))
+  AND pg_has_role((SELECT relowner FROM pg_class WHERE pg_class.oid = confrelid), 'USAGE')
+"""
+
+
+@contextmanager
+def checked(tables: Sequence[Table], alias: str, *, aside: bool) -> Iterator[None]:
+    """Check all foreign keys at the end of the block. Raises ProofFailed naming the rows whose target is not there.
+
+    With `aside`, those among `tables` are taken away, and made again at the end, as pg_dump's files do: PostgreSQL
+    checks each with one join, where it would otherwise look every row up. The caller's transaction holds them alone.
+    """
+    connection = connections[alias]
+    if not aside:
+        yield
+        check(tables, alias)
+        return
+    names = [connection.ops.quote_name(table.name) for table in tables]
+    with connection.cursor() as cursor:
+        cursor.execute(_WITHIN, [names, names])
+        found = cursor.fetchall()
+        for table, name, _, _ in found:
+            cursor.execute(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
+        yield
+        check(tables, alias)
+        with _named(tables, alias), transaction.atomic(using=alias):
+            for table, name, definition, comment in found:
+                cursor.execute(f"ALTER TABLE {table} ADD CONSTRAINT {name} {definition}")
+                if comment:
+                    cursor.execute(f"COMMENT ON CONSTRAINT {name} ON {table} IS {comment}")
 
 
 def check(tables: Sequence[Table], alias: str) -> None:
     """Check every foreign key of the database now. Raises ProofFailed naming the rows whose target is not there."""
     connection = connections[alias]
+    with _named(tables, alias), transaction.atomic(using=alias):
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        else:
+            connection.check_constraints()
+
+
+@contextmanager
+def _named(tables: Sequence[Table], alias: str) -> Iterator[None]:
+    """Turn a constraint that is broken in the block into an error that names the rows, up to a limit."""
     try:
-        with transaction.atomic(using=alias):
-            if connection.vendor == "postgresql":
-                with connection.cursor() as cursor:
-                    cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-            else:
-                connection.check_constraints()
+        yield
     except IntegrityError as problem:
-        named = [text for table in tables for text in _offenders(table, alias)][:NAMED]
+        found = list(islice((text for table in tables for text in _offenders(table, alias)), _COUNTED + 1))
+        more = f" and {'more than ' * (len(found) > _COUNTED)}{min(len(found), _COUNTED) - NAMED} more"
+        named = "; ".join(found[:NAMED]) + (more if len(found) > NAMED else "")
         raise ProofFailed(
-            f"rows refer to rows that are not in the backup: {'; '.join(named) or first_line(problem)}",
+            f"rows refer to rows that are not in the backup: {named or first_line(problem)}",
             hint="make the backup again without --exclude, or use another (korrigo-backup list)",
             state="the restore was rolled back: the site is as before",
         ) from None
@@ -46,5 +95,5 @@ def _offenders(table: Table, alias: str) -> Iterator[str]:
         values = target.filter(**{field.target_field.attname: models.OuterRef(column.attname)})
         rows: Any = models.QuerySet(table.model, using=alias).order_by().exclude(**{column.attname: None})
         broken = rows.filter(~models.Exists(values)).values_list("pk", column.attname)
-        for pk, value in broken[:NAMED]:
+        for pk, value in broken[: _COUNTED + 1]:
             yield f"{table.label} pk={pk} {column.name}={value}"

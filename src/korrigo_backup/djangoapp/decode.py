@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import IO, TYPE_CHECKING
 
+from korrigo_backup.djangoapp.named import Named, has_names
+from korrigo_backup.djangoapp.proof import Digest
 from korrigo_backup.djangoapp.rows import RowDecoder
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.formats.django import decode_header
-from korrigo_backup.formats.fixture import objects
+from korrigo_backup.formats.fixture import is_ours, objects
 from korrigo_backup.system.streams import HashingReader
 
 if TYPE_CHECKING:
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
     from korrigo_backup.djangoapp.rows import LinkRows, Row
     from korrigo_backup.djangoapp.tables import Table
+    from korrigo_backup.djangoapp.watch import Watch
+    from korrigo_backup.domain.manifest import TableProof
 
 
 class FixtureReader:
@@ -28,20 +32,46 @@ class FixtureReader:
     ) -> None:
         self._file = file
         self._source = source
+        self._is_ours = is_ours(file)
         self._decoders = {table.label: RowDecoder(table, not_null.get(table.name, frozenset())) for table in tables}
         self.objects = 0
         self.sha256 = ""
         self.size = 0
 
-    def check(self) -> None:
-        """Decode and check every object. Raises ProofFailed at the first that is wrong."""
+    def read_names(self) -> None:
+        """Read the names of all objects that have one; for files of others, which may use them."""
+        named = Named()
+        decoders = {label: one for label, one in self._decoders.items() if has_names(one.table.model)}
+        self._file.seek(0)
+        for number, raw in objects(HashingReader(self._file), self._source):
+            label = decode_header(raw, f"{self._source}: object at {number}").model.lower()
+            if label in decoders:
+                decoders[label].scan(raw, named)
+        named.settle()
+        for decoder in self._decoders.values():
+            decoder.use(named)
+
+    def check(self, watch: Watch) -> None:
+        """Decode and check every object and show it to `watch`. Raises ProofFailed at the first that is wrong."""
         for decoder, row, where, _ in self._read():
             decoder.check(row, where)
+            if decoder.table.label in watch.labels:
+                watch.see(decoder.table.label, row, where)
 
     def rows(self) -> Iterator[tuple[Table, Row, int]]:
         """Yield table, row and the size of its text in bytes, in the order of the file."""
         for decoder, row, _, size in self._read():
             yield decoder.table, row, size
+
+    def digests(self, labels: Iterable[str]) -> list[TableProof]:
+        """Return rows and digest of the file's own lines, for the tables asked for."""
+        found = {label: Digest(label) for label in labels}
+        self._file.seek(0)
+        for _, raw in objects(HashingReader(self._file), self._source):
+            digest = found.get(decode_header(raw, self._source).model)
+            if digest:
+                digest.add((raw,))
+        return [digest.proof for digest in found.values()]
 
     def _read(self) -> Iterator[tuple[RowDecoder, Row, str, int]]:
         self._file.seek(0)
@@ -49,7 +79,7 @@ class FixtureReader:
         numbers = dict.fromkeys(self._decoders, 0)
         decoder, count = None, 0
         for number, raw in objects(reader, self._source):
-            where = f"{self._source} line {number}"
+            where = f"{self._source} {'line' if self._is_ours else 'object'} {number}"
             if decoder is None or not raw.startswith(decoder.prefix):
                 decoder = self._decoder(raw, where)
             row, links = decoder.decode(raw, where)

@@ -5,20 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db import connections
-from django.db.migrations.recorder import MigrationRecorder
 
 from django import get_version
-from korrigo_backup.djangoapp import sequences
+from korrigo_backup.djangoapp import migrations, sequences
 from korrigo_backup.djangoapp.naturalkeys import NaturalKeys
-from korrigo_backup.djangoapp.proof import RULE, Digest
-from korrigo_backup.djangoapp.rows import RowEncoder
+from korrigo_backup.djangoapp.proof import RULE, Digest, batches
 from korrigo_backup.djangoapp.snapshot import reading
 from korrigo_backup.djangoapp.tables import data_models, tables
 from korrigo_backup.domain.manifest import DjangoProof
 from korrigo_backup.formats.fixture import CLOSING, OPENING, SEPARATOR, indented
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import IO
 
     from korrigo_backup.djangoapp.tables import Table
@@ -41,23 +39,16 @@ def dump(alias: str, out: IO[bytes], *, exclude: Iterable[str] = (), indent: int
             engine=connections[alias].vendor,
             digest=RULE,
             models=proofs,
-            migrations=applied_migrations(alias),
+            migrations=migrations.applied(alias),
             sequences=sequences.positions(found, alias),
         )
 
 
-def applied_migrations(alias: str) -> tuple[str, ...]:
-    """Return the applied migrations as `app.name`, sorted."""
-    applied = MigrationRecorder(connections[alias]).applied_migrations()
-    return tuple(sorted(f"{app}.{name}" for app, name in applied))
-
-
 def _dump_table(table: Table, alias: str, writer: _ArrayWriter) -> TableProof:
-    encoder, digest = RowEncoder(table), Digest(table.label)
-    for row in table.rows(alias):
-        line = encoder.encode(row)
-        digest.add(line)
-        writer.add(line)
+    digest = Digest(table.label)
+    for batch in batches(table, alias):
+        digest.add(batch)
+        writer.add(batch)
     return digest.proof
 
 
@@ -71,15 +62,15 @@ class _ArrayWriter:
         self._size = 0
         self._any = False
 
-    def add(self, line: bytes) -> None:
-        """Write one object."""
+    def add(self, lines: Sequence[bytes]) -> None:
+        """Write some objects."""
         if self._indent is not None:
-            line = indented(line, self._indent)
+            lines = [indented(line, self._indent) for line in lines]
         if self._any:
             self._parts.append(SEPARATOR)
-        self._parts.append(line)
+        self._parts.append(SEPARATOR.join(lines))
         self._any = True
-        self._size += len(line)
+        self._size += len(self._parts[-1])
         if self._size > _BUFFER:
             self._flush()
 

@@ -27,25 +27,27 @@ WHERE NOT tgisinternal AND tgenabled IN ('O', 'A') AND tgparentid = 0 AND tgreli
 """
 
 
-def empty(tables: Sequence[Table], alias: str) -> None:
-    """Delete all rows of `tables`.
+def empty(tables: Sequence[Table], alias: str) -> bool:
+    """Delete all rows of `tables`; return whether their foreign keys can be set aside now.
 
-    TRUNCATE where no other table refers to them, else DELETE; the tables are locked against writing either way.
+    They cannot while checks of deleted rows are pending. TRUNCATE where no other table refers to them, else DELETE;
+    the tables are locked against writing either way.
     Raises Refused when deleting would also delete or change rows of a table that is not to be restored.
     """
     connection = connections[alias]
     names = [connection.ops.quote_name(table.name) for table in tables]
     if not names:
-        return
+        return False
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute("SET CONSTRAINTS ALL DEFERRED")
             if not _outside(cursor, names):
                 cursor.execute(f"TRUNCATE {', '.join(names)}")
-                return
+                return True
             cursor.execute(f"LOCK TABLE {', '.join(names)} IN EXCLUSIVE MODE")
         for name in reversed(names):
             cursor.execute(f"DELETE FROM {name}")
+    return False
 
 
 def _outside(cursor: Any, names: Sequence[str]) -> bool:

@@ -8,9 +8,11 @@ field types is read and written here without loss; any other goes through its ow
 from __future__ import annotations
 
 import math
+import re
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from dataclasses import field as field_
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
@@ -73,6 +75,14 @@ _HOOKS = (
 _AS_THEY_ARE = (models.IntegerField, models.BooleanField, models.CharField, models.TextField, models.JSONField)
 """Types whose parameter is the same on every engine; for the others it is Django's own."""
 
+_POSTGRES_INTERVAL = re.compile(
+    r"(?=.)(-?\d+ years? ?)?([+-]?\d+ mons? ?)?([+-]?\d+ days? ?)?([+-]?\d+:\d\d:\d\d(\.\d{1,6})?)?", re.ASCII
+)
+"""An interval as IntervalStyle `postgres` writes it; that of Django has a bare number of days."""
+
+_BEYOND = re.compile(r"-?infinity|24:00:00|[0-9T:.+-]+ BC|[0-9]{5,6}-[0-9T:.+-]+", re.ASCII)
+"""Infinity, midnight at the end of a day, years before 1 and after 9999, as PostgreSQL writes them."""
+
 _PROTECTED = (int, Decimal, datetime, date, time)
 """Values that Django's serializers hand to the JSON encoder without asking the field."""
 
@@ -83,7 +93,8 @@ class Column:
 
     `select` is what a query asks for, `type` what JSON may hold. `out` makes a value of the database into one
     that msgspec writes; `check` says ValueError when a decoded value cannot be meant; `into` makes a decoded value
-    a parameter of INSERT. None as a step is "as it is"; no step sees None as a value.
+    a parameter of INSERT. None as a step is "as it is"; no step sees None as a value. `keys` are the names that
+    the numbers of a `natural` column have; `beyond` says that the database holds times that Python has not.
     """
 
     field: Any
@@ -97,6 +108,8 @@ class Column:
     check: Step | None = None
     into: Step | None = None
     placeholder: Callable[[Any], str] | None = None
+    keys: Mapping[int, Any] = field_(default_factory=dict)
+    beyond: bool = False
 
     @property
     def is_json(self) -> bool:
@@ -116,9 +129,10 @@ def column(field: Any, keys: NaturalKeys, connection: Any) -> Column:
             out=names.key,
             check=names.require,
             into=names.id,
+            keys=names.keys,
         )
     source = source_of(field)
-    known = _known(source)
+    known = known_type(source)
     if known is None:
         return _custom(base, field, source, connection)
     kind = TYPES[known]
@@ -129,8 +143,9 @@ def column(field: Any, keys: NaturalKeys, connection: Any) -> Column:
         select=Cast(field.attname, models.TextField()) if kind is msgspec.Raw else field.attname,
         type=kind,
         out=out,
-        check=into if known is models.DurationField else None,
+        check=into if known is models.DurationField or kind is msgspec.Raw else None,
         into=into,
+        beyond=connection.vendor == "postgresql" and kind in {datetime, date, time},
     )
 
 
@@ -139,12 +154,17 @@ def decode_loosely(column: Column, value: Any) -> Any:
 
     Raises ValueError or Django's ValidationError.
     """
-    if value is None or column.natural or column.type is Any:
+    if value is None or column.natural or column.type is Any or is_beyond(column, value):
         return value
     if column.type is bytes:
         return b64decode(value, validate=True)  # the field itself would pass over what is not base64
     python = source_of(column.field).to_python(value)
     return column.out(python) if column.out and python is not None else python
+
+
+def is_beyond(column: Column, value: Any) -> bool:
+    """Tell whether a value is a time that PostgreSQL has and Python has not: it then goes through as text."""
+    return column.beyond and isinstance(value, str) and _BEYOND.fullmatch(value) is not None
 
 
 def source_of(field: Any) -> Any:
@@ -154,7 +174,8 @@ def source_of(field: Any) -> Any:
     return field
 
 
-def _known(field: Any) -> type[Any] | None:
+def known_type(field: Any) -> type[Any] | None:
+    """Return the type of Django's own that a field is of, None when its class changes how values are kept."""
     cls = type(field)
     known = next((base for base in cls.__mro__ if base in TYPES), None)
     same = known and all(getattr(cls, hook, None) is getattr(known, hook, None) for hook in _HOOKS)
@@ -163,11 +184,12 @@ def _known(field: Any) -> type[Any] | None:
 
 def _steps(kind: Any, known: type[Any], connection: Any) -> tuple[Step | None, Step | None]:
     if kind is datetime:
-        return (_to_utc if settings.USE_TZ else None), partial(site_time, zone=connection.timezone)
+        into = _aware if settings.USE_TZ else partial(_naive, connection.timezone)
+        return (_to_utc if settings.USE_TZ else None), into
     if known is models.FloatField:
-        return _finite, float
+        return _finite, (_float_text if connection.vendor == "postgresql" else float)
     if known is models.DurationField:
-        return duration_string, _duration
+        return duration_string, (_interval if connection.vendor == "postgresql" else duration)
     if kind is msgspec.Raw:
         return _json_out, _json_text
     return None, None
@@ -206,13 +228,20 @@ def _to_utc(value: datetime) -> datetime:
 
 def site_time(value: datetime, zone: Any) -> datetime:
     """Return a time with or without zone, as USE_TZ wants it; a file may come from a site that wanted the other."""
-    if settings.USE_TZ and value.tzinfo is None:
-        aware: datetime = timezone.make_aware(value)
-        return aware
-    if not settings.USE_TZ and value.tzinfo is not None:
-        naive: datetime = timezone.make_naive(value, zone)
-        return naive
-    return value
+    fitting: datetime = _aware(value) if settings.USE_TZ else _naive(zone, value)
+    return fitting
+
+
+def _aware(value: Any) -> Any:
+    if isinstance(value, str) or value.tzinfo is not None:
+        return value
+    return timezone.make_aware(value)
+
+
+def _naive(zone: Any, value: Any) -> Any:
+    if isinstance(value, str) or value.tzinfo is None:
+        return value
+    return timezone.make_naive(value, zone)
 
 
 def _finite(value: float) -> float | str:
@@ -220,11 +249,22 @@ def _finite(value: float) -> float | str:
     return value if math.isfinite(value) else str(value)
 
 
-def _duration(value: str) -> timedelta:
+def _float_text(value: float | str) -> str:
+    """Return a number as text: psycopg 2 would write -0.0 as a decimal, which has no sign at zero."""
+    return repr(float(value))
+
+
+def duration(value: str) -> timedelta:
+    """Return the duration that a file means; ValueError for a text that is none."""
     parsed: timedelta | None = parse_duration(value)
     if parsed is None:
         raise ValueError(f"{value!r} is not a duration")
     return parsed
+
+
+def _interval(value: str) -> timedelta | str:
+    """Return a duration as PostgreSQL's own text says it, months and all, else as Django reads it."""
+    return value if _POSTGRES_INTERVAL.fullmatch(value) else duration(value)
 
 
 def _json_out(text: str) -> msgspec.Raw:

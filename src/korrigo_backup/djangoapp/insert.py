@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.db import DatabaseError, DataError, IntegrityError, connections, transaction
+from django.db import DataError, IntegrityError, connections, transaction
 
 from korrigo_backup.errors import ProofFailed
 
@@ -41,8 +41,8 @@ class Inserter:
         """Take a row whose text was `size` bytes long."""
         values = list(row)
         for place, into in self._steps:
-            if values[place] is not None:
-                values[place] = into(values[place])
+            if (value := values[place]) is not None:
+                values[place] = into(value)
         self._rows.append(values)
         self._size += size
         if len(self._rows) >= self._limit or self._size > BATCH_BYTES:
@@ -56,7 +56,7 @@ class Inserter:
         try:
             with transaction.atomic(using=self._alias):
                 self._insert(rows)
-        except (IntegrityError, DataError) as problem:
+        except (IntegrityError, DataError, ValueError) as problem:  # ValueError: psycopg 2 on a NUL in a text
             raise self._refusal(rows, problem) from None
         self.count += len(rows)
 
@@ -73,16 +73,16 @@ class Inserter:
                 slots = ", ".join(self._fixed or self._slots(row) for row in rows)
                 cursor.execute(self._head + slots, [value for row in rows for value in row])
 
-    def _refusal(self, rows: Sequence[list[Any]], whole: DatabaseError) -> ProofFailed:
+    def _refusal(self, rows: Sequence[list[Any]], whole: Exception) -> ProofFailed:
         for row in rows:
             try:
                 with transaction.atomic(using=self._alias):
                     self._insert([row])
-            except (IntegrityError, DataError) as problem:
+            except (IntegrityError, DataError, ValueError) as problem:
                 return self._named(row, problem)
         return self._named(rows[0], whole)
 
-    def _named(self, row: list[Any], problem: DatabaseError) -> ProofFailed:
+    def _named(self, row: list[Any], problem: Exception) -> ProofFailed:
         label, key = self._table.label, row[self._table.columns.index(self._table.pk)] if self._table.pk else row[0]
         return ProofFailed(
             f"the database does not take {label} pk={str(key)[:80]}: {first_line(problem)}",

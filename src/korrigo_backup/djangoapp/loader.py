@@ -15,6 +15,7 @@ from korrigo_backup.djangoapp.naturalkeys import NaturalKeys
 from korrigo_backup.djangoapp.portable import Meanings
 from korrigo_backup.djangoapp.proof import RULE, prove
 from korrigo_backup.djangoapp.tables import data_models, require_tables, tables
+from korrigo_backup.djangoapp.watch import Watch
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.formats.django import expect
 
@@ -37,12 +38,14 @@ class Load:
     tables: tuple[Table, ...]
     reader: FixtureReader
     objects: int
+    warnings: tuple[str, ...]
 
 
-def prepare(alias: str, manifest: Manifest, file: IO[bytes]) -> Load:
+def prepare(alias: str, manifest: Manifest, file: IO[bytes], *, trusted: bool) -> Load:
     """Read the whole fixture, check every byte against the manifest and every object against the models.
 
-    Nothing is changed. Raises ProofFailed, or Refused when tables are missing.
+    `trusted` says that the backup is known to be this site's own (see watch.py). Nothing is changed. Raises
+    ProofFailed, or Refused when tables are missing.
     """
     name = manifest.database_backup or ""
     models = _models(alias, manifest.django)
@@ -50,36 +53,31 @@ def prepare(alias: str, manifest: Manifest, file: IO[bytes]) -> Load:
     keys = NaturalKeys(alias)
     found = tables(models, alias, keys)
     reader = FixtureReader(file, name, found, _not_null(found, alias))
-    reader.check()
+    if manifest.django is None:
+        reader.read_names()
+    watch = Watch(found, trusted=trusted)
+    reader.check(watch)
     expect(manifest, name, reader.sha256, reader.size)
     if manifest.django and manifest.django.rows != reader.objects:
         raise ProofFailed(
             f"{name} holds {reader.objects} objects, the manifest says {manifest.django.rows}",
             hint="use another backup (korrigo-backup list)",
         )
-    return Load(alias, manifest, keys, found, reader, reader.objects)
+    return Load(alias, manifest, keys, found, reader, reader.objects, tuple(watch.warnings(alias)))
 
 
 def run(load: Load) -> None:
     """Replace the rows of all tables by those of the fixture and prove them; call inside `snapshot.writing`."""
     with emptying.silent_triggers(load.tables, load.alias):
-        emptying.empty(load.tables, load.alias)
+        aside = emptying.empty(load.tables, load.alias)
         load.keys.make_missing()
         said = None if _is_provable(load) else Meanings(load.alias)
-        counts = _insert(load, said)
-        expect(load.manifest, load.manifest.database_backup or "", load.reader.sha256, load.reader.size)
-        constraints.check(load.tables, load.alias)
+        with constraints.checked(load.tables, load.alias, aside=aside):
+            counts = _insert(load, said)
+            expect(load.manifest, load.manifest.database_backup or "", load.reader.sha256, load.reader.size)
         _prove(load, counts, said)
         sequences.move_up(load.tables, load.alias, load.manifest.django.sequences if load.manifest.django else ())
     _forget_cached_rows()
-
-
-def migrations_differ(load: Load, applied: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Return the migrations that only the backup has and that only this site has; nothing for an old manifest."""
-    if load.manifest.django is None:
-        return [], []
-    theirs, ours = set(load.manifest.django.migrations), set(applied)
-    return sorted(theirs - ours), sorted(ours - theirs)
 
 
 def _models(alias: str, proof: DjangoProof | None) -> list[object]:
@@ -139,8 +137,7 @@ def _prove(load: Load, counts: dict[str, int], said: Meanings | None) -> None:
         found.read_all(load.tables, load.alias)
         differing = said.differing(found)
     else:
-        wanted = {proof.name: proof for proof in load.manifest.django.models} if load.manifest.django else {}
-        differing = [proof.name for proof in prove(load.tables, load.alias) if proof != wanted[proof.name]]
+        differing = _differing(load)
     if differing:
         raise ProofFailed(
             f"after the load {', '.join(differing[:5])} did not hold what the backup says"
@@ -148,6 +145,25 @@ def _prove(load: Load, counts: dict[str, int], said: Meanings | None) -> None:
             hint="look for triggers, rules or column types that change values; the backup itself is intact",
             state=ROLLED_BACK,
         )
+
+
+def _differing(load: Load) -> list[str]:
+    """Return the tables that do not hold the manifest's rows.
+
+    Compared by text; where only the text differs (another version of ours wrote it), the file's own lines must have
+    the manifest's digests, and the rows mean what those lines say.
+    """
+    wanted = {proof.name: proof for proof in load.manifest.django.models} if load.manifest.django else {}
+    suspects = {proof.name for proof in prove(load.tables, load.alias) if proof != wanted[proof.name]}
+    if not suspects:
+        return []
+    altered = {proof.name for proof in load.reader.digests(suspects) if proof != wanted[proof.name]}
+    said, found = Meanings(load.alias), Meanings(load.alias)
+    for table, row, _ in load.reader.rows():
+        if table.label in suspects:
+            said.add_decoded(table, row)
+    found.read_all((table for table in load.tables if table.label in suspects), load.alias)
+    return sorted(altered | set(said.differing(found)))
 
 
 def _forget_cached_rows() -> None:

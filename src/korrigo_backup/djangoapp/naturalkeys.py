@@ -26,6 +26,11 @@ class Names:
         self._ids = {key: id_ for id_, key in keys.items()}
         self.missing: set[Key] = set()
 
+    @property
+    def keys(self) -> dict[int, Key]:
+        """The names by their numbers, as they are now."""
+        return self._keys
+
     def key(self, id_: Any) -> Any:
         """Return the name of a number; the number itself when its row is gone, which is then all there is."""
         return self._keys.get(id_, id_)

@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from django.db import connections
+from django.db.models import DurationField, FloatField
 
-from korrigo_backup.djangoapp.fields import site_time, source_of
+from korrigo_backup.djangoapp.fields import duration, site_time, source_of
+from korrigo_backup.djangoapp.proof import batches
+from korrigo_backup.djangoapp.rows import RowDecoder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,23 +38,17 @@ class Meanings:
         self._sums: dict[str, int] = defaultdict(int)
 
     def add_decoded(self, table: Table, row: Row) -> None:
-        """Count a row as the file has it."""
+        """Count a row as a file or a line has it."""
         values = [_as_read_back(column, value) for column, value in zip(table.columns, row, strict=True)]
         self._add(table, values)
 
-    def add_read(self, table: Table, row: Iterable[Any]) -> None:
-        """Count a row as the database gives it."""
-        values = [
-            column.out(value) if column.out and value is not None else value
-            for column, value in zip(table.columns, row, strict=True)
-        ]
-        self._add(table, values)
-
     def read_all(self, tables: Iterable[Table], alias: str) -> None:
-        """Count all rows that the database has now."""
+        """Count all rows that the database has now, from their lines: those hold times that Python has not, too."""
         for table in tables:
-            for row in table.rows(alias):
-                self.add_read(table, row)
+            decode = RowDecoder(table, frozenset()).decode
+            for batch in batches(table, alias):
+                for line in batch:
+                    self.add_decoded(table, decode(line, table.label)[0])
 
     def differing(self, other: Meanings) -> list[str]:
         """Return the labels of the tables whose rows differ."""
@@ -69,7 +66,19 @@ def _as_read_back(column: Any, value: Any) -> Any:
         return None
     if column.natural:  # a file of the former command has the number
         return column.out(value) if isinstance(value, int) else value
-    return column.out(source_of(column.field).to_python(value)) if column.type is Any else value
+    if column.type is Any:
+        return column.out(source_of(column.field).to_python(value))
+    if isinstance(source_of(column.field), FloatField):
+        return repr(float(value))
+    return _span(column, value) if isinstance(source_of(column.field), DurationField) else value
+
+
+def _span(column: Any, value: str) -> str:
+    """Return a duration in the one form of two, where Django can read it at all."""
+    try:
+        return str(column.out(duration(value)))
+    except ValueError:
+        return value
 
 
 def _plain(value: Any, zone: Any) -> Any:

@@ -1,22 +1,34 @@
-"""The straight line of a Method 2 restore: check all, stage the media, load and prove, swap, commit."""
+"""The straight line of a Method 2 restore: check all, stage the media, load and prove, swap, commit.
+
+The media are swapped inside the transaction, after a record that names it is on disk: from the first rename to the
+last look, COMMIT alone decides whether database and media are new or old (site/unfinished.py, recovery.py).
+"""
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from django.db import DatabaseError, connections
+from msgspec.structs import replace
+
 from korrigo_backup.djangoapp import commit, loader
 from korrigo_backup.djangoapp.backup import media_root
-from korrigo_backup.djangoapp.dumper import applied_migrations
+from korrigo_backup.djangoapp.migrations import applied, compare, in_code
+from korrigo_backup.djangoapp.recovery import close, recover
+from korrigo_backup.djangoapp.signing import judge, site_keys
 from korrigo_backup.djangoapp.snapshot import writing
 from korrigo_backup.domain import naming
+from korrigo_backup.domain.authenticity import Authenticity
 from korrigo_backup.domain.journal import Step
 from korrigo_backup.errors import UNCHANGED
 from korrigo_backup.formats import django as artifact
 from korrigo_backup.formats import media_zip
+from korrigo_backup.site import unfinished
 from korrigo_backup.site.media import MediaTree
+from korrigo_backup.site.unfinished import Record
 from korrigo_backup.system.files import free_bytes
 
 if TYPE_CHECKING:
@@ -26,9 +38,10 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.journal import Listener
     from korrigo_backup.domain.manifest import Manifest
 
+UNDECIDED = "the media were being put back: run manage.py restore or backup again, it finishes or undoes this first"
 UNKNOWN = (
-    "the media are as before; whether the database took the restore is not known, as its server does not answer:"
-    " start it and run the restore again"
+    "whether the database took the restore is not known, as its server does not answer: start it and run"
+    " manage.py restore or backup, which makes database and media both new or both old"
 )
 
 RESERVE = 64 * 1024 * 1024
@@ -43,17 +56,23 @@ class Restore:
     alias: str
     dry_run: bool
     listener: Listener
+    allow_unsigned: bool = False
     state: str = UNCHANGED
     warnings: list[str] = field(default_factory=list)
+    _undecided: bool = False
 
     def run(self) -> None:
         """Restore the artifact, or with `dry_run` check all that can be checked without changing anything."""
-        manifest = artifact.read_manifest(self.directory)
+        keys = site_keys()
+        manifest, found = artifact.read_signed(self.directory, keys.by_id if keys else {})
         self.listener(Step("restore.begin", {"timestamp": manifest.timestamp}))
         with ExitStack() as stack:
             file = stack.enter_context(artifact.open_member(self.directory, manifest.database_backup or ""))
             self.listener(Step("restore.database"))
-            load = loader.prepare(self.alias, manifest, file)
+            if warning := judge(found, keys, allow_unsigned=self.allow_unsigned):
+                self.warnings.append(warning)
+            trusted = self.allow_unsigned or found is Authenticity.AUTHENTIC
+            load = loader.prepare(self.alias, manifest, file, trusted=trusted)
             self._warn(load)
             if self.dry_run:
                 self._check_media(manifest)
@@ -61,30 +80,55 @@ class Restore:
                 self._replace(manifest, load)
 
     def _warn(self, load: Load) -> None:
-        only_backup, only_site = loader.migrations_differ(load, applied_migrations(self.alias))
-        if only_backup:
-            self.warnings.append(f"the backup has migrations that this site has not: {', '.join(only_backup[:5])}")
-        if only_site:
-            self.warnings.append(f"this site has migrations that the backup has not: {', '.join(only_site[:5])}")
+        self.warnings += load.warnings
+        if load.manifest.django:
+            theirs = load.manifest.django.migrations
+            self.warnings += compare(theirs, in_code(), applied(self.alias))
         if load.manifest.django is None:
             self.warnings.append("an old backup without checksums: that it is complete could not be proven")
 
     def _check_media(self, manifest: Manifest) -> None:
+        if unfinished.records(MediaTree(media_root())):
+            self.warnings.append("a restore was interrupted: the next restore or backup will first finish or undo it")
         if manifest.includes_media:
             self.listener(Step("restore.media"))
             artifact.verify_media(self.directory, manifest)
 
     def _replace(self, manifest: Manifest, load: Load) -> None:
         tree = MediaTree(media_root())
+        if not manifest.includes_media:
+            self._finish_earlier(tree)
+            self._commit(None, None, load)
+            return
+        with unfinished.alone(tree, "restore"):
+            self._say_all(recover(tree))
+            self._replace_both(tree, manifest, load)
+
+    def _replace_both(self, tree: MediaTree, manifest: Manifest, load: Load) -> None:
         stamp = _free_stamp(tree, datetime.now(UTC))
+        name = str(connections[self.alias].settings_dict["NAME"])
+        record = Record(stamp, self.alias, name)
+        unfinished.write(tree, record)  # from here on the next command cleans up after us
         try:
-            if manifest.includes_media:
-                self._stage(tree, stamp, manifest)
-            self._commit(tree if manifest.includes_media else None, stamp, load)
-        finally:
-            tree.discard_stage(stamp)
-        if manifest.includes_media:
-            self.listener(Step("restore.media-done", {"archive": str(self.directory / (manifest.media_backup or ""))}))
+            self._stage(tree, stamp, manifest)
+            commit.prepare(self.alias)
+            self._commit(tree, record, load)
+        except BaseException:
+            if not self._undecided:
+                close(tree, record, committed=False)
+            raise
+        with suppress(DatabaseError):  # then the record stays, and the next run removes what is left
+            close(tree, record, committed=True)
+        self.listener(Step("restore.media"))
+        self.listener(Step("restore.media-done", {"archive": str(self.directory / (manifest.media_backup or ""))}))
+
+    def _finish_earlier(self, tree: MediaTree) -> None:
+        if unfinished.records(tree):
+            with unfinished.alone(tree, "finish an interrupted restore"):
+                self._say_all(recover(tree))
+
+    def _say_all(self, done: list[str]) -> None:
+        self.warnings += done
 
     def _stage(self, tree: MediaTree, stamp: str, manifest: Manifest) -> None:
         name = manifest.media_backup or ""
@@ -101,27 +145,46 @@ class Restore:
             finally:
                 staging.close()
 
-    def _commit(self, tree: MediaTree | None, stamp: str, load: Load) -> None:
-        marker = None
+    def _commit(self, tree: MediaTree | None, record: Record | None, load: Load) -> None:
+        marker, swapped = None, False
         try:
             with writing(self.alias):
                 self.listener(Step("restore.load", {"objects": str(load.objects)}))
                 loader.run(load)
-                marker = commit.marker(self.alias)
-                if tree:
-                    self.state = "the media were being put back: look for .before-* in MEDIA_ROOT"
-                    tree.swap(stamp)
+                marker = self._marker(record)
+                if tree and record:
+                    self._swap(tree, replace(record, marker=marker))
+                swapped = True
         except BaseException:
-            committed = commit.happened(self.alias, marker) if marker else False
+            committed = swapped and self._committed(marker)
             if not committed:
-                if tree:
-                    tree.undo_swap(stamp)
-                self.state = loader.ROLLED_BACK if committed is False else UNKNOWN
+                self._take_back(tree, record, committed)
                 raise
-        self.state = "the restore is complete"
+        self.state, self._undecided = "the restore is complete", False
         self.listener(Step("restore.loaded", {"objects": str(load.objects)}))
-        if tree:
-            self.listener(Step("restore.media"))
+
+    def _swap(self, tree: MediaTree, record: Record) -> None:
+        unfinished.write(tree, record)
+        self.state, self._undecided = UNDECIDED, True
+        tree.swap(record.stamp)
+
+    def _take_back(self, tree: MediaTree | None, record: Record | None, committed: bool | None) -> None:  # noqa: FBT001
+        if committed is None:
+            self.state = UNKNOWN
+            return
+        if tree and record:
+            tree.undo_swap(record.stamp)
+        self.state, self._undecided = loader.ROLLED_BACK, False
+
+    def _marker(self, record: Record | None) -> str | None:
+        """Return what names the transaction; without media only PostgreSQL needs to be asked by it."""
+        if record is None and connections[self.alias].vendor != "postgresql":
+            return None
+        return commit.marker(self.alias, record.stamp if record else "")
+
+    def _committed(self, marker: str | None) -> bool | None:
+        """Tell what became of a COMMIT whose answer is an error."""
+        return commit.happened(self.alias, marker) if marker else False
 
 
 def _free_stamp(tree: MediaTree, now: datetime) -> str:

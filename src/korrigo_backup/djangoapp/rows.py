@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from django.core.exceptions import FieldDoesNotExist, ValidationError
-from msgspec import UNSET, Raw
+from msgspec import Raw
 
-from korrigo_backup.djangoapp.fields import Column, decode_loosely
+from korrigo_backup.djangoapp.fields import Column, decode_loosely, is_beyond
+from korrigo_backup.djangoapp.named import is_numbered_by_database, natural_key
 from korrigo_backup.errors import ProofFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from korrigo_backup.djangoapp.named import Named
     from korrigo_backup.djangoapp.tables import Table
 
 JSON_NULL = "json_null"
 """Key beside `fields` that names the columns whose null is JSON's, not SQL's; loaddata does not look at it."""
 
 _NULL = b"null"
+_T = TypeVar("_T")
 Row = tuple[Any, ...]
 """Decoded values in the order of a table's columns."""
 
@@ -69,8 +73,9 @@ class LinkRows:
 class RowDecoder:
     """Turns objects of one model into rows, and says what is wrong with one that cannot be."""
 
-    def __init__(self, table: Table, not_null: frozenset[str]) -> None:
+    def __init__(self, table: Table, not_null: frozenset[str], named: Named | None = None) -> None:
         self.table = table
+        self._named = named
         self.prefix = f'{{"model":"{table.label}",'.encode()
         self._decoder = msgspec.json.Decoder(_line_type(table))
         self._columns = {column.name: column for column in table.columns}
@@ -79,7 +84,7 @@ class RowDecoder:
         self._straight = self._places == list(range(len(self._places)))
         self._json = [(place, column.name) for place, column in enumerate(self._order) if column.is_json]
         self._checks = [(place, column) for place, column in enumerate(table.columns) if column.check]
-        self._not_null = [(place, column) for place, column in enumerate(table.columns) if column.column in not_null]
+        self._required = [place for place, column in enumerate(table.columns) if column.column in not_null]
 
     def decode(self, raw: bytes, where: str) -> tuple[Row, dict[LinkRows, list[Any]]]:
         """Return the row of an object and what its many-to-many lists link it to. Raises ProofFailed."""
@@ -92,22 +97,20 @@ class RowDecoder:
         values = msgspec.structs.astuple(line.fields)
         if self.table.pk:
             values = (line.pk, *values)
-        if UNSET in values:
-            values = self._filled(values, where)
         if self._json:
             values = self._json_nulls(values, line.json_null)
         return self._in_order(values), {}
 
     def check(self, row: Row, where: str) -> None:
         """Raise ProofFailed for a value that cannot be meant, and note the names that have to be made."""
-        for place, column in self._not_null:
+        for place in self._required:
             if row[place] is None:
-                raise _wrong(f"{self._at(where, row)}: {column.name} may not be null")
+                raise _wrong(f"{self._at(where, row)}: {self.table.columns[place].name} may not be null")
         for place, column in self._checks:
             if column.check and row[place] is not None:
                 try:
                     column.check(row[place])
-                except (ValueError, TypeError, ValidationError) as problem:
+                except (ValueError, TypeError, OverflowError, RecursionError, ValidationError) as problem:
                     raise _wrong(f"{self._at(where, row)}: {column.name}: {_words(problem)}") from None
 
     def own_key(self, row: Row) -> Any:
@@ -132,12 +135,6 @@ class RowDecoder:
                 changed[place] = None
         return tuple(changed)
 
-    def _filled(self, values: Row, where: str) -> Row:
-        return tuple(
-            self._default(column, where) if value is UNSET else value
-            for column, value in zip(self._order, values, strict=True)
-        )
-
     def _default(self, column: Column, where: str) -> Any:
         """Return the value of a column that the file does not have: the model's default, as `loaddata` gives it."""
         field = column.field
@@ -150,7 +147,7 @@ class RowDecoder:
 
     def _decode_loosely(self, raw: bytes, where: str, problem: str) -> tuple[Row, dict[LinkRows, list[Any]]]:
         """Read an object that is not as we write it but may be as Django does; `problem` is why it is not ours."""
-        loose = msgspec.json.decode(raw, type=_Loose)
+        loose = _loosely(raw, where, _Loose)
         where = f"{where} ({self.table.label} pk={bytes(loose.pk).decode(errors='replace')[:80]})"
         if loose.model != self.table.label and loose.model.lower() != self.table.label:
             raise _wrong(f"{where}: {problem}")
@@ -158,14 +155,48 @@ class RowDecoder:
         if self.table.model._meta.pk.name in self._columns and bytes(loose.pk) != _NULL:  # noqa: SLF001
             given.setdefault(self.table.model._meta.pk.name, loose.pk)  # noqa: SLF001
         links = {
-            self._link(name, where): msgspec.json.decode(given.pop(name))
+            self._link(name, where): _loosely(bytes(given.pop(name)), where, list[Any])
             for name in list(given)
             if name not in self._columns
         }
+        pk = self.table.pk
+        unnumbered = self._named is not None and pk is not None and pk.name not in given
+        if pk and unnumbered and is_numbered_by_database(self.table):
+            given[pk.name] = Raw(b"0")
         values = tuple(self._loose(column, given.get(column.name), where) for column in self._order)
         if self._json:
             values = self._json_nulls(values, loose.json_null)
-        return self._in_order(values), links
+        row = self._in_order(values)
+        return (self._numbered(row, where) if unnumbered else row), links
+
+    def _numbered(self, row: Row, where: str) -> Row:
+        """Return a row that the file names instead of numbering it, with its number."""
+        place = self.table.columns.index(self.table.pk) if self.table.pk else 0
+        if self._named is None or row[place] != 0:
+            return row
+        try:
+            number = self._named.find(self.table.label, natural_key(self.table, row) or ())
+        except ValueError:
+            raise _wrong(f"{where}: it has neither a primary key nor a name") from None
+        return (*row[:place], number, *row[place + 1 :])
+
+    def use(self, named: Named) -> None:
+        """Find objects by these names from now on."""
+        self._named = named
+
+    def scan(self, raw: bytes, named: Named) -> None:
+        """Remember the name of an object; one that cannot be read yet is said when it is read for good."""
+        self._named = None
+        try:
+            numbered = bytes(msgspec.json.decode(raw, type=_Loose).pk) != _NULL
+            if not numbered and is_numbered_by_database(self.table):
+                raw = _with_pk(raw)
+            row, _ = self.decode(raw, "")
+            named.add(self.table, row, numbered=numbered)
+        except (ProofFailed, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return
+        finally:
+            self._named = named
 
     def _loose(self, column: Column, raw: Raw | None, where: str) -> Any:
         if raw is None:
@@ -173,9 +204,11 @@ class RowDecoder:
         if column.is_json:
             return Raw(bytes(raw))
         try:
-            value = decode_loosely(column, msgspec.json.decode(raw))
-            return value if column.type is Any else msgspec.convert(value, column.type | None)
-        except (ValueError, TypeError, OverflowError, ValidationError) as problem:
+            given = msgspec.json.decode(raw)
+            if isinstance(given, list) and self._named and column.field.is_relation and not column.natural:
+                given = self._named.find(column.field.remote_field.model._meta.label_lower, given)  # noqa: SLF001
+            return _value(column, given)
+        except (ValueError, TypeError, OverflowError, RecursionError, ValidationError) as problem:
             raise _wrong(f"{where}: {column.name}: {_words(problem)}") from None
 
     def _link(self, name: str, where: str) -> LinkRows:
@@ -194,6 +227,22 @@ class RowDecoder:
         return f"{where} ({self.table.label} pk={str(self.own_key(row))[:80]})"
 
 
+def _value(column: Column, given: Any) -> Any:
+    """Return a value that is as we write it, or as the field itself takes it from others."""
+    if column.type is Any or is_beyond(column, given):
+        return decode_loosely(column, given)
+    with suppress(msgspec.ValidationError):
+        return msgspec.convert(given, column.type | None)
+    return msgspec.convert(decode_loosely(column, given), column.type | None)
+
+
+def _loosely(raw: bytes, where: str, kind: type[_T]) -> _T:
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
+        raise _wrong(f"{where}: {problem}") from None
+
+
 class _Loose(msgspec.Struct):
     model: str
     fields: dict[str, Raw]
@@ -203,13 +252,20 @@ class _Loose(msgspec.Struct):
 
 def _line_type(table: Table) -> Any:
     """Return the exact type of a line of ours, so that msgspec checks and converts each value as it reads."""
-    fields = [(f"f{place}", _optional(column), UNSET) for place, column in enumerate(table.fields)]
+    fields = [(f"f{place}", _optional(column)) for place, column in enumerate(table.fields)]
     names = {f"f{place}": column.name for place, column in enumerate(table.fields)}
     inner = msgspec.defstruct("Fields", fields, rename=names, forbid_unknown_fields=True)
     outer: list[Any] = [("model", str), ("fields", inner), (JSON_NULL, tuple[str, ...], ())]
     if table.pk:
         outer.insert(1, ("pk", _optional(table.pk)))
     return msgspec.defstruct("Line", outer, forbid_unknown_fields=True)
+
+
+def _with_pk(raw: bytes) -> bytes:
+    """Return an object with a primary key of 0, for one that has none."""
+    outer = msgspec.json.decode(raw, type=dict[str, Raw])
+    outer["pk"] = Raw(b"0")
+    return msgspec.json.encode(outer)
 
 
 def _optional(column: Column) -> Any:

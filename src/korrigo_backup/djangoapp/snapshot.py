@@ -19,10 +19,12 @@ RUNS = 0x6B6F7272
 """Key of the advisory lock in PostgreSQL that keeps dump and load of one database apart ("korr")."""
 
 _LIMITS = """
-SELECT set_config(name, CASE name WHEN 'lock_timeout' THEN %s WHEN 'row_security' THEN 'off' ELSE '0' END, true)
+SELECT set_config(name, CASE name WHEN 'lock_timeout' THEN %s WHEN 'row_security' THEN 'off'
+                                  WHEN 'synchronous_commit' THEN 'on' WHEN 'IntervalStyle' THEN 'postgres'
+                                  WHEN 'extra_float_digits' THEN '1' ELSE '0' END, true)
 FROM pg_settings
 WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout',
-               'row_security')
+               'row_security', 'synchronous_commit', 'IntervalStyle', 'extra_float_digits')
 """
 
 
@@ -54,6 +56,8 @@ def writing(alias: str) -> Iterator[None]:
     Raises Refused inside a caller's transaction: what is said to be restored could still be undone there.
     """
     connection = connections[alias]
+    if connection.connection is not None and not connection.in_atomic_block and not connection.is_usable():
+        connection.close()  # it was idle while the backup was read: idle_session_timeout
     try:
         block = transaction.atomic(using=alias, durable=True)
         block.__enter__()

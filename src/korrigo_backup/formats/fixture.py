@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import json
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import msgspec
 
@@ -29,6 +29,8 @@ LARGEST_LOOSE = 1 << 26
 """Characters of one object in a file of another layout, where the end of a broken one cannot be seen."""
 
 _SPACE = " \t\r\n"
+_LOOK = 4096
+"""Bytes from which the layout of a file is told for messages."""
 
 
 class Header(msgspec.Struct):
@@ -39,6 +41,7 @@ class Header(msgspec.Struct):
 
 
 HEADER = msgspec.json.Decoder(Header)
+HEADERS = msgspec.json.Decoder(list[Header])
 
 
 def indented(value: bytes, spaces: int) -> bytes:
@@ -71,6 +74,14 @@ def objects(chunks: Iterable[bytes], source: str) -> Iterator[tuple[int, bytes]]
             break
     whole = chain((start,), stream)
     return _by_line(whole, source) if _is_ours(start) else _by_value(whole, source)
+
+
+def is_ours(file: IO[bytes]) -> bool:
+    """Tell whether a fixture has one object a line; the file is left at its start."""
+    file.seek(0)
+    start = file.read(_LOOK)
+    file.seek(0)
+    return _is_ours(start)
 
 
 def _is_ours(start: bytes) -> bool:

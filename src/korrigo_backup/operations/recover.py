@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.journal import Listener, Step, silent
 from korrigo_backup.domain.naming import after_database, before_database, is_beside, stage_database
-from korrigo_backup.errors import UNCHANGED, KorrigoBackupError
-from korrigo_backup.site import fence
+from korrigo_backup.errors import UNCHANGED, KorrigoBackupError, Refused
+from korrigo_backup.site import fence, unfinished
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.system.files import explained
 
@@ -62,6 +62,8 @@ def recover(site: Site) -> Recovered:
     """
     with _stopped(site), explained("finish what was interrupted"):
         databases, live = Databases(site.postgres), site.postgres.database
+        if site.media:
+            _require_decided(site.media)
         done = _take_back_swaps(site, site.media) if site.media else []
         restore = any("restore" in line for line in done)
         found = databases.survey(live)
@@ -94,6 +96,22 @@ def take_back(site: Site, stamp: str, move: Move) -> None:
 def database_of(live: str, role: str, stamp: str) -> str:
     """Return the name of the database of one role (`stage`, `before`, `after`) and stamp."""
     return {"stage": stage_database, "before": before_database, "after": after_database}[role](live, stamp)
+
+
+def _require_decided(media: MediaTree) -> None:
+    """Raise while a `manage.py restore` has not said what becomes of the media: its transaction decides, not the names.
+
+    Locked when it is at work, Refused when it was interrupted: only the site's own Django can ask that transaction.
+    """
+    left = unfinished.records(media)
+    if not left:
+        return
+    with unfinished.alone(media, "look at a Django restore under way"):
+        pass
+    raise Refused(
+        f"the Django restore of {left[0].stamp} was interrupted, and whether its database took it is not known here",
+        hint="finish it where the site runs: python manage.py backup --include-media, or the same restore again",
+    )
 
 
 def _take_back_swaps(site: Site, media: MediaTree) -> list[str]:

@@ -14,6 +14,7 @@ is in the names below the root alone, so that after a crash anyone can see where
 A rollback is the same swap from `.before-S` to `.after-S`, and undoing a rollback the way back again; which
 directory is `.moving` tells which it is. It is `.moving-alone` where the database has no part in it: otherwise the
 names say that a swap is under way from before the database's swap until after it, so both can be taken back.
+`.journal-S` is the record of a Method 2 restore (site/unfinished.py), which says more than the names do.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_OURS = re.compile(r"\.(absent|stage|before|after)-([0-9]{8}_[0-9]{6})(\.partial|\.moving|\.moving-alone)?", re.ASCII)
+_OURS = re.compile(
+    r"\.(absent|stage|before|after|journal)-([0-9]{8}_[0-9]{6})(\.partial|\.moving|\.moving-alone)?", re.ASCII
+)
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _ODD = {
     stat.S_IFLNK: "symbolic link",
@@ -188,7 +191,7 @@ class MediaTree:
         return [(stamp, move) for stamp in sorted(found) if (move := _half_done(found[stamp]))]
 
     def kept(self, role: str) -> list[str]:
-        """Return the stamps of the trees kept under `role`, newest first."""
+        """Return the stamps of what is kept under `role`, newest first."""
         if not self.root.is_dir():
             return []
         matches = (_OURS.fullmatch(child.name) for child in self.root.iterdir())
@@ -206,7 +209,7 @@ class MediaTree:
                 self.root.rmdir()
 
     def beside(self, role: str, stamp: str) -> Path:
-        """Return the path of a tree beside the live children: `stage`, `before` or `after`."""
+        """Return the path of what stands beside the live children: `stage`, `before`, `after` or `journal`."""
         return self.root / f".{role}-{stamp}"
 
     def _moving(self, move: Move, stamp: str) -> Path:

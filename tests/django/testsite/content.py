@@ -47,7 +47,14 @@ def fill(alias):
     m.Membership.objects.using(alias).create(pk=77, club=club, user=user, since="2020-02-29")
     m.Loose.objects.using(alias).create(user_id=987654)
     m.Custom.objects.using(alias).create(word="hello")
+    m.Town.objects.using(alias).create(country=m.Country.objects.using(alias).create(code="FR"))
+    m.Legacy.objects.using(alias).create(text="legacy")
+    if hasattr(m, "Doubled"):
+        m.Doubled.objects.using(alias).create(number=21, given=3)
+    if hasattr(m, "Seat"):
+        m.Seat.objects.using(alias).create(row=1, place="a", taken=True)
     if alias == "default":
+        only_postgres()
         m.OnlyPostgres.objects.create(numbers=[1, None, 3], during=(dt.datetime(2020, 1, 1, tzinfo=dt.UTC), None))
 
 
@@ -80,6 +87,31 @@ def everything(alias):
                 "UPDATE testsite_everything SET data = '[1.00000000000000000000000000000000001]' WHERE id = %s",
                 [uuid.UUID(int=3)],
             )
+
+
+def only_postgres():
+    moment = dt.datetime(2026, 2, 4, 3, 0, 0, 123457, tzinfo=dt.UTC)
+    m.Lists.objects.create(
+        words=['a,"b"', None, "", "NULL", "é\\\n{}"],
+        table=[[1, 2], [3, 4]],
+        moments=[moment],
+        amounts=[Decimal("1.230"), Decimal("-0.001")],
+        spans=[dt.timedelta(days=-1, microseconds=1)],
+        whole=(1, None),
+        big=(None, 9_000_000_000),
+        decimal=(Decimal("0.5"), Decimal("1.50")),
+        days=(dt.date(2026, 1, 1), dt.date(2026, 1, 31)),
+    )
+    m.Lists.objects.create(words=[], whole=(3, 3))  # empty array, empty range
+    with connections["default"].cursor() as cursor:
+        cursor.execute(
+            'INSERT INTO testsite_beyond (moment, day, clock, span, amount, ratio, one, two, "It\'s Odd") VALUES'
+            " ('infinity', '-infinity', '24:00', '1 year 2 mons -3 days 04:05:06.7', 'NaN', 'Infinity', 'null', 'null', %s),"
+            " ('0044-03-15 12:00:00.5+00 BC', '0044-03-15 BC', '00:00', '-1 mons', 0.1, '-Infinity', NULL, 'null', ''),"
+            " ('12026-01-01 00:00+00', '12026-01-01', '23:59:59.999999', '-00:00:00.000001', -5, '-0', '[1e1]', NULL, ''),"
+            " (NULL, NULL, NULL, '-4 days +00:00:01', NULL, 1e-7, '{\"a\": 1.10}', '\"x\"', '')",
+            ["".join(map(chr, range(1, 128))) + " é\u2028🎓"],
+        )
 
 
 def read_all(alias, *, named=True):

@@ -7,9 +7,13 @@ import uuid
 from django.contrib.auth.models import Permission, User
 from django.contrib.contenttypes.fields import GenericForeignKey, GenericRelation
 from django.contrib.contenttypes.models import ContentType
+from django.contrib.postgres import fields as pg
 from django.contrib.postgres.fields import ArrayField, DateTimeRangeField
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models.signals import post_save
+
+import django
 
 
 class VisibleOnly(models.Manager):
@@ -142,6 +146,90 @@ class OnlyPostgres(models.Model):
 
     class Meta:
         required_db_vendor = "postgresql"
+
+
+class Lists(models.Model):
+    """Types of PostgreSQL that go through `value_to_string`."""
+
+    words = ArrayField(models.CharField(max_length=30, null=True), null=True)
+    table = ArrayField(ArrayField(models.IntegerField()), null=True)
+    moments = ArrayField(models.DateTimeField(), null=True)
+    amounts = ArrayField(models.DecimalField(max_digits=9, decimal_places=3), null=True)
+    spans = ArrayField(models.DurationField(), null=True)
+    whole = pg.IntegerRangeField(null=True)
+    big = pg.BigIntegerRangeField(null=True)
+    decimal = pg.DecimalRangeField(null=True)
+    days = pg.DateRangeField(null=True)
+
+    class Meta:
+        required_db_vendor = "postgresql"
+
+
+class Beyond(models.Model):
+    """What PostgreSQL holds and Python does not; written by SQL."""
+
+    moment = models.DateTimeField(null=True)
+    day = models.DateField(null=True)
+    clock = models.TimeField(null=True)
+    span = models.DurationField(null=True)
+    amount = models.DecimalField(max_digits=14, decimal_places=4, null=True)
+    ratio = models.FloatField(null=True)
+    one = models.JSONField(null=True)
+    two = models.JSONField(null=True, encoder=DjangoJSONEncoder)
+    note = models.CharField(max_length=200, default="", db_column="It's Odd")
+
+    class Meta:
+        required_db_vendor = "postgresql"
+
+
+class Country(models.Model):
+    code = models.CharField(max_length=2, unique=True)
+
+
+class Town(models.Model):
+    """Refers to a column that is not the primary key."""
+
+    country = models.ForeignKey(Country, models.CASCADE, to_field="code")
+
+
+class Legacy(models.Model):
+    """Unmanaged, over a table of its own that something else made: data."""
+
+    id = models.AutoField(primary_key=True)
+    text = models.CharField(max_length=30)
+
+    class Meta:
+        managed = False
+        db_table = "Legacy Table"
+
+
+class OverView(models.Model):
+    """Unmanaged, over a view: not data."""
+
+    name = models.CharField(max_length=30)
+
+    class Meta:
+        managed = False
+        db_table = "a_view"
+
+
+if django.VERSION >= (5, 0):
+
+    class Doubled(models.Model):
+        number = models.IntegerField()
+        twice = models.GeneratedField(
+            expression=models.F("number") * 2, output_field=models.IntegerField(), db_persist=True
+        )
+        given = models.IntegerField(db_default=7)
+
+
+if django.VERSION >= (5, 2):
+
+    class Seat(models.Model):
+        pk = models.CompositePrimaryKey("row", "place")
+        row = models.IntegerField()
+        place = models.CharField(max_length=5)
+        taken = models.BooleanField(default=False)
 
 
 class Proxy(Base):

@@ -64,6 +64,8 @@ class Command(BaseCommand):
             manifest = backup.run(request, self._say)
             self.stdout.write(f"Successfully created backup at: {manifest.backup_dir}")
             self.stdout.write(f"Backup manifest: {_as_python(manifest)}")
+            for note in manifest.media.notes if manifest.media else ():
+                self.stderr.write(f"warning: {note}")
             backup.require_stable(manifest)
 
     def _say(self, step: Step) -> None:

@@ -45,6 +45,9 @@ class Command(BaseCommand):
         parser.add_argument("backup_path", help="the korrigo_backup_… directory")
         parser.add_argument("--dry-run", action="store_true", help="check everything, change nothing")
         parser.add_argument(
+            "--allow-unsigned", action="store_true", help="restore a backup although this site did not sign it"
+        )
+        parser.add_argument(
             "--database", default=DEFAULT_DB_ALIAS, metavar="ALIAS", help="which database (default: default)"
         )
 
@@ -57,7 +60,9 @@ class Command(BaseCommand):
             if text := lines.get(step.id):
                 self.stdout.write(text.format(**step.facts))
 
-        restore = Restore(Path(options["backup_path"]).absolute(), options["database"], dry_run, say)
+        restore = Restore(
+            Path(options["backup_path"]).absolute(), options["database"], dry_run, say, options["allow_unsigned"]
+        )
         if dry_run:
             self.stdout.write("DRY RUN MODE - No changes will be made")
         self.stdout.write(f"Restoring from backup: {options['backup_path']}")

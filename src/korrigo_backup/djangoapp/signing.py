@@ -1,0 +1,69 @@
+"""The manifest's signature inside the backend: made when there is a key, judged when there is one to judge by.
+
+The key file is that of the host's command: KORRIGO_BACKUP_KEY_FILE, or the default place when a file is there. A
+container usually has neither; then backups are unsigned, and the host command that brings one out signs it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from korrigo_backup.domain.authenticity import Authenticity, sign
+from korrigo_backup.errors import ProofFailed, Refused, UsageError
+from korrigo_backup.system import keyring
+
+if TYPE_CHECKING:
+    from korrigo_backup.system.keyring import Keyring
+
+KEY_FILE = "KORRIGO_BACKUP_KEY_FILE"
+_DEFAULT = Path(".config") / "korrigo-backup" / "key"
+
+
+def site_keys() -> Keyring | None:
+    """Return the keys of this site, None where none are set up. Raises Refused or UsageError for a bad key file."""
+    named = os.environ.get(KEY_FILE)
+    if named:
+        return keyring.read(Path(named))
+    try:
+        default = Path.home() / _DEFAULT
+        there = default.exists()
+    except (RuntimeError, OSError):  # an account without a home
+        return None
+    return keyring.read(default) if there else None
+
+
+def signed(raw: bytes, keys: Keyring | None, directory: Path) -> bytes:
+    """Return the manifest with its signature, as it is without keys. `directory` is where backups are put."""
+    if keys is None:
+        return raw
+    if keys.path.resolve().is_relative_to(directory.resolve()):
+        raise UsageError(
+            f"the key file {keys.path} lies in the backup directory: who can write there could sign, too",
+            hint=f"set {KEY_FILE} to a place outside {directory}",
+        )
+    return sign(raw, keys.signing())
+
+
+def judge(found: Authenticity, keys: Keyring | None, *, allow_unsigned: bool) -> str | None:
+    """Return the warning that a signature deserves, None for a good one.
+
+    Raises ProofFailed for a manifest that was altered; Refused for one that nobody signed, where there are keys
+    to sign with and `allow_unsigned` was not given.
+    """
+    if found is Authenticity.AUTHENTIC:
+        return None
+    if found is Authenticity.FORGED:
+        raise ProofFailed(
+            "the manifest was altered: its signature does not fit",
+            hint="do not use this backup, and find out who wrote to the place where it lay",
+        )
+    what = (
+        "the backup was signed with a key that this site does not have"
+        if found is Authenticity.UNKNOWN_KEY
+        else "the backup is not signed: anybody could have written it"
+    )
+    if keys is None or not keys.keys or allow_unsigned:
+        return what
+    raise Refused(what, hint="if you know where it comes from, add --allow-unsigned")

@@ -1,0 +1,106 @@
+"""The record of a Method 2 restore under way, beside the live media: it outlives the process that wrote it.
+
+`.journal-S` says which transaction decides the fate of the media of stamp S. Whoever finds one asks the database:
+committed, then the media are new and complete, and the record alone is removed; else the media become old again.
+
+    .journal-S                 being staged: nothing is decided, both are old
+    .journal-S  with a marker  the swap is under way or done; the transaction decides
+    `.journal-S` that is done  the transaction committed; leftovers of ours go
+    none                       nothing is under way
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from korrigo_backup.errors import Locked, ProofFailed
+from korrigo_backup.system.files import fsync_directory, open_plain, write_private
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from korrigo_backup.site.media import MediaTree
+
+_LARGEST = 64 * 1024
+
+
+class Record(msgspec.Struct, frozen=True):
+    """One restore: the stamp of its media, Django's alias and the name of its database, and its transaction.
+
+    `marker` is None until the transaction is about to commit; `done` says that it did, and that only leftovers of
+    ours are to be removed.
+    """
+
+    stamp: str
+    alias: str
+    database: str
+    marker: str | None = None
+    done: bool = False
+
+
+def write(tree: MediaTree, record: Record) -> None:
+    """Put the record in place of an older one of its stamp, on disk when this returns."""
+    path = tree.beside("journal", record.stamp)
+    partial = path.with_name(path.name + ".partial")
+    partial.unlink(missing_ok=True)
+    write_private(partial, msgspec.json.encode(record))
+    partial.replace(path)
+    fsync_directory(tree.root)
+
+
+def remove(tree: MediaTree, stamp: str) -> None:
+    """Forget a restore that is finished or undone."""
+    path = tree.beside("journal", stamp)
+    path.with_name(path.name + ".partial").unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
+    fsync_directory(tree.root)
+
+
+def records(tree: MediaTree) -> list[Record]:
+    """Return what dead runs left, oldest first. Raises ProofFailed for a record that cannot be read."""
+    if not tree.root.is_dir():
+        return []
+    return [_read(tree, stamp) for stamp in reversed(tree.kept("journal"))]
+
+
+def _read(tree: MediaTree, stamp: str) -> Record:
+    path = tree.beside("journal", stamp)
+    try:
+        with open_plain(path) as file:
+            record = msgspec.json.decode(file.read(_LARGEST), type=Record)
+        if record.stamp == stamp:
+            return record
+        problem = f"it speaks of {record.stamp}"
+    except (OSError, ValueError, msgspec.DecodeError) as trouble:
+        problem = str(trouble)
+    raise ProofFailed(
+        f"the record of an interrupted restore {path} cannot be read: {problem}",
+        hint=f"see whether the live media or those in .before-{stamp} are right, then remove the record",
+    )
+
+
+@contextmanager
+def alone(tree: MediaTree, doing: str, *, shared: bool = False) -> Iterator[None]:
+    """Hold the media tree while the block runs: a kernel lock on its directory, which dies with the process.
+
+    It holds between containers of one machine, too; `shared` lets others in that only read. Raises Locked when
+    another run has it.
+    """
+    tree.root.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(tree.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Locked(
+                f"cannot {doing}: another run is at work on the media {tree.root}",
+                hint="wait for its end, then run this again; a lock never outlives its process",
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)

@@ -22,6 +22,7 @@ help:
 	@echo "make bench-django   Method 2 against dumpdata, loaddata and the former command"
 
 setup: $(VENV)/ready
+	@mkdir -p $(PYTEST_DEBUG_TEMPROOT)
 
 $(VENV)/ready: requirements/dev.txt pyproject.toml
 	@PYTHON=$(PYTHON) sh requirements/setup.sh $(VENV)
@@ -30,25 +31,21 @@ demo: setup
 	@$(BIN)/python demo/run.py
 
 test: setup
-	@mkdir -p $(PYTEST_DEBUG_TEMPROOT)
 	@$(BIN)/python -m pytest
 
 test-faults: setup
-	@mkdir -p $(PYTEST_DEBUG_TEMPROOT)
 	@KORRIGO_TEST_FAULTS=1 $(BIN)/python -m pytest --durations=15 tests/faults
 
 test-compose: setup
-	@mkdir -p $(PYTEST_DEBUG_TEMPROOT)
 	@tests/compose/engine.sh
 	@infra/docker/images/build.sh
 	@$(BIN)/python -m pytest -m compose tests/compose
 
 test-django42: setup $(VENV)/django42/ready
-	@mkdir -p $(PYTEST_DEBUG_TEMPROOT)
 	@PYTHONPATH=$(CURDIR)/$(VENV)/django42 $(BIN)/python -m pytest tests/django
 
 # Django 6.0 wants Python 3.12: make test-django60 PYTHON312=/path/to/python3.12
-test-django60: $(VENV)/django60/django60
+test-django60: setup $(VENV)/django60/django60
 	@$(VENV)/django60/bin/python -m pytest tests/django
 
 $(VENV)/django60/django60: requirements/dev.txt requirements/django60.txt

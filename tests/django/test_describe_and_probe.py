@@ -2,6 +2,7 @@
 
 import io
 import json
+import subprocess
 import sys
 from contextlib import ExitStack, contextmanager, nullcontext
 
@@ -83,6 +84,7 @@ def test_a_description_needs_no_database(change, settings_media, monkeypatch):
 
 def test_the_revision_is_the_work_trees_or_what_is_stated(change, monkeypatch, tmp_path):
     assert len(run("korrigo_describe")["revision"]) == 40
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)  # no commit, and no work tree around it counts
     change(BASE_DIR=tmp_path)
     assert run("korrigo_describe")["revision"] is None
     change(BASE_DIR=tmp_path / "not there")

@@ -135,9 +135,7 @@ def _tidy(databases: Databases, live: str, found: Survey) -> list[str]:
         done.append(f"database {live} is complete")
     for name in sorted(found.closed):
         if name == live:
-            databases.disconnect(
-                live
-            )  # what a killed restore in place has begun ends here, and with it its transaction
+            databases.disconnect(live)  # a killed restore in place ends here, and with it its transaction
         if name == live or is_beside(name, live, "before") or is_beside(name, live, "after"):
             databases.admit(name)
             done.append(f"database {name} takes connections again")

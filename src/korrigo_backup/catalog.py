@@ -35,7 +35,7 @@ from korrigo_backup.errors import KorrigoBackupError, NotFound, UsageError
 from korrigo_backup.system import files, lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from korrigo_backup.domain.manifest import Manifest
     from korrigo_backup.system.keyring import Keyring
@@ -185,12 +185,30 @@ class Draft:
         files.fsync_directory(self._catalog)
         return self._catalog / self.name
 
+    def publish_directory(self, made: Path, complete: Callable[[Path], Manifest]) -> Path:
+        """Give a directory of this draft its final place, with the manifest that `complete` makes for it, signed."""
+        final = _named(self._catalog, made.name)
+        raw = manifests.encode(complete(final))
+        (made / DIRECTORY_MANIFEST).unlink()
+        files.write_private(made / DIRECTORY_MANIFEST, sign(raw, self._keyring.signing()) if self._keyring else raw)
+        files.fsync_directory(made)
+        files.rename_new(made, final)
+        files.fsync_directory(self._catalog)
+        return final
+
 
 def manifest_path(path: Path, kind: Kind) -> Path:
     """Return where the manifest of an artifact is: in its directory, beside its file, or the file itself."""
     if kind is Kind.POINT:
         return path
     return path / DIRECTORY_MANIFEST if kind is Kind.DJANGO else path.with_name(path.name + MANIFEST_SUFFIX)
+
+
+def _named(place: Path, name: str) -> Path:
+    parsed = parse(name)
+    if parsed is None or parsed.kind is not Kind.DJANGO:
+        raise UsageError(f"{name} is not the name of a Django backup", hint="install the same version on both sides")
+    return place / free_name(Kind.DJANGO, Origin.ROUTINE, parsed.stamp, set(_names(place)))
 
 
 def _names(directory: Path) -> list[str]:

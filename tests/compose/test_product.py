@@ -122,3 +122,17 @@ def test_a_database_that_does_not_run_is_told_with_the_next_command(stack):
     assert "is not running" in said
     assert "up -d" in said
     assert list((stack.root / "backups").glob("db_backup_2*")) == []
+
+
+@pytest.mark.contract("B5")
+def test_a_django_backup_is_brought_out_by_one_command_and_nothing_stays_inside(stack):
+    inside = stack.exec("backend", "ls", "-a", "/tmp").stdout
+    said = korrigo(stack, "backup", "full", "--method", "django")
+    assert stack.exec("backend", "ls", "-a", "/tmp").stdout == inside
+    (made,) = (stack.root / "backups").glob("korrigo_backup_*")
+    assert f"✅ Backup created: backups/{made.name}" in said
+    manifest = json.loads((made / "manifest.json").read_text())
+    assert manifest["site"] == "korrigo"
+    assert manifest["auth"]["hmac"]
+    assert len(list(made.iterdir())) == 4
+    assert "objects, all JSON" in korrigo(stack, "verify", str(made))

@@ -9,74 +9,16 @@ import shlex
 import shutil
 import socket
 import subprocess
-import sys
 import urllib.error
 import urllib.request
 from contextlib import contextmanager, suppress
 
 import pytest
 
-from sandbox import PROJECT, USER, Sandbox, connect, nothing_changes, quoted, until
-
-MANAGE = shlex.join([sys.executable, str(PROJECT / "demo" / "manage.py")])
-SEED = ("seed", "--copies", "4", "--pages", "2", "--annotations-per-copy", "2", "--events-per-copy", "2")
-TEMPLATE = "validated_template"
+from demosite import MANAGE
+from sandbox import nothing_changes, quoted, until
 
 pytestmark = pytest.mark.contract("R6")
-
-
-@pytest.fixture(scope="session")
-def seeded(server, tmp_path_factory):
-    """The reference site, migrated and seeded once: a database to copy, and its media."""
-    made = Sandbox(server, TEMPLATE, tmp_path_factory.mktemp("seeded") / "site")
-    made.create(schema="")
-    shutil.rmtree(made.media)
-    for arguments in (("migrate", "--verbosity", "0"), SEED):
-        made.run([*shlex.split(MANAGE), *arguments], env={"DEBUG": "1"})
-    yield made
-    with connect(server) as connection:
-        connection.execute(f"DROP DATABASE {quoted(TEMPLATE)} WITH (FORCE)")
-
-
-class Validated(Sandbox):
-    """A copy of the reference site that knows its manage.py."""
-
-    extra: dict
-
-    @property
-    def env(self):
-        return super().env | self.extra
-
-    def validate(self, *arguments, code=0, env=None):
-        """The findings of a validation: (id, level, message)."""
-        done = self.korrigo("validate", *arguments, "--json", code=code, env=env)
-        document = json.loads(done.out)
-        assert (document["schema"], document["passed"]) == ("korrigo-backup/validate-1", code == 0)
-        return [(f["id"], f["level"], f["message"]) for f in document["findings"]]
-
-    def settings(self, text):
-        """Make the site run with settings of its own, which begin with those of the reference site."""
-        quick = 'PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]'
-        (self.home / "own_settings.py").write_text(f"from korrigo_demo.settings import *\n{quick}\n{text}\n")
-        self.extra |= {"DJANGO_SETTINGS_MODULE": "own_settings", "PYTHONPATH": str(self.home)}
-
-    def toml(self, text):
-        (self.home / "korrigo-backup.toml").write_text(text)
-
-    def any_file(self, pattern):
-        return min(self.media.glob(pattern))
-
-
-@pytest.fixture
-def demo(seeded, server, make_site, tmp_path):
-    made = Validated(server, f"{TEMPLATE}_copy", tmp_path / "validated")
-    made.home.mkdir()
-    with connect(server) as connection:
-        connection.execute(f"CREATE DATABASE {quoted(made.database)} TEMPLATE {TEMPLATE} OWNER {USER}")
-    shutil.copytree(seeded.media, made.media)
-    made.extra = {"KORRIGO_BACKUP_MANAGE": MANAGE, "DEBUG": "1"}
-    made.settings("")
-    return made
 
 
 @contextmanager

@@ -1,14 +1,16 @@
 """What the site's manage.py is started with, and how its answer is read."""
 
+import io
 import sys
+import tarfile
 
 import msgspec
 import pytest
 
 from korrigo_backup.config.load import load, surroundings
 from korrigo_backup.domain.secret import Secret
-from korrigo_backup.errors import KorrigoBackupError, Refused, Unreachable, UsageError
-from korrigo_backup.site.django import DirectDjango, child_environment
+from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused, Unreachable, UsageError
+from korrigo_backup.site.django import DirectDjango, child_environment, unpack_flat
 
 
 class Answer(msgspec.Struct):
@@ -82,3 +84,58 @@ def test_manage_is_a_list_of_words_or_one_text_of_them(tmp_path):
 def test_the_surroundings_are_the_env_file_below_the_environment(tmp_path):
     (tmp_path / ".env").write_text("A=file\nB=file\n")
     assert surroundings(tmp_path, {"B": "shell"}) == {"A": "file", "B": "shell"}
+
+
+def stream(*entries):
+    """A tar stream of (name, content); content None is a directory, "link" a link."""
+    out = io.BytesIO()
+    with tarfile.open(mode="w|", fileobj=out) as tar:
+        for name, content in entries:
+            info = tarfile.TarInfo(name)
+            if content is None:
+                info.type = tarfile.DIRTYPE
+            elif content == "link":
+                info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
+            else:
+                info.size = len(content)
+            tar.addfile(info, io.BytesIO(content) if isinstance(content, bytes) else None)
+    return io.BytesIO(out.getvalue())
+
+
+@pytest.mark.contract("B5")
+def test_what_comes_out_of_the_container_is_private_and_flat(tmp_path):
+    name = "./korrigo_backup_20260204_030000"
+    unpack_flat(
+        stream(("./", None), (name, None), (f"{name}/manifest.json", b"{}"), (f"{name}/a.zip", b"PK")), tmp_path
+    )
+    made = tmp_path / "korrigo_backup_20260204_030000"
+    assert {path.name: path.read_bytes() for path in made.iterdir()} == {"manifest.json": b"{}", "a.zip": b"PK"}
+    assert made.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in made.iterdir()} == {0o600}
+
+
+@pytest.mark.promise("P5")
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [("d/a", "link")],
+        [("../a", b"x")],
+        [("d/../../a", b"x")],
+        [("/etc/a/b", b"x")],
+        [("a", b"x")],
+        [("d/e/f", b"x")],
+        [(f"d/{number}", b"x") for number in range(20)],
+    ],
+)
+def test_a_container_that_sends_something_else_writes_nothing_elsewhere(tmp_path, entries):
+    (tmp_path / "in").mkdir()
+    with pytest.raises(ProofFailed, match="no part of a Django backup"):
+        unpack_flat(stream(*entries), tmp_path / "in")
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_a_stream_that_is_cut_is_told(tmp_path):
+    whole = stream(("d/a", b"x" * 5000)).getvalue()
+    for size in (0, 600, 3000):
+        with pytest.raises(ProofFailed, match="is cut"):
+            unpack_flat(io.BytesIO(whole[:size]), tmp_path / str(size))

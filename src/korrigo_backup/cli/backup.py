@@ -13,7 +13,9 @@ import typer
 from korrigo_backup.catalog import local_now
 from korrigo_backup.cli.output import Context, human, say, say_findings, say_recovered
 from korrigo_backup.domain.naming import Kind, Origin
+from korrigo_backup.errors import UsageError
 from korrigo_backup.operations.backup import BackedUp, backup_database, backup_media
+from korrigo_backup.operations.django_backup import backup_django
 from korrigo_backup.operations.point import backup_full, consistency
 
 if TYPE_CHECKING:
@@ -34,9 +36,19 @@ class What(StrEnum):
     FULL = "full"
 
 
+class Method(StrEnum):
+    """How a full backup is made (runbook 4.4)."""
+
+    SQL = "sql"
+    DJANGO = "django"
+
+
 def command(
     context: typer.Context,
     what: Annotated[What, typer.Argument(help="db: the database; media: the uploaded files; full: both.")] = What.DB,
+    method: Annotated[
+        Method, typer.Option(help="sql: dump and archive; django: the site's manage.py backup, brought out (full).")
+    ] = Method.SQL,
     digests: Annotated[bool, typer.Option(help="Take a digest of every table's rows (db, full).")] = True,
 ) -> None:
     """Make a backup, verify it, and only then give it its name.
@@ -46,6 +58,9 @@ def command(
     BACKUP_RETENTION_DAYS are removed, never the newest good one.
     """
     wired: Wired = context.ensure_object(Context).wired()
+    if method is Method.DJANGO:
+        _by_django(wired, what)
+        return
     if what is What.MEDIA:
         done = backup_media(wired.site(), wired.catalog, now=local_now(), listen=_narrate)
         _say_available(wired, Kind.MEDIA)
@@ -59,10 +74,19 @@ def command(
     _say_available(wired, Kind.POINT if what is What.FULL else Kind.SQL)
 
 
+def _by_django(wired: Wired, what: What) -> None:
+    if what is not What.FULL:
+        raise UsageError("--method django makes full backups only", hint="korrigo-backup backup full --method django")
+    backup_django(wired.site(), wired.catalog, now=local_now(), listen=_narrate)
+    _say_available(wired, Kind.DJANGO)
+
+
 def _narrate(step: Step) -> None:
     say_recovered(step)
     if step.id == "backup.create":
         say(f"📦 Creating database backup: {step.facts['path']}")
+    elif step.id == "django.create":
+        say(f"📦 Creating Django backup: {step.facts['by']} backup --include-media")
     elif step.id == "media.create":
         say(f"📦 Creating media backup: {step.facts['path']}")
     elif step.id == "backup.published":

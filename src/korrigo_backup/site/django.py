@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+import tarfile
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import IO, TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 
 from korrigo_backup.domain.secret import Secret
-from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused, Unreachable
-from korrigo_backup.system.run import Command, Completed, describe_status, run
+from korrigo_backup.errors import KorrigoBackupError, PartlyDone, ProofFailed, Refused, Unreachable
+from korrigo_backup.system.files import CHUNK, create_private, private_directory, write_all
+from korrigo_backup.system.run import Command, Completed, describe_status, run, spawn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +31,19 @@ COMMAND_SECONDS = 180.0
 
 WORK_SECONDS = 4 * 3600.0
 """A migration of a large table takes its time; more than a night's work means that it waits for something."""
+
+BACKUP = ("backup", "--include-media")
+
+_MADE = (0, PartlyDone.exit_code)
+"""Statuses of a backup that is there: whole, or but for files that changed while they were read."""
+
+# In the container: what was made is removed whatever happens. $0 and $@ are the command.
+_OUT = """
+place=$(mktemp -d) && trap 'rm -rf "$place"' EXIT INT TERM HUP
+"$0" "$@" --output-dir "$place" >&2; status=$?
+if [ "$status" -eq 0 ] || [ "$status" -eq 3 ]; then tar -C "$place" -cf - . || status=1; fi
+exit "$status"
+"""
 
 _ANSWERED = (0, ProofFailed.exit_code)
 """Statuses of a command that printed its document: all is well, or something in it is not."""
@@ -55,6 +71,13 @@ class DjangoCommands(Protocol):
         """Run a management command with its arguments to its end; raises what `ask` does when it fails."""
         ...
 
+    def bring_out(self, target: Path) -> None:
+        """Run `manage.py backup` with the media and put the directory that it makes into `target`.
+
+        Nothing of it stays anywhere else. Raises what `ask` does, ProofFailed when what comes out is cut or odd.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class DirectDjango:
@@ -79,6 +102,13 @@ class DirectDjango:
         done = run(Command((*self.manage, *command), self.environment, self.directory), timeout=WORK_SECONDS)
         if done.status:
             raise _failure(done, f"{self.description} {' '.join(command)}")
+
+    def bring_out(self, target: Path) -> None:
+        """Let manage.py write into `target`; see the port."""
+        words = (*self.manage, *BACKUP, "--output-dir", str(target.absolute()))
+        done = run(Command(words, self.environment, self.directory), timeout=WORK_SECONDS)
+        if done.status not in _MADE:
+            raise _failure(done, f"{self.description} backup")
 
 
 @dataclass(frozen=True)
@@ -105,10 +135,59 @@ class ComposeDjango:
         if done.status:
             raise _failure(done, f"{self.description} {' '.join(command)}")
 
+    def bring_out(self, target: Path) -> None:
+        """Stream the backup out of the container, where it is removed whatever happens; see the port."""
+        command = self._run("sh", "-c", _OUT, *self.manage, *BACKUP)
+        with spawn(command, stdout=True) as process:
+            try:
+                unpack_flat(process.stdout, target)
+            except ProofFailed:
+                status = process.wait()
+                if status not in _MADE:
+                    raise _failure(Completed(status, b"", process.stderr), f"{self.description} backup") from None
+                raise
+            status = process.wait()
+            if status not in _MADE:
+                raise _failure(Completed(status, b"", process.stderr), f"{self.description} backup")
+
     def _call(self, *command: str) -> Command:
-        words = (*self.manage, *command)
+        return self._run(*self.manage, *command)
+
+    def _run(self, *words: str) -> Command:
         running = self.project.is_running(self.service)
         return self.project.exec(self.service, *words) if running else self.project.one_off(self.service, *words)
+
+
+def unpack_flat(stream: IO[bytes], target: Path) -> None:
+    """Write a tar stream that holds one directory of plain files into `target`, each file private.
+
+    Raises ProofFailed for anything else in it: a link, a device, a deeper path, more than a backup has.
+    """
+    files = 0
+    try:
+        with tarfile.open(mode="r|", fileobj=stream) as tar:
+            for info in tar:
+                parts = [part for part in info.name.split("/") if part not in {"", "."}]
+                if info.isdir() and len(parts) <= 1:
+                    continue
+                content = tar.extractfile(info) if info.isreg() and len(parts) == _DEPTH else None
+                files += 1
+                if content is None or ".." in parts or files > _MOST_FILES:
+                    raise ProofFailed(f"{info.name!r} is no part of a Django backup", hint=_SAME_VERSION)
+                private_directory(target / parts[0])
+                with create_private(target / parts[0] / parts[1]) as file:
+                    while piece := content.read(CHUNK):
+                        write_all(file, piece)
+                    os.fsync(file.fileno())
+    except (tarfile.TarError, EOFError) as problem:
+        raise ProofFailed(f"what came out of the container is cut ({problem})", hint=_SAME_VERSION) from None
+
+
+_DEPTH = 2
+_MOST_FILES = 10
+"""A backup is a manifest, a fixture, an archive and its list."""
+
+_SAME_VERSION = "run the command again; korrigo-backup must be of the same version there and here"
 
 
 def child_environment(own: Mapping[str, str], told: Mapping[str, str | None]) -> dict[str, str | Secret]:

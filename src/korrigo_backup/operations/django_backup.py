@@ -1,0 +1,73 @@
+"""A complete Method 2 backup by one command from the host: made by the site's Django, brought out, verified, signed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from korrigo_backup.domain.journal import Listener, Step, silent
+from korrigo_backup.domain.naming import Kind, Origin
+from korrigo_backup.errors import UsageError
+from korrigo_backup.formats import django as django_format
+from korrigo_backup.operations.backup import BackedUp, published, require_stable
+from korrigo_backup.operations.journal import recorded
+from korrigo_backup.operations.recover import exclusive
+from korrigo_backup.system.files import explained
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from korrigo_backup.catalog import Catalog
+    from korrigo_backup.domain.manifest import Manifest
+    from korrigo_backup.site.site import Site
+
+
+def backup_django(site: Site, catalog: Catalog, *, now: datetime, listen: Listener = silent) -> BackedUp:
+    """Make one verified `django` backup with its media (contract B5); nothing of it stays where Django runs.
+
+    Raises PartlyDone when files went on changing while they were read: the backup is good but for those.
+    """
+    django = site.django
+    if django is None:
+        raise UsageError(
+            "how the site's manage.py is run is not configured",
+            hint='set [django] manage = ["python", "manage.py"], or KORRIGO_BACKUP_MANAGE',
+        )
+    with (
+        exclusive(site, catalog, "Django backup", listen=listen),
+        recorded(catalog.directory, site, "backup", "django", listener=listen) as running,
+        explained("write the Django backup"),
+        catalog.draft(Kind.DJANGO, Origin.ROUTINE, now) as draft,
+    ):
+        running.listen(Step("django.create", {"by": django.description}))
+        django.bring_out(draft.directory)
+        made = _only(draft.directory)
+        running.listen(Step("backup.verify"))
+        manifest, _ = django_format.verify(made)
+        path = draft.publish_directory(made, lambda final: _of_this_site(site, manifest, final))
+        artifact = published(catalog, path, running.listen)
+        running.bytes = artifact.size
+        require_stable(artifact)
+        return BackedUp(artifact)
+
+
+def _of_this_site(site: Site, manifest: Manifest, final: Path) -> Manifest:
+    return replace(
+        manifest,
+        site=site.name,
+        environment=site.environment,
+        revision=site.revision,
+        backup_dir=str(final.absolute()),
+    )
+
+
+def _only(directory: Path) -> Path:
+    made = [child for child in directory.iterdir() if child.is_dir()]
+    if len(made) != 1:
+        raise UsageError(
+            "manage.py backup made no backup of this version's kind",
+            hint="install the same version of korrigo-backup in the site's environment",
+        )
+    return made[0]

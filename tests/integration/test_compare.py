@@ -21,7 +21,7 @@ CREATE TYPE pair AS (a int, b text);
 CREATE TABLE kinds (
   id int PRIMARY KEY, scan bytea, body text, ratio float8, thin float4, seen timestamptz, day date, span interval,
   doc jsonb, raw json, state mood, tags text[], grid int[], price money, mark numeric, flag boolean, bits bit varying,
-  who uuid, net inet, rng tstzrange, xml xml, pair pair, score score, gone int,
+  who uuid, net inet, rng tstzrange, xml text, pair pair, score score, gone int,
   twice text GENERATED ALWAYS AS (body || body) STORED);
 ALTER TABLE kinds DROP COLUMN gone;
 INSERT INTO kinds SELECT n, decode(md5(n::text), 'hex'), E'line\\n\\ttab \\\\ é ' || n, 1.0 / n, 1.0 / n,

@@ -4,6 +4,7 @@ import hashlib
 import os
 import tarfile
 import time
+from contextlib import closing
 
 import pytest
 
@@ -23,6 +24,13 @@ def quick(monkeypatch):
 @pytest.fixture
 def large(monkeypatch):
     """Let a small file count as one that is streamed."""
+    monkeypatch.setattr(stable, "WHOLE", 10)
+    monkeypatch.setattr(stable, "RECENT", -1e9)
+
+
+@pytest.fixture
+def growing(monkeypatch):
+    """Let a small file count as a large one that may still be growing."""
     monkeypatch.setattr(stable, "WHOLE", 10)
 
 
@@ -123,6 +131,56 @@ def test_a_streamed_file_that_changes_is_told(tmp_path, large, change):
                 other.write(b"XX")
         assert len(read_all(file)) == 15
         assert not file.is_stable()
+
+
+def test_a_large_file_that_is_still_growing_is_read_again_until_it_rests(tmp_path, growing, monkeypatch):
+    path = tmp_path / "f"
+    path.write_bytes(b"the first half of it")
+    real, more = stable._copy, iter([b" and the second"])
+
+    def copy(source, target, limit):
+        size = real(source, target, limit)
+        if piece := next(more, None):
+            with path.open("ab") as upload:
+                upload.write(piece)
+        return size
+
+    monkeypatch.setattr(stable, "_copy", copy)
+    with path.open("rb", buffering=0) as raw, closing(StableFile(raw)) as file:
+        path.write_bytes(b"changed after one state of it was copied")
+        assert read_all(file) == b"the first half of it and the second"
+        assert file.size == 35
+        assert file.is_stable()
+
+
+def test_a_large_file_that_never_stops_growing_is_told(tmp_path, growing, monkeypatch):
+    path = tmp_path / "f"
+    path.write_bytes(b"0123456789abcdefghij")
+    real = stable._copy
+
+    def copy(source, target, limit):
+        with path.open("ab") as upload:
+            upload.write(b"more")
+        return real(source, target, limit)
+
+    monkeypatch.setattr(stable, "_copy", copy)
+    with path.open("rb", buffering=0) as raw, closing(StableFile(raw)) as file:
+        assert len(read_all(file)) == file.size
+        assert not file.is_stable()
+
+
+def test_without_room_for_a_copy_a_growing_file_is_streamed(tmp_path, growing, monkeypatch):
+    path = tmp_path / "f"
+    path.write_bytes(b"0123456789abcdefghij")
+
+    def full(source, target, limit):
+        source.read(5)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(stable, "_copy", full)
+    with path.open("rb", buffering=0) as raw, closing(StableFile(raw)) as file:
+        assert read_all(file) == b"0123456789abcdefghij"
+        assert file.is_stable()
 
 
 def test_a_file_that_is_gone_is_none_and_a_link_in_its_place_is_refused(tmp_path):

@@ -1,16 +1,20 @@
 """Read a live file so that what is read is one state of it.
 
-A file is stable when nothing about it changed between opening and the end of reading. Small ones are read
-whole, again if need be, before anything is written; a large one streams, and says afterwards.
+A file is stable when nothing about it changed between opening and the end of reading. A small one is read whole, again
+if need be, before anything is written; so is a large one that was written to a moment ago, into a temporary file. Any
+other large one streams, and says afterwards.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import IO, TYPE_CHECKING
+
+from korrigo_backup.system.files import write_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +23,9 @@ if TYPE_CHECKING:
 
 WHOLE = 8 * 1024 * 1024
 """Bytes up to which a file is read at once: most scans, and small against the memory limit."""
+
+RECENT = 60.0
+"""Seconds since its last change within which a large file may still be growing: an upload under way."""
 
 TRIES = 3
 _PAUSE = 0.2
@@ -36,6 +43,8 @@ class StableFile:
         self.size = self._before.st_size
         self._digest = hashlib.sha256()
         self._content = self._read_whole() if self.size <= WHOLE else None
+        self._settled: bool | None = None  # whether a copy was made of one state; None where there is no copy
+        self._source = self._copied() if self._content is None and _is_recent(self._before) else file
         self._position = 0
         self._short = False
 
@@ -45,7 +54,7 @@ class StableFile:
         if self._content is not None:
             piece = self._content[self._position : self._position + want]
         else:
-            piece = self._file.read(want)
+            piece = self._source.read(want)
             if len(piece) < want:
                 self._short = True
                 piece += bytes(want - len(piece))
@@ -59,8 +68,15 @@ class StableFile:
         return self._digest.hexdigest()
 
     def is_stable(self) -> bool:
-        """Tell, after reading, whether nothing changed since the file was opened."""
+        """Tell, after reading, whether what was read is one state of the file."""
+        if self._settled is not None:
+            return self._settled
         return not self._short and _same(self._before, os.fstat(self._file.fileno()))
+
+    def close(self) -> None:
+        """Forget the copy, if one was made; the file itself is the caller's."""
+        if self._source is not self._file:
+            self._source.close()
 
     def _read_whole(self) -> bytes:
         for attempt in range(TRIES):
@@ -74,6 +90,29 @@ class StableFile:
         self.size = len(content)
         return content
 
+    def _copied(self) -> IO[bytes]:
+        """Return a copy of one state of a large file, or the file itself where there is no room for a copy."""
+        copy = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by close()
+        for attempt in range(TRIES):
+            if attempt:
+                time.sleep(_PAUSE)
+            self._file.seek(0)
+            copy.seek(0)
+            copy.truncate()
+            self._before = os.fstat(self._file.fileno())
+            try:
+                size = _copy(self._file, copy, self._before.st_size)
+            except OSError:
+                copy.close()
+                self._file.seek(0)
+                return self._file
+            self._settled = size == self._before.st_size and _same(self._before, os.fstat(self._file.fileno()))
+            if self._settled:
+                break
+        self.size = size
+        copy.seek(0)
+        return copy
+
 
 @contextmanager
 def open_stable(entry: Entry) -> Iterator[StableFile | None]:
@@ -83,8 +122,20 @@ def open_stable(entry: Entry) -> Iterator[StableFile | None]:
     except FileNotFoundError:
         yield None
         return
-    with file:
-        yield StableFile(file)
+    with file, closing(StableFile(file)) as stable:
+        yield stable
+
+
+def _is_recent(info: os.stat_result) -> bool:
+    return time.time() - info.st_mtime < RECENT
+
+
+def _copy(source: IO[bytes], target: IO[bytes], limit: int) -> int:
+    size = 0
+    while size < limit and (piece := source.read(min(_CHUNK, limit - size))):
+        write_all(target, piece)
+        size += len(piece)
+    return size
 
 
 def _read_up_to(file: IO[bytes], limit: int) -> bytes:

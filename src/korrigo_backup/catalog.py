@@ -75,7 +75,7 @@ class Catalog:
 
         Raises NotFound, with what there is instead; UsageError for a path that is no artifact.
         """
-        if named in LATEST or Path(named).name == LATEST_SQL:
+        if named in LATEST or named == LATEST_SQL:
             return self._latest(kind or LATEST.get(named, Kind.SQL))
         with files.explained(f"look for {named[:200]!r}"):
             path = Path(named)

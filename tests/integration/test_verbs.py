@@ -111,3 +111,18 @@ def test_wrong_usage_ends_with_2_and_help_with_0(site):
     assert "hint: " in site.korrigo("backup", "everything", code=2).err
     assert "hint: " in site.korrigo("restore", code=2).err
     assert "Exit codes:" in site.korrigo("--help").out
+
+
+@pytest.mark.contract("B13")
+def test_the_latest_of_another_directory_is_that_directory_s_own(saved):
+    other = saved.home / "other"
+    other.mkdir()
+    made = saved.made
+    for path in (made, made.with_name(made.name + ".manifest.json")):
+        (other / path.name).write_bytes(path.read_bytes())
+    (other / "db_backup_latest.sql.gz").symlink_to(made.name)
+    saved.backup()
+    assert saved.json("show", other / "db_backup_latest.sql.gz")["path"] == str(other / made.name)
+    assert saved.json("show", "latest")["path"] != str(made)
+    (other / "db_backup_latest.sql.gz").unlink()
+    assert "Backup file not found" in saved.korrigo("show", other / "db_backup_latest.sql.gz", code=6).err

@@ -202,6 +202,7 @@ def test_links_in_an_archive_are_left_out(site):
     assert {path for path, entry in site.tree().items() if len(entry) != 2 or isinstance(entry[1], bytes)} == {b"real"}
 
 
+@pytest.mark.contract("T1")
 @pytest.mark.promise("P3")
 def test_the_error_in_the_middle_of_a_foreign_dump_leaves_the_live_database_untouched(site):
     """T1: a load that fails never ends in "completed successfully"."""

@@ -33,6 +33,7 @@ def test_the_script_prints_the_lines_of_the_runbook_and_makes_the_file_they_name
 
 
 @pytest.mark.contract("B1")
+@pytest.mark.contract("C3")
 def test_zcat_and_psql_alone_bring_the_data_back(site):
     before = site.content()
     made = site.backup()

@@ -151,6 +151,7 @@ def test_archives_of_the_former_recipes_restore_too(site, root):
     site.write("late.pdf", b"late")
     done = site.korrigo("restore", old, "--yes", "--allow-unsigned")
     assert "cannot be proven" in done.out
+    assert "⚠️ Counted: 4 files" in done.out
     assert {k: v for k, v in site.tree().items() if len(v) == 4} == {k: v for k, v in before.items() if len(v) == 4}
 
 

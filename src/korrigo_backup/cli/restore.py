@@ -37,7 +37,6 @@ _LINES = {
     "restore.create": "🆕 Creating fresh database... ({database}, beside the live one)",
     "restore.load": "📥 Restoring from {artifact}...",
     "restore.prove": "🔬 Proving what was loaded...",
-    "restore.proven": "✅ Proven: {tables} tables, {rows} rows, every one as it was saved",
     "restore.stop": "🛑 Stopping backend...",
     "restore.stop.none": "🛑 Stopping backend... skipped: no command is configured ([services] stop)",
     "restore.start.none": "🚀 Starting backend... skipped: no command is configured ([services] start)",
@@ -202,8 +201,17 @@ def _narrate(step: Step) -> None:
     say_recovered(step)
     if step.id in _LINES:
         say(_LINES[step.id].format(**step.facts))
+    elif step.id == "restore.proven":
+        _say_proof(step, f"{step.facts['tables']} tables, {step.facts['rows']} rows")
     elif step.id == "restore.proven.media":
-        say(f"✅ Proven: {step.facts['files']} files, {human(int(step.facts['bytes']))}, every one as it was saved")
+        _say_proof(step, f"{step.facts['files']} files, {human(int(step.facts['bytes']))}")
     elif step.id == "restore.swap":
         kept = step.facts["kept"]
         say(f"🔁 Swapping in the restored data... (the old is kept as {kept})" if kept else "🔁 Putting it in place...")
+
+
+def _say_proof(step: Step, what: str) -> None:
+    if step.facts["proof"] == "content":
+        say(f"✅ Proven: {what}, every one as it was saved")
+    else:
+        say(f"⚠️ Counted: {what}, as in the backup; it has no checksums to prove their content by")

@@ -86,7 +86,7 @@ class InPlacePart:
             finally:
                 databases.admit(live)
         facts = {"tables": str(len(tables)), "rows": str(sum(table.rows for table in tables))}
-        self.context.listen(Step("restore.proven", facts))
+        self.context.listen(Step("restore.proven", facts | {"proof": self.source.proof}))
 
     def _tell(self, step: str, artifact: Artifact) -> None:
         if step == "commit":

@@ -155,7 +155,7 @@ class DatabasePart:
         self.context.listen(Step("restore.prove"))
         tables = sql_format.prove(self.context.site.postgres, self.source.expected, database=self._stage, roles=roles)
         facts = {"tables": str(len(tables)), "rows": str(sum(table.rows for table in tables))}
-        self.context.listen(Step("restore.proven", facts))
+        self.context.listen(Step("restore.proven", facts | {"proof": self.source.proof}))
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ class MediaPart:
                 raise
             staging.finish()
         facts = {"files": str(loaded.files), "bytes": str(loaded.bytes)}
-        self.context.listen(Step("restore.proven.media", facts))
+        self.context.listen(Step("restore.proven.media", facts | {"proof": self.source.proof}))
 
     def swap(self, undo: UndoStack) -> None:
         """Swap the children by renames."""

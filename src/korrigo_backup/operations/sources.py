@@ -39,6 +39,11 @@ class SqlSource:
     expected: DatabaseProof
     findings: tuple[Finding, ...]
 
+    @property
+    def proof(self) -> str:
+        """What is proven of the rows after a load: their content, or their number alone."""
+        return "content" if self.expected.digest else "count"
+
 
 @dataclass(frozen=True)
 class MediaSource:
@@ -50,6 +55,11 @@ class MediaSource:
     files: int
     bytes: int
     findings: tuple[Finding, ...]
+
+    @property
+    def proof(self) -> str:
+        """What is proven of the files after a load: their content, or, without checksums, their number alone."""
+        return "content" if self.listing else "count"
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -17,8 +18,10 @@ LEFT_OUT = ("POSTGRES_", "PG", "BACKUP_", "MEDIA_", "DEMO_")
 
 
 @pytest.fixture
-def home(tmp_path):
-    return tmp_path / "demo"
+def home():
+    """A place whose path is short, so that the server's sockets are made in it and are seen to be removed."""
+    with TemporaryDirectory(prefix="kd-", dir="/tmp") as place:
+        yield Path(place) / "demo"
 
 
 @contextmanager

@@ -53,6 +53,18 @@ def test_root_needs_no_user_namespace(tmp_path):
     assert not _servers_of(server.home)
 
 
+def test_a_deep_directory_for_temporary_files_is_not_too_long_for_sockets(temporary, monkeypatch):
+    deep = temporary / ("d" * 100)
+    deep.mkdir()
+    monkeypatch.setenv("TMPDIR", str(deep))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    with ThrowawayServer(bindir()) as server, connect(server) as link:
+        assert link.execute("SELECT 1").fetchone() == (1,)
+        sockets = Path(server.access().host)
+    assert not list(deep.iterdir())
+    assert not sockets.exists()
+
+
 @as_root
 def test_a_machine_that_allows_no_way_is_told_what_to_do_and_nothing_is_left(temporary):
     with pytest.raises(UsageError) as refused:

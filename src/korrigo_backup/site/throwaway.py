@@ -41,7 +41,9 @@ WITHOUT_ROOT = (NAMESPACE, OTHER_USER)
 START_SECONDS = 60
 SUPERUSER = "postgres"
 _SOCKETS_PREFIX = "kpg-"
-"""Short, and in the directory for temporary files: the path of a socket has at most 107 bytes."""
+_SOCKETS_FALLBACK = "/tmp"  # noqa: S108 a directory of our own is made in it
+_LONGEST_SOCKET = 107
+"""Bytes of the path of a Unix socket, by sys/un.h (108 with the closing zero)."""
 _LINE_OF_SOCKETS = 4
 """Where PostgreSQL writes its socket directory in postmaster.pid, counted from 0."""
 
@@ -143,7 +145,7 @@ class ThrowawayServer:
     def _start(self) -> None:
         self.end_left()
         private_directory(self.home)
-        self._sockets = Path(tempfile.mkdtemp(prefix=_SOCKETS_PREFIX))
+        self._sockets = _directory_for_sockets()
         if not (self._data / "PG_VERSION").exists():
             self._create()
         options = " ".join(f"-c {name}={value or chr(39) * 2}" for name, value in _SETTINGS.items())
@@ -173,6 +175,14 @@ class ThrowawayServer:
             shutil.rmtree(self._sockets, ignore_errors=True)
         if self._temporary:
             shutil.rmtree(self.home, ignore_errors=True)
+
+
+def _directory_for_sockets() -> Path:
+    """Make a private directory, in the one for temporary files unless a socket's path would be too long there."""
+    longest = _LONGEST_SOCKET - len(f"/{_SOCKETS_PREFIX}xxxxxxxx/.s.PGSQL.5432")
+    usual = tempfile.gettempdir()
+    parent = usual if len(os.fsencode(usual)) <= longest else _SOCKETS_FALLBACK
+    return Path(tempfile.mkdtemp(prefix=_SOCKETS_PREFIX, dir=parent))
 
 
 def _without_root(ways: Sequence[tuple[str, ...]]) -> tuple[str, ...]:

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.journal import Step
     from korrigo_backup.wiring import Wired
 
-NAME = "backup"
-
 
 class What(StrEnum):
     """What is backed up."""

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from korrigo_backup.site.site import Site
     from korrigo_backup.wiring import Wired
 
-NAME = "compare"
-
 BEFORE = "before"
 """Names what the newest restore replaced and kept."""
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.manifest import Manifest
     from korrigo_backup.wiring import Wired
 
-NAME = "list"
-
 
 def command(
     context: typer.Context,

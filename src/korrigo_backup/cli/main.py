@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import os
 import signal
 import sys
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from korrigo_backup import __version__
-from korrigo_backup.cli import backup, compare, list_, plan, rebuild, restore, rollback, show, validate, verify
 from korrigo_backup.cli.output import Context
 from korrigo_backup.domain.secret import redact
 from korrigo_backup.errors import UNCHANGED, Interrupted, KorrigoBackupError, PartlyDone, UsageError
@@ -21,6 +23,7 @@ from korrigo_backup.system.run import forbid_core_dumps
 from korrigo_backup.wiring import wire
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import FrameType
 
 INTERRUPTED = 130
@@ -28,19 +31,59 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _UNKNOWN = "unknown: run korrigo-backup list, and see that the site answers"
 DEBUG_VARIABLE = "KORRIGO_BACKUP_DEBUG"
 
+VERBS = {
+    "backup": "korrigo_backup.cli.backup",
+    "list": "korrigo_backup.cli.list_",
+    "show": "korrigo_backup.cli.show",
+    "verify": "korrigo_backup.cli.verify",
+    "compare": "korrigo_backup.cli.compare",
+    "plan": "korrigo_backup.cli.plan",
+    "restore": "korrigo_backup.cli.restore",
+    "rollback": "korrigo_backup.cli.rollback",
+    "rebuild": "korrigo_backup.cli.rebuild",
+    "validate": "korrigo_backup.cli.validate",
+}
+"""Where the `command` of each verb is; only the typed one is loaded, which saves time."""
+
+_WAY: Any = {
+    "add_completion": False,
+    "pretty_exceptions_enable": False,
+    "rich_markup_mode": None,
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+}
+
+
+class _Verbs(Mapping[str, Any]):
+    """The verbs' commands, each loaded when it is asked for."""
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in VERBS:
+            raise KeyError(name)
+        verb = typer.Typer(**_WAY)
+        verb.command(name)(importlib.import_module(VERBS[name]).command)
+        return typer.main.get_command(verb)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(VERBS)
+
+    def __len__(self) -> int:
+        return len(VERBS)
+
+
+class _Program(TyperGroup):
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**{**attributes, "commands": _Verbs()})
+
+
 app = typer.Typer(
     name="korrigo-backup",
+    cls=_Program,
     help="Proven backup and restore for Django, PostgreSQL and media sites.",
     no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    **_WAY,
     epilog="Exit codes: 0 ok, 1 error, 2 usage, 3 done in part, 4 refused, 5 cancelled, 6 not found, 7 locked,"
     " 8 unreachable, 9 proof failed, 130 interrupted.",
 )
-for module in (backup, list_, show, verify, compare, plan, restore, rollback, rebuild, validate):
-    app.command(module.NAME)(module.command)
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's way

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.plan import Replacement, RestorePlan, TableChange
     from korrigo_backup.wiring import Wired
 
-NAME = "plan"
 NAMED = 3
 """Paths of each sort that are shown; --json has more."""
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.journal import Step
     from korrigo_backup.wiring import Wired
 
-NAME = "rebuild"
-
 QUESTION = "⚠️  This puts an EMPTY database in the place of the present one. Continue? (yes/no): "
 
 _LINES = {

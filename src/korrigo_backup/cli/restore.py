@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.plan import RestorePlan
     from korrigo_backup.wiring import Wired
 
-NAME = "restore"
-
 QUESTION = "⚠️  DESTRUCTIVE OPERATION - This will DELETE all current data. Continue? (yes/no): "
 """The runbook's words (5.3.3). The present data is kept beside, as the plan above the question says."""
 

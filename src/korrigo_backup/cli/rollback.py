@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.journal import Step
     from korrigo_backup.wiring import Wired
 
-NAME = "rollback"
-
 QUESTION = "⚠️  This puts the data of before the restore back in place. Continue? (yes/no): "
 
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.manifest import Manifest, TableProof
     from korrigo_backup.wiring import Wired
 
-NAME = "show"
-
 
 def command(
     context: typer.Context,

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.journal import Step
     from korrigo_backup.wiring import Wired
 
-NAME = "validate"
-
 LINES = {
     "validate.health": "1. Testing health endpoint...",
     "validate.tables": "2. Checking database tables...",

@@ -15,8 +15,6 @@ from korrigo_backup.operations.verify import verify
 if TYPE_CHECKING:
     from korrigo_backup.wiring import Wired
 
-NAME = "verify"
-
 
 def command(
     context: typer.Context,

@@ -9,21 +9,25 @@ from __future__ import annotations
 import hashlib
 import tarfile
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.domain.manifest import MediaProof
 from korrigo_backup.domain.paths import printable
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.formats import members
 from korrigo_backup.formats.stable import StableFile, open_stable
+from korrigo_backup.formats.tape import Tape
 from korrigo_backup.system.blocks import Effort
-from korrigo_backup.system.files import CHUNK
+from korrigo_backup.system.files import CHUNK, write_all
 from korrigo_backup.system.streams import GzipWriter, HashingReader, HashingWriter, gunzip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from korrigo_backup.site.media import Entry, MediaTree, Staging
+    from korrigo_backup.system.streams import Source
+
+    Buffer = bytes | memoryview
 
 EFFORT = Effort.QUICK
 """Scans and PDFs are compressed already: more effort costs time and saves little."""
@@ -81,19 +85,24 @@ def check(archive: IO[bytes], listing: IO[bytes] | None, source: str, *, root: s
     return checked
 
 
+def read_back(archive: Source, listing: Source, *, source: str, root: str) -> str:
+    """Read an archive that is being or was just written, as `check` does, and return the SHA-256 of the file."""
+    return _read(archive, listing, source, root, None).sha256
+
+
 def load(archive: IO[bytes], listing: IO[bytes] | None, source: str, *, root: str | None, staging: Staging) -> Checked:
     """Write the archive's content into `staging`, each file proven while it is written; raises as `check`."""
     return _read(archive, listing, source, root, staging)
 
 
 class _ArchiveWriter:
+    """Writes tar members one after the other; tarfile makes their headers."""
+
     def __init__(self, gzip: GzipWriter, listing: HashingWriter, root: str) -> None:
-        sizes = {"bufsize": CHUNK, "copybufsize": CHUNK}
-        self._tar = tarfile.open(  # type: ignore[call-overload]  # noqa: SIM115 - closed by close()
-            mode="w|", fileobj=gzip, format=tarfile.PAX_FORMAT, **sizes
-        )
+        self._gzip = gzip
         self._listing = listing
         self._root = root
+        self._size = 0
         self.files = 0
         self.bytes = 0
         self.notes: list[str] = []
@@ -105,15 +114,17 @@ class _ArchiveWriter:
                 if file is not None:
                     self._add_file(entry, file)
         elif entry.is_directory:
-            self._tar.addfile(self._header(entry))
+            self._write(_packed(self._header(entry)))
         elif len(self.notes) < _NOTES:
             self.notes.append(f"{entry.odd} left out: {printable(entry.path)}")
-        self._tar.members.clear()  # tarfile keeps every header otherwise: memory would grow with the tree
 
     def _add_file(self, entry: Entry, file: StableFile) -> None:
         info = self._header(entry)
         info.size = file.size
-        self._tar.addfile(info, file)
+        self._write(_packed(info))
+        while piece := file.read(CHUNK):
+            self._write(piece)
+        self._fill(tarfile.BLOCKSIZE)
         self._listing.write(members.line(file.sha256, info.name))
         self.files += 1
         self.bytes += file.size
@@ -128,37 +139,28 @@ class _ArchiveWriter:
         info.uid, info.gid = entry.info.st_uid, entry.info.st_gid
         return info
 
+    def _write(self, data: bytes) -> None:
+        self._gzip.write(data)
+        self._size += len(data)
+
+    def _fill(self, multiple: int) -> None:
+        if rest := -self._size % multiple:
+            self._write(bytes(rest))
+
     def close(self) -> None:
-        self._tar.close()
+        """Write the end of the archive: two empty blocks, then what fills the last record."""
+        self._write(bytes(2 * tarfile.BLOCKSIZE))
+        self._fill(tarfile.RECORDSIZE)
 
 
-class _Sink(Protocol):
-    def write(self, data: bytes, /) -> int | None: ...
-
-
-class _Exact:
-    """A stream of pieces as a file whose `read(n)` gives n bytes, fewer only at the end: what tarfile wants."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-        self._rest = b""
-
-    def read(self, size: int) -> bytes:
-        parts, missing = [], size
-        while missing:
-            if not self._rest:
-                self._rest = next(self._pieces, b"")
-                if not self._rest:
-                    break
-            parts.append(self._rest[:missing])
-            self._rest = self._rest[missing:]
-            missing -= len(parts[-1])
-        return b"".join(parts)
+def _packed(info: tarfile.TarInfo) -> bytes:
+    return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
 
 
 class _ArchiveReader:
-    def __init__(self, source: str, root: str | None, listed: Iterator[tuple[str, str]] | None) -> None:
+    def __init__(self, source: str, tape: Tape, root: str | None, listed: Iterator[tuple[str, str]] | None) -> None:
         self._source = source
+        self._tape = tape
         self._root = root
         self._listed = listed
         self.files = 0
@@ -180,9 +182,9 @@ class _ArchiveReader:
             raise self._wrong(f"{printable(missing[1])} is listed but not in the archive")
 
     def _file(self, tar: tarfile.TarFile, info: tarfile.TarInfo, path: str, staging: Staging | None) -> None:
-        content = tar.extractfile(info)
-        if content is None or not path:
+        if not path:
             raise self._wrong(f"{printable(info.name)} has no content")
+        content = self._content(tar, info)
         if staging is None:
             digest = _copy(content, None)
         else:
@@ -193,6 +195,13 @@ class _ArchiveReader:
             raise self._wrong(f"{printable(info.name)} is not as its checksum says")
         self.files += 1
         self.bytes += info.size
+
+    def _content(self, tar: tarfile.TarFile, info: tarfile.TarInfo) -> Iterator[Buffer]:
+        """Return the pieces of a file; one with holes (GNU tar's --sparse) is put together by tarfile."""
+        if not info.issparse():
+            return self._tape.content(info.size)
+        file = tar.extractfile(info)
+        return iter(lambda: file.read(CHUNK) if file else b"", b"")
 
     def _relative(self, name: str) -> str:
         clean = name.removeprefix("/").removeprefix("./") or "."
@@ -208,14 +217,13 @@ class _ArchiveReader:
         return ProofFailed(f"{self._source}: {what}", hint="use another backup: korrigo-backup list shows them")
 
 
-def _read(
-    archive: IO[bytes], listing: IO[bytes] | None, source: str, root: str | None, staging: Staging | None
-) -> Checked:
+def _read(archive: Source, listing: Source | None, source: str, root: str | None, staging: Staging | None) -> Checked:
     file = HashingReader(archive)
-    reader = _ArchiveReader(source, root, members.read(listing, source) if listing else None)
     pieces = gunzip(file, source)
+    tape = Tape(pieces)
+    reader = _ArchiveReader(source, tape, root, members.read(listing, source) if listing else None)
     try:
-        with tarfile.open(mode="r|", fileobj=_Exact(pieces), bufsize=CHUNK) as tar:  # type: ignore[call-overload]
+        with tarfile.open(mode="r:", fileobj=tape) as tar:  # type: ignore[call-overload]
             reader.read_all(tar, staging)
     except (tarfile.TarError, EOFError, UnicodeError, ValueError) as problem:
         raise ProofFailed(
@@ -227,13 +235,12 @@ def _read(
     return Checked(reader.files, reader.bytes, tuple(reader.notes), file.size, file.sha256)
 
 
-def _copy(content: IO[bytes], target: _Sink | None) -> str:
+def _copy(content: Iterator[Buffer], target: IO[bytes] | None) -> str:
     digest = hashlib.sha256()
-    while piece := content.read(CHUNK):
+    for piece in content:
         digest.update(piece)
-        view = memoryview(piece)
-        while target and view:
-            view = view[target.write(view) or 0 :]  # type: ignore[arg-type]
+        if target:
+            write_all(target, piece)
     return digest.hexdigest()
 
 

@@ -6,12 +6,14 @@ line break is escaped and its line begins with a backslash (coreutils' rule).
 
 from __future__ import annotations
 
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import ProofFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from korrigo_backup.system.streams import Source
 
 _ESCAPES = (("\\", "\\\\"), ("\n", "\\n"), ("\r", "\\r"))
 _SHA256_DIGITS = 64
@@ -29,7 +31,7 @@ def line(sha256: str, path: str) -> bytes:
     return f"{mark}{sha256}  {escaped}\n".encode("utf-8", "surrogateescape")
 
 
-def read(file: IO[bytes], source: str) -> Iterator[tuple[str, str]]:
+def read(file: Source, source: str) -> Iterator[tuple[str, str]]:
     """Yield (SHA-256, path) of each line; raises ProofFailed for a line that is not one.
 
     `file` may be unbuffered; it is read ahead of what is yielded.
@@ -46,7 +48,7 @@ def read(file: IO[bytes], source: str) -> Iterator[tuple[str, str]]:
         yield digest, _unescape(path) if escaped else path
 
 
-def _lines(file: IO[bytes]) -> Iterator[bytes]:
+def _lines(file: Source) -> Iterator[bytes]:
     rest = b""
     while piece := file.read(_PIECE):
         *lines, rest = (rest + piece).split(b"\n")

@@ -17,7 +17,7 @@ from korrigo_backup.site.schema import fingerprint, schema_differences
 from korrigo_backup.system.blocks import Effort
 from korrigo_backup.system.files import CHUNK
 from korrigo_backup.system.run import spawn
-from korrigo_backup.system.streams import GzipWriter, HashingReader, HashingWriter, gunzip
+from korrigo_backup.system.streams import GzipWriter, HashingReader, HashingWriter, Source, gunzip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -105,8 +105,8 @@ def check(file: IO[bytes], source: str) -> Checked:
     return Checked(scanner.finish(), reader.size, reader.sha256)
 
 
-def read_back(file: IO[bytes], source: str) -> str:
-    """Read a dump that was just written, against its gzip checksums, and return the SHA-256 of the file.
+def read_back(file: Source, source: str) -> str:
+    """Read a dump that is being or was just written, against its gzip checksums, and return the SHA-256 of the file.
 
     What is inside was scanned on its way into the compressor, whose checksums are of those very bytes. Raises
     ProofFailed when they do not fit.

@@ -7,6 +7,7 @@ import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -22,7 +23,8 @@ from korrigo_backup.formats import sql as sql_format
 from korrigo_backup.operations.journal import recorded
 from korrigo_backup.operations.recover import exclusive
 from korrigo_backup.site.digests import snapshot
-from korrigo_backup.system.files import create_private, explained, free_bytes, open_plain, sha256_of
+from korrigo_backup.system.files import create_private, explained, free_bytes, sha256_of
+from korrigo_backup.system.follow import followed
 from korrigo_backup.system.streams import HashingWriter
 
 if TYPE_CHECKING:
@@ -120,16 +122,17 @@ def dump(site: Site, catalog: Catalog, wish: Wish, *, now: datetime, listen: Lis
     _require_space(catalog, Kind.SQL, otherwise=size)
     with explained("write the backup"), catalog.draft(Kind.SQL, wish.origin, now) as draft:
         listen(Step("backup.create", {"path": str(catalog.directory / draft.name.removesuffix(".gz"))}))
-        with create_private(draft.path()) as file:
-            target = HashingWriter(file)
+        with (
+            create_private(draft.path()) as file,
+            followed([draft.path()], partial(sql_format.read_back, source=draft.name)) as behind,
+        ):
+            target = HashingWriter(file, behind.grown)
             proof = sql_format.create(
                 site.postgres, target, database=wish.database, digest=wish.digest, observe=wish.observe
             )
             os.fsync(file.fileno())
-        listen(Step("backup.verify"))
-        with open_plain(draft.path()) as file:
-            read = sql_format.read_back(file, draft.name)
-        _same(read, target.sha256, draft.name)
+            listen(Step("backup.verify"))
+            _same(behind.result(), target.sha256, draft.name)
         manifest = said(site, catalog, (Member(draft.name, target.size, target.sha256),), now)
         seconds = round(time.monotonic() - started, 3)
         path = draft.publish(
@@ -152,15 +155,20 @@ def archive(site: Site, tree: MediaTree, catalog: Catalog, *, now: datetime, lis
     with explained("write the media backup"), catalog.draft(Kind.MEDIA, Origin.ROUTINE, now) as draft:
         listing_name = draft.name + MEMBERS_SUFFIX
         listen(Step("media.create", {"path": str(catalog.directory / draft.name)}))
-        with create_private(draft.path()) as file, create_private(draft.path(MEMBERS_SUFFIX)) as list_file:
-            target, listing = HashingWriter(file), HashingWriter(list_file)
+        with (
+            create_private(draft.path()) as file,
+            create_private(draft.path(MEMBERS_SUFFIX)) as list_file,
+            followed(
+                [draft.path(), draft.path(MEMBERS_SUFFIX)],
+                partial(media_format.read_back, source=draft.name, root=site.archive_root),
+            ) as behind,
+        ):
+            target, listing = HashingWriter(file, behind.grown), HashingWriter(list_file, behind.grown)
             proof = media_format.create(tree, target, listing, root=site.archive_root, members_name=listing_name)
             os.fsync(file.fileno())
             os.fsync(list_file.fileno())
-        listen(Step("backup.verify"))
-        with open_plain(draft.path()) as file, open_plain(draft.path(MEMBERS_SUFFIX)) as list_file:
-            checked = media_format.check(file, list_file, draft.name, root=site.archive_root)
-        _same(checked.sha256, target.sha256, draft.name)
+            listen(Step("backup.verify"))
+            _same(behind.result(), target.sha256, draft.name)
         _same(sha256_of(draft.path(MEMBERS_SUFFIX))[0], listing.sha256, listing_name)
         members = (
             Member(draft.name, target.size, target.sha256),

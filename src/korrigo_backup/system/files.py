@@ -49,7 +49,7 @@ def write_private(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def write_all(file: IO[bytes], data: bytes) -> None:
+def write_all(file: IO[bytes], data: bytes | memoryview) -> None:
     """Write all of `data` to an unbuffered file; a raw write may take less than it is given."""
     view = memoryview(data)
     while view:

@@ -6,7 +6,7 @@ import hashlib
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from typing import IO, TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING, Protocol, Self
 
 from isal import isal_zlib
 
@@ -29,16 +29,19 @@ AHEAD = 4
 
 
 class HashingWriter:
-    """Writes to an unbuffered file and knows size and SHA-256 of all that was written."""
+    """Writes to an unbuffered file and knows size and SHA-256 of all that was written; `then` is called each time."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], then: Callable[[], None] | None = None) -> None:
         self._file = file
         self._digest = hashlib.sha256()
+        self._then = then
         self.size = 0
 
     def write(self, data: bytes) -> int:
         """Write all of `data`."""
         write_all(self._file, data)
+        if self._then:
+            self._then()
         self._digest.update(data)
         self.size += len(data)
         return len(data)
@@ -52,10 +55,17 @@ class HashingWriter:
         return self._digest.hexdigest()
 
 
+class Source(Protocol):
+    """What can be read from, forwards."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes, at most `size`; none at the end."""
+
+
 class HashingReader:
     """Yields the chunks of a file and knows size and SHA-256 of all that was read."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: Source) -> None:
         self._file = file
         self._digest = hashlib.sha256()
         self.size = 0
@@ -84,7 +94,8 @@ class GzipWriter:
         self._packers = ThreadPoolExecutor(THREADS)
         self._writer = ThreadPoolExecutor(1)
         self._written: deque[Future[int]] = deque()
-        self._held = bytearray()
+        self._held: list[bytes] = []
+        self._missing = BLOCK
         self._empty = True
 
     def __enter__(self) -> Self:
@@ -96,7 +107,7 @@ class GzipWriter:
         try:
             if kind is None:
                 if self._held or self._empty:
-                    self._pack(bytes(self._held))
+                    self._pack()
                 self._drain(0)
         finally:
             self._writer.shutdown(cancel_futures=True)
@@ -104,17 +115,20 @@ class GzipWriter:
 
     def write(self, data: bytes) -> int:
         """Give `data` to the threads; raises what went wrong when an earlier piece was written."""
-        if len(data) == BLOCK and not self._held:
-            self._pack(data)
-            return BLOCK
-        self._held += data
-        while len(self._held) >= BLOCK:
-            self._pack(bytes(self._held[:BLOCK]))
-            del self._held[:BLOCK]
+        start = 0
+        while len(data) - start >= self._missing:
+            end = start + self._missing
+            self._held.append(data[start:end])  # of a whole block this makes no copy
+            self._pack()
+            start = end
+        if start < len(data):
+            self._held.append(data[start:])
+            self._missing -= len(data) - start
         return len(data)
 
-    def _pack(self, block: bytes) -> None:
-        self._empty = False
+    def _pack(self) -> None:
+        block = self._held[0] if len(self._held) == 1 else b"".join(self._held)
+        self._held, self._missing, self._empty = [], BLOCK, False
         packed = self._packers.submit(pack, block, self._effort)
         self._written.append(self._writer.submit(lambda: self._target.write(packed.result())))
         self._drain(AHEAD)

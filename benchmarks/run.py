@@ -1,6 +1,7 @@
 """The benchmark: ours and the runbook's own commands, in turn, on the reference site at two sizes.
 
-`make bench` measures both sizes, `BENCH=100mb make bench` one. Exit status 1 when a goal is missed.
+`make bench` measures both sizes, `BENCH=100mb make bench` one; BENCH_PAIRS says how many pairs
+of each job. Exit status 1 when a goal is missed.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from dataclasses import replace
 from statistics import median
 
 from data import SIZES, Size
@@ -66,7 +68,9 @@ def say(cells: tuple[str, ...]) -> None:
 def main() -> int:
     """Measure the sizes that BENCH names and return the exit status."""
     wanted = os.environ.get("BENCH", "")
-    sizes = [SIZES[wanted]] if wanted else list(SIZES.values())
+    pairs = os.environ.get("BENCH_PAIRS")
+    chosen = [SIZES[wanted]] if wanted else list(SIZES.values())
+    sizes = [replace(size, repeat=int(pairs)) if pairs else size for size in chosen]
     rows: list[Row] = []
     with ThrowawayServer(system_bindir() or embedded_bindir(), home=HOME / "postgresql") as server:
         place = Place(server)

@@ -59,6 +59,22 @@ def test_the_content_is_replaced_and_the_way_back_is_the_safety_backup(plain_sit
     assert site.content() == old
 
 
+def test_a_rename_does_not_undo_the_restore_before_the_one_in_place(plain_site, make_site):
+    site = make_site()
+    made = site.backup()
+    site.restore(made)
+    site.wreck()
+    site.korrigo("restore", made, "--yes", "--in-place")
+    content, databases = site.content(), site.databases()
+    done = site.korrigo("rollback", "--yes", code=4)
+    assert "was made in place" in done.err
+    assert "rollback --to safety --in-place" in done.err
+    assert (site.content(), site.databases()) == (content, databases)
+    site.restore(made)
+    site.korrigo("rollback", "--yes")
+    assert site.content() == content
+
+
 def test_the_plan_says_what_it_costs_and_changes_nothing(plain_site):
     made = plain_site.backup()
     with nothing_changes(plain_site):

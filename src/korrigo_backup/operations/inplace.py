@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from korrigo_backup.operations.parts import Context
     from korrigo_backup.operations.undo import UndoStack
 
+IN_PLACE = "restore in place"
+"""What the journal calls such a restore, beside `restore`."""
+
 
 @contextmanager
 def open_in_place(artifact: Artifact, context: Context, secure: Callable[[], Artifact]) -> Iterator[InPlacePart]:

@@ -17,7 +17,7 @@ from korrigo_backup.domain.naming import Kind, Origin
 from korrigo_backup.errors import Cancelled, Interrupted, KorrigoBackupError, PartlyDone, Refused, UsageError
 from korrigo_backup.operations import journal
 from korrigo_backup.operations.backup import Wish, dump
-from korrigo_backup.operations.inplace import open_in_place, require_database_alone
+from korrigo_backup.operations.inplace import IN_PLACE, open_in_place, require_database_alone
 from korrigo_backup.operations.parts import Context, Part, open_part
 from korrigo_backup.operations.plan import of_this_site, services, whole
 from korrigo_backup.operations.recover import exclusive
@@ -129,7 +129,7 @@ class _Run:
         with journal.recorded(
             self.catalog.directory,
             self.site,
-            "restore in place" if self.request.in_place else "restore",
+            IN_PLACE if self.request.in_place else "restore",
             self.request.artifact.name,
             listener=self.request.listen,
             why=why,

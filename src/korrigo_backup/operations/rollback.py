@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from korrigo_backup.domain.journal import Listener, Step, silent
+from korrigo_backup.domain.journal import Listener, Outcome, Step, silent
 from korrigo_backup.domain.naming import stamp_beside
 from korrigo_backup.errors import Cancelled, NotFound, Refused
-from korrigo_backup.operations.journal import recorded
+from korrigo_backup.operations.inplace import IN_PLACE
+from korrigo_backup.operations.journal import read, recorded
 from korrigo_backup.operations.recover import database_of, exclusive, take_back
 from korrigo_backup.operations.undo import all_or_nothing
 from korrigo_backup.site.databases import Databases
@@ -21,9 +22,10 @@ from korrigo_backup.site.media import REDO, ROLLBACK
 from korrigo_backup.system.files import explained
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from korrigo_backup.catalog import Catalog
+    from korrigo_backup.domain.journal import Record
     from korrigo_backup.operations.undo import UndoStack
     from korrigo_backup.site.media import Move
     from korrigo_backup.site.site import Site
@@ -52,15 +54,17 @@ def rollback(
     """Bring back what the newest restore replaced (or, with `redo`, what the newest rollback replaced).
 
     An interrupted restore is taken back, and that is all that is done then: to go on would undo the one before it.
-    Returns None in that case. Raises NotFound when nothing is kept, Refused when something else than the whole was
-    asked for after an interrupted restore, or only half of it could come back, Cancelled when `confirm` says no; any
-    failure rolls back.
+    Returns None in that case. Raises NotFound when nothing is kept; Refused when something else than the whole was
+    asked for after an interrupted restore, when only half of it could come back, or when it was made in place;
+    Cancelled when `confirm` says no; any failure rolls back.
     """
     move = REDO if redo else ROLLBACK
     with exclusive(site, catalog, "rollback", listen=listen) as (site, recovered):  # noqa: PLR1704 - now held
         if recovered.restore:
             _finished(redo=redo, media_only=media_only)
             return None
+        if move is ROLLBACK and not media_only:
+            _refuse_after_in_place(read(catalog.directory))
         plan = _plan(site, move, media_only=media_only)
         if not confirm(plan):
             raise Cancelled("Rollback cancelled", hint="nothing to do; only the answer yes goes on")
@@ -135,6 +139,17 @@ def _refuse_half(site: Site, stamp: str) -> None:
         raise Refused(
             f"before the restore of {stamp} there was no database {live}: there is nothing to go back to",
             hint="add --media-only to bring back the files alone, or restore another backup",
+        )
+
+
+def _refuse_after_in_place(records: Iterable[Record]) -> None:
+    """Refuse to undo the restore before the newest one, when that one was in place and so left nothing to rename."""
+    done = {Outcome.DONE, Outcome.PARTLY}
+    restores = [one for one in records if one.verb in {"restore", IN_PLACE} and one.outcome in done]
+    if restores and restores[-1].verb == IN_PLACE:
+        raise Refused(
+            f"the newest restore, of {restores[-1].subject}, was made in place: a rename would undo the one before it",
+            hint="korrigo-backup rollback --to safety --in-place brings back what it replaced",
         )
 
 

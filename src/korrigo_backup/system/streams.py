@@ -144,7 +144,7 @@ def gunzip(chunks: Iterable[bytes], source: str) -> Iterator[bytes]:
     Members that say how long they are (`blocks`) are decompressed by several threads. Raises ProofFailed when it is
     not gzip, is damaged (CRC), or ends before its trailer.
     """
-    feed = _Feed(chunks)
+    feed = _Feed(_ahead(chunks))
     unpacked: deque[Future[bytes]] = deque()
     started = False
     with closing(_Threads()) as threads:
@@ -184,6 +184,16 @@ class _Threads:
     def close(self) -> None:
         if self._pool:
             self._pool.shutdown(cancel_futures=True)
+
+
+def _ahead(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the chunks, of which the next one is read (and hashed) while this one is worked on."""
+    source = iter(chunks)
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(next, source, b"")
+        while chunk := coming.result():
+            coming = reader.submit(next, source, b"")
+            yield chunk
 
 
 class _Feed:

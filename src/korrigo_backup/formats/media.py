@@ -22,7 +22,7 @@ from korrigo_backup.system.files import CHUNK, write_all
 from korrigo_backup.system.streams import GzipWriter, HashingReader, HashingWriter, gunzip
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from korrigo_backup.site.media import Entry, MediaTree, Staging
     from korrigo_backup.system.streams import Source
@@ -40,12 +40,18 @@ _NOTES = 50
 
 
 @dataclass(frozen=True)
-class Checked:
-    """What reading an archive gave: content, skipped entries, and checksum and size of the file itself."""
+class Content:
+    """What an archive holds: files, their bytes, and the entries that were skipped."""
 
     files: int
     bytes: int
     notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Checked(Content):
+    """What reading a whole archive gave: its content, and size and SHA-256 of the file as it was read."""
+
     size: int
     sha256: str
 
@@ -78,7 +84,7 @@ def check(archive: IO[bytes], listing: IO[bytes] | None, source: str, *, root: s
 
     Raises ProofFailed when it is not gzip or tar, is cut or damaged, or a file is not as listed.
     """
-    checked = _read(archive, listing, source, root, None)
+    checked = _checked(archive, listing, source, root)
     archive.seek(0)
     if listing:
         listing.seek(0)
@@ -87,12 +93,12 @@ def check(archive: IO[bytes], listing: IO[bytes] | None, source: str, *, root: s
 
 def read_back(archive: Source, listing: Source, *, source: str, root: str) -> str:
     """Read an archive that is being or was just written, as `check` does, and return the SHA-256 of the file."""
-    return _read(archive, listing, source, root, None).sha256
+    return _checked(archive, listing, source, root).sha256
 
 
-def load(archive: IO[bytes], listing: IO[bytes] | None, source: str, *, root: str | None, staging: Staging) -> Checked:
+def load(archive: IO[bytes], listing: IO[bytes] | None, source: str, *, root: str | None, staging: Staging) -> Content:
     """Write the archive's content into `staging`, each file proven while it is written; raises as `check`."""
-    return _read(archive, listing, source, root, staging)
+    return _read(iter(lambda: archive.read(CHUNK), b""), listing, source, root, staging)
 
 
 class _ArchiveWriter:
@@ -217,9 +223,16 @@ class _ArchiveReader:
         return ProofFailed(f"{self._source}: {what}", hint="use another backup: korrigo-backup list shows them")
 
 
-def _read(archive: Source, listing: Source | None, source: str, root: str | None, staging: Staging | None) -> Checked:
+def _checked(archive: Source, listing: Source | None, source: str, root: str | None) -> Checked:
     file = HashingReader(archive)
-    pieces = gunzip(file, source)
+    content = _read(file, listing, source, root, None)
+    return Checked(content.files, content.bytes, content.notes, file.size, file.sha256)
+
+
+def _read(
+    archive: Iterable[bytes], listing: Source | None, source: str, root: str | None, staging: Staging | None
+) -> Content:
+    pieces = gunzip(archive, source)
     tape = Tape(pieces)
     reader = _ArchiveReader(source, tape, root, members.read(listing, source) if listing else None)
     try:
@@ -232,7 +245,7 @@ def _read(archive: Source, listing: Source | None, source: str, root: str | None
         ) from None
     for _ in pieces:  # to the gzip trailer, whose CRC covers all
         pass
-    return Checked(reader.files, reader.bytes, tuple(reader.notes), file.size, file.sha256)
+    return Content(reader.files, reader.bytes, tuple(reader.notes))
 
 
 def _copy(content: Iterator[Buffer], target: IO[bytes] | None) -> str:

@@ -1,6 +1,7 @@
 """Method 2 measured: dump, load, memory and media ZIP, ours and the rivals' in one run on the same data.
 
-    python benchmarks/method2/run.py [--copies 880] [--megabytes 1000] [--only dump|rows|media] [--flat] [--out FILE]
+    python benchmarks/method2/run.py [--copies 880] [--megabytes 1000] [--only dump|rows|media] [--out FILE]
+    python benchmarks/method2/run.py --flat [--most ROWS] [--out FILE]
 
 Every figure is of a whole process: start of Python, connection, work, end. Each load goes into a freshly migrated
 database; ours includes the check before and the proof after. `--flat` measures memory from 30,000 to 3,000,000 rows.
@@ -120,10 +121,10 @@ class Bench:
         theirs, ours = self.figures[what][rival], self.figures[what][OURS]
         return theirs["seconds"] / ours["seconds"], theirs["cpu"] / ours["cpu"]
 
-    def flat(self) -> None:
-        """Measure memory at 30,000, 300,000 and 3,000,000 rows."""
+    def flat(self, most: int) -> None:
+        """Measure memory at 30,000 rows, at ten times as many and so on, and at `most` rows."""
         self.seed(88, 1)
-        for goal in (30_000, 300_000, 3_000_000):
+        for goal in (*(rows for rows in (30_000, 300_000, 3_000_000) if rows < most), most):
             self._grow(goal)
             out = self.home / f"flat-{goal}"
             rows = self.site.rows("full")
@@ -165,7 +166,8 @@ def main() -> int:
     parser.add_argument("--copies", type=int, default=880, help="exam copies (880: 300,000 rows)")
     parser.add_argument("--megabytes", type=int, default=1000, help="media (1000)")
     parser.add_argument("--only", choices=["dump", "rows", "media"], help="measure a part")
-    parser.add_argument("--flat", action="store_true", help="measure memory from 30,000 to 3,000,000 rows instead")
+    parser.add_argument("--flat", action="store_true", help="measure memory from 30,000 rows to --most rows instead")
+    parser.add_argument("--most", type=int, default=3_000_000, help="rows at the end of --flat (3,000,000)")
     parser.add_argument("--former-load", action="store_true", help="also the former command's load: hours")
     parser.add_argument("--home", type=Path, help="where the data is put (default: a temporary directory)")
     parser.add_argument("--out", type=Path, help="write the figures as JSON")
@@ -176,7 +178,7 @@ def main() -> int:
         with ThrowawayServer(system_bindir() or embedded_bindir(), home=home / "postgresql") as server:
             bench = Bench(Site(server, home), home, former_load=chosen.former_load)
             if chosen.flat:
-                bench.flat()
+                bench.flat(chosen.most)
                 reached = all(one["peak_mb"] < 150 for two in bench.figures.values() for one in two.values())
             else:
                 if chosen.only != "media":

@@ -170,6 +170,11 @@ class Draft:
         """Return where the artifact's file, or the one with `suffix` beside it, is written."""
         return self.directory / f"{self.name}{suffix}"
 
+    def empty(self) -> None:
+        """Remove what was written so far, to begin again."""
+        for file in self.directory.iterdir():
+            file.unlink()
+
     def publish(self, manifest: Manifest) -> Path:
         """Write and sign the manifest and give everything its final name, the artifact last; return its path.
 

@@ -26,6 +26,7 @@ from korrigo_backup.djangoapp.fields import duration
 from korrigo_backup.djangoapp.naturalkeys import NaturalKeys
 from korrigo_backup.djangoapp.rows import RowDecoder, RowEncoder
 from korrigo_backup.djangoapp.tables import data_models, tables
+from korrigo_backup.formats import stable
 
 
 @pytest.mark.contract("B2")
@@ -432,3 +433,24 @@ def test_the_archive_has_paths_below_media_root_and_a_list_that_sha256sum_takes(
     assert infos["a/empty/"].is_dir()
     listed = (made.path / f"{archive.name}.sha256").read_bytes()
     assert b"  a/b.pdf\n" in listed
+
+
+def test_a_large_file_that_begins_to_change_is_archived_once_more(site, monkeypatch):
+    path, real = site.media / "a" / "b.pdf", stable.StableFile.read
+    size = path.stat().st_size
+    monkeypatch.setattr(stable, "WHOLE", 10)
+    for file in site.media.rglob("*"):
+        os.utime(file, (0, 0))
+
+    def read(self, wanted=-1):
+        if self.size == size and path.stat().st_mtime == 0:
+            path.write_bytes(b"new" * size)
+        return real(self, wanted)
+
+    monkeypatch.setattr(stable.StableFile, "read", read)
+    made = site.backup()
+    assert "a/b.pdf was written to while it was read: archiving once more" in made.printed
+    manifest = json.loads((made.path / "manifest.json").read_text())
+    assert manifest["media"]["unstable"] == []
+    with zipfile.ZipFile(next(made.path.glob("*.zip"))) as archive:
+        assert archive.read("a/b.pdf") == b"new" * size

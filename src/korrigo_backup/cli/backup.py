@@ -87,6 +87,8 @@ def _narrate(step: Step) -> None:
         say(f"📦 Creating Django backup: {step.facts['by']} backup --include-media")
     elif step.id == "media.create":
         say(f"📦 Creating media backup: {step.facts['path']}")
+    elif step.id == "media.again":
+        say(f"↻ {step.facts['path']} was written to while it was read: archiving once more")
     elif step.id == "backup.published":
         say(f"✅ Backup created: {step.facts['path']} ({human(int(step.facts['bytes']))})")
 

@@ -25,6 +25,7 @@ from korrigo_backup.domain.naming import Kind, Origin
 from korrigo_backup.errors import PartlyDone
 from korrigo_backup.formats import django as artifact
 from korrigo_backup.formats import media_zip
+from korrigo_backup.formats.stable import ChangedMidway
 from korrigo_backup.site import unfinished
 from korrigo_backup.site.media import MediaTree
 from korrigo_backup.system.files import create_private, fsync_directory, remove_tree, rename_new, write_private
@@ -62,7 +63,7 @@ def run(request: Request, listener: Listener) -> Manifest:
         members, media_proof = [out.member], None
         if media:
             listener(Step("backup.media"))
-            media_proof, added = _archive(media, draft, f"media_backup_{stamp}.zip")
+            media_proof, added = _archive(media, draft, f"media_backup_{stamp}.zip", listener)
             members += added
         manifest = Manifest(
             timestamp=stamp,
@@ -122,10 +123,20 @@ def _member(draft: Path, name: str) -> Iterator[_MemberWriter]:
         os.fsync(file.fileno())
 
 
-def _archive(tree: MediaTree, draft: Path, name: str) -> tuple[MediaProof, list[Member]]:
+def _archive(tree: MediaTree, draft: Path, name: str, listener: Listener) -> tuple[MediaProof, list[Member]]:
+    try:
+        return _archived(tree, draft, name, again=False)
+    except ChangedMidway as changed:
+        listener(Step("backup.media.again", {"path": str(changed)}))
+        for written in (name, name + naming.MEMBERS_SUFFIX):
+            (draft / written).unlink()
+        return _archived(tree, draft, name, again=True)
+
+
+def _archived(tree: MediaTree, draft: Path, name: str, *, again: bool) -> tuple[MediaProof, list[Member]]:
     listing_name = name + naming.MEMBERS_SUFFIX
     with _member(draft, name) as out, _member(draft, listing_name) as listing:
-        proof = media_zip.create(tree, out, listing, members_name=listing_name)
+        proof = media_zip.create(tree, out, listing, members_name=listing_name, again=again)
     return proof, [out.member, listing.member]
 
 

@@ -15,7 +15,7 @@ from korrigo_backup.domain.manifest import MediaProof
 from korrigo_backup.domain.paths import printable
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.formats import members
-from korrigo_backup.formats.stable import StableFile, open_stable
+from korrigo_backup.formats.stable import StableFile, open_stable, unsettled
 from korrigo_backup.formats.tape import Tape
 from korrigo_backup.system.blocks import Effort
 from korrigo_backup.system.files import CHUNK, write_all
@@ -57,15 +57,16 @@ class Checked(Content):
 
 
 def create(
-    tree: MediaTree, archive: HashingWriter, listing: HashingWriter, *, root: str, members_name: str
+    tree: MediaTree, archive: HashingWriter, listing: HashingWriter, *, root: str, members_name: str, again: bool = True
 ) -> MediaProof:
     """Write every file and directory of `tree` into `archive` and its checksum into `listing`.
 
     A file that changes while it is read is read again; one that goes on changing is named in `unstable`. Links,
-    devices, sockets and pipes are never followed and are named in `notes`.
+    devices, sockets and pipes are never followed and are named in `notes`. Raises ChangedMidway, unless this is done
+    `again`, for a large file that began to change: a second run will copy it before it is read.
     """
     with GzipWriter(archive, EFFORT) as gzip:
-        writer = _ArchiveWriter(gzip, listing, root)
+        writer = _ArchiveWriter(gzip, listing, root, again=again)
         for entry in tree.walk():
             writer.add(entry)
         writer.close()
@@ -104,7 +105,8 @@ def load(archive: IO[bytes], listing: IO[bytes] | None, source: str, *, root: st
 class _ArchiveWriter:
     """Writes tar members one after the other; tarfile makes their headers."""
 
-    def __init__(self, gzip: GzipWriter, listing: HashingWriter, root: str) -> None:
+    def __init__(self, gzip: GzipWriter, listing: HashingWriter, root: str, *, again: bool) -> None:
+        self._again = again
         self._gzip = gzip
         self._listing = listing
         self._root = root
@@ -134,8 +136,7 @@ class _ArchiveWriter:
         self._listing.write(members.line(file.sha256, info.name))
         self.files += 1
         self.bytes += file.size
-        if not file.is_stable():
-            self.unstable.append(printable(entry.path))
+        self.unstable += unsettled(entry, file, again=self._again)
 
     def _header(self, entry: Entry) -> tarfile.TarInfo:
         info = tarfile.TarInfo(f"{self._root}/{entry.path}")

@@ -26,7 +26,7 @@ from korrigo_backup.domain.paths import printable
 from korrigo_backup.errors import ProofFailed, Refused
 from korrigo_backup.formats import members
 from korrigo_backup.formats.media import Checked
-from korrigo_backup.formats.stable import StableFile, open_stable
+from korrigo_backup.formats.stable import StableFile, open_stable, unsettled
 from korrigo_backup.site.media import safe_parts
 from korrigo_backup.system.files import CHUNK, write_all
 from korrigo_backup.system.streams import HashingReader
@@ -62,14 +62,17 @@ _FIRST, _LAST = (1980, 1, 1, 0, 0, 0), (2107, 12, 31, 23, 59, 58)
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
-def create(tree: MediaTree, archive: HashingWriter, listing: HashingWriter, *, members_name: str) -> MediaProof:
+def create(
+    tree: MediaTree, archive: HashingWriter, listing: HashingWriter, *, members_name: str, again: bool = True
+) -> MediaProof:
     """Write every file and directory of `tree` into `archive` and its checksum into `listing`.
 
     A file that changes while it is read is read again; one that goes on changing is named in `unstable`. Links,
-    devices, sockets and pipes are never followed and are named in `notes`.
+    devices, sockets and pipes are never followed and are named in `notes`. Raises ChangedMidway, unless this is done
+    `again`, for a large file that began to change: a second run will copy it before it is read.
     """
     with zipfile.ZipFile(archive, "w", allowZip64=True) as opened:  # type: ignore[call-overload]
-        writer = _Writer(opened, listing)
+        writer = _Writer(opened, listing, again=again)
         for entry in tree.walk():
             writer.add(entry)
     return writer.proof(members_name)
@@ -113,7 +116,8 @@ class _Info(zipfile.ZipInfo):
 
 
 class _Writer:
-    def __init__(self, opened: zipfile.ZipFile, listing: HashingWriter) -> None:
+    def __init__(self, opened: zipfile.ZipFile, listing: HashingWriter, *, again: bool) -> None:
+        self._again = again
         self._zip = opened
         self._listing = listing
         self._files = 0
@@ -153,8 +157,7 @@ class _Writer:
         self._listing.write(members.line(file.sha256, entry.path))
         self._files += 1
         self._bytes += file.size
-        if not file.is_stable():
-            self._unstable.append(printable(entry.path))
+        self._unstable += unsettled(entry, file, again=self._again)
 
     def proof(self, members_name: str) -> MediaProof:
         return MediaProof(

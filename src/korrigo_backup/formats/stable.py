@@ -2,7 +2,7 @@
 
 A file is stable when nothing about it changed between opening and the end of reading. A small one is read whole, again
 if need be, before anything is written; so is a large one that was written to a moment ago, into a temporary file. Any
-other large one streams, and says afterwards.
+other large one streams, and says afterwards; the archive can then be made again, and finds it recently written to.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import time
 from contextlib import closing, contextmanager
 from typing import IO, TYPE_CHECKING
 
+from korrigo_backup.domain.paths import printable
 from korrigo_backup.system.files import write_all
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ _PAUSE = 0.2
 """Seconds between tries: an upload writes a piece every few milliseconds."""
 
 _CHUNK = 1024 * 1024
+
+
+class ChangedMidway(Exception):
+    """A large file that had been at rest was written to while it streamed; the path says which."""
 
 
 class StableFile:
@@ -73,6 +78,11 @@ class StableFile:
             return self._settled
         return not self._short and _same(self._before, os.fstat(self._file.fileno()))
 
+    @property
+    def streamed(self) -> bool:
+        """Whether it was read as it stood, without a copy made before."""
+        return self._content is None and self._source is self._file
+
     def close(self) -> None:
         """Forget the copy, if one was made; the file itself is the caller's."""
         if self._source is not self._file:
@@ -112,6 +122,18 @@ class StableFile:
         self.size = size
         copy.seek(0)
         return copy
+
+
+def unsettled(entry: Entry, file: StableFile, *, again: bool) -> list[str]:
+    """Return what to name of a file that was read: nothing, or its path when it changed meanwhile.
+
+    Raises ChangedMidway for one that streamed, unless this is already done `again`.
+    """
+    if file.is_stable():
+        return []
+    if file.streamed and not again:
+        raise ChangedMidway(printable(entry.path))
+    return [printable(entry.path)]
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from korrigo_backup.domain.retention import Decision, older_than
 from korrigo_backup.errors import Interrupted, KorrigoBackupError, PartlyDone, ProofFailed, Refused, Unreachable
 from korrigo_backup.formats import media as media_format
 from korrigo_backup.formats import sql as sql_format
+from korrigo_backup.formats.stable import ChangedMidway
 from korrigo_backup.operations.journal import recorded
 from korrigo_backup.operations.recover import exclusive
 from korrigo_backup.site.digests import snapshot
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from korrigo_backup.catalog import Catalog
+    from korrigo_backup.catalog import Catalog, Draft
     from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.domain.manifest import MediaProof
     from korrigo_backup.site.digests import Snapshot
     from korrigo_backup.site.media import MediaTree
     from korrigo_backup.site.site import Site
@@ -153,27 +155,13 @@ def archive(site: Site, tree: MediaTree, catalog: Catalog, *, now: datetime, lis
     started = time.monotonic()
     _require_space(catalog, Kind.MEDIA, otherwise=sum(e.info.st_size for e in tree.walk() if e.is_file))
     with explained("write the media backup"), catalog.draft(Kind.MEDIA, Origin.ROUTINE, now) as draft:
-        listing_name = draft.name + MEMBERS_SUFFIX
         listen(Step("media.create", {"path": str(catalog.directory / draft.name)}))
-        with (
-            create_private(draft.path()) as file,
-            create_private(draft.path(MEMBERS_SUFFIX)) as list_file,
-            followed(
-                [draft.path(), draft.path(MEMBERS_SUFFIX)],
-                partial(media_format.read_back, source=draft.name, root=site.archive_root),
-            ) as behind,
-        ):
-            target, listing = HashingWriter(file, behind.grown), HashingWriter(list_file, behind.grown)
-            proof = media_format.create(tree, target, listing, root=site.archive_root, members_name=listing_name)
-            os.fsync(file.fileno())
-            os.fsync(list_file.fileno())
-            listen(Step("backup.verify"))
-            _same(behind.result(), target.sha256, draft.name)
-        _same(sha256_of(draft.path(MEMBERS_SUFFIX))[0], listing.sha256, listing_name)
-        members = (
-            Member(draft.name, target.size, target.sha256),
-            Member(listing_name, listing.size, listing.sha256),
-        )
+        try:
+            proof, members = _archived(tree, draft, site.archive_root, listen, again=False)
+        except ChangedMidway as changed:
+            listen(Step("media.again", {"path": str(changed)}))
+            draft.empty()
+            proof, members = _archived(tree, draft, site.archive_root, listen, again=True)
         manifest = said(site, catalog, members, now)
         seconds = round(time.monotonic() - started, 3)
         path = draft.publish(
@@ -187,6 +175,32 @@ def archive(site: Site, tree: MediaTree, catalog: Catalog, *, now: datetime, lis
             )
         )
     return published(catalog, path, listen)
+
+
+def _archived(
+    tree: MediaTree, draft: Draft, root: str, listen: Listener, *, again: bool
+) -> tuple[MediaProof, tuple[Member, ...]]:
+    """Write the archive and its listing into the draft, read back behind the writer."""
+    listing_name = draft.name + MEMBERS_SUFFIX
+    with (
+        create_private(draft.path()) as file,
+        create_private(draft.path(MEMBERS_SUFFIX)) as list_file,
+        followed(
+            [draft.path(), draft.path(MEMBERS_SUFFIX)],
+            partial(media_format.read_back, source=draft.name, root=root),
+        ) as behind,
+    ):
+        target, listing = HashingWriter(file, behind.grown), HashingWriter(list_file, behind.grown)
+        proof = media_format.create(tree, target, listing, root=root, members_name=listing_name, again=again)
+        os.fsync(file.fileno())
+        os.fsync(list_file.fileno())
+        listen(Step("backup.verify"))
+        _same(behind.result(), target.sha256, draft.name)
+    _same(sha256_of(draft.path(MEMBERS_SUFFIX))[0], listing.sha256, listing_name)
+    return proof, (
+        Member(draft.name, target.size, target.sha256),
+        Member(listing_name, listing.size, listing.sha256),
+    )
 
 
 def _require_space(catalog: Catalog, kind: Kind, *, otherwise: int) -> None:

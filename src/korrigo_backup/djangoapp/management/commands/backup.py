@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _LINES = {
     "backup.database": "Backing up database...",
     "backup.media": "Backing up media files...",
+    "backup.media.again": "{path} was written to while it was read: archiving once more",
 }
 _SHOWN = ("timestamp", "includes_media", "database_backup", "media_backup", "backup_dir")
 
@@ -69,7 +70,7 @@ class Command(BaseCommand):
             backup.require_stable(manifest)
 
     def _say(self, step: Step) -> None:
-        self.stdout.write(_LINES[step.id])
+        self.stdout.write(_LINES[step.id].format(**step.facts))
 
     def _directory(self, given: str | None) -> Path:
         path = Path(given).absolute() if given else Path(tempfile.mkdtemp(prefix="korrigo_backup_"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ class Side:
     """One way to do a job: made ready, run by the clock, and (outside the clock) what it made, in bytes."""
 
     argv: tuple[str, ...]
-    ready: Callable[[], None] = nothing
+    ready: Callable[[], object] = nothing
     made: Callable[[], int] = lambda: 0
 
     def sample(self, place: Place) -> Sample:
@@ -66,7 +67,7 @@ class Job:
         return timely and (self.larger is None or ours.size <= theirs.size * self.larger)
 
 
-def shell(script: str, ready: Callable[[], None] = nothing, made: Callable[[], int] = lambda: 0) -> Side:
+def shell(script: str, ready: Callable[[], object] = nothing, made: Callable[[], int] = lambda: 0) -> Side:
     """Return the rival's side: the runbook's own words."""
     return Side(("sh", "-c", script), ready, made)
 
@@ -81,7 +82,7 @@ def jobs(place: Place, size: Size) -> list[Job]:
     def one(pattern: str) -> int:
         return next(p for p in backups.glob(pattern) if not p.is_symlink()).stat().st_size
 
-    def ours(*arguments: str, ready: Callable[[], None] = nothing, made: Callable[[], int] = lambda: 0) -> Side:
+    def ours(*arguments: str, ready: Callable[[], object] = nothing, made: Callable[[], int] = lambda: 0) -> Side:
         return Side((KORRIGO, *arguments), ready, made)
 
     def into(database: str, *arguments: str) -> Side:
@@ -94,29 +95,34 @@ def jobs(place: Place, size: Size) -> list[Job]:
 
     sql, quick, archive = map(str, place.artifacts())
     target = ("env", f"MEDIA_ROOT={place.untarred}/app/media", KORRIGO, "restore", archive, "--yes")
-    dumped = f"rm -f {raw}/d.sql.gz; pg_dump {db} > {raw}/d.sql && gzip {raw}/d.sql"
+    dump, tar = raw / f"{db}.sql.gz", raw / f"{db}.tar.gz"
+    dumped = f"rm -f {dump}; pg_dump {db} > {raw}/{db}.sql && gzip {raw}/{db}.sql"
+    archived = f"tar -czf {tar} -C {tree.parent} {tree.name}"
+    dump_made, tar_made = partial(place.ensure, dump, dumped), partial(place.ensure, tar, archived)
     return [
         Job("SQL backup with digests", "pg_dump, then gzip",
             ours("backup", ready=emptied, made=lambda: one("db_backup_*.sql.gz")),
-            shell(dumped, made=lambda: (raw / "d.sql.gz").stat().st_size), 2, faster=True, larger=1.0),
+            shell(dumped, made=lambda: dump.stat().st_size), 2, faster=True, larger=1.0),
         Job("SQL backup, --no-digests", "pg_dump > /dev/null",
             ours("backup", "--no-digests", ready=emptied), shell(f"pg_dump {db} > /dev/null"), 1.35, faster=False),
         Job("SQL backup with digests", "ours with --no-digests",
             ours("backup", ready=emptied), ours("backup", "--no-digests", ready=emptied), 1.5, faster=False),
         Job("SQL restore, proof included", "zcat | psql",
             into("ours", "restore", sql, "--yes"),
-            shell(f"zcat {raw}/d.sql.gz | psql -q rival", lambda: place.fresh("rival")), 1.25, faster=False),
+            shell(f"zcat {dump} | psql -q rival", lambda: (dump_made(), place.fresh("rival"))), 1.25, faster=False),
         Job("SQL restore of --no-digests", "zcat | psql",
             into("ours", "restore", quick, "--yes"),
-            shell(f"zcat {raw}/d.sql.gz | psql -q rival", lambda: place.fresh("rival")), 0.95, faster=False),
+            shell(f"zcat {dump} | psql -q rival", lambda: (dump_made(), place.fresh("rival"))), 0.95, faster=False),
         Job("verify a dump", "gzip -t, sha256sum",
-            ours("verify", sql), shell(f"gzip -t {raw}/d.sql.gz && sha256sum {raw}/d.sql.gz"), 1.5, faster=True),
+            ours("verify", sql),
+            shell(f"gzip -t {dump} && sha256sum {dump}", dump_made), 1.5, faster=True),
         Job("media archive, files proven", "tar -czf",
             ours("backup", "media", ready=emptied, made=lambda: one("media_backup_*.tar.gz")),
-            shell(f"tar -czf {raw}/m.tar.gz -C {tree.parent} {tree.name}",
-                  made=lambda: (raw / "m.tar.gz").stat().st_size), 5, faster=True, larger=1.02),
+            shell(archived, made=lambda: tar.stat().st_size), 5, faster=True, larger=1.02),
         Job("media restore, files proven", "tar -xzf",
-            Side(target, untar), shell(f"tar -xzf {raw}/m.tar.gz -C {place.untarred}", untar), 1, faster=True),
+            Side(target, untar),
+            shell(f"tar -xzf {tar} -C {place.untarred}", lambda: (tar_made(), untar())), 1, faster=True),
         Job("verify a media archive", "gzip -t, sha256sum",
-            ours("verify", archive), shell(f"gzip -t {raw}/m.tar.gz && sha256sum {raw}/m.tar.gz"), 1.5, faster=True),
+            ours("verify", archive),
+            shell(f"gzip -t {tar} && sha256sum {tar}", tar_made), 1.5, faster=True),
     ]  # fmt: skip

@@ -107,6 +107,11 @@ class Place:
         if done.returncode:
             raise SystemExit(f"{argv} failed: {done.stderr.decode()}")
 
+    def ensure(self, file: Path, script: str) -> None:
+        """Make a file of the rival's, outside the clock, unless it is there; a failure ends the benchmark."""
+        if not file.exists():
+            subprocess.run(["sh", "-c", script], env=self.env, cwd=self.work, check=True)
+
     def fresh(self, database: str) -> None:
         """Make an empty database of that name, and drop what a restore kept of the one before."""
         self.drop(database)

@@ -1,5 +1,6 @@
 """The file that tarfile reads an archive from."""
 
+import gzip
 import os
 import subprocess
 import tarfile
@@ -71,3 +72,13 @@ def test_an_archive_that_is_cut_inside_a_file_is_refused(tmp_path, holes):
     cut.write_bytes(subprocess.run(["gzip", "-c"], input=plain[:2900], check=True, capture_output=True).stdout)
     with cut.open("rb") as file, pytest.raises(ProofFailed, match="not a complete tar archive"):
         media.check(file, None, "cut", root=None)
+
+
+def test_a_header_that_would_fill_the_memory_is_refused(tmp_path):
+    """A bomb: a few kilobytes of gzip that hold a header of gigabytes."""
+    huge = tarfile.TarInfo("././@PaxHeader")
+    huge.type, huge.size = tarfile.XHDTYPE, 1 << 32
+    archive = tmp_path / "bomb.tar.gz"
+    archive.write_bytes(gzip.compress(huge.tobuf() + bytes(100_000)))
+    with archive.open("rb") as file, pytest.raises(ProofFailed, match="a header of"):
+        media.check(file, None, "bomb", root=None)

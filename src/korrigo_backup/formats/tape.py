@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+LONGEST = 16 * 1024 * 1024
+"""Bytes read at once: tarfile takes a whole header into memory, and an archive may say that it has gigabytes."""
+
+
 class Tape:
     """Pieces of bytes read as one file; what has passed is gone."""
 
@@ -30,7 +34,9 @@ class Tape:
             pass
 
     def read(self, size: int) -> bytes:
-        """Return the next bytes, fewer than `size` only at the end."""
+        """Return the next bytes, fewer than `size` only at the end; ReadError for more than any header has."""
+        if size > LONGEST:
+            raise ReadError(f"a header of {size:,} bytes")
         return b"".join(self._some(size))
 
     def content(self, size: int) -> Iterator[memoryview]:

@@ -3,6 +3,7 @@
 import io
 import sys
 import tarfile
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from korrigo_backup.config.load import load, surroundings
 from korrigo_backup.domain.secret import Secret
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused, Unreachable, UsageError
-from korrigo_backup.site.django import DirectDjango, child_environment, unpack_flat
+from korrigo_backup.site.compose import Project
+from korrigo_backup.site.django import ComposeDjango, DirectDjango, child_environment, unpack_flat
 
 
 class Answer(msgspec.Struct):
@@ -52,6 +54,18 @@ def test_errors_of_the_command_keep_their_words_and_hint(tmp_path):
         program(tmp_path, "sys.exit(\"Unknown command: 'c'\")").ask("c", Answer)
     with pytest.raises(UsageError, match="cannot run"):
         DirectDjango(("/nothing/here",), None, {}).ask("c", Answer)
+
+
+def test_what_is_typed_to_restore_names_every_word_quoted(tmp_path):
+    site = DirectDjango(("python", "my site/manage.py"), None, {})
+    assert site.restoring(tmp_path / "a b") == f"python 'my site/manage.py' restore '{tmp_path}/a b'"
+    project = Project(("docker", "compose"), (Path("prod.yml"),), {})
+    said = ComposeDjango(project, "web", ("python", "manage.py")).restoring(tmp_path / "made")
+    assert said.split(" && ") == [
+        f"docker compose -f prod.yml cp {tmp_path}/made web:/tmp/made",
+        "docker compose -f prod.yml exec web python manage.py restore /tmp/made",
+        "docker compose -f prod.yml exec web rm -r /tmp/made",
+    ]
 
 
 @pytest.mark.promise("P7")

@@ -79,7 +79,9 @@ def restore(site: Site, catalog: Catalog, request: Request) -> Restored:
     if request.artifact.kind is Kind.DJANGO:
         raise UsageError(
             f"{request.artifact.name} is a Django backup: the site's own manage.py restores it",
-            hint=f"python manage.py restore {request.artifact.path}",
+            hint=site.django.restoring(request.artifact.path)
+            if site.django
+            else f"python manage.py restore {request.artifact.path}",
         )
     if request.in_place:
         require_database_alone(request.artifact)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import tarfile
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Protocol, TypeVar
@@ -59,6 +60,10 @@ class DjangoCommands(Protocol):
         """Return how the command is run, in words for a message."""
         ...
 
+    def restoring(self, path: Path) -> str:
+        """Return what an operator types to restore the Django backup at `path` of this machine."""
+        ...
+
     def ask(self, command: str, answer: type[T]) -> T:
         """Run a management command and return the JSON document on the last line of its output, as `answer`.
 
@@ -92,6 +97,10 @@ class DirectDjango:
         """Return the command line."""
         return " ".join(self.manage)
 
+    def restoring(self, path: Path) -> str:
+        """Return the one command; see the port."""
+        return shlex.join((*self.manage, "restore", str(path.absolute())))
+
     def ask(self, command: str, answer: type[T]) -> T:
         """Run the command with the site's environment; see the port."""
         done = run(Command((*self.manage, command), self.environment, self.directory), timeout=COMMAND_SECONDS)
@@ -123,6 +132,16 @@ class ComposeDjango:
     def description(self) -> str:
         """Return the command line."""
         return f"{self.project.shown} exec {self.service} {' '.join(self.manage)}"
+
+    def restoring(self, path: Path) -> str:
+        """Return how it is copied in, restored and removed there; see the port."""
+        inside = f"/tmp/{path.name}"  # noqa: S108 - the runbook's place (5.4.4), in the container
+        steps = (
+            ("cp", str(path.absolute()), f"{self.service}:{inside}"),
+            ("exec", self.service, *self.manage, "restore", inside),
+            ("exec", self.service, "rm", "-r", inside),
+        )
+        return " && ".join(f"{self.project.shown} {shlex.join(step)}" for step in steps)
 
     def ask(self, command: str, answer: type[T]) -> T:
         """Run the command in the container; see the port."""

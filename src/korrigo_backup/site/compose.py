@@ -127,8 +127,7 @@ class Project:
 
     def containers(self) -> tuple[Container, ...]:
         """Return the project's containers, running or not; those of one-off runs are left out."""
-        everything = ("-a",) if self.program == PROGRAMS[0] else ()
-        ids = self.call("ps", *everything, "-q").stdout.decode().split()
+        ids = self.call("ps", "-a", "-q").stdout.decode().split()
         if not ids:
             return ()
         done = run(Command(("docker", "inspect", *ids), self.environment), timeout=COMPOSE_SECONDS)

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from dockerstack import eventually
+from test_stack import mark_a_copy
 
 BIN = Path(sys.executable).parent
 
@@ -65,6 +67,8 @@ def test_the_runbooks_scripts_back_up_and_restore_the_stack(stack):
     assert rows(stack) != before
     said = typed(stack, "./scripts/restore_db.sh", str(made), given="yes\n")
     assert "✅ Restore completed successfully" in said
+    assert "⏳ Waiting until healthy, 60 s at most: backend, celery, celery-beat, nginx" in said
+    assert "   healthy after " in said
     assert rows(stack) == before
     assert stack.healthy(), stack.states()
     assert list((stack.root / "backups").glob("pre_restore_safety_backup_*.sql.gz"))
@@ -82,6 +86,19 @@ def test_only_the_services_that_ran_are_started_again(stack):
         name for name, state in states.items() if "running" in str(state) or "Up" in str(state)
     }
     stack.up()
+
+
+@pytest.mark.contract("T3")
+@pytest.mark.contract("R8")
+def test_the_worker_ends_its_task_before_the_data_is_replaced_and_nginx_serves_until_then(stack):
+    korrigo(stack, "backup")
+    events = mark_a_copy(stack, seconds=8)
+    assert eventually(lambda: stack.sql(events)) == "lock"
+    korrigo(stack, "restore", "latest", "--yes", "--no-safety-backup")
+    assert stack.sql(events) == ""
+    replaced = stack.sql("SELECT max(datname) FROM pg_database WHERE datname LIKE 'viatique_before_%'")
+    assert stack.sql(events, replaced) == "lock,finalize"
+    assert stack.visitor().get("/admin/")
 
 
 @pytest.mark.contract("B4")

@@ -184,6 +184,8 @@ def test_a_site_that_does_not_become_healthy_gets_its_old_content_back(plain_sit
         '[services]\nhealth_url = "http://127.0.0.1:9/"\nhealth_timeout = 1\nstop = [["true"]]\nstart = [["true"]]\n'
     )
     done = site.korrigo("restore", made, "--yes", "--in-place", code=(1, 8))
+    assert "⏳ Waiting until healthy, 1 s at most: services" in done.out
+    assert "healthy after" not in done.out
     assert "state: rolled back: the site is as it was before" in done.err
     assert site.content() == before
 

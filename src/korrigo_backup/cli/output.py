@@ -84,6 +84,14 @@ def say_recovered(step: Step) -> None:
         say(f"🔧 {step.facts['what']} (left by an interrupted run)")
 
 
+def say_awaited(step: Step) -> None:
+    """Print what is waited for after a start, and that it is there; no other step."""
+    if step.id == "services.await":
+        say(f"⏳ Waiting until healthy, {step.facts['limit']} s at most: {step.facts['services']}")
+    elif step.id == "services.healthy":
+        say(f"   healthy after {step.facts['seconds']} s")
+
+
 def say_json(schema: str, document: object) -> None:
     """Print one JSON document with the name of its schema; times are RFC 3339, sizes bytes."""
     raw = msgspec.json.encode({"schema": f"korrigo-backup/{schema}-1", **_mapping(document)})

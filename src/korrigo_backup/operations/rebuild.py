@@ -130,7 +130,7 @@ def _carry_out(site: Site, plan: RebuildPlan, stamp: str, listen: Listener) -> N
         undo.push("the start of the services", site.stop_services)
         started = site.start_services()
         if site.django:  # without its tables a site is not healthy
-            site.services.await_health(started)
+            site.await_health(started, listen)
         if not plan.kept_as:
             databases.settle(live)
 

@@ -186,7 +186,7 @@ class _Run:
         self._listen(Step("restore.start" if self.site.services.configured else "restore.start.none"))
         undo.push("the start of the services", self.site.stop_services)
         started = self.site.start_services()
-        self.site.services.await_health(started)
+        self.site.await_health(started, self._listen)
         self._listen(Step("restore.healthy"))
 
     def _safety(self, kept: str) -> Artifact:

@@ -99,7 +99,7 @@ def _carry_out(site: Site, plan: RollbackPlan, move: Move, listen: Listener) -> 
         listen(Step("rollback.swapped"))
         undo.push("the start of the services", site.stop_services)
         started = site.start_services()
-        site.services.await_health(started)
+        site.await_health(started, listen)
         if not replaced:
             databases.settle(live)
 

@@ -37,6 +37,11 @@ class ComposeServices:
         """Return whether there is anything to stop."""
         return True
 
+    @property
+    def health_known(self) -> bool:
+        """Return whether the services' health can be told: the engine is asked."""
+        return True
+
     def running(self) -> tuple[str, ...]:
         """Return the services that write and run now."""
         present = self.project.containers()

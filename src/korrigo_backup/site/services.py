@@ -35,6 +35,16 @@ class Services(Protocol):
         """Return the address that is asked whether the site is healthy, None when there is none."""
         ...
 
+    @property
+    def health_timeout(self) -> float:
+        """Return how long `await_health` waits at most, in seconds."""
+        ...
+
+    @property
+    def health_known(self) -> bool:
+        """Return whether there is a way to tell that the services are healthy."""
+        ...
+
     def running(self) -> tuple[str, ...]:
         """Return the names of the services that write and run now: what `stop` is to stop."""
         ...
@@ -68,6 +78,11 @@ class CommandServices:
     def configured(self) -> bool:
         """Return whether there is anything to stop."""
         return bool(self.stops)
+
+    @property
+    def health_known(self) -> bool:
+        """Return whether there is an address to ask."""
+        return bool(self.health_url)
 
     def running(self) -> tuple[str, ...]:
         """Return one name for all that the commands stop."""

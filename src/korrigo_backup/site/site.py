@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from korrigo_backup.domain.journal import Step
 from korrigo_backup.errors import UsageError
 from korrigo_backup.system.files import explained, fsync_directory, private_directory, write_private
 
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from korrigo_backup.domain.description import PathColumn
+    from korrigo_backup.domain.journal import Listener
     from korrigo_backup.domain.secret import Secret
     from korrigo_backup.site.django import DjangoCommands
     from korrigo_backup.site.media import MediaTree
@@ -59,6 +62,16 @@ class Site:
             with explained("note that the services are started"):
                 self.stopped.unlink(missing_ok=True)
         return names
+
+    def await_health(self, started: tuple[str, ...], listen: Listener) -> None:
+        """Wait until what was started is healthy; for what, how long at most and how long it took is told."""
+        if self.services.health_known:
+            names, limit = ", ".join(started) or "the site", f"{self.services.health_timeout:g}"
+            listen(Step("services.await", {"services": names, "limit": limit}))
+        began = time.monotonic()
+        self.services.await_health(started)
+        if self.services.health_known:
+            listen(Step("services.healthy", {"seconds": f"{time.monotonic() - began:.1f}"}))
 
     def _stopped_names(self) -> tuple[str, ...]:
         if self.stopped is None or not self.stopped.exists():

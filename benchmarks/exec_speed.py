@@ -1,6 +1,7 @@
 """What `docker compose exec -T` costs: dump and load through it and directly, on the same server of a real stack.
 
-    tests/compose/engine.sh && python benchmarks/exec_speed.py [--copies 880] [--pairs 3]
+    tests/compose/engine.sh && infra/docker/images/build.sh
+    python benchmarks/exec_speed.py [--copies 880] [--pairs 3]
 
 Exit status 1 when the way through Compose has less than 0.8 times the direct one's speed. Times are those of the
 journal: the dump with its digests, read back, and the load into the staged database; no stop or start is in them.

@@ -63,7 +63,7 @@ def published(stack):
     return sorted(path.name for path in (stack.root / "backups").glob("[!.]*"))
 
 
-@pytest.mark.promise("P1")
+@pytest.mark.promise("P3")
 def test_a_database_that_is_killed_during_a_dump_leaves_no_backup(stack):
     with locked(stack, "exams_exam"), started(stack, "backup") as child:
         eventually(lambda: waits(stack))
@@ -79,7 +79,7 @@ def test_a_database_that_is_killed_during_a_dump_leaves_no_backup(stack):
     assert not list((stack.root / "backups").glob(".partial-*"))
 
 
-@pytest.mark.promise("P1")
+@pytest.mark.promise("P3")
 def test_a_backend_that_is_killed_during_a_django_backup_leaves_no_backup(stack):
     with locked(stack, "exams_exam"), started(stack, "backup", "full", "--method", "django") as child:
         eventually(lambda: waits(stack))
@@ -124,7 +124,7 @@ def test_an_engine_that_is_restarted_before_the_swap_leaves_the_old(stack):
 
 
 @as_root
-@pytest.mark.promise("P1")
+@pytest.mark.promise("P4")
 def test_nothing_is_left_behind(stack, tmp_path):
     temporary = tmp_path / "temporary"
     temporary.mkdir()

@@ -90,7 +90,7 @@ def test_only_the_services_that_ran_are_started_again(stack):
 
 @pytest.mark.contract("T3")
 @pytest.mark.contract("R8")
-def test_the_worker_ends_its_task_before_the_data_is_replaced_and_nginx_serves_until_then(stack):
+def test_the_worker_ends_its_task_before_the_data_is_replaced(stack):
     korrigo(stack, "backup")
     events = mark_a_copy(stack, seconds=8)
     assert eventually(lambda: stack.sql(events)) == "lock"

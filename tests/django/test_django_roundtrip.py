@@ -278,6 +278,7 @@ def test_an_excluded_model_is_left_as_it_is(site):
     assert m.Custom.objects.using(site.alias).get().word == "hello"
 
 
+@pytest.mark.contract("T9")
 def test_database_triggers_do_not_fire_and_are_still_there(site):
     made = site.backup(include_media=False)
     with connections[site.alias].cursor() as cursor:

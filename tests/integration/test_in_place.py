@@ -75,6 +75,16 @@ def test_a_rename_does_not_undo_the_restore_before_the_one_in_place(plain_site, 
     assert site.content() == content
 
 
+def test_a_rebuild_after_a_restore_in_place_can_be_rolled_back(site):
+    made = site.backup()
+    site.korrigo("restore", made, "--yes", "--in-place")
+    content = site.content()
+    site.korrigo("rebuild", "--empty", "--yes", code=3)
+    assert site.content() != content
+    site.korrigo("rollback", "--yes")
+    assert site.content() == content
+
+
 def test_the_plan_says_what_it_costs_and_changes_nothing(plain_site):
     made = plain_site.backup()
     with nothing_changes(plain_site):

@@ -18,7 +18,7 @@ def read_all(file):
     return digest.hexdigest(), size
 
 
-@pytest.mark.promise("P2")
+@pytest.mark.promise("P3")
 def test_what_is_written_while_it_is_read_is_read_whole(tmp_path):
     path = tmp_path / "growing"
     pieces = [bytes([number]) * (number * 7) for number in range(200)]

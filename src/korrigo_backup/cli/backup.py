@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.catalog import local_now
-from korrigo_backup.cli.output import Context, human, say, say_findings, say_recovered
+from korrigo_backup.cli.output import Context, human, say, say_findings, say_shared
 from korrigo_backup.domain.naming import Kind, Origin
 from korrigo_backup.errors import UsageError
 from korrigo_backup.operations.backup import BackedUp, backup_database, backup_media
@@ -80,7 +80,7 @@ def _by_django(wired: Wired, what: What) -> None:
 
 
 def _narrate(step: Step) -> None:
-    say_recovered(step)
+    say_shared(step)
     if step.id == "backup.create":
         say(f"📦 Creating database backup: {step.facts['path']}")
     elif step.id == "django.create":

@@ -78,15 +78,11 @@ def say_findings(findings: Iterable[Finding]) -> None:
             say(f"   hint: {finding.hint}")
 
 
-def say_recovered(step: Step) -> None:
-    """Print what was finished of an interrupted run; no other step."""
+def say_shared(step: Step) -> None:
+    """Print what every verb may tell: what was finished of an interrupted run, what is waited for after a start."""
     if step.id == "recovered":
         say(f"🔧 {step.facts['what']} (left by an interrupted run)")
-
-
-def say_awaited(step: Step) -> None:
-    """Print what is waited for after a start, and that it is there; no other step."""
-    if step.id == "services.await":
+    elif step.id == "services.await":
         say(f"⏳ Waiting until healthy, {step.facts['limit']} s at most: {step.facts['services']}")
     elif step.id == "services.healthy":
         say(f"   healthy after {step.facts['seconds']} s")

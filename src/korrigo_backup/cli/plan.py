@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.catalog import local_now
-from korrigo_backup.cli.output import Context, human, say, say_findings, say_json, say_recovered, say_table
+from korrigo_backup.cli.output import Context, human, say, say_findings, say_json, say_shared, say_table
 from korrigo_backup.domain.finding import Level
 from korrigo_backup.domain.journal import silent
 from korrigo_backup.errors import Refused
@@ -38,7 +38,7 @@ def command(
         found,
         local_now(),
         confirm=lambda _: None,
-        listen=silent if as_json else say_recovered,
+        listen=silent if as_json else say_shared,
         dry_run=True,
         allow_unsigned=allow_unsigned,
         into_other_site=into_other_site,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.catalog import local_now
-from korrigo_backup.cli.output import Context, ask_yes, say, say_awaited, say_recovered
+from korrigo_backup.cli.output import Context, ask_yes, say, say_shared
 from korrigo_backup.cli.restore import Choices, restore_and_say
 from korrigo_backup.errors import UsageError
 from korrigo_backup.operations.rebuild import Rebuild, RebuildPlan, newest_good, rebuild
@@ -89,7 +89,6 @@ def _confirm(plan: RebuildPlan, *, yes: bool) -> bool:
 
 
 def _narrate(step: Step) -> None:
-    say_recovered(step)
-    say_awaited(step)
+    say_shared(step)
     if step.id in _LINES:
         say(_LINES[step.id].format(**step.facts))

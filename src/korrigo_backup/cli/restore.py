@@ -10,7 +10,7 @@ import typer
 from msgspec.structs import replace
 
 from korrigo_backup.catalog import local_now
-from korrigo_backup.cli.output import Context, ask, ask_yes, human, say, say_awaited, say_findings, say_recovered
+from korrigo_backup.cli.output import Context, ask, ask_yes, human, say, say_findings, say_shared
 from korrigo_backup.cli.plan import refuse, say_plan
 from korrigo_backup.domain.checklist import checklist, unanswered
 from korrigo_backup.domain.finding import Level
@@ -196,8 +196,7 @@ def _means_it(wired: Wired, choices: Choices) -> bool:
 
 
 def _narrate(step: Step) -> None:
-    say_recovered(step)
-    say_awaited(step)
+    say_shared(step)
     if step.id in _LINES:
         say(_LINES[step.id].format(**step.facts))
     elif step.id == "restore.proven":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from korrigo_backup.cli.output import Context, ask_yes, say, say_awaited, say_recovered
+from korrigo_backup.cli.output import Context, ask_yes, say, say_shared
 from korrigo_backup.cli.restore import Choices, restore_and_say
 from korrigo_backup.domain.naming import Kind, Origin
 from korrigo_backup.errors import NotFound, UsageError
@@ -97,8 +97,7 @@ def _confirm(plan: RollbackPlan, *, yes: bool) -> bool:
 
 
 def _narrate(step: Step) -> None:
-    say_recovered(step)
-    say_awaited(step)
+    say_shared(step)
     if step.id == "rollback.stop":
         say("🛑 Stopping backend...")
     elif step.id == "rollback.stop.none":

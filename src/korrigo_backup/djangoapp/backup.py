@@ -7,6 +7,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -25,7 +26,7 @@ from korrigo_backup.domain.naming import Kind, Origin
 from korrigo_backup.errors import PartlyDone
 from korrigo_backup.formats import django as artifact
 from korrigo_backup.formats import media_zip
-from korrigo_backup.formats.stable import ChangedMidway
+from korrigo_backup.formats.stable import made
 from korrigo_backup.site import unfinished
 from korrigo_backup.site.media import MediaTree
 from korrigo_backup.system.files import create_private, fsync_directory, remove_tree, rename_new, write_private
@@ -124,13 +125,12 @@ def _member(draft: Path, name: str) -> Iterator[_MemberWriter]:
 
 
 def _archive(tree: MediaTree, draft: Path, name: str, listener: Listener) -> tuple[MediaProof, list[Member]]:
-    try:
-        return _archived(tree, draft, name, again=False)
-    except ChangedMidway as changed:
-        listener(Step("backup.media.again", {"path": str(changed)}))
+    def restart(changed: str) -> None:
+        listener(Step("backup.media.again", {"path": changed}))
         for written in (name, name + naming.MEMBERS_SUFFIX):
             (draft / written).unlink()
-        return _archived(tree, draft, name, again=True)
+
+    return made(partial(_archived, tree, draft, name), restart)
 
 
 def _archived(tree: MediaTree, draft: Path, name: str, *, again: bool) -> tuple[MediaProof, list[Member]]:

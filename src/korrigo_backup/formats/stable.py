@@ -12,15 +12,17 @@ import os
 import tempfile
 import time
 from contextlib import closing, contextmanager
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, TypeVar
 
 from korrigo_backup.domain.paths import printable
 from korrigo_backup.system.files import write_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from korrigo_backup.site.media import Entry
+
+Result = TypeVar("Result")
 
 WHOLE = 8 * 1024 * 1024
 """Bytes up to which a file is read at once: most scans, and small against the memory limit."""
@@ -134,6 +136,15 @@ def unsettled(entry: Entry, file: StableFile, *, again: bool) -> list[str]:
     if file.streamed and not again:
         raise ChangedMidway(printable(entry.path))
     return [printable(entry.path)]
+
+
+def made(make: Callable[..., Result], restart: Callable[[str], None]) -> Result:
+    """Return what `make(again=False)` makes; after ChangedMidway, `restart(path)` and make it `again`."""
+    try:
+        return make(again=False)
+    except ChangedMidway as changed:
+        restart(str(changed))
+        return make(again=True)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from korrigo_backup.domain.retention import Decision, older_than
 from korrigo_backup.errors import Interrupted, KorrigoBackupError, PartlyDone, ProofFailed, Refused, Unreachable
 from korrigo_backup.formats import media as media_format
 from korrigo_backup.formats import sql as sql_format
-from korrigo_backup.formats.stable import ChangedMidway
+from korrigo_backup.formats.stable import made
 from korrigo_backup.operations.journal import recorded
 from korrigo_backup.operations.recover import exclusive
 from korrigo_backup.site.digests import snapshot
@@ -156,12 +156,12 @@ def archive(site: Site, tree: MediaTree, catalog: Catalog, *, now: datetime, lis
     _require_space(catalog, Kind.MEDIA, otherwise=sum(e.info.st_size for e in tree.walk() if e.is_file))
     with explained("write the media backup"), catalog.draft(Kind.MEDIA, Origin.ROUTINE, now) as draft:
         listen(Step("media.create", {"path": str(catalog.directory / draft.name)}))
-        try:
-            proof, members = _archived(tree, draft, site.archive_root, listen, again=False)
-        except ChangedMidway as changed:
-            listen(Step("media.again", {"path": str(changed)}))
+
+        def restart(changed: str) -> None:
+            listen(Step("media.again", {"path": changed}))
             draft.empty()
-            proof, members = _archived(tree, draft, site.archive_root, listen, again=True)
+
+        proof, members = made(partial(_archived, tree, draft, site.archive_root, listen), restart)
         manifest = said(site, catalog, members, now)
         seconds = round(time.monotonic() - started, 3)
         path = draft.publish(

@@ -145,10 +145,10 @@ def _refuse_half(site: Site, stamp: str) -> None:
 def _refuse_after_in_place(records: Iterable[Record]) -> None:
     """Refuse to undo the restore before the newest one, when that one was in place and so left nothing to rename."""
     done = {Outcome.DONE, Outcome.PARTLY}
-    restores = [one for one in records if one.verb in {"restore", IN_PLACE} and one.outcome in done]
-    if restores and restores[-1].verb == IN_PLACE:
+    newest = [one for one in records if one.verb in {"restore", IN_PLACE, "rebuild"} and one.outcome in done][-1:]
+    if any(one.verb == IN_PLACE for one in newest):
         raise Refused(
-            f"the newest restore, of {restores[-1].subject}, was made in place: a rename would undo the one before it",
+            f"the newest restore, of {newest[0].subject}, was made in place: a rename would undo the one before it",
             hint="korrigo-backup rollback --to safety --in-place brings back what it replaced",
         )
 

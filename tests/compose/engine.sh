@@ -15,6 +15,7 @@ NEWER=trixie                         # the first Debian release that has both
 PLUGINS=/usr/local/lib/docker/cli-plugins
 STATE=/run/korrigo-test-engine       # pid and log of an engine that we started
 START_LIMIT=60                       # seconds until the engine must answer
+STOP_LIMIT=90                        # seconds until an engine that is to stop is killed
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
 
@@ -117,13 +118,32 @@ wait_for_answer() {
     return 1
 }
 
+# True once none of the processes $2… is there any more; false after $1 seconds.
+ended() {
+    local end=$((SECONDS + $1)) pid
+    shift
+    for pid; do
+        while [ -d "/proc/$pid" ]; do
+            [ $SECONDS -lt $end ] || return 1
+            sleep 0.2
+        done
+    done
+}
+
 stop_engine() {
     [ -s "$STATE/pid" ] || return 0
     local pid
     pid=$(cat "$STATE/pid")
     if [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = dockerd ]; then
+        local children
+        children=$(cat "/proc/$pid/task/$pid/children" 2>/dev/null || true) # its containerd
         kill "$pid"
-        for _ in $(seq 100); do [ -d "/proc/$pid" ] || break; sleep 0.2; done
+        # containers get their grace, Celery a minute; a worker whose broker went first may not end by itself
+        ended "$STOP_LIMIT" "$pid" || {
+            say "the engine does not stop by itself within $STOP_LIMIT s: killed"
+            kill -9 "$pid" $children 2>/dev/null || true
+            ended 30 "$pid" $children || true
+        }
     fi
     rm -f "$STATE/pid"
 }

@@ -108,7 +108,7 @@ def test_an_engine_that_is_restarted_before_the_swap_leaves_the_old(stack):
                 break
         child.send_signal(signal.SIGSTOP)
         try:
-            subprocess.run([ENGINE, "stop"], check=True, capture_output=True, timeout=120)
+            subprocess.run([ENGINE, "stop"], check=True, capture_output=True, timeout=300)
         finally:
             subprocess.run([ENGINE], check=True, capture_output=True, timeout=300)
         child.send_signal(signal.SIGCONT)

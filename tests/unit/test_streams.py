@@ -18,6 +18,8 @@ from korrigo_backup.system.streams import GzipWriter, HashingReader, HashingWrit
 
 DATA = bytes(range(256)) * 40 + b"some text that compresses " * 400
 GZ = gzip.compress(DATA, mtime=0)
+END = len(GZ) - 9
+"""The last byte before the trailer, checksum and length: after its end mark it holds bits that no reader looks at."""
 
 
 def pieces(data, size):
@@ -58,12 +60,19 @@ def test_a_stream_cut_anywhere_is_found(length):
 
 
 @pytest.mark.promise("P3")
-@given(st.integers(10 * 8, len(GZ) * 8 - 1))
-def test_a_flipped_bit_anywhere_behind_the_header_is_found(bit):
+def test_a_flipped_bit_anywhere_behind_the_header_is_found():
+    """But for those that fill the last byte of deflate, which mean nothing (RFC 1951, 3.2.3)."""
+    assert {bit // 8 for bit in range(10 * 8, len(GZ) * 8) if unnoticed(bit)} <= {END}
+
+
+def unnoticed(bit):
     damaged = bytearray(GZ)
     damaged[bit // 8] ^= 1 << bit % 8
-    with pytest.raises(ProofFailed):
-        read(bytes(damaged))
+    try:
+        assert read(bytes(damaged)) == DATA
+    except ProofFailed:
+        return False
+    return True
 
 
 @pytest.mark.parametrize("data", [b"plain text", b"\x1f\x8b", b"\x1f\x8b\x08" + b"\xff" * 50, GZ + b"trailing words"])

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import re
+import shutil
 import signal
 import stat
 import subprocess
@@ -10,7 +12,7 @@ import sys
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -18,7 +20,7 @@ import psycopg
 from korrigo_backup.catalog import local_now
 from korrigo_backup.domain.authenticity import sign
 from korrigo_backup.domain.journal import silent
-from korrigo_backup.operations.backup import backup_database, backup_media
+from korrigo_backup.operations.backup import Wish, backup_database, backup_media
 from korrigo_backup.operations.restore import Request, restore
 from korrigo_backup.site.throwaway import embedded_bindir, system_bindir
 from korrigo_backup.system import keyring
@@ -277,7 +279,7 @@ class Sandbox:
     def backup(self, *, digest=True):
         """Make a backup of the database and return its path; in this process, which is quicker."""
         wired = self.wired()
-        made = backup_database(wired.site(), wired.catalog, now=local_now(), keep_days=30, digest=digest)
+        made = backup_database(wired.site(), wired.catalog, Wish(digest=digest), now=local_now())
         return made.artifact.path
 
     def backup_media(self):
@@ -303,6 +305,33 @@ class Sandbox:
         raw.pop("auth", None)
         key = keyring.read(self.home / ".config" / "korrigo-backup" / "key").signing()
         path.write_bytes(sign(json.dumps(raw).encode(), key))
+
+    def aged(self, path, days):
+        """Copy a backup to the name, with the signed manifest and the line of the journal that it would have if so old."""
+        moment = local_now() - timedelta(days=days)
+        stamp = f"{moment:%Y%m%d_%H%M%S}"
+        name = re.sub(r"[0-9]{8}_[0-9]{6}", stamp, path.name)
+        for suffix in ("", ".manifest.json", ".sha256"):
+            source = path.with_name(path.name + suffix)
+            if source.exists():
+                shutil.copy2(source, path.with_name(name + suffix))
+        place = path if path.name.startswith("restore_point") else path.with_name(name + ".manifest.json")
+        manifest = path.with_name(name) if place == path else place
+        raw = json.loads(manifest.read_text().replace(path.name, name))
+        raw |= {"created": moment.astimezone(UTC).isoformat().replace("+00:00", "Z"), "timestamp": stamp}
+        manifest.write_text(json.dumps(raw))
+        self.seal(manifest)
+        line = {
+            "id": f"aged-{stamp}",
+            "verb": "backup",
+            "subject": "db",
+            "site": "korrigo",
+            "by": "test",
+            "outcome": "done",
+        }
+        with (self.backups / ".journal.jsonl").open("a") as journal:
+            journal.write(json.dumps(line | {"started": moment.astimezone(UTC).isoformat(), "exit_code": 0}) + "\n")
+        return path.with_name(name)
 
     def state(self):
         return State(*self.content(), self.databases(), self.tree(), self.published())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.catalog import Catalog
 from korrigo_backup.config.load import load, surroundings
+from korrigo_backup.domain.retention import Policy, Rule
 from korrigo_backup.domain.secret import Secret
 from korrigo_backup.errors import UsageError
 from korrigo_backup.site.access import Direct
@@ -27,7 +28,7 @@ from korrigo_backup.system.keyring import Keyring, read
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from korrigo_backup.config.model import Configuration
+    from korrigo_backup.config.model import Configuration, RuleSection
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,19 @@ class Wired:
         """Return the live site; UsageError when nothing says how to reach its database."""
         return replace(_site(self.config, self.environment), secrets=self.secrets)
 
+    def policy(self) -> Policy:
+        """Return what is kept for how long."""
+        sections = self.config.retention
+        database = sections.database
+        return Policy(
+            database=_rule(database) if database else Rule(days=self.config.backup.retention_days),
+            media=_rule(sections.media),
+            complete=_rule(sections.complete),
+            safety=_rule(sections.safety),
+            kept=_rule(sections.kept),
+            max_age=sections.max_age,
+        )
+
 
 def wire(directory: Path, environ: Mapping[str, str], file: Path | None) -> Wired:
     """Load the configuration for `directory` and build what does not need the live site."""
@@ -54,6 +68,10 @@ def wire(directory: Path, environ: Mapping[str, str], file: Path | None) -> Wire
     secrets = (Secret(password.get_secret_value()),) if password else ()
     catalog = Catalog(config.backup.dir, _keyring(config, environ))
     return Wired(config, catalog, secrets, surroundings(directory, environ))
+
+
+def _rule(section: RuleSection) -> Rule:
+    return Rule(**section.model_dump())
 
 
 def _keyring(config: Configuration, environ: Mapping[str, str]) -> Keyring:

@@ -1,72 +1,281 @@
-"""What the rule of age may remove."""
+"""What the rules keep and remove, each with its reason."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from korrigo_backup.domain.artifact import Artifact
+from korrigo_backup.domain.authenticity import Authenticity
+from korrigo_backup.domain.clock import doubt
+from korrigo_backup.domain.hold import Hold, standing
 from korrigo_backup.domain.manifest import Manifest
-from korrigo_backup.domain.naming import Kind, Origin, stamp
-from korrigo_backup.domain.retention import older_than
+from korrigo_backup.domain.naming import Kind, Origin, compose, stamp
+from korrigo_backup.domain.retention import Given, Moment, Policy, Rule, by_age, decide, too_many
 from sandbox import stamped
 
 NOW = stamped(2026, 2, 4)
+SITE = "korrigo"
 
 
-def artifact(days, *, origin=Origin.ROUTINE, manifest=True):
-    created = NOW - timedelta(days=days)
+def artifact(days=0.0, kind=Kind.SQL, *, origin=Origin.ROUTINE, made=None, **told):
+    created = made or NOW - timedelta(days=days)
     text = stamp(created)
-    told = Manifest(timestamp=text, includes_media=False, database_backup=None, media_backup=None, backup_dir="")
-    path = Path(f"db_backup_{text}.sql.gz")
-    return Artifact(path, Kind.SQL, origin, text, created, 1, told if manifest else None)
+    manifest = Manifest(
+        timestamp=text,
+        includes_media=False,
+        database_backup=told.pop("database", None),
+        media_backup=told.pop("media", None),
+        backup_dir="",
+        format=told.pop("format", 1),
+        site=told.pop("site", SITE),
+        origin=told.pop("said", origin),
+    )
+    authenticity = told.pop("authenticity", Authenticity.AUTHENTIC)
+    manifest = told.pop("manifest", manifest)
+    assert not told
+    path = Path(compose(kind, origin, text))
+    return Artifact(path, kind, origin, text, created, 1, manifest, None, authenticity)
 
 
-def removed(artifacts, days):
-    decisions = older_than(artifacts, days=days, now=NOW)
+def point(days):
+    """A restore point and the two backups that it is made of."""
+    database, media = artifact(days), artifact(days, Kind.MEDIA)
+    return [artifact(days, Kind.POINT, database=database.name, media=media.name), database, media]
+
+
+def decided(artifacts, policy=None, *, now=NOW, **known):
+    decisions = decide(artifacts, policy or Policy(), Given(now, SITE, **known))
     assert [d.artifact for d in decisions] == artifacts
-    assert all(decision.reason for decision in decisions)
-    return [d.artifact for d in decisions if d.remove]
+    assert all(d.reason for d in decisions)
+    return decisions
+
+
+def removed(artifacts, policy=None, **known):
+    return [d.artifact for d in decided(artifacts, policy, **known) if d.remove]
+
+
+def reason(one, others=(), policy=None, **known):
+    return next(d.reason for d in decided([one, *others], policy, **known) if d.artifact is one)
+
+
+def held(one, **more):
+    hold = Hold(name=one.name, reason="exam appeal", holder="ops", since=NOW, **more)
+    return standing([hold], NOW)
 
 
 @pytest.mark.contract("K1")
 def test_those_older_than_the_days_go_and_the_others_stay():
     old, edge, young, newest = artifact(31), artifact(30), artifact(29), artifact(0)
-    assert removed([old, edge, young, newest], 30) == [old]
+    assert removed([old, edge, young, newest]) == [old]
+
+
+@pytest.mark.contract("K1")
+def test_the_table_of_the_runbook_is_the_default():
+    weeks = [point(days) for days in (0, 7, 8, 14, 31)]
+    deployed = artifact(400, origin=Origin.PRE_DEPLOYMENT)
+    django = [artifact(days, Kind.DJANGO) for days in (1, 8)]
+    media = [artifact(days + 0.5, Kind.MEDIA) for days in (29, 31)]
+    gone = removed([*chain.from_iterable(weeks), deployed, *django, *media])
+    kinds = {(one.kind, round((NOW - one.created) / timedelta(days=1), 1)) for one in gone}
+    assert kinds == {
+        *((Kind.POINT, days) for days in (8, 14, 31)),
+        *((Kind.MEDIA, days) for days in (8, 14, 31)),
+        (Kind.SQL, 31),
+        (Kind.DJANGO, 8),
+        (Kind.MEDIA, 31.5),
+    }
 
 
 @pytest.mark.contract("T7")
 @pytest.mark.promise("P4")
 def test_the_newest_verified_one_stays_whatever_its_age():
-    assert removed([artifact(400), artifact(300)], 30) == [artifact(400)]
+    assert removed([artifact(400), artifact(300)]) == [artifact(400)]
 
 
 @pytest.mark.contract("T7")
-def test_one_without_a_manifest_is_not_the_newest_verified_one():
-    good, unproven = artifact(300), artifact(1, manifest=False)
-    assert removed([good, unproven], 30) == []
+def test_what_does_not_verify_is_not_the_newest_good_one():
+    oldest, older, newest = artifact(500), artifact(400), artifact(300)
+    known = {"good": lambda one: one != newest}
+    assert removed([oldest, older, newest], **known) == [oldest]
+    assert reason(older, [newest, oldest], **known) == "the newest good one"
+    assert removed([oldest, older, newest], good=lambda _: False) == []
 
 
-@pytest.mark.parametrize("days", [0, -1])
-def test_zero_days_never_mean_delete_all(days):
-    assert removed([artifact(400), artifact(300), artifact(0)], days) == []
+def test_nothing_is_read_where_nothing_would_go():
+    asked = []
+    decided([artifact(1), artifact(2)], good=lambda one: asked.append(one) or True)
+    assert asked == []
 
 
-def test_safety_backups_and_what_has_no_manifest_are_left_alone():
-    safety, unproven = artifact(400, origin=Origin.SAFETY), artifact(400, manifest=False)
-    assert removed([safety, unproven, artifact(0)], 30) == []
+@pytest.mark.parametrize(
+    "other",
+    [
+        artifact(1, manifest=None),
+        artifact(1, format=0),
+        artifact(1, authenticity=Authenticity.UNSIGNED),
+        artifact(1, authenticity=Authenticity.FORGED),
+        artifact(1, authenticity=Authenticity.UNKNOWN_KEY),
+        artifact(1, site="another"),
+        artifact(-5),
+    ],
+)
+def test_what_is_not_ours_is_neither_removed_nor_the_newest_good_one(other):
+    good = artifact(300)
+    assert removed([good, other]) == []
+    old = artifact(
+        400,
+        site=other.manifest.site if other.manifest else SITE,
+        authenticity=other.authenticity,
+        format=other.manifest.format if other.manifest else 0,
+    )
+    if other.created <= NOW:
+        assert removed([artifact(0), old]) == []
 
 
-def test_a_backup_from_the_future_stays():
-    assert removed([artifact(-5), artifact(31)], 30) == [artifact(31)]
+@pytest.mark.parametrize("days", [0, 0.5, 1000])
+def test_zeros_never_mean_delete_all(days):
+    assert removed([artifact(400 + days), artifact(300), artifact(0)], Policy(database=Rule())) == []
+
+
+@pytest.mark.contract("B14")
+def test_one_made_before_a_deployment_stays_for_ever_even_under_another_name():
+    own = artifact(4000, origin=Origin.PRE_DEPLOYMENT)
+    renamed = artifact(4000, said=Origin.PRE_DEPLOYMENT)
+    assert removed([own, renamed, artifact(0)], Policy(max_age=30)) == []
+
+
+def test_a_safety_backup_stays_for_seven_days_whatever_the_rules_say():
+    rules = Policy(safety=Rule(days=1), max_age=2)
+    young, old = artifact(6.9, origin=Origin.SAFETY), artifact(8, origin=Origin.SAFETY)
+    assert removed([young, old], rules) == [old]
+
+
+@pytest.mark.contract("K3")
+def test_a_hold_wins_over_age_and_maximum_age_until_it_ends():
+    one, newest = artifact(400), artifact(0)
+    rules = Policy(max_age=100)
+    assert removed([one, newest], rules, holds=held(one)) == []
+    assert reason(one, [newest], rules, holds=held(one)) == "held by ops: exam appeal"
+    assert removed([one, newest], rules, holds=held(one, until=NOW + timedelta(seconds=1))) == []
+    assert removed([one, newest], rules, holds=held(one, until=NOW)) == [one]
+
+
+@pytest.mark.contract("K3")
+def test_holding_a_point_holds_what_it_is_made_of():
+    old, new = point(400), point(0)
+    assert removed([*old, *new], holds=held(old[0])) == []
+    assert reason(old[1], [old[0], old[2], *new], holds=held(old[0])) == f"part of {old[0].name}"
+
+
+@pytest.mark.contract("K3")
+def test_the_maximum_age_wins_over_the_rules_but_not_over_the_newest_good_one():
+    rules = Policy(database=Rule(days=1000), max_age=365)
+    old, newest = artifact(400), artifact(380)
+    assert removed([old, newest], rules) == [old]
+    assert "over the maximum of 365" in reason(old, [newest], rules)
+
+
+def test_last_and_the_calendar_keep_the_newest_of_each_period():
+    days = [artifact(n) for n in range(100)]
+    kept = [
+        one for one in days if one not in removed(days, Policy(database=Rule(last=2, daily=3, weekly=2, monthly=3)))
+    ]
+    ages = [(NOW - one.created).days for one in kept]
+    assert ages == [0, 1, 2, 3, 4, 35]  # 2026-02-04 a Wednesday: Sunday the 1st, Saturday the 31st, 31 December
+
+
+def test_too_many_at_once_must_be_meant():
+    assert too_many(decided([artifact(n) for n in (0, 100, 101, 102)])) is None
+    assert too_many(decided([artifact(n) for n in (0, 100, 101, 102, 103)])) == (4, 5)
+    assert too_many(decided([artifact(n) for n in (*range(10), 100, 101, 102, 103)])) is None
+
+
+@pytest.mark.contract("K1")
+def test_order_is_that_of_the_manifest_not_of_the_name():
+    renamed = artifact(300)
+    late = Artifact(Path("db_backup_20300101_000000.sql.gz"), *list(vars(artifact(400)).values())[1:])
+    assert removed([late, renamed]) == [late]
+
+
+ZONE = ZoneInfo("Europe/Paris")
+MOMENTS = st.datetimes(datetime(2023, 1, 1), datetime(2029, 1, 1), timezones=st.just(UTC))
+RULES = st.builds(Rule, *(st.integers(0, 40) for _ in range(6)))
+
+
+def clocked(moments):
+    ordered = sorted(set(moments), reverse=True)
+    return [Moment(at, at.astimezone(ZONE).replace(tzinfo=None)) for at in ordered]
 
 
 @pytest.mark.promise("P4")
-@given(st.lists(st.integers(-10, 500)), st.integers(-5, 400))
-def test_something_verified_always_remains(ages, days):
-    artifacts = [artifact(age) for age in ages]
-    gone = removed(artifacts, days)
-    assert not artifacts or len(gone) < len(artifacts)
-    assert all(NOW - one.created > timedelta(days=days) for one in gone)
+@given(st.lists(MOMENTS, min_size=1), RULES, MOMENTS)
+def test_each_rule_keeps_at_least_what_it_promises_in_every_time_zone_and_year(moments, rule, now):
+    clocks = clocked(moments)
+    reasons = by_age(clocks, rule, now)
+    kept = [one for one, why in zip(clocks, reasons, strict=True) if why]
+    if rule.off:
+        assert kept == clocks
+    assert len(kept) >= min(rule.last, len(clocks))
+    assert all(one in kept for one in clocks if rule.days and now - one.at <= timedelta(days=rule.days))
+    for count, period in ((rule.daily, "%Y%j"), (rule.weekly, "%G%V"), (rule.monthly, "%Y%m"), (rule.yearly, "%Y")):
+        periods = sorted({f"{one.clock:{period}}" for one in clocks}, reverse=True)
+        assert set(periods[:count]) <= {f"{one.clock:{period}}" for one in kept}
+
+
+@pytest.mark.promise("P4")
+@given(st.lists(st.tuples(MOMENTS, st.sampled_from(list(Kind))), min_size=1), RULES, MOMENTS, st.integers(0, 400))
+def test_the_newest_good_one_of_every_kind_remains(made, rule, now, max_age):
+    artifacts = list({one.name: one for moment, kind in made for one in [artifact(kind=kind, made=moment)]}.values())
+    gone = removed(artifacts, Policy(rule, rule, rule, rule, rule, max_age), now=now)
+    for kind in Kind:
+        past = [one for one in artifacts if one.kind is kind and one.created <= now]
+        assert not past or max(past, key=lambda one: (one.created, one.name)) not in gone
+    assert not [one for one in gone if one.created > now]
+
+
+@pytest.mark.promise("P4")
+@given(st.integers(0, 400), st.integers(1, 60))
+def test_a_day_of_23_or_25_hours_moves_nothing_out_of_its_day(first, count):
+    """One backup a day at 03:00 of the clock, through every change of the zone: each is of a day of its own."""
+    start = datetime(2024, 1, 1, 3)  # 2024 has a 29 February
+    clocks = [start + timedelta(days=first + n) for n in range(count)]
+    moments = [Moment(one.replace(tzinfo=ZONE).astimezone(UTC), one) for one in reversed(clocks)]
+    assert all(by_age(moments, Rule(daily=count), moments[0].at))
+
+
+def days(*numbers):
+    return [NOW - timedelta(days=n) for n in numbers]
+
+
+def test_a_clock_that_went_back_or_jumped_is_not_believed():
+    regular = days(*range(1, 50))
+    assert doubt(regular, NOW) is None
+    assert "the clock says" in doubt(regular, NOW - timedelta(days=365))
+    assert "jumped" in doubt(regular, NOW + timedelta(days=365))
+    assert doubt([], NOW) is None
+
+
+def test_a_silence_stays_doubtful_until_confirmed_or_long_past():
+    after_a_jump = [NOW + timedelta(days=365 + n) for n in range(40)]
+    early, late = after_a_jump[5], after_a_jump[35]
+    known = days(*range(50))
+    assert "jumped" in doubt([*known, *after_a_jump[:5]], early)
+    assert doubt([*known, *after_a_jump[:5]], early, confirmed=after_a_jump[0]) is None
+    assert "jumped" in doubt([*known, *after_a_jump[:5]], early, confirmed=NOW)
+    assert doubt([*known, *after_a_jump[:35]], late) is None
+
+
+def test_the_hold_that_lasts_longer_counts():
+    one = artifact(1)
+    holds = [
+        Hold(name=one.name, reason=why, holder="ops", since=NOW, until=end)
+        for why, end in (("a", NOW + timedelta(days=1)), ("b", None), ("c", NOW + timedelta(days=9)))
+    ]
+    assert standing(holds, NOW)[one.name].reason == "b"
+    assert standing(holds[::2], NOW)[one.name].reason == "c"
+    assert standing(holds[:1], NOW + timedelta(days=2)) == {}

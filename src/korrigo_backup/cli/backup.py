@@ -14,7 +14,7 @@ from korrigo_backup.catalog import local_now
 from korrigo_backup.cli.output import Context, human, say, say_findings, say_shared
 from korrigo_backup.domain.naming import Kind, Origin
 from korrigo_backup.errors import UsageError
-from korrigo_backup.operations.backup import BackedUp, backup_database, backup_media
+from korrigo_backup.operations.backup import BackedUp, Wish, backup_database, backup_media
 from korrigo_backup.operations.django_backup import backup_django
 from korrigo_backup.operations.point import backup_full, consistency
 
@@ -48,38 +48,51 @@ def command(
         Method, typer.Option(help="sql: dump and archive; django: the site's manage.py backup, brought out (full).")
     ] = Method.SQL,
     digests: Annotated[bool, typer.Option(help="Take a digest of every table's rows (db, full).")] = True,
+    pre_deployment: Annotated[
+        bool, typer.Option("--pre-deployment", help="Before a deployment: kept for ever, under a name of its own.")
+    ] = False,
 ) -> None:
     """Make a backup, verify it, and only then give it its name.
 
     db makes BACKUP_DIR/db_backup_YYYYMMDD_HHMMSS.sql.gz, media makes media_backup_….tar.gz, each with its manifest;
     full makes both, and restore_point_….json, which binds them. Backups of the database older than
-    BACKUP_RETENTION_DAYS are removed, never the newest good one.
+    BACKUP_RETENTION_DAYS are removed, never the newest good one; one made with --pre-deployment stays, and removes
+    nothing.
     """
     wired: Wired = context.ensure_object(Context).wired()
+    origin = Origin.PRE_DEPLOYMENT if pre_deployment else Origin.ROUTINE
     if method is Method.DJANGO:
-        _by_django(wired, what)
+        _by_django(wired, what, origin)
         return
     if what is What.MEDIA:
-        done = backup_media(wired.site(), wired.catalog, now=local_now(), listen=_narrate)
-        _say_available(wired, Kind.MEDIA)
+        done = backup_media(wired.site(), wired.catalog, now=local_now(), origin=origin, listen=narrate)
+        _say_available(wired, Kind.MEDIA, origin)
         return
-    days = wired.config.backup.retention_days
+    policy = None if pre_deployment else wired.policy()
     make = backup_full if what is What.FULL else backup_database
-    done = make(wired.site(), wired.catalog, now=local_now(), keep_days=days, digest=digests, listen=_narrate)
+    wish = Wish(origin=origin, digest=digests, policy=policy)
+    done = make(wired.site(), wired.catalog, wish, now=local_now(), listen=narrate)
     if what is What.FULL:
         say_findings(consistency(done.artifact))
-    say(f"🧹 Cleaned {_removed(done)} old backups (>{days} days)")
-    _say_available(wired, Kind.POINT if what is What.FULL else Kind.SQL)
+    if policy:
+        say(f"🧹 Cleaned {_removed(done)} old backups (>{policy.database.days} days)")
+    _say_available(wired, Kind.POINT if what is What.FULL else Kind.SQL, origin)
 
 
-def _by_django(wired: Wired, what: What) -> None:
+def _by_django(wired: Wired, what: What, origin: Origin) -> None:
     if what is not What.FULL:
         raise UsageError("--method django makes full backups only", hint="korrigo-backup backup full --method django")
-    backup_django(wired.site(), wired.catalog, now=local_now(), listen=_narrate)
-    _say_available(wired, Kind.DJANGO)
+    if origin is Origin.PRE_DEPLOYMENT:
+        raise UsageError(
+            "a backup before a deployment is made by the method sql: the next release may not read a Django backup",
+            hint="korrigo-backup backup full --pre-deployment",
+        )
+    backup_django(wired.site(), wired.catalog, now=local_now(), listen=narrate)
+    _say_available(wired, Kind.DJANGO, origin)
 
 
-def _narrate(step: Step) -> None:
+def narrate(step: Step) -> None:
+    """Print the runbook's line about a step of a backup."""
     say_shared(step)
     if step.id == "backup.create":
         say(f"📦 Creating database backup: {step.facts['path']}")
@@ -97,9 +110,9 @@ def _removed(done: BackedUp) -> int:
     return sum(decision.remove for decision in done.cleaned)
 
 
-def _say_available(wired: Wired, kind: Kind) -> None:
+def _say_available(wired: Wired, kind: Kind, origin: Origin) -> None:
     say("📋 Available backups:")
-    artifacts = [a for a in wired.catalog.artifacts() if a.kind is kind and a.origin is Origin.ROUTINE]
+    artifacts = [a for a in wired.catalog.artifacts() if a.kind is kind and a.origin is origin]
     for line in _long_listing(artifacts):
         say(line)
 

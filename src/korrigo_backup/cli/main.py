@@ -42,6 +42,9 @@ VERBS = {
     "rollback": "korrigo_backup.cli.rollback",
     "rebuild": "korrigo_backup.cli.rebuild",
     "validate": "korrigo_backup.cli.validate",
+    "prune": "korrigo_backup.cli.prune",
+    "hold": "korrigo_backup.cli.hold",
+    "nightly": "korrigo_backup.cli.nightly",
 }
 """Where the `command` of each verb is; only the typed one is loaded, which saves time."""
 

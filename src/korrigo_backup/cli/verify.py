@@ -10,27 +10,83 @@ from korrigo_backup.catalog import local_now
 from korrigo_backup.cli.output import Context, say, say_findings, say_json
 from korrigo_backup.domain.finding import Level
 from korrigo_backup.errors import ProofFailed
-from korrigo_backup.operations.verify import verify
+from korrigo_backup.operations.verified import Request, verified
+from korrigo_backup.operations.verify import Depth
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.domain.finding import Finding
     from korrigo_backup.wiring import Wired
+
+
+ALL = "all"
 
 
 def command(
     context: typer.Context,
-    artifact: Annotated[str, typer.Argument(help="A path, a name in BACKUP_DIR, or latest.")] = "latest",
+    artifact: Annotated[str, typer.Argument(help="A path, a name in BACKUP_DIR, latest, or all.")] = "latest",
+    depth: Annotated[
+        Depth,
+        typer.Option(
+            help="structure: every bit as saved; content: read to its end; full: loaded beside the site, too."
+        ),
+    ] = Depth.CONTENT,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
-    """Verify a backup: existence, integrity, checksums, completeness, size, age, mode. Exit 9 when it is bad."""
+    """Verify a backup: existence, integrity, checksums, completeness, size, age, mode. Exit 9 when it is bad.
+
+    Every depth reads every byte, so that a single changed bit is found. With `--depth full` the backup is loaded into
+    a database and a directory of its own beside the live ones, proven row by row and file by file, and removed.
+    """
     wired: Wired = context.ensure_object(Context).wired()
+    if artifact == ALL:
+        _verify_all(wired, depth, as_json=as_json)
+        return
     found = wired.catalog.find(artifact)
-    findings = verify(wired.catalog, found, now=local_now())
-    bad = next((finding for finding in findings if finding.level is Level.ERROR), None)
+    findings = _verified(wired, found, depth)
+    bad = _bad(findings)
     if as_json:
-        say_json("verify", {"path": str(found.path), "passed": bad is None, "findings": findings})
+        say_json("verify", _document(found, findings))
     else:
         say_findings(finding for finding in findings if finding is not bad)
     if bad:
         raise ProofFailed(f"{found.path}: {bad.message}", hint=bad.hint)
     if not as_json:
         say(f"✅ Backup validation passed: {artifact if artifact != 'latest' else found.path}")
+
+
+def _verify_all(wired: Wired, depth: Depth, *, as_json: bool) -> None:
+    results = []
+    for found in wired.catalog.artifacts():
+        findings = _verified(wired, found, depth)
+        results.append((found, findings))
+        if not as_json:
+            bad = _bad(findings)
+            say(f"{'❌' if bad else '✅'} {found.name}{f': {bad.message}' if bad else ''}")
+    if as_json:
+        say_json("verify-all", {"items": [_document(*result) for result in results]})
+    bad_ones = [(found, bad) for found, findings in results if (bad := _bad(findings))]
+    if bad_ones:
+        found, bad = bad_ones[0]
+        raise ProofFailed(
+            f"{len(bad_ones)} of {len(results)} backups are not good: {', '.join(one.name for one, _ in bad_ones[:5])}",
+            hint=bad.hint or f"korrigo-backup verify {found.name}",
+        )
+    if not as_json:
+        say(f"✅ {len(results)} backups verified ({depth})")
+
+
+def _verified(wired: Wired, found: Artifact, depth: Depth) -> list[Finding]:
+    site = wired.site if depth is Depth.FULL else None
+    request = Request(found, depth, local_now(), wired.config.site.name, wired.secrets, site)
+    return verified(wired.catalog, request)
+
+
+def _bad(findings: Iterable[Finding]) -> Finding | None:
+    return next((finding for finding in findings if finding.level is Level.ERROR), None)
+
+
+def _document(found: Artifact, findings: list[Finding]) -> dict[str, object]:
+    return {"path": str(found.path), "passed": _bad(findings) is None, "findings": findings}

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
+
+from korrigo_backup.domain.retention import Policy
 
 
 def _no_switch(value: object) -> object:
@@ -97,6 +99,44 @@ class BackupSection(Section):
     retention_days: Annotated[int, BeforeValidator(_no_switch), Field(ge=0, le=36500)] = 30
 
 
+Count = Annotated[int, BeforeValidator(_no_switch), Field(ge=0, le=100_000)]
+
+
+class RuleSection(Section):
+    """What is kept of one sort: all of `days`, the `last` so many, the newest of so many days, weeks, months and years.
+
+    All of them 0: for ever.
+    """
+
+    days: Count = 0
+    last: Count = 0
+    daily: Count = 0
+    weekly: Count = 0
+    monthly: Count = 0
+    yearly: Count = 0
+
+
+class RetentionSection(Section):
+    """How long what is kept (runbook 7.1), by sort; `max_age` is a number of days that wins over all but holds.
+
+    The days of the `database` are BACKUP_RETENTION_DAYS unless they are set here.
+    """
+
+    database: RuleSection | None = None
+    media: RuleSection = RuleSection(days=Policy.media.days)
+    complete: RuleSection = RuleSection(days=Policy.complete.days)
+    safety: RuleSection = RuleSection(days=Policy.safety.days)
+    kept: RuleSection = RuleSection(days=Policy.kept.days)
+    max_age: Count = 0
+
+
+class NightlySection(Section):
+    """What `nightly` does: how deep it verifies, how many seconds it waits for another run to end."""
+
+    verify: Literal["structure", "content", "full"] = "content"
+    wait: Annotated[float, Field(ge=0, le=86400)] = 7200
+
+
 class ServicesSection(Section):
     """What stops and starts the services that write: one argument list each, run in the order given."""
 
@@ -161,3 +201,5 @@ class Configuration(Section):
     restore: RestoreSection = RestoreSection()
     django: DjangoSection = DjangoSection()
     compose: ComposeSection = ComposeSection()
+    retention: RetentionSection = RetentionSection()
+    nightly: NightlySection = NightlySection()

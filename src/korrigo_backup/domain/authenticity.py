@@ -43,31 +43,48 @@ class Key:
         return hashlib.sha256(b"korrigo-backup key\n" + self.secret).hexdigest()[:_ID_DIGITS]
 
 
-class _Auth(msgspec.Struct, frozen=True):
+class _Auth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`check` tells an altered bit from a key that is not here: it needs no key. The first manifests lack it."""
+
     key: str
     hmac: str
+    check: str | None = None
 
 
 def sign(raw: bytes, key: Key) -> bytes:
     """Return the manifest `raw` (JSON object) with its signature, indented, ending in a newline."""
     content = _content(raw)
-    content["auth"] = msgspec.to_builtins(_Auth(key.id, _seal(content, key)))
+    seal = _seal(content, key)
+    content["auth"] = msgspec.to_builtins(_Auth(key.id, seal, _check(content, key.id, seal)))
     return msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
 
 
 def check(raw: bytes, ring: Mapping[str, Key]) -> Authenticity:
     """Tell whether the manifest `raw` was signed by a key of `ring`; it must be a JSON object (DecodeError)."""
-    auth = msgspec.json.decode(raw, type=dict[str, msgspec.Raw]).get("auth")
+    fields = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+    auth = fields.get("auth")
     if auth is None:
-        return Authenticity.UNSIGNED
-    try:
-        claimed = msgspec.json.decode(auth, type=_Auth)
-    except msgspec.ValidationError:
+        return Authenticity.FORGED if any(map(_signature, fields.values())) else Authenticity.UNSIGNED
+    claimed = _signature(auth)
+    if claimed is None or claimed.check not in {None, _check(_content(raw), claimed.key, claimed.hmac)}:
         return Authenticity.FORGED
     if claimed.key not in ring:
         return Authenticity.UNKNOWN_KEY
     right = hmac.compare_digest(claimed.hmac, _seal(_content(raw), ring[claimed.key]))
     return Authenticity.AUTHENTIC if right else Authenticity.FORGED
+
+
+def _signature(raw: msgspec.Raw) -> _Auth | None:
+    """Return a value of the manifest as a signature, None when it is none."""
+    try:
+        return msgspec.json.decode(raw, type=_Auth)
+    except msgspec.ValidationError:
+        return None
+
+
+def _check(content: dict[str, object], key_id: str, seal: str) -> str:
+    canonical = msgspec.json.encode(content, order="sorted")
+    return hashlib.sha256(_CONTEXT + f"{key_id}\n{seal}\n".encode() + canonical).hexdigest()
 
 
 def _content(raw: bytes) -> dict[str, object]:

@@ -44,6 +44,7 @@ class Origin(StrEnum):
 
     ROUTINE = "routine"
     SAFETY = "safety"
+    PRE_DEPLOYMENT = "pre-deployment"
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,12 @@ _STAMP = r"(?P<stamp>[0-9]{8}_[0-9]{6})(?:_(?P<counter>[1-9][0-9]{0,3}))?"
 _SHAPES: tuple[tuple[Kind, Origin, str, str], ...] = (
     (Kind.SQL, Origin.ROUTINE, "db_backup_", ".sql.gz"),
     (Kind.SQL, Origin.SAFETY, "pre_restore_safety_backup_", ".sql.gz"),
+    (Kind.SQL, Origin.PRE_DEPLOYMENT, "pre_deployment_db_", ".sql.gz"),
     (Kind.MEDIA, Origin.ROUTINE, "media_backup_", ".tar.gz"),
+    (Kind.MEDIA, Origin.PRE_DEPLOYMENT, "pre_deployment_media_", ".tar.gz"),
     (Kind.DJANGO, Origin.ROUTINE, "korrigo_backup_", ""),
     (Kind.POINT, Origin.ROUTINE, "restore_point_", ".json"),
+    (Kind.POINT, Origin.PRE_DEPLOYMENT, "pre_deployment_point_", ".json"),
 )
 _PATTERNS = tuple(
     (kind, origin, re.compile(re.escape(prefix) + _STAMP + re.escape(suffix), re.ASCII))

@@ -1,17 +1,67 @@
-"""Retention: which artifacts may go, each with its reason. Decides only; the catalog removes."""
+"""Retention: which artifacts and kept copies may go, each with its reason (runbook 7). Decides only.
+
+A rule keeps what any of its lines keeps. What the rules would let go stays all the same when it is held, made before
+a deployment, a young safety copy, the newest good one of its kind, a part of a restore point that stays, or nothing
+that this program has made. Order and age are by the time in the manifest, the calendar by the stamp of the site's
+own clock, never by the file system's times or by what a name contains.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from korrigo_backup.domain.naming import Origin
+from korrigo_backup.domain.authenticity import Authenticity
+from korrigo_backup.domain.naming import STAMP_FORMAT, Kind, Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
     from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.domain.hold import Hold
+
+SAFETY_DAYS = 7
+"""No rule removes a safety backup, or what a restore has kept, within these days: the way back is still wanted."""
+
+FEW = 3
+"""As many may go at once whatever share of the whole they are."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What is kept of one sort: all of `days`, the `last` so many, the newest of so many days, weeks, months and years.
+
+    A rule of zeros keeps everything: an unset or zero value never means "delete all".
+    """
+
+    days: int = 0
+    last: int = 0
+    daily: int = 0
+    weekly: int = 0
+    monthly: int = 0
+    yearly: int = 0
+
+    @property
+    def off(self) -> bool:
+        """Whether nothing is ever removed by it."""
+        return not any((self.days, self.last, self.daily, self.weekly, self.monthly, self.yearly))
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The rules of a site by sort; the runbook's table 7.1 and 1.3 are the defaults. `max_age` in days, 0 for none.
+
+    `complete` is for restore points and Django backups, and for the media of a point; the dump of a point stays by
+    the rule of the `database`, too. `kept` is for what restores have left beside the live database and media.
+    """
+
+    database: Rule = Rule(days=30)
+    media: Rule = Rule(days=30)
+    complete: Rule = Rule(days=7)
+    safety: Rule = Rule(days=30)
+    kept: Rule = Rule(days=SAFETY_DAYS)
+    max_age: int = 0
 
 
 @dataclass(frozen=True)
@@ -23,34 +73,200 @@ class Decision:
     reason: str
 
 
-def older_than(
-    artifacts: Sequence[Artifact], *, days: int, now: datetime, kept: Container[str | None] = ()
-) -> list[Decision]:
-    """Return a decision for each of `artifacts`, all of one kind, by the runbook's rule of age (4.2).
+@dataclass(frozen=True)
+class Given:
+    """What decisions are made of besides the artifacts: the time, the site, the holds that stand, which are good.
 
-    `days` 0 keeps everything: an unset or zero variable must never mean "delete all". The newest artifact with
-    a manifest is kept whatever its age: thirty days of failures must not delete the last good backup (T7).
-    Those named in `kept` belong to the newest restore point and stay.
+    `good` tells whether an artifact verifies now: it is asked of the newest ones only, and only where something
+    would go. Only those of `kinds` may go.
     """
-    newest = max((a for a in artifacts if a.manifest), key=lambda a: a.created, default=None)
+
+    now: datetime
+    site: str
+    holds: Mapping[str, Hold] = field(default_factory=dict)
+    good: Callable[[Artifact], bool] = lambda _: True
+    kinds: Container[Kind] = tuple(Kind)
+
+
+def decide(artifacts: Sequence[Artifact], policy: Policy, given: Given) -> list[Decision]:
+    """Return a decision for each of `artifacts`, in their order."""
+    ordered = sorted(artifacts, key=lambda one: (one.created, one.name), reverse=True)
+    members = {name for one in ordered if one.kind is Kind.POINT for name in _members(one)}
+    groups: dict[tuple[Rule, str], list[Artifact]] = {}
+    for one in ordered:
+        groups.setdefault(_group(one, policy, members), []).append(one)
+    first = [d for (rule, _), group in groups.items() for d in _by_rule(group, rule, policy, given)]
+    first = _keep_newest_good(first, given)
+    by_name = {d.artifact.name: d for d in _keep_members(first)}
+    return [by_name[one.name] for one in artifacts]
+
+
+def too_many(decisions: Iterable[Decision]) -> tuple[int, int] | None:
+    """Return how many of how many would go when it is more than half at once of any kind, which must be meant."""
+    for kind in Kind:
+        ours = [d for d in decisions if d.artifact.kind is kind and d.artifact.origin is Origin.ROUTINE]
+        gone = sum(d.remove for d in ours)
+        if gone > FEW and gone * 2 > len(ours):
+            return gone, len(ours)
+    return None
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When something was made: the moment itself, and what the site's clock showed (without a zone)."""
+
+    at: datetime
+    clock: datetime
+
+
+def by_age(moments: Sequence[Moment], rule: Rule, now: datetime) -> list[str | None]:
+    """Return for each of `moments`, newest first, why `rule` keeps it, or None when it may go."""
+    if rule.off:
+        return ["cleaning is off" for _ in moments]
+    reasons: list[str | None] = [None for _ in moments]
+    if rule.days:
+        for place, moment in enumerate(moments):
+            if now - moment.at <= timedelta(days=rule.days):
+                reasons[place] = f"{(now - moment.at).days} days old, kept for {rule.days}"
+    for place in range(min(rule.last, len(moments))):
+        reasons[place] = reasons[place] or f"one of the last {rule.last}"
+    for word, count, bucket in _calendar(rule):
+        seen: set[tuple[int, ...]] = set()
+        for place, moment in enumerate(moments):
+            if (own := bucket(moment.clock)) not in seen and len(seen) < count:
+                seen.add(own)
+                reasons[place] = reasons[place] or f"the newest of its {word}, {count} kept"
+    return reasons
+
+
+def _calendar(rule: Rule) -> tuple[tuple[str, int, Callable[[datetime], tuple[int, ...]]], ...]:
+    return (
+        ("day", rule.daily, lambda at: (at.year, at.month, at.day)),
+        ("week", rule.weekly, lambda at: at.isocalendar()[:2]),
+        ("month", rule.monthly, lambda at: (at.year, at.month)),
+        ("year", rule.yearly, lambda at: (at.year,)),
+    )
+
+
+def _group(artifact: Artifact, policy: Policy, members: set[str]) -> tuple[Rule, str]:
+    """Return the rule of an artifact, and the name of those it is counted with."""
+    if artifact.origin is not Origin.ROUTINE:
+        return policy.safety, f"{artifact.origin} {artifact.kind}"
+    if artifact.kind in {Kind.POINT, Kind.DJANGO}:
+        return policy.complete, artifact.kind
+    if artifact.kind is Kind.MEDIA:
+        return (policy.complete, "media of points") if artifact.name in members else (policy.media, artifact.kind)
+    return policy.database, artifact.kind
+
+
+def _by_rule(group: Sequence[Artifact], rule: Rule, policy: Policy, given: Given) -> list[Decision]:
+    """Decide on those that one rule counts together, newest first; only those that are ours are counted."""
+    decided = {one.name: Decision(one, remove=False, reason=why) for one in group if (why := _exempt(one, given))}
+    left = [one for one in group if one.name not in decided]
+    reasons = by_age([_moment(one) for one in left], rule, given.now)
+    for one, why in zip(left, reasons, strict=True):
+        age = (given.now - one.created).days
+        over = f"{age} days old: over the maximum of {policy.max_age}" if 0 < policy.max_age < age else None
+        young = one.origin is Origin.SAFETY and age < SAFETY_DAYS
+        if young:
+            decided[one.name] = Decision(one, remove=False, reason=f"a safety backup younger than {SAFETY_DAYS} days")
+        elif why and not over:
+            decided[one.name] = Decision(one, remove=False, reason=why)
+        else:
+            decided[one.name] = Decision(one, remove=True, reason=over or f"{age} days old, {_kept_for(rule)}")
+    return [decided[one.name] for one in group]
+
+
+def _exempt(artifact: Artifact, given: Given) -> str | None:
+    """Return why an artifact stays whatever its age, None when the rules decide."""
+    if hold := given.holds.get(artifact.name):
+        return hold.described()
+    if foreign := _foreign(artifact, given.site):
+        return foreign
+    if artifact.manifest and Origin.PRE_DEPLOYMENT in {artifact.origin, artifact.manifest.origin}:
+        return "made before a deployment: for ever"
+    if artifact.created > given.now:
+        return "its time is in the future"
+    return None if artifact.kind in given.kinds else "not cleaned now"
+
+
+def _foreign(artifact: Artifact, site: str) -> str | None:
+    """Return why an artifact is not one of ours, None when it is."""
+    if artifact.manifest is None or artifact.manifest.format == 0:
+        return "has no readable manifest: not ours to remove"
+    if artifact.authenticity is not Authenticity.AUTHENTIC:
+        return f"its signature is {_WORDS[artifact.authenticity]}: not ours to remove"
+    return None if artifact.manifest.site == site else f"of the site {artifact.manifest.site}, not {site}"
+
+
+_WORDS = {
+    Authenticity.UNSIGNED: "missing",
+    Authenticity.UNKNOWN_KEY: "by a key that is not here",
+    Authenticity.FORGED: "forged",
+}
+
+
+def _moment(artifact: Artifact) -> Moment:
+    stamp = artifact.manifest.timestamp if artifact.manifest else artifact.stamp
+    return Moment(artifact.created, own_clock(stamp) or artifact.created.replace(tzinfo=None))
+
+
+def own_clock(stamp: str) -> datetime | None:
+    """Return what the site's clock showed when `stamp` was made, which no later change of the zone moves."""
+    try:
+        return datetime.strptime(stamp, STAMP_FORMAT)  # noqa: DTZ007 - without a zone on purpose
+    except ValueError:
+        return None
+
+
+def _kept_for(rule: Rule) -> str:
+    parts = [f"{rule.days} days"] if rule.days else []
+    parts += [f"the last {rule.last}"] if rule.last else []
+    words = ("daily", "weekly", "monthly", "yearly")
+    parts += [f"{getattr(rule, word)} {word}" for word in words if getattr(rule, word)]
+    return f"kept: {', '.join(parts)}"
+
+
+def _keep_newest_good(decisions: Sequence[Decision], given: Given) -> list[Decision]:
+    """Keep of every kind the newest routine one that verifies: thirty bad days must not delete the last good one (T7).
+
+    Where none verifies, nothing of the kind goes.
+    """
+    kept = {d.artifact.name: d for d in decisions}
+    for kind in Kind:
+        alike = [d for d in decisions if d.artifact.kind is kind and d.artifact.origin is Origin.ROUTINE]
+        alike.sort(key=lambda d: (d.artifact.created, d.artifact.name), reverse=True)
+        if not any(d.remove for d in alike):
+            continue
+        for d in alike:
+            ours = _foreign(d.artifact, given.site) is None and d.artifact.created <= given.now
+            good = ours and given.good(d.artifact)
+            if d.remove:
+                reason = "the newest good one" if good else "newer than any good one"
+                kept[d.artifact.name] = Decision(d.artifact, remove=False, reason=reason)
+            if good:
+                break
+    return list(kept.values())
+
+
+def _keep_members(decisions: Iterable[Decision]) -> list[Decision]:
+    """Keep what a restore point that stays is made of."""
+    decisions = list(decisions)
+    needed = {
+        name: d.artifact.name
+        for d in decisions
+        if d.artifact.kind is Kind.POINT and not d.remove
+        for name in _members(d.artifact)
+    }
     return [
-        Decision(artifact, remove=False, reason="part of the newest restore point")
-        if artifact.name in kept
-        else _decide(artifact, newest, days, now)
-        for artifact in artifacts
+        Decision(d.artifact, remove=False, reason=f"part of {needed[d.artifact.name]}")
+        if d.remove and d.artifact.name in needed
+        else d
+        for d in decisions
     ]
 
 
-def _decide(artifact: Artifact, newest: Artifact | None, days: int, now: datetime) -> Decision:
-    age = now - artifact.created
-    if days <= 0:
-        return Decision(artifact, remove=False, reason="cleaning is off")
-    if artifact.origin is not Origin.ROUTINE:
-        return Decision(artifact, remove=False, reason=f"a {artifact.origin} backup")
-    if artifact.manifest is None:
-        return Decision(artifact, remove=False, reason="has no readable manifest: not ours to delete")
-    if artifact is newest:
-        return Decision(artifact, remove=False, reason="the newest verified one")
-    if age <= timedelta(days=days):
-        return Decision(artifact, remove=False, reason=f"{age.days} days old, kept for {days}")
-    return Decision(artifact, remove=True, reason=f"{age.days} days old, kept for {days}")
+def _members(point: Artifact) -> list[str]:
+    if point.manifest is None:
+        return []
+    return [name for name in (point.manifest.database_backup, point.manifest.media_backup) if name]

@@ -16,12 +16,12 @@ from korrigo_backup import __version__
 from korrigo_backup.domain.journal import Listener, Step, silent
 from korrigo_backup.domain.manifest import FORMAT, Manifest, Member
 from korrigo_backup.domain.naming import LATEST_SQL, MEMBERS_SUFFIX, Kind, Origin
-from korrigo_backup.domain.retention import Decision, older_than
 from korrigo_backup.errors import Interrupted, KorrigoBackupError, PartlyDone, ProofFailed, Refused, Unreachable
 from korrigo_backup.formats import media as media_format
 from korrigo_backup.formats import sql as sql_format
 from korrigo_backup.formats.stable import made
 from korrigo_backup.operations.journal import recorded
+from korrigo_backup.operations.prune import clean
 from korrigo_backup.operations.recover import exclusive
 from korrigo_backup.site.digests import snapshot
 from korrigo_backup.system.files import create_private, explained, free_bytes, sha256_of
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from korrigo_backup.catalog import Catalog, Draft
     from korrigo_backup.domain.artifact import Artifact
     from korrigo_backup.domain.manifest import MediaProof
+    from korrigo_backup.domain.retention import Decision, Policy
+    from korrigo_backup.operations.journal import Running
     from korrigo_backup.site.digests import Snapshot
     from korrigo_backup.site.media import MediaTree
     from korrigo_backup.site.site import Site
@@ -54,18 +56,22 @@ class BackedUp:
 
 @dataclass(frozen=True)
 class Wish:
-    """What kind of backup is wanted: of which database, why, with digests or not; `observe` sees its snapshot."""
+    """What kind of backup is wanted: of which database, why, with digests or not; `observe` sees its snapshot.
+
+    `policy` decides which older dumps go afterwards; without one nothing does.
+    """
 
     database: str | None = None
     origin: Origin = Origin.ROUTINE
     digest: bool = True
+    policy: Policy | None = None
     observe: Callable[[Snapshot], None] | None = None
 
 
 def backup_database(
-    site: Site, catalog: Catalog, *, now: datetime, keep_days: int, digest: bool, listen: Listener = silent
+    site: Site, catalog: Catalog, wish: Wish | None = None, *, now: datetime, listen: Listener = silent
 ) -> BackedUp:
-    """Make one verified `sql` backup, point `db_backup_latest` at it, and remove what is older than `keep_days`.
+    """Make one verified `sql` backup, point `db_backup_latest` at it, and remove what its policy lets go.
 
     Raises PartlyDone when the backup is good and only the cleaning failed.
     """
@@ -73,19 +79,26 @@ def backup_database(
         exclusive(site, catalog, "backup of the database", listen=listen) as (site, _),  # noqa: PLR1704 - now held
         recorded(catalog.directory, site, "backup", "db", listener=listen) as running,
     ):
-        artifact = dump(site, catalog, Wish(digest=digest), now=now, listen=running.listen)
-        running.bytes = artifact.size
-        return BackedUp(artifact, afterwards(catalog, artifact, keep_days, now))
+        return take_database(site, catalog, wish or Wish(), now=now, running=running)
 
 
-def backup_media(site: Site, catalog: Catalog, *, now: datetime, listen: Listener = silent) -> BackedUp:
+def take_database(site: Site, catalog: Catalog, wish: Wish, *, now: datetime, running: Running) -> BackedUp:
+    """Make one verified `sql` backup and what follows it; the caller holds the site."""
+    artifact = dump(site, catalog, wish, now=now, listen=running.listen)
+    running.bytes = artifact.size
+    return BackedUp(artifact, afterwards(site, catalog, artifact, wish.policy, now))
+
+
+def backup_media(
+    site: Site, catalog: Catalog, *, now: datetime, origin: Origin = Origin.ROUTINE, listen: Listener = silent
+) -> BackedUp:
     """Make one verified `media` backup; PartlyDone when files went on changing while they were read."""
     tree = site.required_media()
     with (
         _media_alone(site, catalog, listen) as site,  # noqa: PLR1704 - now held
         recorded(catalog.directory, site, "backup", "media", listener=listen) as running,
     ):
-        artifact = archive(site, tree, catalog, now=now, listen=running.listen)
+        artifact = archive(site, tree, catalog, now=now, origin=origin, listen=running.listen)
         running.bytes = artifact.size
         require_stable(artifact)
         return BackedUp(artifact)
@@ -150,11 +163,19 @@ def dump(site: Site, catalog: Catalog, wish: Wish, *, now: datetime, listen: Lis
     return published(catalog, path, listen)
 
 
-def archive(site: Site, tree: MediaTree, catalog: Catalog, *, now: datetime, listen: Listener) -> Artifact:
+def archive(
+    site: Site,
+    tree: MediaTree,
+    catalog: Catalog,
+    *,
+    now: datetime,
+    listen: Listener,
+    origin: Origin = Origin.ROUTINE,
+) -> Artifact:
     """Make and publish one `media` artifact; the caller holds the lock."""
     started = time.monotonic()
     _require_space(catalog, Kind.MEDIA, otherwise=sum(e.info.st_size for e in tree.walk() if e.is_file))
-    with explained("write the media backup"), catalog.draft(Kind.MEDIA, Origin.ROUTINE, now) as draft:
+    with explained("write the media backup"), catalog.draft(Kind.MEDIA, origin, now) as draft:
         listen(Step("media.create", {"path": str(catalog.directory / draft.name)}))
 
         def restart(changed: str) -> None:
@@ -168,6 +189,7 @@ def archive(site: Site, tree: MediaTree, catalog: Catalog, *, now: datetime, lis
             replace(
                 manifest,
                 kind=Kind.MEDIA,
+                origin=origin,
                 includes_media=True,
                 media_backup=draft.name,
                 media=proof,
@@ -247,12 +269,15 @@ def published(catalog: Catalog, path: Path, listen: Listener) -> Artifact:
     return artifact
 
 
-def afterwards(catalog: Catalog, artifact: Artifact, keep_days: int, now: datetime) -> tuple[Decision, ...]:
+def afterwards(
+    site: Site, catalog: Catalog, artifact: Artifact, policy: Policy | None, now: datetime
+) -> tuple[Decision, ...]:
     """Point `latest` and clean; what fails here must not hide that the backup is good."""
     try:
-        with explained(f"point {LATEST_SQL}"):
-            catalog.point_latest(artifact)
-        return clean(catalog, keep_days=keep_days, now=now)
+        if artifact.origin is Origin.ROUTINE:
+            with explained(f"point {LATEST_SQL}"):
+                catalog.point_latest(artifact)
+        return clean(catalog, policy, site=site.name, now=now) if policy else ()
     except KorrigoBackupError as problem:
         raise PartlyDone(
             f"the backup {artifact.path} is made and verified, but then: {problem.message}",
@@ -261,21 +286,3 @@ def afterwards(catalog: Catalog, artifact: Artifact, keep_days: int, now: dateti
         ) from None
     except Interrupted:
         raise Interrupted(f"the backup {artifact.path} is good") from None
-
-
-def clean(catalog: Catalog, *, keep_days: int, now: datetime) -> tuple[Decision, ...]:
-    """Remove the `sql` backups older than `keep_days` and return every decision; the caller holds the lock.
-
-    A restore point goes with its database, before it; the newest one keeps its database whatever its age.
-    """
-    artifacts = catalog.artifacts()
-    points = [a for a in artifacts if a.kind is Kind.POINT and a.manifest]
-    kept = {a.manifest.database_backup for a in points[:1] if a.manifest}
-    decisions = older_than([a for a in artifacts if a.kind is Kind.SQL], days=keep_days, now=now, kept=kept)
-    for decision in decisions:
-        if decision.remove:
-            for point in points:
-                if point.manifest and point.manifest.database_backup == decision.artifact.name:
-                    catalog.remove(point)
-            catalog.remove(decision.artifact)
-    return tuple(decisions)

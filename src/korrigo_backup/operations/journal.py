@@ -39,6 +39,14 @@ _LARGEST = 16 * 1024 * 1024
 _INTERRUPTED = 130
 
 
+@dataclass(frozen=True)
+class Named:
+    """What is said of a site that is not reached: its name, and the secrets that must not be written."""
+
+    name: str
+    secrets: tuple[Secret, ...] = ()
+
+
 @dataclass
 class Running:
     """An operation under way: it listens to the steps, passes them on, and is written at the end."""
@@ -69,7 +77,13 @@ class Running:
 
 @contextmanager
 def recorded(
-    directory: Path, site: Site, verb: str, subject: str, *, listener: Listener, why: Mapping[str, str] | None = None
+    directory: Path,
+    site: Site | Named,
+    verb: str,
+    subject: str,
+    *,
+    listener: Listener,
+    why: Mapping[str, str] | None = None,
 ) -> Iterator[Running]:
     """Record the operation that the block is, whatever its end; the caller holds the site's lock.
 

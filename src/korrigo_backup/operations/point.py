@@ -6,6 +6,7 @@ the snapshot names is too young to be in the archive; what was deleted in betwee
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import time
@@ -17,7 +18,7 @@ from msgspec.structs import replace
 from korrigo_backup.domain.consistency import as_facts, compare, findings
 from korrigo_backup.domain.journal import Listener, Step, silent
 from korrigo_backup.domain.manifest import Member
-from korrigo_backup.domain.naming import MANIFEST_SUFFIX, MEMBERS_SUFFIX, Kind, Origin
+from korrigo_backup.domain.naming import MANIFEST_SUFFIX, MEMBERS_SUFFIX, Kind
 from korrigo_backup.errors import KorrigoBackupError, PartlyDone
 from korrigo_backup.formats import members
 from korrigo_backup.operations.backup import BackedUp, Wish, afterwards, archive, dump, published, require_stable, said
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.artifact import Artifact
     from korrigo_backup.domain.description import PathColumn
     from korrigo_backup.domain.finding import Finding
+    from korrigo_backup.operations.journal import Running
     from korrigo_backup.site.digests import Snapshot
     from korrigo_backup.site.media import MediaTree
     from korrigo_backup.site.site import Site
@@ -46,22 +48,28 @@ _BATCH = 1024 * 1024
 
 
 def backup_full(
-    site: Site, catalog: Catalog, *, now: datetime, keep_days: int, digest: bool, listen: Listener = silent
+    site: Site, catalog: Catalog, wish: Wish | None = None, *, now: datetime, listen: Listener = silent
 ) -> BackedUp:
     """Make one restore point: a verified `sql` and a verified `media` backup, and the point that binds them.
 
     Raises PartlyDone when the database's backup is good and the media's or the cleaning failed.
     """
-    tree = site.required_media()
+    site.required_media()
     with (
         exclusive(site, catalog, "backup of database and media", listen=listen) as (site, _),  # noqa: PLR1704 - now held
         recorded(catalog.directory, site, "backup", "full", listener=listen) as running,
     ):
-        point, database, media = _take(site, tree, catalog, now=now, digest=digest, listen=running.listen)
-        running.bytes = database.size + media.size
-        cleaned = afterwards(catalog, database, keep_days, now)
-        require_stable(media)
-        return BackedUp(point, cleaned)
+        return take_point(site, catalog, wish or Wish(), now=now, running=running)
+
+
+def take_point(site: Site, catalog: Catalog, wish: Wish, *, now: datetime, running: Running) -> BackedUp:
+    """Make one restore point and what follows it; the caller holds the site."""
+    tree = site.required_media()
+    point, database, media = _take(site, tree, catalog, wish, now=now, listen=running.listen)
+    running.bytes = database.size + media.size
+    cleaned = afterwards(site, catalog, database, wish.policy, now)
+    require_stable(media)
+    return BackedUp(point, cleaned)
 
 
 def consistency(artifact: Artifact) -> list[Finding]:
@@ -72,15 +80,15 @@ def consistency(artifact: Artifact) -> list[Finding]:
 
 
 def _take(
-    site: Site, tree: MediaTree, catalog: Catalog, *, now: datetime, digest: bool, listen: Listener
+    site: Site, tree: MediaTree, catalog: Catalog, wish: Wish, *, now: datetime, listen: Listener
 ) -> tuple[Artifact, Artifact, Artifact]:
     started = time.monotonic()
-    with explained("write the restore point"), catalog.draft(Kind.POINT, Origin.ROUTINE, now) as draft:
+    with explained("write the restore point"), catalog.draft(Kind.POINT, wish.origin, now) as draft:
         known = known_columns(site)
         named = _Named(draft.path(".paths"), known.columns, known.roots)
-        database = dump(site, catalog, Wish(digest=digest, observe=named.note), now=now, listen=listen)
+        database = dump(site, catalog, dataclasses.replace(wish, observe=named.note), now=now, listen=listen)
         try:
-            media = archive(site, tree, catalog, now=now, listen=listen)
+            media = archive(site, tree, catalog, now=now, origin=wish.origin, listen=listen)
         except KorrigoBackupError as problem:
             raise PartlyDone(
                 f"the backup of the database is good, that of the media failed: {problem.message}",
@@ -96,6 +104,7 @@ def _take(
         manifest = replace(
             said(site, catalog, tuple(_bound(a) for a in (database, media)), now),
             kind=Kind.POINT,
+            origin=wish.origin,
             includes_media=True,
             database_backup=database.name,
             media_backup=media.name,

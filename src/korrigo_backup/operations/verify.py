@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import stat
 from datetime import timedelta
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
-
-from korrigo_backup.domain.finding import Finding, Level, error, ok, warning
+from korrigo_backup.domain.finding import Finding, error, ok, warning
 from korrigo_backup.domain.naming import Kind
 from korrigo_backup.errors import NotFound, ProofFailed
-from korrigo_backup.formats import django as django_format
 from korrigo_backup.operations.point import consistency
-from korrigo_backup.operations.sources import authenticity, members_of, open_media, open_sql
+from korrigo_backup.operations.structure import content, structure
 from korrigo_backup.system.files import explained, free_bytes
 
 if TYPE_CHECKING:
@@ -29,13 +27,25 @@ OLD = timedelta(hours=24)
 """The runbook's "Backup older than 24h" (4.8)."""
 
 
-def verify(catalog: Catalog, artifact: Artifact, *, now: datetime) -> list[Finding]:
+class Depth(StrEnum):
+    """How deep a backup is looked into; each reads every byte, and the next includes the one before.
+
+    `structure`: every file is, bit by bit, what was saved. `content`: unpacked and read: end mark, the rows of every
+    table, the checksum of every file. `full`: loaded beside the live site and proven there, then removed.
+    """
+
+    STRUCTURE = "structure"
+    CONTENT = "content"
+    FULL = "full"
+
+
+def verify(catalog: Catalog, artifact: Artifact, *, now: datetime, depth: Depth = Depth.CONTENT) -> list[Finding]:
     """Return the findings about one artifact; every byte of it is read, of a restore point those of its two backups.
 
     Damage is a finding of level error, never an exception; a missing right or a failing disk is raised. That nobody
     signed it is a warning here: it may still be whole.
     """
-    findings = [*_content(catalog, artifact), *_mode(artifact)]
+    findings = [*_read(catalog, artifact, depth), *_mode(artifact)]
     if artifact.size < SMALL and artifact.kind is not Kind.POINT:
         findings.append(warning("artifact.small", f"Warning: Backup size < 1 MB ({artifact.size} bytes)",
                                 "right for a small site; else see what is missing: korrigo-backup show"))  # fmt: skip
@@ -52,29 +62,13 @@ def verify(catalog: Catalog, artifact: Artifact, *, now: datetime) -> list[Findi
     return findings
 
 
-def _content(catalog: Catalog, artifact: Artifact) -> list[Finding]:
+def _read(catalog: Catalog, artifact: Artifact, depth: Depth) -> list[Finding]:
     try:
-        signed = [_as_warning(finding) for finding in authenticity(artifact, allow_unsigned=False)]
-        if artifact.kind is Kind.DJANGO:
-            return django_format.verify(artifact.path)[1]
-        return [*_read(catalog, artifact), *signed]
+        if depth is Depth.STRUCTURE:
+            return structure(catalog, artifact)
+        return [*content(catalog, artifact), *consistency(artifact)]
     except (ProofFailed, NotFound) as problem:
         return [error("artifact.damaged", problem.message, problem.hint)]
-
-
-def _read(catalog: Catalog, artifact: Artifact) -> list[Finding]:
-    if artifact.kind is Kind.POINT:
-        inside = [finding for member in members_of(catalog, artifact) for finding in _content(catalog, member)]
-        return [*inside, *consistency(artifact)]
-    if artifact.kind is Kind.SQL:
-        with open_sql(artifact) as sql:
-            return list(sql.findings)
-    with open_media(artifact) as media:
-        return list(media.findings)
-
-
-def _as_warning(finding: Finding) -> Finding:
-    return replace(finding, level=Level.WARNING) if finding.level is Level.ERROR else finding
 
 
 def _mode(artifact: Artifact) -> list[Finding]:

@@ -197,6 +197,23 @@ class MediaTree:
         matches = (_OURS.fullmatch(child.name) for child in self.root.iterdir())
         return sorted((m[2] for m in matches if m and m[1] == role and not m[3]), reverse=True)
 
+    def discard_kept(self, role: str, stamp: str) -> None:
+        """Remove what is kept under `role` and `stamp`; its name goes first, so that half of it is never taken back."""
+        kept = self.beside(role, stamp)
+        if kept.exists():
+            kept.rename(self._partial(kept))
+        remove_tree(self._partial(kept))
+
+    def half_discarded(self) -> list[tuple[str, str]]:
+        """Return role and stamp of what a killed run had begun to discard; a swap under way is none of it."""
+        under_way = {stamp for stamp, _ in self.unfinished()}
+        matches = (_OURS.fullmatch(child.name) for child in self.root.iterdir()) if self.root.is_dir() else ()
+        return [
+            (m[1], m[2])
+            for m in matches
+            if m and m[1] in {"before", "after"} and m[3] == ".partial" and m[2] not in under_way
+        ]
+
     def discard_stage(self, stamp: str) -> None:
         """Remove what was staged under `stamp`, complete or not."""
         stage = self.beside("stage", stamp)

@@ -1,0 +1,119 @@
+"""`korrigo-backup hold`: keep a backup whatever the policy says, for a reason, until a day."""
+
+from __future__ import annotations
+
+import getpass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from korrigo_backup.catalog import local_now
+from korrigo_backup.cli.output import Context, say, say_json, say_table
+from korrigo_backup.domain.hold import Hold
+from korrigo_backup.domain.naming import is_beside
+from korrigo_backup.errors import UsageError
+from korrigo_backup.operations import holds
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from korrigo_backup.wiring import Wired
+
+
+class Action(StrEnum):
+    """What is done with holds."""
+
+    ADD = "add"
+    LIST = "list"
+    RELEASE = "release"
+
+
+def command(
+    context: typer.Context,
+    action: Annotated[Action, typer.Argument(help="add, list or release.")] = Action.LIST,
+    name: Annotated[
+        str | None, typer.Argument(help="A backup (path, name in BACKUP_DIR, latest) or a kept database.")
+    ] = None,
+    reason: Annotated[str | None, typer.Option(help="Why it must stay (add).")] = None,
+    by: Annotated[str | None, typer.Option(help="Who holds it; default: the user.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="The first day it may go (add).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document (list).")] = False,
+) -> None:
+    """Keep a backup whatever the retention policy says: add a hold, list the holds, release one.
+
+    A hold wins over every rule and over the maximum age. Holding a restore point holds what it is made of.
+    """
+    wired: Wired = context.ensure_object(Context).wired()
+    if action is Action.LIST:
+        _list(wired, as_json=as_json)
+        return
+    if name is None:
+        raise UsageError("which backup?", hint=f"korrigo-backup hold {action} NAME; the names: korrigo-backup list")
+    if action is Action.ADD:
+        _add(wired, name, reason, by or getpass.getuser(), until)
+        return
+    for hold in holds.release(wired.catalog.directory, name, by):
+        say(f"✅ {hold.name} is no longer {hold.described()}")
+
+
+def _add(wired: Wired, name: str, reason: str | None, by: str, until: str | None) -> None:
+    if not reason or not reason.strip():
+        raise UsageError("a hold needs a reason", hint='add --reason "…": the next operator will want to know')
+    held = _held_name(wired, name)
+    hold = Hold(name=held, reason=reason.strip(), holder=by, since=datetime.now(UTC), until=_day(until))
+    holds.add(wired.catalog.directory, hold)
+    say(f"✅ {held} is {hold.described()}")
+
+
+def _held_name(wired: Wired, name: str) -> str:
+    """Return the name that is held: that of an artifact of the catalog, or of a kept database."""
+    if any(is_beside(name, wired.config.database.name, role) for role in ("before", "after")):
+        return name
+    found = wired.catalog.find(name)
+    if found.path.resolve().parent != wired.catalog.directory.resolve():
+        raise UsageError(
+            f"{found.path} is not in {wired.catalog.directory}: nothing removes it from there",
+            hint="hold what is in BACKUP_DIR",
+        )
+    return found.name
+
+
+def _day(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").astimezone().astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise UsageError(f"{text} is not a day", hint="write it as 2026-12-31") from None
+
+
+def _list(wired: Wired, *, as_json: bool) -> None:
+    found = holds.read(wired.catalog.directory)
+    now = local_now()
+    if as_json:
+        say_json("hold", {"holds": found})
+    elif not found:
+        say("nothing is held")
+    else:
+        say_table(("NAME", "HOLDER", "SINCE", "UNTIL", "REASON"), _rows(found, now))
+
+
+def _rows(found: Sequence[Hold], now: datetime) -> list[tuple[str, ...]]:
+    return [
+        (
+            hold.name,
+            hold.holder,
+            f"{hold.since.astimezone():%Y-%m-%d}",
+            _end(hold, now),
+            hold.reason,
+        )
+        for hold in found
+    ]
+
+
+def _end(hold: Hold, now: datetime) -> str:
+    if hold.until is None:
+        return "for ever"
+    return f"{hold.until.astimezone():%Y-%m-%d}{'' if hold.stands(now) else ' (ended)'}"

@@ -1,0 +1,60 @@
+"""`korrigo-backup nightly`: what the schedule runs: backup, verify, prune, copy, tell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from korrigo_backup.catalog import local_now
+from korrigo_backup.cli.backup import narrate as narrate_backup
+from korrigo_backup.cli.output import Context, say, say_findings
+from korrigo_backup.cli.words import seconds
+from korrigo_backup.operations.nightly import Night, nightly
+from korrigo_backup.operations.verify import Depth
+
+if TYPE_CHECKING:
+    from korrigo_backup.domain.journal import Step
+    from korrigo_backup.wiring import Wired
+
+
+def command(
+    context: typer.Context,
+    full: Annotated[bool, typer.Option("--full/--db", help="Database and media, or the database alone.")] = False,
+    depth: Annotated[Depth | None, typer.Option(help="How deep to verify; default: [nightly] verify.")] = None,
+    wait: Annotated[
+        str | None, typer.Option(metavar="TIME", help="How long to wait for another run: 90s, 30m, 2h.")
+    ] = None,
+) -> None:
+    """Back up, verify, remove what is too old, copy off-site and tell, as one run: what the schedule calls.
+
+    A step after the backup that fails never hides that the backup is good: exit 3, and all that failed is named.
+    When the new backup does not verify nothing is removed: exit 9.
+    """
+    wired: Wired = context.ensure_object(Context).wired()
+    configured = wired.config.nightly
+    night = Night(
+        full=full,
+        policy=wired.policy(),
+        now=local_now(),
+        depth=depth or Depth(configured.verify),
+        wait=configured.wait if wait is None else seconds(wait),
+        listen=_narrate,
+    )
+    done = nightly(wired.site(), wired.catalog, night)
+    say_findings(done.findings)
+    say(f"🧹 Cleaned {done.removed} old backups")
+    if done.artifact:
+        say(f"✅ Done: {done.artifact.path}")
+
+
+def _narrate(step: Step) -> None:
+    narrate_backup(step)
+    if step.id == "lock.waiting":
+        say(f"⏳ {step.facts['for']}; waiting {step.facts['limit']} s at most")
+    elif step.id == "nightly.verified":
+        say(f"✅ Backup validation passed ({step.facts['depth']})")
+    elif step.id == "prune.removed":
+        say(f"🗑️ {step.facts['name']}")
+    elif step.id == "nightly.copy":
+        say(f"☁️ Copying to {step.facts['to']}")

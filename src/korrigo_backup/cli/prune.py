@@ -1,0 +1,121 @@
+"""`korrigo-backup prune`: show what the retention policy lets go, and remove it with --apply."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from korrigo_backup.catalog import local_now
+from korrigo_backup.cli.output import Context, human, say, say_json, say_shared, say_table
+from korrigo_backup.operations.prune import Meant
+from korrigo_backup.operations.retain import Request, Retention, applied, planned
+
+if TYPE_CHECKING:
+    from korrigo_backup.domain.journal import Step
+    from korrigo_backup.domain.retention import Decision
+    from korrigo_backup.wiring import Wired
+
+
+def command(
+    context: typer.Context,
+    apply: Annotated[bool, typer.Option("--apply", help="Remove what the plan lets go, not only show it.")] = False,
+    clock_is_right: Annotated[
+        bool, typer.Option("--clock-is-right", help="After a long silence: the clock was looked at and is right.")
+    ] = False,
+    allow_many: Annotated[
+        bool, typer.Option("--allow-many", help="More than half of the backups of a kind may go at once.")
+    ] = False,
+    removed_only: Annotated[bool, typer.Option("--removed", help="Show only what goes.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Show what the retention policy keeps and removes, each with its reason; remove it with --apply.
+
+    Never removed: the newest good backup of a kind, what is held, what was made before a deployment, a safety copy
+    younger than 7 days, whatever this program has not made. Exit 4 when the clock may have jumped or more than half
+    would go at once.
+    """
+    wired: Wired = context.ensure_object(Context).wired()
+    policy = wired.policy()
+    request = Request(
+        policy=policy,
+        name=wired.config.site.name,
+        now=local_now(),
+        meant=Meant(clock_is_right, allow_many),
+        site=wired.site,
+        listen=_silent if as_json else _narrate,
+    )
+    if not as_json:
+        say(f"🧹 Cleaning backups older than {policy.database.days} days...")
+    if apply:
+        plan, count = applied(wired.catalog, request)
+    else:
+        plan, count = planned(wired.catalog, request), 0
+    if as_json:
+        say_json("prune", _document(plan, applied=apply))
+    else:
+        _say_plan(plan, removed_only=removed_only or apply)
+        _say_end(plan, count, applied=apply)
+
+
+def _say_plan(plan: Retention, *, removed_only: bool) -> None:
+    rows = [_row(one) for one in plan.artifacts.decisions if one.remove or not removed_only]
+    rows += [
+        (name, _word(remove=one.remove), "", one.reason)
+        for one in plan.kept
+        if one.remove or not removed_only
+        for name in one.kept.names
+    ]
+    if rows:
+        say_table(("NAME", "PLAN", "SIZE", "REASON"), rows)
+    if plan.unseen:
+        say(f"⚠️ what restores have kept was not looked at: {plan.unseen}")
+
+
+def _say_end(plan: Retention, count: int, *, applied: bool) -> None:
+    would = len(plan.artifacts.leaving) + sum(one.remove for one in plan.kept)
+    if applied:
+        say(f"✅ Deleted {count} old backups" if count else "ℹ️ No old backups to clean")
+    elif plan.artifacts.refusal:
+        say(f"⛔ {plan.artifacts.refusal.message}")
+        say(f"   hint: {plan.artifacts.refusal.hint}")
+    elif would:
+        say(f"{would} would be removed, {human(plan.artifacts.bytes)} of backups; do it: korrigo-backup prune --apply")
+    else:
+        say("ℹ️ No old backups to clean")
+
+
+def _row(decision: Decision) -> tuple[str, str, str, str]:
+    artifact = decision.artifact
+    return artifact.name, _word(remove=decision.remove), human(artifact.size), decision.reason
+
+
+def _word(*, remove: bool) -> str:
+    return "remove" if remove else "keep"
+
+
+def _document(plan: Retention, *, applied: bool) -> dict[str, object]:
+    refusal = plan.artifacts.refusal
+    return {
+        "applied": applied,
+        "refused": refusal.message if refusal else None,
+        "unseen": plan.unseen,
+        "artifacts": [
+            {"name": one.artifact.name, "remove": one.remove, "size": one.artifact.size, "reason": one.reason}
+            for one in plan.artifacts.decisions
+        ],
+        "kept": [
+            {"stamp": one.kept.stamp, "names": one.kept.names, "remove": one.remove, "reason": one.reason}
+            for one in plan.kept
+        ],
+    }
+
+
+def _narrate(step: Step) -> None:
+    say_shared(step)
+    if step.id == "prune.removed":
+        say(f"🗑️ {step.facts['name']}")
+
+
+def _silent(step: Step) -> None:
+    del step

@@ -1,0 +1,43 @@
+"""Holds: what may not be removed, for which reason, by whose word and until when (contract K3)."""
+
+from __future__ import annotations
+
+from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class Hold(msgspec.Struct, frozen=True, kw_only=True):
+    """One hold. `name` is that of an artifact or of a kept copy; `until` None has no end. Times are UTC."""
+
+    name: str
+    reason: str
+    holder: str
+    since: datetime
+    until: datetime | None = None
+
+    def stands(self, now: datetime) -> bool:
+        """Tell whether it still holds at `now`."""
+        return self.until is None or now < self.until
+
+    def described(self) -> str:
+        """Return who holds it until when, and why."""
+        end = f" until {self.until:%Y-%m-%d}" if self.until else ""
+        return f"held by {self.holder}{end}: {self.reason}"
+
+
+def standing(holds: Iterable[Hold], now: datetime) -> dict[str, Hold]:
+    """Return the holds that stand at `now` by the name they hold; of two on one name, the one that lasts longer."""
+    found: dict[str, Hold] = {}
+    for hold in holds:
+        if hold.stands(now) and (hold.name not in found or _longer(hold, found[hold.name])):
+            found[hold.name] = hold
+    return found
+
+
+def _longer(one: Hold, other: Hold) -> bool:
+    return other.until is not None and (one.until is None or one.until > other.until)

@@ -1,0 +1,68 @@
+"""A backup loaded beside the live site and proven there, then removed: the site serves on, nothing of it is changed."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from korrigo_backup.domain import naming
+from korrigo_backup.domain.authenticity import Authenticity
+from korrigo_backup.domain.finding import Finding, Level, ok, warning
+from korrigo_backup.domain.naming import Kind
+from korrigo_backup.errors import KorrigoBackupError, Refused
+from korrigo_backup.operations.parts import Context, open_part
+from korrigo_backup.operations.sources import members_of
+from korrigo_backup.operations.stamps import own_stamp
+from korrigo_backup.operations.undo import UndoStack, all_or_nothing
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from korrigo_backup.catalog import Catalog
+    from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.domain.journal import Listener
+    from korrigo_backup.operations.parts import Part
+    from korrigo_backup.site.site import Site
+
+NO_DRILL = warning(
+    "verify.no-drill",
+    "a Django backup is loaded by the site's own code alone: it was read to its end, but not loaded",
+    "python manage.py restore PATH --dry-run; or restore it on a staging site",
+)
+
+
+def drill(site: Site, catalog: Catalog, artifact: Artifact, *, now: datetime, listen: Listener) -> list[Finding]:
+    """Load, prove and remove; the caller holds the site. ProofFailed when it cannot be loaded or proven.
+
+    Refused when there is no room for it beside the live site, or no right to make a database.
+    """
+    if artifact.kind is Kind.DJANGO:
+        return [NO_DRILL]
+    artifacts = list(members_of(catalog, artifact)) if artifact.kind is Kind.POINT else [artifact]
+    trusted = artifact.authenticity is Authenticity.AUTHENTIC
+    context = Context(site, naming.stamp(own_stamp(site, now)), listen, trusted)
+    with ExitStack() as opened:
+        parts = [opened.enter_context(open_part(one, context)) for one in artifacts]
+        for part in parts:
+            _require_possible(part)
+        with all_or_nothing() as undo:
+            for part in parts:
+                part.stage(undo)
+            _remove(undo)
+    return [ok("verify.drilled", f"{artifact.name}: loaded beside the live site, proven, and removed again")]
+
+
+def _require_possible(part: Part) -> None:
+    for finding in part.plan.findings:
+        if finding.level is Level.ERROR:
+            raise Refused(finding.message, hint=finding.hint)
+
+
+def _remove(undo: UndoStack) -> None:
+    left = undo.unwind(KorrigoBackupError("the drill is over", hint="korrigo-backup rollback removes what it left"))
+    if left.state.startswith("STOPPED"):
+        raise KorrigoBackupError(
+            "what the drill loaded could not be removed",
+            hint="the next backup or restore removes it; or korrigo-backup rollback",
+            state=left.state,
+        )

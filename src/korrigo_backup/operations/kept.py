@@ -1,0 +1,113 @@
+"""What restores and rollbacks have kept beside the live database and media: counted, and pruned by the same policy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from korrigo_backup.domain.journal import Step
+from korrigo_backup.domain.naming import stamp_beside
+from korrigo_backup.domain.retention import SAFETY_DAYS, Moment, by_age, own_clock
+from korrigo_backup.operations import holds
+from korrigo_backup.operations.recover import database_of
+from korrigo_backup.site.databases import Databases
+from korrigo_backup.system.files import explained
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    from korrigo_backup.domain.hold import Hold
+    from korrigo_backup.domain.journal import Listener
+    from korrigo_backup.domain.retention import Policy
+    from korrigo_backup.site.site import Site
+
+ROLES = ("before", "after")
+"""What a restore replaced, and what a rollback replaced in turn."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The database, the media or both that were kept under one stamp and role; None for a part that was not.
+
+    `at` is the moment of the stamp, read in this machine's zone.
+    """
+
+    stamp: str
+    role: str
+    at: datetime
+    database: str | None
+    media: str | None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the parts."""
+        return tuple(name for name in (self.database, self.media) if name)
+
+
+@dataclass(frozen=True)
+class KeptDecision:
+    """Keep or remove one kept copy, and why."""
+
+    kept: Kept
+    remove: bool
+    reason: str
+
+
+def survey(site: Site) -> list[Kept]:
+    """Return what is kept, newest first; Unreachable when the database does not answer."""
+    live, names = site.postgres.database, Databases(site.postgres).names()
+    found = []
+    with explained("look at what is kept beside the media"):
+        for role in ROLES:
+            databases = stamp_beside(names, live, role)
+            media = set(site.media.kept(role)) if site.media else set()
+            for stamp in databases | media:
+                if (clock := own_clock(stamp)) is None:
+                    continue  # a date that is none: not made by us
+                found.append(
+                    Kept(
+                        stamp,
+                        role,
+                        clock.astimezone(),
+                        database_of(live, role, stamp) if stamp in databases else None,
+                        site.media.beside(role, stamp).name if site.media and stamp in media else None,
+                    )
+                )
+    return sorted(found, key=lambda one: one.stamp, reverse=True)
+
+
+def decide(found: list[Kept], policy: Policy, held: Mapping[str, Hold], now: datetime) -> list[KeptDecision]:
+    """Return a decision for each: what is held or younger than a safety backup may be stays whatever the rule says."""
+    moments = [Moment(one.at, one.at.replace(tzinfo=None)) for one in found]
+    decisions = []
+    for one, why in zip(found, by_age(moments, policy.kept, now), strict=True):
+        days = (now - one.at).days
+        hold = next((held[name] for name in one.names if name in held), None)
+        young = now - one.at < timedelta(days=SAFETY_DAYS)
+        over = 0 < policy.max_age < days
+        reason = hold.described() if hold else f"younger than {SAFETY_DAYS} days" if young else None if over else why
+        decisions.append(KeptDecision(one, reason is None, reason or f"{days} days old"))
+    return decisions
+
+
+def remove(site: Site, directory: Path, decisions: list[KeptDecision], listen: Listener) -> int:
+    """Drop what the decisions let go, and return how many; the caller holds the site."""
+    held = {hold.name for hold in holds.read(directory)}
+    removed = 0
+    if site.media:
+        with explained("remove what was kept beside the media"):
+            for role, stamp in site.media.half_discarded():
+                site.media.discard_kept(role, stamp)
+    for kept in (one.kept for one in decisions if one.remove and not held & set(one.kept.names)):
+        if kept.database:
+            Databases(site.postgres).drop(kept.database)
+        if kept.media and site.media:
+            with explained(f"remove {kept.media}"):
+                site.media.discard_kept(kept.role, kept.stamp)
+        for name in kept.names:
+            listen(Step("prune.removed", {"name": name, "bytes": ""}))
+        removed += 1
+    return removed

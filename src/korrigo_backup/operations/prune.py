@@ -1,0 +1,137 @@
+"""Prune: plan what the policy lets go, each with its reason; refuse what looks like a mistake; remove.
+
+The plan is the whole decision: showing it and acting on it are the same code path. Whoever acts holds the site's lock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING
+
+from korrigo_backup.domain.authenticity import Authenticity
+from korrigo_backup.domain.clock import doubt
+from korrigo_backup.domain.hold import standing
+from korrigo_backup.domain.journal import Step, silent
+from korrigo_backup.domain.naming import Kind
+from korrigo_backup.domain.retention import Decision, Given, decide, too_many
+from korrigo_backup.errors import Refused
+from korrigo_backup.operations import holds, journal
+from korrigo_backup.operations.structure import is_good
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Sequence
+    from datetime import datetime
+
+    from korrigo_backup.catalog import Catalog
+    from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.domain.journal import Listener, Record
+    from korrigo_backup.domain.retention import Policy
+
+CLOCK, CONFIRMED = "clock", "confirmed"
+"""What the journal says of a run for which a person has said that the clock is right."""
+
+_FIRST = {Kind.POINT: 0}
+"""A restore point goes before what it is made of: cut off in between, no point is left that lacks a part."""
+
+
+@dataclass(frozen=True)
+class Meant:
+    """What a person has said is meant: that the clock is right, that so many may go at once."""
+
+    clock: bool = False
+    many: bool = False
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """What would be kept and removed, and why nothing is removed, if something speaks against it."""
+
+    decisions: tuple[Decision, ...]
+    refusal: Refused | None = None
+
+    @property
+    def leaving(self) -> tuple[Artifact, ...]:
+        """The artifacts that go, in the order in which they go."""
+        gone = [decision.artifact for decision in self.decisions if decision.remove]
+        return tuple(sorted(gone, key=lambda one: _FIRST.get(one.kind, 1)))
+
+    @property
+    def bytes(self) -> int:
+        """What becomes free."""
+        return sum(artifact.size for artifact in self.leaving)
+
+
+def plan(
+    catalog: Catalog,
+    policy: Policy,
+    *,
+    site: str,
+    now: datetime,
+    kinds: Container[Kind] = tuple(Kind),
+    meant: Meant | None = None,
+) -> Pruning:
+    """Return what `policy` says of every artifact; only those of `kinds` go.
+
+    Where something would go, the newest artifacts of that kind are read until one is good. Refused when the holds
+    cannot be read.
+    """
+    meant = meant or Meant()
+    artifacts = catalog.artifacts()
+    records = journal.read(catalog.directory)
+    known = standing(holds.read(catalog.directory), now)
+    given = Given(now, site, known, cache(lambda artifact: is_good(catalog, artifact)), kinds)
+    decisions = tuple(decide(artifacts, policy, given))
+    return Pruning(decisions, _refusal(decisions, records, artifacts, now, meant))
+
+
+def carry_out(catalog: Catalog, pruning: Pruning, *, now: datetime, listen: Listener) -> int:
+    """Remove what the plan lets go, and return how many; the caller holds the site's lock.
+
+    Raises the plan's refusal. A hold that was added since is heeded.
+    """
+    if pruning.refusal:
+        raise pruning.refusal
+    removed = 0
+    for artifact in pruning.leaving:
+        if artifact.name in standing(holds.read(catalog.directory), now):
+            continue
+        catalog.remove(artifact)
+        removed += 1
+        listen(Step("prune.removed", {"name": artifact.name, "bytes": str(artifact.size)}))
+    return removed
+
+
+def clean(catalog: Catalog, policy: Policy, *, site: str, now: datetime) -> tuple[Decision, ...]:
+    """Remove the dumps of the database that the policy lets go, as `backup` does at its end (runbook 4.2).
+
+    A restore point goes with its dump; what else there is waits for `prune`.
+    """
+    alike = replace(policy, complete=policy.database)
+    pruning = plan(catalog, alike, site=site, now=now, kinds=(Kind.SQL, Kind.POINT))
+    carry_out(catalog, pruning, now=now, listen=silent)
+    return tuple(one for one in pruning.decisions if one.artifact.kind is Kind.SQL)
+
+
+def _refusal(
+    decisions: Sequence[Decision], records: Sequence[Record], artifacts: Sequence[Artifact], now: datetime, meant: Meant
+) -> Refused | None:
+    if not any(decision.remove for decision in decisions):
+        return None
+    if not meant.clock and (why := _clock(records, artifacts, now)):
+        return Refused(
+            f"nothing is removed: {why}",
+            hint="look at the clock (timedatectl); if it is right: korrigo-backup prune --apply --clock-is-right",
+        )
+    if not meant.many and (many := too_many(decisions)):
+        return Refused(
+            f"nothing is removed: {many[0]} of {many[1]} backups of one kind would go at once",
+            hint="look at the plan (korrigo-backup prune); if it is meant: korrigo-backup prune --apply --allow-many",
+        )
+    return None
+
+
+def _clock(records: Sequence[Record], artifacts: Sequence[Artifact], now: datetime) -> str | None:
+    confirmed = max((one.started for one in records if one.why.get(CLOCK) == CONFIRMED), default=None)
+    ours = [one.created for one in artifacts if one.authenticity is Authenticity.AUTHENTIC]
+    return doubt([*ours, *(record.started for record in records)], now, confirmed)

@@ -1,0 +1,123 @@
+"""The verb `prune`: what the policy says of all artifacts and of what restores have kept, and the removal of it."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from korrigo_backup.domain.hold import standing
+from korrigo_backup.domain.journal import Listener, Step, silent
+from korrigo_backup.errors import KorrigoBackupError, PartlyDone, Unreachable, UsageError
+from korrigo_backup.operations import holds, kept, prune
+from korrigo_backup.operations.journal import Named, recorded
+from korrigo_backup.operations.recover import exclusive
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from korrigo_backup.catalog import Catalog
+    from korrigo_backup.domain.retention import Policy
+    from korrigo_backup.operations.kept import KeptDecision
+    from korrigo_backup.operations.prune import Meant, Pruning
+    from korrigo_backup.site.site import Site
+
+
+@dataclass(frozen=True)
+class Retention:
+    """The whole plan. `unseen` says why the kept copies could not be looked at."""
+
+    artifacts: Pruning
+    kept: list[KeptDecision]
+    unseen: str | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is wanted: the policy, of which site, when, what a person says is meant.
+
+    `site` gives the live site; UsageError from it means that there is none here (a machine that only keeps copies).
+    """
+
+    policy: Policy
+    name: str
+    now: datetime
+    meant: Meant
+    site: Callable[[], Site]
+    listen: Listener = silent
+
+
+def planned(catalog: Catalog, request: Request) -> Retention:
+    """Return what would be kept and removed; only reads."""
+    try:
+        return _plan(catalog, request, request.site())
+    except UsageError as problem:
+        return _plan(catalog, request, None, problem.message)
+    except Unreachable as problem:
+        return _plan(catalog, request, None, problem.message)
+
+
+def applied(catalog: Catalog, request: Request) -> tuple[Retention, int]:
+    """Carry the plan out and return it with the number of what was removed.
+
+    Raises Refused when something speaks against it; PartlyDone when artifacts are removed and the kept copies could
+    not be.
+    """
+    why = {prune.CLOCK: prune.CONFIRMED} if request.meant.clock else {}
+    with (
+        _held(catalog, request) as (site, unseen),
+        recorded(
+            catalog.directory,
+            site or Named(request.name),
+            "prune",
+            "all",
+            listener=request.listen,
+            why=why,
+        ) as running,
+    ):
+        plan = _plan(catalog, request, site, unseen)
+        removed = carried_out(catalog, plan, site, now=request.now, listen=running.listen)
+    return plan, removed
+
+
+def carried_out(catalog: Catalog, plan: Retention, site: Site | None, *, now: datetime, listen: Listener) -> int:
+    """Remove what the plan lets go; the caller holds the site, and has planned under the same lock."""
+    removed = prune.carry_out(catalog, plan.artifacts, now=now, listen=listen)
+    if site is None:
+        return removed
+    try:
+        return removed + kept.remove(site, catalog.directory, plan.kept, listen)
+    except KorrigoBackupError as problem:
+        raise PartlyDone(
+            f"{removed} backups are removed, but not all that restores have kept: {problem.message}",
+            hint=problem.hint,
+            state="what is listed as kept is there; the live site is unchanged",
+        ) from None
+
+
+def _plan(catalog: Catalog, request: Request, site: Site | None, unseen: str | None = None) -> Retention:
+    artifacts = prune.plan(catalog, request.policy, site=request.name, now=request.now, meant=request.meant)
+    if site is None:
+        return Retention(artifacts, [], unseen)
+    held = standing(holds.read(catalog.directory), request.now)
+    return Retention(artifacts, kept.decide(kept.survey(site), request.policy, held, request.now))
+
+
+def plan_held(catalog: Catalog, request: Request, site: Site) -> Retention:
+    """Return the plan for a site that the caller holds."""
+    return _plan(catalog, request, site)
+
+
+@contextmanager
+def _held(catalog: Catalog, request: Request) -> Iterator[tuple[Site | None, str | None]]:
+    """Hold the site, or where it is not reached the backups alone; with why it is not."""
+    with ExitStack() as stack:
+        try:
+            site, _ = stack.enter_context(exclusive(request.site(), catalog, "prune", listen=request.listen))
+        except (UsageError, Unreachable) as problem:
+            stack.enter_context(catalog.exclusive("prune"))
+            request.listen(Step("prune.unseen", {"why": problem.message}))
+            yield None, problem.message
+        else:
+            yield site, None

@@ -1,0 +1,96 @@
+"""The first depth of verification: every file of an artifact is there and is, bit by bit, what was saved.
+
+What was read back when it was made needs no unpacking to be known again: its checksum in a signed manifest says so.
+Whatever is not signed is read as far as its content.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from korrigo_backup.domain.authenticity import Authenticity
+from korrigo_backup.domain.finding import Finding, Level, ok
+from korrigo_backup.domain.naming import Kind
+from korrigo_backup.errors import NotFound, ProofFailed
+from korrigo_backup.formats import django as django_format
+from korrigo_backup.operations.sources import authenticity, members_of, open_media, open_sql
+from korrigo_backup.system.files import explained, sha256_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from korrigo_backup.catalog import Catalog
+    from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.domain.manifest import Manifest, Member
+
+
+def structure(catalog: Catalog, artifact: Artifact) -> list[Finding]:
+    """Return what its files say, each read whole; ProofFailed or NotFound for the first that is not as saved."""
+    manifest = artifact.manifest
+    if manifest is None or artifact.authenticity is not Authenticity.AUTHENTIC or not manifest.members:
+        return content(catalog, artifact)
+    found = authenticity(artifact, allow_unsigned=False)
+    if artifact.kind is Kind.POINT:
+        return [*found, *(one for member in members_of(catalog, artifact) for one in structure(catalog, member))]
+    size = sum(_same(path, member) for path, member in _files(artifact, manifest))
+    return [*found, ok("artifact.checksum", f"{artifact.name}: {size:,} bytes, every one as saved")]
+
+
+def content(catalog: Catalog, artifact: Artifact) -> list[Finding]:
+    """Return what reading the content tells: end mark, rows of every table, checksums of every file.
+
+    Raises ProofFailed or NotFound as `structure`. That nobody signed it is a warning: it may still be whole.
+    """
+    signed = [_as_warning(finding) for finding in authenticity(artifact, allow_unsigned=False)]
+    if artifact.kind is Kind.DJANGO:
+        return django_format.verify(artifact.path)[1]
+    if artifact.kind is Kind.POINT:
+        inside = [one for member in members_of(catalog, artifact) for one in content(catalog, member)]
+        return [*inside, *signed]
+    opened = open_sql(artifact) if artifact.kind is Kind.SQL else open_media(artifact)
+    with opened as source:
+        return [*source.findings, *signed]
+
+
+def is_good(catalog: Catalog, artifact: Artifact) -> bool:
+    """Tell whether every file of an artifact is there and as saved; a failing disk is raised."""
+    try:
+        structure(catalog, artifact)
+    except (ProofFailed, NotFound):
+        return False
+    return True
+
+
+def _files(artifact: Artifact, manifest: Manifest) -> Iterator[tuple[Path, Member]]:
+    """Yield each member with its path; a file artifact may have been renamed, and its members with it."""
+    saved = manifest.database_backup if artifact.kind is Kind.SQL else manifest.media_backup
+    for member in manifest.members:
+        if artifact.kind is Kind.DJANGO:
+            yield artifact.path / member.name, member
+        else:
+            yield artifact.path.with_name(artifact.name + member.name.removeprefix(saved or "")), member
+
+
+def _same(path: Path, member: Member) -> int:
+    try:
+        with explained(f"read {path}"):
+            found = sha256_of(path) if path.exists() and not path.is_symlink() else None
+    except ValueError:
+        found = None
+    if found is None:
+        raise ProofFailed(
+            f"{path} is missing, or is not a file", hint="copy it back, or use another backup: korrigo-backup list"
+        )
+    if found != (member.sha256, member.size):
+        raise ProofFailed(
+            f"{path.name} is not the file that was saved: its checksum differs from the manifest's",
+            hint="it was changed, cut or damaged since: use another backup (korrigo-backup list)",
+        )
+    return member.size
+
+
+def _as_warning(finding: Finding) -> Finding:
+    if finding.level is not Level.ERROR:
+        return finding
+    return Finding(finding.id, Level.WARNING, finding.message, finding.hint)

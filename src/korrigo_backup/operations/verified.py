@@ -1,0 +1,88 @@
+"""The verb `verify`: one artifact at one of three depths, and what was found, in the journal."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from korrigo_backup.domain.finding import Finding, Level, error
+from korrigo_backup.domain.journal import silent
+from korrigo_backup.errors import ProofFailed
+from korrigo_backup.operations import journal
+from korrigo_backup.operations.drill import drill
+from korrigo_backup.operations.journal import Named
+from korrigo_backup.operations.recover import exclusive
+from korrigo_backup.operations.verify import Depth, verify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
+
+    from korrigo_backup.catalog import Catalog
+    from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.domain.secret import Secret
+    from korrigo_backup.site.site import Site
+
+DEPTH = "depth"
+"""What the journal says of a verification besides its outcome: how deep it went."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is verified how deep; `site` gives the live site, which the full depth needs."""
+
+    artifact: Artifact
+    depth: Depth
+    now: datetime
+    name: str
+    secrets: tuple[Secret, ...] = ()
+    site: Callable[[], Site] | None = None
+
+
+class _Bad(ProofFailed):
+    """Ends the journal's block with what was found."""
+
+
+def verified(catalog: Catalog, request: Request) -> list[Finding]:
+    """Return the findings; damage is one of level error. What was found is written to the journal where it can be.
+
+    Raises what keeps a drill from being made (Refused, Unreachable, Locked): that is no word about the backup.
+    """
+    findings: list[Finding] = []
+    named = Named(request.name, request.secrets)
+    why = {DEPTH: str(request.depth)}
+    with suppress(_Bad), _recorded(catalog, named, request.artifact, why):
+        findings += verify(catalog, request.artifact, now=request.now, depth=request.depth)
+        if request.depth is Depth.FULL and request.site and not _damaged(findings):
+            findings += _drilled(catalog, request, request.site)
+        if bad := _damaged(findings):
+            raise _Bad(bad.message, hint=bad.hint)
+    return findings
+
+
+@contextmanager
+def _recorded(catalog: Catalog, named: Named, artifact: Artifact, why: dict[str, str]) -> Iterator[None]:
+    """Record the block where it can be: a copy elsewhere, or a medium that is only read, has no journal here."""
+    directory = catalog.directory
+    places = (directory, directory / journal.FILE)
+    ours = artifact.path.resolve().parent == directory.resolve()
+    if not ours or not all(os.access(place, os.W_OK) for place in places if place.exists()):
+        yield
+        return
+    with journal.recorded(directory, named, "verify", artifact.name, listener=silent, why=why) as running:
+        running.bytes = artifact.size
+        yield
+
+
+def _drilled(catalog: Catalog, request: Request, live: Callable[[], Site]) -> Sequence[Finding]:
+    with exclusive(live(), catalog, f"drill of {request.artifact.name}") as (site, _):
+        try:
+            return drill(site, catalog, request.artifact, now=request.now, listen=silent)
+        except ProofFailed as problem:
+            return [error("verify.drill-failed", problem.message, problem.hint)]
+
+
+def _damaged(findings: Sequence[Finding]) -> Finding | None:
+    return next((finding for finding in findings if finding.level is Level.ERROR), None)

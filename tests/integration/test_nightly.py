@@ -1,0 +1,190 @@
+"""What runs by itself at night, and the three depths of verification."""
+
+import json
+import os
+import random
+
+import pytest
+
+from korrigo_backup.catalog import local_now
+from korrigo_backup.domain.authenticity import Authenticity, check
+from korrigo_backup.domain.manifest import decode
+from korrigo_backup.errors import ProofFailed
+from korrigo_backup.operations.verify import Depth, verify
+from korrigo_backup.system import keyring
+from sandbox import nothing_changes, until
+
+
+def journal(site):
+    lines = (site.backups / ".journal.jsonl").read_text().splitlines()
+    return list({one["id"]: one for one in map(json.loads, lines)}.values())
+
+
+@pytest.mark.contract("B7")
+def test_a_night_is_backup_verify_and_prune_with_one_line_in_the_journal(site):
+    old = site.aged(site.backup(), 31)
+    for days in (5, 14, 23):
+        site.aged(old, days)
+    done = site.korrigo("nightly")
+    made = site.json("show", "latest")["path"]
+    order = [
+        "📦 Creating database backup",
+        "✅ Backup created",
+        "✅ Backup validation passed (content)",
+        "🧹 Cleaned 1",
+        f"✅ Done: {made}",
+    ]
+    places = [done.out.index(line) for line in order]
+    assert places == sorted(places)
+    assert not old.exists()
+    (record,) = (one for one in journal(site) if one["verb"] == "nightly")
+    assert (record["outcome"], record["exit_code"], record["subject"]) == ("done", 0, "db")
+    assert {"backup.create", "nightly.verified", "nightly.prune", "prune.removed"} <= {s["id"] for s in record["steps"]}
+
+
+def test_a_night_of_database_and_media_is_drilled_when_asked(site):
+    with nothing_changes_but_backups(site):
+        done = site.korrigo("nightly", "--full", "--depth", "full")
+    assert "✅ Backup validation passed (full)" in done.out
+    assert site.one("restore_point_*.json")
+    assert "restore.proven" in {s["id"] for s in journal(site)[-1]["steps"]}
+
+
+def nothing_changes_but_backups(site):
+    class Same:
+        def __enter__(self):
+            self.before = site.content(), site.databases(), site.tree()
+
+        def __exit__(self, *_):
+            assert (site.content(), site.databases(), site.tree()) == self.before
+
+    return Same()
+
+
+@pytest.mark.promise("P1")
+def test_what_fails_after_the_backup_never_hides_that_it_is_good(site):
+    site.backup()
+    (site.backups / ".holds.json").write_text("[{")
+    done = site.korrigo("nightly", code=3)
+    assert "prune: the holds" in done.err
+    assert "is good" in done.err
+    assert len(list(site.backups.glob("db_backup_2*.sql.gz"))) == 2
+    assert journal(site)[-1]["outcome"] == "partly"
+
+
+def test_a_failed_backup_removes_nothing(site):
+    old = site.aged(site.backup(), 31)
+    site.aged(old, 5)
+    site.korrigo("nightly", code=8, env={"POSTGRES_PASSWORD": "wrong"})
+    assert old.exists()
+
+
+def test_another_run_is_waited_for_and_that_is_said(site):
+    site.backup()
+    with site.wired().catalog.exclusive("a long restore"):
+        assert "a long restore" in site.korrigo("nightly", "--wait", "0", code=7).err
+        assert "a long restore" in site.korrigo("nightly", "--wait", "1s", code=7).out
+        with site.started("nightly", "--wait", "5m") as night:
+            until(lambda: b"waiting" in (night.stdout.readline() or b"waiting"))
+            night.terminate()
+            assert night.wait(20) == 130
+    site.korrigo("nightly", "--wait", "never", code=2)
+
+
+@pytest.mark.contract("B11")
+def test_every_single_bit_and_every_cut_is_found_at_the_first_depth(site):
+    site.korrigo("backup", "full")
+    files = [
+        path for path in site.backups.iterdir() if path.is_file() and path.name[0] != "." and not path.is_symlink()
+    ]
+    assert len(files) == 6
+    wired, chance = site.wired(), random.Random(7)
+    point = str(site.one("restore_point_*.json"))
+
+    def passes():
+        found = verify(wired.catalog, wired.catalog.find(point), now=local_now(), depth=Depth.STRUCTURE)
+        return not [finding for finding in found if finding.level == "error"]
+
+    assert passes()
+    for path in files:
+        raw = path.read_bytes()
+        for bit in [*range(40), *(chance.randrange(len(raw) * 8) for _ in range(60))]:
+            changed = bytearray(raw)
+            changed[bit // 8] ^= 1 << bit % 8
+            path.write_bytes(changed)
+            assert not passes(), f"{path.name}: bit {bit}"
+        for length in (0, 1, len(raw) // 2, len(raw) - 2):
+            path.write_bytes(raw[:length])
+            assert not passes(), f"{path.name}: cut to {length}"
+        path.write_bytes(raw)
+    assert passes()
+
+
+@pytest.mark.contract("B11")
+@pytest.mark.promise("P1")
+def test_every_bit_of_a_signed_manifest_counts_with_the_key_and_without(site):
+    path = site.backup()
+    manifest = path.with_name(path.name + ".manifest.json")
+    raw, ring = manifest.read_bytes(), keyring.read(site.home / ".config" / "korrigo-backup" / "key").by_id
+    assert check(raw, ring) == Authenticity.AUTHENTIC
+    assert check(raw, {}) == Authenticity.UNKNOWN_KEY
+    for bit in range(len(raw) * 8):
+        changed = bytearray(raw)
+        changed[bit // 8] ^= 1 << bit % 8
+        for known in (ring, {}):
+            try:
+                decode(bytes(changed), "x")
+                assert check(bytes(changed), known) == Authenticity.FORGED, (bit, raw[bit // 8 - 30 : bit // 8 + 30])
+            except (ValueError, ProofFailed):
+                pass  # no JSON, or no manifest any more
+
+
+@pytest.mark.parametrize("depth", ["structure", "content", "full"])
+def test_all_are_verified_and_the_bad_one_is_named(site, depth):
+    good = site.backup()
+    assert "✅ 1 backups verified" in site.korrigo("verify", "all", "--depth", depth).out
+    bad = site.aged(good, 3)
+    raw = bad.read_bytes()
+    bad.write_bytes(raw[: len(raw) // 2])
+    done = site.korrigo("verify", "all", "--depth", depth, code=9)
+    assert f"✅ {good.name}" in done.out
+    assert f"❌ {bad.name}" in done.out
+    assert f"1 of 2 backups are not good: {bad.name}" in done.err
+    items = site.json("verify", "all", "--depth", depth, code=9)["items"]
+    assert {one["path"]: one["passed"] for one in items} == {str(good): True, str(bad): False}
+
+
+def test_a_drill_loads_beside_the_site_and_leaves_nothing(site):
+    site.korrigo("backup", "full")
+    site.wreck()
+    with nothing_changes(site):
+        done = site.korrigo("verify", "latest-point", "--depth", "full")
+    assert "loaded beside the live site, proven, and removed again" in done.out
+    record = journal(site)[-1]
+    assert (record["verb"], record["why"], record["outcome"]) == ("verify", {"depth": "full"}, "done")
+
+
+def test_a_backup_that_cannot_be_proven_fails_its_drill(site):
+    path = site.backup()
+    manifest = path.with_name(path.name + ".manifest.json")
+    told = json.loads(manifest.read_text())
+    told["database"]["tables"][0]["digest"] = "0" * 32
+    manifest.write_text(json.dumps(told))
+    site.seal(manifest)
+    assert site.korrigo("verify", path, "--depth", "content")
+    with nothing_changes(site):
+        site.korrigo("verify", path, "--depth", "full", code=9)
+    assert journal(site)[-1]["outcome"] == "failed"
+
+
+def test_a_drill_without_the_database_says_nothing_about_the_backup(site):
+    path = site.backup()
+    assert site.korrigo("verify", path, "--depth", "full", code=8, env={"POSTGRES_PASSWORD": "wrong"}).err
+
+
+def test_a_backup_on_a_medium_that_is_only_read_is_verified_all_the_same(site):
+    if os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    path = site.backup()
+    (site.backups / ".journal.jsonl").chmod(0o400)
+    site.korrigo("verify", path)

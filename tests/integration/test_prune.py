@@ -1,0 +1,209 @@
+"""What `prune` and `hold` do with real backups, real kept databases and bad surroundings."""
+
+import json
+import os
+from datetime import date, timedelta
+
+import pytest
+
+from korrigo_backup.catalog import local_now
+from sandbox import tree
+
+
+@pytest.fixture
+def aged(site):
+    """A site with a backup for every fifth day of the last 40 days, the newest of today."""
+    newest = site.backup()
+    return [newest, *(site.aged(newest, days - 0.1) for days in range(5, 45, 5))]
+
+
+def plan(site, *arguments):
+    return {one["name"]: one for one in site.json("prune", *arguments)["artifacts"]}
+
+
+@pytest.mark.contract("K1")
+def test_the_plan_says_why_of_each_and_changes_nothing(site, aged):
+    before = site.published()
+    said = plan(site)
+    assert site.published() == before
+    assert {name for name, one in said.items() if one["remove"]} == {path.name for path in aged[7:]}
+    assert all(one["reason"] for one in said.values())
+    done = site.korrigo("prune")
+    assert f"{aged[8].name}  remove" in done.out
+    assert "do it: korrigo-backup prune --apply" in done.out
+
+
+@pytest.mark.contract("K2")
+def test_the_script_removes_them_with_the_runbooks_lines(site, aged):
+    done = site.script("cleanup_old_backups.sh")
+    assert done.out.startswith("🧹 Cleaning backups older than 30 days...\n")
+    assert "✅ Deleted 2 old backups" in done.out
+    assert [path for path in aged if path.exists()] == aged[:7]
+    assert "ℹ️ No old backups to clean" in site.script("cleanup_old_backups.sh").out
+
+
+@pytest.mark.contract("T7")
+@pytest.mark.promise("P4")
+def test_when_the_newest_is_damaged_the_newest_good_one_stays(site, aged):
+    for path in aged[:7]:
+        raw = bytearray(path.read_bytes())
+        raw[len(raw) // 2] ^= 1
+        path.write_bytes(raw)
+    site.korrigo("prune", "--apply", "--allow-many")
+    assert aged[7].exists()
+    assert not aged[8].exists()
+
+
+@pytest.mark.contract("K3")
+def test_a_held_one_stays_until_it_is_released(site, aged):
+    held = aged[8]
+    end = f"{date.today() + timedelta(days=9)}"
+    site.korrigo("hold", "add", held.name, "--reason", "appeal of the exam", "--by", "dpo", "--until", end)
+    assert plan(site)[held.name]["reason"] == f"held by dpo until {end}: appeal of the exam"
+    site.korrigo("prune", "--apply")
+    assert held.exists()
+    listed = site.korrigo("hold", "list").out
+    assert held.name in listed
+    assert "appeal of the exam" in listed
+    site.korrigo("hold", "release", held.name)
+    site.korrigo("prune", "--apply")
+    assert not held.exists()
+
+
+@pytest.mark.contract("K3")
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("add", "latest"), 2, "a hold needs a reason"),
+        (("add", "latest", "--reason", " "), 2, "a hold needs a reason"),
+        (("add",), 2, "which backup?"),
+        (("add", "nothing", "--reason", "x"), 6, "not found"),
+        (("add", "latest", "--reason", "x", "--until", "2020-01-01"), 2, "has passed"),
+        (("add", "latest", "--reason", "x", "--until", "soon"), 2, "is not a day"),
+        (("release", "nothing"), 6, "nothing holds"),
+    ],
+)
+def test_a_hold_that_makes_no_sense_is_refused(site, arguments, code, says):
+    site.backup()
+    assert says in site.korrigo("hold", *arguments, code=code).err
+    assert site.korrigo("hold").out == "nothing is held\n"
+
+
+@pytest.mark.promise("P4")
+def test_holds_that_cannot_be_read_stop_every_removal(site, aged):
+    (site.backups / ".holds.json").write_text("[{")
+    assert "cannot be read" in site.korrigo("prune", "--apply", code=4).err
+    assert all(path.exists() for path in aged)
+    assert "the backup" in site.korrigo("backup", "db", code=3).err
+
+
+@pytest.mark.promise("P4")
+def test_a_long_silence_is_refused_until_a_person_says_that_the_clock_is_right(site):
+    newest = site.backup()
+    old, older = site.aged(newest, 100), site.aged(newest, 105)
+    assert "the clock has jumped" in site.korrigo("prune", "--apply", code=4).err
+    assert "the clock has jumped" in site.korrigo("prune").out
+    assert old.exists()
+    site.korrigo("prune", "--apply", "--clock-is-right")
+    assert not old.exists()
+    assert not older.exists()
+    third = site.aged(newest, 99)
+    site.korrigo("prune", "--apply")
+    assert not third.exists()
+
+
+@pytest.mark.promise("P4")
+def test_more_than_half_at_once_must_be_meant(site, aged):
+    (site.home / "korrigo-backup.toml").write_text("[retention.database]\nlast = 2\n")
+    assert "7 of 9 backups of one kind" in site.korrigo("prune", "--apply", code=4).err
+    assert all(path.exists() for path in aged)
+    site.korrigo("prune", "--apply", "--allow-many")
+    assert [path for path in aged if path.exists()] == aged[:2]
+
+
+def test_foreign_files_links_and_broken_manifests_are_named_and_stay(site, aged):
+    foreign = site.backups / "db_backup_20200101_000000.sql.gz"
+    foreign.write_bytes(b"of another tool")
+    broken = aged[8].with_name(aged[8].name + ".manifest.json")
+    broken.write_text("{")
+    link = site.backups / "db_backup_20200102_000000.sql.gz"
+    link.symlink_to(aged[0])
+    (site.backups / "notes.txt").write_text("mine")
+    before = tree(site.backups)
+    said = plan(site)
+    assert "not ours to remove" in said[foreign.name]["reason"]
+    assert "not ours to remove" in said[aged[8].name]["reason"]
+    site.korrigo("prune", "--apply", "--clock-is-right")
+    gone = {name.decode().split(".")[0] for name in before.keys() - tree(site.backups).keys()}
+    assert gone == {aged[7].name.split(".")[0]}
+
+
+@pytest.mark.contract("B14")
+def test_one_made_before_a_deployment_is_kept_for_ever_and_is_not_the_latest(site, aged):
+    site.korrigo("backup", "full", "--pre-deployment")
+    made = sorted(name for name in site.published() if name.startswith("pre_deployment") and name.count(".") < 3)
+    assert [name.rsplit("_", 2)[0] for name in made if not name.endswith((".sha256", ".manifest.json"))] == [
+        "pre_deployment_db",
+        "pre_deployment_media",
+        "pre_deployment_point",
+    ]
+    assert os.readlink(site.backups / "db_backup_latest.sql.gz") == aged[0].name
+    point = next(name for name in made if "point" in name)
+    assert plan(site)[point]["reason"] == "made before a deployment: for ever"
+    site.korrigo("verify", point)
+    site.korrigo("restore", point, "--yes")
+
+
+def test_what_restores_have_kept_goes_after_its_days_unless_held(site):
+    site.restore(site.backup())
+    kept = site.kept()
+    assert len(kept) == 1
+    said = site.json("prune")["kept"]
+    assert [(one["names"], one["remove"]) for one in said] == [([kept[0]], False)]
+    old = f"{site.database}_before_20200101_000000"
+    older = f"{site.database}_before_20190101_000000"
+    for name in (old, older):
+        site.sql(f'CREATE DATABASE "{name}"', superuser=True)
+        site.sql(f'ALTER DATABASE "{name}" OWNER TO {site.user}', superuser=True)
+    (site.media / ".before-20200101_000000").mkdir()
+    (site.media / ".before-20200101_000000" / "p.pdf").write_bytes(b"old")
+    (site.media / ".after-20200101_000000.partial").mkdir()
+    site.korrigo("hold", "add", older, "--reason", "asked for")
+    site.korrigo("prune", "--apply")
+    assert site.kept() == sorted([older, *kept])
+    assert not [name for name in os.listdir(site.media) if name.startswith(".")]
+
+
+def test_without_the_database_the_backups_are_pruned_and_the_rest_is_said(site, aged):
+    done = site.korrigo("prune", "--apply", env={"POSTGRES_PASSWORD": "wrong"})
+    assert "✅ Deleted 2 old backups" in done.out
+    assert "what restores have kept was not looked at" in done.out
+
+
+def test_a_machine_that_only_keeps_copies_can_prune_them(site, aged):
+    env = {"POSTGRES_HOST": None}
+    assert "✅ Deleted 2 old backups" in site.korrigo("prune", "--apply", env=env).out
+
+
+@pytest.mark.contract("K3")
+def test_the_maximum_age_is_heeded_and_a_point_keeps_what_it_is_made_of(site):
+    site.korrigo("backup", "full")
+    point = site.one("restore_point_*.json")
+    assert json.loads(point.read_text())["origin"] == "routine"
+    (site.home / "korrigo-backup.toml").write_text("[retention]\nmax_age = 20\n[retention.database]\ndays = 1000\n")
+    newest = site.one("db_backup_2*.sql.gz")
+    over, under = site.aged(newest, 21), site.aged(newest, 19)
+    middle = [site.aged(newest, days) for days in (4, 8, 12, 16)]
+    site.korrigo("prune", "--apply")
+    assert not over.exists()
+    assert under.exists()
+    assert all(path.exists() for path in (point, newest, *middle))
+
+
+def test_a_clock_set_back_a_year_removes_nothing(site, aged):
+    future = site.aged(aged[0], -365)
+    assert (
+        f"there is something of {local_now() + timedelta(days=365):%Y-%m-%d}"
+        in site.korrigo("prune", "--apply", code=4).err
+    )
+    assert all(path.exists() for path in [future, *aged])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from itertools import pairwise
-from statistics import median
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ def doubt(moments: Iterable[datetime], now: datetime, confirmed: datetime | None
     if known[0] - now > SET_BACK:
         return f"the clock says {now:%Y-%m-%d %H:%M}, but there is something of {known[0]:%Y-%m-%d %H:%M}"
     pauses = [later - earlier for later, earlier in pairwise(known)]
-    usual = max(SILENCE, 3 * median(pauses)) if len(pauses) >= OFTEN_ENOUGH else SILENCE
+    usual = max(SILENCE, 3 * sorted(pauses)[len(pauses) // 2]) if len(pauses) >= OFTEN_ENOUGH else SILENCE
     for later, earlier in pairwise(known):
         if later - earlier > usual:
             if now - later > SETTLED or (confirmed and confirmed >= later):

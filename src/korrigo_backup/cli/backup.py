@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.catalog import local_now
+from korrigo_backup.cli.announcing import announcer
 from korrigo_backup.cli.output import Context, human, say, say_findings, say_shared
 from korrigo_backup.domain.naming import Kind, Origin
 from korrigo_backup.errors import UsageError
+from korrigo_backup.operations.announced import announced
 from korrigo_backup.operations.backup import BackedUp, backup_database, backup_media
 from korrigo_backup.operations.django_backup import backup_django
 from korrigo_backup.operations.point import backup_full, consistency
@@ -48,6 +50,9 @@ def command(
         Method, typer.Option(help="sql: dump and archive; django: the site's manage.py backup, brought out (full).")
     ] = Method.SQL,
     digests: Annotated[bool, typer.Option(help="Take a digest of every table's rows (db, full).")] = True,
+    notify: Annotated[
+        bool | None, typer.Option(help="Tell the channels of [notify]; unless said, when nobody sits at the terminal.")
+    ] = None,
 ) -> None:
     """Make a backup, verify it, and only then give it its name.
 
@@ -56,27 +61,29 @@ def command(
     BACKUP_RETENTION_DAYS are removed, never the newest good one.
     """
     wired: Wired = context.ensure_object(Context).wired()
-    if method is Method.DJANGO:
-        _by_django(wired, what)
-        return
-    if what is What.MEDIA:
-        done = backup_media(wired.site(), wired.catalog, now=local_now(), listen=_narrate)
-        _say_available(wired, Kind.MEDIA)
-        return
-    days = wired.config.backup.retention_days
-    make = backup_full if what is What.FULL else backup_database
-    done = make(wired.site(), wired.catalog, now=local_now(), keep_days=days, digest=digests, listen=_narrate)
-    if what is What.FULL:
-        say_findings(consistency(done.artifact))
-    say(f"🧹 Cleaned {_removed(done)} old backups (>{days} days)")
-    _say_available(wired, Kind.POINT if what is What.FULL else Kind.SQL)
-
-
-def _by_django(wired: Wired, what: What) -> None:
-    if what is not What.FULL:
+    if method is Method.DJANGO and what is not What.FULL:
         raise UsageError("--method django makes full backups only", hint="korrigo-backup backup full --method django")
-    backup_django(wired.site(), wired.catalog, now=local_now(), listen=_narrate)
-    _say_available(wired, Kind.DJANGO)
+    subject = "django" if method is Method.DJANGO else what.value
+    with announced(announcer(wired, notify), wired.catalog.directory, "backup", subject, say=say_findings) as telling:
+        artifact = _make(wired, subject, digest=digests)
+        telling.facts |= {"backup": artifact.name, "size": human(artifact.size)}
+
+
+def _make(wired: Wired, subject: str, *, digest: bool) -> Artifact:
+    """Make the backup and print what is there now."""
+    site, catalog, now = wired.site(), wired.catalog, local_now()
+    if subject == "django":
+        done = backup_django(site, catalog, now=now, listen=_narrate)
+    elif subject == "media":
+        done = backup_media(site, catalog, now=now, listen=_narrate)
+    else:
+        days = wired.config.backup.retention_days
+        make = backup_full if subject == "full" else backup_database
+        done = make(site, catalog, now=now, keep_days=days, digest=digest, listen=_narrate)
+        say_findings(consistency(done.artifact))
+        say(f"🧹 Cleaned {_removed(done)} old backups (>{days} days)")
+    _say_available(wired, done.artifact.kind)
+    return done.artifact
 
 
 def _narrate(step: Step) -> None:

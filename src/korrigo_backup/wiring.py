@@ -32,6 +32,8 @@ from korrigo_backup.system.keyring import Keyring, read
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pydantic import SecretStr
+
     from korrigo_backup.config.model import Configuration, NotifySection
     from korrigo_backup.notify.channel import Channel
 
@@ -80,7 +82,7 @@ def _channels(notify: NotifySection) -> tuple[Channel, ...]:
     given = [ChannelSection(url=url) for url in notify.urls] + list(notify.channels)
     channels: list[Channel] = [
         AppriseChannel(
-            name=channel.name or f"channel {number}",
+            name=channel.name or f"channel {number} ({_scheme(channel.url)})",
             events=frozenset(notify.events if channel.events is None else channel.events),
             url=Secret(channel.url.get_secret_value()),
             subjects=notify.subjects,
@@ -91,6 +93,11 @@ def _channels(notify: NotifySection) -> tuple[Channel, ...]:
     if notify.healthchecks_url:
         channels.append(Healthchecks(Secret(notify.healthchecks_url.get_secret_value())))
     return tuple(channels)
+
+
+def _scheme(url: SecretStr) -> str:
+    """Return what kind of address it is; the host may be a token already."""
+    return url.get_secret_value().partition("://")[0]
 
 
 def _keyring(config: Configuration, environ: Mapping[str, str]) -> Keyring:

@@ -42,6 +42,7 @@ VERBS = {
     "rollback": "korrigo_backup.cli.rollback",
     "rebuild": "korrigo_backup.cli.rebuild",
     "validate": "korrigo_backup.cli.validate",
+    "notify": "korrigo_backup.cli.notify",
 }
 """Where the `command` of each verb is; only the typed one is loaded, which saves time."""
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from korrigo_backup.domain import manifest as manifests
-from korrigo_backup.domain.artifact import Artifact
+from korrigo_backup.domain.artifact import Artifact, Stranger, Survey
 from korrigo_backup.domain.authenticity import Authenticity, check, sign
 from korrigo_backup.domain.naming import (
     DIRECTORY_MANIFEST,
@@ -30,6 +30,7 @@ from korrigo_backup.domain.naming import (
     free_name,
     parse,
     stamp,
+    strange,
 )
 from korrigo_backup.errors import KorrigoBackupError, NotFound, UsageError
 from korrigo_backup.system import files, lock
@@ -43,7 +44,8 @@ if TYPE_CHECKING:
 LATEST = {"latest": Kind.SQL, "latest-point": Kind.POINT, "latest-media": Kind.MEDIA}
 """What names the newest good artifact of a kind wherever one is asked for."""
 
-_LOCK = ".lock"
+LOCK_FILE = ".lock"
+"""Held by the run that is at work on the site."""
 
 
 class Catalog:
@@ -59,16 +61,27 @@ class Catalog:
         with files.explained(f"use the backup directory {self.directory}"):
             _names(self.directory)
             files.private_directory(self.directory)
-        with lock.exclusive(self.directory / _LOCK, doing):
+        with lock.exclusive(self.directory / LOCK_FILE, doing):
             self._sweep()
             yield
 
     def artifacts(self) -> list[Artifact]:
         """Return all artifacts, newest first; a directory that is not there has none."""
+        return list(self.survey().artifacts)
+
+    def survey(self) -> Survey:
+        """Return all artifacts, and what else lies there: a foreign file, a link, a directory that cannot be read."""
         with files.explained(f"read the backup directory {self.directory}"):
-            names = _names(self.directory)
-        found = [self._artifact(self.directory / name, parsed) for name in names if (parsed := parse(name))]
-        return sorted((a for a in found if a), key=lambda a: (a.created, a.name), reverse=True)
+            names = set(_names(self.directory))
+        artifacts, strangers = [], [Stranger(name, why) for name in names if (why := strange(name, names))]
+        for name in names:
+            if parsed := parse(name):
+                try:
+                    artifacts.append(self._read(self.directory / name, parsed))
+                except (OSError, ValueError) as problem:
+                    strangers.append(Stranger(name, _why(problem), ours=True))
+        artifacts.sort(key=lambda a: (a.created, a.name), reverse=True)
+        return Survey(tuple(artifacts), tuple(sorted(strangers, key=lambda stranger: stranger.name)))
 
     def find(self, named: str, kind: Kind | None = None) -> Artifact:
         """Return the artifact called `named`: a path, a name in this directory, or `latest`.
@@ -131,11 +144,15 @@ class Catalog:
 
     def _artifact(self, path: Path, name: Name) -> Artifact | None:
         try:
-            size = _size(path, directory=name.kind is Kind.DJANGO)
-            manifest, problem, authenticity = self._manifest(path, name.kind)
-            created = manifest.created if manifest and manifest.created else _local(name.stamp)
+            return self._read(path, name)
         except (OSError, ValueError):
-            return None  # a link, a device, a directory where a file should be, a date that is none
+            return None
+
+    def _read(self, path: Path, name: Name) -> Artifact:
+        """Raise OSError or ValueError for a link, a device, a directory where a file should be, a date that is none."""
+        size = _size(path, directory=name.kind is Kind.DJANGO)
+        manifest, problem, authenticity = self._manifest(path, name.kind)
+        created = manifest.created if manifest and manifest.created else _local(name.stamp)
         return Artifact(path, name.kind, name.origin, name.stamp, created, size, manifest, problem, authenticity)
 
     def _manifest(self, path: Path, kind: Kind) -> tuple[Manifest | None, str | None, Authenticity]:
@@ -231,6 +248,12 @@ def _local(stamped: str) -> datetime:
     return datetime.fromtimestamp(time.mktime(time.strptime(stamped, STAMP_FORMAT))).astimezone()
 
 
+def _why(problem: Exception) -> str:
+    if isinstance(problem, PermissionError):
+        return "cannot be read: permission denied"
+    return f"is not what its name says: {getattr(problem, 'strerror', None) or problem}"
+
+
 def _by_content(path: Path) -> Name | None:
     """Tell a foreign name by its ending: a file copied or renamed by hand can still be restored."""
     suffixes = {".sql.gz": Kind.SQL, ".tar.gz": Kind.MEDIA, ".tgz": Kind.MEDIA}
@@ -246,5 +269,5 @@ def _size(path: Path, *, directory: bool) -> int:
     if directory and stat.S_ISDIR(info.st_mode):
         return sum(child.stat(follow_symlinks=False).st_size for child in path.iterdir())
     if directory or not stat.S_ISREG(info.st_mode):
-        raise ValueError(f"{path} is not what its name says")
+        raise ValueError("a link, a device, or a directory where a file should be")
     return info.st_size

@@ -38,3 +38,23 @@ class Artifact:
     def name(self) -> str:
         """The file or directory name."""
         return self.path.name
+
+
+@dataclass(frozen=True)
+class Stranger:
+    """Something in the backup directory that is no artifact, and why not; nothing of ours touches it.
+
+    `ours` when it has the name of an artifact, and is none or cannot be read.
+    """
+
+    name: str
+    why: str
+    ours: bool = False
+
+
+@dataclass(frozen=True)
+class Survey:
+    """All that was found in a directory of artifacts: those, newest first, and the rest, by name."""
+
+    artifacts: tuple[Artifact, ...] = ()
+    strangers: tuple[Stranger, ...] = ()

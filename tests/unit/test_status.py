@@ -41,7 +41,7 @@ def backup(hours, *, kind=Kind.SQL, size=GB, rows=1000, site="korrigo", **more):
         database=database if kind is Kind.SQL else None,
         media=MediaProof(files=4, bytes=9, members="m", root="r") if kind is Kind.MEDIA else None,
     )
-    given = {"manifest": manifest, "authenticity": Authenticity.AUTHENTIC, "origin": Origin.ROUTINE} | more
+    given = {"source": manifest, "authenticity": Authenticity.AUTHENTIC, "origin": Origin.ROUTINE} | more
     name = compose(kind, given["origin"], stamp(created))
     return Artifact(path=Path("/b") / name, kind=kind, stamp=stamp(created), created=created, size=size, **given)
 
@@ -93,11 +93,11 @@ def test_overdue_is_what_is_older_than_the_objective(hours, overdue):
 @pytest.mark.promise("P3")
 def test_what_is_broken_forged_a_safety_copy_or_of_another_site_is_no_good_backup():
     bad = [
-        backup(1, manifest=None, problem="cut"),
+        backup(1, source=None, problem="cut"),
         backup(2, authenticity=Authenticity.FORGED),
         backup(3, origin=Origin.SAFETY),
         backup(4, site="another"),
-        backup(5, manifest=None),
+        backup(5, source=None),
     ]
     found = describe(seen(*bad, backup(20)), Goals(), now=NOW)
     assert (found.age, found.others) == (20 * 3600, 1)

@@ -83,11 +83,11 @@ def parse(name: str) -> Name | None:
 
 
 def strange(name: str, names: Container[str]) -> str | None:
-    """Return why `name`, found among `names`, is neither an artifact nor what stands beside one; None when it is.
+    """Return why `name`, found among `names` and no artifact's, does not stand beside one either; None when it does.
 
     Hidden names are those of drafts, the journal and the lock, or nobody's concern.
     """
-    if parse(name) or name.startswith(".") or name == LATEST_SQL:
+    if name.startswith(".") or name == LATEST_SQL:
         return None
     for suffix in (MANIFEST_SUFFIX, MEMBERS_SUFFIX):
         owner = name.removesuffix(suffix)

@@ -173,16 +173,16 @@ def good_artifacts(seen: Seen) -> list[Artifact]:
 
 def is_good(artifact: Artifact) -> bool:
     """Tell whether an artifact says what it holds, in a manifest that nobody altered."""
-    manifest = artifact.manifest
-    return bool(manifest and manifest.format) and artifact.authenticity is not Authenticity.FORGED
+    head = artifact.header
+    return bool(head and head.format) and artifact.authenticity is not Authenticity.FORGED
 
 
 def of_this_site(artifact: Artifact, seen: Seen) -> bool:
     """Tell whether an artifact is of this site and environment; one that does not say (Method 2) is."""
-    manifest = artifact.manifest
-    if manifest is None or manifest.site is None or seen.site is None:
+    head = artifact.header
+    if head is None or head.site is None or seen.site is None:
         return True
-    return (manifest.site, manifest.environment) == (seen.site, seen.environment)
+    return (head.site, head.environment) == (seen.site, seen.environment)
 
 
 def describe(seen: Seen, goals: Goals, *, now: datetime) -> Status:
@@ -216,9 +216,7 @@ def describe(seen: Seen, goals: Goals, *, now: datetime) -> Status:
 
 def rows_of(artifact: Artifact) -> int | None:
     """Return how many rows an artifact holds, None for one without."""
-    manifest = artifact.manifest
-    proof = manifest and (manifest.database or manifest.django)
-    return proof.rows if proof else None
+    return artifact.header.rows if artifact.header else None
 
 
 def _age(artifact: Artifact, now: datetime) -> int:
@@ -230,7 +228,7 @@ def _newest(good: Sequence[Artifact], kind: Kind, now: datetime) -> Good | None:
     if not alike:
         return None
     first = alike[0]
-    media = first.manifest.media if first.manifest else None
+    head = first.header
     return Good(
         kind=kind,
         name=first.name,
@@ -238,8 +236,8 @@ def _newest(good: Sequence[Artifact], kind: Kind, now: datetime) -> Good | None:
         age=_age(first, now),
         size=first.size,
         rows=rows_of(first),
-        files=media.files if media else None,
-        seconds=first.manifest.seconds if first.manifest else None,
+        files=head.files if head else None,
+        seconds=head.seconds if head else None,
         signature=first.authenticity,
         count=len(alike),
         bytes=sum(artifact.size for artifact in alike),

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from korrigo_backup.config.model import Configuration, NotifySection, RuleSection
     from korrigo_backup.notify.channel import Channel
 
+STOPPED_FILE = ".services-stopped"
+
 
 @dataclass(frozen=True)
 class Wired:
@@ -147,7 +149,7 @@ def _site(config: Configuration, environment: Mapping[str, str]) -> Site:
         environment=config.site.environment,
         columns=tuple(parse_column(text) for text in config.media.columns),
         revision=config.site.revision or work_tree_revision(Path.cwd()),
-        stopped=config.backup.dir / ".services-stopped",
+        stopped=config.backup.dir / STOPPED_FILE,
     )
 
 

@@ -46,6 +46,7 @@ VERBS = {
     "hold": "korrigo_backup.cli.hold",
     "nightly": "korrigo_backup.cli.nightly",
     "notify": "korrigo_backup.cli.notify",
+    "status": "korrigo_backup.cli.status",
 }
 """Where the `command` of each verb is; only the typed one is loaded, which saves time."""
 
@@ -86,7 +87,7 @@ app = typer.Typer(
     no_args_is_help=True,
     **_WAY,
     epilog="Exit codes: 0 ok, 1 error, 2 usage, 3 done in part, 4 refused, 5 cancelled, 6 not found, 7 locked,"
-    " 8 unreachable, 9 proof failed, 130 interrupted.",
+    " 8 unreachable, 9 proof failed, 10 problems found, 130 interrupted.",
 )
 
 

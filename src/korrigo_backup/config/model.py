@@ -244,6 +244,32 @@ class NotifySection(Section):
     bodies: Templates = {}
 
 
+class StatusSection(Section):
+    """How old the newest backups may be, in hours (0: any age), how long a proof by a restore counts, in days.
+
+    `accept` names warnings of `status` that this site lives with.
+    """
+
+    rpo_hours: Annotated[float, BeforeValidator(_no_switch), Field(ge=0, le=100_000)] = 26
+    media_rpo_hours: Annotated[float, BeforeValidator(_no_switch), Field(ge=0, le=100_000)] = 170
+    proof_days: Annotated[float, BeforeValidator(_no_switch), Field(gt=0, le=10_000)] = 31
+    accept: tuple[Annotated[str, Field(pattern=r"^status\.[a-z_]+$")], ...] = ()
+
+
+class Contact(Section):
+    """Whom to ask for what (runbook 9.3)."""
+
+    role: Annotated[str, Field(min_length=1)]
+    contact: Annotated[str, Field(min_length=1)]
+    scope: str = ""
+
+
+class ContactsSection(Section):
+    """Who helps, in the order in which they are asked; shown where help is needed."""
+
+    people: tuple[Contact, ...] = ()
+
+
 class Configuration(Section):
     """The whole configuration of one site."""
 
@@ -258,3 +284,5 @@ class Configuration(Section):
     retention: RetentionSection = RetentionSection()
     nightly: NightlySection = NightlySection()
     notify: NotifySection = NotifySection()
+    status: StatusSection = StatusSection()
+    contacts: ContactsSection = ContactsSection()

@@ -82,6 +82,20 @@ def parse(name: str) -> Name | None:
     return None
 
 
+def strange(name: str, names: Container[str]) -> str | None:
+    """Return why `name`, found among `names` and no artifact's, does not stand beside one either; None when it does.
+
+    Hidden names are those of drafts, the journal and the lock, or nobody's concern.
+    """
+    if name.startswith(".") or name == LATEST_SQL:
+        return None
+    for suffix in (MANIFEST_SUFFIX, MEMBERS_SUFFIX):
+        owner = name.removesuffix(suffix)
+        if owner != name and parse(owner):
+            return None if owner in names else "its backup is not here"
+    return "not a backup's name"
+
+
 def stamp(moment: datetime) -> str:
     """Return the stamp of a local time; its zone is the caller's decision."""
     return moment.strftime(STAMP_FORMAT)

@@ -183,7 +183,7 @@ def _exempt(artifact: Artifact, given: Given) -> str | None:
         return hold.described()
     if foreign := _foreign(artifact, given.site):
         return foreign
-    if artifact.manifest and Origin.PRE_DEPLOYMENT in {artifact.origin, artifact.manifest.origin}:
+    if artifact.header and Origin.PRE_DEPLOYMENT in {artifact.origin, artifact.header.origin}:
         return "made before a deployment: for ever"
     if artifact.created > given.now:
         return "its time is in the future"
@@ -192,11 +192,11 @@ def _exempt(artifact: Artifact, given: Given) -> str | None:
 
 def _foreign(artifact: Artifact, site: str) -> str | None:
     """Return why an artifact is not one of ours, None when it is."""
-    if artifact.manifest is None or artifact.manifest.format == 0:
+    if artifact.header is None or artifact.header.format == 0:
         return "has no readable manifest: not ours to remove"
     if artifact.authenticity is not Authenticity.AUTHENTIC:
         return f"its signature is {_WORDS[artifact.authenticity]}: not ours to remove"
-    return None if artifact.manifest.site == site else f"of the site {artifact.manifest.site}, not {site}"
+    return None if artifact.header.site == site else f"of the site {artifact.header.site}, not {site}"
 
 
 _WORDS = {
@@ -207,7 +207,7 @@ _WORDS = {
 
 
 def _moment(artifact: Artifact) -> Moment:
-    stamp = artifact.manifest.timestamp if artifact.manifest else artifact.stamp
+    stamp = artifact.header.timestamp if artifact.header else artifact.stamp
     return Moment(artifact.created, own_clock(stamp) or artifact.created.replace(tzinfo=None))
 
 
@@ -267,6 +267,6 @@ def _keep_members(decisions: Iterable[Decision]) -> list[Decision]:
 
 
 def _members(point: Artifact) -> list[str]:
-    if point.manifest is None:
+    if point.header is None:
         return []
-    return [name for name in (point.manifest.database_backup, point.manifest.media_backup) if name]
+    return [name for name in (point.header.database_backup, point.header.media_backup) if name]

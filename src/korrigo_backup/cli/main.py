@@ -46,6 +46,7 @@ VERBS = {
     "hold": "korrigo_backup.cli.hold",
     "nightly": "korrigo_backup.cli.nightly",
     "notify": "korrigo_backup.cli.notify",
+    "kit": "korrigo_backup.cli.kit",
 }
 """Where the `command` of each verb is; only the typed one is loaded, which saves time."""
 

@@ -39,6 +39,7 @@ VARIABLES: dict[str, tuple[str, str]] = {
     "KORRIGO_BACKUP_MANAGE": ("django", "manage"),
     "KORRIGO_BACKUP_NOTIFY_URLS": ("notify", "urls"),
     "KORRIGO_BACKUP_HEALTHCHECKS_URL": ("notify", "healthchecks_url"),
+    "KORRIGO_BACKUP_KIT_RECIPIENTS": ("kit", "recipients"),
 }
 """The runbook's variables (2.3) and ours, with the section and key each one sets. An empty one is as unset."""
 

@@ -244,6 +244,22 @@ class NotifySection(Section):
     bodies: Templates = {}
 
 
+class KitSection(Section):
+    """Whom the recovery kit is encrypted to (age or SSH public keys), and what it holds besides the usual files.
+
+    A recipient that is none is found when a kit is made: it must not keep a backup from running.
+    """
+
+    recipients: tuple[str, ...] = ()
+    files: tuple[Place, ...] = ()
+
+    @field_validator("recipients", mode="before")
+    @classmethod
+    def _several(cls, value: object) -> object:
+        """Split a value that is one text (a variable) at commas; an SSH key has spaces in it."""
+        return tuple(part.strip() for part in re.split(r"[,\n]", value)) if isinstance(value, str) else value
+
+
 class Configuration(Section):
     """The whole configuration of one site."""
 
@@ -258,3 +274,4 @@ class Configuration(Section):
     retention: RetentionSection = RetentionSection()
     nightly: NightlySection = NightlySection()
     notify: NotifySection = NotifySection()
+    kit: KitSection = KitSection()

@@ -246,17 +246,21 @@ def _django(config: Configuration, environment: Mapping[str, str]) -> DirectDjan
 def _kit_source(wired: Wired) -> Source:
     """Return the files of the site's settings: those that the configuration names, and the usual ones."""
     from korrigo_backup.operations.kit import Source  # noqa: PLC0415 - one verb's, not to be loaded by all
+    from korrigo_backup.site import compose_file  # noqa: PLC0415 - as above
 
     config, directory = wired.config, wired.directory.absolute()
     compose, database = config.compose, config.database
     named = (*compose.files, *((compose.env_file,) if compose.env_file else ()))
     composed = database.host is None
+    beside = compose.files[0].parent
+    text = compose_file.read([f for f in compose.files if f.is_file()], wired.environment) if composed else None
+    settings = tuple(beside / path for path in text.settings_files) if text else ()
     options = Project((), compose.files, {}, compose.project, compose.env_file, compose.profiles).options
     return Source(
         name=config.site.name,
         directory=directory,
         required=(*((wired.file,) if wired.file else ()), *(named if composed else ()), *config.kit.files),
-        usual=(Path(".env"), Path(FILE_NAME), *named, compose.files[0].parent / ".env"),
+        usual=(Path(".env"), Path(FILE_NAME), *named, beside / ".env", *settings),
         keyring=wired.keyring,
         recipients=config.kit.recipients,
         facts=Facts(

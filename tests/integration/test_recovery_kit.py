@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from pyrage import x25519
@@ -195,3 +196,24 @@ def test_a_compose_file_that_is_missing_is_named_and_one_outside_the_project_is_
     settled.korrigo("kit", "make", env=BARE)
     shown = told(settled, "show", env=BARE)
     assert {str(tmp_path / "outside.yml"), "gone.yml", ".env"} <= set(shown["record"]["files"])
+
+
+def test_the_settings_that_a_compose_file_names_and_links_to_the_env_file_are_kept(settled, tmp_path):
+    docker = settled.home / "infra" / "docker"
+    docker.mkdir(parents=True)
+    (docker / ".env").symlink_to("../../.env")
+    (docker / "web.env").write_text("SENTRY=secret\n")
+    (docker / "docker-compose.prod.yml").write_text("services: {web: {env_file: web.env}}\n")
+    settled.dotenv.write_text(f"BACKUP_DIR={settled.backups}\n")
+    settled.korrigo("kit", "make", env=BARE)
+    settled.korrigo("kit", "open", "--identity", "identity", "--to", tmp_path / "kit", env=BARE)
+    text = (tmp_path / "kit" / "README.md").read_text()
+    shutil.rmtree(settled.home / "infra")
+    settled.dotenv.unlink()
+    commands = re.search("## 3\\. .*?```sh\n(.*?)```", text, re.DOTALL)[1]
+    subprocess.run(["sh", "-euc", commands], cwd=tmp_path / "kit", check=True)
+    assert (docker / ".env").readlink() == Path("../../.env")
+    assert (docker / "web.env").read_text() == "SENTRY=secret\n"
+    assert "docker compose -f infra/docker/docker-compose.prod.yml up -d --build --wait" in text
+    settled.korrigo("kit", "make", env=BARE)
+    assert len(kits(settled)) == 1

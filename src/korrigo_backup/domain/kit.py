@@ -51,6 +51,13 @@ class KitFile(msgspec.Struct, frozen=True):
     sha256: str
 
 
+class KitLink(msgspec.Struct, frozen=True):
+    """A symbolic link to a file of the kit: where it belongs, and the path that it leads to, both as in `KitFile`."""
+
+    path: str
+    to: str
+
+
 class Contents(msgspec.Struct, frozen=True, kw_only=True):
     """What a kit says of itself, inside: of which site and machine it is, and its files."""
 
@@ -61,6 +68,7 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
     created: datetime
     tool: str
     files: tuple[KitFile, ...]
+    links: tuple[KitLink, ...] = ()
     format: int = FORMAT
 
 
@@ -114,6 +122,7 @@ def seal(contents: Contents, readme: bytes, recipients: Sequence[str], key: Key)
         contents.environment,
         contents.directory,
         sorted(contents.files, key=lambda file: file.name),
+        sorted(contents.links, key=lambda link: link.path),
         hashlib.sha256(readme).hexdigest(),
         sorted(recipients),
     )

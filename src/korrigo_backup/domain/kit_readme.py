@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from korrigo_backup.domain.kit import KitFile
+    from korrigo_backup.domain.kit import KitFile, KitLink
 
 DOCKER = "24"
 COMPOSE = "2.20"
@@ -39,12 +39,12 @@ class Facts:
     outside: tuple[str, ...] = ()
 
 
-def readme(facts: Facts, files: Iterable[KitFile]) -> str:
+def readme(facts: Facts, files: Iterable[KitFile], links: Iterable[KitLink] = ()) -> str:
     """Return the text, Markdown; equal facts give equal text, so that it does not make a kit look changed."""
-    return "\n".join(_lines(facts, files)) + "\n"
+    return "\n".join(_lines(facts, files, links)) + "\n"
 
 
-def _lines(facts: Facts, files: Iterable[KitFile]) -> Iterator[str]:
+def _lines(facts: Facts, files: Iterable[KitFile], links: Iterable[KitLink]) -> Iterator[str]:
     yield f"# {facts.site} ({facts.environment}) on a bare server"
     yield ""
     yield "Everything beside this file is secret: delete the directory when the site is back."
@@ -56,7 +56,7 @@ def _lines(facts: Facts, files: Iterable[KitFile]) -> Iterator[str]:
         )
     yield from _section("1. The machine", _machine(facts))
     yield from _section("2. The code of the site", [_code(facts)])
-    yield from _section("3. The files of this kit, from the directory where it was opened", _placed(facts, files))
+    yield from _section("3. The files of this kit, from the directory it was opened in", _placed(facts, files, links))
     yield from _section("4. korrigo-backup", _command(facts))
     yield from _section("5. The backups: bring them from where you keep the copies", _backups(facts))
     yield from _section("6. The site, empty", _site(facts))
@@ -79,10 +79,15 @@ def _code(facts: Facts) -> str:
     return f"mkdir -p {shlex.quote(facts.directory)}    # and put the site's code there"
 
 
-def _placed(facts: Facts, files: Iterable[KitFile]) -> Iterator[str]:
+def _placed(facts: Facts, files: Iterable[KitFile], links: Iterable[KitLink]) -> Iterator[str]:
     for file in files:
-        path = file.path if file.path.startswith("/") else f"{facts.directory}/{file.path}"
-        yield shlex.join(("install", "-D", "-m", f"{file.mode:03o}", file.name, path))
+        yield shlex.join(("install", "-D", "-m", f"{file.mode:03o}", file.name, _absolute(facts, file.path)))
+    for link in links:
+        yield shlex.join(("ln", "-s", "-f", "-r", _absolute(facts, link.to), _absolute(facts, link.path)))
+
+
+def _absolute(facts: Facts, path: str) -> str:
+    return path if path.startswith("/") else f"{facts.directory}/{path}"
 
 
 def _command(facts: Facts) -> Iterator[str]:

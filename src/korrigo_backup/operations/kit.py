@@ -16,7 +16,7 @@ import msgspec
 from korrigo_backup import __version__
 from korrigo_backup.domain.finding import Finding, error, ok, warning
 from korrigo_backup.domain.journal import Listener, Step, silent
-from korrigo_backup.domain.kit import ELSEWHERE, KEY, PROJECT, README, Contents, KitFile, KitRecord, seal
+from korrigo_backup.domain.kit import ELSEWHERE, KEY, PROJECT, README, Contents, KitFile, KitLink, KitRecord, seal
 from korrigo_backup.domain.kit_readme import Facts, readme
 from korrigo_backup.domain.paths import printable
 from korrigo_backup.errors import KorrigoBackupError, NotFound, ProofFailed, UsageError
@@ -27,7 +27,7 @@ from korrigo_backup.system import age
 from korrigo_backup.system.files import explained, write_private
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
 
     from korrigo_backup.catalog import Catalog
@@ -156,10 +156,10 @@ def _publish(catalog: Catalog, source: Source, gathered: _Gathered, now: datetim
 
 def _gather(source: Source, now: datetime) -> _Gathered:
     key = source.keyring.signing()
-    placed = dict(_places(source))
-    contents_of = {name: read(path, LARGEST_FILE) for name, path in placed.items()}
-    listed = tuple(_listed(name, path, contents_of[name]) for name, path in sorted(placed.items()))
-    text = readme(source.facts, listed).encode()
+    paths, links = _places(source)
+    contents_of = {name: read(path, LARGEST_FILE) for name, path in paths.items()}
+    listed = tuple(_listed(name, path, contents_of[name]) for name, path in sorted(paths.items()))
+    text = readme(source.facts, listed, links).encode()
     contents = Contents(
         site=source.facts.site,
         environment=source.facts.environment,
@@ -168,28 +168,37 @@ def _gather(source: Source, now: datetime) -> _Gathered:
         created=now.astimezone(UTC),
         tool=f"korrigo-backup {__version__}",
         files=listed,
+        links=links,
     )
     return _Gathered(contents, {**contents_of, README: text}, seal(contents, text, source.recipients, key))
 
 
-def _places(source: Source) -> Iterator[tuple[str, Path]]:
-    """Yield every file with its name in the kit; one that is named twice has one name."""
+def _places(source: Source) -> tuple[dict[str, Path], tuple[KitLink, ...]]:
+    """Return every file by its name in the kit, and the links that lead to one of them."""
     missing = [path for path in source.required if not (source.directory / path).exists()]
     if missing:
         raise NotFound(
             f"the recovery kit wants {missing[0]}, which is not there",
             hint="run it from the site's project directory, or correct [compose] files or [kit] files",
         )
-    yield KEY, source.keyring.path
-    for path in (*source.required, *source.usual):
-        absolute = Path(os.path.normpath(source.directory / path))
-        if not absolute.exists():
-            continue
-        inside = absolute.is_relative_to(source.directory)
-        named = str(absolute.relative_to(source.directory)) if inside else str(absolute).lstrip("/")
-        if not named.isprintable():
-            raise UsageError(f"{printable(named)} cannot be put into a kit", hint="give it a name of UTF-8 text")
-        yield f"{PROJECT if inside else ELSEWHERE}{named}", absolute
+    wanted = [Path(os.path.normpath(source.directory / path)) for path in (*source.required, *source.usual)]
+    present = [path for path in dict.fromkeys(wanted) if path.exists()]
+    files = {path for path in present if not (path.is_symlink() and path.resolve() in present)}
+    links = [KitLink(_belongs(source, path), _belongs(source, path.resolve())) for path in present if path not in files]
+    return {KEY: source.keyring.path, **{_named(source, path): path for path in files}}, tuple(links)
+
+
+def _belongs(source: Source, path: Path) -> str:
+    inside = path.is_relative_to(source.directory)
+    shown = str(path.relative_to(source.directory) if inside else path)
+    if not shown.isprintable():
+        raise UsageError(f"{printable(shown)} cannot be put into a kit", hint="give it a name of UTF-8 text")
+    return shown
+
+
+def _named(source: Source, path: Path) -> str:
+    belongs = _belongs(source, path)
+    return f"{ELSEWHERE}{belongs[1:]}" if belongs.startswith("/") else f"{PROJECT}{belongs}"
 
 
 def _listed(name: str, path: Path, content: bytes) -> KitFile:

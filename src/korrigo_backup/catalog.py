@@ -20,6 +20,7 @@ from korrigo_backup.domain import manifest as manifests
 from korrigo_backup.domain.artifact import Artifact, Stranger, Survey
 from korrigo_backup.domain.authenticity import Authenticity, check, sign
 from korrigo_backup.domain.header import header
+from korrigo_backup.domain.kit import free_kit_name, is_kit
 from korrigo_backup.domain.naming import (
     DIRECTORY_MANIFEST,
     LATEST_SQL,
@@ -113,11 +114,32 @@ class Catalog:
             )
         return artifact
 
+    def kits(self) -> list[Path]:
+        """Return the recovery kits, in the order of their names; they are no artifacts: `restore` takes none."""
+        with files.explained(f"read the backup directory {self.directory}"):
+            return sorted(self.directory / name for name in _names(self.directory) if is_kit(name))
+
+    def authenticity(self, raw: bytes, manifest: Manifest | None = None) -> Authenticity:
+        """Tell what the signature of a manifest or record says; `raw` is known to be a JSON object.
+
+        `manifest` is what was decoded of it, where that is all that will be used (`check`).
+        """
+        return check(raw, self._keyring.by_id if self._keyring else {}, read=manifest)
+
     @contextmanager
     def draft(self, kind: Kind, origin: Origin, now: datetime) -> Iterator[Draft]:
         """Yield a draft for one new artifact, named for the local time `now`; it is removed unless published."""
-        taken = set(_names(self.directory))
-        name = free_name(kind, origin, stamp(now), taken)
+        with self._draft(free_name(kind, origin, stamp(now), set(_names(self.directory)))) as draft:
+            yield draft
+
+    @contextmanager
+    def draft_kit(self, now: datetime) -> Iterator[Draft]:
+        """Yield a draft for a recovery kit, as `draft` does; `publish_signed` gives it its name."""
+        with self._draft(free_kit_name(stamp(now), set(_names(self.directory)))) as draft:
+            yield draft
+
+    @contextmanager
+    def _draft(self, name: str) -> Iterator[Draft]:
         directory = self.directory / f"{PARTIAL_PREFIX}{name}"
         files.private_directory(directory)
         try:
@@ -183,8 +205,7 @@ class Catalog:
         try:
             raw = files.read_plain(place, manifests.LARGEST)
             manifest = manifests.decode(raw, str(place))
-            ring = self._keyring.by_id if self._keyring else {}
-            return manifest, None, check(raw, ring, read=None if strict else manifest)
+            return manifest, None, self.authenticity(raw, manifest=None if strict else manifest)
         except FileNotFoundError:
             problem = "Manifest file not found in backup directory" if kind is Kind.DJANGO else None
             return None, problem, Authenticity.UNSIGNED
@@ -220,7 +241,10 @@ class Draft:
 
         The caller has forced the files to disk and verified them.
         """
-        raw = manifests.encode(manifest)
+        return self.publish_signed(manifests.encode(manifest))
+
+    def publish_signed(self, raw: bytes) -> Path:
+        """Sign `raw`, a JSON object that describes what was made, and give everything its final name."""
         signed = sign(raw, self._keyring.signing()) if self._keyring else raw
         own = parse(self.name)
         is_point = own is not None and own.kind is Kind.POINT  # which is nothing but its manifest

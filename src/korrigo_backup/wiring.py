@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from korrigo_backup import __version__
 from korrigo_backup.catalog import Catalog
-from korrigo_backup.config.load import load, surroundings
+from korrigo_backup.config.load import FILE_NAME, VARIABLES, load, surroundings
 from korrigo_backup.config.model import ChannelSection
+from korrigo_backup.domain.kit_readme import Facts
 from korrigo_backup.domain.retention import Policy, Rule
 from korrigo_backup.domain.secret import Secret
 from korrigo_backup.errors import UsageError
@@ -25,7 +27,7 @@ from korrigo_backup.site.django import ComposeDjango, DirectDjango, child_enviro
 from korrigo_backup.site.media import MediaTree
 from korrigo_backup.site.postgres import Postgres
 from korrigo_backup.site.references import parse_column
-from korrigo_backup.site.revision import work_tree_revision
+from korrigo_backup.site.revision import work_tree_remote, work_tree_revision
 from korrigo_backup.site.services import CommandServices
 from korrigo_backup.site.site import Site
 from korrigo_backup.system.keyring import Keyring, read
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.config.model import Configuration, NotifySection, RuleSection
     from korrigo_backup.notify.channel import Channel
+    from korrigo_backup.operations.kit import Source
 
 STOPPED_FILE = ".services-stopped"
 
@@ -45,13 +48,18 @@ STOPPED_FILE = ".services-stopped"
 class Wired:
     """What a verb works with. `secrets` is every secret value, to be taken out of all that is shown.
 
-    `environment` is what the site's own commands are started with.
+    `environment` is what the site's own commands are started with; `outside` names the variables of ours among it that
+    no file has. `file` is the TOML file, where one is named.
     """
 
     config: Configuration
     catalog: Catalog
     secrets: tuple[Secret, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
+    keyring: Keyring = field(default_factory=lambda: Keyring(Path(), ()))
+    directory: Path = Path()
+    file: Path | None = None
+    outside: tuple[str, ...] = ()
 
     def site(self) -> Site:
         """Return the live site; UsageError when nothing says how to reach its database."""
@@ -75,12 +83,26 @@ class Wired:
         site, notify = self.config.site, self.config.notify
         return Announcer(site.name, site.environment, _channels(notify), notify.timeout, self.secrets)
 
+    def kit_source(self) -> Source:
+        """Return what the recovery kit is made of."""
+        return _kit_source(self)
+
 
 def wire(directory: Path, environ: Mapping[str, str], file: Path | None) -> Wired:
     """Load the configuration for `directory` and build what does not need the live site."""
     config = load(directory, environ, file)
-    catalog = Catalog(config.backup.dir, _keyring(config, environ))
-    return Wired(config, catalog, _secrets(config), surroundings(directory, environ))
+    keyring = _keyring(config, environ)
+    dotenv = surroundings(directory, {})
+    return Wired(
+        config,
+        Catalog(config.backup.dir, keyring),
+        _secrets(config),
+        surroundings(directory, environ),
+        keyring,
+        directory,
+        file,
+        outside=tuple(name for name in VARIABLES if environ.get(name) and dotenv.get(name) != environ[name]),
+    )
 
 
 def _secrets(config: Configuration) -> tuple[Secret, ...]:
@@ -143,7 +165,7 @@ def _site(config: Configuration, environment: Mapping[str, str]) -> Site:
             " backups would be backed up, and swapped out by a restore",
             hint="set BACKUP_DIR to a place outside MEDIA_ROOT, and move the backups there",
         )
-    site = _direct(config, environment) if config.database.host else _composed(config, environment)
+    site = _composed(config, environment) if config.composed else _direct(config, environment)
     return replace(
         site,
         environment=config.site.environment,
@@ -221,3 +243,41 @@ def _django(config: Configuration, environment: Mapping[str, str]) -> DirectDjan
         "MEDIA_ROOT": str(config.media.root.absolute()) if config.media.root else None,
     }
     return DirectDjango(config.django.manage, config.django.dir, child_environment(environment, told))
+
+
+def _kit_source(wired: Wired) -> Source:
+    """Return the files of the site's settings: those that the configuration names, and the usual ones."""
+    from korrigo_backup.operations.kit import Source  # noqa: PLC0415 - one verb's, not to be loaded by all
+    from korrigo_backup.site import compose_file  # noqa: PLC0415 - as above
+
+    config, directory = wired.config, wired.directory.absolute()
+    compose, database = config.compose, config.database
+    named = (*compose.files, *((compose.env_file,) if compose.env_file else ()))
+    composed = config.composed
+    beside = compose.files[0].parent
+    text = compose_file.read([f for f in compose.files if f.is_file()], wired.environment) if composed else None
+    settings = tuple(beside / path for path in text.settings_files) if text else ()
+    options = Project((), compose.files, {}, compose.project, compose.env_file, compose.profiles).options
+    return Source(
+        name=config.site.name,
+        directory=directory,
+        required=(*((wired.file,) if wired.file else ()), *(named if composed else ()), *config.kit.files),
+        usual=(Path(".env"), Path(FILE_NAME), *named, beside / ".env", *settings),
+        keyring=wired.keyring,
+        recipients=config.kit.recipients,
+        facts=Facts(
+            site=config.site.name,
+            environment=config.site.environment,
+            directory=str(directory),
+            version=__version__,
+            backups=str(directory / config.backup.dir),
+            database=database.name,
+            user=database.user,
+            server=None if composed else f"{database.host} port {database.port}",
+            compose=("docker", "compose", *options) if composed else None,
+            media=str(directory / config.media.root) if config.media.root else None,
+            remote=work_tree_remote(directory),
+            outside=wired.outside,
+        ),
+        secrets=wired.secrets,
+    )

@@ -49,12 +49,14 @@ class Section(BaseModel):
 class SiteSection(Section):
     """What the site is called: written in manifests, so that backups of two sites are not mixed up.
 
-    `revision` is that of the site's code; without it, the one of the git work tree that the command runs in.
+    `revision` is that of the site's code; without it, the one of the git work tree that the command runs in. `access`
+    is `compose` where the site runs on Docker Compose although POSTGRES_HOST is set: for the containers.
     """
 
     name: str = "korrigo"
     environment: str = "production"
     revision: str | None = None
+    access: Literal["auto", "compose"] = "auto"
 
 
 class DatabaseSection(Section):
@@ -270,6 +272,22 @@ class ContactsSection(Section):
     people: tuple[Contact, ...] = ()
 
 
+class KitSection(Section):
+    """Whom the recovery kit is encrypted to (age or SSH public keys), and what it holds besides the usual files.
+
+    A recipient that is none is found when a kit is made: it must not keep a backup from running.
+    """
+
+    recipients: tuple[str, ...] = ()
+    files: tuple[Place, ...] = ()
+
+    @field_validator("recipients", mode="before")
+    @classmethod
+    def _several(cls, value: object) -> object:
+        """Split a value that is one text (a variable) at commas; an SSH key has spaces in it."""
+        return tuple(part.strip() for part in re.split(r"[,\n]", value)) if isinstance(value, str) else value
+
+
 class Configuration(Section):
     """The whole configuration of one site."""
 
@@ -286,3 +304,9 @@ class Configuration(Section):
     notify: NotifySection = NotifySection()
     status: StatusSection = StatusSection()
     contacts: ContactsSection = ContactsSection()
+    kit: KitSection = KitSection()
+
+    @property
+    def composed(self) -> bool:
+        """Whether the site is reached through Docker Compose (contract C3: directly where POSTGRES_HOST is set)."""
+        return self.database.host is None or self.site.access == "compose"

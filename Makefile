@@ -1,5 +1,5 @@
 # Everything is made inside .venv: remove that directory and nothing is left.
-.PHONY: help setup demo test test-faults test-django42 test-django60 test-psycopg2 test-compose test-versions bench \
+.PHONY: help setup demo test test-embedded test-faults test-django42 test-django60 test-psycopg2 test-compose test-versions bench \
 	bench-django lint clean
 
 VENV := .venv
@@ -18,6 +18,7 @@ PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup $(PY
 help:
 	@echo "make demo   set up, then back up, destroy, restore and prove a site with real data"
 	@echo "make test   set up, then run the tests on a real PostgreSQL"
+	@echo "make test-embedded   the integration tests on the embedded PostgreSQL, where the machine has one of its own, too"
 	@echo "make test-faults   kill, break and halt restores and rollbacks at every single effect (minutes)"
 	@echo "make bench  measure us beside pg_dump, gzip, psql and tar (BENCH=100mb: the small size alone)"
 	@echo "make test-compose   the tests on a real stack of containers (root on Debian: installs Docker when it is missing)"
@@ -37,6 +38,12 @@ demo: setup
 
 test: setup
 	@$(PYTEST)
+
+# The tests of the demonstration are left out: it takes the embedded PostgreSQL in any case.
+test-embedded: setup
+	@if ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then \
+		KORRIGO_TEST_PG=embedded $(PYTEST) tests/integration --ignore tests/integration/test_demo.py; \
+	else echo "left out: this machine has no other PostgreSQL, so make test runs the same tests"; fi
 
 test-faults: setup
 	@KORRIGO_TEST_FAULTS=1 $(PYTEST) --durations=15 tests/faults

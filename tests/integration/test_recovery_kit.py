@@ -146,7 +146,8 @@ def test_verify_tells_a_kit_that_is_old_damaged_or_forged(settled):
 def test_the_nightly_run_hears_what_became_of_it_and_goes_on(settled):
     def nightly():
         wired = settled.wired()
-        return save_if_changed(wired.catalog, wired.kit_source(), now=local_now())
+        with wired.catalog.exclusive("nightly backup"):
+            return save_if_changed(wired.catalog, wired.kit_source(), now=local_now())
 
     done = nightly()
     assert (done.id, done.level) == ("kit.saved", Level.OK)

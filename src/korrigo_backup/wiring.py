@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.catalog import Catalog
 from korrigo_backup.config.load import load, surroundings
+from korrigo_backup.domain.schedule import jobs
 from korrigo_backup.domain.secret import Secret
 from korrigo_backup.errors import UsageError
+from korrigo_backup.operations.schedule import Schedule
+from korrigo_backup.operations.schedule_cron import CronSchedule
+from korrigo_backup.operations.schedule_units import UnitSchedule
+from korrigo_backup.operations.unattended import own_command, surroundings_of
 from korrigo_backup.site.access import Direct
 from korrigo_backup.site.compose import Project, find_program, media_tree
 from korrigo_backup.site.compose_access import ComposeAccess
@@ -22,7 +27,9 @@ from korrigo_backup.site.references import parse_column
 from korrigo_backup.site.revision import work_tree_revision
 from korrigo_backup.site.services import CommandServices
 from korrigo_backup.site.site import Site
+from korrigo_backup.system.crontab import Crontab
 from korrigo_backup.system.keyring import Keyring, read
+from korrigo_backup.system.systemd import units_here
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,17 +41,27 @@ if TYPE_CHECKING:
 class Wired:
     """What a verb works with. `secrets` is every secret value, to be taken out of all that is shown.
 
-    `environment` is what the site's own commands are started with.
+    `environment` is what the site's own commands are started with. `directory` is where the command runs, `file` the
+    TOML file that it was told.
     """
 
     config: Configuration
     catalog: Catalog
     secrets: tuple[Secret, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
+    directory: Path = Path()
+    file: Path | None = None
 
     def site(self) -> Site:
         """Return the live site; UsageError when nothing says how to reach its database."""
         return replace(_site(self.config, self.environment), secrets=self.secrets)
+
+    def schedule(self) -> Schedule:
+        """Return what starts the runs of this site by themselves, installed or not."""
+        around = surroundings_of(self.config, self.directory, self.file, own_command())
+        wanted = jobs({"daily": self.config.schedule.daily, "weekly": self.config.schedule.weekly})
+        places = UnitSchedule(wanted, around, units_here()), CronSchedule(wanted, around, Crontab(around.user))
+        return Schedule(places, around.jitter)
 
 
 def wire(directory: Path, environ: Mapping[str, str], file: Path | None) -> Wired:
@@ -53,7 +70,7 @@ def wire(directory: Path, environ: Mapping[str, str], file: Path | None) -> Wire
     password = config.database.password
     secrets = (Secret(password.get_secret_value()),) if password else ()
     catalog = Catalog(config.backup.dir, _keyring(config, environ))
-    return Wired(config, catalog, secrets, surroundings(directory, environ))
+    return Wired(config, catalog, secrets, surroundings(directory, environ), directory, file)
 
 
 def _keyring(config: Configuration, environ: Mapping[str, str]) -> Keyring:

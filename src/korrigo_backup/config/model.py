@@ -9,6 +9,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 
+from korrigo_backup.domain.schedule import check_hours
+
 
 def _no_switch(value: object) -> object:
     if isinstance(value, bool):
@@ -34,6 +36,14 @@ Place = Annotated[Path, BeforeValidator(_place), AfterValidator(_at_home)]
 Words = Annotated[tuple[str, ...], Field(min_length=1)]
 Port = Annotated[int, BeforeValidator(_no_switch), Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
+
+
+def _hours(value: str) -> str:
+    return check_hours(value) if value.strip() else ""
+
+
+Hours = Annotated[str, AfterValidator(_hours)]
+"""A cron expression in the machine's time zone; an empty one is never."""
 
 
 class Section(BaseModel):
@@ -150,6 +160,23 @@ class DjangoSection(Section):
         return tuple(shlex.split(value)) if isinstance(value, str) else value
 
 
+class ScheduleSection(Section):
+    """When backups run by themselves (runbook 4.6), and what they may use.
+
+    `jitter` spreads the starts of many machines, in seconds. A run that takes longer than `limit_hours` is ended.
+    `user` is who runs them when root installs the schedule. `log` is for cron, `writable` for units: directories
+    that a run writes in besides those that it is known to.
+    """
+
+    daily: Hours = "0 3 * * *"
+    weekly: Hours = "0 4 * * 0"
+    jitter: Annotated[int, BeforeValidator(_no_switch), Field(ge=0, le=43200)] = 300
+    limit_hours: Annotated[int, BeforeValidator(_no_switch), Field(ge=1, le=168)] = 12
+    user: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$")] | None = None
+    log: Place | None = None
+    writable: tuple[Place, ...] = ()
+
+
 class Configuration(Section):
     """The whole configuration of one site."""
 
@@ -161,3 +188,4 @@ class Configuration(Section):
     restore: RestoreSection = RestoreSection()
     django: DjangoSection = DjangoSection()
     compose: ComposeSection = ComposeSection()
+    schedule: ScheduleSection = ScheduleSection()

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from korrigo_backup.config.model import Configuration
+    from korrigo_backup.domain.schedule import Job, Surroundings
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,17 @@ class Wired:
         """Return the live site; UsageError when nothing says how to reach its database."""
         return replace(_site(self.config, self.environment), secrets=self.secrets)
 
+    def jobs(self) -> tuple[Job, ...]:
+        """Return what is to run by itself."""
+        return jobs({"daily": self.config.schedule.daily, "weekly": self.config.schedule.weekly})
+
+    def around(self) -> Surroundings:
+        """Return what a run needs that nobody types."""
+        return surroundings_of(self.config, self.directory, self.file, own_command())
+
     def schedule(self) -> Schedule:
         """Return what starts the runs of this site by themselves, installed or not."""
-        around = surroundings_of(self.config, self.directory, self.file, own_command())
-        wanted = jobs({"daily": self.config.schedule.daily, "weekly": self.config.schedule.weekly})
+        around, wanted = self.around(), self.jobs()
         places = UnitSchedule(wanted, around, units_here()), CronSchedule(wanted, around, Crontab(around.user))
         return Schedule(places, around.jitter)
 

@@ -49,7 +49,7 @@ def test_an_empty_variable_is_as_unset(place):
 @pytest.mark.parametrize(("variable", "place_"), VARIABLES.items())
 def test_every_variable_sets_its_key(tmp_path, variable, place_):
     section, key = place_
-    value = "7" if key in {"port", "retention_days"} else "given"
+    value = {"port": "7", "retention_days": "7", "daily": "1 2 * * *", "weekly": "1 2 * * 3"}.get(key, "given")
     found = getattr(getattr(load(tmp_path, {variable: value}), section), key)
     found = " ".join(found) if key == "manage" else found
     assert (found.get_secret_value() if key == "password" else str(found)) == value

@@ -11,6 +11,7 @@ import typer
 
 from korrigo_backup.catalog import local_now
 from korrigo_backup.cli.output import Context, say, say_findings, say_json
+from korrigo_backup.cli.schedule_run import run_until_ended, say_health
 from korrigo_backup.domain.schedule import By, Change, next_runs
 from korrigo_backup.errors import UsageError
 from korrigo_backup.operations.unattended import prepare, require_told
@@ -31,13 +32,18 @@ class Action(StrEnum):
     INSTALL = "install"
     SHOW = "show"
     REMOVE = "remove"
+    RUN = "run"
+    HEALTH = "health"
 
 
 def command(
     context: typer.Context,
     action: Annotated[
         Action,
-        typer.Argument(help="install: write it; show: what is installed, and the next runs; remove: take it away."),
+        typer.Argument(
+            help="install: write it; show: what is installed, and the next runs; remove: take it away; run: start the"
+            " runs from here until ended (containers); health: exit 0 when no backup is missing."
+        ),
     ] = Action.SHOW,
     systemd: Annotated[bool, typer.Option("--systemd", help="By timers of systemd: the system's for root.")] = False,
     cron: Annotated[bool, typer.Option("--cron", help="By lines in the crontab.")] = False,
@@ -56,6 +62,10 @@ def command(
         _install(wired, by or (By.SYSTEMD if boots() else By.CRON), dry_run=dry_run)
     elif action is Action.REMOVE:
         _remove(wired.schedule(), by, dry_run=dry_run)
+    elif action is Action.RUN:
+        run_until_ended(wired)
+    elif action is Action.HEALTH:
+        say_health(wired, local_now())
     elif as_json:
         _show_json(wired.schedule(), by, local_now())
     else:

@@ -37,6 +37,8 @@ VARIABLES: dict[str, tuple[str, str]] = {
     "KORRIGO_BACKUP_KEY_FILE": ("backup", "key_file"),
     "KORRIGO_BACKUP_CLIENT_DIR": ("database", "client_dir"),
     "KORRIGO_BACKUP_MANAGE": ("django", "manage"),
+    "KORRIGO_BACKUP_DAILY": ("schedule", "daily"),
+    "KORRIGO_BACKUP_WEEKLY": ("schedule", "weekly"),
 }
 """The runbook's variables (2.3) and ours, with the section and key each one sets. An empty one is as unset."""
 

@@ -39,11 +39,11 @@ Seconds = Annotated[float, Field(gt=0, le=86400)]
 
 
 def _hours(value: str) -> str:
-    return check_hours(value) if value.strip() else ""
+    return "" if value.strip() in {"", "never"} else check_hours(value)
 
 
 Hours = Annotated[str, AfterValidator(_hours)]
-"""A cron expression in the machine's time zone; an empty one is never."""
+"""A cron expression in the machine's time zone; `never` and an empty one are the same."""
 
 
 class Section(BaseModel):

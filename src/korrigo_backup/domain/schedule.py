@@ -148,8 +148,9 @@ def next_runs(wanted: Iterable[Job], now: datetime) -> list[NextRun]:
 
 
 def due_since(wanted: Iterable[Job], now: datetime) -> NextRun | None:
-    """Return the job that should have begun last before `now`, and when."""
-    last = [NextRun(job.id, next(times(job.hours, now, back=True))) for job in wanted]
+    """Return the job that should have begun last, at `now` or before, and when."""
+    soon = now + timedelta(seconds=1)
+    last = [NextRun(job.id, next(times(job.hours, soon, back=True))) for job in wanted]
     return max(last, key=lambda run: run.at, default=None)
 
 

@@ -53,7 +53,7 @@ def own_command() -> Path:
 def surroundings_of(config: Configuration, directory: Path, file: Path | None, command: Path) -> Surroundings:
     """Return what runs of this site need; `command` is the program itself, `file` the TOML file it was told.
 
-    Raises UsageError for paths that no unit and no crontab can hold, and for a user that does not exist.
+    Raises UsageError for paths that no unit and no crontab can hold.
     """
     database, schedule = config.database, config.schedule
     told = file.absolute() if file else None
@@ -77,12 +77,15 @@ def surroundings_of(config: Configuration, directory: Path, file: Path | None, c
         log=str((directory / schedule.log).absolute()) if schedule.log else None,
     )
     _require_plain(around)
-    _require_user(schedule.user)
     return around
 
 
 def require_told(config: Configuration, directory: Path, file: Path | None, environ: Mapping[str, str]) -> None:
-    """Raise Refused, with their names, when settings come from the environment of this shell alone: no run has it."""
+    """Raise Refused, with their names, when settings come from the environment of this shell alone: no run has it.
+
+    Raises UsageError for a user who does not exist, or whose schedule only root can install.
+    """
+    _require_user(config.schedule.user)
     alone = load(directory, {}, file)
     lost = [
         variable

@@ -70,6 +70,13 @@ class Catalog:
             self._sweep()
             yield
 
+    def prepare(self) -> None:
+        """Make the directory and the signing key where they are not there yet: what a confined run may not do."""
+        with files.explained(f"use the backup directory {self.directory}"):
+            files.private_directory(self.directory)
+        if self._keyring:
+            self._keyring.signing()
+
     def artifacts(self) -> list[Artifact]:
         """Return all artifacts, newest first; a directory that is not there has none."""
         return list(self.survey().artifacts)

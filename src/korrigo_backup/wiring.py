@@ -13,12 +13,17 @@ from korrigo_backup.config.load import FILE_NAME, VARIABLES, load, surroundings
 from korrigo_backup.config.model import ChannelSection
 from korrigo_backup.domain.kit_readme import Facts
 from korrigo_backup.domain.retention import Policy, Rule
+from korrigo_backup.domain.schedule import jobs
 from korrigo_backup.domain.secret import Secret
 from korrigo_backup.errors import UsageError
 from korrigo_backup.notify import address
 from korrigo_backup.notify.announce import Announcer
 from korrigo_backup.notify.apprise_ import AppriseChannel
 from korrigo_backup.notify.healthchecks import Healthchecks
+from korrigo_backup.operations.schedule import Schedule
+from korrigo_backup.operations.schedule_cron import CronSchedule
+from korrigo_backup.operations.schedule_units import UnitSchedule
+from korrigo_backup.operations.unattended import own_command, surroundings_of
 from korrigo_backup.site.access import Direct
 from korrigo_backup.site.compose import Project, find_program, media_tree
 from korrigo_backup.site.compose_access import ComposeAccess
@@ -30,7 +35,9 @@ from korrigo_backup.site.references import parse_column
 from korrigo_backup.site.revision import work_tree_remote, work_tree_revision
 from korrigo_backup.site.services import CommandServices
 from korrigo_backup.site.site import Site
+from korrigo_backup.system.crontab import Crontab
 from korrigo_backup.system.keyring import Keyring, read
+from korrigo_backup.system.systemd import units_here
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +45,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from korrigo_backup.config.model import Configuration, NotifySection, RuleSection
+    from korrigo_backup.domain.schedule import Job, Surroundings
     from korrigo_backup.notify.channel import Channel
     from korrigo_backup.operations.kit import Source
 
@@ -49,7 +57,7 @@ class Wired:
     """What a verb works with. `secrets` is every secret value, to be taken out of all that is shown.
 
     `environment` is what the site's own commands are started with; `outside` names the variables of ours among it that
-    no file has. `file` is the TOML file, where one is named.
+    no file has. `directory` is where the command runs, `file` the TOML file, where one is named.
     """
 
     config: Configuration
@@ -86,6 +94,20 @@ class Wired:
     def kit_source(self) -> Source:
         """Return what the recovery kit is made of."""
         return _kit_source(self)
+
+    def jobs(self) -> tuple[Job, ...]:
+        """Return what is to run by itself."""
+        return jobs({"daily": self.config.schedule.daily, "weekly": self.config.schedule.weekly})
+
+    def around(self) -> Surroundings:
+        """Return what a run needs that nobody types."""
+        return surroundings_of(self.config, self.directory, self.file, own_command())
+
+    def schedule(self) -> Schedule:
+        """Return what starts the runs of this site by themselves, installed or not."""
+        around, wanted = self.around(), self.jobs()
+        places = UnitSchedule(wanted, around, units_here()), CronSchedule(wanted, around, Crontab(around.user))
+        return Schedule(places, around.jitter)
 
 
 def wire(directory: Path, environ: Mapping[str, str], file: Path | None) -> Wired:

@@ -23,7 +23,7 @@ from korrigo_backup.system.run import forbid_core_dumps
 from korrigo_backup.wiring import wire
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from types import FrameType
 
 INTERRUPTED = 130
@@ -49,6 +49,7 @@ VERBS = {
     "status": "korrigo_backup.cli.status",
     "kit": "korrigo_backup.cli.kit",
     "init": "korrigo_backup.cli.init",
+    "schedule": "korrigo_backup.cli.schedule",
 }
 """Where the `command` of each verb is; only the typed one is loaded, which saves time."""
 
@@ -129,7 +130,7 @@ def run() -> None:
     _steady_streams()
     for number in _ENDING:
         signal.signal(number, _interrupt)
-    sys.exit(_guarded())
+    sys.exit(guarded())
 
 
 def _steady_streams() -> None:
@@ -166,9 +167,10 @@ def _ignore(number: int, frame: FrameType | None) -> None:
     del number, frame
 
 
-def _guarded() -> int:
+def guarded(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line, the one typed unless another is given, and return its documented exit code."""
     try:
-        result = app(standalone_mode=False)
+        result = app(arguments, standalone_mode=False)
     except KorrigoBackupError as problem:
         _say(problem)
         return problem.exit_code

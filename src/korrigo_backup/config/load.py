@@ -40,6 +40,8 @@ VARIABLES: dict[str, tuple[str, str]] = {
     "KORRIGO_BACKUP_NOTIFY_URLS": ("notify", "urls"),
     "KORRIGO_BACKUP_HEALTHCHECKS_URL": ("notify", "healthchecks_url"),
     "KORRIGO_BACKUP_KIT_RECIPIENTS": ("kit", "recipients"),
+    "KORRIGO_BACKUP_DAILY": ("schedule", "daily"),
+    "KORRIGO_BACKUP_WEEKLY": ("schedule", "weekly"),
 }
 """The runbook's variables (2.3) and ours, with the section and key each one sets. An empty one is as unset."""
 

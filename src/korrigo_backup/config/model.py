@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from korrigo_backup.domain.notice import DEFAULT_EVENTS, Event
 from korrigo_backup.domain.retention import Policy
+from korrigo_backup.domain.schedule import check_hours
 from korrigo_backup.domain.wording import unknown_placeholders
 
 
@@ -38,6 +39,14 @@ Place = Annotated[Path, BeforeValidator(_place), AfterValidator(_at_home)]
 Words = Annotated[tuple[str, ...], Field(min_length=1)]
 Port = Annotated[int, BeforeValidator(_no_switch), Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
+
+
+def _hours(value: str) -> str:
+    return "" if value.strip() in {"", "never"} else check_hours(value)
+
+
+Hours = Annotated[str, AfterValidator(_hours)]
+"""A cron expression in the machine's time zone; `never` and an empty one are the same."""
 
 
 class Section(BaseModel):
@@ -288,6 +297,23 @@ class KitSection(Section):
         return tuple(part.strip() for part in re.split(r"[,\n]", value)) if isinstance(value, str) else value
 
 
+class ScheduleSection(Section):
+    """When backups run by themselves (runbook 4.6), and what they may use.
+
+    `jitter` spreads the starts of many machines, in seconds. A run that takes longer than `limit_hours` is ended.
+    `user` is who runs them when root installs the schedule. `log` is for cron, `writable` for units: directories
+    that a run writes in besides those that it is known to.
+    """
+
+    daily: Hours = "0 3 * * *"
+    weekly: Hours = "0 4 * * 0"
+    jitter: Annotated[int, BeforeValidator(_no_switch), Field(ge=0, le=43200)] = 300
+    limit_hours: Annotated[int, BeforeValidator(_no_switch), Field(ge=1, le=168)] = 12
+    user: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$")] | None = None
+    log: Place | None = None
+    writable: tuple[Place, ...] = ()
+
+
 class Configuration(Section):
     """The whole configuration of one site."""
 
@@ -310,3 +336,5 @@ class Configuration(Section):
     def composed(self) -> bool:
         """Whether the site is reached through Docker Compose (contract C3: directly where POSTGRES_HOST is set)."""
         return self.database.host is None or self.site.access == "compose"
+
+    schedule: ScheduleSection = ScheduleSection()

@@ -14,6 +14,7 @@ class KorrigoBackupConfig(AppConfig):
     name = "korrigo_backup.djangoapp"
     label = "korrigo_backup"
     verbose_name = "Korrigo Backup"
+    default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
         """Register the check; Django finds commands, model and page by itself."""

@@ -15,9 +15,10 @@ from django.core.checks import Warning as Warned
 
 from korrigo_backup.catalog import Catalog
 from korrigo_backup.djangoapp.location import DEFAULT_MAX_AGE, DIRECTORY, backup_directory, max_age
-from korrigo_backup.djangoapp.signing import site_keys
+from korrigo_backup.djangoapp.signing import keys_here
 from korrigo_backup.domain.authenticity import Authenticity
 from korrigo_backup.domain.naming import Origin
+from korrigo_backup.domain.status import WITH_DATABASE, is_good
 from korrigo_backup.errors import KorrigoBackupError
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from korrigo_backup.domain.artifact import Artifact
-    from korrigo_backup.system.keyring import Keyring
 
 TAG = "backups"
 _APP = "korrigo_backup"
@@ -60,7 +60,7 @@ def check_backups(app_configs: Sequence[Any] | None, **_given: Any) -> list[Any]
 def seen(directory: Path) -> list[Artifact]:
     """Return the artifacts in a directory that is there, newest first. Raises OSError when it is not, or shut."""
     os.scandir(directory).close()
-    return Catalog(directory, _keys()).artifacts()
+    return Catalog(directory, keys_here()).artifacts()
 
 
 def judged(found: Iterable[Artifact], directory: Path, *, now: datetime, limit: timedelta) -> list[Any]:
@@ -83,21 +83,8 @@ def judged(found: Iterable[Artifact], directory: Path, *, now: datetime, limit: 
 
 
 def is_proven(artifact: Artifact) -> bool:
-    """Tell whether this backup holds the database and its manifest says row by row what was read back from it.
-
-    A manifest is published after everything that it names was read back, so one that is there stands for that.
-    """
-    manifest = artifact.manifest
-    if manifest is None or artifact.origin is not Origin.ROUTINE or artifact.authenticity is Authenticity.FORGED:
-        return False
-    return manifest.format > 0 and bool(manifest.django or (manifest.database and manifest.database.tables))
-
-
-def _keys() -> Keyring | None:
-    try:
-        return site_keys()
-    except (KorrigoBackupError, OSError):
-        return None  # without the key nothing is known to be altered; restore and verify insist on it
+    """Tell whether this backup holds the database and its manifest says what was read back from it."""
+    return artifact.kind in WITH_DATABASE and artifact.origin is Origin.ROUTINE and is_good(artifact)
 
 
 def _hours(span: timedelta) -> int:

@@ -10,8 +10,13 @@ from typing import TYPE_CHECKING
 from korrigo_backup.catalog import Catalog
 from korrigo_backup.config.load import load, surroundings
 from korrigo_backup.domain.retention import Policy, Rule
+from korrigo_backup.config.model import ChannelSection
 from korrigo_backup.domain.secret import Secret
 from korrigo_backup.errors import UsageError
+from korrigo_backup.notify import address
+from korrigo_backup.notify.announce import Announcer
+from korrigo_backup.notify.apprise_ import AppriseChannel
+from korrigo_backup.notify.healthchecks import Healthchecks
 from korrigo_backup.site.access import Direct
 from korrigo_backup.site.compose import Project, find_program, media_tree
 from korrigo_backup.site.compose_access import ComposeAccess
@@ -28,7 +33,8 @@ from korrigo_backup.system.keyring import Keyring, read
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from korrigo_backup.config.model import Configuration, RuleSection
+    from korrigo_backup.config.model import Configuration, NotifySection, RuleSection
+    from korrigo_backup.notify.channel import Channel
 
 
 @dataclass(frozen=True)
@@ -60,14 +66,45 @@ class Wired:
             max_age=sections.max_age,
         )
 
+    def announcer(self) -> Announcer:
+        """Return what tells people and monitors how a run went; it is silent when `[notify]` names none."""
+        site, notify = self.config.site, self.config.notify
+        return Announcer(site.name, site.environment, _channels(notify), notify.timeout, self.secrets)
+
 
 def wire(directory: Path, environ: Mapping[str, str], file: Path | None) -> Wired:
     """Load the configuration for `directory` and build what does not need the live site."""
     config = load(directory, environ, file)
-    password = config.database.password
-    secrets = (Secret(password.get_secret_value()),) if password else ()
     catalog = Catalog(config.backup.dir, _keyring(config, environ))
-    return Wired(config, catalog, secrets, surroundings(directory, environ))
+    return Wired(config, catalog, _secrets(config), surroundings(directory, environ))
+
+
+def _secrets(config: Configuration) -> tuple[Secret, ...]:
+    """Return every secret value of the configuration, longer ones first, since they may hold shorter ones."""
+    password, notify = config.database.password, config.notify
+    addresses = [*notify.urls, *(channel.url for channel in notify.channels), notify.healthchecks_url]
+    found = [Secret(password.get_secret_value())] if password else []
+    for url in filter(None, addresses):
+        found += address.secrets(Secret(url.get_secret_value()))
+    return tuple(sorted(found, key=lambda secret: len(secret.reveal()), reverse=True))
+
+
+def _channels(notify: NotifySection) -> tuple[Channel, ...]:
+    """Return every channel; one without a name is called by its number, since its address is a secret."""
+    given = [ChannelSection(url=url) for url in notify.urls] + list(notify.channels)
+    channels: list[Channel] = [
+        AppriseChannel(
+            name=channel.name or f"channel {number}",
+            events=frozenset(notify.events if channel.events is None else channel.events),
+            url=Secret(channel.url.get_secret_value()),
+            subjects=notify.subjects,
+            bodies=notify.bodies,
+        )
+        for number, channel in enumerate(given, 1)
+    ]
+    if notify.healthchecks_url:
+        channels.append(Healthchecks(Secret(notify.healthchecks_url.get_secret_value())))
+    return tuple(channels)
 
 
 def _rule(section: RuleSection) -> Rule:

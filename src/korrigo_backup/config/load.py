@@ -37,6 +37,8 @@ VARIABLES: dict[str, tuple[str, str]] = {
     "KORRIGO_BACKUP_KEY_FILE": ("backup", "key_file"),
     "KORRIGO_BACKUP_CLIENT_DIR": ("database", "client_dir"),
     "KORRIGO_BACKUP_MANAGE": ("django", "manage"),
+    "KORRIGO_BACKUP_NOTIFY_URLS": ("notify", "urls"),
+    "KORRIGO_BACKUP_HEALTHCHECKS_URL": ("notify", "healthchecks_url"),
 }
 """The runbook's variables (2.3) and ours, with the section and key each one sets. An empty one is as unset."""
 
@@ -126,8 +128,8 @@ def _explained(problem: ValidationError, sources: Mapping[tuple[str, str], str])
         hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
         return UsageError(f"the configuration has an unknown key {name!r}", hint=hint)
     source = sources.get((place[0], place[1]), "the configuration") if len(place) > 1 else "the configuration"
-    what = first["msg"].removeprefix("Value error, ").lower()
-    return UsageError(f"{source}: {name}: {what}", hint="correct the value, then run it again")
+    what = first["msg"].removeprefix("Value error, ")
+    return UsageError(f"{source}: {name}: {what[:1].lower()}{what[1:]}", hint="correct the value, then run it again")
 
 
 def _known(place: tuple[str, ...]) -> list[str]:

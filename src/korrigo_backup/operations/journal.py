@@ -92,15 +92,7 @@ def recorded(
     only its last line could not be written.
     """
     running = Running(listener)
-    record = Record(
-        id=f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{token_hex(3)}",
-        verb=verb,
-        subject=subject,
-        site=site.name,
-        by=f"{getpass.getuser()}@{socket.gethostname()}",
-        started=datetime.now(UTC),
-        why=dict(why or {}),
-    )
+    record = replace(_record(site.name, verb, subject, datetime.now(UTC)), why=dict(why or {}))
     write = partial(_append, directory, site.secrets)
     write(record)
     try:
@@ -125,6 +117,18 @@ def recorded(
         ) from None
 
 
+def _record(site: str, verb: str, subject: str, started: datetime) -> Record:
+    """Return the record of an operation of ours that begins."""
+    return Record(
+        id=f"{started:%Y%m%dT%H%M%SZ}-{token_hex(3)}",
+        verb=verb,
+        subject=subject,
+        site=site,
+        by=f"{getpass.getuser()}@{socket.gethostname()}",
+        started=started,
+    )
+
+
 def _note(write: Callable[[Record], None], record: Record) -> None:
     """Write how it ended; where that fails, too, what is said is why it ended, and the line stays `begun`."""
     with suppress(KorrigoBackupError):
@@ -147,6 +151,39 @@ def read(directory: Path) -> list[Record]:
             continue
         records[record.id] = record
     return list(records.values())
+
+
+def note_failed(
+    directory: Path,
+    secrets: Sequence[Secret],
+    run: tuple[str, str, str],
+    began: datetime,
+    problem: KorrigoBackupError,
+) -> None:
+    """Record the run (site, verb, subject) that failed, unless it has recorded itself since `began`.
+
+    A run that never got as far as the site (no server, another run at work) has not. What cannot be written is lost:
+    the failure itself is being said.
+    """
+    site, verb, subject = run
+    if _since(directory, verb, subject, began):
+        return
+    record = _record(site, verb, subject, began)
+    ended = replace(record, outcome=Outcome.FAILED, exit_code=problem.exit_code, message=problem.message)
+    _note(partial(_append, directory, secrets), ended)
+
+
+def remark(directory: Path, secrets: Sequence[Secret], run: tuple[str, str], began: datetime, text: str) -> None:
+    """Add `text` to the message of the run (verb, subject) that began at `began` or later, if there is one."""
+    if found := _since(directory, *run, began):
+        message = "; ".join(filter(None, (found.message, text)))
+        _note(partial(_append, directory, secrets), replace(found, message=message))
+
+
+def _since(directory: Path, verb: str, subject: str, began: datetime) -> Record | None:
+    """Return the newest record of that verb and subject that does not begin before `began`."""
+    records = [r for r in read(directory) if (r.verb, r.subject) == (verb, subject) and r.started >= began]
+    return records[-1] if records else None
 
 
 def _append(directory: Path, secrets: Sequence[Secret], record: Record) -> None:

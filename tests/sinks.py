@@ -16,7 +16,10 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
 CERTIFICATE = Path(__file__).parent / "tls" / "localhost.pem"
-"""Made for localhost, with its key beside it: `openssl req -x509 -newkey ec … -days 36500`."""
+"""For localhost, hooks.slack.com, discord.com and hc-ping.com, with its key beside it; made by `openssl req -x509`."""
+
+TRUST = {"SSL_CERT_FILE": str(CERTIFICATE), "REQUESTS_CA_BUNDLE": str(CERTIFICATE)}
+"""The environment of whoever trusts that certificate."""
 
 MAIL_USER = "ops@example.com"
 MAIL_PASSWORD = "m4il-pa55-w0rd"
@@ -26,6 +29,7 @@ MAIL_PASSWORD = "m4il-pa55-w0rd"
 class Request:
     """What came over HTTP."""
 
+    host: str
     path: str
     query: dict
     body: str
@@ -37,36 +41,46 @@ class Request:
 
 @dataclass
 class Web:
-    """An HTTP server: what came, and what it answers."""
+    """An HTTP server, what came, and the statuses and texts of its next answers (then 200 and `ok`)."""
 
     port: int
     answers: list = field(default_factory=list)
-    """Status and text for the next requests; 200 and `ok` for all after."""
     requests: list = field(default_factory=list)
 
     @property
-    def paths(self):
-        return [request.path for request in self.requests]
-
-    @property
-    def bodies(self):
-        return [request.body for request in self.requests]
+    def as_proxy(self):
+        """The environment in which it stands for every host of the internet that its certificate names."""
+        return TRUST | {"HTTPS_PROXY": f"http://127.0.0.1:{self.port}", "NO_PROXY": ""}
 
 
 @contextmanager
 def web():
-    """Run an HTTP server."""
+    """Run an HTTP server, which is also a proxy that answers in the place of other hosts."""
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
         def do_POST(self):
             size = int(self.headers.get("content-length", 0))
-            split = urlsplit(self.path)
-            found.requests.append(Request(split.path, parse_qs(split.query), self.rfile.read(size).decode()))
+            split, host = urlsplit(self.path), self.headers["host"]
+            found.requests.append(Request(host, split.path, parse_qs(split.query), self.rfile.read(size).decode()))
             status, text = found.answers.pop(0) if found.answers else (200, "ok")
             self.send_response(status)
             self.send_header("content-length", str(len(text)))
+            self.send_header("connection", "close")
             self.end_headers()
             self.wfile.write(text.encode())
+
+        def do_CONNECT(self):
+            self.send_response(200)
+            self.end_headers()
+            self.connection = _tls().wrap_socket(self.connection, server_side=True)
+            self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb", 0)
+            self.close_connection = False
+
+        def finish(self):
+            super().finish()
+            self.connection.close()
 
         def log_message(self, *_):
             pass
@@ -80,6 +94,12 @@ def web():
         finally:
             server.shutdown()
             thread.join()
+
+
+def _tls():
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(CERTIFICATE, CERTIFICATE.with_suffix(".key"))
+    return context
 
 
 @dataclass
@@ -123,15 +143,12 @@ def mail():
         )
         return AuthResult(success=good, handled=False)
 
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(CERTIFICATE, CERTIFICATE.with_suffix(".key"))
-
     class Server(Controller):
         def factory(self):
             return SMTP(
                 self.handler,
                 hostname="localhost",
-                tls_context=context,
+                tls_context=_tls(),
                 require_starttls=True,
                 auth_required=True,
                 authenticator=check,

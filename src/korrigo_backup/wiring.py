@@ -33,6 +33,8 @@ from korrigo_backup.system.keyring import Keyring, read
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pydantic import SecretStr
+
     from korrigo_backup.config.model import Configuration, NotifySection, RuleSection
     from korrigo_backup.notify.channel import Channel
 
@@ -94,7 +96,7 @@ def _channels(notify: NotifySection) -> tuple[Channel, ...]:
     given = [ChannelSection(url=url) for url in notify.urls] + list(notify.channels)
     channels: list[Channel] = [
         AppriseChannel(
-            name=channel.name or f"channel {number}",
+            name=channel.name or f"channel {number} ({_scheme(channel.url)})",
             events=frozenset(notify.events if channel.events is None else channel.events),
             url=Secret(channel.url.get_secret_value()),
             subjects=notify.subjects,
@@ -109,6 +111,11 @@ def _channels(notify: NotifySection) -> tuple[Channel, ...]:
 
 def _rule(section: RuleSection) -> Rule:
     return Rule(**section.model_dump())
+
+
+def _scheme(url: SecretStr) -> str:
+    """Return what kind of address it is; the host may be a token already."""
+    return url.get_secret_value().partition("://")[0]
 
 
 def _keyring(config: Configuration, environ: Mapping[str, str]) -> Keyring:

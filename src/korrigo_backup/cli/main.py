@@ -45,6 +45,7 @@ VERBS = {
     "prune": "korrigo_backup.cli.prune",
     "hold": "korrigo_backup.cli.hold",
     "nightly": "korrigo_backup.cli.nightly",
+    "notify": "korrigo_backup.cli.notify",
 }
 """Where the `command` of each verb is; only the typed one is loaded, which saves time."""
 

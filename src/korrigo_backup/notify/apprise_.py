@@ -72,7 +72,8 @@ class AppriseChannel:
         with _heard() as said:
             service = _service(self.url)
             if service is None:
-                raise NotTold("its address is not one that Apprise knows")
+                why = self._in_its_words(said)
+                raise NotTold(f"its address lacks something: {why}" if why else "no address that Apprise knows")
             service.socket_connect_timeout = service.socket_read_timeout = seconds
             subject, body = worded(notice, self.subjects, self.bodies)
             # Not by Apprise.notify(): its threads hold up the end of the program when the other side hangs.
@@ -88,9 +89,13 @@ class AppriseChannel:
         for pattern, words in _LASTING:
             if re.search(pattern, everything):
                 return NotTold(words)
-        shown = [text for level, text in said if level >= logging.WARNING]
-        problem = redact(shown[0], parts(self.url)).rstrip(".") if shown else "it did not take the message"
+        problem = self._in_its_words(said) or "it did not take the message"
         return TryAgain(problem) if re.search(r"error=(5\d\d|429)\b", problem) else NotTold(problem)
+
+    def _in_its_words(self, said: list[tuple[int, str]]) -> str:
+        """Return the first line for people that holds no address, without anything of this one; "" for none."""
+        lines = [text for level, text in said if level >= logging.WARNING and "://" not in text]
+        return redact(lines[0], parts(self.url)).rstrip(".") if lines else ""
 
 
 def _service(url: Secret) -> Any:

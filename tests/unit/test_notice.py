@@ -132,4 +132,4 @@ def test_no_field_of_a_notice_keeps_a_secret():
         facts={"size": secret},
         tail=(secret,),
     )
-    assert secret not in repr(said.without([Secret(secret)]))
+    assert secret not in repr(said.fit_to_send([Secret(secret)]))

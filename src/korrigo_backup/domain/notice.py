@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from korrigo_backup.domain.discretion import discreet
 from korrigo_backup.domain.journal import Outcome
 from korrigo_backup.domain.secret import redact
 
@@ -34,6 +35,9 @@ class Event(StrEnum):
 DEFAULT_EVENTS = (Event.FAILURE, Event.RECOVERED, Event.OVERDUE)
 """What a person is told unless configured otherwise: a mail each night that all is well is not read any more."""
 
+_LONGEST = 1000
+"""Characters of one text that are sent: an error that quotes a whole program's output is read on the host."""
+
 _FAILED = frozenset({Outcome.FAILED, Outcome.INTERRUPTED})
 
 
@@ -59,15 +63,19 @@ class Notice:
     run: str = ""
     test: bool = False
 
-    def without(self, secrets: Sequence[Secret]) -> Notice:
-        """Return the notice with every secret replaced by stars."""
+    def fit_to_send(self, secrets: Sequence[Secret]) -> Notice:
+        """Return the notice as it may leave the host: without secrets and personal data."""
+
+        def fit(text: str) -> str:
+            return discreet(redact(text, secrets)[:_LONGEST])
+
         return replace(
             self,
-            message=redact(self.message, secrets),
-            hint=redact(self.hint, secrets),
-            state=redact(self.state, secrets),
-            facts={name: redact(value, secrets) for name, value in self.facts.items()},
-            tail=tuple(redact(line, secrets) for line in self.tail),
+            message=fit(self.message),
+            hint=fit(self.hint),
+            state=fit(self.state),
+            facts={name: fit(value) for name, value in self.facts.items()},
+            tail=tuple(fit(line) for line in self.tail),
         )
 
 

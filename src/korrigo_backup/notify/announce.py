@@ -77,7 +77,7 @@ class Announcer:
 
     def deliver(self, channels: Sequence[Channel], notice: Notice) -> tuple[Told, ...]:
         """Tell these channels, wanted or not, and return what came of each, in their order."""
-        clean = notice.without(self.secrets)
+        clean = notice.fit_to_send(self.secrets)
         seconds = min(self.seconds, _START_SECONDS) if notice.event is Event.START else self.seconds
         errands = [_Errand(channel, clean, seconds) for channel in channels]
         for errand in errands:

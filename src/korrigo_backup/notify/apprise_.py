@@ -77,7 +77,8 @@ class AppriseChannel:
             service.socket_connect_timeout = service.socket_read_timeout = seconds
             subject, body = worded(notice, self.subjects, self.bodies)
             # Not by Apprise.notify(): its threads hold up the end of the program when the other side hangs.
-            if not service.notify(title=subject, body=body, notify_type=_TYPES[notice.event], body_format="text"):
+            kind, overflow = _TYPES[notice.event], "truncate"  # the end is the journal, which matters least
+            if not service.notify(title=subject, body=body, notify_type=kind, body_format="text", overflow=overflow):
                 raise self._problem(said)
 
     def _problem(self, said: list[tuple[int, str]]) -> NotTold:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from korrigo_backup.domain.journal import Outcome
 from korrigo_backup.domain.notice import Event, after_success, journal_tail, newest_finished
 from korrigo_backup.errors import Cancelled, Interrupted, KorrigoBackupError, PartlyDone
 from korrigo_backup.operations import journal
@@ -55,7 +56,7 @@ def announced(
         run.tell_of(Event.FAILURE, problem)
         raise
     except (Interrupted, KeyboardInterrupt) as signal:
-        run.tell_of(Event.FAILURE, KorrigoBackupError("interrupted", hint="run it again", state=str(signal)))
+        run.tell_of(Event.FAILURE, _interrupted(signal), Outcome.INTERRUPTED)
         raise
     except Exception as fault:
         run.tell_of(Event.FAILURE, _unexpected(fault))
@@ -90,20 +91,26 @@ class _Run:
             remark = "; ".join(finding.message for finding in failed)
             journal.remark(self.directory, self.announcer.secrets, (self.verb, self.subject), self.began, remark)
 
-    def tell_of(self, event: Event, problem: KorrigoBackupError) -> None:
+    def tell_of(self, event: Event, problem: KorrigoBackupError, outcome: Outcome = Outcome.FAILED) -> None:
         """Tell of a run that did not succeed. A signal meanwhile ends the telling, not what is being raised."""
         if event is Event.FAILURE:
-            self._note(problem)
+            self._note(problem, outcome)
         try:
             self.tell(event, problem)
         except (Interrupted, KeyboardInterrupt):
             return
 
-    def _note(self, problem: KorrigoBackupError) -> None:
+    def _note(self, problem: KorrigoBackupError, outcome: Outcome) -> None:
         """Record a run that failed before it was recorded: else its successor would not be known as a recovery."""
-        journal.note_failed(
-            self.directory, self.announcer.secrets, (self.announcer.site, self.verb, self.subject), self.began, problem
+        code = journal.INTERRUPTED if outcome is Outcome.INTERRUPTED else problem.exit_code
+        run = (self.announcer.site, self.verb, self.subject)
+        journal.note_early(
+            self.directory, self.announcer.secrets, run, self.began, outcome=outcome, code=code, message=problem.message
         )
+
+
+def _interrupted(signal: BaseException) -> KorrigoBackupError:
+    return KorrigoBackupError("interrupted", hint="run it again when you are ready", state=str(signal) or "unknown")
 
 
 def _unexpected(fault: Exception) -> KorrigoBackupError:

@@ -36,7 +36,8 @@ FILE = ".journal.jsonl"
 _LARGEST = 16 * 1024 * 1024
 """Bytes read from the end: some ten thousand operations."""
 
-_INTERRUPTED = 130
+INTERRUPTED = 130
+"""The exit code of a run that a signal ended."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def recorded(
         _note(write, running.ended(record, Outcome.FAILED, problem.exit_code, problem.message))
         raise
     except (Interrupted, KeyboardInterrupt) as problem:
-        _note(write, running.ended(record, Outcome.INTERRUPTED, _INTERRUPTED, str(problem)))
+        _note(write, running.ended(record, Outcome.INTERRUPTED, INTERRUPTED, str(problem)))
         raise
     try:
         write(running.ended(record, Outcome.DONE, 0))
@@ -153,24 +154,25 @@ def read(directory: Path) -> list[Record]:
     return list(records.values())
 
 
-def note_failed(
+def note_early(
     directory: Path,
     secrets: Sequence[Secret],
     run: tuple[str, str, str],
     began: datetime,
-    problem: KorrigoBackupError,
+    *,
+    outcome: Outcome,
+    code: int,
+    message: str,
 ) -> None:
-    """Record the run (site, verb, subject) that failed, unless it has recorded itself since `began`.
+    """Record the run (site, verb, subject) that ended like this, unless it has recorded itself since `began`.
 
     A run that never got as far as the site (no server, another run at work) has not. What cannot be written is lost:
-    the failure itself is being said.
+    how it ended is being said.
     """
     site, verb, subject = run
-    if _since(directory, verb, subject, began):
-        return
-    record = _record(site, verb, subject, began)
-    ended = replace(record, outcome=Outcome.FAILED, exit_code=problem.exit_code, message=problem.message)
-    _note(partial(_append, directory, secrets), ended)
+    if not _since(directory, verb, subject, began):
+        record = _record(site, verb, subject, began)
+        _note(partial(_append, directory, secrets), replace(record, outcome=outcome, exit_code=code, message=message))
 
 
 def remark(directory: Path, secrets: Sequence[Secret], run: tuple[str, str], began: datetime, text: str) -> None:

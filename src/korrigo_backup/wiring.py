@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.catalog import Catalog
 from korrigo_backup.config.load import load, surroundings
-from korrigo_backup.domain.retention import Policy, Rule
 from korrigo_backup.config.model import ChannelSection
+from korrigo_backup.domain.retention import Policy, Rule
 from korrigo_backup.domain.secret import Secret
 from korrigo_backup.errors import UsageError
 from korrigo_backup.notify import address

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 
-from korrigo_backup.domain.retention import Policy
 from korrigo_backup.domain.notice import DEFAULT_EVENTS, Event
+from korrigo_backup.domain.retention import Policy
 from korrigo_backup.domain.wording import unknown_placeholders
 
 

@@ -16,8 +16,11 @@ from django.test import Client, override_settings
 import korrigo_backup.djangoapp
 from korrigo_backup.djangoapp.page import IN_A_CHART, expected, page
 from korrigo_backup.domain.artifact import Artifact
+from korrigo_backup.domain.authenticity import Key, sign
+from korrigo_backup.domain.hold import Hold
 from korrigo_backup.domain.manifest import DjangoProof, Manifest
 from korrigo_backup.domain.naming import Kind, Origin
+from korrigo_backup.operations import holds
 
 PAGE = "/admin/korrigo_backup/backups/"
 LOCALE = Path(korrigo_backup.djangoapp.__file__).parent / "locale" / "fr" / "LC_MESSAGES"
@@ -65,6 +68,25 @@ def test_staff_with_the_permission_sees_the_backups(site, backups, member):
     assert "Last good backup" in seen
     assert "Nothing needs attention." not in seen  # there is no proof by a restore yet
     assert 'class="korrigo-charts"' not in seen  # one backup is no line
+
+
+@only_lite
+def test_holds_and_altered_manifests_are_marked(site, backups, member, tmp_path, monkeypatch):
+    made = site.backup().path
+    now = datetime.now(UTC)
+    holds.add(backups, Hold(name=made.name, reason="an appeal", holder="the head", since=now))
+    assert "held by the head: an appeal" in text(member("view_backups"))
+    (backups / ".holds.json").write_text("{")
+    key = Key(b"k" * 32)
+    (tmp_path / "key").write_text(key.secret.hex())
+    (tmp_path / "key").chmod(0o600)
+    monkeypatch.setenv("KORRIGO_BACKUP_KEY_FILE", str(tmp_path / "key"))
+    signed = json.loads(sign((made / "manifest.json").read_bytes(), key))
+    (made / "manifest.json").write_text(json.dumps(signed | {"site": "another"}))
+    User.objects.filter(username__startswith="staff").delete()
+    seen = text(member("view_backups"))
+    assert "the holds cannot be read" in seen
+    assert "its manifest was altered" in seen
 
 
 def test_nobody_else_sees_them(backups, member):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -16,9 +17,13 @@ from django.utils.translation import pgettext, pgettext_lazy
 from korrigo_backup.catalog import Catalog
 from korrigo_backup.djangoapp.location import DEFAULT_MAX_AGE, backup_directory, max_age
 from korrigo_backup.djangoapp.signing import keys_here
+from korrigo_backup.domain.authenticity import Authenticity
+from korrigo_backup.domain.hold import standing
 from korrigo_backup.domain.naming import Kind, Origin
 from korrigo_backup.domain.runs import proven
 from korrigo_backup.domain.status import WITH_DATABASE, Goals, good_artifacts, rows_of
+from korrigo_backup.errors import KorrigoBackupError
+from korrigo_backup.operations import holds
 from korrigo_backup.operations.status import About, judged, look
 
 if TYPE_CHECKING:
@@ -26,6 +31,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.domain.header import Header
+    from korrigo_backup.domain.hold import Hold
+    from korrigo_backup.domain.journal import Record
+    from korrigo_backup.domain.status import Seen
     from korrigo_backup.system.keyring import Keyring
 
 ON_A_PAGE = 25
@@ -40,6 +49,9 @@ IN_A_CHART = 400
 _RHYTHM = 7
 """Backups from which the time of the next one is told."""
 
+_RETENTION_DAYS = 30
+"""The runbook's (7): a guess here, for the forecast of the space alone."""
+
 _KINDS = {
     Kind.SQL: pgettext_lazy("korrigo_backup", "Database"),
     Kind.MEDIA: pgettext_lazy("korrigo_backup", "Media"),
@@ -52,7 +64,8 @@ _KINDS = {
 class Row:
     """A backup in the table. Times are in the reader's zone, the size in bytes.
 
-    `proof` is what its manifest lets us prove, `restored` when a load of it was last proven to be what was saved.
+    `proof` is what its manifest lets us prove, `restored` when a load of it was last proven to be what was saved,
+    `hold` who holds it, and why.
     """
 
     name: str
@@ -65,6 +78,7 @@ class Row:
     seconds: float | None
     proof: str
     restored: datetime | None
+    hold: str
     problem: str | None
 
 
@@ -83,30 +97,63 @@ def page(query: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _shown(directory: Path, query: Mapping[str, str]) -> dict[str, Any]:
-    now = datetime.now(UTC)
-    keys = keys_here()
+    now, keys = datetime.now(UTC), keys_here()
     seen = look(Catalog(directory, keys), About(), now=now)
-    status = judged(seen, _goals(keys), now=now)
     good = good_artifacts(seen)
+    return {
+        **_state(seen, good, _goals(keys), now),
+        **_drawing(good),
+        **_table(seen, _Notes(seen.records, _holds(directory, now)), query),
+        "runs": [(record, local(record.started)) for record in reversed(seen.records[-RUNS:])],
+    }
+
+
+def _state(seen: Seen, good: Sequence[Artifact], goals: Goals, now: datetime) -> dict[str, Any]:
+    status = judged(seen, goals, now=now)
     newest = next((artifact for artifact in good if artifact.kind in WITH_DATABASE), None)
-    charts = [chart for one in (Kind.SQL, Kind.MEDIA, Kind.DJANGO) if (chart := _chart(good, one))]
-    proofs = {proof.what: proof.at for record in seen.records if (proof := proven([record]))}
+    return {
+        "status": status,
+        "newest": newest and (newest, local(newest.created)),
+        "next_run": status.next_run and local(status.next_run),
+        "expected": expected(good, now),
+    }
+
+
+def _drawing(good: Sequence[Artifact]) -> dict[str, Any]:
+    charts = [chart for kind in (Kind.SQL, Kind.MEDIA, Kind.DJANGO) if (chart := _chart(good, kind))]
+    return {"charts": charts, "drawing": {"charts": charts, "units": [_unit(1024**power) for power in range(6)]}}
+
+
+def _table(seen: Seen, notes: _Notes, query: Mapping[str, str]) -> dict[str, Any]:
+    there = {artifact.kind for artifact in seen.artifacts}
     kind = next((kind for kind in Kind if kind == query.get("kind")), None)
     listed = [artifact for artifact in seen.artifacts if kind in {None, artifact.kind}]
     table = Paginator(listed, ON_A_PAGE).get_page(query.get("p"))
     return {
-        "status": status,
-        "newest": newest and _row(newest, proofs),
-        "next_run": status.next_run and local(status.next_run),
-        "expected": expected(good, now),
-        "charts": charts,
-        "drawing": {"charts": charts, "units": [_unit(1024**power) for power in range(6)]},
-        "kinds": [(one.value, _KINDS[one], one is kind) for one in Kind if any(a.kind is one for a in seen.artifacts)],
+        "kinds": [(one.value, _KINDS[one], one is kind) for one in Kind if one in there],
         "kind": kind,
         "table": table,
-        "rows": [_row(artifact, proofs) for artifact in table.object_list],
-        "runs": [(record, local(record.started)) for record in reversed(seen.records[-RUNS:])],
+        "rows": [_row(artifact, notes) for artifact in table.object_list],
+        "holds": len(notes.holds) if notes.holds is not None else None,
     }
+
+
+class _Notes:
+    """What is known of artifacts besides what they say themselves, by their names.
+
+    `restored` is when a load of one was last proven to be what was saved; `holds` is None when they cannot be read.
+    """
+
+    def __init__(self, records: Iterable[Record], standing_: Mapping[str, Hold] | None) -> None:
+        self.restored = {proof.what: proof.at for record in records if (proof := proven([record]))}
+        self.holds = standing_
+
+
+def _holds(directory: Path, now: datetime) -> Mapping[str, Hold] | None:
+    try:
+        return standing(holds.read(directory), now)
+    except KorrigoBackupError:
+        return None
 
 
 def expected(good: Iterable[Artifact], now: datetime) -> datetime | None:
@@ -143,8 +190,9 @@ def _chart(good: Sequence[Artifact], kind: Kind) -> dict[str, Any] | None:
     }
 
 
-def _row(artifact: Artifact, proofs: Mapping[str, datetime]) -> Row:
-    manifest, restored = artifact.manifest, proofs.get(artifact.name)
+def _row(artifact: Artifact, notes: _Notes) -> Row:
+    head, restored = artifact.header, notes.restored.get(artifact.name)
+    hold = (notes.holds or {}).get(artifact.name)
     return Row(
         name=artifact.name,
         kind=str(_KINDS[artifact.kind]),
@@ -152,23 +200,27 @@ def _row(artifact: Artifact, proofs: Mapping[str, datetime]) -> Row:
         created=local(artifact.created),
         size=artifact.size,
         rows=rows_of(artifact),
-        files=manifest.media.files if manifest and manifest.media else None,
-        seconds=manifest.seconds if manifest else None,
-        proof=_proof(artifact),
+        files=head.files if head else None,
+        seconds=head.seconds if head else None,
+        proof=_proof(head),
         restored=restored and local(restored),
-        problem=artifact.problem,
+        hold=hold.described() if hold else "",
+        problem=_problem(artifact),
     )
 
 
-def _proof(artifact: Artifact) -> str:
-    manifest = artifact.manifest
-    if manifest is None or manifest.format == 0:
+def _proof(head: Header | None) -> str:
+    if head is None or head.format == 0 or head.consistency:
         return ""
-    if manifest.database and not manifest.database.digest:
-        return str(pgettext("korrigo_backup", "counts"))
-    if manifest.database or manifest.django:
-        return str(pgettext("korrigo_backup", "rows"))
-    return str(pgettext("korrigo_backup", "files"))
+    if head.rows is None:
+        return str(pgettext("korrigo_backup", "files"))
+    return str(pgettext("korrigo_backup", "rows") if head.digests else pgettext("korrigo_backup", "counts"))
+
+
+def _problem(artifact: Artifact) -> str | None:
+    if artifact.authenticity is Authenticity.FORGED:
+        return str(pgettext("korrigo_backup", "its manifest was altered"))
+    return artifact.problem
 
 
 def _unit(size: int) -> str:
@@ -183,4 +235,11 @@ def _goals(keys: Keyring | None) -> Goals:
     except ValueError:
         age = DEFAULT_MAX_AGE
     unseen = {"status.offsite"} if keys else {"status.offsite", "status.unsigned"}
-    return Goals(rpo_hours=age / timedelta(hours=1), accepted=frozenset(unseen))
+    keep_days = {Kind.SQL: _retention_days()}
+    return Goals(rpo_hours=age / timedelta(hours=1), keep_days=keep_days, accepted=frozenset(unseen))
+
+
+def _retention_days() -> int:
+    """Return BACKUP_RETENTION_DAYS as the command has it where it shares the site's environment, else its default."""
+    given = os.environ.get("BACKUP_RETENTION_DAYS", "")
+    return int(given) if given.isascii() and given.isdigit() else _RETENTION_DAYS

@@ -163,7 +163,7 @@ def _site(config: Configuration, environment: Mapping[str, str]) -> Site:
             " backups would be backed up, and swapped out by a restore",
             hint="set BACKUP_DIR to a place outside MEDIA_ROOT, and move the backups there",
         )
-    site = _direct(config, environment) if config.database.host else _composed(config, environment)
+    site = _composed(config, environment) if config.composed else _direct(config, environment)
     return replace(
         site,
         environment=config.site.environment,
@@ -251,7 +251,7 @@ def _kit_source(wired: Wired) -> Source:
     config, directory = wired.config, wired.directory.absolute()
     compose, database = config.compose, config.database
     named = (*compose.files, *((compose.env_file,) if compose.env_file else ()))
-    composed = database.host is None
+    composed = config.composed
     beside = compose.files[0].parent
     text = compose_file.read([f for f in compose.files if f.is_file()], wired.environment) if composed else None
     settings = tuple(beside / path for path in text.settings_files) if text else ()

@@ -154,6 +154,16 @@ def test_a_backup_directory_that_may_not_be_written_is_refused(reachable):
     assert "Traceback" not in said
 
 
+def test_a_project_directory_that_may_not_be_written_gets_no_configuration(reachable):
+    if not ROOT:
+        reachable.home.chmod(0o555)
+    done = _as_nobody(reachable, "init", "--directory", reachable.home)
+    reachable.home.chmod(0o755)
+    assert done.returncode == 4, done
+    assert "cannot write korrigo-backup.toml: Permission denied" in done.stderr.decode()
+    assert not list(reachable.home.glob("*korrigo-backup.toml*"))
+
+
 def test_a_media_root_that_may_not_be_written_is_refused_and_stays(reachable):
     site = reachable
     made = site.backup_media()

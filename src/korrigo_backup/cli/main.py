@@ -47,6 +47,7 @@ VERBS = {
     "nightly": "korrigo_backup.cli.nightly",
     "notify": "korrigo_backup.cli.notify",
     "kit": "korrigo_backup.cli.kit",
+    "init": "korrigo_backup.cli.init",
 }
 """Where the `command` of each verb is; only the typed one is loaded, which saves time."""
 

@@ -52,10 +52,10 @@ def load(directory: Path, environ: Mapping[str, str], file: Path | None = None) 
     `file` names the TOML file; without it `korrigo-backup.toml` in `directory` is read if it is there.
     Raises UsageError, naming the source, for a file that cannot be read, an unknown key or a wrong value.
     """
-    tree = _read_toml(file or directory / FILE_NAME, required=file is not None)
+    tree = read_toml(file or directory / FILE_NAME, required=file is not None)
     sources = {(section, key): "the TOML file" for section, keys in tree.items() for key in keys}
     dotenv = directory / ".env"
-    for values, source in ((_read_dotenv(dotenv), str(dotenv)), (environ, "the environment")):
+    for values, source in ((read_dotenv(dotenv), str(dotenv)), (environ, "the environment")):
         for variable, (section, key) in VARIABLES.items():
             if value := values.get(variable):
                 if key != "password":  # it goes to the server alone, byte by byte
@@ -70,10 +70,11 @@ def load(directory: Path, environ: Mapping[str, str], file: Path | None = None) 
 
 def surroundings(directory: Path, environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables of `.env` and of the environment, which wins: what the site itself is started with."""
-    return {**_read_dotenv(directory / ".env"), **environ}
+    return {**read_dotenv(directory / ".env"), **environ}
 
 
-def _read_toml(path: Path, *, required: bool) -> Tree:
+def read_toml(path: Path, *, required: bool) -> Tree:
+    """Return a TOML file by section and key, nothing when it is not there and need not be; UsageError otherwise."""
     if not required and not path.exists():
         return {}
     try:
@@ -97,7 +98,7 @@ def _read_toml(path: Path, *, required: bool) -> Tree:
     return tree
 
 
-def _read_dotenv(path: Path) -> dict[str, str]:
+def read_dotenv(path: Path) -> dict[str, str]:
     """Return the variables of a `.env` file; a line that cannot be read is refused: it may be the one that counts."""
     try:
         bindings = list(parse_stream(io.StringIO(path.read_text(encoding="utf-8-sig")))) if path.is_file() else []

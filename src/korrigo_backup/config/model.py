@@ -49,12 +49,14 @@ class Section(BaseModel):
 class SiteSection(Section):
     """What the site is called: written in manifests, so that backups of two sites are not mixed up.
 
-    `revision` is that of the site's code; without it, the one of the git work tree that the command runs in.
+    `revision` is that of the site's code; without it, the one of the git work tree that the command runs in. `access`
+    is `compose` where the site runs on Docker Compose although POSTGRES_HOST is set: for the containers.
     """
 
     name: str = "korrigo"
     environment: str = "production"
     revision: str | None = None
+    access: Literal["auto", "compose"] = "auto"
 
 
 class DatabaseSection(Section):
@@ -275,3 +277,8 @@ class Configuration(Section):
     nightly: NightlySection = NightlySection()
     notify: NotifySection = NotifySection()
     kit: KitSection = KitSection()
+
+    @property
+    def composed(self) -> bool:
+        """Whether the site is reached through Docker Compose (contract C3: directly where POSTGRES_HOST is set)."""
+        return self.database.host is None or self.site.access == "compose"

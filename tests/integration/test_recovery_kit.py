@@ -11,8 +11,7 @@ import pytest
 from pyrage import x25519
 
 from korrigo_backup.catalog import local_now
-from korrigo_backup.domain.finding import Level
-from korrigo_backup.operations.kit import save, save_if_changed
+from korrigo_backup.operations.kit import save
 from sandbox import USER_PASSWORD
 
 IDENTITY = x25519.Identity.generate()
@@ -143,20 +142,17 @@ def test_verify_tells_a_kit_that_is_old_damaged_or_forged(settled):
     settled.korrigo("kit", "verify", "--identity", "identity", env=here, code=9)
 
 
-def test_the_nightly_run_hears_what_became_of_it_and_goes_on(settled):
-    def nightly():
-        wired = settled.wired()
-        with wired.catalog.exclusive("nightly backup"):
-            return save_if_changed(wired.catalog, wired.kit_source(), now=local_now())
-
-    done = nightly()
-    assert (done.id, done.level) == ("kit.saved", Level.OK)
+@pytest.mark.contract("C5")
+def test_the_nightly_run_saves_it_and_a_kit_that_cannot_be_made_never_hides_the_backup(settled):
+    assert "recovery kit saved: recovery_kit_" in settled.korrigo("nightly", env=BARE).out
+    assert "recovery kit" not in settled.korrigo("nightly", env=BARE).said
     (settled.home / "korrigo-backup.toml").write_text('[kit]\nrecipients = ["age1nobody"]\n')
-    failed = nightly()
-    assert (failed.id, failed.level) == ("kit.unsaved", Level.ERROR)
+    failed = settled.korrigo("nightly", env=BARE, code=3)
+    assert "in [kit] recipients is no public key" in failed.err
+    assert "is good" in failed.err
     (settled.home / "korrigo-backup.toml").unlink()
-    unconfigured = nightly()
-    assert (unconfigured.id, unconfigured.level) == ("kit.unconfigured", Level.WARNING)
+    assert "no recovery kit: .env and the signing key are saved nowhere" in settled.korrigo("nightly", env=BARE).out
+    assert len(kits(settled)) == 1
 
 
 @pytest.mark.parametrize(

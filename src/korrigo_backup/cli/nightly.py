@@ -39,14 +39,15 @@ def command(
     """
     wired: Wired = context.ensure_object(Context).wired()
     configured = wired.config.nightly
+    now = local_now()
     night = Night(
         full=full,
         policy=wired.policy(),
-        now=local_now(),
+        now=now,
         depth=depth or Depth(configured.verify),
         wait=configured.wait if wait is None else seconds(wait),
         listen=_narrate,
-        settings=lambda: [save_if_changed(wired.catalog, wired.kit_source(), now=local_now())],
+        settings=lambda: save_if_changed(wired.catalog, wired.kit_source(), now=now),
     )
     subject = "full" if full else "db"
     with announced(announcer(wired, notify), wired.catalog.directory, "nightly", subject, say=say_findings) as telling:

@@ -331,10 +331,9 @@ class Configuration(Section):
     status: StatusSection = StatusSection()
     contacts: ContactsSection = ContactsSection()
     kit: KitSection = KitSection()
+    schedule: ScheduleSection = ScheduleSection()
 
     @property
     def composed(self) -> bool:
         """Whether the site is reached through Docker Compose (contract C3: directly where POSTGRES_HOST is set)."""
         return self.database.host is None or self.site.access == "compose"
-
-    schedule: ScheduleSection = ScheduleSection()

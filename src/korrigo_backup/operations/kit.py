@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup import __version__
-from korrigo_backup.domain.finding import Finding, error, ok, warning
+from korrigo_backup.domain.finding import Finding, ok, warning
 from korrigo_backup.domain.journal import Listener, Step, silent
 from korrigo_backup.domain.kit import ELSEWHERE, KEY, PROJECT, README, Contents, KitFile, KitLink, KitRecord, seal
 from korrigo_backup.domain.kit_readme import Facts, readme
 from korrigo_backup.domain.paths import printable
-from korrigo_backup.errors import KorrigoBackupError, NotFound, ProofFailed, UsageError
+from korrigo_backup.errors import NotFound, ProofFailed, UsageError
 from korrigo_backup.formats.kit import LARGEST, LARGEST_FILE, Opened, pack
-from korrigo_backup.operations.journal import Named, recorded
+from korrigo_backup.operations.journal import Named, Running, recorded
 from korrigo_backup.operations.kits import damage, known, read
 from korrigo_backup.system import age
 from korrigo_backup.system.files import explained, write_private
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from korrigo_backup.catalog import Catalog
     from korrigo_backup.domain.secret import Secret
-    from korrigo_backup.operations.journal import Running
     from korrigo_backup.operations.kits import Kit
     from korrigo_backup.system.keyring import Keyring
 
@@ -69,19 +68,15 @@ class _Gathered:
     seal: str
 
 
-def save_if_changed(catalog: Catalog, source: Source, *, now: datetime, listen: Listener = silent) -> Finding:
-    """Save a kit if it is wanted and anything has changed, and return how that went; for `nightly`, which goes on.
+def save_if_changed(catalog: Catalog, source: Source, *, now: datetime) -> list[Finding]:
+    """Save a kit if anybody is named to encrypt it to and anything has changed; the caller holds the site's lock.
 
-    The caller holds the site's lock.
-    That nobody is named to encrypt it to is a warning, that it could not be saved an error; neither is raised.
+    That nobody is named is a warning. Raises what `save` raises when a kit is wanted and cannot be made.
     """
     if not source.recipients:
-        return unconfigured()
-    try:
-        saved = save_held(catalog, source, now=now, listen=listen)
-    except KorrigoBackupError as problem:
-        return error("kit.unsaved", f"the recovery kit is not saved: {problem.message}", problem.hint)
-    return ok("kit.saved", f"recovery kit {saved.path.name}: {'saved' if saved.new else 'nothing has changed since'}")
+        return [unconfigured()]
+    saved = _saved(catalog, source, now, Running())
+    return [ok("kit.saved", f"recovery kit saved: {saved.path.name}")] if saved.new else []
 
 
 def unconfigured() -> Finding:
@@ -96,20 +91,13 @@ def save(catalog: Catalog, source: Source, *, now: datetime, listen: Listener = 
 
     Raises UsageError without recipients or without pyrage, NotFound for a file that the configuration names.
     """
-    with catalog.exclusive("recovery kit"):
-        return save_held(catalog, source, now=now, listen=listen)
-
-
-def save_held(catalog: Catalog, source: Source, *, now: datetime, listen: Listener = silent) -> Saved:
-    """Save a kit as `save` does; the caller holds the site's lock."""
     if not source.recipients:
         raise UsageError("the recovery kit has nobody to be encrypted to", hint=unconfigured().hint)
-    gathered = _gather(source, now)
-    newest = next(iter(known(catalog)), None)
-    if newest and newest.record and newest.record.seal == gathered.seal and not damage(newest):
-        return Saved(newest.path, new=False)
-    with recorded(catalog.directory, Named(source.name, source.secrets), "kit", "make", listener=listen) as running:
-        return Saved(_publish(catalog, source, gathered, now, running), new=True)
+    with (
+        catalog.exclusive("recovery kit"),
+        recorded(catalog.directory, Named(source.name, source.secrets), "kit", "make", listener=listen) as running,
+    ):
+        return _saved(catalog, source, now, running)
 
 
 def changes(kit: Kit, source: Source, *, now: datetime) -> Finding:
@@ -134,6 +122,14 @@ def compare(opened: Opened, source: Source, *, now: datetime) -> list[Finding]:
         return [*findings, ok("kit.current", "the same as the site's files are now")]
     names = ", ".join(dict.fromkeys(printable(name) for name in differing))
     return [*findings, warning("kit.stale", f"not as they are now: {names}", "korrigo-backup kit make")]
+
+
+def _saved(catalog: Catalog, source: Source, now: datetime, running: Running) -> Saved:
+    gathered = _gather(source, now)
+    newest = next(iter(known(catalog)), None)
+    if newest and newest.record and newest.record.seal == gathered.seal and not damage(newest):
+        return Saved(newest.path, new=False)
+    return Saved(_publish(catalog, source, gathered, now, running), new=True)
 
 
 def _publish(catalog: Catalog, source: Source, gathered: _Gathered, now: datetime, running: Running) -> Path:

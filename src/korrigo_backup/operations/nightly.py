@@ -159,10 +159,7 @@ def _copy(site: Site, catalog: Catalog, night: Night, running: Running, done: Do
 
 def _settings(site: Site, catalog: Catalog, night: Night, running: Running, done: Done) -> None:
     del site, catalog, running
-    for finding in night.settings():
-        if finding.level is Level.ERROR:
-            raise KorrigoBackupError(finding.message, hint=finding.hint)
-        done.findings.append(finding)
+    done.findings += night.settings()
 
 
 @contextmanager

@@ -13,8 +13,9 @@ import typer
 from korrigo_backup.catalog import local_now
 from korrigo_backup.cli.announcing import announcer
 from korrigo_backup.cli.output import Context, human, say, say_findings, say_shared
+from korrigo_backup.domain.finding import Level
 from korrigo_backup.domain.naming import Kind, Origin
-from korrigo_backup.errors import UsageError
+from korrigo_backup.errors import Refused, UsageError
 from korrigo_backup.operations.announced import announced
 from korrigo_backup.operations.backup import BackedUp, Wish, backup_database, backup_media
 from korrigo_backup.operations.django_backup import backup_django
@@ -50,6 +51,10 @@ def command(
         Method, typer.Option(help="sql: dump and archive; django: the site's manage.py backup, brought out (full).")
     ] = Method.SQL,
     digests: Annotated[bool, typer.Option(help="Take a digest of every table's rows (db, full).")] = True,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Only check what a backup needs (runbook 4.1). Exit 4 when it could not run."),
+    ] = False,
     pre_deployment: Annotated[
         bool, typer.Option("--pre-deployment", help="Before a deployment: kept for ever, under a name of its own.")
     ] = False,
@@ -65,6 +70,9 @@ def command(
     nothing.
     """
     wired: Wired = context.ensure_object(Context).wired()
+    if check:
+        _check(wired)
+        return
     if method is Method.DJANGO:
         _require_possible(what, pre_deployment=pre_deployment)
     subject = "django" if method is Method.DJANGO else what.value
@@ -72,6 +80,18 @@ def command(
     with announced(announcer(wired, notify), wired.catalog.directory, "backup", subject, say=say_findings) as telling:
         artifact = _make(wired, subject, origin, digest=digests)
         telling.facts |= {"backup": artifact.name, "size": human(artifact.size)}
+
+
+def _check(wired: Wired) -> None:
+    """Print the checklist before a backup (contract B6); Refused when one of its lines says no."""
+    from korrigo_backup.cli.checks import checks  # noqa: PLC0415 - it loads much that a backup does not need
+
+    findings = checks(wired)
+    say_findings(findings)
+    failed = [finding for finding in findings if finding.level is Level.ERROR]
+    if failed:
+        raise Refused(f"a backup could not run: {failed[0].message}", hint=failed[0].hint or "see the lines above")
+    say("✅ Ready for a backup")
 
 
 def _require_possible(what: What, *, pre_deployment: bool) -> None:

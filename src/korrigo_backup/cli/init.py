@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.catalog import local_now
+from korrigo_backup.cli.checks import checks
 from korrigo_backup.cli.output import Context, say, say_findings
 from korrigo_backup.config.load import FILE_NAME, surroundings
 from korrigo_backup.domain.finding import Level
@@ -16,8 +17,6 @@ from korrigo_backup.domain.naming import stamp
 from korrigo_backup.errors import KorrigoBackupError, NotFound, PartlyDone, Refused
 from korrigo_backup.operations import init as operation
 from korrigo_backup.operations.kit import unconfigured
-from korrigo_backup.operations.preflight import Surroundings, preflight
-from korrigo_backup.site.django import child_environment
 from korrigo_backup.system.files import explained
 from korrigo_backup.wiring import wire
 
@@ -114,14 +113,8 @@ def _show(made: Draft) -> None:
 
 
 def _check(wired: Wired) -> list[Finding]:
-    around = Surroundings(
-        composed=wired.config.composed,
-        environment=child_environment(wired.environment, {}),
-        backups=wired.config.backup.dir,
-        key_file=wired.keyring.path,
-    )
     say("🔎 Checking")
-    findings = preflight(wired.site, around)
+    findings = checks(wired)
     if not wired.config.kit.recipients:
         findings.append(unconfigured())
     say_findings(findings)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from korrigo_backup.domain.finding import Finding, Level, error, ok, warning
-from korrigo_backup.errors import KorrigoBackupError
+from korrigo_backup.errors import KorrigoBackupError, Locked
 from korrigo_backup.operations.backup import SPACE_FACTOR
 from korrigo_backup.site.compose import COMPOSE_SECONDS, PROGRAMS, engine_hint
 from korrigo_backup.site.compose_access import ComposeAccess
@@ -28,6 +28,7 @@ from korrigo_backup.system.run import Command, run, which
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from korrigo_backup.catalog import Catalog
     from korrigo_backup.domain.secret import Secret
     from korrigo_backup.site.compose import Project
     from korrigo_backup.site.postgres import Postgres
@@ -235,6 +236,17 @@ def settings(directory: Path) -> Iterator[Finding]:
         if tracked.status == 0:
             yield error("env.tracked", ".env is in git: whoever has the code has the secrets",
                         "git rm --cached .env, add it to .gitignore, change the secrets")  # fmt: skip
+
+
+def quiet(catalog: Catalog) -> Finding:
+    """Return whether no other run is at work: no maintenance under way (runbook 4.1)."""
+    if not catalog.directory.is_dir():
+        return ok("site.quiet", "no other run is at work")
+    try:
+        with catalog.exclusive("look whether a run is at work"):
+            return ok("site.quiet", "no other run is at work")
+    except Locked as problem:
+        return error("site.quiet", problem.message, "wait for its end; nightly --wait does")
 
 
 def key_file(path: Path) -> Iterator[Finding]:

@@ -161,7 +161,11 @@ def _group(artifact: Artifact, policy: Policy, members: set[str]) -> tuple[Rule,
 
 def _by_rule(group: Sequence[Artifact], rule: Rule, policy: Policy, given: Given) -> list[Decision]:
     """Decide on those that one rule counts together, newest first; only those that are ours are counted."""
-    decided = {one.name: Decision(one, remove=False, reason=why) for one in group if (why := _exempt(one, given))}
+    decided = {
+        one.name: Decision(one, remove=False, reason=why + _stays_over(one, policy, given))
+        for one in group
+        if (why := _exempt(one, given))
+    }
     left = [one for one in group if one.name not in decided]
     reasons = by_age([_moment(one) for one in left], rule, given.now)
     for one, why in zip(left, reasons, strict=True):
@@ -175,6 +179,12 @@ def _by_rule(group: Sequence[Artifact], rule: Rule, policy: Policy, given: Given
         else:
             decided[one.name] = Decision(one, remove=True, reason=over or f"{age} days old, {_kept_for(rule)}")
     return [decided[one.name] for one in group]
+
+
+def _stays_over(artifact: Artifact, policy: Policy, given: Given) -> str:
+    """Return the words for one that stays though it is over the maximum age: a person decides on that."""
+    over = 0 < policy.max_age < (given.now - artifact.created).days
+    return f" (over the maximum age of {policy.max_age} days)" if over else ""
 
 
 def _exempt(artifact: Artifact, given: Given) -> str | None:

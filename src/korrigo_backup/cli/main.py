@@ -47,6 +47,8 @@ VERBS = {
     "nightly": "korrigo_backup.cli.nightly",
     "notify": "korrigo_backup.cli.notify",
     "status": "korrigo_backup.cli.status",
+    "doctor": "korrigo_backup.cli.doctor",
+    "diagnose": "korrigo_backup.cli.diagnose",
     "kit": "korrigo_backup.cli.kit",
     "init": "korrigo_backup.cli.init",
     "schedule": "korrigo_backup.cli.schedule",

@@ -138,7 +138,7 @@ def test_who_cannot_be_told_is_named_and_the_backup_is_as_good_as_ever(site, hoo
     ):
         assert any(expected in line for line in said), said
     site.korrigo("verify", "latest")
-    (record,) = journal.read(site.backups)
+    record = next(record for record in journal.read(site.backups) if record.verb == "backup")
     assert record.outcome is Outcome.DONE
     assert "notification not sent to gone: connection refused" in record.message
     everything = done.said + "".join(p.read_text(errors="replace") for p in site.backups.rglob("*") if p.is_file())
@@ -215,3 +215,14 @@ def test_who_sits_at_the_terminal_is_not_mailed(site, told):
         os.close(terminal)
     site.korrigo("backup", "media", "--no-notify")
     assert len(pings(told)) == 2
+
+
+@pytest.mark.contract("B12")
+def test_a_night_is_told_at_its_end_under_the_runbooks_subjects(site, told):
+    site.backups.mkdir(mode=0o700)
+    site.korrigo("nightly", "--wait", "soon", code=2)
+    assert titles(told) == ["❌ Korrigo Backup FAILED"]
+    site.korrigo("nightly")
+    assert titles(told)[1:] == ["✅ Korrigo Backup OK again"]
+    assert pings(told) == ["/start", "/fail", "/start", ""]
+    assert "nightly db done (exit 0)" in told.requests[-1].body + told.requests[-2].body

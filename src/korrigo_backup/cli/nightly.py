@@ -38,26 +38,26 @@ def command(
     When the new backup does not verify nothing is removed: exit 9.
     """
     wired: Wired = context.ensure_object(Context).wired()
-    configured = wired.config.nightly
     now = local_now()
-    night = Night(
-        full=full,
-        policy=wired.policy(),
-        now=now,
-        depth=depth or Depth(configured.verify),
-        wait=configured.wait if wait is None else seconds(wait),
-        listen=_narrate,
-        settings=lambda: save_if_changed(wired.catalog, wired.kit_source(), now=now),
-    )
     subject = "full" if full else "db"
     with announced(announcer(wired, notify), wired.catalog.directory, "nightly", subject, say=say_findings) as telling:
+        configured = wired.config.nightly
+        night = Night(
+            full=full,
+            policy=wired.policy(),
+            now=now,
+            depth=depth or Depth(configured.verify),
+            wait=configured.wait if wait is None else seconds(wait),
+            listen=_narrate,
+            settings=lambda: save_if_changed(wired.catalog, wired.kit_source(), now=now),
+        )
         done = nightly(wired.site(), wired.catalog, night)
-        if done.artifact:
-            telling.facts |= {"backup": done.artifact.name, "size": human(done.artifact.size)}
         say_findings(done.findings)
         say(f"🧹 Cleaned {done.removed} old backups")
+        telling.facts["removed"] = str(done.removed)
         if done.artifact:
             say(f"✅ Done: {done.artifact.path}")
+            telling.facts |= {"backup": done.artifact.name, "size": human(done.artifact.size)}
 
 
 def _narrate(step: Step) -> None:

@@ -226,3 +226,20 @@ def test_a_night_is_told_at_its_end_under_the_runbooks_subjects(site, told):
     assert titles(told)[1:] == ["✅ Korrigo Backup OK again"]
     assert pings(told) == ["/start", "/fail", "/start", ""]
     assert "nightly db done (exit 0)" in told.requests[-1].body + told.requests[-2].body
+
+
+@pytest.mark.contract("B12")
+def test_a_backup_that_has_not_come_is_told(site, told):
+    found = site.korrigo("notify", "overdue", code=10)
+    assert "no good backup of the database in the last 26 h: there is none" in found.err
+    fresh = site.backup()
+    site.aged(fresh, 2)
+    for path in site.backups.glob(f"{fresh.name}*"):
+        path.unlink()
+    site.korrigo("notify", "overdue", "--max-age", "36h", code=10)
+    assert titles(told) == ["⏰ Korrigo Backup OVERDUE"] * 2
+    assert pings(told) == ["/fail"] * 2
+    assert "the newest is 48 h old" in told.requests[-1].body
+    assert "is 48 h old" in site.korrigo("notify", "overdue", "--max-age", "3d").out
+    assert "not a duration" in site.korrigo("notify", "overdue", "--max-age", "soon", code=2).err
+    assert len(told.requests) == 4

@@ -19,6 +19,7 @@ from korrigo_backup.domain.kit_readme import Facts, readme
 from korrigo_backup.domain.naming import parse
 from korrigo_backup.errors import ProofFailed, Refused, UsageError
 from korrigo_backup.formats.kit import pack, unpack
+from korrigo_backup.operations.kits import write_out
 from korrigo_backup.system import age
 
 NOW = datetime(2026, 2, 4, 3, 0, tzinfo=UTC)
@@ -105,6 +106,22 @@ def test_a_cut_kit_is_refused_wherever_it_is_cut():
     for cut in range(0, end, 37):
         with pytest.raises(ProofFailed, match="is no recovery kit"):
             unpack(whole[:cut], "kit")
+
+
+def test_a_kit_goes_into_a_new_or_empty_directory_only_and_is_the_owners_alone(tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").write_text("mine")
+    (tmp_path / "link").symlink_to("full")
+    opened = unpack(pack(contents(FILES), FILES), "kit")
+    for name in ("full", "link", "full/mine"):
+        with pytest.raises(Refused, match="is not an empty directory"):
+            write_out(opened, tmp_path / name)
+    assert [path.name for path in (tmp_path / "full").iterdir()] == ["mine"]
+    (tmp_path / "new").mkdir(mode=0o755)
+    write_out(opened, tmp_path / "new")
+    written = {str(path.relative_to(tmp_path / "new")): path for path in (tmp_path / "new").rglob("*")}
+    assert {name: path.read_bytes() for name, path in written.items() if path.is_file()} == FILES
+    assert {path.stat().st_mode & 0o077 for path in [tmp_path / "new", *written.values()]} == {0}
 
 
 @pytest.mark.contract("C5")

@@ -17,13 +17,15 @@ from korrigo_backup.domain.authenticity import Key
 from korrigo_backup.domain.kit import CONTENTS, README, Contents, KitFile, free_kit_name, is_kit, is_member, seal
 from korrigo_backup.domain.kit_readme import Facts, readme
 from korrigo_backup.domain.naming import parse
+from korrigo_backup.domain.secret import without_credentials
 from korrigo_backup.errors import ProofFailed, Refused, UsageError
 from korrigo_backup.formats.kit import pack, unpack
 from korrigo_backup.operations.kits import write_out
 from korrigo_backup.system import age
+from korrigo_backup.system.installed import requirement
 
 NOW = datetime(2026, 2, 4, 3, 0, tzinfo=UTC)
-FACTS = Facts("korrigo", "production", "/srv/my site", "0.1", "/srv/backups", "viatique", "viatique_user")
+FACTS = Facts("korrigo", "production", "/srv/my site", "korrigo-backup", "/srv/backups", "viatique", "viatique_user")
 
 
 def listed(name, content):
@@ -150,6 +152,37 @@ def test_the_commands_are_quoted_for_the_shell():
     text = readme(FACTS, files)
     assert "install -D -m 640 'project/a b' '/srv/my site/a b'" in text
     assert "install -D -m 600 elsewhere/etc/x /etc/x" in text
+
+
+@pytest.mark.promise("P7")
+def test_an_address_is_told_without_the_name_and_token_in_it():
+    assert without_credentials("https://me:t0ken@host/x.git") == "https://host/x.git"
+    assert without_credentials("https://t0ken@host/x.git") == "https://host/x.git"
+    assert without_credentials("ssh://git@host/x.git") == "ssh://git@host/x.git"
+    assert without_credentials("ssh://git:pass@host/x.git") == "ssh://git@host/x.git"
+    assert without_credentials("git@host:x.git") == "git@host:x.git"
+
+
+@pytest.mark.parametrize(
+    ("noted", "wanted", "origin"),
+    [
+        (None, "korrigo-backup[kit]==1.0", None),
+        ('{"url": "file:///srv/x", "dir_info": {}}', "korrigo-backup[kit]==1.0", "file:///srv/x"),
+        (
+            '{"url": "https://me:t0ken@host/x.git", "vcs_info": {"vcs": "git", "commit_id": "abc"}}',
+            "korrigo-backup[kit] @ git+https://host/x.git@abc", None,
+        ),
+        ("garbage", "korrigo-backup[kit]==1.0", None),
+    ],
+)  # fmt: skip
+def test_the_program_is_installed_again_as_it_was(tmp_path, monkeypatch, noted, wanted, origin):
+    place = tmp_path / "korrigo_backup-1.0.dist-info"
+    place.mkdir()
+    (place / "METADATA").write_text("Name: korrigo-backup\nVersion: 1.0\n")
+    if noted:
+        (place / "direct_url.json").write_text(noted)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert requirement("1.0", "kit") == (wanted, origin)
 
 
 IDENTITY = x25519.Identity.generate()

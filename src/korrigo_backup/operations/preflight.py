@@ -146,7 +146,8 @@ def services(site: Site) -> Iterator[Finding]:
 
 def _containers(project: Project, database: str) -> Finding:
     found = project.containers()
-    bad = {one.service: one.health or one.status for one in found if not one.running or one.health == "unhealthy"}
+    bad = {one.service: one.status for one in found if not one.running}
+    bad |= {one.service: "unhealthy" for one in found if one.running and one.health == "unhealthy"}
     if not found or database in bad or database not in {one.service for one in found}:
         return error("services.running", f"the service {database} does not run", f"{project.shown} up -d {database}")
     if bad:

@@ -1,5 +1,7 @@
 """What a directory tells about its site, for the shapes that projects have."""
 
+import os
+
 import pytest
 
 from korrigo_backup.config.load import load
@@ -153,3 +155,9 @@ def test_what_a_former_configuration_sets_stays(project):
     assert read.notify.subjects == {"failure": "x"}
     assert read.compose.media == "/data/uploaded"
     assert not draft(project, {}, former).new
+
+
+def test_a_directory_whose_name_is_no_text_gives_no_name(tmp_path):
+    odd = tmp_path / os.fsdecode(b"caf\xe9")
+    odd.mkdir()
+    assert discover(odd, {"POSTGRES_HOST": "here"}).values == {}

@@ -30,14 +30,16 @@ def test_a_stack_is_configured_checked_and_backed_up_and_its_kit_holds_its_comma
     with (stack.root / ".env").open("a") as file:
         file.write(f"\nPOSTGRES_HOST=db\nKORRIGO_BACKUP_KIT_RECIPIENTS={x25519.Identity.generate().to_public()}\n")
     said = korrigo(stack, "init")
-    for line in ("Docker ", "Compose ", "6 services run", "database viatique answers", "pg_dump 15", "files, "):
+    for line in (
+        "Docker ",
+        "Compose ",
+        "services running: backend, celery, celery-beat, db, nginx, redis",
+        "database viatique answers",
+        "pg_dump 15",
+        "files, ",
+    ):
         assert line in said, said
     written = tomllib.loads((stack.root / "korrigo-backup.toml").read_text())
     assert written["site"]["access"] == "compose"
     assert "infra/docker/docker-compose.prod.yml" in korrigo(stack, "kit", "make")
-    korrigo(stack, "backup", "full")
-    stack.compose("stop", "celery-beat")
-    try:
-        assert "not running: celery-beat (exited)" in korrigo(stack, "init", "--dry-run")
-    finally:
-        stack.up()
+    korrigo(stack, "backup")

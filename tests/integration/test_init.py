@@ -112,6 +112,14 @@ def test_a_dry_run_shows_the_file_and_changes_nothing(site):
     assert sorted(site.home.rglob("*")) == before
 
 
+@pytest.mark.promise("P7")
+def test_a_dry_run_shows_no_secret_of_a_former_file(site):
+    in_dotenv(site, *NAMES)
+    (site.home / ".env").write_text((site.home / ".env").read_text().replace(USER_PASSWORD, ""))
+    config(site).write_text(f"[database]\npassword = '{USER_PASSWORD}'\n")
+    assert USER_PASSWORD not in site.korrigo("init", "--dry-run", env=BARE).said
+
+
 def test_a_configuration_is_kept_unless_forced_and_then_its_settings_stay(site):
     in_dotenv(site, *NAMES)
     text = '[site]\nname = "ours"\n[services]\nstop = [["systemctl", "stop", "a b"]]\n# a remark\n'

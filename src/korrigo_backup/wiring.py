@@ -7,11 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from korrigo_backup import __version__
 from korrigo_backup.catalog import Catalog
-from korrigo_backup.config.load import FILE_NAME, VARIABLES, load, surroundings
+from korrigo_backup.config.load import VARIABLES, load, surroundings
 from korrigo_backup.config.model import ChannelSection
-from korrigo_backup.domain.kit_readme import Facts
 from korrigo_backup.domain.retention import Policy, Rule
 from korrigo_backup.domain.schedule import jobs
 from korrigo_backup.domain.secret import Secret
@@ -32,7 +30,7 @@ from korrigo_backup.site.django import ComposeDjango, DirectDjango, child_enviro
 from korrigo_backup.site.media import MediaTree
 from korrigo_backup.site.postgres import Postgres
 from korrigo_backup.site.references import parse_column
-from korrigo_backup.site.revision import work_tree_remote, work_tree_revision
+from korrigo_backup.site.revision import work_tree_revision
 from korrigo_backup.site.services import CommandServices
 from korrigo_backup.site.site import Site
 from korrigo_backup.system.crontab import Crontab
@@ -93,7 +91,10 @@ class Wired:
 
     def kit_source(self) -> Source:
         """Return what the recovery kit is made of."""
-        return _kit_source(self)
+        from korrigo_backup.operations.kit_source import Given, kit_source  # noqa: PLC0415 - not to be loaded by all
+
+        given = Given(self.config, self.directory.absolute(), self.environment, self.file, self.outside)
+        return kit_source(given, self.keyring, self.secrets)
 
     def jobs(self) -> tuple[Job, ...]:
         """Return what is to run by itself."""
@@ -265,41 +266,3 @@ def _django(config: Configuration, environment: Mapping[str, str]) -> DirectDjan
         "MEDIA_ROOT": str(config.media.root.absolute()) if config.media.root else None,
     }
     return DirectDjango(config.django.manage, config.django.dir, child_environment(environment, told))
-
-
-def _kit_source(wired: Wired) -> Source:
-    """Return the files of the site's settings: those that the configuration names, and the usual ones."""
-    from korrigo_backup.operations.kit import Source  # noqa: PLC0415 - one verb's, not to be loaded by all
-    from korrigo_backup.site import compose_file  # noqa: PLC0415 - as above
-
-    config, directory = wired.config, wired.directory.absolute()
-    compose, database = config.compose, config.database
-    named = (*compose.files, *((compose.env_file,) if compose.env_file else ()))
-    composed = config.composed
-    beside = compose.files[0].parent
-    text = compose_file.read([f for f in compose.files if f.is_file()], wired.environment) if composed else None
-    settings = tuple(beside / path for path in text.settings_files) if text else ()
-    options = Project((), compose.files, {}, compose.project, compose.env_file, compose.profiles).options
-    return Source(
-        name=config.site.name,
-        directory=directory,
-        required=(*((wired.file,) if wired.file else ()), *(named if composed else ()), *config.kit.files),
-        usual=(Path(".env"), Path(FILE_NAME), *named, beside / ".env", *settings),
-        keyring=wired.keyring,
-        recipients=config.kit.recipients,
-        facts=Facts(
-            site=config.site.name,
-            environment=config.site.environment,
-            directory=str(directory),
-            version=__version__,
-            backups=str(directory / config.backup.dir),
-            database=database.name,
-            user=database.user,
-            server=None if composed else f"{database.host} port {database.port}",
-            compose=("docker", "compose", *options) if composed else None,
-            media=str(directory / config.media.root) if config.media.root else None,
-            remote=work_tree_remote(directory),
-            outside=wired.outside,
-        ),
-        secrets=wired.secrets,
-    )

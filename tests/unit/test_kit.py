@@ -17,12 +17,15 @@ from korrigo_backup.domain.authenticity import Key
 from korrigo_backup.domain.kit import CONTENTS, README, Contents, KitFile, free_kit_name, is_kit, is_member, seal
 from korrigo_backup.domain.kit_readme import Facts, readme
 from korrigo_backup.domain.naming import parse
+from korrigo_backup.domain.secret import without_credentials
 from korrigo_backup.errors import ProofFailed, Refused, UsageError
 from korrigo_backup.formats.kit import pack, unpack
+from korrigo_backup.operations.kits import write_out
 from korrigo_backup.system import age
+from korrigo_backup.system.installed import requirement
 
 NOW = datetime(2026, 2, 4, 3, 0, tzinfo=UTC)
-FACTS = Facts("korrigo", "production", "/srv/my site", "0.1", "/srv/backups", "viatique", "viatique_user")
+FACTS = Facts("korrigo", "production", "/srv/my site", "korrigo-backup", "/srv/backups", "viatique", "viatique_user")
 
 
 def listed(name, content):
@@ -107,6 +110,22 @@ def test_a_cut_kit_is_refused_wherever_it_is_cut():
             unpack(whole[:cut], "kit")
 
 
+def test_a_kit_goes_into_a_new_or_empty_directory_only_and_is_the_owners_alone(tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").write_text("mine")
+    (tmp_path / "link").symlink_to("full")
+    opened = unpack(pack(contents(FILES), FILES), "kit")
+    for name in ("full", "link", "full/mine"):
+        with pytest.raises(Refused, match="is not an empty directory"):
+            write_out(opened, tmp_path / name)
+    assert [path.name for path in (tmp_path / "full").iterdir()] == ["mine"]
+    (tmp_path / "new").mkdir(mode=0o755)
+    write_out(opened, tmp_path / "new")
+    written = {str(path.relative_to(tmp_path / "new")): path for path in (tmp_path / "new").rglob("*")}
+    assert {name: path.read_bytes() for name, path in written.items() if path.is_file()} == FILES
+    assert {path.stat().st_mode & 0o077 for path in [tmp_path / "new", *written.values()]} == {0}
+
+
 @pytest.mark.contract("C5")
 def test_the_seal_changes_with_what_is_inside_and_for_whom_and_with_the_key_and_not_with_the_time():
     key, other = Key(b"k" * 32), Key(b"o" * 32)
@@ -133,6 +152,37 @@ def test_the_commands_are_quoted_for_the_shell():
     text = readme(FACTS, files)
     assert "install -D -m 640 'project/a b' '/srv/my site/a b'" in text
     assert "install -D -m 600 elsewhere/etc/x /etc/x" in text
+
+
+@pytest.mark.promise("P7")
+def test_an_address_is_told_without_the_name_and_token_in_it():
+    assert without_credentials("https://me:t0ken@host/x.git") == "https://host/x.git"
+    assert without_credentials("https://t0ken@host/x.git") == "https://host/x.git"
+    assert without_credentials("ssh://git@host/x.git") == "ssh://git@host/x.git"
+    assert without_credentials("ssh://git:pass@host/x.git") == "ssh://git@host/x.git"
+    assert without_credentials("git@host:x.git") == "git@host:x.git"
+
+
+@pytest.mark.parametrize(
+    ("noted", "wanted", "origin"),
+    [
+        (None, "korrigo-backup[kit]==1.0", None),
+        ('{"url": "file:///srv/x", "dir_info": {}}', "korrigo-backup[kit]==1.0", "file:///srv/x"),
+        (
+            '{"url": "https://me:t0ken@host/x.git", "vcs_info": {"vcs": "git", "commit_id": "abc"}}',
+            "korrigo-backup[kit] @ git+https://host/x.git@abc", None,
+        ),
+        ("garbage", "korrigo-backup[kit]==1.0", None),
+    ],
+)  # fmt: skip
+def test_the_program_is_installed_again_as_it_was(tmp_path, monkeypatch, noted, wanted, origin):
+    place = tmp_path / "korrigo_backup-1.0.dist-info"
+    place.mkdir()
+    (place / "METADATA").write_text("Name: korrigo-backup\nVersion: 1.0\n")
+    if noted:
+        (place / "direct_url.json").write_text(noted)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert requirement("1.0", "kit") == (wanted, origin)
 
 
 IDENTITY = x25519.Identity.generate()

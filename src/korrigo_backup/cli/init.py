@@ -14,6 +14,7 @@ from korrigo_backup.cli.output import Context, say, say_findings
 from korrigo_backup.config.load import FILE_NAME, surroundings
 from korrigo_backup.domain.finding import Level
 from korrigo_backup.domain.naming import stamp
+from korrigo_backup.domain.secret import redact
 from korrigo_backup.errors import KorrigoBackupError, NotFound, PartlyDone, Refused
 from korrigo_backup.operations import init as operation
 from korrigo_backup.operations.kit import unconfigured
@@ -107,7 +108,7 @@ def _write(made: Draft, wired: Wired) -> None:
 def _show(made: Draft) -> None:
     if made.new:
         say(f"📝 {made.target} would be:\n")
-        say(made.text)
+        say(redact(made.text, Context.known_secrets))  # a former file may hold some
     else:
         say(f"✅ Nothing to change in {made.target}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -143,6 +144,8 @@ def _open(shared: Context, file: str | None, identity: str | None, to: Path | No
 
 
 def _key(identity: str) -> bytes:
+    if identity == "-" and sys.stdin.isatty():
+        return getpass.getpass("Private key (AGE-SECRET-KEY-1…; it is not shown): ").encode()
     if identity == "-":
         return sys.stdin.buffer.read(_LARGEST_IDENTITY)
     return kits.read(Path(identity).expanduser(), _LARGEST_IDENTITY)

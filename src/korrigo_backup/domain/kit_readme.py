@@ -22,13 +22,14 @@ class Facts:
 
     `compose` is how Compose is called for this site, None for a site reached directly; then `database` and `user`
     have to be made. `remote` is where the code is cloned from, `outside` the variables that were set outside the
-    files. Paths are absolute.
+    files. `requirement` is what pip is given; `origin` is where the program came from, where that was no index. Paths
+    are absolute.
     """
 
     site: str
     environment: str
     directory: str
-    version: str
+    requirement: str
     backups: str
     database: str
     user: str
@@ -37,6 +38,7 @@ class Facts:
     media: str | None = None
     remote: str | None = None
     outside: tuple[str, ...] = ()
+    origin: str | None = None
 
 
 def readme(facts: Facts, files: Iterable[KitFile], links: Iterable[KitLink] = ()) -> str:
@@ -92,7 +94,9 @@ def _absolute(facts: Facts, path: str) -> str:
 
 def _command(facts: Facts) -> Iterator[str]:
     yield "python3 -m venv ~/korrigo-backup"
-    yield f"~/korrigo-backup/bin/pip install 'korrigo-backup[kit]=={facts.version}'"
+    yield f"~/korrigo-backup/bin/pip install {shlex.quote(facts.requirement)}"
+    if facts.origin:
+        yield f"# it was installed from {facts.origin}: if no index has it, give that directory or archive to pip"
     yield "export PATH=~/korrigo-backup/bin:$PATH"
 
 
@@ -115,7 +119,8 @@ def _site(facts: Facts) -> Iterator[str]:
 
 def _data(facts: Facts) -> Iterator[str]:
     yield shlex.join(("cd", facts.directory))
-    yield "korrigo-backup list"
-    yield "korrigo-backup rebuild                 # a restore point brings the media, too"
-    yield "korrigo-backup restore latest-media    # if it was a database alone"
+    yield "korrigo-backup show latest              # its revision of the code: git checkout it"
+    yield "korrigo-backup rebuild                  # a restore point brings the media, too"
+    yield "korrigo-backup restore latest-media     # if it was a database alone"
     yield "korrigo-backup validate"
+    yield "korrigo-backup schedule install         # from now on every night again"

@@ -72,6 +72,7 @@ def discover(directory: Path, environment: Mapping[str, str]) -> Discovered:
     else:
         found = _direct(directory, environment)
     named = text.project if text and text.project else directory.absolute().name
+    named = named if named.isprintable() else ""  # bytes that are no text cannot be written
     values = {**found.values, "site": {"name": named, **found.values.get("site", {})}}
     return Discovered(_needed(values, environment), found.findings, found.reached)
 

@@ -183,6 +183,7 @@ def _places(source: Source) -> tuple[dict[str, Path], tuple[KitLink, ...]]:
             f"the recovery kit wants {missing[0]}, which is not there",
             hint="run it from the site's project directory, or correct [compose] files or [kit] files",
         )
+    _require_text(str(source.directory))
     wanted = [Path(os.path.normpath(source.directory / path)) for path in (*source.required, *source.usual)]
     present = [path for path in dict.fromkeys(wanted) if path.exists()]
     files = {path for path in present if not (path.is_symlink() and path.resolve() in present)}
@@ -193,9 +194,13 @@ def _places(source: Source) -> tuple[dict[str, Path], tuple[KitLink, ...]]:
 def _belongs(source: Source, path: Path) -> str:
     inside = path.is_relative_to(source.directory)
     shown = str(path.relative_to(source.directory) if inside else path)
-    if not shown.isprintable():
-        raise UsageError(f"{printable(shown)} cannot be put into a kit", hint="give it a name of UTF-8 text")
+    _require_text(shown)
     return shown
+
+
+def _require_text(path: str) -> None:
+    if not path.isprintable():
+        raise UsageError(f"{printable(path)} cannot be put into a kit", hint="give it a name of UTF-8 text")
 
 
 def _named(source: Source, path: Path) -> str:

@@ -26,11 +26,11 @@ from korrigo_backup.system.files import explained, free_bytes
 from korrigo_backup.system.run import Command, run, which
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from korrigo_backup.catalog import Catalog
     from korrigo_backup.domain.secret import Secret
-    from korrigo_backup.site.compose import Project
+    from korrigo_backup.site.compose import Container
     from korrigo_backup.site.postgres import Postgres
     from korrigo_backup.site.site import Site
 
@@ -129,9 +129,9 @@ def judged(id_: str, name: str, version: tuple[int, int], oldest: tuple[int, int
 
 
 def version_in(text: str) -> tuple[int, int] | None:
-    """Return the first `major.minor` in a text."""
-    found = re.search(r"(\d+)\.(\d+)", text)
-    return (int(found[1]), int(found[2])) if found else None
+    """Return the first `major.minor` in a text; a version to come has no minor one (`18beta1`)."""
+    found = re.search(r"(\d+)(?:\.(\d+))?", text)
+    return (int(found[1]), int(found[2] or 0)) if found else None
 
 
 def services(site: Site) -> Iterator[Finding]:
@@ -141,21 +141,26 @@ def services(site: Site) -> Iterator[Finding]:
                     "korrigo-backup rollback finishes it and starts them")  # fmt: skip
     access = site.postgres.access
     if isinstance(access, ComposeAccess):
-        yield _containers(access.project, access.service)
+        project = access.project
+        yield running(project.containers(), access.service, project.shown)
     elif not site.services.configured:
         yield warning("services.unknown", "nothing is configured that stops the services during a restore",
                       "set [services] stop and start")  # fmt: skip
 
 
-def _containers(project: Project, database: str) -> Finding:
-    found = project.containers()
-    bad = {one.service: one.health or one.status for one in found if not one.running or one.health == "unhealthy"}
+def running(found: Sequence[Container], database: str, shown: str) -> Finding:
+    """Return whether the containers of a project run; without its database there is nothing to back up.
+
+    `shown` is how Compose is called, for the hint.
+    """
+    bad = {one.service: one.status for one in found if not one.running}
+    bad |= {one.service: "unhealthy" for one in found if one.running and one.health == "unhealthy"}
     if not found or database in bad or database not in {one.service for one in found}:
-        return error("services.running", f"the service {database} does not run", f"{project.shown} up -d {database}")
+        return error("services.running", f"the service {database} does not run", f"{shown} up -d {database}")
     if bad:
         told = ", ".join(f"{name} ({state})" for name, state in sorted(bad.items()))
-        return warning("services.running", f"not running: {told}", f"{project.shown} up -d")
-    return ok("services.running", f"{len(found)} services run: {', '.join(sorted(one.service for one in found))}")
+        return warning("services.running", f"not running: {told}", f"{shown} up -d")
+    return ok("services.running", f"services running: {', '.join(sorted(one.service for one in found))}")
 
 
 def database(server: Postgres) -> Looked:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
+from korrigo_backup.domain.secret import without_credentials
 from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.system.run import Command, run
 
@@ -27,7 +27,7 @@ def work_tree_remote(directory: Path) -> str | None:
     """Return where the code in `directory` is cloned from, without a name and password in the address; None without."""
     if not (directory / ".git").exists():
         return None
-    return re.sub(r"^(\w+://)[^/@]*@", r"\1", _git(directory, "remote", "get-url", "origin")) or None
+    return without_credentials(_git(directory, "remote", "get-url", "origin")) or None
 
 
 def _git(directory: Path, *arguments: str) -> str:

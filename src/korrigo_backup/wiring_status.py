@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from korrigo_backup.domain.naming import Kind
 from korrigo_backup.domain.status import Goals
 from korrigo_backup.operations.status import About
 from korrigo_backup.operations.status import status as status_of
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from korrigo_backup.domain.status import Status
+    from korrigo_backup.site.site import Site
     from korrigo_backup.wiring import Wired
 
 
@@ -24,12 +25,23 @@ def goals(wired: Wired) -> Goals:
         rpo_hours=wanted.rpo_hours,
         media_rpo_hours=wanted.media_rpo_hours,
         proof_days=wanted.proof_days,
-        keep_days={Kind.SQL: wired.config.backup.retention_days},
+        policy=wired.policy(),
         accepted=wanted.accept,
     )
 
 
-def about(wired: Wired) -> About:
+_HURRY = 3
+"""Seconds for a connection: a look must not wait for a dead host as long as a restore does."""
+
+
+def _hurried(wired: Wired) -> Site:
+    """Return the live site, for one short question."""
+    database = wired.config.database
+    short = database.model_copy(update={"connect_timeout": min(_HURRY, database.connect_timeout)})
+    return replace(wired, config=wired.config.model_copy(update={"database": short})).site()
+
+
+def about(wired: Wired, *, ask: bool) -> About:
     """Return what the configuration says of the site, and the catalog cannot."""
     config = wired.config
     return About(
@@ -37,9 +49,13 @@ def about(wired: Wired) -> About:
         environment=config.site.environment,
         media=config.media.root,
         stopped=config.backup.dir / STOPPED_FILE,
+        live=(lambda: _hurried(wired)) if ask else None,
     )
 
 
-def status(wired: Wired, *, now: datetime) -> Status:
-    """Return how the site's backups stand; neither the database nor the services are needed."""
-    return status_of(wired.catalog, goals(wired), about(wired), now=now)
+def status(wired: Wired, *, now: datetime, ask: bool) -> Status:
+    """Return how the site's backups stand.
+
+    Neither the database nor the services are needed; with `ask`, the database is asked what restores have kept.
+    """
+    return status_of(wired.catalog, goals(wired), about(wired, ask=ask), now=now)

@@ -60,6 +60,7 @@ def attention(status: Status, seen: Seen, goals: Goals) -> tuple[Finding, ...]:
         *_broken(seen),
         *_space(status.space),
         *_sudden(seen),
+        *_schedule(seen),
         *_proof(status, goals),
         *_signatures(status.good),
         *_copies(status),
@@ -195,6 +196,13 @@ def _against(newest: Artifact, before: Sequence[Artifact]) -> Iterator[Finding]:
     size = median(artifact.size for artifact in before)
     if not SIZES[0] * size <= newest.size <= SIZES[1] * size:
         yield warning("status.size", f"{newest.name} has {newest.size} bytes, usual are {size:.0f}", hint)
+
+
+def _schedule(seen: Seen) -> Iterator[Finding]:
+    if seen.scheduled is False:
+        yield warning("status.schedule", "no backup starts by itself: no schedule of this site is installed",
+                      "korrigo-backup schedule install --systemd, or --cron")  # fmt: skip
+    yield from (finding for finding in seen.schedule if finding.level is not Level.OK)
 
 
 def _proof(status: Status, goals: Goals) -> Iterator[Finding]:

@@ -150,7 +150,8 @@ class Seen:
     `site` and `environment` are None where they are not known: then all backups count. `holder` names a run that is
     at work; `stopped` says that the mark of stopped services is there; `shared_disk` whether the backups lie on the
     media's file system, None when not known. `held_unread` and `no_database` say why the holds cannot be read and why
-    the database does not answer, each with what to do.
+    the database does not answer, each with what to do. `scheduled` is None where nobody looked; `schedule` holds what
+    keeps an installed schedule from working.
     """
 
     directory: str
@@ -167,6 +168,8 @@ class Seen:
     shared_disk: bool | None = None
     offsite: int = 0
     next_run: datetime | None = None
+    scheduled: bool | None = None
+    schedule: Sequence[Finding] = ()
     holds: Sequence[Hold] = ()
     held_unread: tuple[str, str] | None = None
     kept: Sequence[Beside] | None = None

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from korrigo_backup.catalog import Catalog
+    from korrigo_backup.domain.finding import Finding
     from korrigo_backup.domain.journal import Record
     from korrigo_backup.site.site import Site
 
@@ -52,6 +53,8 @@ class About:
     media: Path | None = None
     stopped: Path | None = None
     next_run: datetime | None = None
+    scheduled: bool | None = None
+    schedule: Sequence[Finding] = ()
     offsite: int = 0
     live: Callable[[], Site] | None = None
 
@@ -82,6 +85,8 @@ def look(catalog: Catalog, about: About, *, now: datetime) -> Seen:
         stopped=bool(about.stopped and os.path.lexists(about.stopped)),
         offsite=about.offsite,
         next_run=about.next_run,
+        scheduled=about.scheduled,
+        schedule=about.schedule,
         site=about.site,
         environment=about.environment,
     )

@@ -36,6 +36,7 @@ from korrigo_backup.domain.naming import (
     stamp,
     strange,
 )
+from korrigo_backup.domain.paths import printable
 from korrigo_backup.errors import KorrigoBackupError, NotFound, ProofFailed, UsageError
 from korrigo_backup.system import files, lock
 
@@ -91,9 +92,9 @@ class Catalog:
                 if parsed := parse(name):
                     artifacts.append(self._glance(self.directory / name, parsed))
                 elif why := strange(name, names):
-                    strangers.append(Stranger(name, why))
+                    strangers.append(Stranger(printable(name), why))
             except (OSError, ValueError) as problem:
-                strangers.append(Stranger(name, _why(problem), ours=True))
+                strangers.append(Stranger(printable(name), _why(problem), ours=True))
         artifacts.sort(key=lambda a: (a.created, a.name), reverse=True)
         return Survey(tuple(artifacts), tuple(sorted(strangers, key=lambda stranger: stranger.name)))
 

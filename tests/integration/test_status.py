@@ -9,7 +9,7 @@ from sandbox import kill_all, nothing_changes, until
 
 CALM = """
 [status]
-accept = ["status.offsite", "status.one_disk", "status.unproven"]
+accept = ["status.offsite", "status.one_disk", "status.schedule", "status.unproven"]
 
 [[contacts.people]]
 role = "DBA"

@@ -14,8 +14,10 @@ from korrigo_backup.domain.journal import Outcome, Record, Timed
 from korrigo_backup.domain.manifest import DatabaseProof, Manifest, MediaProof, TableProof
 from korrigo_backup.domain.nagios import plugin_line
 from korrigo_backup.domain.naming import Kind, Origin, compose, stamp
+from korrigo_backup.domain.retention import Policy, Rule
 from korrigo_backup.domain.runs import failing
-from korrigo_backup.domain.status import Goals, Seen, describe
+from korrigo_backup.domain.standing import describe
+from korrigo_backup.domain.status import Goals, Seen
 
 NOW = datetime(2026, 2, 4, 12, tzinfo=UTC)
 GB = 10**9
@@ -46,7 +48,7 @@ def backup(hours, *, kind=Kind.SQL, size=GB, rows=1000, site="korrigo", **more):
     return Artifact(path=Path("/b") / name, kind=kind, stamp=stamp(created), created=created, size=size, **given)
 
 
-def ran(hours, outcome=Outcome.DONE, *, verb="backup", subject="db", steps=(), message=""):
+def ran(hours, outcome=Outcome.DONE, *, verb="backup", subject="db", steps=(), message="", **more):
     return Record(
         id=f"{verb}{subject}{hours}",
         verb=verb,
@@ -57,6 +59,7 @@ def ran(hours, outcome=Outcome.DONE, *, verb="backup", subject="db", steps=(), m
         outcome=outcome,
         message=message,
         steps=tuple(Timed(step, 0) for step in steps),
+        **more,
     )
 
 
@@ -152,6 +155,34 @@ def test_failures_count_from_the_last_success_of_their_kind():
     assert (database.times, database.message) == (1, "no space")
 
 
+def test_a_backup_that_does_not_verify_is_not_good_until_it_does():
+    made, older = backup(3), backup(27)
+    bad = ran(2, Outcome.FAILED, verb="verify", subject=made.name, message="cut", exit_code=9)
+    found = describe(seen(made, older, records=[bad]), Goals(), now=NOW)
+    assert found.newest(Kind.SQL).name == older.name
+    assert "status.damaged" in ids(seen(made, older, records=[bad]))
+    assert "status.damaged" not in ids(seen(older, records=[bad]))
+    good = ran(1, verb="verify", subject=made.name)
+    assert describe(seen(made, older, records=[bad, good]), Goals(), now=NOW).newest(Kind.SQL).name == made.name
+    night = ran(2, Outcome.FAILED, verb="nightly", message=f"{made.name} was made and does not verify: x", exit_code=9)
+    assert describe(seen(made, older, records=[night]), Goals(), now=NOW).newest(Kind.SQL).name == older.name
+
+
+def test_a_backup_that_was_loaded_by_a_drill_is_proven_and_one_only_read_is_not():
+    made = backup(3)
+    read = ran(2, verb="verify", subject=made.name, why={"depth": "content"})
+    found = describe(seen(made, records=[read]), Goals(), now=NOW)
+    assert (found.verified.by, found.proven) == ("verify", None)
+    drilled = ran(1, verb="verify", subject=made.name, why={"depth": "full"})
+    assert describe(seen(made, records=[read, drilled]), Goals(), now=NOW).proven.what == made.name
+
+
+def test_a_night_done_in_part_is_said_until_the_next_one():
+    night = ran(3, Outcome.PARTLY, verb="nightly", message="copy to s3: no such bucket")
+    assert "status.partly" in ids(healthy(records=[night]))
+    assert "status.partly" not in ids(healthy(records=[night, ran(1)]))
+
+
 def test_a_cancelled_restore_is_no_failure_and_a_failed_one_comes_after_the_backups():
     runs = [ran(9, Outcome.FAILED, verb="restore", subject="x"), ran(12, Outcome.FAILED), ran(2, Outcome.CANCELLED)]
     assert [one.what for one in failing(runs, running=False)] == ["backup db", "restore"]
@@ -159,8 +190,8 @@ def test_a_cancelled_restore_is_no_failure_and_a_failed_one_comes_after_the_back
     assert "status.failed" in ids(seen(backup(3), records=runs))
 
 
-def growth(*sizes, keep=0):
-    return Growth([(NOW - timedelta(days=day), size) for day, size in enumerate(sizes)], keep)
+def growth(*sizes, keep=0, **rule):
+    return Growth([(NOW - timedelta(days=day), size) for day, size in enumerate(sizes)], Rule(days=keep, **rule))
 
 
 def test_a_directory_that_nothing_leaves_fills_at_the_daily_size():
@@ -176,6 +207,11 @@ def test_retention_holds_a_steady_directory_for_ever_and_growth_fills_it():
     assert 20 < days_until_full([growing], free=12 * GB, now=NOW).days < 60
 
 
+def test_backups_kept_by_number_stop_growing_when_there_are_so_many():
+    assert days_until_full([growth(*[GB] * 10, daily=30)], free=20 * GB, now=NOW).days == 19
+    assert days_until_full([growth(*[GB] * 10, daily=14)], free=20 * GB, now=NOW).days is None
+
+
 def test_no_room_for_the_next_one_is_full_today_and_too_little_history_is_said():
     assert days_until_full([growth(*[GB] * 10)], free=GB, now=NOW).days == 0
     assert days_until_full([growth(GB, GB, GB)], free=GB, now=NOW).known is False
@@ -183,9 +219,10 @@ def test_no_room_for_the_next_one_is_full_today_and_too_little_history_is_said()
 
 
 def test_the_disk_is_an_error_in_its_last_week_and_a_warning_in_its_last_month():
+    for_ever = Goals(policy=Policy(database=Rule()))
     daily = [backup(3 + 24 * day) for day in range(10)]
-    assert ids(seen(*daily, free=6 * GB))[0] == "status.full"
-    assert "status.filling" in ids(seen(*daily, free=22 * GB))
+    assert ids(seen(*daily, free=6 * GB), for_ever)[0] == "status.full"
+    assert "status.filling" in ids(seen(*daily, free=22 * GB), for_ever)
     assert "status.little" in ids(seen(*daily[:3], free=10 * GB, total=200 * GB))
 
 

@@ -10,8 +10,13 @@ from korrigo_backup.cli.output import Context, human, say, say_json, say_table
 from korrigo_backup.domain.naming import Kind
 
 if TYPE_CHECKING:
-    from korrigo_backup.domain.artifact import Artifact
+    from collections.abc import Sequence
+
+    from korrigo_backup.domain.artifact import Artifact, Stranger
     from korrigo_backup.wiring import Wired
+
+_SHOWN = 10
+"""Strangers that are named."""
 
 
 def command(
@@ -21,13 +26,27 @@ def command(
 ) -> None:
     """List the backups, newest first. A backup without a manifest can be restored, but not proven."""
     wired: Wired = context.ensure_object(Context).wired()
-    found = [a for a in wired.catalog.artifacts() if kind is None or a.kind is kind]
+    survey = wired.catalog.survey()
+    found = [a for a in survey.artifacts if kind is None or a.kind is kind]
     if as_json:
-        say_json("list", [summary(artifact) for artifact in found])
-    elif not found:
+        strangers = [{"name": stranger.name, "why": stranger.why} for stranger in survey.strangers]
+        say_json("list", {"items": [summary(artifact) for artifact in found], "strangers": strangers})
+        return
+    if not found:
         say(f"no backups in {wired.config.backup.dir}; make one: korrigo-backup backup")
     else:
         say_table(("NAME", "CREATED", "SIZE", "CONTENT", "PROOF"), [_row(artifact) for artifact in found])
+    if survey.strangers and kind is None:
+        say_strangers(survey.strangers)
+
+
+def say_strangers(strangers: Sequence[Stranger]) -> None:
+    """Print what lies in the directory and is no backup: nothing of ours ever touches it."""
+    say("")
+    for stranger in strangers[:_SHOWN]:
+        say(f"not ours: {stranger.name} ({stranger.why})")
+    if len(strangers) > _SHOWN:
+        say(f"not ours: {len(strangers) - _SHOWN} more (--json names them all)")
 
 
 def summary(artifact: Artifact) -> dict[str, object]:

@@ -34,7 +34,7 @@ def command(
     if nagios:
         raise typer.Exit(_as_plugin(context))
     wired: Wired = context.ensure_object(Context).wired()
-    found = status(wired, now=local_now())
+    found = status(wired, now=local_now(), ask=True)
     people = wired.config.contacts.people
     if as_json:
         say_json("status", {**_fields(found), "contacts": [person.model_dump() for person in people]})
@@ -81,7 +81,7 @@ def say_contacts(people: Sequence[Contact]) -> None:
 def _as_plugin(context: typer.Context) -> int:
     """Print the line and return the exit code; whatever is wrong with the configuration is UNKNOWN."""
     try:
-        found = status(context.ensure_object(Context).wired(), now=local_now())
+        found = status(context.ensure_object(Context).wired(), now=local_now(), ask=False)
     except KorrigoBackupError as problem:
         say(f"BACKUP UNKNOWN - {problem.message}")
         return UNKNOWN
@@ -121,6 +121,14 @@ def _lines(found: Status) -> Iterator[tuple[str, str]]:
         yield "next run", f"{found.next_run.astimezone():%Y-%m-%d %H:%M %Z}"
     if found.running:
         yield "running", found.running
+    if found.holds:
+        yield "held", f"{len(found.holds)}: {named(list(dict.fromkeys(hold.name for hold in found.holds)))}"
+    if found.kept:
+        oldest = span(int((found.now - found.kept[-1].at).total_seconds()))
+        yield (
+            "kept",
+            f"{len(found.kept)} beside the live site by restores, the oldest {oldest} old: korrigo-backup prune",
+        )
     if found.others:
         yield "others", f"{found.others} backups of another site or environment are not counted"
 

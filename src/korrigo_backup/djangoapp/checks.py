@@ -18,7 +18,7 @@ from korrigo_backup.djangoapp.location import DEFAULT_MAX_AGE, DIRECTORY, backup
 from korrigo_backup.djangoapp.signing import keys_here
 from korrigo_backup.domain.authenticity import Authenticity
 from korrigo_backup.domain.naming import Origin
-from korrigo_backup.domain.status import WITH_DATABASE, is_good
+from korrigo_backup.domain.standing import WITH_DATABASE, is_good
 from korrigo_backup.errors import KorrigoBackupError
 
 if TYPE_CHECKING:

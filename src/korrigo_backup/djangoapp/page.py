@@ -20,8 +20,10 @@ from korrigo_backup.djangoapp.signing import keys_here
 from korrigo_backup.domain.authenticity import Authenticity
 from korrigo_backup.domain.hold import standing
 from korrigo_backup.domain.naming import Kind, Origin
+from korrigo_backup.domain.retention import Policy, Rule
 from korrigo_backup.domain.runs import proven
-from korrigo_backup.domain.status import WITH_DATABASE, Goals, good_artifacts, rows_of
+from korrigo_backup.domain.standing import WITH_DATABASE, good_artifacts, rows_of
+from korrigo_backup.domain.status import Goals
 from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.operations import holds
 from korrigo_backup.operations.status import About, judged, look
@@ -235,8 +237,8 @@ def _goals(keys: Keyring | None) -> Goals:
     except ValueError:
         age = DEFAULT_MAX_AGE
     unseen = {"status.offsite"} if keys else {"status.offsite", "status.unsigned"}
-    keep_days = {Kind.SQL: _retention_days()}
-    return Goals(rpo_hours=age / timedelta(hours=1), keep_days=keep_days, accepted=frozenset(unseen))
+    policy = Policy(database=Rule(days=_retention_days()))
+    return Goals(rpo_hours=age / timedelta(hours=1), policy=policy, accepted=frozenset(unseen))
 
 
 def _retention_days() -> int:

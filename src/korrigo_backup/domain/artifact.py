@@ -60,7 +60,8 @@ class Artifact:
 class Stranger:
     """Something in the backup directory that is no artifact, and why not; nothing of ours touches it.
 
-    `ours` when it has the name of an artifact, and is none or cannot be read.
+    `name` is as it can be shown anywhere: bytes that are no text are escaped. `ours` when it has the name of an
+    artifact, and is none or cannot be read.
     """
 
     name: str

@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING
 from korrigo_backup.domain.authenticity import Authenticity
 from korrigo_backup.domain.finding import Finding, Level, error, warning
 from korrigo_backup.domain.naming import Kind
-from korrigo_backup.domain.status import WITH_DATABASE, Good, good_artifacts, rows_of
+from korrigo_backup.domain.runs import partly
+from korrigo_backup.domain.standing import WITH_DATABASE, good_artifacts, rows_of
+from korrigo_backup.errors import ProofFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from korrigo_backup.domain.artifact import Artifact
     from korrigo_backup.domain.runs import Failing
-    from korrigo_backup.domain.status import Goals, Seen, Space, Status
+    from korrigo_backup.domain.status import Goals, Good, Seen, Space, Status
 
 SOON_FULL_DAYS = 30
 """Days before the disk is full from which on it is said; an error in the last week of them."""
@@ -54,9 +56,11 @@ def attention(status: Status, seen: Seen, goals: Goals) -> tuple[Finding, ...]:
         *_surroundings(seen),
         *_age(status, seen, goals),
         *_failures(status),
+        *_in_part(seen),
         *_broken(seen),
         *_space(status.space),
         *_sudden(seen),
+        *_schedule(seen),
         *_proof(status, goals),
         *_signatures(status.good),
         *_copies(status),
@@ -75,6 +79,8 @@ def _surroundings(seen: Seen) -> Iterator[Finding]:
     if seen.stopped and not seen.holder:
         yield error("status.stopped", "the site's services were stopped by a run that did not live to start them",
                     "korrigo-backup rollback finishes what was interrupted, and starts them")  # fmt: skip
+    if seen.no_database:
+        yield warning("status.database", *seen.no_database)
     if seen.open_mode is not None:
         yield warning("status.mode", f"others can look into the backup directory (mode {seen.open_mode:o})",
                       f"chmod 700 {seen.directory}")  # fmt: skip
@@ -113,11 +119,28 @@ def _media_age(status: Status, goals: Goals) -> Iterator[Finding]:
 
 def _failures(status: Status) -> Iterator[Finding]:
     for one in status.failing:
-        hint = f"korrigo-backup {one.what}" if one.is_backup else f"see why, then: korrigo-backup {one.what} --help"
         if one.is_backup:
-            yield error("status.failing", _failure(one), hint)
+            yield error("status.failing", _failure(one), f"korrigo-backup {one.what}")
+        elif one.what.startswith("verify "):
+            yield from _unverified(one)
         else:
-            yield warning("status.failed", _failure(one), hint)
+            yield warning("status.failed", _failure(one), f"see why, then: korrigo-backup {one.what} --help")
+
+
+def _unverified(one: Failing) -> Iterator[Finding]:
+    name = one.what.removeprefix("verify ")
+    if one.exit_code == ProofFailed.exit_code:
+        yield error("status.damaged", f"{name} does not verify: {one.message[:_MESSAGE]}",
+                    "do not rely on it: korrigo-backup backup, and see dmesg for the disk")  # fmt: skip
+    else:
+        yield warning("status.failed", _failure(one), f"korrigo-backup {one.what}")
+
+
+def _in_part(seen: Seen) -> Iterator[Finding]:
+    record = partly(seen.records)
+    if record:
+        yield warning("status.partly", f"the newest backup is good, but then: {record.message[:_MESSAGE]}",
+                      "put it right, then: korrigo-backup nightly")  # fmt: skip
 
 
 def _failure(one: Failing) -> str:
@@ -127,6 +150,8 @@ def _failure(one: Failing) -> str:
 
 
 def _broken(seen: Seen) -> Iterator[Finding]:
+    if seen.held_unread:
+        yield error("status.holds", *seen.held_unread)
     forged = [artifact.name for artifact in seen.artifacts if artifact.authenticity is Authenticity.FORGED]
     if forged:
         yield error("status.forged", f"altered after it was made: {named(forged)}",
@@ -171,6 +196,13 @@ def _against(newest: Artifact, before: Sequence[Artifact]) -> Iterator[Finding]:
     size = median(artifact.size for artifact in before)
     if not SIZES[0] * size <= newest.size <= SIZES[1] * size:
         yield warning("status.size", f"{newest.name} has {newest.size} bytes, usual are {size:.0f}", hint)
+
+
+def _schedule(seen: Seen) -> Iterator[Finding]:
+    if seen.scheduled is False:
+        yield warning("status.schedule", "no backup starts by itself: no schedule of this site is installed",
+                      "korrigo-backup schedule install --systemd, or --cron")  # fmt: skip
+    yield from (finding for finding in seen.schedule if finding.level is not Level.OK)
 
 
 def _proof(status: Status, goals: Goals) -> Iterator[Finding]:

@@ -91,10 +91,10 @@ class Given:
 def decide(artifacts: Sequence[Artifact], policy: Policy, given: Given) -> list[Decision]:
     """Return a decision for each of `artifacts`, in their order."""
     ordered = sorted(artifacts, key=lambda one: (one.created, one.name), reverse=True)
-    members = {name for one in ordered if one.kind is Kind.POINT for name in _members(one)}
+    members = {name for one in ordered if one.kind is Kind.POINT for name in members_of(one)}
     groups: dict[tuple[Rule, str], list[Artifact]] = {}
     for one in ordered:
-        groups.setdefault(_group(one, policy, members), []).append(one)
+        groups.setdefault(sort_of(one, policy, members), []).append(one)
     first = [d for (rule, _), group in groups.items() for d in _by_rule(group, rule, policy, given)]
     first = _keep_newest_good(first, given)
     by_name = {d.artifact.name: d for d in _keep_members(first)}
@@ -148,8 +148,8 @@ def _calendar(rule: Rule) -> tuple[tuple[str, int, Callable[[datetime], tuple[in
     )
 
 
-def _group(artifact: Artifact, policy: Policy, members: set[str]) -> tuple[Rule, str]:
-    """Return the rule of an artifact, and the name of those it is counted with."""
+def sort_of(artifact: Artifact, policy: Policy, members: set[str]) -> tuple[Rule, str]:
+    """Return the rule of an artifact, and the name of those it is counted with; `members` are named by points."""
     if artifact.origin is not Origin.ROUTINE:
         return policy.safety, f"{artifact.origin} {artifact.kind}"
     if artifact.kind in {Kind.POINT, Kind.DJANGO}:
@@ -266,7 +266,7 @@ def _keep_members(decisions: Iterable[Decision]) -> list[Decision]:
         name: d.artifact.name
         for d in decisions
         if d.artifact.kind is Kind.POINT and not d.remove
-        for name in _members(d.artifact)
+        for name in members_of(d.artifact)
     }
     return [
         Decision(d.artifact, remove=False, reason=f"part of {needed[d.artifact.name]}")
@@ -276,7 +276,8 @@ def _keep_members(decisions: Iterable[Decision]) -> list[Decision]:
     ]
 
 
-def _members(point: Artifact) -> list[str]:
+def members_of(point: Artifact) -> list[str]:
+    """Return the names of the two backups that a restore point binds; none of a broken one."""
     if point.header is None:
         return []
     return [name for name in (point.header.database_backup, point.header.media_backup) if name]

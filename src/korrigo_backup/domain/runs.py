@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.domain.journal import Outcome
+from korrigo_backup.domain.naming import Kind, parse
+from korrigo_backup.errors import ProofFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.artifact import Artifact
     from korrigo_backup.domain.journal import Record
 
-BACKUPS = ("backup", "nightly", "pre-deployment")
+BACKUPS = ("backup", "nightly")
 """The verbs that make backups; what they make stands in the record's subject (`db`, `media`, `full`, `django`)."""
 
 _COVERS = {"full": ("full", "db", "media", "django"), "django": ("django", "db", "media", "full")}
@@ -62,7 +64,8 @@ def failing(records: Sequence[Record], *, running: bool) -> tuple[Failing, ...]:
     """Return what has failed since it last succeeded, backups first, then the newest first.
 
     `records` are oldest first. A record that only begins is a run that was killed, unless it is the newest and a run
-    is at work. A cancelled run says nothing. A full backup makes up for a failed one of the database or the media.
+    is at work. A cancelled run says nothing. A full backup makes up for a failed one of the database or the media;
+    a verification only for one of the same backup.
     """
     failures: dict[str, list[Record]] = {}
     succeeded: dict[str, datetime] = {}
@@ -80,9 +83,9 @@ def failing(records: Sequence[Record], *, running: bool) -> tuple[Failing, ...]:
 
 
 def proven(records: Iterable[Record]) -> Proof | None:
-    """Return the newest proof by a load: a restore, rebuild or drill whose rows and files were as the manifest says.
+    """Return the newest proof by a load: a restore or a drill whose rows and files were as the manifest says.
 
-    A comparison without a difference, and a verification that loaded the backup, count, too.
+    A comparison without a difference counts, too.
     """
     newest = None
     for record in records:
@@ -99,10 +102,36 @@ def verified(records: Iterable[Record], newest: Artifact | None) -> Proof | None
     return max(found, key=lambda proof: proof.at, default=None)
 
 
+def damaged(records: Iterable[Record]) -> dict[str, str]:
+    """Return the names of what was read since it was made and found bad, and was not found good after that; with why.
+
+    `nightly` says the name in its message: its subject is what it makes.
+    """
+    found: dict[str, str] = {}
+    for record in records:
+        if record.verb == "verify" and record.outcome is Outcome.DONE:
+            found.pop(record.subject, None)
+        elif record.outcome is Outcome.FAILED and record.exit_code == ProofFailed.exit_code:
+            name = record.subject if record.verb == "verify" else record.message.split(" ", maxsplit=1)[0]
+            if record.verb in {"verify", *BACKUPS} and parse(name):
+                found[name] = record.message
+    return found
+
+
+def partly(records: Sequence[Record]) -> Record | None:
+    """Return the newest backup that ended when it was done in part only: the backup is good, a step after it failed."""
+    ended = (record for record in reversed(records) if record.verb in BACKUPS and record.outcome is not Outcome.BEGUN)
+    newest = next(ended, None)
+    return newest if newest and newest.outcome is Outcome.PARTLY else None
+
+
 def _proves(record: Record) -> bool:
-    if record.verb in {"drill", "compare"}:
+    if record.verb == "compare":
         return record.outcome is Outcome.DONE
-    return any(step.id.startswith(("restore.proven", "verify.proven")) for step in record.steps)
+    if record.verb == "verify":  # a Django backup is read to its end at that depth, too, and not loaded
+        named = parse(record.subject)
+        return record.why.get("depth") == "full" and named is not None and named.kind is not Kind.DJANGO
+    return any(step.id.startswith("restore.proven") for step in record.steps)
 
 
 def _proof(record: Record) -> Proof:
@@ -112,7 +141,9 @@ def _proof(record: Record) -> Proof:
 
 
 def _key(record: Record) -> str:
-    return f"backup {record.subject}" if record.verb in BACKUPS else record.verb
+    if record.verb in BACKUPS:
+        return f"backup {record.subject}"
+    return f"verify {record.subject}" if record.verb == "verify" else record.verb
 
 
 def _made_good(record: Record) -> set[str]:

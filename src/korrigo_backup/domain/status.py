@@ -1,30 +1,25 @@
-"""How a site's backups stand: what is good, what is proven, what is late, what needs a person.
-
-Decides only: everything is computed from what was read (`Seen`), the goals (`Goals`) and the time.
-"""
+"""How a site's backups stand: what was read (`Seen`), what is wanted (`Goals`), and what is said of it (`Status`)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from korrigo_backup.domain.authenticity import Authenticity
+from korrigo_backup.domain.authenticity import Authenticity  # noqa: TC001 - msgspec reads it when it decodes
 from korrigo_backup.domain.finding import Finding  # noqa: TC001 - msgspec reads it when it decodes
-from korrigo_backup.domain.forecast import HORIZON_DAYS, Growth, days_until_full
-from korrigo_backup.domain.naming import Kind, Origin
-from korrigo_backup.domain.runs import Failing, Proof, failing, proven, verified
+from korrigo_backup.domain.hold import Hold  # noqa: TC001 - msgspec reads it when it decodes
+from korrigo_backup.domain.naming import Kind  # noqa: TC001 - msgspec reads it when it decodes
+from korrigo_backup.domain.retention import Policy
+from korrigo_backup.domain.runs import Failing, Proof  # noqa: TC001 - msgspec reads it when it decodes
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Sequence
 
     from korrigo_backup.domain.artifact import Artifact, Stranger
     from korrigo_backup.domain.journal import Record
-
-WITH_DATABASE = (Kind.SQL, Kind.DJANGO)
-"""The kinds that hold rows: the age of the newest decides whether the site is overdue."""
 
 
 class Good(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,8 +85,18 @@ class Named(msgspec.Struct, frozen=True):
     why: str
 
 
+class Beside(msgspec.Struct, frozen=True):
+    """What a restore or rollback has kept beside the live site: names of a database and of a media directory."""
+
+    names: tuple[str, ...]
+    at: datetime
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """How the backups of one site stand. Times are UTC, ages seconds; `attention` has the most urgent first."""
+    """How the backups of one site stand. Times are UTC, ages seconds; `attention` has the most urgent first.
+
+    `kept` is None when the database was not asked, or did not answer; `others` counts backups of other sites.
+    """
 
     site: str | None
     environment: str | None
@@ -109,6 +114,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     running: str | None
     last_run: datetime | None
     next_run: datetime | None
+    holds: tuple[Hold, ...]
+    kept: tuple[Beside, ...] | None
     others: int
     strangers: tuple[Named, ...]
     problems: tuple[Named, ...]
@@ -125,14 +132,14 @@ class Goals:
 
     `rpo_hours` is how old the newest database backup may be (0: does not matter), `media_rpo_hours` the same for
     media, `proof_days` how long a proof by a restore counts. The defaults follow the runbook's rhythm (4.6, 6.1):
-    daily and two hours, weekly and two hours, monthly. `keep_days` says how long each kind stays, 0 or nothing for
-    ever; `accepted` are the ids of warnings that the site lives with and does not want to read every day.
+    daily and two hours, weekly and two hours, monthly. `policy` says how long what is kept; `accepted` are the ids of
+    warnings that the site lives with and does not want to read every day.
     """
 
     rpo_hours: float = 26
     media_rpo_hours: float = 170
     proof_days: float = 31
-    keep_days: Mapping[Kind, int] = field(default_factory=dict)
+    policy: Policy = field(default_factory=Policy)
     accepted: Collection[str] = ()
 
 
@@ -142,7 +149,9 @@ class Seen:
 
     `site` and `environment` are None where they are not known: then all backups count. `holder` names a run that is
     at work; `stopped` says that the mark of stopped services is there; `shared_disk` whether the backups lie on the
-    media's file system, None when not known.
+    media's file system, None when not known. `held_unread` and `no_database` say why the holds cannot be read and why
+    the database does not answer, each with what to do. `scheduled` is None where nobody looked; `schedule` holds what
+    keeps an installed schedule from working.
     """
 
     directory: str
@@ -159,120 +168,11 @@ class Seen:
     shared_disk: bool | None = None
     offsite: int = 0
     next_run: datetime | None = None
+    scheduled: bool | None = None
+    schedule: Sequence[Finding] = ()
+    holds: Sequence[Hold] = ()
+    held_unread: tuple[str, str] | None = None
+    kept: Sequence[Beside] | None = None
+    no_database: tuple[str, str] | None = None
     site: str | None = None
     environment: str | None = None
-
-
-def good_artifacts(seen: Seen) -> list[Artifact]:
-    """Return the routine backups that were verified when they were made, newest first.
-
-    They have a manifest of a known format that can be read and was not altered, and are of this site.
-    """
-    return [a for a in seen.artifacts if a.origin is Origin.ROUTINE and is_good(a) and of_this_site(a, seen)]
-
-
-def is_good(artifact: Artifact) -> bool:
-    """Tell whether an artifact says what it holds, in a manifest that nobody altered."""
-    head = artifact.header
-    return bool(head and head.format) and artifact.authenticity is not Authenticity.FORGED
-
-
-def of_this_site(artifact: Artifact, seen: Seen) -> bool:
-    """Tell whether an artifact is of this site and environment; one that does not say (Method 2) is."""
-    head = artifact.header
-    if head is None or head.site is None or seen.site is None:
-        return True
-    return (head.site, head.environment) == (seen.site, seen.environment)
-
-
-def describe(seen: Seen, goals: Goals, *, now: datetime) -> Status:
-    """Return how the backups stand, all but what needs attention (`domain/attention.py` adds it)."""
-    moment, good = now.astimezone(UTC), good_artifacts(seen)
-    newest = next((artifact for artifact in good if artifact.kind in WITH_DATABASE), None)
-    age = _age(newest, moment) if newest else None
-    return Status(
-        site=seen.site,
-        environment=seen.environment,
-        directory=seen.directory,
-        now=moment,
-        rpo_hours=goals.rpo_hours,
-        age=age,
-        overdue=goals.rpo_hours > 0 and (age is None or age > goals.rpo_hours * 3600),
-        good=tuple(found for kind in Kind if (found := _newest(good, kind, moment))),
-        verified=verified(seen.records, newest),
-        proven=proven(seen.records),
-        copies=_copies(seen, have_backup=newest is not None),
-        space=_space(seen, good, goals, moment),
-        failing=failing(seen.records, running=seen.holder is not None),
-        running=seen.holder,
-        last_run=max((record.started for record in seen.records), default=None),
-        next_run=seen.next_run,
-        others=sum(not of_this_site(artifact, seen) for artifact in seen.artifacts),
-        strangers=tuple(Named(stranger.name, stranger.why) for stranger in seen.strangers),
-        problems=tuple(Named(a.name, _problem(a)) for a in seen.artifacts if _problem(a)),
-        attention=(),
-    )
-
-
-def rows_of(artifact: Artifact) -> int | None:
-    """Return how many rows an artifact holds, None for one without."""
-    return artifact.header.rows if artifact.header else None
-
-
-def _age(artifact: Artifact, now: datetime) -> int:
-    return int((now - artifact.created) / timedelta(seconds=1))
-
-
-def _newest(good: Sequence[Artifact], kind: Kind, now: datetime) -> Good | None:
-    alike = [artifact for artifact in good if artifact.kind is kind]
-    if not alike:
-        return None
-    first = alike[0]
-    head = first.header
-    return Good(
-        kind=kind,
-        name=first.name,
-        created=first.created.astimezone(UTC),
-        age=_age(first, now),
-        size=first.size,
-        rows=rows_of(first),
-        files=head.files if head else None,
-        seconds=head.seconds if head else None,
-        signature=first.authenticity,
-        count=len(alike),
-        bytes=sum(artifact.size for artifact in alike),
-    )
-
-
-def _copies(seen: Seen, *, have_backup: bool) -> Copies:
-    supports = None if seen.shared_disk is None else 1 if seen.shared_disk or not have_backup else 2
-    return Copies(
-        places=1 + have_backup + seen.offsite,
-        supports=supports if not seen.offsite else max(2, supports or 0),
-        offsite=seen.offsite,
-    )
-
-
-def _space(seen: Seen, good: Sequence[Artifact], goals: Goals, now: datetime) -> Space | None:
-    if seen.free is None or seen.total is None:
-        return None
-    growths = [
-        Growth([(a.created, a.size) for a in good if a.kind is kind], goals.keep_days.get(kind, 0)) for kind in Kind
-    ]
-    found = days_until_full(growths, free=seen.free, now=now)
-    if not found.known:
-        words = "not enough history to tell when it will be full"
-    elif found.days is None:
-        words = f"will not be full within {HORIZON_DAYS // 365} years"
-    else:
-        words = f"no room for another backup in about {found.days} days"
-    used = sum(artifact.size for artifact in seen.artifacts)
-    return Space(free=seen.free, total=seen.total, backups=used, full_in_days=found.days, forecast=words)
-
-
-def _problem(artifact: Artifact) -> str:
-    if artifact.problem:
-        return artifact.problem
-    if artifact.authenticity is Authenticity.FORGED:
-        return "the manifest was altered: its signature does not fit"
-    return ""

@@ -51,7 +51,7 @@ def draft(directory: Path, environment: Mapping[str, str], target: Path, *, site
 
 def site_of(catalog: Catalog) -> str | None:
     """Return the name of the site that the newest backup is of, None when there is none that says it."""
-    return next((a.manifest.site for a in catalog.artifacts() if a.manifest and a.manifest.site), None)
+    return next((a.header.site for a in catalog.artifacts() if a.header and a.header.site), None)
 
 
 @contextmanager

@@ -83,5 +83,5 @@ class Loop:
 
 def newest(artifacts: Iterable[Artifact], kind: Kind = Kind.SQL) -> datetime | None:
     """Return when the newest good routine backup of a kind was made."""
-    good = (a for a in artifacts if a.kind is kind and a.origin is Origin.ROUTINE and a.manifest and not a.problem)
+    good = (a for a in artifacts if a.kind is kind and a.origin is Origin.ROUTINE and a.header and not a.problem)
     return max((artifact.created for artifact in good), default=None)

@@ -20,18 +20,21 @@ from korrigo_backup.catalog import LOCK_FILE
 from korrigo_backup.domain.artifact import Survey
 from korrigo_backup.domain.attention import attention
 from korrigo_backup.domain.journal import Outcome
-from korrigo_backup.domain.status import Goals, Seen, Status, describe
-from korrigo_backup.errors import KorrigoBackupError
-from korrigo_backup.operations import journal
+from korrigo_backup.domain.standing import describe
+from korrigo_backup.domain.status import Beside, Goals, Seen, Status
+from korrigo_backup.errors import KorrigoBackupError, UsageError
+from korrigo_backup.operations import holds, journal, kept
 from korrigo_backup.system import lock
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
     from pathlib import Path
 
     from korrigo_backup.catalog import Catalog
+    from korrigo_backup.domain.finding import Finding
     from korrigo_backup.domain.journal import Record
+    from korrigo_backup.site.site import Site
 
 _ELSEWHERE = timedelta(hours=12)
 """How long a run of another machine or container may be at work: its lock cannot be seen from here."""
@@ -42,6 +45,7 @@ class About:
     """What only the caller knows: which site it is, where its media are, and when the schedule runs next.
 
     `stopped` is the file that is there while the services are stopped; `offsite` counts the copies off the site.
+    `live` gives the live site where its database may be asked what restores have kept.
     """
 
     site: str | None = None
@@ -49,7 +53,10 @@ class About:
     media: Path | None = None
     stopped: Path | None = None
     next_run: datetime | None = None
+    scheduled: bool | None = None
+    schedule: Sequence[Finding] = ()
     offsite: int = 0
+    live: Callable[[], Site] | None = None
 
 
 def status(catalog: Catalog, goals: Goals, about: About, *, now: datetime) -> Status:
@@ -78,10 +85,32 @@ def look(catalog: Catalog, about: About, *, now: datetime) -> Seen:
         stopped=bool(about.stopped and os.path.lexists(about.stopped)),
         offsite=about.offsite,
         next_run=about.next_run,
+        scheduled=about.scheduled,
+        schedule=about.schedule,
         site=about.site,
         environment=about.environment,
     )
-    return _with_disk(seen, directory, about.media)
+    return _with_disk(_with_kept(_with_holds(seen, directory), about), directory, about.media)
+
+
+def _with_holds(seen: Seen, directory: Path) -> Seen:
+    try:
+        return replace(seen, holds=holds.read(directory))
+    except KorrigoBackupError as problem:
+        return replace(seen, held_unread=(problem.message, problem.hint))
+
+
+def _with_kept(seen: Seen, about: About) -> Seen:
+    """Ask the live site what is kept beside it; that it does not answer is worth a word, and no more than that."""
+    if about.live is None:
+        return seen
+    try:
+        found = kept.survey(about.live())
+    except UsageError:  # a machine that only keeps copies has no site
+        return seen
+    except KorrigoBackupError as problem:
+        return replace(seen, no_database=(problem.message, problem.hint))
+    return replace(seen, kept=[Beside(one.names, one.at) for one in found])
 
 
 def _survey(catalog: Catalog) -> tuple[Survey, tuple[str, str] | None]:

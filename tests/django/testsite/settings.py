@@ -12,7 +12,7 @@ INSTALLED_APPS = [
     "korrigo_backup.djangoapp",
 ]
 DATABASES = {
-    "default": {"ENGINE": "django.db.backends.postgresql", "NAME": "postgres"},
+    "default": {"ENGINE": "django.db.backends.postgresql", "NAME": "set-by-conftest"},
     "lite": {"ENGINE": "django.db.backends.sqlite3", "NAME": "set-by-conftest"},
 }
 DATABASE_ROUTERS = ["testsite.router.Router"]

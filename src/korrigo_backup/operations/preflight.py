@@ -43,7 +43,7 @@ SERVERS = range(13, 19)
 """The versions of PostgreSQL that the tests restore from and into."""
 
 SAFE_CLIENTS = {18: 6, 17: 11, 16: 15, 15: 19, 14: 24}
-"""The first minor release of each major one whose psql no dump is known to take over (postgresql.org/support/security)."""
+"""The first minor release of each major one whose psql no dump is known to take over (postgresql.org, security)."""
 
 _OTHERS = 0o077
 """Rights of group and others."""

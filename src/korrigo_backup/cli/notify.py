@@ -77,7 +77,7 @@ def _tell_when_overdue(wired: Wired, announcer: Announcer, max_age: str | None) 
     limit = wired.config.status.rpo_hours * _HOUR if max_age is None else seconds(max_age)
     if not limit:
         raise UsageError("nothing says how old a backup may be", hint="set [status] rpo_hours, or give --max-age 26h")
-    age = status(wired, now=local_now()).age
+    age = status(wired, now=local_now(), ask=False).age
     if age is not None and age <= limit:
         say(f"✅ The newest good backup of the database is {span(age)} old")
         return

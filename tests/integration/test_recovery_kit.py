@@ -158,6 +158,15 @@ def test_the_nightly_run_saves_it_and_a_kit_that_cannot_be_made_never_hides_the_
     assert len(kits(settled)) == 1
 
 
+def test_looking_at_a_kit_on_a_machine_without_a_key_makes_none(settled):
+    make(settled)
+    shutil.rmtree(settled.home / ".config")
+    assert ids(told(settled, "verify", "--identity", "identity", env=BARE)) == {
+        "kit.unsigned": "warning", "kit.opened": "ok", "kit.stale": "warning"
+    }  # fmt: skip
+    assert not (settled.home / ".config").exists()
+
+
 MISTAKES = (
     (("make", "file"), 2, "kit make takes no file"),
     (("show", "--to", "x"), 2, "--to is for kit open"),

@@ -102,6 +102,8 @@ def save(catalog: Catalog, source: Source, *, now: datetime, listen: Listener = 
 
 def changes(kit: Kit, source: Source, *, now: datetime) -> Finding:
     """Return whether a kit holds what the site has now; without opening it, by its seal."""
+    if not source.keyring.keys:
+        return _keyless()
     gathered = _gather(source, now)
     if kit.record and kit.record.seal == gathered.seal:
         return ok("kit.current", "nothing has changed since")
@@ -111,10 +113,12 @@ def changes(kit: Kit, source: Source, *, now: datetime) -> Finding:
 
 def compare(opened: Opened, source: Source, *, now: datetime) -> list[Finding]:
     """Return how an opened kit and the files of the live site differ, by name; no content is told."""
-    gathered = _gather(source, now)
     kept = {file.name: file.sha256 for file in opened.contents.files}
-    live = {file.name: file.sha256 for file in gathered.contents.files}
     findings = [ok("kit.opened", f"opened: {len(kept)} files, each as its checksum says")]
+    if not source.keyring.keys:
+        return [*findings, _keyless()]
+    gathered = _gather(source, now)
+    live = {file.name: file.sha256 for file in gathered.contents.files}
     differing = sorted(name for name, _ in kept.items() ^ live.items())
     if opened.readme != gathered.files[README]:
         differing.append(README)
@@ -130,6 +134,12 @@ def _saved(catalog: Catalog, source: Source, now: datetime, running: Running) ->
     if newest and newest.record and newest.record.seal == gathered.seal and not damage(newest):
         return Saved(newest.path, new=False)
     return Saved(_publish(catalog, source, gathered, now, running), new=True)
+
+
+def _keyless() -> Finding:
+    """Return what is said on a machine that has no key: reading must not make one, which a restore would then miss."""
+    return warning("kit.stale", "this machine has no signing key, so the kit is not that of a site here",
+                   "put the key of the kit in place: README.md in it says where")  # fmt: skip
 
 
 def _publish(catalog: Catalog, source: Source, gathered: _Gathered, now: datetime, running: Running) -> Path:

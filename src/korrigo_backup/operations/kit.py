@@ -168,7 +168,8 @@ def _publish(catalog: Catalog, source: Source, gathered: _Gathered, now: datetim
 
 def _gather(source: Source, now: datetime) -> _Gathered:
     key = source.keyring.signing()
-    paths, links = _places(source)
+    with explained("look for the files of the recovery kit"):
+        paths, links = _places(source)
     contents_of = {name: read(path, LARGEST_FILE) for name, path in paths.items()}
     listed = tuple(_listed(name, path, contents_of[name]) for name, path in sorted(paths.items()))
     text = readme(source.facts, listed, links).encode()

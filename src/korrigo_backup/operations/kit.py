@@ -22,7 +22,7 @@ from korrigo_backup.domain.paths import printable
 from korrigo_backup.errors import NotFound, ProofFailed, UsageError
 from korrigo_backup.formats.kit import LARGEST, LARGEST_FILE, Opened, pack
 from korrigo_backup.operations.journal import Named, Running, recorded
-from korrigo_backup.operations.kits import damage, known, read
+from korrigo_backup.operations.kits import check, damage, known, read
 from korrigo_backup.system import age
 from korrigo_backup.system.files import explained, write_private
 
@@ -84,6 +84,16 @@ def unconfigured() -> Finding:
     return warning("kit.unconfigured", "no recovery kit: .env and the signing key are saved nowhere",
                    "set [kit] recipients (or KORRIGO_BACKUP_KIT_RECIPIENTS) to the public key of whoever may open it:"
                    " age1… or ssh-ed25519 …, whose private key is not on this machine")  # fmt: skip
+
+
+def state(catalog: Catalog, source: Source, *, now: datetime) -> list[Finding]:
+    """Return whether the secrets of this site are saved, whole, and as they are now; nothing is made."""
+    if not source.recipients:
+        return [unconfigured()]
+    newest = next(iter(known(catalog)), None)
+    if newest is None:
+        return [warning("kit.none", "no recovery kit has been made yet", "korrigo-backup kit make")]
+    return [*check(newest), changes(newest, source, now=now)]
 
 
 def save(catalog: Catalog, source: Source, *, now: datetime, listen: Listener = silent) -> Saved:

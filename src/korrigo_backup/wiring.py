@@ -107,8 +107,12 @@ class Wired:
     def schedule(self) -> Schedule:
         """Return what starts the runs of this site by themselves, installed or not."""
         around, wanted = self.around(), self.jobs()
-        places = UnitSchedule(wanted, around, units_here()), CronSchedule(wanted, around, Crontab(around.user))
-        return Schedule(places, around.jitter)
+        timers = UnitSchedule(wanted, around, units_here(), self._media_of_compose)
+        return Schedule((timers, CronSchedule(wanted, around, Crontab(around.user))), around.jitter)
+
+    def _media_of_compose(self) -> Path | None:
+        media = self.site().media if self.config.composed else None
+        return media.root if isinstance(media, MediaTree) else None
 
 
 def wire(directory: Path, environ: Mapping[str, str], file: Path | None) -> Wired:

@@ -109,6 +109,11 @@ class MediaTree:
                 hint="set MEDIA_ROOT (or [media] root) to the site's media directory, or mount it",
             )
 
+    @property
+    def read_only(self) -> bool:
+        """Whether nobody may write there from here: the tree is mounted so, as in a sidecar."""
+        return self.root.is_dir() and bool(os.statvfs(self.root).f_flag & os.ST_RDONLY)
+
     def walk(self) -> Iterator[Entry]:
         """Yield every entry below the root, a directory before its content, ordered by the parts of the path.
 

@@ -1,5 +1,5 @@
 # Everything is made inside .venv: remove that directory and nothing is left.
-.PHONY: help setup demo test test-faults test-django42 test-django60 test-psycopg2 test-compose test-versions bench \
+.PHONY: help setup demo test test-embedded test-faults test-django42 test-django60 test-psycopg2 test-compose test-versions bench \
 	bench-django lint clean
 
 VENV := .venv
@@ -10,9 +10,15 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/pycache
 # pytest's temporary directories
 export PYTEST_DEBUG_TEMPROOT := $(CURDIR)/$(VENV)/tmp
 
+# Two workers, each with a server of its own. WORKERS=0 runs the tests in one process, as a debugger wants it;
+# PYTEST_ARGS="-k words" chooses. A bare `pytest` runs in one process, too.
+WORKERS ?= 2
+PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+
 help:
 	@echo "make demo   set up, then back up, destroy, restore and prove a site with real data"
 	@echo "make test   set up, then run the tests on a real PostgreSQL"
+	@echo "make test-embedded   the integration tests on the embedded PostgreSQL, where the machine has one of its own, too"
 	@echo "make test-faults   kill, break and halt restores and rollbacks at every single effect (minutes)"
 	@echo "make bench  measure us beside pg_dump, gzip, psql and tar (BENCH=100mb: the small size alone)"
 	@echo "make test-compose   the tests on a real stack of containers (root on Debian: installs Docker when it is missing)"
@@ -31,10 +37,16 @@ demo: setup
 	@$(BIN)/python demo/run.py
 
 test: setup
-	@$(BIN)/python -m pytest
+	@$(PYTEST)
+
+# The tests of the demonstration are left out: it takes the embedded PostgreSQL in any case.
+test-embedded: setup
+	@if ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then \
+		KORRIGO_TEST_PG=embedded $(PYTEST) tests/integration --ignore tests/integration/test_demo.py; \
+	else echo "left out: this machine has no other PostgreSQL, so make test runs the same tests"; fi
 
 test-faults: setup
-	@KORRIGO_TEST_FAULTS=1 $(BIN)/python -m pytest --durations=15 tests/faults
+	@KORRIGO_TEST_FAULTS=1 $(PYTEST) --durations=15 tests/faults
 
 test-compose: setup
 	@tests/compose/engine.sh
@@ -42,7 +54,7 @@ test-compose: setup
 	@$(BIN)/python -m pytest -m compose tests/compose
 
 test-django42: setup $(VENV)/django42/ready
-	@PYTHONPATH=$(CURDIR)/$(VENV)/django42 $(BIN)/python -m pytest tests/django
+	@PYTHONPATH=$(CURDIR)/$(VENV)/django42 $(PYTEST) tests/django
 
 # Django 6.0 wants Python 3.12: make test-django60 PYTHON312=/path/to/python3.12
 test-django60: setup $(VENV)/django60/django60
@@ -55,7 +67,7 @@ $(VENV)/django60/django60: requirements/dev.txt requirements/django60.txt
 	@touch $@
 
 test-psycopg2: setup $(VENV)/psycopg2/ready
-	@PYTHONPATH=$(CURDIR)/$(VENV)/psycopg2 KORRIGO_TEST_DRIVER=psycopg2 $(BIN)/python -m pytest tests/django
+	@PYTHONPATH=$(CURDIR)/$(VENV)/psycopg2 KORRIGO_TEST_DRIVER=psycopg2 $(PYTEST) tests/django
 
 $(VENV)/psycopg2/ready: requirements/psycopg2.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-cache-dir --no-deps --require-hashes \
@@ -71,7 +83,7 @@ $(VENV)/django42/ready: requirements/django42.txt
 	@touch $@
 
 test-versions: setup
-	@$(BIN)/python -m pytest -m versions tests/versions
+	@$(PYTEST) -m versions tests/versions
 
 bench: setup
 	@$(BIN)/python benchmarks/run.py

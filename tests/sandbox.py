@@ -271,6 +271,11 @@ class Sandbox:
     def hidden(self):
         return {name for name in os.listdir(self.backups) if name.startswith(".")} - {".lock", ".journal.jsonl"}
 
+    def journal(self):
+        """The newest state of each operation, oldest first."""
+        lines = (self.backups / ".journal.jsonl").read_text().splitlines()
+        return list({record["id"]: record for record in map(json.loads, lines)}.values())
+
     def one(self, pattern):
         """The only file of that pattern in the backup directory."""
         (found,) = (p for p in self.backups.glob(pattern) if not p.is_symlink() and not p.name.startswith("."))

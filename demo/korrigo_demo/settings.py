@@ -91,6 +91,8 @@ MEDIA_ROOT = os.environ.get("MEDIA_ROOT", str(BASE_DIR / "media"))
 
 KORRIGO_BACKUP_PATH_COLUMNS = ["exams_booklet.pages_images"]  # page images are named in JSON, not in a FileField
 
+KORRIGO_BACKUP_DIR = os.environ.get("BACKUP_DIR")  # for the page of backups in the admin, and the system check
+
 # Celery runs in the stack only (infra/docker).
 CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL", "redis://localhost:6379/0")
 CELERY_RESULT_BACKEND = CELERY_BROKER_URL

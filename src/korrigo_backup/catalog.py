@@ -10,13 +10,17 @@ import os
 import stat
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from korrigo_backup.domain import manifest as manifests
-from korrigo_backup.domain.artifact import Artifact
+from korrigo_backup.domain.artifact import Artifact, Stranger, Survey
 from korrigo_backup.domain.authenticity import Authenticity, check, sign
+from korrigo_backup.domain.header import header
+from korrigo_backup.domain.kit import free_kit_name, is_kit
 from korrigo_backup.domain.naming import (
     DIRECTORY_MANIFEST,
     LATEST_SQL,
@@ -30,20 +34,24 @@ from korrigo_backup.domain.naming import (
     free_name,
     parse,
     stamp,
+    strange,
 )
-from korrigo_backup.errors import KorrigoBackupError, NotFound, UsageError
+from korrigo_backup.domain.paths import printable
+from korrigo_backup.errors import KorrigoBackupError, NotFound, ProofFailed, UsageError
 from korrigo_backup.system import files, lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from korrigo_backup.domain.header import Header
     from korrigo_backup.domain.manifest import Manifest
     from korrigo_backup.system.keyring import Keyring
 
 LATEST = {"latest": Kind.SQL, "latest-point": Kind.POINT, "latest-media": Kind.MEDIA}
 """What names the newest good artifact of a kind wherever one is asked for."""
 
-_LOCK = ".lock"
+LOCK_FILE = ".lock"
+"""Held by the run that is at work on the site."""
 
 
 class Catalog:
@@ -59,16 +67,36 @@ class Catalog:
         with files.explained(f"use the backup directory {self.directory}"):
             _names(self.directory)
             files.private_directory(self.directory)
-        with lock.exclusive(self.directory / _LOCK, doing):
+        with lock.exclusive(self.directory / LOCK_FILE, doing):
             self._sweep()
             yield
 
+    def prepare(self) -> None:
+        """Make the directory and the signing key where they are not there yet: what a confined run may not do."""
+        with files.explained(f"use the backup directory {self.directory}"):
+            files.private_directory(self.directory)
+        if self._keyring:
+            self._keyring.signing()
+
     def artifacts(self) -> list[Artifact]:
         """Return all artifacts, newest first; a directory that is not there has none."""
+        return list(self.survey().artifacts)
+
+    def survey(self) -> Survey:
+        """Return all artifacts, and what else lies there: a foreign file, a link, a directory that cannot be read."""
         with files.explained(f"read the backup directory {self.directory}"):
-            names = _names(self.directory)
-        found = [self._artifact(self.directory / name, parsed) for name in names if (parsed := parse(name))]
-        return sorted((a for a in found if a), key=lambda a: (a.created, a.name), reverse=True)
+            names = set(_names(self.directory))
+        artifacts, strangers = [], []
+        for name in names:
+            try:
+                if parsed := parse(name):
+                    artifacts.append(self._glance(self.directory / name, parsed))
+                elif why := strange(name, names):
+                    strangers.append(Stranger(printable(name), why))
+            except (OSError, ValueError) as problem:
+                strangers.append(Stranger(printable(name), _why(problem), ours=True))
+        artifacts.sort(key=lambda a: (a.created, a.name), reverse=True)
+        return Survey(tuple(artifacts), tuple(sorted(strangers, key=lambda stranger: stranger.name)))
 
     def find(self, named: str, kind: Kind | None = None) -> Artifact:
         """Return the artifact called `named`: a path, a name in this directory, or `latest`.
@@ -94,11 +122,32 @@ class Catalog:
             )
         return artifact
 
+    def kits(self) -> list[Path]:
+        """Return the recovery kits, in the order of their names; they are no artifacts: `restore` takes none."""
+        with files.explained(f"read the backup directory {self.directory}"):
+            return sorted(self.directory / name for name in _names(self.directory) if is_kit(name))
+
+    def authenticity(self, raw: bytes, manifest: Manifest | None = None) -> Authenticity:
+        """Tell what the signature of a manifest or record says; `raw` is known to be a JSON object.
+
+        `manifest` is what was decoded of it, where that is all that will be used (`check`).
+        """
+        return check(raw, self._keyring.by_id if self._keyring else {}, read=manifest)
+
     @contextmanager
     def draft(self, kind: Kind, origin: Origin, now: datetime) -> Iterator[Draft]:
         """Yield a draft for one new artifact, named for the local time `now`; it is removed unless published."""
-        taken = set(_names(self.directory))
-        name = free_name(kind, origin, stamp(now), taken)
+        with self._draft(free_name(kind, origin, stamp(now), set(_names(self.directory)))) as draft:
+            yield draft
+
+    @contextmanager
+    def draft_kit(self, now: datetime) -> Iterator[Draft]:
+        """Yield a draft for a recovery kit, as `draft` does; `publish_signed` gives it its name."""
+        with self._draft(free_kit_name(stamp(now), set(_names(self.directory)))) as draft:
+            yield draft
+
+    @contextmanager
+    def _draft(self, name: str) -> Iterator[Draft]:
         directory = self.directory / f"{PARTIAL_PREFIX}{name}"
         files.private_directory(directory)
         try:
@@ -118,9 +167,9 @@ class Catalog:
                 artifact.path.with_name(artifact.name + suffix).unlink(missing_ok=True)
 
     def _latest(self, kind: Kind) -> Artifact:
-        for artifact in self.artifacts():
-            if artifact.kind is kind and artifact.origin is Origin.ROUTINE and artifact.manifest:
-                return artifact
+        for seen in self.artifacts():
+            if seen.kind is kind and seen.origin is Origin.ROUTINE and seen.header:
+                return self.find(str(seen.path))
         raise NotFound(f"there is no good {kind} backup in {self.directory}", hint=self._instead())
 
     def _instead(self) -> str:
@@ -131,20 +180,40 @@ class Catalog:
 
     def _artifact(self, path: Path, name: Name) -> Artifact | None:
         try:
-            size = _size(path, directory=name.kind is Kind.DJANGO)
-            manifest, problem, authenticity = self._manifest(path, name.kind)
-            created = manifest.created if manifest and manifest.created else _local(name.stamp)
+            return self._read(path, name)
         except (OSError, ValueError):
-            return None  # a link, a device, a directory where a file should be, a date that is none
+            return None
+
+    def _read(self, path: Path, name: Name, *, strict: bool = True) -> Artifact:
+        """Raise OSError or ValueError for a link, a device, a directory where a file should be, a date that is none."""
+        size = _size(path, directory=name.kind is Kind.DJANGO)
+        manifest, problem, authenticity = self._manifest(path, name.kind, strict=strict)
+        created = manifest.created if manifest and manifest.created else _local(name.stamp)
         return Artifact(path, name.kind, name.origin, name.stamp, created, size, manifest, problem, authenticity)
 
-    def _manifest(self, path: Path, kind: Kind) -> tuple[Manifest | None, str | None, Authenticity]:
+    def _glance(self, path: Path, name: Name) -> Artifact:
+        """Return the artifact without the manifest it was checked by: that is read, and checked, again when needed."""
+        seen = self._read(path, name, strict=False)
+        head = seen.header
+        if head is None:
+            return seen
+        return replace(seen, source=partial(self._again, head, path, name.kind, seen.authenticity), head=head)
+
+    def _again(self, head: Header, path: Path, kind: Kind, authenticity: Authenticity) -> Manifest:
+        manifest, _, signed = self._manifest(path, kind, strict=True)
+        if manifest is None or (header(manifest), signed) != (head, authenticity):
+            raise ProofFailed(
+                f"the manifest of {path} changed while it was looked at",
+                hint="see who writes there, then run it again: korrigo-backup list",
+            )
+        return manifest
+
+    def _manifest(self, path: Path, kind: Kind, *, strict: bool) -> tuple[Manifest | None, str | None, Authenticity]:
         place = manifest_path(path, kind)
         try:
-            with files.open_plain(place) as file:
-                raw = file.read(manifests.LARGEST)
+            raw = files.read_plain(place, manifests.LARGEST)
             manifest = manifests.decode(raw, str(place))
-            return manifest, None, check(raw, self._keyring.by_id if self._keyring else {})
+            return manifest, None, self.authenticity(raw, manifest=None if strict else manifest)
         except FileNotFoundError:
             problem = "Manifest file not found in backup directory" if kind is Kind.DJANGO else None
             return None, problem, Authenticity.UNSIGNED
@@ -180,7 +249,10 @@ class Draft:
 
         The caller has forced the files to disk and verified them.
         """
-        raw = manifests.encode(manifest)
+        return self.publish_signed(manifests.encode(manifest))
+
+    def publish_signed(self, raw: bytes) -> Path:
+        """Sign `raw`, a JSON object that describes what was made, and give everything its final name."""
         signed = sign(raw, self._keyring.signing()) if self._keyring else raw
         own = parse(self.name)
         is_point = own is not None and own.kind is Kind.POINT  # which is nothing but its manifest
@@ -231,6 +303,12 @@ def _local(stamped: str) -> datetime:
     return datetime.fromtimestamp(time.mktime(time.strptime(stamped, STAMP_FORMAT))).astimezone()
 
 
+def _why(problem: Exception) -> str:
+    if isinstance(problem, PermissionError):
+        return "cannot be read: permission denied"
+    return f"is not what its name says: {getattr(problem, 'strerror', None) or problem}"
+
+
 def _by_content(path: Path) -> Name | None:
     """Tell a foreign name by its ending: a file copied or renamed by hand can still be restored."""
     suffixes = {".sql.gz": Kind.SQL, ".tar.gz": Kind.MEDIA, ".tgz": Kind.MEDIA}
@@ -244,7 +322,8 @@ def _by_content(path: Path) -> Name | None:
 def _size(path: Path, *, directory: bool) -> int:
     info = path.stat(follow_symlinks=False)
     if directory and stat.S_ISDIR(info.st_mode):
-        return sum(child.stat(follow_symlinks=False).st_size for child in path.iterdir())
+        with os.scandir(path) as children:
+            return sum(child.stat(follow_symlinks=False).st_size for child in children)
     if directory or not stat.S_ISREG(info.st_mode):
-        raise ValueError(f"{path} is not what its name says")
+        raise ValueError("a link, a device, or a directory where a file should be")
     return info.st_size

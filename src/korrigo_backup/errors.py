@@ -8,7 +8,8 @@
     ├── NotFound             6    no such artifact
     ├── Locked               7    another run is at work
     ├── Unreachable          8    the database or a service cannot be reached
-    └── ProofFailed          9    what was read is not what was promised
+    ├── ProofFailed          9    what was read is not what was promised
+    └── ProblemsFound       10    a look at the site found what needs a person
 
 The numbers are the exit codes of the command (docs/reference/exit-codes.md). Ctrl-C is 130.
 """
@@ -82,6 +83,12 @@ class ProofFailed(KorrigoBackupError):
     """Content differs from its manifest, or is cut, damaged or of another kind."""
 
     exit_code = 9
+
+
+class ProblemsFound(KorrigoBackupError):
+    """A verb that only looks has found something that needs a person; it has said all of it."""
+
+    exit_code = 10
 
 
 class Interrupted(BaseException):

@@ -8,10 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from korrigo_backup.catalog import Catalog
-from korrigo_backup.config.load import load, surroundings
+from korrigo_backup.config.load import VARIABLES, load, surroundings
+from korrigo_backup.config.model import ChannelSection
 from korrigo_backup.domain.retention import Policy, Rule
+from korrigo_backup.domain.schedule import jobs
 from korrigo_backup.domain.secret import Secret
 from korrigo_backup.errors import UsageError
+from korrigo_backup.notify import address
+from korrigo_backup.notify.announce import Announcer
+from korrigo_backup.notify.apprise_ import AppriseChannel
+from korrigo_backup.notify.healthchecks import Healthchecks
+from korrigo_backup.operations.schedule import Schedule
+from korrigo_backup.operations.schedule_cron import CronSchedule
+from korrigo_backup.operations.schedule_units import UnitSchedule
+from korrigo_backup.operations.unattended import own_command, surroundings_of
 from korrigo_backup.site.access import Direct
 from korrigo_backup.site.compose import Project, find_program, media_tree
 from korrigo_backup.site.compose_access import ComposeAccess
@@ -23,25 +33,39 @@ from korrigo_backup.site.references import parse_column
 from korrigo_backup.site.revision import work_tree_revision
 from korrigo_backup.site.services import CommandServices
 from korrigo_backup.site.site import Site
+from korrigo_backup.system.crontab import Crontab
 from korrigo_backup.system.keyring import Keyring, read
+from korrigo_backup.system.systemd import units_here
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from korrigo_backup.config.model import Configuration, RuleSection
+    from pydantic import SecretStr
+
+    from korrigo_backup.config.model import Configuration, NotifySection, RuleSection
+    from korrigo_backup.domain.schedule import Job, Surroundings
+    from korrigo_backup.notify.channel import Channel
+    from korrigo_backup.operations.kit import Source
+
+STOPPED_FILE = ".services-stopped"
 
 
 @dataclass(frozen=True)
 class Wired:
     """What a verb works with. `secrets` is every secret value, to be taken out of all that is shown.
 
-    `environment` is what the site's own commands are started with.
+    `environment` is what the site's own commands are started with; `outside` names the variables of ours among it that
+    no file has. `directory` is where the command runs, `file` the TOML file, where one is named.
     """
 
     config: Configuration
     catalog: Catalog
     secrets: tuple[Secret, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
+    keyring: Keyring = field(default_factory=lambda: Keyring(Path(), ()))
+    directory: Path = Path()
+    file: Path | None = None
+    outside: tuple[str, ...] = ()
 
     def site(self) -> Site:
         """Return the live site; UsageError when nothing says how to reach its database."""
@@ -60,14 +84,81 @@ class Wired:
             max_age=sections.max_age,
         )
 
+    def announcer(self) -> Announcer:
+        """Return what tells people and monitors how a run went; it is silent when `[notify]` names none."""
+        site, notify = self.config.site, self.config.notify
+        return Announcer(site.name, site.environment, _channels(notify), notify.timeout, self.secrets)
+
+    def kit_source(self) -> Source:
+        """Return what the recovery kit is made of."""
+        from korrigo_backup.operations.kit_source import Given, kit_source  # noqa: PLC0415 - not to be loaded by all
+
+        given = Given(self.config, self.directory.absolute(), self.environment, self.file, self.outside)
+        return kit_source(given, self.keyring, self.secrets)
+
+    def jobs(self) -> tuple[Job, ...]:
+        """Return what is to run by itself."""
+        return jobs({"daily": self.config.schedule.daily, "weekly": self.config.schedule.weekly})
+
+    def around(self) -> Surroundings:
+        """Return what a run needs that nobody types."""
+        return surroundings_of(self.config, self.directory, self.file, own_command())
+
+    def schedule(self) -> Schedule:
+        """Return what starts the runs of this site by themselves, installed or not."""
+        around, wanted = self.around(), self.jobs()
+        places = UnitSchedule(wanted, around, units_here()), CronSchedule(wanted, around, Crontab(around.user))
+        return Schedule(places, around.jitter)
+
 
 def wire(directory: Path, environ: Mapping[str, str], file: Path | None) -> Wired:
     """Load the configuration for `directory` and build what does not need the live site."""
     config = load(directory, environ, file)
-    password = config.database.password
-    secrets = (Secret(password.get_secret_value()),) if password else ()
-    catalog = Catalog(config.backup.dir, _keyring(config, environ))
-    return Wired(config, catalog, secrets, surroundings(directory, environ))
+    keyring = _keyring(config, environ)
+    dotenv = surroundings(directory, {})
+    return Wired(
+        config,
+        Catalog(config.backup.dir, keyring),
+        _secrets(config),
+        surroundings(directory, environ),
+        keyring,
+        directory,
+        file,
+        outside=tuple(name for name in VARIABLES if environ.get(name) and dotenv.get(name) != environ[name]),
+    )
+
+
+def _secrets(config: Configuration) -> tuple[Secret, ...]:
+    """Return every secret value of the configuration, longer ones first, since they may hold shorter ones."""
+    password, notify = config.database.password, config.notify
+    addresses = [*notify.urls, *(channel.url for channel in notify.channels), notify.healthchecks_url]
+    found = [Secret(password.get_secret_value())] if password else []
+    for url in filter(None, addresses):
+        found += address.secrets(Secret(url.get_secret_value()))
+    return tuple(sorted(found, key=lambda secret: len(secret.reveal()), reverse=True))
+
+
+def _channels(notify: NotifySection) -> tuple[Channel, ...]:
+    """Return every channel; one without a name is called by its number, since its address is a secret."""
+    given = [ChannelSection(url=url) for url in notify.urls] + list(notify.channels)
+    channels: list[Channel] = [
+        AppriseChannel(
+            name=channel.name or f"channel {number} ({_scheme(channel.url)})",
+            events=frozenset(notify.events if channel.events is None else channel.events),
+            url=Secret(channel.url.get_secret_value()),
+            subjects=notify.subjects,
+            bodies=notify.bodies,
+        )
+        for number, channel in enumerate(given, 1)
+    ]
+    if notify.healthchecks_url:
+        channels.append(Healthchecks(Secret(notify.healthchecks_url.get_secret_value())))
+    return tuple(channels)
+
+
+def _scheme(url: SecretStr) -> str:
+    """Return what kind of address it is; the host may be a token already."""
+    return url.get_secret_value().partition("://")[0]
 
 
 def _rule(section: RuleSection) -> Rule:
@@ -97,13 +188,13 @@ def _site(config: Configuration, environment: Mapping[str, str]) -> Site:
             " backups would be backed up, and swapped out by a restore",
             hint="set BACKUP_DIR to a place outside MEDIA_ROOT, and move the backups there",
         )
-    site = _direct(config, environment) if config.database.host else _composed(config, environment)
+    site = _composed(config, environment) if config.composed else _direct(config, environment)
     return replace(
         site,
         environment=config.site.environment,
         columns=tuple(parse_column(text) for text in config.media.columns),
         revision=config.site.revision or work_tree_revision(Path.cwd()),
-        stopped=config.backup.dir / ".services-stopped",
+        stopped=config.backup.dir / STOPPED_FILE,
     )
 
 

@@ -16,8 +16,8 @@ ASLEEP = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
 
 
 def inside(stack):
-    """What lies in the places for temporary files of every service, and what runs or was left of containers."""
-    names = ("db", "backend", "celery", "celery-beat", "nginx", "redis")
+    """What lies in the places for temporary files, and which containers there are; Celery's pools leave files there."""
+    names = ("db", "backend", "nginx", "redis")
     return {name: stack.exec(name, "ls", "-A", "/tmp").stdout for name in names}, belongings(stack.project)
 
 

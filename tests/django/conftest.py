@@ -15,7 +15,8 @@ from korrigo_backup.site.throwaway import ThrowawayServer, embedded_bindir, syst
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "testsite.settings"
 os.environ.setdefault("TZ", "UTC")
-if os.environ.get("KORRIGO_TEST_DRIVER") == "psycopg2":  # Django takes the older driver where the newer one is not
+PSYCOPG2 = os.environ.get("KORRIGO_TEST_DRIVER") == "psycopg2"
+if PSYCOPG2:  # Django takes the older driver where the newer one is not
     newer, sys.modules["psycopg"] = sys.modules.get("psycopg"), None
     import django.db.backends.postgresql.base
 
@@ -23,27 +24,62 @@ if os.environ.get("KORRIGO_TEST_DRIVER") == "psycopg2":  # Django takes the olde
 django.setup()
 
 from django.conf import settings  # noqa: E402
+from django.contrib.contenttypes.models import ContentType  # noqa: E402
 from django.core.management import CommandError, call_command  # noqa: E402
 from django.db import connections  # noqa: E402
 from testsite import content  # noqa: E402
 
+from sandbox import connect  # noqa: E402
+
+ALIASES = ["default"] if PSYCOPG2 else ["default", "lite"]
+"""SQLite has no psycopg that could be another."""
+
+collect_ignore = ["test_django_golden.py"] if PSYCOPG2 else []
+"""Its sites are processes of their own, which have the newer driver in any case."""
+
 
 @pytest.fixture(scope="session")
 def databases(tmp_path_factory):
+    """Fill one database of each alias, and return a function that puts a copy in the place of what a test has left."""
+    filled = tmp_path_factory.mktemp("lite") / "filled.sqlite3"
+    site = filled.with_name("site.sqlite3")
+
+    def renew(alias):
+        connections[alias].close()
+        ContentType.objects.clear_cache()
+        if alias == "default":
+            with connect(server) as admin:
+                admin.execute("DROP DATABASE IF EXISTS site WITH (FORCE)")
+                admin.execute("CREATE DATABASE site TEMPLATE filled")
+        else:
+            site.with_name(f"{site.name}-journal").unlink(missing_ok=True)  # of a test that killed its restore
+            shutil.copyfile(filled, site)
+
     with ThrowawayServer(system_bindir() or embedded_bindir()) as server:
         access = server.access()
-        connections["default"].settings_dict.update(
-            HOST=access.host, PORT=str(access.port), USER=access.user, PASSWORD=access.password.reveal()
-        )
-        connections["lite"].settings_dict["NAME"] = str(tmp_path_factory.mktemp("lite") / "db.sqlite3")
+        with connect(server) as admin:
+            admin.execute("CREATE DATABASE filled")
+        default, lite = (connections[alias].settings_dict for alias in ("default", "lite"))
+        default.update(HOST=access.host, PORT=str(access.port), USER=access.user, PASSWORD=access.password.reveal())
+        default["NAME"], lite["NAME"] = "filled", str(filled)
         for alias in ("default", "lite"):
-            call_command("migrate", run_syncdb=True, database=alias, verbosity=0)
-            with connections[alias].cursor() as cursor:
-                key = "serial" if alias == "default" else "integer NOT NULL PRIMARY KEY AUTOINCREMENT"
-                cursor.execute(f'CREATE TABLE "Legacy Table" (id {key}, text varchar(30) NOT NULL)')
-                cursor.execute("CREATE VIEW a_view AS SELECT id, name FROM testsite_base")
-        yield
+            _fill(alias)
+        default["NAME"], lite["NAME"] = "site", str(site)
+        for alias in ("default", "lite"):
+            renew(alias)
+        yield renew
         connections.close_all()
+
+
+def _fill(alias):
+    """Make all tables, one that is not Django's, and a view; and all rows."""
+    call_command("migrate", run_syncdb=True, database=alias, verbosity=0)
+    with connections[alias].cursor() as cursor:
+        key = "serial" if alias == "default" else "integer NOT NULL PRIMARY KEY AUTOINCREMENT"
+        cursor.execute(f'CREATE TABLE "Legacy Table" (id {key}, text varchar(30) NOT NULL)')
+        cursor.execute("CREATE VIEW a_view AS SELECT id, name FROM testsite_base")
+    content.fill(alias)
+    connections[alias].close()
 
 
 @pytest.fixture(autouse=True)
@@ -53,12 +89,9 @@ def without_keys(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
 
 
-@pytest.fixture(params=["default", "lite"])
+@pytest.fixture(params=ALIASES)
 def alias(request, databases, settings_media):
-    connections[request.param].close()
-    call_command("migrate", run_syncdb=True, database=request.param, verbosity=0)
-    content.clear(request.param)
-    content.fill(request.param)
+    databases(request.param)
     yield request.param
     connections[request.param].close()
 

@@ -31,13 +31,8 @@ pytestmark = pytest.mark.contract("R6")
 def people(databases, settings_media, change):
     """The site on PostgreSQL, with users."""
     change(MEDIA_ROOT=str(settings_media))
-    connection.close()
-    call_command("migrate", run_syncdb=True, verbosity=0)
-    content.clear("default")
-    content.fill("default")
+    databases("default")
     User.objects.create_superuser("chief", password="pw")
-    yield
-    content.clear("default")
 
 
 @pytest.fixture

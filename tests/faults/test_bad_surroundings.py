@@ -12,6 +12,8 @@ from korrigo_backup.site.throwaway import ThrowawayServer
 from sandbox import USER, USER_PASSWORD, bindir, connect, nothing_changes, quoted, until
 
 ROOT = os.geteuid() == 0
+OPENS = pytest.mark.xdist_group("modes")
+"""These open and close directories that all workers share, so one worker runs them."""
 
 
 @pytest.mark.contract("X1")
@@ -141,6 +143,7 @@ def reachable(site):
             path.chmod(mode & 0o7777)
 
 
+@OPENS
 @pytest.mark.contract("C4")
 def test_a_backup_directory_that_may_not_be_written_is_refused(reachable):
     reachable.backups.mkdir(mode=0o755)
@@ -154,6 +157,18 @@ def test_a_backup_directory_that_may_not_be_written_is_refused(reachable):
     assert "Traceback" not in said
 
 
+@OPENS
+def test_a_project_directory_that_may_not_be_written_gets_no_configuration(reachable):
+    if not ROOT:
+        reachable.home.chmod(0o555)
+    done = _as_nobody(reachable, "init", "--directory", reachable.home)
+    reachable.home.chmod(0o755)
+    assert done.returncode == 4, done
+    assert "cannot write korrigo-backup.toml: Permission denied" in done.stderr.decode()
+    assert not list(reachable.home.glob("*korrigo-backup.toml*"))
+
+
+@OPENS
 def test_a_media_root_that_may_not_be_written_is_refused_and_stays(reachable):
     site = reachable
     made = site.backup_media()

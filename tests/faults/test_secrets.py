@@ -7,6 +7,9 @@ import pytest
 
 from sandbox import USER_PASSWORD
 
+pytestmark = pytest.mark.xdist_group("password")
+"""A name of a database is in its server's process titles: whoever gives the password as one is not at work while all are looked at."""
+
 SLOW = '#!/bin/sh\n"{real}/pg_dump" "$@"\nstatus=$?\nsleep 1\nexit $status\n'
 
 

@@ -51,6 +51,7 @@ def test_a_restore_is_recorded_with_who_why_steps_and_downtime(site):
     assert f"downtime  about {restored['downtime']:.1f}".rstrip("0") in site.korrigo("plan", made).out
 
 
+@pytest.mark.xdist_group("password")
 def test_failures_are_recorded_with_their_code_and_no_secret(site):
     site.korrigo("backup", "db", code=8, env={"POSTGRES_DB": USER_PASSWORD})
     (record,) = records(site)

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 
 import pytest
 
@@ -188,3 +189,16 @@ def test_a_backup_on_a_medium_that_is_only_read_is_verified_all_the_same(site):
     path = site.backup()
     (site.backups / ".journal.jsonl").chmod(0o400)
     site.korrigo("verify", path)
+
+
+@pytest.mark.contract("B6")
+def test_the_checklist_before_a_backup_says_what_keeps_it_from_running(site):
+    ready = site.korrigo("backup", "--check")
+    for line in ("database", "media in", "bytes free for backups", "backups go to", "no other run is at work"):
+        assert re.search(f"✅ .*{line}", ready.out)
+    assert not site.published()
+    site.backup()
+    with site.wired().catalog.exclusive("a restore"):
+        assert "❌ another run is at work: a restore" in site.korrigo("backup", "--check", code=4).out
+    refused = site.korrigo("backup", "--check", code=4, env={"POSTGRES_PASSWORD": "wrong"})
+    assert "password authentication failed" in refused.err

@@ -26,7 +26,7 @@ def test_a_list_shows_all_newest_first_with_what_can_be_proven(saved):
     assert any("620 rows" in line and line.endswith("rows") for line in lines)
     assert any("4 files" in line and line.endswith("files") for line in lines)
     assert re.fullmatch(r"db_backup_20200101_030000\.sql\.gz +2020-01-01 03:00:00 +25B +\? +none", lines[3])
-    assert len(lines) == 4
+    assert lines[4:] == ["", "not ours: db_backup_20200101_030000.sql (not a backup's name)"]
 
 
 def test_json_has_a_schema_absolute_paths_utc_times_and_bytes(saved):

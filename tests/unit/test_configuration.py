@@ -45,14 +45,21 @@ def test_an_empty_variable_is_as_unset(place):
     assert load(place, {"POSTGRES_DB": "", "BACKUP_RETENTION_DAYS": ""}).database.name == "from_dotenv"
 
 
+def plain(value):
+    """A value as it was given, a secret one too."""
+    return value.get_secret_value() if hasattr(value, "get_secret_value") else str(value)
+
+
 @pytest.mark.contract("C1")
 @pytest.mark.parametrize(("variable", "place_"), VARIABLES.items())
 def test_every_variable_sets_its_key(tmp_path, variable, place_):
     section, key = place_
-    value = "7" if key in {"port", "retention_days"} else "given"
+    addresses = {"urls": "slack://given/words discord://given/others", "healthchecks_url": "https://given.example/a"}
+    numbers = {"port": "7", "retention_days": "7", "daily": "1 2 * * *", "weekly": "1 2 * * 3"}
+    value = (addresses | numbers).get(key, "given")
     found = getattr(getattr(load(tmp_path, {variable: value}), section), key)
-    found = " ".join(found) if key == "manage" else found
-    assert (found.get_secret_value() if key == "password" else str(found)) == value
+    words = [plain(word) for word in found] if isinstance(found, tuple) else [plain(found)]
+    assert " ".join(words) == value
 
 
 @pytest.mark.parametrize(
@@ -67,6 +74,10 @@ def test_every_variable_sets_its_key(tmp_path, variable, place_):
         ("[backup]\nretention_days = 'soon'", "the TOML file: backup.retention_days", "correct the value"),
         ("[backup]\nretention_days = -1", "backup.retention_days", "correct the value"),
         ("[services]\nstop = 'systemctl stop'", "services.stop", "correct the value"),
+        ("[notify]\nevents = ['never']", "notify.events", "correct the value"),
+        ("[notify]\nurl = 'x'", "unknown key 'notify.url'", "did you mean 'urls'?"),
+        ("[notify.subjects]\nfailure = '$Stie'", "unknown placeholder $Stie", "correct the value"),
+        ("[notify.subjects]\nfailure = '$ 5'", "write $$ for a dollar sign", "correct the value"),
     ],
 )
 def test_a_mistake_is_named_with_what_to_do(tmp_path, text, message, hint):
@@ -91,6 +102,15 @@ def test_a_wrong_value_beside_a_password_does_not_show_it(place):
         load(place, {"POSTGRES_PASSWORD": "hunter22", "POSTGRES_PORT": "x"})
     assert "hunter22" not in str(caught.value) + caught.value.hint
     assert "hunter22" not in repr(load(place, {"POSTGRES_PASSWORD": "hunter22"}))
+
+
+@pytest.mark.contract("C5")
+@pytest.mark.parametrize("place_", ["urls = ['{}']", "healthchecks_url = '{}'", "channels = [{{url = '{}'}}]"])
+def test_a_wrong_address_of_a_channel_is_not_shown(tmp_path, place_):
+    (tmp_path / "korrigo-backup.toml").write_text("[notify]\n" + place_.format("hunter22 hunter22"))
+    with pytest.raises(UsageError, match=r"must be (an|the http)") as caught:
+        load(tmp_path, {})
+    assert "hunter22" not in str(caught.value) + caught.value.hint
 
 
 def test_a_file_that_was_named_must_be_there(tmp_path):

@@ -1,6 +1,7 @@
 """Reading back behind the writer: all of it, no more than it, and never for ever."""
 
 import hashlib
+from threading import Event
 
 import pytest
 
@@ -44,12 +45,18 @@ def test_a_writer_that_fails_does_not_leave_the_reader_waiting(tmp_path):
 
 
 def test_bytes_that_change_on_the_disk_behind_the_writer_are_found(tmp_path):
-    path = tmp_path / "dump.sql.gz"
-    with path.open("wb", buffering=0) as file, followed([path], lambda one: sql.read_back(one, "dump")) as behind:
+    path, changed = tmp_path / "dump.sql.gz", Event()
+
+    def read(one):
+        assert changed.wait(60)  # a reader that is ahead of the change has nothing to find
+        return sql.read_back(one, "dump")
+
+    with path.open("wb", buffering=0) as file, followed([path], read) as behind:
         with GzipWriter(HashingWriter(file), Effort.QUICK) as gzip:
             gzip.write(bytes(range(256)) * 3000)
         with path.open("r+b") as again:
             again.seek(-30, 2)
             again.write(b"\xff" * 8)
+        changed.set()
         with pytest.raises(ProofFailed, match="not a valid gzip file"):
             behind.result()

@@ -147,6 +147,8 @@ def test_one_made_before_a_deployment_stays_for_ever_even_under_another_name():
     own = artifact(4000, origin=Origin.PRE_DEPLOYMENT)
     renamed = artifact(4000, said=Origin.PRE_DEPLOYMENT)
     assert removed([own, renamed, artifact(0)], Policy(max_age=30)) == []
+    told = reason(own, [artifact(0)], Policy(max_age=30))
+    assert told == "made before a deployment: for ever (over the maximum age of 30 days)"
 
 
 def test_a_safety_backup_stays_for_seven_days_whatever_the_rules_say():
@@ -160,7 +162,7 @@ def test_a_hold_wins_over_age_and_maximum_age_until_it_ends():
     one, newest = artifact(400), artifact(0)
     rules = Policy(max_age=100)
     assert removed([one, newest], rules, holds=held(one)) == []
-    assert reason(one, [newest], rules, holds=held(one)) == "held by ops: exam appeal"
+    assert reason(one, [newest], rules, holds=held(one)).startswith("held by ops: exam appeal (over the maximum")
     assert removed([one, newest], rules, holds=held(one, until=NOW + timedelta(seconds=1))) == []
     assert removed([one, newest], rules, holds=held(one, until=NOW)) == [one]
 

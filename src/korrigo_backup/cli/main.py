@@ -23,7 +23,7 @@ from korrigo_backup.system.run import forbid_core_dumps
 from korrigo_backup.wiring import wire
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from types import FrameType
 
 INTERRUPTED = 130
@@ -45,6 +45,13 @@ VERBS = {
     "prune": "korrigo_backup.cli.prune",
     "hold": "korrigo_backup.cli.hold",
     "nightly": "korrigo_backup.cli.nightly",
+    "notify": "korrigo_backup.cli.notify",
+    "status": "korrigo_backup.cli.status",
+    "doctor": "korrigo_backup.cli.doctor",
+    "diagnose": "korrigo_backup.cli.diagnose",
+    "kit": "korrigo_backup.cli.kit",
+    "init": "korrigo_backup.cli.init",
+    "schedule": "korrigo_backup.cli.schedule",
 }
 """Where the `command` of each verb is; only the typed one is loaded, which saves time."""
 
@@ -85,7 +92,7 @@ app = typer.Typer(
     no_args_is_help=True,
     **_WAY,
     epilog="Exit codes: 0 ok, 1 error, 2 usage, 3 done in part, 4 refused, 5 cancelled, 6 not found, 7 locked,"
-    " 8 unreachable, 9 proof failed, 130 interrupted.",
+    " 8 unreachable, 9 proof failed, 10 problems found, 130 interrupted.",
 )
 
 
@@ -125,7 +132,7 @@ def run() -> None:
     _steady_streams()
     for number in _ENDING:
         signal.signal(number, _interrupt)
-    sys.exit(_guarded())
+    sys.exit(guarded())
 
 
 def _steady_streams() -> None:
@@ -162,9 +169,10 @@ def _ignore(number: int, frame: FrameType | None) -> None:
     del number, frame
 
 
-def _guarded() -> int:
+def guarded(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line, the one typed unless another is given, and return its documented exit code."""
     try:
-        result = app(standalone_mode=False)
+        result = app(arguments, standalone_mode=False)
     except KorrigoBackupError as problem:
         _say(problem)
         return problem.exit_code

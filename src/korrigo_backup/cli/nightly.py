@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.catalog import local_now
+from korrigo_backup.cli.announcing import announcer
 from korrigo_backup.cli.backup import narrate as narrate_backup
-from korrigo_backup.cli.output import Context, say, say_findings
+from korrigo_backup.cli.output import Context, human, say, say_findings
 from korrigo_backup.cli.words import seconds
+from korrigo_backup.operations.announced import announced
+from korrigo_backup.operations.kit import save_if_changed
 from korrigo_backup.operations.nightly import Night, nightly
 from korrigo_backup.operations.verify import Depth
 
@@ -25,6 +28,9 @@ def command(
     wait: Annotated[
         str | None, typer.Option(metavar="TIME", help="How long to wait for another run: 90s, 30m, 2h.")
     ] = None,
+    notify: Annotated[
+        bool | None, typer.Option(help="Tell the channels of [notify]; unless said, when nobody sits at the terminal.")
+    ] = None,
 ) -> None:
     """Back up, verify, remove what is too old, copy off-site and tell, as one run: what the schedule calls.
 
@@ -32,20 +38,26 @@ def command(
     When the new backup does not verify nothing is removed: exit 9.
     """
     wired: Wired = context.ensure_object(Context).wired()
-    configured = wired.config.nightly
-    night = Night(
-        full=full,
-        policy=wired.policy(),
-        now=local_now(),
-        depth=depth or Depth(configured.verify),
-        wait=configured.wait if wait is None else seconds(wait),
-        listen=_narrate,
-    )
-    done = nightly(wired.site(), wired.catalog, night)
-    say_findings(done.findings)
-    say(f"🧹 Cleaned {done.removed} old backups")
-    if done.artifact:
-        say(f"✅ Done: {done.artifact.path}")
+    now = local_now()
+    subject = "full" if full else "db"
+    with announced(announcer(wired, notify), wired.catalog.directory, "nightly", subject, say=say_findings) as telling:
+        configured = wired.config.nightly
+        night = Night(
+            full=full,
+            policy=wired.policy(),
+            now=now,
+            depth=depth or Depth(configured.verify),
+            wait=configured.wait if wait is None else seconds(wait),
+            listen=_narrate,
+            settings=lambda: save_if_changed(wired.catalog, wired.kit_source(), now=now),
+        )
+        done = nightly(wired.site(), wired.catalog, night)
+        say_findings(done.findings)
+        say(f"🧹 Cleaned {done.removed} old backups")
+        telling.facts["removed"] = str(done.removed)
+        if done.artifact:
+            say(f"✅ Done: {done.artifact.path}")
+            telling.facts |= {"backup": done.artifact.name, "size": human(done.artifact.size)}
 
 
 def _narrate(step: Step) -> None:

@@ -30,7 +30,7 @@ def command(
     say(f"  kind      {found.kind} ({found.origin})")
     say(f"  created   {found.created.astimezone():%Y-%m-%d %H:%M:%S %Z}")
     say(f"  size      {human(found.size)} ({found.size} bytes)")
-    say(f"  content   {content(found.manifest)}")
+    say(f"  content   {content(found)}")
     say(f"  proof     {found.problem or proof(found)}")
     say(f"  signature {found.authenticity}")
     if found.manifest:

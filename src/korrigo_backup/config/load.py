@@ -37,6 +37,11 @@ VARIABLES: dict[str, tuple[str, str]] = {
     "KORRIGO_BACKUP_KEY_FILE": ("backup", "key_file"),
     "KORRIGO_BACKUP_CLIENT_DIR": ("database", "client_dir"),
     "KORRIGO_BACKUP_MANAGE": ("django", "manage"),
+    "KORRIGO_BACKUP_NOTIFY_URLS": ("notify", "urls"),
+    "KORRIGO_BACKUP_HEALTHCHECKS_URL": ("notify", "healthchecks_url"),
+    "KORRIGO_BACKUP_KIT_RECIPIENTS": ("kit", "recipients"),
+    "KORRIGO_BACKUP_DAILY": ("schedule", "daily"),
+    "KORRIGO_BACKUP_WEEKLY": ("schedule", "weekly"),
 }
 """The runbook's variables (2.3) and ours, with the section and key each one sets. An empty one is as unset."""
 
@@ -49,10 +54,10 @@ def load(directory: Path, environ: Mapping[str, str], file: Path | None = None) 
     `file` names the TOML file; without it `korrigo-backup.toml` in `directory` is read if it is there.
     Raises UsageError, naming the source, for a file that cannot be read, an unknown key or a wrong value.
     """
-    tree = _read_toml(file or directory / FILE_NAME, required=file is not None)
+    tree = read_toml(file or directory / FILE_NAME, required=file is not None)
     sources = {(section, key): "the TOML file" for section, keys in tree.items() for key in keys}
     dotenv = directory / ".env"
-    for values, source in ((_read_dotenv(dotenv), str(dotenv)), (environ, "the environment")):
+    for values, source in ((read_dotenv(dotenv), str(dotenv)), (environ, "the environment")):
         for variable, (section, key) in VARIABLES.items():
             if value := values.get(variable):
                 if key != "password":  # it goes to the server alone, byte by byte
@@ -67,10 +72,11 @@ def load(directory: Path, environ: Mapping[str, str], file: Path | None = None) 
 
 def surroundings(directory: Path, environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables of `.env` and of the environment, which wins: what the site itself is started with."""
-    return {**_read_dotenv(directory / ".env"), **environ}
+    return {**read_dotenv(directory / ".env"), **environ}
 
 
-def _read_toml(path: Path, *, required: bool) -> Tree:
+def read_toml(path: Path, *, required: bool) -> Tree:
+    """Return a TOML file by section and key, nothing when it is not there and need not be; UsageError otherwise."""
     if not required and not path.exists():
         return {}
     try:
@@ -94,7 +100,7 @@ def _read_toml(path: Path, *, required: bool) -> Tree:
     return tree
 
 
-def _read_dotenv(path: Path) -> dict[str, str]:
+def read_dotenv(path: Path) -> dict[str, str]:
     """Return the variables of a `.env` file; a line that cannot be read is refused: it may be the one that counts."""
     try:
         bindings = list(parse_stream(io.StringIO(path.read_text(encoding="utf-8-sig")))) if path.is_file() else []
@@ -126,8 +132,8 @@ def _explained(problem: ValidationError, sources: Mapping[tuple[str, str], str])
         hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
         return UsageError(f"the configuration has an unknown key {name!r}", hint=hint)
     source = sources.get((place[0], place[1]), "the configuration") if len(place) > 1 else "the configuration"
-    what = first["msg"].removeprefix("Value error, ").lower()
-    return UsageError(f"{source}: {name}: {what}", hint="correct the value, then run it again")
+    what = first["msg"].removeprefix("Value error, ")
+    return UsageError(f"{source}: {name}: {what[:1].lower()}{what[1:]}", hint="correct the value, then run it again")
 
 
 def _known(place: tuple[str, ...]) -> list[str]:

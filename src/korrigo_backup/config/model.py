@@ -9,7 +9,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 
+from korrigo_backup.domain.notice import DEFAULT_EVENTS, Event
 from korrigo_backup.domain.retention import Policy
+from korrigo_backup.domain.schedule import check_hours
+from korrigo_backup.domain.wording import unknown_placeholders
 
 
 def _no_switch(value: object) -> object:
@@ -38,6 +41,14 @@ Port = Annotated[int, BeforeValidator(_no_switch), Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
 
 
+def _hours(value: str) -> str:
+    return "" if value.strip() in {"", "never"} else check_hours(value)
+
+
+Hours = Annotated[str, AfterValidator(_hours)]
+"""A cron expression in the machine's time zone; `never` and an empty one are the same."""
+
+
 class Section(BaseModel):
     """A section: unknown keys are refused, values never change after loading."""
 
@@ -47,12 +58,14 @@ class Section(BaseModel):
 class SiteSection(Section):
     """What the site is called: written in manifests, so that backups of two sites are not mixed up.
 
-    `revision` is that of the site's code; without it, the one of the git work tree that the command runs in.
+    `revision` is that of the site's code; without it, the one of the git work tree that the command runs in. `access`
+    is `compose` where the site runs on Docker Compose although POSTGRES_HOST is set: for the containers.
     """
 
     name: str = "korrigo"
     environment: str = "production"
     revision: str | None = None
+    access: Literal["auto", "compose"] = "auto"
 
 
 class DatabaseSection(Section):
@@ -190,6 +203,117 @@ class DjangoSection(Section):
         return tuple(shlex.split(value)) if isinstance(value, str) else value
 
 
+def _each_word(value: object) -> object:
+    """Split a value that is one text, as it is in a variable, at white space."""
+    return tuple(value.split()) if isinstance(value, str) else value
+
+
+def _address(value: SecretStr) -> SecretStr:
+    """Require something like an address; what is wrong with it is not shown, since it is a secret."""
+    if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://\S+$", value.get_secret_value()):
+        raise ValueError("must be an address like mailtos://… or slack://…")
+    return value
+
+
+def _http_address(value: SecretStr | None) -> SecretStr | None:
+    if value and not re.match(r"https?://[^/\s]+/\S+$", value.get_secret_value()):
+        raise ValueError("must be the http:// or https:// address of a check")
+    return value or None
+
+
+def _template(value: str) -> str:
+    if unknown := unknown_placeholders(value):
+        raise ValueError(f"has an unknown placeholder ${unknown[0]}")
+    return value
+
+
+Address = Annotated[SecretStr, AfterValidator(_address)]
+Events = tuple[Event, ...]
+Templates = dict[Event, Annotated[str, AfterValidator(_template)]]
+
+
+class ChannelSection(Section):
+    """One way to tell somebody, with a name for messages and events of its own."""
+
+    url: Address
+    name: str | None = None
+    events: Events | None = None
+
+
+class NotifySection(Section):
+    """Who is told of what. An address is one of Apprise, and a secret; `timeout` is for one notice in all, in seconds.
+
+    `events` is for the channels that have none of their own. `subjects` and `bodies` are templates by event.
+    """
+
+    urls: Annotated[tuple[Address, ...], BeforeValidator(_each_word)] = ()
+    channels: tuple[ChannelSection, ...] = ()
+    events: Annotated[Events, BeforeValidator(_each_word)] = DEFAULT_EVENTS
+    healthchecks_url: Annotated[SecretStr | None, AfterValidator(_http_address)] = None
+    timeout: Annotated[float, BeforeValidator(_no_switch), Field(gt=0, le=600)] = 30
+    subjects: Templates = {}
+    bodies: Templates = {}
+
+
+class StatusSection(Section):
+    """How old the newest backups may be, in hours (0: any age), how long a proof by a restore counts, in days.
+
+    `accept` names warnings of `status` that this site lives with.
+    """
+
+    rpo_hours: Annotated[float, BeforeValidator(_no_switch), Field(ge=0, le=100_000)] = 26
+    media_rpo_hours: Annotated[float, BeforeValidator(_no_switch), Field(ge=0, le=100_000)] = 170
+    proof_days: Annotated[float, BeforeValidator(_no_switch), Field(gt=0, le=10_000)] = 31
+    accept: tuple[Annotated[str, Field(pattern=r"^status\.[a-z_]+$")], ...] = ()
+
+
+class Contact(Section):
+    """Whom to ask for what (runbook 9.3)."""
+
+    role: Annotated[str, Field(min_length=1)]
+    contact: Annotated[str, Field(min_length=1)]
+    scope: str = ""
+
+
+class ContactsSection(Section):
+    """Who helps, in the order in which they are asked; shown where help is needed."""
+
+    people: tuple[Contact, ...] = ()
+
+
+class KitSection(Section):
+    """Whom the recovery kit is encrypted to (age or SSH public keys), and what it holds besides the usual files.
+
+    A recipient that is none is found when a kit is made: it must not keep a backup from running.
+    """
+
+    recipients: tuple[str, ...] = ()
+    files: tuple[Place, ...] = ()
+
+    @field_validator("recipients", mode="before")
+    @classmethod
+    def _several(cls, value: object) -> object:
+        """Split a value that is one text (a variable) at commas; an SSH key has spaces in it."""
+        return tuple(part.strip() for part in re.split(r"[,\n]", value)) if isinstance(value, str) else value
+
+
+class ScheduleSection(Section):
+    """When backups run by themselves (runbook 4.6), and what they may use.
+
+    `jitter` spreads the starts of many machines, in seconds. A run that takes longer than `limit_hours` is ended.
+    `user` is who runs them when root installs the schedule. `log` is for cron, `writable` for units: directories
+    that a run writes in besides those that it is known to.
+    """
+
+    daily: Hours = "0 3 * * *"
+    weekly: Hours = "0 4 * * 0"
+    jitter: Annotated[int, BeforeValidator(_no_switch), Field(ge=0, le=43200)] = 300
+    limit_hours: Annotated[int, BeforeValidator(_no_switch), Field(ge=1, le=168)] = 12
+    user: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$")] | None = None
+    log: Place | None = None
+    writable: tuple[Place, ...] = ()
+
+
 class Configuration(Section):
     """The whole configuration of one site."""
 
@@ -203,3 +327,13 @@ class Configuration(Section):
     compose: ComposeSection = ComposeSection()
     retention: RetentionSection = RetentionSection()
     nightly: NightlySection = NightlySection()
+    notify: NotifySection = NotifySection()
+    status: StatusSection = StatusSection()
+    contacts: ContactsSection = ContactsSection()
+    kit: KitSection = KitSection()
+    schedule: ScheduleSection = ScheduleSection()
+
+    @property
+    def composed(self) -> bool:
+        """Whether the site is reached through Docker Compose (contract C3: directly where POSTGRES_HOST is set)."""
+        return self.database.host is None or self.site.access == "compose"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.authenticity import Authenticity, sign
-from korrigo_backup.errors import ProofFailed, Refused, UsageError
+from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused, UsageError
 from korrigo_backup.system import keyring
 
 if TYPE_CHECKING:
@@ -32,6 +32,14 @@ def site_keys() -> Keyring | None:
     except (RuntimeError, OSError):  # an account without a home
         return None
     return keyring.read(default) if there else None
+
+
+def keys_here() -> Keyring | None:
+    """Return the keys for who only looks: None also where they cannot be used, so nothing is known to be altered."""
+    try:
+        return site_keys()
+    except (KorrigoBackupError, OSError):
+        return None
 
 
 def signed(raw: bytes, keys: Keyring | None, directory: Path) -> bytes:

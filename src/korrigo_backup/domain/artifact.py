@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.authenticity import Authenticity
+from korrigo_backup.domain.header import header
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
     from pathlib import Path
 
+    from korrigo_backup.domain.header import Header
     from korrigo_backup.domain.manifest import Manifest
     from korrigo_backup.domain.naming import Kind, Origin
 
@@ -19,9 +23,10 @@ if TYPE_CHECKING:
 class Artifact:
     """One artifact. `created` comes from the manifest, else from the stamp in the name, never from mtime.
 
-    `manifest` is None for a file without one (made by the runbook's former script); `problem` says why a
-    manifest that is there cannot be used. `size` is in bytes, all members together. `authenticity` is what the
-    manifest's signature says; without a manifest there is none.
+    `source` gives the manifest: itself, None for a file without one (made by the runbook's former script), or what
+    reads it when it is asked for, since a list of thousands needs their headers only. `problem` says why a manifest
+    that is there cannot be used. `size` is in bytes, all members together. `authenticity` is what the manifest's
+    signature says; without a manifest there is none.
     """
 
     path: Path
@@ -30,11 +35,43 @@ class Artifact:
     stamp: str
     created: datetime
     size: int
-    manifest: Manifest | None
+    source: Manifest | Callable[[], Manifest] | None
     problem: str | None = None
     authenticity: Authenticity = Authenticity.UNSIGNED
+    head: Header | None = None
+
+    @cached_property
+    def manifest(self) -> Manifest | None:
+        """The whole manifest; ProofFailed when it must be read, and is not the one any more that was seen first."""
+        return self.source() if callable(self.source) else self.source
+
+    @cached_property
+    def header(self) -> Header | None:
+        """The head of the manifest, None without a usable one; it costs nothing."""
+        return self.head or (header(self.manifest) if self.manifest else None)
 
     @property
     def name(self) -> str:
         """The file or directory name."""
         return self.path.name
+
+
+@dataclass(frozen=True)
+class Stranger:
+    """Something in the backup directory that is no artifact, and why not; nothing of ours touches it.
+
+    `name` is as it can be shown anywhere: bytes that are no text are escaped. `ours` when it has the name of an
+    artifact, and is none or cannot be read.
+    """
+
+    name: str
+    why: str
+    ours: bool = False
+
+
+@dataclass(frozen=True)
+class Survey:
+    """All that was found in a directory of artifacts: those, newest first, and the rest, by name."""
+
+    artifacts: tuple[Artifact, ...] = ()
+    strangers: tuple[Stranger, ...] = ()

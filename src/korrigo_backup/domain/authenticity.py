@@ -11,6 +11,7 @@ import hashlib
 import hmac
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -37,7 +38,7 @@ class Key:
 
     secret: bytes = field(repr=False)
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Name the key without telling it: the start of its SHA-256."""
         return hashlib.sha256(b"korrigo-backup key\n" + self.secret).hexdigest()[:_ID_DIGITS]
@@ -59,8 +60,19 @@ def sign(raw: bytes, key: Key) -> bytes:
     return msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
 
 
-def check(raw: bytes, ring: Mapping[str, Key]) -> Authenticity:
-    """Tell whether the manifest `raw` was signed by a key of `ring`; it must be a JSON object (DecodeError)."""
+class _Signed(msgspec.Struct, frozen=True):
+    auth: _Auth
+
+
+def check(raw: bytes, ring: Mapping[str, Key], *, read: msgspec.Struct | None = None) -> Authenticity:
+    """Tell whether the manifest `raw` was signed by a key of `ring`; it must be a JSON object (DecodeError).
+
+    `read` is what the caller has decoded of it, and all that it uses: when that is what was signed, the rest of the
+    file is not looked at. That halves the work for a list of thousands; something that was added to the file, and that
+    nobody reads, is then not told.
+    """
+    if read is not None and _is_signed(raw, ring, read):
+        return Authenticity.AUTHENTIC
     fields = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
     auth = fields.get("auth")
     if auth is None:
@@ -70,8 +82,20 @@ def check(raw: bytes, ring: Mapping[str, Key]) -> Authenticity:
         return Authenticity.FORGED
     if claimed.key not in ring:
         return Authenticity.UNKNOWN_KEY
-    right = hmac.compare_digest(claimed.hmac, _seal(_content(raw), ring[claimed.key]))
+    right = _fits(claimed, _seal(_content(raw), ring[claimed.key]))
     return Authenticity.AUTHENTIC if right else Authenticity.FORGED
+
+
+def _is_signed(raw: bytes, ring: Mapping[str, Key], read: msgspec.Struct) -> bool:
+    try:
+        claimed = msgspec.json.decode(raw, type=_Signed).auth
+    except msgspec.ValidationError:
+        return False
+    return claimed.key in ring and _fits(claimed, _seal(read, ring[claimed.key]))
+
+
+def _fits(claimed: _Auth, seal: str) -> bool:
+    return hmac.compare_digest(claimed.hmac.encode(), seal.encode())  # as bytes: text may be no ASCII
 
 
 def _signature(raw: msgspec.Raw) -> _Auth | None:
@@ -88,11 +112,14 @@ def _check(content: dict[str, object], key_id: str, seal: str) -> str:
 
 
 def _content(raw: bytes) -> dict[str, object]:
-    content = msgspec.json.decode(raw, type=dict[str, object])
+    """Decode without a type, which is three times as fast as into `dict[str, object]`."""
+    content = msgspec.json.decode(raw)
+    if not isinstance(content, dict):
+        raise msgspec.ValidationError("Expected `object`")
     content.pop("auth", None)
     return content
 
 
-def _seal(content: dict[str, object], key: Key) -> str:
+def _seal(content: msgspec.Struct | dict[str, object], key: Key) -> str:
     canonical = msgspec.json.encode(content, order="sorted")
-    return hmac.new(key.secret, _CONTEXT + canonical, hashlib.sha256).hexdigest()
+    return hmac.digest(key.secret, _CONTEXT + canonical, "sha256").hex()

@@ -19,7 +19,7 @@ LARGEST = 64 * 1024 * 1024
 """Bytes; a manifest names tables and members of an artifact, not rows: a larger one is not a manifest."""
 
 
-class Member(msgspec.Struct, frozen=True):
+class Member(msgspec.Struct, frozen=True, gc=False):
     """A file of the artifact: plain name (no directory), size in bytes, SHA-256."""
 
     name: str
@@ -27,7 +27,7 @@ class Member(msgspec.Struct, frozen=True):
     sha256: str
 
 
-class TableProof(msgspec.Struct, frozen=True):
+class TableProof(msgspec.Struct, frozen=True, gc=False):
     """Rows of one table. `name` is schema-qualified and quoted as SQL needs it; `digest` is None when not taken."""
 
     name: str
@@ -35,7 +35,7 @@ class TableProof(msgspec.Struct, frozen=True):
     digest: str | None = None
 
 
-class SequenceProof(msgspec.Struct, frozen=True):
+class SequenceProof(msgspec.Struct, frozen=True, gc=False):
     """Position of one sequence, named like a table."""
 
     name: str
@@ -43,7 +43,7 @@ class SequenceProof(msgspec.Struct, frozen=True):
     is_called: bool
 
 
-class SchemaObject(msgspec.Struct, frozen=True):
+class SchemaObject(msgspec.Struct, frozen=True, gc=False):
     """One object of a schema: its kind, its qualified name, the MD5 of its definition (a fingerprint)."""
 
     kind: str
@@ -158,7 +158,7 @@ def decode(raw: bytes, source: str) -> Manifest:
     """
     try:
         manifest = msgspec.json.decode(raw, type=Manifest)
-    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
         raise ProofFailed(
             f"the manifest {source} cannot be read: {problem}",
             hint="the backup is damaged or is not one: use another (korrigo-backup list)",

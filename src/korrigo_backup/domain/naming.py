@@ -57,7 +57,9 @@ class Name:
     counter: int
 
 
-_STAMP = r"(?P<stamp>[0-9]{8}_[0-9]{6})(?:_(?P<counter>[1-9][0-9]{0,3}))?"
+STAMP = r"(?P<stamp>[0-9]{8}_[0-9]{6})(?:_(?P<counter>[1-9][0-9]{0,3}))?"
+"""A stamp and its counter in a pattern."""
+
 _SHAPES: tuple[tuple[Kind, Origin, str, str], ...] = (
     (Kind.SQL, Origin.ROUTINE, "db_backup_", ".sql.gz"),
     (Kind.SQL, Origin.SAFETY, "pre_restore_safety_backup_", ".sql.gz"),
@@ -69,7 +71,7 @@ _SHAPES: tuple[tuple[Kind, Origin, str, str], ...] = (
     (Kind.POINT, Origin.PRE_DEPLOYMENT, "pre_deployment_point_", ".json"),
 )
 _PATTERNS = tuple(
-    (kind, origin, re.compile(re.escape(prefix) + _STAMP + re.escape(suffix), re.ASCII))
+    (kind, origin, re.compile(re.escape(prefix) + STAMP + re.escape(suffix), re.ASCII))
     for kind, origin, prefix, suffix in _SHAPES
 )
 
@@ -80,6 +82,20 @@ def parse(name: str) -> Name | None:
         if match := pattern.fullmatch(name):
             return Name(kind, origin, match["stamp"], int(match["counter"] or 1))
     return None
+
+
+def strange(name: str, names: Container[str]) -> str | None:
+    """Return why `name`, found among `names` and no artifact's, does not stand beside one either; None when it does.
+
+    Hidden names are those of drafts, the journal and the lock, or nobody's concern.
+    """
+    if name.startswith(".") or name == LATEST_SQL:
+        return None
+    for suffix in (MANIFEST_SUFFIX, MEMBERS_SUFFIX):
+        owner = name.removesuffix(suffix)
+        if owner != name and parse(owner):
+            return None if owner in names else "its backup is not here"
+    return "not a backup's name"
 
 
 def stamp(moment: datetime) -> str:

@@ -91,10 +91,10 @@ class Given:
 def decide(artifacts: Sequence[Artifact], policy: Policy, given: Given) -> list[Decision]:
     """Return a decision for each of `artifacts`, in their order."""
     ordered = sorted(artifacts, key=lambda one: (one.created, one.name), reverse=True)
-    members = {name for one in ordered if one.kind is Kind.POINT for name in _members(one)}
+    members = {name for one in ordered if one.kind is Kind.POINT for name in members_of(one)}
     groups: dict[tuple[Rule, str], list[Artifact]] = {}
     for one in ordered:
-        groups.setdefault(_group(one, policy, members), []).append(one)
+        groups.setdefault(sort_of(one, policy, members), []).append(one)
     first = [d for (rule, _), group in groups.items() for d in _by_rule(group, rule, policy, given)]
     first = _keep_newest_good(first, given)
     by_name = {d.artifact.name: d for d in _keep_members(first)}
@@ -148,8 +148,8 @@ def _calendar(rule: Rule) -> tuple[tuple[str, int, Callable[[datetime], tuple[in
     )
 
 
-def _group(artifact: Artifact, policy: Policy, members: set[str]) -> tuple[Rule, str]:
-    """Return the rule of an artifact, and the name of those it is counted with."""
+def sort_of(artifact: Artifact, policy: Policy, members: set[str]) -> tuple[Rule, str]:
+    """Return the rule of an artifact, and the name of those it is counted with; `members` are named by points."""
     if artifact.origin is not Origin.ROUTINE:
         return policy.safety, f"{artifact.origin} {artifact.kind}"
     if artifact.kind in {Kind.POINT, Kind.DJANGO}:
@@ -161,7 +161,11 @@ def _group(artifact: Artifact, policy: Policy, members: set[str]) -> tuple[Rule,
 
 def _by_rule(group: Sequence[Artifact], rule: Rule, policy: Policy, given: Given) -> list[Decision]:
     """Decide on those that one rule counts together, newest first; only those that are ours are counted."""
-    decided = {one.name: Decision(one, remove=False, reason=why) for one in group if (why := _exempt(one, given))}
+    decided = {
+        one.name: Decision(one, remove=False, reason=why + _stays_over(one, policy, given))
+        for one in group
+        if (why := _exempt(one, given))
+    }
     left = [one for one in group if one.name not in decided]
     reasons = by_age([_moment(one) for one in left], rule, given.now)
     for one, why in zip(left, reasons, strict=True):
@@ -177,13 +181,19 @@ def _by_rule(group: Sequence[Artifact], rule: Rule, policy: Policy, given: Given
     return [decided[one.name] for one in group]
 
 
+def _stays_over(artifact: Artifact, policy: Policy, given: Given) -> str:
+    """Return the words for one that stays though it is over the maximum age: a person decides on that."""
+    over = 0 < policy.max_age < (given.now - artifact.created).days
+    return f" (over the maximum age of {policy.max_age} days)" if over else ""
+
+
 def _exempt(artifact: Artifact, given: Given) -> str | None:
     """Return why an artifact stays whatever its age, None when the rules decide."""
     if hold := given.holds.get(artifact.name):
         return hold.described()
     if foreign := _foreign(artifact, given.site):
         return foreign
-    if artifact.manifest and Origin.PRE_DEPLOYMENT in {artifact.origin, artifact.manifest.origin}:
+    if artifact.header and Origin.PRE_DEPLOYMENT in {artifact.origin, artifact.header.origin}:
         return "made before a deployment: for ever"
     if artifact.created > given.now:
         return "its time is in the future"
@@ -192,11 +202,11 @@ def _exempt(artifact: Artifact, given: Given) -> str | None:
 
 def _foreign(artifact: Artifact, site: str) -> str | None:
     """Return why an artifact is not one of ours, None when it is."""
-    if artifact.manifest is None or artifact.manifest.format == 0:
+    if artifact.header is None or artifact.header.format == 0:
         return "has no readable manifest: not ours to remove"
     if artifact.authenticity is not Authenticity.AUTHENTIC:
         return f"its signature is {_WORDS[artifact.authenticity]}: not ours to remove"
-    return None if artifact.manifest.site == site else f"of the site {artifact.manifest.site}, not {site}"
+    return None if artifact.header.site == site else f"of the site {artifact.header.site}, not {site}"
 
 
 _WORDS = {
@@ -207,7 +217,7 @@ _WORDS = {
 
 
 def _moment(artifact: Artifact) -> Moment:
-    stamp = artifact.manifest.timestamp if artifact.manifest else artifact.stamp
+    stamp = artifact.header.timestamp if artifact.header else artifact.stamp
     return Moment(artifact.created, own_clock(stamp) or artifact.created.replace(tzinfo=None))
 
 
@@ -256,7 +266,7 @@ def _keep_members(decisions: Iterable[Decision]) -> list[Decision]:
         name: d.artifact.name
         for d in decisions
         if d.artifact.kind is Kind.POINT and not d.remove
-        for name in _members(d.artifact)
+        for name in members_of(d.artifact)
     }
     return [
         Decision(d.artifact, remove=False, reason=f"part of {needed[d.artifact.name]}")
@@ -266,7 +276,8 @@ def _keep_members(decisions: Iterable[Decision]) -> list[Decision]:
     ]
 
 
-def _members(point: Artifact) -> list[str]:
-    if point.manifest is None:
+def members_of(point: Artifact) -> list[str]:
+    """Return the names of the two backups that a restore point binds; none of a broken one."""
+    if point.header is None:
         return []
-    return [name for name in (point.manifest.database_backup, point.manifest.media_backup) if name]
+    return [name for name in (point.header.database_backup, point.header.media_backup) if name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,3 +43,9 @@ def redact(text: str, secrets: Iterable[Secret]) -> str:
         if len(secret.reveal()) >= _SHORTEST:
             text = text.replace(secret.reveal(), STARS)
     return text
+
+
+def without_credentials(address: str) -> str:
+    """Return an address without the password in it; of `https://token@host/…` the name, too, which may be a token."""
+    bare = re.sub(r"^((?:\w+\+)?https?://)[^/@]*@", r"\1", address)
+    return re.sub(r"^([\w+]+://[^/@:]*):[^/@]*@", r"\1@", bare)

@@ -226,7 +226,7 @@ def _archived(
 
 
 def _require_space(catalog: Catalog, kind: Kind, *, otherwise: int) -> None:
-    last = next((a.size for a in catalog.artifacts() if a.kind is kind and a.manifest), None)
+    last = next((a.size for a in catalog.artifacts() if a.kind is kind and a.header), None)
     need = SPACE_FACTOR * last if last is not None else otherwise
     free = free_bytes(catalog.directory)
     if free < need:

@@ -37,7 +37,8 @@ FILE = ".journal.jsonl"
 _LARGEST = 16 * 1024 * 1024
 """Bytes read from the end: some ten thousand operations."""
 
-_INTERRUPTED = 130
+INTERRUPTED = 130
+"""The exit code of a run that a signal ended."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,8 @@ class Named:
 
 @dataclass
 class Running:
-    """An operation under way: it listens to the steps, passes them on, and is written at the end."""
+    """An operation under way: it listens to the steps and passes them on."""
 
-    record: Record
-    write: Callable[[Record], None]
     listener: Listener = silent
     bytes: int | None = None
     _began: float = field(default_factory=time.monotonic)
@@ -66,6 +65,17 @@ class Running:
 
     def note(self, **known: str) -> None:
         """Write down what must be known of this operation if it ends here (`safety`, `transaction`)."""
+
+
+@dataclass(kw_only=True)
+class _Recorded(Running):
+    """One that is written down, at the end and wherever something must be known of it."""
+
+    record: Record
+    write: Callable[[Record], None]
+
+    def note(self, **known: str) -> None:
+        """Write the record with what is known now."""
         self.record = replace(self.record, **known)
         self.write(self.record)
 
@@ -99,17 +109,9 @@ def recorded(
     `why` is what was said about it: who approved it, the ticket, the reason. Raises PartlyDone when all is done and
     only its last line could not be written.
     """
-    record = Record(
-        id=f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{token_hex(3)}",
-        verb=verb,
-        subject=subject,
-        site=site.name,
-        by=f"{getpass.getuser()}@{socket.gethostname()}",
-        started=datetime.now(UTC),
-        why=dict(why or {}),
-    )
+    record = replace(_record(site.name, verb, subject, datetime.now(UTC)), why=dict(why or {}))
     write = partial(_append, directory, site.secrets)
-    running = Running(record, write, listener)
+    running = _Recorded(listener, record=record, write=write)
     write(record)
     try:
         yield running
@@ -123,7 +125,7 @@ def recorded(
         _note(write, running.ended(Outcome.FAILED, problem.exit_code, problem.message))
         raise
     except (Interrupted, KeyboardInterrupt) as problem:
-        _note(write, running.ended(Outcome.INTERRUPTED, _INTERRUPTED, str(problem)))
+        _note(write, running.ended(Outcome.INTERRUPTED, INTERRUPTED, str(problem)))
         raise
     try:
         write(running.ended(Outcome.DONE, 0))
@@ -131,6 +133,18 @@ def recorded(
         raise PartlyDone(
             f"the {verb} is done, but {problem.message}", hint=problem.hint, state="the work itself is complete"
         ) from None
+
+
+def _record(site: str, verb: str, subject: str, started: datetime) -> Record:
+    """Return the record of an operation of ours that begins."""
+    return Record(
+        id=f"{started:%Y%m%dT%H%M%SZ}-{token_hex(3)}",
+        verb=verb,
+        subject=subject,
+        site=site,
+        by=f"{getpass.getuser()}@{socket.gethostname()}",
+        started=started,
+    )
 
 
 def _note(write: Callable[[Record], None], record: Record) -> None:
@@ -160,6 +174,40 @@ def read(directory: Path) -> list[Record]:
             continue
         records[record.id] = record
     return list(records.values())
+
+
+def note_early(
+    directory: Path,
+    secrets: Sequence[Secret],
+    run: tuple[str, str, str],
+    began: datetime,
+    *,
+    outcome: Outcome,
+    code: int,
+    message: str,
+) -> None:
+    """Record the run (site, verb, subject) that ended like this, unless it has recorded itself since `began`.
+
+    A run that never got as far as the site (no server, another run at work) has not. What cannot be written is lost:
+    how it ended is being said.
+    """
+    site, verb, subject = run
+    if not _since(directory, verb, subject, began):
+        record = _record(site, verb, subject, began)
+        _note(partial(_append, directory, secrets), replace(record, outcome=outcome, exit_code=code, message=message))
+
+
+def remark(directory: Path, secrets: Sequence[Secret], run: tuple[str, str], began: datetime, text: str) -> None:
+    """Add `text` to the message of the run (verb, subject) that began at `began` or later, if there is one."""
+    if found := _since(directory, *run, began):
+        message = "; ".join(filter(None, (found.message, text)))
+        _note(partial(_append, directory, secrets), replace(found, message=message))
+
+
+def _since(directory: Path, verb: str, subject: str, began: datetime) -> Record | None:
+    """Return the newest record of that verb and subject that does not begin before `began`."""
+    records = [r for r in read(directory) if (r.verb, r.subject) == (verb, subject) and r.started >= began]
+    return records[-1] if records else None
 
 
 def _append(directory: Path, secrets: Sequence[Secret], record: Record) -> None:

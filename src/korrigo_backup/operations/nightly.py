@@ -117,7 +117,7 @@ def _backup(site: Site, catalog: Catalog, night: Night, running: Running, done: 
 def _made(catalog: Catalog, night: Night) -> Artifact | None:
     """Return what this run has made of the kind that was wanted."""
     moment = night.now.astimezone(UTC)
-    ours = (a for a in catalog.artifacts() if a.kind is night.kind and a.manifest and a.manifest.created == moment)
+    ours = (a for a in catalog.artifacts() if a.kind is night.kind and a.header and a.header.created == moment)
     return next(ours, None)
 
 

@@ -1,9 +1,10 @@
-"""The revision of the site's code, so that a restore point says which code its rows belong to."""
+"""The site's code: its revision, so that a restore point says which code its rows are of, and where it comes from."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from korrigo_backup.domain.secret import without_credentials
 from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.system.run import Command, run
 
@@ -20,6 +21,13 @@ def work_tree_revision(directory: Path) -> str | None:
     commit = _git(directory, "rev-parse", "HEAD")
     changed = _git(directory, "status", "--porcelain", "--untracked-files=no")
     return f"{commit}+" if commit and changed else commit or None
+
+
+def work_tree_remote(directory: Path) -> str | None:
+    """Return where the code in `directory` is cloned from, without a name and password in the address; None without."""
+    if not (directory / ".git").exists():
+        return None
+    return without_credentials(_git(directory, "remote", "get-url", "origin")) or None
 
 
 def _git(directory: Path, *arguments: str) -> str:

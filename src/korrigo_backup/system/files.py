@@ -68,6 +68,12 @@ def open_plain(path: Path) -> IO[bytes]:
     return os.fdopen(descriptor, "rb", buffering=0)
 
 
+def read_plain(path: Path, largest: int) -> bytes:
+    """Return the content of a regular file, `largest` bytes of it at most; raises what `open_plain` raises."""
+    with open_plain(path) as file:
+        return file.read(min(os.fstat(file.fileno()).st_size, largest))  # a buffer of `largest` would cost more
+
+
 def sha256_of(path: Path) -> tuple[str, int]:
     """Return the SHA-256 of a regular file and its size in bytes."""
     digest, size = hashlib.sha256(), 0

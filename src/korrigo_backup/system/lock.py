@@ -6,14 +6,18 @@ import fcntl
 import os
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import Locked
-from korrigo_backup.system.files import FILE_MODE, explained, private_directory
+from korrigo_backup.system.files import FILE_MODE, explained, open_plain, private_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+_LOCKS = Path("/proc/locks")
+_WORDS = 200
+"""Bytes read of what a holder says of itself."""
 
 
 @contextmanager
@@ -42,8 +46,25 @@ def _take(descriptor: int) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = os.pread(descriptor, 200, 0).decode(errors="replace") or "another run"
+        holder = os.pread(descriptor, _WORDS, 0).decode(errors="replace") or "another run"
         raise Locked(
             f"another run is at work: {holder}",
             hint="wait for its end, then run this again; a lock never outlives its process",
         ) from None
+
+
+def holder(path: Path) -> str | None:
+    """Return the words of the run that holds the lock file `path`, None when nobody does. Takes no lock itself.
+
+    The kernel's list (`/proc/locks`) tells whether it is held; a run in a container that this one cannot see is not
+    in it.
+    """
+    try:
+        with open_plain(path) as file:
+            inode = os.fstat(file.fileno()).st_ino
+            doing = file.read(_WORDS).decode(errors="replace")
+        held = _LOCKS.read_text(encoding="ascii", errors="replace")
+    except (OSError, ValueError):
+        return None
+    taken = any("FLOCK" in words and f":{inode} " in words for words in held.splitlines())
+    return (doing or "another run") if taken else None

@@ -1,0 +1,51 @@
+"""`korrigo-backup diagnose`: the report for whoever is asked to help."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - typer reads it when the verb runs
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from korrigo_backup.catalog import local_now
+from korrigo_backup.cli.checks import checks
+from korrigo_backup.cli.output import Context, say
+from korrigo_backup.errors import UsageError
+from korrigo_backup.operations.diagnose import Sources, report
+from korrigo_backup.system.files import explained, write_private
+
+if TYPE_CHECKING:
+    from korrigo_backup.wiring import Wired
+
+
+def command(
+    context: typer.Context,
+    output: Annotated[Path | None, typer.Option(help="Write it to this new private file instead.")] = None,
+) -> None:
+    """Report what is there, what runs and what was done, for whoever is asked to help (runbook 8.5).
+
+    Versions, containers, disks, the database's connections and sizes, logs, variables, checks, backups, journal.
+    Secrets are taken out, statements are named and not quoted; logs are as the services wrote them: read it before
+    you send it.
+    """
+    wired: Wired = context.ensure_object(Context).wired()
+    people = wired.config.contacts.people
+    sources = Sources(
+        catalog=wired.catalog,
+        build=wired.site,
+        checks=lambda: checks(wired),
+        environment=wired.environment,
+        secrets=wired.secrets,
+        contacts=[f"{one.role}: {one.contact}{f' ({one.scope})' if one.scope else ''}" for one in people],
+        now=local_now(),
+    )
+    if output is None:
+        for line in report(sources):
+            say(line)
+        return
+    if output.exists():
+        raise UsageError(f"{output} exists already", hint="name another file, or remove this one")
+    text = "".join(f"{line}\n" for line in report(sources))
+    with explained(f"write {output}"):
+        write_private(output, text.encode(errors="replace"))
+    say(f"✅ Report written: {output}; read it before you send it")

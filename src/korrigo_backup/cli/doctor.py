@@ -1,0 +1,35 @@
+"""`korrigo-backup doctor`: whether this machine and this site have what backups and restores need."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from korrigo_backup.cli.checks import checks
+from korrigo_backup.cli.output import Context, say, say_findings, say_json
+from korrigo_backup.domain.finding import Level
+from korrigo_backup.errors import ProblemsFound
+
+if TYPE_CHECKING:
+    from korrigo_backup.wiring import Wired
+
+
+def command(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Check the machine, Docker, the services, the database, the media, the disk and the settings. Exit 10 if ill."""
+    wired: Wired = context.ensure_object(Context).wired()
+    findings = checks(wired)
+    ill = [finding for finding in findings if finding.level is Level.ERROR]
+    if as_json:
+        say_json("doctor", {"passed": not ill, "findings": findings})
+    else:
+        say_findings(findings)
+    if ill:
+        raise ProblemsFound(
+            f"{len(ill)} of {len(findings)} checks failed: {ill[0].message}", hint=ill[0].hint or "see above"
+        )
+    if not as_json:
+        say("✅ Nothing is missing")

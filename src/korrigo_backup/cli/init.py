@@ -1,0 +1,137 @@
+"""`korrigo-backup init`: look at a project, write its configuration, check everything, say what to do next."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from korrigo_backup.catalog import local_now
+from korrigo_backup.cli.checks import checks
+from korrigo_backup.cli.output import Context, say, say_findings
+from korrigo_backup.config.load import FILE_NAME, surroundings
+from korrigo_backup.domain.finding import Level
+from korrigo_backup.domain.naming import stamp
+from korrigo_backup.domain.secret import redact
+from korrigo_backup.errors import KorrigoBackupError, NotFound, PartlyDone, Refused
+from korrigo_backup.operations import init as operation
+from korrigo_backup.operations.kit import unconfigured
+from korrigo_backup.system.files import explained
+from korrigo_backup.wiring import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+    from korrigo_backup.domain.finding import Finding
+    from korrigo_backup.operations.init import Draft
+    from korrigo_backup.wiring import Wired
+
+_NEXT = (
+    ("backup", "korrigo-backup backup full", "the first backup, database and media"),
+    ("restore", "korrigo-backup restore latest-point --dry-run", "what a restore would do"),
+    ("schedule", "korrigo-backup schedule install", "every night from now on"),
+    ("notify", "korrigo-backup notify test", "whether its messages arrive"),
+    ("kit", "korrigo-backup kit make", "what a bare server needs besides the backups"),
+)
+"""What is done next, where there is such a verb."""
+
+
+def command(
+    context: typer.Context,
+    directory: Annotated[Path, typer.Option(help="The site's project directory.")] = Path(),
+    write: Annotated[
+        bool, typer.Option("--write/--dry-run", help="Write the file, or show it and change nothing.")
+    ] = True,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write it anew; what it sets stays, the old file is kept beside.")
+    ] = False,
+) -> None:
+    """Write korrigo-backup.toml for this site, make the signing key, check everything, and say what to do next.
+
+    Looks at the Compose file, .env and Django's settings; only what differs from the defaults is set. Exit 3 when the
+    file is written and a check failed, 4 when nothing was written.
+    """
+    given: Path | None = context.find_root().params.get("config")
+    with explained(f"go to {directory}"):
+        target = given.absolute() if given else Path(FILE_NAME)
+        os.chdir(directory)
+    if write and not force and os.path.lexists(target):
+        raise Refused(
+            f"there is a configuration: {target.absolute()}",
+            hint="--dry-run checks it and shows what init would write; --force writes it, and keeps the old file",
+        )
+    say(f"🔍 Looking at {Path.cwd()}")
+    made, wired = _made(target)
+    unknown = next((f for f in made.findings if f.level is Level.ERROR), None) if not made.reached else None
+    say_findings(finding for finding in made.findings if finding is not unknown)
+    if unknown:
+        raise NotFound(unknown.message, hint=unknown.hint)
+    if write:
+        _write(made, wired)
+    else:
+        _show(made)
+    failed = sum(finding.level is Level.ERROR for finding in _check(wired))
+    _next_steps(getattr(context.find_root().command, "commands", {}))
+    if failed:
+        raise _failure(failed, target, written=write)
+
+
+def _made(target: Path) -> tuple[Draft, Wired]:
+    """Return the configuration, read as it will be before it gets its place."""
+    environment = surroundings(Path.cwd(), os.environ)
+    made = operation.draft(Path.cwd(), environment, target)
+    wired = _wired(made)
+    if (site := operation.site_of(wired.catalog)) and site != wired.config.site.name:
+        made = operation.draft(Path.cwd(), environment, target, site=site)
+        wired = _wired(made)
+    Context.known_secrets = wired.secrets
+    return made, wired
+
+
+def _wired(made: Draft) -> Wired:
+    with operation.in_a_file(made.text) as file:
+        return wire(Path.cwd(), os.environ, file)
+
+
+def _write(made: Draft, wired: Wired) -> None:
+    if made.new:
+        kept = operation.write(made, stamp(local_now()))
+        say(f"✅ Configuration written: {made.target}{f' (the former one: {kept})' if kept else ''}")
+    else:
+        say(f"✅ Nothing to change in {made.target}")
+    with explained("make the signing key"):
+        wired.keyring.signing()
+
+
+def _show(made: Draft) -> None:
+    if made.new:
+        say(f"📝 {made.target} would be:\n")
+        say(redact(made.text, Context.known_secrets))  # a former file may hold some
+    else:
+        say(f"✅ Nothing to change in {made.target}")
+
+
+def _check(wired: Wired) -> list[Finding]:
+    say("🔎 Checking")
+    findings = checks(wired)
+    if not wired.config.kit.recipients:
+        findings.append(unconfigured())
+    say_findings(findings)
+    return findings
+
+
+def _next_steps(verbs: Container[str]) -> None:
+    say("➡️  Next")
+    for verb, line, why in _NEXT:
+        if verb in verbs:
+            say(f"   {line:<50} {why}")
+
+
+def _failure(failed: int, target: Path, *, written: bool) -> KorrigoBackupError:
+    said = "a check failed" if failed == 1 else f"{failed} checks failed"
+    hint = "put right what is marked ❌ above, then check again: korrigo-backup init --dry-run"
+    if written:
+        return PartlyDone(f"{target} is written, and {said}", hint=hint, state="the configuration is there")
+    return Refused(said, hint=hint)

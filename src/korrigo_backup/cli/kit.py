@@ -1,0 +1,151 @@
+"""`korrigo-backup kit`: the recovery kit, what a bare server needs besides the backups, as one encrypted file."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from korrigo_backup.catalog import local_now
+from korrigo_backup.cli.output import Context, human, say, say_findings, say_json
+from korrigo_backup.domain.finding import Level, warning
+from korrigo_backup.domain.kit import README
+from korrigo_backup.domain.paths import printable
+from korrigo_backup.errors import ProofFailed, UsageError
+from korrigo_backup.operations import kit as kit_operation
+from korrigo_backup.operations import kits
+from korrigo_backup.operations.kits import Kit
+
+if TYPE_CHECKING:
+    from korrigo_backup.domain.finding import Finding
+    from korrigo_backup.wiring import Wired
+
+_LARGEST_IDENTITY = 64 * 1024
+"""Bytes; an RSA key is a few thousand."""
+
+
+class What(StrEnum):
+    """What is done with the kit."""
+
+    MAKE = "make"
+    SHOW = "show"
+    VERIFY = "verify"
+    OPEN = "open"
+
+
+def command(
+    context: typer.Context,
+    what: Annotated[What, typer.Argument(help="make, show, verify, open.")],
+    file: Annotated[str | None, typer.Argument(help="A kit: a path or a name in BACKUP_DIR; the newest.")] = None,
+    identity: Annotated[
+        str | None, typer.Option(help="The private key: an age identity file, an OpenSSH key, or - to read it here.")
+    ] = None,
+    to: Annotated[Path | None, typer.Option(help="open: the directory to write to; new or empty.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="show, verify: one JSON document.")] = False,
+) -> None:
+    """Save .env, the Compose files, korrigo-backup.toml and the signing key, encrypted, and open that again.
+
+    make saves them when they have changed. show says what the newest kit holds, verify whether it is whole (with
+    --identity: opens it and compares). open writes it out on a bare server; README.md in it has the commands.
+    """
+    shared = context.ensure_object(Context)
+    if what is What.OPEN:
+        _open(shared, file, identity, to)
+    elif to is not None:
+        raise UsageError(f"--to is for kit open, not for kit {what}", hint="korrigo-backup kit open --to DIRECTORY")
+    elif what is What.MAKE:
+        if file is not None or identity is not None:
+            raise UsageError("kit make takes no file and no identity", hint="korrigo-backup kit make")
+        _make(shared.wired())
+    elif what is What.SHOW:
+        _show(shared.wired(), file, as_json=as_json)
+    else:
+        _verify(shared.wired(), file, identity, as_json=as_json)
+
+
+def _make(wired: Wired) -> None:
+    source = wired.kit_source()
+    saved = kit_operation.save(wired.catalog, source, now=local_now())
+    kit = kits.find(wired.catalog, str(saved.path))
+    if not saved.new:
+        say(f"✅ Nothing has changed since {saved.path}")
+    elif kit.record:
+        say(f"✅ Recovery kit saved: {saved.path} ({human(kit.record.size)})")
+        _say_content(kit)
+    say_findings(_outside(source.facts.outside))
+    if saved.new:
+        say("   keep a copy off this machine; the private key, too, and never here")
+        say(f"   to open it: korrigo-backup kit open FILE --identity KEY --to DIRECTORY, then {README}")
+        say("   or without this program: age --decrypt -i KEY FILE | tar -x")
+
+
+def _outside(names: tuple[str, ...]) -> list[Finding]:
+    if not names:
+        return []
+    return [warning("kit.outside", f"not in the kit, set in the environment and not in a file: {', '.join(names)}",
+                    "put them into .env")]  # fmt: skip
+
+
+def _say_content(kit: Kit) -> None:
+    if kit.record is None:
+        return
+    for path in kit.record.files:
+        say(f"  holds     {printable(path)}")
+    for recipient in kit.record.recipients:
+        say(f"  opens to  {printable(recipient)}")
+
+
+def _show(wired: Wired, file: str | None, *, as_json: bool) -> None:
+    kit = kits.find(wired.catalog, file)
+    findings = [*kits.check(kit), kit_operation.changes(kit, wired.kit_source(), now=local_now())]
+    if as_json:
+        say_json("kit", {"path": str(kit.path), "record": kit.record, "findings": findings})
+        return
+    say(f"{kit.path}")
+    if kit.record:
+        say(f"  created   {kit.record.created.astimezone():%Y-%m-%d %H:%M:%S %Z}, by {kit.record.tool}")
+        say(f"  site      {kit.record.site} {kit.record.environment}")
+    _say_content(kit)
+    say_findings(findings)
+
+
+def _verify(wired: Wired, file: str | None, identity: str | None, *, as_json: bool) -> None:
+    kit = kits.find(wired.catalog, file)
+    source, findings = wired.kit_source(), kits.check(kit)
+    if identity is not None and not any(finding.level is Level.ERROR for finding in findings):
+        findings += kit_operation.compare(kits.open_kit(kit.path, _key(identity)), source, now=local_now())
+    elif identity is None:
+        findings.append(kit_operation.changes(kit, source, now=local_now()))
+    bad = next((finding for finding in findings if finding.level is Level.ERROR), None)
+    if as_json:
+        say_json("kit", {"path": str(kit.path), "record": kit.record, "findings": findings})
+    else:
+        say_findings(finding for finding in findings if finding is not bad)
+    if bad:
+        raise ProofFailed(f"{kit.path}: {bad.message}", hint=bad.hint)
+
+
+def _open(shared: Context, file: str | None, identity: str | None, to: Path | None) -> None:
+    if identity is None or to is None:
+        raise UsageError(
+            "kit open needs a private key and a directory",
+            hint="korrigo-backup kit open FILE --identity KEY --to DIRECTORY",
+        )
+    here = Path(file) if file and Path(file).exists() else kits.find(shared.wired().catalog, file).path
+    opened = kits.open_kit(here, _key(identity))  # a bare server has no configuration, and needs none for this
+    kits.write_out(opened, to)
+    say(f"✅ {len(opened.contents.files)} files written to {to}, made {opened.contents.created:%Y-%m-%d %H:%M} UTC"
+        f" on {printable(opened.contents.host)}")  # fmt: skip
+    say(f"   read on in {to / README}; delete the directory when the site is back: its files are secrets")
+
+
+def _key(identity: str) -> bytes:
+    if identity == "-" and sys.stdin.isatty():
+        return getpass.getpass("Private key (AGE-SECRET-KEY-1…; it is not shown): ").encode()
+    if identity == "-":
+        return sys.stdin.buffer.read(_LARGEST_IDENTITY)
+    return kits.read(Path(identity).expanduser(), _LARGEST_IDENTITY)

@@ -1,0 +1,97 @@
+"""`korrigo-backup notify`: try the channels that tell people how a run went, or tell them that none has come."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from korrigo_backup.catalog import local_now
+from korrigo_backup.cli.announcing import NOT_CONFIGURED
+from korrigo_backup.cli.output import Context, say, say_findings, say_json
+from korrigo_backup.cli.words import seconds
+from korrigo_backup.domain.attention import span
+from korrigo_backup.domain.notice import Event, journal_tail
+from korrigo_backup.errors import UNCHANGED, PartlyDone, ProblemsFound, Unreachable, UsageError
+from korrigo_backup.operations import journal
+from korrigo_backup.wiring_status import status
+
+if TYPE_CHECKING:
+    from korrigo_backup.notify.announce import Announcer, Told
+    from korrigo_backup.wiring import Wired
+
+_MESSAGE = "this is a trial by korrigo-backup notify test: nothing happened"
+_HINT = "correct the address in [notify] or .env, then try again: korrigo-backup notify test"
+_BACK_UP = "korrigo-backup backup; then see why the schedule did not run"
+_HOUR = 3600
+
+
+class Action(StrEnum):
+    """What is done with the channels."""
+
+    TEST = "test"
+    OVERDUE = "overdue"
+
+
+def command(
+    context: typer.Context,
+    action: Annotated[Action, typer.Argument(help="test: send a trial; overdue: tell when no backup has come.")],
+    event: Annotated[Event, typer.Option(help="test: the event whose words are sent.")] = Event.SUCCESS,
+    max_age: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="overdue: how old the newest may be; unless said, [status] rpo_hours."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="test: one JSON document.")] = False,
+) -> None:
+    """Try the channels, or tell them that a backup has not come.
+
+    test sends a trial to every channel, whatever events it wants, and says what came of each; Healthchecks gets it in
+    its log: no check turns green or red. Exit 0: all took it, 3: some did, 8: none did. overdue is for a schedule of
+    its own: it tells, and exits with 10, when the newest good backup of the database is too old.
+    """
+    wired: Wired = context.ensure_object(Context).wired()
+    announcer = wired.announcer()
+    if announcer.silent:
+        raise UsageError("nobody is configured to be told", hint=NOT_CONFIGURED)
+    if action is Action.OVERDUE:
+        _tell_when_overdue(wired, announcer, max_age)
+    else:
+        _test(wired, announcer, event, as_json=as_json)
+
+
+def _test(wired: Wired, announcer: Announcer, event: Event, *, as_json: bool) -> None:
+    tail = journal_tail(journal.read(wired.catalog.directory))
+    trial = announcer.notice(event, "backup", message=_MESSAGE, state=UNCHANGED, tail=tail, test=True)
+    told = announcer.deliver(announcer.channels, trial)
+    if as_json:
+        say_json("notify", {"event": event, "channels": told})
+    else:
+        for one in told:
+            say(f"❌ {one.channel}: {one.problem}" if one.problem else f"✅ {one.channel}: sent")
+    _require_all(told)
+
+
+def _tell_when_overdue(wired: Wired, announcer: Announcer, max_age: str | None) -> None:
+    """Tell when there is no good backup of the database that is young enough, and raise ProblemsFound then."""
+    limit = wired.config.status.rpo_hours * _HOUR if max_age is None else seconds(max_age)
+    if not limit:
+        raise UsageError("nothing says how old a backup may be", hint="set [status] rpo_hours, or give --max-age 26h")
+    age = status(wired, now=local_now(), ask=False).age
+    if age is not None and age <= limit:
+        say(f"✅ The newest good backup of the database is {span(age)} old")
+        return
+    have = "there is none" if age is None else f"the newest is {span(age)} old"
+    message = f"no good backup of the database in the last {span(int(limit))}: {have}"
+    tail = journal_tail(journal.read(wired.catalog.directory))
+    say_findings(announcer.tell(announcer.notice(Event.OVERDUE, "backup", message=message, hint=_BACK_UP, tail=tail)))
+    raise ProblemsFound(message, hint=_BACK_UP)
+
+
+def _require_all(told: tuple[Told, ...]) -> None:
+    failed = [one.channel for one in told if one.problem]
+    if len(failed) == len(told):
+        raise Unreachable("no channel took the notification", hint=_HINT)
+    if failed:
+        state = f"{len(told) - len(failed)} of {len(told)} took it"
+        raise PartlyDone(f"not every channel took the notification: {', '.join(failed)}", hint=_HINT, state=state)

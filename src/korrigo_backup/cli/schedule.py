@@ -1,0 +1,148 @@
+"""`korrigo-backup schedule`: have the backups start by themselves (runbook 4.6)."""
+
+from __future__ import annotations
+
+import os
+from difflib import unified_diff
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from korrigo_backup.catalog import local_now
+from korrigo_backup.cli.output import Context, say, say_findings, say_json
+from korrigo_backup.cli.schedule_run import run_until_ended, say_health
+from korrigo_backup.domain.schedule import By, Change, next_runs
+from korrigo_backup.errors import UsageError
+from korrigo_backup.operations.unattended import prepare, require_told
+from korrigo_backup.system.systemd import boots
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from korrigo_backup.domain.schedule import Job
+    from korrigo_backup.operations.schedule import Installed, Schedule
+    from korrigo_backup.wiring import Wired
+
+
+class Action(StrEnum):
+    """What is done with the schedule."""
+
+    INSTALL = "install"
+    SHOW = "show"
+    REMOVE = "remove"
+    RUN = "run"
+    HEALTH = "health"
+
+
+def command(
+    context: typer.Context,
+    action: Annotated[
+        Action,
+        typer.Argument(
+            help="install: write it; show: what is installed, and the next runs; remove: take it away; run: start the"
+            " runs from here until ended (containers); health: exit 0 when no backup is missing."
+        ),
+    ] = Action.SHOW,
+    systemd: Annotated[bool, typer.Option("--systemd", help="By timers of systemd: the system's for root.")] = False,
+    cron: Annotated[bool, typer.Option("--cron", help="By lines in the crontab.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be written, and stop.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document (show).")] = False,
+) -> None:
+    """Have backups start by themselves: the database daily at 03:00, database and media on Sundays at 04:00.
+
+    Hours, jitter and user are in [schedule] of the configuration. Installing again brings what is there up to date.
+    """
+    if systemd and cron:
+        raise UsageError("--systemd and --cron exclude each other", hint="choose one: each job would run twice")
+    by = By.SYSTEMD if systemd else By.CRON if cron else None
+    wired: Wired = context.ensure_object(Context).wired()
+    if action is Action.INSTALL:
+        _install(wired, by or (By.SYSTEMD if boots() else By.CRON), dry_run=dry_run)
+    elif action is Action.REMOVE:
+        _remove(wired.schedule(), by, dry_run=dry_run)
+    elif action is Action.RUN:
+        run_until_ended(wired)
+    elif action is Action.HEALTH:
+        say_health(wired, local_now())
+    elif as_json:
+        _show_json(wired.schedule(), by, local_now())
+    else:
+        _show(wired.schedule(), by, local_now())
+
+
+def _install(wired: Wired, by: By, *, dry_run: bool) -> None:
+    schedule = wired.schedule()
+    require_told(wired.config, wired.directory, wired.file, os.environ)
+    changes = schedule.plan(by)
+    _say_changes(changes)
+    if dry_run:
+        say("Nothing was changed (--dry-run)")
+        return
+    place = schedule.at(by)
+    place.require()
+    prepare(wired.catalog, wired.config.schedule.user)
+    place.apply(changes)
+    say(f"✅ Schedule installed by {by}" if changes else f"✅ Schedule installed by {by}: it was up to date")
+    _say_installed(schedule, by, local_now())
+
+
+def _remove(schedule: Schedule, by: By | None, *, dry_run: bool) -> None:
+    removals = schedule.removal(by)
+    for _, changes in removals:
+        _say_changes(changes)
+    if dry_run:
+        say("Nothing was changed (--dry-run)")
+        return
+    for place, changes in removals:
+        place.apply(changes)
+        say(f"✅ Schedule removed from {place.by}")
+
+
+def _say_installed(schedule: Schedule, by: By | None, now: datetime) -> None:
+    for found in _those(schedule, by):
+        for job in found.jobs:
+            say(f"  {_line(schedule, job, now)}")
+        say_findings(found.findings)
+
+
+def _show(schedule: Schedule, by: By | None, now: datetime) -> None:
+    if not _those(schedule, by):
+        say("No schedule is installed: korrigo-backup schedule install --systemd, or --cron")
+        return
+    for found in _those(schedule, by):
+        say(f"Installed by {found.by}:")
+        _say_installed(schedule, found.by, now)
+        if found.changes:
+            say("What korrigo-backup schedule install would change now:")
+            _say_changes(found.changes)
+
+
+def _those(schedule: Schedule, by: By | None) -> list[Installed]:
+    return [found for found in schedule.installed() if by in {None, found.by}]
+
+
+def _line(schedule: Schedule, job: Job, now: datetime) -> str:
+    at = next_runs([job], now)[0].at
+    late = f" (up to {schedule.jitter} s later)" if schedule.jitter else ""
+    return f"{job.id:<7} {job.title:<19} {job.hours:<12} next {at:%a %Y-%m-%d %H:%M}{late}"
+
+
+def _show_json(schedule: Schedule, by: By | None, now: datetime) -> None:
+    installed = [
+        {"by": found.by, "jobs": found.jobs, "current": not found.changes, "findings": found.findings}
+        for found in _those(schedule, by)
+    ]
+    say_json("schedule", {"installed": installed, "next": schedule.next_runs(now)})
+
+
+def _say_changes(changes: Iterable[Change]) -> None:
+    """Print the lines that come and go, as `diff -u` does."""
+    for change in changes:
+        before, after = ((text or "").splitlines() for text in (change.before, change.after))
+        what = "removed" if change.after is None else "changed" if change.before is not None else "new"
+        say(f"{what}: {change.where}")
+        for line in list(unified_diff(before, after, n=1, lineterm=""))[2:]:
+            if not line.startswith("@@"):
+                say(f"  {line}")

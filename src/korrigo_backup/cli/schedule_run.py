@@ -1,0 +1,61 @@
+"""`korrigo-backup schedule run` and `health`: for containers, where nothing else starts the runs and looks at them."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import typer
+
+from korrigo_backup.catalog import local_now
+from korrigo_backup.cli.output import say
+from korrigo_backup.domain.schedule import overdue
+from korrigo_backup.errors import Interrupted, KorrigoBackupError, UsageError
+from korrigo_backup.operations.schedule_loop import GRACE, Loop, newest
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from korrigo_backup.domain.schedule import Job, NextRun
+    from korrigo_backup.wiring import Wired
+
+
+def run_until_ended(wired: Wired) -> None:
+    """Begin the runs in this process, each as if it had been typed; the configuration is read anew for each."""
+    from korrigo_backup.cli.main import guarded  # noqa: PLC0415 - it loads this module
+
+    if not wired.jobs():
+        raise UsageError("[schedule] has no hours: nothing would ever run", hint="set [schedule] daily or weekly")
+    around = wired.around()
+
+    def run(job: Job) -> int:
+        say(f"▶️  {job.id}: korrigo-backup {' '.join(job.arguments)}")
+        began = time.monotonic()
+        code = guarded([*around.command[1:], *job.arguments])
+        say(f"{'❌' if code else '✅'} {job.id}: exit code {code} after {time.monotonic() - began:.0f} s")
+        return code
+
+    try:
+        code = Loop(wired.jobs(), around, wired.catalog.artifacts).forever(
+            run, clock=local_now, sleep=time.sleep, tell=_say_coming
+        )
+    except Interrupted:
+        say("⏹️  ended while no run was under way")
+    else:
+        raise typer.Exit(code)
+
+
+def say_health(wired: Wired, now: datetime) -> None:
+    """Say whether a backup is missing; KorrigoBackupError when one is."""
+    made = newest(wired.catalog.artifacts())
+    last = f"the newest is of {made.astimezone():%a %Y-%m-%d %H:%M}" if made else "there is none"
+    if missing := overdue(wired.jobs(), made, now, GRACE):
+        raise KorrigoBackupError(
+            f"no good backup since the one that was due at {missing:%a %Y-%m-%d %H:%M}: {last}",
+            hint="see what the last runs said (docker logs, journalctl, cron's mail)",
+        )
+    say(f"✅ No backup is missing: {last}")
+
+
+def _say_coming(coming: NextRun) -> None:
+    say(f"⏳ Next: {coming.job}, {coming.at:%a %Y-%m-%d %H:%M:%S %Z}")

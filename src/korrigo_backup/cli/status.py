@@ -1,0 +1,154 @@
+"""`korrigo-backup status`: how the backups stand, on one screen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from korrigo_backup.catalog import local_now
+from korrigo_backup.cli.output import Context, human, say, say_findings, say_json, say_table
+from korrigo_backup.domain.attention import named, span
+from korrigo_backup.domain.finding import Level
+from korrigo_backup.domain.nagios import UNKNOWN, plugin_line
+from korrigo_backup.errors import KorrigoBackupError, ProblemsFound
+from korrigo_backup.wiring_status import status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from korrigo_backup.config.model import Contact
+    from korrigo_backup.domain.runs import Proof
+    from korrigo_backup.domain.status import Good, Status
+    from korrigo_backup.wiring import Wired
+
+
+def command(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    nagios: Annotated[
+        bool, typer.Option("--nagios", help="One line for a monitoring system, with its own exit codes 0 to 3.")
+    ] = False,
+) -> None:
+    """Show how the backups stand: last good, last proven, age, copies, space, what to do. Exit 10 for an error."""
+    if nagios:
+        raise typer.Exit(_as_plugin(context))
+    wired: Wired = context.ensure_object(Context).wired()
+    found = status(wired, now=local_now(), ask=True)
+    people = wired.config.contacts.people
+    if as_json:
+        say_json("status", {**_fields(found), "contacts": [person.model_dump() for person in people]})
+    else:
+        say_status(found, people)
+    require_calm(found)
+
+
+def require_calm(found: Status) -> None:
+    """Raise ProblemsFound for the most urgent error, if there is one."""
+    bad = [finding for finding in found.attention if finding.level is Level.ERROR]
+    if bad:
+        more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+        raise ProblemsFound(f"{bad[0].message}{more}", hint=bad[0].hint)
+
+
+def say_status(found: Status, people: Sequence[Contact]) -> None:
+    """Print the screen."""
+    say(_headline(found))
+    for label, text in _lines(found):
+        say(f"  {label:<10} {text}")
+    if found.good:
+        say("")
+        say_table(("NEWEST GOOD", "AGE", "SIZE", "CONTENT", "TOOK", "KEPT", "IN ALL"), [_row(g) for g in found.good])
+    if found.strangers:
+        say("")
+        say(f"Not ours, never touched: {named([stranger.name for stranger in found.strangers])}")
+    if found.attention:
+        say("")
+        say("Needs attention:")
+        say_findings(found.attention)
+        say_contacts(people)
+
+
+def say_contacts(people: Sequence[Contact]) -> None:
+    """Print who helps (runbook 9.3)."""
+    if people:
+        say("")
+        say("Who helps:")
+    for person in people:
+        say(f"  {person.role}: {person.contact}{f' ({person.scope})' if person.scope else ''}")
+
+
+def _as_plugin(context: typer.Context) -> int:
+    """Print the line and return the exit code; whatever is wrong with the configuration is UNKNOWN."""
+    try:
+        found = status(context.ensure_object(Context).wired(), now=local_now(), ask=False)
+    except KorrigoBackupError as problem:
+        say(f"BACKUP UNKNOWN - {problem.message}")
+        return UNKNOWN
+    line, code = plugin_line(found)
+    say(line)
+    return code
+
+
+def _fields(found: Status) -> dict[str, object]:
+    return {name: getattr(found, name) for name in found.__struct_fields__}
+
+
+def _headline(found: Status) -> str:
+    errors = sum(finding.level is Level.ERROR for finding in found.attention)
+    warnings = len(found.attention) - errors
+    name = f"{found.site} ({found.environment})"
+    if errors:
+        return f"❌ {name}: {errors} to do now, {warnings} to know"
+    return f"⚠️ {name}: no errors, {warnings} to know" if warnings else f"✅ {name}: all is well"
+
+
+def _lines(found: Status) -> Iterator[tuple[str, str]]:
+    yield "backups", found.directory
+    yield "objective", _objective(found)
+    yield "verified", _proof(found.verified, "never")
+    yield "proven", _proof(found.proven, "never by a restore or a comparison")
+    copies = found.copies
+    supports = "?" if copies.supports is None else str(copies.supports)
+    yield "copies", f"{copies.places} of 3 places, {supports} of 2 supports, {copies.offsite} of 1 off the site"
+    if found.space:
+        space = found.space
+        part = f"{human(space.free)} of {human(space.total)} free ({space.free_part:.0%})"
+        yield "space", f"{part}, backups take {human(space.backups)}; {space.forecast}"
+    if found.last_run:
+        yield "last run", f"{found.last_run.astimezone():%Y-%m-%d %H:%M %Z}"
+    if found.next_run:
+        yield "next run", f"{found.next_run.astimezone():%Y-%m-%d %H:%M %Z}"
+    if found.running:
+        yield "running", found.running
+    if found.holds:
+        yield "held", f"{len(found.holds)}: {named(list(dict.fromkeys(hold.name for hold in found.holds)))}"
+    if found.kept:
+        oldest = span(int((found.now - found.kept[-1].at).total_seconds()))
+        yield (
+            "kept",
+            f"{len(found.kept)} beside the live site by restores, the oldest {oldest} old: korrigo-backup prune",
+        )
+    if found.others:
+        yield "others", f"{found.others} backups of another site or environment are not counted"
+
+
+def _objective(found: Status) -> str:
+    age = "there is none" if found.age is None else f"the newest is {span(found.age)} old"
+    return f"a database backup every {found.rpo_hours:g} h; {age}" if found.rpo_hours else f"none set; {age}"
+
+
+def _proof(proof: Proof | None, otherwise: str) -> str:
+    if proof is None:
+        return otherwise
+    took = f", {proof.seconds:.1f} s" if proof.seconds is not None else ""
+    down = f", site down {proof.downtime:.1f} s" if proof.downtime is not None else ""
+    how = "read back when it was made" if proof.by == "backup" else proof.by
+    return f"{proof.at.astimezone():%Y-%m-%d %H:%M %Z}: {proof.what} ({how}{took}{down})"
+
+
+def _row(good: Good) -> tuple[str, ...]:
+    content = [f"{good.rows} rows" if good.rows is not None else "", f"{good.files} files" if good.files else ""]
+    took = "?" if good.seconds is None else f"{good.seconds:.1f} s"
+    what = ", ".join(filter(None, content)) or "-"
+    return good.name, span(good.age), human(good.size), what, took, str(good.count), human(good.bytes)

@@ -1,0 +1,78 @@
+"""A configuration file as text: every section and key of the model with its default, those that are set uncommented."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, SecretStr
+
+from korrigo_backup.config.load import VARIABLES
+from korrigo_backup.config.model import Configuration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from pydantic.fields import FieldInfo
+
+_HEAD = """\
+# The configuration of korrigo-backup. What begins with # is the default; take the # away to change it.
+# The environment wins over .env, .env over this file. No secret in here: passwords stand in .env.
+"""
+_VARIABLE = {place: name for name, place in VARIABLES.items()}
+
+
+def render(values: Mapping[str, Mapping[str, object]]) -> str:
+    """Return a TOML file in which `values`, by section and key, are set and all else is shown as a comment.
+
+    Sections and keys come from the model, so that the file knows what the program knows.
+    """
+    lines = [_HEAD]
+    for section, field in Configuration.model_fields.items():
+        model = field.annotation
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            lines += [
+                *_comment(model.__doc__ or ""),
+                f"[{section}]",
+                *_keys(section, model, values.get(section, {})),
+                "",
+            ]
+    return "\n".join(lines)
+
+
+def _keys(section: str, model: type[BaseModel], values: Mapping[str, object]) -> Iterator[str]:
+    for key, field in model.model_fields.items():
+        variable = _VARIABLE.get((section, key))
+        note = f"    # or {variable}" if variable else ""
+        if key in values:
+            yield f"{key} = {written(values[key])}{note}"
+        elif _is_secret(field):
+            yield f"# {key}: in .env{f', {variable}' if variable else ''}"
+        else:
+            default = field.get_default(call_default_factory=True)
+            yield f"# {key} ={'' if default is None else f' {written(default)}'}{note}"
+
+
+def written(value: Any) -> str:
+    """Return a value as TOML: a string, number, truth value, path, or a list or table of such."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, BaseModel):
+        return written({key: one for key, one in value.model_dump().items() if one is not None})
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{json.dumps(str(key))} = {written(one)}' for key, one in value.items())}}}"
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return f"[{', '.join(written(one) for one in value)}]"
+    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _is_secret(field: FieldInfo) -> bool:
+    return SecretStr in (field.annotation, *getattr(field.annotation, "__args__", ()))
+
+
+def _comment(docstring: str) -> Iterable[str]:
+    """Return the first paragraph of a docstring as comment lines."""
+    paragraph = docstring.strip().split("\n\n")[0]
+    return [f"# {line.strip()}" for line in paragraph.splitlines()]

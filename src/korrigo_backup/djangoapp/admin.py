@@ -1,0 +1,67 @@
+"""The page of the backups in Django's admin: it shows, and has no button that does anything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.forms import Media
+from django.template.response import TemplateResponse
+from django.urls import path
+from django.utils.decorators import method_decorator
+from django.utils.translation import pgettext_lazy
+from django.views.decorators.http import require_safe
+
+from korrigo_backup.djangoapp.models import Backups
+from korrigo_backup.djangoapp.page import page
+
+_STATIC = "korrigo_backup"
+
+
+@admin.register(Backups)
+class BackupsAdmin(admin.ModelAdmin):
+    """Stands in the index for staff with `korrigo_backup.view_backups`; its list of rows is the page itself.
+
+    A site with an AdminSite of its own registers it there: `my_site.register(Backups, BackupsAdmin)`.
+    """
+
+    @property
+    def media(self) -> Any:
+        """The page's own files and no other; none is inline, so that a strict content security policy lets them in."""
+        return Media(
+            css={"all": [f"{_STATIC}/backups.css"]},
+            js=[f"{_STATIC}/vendor/chart.js/chart.umd.min.js", f"{_STATIC}/backups.js"],
+        )
+
+    def has_add_permission(self, _request: Any) -> bool:
+        """Say no: backups are made by the command."""
+        return False
+
+    def has_change_permission(self, _request: Any, _obj: Any = None) -> bool:
+        """Say no, and so leave it to the permission to view."""
+        return False
+
+    def has_delete_permission(self, _request: Any, _obj: Any = None) -> bool:
+        """Say no: what goes is decided by the policy, or by who has the machine."""
+        return False
+
+    def get_urls(self) -> list[Any]:
+        """Return the one address: there are no rows to add, change or delete."""
+        view = self.admin_site.admin_view(self.changelist_view)
+        return [path("", view, name=f"{self.opts.app_label}_{self.opts.model_name}_changelist")]
+
+    @method_decorator(require_safe)
+    def changelist_view(self, request: Any, extra_context: dict[str, Any] | None = None) -> Any:
+        """Answer with the page. Raises PermissionDenied (403) without the permission to view."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        context = {
+            **self.admin_site.each_context(request),
+            "title": pgettext_lazy("korrigo_backup", "Backups"),
+            "opts": self.opts,
+            "media": self.media,
+            **page(request.GET),
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "admin/korrigo_backup/backups/change_list.html", context)

@@ -1,0 +1,95 @@
+"""The system check: is there a proven backup that is young enough, and can it be seen from here (korrigo_backup.W…).
+
+Registered for deployment, as Django's own checks of a production's settings are: the answer depends on the machine and
+the hour, so it has no place before every `migrate`, `runserver` and `test` of a developer. All are warnings, since an
+error would keep a site that has no backup yet from being deployed; `--fail-level WARNING` makes them fail.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.core.checks import Warning as Warned
+
+from korrigo_backup.catalog import Catalog
+from korrigo_backup.djangoapp.location import DEFAULT_MAX_AGE, DIRECTORY, backup_directory, max_age
+from korrigo_backup.djangoapp.signing import keys_here
+from korrigo_backup.domain.authenticity import Authenticity
+from korrigo_backup.domain.naming import Origin
+from korrigo_backup.domain.standing import WITH_DATABASE, is_good
+from korrigo_backup.errors import KorrigoBackupError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from korrigo_backup.domain.artifact import Artifact
+
+TAG = "backups"
+_APP = "korrigo_backup"
+
+_AHEAD = timedelta(hours=1)
+"""By how much a backup's time may be ahead of this clock: one from a wrong year would hide that none was made since."""
+
+_MAKE_ONE = "make one: korrigo-backup backup; every night: see the runbook's 4.6"
+
+
+def check_backups(app_configs: Sequence[Any] | None, **_given: Any) -> list[Any]:
+    """Return the warnings about this site's backups; only manifests are read, and nothing is raised."""
+    if app_configs is not None and all(config.label != _APP for config in app_configs):
+        return []
+    age, said = DEFAULT_MAX_AGE, []
+    try:
+        age = max_age()
+    except ValueError as problem:
+        said.append(_warned(5, str(problem), f"set a number, or remove it: {_hours(age)} hours count meanwhile"))
+    try:
+        directory = backup_directory()
+        if directory is None:
+            hint = f"set {DIRECTORY}, or silence {_APP}.W001 where backups cannot be seen"
+            return [*said, _warned(1, f"{DIRECTORY} is not set: whether this site has backups is not known", hint)]
+        found = seen(directory)
+    except (OSError, ValueError, TypeError, RuntimeError, KorrigoBackupError) as problem:
+        hint = f"see that {DIRECTORY} is right, mounted, and readable by the user that runs the site"
+        return [*said, _warned(2, f"the backups cannot be seen: {problem}", hint)]
+    return [*said, *judged(found, directory, now=datetime.now(UTC), limit=age)]
+
+
+def seen(directory: Path) -> list[Artifact]:
+    """Return the artifacts in a directory that is there, newest first. Raises OSError when it is not, or shut."""
+    os.scandir(directory).close()
+    return Catalog(directory, keys_here()).artifacts()
+
+
+def judged(found: Iterable[Artifact], directory: Path, *, now: datetime, limit: timedelta) -> list[Any]:
+    """Return what is to be said of these artifacts; `limit` is the age that the newest proven one may have."""
+    found = list(found)
+    said = [
+        _warned(6, f"the manifest of {artifact.name} was altered", "do not restore it; find out who wrote there")
+        for artifact in found
+        if artifact.authenticity is Authenticity.FORGED
+    ]
+    good = [artifact for artifact in found if is_proven(artifact) and artifact.created <= now + _AHEAD]
+    if not good:
+        shut = next((f"{artifact.name}: {artifact.problem}" for artifact in found if artifact.problem), None)
+        return [*said, _warned(3, f"no proven backup at all in {directory}", shut or _MAKE_ONE)]
+    newest = max(artifact.created for artifact in good)
+    if now - newest > limit:
+        text = f"no proven backup since {newest.astimezone(UTC):%Y-%m-%d %H:%M} UTC ({_hours(now - newest)} hours)"
+        said.append(_warned(4, text, "see why the nightly backup does not run: korrigo-backup list, and its log"))
+    return said
+
+
+def is_proven(artifact: Artifact) -> bool:
+    """Tell whether this backup holds the database and its manifest says what was read back from it."""
+    return artifact.kind in WITH_DATABASE and artifact.origin is Origin.ROUTINE and is_good(artifact)
+
+
+def _hours(span: timedelta) -> int:
+    return int(span / timedelta(hours=1))
+
+
+def _warned(number: int, text: str, hint: str) -> Any:
+    return Warned(text, hint=hint, id=f"{_APP}.W{number:03}")

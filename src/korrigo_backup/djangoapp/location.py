@@ -1,0 +1,41 @@
+"""Where the site's process finds the backups, by settings or environment, and how old the newest may be."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+from django.conf import settings
+
+DIRECTORY = "KORRIGO_BACKUP_DIR"
+_OF_THE_COMMAND = "BACKUP_DIR"
+"""The command's own variable, for a site that shares its environment or `.env`."""
+
+MAX_AGE = "KORRIGO_BACKUP_MAX_AGE_HOURS"
+DEFAULT_MAX_AGE = timedelta(hours=26)
+"""A backup a day (runbook 4.6), and two hours for the run itself."""
+
+
+def backup_directory() -> Path | None:
+    """Return the directory of the backups, None when nothing names one.
+
+    The setting counts before the variable of its name, that before BACKUP_DIR. A relative path is one below BASE_DIR,
+    where the settings have that, since a site's process is started anywhere. Raises TypeError for what is no path.
+    """
+    named = getattr(settings, DIRECTORY, None) or os.environ.get(DIRECTORY) or os.environ.get(_OF_THE_COMMAND)
+    return Path(getattr(settings, "BASE_DIR", "."), named).expanduser().absolute() if named else None
+
+
+def max_age() -> timedelta:
+    """Return the age from which the newest backup is too old. ValueError for what is no number above 0."""
+    value = getattr(settings, MAX_AGE, None)
+    if value is None:
+        return DEFAULT_MAX_AGE
+    try:
+        age = timedelta(hours=float(value))
+    except (TypeError, ValueError, OverflowError):
+        age = timedelta(0)
+    if age <= timedelta(0):
+        raise ValueError(f"{MAX_AGE} is {value!r}: not a number of hours above 0")
+    return age

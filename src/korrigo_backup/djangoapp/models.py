@@ -1,0 +1,38 @@
+"""The one model, which has no table: it gives the admin its page and the permission to see it.
+
+Unmanaged, so that no migration is needed; a proxy would need one. Its manager finds nothing without asking the
+database, since `dumpdata` reads every unmanaged model, and fails where there is no table.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.db import models
+from django.utils.translation import pgettext_lazy
+
+
+class Nothing(models.Manager):
+    """Finds no rows, and does not look for any."""
+
+    def get_queryset(self) -> Any:
+        """Return an empty result."""
+        return super().get_queryset().none()
+
+
+class Backups(models.Model):
+    """What the permission `korrigo_backup.view_backups` is about."""
+
+    objects = Nothing()
+
+    class Meta:
+        """No add, change or delete: the page only shows."""
+
+        managed = False
+        base_manager_name = "objects"
+        default_permissions: ClassVar = ("view",)
+        verbose_name = pgettext_lazy("korrigo_backup", "backups")
+        verbose_name_plural = pgettext_lazy("korrigo_backup", "backups")
+
+    def __str__(self) -> str:
+        return str(self._meta.verbose_name)

@@ -1,0 +1,247 @@
+"""What the admin page shows: the status as the command tells it, sizes over time, backups, and what ran last."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from django.core.paginator import Paginator
+from django.template.defaultfilters import filesizeformat
+from django.utils import timezone
+from django.utils.translation import pgettext, pgettext_lazy
+
+from korrigo_backup.catalog import Catalog
+from korrigo_backup.djangoapp.location import DEFAULT_MAX_AGE, backup_directory, max_age
+from korrigo_backup.djangoapp.signing import keys_here
+from korrigo_backup.domain.authenticity import Authenticity
+from korrigo_backup.domain.hold import standing
+from korrigo_backup.domain.naming import Kind, Origin
+from korrigo_backup.domain.retention import Policy, Rule
+from korrigo_backup.domain.runs import proven
+from korrigo_backup.domain.standing import WITH_DATABASE, good_artifacts, rows_of
+from korrigo_backup.domain.status import Goals
+from korrigo_backup.errors import KorrigoBackupError
+from korrigo_backup.operations import holds
+from korrigo_backup.operations.status import About, judged, look
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.domain.header import Header
+    from korrigo_backup.domain.hold import Hold
+    from korrigo_backup.domain.journal import Record
+    from korrigo_backup.domain.status import Seen
+    from korrigo_backup.system.keyring import Keyring
+
+ON_A_PAGE = 25
+"""Backups in the table at once."""
+
+RUNS = 15
+"""Operations of the journal that are shown."""
+
+IN_A_CHART = 400
+"""Points of a line: more cannot be told apart on a screen, and would only make the page heavy."""
+
+_RHYTHM = 7
+"""Backups from which the time of the next one is told."""
+
+_RETENTION_DAYS = 30
+"""The runbook's (7): a guess here, for the forecast of the space alone."""
+
+_KINDS = {
+    Kind.SQL: pgettext_lazy("korrigo_backup", "Database"),
+    Kind.MEDIA: pgettext_lazy("korrigo_backup", "Media"),
+    Kind.DJANGO: pgettext_lazy("korrigo_backup", "Django"),
+    Kind.POINT: pgettext_lazy("korrigo_backup", "Restore point"),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A backup in the table. Times are in the reader's zone, the size in bytes.
+
+    `proof` is what its manifest lets us prove, `restored` when a load of it was last proven to be what was saved,
+    `hold` who holds it, and why.
+    """
+
+    name: str
+    kind: str
+    origin: str
+    created: datetime
+    size: int
+    rows: int | None
+    files: int | None
+    seconds: float | None
+    proof: str
+    restored: datetime | None
+    hold: str
+    problem: str | None
+
+
+def page(query: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the template needs; `query` may say which page of the table (`p`) and which kind (`kind`).
+
+    Nothing is raised for what is found, or not found, in the directory of the backups: that is what the page is for.
+    """
+    try:
+        directory = backup_directory()
+    except (TypeError, ValueError, RuntimeError) as problem:
+        return {"unset": str(problem)}
+    if directory is None:
+        return {"unset": pgettext("korrigo_backup", "KORRIGO_BACKUP_DIR is not set")}
+    return _shown(directory, query)
+
+
+def _shown(directory: Path, query: Mapping[str, str]) -> dict[str, Any]:
+    now, keys = datetime.now(UTC), keys_here()
+    seen = look(Catalog(directory, keys), About(), now=now)
+    good = good_artifacts(seen)
+    return {
+        **_state(seen, good, _goals(keys), now),
+        **_drawing(good),
+        **_table(seen, _Notes(seen.records, _holds(directory, now)), query),
+        "runs": [(record, local(record.started)) for record in reversed(seen.records[-RUNS:])],
+    }
+
+
+def _state(seen: Seen, good: Sequence[Artifact], goals: Goals, now: datetime) -> dict[str, Any]:
+    status = judged(seen, goals, now=now)
+    newest = next((artifact for artifact in good if artifact.kind in WITH_DATABASE), None)
+    return {
+        "status": status,
+        "newest": newest and (newest, local(newest.created)),
+        "next_run": status.next_run and local(status.next_run),
+        "expected": expected(good, now),
+    }
+
+
+def _drawing(good: Sequence[Artifact]) -> dict[str, Any]:
+    charts = [chart for kind in (Kind.SQL, Kind.MEDIA, Kind.DJANGO) if (chart := _chart(good, kind))]
+    return {"charts": charts, "drawing": {"charts": charts, "units": [_unit(1024**power) for power in range(6)]}}
+
+
+def _table(seen: Seen, notes: _Notes, query: Mapping[str, str]) -> dict[str, Any]:
+    there = {artifact.kind for artifact in seen.artifacts}
+    kind = next((kind for kind in Kind if kind == query.get("kind")), None)
+    listed = [artifact for artifact in seen.artifacts if kind in {None, artifact.kind}]
+    table = Paginator(listed, ON_A_PAGE).get_page(query.get("p"))
+    return {
+        "kinds": [(one.value, _KINDS[one], one is kind) for one in Kind if one in there],
+        "kind": kind,
+        "table": table,
+        "rows": [_row(artifact, notes) for artifact in table.object_list],
+        "holds": len(notes.holds) if notes.holds is not None else None,
+    }
+
+
+class _Notes:
+    """What is known of artifacts besides what they say themselves, by their names.
+
+    `restored` is when a load of one was last proven to be what was saved; `holds` is None when they cannot be read.
+    """
+
+    def __init__(self, records: Iterable[Record], standing_: Mapping[str, Hold] | None) -> None:
+        self.restored = {proof.what: proof.at for record in records if (proof := proven([record]))}
+        self.holds = standing_
+
+
+def _holds(directory: Path, now: datetime) -> Mapping[str, Hold] | None:
+    try:
+        return standing(holds.read(directory), now)
+    except KorrigoBackupError:
+        return None
+
+
+def expected(good: Iterable[Artifact], now: datetime) -> datetime | None:
+    """Return when the next backup of the database is due if it goes on as of late, None when there is no rhythm yet.
+
+    A time that is past says that one is late. The schedule itself is the host's, and cannot be seen from here.
+    """
+    made = [a.created for a in good if a.kind in WITH_DATABASE and a.created <= now][: _RHYTHM + 1]
+    if len(made) <= 2:  # noqa: PLR2004 - one distance is not a rhythm
+        return None
+    apart = median((later - earlier).total_seconds() for later, earlier in pairwise(made))
+    return local(made[0] + timedelta(seconds=apart))
+
+
+def local(moment: datetime) -> datetime:
+    """Return a time in the zone of the reader, whatever USE_TZ is."""
+    return moment.astimezone(timezone.get_current_timezone())
+
+
+def _chart(good: Sequence[Artifact], kind: Kind) -> dict[str, Any] | None:
+    """Return the sizes of one kind, oldest first, as milliseconds since 1970 and bytes; None for fewer than two."""
+    alike = [artifact for artifact in reversed(good) if artifact.kind is kind and artifact.origin is Origin.ROUTINE]
+    if len(alike) <= 1:
+        return None
+    step = -(-len(alike) // IN_A_CHART)
+    kept = alike[::-1][::step][::-1]  # the newest always
+    return {
+        "id": f"korrigo-chart-{kind.value}",
+        "label": str(_KINDS[kind]),
+        "count": len(alike),
+        "first": kept[0].size,
+        "last": kept[-1].size,
+        "points": [{"x": int(a.created.timestamp() * 1000), "y": a.size} for a in kept],
+    }
+
+
+def _row(artifact: Artifact, notes: _Notes) -> Row:
+    head, restored = artifact.header, notes.restored.get(artifact.name)
+    hold = (notes.holds or {}).get(artifact.name)
+    return Row(
+        name=artifact.name,
+        kind=str(_KINDS[artifact.kind]),
+        origin="" if artifact.origin is Origin.ROUTINE else artifact.origin.value,
+        created=local(artifact.created),
+        size=artifact.size,
+        rows=rows_of(artifact),
+        files=head.files if head else None,
+        seconds=head.seconds if head else None,
+        proof=_proof(head),
+        restored=restored and local(restored),
+        hold=hold.described() if hold else "",
+        problem=_problem(artifact),
+    )
+
+
+def _proof(head: Header | None) -> str:
+    if head is None or head.format == 0 or head.consistency:
+        return ""
+    if head.rows is None:
+        return str(pgettext("korrigo_backup", "files"))
+    return str(pgettext("korrigo_backup", "rows") if head.digests else pgettext("korrigo_backup", "counts"))
+
+
+def _problem(artifact: Artifact) -> str | None:
+    if artifact.authenticity is Authenticity.FORGED:
+        return str(pgettext("korrigo_backup", "its manifest was altered"))
+    return artifact.problem
+
+
+def _unit(size: int) -> str:
+    """Return the word that stands after a size in the table, so that the charts use the same."""
+    return str(filesizeformat(size if size > 1 else 2)).split("\xa0")[-1]
+
+
+def _goals(keys: Keyring | None) -> Goals:
+    """Return the site's goals; nothing is said of what cannot be seen from here: signatures without a key, copies."""
+    try:
+        age = max_age()
+    except ValueError:
+        age = DEFAULT_MAX_AGE
+    unseen = {"status.offsite"} if keys else {"status.offsite", "status.unsigned"}
+    policy = Policy(database=Rule(days=_retention_days()))
+    return Goals(rpo_hours=age / timedelta(hours=1), policy=policy, accepted=frozenset(unseen))
+
+
+def _retention_days() -> int:
+    """Return BACKUP_RETENTION_DAYS as the command has it where it shares the site's environment, else its default."""
+    given = os.environ.get("BACKUP_RETENTION_DAYS", "")
+    return int(given) if given.isascii() and given.isdigit() else _RETENTION_DAYS

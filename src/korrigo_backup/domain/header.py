@@ -1,0 +1,60 @@
+"""The head of a manifest: what lists, ages and sums are made of, without its tables and objects.
+
+A directory may hold ten thousand backups; their whole manifests would take a gigabyte of memory.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from korrigo_backup.domain.consistency import Consistency  # noqa: TC001 - msgspec reads it when it decodes
+from korrigo_backup.domain.naming import Kind, Origin  # noqa: TC001 - the same
+
+if TYPE_CHECKING:
+    from korrigo_backup.domain.manifest import Manifest
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True):
+    """What a manifest says in a line; the fields mean what they mean in `Manifest`.
+
+    `rows` and `files` are None where there are none of them; `digests` says whether each table's rows have one.
+    """
+
+    timestamp: str
+    format: int
+    kind: Kind | None
+    origin: Origin
+    site: str | None
+    environment: str | None
+    created: datetime | None
+    seconds: float | None
+    database_backup: str | None
+    media_backup: str | None
+    rows: int | None
+    files: int | None
+    digests: bool
+    consistency: Consistency | None
+
+
+def header(manifest: Manifest) -> Header:
+    """Return the head of a manifest."""
+    rows = manifest.database or manifest.django
+    return Header(
+        timestamp=manifest.timestamp,
+        format=manifest.format,
+        kind=manifest.kind,
+        origin=manifest.origin,
+        site=manifest.site,
+        environment=manifest.environment,
+        created=manifest.created,
+        seconds=manifest.seconds,
+        database_backup=manifest.database_backup,
+        media_backup=manifest.media_backup,
+        rows=rows.rows if rows else None,
+        files=manifest.media.files if manifest.media else None,
+        digests=bool(rows and rows.digest),
+        consistency=manifest.consistency,
+    )

@@ -1,0 +1,129 @@
+"""The recovery kit: what a bare server needs before a backup can be restored on it, as one encrypted file.
+
+It holds the settings, the Compose files, the signing key and a README with the commands. It is no artifact: nothing
+in it is restored by `restore`, and retention never removes it (runbook 1.3: the `.env` is kept for ever).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from korrigo_backup.domain.naming import STAMP
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Sequence
+
+    from korrigo_backup.domain.authenticity import Key
+
+FORMAT = 1
+README = "README.md"
+CONTENTS = "kit.json"
+"""The member that says what the others are."""
+
+KEY = "key/key"
+PROJECT = "project/"
+"""Before the path of a file that lies in the project's directory."""
+
+ELSEWHERE = "elsewhere/"
+"""Before the path, without its first slash, of any other."""
+
+_PREFIX, _SUFFIX = "recovery_kit_", ".tar.age"
+_NAME = re.compile(re.escape(_PREFIX) + STAMP + re.escape(_SUFFIX), re.ASCII)
+_CONTEXT = b"korrigo-backup kit 1\n"
+
+
+class KitFile(msgspec.Struct, frozen=True):
+    """One file of a kit: its name inside, where it belongs, its permission bits, size in bytes and SHA-256.
+
+    A relative `path` is below the project's directory.
+    """
+
+    name: str
+    path: str
+    mode: int
+    size: int
+    sha256: str
+
+
+class KitLink(msgspec.Struct, frozen=True):
+    """A symbolic link to a file of the kit: where it belongs, and the path that it leads to, both as in `KitFile`."""
+
+    path: str
+    to: str
+
+
+class Contents(msgspec.Struct, frozen=True, kw_only=True):
+    """What a kit says of itself, inside: of which site and machine it is, and its files."""
+
+    site: str
+    environment: str
+    host: str
+    directory: str
+    created: datetime
+    tool: str
+    files: tuple[KitFile, ...]
+    links: tuple[KitLink, ...] = ()
+    format: int = FORMAT
+
+
+class KitRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands beside a kit in clear text, signed: no value and no checksum of one, so that nothing can be guessed.
+
+    `sha256` and `size` are of the encrypted file. `seal` is an HMAC over all that is inside: equal when nothing has
+    changed, and of no use to whoever lacks the site's key. `recipients` are public keys, `files` paths.
+    """
+
+    site: str
+    environment: str
+    created: datetime
+    tool: str
+    size: int
+    sha256: str
+    seal: str
+    recipients: tuple[str, ...]
+    files: tuple[str, ...]
+    kind: Literal["kit"] = "kit"
+    format: int = FORMAT
+
+
+def is_kit(name: str) -> bool:
+    """Tell whether `name` is that of a recovery kit; the record beside it adds `.manifest.json`."""
+    return _NAME.fullmatch(name) is not None
+
+
+def free_kit_name(stamped: str, taken: Container[str]) -> str:
+    """Return the first name of this stamp that is not `taken`."""
+    name, counter = f"{_PREFIX}{stamped}{_SUFFIX}", 1
+    while name in taken:
+        counter += 1
+        name = f"{_PREFIX}{stamped}_{counter}{_SUFFIX}"
+    return name
+
+
+def is_member(name: str) -> bool:
+    """Tell whether a name in an archive is one that a kit has: a path of plain parts that leads down only."""
+    parts = name.split("/")
+    return name.isprintable() and not any(part in {"", ".", ".."} for part in parts)
+
+
+def seal(contents: Contents, readme: bytes, recipients: Sequence[str], key: Key) -> str:
+    """Return the HMAC-SHA256 of what a kit holds and for whom; when and on which machine it was made is left out.
+
+    A plain hash would let anyone who reads the backup directory try passwords until it fits.
+    """
+    counted = (
+        contents.site,
+        contents.environment,
+        contents.directory,
+        sorted(contents.files, key=lambda file: file.name),
+        sorted(contents.links, key=lambda link: link.path),
+        hashlib.sha256(readme).hexdigest(),
+        sorted(recipients),
+    )
+    return hmac.new(key.secret, _CONTEXT + msgspec.json.encode(counted, order="sorted"), hashlib.sha256).hexdigest()

@@ -1,0 +1,126 @@
+"""The README of a recovery kit: the commands that bring this site back on a bare server, with its own values."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from korrigo_backup.domain.kit import KitFile, KitLink
+
+DOCKER = "24"
+COMPOSE = "2.20"
+"""The oldest versions (runbook 2.2)."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the commands are filled with. No secret is among them.
+
+    `compose` is how Compose is called for this site, None for a site reached directly; then `database` and `user`
+    have to be made. `remote` is where the code is cloned from, `outside` the variables that were set outside the
+    files. `requirement` is what pip is given; `origin` is where the program came from, where that was no index. Paths
+    are absolute.
+    """
+
+    site: str
+    environment: str
+    directory: str
+    requirement: str
+    backups: str
+    database: str
+    user: str
+    server: str | None = None
+    compose: tuple[str, ...] | None = None
+    media: str | None = None
+    remote: str | None = None
+    outside: tuple[str, ...] = ()
+    origin: str | None = None
+
+
+def readme(facts: Facts, files: Iterable[KitFile], links: Iterable[KitLink] = ()) -> str:
+    """Return the text, Markdown; equal facts give equal text, so that it does not make a kit look changed."""
+    return "\n".join(_lines(facts, files, links)) + "\n"
+
+
+def _lines(facts: Facts, files: Iterable[KitFile], links: Iterable[KitLink]) -> Iterator[str]:
+    yield f"# {facts.site} ({facts.environment}) on a bare server"
+    yield ""
+    yield "Everything beside this file is secret: delete the directory when the site is back."
+    if facts.outside:
+        yield ""
+        yield (
+            f"Not in this kit, because they were set in the environment and not in a file: {', '.join(facts.outside)}."
+            " Set them again first."
+        )
+    yield from _section("1. The machine", _machine(facts))
+    yield from _section("2. The code of the site", [_code(facts)])
+    yield from _section("3. The files of this kit, from the directory it was opened in", _placed(facts, files, links))
+    yield from _section("4. korrigo-backup", _command(facts))
+    yield from _section("5. The backups: bring them from where you keep the copies", _backups(facts))
+    yield from _section("6. The site, empty", _site(facts))
+    yield from _section("7. Its data, from the newest backup that is good", _data(facts))
+
+
+def _section(title: str, commands: Iterable[str]) -> Iterator[str]:
+    yield from ("", f"## {title}", "", "```sh", *commands, "```")
+
+
+def _machine(facts: Facts) -> Iterator[str]:
+    yield "apt-get update && apt-get install -y ca-certificates curl git python3 python3-venv rsync"
+    if facts.compose is not None:
+        yield f"curl -fsSL https://get.docker.com | sh    # Docker {DOCKER} and Compose {COMPOSE}, or newer"
+
+
+def _code(facts: Facts) -> str:
+    if facts.remote:
+        return shlex.join(("git", "clone", facts.remote, facts.directory))
+    return f"mkdir -p {shlex.quote(facts.directory)}    # and put the site's code there"
+
+
+def _placed(facts: Facts, files: Iterable[KitFile], links: Iterable[KitLink]) -> Iterator[str]:
+    for file in files:
+        yield shlex.join(("install", "-D", "-m", f"{file.mode:03o}", file.name, _absolute(facts, file.path)))
+    for link in links:
+        yield shlex.join(("ln", "-s", "-f", "-r", _absolute(facts, link.to), _absolute(facts, link.path)))
+
+
+def _absolute(facts: Facts, path: str) -> str:
+    return path if path.startswith("/") else f"{facts.directory}/{path}"
+
+
+def _command(facts: Facts) -> Iterator[str]:
+    yield "python3 -m venv ~/korrigo-backup"
+    yield f"~/korrigo-backup/bin/pip install {shlex.quote(facts.requirement)}"
+    if facts.origin:
+        yield f"# it was installed from {facts.origin}: if no index has it, give that directory or archive to pip"
+    yield "export PATH=~/korrigo-backup/bin:$PATH"
+
+
+def _backups(facts: Facts) -> Iterator[str]:
+    backups = shlex.quote(facts.backups)
+    yield f"install -d -m 700 {backups}"
+    yield f"rsync -a COPIES/ {backups}/    # COPIES: a disk, or host:directory"
+
+
+def _site(facts: Facts) -> Iterator[str]:
+    yield shlex.join(("cd", facts.directory))
+    if facts.compose is not None:
+        yield f"{shlex.join(facts.compose)} up -d --build --wait"
+        return
+    yield f"# PostgreSQL at {facts.server}; the password of the role is POSTGRES_PASSWORD"
+    yield f"sudo -u postgres createuser --createdb --pwprompt {shlex.quote(facts.user)}"
+    if facts.media:
+        yield shlex.join(("mkdir", "-p", facts.media))
+
+
+def _data(facts: Facts) -> Iterator[str]:
+    yield shlex.join(("cd", facts.directory))
+    yield "korrigo-backup show latest              # its revision of the code: git checkout it"
+    yield "korrigo-backup rebuild                  # a restore point brings the media, too"
+    yield "korrigo-backup restore latest-media     # if it was a database alone"
+    yield "korrigo-backup validate"
+    yield "korrigo-backup schedule install         # from now on every night again"

@@ -1,0 +1,113 @@
+"""Notices: what people are told about a run, and which of them want to be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from korrigo_backup.domain.discretion import discreet
+from korrigo_backup.domain.journal import Outcome
+from korrigo_backup.domain.secret import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from korrigo_backup.domain.journal import Record
+    from korrigo_backup.domain.secret import Secret
+
+
+class Event(StrEnum):
+    """What a notice is about.
+
+    `warning` is a run that is done in part, `recovered` a success after a failure, `overdue` a run that has not come.
+    """
+
+    START = "start"
+    SUCCESS = "success"
+    WARNING = "warning"
+    FAILURE = "failure"
+    RECOVERED = "recovered"
+    OVERDUE = "overdue"
+
+
+DEFAULT_EVENTS = (Event.FAILURE, Event.RECOVERED, Event.OVERDUE)
+"""What a person is told unless configured otherwise: a mail each night that all is well is not read any more."""
+
+_LONGEST = 1000
+"""Characters of one text that are sent: an error that quotes a whole program's output is read on the host."""
+
+_FAILED = frozenset({Outcome.FAILED, Outcome.INTERRUPTED})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """What happened, where and when.
+
+    `message`, `hint` and `state` are those of the error, `facts` names and values of a line each, `tail` the newest
+    lines of the journal. `run` is the same for the start and the end of one run (a UUID); `test` marks a trial.
+    """
+
+    event: Event
+    site: str
+    environment: str
+    host: str
+    verb: str
+    moment: datetime
+    message: str = ""
+    hint: str = ""
+    state: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    tail: tuple[str, ...] = ()
+    run: str = ""
+    test: bool = False
+
+    def fit_to_send(self, secrets: Sequence[Secret]) -> Notice:
+        """Return the notice as it may leave the host: without secrets and personal data."""
+
+        def fit(text: str) -> str:
+            return discreet(redact(text, secrets)[:_LONGEST])
+
+        return replace(
+            self,
+            message=fit(self.message),
+            hint=fit(self.hint),
+            state=fit(self.state),
+            facts={name: fit(value) for name, value in self.facts.items()},
+            tail=tuple(fit(line) for line in self.tail),
+        )
+
+
+def wanted(event: Event, events: Collection[Event]) -> bool:
+    """Return whether who asked for `events` is told of this one; who wants every success wants also the first again."""
+    return event in events or (event is Event.RECOVERED and Event.SUCCESS in events)
+
+
+def newest_finished(records: Iterable[Record], verb: str, subject: str | None = None) -> Record | None:
+    """Return the newest run of `verb` that has come to an end, of `subject` alone if it is given.
+
+    A cancelled run is none: it says nothing about the one before it.
+    """
+    skipped = {Outcome.BEGUN, Outcome.CANCELLED}
+    of_verb = [r for r in records if r.verb == verb and subject in {None, r.subject} and r.outcome not in skipped]
+    return of_verb[-1] if of_verb else None
+
+
+def after_success(newest: Record | None) -> Event:
+    """Return what a success is after the run `newest`: a recovery when that one failed."""
+    return Event.RECOVERED if newest and newest.outcome in _FAILED else Event.SUCCESS
+
+
+def journal_tail(records: Sequence[Record], *, last: int = 10) -> tuple[str, ...]:
+    """Return the newest records as a line each, and below the newest one its steps with their seconds."""
+    lines = [_line(record) for record in records[-last:]]
+    steps = records[-1].steps if records else ()
+    return (*lines, *(f"  {step.at:9.3f} s  {step.id}" for step in steps))
+
+
+def _line(record: Record) -> str:
+    code = "" if record.exit_code is None else f" (exit {record.exit_code})"
+    took = "" if record.seconds is None else f" in {record.seconds:.1f} s"
+    message = f": {record.message}" if record.message else ""
+    return f"{record.started:%Y-%m-%dT%H:%M:%SZ} {record.verb} {record.subject} {record.outcome}{code}{took}{message}"

@@ -1,0 +1,166 @@
+"""What the journal says: which operations fail since when, and when a backup was last verified and proven."""
+
+from __future__ import annotations
+
+from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from korrigo_backup.domain.journal import Outcome
+from korrigo_backup.domain.naming import Kind, parse
+from korrigo_backup.errors import ProofFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.domain.journal import Record
+
+BACKUPS = ("backup", "nightly")
+"""The verbs that make backups; what they make stands in the record's subject (`db`, `media`, `full`, `django`)."""
+
+_COVERS = {"full": ("full", "db", "media", "django"), "django": ("django", "db", "media", "full")}
+"""What a backup makes up for when it succeeds, besides its own kind."""
+
+_GOOD = (Outcome.DONE, Outcome.PARTLY)
+
+
+class Proof(msgspec.Struct, frozen=True, kw_only=True):
+    """When something was shown to be right, what, and by which verb.
+
+    `seconds` is how long that took, `downtime` how long the site was down for it; None where not known.
+    """
+
+    at: datetime
+    what: str
+    by: str
+    seconds: float | None = None
+    downtime: float | None = None
+
+
+class Failing(msgspec.Struct, frozen=True, kw_only=True):
+    """An operation that failed `times` times in a row, first at `since`, last at `last`.
+
+    `succeeded` is when it last did, None for never (or longer ago than the journal reaches).
+    """
+
+    what: str
+    times: int
+    since: datetime
+    last: datetime
+    outcome: Outcome
+    exit_code: int | None
+    message: str
+    succeeded: datetime | None
+
+    @property
+    def is_backup(self) -> bool:
+        """Whether it is a backup, which is worse than anything else: the next one may be needed."""
+        return self.what.split(" ", maxsplit=1)[0] in BACKUPS
+
+
+def failing(records: Sequence[Record], *, running: bool) -> tuple[Failing, ...]:
+    """Return what has failed since it last succeeded, backups first, then the newest first.
+
+    `records` are oldest first. A record that only begins is a run that was killed, unless it is the newest and a run
+    is at work. A cancelled run says nothing. A full backup makes up for a failed one of the database or the media;
+    a verification only for one of the same backup.
+    """
+    failures: dict[str, list[Record]] = {}
+    succeeded: dict[str, datetime] = {}
+    for place, record in enumerate(records):
+        if record.outcome in _GOOD:
+            for what in _made_good(record):
+                failures.pop(what, None)
+                succeeded[what] = record.started
+        elif record.outcome is Outcome.BEGUN and running and place == len(records) - 1:
+            continue
+        elif record.outcome is not Outcome.CANCELLED:
+            failures.setdefault(_key(record), []).append(record)
+    found = [_failing(what, runs, succeeded.get(what)) for what, runs in failures.items()]
+    return tuple(sorted(found, key=lambda one: (not one.is_backup, -one.last.timestamp())))
+
+
+def proven(records: Iterable[Record]) -> Proof | None:
+    """Return the newest proof by a load: a restore or a drill whose rows and files were as the manifest says.
+
+    A comparison without a difference counts, too.
+    """
+    newest = None
+    for record in records:
+        if record.outcome in _GOOD and _proves(record) and (newest is None or record.started >= newest.started):
+            newest = record
+    return _proof(newest) if newest else None
+
+
+def verified(records: Iterable[Record], newest: Artifact | None) -> Proof | None:
+    """Return when a backup was last read whole: by `verify`, or when the newest good one was made and read back."""
+    found = [_proof(record) for record in records if record.verb == "verify" and record.outcome is Outcome.DONE]
+    if newest:
+        found.append(Proof(at=newest.created, what=newest.name, by="backup"))
+    return max(found, key=lambda proof: proof.at, default=None)
+
+
+def damaged(records: Iterable[Record]) -> dict[str, str]:
+    """Return the names of what was read since it was made and found bad, and was not found good after that; with why.
+
+    `nightly` says the name in its message: its subject is what it makes.
+    """
+    found: dict[str, str] = {}
+    for record in records:
+        if record.verb == "verify" and record.outcome is Outcome.DONE:
+            found.pop(record.subject, None)
+        elif record.outcome is Outcome.FAILED and record.exit_code == ProofFailed.exit_code:
+            name = record.subject if record.verb == "verify" else record.message.split(" ", maxsplit=1)[0]
+            if record.verb in {"verify", *BACKUPS} and parse(name):
+                found[name] = record.message
+    return found
+
+
+def partly(records: Sequence[Record]) -> Record | None:
+    """Return the newest backup that ended when it was done in part only: the backup is good, a step after it failed."""
+    ended = (record for record in reversed(records) if record.verb in BACKUPS and record.outcome is not Outcome.BEGUN)
+    newest = next(ended, None)
+    return newest if newest and newest.outcome is Outcome.PARTLY else None
+
+
+def _proves(record: Record) -> bool:
+    if record.verb == "compare":
+        return record.outcome is Outcome.DONE
+    if record.verb == "verify":  # a Django backup is read to its end at that depth, too, and not loaded
+        named = parse(record.subject)
+        return record.why.get("depth") == "full" and named is not None and named.kind is not Kind.DJANGO
+    return any(step.id.startswith("restore.proven") for step in record.steps)
+
+
+def _proof(record: Record) -> Proof:
+    return Proof(
+        at=record.started, what=record.subject, by=record.verb, seconds=record.seconds, downtime=record.downtime
+    )
+
+
+def _key(record: Record) -> str:
+    if record.verb in BACKUPS:
+        return f"backup {record.subject}"
+    return f"verify {record.subject}" if record.verb == "verify" else record.verb
+
+
+def _made_good(record: Record) -> set[str]:
+    covered = _COVERS.get(record.subject, ()) if record.verb in BACKUPS else ()
+    return {_key(record), *(f"backup {subject}" for subject in covered)}
+
+
+def _failing(what: str, runs: Sequence[Record], succeeded: datetime | None) -> Failing:
+    last = runs[-1]
+    words = "it was killed: only its beginning is in the journal" if last.outcome is Outcome.BEGUN else last.message
+    return Failing(
+        what=what,
+        times=len(runs),
+        since=runs[0].started,
+        last=last.started,
+        outcome=last.outcome,
+        exit_code=last.exit_code,
+        message=words,
+        succeeded=succeeded,
+    )

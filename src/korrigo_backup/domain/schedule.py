@@ -1,0 +1,185 @@
+"""When backups run by themselves: the jobs, their hours, and the times that follow from them.
+
+Hours are one cron expression a job, in the machine's time zone, whatever starts the job: a systemd timer, cron, or
+the loop of `schedule run`. What they share is that all of them understand what is allowed here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+WAIT = "2h"
+"""How long a scheduled run waits for the site's lock before it gives up: the longest restore that one expects."""
+
+MARK = "made by korrigo-backup schedule install for"
+"""What our units say in their first line; the site follows."""
+
+_FIELDS = ("minute", "hour", "day of the month", "month", "day of the week")
+_WORD = r"(\d{1,2}|[A-Za-z]{3})"
+_ITEM = re.compile(rf"{_WORD}|(\*|{_WORD}-{_WORD})(/\d{{1,2}})?")
+_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+
+@dataclass(frozen=True)
+class Job:
+    """Something that runs by itself: `arguments` of the command, at `hours`."""
+
+    id: str
+    title: str
+    hours: str
+    arguments: tuple[str, ...]
+
+
+class By(StrEnum):
+    """What starts the runs."""
+
+    SYSTEMD = "systemd"
+    CRON = "cron"
+
+
+@dataclass(frozen=True)
+class Change:
+    """A file, or a crontab, as it is and as it would be; None: it is not there."""
+
+    where: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True)
+class NextRun:
+    """A job and when it begins next; the jitter comes on top."""
+
+    job: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a run needs that nobody has typed: the command, where, as whom, and what it may touch.
+
+    `command` is absolute, `directory` the site's, `identity` what tells the site from others on this machine;
+    `writable` are the directories it writes in, `needed` all others that it must see. Times are seconds.
+    """
+
+    site: str
+    identity: str
+    command: tuple[str, ...]
+    directory: str
+    path: str
+    user: str | None = None
+    writable: tuple[str, ...] = ()
+    needed: tuple[str, ...] = ()
+    compose: bool = False
+    gains_rights: bool = False
+    jitter: int = 0
+    limit: int = 0
+    log: str | None = None
+
+    def delay(self, job: Job) -> int:
+        """Return this machine's own delay of a job in seconds, the same every time: what spreads many machines."""
+        digest = hashlib.sha256(f"{self.identity}\0{job.id}".encode("utf-8", "surrogateescape")).digest()
+        return int.from_bytes(digest[:8]) % (self.jitter + 1)
+
+
+JOBS = (
+    Job("daily", "the database", "0 3 * * *", ("backup", "db")),
+    Job("weekly", "database and media", "0 4 * * 0", ("backup", "full")),
+)
+"""What the runbook (4.6) wants done, at its hours."""
+
+
+def jobs(hours: Mapping[str, str]) -> tuple[Job, ...]:
+    """Return the jobs at these hours, by their ids; an empty expression, or what is none, leaves its job out."""
+    return tuple(replace(job, hours=hours[job.id]) for job in JOBS if _is_hours(hours.get(job.id, "")))
+
+
+def _is_hours(expression: str) -> bool:
+    try:
+        return bool(check_hours(expression))
+    except ValueError:
+        return False
+
+
+def check_hours(expression: str) -> str:
+    """Return a cron expression, its fields one space apart; ValueError in words when no cron would take it."""
+    fields = expression.split()
+    if len(fields) != len(_FIELDS):
+        raise ValueError(f"must be five fields: {', '.join(_FIELDS)}; for example 0 3 * * *")
+    for field, name in zip(fields, _FIELDS, strict=True):
+        if not all(_ITEM.fullmatch(item) for item in field.split(",")):
+            raise ValueError(f"has {field!r} for the {name}: use numbers, names, * , - and / as cron does")
+    from cronsim import CronSim, CronSimError  # noqa: PLC0415 - only who sets hours or asks for times pays for it
+
+    try:
+        first = next(CronSim(expression, datetime(2024, 1, 1)), None)  # noqa: DTZ001 - any day will do
+    except CronSimError as problem:
+        raise ValueError(f"is no cron expression: {str(problem).lower()}") from None
+    if first is None:
+        raise ValueError("is a day that never comes")
+    return " ".join(fields)
+
+
+def times(expression: str, now: datetime, *, back: bool = False) -> Iterator[datetime]:
+    """Yield the times after `now` (before it, newest first, with `back`), aware, in the machine's time zone.
+
+    An hour that the clock repeats counts once; one that it leaves out comes when the clock goes on.
+    """
+    from cronsim import CronSim  # noqa: PLC0415
+
+    local = now.astimezone().replace(tzinfo=None)
+    for wall in CronSim(expression, local, reverse=back):
+        at = wall.astimezone()
+        if (at < now) if back else (at > now):
+            yield at
+
+
+def next_runs(wanted: Iterable[Job], now: datetime) -> list[NextRun]:
+    """Return when each job begins next, soonest first."""
+    return sorted((NextRun(job.id, next(times(job.hours, now))) for job in wanted), key=lambda run: run.at)
+
+
+def due_since(wanted: Iterable[Job], now: datetime) -> NextRun | None:
+    """Return the job that should have begun last, at `now` or before, and when."""
+    soon = now + timedelta(seconds=1)
+    last = [NextRun(job.id, next(times(job.hours, soon, back=True))) for job in wanted]
+    return max(last, key=lambda run: run.at, default=None)
+
+
+def overdue(wanted: Iterable[Job], newest: datetime | None, now: datetime, grace: timedelta) -> datetime | None:
+    """Return the time at which a backup was due that is not there `grace` later; None when all is as it should be.
+
+    `newest` is when the newest good backup was made, `now` minus `grace` the moment that is looked at.
+    """
+    due = due_since(wanted, now - grace)
+    return due.at if due and (newest is None or newest < due.at) else None
+
+
+def on_calendar(expression: str) -> str:
+    """Return a cron expression as systemd writes it (systemd.time(7)), in one line.
+
+    Raises ValueError for days of the month and of the week at once: cron takes either, systemd both.
+    """
+    from cronsim import CronSim  # noqa: PLC0415
+
+    read = CronSim(expression, datetime(2024, 1, 1))  # noqa: DTZ001 - only its fields are looked at
+    _, _, day, _, weekday = expression.split()
+    if not read.day_and:
+        raise ValueError(f"{expression!r} means either day in cron, both in systemd: leave one of the days as *")
+    weekdays = {(int(number) - 1) % 7 for number in read.weekdays if isinstance(number, int)}
+    names = "" if weekday == "*" else ",".join(_WEEKDAYS[number] for number in sorted(weekdays)) + " "
+    date = f"*-{_list(read.months, 12)}-{'*' if day == '*' else _list(read.days, 31)}"
+    return f"{names}{date} {_list(read.hours, 24)}:{_list(read.minutes, 60)}:00"
+
+
+def _list(numbers: Iterable[int], all_of_them: int) -> str:
+    found = sorted(numbers)
+    return "*" if len(found) == all_of_them else ",".join(f"{number:02}" for number in found)

@@ -1,0 +1,40 @@
+"""What in the address of a channel is secret: a mail password, the tokens of a chat, the identity of a check."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote, urlsplit
+
+from korrigo_backup.domain.secret import Secret
+
+_SHORTEST = 8
+"""Characters: shorter parts of a path are words (`hooks`, `services`), which stand in other messages, too."""
+
+
+def parts(url: Secret) -> tuple[Secret, ...]:
+    """Return every part of the address that could be secret: for text that is about this channel alone."""
+    text = url.reveal()
+    found = [text, *_password(text), *re.split(r"[/?&=@:#]+", text.partition("://")[2])]
+    known = {form for part in found for form in (part, unquote(part)) if part}
+    return tuple(Secret(part) for part in sorted(known, key=len, reverse=True))
+
+
+def secrets(url: Secret) -> tuple[Secret, ...]:
+    """Return what no message of this program may hold: the address, its password and its tokens, not its words."""
+    text = url.reveal()
+    tokens = [part for part in re.split(r"[/?&=@:#]+", text.partition("://")[2]) if _is_token(part)]
+    known = {form for part in (text, *_password(text), *tokens) for form in (part, unquote(part))}
+    return tuple(Secret(part) for part in sorted(known, key=len, reverse=True))
+
+
+def _password(text: str) -> list[str]:
+    try:
+        password = urlsplit(text).password
+    except ValueError:  # a bracket that is not closed
+        return []
+    return [password] if password else []
+
+
+def _is_token(part: str) -> bool:
+    """Tell a token from a word or a host's name: it is long and not all small letters and dots."""
+    return len(part) >= _SHORTEST and not re.fullmatch(r"[a-z._-]+(%40[a-z._-]+)?", part)

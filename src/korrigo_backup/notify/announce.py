@@ -1,0 +1,114 @@
+"""Tell every channel that wants to know, at the same time and within a limit; what failed comes back as findings."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from korrigo_backup.domain.finding import Finding, warning
+from korrigo_backup.domain.notice import Event, Notice, wanted
+from korrigo_backup.domain.secret import redact
+from korrigo_backup.notify.channel import NotTold
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from korrigo_backup.domain.secret import Secret
+    from korrigo_backup.notify.channel import Channel
+
+HINT = "see [notify] in the configuration, then try it: korrigo-backup notify test"
+
+
+_START_SECONDS = 5.0
+"""A run waits for no longer before it begins."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What came of one channel: `problem` is "" when it took the notice."""
+
+    channel: str
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Announcer:
+    """Who is told, and about which site. `seconds` limits the whole of one notice, however many channels there are."""
+
+    site: str = ""
+    environment: str = ""
+    channels: tuple[Channel, ...] = ()
+    seconds: float = 30.0
+    secrets: tuple[Secret, ...] = field(default=(), repr=False)
+
+    @property
+    def silent(self) -> bool:
+        """Return whether nobody is told anything."""
+        return not self.channels
+
+    def notice(self, event: Event, verb: str, **said: Any) -> Notice:
+        """Return a notice of this site on this host, now; `said` are further fields of it."""
+        return Notice(
+            event=event,
+            site=self.site,
+            environment=self.environment,
+            host=socket.gethostname(),
+            verb=verb,
+            moment=datetime.now().astimezone(),
+            **said,
+        )
+
+    def tell(self, notice: Notice) -> tuple[Finding, ...]:
+        """Tell whoever wants to know, and return a warning for each channel that did not take it.
+
+        Never raises but for a signal, never waits longer than `seconds`; without channels it does nothing.
+        """
+        channels = [channel for channel in self.channels if wanted(notice.event, channel.events)]
+        told = self.deliver(channels, notice) if channels else ()
+        return tuple(
+            warning("notify.failed", f"notification not sent to {one.channel}: {one.problem}", HINT)
+            for one in told
+            if one.problem
+        )
+
+    def deliver(self, channels: Sequence[Channel], notice: Notice) -> tuple[Told, ...]:
+        """Tell these channels, wanted or not, and return what came of each, in their order."""
+        clean = notice.fit_to_send(self.secrets)
+        seconds = min(self.seconds, _START_SECONDS) if notice.event is Event.START else self.seconds
+        errands = [_Errand(channel, clean, seconds) for channel in channels]
+        for errand in errands:
+            errand.start()
+        end = time.monotonic() + seconds
+        return tuple(Told(errand.name, redact(errand.result(end), self.secrets)) for errand in errands)
+
+
+class _Errand(threading.Thread):
+    """One channel being told. Its thread does not hold up the end of the program when the other side hangs."""
+
+    def __init__(self, channel: Channel, notice: Notice, seconds: float) -> None:
+        super().__init__(name=channel.name, daemon=True)
+        self._channel = channel
+        self._notice = notice
+        self._seconds = seconds
+        self._problem: str | None = None
+
+    def run(self) -> None:
+        """Tell the channel; whatever a library or a foreign server makes of it stays in here."""
+        try:
+            self._channel.send(self._notice, seconds=self._seconds)
+        except NotTold as problem:
+            self._problem = str(problem)
+        except Exception as problem:  # noqa: BLE001 - the end of a thread; its text may hold the address: not shown
+            self._problem = f"unexpected {type(problem).__name__}"
+        else:
+            self._problem = ""
+
+    def result(self, end: float) -> str:
+        """Return the problem, "" for none, waiting until `end` (of the monotonic clock) at most."""
+        self.join(max(0.0, end - time.monotonic()))
+        problem = self._problem
+        return f"no answer within {self._seconds:g} s" if problem is None else problem

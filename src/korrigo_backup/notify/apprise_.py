@@ -1,0 +1,139 @@
+"""Mail, Slack, Discord and the hundred other services of Apprise; the library is loaded when something is sent."""
+
+from __future__ import annotations
+
+import logging
+import re
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from korrigo_backup.domain.notice import Event
+from korrigo_backup.domain.secret import redact
+from korrigo_backup.domain.wording import worded
+from korrigo_backup.notify.address import parts
+from korrigo_backup.notify.channel import NotTold, TryAgain, persistent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from korrigo_backup.domain.notice import Notice
+    from korrigo_backup.domain.secret import Secret
+
+_TYPES = {
+    Event.START: "info",
+    Event.SUCCESS: "success",
+    Event.WARNING: "warning",
+    Event.FAILURE: "failure",
+    Event.RECOVERED: "success",
+    Event.OVERDUE: "warning",
+}
+"""Apprise's name for each event: it chooses a colour or a sign by it."""
+
+_PASSING = (
+    (r"Connection refused", "connection refused"),
+    (r"Name or service not known|NameResolutionError|Temporary failure in name resolution|getaddrinfo", "no such host"),
+    (r"Network is unreachable|No route to host", "the network is unreachable"),
+)
+_LASTING = (
+    (r"timed out|Timeout", "timed out"),
+    (r"CERTIFICATE_VERIFY_FAILED|certificate verify failed", "its certificate is not trusted"),
+    (r"WRONG_VERSION_NUMBER|STARTTLS extension not supported", "it does not speak TLS there"),
+    (r"\(535,|SMTPAuthentication", "user or password is wrong (535)"),
+    (r"SMTP AUTH extension not supported", "it takes no password without TLS: use mailtos://"),
+    (r"Connection reset|Connection aborted|unexpectedly closed", "it closed the connection"),
+)
+"""What the library's words for developers are searched for. They hold the address, so they are never shown.
+
+After a lasting one, or when nobody knows, it is not tried again: some may have been told already.
+"""
+
+_HEARD: ContextVar[list[tuple[int, str]] | None] = ContextVar("heard", default=None)
+_LIBRARIES = ("apprise", "requests", "urllib3")
+
+
+@dataclass(frozen=True)
+class AppriseChannel:
+    """One address of Apprise. `subjects` and `bodies` are templates that replace the runbook's."""
+
+    name: str
+    events: frozenset[Event]
+    url: Secret
+    subjects: Mapping[Event, str] = field(default_factory=dict)
+    bodies: Mapping[Event, str] = field(default_factory=dict)
+
+    def send(self, notice: Notice, *, seconds: float) -> None:
+        """Send the notice; NotTold with the reason as far as it can be told without the address."""
+        persistent(partial(self._attempt, notice), seconds=seconds)
+
+    def _attempt(self, notice: Notice, seconds: float) -> None:
+        with _heard() as said:
+            service = _service(self.url)
+            if service is None:
+                why = self._in_its_words(said)
+                raise NotTold(f"its address lacks something: {why}" if why else "no address that Apprise knows")
+            service.socket_connect_timeout = service.socket_read_timeout = seconds
+            subject, body = worded(notice, self.subjects, self.bodies)
+            # Not by Apprise.notify(): its threads hold up the end of the program when the other side hangs.
+            kind, overflow = _TYPES[notice.event], "truncate"  # the end is the journal, which matters least
+            if not service.notify(title=subject, body=body, notify_type=kind, body_format="text", overflow=overflow):
+                raise self._problem(said)
+
+    def _problem(self, said: list[tuple[int, str]]) -> NotTold:
+        """Return why it failed: a known cause, else what the library says to people."""
+        everything = "\n".join(text for _, text in said)
+        for pattern, words in _PASSING:
+            if re.search(pattern, everything):
+                return TryAgain(words)
+        for pattern, words in _LASTING:
+            if re.search(pattern, everything):
+                return NotTold(words)
+        problem = self._in_its_words(said) or "it did not take the message"
+        return TryAgain(problem) if re.search(r"error=(5\d\d|429)\b", problem) else NotTold(problem)
+
+    def _in_its_words(self, said: list[tuple[int, str]]) -> str:
+        """Return the first line for people that holds no address, without anything of this one; "" for none."""
+        lines = [text for level, text in said if level >= logging.WARNING and "://" not in text]
+        return redact(lines[0], parts(self.url)).rstrip(".") if lines else ""
+
+
+def _service(url: Secret) -> Any:
+    """Return Apprise's object for an address, None when it knows no such service or the address lacks something."""
+    from apprise import Apprise, AppriseAsset  # noqa: PLC0415 - a hundred modules, only when something is sent
+
+    asset = AppriseAsset(
+        app_id="korrigo-backup", app_desc="korrigo-backup", app_url="", image_url_mask="", image_url_logo=""
+    )
+    return Apprise.instantiate(url.reveal(), asset=asset, suppress_exceptions=True)
+
+
+class _Listener(logging.Handler):
+    """Keeps what the libraries log, for whoever listens; nothing of it reaches the screen."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a line for the sending that it belongs to."""
+        lines = _HEARD.get()
+        if lines is not None:
+            lines.append((record.levelno, record.getMessage()))
+
+
+_LISTENER = _Listener(logging.DEBUG)
+
+
+@contextmanager
+def _heard() -> Iterator[list[tuple[int, str]]]:
+    """Yield the list of what the libraries log in this context: Apprise hands it on to threads of its own."""
+    for name in _LIBRARIES:
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.DEBUG)
+        logger.propagate = False  # for good: a sending that was given up may log when nobody waits for it any more
+        if _LISTENER not in logger.handlers:
+            logger.addHandler(_LISTENER)
+    lines: list[tuple[int, str]] = []
+    token = _HEARD.set(lines)
+    try:
+        yield lines
+    finally:
+        _HEARD.reset(token)

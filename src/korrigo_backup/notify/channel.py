@@ -1,0 +1,62 @@
+"""The port of this layer: what a way to tell somebody can do."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from korrigo_backup.domain.notice import Event, Notice
+
+
+TRIES = 4
+"""The runbook's `curl --retry 3` (4.9)."""
+
+_PAUSE = 1.0
+"""Seconds before the second try, doubled each time, as curl does."""
+
+
+class NotTold(Exception):
+    """The channel did not take the notice; the text says why, without anything of its address."""
+
+
+class TryAgain(NotTold):
+    """It was not reached, or is in trouble: another try may help, and tells nobody twice."""
+
+
+class Channel(Protocol):
+    """One way to tell somebody."""
+
+    @property
+    def name(self) -> str:
+        """Return what it is called on the screen; nothing of its address, which is a secret."""
+        ...
+
+    @property
+    def events(self) -> frozenset[Event]:
+        """Return what it wants to be told."""
+        ...
+
+    def send(self, notice: Notice, *, seconds: float) -> None:
+        """Tell it, within about `seconds`; NotTold when it was not taken."""
+        ...
+
+
+def persistent(attempt: Callable[[float], None], *, seconds: float) -> None:
+    """Call `attempt` with the seconds that are left until it succeeds, TRIES times at most.
+
+    Only TryAgain is tried again, and no try begins after `seconds`. Raises NotTold with the last reason.
+    """
+    end = time.monotonic() + seconds
+    for number in range(TRIES):
+        try:
+            attempt(max(0.1, end - time.monotonic()))
+        except TryAgain:
+            pause = _PAUSE * 2**number
+            if number == TRIES - 1 or time.monotonic() + pause >= end:
+                raise
+            time.sleep(pause)
+        else:
+            return

@@ -1,0 +1,120 @@
+"""Tell about a run: that it starts, and how it ended; whoever cannot be told is named and changes nothing of it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from korrigo_backup.domain.journal import Outcome
+from korrigo_backup.domain.notice import Event, after_success, journal_tail, newest_finished
+from korrigo_backup.errors import Cancelled, Interrupted, KorrigoBackupError, PartlyDone
+from korrigo_backup.operations import journal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from korrigo_backup.domain.finding import Finding
+    from korrigo_backup.notify.announce import Announcer
+
+
+@dataclass
+class Telling:
+    """A run that is told about; `facts` are lines for whoever is told (names and sizes, never content)."""
+
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def announced(
+    announcer: Announcer, directory: Path, verb: str, subject: str, *, say: Callable[[tuple[Finding, ...]], None]
+) -> Iterator[Telling]:
+    """Tell about the run of `verb` that the block is: its start, and its end by how the block is left.
+
+    Left with PartlyDone it is a warning, with another error or a signal a failure; a success after a failed run of the
+    same verb and subject is a recovery. What is raised goes on unchanged; Cancelled is told to nobody. `say` is given
+    what could not be told, which the journal in `directory` gets, too. Without channels all this costs nothing.
+    """
+    telling = Telling()
+    if announcer.silent:
+        yield telling
+        return
+    run = _Run(announcer, directory, verb, subject, say, telling)
+    success = after_success(newest_finished(journal.read(directory), verb, subject))
+    try:
+        run.tell(Event.START)
+        yield telling
+    except Cancelled:
+        raise
+    except PartlyDone as problem:
+        run.tell_of(Event.WARNING, problem)
+        raise
+    except KorrigoBackupError as problem:
+        run.tell_of(Event.FAILURE, problem)
+        raise
+    except (Interrupted, KeyboardInterrupt) as signal:
+        run.tell_of(Event.FAILURE, _interrupted(signal), Outcome.INTERRUPTED)
+        raise
+    except Exception as fault:
+        run.tell_of(Event.FAILURE, _unexpected(fault))
+        raise
+    try:
+        run.tell(success)
+    except Interrupted:
+        raise Interrupted(f"the {verb} itself is complete") from None
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One run, and how to tell about it."""
+
+    announcer: Announcer
+    directory: Path
+    verb: str
+    subject: str
+    say: Callable[[tuple[Finding, ...]], None]
+    telling: Telling
+    id: str = field(default_factory=lambda: str(uuid4()))
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def tell(self, event: Event, problem: KorrigoBackupError | None = None) -> None:
+        """Tell, then say and record whoever could not be told."""
+        said = {"message": problem.message, "hint": problem.hint, "state": problem.state} if problem else {}
+        tail = () if event is Event.START else journal_tail(journal.read(self.directory))
+        notice = self.announcer.notice(event, self.verb, facts=self.telling.facts, tail=tail, run=self.id, **said)
+        failed = self.announcer.tell(notice)
+        if failed:
+            self.say(failed)
+            remark = "; ".join(finding.message for finding in failed)
+            journal.remark(self.directory, self.announcer.secrets, (self.verb, self.subject), self.began, remark)
+
+    def tell_of(self, event: Event, problem: KorrigoBackupError, outcome: Outcome = Outcome.FAILED) -> None:
+        """Tell of a run that did not succeed. A signal meanwhile ends the telling, not what is being raised."""
+        if event is Event.FAILURE:
+            self._note(problem, outcome)
+        try:
+            self.tell(event, problem)
+        except (Interrupted, KeyboardInterrupt):
+            return
+
+    def _note(self, problem: KorrigoBackupError, outcome: Outcome) -> None:
+        """Record a run that failed before it was recorded: else its successor would not be known as a recovery."""
+        code = journal.INTERRUPTED if outcome is Outcome.INTERRUPTED else problem.exit_code
+        run = (self.announcer.site, self.verb, self.subject)
+        journal.note_early(
+            self.directory, self.announcer.secrets, run, self.began, outcome=outcome, code=code, message=problem.message
+        )
+
+
+def _interrupted(signal: BaseException) -> KorrigoBackupError:
+    return KorrigoBackupError("interrupted", hint="run it again when you are ready", state=str(signal) or "unknown")
+
+
+def _unexpected(fault: Exception) -> KorrigoBackupError:
+    """Return what to tell of a fault of the program; its text, which nobody has looked at, stays on the host."""
+    return KorrigoBackupError(
+        f"unexpected {type(fault).__name__}", hint="see the output of the run on the host", state="unknown"
+    )

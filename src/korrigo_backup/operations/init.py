@@ -1,0 +1,124 @@
+"""Write the first configuration of a site: what its directory tells, and what was set before."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from korrigo_backup.config.load import FILE_NAME, load, read_toml
+from korrigo_backup.config.model import Configuration
+from korrigo_backup.config.template import render
+from korrigo_backup.domain.finding import Finding, ok, warning
+from korrigo_backup.errors import UsageError
+from korrigo_backup.operations.discover import Discovered, discover
+from korrigo_backup.system.files import explained, fsync_directory, write_private
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from korrigo_backup.catalog import Catalog
+    from korrigo_backup.operations.discover import Values
+
+
+@dataclass(frozen=True)
+class Draft:
+    """The configuration that would be written: its text, whether it says anything new, and what was found out."""
+
+    target: Path
+    text: str
+    new: bool
+    findings: tuple[Finding, ...]
+    reached: bool
+
+
+def draft(directory: Path, environment: Mapping[str, str], target: Path, *, site: str | None = None) -> Draft:
+    """Return the configuration for `directory`. What `target` sets already stays as it is set.
+
+    `site` is the name that the backups there are carry, which must not change: else they would be another site's.
+    Raises UsageError for a Compose file or a `.env` that cannot be read.
+    """
+    old, findings = _set_before(directory, target)
+    found = discover(directory, environment)
+    values = _merged(_named(found, site), old)
+    text = render(values)
+    told = (*findings, *found.findings)
+    return Draft(target, text, new=_content(target) != text, findings=told, reached=found.reached or bool(old))
+
+
+def site_of(catalog: Catalog) -> str | None:
+    """Return the name of the site that the newest backup is of, None when there is none that says it."""
+    return next((a.header.site for a in catalog.artifacts() if a.header and a.header.site), None)
+
+
+@contextmanager
+def in_a_file(text: str) -> Iterator[Path]:
+    """Yield a private file for a moment, with the configuration in it; nothing in it is secret."""
+    with (
+        explained("write into the directory for temporary files (TMPDIR)"),
+        tempfile.TemporaryDirectory(prefix="korrigo-backup-") as place,
+    ):
+        path = Path(place) / FILE_NAME
+        write_private(path, text.encode())
+        yield path
+
+
+def write(made: Draft, stamp: str) -> Path | None:
+    """Give the configuration its place in one step; return where the one that was there before is kept.
+
+    Raises Refused when the directory may not be written to.
+    """
+    with explained(f"write {made.target}"):
+        fresh = made.target.with_name(f".{made.target.name}.{os.getpid()}")
+        fresh.unlink(missing_ok=True)
+        write_private(fresh, made.text.encode())
+        try:
+            kept = _kept(made.target, stamp)
+            fresh.replace(made.target)
+        finally:
+            fresh.unlink(missing_ok=True)
+        fsync_directory(made.target.parent)
+    return kept
+
+
+def _kept(target: Path, stamp: str) -> Path | None:
+    if not os.path.lexists(target):
+        return None
+    kept = target.with_name(f"{target.name}.bak-{stamp}")
+    os.link(target, kept, follow_symlinks=False)
+    return kept
+
+
+def _set_before(directory: Path, target: Path) -> tuple[Values, list[Finding]]:
+    if not target.exists():
+        return {}, []
+    try:
+        load(directory, {}, target)
+        tree = read_toml(target, required=True)
+    except UsageError as problem:
+        return {}, [warning("init.former", f"not taken over: {problem.message}", "see the copy that is kept")]
+    count = sum(len(keys) for keys in tree.values())
+    return tree, [ok("init.former", f"{target.name}: its {count} settings stay")] if count else []
+
+
+def _content(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _named(found: Discovered, site: str | None) -> Values:
+    """Return what was found, with the name of the site that there are backups of already."""
+    if site is None:
+        return found.values
+    default = Configuration().site.name
+    others = {key: value for key, value in found.values.get("site", {}).items() if key != "name"}
+    return {**found.values, "site": others if site == default else {"name": site, **others}}
+
+
+def _merged(found: Values, old: Values) -> Values:
+    return {section: {**found.get(section, {}), **old.get(section, {})} for section in {**found, **old}}

@@ -1,0 +1,96 @@
+"""What a recovery kit is made of, by the configuration: which files, and what its commands are filled with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from korrigo_backup import __version__
+from korrigo_backup.config.load import FILE_NAME
+from korrigo_backup.domain.kit_readme import Facts
+from korrigo_backup.operations.kit import Source
+from korrigo_backup.site import compose_file
+from korrigo_backup.site.compose import Project
+from korrigo_backup.site.revision import work_tree_remote
+from korrigo_backup.system.installed import requirement
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from korrigo_backup.config.model import Configuration
+    from korrigo_backup.domain.secret import Secret
+    from korrigo_backup.system.keyring import Keyring
+
+_OWN_FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
+"""What Compose reads when no file is named to it."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """The configuration, where it was read, and what it was read from.
+
+    `file` is the TOML file where one was named, `outside` the variables that no file has.
+    """
+
+    config: Configuration
+    directory: Path
+    environment: Mapping[str, str]
+    file: Path | None
+    outside: tuple[str, ...]
+
+
+def kit_source(given: Given, keyring: Keyring, secrets: tuple[Secret, ...]) -> Source:
+    """Return the files of the site's settings: those that the configuration names, and the usual ones.
+
+    Raises UsageError for a Compose file that cannot be read: files that it names would be left out.
+    """
+    config = given.config
+    named = (*config.compose.files, *((config.compose.env_file,) if config.compose.env_file else ()))
+    return Source(
+        name=config.site.name,
+        directory=given.directory,
+        required=(
+            *((given.file,) if given.file else ()),
+            *(named if config.composed else ()),
+            *config.kit.files,
+        ),
+        usual=(Path(".env"), Path(FILE_NAME), *named, *_beside_compose(given)),
+        keyring=keyring,
+        recipients=config.kit.recipients,
+        facts=_facts(given),
+        secrets=secrets,
+    )
+
+
+def _beside_compose(given: Given) -> tuple[Path, ...]:
+    """Return what Compose reads besides the files that are named to it, and what those name."""
+    compose = given.config.compose
+    if not given.config.composed:
+        return ()
+    files = [file for file in (compose.files or map(Path, _OWN_FILES)) if (given.directory / file).is_file()]
+    beside = files[0].parent if files else Path()
+    text = compose_file.read([given.directory / file for file in files], given.environment)
+    return (*files, beside / ".env", *(beside / path for path in text.settings_files))
+
+
+def _facts(given: Given) -> Facts:
+    config, here = given.config, given.directory
+    compose, database = config.compose, config.database
+    options = Project((), compose.files, {}, compose.project, compose.env_file, compose.profiles).options
+    wanted, origin = requirement(__version__, "kit")
+    return Facts(
+        site=config.site.name,
+        environment=config.site.environment,
+        directory=str(here),
+        requirement=wanted,
+        origin=origin,
+        backups=str(here / config.backup.dir),
+        database=database.name,
+        user=database.user,
+        server=None if config.composed else f"{database.host} port {database.port}",
+        compose=("docker", "compose", *options) if config.composed else None,
+        media=str(here / config.media.root) if config.media.root else None,
+        remote=work_tree_remote(here),
+        outside=given.outside,
+    )

@@ -1,0 +1,295 @@
+"""What must be so before a backup can run: the machine, the engine, the services, the database, the media, the disk.
+
+Each part returns findings and raises nothing that a person can mend; nothing is changed (contract C4, B6).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import sys
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from korrigo_backup.domain.finding import Finding, Level, error, ok, warning
+from korrigo_backup.errors import KorrigoBackupError, Locked
+from korrigo_backup.operations.backup import SPACE_FACTOR
+from korrigo_backup.site.compose import COMPOSE_SECONDS, PROGRAMS, engine_hint
+from korrigo_backup.site.compose_access import ComposeAccess
+from korrigo_backup.site.databases import Databases
+from korrigo_backup.system.files import explained, free_bytes
+from korrigo_backup.system.run import Command, run, which
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from korrigo_backup.catalog import Catalog
+    from korrigo_backup.domain.secret import Secret
+    from korrigo_backup.site.compose import Container
+    from korrigo_backup.site.postgres import Postgres
+    from korrigo_backup.site.site import Site
+
+PYTHON = (3, 11)
+DOCKER = (24, 0)
+COMPOSE = (2, 20)
+"""The oldest versions (runbook 2.2). Docker and Compose may do with older ones, so those are a warning."""
+
+SERVERS = range(13, 19)
+"""The versions of PostgreSQL that the tests restore from and into."""
+
+SAFE_CLIENTS = {18: 6, 17: 11, 16: 15, 15: 19, 14: 24}
+"""The first minor release of each major one whose psql no dump is known to take over (postgresql.org, security)."""
+
+_OTHERS = 0o077
+"""Rights of group and others."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What is looked at besides the site: `composed` says how it is reached, `environment` what its programs get."""
+
+    composed: bool
+    environment: Mapping[str, str | Secret]
+    backups: Path
+    key_file: Path
+    directory: Path = Path()
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What was found of a part that takes room in a backup, and its size in bytes."""
+
+    findings: tuple[Finding, ...]
+    bytes: int = 0
+
+
+def preflight(build: Callable[[], Site], around: Surroundings) -> list[Finding]:
+    """Return the findings of every part, whatever one of them says; `build` returns the live site, or raises."""
+    findings = [*machine(), *(engine(around.environment) if around.composed else ())]
+    findings += [*settings(around.directory), *key_file(around.key_file)]
+    parts: list[Looked] = []
+    try:
+        site = build()
+    except KorrigoBackupError as problem:
+        findings.append(error("site.unreachable", problem.message, problem.hint))
+    else:
+        findings += guarded(error("services.running", ""), partial(services, site))
+        parts.append(_looked(error("database.reachable", ""), partial(database, site.postgres)))
+        parts.append(_looked(error("media.readable", ""), partial(media, site)))
+    findings += [finding for part in parts for finding in part.findings]
+    return [*findings, *storage(around.backups, sum(part.bytes for part in parts))]
+
+
+def machine() -> Iterator[Finding]:
+    """Return whether Python is new enough."""
+    found = sys.version_info[:2]
+    said = f"Python {found[0]}.{found[1]}"
+    if found >= PYTHON:
+        yield ok("python.version", said)
+    else:
+        yield error("python.version", f"{said} is too old", f"install Python {_dotted(PYTHON)} or newer")
+
+
+def engine(environment: Mapping[str, str | Secret]) -> Iterator[Finding]:
+    """Return whether Docker and Compose are there, answer, and are new enough."""
+    docker = ("docker", "version", "--format", "{{.Server.Version}}")
+    failed = error("docker.version", "")
+    yield from guarded(failed, partial(_program, failed.id, "Docker", docker, DOCKER, environment))
+    failed = error("compose.version", "")
+    for program in PROGRAMS:
+        asked = (*program, "version", "--short")
+        found = guarded(failed, partial(_program, failed.id, "Compose", asked, COMPOSE, environment))
+        if found[0].level is not Level.ERROR or program == PROGRAMS[-1]:
+            yield from found
+            return
+
+
+def _program(
+    id_: str, name: str, argv: tuple[str, ...], oldest: tuple[int, int], environment: Mapping[str, str | Secret]
+) -> Iterable[Finding]:
+    done = run(Command(argv, environment), timeout=COMPOSE_SECONDS)
+    version = version_in(done.stdout.decode(errors="replace"))
+    if done.status or version is None:
+        words = (done.stderr.splitlines() or ["it says nothing"])[-1]
+        hint = engine_hint(done.stderr, "docker compose") or f"run it by hand: {' '.join(argv[:-1])}"
+        return [error(id_, f"{name} does not answer: {words}", hint)]
+    return [judged(id_, name, version, oldest)]
+
+
+def judged(id_: str, name: str, version: tuple[int, int], oldest: tuple[int, int]) -> Finding:
+    """Return the finding about a program's version."""
+    if version >= oldest:
+        return ok(id_, f"{name} {_dotted(version)}")
+    return warning(id_, f"{name} {_dotted(version)} is older than {_dotted(oldest)}", "update it")
+
+
+def version_in(text: str) -> tuple[int, int] | None:
+    """Return the first `major.minor` in a text; a version to come has no minor one (`18beta1`)."""
+    found = re.search(r"(\d+)(?:\.(\d+))?", text)
+    return (int(found[1]), int(found[2] or 0)) if found else None
+
+
+def services(site: Site) -> Iterator[Finding]:
+    """Return whether the services run, and that no interrupted run has left them stopped."""
+    if site.left_stopped:
+        yield error("services.stopped", "an interrupted run has stopped the services",
+                    "korrigo-backup rollback finishes it and starts them")  # fmt: skip
+    access = site.postgres.access
+    if isinstance(access, ComposeAccess):
+        project = access.project
+        yield running(project.containers(), access.service, project.shown)
+    elif not site.services.configured:
+        yield warning("services.unknown", "nothing is configured that stops the services during a restore",
+                      "set [services] stop and start")  # fmt: skip
+
+
+def running(found: Sequence[Container], database: str, shown: str) -> Finding:
+    """Return whether the containers of a project run; without its database there is nothing to back up.
+
+    `shown` is how Compose is called, for the hint.
+    """
+    bad = {one.service: one.status for one in found if not one.running}
+    bad |= {one.service: "unhealthy" for one in found if one.running and one.health == "unhealthy"}
+    if not found or database in bad or database not in {one.service for one in found}:
+        return error("services.running", f"the service {database} does not run", f"{shown} up -d {database}")
+    if bad:
+        told = ", ".join(f"{name} ({state})" for name, state in sorted(bad.items()))
+        return warning("services.running", f"not running: {told}", f"{shown} up -d")
+    return ok("services.running", f"services running: {', '.join(sorted(one.service for one in found))}")
+
+
+def database(server: Postgres) -> Looked:
+    """Return what the database says: that it answers, versions, rights."""
+    version = server.version()
+    size = Databases(server).size(server.database)
+    told = f"database {server.database} answers, PostgreSQL {version}, {size:,} bytes"
+    return Looked((ok("database.reachable", told), *_versions(server, version), _createdb(server)), size)
+
+
+def _versions(server: Postgres, version: int) -> Iterator[Finding]:
+    if version not in SERVERS:
+        yield warning("database.version", f"PostgreSQL {version} is not tested: {SERVERS[0]} to {SERVERS[-1]} are",
+                      "look for a newer version of korrigo-backup")  # fmt: skip
+    for program in ("pg_dump", "psql"):
+        asked = server.access.postgres(program, "--version", database=server.maintenance)
+        client = version_in(run(asked, timeout=COMPOSE_SECONDS).stdout.decode(errors="replace"))
+        if client is None or client[0] < version:
+            said = _dotted(client) if client else "of an unknown version"
+            yield error("database.clients", f"{program} {said} is older than the server, {version}",
+                        "install the server's clients, and name their directory in [database] client_dir")  # fmt: skip
+        else:
+            yield ok("database.clients", f"{program} {_dotted(client)}")
+            yield from _holes(program, client)
+
+
+def _holes(program: str, client: tuple[int, int]) -> Iterator[Finding]:
+    """Warn of a client that a hostile dump or server is known to take over (PROMISES: facts on psql)."""
+    safe = SAFE_CLIENTS.get(client[0])
+    if client < (min(SAFE_CLIENTS), 0) or (safe is not None and client[1] < safe):
+        to = f"{client[0]}.{safe}" if safe else f"{min(SAFE_CLIENTS)} or newer"
+        yield warning("database.holes", f"{program} {_dotted(client)} has known holes (CVE-2026-18408, CVE-2025-8714):"
+                      " a dump of a stranger could run commands", f"update it to {to}; until then restore only"
+                      " what is signed with this site's key")  # fmt: skip
+
+
+def _createdb(server: Postgres) -> Finding:
+    role = Databases(server).role()
+    if role.superuser or role.createdb:
+        return ok("role.createdb", f"the role {role.name} may create the database that a restore loads into")
+    return warning("role.createdb", f"the role {role.name} may not create databases: only restore --in-place works",
+                   f"ALTER ROLE {role.name} CREATEDB")  # fmt: skip
+
+
+def media(site: Site) -> Looked:
+    """Return whether the media tree is there and can be read."""
+    if site.media is None:
+        return Looked((warning("media.readable", "no media directory is known: only the database is backed up",
+                               "set MEDIA_ROOT, or [media] root"),))  # fmt: skip
+    site.media.require()
+    files = size = 0
+    with explained(f"read the media in {site.media.root}"):
+        for entry in site.media.walk():
+            files += entry.is_file
+            size += entry.info.st_size if entry.is_file else 0
+    return Looked((ok("media.readable", f"media in {site.media.root}: {files:,} files, {size:,} bytes"),), size)
+
+
+def storage(directory: Path, needed: int) -> Iterator[Finding]:
+    """Return whether backups can be written, are private, and have room: twice the data, `needed` bytes."""
+    place = next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
+    if not place.is_dir():
+        yield error("backup.directory", f"{place} is a file, not a directory", "set BACKUP_DIR to a directory")
+        return
+    if not os.access(place, os.W_OK | os.X_OK):
+        yield error("backup.directory", f"{place} cannot be written by this user", "change its owner, or BACKUP_DIR")
+        return
+    yield ok("backup.directory", f"backups go to {directory}{'' if place == directory.absolute() else ' (to be made)'}")
+    if directory.is_dir() and (mode := stat.S_IMODE(directory.stat().st_mode)) & _OTHERS:
+        yield warning("backup.mode", f"others may look into {directory} (mode {mode:o})", f"chmod 700 {directory}")
+    free, wanted = free_bytes(place), SPACE_FACTOR * needed
+    if free < wanted:
+        yield warning("backup.space", f"{free:,} bytes free for backups, less than twice the data ({wanted:,})",
+                      "make room, or name a larger disk in BACKUP_DIR")  # fmt: skip
+    else:
+        yield ok("backup.space", f"{free:,} bytes free for backups, twice the data is {wanted:,}")
+
+
+def settings(directory: Path) -> Iterator[Finding]:
+    """Return whether `.env` is there, private, and kept out of git (runbook 3.3)."""
+    path = directory / ".env"
+    if not path.is_file():
+        yield warning("env.file", f"there is no {path}", "set the variables of the site there, or in the environment")
+        return
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & _OTHERS:
+        yield warning("env.file", f"others may read {path} (mode {mode:o})", f"chmod 600 {path}")
+    else:
+        yield ok("env.file", f"{path} is private (mode {mode:o})")
+    if (directory / ".git").exists() and which("git"):
+        tracked = run(Command(("git", "-C", str(directory), "ls-files", "--error-unmatch", ".env")), timeout=10)
+        if tracked.status == 0:
+            yield error("env.tracked", ".env is in git: whoever has the code has the secrets",
+                        "git rm --cached .env, add it to .gitignore, change the secrets")  # fmt: skip
+
+
+def quiet(catalog: Catalog) -> Finding:
+    """Return whether no other run is at work: no maintenance under way (runbook 4.1)."""
+    if not catalog.directory.is_dir():
+        return ok("site.quiet", "no other run is at work")
+    try:
+        with catalog.exclusive("look whether a run is at work"):
+            return ok("site.quiet", "no other run is at work")
+    except Locked as problem:
+        return error("site.quiet", problem.message, "wait for its end; nightly --wait does")
+
+
+def key_file(path: Path) -> Iterator[Finding]:
+    """Return whether the key that signs backups is there; without it the first backup makes it."""
+    if path.is_file():
+        yield ok("key.file", f"the signing key is {path}: keep a copy elsewhere")
+    else:
+        yield warning("key.file", f"there is no signing key {path} yet", "the first backup makes it")
+
+
+def guarded(otherwise: Finding, check: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    """Return what a check finds, or `otherwise` with the words of what kept it from looking."""
+    try:
+        return list(check())
+    except KorrigoBackupError as problem:
+        return [replace(otherwise, message=problem.message, hint=problem.hint)]
+
+
+def _looked(otherwise: Finding, check: Callable[[], Looked]) -> Looked:
+    try:
+        return check()
+    except KorrigoBackupError as problem:
+        return Looked((replace(otherwise, message=problem.message, hint=problem.hint),))
+
+
+def _dotted(version: tuple[int, int]) -> str:
+    return f"{version[0]}.{version[1]}"

@@ -1,0 +1,120 @@
+"""Schedules: plan, install, look at and remove what starts the backups by themselves (runbook 4.6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from korrigo_backup.domain.schedule import By, Change, Job, NextRun, next_runs
+from korrigo_backup.errors import NotFound, Refused, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from korrigo_backup.domain.finding import Finding
+
+
+class Place(Protocol):
+    """Where a schedule can stand: systemd's units, or a crontab."""
+
+    @property
+    def by(self) -> By:
+        """What starts the runs."""
+        ...
+
+    def require(self) -> None:
+        """Raise Refused when it is not to be had here."""
+        ...
+
+    def plan(self) -> list[Change]:
+        """Return what an installation changes; ValueError when this schedule cannot stand there."""
+        ...
+
+    def plan_removal(self) -> list[Change]:
+        """Return what a removal changes."""
+        ...
+
+    def apply(self, changes: Iterable[Change]) -> None:
+        """Make the changes of a plan true, all of them or none."""
+        ...
+
+    def installed(self) -> tuple[Job, ...]:
+        """Return the jobs that are installed, with the hours they have there."""
+        ...
+
+    def there(self) -> bool:
+        """Say whether anything of ours is there."""
+        ...
+
+    def findings(self) -> list[Finding]:
+        """Return what keeps an installed schedule from doing what it should."""
+        ...
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A schedule that is installed; `changes` is what another installation would change now."""
+
+    by: By
+    jobs: tuple[Job, ...]
+    changes: tuple[Change, ...]
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The schedule of one site, wherever it stands."""
+
+    places: tuple[Place, ...]
+    jitter: int = 0
+    """Seconds by which a run may begin later than its hour."""
+
+    def at(self, by: By) -> Place:
+        """Return the place of a kind."""
+        return next(place for place in self.places if place.by is by)
+
+    def plan(self, by: By) -> list[Change]:
+        """Return what an installation changes.
+
+        Raises Refused when it is installed in another place: each job would run twice; UsageError when these hours or
+        these paths cannot stand there.
+        """
+        for other in self.places:
+            if other.by is not by and other.there():
+                raise Refused(
+                    f"the schedule is installed by {other.by} already: each job would run twice",
+                    hint=f"korrigo-backup schedule remove --{other.by}, then run this again",
+                )
+        return self._plan(self.at(by))
+
+    def installed(self) -> list[Installed]:
+        """Return what is installed, by systemd, by cron, or both."""
+        return [
+            Installed(place.by, place.installed(), tuple(self._plan(place)), tuple(place.findings()))
+            for place in self.places
+            if place.there()
+        ]
+
+    def removal(self, only: By | None) -> list[tuple[Place, list[Change]]]:
+        """Return what a removal changes in each place; NotFound when nothing is installed there."""
+        places = [place for place in self.places if (only is None or place.by is only) and place.there()]
+        if not places:
+            raise NotFound("no schedule of this site is installed" + (f" by {only}" if only else ""), hint=_SHOW)
+        return [(place, place.plan_removal()) for place in places]
+
+    def next_runs(self, now: datetime) -> list[NextRun]:
+        """Return when each installed job begins next, soonest first; its delay comes on top."""
+        return next_runs([job for place in self.places if place.there() for job in place.installed()], now)
+
+    def _plan(self, place: Place) -> list[Change]:
+        try:
+            return place.plan()
+        except ValueError as problem:
+            raise UsageError(
+                f"this schedule cannot be installed by {place.by}: {problem}",
+                hint="correct [schedule] in korrigo-backup.toml, or install it the other way (--systemd, --cron)",
+            ) from None
+
+
+_SHOW = "korrigo-backup schedule show, as the user and in the directory that it was installed from"

@@ -1,0 +1,87 @@
+"""The loop of `schedule run`: a scheduler in the foreground, for containers, where nothing else starts the runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from korrigo_backup.domain.naming import Kind, Origin
+from korrigo_backup.domain.schedule import NextRun, due_since, next_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
+
+    from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.domain.schedule import Job, Surroundings
+
+GRACE = timedelta(hours=3)
+"""How long after its hour a backup may be missing: waiting for another run, and making it."""
+
+_PAUSE = 60.0
+"""Seconds that are slept at most: a clock that was set, or a machine that slept, is noticed after them."""
+
+_INTERRUPTED = 130
+_MAKES = {"daily": Kind.SQL, "weekly": Kind.POINT}
+
+
+@dataclass(frozen=True)
+class Loop:
+    """Begins jobs at their hours, one at a time, in this process.
+
+    A job that was missed (the container did not run, another job took longer) is made up for at once, and only once,
+    even when it fails. What was missed is told from the backups that are there, so a new container knows it, too.
+    """
+
+    jobs: tuple[Job, ...]
+    around: Surroundings
+    artifacts: Callable[[], Iterable[Artifact]]
+    _tried: dict[str, datetime] = field(default_factory=dict)
+
+    def forever(
+        self,
+        run: Callable[[Job], int],
+        *,
+        clock: Callable[[], datetime],
+        sleep: Callable[[float], None],
+        tell: Callable[[NextRun], None],
+    ) -> int:
+        """Run what is due and sleep until the next, until a run is interrupted; return its exit code then.
+
+        `run` runs a job to its end, whatever that is, and returns its exit code; `tell` hears what comes next.
+        """
+        told = None
+        while True:
+            now = clock()
+            if job := self.due(now):
+                self._tried[job.id] = now
+                if (code := run(job)) == _INTERRUPTED:
+                    return code
+                continue
+            coming = self.coming(now)
+            if coming != told:
+                tell(coming)
+                told = coming
+            sleep(min(_PAUSE, max(0.0, (coming.at - clock()).total_seconds())))
+
+    def due(self, now: datetime) -> Job | None:
+        """Return the job that should have begun by now and did not; the one of most content first."""
+        return next((job for job in reversed(self.jobs) if self._is_due(job, now)), None)
+
+    def coming(self, now: datetime) -> NextRun:
+        """Return what begins next, and when, this machine's delay included."""
+        delays = {job.id: timedelta(seconds=self.around.delay(job)) for job in self.jobs}
+        runs = [run for job in self.jobs for run in next_runs([job], now - delays[job.id])]
+        return min((NextRun(run.job, run.at + delays[run.job]) for run in runs), key=lambda run: run.at)
+
+    def _is_due(self, job: Job, now: datetime) -> bool:
+        last = due_since([job], now - timedelta(seconds=self.around.delay(job)))
+        done = [time for time in (self._tried.get(job.id), newest(self.artifacts(), _MAKES[job.id])) if time]
+        return last is not None and all(time < last.at for time in done)
+
+
+def newest(artifacts: Iterable[Artifact], kind: Kind = Kind.SQL) -> datetime | None:
+    """Return when the newest good routine backup of a kind was made."""
+    good = (a for a in artifacts if a.kind is kind and a.origin is Origin.ROUTINE and a.header and not a.problem)
+    return max((artifact.created for artifact in good), default=None)

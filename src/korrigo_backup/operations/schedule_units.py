@@ -1,0 +1,93 @@
+"""The schedule of a site as systemd's units: a service and a timer for each job."""
+
+from __future__ import annotations
+
+import getpass
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from korrigo_backup.domain.finding import Finding, warning
+from korrigo_backup.domain.schedule import By, Change, Job, Surroundings, jobs
+from korrigo_backup.domain.units import hours_in, is_ours, units
+from korrigo_backup.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from korrigo_backup.system.systemd import Systemd
+
+
+@dataclass(frozen=True)
+class UnitSchedule:
+    """Our units among the others of a directory; the first line of each says for which site it was made."""
+
+    wanted: tuple[Job, ...]
+    around: Surroundings
+    systemd: Systemd
+    by: By = By.SYSTEMD
+
+    def require(self) -> None:
+        """Raise Refused when systemd does not run this machine."""
+        self.systemd.require()
+
+    def plan(self) -> list[Change]:
+        """Return what an installation changes; ValueError for hours that one timer cannot say.
+
+        Raises Refused when a unit of that name is there that was not made for this site.
+        """
+        wanted = units(self.wanted, self.around, system=self.systemd.system)
+        for name in wanted:
+            text = self.systemd.read(name)
+            if text is not None and not is_ours(text, self.around.identity):
+                raise Refused(
+                    f"{self._path(name)} is there, and was not made by korrigo-backup for {self.around.identity}",
+                    hint=f"systemctl disable --now {name.rsplit('.', 1)[0]}.timer and move it away,"
+                    " or give the site a name of its own ([site] name)",
+                )
+        after: dict[str, str | None] = {**dict.fromkeys(self._own()), **wanted}
+        changes = [Change(self._path(name), self.systemd.read(name), text) for name, text in after.items()]
+        return [change for change in changes if change.before != change.after]
+
+    def plan_removal(self) -> list[Change]:
+        """Return what a removal changes: our units go, and nothing else."""
+        return [Change(self._path(name), self.systemd.read(name), None) for name in self._own()]
+
+    def apply(self, changes: Iterable[Change]) -> None:
+        """Make the changes true, all of them or none: write, read them anew, start the timers."""
+        self.systemd.apply({change.where.rsplit("/", 1)[1]: change.after for change in changes})
+
+    def installed(self) -> tuple[Job, ...]:
+        """Return the jobs that have a timer, with the hours that it was made from."""
+        found: dict[str, str] = {}
+        for name in self._timers():
+            found |= hours_in(self.systemd.read(name) or "")
+        return jobs(found)
+
+    def there(self) -> bool:
+        """Say whether any unit of ours is there."""
+        return bool(self._own())
+
+    def findings(self) -> list[Finding]:
+        """Return what keeps the installed timers from starting anything."""
+        found = []
+        for name in self._timers():
+            enabled, active = self.systemd.state(name)
+            if not (enabled and active):
+                what = f"{name} is {'not active' if enabled else 'not enabled'}: it starts nothing"
+                found.append(warning("schedule.inactive", what, f"systemctl enable --now {name}"))
+        user = getpass.getuser()
+        if not self.systemd.lingers(user):
+            what = f"the timers stop when {user} logs out"
+            found.append(warning("schedule.linger", what, f"loginctl enable-linger {user}"))
+        return found
+
+    def _own(self) -> list[str]:
+        endings, identity = (".service", ".timer"), self.around.identity
+        names = [name for name in self.systemd.names() if name.endswith(endings)]
+        return [name for name in names if is_ours(self.systemd.read(name) or "", identity)]
+
+    def _timers(self) -> list[str]:
+        return [name for name in self._own() if name.endswith(".timer")]
+
+    def _path(self, name: str) -> str:
+        return str(self.systemd.directory / name)

@@ -1,0 +1,94 @@
+"""What a site's Django settings say, asked of its manage.py before anything is configured."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from korrigo_backup.errors import KorrigoBackupError
+from korrigo_backup.site.django import child_environment, understood
+from korrigo_backup.system.run import Command, run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_SECONDS = 60.0
+"""Seconds; a site that needs longer to import its code is asked by hand."""
+
+_ASK = """
+import json
+from django.conf import settings
+one = settings.DATABASES.get("default", {})
+print("\\n" + json.dumps({
+    "engine": str(one.get("ENGINE", "")), "name": str(one.get("NAME", "")), "user": str(one.get("USER", "")),
+    "host": str(one.get("HOST", "")), "port": str(one.get("PORT", "")), "media": str(settings.MEDIA_ROOT),
+    "app": any(name.startswith("korrigo_backup.djangoapp") for name in settings.INSTALLED_APPS)}))
+"""
+"""What is printed holds no password."""
+
+_PLACES = (".", "backend", "src", "app", "server", "django", "web", "site")
+_VENVS = (".venv", "venv", "env")
+
+
+class SiteSettings(msgspec.Struct, frozen=True):
+    """The default database and the media root; `app` tells whether korrigo_backup.djangoapp is installed there."""
+
+    engine: str
+    name: str
+    user: str
+    host: str
+    port: str
+    media: str
+    app: bool
+
+    @property
+    def is_postgres(self) -> bool:
+        """Whether the database is one that can be backed up by Method 1."""
+        return "postgres" in self.engine or "postgis" in self.engine
+
+
+@dataclass(frozen=True)
+class Manage:
+    """A manage.py that was found: how it is run, and where."""
+
+    command: tuple[str, ...]
+    directory: Path
+
+
+def find_manage(directory: Path, environment: Mapping[str, str]) -> Manage | None:
+    """Return the manage.py in `directory` or in a usual place below it, with the Python of its virtual environment."""
+    for place in (directory / name for name in _PLACES):
+        if (place / "manage.py").is_file():
+            python = next(_pythons(directory, place, environment), sys.executable)
+            return Manage((python, "manage.py"), place)
+    return None
+
+
+def ask(manage: Manage, environment: Mapping[str, str]) -> SiteSettings:
+    """Return what the settings say; raises KorrigoBackupError with the last line of what manage.py said."""
+    command = Command((*manage.command, "shell", "-c", _ASK), child_environment(environment, {}), manage.directory)
+    return understood(run(command, timeout=_SECONDS), f"{' '.join(manage.command)} shell", SiteSettings)
+
+
+def try_ask(manage: Manage, environment: Mapping[str, str]) -> SiteSettings | str:
+    """Return what the settings say, or in words why they do not."""
+    try:
+        return ask(manage, environment)
+    except KorrigoBackupError as problem:
+        return problem.message
+
+
+def _pythons(directory: Path, place: Path, environment: Mapping[str, str]) -> Iterator[str]:
+    active = environment.get("VIRTUAL_ENV")
+    homes = (
+        [place / name for name in _VENVS] + [directory / name for name in _VENVS] + ([Path(active)] if active else [])
+    )
+    for home in homes:
+        python = home / "bin" / "python"
+        if os.access(python, os.X_OK):
+            yield str(python.absolute())

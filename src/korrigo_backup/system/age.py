@@ -1,0 +1,128 @@
+"""Encryption to public keys with age (age-encryption.org), by the library pyrage, which is loaded when it is needed.
+
+What is encrypted can be opened by `age`, `rage` or this program with one of the private keys, and by nobody else; it
+tells the reader nothing about who has written it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from korrigo_backup.errors import ProofFailed, Refused, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+MAGIC = b"age-encryption.org/v1\n"
+_HEADER = re.compile(re.escape(MAGIC) + rb"(?:-> [!-~ ]+\n(?:[A-Za-z0-9+/]*\n)*)+--- [A-Za-z0-9+/]{43}\n")
+_SMALLEST = 16 + 16
+"""Bytes after the header: a nonce, and the tag of one empty piece."""
+
+_PRIVATE = ("AGE-SECRET-KEY-", "-----BEGIN")
+
+
+def seal(content: bytes, recipients: Sequence[str]) -> bytes:
+    """Return `content` encrypted to every one of `recipients`: `age1…`, `ssh-ed25519 …` or `ssh-rsa …`.
+
+    Raises UsageError for a recipient that is none, and where pyrage is not installed.
+    """
+    library = _library()
+    keys = [_recipient(library, text) for text in recipients]
+    sealed: bytes = library.encrypt(content, keys)
+    return sealed
+
+
+def unseal(sealed: bytes, identity: bytes, source: str) -> bytes:
+    """Return what was encrypted; `identity` is the content of an age identity file or of an OpenSSH private key.
+
+    Raises UsageError for an identity that is none, Refused when it is not of a recipient, ProofFailed for damage.
+    """
+    require_form(sealed, source)
+    library = _library()
+    keys = list(_identities(library, identity))
+    try:
+        content: bytes = library.decrypt(sealed, keys)
+    except library.DecryptError as problem:
+        if "No matching keys" in str(problem):
+            raise Refused(
+                f"{source} is not encrypted to this identity",
+                hint="use the private key that belongs to one of its recipients: korrigo-backup kit show",
+            ) from None
+        raise _damaged(source, str(problem)) from None
+    return content
+
+
+def require_form(sealed: bytes, source: str) -> None:
+    """Raise ProofFailed unless `sealed` looks like a complete age file; only a private key can tell more."""
+    header = _HEADER.match(sealed)
+    if header is None:
+        raise _damaged(source, "it does not begin with the header of an age file")
+    if len(sealed) - header.end() < _SMALLEST:
+        raise _damaged(source, "it ends before its content")
+
+
+def shown(recipient: str) -> str:
+    """Return a public key as people tell it from another: its kind, its end and its comment."""
+    kind, _, rest = recipient.partition(" ")
+    if not rest:
+        return f"{recipient[:12]}…{recipient[-6:]}"
+    key, _, comment = rest.partition(" ")
+    return f"{kind} …{key[-8:]} {comment}".rstrip()
+
+
+def _library() -> Any:
+    try:
+        import pyrage  # noqa: PLC0415 - needed by one verb, and not everywhere installed
+    except ImportError:
+        raise UsageError(
+            "the library pyrage, which encrypts, is not installed", hint="pip install 'korrigo-backup[kit]'"
+        ) from None
+    return pyrage
+
+
+def _recipient(library: Any, text: str) -> Any:
+    if text.startswith(_PRIVATE):  # never shown
+        raise UsageError(
+            "a recipient in [kit] recipients is a private key",
+            hint="take it out of there and treat it as known to others; a recipient is the public key: age1… or ssh-…",
+        )
+    form = library.ssh if text.startswith("ssh-") else library.x25519
+    try:
+        return form.Recipient.from_str(text)
+    except library.RecipientError as problem:
+        raise UsageError(
+            f"{shown(text)!r} in [kit] recipients is no public key: {problem}",
+            hint="give age1… as age-keygen prints it, or a whole line ssh-ed25519 … or ssh-rsa … of a .pub file",
+        ) from None
+
+
+def _identities(library: Any, raw: bytes) -> Iterable[Any]:
+    if raw.lstrip().startswith(b"-----BEGIN"):
+        try:
+            yield library.ssh.Identity.from_buffer(raw)
+        except library.IdentityError:
+            raise _no_identity(
+                "it is no OpenSSH private key, or one with a passphrase",
+                "for a key with a passphrase: age --decrypt -i KEY FILE | tar -x",
+            ) from None
+        return
+    lines = [line.strip() for line in raw.decode("ascii", "replace").splitlines()]
+    keys = [line for line in lines if line and not line.startswith("#")]
+    if not keys:
+        raise _no_identity("it holds no key")
+    for line in keys:
+        try:
+            yield library.x25519.Identity.from_str(line)
+        except library.IdentityError:  # the line is not shown: it may be nearly a key
+            raise _no_identity("a line of it is no age identity") from None
+
+
+def _no_identity(
+    what: str, hint: str = "name the file that age-keygen wrote (AGE-SECRET-KEY-1…), or an OpenSSH private key"
+) -> UsageError:
+    return UsageError(f"the identity cannot be used: {what}", hint=hint)
+
+
+def _damaged(source: str, what: str) -> ProofFailed:
+    return ProofFailed(f"{source} is damaged or no recovery kit: {what}", hint="use another: korrigo-backup kit show")

@@ -1,0 +1,75 @@
+"""A user's crontab, read and written as a whole with the command `crontab`: the only way that every cron offers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from korrigo_backup.errors import KorrigoBackupError, Refused
+from korrigo_backup.system.run import Command, Completed, run, which
+
+_LIMIT = 30.0  # seconds
+_DAEMONS = frozenset({"cron", "crond", "fcron", "busybox"})
+
+
+@dataclass(frozen=True)
+class Crontab:
+    """The crontab of `user`, or of whoever runs this."""
+
+    user: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is called in a plan."""
+        return f"crontab of {self.user}" if self.user else "your crontab"
+
+    def require(self) -> None:
+        """Raise Refused when there is no cron."""
+        if not which("crontab"):
+            raise Refused(
+                "there is no cron here: the command crontab is missing",
+                hint="apt-get install cron (dnf: cronie), or korrigo-backup schedule install --systemd",
+            )
+
+    def read(self) -> bytes:
+        """Return its bytes, none when there is no crontab or no cron; Refused when this user may have none."""
+        if not which("crontab"):
+            return b""
+        done = run(self._command("-l"), timeout=_LIMIT)
+        if done.status and "no crontab" not in done.stderr:
+            raise self._refused(done, "read")
+        return b"" if done.status else done.stdout
+
+    def write(self, content: bytes) -> None:
+        """Put `content` in its place, and read it back; an empty one is removed."""
+        self.require()
+        done = run(self._command("-") if content else self._command("-r"), stdin=content, timeout=_LIMIT)
+        if done.status and (content or self.read()):
+            raise self._refused(done, "write")
+        if self.read() != content:
+            raise KorrigoBackupError(
+                f"{self.name} does not read back as it was written",
+                hint="look at it with crontab -l: something else changes it, too",
+                state="the crontab was written",
+            )
+
+    def _command(self, action: str) -> Command:
+        return Command(("crontab", *(("-u", self.user) if self.user else ()), action))
+
+    def _refused(self, done: Completed, doing: str) -> Refused:
+        said = done.stderr.strip().replace("\n", "; ") or f"status {done.status}"
+        return Refused(
+            f"cannot {doing} {self.name}: {said}",
+            hint="see /etc/cron.allow and /etc/cron.deny, or use korrigo-backup schedule install --systemd",
+        )
+
+
+def daemon_runs() -> bool:
+    """Say whether a cron daemon seems to run; true where processes of others cannot be seen."""
+    names = set()
+    for process in Path("/proc").glob("[0-9]*/comm"):
+        try:
+            names.add(process.read_text().strip())
+        except OSError:
+            continue
+    return bool(names & _DAEMONS) or len(names) <= 1

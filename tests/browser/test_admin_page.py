@@ -1,0 +1,61 @@
+"""The page of backups in the reference site's admin, on PostgreSQL, with real backups, in a real browser."""
+
+import shlex
+
+from demosite import MANAGE
+
+PAINTED = """canvas => {
+    const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    const colours = {};
+    for (let at = 0; at < data.length; at += 4) {
+        if (data[at + 3] === 255) {
+            const colour = data.slice(at, at + 3).join();
+            colours[colour] = (colours[colour] || 0) + 1;
+        }
+    }
+    return Object.entries(colours).sort((a, b) => b[1] - a[1]).slice(0, 5).map(([colour]) => colour);
+}"""
+"""The colours that fill most of what is drawn."""
+
+
+def complaints(page):
+    return [said for said in page.complaints if not said.endswith("/favicon.ico")]
+
+
+def test_staff_see_real_backups_drawn_and_listed_and_nobody_else_does(demo, visit):
+    first = demo.backup()
+    made = [first, demo.backup(), demo.backup_media(), demo.backup_media()]
+    demo.restore(first)
+
+    page = visit("looks")
+    assert page.answer.status == 200
+    assert page.inner_text("h1") == "Sauvegardes"  # the reference site speaks French
+    listed = page.locator("#korrigo-list .korrigo-name").all_inner_texts()
+    assert sorted(listed) == sorted(path.name for path in made)
+    proven = page.locator("#korrigo-list tr", has_text=first.name)
+    assert "restaurée" in proven.inner_text()
+    assert f"restore {first.name}" in page.inner_text("#korrigo-runs")
+    assert page.locator("canvas").count() == 2  # database and media
+    light = [canvas.evaluate(PAINTED) for canvas in page.locator("canvas").all()]
+    assert all(light)
+    page.emulate_media(color_scheme="dark")
+    dark = [canvas.evaluate(PAINTED) for canvas in page.locator("canvas").all()]
+    assert all(dark)
+    assert not {colour for canvas in light for colour in canvas} & {colour for canvas in dark for colour in canvas}
+    assert complaints(page) == []  # nothing that the content security policy keeps out
+
+    page.set_viewport_size({"width": 400, "height": 800})
+    page.wait_for_function("document.documentElement.scrollWidth <= 400")
+    page.get_by_role("link", name="Médias", exact=True).click()
+    assert page.locator("#korrigo-list tbody tr").count() == 2
+
+    assert visit("other").answer.status == 403
+    assert "/admin/login/" in visit().url
+
+
+def test_the_static_files_take_hashed_names(demo):
+    demo.settings(
+        'STORAGES = {"staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"}}'
+    )
+    demo.run([*shlex.split(MANAGE), "collectstatic", "--no-input"], env={"STATIC_ROOT": str(demo.home / "static")})
+    assert list((demo.home / "static" / "korrigo_backup" / "vendor" / "chart.js").glob("chart.umd.min.*.js"))

@@ -1,0 +1,126 @@
+"""`check --deploy --tag backups`: what is said of backups that are missing, old, altered, or cannot be seen."""
+
+import io
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import override_settings
+
+from korrigo_backup.djangoapp.checks import check_backups
+from korrigo_backup.djangoapp.location import backup_directory
+from korrigo_backup.domain.authenticity import Key, sign
+
+
+@pytest.fixture(autouse=True)
+def without_variables(monkeypatch):
+    monkeypatch.delenv("KORRIGO_BACKUP_DIR", raising=False)
+    monkeypatch.delenv("BACKUP_DIR", raising=False)
+
+
+def said(directory=None, **settings):
+    """The ids and the texts of the check."""
+    with override_settings(KORRIGO_BACKUP_DIR=directory, **settings):
+        found = check_backups(None)
+    assert all(warning.hint for warning in found)
+    return {warning.id.removeprefix("korrigo_backup."): f"{warning.msg} | {warning.hint}" for warning in found}
+
+
+@pytest.fixture
+def made(site):
+    """A real backup, on SQLite."""
+    return site.backup().path
+
+
+only_lite = pytest.mark.parametrize("alias", ["lite"], indirect=True)
+
+
+def rewrite(artifact, **keys):
+    place = artifact / "manifest.json"
+    place.write_text(json.dumps(json.loads(place.read_text()) | keys))
+
+
+def ago(**span):
+    return (datetime.now(UTC) - timedelta(**span)).isoformat()
+
+
+@only_lite
+def test_a_backup_of_today_leaves_nothing_to_say_and_one_of_yesterday_morning_does(made):
+    assert said(made.parent) == {}
+    rewrite(made, created=ago(hours=27))
+    assert "27 hours" in said(made.parent)["W004"]
+    assert said(made.parent, KORRIGO_BACKUP_MAX_AGE_HOURS=28) == {}
+
+
+@only_lite
+def test_a_backup_from_a_wrong_year_does_not_hide_that_none_was_made_since(made):
+    rewrite(made, created=ago(days=-366))
+    assert set(said(made.parent)) == {"W003"}
+
+
+@only_lite
+def test_what_cannot_be_proven_does_not_count(made):
+    rewrite(made, format=0, django=None)
+    assert set(said(made.parent)) == {"W003"}
+    (made / "manifest.json").write_text("{")
+    assert "cannot be read" in said(made.parent)["W003"]
+
+
+@only_lite
+def test_an_altered_manifest_is_named(made, tmp_path, monkeypatch):
+    key = Key(b"k" * 32)
+    (tmp_path / "key").write_text(key.secret.hex())
+    (tmp_path / "key").chmod(0o600)
+    monkeypatch.setenv("KORRIGO_BACKUP_KEY_FILE", str(tmp_path / "key"))
+    (made / "manifest.json").write_bytes(sign((made / "manifest.json").read_bytes(), key))
+    assert said(made.parent) == {}
+    rewrite(made, site="another")
+    assert made.name in said(made.parent)["W006"]
+
+
+@pytest.mark.parametrize("name", ["missing", "a file", "missing/deeper", "nul\0", "~nobody-of-this-name"])
+def test_a_directory_that_cannot_be_seen_is_one_warning(tmp_path, name):
+    (tmp_path / "a file").write_text("")
+    assert set(said(tmp_path / name if "~" not in name else name)) == {"W002"}
+    assert set(said(5)) == {"W002"}
+
+
+def test_an_empty_directory_has_no_backup(tmp_path):
+    assert set(said(tmp_path)) == {"W003"}
+    (tmp_path / "korrigo_backup_20260204_030000").symlink_to(tmp_path)
+    (tmp_path / "db_backup_20260204_030000.sql.gz").mkdir()
+    assert set(said(tmp_path)) == {"W003"}
+
+
+def test_without_a_directory_nothing_is_known():
+    assert "KORRIGO_BACKUP_DIR is not set" in said()["W001"]
+
+
+@pytest.mark.parametrize("age", ["soon", 0, -1, float("nan"), float("inf"), [], True and "1e400"])
+def test_a_senseless_age_is_said(tmp_path, age):
+    assert set(said(tmp_path, KORRIGO_BACKUP_MAX_AGE_HOURS=age)) == {"W003", "W005"}
+
+
+def test_the_directory_comes_from_settings_then_from_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("BACKUP_DIR", "/of/the/command")
+    assert backup_directory() == Path("/of/the/command")
+    monkeypatch.setenv("KORRIGO_BACKUP_DIR", "/of/the/site")
+    assert backup_directory() == Path("/of/the/site")
+    with override_settings(KORRIGO_BACKUP_DIR="backups", BASE_DIR=tmp_path):
+        assert backup_directory() == tmp_path / "backups"
+
+
+def test_only_deployments_are_checked(tmp_path):
+    with override_settings(KORRIGO_BACKUP_DIR=tmp_path):
+        call_command("check", "korrigo_backup", stderr=(always := io.StringIO()))
+        call_command("check", deploy=True, tags=["backups"], stderr=(deployed := io.StringIO()))
+        with pytest.raises(CommandError, match="W003"):
+            call_command("check", deploy=True, tags=["backups"], fail_level="WARNING")
+    assert "korrigo_backup" not in always.getvalue()
+    assert "korrigo_backup.W003" in deployed.getvalue()
+
+
+def test_a_check_of_another_app_is_not_ours():
+    assert check_backups([type("Config", (), {"label": "exams"})]) == []

@@ -1,0 +1,60 @@
+"""The report for whoever is asked to help, and the checks, on a real database."""
+
+import json
+import stat
+
+import pytest
+
+CANARY = "canary-0f3a9b-of-a-password"
+
+
+@pytest.mark.contract("X2")
+@pytest.mark.promise("P7")
+def test_the_report_tells_the_state_and_no_secret_and_no_statement(site):
+    site.backup()
+    (site.home / ".env").write_text(f"DJANGO_SECRET_KEY={CANARY}\nSENTRY_DSN=https://{CANARY}@example.org/1\nDEBUG=0\n")
+    (site.home / "korrigo-backup.toml").write_text(
+        '[[contacts.people]]\nrole = "DBA"\ncontact = "dba@example.com"\nscope = "< 4h"\n'
+    )
+    with site.connect() as connection:
+        connection.execute("SET application_name = 'the site'")
+        connection.execute("SELECT 'a pupil''s name'")
+        said = site.korrigo("diagnose").out
+    assert said.startswith("=== DIAGNOSTIC REPORT ===\nDate: ")
+    for part in ("1. Versions", "3. Disk space", "4. Database status", "6. Environment variables", "9. Journal"):
+        assert part in said
+    assert "the site: idle SELECT" in said
+    assert "a pupil" not in said
+    assert "table copy: " in said
+    assert "backup db: done (exit 0)" in said
+    assert "DEBUG=0" in said
+    assert "DJANGO_SECRET_KEY=***" in said
+    assert "DBA: dba@example.com (< 4h)" in said
+    assert CANARY not in said
+    assert site.env["POSTGRES_PASSWORD"] not in said
+
+
+@pytest.mark.contract("X2")
+def test_a_report_of_a_broken_site_says_what_could_not_be_asked(site):
+    said = site.korrigo("diagnose", env={"POSTGRES_PASSWORD": "wrong"}).out
+    assert "cannot be told: " in said
+    assert "password authentication failed" in said
+    assert "10. Whom to ask:" in said
+
+
+def test_a_report_in_a_file_is_private_and_replaces_nothing(site):
+    site.korrigo("diagnose", "--output", "report.txt")
+    file = site.home / "report.txt"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert "exists already" in site.korrigo("diagnose", "--output", "report.txt", code=2).err
+    assert "DIAGNOSTIC" in file.read_text()
+
+
+@pytest.mark.contract("C4")
+def test_the_doctor_ends_with_ten_when_something_is_missing(site):
+    assert "✅ Nothing is missing" in site.korrigo("doctor").out
+    ill = site.korrigo("doctor", code=10, env={"POSTGRES_PASSWORD": "wrong"})
+    assert "checks failed" in ill.err
+    document = json.loads(site.korrigo("doctor", "--json", code=10, env={"POSTGRES_PASSWORD": "wrong"}).out)
+    assert document["passed"] is False
+    assert {"id", "level", "message", "hint"} <= document["findings"][0].keys()

@@ -1,0 +1,204 @@
+"""`init`: what is found in a project, what is written, what is checked, and that a backup runs with it."""
+
+import shutil
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from korrigo_backup.config.load import load
+from sandbox import PROJECT, USER_PASSWORD
+
+NAMES = (
+    "POSTGRES_HOST",
+    "POSTGRES_PORT",
+    "POSTGRES_DB",
+    "POSTGRES_USER",
+    "POSTGRES_PASSWORD",
+    "MEDIA_ROOT",
+    "BACKUP_DIR",
+)
+BARE = dict.fromkeys(NAMES)
+"""Nothing from the environment, as on a server."""
+
+MANAGE = """\
+import os, sys
+from pathlib import Path
+from django.conf import settings
+from django.core.management import execute_from_command_line
+settings.configure(
+    DATABASES={"default": {"ENGINE": "django.db.backends.postgresql", "NAME": "%s", "USER": "%s", "HOST": "%s",
+                           "PORT": "%s", "PASSWORD": os.environ["DJANGO_DATABASE_PASSWORD"]}},
+    MEDIA_ROOT=Path("%s"), INSTALLED_APPS=[], SECRET_KEY="s3cret-key")
+print("a site that prints when it starts")
+execute_from_command_line(sys.argv)
+"""
+
+
+def config(site):
+    return site.home / "korrigo-backup.toml"
+
+
+def in_dotenv(site, *names):
+    """Settings as an operator has them."""
+    path = site.home / ".env"
+    path.write_text("".join(f"{name}='{site.env[name]}'\n" for name in names))
+    path.chmod(0o600)
+
+
+@pytest.mark.contract("C4")
+def test_a_site_reached_directly_is_configured_checked_and_backed_up(site):
+    in_dotenv(site, *NAMES)
+    done = site.korrigo("init", env=BARE)
+    for line in ("PostgreSQL", "pg_dump", "psql", "Python 3", "may create the database", "4 files", "is private",
+                 "twice the data", "no recovery kit", "korrigo-backup backup full"):  # fmt: skip
+        assert line in done.out
+    assert config(site).stat().st_mode & 0o777 == 0o600
+    written = load(site.home, {})
+    assert written.database.name == site.database
+    assert USER_PASSWORD not in config(site).read_text() + done.said
+    assert (site.home / ".config" / "korrigo-backup" / "key").exists()
+    site.korrigo("backup", "full", env=BARE)
+    assert "Nothing to change" in site.korrigo("init", "--dry-run", env=BARE).out
+
+
+def test_django_is_asked_where_the_environment_says_nothing(site):
+    in_dotenv(site, "POSTGRES_PASSWORD")
+    with (site.home / ".env").open("a") as file:
+        file.write("DJANGO_DATABASE_PASSWORD=very-s3cret\n")
+    access = site.server.access()
+    backend = site.home / "backend"
+    python = backend / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
+    (python.parents[1] / "pyvenv.cfg").write_text((Path(sys.prefix) / "pyvenv.cfg").read_text())
+    (python.parents[1] / "lib").symlink_to(Path(sys.prefix) / "lib")
+    (backend / "manage.py").write_text(MANAGE % (site.database, site.user, access.host, access.port, site.media))
+    done = site.korrigo("init", env=BARE)
+    found = tomllib.loads(config(site).read_text())
+    assert found["database"] == {"name": site.database, "host": access.host, **port(access)}
+    assert found["media"] == {"root": str(site.media)}
+    assert found["django"] == {"manage": [str(python), "manage.py"], "dir": "backend"}
+    assert "very-s3cret" not in done.said + config(site).read_text()
+    site.korrigo("backup", env=BARE)
+
+
+def port(access):
+    return {} if access.port == 5432 else {"port": access.port}
+
+
+def test_a_manage_py_that_fails_is_a_warning_without_its_secrets(site):
+    in_dotenv(site, *NAMES)
+    with (site.home / ".env").open("a") as file:
+        file.write("DATABASE_URL=postgres://me:very-s3cret@host/db\n")
+    (site.home / "manage.py").write_text("import os\nraise SystemExit('no ' + os.environ['DATABASE_URL'])\n")
+    done = site.korrigo("init", env=BARE)
+    assert "does not tell its settings" in done.out
+    assert "very-s3cret" not in done.said
+
+
+def test_an_empty_directory_is_not_a_site_and_stays_empty(site, tmp_path):
+    (tmp_path / "empty").mkdir()
+    done = site.korrigo("init", "--directory", tmp_path / "empty", env=BARE, code=6)
+    assert "nothing here tells how the site's database is reached" in done.err
+    assert list((tmp_path / "empty").iterdir()) == []
+
+
+def test_a_dry_run_shows_the_file_and_changes_nothing(site):
+    in_dotenv(site, *NAMES)
+    before = sorted(site.home.rglob("*"))
+    assert "[database]" in site.korrigo("init", "--dry-run", env=BARE).out
+    assert sorted(site.home.rglob("*")) == before
+
+
+@pytest.mark.promise("P7")
+def test_a_dry_run_shows_no_secret_of_a_former_file(site):
+    in_dotenv(site, *NAMES)
+    (site.home / ".env").write_text((site.home / ".env").read_text().replace(USER_PASSWORD, ""))
+    config(site).write_text(f"[database]\npassword = '{USER_PASSWORD}'\n")
+    assert USER_PASSWORD not in site.korrigo("init", "--dry-run", env=BARE).said
+
+
+def test_a_configuration_is_kept_unless_forced_and_then_its_settings_stay(site):
+    in_dotenv(site, *NAMES)
+    text = '[site]\nname = "ours"\n[services]\nstop = [["systemctl", "stop", "a b"]]\n# a remark\n'
+    config(site).write_text(text)
+    assert "--force" in site.korrigo("init", env=BARE, code=4).err
+    assert config(site).read_text() == text
+    site.korrigo("init", "--force", env=BARE)
+    (kept,) = site.home.glob("korrigo-backup.toml.bak-*")
+    assert kept.read_text() == text
+    written = load(site.home, {})
+    assert (written.site.name, written.services.stop) == ("ours", (("systemctl", "stop", "a b"),))
+    site.korrigo("init", "--force", env=BARE)
+    assert list(site.home.glob("*.bak-*")) == [kept]
+
+
+def test_a_configuration_that_cannot_be_read_is_put_aside(site):
+    in_dotenv(site, *NAMES)
+    config(site).write_text("[database")
+    assert "not taken over" in site.korrigo("init", "--force", env=BARE).out
+    (kept,) = site.home.glob("korrigo-backup.toml.bak-*")
+    assert kept.read_text() == "[database"
+    assert load(site.home, {}).database.name == site.database
+
+
+def test_the_name_that_the_backups_carry_stays_and_a_new_site_is_named_after_its_directory(site):
+    in_dotenv(site, *NAMES)
+    site.korrigo("backup", env=BARE)
+    site.korrigo("init", env=BARE)
+    assert load(site.home, {}).site.name == "korrigo"
+    shutil.rmtree(site.backups)
+    config(site).unlink()
+    site.korrigo("init", env=BARE)
+    assert load(site.home, {}).site.name == site.home.name
+
+
+def test_a_database_that_does_not_answer_is_said_and_the_file_is_written(site):
+    in_dotenv(site, *NAMES)
+    done = site.korrigo("init", env=BARE | {"POSTGRES_PASSWORD": "wr0ng-one"}, code=3)
+    assert "❌" in done.out
+    assert "password authentication failed" in done.out
+    assert "wr0ng-one" not in done.said
+    assert config(site).exists()
+
+
+def test_a_role_that_may_not_create_databases_and_a_server_clients_do_not_fit_are_named(site):
+    in_dotenv(site, *NAMES)
+    site.sql(f"ALTER ROLE {site.user} NOCREATEDB", "postgres", superuser=True)
+    try:
+        done = site.korrigo("init", env=BARE)
+    finally:
+        site.sql(f"ALTER ROLE {site.user} CREATEDB", "postgres", superuser=True)
+    assert f"ALTER ROLE {site.user} CREATEDB" in done.out
+    clients = site.home / "clients"
+    clients.mkdir()
+    (clients / "pg_dump").write_text("#!/bin/sh\necho 'pg_dump (PostgreSQL) 9.6.1'\n")
+    (clients / "psql").symlink_to(site.server.access().client_dir / "psql")
+    (clients / "pg_dump").chmod(0o755)
+    done = site.korrigo("init", "--dry-run", env=BARE | {"KORRIGO_BACKUP_CLIENT_DIR": str(clients)}, code=4)
+    assert "pg_dump 9.6 is older than the server" in done.out
+
+
+@pytest.mark.contract("C2")
+def test_a_compose_project_is_understood_without_an_engine(site, tmp_path):
+    stack = tmp_path / "stack"
+    shutil.copytree(PROJECT / "infra", stack / "infra", symlinks=True)
+    (stack / ".env").write_text("POSTGRES_PASSWORD=s3cret\nDJANGO_SECRET_KEY=s3cret\n")
+    done = site.korrigo("init", "--dry-run", "--directory", stack, env=BARE | {"PATH": "/nowhere"}, code=4)
+    assert "the database is the service db (postgres:15-alpine)" in done.out
+    assert "the media are in /app/media of the service backend" in done.out
+    assert "others may read .env" in done.out
+    assert "neither docker compose nor docker-compose" in done.out
+    shown = done.out[done.out.index("# The configuration") : done.out.index("🔎")]
+    assert {section: keys for section, keys in tomllib.loads(shown).items() if keys} == {}
+    assert "s3cret" not in done.said
+
+
+def test_garbage_in_the_compose_file_is_named_and_nothing_is_written(site):
+    (site.home / "compose.yaml").write_text("services: [s3cret\n")
+    done = site.korrigo("init", env=BARE, code=2)
+    assert "compose.yaml, line 2: not valid YAML" in done.err
+    assert "s3cret" not in done.said
+    assert not config(site).exists()

@@ -1,0 +1,245 @@
+"""Telling people and monitors: real mail, webhooks and pings on loopback, and servers that do not answer."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+
+import pytest
+
+from korrigo_backup.domain.journal import Outcome
+from korrigo_backup.operations import journal
+from sandbox import KORRIGO, until
+from sinks import MAIL_PASSWORD, TRUST, deaf, free_port, mail, web
+
+TOKEN = "B0Ch3cKt0k3n99"
+
+
+@pytest.fixture
+def hooks():
+    with web() as server:
+        yield server
+
+
+@pytest.fixture
+def told(site, hooks):
+    """The site tells one webhook and one check; all goes to `hooks`."""
+    (site.home / ".env").write_text(
+        f"KORRIGO_BACKUP_NOTIFY_URLS='json://127.0.0.1:{hooks.port}/hooks/{TOKEN}'\n"
+        f"KORRIGO_BACKUP_HEALTHCHECKS_URL=http://127.0.0.1:{hooks.port}/ping/{TOKEN}\n"
+    )
+    return hooks
+
+
+def configure(site, *channels, **keys):
+    """Give the site channels of these addresses (after a name and a space, if it has one), and keys of [notify]."""
+    lines = ["[notify]", *(f"{name} = {json.dumps(value)}" for name, value in keys.items() if name != "words")]
+    for table, (event, template) in keys.get("words", {}).items():
+        lines += [f"[notify.{table}]", f"{event} = {json.dumps(template)}"]
+    for channel in channels:
+        name, _, url = channel.rpartition(" ")
+        lines += ["[[notify.channels]]", f"url = {json.dumps(url)}", *([f"name = {json.dumps(name)}"] if name else [])]
+    (site.home / "korrigo-backup.toml").write_text("\n".join(lines))
+
+
+def titles(server):
+    return [request.json["title"] for request in server.requests if "/hooks" in request.path]
+
+
+def pings(server):
+    return [request.path.removeprefix(f"/ping/{TOKEN}") for request in server.requests if "/ping" in request.path]
+
+
+@pytest.mark.contract("B12")
+def test_a_failing_run_is_told_and_so_is_the_first_good_one_after_it(site, told):
+    site.korrigo("backup", code=8, env={"POSTGRES_HOST": "/nowhere"})
+    assert titles(told) == ["❌ Korrigo Backup FAILED"]
+    assert pings(told) == ["/start", "/fail"]
+    start, fail = (request for request in told.requests if "/ping" in request.path)
+    assert start.query == fail.query
+    assert "/nowhere" in fail.body
+    assert "backup db failed (exit 8)" in fail.body
+    for expected in (["✅ Korrigo Backup OK again"], []):
+        told.requests.clear()
+        site.korrigo("backup")
+        assert titles(told) == expected
+        assert pings(told) == ["/start", ""]
+
+
+@pytest.mark.contract("B12")
+def test_a_backup_that_is_done_in_part_is_a_warning(site, hooks):
+    configure(
+        site, f"json://127.0.0.1:{hooks.port}/hooks", healthchecks_url=f"http://127.0.0.1:{hooks.port}/ping/{TOKEN}",
+        events=["warning"], words={"subjects": ("warning", "⚠️ $Site in part: $message")},
+    )  # fmt: skip
+    (site.home / "backups" / "db_backup_latest.sql.gz").mkdir(parents=True)
+    done = site.korrigo("backup", code=3)
+    assert pings(hooks) == ["/start", "/fail"]
+    (title,) = titles(hooks)
+    assert title.startswith("⚠️ Korrigo in part: the backup ")
+    assert title.removeprefix("⚠️ Korrigo in part: ") in done.err
+
+
+def test_a_run_that_is_interrupted_is_told_and_ends_as_it_would(site, told, tmp_path):
+    clients, mark = tmp_path / "clients", tmp_path / "dumping"
+    clients.mkdir()
+    (clients / "psql").symlink_to(site.server.access().client_dir / "psql")
+    (clients / "pg_dump").write_text(f"#!/bin/sh\n: > {mark}\nexec sleep 60\n")
+    (clients / "pg_dump").chmod(0o755)
+    with site.started("backup", env={"KORRIGO_BACKUP_CLIENT_DIR": str(clients)}) as child:
+        until(mark.exists)
+        child.send_signal(signal.SIGTERM)
+        _, err = child.communicate(timeout=30)
+    assert child.returncode == 130
+    assert b"error: interrupted" in err
+    assert pings(told) == ["/start", "/fail"]
+    assert titles(told) == ["❌ Korrigo Backup FAILED"]
+
+
+@pytest.mark.contract("B12")
+def test_mail_goes_out_with_a_password_over_tls_in_the_words_that_are_configured(site):
+    with mail() as server:
+        configure(
+            site, f"ops {server.url()}", events=["success"], words={"bodies": ("success", "$$1 for $site on $event")}
+        )
+        assert "not sent" not in site.korrigo("backup", env=TRUST).said
+        assert "ops: its certificate is not trusted" in site.korrigo("notify", "test", code=8).out
+    assert server.subjects == ["✅ Korrigo Backup OK"]
+    assert [text.strip() for text in server.texts] == ["$1 for korrigo on success"]
+
+
+@pytest.mark.contract("B12")
+@pytest.mark.contract("C5")
+@pytest.mark.promise("P7")
+def test_who_cannot_be_told_is_named_and_the_backup_is_as_good_as_ever(site, hooks):
+    hooks.answers = [(500, "oops"), (403, "who are you?")]
+    with mail() as server, deaf() as port:
+        configure(
+            site,
+            f"mute json://127.0.0.1:{port}/{TOKEN}",
+            f"gone json://127.0.0.1:{free_port()}/{TOKEN}",
+            f"password {server.url('wr0ng-pa55')}",
+            f"json://127.0.0.1:{hooks.port}/hooks/{TOKEN}",
+            "nonsense://x/" + TOKEN,
+            events=["success"],
+            timeout=2,
+            healthchecks_url=f"http://127.0.0.1:{free_port()}/ping/{TOKEN}",
+        )
+        done = site.korrigo("backup", env=TRUST)
+    said = [line for line in done.out.splitlines() if "not sent to" in line]
+    for expected in (
+        "mute: no answer within 2 s",
+        "gone: connection refused",
+        "password: user or password is wrong",
+        "channel 4 (json): Failed to send JSON",
+        "channel 5 (nonsense): no address that Apprise knows",
+        "Healthchecks: Connection refused",
+    ):
+        assert any(expected in line for line in said), said
+    site.korrigo("verify", "latest")
+    record = next(record for record in journal.read(site.backups) if record.verb == "backup")
+    assert record.outcome is Outcome.DONE
+    assert "notification not sent to gone: connection refused" in record.message
+    everything = done.said + "".join(p.read_text(errors="replace") for p in site.backups.rglob("*") if p.is_file())
+    assert not [secret for secret in (TOKEN, MAIL_PASSWORD, "wr0ng-pa55") if secret in everything]
+
+
+@pytest.mark.contract("B12")
+def test_slack_discord_and_healthchecks_are_given_what_they_understand(site, hooks):
+    slack, discord = f"T1JJ3T3L2/A1BRTD4JD/{TOKEN * 2}"[:43], f"4174216298/{TOKEN}JHMHI8qBe7bk2ZwO5U711o3dV_js"
+    configure(
+        site,
+        f"https://hooks.slack.com/services/{slack}",
+        f"https://discord.com/api/webhooks/{discord}",
+        healthchecks_url=f"https://hc-ping.com/{TOKEN}",
+        events=["success"],
+    )
+    done = site.korrigo("backup", "--notify", env=hooks.as_proxy)
+    assert "not sent" not in done.out
+    got = {(request.host, request.path): request for request in hooks.requests}
+    assert set(got) == {
+        ("hooks.slack.com", f"/services/{slack}"),
+        ("discord.com", f"/api/webhooks/{discord}"),
+        ("hc-ping.com", f"/{TOKEN}/start"),
+        ("hc-ping.com", f"/{TOKEN}"),
+    }
+    said = {request.host: request.body for request in hooks.requests}
+    (backup,) = (name for name in site.published() if name.endswith(".sql.gz") and "latest" not in name)
+    for host, escaped in (("hooks.slack.com", True), ("discord.com", True), ("hc-ping.com", False)):
+        text = json.dumps(json.loads(said[host]), ensure_ascii=False) if escaped else said[host]
+        assert "✅ Korrigo Backup OK" in text
+        assert backup in text
+    assert not [text for text in said.values() if "apprise" in text.lower()]
+
+
+@pytest.mark.contract("B12")
+def test_a_trial_reaches_every_channel_and_no_check_turns_green(site, told):
+    done = site.korrigo("notify", "test", "--event", "failure")
+    assert done.out.splitlines() == ["✅ channel 1 (json): sent", "✅ Healthchecks: sent"]
+    assert titles(told) == ["[TEST] ❌ Korrigo Backup FAILED"]
+    assert pings(told) == ["/log"]
+
+
+@pytest.mark.contract("B12")
+def test_a_trial_exits_with_3_when_some_took_it_with_8_when_none_did_and_with_2_when_there_are_none(site, hooks):
+    dead = f"http://127.0.0.1:{free_port()}/ping/{TOKEN}"
+    configure(site, f"json://127.0.0.1:{hooks.port}/hooks", healthchecks_url=dead, timeout=1)
+    found = site.json("notify", "test", code=3)
+    assert [(one["channel"], one["problem"]) for one in found["channels"]] == [
+        ("channel 1 (json)", ""),
+        ("Healthchecks", "Connection refused"),
+    ]
+    configure(site, healthchecks_url=dead, timeout=1)
+    assert "no channel took" in site.korrigo("notify", "test", code=8).err
+    configure(site)
+    assert "KORRIGO_BACKUP_NOTIFY_URLS" in site.korrigo("notify", "test", code=2).err
+    assert "nobody is configured" in site.korrigo("backup", "--notify", code=2).err
+
+
+def test_a_check_that_does_not_exist_is_said_though_the_server_answers_ok(site, hooks):
+    hooks.answers = [(200, "OK (not found)")]
+    configure(site, healthchecks_url=f"http://127.0.0.1:{hooks.port}/ping/{TOKEN}")
+    assert "'OK (not found)'" in site.korrigo("notify", "test", code=8).out
+
+
+def test_who_sits_at_the_terminal_is_not_mailed(site, told):
+    master, terminal = pty.openpty()
+    try:
+        for arguments, number in (((), 0), (("--notify",), 2), (("--no-notify",), 2)):
+            argv = [KORRIGO, "backup", "media", *arguments]
+            subprocess.run(argv, stdin=terminal, env=site.env, cwd=site.home, capture_output=True, check=True)
+            assert len(pings(told)) == number
+    finally:
+        os.close(master)
+        os.close(terminal)
+    site.korrigo("backup", "media", "--no-notify")
+    assert len(pings(told)) == 2
+
+
+@pytest.mark.contract("B12")
+def test_a_night_is_told_at_its_end_under_the_runbooks_subjects(site, told):
+    site.backups.mkdir(mode=0o700)
+    site.korrigo("nightly", "--wait", "soon", code=2)
+    assert titles(told) == ["❌ Korrigo Backup FAILED"]
+    site.korrigo("nightly")
+    assert titles(told)[1:] == ["✅ Korrigo Backup OK again"]
+    assert pings(told) == ["/start", "/fail", "/start", ""]
+    assert "nightly db done (exit 0)" in told.requests[-1].body + told.requests[-2].body
+
+
+@pytest.mark.contract("B12")
+def test_a_backup_that_has_not_come_is_told(site, told):
+    found = site.korrigo("notify", "overdue", code=10)
+    assert "no good backup of the database in the last 26 h: there is none" in found.err
+    fresh = site.backup()
+    site.aged(fresh, 2)
+    for path in site.backups.glob(f"{fresh.name}*"):
+        path.unlink()
+    site.korrigo("notify", "overdue", "--max-age", "36h", code=10)
+    assert titles(told) == ["⏰ Korrigo Backup OVERDUE"] * 2
+    assert pings(told) == ["/fail"] * 2
+    assert "the newest is 48 h old" in told.requests[-1].body
+    assert "is 48 h old" in site.korrigo("notify", "overdue", "--max-age", "3d").out
+    assert "not a duration" in site.korrigo("notify", "overdue", "--max-age", "soon", code=2).err
+    assert len(told.requests) == 4

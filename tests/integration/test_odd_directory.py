@@ -1,0 +1,124 @@
+"""A backup directory in which people have been: everything odd is named, and never fatal to the rest."""
+
+import json
+import os
+import shutil
+
+import pytest
+
+from korrigo_backup.domain.authenticity import Authenticity
+from korrigo_backup.errors import ProofFailed
+from sandbox import KORRIGO
+
+GARBAGE = {
+    "empty": b"",
+    "a list": b"[1, 2]",
+    "deep": b'{"x": ' * 100_000,
+    "deep list": b"[" * 100_000,
+    "no text": b"\xff\xfe{}",
+    "huge numbers": b'{"timestamp": 1e999999, "members": -0}',
+    "other types": b'{"timestamp": "t", "includes_media": 7}',
+}
+"""Contents of a manifest that none can be."""
+
+
+@pytest.fixture
+def odd(site):
+    """A good backup, and beside it what disks, people and attackers leave."""
+    site.made = site.backup()
+    made, manifest = site.made, site.made.with_name(site.made.name + ".manifest.json")
+    put = site.backups.joinpath
+    for number, content in enumerate(GARBAGE.values()):
+        put(f"db_backup_2020010{number + 1}_030000.sql.gz").write_bytes(b"x")
+        put(f"db_backup_2020010{number + 1}_030000.sql.gz.manifest.json").write_bytes(content)
+    shutil.copy(made, put(made.name.replace(".sql.gz", "_2.sql.gz")))  # two of one stamp, the second without manifest
+    put("db_backup_20200201_030000.sql.gz").symlink_to("/etc/passwd")
+    put("media_backup_20200202_030000.tar.gz").mkdir()
+    put("db_backup_20209999_999999.sql.gz").write_bytes(b"a date that is none")
+    put("db_backup_20200203_030000.sql.gz.manifest.json").write_bytes(b"{}")
+    os.mkfifo(put("db_backup_20200204_030000.sql.gz"))
+    put("copie de db_backup.sql.gz").write_bytes(b"by hand")
+    put(os.fsdecode(b"caf\xe9\n.txt")).write_bytes(b"no UTF-8, two lines")
+    shut = put("korrigo_backup_20200205_030000")
+    shut.mkdir(mode=0o000)
+    forged = json.loads(manifest.read_text())
+    forged["site"] = "another"
+    put("db_backup_20200206_030000.sql.gz").write_bytes(b"x")
+    put("db_backup_20200206_030000.sql.gz.manifest.json").write_text(json.dumps(forged))
+    yield site
+    shut.chmod(0o700)
+
+
+def plain(site, *arguments, code):
+    """Run the command without the right to look past modes, which root has otherwise."""
+    bare = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
+    return site.run([*bare, str(KORRIGO), *arguments], code=code)
+
+
+def test_a_list_names_what_is_no_backup_and_why(odd):
+    found = json.loads(plain(odd, "list", "--json", code=0).out)
+    items = {item["name"]: item for item in found["items"]}
+    assert items[odd.made.name]["proof"] == "rows"
+    assert items[odd.made.name.replace(".sql.gz", "_2.sql.gz")]["proof"] == "none"
+    assert all(items[f"db_backup_2020010{n + 1}_030000.sql.gz"]["proof"] == "broken" for n in range(len(GARBAGE)))
+    strangers = {stranger["name"]: stranger["why"] for stranger in found["strangers"]}
+    assert set(strangers) == {
+        "caf\\xe9\\n.txt",
+        "copie de db_backup.sql.gz",
+        "db_backup_20200201_030000.sql.gz",
+        "db_backup_20200203_030000.sql.gz.manifest.json",
+        "db_backup_20200204_030000.sql.gz",
+        "db_backup_20209999_999999.sql.gz",
+        "korrigo_backup_20200205_030000",
+        "media_backup_20200202_030000.tar.gz",
+    }
+    assert "permission denied" in strangers["korrigo_backup_20200205_030000"]
+    assert strangers["db_backup_20200203_030000.sql.gz.manifest.json"] == "its backup is not here"
+    out = plain(odd, "list", code=0).out
+    assert "copie de db_backup.sql.gz" in out
+    assert "caf\\xe9\\n.txt" in out
+
+
+def test_a_status_counts_the_good_one_and_says_the_rest(odd):
+    found = json.loads(plain(odd, "status", "--json", code=10).out)
+    assert [good["name"] for good in found["good"]] == [odd.made.name]
+    assert found["good"][0]["count"] == 1
+    assert {"status.forged", "status.broken", "status.unread"} <= {one["id"] for one in found["attention"]}
+    assert "Not ours, never touched: " in plain(odd, "status", code=10).out
+
+
+@pytest.mark.promise("P5")
+def test_a_manifest_that_is_changed_after_the_look_is_not_used(site):
+    made = site.backup()
+    manifest = made.with_name(made.name + ".manifest.json")
+    (seen,) = site.wired().catalog.artifacts()
+    assert (seen.authenticity, seen.header.rows) == (Authenticity.AUTHENTIC, 620)
+    altered = json.loads(manifest.read_text())
+    altered["database"]["tables"][0]["rows"] += 1
+    manifest.write_text(json.dumps(altered))
+    with pytest.raises(ProofFailed, match="changed while it was looked at"):
+        _ = seen.manifest
+
+
+def test_a_list_knows_what_was_altered_and_a_restore_what_was_added(site):
+    made = site.backup()
+    manifest = made.with_name(made.name + ".manifest.json")
+    content = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps(content | {"seconds": 1e9}))
+    assert site.wired().catalog.artifacts()[0].authenticity is Authenticity.FORGED
+    manifest.write_text(json.dumps(content | {"nobody reads": "this"}))
+    assert site.wired().catalog.find(str(made)).authenticity is Authenticity.FORGED
+    content["auth"]["hmac"] = "é" * 64
+    manifest.write_text(json.dumps(content))
+    assert site.wired().catalog.artifacts()[0].authenticity is Authenticity.FORGED
+
+
+def test_a_directory_that_is_a_file_or_shut_is_said(site):
+    site.backups.write_text("not a directory")
+    assert "is a file" in site.korrigo("status", code=10).out
+    site.backups.unlink()
+    site.backups.mkdir(mode=0o000)
+    done = plain(site, "status", code=10)
+    assert "cannot read the backup directory" in done.out
+    assert "BACKUP UNKNOWN" in plain(site, "status", "--nagios", code=3).out
+    site.backups.chmod(0o700)

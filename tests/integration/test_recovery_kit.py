@@ -1,0 +1,207 @@
+"""The recovery kit: made when something has changed, told from outside, opened on a bare server that comes back."""
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from pyrage import x25519
+
+from korrigo_backup.catalog import local_now
+from korrigo_backup.operations.kit import save
+from korrigo_backup.operations.kits import check, find
+from sandbox import USER_PASSWORD
+
+IDENTITY = x25519.Identity.generate()
+PUBLIC = str(IDENTITY.to_public())
+
+
+@pytest.fixture
+def settled(site):
+    """A site whose settings are in files, as on a real server; nothing comes from the environment."""
+    lines = [f"{name}={shlex.quote(value)}\n" for name, value in site.env.items() if name in SETTINGS]
+    site.dotenv = site.home / ".env"
+    site.dotenv.write_text("".join(lines))
+    site.dotenv.chmod(0o600)
+    (site.home / "korrigo-backup.toml").write_text(f'[kit]\nrecipients = ["{PUBLIC}"]\n')
+    (site.home / "identity").write_text(f"# public key: {PUBLIC}\n{IDENTITY}\n")
+    return site
+
+
+SETTINGS = ("POSTGRES_HOST", "POSTGRES_PORT", "POSTGRES_DB", "POSTGRES_USER", "POSTGRES_PASSWORD", "MEDIA_ROOT",
+            "BACKUP_DIR", "KORRIGO_BACKUP_CLIENT_DIR")  # fmt: skip
+BARE = dict.fromkeys(SETTINGS)
+
+
+def kits(site):
+    return sorted(site.backups.glob("recovery_kit_*.tar.age"))
+
+
+def told(site, *arguments, env):
+    """The document that the command prints."""
+    return json.loads(site.korrigo("kit", *arguments, "--json", env=env).out)
+
+
+def record_of(kit):
+    return kit.with_name(kit.name + ".manifest.json")
+
+
+def ids(document):
+    return {finding["id"]: finding["level"] for finding in document["findings"]}
+
+
+def make(site):
+    """`kit make` without a process of its own; the settings come from the environment, too."""
+    wired = site.wired()
+    return save(wired.catalog, wired.kit_source(), now=local_now())
+
+
+@pytest.mark.contract("C5")
+def test_a_bare_server_comes_back_with_the_commands_of_the_kit(settled, tmp_path):
+    settled.korrigo("backup", "full", env=BARE)
+    settled.korrigo("kit", "make", env=BARE)
+    rows, media = settled.rows(), settled.tree()
+    copies, bare = tmp_path / "copies", tmp_path / "bare"
+    shutil.move(settled.backups, copies)
+    settled.sql(f'DROP DATABASE "{settled.database}" WITH (FORCE)', "postgres", superuser=True)
+    shutil.rmtree(settled.home)
+    settled.home.mkdir()
+    bare.mkdir()
+    (bare / "identity").write_text(str(IDENTITY))
+
+    kit = next(copies.glob("recovery_kit_*.age"))
+    settled.korrigo("kit", "open", kit, "--identity", bare / "identity", "--to", bare / "kit", env=BARE)
+    text = (bare / "kit" / "README.md").read_text()
+    files, backups, media_root = (
+        re.search(f"## {number}\\. .*?```sh\n(.*?)```", text, re.DOTALL)[1] for number in "356"
+    )
+    commands = files + backups.replace("rsync -a COPIES/", f"cp -a {copies}/.") + media_root.split("\n")[-2]
+    subprocess.run(["sh", "-euc", commands], cwd=bare / "kit", check=True)
+    settled.korrigo("rebuild", "--yes", env=BARE)
+    assert settled.rows() == rows
+    assert settled.tree() == media
+    assert (settled.home / ".env").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.contract("C5")
+def test_a_kit_is_made_only_when_something_has_changed_or_the_last_one_is_damaged(settled):
+    toml = settled.home / "korrigo-backup.toml"
+    assert make(settled).new
+    assert not make(settled).new
+    for change in (
+        lambda: settled.dotenv.write_text(settled.dotenv.read_text() + "NEW=1\n"),
+        lambda: settled.dotenv.chmod(0o640),
+        lambda: toml.write_text(f'[kit]\nrecipients = ["{PUBLIC}", "{x25519.Identity.generate().to_public()}"]\n'),
+        lambda: kits(settled)[-1].write_bytes(kits(settled)[-1].read_bytes()[:-1]),
+        lambda: record_of(kits(settled)[-1]).unlink(),
+    ):
+        before = len(kits(settled))
+        change()
+        assert make(settled).new
+        assert len(kits(settled)) == before + 1
+        assert not make(settled).new
+
+
+@pytest.mark.promise("P7")
+def test_no_secret_is_told_or_written_and_nobody_else_may_read(settled):
+    said = settled.korrigo("kit", "make", env=BARE, umask=0).said
+    said += settled.korrigo("kit", "show", env=BARE).said
+    said += settled.korrigo("kit", "verify", "--identity", "identity", env=BARE).said
+    key = (settled.home / ".config" / "korrigo-backup" / "key").read_text().strip()
+    written = b"".join(path.read_bytes() for path in settled.backups.iterdir() if path.is_file())
+    for secret in (USER_PASSWORD, key, str(IDENTITY)):
+        assert secret not in said
+        assert secret.encode() not in written
+    assert {path.stat().st_mode & 0o077 for path in [settled.backups, *settled.backups.iterdir()]} == {0}
+
+
+def test_verify_tells_a_kit_that_is_old_damaged_or_forged(settled):
+    def checked():
+        (finding,) = check(find(settled.wired().catalog, str(kit)))
+        return finding.id
+
+    settled.korrigo("kit", "make", env=BARE)
+    found = settled.korrigo("kit", "verify", "--identity", "-", env=BARE, stdin=str(IDENTITY)).out
+    assert "the same as the site's files are now" in found
+    settled.dotenv.write_text(settled.dotenv.read_text() + "OTHER=1\n")
+    assert ids(told(settled, "show", env=BARE)) == {"kit.whole": "ok", "kit.stale": "warning"}
+    opened = settled.korrigo("kit", "verify", "--identity", "identity", env=BARE).out
+    assert "not as they are now: project/.env" in opened
+    (kit,) = kits(settled)
+    raw = record_of(kit).read_text()
+    record_of(kit).write_text(raw.replace("production", "staging"))
+    assert checked() == "kit.damaged"
+    record_of(kit).unlink()
+    assert checked() == "kit.unsigned"
+    flipped = bytearray(kit.read_bytes())
+    flipped[-20] ^= 1
+    kit.write_bytes(flipped)
+    settled.korrigo("kit", "verify", "--identity", "identity", env=BARE, code=9)
+    record_of(kit).write_text(raw)
+    assert checked() == "kit.damaged"
+    settled.korrigo("kit", "verify", env=BARE, code=9)
+
+
+@pytest.mark.contract("C5")
+def test_the_nightly_run_saves_it_and_a_kit_that_cannot_be_made_never_hides_the_backup(settled):
+    assert "recovery kit saved: recovery_kit_" in settled.korrigo("nightly", env=BARE).out
+    assert "recovery kit" not in settled.korrigo("nightly", env=BARE).said
+    (settled.home / "korrigo-backup.toml").write_text('[kit]\nrecipients = ["age1nobody"]\n')
+    failed = settled.korrigo("nightly", env=BARE, code=3)
+    assert "in [kit] recipients is no public key" in failed.err
+    assert "is good" in failed.err
+    (settled.home / "korrigo-backup.toml").unlink()
+    assert "no recovery kit: .env and the signing key are saved nowhere" in settled.korrigo("nightly", env=BARE).out
+    assert len(kits(settled)) == 1
+
+
+MISTAKES = (
+    (("make", "file"), 2, "kit make takes no file"),
+    (("show", "--to", "x"), 2, "--to is for kit open"),
+    (("open",), 2, "kit open FILE --identity KEY --to DIRECTORY"),
+    (("show",), 6, "there is no recovery kit"),
+    (("open", ".env", "--identity", "identity", "--to", "new"), 9, "is damaged or no recovery kit"),
+    (("open", ".", "--identity", "identity", "--to", "new"), 2, "is not a regular file"),
+)
+
+
+def test_a_mistake_is_explained(settled):
+    for arguments, code, said in MISTAKES:
+        assert said in settled.korrigo("kit", *arguments, code=code, env=BARE).err
+    assert not (settled.home / "new").exists()
+
+
+def test_a_compose_file_that_is_missing_is_named_and_one_outside_the_project_is_kept(settled, tmp_path):
+    (tmp_path / "outside.yml").write_text("services: {}\n")
+    settled.dotenv.write_text("")
+    toml = settled.home / "korrigo-backup.toml"
+    toml.write_text(f'{toml.read_text()}[compose]\nfiles = ["{tmp_path}/outside.yml", "gone.yml"]\n')
+    assert "wants gone.yml" in settled.korrigo("kit", "make", env=BARE, code=6).err
+    (settled.home / "gone.yml").write_text("services: {}\n")
+    said = settled.korrigo("kit", "make", env=BARE).out
+    assert f"holds     {tmp_path}/outside.yml" in said
+    assert "holds     gone.yml" in said
+
+
+def test_the_settings_that_a_compose_file_names_and_links_to_the_env_file_are_kept(settled, tmp_path):
+    docker = settled.home / "infra" / "docker"
+    docker.mkdir(parents=True)
+    (docker / ".env").symlink_to("../../.env")
+    (docker / "web.env").write_text("SENTRY=secret\n")
+    (docker / "docker-compose.prod.yml").write_text("services: {web: {env_file: web.env}}\n")
+    settled.dotenv.write_text(f"BACKUP_DIR={settled.backups}\n")
+    settled.korrigo("kit", "make", env=BARE)
+    settled.korrigo("kit", "open", "--identity", "identity", "--to", tmp_path / "kit", env=BARE)
+    text = (tmp_path / "kit" / "README.md").read_text()
+    shutil.rmtree(settled.home / "infra")
+    settled.dotenv.unlink()
+    commands = re.search("## 3\\. .*?```sh\n(.*?)```", text, re.DOTALL)[1]
+    subprocess.run(["sh", "-euc", commands], cwd=tmp_path / "kit", check=True)
+    assert (docker / ".env").readlink() == Path("../../.env")
+    assert (docker / "web.env").read_text() == "SENTRY=secret\n"
+    assert "docker compose -f infra/docker/docker-compose.prod.yml up -d --build --wait" in text
+    settled.korrigo("kit", "make", env=BARE)
+    assert len(kits(settled)) == 1

@@ -1,0 +1,162 @@
+"""What is told about a run by the way it ends, and what the journal keeps of it."""
+
+from contextlib import suppress
+from types import SimpleNamespace
+
+import pytest
+
+from korrigo_backup.domain.journal import Outcome, silent
+from korrigo_backup.domain.notice import Event
+from korrigo_backup.errors import Cancelled, Interrupted, KorrigoBackupError, Locked, PartlyDone, Unreachable
+from korrigo_backup.notify.announce import Announcer
+from korrigo_backup.notify.channel import NotTold
+from korrigo_backup.operations import journal
+from korrigo_backup.operations.announced import announced
+
+
+class Channel:
+    name, events = "ops", frozenset(Event)
+
+    def __init__(self):
+        self.told, self.problem = [], None
+
+    def send(self, notice, *, seconds):  # noqa: ARG002 - the port says so
+        self.told.append(notice)
+        if self.problem:
+            raise self.problem
+
+    @property
+    def heard(self):
+        return [notice.event for notice in self.told]
+
+
+@pytest.fixture
+def channel():
+    return Channel()
+
+
+@pytest.fixture
+def run(channel, tmp_path):
+    """Return a function that runs a backup which ends with the problem, if any; `early`: before it is recorded."""
+    said = []
+
+    def run(problem=None, *, early=False, verb="backup", subject="db"):
+        with announced(Announcer("korrigo", "production", (channel,)), tmp_path, verb, subject, say=said.extend) as run:
+            if early and problem:
+                raise problem
+            site = SimpleNamespace(name="korrigo", secrets=())
+            with journal.recorded(tmp_path, site, verb, subject, listener=silent):
+                if problem:
+                    raise problem
+            run.facts["size"] = "3M"
+
+    run.said = said
+    return run
+
+
+def wrong(kind, message="oops"):
+    return kind(message, hint="mend it", state="as before")
+
+
+@pytest.mark.contract("B12")
+@pytest.mark.parametrize(
+    ("problem", "events"),
+    [
+        (None, [Event.START, Event.SUCCESS]),
+        (wrong(PartlyDone), [Event.START, Event.WARNING]),
+        (wrong(KorrigoBackupError), [Event.START, Event.FAILURE]),
+        (wrong(Locked), [Event.START, Event.FAILURE]),
+        (Interrupted("rolled back"), [Event.START, Event.FAILURE]),
+        (RuntimeError("row of Jean Dupont"), [Event.START, Event.FAILURE]),
+        (wrong(Cancelled), [Event.START]),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_the_end_of_a_run_is_told_by_how_it_ends_and_goes_on_unchanged(run, channel, problem, events):
+    caught = None
+    try:
+        run(problem)
+    except BaseException as raised:  # noqa: BLE001 - whatever it is, it must be the same one
+        caught = raised
+    assert caught is problem
+    assert channel.heard == events
+    assert len({notice.run for notice in channel.told}) == 1
+    assert "Dupont" not in repr(channel.told)
+
+
+def test_an_end_carries_what_is_known_of_it(run, channel):
+    run()
+    assert channel.told[-1].facts == {"size": "3M"}
+    assert "backup db done (exit 0)" in channel.told[-1].tail[0]
+    with pytest.raises(KorrigoBackupError):
+        run(wrong(Unreachable))
+    last = channel.told[-1]
+    assert (last.message, last.hint, last.state) == ("oops", "mend it", "as before")
+
+
+@pytest.mark.parametrize("early", [True, False])
+@pytest.mark.parametrize(
+    ("problem", "outcome", "code"),
+    [(wrong(Unreachable), Outcome.FAILED, 8), (Interrupted("unchanged"), Outcome.INTERRUPTED, 130)],
+    ids=["failed", "interrupted"],
+)
+def test_a_failed_run_is_in_the_journal_once_and_its_successor_is_a_recovery(
+    run, channel, tmp_path, problem, outcome, code, early
+):
+    with pytest.raises(type(problem)):
+        run(problem, early=early)
+    (record,) = journal.read(tmp_path)
+    assert (record.outcome, record.exit_code) == (outcome, code)
+    run(subject="media")
+    assert channel.heard[-1] is Event.SUCCESS
+    run()
+    assert channel.heard[-1] is Event.RECOVERED
+    run()
+    assert channel.heard[-1] is Event.SUCCESS
+
+
+def test_who_could_not_be_told_is_said_and_remembered_with_the_run(run, channel, tmp_path):
+    channel.problem = NotTold("it answers 500")
+    run()
+    assert [finding.message for finding in run.said] == ["notification not sent to ops: it answers 500"] * 2
+    (record,) = journal.read(tmp_path)
+    assert (record.outcome, record.message) == (Outcome.DONE, "notification not sent to ops: it answers 500")
+
+
+def test_a_backup_directory_that_is_not_there_keeps_nobody_from_being_told(channel, tmp_path):
+    place = tmp_path / "missing"
+    with suppress(Unreachable), announced(Announcer("s", "e", (channel,)), place, "backup", "db", say=print):
+        raise wrong(Unreachable)
+    assert channel.heard == [Event.START, Event.FAILURE]
+    assert not place.exists()
+
+
+class Signalled(Announcer):
+    """An announcer that is interrupted while it waits for the channels after the start."""
+
+    def tell(self, notice):
+        if notice.event is not Event.START:
+            raise Interrupted("nothing was changed")
+        return ()
+
+
+def test_a_signal_while_a_success_is_told_says_that_the_run_is_complete(channel, tmp_path):
+    with (
+        pytest.raises(Interrupted, match="the backup itself is complete"),
+        announced(Signalled("s", "e", (channel,)), tmp_path, "backup", "db", say=print),
+    ):
+        pass
+
+
+def test_a_signal_while_a_failure_is_told_does_not_hide_the_failure(channel, tmp_path):
+    with (
+        pytest.raises(Unreachable, match="oops"),
+        announced(Signalled("s", "e", (channel,)), tmp_path, "backup", "db", say=print),
+    ):
+        raise wrong(Unreachable)
+
+
+def test_without_channels_a_run_is_left_alone(tmp_path):
+    with suppress(Unreachable), announced(Announcer(), tmp_path, "backup", "db", say=print):
+        raise wrong(Unreachable)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,163 @@
+"""What a directory tells about its site, for the shapes that projects have."""
+
+import os
+
+import pytest
+
+from korrigo_backup.config.load import load
+from korrigo_backup.domain.finding import Level
+from korrigo_backup.operations.discover import compose_files, discover
+from korrigo_backup.operations.init import draft
+
+COOKIECUTTER = """
+services:
+  django: &django
+    build: {context: ., dockerfile: ./compose/production/django/Dockerfile}
+    image: shop_production_django
+    volumes: [production_django_media:/app/shop/media]
+    depends_on: [postgres, redis]
+    env_file: [./.envs/.django, ./.envs/.postgres]
+    command: /start
+  postgres:
+    build: {context: ., dockerfile: ./compose/production/postgres/Dockerfile}
+    image: shop_production_postgres
+    volumes: [production_postgres_data:/var/lib/postgresql/data]
+    env_file: [./.envs/.postgres]
+  traefik: {image: shop_production_traefik}
+  redis: {image: docker.io/redis:6}
+  celeryworker: {<<: *django, image: shop_production_celeryworker, command: /start-celeryworker}
+  flower: {<<: *django, image: shop_production_flower, command: /start-flower}
+"""
+
+SMALL = """
+name: blog
+services:
+  db: {image: "postgis/postgis:16-3.4", environment: {POSTGRES_USER: "${DB_USER:-blog}", POSTGRES_PASSWORD: s3cret}}
+  web:
+    build: .
+    command: gunicorn blog.wsgi
+    environment: {MEDIA_ROOT: /data/uploaded}
+    volumes: ["./uploaded:/data/uploaded", "static:/static"]
+  metrics: {image: prometheuscommunity/postgres-exporter}
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    home = tmp_path / "shop"
+    home.mkdir()
+    return home
+
+
+def levels(found):
+    return {finding.id: finding.level for finding in found.findings}
+
+
+def test_a_cookiecutter_project_is_understood(project):
+    (project / "production.yml").write_text(COOKIECUTTER)
+    (project / ".envs").mkdir()
+    (project / ".envs" / ".postgres").write_text("POSTGRES_HOST=postgres\nPOSTGRES_DB=shop\nPOSTGRES_USER=me\n")
+    found = discover(project, {})
+    assert found.reached
+    assert found.values == {
+        "site": {"name": "shop"},
+        "compose": {"files": ["production.yml"], "db": "postgres", "backend": "django", "media": "/app/shop/media"},
+        "database": {"name": "shop", "user": "me"},
+    }
+
+
+def test_a_small_project_is_understood_and_its_overrides_are_named(project):
+    (project / "docker-compose.yml").write_text(SMALL)
+    (project / "docker-compose.override.yml").write_text("services: {}\n")
+    found = discover(project, {"POSTGRES_HOST": "db"})
+    assert found.values == {
+        "site": {"name": "blog", "access": "compose"},
+        "compose": {
+            "files": ["docker-compose.yml", "docker-compose.override.yml"], "backend": "web", "media": "/data/uploaded"
+        },
+        "database": {"name": "blog", "user": "blog"},
+    }  # fmt: skip
+    assert "s3cret" not in str(found)
+
+
+def test_what_the_environment_sets_is_not_written_again(project):
+    (project / "compose.yaml").write_text(SMALL)
+    environment = {"DB_USER": "other", "POSTGRES_DB": "given", "KORRIGO_BACKUP_SITE": "given"}
+    found = discover(project, environment)
+    assert found.values["database"] == {"user": "other"}
+    assert "site" not in found.values
+
+
+def test_a_host_that_is_no_service_means_direct_access(project):
+    (project / "compose.yaml").write_text(SMALL)
+    found = discover(project, {"POSTGRES_HOST": "127.0.0.1", "MEDIA_ROOT": "/srv/media"})
+    assert levels(found) == {"site.direct": Level.OK}
+    assert "compose" not in found.values
+
+
+@pytest.mark.parametrize(
+    ("text", "id_"),
+    [
+        ("services: {}", "site.compose"),
+        ("services: {web: {command: gunicorn x}}", "site.compose"),
+        ("services: {db: {image: 'postgres:15'}}", "site.backend"),
+        ("services: {db: {image: 'postgres:15'}, web: {command: gunicorn x}}", "site.media"),
+        ("services: {db: {image: 'postgres:15'}, celery: {command: celery -A x}}", "site.backend"),
+    ],
+)
+def test_what_is_not_found_is_said(project, text, id_):
+    (project / "compose.yml").write_text(text)
+    assert levels(discover(project, {}))[id_] in {Level.WARNING, Level.ERROR}
+
+
+def test_compose_s_own_variable_names_the_files(project):
+    for name in ("a.yml", "b.yml", "compose.yaml"):
+        (project / name).write_text("services: {}")
+    assert [str(path) for path in compose_files(project, {"COMPOSE_FILE": "a.yml:b.yml"})] == ["a.yml", "b.yml"]
+    assert compose_files(project, {"COMPOSE_FILE": "a.yml:gone.yml"}) == ()
+
+
+def test_the_env_file_is_given_to_compose_where_compose_would_not_find_it(project):
+    (project / "deploy").mkdir()
+    (project / "deploy" / "compose.yaml").write_text(SMALL)
+    (project / ".env").write_text("")
+    assert discover(project, {}).values["compose"]["env_file"] == ".env"
+    (project / "deploy" / ".env").symlink_to("../.env")
+    assert "env_file" not in discover(project, {}).values["compose"]
+
+
+def test_an_empty_directory_tells_nothing(project):
+    found = discover(project, {})
+    assert not found.reached
+    assert levels(found)["site.unknown"] is Level.ERROR
+
+
+@pytest.mark.parametrize(
+    "garbage", ["[database", "[databse]\nname = 1\n", "\x00", "[site]\naccess = 'x'\n", "name = 1\n"]
+)
+def test_a_former_configuration_that_cannot_be_read_is_said_and_not_taken_over(project, garbage):
+    (project / "compose.yaml").write_text(SMALL)
+    (project / "korrigo-backup.toml").write_text(garbage)
+    made = draft(project, {}, project / "korrigo-backup.toml")
+    assert made.findings[0].level is Level.WARNING
+    assert made.text == draft(project, {}, project / "other.toml").text
+
+
+def test_what_a_former_configuration_sets_stays(project):
+    (project / "compose.yaml").write_text(SMALL)
+    former = project / "korrigo-backup.toml"
+    former.write_text(
+        '[site]\nname = "ours"\n[compose]\nbackend = "django"\nprofiles = ["a b"]\n[notify.subjects]\nfailure = "x"\n'
+    )
+    former.write_text(draft(project, {}, former).text)
+    read = load(project, {}, former)
+    assert (read.site.name, read.compose.backend, read.compose.profiles) == ("ours", "django", ("a b",))
+    assert read.notify.subjects == {"failure": "x"}
+    assert read.compose.media == "/data/uploaded"
+    assert not draft(project, {}, former).new
+
+
+def test_a_directory_whose_name_is_no_text_gives_no_name(tmp_path):
+    odd = tmp_path / os.fsdecode(b"caf\xe9")
+    odd.mkdir()
+    assert discover(odd, {"POSTGRES_HOST": "here"}).values == {}

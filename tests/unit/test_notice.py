@@ -1,0 +1,135 @@
+"""Who is told what, and in which words."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from korrigo_backup.domain.journal import Outcome, Record, Timed
+from korrigo_backup.domain.notice import (
+    DEFAULT_EVENTS,
+    Event,
+    Notice,
+    after_success,
+    journal_tail,
+    newest_finished,
+    wanted,
+)
+from korrigo_backup.domain.secret import Secret
+from korrigo_backup.domain.wording import BODIES, SUBJECTS, unknown_placeholders, worded
+
+NOON = datetime(2026, 2, 4, 12, tzinfo=UTC)
+
+
+def notice(event, **said):
+    return Notice(event=event, site="korrigo", environment="production", host="srv", verb="backup", moment=NOON, **said)
+
+
+def records(*ends, verb="backup", subject="db"):
+    return [
+        Record(id=str(n), verb=verb, subject=subject, site="s", by="me", started=NOON + timedelta(days=n), outcome=end)
+        for n, end in enumerate(ends)
+    ]
+
+
+@pytest.mark.contract("B12")
+def test_unless_configured_people_are_told_of_failures_and_of_their_end_and_of_what_has_not_come():
+    told = [event for event in Event if wanted(event, DEFAULT_EVENTS)]
+    assert told == [Event.FAILURE, Event.RECOVERED, Event.OVERDUE]
+
+
+def test_who_wants_every_success_is_told_of_a_recovery():
+    assert wanted(Event.RECOVERED, {Event.SUCCESS})
+    assert not wanted(Event.SUCCESS, {Event.RECOVERED})
+
+
+@pytest.mark.parametrize(
+    ("ends", "event"),
+    [
+        ((), Event.SUCCESS),
+        ((Outcome.DONE,), Event.SUCCESS),
+        ((Outcome.FAILED,), Event.RECOVERED),
+        ((Outcome.INTERRUPTED,), Event.RECOVERED),
+        ((Outcome.FAILED, Outcome.DONE), Event.SUCCESS),
+        ((Outcome.FAILED, Outcome.PARTLY), Event.SUCCESS),
+        ((Outcome.FAILED, Outcome.BEGUN), Event.RECOVERED),  # killed: nobody was told of that one
+        ((Outcome.FAILED, Outcome.CANCELLED), Event.RECOVERED),
+    ],
+)
+def test_a_success_is_a_recovery_when_the_newest_finished_run_failed(ends, event):
+    assert after_success(newest_finished(records(*ends), "backup", "db")) is event
+
+
+def test_runs_of_other_verbs_and_subjects_do_not_count():
+    others = records(Outcome.FAILED, verb="restore") + records(Outcome.FAILED, subject="media")
+    assert newest_finished(others, "backup", "db") is None
+    assert newest_finished(others, "backup").subject == "media"
+
+
+@pytest.mark.contract("B12")
+def test_the_runbooks_subjects_and_texts_are_the_defaults():
+    subject, body = worded(notice(Event.SUCCESS))
+    assert subject == "✅ Korrigo Backup OK"
+    assert body.startswith("Backup successful at 2026-02-04 12:00:00 UTC\n")
+    subject, body = worded(notice(Event.FAILURE, message="no space", hint="make room", state="nothing was changed"))
+    assert subject == "❌ Korrigo Backup FAILED"
+    assert body.splitlines() == [
+        "Backup FAILED at 2026-02-04 12:00:00 UTC",
+        "",
+        "message: no space",
+        "hint: make room",
+        "state: nothing was changed",
+        "site: korrigo (production) on srv",
+    ]
+
+
+def test_every_event_has_words_and_a_trial_says_that_it_is_one():
+    for event in Event:
+        assert not unknown_placeholders(SUBJECTS[event]) + unknown_placeholders(BODIES[event])
+        assert "$" not in "".join(worded(notice(event)))
+        assert all(text.startswith("[TEST] ") for text in worded(notice(event, test=True)))
+
+
+def test_a_subject_is_one_line_and_what_a_message_holds_is_no_template():
+    said = notice(Event.FAILURE, message="first\nsecond $site")
+    subject, body = worded(said, {Event.FAILURE: "$message"}, {Event.FAILURE: "$$5: $message"})
+    assert subject == "first second $site"
+    assert body == "$5: first\nsecond $site"
+
+
+def test_the_tail_of_the_journal_ends_with_the_steps_of_the_newest_run():
+    (record,) = records(Outcome.BEGUN)
+    steps = (Timed("backup.create", 0.01), Timed("backup.verify", 12.5))
+    done = Record(
+        id="2",
+        verb="backup",
+        subject="db",
+        site="s",
+        by="me",
+        started=NOON,
+        outcome=Outcome.FAILED,
+        exit_code=8,
+        seconds=13,
+        message="gone",
+        steps=steps,
+    )
+    assert journal_tail([record, done]) == (
+        "2026-02-04T12:00:00Z backup db begun",
+        "2026-02-04T12:00:00Z backup db failed (exit 8) in 13.0 s: gone",
+        "      0.010 s  backup.create",
+        "     12.500 s  backup.verify",
+    )
+    assert len(journal_tail([record] * 50)) == 10
+
+
+@pytest.mark.contract("C5")
+def test_no_field_of_a_notice_keeps_a_secret():
+    secret = "hunter22"
+    said = notice(
+        Event.FAILURE,
+        message=secret,
+        hint=secret,
+        state=secret,
+        facts={"size": secret},
+        tail=(secret,),
+    )
+    assert secret not in repr(said.fit_to_send([Secret(secret)]))

@@ -1,0 +1,103 @@
+"""When the loop of `schedule run` begins what, on a clock of our own."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from korrigo_backup.domain.artifact import Artifact
+from korrigo_backup.domain.manifest import Manifest
+from korrigo_backup.domain.naming import Kind, Origin
+from korrigo_backup.domain.schedule import JOBS, Surroundings
+from korrigo_backup.operations.schedule_loop import Loop, newest
+
+AROUND = Surroundings(site="k", identity="/k", command=("/k",), directory="/k", path="/bin")
+SATURDAY = datetime(2026, 11, 28, 12).astimezone()
+MANIFEST = Manifest(
+    timestamp="", includes_media=False, database_backup=None, media_backup=None, backup_dir="", created=SATURDAY
+)
+
+
+def artifact(kind, created, **others):
+    return replace(
+        Artifact(Path("/k/b"), kind, Origin.ROUTINE, "", created, 1, MANIFEST),
+        **others,
+    )
+
+
+class Machine:
+    """A clock that goes on when something sleeps or runs; what runs makes its backups unless told to fail."""
+
+    def __init__(self, start, *, until, made=(), fails=(), takes=timedelta(minutes=1), jitter=0):
+        self.now, self.until, self.fails, self.takes = start, until, fails, takes
+        self.artifacts = list(made)
+        self.begun, self.told = [], []
+        self.loop = Loop(JOBS, replace(AROUND, jitter=jitter), lambda: self.artifacts)
+        self.code = self.loop.forever(self.run, clock=lambda: self.now, sleep=self.sleep, tell=self.told.append)
+
+    def run(self, job):
+        if self.now >= self.until:
+            return 130
+        self.begun.append((job.id, f"{self.now:%a %H:%M}"))
+        if job.id not in self.fails:
+            kinds = [Kind.SQL, Kind.POINT] if job.id == "weekly" else [Kind.SQL]
+            self.artifacts += [artifact(kind, self.now) for kind in kinds]
+        self.now += self.takes
+        return 1 if job.id in self.fails else 0
+
+    def sleep(self, seconds):
+        assert seconds <= 60
+        self.now += timedelta(seconds=seconds)
+
+
+def made_before(now):
+    return [artifact(kind, now - timedelta(hours=1)) for kind in (Kind.SQL, Kind.POINT)]
+
+
+def test_jobs_begin_at_their_hours_and_the_loop_ends_when_a_run_is_interrupted():
+    machine = Machine(SATURDAY, until=SATURDAY + timedelta(days=2), made=made_before(SATURDAY))
+    assert machine.begun == [("daily", "Sun 03:00"), ("weekly", "Sun 04:00"), ("daily", "Mon 03:00")]
+    assert machine.code == 130
+    assert [(run.job, f"{run.at:%a %H:%M}") for run in machine.told] == [
+        ("daily", "Sun 03:00"),
+        ("weekly", "Sun 04:00"),
+        ("daily", "Mon 03:00"),
+        ("daily", "Tue 03:00"),
+    ]
+
+
+def test_where_there_is_no_backup_yet_one_of_everything_is_made_at_once():
+    machine = Machine(SATURDAY, until=SATURDAY + timedelta(hours=10))
+    assert machine.begun == [("weekly", "Sat 12:00")]
+
+
+def test_a_run_that_was_missed_is_made_up_for_once_also_when_it_fails():
+    old = [artifact(Kind.SQL, SATURDAY - timedelta(days=3)), artifact(Kind.POINT, SATURDAY - timedelta(days=3))]
+    machine = Machine(SATURDAY, until=SATURDAY + timedelta(hours=10), made=old, fails=("daily",))
+    assert machine.begun == [("daily", "Sat 12:00")]
+
+
+def test_a_run_longer_than_the_time_to_the_next_is_followed_by_one_of_each():
+    machine = Machine(
+        SATURDAY, until=SATURDAY + timedelta(days=3), made=made_before(SATURDAY), takes=timedelta(hours=30)
+    )
+    assert machine.begun == [("daily", "Sun 03:00"), ("weekly", "Mon 09:00")]
+
+
+def test_the_delay_of_a_machine_is_always_the_same_and_below_the_jitter():
+    around = replace(AROUND, jitter=600)
+    delay = around.delay(JOBS[0])
+    assert 0 < delay <= 600
+    machine = Machine(SATURDAY, until=SATURDAY + timedelta(hours=16), made=made_before(SATURDAY), jitter=600)
+    (run,) = machine.told[:1]
+    assert run.at == SATURDAY + timedelta(hours=15, seconds=delay)
+
+
+def test_only_good_routine_backups_count():
+    others = [
+        artifact(Kind.SQL, SATURDAY, origin=Origin.SAFETY),
+        artifact(Kind.SQL, SATURDAY, problem="cut"),
+        artifact(Kind.SQL, SATURDAY, manifest=None),
+        artifact(Kind.MEDIA, SATURDAY),
+    ]
+    assert newest(others) is None
+    assert newest([*others, artifact(Kind.SQL, SATURDAY - timedelta(days=1))]) == SATURDAY - timedelta(days=1)

@@ -1,0 +1,250 @@
+"""How backups stand is computed from what was read: every case without a file."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from korrigo_backup.domain.artifact import Artifact, Stranger
+from korrigo_backup.domain.attention import attention
+from korrigo_backup.domain.authenticity import Authenticity
+from korrigo_backup.domain.forecast import Growth, days_until_full
+from korrigo_backup.domain.journal import Outcome, Record, Timed
+from korrigo_backup.domain.manifest import DatabaseProof, Manifest, MediaProof, TableProof
+from korrigo_backup.domain.nagios import plugin_line
+from korrigo_backup.domain.naming import Kind, Origin, compose, stamp
+from korrigo_backup.domain.retention import Policy, Rule
+from korrigo_backup.domain.runs import failing
+from korrigo_backup.domain.standing import describe
+from korrigo_backup.domain.status import Goals, Seen
+
+NOW = datetime(2026, 2, 4, 12, tzinfo=UTC)
+GB = 10**9
+
+
+def backup(hours, *, kind=Kind.SQL, size=GB, rows=1000, site="korrigo", **more):
+    created = NOW - timedelta(hours=hours)
+    database = DatabaseProof(
+        name="v", server_version="16", client_version="16", digest="x", tables=(TableProof("public.t", rows),)
+    )
+    manifest = Manifest(
+        timestamp=stamp(created),
+        includes_media=kind is Kind.MEDIA,
+        database_backup=None,
+        media_backup=None,
+        backup_dir="/b",
+        format=1,
+        kind=kind,
+        site=site,
+        environment="production",
+        created=created,
+        seconds=12.5,
+        database=database if kind is Kind.SQL else None,
+        media=MediaProof(files=4, bytes=9, members="m", root="r") if kind is Kind.MEDIA else None,
+    )
+    given = {"source": manifest, "authenticity": Authenticity.AUTHENTIC, "origin": Origin.ROUTINE} | more
+    name = compose(kind, given["origin"], stamp(created))
+    return Artifact(path=Path("/b") / name, kind=kind, stamp=stamp(created), created=created, size=size, **given)
+
+
+def ran(hours, outcome=Outcome.DONE, *, verb="backup", subject="db", steps=(), message="", **more):
+    return Record(
+        id=f"{verb}{subject}{hours}",
+        verb=verb,
+        subject=subject,
+        site="korrigo",
+        by="root@host",
+        started=NOW - timedelta(hours=hours),
+        outcome=outcome,
+        message=message,
+        steps=tuple(Timed(step, 0) for step in steps),
+        **more,
+    )
+
+
+def seen(*artifacts, **more):
+    given = {"site": "korrigo", "environment": "production", "free": 100 * GB, "total": 200 * GB} | more
+    return Seen(directory="/b", artifacts=sorted(artifacts, key=lambda a: a.created, reverse=True), **given)
+
+
+def ids(found, goals=None):
+    goals = goals or Goals()
+    return [finding.id for finding in attention(describe(found, goals, now=NOW), found, goals)]
+
+
+def healthy(**more):
+    restored = ran(30, verb="restore", subject="x", steps=["restore.proven"])
+    given = {"records": [restored, ran(3)], "offsite": 1} | more
+    return seen(backup(3), backup(27), backup(50, kind=Kind.MEDIA), **given)
+
+
+def test_a_healthy_site_needs_nobody():
+    assert ids(healthy()) == []
+    found = describe(healthy(), Goals(), now=NOW)
+    assert (found.age, found.overdue, found.copies.complete) == (3 * 3600, False, True)
+    assert (found.newest(Kind.SQL).count, found.newest(Kind.SQL).rows) == (2, 1000)
+
+
+@pytest.mark.parametrize(("hours", "overdue"), [(25.9, False), (26.1, True)])
+def test_overdue_is_what_is_older_than_the_objective(hours, overdue):
+    found = describe(seen(backup(hours)), Goals(), now=NOW)
+    assert found.overdue is overdue
+    assert describe(seen(backup(hours)), Goals(rpo_hours=0), now=NOW).overdue is False
+
+
+@pytest.mark.promise("P3")
+def test_what_is_broken_forged_a_safety_copy_or_of_another_site_is_no_good_backup():
+    bad = [
+        backup(1, source=None, problem="cut"),
+        backup(2, authenticity=Authenticity.FORGED),
+        backup(3, origin=Origin.SAFETY),
+        backup(4, site="another"),
+        backup(5, source=None),
+    ]
+    found = describe(seen(*bad, backup(20)), Goals(), now=NOW)
+    assert (found.age, found.others) == (20 * 3600, 1)
+    assert ids(seen(*bad))[:2] == ["status.none", "status.forged"]
+    assert "status.broken" in ids(seen(*bad))
+
+
+def test_errors_come_first_and_accepted_warnings_are_not_said_but_errors_are():
+    found = seen(backup(30), strangers=[Stranger("db_backup_x", "a link", ours=True)], stopped=True)
+    levels = ids(found)
+    assert levels[:2] == ["status.stopped", "status.overdue"]
+    assert {"status.unread", "status.offsite", "status.unproven", "status.no_media"} <= set(levels)
+    accepting = Goals(accepted=("status.offsite", "status.overdue"))
+    assert set(levels) - set(ids(found, accepting)) == {"status.offsite"}
+
+
+def test_rows_that_vanish_and_sizes_that_jump_are_said():
+    week = [backup(3 + 24 * day) for day in range(1, 6)]
+    assert "status.rows" in ids(seen(backup(3, rows=790), *week))
+    assert "status.rows" not in ids(seen(backup(3, rows=810), *week))
+    assert "status.size" in ids(seen(backup(3, size=3 * GB), *week))
+    assert not {"status.rows", "status.size"} & set(ids(seen(backup(3), *week)))
+
+
+def test_the_clock_that_went_back_is_said():
+    assert "status.future" in ids(seen(backup(-24)))
+
+
+def test_a_proof_counts_for_a_month():
+    proof = {"verb": "restore", "subject": "x", "steps": ["restore.proven"]}
+    assert "status.proof_old" in ids(healthy(records=[ran(32 * 24, **proof)]))
+    assert "status.unproven" in ids(healthy(records=[ran(3, Outcome.FAILED, **proof)]))
+    assert not {"status.proof_old", "status.unproven"} & set(ids(healthy(records=[ran(3, Outcome.PARTLY, **proof)])))
+
+
+def test_failures_count_from_the_last_success_of_their_kind():
+    failed = Outcome.FAILED
+    runs = [
+        ran(99),
+        ran(60, failed, subject="full"),
+        ran(50, failed, message="no space"),
+        ran(40, Outcome.BEGUN),
+        ran(9),
+    ]
+    (full,) = failing(runs, running=False)
+    assert (full.what, full.times, full.succeeded) == ("backup full", 1, None)
+    assert failing([*runs, ran(5, subject="full")], running=False) == ()
+    database, full = failing(runs[:-1], running=False)
+    assert (database.what, database.times, database.outcome) == ("backup db", 2, Outcome.BEGUN)
+    assert database.succeeded == NOW - timedelta(hours=99)
+    (database, _) = failing(runs[:-1], running=True)
+    assert (database.times, database.message) == (1, "no space")
+
+
+def test_a_backup_that_does_not_verify_is_not_good_until_it_does():
+    made, older = backup(3), backup(27)
+    bad = ran(2, Outcome.FAILED, verb="verify", subject=made.name, message="cut", exit_code=9)
+    found = describe(seen(made, older, records=[bad]), Goals(), now=NOW)
+    assert found.newest(Kind.SQL).name == older.name
+    assert "status.damaged" in ids(seen(made, older, records=[bad]))
+    assert "status.damaged" not in ids(seen(older, records=[bad]))
+    good = ran(1, verb="verify", subject=made.name)
+    assert describe(seen(made, older, records=[bad, good]), Goals(), now=NOW).newest(Kind.SQL).name == made.name
+    night = ran(2, Outcome.FAILED, verb="nightly", message=f"{made.name} was made and does not verify: x", exit_code=9)
+    assert describe(seen(made, older, records=[night]), Goals(), now=NOW).newest(Kind.SQL).name == older.name
+
+
+def test_a_backup_that_was_loaded_by_a_drill_is_proven_and_one_only_read_is_not():
+    made = backup(3)
+    read = ran(2, verb="verify", subject=made.name, why={"depth": "content"})
+    found = describe(seen(made, records=[read]), Goals(), now=NOW)
+    assert (found.verified.by, found.proven) == ("verify", None)
+    drilled = ran(1, verb="verify", subject=made.name, why={"depth": "full"})
+    assert describe(seen(made, records=[read, drilled]), Goals(), now=NOW).proven.what == made.name
+
+
+def test_a_night_done_in_part_is_said_until_the_next_one():
+    night = ran(3, Outcome.PARTLY, verb="nightly", message="copy to s3: no such bucket")
+    assert "status.partly" in ids(healthy(records=[night]))
+    assert "status.partly" not in ids(healthy(records=[night, ran(1)]))
+
+
+def test_a_cancelled_restore_is_no_failure_and_a_failed_one_comes_after_the_backups():
+    runs = [ran(9, Outcome.FAILED, verb="restore", subject="x"), ran(12, Outcome.FAILED), ran(2, Outcome.CANCELLED)]
+    assert [one.what for one in failing(runs, running=False)] == ["backup db", "restore"]
+    assert ids(seen(backup(3), records=runs))[:1] == ["status.failing"]
+    assert "status.failed" in ids(seen(backup(3), records=runs))
+
+
+def growth(*sizes, keep=0, **rule):
+    return Growth([(NOW - timedelta(days=day), size) for day, size in enumerate(sizes)], Rule(days=keep, **rule))
+
+
+def test_a_directory_that_nothing_leaves_fills_at_the_daily_size():
+    assert days_until_full([growth(*[GB] * 10)], free=32 * GB, now=NOW).days == 31
+
+
+def test_retention_holds_a_steady_directory_for_ever_and_growth_fills_it():
+    steady = growth(*[GB] * 30, keep=30)
+    assert days_until_full([steady], free=4 * GB, now=NOW).days is None
+    filling = days_until_full([growth(*[GB] * 10, keep=30)], free=12 * GB, now=NOW)
+    assert filling.days == 11
+    growing = growth(*[GB - day * GB // 100 for day in range(30)], keep=30)
+    assert 20 < days_until_full([growing], free=12 * GB, now=NOW).days < 60
+
+
+def test_backups_kept_by_number_stop_growing_when_there_are_so_many():
+    assert days_until_full([growth(*[GB] * 10, daily=30)], free=20 * GB, now=NOW).days == 19
+    assert days_until_full([growth(*[GB] * 10, daily=14)], free=20 * GB, now=NOW).days is None
+
+
+def test_no_room_for_the_next_one_is_full_today_and_too_little_history_is_said():
+    assert days_until_full([growth(*[GB] * 10)], free=GB, now=NOW).days == 0
+    assert days_until_full([growth(GB, GB, GB)], free=GB, now=NOW).known is False
+    assert days_until_full([], free=GB, now=NOW).known is False
+
+
+def test_the_disk_is_an_error_in_its_last_week_and_a_warning_in_its_last_month():
+    for_ever = Goals(policy=Policy(database=Rule()))
+    daily = [backup(3 + 24 * day) for day in range(10)]
+    assert ids(seen(*daily, free=6 * GB), for_ever)[0] == "status.full"
+    assert "status.filling" in ids(seen(*daily, free=22 * GB), for_ever)
+    assert "status.little" in ids(seen(*daily[:3], free=10 * GB, total=200 * GB))
+
+
+def test_all_backups_of_one_directory_are_one_copy():
+    found = describe(seen(*[backup(24 * day) for day in range(9)], shared_disk=True), Goals(), now=NOW).copies
+    assert (found.places, found.supports, found.offsite, found.complete) == (2, 1, 0, False)
+    found = describe(seen(backup(1), shared_disk=False, offsite=1), Goals(), now=NOW).copies
+    assert (found.places, found.supports, found.offsite, found.complete) == (3, 2, 1, True)
+
+
+@pytest.mark.parametrize(
+    ("found", "code", "word"),
+    [
+        (healthy(), 0, "OK"),
+        (healthy(offsite=0), 1, "WARNING"),
+        (seen(), 2, "CRITICAL"),
+        (seen(unreadable=("cannot read | it", "chmod")), 3, "UNKNOWN"),
+    ],
+)
+def test_a_monitoring_system_gets_one_line(found, code, word):
+    goals, described = Goals(), describe(found, Goals(), now=NOW)
+    line, given = plugin_line(replace(described, attention=attention(described, found, goals)))
+    assert (given, line.startswith(f"BACKUP {word} - ")) == (code, True)
+    assert line.count("|") == 1
+    assert "\n" not in line

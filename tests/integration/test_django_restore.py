@@ -6,7 +6,7 @@ import shlex
 import pytest
 
 from demosite import MANAGE
-from sandbox import USER, connect, nothing_changes, quoted
+from sandbox import USER, USER_PASSWORD, connect, nothing_changes, quoted
 
 SERVICES = '[services]\nstop = [["sh", "-c", "echo stopped > {0}"]]\nstart = [["sh", "-c", "echo started > {0}"]]\n'
 
@@ -24,6 +24,14 @@ def wrecked(demo):
     demo.old = demo.rows(), demo.tree()
     assert demo.old != demo.new
     return demo
+
+
+@pytest.fixture(scope="module")
+def plain_role(server):
+    """A role that owns its database and may make no other, as on many a shared server."""
+    with connect(server) as admin:
+        admin.execute(f"CREATE ROLE plain_django LOGIN NOCREATEDB PASSWORD '{USER_PASSWORD}'")
+    return "plain_django"
 
 
 def now(site):
@@ -164,3 +172,25 @@ def test_what_cannot_be_is_refused_with_the_next_step(wrecked):
         archive = next(site.made.glob("*.zip"))
         archive.write_bytes(archive.read_bytes()[:-7])
         assert "it is not a complete ZIP archive" in site.korrigo("restore", site.made, "--yes", code=9).err
+
+
+@pytest.mark.promise("P2")
+def test_a_role_that_may_make_no_database_is_taken_back_in_place_and_told_its_way(wrecked, plain_role):
+    site = wrecked
+    site.sql(f"REASSIGN OWNED BY {USER} TO {plain_role}", superuser=True)
+    site.user = plain_role
+    old = now(site)
+    way = "korrigo-backup rollback --to safety --in-place"
+    assert way in site.json("plan", site.made)["findings"][-1]["hint"]
+    site.toml(SERVICES.format(site.home / "services") + 'health_url = "http://127.0.0.1:9/"\nhealth_timeout = 1\n')
+    done = site.korrigo("restore", site.made, "--yes", code=(1, 8))
+    assert "state: rolled back: the site is as it was before" in done.err
+    assert now(site) == old
+    assert left(site) == []
+    site.toml(SERVICES.format(site.home / "services"))
+    assert way in site.korrigo("restore", site.made, "--yes").out
+    assert now(site) == site.new
+    assert way in site.korrigo("rollback", "--yes", code=4).err
+    site.korrigo("rollback", "--to", "safety", "--in-place", "--yes")
+    site.korrigo("rollback", "--media-only", "--yes")
+    assert now(site) == old

@@ -153,16 +153,3 @@ def test_a_django_backup_is_brought_out_by_one_command_and_nothing_stays_inside(
     assert manifest["auth"]["hmac"]
     assert len(list(made.iterdir())) == 4
     assert "objects, all JSON" in korrigo(stack, "verify", str(made))
-
-
-@pytest.mark.contract("R2")
-@pytest.mark.contract("R4")
-def test_the_command_that_is_named_for_a_django_backup_restores_it(stack):
-    korrigo(stack, "backup", "full", "--method", "django")
-    kept = rows(stack)
-    stack.sql("UPDATE exams_exam SET name = 'lost'")
-    said = korrigo(stack, "restore", str(next((stack.root / "backups").glob("korrigo_backup_*"))), "--yes", code=2)
-    (named,) = (line.removeprefix("hint: ") for line in said.splitlines() if line.startswith("hint: "))
-    assert "Restore completed successfully" in typed(stack, "sh", "-c", named)
-    assert rows(stack) == kept
-    assert "korrigo_backup_" not in stack.exec("backend", "ls", "/tmp").stdout

@@ -3,16 +3,17 @@
 import io
 import sys
 import tarfile
-from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
 
 from korrigo_backup.config.load import load, surroundings
+from korrigo_backup.domain.journal import Step
 from korrigo_backup.domain.secret import Secret
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused, Unreachable, UsageError
-from korrigo_backup.site.compose import Project
-from korrigo_backup.site.django import ComposeDjango, DirectDjango, child_environment, unpack_flat
+from korrigo_backup.site.django import DirectDjango, child_environment, unpack_flat
+from korrigo_backup.site.served import Served
 
 
 class Answer(msgspec.Struct):
@@ -56,16 +57,67 @@ def test_errors_of_the_command_keep_their_words_and_hint(tmp_path):
         DirectDjango(("/nothing/here",), None, {}).ask("c", Answer)
 
 
-def test_what_is_typed_to_restore_names_every_word_quoted(tmp_path):
-    site = DirectDjango(("python", "my site/manage.py"), None, {})
-    assert site.restoring(tmp_path / "a b") == f"python 'my site/manage.py' restore '{tmp_path}/a b'"
-    project = Project(("docker", "compose"), (Path("prod.yml"),), {})
-    said = ComposeDjango(project, "web", ("python", "manage.py")).restoring(tmp_path / "made")
-    assert said.split(" && ") == [
-        f"docker compose -f prod.yml cp {tmp_path}/made web:/tmp/made",
-        "docker compose -f prod.yml exec web python manage.py restore /tmp/made",
-        "docker compose -f prod.yml exec web rm -r /tmp/made",
-    ]
+@pytest.fixture
+def served(tmp_path):
+    """A backup of one file that is served, and what was heard."""
+    (tmp_path / "rows.json").write_bytes(bytes(range(256)) * 9000)
+    with (tmp_path / "rows.json").open("rb", buffering=0) as file:
+        heard = []
+        yield SimpleNamespace(heard=heard, it=Served({"rows.json": file}, heard.append, heard.append))
+
+
+ASKS = """
+from korrigo_backup.djangoapp.served import Host
+from korrigo_backup.domain.journal import Step
+host = Host(lambda line: print(line, flush=True))
+print("settings may print")
+"""
+
+
+def test_what_is_served_is_a_file_that_can_be_read_anywhere(tmp_path, served):
+    text = """
+import io
+file = host.open("rows.json")
+whole = io.BufferedReader(file).read()
+assert whole == bytes(range(256)) * 9000
+file.seek(-3, 2)
+assert file.read(10) == bytes([253, 254, 255]) and file.read(10) == b""
+file.seek(257)
+assert (file.tell(), file.read(2)) == (257, bytes([1, 2]))
+try: host.open("../secret")
+except FileNotFoundError: host.tell(Step("restore.warning", {"text": "none"}))
+host.wait_for_the_word("17")
+host.tell(Step("restore.complete"))
+"""
+    program(tmp_path, ASKS + text).take_in(served.it)
+    assert served.heard == [Step("restore.warning", {"text": "none"}), "17"]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "words"),
+    [
+        ("pass", KorrigoBackupError, "ended without a word"),
+        ("sys.exit(4)", Refused, "ended with status 4"),
+        ("host.tell(Step('restore.complete')); sys.exit(9)", ProofFailed, "ended with status 9"),
+        ("sys.stderr.write('error: unrecognized arguments: --stamp'); sys.exit(2)", Refused, "another version"),
+        ("os.close(0); host.open('rows.json')", KorrigoBackupError, "ended with status 1"),
+    ],
+)
+def test_a_restore_that_is_served_and_fails_is_said(tmp_path, served, text, kind, words):
+    with pytest.raises(kind, match=words):
+        program(tmp_path, ASKS + text).take_in(served.it)
+
+
+def test_what_must_not_be_committed_is_hung_up_on_and_ends_by_itself(tmp_path, served):
+    text = "try: host.wait_for_the_word('17')\nexcept Exception as problem: open('ended', 'w').write(problem.message)"
+
+    def refuse(number):
+        raise Refused(f"not {number}", hint="")
+
+    served.it.ready = refuse
+    with pytest.raises(Refused, match="not 17"):
+        program(tmp_path, ASKS + text).take_in(served.it)
+    assert (tmp_path / "ended").read_text() == "the command on the host that serves the backup has gone"
 
 
 @pytest.mark.promise("P7")

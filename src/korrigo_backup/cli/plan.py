@@ -10,6 +10,7 @@ from korrigo_backup.catalog import local_now
 from korrigo_backup.cli.output import Context, human, say, say_findings, say_json, say_shared, say_table
 from korrigo_backup.domain.finding import Level
 from korrigo_backup.domain.journal import silent
+from korrigo_backup.domain.naming import Kind
 from korrigo_backup.errors import Refused
 from korrigo_backup.operations.restore import Request, restore
 
@@ -71,9 +72,10 @@ def say_plan(plan: RestorePlan) -> None:
     say(f"  downtime  {_downtime(plan)}")
     changes = [table for table in plan.tables if not table.identical]
     if plan.tables:
-        say(f"  tables    {len(changes)} of {len(plan.tables)} change")
+        verb = "are replaced" if plan.kind is Kind.DJANGO else "change"
+        say(f"  tables    {len(changes)} of {len(plan.tables)} {verb}")
     if changes:
-        _say_changes(changes)
+        _say_changes(changes, compared=plan.kind is not Kind.DJANGO)
     if plan.media:
         files = plan.media
         counts = f"{files.added.count} vanish, {files.removed.count} come back, {files.changed.count} change"
@@ -96,10 +98,14 @@ def _downtime(plan: RestorePlan) -> str:
     return f"{'not known yet' if plan.downtime is None else f'about {plan.downtime:g} s'}, whatever the size"
 
 
-def _say_changes(tables: list[TableChange]) -> None:
-    """Print a line a table; with `+ ~ -`, the rows added, changed and removed since the backup, where that is known."""
+def _say_changes(tables: list[TableChange], *, compared: bool) -> None:
+    """Print a line a table, `compared` by content or only counted.
+
+    With `+ ~ -`, the rows added, changed and removed since the backup, where that is known.
+    """
     header: tuple[str, ...] = ("  TABLE", "NOW", "AFTER", "ROWS")
-    rows = [(f"  {t.name}", _count(t.now), _count(t.after), _difference(t.now, t.after)) for t in tables]
+    said = [_difference(t.now, t.after, compared=compared) for t in tables]
+    rows = [(f"  {t.name}", _count(t.now), _count(t.after), words) for t, words in zip(tables, said, strict=True)]
     since = [(_count(t.added), _count(t.changed), _count(t.removed)) for t in tables]
     if any(t.added is not None for t in tables):
         say("  rows since the backup: + added, ~ changed, - removed; a restore takes this back")
@@ -112,8 +118,8 @@ def _count(rows: int | None) -> str:
     return "-" if rows is None else str(rows)
 
 
-def _difference(now: int | None, after: int | None) -> str:
+def _difference(now: int | None, after: int | None, *, compared: bool) -> str:
     if now is None or after is None:
         return "comes back" if now is None else "vanishes"
     difference = after - now
-    return f"{difference:+d}" if difference else "other content"
+    return f"{difference:+d}" if difference else "other content" if compared else "as many"

@@ -42,7 +42,17 @@ _LINES = {
     "restore.start": "🚀 Starting backend...",
     "restore.safety.first": "💾 Creating safety backup of current state...",
     "restore.safety": "💾 Creating safety backup of current state... (as it was before the restore)",
+    "restore.back": "↩️ Putting back what was there, from {safety}...",
+    "restore.counted": "✅ Counted from here: {rows} rows in {tables} tables, as in the backup",
+    "django.restore.begin": "   Backup timestamp: {timestamp}",
+    "django.restore.database": "   Restoring database...",
+    "django.restore.load": "   Starting restoration of {objects} objects...",
+    "django.restore.loaded": "   Pass 1: Saved {objects} objects. 0 remaining.\n   Database restored successfully",
+    "django.restore.media": "   Restoring media files...",
+    "django.restore.media-done": "   Restored media from: {archive}",
+    "django.restore.warning": "⚠️ {text}",
 }
+"""The lines of manage.py restore (runbook 5.4.4) stand further in."""
 
 
 @dataclass(frozen=True)
@@ -132,10 +142,16 @@ def restore_and_say(wired: Wired, artifact: Artifact, choices: Choices) -> None:
         if one.kept_as:
             say(f"   the replaced {one.part} is kept as {one.kept_as}; to go back: korrigo-backup rollback")
         if one.in_place:
-            say("   to go back to what was there: korrigo-backup rollback --to safety --in-place")
+            say(f"   to go back to what was there: {_way_back(done.plan)}")
     if choices.validate:
         _validate(wired, artifact)
     say("📊 Verification recommended - check database contents")
+
+
+def _way_back(plan: RestorePlan) -> str:
+    """Return the command that undoes a restore without a database beside; a Django backup's finding names it."""
+    named = (finding.hint for finding in plan.findings if finding.id == "restore.django")
+    return next(named, "korrigo-backup rollback --to safety --in-place").removeprefix("the way back: ")
 
 
 _PROVEN = frozenset({"validate.tables", "validate.users", "validate.media"})

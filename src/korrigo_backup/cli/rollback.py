@@ -90,6 +90,8 @@ def _confirm(plan: RollbackPlan, *, yes: bool) -> bool:
         ("media", plan.media, plan.media_kept_as),
     ):
         if back:
+            if part == "database" and plan.safety:
+                say(f"  {part:<9} {back} is loaded from {plan.safety} first, while the site serves")
             say(f"  {part:<9} {back} becomes live, the present one is kept as {kept}")
         else:
             say(f"  {part:<9} stays as it is")
@@ -98,7 +100,9 @@ def _confirm(plan: RollbackPlan, *, yes: bool) -> bool:
 
 def _narrate(step: Step) -> None:
     say_shared(step)
-    if step.id == "rollback.stop":
+    if step.id == "rollback.load":
+        say(f"📥 Loading what was there, from {step.facts['safety']}...")
+    elif step.id == "rollback.stop":
         say("🛑 Stopping backend...")
     elif step.id == "rollback.stop.none":
         say("🛑 Stopping backend... skipped: no command is configured ([services] stop)")

@@ -18,6 +18,7 @@ from korrigo_backup.djangoapp import commit, loader
 from korrigo_backup.djangoapp.backup import media_root
 from korrigo_backup.djangoapp.migrations import applied, compare, in_code
 from korrigo_backup.djangoapp.recovery import close, recover
+from korrigo_backup.djangoapp.served import Host
 from korrigo_backup.djangoapp.signing import judge, site_keys
 from korrigo_backup.djangoapp.snapshot import writing
 from korrigo_backup.domain import naming
@@ -50,13 +51,19 @@ RESERVE = 64 * 1024 * 1024
 
 @dataclass
 class Restore:
-    """One restore under way; `state` says at any moment how the site would be left."""
+    """One restore under way; `state` says at any moment how the site would be left.
 
-    directory: Path
+    `source` is a directory, or what the host serves, which has verified every byte of it; with `verified` it has
+    found its signature good, too. `stamp` is that of what is kept of the media, by default the time of now.
+    """
+
+    source: Path | Host
     alias: str
     dry_run: bool
     listener: Listener
     allow_unsigned: bool = False
+    verified: bool = False
+    stamp: str | None = None
     state: str = UNCHANGED
     warnings: list[str] = field(default_factory=list)
     _undecided: bool = False
@@ -64,14 +71,14 @@ class Restore:
     def run(self) -> None:
         """Restore the artifact, or with `dry_run` check all that can be checked without changing anything."""
         keys = site_keys()
-        manifest, found = artifact.read_signed(self.directory, keys.by_id if keys else {})
+        manifest, found = artifact.read_signed(self.source, keys.by_id if keys else {})
         self.listener(Step("restore.begin", {"timestamp": manifest.timestamp}))
         with ExitStack() as stack:
-            file = stack.enter_context(artifact.open_member(self.directory, manifest.database_backup or ""))
+            file = stack.enter_context(artifact.open_member(self.source, manifest.database_backup or ""))
             self.listener(Step("restore.database"))
-            if warning := judge(found, keys, allow_unsigned=self.allow_unsigned):
-                self.warnings.append(warning)
-            trusted = self.allow_unsigned or found is Authenticity.AUTHENTIC
+            if warning := judge(found, keys, allow_unsigned=self.allow_unsigned or self.verified):
+                self.warnings += [] if self.verified else [warning]
+            trusted = self.allow_unsigned or self.verified or found is Authenticity.AUTHENTIC
             load = loader.prepare(self.alias, manifest, file, trusted=trusted)
             self._warn(load)
             if self.dry_run:
@@ -92,20 +99,21 @@ class Restore:
             self.warnings.append("a restore was interrupted: the next restore or backup will first finish or undo it")
         if manifest.includes_media:
             self.listener(Step("restore.media"))
-            artifact.verify_media(self.directory, manifest)
+            if not isinstance(self.source, Host):
+                artifact.verify_media(self.source, manifest)
 
     def _replace(self, manifest: Manifest, load: Load) -> None:
-        tree = MediaTree(media_root())
         if not manifest.includes_media:
-            self._finish_earlier(tree)
+            self._say_all(finish_interrupted())
             self._commit(None, None, load)
             return
+        tree = MediaTree(media_root())
         with unfinished.alone(tree, "restore"):
             self._say_all(recover(tree))
             self._replace_both(tree, manifest, load)
 
     def _replace_both(self, tree: MediaTree, manifest: Manifest, load: Load) -> None:
-        stamp = _free_stamp(tree, datetime.now(UTC))
+        stamp = self.stamp or _free_stamp(tree, datetime.now(UTC))
         name = str(connections[self.alias].settings_dict["NAME"])
         record = Record(stamp, self.alias, name)
         unfinished.write(tree, record)  # from here on the next command cleans up after us
@@ -120,12 +128,7 @@ class Restore:
         with suppress(DatabaseError):  # then the record stays, and the next run removes what is left
             close(tree, record, committed=True)
         self.listener(Step("restore.media"))
-        self.listener(Step("restore.media-done", {"archive": str(self.directory / (manifest.media_backup or ""))}))
-
-    def _finish_earlier(self, tree: MediaTree) -> None:
-        if unfinished.records(tree):
-            with unfinished.alone(tree, "finish an interrupted restore"):
-                self._say_all(recover(tree))
+        self.listener(Step("restore.media-done", {"archive": f"{self.source}/{manifest.media_backup}"}))
 
     def _say_all(self, done: list[str]) -> None:
         self.warnings += done
@@ -133,8 +136,8 @@ class Restore:
     def _stage(self, tree: MediaTree, stamp: str, manifest: Manifest) -> None:
         name = manifest.media_backup or ""
         with (
-            artifact.open_member(self.directory, name) as archive,
-            artifact.open_listing(self.directory, manifest) as listing,
+            artifact.open_member(self.source, name) as archive,
+            artifact.open_listing(self.source, manifest) as listing,
         ):
             staging = tree.stage(stamp)
             try:
@@ -152,6 +155,8 @@ class Restore:
                 self.listener(Step("restore.load", {"objects": str(load.objects)}))
                 loader.run(load)
                 marker = self._marker(record)
+                if isinstance(self.source, Host):
+                    self.source.wait_for_the_word(marker or "")
                 if tree and record:
                     self._swap(tree, replace(record, marker=marker))
                 swapped = True
@@ -185,6 +190,15 @@ class Restore:
     def _committed(self, marker: str | None) -> bool | None:
         """Tell what became of a COMMIT whose answer is an error."""
         return commit.happened(self.alias, marker) if marker else False
+
+
+def finish_interrupted() -> list[str]:
+    """Finish or undo what a killed restore left; return what was done, in words."""
+    tree = MediaTree(media_root())
+    if not unfinished.records(tree):
+        return []
+    with unfinished.alone(tree, "finish an interrupted restore"):
+        return recover(tree)
 
 
 def _free_stamp(tree: MediaTree, now: datetime) -> str:

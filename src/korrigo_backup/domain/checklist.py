@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.finding import Level
+from korrigo_backup.domain.naming import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,7 +65,7 @@ def checklist(plan: RestorePlan, answers: Mapping[str, str]) -> tuple[Line, ...]
         Line(
             "way back",
             done=True,
-            evidence=_way_back(kept, in_place=in_place),
+            evidence=_way_back(plan, kept, in_place=in_place),
         ),
         _asked("team reachable", answers, "contacts"),
     )
@@ -87,11 +88,14 @@ def _verified(known: set[str]) -> str:
 
 def _saved(kept: list[str], *, in_place: bool) -> str:
     if in_place:
-        return "in a safety backup, before anything is touched"
+        files = f"; files kept as {', '.join(kept)}" if kept else ""
+        return f"in a safety backup, before anything is touched{files}"
     return f"kept as {', '.join(kept)}" if kept else "there is none"
 
 
-def _way_back(kept: list[str], *, in_place: bool) -> str:
+def _way_back(plan: RestorePlan, kept: list[str], *, in_place: bool) -> str:
+    if plan.kind is Kind.DJANGO:
+        return "korrigo-backup rollback, which loads the safety backup beside the site"
     if in_place:
         return "korrigo-backup rollback --to safety --in-place, as long as a restore"
     return "korrigo-backup rollback, about a second" if kept else "nothing to go back to"

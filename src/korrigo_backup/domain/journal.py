@@ -53,7 +53,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """One operation: what, on what, by whom, why, when, how it went.
 
     `why` holds the answers of the pre-restore checklist (runbook 5.1). Times are UTC, durations seconds;
-    `downtime` is from the stop of the services to their health.
+    `downtime` is from the stop of the services to their health. Where a restore keeps no database beside, `safety`
+    names the backup that it can be taken back with, and `transaction` the one in the live database that decides it; ""
+    again once it is taken back.
     """
 
     id: str
@@ -70,6 +72,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
     why: dict[str, str] = {}
     steps: tuple[Timed, ...] = ()
+    safety: str = ""
+    transaction: str = ""
 
 
 def downtime(steps: Iterable[Timed]) -> float | None:

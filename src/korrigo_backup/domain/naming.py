@@ -103,6 +103,11 @@ def stamp(moment: datetime) -> str:
     return moment.strftime(STAMP_FORMAT)
 
 
+def is_stamp(text: str) -> bool:
+    """Tell whether a text has the form of a stamp."""
+    return re.fullmatch(r"[0-9]{8}_[0-9]{6}", text, re.ASCII) is not None
+
+
 def compose(kind: Kind, origin: Origin, stamped: str, counter: int = 1) -> str:
     """Return the artifact name of a stamp; `counter` 1 is not written."""
     prefix, suffix = next((p, s) for k, o, p, s in _SHAPES if (k, o) == (kind, origin))
@@ -120,6 +125,11 @@ def free_name(kind: Kind, origin: Origin, stamped: str, taken: Container[str]) -
 def stage_database(live: str, stamped: str) -> str:
     """Return the name of the database a restore loads into, beside the live one."""
     return _beside(live, "stage", stamped)
+
+
+def back_database(live: str, stamped: str) -> str:
+    """Return the name of the database that a safety backup is loaded into, to become the one of before a restore."""
+    return _beside(live, "back", stamped)
 
 
 def before_database(live: str, stamped: str) -> str:
@@ -141,12 +151,12 @@ def loader_role(live: str, stamped: str) -> str:
 
 
 def stamp_beside(names: Iterable[str], live: str, role: str) -> set[str]:
-    """Return the stamps of the databases of `live` in a role (`stage`, `before`, `after`)."""
+    """Return the stamps of the databases of `live` in a role (`stage`, `back`, `before`, `after`)."""
     return {name[-_STAMP_LENGTH:] for name in names if is_beside(name, live, role)}
 
 
 def is_beside(name: str, live: str, role: str) -> bool:
-    """Tell whether `name` is a `stage`, `before` or `after` database of `live`, or its `load` role."""
+    """Tell whether `name` is a `stage`, `back`, `before` or `after` database of `live`, or its `load` role."""
     head = _beside(live, role, "")
     return name.startswith(head) and re.fullmatch(r"[0-9]{8}_[0-9]{6}", name[len(head) :]) is not None
 

@@ -58,6 +58,14 @@ def replaced_in_place(database: str) -> str:
     )
 
 
+def replaced_by_django(database: str) -> str:
+    """Say what a restore by the site's Django costs."""
+    return (
+        f"the rows in database {database} are replaced inside it by the site's manage.py, in one transaction, and its"
+        " tables stay as they are: the site is down as long as a safety backup, the load and the media take"
+    )
+
+
 class RestorePlan(msgspec.Struct, frozen=True, kw_only=True):
     """A restore, decided but not done. Of `media`, what was added since vanishes and what was removed comes back.
 

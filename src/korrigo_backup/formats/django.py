@@ -9,7 +9,8 @@ from __future__ import annotations
 import errno
 from contextlib import contextmanager, suppress
 from itertools import islice
-from typing import IO, TYPE_CHECKING
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -24,7 +25,6 @@ from korrigo_backup.system.streams import HashingReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from korrigo_backup.domain.authenticity import Authenticity, Key
     from korrigo_backup.domain.manifest import Manifest, Member
@@ -36,6 +36,14 @@ _BATCH = 200
 _ANOTHER = "use another backup: korrigo-backup list shows them"
 
 
+class Served(Protocol):
+    """An artifact that is no directory of this machine."""
+
+    def open(self, name: str) -> IO[bytes]:
+        """Return a file of it, unbuffered; FileNotFoundError when it has none of that name."""
+        ...
+
+
 def read_manifest(directory: Path) -> Manifest:
     """Return the manifest of the artifact at `directory`.
 
@@ -44,17 +52,17 @@ def read_manifest(directory: Path) -> Manifest:
     return read_signed(directory, {})[0]
 
 
-def read_signed(directory: Path, keys: Mapping[str, Key]) -> tuple[Manifest, Authenticity]:
+def read_signed(directory: Path | Served, keys: Mapping[str, Key]) -> tuple[Manifest, Authenticity]:
     """Return the manifest and what its signature says under `keys`; raises as `read_manifest`."""
-    if not directory.is_dir():
+    if isinstance(directory, Path) and not directory.is_dir():
         raise NotFound(
             f"there is no backup directory {directory}",
             hint="name a korrigo_backup_… directory; korrigo-backup list",
         )
-    path = directory / DIRECTORY_MANIFEST
+    path = f"{directory}/{DIRECTORY_MANIFEST}"
     try:
-        with open_plain(path) as file:
-            raw = file.read(manifests.LARGEST + 1) or b""
+        with _open(directory, DIRECTORY_MANIFEST) as file:
+            raw = b"".join(_pieces(file, manifests.LARGEST + 1))
     except FileNotFoundError:
         raise NotFound(
             f"Manifest file not found in backup directory {directory}",
@@ -64,7 +72,7 @@ def read_signed(directory: Path, keys: Mapping[str, Key]) -> tuple[Manifest, Aut
         raise ProofFailed(str(problem), hint=_ANOTHER) from None
     if len(raw) > manifests.LARGEST:
         raise ProofFailed(f"{path} is too large for a manifest", hint=_ANOTHER)
-    found = manifests.decode(raw, str(path))
+    found = manifests.decode(raw, path)
     if found.database_backup is None or (found.includes_media and found.media_backup is None):
         raise ProofFailed(f"{path} names no database backup or no media backup", hint=_ANOTHER)
     return found, authenticity.check(raw, keys)
@@ -117,7 +125,7 @@ def _decode_headers(batch: list[tuple[int, bytes]], name: str) -> None:
         decode_header(raw, f"{name}: object at {number}")
 
 
-def verify_media(directory: Path, manifest: Manifest) -> Checked:
+def verify_media(directory: Path | Served, manifest: Manifest) -> Checked:
     """Read the media archive and hold it against its members file and the manifest; raises ProofFailed."""
     name = manifest.media_backup or ""
     with open_member(directory, name) as archive, open_listing(directory, manifest) as listing:
@@ -138,7 +146,7 @@ def expect_media(manifest: Manifest, checked: Checked) -> None:
 
 
 @contextmanager
-def open_listing(directory: Path, manifest: Manifest) -> Iterator[IO[bytes] | None]:
+def open_listing(directory: Path | Served, manifest: Manifest) -> Iterator[IO[bytes] | None]:
     """Yield the members file, held against the manifest and left at its start; None for an old artifact."""
     if manifest.media is None:
         yield None
@@ -153,16 +161,16 @@ def open_listing(directory: Path, manifest: Manifest) -> Iterator[IO[bytes] | No
 
 
 @contextmanager
-def open_member(directory: Path, name: str) -> Iterator[IO[bytes]]:
+def open_member(directory: Path | Served, name: str) -> Iterator[IO[bytes]]:
     """Yield a file of the artifact, unbuffered; ProofFailed when it is missing or is a link or device."""
     try:
-        file = open_plain(directory / name)
+        file = _open(directory, name)
     except (FileNotFoundError, ValueError):
-        raise ProofFailed(f"{directory / name} is missing or is not a file", hint=_ANOTHER) from None
+        raise ProofFailed(f"{directory}/{name} is missing or is not a file", hint=_ANOTHER) from None
     except OSError as problem:
         if problem.errno != errno.ELOOP:
             raise
-        raise ProofFailed(f"{directory / name} is a link, not a file", hint=_ANOTHER) from None
+        raise ProofFailed(f"{directory}/{name} is a link, not a file", hint=_ANOTHER) from None
     with file:
         yield file
 
@@ -182,6 +190,17 @@ def decode_header(raw: bytes, where: str) -> fixture.Header:
         return fixture.HEADER.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
         raise ProofFailed(f"{where}: {problem}", hint=_ANOTHER) from None
+
+
+def _open(directory: Path | Served, name: str) -> IO[bytes]:
+    return open_plain(directory / name) if isinstance(directory, Path) else directory.open(name)
+
+
+def _pieces(file: IO[bytes], limit: int) -> Iterator[bytes]:
+    """Yield the content of an unbuffered file up to a limit; one read may give less than was asked for."""
+    while limit > 0 and (piece := file.read(limit)):
+        yield piece
+        limit -= len(piece)
 
 
 def _member(manifest: Manifest, name: str) -> Member | None:

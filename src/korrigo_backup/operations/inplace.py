@@ -78,24 +78,43 @@ class InPlacePart:
                 self._replace(safety, source, None)
 
     def _replace(self, artifact: Artifact, source: SqlSource, present: DatabaseProof | None) -> None:
-        server = self.context.site.postgres
-        databases, live = Databases(server), server.database
-        sorts = left_out_here(server, source.scan)
-        replacing = Replacing(source.file, artifact.name, source.sha256, source.scan, source.expected, *sorts)
-        with server.session() as session:
-            try:
-                databases.disconnect(live, but=session.ask("SELECT pg_backend_pid()", int))
-                tables = replacing.run(session, present=present, step=lambda name: self._tell(name, artifact))
-            finally:
-                databases.admit(live)
-        facts = {"tables": str(len(tables)), "rows": str(sum(table.rows for table in tables))}
-        self.context.listen(Step("restore.proven", facts | {"proof": self.source.proof}))
+        replace_content(self.context, artifact, source, present, committing=self._commits)
 
-    def _tell(self, step: str, artifact: Artifact) -> None:
+    def _commits(self) -> None:
+        self._committing = True
+
+
+def replace_content(
+    context: Context,
+    artifact: Artifact,
+    source: SqlSource,
+    present: DatabaseProof | None,
+    *,
+    committing: Callable[[], None] = lambda: None,
+) -> None:
+    """Replace the content of the live database by that of a verified dump, in one transaction, and prove it.
+
+    `present` is the proof of what must still be there; `committing` is called when the transaction is about to end.
+    """
+    server = context.site.postgres
+    databases, live = Databases(server), server.database
+    sorts = left_out_here(server, source.scan)
+    replacing = Replacing(source.file, artifact.name, source.sha256, source.scan, source.expected, *sorts)
+
+    def tell(step: str) -> None:
         if step == "commit":
-            self._committing = True
-            return
-        self.context.listen(Step(f"restore.{step}", {"artifact": str(artifact.path)}))
+            committing()
+        else:
+            context.listen(Step(f"restore.{step}", {"artifact": str(artifact.path)}))
+
+    with server.session() as session:
+        try:
+            databases.disconnect(live, but=session.ask("SELECT pg_backend_pid()", int))
+            tables = replacing.run(session, present=present, step=tell)
+        finally:
+            databases.admit(live)
+    facts = {"tables": str(len(tables)), "rows": str(sum(table.rows for table in tables))}
+    context.listen(Step("restore.proven", facts | {"proof": source.proof}))
 
 
 def require_database_alone(artifact: Artifact) -> None:

@@ -1,6 +1,7 @@
 """The journal of a site: one line when an operation begins and one when it ends, never rewritten.
 
-It stands beside the backups (`.journal.jsonl`). A killed run leaves its first line alone, which says `begun`.
+It stands beside the backups (`.journal.jsonl`). A killed run leaves its first line alone, which says `begun`. What must
+be known of a run after its death is a line of its own in between; of the lines of one operation the last one counts.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class Named:
 
 @dataclass
 class Running:
-    """An operation under way: it listens to the steps, passes them on, and is written at the end."""
+    """An operation under way: it listens to the steps and passes them on."""
 
     listener: Listener = silent
     bytes: int | None = None
@@ -62,10 +63,26 @@ class Running:
         self._steps.append(Timed(step.id, round(time.monotonic() - self._began, 3)))
         self.listener(step)
 
-    def ended(self, record: Record, outcome: Outcome, code: int, message: str = "") -> Record:
+    def note(self, **known: str) -> None:
+        """Write down what must be known of this operation if it ends here (`safety`, `transaction`)."""
+
+
+@dataclass(kw_only=True)
+class _Recorded(Running):
+    """One that is written down, at the end and wherever something must be known of it."""
+
+    record: Record
+    write: Callable[[Record], None]
+
+    def note(self, **known: str) -> None:
+        """Write the record with what is known now."""
+        self.record = replace(self.record, **known)
+        self.write(self.record)
+
+    def ended(self, outcome: Outcome, code: int, message: str = "") -> Record:
         """Return the record of the end."""
         return replace(
-            record,
+            self.record,
             outcome=outcome,
             exit_code=code,
             message=message,
@@ -92,26 +109,26 @@ def recorded(
     `why` is what was said about it: who approved it, the ticket, the reason. Raises PartlyDone when all is done and
     only its last line could not be written.
     """
-    running = Running(listener)
     record = replace(_record(site.name, verb, subject, datetime.now(UTC)), why=dict(why or {}))
     write = partial(_append, directory, site.secrets)
+    running = _Recorded(listener, record=record, write=write)
     write(record)
     try:
         yield running
     except PartlyDone as problem:
-        _note(write, running.ended(record, Outcome.PARTLY, problem.exit_code, problem.message))
+        _note(write, running.ended(Outcome.PARTLY, problem.exit_code, problem.message))
         raise
     except Cancelled as problem:
-        _note(write, running.ended(record, Outcome.CANCELLED, problem.exit_code))
+        _note(write, running.ended(Outcome.CANCELLED, problem.exit_code))
         raise
     except KorrigoBackupError as problem:
-        _note(write, running.ended(record, Outcome.FAILED, problem.exit_code, problem.message))
+        _note(write, running.ended(Outcome.FAILED, problem.exit_code, problem.message))
         raise
     except (Interrupted, KeyboardInterrupt) as problem:
-        _note(write, running.ended(record, Outcome.INTERRUPTED, INTERRUPTED, str(problem)))
+        _note(write, running.ended(Outcome.INTERRUPTED, INTERRUPTED, str(problem)))
         raise
     try:
-        write(running.ended(record, Outcome.DONE, 0))
+        write(running.ended(Outcome.DONE, 0))
     except KorrigoBackupError as problem:
         raise PartlyDone(
             f"the {verb} is done, but {problem.message}", hint=problem.hint, state="the work itself is complete"
@@ -134,6 +151,11 @@ def _note(write: Callable[[Record], None], record: Record) -> None:
     """Write how it ended; where that fails, too, what is said is why it ended, and the line stays `begun`."""
     with suppress(KorrigoBackupError):
         write(record)
+
+
+def decided(directory: Path, site: Site, record: Record) -> None:
+    """Write down how an operation ended that could not say so itself."""
+    _append(directory, site.secrets, record)
 
 
 def read(directory: Path) -> list[Record]:

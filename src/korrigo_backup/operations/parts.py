@@ -81,6 +81,7 @@ class DatabasePart:
     source: SqlSource
     context: Context
     plan: PartPlan
+    staged_as: str = ""
     databases: Databases = field(init=False)
 
     def __post_init__(self) -> None:
@@ -114,7 +115,7 @@ class DatabasePart:
 
     @property
     def _stage(self) -> str:
-        return naming.stage_database(self.context.site.postgres.database, self.context.stamp)
+        return self.staged_as or naming.stage_database(self.context.site.postgres.database, self.context.stamp)
 
     def _loader(self, role: Role, undo: UndoStack) -> _Loader | None:
         """Make a role without rights for what is not authentic; our own will do when it is no superuser."""

@@ -135,7 +135,7 @@ def plan_media(site: Site, artifact: Artifact, source: MediaSource, *, stamp: st
         free=free_bytes(tree.root),
     )
     change = _files(tree, artifact, source) if exists else FileChange(removed=Counted(source.files))
-    return PartPlan(replacement, (*source.findings, *_room(replacement)), media=change)
+    return PartPlan(replacement, (*source.findings, *room(replacement)), media=change)
 
 
 _NO_SERVICES = warning(
@@ -152,10 +152,11 @@ def _database_findings(databases: Databases, replacement: Replacement) -> Iterat
                     f'as a superuser: ALTER ROLE "{role.name}" CREATEDB; or restore with --in-place')  # fmt: skip
     if replacement.kept_as is None and not replacement.in_place:
         yield warning("database.missing", f"{replacement.target.split(' at ')[0]} does not exist: it is made anew")
-    yield from _room(replacement)
+    yield from room(replacement)
 
 
-def _room(replacement: Replacement) -> Iterator[Finding]:
+def room(replacement: Replacement) -> Iterator[Finding]:
+    """Yield an error when what is replaced does not fit beside what is there."""
     if replacement.free is not None and replacement.free < replacement.needs:
         what = f"{replacement.target}: {replacement.free:,} bytes free, {replacement.needs:,} needed"
         hint = "make room: the old data is kept beside the new"

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.journal import Listener, Step, silent
-from korrigo_backup.domain.naming import after_database, before_database, is_beside, stage_database
-from korrigo_backup.errors import UNCHANGED, KorrigoBackupError, Refused
-from korrigo_backup.site import fence, unfinished
+from korrigo_backup.domain.naming import after_database, before_database, is_beside, stage_database, stamp_beside
+from korrigo_backup.errors import UNCHANGED, KorrigoBackupError
+from korrigo_backup.operations import undecided
+from korrigo_backup.site import fence
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.system.files import explained
 
@@ -33,10 +34,11 @@ STOPPED = (
 
 @dataclass(frozen=True)
 class Recovered:
-    """What was finished, in words, and whether an interrupted restore was taken back."""
+    """What was finished, in words, whether an interrupted restore was taken back, and the stamps of what was."""
 
     done: tuple[str, ...] = ()
     restore: bool = False
+    stamps: frozenset[str] = frozenset()
 
 
 @contextmanager
@@ -50,6 +52,7 @@ def exclusive(
     with catalog.exclusive(doing), fence.held(site.postgres, doing) as server:
         site = replace(site, postgres=server)
         recovered = recover(site)
+        undecided.note(site, catalog, recovered.stamps)
         for line in recovered.done:
             listen(Step("recovered", {"what": line}))
         yield site, recovered
@@ -62,21 +65,25 @@ def recover(site: Site) -> Recovered:
     """
     with _stopped(site), explained("finish what was interrupted"):
         databases, live = Databases(site.postgres), site.postgres.database
-        if site.media:
-            _require_decided(site.media)
-        done = _take_back_swaps(site, site.media) if site.media else []
-        restore = any("restore" in line for line in done)
+        done = undecided.finish(site)
+        stamps = {stamp for stamp, move in site.media.unfinished() if move.source == "stage"} if site.media else set()
+        done += _take_back_swaps(site, site.media) if site.media else []
+        restore = any("unfinished" in line and "restore" in line for line in done)
         found = databases.survey(live)
         for name in sorted(found.names):
             if is_beside(name, live, "stage"):
                 databases.drop(name)
                 done.append(f"dropped the unfinished database {name}")
                 restore = True
+            elif is_beside(name, live, "back"):
+                databases.drop(name)
+                done.append(f"dropped the unfinished database {name}")
+        stamps |= stamp_beside(found.names, live, "stage")
         done += _tidy(databases, live, found)
         if site.left_stopped:
             site.start_services()
             done.append("started the services again")
-    return Recovered(tuple(done), restore)
+    return Recovered(tuple(done), restore, frozenset(stamps))
 
 
 def take_back(site: Site, stamp: str, move: Move) -> None:
@@ -96,22 +103,6 @@ def take_back(site: Site, stamp: str, move: Move) -> None:
 def database_of(live: str, role: str, stamp: str) -> str:
     """Return the name of the database of one role (`stage`, `before`, `after`) and stamp."""
     return {"stage": stage_database, "before": before_database, "after": after_database}[role](live, stamp)
-
-
-def _require_decided(media: MediaTree) -> None:
-    """Raise while a `manage.py restore` has not said what becomes of the media: its transaction decides, not the names.
-
-    Locked when it is at work, Refused when it was interrupted: only the site's own Django can ask that transaction.
-    """
-    left = unfinished.records(media)
-    if not left:
-        return
-    with unfinished.alone(media, "look at a Django restore under way"):
-        pass
-    raise Refused(
-        f"the Django restore of {left[0].stamp} was interrupted, and whether its database took it is not known here",
-        hint="finish it where the site runs: python manage.py backup --include-media, or the same restore again",
-    )
 
 
 def _take_back_swaps(site: Site, media: MediaTree) -> list[str]:

@@ -17,18 +17,19 @@ from korrigo_backup.domain.naming import Kind, Origin
 from korrigo_backup.errors import Cancelled, Interrupted, KorrigoBackupError, PartlyDone, Refused, UsageError
 from korrigo_backup.operations import journal
 from korrigo_backup.operations.backup import Wish, dump
+from korrigo_backup.operations.django_restore import open_django
 from korrigo_backup.operations.inplace import IN_PLACE, open_in_place, require_database_alone
 from korrigo_backup.operations.parts import Context, Part, open_part
 from korrigo_backup.operations.plan import of_this_site, services, whole
 from korrigo_backup.operations.recover import exclusive
 from korrigo_backup.operations.sources import authenticity, members_of
 from korrigo_backup.operations.stamps import own_stamp
+from korrigo_backup.operations.undecided import DJANGO
 from korrigo_backup.operations.undo import UndoStack, all_or_nothing
 from korrigo_backup.site.databases import Databases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from contextlib import AbstractContextManager
     from datetime import datetime
 
     from korrigo_backup.catalog import Catalog
@@ -76,15 +77,13 @@ def restore(site: Site, catalog: Catalog, request: Request) -> Restored:
     Raises ProofFailed, Refused, Cancelled, Unreachable, each with what was changed; PartlyDone when the site is
     restored and only something after it failed.
     """
-    if request.artifact.kind is Kind.DJANGO:
-        raise UsageError(
-            f"{request.artifact.name} is a Django backup: the site's own manage.py restores it",
-            hint=site.django.restoring(request.artifact.path)
-            if site.django
-            else f"python manage.py restore {request.artifact.path}",
-        )
     if request.in_place:
         require_database_alone(request.artifact)
+    if request.artifact.kind is Kind.DJANGO and not request.safety_backup:
+        raise UsageError(
+            "the restore of a Django backup always makes a safety backup: there is no other way back",
+            hint="leave out --no-safety-backup",
+        )
     doing = f"restore of {request.artifact.name}"
     held = exclusive(site, catalog, doing, listen=request.listen)
     with held as (site, _), ExitStack() as stack:  # noqa: PLR1704 - now held
@@ -116,7 +115,7 @@ class _Run:
             artifacts = list(members_of(self.catalog, request.artifact))
         trusted = request.artifact.authenticity is Authenticity.AUTHENTIC
         context = Context(site, request.stamp, self._listen, trusted)
-        self.parts = [self.stack.enter_context(self._open(artifact, context)) for artifact in artifacts]
+        self.parts = [part for artifact in artifacts for part in self._opened(artifact, context)]
         downtime = predicted_downtime(journal.read(self.catalog.directory))
         return whole(request.artifact, (p.plan for p in self.parts), [*findings, *services(site)], downtime=downtime)
 
@@ -131,12 +130,12 @@ class _Run:
         with journal.recorded(
             self.catalog.directory,
             self.site,
-            IN_PLACE if self.request.in_place else "restore",
+            self._verb,
             self.request.artifact.name,
             listener=self.request.listen,
             why=why,
         ) as running:
-            self.heard = running.listen
+            self.heard, self._running = running.listen, running
             self._replace()
             kept = plan.kept("database")
             safety = self._safety(kept) if kept and self.request.safety_backup else self.secured
@@ -144,12 +143,28 @@ class _Run:
 
     heard: Listener = silent
     secured: Artifact | None = None
+    _running: journal.Running | None = None
 
-    def _open(self, artifact: Artifact, context: Context) -> AbstractContextManager[Part]:
-        return open_in_place(artifact, context, self._secure) if self.request.in_place else open_part(artifact, context)
+    @property
+    def _verb(self) -> str:
+        if self.request.artifact.kind is Kind.DJANGO:
+            return DJANGO
+        return IN_PLACE if self.request.in_place else "restore"
 
-    def _secure(self) -> Artifact:
-        """Make the safety backup that a restore in place has for its way back."""
+    def _opened(self, artifact: Artifact, context: Context) -> tuple[Part, ...]:
+        if artifact.kind is Kind.DJANGO:
+            return self.stack.enter_context(open_django(artifact, context, self))
+        if self.request.in_place:
+            return (self.stack.enter_context(open_in_place(artifact, context, self.secure)),)
+        return (self.stack.enter_context(open_part(artifact, context)),)
+
+    def note(self, **known: str) -> None:
+        """Write into the journal what must be known if this run ends here."""
+        if self._running:
+            self._running.note(**known)
+
+    def secure(self) -> Artifact:
+        """Make the safety backup that a restore without a database beside has for its way back."""
         wish = Wish(origin=Origin.SAFETY)
         self.secured = dump(self.site, self.catalog, wish, now=self.request.now, listen=silent)
         return self.secured

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.domain.journal import Listener, Outcome, Step, silent
-from korrigo_backup.domain.naming import stamp_beside
+from korrigo_backup.domain.naming import Kind, stamp_beside
 from korrigo_backup.errors import Cancelled, NotFound, Refused
 from korrigo_backup.operations.inplace import IN_PLACE
 from korrigo_backup.operations.journal import read, recorded
 from korrigo_backup.operations.recover import database_of, exclusive, take_back
+from korrigo_backup.operations.undecided import DJANGO, stamp_of
 from korrigo_backup.operations.undo import all_or_nothing
+from korrigo_backup.operations.way_back import load_before, may_stage
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.site.media import REDO, ROLLBACK
 from korrigo_backup.system.files import explained
@@ -25,14 +27,28 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from korrigo_backup.catalog import Catalog
+    from korrigo_backup.domain.artifact import Artifact
     from korrigo_backup.domain.journal import Record
     from korrigo_backup.operations.undo import UndoStack
     from korrigo_backup.site.media import Move
     from korrigo_backup.site.site import Site
 
 
+_DONE = frozenset({Outcome.DONE, Outcome.PARTLY})
+_REPLACING = frozenset({"restore", IN_PLACE, DJANGO, "rebuild"})
+"""What the journal calls the operations that put another database in the place of the live one, or into it."""
+
+
+_VERB = "rollback"
+_ONLY = "only"
+"""The key under which the journal says that a rollback was of one part."""
+
+
 class RollbackPlan(msgspec.Struct, frozen=True):
-    """What would come back and where the present state is kept; None for a part that has nothing to bring back."""
+    """What would come back and where the present state is kept; None for a part that has nothing to bring back.
+
+    `safety` names the backup that the database is loaded from first, after a restore that kept none beside.
+    """
 
     stamp: str
     move: str
@@ -40,6 +56,7 @@ class RollbackPlan(msgspec.Struct, frozen=True):
     database_kept_as: str | None
     media: str | None
     media_kept_as: str | None
+    safety: str | None = None
 
 
 def rollback(
@@ -54,21 +71,29 @@ def rollback(
     """Bring back what the newest restore replaced (or, with `redo`, what the newest rollback replaced).
 
     An interrupted restore is taken back, and that is all that is done then: to go on would undo the one before it.
-    Returns None in that case. Raises NotFound when nothing is kept; Refused when something else than the whole was
-    asked for after an interrupted restore, when only half of it could come back, or when it was made in place;
-    Cancelled when `confirm` says no; any failure rolls back.
+    Returns None in that case. After a restore by Django the database comes back from its safety backup, loaded and
+    proven beside while the site serves, and the media with it. Raises NotFound when nothing is kept; Refused when
+    something else than the whole was asked for after an interrupted restore, when only half of it could come back, or
+    when it was made in place; Cancelled when `confirm` says no; any failure rolls back.
     """
     move = REDO if redo else ROLLBACK
     with exclusive(site, catalog, "rollback", listen=listen) as (site, recovered):  # noqa: PLR1704 - now held
         if recovered.restore:
             _finished(redo=redo, media_only=media_only)
             return None
+        safety = None
         if move is ROLLBACK and not media_only:
-            _refuse_after_in_place(read(catalog.directory))
-        plan = _plan(site, move, media_only=media_only)
+            newest = _standing(read(catalog.directory))
+            _refuse_after_in_place(newest)
+            safety = _safety_of_django(site, catalog, newest)
+        plan = _plan_loaded(site, safety) if safety else _plan(site, move, media_only=media_only)
         if not confirm(plan):
             raise Cancelled("Rollback cancelled", hint="nothing to do; only the answer yes goes on")
-        with recorded(catalog.directory, site, "rollback", plan.stamp, listener=listen) as running:
+        why = {_ONLY: "media"} if media_only else {}
+        with recorded(catalog.directory, site, _VERB, plan.stamp, listener=listen, why=why) as running:
+            if safety:
+                running.listen(Step("rollback.load", {"safety": safety.name}))
+                load_before(site, safety, plan.stamp, running.listen)
             _carry_out(site, plan, move, running.listen)
     return plan
 
@@ -132,6 +157,21 @@ def _plan(site: Site, move: Move, *, media_only: bool) -> RollbackPlan:
     )
 
 
+def _plan_loaded(site: Site, safety: Artifact) -> RollbackPlan:
+    """Return the plan of a rollback whose database is loaded first."""
+    live, stamp, tree = site.postgres.database, safety.stamp, site.media
+    has_media = tree is not None and stamp in tree.kept("before")
+    return RollbackPlan(
+        stamp=stamp,
+        move=ROLLBACK.source,
+        database=database_of(live, ROLLBACK.source, stamp),
+        database_kept_as=database_of(live, ROLLBACK.kept, stamp),
+        media=str(tree.beside(ROLLBACK.source, stamp)) if tree and has_media else None,
+        media_kept_as=str(tree.beside(ROLLBACK.kept, stamp)) if tree and has_media else None,
+        safety=safety.name,
+    )
+
+
 def _refuse_half(site: Site, stamp: str) -> None:
     """Refuse to bring back files alone when the restore of this stamp has brought a database, too."""
     live = site.postgres.database
@@ -142,15 +182,46 @@ def _refuse_half(site: Site, stamp: str) -> None:
         )
 
 
-def _refuse_after_in_place(records: Iterable[Record]) -> None:
+def _standing(records: Iterable[Record]) -> Record | None:
+    """Return the newest restore that no rollback has undone; a second rollback of one stamp has brought it again."""
+    stack: list[Record] = []
+    undone: dict[str, Record] = {}
+    for one in records:
+        if one.outcome not in _DONE:
+            continue
+        if one.verb in _REPLACING:
+            stack.append(one)
+        elif one.verb == _VERB and _ONLY not in one.why and one.subject in undone:
+            stack.append(undone.pop(one.subject))
+        elif one.verb == _VERB and _ONLY not in one.why and stack:
+            undone[one.subject] = stack.pop()
+    return stack[-1] if stack else None
+
+
+def _refuse_after_in_place(newest: Record | None) -> None:
     """Refuse to undo the restore before the newest one, when that one was in place and so left nothing to rename."""
-    done = {Outcome.DONE, Outcome.PARTLY}
-    newest = [one for one in records if one.verb in {"restore", IN_PLACE, "rebuild"} and one.outcome in done][-1:]
-    if any(one.verb == IN_PLACE for one in newest):
+    if newest and newest.verb == IN_PLACE:
         raise Refused(
-            f"the newest restore, of {newest[0].subject}, was made in place: a rename would undo the one before it",
+            f"the newest restore, of {newest.subject}, was made in place: a rename would undo the one before it",
             hint="korrigo-backup rollback --to safety --in-place brings back what it replaced",
         )
+
+
+def _safety_of_django(site: Site, catalog: Catalog, newest: Record | None) -> Artifact | None:
+    """Return the safety backup that the newest restore is undone with, None when renames do that.
+
+    Raises NotFound when the backup is gone; Refused, with the way, for a role that may not load it beside.
+    """
+    if newest is None or newest.verb != DJANGO:
+        return None
+    if database_of(site.postgres.database, ROLLBACK.source, stamp_of(newest)) in Databases(site.postgres).names():
+        return None
+    if not may_stage(site):
+        raise Refused(
+            f"the restore of {newest.subject} changed the database in place, and this role may load none beside it",
+            hint="korrigo-backup rollback --to safety --in-place, then korrigo-backup rollback --media-only",
+        )
+    return catalog.find(str(catalog.directory / newest.safety), Kind.SQL)
 
 
 def _stop(site: Site, undo: UndoStack, listen: Listener) -> None:

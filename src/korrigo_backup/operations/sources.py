@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING
 from korrigo_backup.domain.authenticity import Authenticity
 from korrigo_backup.domain.finding import Finding, error, ok, warning
 from korrigo_backup.domain.manifest import DatabaseProof, TableProof
-from korrigo_backup.domain.naming import MANIFEST_SUFFIX, MEMBERS_SUFFIX, parse
+from korrigo_backup.domain.naming import MANIFEST_SUFFIX, MEMBERS_SUFFIX, Kind, parse
 from korrigo_backup.errors import NotFound, ProofFailed
 from korrigo_backup.formats import media as media_format
 from korrigo_backup.formats import sql as sql_format
@@ -132,7 +132,8 @@ def authenticity(artifact: Artifact, *, allow_unsigned: bool) -> list[Finding]:
         return [ok("artifact.authentic", f"{artifact.name}: signed with this site's key"), *_renamed(artifact)]
     what, hint = _unsigned(artifact)
     if allow_unsigned:
-        return [warning("artifact.unsigned", f"{what}; allowed, and loaded without superuser rights")]
+        how = "only rows of the site's models" if artifact.kind is Kind.DJANGO else "loaded without superuser rights"
+        return [warning("artifact.unsigned", f"{what}; allowed, and {how}")]
     return [error("artifact.unsigned", what, hint)]
 
 

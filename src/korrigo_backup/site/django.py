@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import tarfile
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Protocol, TypeVar
@@ -12,7 +11,15 @@ from typing import IO, TYPE_CHECKING, Protocol, TypeVar
 import msgspec
 
 from korrigo_backup.domain.secret import Secret
-from korrigo_backup.errors import KorrigoBackupError, PartlyDone, ProofFailed, Refused, Unreachable
+from korrigo_backup.errors import (
+    KorrigoBackupError,
+    Locked,
+    NotFound,
+    PartlyDone,
+    ProofFailed,
+    Refused,
+    Unreachable,
+)
 from korrigo_backup.system.files import CHUNK, create_private, private_directory, write_all
 from korrigo_backup.system.run import Command, Completed, describe_status, run, spawn
 
@@ -21,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from korrigo_backup.site.compose import Project
+    from korrigo_backup.site.served import Served
 
 T = TypeVar("T")
 
@@ -34,6 +42,7 @@ WORK_SECONDS = 4 * 3600.0
 """A migration of a large table takes its time; more than a night's work means that it waits for something."""
 
 BACKUP = ("backup", "--include-media")
+RESTORE = ("restore", "-")
 
 _MADE = (0, PartlyDone.exit_code)
 """Statuses of a backup that is there: whole, or but for files that changed while they were read."""
@@ -60,10 +69,6 @@ class DjangoCommands(Protocol):
         """Return how the command is run, in words for a message."""
         ...
 
-    def restoring(self, path: Path) -> str:
-        """Return what an operator types to restore the Django backup at `path` of this machine."""
-        ...
-
     def ask(self, command: str, answer: type[T]) -> T:
         """Run a management command and return the JSON document on the last line of its output, as `answer`.
 
@@ -83,6 +88,13 @@ class DjangoCommands(Protocol):
         """
         ...
 
+    def take_in(self, served: Served, *options: str) -> None:
+        """Run `manage.py restore -` with `options`, and give it what it asks for of a backup until it ends.
+
+        Nothing is copied to where it runs. Raises what `ask` does; the class of an error is that of its exit code.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class DirectDjango:
@@ -96,10 +108,6 @@ class DirectDjango:
     def description(self) -> str:
         """Return the command line."""
         return " ".join(self.manage)
-
-    def restoring(self, path: Path) -> str:
-        """Return the one command; see the port."""
-        return shlex.join((*self.manage, "restore", str(path.absolute())))
 
     def ask(self, command: str, answer: type[T]) -> T:
         """Run the command with the site's environment; see the port."""
@@ -119,6 +127,10 @@ class DirectDjango:
         if done.status not in _MADE:
             raise _failure(done, f"{self.description} backup")
 
+    def take_in(self, served: Served, *options: str) -> None:
+        """Serve manage.py; see the port."""
+        _taken_in(Command((*self.manage, *RESTORE, *options), self.environment, self.directory), served, self)
+
 
 @dataclass(frozen=True)
 class ComposeDjango:
@@ -132,16 +144,6 @@ class ComposeDjango:
     def description(self) -> str:
         """Return the command line."""
         return f"{self.project.shown} exec {self.service} {' '.join(self.manage)}"
-
-    def restoring(self, path: Path) -> str:
-        """Return how it is copied in, restored and removed there; see the port."""
-        inside = f"/tmp/{path.name}"  # noqa: S108 - the runbook's place (5.4.4), in the container
-        steps = (
-            ("cp", str(path.absolute()), f"{self.service}:{inside}"),
-            ("exec", self.service, *self.manage, "restore", inside),
-            ("exec", self.service, "rm", "-r", inside),
-        )
-        return " && ".join(f"{self.project.shown} {shlex.join(step)}" for step in steps)
 
     def ask(self, command: str, answer: type[T]) -> T:
         """Run the command in the container; see the port."""
@@ -169,12 +171,30 @@ class ComposeDjango:
             if status not in _MADE:
                 raise _failure(Completed(status, b"", process.stderr), f"{self.description} backup")
 
+    def take_in(self, served: Served, *options: str) -> None:
+        """Serve it through the pipes of the container; see the port."""
+        _taken_in(self._call(*RESTORE, *options), served, self)
+
     def _call(self, *command: str) -> Command:
         return self._run(*self.manage, *command)
 
     def _run(self, *words: str) -> Command:
         running = self.project.is_running(self.service)
         return self.project.exec(self.service, *words) if running else self.project.one_off(self.service, *words)
+
+
+def _taken_in(command: Command, served: Served, by: DjangoCommands) -> None:
+    with spawn(command, stdin=True, stdout=True) as process:
+        try:
+            served.answer(process)
+        except KorrigoBackupError:
+            process.hang_up()  # it takes back by itself what it has begun
+            raise
+        status = process.wait()
+    if status:
+        raise _failure(Completed(status, b"", process.stderr), f"{by.description} restore")
+    if not served.complete:
+        raise KorrigoBackupError(f"{by.description} restore ended without a word", hint=_SAME_VERSION)
 
 
 def unpack_flat(stream: IO[bytes], target: Path) -> None:
@@ -201,6 +221,9 @@ def unpack_flat(stream: IO[bytes], target: Path) -> None:
     except (tarfile.TarError, EOFError) as problem:
         raise ProofFailed(f"what came out of the container is cut ({problem})", hint=_SAME_VERSION) from None
 
+
+_KINDS = {kind.exit_code: kind for kind in (Refused, NotFound, Locked, Unreachable, ProofFailed)}
+"""The error that an exit status of ours stands for."""
 
 _DEPTH = 2
 _MOST_FILES = 10
@@ -241,9 +264,11 @@ def _failure(done: Completed, what: str) -> KorrigoBackupError:
             f"{what}: the site does not have this command",
             hint='install korrigo-backup in the site\'s environment; INSTALLED_APPS needs "korrigo_backup.djangoapp"',
         )
+    if "unrecognized arguments" in done.stderr:
+        return Refused(f"{what}: the site's korrigo-backup is another version than this one", hint=_SAME_VERSION)
     hint = next((line.removeprefix("hint: ") for line in lines if line.startswith("hint: ")), None)
     words = next((line for line in lines if line.startswith("CommandError: ")), lines[-1] if lines else "")
-    kind = Unreachable if done.status == Unreachable.exit_code else KorrigoBackupError
+    kind = _KINDS.get(done.status, KorrigoBackupError)
     return kind(
         f"{what} {describe_status(done.status)}: {words.removeprefix('CommandError: ')}",
         hint=hint or "run that command by hand and see why it fails ([django] in the configuration)",

@@ -100,6 +100,12 @@ class Process:
         """Return the exit status, or None while it runs."""
         return self._child.poll()
 
+    def hang_up(self) -> None:
+        """Close its standard input and let it come to its end by itself; what it still prints is thrown away."""
+        _close_quietly(self.stdin)
+        for _ in self.stdout:
+            pass
+
     def terminate(self) -> None:
         """Ask the process to end now; whoever reads its output sees the end of it."""
         if self._child.poll() is None:

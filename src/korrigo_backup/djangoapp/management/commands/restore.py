@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from korrigo_backup.djangoapp.boundary import reported
-from korrigo_backup.djangoapp.restore import Restore
+from korrigo_backup.djangoapp.restore import UNDECIDED, Restore, finish_interrupted
+from korrigo_backup.djangoapp.served import Host
+from korrigo_backup.domain import naming
+from korrigo_backup.domain.journal import Step
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
-
-    from korrigo_backup.domain.journal import Step
 
 _LINES = {
     "restore.begin": "Backup timestamp: {timestamp}",
@@ -42,7 +44,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Take the runbook's path and option."""
-        parser.add_argument("backup_path", help="the korrigo_backup_… directory")
+        parser.add_argument("backup_path", nargs="?", help="the korrigo_backup_… directory; -: the host serves it")
         parser.add_argument("--dry-run", action="store_true", help="check everything, change nothing")
         parser.add_argument(
             "--allow-unsigned", action="store_true", help="restore a backup although this site did not sign it"
@@ -50,9 +52,22 @@ class Command(BaseCommand):
         parser.add_argument(
             "--database", default=DEFAULT_DB_ALIAS, metavar="ALIAS", help="which database (default: default)"
         )
+        parser.add_argument("--recover", action="store_true", help="finish or undo an interrupted restore, and stop")
+        parser.add_argument("--stamp", type=_stamp, help="name what is kept of the media by this YYYYMMDD_HHMMSS")
+        parser.add_argument("--verified", action="store_true", help="the host has found its signature good (with -)")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Restore, or say what a restore would do, and print the runbook's lines."""
+        if options["recover"]:
+            self._recover()
+        elif not options["backup_path"]:
+            raise CommandError("name the korrigo_backup_… directory\nhint: manage.py restore PATH", returncode=2)
+        elif options["backup_path"] == "-":
+            self._serve(options)
+        else:
+            self._restore(options)
+
+    def _restore(self, options: dict[str, Any]) -> None:
         dry_run = options["dry_run"]
         lines = _DRY_LINES if dry_run else _LINES
 
@@ -61,14 +76,55 @@ class Command(BaseCommand):
                 self.stdout.write(text.format(**step.facts))
 
         restore = Restore(
-            Path(options["backup_path"]).absolute(), options["database"], dry_run, say, options["allow_unsigned"]
+            Path(options["backup_path"]).absolute(),
+            options["database"],
+            dry_run,
+            say,
+            options["allow_unsigned"],
+            stamp=options["stamp"],
         )
         if dry_run:
             self.stdout.write("DRY RUN MODE - No changes will be made")
         self.stdout.write(f"Restoring from backup: {options['backup_path']}")
-        with reported("restore", lambda: restore.state):
-            connections[options["database"]].ensure_connection()
-            restore.run()
+        self._run(restore)
         for warning in restore.warnings:
             self.stderr.write(f"warning: {warning}")
         self.stdout.write("Restore completed successfully")
+
+    def _serve(self, options: dict[str, Any]) -> None:
+        """Restore what the host serves; it is told each step and each warning, and says them."""
+        host = Host(self._line)
+        restore = Restore(
+            host,
+            options["database"],
+            options["dry_run"],
+            host.tell,
+            options["allow_unsigned"],
+            options["verified"],
+            options["stamp"],
+        )
+        with host.alive():
+            self._run(restore)
+        for warning in restore.warnings:
+            host.tell(Step("restore.warning", {"text": warning}))
+        host.tell(Step("restore.complete"))
+
+    def _line(self, text: str) -> None:
+        self.stdout.write(text)
+        self.stdout.flush()
+
+    def _run(self, restore: Restore) -> None:
+        with reported("restore", lambda: restore.state):
+            connections[restore.alias].ensure_connection()
+            restore.run()
+
+    def _recover(self) -> None:
+        with reported("finish an interrupted restore", lambda: UNDECIDED):
+            for line in finish_interrupted():
+                self.stdout.write(line)
+
+
+def _stamp(text: str) -> str:
+    if not naming.is_stamp(text):
+        raise ArgumentTypeError(f"{text!r} is not YYYYMMDD_HHMMSS")
+    return text

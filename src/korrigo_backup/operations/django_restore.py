@@ -1,0 +1,210 @@
+"""Restore a Django backup (Method 2) by one command: the site's own manage.py loads what is served to it from here.
+
+The database is changed inside, in one transaction of that process, which proves what it loaded and then waits for our
+word; before that we have made sure that it is our database and our media that it changes. The way back is a safety
+backup, made first (way_back.py).
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Protocol
+
+from korrigo_backup.domain.authenticity import Authenticity
+from korrigo_backup.domain.finding import Finding, warning
+from korrigo_backup.domain.journal import Step
+from korrigo_backup.domain.naming import DIRECTORY_MANIFEST
+from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused, UsageError
+from korrigo_backup.formats import django as django_format
+from korrigo_backup.formats import sql as sql_format
+from korrigo_backup.operations import undecided
+from korrigo_backup.operations.plan_django import Live, check_counts, plan_database, plan_media_of
+from korrigo_backup.operations.sources import usable_manifest
+from korrigo_backup.operations.way_back import take_back_loaded
+from korrigo_backup.site.databases import Databases
+from korrigo_backup.site.served import Served
+from korrigo_backup.system.files import explained, open_plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.domain.manifest import Manifest
+    from korrigo_backup.operations.parts import Context, Part
+    from korrigo_backup.operations.plan import PartPlan
+    from korrigo_backup.operations.undo import UndoStack
+    from korrigo_backup.site.django import DjangoCommands
+
+# Is it in our database that the transaction holds what it loaded? Both views show it to every role.
+_HERE = """
+SELECT to_json(count(*)) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+WHERE l.locktype = 'transactionid' AND l.granted AND l.transactionid::text = (({0}::bigint) & 4294967295)::text
+  AND a.datname = current_database()
+"""
+
+
+class Run(Protocol):
+    """What a restore under way gives to its parts."""
+
+    def secure(self) -> Artifact:
+        """Make the safety backup and return it."""
+        ...
+
+    def note(self, **known: str) -> None:
+        """Write into the journal what must be known if the run ends here."""
+        ...
+
+
+@contextmanager
+def open_django(artifact: Artifact, context: Context, run: Run) -> Iterator[tuple[Part, ...]]:
+    """Open and verify a Django backup, let the site's manage.py check it, and yield what it replaces.
+
+    Raises UsageError when nothing says how manage.py is run, ProofFailed, and what manage.py says against it.
+    """
+    django = context.site.django
+    if django is None:
+        raise UsageError(
+            "how the site's manage.py is run is not configured",
+            hint='set [django] manage = ["python", "manage.py"], or KORRIGO_BACKUP_MANAGE;'
+            f" or where the site runs: python manage.py restore {artifact.path}",
+        )
+    with ExitStack() as stack:
+        manifest, findings, files = _verified(artifact, stack)
+        heard: list[Finding] = []
+        served = Served(files, lambda step: _warnings(step, heard), _not_now)
+        django.take_in(served, "--dry-run", *_trust(artifact))
+        live = Live.of(django, manifest)
+        plan = plan_database(context.site, artifact, manifest, live, [*findings, *heard])
+        loading = DjangoPart(artifact, manifest, files, context, plan, run, django, live)
+        media = plan_media_of(context, artifact, manifest, files) if manifest.includes_media else None
+        yield (loading, Along(media)) if media else (loading,)
+
+
+@dataclass(frozen=True)
+class Along:
+    """The media of a Django backup: manage.py replaces them along with the database."""
+
+    plan: PartPlan
+
+    def stage(self, undo: UndoStack) -> None:
+        """Do nothing: see the database's part."""
+
+    def swap(self, undo: UndoStack) -> None:
+        """Do nothing: see the database's part."""
+
+
+@dataclass
+class DjangoPart:
+    """Database and media, from a Django backup."""
+
+    artifact: Artifact
+    manifest: Manifest
+    files: dict[str, IO[bytes]]
+    context: Context
+    plan: PartPlan
+    run: Run
+    django: DjangoCommands
+    live: Live
+    _transaction: str = field(default="", init=False)
+
+    def stage(self, undo: UndoStack) -> None:
+        """Nothing can be staged; all was verified and checked when it was opened."""
+
+    def swap(self, undo: UndoStack) -> None:
+        """Make the safety backup, then let manage.py replace database and media; the services are stopped."""
+        site, listen = self.context.site, self.context.listen
+        listen(Step("restore.safety.first"))
+        safety = self.run.secure()
+        self.run.note(safety=safety.name)
+        undo.push("the restore by Django", lambda: self._take_back(safety))
+        listen(Step("restore.terminate"))
+        databases, live = Databases(site.postgres), site.postgres.database
+        databases.disconnect(live)
+        databases.admit(live)
+        self._require_unchanged(safety)
+        self._load()
+        counted = check_counts(site, self.live, self.manifest, strict=site.services.configured)
+        if counted.tables:  # the former command did not say how many there are
+            listen(Step("restore.counted", {"tables": str(counted.tables), "rows": str(counted.rows)}))
+
+    def _require_unchanged(self, safety: Artifact) -> None:
+        present = safety.manifest.database if safety.manifest else None
+        if present and not sql_format.holds(self.context.site.postgres, present):
+            raise Refused(
+                "somebody has written to the database since its safety backup was made",
+                hint="stop whatever writes to it ([services] stop), then run the restore again",
+            )
+
+    def _load(self) -> None:
+        """Serve manage.py to its end; where it does not come to say how it ended, the server tells."""
+        self.context.listen(Step("restore.load", {"artifact": str(self.artifact.path)}))
+        served = Served(self.files, self._hear, self._ready)
+        options = ("--stamp", self.context.stamp, *_trust(self.artifact))
+        try:
+            self.django.take_in(served, *options)
+        except KorrigoBackupError:
+            if not self._took_place():
+                raise
+
+    def _hear(self, step: Step) -> None:
+        facts = step.facts | {"archive": str(self.artifact.path / (self.manifest.media_backup or ""))}
+        self.context.listen(Step(f"django.{step.id}", facts))
+
+    def _ready(self, transaction: str) -> None:
+        """Let the transaction end when it is in our database and the media are ours; it is written down first."""
+        site = self.context.site
+        here = transaction.isdigit() and site.postgres.ask(_HERE.format(transaction), int)
+        if not here:
+            raise Refused(
+                f"the site's manage.py has loaded into another database than {site.postgres.database} at"
+                f" {site.postgres.access.description}",
+                hint="make POSTGRES_DB and POSTGRES_HOST those of DATABASES in its settings",
+            )
+        if self.manifest.includes_media and self.context.stamp not in site.configured_media().kept("journal"):
+            raise Refused(
+                f"the site's manage.py has other media than {site.configured_media().root}",
+                hint="make MEDIA_ROOT ([media] root, on Compose [compose] media) that of its settings",
+            )
+        self.run.note(transaction=transaction)
+        self._transaction = transaction
+
+    def _took_place(self) -> bool:
+        """Tell whether the restore is done in spite of an error; the site's Django finishes or undoes it first."""
+        site = self.context.site
+        if not self._transaction:
+            undecided.end_load(site.postgres)
+        undecided.finish(site)
+        return bool(self._transaction) and undecided.committed(site.postgres, self._transaction)
+
+    def _take_back(self, safety: Artifact) -> None:
+        if self._took_place():
+            self.context.listen(Step("restore.back", {"safety": safety.name}))
+            take_back_loaded(self.context.site, safety, self.context.stamp, self.context.listen)
+        self.run.note(transaction="")
+
+
+def _verified(artifact: Artifact, stack: ExitStack) -> tuple[Manifest, list[Finding], dict[str, IO[bytes]]]:
+    """Open the files of the artifact, read every byte, and return its manifest, what was found, and the files."""
+    with explained(f"read {artifact.path}"):
+        manifest, findings = django_format.verify(artifact.path)
+        if manifest != usable_manifest(artifact):
+            raise ProofFailed(f"the manifest of {artifact.name} has changed just now", hint="find out who writes to it")
+        names = (DIRECTORY_MANIFEST, manifest.database_backup, manifest.media_backup)
+        listing = manifest.media.members if manifest.media else None
+        files = {name: stack.enter_context(open_plain(artifact.path / name)) for name in (*names, listing) if name}
+    return manifest, findings, files
+
+
+def _trust(artifact: Artifact) -> tuple[str, ...]:
+    """Return the option that says what was found of the signature; whether it is allowed was decided here."""
+    return ("--verified",) if artifact.authenticity is Authenticity.AUTHENTIC else ("--allow-unsigned",)
+
+
+def _warnings(step: Step, heard: list[Finding]) -> None:
+    if step.id == "restore.warning":
+        heard.append(warning("django.warning", step.facts.get("text", "")))
+
+
+def _not_now(transaction: str) -> None:
+    raise Refused(f"a check must not change anything, and transaction {transaction} has", hint="report this")

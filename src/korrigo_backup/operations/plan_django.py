@@ -1,0 +1,136 @@
+"""What the restore of a Django backup would do, and whether it did: rows by table, files, room."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+from korrigo_backup.domain.comparison import Counted, FileChange
+from korrigo_backup.domain.description import Description
+from korrigo_backup.domain.finding import Finding, ok, warning
+from korrigo_backup.domain.plan import Replacement, compare_tables, replaced_by_django
+from korrigo_backup.errors import ProofFailed
+from korrigo_backup.formats import members
+from korrigo_backup.operations.compare_media import below, file_changes
+from korrigo_backup.operations.plan import NAMED, PartPlan, room
+from korrigo_backup.operations.way_back import may_stage
+from korrigo_backup.site.databases import Databases
+from korrigo_backup.site.digests import snapshot
+from korrigo_backup.site.django import DESCRIBE
+from korrigo_backup.system.files import free_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.domain.manifest import Manifest
+    from korrigo_backup.operations.parts import Context
+    from korrigo_backup.site.django import DjangoCommands
+    from korrigo_backup.site.site import Site
+
+HINT = "the way back: korrigo-backup rollback"
+IN_PLACE_HINT = "the way back: korrigo-backup rollback --to safety --in-place, then rollback --media-only"
+
+
+@dataclass(frozen=True)
+class Live:
+    """The tables of the models that a backup holds: their rows in it, and the database that the settings name."""
+
+    database: str
+    after: Mapping[str, int]
+    """Rows by the table's plain name."""
+
+    @classmethod
+    def of(cls, django: DjangoCommands, manifest: Manifest) -> Live:
+        """Ask the site's Django for the tables of the backup's models."""
+        described = django.ask(DESCRIBE, Description)
+        saved = manifest.django.models if manifest.django else ()
+        known = {described.tables[m.name].table: m.rows for m in saved if m.name in described.tables}
+        return cls(described.database.name, known)
+
+    def now(self, site: Site) -> dict[str, int]:
+        """Return the rows that these tables have now."""
+        with snapshot(site.postgres) as taken:
+            wanted = [table for table in taken.tables() if table.table in self.after]
+            return {table.table: taken.prove(table, digest=False).rows for table in wanted}
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What was counted after a load."""
+
+    tables: int
+    rows: int
+
+
+def plan_database(
+    site: Site, artifact: Artifact, manifest: Manifest, live: Live, findings: Sequence[Finding]
+) -> PartPlan:
+    """Return what loading the rows of a Django backup into the live database would do."""
+    name = site.postgres.database
+    replacement = Replacement(
+        part="database",
+        target=f"rows of {len(live.after) or 'all'} models in database {name} at {site.postgres.access.description}",
+        kept_as=None,
+        in_place=True,
+        needs=Databases(site.postgres).size(name),
+        free=site.postgres.free_space(),
+    )
+    changes = compare_tables(_counted(live.now(site)), _counted(live.after))
+    said = [*findings, *_settings(name, live.database)]
+    if manifest.members:
+        rows = f"{manifest.django.rows} rows, " if manifest.django else ""
+        said.append(ok("artifact.verified", f"{artifact.name}: {rows}every checksum as saved"))
+    hint = HINT if may_stage(site) else IN_PLACE_HINT
+    said.append(warning("restore.django", replaced_by_django(name), hint))
+    return PartPlan(replacement, (*said, *room(replacement)), changes)
+
+
+def plan_media_of(context: Context, artifact: Artifact, manifest: Manifest, files: Mapping[str, IO[bytes]]) -> PartPlan:
+    """Return what the media of a Django backup would replace."""
+    tree = context.site.configured_media()
+    tree.require()
+    replacement = Replacement(
+        part="media",
+        target=f"media tree {tree.root}",
+        kept_as=str(tree.beside("before", context.stamp)),
+        needs=manifest.media.bytes if manifest.media else artifact.size,
+        free=free_bytes(tree.root),
+    )
+    listing = files[manifest.media.members] if manifest.media else None
+    if manifest.media is None or listing is None:  # without checksums nothing is known to be the same
+        change = FileChange(changed=Counted(sum(1 for entry in tree.walk() if entry.is_file)))
+    else:
+        saved = below(members.read(listing, artifact.name), manifest.media.root)
+        change = file_changes(saved, tree, shown=NAMED)
+        listing.seek(0)
+    return PartPlan(replacement, tuple(room(replacement)), media=change)
+
+
+def check_counts(site: Site, live: Live, manifest: Manifest, *, strict: bool) -> Counts:
+    """Count the rows of the live database, which its own proof speaks of, once more from here.
+
+    Raises ProofFailed when they are not those of the backup and nobody can have written since (`strict`).
+    """
+    now = live.now(site)
+    differing = [f"{name} has {now.get(name, 'no')} rows, not {rows}" for name, rows in live.after.items()
+                 if now.get(name) != rows]  # fmt: skip
+    if differing and strict:
+        raise ProofFailed(
+            f"after the restore of {manifest.timestamp}: {', '.join(differing[:5])}",
+            hint="something writes to the database while the services are stopped: find out what, then run it again",
+        )
+    return Counts(len(live.after), sum(live.after.values()))
+
+
+def _counted(rows: Mapping[str, int]) -> dict[str, tuple[int, str | None]]:
+    return {table: (count, None) for table, count in rows.items()}
+
+
+def _settings(ours: str, theirs: str) -> list[Finding]:
+    if theirs == ours:
+        return []
+    what = f"the site's settings name the database {theirs!r}, this command works on {ours!r}"
+    return [
+        warning("django.database", what, "right with a pooler that renames; else set POSTGRES_DB to the site's own")
+    ]

@@ -1,0 +1,156 @@
+"""What became of a Django restore whose run cannot say it: its transaction decides, and the server remembers that.
+
+The load of the Django method runs in the site's own process. When the command that serves it dies, it ends by itself:
+before the word to go on it takes everything back, after it the transaction comes to its end within a moment.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from korrigo_backup.domain.journal import Outcome
+from korrigo_backup.domain.naming import parse
+from korrigo_backup.errors import KorrigoBackupError, Locked, Refused
+from korrigo_backup.operations import journal
+from korrigo_backup.site import unfinished
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from korrigo_backup.catalog import Catalog
+    from korrigo_backup.domain.journal import Record
+    from korrigo_backup.site.media import MediaTree
+    from korrigo_backup.site.postgres import Postgres
+    from korrigo_backup.site.site import Site
+
+DJANGO = "restore by Django"
+"""What the journal calls such a restore, beside `restore`."""
+
+PATIENCE_SECONDS = 20.0
+"""How long a load whose host has gone may take to end: it notices at once, and a commit is flushed within seconds."""
+
+_PAUSE = 0.2
+
+_LOADS = 0x6B6F7272
+"""Key of the advisory lock that a load of the Django method holds in the live database (djangoapp/snapshot.py)."""
+
+_END_LOADS = f"""
+SELECT to_json(count(*)) FROM (
+  SELECT CASE WHEN pg_has_role(a.usesysid, 'MEMBER') THEN pg_terminate_backend(pid) END
+  FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+  WHERE l.locktype = 'advisory' AND l.granted AND l.mode = 'ExclusiveLock' AND l.objsubid = 1
+    AND (l.classid::bigint << 32 | l.objid::bigint) = {_LOADS} AND a.datname = current_database()) ended
+"""
+
+_STATUS = "SELECT to_json(coalesce(pg_xact_status('{0}'), 'forgotten'))"
+_IN_THE_FUTURE = "is in the future"
+"""What PostgreSQL says of a transaction that was not on disk at a power cut: it did not happen."""
+
+
+def committed(server: Postgres, transaction: str) -> bool:
+    """Tell whether a transaction of the live database took place; one that is ending is waited for.
+
+    Of one that is so old that the server has forgotten it, nothing that could have been taken back is left: it counts.
+    """
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    try:
+        while (status := server.ask(_STATUS.format(int(transaction)), str)) == "in progress":
+            if time.monotonic() > deadline:
+                raise Locked(
+                    f"transaction {transaction} of an interrupted Django restore has not ended",
+                    hint="see what it waits for (pg_stat_activity), then run this again",
+                )
+            time.sleep(_PAUSE)
+    except KorrigoBackupError as problem:
+        if _IN_THE_FUTURE in problem.message:
+            return False
+        raise
+    return status != "aborted"
+
+
+def finish(site: Site) -> list[str]:
+    """Let the site's Django finish or undo the restore that a dead process left; return what was done, in words.
+
+    Raises Locked while one is at work; Refused when nothing says how the site's manage.py is run: only it knows.
+    """
+    media = site.media
+    left = unfinished.records(media) if media else []
+    if media is None or not left:
+        return []
+    _wait_for_its_end(media)
+    left = unfinished.records(media)
+    if any(one.marker is None for one in left):  # it was not at its end, so it can only be taken back
+        end_load(site.postgres)
+    if left and site.django is None:
+        raise Refused(
+            f"the Django restore of {left[0].stamp} was interrupted; whether its database took it is not known here",
+            hint="finish it where the site runs: python manage.py restore --recover",
+        )
+    if left and site.django:
+        site.django.carry_out("restore", "--recover")
+    kept = media.kept("before")
+    return [
+        f"finished the interrupted Django restore of {one.stamp}"
+        if one.stamp in kept
+        else f"took back the unfinished Django restore of {one.stamp}"
+        for one in left
+    ]
+
+
+def note(site: Site, catalog: Catalog, taken_back: Collection[str]) -> None:
+    """Write into the journal how the newest Django restore ended, when its own run did not come to say it.
+
+    `taken_back` are the stamps of what was taken back just now.
+    """
+    newest = next((one for one in reversed(journal.read(catalog.directory)) if one.verb == DJANGO), None)
+    if newest is None or newest.outcome in {Outcome.DONE, Outcome.PARTLY, Outcome.CANCELLED}:
+        return
+    if not newest.transaction:
+        if newest.outcome is Outcome.BEGUN:
+            end_load(site.postgres)
+            ended = replace(newest, outcome=Outcome.FAILED, message="interrupted before its end: all is as it was")
+            journal.decided(catalog.directory, site, ended)
+        return
+    if stamp_of(newest) in taken_back or not committed(site.postgres, newest.transaction):
+        ended = replace(newest, transaction="", outcome=Outcome.FAILED, message="interrupted, and taken back")
+    else:
+        message = "interrupted after its end: database and media are new"
+        ended = replace(newest, outcome=Outcome.PARTLY, message=message)
+    journal.decided(catalog.directory, site, ended)
+
+
+def stamp_of(record: Record) -> str:
+    """Return the stamp of a Django restore: that of its safety backup."""
+    named = parse(record.safety)
+    return named.stamp if named else ""
+
+
+def end_load(server: Postgres) -> None:
+    """End the session of a load whose process is dead or has been given up; its transaction is taken back.
+
+    A server does not notice in the middle of a statement that its client has gone, and what the load holds locked would
+    stay so. Raises Locked when it does not end.
+    """
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while server.ask(_END_LOADS, int):
+        if time.monotonic() > deadline:
+            raise Locked(
+                "a restore by Django is at work on this database",
+                hint="wait for its end (pg_stat_activity shows it), then run this again",
+            )
+        time.sleep(_PAUSE)
+
+
+def _wait_for_its_end(media: MediaTree) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            with unfinished.alone(media, "look at a Django restore under way"):
+                return
+        except Locked:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_PAUSE)

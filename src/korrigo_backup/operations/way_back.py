@@ -1,0 +1,68 @@
+"""The way back from a Django restore: its safety backup becomes the database of before it, beside the live one.
+
+From there on the names are those that every restore leaves (`_before_S`, `.before-S`), and so is what is done with
+them: `rollback`, its undoing, and the taking back of a restore that fails at its end, of database and media together.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from korrigo_backup.domain.authenticity import Authenticity
+from korrigo_backup.domain.naming import back_database, before_database, stage_database
+from korrigo_backup.domain.plan import Replacement
+from korrigo_backup.operations.inplace import replace_content
+from korrigo_backup.operations.parts import Context, DatabasePart
+from korrigo_backup.operations.plan import PartPlan
+from korrigo_backup.operations.recover import take_back
+from korrigo_backup.operations.sources import open_sql
+from korrigo_backup.operations.undo import all_or_nothing
+from korrigo_backup.site.databases import Databases
+from korrigo_backup.site.media import RESTORE
+from korrigo_backup.system.files import explained
+
+if TYPE_CHECKING:
+    from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.domain.journal import Listener
+    from korrigo_backup.site.site import Site
+
+
+def may_stage(site: Site) -> bool:
+    """Tell whether our role may load a database beside the live one."""
+    role = Databases(site.postgres).role()
+    return role.createdb or role.superuser
+
+
+def load_before(site: Site, safety: Artifact, stamp: str, listen: Listener) -> None:
+    """Make the database of before a restore from its safety backup, proven, while the site serves; once is enough."""
+    databases, live = Databases(site.postgres), site.postgres.database
+    before, staged = before_database(live, stamp), back_database(live, stamp)
+    if before in databases.names():
+        return
+    plan = PartPlan(Replacement(part="database", target=live, kept_as=before, needs=0, free=None), ())
+    context = Context(site, stamp, listen, safety.authenticity is Authenticity.AUTHENTIC)
+    with open_sql(safety) as source, all_or_nothing() as undo:
+        DatabasePart(safety, source, context, plan, staged).stage(undo)
+        databases.rename(staged, before)
+
+
+def take_back_loaded(site: Site, safety: Artifact, stamp: str, listen: Listener) -> None:
+    """Make database and media those of before a restore by Django; what it brought goes. Safe to repeat.
+
+    Beside the live database where the role may, else in place: then nothing ties the two together if this is killed.
+    """
+    databases, live = Databases(site.postgres), site.postgres.database
+    with explained("put the media back"):
+        if may_stage(site):
+            if stage_database(live, stamp) not in databases.names():  # else the databases are swapped already
+                load_before(site, safety, stamp, listen)
+            take_back(site, stamp, RESTORE)
+            databases.drop(stage_database(live, stamp))
+        else:
+            context = Context(site, stamp, listen, trusted=True)
+            with open_sql(safety) as source:
+                replace_content(context, safety, source, None)
+            if site.media:
+                site.media.undo_swap(stamp)
+        if site.media:
+            site.media.discard_stage(stamp)

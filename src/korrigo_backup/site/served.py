@@ -1,0 +1,66 @@
+"""The host's side of `manage.py restore -`: it answers what is asked of the files of one backup (domain/served.py)."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+from korrigo_backup.domain.journal import Step
+from korrigo_backup.domain.served import HEAD, MISSING, PIECE, Read, Ready, Size, Told, decode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from korrigo_backup.domain.journal import Listener
+    from korrigo_backup.system.run import Process
+
+COMPLETE = "restore.complete"
+"""The last step that is told by a restore, or a check, that went well."""
+
+
+@dataclass
+class Served:
+    """The open files of a backup by name, who hears of the steps, and who says whether a transaction may end.
+
+    `ready` is given the number of the transaction that holds everything, and raises when it must not be committed.
+    `complete` tells whether all was done.
+    """
+
+    files: Mapping[str, IO[bytes]]
+    listen: Listener
+    ready: Callable[[str], None]
+    complete: bool = False
+
+    def answer(self, process: Process) -> None:
+        """Answer a process until its output ends; a process that has gone is left to its exit status."""
+        try:
+            for line in process.stdout:
+                message = decode(line)
+                if isinstance(message, Told):
+                    self._hear(message)
+                elif message is not None:
+                    process.stdin.write(self._answered(message))
+                    process.stdin.flush()
+        except BrokenPipeError:
+            return
+
+    def _hear(self, told: Told) -> None:
+        if told.id == COMPLETE:
+            self.complete = True
+        else:
+            self.listen(Step(told.id, told.facts))
+
+    def _answered(self, message: Size | Read | Ready) -> bytes:
+        if isinstance(message, Ready):
+            self.ready(message.transaction)
+            return _length(0)
+        file = self.files.get(message.name)
+        if isinstance(message, Size):
+            return _length(os.fstat(file.fileno()).st_size if file else MISSING)
+        piece = os.pread(file.fileno(), min(message.size, PIECE), message.at) if file else b""
+        return _length(len(piece)) + piece
+
+
+def _length(size: int) -> bytes:
+    return size.to_bytes(HEAD, signed=True)

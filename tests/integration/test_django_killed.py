@@ -1,0 +1,123 @@
+"""The restore of a Django backup, killed on either side at its critical moments: both old or both new, and known which."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from test_django_restore import left, now, wrecked
+
+from sandbox import connect, kill_all, until
+
+__all__ = ["wrecked"]
+
+# The word to go on is eight zero bytes, which no other answer is. The host dies with it on its way, or just before.
+HOST_DIES = """
+import os, signal, sys
+from korrigo_backup.cli import main
+from korrigo_backup.system.run import Process
+
+class Dying:
+    def __init__(self, file):
+        self.file = file
+    def write(self, piece):
+        if piece != bytes(8):
+            return self.file.write(piece)
+        if when == "after":
+            self.file.write(piece)
+            self.file.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+real = Process.stdin.fget
+Process.stdin = property(lambda self: Dying(real(self)))
+when = sys.argv[1]
+sys.argv = ["korrigo-backup", *sys.argv[2:]]
+main.run()
+"""
+
+DJANGO_DIES = """
+import os, sys
+from korrigo_backup.djangoapp import recovery, served
+
+def dies(real, when):
+    def work(*arguments, **options):
+        if when == "after":
+            real(*arguments, **options)
+        os.kill(os.getpid(), 9)
+    return work
+
+if "-" in sys.argv and "--stamp" in sys.argv:
+    {0}
+"""
+BEFORE_COMMIT = 'served.Host.wait_for_the_word = dies(served.Host.wait_for_the_word, "after")'
+AFTER_COMMIT = 'recovery.close = dies(recovery.close, "before")'
+
+SLEEPS = """
+CREATE FUNCTION sleeps() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(9); RETURN true; END $$;
+ALTER TABLE exams_annotation ADD CONSTRAINT slow CHECK (sleeps()) NOT VALID
+"""
+
+
+@pytest.mark.promise("P2")
+@pytest.mark.parametrize("how", ["both killed", "the host killed", "interrupted"])
+def test_ended_during_the_load_both_are_old(wrecked, how):
+    site = wrecked
+    site.sql(SLEEPS)
+    with site.started("restore", site.made, "--yes") as child:
+        until(lambda: sleeping(site), 60)
+        if how == "interrupted":
+            child.send_signal(signal.SIGINT)
+            assert b"state: rolled back: the site is as it was before" in child.communicate(timeout=60)[1]
+        else:
+            kill_all(child) if how == "both killed" else os.kill(child.pid, signal.SIGKILL)
+    assert ("🔧 started the services again" in site.korrigo("backup").out) == (how != "interrupted")
+    assert now(site) == site.old
+    assert left(site) == []
+    site.korrigo("rollback", "--yes", code=6)
+
+
+@pytest.mark.promise("P2")
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_host_that_dies_around_the_word_leaves_both_old_or_both_new_and_the_next_command_knows(wrecked, when):
+    site = wrecked
+    argv = [sys.executable, "-c", HOST_DIES, when, "restore", str(site.made), "--yes"]
+    done = subprocess.run(argv, env=site.env, cwd=site.home, capture_output=True, timeout=60, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    site.korrigo("backup")
+    assert (site.home / "services").read_text() == "started\n"
+    assert left(site) == []
+    if when == "before":
+        assert now(site) == site.old
+        site.korrigo("rollback", "--yes", code=6)
+        return
+    assert now(site) == site.new
+    assert "Loading what was there" in site.korrigo("rollback", "--yes").out
+    assert now(site) == site.old
+
+
+@pytest.mark.promise("P1")
+@pytest.mark.promise("P2")
+def test_a_manage_py_that_dies_around_its_commit_is_judged_by_what_became_of_it(wrecked):
+    site = wrecked
+    site.settings(DJANGO_DIES.format(BEFORE_COMMIT))
+    done = site.korrigo("restore", site.made, "--yes", code=1)
+    assert "was ended by SIGKILL" in done.err
+    assert "state: rolled back: the site is as it was before" in done.err
+    assert now(site) == site.old
+    assert left(site) == []
+    site.settings(DJANGO_DIES.format(AFTER_COMMIT))
+    done = site.korrigo("restore", site.made, "--yes")
+    assert "✅ Restore completed successfully" in done.out
+    assert now(site) == site.new
+    assert left(site) == []
+    site.korrigo("rollback", "--yes")
+    assert now(site) == site.old
+
+
+def sleeping(site):
+    asked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = %s"
+    with connect(site.server) as admin:
+        return admin.execute(asked, [site.database]).fetchone()[0]

@@ -1,0 +1,196 @@
+"""A Django backup restored by one command from the host, for a site whose manage.py runs on this machine."""
+
+import os
+import shlex
+
+import pytest
+
+from demosite import MANAGE
+from sandbox import USER, USER_PASSWORD, connect, nothing_changes, quoted
+
+SERVICES = '[services]\nstop = [["sh", "-c", "echo stopped > {0}"]]\nstart = [["sh", "-c", "echo started > {0}"]]\n'
+
+
+@pytest.fixture
+def wrecked(demo):
+    """A site with a Django backup (`demo.made`), how it was then (`demo.new`) and how it is now (`demo.old`)."""
+    demo.toml(SERVICES.format(demo.home / "services"))
+    demo.korrigo("backup", "full", "--method", "django")
+    demo.made = demo.one("korrigo_backup_*")
+    demo.new = demo.rows(), demo.tree()
+    demo.sql("UPDATE exams_exam SET name = 'lost'; DELETE FROM exams_annotation")
+    demo.write("intruder.pdf", b"of today")
+    demo.any_file("**/*.pdf").write_bytes(b"changed")
+    demo.old = demo.rows(), demo.tree()
+    assert demo.old != demo.new
+    return demo
+
+
+@pytest.fixture(scope="module")
+def plain_role(server):
+    """A role that owns its database and may make no other, as on many a shared server."""
+    with connect(server) as admin:
+        admin.execute(f"CREATE ROLE plain_django LOGIN NOCREATEDB PASSWORD '{USER_PASSWORD}'")
+    return "plain_django"
+
+
+def now(site):
+    return site.rows(), site.tree()
+
+
+def left(site):
+    """What a run must not leave: things staged, records, stopped services."""
+    names = [name for name in os.listdir(site.media) if name.startswith((".stage", ".journal", ".absent"))]
+    names += [name for name in site.databases() if "_stage_" in name or "_back_" in name]
+    return names + sorted(site.hidden())
+
+
+@pytest.mark.contract("R2")
+@pytest.mark.contract("R4")
+@pytest.mark.contract("R7")
+def test_it_is_restored_rolled_back_and_brought_again_with_its_media(wrecked):
+    site = wrecked
+    with nothing_changes(site):
+        plan = site.json("plan", site.made)
+        site.korrigo("restore", site.made, "--dry-run")
+        cancelled = site.korrigo("restore", site.made, code=5, stdin="no\n")
+    assert plan["kind"] == "django"
+    assert [(one["part"], one["in_place"]) for one in plan["replaces"]] == [("database", True), ("media", False)]
+    assert {"name": "exams_annotation", "now": 0, "after": 8} in [
+        {key: table[key] for key in ("name", "now", "after")} for table in plan["tables"]
+    ]
+    assert plan["media"]["added"]["first"] == ["intruder.pdf"]
+    assert "restore.django" in {finding["id"] for finding in plan["findings"]}
+    assert "way back: korrigo-backup rollback" in cancelled.out
+    done = site.korrigo("restore", site.made, "--yes")
+    assert "Pass 1: Saved 300 objects. 0 remaining." in done.out
+    assert f"Restored media from: {site.made}/media_backup_" in done.out
+    assert "✅ Validation passed" in done.out
+    assert now(site) == site.new
+    assert (site.home / "services").read_text() == "started\n"
+    assert left(site) == []
+    safety = site.one("pre_restore_safety_backup_*.sql.gz")
+    assert "pre_restore_safety_backup_" in site.korrigo("rollback", code=5, stdin="no\n").out
+    back = site.korrigo("rollback", "--yes")
+    assert f"Loading what was there, from {safety.name}" in back.out
+    assert now(site) == site.old
+    site.korrigo("rollback", "--to", "after", "--yes")
+    assert now(site) == site.new
+    again = site.korrigo("rollback", "--yes")
+    assert "Loading what was there" not in again.out  # it is kept as a database now
+    assert now(site) == site.old
+    assert left(site) == []
+
+
+@pytest.mark.contract("R7")
+def test_without_media_the_database_alone_goes_forth_and_back_in_the_order_of_the_restores(wrecked):
+    """A restore by renames before it, and one after it, are each undone in their turn."""
+    site = wrecked
+    dump = site.backup()
+    first = site.rows()
+    site.sql("UPDATE exams_exam SET name = 'before all'")
+    before_all = site.rows()
+    site.restore(dump)
+    made = site.home / "korrigo_backup_20260203_120000"
+    elsewhere = {"HOME": str(site.home / "container")}  # where there is no key to sign with
+    site.run([*shlex.split(MANAGE), "backup", "--output-dir", str(site.home / "by-hand")], env=elsewhere)
+    next((site.home / "by-hand").iterdir()).rename(made)
+    site.sql("UPDATE exams_exam SET name = 'before Django'")
+    files, before_django = site.tree(), site.rows()
+    refused = site.korrigo("restore", made, "--yes", code=4)
+    assert "add --allow-unsigned" in refused.err
+    said = site.korrigo("restore", made, "--yes", "--allow-unsigned")
+    assert "only rows of the site's models" in said.out
+    assert (site.rows(), site.tree()) == (first, files)
+    site.sql("UPDATE exams_exam SET name = 'before the last'")
+    before_the_last = site.rows()
+    site.restore(dump)
+    for expected in (before_the_last, before_django, before_all):
+        site.korrigo("rollback", "--yes")
+        assert (site.rows(), site.tree()) == (expected, files)
+        if expected is before_the_last:
+            site.sql("UPDATE exams_exam SET name = 'written since'")
+
+
+@pytest.mark.promise("P2")
+@pytest.mark.contract("R8")
+def test_a_manage_py_that_fails_or_a_site_that_does_not_get_well_leaves_all_as_it_was(wrecked):
+    site = wrecked
+    broken = SERVICES.format(site.home / "services") + 'health_url = "http://127.0.0.1:9/"\nhealth_timeout = 1\n'
+    site.toml(broken)
+    done = site.korrigo("restore", site.made, "--yes", code=(1, 8))
+    assert "Restored media from" in done.out
+    assert "Putting back what was there, from pre_restore_safety_backup_" in done.out
+    assert "state: rolled back: the site is as it was before" in done.err
+    assert now(site) == site.old
+    assert left(site) == []
+    site.toml(SERVICES.format(site.home / "services"))
+    site.sql("ALTER TABLE exams_exam ADD CONSTRAINT always CHECK (name = 'lost') NOT VALID")
+    done = site.korrigo("restore", site.made, "--yes", code=9)
+    assert 'violates check constraint "always"' in done.err
+    assert "state: rolled back: the site is as it was before" in done.err
+    assert "Starting restoration of 300 objects" in done.out
+    assert now(site) == site.old
+    assert left(site) == []
+    assert (site.home / "services").read_text() == "started\n"
+    site.korrigo("rollback", "--yes", code=6)  # nothing was restored, so there is nothing to go back to
+
+
+@pytest.mark.promise("P2")
+@pytest.mark.parametrize("setting", ["DATABASES", "MEDIA_ROOT"])
+def test_a_manage_py_of_another_database_or_of_other_media_is_not_let_to_its_end(wrecked, setting):
+    """What would be lost there has no safety backup here."""
+    site = wrecked
+    other = {
+        "DATABASES": f'DATABASES["default"]["NAME"] = "{site.database}_other"',
+        "MEDIA_ROOT": f'MEDIA_ROOT = "{site.home}/elsewhere"',
+    }[setting]
+    with connect(site.server) as admin:
+        admin.execute(
+            f"CREATE DATABASE {quoted(site.database + '_other')} TEMPLATE {quoted(site.database)} OWNER {USER}"
+        )
+    (site.home / "elsewhere").mkdir()
+    site.settings(other)
+    done = site.korrigo("restore", site.made, "--yes", code=4)
+    assert {"DATABASES": "has loaded into another database", "MEDIA_ROOT": "has other media"}[setting] in done.err
+    assert "state: rolled back" in done.err
+    assert now(site) == site.old
+    assert site.rows(f"{site.database}_other") == site.old[0]
+    assert os.listdir(site.home / "elsewhere") == []
+
+
+def test_what_cannot_be_is_refused_with_the_next_step(wrecked):
+    site = wrecked
+    with nothing_changes(site):
+        assert (
+            "always makes a safety backup"
+            in site.korrigo("restore", site.made, "--yes", "--no-safety-backup", code=2).err
+        )
+        assert "a database alone" in site.korrigo("restore", site.made, "--yes", "--in-place", code=2).err
+        bare = site.korrigo("restore", site.made, "--yes", code=2, env={"KORRIGO_BACKUP_MANAGE": None})
+        assert "[django] manage" in bare.err
+        archive = next(site.made.glob("*.zip"))
+        archive.write_bytes(archive.read_bytes()[:-7])
+        assert "it is not a complete ZIP archive" in site.korrigo("restore", site.made, "--yes", code=9).err
+
+
+@pytest.mark.promise("P2")
+def test_a_role_that_may_make_no_database_is_taken_back_in_place_and_told_its_way(wrecked, plain_role):
+    site = wrecked
+    site.sql(f"REASSIGN OWNED BY {USER} TO {plain_role}", superuser=True)
+    site.user = plain_role
+    old = now(site)
+    way = "korrigo-backup rollback --to safety --in-place"
+    assert way in site.json("plan", site.made)["findings"][-1]["hint"]
+    site.toml(SERVICES.format(site.home / "services") + 'health_url = "http://127.0.0.1:9/"\nhealth_timeout = 1\n')
+    done = site.korrigo("restore", site.made, "--yes", code=(1, 8))
+    assert "state: rolled back: the site is as it was before" in done.err
+    assert now(site) == old
+    assert left(site) == []
+    site.toml(SERVICES.format(site.home / "services"))
+    assert way in site.korrigo("restore", site.made, "--yes").out
+    assert now(site) == site.new
+    assert way in site.korrigo("rollback", "--yes", code=4).err
+    site.korrigo("rollback", "--to", "safety", "--in-place", "--yes")
+    site.korrigo("rollback", "--media-only", "--yes")
+    assert now(site) == old

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.catalog import Catalog
 from korrigo_backup.config.load import VARIABLES, load, surroundings
-from korrigo_backup.config.model import ChannelSection
+from korrigo_backup.config.notify import ChannelSection
 from korrigo_backup.domain.retention import Policy, Rule
 from korrigo_backup.domain.schedule import jobs
 from korrigo_backup.domain.secret import Secret
@@ -42,7 +42,9 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-    from korrigo_backup.config.model import Configuration, NotifySection, RuleSection
+    from korrigo_backup.config.model import Configuration
+    from korrigo_backup.config.notify import NotifySection
+    from korrigo_backup.config.unattended import RuleSection
     from korrigo_backup.domain.schedule import Job, Surroundings
     from korrigo_backup.notify.channel import Channel
     from korrigo_backup.operations.kit import Source

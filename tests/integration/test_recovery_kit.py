@@ -172,6 +172,7 @@ MISTAKES = (
     (("show", "--to", "x"), 2, "--to is for kit open"),
     (("open",), 2, "kit open FILE --identity KEY --to DIRECTORY"),
     (("show",), 6, "there is no recovery kit"),
+    (("show", "x" * 300), 1, "File name too long"),
     (("open", ".env", "--identity", "identity", "--to", "new"), 9, "is damaged or no recovery kit"),
     (("open", ".", "--identity", "identity", "--to", "new"), 2, "is not a regular file"),
 )
@@ -191,6 +192,8 @@ def test_a_compose_file_that_is_missing_is_named_and_one_outside_the_project_is_
     assert "wants gone.yml" in settled.korrigo("kit", "make", env=BARE, code=6).err
     (settled.home / "gone.yml").write_text("services: {}\n")
     said = settled.korrigo("kit", "make", env=BARE).out
+    (settled.home / "gone.yml").unlink()
+    assert "wants gone.yml" in settled.korrigo("kit", "verify", "--identity", "identity", env=BARE).out
     assert f"holds     {tmp_path}/outside.yml" in said
     assert "holds     gone.yml" in said
 

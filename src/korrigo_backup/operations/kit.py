@@ -121,21 +121,25 @@ def changes(kit: Kit, source: Source, *, now: datetime) -> Finding:
                    "korrigo-backup kit make")  # fmt: skip
 
 
+def opened_well(opened: Opened) -> Finding:
+    """Return that a kit was opened and read to its end."""
+    return ok("kit.opened", f"opened: {len(opened.contents.files)} files, each as its checksum says")
+
+
 def compare(opened: Opened, source: Source, *, now: datetime) -> list[Finding]:
     """Return how an opened kit and the files of the live site differ, by name; no content is told."""
-    kept = {file.name: file.sha256 for file in opened.contents.files}
-    findings = [ok("kit.opened", f"opened: {len(kept)} files, each as its checksum says")]
     if not source.keyring.keys:
-        return [*findings, _keyless()]
+        return [_keyless()]
+    kept = {file.name: file.sha256 for file in opened.contents.files}
     gathered = _gather(source, now)
     live = {file.name: file.sha256 for file in gathered.contents.files}
     differing = sorted(name for name, _ in kept.items() ^ live.items())
     if opened.readme != gathered.files[README]:
         differing.append(README)
     if not differing:
-        return [*findings, ok("kit.current", "the same as the site's files are now")]
+        return [ok("kit.current", "the same as the site's files are now")]
     names = ", ".join(dict.fromkeys(printable(name) for name in differing))
-    return [*findings, warning("kit.stale", f"not as they are now: {names}", "korrigo-backup kit make")]
+    return [warning("kit.stale", f"not as they are now: {names}", "korrigo-backup kit make")]
 
 
 def _saved(catalog: Catalog, source: Source, now: datetime, running: Running) -> Saved:

@@ -1,13 +1,14 @@
 """Running programs: status, words, secrets, time."""
 
 import os
+import signal
 import time
 
 import pytest
 
 from korrigo_backup.domain.secret import Secret
 from korrigo_backup.errors import KorrigoBackupError, UsageError
-from korrigo_backup.system.run import TAIL_LINES, Command, describe_status, run, spawn
+from korrigo_backup.system.run import TAIL_LINES, Command, describe_status, ended_after, run, spawn
 
 
 def shell(text, **env):
@@ -82,3 +83,9 @@ def test_a_reader_that_left_is_no_error_of_ours():
 @pytest.mark.parametrize(("status", "words"), [(-9, "was ended by SIGKILL"), (3, "ended with status 3")])
 def test_a_status_in_words(status, words):
     assert describe_status(status) == words
+
+
+@pytest.mark.promise("P6")
+def test_a_process_that_takes_too_long_is_asked_to_end():
+    with spawn(Command(("sleep", "60")), stdout=True) as process, ended_after(0.01, process):
+        assert process.wait() == -signal.SIGTERM

@@ -89,16 +89,20 @@ def plan_database(
 def plan_media_of(context: Context, artifact: Artifact, manifest: Manifest, files: Mapping[str, IO[bytes]]) -> PartPlan:
     """Return what the media of a Django backup would replace."""
     tree = context.site.configured_media()
-    tree.require()
+    exists = tree.root.is_dir()
+    if tree.root.exists():
+        tree.require()
     replacement = Replacement(
         part="media",
         target=f"media tree {tree.root}",
-        kept_as=str(tree.beside("before", context.stamp)),
+        kept_as=str(tree.beside("before", context.stamp)) if exists else None,
         needs=manifest.media.bytes if manifest.media else artifact.size,
         free=free_bytes(tree.root),
     )
     listing = files[manifest.media.members] if manifest.media else None
-    if manifest.media is None or listing is None:  # without checksums nothing is known to be the same
+    if not exists:
+        change = FileChange(removed=Counted(manifest.media.files if manifest.media else 0))
+    elif manifest.media is None or listing is None:  # without checksums nothing is known to be the same
         change = FileChange(changed=Counted(sum(1 for entry in tree.walk() if entry.is_file)))
     else:
         saved = below(members.read(listing, artifact.name), manifest.media.root)

@@ -21,7 +21,7 @@ from korrigo_backup.errors import (
     Unreachable,
 )
 from korrigo_backup.system.files import CHUNK, create_private, private_directory, write_all
-from korrigo_backup.system.run import Command, Completed, describe_status, run, spawn
+from korrigo_backup.system.run import Command, Completed, describe_status, ended_after, run, spawn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -184,7 +184,7 @@ class ComposeDjango:
 
 
 def _taken_in(command: Command, served: Served, by: DjangoCommands) -> None:
-    with spawn(command, stdin=True, stdout=True) as process:
+    with spawn(command, stdin=True, stdout=True) as process, ended_after(WORK_SECONDS, process):
         try:
             served.answer(process)
         except KorrigoBackupError:

@@ -148,6 +148,18 @@ def spawn(command: Command, *, stdin: bool = False, stdout: bool = False) -> Ite
         process.end()
 
 
+@contextmanager
+def ended_after(seconds: float, process: Process) -> Iterator[None]:
+    """Ask `process` to end when the block takes longer than `seconds`."""
+    timer = threading.Timer(seconds, process.terminate)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 def run(command: Command, *, stdin: bytes = b"", timeout: float | None = None) -> Completed:
     """Run `command` to its end with `stdin` given and standard output kept whole.
 

@@ -84,7 +84,7 @@ def _make(wired: Wired) -> None:
     if saved.new:
         say("   keep a copy off this machine; the private key, too, and never here")
         say(f"   to open it: korrigo-backup kit open FILE --identity KEY --to DIRECTORY, then {README}")
-        say("   or without this program: age --decrypt -i KEY FILE | tar -x")
+        say("   or without this program: mkdir -m 700 kit && age --decrypt -i KEY FILE | tar -x -C kit")
 
 
 def _outside(names: tuple[str, ...]) -> list[Finding]:

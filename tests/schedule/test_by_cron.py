@@ -18,9 +18,6 @@ mount -t tmpfs tmpfs /etc/cron.d
 mount -t tmpfs tmpfs /run
 exec cron -f
 """
-pytestmark = pytest.mark.xdist_group("cron")
-"""One room for all of them, in this order."""
-
 OTHERS = b'MAILTO=""\n# caf\xe9, not UTF-8\n0 5 * * * echo 100\\%  \n\n0 3 * * * cd /k && ./scripts/backup_db.sh\n'
 DATABASE = "viatique_by_cron"
 

@@ -253,3 +253,19 @@ def test_a_configuration_that_is_shown_does_not_show_the_addresses_in_it(site):
     shown = site.korrigo("init", "--dry-run", "--force", code=(0, 4)).said
     assert "[notify]" in shown
     assert not [secret for secret in (MAIL_PASSWORD, TOKEN, "T1JJ3T3L2") if secret in shown]
+
+
+@pytest.mark.contract("B12")
+@pytest.mark.contract("C5")
+def test_a_slip_in_an_address_keeps_no_backup_from_being_made_and_is_said_without_it(site):
+    configure(site, events=["success"])
+    slips = {
+        "KORRIGO_BACKUP_NOTIFY_URLS": f"ops-{TOKEN}@example.com slack://{TOKEN} mailto://u:{MAIL_PASSWORD}@",
+        "KORRIGO_BACKUP_HEALTHCHECKS_URL": f"file:///etc/{TOKEN}",
+    }
+    said = [site.korrigo("backup", "--notify", env=slips).out, site.korrigo("doctor", env=slips, code=(0, 10)).out]
+    for text in said:
+        for name in ("channel 1", "channel 2 (slack)", "channel 3 (mailto)", "Healthchecks"):
+            assert name in text
+        assert not [secret for secret in (TOKEN, MAIL_PASSWORD) if secret in text]
+    assert "channel 1 cannot be told: no address that Apprise knows" in said[1]

@@ -28,6 +28,9 @@ class Channel:
         self.told.append(notice)
         self._act(notice)
 
+    def flaw(self):
+        return "" if self.name.startswith("good") else f"{self.name} is wrong"
+
 
 def failing(problem):
     def act(notice):
@@ -54,6 +57,17 @@ def test_a_channel_that_fails_breaks_or_hangs_keeps_no_other_from_being_told():
         "notification not sent to hanging: no answer within 0.2 s",
     ]
     assert len(good.told) == 1
+
+
+def test_a_check_says_who_is_told_and_whose_address_is_wrong_without_sending():
+    channels = (Channel("good"), Channel("bad"), Channel("good too"))
+    found = Announcer("s", "e", channels).checked()
+    assert [(one.level, one.message) for one in found] == [
+        ("warning", "bad cannot be told: bad is wrong"),
+        ("ok", "told when a backup fails: good, good too"),
+    ]
+    assert not [channel for channel in channels if channel.told]
+    assert [one.id for one in Announcer().checked()] == ["notify.nobody"]
 
 
 @pytest.mark.contract("C5")

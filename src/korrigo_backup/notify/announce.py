@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from korrigo_backup.domain.finding import Finding, warning
+from korrigo_backup.domain.finding import Finding, ok, warning
 from korrigo_backup.domain.notice import Event, Notice, wanted
 from korrigo_backup.domain.secret import redact
 from korrigo_backup.notify.channel import NotTold
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.secret import Secret
     from korrigo_backup.notify.channel import Channel
 
+NOT_CONFIGURED = "set KORRIGO_BACKUP_NOTIFY_URLS or KORRIGO_BACKUP_HEALTHCHECKS_URL in .env, or [notify]"
 HINT = "see [notify] in the configuration, then try it: korrigo-backup notify test"
 
 
@@ -49,6 +50,15 @@ class Announcer:
     def silent(self) -> bool:
         """Return whether nobody is told anything."""
         return not self.channels
+
+    def checked(self) -> tuple[Finding, ...]:
+        """Return what can be said of the channels without sending; a warning at worst, for no run fails by them."""
+        if self.silent:
+            return (warning("notify.nobody", "nobody is told when a backup fails", NOT_CONFIGURED),)
+        flaws = [(channel.name, channel.flaw()) for channel in self.channels]
+        bad = [warning("notify.address", f"{name} cannot be told: {flaw}", HINT) for name, flaw in flaws if flaw]
+        good = ", ".join(name for name, flaw in flaws if not flaw)
+        return (*bad, *([ok("notify.address", f"told when a backup fails: {good}")] if good else ()))
 
     def notice(self, event: Event, verb: str, **said: Any) -> Notice:
         """Return a notice of this site on this host, now; `said` are further fields of it."""

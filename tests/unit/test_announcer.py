@@ -132,6 +132,8 @@ def test_no_try_begins_after_the_limit():
         ("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#general", ["T1JJ3T3L2", "TIiajkdnlazkcOXrIdevi7FQ"], ["general"]),
         ("https://hooks.slack.com/services/T1JJ3T3L2/A1BRTD4JD/xyz", ["T1JJ3T3L2"], ["hooks.slack.com", "services"]),
         ("https://hc-ping.com/7d1e0b4c-0000-4f6e-9d0b-aaaaaaaaaaaa", ["7d1e0b4c-0000-4f6e-9d0b-aaaaaaaaaaaa"], ["hc-ping.com"]),
+        ("mailto://smtp2.example2.com:25?to=ops2@example2.com", [], ["smtp2.example2.com", "example2.com"]),
+        ("json://192.168.100.10/hook/K3y-K3y-K3y", ["K3y-K3y-K3y"], ["192.168.100.10"]),
         ("json://user:pa55w0rd@host/hooks/incoming?+X-Key=K3y-K3y-K3y", ["pa55w0rd", "K3y-K3y-K3y"], ["incoming", "hooks"]),
     ],
 )  # fmt: skip

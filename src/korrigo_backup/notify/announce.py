@@ -79,11 +79,8 @@ class Announcer:
         """
         channels = [channel for channel in self.channels if wanted(notice.event, channel.events)]
         told = self.deliver(channels, notice) if channels else ()
-        return tuple(
-            warning("notify.failed", f"notification not sent to {one.channel}: {one.problem}", HINT)
-            for one in told
-            if one.problem
-        )
+        failed = [f"notification not sent to {one.channel}: {one.problem}" for one in told if one.problem]
+        return tuple(warning("notify.failed", text, HINT if text is failed[-1] else "") for text in failed)
 
     def deliver(self, channels: Sequence[Channel], notice: Notice) -> tuple[Told, ...]:
         """Tell these channels, wanted or not, and return what came of each, in their order."""

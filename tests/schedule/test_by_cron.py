@@ -103,7 +103,8 @@ def test_a_setting_that_no_run_would_have_is_refused_by_its_name(room):
 
 
 def test_systemd_is_refused_where_it_does_not_run_and_beside_cron(room):
-    assert "is installed by cron already" in room.korrigo("schedule", "install", "--systemd", code=4)
+    assert "systemd does not run this machine" in room.korrigo("schedule", "install", "--systemd", code=4)
+    assert "is installed by cron already" in room.korrigo("schedule", "install", "--systemd", "--dry-run", code=4)
     other = {"KORRIGO_BACKUP_SITE": "other"}
     assert "variables of your shell: KORRIGO_BACKUP_SITE" in room.korrigo("schedule", "install", env=other, code=4)
 

@@ -19,6 +19,7 @@ from korrigo_backup.domain.naming import (
     parse,
     stage_database,
     stamp,
+    strange,
 )
 from sandbox import stamped
 
@@ -109,3 +110,11 @@ def test_another_sites_databases_are_not_ours():
     assert not is_beside("viatique_stage_20260204_030000x", "viatique", "stage")
     assert not is_beside("viatique_stage_", "viatique", "stage")
     assert not is_beside("viatique", "viatique", "stage")
+
+
+def test_what_stands_beside_a_backup_is_not_strange_and_what_lost_it_is():
+    made = "db_backup_20260204_030000.sql.gz"
+    known = {made, f"{made}.manifest.json", "recovery_kit_20260204_030000.tar.age", ".journal.jsonl"}
+    assert [name for name in known - {made} if strange(name, known)] == []
+    assert strange(f"{made}.manifest.json", set()) == "its backup is not here"
+    assert strange("recovery_kit_of_mine.tar.age", known) == "not a backup's name"

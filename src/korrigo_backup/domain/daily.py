@@ -33,8 +33,7 @@ def _made(evidence: Evidence) -> Answer:
     by = f"; {told(record)}" if record else ""
     text = f"{newest.name}, {span(newest.age)} old{by}"
     if evidence.seen.scheduled is False:
-        return answer(GROUP, point, done=False, evidence=f"{text}; but no schedule is installed",
-                      hint="korrigo-backup schedule install --systemd, or --cron")  # fmt: skip
+        return ask(GROUP, point, f"{text}; no schedule is installed by korrigo-backup: does something else start it?")
     return answer(GROUP, point, done=True, evidence=text)
 
 
@@ -44,8 +43,7 @@ def _valid(evidence: Evidence) -> Answer:
     if bad or verified is None:
         text, hint = (bad.message, bad.hint) if bad else ("no backup was ever verified", "korrigo-backup verify")
         return answer(GROUP, point, done=False, evidence=text, hint=hint)
-    how = "read back when it was made" if verified.by == "backup" else f"by {verified.by}"
-    return answer(GROUP, point, done=True, evidence=f"{verified.what}, {how}, {verified.at:%Y-%m-%d %H:%M} UTC")
+    return answer(GROUP, point, done=True, evidence=verified.told())
 
 
 def notified(group: str, evidence: Evidence) -> Answer:

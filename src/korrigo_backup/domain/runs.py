@@ -38,6 +38,11 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float | None = None
     downtime: float | None = None
 
+    def told(self) -> str:
+        """Return it in words."""
+        how = "read back when it was made" if self.by == "backup" else f"by {self.by}"
+        return f"{self.what}, {how}, {self.at:%Y-%m-%d %H:%M} UTC"
+
 
 class Failing(msgspec.Struct, frozen=True, kw_only=True):
     """An operation that failed `times` times in a row, first at `since`, last at `last`.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.catalog import Catalog
 from korrigo_backup.config.load import VARIABLES, load, surroundings
-from korrigo_backup.config.model import ChannelSection
+from korrigo_backup.config.notify import ChannelSection
 from korrigo_backup.domain.retention import Policy, Rule
 from korrigo_backup.domain.schedule import jobs
 from korrigo_backup.domain.secret import Secret
@@ -23,8 +23,9 @@ from korrigo_backup.operations.schedule_cron import CronSchedule
 from korrigo_backup.operations.schedule_units import UnitSchedule
 from korrigo_backup.operations.unattended import own_command, surroundings_of
 from korrigo_backup.site.access import Direct
-from korrigo_backup.site.compose import Project, find_program, media_tree
+from korrigo_backup.site.compose import Project, find_program
 from korrigo_backup.site.compose_access import ComposeAccess
+from korrigo_backup.site.compose_media import media_tree
 from korrigo_backup.site.compose_services import ComposeServices
 from korrigo_backup.site.django import ComposeDjango, DirectDjango, child_environment
 from korrigo_backup.site.media import MediaTree
@@ -42,7 +43,9 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-    from korrigo_backup.config.model import Configuration, NotifySection, RuleSection
+    from korrigo_backup.config.model import Configuration
+    from korrigo_backup.config.notify import NotifySection
+    from korrigo_backup.config.unattended import RuleSection
     from korrigo_backup.domain.schedule import Job, Surroundings
     from korrigo_backup.notify.channel import Channel
     from korrigo_backup.operations.kit import Source
@@ -107,8 +110,12 @@ class Wired:
     def schedule(self) -> Schedule:
         """Return what starts the runs of this site by themselves, installed or not."""
         around, wanted = self.around(), self.jobs()
-        places = UnitSchedule(wanted, around, units_here()), CronSchedule(wanted, around, Crontab(around.user))
-        return Schedule(places, around.jitter)
+        timers = UnitSchedule(wanted, around, units_here(), self._media_of_compose)
+        return Schedule((timers, CronSchedule(wanted, around, Crontab(around.user))), around.jitter)
+
+    def _media_of_compose(self) -> Path | None:
+        media = self.site().media if self.config.composed else None
+        return media.root if isinstance(media, MediaTree) else None
 
 
 def wire(directory: Path, environ: Mapping[str, str], file: Path | None) -> Wired:
@@ -233,12 +240,13 @@ def _composed(config: Configuration, environment: Mapping[str, str]) -> Site:
     project = Project(
         find_program(operator), compose.files, operator, compose.project, compose.env_file, compose.profiles
     )
+    manage = config.django.manage or compose.manage
     return Site(
         name=config.site.name,
         postgres=Postgres(
             ComposeAccess(project, compose.db, database.user), database=database.name, maintenance=database.maintenance
         ),
-        media=media_tree(project, compose.backend, compose.media),
+        media=media_tree(project, compose.backend, compose.media, manage),
         archive_root=config.media.archive_root,
         services=ComposeServices(
             project,
@@ -248,7 +256,7 @@ def _composed(config: Configuration, environment: Mapping[str, str]) -> Site:
             health_url=services.health_url,
             health_timeout=services.health_timeout,
         ),
-        django=ComposeDjango(project, compose.backend, config.django.manage or compose.manage),
+        django=ComposeDjango(project, compose.backend, manage),
     )
 
 

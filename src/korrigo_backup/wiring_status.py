@@ -60,12 +60,12 @@ def about(wired: Wired, *, now: datetime, ask: bool) -> About:
 
 
 def _with_schedule(known: About, schedule: Schedule, now: datetime) -> About:
-    found = schedule.installed()
+    there = schedule.there()
     return replace(
         known,
         next_run=min((run.at for run in schedule.next_runs(now)), default=None),
-        scheduled=bool(found),
-        schedule=tuple(finding for place in found for finding in place.findings),
+        scheduled=bool(there),
+        schedule=tuple(finding for place in there for finding in place.findings()),
     )
 
 

@@ -21,6 +21,7 @@ IMAGES = {
     "KORRIGO_REDIS_IMAGE": "korrigo-test/redis:latest",
     "KORRIGO_NGINX_IMAGE": "korrigo-test/nginx:latest",
     "KORRIGO_BACKEND_IMAGE": "korrigo-test/backend:latest",
+    "KORRIGO_SIDECAR_IMAGE": "korrigo-test/backup:latest",
 }
 FILES = {kind: f"infra/docker/docker-compose.{kind}.yml" for kind in ("prod", "test", "dev")}
 SERVICES = ("db", "redis", "backend", "celery", "celery-beat", "nginx")

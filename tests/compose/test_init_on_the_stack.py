@@ -41,5 +41,6 @@ def test_a_stack_is_configured_checked_and_backed_up_and_its_kit_holds_its_comma
         assert line in said, said
     written = tomllib.loads((stack.root / "korrigo-backup.toml").read_text())
     assert written["site"]["access"] == "compose"
+    assert written["services"]["health_url"] == stack.health_url
     assert "infra/docker/docker-compose.prod.yml" in korrigo(stack, "kit", "make")
     korrigo(stack, "backup")

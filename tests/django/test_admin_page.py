@@ -14,6 +14,7 @@ from django.core.management import call_command
 from django.test import Client, override_settings
 
 import korrigo_backup.djangoapp
+from korrigo_backup.djangoapp.checks import check_backups
 from korrigo_backup.djangoapp.page import IN_A_CHART, expected, page
 from korrigo_backup.domain.artifact import Artifact
 from korrigo_backup.domain.authenticity import Key, sign
@@ -144,10 +145,23 @@ def test_nothing_of_what_is_found_is_taken_for_html(site, backups, member):
 
 
 @only_lite
+def test_one_made_up_manifest_does_not_hide_the_others(site, backups, member):
+    made = site.backup().path
+    for number, moment in enumerate(("2026-01-01T00:00:00", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00")):
+        copied(made, f"korrigo_backup_2026010{number + 1}_030000", moment)
+    for name in ("db_backup_00010101_000000.sql.gz", "db_backup_99991231_235959.sql.gz"):
+        (backups / name).write_bytes(b"")
+    seen = text(member("view_backups"))
+    assert made.name in seen
+    assert "cannot be read" in seen
+    assert {warning.id for warning in check_backups(None)} == set()
+
+
+@only_lite
 def test_the_table_has_pages_and_kinds(site, backups, member):
     made = site.backup().path
     for day in range(1, 30):
-        copied(made, f"korrigo_backup_202601{day:02}_030000", datetime(2026, 1, day, 3, tzinfo=UTC))
+        copied(made, f"korrigo_backup_202601{day:02}_030000", datetime(2026, 1, day, 3, tzinfo=UTC).isoformat())
     client = member("view_backups")
     assert "1 / 2" in text(client)
     assert "korrigo_backup_20260101_030000" in text(client, "?p=2")
@@ -202,7 +216,7 @@ def test_a_chart_of_many_backups_stays_light_and_has_the_newest(site, backups):
     newest = json.loads((made / "manifest.json").read_text())["created"]
     for number in range(IN_A_CHART + 5):
         moment = datetime(2025, 1, 1, tzinfo=UTC) + timedelta(hours=number)
-        copied(made, f"korrigo_backup_{moment:%Y%m%d_%H%M%S}", moment)
+        copied(made, f"korrigo_backup_{moment:%Y%m%d_%H%M%S}", moment.isoformat())
     (chart,) = page({})["charts"]
     assert len(chart["points"]) <= IN_A_CHART
     assert chart["points"][-1]["x"] == int(datetime.fromisoformat(newest).timestamp() * 1000)
@@ -223,9 +237,9 @@ def artifact(created):
 
 
 def copied(made, name, created):
-    """A backup of another night, with an empty body: the page reads manifests alone."""
+    """A backup of another time, with an empty body: the page reads manifests alone."""
     (made.parent / name).mkdir()
-    manifest = json.loads((made / "manifest.json").read_text()) | {"created": created.isoformat()}
+    manifest = json.loads((made / "manifest.json").read_text()) | {"created": created}
     (made.parent / name / "manifest.json").write_text(json.dumps(manifest))
 
 

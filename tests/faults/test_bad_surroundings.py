@@ -169,6 +169,16 @@ def test_a_project_directory_that_may_not_be_written_gets_no_configuration(reach
 
 
 @OPENS
+def test_a_part_of_the_project_that_may_not_be_entered_is_said(reachable):
+    (reachable.home / "backend").mkdir(mode=0o700)
+    if not ROOT:
+        (reachable.home / "backend").chmod(0)
+    done = _as_nobody(reachable, "init", "--dry-run", "--directory", reachable.home)
+    (reachable.home / "backend").chmod(0o700)
+    assert done.returncode == 4, done
+    assert f"cannot look at the project: Permission denied: {reachable.home}/backend" in done.stderr.decode()
+
+
 def test_a_media_root_that_may_not_be_written_is_refused_and_stays(reachable):
     site = reachable
     made = site.backup_media()

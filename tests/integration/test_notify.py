@@ -243,3 +243,13 @@ def test_a_backup_that_has_not_come_is_told(site, told):
     assert "is 48 h old" in site.korrigo("notify", "overdue", "--max-age", "3d").out
     assert "not a duration" in site.korrigo("notify", "overdue", "--max-age", "soon", code=2).err
     assert len(told.requests) == 4
+
+
+@pytest.mark.contract("C5")
+@pytest.mark.promise("P7")
+def test_a_configuration_that_is_shown_does_not_show_the_addresses_in_it(site):
+    slack = f"slack://T1JJ3T3L2/A1BRTD4JD/{TOKEN}"
+    configure(site, f"json://user:{MAIL_PASSWORD}@127.0.0.1/hooks/{TOKEN}", urls=[slack])
+    shown = site.korrigo("init", "--dry-run", "--force", code=(0, 4)).said
+    assert "[notify]" in shown
+    assert not [secret for secret in (MAIL_PASSWORD, TOKEN, "T1JJ3T3L2") if secret in shown]

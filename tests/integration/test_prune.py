@@ -80,6 +80,7 @@ def test_a_held_one_stays_until_it_is_released(site, aged):
         (("add", "nothing", "--reason", "x"), 6, "not found"),
         (("add", "latest", "--reason", "x", "--until", "2020-01-01"), 2, "has passed"),
         (("add", "latest", "--reason", "x", "--until", "soon"), 2, "is not a day"),
+        (("add", "latest", "--reason", "x", "--until", "9999-12-31"), 2, "is not a day"),
         (("release", "nothing"), 6, "nothing holds"),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 from pyrage import x25519
 
 from korrigo_backup.catalog import local_now
-from korrigo_backup.operations.kit import save
+from korrigo_backup.operations.kit import save, state
 from korrigo_backup.operations.kits import check, find
 from sandbox import USER_PASSWORD
 
@@ -158,11 +158,21 @@ def test_the_nightly_run_saves_it_and_a_kit_that_cannot_be_made_never_hides_the_
     assert len(kits(settled)) == 1
 
 
+def test_looking_at_a_kit_on_a_machine_without_a_key_makes_none(settled):
+    make(settled)
+    shutil.rmtree(settled.home / ".config")
+    assert ids(told(settled, "verify", "--identity", "identity", env=BARE)) == {
+        "kit.unsigned": "warning", "kit.opened": "ok", "kit.stale": "warning"
+    }  # fmt: skip
+    assert not (settled.home / ".config").exists()
+
+
 MISTAKES = (
     (("make", "file"), 2, "kit make takes no file"),
     (("show", "--to", "x"), 2, "--to is for kit open"),
     (("open",), 2, "kit open FILE --identity KEY --to DIRECTORY"),
     (("show",), 6, "there is no recovery kit"),
+    (("show", "x" * 300), 1, "File name too long"),
     (("open", ".env", "--identity", "identity", "--to", "new"), 9, "is damaged or no recovery kit"),
     (("open", ".", "--identity", "identity", "--to", "new"), 2, "is not a regular file"),
 )
@@ -182,6 +192,8 @@ def test_a_compose_file_that_is_missing_is_named_and_one_outside_the_project_is_
     assert "wants gone.yml" in settled.korrigo("kit", "make", env=BARE, code=6).err
     (settled.home / "gone.yml").write_text("services: {}\n")
     said = settled.korrigo("kit", "make", env=BARE).out
+    (settled.home / "gone.yml").unlink()
+    assert "wants gone.yml" in settled.korrigo("kit", "verify", "--identity", "identity", env=BARE).out
     assert f"holds     {tmp_path}/outside.yml" in said
     assert "holds     gone.yml" in said
 
@@ -205,3 +217,18 @@ def test_the_settings_that_a_compose_file_names_and_links_to_the_env_file_are_ke
     assert "docker compose -f infra/docker/docker-compose.prod.yml up -d --build --wait" in text
     settled.korrigo("kit", "make", env=BARE)
     assert len(kits(settled)) == 1
+
+
+def test_doctor_says_whether_what_a_bare_server_needs_is_saved(settled):
+    def said():
+        wired = settled.wired()
+        return {finding.id for finding in state(wired.catalog, wired.kit_source(), now=local_now())}
+
+    assert said() == {"kit.none"}
+    assert "no recovery kit has been made yet" in settled.korrigo("doctor", env=BARE).out
+    make(settled)
+    assert said() == {"kit.whole", "kit.current"}
+    settled.dotenv.write_text(settled.dotenv.read_text() + "NEW=1\n")
+    assert said() == {"kit.whole", "kit.stale"}
+    (settled.home / "korrigo-backup.toml").unlink()
+    assert said() == {"kit.unconfigured"}

@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from sandbox import kill_all, nothing_changes, until
 
@@ -95,3 +96,39 @@ def test_a_run_at_work_is_told_from_one_that_was_killed(site):
     assert found["running"] is None
     assert "backup db failed once" in found["attention"][0]["message"]
     assert "it was killed" in found["attention"][0]["message"]
+
+
+def test_metrics_are_written_at_once_and_readable_by_all(site):
+    site.korrigo("backup", "full")
+    target = site.home / "collector" / "korrigo.prom"
+    target.parent.mkdir()
+    target.write_text("old")
+    site.korrigo("metrics", "--textfile", target, umask=0o077)
+    assert [path.name for path in target.parent.iterdir()] == ["korrigo.prom"]
+    assert target.stat().st_mode & 0o777 == 0o644
+    families = {family.name: family for family in text_string_to_metric_families(target.read_text())}
+    rows = {sample.labels["kind"]: sample.value for sample in families["korrigo_backup_last_rows"].samples}
+    assert rows == {"sql": 620}
+    assert families["korrigo_backup_kept"].samples[0].labels == {"site": "korrigo", "environment": "production"}
+    assert "korrigo_backup_last_success_timestamp_seconds" in site.korrigo("metrics").out
+    assert "ends in .prom" in site.korrigo("metrics", "--textfile", site.home / "x.txt", code=2).err
+    assert "hint:" in site.korrigo("metrics", "--textfile", site.home / "no" / "x.prom", code=(1, 4)).err
+
+
+@pytest.mark.contract("D9")
+@pytest.mark.contract("X3")
+def test_the_checklists_are_answered_from_what_has_run(site):
+    (site.home / "korrigo-backup.toml").write_text(CALM)
+    site.korrigo("nightly", "--full")
+    site.korrigo("restore", "latest-point", "--yes", "--no-safety-backup")
+    site.korrigo("rollback", "--yes")
+    answers = {one["point"]: one for one in site.json("checklist", "release", code=10)["answers"]}
+    met = {point for point, one in answers.items() if one["state"] == "yes"}
+    assert {"Data identical before and after", "Media files restored as they were"} <= met
+    assert {"Rollback works when a restore fails", "Permissions right (600, 640)"} <= met
+    assert answers["Manual backup succeeds"]["state"] == "no"
+    done = site.korrigo("checklist", code=10)
+    assert "✅ File made and validated" in done.out
+    assert "❌ Notification received" in done.out
+    assert "DBA: dba@example.com" in done.out
+    assert "points are not met" in done.err

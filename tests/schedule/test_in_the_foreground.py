@@ -18,7 +18,7 @@ def test_what_was_never_made_is_made_at_once_and_then_the_next_is_awaited(site):
         lines = [child.stdout.readline().decode()]
         while not lines[-1].startswith("⏳ Next"):
             lines.append(child.stdout.readline().decode())
-        assert lines[0] == "▶️  weekly: korrigo-backup backup full\n"
+        assert lines[0] == "▶️  weekly: korrigo-backup nightly --full --wait 2h\n"
         assert "⏳ Next: daily, Tue 2028-02-29 03:0" in lines[-1]
         assert "No backup is missing" in site.korrigo("schedule", "health", env=NEVER_NOW).out
         child.send_signal(signal.SIGTERM)

@@ -31,6 +31,14 @@ def test_the_reference_stack_is_understood():
     assert Volume("media_volume", "/app/media") in text.services["backend"].volumes
     assert Volume("media_volume", "/app/media", read_only=True) in text.services["nginx"].volumes
     assert text.services["backend"].depends_on == {"db", "redis"}
+    assert text.services["backend"].ports == {"8000": "8000"}
+    assert text.services["nginx"].ports == {"80": "80"}
+
+
+def test_ports_that_this_machine_answers_for_are_known(written):
+    ports = '["8000", "81:80", "0.0.0.0:82:8080/tcp", "10.0.0.1:83:84", "${P:-85}:86", {target: 87, published: "88"}, "90-91:90-91"]'
+    (service,) = read([written(f"services: {{web: {{ports: {ports}}}}}")], {}).services.values()
+    assert service.ports == {"80": "81", "8080": "82", "86": "85", "87": "88"}
 
 
 @pytest.mark.parametrize(
@@ -84,7 +92,7 @@ def test_a_later_file_adds_to_an_earlier_one_and_both_forms_of_everything_are_re
         "a: *s3cret",
         "\x00s3cret",
         "!!python/object/apply:os.system [s3cret]",
-        "{" * 5000,
+        "{" * 2000,
     ],
 )
 def test_what_is_no_compose_file_is_said_without_quoting_it(written, text):

@@ -1,13 +1,16 @@
 """What a directory tells about its site, for the shapes that projects have."""
 
 import os
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
 from korrigo_backup.config.load import load
 from korrigo_backup.domain.finding import Level
-from korrigo_backup.operations.discover import compose_files, discover
+from korrigo_backup.operations.discover import compose_files, discover, health_address
 from korrigo_backup.operations.init import draft
+from korrigo_backup.site.compose_file import read
 
 COOKIECUTTER = """
 services:
@@ -161,3 +164,55 @@ def test_a_directory_whose_name_is_no_text_gives_no_name(tmp_path):
     odd = tmp_path / os.fsdecode(b"caf\xe9")
     odd.mkdir()
     assert discover(odd, {"POSTGRES_HOST": "here"}).values == {}
+
+
+@pytest.mark.parametrize(
+    ("test", "ports", "address"),
+    [
+        (
+            '["CMD", "curl", "-f", "http://localhost:8000/api/health/"]',
+            '["9000:8000"]',
+            "http://localhost:9000/api/health/",
+        ),
+        ("wget -q http://127.0.0.1/up || exit 1", '["8080:80"]', "http://127.0.0.1:8080/up"),
+        (
+            '["CMD", "python", "-c", "r.urlopen(\'http://localhost:8000/h/\', timeout=4)"]',
+            '["8000:8000"]',
+            "http://localhost:8000/h/",
+        ),
+        ("curl http://localhost:8000/api/health/", '["8000"]', None),
+        ("pg_isready", '["8000:8000"]', None),
+    ],
+)
+def test_the_health_check_of_the_backend_is_translated_to_this_machine(project, test, ports, address):
+    (project / "compose.yaml").write_text(
+        f"services: {{web: {{command: gunicorn x, ports: {ports}, healthcheck: {{test: {test if test[0] == '[' else repr(test)}}}}}}}"
+    )
+    (backend,) = read([project / "compose.yaml"], {}).services.values()
+    assert health_address(backend) == address
+
+
+def test_a_health_address_is_set_only_where_it_answers(project):
+    class Healthy(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200 if self.path == "/up" else 404)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    text = "services: {{db: {{image: 'postgres:15'}}, web: {{command: gunicorn x, ports: ['{0}:80'], healthcheck: {{test: 'curl localhost {1}'}}}}}}"
+    with HTTPServer(("127.0.0.1", 0), Healthy) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            for path, expected in (
+                ("up", {"services": {"health_url": f"http://127.0.0.1:{server.server_port}/up"}}),
+                ("gone", {}),
+            ):
+                (project / "compose.yaml").write_text(text.format(server.server_port, f"http://127.0.0.1/{path}"))
+                found = discover(project, {"POSTGRES_DB": "x", "POSTGRES_USER": "x"}).values
+                assert {key: found[key] for key in found if key == "services"} == expected
+        finally:
+            server.shutdown()
+            thread.join()

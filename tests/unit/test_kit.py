@@ -207,8 +207,11 @@ def test_damage_of_an_age_file_is_seen():
             age.unseal(bad, SECRET, "kit")
 
 
+# Numbers name these cases: a key that is made anew in each process would name a test that no other worker has.
 @pytest.mark.promise("P7")
-@pytest.mark.parametrize("bad", [SECRET.decode(), "-----BEGIN OPENSSH PRIVATE KEY-----", "age1given", "ssh-rsa x", ""])
+@pytest.mark.parametrize(
+    "bad", [SECRET.decode(), "-----BEGIN OPENSSH PRIVATE KEY-----", "age1given", "ssh-rsa x", ""], ids=range(5)
+)
 def test_a_recipient_that_is_none_is_said_and_a_private_key_is_not_shown(bad):
     with pytest.raises(UsageError) as caught:
         age.seal(b"x", [bad])
@@ -216,7 +219,9 @@ def test_a_recipient_that_is_none_is_said_and_a_private_key_is_not_shown(bad):
 
 
 @pytest.mark.promise("P7")
-@pytest.mark.parametrize("bad", [b"", b"# nothing\n", b"-----BEGIN X", SECRET[:-1], PUBLIC.encode(), b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "bad", [b"", b"# nothing\n", b"-----BEGIN X", SECRET[:-1], PUBLIC.encode(), b"\xff\xfe"], ids=range(6)
+)
 def test_an_identity_that_is_none_is_said_and_not_shown(bad):
     with pytest.raises(UsageError, match="the identity cannot be used") as caught:
         age.unseal(age.seal(b"x", [PUBLIC]), bad, "kit")

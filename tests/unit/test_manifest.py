@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from korrigo_backup.domain.manifest import FORMAT, Manifest, MediaProof, Member, decode, encode
-from korrigo_backup.errors import ProofFailed
+from korrigo_backup.errors import ProofFailed, Refused
+from korrigo_backup.operations import holds, journal
 
 FIVE = {
     "timestamp": "20260203_120000",
@@ -91,6 +92,21 @@ def test_values_of_another_type_are_a_proof_that_failed(changes):
     except ProofFailed:
         return
     assert set(changes) <= {"format"}
+
+
+@pytest.mark.parametrize(
+    "moment", ["2026-01-01T00:00:00", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "1969-12-31T00:00:00Z"]
+)
+def test_a_time_that_cannot_be_compared_with_others_is_refused_wherever_it_is_read(moment, tmp_path):
+    with pytest.raises(ProofFailed, match=r"year|zone"):
+        decode(msgspec.json.encode(FIVE | {"created": moment}), "m")
+    line = {"id": "1", "verb": "backup", "subject": "db", "site": "s", "by": "b", "started": moment}
+    (tmp_path / ".journal.jsonl").write_bytes(msgspec.json.encode(line))
+    assert journal.read(tmp_path) == []
+    hold = {"name": "n", "reason": "r", "holder": "h", "since": "2026-01-01T00:00:00Z", "until": moment}
+    (tmp_path / ".holds.json").write_bytes(msgspec.json.encode([hold]))
+    with pytest.raises(Refused):
+        holds.read(tmp_path)
 
 
 @pytest.mark.promise("P6")

@@ -83,6 +83,12 @@ def test_a_run_longer_than_the_time_to_the_next_is_followed_by_one_of_each():
     assert machine.begun == [("daily", "Sun 03:00"), ("weekly", "Mon 09:00")]
 
 
+def test_a_clock_that_is_set_back_does_not_end_the_backups():
+    ahead = made_before(SATURDAY + timedelta(days=365))
+    machine = Machine(SATURDAY, until=SATURDAY + timedelta(hours=16), made=ahead)
+    assert machine.begun == [("weekly", "Sat 12:00"), ("daily", "Sat 12:01"), ("daily", "Sun 03:00")]
+
+
 def test_the_delay_of_a_machine_is_always_the_same_and_below_the_jitter():
     around = replace(AROUND, jitter=600)
     delay = around.delay(JOBS[0])
@@ -96,7 +102,7 @@ def test_only_good_routine_backups_count():
     others = [
         artifact(Kind.SQL, SATURDAY, origin=Origin.SAFETY),
         artifact(Kind.SQL, SATURDAY, problem="cut"),
-        artifact(Kind.SQL, SATURDAY, manifest=None),
+        artifact(Kind.SQL, SATURDAY, source=None),
         artifact(Kind.MEDIA, SATURDAY),
     ]
     assert newest(others) is None

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Make the images of the stack without any image registry, from Debian's packages and PyPI:
-# korrigo-test/db:15, redis, nginx, and the backend of backend/Dockerfile.
+# korrigo-test/db:15, redis, nginx, the backend of backend/Dockerfile, and the sidecar of sidecar/Dockerfile.
 #
 #   build.sh [--force]
 #
@@ -79,11 +79,22 @@ ensure_service() {
     ensure "$2" "$BASE" "$HERE/$1"
 }
 
-ensure_backend() {
+ensure_python() {
     ensure_service python "$PREFIX/python:3.11"
+    pip_configuration >"$WORK/pip.conf"
+}
+
+ensure_sidecar() {
+    local docker=$PROJECT/infra/docker
+    INPUTS=("$docker/sidecar" "$docker/backend/build.txt" "$PROJECT/src" "$PROJECT/requirements/dev.txt"
+        "$PROJECT/pyproject.toml" "$PROJECT/LICENSE")
+    ensure "$PREFIX/backup:latest" "$PREFIX/python:3.11" --secret "id=pip.conf,src=$WORK/pip.conf" \
+        --file "$docker/sidecar/Dockerfile" "$PROJECT"
+}
+
+ensure_backend() {
     local docker=$PROJECT/infra/docker
     INPUTS=("$docker/backend" "$PROJECT/src" "$PROJECT/demo" "$PROJECT/pyproject.toml" "$PROJECT/LICENSE")
-    pip_configuration >"$WORK/pip.conf"
     ensure "$PREFIX/backend:latest" "$PREFIX/python:3.11" --secret "id=pip.conf,src=$WORK/pip.conf" \
         --file "$docker/backend/Dockerfile" "$PROJECT"
 }
@@ -98,7 +109,9 @@ fi
 
 mapfile -t ARGUMENTS < <(build_arguments)
 jobs=()
+ensure_python
 ensure_backend & jobs+=($!)
+ensure_sidecar & jobs+=($!)
 ensure_service db "$PREFIX/db:15" & jobs+=($!)
 ensure_service nginx "$PREFIX/nginx:latest" & jobs+=($!)
 ensure_service redis "$PREFIX/redis:latest" & jobs+=($!)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from korrigo_backup.operations.preflight import Surroundings, preflight, quiet
+from korrigo_backup.catalog import local_now
+from korrigo_backup.domain.finding import warning
+from korrigo_backup.operations.kit import state
+from korrigo_backup.operations.preflight import Surroundings, guarded, preflight, quiet
 from korrigo_backup.site.django import child_environment
 
 if TYPE_CHECKING:
@@ -13,11 +16,12 @@ if TYPE_CHECKING:
 
 
 def checks(wired: Wired) -> list[Finding]:
-    """Return the findings of every check of the machine, the services, the database, the media and the disk."""
+    """Return the findings of every check: machine, services, database, media, disk, settings, recovery kit."""
     around = Surroundings(
         composed=wired.config.composed,
         environment=child_environment(wired.environment, {}),
         backups=wired.config.backup.dir,
         key_file=wired.keyring.path,
     )
-    return [*preflight(wired.site, around), quiet(wired.catalog)]
+    kit = guarded(warning("kit.stale", ""), lambda: state(wired.catalog, wired.kit_source(), now=local_now()))
+    return [*preflight(wired.site, around), quiet(wired.catalog), *kit]

@@ -12,6 +12,7 @@ import typer
 from korrigo_backup.catalog import local_now
 from korrigo_backup.cli.output import Context, say, say_json, say_table
 from korrigo_backup.domain.hold import Hold
+from korrigo_backup.domain.moment import require_moment
 from korrigo_backup.domain.naming import is_beside
 from korrigo_backup.errors import UsageError
 from korrigo_backup.operations import holds
@@ -84,9 +85,11 @@ def _day(text: str | None) -> datetime | None:
     if text is None:
         return None
     try:
-        return datetime.strptime(text, "%Y-%m-%d").astimezone().astimezone(UTC)
+        day = datetime.strptime(text, "%Y-%m-%d").astimezone().astimezone(UTC)
+        require_moment(day)
     except (ValueError, OverflowError):
         raise UsageError(f"{text} is not a day", hint="write it as 2026-12-31") from None
+    return day
 
 
 def _list(wired: Wired, *, as_json: bool) -> None:

@@ -17,7 +17,6 @@ from korrigo_backup.domain.naming import stamp
 from korrigo_backup.domain.secret import redact
 from korrigo_backup.errors import KorrigoBackupError, NotFound, PartlyDone, Refused
 from korrigo_backup.operations import init as operation
-from korrigo_backup.operations.kit import unconfigured
 from korrigo_backup.system.files import explained
 from korrigo_backup.wiring import wire
 
@@ -60,7 +59,8 @@ def command(
     if write and not force and os.path.lexists(target):
         raise Refused(
             f"there is a configuration: {target.absolute()}",
-            hint="--dry-run checks it and shows what init would write; --force writes it, and keeps the old file",
+            hint="korrigo-backup doctor checks it; --dry-run shows what init would write, --force writes that and keeps"
+            " the old file",
         )
     say(f"🔍 Looking at {Path.cwd()}")
     made, wired = _made(target)
@@ -116,8 +116,6 @@ def _show(made: Draft) -> None:
 def _check(wired: Wired) -> list[Finding]:
     say("🔎 Checking")
     findings = checks(wired)
-    if not wired.config.kit.recipients:
-        findings.append(unconfigured())
     say_findings(findings)
     return findings
 
@@ -131,7 +129,7 @@ def _next_steps(verbs: Container[str]) -> None:
 
 def _failure(failed: int, target: Path, *, written: bool) -> KorrigoBackupError:
     said = "a check failed" if failed == 1 else f"{failed} checks failed"
-    hint = "put right what is marked ❌ above, then check again: korrigo-backup init --dry-run"
+    hint = "put right what is marked ❌ above, then check again: korrigo-backup doctor"
     if written:
         return PartlyDone(f"{target} is written, and {said}", hint=hint, state="the configuration is there")
     return Refused(said, hint=hint)

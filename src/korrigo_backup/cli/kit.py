@@ -19,6 +19,7 @@ from korrigo_backup.errors import ProofFailed, UsageError
 from korrigo_backup.operations import kit as kit_operation
 from korrigo_backup.operations import kits
 from korrigo_backup.operations.kits import Kit
+from korrigo_backup.operations.preflight import guarded
 
 if TYPE_CHECKING:
     from korrigo_backup.domain.finding import Finding
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 _LARGEST_IDENTITY = 64 * 1024
 """Bytes; an RSA key is a few thousand."""
+
+
+_UNKNOWN = warning("kit.stale", "")
 
 
 class What(StrEnum):
@@ -80,7 +84,7 @@ def _make(wired: Wired) -> None:
     if saved.new:
         say("   keep a copy off this machine; the private key, too, and never here")
         say(f"   to open it: korrigo-backup kit open FILE --identity KEY --to DIRECTORY, then {README}")
-        say("   or without this program: age --decrypt -i KEY FILE | tar -x")
+        say("   or without this program: mkdir -m 700 kit && age --decrypt -i KEY FILE | tar -x -C kit")
 
 
 def _outside(names: tuple[str, ...]) -> list[Finding]:
@@ -101,7 +105,7 @@ def _say_content(kit: Kit) -> None:
 
 def _show(wired: Wired, file: str | None, *, as_json: bool) -> None:
     kit = kits.find(wired.catalog, file)
-    findings = [*kits.check(kit), kit_operation.changes(kit, wired.kit_source(), now=local_now())]
+    findings = [*kits.check(kit), *_changes(wired, kit)]
     if as_json:
         say_json("kit", {"path": str(kit.path), "record": kit.record, "findings": findings})
         return
@@ -113,13 +117,20 @@ def _show(wired: Wired, file: str | None, *, as_json: bool) -> None:
     say_findings(findings)
 
 
+def _changes(wired: Wired, kit: Kit) -> list[Finding]:
+    """Return whether the kit is as the site is; that the site's files are not here does not keep it from being read."""
+    return guarded(_UNKNOWN, lambda: [kit_operation.changes(kit, wired.kit_source(), now=local_now())])
+
+
 def _verify(wired: Wired, file: str | None, identity: str | None, *, as_json: bool) -> None:
     kit = kits.find(wired.catalog, file)
-    source, findings = wired.kit_source(), kits.check(kit)
-    if identity is not None and not any(finding.level is Level.ERROR for finding in findings):
-        findings += kit_operation.compare(kits.open_kit(kit.path, _key(identity)), source, now=local_now())
-    elif identity is None:
-        findings.append(kit_operation.changes(kit, source, now=local_now()))
+    findings = kits.check(kit)
+    if identity is None:
+        findings += _changes(wired, kit)
+    elif not any(finding.level is Level.ERROR for finding in findings):
+        opened = kits.open_kit(kit.path, _key(identity))
+        findings.append(kit_operation.opened_well(opened))
+        findings += guarded(_UNKNOWN, lambda: kit_operation.compare(opened, wired.kit_source(), now=local_now()))
     bad = next((finding for finding in findings if finding.level is Level.ERROR), None)
     if as_json:
         say_json("kit", {"path": str(kit.path), "record": kit.record, "findings": findings})

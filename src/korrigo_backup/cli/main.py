@@ -49,6 +49,8 @@ VERBS = {
     "status": "korrigo_backup.cli.status",
     "doctor": "korrigo_backup.cli.doctor",
     "diagnose": "korrigo_backup.cli.diagnose",
+    "metrics": "korrigo_backup.cli.metrics",
+    "checklist": "korrigo_backup.cli.checklist",
     "kit": "korrigo_backup.cli.kit",
     "init": "korrigo_backup.cli.init",
     "schedule": "korrigo_backup.cli.schedule",

@@ -75,14 +75,15 @@ def command(
 def _install(wired: Wired, by: By, *, dry_run: bool) -> None:
     schedule = wired.schedule()
     require_told(wired.config, wired.directory, wired.file, os.environ)
+    place = schedule.at(by)
+    if not dry_run:
+        place.require()
     changes = schedule.plan(by)
     _say_changes(changes)
     if dry_run:
         say("Nothing was changed (--dry-run)")
         return
-    place = schedule.at(by)
-    place.require()
-    prepare(wired.catalog, wired.config.schedule.user)
+    prepare(wired.config, wired.catalog)
     place.apply(changes)
     say(f"✅ Schedule installed by {by}" if changes else f"✅ Schedule installed by {by}: it was up to date")
     _say_installed(schedule, by, local_now())
@@ -138,11 +139,17 @@ def _show_json(schedule: Schedule, by: By | None, now: datetime) -> None:
 
 
 def _say_changes(changes: Iterable[Change]) -> None:
-    """Print the lines that come and go, as `diff -u` does."""
+    """Print the lines that come and go, as `diff -u` does; of what goes as a whole only the name."""
     for change in changes:
-        before, after = ((text or "").splitlines() for text in (change.before, change.after))
-        what = "removed" if change.after is None else "changed" if change.before is not None else "new"
-        say(f"{what}: {change.where}")
+        if change.after is None:
+            say(f"removed: {change.where}")
+            continue
+        before, after = (_lines(text) for text in (change.before, change.after))
+        say(f"{'new' if change.before is None else 'changed'}: {change.where}")
         for line in list(unified_diff(before, after, n=1, lineterm=""))[2:]:
             if not line.startswith("@@"):
                 say(f"  {line}")
+
+
+def _lines(text: str | None) -> list[str]:
+    return text.removesuffix("\n").split("\n") if text else []

@@ -47,7 +47,7 @@ def run_until_ended(wired: Wired) -> None:
 
 def say_health(wired: Wired, now: datetime) -> None:
     """Say whether a backup is missing; KorrigoBackupError when one is."""
-    made = newest(wired.catalog.artifacts())
+    made = newest(artifact for artifact in wired.catalog.artifacts() if artifact.created <= now)
     last = f"the newest is of {made.astimezone():%a %Y-%m-%d %H:%M}" if made else "there is none"
     if missing := overdue(wired.jobs(), made, now, GRACE):
         raise KorrigoBackupError(

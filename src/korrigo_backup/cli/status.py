@@ -17,7 +17,7 @@ from korrigo_backup.wiring_status import status
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from korrigo_backup.config.model import Contact
+    from korrigo_backup.config.unattended import Contact
     from korrigo_backup.domain.runs import Proof
     from korrigo_backup.domain.status import Good, Status
     from korrigo_backup.wiring import Wired

@@ -56,6 +56,7 @@ class BackupsAdmin(admin.ModelAdmin):
         """Answer with the page. Raises PermissionDenied (403) without the permission to view."""
         if not self.has_view_permission(request):
             raise PermissionDenied
+        request.current_app = self.admin_site.name  # so that the links of the template stay on this site
         context = {
             **self.admin_site.each_context(request),
             "title": pgettext_lazy("korrigo_backup", "Backups"),

@@ -103,15 +103,15 @@ def _shown(directory: Path, query: Mapping[str, str]) -> dict[str, Any]:
     seen = look(Catalog(directory, keys), About(), now=now)
     good = good_artifacts(seen)
     return {
-        **_state(seen, good, _goals(keys), now),
+        **_state(seen, good, goals(keys), now),
         **_drawing(good),
         **_table(seen, _Notes(seen.records, _holds(directory, now)), query),
         "runs": [(record, local(record.started)) for record in reversed(seen.records[-RUNS:])],
     }
 
 
-def _state(seen: Seen, good: Sequence[Artifact], goals: Goals, now: datetime) -> dict[str, Any]:
-    status = judged(seen, goals, now=now)
+def _state(seen: Seen, good: Sequence[Artifact], wanted: Goals, now: datetime) -> dict[str, Any]:
+    status = judged(seen, wanted, now=now)
     newest = next((artifact for artifact in good if artifact.kind in WITH_DATABASE), None)
     return {
         "status": status,
@@ -230,7 +230,7 @@ def _unit(size: int) -> str:
     return str(filesizeformat(size if size > 1 else 2)).split("\xa0")[-1]
 
 
-def _goals(keys: Keyring | None) -> Goals:
+def goals(keys: Keyring | None) -> Goals:
     """Return the site's goals; nothing is said of what cannot be seen from here: signatures without a key, copies."""
     try:
         age = max_age()

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from korrigo_backup.domain.moment import require_moment
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -19,6 +21,11 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     holder: str
     since: datetime
     until: datetime | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a time that cannot be compared with others (ValueError, to a decoder ValidationError)."""
+        require_moment(self.since)
+        require_moment(self.until)
 
     def stands(self, now: datetime) -> bool:
         """Tell whether it still holds at `now`."""

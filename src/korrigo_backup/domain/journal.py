@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from korrigo_backup.domain.moment import require_moment
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -74,6 +76,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[Timed, ...] = ()
     safety: str = ""
     transaction: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a time that cannot be compared with others (ValueError, to a decoder ValidationError)."""
+        require_moment(self.started)
 
 
 def downtime(steps: Iterable[Timed]) -> float | None:

@@ -11,6 +11,7 @@ from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
 import msgspec
 
 from korrigo_backup.domain.consistency import Consistency  # noqa: TC001 - msgspec reads it when it decodes
+from korrigo_backup.domain.moment import require_moment
 from korrigo_backup.domain.naming import Kind, Origin
 from korrigo_backup.errors import ProofFailed
 
@@ -143,6 +144,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     media: MediaProof | None = None
     django: DjangoProof | None = None
     consistency: Consistency | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a time that cannot be compared with others (ValueError, to a decoder ValidationError)."""
+        require_moment(self.created)
 
 
 def encode(manifest: Manifest) -> bytes:

@@ -89,7 +89,7 @@ def proven(records: Iterable[Record]) -> Proof | None:
     """
     newest = None
     for record in records:
-        if record.outcome in _GOOD and _proves(record) and (newest is None or record.started >= newest.started):
+        if record.outcome in _GOOD and is_proof(record) and (newest is None or record.started >= newest.started):
             newest = record
     return _proof(newest) if newest else None
 
@@ -125,7 +125,8 @@ def partly(records: Sequence[Record]) -> Record | None:
     return newest if newest and newest.outcome is Outcome.PARTLY else None
 
 
-def _proves(record: Record) -> bool:
+def is_proof(record: Record) -> bool:
+    """Tell whether an operation that ended well has shown that a backup is what was saved."""
     if record.verb == "compare":
         return record.outcome is Outcome.DONE
     if record.verb == "verify":  # a Django backup is read to its end at that depth, too, and not loaded

@@ -91,8 +91,8 @@ class Surroundings:
 
 
 JOBS = (
-    Job("daily", "the database", "0 3 * * *", ("backup", "db")),
-    Job("weekly", "database and media", "0 4 * * 0", ("backup", "full")),
+    Job("daily", "the database", "0 3 * * *", ("nightly", "--db", "--wait", WAIT)),
+    Job("weekly", "database and media", "0 4 * * 0", ("nightly", "--full", "--wait", WAIT)),
 )
 """What the runbook (4.6) wants done, at its hours."""
 

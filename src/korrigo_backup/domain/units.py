@@ -23,9 +23,14 @@ _CONFINED = (
     "RestrictRealtime=yes",
     "RestrictSUIDSGID=yes",
     "LockPersonality=yes",
+    "RestrictNamespaces=yes",
     "SystemCallArchitectures=native",
+    "SystemCallFilter=@system-service",
+    "SystemCallErrorNumber=EPERM",
 )
 """What a program that starts clients and writes files never needs; it works in units of a user, too."""
+_OF_ROOT = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_KILL CAP_SETGID CAP_SETUID CAP_SYS_NICE"
+"""What root may still do: read and put back uploads whoever owns them, and be less than itself."""
 _SYSTEM_ONLY = (
     "ProtectSystem=strict",
     "ProtectHome=read-only",
@@ -106,6 +111,7 @@ def _service(job: Job, around: Surroundings, *, system: bool) -> str:
         *_QUIET,
         *([] if around.gains_rights else ["NoNewPrivileges=yes", *_CONFINED]),
         *(_mounts(around) if system else []),
+        *([f"CapabilityBoundingSet={'' if around.user else _OF_ROOT}"] if system and not around.gains_rights else []),
     )
 
 

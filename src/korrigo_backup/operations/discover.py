@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 from korrigo_backup.config.load import VARIABLES, read_dotenv
 from korrigo_backup.config.model import Configuration
 from korrigo_backup.domain.finding import Finding, error, ok, warning
+from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.site import compose_file
 from korrigo_backup.site.django_settings import SiteSettings, find_manage, try_ask
+from korrigo_backup.site.services import await_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -44,6 +46,7 @@ _SERVES_NOT = re.compile(r"celery|worker|\bbeat\b|flower|nginx|traefik|caddy|red
 _BACKENDS = ("backend", "web", "django", "app", "api", "server")
 _DATABASES = ("db", "postgres", "postgresql", "database")
 _MEDIA = re.compile(r"(^|/)(media|mediafiles|uploads)/?$")
+_HEALTH = re.compile(r"http://(?P<host>localhost|127\.0\.0\.1)(?::(?P<port>\d+))?(?P<path>/[\w./-]*)")
 _SOCKET = "/var/run/postgresql"
 """Where libpq looks when Django's HOST is empty, on Debian."""
 
@@ -151,7 +154,7 @@ def _composed(
                                 "name it in [compose] backend; the database is backed up without it"))  # fmt: skip
     else:
         values["compose"]["backend"] = backend.name
-        findings += _media_inside(backend, values)
+        findings += [*_media_inside(backend, values), *_health(backend, values)]
     if environment.get("POSTGRES_HOST") in text.services:
         values["site"]["access"] = "compose"
         findings.append(ok("site.access", f"POSTGRES_HOST={environment['POSTGRES_HOST']} is a service: it is for the"
@@ -170,6 +173,28 @@ def _media_inside(backend: ServiceText, values: Values) -> Iterator[Finding]:
         return
     values["compose"]["media"] = media
     yield ok("site.media", f"the media are in {media} of the service {backend.name}")
+
+
+def health_address(backend: ServiceText) -> str | None:
+    """Return the address on this machine that the container's own health check asks, None when that is not published.
+
+    The name stays the one that the check uses: the site may answer to no other (ALLOWED_HOSTS).
+    """
+    asked = _HEALTH.search(backend.health)
+    port = backend.ports.get(asked["port"] or "80") if asked else None
+    return f"http://{asked['host']}:{port}{asked['path']}" if asked and port else None
+
+
+def _health(backend: ServiceText, values: Values) -> Iterator[Finding]:
+    url = health_address(backend)
+    if url is None:
+        return
+    try:
+        await_url(url, 0)
+    except KorrigoBackupError:
+        return  # a restore is rolled back when it does not answer: it is set only where it does
+    values["services"] = {"health_url": url}
+    yield ok("site.health", f"{url} answers: a restore waits for it")
 
 
 def _credentials(beside: Path, db: ServiceText) -> Iterator[tuple[str, str]]:

@@ -41,8 +41,9 @@ def draft(directory: Path, environment: Mapping[str, str], target: Path, *, site
     `site` is the name that the backups there are carry, which must not change: else they would be another site's.
     Raises UsageError for a Compose file or a `.env` that cannot be read.
     """
-    old, findings = _set_before(directory, target)
-    found = discover(directory, environment)
+    with explained("look at the project"):
+        old, findings = _set_before(directory, target)
+        found = discover(directory, environment)
     values = _merged(_named(found, site), old)
     text = render(values)
     told = (*findings, *found.findings)

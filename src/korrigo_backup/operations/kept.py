@@ -57,16 +57,22 @@ class KeptDecision:
 
 
 def survey(site: Site) -> list[Kept]:
-    """Return what is kept, newest first; Unreachable when the database does not answer."""
+    """Return what is kept, newest first; Unreachable when the database does not answer.
+
+    Media that cannot be written from here are left out, and the database of their stamp: both are another's to remove.
+    """
     live, names = site.postgres.database, Databases(site.postgres).names()
     found = []
     with explained("look at what is kept beside the media"):
+        fixed = bool(site.media and site.media.read_only)
         for role in ROLES:
             databases = stamp_beside(names, live, role)
             media = set(site.media.kept(role)) if site.media else set()
             for stamp in databases | media:
                 if (clock := own_clock(stamp)) is None:
                     continue  # a date that is none: not made by us
+                if stamp in media and fixed:
+                    continue
                 found.append(
                     Kept(
                         stamp,
@@ -97,7 +103,7 @@ def remove(site: Site, directory: Path, decisions: list[KeptDecision], listen: L
     """Drop what the decisions let go, and return how many; the caller holds the site."""
     held = {hold.name for hold in holds.read(directory)}
     removed = 0
-    if site.media:
+    if site.media and not site.media.read_only:
         with explained("remove what was kept beside the media"):
             for role, stamp in site.media.half_discarded():
                 site.media.discard_kept(role, stamp)

@@ -22,7 +22,7 @@ from korrigo_backup.domain.paths import printable
 from korrigo_backup.errors import NotFound, ProofFailed, UsageError
 from korrigo_backup.formats.kit import LARGEST, LARGEST_FILE, Opened, pack
 from korrigo_backup.operations.journal import Named, Running, recorded
-from korrigo_backup.operations.kits import damage, known, read
+from korrigo_backup.operations.kits import check, damage, known, read
 from korrigo_backup.system import age
 from korrigo_backup.system.files import explained, write_private
 
@@ -86,6 +86,16 @@ def unconfigured() -> Finding:
                    " age1… or ssh-ed25519 …, whose private key is not on this machine")  # fmt: skip
 
 
+def state(catalog: Catalog, source: Source, *, now: datetime) -> list[Finding]:
+    """Return whether the secrets of this site are saved, whole, and as they are now; nothing is made."""
+    if not source.recipients:
+        return [unconfigured()]
+    newest = next(iter(known(catalog)), None)
+    if newest is None:
+        return [warning("kit.none", "no recovery kit has been made yet", "korrigo-backup kit make")]
+    return [*check(newest), changes(newest, source, now=now)]
+
+
 def save(catalog: Catalog, source: Source, *, now: datetime, listen: Listener = silent) -> Saved:
     """Save a kit unless the newest one is whole and holds the same for the same recipients.
 
@@ -102,6 +112,8 @@ def save(catalog: Catalog, source: Source, *, now: datetime, listen: Listener = 
 
 def changes(kit: Kit, source: Source, *, now: datetime) -> Finding:
     """Return whether a kit holds what the site has now; without opening it, by its seal."""
+    if not source.keyring.keys:
+        return _keyless()
     gathered = _gather(source, now)
     if kit.record and kit.record.seal == gathered.seal:
         return ok("kit.current", "nothing has changed since")
@@ -109,19 +121,25 @@ def changes(kit: Kit, source: Source, *, now: datetime) -> Finding:
                    "korrigo-backup kit make")  # fmt: skip
 
 
+def opened_well(opened: Opened) -> Finding:
+    """Return that a kit was opened and read to its end."""
+    return ok("kit.opened", f"opened: {len(opened.contents.files)} files, each as its checksum says")
+
+
 def compare(opened: Opened, source: Source, *, now: datetime) -> list[Finding]:
     """Return how an opened kit and the files of the live site differ, by name; no content is told."""
-    gathered = _gather(source, now)
+    if not source.keyring.keys:
+        return [_keyless()]
     kept = {file.name: file.sha256 for file in opened.contents.files}
+    gathered = _gather(source, now)
     live = {file.name: file.sha256 for file in gathered.contents.files}
-    findings = [ok("kit.opened", f"opened: {len(kept)} files, each as its checksum says")]
     differing = sorted(name for name, _ in kept.items() ^ live.items())
     if opened.readme != gathered.files[README]:
         differing.append(README)
     if not differing:
-        return [*findings, ok("kit.current", "the same as the site's files are now")]
+        return [ok("kit.current", "the same as the site's files are now")]
     names = ", ".join(dict.fromkeys(printable(name) for name in differing))
-    return [*findings, warning("kit.stale", f"not as they are now: {names}", "korrigo-backup kit make")]
+    return [warning("kit.stale", f"not as they are now: {names}", "korrigo-backup kit make")]
 
 
 def _saved(catalog: Catalog, source: Source, now: datetime, running: Running) -> Saved:
@@ -130,6 +148,12 @@ def _saved(catalog: Catalog, source: Source, now: datetime, running: Running) ->
     if newest and newest.record and newest.record.seal == gathered.seal and not damage(newest):
         return Saved(newest.path, new=False)
     return Saved(_publish(catalog, source, gathered, now, running), new=True)
+
+
+def _keyless() -> Finding:
+    """Return what is said on a machine that has no key: reading must not make one, which a restore would then miss."""
+    return warning("kit.stale", "this machine has no signing key, so the kit is not that of a site here",
+                   "put the key of the kit in place: README.md in it says where")  # fmt: skip
 
 
 def _publish(catalog: Catalog, source: Source, gathered: _Gathered, now: datetime, running: Running) -> Path:
@@ -158,7 +182,8 @@ def _publish(catalog: Catalog, source: Source, gathered: _Gathered, now: datetim
 
 def _gather(source: Source, now: datetime) -> _Gathered:
     key = source.keyring.signing()
-    paths, links = _places(source)
+    with explained("look for the files of the recovery kit"):
+        paths, links = _places(source)
     contents_of = {name: read(path, LARGEST_FILE) for name, path in paths.items()}
     listed = tuple(_listed(name, path, contents_of[name]) for name, path in sorted(paths.items()))
     text = readme(source.facts, listed, links).encode()

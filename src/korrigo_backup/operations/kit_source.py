@@ -13,6 +13,7 @@ from korrigo_backup.operations.kit import Source
 from korrigo_backup.site import compose_file
 from korrigo_backup.site.compose import Project
 from korrigo_backup.site.revision import work_tree_remote
+from korrigo_backup.system.files import explained
 from korrigo_backup.system.installed import requirement
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ def _beside_compose(given: Given) -> tuple[Path, ...]:
     compose = given.config.compose
     if not given.config.composed:
         return ()
-    files = [file for file in (compose.files or map(Path, _OWN_FILES)) if (given.directory / file).is_file()]
+    with explained("look for the Compose files"):
+        files = [file for file in (compose.files or map(Path, _OWN_FILES)) if (given.directory / file).is_file()]
     beside = files[0].parent if files else Path()
     text = compose_file.read([given.directory / file for file in files], given.environment)
     return (*files, beside / ".env", *(beside / path for path in text.settings_files))

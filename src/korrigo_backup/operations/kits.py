@@ -47,8 +47,10 @@ def find(catalog: Catalog, named: str | None) -> Kit:
         if newest is None:
             raise NotFound(f"there is no recovery kit in {catalog.directory}", hint="korrigo-backup kit make")
         return newest
-    path = Path(named) if os.sep in named or Path(named).exists() else catalog.directory / named
-    if not path.exists():
+    with explained(f"look for {named[:200]!r}"):
+        path = Path(named) if os.sep in named or Path(named).exists() else catalog.directory / named
+        there = path.exists()
+    if not there:
         raise NotFound(f"there is no recovery kit {named}", hint="korrigo-backup kit show names the newest")
     return _kit(catalog, path)
 

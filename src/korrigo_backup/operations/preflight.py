@@ -71,7 +71,8 @@ class Looked:
 def preflight(build: Callable[[], Site], around: Surroundings) -> list[Finding]:
     """Return the findings of every part, whatever one of them says; `build` returns the live site, or raises."""
     findings = [*machine(), *(engine(around.environment) if around.composed else ())]
-    findings += [*settings(around.directory), *key_file(around.key_file)]
+    findings += guarded(error("env.file", ""), partial(settings, around.directory))
+    findings += guarded(error("key.file", ""), partial(key_file, around.key_file))
     parts: list[Looked] = []
     try:
         site = build()
@@ -82,7 +83,8 @@ def preflight(build: Callable[[], Site], around: Surroundings) -> list[Finding]:
         parts.append(_looked(error("database.reachable", ""), partial(database, site.postgres)))
         parts.append(_looked(error("media.readable", ""), partial(media, site)))
     findings += [finding for part in parts for finding in part.findings]
-    return [*findings, *storage(around.backups, sum(part.bytes for part in parts))]
+    needed = sum(part.bytes for part in parts)
+    return [*findings, *guarded(error("backup.directory", ""), partial(storage, around.backups, needed))]
 
 
 def machine() -> Iterator[Finding]:
@@ -279,7 +281,8 @@ def key_file(path: Path) -> Iterator[Finding]:
 def guarded(otherwise: Finding, check: Callable[[], Iterable[Finding]]) -> list[Finding]:
     """Return what a check finds, or `otherwise` with the words of what kept it from looking."""
     try:
-        return list(check())
+        with explained("look"):
+            return list(check())
     except KorrigoBackupError as problem:
         return [replace(otherwise, message=problem.message, hint=problem.hint)]
 

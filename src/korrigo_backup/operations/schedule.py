@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from korrigo_backup.domain.finding import Finding, warning
 from korrigo_backup.domain.schedule import By, Change, Job, NextRun, next_runs
-from korrigo_backup.errors import NotFound, Refused, UsageError
+from korrigo_backup.errors import KorrigoBackupError, NotFound, Refused, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
-
-    from korrigo_backup.domain.finding import Finding
 
 
 class Place(Protocol):
@@ -86,15 +85,15 @@ class Schedule:
                     f"the schedule is installed by {other.by} already: each job would run twice",
                     hint=f"korrigo-backup schedule remove --{other.by}, then run this again",
                 )
-        return self._plan(self.at(by))
+        return _plan(self.at(by))
 
     def installed(self) -> list[Installed]:
         """Return what is installed, by systemd, by cron, or both."""
-        return [
-            Installed(place.by, place.installed(), tuple(self._plan(place)), tuple(place.findings()))
-            for place in self.places
-            if place.there()
-        ]
+        return [_installed(place) for place in self.there()]
+
+    def there(self) -> list[Place]:
+        """Return the places where it is installed; what would change there is not looked at."""
+        return [place for place in self.places if place.there()]
 
     def removal(self, only: By | None) -> list[tuple[Place, list[Change]]]:
         """Return what a removal changes in each place; NotFound when nothing is installed there."""
@@ -105,16 +104,27 @@ class Schedule:
 
     def next_runs(self, now: datetime) -> list[NextRun]:
         """Return when each installed job begins next, soonest first; its delay comes on top."""
-        return next_runs([job for place in self.places if place.there() for job in place.installed()], now)
+        return next_runs([job for place in self.there() for job in place.installed()], now)
 
-    def _plan(self, place: Place) -> list[Change]:
-        try:
-            return place.plan()
-        except ValueError as problem:
-            raise UsageError(
-                f"this schedule cannot be installed by {place.by}: {problem}",
-                hint="correct [schedule] in korrigo-backup.toml, or install it the other way (--systemd, --cron)",
-            ) from None
+
+def _plan(place: Place) -> list[Change]:
+    try:
+        return place.plan()
+    except ValueError as problem:
+        raise UsageError(
+            f"this schedule cannot be installed by {place.by}: {problem}",
+            hint="correct [schedule] in korrigo-backup.toml, or install it the other way (--systemd, --cron)",
+        ) from None
+
+
+def _installed(place: Place) -> Installed:
+    found = place.findings()
+    try:
+        changes = _plan(place)
+    except KorrigoBackupError as problem:  # the stack is down: what is there can be shown all the same
+        unknown = f"whether the schedule is up to date is not known: {problem.message}"
+        return Installed(place.by, place.installed(), (), (*found, warning("schedule.unknown", unknown, problem.hint)))
+    return Installed(place.by, place.installed(), tuple(changes), tuple(found))
 
 
 _SHOW = "korrigo-backup schedule show, as the user and in the directory that it was installed from"

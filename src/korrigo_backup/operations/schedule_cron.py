@@ -61,7 +61,13 @@ class CronSchedule:
         """Return what keeps the lines from starting anything, and what else backs up in that crontab."""
         found = []
         if not daemon_runs():
-            found.append(warning("schedule.daemon", "no cron daemon seems to run here", "systemctl enable --now cron"))
+            found.append(
+                warning(
+                    "schedule.daemon",
+                    "no cron daemon seems to run here",
+                    "systemctl enable --now cron, or service cron start",
+                )
+            )
         if others := lines.elsewhere(self.crontab.read(), self.around.identity):
             numbers = ", ".join(map(str, others))
             what = f"{self.crontab.name} backs up in other lines, too, which stay as they are (line {numbers})"

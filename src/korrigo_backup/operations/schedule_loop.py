@@ -37,7 +37,8 @@ class Loop:
     jobs: tuple[Job, ...]
     around: Surroundings
     artifacts: Callable[[], Iterable[Artifact]]
-    _tried: dict[str, datetime] = field(default_factory=dict)
+    _done: dict[str, datetime] = field(default_factory=dict)
+    """When each job was tried, or its backup was made, last; the backups are read only when one seems to be missing."""
 
     def forever(
         self,
@@ -55,7 +56,7 @@ class Loop:
         while True:
             now = clock()
             if job := self.due(now):
-                self._tried[job.id] = now
+                self._done[job.id] = now
                 if (code := run(job)) == _INTERRUPTED:
                     return code
                 continue
@@ -77,8 +78,18 @@ class Loop:
 
     def _is_due(self, job: Job, now: datetime) -> bool:
         last = due_since([job], now - timedelta(seconds=self.around.delay(job)))
-        done = [time for time in (self._tried.get(job.id), newest(self.artifacts(), _MAKES[job.id])) if time]
-        return last is not None and all(time < last.at for time in done)
+        if last is None or self._covers(self._done.get(job.id), last.at, now):
+            return False
+        made = newest(self.artifacts(), _MAKES[job.id])
+        if made and self._covers(made, last.at, now):
+            self._done[job.id] = made
+            return False
+        return True
+
+    @staticmethod
+    def _covers(time: datetime | None, due: datetime, now: datetime) -> bool:
+        """Say whether what was done at a time is enough; one in the future (the clock went back) says nothing."""
+        return time is not None and due <= time <= now
 
 
 def newest(artifacts: Iterable[Artifact], kind: Kind = Kind.SQL) -> datetime | None:

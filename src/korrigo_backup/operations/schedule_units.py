@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.finding import Finding, warning
@@ -12,7 +12,8 @@ from korrigo_backup.domain.units import hours_in, is_ours, units
 from korrigo_backup.errors import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from korrigo_backup.system.systemd import Systemd
 
@@ -24,6 +25,8 @@ class UnitSchedule:
     wanted: tuple[Job, ...]
     around: Surroundings
     systemd: Systemd
+    media: Callable[[], Path | None]
+    """Asks where the uploads are on this machine when that is not in the configuration (Docker Compose)."""
     by: By = By.SYSTEMD
 
     def require(self) -> None:
@@ -33,9 +36,11 @@ class UnitSchedule:
     def plan(self) -> list[Change]:
         """Return what an installation changes; ValueError for hours that one timer cannot say.
 
+        Raises what asking for the media raises.
+
         Raises Refused when a unit of that name is there that was not made for this site.
         """
-        wanted = units(self.wanted, self.around, system=self.systemd.system)
+        wanted = units(self.wanted, self._around(), system=self.systemd.system)
         for name in wanted:
             text = self.systemd.read(name)
             if text is not None and not is_ours(text, self.around.identity):
@@ -80,6 +85,11 @@ class UnitSchedule:
             what = f"the timers stop when {user} logs out"
             found.append(warning("schedule.linger", what, f"loginctl enable-linger {user}"))
         return found
+
+    def _around(self) -> Surroundings:
+        """Return the surroundings with the uploads: a run first takes back what an interrupted restore moved there."""
+        media = self.media()
+        return replace(self.around, writable=(*self.around.writable, str(media))) if media else self.around
 
     def _own(self) -> list[str]:
         endings, identity = (".service", ".timer"), self.around.identity

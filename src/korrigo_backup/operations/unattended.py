@@ -70,7 +70,7 @@ def surroundings_of(config: Configuration, directory: Path, file: Path | None, c
         user=schedule.user if os.geteuid() == 0 else None,
         writable=tuple(str((directory / path).absolute()) for path in written),
         needed=tuple(map(str, needed)),
-        compose=not database.host,
+        compose=config.composed,
         gains_rights=_gain_rights(config),
         jitter=schedule.jitter,
         limit=schedule.limit_hours * _HOUR,
@@ -92,7 +92,7 @@ def require_told(config: Configuration, directory: Path, file: Path | None, envi
         for variable, (section, key) in VARIABLES.items()
         if environ.get(variable) and getattr(getattr(config, section), key) != getattr(getattr(alone, section), key)
     ]
-    if not config.database.host:
+    if config.composed:
         kept = surroundings(directory, {})
         lost += [name for name in _ENGINE if environ.get(name) and kept.get(name) != environ[name]]
     if lost:
@@ -102,18 +102,22 @@ def require_told(config: Configuration, directory: Path, file: Path | None, envi
         )
 
 
-def prepare(catalog: Catalog, user: str | None) -> None:
+def prepare(config: Configuration, catalog: Catalog) -> None:
     """Make the backup directory and the signing key, which a confined run could not do.
 
-    Raises Refused when the runs are another user's and the directory is not there: made by root it would not be his.
+    Raises Refused when the runs are another user's and one of them is not there: made by root it would not be his.
     """
+    user = config.schedule.user
     if user is None or pwd.getpwnam(user).pw_uid == os.geteuid():
         catalog.prepare()
-    elif not catalog.directory.is_dir():
-        raise Refused(
-            f"there is no backup directory {catalog.directory} yet, and {user} must own it",
-            hint=f"sudo -u {user} korrigo-backup backup, once, then run this again",
-        )
+        return
+    key = config.backup.key_file or Path(pwd.getpwnam(user).pw_dir, ".config", "korrigo-backup", "key")
+    for path, what in ((catalog.directory, "backup directory"), (key, "signing key")):
+        if not path.exists():
+            raise Refused(
+                f"there is no {what} {path} of {user} yet, and the runs may not make it",
+                hint=f"sudo -u {user} korrigo-backup backup, once, as the runs will, then run this again",
+            )
 
 
 def _elsewhere() -> list[str]:

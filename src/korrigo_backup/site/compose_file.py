@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 _LARGEST = 1024 * 1024
 """Bytes; a hundred services take a tenth."""
 
+_LOOPBACK = ("", "0.0.0.0", "127.0.0.1")  # noqa: S104 - read, not bound to
+_HOST_PUBLISHED_TARGET = 3
+"""Parts of a port that is published."""
+
 _VARIABLE = re.compile(r"\$(?:\{(?P<braced>\w+)(?::?(?P<kind>[-?+])(?P<word>[^{}]*))?\}|(?P<plain>\w+)|(?P<dollar>\$))")
 
 
@@ -33,7 +37,11 @@ class Volume:
 
 @dataclass(frozen=True)
 class ServiceText:
-    """One service. Values of `environment` may be secrets: they are never shown."""
+    """One service. Values of `environment` may be secrets: they are never shown.
+
+    `ports` says under which port of this machine each port of the container is reached; `health` is the command of
+    the health check.
+    """
 
     name: str
     image: str = ""
@@ -43,6 +51,8 @@ class ServiceText:
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     env_files: tuple[str, ...] = ()
     depends_on: frozenset[str] = frozenset()
+    ports: Mapping[str, str] = field(default_factory=dict)
+    health: str = ""
 
 
 @dataclass(frozen=True)
@@ -140,6 +150,8 @@ def _services(document: dict[str, Any], path: Path, environment: Mapping[str, st
             environment=dict(_variables(body.get("environment"), environment)),
             env_files=tuple(_paths(body.get("env_file"), environment)),
             depends_on=frozenset(_words(body.get("depends_on"))),
+            ports=dict(_ports(body.get("ports"), environment)),
+            health=_health(body.get("healthcheck")),
         )
 
 
@@ -169,6 +181,21 @@ def _volumes(value: Any, environment: Mapping[str, str]) -> Iterator[Volume]:
             parts = filled(_scalar(entry), environment).split(":")
             source, target = ("", parts[0]) if len(parts) == 1 else (parts[0], parts[1])
             yield Volume(source, target, "ro" in ",".join(parts[2:]).split(","))
+
+
+def _ports(value: Any, environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield the ports of the container that this machine's loopback answers for, each with its number here."""
+    for entry in value if isinstance(value, list) else []:
+        if isinstance(entry, dict):
+            parts = [_scalar(entry.get(key)) for key in ("host_ip", "published", "target")]
+        else:
+            parts = ["", *filled(_scalar(entry), environment).partition("/")[0].split(":")][-3:]
+        if len(parts) == _HOST_PUBLISHED_TARGET and parts[0] in _LOOPBACK and parts[1].isdecimal():
+            yield parts[2], parts[1]
+
+
+def _health(value: Any) -> str:
+    return " ".join(_words(value.get("test"))) if isinstance(value, dict) else ""
 
 
 def _variables(value: Any, environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -203,4 +230,6 @@ def _merged(earlier: ServiceText | None, later: ServiceText) -> ServiceText:
         environment={**earlier.environment, **later.environment},
         env_files=(*earlier.env_files, *later.env_files),
         depends_on=earlier.depends_on | later.depends_on,
+        ports={**earlier.ports, **later.ports},
+        health=later.health or earlier.health,
     )

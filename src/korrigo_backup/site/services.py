@@ -8,7 +8,7 @@ import urllib.request
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from korrigo_backup.errors import KorrigoBackupError
+from korrigo_backup.errors import KorrigoBackupError, Refused
 from korrigo_backup.system.run import Command, describe_status, run
 
 if TYPE_CHECKING:
@@ -95,8 +95,15 @@ class CommandServices:
             _call(argv)
 
     def start(self, names: Sequence[str]) -> None:
-        """Run the start commands in order; the first that fails raises."""
-        del names
+        """Run the start commands in order; the first that fails raises.
+
+        Raises Refused for services that only somebody else can start: they were stopped where commands are configured.
+        """
+        if names and not self.stops and not self.starts:
+            raise Refused(
+                f"an interrupted run has left these services stopped: {', '.join(names)}; here is no way to start them",
+                hint="korrigo-backup rollback where that run was started (on Docker Compose: on the host)",
+            )
         for argv in self.starts:
             _call(argv)
 

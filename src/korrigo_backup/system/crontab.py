@@ -9,6 +9,8 @@ from korrigo_backup.errors import KorrigoBackupError, Refused
 from korrigo_backup.system.run import Command, Completed, run, which
 
 _LIMIT = 30.0  # seconds
+_NONE = ("no crontab", "No such file")
+"""What the implementations of cron say when a user has no crontab."""
 _DAEMONS = frozenset({"cron", "crond", "fcron", "busybox"})
 
 
@@ -36,7 +38,7 @@ class Crontab:
         if not which("crontab"):
             return b""
         done = run(self._command("-l"), timeout=_LIMIT)
-        if done.status and "no crontab" not in done.stderr:
+        if done.status and not any(words in done.stderr for words in _NONE):
             raise self._refused(done, "read")
         return b"" if done.status else done.stdout
 

@@ -22,6 +22,7 @@ CHUNK = 1024 * 1024
 _BAD_PATH = {errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR}
 
 FILE_MODE = 0o600
+PUBLIC_MODE = 0o644
 DIRECTORY_MODE = 0o700
 
 
@@ -47,6 +48,23 @@ def write_private(path: Path, data: bytes) -> None:
     with create_private(path) as file:
         write_all(file, data)
         os.fsync(file.fileno())
+
+
+def replace_public(path: Path, data: bytes) -> None:
+    """Give `path` this content at once, readable by all (0644): who reads it sees the old or the new, never a part.
+
+    The fresh file stands beside it under a hidden name until then.
+    """
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.unlink(missing_ok=True)
+    try:
+        with create_private(fresh) as file:
+            write_all(file, data)
+            os.fchmod(file.fileno(), PUBLIC_MODE)
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def write_all(file: IO[bytes], data: bytes | memoryview) -> None:

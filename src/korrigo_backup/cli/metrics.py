@@ -1,0 +1,43 @@
+"""`korrigo-backup metrics`: the status for Prometheus."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - typer reads it
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from korrigo_backup.catalog import local_now
+from korrigo_backup.cli.output import Context, say
+from korrigo_backup.domain.metrics import metrics
+from korrigo_backup.errors import UsageError
+from korrigo_backup.system.files import explained, replace_public
+from korrigo_backup.wiring_status import status
+
+if TYPE_CHECKING:
+    from korrigo_backup.wiring import Wired
+
+_ENDING = ".prom"
+"""What node_exporter reads; a file of another name would be written for nobody."""
+
+
+def command(
+    context: typer.Context,
+    textfile: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.prom", help="Write to this file at once, for node_exporter's textfile collector."),
+    ] = None,
+) -> None:
+    """Print the status as metrics in Prometheus' text format, or write them to a file."""
+    if textfile and (textfile.suffix != _ENDING or textfile.is_dir()):
+        raise UsageError(
+            f"{textfile} is not a file that node_exporter reads",
+            hint=f"name a file that ends in {_ENDING}, in the directory of --collector.textfile.directory",
+        )
+    wired: Wired = context.ensure_object(Context).wired()
+    text = metrics(status(wired, now=local_now(), ask=textfile is not None))
+    if textfile is None:
+        say(text.rstrip("\n"))
+        return
+    with explained(f"write the metrics {textfile}"):
+        replace_public(textfile, text.encode())

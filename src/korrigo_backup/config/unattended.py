@@ -1,0 +1,114 @@
+"""The sections of what goes on by itself: what is kept, when runs begin, what is expected, who is asked."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
+
+from korrigo_backup.config.values import Count, Place, Section, no_switch
+from korrigo_backup.domain.retention import Policy
+from korrigo_backup.domain.schedule import check_hours
+
+
+def _hours(value: str) -> str:
+    return "" if value.strip() in {"", "never"} else check_hours(value)
+
+
+Hours = Annotated[str, AfterValidator(_hours)]
+"""A cron expression in the machine's time zone; `never` and an empty one are the same."""
+
+
+class RuleSection(Section):
+    """What is kept of one sort: all of `days`, the `last` so many, the newest of so many days, weeks, months and years.
+
+    All of them 0: for ever.
+    """
+
+    days: Count = 0
+    last: Count = 0
+    daily: Count = 0
+    weekly: Count = 0
+    monthly: Count = 0
+    yearly: Count = 0
+
+
+class RetentionSection(Section):
+    """How long what is kept (runbook 7.1), by sort; `max_age` is a number of days that wins over all but holds.
+
+    The days of the `database` are BACKUP_RETENTION_DAYS unless they are set here.
+    """
+
+    database: RuleSection | None = None
+    media: RuleSection = RuleSection(days=Policy.media.days)
+    complete: RuleSection = RuleSection(days=Policy.complete.days)
+    safety: RuleSection = RuleSection(days=Policy.safety.days)
+    kept: RuleSection = RuleSection(days=Policy.kept.days)
+    max_age: Count = 0
+
+
+class NightlySection(Section):
+    """What `nightly` does: how deep it verifies, how many seconds it waits for another run to end."""
+
+    verify: Literal["structure", "content", "full"] = "content"
+    wait: Annotated[float, Field(ge=0, le=86400)] = 7200
+
+
+class StatusSection(Section):
+    """How old the newest backups may be, in hours (0: any age), how long a proof by a restore counts, in days.
+
+    `accept` names warnings of `status` that this site lives with.
+    """
+
+    rpo_hours: Annotated[float, BeforeValidator(no_switch), Field(ge=0, le=100_000)] = 26
+    media_rpo_hours: Annotated[float, BeforeValidator(no_switch), Field(ge=0, le=100_000)] = 170
+    proof_days: Annotated[float, BeforeValidator(no_switch), Field(gt=0, le=10_000)] = 31
+    accept: tuple[Annotated[str, Field(pattern=r"^status\.[a-z_]+$")], ...] = ()
+
+
+class Contact(Section):
+    """Whom to ask for what (runbook 9.3)."""
+
+    role: Annotated[str, Field(min_length=1)]
+    contact: Annotated[str, Field(min_length=1)]
+    scope: str = ""
+
+
+class ContactsSection(Section):
+    """Who helps, in the order in which they are asked; shown where help is needed."""
+
+    people: tuple[Contact, ...] = ()
+
+
+class KitSection(Section):
+    """Whom the recovery kit is encrypted to (age or SSH public keys), and what it holds besides the usual files.
+
+    A recipient that is none is found when a kit is made: it must not keep a backup from running.
+    """
+
+    recipients: tuple[str, ...] = ()
+    files: tuple[Place, ...] = ()
+
+    @field_validator("recipients", mode="before")
+    @classmethod
+    def _several(cls, value: object) -> object:
+        """Split a value that is one text (a variable) at commas; an SSH key has spaces in it."""
+        return tuple(part.strip() for part in re.split(r"[,\n]", value)) if isinstance(value, str) else value
+
+
+class ScheduleSection(Section):
+    """When backups run by themselves (runbook 4.6), and what they may use.
+
+    `jitter` spreads the starts of many machines, in seconds. A run that takes longer than `limit_hours` is ended.
+    `user` is who runs them when root installs the schedule. `log` is for cron, `writable` for units: directories
+    that a run writes in besides those that it is known to.
+    """
+
+    daily: Hours = "0 3 * * *"
+    weekly: Hours = "0 4 * * 0"
+    jitter: Annotated[int, BeforeValidator(no_switch), Field(ge=0, le=43200)] = 300
+    limit_hours: Annotated[int, BeforeValidator(no_switch), Field(ge=1, le=168)] = 12
+    user: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$")] | None = None
+    log: Place | None = None
+    writable: tuple[Place, ...] = ()

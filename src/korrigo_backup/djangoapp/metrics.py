@@ -1,0 +1,60 @@
+"""The view `/metrics`: the status in Prometheus' text format, for whoever knows the token and staff who may see it.
+
+It is off unless the site includes `korrigo_backup.djangoapp.urls`. Only manifests and the journal are read.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+from datetime import UTC, datetime
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from korrigo_backup.catalog import Catalog
+from korrigo_backup.djangoapp.location import backup_directory
+from korrigo_backup.djangoapp.page import goals
+from korrigo_backup.djangoapp.signing import keys_here
+from korrigo_backup.domain.metrics import CONTENT_TYPE, metrics
+from korrigo_backup.operations.status import About, status
+
+TOKEN = "KORRIGO_BACKUP_METRICS_TOKEN"  # noqa: S105 - the name of a setting
+_PERMISSION = "korrigo_backup.view_backups"
+_SCHEME = "bearer "
+_PLAIN = "text/plain; charset=utf-8"
+
+
+@require_safe
+@never_cache
+def view(request: Any) -> Any:
+    """Answer with the metrics; 401 for nobody, 403 for who may not see the backups, 503 where none are to be found."""
+    if not _knows_the_token(request):
+        user = getattr(request, "user", None)  # a site without the middleware has only the token
+        if user is None or not user.is_authenticated:
+            return HttpResponse(
+                "a bearer token is needed", status=401, headers={"WWW-Authenticate": "Bearer"}, content_type=_PLAIN
+            )
+        if not (user.is_active and user.is_staff and user.has_perm(_PERMISSION)):
+            return HttpResponse("the permission to view backups is needed", status=403, content_type=_PLAIN)
+    try:
+        directory = backup_directory()
+    except (TypeError, ValueError, RuntimeError) as problem:
+        return HttpResponse(str(problem), status=503, content_type=_PLAIN)
+    if directory is None:
+        return HttpResponse("KORRIGO_BACKUP_DIR is not set", status=503, content_type=_PLAIN)
+    keys = keys_here()
+    found = status(Catalog(directory, keys), goals(keys), About(), now=datetime.now(UTC))
+    return HttpResponse(metrics(found), content_type=CONTENT_TYPE)
+
+
+def _knows_the_token(request: Any) -> bool:
+    """Compare in constant time; without a token in settings or environment nobody knows it."""
+    token = getattr(settings, TOKEN, None) or os.environ.get(TOKEN) or ""
+    given = request.headers.get("Authorization", "")
+    if not token or given[: len(_SCHEME)].lower() != _SCHEME:
+        return False
+    return hmac.compare_digest(given[len(_SCHEME) :].strip().encode(), token.encode())

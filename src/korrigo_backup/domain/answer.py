@@ -1,0 +1,86 @@
+"""The answers of a checklist: done, not done, or a matter for a person, each with its evidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from korrigo_backup.domain.journal import Outcome
+from korrigo_backup.domain.runs import BACKUPS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from korrigo_backup.domain.finding import Finding
+    from korrigo_backup.domain.journal import Record
+    from korrigo_backup.domain.status import Goals, Seen, Status
+
+GOOD = (Outcome.DONE, Outcome.PARTLY)
+
+
+class State(StrEnum):
+    """Whether a point is met; `ask` for what no machine can know."""
+
+    YES = "yes"
+    NO = "no"
+    ASK = "ask"
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """One point of a checklist, in the runbook's words, with what shows it and what to do when it is not met."""
+
+    group: str
+    point: str
+    state: State
+    evidence: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What answers are made of.
+
+    `channels` counts who is told of runs, `people` the contacts; `modes` are those of the newest good backups, by name.
+    """
+
+    seen: Seen
+    status: Status
+    goals: Goals
+    channels: int = 0
+    people: int = 0
+    modes: Mapping[str, int]
+
+    def found(self, *ids: str) -> Finding | None:
+        """Return the first finding of the status with one of these ids."""
+        return next((finding for finding in self.status.attention if finding.id in ids), None)
+
+    def newest(self, wanted: Callable[[Record], bool]) -> Record | None:
+        """Return the newest operation that ended well and is wanted."""
+        return next((r for r in reversed(self.seen.records) if r.outcome in GOOD and wanted(r)), None)
+
+    def made(self, *verbs: str) -> Record | None:
+        """Return the newest backup that ended well, by one of these verbs (any)."""
+        return self.newest(lambda record: record.verb in (verbs or BACKUPS))
+
+    def since(self, days: float) -> Sequence[Record]:
+        """Return the operations of the last `days`."""
+        return [r for r in self.seen.records if self.status.now - r.started <= timedelta(days=days)]
+
+
+def answer(group: str, point: str, *, done: bool, evidence: str, hint: str = "") -> Answer:
+    """Return a point that the machine has answered; the hint only where it is not met."""
+    return Answer(group, point, State.YES if done else State.NO, evidence, "" if done else hint)
+
+
+def ask(group: str, point: str, evidence: str) -> Answer:
+    """Return a point that a person answers, with what the machine knows about it."""
+    return Answer(group, point, State.ASK, evidence)
+
+
+def told(record: Record) -> str:
+    """Return an operation in words: what, by whom, when."""
+    return f"{record.verb} {record.subject} by {record.by}, {record.started:%Y-%m-%d %H:%M} UTC"

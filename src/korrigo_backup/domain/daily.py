@@ -1,0 +1,80 @@
+"""The daily checklist of the runbook (9.2), answered from the journal and the status."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from korrigo_backup.domain.answer import Answer, answer, ask, told
+from korrigo_backup.domain.attention import LEAST_FREE, span
+from korrigo_backup.domain.journal import Outcome
+from korrigo_backup.domain.standing import WITH_DATABASE
+
+if TYPE_CHECKING:
+    from korrigo_backup.domain.answer import Evidence
+
+GROUP = "Daily"
+_BAD = (Outcome.FAILED, Outcome.INTERRUPTED, Outcome.PARTLY, Outcome.BEGUN)
+_UNUSUAL = ("status.damaged", "status.forged", "status.rows", "status.size")
+
+
+def daily(evidence: Evidence) -> tuple[Answer, ...]:
+    """Return the five points of 9.2, in its order."""
+    return _made(evidence), _valid(evidence), notified(GROUP, evidence), _space(evidence), _logs(evidence)
+
+
+def _made(evidence: Evidence) -> Answer:
+    point, status = "Backup of the database made (by itself, by the schedule)", evidence.status
+    newest = next((good for good in status.good if good.kind in WITH_DATABASE), None)
+    late = evidence.found("status.none", "status.overdue", "status.directory", "status.unreadable")
+    if late or newest is None:
+        text = late.message if late else "there is none"
+        return answer(GROUP, point, done=False, evidence=text, hint="korrigo-backup backup")
+    record = evidence.made()
+    by = f"; {told(record)}" if record else ""
+    text = f"{newest.name}, {span(newest.age)} old{by}"
+    if evidence.seen.scheduled is False:
+        return answer(GROUP, point, done=False, evidence=f"{text}; but no schedule is installed",
+                      hint="korrigo-backup schedule install --systemd, or --cron")  # fmt: skip
+    return answer(GROUP, point, done=True, evidence=text)
+
+
+def _valid(evidence: Evidence) -> Answer:
+    point, verified = "File made and validated (size, integrity)", evidence.status.verified
+    bad = evidence.found(*_UNUSUAL)
+    if bad or verified is None:
+        text, hint = (bad.message, bad.hint) if bad else ("no backup was ever verified", "korrigo-backup verify")
+        return answer(GROUP, point, done=False, evidence=text, hint=hint)
+    how = "read back when it was made" if verified.by == "backup" else f"by {verified.by}"
+    return answer(GROUP, point, done=True, evidence=f"{verified.what}, {how}, {verified.at:%Y-%m-%d %H:%M} UTC")
+
+
+def notified(group: str, evidence: Evidence) -> Answer:
+    """Return the point of the notification: the machine knows who is told, only a person whether it arrived."""
+    point = "Notification received (mail, Slack)"
+    if not evidence.channels:
+        return answer(group, point, done=False, evidence="nobody is told: no channel is configured",
+                      hint="set [notify] urls, then: korrigo-backup notify test")  # fmt: skip
+    return ask(group, point, f"{evidence.channels} channels are told; korrigo-backup notify test tries them")
+
+
+def _space(evidence: Evidence) -> Answer:
+    point, space = f"Enough disk space (more than {LEAST_FREE:.0%} free)", evidence.status.space
+    if space is None:
+        return answer(
+            GROUP, point, done=False, evidence="the disk of the backups cannot be seen", hint="check BACKUP_DIR"
+        )
+    short = evidence.found("status.full")
+    text = f"{space.free_part:.0%} free; {space.forecast}"
+    done = space.free_part > LEAST_FREE and short is None
+    return answer(GROUP, point, done=done, evidence=text, hint="make room: df -h, korrigo-backup prune")
+
+
+def _logs(evidence: Evidence) -> Answer:
+    point, records = "Logs looked at (no errors)", evidence.since(1)
+    at_work = evidence.seen.records[-1:] if evidence.status.running else []
+    bad = [record for record in records if record.outcome in _BAD and record not in at_work]
+    if bad:
+        text = f"{len(bad)} of {len(records)} operations of the last day did not end well: {told(bad[-1])}"
+        return answer(GROUP, point, done=False, evidence=f"{text}: {bad[-1].message or bad[-1].outcome}",
+                      hint="korrigo-backup status")  # fmt: skip
+    return answer(GROUP, point, done=True, evidence=f"{len(records)} operations in the last day, all ended well")

@@ -1,0 +1,23 @@
+"""Times in files: with their zone, and of years that can be calculated with in every zone.
+
+One that is not would be compared with the others wherever backups are listed, and take the whole list with it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+_YEARS = range(1970, 9000)
+
+
+def require_moment(moment: datetime | None) -> None:
+    """Raise ValueError for a time without a zone, or of no year that a backup can be of; None is no time."""
+    if moment is None:
+        return
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment.isoformat()} has no time zone")
+    if moment.year not in _YEARS:
+        raise ValueError(f"{moment.isoformat()} is no year of a backup")

@@ -1,0 +1,101 @@
+"""The runbook's checklists: every point of it is answered, with what shows it."""
+
+import re
+
+import pytest
+from msgspec.structs import replace
+from test_status import GB, NOW, backup, healthy, ran, seen
+
+from korrigo_backup.domain.answer import Evidence, State
+from korrigo_backup.domain.attention import attention
+from korrigo_backup.domain.daily import daily
+from korrigo_backup.domain.journal import Outcome
+from korrigo_backup.domain.release import release
+from korrigo_backup.domain.standing import describe
+from korrigo_backup.domain.status import Goals
+
+YES, NO, ASK = State.YES, State.NO, State.ASK
+
+
+def evidence(found, **more):
+    status = describe(found, Goals(), now=NOW)
+    status = replace(status, attention=attention(status, found, Goals()))
+    modes = {one.name: 0o600 for one in status.good}
+    return Evidence(**{"seen": found, "status": status, "goals": Goals(), "channels": 2, "modes": modes, **more})
+
+
+def states(answers):
+    return [answer.state for answer in answers]
+
+
+@pytest.mark.contract("D9")
+def test_a_good_day_leaves_only_the_notification_to_a_person():
+    found = healthy(records=[ran(3, verb="nightly")], scheduled=True)
+    answers = daily(evidence(found))
+    assert states(answers) == [YES, YES, ASK, YES, YES]
+    assert all(answer.evidence for answer in answers)
+    assert "nightly db by root@host" in answers[0].evidence
+
+
+@pytest.mark.parametrize(
+    ("found", "point"),
+    [
+        (seen(), 0),
+        (seen(backup(30)), 0),
+        (healthy(scheduled=False), 0),
+        (seen(backup(3, size=5 * GB), *[backup(27 + 24 * n) for n in range(5)]), 1),
+        (healthy(free=5 * GB), 3),
+        (healthy(records=[ran(5, Outcome.FAILED, message="no space"), ran(3)]), 4),
+        (healthy(records=[ran(5, Outcome.PARTLY, message="copy"), ran(3)]), 4),
+    ],
+    ids=["none", "late", "no schedule", "odd size", "no room", "failed", "in part"],
+)
+def test_a_bad_day_is_told_with_what_to_do(found, point):
+    answer = daily(evidence(found))[point]
+    assert answer.state is NO
+    assert answer.hint
+
+
+def test_nobody_who_is_told_is_no_matter_for_a_person():
+    assert daily(evidence(healthy(), channels=0))[2].state is NO
+
+
+@pytest.mark.contract("D9")
+def test_the_complete_checklist_has_the_runbook_s_points_and_their_evidence():
+    week_old, fresh = backup(24 * 9).name, backup(2).name
+    proof = {"verb": "restore", "steps": ["restore.proven", "restore.proven.media"], "seconds": 40.0, "downtime": 1.2}
+    records = [
+        ran(30, subject=week_old, **proof),
+        ran(29, verb="rollback", subject="x"),
+        ran(28, verb="nightly", steps=["prune.removed"]),
+        ran(4, verb="backup", subject="full"),
+        ran(1, subject=fresh, **proof),
+    ]
+    found = healthy(records=records, scheduled=True)
+    answers = release(evidence(found, people=3))
+    groups = [len([a for a in answers if a.group == group]) for group in ("Backup", "Restore", "Documentation", "Team")]
+    assert groups == [8, 8, 4, 4]
+    assert [answer.point for answer in answers if answer.state is NO] == []
+    assert len([answer for answer in answers if answer.state is ASK]) == 9
+
+
+def test_without_evidence_no_point_is_met_and_each_says_what_would_show_it():
+    answers = release(evidence(seen(scheduled=False), channels=0))
+    assert YES not in states(answers)
+    assert all(answer.hint for answer in answers if answer.state is NO)
+
+
+def test_what_should_have_gone_and_modes_that_are_open_are_found():
+    old = backup(24 * 40)
+    answers = {a.point: a for a in release(evidence(seen(backup(3), backup(27), old), modes={"x": 0o644}))}
+    assert next(a for point, a in answers.items() if "Retention" in point).state is NO
+    assert "x (644)" in answers["Permissions right (600, 640)"].evidence
+    just = seen(backup(3), backup(27), backup(24 * 31))
+    assert next(a for a in release(evidence(just)) if "Retention" in a.point).state is ASK
+
+
+def test_old_and_recent_are_by_the_age_at_the_time_of_the_restore():
+    fresh = ran(24 * 30, subject=backup(24 * 30 + 3).name, verb="restore", steps=["restore.proven"])
+    answers = {re.sub(r" \(.*", "", a.point): a.state for a in release(evidence(healthy(records=[fresh])))}
+    assert answers["Restore of a recent backup succeeds"] is YES
+    assert answers["Restore of an old backup"] is NO

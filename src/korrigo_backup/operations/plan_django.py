@@ -15,7 +15,6 @@ from korrigo_backup.operations.plan import NAMED, PartPlan, room
 from korrigo_backup.operations.way_back import may_stage
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.site.digests import snapshot
-from korrigo_backup.system.files import free_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -103,15 +102,13 @@ def plan_database(
 def plan_media_of(context: Context, artifact: Artifact, manifest: Manifest, files: Mapping[str, IO[bytes]]) -> PartPlan:
     """Return what the media of a Django backup would replace."""
     tree = context.site.configured_media()
-    exists = tree.root.is_dir()
-    if tree.root.exists():
-        tree.require()
+    exists = tree.exists()
     replacement = Replacement(
         part="media",
         target=f"media tree {tree.root}",
         kept_as=str(tree.beside("before", context.stamp)) if exists else None,
         needs=manifest.media.bytes if manifest.media else artifact.size,
-        free=free_bytes(tree.root),
+        free=tree.free(),
     )
     listing = files[manifest.media.members] if manifest.media else None
     if not exists:

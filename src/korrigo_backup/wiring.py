@@ -23,8 +23,9 @@ from korrigo_backup.operations.schedule_cron import CronSchedule
 from korrigo_backup.operations.schedule_units import UnitSchedule
 from korrigo_backup.operations.unattended import own_command, surroundings_of
 from korrigo_backup.site.access import Direct
-from korrigo_backup.site.compose import Project, find_program, media_tree
+from korrigo_backup.site.compose import Project, find_program
 from korrigo_backup.site.compose_access import ComposeAccess
+from korrigo_backup.site.compose_media import media_tree
 from korrigo_backup.site.compose_services import ComposeServices
 from korrigo_backup.site.django import ComposeDjango, DirectDjango, child_environment
 from korrigo_backup.site.media import MediaTree
@@ -237,12 +238,13 @@ def _composed(config: Configuration, environment: Mapping[str, str]) -> Site:
     project = Project(
         find_program(operator), compose.files, operator, compose.project, compose.env_file, compose.profiles
     )
+    manage = config.django.manage or compose.manage
     return Site(
         name=config.site.name,
         postgres=Postgres(
             ComposeAccess(project, compose.db, database.user), database=database.name, maintenance=database.maintenance
         ),
-        media=media_tree(project, compose.backend, compose.media),
+        media=media_tree(project, compose.backend, compose.media, manage),
         archive_root=config.media.archive_root,
         services=ComposeServices(
             project,
@@ -252,7 +254,7 @@ def _composed(config: Configuration, environment: Mapping[str, str]) -> Site:
             health_url=services.health_url,
             health_timeout=services.health_timeout,
         ),
-        django=ComposeDjango(project, compose.backend, config.django.manage or compose.manage),
+        django=ComposeDjango(project, compose.backend, manage),
     )
 
 

@@ -7,7 +7,7 @@ import subprocess
 from contextlib import contextmanager
 
 import pytest
-from dockerstack import PROJECT, belongings, docker, eventually
+from dockerstack import PROJECT, SERVICES, belongings, docker, eventually
 from test_product import BIN, files, korrigo, rows, typed
 
 ENGINE = PROJECT / "tests" / "compose" / "engine.sh"
@@ -16,9 +16,9 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="the engine's volumes are
 
 
 @contextmanager
-def started(stack, *arguments):
+def started(stack, *arguments, program=(BIN / "korrigo-backup",)):
     """Start the command as an operator does, with its lines at hand."""
-    argv, env = [str(BIN / "korrigo-backup"), *arguments], stack.env | {"PATH": f"{BIN}:{os.environ['PATH']}"}
+    argv, env = [*program, *arguments], stack.env | {"PATH": f"{BIN}:{os.environ['PATH']}"}
     with subprocess.Popen(
         argv, cwd=stack.root, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as child:
@@ -53,7 +53,7 @@ def container(stack, service):
 
 def present(stack, temporary):
     """Everything that a run could leave: containers, volumes, networks, files inside and outside, what runs."""
-    inside = {name: stack.exec(name, "ls", "-A", "/tmp").stdout for name in ("db", "backend")}
+    inside = {name: stack.exec(name, "ls", "-A", "/tmp").stdout for name in SERVICES}
     outside = sorted(os.listdir(temporary))
     databases = stack.sql("SELECT datname FROM pg_database ORDER BY 1")
     return belongings(stack.project), inside, outside, databases, stack.states()
@@ -151,11 +151,19 @@ def test_nothing_is_left_behind(stack, tmp_path):
 @pytest.mark.contract("T4")
 def test_what_needs_the_backend_runs_in_a_container_of_its_own_while_it_is_stopped(stack):
     stack.compose("stop", "backend")
-    before = belongings(stack.project)
-    korrigo(stack, "backup", "full")
-    point = json.loads(next((stack.root / "backups").glob("restore_point_*.json")).read_text())
-    assert set(point["consistency"]["columns"]) >= {"exams_copy.pdf", "exams_booklet.pages_images"}
-    korrigo(stack, "backup", "full", "--method", "django")
-    assert belongings(stack.project) == before
-    assert stack.states()["backend"].startswith("exited")
-    stack.up()
+    try:
+        before = belongings(stack.project)
+        korrigo(stack, "backup", "full")
+        point = json.loads(next((stack.root / "backups").glob("restore_point_*.json")).read_text())
+        assert set(point["consistency"]["columns"]) >= {"exams_copy.pdf", "exams_booklet.pages_images"}
+        korrigo(stack, "backup", "full", "--method", "django")
+        kept = rows(stack)
+        stack.sql("UPDATE exams_exam SET name = 'lost'")
+        said = korrigo(stack, "restore", "latest-point", "--yes", "--no-safety-backup")
+        assert rows(stack) == kept
+        assert "✅ Validation passed" in said
+        assert "Migrations OK" in korrigo(stack, "validate")
+        assert belongings(stack.project) == before
+        assert {name for name, state in stack.states().items() if state.startswith("exited")} == {"backend"}
+    finally:
+        stack.up()

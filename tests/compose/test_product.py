@@ -44,7 +44,7 @@ def rows(stack):
 
 
 def files(stack):
-    listing = "cd /app/media && find . -name '.[ba]*-2*' -prune -o -type f -print | sort | xargs -d '\\n' sha256sum"
+    listing = "cd /app/media && find . -name '.[abs]*-2*' -prune -o -type f -print | sort | xargs -d '\\n' sha256sum"
     return stack.exec("backend", "sh", "-c", listing).stdout
 
 

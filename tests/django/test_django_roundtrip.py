@@ -26,7 +26,7 @@ from korrigo_backup.djangoapp.fields import duration
 from korrigo_backup.djangoapp.naturalkeys import NaturalKeys
 from korrigo_backup.djangoapp.rows import RowDecoder, RowEncoder
 from korrigo_backup.djangoapp.tables import data_models, tables
-from korrigo_backup.formats import stable
+from korrigo_backup.site import stable
 
 
 @pytest.mark.contract("B2")

@@ -10,10 +10,10 @@ import pytest
 
 from korrigo_backup.catalog import local_now
 from korrigo_backup.errors import PartlyDone
-from korrigo_backup.formats import stable
-from korrigo_backup.formats.stable import StableFile, open_stable
 from korrigo_backup.operations.backup import backup_media
+from korrigo_backup.site import stable
 from korrigo_backup.site.media import MediaTree
+from korrigo_backup.site.stable import StableFile, open_stable
 
 pytestmark = pytest.mark.promise("P1")
 

@@ -125,7 +125,7 @@ def _compare_before(present: Present, *, media: bool) -> Comparison:
     if not stamps:
         raise NotFound("no restore has kept anything", hint="compare a backup instead: korrigo-backup compare latest")
     if media:
-        return compare_kept(site, site.required_media().beside("before", stamps[0]), shown=present.shown)
+        return compare_kept(site, site.required_media().aside("before", stamps[0]), shown=present.shown)
     return compare_database(present, before_database(live, stamps[0]))
 
 

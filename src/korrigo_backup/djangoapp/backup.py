@@ -26,9 +26,9 @@ from korrigo_backup.domain.naming import Kind, Origin
 from korrigo_backup.errors import PartlyDone
 from korrigo_backup.formats import django as artifact
 from korrigo_backup.formats import media_zip
-from korrigo_backup.formats.stable import made
 from korrigo_backup.site import unfinished
 from korrigo_backup.site.media import MediaTree
+from korrigo_backup.site.stable import made
 from korrigo_backup.system.files import create_private, fsync_directory, remove_tree, rename_new, write_private
 from korrigo_backup.system.streams import HashingWriter
 

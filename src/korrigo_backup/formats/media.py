@@ -15,8 +15,8 @@ from korrigo_backup.domain.manifest import MediaProof
 from korrigo_backup.domain.paths import printable
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.formats import members
-from korrigo_backup.formats.stable import StableFile, open_stable, unsettled
 from korrigo_backup.formats.tape import Tape
+from korrigo_backup.site.stable import unsettled
 from korrigo_backup.system.blocks import Effort
 from korrigo_backup.system.files import CHUNK, write_all
 from korrigo_backup.system.streams import GzipWriter, HashingReader, HashingWriter, gunzip
@@ -24,7 +24,9 @@ from korrigo_backup.system.streams import GzipWriter, HashingReader, HashingWrit
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from korrigo_backup.site.media import Entry, MediaTree, Staging
+    from korrigo_backup.site.stable import Steady
+    from korrigo_backup.site.tree import Stage, Tree
+    from korrigo_backup.site.walk import Entry
     from korrigo_backup.system.streams import Source
 
     Buffer = bytes | memoryview
@@ -57,7 +59,7 @@ class Checked(Content):
 
 
 def create(
-    tree: MediaTree, archive: HashingWriter, listing: HashingWriter, *, root: str, members_name: str, again: bool = True
+    tree: Tree, archive: HashingWriter, listing: HashingWriter, *, root: str, members_name: str, again: bool = True
 ) -> MediaProof:
     """Write every file and directory of `tree` into `archive` and its checksum into `listing`.
 
@@ -67,8 +69,8 @@ def create(
     """
     with GzipWriter(archive, EFFORT) as gzip:
         writer = _ArchiveWriter(gzip, listing, root, again=again)
-        for entry in tree.walk():
-            writer.add(entry)
+        for entry, file in tree.contents():
+            writer.add(entry, file)
         writer.close()
     return MediaProof(
         files=writer.files,
@@ -97,7 +99,7 @@ def read_back(archive: Source, listing: Source, *, source: str, root: str) -> st
     return _checked(archive, listing, source, root).sha256
 
 
-def load(archive: IO[bytes], listing: IO[bytes] | None, source: str, *, root: str | None, staging: Staging) -> Content:
+def load(archive: IO[bytes], listing: IO[bytes] | None, source: str, *, root: str | None, staging: Stage) -> Content:
     """Write the archive's content into `staging`, each file proven while it is written; raises as `check`."""
     return _read(iter(lambda: archive.read(CHUNK), b""), listing, source, root, staging)
 
@@ -116,17 +118,15 @@ class _ArchiveWriter:
         self.notes: list[str] = []
         self.unstable: list[str] = []
 
-    def add(self, entry: Entry) -> None:
-        if entry.is_file:
-            with open_stable(entry) as file:
-                if file is not None:
-                    self._add_file(entry, file)
+    def add(self, entry: Entry, file: Steady | None) -> None:
+        if file:
+            self._add_file(entry, file)
         elif entry.is_directory:
             self._write(_packed(self._header(entry)))
         elif len(self.notes) < _NOTES:
             self.notes.append(f"{entry.odd} left out: {printable(entry.path)}")
 
-    def _add_file(self, entry: Entry, file: StableFile) -> None:
+    def _add_file(self, entry: Entry, file: Steady) -> None:
         info = self._header(entry)
         info.size = file.size
         self._write(_packed(info))
@@ -174,7 +174,7 @@ class _ArchiveReader:
         self.bytes = 0
         self.notes: list[str] = []
 
-    def read_all(self, tar: tarfile.TarFile, staging: Staging | None) -> None:
+    def read_all(self, tar: tarfile.TarFile, staging: Stage | None) -> None:
         for info in tar:
             path = self._relative(info.name)
             if info.isreg():
@@ -188,7 +188,7 @@ class _ArchiveReader:
         if self._listed and (missing := next(self._listed, None)):
             raise self._wrong(f"{printable(missing[1])} is listed but not in the archive")
 
-    def _file(self, tar: tarfile.TarFile, info: tarfile.TarInfo, path: str, staging: Staging | None) -> None:
+    def _file(self, tar: tarfile.TarFile, info: tarfile.TarInfo, path: str, staging: Stage | None) -> None:
         if not path:
             raise self._wrong(f"{printable(info.name)} has no content")
         content = self._content(tar, info)
@@ -231,7 +231,7 @@ def _checked(archive: Source, listing: Source | None, source: str, root: str | N
 
 
 def _read(
-    archive: Iterable[bytes], listing: Source | None, source: str, root: str | None, staging: Staging | None
+    archive: Iterable[bytes], listing: Source | None, source: str, root: str | None, staging: Stage | None
 ) -> Content:
     pieces = gunzip(archive, source)
     tape = Tape(pieces)

@@ -26,15 +26,17 @@ from korrigo_backup.domain.paths import printable
 from korrigo_backup.errors import ProofFailed, Refused
 from korrigo_backup.formats import members
 from korrigo_backup.formats.media import Checked
-from korrigo_backup.formats.stable import StableFile, open_stable, unsettled
-from korrigo_backup.site.media import safe_parts
+from korrigo_backup.site.stable import StableFile, open_stable, unsettled
+from korrigo_backup.site.staging import safe_parts
 from korrigo_backup.system.files import CHUNK, write_all
 from korrigo_backup.system.streams import HashingReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from korrigo_backup.site.media import Entry, MediaTree, Staging
+    from korrigo_backup.site.media import MediaTree
+    from korrigo_backup.site.staging import Staging
+    from korrigo_backup.site.walk import Entry
     from korrigo_backup.system.streams import HashingWriter
 
 ROOT = "."

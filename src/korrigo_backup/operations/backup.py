@@ -19,11 +19,11 @@ from korrigo_backup.domain.naming import LATEST_SQL, MEMBERS_SUFFIX, Kind, Origi
 from korrigo_backup.errors import Interrupted, KorrigoBackupError, PartlyDone, ProofFailed, Refused, Unreachable
 from korrigo_backup.formats import media as media_format
 from korrigo_backup.formats import sql as sql_format
-from korrigo_backup.formats.stable import made
 from korrigo_backup.operations.journal import recorded
 from korrigo_backup.operations.prune import clean
 from korrigo_backup.operations.recover import exclusive
 from korrigo_backup.site.digests import snapshot
+from korrigo_backup.site.stable import made
 from korrigo_backup.system.files import create_private, explained, free_bytes, sha256_of
 from korrigo_backup.system.follow import followed
 from korrigo_backup.system.streams import HashingWriter
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.retention import Decision, Policy
     from korrigo_backup.operations.journal import Running
     from korrigo_backup.site.digests import Snapshot
-    from korrigo_backup.site.media import MediaTree
     from korrigo_backup.site.site import Site
+    from korrigo_backup.site.tree import Tree
 
 SPACE_FACTOR = 2
 """Free space wanted, as a multiple of what the backup will take (runbook 2.2: a margin of twice the data)."""
@@ -132,9 +132,7 @@ def require_stable(artifact: Artifact) -> None:
 def dump(site: Site, catalog: Catalog, wish: Wish, *, now: datetime, listen: Listener) -> Artifact:
     """Make and publish one `sql` artifact; the caller holds the lock."""
     started = time.monotonic()
-    with snapshot(site.postgres, database=wish.database) as taken:
-        size = taken.facts().size
-    _require_space(catalog, Kind.SQL, otherwise=size)
+    _require_space(catalog, Kind.SQL, otherwise=partial(_size, site, wish.database))
     with explained("write the backup"), catalog.draft(Kind.SQL, wish.origin, now) as draft:
         listen(Step("backup.create", {"path": str(catalog.directory / draft.name.removesuffix(".gz"))}))
         with (
@@ -165,7 +163,7 @@ def dump(site: Site, catalog: Catalog, wish: Wish, *, now: datetime, listen: Lis
 
 def archive(
     site: Site,
-    tree: MediaTree,
+    tree: Tree,
     catalog: Catalog,
     *,
     now: datetime,
@@ -174,7 +172,7 @@ def archive(
 ) -> Artifact:
     """Make and publish one `media` artifact; the caller holds the lock."""
     started = time.monotonic()
-    _require_space(catalog, Kind.MEDIA, otherwise=sum(e.info.st_size for e in tree.walk() if e.is_file))
+    _require_space(catalog, Kind.MEDIA, otherwise=lambda: sum(e.info.st_size for e in tree.walk() if e.is_file))
     with explained("write the media backup"), catalog.draft(Kind.MEDIA, origin, now) as draft:
         listen(Step("media.create", {"path": str(catalog.directory / draft.name)}))
 
@@ -200,7 +198,7 @@ def archive(
 
 
 def _archived(
-    tree: MediaTree, draft: Draft, root: str, listen: Listener, *, again: bool
+    tree: Tree, draft: Draft, root: str, listen: Listener, *, again: bool
 ) -> tuple[MediaProof, tuple[Member, ...]]:
     """Write the archive and its listing into the draft, read back behind the writer."""
     listing_name = draft.name + MEMBERS_SUFFIX
@@ -225,9 +223,15 @@ def _archived(
     )
 
 
-def _require_space(catalog: Catalog, kind: Kind, *, otherwise: int) -> None:
+def _size(site: Site, database: str | None) -> int:
+    with snapshot(site.postgres, database=database) as taken:
+        return taken.facts().size
+
+
+def _require_space(catalog: Catalog, kind: Kind, *, otherwise: Callable[[], int]) -> None:
+    """Refuse what will not fit: as much as the last one of its kind took, else what is asked of the site."""
     last = next((a.size for a in catalog.artifacts() if a.kind is kind and a.header), None)
-    need = SPACE_FACTOR * last if last is not None else otherwise
+    need = SPACE_FACTOR * last if last is not None else otherwise()
     free = free_bytes(catalog.directory)
     if free < need:
         raise Refused(

@@ -5,7 +5,6 @@ Both sides are ordered by the parts of the path and merged: constant memory for 
 
 from __future__ import annotations
 
-import hashlib
 import os
 from typing import TYPE_CHECKING
 
@@ -15,16 +14,15 @@ from korrigo_backup.errors import NotFound, ProofFailed, UsageError
 from korrigo_backup.formats import members
 from korrigo_backup.operations.compare import require_new
 from korrigo_backup.operations.sources import open_media
-from korrigo_backup.site.media import MediaTree
-from korrigo_backup.system.files import CHUNK, create_private, explained, open_plain, write_all
+from korrigo_backup.system.files import create_private, explained, open_plain, write_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from korrigo_backup.domain.artifact import Artifact
-    from korrigo_backup.site.media import Entry
     from korrigo_backup.site.site import Site
+    from korrigo_backup.site.tree import Tree
 
     Saved = tuple[str, str]
     """SHA-256 and path below the media root."""
@@ -53,10 +51,10 @@ def compare_listing(site: Site, file: Path, *, shown: int) -> Comparison:
         return _compared(str(file), tree, saved, shown)
 
 
-def compare_kept(site: Site, kept: Path, *, shown: int) -> Comparison:
+def compare_kept(site: Site, kept: Tree, *, shown: int) -> Comparison:
     """Compare a tree that a restore kept beside the live one with that."""
-    saved = ((digest, entry.path) for entry in MediaTree(kept).walk() if (digest := _digest(entry)))
-    return _compared(str(kept), site.required_media(), saved, shown)
+    saved = ((digest, path) for path, digest in kept.digests())
+    return _compared(str(kept.root), site.required_media(), saved, shown)
 
 
 def save_listing(site: Site, file: Path) -> int:
@@ -64,20 +62,18 @@ def save_listing(site: Site, file: Path) -> int:
     tree, count = site.required_media(), 0
     require_new(file)
     with explained(f"write {file}"), create_private(file) as target:
-        for entry in tree.walk():
-            if digest := _digest(entry):
-                write_all(target, members.line(digest, f"{site.archive_root}/{entry.path}"))
-                count += 1
+        for path, digest in tree.digests():
+            write_all(target, members.line(digest, f"{site.archive_root}/{path}"))
+            count += 1
         os.fsync(target.fileno())
     return count
 
 
-def file_changes(saved: Iterable[Saved], tree: MediaTree, *, shown: int) -> FileChange:
+def file_changes(saved: Iterable[Saved], tree: Tree, *, shown: int) -> FileChange:
     """Return which files of `tree` differ from the saved ones, which are ordered by the parts of their paths."""
     added, changed, removed = _Names(shown), _Names(shown), _Names(shown)
     same = 0
-    for path, digest, entry in _side_by_side(iter(saved), tree):
-        present = _digest(entry) if entry else None
+    for path, digest, present in side_by_side(iter(saved), tree.digests()):
         if digest == present:
             same += digest is not None
         elif digest is None:
@@ -105,25 +101,26 @@ class _Names:
         return Counted(self._count, tuple(self._first))
 
 
-def _compared(name: str, tree: MediaTree, saved: Iterable[Saved], shown: int) -> Comparison:
+def _compared(name: str, tree: Tree, saved: Iterable[Saved], shown: int) -> Comparison:
     with explained(f"read the media tree {tree.root}"):
         files = file_changes(saved, tree, shown=shown)
     return Comparison(saved=name, now=f"media tree {tree.root}", files=files)
 
 
-def _side_by_side(saved: Iterator[Saved], tree: MediaTree) -> Iterator[tuple[str, str | None, Entry | None]]:
-    """Yield path, saved checksum and live file; one of the last two is None when it is only on the other side."""
-    live = (entry for entry in tree.walk() if entry.is_file)
+def side_by_side(
+    saved: Iterator[Saved], live: Iterator[tuple[str, str]]
+) -> Iterator[tuple[str, str | None, str | None]]:
+    """Yield path, saved and live checksum; one of the last two is None when the file is only on the other side."""
     left, right = next(saved, None), next(live, None)
     while left or right:
-        if right is None or (left is not None and order(left[1]) < order(right.path)):
+        if right is None or (left is not None and order(left[1]) < order(right[0])):
             yield left[1], left[0], None  # type: ignore[index]  # one of the two is there
             left = next(saved, None)
-        elif left is None or left[1] != right.path:
-            yield right.path, None, right
+        elif left is None or left[1] != right[0]:
+            yield right[0], None, right[1]
             right = next(live, None)
         else:
-            yield right.path, left[0], right
+            yield right[0], left[0], right[1]
             left, right = next(saved, None), next(live, None)
 
 
@@ -143,17 +140,3 @@ def _in_order(saved: Iterable[Saved], file: Path) -> Iterator[Saved]:
             )
         last = parts
         yield digest, path
-
-
-def _digest(entry: Entry) -> str | None:
-    """Return the SHA-256 of a file, None for what is no file or is gone since the directory was listed."""
-    if not entry.is_file:
-        return None
-    digest = hashlib.sha256()
-    try:
-        with entry.open() as file:
-            while chunk := file.read(CHUNK):
-                digest.update(chunk)
-    except FileNotFoundError:
-        return None
-    return digest.hexdigest()

@@ -142,7 +142,7 @@ def _record(site: str, verb: str, subject: str, started: datetime) -> Record:
         verb=verb,
         subject=subject,
         site=site,
-        by=f"{getpass.getuser()}@{socket.gethostname()}",
+        by=f"{_user()}@{socket.gethostname()}",
         started=started,
     )
 
@@ -208,6 +208,14 @@ def _since(directory: Path, verb: str, subject: str, began: datetime) -> Record 
     """Return the newest record of that verb and subject that does not begin before `began`."""
     records = [r for r in read(directory) if (r.verb, r.subject) == (verb, subject) and r.started >= began]
     return records[-1] if records else None
+
+
+def _user() -> str:
+    """Return the name of who runs this; the number of one without a name, as in a container started with --user."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # OSError from Python 3.13 on
+        return str(os.getuid())
 
 
 def _append(directory: Path, secrets: Sequence[Secret], record: Record) -> None:

@@ -64,13 +64,14 @@ def survey(site: Site) -> list[Kept]:
     live, names = site.postgres.database, Databases(site.postgres).names()
     found = []
     with explained("look at what is kept beside the media"):
+        fixed = bool(site.media and site.media.read_only)
         for role in ROLES:
             databases = stamp_beside(names, live, role)
             media = set(site.media.kept(role)) if site.media else set()
             for stamp in databases | media:
                 if (clock := own_clock(stamp)) is None:
                     continue  # a date that is none: not made by us
-                if site.media and stamp in media and site.media.read_only:
+                if stamp in media and fixed:
                     continue
                 found.append(
                     Kept(

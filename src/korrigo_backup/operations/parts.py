@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.journal import Listener
     from korrigo_backup.operations.undo import UndoStack
     from korrigo_backup.site.databases import Properties, Role
-    from korrigo_backup.site.media import MediaTree
     from korrigo_backup.site.site import Site
+    from korrigo_backup.site.tree import Tree
 
 
 class Part(Protocol):
@@ -201,5 +201,5 @@ class MediaPart:
             tree.swap(stamp)
 
     @property
-    def _tree(self) -> MediaTree:
+    def _tree(self) -> Tree:
         return self.context.site.configured_media()

@@ -20,7 +20,6 @@ from korrigo_backup.operations.versions import subscription_findings, version_fi
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.site.digests import RULE, prove_all, snapshot
 from korrigo_backup.site.rows import FOREIGN, OURS
-from korrigo_backup.system.files import free_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -30,8 +29,8 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.manifest import LargeObjectsProof, TableProof
     from korrigo_backup.operations.sources import MediaSource, SqlSource
     from korrigo_backup.site.digests import Snapshot
-    from korrigo_backup.site.media import MediaTree
     from korrigo_backup.site.site import Site
+    from korrigo_backup.site.tree import Tree
 
 NO_MIGRATIONS = Migrations()
 
@@ -124,15 +123,13 @@ def plan_sql(site: Site, artifact: Artifact, source: SqlSource, *, stamp: str, i
 def plan_media(site: Site, artifact: Artifact, source: MediaSource, *, stamp: str) -> PartPlan:
     """Return what restoring a media archive over the live tree would do."""
     tree = site.configured_media()
-    exists = tree.root.is_dir()
-    if tree.root.exists():
-        tree.require()
+    exists = tree.exists()
     replacement = Replacement(
         part="media",
         target=f"media tree {tree.root}",
         kept_as=str(tree.beside("before", stamp)) if exists else None,
         needs=source.bytes,
-        free=free_bytes(tree.root),
+        free=tree.free(),
     )
     change = _files(tree, artifact, source) if exists else FileChange(removed=Counted(source.files))
     return PartPlan(replacement, (*source.findings, *room(replacement)), media=change)
@@ -246,7 +243,7 @@ def _with_large_objects(
     return counted
 
 
-def _files(tree: MediaTree, artifact: Artifact, source: MediaSource) -> FileChange:
+def _files(tree: Tree, artifact: Artifact, source: MediaSource) -> FileChange:
     if source.listing is None:  # without checksums nothing is known to be the same
         return FileChange(changed=Counted(sum(1 for entry in tree.walk() if entry.is_file)))
     change = file_changes(below(members.read(source.listing, artifact.name), source.root or ""), tree, shown=NAMED)

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.finding import Finding
     from korrigo_backup.operations.journal import Running
     from korrigo_backup.site.digests import Snapshot
-    from korrigo_backup.site.media import MediaTree
     from korrigo_backup.site.site import Site
+    from korrigo_backup.site.tree import Tree
 
 _EMPTY = hashlib.sha256(b"").hexdigest()
 _BATCH = 1024 * 1024
@@ -80,7 +80,7 @@ def consistency(artifact: Artifact) -> list[Finding]:
 
 
 def _take(
-    site: Site, tree: MediaTree, catalog: Catalog, wish: Wish, *, now: datetime, listen: Listener
+    site: Site, tree: Tree, catalog: Catalog, wish: Wish, *, now: datetime, listen: Listener
 ) -> tuple[Artifact, Artifact, Artifact]:
     started = time.monotonic()
     with explained("write the restore point"), catalog.draft(Kind.POINT, wish.origin, now) as draft:

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
     from korrigo_backup.catalog import Catalog
     from korrigo_backup.site.databases import Survey
-    from korrigo_backup.site.media import MediaTree, Move
+    from korrigo_backup.site.media import Move
     from korrigo_backup.site.site import Site
+    from korrigo_backup.site.tree import Tree
 
 STOPPED = (
     "STOPPED: what was interrupted is not finished yet. Nothing was deleted; put right what the message names,"
@@ -105,7 +106,7 @@ def database_of(live: str, role: str, stamp: str) -> str:
     return {"stage": stage_database, "before": before_database, "after": after_database}[role](live, stamp)
 
 
-def _take_back_swaps(site: Site, media: MediaTree) -> list[str]:
+def _take_back_swaps(site: Site, media: Tree) -> list[str]:
     done = []
     for stamp, move in media.unfinished():
         take_back(site, stamp, move)

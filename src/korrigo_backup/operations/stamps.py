@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def own_stamp(site: Site, now: datetime) -> datetime:
     """Return the first second from `now` on whose stamp no kept copy of the site has."""
     names = set(Databases(site.postgres).names())
-    if site.media and site.media.root.is_dir():
-        names |= {child.name for child in site.media.root.iterdir()}
+    if site.media:
+        names |= set(site.media.names())
     while any(naming.stamp(now) in name for name in names):
         now += timedelta(seconds=1)
     return now

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from korrigo_backup.catalog import Catalog
     from korrigo_backup.domain.journal import Record
-    from korrigo_backup.site.media import MediaTree
     from korrigo_backup.site.postgres import Postgres
     from korrigo_backup.site.site import Site
+    from korrigo_backup.site.tree import Tree
 
 DJANGO = "restore by Django"
 """What the journal calls such a restore, beside `restore`."""
@@ -144,13 +144,9 @@ def end_load(server: Postgres) -> None:
         time.sleep(_PAUSE)
 
 
-def _wait_for_its_end(media: MediaTree) -> None:
+def _wait_for_its_end(media: Tree) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        try:
-            with unfinished.alone(media, "look at a Django restore under way"):
-                return
-        except Locked:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(_PAUSE)
+    while media.is_held():
+        if time.monotonic() > deadline:
+            raise unfinished.locked(media, "look at a Django restore under way")
+        time.sleep(_PAUSE)

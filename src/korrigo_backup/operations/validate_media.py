@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -14,6 +13,7 @@ from korrigo_backup.domain.naming import MEMBERS_SUFFIX, Kind
 from korrigo_backup.domain.validation import listed
 from korrigo_backup.formats import members
 from korrigo_backup.operations.columns import known_columns
+from korrigo_backup.operations.compare_media import below, side_by_side
 from korrigo_backup.site.digests import snapshot
 from korrigo_backup.site.references import named_files, select_paths
 from korrigo_backup.system.files import open_plain
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from korrigo_backup.domain.artifact import Artifact
     from korrigo_backup.domain.description import Description
-    from korrigo_backup.site.media import MediaTree
     from korrigo_backup.site.site import Site
+    from korrigo_backup.site.tree import Tree
 
 
 def tree(site: Site, artifact: Artifact | None, description: Description | None) -> Iterator[Finding]:
@@ -68,22 +68,17 @@ def references(site: Site, point: Artifact | None, description: Description | No
         yield ok("validate.elsewhere", f"not looked at, stored elsewhere: {listed(description.elsewhere)}")
 
 
-def _opened(media: MediaTree) -> tuple[int, list[str]]:
+def _opened(media: Tree) -> tuple[int, list[str]]:
     """Return how many regular files there are, and those that cannot be opened."""
     files, unreadable = 0, []
-    for entry in media.walk():
-        if entry.is_file:
-            files += 1
-            try:
-                entry.open().close()
-            except PermissionError:
-                unreadable.append(entry.path)
-            except FileNotFoundError:
-                files -= 1  # the site has just deleted it
+    for path, can_be in media.opened():
+        files += 1
+        if not can_be:
+            unreadable.append(path)
     return files, unreadable
 
 
-def _as_saved(media: MediaTree, artifact: Artifact) -> Iterator[Finding]:
+def _as_saved(media: Tree, artifact: Artifact) -> Iterator[Finding]:
     """Yield whether every file of a media backup is in the tree, by name; contents were proven when it was restored."""
     root = artifact.manifest.media.root if artifact.manifest and artifact.manifest.media else None
     listing = artifact.path.with_name(artifact.name + MEMBERS_SUFFIX)
@@ -92,12 +87,12 @@ def _as_saved(media: MediaTree, artifact: Artifact) -> Iterator[Finding]:
         yield warning("validate.files", f"{artifact.name} cannot be compared: {why}")
         return
     missing, saved = [], 0
+    live = ((entry.path, "") for entry in media.walk() if entry.is_file)
     with open_plain(listing) as lines:
-        for _, path in members.read(lines, listing.name):
-            saved += 1
-            inside = path.removeprefix(f"{root}/")
-            if not os.path.lexists(media.root / inside):
-                missing.append(inside)
+        for path, is_saved, is_live in side_by_side(below(members.read(lines, listing.name), root), live):
+            saved += is_saved is not None
+            if is_live is None:
+                missing.append(path)
     if missing:
         words = f"{len(missing)} of {saved} files of {artifact.name} are missing: {listed(missing)}"
         yield error("validate.files", words, _RESTORE)

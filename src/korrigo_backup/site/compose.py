@@ -7,19 +7,17 @@ both put on their containers.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from korrigo_backup.errors import NotFound, Refused, Unreachable, UsageError
-from korrigo_backup.site.media import MediaTree
+from korrigo_backup.errors import NotFound, Unreachable, UsageError
 from korrigo_backup.system.run import Command, Completed, describe_status, run, which
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from korrigo_backup.domain.secret import Secret
 
@@ -86,6 +84,8 @@ class Project:
     name: str | None = None
     env_file: Path | None = None
     profiles: tuple[str, ...] = ()
+    known: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
+    """The container of each service that ran when Compose was asked last."""
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -109,13 +109,23 @@ class Project:
         return Command((*self.program, *self.options, *arguments), self.environment)
 
     def exec(self, service: str, *arguments: str, settings: Mapping[str, str] | None = None) -> Command:
-        """Return the command that runs `arguments` in the running container of a service, its pipes connected."""
-        given = [word for name, value in (settings or {}).items() for word in ("-e", f"{name}={value}")]
-        return self.command("exec", "-T", *given, service, *arguments)
+        """Return the command that runs `arguments` in the running container of a service, its pipes connected.
 
-    def one_off(self, service: str, *arguments: str) -> Command:
-        """Return the command that runs `arguments` in a container of its own, also while the service is stopped."""
-        return self.command("run", "--rm", "--no-deps", "-T", service, *arguments)
+        Compose is asked once which container that is: `docker exec` starts in a third of the time of its own exec.
+        Raises Unreachable when the service does not run, NotFound when there is none.
+        """
+        given = [word for name, value in (settings or {}).items() for word in ("-e", f"{name}={value}")]
+        if service not in self.known and not self.container(service).running:
+            raise Unreachable(f"the service {service} is not running", hint=f"start it: {self.shown} up -d")
+        return Command(("docker", "exec", "-i", *given, self.known[service], *arguments), self.environment)
+
+    def one_off(self, service: str, *arguments: str, program: str | None = None) -> Command:
+        """Return the command that runs `arguments` in a container of its own, also while the service is stopped.
+
+        `program` takes the place of the image's entry point; without one that runs the arguments.
+        """
+        instead = ("--entrypoint", program) if program else ()
+        return self.command("run", "--rm", "--no-deps", "-T", *instead, service, *arguments)
 
     def call(self, *arguments: str, timeout: float = COMPOSE_SECONDS) -> Completed:
         """Run Compose; raises Unreachable with its words when it fails."""
@@ -134,14 +144,16 @@ class Project:
         if done.status:
             raise self.failure(done.stderr, done.status, "inspect")
         found = msgspec.json.decode(done.stdout, type=tuple[_Inspected, ...])
-        return tuple(_container(one) for one in found if one.config.labels.get(f"{_LABEL}oneoff") != "True")
+        present = tuple(_container(one) for one in found if one.config.labels.get(f"{_LABEL}oneoff") != "True")
+        self.known.update({one.service: one.id for one in reversed(present) if one.running})
+        return present
 
     def container(self, service: str) -> Container:
-        """Return the container of a service; NotFound, with what there is, when it has none."""
+        """Return the container of a service, a running one if it has several; NotFound, with what there is, if none."""
         present = self.containers()
-        for one in present:
-            if one.service == service:
-                return one
+        own = sorted((one for one in present if one.service == service), key=lambda one: not one.running)
+        if own:
+            return own[0]
         there = ", ".join(sorted({one.service for one in present})) or "none"
         raise NotFound(
             f"the project has no container of the service {service} (there are: {there})",
@@ -150,6 +162,14 @@ class Project:
 
     def is_running(self, service: str) -> bool:
         """Tell whether a service runs."""
+        if service in self.known:
+            asked = Command(
+                ("docker", "inspect", "--format", "{{.State.Running}}", self.known[service]), self.environment
+            )
+            done = run(asked, timeout=COMPOSE_SECONDS)
+            if done.status == 0:
+                return done.stdout.strip() == b"true"
+            del self.known[service]
         return any(one.running for one in self.containers() if one.service == service)
 
     def failure(self, stderr: str, status: int, what: str) -> Unreachable:
@@ -172,24 +192,6 @@ def find_program(environment: Mapping[str, str | Secret]) -> tuple[str, ...]:
         hint="install Docker with its Compose plugin (docker-compose-plugin),"
         " or set POSTGRES_HOST to reach the database directly",
     )
-
-
-def media_tree(project: Project, service: str, directory: str) -> MediaTree | None:
-    """Return the media tree of a service where this machine has it; None when the service mounts nothing there.
-
-    Compose is asked which volume or directory is mounted, and the engine where it keeps it. Raises Refused when this
-    user may not read that place, or the engine is on another machine.
-    """
-    mount = next((m for m in project.container(service).mounts if m.destination.rstrip("/") == directory), None)
-    if mount is None:
-        return None
-    place = Path(mount.source)
-    if not os.access(place, os.R_OK | os.X_OK):
-        raise Refused(
-            f"the media of {service} are in {place}, which cannot be read here",
-            hint="run as root on the machine that the engine runs on",
-        )
-    return MediaTree(place)
 
 
 def writers(containers: Sequence[Container], *, database: str, media: str | None) -> frozenset[str]:
@@ -224,6 +226,7 @@ def _container(one: _Inspected) -> Container:
 
 _HINTS = (
     ("is not running", "start it: {shown} up -d"),
+    ("o such container", "it was made anew while this ran: run the command again"),
     ("o such service", "correct the names in [compose] of the configuration; {shown} config --services lists them"),
     ("annot connect to the Docker daemon", "start the engine: systemctl start docker"),
     ("permission denied while trying to connect", "run as root or as a user in the group docker"),

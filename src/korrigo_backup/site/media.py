@@ -20,36 +20,27 @@ names say that a swap is under way from before the database's swap until after i
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
-import re
-import stat
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
-from korrigo_backup.errors import KorrigoBackupError, NotFound, Refused
-from korrigo_backup.system.files import DIRECTORY_MODE, fsync_directory, remove_tree
+from korrigo_backup.errors import NotFound
+from korrigo_backup.site.stable import open_stable
+from korrigo_backup.site.staging import OURS, Staging
+from korrigo_backup.site.walk import walk
+from korrigo_backup.system.files import DIRECTORY_MODE, free_bytes, fsync_directory, open_plain, remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_OURS = re.compile(
-    r"\.(absent|stage|before|after|journal)-([0-9]{8}_[0-9]{6})(\.partial|\.moving|\.moving-alone)?", re.ASCII
-)
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_ODD = {
-    stat.S_IFLNK: "symbolic link",
-    stat.S_IFSOCK: "socket",
-    stat.S_IFIFO: "pipe",
-    stat.S_IFBLK: "block device",
-    stat.S_IFCHR: "character device",
-}
-_PARENT_MODE = 0o755
-"""For a directory that an archive implies but does not hold: as Django makes them, nginx must read it."""
+    from korrigo_backup.site.stable import Steady
+    from korrigo_backup.site.walk import Entry
 
-DEEPEST = 100
-"""Levels of directories; each open level costs a descriptor, and a deeper tree is a mistake or an attack."""
+_RECORD = 64 * 1024
+"""Bytes of the largest record of a restore that is read."""
 
 
 @dataclass(frozen=True)
@@ -66,35 +57,6 @@ ROLLBACK = Move("before", "after")
 REDO = Move("after", "before")
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A regular file, a directory or an odd thing (`odd` says what) below the root.
-
-    `path` is relative, its parts joined by "/", bytes that are not UTF-8 as surrogate escapes. `parent` is the
-    descriptor of its directory, open only while the walk stands at this entry.
-    """
-
-    path: str
-    info: os.stat_result
-    parent: int
-    odd: str | None = None
-
-    @property
-    def is_directory(self) -> bool:
-        """Whether this is a directory."""
-        return stat.S_ISDIR(self.info.st_mode)
-
-    @property
-    def is_file(self) -> bool:
-        """Whether this is a regular file."""
-        return stat.S_ISREG(self.info.st_mode)
-
-    def open(self) -> IO[bytes]:
-        """Open the file for unbuffered reading; a link that took its place is refused (OSError)."""
-        name = self.path.rpartition("/")[2]
-        return os.fdopen(os.open(name, _READ, dir_fd=self.parent), "rb", buffering=0)
-
-
 class MediaTree:
     """A media tree on this machine, named by its root."""
 
@@ -109,6 +71,20 @@ class MediaTree:
                 hint="set MEDIA_ROOT (or [media] root) to the site's media directory, or mount it",
             )
 
+    def exists(self) -> bool:
+        """Tell whether there is a root; raises NotFound as `require` when it is something else than a directory."""
+        if self.root.exists():
+            self.require()
+        return self.root.exists()
+
+    def names(self) -> list[str]:
+        """Return the names of the root's children, ours among them; none where there is no root."""
+        return [child.name for child in self.root.iterdir()] if self.root.is_dir() else []
+
+    def free(self) -> int:
+        """Return the bytes that may still be written on the tree's file system."""
+        return free_bytes(self.root)
+
     @property
     def read_only(self) -> bool:
         """Whether nobody may write there from here: the tree is mounted so, as in a sidecar."""
@@ -120,11 +96,37 @@ class MediaTree:
         What a restore keeps aside (`.stage-…`, `.before-…`) is left out. Raises OSError where a directory cannot
         be read: an unreadable part must fail, not be missing.
         """
-        descriptor = os.open(self.root, _READ | os.O_DIRECTORY)
-        try:
-            yield from _walk(descriptor, "", 0)
-        finally:
-            os.close(descriptor)
+        return walk(self.root)
+
+    def contents(self) -> Iterator[tuple[Entry, Steady | None]]:
+        """Yield what `walk` does, each file with its content, which is to be read before the next one is asked for."""
+        for entry in self.walk():
+            if not entry.is_file:
+                yield entry, None
+                continue
+            with open_stable(entry) as file:
+                if file is not None:
+                    yield entry, file
+
+    def digests(self) -> Iterator[tuple[str, str]]:
+        """Yield path and SHA-256 of every regular file, in the order of `walk`."""
+        for entry in self.walk():
+            if entry.is_file:
+                with suppress(FileNotFoundError):  # deleted by the site since the directory was listed
+                    yield entry.path, entry.sha256()
+
+    def opened(self) -> Iterator[tuple[str, bool]]:
+        """Yield the path of every regular file, and whether it can be opened."""
+        for entry in self.walk():
+            if entry.is_file:
+                try:
+                    entry.open().close()
+                except FileNotFoundError:
+                    continue  # the site has just deleted it
+                except PermissionError:
+                    yield entry.path, False
+                else:
+                    yield entry.path, True
 
     def stage(self, stamp: str) -> Staging:
         """Return an empty tree beside the live children, to be filled and then swapped in."""
@@ -190,16 +192,14 @@ class MediaTree:
     def unfinished(self) -> list[tuple[str, Move]]:
         """Return the swaps that a killed run left half done, and the restores it left staged, by stamp."""
         found: dict[str, set[tuple[str, str | None]]] = {}
-        for child in self.root.iterdir() if self.root.is_dir() else ():
-            if match := _OURS.fullmatch(child.name):
+        for name in self.names():
+            if match := OURS.fullmatch(name):
                 found.setdefault(match[2], set()).add((match[1], match[3]))
         return [(stamp, move) for stamp in sorted(found) if (move := _half_done(found[stamp]))]
 
     def kept(self, role: str) -> list[str]:
         """Return the stamps of what is kept under `role`, newest first."""
-        if not self.root.is_dir():
-            return []
-        matches = (_OURS.fullmatch(child.name) for child in self.root.iterdir())
+        matches = (OURS.fullmatch(name) for name in self.names())
         return sorted((m[2] for m in matches if m and m[1] == role and not m[3]), reverse=True)
 
     def discard_kept(self, role: str, stamp: str) -> None:
@@ -212,7 +212,7 @@ class MediaTree:
     def half_discarded(self) -> list[tuple[str, str]]:
         """Return role and stamp of what a killed run had begun to discard; a swap under way is none of it."""
         under_way = {stamp for stamp, _ in self.unfinished()}
-        matches = (_OURS.fullmatch(child.name) for child in self.root.iterdir()) if self.root.is_dir() else ()
+        matches = (OURS.fullmatch(name) for name in self.names())
         return [
             (m[1], m[2])
             for m in matches
@@ -229,6 +229,36 @@ class MediaTree:
             absent.rmdir()
             with suppress(OSError):  # somebody else has put something there: the root is in use
                 self.root.rmdir()
+
+    def record(self, stamp: str) -> bytes:
+        """Return the record of a Method 2 restore; OSError or ValueError when it is no readable file."""
+        with open_plain(self.beside("journal", stamp)) as file:
+            return file.read(_RECORD)
+
+    @contextmanager
+    def held(self, *, shared: bool = False) -> Iterator[None]:
+        """Hold the kernel's lock of the root while the block runs; BlockingIOError while another has it.
+
+        It dies with the process, and holds between the containers of a machine, too; `shared` lets in who only reads.
+        """
+        descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def is_held(self) -> bool:
+        """Tell whether another run holds the tree now."""
+        try:
+            with self.held():
+                return False
+        except BlockingIOError:
+            return True
+
+    def aside(self, role: str, stamp: str) -> MediaTree:
+        """Return what is kept under a role and stamp, as a tree of its own."""
+        return MediaTree(self.beside(role, stamp))
 
     def beside(self, role: str, stamp: str) -> Path:
         """Return the path of what stands beside the live children: `stage`, `before`, `after` or `journal`."""
@@ -250,81 +280,12 @@ class MediaTree:
     @staticmethod
     def _move(source: Path, target: Path) -> None:
         for child in sorted(source.iterdir()):
-            if not _OURS.fullmatch(child.name):
+            if not OURS.fullmatch(child.name):
                 if os.path.lexists(target / child.name):  # a rename would replace it
                     raise FileExistsError(errno.EEXIST, "already there", str(target / child.name))
                 child.rename(target / child.name)
         fsync_directory(target)
         fsync_directory(source)
-
-
-class Staging:
-    """A tree being built. Nothing is written outside it, whatever the paths it is given say."""
-
-    def __init__(self, live: Path, partial: Path, final: Path) -> None:
-        self._partial = partial
-        self._final = final
-        self._owner = live.stat() if os.geteuid() == 0 else None
-        self._root = os.open(partial, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        self._directories: list[tuple[str, int, int]] = []
-        self._parts: tuple[str, ...] = ()
-        self._open: list[int] = [self._root]
-
-    def add_directory(self, path: str, *, mode: int, mtime_ns: int) -> None:
-        """Make a directory; its mode and time are set by `finish`, when its content is there."""
-        self._enter(safe_parts(path))
-        self._directories.append((path, mode, mtime_ns))
-
-    def create(self, path: str) -> IO[bytes]:
-        """Open a new file for unbuffered writing; FileExistsError for a second one of that path."""
-        parts = safe_parts(path)
-        parent = self._enter(parts[:-1])
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        return os.fdopen(os.open(parts[-1], flags, 0o600, dir_fd=parent), "wb", buffering=0)
-
-    def settle(self, file: IO[bytes], *, mode: int, mtime_ns: int) -> None:
-        """Give a written file its mode (permission bits alone), time and owner (that of the live root)."""
-        descriptor = file.fileno()
-        if self._owner:
-            os.fchown(descriptor, self._owner.st_uid, self._owner.st_gid)
-        os.fchmod(descriptor, mode & 0o777)
-        os.utime(descriptor, ns=(mtime_ns, mtime_ns))
-
-    def finish(self) -> None:
-        """Set directory modes and times, force all to disk, and give the tree its proven name."""
-        for path, mode, mtime_ns in reversed(self._directories):
-            descriptor = self._enter(safe_parts(path))
-            if self._owner:
-                os.fchown(descriptor, self._owner.st_uid, self._owner.st_gid)
-            os.fchmod(descriptor, (mode & 0o777) | 0o700)
-            os.utime(descriptor, ns=(mtime_ns, mtime_ns))
-        self.close()
-        os.sync()  # one flush for all files: a hundred thousand fsync calls would take minutes
-        self._partial.rename(self._final)
-        fsync_directory(self._final.parent)
-
-    def close(self) -> None:
-        """Close what is open; the tree stays as it is."""
-        while self._open:
-            os.close(self._open.pop())
-
-    def _enter(self, parts: tuple[str, ...]) -> int:
-        same = 0
-        while same < min(len(parts), len(self._parts)) and parts[same] == self._parts[same]:
-            same += 1
-        while len(self._open) > same + 1:
-            os.close(self._open.pop())
-        for part in parts[same:]:
-            try:
-                os.mkdir(part, DIRECTORY_MODE, dir_fd=self._open[-1])
-                if self._owner:
-                    os.chown(part, self._owner.st_uid, self._owner.st_gid, dir_fd=self._open[-1])
-                os.chmod(part, _PARENT_MODE, dir_fd=self._open[-1])
-            except FileExistsError:
-                pass
-            self._open.append(os.open(part, _READ | os.O_DIRECTORY, dir_fd=self._open[-1]))
-        self._parts = parts
-        return self._open[-1]
 
 
 def _half_done(present: set[tuple[str, str | None]]) -> Move | None:
@@ -335,37 +296,3 @@ def _half_done(present: set[tuple[str, str | None]]) -> Move | None:
             if (move.source, ".moving-alone" if alone else ".moving") in present:
                 return under_way
     return RESTORE if any(role in {"stage", "absent"} for role, _ in present) else None
-
-
-def safe_parts(path: str) -> tuple[str, ...]:
-    """Return the parts of a relative path; Refused when it could lead out of the tree or into what is ours."""
-    parts = tuple(path.split("/"))
-    unsafe = any(part in {"", ".", ".."} or "\0" in part for part in parts)
-    if unsafe or len(parts) > DEEPEST or _OURS.fullmatch(parts[0]):
-        raise Refused(
-            f"the archive names {path!r}, which is not a path inside the media tree",
-            hint="the archive was altered or is not a media backup: do not use it",
-        )
-    return parts
-
-
-def _walk(directory: int, prefix: str, depth: int) -> Iterator[Entry]:
-    if depth > DEEPEST:
-        raise KorrigoBackupError(
-            f"the media tree is more than {DEEPEST} directories deep at {prefix[:60]}…",
-            hint="look for a directory that contains itself (a bind mount), or move it away",
-        )
-    for name in sorted(os.listdir(directory), key=os.fsencode):
-        if depth == 0 and _OURS.fullmatch(name):
-            continue
-        try:
-            info = os.stat(name, dir_fd=directory, follow_symlinks=False)
-        except FileNotFoundError:
-            continue  # deleted by the site since the directory was listed
-        yield Entry(prefix + name, info, directory, _ODD.get(stat.S_IFMT(info.st_mode)))
-        if stat.S_ISDIR(info.st_mode):
-            inner = os.open(name, _READ | os.O_DIRECTORY, dir_fd=directory)
-            try:
-                yield from _walk(inner, f"{prefix}{name}/", depth + 1)
-            finally:
-                os.close(inner)

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.journal import Listener
     from korrigo_backup.domain.secret import Secret
     from korrigo_backup.site.django import DjangoCommands
-    from korrigo_backup.site.media import MediaTree
     from korrigo_backup.site.postgres import Postgres
     from korrigo_backup.site.services import Services
+    from korrigo_backup.site.tree import Tree
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Site:
 
     name: str
     postgres: Postgres
-    media: MediaTree | None
+    media: Tree | None
     archive_root: str
     services: Services
     environment: str = "production"
@@ -84,13 +84,13 @@ class Site:
         """Whether a run has stopped the services and not started them again."""
         return self.stopped is not None and self.stopped.exists()
 
-    def required_media(self) -> MediaTree:
+    def required_media(self) -> Tree:
         """Return the media tree; raises UsageError when none is configured, NotFound when it is not there."""
         tree = self.configured_media()
         tree.require()
         return tree
 
-    def configured_media(self) -> MediaTree:
+    def configured_media(self) -> Tree:
         """Return the media tree, which may not be there yet; raises UsageError when none is configured."""
         if self.media is None:
             raise UsageError(

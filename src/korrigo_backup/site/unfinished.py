@@ -11,22 +11,19 @@ committed, then the media are new and complete, and the record alone is removed;
 
 from __future__ import annotations
 
-import fcntl
-import os
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from korrigo_backup.errors import Locked, ProofFailed
-from korrigo_backup.system.files import fsync_directory, open_plain, write_private
+from korrigo_backup.system.files import fsync_directory, write_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from korrigo_backup.site.media import MediaTree
-
-_LARGEST = 64 * 1024
+    from korrigo_backup.site.tree import Tree
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -61,18 +58,15 @@ def remove(tree: MediaTree, stamp: str) -> None:
     fsync_directory(tree.root)
 
 
-def records(tree: MediaTree) -> list[Record]:
+def records(tree: Tree) -> list[Record]:
     """Return what dead runs left, oldest first. Raises ProofFailed for a record that cannot be read."""
-    if not tree.root.is_dir():
-        return []
     return [_read(tree, stamp) for stamp in reversed(tree.kept("journal"))]
 
 
-def _read(tree: MediaTree, stamp: str) -> Record:
+def _read(tree: Tree, stamp: str) -> Record:
     path = tree.beside("journal", stamp)
     try:
-        with open_plain(path) as file:
-            record = msgspec.json.decode(file.read(_LARGEST), type=Record)
+        record = msgspec.json.decode(tree.record(stamp), type=Record)
         if record.stamp == stamp:
             return record
         problem = f"it speaks of {record.stamp}"
@@ -92,15 +86,17 @@ def alone(tree: MediaTree, doing: str, *, shared: bool = False) -> Iterator[None
     another run has it.
     """
     tree.root.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(tree.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            stack.enter_context(tree.held(shared=shared))
         except BlockingIOError:
-            raise Locked(
-                f"cannot {doing}: another run is at work on the media {tree.root}",
-                hint="wait for its end, then run this again; a lock never outlives its process",
-            ) from None
+            raise locked(tree, doing) from None
         yield
-    finally:
-        os.close(descriptor)
+
+
+def locked(tree: Tree, doing: str) -> Locked:
+    """Return the error for a tree that another run holds."""
+    return Locked(
+        f"cannot {doing}: another run is at work on the media {tree.root}",
+        hint="wait for its end, then run this again; a lock never outlives its process",
+    )

@@ -116,6 +116,14 @@ class Process:
         """The tail of standard error, without secrets."""
         return redact("\n".join(self._tail), self._command.secrets)
 
+    def leave(self, seconds: float) -> None:
+        """Close its pipes and give it time to end by itself: it may have something to clear away."""
+        for pipe in (self._child.stdin, self._child.stdout):
+            if pipe is not None:
+                _close_quietly(pipe)
+        with suppress(subprocess.TimeoutExpired):
+            self._child.wait(seconds)
+
     def end(self) -> None:
         """End the process if it still runs: SIGTERM, then SIGKILL after a grace time."""
         for pipe in (self._child.stdin, self._child.stdout):

@@ -12,7 +12,7 @@ import os
 import tempfile
 import time
 from contextlib import closing, contextmanager
-from typing import IO, TYPE_CHECKING, TypeVar
+from typing import IO, TYPE_CHECKING, Protocol, TypeVar
 
 from korrigo_backup.domain.paths import printable
 from korrigo_backup.system.files import write_all
@@ -20,7 +20,7 @@ from korrigo_backup.system.files import write_all
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from korrigo_backup.site.media import Entry
+    from korrigo_backup.site.walk import Entry
 
 Result = TypeVar("Result")
 
@@ -39,6 +39,33 @@ _CHUNK = 1024 * 1024
 
 class ChangedMidway(Exception):
     """A large file that had been at rest was written to while it streamed; the path says which."""
+
+
+class Steady(Protocol):
+    """A file whose content is one state of it, or says that it is not: read it whole, then ask."""
+
+    @property
+    def size(self) -> int:
+        """The bytes that come out of it."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """The checksum of what was read."""
+        ...
+
+    @property
+    def streamed(self) -> bool:
+        """Whether it was read as it stood, without a copy made before."""
+        ...
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes, none at the end."""
+        ...
+
+    def is_stable(self) -> bool:
+        """Tell, after reading, whether what was read is one state of the file."""
+        ...
 
 
 class StableFile:
@@ -126,7 +153,7 @@ class StableFile:
         return copy
 
 
-def unsettled(entry: Entry, file: StableFile, *, again: bool) -> list[str]:
+def unsettled(entry: Entry, file: Steady, *, again: bool) -> list[str]:
     """Return what to name of a file that was read: nothing, or its path when it changed meanwhile.
 
     Raises ChangedMidway for one that streamed, unless this is already done `again`.

@@ -1,0 +1,65 @@
+"""The media of a Compose project: from the engine's volume where this user may read it, else through a container."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from korrigo_backup.site.compose import COMPOSE_SECONDS, engine_hint
+from korrigo_backup.site.media import MediaTree
+from korrigo_backup.site.media_remote import RemoteTree
+from korrigo_backup.system.run import Command, run
+
+if TYPE_CHECKING:
+    from korrigo_backup.site.compose import Project
+    from korrigo_backup.site.tree import Tree
+
+_HERE = "unix://"
+"""How the address of an engine on this machine begins."""
+
+_SCRIPT = "manage.py"
+
+
+def media_tree(project: Project, service: str, directory: str, manage: tuple[str, ...]) -> Tree | None:
+    """Return the media tree of a service, None when the service mounts nothing there.
+
+    Compose is asked which volume or directory is mounted, and the engine where it keeps it. Where this user may not
+    read that place, or the engine is on another machine, the service's own Python reads and writes the tree.
+    """
+    mount = next((m for m in project.container(service).mounts if m.destination.rstrip("/") == directory), None)
+    if mount is None:
+        return None
+    place = Path(mount.source)
+    if os.access(place, os.R_OK | os.W_OK | os.X_OK) and _is_here(project):
+        return MediaTree(place)
+    python = _Python(project, service, interpreter(manage))
+    return RemoteTree(Path(directory), python.command, lambda stderr: engine_hint(stderr, project.shown))
+
+
+def interpreter(manage: tuple[str, ...]) -> tuple[str, ...]:
+    """Return how Python is called in the service, as its manage.py is: the words before that."""
+    script = next((number for number, word in enumerate(manage) if Path(word).name == _SCRIPT), 0)
+    return manage[:script] or ("python3",)
+
+
+@dataclass(frozen=True)
+class _Python:
+    """Python in the service's container: in the running one, or in one of its own while the service is stopped."""
+
+    project: Project
+    service: str
+    words: tuple[str, ...]
+
+    def command(self, *arguments: str) -> Command:
+        if self.project.is_running(self.service):
+            return self.project.exec(self.service, *self.words, *arguments)
+        return self.project.one_off(self.service, *self.words[1:], *arguments, program=self.words[0])
+
+
+def _is_here(project: Project) -> bool:
+    """Tell whether the engine is on this machine: a path that it names may be another one's elsewhere."""
+    asked = Command(("docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"), project.environment)
+    done = run(asked, timeout=COMPOSE_SECONDS)
+    return done.status != 0 or done.stdout.decode(errors="replace").strip().startswith(_HERE)

@@ -1,0 +1,228 @@
+"""What a container runs for a media tree that this machine cannot reach: `media.py`, one request, one answer.
+
+It is sent as source text (`media_remote.py`), so that the container needs Python 3.9 and nothing of ours. It ends when
+its client does: a stream is cut, and a change that has not begun is not made.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import sys
+import threading
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from korrigo_backup.errors import KorrigoBackupError, Locked
+from korrigo_backup.site.frames import DATA, END, ERROR, receive, send, send_value
+from korrigo_backup.site.media import MediaTree, Move
+from korrigo_backup.system.files import CHUNK, write_all
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Any
+
+    from korrigo_backup.site.walk import Entry
+
+BATCH = 200
+"""Entries of one frame: few enough to be soon there, so many that frames do not count."""
+
+PATIENCE = 20.0
+"""Seconds that a change waits for another one of this tree: that of a run that was killed ends within moments."""
+
+_POLL = 0.1
+_BUFFER = 1024 * 1024
+
+
+def main() -> None:
+    """Answer the one request on standard input; ends the process with status 1 when there is nobody to answer."""
+    incoming = sys.stdin.buffer
+    outgoing = os.fdopen(os.dup(1), "wb", buffering=_BUFFER)
+    _, data = receive(incoming)
+    request = json.loads(data)
+    tree = MediaTree(Path(request.pop("root")))
+    try:
+        _answer(tree, request, incoming, outgoing)
+        send(outgoing, END)
+        outgoing.flush()
+    except (BrokenPipeError, EOFError):
+        os._exit(1)
+    except KorrigoBackupError as problem:
+        _refuse(outgoing, {"kind": type(problem).__name__, "message": problem.message, "hint": problem.hint})
+    except OSError as problem:
+        told = {"errno": problem.errno, "strerror": problem.strerror, "filename": _name(problem.filename)}
+        _refuse(outgoing, {"kind": "os", **told})
+    except ValueError as problem:
+        _refuse(outgoing, {"kind": "value", "message": str(problem)})
+
+
+def _answer(tree: MediaTree, request: dict[str, Any], incoming: IO[bytes], outgoing: IO[bytes]) -> None:
+    doing = request.pop("do")
+    if doing in _STREAMS:
+        threading.Thread(target=_end_with, args=(incoming,), daemon=True).start()
+        _STREAMS[doing](tree, outgoing)
+    elif doing == "stage":
+        with _held(tree, shared=True):
+            _stage(tree, request["stamp"], incoming)
+    elif doing in _CHANGES:
+        if "move" in request:
+            request["move"] = Move(**request["move"])
+        with _held(tree):
+            _require_client(incoming)
+            send_value(outgoing, _CHANGES[doing](tree, **request))
+    else:
+        send_value(outgoing, _QUESTIONS[doing](tree, **request))
+
+
+def described(entry: Entry) -> list[object]:
+    """Return an entry as it travels: path, mode, size, time in whole seconds, owner, group, what is odd about it."""
+    info = entry.info
+    return [entry.path, info.st_mode, info.st_size, int(info.st_mtime), info.st_uid, info.st_gid, entry.odd]
+
+
+def _walk(tree: MediaTree, outgoing: IO[bytes]) -> None:
+    _batches(outgoing, (described(entry) for entry in tree.walk()))
+
+
+def _digests(tree: MediaTree, outgoing: IO[bytes]) -> None:
+    _batches(outgoing, tree.digests())
+
+
+def _opened(tree: MediaTree, outgoing: IO[bytes]) -> None:
+    _batches(outgoing, tree.opened())
+
+
+def _contents(tree: MediaTree, outgoing: IO[bytes]) -> None:
+    for entry, file in tree.contents():
+        send_value(outgoing, [*described(entry), file.size if file else None])
+        if file:
+            while piece := file.read(CHUNK):
+                send(outgoing, DATA, piece)
+            send_value(outgoing, [file.sha256, file.is_stable(), file.streamed])
+
+
+def _stage(tree: MediaTree, stamp: str, incoming: IO[bytes]) -> None:
+    """Build what the client sends: a directory [path, mode, time], a file [path], its data, then its [mode, time]."""
+    staging = tree.stage(stamp)
+    with ExitStack() as stack:
+        stack.callback(staging.close)
+        file: IO[bytes] | None = None
+        while (frame := receive(incoming))[0] != END:
+            kind, data = frame
+            if kind == DATA and file:
+                write_all(file, data)
+                continue
+            match_ = json.loads(data)
+            if len(match_) == 1:
+                file = staging.create(match_[0])
+            elif file:
+                with file:
+                    staging.settle(file, mode=match_[0], mtime_ns=match_[1])
+                file = None
+            else:
+                staging.add_directory(match_[0], mode=match_[1], mtime_ns=match_[2])
+        stack.pop_all()
+    staging.finish()
+
+
+def _batches(outgoing: IO[bytes], values: Iterable[object]) -> None:
+    batch: list[object] = []
+    for value in values:
+        batch.append(value)
+        if len(batch) == BATCH:
+            send_value(outgoing, batch)
+            batch = []
+    send_value(outgoing, batch)
+
+
+def _unfinished(tree: MediaTree) -> list[tuple[str, dict[str, object]]]:
+    return [(stamp, asdict(move)) for stamp, move in tree.unfinished()]
+
+
+def _record(tree: MediaTree, stamp: str) -> str:
+    return tree.record(stamp).decode("latin-1")
+
+
+def _swap(tree: MediaTree, stamp: str, move: Move) -> str:
+    return str(tree.swap(stamp, move))
+
+
+_STREAMS: dict[str, Callable[[MediaTree, IO[bytes]], None]] = {
+    "walk": _walk,
+    "contents": _contents,
+    "digests": _digests,
+    "opened": _opened,
+}
+_CHANGES: dict[str, Callable[..., object]] = {
+    "announce": MediaTree.announce,
+    "swap": _swap,
+    "undo_swap": MediaTree.undo_swap,
+    "undo_moves": MediaTree.undo_moves,
+    "undo_announce": MediaTree.undo_announce,
+    "discard_stage": MediaTree.discard_stage,
+    "discard_kept": MediaTree.discard_kept,
+}
+_QUESTIONS: dict[str, Callable[..., object]] = {
+    "require": MediaTree.require,
+    "read_only": lambda tree: tree.read_only,
+    "exists": MediaTree.exists,
+    "names": MediaTree.names,
+    "free": MediaTree.free,
+    "kept": MediaTree.kept,
+    "unfinished": _unfinished,
+    "half_discarded": MediaTree.half_discarded,
+    "record": _record,
+    "is_held": MediaTree.is_held,
+}
+
+
+@contextmanager
+def _held(tree: MediaTree, *, shared: bool = False) -> Iterator[None]:
+    """Keep a change apart from those of a run that was killed and whose end has not come through to here.
+
+    A file system that knows no locks on directories (NFS) is none to be refused.
+    """
+    with ExitStack() as stack:
+        deadline = time.monotonic() + PATIENCE
+        while tree.exists():
+            try:
+                stack.enter_context(tree.held(shared=shared))
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise Locked(
+                        f"another run is at work on the media {tree.root}",
+                        hint="wait for its end, then run this again; a lock never outlives its process",
+                    ) from None
+                time.sleep(_POLL)
+                continue
+            except OSError:
+                pass
+            break
+        yield
+
+
+def _require_client(incoming: IO[bytes]) -> None:
+    """Raise EOFError when the client is gone: it says nothing after its request, so what can be read is the end."""
+    if select.select([incoming], [], [], 0)[0]:
+        raise EOFError("the client is gone")
+
+
+def _end_with(incoming: IO[bytes]) -> None:
+    incoming.read()
+    os._exit(1)
+
+
+def _refuse(outgoing: IO[bytes], problem: dict[str, object]) -> None:
+    try:
+        send_value(outgoing, problem, ERROR)
+        outgoing.flush()
+    except BrokenPipeError:
+        os._exit(1)
+
+
+def _name(filename: object) -> str | None:
+    return None if filename is None else os.fsdecode(filename) if isinstance(filename, (str, bytes)) else str(filename)

@@ -1,0 +1,148 @@
+"""A media tree, wherever it is: on this machine (`media.py`) or behind a container (`media_remote.py`)."""
+
+from __future__ import annotations
+
+from typing import IO, TYPE_CHECKING, Protocol
+
+from korrigo_backup.site.media import RESTORE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from korrigo_backup.site.media import Move
+    from korrigo_backup.site.stable import Steady
+    from korrigo_backup.site.walk import Entry
+
+
+class Stage(Protocol):
+    """A tree being built beside the live one; see `staging.Staging`."""
+
+    def add_directory(self, path: str, *, mode: int, mtime_ns: int) -> None:
+        """Make a directory; its mode and time are set by `finish`."""
+        ...
+
+    def create(self, path: str) -> IO[bytes]:
+        """Open a new file for writing; FileExistsError for a second one of that path, at once or by `finish`."""
+        ...
+
+    def settle(self, file: IO[bytes], *, mode: int, mtime_ns: int) -> None:
+        """Give a written file its mode, time and owner."""
+        ...
+
+    def finish(self) -> None:
+        """Set directory modes, force all to disk, and give the tree its proven name."""
+        ...
+
+    def close(self) -> None:
+        """Close what is open; the tree stays as it is."""
+        ...
+
+
+class Tree(Protocol):
+    """What backups and restores do with a media tree; `media.MediaTree` says what each guarantees.
+
+    `root` is its path where it is: a name for messages, not always one that this machine could open.
+    """
+
+    @property
+    def root(self) -> Path:
+        """The path of the tree where it is."""
+        ...
+
+    def require(self) -> None:
+        """Raise NotFound when the root is not a directory."""
+        ...
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nobody may write there from here."""
+        ...
+
+    def exists(self) -> bool:
+        """Tell whether there is a root."""
+        ...
+
+    def names(self) -> list[str]:
+        """Return the names of the root's children."""
+        ...
+
+    def free(self) -> int:
+        """Return the bytes that may still be written."""
+        ...
+
+    def walk(self) -> Iterator[Entry]:
+        """Yield every entry below the root, ordered by the parts of the path."""
+        ...
+
+    def contents(self) -> Iterator[tuple[Entry, Steady | None]]:
+        """Yield what `walk` does, each file with its content."""
+        ...
+
+    def digests(self) -> Iterator[tuple[str, str]]:
+        """Yield path and SHA-256 of every regular file."""
+        ...
+
+    def opened(self) -> Iterator[tuple[str, bool]]:
+        """Yield the path of every regular file, and whether it can be opened."""
+        ...
+
+    def stage(self, stamp: str) -> Stage:
+        """Return an empty tree beside the live children."""
+        ...
+
+    def announce(self, stamp: str, move: Move) -> None:
+        """Begin a swap."""
+        ...
+
+    def swap(self, stamp: str, move: Move = RESTORE) -> Path:
+        """Swap the children; return where the old ones are kept."""
+        ...
+
+    def undo_swap(self, stamp: str, move: Move = RESTORE) -> None:
+        """Make the tree old again, wherever `swap` stopped."""
+        ...
+
+    def undo_moves(self, stamp: str, move: Move) -> None:
+        """Move the old children back."""
+        ...
+
+    def undo_announce(self, stamp: str, move: Move) -> None:
+        """Say that nothing is under way any more."""
+        ...
+
+    def unfinished(self) -> list[tuple[str, Move]]:
+        """Return the swaps that a killed run left half done."""
+        ...
+
+    def kept(self, role: str) -> list[str]:
+        """Return the stamps of what is kept under `role`, newest first."""
+        ...
+
+    def discard_kept(self, role: str, stamp: str) -> None:
+        """Remove what is kept under `role` and `stamp`."""
+        ...
+
+    def half_discarded(self) -> list[tuple[str, str]]:
+        """Return role and stamp of what a killed run had begun to discard."""
+        ...
+
+    def discard_stage(self, stamp: str) -> None:
+        """Remove what was staged under `stamp`."""
+        ...
+
+    def record(self, stamp: str) -> bytes:
+        """Return the record of a Method 2 restore."""
+        ...
+
+    def is_held(self) -> bool:
+        """Tell whether another run holds the tree now."""
+        ...
+
+    def aside(self, role: str, stamp: str) -> Tree:
+        """Return what is kept under a role and stamp, as a tree of its own."""
+        ...
+
+    def beside(self, role: str, stamp: str) -> Path:
+        """Return the path of what stands beside the live children."""
+        ...

@@ -1,0 +1,274 @@
+"""A media tree behind a container is read and written as one on this machine; here the way to it is a process alone."""
+
+import hashlib
+import io
+import os
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from korrigo_backup.errors import KorrigoBackupError, Locked, NotFound, ProofFailed, Refused, Unreachable
+from korrigo_backup.formats import media as media_format
+from korrigo_backup.site import media_agent
+from korrigo_backup.site.compose_media import interpreter
+from korrigo_backup.site.frames import send_value
+from korrigo_backup.site.media import RESTORE, MediaTree
+from korrigo_backup.site.media_channel import WORDS, text
+from korrigo_backup.site.media_remote import RemoteTree
+from korrigo_backup.system.run import Command
+from korrigo_backup.system.streams import HashingWriter
+
+STAMP = "20260204_030000"
+LARGE = 9 * 1024 * 1024
+"""More than what is read at once, and than what pipes hold."""
+
+LONG_AGO = 1_600_000_000
+
+
+def python(*words):
+    return Command((sys.executable, *words))
+
+
+def through(script):
+    """Return a way whose command goes through a line of shell, "$@" being it."""
+    return lambda *words: Command(("sh", "-c", script, "sh", sys.executable, *words))
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A tree with what file systems allow."""
+    root = tmp_path / "media"
+    (root / "scans").mkdir(parents=True)
+    (root / "empty").mkdir(mode=0o750)
+    (root / "scans" / "1.jpg").write_bytes(b"one")
+    (root / "scans" / "2 é\n.jpg").write_bytes(b"")
+    (root / "private").write_bytes(b"mode")
+    (root / "private").chmod(0o640)
+    (root / "large").write_bytes(os.urandom(LARGE))
+    for path in root.rglob("*"):
+        os.utime(path, (LONG_AGO, LONG_AGO))
+    with open(os.fsencode(root) + b"/caf\xe9", "wb") as file:
+        file.write(b"latin 1")
+    (root / "link").symlink_to("/etc/passwd")
+    os.mkfifo(root / "pipe")
+    return root
+
+
+@pytest.fixture
+def tree(root):
+    return RemoteTree(root, python)
+
+
+def archived(tree):
+    archive, listing = io.BytesIO(), io.BytesIO()
+    proof = media_format.create(
+        tree, HashingWriter(archive), HashingWriter(listing), root="app/media", members_name="m.sha256"
+    )
+    return archive, listing, proof
+
+
+def shape(root):
+    """Everything about a tree that a restore keeps."""
+    return {
+        os.fsencode(path): (
+            path.lstat().st_mode,
+            path.lstat().st_uid,
+            int(path.lstat().st_mtime),
+            path.read_bytes() if path.is_file() else b"",
+        )
+        for path in sorted(root.rglob("*"))
+        if not path.is_symlink() and not path.is_fifo() and not path.relative_to(root).parts[0].startswith(".")
+    }
+
+
+def test_the_archive_is_the_same_to_the_byte(root, tree):
+    near, far = archived(MediaTree(root)), archived(tree)
+    assert far[0].getvalue() == near[0].getvalue()
+    assert far[1].getvalue() == near[1].getvalue()
+    assert far[2] == near[2]
+    assert far[2].files == 5
+    assert far[2].notes == ("symbolic link left out: link", "pipe left out: pipe")
+
+
+def test_questions_have_the_same_answers(root, tree):
+    near = MediaTree(root)
+    assert list(tree.digests()) == list(near.digests())
+    assert list(tree.opened()) == list(near.opened())
+    assert [(e.path, e.odd, e.is_file) for e in tree.walk()] == [(e.path, e.odd, e.is_file) for e in near.walk()]
+    assert sorted(tree.names()) == sorted(near.names())
+    assert tree.exists()
+    assert not tree.is_held()
+    with near.held():
+        assert tree.is_held()
+    with pytest.raises(NotFound, match="does not exist"):
+        RemoteTree(root / "nothing", python).require()
+    with pytest.raises(FileNotFoundError):
+        list(RemoteTree(root / "nothing", python).walk())
+    (root / f".journal-{STAMP}").write_bytes(b"\xff record")
+    assert tree.record(STAMP) == b"\xff record"
+
+
+def test_what_is_staged_and_swapped_is_the_archive_and_can_be_taken_back(root, tree):
+    saved = shape(root)
+    archive, listing, _ = archived(tree)
+    (root / "private").unlink()
+    (root / "later").write_bytes(b"later")
+    (root / "large").write_bytes(b"damaged")
+    changed = shape(root)
+    archive.seek(0)
+    listing.seek(0)
+    staging = tree.stage(STAMP)
+    media_format.load(archive, listing, "archive", root="app/media", staging=staging)
+    staging.finish()
+    assert shape(root) == changed
+    assert tree.unfinished() == [(STAMP, RESTORE)]
+    kept = tree.swap(STAMP)
+    assert shape(root) == saved
+    assert kept == root / f".before-{STAMP}"
+    assert tree.kept("before") == [STAMP]
+    assert dict(tree.aside("before", STAMP).digests())["later"] == hashlib.sha256(b"later").hexdigest()
+    tree.undo_swap(STAMP)
+    assert shape(root) == changed
+    tree.swap(STAMP)
+    kept.rename(kept.with_name(f"{kept.name}.partial"))
+    assert tree.half_discarded() == [("before", STAMP)]
+    tree.discard_kept("before", STAMP)
+    assert shape(root) == saved
+    tree.stage(STAMP).finish()
+    tree.discard_stage(STAMP)
+    assert not [name for name in tree.names() if name.startswith(".")]
+
+
+@pytest.mark.promise("P5")
+@pytest.mark.parametrize("path", ["../outside", "/etc/passwd", "a/../../b", f".before-{STAMP}/x", ""])
+def test_a_path_that_leads_out_is_refused_there(root, tree, path):
+    staging = tree.stage(STAMP)
+    with pytest.raises(Refused, match="not a path inside the media tree"):
+        write(staging, path)
+    staging.close()
+    assert {child.name for child in root.parent.iterdir()} == {"media"}
+
+
+def test_what_goes_wrong_there_is_said_as_if_it_went_wrong_here(root, tree):
+    staging = tree.stage(STAMP)
+    with pytest.raises(FileExistsError):
+        write(staging, "twice", "twice")
+    staging.close()
+    with pytest.raises(FileExistsError):
+        tree.stage(STAMP).finish()
+
+
+def write(staging, *paths):
+    for path in paths:
+        with staging.create(path) as file:
+            file.write(b"content")
+            staging.settle(file, mode=0o644, mtime_ns=0)
+    staging.finish()
+
+
+@pytest.mark.promise("P1")
+def test_a_large_file_that_grows_while_it_streams_is_noticed(root, tree):
+    for entry, file in tree.contents():
+        if entry.path == "large":
+            size = len(file.read(1000))
+            with (root / "large").open("ab") as growing:
+                growing.write(b"more")
+            while piece := file.read(100_000):
+                size += len(piece)
+            assert size == file.size == LARGE
+            assert file.streamed
+            assert not file.is_stable()
+        elif file:
+            assert file.is_stable()
+
+
+@pytest.mark.promise("P1")
+def test_a_byte_that_is_changed_on_the_way_is_noticed(root):
+    (root / "private").write_bytes(b"XXXXXXXXXXXXXXXXX")
+    with pytest.raises(ProofFailed, match="came out of the container otherwise"):
+        archived(RemoteTree(root, through('"$@" | tr X Y')))
+
+
+def test_a_stream_that_is_left_ends_the_process_there(root):
+    mark = f"KORRIGO_TEST_MARK={root}"
+    tree = RemoteTree(root, lambda *words: Command(("env", mark, sys.executable, *words)))
+    entries = tree.contents()
+    next(entries)
+    assert running(mark)
+    entries.close()
+    deadline = time.monotonic() + 20
+    while running(mark):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.promise("P2")
+def test_a_client_that_is_killed_leaves_what_the_next_one_removes(root, tree):
+    before = shape(root)
+    staging = tree.stage(STAMP)
+    with staging.create("new") as file:
+        file.write(bytes(LARGE))
+    staging.close()
+    assert shape(root) == before
+    assert f".stage-{STAMP}" not in tree.names()
+    tree.discard_stage(STAMP)
+    assert not [name for name in tree.names() if name.startswith(".")]
+
+
+@pytest.mark.promise("P2")
+def test_a_swap_whose_client_is_gone_is_not_made(root, tree):
+    write(tree.stage(STAMP), "new")
+    before = shape(root)
+    request = {"do": "swap", "root": str(root), "stamp": STAMP, "move": {"source": "stage", "kept": "before"}}
+    with subprocess.Popen([sys.executable, *WORDS], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as there:
+        with MediaTree(root).held():  # another change is under way
+            there.stdin.write(b"%d\n" % len(text()) + text())
+            send_value(there.stdin, request)
+            there.stdin.close()
+        assert there.wait(20) == 1
+        assert there.stdout.read() == b""
+    assert shape(root) == before
+
+
+def running(mark):
+    """Return the processes that have a mark in their environment."""
+    found = []
+    for number in filter(str.isdigit, os.listdir("/proc")):
+        with suppress(OSError):
+            if mark.encode() in Path("/proc", number, "environ").read_bytes():
+                found.append(number)
+    return found
+
+
+def test_another_change_is_waited_for_but_not_for_ever(root, tree, monkeypatch):
+    monkeypatch.setattr(media_agent, "PATIENCE", 0.2)
+    with MediaTree(root).held(), pytest.raises(Locked, match="another run"), media_agent._held(MediaTree(root)):
+        pass
+
+
+@pytest.mark.promise("P8")
+@pytest.mark.parametrize(
+    ("way", "error", "words"),
+    [
+        (lambda *_: Command(("sh", "-c", "echo no such service >&2; exit 1")), Unreachable, "no such service"),
+        (lambda *_: Command(("false",)), Unreachable, "ended with status 1"),
+        (through('echo hello; exec "$@"'), KorrigoBackupError, "something else there writes"),
+    ],
+)
+def test_a_way_that_does_not_lead_there_is_said(root, way, error, words):
+    with pytest.raises(error, match=words) as raised:
+        RemoteTree(root, way).exists()
+    assert "Python" in raised.value.hint
+    with pytest.raises(error, match=words):
+        RemoteTree(root, way).stage(STAMP).finish()
+
+
+def test_python_is_called_there_as_for_manage_py():
+    assert interpreter(("python", "manage.py")) == ("python",)
+    assert interpreter(("poetry", "run", "python", "-u", "app/manage.py")) == ("poetry", "run", "python", "-u")
+    assert interpreter(("./manage.py",)) == ("python3",)
+    assert interpreter(("django-admin",)) == ("python3",)

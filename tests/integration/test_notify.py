@@ -184,13 +184,13 @@ def test_a_trial_reaches_every_channel_and_no_check_turns_green(site, told):
 @pytest.mark.contract("B12")
 def test_a_trial_exits_with_3_when_some_took_it_with_8_when_none_did_and_with_2_when_there_are_none(site, hooks):
     dead = f"http://127.0.0.1:{free_port()}/ping/{TOKEN}"
-    configure(site, f"json://127.0.0.1:{hooks.port}/hooks", healthchecks_url=dead, timeout=1)
+    configure(site, f"json://127.0.0.1:{hooks.port}/hooks", healthchecks_url=dead, timeout=20)
     found = site.json("notify", "test", code=3)
     assert [(one["channel"], one["problem"]) for one in found["channels"]] == [
         ("channel 1 (json)", ""),
         ("Healthchecks", "Connection refused"),
     ]
-    configure(site, healthchecks_url=dead, timeout=1)
+    configure(site, healthchecks_url=dead, timeout=20)
     assert "no channel took" in site.korrigo("notify", "test", code=8).err
     configure(site)
     assert "KORRIGO_BACKUP_NOTIFY_URLS" in site.korrigo("notify", "test", code=2).err

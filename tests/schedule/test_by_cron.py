@@ -21,8 +21,6 @@ exec cron -f
 OTHERS = b'MAILTO=""\n# caf\xe9, not UTF-8\n0 5 * * * echo 100\\%  \n\n0 3 * * * cd /k && ./scripts/backup_db.sh\n'
 DATABASE = "viatique_by_cron"
 
-pytestmark = pytest.mark.xdist_group("cron")  # one machine for all of them
-
 
 class Room:
     """A machine's cron of our own, and a site on it whose settings are in its `.env`."""

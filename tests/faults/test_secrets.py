@@ -1,7 +1,6 @@
-import json
-
 """The password is in no argument list, no output and no file."""
 
+import json
 import time
 from pathlib import Path
 

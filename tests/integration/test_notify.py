@@ -197,6 +197,16 @@ def test_a_trial_exits_with_3_when_some_took_it_with_8_when_none_did_and_with_2_
     assert "nobody is configured" in site.korrigo("backup", "--notify", code=2).err
 
 
+def test_what_a_message_speaks_of_is_not_taken_for_why_it_was_not_sent(site, hooks):
+    hooks.answers = [(403, "who are you?")]
+    configure(
+        site, f"json://127.0.0.1:{hooks.port}/hooks", words={"bodies": ("success", "Connection refused, timed out")}
+    )
+    done = site.korrigo("notify", "test", code=8)
+    assert "error=403" in done.out
+    assert len(hooks.requests) == 1
+
+
 def test_a_check_that_does_not_exist_is_said_though_the_server_answers_ok(site, hooks):
     hooks.answers = [(200, "OK (not found)")]
     configure(site, healthchecks_url=f"http://127.0.0.1:{hooks.port}/ping/{TOKEN}")

@@ -121,6 +121,11 @@ def test_the_tail_of_the_journal_ends_with_the_steps_of_the_newest_run():
     assert len(journal_tail([record] * 50)) == 10
 
 
+def test_a_name_that_is_no_text_and_signs_that_steer_a_terminal_are_sent_escaped():
+    said = notice(Event.FAILURE, message="first\nsecond \udcff \x1b[2J ✅").fit_to_send(())
+    assert said.message == "first\nsecond \\xff \\x1b[2J ✅"
+
+
 @pytest.mark.contract("C5")
 def test_no_field_of_a_notice_keeps_a_secret():
     secret = "hunter22"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.discretion import discreet
 from korrigo_backup.domain.journal import Outcome
+from korrigo_backup.domain.paths import printable
 from korrigo_backup.domain.secret import redact
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ class Notice:
         """Return the notice as it may leave the host: without secrets and personal data."""
 
         def fit(text: str) -> str:
-            return discreet(redact(text, secrets)[:_LONGEST])
+            shown = "\n".join(printable(line) for line in redact(text, secrets)[:_LONGEST].splitlines())
+            return discreet(shown)
 
         return replace(
             self,

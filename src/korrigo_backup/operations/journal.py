@@ -21,6 +21,7 @@ import msgspec
 from msgspec.structs import replace
 
 from korrigo_backup.domain.journal import Outcome, Record, Step, Timed, downtime, silent
+from korrigo_backup.domain.paths import readable
 from korrigo_backup.domain.secret import redact
 from korrigo_backup.errors import Cancelled, Interrupted, KorrigoBackupError, PartlyDone
 from korrigo_backup.system.files import FILE_MODE, explained, open_plain
@@ -218,9 +219,15 @@ def _user() -> str:
         return str(os.getuid())
 
 
+def _in_utf8(record: Record) -> Record:
+    """Return the record with names that are no text escaped, as messages and arguments may hold them."""
+    why = {name: readable(value) for name, value in record.why.items()}
+    return replace(record, subject=readable(record.subject), message=readable(record.message), why=why)
+
+
 def _append(directory: Path, secrets: Sequence[Secret], record: Record) -> None:
     """Write one line in one call, so that a crash cannot mix two."""
-    line = redact(msgspec.json.encode(record).decode(), secrets).encode()
+    line = redact(msgspec.json.encode(_in_utf8(record)).decode(), secrets).encode()
     with explained(f"write the journal {directory / FILE}"):
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(directory / FILE, flags, FILE_MODE)

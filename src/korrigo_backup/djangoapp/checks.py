@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.checks import Warning as Warned
 
-from korrigo_backup.catalog import Catalog
 from korrigo_backup.djangoapp.location import DEFAULT_MAX_AGE, DIRECTORY, backup_directory, max_age
-from korrigo_backup.djangoapp.signing import keys_here
+from korrigo_backup.djangoapp.sight import sight
 from korrigo_backup.domain.authenticity import Authenticity
 from korrigo_backup.domain.naming import Origin
 from korrigo_backup.domain.standing import WITH_DATABASE, is_good
@@ -27,12 +26,12 @@ if TYPE_CHECKING:
 
     from korrigo_backup.domain.artifact import Artifact
 
-TAG = "backups"
 _APP = "korrigo_backup"
 
 _AHEAD = timedelta(hours=1)
 """By how much a backup's time may be ahead of this clock: one from a wrong year would hide that none was made since."""
 
+_SEE_WHY = "see why the nightly backup does not run, or what the host sees is not published: korrigo-backup status"
 _MAKE_ONE = "make one: korrigo-backup backup; every night: see the runbook's 4.6"
 
 
@@ -57,10 +56,14 @@ def check_backups(app_configs: Sequence[Any] | None, **_given: Any) -> list[Any]
     return [*said, *judged(found, directory, now=datetime.now(UTC), limit=age)]
 
 
-def seen(directory: Path) -> list[Artifact]:
-    """Return the artifacts in a directory that is there, newest first. Raises OSError when it is not, or shut."""
-    os.scandir(directory).close()
-    return Catalog(directory, keys_here()).artifacts()
+def seen(place: Path) -> Sequence[Artifact]:
+    """Return the artifacts in a directory, or a published file. Raises OSError when it is not there, or shut."""
+    if not place.is_file():
+        os.scandir(place).close()
+    found = sight(place, now=datetime.now(UTC)).seen
+    if found.unreadable:
+        raise OSError(found.unreadable[0])
+    return found.artifacts
 
 
 def judged(found: Iterable[Artifact], directory: Path, *, now: datetime, limit: timedelta) -> list[Any]:
@@ -78,7 +81,7 @@ def judged(found: Iterable[Artifact], directory: Path, *, now: datetime, limit: 
     newest = max(artifact.created for artifact in good)
     if now - newest > limit:
         text = f"no proven backup since {newest.astimezone(UTC):%Y-%m-%d %H:%M} UTC ({_hours(now - newest)} hours)"
-        said.append(_warned(4, text, "see why the nightly backup does not run: korrigo-backup list, and its log"))
+        said.append(_warned(4, text, _SEE_WHY))
     return said
 
 

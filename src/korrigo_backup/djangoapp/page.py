@@ -18,7 +18,7 @@ from korrigo_backup.djangoapp.sight import Sight, sight
 from korrigo_backup.domain.authenticity import Authenticity
 from korrigo_backup.domain.hold import standing
 from korrigo_backup.domain.naming import Kind, Origin
-from korrigo_backup.domain.runs import proven
+from korrigo_backup.domain.runs import damaged, proven
 from korrigo_backup.domain.standing import WITH_DATABASE, good_artifacts, rows_of
 from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.operations.status import judged
@@ -133,11 +133,13 @@ def _table(seen: Seen, notes: _Notes, query: Mapping[str, str]) -> dict[str, Any
 class _Notes:
     """What is known of artifacts besides what they say themselves, by their names.
 
-    `restored` is when a load of one was last proven to be what was saved; `holds` is None when they cannot be read.
+    `restored` is when a load of one was last proven to be what was saved, `bad` are those that a verification has found
+    damaged; `holds` is None when they cannot be read.
     """
 
     def __init__(self, seen: Seen, now: datetime) -> None:
         self.restored = {proof.what: proof.at for record in seen.records if (proof := proven([record]))}
+        self.bad = damaged(seen.records)
         self.holds = None if seen.held_unread else standing(seen.holds, now)
 
 
@@ -190,7 +192,7 @@ def _row(artifact: Artifact, notes: _Notes) -> Row:
         proof=_proof(head),
         restored=restored and local(restored),
         hold=hold.described() if hold else "",
-        problem=_problem(artifact),
+        problem=_problem(artifact, notes),
     )
 
 
@@ -202,9 +204,11 @@ def _proof(head: Header | None) -> str:
     return str(pgettext("korrigo_backup", "rows") if head.digests else pgettext("korrigo_backup", "counts"))
 
 
-def _problem(artifact: Artifact) -> str | None:
+def _problem(artifact: Artifact, notes: _Notes) -> str | None:
     if artifact.authenticity is Authenticity.FORGED:
         return str(pgettext("korrigo_backup", "its manifest was altered"))
+    if artifact.name in notes.bad:
+        return str(pgettext("korrigo_backup", "found damaged when it was verified"))
     return artifact.problem
 
 

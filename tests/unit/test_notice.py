@@ -32,9 +32,9 @@ def records(*ends, verb="backup", subject="db"):
 
 
 @pytest.mark.contract("B12")
-def test_unless_configured_people_are_told_of_failures_and_of_their_end_and_of_what_has_not_come():
+def test_unless_configured_people_are_told_of_failures_whole_or_in_part_and_of_their_end_and_of_what_has_not_come():
     told = [event for event in Event if wanted(event, DEFAULT_EVENTS)]
-    assert told == [Event.FAILURE, Event.RECOVERED, Event.OVERDUE]
+    assert told == [Event.WARNING, Event.FAILURE, Event.RECOVERED, Event.OVERDUE]
 
 
 def test_who_wants_every_success_is_told_of_a_recovery():

@@ -33,7 +33,7 @@ class Event(StrEnum):
     OVERDUE = "overdue"
 
 
-DEFAULT_EVENTS = (Event.FAILURE, Event.RECOVERED, Event.OVERDUE)
+DEFAULT_EVENTS = (Event.WARNING, Event.FAILURE, Event.RECOVERED, Event.OVERDUE)
 """What a person is told unless configured otherwise: a mail each night that all is well is not read any more."""
 
 _LONGEST = 1000

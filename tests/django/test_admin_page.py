@@ -142,7 +142,7 @@ def test_what_the_host_has_published_is_shown_instead_of_the_directory(site, bac
     with override_settings(KORRIGO_BACKUP_DIR=tmp_path / "seen.json"):
         shown = text(member("view_backups"))
         assert made.name in shown
-        assert "As the host saw it at" in shown
+        assert "(seen by the host: " in shown
         assert f"{timezone.localtime(now + timedelta(days=300)):%Y}" in shown
         assert "held by the head: an appeal" in shown
         assert check_backups(None) == []

@@ -127,6 +127,8 @@ def test_what_it_cannot_see_it_says(backups, member, tmp_path):
     (tmp_path / "file").write_text("")
     with override_settings(KORRIGO_BACKUP_DIR=tmp_path / "file"):
         assert "is not what korrigo-backup status --publish writes" in text(client)
+    with override_settings(KORRIGO_BACKUP_DIR="a\0b"):
+        assert "it is no path" in text(client)
     with override_settings(KORRIGO_BACKUP_DIR=5):
         assert "is not known from here" in text(client)
 

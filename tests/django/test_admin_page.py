@@ -127,6 +127,8 @@ def test_what_it_cannot_see_it_says(backups, member, tmp_path):
     (tmp_path / "file").write_text("")
     with override_settings(KORRIGO_BACKUP_DIR=tmp_path / "file"):
         assert "is not what korrigo-backup status --publish writes" in text(client)
+    with override_settings(KORRIGO_BACKUP_DIR="a\0b"):
+        assert "it is no path" in text(client)
     with override_settings(KORRIGO_BACKUP_DIR=5):
         assert "is not known from here" in text(client)
 
@@ -142,7 +144,7 @@ def test_what_the_host_has_published_is_shown_instead_of_the_directory(site, bac
     with override_settings(KORRIGO_BACKUP_DIR=tmp_path / "seen.json"):
         shown = text(member("view_backups"))
         assert made.name in shown
-        assert "As the host saw it at" in shown
+        assert "(seen by the host: " in shown
         assert f"{timezone.localtime(now + timedelta(days=300)):%Y}" in shown
         assert "held by the head: an appeal" in shown
         assert check_backups(None) == []

@@ -80,11 +80,15 @@ def page(query: Mapping[str, str]) -> dict[str, Any]:
     """
     try:
         place = backup_directory()
-        if place is None:
-            return {"unset": pgettext("korrigo_backup", "KORRIGO_BACKUP_DIR is not set")}
-        return _shown(sight(place, now=datetime.now(UTC)), place, query)
-    except (TypeError, ValueError, RuntimeError, KorrigoBackupError) as problem:
+    except (TypeError, ValueError, RuntimeError) as problem:  # a setting that is no path, or a home that nobody has
         return {"unset": str(problem)}
+    if place is None:
+        return {"unset": pgettext("korrigo_backup", "KORRIGO_BACKUP_DIR is not set")}
+    try:
+        found = sight(place, now=datetime.now(UTC))
+    except KorrigoBackupError as problem:
+        return {"unset": str(problem)}
+    return _shown(found, place, query)
 
 
 def _shown(found: Sight, place: Path, query: Mapping[str, str]) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def test_the_lines_stand_after_those_of_the_owner_and_another_installation_chang
     assert "it was up to date" in room.korrigo("schedule", "install")
     assert room.crontab() == before
     said = room.korrigo("schedule", "show")
-    assert "daily   the database        * * * * *    next " in said
+    assert "* * * * *    next " in said
     assert "backs up in other lines, too, which stay as they are (line 5)" in said
     assert "no cron daemon" not in said
 

@@ -98,7 +98,7 @@ class KitSection(Section):
 
 
 class ScheduleSection(Section):
-    """When backups run by themselves (runbook 4.6), and what they may use.
+    """When backups run by themselves (runbook 4.6), when their absence is told, and what they may use.
 
     `jitter` spreads the starts of many machines, in seconds. A run that takes longer than `limit_hours` is ended.
     `user` is who runs them when root installs the schedule. `log` is for cron, `writable` for units: directories
@@ -107,6 +107,7 @@ class ScheduleSection(Section):
 
     daily: Hours = "0 3 * * *"
     weekly: Hours = "0 4 * * 0"
+    overdue: Hours = ""
     jitter: Annotated[int, BeforeValidator(no_switch), Field(ge=0, le=43200)] = 300
     limit_hours: Annotated[int, BeforeValidator(no_switch), Field(ge=1, le=168)] = 12
     user: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$")] | None = None

@@ -128,6 +128,16 @@ def test_a_night_done_in_part_is_said_until_the_next_one():
     assert "status.partly" not in ids(healthy(records=[night, ran(1)]))
 
 
+def test_what_runs_beside_a_run_at_work_makes_it_no_killed_one():
+    runs = [ran(9), ran(1, Outcome.BEGUN, verb="nightly"), ran(0.5, verb="verify", subject="x")]
+    assert failing(runs, running=True) == ()
+    refused = ran(0.2, Outcome.FAILED, verb="restore", exit_code=7)
+    assert [one.what for one in failing([*runs, refused], running=True)] == ["restore"]
+    assert [one.what for one in failing([*runs, ran(0.1, subject="media")], running=True)] == ["backup db"]
+    assert [one.what for one in failing(runs, running=False)] == ["backup db"]
+    assert failing([ran(1, Outcome.BEGUN, verb="verify", subject="x")], running=False) == ()
+
+
 def test_a_cancelled_restore_is_no_failure_and_a_failed_one_comes_after_the_backups():
     runs = [ran(9, Outcome.FAILED, verb="restore", subject="x"), ran(12, Outcome.FAILED), ran(2, Outcome.CANCELLED)]
     assert [one.what for one in failing(runs, running=False)] == ["backup db", "restore"]

@@ -11,7 +11,7 @@ import stat
 import time
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from korrigo_backup.domain.artifact import Artifact, Stranger, Survey
 from korrigo_backup.domain.authenticity import Authenticity, check, sign
 from korrigo_backup.domain.header import header
 from korrigo_backup.domain.kit import free_kit_name, is_kit
+from korrigo_backup.domain.moment import require_moment
 from korrigo_backup.domain.naming import (
     DIRECTORY_MANIFEST,
     LATEST_SQL,
@@ -300,7 +301,10 @@ def local_now() -> datetime:
 
 
 def _local(stamped: str) -> datetime:
-    return datetime.fromtimestamp(time.mktime(time.strptime(stamped, STAMP_FORMAT))).astimezone()
+    """Raise ValueError for a stamp that is no date, or of a year that cannot be calculated with in every zone."""
+    shown = time.strptime(stamped, STAMP_FORMAT)
+    require_moment(datetime(shown.tm_year, 1, 1, tzinfo=UTC))
+    return datetime.fromtimestamp(time.mktime(shown)).astimezone()
 
 
 def _why(problem: Exception) -> str:

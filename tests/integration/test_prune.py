@@ -228,7 +228,13 @@ def test_a_hold_that_has_ended_keeps_nothing_and_an_impossible_date_ends_nothing
     old, odd = (f"{site.database}_before_{stamp}" for stamp in ("20200101_000000", "99991231_235959"))
     for name in (old, odd):
         site.sql(f'CREATE DATABASE "{name}" OWNER {site.user}', superuser=True)
-    ended = {"name": old, "reason": "x", "holder": "y", "since": "2020-01-01T00:00:00Z", "until": "2021-01-01T00:00:00Z"}
+    ended = {
+        "name": old,
+        "reason": "x",
+        "holder": "y",
+        "since": "2020-01-01T00:00:00Z",
+        "until": "2021-01-01T00:00:00Z",
+    }
     (site.backups / ".holds.json").write_text(json.dumps([ended]))
     env = {"TZ": "America/Los_Angeles"}
     site.korrigo("status", env=env)

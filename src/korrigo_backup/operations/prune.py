@@ -116,9 +116,7 @@ def clean(catalog: Catalog, policy: Policy, *, site: str, now: datetime) -> tupl
     return tuple(one for one in pruning.decisions if one.artifact.kind is Kind.SQL)
 
 
-def _refusal(
-    decisions: Sequence[Decision], records: Sequence[Record], now: datetime, meant: Meant
-) -> Refused | None:
+def _refusal(decisions: Sequence[Decision], records: Sequence[Record], now: datetime, meant: Meant) -> Refused | None:
     if not meant.clock and (why := _clock(records, [one.artifact for one in decisions], now)):
         return Refused(
             f"nothing is removed: {why}",

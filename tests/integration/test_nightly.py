@@ -4,6 +4,8 @@ import json
 import os
 import random
 import re
+from contextlib import ExitStack
+from datetime import timedelta
 
 import pytest
 
@@ -11,6 +13,7 @@ from korrigo_backup.catalog import local_now
 from korrigo_backup.domain.authenticity import Authenticity, check
 from korrigo_backup.domain.manifest import decode
 from korrigo_backup.errors import ProofFailed
+from korrigo_backup.operations.nightly import Night, nightly
 from korrigo_backup.operations.verify import Depth, verify
 from korrigo_backup.system import keyring
 from sandbox import nothing_changes, until
@@ -202,3 +205,48 @@ def test_the_checklist_before_a_backup_says_what_keeps_it_from_running(site):
         assert "❌ another run is at work: a restore" in site.korrigo("backup", "--check", code=4).out
     refused = site.korrigo("backup", "--check", code=4, env={"POSTGRES_PASSWORD": "wrong"})
     assert "password authentication failed" in refused.err
+
+
+@pytest.mark.promise("P1")
+@pytest.mark.promise("P4")
+def test_a_night_whose_backup_fails_its_drill_removes_nothing_and_does_not_call_it_good(site):
+    old = site.aged(site.backup(), 31)
+    for days in (5, 14, 23):
+        site.aged(old, days)
+    site.sql("CREATE FUNCTION few(int) RETURNS bool LANGUAGE sql AS 'SELECT $1 < 1000 + count(*) FROM exam'")
+    site.sql("INSERT INTO nothing_yet VALUES (1); ALTER TABLE nothing_yet ADD CHECK (few(id))")  # no dump of it loads
+    done = site.korrigo("nightly", "--depth", "full", code=9)
+    assert "was made and cannot be restored" in done.err
+    assert "is good" not in done.said
+    assert "validation passed" not in done.out
+    assert old.exists()
+    assert site.json("status", code=10)["good"][0]["name"] == old.with_name(newest_but_one(site)).name
+    assert "does not load" in site.korrigo("verify", "--depth", "full", code=9).err
+
+
+def newest_but_one(site):
+    return sorted(path.name for path in site.backups.glob("db_backup_2*.sql.gz"))[-2]
+
+
+def test_a_drill_that_cannot_be_made_is_not_said_to_have_passed(site):
+    site.sql(f"ALTER ROLE {site.user} NOCREATEDB", superuser=True)
+    try:
+        done = site.korrigo("nightly", "--depth", "full", code=3)
+    finally:
+        site.sql(f"ALTER ROLE {site.user} CREATEDB", superuser=True)
+    assert "✅ Backup validation passed (content)" in done.out
+    assert "drill: " in done.err
+
+
+def test_a_night_that_waited_is_of_the_time_at_which_it_began_to_work(site):
+    wired, typed = site.wired(), local_now() - timedelta(hours=2)
+    with ExitStack() as restore:
+        restore.enter_context(wired.catalog.exclusive("a long restore"))
+
+        def end_it(step):
+            if step.id == "lock.waiting":
+                restore.close()
+
+        night = Night(full=False, policy=wired.policy(), now=typed, wait=1, listen=end_it)
+        done = nightly(wired.site(), wired.catalog, night)
+    assert done.artifact.created > typed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -13,9 +12,11 @@ from korrigo_backup.catalog import local_now
 from korrigo_backup.cli.output import Context, say, say_json, say_table
 from korrigo_backup.domain.hold import Hold
 from korrigo_backup.domain.moment import require_moment
-from korrigo_backup.domain.naming import is_beside
+from korrigo_backup.domain.naming import is_beside, parse
+from korrigo_backup.domain.paths import printable
 from korrigo_backup.errors import UsageError
 from korrigo_backup.operations import holds
+from korrigo_backup.operations.journal import user
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +54,7 @@ def command(
     if name is None:
         raise UsageError("which backup?", hint=f"korrigo-backup hold {action} NAME; the names: korrigo-backup list")
     if action is Action.ADD:
-        _add(wired, name, reason, by or getpass.getuser(), until)
+        _add(wired, name, reason, by or user(), until)
         return
     for hold in holds.release(wired.catalog.directory, name, by):
         say(f"✅ {hold.name} is no longer {hold.described()}")
@@ -63,7 +64,8 @@ def _add(wired: Wired, name: str, reason: str | None, by: str, until: str | None
     if not reason or not reason.strip():
         raise UsageError("a hold needs a reason", hint='add --reason "…": the next operator will want to know')
     held = _held_name(wired, name)
-    hold = Hold(name=held, reason=reason.strip(), holder=by, since=datetime.now(UTC), until=_day(until))
+    why, now = printable(reason.strip()), datetime.now(UTC)
+    hold = Hold(name=held, reason=why, holder=printable(by), since=now, until=_day(until))
     holds.add(wired.catalog.directory, hold)
     say(f"✅ {held} is {hold.described()}")
 
@@ -77,6 +79,11 @@ def _held_name(wired: Wired, name: str) -> str:
         raise UsageError(
             f"{found.path} is not in {wired.catalog.directory}: nothing removes it from there",
             hint="hold what is in BACKUP_DIR",
+        )
+    if parse(found.name) is None:
+        raise UsageError(
+            f"{printable(found.name)} does not have the name of a backup: nothing removes it",
+            hint="the names that can be held: korrigo-backup list",
         )
     return found.name
 

@@ -143,7 +143,7 @@ def _record(site: str, verb: str, subject: str, started: datetime) -> Record:
         verb=verb,
         subject=subject,
         site=site,
-        by=f"{_user()}@{socket.gethostname()}",
+        by=f"{user()}@{socket.gethostname()}",
         started=started,
     )
 
@@ -211,7 +211,7 @@ def _since(directory: Path, verb: str, subject: str, began: datetime) -> Record 
     return records[-1] if records else None
 
 
-def _user() -> str:
+def user() -> str:
     """Return the name of who runs this; the number of one without a name, as in a container started with --user."""
     try:
         return getpass.getuser()

@@ -14,7 +14,7 @@ from korrigo_backup.domain.clock import doubt
 from korrigo_backup.domain.hold import standing
 from korrigo_backup.domain.journal import Step, silent
 from korrigo_backup.domain.naming import Kind
-from korrigo_backup.domain.retention import Decision, Given, decide, too_many
+from korrigo_backup.domain.retention import Decision, Given, decide, members_of, too_many
 from korrigo_backup.errors import Refused
 from korrigo_backup.operations import holds, journal
 from korrigo_backup.operations.structure import is_good
@@ -70,11 +70,12 @@ def plan(
     now: datetime,
     kinds: Container[Kind] = tuple(Kind),
     meant: Meant | None = None,
+    more: bool = False,
 ) -> Pruning:
     """Return what `policy` says of every artifact; only those of `kinds` go.
 
     Where something would go, the newest artifacts of that kind are read until one is good. Refused when the holds
-    cannot be read.
+    cannot be read. `more` says that something else would go for its age, too: the clock has a say in that as well.
     """
     meant = meant or Meant()
     artifacts = catalog.artifacts()
@@ -82,19 +83,21 @@ def plan(
     known = standing(holds.read(catalog.directory), now)
     given = Given(now, site, known, cache(lambda artifact: is_good(catalog, artifact)), kinds)
     decisions = tuple(decide(artifacts, policy, given))
-    return Pruning(decisions, _refusal(decisions, records, artifacts, now, meant))
+    going = more or any(decision.remove for decision in decisions)
+    return Pruning(decisions, _refusal(decisions, records, now, meant) if going else None)
 
 
 def carry_out(catalog: Catalog, pruning: Pruning, *, now: datetime, listen: Listener) -> int:
     """Remove what the plan lets go, and return how many; the caller holds the site's lock.
 
-    Raises the plan's refusal. A hold that was added since is heeded.
+    Raises the plan's refusal. A hold that was added since is heeded, that of a restore point for its parts, too.
     """
     if pruning.refusal:
         raise pruning.refusal
-    removed = 0
+    removed, staying = 0, set[str]()
     for artifact in pruning.leaving:
-        if artifact.name in standing(holds.read(catalog.directory), now):
+        if artifact.name in {*staying, *standing(holds.read(catalog.directory), now)}:
+            staying.update(members_of(artifact))
             continue
         catalog.remove(artifact)
         removed += 1
@@ -113,12 +116,8 @@ def clean(catalog: Catalog, policy: Policy, *, site: str, now: datetime) -> tupl
     return tuple(one for one in pruning.decisions if one.artifact.kind is Kind.SQL)
 
 
-def _refusal(
-    decisions: Sequence[Decision], records: Sequence[Record], artifacts: Sequence[Artifact], now: datetime, meant: Meant
-) -> Refused | None:
-    if not any(decision.remove for decision in decisions):
-        return None
-    if not meant.clock and (why := _clock(records, artifacts, now)):
+def _refusal(decisions: Sequence[Decision], records: Sequence[Record], now: datetime, meant: Meant) -> Refused | None:
+    if not meant.clock and (why := _clock(records, [one.artifact for one in decisions], now)):
         return Refused(
             f"nothing is removed: {why}",
             hint="look at the clock (timedatectl); if it is right: korrigo-backup prune --apply --clock-is-right",

@@ -87,7 +87,7 @@ def carried_out(catalog: Catalog, plan: Retention, site: Site | None, *, now: da
     if site is None:
         return removed
     try:
-        return removed + kept.remove(site, catalog.directory, plan.kept, listen)
+        return removed + kept.remove(site, catalog.directory, plan.kept, now=now, listen=listen)
     except KorrigoBackupError as problem:
         raise PartlyDone(
             f"{removed} backups are removed, but not all that restores have kept: {problem.message}",
@@ -97,11 +97,19 @@ def carried_out(catalog: Catalog, plan: Retention, site: Site | None, *, now: da
 
 
 def _plan(catalog: Catalog, request: Request, site: Site | None, unseen: str | None = None) -> Retention:
-    artifacts = prune.plan(catalog, request.policy, site=request.name, now=request.now, meant=request.meant)
-    if site is None:
-        return Retention(artifacts, [], unseen)
-    held = standing(holds.read(catalog.directory), request.now)
-    return Retention(artifacts, kept.decide(kept.survey(site), request.policy, held, request.now))
+    beside = []
+    if site is not None:
+        held = standing(holds.read(catalog.directory), request.now)
+        beside = kept.decide(kept.survey(site), request.policy, held, request.now)
+    artifacts = prune.plan(
+        catalog,
+        request.policy,
+        site=request.name,
+        now=request.now,
+        meant=request.meant,
+        more=any(one.remove for one in beside),
+    )
+    return Retention(artifacts, beside, unseen)
 
 
 def plan_held(catalog: Catalog, request: Request, site: Site) -> Retention:

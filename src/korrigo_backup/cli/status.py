@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC
 from pathlib import Path  # noqa: TC003 - typer reads it when the verb runs
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,14 +9,12 @@ import typer
 
 from korrigo_backup.catalog import local_now
 from korrigo_backup.cli.output import Context, human, say, say_findings, say_json, say_table
-from korrigo_backup.domain import snapshot
+from korrigo_backup.cli.showing import write_status
 from korrigo_backup.domain.attention import named, span
 from korrigo_backup.domain.finding import Level
 from korrigo_backup.domain.nagios import UNKNOWN, plugin_line
-from korrigo_backup.errors import KorrigoBackupError, ProblemsFound, UsageError
-from korrigo_backup.operations.status import judged
-from korrigo_backup.system.files import explained, replace_public
-from korrigo_backup.wiring_status import goals, seen_of, status
+from korrigo_backup.errors import KorrigoBackupError, ProblemsFound
+from korrigo_backup.wiring_status import status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -43,24 +40,13 @@ def command(
     if nagios:
         raise typer.Exit(_as_plugin(context))
     wired: Wired = context.ensure_object(Context).wired()
-    found = _published(wired, publish) if publish else status(wired, now=local_now(), ask=True)
+    found = write_status(wired, publish) if publish else status(wired, now=local_now(), ask=True)
     people = wired.config.contacts.people
     if as_json:
         say_json("status", {**_fields(found), "contacts": [person.model_dump() for person in people]})
     else:
         say_status(found, people)
     require_calm(found)
-
-
-def _published(wired: Wired, place: Path) -> Status:
-    """Write what is seen to a file that all may read, and return the status. Raises UsageError for a directory."""
-    if place.is_dir():
-        raise UsageError(f"{place} is a directory", hint="name a file in it, which the site's process can see")
-    now = local_now()
-    seen, wanted = seen_of(wired, now=now, ask=True), goals(wired)
-    with explained(f"publish the status in {place}"):
-        replace_public(place, snapshot.encode(seen, wanted, now=now.astimezone(UTC)))
-    return judged(seen, wanted, now=now)
 
 
 def require_calm(found: Status) -> None:

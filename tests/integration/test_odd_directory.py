@@ -122,3 +122,11 @@ def test_a_directory_that_is_a_file_or_shut_is_said(site):
     assert "cannot read the backup directory" in done.out
     assert "BACKUP UNKNOWN" in plain(site, "status", "--nagios", code=3).out
     site.backups.chmod(0o700)
+
+
+def test_names_that_are_no_text_are_escaped_in_the_journal_and_in_json(site):
+    made = site.backup()
+    odd = site.backups / os.fsdecode(b"of \xff.sql.gz")
+    shutil.copy(made, odd)
+    assert site.json("verify", odd)["path"].endswith("of \\udcff.sql.gz")
+    assert site.journal()[-1]["subject"] == "of \\udcff.sql.gz"

@@ -122,3 +122,27 @@ def test_a_directory_that_is_a_file_or_shut_is_said(site):
     assert "cannot read the backup directory" in done.out
     assert "BACKUP UNKNOWN" in plain(site, "status", "--nagios", code=3).out
     site.backups.chmod(0o700)
+
+
+def test_names_that_are_no_text_are_escaped_in_the_journal_and_in_json(site):
+    made = site.backup()
+    odd = site.backups / os.fsdecode(b"of \xff.sql.gz")
+    shutil.copy(made, odd)
+    assert site.json("verify", odd)["path"].endswith("of \\udcff.sql.gz")
+    assert site.journal()[-1]["subject"] == "of \\udcff.sql.gz"
+
+
+@pytest.mark.promise("P1")
+def test_all_are_verified_though_one_cannot_be_read_and_none_is_not_all(site):
+    assert "there is no backup in" in site.korrigo("verify", "all", code=6).err
+    assert site.json("verify", "all", code=6)["items"] == []
+    good = site.backup()
+    shut = site.aged(good, 3)
+    shut.chmod(0o000)
+    link = site.backups / "db_backup_20200201_030000.sql.gz"
+    link.symlink_to(good)
+    done = plain(site, "verify", "all", code=9)
+    assert f"✅ {good.name}" in done.out
+    assert f"❌ {shut.name}: cannot" in done.out
+    assert f"❌ {link.name}: is not what its name says" in done.out
+    assert "2 of 3 backups are not good" in done.err

@@ -74,6 +74,17 @@ def test_the_clock_that_went_back_is_said():
     assert "status.future" in ids(seen(backup(-24)))
 
 
+@pytest.mark.promise("P1")
+def test_one_of_the_future_does_not_hide_that_the_others_are_old():
+    found = seen(backup(-9000), backup(200), backup(-9000, kind=Kind.MEDIA), backup(300, kind=Kind.MEDIA))
+    said = describe(found, Goals(), now=NOW)
+    assert (said.overdue, said.age, said.newest(Kind.MEDIA).age) == (True, 200 * 3600, 300 * 3600)
+    assert {"status.overdue", "status.media_overdue", "status.future"} <= set(ids(found))
+    proof = ran(-9000, verb="restore", subject="x", steps=["restore.proven"])
+    assert "status.unproven" in ids(healthy(records=[proof]))
+    assert ids(healthy(records=[ran(900, verb="restore", steps=["restore.proven"]), proof])) == ["status.proof_old"]
+
+
 def test_a_proof_counts_for_a_month():
     proof = {"verb": "restore", "subject": "x", "steps": ["restore.proven"]}
     assert "status.proof_old" in ids(healthy(records=[ran(32 * 24, **proof)]))

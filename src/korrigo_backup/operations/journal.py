@@ -6,6 +6,7 @@ be known of a run after its death is a line of its own in between; of the lines 
 
 from __future__ import annotations
 
+import errno
 import getpass
 import os
 import socket
@@ -171,7 +172,7 @@ def read(directory: Path) -> list[Record]:
     for line in lines:
         try:
             record = msgspec.json.decode(line, type=Record)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
         records[record.id] = record
     return list(records.values())
@@ -219,21 +220,32 @@ def user() -> str:
         return str(os.getuid())
 
 
-def _in_utf8(record: Record) -> Record:
-    """Return the record with names that are no text escaped, as messages and arguments may hold them."""
-    why = {name: readable(value) for name, value in record.why.items()}
-    return replace(record, subject=readable(record.subject), message=readable(record.message), why=why)
-
-
 def _append(directory: Path, secrets: Sequence[Secret], record: Record) -> None:
-    """Write one line in one call, so that a crash cannot mix two."""
-    line = redact(msgspec.json.encode(_in_utf8(record)).decode(), secrets).encode()
+    """Write one line in one call, so that a crash cannot mix two; one that a full disk has cut is ended first."""
+    line = msgspec.json.encode(_clean(record, secrets)) + b"\n"
     with explained(f"write the journal {directory / FILE}"):
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(directory / FILE, flags, FILE_MODE)
         try:
             os.fchmod(descriptor, FILE_MODE)  # whatever the umask has taken away
-            os.write(descriptor, line + b"\n")
+            size = os.fstat(descriptor).st_size
+            if size and os.pread(descriptor, 1, size - 1) != b"\n":
+                line = b"\n" + line
+            if os.write(descriptor, line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _clean(record: Record, secrets: Sequence[Secret]) -> Record:
+    """Return the record without secrets, and with what is no text escaped, in whatever a person or a program has said.
+
+    In the encoded line a secret with a quotation mark would not be found, and one like `done` would spoil the record.
+    """
+
+    def clean(said: str) -> str:
+        return readable(redact(said, secrets))
+
+    why = {name: clean(said) for name, said in record.why.items()}
+    return replace(record, subject=clean(record.subject), message=clean(record.message), why=why)

@@ -7,28 +7,21 @@ on disk. What a killed run leaves is a draft, which nothing lists, verifies, cou
 from __future__ import annotations
 
 import os
-import stat
-import time
 from contextlib import contextmanager
-from dataclasses import replace
-from datetime import UTC, datetime
-from functools import partial
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from korrigo_backup.domain import manifest as manifests
 from korrigo_backup.domain.artifact import Artifact, Stranger, Survey
-from korrigo_backup.domain.authenticity import Authenticity, check, sign
-from korrigo_backup.domain.header import header
+from korrigo_backup.domain.authenticity import Authenticity, sign
 from korrigo_backup.domain.kit import free_kit_name, is_kit
-from korrigo_backup.domain.moment import require_moment
 from korrigo_backup.domain.naming import (
     DIRECTORY_MANIFEST,
     LATEST_SQL,
     MANIFEST_SUFFIX,
     MEMBERS_SUFFIX,
     PARTIAL_PREFIX,
-    STAMP_FORMAT,
     Kind,
     Name,
     Origin,
@@ -38,13 +31,13 @@ from korrigo_backup.domain.naming import (
     strange,
 )
 from korrigo_backup.domain.paths import printable
-from korrigo_backup.errors import KorrigoBackupError, NotFound, ProofFailed, UsageError
+from korrigo_backup.errors import NotFound, UsageError
+from korrigo_backup.reading import Reader
 from korrigo_backup.system import files, lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from korrigo_backup.domain.header import Header
     from korrigo_backup.domain.manifest import Manifest
     from korrigo_backup.system.keyring import Keyring
 
@@ -61,6 +54,7 @@ class Catalog:
     def __init__(self, directory: Path, keyring: Keyring | None = None) -> None:
         self.directory = directory
         self._keyring = keyring
+        self._reader = Reader(keyring)
 
     @contextmanager
     def exclusive(self, doing: str) -> Iterator[None]:
@@ -91,7 +85,7 @@ class Catalog:
         for name in names:
             try:
                 if parsed := parse(name):
-                    artifacts.append(self._glance(self.directory / name, parsed))
+                    artifacts.append(self._reader.glance(self.directory / name, parsed))
                 elif why := strange(name, names):
                     strangers.append(Stranger(printable(name), why))
             except (OSError, ValueError) as problem:
@@ -128,12 +122,9 @@ class Catalog:
         with files.explained(f"read the backup directory {self.directory}"):
             return sorted(self.directory / name for name in _names(self.directory) if is_kit(name))
 
-    def authenticity(self, raw: bytes, manifest: Manifest | None = None) -> Authenticity:
-        """Tell what the signature of a manifest or record says; `raw` is known to be a JSON object.
-
-        `manifest` is what was decoded of it, where that is all that will be used (`check`).
-        """
-        return check(raw, self._keyring.by_id if self._keyring else {}, read=manifest)
+    def authenticity(self, raw: bytes) -> Authenticity:
+        """Tell what the signature of a record says; `raw` is known to be a JSON object."""
+        return self._reader.authenticity(raw)
 
     @contextmanager
     def draft(self, kind: Kind, origin: Origin, now: datetime) -> Iterator[Draft]:
@@ -181,45 +172,9 @@ class Catalog:
 
     def _artifact(self, path: Path, name: Name) -> Artifact | None:
         try:
-            return self._read(path, name)
+            return self._reader.read(path, name)
         except (OSError, ValueError):
             return None
-
-    def _read(self, path: Path, name: Name, *, strict: bool = True) -> Artifact:
-        """Raise OSError or ValueError for a link, a device, a directory where a file should be, a date that is none."""
-        size = _size(path, directory=name.kind is Kind.DJANGO)
-        manifest, problem, authenticity = self._manifest(path, name.kind, strict=strict)
-        created = manifest.created if manifest and manifest.created else _local(name.stamp)
-        return Artifact(path, name.kind, name.origin, name.stamp, created, size, manifest, problem, authenticity)
-
-    def _glance(self, path: Path, name: Name) -> Artifact:
-        """Return the artifact without the manifest it was checked by: that is read, and checked, again when needed."""
-        seen = self._read(path, name, strict=False)
-        head = seen.header
-        if head is None:
-            return seen
-        return replace(seen, source=partial(self._again, head, path, name.kind, seen.authenticity), head=head)
-
-    def _again(self, head: Header, path: Path, kind: Kind, authenticity: Authenticity) -> Manifest:
-        manifest, _, signed = self._manifest(path, kind, strict=True)
-        if manifest is None or (header(manifest), signed) != (head, authenticity):
-            raise ProofFailed(
-                f"the manifest of {path} changed while it was looked at",
-                hint="see who writes there, then run it again: korrigo-backup list",
-            )
-        return manifest
-
-    def _manifest(self, path: Path, kind: Kind, *, strict: bool) -> tuple[Manifest | None, str | None, Authenticity]:
-        place = manifest_path(path, kind)
-        try:
-            raw = files.read_plain(place, manifests.LARGEST)
-            manifest = manifests.decode(raw, str(place))
-            return manifest, None, self.authenticity(raw, manifest=None if strict else manifest)
-        except FileNotFoundError:
-            problem = "Manifest file not found in backup directory" if kind is Kind.DJANGO else None
-            return None, problem, Authenticity.UNSIGNED
-        except (OSError, ValueError, KorrigoBackupError) as problem:
-            return None, str(problem), Authenticity.UNSIGNED
 
     def _sweep(self) -> None:
         for path in self.directory.glob(f"{PARTIAL_PREFIX}*"):
@@ -275,13 +230,6 @@ class Draft:
         return final
 
 
-def manifest_path(path: Path, kind: Kind) -> Path:
-    """Return where the manifest of an artifact is: in its directory, beside its file, or the file itself."""
-    if kind is Kind.POINT:
-        return path
-    return path / DIRECTORY_MANIFEST if kind is Kind.DJANGO else path.with_name(path.name + MANIFEST_SUFFIX)
-
-
 def _named(place: Path, name: str) -> Path:
     parsed = parse(name)
     if parsed is None or parsed.kind is not Kind.DJANGO:
@@ -300,13 +248,6 @@ def local_now() -> datetime:
     return datetime.now().astimezone()
 
 
-def _local(stamped: str) -> datetime:
-    """Raise ValueError for a stamp that is no date, or of a year that cannot be calculated with in every zone."""
-    shown = time.strptime(stamped, STAMP_FORMAT)
-    require_moment(datetime(shown.tm_year, 1, 1, tzinfo=UTC))
-    return datetime.fromtimestamp(time.mktime(shown)).astimezone()
-
-
 def _why(problem: Exception) -> str:
     if isinstance(problem, PermissionError):
         return "cannot be read: permission denied"
@@ -321,13 +262,3 @@ def _by_content(path: Path) -> Name | None:
         kind = Kind.DJANGO
     changed = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
     return Name(kind, Origin.ROUTINE, stamp(changed), 1) if kind else None
-
-
-def _size(path: Path, *, directory: bool) -> int:
-    info = path.stat(follow_symlinks=False)
-    if directory and stat.S_ISDIR(info.st_mode):
-        with os.scandir(path) as children:
-            return sum(child.stat(follow_symlinks=False).st_size for child in children)
-    if directory or not stat.S_ISREG(info.st_mode):
-        raise ValueError("a link, a device, or a directory where a file should be")
-    return info.st_size

@@ -101,7 +101,8 @@ class Wired:
 
     def jobs(self) -> tuple[Job, ...]:
         """Return what is to run by itself."""
-        return jobs({"daily": self.config.schedule.daily, "weekly": self.config.schedule.weekly})
+        hours = self.config.schedule
+        return jobs({"daily": hours.daily, "weekly": hours.weekly, "overdue": hours.overdue})
 
     def around(self) -> Surroundings:
         """Return what a run needs that nobody types."""
@@ -150,7 +151,7 @@ def _channels(notify: NotifySection) -> tuple[Channel, ...]:
     given = [ChannelSection(url=url) for url in notify.urls] + list(notify.channels)
     channels: list[Channel] = [
         AppriseChannel(
-            name=channel.name or f"channel {number} ({_scheme(channel.url)})",
+            name=channel.name or f"channel {number}{_scheme(channel.url)}",
             events=frozenset(notify.events if channel.events is None else channel.events),
             url=Secret(channel.url.get_secret_value()),
             subjects=notify.subjects,
@@ -164,8 +165,9 @@ def _channels(notify: NotifySection) -> tuple[Channel, ...]:
 
 
 def _scheme(url: SecretStr) -> str:
-    """Return what kind of address it is; the host may be a token already."""
-    return url.get_secret_value().partition("://")[0]
+    """Return what kind of address it is, for its channel's name; the host may be a token already."""
+    scheme, found, _ = url.get_secret_value().partition("://")
+    return f" ({scheme})" if found and scheme.isalnum() else ""
 
 
 def _rule(section: RuleSection) -> Rule:

@@ -29,7 +29,7 @@ def change(path, edit):
 def test_a_backup_is_signed_when_there_is_a_key_and_restores_without_a_word(site, key):
     made = site.backup(include_media=False)
     assert key.stat().st_mode & 0o777 == 0o600
-    assert set(json.loads((made.path / "manifest.json").read_text())["auth"]) == {"key", "hmac"}
+    assert set(json.loads((made.path / "manifest.json").read_text())["auth"]) == {"check", "hmac", "key"}
     assert site.restore(made.path).errors == ""
 
 

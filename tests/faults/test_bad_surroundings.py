@@ -12,8 +12,6 @@ from korrigo_backup.site.throwaway import ThrowawayServer
 from sandbox import USER, USER_PASSWORD, bindir, connect, nothing_changes, quoted, until
 
 ROOT = os.geteuid() == 0
-OPENS = pytest.mark.xdist_group("modes")
-"""These open and close directories that all workers share, so one worker runs them."""
 
 
 @pytest.mark.contract("X1")
@@ -143,7 +141,6 @@ def reachable(site):
             path.chmod(mode & 0o7777)
 
 
-@OPENS
 @pytest.mark.contract("C4")
 def test_a_backup_directory_that_may_not_be_written_is_refused(reachable):
     reachable.backups.mkdir(mode=0o755)
@@ -157,7 +154,6 @@ def test_a_backup_directory_that_may_not_be_written_is_refused(reachable):
     assert "Traceback" not in said
 
 
-@OPENS
 def test_a_project_directory_that_may_not_be_written_gets_no_configuration(reachable):
     if not ROOT:
         reachable.home.chmod(0o555)
@@ -168,7 +164,6 @@ def test_a_project_directory_that_may_not_be_written_gets_no_configuration(reach
     assert not list(reachable.home.glob("*korrigo-backup.toml*"))
 
 
-@OPENS
 def test_a_part_of_the_project_that_may_not_be_entered_is_said(reachable):
     (reachable.home / "backend").mkdir(mode=0o700)
     if not ROOT:

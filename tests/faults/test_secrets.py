@@ -1,14 +1,12 @@
 """The password is in no argument list, no output and no file."""
 
+import json
 import time
 from pathlib import Path
 
 import pytest
 
 from sandbox import USER_PASSWORD
-
-pytestmark = pytest.mark.xdist_group("password")
-"""A name of a database is in its server's process titles: whoever gives the password as one is not at work while all are looked at."""
 
 SLOW = '#!/bin/sh\n"{real}/pg_dump" "$@"\nstatus=$?\nsleep 1\nexit $status\n'
 
@@ -60,3 +58,14 @@ def test_the_password_is_in_no_output_and_no_file(site):
     files = [path for path in site.home.rglob("*") if path.is_file()]
     assert files
     assert not any(USER_PASSWORD.encode() in path.read_bytes() for path in files)
+
+
+def test_failures_are_recorded_with_their_code_and_no_secret(site):
+    """In this file, since the name of a database is in its server's process titles, which the others look at."""
+    site.korrigo("backup", "db", code=8, env={"POSTGRES_DB": USER_PASSWORD})
+    line = (site.backups / ".journal.jsonl").read_text().splitlines()[-1]
+    record = json.loads(line)
+    assert (record["outcome"], record["exit_code"]) == ("failed", 8)
+    assert "does not exist" in record["message"]
+    assert USER_PASSWORD not in (site.backups / ".journal.jsonl").read_text()
+    assert (site.backups / ".journal.jsonl").stat().st_mode & 0o777 == 0o600

@@ -1,10 +1,14 @@
 """The journal tells who did what, why, when, how long the site was down, and how it ended."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
-from sandbox import USER_PASSWORD, nothing_changes
+from korrigo_backup.domain.journal import silent
+from korrigo_backup.errors import KorrigoBackupError
+from korrigo_backup.operations import journal
+from sandbox import nothing_changes
 
 SERVICES = """
 [services]
@@ -51,16 +55,6 @@ def test_a_restore_is_recorded_with_who_why_steps_and_downtime(site):
     assert f"downtime  about {restored['downtime']:.1f}".rstrip("0") in site.korrigo("plan", made).out
 
 
-@pytest.mark.xdist_group("password")
-def test_failures_are_recorded_with_their_code_and_no_secret(site):
-    site.korrigo("backup", "db", code=8, env={"POSTGRES_DB": USER_PASSWORD})
-    (record,) = records(site)
-    assert (record["outcome"], record["exit_code"]) == ("failed", 8)
-    assert "does not exist" in record["message"]
-    assert USER_PASSWORD not in (site.backups / ".journal.jsonl").read_text()
-    assert (site.backups / ".journal.jsonl").stat().st_mode & 0o777 == 0o600
-
-
 @pytest.mark.contract("R3")
 def test_a_site_can_demand_that_the_checklist_is_answered(site):
     (site.home / "korrigo-backup.toml").write_text("[restore]\nrequire_checklist = true\n")
@@ -80,3 +74,16 @@ def test_a_cut_or_foreign_line_in_the_journal_harms_nothing(site):
     site.korrigo("plan", made)
     site.korrigo("backup", "db")
     assert (site.backups / ".journal.jsonl").read_bytes().endswith(b"}\n")
+
+
+def test_a_name_that_is_no_text_is_recorded_and_hides_no_failure(tmp_path):
+    site = SimpleNamespace(name="korrigo", secrets=())
+    for name in ("caf\udce9", "half \ud800"):
+        problem = KorrigoBackupError(f"cannot read {name}", hint="mend it")
+        with (
+            pytest.raises(KorrigoBackupError) as caught,
+            journal.recorded(tmp_path, site, "backup", name, listener=silent),
+        ):
+            raise problem
+        assert caught.value is problem
+    assert [one.message for one in journal.read(tmp_path)] == ["cannot read caf\\xe9", "cannot read half \\ud800"]

@@ -250,3 +250,20 @@ def test_a_night_that_waited_is_of_the_time_at_which_it_began_to_work(site):
         night = Night(full=False, policy=wired.policy(), now=typed, wait=1, listen=end_it)
         done = nightly(wired.site(), wired.catalog, night)
     assert done.artifact.created > typed
+
+
+def test_a_night_leaves_the_status_for_the_admin_page_and_the_metrics_for_node_exporter_however_it_went(site):
+    (site.home / "shown").mkdir()
+    (site.home / "korrigo-backup.toml").write_text(
+        '[status]\npublish = "shown/backups.json"\ntextfile = "shown/korrigo.prom"\n'
+    )
+    site.korrigo("nightly", code=8, env={"POSTGRES_PASSWORD": "wrong"})
+    assert (site.home / "shown" / "korrigo.prom").exists()
+    site.korrigo("nightly")
+    published = json.loads((site.home / "shown" / "backups.json").read_text())
+    assert site.one("db_backup_2*.sql.gz").name in json.dumps(published)
+    assert (site.home / "shown" / "backups.json").stat().st_mode & 0o777 == 0o644
+    assert "korrigo_backup_last_success" in (site.home / "shown" / "korrigo.prom").read_text()
+    (site.home / "shown" / "backups.json").unlink()
+    (site.home / "shown" / "backups.json").mkdir()
+    assert "the backup is good, but" in site.korrigo("nightly", code=3).err

@@ -28,6 +28,9 @@ class Channel:
         self.told.append(notice)
         self._act(notice)
 
+    def flaw(self):
+        return "" if self.name.startswith("good") else f"{self.name} is wrong"
+
 
 def failing(problem):
     def act(notice):
@@ -45,15 +48,26 @@ def test_a_channel_that_fails_breaks_or_hangs_keeps_no_other_from_being_told():
         good,
         Channel("not asked", failing(RuntimeError), frozenset({Event.START})),
     )
-    announcer = Announcer("korrigo", "production", channels, seconds=0.2)
+    announcer = Announcer("korrigo", "production", channels, seconds=2)
     findings = announcer.tell(announcer.notice(Event.FAILURE, "backup"))
     never.set()
     assert [finding.message for finding in findings] == [
         "notification not sent to refusing: it answers 403",
         "notification not sent to broken: unexpected RuntimeError",
-        "notification not sent to hanging: no answer within 0.2 s",
+        "notification not sent to hanging: no answer within 2 s",
     ]
     assert len(good.told) == 1
+
+
+def test_a_check_says_who_is_told_and_whose_address_is_wrong_without_sending():
+    channels = (Channel("good"), Channel("bad"), Channel("good too"))
+    found = Announcer("s", "e", channels).checked()
+    assert [(one.level, one.message) for one in found] == [
+        ("warning", "bad cannot be told: bad is wrong"),
+        ("ok", "told when a backup fails: good, good too"),
+    ]
+    assert not [channel for channel in channels if channel.told]
+    assert [one.id for one in Announcer().checked()] == ["notify.nobody"]
 
 
 @pytest.mark.contract("C5")
@@ -118,6 +132,8 @@ def test_no_try_begins_after_the_limit():
         ("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#general", ["T1JJ3T3L2", "TIiajkdnlazkcOXrIdevi7FQ"], ["general"]),
         ("https://hooks.slack.com/services/T1JJ3T3L2/A1BRTD4JD/xyz", ["T1JJ3T3L2"], ["hooks.slack.com", "services"]),
         ("https://hc-ping.com/7d1e0b4c-0000-4f6e-9d0b-aaaaaaaaaaaa", ["7d1e0b4c-0000-4f6e-9d0b-aaaaaaaaaaaa"], ["hc-ping.com"]),
+        ("mailto://smtp2.example2.com:25?to=ops2@example2.com", [], ["smtp2.example2.com", "example2.com"]),
+        ("json://192.168.100.10/hook/K3y-K3y-K3y", ["K3y-K3y-K3y"], ["192.168.100.10"]),
         ("json://user:pa55w0rd@host/hooks/incoming?+X-Key=K3y-K3y-K3y", ["pa55w0rd", "K3y-K3y-K3y"], ["incoming", "hooks"]),
     ],
 )  # fmt: skip

@@ -4,7 +4,6 @@ import re
 
 import pytest
 from msgspec.structs import replace
-from test_status import GB, NOW, backup, healthy, ran, seen
 
 from korrigo_backup.domain.answer import Evidence, State
 from korrigo_backup.domain.attention import attention
@@ -13,6 +12,7 @@ from korrigo_backup.domain.journal import Outcome
 from korrigo_backup.domain.release import release
 from korrigo_backup.domain.standing import describe
 from korrigo_backup.domain.status import Goals
+from standings import GB, NOW, backup, healthy, ran, seen
 
 YES, NO, ASK = State.YES, State.NO, State.ASK
 
@@ -42,18 +42,22 @@ def test_a_good_day_leaves_only_the_notification_to_a_person():
     [
         (seen(), 0),
         (seen(backup(30)), 0),
-        (healthy(scheduled=False), 0),
         (seen(backup(3, size=5 * GB), *[backup(27 + 24 * n) for n in range(5)]), 1),
         (healthy(free=5 * GB), 3),
         (healthy(records=[ran(5, Outcome.FAILED, message="no space"), ran(3)]), 4),
         (healthy(records=[ran(5, Outcome.PARTLY, message="copy"), ran(3)]), 4),
     ],
-    ids=["none", "late", "no schedule", "odd size", "no room", "failed", "in part"],
+    ids=["none", "late", "odd size", "no room", "failed", "in part"],
 )
 def test_a_bad_day_is_told_with_what_to_do(found, point):
     answer = daily(evidence(found))[point]
     assert answer.state is NO
     assert answer.hint
+
+
+def test_without_a_schedule_of_ours_a_person_says_what_starts_the_backup():
+    answer = daily(evidence(healthy(scheduled=False)))[0]
+    assert (answer.state, "does something else start it?" in answer.evidence) == (ASK, True)
 
 
 def test_nobody_who_is_told_is_no_matter_for_a_person():

@@ -4,7 +4,6 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
-from test_status import GB, NOW, backup, healthy, ran, seen
 
 from korrigo_backup.domain.attention import attention
 from korrigo_backup.domain.journal import Outcome
@@ -12,6 +11,7 @@ from korrigo_backup.domain.metrics import metrics
 from korrigo_backup.domain.naming import Kind
 from korrigo_backup.domain.standing import describe
 from korrigo_backup.domain.status import Beside, Goals
+from standings import GB, NOW, backup, healthy, ran, seen
 
 
 def samples(found, goals=None):

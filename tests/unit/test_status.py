@@ -1,82 +1,27 @@
 """How backups stand is computed from what was read: every case without a file."""
 
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 
 import pytest
 from msgspec.structs import replace
 
-from korrigo_backup.domain.artifact import Artifact, Stranger
+from korrigo_backup.domain.artifact import Stranger
 from korrigo_backup.domain.attention import attention
 from korrigo_backup.domain.authenticity import Authenticity
 from korrigo_backup.domain.forecast import Growth, days_until_full
-from korrigo_backup.domain.journal import Outcome, Record, Timed
-from korrigo_backup.domain.manifest import DatabaseProof, Manifest, MediaProof, TableProof
+from korrigo_backup.domain.journal import Outcome
 from korrigo_backup.domain.nagios import plugin_line
-from korrigo_backup.domain.naming import Kind, Origin, compose, stamp
+from korrigo_backup.domain.naming import Kind, Origin
 from korrigo_backup.domain.retention import Policy, Rule
 from korrigo_backup.domain.runs import failing
 from korrigo_backup.domain.standing import describe
-from korrigo_backup.domain.status import Goals, Seen
-
-NOW = datetime(2026, 2, 4, 12, tzinfo=UTC)
-GB = 10**9
-
-
-def backup(hours, *, kind=Kind.SQL, size=GB, rows=1000, site="korrigo", **more):
-    created = NOW - timedelta(hours=hours)
-    database = DatabaseProof(
-        name="v", server_version="16", client_version="16", digest="x", tables=(TableProof("public.t", rows),)
-    )
-    manifest = Manifest(
-        timestamp=stamp(created),
-        includes_media=kind is Kind.MEDIA,
-        database_backup=None,
-        media_backup=None,
-        backup_dir="/b",
-        format=1,
-        kind=kind,
-        site=site,
-        environment="production",
-        created=created,
-        seconds=12.5,
-        database=database if kind is Kind.SQL else None,
-        media=MediaProof(files=4, bytes=9, members="m", root="r") if kind is Kind.MEDIA else None,
-    )
-    given = {"source": manifest, "authenticity": Authenticity.AUTHENTIC, "origin": Origin.ROUTINE} | more
-    name = compose(kind, given["origin"], stamp(created))
-    return Artifact(path=Path("/b") / name, kind=kind, stamp=stamp(created), created=created, size=size, **given)
-
-
-def ran(hours, outcome=Outcome.DONE, *, verb="backup", subject="db", steps=(), message="", **more):
-    return Record(
-        id=f"{verb}{subject}{hours}",
-        verb=verb,
-        subject=subject,
-        site="korrigo",
-        by="root@host",
-        started=NOW - timedelta(hours=hours),
-        outcome=outcome,
-        message=message,
-        steps=tuple(Timed(step, 0) for step in steps),
-        **more,
-    )
-
-
-def seen(*artifacts, **more):
-    given = {"site": "korrigo", "environment": "production", "free": 100 * GB, "total": 200 * GB} | more
-    return Seen(directory="/b", artifacts=sorted(artifacts, key=lambda a: a.created, reverse=True), **given)
+from korrigo_backup.domain.status import Goals
+from standings import GB, NOW, backup, healthy, ran, seen
 
 
 def ids(found, goals=None):
     goals = goals or Goals()
     return [finding.id for finding in attention(describe(found, goals, now=NOW), found, goals)]
-
-
-def healthy(**more):
-    restored = ran(30, verb="restore", subject="x", steps=["restore.proven"])
-    given = {"records": [restored, ran(3)], "offsite": 1} | more
-    return seen(backup(3), backup(27), backup(50, kind=Kind.MEDIA), **given)
 
 
 def test_a_healthy_site_needs_nobody():
@@ -192,6 +137,16 @@ def test_a_night_done_in_part_is_said_until_the_next_one():
     night = ran(3, Outcome.PARTLY, verb="nightly", message="copy to s3: no such bucket")
     assert "status.partly" in ids(healthy(records=[night]))
     assert "status.partly" not in ids(healthy(records=[night, ran(1)]))
+
+
+def test_what_runs_beside_a_run_at_work_makes_it_no_killed_one():
+    runs = [ran(9), ran(1, Outcome.BEGUN, verb="nightly"), ran(0.5, verb="verify", subject="x")]
+    assert failing(runs, running=True) == ()
+    refused = ran(0.2, Outcome.FAILED, verb="restore", exit_code=7)
+    assert [one.what for one in failing([*runs, refused], running=True)] == ["restore"]
+    assert [one.what for one in failing([*runs, ran(0.1, subject="media")], running=True)] == ["backup db"]
+    assert [one.what for one in failing(runs, running=False)] == ["backup db"]
+    assert failing([ran(1, Outcome.BEGUN, verb="verify", subject="x")], running=False) == ()
 
 
 def test_a_cancelled_restore_is_no_failure_and_a_failed_one_comes_after_the_backups():

@@ -6,12 +6,10 @@ import sys
 from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import UsageError
-from korrigo_backup.notify.announce import Announcer
+from korrigo_backup.notify.announce import NOT_CONFIGURED, Announcer
 
 if TYPE_CHECKING:
     from korrigo_backup.wiring import Wired
-
-NOT_CONFIGURED = "set [notify] urls or KORRIGO_BACKUP_NOTIFY_URLS, or KORRIGO_BACKUP_HEALTHCHECKS_URL"
 
 
 def announcer(wired: Wired, wish: bool | None) -> Announcer:  # noqa: FBT001 - an option that may be left out

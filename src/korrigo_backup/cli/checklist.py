@@ -63,7 +63,7 @@ def command(
             say_contacts(people)
         first = open_points[0]
         raise ProblemsFound(
-            f"{len(open_points)} of {len(answers)} points are not met: {first.point}: {first.evidence}",
+            f"{len(open_points)} of {len(answers)} points are not met, the first: {first.point}",
             hint=first.hint,
         )
 

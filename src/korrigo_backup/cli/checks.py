@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def checks(wired: Wired) -> list[Finding]:
-    """Return the findings of every check: machine, services, database, media, disk, settings, recovery kit."""
+    """Return the findings of every check: machine, services, database, media, disk, settings, kit, channels."""
     around = Surroundings(
         composed=wired.config.composed,
         environment=child_environment(wired.environment, {}),
@@ -24,4 +24,4 @@ def checks(wired: Wired) -> list[Finding]:
         key_file=wired.keyring.path,
     )
     kit = guarded(warning("kit.stale", ""), lambda: state(wired.catalog, wired.kit_source(), now=local_now()))
-    return [*preflight(wired.site, around), quiet(wired.catalog), *kit]
+    return [*preflight(wired.site, around), quiet(wired.catalog), *kit, *wired.announcer().checked()]

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.catalog import local_now
-from korrigo_backup.cli.announcing import NOT_CONFIGURED
 from korrigo_backup.cli.output import Context, say, say_findings, say_json
 from korrigo_backup.cli.words import seconds
 from korrigo_backup.domain.attention import span
 from korrigo_backup.domain.notice import Event, journal_tail
 from korrigo_backup.errors import UNCHANGED, PartlyDone, ProblemsFound, Unreachable, UsageError
+from korrigo_backup.notify.announce import NOT_CONFIGURED
 from korrigo_backup.operations import journal
 from korrigo_backup.wiring_status import status
 

@@ -75,13 +75,14 @@ class Restore:
         self.listener(Step("restore.begin", {"timestamp": manifest.timestamp}))
         with ExitStack() as stack:
             file = stack.enter_context(artifact.open_member(self.source, manifest.database_backup or ""))
-            self.listener(Step("restore.database"))
+            self.listener(Step("restore.database", {"name": str(connections[self.alias].settings_dict["NAME"])}))
             if warning := judge(found, keys, allow_unsigned=self.allow_unsigned or self.verified):
                 self.warnings += [] if self.verified else [warning]
             trusted = self.allow_unsigned or self.verified or found is Authenticity.AUTHENTIC
             load = loader.prepare(self.alias, manifest, file, trusted=trusted)
             self._warn(load)
             if self.dry_run:
+                self.listener(Step("restore.tables", {table.label: table.name for table in load.tables}))
                 self._check_media(manifest)
             else:
                 self._replace(manifest, load)

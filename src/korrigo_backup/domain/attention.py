@@ -198,8 +198,8 @@ def _against(newest: Artifact, before: Sequence[Artifact]) -> Iterator[Finding]:
 
 def _schedule(seen: Seen) -> Iterator[Finding]:
     if seen.scheduled is False:
-        yield warning("status.schedule", "no backup starts by itself: no schedule of this site is installed",
-                      "korrigo-backup schedule install --systemd, or --cron")  # fmt: skip
+        what = "no schedule is installed by this program: unless something else does, nothing starts a backup"
+        yield warning("status.schedule", what, "korrigo-backup schedule install --systemd, or --cron")
     yield from (finding for finding in seen.schedule if finding.level is not Level.OK)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from korrigo_backup.domain.answer import Answer, answer, ask, told
 from korrigo_backup.domain.attention import LEAST_FREE, span
 from korrigo_backup.domain.journal import Outcome
+from korrigo_backup.domain.runs import unfinished
 from korrigo_backup.domain.standing import WITH_DATABASE
 
 if TYPE_CHECKING:
@@ -33,8 +34,7 @@ def _made(evidence: Evidence) -> Answer:
     by = f"; {told(record)}" if record else ""
     text = f"{newest.name}, {span(newest.age)} old{by}"
     if evidence.seen.scheduled is False:
-        return answer(GROUP, point, done=False, evidence=f"{text}; but no schedule is installed",
-                      hint="korrigo-backup schedule install --systemd, or --cron")  # fmt: skip
+        return ask(GROUP, point, f"{text}; no schedule is installed by korrigo-backup: does something else start it?")
     return answer(GROUP, point, done=True, evidence=text)
 
 
@@ -44,8 +44,7 @@ def _valid(evidence: Evidence) -> Answer:
     if bad or verified is None:
         text, hint = (bad.message, bad.hint) if bad else ("no backup was ever verified", "korrigo-backup verify")
         return answer(GROUP, point, done=False, evidence=text, hint=hint)
-    how = "read back when it was made" if verified.by == "backup" else f"by {verified.by}"
-    return answer(GROUP, point, done=True, evidence=f"{verified.what}, {how}, {verified.at:%Y-%m-%d %H:%M} UTC")
+    return answer(GROUP, point, done=True, evidence=verified.told())
 
 
 def notified(group: str, evidence: Evidence) -> Answer:
@@ -71,8 +70,8 @@ def _space(evidence: Evidence) -> Answer:
 
 def _logs(evidence: Evidence) -> Answer:
     point, records = "Logs looked at (no errors)", evidence.since(1)
-    at_work = evidence.seen.records[-1:] if evidence.status.running else []
-    bad = [record for record in records if record.outcome in _BAD and record not in at_work]
+    at_work = unfinished(evidence.seen.records) if evidence.status.running else None
+    bad = [record for record in records if record.outcome in _BAD and record is not at_work]
     if bad:
         text = f"{len(bad)} of {len(records)} operations of the last day did not end well: {told(bad[-1])}"
         return answer(GROUP, point, done=False, evidence=f"{text}: {bad[-1].message or bad[-1].outcome}",

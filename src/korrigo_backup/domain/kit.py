@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from korrigo_backup.domain.naming import STAMP
+from korrigo_backup.domain.naming import KIT, KIT_PREFIX, KIT_SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
@@ -33,8 +32,6 @@ PROJECT = "project/"
 ELSEWHERE = "elsewhere/"
 """Before the path, without its first slash, of any other."""
 
-_PREFIX, _SUFFIX = "recovery_kit_", ".tar.age"
-_NAME = re.compile(re.escape(_PREFIX) + STAMP + re.escape(_SUFFIX), re.ASCII)
 _CONTEXT = b"korrigo-backup kit 1\n"
 
 
@@ -94,15 +91,15 @@ class KitRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 def is_kit(name: str) -> bool:
     """Tell whether `name` is that of a recovery kit; the record beside it adds `.manifest.json`."""
-    return _NAME.fullmatch(name) is not None
+    return KIT.fullmatch(name) is not None
 
 
 def free_kit_name(stamped: str, taken: Container[str]) -> str:
     """Return the first name of this stamp that is not `taken`."""
-    name, counter = f"{_PREFIX}{stamped}{_SUFFIX}", 1
+    name, counter = f"{KIT_PREFIX}{stamped}{KIT_SUFFIX}", 1
     while name in taken:
         counter += 1
-        name = f"{_PREFIX}{stamped}_{counter}{_SUFFIX}"
+        name = f"{KIT_PREFIX}{stamped}_{counter}{KIT_SUFFIX}"
     return name
 
 

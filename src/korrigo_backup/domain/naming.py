@@ -57,6 +57,8 @@ class Name:
     counter: int
 
 
+KIT_PREFIX, KIT_SUFFIX = "recovery_kit_", ".tar.age"
+
 STAMP = r"(?P<stamp>[0-9]{8}_[0-9]{6})(?:_(?P<counter>[1-9][0-9]{0,3}))?"
 """A stamp and its counter in a pattern."""
 
@@ -70,6 +72,9 @@ _SHAPES: tuple[tuple[Kind, Origin, str, str], ...] = (
     (Kind.POINT, Origin.ROUTINE, "restore_point_", ".json"),
     (Kind.POINT, Origin.PRE_DEPLOYMENT, "pre_deployment_point_", ".json"),
 )
+KIT = re.compile(re.escape(KIT_PREFIX) + STAMP + re.escape(KIT_SUFFIX), re.ASCII)
+"""A recovery kit: it lies among the backups, and is none."""
+
 _PATTERNS = tuple(
     (kind, origin, re.compile(re.escape(prefix) + STAMP + re.escape(suffix), re.ASCII))
     for kind, origin, prefix, suffix in _SHAPES
@@ -89,7 +94,7 @@ def strange(name: str, names: Container[str]) -> str | None:
 
     Hidden names are those of drafts, the journal and the lock, or nobody's concern.
     """
-    if name.startswith(".") or name == LATEST_SQL:
+    if name.startswith(".") or name == LATEST_SQL or KIT.fullmatch(name):
         return None
     for suffix in (MANIFEST_SUFFIX, MEMBERS_SUFFIX):
         owner = name.removesuffix(suffix)

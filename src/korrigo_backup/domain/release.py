@@ -50,7 +50,7 @@ def _backup(evidence: Evidence) -> tuple[Answer, ...]:
                evidence=odd.message if odd else ", ".join(f"{one.kind} {one.size} bytes" for one in good) or "none",
                hint=odd.hint if odd else "korrigo-backup backup"),
         answer(BACKUP, "Integrity can be verified", done=verified is not None,
-               evidence=f"{verified.what}: {verified.by}, {verified.at:%Y-%m-%d %H:%M} UTC" if verified else "never",
+               evidence=verified.told() if verified else "never",
                hint="korrigo-backup verify"),
         _modes(evidence),
         _retention(evidence),
@@ -65,10 +65,9 @@ def _ran(point: str, record: Record | None, command: str, group: str = BACKUP) -
 
 def _automatic(evidence: Evidence) -> Answer:
     point, record = "Automatic backup works (cron, systemd)", evidence.made("nightly")
-    if evidence.seen.scheduled is False:
-        return answer(BACKUP, point, done=False, evidence="no schedule is installed",
-                      hint="korrigo-backup schedule install --systemd, or --cron")  # fmt: skip
-    return _ran(point, record, "korrigo-backup schedule show")
+    if record and evidence.seen.scheduled is False:
+        return ask(BACKUP, point, f"{told(record)}; no schedule is installed by korrigo-backup: what started it?")
+    return _ran(point, record, "korrigo-backup schedule install --systemd, or --cron")
 
 
 def _modes(evidence: Evidence) -> Answer:

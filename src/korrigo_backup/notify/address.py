@@ -10,6 +10,9 @@ from korrigo_backup.domain.secret import Secret
 _SHORTEST = 8
 """Characters: shorter parts of a path are words (`hooks`, `services`), which stand in other messages, too."""
 
+_WORD = re.compile(r"[a-z_-]+|[a-z0-9-]+(\.[a-z0-9-]+)*\.[a-z]{2,}|\d+(\.\d+){3}|[a-z._-]+%40[a-z0-9.-]+")
+"""What stands in other messages, too: words, hosts (also that of the database), mail addresses."""
+
 
 def parts(url: Secret) -> tuple[Secret, ...]:
     """Return every part of the address that could be secret: for text that is about this channel alone."""
@@ -36,5 +39,5 @@ def _password(text: str) -> list[str]:
 
 
 def _is_token(part: str) -> bool:
-    """Tell a token from a word or a host's name: it is long and not all small letters and dots."""
-    return len(part) >= _SHORTEST and not re.fullmatch(r"[a-z._-]+(%40[a-z._-]+)?", part)
+    """Tell a token from a word, a host's name or number: it is long and none of these."""
+    return len(part) >= _SHORTEST and not _WORD.fullmatch(part)

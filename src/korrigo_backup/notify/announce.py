@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from korrigo_backup.domain.finding import Finding, warning
+from korrigo_backup.domain.finding import Finding, ok, warning
 from korrigo_backup.domain.notice import Event, Notice, wanted
 from korrigo_backup.domain.secret import redact
 from korrigo_backup.notify.channel import NotTold
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.secret import Secret
     from korrigo_backup.notify.channel import Channel
 
+NOT_CONFIGURED = "set KORRIGO_BACKUP_NOTIFY_URLS or KORRIGO_BACKUP_HEALTHCHECKS_URL in .env, or [notify]"
 HINT = "see [notify] in the configuration, then try it: korrigo-backup notify test"
 
 
@@ -50,6 +51,15 @@ class Announcer:
         """Return whether nobody is told anything."""
         return not self.channels
 
+    def checked(self) -> tuple[Finding, ...]:
+        """Return what can be said of the channels without sending; a warning at worst, for no run fails by them."""
+        if self.silent:
+            return (warning("notify.nobody", "nobody is told when a backup fails", NOT_CONFIGURED),)
+        flaws = [(channel.name, channel.flaw()) for channel in self.channels]
+        bad = [warning("notify.address", f"{name} cannot be told: {flaw}", HINT) for name, flaw in flaws if flaw]
+        good = ", ".join(name for name, flaw in flaws if not flaw)
+        return (*bad, *([ok("notify.address", f"told when a backup fails: {good}")] if good else ()))
+
     def notice(self, event: Event, verb: str, **said: Any) -> Notice:
         """Return a notice of this site on this host, now; `said` are further fields of it."""
         return Notice(
@@ -69,11 +79,8 @@ class Announcer:
         """
         channels = [channel for channel in self.channels if wanted(notice.event, channel.events)]
         told = self.deliver(channels, notice) if channels else ()
-        return tuple(
-            warning("notify.failed", f"notification not sent to {one.channel}: {one.problem}", HINT)
-            for one in told
-            if one.problem
-        )
+        failed = [f"notification not sent to {one.channel}: {one.problem}" for one in told if one.problem]
+        return tuple(warning("notify.failed", text, HINT if text is failed[-1] else "") for text in failed)
 
     def deliver(self, channels: Sequence[Channel], notice: Notice) -> tuple[Told, ...]:
         """Tell these channels, wanted or not, and return what came of each, in their order."""
@@ -81,7 +88,7 @@ class Announcer:
         seconds = min(self.seconds, _START_SECONDS) if notice.event is Event.START else self.seconds
         errands = [_Errand(channel, clean, seconds) for channel in channels]
         for errand in errands:
-            errand.start()
+            errand.set_out()
         end = time.monotonic() + seconds
         return tuple(Told(errand.name, redact(errand.result(end), self.secrets)) for errand in errands)
 
@@ -96,6 +103,13 @@ class _Errand(threading.Thread):
         self._seconds = seconds
         self._problem: str | None = None
 
+    def set_out(self) -> None:
+        """Begin; a machine that gives no more threads is a reason like any other."""
+        try:
+            self.start()
+        except RuntimeError:
+            self._problem = "this machine gives no more threads"
+
     def run(self) -> None:
         """Tell the channel; whatever a library or a foreign server makes of it stays in here."""
         try:
@@ -109,6 +123,7 @@ class _Errand(threading.Thread):
 
     def result(self, end: float) -> str:
         """Return the problem, "" for none, waiting until `end` (of the monotonic clock) at most."""
-        self.join(max(0.0, end - time.monotonic()))
+        if self.is_alive():
+            self.join(max(0.0, end - time.monotonic()))
         problem = self._problem
         return f"no answer within {self._seconds:g} s" if problem is None else problem

@@ -32,6 +32,9 @@ _TYPES = {
 }
 """Apprise's name for each event: it chooses a colour or a sign by it."""
 
+_CAUSE = re.compile(r"\w+ Exception\b")
+"""How a line for developers begins that tells the cause. Others quote what was sent, which may speak of causes, too."""
+
 _PASSING = (
     (r"Connection refused", "connection refused"),
     (r"Name or service not known|NameResolutionError|Temporary failure in name resolution|getaddrinfo", "no such host"),
@@ -64,6 +67,11 @@ class AppriseChannel:
     subjects: Mapping[Event, str] = field(default_factory=dict)
     bodies: Mapping[Event, str] = field(default_factory=dict)
 
+    def flaw(self) -> str:
+        """Return what is wrong with the address, as far as it can be told without it."""
+        with _heard() as said:
+            return "" if _service(self.url) else self._lacks(said)
+
     def send(self, notice: Notice, *, seconds: float) -> None:
         """Send the notice; NotTold with the reason as far as it can be told without the address."""
         persistent(partial(self._attempt, notice), seconds=seconds)
@@ -72,8 +80,7 @@ class AppriseChannel:
         with _heard() as said:
             service = _service(self.url)
             if service is None:
-                why = self._in_its_words(said)
-                raise NotTold(f"its address lacks something: {why}" if why else "no address that Apprise knows")
+                raise NotTold(self._lacks(said))
             service.socket_connect_timeout = service.socket_read_timeout = seconds
             subject, body = worded(notice, self.subjects, self.bodies)
             # Not by Apprise.notify(): its threads hold up the end of the program when the other side hangs.
@@ -83,20 +90,24 @@ class AppriseChannel:
 
     def _problem(self, said: list[tuple[int, str]]) -> NotTold:
         """Return why it failed: a known cause, else what the library says to people."""
-        everything = "\n".join(text for _, text in said)
+        causes = "\n".join(text for _, text in said if _CAUSE.match(text))
         for pattern, words in _PASSING:
-            if re.search(pattern, everything):
+            if re.search(pattern, causes):
                 return TryAgain(words)
         for pattern, words in _LASTING:
-            if re.search(pattern, everything):
+            if re.search(pattern, causes):
                 return NotTold(words)
         problem = self._in_its_words(said) or "it did not take the message"
         return TryAgain(problem) if re.search(r"error=(5\d\d|429)\b", problem) else NotTold(problem)
 
+    def _lacks(self, said: list[tuple[int, str]]) -> str:
+        why = self._in_its_words(said)
+        return f"its address lacks something: {why}" if why else "no address that Apprise knows"
+
     def _in_its_words(self, said: list[tuple[int, str]]) -> str:
-        """Return the first line for people that holds no address, without anything of this one; "" for none."""
-        lines = [text for level, text in said if level >= logging.WARNING and "://" not in text]
-        return redact(lines[0], parts(self.url)).rstrip(".") if lines else ""
+        """Return the first line for people that quotes no address, without anything of this one; "" for none."""
+        lines = [text for level, text in said if level >= logging.WARNING and "URL" not in text and "://" not in text]
+        return redact(lines[0], parts(self.url)).rstrip(" .:") if lines else ""
 
 
 def _service(url: Secret) -> Any:

@@ -39,6 +39,10 @@ class Channel(Protocol):
         """Return what it wants to be told."""
         ...
 
+    def flaw(self) -> str:
+        """Return what is wrong with its address, "" when nothing is that can be seen without sending."""
+        ...
+
     def send(self, notice: Notice, *, seconds: float) -> None:
         """Tell it, within about `seconds`; NotTold when it was not taken."""
         ...

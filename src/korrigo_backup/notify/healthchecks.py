@@ -8,6 +8,7 @@ that also rings when this machine is dead.
 from __future__ import annotations
 
 import http.client
+import re
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -54,15 +55,22 @@ class Healthchecks:
     name: str = "Healthchecks"
     events: frozenset[Event] = frozenset(Event)
 
+    def flaw(self) -> str:
+        """Return what is wrong with the address; only http:// and https:// are asked, whatever urllib knows."""
+        good = re.match(r"https?://[^/\s]+/\S+$", self.url.reveal())
+        return "" if good else "its address is not that of a check: https://HOST/UUID"
+
     def send(self, notice: Notice, *, seconds: float) -> None:
         """Ping; a server that is in trouble or not reached is tried again while `seconds` last."""
+        if flaw := self.flaw():
+            raise NotTold(flaw)
         persistent(partial(self._ping, notice), seconds=seconds)
 
     def _ping(self, notice: Notice, seconds: float) -> None:
         subject, body = worded(notice)
         text = f"{subject}\n\n{body}".encode(errors="replace")[-_LARGEST:]
         signal = _LOG if notice.test else _SIGNALS[notice.event]
-        request = urllib.request.Request(  # noqa: S310 - the configuration allows http:// and https:// alone
+        request = urllib.request.Request(  # noqa: S310 - flaw() allows http:// and https:// alone
             address(self.url.reveal(), signal, notice.run),
             data=text,
             headers={"Content-Type": "text/plain; charset=utf-8", "User-Agent": f"korrigo-backup/{__version__}"},

@@ -12,14 +12,13 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Protocol
 
 from korrigo_backup.domain.authenticity import Authenticity
-from korrigo_backup.domain.finding import Finding, warning
 from korrigo_backup.domain.journal import Step
 from korrigo_backup.domain.naming import DIRECTORY_MANIFEST
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused, UsageError
 from korrigo_backup.formats import django as django_format
 from korrigo_backup.formats import sql as sql_format
 from korrigo_backup.operations import undecided
-from korrigo_backup.operations.plan_django import Live, check_counts, plan_database, plan_media_of
+from korrigo_backup.operations.plan_django import Checked, Live, check_counts, plan_database, plan_media_of
 from korrigo_backup.operations.sources import usable_manifest
 from korrigo_backup.operations.way_back import take_back_loaded
 from korrigo_backup.site.databases import Databases
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.domain.finding import Finding
     from korrigo_backup.domain.manifest import Manifest
     from korrigo_backup.operations.parts import Context, Part
     from korrigo_backup.operations.plan import PartPlan
@@ -71,11 +71,11 @@ def open_django(artifact: Artifact, context: Context, run: Run) -> Iterator[tupl
         )
     with ExitStack() as stack:
         manifest, findings, files = _verified(artifact, stack)
-        heard: list[Finding] = []
-        served = Served(files, lambda step: _warnings(step, heard), _not_now)
+        checked = Checked()
+        served = Served(files, checked.hear, _not_now)
         django.take_in(served, "--dry-run", *_trust(artifact))
-        live = Live.of(django, manifest)
-        plan = plan_database(context.site, artifact, manifest, live, [*findings, *heard])
+        live = Live.of(checked, manifest)
+        plan = plan_database(context.site, artifact, manifest, live, [*findings, *checked.warnings])
         loading = DjangoPart(artifact, manifest, files, context, plan, run, django, live)
         media = plan_media_of(context, artifact, manifest, files) if manifest.includes_media else None
         yield (loading, Along(media)) if media else (loading,)
@@ -199,11 +199,6 @@ def _verified(artifact: Artifact, stack: ExitStack) -> tuple[Manifest, list[Find
 def _trust(artifact: Artifact) -> tuple[str, ...]:
     """Return the option that says what was found of the signature; whether it is allowed was decided here."""
     return ("--verified",) if artifact.authenticity is Authenticity.AUTHENTIC else ("--allow-unsigned",)
-
-
-def _warnings(step: Step, heard: list[Finding]) -> None:
-    if step.id == "restore.warning":
-        heard.append(warning("django.warning", step.facts.get("text", "")))
 
 
 def _not_now(transaction: str) -> None:

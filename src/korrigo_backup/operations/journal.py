@@ -22,6 +22,7 @@ import msgspec
 from msgspec.structs import replace
 
 from korrigo_backup.domain.journal import Outcome, Record, Step, Timed, downtime, silent
+from korrigo_backup.domain.paths import readable
 from korrigo_backup.domain.secret import redact
 from korrigo_backup.errors import Cancelled, Interrupted, KorrigoBackupError, PartlyDone
 from korrigo_backup.system.files import FILE_MODE, explained, open_plain
@@ -242,10 +243,5 @@ def _clean(record: Record, secrets: Sequence[Secret]) -> Record:
 
     In the encoded line a secret with a quotation mark would not be found, and one like `done` would spoil the record.
     """
-    why = {name: _text(redact(said, secrets)) for name, said in record.why.items()}
-    return replace(record, subject=_text(record.subject), message=_text(redact(record.message, secrets)), why=why)
-
-
-def _text(said: str) -> str:
-    """Return a text as one that can be written: a file name may hold bytes that are none."""
-    return said.encode(errors="backslashreplace").decode()
+    why = {name: readable(redact(said, secrets)) for name, said in record.why.items()}
+    return replace(record, subject=readable(record.subject), message=readable(redact(record.message, secrets)), why=why)

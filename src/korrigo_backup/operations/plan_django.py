@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.domain.comparison import Counted, FileChange
-from korrigo_backup.domain.description import Description
 from korrigo_backup.domain.finding import Finding, ok, warning
 from korrigo_backup.domain.plan import Replacement, compare_tables, replaced_by_django
 from korrigo_backup.errors import ProofFailed
@@ -16,20 +15,36 @@ from korrigo_backup.operations.plan import NAMED, PartPlan, room
 from korrigo_backup.operations.way_back import may_stage
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.site.digests import snapshot
-from korrigo_backup.site.django import DESCRIBE
-from korrigo_backup.system.files import free_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.domain.journal import Step
     from korrigo_backup.domain.manifest import Manifest
     from korrigo_backup.operations.parts import Context
-    from korrigo_backup.site.django import DjangoCommands
     from korrigo_backup.site.site import Site
 
 HINT = "the way back: korrigo-backup rollback"
 IN_PLACE_HINT = "the way back: korrigo-backup rollback --to safety --in-place, then rollback --media-only"
+
+
+@dataclass
+class Checked:
+    """What manage.py says of a backup while it checks it: warnings, the database of its settings, tables by model."""
+
+    warnings: list[Finding] = field(default_factory=list)
+    database: str = ""
+    tables: Mapping[str, str] = field(default_factory=dict)
+
+    def hear(self, step: Step) -> None:
+        """Take what a step tells."""
+        if step.id == "restore.warning":
+            self.warnings.append(warning("django.warning", step.facts.get("text", "")))
+        elif step.id == "restore.database":
+            self.database = step.facts.get("name", "")
+        elif step.id == "restore.tables":
+            self.tables = step.facts
 
 
 @dataclass(frozen=True)
@@ -41,12 +56,10 @@ class Live:
     """Rows by the table's plain name."""
 
     @classmethod
-    def of(cls, django: DjangoCommands, manifest: Manifest) -> Live:
-        """Ask the site's Django for the tables of the backup's models."""
-        described = django.ask(DESCRIBE, Description)
+    def of(cls, checked: Checked, manifest: Manifest) -> Live:
+        """Return what is known of the tables of the backup's models; a backup of the former command counts no rows."""
         saved = manifest.django.models if manifest.django else ()
-        known = {described.tables[m.name].table: m.rows for m in saved if m.name in described.tables}
-        return cls(described.database.name, known)
+        return cls(checked.database, {checked.tables[m.name]: m.rows for m in saved if m.name in checked.tables})
 
     def now(self, site: Site) -> dict[str, int]:
         """Return the rows that these tables have now."""
@@ -89,15 +102,13 @@ def plan_database(
 def plan_media_of(context: Context, artifact: Artifact, manifest: Manifest, files: Mapping[str, IO[bytes]]) -> PartPlan:
     """Return what the media of a Django backup would replace."""
     tree = context.site.configured_media()
-    exists = tree.root.is_dir()
-    if tree.root.exists():
-        tree.require()
+    exists = tree.exists()
     replacement = Replacement(
         part="media",
         target=f"media tree {tree.root}",
         kept_as=str(tree.beside("before", context.stamp)) if exists else None,
         needs=manifest.media.bytes if manifest.media else artifact.size,
-        free=free_bytes(tree.root),
+        free=tree.free(),
     )
     listing = files[manifest.media.members] if manifest.media else None
     if not exists:

@@ -1,0 +1,65 @@
+"""Sites as the status sees them, without a file: backups, runs of the journal, and what else was read."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from korrigo_backup.domain.artifact import Artifact
+from korrigo_backup.domain.authenticity import Authenticity
+from korrigo_backup.domain.journal import Outcome, Record, Timed
+from korrigo_backup.domain.manifest import DatabaseProof, Manifest, MediaProof, TableProof
+from korrigo_backup.domain.naming import Kind, Origin, compose, stamp
+from korrigo_backup.domain.status import Seen
+
+NOW = datetime(2026, 2, 4, 12, tzinfo=UTC)
+GB = 10**9
+
+
+def backup(hours, *, kind=Kind.SQL, size=GB, rows=1000, site="korrigo", **more):
+    created = NOW - timedelta(hours=hours)
+    database = DatabaseProof(
+        name="v", server_version="16", client_version="16", digest="x", tables=(TableProof("public.t", rows),)
+    )
+    manifest = Manifest(
+        timestamp=stamp(created),
+        includes_media=kind is Kind.MEDIA,
+        database_backup=None,
+        media_backup=None,
+        backup_dir="/b",
+        format=1,
+        kind=kind,
+        site=site,
+        environment="production",
+        created=created,
+        seconds=12.5,
+        database=database if kind is Kind.SQL else None,
+        media=MediaProof(files=4, bytes=9, members="m", root="r") if kind is Kind.MEDIA else None,
+    )
+    given = {"source": manifest, "authenticity": Authenticity.AUTHENTIC, "origin": Origin.ROUTINE} | more
+    name = compose(kind, given["origin"], stamp(created))
+    return Artifact(path=Path("/b") / name, kind=kind, stamp=stamp(created), created=created, size=size, **given)
+
+
+def ran(hours, outcome=Outcome.DONE, *, verb="backup", subject="db", steps=(), message="", **more):
+    return Record(
+        id=f"{verb}{subject}{hours}",
+        verb=verb,
+        subject=subject,
+        site="korrigo",
+        by="root@host",
+        started=NOW - timedelta(hours=hours),
+        outcome=outcome,
+        message=message,
+        steps=tuple(Timed(step, 0) for step in steps),
+        **more,
+    )
+
+
+def seen(*artifacts, **more):
+    given = {"site": "korrigo", "environment": "production", "free": 100 * GB, "total": 200 * GB} | more
+    return Seen(directory="/b", artifacts=sorted(artifacts, key=lambda a: a.created, reverse=True), **given)
+
+
+def healthy(**more):
+    restored = ran(30, verb="restore", subject="x", steps=["restore.proven"])
+    given = {"records": [restored, ran(3)], "offsite": 1} | more
+    return seen(backup(3), backup(27), backup(50, kind=Kind.MEDIA), **given)

@@ -71,8 +71,8 @@ METRICS_ENDING = ".prom"
 class StatusSection(Section):
     """How old the newest backups may be, in hours (0: any age), how long a proof by a restore counts, in days.
 
-    `accept` names warnings of `status` that this site lives with. At its end `nightly` writes `publish`, for the page in
-    Django's admin, and `textfile`, for node_exporter, where they are named.
+    `accept` names warnings of `status` that this site lives with. At its end `nightly` writes `publish` (for the page
+    in Django's admin) and `textfile` (for node_exporter).
     """
 
     rpo_hours: Annotated[float, BeforeValidator(no_switch), Field(ge=0, le=100_000)] = 26

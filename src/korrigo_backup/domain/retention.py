@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.authenticity import Authenticity
-from korrigo_backup.domain.naming import STAMP_FORMAT, Kind, Origin
+from korrigo_backup.domain.naming import Kind, Origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping, Sequence
@@ -221,10 +221,16 @@ def _moment(artifact: Artifact) -> Moment:
     return Moment(artifact.created, own_clock(stamp) or artifact.created.replace(tzinfo=None))
 
 
+_STAMP_DIGITS = 8, 6
+
+
 def own_clock(stamp: str) -> datetime | None:
     """Return what the site's clock showed when `stamp` was made, which no later change of the zone moves."""
+    day, _, hour = stamp.partition("_")
+    if not (day.isdecimal() and hour.isdecimal() and (len(day), len(hour)) == _STAMP_DIGITS):
+        return None
     try:
-        return datetime.strptime(stamp, STAMP_FORMAT)  # noqa: DTZ007 - without a zone on purpose
+        return datetime.fromisoformat(f"{day}T{hour}")  # several times as fast as strptime; without a zone on purpose
     except ValueError:
         return None
 

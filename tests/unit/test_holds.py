@@ -1,5 +1,6 @@
-"""Holds in their file, and what a hold does that comes while backups are being removed."""
+"""Holds in their file, and what is left when a hold, a signal or a missing right comes while backups are removed."""
 
+import errno
 import os
 import time
 from datetime import UTC, datetime, timedelta
@@ -14,9 +15,10 @@ from korrigo_backup.domain.journal import silent
 from korrigo_backup.domain.manifest import Manifest
 from korrigo_backup.domain.naming import Kind, Origin
 from korrigo_backup.domain.retention import Decision
-from korrigo_backup.errors import Refused
+from korrigo_backup.errors import Interrupted, Refused
 from korrigo_backup.operations import holds
 from korrigo_backup.operations.prune import Pruning, carry_out
+from korrigo_backup.system import files
 
 NOW = datetime(2026, 2, 4, 12, tzinfo=UTC)
 
@@ -88,3 +90,39 @@ def test_a_year_that_cannot_be_calculated_with_takes_no_list_with_it(zone, tmp_p
     found = Catalog(Path(tmp_path)).survey()
     assert [one.stamp for one in found.artifacts] == ["20260101_000000"]
     assert [(one.name[10:25], one.ours) for one in found.strangers] == [(stamp, True)]
+
+
+@pytest.mark.promise("P3")
+def test_a_removal_that_is_cut_off_leaves_no_half_backup(tmp_path, monkeypatch):
+    catalog, path = Catalog(tmp_path), tmp_path / "korrigo_backup_20260101_000000"
+    path.mkdir()
+    for name in ("manifest.json", "db.json", "media.zip"):
+        (path / name).write_bytes(b"x")
+    (found,) = catalog.artifacts()
+
+    def cut(directory):
+        (directory / "db.json").unlink()
+        raise Interrupted("")
+
+    with monkeypatch.context() as patched, pytest.raises(Interrupted):
+        patched.setattr(files, "remove_tree", cut)
+        catalog.remove(found)
+    assert catalog.artifacts() == []
+    with catalog.exclusive("the next run"):
+        assert os.listdir(tmp_path) == [".lock"]
+
+
+def test_a_directory_that_cannot_be_removed_is_not_in_the_way_of_the_next_run(tmp_path, monkeypatch):
+    catalog, path = Catalog(tmp_path), tmp_path / "korrigo_backup_20260101_000000"
+    path.mkdir()
+    (found,) = catalog.artifacts()
+
+    def shut(directory):
+        raise PermissionError(errno.EACCES, "Permission denied", str(directory))
+
+    with monkeypatch.context() as patched, pytest.raises(Refused, match="cannot delete"):
+        patched.setattr(files, "remove_tree", shut)
+        catalog.remove(found)
+    assert path.is_dir()
+    with catalog.exclusive("the next run"):
+        assert path.is_dir()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import msgspec
 
 from korrigo_backup.domain.finding import Finding, Level
+from korrigo_backup.domain.paths import readable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -124,7 +125,7 @@ def _mapping(document: object) -> dict[str, object]:
 def _escaped(value: object) -> object:
     """Return a document with the bytes that are no text escaped, wherever they are in it."""
     if isinstance(value, str):
-        return value.encode(errors="backslashreplace").decode()
+        return readable(value)
     if isinstance(value, dict):
         return {_escaped(name): _escaped(inner) for name, inner in value.items()}
     return [_escaped(inner) for inner in value] if isinstance(value, list | tuple) else value

@@ -109,7 +109,7 @@ def test_what_does_not_verify_is_not_the_newest_good_one():
 def test_where_the_newest_thirty_are_bad_no_more_are_read_and_nothing_goes():
     asked = []
     many = [artifact(n) for n in range(100)]
-    assert removed(many, good=lambda one: asked.append(one)) == []
+    assert removed(many, good=asked.append) == []
     assert asked == many[:30]
 
 

@@ -34,6 +34,7 @@ def artifact(days=0.0, kind=Kind.SQL, *, origin=Origin.ROUTINE, made=None, **tol
         format=told.pop("format", 1),
         site=told.pop("site", SITE),
         origin=told.pop("said", origin),
+        environment=told.pop("environment", None),
     )
     authenticity = told.pop("authenticity", Authenticity.AUTHENTIC)
     manifest = told.pop("manifest", manifest)
@@ -135,6 +136,15 @@ def test_what_is_not_ours_is_neither_removed_nor_the_newest_good_one(other):
     )
     if other.created <= NOW:
         assert removed([artifact(0), old]) == []
+
+
+@pytest.mark.promise("P4")
+def test_what_another_environment_of_the_same_name_has_made_is_not_ours():
+    production = [artifact(days, environment="production") for days in (31, 40)]
+    ours = [artifact(days, environment="staging") for days in (32, 41)]
+    assert removed([*production, *ours], environment="staging") == [ours[1]]
+    assert reason(production[0], ours, environment="staging") == "of production, not staging"
+    assert removed([artifact(50), artifact(0.5)], environment="staging")
 
 
 @pytest.mark.parametrize("days", [0, 0.5, 1000])

@@ -169,7 +169,7 @@ def _drilled(site: Site, catalog: Catalog, artifact: Artifact, night: Night, run
 
 def _prune(site: Site, catalog: Catalog, night: Night, running: Running, done: Done) -> None:
     running.listen(Step("nightly.prune"))
-    request = retain.Request(night.policy, site.name, night.now, Meant(), lambda: site)
+    request = retain.Request(night.policy, site.name, site.environment, night.now, Meant(), lambda: site)
     plan = retain.plan_held(catalog, request, site)
     done.removed = retain.carried_out(catalog, plan, site, now=night.now, listen=running.listen)
 

@@ -67,6 +67,7 @@ def plan(
     policy: Policy,
     *,
     site: str,
+    environment: str | None,
     now: datetime,
     kinds: Container[Kind] = tuple(Kind),
     meant: Meant | None = None,
@@ -81,7 +82,7 @@ def plan(
     artifacts = catalog.artifacts()
     records = journal.read(catalog.directory)
     known = standing(holds.read(catalog.directory), now)
-    given = Given(now, site, known, cache(lambda artifact: is_good(catalog, artifact)), kinds)
+    given = Given(now, site, known, cache(lambda artifact: is_good(catalog, artifact)), kinds, environment)
     decisions = tuple(decide(artifacts, policy, given))
     going = more or any(decision.remove for decision in decisions)
     return Pruning(decisions, _refusal(decisions, records, now, meant) if going else None)
@@ -105,13 +106,15 @@ def carry_out(catalog: Catalog, pruning: Pruning, *, now: datetime, listen: List
     return removed
 
 
-def clean(catalog: Catalog, policy: Policy, *, site: str, now: datetime) -> tuple[Decision, ...]:
+def clean(
+    catalog: Catalog, policy: Policy, *, site: str, environment: str | None, now: datetime
+) -> tuple[Decision, ...]:
     """Remove the dumps of the database that the policy lets go, as `backup` does at its end (runbook 4.2).
 
     A restore point goes with its dump; what else there is waits for `prune`.
     """
     alike = replace(policy, complete=policy.database)
-    pruning = plan(catalog, alike, site=site, now=now, kinds=(Kind.SQL, Kind.POINT))
+    pruning = plan(catalog, alike, site=site, environment=environment, now=now, kinds=(Kind.SQL, Kind.POINT))
     carry_out(catalog, pruning, now=now, listen=silent)
     return tuple(one for one in pruning.decisions if one.artifact.kind is Kind.SQL)
 

@@ -35,13 +35,14 @@ class Retention:
 
 @dataclass(frozen=True)
 class Request:
-    """What is wanted: the policy, of which site, when, what a person says is meant.
+    """What is wanted: the policy, of which site and environment, when, what a person says is meant.
 
     `site` gives the live site; UsageError from it means that there is none here (a machine that only keeps copies).
     """
 
     policy: Policy
     name: str
+    environment: str
     now: datetime
     meant: Meant
     site: Callable[[], Site]
@@ -105,6 +106,7 @@ def _plan(catalog: Catalog, request: Request, site: Site | None, unseen: str | N
         catalog,
         request.policy,
         site=request.name,
+        environment=request.environment,
         now=request.now,
         meant=request.meant,
         more=any(one.remove for one in beside),

@@ -15,7 +15,7 @@ from korrigo_backup.domain.hold import standing
 from korrigo_backup.domain.journal import Step, silent
 from korrigo_backup.domain.naming import Kind
 from korrigo_backup.domain.retention import Decision, Given, decide, members_of, too_many
-from korrigo_backup.errors import Refused
+from korrigo_backup.errors import KorrigoBackupError, PartlyDone, Refused
 from korrigo_backup.operations import holds, journal
 from korrigo_backup.operations.structure import is_good
 
@@ -91,18 +91,30 @@ def plan(
 def carry_out(catalog: Catalog, pruning: Pruning, *, now: datetime, listen: Listener) -> int:
     """Remove what the plan lets go, and return how many; the caller holds the site's lock.
 
-    Raises the plan's refusal. A hold that was added since is heeded, that of a restore point for its parts, too.
+    Raises the plan's refusal; PartlyDone when one could not be removed, after the others. A hold that was added since
+    is heeded; a restore point that stays keeps its parts.
     """
     if pruning.refusal:
         raise pruning.refusal
-    removed, staying = 0, set[str]()
+    removed, staying, failed = 0, set[str](), list[KorrigoBackupError]()
     for artifact in pruning.leaving:
         if artifact.name in {*staying, *standing(holds.read(catalog.directory), now)}:
             staying.update(members_of(artifact))
             continue
-        catalog.remove(artifact)
+        try:
+            catalog.remove(artifact)
+        except KorrigoBackupError as problem:
+            failed.append(problem)
+            staying.update(members_of(artifact))
+            continue
         removed += 1
         listen(Step("prune.removed", {"name": artifact.name, "bytes": str(artifact.size)}))
+    if failed:
+        raise PartlyDone(
+            f"{removed} backups are removed, {len(failed)} could not be: {failed[0].message}",
+            hint=failed[0].hint,
+            state="what was not to go is untouched",
+        )
     return removed
 
 

@@ -167,6 +167,11 @@ def test_a_safety_backup_stays_for_seven_days_whatever_the_rules_say():
     assert removed([young, old], rules) == [old]
 
 
+def test_a_young_safety_backup_is_one_under_another_name_too():
+    copy, policy = artifact(6, said=Origin.SAFETY), Policy(database=Rule(last=1))
+    assert reason(copy, [artifact(0)], policy) == "a safety backup younger than 7 days"
+
+
 @pytest.mark.contract("K3")
 def test_a_hold_wins_over_age_and_maximum_age_until_it_ends():
     one, newest = artifact(400), artifact(0)

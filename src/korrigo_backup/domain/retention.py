@@ -172,7 +172,7 @@ def _by_rule(group: Sequence[Artifact], rule: Rule, policy: Policy, given: Given
     for one, why in zip(left, reasons, strict=True):
         age = (given.now - one.created).days
         over = f"{age} days old: over the maximum of {policy.max_age}" if 0 < policy.max_age < age else None
-        young = one.origin is Origin.SAFETY and age < SAFETY_DAYS
+        young = Origin.SAFETY in {one.origin, one.header and one.header.origin} and age < SAFETY_DAYS
         if young:
             decided[one.name] = Decision(one, remove=False, reason=f"a safety backup younger than {SAFETY_DAYS} days")
         elif why and not over:

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 CLOCK, CONFIRMED = "clock", "confirmed"
 """What the journal says of a run for which a person has said that the clock is right."""
 
+REMOVED = "prune.removed"
+"""The step that says that one is removed."""
+
 _FIRST = {Kind.POINT: 0}
 """A restore point goes before what it is made of: cut off in between, no point is left that lacks a part."""
 
@@ -108,7 +111,7 @@ def carry_out(catalog: Catalog, pruning: Pruning, *, now: datetime, listen: List
             staying.update(members_of(artifact))
             continue
         removed += 1
-        listen(Step("prune.removed", {"name": artifact.name, "bytes": str(artifact.size)}))
+        listen(Step(REMOVED, {"name": artifact.name, "bytes": str(artifact.size)}))
     if failed:
         raise PartlyDone(
             f"{removed} backups are removed, {len(failed)} could not be: {failed[0].message}",

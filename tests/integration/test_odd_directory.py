@@ -113,6 +113,17 @@ def test_a_list_knows_what_was_altered_and_a_restore_what_was_added(site):
     assert site.wired().catalog.artifacts()[0].authenticity is Authenticity.FORGED
 
 
+def test_a_journal_or_holds_that_cannot_be_read_are_said_and_hide_nothing_else(site):
+    site.backup()
+    (site.backups / ".journal.jsonl").unlink()
+    (site.backups / ".journal.jsonl").mkdir()
+    (site.backups / ".holds.json").write_text("[{")
+    found = site.json("status", code=10)
+    assert [one["id"] for one in found["attention"]][:2] == ["status.journal", "status.holds"]
+    assert found["good"][0]["rows"] == 620
+    assert site.korrigo("metrics").out.count('level="error"} 1') == 2
+
+
 def test_a_directory_that_is_a_file_or_shut_is_said(site):
     site.backups.write_text("not a directory")
     assert "is a file" in site.korrigo("status", code=10).out

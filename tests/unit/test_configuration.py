@@ -75,6 +75,11 @@ def test_every_variable_sets_its_key(tmp_path, variable, place_):
         ("[backup]\nretention_days = -1", "backup.retention_days", "correct the value"),
         ("[services]\nstop = 'systemctl stop'", "services.stop", "correct the value"),
         ("[notify]\nevents = ['never']", "notify.events", "correct the value"),
+        (
+            "[[contacts.people]]\nrole = 'x'\ncontct = 'y'",
+            "unknown key 'contacts.people.0.contct'",
+            "did you mean 'contact'?",
+        ),
         ("[notify]\nurl = 'x'", "unknown key 'notify.url'", "did you mean 'urls'?"),
         ("[notify.subjects]\nfailure = '$Stie'", "unknown placeholder $Stie", "correct the value"),
         ("[notify.subjects]\nfailure = '$ 5'", "write $$ for a dollar sign", "correct the value"),

@@ -107,6 +107,13 @@ def test_what_does_not_verify_is_not_the_newest_good_one():
     assert removed([oldest, older, newest], good=lambda _: False) == []
 
 
+def test_where_the_newest_thirty_are_bad_no_more_are_read_and_nothing_goes():
+    asked = []
+    many = [artifact(n) for n in range(100)]
+    assert removed(many, good=asked.append) == []
+    assert asked == many[:30]
+
+
 def test_nothing_is_read_where_nothing_would_go():
     asked = []
     decided([artifact(1), artifact(2)], good=lambda one: asked.append(one) or True)

@@ -79,6 +79,9 @@ def _surroundings(seen: Seen) -> Iterator[Finding]:
     if seen.stopped and not seen.holder:
         yield error("status.stopped", "the site's services were stopped by a run that did not live to start them",
                     "korrigo-backup rollback finishes what was interrupted, and starts them")  # fmt: skip
+    if seen.journal_unread:
+        yield error("status.journal", f"the journal cannot be read, so failures are not known: {seen.journal_unread}",
+                    f"look at {seen.directory}/.journal.jsonl: who owns it, and what it is")  # fmt: skip
     if seen.no_database:
         yield warning("status.database", *seen.no_database)
     if seen.open_mode is not None:

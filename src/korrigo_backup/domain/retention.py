@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 SAFETY_DAYS = 7
 """No rule removes a safety backup, or what a restore has kept, within these days: the way back is still wanted."""
 
+TRIES = 30
+"""How many artifacts of a kind are read to find a good one: where so many are bad, something else than age is wrong."""
+
 FEW = 3
 """As many may go at once whatever share of the whole they are."""
 
@@ -250,7 +253,7 @@ def _kept_for(rule: Rule) -> str:
 def _keep_newest_good(decisions: Sequence[Decision], given: Given) -> list[Decision]:
     """Keep of every kind the newest routine one that verifies: thirty bad days must not delete the last good one (T7).
 
-    Where none verifies, nothing of the kind goes.
+    Where none of the newest `TRIES` verifies, nothing of the kind goes.
     """
     kept = {d.artifact.name: d for d in decisions}
     for kind in Kind:
@@ -258,9 +261,11 @@ def _keep_newest_good(decisions: Sequence[Decision], given: Given) -> list[Decis
         alike.sort(key=lambda d: (d.artifact.created, d.artifact.name), reverse=True)
         if not any(d.remove for d in alike):
             continue
+        tries = 0
         for d in alike:
             ours = _foreign(d.artifact, given) is None and d.artifact.created <= given.now
-            good = ours and given.good(d.artifact)
+            tries += ours
+            good = ours and tries <= TRIES and given.good(d.artifact)
             if d.remove:
                 reason = "the newest good one" if good else "newer than any good one"
                 kept[d.artifact.name] = Decision(d.artifact, remove=False, reason=reason)

@@ -160,6 +160,17 @@ def decided(directory: Path, site: Site, record: Record) -> None:
     _append(directory, site.secrets, record)
 
 
+def unread(directory: Path) -> str | None:
+    """Return why the journal that is there cannot be read, None when it can or there is none."""
+    try:
+        open_plain(directory / FILE).close()
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as problem:
+        return getattr(problem, "strerror", None) or str(problem)
+    return None
+
+
 def read(directory: Path) -> list[Record]:
     """Return the newest state of each operation, oldest first; a line that is cut or foreign is passed over."""
     path, records = directory / FILE, dict[str, Record]()
@@ -243,5 +254,9 @@ def _clean(record: Record, secrets: Sequence[Secret]) -> Record:
 
     In the encoded line a secret with a quotation mark would not be found, and one like `done` would spoil the record.
     """
-    why = {name: readable(redact(said, secrets)) for name, said in record.why.items()}
-    return replace(record, subject=readable(record.subject), message=readable(redact(record.message, secrets)), why=why)
+
+    def clean(said: str) -> str:
+        return readable(redact(said, secrets))
+
+    why = {name: clean(said) for name, said in record.why.items()}
+    return replace(record, subject=clean(record.subject), message=clean(record.message), why=why)

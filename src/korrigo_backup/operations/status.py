@@ -80,6 +80,7 @@ def look(catalog: Catalog, about: About, *, now: datetime) -> Seen:
         artifacts=survey.artifacts,
         strangers=survey.strangers,
         records=records,
+        journal_unread=journal.unread(directory),
         unreadable=unreadable,
         holder=lock.holder(directory / LOCK_FILE) or _elsewhere(records, now),
         stopped=bool(about.stopped and os.path.lexists(about.stopped)),

@@ -292,14 +292,3 @@ def test_a_silence_stays_doubtful_until_confirmed_or_long_past():
     assert doubt([*known, *after_a_jump[:5]], early, confirmed=after_a_jump[0]) is None
     assert "jumped" in doubt([*known, *after_a_jump[:5]], early, confirmed=NOW)
     assert doubt([*known, *after_a_jump[:35]], late) is None
-
-
-def test_the_hold_that_lasts_longer_counts():
-    one = artifact(1)
-    holds = [
-        Hold(name=one.name, reason=why, holder="ops", since=NOW, until=end)
-        for why, end in (("a", NOW + timedelta(days=1)), ("b", None), ("c", NOW + timedelta(days=9)))
-    ]
-    assert standing(holds, NOW)[one.name].reason == "b"
-    assert standing(holds[::2], NOW)[one.name].reason == "c"
-    assert standing(holds[:1], NOW + timedelta(days=2)) == {}

@@ -12,7 +12,7 @@ import pytest
 from korrigo_backup.catalog import local_now
 from korrigo_backup.domain.authenticity import Authenticity, check
 from korrigo_backup.domain.manifest import decode
-from korrigo_backup.errors import ProofFailed
+from korrigo_backup.errors import Interrupted, ProofFailed
 from korrigo_backup.operations.nightly import Night, nightly
 from korrigo_backup.operations.verify import Depth, verify
 from korrigo_backup.system import keyring
@@ -267,3 +267,22 @@ def test_a_night_leaves_the_status_for_the_admin_page_and_the_metrics_for_node_e
     (site.home / "shown" / "backups.json").unlink()
     (site.home / "shown" / "backups.json").mkdir()
     assert "the backup is good, but" in site.korrigo("nightly", code=3).err
+
+
+@pytest.mark.promise("P1")
+def test_a_night_that_is_ended_while_it_removes_says_what_is_done(site):
+    newest = site.backup()
+    old = [site.aged(newest, days) for days in (31, 35)]
+    for days in (5, 10, 15, 20, 25):
+        site.aged(newest, days)
+
+    def end_it(step):
+        if step.id == "prune.removed":
+            raise Interrupted("nothing was changed")
+
+    wired = site.wired()
+    night = Night(full=False, policy=wired.policy(), now=local_now(), listen=end_it)
+    with pytest.raises(Interrupted) as caught:
+        nightly(wired.site(), wired.catalog, night)
+    assert "is made, not all after it is done; 1 old ones are removed" in str(caught.value)
+    assert sum(path.exists() for path in old) == 1

@@ -157,3 +157,11 @@ def test_all_are_verified_though_one_cannot_be_read_and_none_is_not_all(site):
     assert f"❌ {shut.name}: cannot" in done.out
     assert f"❌ {link.name}: is not what its name says" in done.out
     assert "2 of 3 backups are not good" in done.err
+
+
+def test_the_doctor_says_all_that_is_wrong_where_the_lock_is_shut(site):
+    site.backup()
+    (site.backups / ".lock").chmod(0o000)
+    done = plain(site, "doctor", code=10)
+    assert "✅ database" in done.out
+    assert "❌ cannot use the backup directory" in done.out

@@ -249,3 +249,28 @@ def test_holds_take_any_word_and_anybody_but_only_what_can_be_removed(site):
     foreign = site.backups / os.fsdecode(b"of \xff.sql.gz")
     foreign.write_bytes(held.read_bytes())
     assert "nothing removes it" in site.korrigo("hold", "add", foreign, "--reason", "x", code=2).err
+
+
+@pytest.mark.promise("P1")
+def test_one_that_cannot_be_removed_is_named_and_keeps_no_other(site, aged):
+    (site.backups / f"{aged[7].name}.sha256").mkdir()
+    done = site.korrigo("prune", "--apply", code=3)
+    assert "1 backups are removed, 1 could not be: cannot delete" in done.err
+    assert "nothing was changed" not in done.err
+    assert not aged[8].exists()
+    assert site.journal()[-1]["outcome"] == "partly"
+
+
+@pytest.mark.contract("K3")
+def test_media_that_a_restore_has_kept_can_be_held_and_what_is_not_there_cannot(site):
+    kept = site.media / ".before-20200101_000000"
+    kept.mkdir()
+    (kept / "p.pdf").write_bytes(b"old")
+    site.korrigo("hold", "add", kept.name, "--reason", "asked for")
+    site.korrigo("prune", "--apply")
+    assert kept.exists()
+    for name in (".after-20200101_000000", f"{site.database}_before_20200101_000000"):
+        assert f"kept are: {kept.name}" in site.korrigo("hold", "add", name, "--reason", "x", code=6).err
+    site.korrigo("hold", "release", kept.name)
+    site.korrigo("prune", "--apply")
+    assert not kept.exists()

@@ -155,3 +155,16 @@ def test_the_newest_point_keeps_its_database_and_older_points_go_with_theirs(sit
     (left,) = site.backups.glob("restore_point_*")
     assert json.loads(left.read_text())["database_backup"] == newest["database_backup"]
     assert (site.backups / newest["database_backup"]).exists()
+
+
+@pytest.mark.promise("P1")
+def test_a_point_that_names_nothing_is_no_restore_point(site):
+    site.korrigo("backup", "full")
+    point = site.one("restore_point_*.json")
+    for name in ("database_backup", "media_backup"):
+        told = json.loads(point.read_text())
+        made_up = point.with_name("restore_point_20200101_030000.json")
+        made_up.write_text(json.dumps({key: value for key, value in told.items() if key != "auth"} | {name: None}))
+        assert "it is no restore point" in site.korrigo("verify", made_up, code=9).err
+        with nothing_changes(site):
+            site.korrigo("restore", made_up, "--yes", "--allow-unsigned", code=9)

@@ -10,7 +10,7 @@ import pytest
 
 from korrigo_backup.catalog import Catalog
 from korrigo_backup.domain.artifact import Artifact
-from korrigo_backup.domain.hold import Hold
+from korrigo_backup.domain.hold import Hold, standing
 from korrigo_backup.domain.journal import silent
 from korrigo_backup.domain.manifest import Manifest
 from korrigo_backup.domain.naming import Kind, Origin
@@ -40,6 +40,16 @@ def test_a_file_of_holds_that_says_nothing_is_never_taken_for_nothing_held(tmp_p
         holds.read(tmp_path)
     with pytest.raises(Refused, match="cannot be read"):
         holds.add(tmp_path, hold("db"))
+
+
+def test_the_hold_that_lasts_longer_counts():
+    holds_on_it = [
+        Hold(name="db", reason=why, holder="ops", since=NOW, until=end)
+        for why, end in (("a", NOW + timedelta(days=1)), ("b", None), ("c", NOW + timedelta(days=9)))
+    ]
+    assert standing(holds_on_it, NOW)["db"].reason == "b"
+    assert standing(holds_on_it[::2], NOW)["db"].reason == "c"
+    assert standing(holds_on_it[:1], NOW + timedelta(days=2)) == {}
 
 
 @pytest.mark.promise("P4")

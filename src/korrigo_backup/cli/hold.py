@@ -10,12 +10,13 @@ import typer
 
 from korrigo_backup.catalog import local_now
 from korrigo_backup.cli.output import Context, say, say_json, say_table
+from korrigo_backup.domain.attention import named
 from korrigo_backup.domain.hold import Hold
 from korrigo_backup.domain.moment import require_moment
-from korrigo_backup.domain.naming import is_beside, parse
+from korrigo_backup.domain.naming import is_beside, is_stamp, parse
 from korrigo_backup.domain.paths import printable
-from korrigo_backup.errors import UsageError
-from korrigo_backup.operations import holds
+from korrigo_backup.errors import NotFound, UsageError
+from korrigo_backup.operations import holds, kept
 from korrigo_backup.operations.journal import user
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def command(
     context: typer.Context,
     action: Annotated[Action, typer.Argument(help="add, list or release.")] = Action.LIST,
     name: Annotated[
-        str | None, typer.Argument(help="A backup (path, name in BACKUP_DIR, latest) or a kept database.")
+        str | None, typer.Argument(help="A backup (path, name in BACKUP_DIR, latest), or what a restore has kept.")
     ] = None,
     reason: Annotated[str | None, typer.Option(help="Why it must stay (add).")] = None,
     by: Annotated[str | None, typer.Option(help="Who holds it; default: the user.")] = None,
@@ -71,8 +72,11 @@ def _add(wired: Wired, name: str, reason: str | None, by: str, until: str | None
 
 
 def _held_name(wired: Wired, name: str) -> str:
-    """Return the name that is held: that of an artifact of the catalog, or of a kept database."""
-    if any(is_beside(name, wired.config.database.name, role) for role in ("before", "after")):
+    """Return the name that is held: that of an artifact of the catalog, or of what a restore has kept."""
+    if _is_kept(name, wired.config.database.name):
+        there = [one for kept_copy in kept.survey(wired.site()) for one in kept_copy.names]
+        if name not in there:
+            raise NotFound(f"there is no {name} beside the live site", hint=f"kept are: {named(there) or 'none'}")
         return name
     found = wired.catalog.find(name)
     if found.path.resolve().parent != wired.catalog.directory.resolve():
@@ -86,6 +90,12 @@ def _held_name(wired: Wired, name: str) -> str:
             hint="the names that can be held: korrigo-backup list",
         )
     return found.name
+
+
+def _is_kept(name: str, database: str) -> bool:
+    """Tell whether a name is one of a database, or of media, that a restore keeps."""
+    media = (name.removeprefix(f".{role}-") for role in kept.ROLES if name.startswith(f".{role}-"))
+    return any(is_beside(name, database, role) for role in kept.ROLES) or any(map(is_stamp, media))
 
 
 def _day(text: str | None) -> datetime | None:

@@ -81,7 +81,7 @@ class Given:
     """What decisions are made of besides the artifacts: the time, the site, the holds that stand, which are good.
 
     `good` tells whether an artifact verifies now: it is asked of the newest ones only, and only where something
-    would go. Only those of `kinds` may go.
+    would go. Only those of `kinds` may go. Of an `environment` that is not said, or not known, all are.
     """
 
     now: datetime
@@ -89,6 +89,7 @@ class Given:
     holds: Mapping[str, Hold] = field(default_factory=dict)
     good: Callable[[Artifact], bool] = lambda _: True
     kinds: Container[Kind] = tuple(Kind)
+    environment: str | None = None
 
 
 def decide(artifacts: Sequence[Artifact], policy: Policy, given: Given) -> list[Decision]:
@@ -174,7 +175,7 @@ def _by_rule(group: Sequence[Artifact], rule: Rule, policy: Policy, given: Given
     for one, why in zip(left, reasons, strict=True):
         age = (given.now - one.created).days
         over = f"{age} days old: over the maximum of {policy.max_age}" if 0 < policy.max_age < age else None
-        young = one.origin is Origin.SAFETY and age < SAFETY_DAYS
+        young = Origin.SAFETY in {one.origin, one.header and one.header.origin} and age < SAFETY_DAYS
         if young:
             decided[one.name] = Decision(one, remove=False, reason=f"a safety backup younger than {SAFETY_DAYS} days")
         elif why and not over:
@@ -194,7 +195,7 @@ def _exempt(artifact: Artifact, given: Given) -> str | None:
     """Return why an artifact stays whatever its age, None when the rules decide."""
     if hold := given.holds.get(artifact.name):
         return hold.described()
-    if foreign := _foreign(artifact, given.site):
+    if foreign := _foreign(artifact, given):
         return foreign
     if artifact.header and Origin.PRE_DEPLOYMENT in {artifact.origin, artifact.header.origin}:
         return "made before a deployment: for ever"
@@ -203,13 +204,16 @@ def _exempt(artifact: Artifact, given: Given) -> str | None:
     return None if artifact.kind in given.kinds else "not cleaned now"
 
 
-def _foreign(artifact: Artifact, site: str) -> str | None:
+def _foreign(artifact: Artifact, given: Given) -> str | None:
     """Return why an artifact is not one of ours, None when it is."""
     if artifact.header is None or artifact.header.format == 0:
         return "has no readable manifest: not ours to remove"
     if artifact.authenticity is not Authenticity.AUTHENTIC:
         return f"its signature is {_WORDS[artifact.authenticity]}: not ours to remove"
-    return None if artifact.header.site == site else f"of the site {artifact.header.site}, not {site}"
+    if artifact.header.site != given.site:
+        return f"of the site {artifact.header.site}, not {given.site}"
+    theirs = artifact.header.environment or given.environment
+    return f"of {theirs}, not {given.environment}" if given.environment and theirs != given.environment else None
 
 
 _WORDS = {
@@ -259,7 +263,7 @@ def _keep_newest_good(decisions: Sequence[Decision], given: Given) -> list[Decis
             continue
         tries = 0
         for d in alike:
-            ours = _foreign(d.artifact, given.site) is None and d.artifact.created <= given.now
+            ours = _foreign(d.artifact, given) is None and d.artifact.created <= given.now
             tries += ours
             good = ours and tries <= TRIES and given.good(d.artifact)
             if d.remove:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from korrigo_backup.domain.finding import Finding, Level
 from korrigo_backup.domain.journal import Listener, Step, silent
 from korrigo_backup.domain.naming import Kind
-from korrigo_backup.errors import UNCHANGED, KorrigoBackupError, Locked, PartlyDone, ProofFailed
+from korrigo_backup.errors import UNCHANGED, Interrupted, KorrigoBackupError, Locked, PartlyDone, ProofFailed
 from korrigo_backup.operations import retain
 from korrigo_backup.operations.backup import Wish, take_database
 from korrigo_backup.operations.drill import drill
@@ -99,13 +99,26 @@ def nightly(site: Site, catalog: Catalog, night: Night) -> Done:
     ):
         done, night = Done(), _later(night, began)
         _backup(site, catalog, night, running, done)
-        if done.artifact:
-            _verify(site, catalog, night, running, done)
-        for step, act in (("prune", _prune), ("copy", _copy), ("settings", _settings)):
-            with _collected(done, step):
-                act(site, catalog, night, running, done)
+        with _interruptible(done):
+            if done.artifact:
+                _verify(site, catalog, night, running, done)
+            for step, act in (("prune", _prune), ("copy", _copy), ("settings", _settings)):
+                with _collected(done, step):
+                    act(site, catalog, night, running, done)
         _require_all(done)
     return done
+
+
+@contextmanager
+def _interruptible(done: Done) -> Iterator[None]:
+    """Say of a run that a signal ends after the backup that there is one."""
+    try:
+        yield
+    except Interrupted as signal:
+        if done.artifact is None:
+            raise
+        more = "" if str(signal) == UNCHANGED else f"; {signal}"
+        raise Interrupted(f"the backup {done.artifact.path} is made, not all after it is done{more}") from None
 
 
 def _later(night: Night, began: float) -> Night:
@@ -169,7 +182,7 @@ def _drilled(site: Site, catalog: Catalog, artifact: Artifact, night: Night, run
 
 def _prune(site: Site, catalog: Catalog, night: Night, running: Running, done: Done) -> None:
     running.listen(Step("nightly.prune"))
-    request = retain.Request(night.policy, site.name, night.now, Meant(), lambda: site)
+    request = retain.Request(night.policy, site.name, site.environment, night.now, Meant(), lambda: site)
     plan = retain.plan_held(catalog, request, site)
     done.removed = retain.carried_out(catalog, plan, site, now=night.now, listen=running.listen)
 

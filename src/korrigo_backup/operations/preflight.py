@@ -268,6 +268,8 @@ def quiet(catalog: Catalog) -> Finding:
             return ok("site.quiet", "no other run is at work")
     except Locked as problem:
         return error("site.quiet", problem.message, "wait for its end; nightly --wait does")
+    except KorrigoBackupError as problem:
+        return error("site.quiet", problem.message, problem.hint)
 
 
 def key_file(path: Path) -> Iterator[Finding]:

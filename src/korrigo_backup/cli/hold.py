@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import getpass
 from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,8 +14,10 @@ from korrigo_backup.cli.output import Context, say, say_json, say_table
 from korrigo_backup.domain.hold import Hold
 from korrigo_backup.domain.moment import require_moment
 from korrigo_backup.domain.naming import is_beside
+from korrigo_backup.domain.paths import on_one_line
 from korrigo_backup.errors import UsageError
 from korrigo_backup.operations import holds
+from korrigo_backup.operations.journal import user_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,17 +55,19 @@ def command(
     if name is None:
         raise UsageError("which backup?", hint=f"korrigo-backup hold {action} NAME; the names: korrigo-backup list")
     if action is Action.ADD:
-        _add(wired, name, reason, by or getpass.getuser(), until)
+        _add(wired, name, reason, by or user_name(), until)
         return
-    for hold in holds.release(wired.catalog.directory, name, by):
+    for hold in holds.release(wired.catalog.directory, Path(name).name, by):
         say(f"✅ {hold.name} is no longer {hold.described()}")
 
 
 def _add(wired: Wired, name: str, reason: str | None, by: str, until: str | None) -> None:
-    if not reason or not reason.strip():
+    if not reason or not on_one_line(reason):
         raise UsageError("a hold needs a reason", hint='add --reason "…": the next operator will want to know')
     held = _held_name(wired, name)
-    hold = Hold(name=held, reason=reason.strip(), holder=by, since=datetime.now(UTC), until=_day(until))
+    hold = Hold(
+        name=held, reason=on_one_line(reason), holder=on_one_line(by), since=datetime.now(UTC), until=_day(until)
+    )
     holds.add(wired.catalog.directory, hold)
     say(f"✅ {held} is {hold.described()}")
 

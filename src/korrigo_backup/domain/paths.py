@@ -1,4 +1,7 @@
-"""Paths below the media root: how they are ordered and shown. Bytes that are not UTF-8 are surrogate escapes."""
+"""Paths below the media root, and words of people: how they are ordered and shown.
+
+Bytes that are not UTF-8 are surrogate escapes.
+"""
 
 from __future__ import annotations
 
@@ -12,3 +15,8 @@ def printable(path: str) -> str:
     """Return a path as it can be shown anywhere: bytes that are not UTF-8 and control characters escaped."""
     clean = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in clean)
+
+
+def on_one_line(text: str) -> str:
+    """Return what somebody typed as it can stand in a table: white space is one blank, control characters escaped."""
+    return printable(" ".join(text.split()))

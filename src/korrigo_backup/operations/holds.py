@@ -1,6 +1,7 @@
 """The holds of a site, in a private file beside the backups (`.holds.json`).
 
-A file that cannot be read stops every removal: it must never be taken for "nothing is held".
+A file that cannot be read stops every removal: it must never be taken for "nothing is held". An empty one is such a
+file: what is written here begins with a bracket.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def read(directory: Path) -> tuple[Hold, ...]:
     """Return every hold, ended ones too, oldest first; Refused when the file is there and cannot be read."""
     try:
         with explained(f"read the holds {directory / FILE}"), _opened(directory / FILE) as raw:
-            return tuple(msgspec.json.decode(raw, type=list[Hold])) if raw else ()
+            return tuple(msgspec.json.decode(raw, type=list[Hold]))
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as problem:
         raise Refused(
             f"the holds {directory / FILE} cannot be read: {problem}",
@@ -80,7 +81,7 @@ def _opened(path: Path) -> Iterator[bytes]:
     try:
         file = open_plain(path)
     except FileNotFoundError:
-        yield b""
+        yield b"[]"
         return
     with file:
         yield file.read(_LARGEST)

@@ -23,7 +23,7 @@ from msgspec.structs import replace
 from korrigo_backup.domain.journal import Outcome, Record, Step, Timed, downtime, silent
 from korrigo_backup.domain.secret import redact
 from korrigo_backup.errors import Cancelled, Interrupted, KorrigoBackupError, PartlyDone
-from korrigo_backup.system.files import FILE_MODE, explained, open_plain
+from korrigo_backup.system.files import FILE_MODE, explained, open_own, open_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -142,7 +142,7 @@ def _record(site: str, verb: str, subject: str, started: datetime) -> Record:
         verb=verb,
         subject=subject,
         site=site,
-        by=f"{_user()}@{socket.gethostname()}",
+        by=f"{user_name()}@{socket.gethostname()}",
         started=started,
     )
 
@@ -210,7 +210,7 @@ def _since(directory: Path, verb: str, subject: str, began: datetime) -> Record 
     return records[-1] if records else None
 
 
-def _user() -> str:
+def user_name() -> str:
     """Return the name of who runs this; the number of one without a name, as in a container started with --user."""
     try:
         return getpass.getuser()
@@ -222,8 +222,7 @@ def _append(directory: Path, secrets: Sequence[Secret], record: Record) -> None:
     """Write one line in one call, so that a crash cannot mix two."""
     line = redact(msgspec.json.encode(record).decode(), secrets).encode()
     with explained(f"write the journal {directory / FILE}"):
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(directory / FILE, flags, FILE_MODE)
+        descriptor = open_own(directory / FILE, os.O_WRONLY | os.O_APPEND)
         try:
             os.fchmod(descriptor, FILE_MODE)  # whatever the umask has taken away
             os.write(descriptor, line + b"\n")

@@ -165,7 +165,7 @@ def test_a_tree_is_removed_without_following_links(tmp_path):
         (errno.EDQUOT, KorrigoBackupError, "make room"),
         (errno.EFBIG, KorrigoBackupError, "make room"),
         (errno.EACCES, Refused, "run as the user who owns it"),
-        (errno.EROFS, Refused, "run as the user who owns it"),
+        (errno.EROFS, Refused, "mount that file system for writing"),
         (errno.EIO, KorrigoBackupError, "disk's health"),
     ],
 )

@@ -9,7 +9,7 @@ import typer
 from korrigo_backup.catalog import local_now
 from korrigo_backup.cli.output import Context, say, say_findings, say_json
 from korrigo_backup.domain.finding import Level
-from korrigo_backup.errors import ProofFailed
+from korrigo_backup.errors import NotFound, ProofFailed
 from korrigo_backup.operations.verified import Request, verified
 from korrigo_backup.operations.verify import Depth
 
@@ -59,7 +59,12 @@ def command(
 
 def _verify_all(wired: Wired, depth: Depth, *, as_json: bool) -> None:
     results = []
-    for glanced in wired.catalog.artifacts():
+    if not (there := wired.catalog.artifacts()):
+        raise NotFound(
+            f"there is no backup in {wired.catalog.directory}: nothing was verified",
+            hint="check BACKUP_DIR (is the disk mounted?), or make one: korrigo-backup backup",
+        )
+    for glanced in there:
         found = wired.catalog.find(str(glanced.path))  # read again: a list does not look at every bit of a manifest
         findings = _verified(wired, found, depth)
         results.append((found, findings))

@@ -185,7 +185,10 @@ def explained(doing: str, state: Callable[[], str] | None = None) -> Iterator[No
             raise KorrigoBackupError(
                 message, hint="make room (df -h, ulimit -f), or use a larger disk, then run it again", **now
             ) from None
-        if problem.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        if problem.errno == errno.EROFS:
+            hint = "mount that file system for writing; when it was, dmesg says why it no longer is"
+            raise Refused(message, hint=hint, **now) from None
+        if problem.errno in {errno.EACCES, errno.EPERM}:
             raise Refused(message, hint="run as the user who owns it, or change its owner or mode", **now) from None
         if problem.errno in _NO_FILE:
             hint = "a regular file belongs there: move away what has its name, then run it again"

@@ -143,6 +143,12 @@ def test_every_bit_of_a_signed_manifest_counts_with_the_key_and_without(site):
                 pass  # no JSON, or no manifest any more
 
 
+@pytest.mark.promise("P1")
+def test_where_no_backup_is_none_was_verified(site):
+    assert "nothing was verified" in site.korrigo("verify", "all", code=6).err
+    assert "nothing was verified" in site.korrigo("verify", "all", "--json", code=6).err
+
+
 @pytest.mark.parametrize("depth", ["structure", "content", "full"])
 def test_all_are_verified_and_the_bad_one_is_named(site, depth):
     good = site.backup()
@@ -203,6 +209,12 @@ def test_the_checklist_before_a_backup_says_what_keeps_it_from_running(site):
     site.backup()
     with site.wired().catalog.exclusive("a restore"):
         assert "❌ another run is at work: a restore" in site.korrigo("backup", "--check", code=4).out
+    (site.backups / ".lock").unlink()
+    (site.backups / ".lock").mkdir()
+    done = site.korrigo("backup", "--check", code=4)
+    assert "❌ cannot use the backup directory" in done.out
+    assert "✅ database" in done.out
+    (site.backups / ".lock").rmdir()
     refused = site.korrigo("backup", "--check", code=4, env={"POSTGRES_PASSWORD": "wrong"})
     assert "password authentication failed" in refused.err
 

@@ -99,6 +99,22 @@ def test_holds_that_cannot_be_read_stop_every_removal(site, aged):
 
 
 @pytest.mark.promise("P4")
+def test_holds_that_a_full_disk_has_emptied_are_not_taken_for_none(site, aged):
+    (site.backups / ".holds.json").touch()
+    assert "cannot be read" in site.korrigo("prune", "--apply", code=4).err
+    assert all(path.exists() for path in aged)
+
+
+def test_a_hold_is_one_line_and_is_released_by_the_path_that_it_was_given(site):
+    made = site.backup()
+    site.korrigo("hold", "add", made, "--reason", "exam 12\nand\x1b[31m 13")
+    row = site.korrigo("hold", "list").out.splitlines()[1]
+    assert row.endswith(r"exam 12 and\x1b[31m 13")
+    site.korrigo("hold", "release", made)
+    assert site.korrigo("hold", "list").out == "nothing is held\n"
+
+
+@pytest.mark.promise("P4")
 def test_a_long_silence_is_refused_until_a_person_says_that_the_clock_is_right(site):
     newest = site.backup()
     old, older = site.aged(newest, 100), site.aged(newest, 105)

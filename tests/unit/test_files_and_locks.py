@@ -9,7 +9,9 @@ import sys
 
 import pytest
 
+from korrigo_backup.domain.journal import silent
 from korrigo_backup.errors import KorrigoBackupError, Locked, Refused
+from korrigo_backup.operations import journal
 from korrigo_backup.system import files, lock
 
 HOLD = """
@@ -63,6 +65,20 @@ def test_a_link_in_the_place_of_the_lock_is_not_followed(tmp_path):
     with pytest.raises(KorrigoBackupError), lock.exclusive(tmp_path / "lock", "x"):
         pass
     assert (tmp_path / "victim").read_text() == "safe"
+
+
+@pytest.mark.promise("P6")
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_in_the_place_of_one_of_ours_is_said_at_once(tmp_path, make):
+    make(tmp_path / "lock")
+    make(tmp_path / journal.FILE)
+    with pytest.raises(KorrigoBackupError) as caught, lock.exclusive(tmp_path / "lock", "backup"):
+        pass
+    assert "move away what has its name" in caught.value.hint
+    begun = journal.recorded(tmp_path, journal.Named("korrigo"), "backup", "db", listener=silent)
+    with pytest.raises(KorrigoBackupError) as caught, begun:
+        pass
+    assert "move away what has its name" in caught.value.hint
 
 
 @pytest.mark.contract("B8")
@@ -149,7 +165,7 @@ def test_a_tree_is_removed_without_following_links(tmp_path):
         (errno.EDQUOT, KorrigoBackupError, "make room"),
         (errno.EFBIG, KorrigoBackupError, "make room"),
         (errno.EACCES, Refused, "run as the user who owns it"),
-        (errno.EROFS, Refused, "run as the user who owns it"),
+        (errno.EROFS, Refused, "mount that file system for writing"),
         (errno.EIO, KorrigoBackupError, "disk's health"),
     ],
 )

@@ -67,6 +67,7 @@ def test_the_place_for_backups_is_looked_at_before_it_exists(tmp_path):
     assert set(levels(storage(tmp_path / "new" / "backups", 0)).values()) == {Level.OK}
     assert not (tmp_path / "new").exists()
     assert levels(storage(tmp_path, 2**60))["backup.space"] is Level.WARNING
+    assert levels(storage(tmp_path, 2**60, least=lambda: 2**60))["backup.space"] is Level.ERROR
     (tmp_path / "file").touch()
     assert levels(storage(tmp_path / "file", 0)) == {"backup.directory": Level.ERROR}
     tmp_path.chmod(0o755)

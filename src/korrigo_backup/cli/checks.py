@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from korrigo_backup.catalog import local_now
-from korrigo_backup.domain.finding import warning
+from korrigo_backup.domain.finding import error, ok, warning
+from korrigo_backup.domain.naming import Kind
+from korrigo_backup.errors import Locked
+from korrigo_backup.operations.backup import room_wanted
 from korrigo_backup.operations.kit import state
-from korrigo_backup.operations.preflight import Surroundings, guarded, preflight, quiet
+from korrigo_backup.operations.preflight import Surroundings, guarded, preflight
 from korrigo_backup.site.django import child_environment
 
 if TYPE_CHECKING:
+    from korrigo_backup.catalog import Catalog
     from korrigo_backup.domain.finding import Finding
     from korrigo_backup.wiring import Wired
 
@@ -22,6 +27,25 @@ def checks(wired: Wired) -> list[Finding]:
         environment=child_environment(wired.environment, {}),
         backups=wired.config.backup.dir,
         key_file=wired.keyring.path,
+        least=partial(_least, wired.catalog),
     )
     kit = guarded(warning("kit.stale", ""), lambda: state(wired.catalog, wired.kit_source(), now=local_now()))
-    return [*preflight(wired.site, around), quiet(wired.catalog), *kit, *wired.announcer().checked()]
+    at_work = guarded(error("site.quiet", ""), lambda: [_quiet(wired.catalog)])
+    return [*preflight(wired.site, around), *at_work, *kit, *wired.announcer().checked()]
+
+
+def _quiet(catalog: Catalog) -> Finding:
+    """Return whether no other run is at work: no maintenance under way (runbook 4.1)."""
+    if not catalog.directory.is_dir():
+        return ok("site.quiet", "no other run is at work")
+    try:
+        with catalog.exclusive("look whether a run is at work"):
+            return ok("site.quiet", "no other run is at work")
+    except Locked as problem:
+        return error("site.quiet", problem.message, "wait for its end; nightly --wait does")
+
+
+def _least(catalog: Catalog, database: int = 0, media: int = 0) -> int:
+    """Return the bytes without which a backup of one of these, of so many bytes, is not begun."""
+    sizes = ((Kind.SQL, database), (Kind.MEDIA, media))
+    return max(room_wanted(catalog, kind, otherwise=partial(int, size)) for kind, size in sizes)

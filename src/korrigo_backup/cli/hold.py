@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,7 +15,7 @@ from korrigo_backup.domain.attention import named
 from korrigo_backup.domain.hold import Hold
 from korrigo_backup.domain.moment import require_moment
 from korrigo_backup.domain.naming import is_beside, is_stamp, parse
-from korrigo_backup.domain.paths import printable
+from korrigo_backup.domain.paths import on_one_line, printable
 from korrigo_backup.errors import NotFound, UsageError
 from korrigo_backup.operations import holds, kept
 from korrigo_backup.operations.journal import user
@@ -57,16 +58,16 @@ def command(
     if action is Action.ADD:
         _add(wired, name, reason, by or user(), until)
         return
-    for hold in holds.release(wired.catalog.directory, name, by):
+    for hold in holds.release(wired.catalog.directory, Path(name).name, by):
         say(f"✅ {hold.name} is no longer {hold.described()}")
 
 
 def _add(wired: Wired, name: str, reason: str | None, by: str, until: str | None) -> None:
-    if not reason or not reason.strip():
+    if not reason or not on_one_line(reason):
         raise UsageError("a hold needs a reason", hint='add --reason "…": the next operator will want to know')
     held = _held_name(wired, name)
-    why, now = printable(reason.strip()), datetime.now(UTC)
-    hold = Hold(name=held, reason=why, holder=printable(by), since=now, until=_day(until))
+    why, now = on_one_line(reason), datetime.now(UTC)
+    hold = Hold(name=held, reason=why, holder=on_one_line(by), since=now, until=_day(until))
     holds.add(wired.catalog.directory, hold)
     say(f"✅ {held} is {hold.described()}")
 

@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 
 from korrigo_backup import __version__
 from korrigo_backup.cli.output import Context
+from korrigo_backup.domain.paths import on_one_line
 from korrigo_backup.domain.secret import redact
 from korrigo_backup.errors import UNCHANGED, Interrupted, KorrigoBackupError, PartlyDone, UsageError
 from korrigo_backup.system.run import forbid_core_dumps
@@ -203,12 +204,19 @@ def _usage_or_bug(problem: Exception) -> int:
         print(problem, file=sys.stderr)
         return UsageError.exit_code
     if hasattr(problem, "format_message"):  # click's own errors: an unknown option, a missing argument
-        _say(UsageError(problem.format_message(), hint="korrigo-backup --help, korrigo-backup VERB --help"))
+        message = problem.format_message().replace("Value error, ", "")  # pydantic's word
+        _say(UsageError(on_one_line(message), hint=_help_of(problem)))
         return UsageError.exit_code
     if os.environ.get(DEBUG_VARIABLE):
         traceback.print_exc()
     _say(_in_words(problem))
     return 1
+
+
+def _help_of(problem: Exception) -> str:
+    """Return the command whose help says what is right: that of the verb, where the error knows it."""
+    path = getattr(getattr(problem, "ctx", None), "command_path", "korrigo-backup")
+    return f"{path} --help"
 
 
 def _in_words(problem: Exception) -> KorrigoBackupError:

@@ -47,7 +47,8 @@ def command(
         listen=_silent if as_json else _narrate,
     )
     if not as_json:
-        say(f"🧹 Cleaning backups older than {policy.database.days} days...")
+        age = f" older than {policy.database.days} days" if policy.database.days else ""
+        say(f"🧹 Cleaning backups{age}...")
     if apply:
         plan, count = applied(wired.catalog, request)
     else:

@@ -69,7 +69,10 @@ def _verify_all(wired: Wired, depth: Depth, *, as_json: bool) -> None:
     if as_json:
         say_json("verify-all", {"items": [_document(*result) for result in results]})
     if not results:
-        raise NotFound(f"there is no backup in {wired.catalog.directory}", hint="check BACKUP_DIR, or make one")
+        raise NotFound(
+            f"there is no backup in {wired.catalog.directory}: nothing was verified",
+            hint="check BACKUP_DIR (is the disk mounted?), or make one: korrigo-backup backup",
+        )
     bad_ones = [(path, bad) for path, findings in results if (bad := _bad(findings))]
     if bad_ones:
         path, bad = bad_ones[0]

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, field_validator
 
-from korrigo_backup.config.values import Place, Port, Seconds, Section, Words, no_switch
+from korrigo_backup.config.values import Label, Place, Port, Seconds, Section, Words, no_switch
 
 
 class SiteSection(Section):
@@ -19,8 +19,8 @@ class SiteSection(Section):
     is `compose` where the site runs on Docker Compose although POSTGRES_HOST is set: for the containers.
     """
 
-    name: str = "korrigo"
-    environment: str = "production"
+    name: Label = "korrigo"
+    environment: Label = "production"
     revision: str | None = None
     access: Literal["auto", "compose"] = "auto"
 

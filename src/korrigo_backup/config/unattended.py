@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 
 
 def _hours(value: str) -> str:
-    return "" if value.strip() in {"", "never"} else check_hours(value)
+    if not value.strip():
+        raise ValueError("must not be empty; never turns it off")
+    return "" if value.strip() == "never" else check_hours(value)
 
 
 Hours = Annotated[str, AfterValidator(_hours)]
-"""A cron expression in the machine's time zone; `never` and an empty one are the same."""
+"""A cron expression in the machine's time zone, or `never`, which becomes an empty one."""
 
 
 class RuleSection(Section):

@@ -28,6 +28,15 @@ def _at_home(value: Path) -> Path:
         raise ValueError("has ~ and no such home directory") from None
 
 
+def _label(value: str) -> str:
+    if not value.strip() or not value.isprintable():
+        raise ValueError("must be a name, without control characters")
+    return value
+
+
+Label = Annotated[str, AfterValidator(_label)]
+"""A name that is written in manifests, tables and messages."""
+
 Place = Annotated[Path, BeforeValidator(_place), AfterValidator(_at_home)]
 """A path; `~` is the home directory, for `.env` and TOML files, where no shell sees to it."""
 Words = Annotated[tuple[str, ...], Field(min_length=1)]

@@ -70,6 +70,8 @@ def _space(evidence: Evidence) -> Answer:
 
 def _logs(evidence: Evidence) -> Answer:
     point, records = "Logs looked at (no errors)", evidence.since(1)
+    if not records:
+        return ask(GROUP, point, "nothing ran in the last day, or its journal cannot be read: korrigo-backup status")
     at_work = unfinished(evidence.seen.records) if evidence.status.running else None
     bad = [record for record in records if record.outcome in _BAD and record is not at_work]
     if bad:

@@ -1,4 +1,7 @@
-"""Paths below the media root: how they are ordered and shown. Bytes that are not UTF-8 are surrogate escapes."""
+"""Paths below the media root, and words of people: how they are ordered and shown.
+
+Bytes that are not UTF-8 are surrogate escapes.
+"""
 
 from __future__ import annotations
 
@@ -19,3 +22,8 @@ def readable(text: str) -> str:
         return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     except UnicodeEncodeError:  # from JSON, which can write half a character
         return text.encode("utf-8", "backslashreplace").decode()
+
+
+def on_one_line(text: str) -> str:
+    """Return what somebody typed as it can stand in a table: white space is one blank, control characters escaped."""
+    return printable(" ".join(text.split()))

@@ -228,10 +228,18 @@ def _size(site: Site, database: str | None) -> int:
         return taken.facts().size
 
 
-def _require_space(catalog: Catalog, kind: Kind, *, otherwise: Callable[[], int]) -> None:
-    """Refuse what will not fit: as much as the last one of its kind took, else what is asked of the site."""
+def room_wanted(catalog: Catalog, kind: Kind, *, otherwise: Callable[[], int]) -> int:
+    """Return the bytes without which no backup of this kind is begun.
+
+    Twice what the last one took; where there is none, what is asked of the site.
+    """
     last = next((a.size for a in catalog.artifacts() if a.kind is kind and a.header), None)
-    need = SPACE_FACTOR * last if last is not None else otherwise()
+    return SPACE_FACTOR * last if last is not None else otherwise()
+
+
+def _require_space(catalog: Catalog, kind: Kind, *, otherwise: Callable[[], int]) -> None:
+    """Refuse what will not fit."""
+    need = room_wanted(catalog, kind, otherwise=otherwise)
     free = free_bytes(catalog.directory)
     if free < need:
         raise Refused(

@@ -1,6 +1,7 @@
 """The holds of a site, in a private file beside the backups (`.holds.json`).
 
-A file that cannot be read stops every removal: it must never be taken for "nothing is held".
+A file that cannot be read stops every removal: it must never be taken for "nothing is held". An empty one is such a
+file: what is written here begins with a bracket.
 """
 
 from __future__ import annotations

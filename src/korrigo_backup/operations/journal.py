@@ -25,7 +25,7 @@ from korrigo_backup.domain.journal import Outcome, Record, Step, Timed, downtime
 from korrigo_backup.domain.paths import readable
 from korrigo_backup.domain.secret import redact
 from korrigo_backup.errors import Cancelled, Interrupted, KorrigoBackupError, PartlyDone
-from korrigo_backup.system.files import FILE_MODE, explained, open_plain
+from korrigo_backup.system.files import FILE_MODE, explained, open_own, open_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -235,8 +235,7 @@ def _append(directory: Path, secrets: Sequence[Secret], record: Record) -> None:
     """Write one line in one call, so that a crash cannot mix two; one that a full disk has cut is ended first."""
     line = msgspec.json.encode(_clean(record, secrets)) + b"\n"
     with explained(f"write the journal {directory / FILE}"):
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(directory / FILE, flags, FILE_MODE)
+        descriptor = open_own(directory / FILE, os.O_RDWR | os.O_APPEND)
         try:
             os.fchmod(descriptor, FILE_MODE)  # whatever the umask has taken away
             size = os.fstat(descriptor).st_size

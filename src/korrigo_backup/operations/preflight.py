@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from korrigo_backup.domain.finding import Finding, Level, error, ok, warning
-from korrigo_backup.errors import KorrigoBackupError, Locked
+from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.operations.backup import SPACE_FACTOR
 from korrigo_backup.site.compose import COMPOSE_SECONDS, PROGRAMS, engine_hint
 from korrigo_backup.site.compose_access import ComposeAccess
@@ -28,7 +28,6 @@ from korrigo_backup.system.run import Command, run, which
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from korrigo_backup.catalog import Catalog
     from korrigo_backup.domain.secret import Secret
     from korrigo_backup.site.compose import Container
     from korrigo_backup.site.postgres import Postgres
@@ -51,12 +50,16 @@ _OTHERS = 0o077
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What is looked at besides the site: `composed` says how it is reached, `environment` what its programs get."""
+    """What is looked at besides the site: `composed` says how it is reached, `environment` what its programs get.
+
+    `least` is asked how many bytes must be free for a backup to begin, given the sizes of the database and the media.
+    """
 
     composed: bool
     environment: Mapping[str, str | Secret]
     backups: Path
     key_file: Path
+    least: Callable[..., int]
     directory: Path = Path()
 
 
@@ -83,8 +86,9 @@ def preflight(build: Callable[[], Site], around: Surroundings) -> list[Finding]:
         parts.append(_looked(error("database.reachable", ""), partial(database, site.postgres)))
         parts.append(_looked(error("media.readable", ""), partial(media, site)))
     findings += [finding for part in parts for finding in part.findings]
-    needed = sum(part.bytes for part in parts)
-    return [*findings, *guarded(error("backup.directory", ""), partial(storage, around.backups, needed))]
+    sizes = [part.bytes for part in parts]
+    room = partial(storage, around.backups, sum(sizes), least=partial(around.least, *sizes))
+    return [*findings, *guarded(error("backup.directory", ""), room)]
 
 
 def machine() -> Iterator[Finding]:
@@ -221,8 +225,11 @@ def media(site: Site) -> Looked:
     return Looked((ok("media.readable", f"media in {site.media.root}: {files:,} files, {size:,} bytes"),), size)
 
 
-def storage(directory: Path, needed: int) -> Iterator[Finding]:
-    """Return whether backups can be written, are private, and have room: twice the data, `needed` bytes."""
+def storage(directory: Path, needed: int, *, least: Callable[[], int] = int) -> Iterator[Finding]:
+    """Return whether backups can be written, are private, and have room: twice the data, `needed` bytes.
+
+    With fewer bytes than `least` says a backup refuses to begin.
+    """
     place = next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
     if not place.is_dir():
         yield error("backup.directory", f"{place} is a file, not a directory", "set BACKUP_DIR to a directory")
@@ -234,7 +241,10 @@ def storage(directory: Path, needed: int) -> Iterator[Finding]:
     if directory.is_dir() and (mode := stat.S_IMODE(directory.stat().st_mode)) & _OTHERS:
         yield warning("backup.mode", f"others may look into {directory} (mode {mode:o})", f"chmod 700 {directory}")
     free, wanted = free_bytes(place), SPACE_FACTOR * needed
-    if free < wanted:
+    if free < (must := least()):
+        yield error("backup.space", f"{free:,} bytes free for backups: none is begun with less than {must:,}",
+                    "make room, or name a larger disk in BACKUP_DIR")  # fmt: skip
+    elif free < wanted:
         yield warning("backup.space", f"{free:,} bytes free for backups, less than twice the data ({wanted:,})",
                       "make room, or name a larger disk in BACKUP_DIR")  # fmt: skip
     else:
@@ -257,19 +267,6 @@ def settings(directory: Path) -> Iterator[Finding]:
         if tracked.status == 0:
             yield error("env.tracked", ".env is in git: whoever has the code has the secrets",
                         "git rm --cached .env, add it to .gitignore, change the secrets")  # fmt: skip
-
-
-def quiet(catalog: Catalog) -> Finding:
-    """Return whether no other run is at work: no maintenance under way (runbook 4.1)."""
-    if not catalog.directory.is_dir():
-        return ok("site.quiet", "no other run is at work")
-    try:
-        with catalog.exclusive("look whether a run is at work"):
-            return ok("site.quiet", "no other run is at work")
-    except Locked as problem:
-        return error("site.quiet", problem.message, "wait for its end; nightly --wait does")
-    except KorrigoBackupError as problem:
-        return error("site.quiet", problem.message, problem.hint)
 
 
 def key_file(path: Path) -> Iterator[Finding]:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 CHUNK = 1024 * 1024
 """Bytes read or written at once: large enough that calls do not count, small against the memory limit."""
 
+_NO_FILE = {errno.EISDIR, errno.ENXIO}
+"""What opening or writing something else than a regular file says: a directory, a pipe that nobody reads."""
+
 _BAD_PATH = {errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR}
 
 FILE_MODE = 0o600
@@ -84,6 +87,20 @@ def open_plain(path: Path) -> IO[bytes]:
         os.close(descriptor)
         raise ValueError(f"{path} is not a regular file")
     return os.fdopen(descriptor, "rb", buffering=0)
+
+
+def open_own(path: Path, flags: int) -> int:
+    """Open a private file that stays for good (a lock, a journal), made when it is missing; return its descriptor.
+
+    Raises OSError: ELOOP for a link, EISDIR or ENXIO for anything else that is no regular file. Nothing is waited for:
+    opening a pipe would wait for its reader.
+    """
+    also = os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(path, flags | also, FILE_MODE)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.ENXIO, "not a regular file", str(path))
+    return descriptor
 
 
 def read_plain(path: Path, largest: int) -> bytes:
@@ -160,15 +177,22 @@ def explained(doing: str, state: Callable[[], str] | None = None) -> Iterator[No
     try:
         yield
     except OSError as problem:
-        where = f": {problem.filename}" if problem.filename else ""
+        named = problem.filename and str(problem.filename) not in doing
+        where = f": {problem.filename}" if named else ""
         message = f"cannot {doing}: {problem.strerror or problem}{where}"
         now = {"state": state()} if state else {}
         if problem.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
             raise KorrigoBackupError(
                 message, hint="make room (df -h, ulimit -f), or use a larger disk, then run it again", **now
             ) from None
-        if problem.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        if problem.errno == errno.EROFS:
+            hint = "mount that file system for writing; when it was, dmesg says why it no longer is"
+            raise Refused(message, hint=hint, **now) from None
+        if problem.errno in {errno.EACCES, errno.EPERM}:
             raise Refused(message, hint="run as the user who owns it, or change its owner or mode", **now) from None
+        if problem.errno in _NO_FILE:
+            hint = "a regular file belongs there: move away what has its name, then run it again"
+            raise KorrigoBackupError(message, hint=hint, **now) from None
         if problem.errno in _BAD_PATH:
             hint = "correct the path: a part of it is missing, too long, a loop of links, or not a directory"
             raise KorrigoBackupError(message, hint=hint, **now) from None

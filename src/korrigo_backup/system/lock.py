@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import Locked
-from korrigo_backup.system.files import FILE_MODE, explained, open_plain, private_directory
+from korrigo_backup.system.files import FILE_MODE, explained, open_own, open_plain, private_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,14 +29,15 @@ def exclusive(path: Path, doing: str) -> Iterator[None]:
     """
     with explained(f"use the backup directory {path.parent}"):
         private_directory(path.parent)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
+        descriptor = open_own(path, os.O_RDWR)
     with suppress(PermissionError):  # another user's, open to us
         os.fchmod(descriptor, FILE_MODE)
     try:
         _take(descriptor)
-        os.ftruncate(descriptor, 0)
-        since = datetime.now(UTC).isoformat(timespec="seconds")
-        os.pwrite(descriptor, f"{doing} (process {os.getpid()}) since {since}".encode(), 0)
+        with explained(f"write the lock {path}"):
+            os.ftruncate(descriptor, 0)
+            since = datetime.now(UTC).isoformat(timespec="seconds")
+            os.pwrite(descriptor, f"{doing} (process {os.getpid()}) since {since}".encode(), 0)
         yield
     finally:
         os.close(descriptor)

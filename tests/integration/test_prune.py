@@ -261,7 +261,7 @@ def test_a_hold_that_has_ended_keeps_nothing_and_an_impossible_date_ends_nothing
 def test_holds_take_any_word_and_anybody_but_only_what_can_be_removed(site):
     held = site.backup()
     site.korrigo("hold", "add", held.name, "--reason", os.fsdecode(b"appeal \xff"), "--by", "dpo\n")
-    assert "dpo\\n: appeal \\xff" in plan(site)[held.name]["reason"]
+    assert "held by dpo: appeal \\xff" in plan(site)[held.name]["reason"]
     foreign = site.backups / os.fsdecode(b"of \xff.sql.gz")
     foreign.write_bytes(held.read_bytes())
     assert "nothing removes it" in site.korrigo("hold", "add", foreign, "--reason", "x", code=2).err

@@ -61,6 +61,7 @@ SEEN = Seen(
         Record(id="1", verb="backup", subject="db", site="korrigo", by="root", started=NOW, outcome=Outcome.PARTLY),
     ),
     unreadable=("shut", "open it"),
+    journal_unread="Permission denied",
     there=False,
     open_mode=0o755,
     free=1,

@@ -125,7 +125,7 @@ class ScheduleSection(Section):
 
     daily: Hours = "0 3 * * *"
     weekly: Hours = "0 4 * * 0"
-    overdue: Hours = ""
+    overdue: Annotated[Hours, Field(validate_default=True)] = "never"
     jitter: Annotated[int, BeforeValidator(no_switch), Field(ge=0, le=43200)] = 300
     limit_hours: Annotated[int, BeforeValidator(no_switch), Field(ge=1, le=168)] = 12
     user: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$")] | None = None

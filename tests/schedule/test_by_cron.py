@@ -66,7 +66,9 @@ def room(server, tmp_path_factory):
         settings = {name: value for name, value in site.env.items() if name not in {"PATH", "HOME"}}
         settings["KORRIGO_BACKUP_KEY_FILE"] = str(site.home / "key")  # cron's HOME is that of passwd
         (site.home / ".env").write_text("".join(f'{name}="{value}"\n' for name, value in settings.items()))
-        (site.home / "korrigo-backup.toml").write_text('[schedule]\ndaily = "* * * * *"\nweekly = ""\njitter = 0\n')
+        (site.home / "korrigo-backup.toml").write_text(
+            '[schedule]\ndaily = "* * * * *"\nweekly = "never"\njitter = 0\n'
+        )
         room = Room(site, cron)
         room.run("crontab", "-", given=OTHERS)
         said = room.korrigo("schedule", "install", "--cron")

@@ -67,6 +67,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     strangers: tuple[Stranger, ...]
     records: tuple[Record, ...]
     unreadable: Words
+    journal_unread: str | None
     there: bool
     open_mode: int | None
     free: int | None

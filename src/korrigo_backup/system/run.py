@@ -38,6 +38,9 @@ _LINE_LIMIT = 2000
 _NOT_RUNNABLE = {errno.ENOENT, errno.EACCES, errno.ENOTDIR, errno.ENOEXEC, errno.EISDIR}
 """Not there, not allowed, a file in place of its directory, for another machine."""
 
+_CLEARING = 300.0
+"""Seconds for a process that has said all it will to clear away what it has begun: a media tree, a transaction."""
+
 _GRACE = 5.0
 """Seconds a child gets between SIGTERM and SIGKILL."""
 
@@ -105,6 +108,8 @@ class Process:
         _close_quietly(self.stdin)
         for _ in self.stdout:
             pass
+        with suppress(subprocess.TimeoutExpired):  # its output may end before it does
+            self._child.wait(_CLEARING)
 
     def terminate(self) -> None:
         """Ask the process to end now; whoever reads its output sees the end of it."""

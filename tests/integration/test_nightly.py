@@ -10,7 +10,8 @@ import pytest
 from korrigo_backup.catalog import local_now
 from korrigo_backup.domain.authenticity import Authenticity, check
 from korrigo_backup.domain.manifest import decode
-from korrigo_backup.errors import ProofFailed
+from korrigo_backup.errors import Interrupted, ProofFailed
+from korrigo_backup.operations.nightly import Night, nightly
 from korrigo_backup.operations.verify import Depth, verify
 from korrigo_backup.system import keyring
 from sandbox import nothing_changes, until
@@ -138,6 +139,23 @@ def test_every_bit_of_a_signed_manifest_counts_with_the_key_and_without(site):
                 assert check(bytes(changed), known) == Authenticity.FORGED, (bit, raw[bit // 8 - 30 : bit // 8 + 30])
             except (ValueError, ProofFailed):
                 pass  # no JSON, or no manifest any more
+
+
+@pytest.mark.promise("P1")
+def test_an_interrupt_after_the_backup_says_that_it_is_there(site):
+    def stop(step):
+        if step.id == "nightly.prune":
+            raise Interrupted("nothing was changed")
+
+    wired = site.wired()
+    night = Night(full=False, policy=wired.policy(), now=local_now(), listen=stop)
+    with pytest.raises(
+        Interrupted, match=r"the backup \S+/db_backup_\S+\.sql\.gz is made and stays; nothing was changed"
+    ):
+        nightly(wired.site(), wired.catalog, night)
+    assert site.one("db_backup_2*.sql.gz").exists()
+    done = site.korrigo("status", code=(0, 10))
+    assert "backup db failed once (never good so far): it was interrupted" in done.out
 
 
 @pytest.mark.promise("P1")

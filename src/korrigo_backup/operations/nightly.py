@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from korrigo_backup.domain.finding import Finding, Level
 from korrigo_backup.domain.journal import Listener, Step, silent
 from korrigo_backup.domain.naming import Kind
-from korrigo_backup.errors import KorrigoBackupError, Locked, PartlyDone, ProofFailed
+from korrigo_backup.errors import Interrupted, KorrigoBackupError, Locked, PartlyDone, ProofFailed
 from korrigo_backup.operations import retain
 from korrigo_backup.operations.backup import Wish, take_database
 from korrigo_backup.operations.drill import drill
@@ -96,11 +96,12 @@ def nightly(site: Site, catalog: Catalog, night: Night) -> Done:
     ):
         done = Done()
         _backup(site, catalog, night, running, done)
-        if done.artifact:
-            _verify(site, catalog, night, running, done)
-        for step, act in (("prune", _prune), ("copy", _copy), ("settings", _settings)):
-            with _collected(done, step):
-                act(site, catalog, night, running, done)
+        with _told_when_interrupted(done):
+            if done.artifact:
+                _verify(site, catalog, night, running, done)
+            for step, act in (("prune", _prune), ("copy", _copy), ("settings", _settings)):
+                with _collected(done, step):
+                    act(site, catalog, night, running, done)
         _require_all(done)
     return done
 
@@ -160,6 +161,17 @@ def _copy(site: Site, catalog: Catalog, night: Night, running: Running, done: Do
 def _settings(site: Site, catalog: Catalog, night: Night, running: Running, done: Done) -> None:
     del site, catalog, running
     done.findings += night.settings()
+
+
+@contextmanager
+def _told_when_interrupted(done: Done) -> Iterator[None]:
+    """Say that the backup is there when a signal ends what comes after it."""
+    try:
+        yield
+    except Interrupted as problem:
+        if done.artifact is None:
+            raise
+        raise Interrupted(f"the backup {done.artifact.path} is made and stays; {problem}") from None
 
 
 @contextmanager

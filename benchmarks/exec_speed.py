@@ -1,4 +1,4 @@
-"""What `docker compose exec -T` costs: dump and load through it and directly, on the same server of a real stack.
+"""What the way into the container costs: dump and load through it and directly, on the same server of a real stack.
 
     tests/compose/engine.sh && infra/docker/images/build.sh
     python benchmarks/exec_speed.py [--copies 880] [--pairs 3]

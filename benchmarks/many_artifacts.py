@@ -1,4 +1,4 @@
-"""What 10,000 backups in one directory cost: `list` and `status`, as processes of their own.
+"""What 10,000 backups in one directory cost: `list`, `status` and `prune`, as processes of their own.
 
     python benchmarks/many_artifacts.py [--artifacts 10000] [--tables 40] [--runs 3]
 
@@ -30,6 +30,7 @@ from korrigo_backup.domain.manifest import (
     DjangoProof,
     Manifest,
     MediaProof,
+    Member,
     SchemaObject,
     SequenceProof,
     TableProof,
@@ -43,6 +44,9 @@ GOAL = 2.0
 
 MIX = [Kind.SQL] * 6 + [Kind.MEDIA, Kind.MEDIA, Kind.POINT, Kind.DJANGO]
 """Of ten backups."""
+
+CONTENT = b"x" * 100
+"""Of every file: only its checksum is looked at."""
 
 OBJECTS_A_TABLE = 9
 """Columns' defaults, indexes, constraints, sequences, the table: what the schema's fingerprint names."""
@@ -59,7 +63,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="korrigo-bench-") as place:
         fill(Path(place), chosen.artifacts, chosen.tables)
         print(f"{chosen.artifacts} artifacts; a database's manifest has {_largest(Path(place))} bytes")
-        for words in (("--version",), ("list",), ("list", "--json"), ("status",), ("status", "--json")):
+        for words in (("--version",), ("list",), ("list", "--json"), ("status",), ("status", "--json"), ("prune",)):
             taken = [_timed(Path(place), words) for _ in range(chosen.runs)]
             seconds, processor = (median(figures) for figures in zip(*taken, strict=True))
             slow = slow or seconds > GOAL
@@ -79,15 +83,15 @@ def fill(home: Path, count: int, tables: int) -> None:
         kind = MIX[number % len(MIX)]
         created = now - timedelta(hours=number)
         name = compose(kind, Origin.ROUTINE, stamp(created.astimezone()))
-        manifest = sign(encode(_manifest(kind, created, proof)), key)
+        manifest = sign(encode(_manifest(kind, created, proof, name)), key)
         if kind is Kind.DJANGO:
             (backups / name).mkdir(mode=0o700)
             (backups / name / "manifest.json").write_bytes(manifest)
-            (backups / name / f"db_backup_{stamp(created)}.json").write_bytes(b"[]")
+            (backups / name / "db_backup.json").write_bytes(CONTENT)
         elif kind is Kind.POINT:
             (backups / name).write_bytes(manifest)
         else:
-            (backups / name).write_bytes(b"x" * 100)
+            (backups / name).write_bytes(CONTENT)
             (backups / f"{name}.manifest.json").write_bytes(manifest)
 
 
@@ -110,7 +114,10 @@ def _schema(tables: int) -> DatabaseProof:
     )
 
 
-def _manifest(kind: Kind, created: datetime, proof: DatabaseProof) -> Manifest:
+def _manifest(kind: Kind, created: datetime, proof: DatabaseProof, name: str) -> Manifest:
+    member = Member(
+        "db_backup.json" if kind is Kind.DJANGO else name, len(CONTENT), hashlib.sha256(CONTENT).hexdigest()
+    )
     made = Manifest(
         timestamp=stamp(created),
         includes_media=False,
@@ -123,11 +130,14 @@ def _manifest(kind: Kind, created: datetime, proof: DatabaseProof) -> Manifest:
         environment="production",
         created=created,
         seconds=12.0,
+        members=() if kind is Kind.POINT else (member,),
     )
     if kind is Kind.SQL:
-        return replace(made, database=proof)
+        return replace(made, database_backup=name, database=proof)
     if kind is Kind.MEDIA:
-        return replace(made, media=MediaProof(files=1000, bytes=10**9, members="m.sha256", root="app/media"))
+        return replace(
+            made, media_backup=name, media=MediaProof(files=1000, bytes=10**9, members="m.sha256", root="app/media")
+        )
     if kind is Kind.POINT:
         return replace(made, consistency=Consistency(columns=(), references=0, missing=0, empty=0, orphans=0))
     return replace(made, django=DjangoProof(django_version="5.2", engine="postgresql", digest="x", models=proof.tables))

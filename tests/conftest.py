@@ -7,8 +7,12 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from demosite import demo, seeded
 from korrigo_backup.site.throwaway import ThrowawayServer
 from sandbox import SCHEMA, USER, USER_PASSWORD, Sandbox, bindir, connect
+
+__all__ = ["demo", "seeded"]
+"""Of the reference site; imported here alone, since every import of a fixture makes it once more."""
 
 PROJECT = Path(__file__).parents[1]
 

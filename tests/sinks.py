@@ -154,7 +154,7 @@ def mail():
                 authenticator=check,
             )
 
-    server = Server(Keep(), hostname="127.0.0.1", port=free_port())
+    server = Server(Keep(), hostname="127.0.0.1", port=_free_port())
     server.start()
     try:
         found.port = server.port
@@ -170,7 +170,15 @@ def deaf():
         yield listening.getsockname()[1]
 
 
-def free_port():
-    """A port that nobody listens on."""
+@contextmanager
+def dead():
+    """Hold a port that refuses every connection; yields its number."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
+
+
+def _free_port():
+    """A port that nobody listens on now; aiosmtpd wants to be told one."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return listening.getsockname()[1]

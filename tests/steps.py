@@ -106,7 +106,7 @@ def _be_the_command(site, arguments, triggers, env, files):
         sys.argv = ["korrigo-backup", *map(str, arguments)]
         undo._PAUSE = 0.01
         _instrument(Steps(triggers, files[1]))
-        code = main._guarded()
+        code = main.guarded()
         sys.stdout.flush()
     except BaseException:  # noqa: BLE001 - a child must not become a second pytest
         traceback.print_exc(file=sys.stderr)

@@ -152,11 +152,26 @@ class Catalog:
         files.point_link(self.directory / LATEST_SQL, artifact.name)
 
     def remove(self, artifact: Artifact) -> None:
-        """Delete one artifact and what stands beside it, the artifact itself first."""
+        """Delete one artifact and what stands beside it, the artifact itself first.
+
+        A directory becomes a draft before: cut off in the middle, half a backup is left that nothing lists.
+        """
         with files.explained(f"delete {artifact.path}"):
-            files.remove_tree(artifact.path)
+            if artifact.path.is_dir() and not artifact.path.is_symlink():
+                self._remove_directory(artifact.path)
+            else:
+                artifact.path.unlink(missing_ok=True)
             for suffix in (MANIFEST_SUFFIX, MEMBERS_SUFFIX):
                 artifact.path.with_name(artifact.name + suffix).unlink(missing_ok=True)
+
+    def _remove_directory(self, path: Path) -> None:
+        draft = path.with_name(f"{PARTIAL_PREFIX}{path.name}")
+        files.rename_new(path, draft)
+        try:
+            files.remove_tree(draft)
+        except OSError:
+            draft.rename(path)  # as a draft that cannot be removed it would be in the way of every other run
+            raise
 
     def _latest(self, kind: Kind) -> Artifact:
         for seen in self.artifacts():

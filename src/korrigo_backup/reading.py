@@ -6,7 +6,7 @@ import os
 import stat
 import time
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from korrigo_backup.domain import manifest as manifests
 from korrigo_backup.domain.artifact import Artifact
 from korrigo_backup.domain.authenticity import Authenticity, check
 from korrigo_backup.domain.header import header
+from korrigo_backup.domain.moment import require_moment
 from korrigo_backup.domain.naming import DIRECTORY_MANIFEST, MANIFEST_SUFFIX, STAMP_FORMAT, Kind
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed
 from korrigo_backup.system import files
@@ -85,7 +86,10 @@ def manifest_path(path: Path, kind: Kind) -> Path:
 
 
 def _local(stamped: str) -> datetime:
-    return datetime.fromtimestamp(time.mktime(time.strptime(stamped, STAMP_FORMAT))).astimezone()
+    """Raise ValueError for a stamp that is no date, or of a year that cannot be calculated with in every zone."""
+    shown = time.strptime(stamped, STAMP_FORMAT)
+    require_moment(datetime(shown.tm_year, 1, 1, tzinfo=UTC))
+    return datetime.fromtimestamp(time.mktime(shown)).astimezone()
 
 
 def _size(path: Path, *, directory: bool) -> int:

@@ -101,7 +101,8 @@ class Wired:
 
     def jobs(self) -> tuple[Job, ...]:
         """Return what is to run by itself."""
-        return jobs({"daily": self.config.schedule.daily, "weekly": self.config.schedule.weekly})
+        hours = self.config.schedule
+        return jobs({"daily": hours.daily, "weekly": hours.weekly, "overdue": hours.overdue})
 
     def around(self) -> Surroundings:
         """Return what a run needs that nobody types."""

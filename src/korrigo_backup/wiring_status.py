@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.status import Goals
 from korrigo_backup.errors import KorrigoBackupError
-from korrigo_backup.operations.status import About
+from korrigo_backup.operations.status import About, look
 from korrigo_backup.operations.status import status as status_of
 from korrigo_backup.wiring import STOPPED_FILE
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from korrigo_backup.domain.status import Status
+    from korrigo_backup.domain.status import Seen, Status
     from korrigo_backup.operations.schedule import Schedule
     from korrigo_backup.site.site import Site
     from korrigo_backup.wiring import Wired
@@ -67,6 +67,11 @@ def _with_schedule(known: About, schedule: Schedule, now: datetime) -> About:
         scheduled=bool(there),
         schedule=tuple(finding for place in there for finding in place.findings()),
     )
+
+
+def seen_of(wired: Wired, *, now: datetime, ask: bool) -> Seen:
+    """Return what can be read of the site's backups, to be judged here or elsewhere."""
+    return look(wired.catalog, about(wired, now=now, ask=ask), now=now)
 
 
 def status(wired: Wired, *, now: datetime, ask: bool) -> Status:

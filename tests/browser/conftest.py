@@ -9,10 +9,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from demosite import MANAGE, demo, seeded
+from demosite import MANAGE
 from sandbox import until
-
-__all__ = ["demo", "seeded"]
 
 PASSWORD = "pw-of-the-browser"
 

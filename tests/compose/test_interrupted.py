@@ -53,7 +53,8 @@ def container(stack, service):
 
 def present(stack, temporary):
     """Everything that a run could leave: containers, volumes, networks, files inside and outside, what runs."""
-    inside = {name: stack.exec(name, "ls", "-A", "/tmp").stdout for name in SERVICES}
+    inside = {name: stack.exec(name, "ls", "-A", "/tmp").stdout.split() for name in SERVICES}
+    inside["celery"] = [name for name in inside["celery"] if not name.startswith("pymp-")]  # a new one at each start
     outside = sorted(os.listdir(temporary))
     databases = stack.sql("SELECT datname FROM pg_database ORDER BY 1")
     return belongings(stack.project), inside, outside, databases, stack.states()

@@ -4,6 +4,7 @@ import gettext
 import io
 import json
 import re
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,16 +13,21 @@ from django.conf import settings
 from django.contrib.auth.models import Permission, User
 from django.core.management import call_command
 from django.test import Client, override_settings
+from django.utils import timezone
 
 import korrigo_backup.djangoapp
+from korrigo_backup.catalog import Catalog
 from korrigo_backup.djangoapp.checks import check_backups
 from korrigo_backup.djangoapp.page import IN_A_CHART, expected, page
+from korrigo_backup.domain import snapshot
 from korrigo_backup.domain.artifact import Artifact
 from korrigo_backup.domain.authenticity import Key, sign
 from korrigo_backup.domain.hold import Hold
 from korrigo_backup.domain.manifest import DjangoProof, Manifest
 from korrigo_backup.domain.naming import Kind, Origin
+from korrigo_backup.domain.status import Goals
 from korrigo_backup.operations import holds
+from korrigo_backup.operations.status import About, look
 
 PAGE = "/admin/korrigo_backup/backups/"
 LOCALE = Path(korrigo_backup.djangoapp.__file__).parent / "locale" / "fr" / "LC_MESSAGES"
@@ -120,9 +126,30 @@ def test_what_it_cannot_see_it_says(backups, member, tmp_path):
         assert "does not exist" in text(client)
     (tmp_path / "file").write_text("")
     with override_settings(KORRIGO_BACKUP_DIR=tmp_path / "file"):
-        assert "is a file" in text(client)
+        assert "is not what korrigo-backup status --publish writes" in text(client)
+    with override_settings(KORRIGO_BACKUP_DIR="a\0b"):
+        assert "it is no path" in text(client)
     with override_settings(KORRIGO_BACKUP_DIR=5):
         assert "is not known from here" in text(client)
+
+
+@only_lite
+def test_what_the_host_has_published_is_shown_instead_of_the_directory(site, backups, member, tmp_path):
+    made = site.backup().path
+    holds.add(backups, Hold(name=made.name, reason="an appeal", holder="the head", since=datetime.now(UTC)))
+    now = datetime.now(UTC)
+    seen = look(Catalog(backups), About(site="korrigo", next_run=now + timedelta(days=300)), now=now)
+    (tmp_path / "seen.json").write_bytes(snapshot.encode(seen, Goals(), now=now))
+    shutil.rmtree(backups)
+    with override_settings(KORRIGO_BACKUP_DIR=tmp_path / "seen.json"):
+        shown = text(member("view_backups"))
+        assert made.name in shown
+        assert "(seen by the host: " in shown
+        assert f"{timezone.localtime(now + timedelta(days=300)):%Y}" in shown
+        assert "held by the head: an appeal" in shown
+        assert check_backups(None) == []
+        (tmp_path / "seen.json").write_bytes(snapshot.encode(seen, Goals(), now=now)[:-9])
+        assert [warning.id for warning in check_backups(None)] == ["korrigo_backup.W002"]
 
 
 def test_without_a_directory_it_says_which_setting(member, monkeypatch):

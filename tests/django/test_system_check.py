@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 from django.test import override_settings
+from django.utils import translation
 
 from korrigo_backup.djangoapp.checks import check_backups
 from korrigo_backup.djangoapp.location import backup_directory
+from korrigo_backup.djangoapp.page import page
 from korrigo_backup.domain.authenticity import Key, sign
 
 
@@ -66,6 +68,19 @@ def test_what_cannot_be_proven_does_not_count(made):
     assert set(said(made.parent)) == {"W003"}
     (made / "manifest.json").write_text("{")
     assert "cannot be read" in said(made.parent)["W003"]
+
+
+@only_lite
+def test_one_that_a_verification_has_found_bad_does_not_count(made):
+    line = {"id": "1", "verb": "verify", "subject": made.name, "site": "s", "by": "b", "started": ago(hours=0)}
+    (made.parent / ".journal.jsonl").write_text(json.dumps(line | {"outcome": "failed", "exit_code": 9}) + "\n")
+    assert set(said(made.parent)) == {"W003"}
+    assert page_says(made.parent, "found damaged when it was verified")
+
+
+def page_says(directory, words):
+    with override_settings(KORRIGO_BACKUP_DIR=directory), translation.override("en"):
+        return words in [row.problem for row in page({})["rows"]]
 
 
 @only_lite

@@ -1,5 +1,5 @@
-"""Fixtures of the reference site, for tests of what needs a real Django."""
+"""Fixtures of the reference site with a Django backup, imported here alone: every import of one makes it once more."""
 
-from demosite import demo, seeded
+from wreckedsite import saved, wrecked
 
-__all__ = ["demo", "seeded"]
+__all__ = ["saved", "wrecked"]

@@ -34,6 +34,20 @@ def test_the_report_tells_the_state_and_no_secret_and_no_statement(site):
     assert site.env["POSTGRES_PASSWORD"] not in said
 
 
+@pytest.mark.promise("P7")
+def test_the_parts_of_a_secret_are_taken_out_too(site):
+    site.backup()
+    key = "-----BEGIN KEY-----\nMC4CAQAwBQYDK2Vw\n-----END KEY-----"
+    env = {"DATABASE_URL": f"postgres://app:{CANARY}%21@db.example.org/app", "SIGNING_KEY": key}
+    with site.connect() as connection:
+        for name in (f"{CANARY}!", "MC4CAQAwBQYDK2Vw"):  # as a log has them: without the rest
+            connection.execute(f'CREATE TABLE "{name}" (id int)')
+        said = site.korrigo("diagnose", env=env).out
+    assert "table copy: " in said
+    assert CANARY not in said
+    assert "MC4CAQAwBQYDK2Vw" not in said
+
+
 @pytest.mark.contract("X2")
 def test_a_report_of_a_broken_site_says_what_could_not_be_asked(site):
     said = site.korrigo("diagnose", env={"POSTGRES_PASSWORD": "wrong"}).out

@@ -6,11 +6,9 @@ import subprocess
 import sys
 
 import pytest
-from test_django_restore import left, now, saved, wrecked
 
 from sandbox import connect, kill_all, until
-
-__all__ = ["saved", "wrecked"]
+from wreckedsite import left, now
 
 # The word to go on is eight zero bytes, which no other answer is. The host dies with it on its way, or just before.
 HOST_DIES = """

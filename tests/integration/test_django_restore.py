@@ -2,39 +2,12 @@
 
 import os
 import shlex
-import shutil
 
 import pytest
 
-from demosite import MANAGE, Validated
+from demosite import MANAGE
 from sandbox import USER, USER_PASSWORD, connect, nothing_changes, quoted
-
-SERVICES = '[services]\nstop = [["sh", "-c", "echo stopped > {0}"]]\nstart = [["sh", "-c", "echo started > {0}"]]\n'
-
-
-@pytest.fixture(scope="session")
-def saved(seeded):
-    """The reference site with a Django backup of it, made once."""
-    site = Validated(seeded.server, seeded.database, seeded.home)
-    site.extra = {"KORRIGO_BACKUP_MANAGE": MANAGE, "DEBUG": "1"}
-    site.korrigo("backup", "full", "--method", "django")
-    return site
-
-
-@pytest.fixture
-def wrecked(saved, demo):
-    """A site with a Django backup (`demo.made`), how it was then (`demo.new`) and how it is now (`demo.old`)."""
-    demo.toml(SERVICES.format(demo.home / "services"))
-    shutil.copytree(saved.home / ".config", demo.home / ".config")
-    shutil.copytree(saved.one("korrigo_backup_*"), demo.backups / saved.one("korrigo_backup_*").name)
-    demo.made = demo.one("korrigo_backup_*")
-    demo.new = demo.rows(), demo.tree()
-    demo.sql("UPDATE exams_exam SET name = 'lost'; DELETE FROM exams_annotation")
-    demo.write("intruder.pdf", b"of today")
-    demo.any_file("**/*.pdf").write_bytes(b"changed")
-    demo.old = demo.rows(), demo.tree()
-    assert demo.old != demo.new
-    return demo
+from wreckedsite import SERVICES, left, now
 
 
 @pytest.fixture(scope="module")
@@ -43,17 +16,6 @@ def plain_role(server):
     with connect(server) as admin:
         admin.execute(f"CREATE ROLE plain_django LOGIN NOCREATEDB PASSWORD '{USER_PASSWORD}'")
     return "plain_django"
-
-
-def now(site):
-    return site.rows(), site.tree()
-
-
-def left(site):
-    """What a run must not leave: things staged, records, stopped services."""
-    names = [name for name in os.listdir(site.media) if name.startswith((".stage", ".journal", ".absent"))]
-    names += [name for name in site.databases() if "_stage_" in name or "_back_" in name]
-    return names + sorted(site.hidden())
 
 
 @pytest.mark.contract("R2")

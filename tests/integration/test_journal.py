@@ -1,9 +1,13 @@
 """The journal tells who did what, why, when, how long the site was down, and how it ended."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
+from korrigo_backup.domain.journal import silent
+from korrigo_backup.errors import KorrigoBackupError
+from korrigo_backup.operations import journal
 from sandbox import nothing_changes
 
 SERVICES = """
@@ -70,3 +74,16 @@ def test_a_cut_or_foreign_line_in_the_journal_harms_nothing(site):
     site.korrigo("plan", made)
     site.korrigo("backup", "db")
     assert (site.backups / ".journal.jsonl").read_bytes().endswith(b"}\n")
+
+
+def test_a_name_that_is_no_text_is_recorded_and_hides_no_failure(tmp_path):
+    site = SimpleNamespace(name="korrigo", secrets=())
+    for name in ("caf\udce9", "half \ud800"):
+        problem = KorrigoBackupError(f"cannot read {name}", hint="mend it")
+        with (
+            pytest.raises(KorrigoBackupError) as caught,
+            journal.recorded(tmp_path, site, "backup", name, listener=silent),
+        ):
+            raise problem
+        assert caught.value is problem
+    assert [one.message for one in journal.read(tmp_path)] == ["cannot read caf\\xe9", "cannot read half \\ud800"]

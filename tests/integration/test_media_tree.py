@@ -165,7 +165,7 @@ def test_an_interrupted_django_restore_is_left_to_the_django_that_can_ask_its_tr
         done = site.korrigo("restore", made, "--yes", code=4)
         site.korrigo("backup", "db", code=4)
     assert "the Django restore of 20260204_030000 was interrupted" in done.err
-    assert "python manage.py backup --include-media" in done.err
+    assert "python manage.py restore --recover" in done.err
     with unfinished.alone(tree, "restore"):
         assert "another run is at work on the media" in site.korrigo("backup", "db", code=7).err
     unfinished.remove(tree, "20260204_030000")

@@ -4,6 +4,8 @@ import json
 import os
 import random
 import re
+from contextlib import ExitStack
+from datetime import timedelta
 
 import pytest
 
@@ -149,9 +151,7 @@ def test_an_interrupt_after_the_backup_says_that_it_is_there(site):
 
     wired = site.wired()
     night = Night(full=False, policy=wired.policy(), now=local_now(), listen=stop)
-    with pytest.raises(
-        Interrupted, match=r"the backup \S+/db_backup_\S+\.sql\.gz is made and stays; nothing was changed"
-    ):
+    with pytest.raises(Interrupted, match=r"the backup \S+/db_backup_\S+\.sql\.gz is made, not all after it is done"):
         nightly(wired.site(), wired.catalog, night)
     assert site.one("db_backup_2*.sql.gz").exists()
     done = site.korrigo("status", code=(0, 10))
@@ -232,3 +232,84 @@ def test_the_checklist_before_a_backup_says_what_keeps_it_from_running(site):
     (site.backups / ".lock").rmdir()
     refused = site.korrigo("backup", "--check", code=4, env={"POSTGRES_PASSWORD": "wrong"})
     assert "password authentication failed" in refused.err
+
+
+@pytest.mark.promise("P1")
+@pytest.mark.promise("P4")
+def test_a_night_whose_backup_fails_its_drill_removes_nothing_and_does_not_call_it_good(site):
+    old = site.aged(site.backup(), 31)
+    for days in (5, 14, 23):
+        site.aged(old, days)
+    site.sql("CREATE FUNCTION few(int) RETURNS bool LANGUAGE sql AS 'SELECT $1 < 1000 + count(*) FROM exam'")
+    site.sql("INSERT INTO nothing_yet VALUES (1); ALTER TABLE nothing_yet ADD CHECK (few(id))")  # no dump of it loads
+    done = site.korrigo("nightly", "--depth", "full", code=9)
+    assert "was made and cannot be restored" in done.err
+    assert "is good" not in done.said
+    assert "validation passed" not in done.out
+    assert old.exists()
+    assert site.json("status", code=10)["good"][0]["name"] == old.with_name(newest_but_one(site)).name
+    assert "does not load" in site.korrigo("verify", "--depth", "full", code=9).err
+
+
+def newest_but_one(site):
+    return sorted(path.name for path in site.backups.glob("db_backup_2*.sql.gz"))[-2]
+
+
+def test_a_drill_that_cannot_be_made_is_not_said_to_have_passed(site):
+    site.sql(f"ALTER ROLE {site.user} NOCREATEDB", superuser=True)
+    try:
+        done = site.korrigo("nightly", "--depth", "full", code=3)
+    finally:
+        site.sql(f"ALTER ROLE {site.user} CREATEDB", superuser=True)
+    assert "✅ Backup validation passed (content)" in done.out
+    assert "drill: " in done.err
+
+
+def test_a_night_that_waited_is_of_the_time_at_which_it_began_to_work(site):
+    wired, typed = site.wired(), local_now() - timedelta(hours=2)
+    with ExitStack() as restore:
+        restore.enter_context(wired.catalog.exclusive("a long restore"))
+
+        def end_it(step):
+            if step.id == "lock.waiting":
+                restore.close()
+
+        night = Night(full=False, policy=wired.policy(), now=typed, wait=1, listen=end_it)
+        done = nightly(wired.site(), wired.catalog, night)
+    assert done.artifact.created > typed
+
+
+def test_a_night_leaves_the_status_for_the_admin_page_and_the_metrics_for_node_exporter_however_it_went(site):
+    (site.home / "shown").mkdir()
+    (site.home / "korrigo-backup.toml").write_text(
+        '[status]\npublish = "shown/backups.json"\ntextfile = "shown/korrigo.prom"\n'
+    )
+    site.korrigo("nightly", code=8, env={"POSTGRES_PASSWORD": "wrong"})
+    assert (site.home / "shown" / "korrigo.prom").exists()
+    site.korrigo("nightly")
+    published = json.loads((site.home / "shown" / "backups.json").read_text())
+    assert site.one("db_backup_2*.sql.gz").name in json.dumps(published)
+    assert (site.home / "shown" / "backups.json").stat().st_mode & 0o777 == 0o644
+    assert "korrigo_backup_last_success" in (site.home / "shown" / "korrigo.prom").read_text()
+    (site.home / "shown" / "backups.json").unlink()
+    (site.home / "shown" / "backups.json").mkdir()
+    assert "the backup is good, but" in site.korrigo("nightly", code=3).err
+
+
+@pytest.mark.promise("P1")
+def test_a_night_that_is_ended_while_it_removes_says_what_is_done(site):
+    newest = site.backup()
+    old = [site.aged(newest, days) for days in (31, 35)]
+    for days in (5, 10, 15, 20, 25):
+        site.aged(newest, days)
+
+    def end_it(step):
+        if step.id == "prune.removed":
+            raise Interrupted("nothing was changed")
+
+    wired = site.wired()
+    night = Night(full=False, policy=wired.policy(), now=local_now(), listen=end_it)
+    with pytest.raises(Interrupted) as caught:
+        nightly(wired.site(), wired.catalog, night)
+    assert "is made, not all after it is done; 1 old ones are removed" in str(caught.value)
+    assert sum(path.exists() for path in old) == 1

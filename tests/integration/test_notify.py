@@ -11,7 +11,7 @@ import pytest
 from korrigo_backup.domain.journal import Outcome
 from korrigo_backup.operations import journal
 from sandbox import KORRIGO, until
-from sinks import MAIL_PASSWORD, TRUST, deaf, free_port, mail, web
+from sinks import MAIL_PASSWORD, TRUST, dead, deaf, mail, web
 
 TOKEN = "B0Ch3cKt0k3n99"
 
@@ -114,26 +114,24 @@ def test_mail_goes_out_with_a_password_over_tls_in_the_words_that_are_configured
 @pytest.mark.promise("P7")
 def test_who_cannot_be_told_is_named_and_the_backup_is_as_good_as_ever(site, hooks):
     hooks.answers = [(500, "oops"), (403, "who are you?")]
-    with mail() as server, deaf() as port:
+    with mail() as server, dead() as port:
         configure(
             site,
-            f"mute json://127.0.0.1:{port}/{TOKEN}",
-            f"gone json://127.0.0.1:{free_port()}/{TOKEN}",
+            f"gone json://127.0.0.1:{port}/{TOKEN}",
             f"password {server.url('wr0ng-pa55')}",
             f"json://127.0.0.1:{hooks.port}/hooks/{TOKEN}",
             "nonsense://x/" + TOKEN,
             events=["success"],
-            timeout=2,
-            healthchecks_url=f"http://127.0.0.1:{free_port()}/ping/{TOKEN}",
+            timeout=6,
+            healthchecks_url=f"http://127.0.0.1:{port}/ping/{TOKEN}",
         )
         done = site.korrigo("backup", env=TRUST)
     said = [line for line in done.out.splitlines() if "not sent to" in line]
     for expected in (
-        "mute: no answer within 2 s",
         "gone: connection refused",
         "password: user or password is wrong",
-        "channel 4 (json): Failed to send JSON",
-        "channel 5 (nonsense): no address that Apprise knows",
+        "channel 3 (json): Failed to send JSON",
+        "channel 4 (nonsense): no address that Apprise knows",
         "Healthchecks: Connection refused",
     ):
         assert any(expected in line for line in said), said
@@ -183,18 +181,44 @@ def test_a_trial_reaches_every_channel_and_no_check_turns_green(site, told):
 
 @pytest.mark.contract("B12")
 def test_a_trial_exits_with_3_when_some_took_it_with_8_when_none_did_and_with_2_when_there_are_none(site, hooks):
-    dead = f"http://127.0.0.1:{free_port()}/ping/{TOKEN}"
-    configure(site, f"json://127.0.0.1:{hooks.port}/hooks", healthchecks_url=dead, timeout=20)
-    found = site.json("notify", "test", code=3)
+    with dead() as port:
+        check = f"http://127.0.0.1:{port}/ping/{TOKEN}"
+        configure(site, f"json://127.0.0.1:{hooks.port}/hooks", healthchecks_url=check, timeout=6)
+        found = site.json("notify", "test", code=3)
+        configure(site, healthchecks_url=check, timeout=1)
+        assert "no channel took" in site.korrigo("notify", "test", code=8).err
     assert [(one["channel"], one["problem"]) for one in found["channels"]] == [
         ("channel 1 (json)", ""),
         ("Healthchecks", "Connection refused"),
     ]
-    configure(site, healthchecks_url=dead, timeout=20)
-    assert "no channel took" in site.korrigo("notify", "test", code=8).err
     configure(site)
     assert "KORRIGO_BACKUP_NOTIFY_URLS" in site.korrigo("notify", "test", code=2).err
     assert "nobody is configured" in site.korrigo("backup", "--notify", code=2).err
+
+
+def test_what_a_message_speaks_of_is_not_taken_for_why_it_was_not_sent(site, hooks):
+    hooks.answers = [(403, "who are you?")]
+    configure(
+        site, f"json://127.0.0.1:{hooks.port}/hooks", words={"bodies": ("success", "Connection refused, timed out")}
+    )
+    done = site.korrigo("notify", "test", code=8)
+    assert "error=403" in done.out
+    assert len(hooks.requests) == 1
+
+
+def test_a_server_that_never_says_a_word_is_waited_for_no_longer_than_the_limit(site):
+    with deaf() as port:
+        configure(
+            site,
+            f"mute json://127.0.0.1:{port}/{TOKEN}",
+            f"mute_mail mailto://127.0.0.1:{port}?from=a@example.com&to=b@example.com",
+            healthchecks_url=f"http://127.0.0.1:{port}/ping/{TOKEN}",
+            timeout=1,
+        )
+        done = site.korrigo("notify", "test", code=8)
+    lines = done.out.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["❌ mute", "❌ mute_mail", "❌ Healthchecks"]
+    assert {line.partition(": ")[2] for line in lines} <= {"no answer within 1 s", "timed out"}  # who is first
 
 
 def test_a_check_that_does_not_exist_is_said_though_the_server_answers_ok(site, hooks):

@@ -113,6 +113,17 @@ def test_a_list_knows_what_was_altered_and_a_restore_what_was_added(site):
     assert site.wired().catalog.artifacts()[0].authenticity is Authenticity.FORGED
 
 
+def test_a_journal_or_holds_that_cannot_be_read_are_said_and_hide_nothing_else(site):
+    site.backup()
+    (site.backups / ".journal.jsonl").unlink()
+    (site.backups / ".journal.jsonl").mkdir()
+    (site.backups / ".holds.json").write_text("[{")
+    found = site.json("status", code=10)
+    assert [one["id"] for one in found["attention"]][:2] == ["status.journal", "status.holds"]
+    assert found["good"][0]["rows"] == 620
+    assert site.korrigo("metrics").out.count('level="error"} 1') == 2
+
+
 def test_a_directory_that_is_a_file_or_shut_is_said(site):
     site.backups.write_text("not a directory")
     assert "is a file" in site.korrigo("status", code=10).out
@@ -122,3 +133,35 @@ def test_a_directory_that_is_a_file_or_shut_is_said(site):
     assert "cannot read the backup directory" in done.out
     assert "BACKUP UNKNOWN" in plain(site, "status", "--nagios", code=3).out
     site.backups.chmod(0o700)
+
+
+def test_names_that_are_no_text_are_escaped_in_the_journal_and_in_json(site):
+    made = site.backup()
+    odd = site.backups / os.fsdecode(b"of \xff.sql.gz")
+    shutil.copy(made, odd)
+    assert site.json("verify", odd)["path"].endswith("of \\xff.sql.gz")
+    assert site.journal()[-1]["subject"] == "of \\xff.sql.gz"
+
+
+@pytest.mark.promise("P1")
+def test_all_are_verified_though_one_cannot_be_read_and_none_is_not_all(site):
+    assert "there is no backup in" in site.korrigo("verify", "all", code=6).err
+    assert site.json("verify", "all", code=6)["items"] == []
+    good = site.backup()
+    shut = site.aged(good, 3)
+    shut.chmod(0o000)
+    link = site.backups / "db_backup_20200201_030000.sql.gz"
+    link.symlink_to(good)
+    done = plain(site, "verify", "all", code=9)
+    assert f"✅ {good.name}" in done.out
+    assert f"❌ {shut.name}: cannot" in done.out
+    assert f"❌ {link.name}: is not what its name says" in done.out
+    assert "2 of 3 backups are not good" in done.err
+
+
+def test_the_doctor_says_all_that_is_wrong_where_the_lock_is_shut(site):
+    site.backup()
+    (site.backups / ".lock").chmod(0o000)
+    done = plain(site, "doctor", code=10)
+    assert "✅ database" in done.out
+    assert "❌ cannot use the backup directory" in done.out

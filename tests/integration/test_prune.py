@@ -224,3 +224,69 @@ def test_a_clock_set_back_a_year_removes_nothing(site, aged):
         in site.korrigo("prune", "--apply", code=4).err
     )
     assert all(path.exists() for path in [future, *aged])
+
+
+@pytest.mark.promise("P4")
+def test_a_clock_that_jumped_removes_nothing_that_a_restore_has_kept(site):
+    (site.home / "korrigo-backup.toml").write_text("[retention.database]\ndays = 0\n[retention.safety]\ndays = 0\n")
+    site.aged(site.backup(), 20)
+    kept = f"{site.database}_before_{local_now() - timedelta(days=20):%Y%m%d_%H%M%S}"
+    site.sql(f'CREATE DATABASE "{kept}"', superuser=True)
+    assert "the clock has jumped" in site.korrigo("prune", "--apply", code=4).err
+    assert site.kept() == [kept]
+    site.sql(f'ALTER DATABASE "{kept}" OWNER TO {site.user}', superuser=True)
+    site.korrigo("prune", "--apply", "--clock-is-right")
+    assert not site.kept()
+
+
+def test_a_hold_that_has_ended_keeps_nothing_and_an_impossible_date_ends_nothing(site):
+    site.backup()
+    old, odd = (f"{site.database}_before_{stamp}" for stamp in ("20200101_000000", "99991231_235959"))
+    for name in (old, odd):
+        site.sql(f'CREATE DATABASE "{name}" OWNER {site.user}', superuser=True)
+    ended = {
+        "name": old,
+        "reason": "x",
+        "holder": "y",
+        "since": "2020-01-01T00:00:00Z",
+        "until": "2021-01-01T00:00:00Z",
+    }
+    (site.backups / ".holds.json").write_text(json.dumps([ended]))
+    env = {"TZ": "America/Los_Angeles"}
+    site.korrigo("status", env=env)
+    assert f"🗑️ {old}" in site.korrigo("prune", "--apply", env=env).out
+    assert site.kept() == [odd]
+
+
+def test_holds_take_any_word_and_anybody_but_only_what_can_be_removed(site):
+    held = site.backup()
+    site.korrigo("hold", "add", held.name, "--reason", os.fsdecode(b"appeal \xff"), "--by", "dpo\n")
+    assert "held by dpo: appeal \\xff" in plan(site)[held.name]["reason"]
+    foreign = site.backups / os.fsdecode(b"of \xff.sql.gz")
+    foreign.write_bytes(held.read_bytes())
+    assert "nothing removes it" in site.korrigo("hold", "add", foreign, "--reason", "x", code=2).err
+
+
+@pytest.mark.promise("P1")
+def test_one_that_cannot_be_removed_is_named_and_keeps_no_other(site, aged):
+    (site.backups / f"{aged[7].name}.sha256").mkdir()
+    done = site.korrigo("prune", "--apply", code=3)
+    assert "1 backups are removed, 1 could not be: cannot delete" in done.err
+    assert "nothing was changed" not in done.err
+    assert not aged[8].exists()
+    assert site.journal()[-1]["outcome"] == "partly"
+
+
+@pytest.mark.contract("K3")
+def test_media_that_a_restore_has_kept_can_be_held_and_what_is_not_there_cannot(site):
+    kept = site.media / ".before-20200101_000000"
+    kept.mkdir()
+    (kept / "p.pdf").write_bytes(b"old")
+    site.korrigo("hold", "add", kept.name, "--reason", "asked for")
+    site.korrigo("prune", "--apply")
+    assert kept.exists()
+    for name in (".after-20200101_000000", f"{site.database}_before_20200101_000000"):
+        assert f"kept are: {kept.name}" in site.korrigo("hold", "add", name, "--reason", "x", code=6).err
+    site.korrigo("hold", "release", kept.name)
+    site.korrigo("prune", "--apply")
+    assert not kept.exists()

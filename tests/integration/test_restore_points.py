@@ -1,6 +1,8 @@
 """A restore point is database and media of one moment: both come back, or neither, and it says what does not fit."""
 
+import hashlib
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -127,18 +129,42 @@ def test_a_full_backup_without_media_makes_no_point_and_says_so(site):
     site.korrigo("backup", "full", code=2, env={"MEDIA_ROOT": None})
 
 
+def made_so_many_days_ago(site, point, days):
+    """Let a restore point and what it is made of be so old, as their signed manifests say."""
+    created = f"{datetime.now(UTC) - timedelta(days=days):%Y-%m-%dT%H:%M:%SZ}"
+    told = json.loads(point.read_text()) | {"created": created}
+    for member in told["members"]:
+        manifest = site.backups / member["name"]
+        manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"created": created}))
+        site.seal(manifest)
+        member |= {"size": manifest.stat().st_size, "sha256": hashlib.sha256(manifest.read_bytes()).hexdigest()}
+    point.write_text(json.dumps(told))
+    site.seal(point)
+
+
 @pytest.mark.contract("T7")
 def test_the_newest_point_keeps_its_database_and_older_points_go_with_theirs(site):
     for _ in range(2):
         site.korrigo("backup", "full")
-    for manifest in site.backups.glob("*.manifest.json"):
-        raw = json.loads(manifest.read_text())
-        raw["created"] = "2020-01-01T00:00:00Z"
-        manifest.write_text(json.dumps(raw))
-        site.seal(manifest)
-    assert len(list(site.backups.glob("restore_point_*"))) == 2
+    points = sorted(site.backups.glob("restore_point_*"))
+    assert len(points) == 2
+    for point, days in zip(points, (9, 8), strict=True):
+        made_so_many_days_ago(site, point, days)
     newest = site.json("show", "latest-point")["manifest"]
     site.korrigo("backup", "db", env={"BACKUP_RETENTION_DAYS": "7"})
     (left,) = site.backups.glob("restore_point_*")
     assert json.loads(left.read_text())["database_backup"] == newest["database_backup"]
     assert (site.backups / newest["database_backup"]).exists()
+
+
+@pytest.mark.promise("P1")
+def test_a_point_that_names_nothing_is_no_restore_point(site):
+    site.korrigo("backup", "full")
+    point = site.one("restore_point_*.json")
+    for name in ("database_backup", "media_backup"):
+        told = json.loads(point.read_text())
+        made_up = point.with_name("restore_point_20200101_030000.json")
+        made_up.write_text(json.dumps({key: value for key, value in told.items() if key != "auth"} | {name: None}))
+        assert "it is no restore point" in site.korrigo("verify", made_up, code=9).err
+        with nothing_changes(site):
+            site.korrigo("restore", made_up, "--yes", "--allow-unsigned", code=9)

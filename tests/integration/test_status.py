@@ -6,6 +6,10 @@ import re
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from korrigo_backup.catalog import local_now
+from korrigo_backup.domain import snapshot
+from korrigo_backup.operations.status import judged
+from korrigo_backup.wiring_status import seen_of
 from sandbox import kill_all, nothing_changes, until
 
 CALM = """
@@ -132,3 +136,21 @@ def test_the_checklists_are_answered_from_what_has_run(site):
     assert "❌ Notification received" in done.out
     assert "DBA: dba@example.com" in done.out
     assert "points are not met" in done.err
+
+
+def test_what_is_published_can_be_read_by_all_and_tells_the_same(site):
+    made = site.backup()
+    published = site.home / "seen.json"
+    site.korrigo("status", "--publish", published, code=(0, 10), umask=0o077)
+    assert published.stat().st_mode & 0o777 == 0o644
+    seen, goals, taken = snapshot.decode(published.read_bytes(), "it")
+    assert [artifact.name for artifact in seen.artifacts] == [made.name]
+    assert judged(seen, goals, now=taken).good == tuple(judged(look(site), goals, now=taken).good)
+    assert site.user not in published.read_text()
+    assert "is a directory" in site.korrigo("status", "--publish", site.home, code=2).err
+    site.korrigo("status", "--publish", site.home / "nowhere" / "seen.json", code=1)
+    assert not [path for path in site.home.iterdir() if path.name.startswith(".seen")]
+
+
+def look(site):
+    return seen_of(site.wired(), now=local_now(), ask=False)

@@ -22,7 +22,7 @@ def test_what_was_never_made_is_made_at_once_and_then_the_next_is_awaited(site):
         assert "⏳ Next: daily, Tue 2028-02-29 03:0" in lines[-1]
         assert "No backup is missing" in site.korrigo("schedule", "health", env=NEVER_NOW).out
         child.send_signal(signal.SIGTERM)
-        out, err = child.communicate(timeout=30)
+        out, err = child.communicate(timeout=60)
     assert (child.returncode, err) == (0, b"")
     assert "ended while no run was under way" in out.decode()
     assert len(list(site.backups.glob("restore_point_*.json"))) == 1
@@ -39,7 +39,7 @@ def test_a_signal_takes_back_the_run_that_is_under_way(site, tmp_path):
             lambda: site.backups.exists() and any(p.name.startswith(".partial-") for p in Path(site.backups).iterdir())
         )
         child.send_signal(signal.SIGTERM)
-        _, err = child.communicate(timeout=30)
+        _, err = child.communicate(timeout=60)
     lock.close()
     assert child.returncode == 130
     assert err.decode().splitlines()[0] == "error: interrupted"

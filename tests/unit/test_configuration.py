@@ -55,7 +55,7 @@ def plain(value):
 def test_every_variable_sets_its_key(tmp_path, variable, place_):
     section, key = place_
     addresses = {"urls": "slack://given/words discord://given/others", "healthchecks_url": "https://given.example/a"}
-    numbers = {"port": "7", "retention_days": "7", "daily": "1 2 * * *", "weekly": "1 2 * * 3"}
+    numbers = {"port": "7", "retention_days": "7", "daily": "1 2 * * *", "weekly": "1 2 * * 3", "overdue": "1 2 * * 3"}
     value = (addresses | numbers).get(key, "given")
     found = getattr(getattr(load(tmp_path, {variable: value}), section), key)
     words = [plain(word) for word in found] if isinstance(found, tuple) else [plain(found)]
@@ -78,6 +78,11 @@ def test_every_variable_sets_its_key(tmp_path, variable, place_):
         ("[backup]\nretention_days = -1", "backup.retention_days", "correct the value"),
         ("[services]\nstop = 'systemctl stop'", "services.stop", "correct the value"),
         ("[notify]\nevents = ['never']", "notify.events", "correct the value"),
+        (
+            "[[contacts.people]]\nrole = 'x'\ncontct = 'y'",
+            "unknown key 'contacts.people.0.contct'",
+            "did you mean 'contact'?",
+        ),
         ("[notify]\nurl = 'x'", "unknown key 'notify.url'", "did you mean 'urls'?"),
         ("[notify.subjects]\nfailure = '$Stie'", "unknown placeholder $Stie", "correct the value"),
         ("[notify.subjects]\nfailure = '$ 5'", "write $$ for a dollar sign", "correct the value"),

@@ -1,6 +1,8 @@
 """Names on disk and in the server."""
 
 import string
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -21,6 +23,7 @@ from korrigo_backup.domain.naming import (
     stamp,
     strange,
 )
+from korrigo_backup.domain.retention import own_clock
 from sandbox import stamped
 
 SHAPES = [
@@ -118,3 +121,17 @@ def test_what_stands_beside_a_backup_is_not_strange_and_what_lost_it_is():
     assert [name for name in known - {made} if strange(name, known)] == []
     assert strange(f"{made}.manifest.json", set()) == "its backup is not here"
     assert strange("recovery_kit_of_mine.tar.age", known) == "not a backup's name"
+
+
+@pytest.mark.contract("T14")
+@pytest.mark.parametrize("zone", ["Europe/Paris", "America/Sao_Paulo", "Australia/Lord_Howe", "UTC"])
+@given(at=st.datetimes(datetime(2023, 1, 1), datetime(2029, 1, 1), timezones=st.just(UTC)), hours=st.integers(1, 48))
+def test_the_hour_that_a_zone_repeats_or_leaves_out_costs_no_backup_its_name_or_its_place(zone, at, hours):
+    """Two backups, some hours apart, in any zone and year: two names, both read back, in the order of their manifests."""
+    moments = [at, at + timedelta(hours=hours)]
+    taken = []
+    for moment in moments:
+        taken.append(free_name(Kind.SQL, Origin.ROUTINE, stamp(moment.astimezone(ZoneInfo(zone))), taken))
+    assert len(set(taken)) == 2
+    for name, moment in zip(taken, moments, strict=True):
+        assert own_clock(parse(name).stamp) == moment.astimezone(ZoneInfo(zone)).replace(tzinfo=None, microsecond=0)

@@ -32,9 +32,9 @@ def records(*ends, verb="backup", subject="db"):
 
 
 @pytest.mark.contract("B12")
-def test_unless_configured_people_are_told_of_failures_and_of_their_end_and_of_what_has_not_come():
+def test_unless_configured_people_are_told_of_failures_whole_or_in_part_and_of_their_end_and_of_what_has_not_come():
     told = [event for event in Event if wanted(event, DEFAULT_EVENTS)]
-    assert told == [Event.FAILURE, Event.RECOVERED, Event.OVERDUE]
+    assert told == [Event.WARNING, Event.FAILURE, Event.RECOVERED, Event.OVERDUE]
 
 
 def test_who_wants_every_success_is_told_of_a_recovery():
@@ -119,6 +119,11 @@ def test_the_tail_of_the_journal_ends_with_the_steps_of_the_newest_run():
         "     12.500 s  backup.verify",
     )
     assert len(journal_tail([record] * 50)) == 10
+
+
+def test_a_name_that_is_no_text_and_signs_that_steer_a_terminal_are_sent_escaped():
+    said = notice(Event.FAILURE, message="first\nsecond \udcff \x1b[2J ✅").fit_to_send(())
+    assert said.message == "first\nsecond \\xff \\x1b[2J ✅"
 
 
 @pytest.mark.contract("C5")

@@ -34,6 +34,7 @@ def artifact(days=0.0, kind=Kind.SQL, *, origin=Origin.ROUTINE, made=None, **tol
         format=told.pop("format", 1),
         site=told.pop("site", SITE),
         origin=told.pop("said", origin),
+        environment=told.pop("environment", None),
     )
     authenticity = told.pop("authenticity", Authenticity.AUTHENTIC)
     manifest = told.pop("manifest", manifest)
@@ -106,6 +107,13 @@ def test_what_does_not_verify_is_not_the_newest_good_one():
     assert removed([oldest, older, newest], good=lambda _: False) == []
 
 
+def test_where_the_newest_thirty_are_bad_no_more_are_read_and_nothing_goes():
+    asked = []
+    many = [artifact(n) for n in range(100)]
+    assert removed(many, good=asked.append) == []
+    assert asked == many[:30]
+
+
 def test_nothing_is_read_where_nothing_would_go():
     asked = []
     decided([artifact(1), artifact(2)], good=lambda one: asked.append(one) or True)
@@ -137,6 +145,15 @@ def test_what_is_not_ours_is_neither_removed_nor_the_newest_good_one(other):
         assert removed([artifact(0), old]) == []
 
 
+@pytest.mark.promise("P4")
+def test_what_another_environment_of_the_same_name_has_made_is_not_ours():
+    production = [artifact(days, environment="production") for days in (31, 40)]
+    ours = [artifact(days, environment="staging") for days in (32, 41)]
+    assert removed([*production, *ours], environment="staging") == [ours[1]]
+    assert reason(production[0], ours, environment="staging") == "of production, not staging"
+    assert removed([artifact(50), artifact(0.5)], environment="staging")
+
+
 @pytest.mark.parametrize("days", [0, 0.5, 1000])
 def test_zeros_never_mean_delete_all(days):
     assert removed([artifact(400 + days), artifact(300), artifact(0)], Policy(database=Rule())) == []
@@ -155,6 +172,11 @@ def test_a_safety_backup_stays_for_seven_days_whatever_the_rules_say():
     rules = Policy(safety=Rule(days=1), max_age=2)
     young, old = artifact(6.9, origin=Origin.SAFETY), artifact(8, origin=Origin.SAFETY)
     assert removed([young, old], rules) == [old]
+
+
+def test_a_young_safety_backup_is_one_under_another_name_too():
+    copy, policy = artifact(6, said=Origin.SAFETY), Policy(database=Rule(last=1))
+    assert reason(copy, [artifact(0)], policy) == "a safety backup younger than 7 days"
 
 
 @pytest.mark.contract("K3")
@@ -270,14 +292,3 @@ def test_a_silence_stays_doubtful_until_confirmed_or_long_past():
     assert doubt([*known, *after_a_jump[:5]], early, confirmed=after_a_jump[0]) is None
     assert "jumped" in doubt([*known, *after_a_jump[:5]], early, confirmed=NOW)
     assert doubt([*known, *after_a_jump[:35]], late) is None
-
-
-def test_the_hold_that_lasts_longer_counts():
-    one = artifact(1)
-    holds = [
-        Hold(name=one.name, reason=why, holder="ops", since=NOW, until=end)
-        for why, end in (("a", NOW + timedelta(days=1)), ("b", None), ("c", NOW + timedelta(days=9)))
-    ]
-    assert standing(holds, NOW)[one.name].reason == "b"
-    assert standing(holds[::2], NOW)[one.name].reason == "c"
-    assert standing(holds[:1], NOW + timedelta(days=2)) == {}

@@ -7,7 +7,7 @@ from pathlib import Path
 from korrigo_backup.domain.artifact import Artifact
 from korrigo_backup.domain.manifest import Manifest
 from korrigo_backup.domain.naming import Kind, Origin
-from korrigo_backup.domain.schedule import JOBS, Surroundings
+from korrigo_backup.domain.schedule import JOBS, OVERDUE, Surroundings
 from korrigo_backup.operations.schedule_loop import Loop, newest
 
 AROUND = Surroundings(site="k", identity="/k", command=("/k",), directory="/k", path="/bin")
@@ -27,11 +27,11 @@ def artifact(kind, created, **others):
 class Machine:
     """A clock that goes on when something sleeps or runs; what runs makes its backups unless told to fail."""
 
-    def __init__(self, start, *, until, made=(), fails=(), takes=timedelta(minutes=1), jitter=0):
+    def __init__(self, start, *, until, made=(), fails=(), takes=timedelta(minutes=1), jitter=0, jobs=JOBS):
         self.now, self.until, self.fails, self.takes = start, until, fails, takes
         self.artifacts = list(made)
         self.begun, self.told = [], []
-        self.loop = Loop(JOBS, replace(AROUND, jitter=jitter), lambda: self.artifacts)
+        self.loop = Loop(jobs, replace(AROUND, jitter=jitter), lambda: self.artifacts)
         self.code = self.loop.forever(self.run, clock=lambda: self.now, sleep=self.sleep, tell=self.told.append)
 
     def run(self, job):
@@ -81,6 +81,17 @@ def test_a_run_longer_than_the_time_to_the_next_is_followed_by_one_of_each():
         SATURDAY, until=SATURDAY + timedelta(days=3), made=made_before(SATURDAY), takes=timedelta(hours=30)
     )
     assert machine.begun == [("daily", "Sun 03:00"), ("weekly", "Mon 09:00")]
+
+
+def test_that_one_is_missing_is_told_at_its_hour_and_not_for_a_time_before_the_start():
+    jobs = (*JOBS, replace(OVERDUE, hours="0 9 * * *"))
+    machine = Machine(SATURDAY, until=SATURDAY + timedelta(hours=22), jobs=jobs)
+    assert machine.begun == [
+        ("weekly", "Sat 12:00"),
+        ("daily", "Sun 03:00"),
+        ("weekly", "Sun 04:00"),
+        ("overdue", "Sun 09:00"),
+    ]
 
 
 def test_a_clock_that_is_set_back_does_not_end_the_backups():

@@ -101,8 +101,8 @@ def test_a_command_that_gains_rights_is_not_kept_from_it(tmp_path):
     around = surroundings_of(config, tmp_path, None, COMMAND)
     assert around.gains_rights
     service = units(JOBS, around, system=True)["korrigo-backup.service"]
-    assert "NoNewPrivileges" not in service
-    assert "CapabilityBoundingSet" not in service
+    for confining in ("NoNewPrivileges", "CapabilityBoundingSet", "PrivateDevices", "ProtectClock", "Restrict"):
+        assert confining not in service
     assert "ProtectSystem=strict" in service
 
 

@@ -29,3 +29,7 @@ def test_redacted_text_holds_no_secret(head, secret, tail):
 
 def test_a_very_short_secret_does_not_spoil_every_message():
     assert redact("a bad day", [Secret("a")]) == "a bad day"
+
+
+def test_a_secret_that_begins_another_leaves_nothing_of_the_longer_one():
+    assert redact("pa55word-of-2026", [Secret("pa55word"), Secret("pa55word-of-2026")]) == "***"

@@ -74,6 +74,17 @@ def test_the_clock_that_went_back_is_said():
     assert "status.future" in ids(seen(backup(-24)))
 
 
+@pytest.mark.promise("P1")
+def test_one_of_the_future_does_not_hide_that_the_others_are_old():
+    found = seen(backup(-9000), backup(200), backup(-9000, kind=Kind.MEDIA), backup(300, kind=Kind.MEDIA))
+    said = describe(found, Goals(), now=NOW)
+    assert (said.overdue, said.age, said.newest(Kind.MEDIA).age) == (True, 200 * 3600, 300 * 3600)
+    assert {"status.overdue", "status.media_overdue", "status.future"} <= set(ids(found))
+    proof = ran(-9000, verb="restore", subject="x", steps=["restore.proven"])
+    assert "status.unproven" in ids(healthy(records=[proof]))
+    assert ids(healthy(records=[ran(900, verb="restore", steps=["restore.proven"]), proof])) == ["status.proof_old"]
+
+
 def test_a_proof_counts_for_a_month():
     proof = {"verb": "restore", "subject": "x", "steps": ["restore.proven"]}
     assert "status.proof_old" in ids(healthy(records=[ran(32 * 24, **proof)]))
@@ -126,6 +137,16 @@ def test_a_night_done_in_part_is_said_until_the_next_one():
     night = ran(3, Outcome.PARTLY, verb="nightly", message="copy to s3: no such bucket")
     assert "status.partly" in ids(healthy(records=[night]))
     assert "status.partly" not in ids(healthy(records=[night, ran(1)]))
+
+
+def test_what_runs_beside_a_run_at_work_makes_it_no_killed_one():
+    runs = [ran(9), ran(1, Outcome.BEGUN, verb="nightly"), ran(0.5, verb="verify", subject="x")]
+    assert failing(runs, running=True) == ()
+    refused = ran(0.2, Outcome.FAILED, verb="restore", exit_code=7)
+    assert [one.what for one in failing([*runs, refused], running=True)] == ["restore"]
+    assert [one.what for one in failing([*runs, ran(0.1, subject="media")], running=True)] == ["backup db"]
+    assert [one.what for one in failing(runs, running=False)] == ["backup db"]
+    assert failing([ran(1, Outcome.BEGUN, verb="verify", subject="x")], running=False) == ()
 
 
 def test_a_cancelled_restore_is_no_failure_and_a_failed_one_comes_after_the_backups():

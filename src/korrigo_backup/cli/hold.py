@@ -11,13 +11,14 @@ import typer
 
 from korrigo_backup.catalog import local_now
 from korrigo_backup.cli.output import Context, say, say_json, say_table
+from korrigo_backup.domain.attention import named
 from korrigo_backup.domain.hold import Hold
 from korrigo_backup.domain.moment import require_moment
-from korrigo_backup.domain.naming import is_beside
-from korrigo_backup.domain.paths import on_one_line
-from korrigo_backup.errors import UsageError
-from korrigo_backup.operations import holds
-from korrigo_backup.operations.journal import user_name
+from korrigo_backup.domain.naming import is_beside, is_stamp, parse
+from korrigo_backup.domain.paths import on_one_line, printable
+from korrigo_backup.errors import NotFound, UsageError
+from korrigo_backup.operations import holds, kept
+from korrigo_backup.operations.journal import user
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +38,7 @@ def command(
     context: typer.Context,
     action: Annotated[Action, typer.Argument(help="add, list or release.")] = Action.LIST,
     name: Annotated[
-        str | None, typer.Argument(help="A backup (path, name in BACKUP_DIR, latest) or a kept database.")
+        str | None, typer.Argument(help="A backup (path, name in BACKUP_DIR, latest), or what a restore has kept.")
     ] = None,
     reason: Annotated[str | None, typer.Option(help="Why it must stay (add).")] = None,
     by: Annotated[str | None, typer.Option(help="Who holds it; default: the user.")] = None,
@@ -55,7 +56,7 @@ def command(
     if name is None:
         raise UsageError("which backup?", hint=f"korrigo-backup hold {action} NAME; the names: korrigo-backup list")
     if action is Action.ADD:
-        _add(wired, name, reason, by or user_name(), until)
+        _add(wired, name, reason, by or user(), until)
         return
     for hold in holds.release(wired.catalog.directory, Path(name).name, by):
         say(f"✅ {hold.name} is no longer {hold.described()}")
@@ -65,16 +66,18 @@ def _add(wired: Wired, name: str, reason: str | None, by: str, until: str | None
     if not reason or not on_one_line(reason):
         raise UsageError("a hold needs a reason", hint='add --reason "…": the next operator will want to know')
     held = _held_name(wired, name)
-    hold = Hold(
-        name=held, reason=on_one_line(reason), holder=on_one_line(by), since=datetime.now(UTC), until=_day(until)
-    )
+    why, now = on_one_line(reason), datetime.now(UTC)
+    hold = Hold(name=held, reason=why, holder=on_one_line(by), since=now, until=_day(until))
     holds.add(wired.catalog.directory, hold)
     say(f"✅ {held} is {hold.described()}")
 
 
 def _held_name(wired: Wired, name: str) -> str:
-    """Return the name that is held: that of an artifact of the catalog, or of a kept database."""
-    if any(is_beside(name, wired.config.database.name, role) for role in ("before", "after")):
+    """Return the name that is held: that of an artifact of the catalog, or of what a restore has kept."""
+    if _is_kept(name, wired.config.database.name):
+        there = [one for kept_copy in kept.survey(wired.site()) for one in kept_copy.names]
+        if name not in there:
+            raise NotFound(f"there is no {name} beside the live site", hint=f"kept are: {named(there) or 'none'}")
         return name
     found = wired.catalog.find(name)
     if found.path.resolve().parent != wired.catalog.directory.resolve():
@@ -82,7 +85,18 @@ def _held_name(wired: Wired, name: str) -> str:
             f"{found.path} is not in {wired.catalog.directory}: nothing removes it from there",
             hint="hold what is in BACKUP_DIR",
         )
+    if parse(found.name) is None:
+        raise UsageError(
+            f"{printable(found.name)} does not have the name of a backup: nothing removes it",
+            hint="the names that can be held: korrigo-backup list",
+        )
     return found.name
+
+
+def _is_kept(name: str, database: str) -> bool:
+    """Tell whether a name is one of a database, or of media, that a restore keeps."""
+    media = (name.removeprefix(f".{role}-") for role in kept.ROLES if name.startswith(f".{role}-"))
+    return any(is_beside(name, database, role) for role in kept.ROLES) or any(map(is_stamp, media))
 
 
 def _day(text: str | None) -> datetime | None:

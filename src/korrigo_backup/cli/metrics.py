@@ -9,16 +9,14 @@ import typer
 
 from korrigo_backup.catalog import local_now
 from korrigo_backup.cli.output import Context, say
+from korrigo_backup.cli.showing import write_metrics
+from korrigo_backup.config.unattended import METRICS_ENDING
 from korrigo_backup.domain.metrics import metrics
 from korrigo_backup.errors import UsageError
-from korrigo_backup.system.files import explained, replace_public
 from korrigo_backup.wiring_status import status
 
 if TYPE_CHECKING:
     from korrigo_backup.wiring import Wired
-
-_ENDING = ".prom"
-"""What node_exporter reads; a file of another name would be written for nobody."""
 
 
 def command(
@@ -29,15 +27,13 @@ def command(
     ] = None,
 ) -> None:
     """Print the status as metrics in Prometheus' text format, or write them to a file."""
-    if textfile and (textfile.suffix != _ENDING or textfile.is_dir()):
+    if textfile and (textfile.suffix != METRICS_ENDING or textfile.is_dir()):
         raise UsageError(
             f"{textfile} is not a file that node_exporter reads",
-            hint=f"name a file that ends in {_ENDING}, in the directory of --collector.textfile.directory",
+            hint=f"name a file that ends in {METRICS_ENDING}, in the directory of --collector.textfile.directory",
         )
     wired: Wired = context.ensure_object(Context).wired()
-    text = metrics(status(wired, now=local_now(), ask=textfile is not None))
     if textfile is None:
-        say(text.rstrip("\n"))
-        return
-    with explained(f"write the metrics {textfile}"):
-        replace_public(textfile, text.encode())
+        say(metrics(status(wired, now=local_now(), ask=False)).rstrip("\n"))
+    else:
+        write_metrics(wired, textfile)

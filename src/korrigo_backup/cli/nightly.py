@@ -10,6 +10,7 @@ from korrigo_backup.catalog import local_now
 from korrigo_backup.cli.announcing import announcer
 from korrigo_backup.cli.backup import narrate as narrate_backup
 from korrigo_backup.cli.output import Context, human, say, say_findings
+from korrigo_backup.cli.showing import shown
 from korrigo_backup.cli.words import seconds
 from korrigo_backup.operations.announced import announced
 from korrigo_backup.operations.kit import save_if_changed
@@ -40,7 +41,8 @@ def command(
     wired: Wired = context.ensure_object(Context).wired()
     now = local_now()
     subject = "full" if full else "db"
-    with announced(announcer(wired, notify), wired.catalog.directory, "nightly", subject, say=say_findings) as telling:
+    told = announced(announcer(wired, notify), wired.catalog.directory, "nightly", subject, say=say_findings)
+    with told as telling, shown(wired):
         configured = wired.config.nightly
         night = Night(
             full=full,

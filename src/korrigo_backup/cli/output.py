@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import msgspec
 
 from korrigo_backup.domain.finding import Finding, Level
+from korrigo_backup.domain.paths import readable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -90,7 +91,11 @@ def say_shared(step: Step) -> None:
 
 def say_json(schema: str, document: object) -> None:
     """Print one JSON document with the name of its schema; times are RFC 3339, sizes bytes."""
-    raw = msgspec.json.encode({"schema": f"korrigo-backup/{schema}-1", **_mapping(document)})
+    whole = {"schema": f"korrigo-backup/{schema}-1", **_mapping(document)}
+    try:
+        raw = msgspec.json.encode(whole)
+    except UnicodeEncodeError:  # a file name that is no text
+        raw = msgspec.json.encode(_escaped(whole))
     say(msgspec.json.format(raw, indent=2).decode())
 
 
@@ -115,3 +120,12 @@ def human(size: int) -> str:
 def _mapping(document: object) -> dict[str, object]:
     built = msgspec.to_builtins(document)
     return built if isinstance(built, dict) else {"items": built}
+
+
+def _escaped(value: object) -> object:
+    """Return a document with the bytes that are no text escaped, wherever they are in it."""
+    if isinstance(value, str):
+        return readable(value)
+    if isinstance(value, dict):
+        return {_escaped(name): _escaped(inner) for name, inner in value.items()}
+    return [_escaped(inner) for inner in value] if isinstance(value, list | tuple) else value

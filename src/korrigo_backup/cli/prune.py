@@ -40,6 +40,7 @@ def command(
     request = Request(
         policy=policy,
         name=wired.config.site.name,
+        environment=wired.config.site.environment,
         now=local_now(),
         meant=Meant(clock_is_right, allow_many),
         site=wired.site,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path  # noqa: TC003 - typer reads it when the verb runs
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from korrigo_backup.catalog import local_now
 from korrigo_backup.cli.output import Context, human, say, say_findings, say_json, say_table
+from korrigo_backup.cli.showing import write_status
 from korrigo_backup.domain.attention import named, span
 from korrigo_backup.domain.finding import Level
 from korrigo_backup.domain.nagios import UNKNOWN, plugin_line
@@ -29,12 +31,16 @@ def command(
     nagios: Annotated[
         bool, typer.Option("--nagios", help="One line for a monitoring system, with its own exit codes 0 to 3.")
     ] = False,
+    publish: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write what was seen to FILE, for the page in Django's admin."),
+    ] = None,
 ) -> None:
     """Show how the backups stand: last good, last proven, age, copies, space, what to do. Exit 10 for an error."""
     if nagios:
         raise typer.Exit(_as_plugin(context))
     wired: Wired = context.ensure_object(Context).wired()
-    found = status(wired, now=local_now(), ask=True)
+    found = write_status(wired, publish) if publish else status(wired, now=local_now(), ask=True)
     people = wired.config.contacts.people
     if as_json:
         say_json("status", {**_fields(found), "contacts": [person.model_dump() for person in people]})

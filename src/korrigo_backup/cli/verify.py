@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from korrigo_backup.catalog import local_now
 from korrigo_backup.cli.output import Context, say, say_findings, say_json
-from korrigo_backup.domain.finding import Level
-from korrigo_backup.errors import NotFound, ProofFailed
+from korrigo_backup.domain.finding import Level, error
+from korrigo_backup.errors import KorrigoBackupError, NotFound, ProofFailed
 from korrigo_backup.operations.verified import Request, verified
 from korrigo_backup.operations.verify import Depth
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from korrigo_backup.domain.artifact import Artifact
     from korrigo_backup.domain.finding import Finding
@@ -48,7 +50,7 @@ def command(
     findings = _verified(wired, found, depth)
     bad = _bad(findings)
     if as_json:
-        say_json("verify", _document(found, findings))
+        say_json("verify", _document(found.path, findings))
     else:
         say_findings(finding for finding in findings if finding is not bad)
     if bad:
@@ -59,29 +61,47 @@ def command(
 
 def _verify_all(wired: Wired, depth: Depth, *, as_json: bool) -> None:
     results = []
-    if not (there := wired.catalog.artifacts()):
+    for path, findings in _each(wired, depth):
+        results.append((path, findings))
+        if not as_json:
+            bad = _bad(findings)
+            say(f"{'❌' if bad else '✅'} {path.name}{f': {bad.message}' if bad else ''}")
+    if as_json:
+        say_json("verify-all", {"items": [_document(*result) for result in results]})
+    if not results:
         raise NotFound(
             f"there is no backup in {wired.catalog.directory}: nothing was verified",
             hint="check BACKUP_DIR (is the disk mounted?), or make one: korrigo-backup backup",
         )
-    for glanced in there:
-        found = wired.catalog.find(str(glanced.path))  # read again: a list does not look at every bit of a manifest
-        findings = _verified(wired, found, depth)
-        results.append((found, findings))
-        if not as_json:
-            bad = _bad(findings)
-            say(f"{'❌' if bad else '✅'} {found.name}{f': {bad.message}' if bad else ''}")
-    if as_json:
-        say_json("verify-all", {"items": [_document(*result) for result in results]})
-    bad_ones = [(found, bad) for found, findings in results if (bad := _bad(findings))]
+    bad_ones = [(path, bad) for path, findings in results if (bad := _bad(findings))]
     if bad_ones:
-        found, bad = bad_ones[0]
+        path, bad = bad_ones[0]
         raise ProofFailed(
             f"{len(bad_ones)} of {len(results)} backups are not good: {', '.join(one.name for one, _ in bad_ones[:5])}",
-            hint=bad.hint or f"korrigo-backup verify {found.name}",
+            hint=bad.hint or f"korrigo-backup verify {path.name}",
         )
     if not as_json:
         say(f"✅ {len(results)} backups verified ({depth})")
+
+
+def _each(wired: Wired, depth: Depth) -> Iterator[tuple[Path, list[Finding]]]:
+    """Yield every backup, and whatever has the name of one, with what is found of it: one must not end the others."""
+    catalog = wired.catalog
+    survey = catalog.survey()
+    for glanced in survey.artifacts:
+        try:
+            found = catalog.find(str(glanced.path))  # read again: a list does not look at every bit of a manifest
+            yield found.path, _verified(wired, found, depth)
+        except KorrigoBackupError as problem:
+            if not os.path.lexists(glanced.path):
+                continue  # it was removed meanwhile
+            if depth is Depth.FULL:
+                raise  # a word about the site, which would be the same for the next one
+            yield glanced.path, [error("artifact.unread", problem.message, problem.hint)]
+    for stranger in survey.strangers:
+        if stranger.ours:
+            hint = f"look at it: ls -la {catalog.directory}"
+            yield catalog.directory / stranger.name, [error("artifact.unread", stranger.why, hint)]
 
 
 def _verified(wired: Wired, found: Artifact, depth: Depth) -> list[Finding]:
@@ -94,5 +114,5 @@ def _bad(findings: Iterable[Finding]) -> Finding | None:
     return next((finding for finding in findings if finding.level is Level.ERROR), None)
 
 
-def _document(found: Artifact, findings: list[Finding]) -> dict[str, object]:
-    return {"path": str(found.path), "passed": _bad(findings) is None, "findings": findings}
+def _document(path: Path, findings: list[Finding]) -> dict[str, object]:
+    return {"path": str(path), "passed": _bad(findings) is None, "findings": findings}

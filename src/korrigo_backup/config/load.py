@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import io
 import tomllib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from dotenv.parser import parse_stream
 from pydantic import BaseModel, ValidationError
@@ -42,6 +42,7 @@ VARIABLES: dict[str, tuple[str, str]] = {
     "KORRIGO_BACKUP_KIT_RECIPIENTS": ("kit", "recipients"),
     "KORRIGO_BACKUP_DAILY": ("schedule", "daily"),
     "KORRIGO_BACKUP_WEEKLY": ("schedule", "weekly"),
+    "KORRIGO_BACKUP_OVERDUE": ("schedule", "overdue"),
 }
 """The runbook's variables (2.3) and ours, with the section and key each one sets. An empty one is as unset."""
 
@@ -123,7 +124,8 @@ def _require_text(value: str, source: str) -> None:
 
 
 def _explained(problem: ValidationError, sources: Mapping[tuple[str, str], str]) -> UsageError:
-    first = problem.errors(include_input=False, include_url=False)[0]
+    found = problem.errors(include_input=False, include_url=False)
+    first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])  # a slip hides what it names
     place = tuple(str(part) for part in first["loc"])
     name = ".".join(place)
     if first["type"] == "extra_forbidden":
@@ -138,8 +140,9 @@ def _explained(problem: ValidationError, sources: Mapping[tuple[str, str], str])
 
 def _known(place: tuple[str, ...]) -> list[str]:
     model: type[BaseModel] = Configuration
-    for part in place[:-1]:
+    for part in (part for part in place[:-1] if not part.isdigit()):  # a number is a place in a list of sections
         inner = model.model_fields[part].annotation if part in model.model_fields else None
+        inner = next((one for one in get_args(inner) if one is not Ellipsis), inner)
         if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
             return []
         model = inner

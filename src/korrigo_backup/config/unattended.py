@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from korrigo_backup.config.values import Count, Place, Section, no_switch
 from korrigo_backup.domain.retention import Policy
 from korrigo_backup.domain.schedule import check_hours
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def _hours(value: str) -> str:
@@ -57,16 +60,29 @@ class NightlySection(Section):
     wait: Annotated[float, Field(ge=0, le=86400)] = 7200
 
 
+def _for_node_exporter(value: Path | None) -> Path | None:
+    if value and value.suffix != METRICS_ENDING:
+        raise ValueError(f"must end in {METRICS_ENDING}: node_exporter reads nothing else")
+    return value
+
+
+METRICS_ENDING = ".prom"
+"""What node_exporter reads; a file of another name would be written for nobody."""
+
+
 class StatusSection(Section):
     """How old the newest backups may be, in hours (0: any age), how long a proof by a restore counts, in days.
 
-    `accept` names warnings of `status` that this site lives with.
+    `accept` names warnings of `status` that this site lives with. At its end `nightly` writes `publish` (for the page
+    in Django's admin) and `textfile` (for node_exporter).
     """
 
     rpo_hours: Annotated[float, BeforeValidator(no_switch), Field(ge=0, le=100_000)] = 26
     media_rpo_hours: Annotated[float, BeforeValidator(no_switch), Field(ge=0, le=100_000)] = 170
     proof_days: Annotated[float, BeforeValidator(no_switch), Field(gt=0, le=10_000)] = 31
     accept: tuple[Annotated[str, Field(pattern=r"^status\.[a-z_]+$")], ...] = ()
+    publish: Place | None = None
+    textfile: Annotated[Place | None, AfterValidator(_for_node_exporter)] = None
 
 
 class Contact(Section):
@@ -100,7 +116,7 @@ class KitSection(Section):
 
 
 class ScheduleSection(Section):
-    """When backups run by themselves (runbook 4.6), and what they may use.
+    """When backups run by themselves (runbook 4.6), when their absence is told, and what they may use.
 
     `jitter` spreads the starts of many machines, in seconds. A run that takes longer than `limit_hours` is ended.
     `user` is who runs them when root installs the schedule. `log` is for cron, `writable` for units: directories
@@ -109,6 +125,7 @@ class ScheduleSection(Section):
 
     daily: Hours = "0 3 * * *"
     weekly: Hours = "0 4 * * 0"
+    overdue: Annotated[Hours, Field(validate_default=True)] = "never"
     jitter: Annotated[int, BeforeValidator(no_switch), Field(ge=0, le=43200)] = 300
     limit_hours: Annotated[int, BeforeValidator(no_switch), Field(ge=1, le=168)] = 12
     user: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$")] | None = None

@@ -14,7 +14,6 @@ from django.utils.translation import pgettext_lazy
 from django.views.decorators.http import require_safe
 
 from korrigo_backup.djangoapp.models import Backups
-from korrigo_backup.djangoapp.page import page
 
 _STATIC = "korrigo_backup"
 
@@ -56,6 +55,8 @@ class BackupsAdmin(admin.ModelAdmin):
         """Answer with the page. Raises PermissionDenied (403) without the permission to view."""
         if not self.has_view_permission(request):
             raise PermissionDenied
+        from korrigo_backup.djangoapp.page import page  # noqa: PLC0415 - the start of the site does not pay for it
+
         request.current_app = self.admin_site.name  # so that the links of the template stay on this site
         context = {
             **self.admin_site.each_context(request),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.apps import AppConfig
 from django.core.checks import register
 
-from korrigo_backup.djangoapp.checks import TAG, check_backups
+TAG = "backups"
 
 
 class KorrigoBackupConfig(AppConfig):
@@ -18,4 +20,11 @@ class KorrigoBackupConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the check; Django finds commands, model and page by itself."""
-        register(check_backups, TAG, deploy=True)
+        register(_check, TAG, deploy=True)
+
+
+def _check(app_configs: Any, **given: Any) -> list[Any]:
+    """Load the check when it runs, so that the start of the site's processes does not pay for it."""
+    from korrigo_backup.djangoapp.checks import check_backups  # noqa: PLC0415
+
+    return check_backups(app_configs, **given)

@@ -13,26 +13,24 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.checks import Warning as Warned
 
-from korrigo_backup.catalog import Catalog
 from korrigo_backup.djangoapp.location import DEFAULT_MAX_AGE, DIRECTORY, backup_directory, max_age
-from korrigo_backup.djangoapp.signing import keys_here
+from korrigo_backup.djangoapp.sight import sight
 from korrigo_backup.domain.authenticity import Authenticity
-from korrigo_backup.domain.naming import Origin
-from korrigo_backup.domain.standing import WITH_DATABASE, is_good
+from korrigo_backup.domain.standing import WITH_DATABASE, good_artifacts
 from korrigo_backup.errors import KorrigoBackupError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.domain.status import Seen
 
-TAG = "backups"
 _APP = "korrigo_backup"
 
 _AHEAD = timedelta(hours=1)
 """By how much a backup's time may be ahead of this clock: one from a wrong year would hide that none was made since."""
 
+_SEE_WHY = "see why the nightly backup does not run, or what the host sees is not published: korrigo-backup status"
 _MAKE_ONE = "make one: korrigo-backup backup; every night: see the runbook's 4.6"
 
 
@@ -54,37 +52,38 @@ def check_backups(app_configs: Sequence[Any] | None, **_given: Any) -> list[Any]
     except (OSError, ValueError, TypeError, RuntimeError, KorrigoBackupError) as problem:
         hint = f"see that {DIRECTORY} is right, mounted, and readable by the user that runs the site"
         return [*said, _warned(2, f"the backups cannot be seen: {problem}", hint)]
-    return [*said, *judged(found, directory, now=datetime.now(UTC), limit=age)]
+    return [*said, *judged(found, now=datetime.now(UTC), limit=age)]
 
 
-def seen(directory: Path) -> list[Artifact]:
-    """Return the artifacts in a directory that is there, newest first. Raises OSError when it is not, or shut."""
-    os.scandir(directory).close()
-    return Catalog(directory, keys_here()).artifacts()
+def seen(place: Path) -> Seen:
+    """Return what is in a directory, or in a published file. Raises OSError when it is not there, or shut."""
+    if not place.is_file():
+        os.scandir(place).close()
+    found = sight(place, now=datetime.now(UTC)).seen
+    if found.unreadable:
+        raise OSError(found.unreadable[0])
+    return found
 
 
-def judged(found: Iterable[Artifact], directory: Path, *, now: datetime, limit: timedelta) -> list[Any]:
-    """Return what is to be said of these artifacts; `limit` is the age that the newest proven one may have."""
-    found = list(found)
+def judged(found: Seen, *, now: datetime, limit: timedelta) -> list[Any]:
+    """Return what is to be said of these backups; `limit` is the age that the newest proven one may have.
+
+    Proven is one of the database whose manifest says what was read back, and that no verification has found bad since.
+    """
     said = [
         _warned(6, f"the manifest of {artifact.name} was altered", "do not restore it; find out who wrote there")
-        for artifact in found
+        for artifact in found.artifacts
         if artifact.authenticity is Authenticity.FORGED
     ]
-    good = [artifact for artifact in found if is_proven(artifact) and artifact.created <= now + _AHEAD]
+    good = [a for a in good_artifacts(found) if a.kind in WITH_DATABASE and a.created <= now + _AHEAD]
     if not good:
-        shut = next((f"{artifact.name}: {artifact.problem}" for artifact in found if artifact.problem), None)
-        return [*said, _warned(3, f"no proven backup at all in {directory}", shut or _MAKE_ONE)]
+        shut = next((f"{artifact.name}: {artifact.problem}" for artifact in found.artifacts if artifact.problem), None)
+        return [*said, _warned(3, f"no proven backup at all in {found.directory}", shut or _MAKE_ONE)]
     newest = max(artifact.created for artifact in good)
     if now - newest > limit:
         text = f"no proven backup since {newest.astimezone(UTC):%Y-%m-%d %H:%M} UTC ({_hours(now - newest)} hours)"
-        said.append(_warned(4, text, "see why the nightly backup does not run: korrigo-backup list, and its log"))
+        said.append(_warned(4, text, _SEE_WHY))
     return said
-
-
-def is_proven(artifact: Artifact) -> bool:
-    """Tell whether this backup holds the database and its manifest says what was read back from it."""
-    return artifact.kind in WITH_DATABASE and artifact.origin is Origin.ROUTINE and is_good(artifact)
 
 
 def _hours(span: timedelta) -> int:

@@ -21,10 +21,15 @@ def backup_directory() -> Path | None:
     """Return the directory of the backups, None when nothing names one.
 
     The setting counts before the variable of its name, that before BACKUP_DIR. A relative path is one below BASE_DIR,
-    where the settings have that, since a site's process is started anywhere. Raises TypeError for what is no path.
+    where the settings have that, since a site's process is started anywhere. Raises TypeError or
+    ValueError for what is no path, RuntimeError for the home of a user that is none.
     """
     named = getattr(settings, DIRECTORY, None) or os.environ.get(DIRECTORY) or os.environ.get(_OF_THE_COMMAND)
-    return Path(getattr(settings, "BASE_DIR", "."), named).expanduser().absolute() if named else None
+    if not named:
+        return None
+    if "\0" in str(named):
+        raise ValueError(f"{DIRECTORY} holds a NUL character: it is no path")
+    return Path(getattr(settings, "BASE_DIR", "."), named).expanduser().absolute()
 
 
 def max_age() -> timedelta:

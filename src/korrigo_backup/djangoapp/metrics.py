@@ -15,12 +15,11 @@ from django.http import HttpResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from korrigo_backup.catalog import Catalog
 from korrigo_backup.djangoapp.location import backup_directory
-from korrigo_backup.djangoapp.page import goals
-from korrigo_backup.djangoapp.signing import keys_here
+from korrigo_backup.djangoapp.sight import sight
 from korrigo_backup.domain.metrics import CONTENT_TYPE, metrics
-from korrigo_backup.operations.status import About, status
+from korrigo_backup.errors import KorrigoBackupError
+from korrigo_backup.operations.status import judged
 
 TOKEN = "KORRIGO_BACKUP_METRICS_TOKEN"  # noqa: S105 - the name of a setting
 _PERMISSION = "korrigo_backup.view_backups"
@@ -41,14 +40,14 @@ def view(request: Any) -> Any:
         if not (user.is_active and user.is_staff and user.has_perm(_PERMISSION)):
             return HttpResponse("the permission to view backups is needed", status=403, content_type=_PLAIN)
     try:
-        directory = backup_directory()
-    except (TypeError, ValueError, RuntimeError) as problem:
+        place = backup_directory()
+        if place is None:
+            return HttpResponse("KORRIGO_BACKUP_DIR is not set", status=503, content_type=_PLAIN)
+        now = datetime.now(UTC)
+        found = sight(place, now=now)
+    except (TypeError, ValueError, RuntimeError, KorrigoBackupError) as problem:
         return HttpResponse(str(problem), status=503, content_type=_PLAIN)
-    if directory is None:
-        return HttpResponse("KORRIGO_BACKUP_DIR is not set", status=503, content_type=_PLAIN)
-    keys = keys_here()
-    found = status(Catalog(directory, keys), goals(keys), About(), now=datetime.now(UTC))
-    return HttpResponse(metrics(found), content_type=CONTENT_TYPE)
+    return HttpResponse(metrics(judged(found.seen, found.goals, now=now)), content_type=CONTENT_TYPE)
 
 
 def _knows_the_token(request: Any) -> bool:

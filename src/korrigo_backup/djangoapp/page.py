@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -14,19 +13,15 @@ from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 from django.utils.translation import pgettext, pgettext_lazy
 
-from korrigo_backup.catalog import Catalog
-from korrigo_backup.djangoapp.location import DEFAULT_MAX_AGE, backup_directory, max_age
-from korrigo_backup.djangoapp.signing import keys_here
+from korrigo_backup.djangoapp.location import backup_directory
+from korrigo_backup.djangoapp.sight import Sight, sight
 from korrigo_backup.domain.authenticity import Authenticity
 from korrigo_backup.domain.hold import standing
 from korrigo_backup.domain.naming import Kind, Origin
-from korrigo_backup.domain.retention import Policy, Rule
-from korrigo_backup.domain.runs import proven
+from korrigo_backup.domain.runs import damaged, proven
 from korrigo_backup.domain.standing import WITH_DATABASE, good_artifacts, rows_of
-from korrigo_backup.domain.status import Goals
 from korrigo_backup.errors import KorrigoBackupError
-from korrigo_backup.operations import holds
-from korrigo_backup.operations.status import About, judged, look
+from korrigo_backup.operations.status import judged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -34,10 +29,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.domain.artifact import Artifact
     from korrigo_backup.domain.header import Header
-    from korrigo_backup.domain.hold import Hold
-    from korrigo_backup.domain.journal import Record
-    from korrigo_backup.domain.status import Seen
-    from korrigo_backup.system.keyring import Keyring
+    from korrigo_backup.domain.status import Goals, Seen
 
 ON_A_PAGE = 25
 """Backups in the table at once."""
@@ -50,9 +42,6 @@ IN_A_CHART = 400
 
 _RHYTHM = 7
 """Backups from which the time of the next one is told."""
-
-_RETENTION_DAYS = 30
-"""The runbook's (7): a guess here, for the forecast of the space alone."""
 
 _KINDS = {
     Kind.SQL: pgettext_lazy("korrigo_backup", "Database"),
@@ -90,22 +79,27 @@ def page(query: Mapping[str, str]) -> dict[str, Any]:
     Nothing is raised for what is found, or not found, in the directory of the backups: that is what the page is for.
     """
     try:
-        directory = backup_directory()
-    except (TypeError, ValueError, RuntimeError) as problem:
+        place = backup_directory()
+    except (TypeError, ValueError, RuntimeError) as problem:  # a setting that is no path, or a home that nobody has
         return {"unset": str(problem)}
-    if directory is None:
+    if place is None:
         return {"unset": pgettext("korrigo_backup", "KORRIGO_BACKUP_DIR is not set")}
-    return _shown(directory, query)
+    try:
+        found = sight(place, now=datetime.now(UTC))
+    except KorrigoBackupError as problem:
+        return {"unset": str(problem)}
+    return _shown(found, place, query)
 
 
-def _shown(directory: Path, query: Mapping[str, str]) -> dict[str, Any]:
-    now, keys = datetime.now(UTC), keys_here()
-    seen = look(Catalog(directory, keys), About(), now=now)
+def _shown(found: Sight, place: Path, query: Mapping[str, str]) -> dict[str, Any]:
+    seen, now = found.seen, datetime.now(UTC)
     good = good_artifacts(seen)
     return {
-        **_state(seen, good, goals(keys), now),
+        "place": str(place),
+        "taken": found.taken and local(found.taken),
+        **_state(seen, good, found.goals, now),
         **_drawing(good),
-        **_table(seen, _Notes(seen.records, _holds(directory, now)), query),
+        **_table(seen, _Notes(seen, now), query),
         "runs": [(record, local(record.started)) for record in reversed(seen.records[-RUNS:])],
     }
 
@@ -143,19 +137,14 @@ def _table(seen: Seen, notes: _Notes, query: Mapping[str, str]) -> dict[str, Any
 class _Notes:
     """What is known of artifacts besides what they say themselves, by their names.
 
-    `restored` is when a load of one was last proven to be what was saved; `holds` is None when they cannot be read.
+    `restored` is when a load of one was last proven to be what was saved, `bad` are those that a verification has found
+    damaged; `holds` is None when they cannot be read.
     """
 
-    def __init__(self, records: Iterable[Record], standing_: Mapping[str, Hold] | None) -> None:
-        self.restored = {proof.what: proof.at for record in records if (proof := proven([record]))}
-        self.holds = standing_
-
-
-def _holds(directory: Path, now: datetime) -> Mapping[str, Hold] | None:
-    try:
-        return standing(holds.read(directory), now)
-    except KorrigoBackupError:
-        return None
+    def __init__(self, seen: Seen, now: datetime) -> None:
+        self.restored = {proof.what: proof.at for record in seen.records if (proof := proven([record]))}
+        self.bad = damaged(seen.records)
+        self.holds = None if seen.held_unread else standing(seen.holds, now)
 
 
 def expected(good: Iterable[Artifact], now: datetime) -> datetime | None:
@@ -207,7 +196,7 @@ def _row(artifact: Artifact, notes: _Notes) -> Row:
         proof=_proof(head),
         restored=restored and local(restored),
         hold=hold.described() if hold else "",
-        problem=_problem(artifact),
+        problem=_problem(artifact, notes),
     )
 
 
@@ -219,29 +208,14 @@ def _proof(head: Header | None) -> str:
     return str(pgettext("korrigo_backup", "rows") if head.digests else pgettext("korrigo_backup", "counts"))
 
 
-def _problem(artifact: Artifact) -> str | None:
+def _problem(artifact: Artifact, notes: _Notes) -> str | None:
     if artifact.authenticity is Authenticity.FORGED:
         return str(pgettext("korrigo_backup", "its manifest was altered"))
+    if artifact.name in notes.bad:
+        return str(pgettext("korrigo_backup", "found damaged when it was verified"))
     return artifact.problem
 
 
 def _unit(size: int) -> str:
     """Return the word that stands after a size in the table, so that the charts use the same."""
     return str(filesizeformat(size if size > 1 else 2)).split("\xa0")[-1]
-
-
-def goals(keys: Keyring | None) -> Goals:
-    """Return the site's goals; nothing is said of what cannot be seen from here: signatures without a key, copies."""
-    try:
-        age = max_age()
-    except ValueError:
-        age = DEFAULT_MAX_AGE
-    unseen = {"status.offsite"} if keys else {"status.offsite", "status.unsigned"}
-    policy = Policy(database=Rule(days=_retention_days()))
-    return Goals(rpo_hours=age / timedelta(hours=1), policy=policy, accepted=frozenset(unseen))
-
-
-def _retention_days() -> int:
-    """Return BACKUP_RETENTION_DAYS as the command has it where it shares the site's environment, else its default."""
-    given = os.environ.get("BACKUP_RETENTION_DAYS", "")
-    return int(given) if given.isascii() and given.isdigit() else _RETENTION_DAYS

@@ -50,7 +50,7 @@ class Artifact:
         """The head of the manifest, None without a usable one; it costs nothing."""
         return self.head or (header(self.manifest) if self.manifest else None)
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The file or directory name."""
         return self.path.name

@@ -14,7 +14,7 @@ from korrigo_backup.domain.authenticity import Authenticity
 from korrigo_backup.domain.finding import Finding, Level, error, warning
 from korrigo_backup.domain.naming import Kind
 from korrigo_backup.domain.runs import partly
-from korrigo_backup.domain.standing import WITH_DATABASE, good_artifacts, rows_of
+from korrigo_backup.domain.standing import CLOCKS_DIFFER, WITH_DATABASE, good_artifacts, rows_of
 from korrigo_backup.errors import ProofFailed
 
 if TYPE_CHECKING:
@@ -79,6 +79,9 @@ def _surroundings(seen: Seen) -> Iterator[Finding]:
     if seen.stopped and not seen.holder:
         yield error("status.stopped", "the site's services were stopped by a run that did not live to start them",
                     "korrigo-backup rollback finishes what was interrupted, and starts them")  # fmt: skip
+    if seen.journal_unread:
+        yield error("status.journal", f"the journal cannot be read, so failures are not known: {seen.journal_unread}",
+                    f"look at {seen.directory}/.journal.jsonl: who owns it, and what it is")  # fmt: skip
     if seen.no_database:
         yield warning("status.database", *seen.no_database)
     if seen.open_mode is not None:
@@ -97,13 +100,11 @@ def _age(status: Status, seen: Seen, goals: Goals) -> Iterator[Finding]:
                     f" {goals.rpo_hours:g} h that may be lost",
                     "korrigo-backup backup; then see why the schedule did not run")  # fmt: skip
     yield from _media_age(status, goals)
-    if any(good.age < -_CLOCK.total_seconds() for good in status.good):
-        yield warning("status.future", "a backup is of the future: the clock of this machine has gone back",
-                      "check the clock: timedatectl, date")  # fmt: skip
-
-
-_CLOCK = timedelta(minutes=5)
-"""How far two clocks may differ without a word."""
+    future = [one.name for one in good_artifacts(seen) if one.created > status.now + CLOCKS_DIFFER]
+    if future:
+        yield warning("status.future", f"of the future: {named(future)}: the clock of this machine has gone back,"
+                      " or was wrong when it was made", "check the clock: timedatectl, date; if it is right, make"
+                      " a backup and remove those by hand")  # fmt: skip
 
 
 def _media_age(status: Status, goals: Goals) -> Iterator[Finding]:

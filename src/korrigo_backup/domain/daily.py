@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from korrigo_backup.domain.answer import Answer, answer, ask, told
 from korrigo_backup.domain.attention import LEAST_FREE, span
 from korrigo_backup.domain.journal import Outcome
+from korrigo_backup.domain.runs import unfinished
 from korrigo_backup.domain.standing import WITH_DATABASE
 
 if TYPE_CHECKING:
@@ -71,8 +72,8 @@ def _logs(evidence: Evidence) -> Answer:
     point, records = "Logs looked at (no errors)", evidence.since(1)
     if not records:
         return ask(GROUP, point, "nothing ran in the last day, or its journal cannot be read: korrigo-backup status")
-    at_work = evidence.seen.records[-1:] if evidence.status.running else []
-    bad = [record for record in records if record.outcome in _BAD and record not in at_work]
+    at_work = unfinished(evidence.seen.records) if evidence.status.running else None
+    bad = [record for record in records if record.outcome in _BAD and record is not at_work]
     if bad:
         text = f"{len(bad)} of {len(records)} operations of the last day did not end well: {told(bad[-1])}"
         return answer(GROUP, point, done=False, evidence=f"{text}: {bad[-1].message or bad[-1].outcome}",

@@ -32,8 +32,8 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
         return self.until is None or now < self.until
 
     def described(self) -> str:
-        """Return who holds it until when, and why."""
-        end = f" until {self.until:%Y-%m-%d}" if self.until else ""
+        """Return who holds it until which day of this machine's zone, and why."""
+        end = f" until {self.until.astimezone():%Y-%m-%d}" if self.until else ""
         return f"held by {self.holder}{end}: {self.reason}"
 
 

@@ -19,5 +19,10 @@ def require_moment(moment: datetime | None) -> None:
         return
     if moment.tzinfo is None:
         raise ValueError(f"{moment.isoformat()} has no time zone")
-    if moment.year not in _YEARS:
+    if not is_possible(moment):
         raise ValueError(f"{moment.isoformat()} is no year of a backup")
+
+
+def is_possible(moment: datetime) -> bool:
+    """Tell whether a time is of a year that a backup can be of."""
+    return moment.year in _YEARS

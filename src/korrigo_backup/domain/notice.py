@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.discretion import discreet
 from korrigo_backup.domain.journal import Outcome
+from korrigo_backup.domain.paths import printable
 from korrigo_backup.domain.secret import redact
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Event(StrEnum):
     OVERDUE = "overdue"
 
 
-DEFAULT_EVENTS = (Event.FAILURE, Event.RECOVERED, Event.OVERDUE)
+DEFAULT_EVENTS = (Event.WARNING, Event.FAILURE, Event.RECOVERED, Event.OVERDUE)
 """What a person is told unless configured otherwise: a mail each night that all is well is not read any more."""
 
 _LONGEST = 1000
@@ -67,7 +68,8 @@ class Notice:
         """Return the notice as it may leave the host: without secrets and personal data."""
 
         def fit(text: str) -> str:
-            return discreet(redact(text, secrets)[:_LONGEST])
+            shown = "\n".join(printable(line) for line in redact(text, secrets)[:_LONGEST].splitlines())
+            return discreet(shown)
 
         return replace(
             self,

@@ -13,8 +13,15 @@ def order(path: str) -> tuple[bytes, ...]:
 
 def printable(path: str) -> str:
     """Return a path as it can be shown anywhere: bytes that are not UTF-8 and control characters escaped."""
-    clean = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in clean)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in readable(path))
+
+
+def readable(text: str) -> str:
+    """Return text that may hold a name as UTF-8 can hold it: bytes that are not UTF-8, half characters, escaped."""
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # from JSON, which can write half a character
+        return text.encode("utf-8", "backslashreplace").decode()
 
 
 def on_one_line(text: str) -> str:

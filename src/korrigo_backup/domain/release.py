@@ -79,7 +79,7 @@ def _modes(evidence: Evidence) -> Answer:
 
 def _retention(evidence: Evidence) -> Answer:
     point, seen, now = "Retention works: what is too old is removed", evidence.seen, evidence.status.now
-    given = Given(now, seen.site or "", standing(seen.holds, now))
+    given = Given(now, seen.site or "", standing(seen.holds, now), environment=seen.environment)
     left = [one.artifact.name for one in decide(seen.artifacts, _later(evidence.goals.policy), given) if one.remove]
     if left:
         return answer(BACKUP, point, done=False, evidence=f"{len(left)} should have been removed: {left[0]}",

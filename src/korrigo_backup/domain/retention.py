@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.authenticity import Authenticity
-from korrigo_backup.domain.naming import STAMP_FORMAT, Kind, Origin
+from korrigo_backup.domain.naming import Kind, Origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping, Sequence
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 SAFETY_DAYS = 7
 """No rule removes a safety backup, or what a restore has kept, within these days: the way back is still wanted."""
+
+TRIES = 30
+"""How many artifacts of a kind are read to find a good one: where so many are bad, something else than age is wrong."""
 
 FEW = 3
 """As many may go at once whatever share of the whole they are."""
@@ -78,7 +81,7 @@ class Given:
     """What decisions are made of besides the artifacts: the time, the site, the holds that stand, which are good.
 
     `good` tells whether an artifact verifies now: it is asked of the newest ones only, and only where something
-    would go. Only those of `kinds` may go.
+    would go. Only those of `kinds` may go. Of an `environment` that is not said, or not known, all are.
     """
 
     now: datetime
@@ -86,6 +89,7 @@ class Given:
     holds: Mapping[str, Hold] = field(default_factory=dict)
     good: Callable[[Artifact], bool] = lambda _: True
     kinds: Container[Kind] = tuple(Kind)
+    environment: str | None = None
 
 
 def decide(artifacts: Sequence[Artifact], policy: Policy, given: Given) -> list[Decision]:
@@ -171,7 +175,7 @@ def _by_rule(group: Sequence[Artifact], rule: Rule, policy: Policy, given: Given
     for one, why in zip(left, reasons, strict=True):
         age = (given.now - one.created).days
         over = f"{age} days old: over the maximum of {policy.max_age}" if 0 < policy.max_age < age else None
-        young = one.origin is Origin.SAFETY and age < SAFETY_DAYS
+        young = Origin.SAFETY in {one.origin, one.header and one.header.origin} and age < SAFETY_DAYS
         if young:
             decided[one.name] = Decision(one, remove=False, reason=f"a safety backup younger than {SAFETY_DAYS} days")
         elif why and not over:
@@ -191,7 +195,7 @@ def _exempt(artifact: Artifact, given: Given) -> str | None:
     """Return why an artifact stays whatever its age, None when the rules decide."""
     if hold := given.holds.get(artifact.name):
         return hold.described()
-    if foreign := _foreign(artifact, given.site):
+    if foreign := _foreign(artifact, given):
         return foreign
     if artifact.header and Origin.PRE_DEPLOYMENT in {artifact.origin, artifact.header.origin}:
         return "made before a deployment: for ever"
@@ -200,13 +204,16 @@ def _exempt(artifact: Artifact, given: Given) -> str | None:
     return None if artifact.kind in given.kinds else "not cleaned now"
 
 
-def _foreign(artifact: Artifact, site: str) -> str | None:
+def _foreign(artifact: Artifact, given: Given) -> str | None:
     """Return why an artifact is not one of ours, None when it is."""
     if artifact.header is None or artifact.header.format == 0:
         return "has no readable manifest: not ours to remove"
     if artifact.authenticity is not Authenticity.AUTHENTIC:
         return f"its signature is {_WORDS[artifact.authenticity]}: not ours to remove"
-    return None if artifact.header.site == site else f"of the site {artifact.header.site}, not {site}"
+    if artifact.header.site != given.site:
+        return f"of the site {artifact.header.site}, not {given.site}"
+    theirs = artifact.header.environment or given.environment
+    return f"of {theirs}, not {given.environment}" if given.environment and theirs != given.environment else None
 
 
 _WORDS = {
@@ -221,10 +228,16 @@ def _moment(artifact: Artifact) -> Moment:
     return Moment(artifact.created, own_clock(stamp) or artifact.created.replace(tzinfo=None))
 
 
+_STAMP_DIGITS = 8, 6
+
+
 def own_clock(stamp: str) -> datetime | None:
     """Return what the site's clock showed when `stamp` was made, which no later change of the zone moves."""
+    day, _, hour = stamp.partition("_")
+    if not (day.isdecimal() and hour.isdecimal() and (len(day), len(hour)) == _STAMP_DIGITS):
+        return None
     try:
-        return datetime.strptime(stamp, STAMP_FORMAT)  # noqa: DTZ007 - without a zone on purpose
+        return datetime.fromisoformat(f"{day}T{hour}")  # several times as fast as strptime; without a zone on purpose
     except ValueError:
         return None
 
@@ -240,7 +253,7 @@ def _kept_for(rule: Rule) -> str:
 def _keep_newest_good(decisions: Sequence[Decision], given: Given) -> list[Decision]:
     """Keep of every kind the newest routine one that verifies: thirty bad days must not delete the last good one (T7).
 
-    Where none verifies, nothing of the kind goes.
+    Where none of the newest `TRIES` verifies, nothing of the kind goes.
     """
     kept = {d.artifact.name: d for d in decisions}
     for kind in Kind:
@@ -248,9 +261,11 @@ def _keep_newest_good(decisions: Sequence[Decision], given: Given) -> list[Decis
         alike.sort(key=lambda d: (d.artifact.created, d.artifact.name), reverse=True)
         if not any(d.remove for d in alike):
             continue
+        tries = 0
         for d in alike:
-            ours = _foreign(d.artifact, given.site) is None and d.artifact.created <= given.now
-            good = ours and given.good(d.artifact)
+            ours = _foreign(d.artifact, given) is None and d.artifact.created <= given.now
+            tries += ours
+            good = ours and tries <= TRIES and given.good(d.artifact)
             if d.remove:
                 reason = "the newest good one" if good else "newer than any good one"
                 kept[d.artifact.name] = Decision(d.artifact, remove=False, reason=reason)

@@ -9,7 +9,7 @@ import msgspec
 
 from korrigo_backup.domain.journal import Outcome
 from korrigo_backup.domain.naming import Kind, parse
-from korrigo_backup.errors import ProofFailed
+from korrigo_backup.errors import Locked, ProofFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 BACKUPS = ("backup", "nightly")
 """The verbs that make backups; what they make stands in the record's subject (`db`, `media`, `full`, `django`)."""
+
+_BESIDE = ("verify",)
+"""Verbs that run beside others: that they hold no lock tells nothing."""
 
 _COVERS = {"full": ("full", "db", "media", "django"), "django": ("django", "db", "media", "full")}
 """What a backup makes up for when it succeeds, besides its own kind."""
@@ -75,23 +78,38 @@ class Failing(msgspec.Struct, frozen=True, kw_only=True):
 def failing(records: Sequence[Record], *, running: bool) -> tuple[Failing, ...]:
     """Return what has failed since it last succeeded, backups first, then the newest first.
 
-    `records` are oldest first. A record that only begins is a run that was killed, unless it is the newest and a run
-    is at work. A cancelled run says nothing. A full backup makes up for a failed one of the database or the media;
-    a verification only for one of the same backup.
+    `records` are oldest first. A record that only begins is a run that was killed, unless it is the newest such and a
+    run is at work. A cancelled run says nothing, nor does a verification that did not come to its end. A full backup
+    makes up for a failed one of the database or the media; a verification only for one of the same backup.
     """
     failures: dict[str, list[Record]] = {}
     succeeded: dict[str, datetime] = {}
-    for place, record in enumerate(records):
+    at_work = unfinished(records) if running else None
+    for record in records:
         if record.outcome in _GOOD:
             for what in _made_good(record):
                 failures.pop(what, None)
                 succeeded[what] = record.started
-        elif record.outcome is Outcome.BEGUN and running and place == len(records) - 1:
-            continue
-        elif record.outcome is not Outcome.CANCELLED:
+        elif record is not at_work and _failed(record):
             failures.setdefault(_key(record), []).append(record)
     found = [_failing(what, runs, succeeded.get(what)) for what, runs in failures.items()]
     return tuple(sorted(found, key=lambda one: (not one.is_backup, -one.last.timestamp())))
+
+
+def unfinished(records: Sequence[Record]) -> Record | None:
+    """Return the newest run when it has begun and not ended: the one at work, if one is.
+
+    There is one at a time; those that were refused meanwhile, and what may run beside it, do not count.
+    """
+    alone = (one for one in reversed(records) if one.verb not in _BESIDE and one.exit_code != Locked.exit_code)
+    newest = next(alone, None)
+    return newest if newest and newest.outcome is Outcome.BEGUN else None
+
+
+def _failed(record: Record) -> bool:
+    if record.verb in _BESIDE:  # it may be at work now, beside the run that holds the site
+        return record.outcome is Outcome.FAILED
+    return record.outcome is not Outcome.CANCELLED
 
 
 def proven(records: Iterable[Record]) -> Proof | None:

@@ -30,12 +30,13 @@ _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 @dataclass(frozen=True)
 class Job:
-    """Something that runs by itself: `arguments` of the command, at `hours`."""
+    """Something that runs by itself: `arguments` of the command, at `hours`; most jobs make a backup."""
 
     id: str
     title: str
     hours: str
     arguments: tuple[str, ...]
+    backs_up: bool = True
 
 
 class By(StrEnum):
@@ -96,10 +97,13 @@ JOBS = (
 )
 """What the runbook (4.6) wants done, at its hours."""
 
+OVERDUE = Job("overdue", "tell when one is missing", "", ("notify", "overdue"), backs_up=False)
+"""What tells of runs that did not even begin; it has no hour unless it is given one."""
+
 
 def jobs(hours: Mapping[str, str]) -> tuple[Job, ...]:
     """Return the jobs at these hours, by their ids; an empty expression, or what is none, leaves its job out."""
-    return tuple(replace(job, hours=hours[job.id]) for job in JOBS if _is_hours(hours.get(job.id, "")))
+    return tuple(replace(job, hours=hours[job.id]) for job in (*JOBS, OVERDUE) if _is_hours(hours.get(job.id, "")))
 
 
 def _is_hours(expression: str) -> bool:
@@ -159,7 +163,7 @@ def overdue(wanted: Iterable[Job], newest: datetime | None, now: datetime, grace
 
     `newest` is when the newest good backup was made, `now` minus `grace` the moment that is looked at.
     """
-    due = due_since(wanted, now - grace)
+    due = due_since([job for job in wanted if job.backs_up], now - grace)
     return due.at if due and (newest is None or newest < due.at) else None
 
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.artifact import Artifact
     from korrigo_backup.domain.retention import Rule
 
+CLOCKS_DIFFER = timedelta(minutes=5)
+"""How far two clocks may differ without a word."""
+
 WITH_DATABASE = (Kind.SQL, Kind.DJANGO)
 """The kinds that hold rows: the age of the newest decides whether the site is overdue."""
 
@@ -50,7 +53,8 @@ def of_this_site(artifact: Artifact, seen: Seen) -> bool:
 def describe(seen: Seen, goals: Goals, *, now: datetime) -> Status:
     """Return how the backups stand, all but what needs attention (`domain/attention.py` adds it)."""
     moment, good = now.astimezone(UTC), good_artifacts(seen)
-    newest = next((artifact for artifact in good if artifact.kind in WITH_DATABASE), None)
+    newest = _first([artifact for artifact in good if artifact.kind in WITH_DATABASE], moment)
+    past = [record for record in seen.records if record.started <= moment + CLOCKS_DIFFER]
     age = _age(newest, moment) if newest else None
     return Status(
         site=seen.site,
@@ -61,13 +65,13 @@ def describe(seen: Seen, goals: Goals, *, now: datetime) -> Status:
         age=age,
         overdue=goals.rpo_hours > 0 and (age is None or age > goals.rpo_hours * 3600),
         good=tuple(found for kind in Kind if (found := _newest(good, kind, moment))),
-        verified=verified(seen.records, newest),
-        proven=proven(seen.records),
+        verified=verified(past, newest),
+        proven=proven(past),
         copies=_copies(seen, have_backup=newest is not None),
         space=_space(seen, good, goals, moment),
         failing=tuple(one for one in failing(seen.records, running=seen.holder is not None) if _is_there(one, seen)),
         running=seen.holder,
-        last_run=max((record.started for record in seen.records), default=None),
+        last_run=max((record.started for record in past), default=None),
         next_run=seen.next_run,
         holds=tuple(hold for hold in seen.holds if hold.stands(moment)),
         kept=None if seen.kept is None else tuple(seen.kept),
@@ -93,11 +97,19 @@ def _age(artifact: Artifact, now: datetime) -> int:
     return int((now - artifact.created) / timedelta(seconds=1))
 
 
+def _first(alike: Sequence[Artifact], now: datetime) -> Artifact | None:
+    """Return the newest one that is not of the future, or of those when there are no others.
+
+    One that was made while the clock was wrong would else be the newest for years, and hide that no other is made.
+    """
+    return next((one for one in alike if one.created <= now + CLOCKS_DIFFER), next(iter(alike), None))
+
+
 def _newest(good: Sequence[Artifact], kind: Kind, now: datetime) -> Good | None:
     alike = [artifact for artifact in good if artifact.kind is kind]
-    if not alike:
+    first = _first(alike, now)
+    if first is None:
         return None
-    first = alike[0]
     head = first.header
     return Good(
         kind=kind,

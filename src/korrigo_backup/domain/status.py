@@ -150,8 +150,8 @@ class Seen:
     `site` and `environment` are None where they are not known: then all backups count. `holder` names a run that is
     at work; `stopped` says that the mark of stopped services is there; `shared_disk` whether the backups lie on the
     media's file system, None when not known. `held_unread` and `no_database` say why the holds cannot be read and why
-    the database does not answer, each with what to do. `scheduled` is None where nobody looked; `schedule` holds what
-    keeps an installed schedule from working.
+    the database does not answer, each with what to do, `journal_unread` why the journal cannot be read. `scheduled` is
+    None where nobody looked; `schedule` holds what keeps an installed schedule from working.
     """
 
     directory: str
@@ -172,6 +172,7 @@ class Seen:
     schedule: Sequence[Finding] = ()
     holds: Sequence[Hold] = ()
     held_unread: tuple[str, str] | None = None
+    journal_unread: str | None = None
     kept: Sequence[Beside] | None = None
     no_database: tuple[str, str] | None = None
     site: str | None = None

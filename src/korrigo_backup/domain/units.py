@@ -31,18 +31,17 @@ _CONFINED = (
 """What a program that starts clients and writes files never needs; it works in units of a user, too."""
 _OF_ROOT = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_KILL CAP_SETGID CAP_SETUID CAP_SYS_NICE"
 """What root may still do: read and put back uploads whoever owns them, and be less than itself."""
-_SYSTEM_ONLY = (
-    "ProtectSystem=strict",
-    "ProtectHome=read-only",
+_SYSTEM_ONLY = ("ProtectSystem=strict", "ProtectHome=read-only", "ProtectControlGroups=yes")
+"""What needs mounts of its own: for units of the system. A user's manager may not be allowed to make them."""
+_SYSTEM_CONFINED = (
     "ProtectKernelTunables=yes",
     "ProtectKernelModules=yes",
     "ProtectKernelLogs=yes",
-    "ProtectControlGroups=yes",
     "ProtectClock=yes",
     "ProtectHostname=yes",
     "PrivateDevices=yes",
 )
-"""What needs mounts of its own: for units of the system. A user's manager may not be allowed to make them."""
+"""The same, and with User= each of them implies NoNewPrivileges= (systemd.exec(5))."""
 
 
 def unit_name(site: str, job: str) -> str:
@@ -111,7 +110,7 @@ def _service(job: Job, around: Surroundings, *, system: bool) -> str:
         *_QUIET,
         *([] if around.gains_rights else ["NoNewPrivileges=yes", *_CONFINED]),
         *(_mounts(around) if system else []),
-        *([f"CapabilityBoundingSet={'' if around.user else _OF_ROOT}"] if system and not around.gains_rights else []),
+        *(_rights(around) if system and not around.gains_rights else []),
     )
 
 
@@ -134,6 +133,10 @@ def _mounts(around: Surroundings) -> list[str]:
         "PrivateTmp=no" if shared else "PrivateTmp=yes",
         f"ReadWritePaths={' '.join(map(_word, writable))}",
     ]
+
+
+def _rights(around: Surroundings) -> list[str]:
+    return [*_SYSTEM_CONFINED, f"CapabilityBoundingSet={'' if around.user else _OF_ROOT}"]
 
 
 def _text(*lines: str) -> str:

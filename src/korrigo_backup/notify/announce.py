@@ -88,7 +88,7 @@ class Announcer:
         seconds = min(self.seconds, _START_SECONDS) if notice.event is Event.START else self.seconds
         errands = [_Errand(channel, clean, seconds) for channel in channels]
         for errand in errands:
-            errand.start()
+            errand.set_out()
         end = time.monotonic() + seconds
         return tuple(Told(errand.name, redact(errand.result(end), self.secrets)) for errand in errands)
 
@@ -103,6 +103,13 @@ class _Errand(threading.Thread):
         self._seconds = seconds
         self._problem: str | None = None
 
+    def set_out(self) -> None:
+        """Begin; a machine that gives no more threads is a reason like any other."""
+        try:
+            self.start()
+        except RuntimeError:
+            self._problem = "this machine gives no more threads"
+
     def run(self) -> None:
         """Tell the channel; whatever a library or a foreign server makes of it stays in here."""
         try:
@@ -116,6 +123,7 @@ class _Errand(threading.Thread):
 
     def result(self, end: float) -> str:
         """Return the problem, "" for none, waiting until `end` (of the monotonic clock) at most."""
-        self.join(max(0.0, end - time.monotonic()))
+        if self.is_alive():
+            self.join(max(0.0, end - time.monotonic()))
         problem = self._problem
         return f"no answer within {self._seconds:g} s" if problem is None else problem

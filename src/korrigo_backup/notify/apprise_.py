@@ -32,6 +32,9 @@ _TYPES = {
 }
 """Apprise's name for each event: it chooses a colour or a sign by it."""
 
+_CAUSE = re.compile(r"\w+ Exception\b")
+"""How a line for developers begins that tells the cause. Others quote what was sent, which may speak of causes, too."""
+
 _PASSING = (
     (r"Connection refused", "connection refused"),
     (r"Name or service not known|NameResolutionError|Temporary failure in name resolution|getaddrinfo", "no such host"),
@@ -87,12 +90,12 @@ class AppriseChannel:
 
     def _problem(self, said: list[tuple[int, str]]) -> NotTold:
         """Return why it failed: a known cause, else what the library says to people."""
-        everything = "\n".join(text for _, text in said)
+        causes = "\n".join(text for _, text in said if _CAUSE.match(text))
         for pattern, words in _PASSING:
-            if re.search(pattern, everything):
+            if re.search(pattern, causes):
                 return TryAgain(words)
         for pattern, words in _LASTING:
-            if re.search(pattern, everything):
+            if re.search(pattern, causes):
                 return NotTold(words)
         problem = self._in_its_words(said) or "it did not take the message"
         return TryAgain(problem) if re.search(r"error=(5\d\d|429)\b", problem) else NotTold(problem)

@@ -289,7 +289,7 @@ def afterwards(
         if artifact.origin is Origin.ROUTINE:
             with explained(f"point {LATEST_SQL}"):
                 catalog.point_latest(artifact)
-        return clean(catalog, policy, site=site.name, now=now) if policy else ()
+        return clean(catalog, policy, site=site.name, environment=site.environment, now=now) if policy else ()
     except KorrigoBackupError as problem:
         raise PartlyDone(
             f"the backup {artifact.path} is made and verified, but then: {problem.message}",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from korrigo_backup import __version__
 from korrigo_backup.domain.secret import Secret, redact
 from korrigo_backup.errors import KorrigoBackupError
+from korrigo_backup.notify import address
 from korrigo_backup.operations import journal
 from korrigo_backup.site.activity import activity
 from korrigo_backup.site.compose import PROGRAMS
@@ -47,6 +48,10 @@ _OF_INTEREST = re.compile(
 )
 
 _SECRET_WORDS = re.compile(r"PASS|SECRET|TOKEN|KEY|URL|DSN|CREDENTIAL", re.IGNORECASE)
+
+
+_SHORTEST = 8
+"""Characters of a line of a secret that is looked for by itself: a shorter one is the end of a key, or a word."""
 
 
 @dataclass(frozen=True)
@@ -195,5 +200,14 @@ def _project(site: Site) -> Project | None:
 
 
 def _values(environment: Mapping[str, str]) -> list[Secret]:
-    """Return the values of all variables that may be secret: they stand in logs, too."""
-    return [Secret(value) for name, value in environment.items() if value and _SECRET_WORDS.search(name)]
+    """Return the values of all variables that may be secret, and their parts: they stand in logs, too.
+
+    Of an address the password and the tokens, since a log has them without the rest; of a key in several lines each
+    line, since the report goes line by line.
+    """
+    found: list[Secret] = []
+    for name, value in environment.items():
+        if value and _SECRET_WORDS.search(name):
+            found += [Secret(value), *(Secret(line) for line in value.splitlines() if len(line) >= _SHORTEST)]
+            found += address.secrets(Secret(value)) if "://" in value else ()
+    return found

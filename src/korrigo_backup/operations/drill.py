@@ -9,8 +9,8 @@ from korrigo_backup.domain import naming
 from korrigo_backup.domain.authenticity import Authenticity
 from korrigo_backup.domain.finding import Finding, Level, ok, warning
 from korrigo_backup.domain.naming import Kind
-from korrigo_backup.errors import KorrigoBackupError, Refused
-from korrigo_backup.operations.parts import Context, open_part
+from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused
+from korrigo_backup.operations.parts import Context, DatabasePart, open_part
 from korrigo_backup.operations.sources import members_of
 from korrigo_backup.operations.stamps import own_stamp
 from korrigo_backup.operations.undo import UndoStack, all_or_nothing
@@ -47,9 +47,22 @@ def drill(site: Site, catalog: Catalog, artifact: Artifact, *, now: datetime, li
             _require_possible(part)
         with all_or_nothing() as undo:
             for part in parts:
-                part.stage(undo)
+                _stage(part, undo)
             _remove(undo)
     return [ok("verify.drilled", f"{artifact.name}: loaded beside the live site, proven, and removed again")]
+
+
+def _stage(part: Part, undo: UndoStack) -> None:
+    """Load a part. What the server says of a dump that it does not take is a word about the backup.
+
+    No room, no right and no connection have classes of their own, and are none.
+    """
+    try:
+        part.stage(undo)
+    except KorrigoBackupError as problem:
+        if isinstance(part, DatabasePart) and type(problem) is KorrigoBackupError:
+            raise ProofFailed(f"it does not load: {problem.message}", hint=problem.hint) from None
+        raise
 
 
 def _require_possible(part: Part) -> None:

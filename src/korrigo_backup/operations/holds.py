@@ -31,8 +31,8 @@ def read(directory: Path) -> tuple[Hold, ...]:
     """Return every hold, ended ones too, oldest first; Refused when the file is there and cannot be read."""
     try:
         with explained(f"read the holds {directory / FILE}"), _opened(directory / FILE) as raw:
-            return tuple(msgspec.json.decode(raw, type=list[Hold]))
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as problem:
+            return () if raw is None else tuple(msgspec.json.decode(raw, type=list[Hold]))
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError) as problem:
         raise Refused(
             f"the holds {directory / FILE} cannot be read: {problem}",
             hint="correct the file or put it back from a copy: until then nothing is removed",
@@ -42,7 +42,8 @@ def read(directory: Path) -> tuple[Hold, ...]:
 def add(directory: Path, hold: Hold) -> None:
     """Add one hold; UsageError for one that has ended already, or for the same name and holder twice."""
     if hold.until is not None and hold.until <= hold.since:
-        raise UsageError(f"{hold.until:%Y-%m-%d} has passed", hint="name a later day, or leave --until out")
+        day = f"{hold.until.astimezone():%Y-%m-%d}"
+        raise UsageError(f"{day} has passed", hint="name a later day, or leave --until out")
     with _alone(directory):
         known = read(directory)
         for one in known:
@@ -77,11 +78,12 @@ def _alone(directory: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[bytes]:
+def _opened(path: Path) -> Iterator[bytes | None]:
+    """Yield what the file holds, None without one: an empty file has lost what it held."""
     try:
         file = open_plain(path)
     except FileNotFoundError:
-        yield b"[]"
+        yield None
         return
     with file:
         yield file.read(_LARGEST)

@@ -6,6 +6,7 @@ be known of a run after its death is a line of its own in between; of the lines 
 
 from __future__ import annotations
 
+import errno
 import getpass
 import os
 import socket
@@ -21,6 +22,7 @@ import msgspec
 from msgspec.structs import replace
 
 from korrigo_backup.domain.journal import Outcome, Record, Step, Timed, downtime, silent
+from korrigo_backup.domain.paths import readable
 from korrigo_backup.domain.secret import redact
 from korrigo_backup.errors import Cancelled, Interrupted, KorrigoBackupError, PartlyDone
 from korrigo_backup.system.files import FILE_MODE, explained, open_own, open_plain
@@ -142,7 +144,7 @@ def _record(site: str, verb: str, subject: str, started: datetime) -> Record:
         verb=verb,
         subject=subject,
         site=site,
-        by=f"{user_name()}@{socket.gethostname()}",
+        by=f"{user()}@{socket.gethostname()}",
         started=started,
     )
 
@@ -158,6 +160,17 @@ def decided(directory: Path, site: Site, record: Record) -> None:
     _append(directory, site.secrets, record)
 
 
+def unread(directory: Path) -> str | None:
+    """Return why the journal that is there cannot be read, None when it can or there is none."""
+    try:
+        open_plain(directory / FILE).close()
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as problem:
+        return getattr(problem, "strerror", None) or str(problem)
+    return None
+
+
 def read(directory: Path) -> list[Record]:
     """Return the newest state of each operation, oldest first; a line that is cut or foreign is passed over."""
     path, records = directory / FILE, dict[str, Record]()
@@ -170,7 +183,7 @@ def read(directory: Path) -> list[Record]:
     for line in lines:
         try:
             record = msgspec.json.decode(line, type=Record)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
         records[record.id] = record
     return list(records.values())
@@ -210,7 +223,7 @@ def _since(directory: Path, verb: str, subject: str, began: datetime) -> Record 
     return records[-1] if records else None
 
 
-def user_name() -> str:
+def user() -> str:
     """Return the name of who runs this; the number of one without a name, as in a container started with --user."""
     try:
         return getpass.getuser()
@@ -219,13 +232,30 @@ def user_name() -> str:
 
 
 def _append(directory: Path, secrets: Sequence[Secret], record: Record) -> None:
-    """Write one line in one call, so that a crash cannot mix two."""
-    line = redact(msgspec.json.encode(record).decode(), secrets).encode()
+    """Write one line in one call, so that a crash cannot mix two; one that a full disk has cut is ended first."""
+    line = msgspec.json.encode(_clean(record, secrets)) + b"\n"
     with explained(f"write the journal {directory / FILE}"):
-        descriptor = open_own(directory / FILE, os.O_WRONLY | os.O_APPEND)
+        descriptor = open_own(directory / FILE, os.O_RDWR | os.O_APPEND)
         try:
             os.fchmod(descriptor, FILE_MODE)  # whatever the umask has taken away
-            os.write(descriptor, line + b"\n")
+            size = os.fstat(descriptor).st_size
+            if size and os.pread(descriptor, 1, size - 1) != b"\n":
+                line = b"\n" + line
+            if os.write(descriptor, line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _clean(record: Record, secrets: Sequence[Secret]) -> Record:
+    """Return the record without secrets, and with what is no text escaped, in whatever a person or a program has said.
+
+    In the encoded line a secret with a quotation mark would not be found, and one like `done` would spoil the record.
+    """
+
+    def clean(said: str) -> str:
+        return readable(redact(said, secrets))
+
+    why = {name: clean(said) for name, said in record.why.items()}
+    return replace(record, subject=clean(record.subject), message=clean(record.message), why=why)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import TYPE_CHECKING
 
+from korrigo_backup.domain.hold import standing
 from korrigo_backup.domain.journal import Step
+from korrigo_backup.domain.moment import is_possible
 from korrigo_backup.domain.naming import stamp_beside
 from korrigo_backup.domain.retention import SAFETY_DAYS, Moment, by_age, own_clock
 from korrigo_backup.operations import holds
@@ -69,8 +71,8 @@ def survey(site: Site) -> list[Kept]:
             databases = stamp_beside(names, live, role)
             media = set(site.media.kept(role)) if site.media else set()
             for stamp in databases | media:
-                if (clock := own_clock(stamp)) is None:
-                    continue  # a date that is none: not made by us
+                if (clock := own_clock(stamp)) is None or not is_possible(clock.replace(tzinfo=UTC)):
+                    continue  # a date that is none, or of no year that we can have made it in
                 if stamp in media and fixed:
                     continue
                 found.append(
@@ -99,9 +101,9 @@ def decide(found: list[Kept], policy: Policy, held: Mapping[str, Hold], now: dat
     return decisions
 
 
-def remove(site: Site, directory: Path, decisions: list[KeptDecision], listen: Listener) -> int:
+def remove(site: Site, directory: Path, decisions: list[KeptDecision], *, now: datetime, listen: Listener) -> int:
     """Drop what the decisions let go, and return how many; the caller holds the site."""
-    held = {hold.name for hold in holds.read(directory)}
+    held = set(standing(holds.read(directory), now))
     removed = 0
     if site.media and not site.media.read_only:
         with explained("remove what was kept beside the media"):

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC
+from dataclasses import dataclass, field, replace
+from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from korrigo_backup.domain.finding import Finding, Level
 from korrigo_backup.domain.journal import Listener, Step, silent
 from korrigo_backup.domain.naming import Kind
-from korrigo_backup.errors import Interrupted, KorrigoBackupError, Locked, PartlyDone, ProofFailed
+from korrigo_backup.errors import UNCHANGED, Interrupted, KorrigoBackupError, Locked, PartlyDone, ProofFailed
 from korrigo_backup.operations import retain
 from korrigo_backup.operations.backup import Wish, take_database
 from korrigo_backup.operations.drill import drill
@@ -23,6 +23,7 @@ from korrigo_backup.operations.journal import Running, recorded
 from korrigo_backup.operations.point import take_point
 from korrigo_backup.operations.prune import Meant
 from korrigo_backup.operations.recover import exclusive
+from korrigo_backup.operations.undo import ROLLED_BACK
 from korrigo_backup.operations.verify import Depth, verify
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.artifact import Artifact
     from korrigo_backup.domain.retention import Policy
     from korrigo_backup.site.site import Site
+
+_UNTOUCHED = "the older backups are untouched; the site is as it was"
 
 PAUSE = 5.0
 """Seconds between two looks whether the other run has ended."""
@@ -89,14 +92,14 @@ def nightly(site: Site, catalog: Catalog, night: Night) -> Done:
     Raises what the backup raises, and ProofFailed when what it made does not verify: then nothing is removed.
     PartlyDone when the backup is good and something after it failed. Locked when another run goes on for too long.
     """
-    subject = "full" if night.full else "db"
+    subject, began = "full" if night.full else "db", time.monotonic()
     with (
         _patiently_held(site, catalog, night) as site,  # noqa: PLR1704 - now held
         recorded(catalog.directory, site, "nightly", subject, listener=night.listen) as running,
     ):
-        done = Done()
+        done, night = Done(), _later(night, began)
         _backup(site, catalog, night, running, done)
-        with _told_when_interrupted(done):
+        with _interruptible(done):
             if done.artifact:
                 _verify(site, catalog, night, running, done)
             for step, act in (("prune", _prune), ("copy", _copy), ("settings", _settings)):
@@ -104,6 +107,26 @@ def nightly(site: Site, catalog: Catalog, night: Night) -> Done:
                     act(site, catalog, night, running, done)
         _require_all(done)
     return done
+
+
+@contextmanager
+def _interruptible(done: Done) -> Iterator[None]:
+    """Say of a run that a signal ends after the backup that there is one."""
+    try:
+        yield
+    except Interrupted as signal:
+        if done.artifact is None:
+            raise
+        more = "" if str(signal) == UNCHANGED else f"; {signal}"
+        raise Interrupted(f"the backup {done.artifact.path} is made, not all after it is done{more}") from None
+
+
+def _later(night: Night, began: float) -> Night:
+    """Return the night with the time that it is, after a wait that began then.
+
+    What was made by the run that was waited for, and this run's own line in the journal, would be of the future else.
+    """
+    return replace(night, now=night.now + timedelta(seconds=time.monotonic() - began))
 
 
 def _backup(site: Site, catalog: Catalog, night: Night, running: Running, done: Done) -> None:
@@ -130,21 +153,36 @@ def _verify(site: Site, catalog: Catalog, night: Night, running: Running, done: 
     findings = verify(catalog, artifact, now=night.now, depth=night.depth)
     bad = next((finding for finding in findings if finding.level is Level.ERROR), None)
     if bad:
-        raise ProofFailed(
-            f"{artifact.name} was made and does not verify: {bad.message}",
-            hint=bad.hint or "see dmesg: the disk or the memory of this machine may be failing",
-            state="the older backups are untouched; the site is as it was",
-        )
+        hint = bad.hint or "see dmesg: the disk or the memory of this machine may be failing"
+        raise ProofFailed(f"{artifact.name} was made and does not verify: {bad.message}", hint=hint, state=_UNTOUCHED)
     done.findings += [finding for finding in findings if finding.level is Level.WARNING]
-    if night.depth is Depth.FULL:
-        with _collected(done, "drill"):
-            drill(site, catalog, artifact, now=night.now, listen=running.listen)
-    running.listen(Step("nightly.verified", {"depth": night.depth}))
+    depth = night.depth
+    if depth is Depth.FULL:
+        depth = _drilled(site, catalog, artifact, night, running, done)
+    running.listen(Step("nightly.verified", {"depth": depth}))
+
+
+def _drilled(site: Site, catalog: Catalog, artifact: Artifact, night: Night, running: Running, done: Done) -> Depth:
+    """Return the depth that was reached: what keeps a drill from being made says nothing about the backup.
+
+    ProofFailed when the drill says that it is no good.
+    """
+    try:
+        drill(site, catalog, artifact, now=night.now, listen=running.listen)
+    except ProofFailed as problem:
+        state = _UNTOUCHED if problem.state in {UNCHANGED, ROLLED_BACK} else problem.state
+        raise ProofFailed(
+            f"{artifact.name} was made and cannot be restored: {problem.message}", hint=problem.hint, state=state
+        ) from None
+    except KorrigoBackupError as problem:
+        _collect(done, "drill", problem)
+        return Depth.CONTENT
+    return Depth.FULL
 
 
 def _prune(site: Site, catalog: Catalog, night: Night, running: Running, done: Done) -> None:
     running.listen(Step("nightly.prune"))
-    request = retain.Request(night.policy, site.name, night.now, Meant(), lambda: site)
+    request = retain.Request(night.policy, site.name, site.environment, night.now, Meant(), lambda: site)
     plan = retain.plan_held(catalog, request, site)
     done.removed = retain.carried_out(catalog, plan, site, now=night.now, listen=running.listen)
 
@@ -164,24 +202,17 @@ def _settings(site: Site, catalog: Catalog, night: Night, running: Running, done
 
 
 @contextmanager
-def _told_when_interrupted(done: Done) -> Iterator[None]:
-    """Say that the backup is there when a signal ends what comes after it."""
-    try:
-        yield
-    except Interrupted as problem:
-        if done.artifact is None:
-            raise
-        raise Interrupted(f"the backup {done.artifact.path} is made and stays; {problem}") from None
-
-
-@contextmanager
 def _collected(done: Done, step: str) -> Iterator[None]:
     """Note what goes wrong in a step after the backup, and go on."""
     try:
         yield
     except KorrigoBackupError as problem:
-        problem.message = f"{step}: {problem.message}"
-        done.problems.append(problem)
+        _collect(done, step, problem)
+
+
+def _collect(done: Done, step: str, problem: KorrigoBackupError) -> None:
+    problem.message = f"{step}: {problem.message}"
+    done.problems.append(problem)
 
 
 def _require_all(done: Done) -> None:

@@ -190,15 +190,15 @@ def _versions(server: Postgres, version: int) -> Iterator[Finding]:
                         "install the server's clients, and name their directory in [database] client_dir")  # fmt: skip
         else:
             yield ok("database.clients", f"{program} {_dotted(client)}")
-            yield from _holes(program, client)
+            yield from _holes(client) if program == "psql" else ()
 
 
-def _holes(program: str, client: tuple[int, int]) -> Iterator[Finding]:
+def _holes(client: tuple[int, int]) -> Iterator[Finding]:
     """Warn of a client that a hostile dump or server is known to take over (PROMISES: facts on psql)."""
     safe = SAFE_CLIENTS.get(client[0])
     if client < (min(SAFE_CLIENTS), 0) or (safe is not None and client[1] < safe):
         to = f"{client[0]}.{safe}" if safe else f"{min(SAFE_CLIENTS)} or newer"
-        yield warning("database.holes", f"{program} {_dotted(client)} has known holes (CVE-2026-18408, CVE-2025-8714):"
+        yield warning("database.holes", f"psql {_dotted(client)} has known holes (CVE-2026-18408, CVE-2025-8714):"
                       " a dump of a stranger could run commands", f"update it to {to}; until then restore only"
                       " what is signed with this site's key")  # fmt: skip
 

@@ -14,8 +14,8 @@ from korrigo_backup.domain.clock import doubt
 from korrigo_backup.domain.hold import standing
 from korrigo_backup.domain.journal import Step, silent
 from korrigo_backup.domain.naming import Kind
-from korrigo_backup.domain.retention import Decision, Given, decide, too_many
-from korrigo_backup.errors import Refused
+from korrigo_backup.domain.retention import Decision, Given, decide, members_of, too_many
+from korrigo_backup.errors import KorrigoBackupError, PartlyDone, Refused
 from korrigo_backup.operations import holds, journal
 from korrigo_backup.operations.structure import is_good
 
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 CLOCK, CONFIRMED = "clock", "confirmed"
 """What the journal says of a run for which a person has said that the clock is right."""
+
+REMOVED = "prune.removed"
+"""The step that says that one is removed."""
 
 _FIRST = {Kind.POINT: 0}
 """A restore point goes before what it is made of: cut off in between, no point is left that lacks a part."""
@@ -67,58 +70,72 @@ def plan(
     policy: Policy,
     *,
     site: str,
+    environment: str | None,
     now: datetime,
     kinds: Container[Kind] = tuple(Kind),
     meant: Meant | None = None,
+    more: bool = False,
 ) -> Pruning:
     """Return what `policy` says of every artifact; only those of `kinds` go.
 
     Where something would go, the newest artifacts of that kind are read until one is good. Refused when the holds
-    cannot be read.
+    cannot be read. `more` says that something else would go for its age, too: the clock has a say in that as well.
     """
     meant = meant or Meant()
     artifacts = catalog.artifacts()
     records = journal.read(catalog.directory)
     known = standing(holds.read(catalog.directory), now)
-    given = Given(now, site, known, cache(lambda artifact: is_good(catalog, artifact)), kinds)
+    given = Given(now, site, known, cache(lambda artifact: is_good(catalog, artifact)), kinds, environment)
     decisions = tuple(decide(artifacts, policy, given))
-    return Pruning(decisions, _refusal(decisions, records, artifacts, now, meant))
+    going = more or any(decision.remove for decision in decisions)
+    return Pruning(decisions, _refusal(decisions, records, now, meant) if going else None)
 
 
 def carry_out(catalog: Catalog, pruning: Pruning, *, now: datetime, listen: Listener) -> int:
     """Remove what the plan lets go, and return how many; the caller holds the site's lock.
 
-    Raises the plan's refusal. A hold that was added since is heeded.
+    Raises the plan's refusal; PartlyDone when one could not be removed, after the others. A hold that was added since
+    is heeded; a restore point that stays keeps its parts.
     """
     if pruning.refusal:
         raise pruning.refusal
-    removed = 0
+    removed, staying, failed = 0, set[str](), list[KorrigoBackupError]()
     for artifact in pruning.leaving:
-        if artifact.name in standing(holds.read(catalog.directory), now):
+        if artifact.name in {*staying, *standing(holds.read(catalog.directory), now)}:
+            staying.update(members_of(artifact))
             continue
-        catalog.remove(artifact)
+        try:
+            catalog.remove(artifact)
+        except KorrigoBackupError as problem:
+            failed.append(problem)
+            staying.update(members_of(artifact))
+            continue
         removed += 1
-        listen(Step("prune.removed", {"name": artifact.name, "bytes": str(artifact.size)}))
+        listen(Step(REMOVED, {"name": artifact.name, "bytes": str(artifact.size)}))
+    if failed:
+        raise PartlyDone(
+            f"{removed} backups are removed, {len(failed)} could not be: {failed[0].message}",
+            hint=failed[0].hint,
+            state="what was not to go is untouched",
+        )
     return removed
 
 
-def clean(catalog: Catalog, policy: Policy, *, site: str, now: datetime) -> tuple[Decision, ...]:
+def clean(
+    catalog: Catalog, policy: Policy, *, site: str, environment: str | None, now: datetime
+) -> tuple[Decision, ...]:
     """Remove the dumps of the database that the policy lets go, as `backup` does at its end (runbook 4.2).
 
     A restore point goes with its dump; what else there is waits for `prune`.
     """
     alike = replace(policy, complete=policy.database)
-    pruning = plan(catalog, alike, site=site, now=now, kinds=(Kind.SQL, Kind.POINT))
+    pruning = plan(catalog, alike, site=site, environment=environment, now=now, kinds=(Kind.SQL, Kind.POINT))
     carry_out(catalog, pruning, now=now, listen=silent)
     return tuple(one for one in pruning.decisions if one.artifact.kind is Kind.SQL)
 
 
-def _refusal(
-    decisions: Sequence[Decision], records: Sequence[Record], artifacts: Sequence[Artifact], now: datetime, meant: Meant
-) -> Refused | None:
-    if not any(decision.remove for decision in decisions):
-        return None
-    if not meant.clock and (why := _clock(records, artifacts, now)):
+def _refusal(decisions: Sequence[Decision], records: Sequence[Record], now: datetime, meant: Meant) -> Refused | None:
+    if not meant.clock and (why := _clock(records, [one.artifact for one in decisions], now)):
         return Refused(
             f"nothing is removed: {why}",
             hint="look at the clock (timedatectl); if it is right: korrigo-backup prune --apply --clock-is-right",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.hold import standing
 from korrigo_backup.domain.journal import Listener, Step, silent
-from korrigo_backup.errors import KorrigoBackupError, PartlyDone, Unreachable, UsageError
+from korrigo_backup.errors import Interrupted, KorrigoBackupError, PartlyDone, Unreachable, UsageError
 from korrigo_backup.operations import holds, kept, prune
 from korrigo_backup.operations.journal import Named, recorded
 from korrigo_backup.operations.recover import exclusive
@@ -35,13 +35,14 @@ class Retention:
 
 @dataclass(frozen=True)
 class Request:
-    """What is wanted: the policy, of which site, when, what a person says is meant.
+    """What is wanted: the policy, of which site and environment, when, what a person says is meant.
 
     `site` gives the live site; UsageError from it means that there is none here (a machine that only keeps copies).
     """
 
     policy: Policy
     name: str
+    environment: str
     now: datetime
     meant: Meant
     site: Callable[[], Site]
@@ -82,12 +83,31 @@ def applied(catalog: Catalog, request: Request) -> tuple[Retention, int]:
 
 
 def carried_out(catalog: Catalog, plan: Retention, site: Site | None, *, now: datetime, listen: Listener) -> int:
-    """Remove what the plan lets go; the caller holds the site, and has planned under the same lock."""
+    """Remove what the plan lets go; the caller holds the site, and has planned under the same lock.
+
+    Interrupted says how many are removed, if any are.
+    """
+    gone: list[str] = []
+
+    def heard(step: Step) -> None:
+        if step.id == prune.REMOVED:
+            gone.append(step.facts["name"])
+        listen(step)
+
+    try:
+        return _removed(catalog, plan, site, now=now, listen=heard)
+    except Interrupted:
+        if not gone:
+            raise
+        raise Interrupted(f"{len(gone)} old ones are removed, the last {gone[-1]}; the others are untouched") from None
+
+
+def _removed(catalog: Catalog, plan: Retention, site: Site | None, *, now: datetime, listen: Listener) -> int:
     removed = prune.carry_out(catalog, plan.artifacts, now=now, listen=listen)
     if site is None:
         return removed
     try:
-        return removed + kept.remove(site, catalog.directory, plan.kept, listen)
+        return removed + kept.remove(site, catalog.directory, plan.kept, now=now, listen=listen)
     except KorrigoBackupError as problem:
         raise PartlyDone(
             f"{removed} backups are removed, but not all that restores have kept: {problem.message}",
@@ -97,11 +117,20 @@ def carried_out(catalog: Catalog, plan: Retention, site: Site | None, *, now: da
 
 
 def _plan(catalog: Catalog, request: Request, site: Site | None, unseen: str | None = None) -> Retention:
-    artifacts = prune.plan(catalog, request.policy, site=request.name, now=request.now, meant=request.meant)
-    if site is None:
-        return Retention(artifacts, [], unseen)
-    held = standing(holds.read(catalog.directory), request.now)
-    return Retention(artifacts, kept.decide(kept.survey(site), request.policy, held, request.now))
+    beside = []
+    if site is not None:
+        held = standing(holds.read(catalog.directory), request.now)
+        beside = kept.decide(kept.survey(site), request.policy, held, request.now)
+    artifacts = prune.plan(
+        catalog,
+        request.policy,
+        site=request.name,
+        environment=request.environment,
+        now=request.now,
+        meant=request.meant,
+        more=any(one.remove for one in beside),
+    )
+    return Retention(artifacts, beside, unseen)
 
 
 def plan_held(catalog: Catalog, request: Request, site: Site) -> Retention:

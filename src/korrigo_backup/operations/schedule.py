@@ -103,8 +103,8 @@ class Schedule:
         return [(place, place.plan_removal()) for place in places]
 
     def next_runs(self, now: datetime) -> list[NextRun]:
-        """Return when each installed job begins next, soonest first; its delay comes on top."""
-        return next_runs([job for place in self.there() for job in place.installed()], now)
+        """Return when each installed job makes its next backup, soonest first; its delay comes on top."""
+        return next_runs([job for place in self.there() for job in place.installed() if job.backs_up], now)
 
 
 def _plan(place: Place) -> list[Change]:

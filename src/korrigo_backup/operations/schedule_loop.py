@@ -53,6 +53,8 @@ class Loop:
         `run` runs a job to its end, whatever that is, and returns its exit code; `tell` hears what comes next.
         """
         told = None
+        # what makes no backup cannot have been missed
+        self._done.update({job.id: clock() for job in self.jobs if not job.backs_up})
         while True:
             now = clock()
             if job := self.due(now):
@@ -80,7 +82,7 @@ class Loop:
         last = due_since([job], now - timedelta(seconds=self.around.delay(job)))
         if last is None or self._covers(self._done.get(job.id), last.at, now):
             return False
-        made = newest(self.artifacts(), _MAKES[job.id])
+        made = newest(self.artifacts(), _MAKES[job.id]) if job.backs_up else None
         if made and self._covers(made, last.at, now):
             self._done[job.id] = made
             return False

@@ -9,7 +9,7 @@ from korrigo_backup.domain.finding import Finding, warning
 from korrigo_backup.domain.schedule import By, Change, Job, Surroundings, jobs
 from korrigo_backup.domain.units import hours_in, is_ours, units
 from korrigo_backup.errors import Refused
-from korrigo_backup.operations.journal import user_name
+from korrigo_backup.operations.journal import user
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -80,10 +80,10 @@ class UnitSchedule:
             if not (enabled and active):
                 what = f"{name} is {'not active' if enabled else 'not enabled'}: it starts nothing"
                 found.append(warning("schedule.inactive", what, f"systemctl enable --now {name}"))
-        user = user_name()
-        if not self.systemd.lingers(user):
-            what = f"the timers stop when {user} logs out"
-            found.append(warning("schedule.linger", what, f"loginctl enable-linger {user}"))
+        me = user()
+        if not self.systemd.lingers(me):
+            what = f"the timers stop when {me} logs out"
+            found.append(warning("schedule.linger", what, f"loginctl enable-linger {me}"))
         return found
 
     def _around(self) -> Surroundings:

@@ -91,15 +91,18 @@ def open_media(artifact: Artifact, *, unpacked: bool = True) -> Iterator[MediaSo
 def members_of(catalog: Catalog, point: Artifact) -> tuple[Artifact, ...]:
     """Return the database and the media backup of a restore point.
 
-    Raises NotFound when one is gone, ProofFailed when its manifest is not the one that the point was made of.
+    Raises NotFound when one is gone, ProofFailed when its manifest is not the one that the point was made of, or when
+    the point names none.
     """
     manifest = usable_manifest(point)
-    names = (manifest.database_backup, manifest.media_backup) if manifest else ()
-    saved = {member.name: member.sha256 for member in manifest.members} if manifest else {}
+    if manifest is None or not manifest.database_backup or not manifest.media_backup:
+        raise ProofFailed(
+            f"{point.name} does not name a database and a media backup: it is no restore point",
+            hint="use another restore point: korrigo-backup list --kind point",
+        )
+    saved = {member.name: member.sha256 for member in manifest.members}
     found = []
-    for name in names:
-        if name is None:
-            continue
+    for name in (manifest.database_backup, manifest.media_backup):
         path = point.path.with_name(name)
         if not path.exists():
             raise NotFound(

@@ -19,7 +19,7 @@ from msgspec import structs
 from korrigo_backup.catalog import LOCK_FILE
 from korrigo_backup.domain.artifact import Survey
 from korrigo_backup.domain.attention import attention
-from korrigo_backup.domain.journal import Outcome
+from korrigo_backup.domain.runs import unfinished
 from korrigo_backup.domain.standing import describe
 from korrigo_backup.domain.status import Beside, Goals, Seen, Status
 from korrigo_backup.errors import KorrigoBackupError, UsageError
@@ -80,6 +80,7 @@ def look(catalog: Catalog, about: About, *, now: datetime) -> Seen:
         artifacts=survey.artifacts,
         strangers=survey.strangers,
         records=records,
+        journal_unread=journal.unread(directory),
         unreadable=unreadable,
         holder=lock.holder(directory / LOCK_FILE) or _elsewhere(records, now),
         stopped=bool(about.stopped and os.path.lexists(about.stopped)),
@@ -148,9 +149,7 @@ def _shared(info: os.stat_result, media: Path | None) -> bool | None:
 
 def _elsewhere(records: Sequence[Record], now: datetime) -> str | None:
     """Return the words of a run of another host that has begun, not ended, and may be at work."""
-    if not records or records[-1].outcome is not Outcome.BEGUN:
-        return None
-    last = records[-1]
-    if last.by.endswith(f"@{socket.gethostname()}") or now - last.started > _ELSEWHERE:
+    last = unfinished(records)
+    if last is None or last.by.endswith(f"@{socket.gethostname()}") or now - last.started > _ELSEWHERE:
         return None
     return f"{last.verb} {last.subject} by {last.by} since {last.started:%Y-%m-%d %H:%M} UTC"

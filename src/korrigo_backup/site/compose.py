@@ -1,4 +1,4 @@
-"""A site on Docker Compose: the project is asked what runs, and commands stream through `exec -T`.
+"""A site on Docker Compose: the project is asked what runs, and commands stream through its containers.
 
 Nothing is guessed that Compose can be asked: containers, volumes and their mount points come from the project's own
 containers. Works with `docker compose` (v2) and with `docker-compose` (v1), because what is read are the labels that

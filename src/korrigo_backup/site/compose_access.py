@@ -1,4 +1,4 @@
-"""Access to a database in a container: its own psql and pg_dump, streamed through `exec -T`."""
+"""Access to a database in a container: its own psql and pg_dump, streamed through `docker exec`."""
 
 from __future__ import annotations
 

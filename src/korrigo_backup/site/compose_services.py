@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.site.compose import writers
 from korrigo_backup.site.services import await_url
+from korrigo_backup.system.run import Command, run
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from korrigo_backup.site.compose import Container, Project
 
@@ -45,7 +46,7 @@ class ComposeServices:
     def running(self) -> tuple[str, ...]:
         """Return the services that write and run now."""
         present = self.project.containers()
-        wanted = self.names or writers(present, database=self.database, media=self.media)
+        wanted = self._wanted(present)
         return tuple(sorted({one.service for one in present if one.running and one.service in wanted}))
 
     def stop(self, services: Sequence[str]) -> None:
@@ -54,16 +55,50 @@ class ComposeServices:
             self.project.call("stop", *services, timeout=STOP_SECONDS)
 
     def start(self, services: Sequence[str]) -> None:
-        """Start services, each after those it depends on; harmless when they run."""
-        if services:
+        """Start services, each after those it depends on, and no other that writes; harmless when they run.
+
+        What only serves them (a queue) is started with them; a writer that somebody has stopped stays so, though
+        Compose would start it, too, where others depend on it.
+        """
+        if not services:
+            return
+        containers = self.project.containers()
+        more = asleep(services, {one.service: one for one in containers})
+        left_alone = more & self._wanted(containers)
+        if left_alone:
+            self._start_alone({*services, *more} - left_alone, containers)
+        else:
             self.project.call("start", *services, timeout=STOP_SECONDS)
+
+    def _wanted(self, containers: Sequence[Container]) -> frozenset[str]:
+        return frozenset(self.names) or writers(containers, database=self.database, media=self.media)
+
+    def _start_alone(self, services: set[str], containers: Sequence[Container]) -> None:
+        depends = {one.service: one.depends_on for one in containers if one.service in services}
+        while depends:
+            ready = {name for name, needs in depends.items() if not needs & depends.keys()} or set(depends)
+            ids = [one.id for one in containers if one.service in ready]
+            done = run(Command(("docker", "start", *ids), self.project.environment), timeout=STOP_SECONDS)
+            if done.status:
+                raise self.project.failure(done.stderr, done.status, "start")
+            depends = {name: needs for name, needs in depends.items() if name not in ready}
+            if depends:
+                self._await_ready(sorted(ready), self._deadline())
 
     def await_health(self, services: Sequence[str]) -> None:
         """Return when every service runs and is healthy, and the health address answers.
 
         Raises KorrigoBackupError, naming each that is not, after `health_timeout` seconds.
         """
-        deadline = time.monotonic() + self.health_timeout
+        deadline = self._deadline()
+        self._await_ready(services, deadline)
+        if self.health_url and services:
+            await_url(self.health_url, max(1.0, deadline - time.monotonic()))
+
+    def _deadline(self) -> float:
+        return time.monotonic() + self.health_timeout
+
+    def _await_ready(self, services: Sequence[str], deadline: float) -> None:
         while left := self._not_ready(services):
             if time.monotonic() > deadline:
                 raise KorrigoBackupError(
@@ -71,12 +106,21 @@ class ComposeServices:
                     hint=f"{self.project.shown} logs {left[0].split()[0]}",
                 )
             time.sleep(_PAUSE)
-        if self.health_url and services:
-            await_url(self.health_url, max(1.0, deadline - time.monotonic()))
 
     def _not_ready(self, services: Sequence[str]) -> list[str]:
         states = {one.service: one for one in self.project.containers()}
         return [f"{name} ({_state(states.get(name))})" for name in services if not _ready(states.get(name))]
+
+
+def asleep(services: Sequence[str], present: Mapping[str, Container]) -> set[str]:
+    """Return the services that do not run, are not among `services`, and on which those depend, directly or not."""
+    needed, todo = set[str](), list(services)
+    while todo:
+        container = present.get(todo.pop())
+        more = container.depends_on - needed if container else frozenset[str]()
+        needed |= more
+        todo += more
+    return {name for name in needed.difference(services) if name in present and not present[name].running}
 
 
 def _ready(container: Container | None) -> bool:

@@ -63,7 +63,13 @@ class Systemd:
         try:
             self._put(wanted)
         except BaseException:
-            self._put(before)
+            try:
+                self._put(before)
+            except KorrigoBackupError as problem:
+                problem.state = (
+                    f"units in {self.directory} are half written: korrigo-backup schedule remove, then again"
+                )
+                raise
             raise
 
     def state(self, timer: str) -> tuple[bool, bool]:

@@ -1,0 +1,75 @@
+"""Write how the backups stand to files that others read: the page in Django's admin, node_exporter."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import UTC
+from typing import TYPE_CHECKING
+
+from korrigo_backup.catalog import local_now
+from korrigo_backup.cli.output import say
+from korrigo_backup.errors import KorrigoBackupError, PartlyDone, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from korrigo_backup.domain.status import Status
+    from korrigo_backup.wiring import Wired
+
+
+@contextmanager
+def shown(wired: Wired) -> Iterator[None]:
+    """Write the files that `[status]` names after the block, however it ends.
+
+    Raises PartlyDone when all of the block is done and a file could not be written.
+    """
+    try:
+        yield
+    except BaseException:
+        try:
+            _show(wired)
+        except KorrigoBackupError as problem:
+            say(f"⚠️ {problem.message}")
+        raise
+    try:
+        _show(wired)
+    except KorrigoBackupError as problem:
+        raise PartlyDone(
+            f"the backup is good, but {problem.message}", hint=problem.hint, state="the work itself is complete"
+        ) from None
+
+
+def write_status(wired: Wired, place: Path) -> Status:
+    """Write what is seen to a file that all may read, and return the status. Raises UsageError for a directory."""
+    from korrigo_backup.domain import snapshot  # noqa: PLC0415 - a night that shows nothing does not load it
+    from korrigo_backup.operations.status import judged  # noqa: PLC0415 - as above
+    from korrigo_backup.system.files import explained, replace_public  # noqa: PLC0415 - as above
+    from korrigo_backup.wiring_status import goals, seen_of  # noqa: PLC0415 - as above
+
+    if place.is_dir():
+        raise UsageError(f"{place} is a directory", hint="name a file in it, which the site's process can see")
+    now = local_now()
+    seen, wanted = seen_of(wired, now=now, ask=True), goals(wired)
+    with explained(f"publish the status in {place}"):
+        replace_public(place, snapshot.encode(seen, wanted, now=now.astimezone(UTC)))
+    return judged(seen, wanted, now=now)
+
+
+def write_metrics(wired: Wired, place: Path) -> None:
+    """Write the metrics to a file that all may read."""
+    from korrigo_backup.domain.metrics import metrics  # noqa: PLC0415 - as above
+    from korrigo_backup.system.files import explained, replace_public  # noqa: PLC0415 - as above
+    from korrigo_backup.wiring_status import status  # noqa: PLC0415 - as above
+
+    text = metrics(status(wired, now=local_now(), ask=True))
+    with explained(f"write the metrics {place}"):
+        replace_public(place, text.encode())
+
+
+def _show(wired: Wired) -> None:
+    wanted = wired.config.status
+    if wanted.publish:
+        write_status(wired, wanted.publish)
+    if wanted.textfile:
+        write_metrics(wired, wanted.textfile)

@@ -1,0 +1,111 @@
+"""What the host publishes of its backups: nothing that is judged gets lost on the way, and garbage is refused."""
+
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from korrigo_backup.domain.artifact import Artifact, Stranger
+from korrigo_backup.domain.authenticity import Authenticity
+from korrigo_backup.domain.finding import warning
+from korrigo_backup.domain.header import Header
+from korrigo_backup.domain.hold import Hold
+from korrigo_backup.domain.journal import Outcome, Record
+from korrigo_backup.domain.naming import Kind, Origin
+from korrigo_backup.domain.retention import Policy, Rule
+from korrigo_backup.domain.snapshot import Snapshot, decode, encode
+from korrigo_backup.domain.status import Beside, Goals, Seen
+from korrigo_backup.errors import ProofFailed
+
+NOW = datetime(2026, 2, 4, 3, tzinfo=UTC)
+
+HEAD = Header(
+    timestamp="20260204_030000",
+    format=1,
+    kind=Kind.SQL,
+    origin=Origin.ROUTINE,
+    site="korrigo",
+    environment="production",
+    created=NOW,
+    seconds=1.5,
+    database_backup="db",
+    media_backup=None,
+    rows=7,
+    files=None,
+    digests=True,
+    consistency=None,
+)
+
+SEEN = Seen(
+    directory="/srv/backups",
+    artifacts=(
+        Artifact(
+            Path("/srv/backups/db_backup_20260204_030000.sql.gz"),
+            Kind.SQL,
+            Origin.PRE_DEPLOYMENT,
+            "20260204_030000",
+            NOW,
+            9,
+            None,
+            "a problem",
+            Authenticity.UNKNOWN_KEY,
+            HEAD,
+        ),
+    ),
+    strangers=(Stranger("notes.txt", "not ours"),),
+    records=(
+        Record(id="1", verb="backup", subject="db", site="korrigo", by="root", started=NOW, outcome=Outcome.PARTLY),
+    ),
+    unreadable=("shut", "open it"),
+    journal_unread="Permission denied",
+    there=False,
+    open_mode=0o755,
+    free=1,
+    total=2,
+    holder="another run",
+    stopped=True,
+    shared_disk=True,
+    offsite=3,
+    next_run=NOW + timedelta(days=1),
+    scheduled=True,
+    schedule=(warning("schedule.installed", "late", "hurry"),),
+    holds=(Hold(name="n", reason="r", holder="h", since=NOW),),
+    held_unread=("torn", "mend it"),
+    kept=(Beside(("viatique_before_20260204_030000",), NOW),),
+    no_database=("down", "start it"),
+    site="korrigo",
+    environment="production",
+)
+
+GOALS = Goals(
+    rpo_hours=1, media_rpo_hours=2, proof_days=3, policy=Policy(media=Rule(weekly=4)), accepted=("status.rows",)
+)
+
+
+def test_all_that_is_judged_arrives():
+    assert decode(encode(SEEN, GOALS, now=NOW), "it") == (SEEN, GOALS, NOW)
+
+
+def test_the_example_above_leaves_no_field_at_its_default():
+    plain = Seen(directory="")
+    assert [f.name for f in fields(Seen) if getattr(SEEN, f.name) == getattr(plain, f.name)] == []
+    assert [f.name for f in fields(Goals) if getattr(GOALS, f.name) == getattr(Goals(), f.name)] == []
+
+
+@given(
+    st.binary(max_size=200)
+    | st.dictionaries(st.sampled_from(Snapshot.__struct_fields__), st.none()).map(msgspec.json.encode)
+)
+def test_garbage_is_a_proof_that_failed_and_nothing_else(raw):
+    with pytest.raises(ProofFailed):
+        decode(raw, "it")
+
+
+def test_another_format_is_refused_with_both_numbers():
+    raw = encode(SEEN, GOALS, now=NOW).replace(b'"format":1,"taken"', b'"format":2,"taken"')
+    with pytest.raises(ProofFailed, match="has format 2, this version reads 1"):
+        decode(raw, "it")

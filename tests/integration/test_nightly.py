@@ -144,6 +144,21 @@ def test_every_bit_of_a_signed_manifest_counts_with_the_key_and_without(site):
 
 
 @pytest.mark.promise("P1")
+def test_an_interrupt_after_the_backup_says_that_it_is_there(site):
+    def stop(step):
+        if step.id == "nightly.prune":
+            raise Interrupted("nothing was changed")
+
+    wired = site.wired()
+    night = Night(full=False, policy=wired.policy(), now=local_now(), listen=stop)
+    with pytest.raises(Interrupted, match=r"the backup \S+/db_backup_\S+\.sql\.gz is made, not all after it is done"):
+        nightly(wired.site(), wired.catalog, night)
+    assert site.one("db_backup_2*.sql.gz").exists()
+    done = site.korrigo("status", code=(0, 10))
+    assert "backup db failed once (never good so far): it was interrupted" in done.out
+
+
+@pytest.mark.promise("P1")
 def test_where_no_backup_is_none_was_verified(site):
     assert "nothing was verified" in site.korrigo("verify", "all", code=6).err
     assert "nothing was verified" in site.korrigo("verify", "all", "--json", code=6).err

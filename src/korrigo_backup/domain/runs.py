@@ -29,6 +29,13 @@ _COVERS = {"full": ("full", "db", "media", "django"), "django": ("django", "db",
 _GOOD = (Outcome.DONE, Outcome.PARTLY)
 
 
+_NO_ERRORS = {
+    Outcome.BEGUN: "it was killed: only its beginning is in the journal",
+    Outcome.INTERRUPTED: "it was interrupted",
+}
+"""What is said of the ends that no error explains; the message of an interrupted run is the state of the site."""
+
+
 class Proof(msgspec.Struct, frozen=True, kw_only=True):
     """When something was shown to be right, what, and by which verb.
 
@@ -177,7 +184,7 @@ def _made_good(record: Record) -> set[str]:
 
 def _failing(what: str, runs: Sequence[Record], succeeded: datetime | None) -> Failing:
     last = runs[-1]
-    words = "it was killed: only its beginning is in the journal" if last.outcome is Outcome.BEGUN else last.message
+    words = _NO_ERRORS.get(last.outcome, "") or last.message
     return Failing(
         what=what,
         times=len(runs),

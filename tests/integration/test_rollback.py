@@ -30,6 +30,17 @@ def test_a_rollback_brings_back_what_the_restore_replaced_and_after_brings_the_r
 
 
 @pytest.mark.contract("R7")
+def test_two_restores_undone_are_brought_back_in_the_order_in_which_they_were_undone(restored):
+    site, saved, before = restored
+    site.sql("DELETE FROM annotation")
+    between = site.content()
+    site.restore(site.backups / "db_backup_latest.sql.gz")
+    for to, content in (("before", between), ("before", before), ("after", between), ("after", saved)):
+        site.korrigo("rollback", "--to", to, "--yes")
+        assert site.content() == content
+
+
+@pytest.mark.contract("R7")
 def test_a_rollback_of_the_media_leaves_the_database(site):
     site.backup_media()
     saved = site.tree()

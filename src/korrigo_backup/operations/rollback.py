@@ -24,7 +24,7 @@ from korrigo_backup.site.media import REDO, ROLLBACK
 from korrigo_backup.system.files import explained
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from korrigo_backup.catalog import Catalog
     from korrigo_backup.domain.artifact import Artifact
@@ -81,12 +81,12 @@ def rollback(
         if recovered.restore:
             _finished(redo=redo, media_only=media_only)
             return None
-        safety = None
+        safety, records = None, read(catalog.directory)
         if move is ROLLBACK and not media_only:
-            newest = _standing(read(catalog.directory))
+            newest = _standing(records)
             _refuse_after_in_place(newest)
             safety = _safety_of_django(site, catalog, newest)
-        plan = _plan_loaded(site, safety) if safety else _plan(site, move, media_only=media_only)
+        plan = _plan_loaded(site, safety) if safety else _plan(site, move, records, media_only=media_only)
         if not confirm(plan):
             raise Cancelled("Rollback cancelled", hint="nothing to do; only the answer yes goes on")
         why = {_ONLY: "media"} if media_only else {}
@@ -134,7 +134,7 @@ def _parts(site: Site, plan: RollbackPlan) -> Site:
     return site if plan.media else replace(site, media=None)
 
 
-def _plan(site: Site, move: Move, *, media_only: bool) -> RollbackPlan:
+def _plan(site: Site, move: Move, records: Sequence[Record], *, media_only: bool) -> RollbackPlan:
     live, names = site.postgres.database, Databases(site.postgres).names()
     in_database = set() if media_only else stamp_beside(names, live, move.source)
     in_media = set(site.media.kept(move.source)) if site.media else set()
@@ -143,7 +143,7 @@ def _plan(site: Site, move: Move, *, media_only: bool) -> RollbackPlan:
             "no restore has left anything to go back to",
             hint="restore a backup instead: korrigo-backup restore latest, or a pre_restore_safety_backup_… file",
         )
-    newest = max(in_database | in_media)
+    newest = _last_undone(records, in_database | in_media) if move is REDO else max(in_database | in_media)
     if newest not in in_database and not media_only:
         _refuse_half(site, newest)
     has_database, has_media = newest in in_database, newest in in_media
@@ -155,6 +155,12 @@ def _plan(site: Site, move: Move, *, media_only: bool) -> RollbackPlan:
         media=str(site.media.beside(move.source, newest)) if site.media and has_media else None,
         media_kept_as=str(site.media.beside(move.kept, newest)) if site.media and has_media else None,
     )
+
+
+def _last_undone(records: Sequence[Record], stamps: set[str]) -> str:
+    """Return the stamp of the restore that was rolled back last: restores are undone from the newest one down."""
+    undone = (one.subject for one in reversed(records) if one.verb == _VERB and one.subject in stamps)
+    return next(undone, max(stamps))
 
 
 def _plan_loaded(site: Site, safety: Artifact) -> RollbackPlan:

@@ -18,6 +18,7 @@ from korrigo_backup.domain.naming import (
     compose,
     free_name,
     is_beside,
+    namesake,
     parse,
     stage_database,
     stamp,
@@ -105,6 +106,14 @@ def test_no_name_of_a_database_beside_is_cut_by_the_server(live):
         assert len(name.encode()) <= POSTGRES_NAME_BYTES
         assert name.endswith(f"_{role}_{STAMP}")
         assert is_beside(name, live, role)
+
+
+def test_two_long_names_that_are_cut_alike_are_each_others_namesakes():
+    one, other = "a" * 50 + "1", "a" * 50 + "2"
+    names = [one, other, before_database(one, STAMP), "short"]
+    assert namesake(names, one) == other
+    assert namesake(names, "short") is None
+    assert namesake([one, before_database(one, STAMP)], one) is None
 
 
 def test_another_sites_databases_are_not_ours():

@@ -1,5 +1,6 @@
 """What the rules keep and remove, each with its reason."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from pathlib import Path
@@ -16,6 +17,8 @@ from korrigo_backup.domain.hold import Hold, standing
 from korrigo_backup.domain.manifest import Manifest
 from korrigo_backup.domain.naming import Kind, Origin, compose, stamp
 from korrigo_backup.domain.retention import Given, Moment, Policy, Rule, by_age, decide, too_many
+from korrigo_backup.operations.kept import Kept
+from korrigo_backup.operations.kept import decide as decide_kept
 from sandbox import stamped
 
 NOW = stamped(2026, 2, 4)
@@ -211,6 +214,16 @@ def test_last_and_the_calendar_keep_the_newest_of_each_period():
     ]
     ages = [(NOW - one.created).days for one in kept]
     assert ages == [0, 1, 2, 3, 4, 35]  # 2026-02-04 a Wednesday: Sunday the 1st, Saturday the 31st, 31 December
+
+
+def test_a_kept_database_that_may_be_another_sites_stays():
+    at = NOW - timedelta(days=400)
+    ours = Kept("20250101_000000", "before", at, "viatique_before_20250101_000000", None)
+    (decision,) = decide_kept([ours], Policy(), {}, NOW)
+    assert decision.remove
+    (decision,) = decide_kept([replace(ours, namesake="viatique_2")], Policy(), {}, NOW)
+    assert not decision.remove
+    assert "may be of viatique_2" in decision.reason
 
 
 def test_too_many_at_once_must_be_meant():

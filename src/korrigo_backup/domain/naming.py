@@ -172,6 +172,13 @@ POSTGRES_NAME_BYTES = 63
 """NAMEDATALEN - 1: PostgreSQL silently cuts a longer name, so two of ours could become one."""
 
 
+def namesake(names: Iterable[str], live: str) -> str | None:
+    """Return another database whose copies beside it would be called as those of `live`: both names are cut alike."""
+    head = _beside(live, "before", "")
+    others = sorted(name for name in names if name != live and not is_beside(name, live, "before"))
+    return next((name for name in others if _beside(name, "before", "") == head), None)
+
+
 def _beside(live: str, role: str, stamped: str) -> str:
     tail = f"_{role}_"
     room = POSTGRES_NAME_BYTES - len(tail) - _STAMP_LENGTH

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from korrigo_backup.domain.hold import standing
 from korrigo_backup.domain.journal import Step
 from korrigo_backup.domain.moment import is_possible
-from korrigo_backup.domain.naming import stamp_beside
+from korrigo_backup.domain.naming import namesake, stamp_beside
 from korrigo_backup.domain.retention import SAFETY_DAYS, Moment, by_age, own_clock
 from korrigo_backup.operations import holds
 from korrigo_backup.operations.recover import database_of
@@ -34,7 +34,7 @@ ROLES = ("before", "after")
 class Kept:
     """The database, the media or both that were kept under one stamp and role; None for a part that was not.
 
-    `at` is the moment of the stamp, read in this machine's zone.
+    `at` is the moment of the stamp, read in this machine's zone. `namesake` is a database that the copy may be of, too.
     """
 
     stamp: str
@@ -42,6 +42,7 @@ class Kept:
     at: datetime
     database: str | None
     media: str | None
+    namesake: str | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -64,7 +65,7 @@ def survey(site: Site) -> list[Kept]:
     Media that cannot be written from here are left out, and the database of their stamp: both are another's to remove.
     """
     live, names = site.postgres.database, Databases(site.postgres).names()
-    found = []
+    found, other = [], namesake(names, live)
     with explained("look at what is kept beside the media"):
         fixed = bool(site.media and site.media.read_only)
         for role in ROLES:
@@ -82,6 +83,7 @@ def survey(site: Site) -> list[Kept]:
                         clock.astimezone(),
                         database_of(live, role, stamp) if stamp in databases else None,
                         site.media.beside(role, stamp).name if site.media and stamp in media else None,
+                        other if stamp in databases else None,
                     )
                 )
     return sorted(found, key=lambda one: one.stamp, reverse=True)
@@ -97,6 +99,8 @@ def decide(found: list[Kept], policy: Policy, held: Mapping[str, Hold], now: dat
         young = now - one.at < timedelta(days=SAFETY_DAYS)
         over = 0 < policy.max_age < days
         reason = hold.described() if hold else f"younger than {SAFETY_DAYS} days" if young else None if over else why
+        if one.namesake and reason is None:
+            reason = f"it may be of {one.namesake}, whose copies are called alike: drop it by hand"
         decisions.append(KeptDecision(one, reason is None, reason or f"{days} days old"))
     return decisions
 

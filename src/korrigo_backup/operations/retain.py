@@ -53,9 +53,7 @@ def planned(catalog: Catalog, request: Request) -> Retention:
     """Return what would be kept and removed; only reads."""
     try:
         return _plan(catalog, request, request.site())
-    except UsageError as problem:
-        return _plan(catalog, request, None, problem.message)
-    except Unreachable as problem:
+    except (UsageError, Unreachable) as problem:
         return _plan(catalog, request, None, problem.message)
 
 

@@ -5,10 +5,10 @@ import os
 import signal
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
-from dockerstack import PROJECT, SERVICES, belongings, docker, eventually
+from dockerstack import PROJECT, SERVICES, ComposeFailed, belongings, docker, eventually
 from test_product import BIN, files, korrigo, rows, typed
 
 ENGINE = PROJECT / "tests" / "compose" / "engine.sh"
@@ -40,6 +40,8 @@ def locked(stack, table):
         try:
             yield
         finally:
+            with suppress(ComposeFailed):  # the database may have been killed, and the lock with it
+                stack.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
             holder.terminate()
 
 

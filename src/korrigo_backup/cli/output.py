@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.secret import Secret
     from korrigo_backup.wiring import Wired
 
-_MARKS = {Level.OK: "✅", Level.WARNING: "⚠️", Level.ERROR: "❌"}
+_MARKS = {Level.OK: "✅", Level.WARNING: "⚠️", Level.LOSS: "⚠️", Level.ERROR: "❌"}
 _UNITS = "BKMGTP"
 _STEP = 1024
 _TENTHS_BELOW = 10

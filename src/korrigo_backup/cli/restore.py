@@ -67,6 +67,7 @@ class Choices:
     into_other_site: bool = False
     validate: bool = True
     in_place: bool = False
+    accept: frozenset[str] = frozenset()
 
 
 def command(
@@ -88,6 +89,10 @@ def command(
         bool,
         typer.Option("--in-place", help="For a role without CREATEDB: replace the content, keep only a safety backup."),
     ] = False,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(help="Go on over a difference that the plan or an error names; may be given again."),
+    ] = None,
     approved_by: Annotated[str, typer.Option(help="Who approved it in writing.")] = "",
     reason: Annotated[str, typer.Option(help="What happened.")] = "",
     ticket: Annotated[str, typer.Option(help="Ticket or report of the incident.")] = "",
@@ -113,7 +118,9 @@ def command(
             "a restore in place always makes a safety backup: there is no other way back",
             hint="leave out --no-safety-backup, or --in-place",
         )
-    choices = Choices(yes, given, dry_run, safety_backup, allow_unsigned, into_other_site, validate, in_place)
+    choices = Choices(
+        yes, given, dry_run, safety_backup, allow_unsigned, into_other_site, validate, in_place, frozenset(accept or ())
+    )
     restore_and_say(wired, wired.catalog.find(artifact), choices)
 
 
@@ -129,6 +136,7 @@ def restore_and_say(wired: Wired, artifact: Artifact, choices: Choices) -> None:
         allow_unsigned=choices.allow_unsigned,
         into_other_site=choices.into_other_site,
         in_place=choices.in_place,
+        accept=choices.accept,
     )
     done = restore(wired.site(), wired.catalog, request)
     if choices.dry_run:
@@ -143,9 +151,17 @@ def restore_and_say(wired: Wired, artifact: Artifact, choices: Choices) -> None:
             say(f"   the replaced {one.part} is kept as {one.kept_as}; to go back: korrigo-backup rollback")
         if one.in_place:
             say(f"   to go back to what was there: {_way_back(done.plan)}")
+    say_findings(done.findings)
     if choices.validate:
         _validate(wired, artifact)
     say("📊 Verification recommended - check database contents")
+    if done.losses:
+        raise PartlyDone(
+            f"the restore is done and proven, but {len(done.losses)} things could not be given back:"
+            f" {', '.join(dict.fromkeys(finding.id for finding in done.losses))}",
+            hint="each is named above, with the command that gives it back by hand",
+            state="restored, and serving",
+        )
 
 
 def _way_back(plan: RestorePlan) -> str:

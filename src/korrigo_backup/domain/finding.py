@@ -8,10 +8,15 @@ import msgspec
 
 
 class Level(StrEnum):
-    """How bad a finding is; only an error makes a check fail."""
+    """How bad a finding is; only an error makes a check fail.
+
+    A loss names something that a backup does not hold or that a restore cannot give back. A run that ends with a loss
+    is done in part (exit code 3).
+    """
 
     OK = "ok"
     WARNING = "warning"
+    LOSS = "loss"
     ERROR = "error"
 
 
@@ -32,6 +37,11 @@ def ok(id_: str, message: str) -> Finding:
 def warning(id_: str, message: str, hint: str = "") -> Finding:
     """Return a line that a person should know, which does not fail the check."""
     return Finding(id_, Level.WARNING, message, hint)
+
+
+def loss(id_: str, message: str, hint: str = "") -> Finding:
+    """Return a line that names something a restore cannot give back; the restore then ends with exit code 3."""
+    return Finding(id_, Level.LOSS, message, hint)
 
 
 def error(id_: str, message: str, hint: str = "") -> Finding:

@@ -31,7 +31,15 @@ NO_DRILL = warning(
 )
 
 
-def drill(site: Site, catalog: Catalog, artifact: Artifact, *, now: datetime, listen: Listener) -> list[Finding]:
+def drill(
+    site: Site,
+    catalog: Catalog,
+    artifact: Artifact,
+    *,
+    now: datetime,
+    listen: Listener,
+    accept: frozenset[str] = frozenset(),
+) -> list[Finding]:
     """Load, prove and remove; the caller holds the site. ProofFailed when it cannot be loaded or proven.
 
     Refused when there is no room for it beside the live site, or no right to make a database.
@@ -40,7 +48,9 @@ def drill(site: Site, catalog: Catalog, artifact: Artifact, *, now: datetime, li
         return [NO_DRILL]
     artifacts = list(members_of(catalog, artifact)) if artifact.kind is Kind.POINT else [artifact]
     trusted = artifact.authenticity is Authenticity.AUTHENTIC
-    context = Context(site, naming.stamp(own_stamp(site, now)), listen, trusted)
+    found: list[Finding] = []
+    stamp = naming.stamp(own_stamp(site, now))
+    context = Context(site, stamp, listen, trusted, accept, found.append)
     with ExitStack() as opened:
         parts = [opened.enter_context(open_part(one, context)) for one in artifacts]
         for part in parts:
@@ -49,7 +59,12 @@ def drill(site: Site, catalog: Catalog, artifact: Artifact, *, now: datetime, li
             for part in parts:
                 _stage(part, undo)
             _remove(undo)
-    return [ok("verify.drilled", f"{artifact.name}: loaded beside the live site, proven, and removed again")]
+    losses = [one for part in parts for one in part.plan.findings if one.level is Level.LOSS]
+    return [
+        *losses,
+        *found,
+        ok("verify.drilled", f"{artifact.name}: loaded beside the live site, proven, and removed again"),
+    ]
 
 
 def _stage(part: Part, undo: UndoStack) -> None:

@@ -22,14 +22,19 @@ from korrigo_backup.site.databases import Databases
 from korrigo_backup.system.files import explained
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.domain.finding import Finding
     from korrigo_backup.domain.journal import Listener
     from korrigo_backup.operations.undo import UndoStack
     from korrigo_backup.site.databases import Properties, Role
     from korrigo_backup.site.site import Site
     from korrigo_backup.site.tree import Tree
+
+
+def _ignore(finding: Finding) -> None:
+    """Take a finding that nobody shows."""
 
 
 class Part(Protocol):
@@ -51,12 +56,18 @@ class Part(Protocol):
 
 @dataclass(frozen=True)
 class Context:
-    """What every part is given: the site, the stamp of all names, who listens, whether the content is trusted."""
+    """What every part is given: the site, the stamp of all names, who listens, whether the content is trusted.
+
+    `accept` holds the names of differences that the operator goes on over (`restore --accept`). `report` takes what a
+    step finds only while it works; a finding of level LOSS there ends the restore with exit code 3.
+    """
 
     site: Site
     stamp: str
     listen: Listener
     trusted: bool
+    accept: frozenset[str] = frozenset()
+    report: Callable[[Finding], None] = _ignore
 
 
 @contextmanager

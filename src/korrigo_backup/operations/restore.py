@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.domain import naming
 from korrigo_backup.domain.authenticity import Authenticity
+from korrigo_backup.domain.finding import Level
 from korrigo_backup.domain.journal import Listener, Step, predicted_downtime, silent
 from korrigo_backup.domain.naming import Kind, Origin
 from korrigo_backup.errors import Cancelled, Interrupted, KorrigoBackupError, PartlyDone, Refused, UsageError
@@ -41,10 +42,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Restored:
-    """A restore that was proven: the plan that was carried out, and the safety backup if one was made."""
+    """A restore that was proven: the plan that was carried out, and the safety backup if one was made.
+
+    `findings` came up while it worked. `losses` names everything that the restore could not give back.
+    """
 
     plan: RestorePlan
     safety: Artifact | None = None
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def losses(self) -> tuple[Finding, ...]:
+        """Findings of level LOSS, of the plan and of the work."""
+        return tuple(one for one in (*self.plan.findings, *self.findings) if one.level is Level.LOSS)
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,8 @@ class Request:
     allow_unsigned: bool = False
     into_other_site: bool = False
     in_place: bool = False
+    accept: frozenset[str] = frozenset()
+    """Names of differences that the operator goes on over."""
 
     @property
     def stamp(self) -> str:
@@ -104,6 +116,7 @@ class _Run:
     request: Request
     stack: ExitStack
     parts: list[Part] = field(default_factory=list)
+    found: list[Finding] = field(default_factory=list)
 
     def planned(self) -> RestorePlan:
         """Open and verify everything, and return what would be done."""
@@ -114,7 +127,7 @@ class _Run:
         if request.artifact.kind is Kind.POINT:
             artifacts = list(members_of(self.catalog, request.artifact))
         trusted = request.artifact.authenticity is Authenticity.AUTHENTIC
-        context = Context(site, request.stamp, self._listen, trusted)
+        context = Context(site, request.stamp, self._listen, trusted, request.accept, self.found.append)
         self.parts = [part for artifact in artifacts for part in self._opened(artifact, context)]
         downtime = predicted_downtime(journal.read(self.catalog.directory))
         return whole(request.artifact, (p.plan for p in self.parts), [*findings, *services(site)], downtime=downtime)
@@ -127,6 +140,8 @@ class _Run:
         why = self.request.confirm(plan)
         if why is None:
             raise Cancelled("Restore cancelled", hint="nothing to do; only the answer yes goes on")
+        if self.request.accept:
+            why = {**why, "accepted": " ".join(sorted(self.request.accept))}
         with journal.recorded(
             self.catalog.directory,
             self.site,
@@ -139,7 +154,7 @@ class _Run:
             self._replace()
             kept = plan.kept("database")
             safety = self._safety(kept) if kept and self.request.safety_backup else self.secured
-        return Restored(plan, safety)
+        return Restored(plan, safety, tuple(self.found))
 
     heard: Listener = silent
     secured: Artifact | None = None

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Future
 
+    from korrigo_backup.site.digests import Facts
     from korrigo_backup.site.postgres import Postgres
 
 EFFORT = {True: Effort.SMALL, False: Effort.QUICK}
@@ -61,7 +62,7 @@ def create(
         derived = {table.name for table in taken.tables() if table.derived}
         proving = pool.submit(prove_all, taken, digest=digest)
         try:
-            scan = _dump(server, taken, GzipWriter(target, EFFORT[digest]), name, facts.role)
+            scan = _dump(server, taken, GzipWriter(target, EFFORT[digest]), name, facts)
             tables = proving.result()
             large_objects = taken.large_objects(digest=digest)
             if observe:
@@ -184,13 +185,14 @@ def differences(
     return lines
 
 
-def _dump(server: Postgres, taken: Snapshot, target: GzipWriter, database: str, role: str) -> ScanResult:
+def _dump(server: Postgres, taken: Snapshot, target: GzipWriter, database: str, facts: Facts) -> ScanResult:
     arguments = (
         "--format=plain",
         "--no-password",
         f"--lock-wait-timeout={LOCK_WAIT}",
         f"--snapshot={taken.id}",
-        f"--role={role}",  # whatever role `ALTER ROLE … SET role` gives to new sessions
+        f"--encoding={facts.encoding}",  # no conversion, so nothing that cannot be converted
+        f"--role={facts.role}",  # whatever role `ALTER ROLE … SET role` gives to new sessions
     )
     command = server.access.postgres("pg_dump", *arguments, database=database, options=DUMPING)
     scanner = DumpScanner("the dump")

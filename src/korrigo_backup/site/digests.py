@@ -78,7 +78,8 @@ _COUNT_LARGE_OBJECTS = "SELECT to_json(count(*)) FROM pg_largeobject_metadata"
 
 _FACTS = """
 SELECT json_build_object('server_version', current_setting('server_version'),
-                         'size', pg_database_size(current_database()), 'role', session_user)
+                         'size', pg_database_size(current_database()), 'role', session_user,
+                         'encoding', current_setting('server_encoding'))
 """
 
 _HAS_MIGRATIONS = """
@@ -106,11 +107,15 @@ class Table(msgspec.Struct, frozen=True):
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """Facts about the server and the database; `size` in bytes on the server's disk, `role` the one we log in as."""
+    """Facts about the server and the database.
+
+    `size` is in bytes on the server's disk, `role` is the one we log in as, `encoding` is named as the server does.
+    """
 
     server_version: str
     size: int
     role: str = ""
+    encoding: str = ""
 
 
 class Snapshot:

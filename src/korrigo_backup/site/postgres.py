@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from korrigo_backup.errors import KorrigoBackupError, Refused, Unreachable
-from korrigo_backup.site.session_settings import LOCK_WAIT, PATIENT, PRELUDE, QUESTION
+from korrigo_backup.site.session_settings import PATIENT, PRELUDE, QUESTION
 from korrigo_backup.system.run import describe_status, run, spawn
 
 if TYPE_CHECKING:

@@ -99,4 +99,4 @@ PRELUDE = (
     )
     + " \\g /dev/null\n"
 )
-"""First lines of a psql session; `ALTER ROLE … SET role` is undone: the role that is configured does the work itself."""
+"""First lines of a psql session. `ALTER ROLE … SET role` is undone: the configured role does the work."""

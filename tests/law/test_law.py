@@ -7,9 +7,10 @@ import itertools
 
 import pytest
 from hypothesis import given
-from law import bounded, hold
 from states import ADMIN_KINDS, OWNER_KINDS, databases
 from trees import trees
+
+from law import bounded, hold
 
 _numbers = itertools.count(1)
 

@@ -4,9 +4,10 @@ import pytest
 from binaries import SERVERS
 from hypothesis import given
 from hypothesis import strategies as st
-from law import bounded, hold
 from states import ADMIN_KINDS, OWNER_KINDS, databases
 from trees import trees
+
+from law import bounded, hold
 
 pytestmark = pytest.mark.versions
 

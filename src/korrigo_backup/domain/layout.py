@@ -29,7 +29,7 @@ def _object(content: Mapping[str, object], line: str) -> str:
 def _value(value: object, line: str) -> str:
     if isinstance(value, dict):
         return _object(value, line)
-    if isinstance(value, list) and value:
+    if isinstance(value, list | tuple) and value:
         inside = line + _STEP
         return "[" + ",".join(inside + _text(element) for element in value) + line + "]"
     return _text(value)

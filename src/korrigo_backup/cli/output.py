@@ -83,6 +83,9 @@ def say_shared(step: Step) -> None:
     """Print what every verb may tell: what was finished of an interrupted run, what is waited for after a start."""
     if step.id == "recovered":
         say(f"🔧 {step.facts['what']} (left by an interrupted run)")
+    elif step.id == "recover.left":
+        say(f"⚠️ {step.facts['message']}")
+        say(f"   hint: {step.facts['hint']}")
     elif step.id == "services.await":
         say(f"⏳ Waiting until healthy, {step.facts['limit']} s at most: {step.facts['services']}")
     elif step.id == "services.healthy":

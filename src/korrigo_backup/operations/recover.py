@@ -142,10 +142,9 @@ def _take_back_swaps(site: Site, media: Tree) -> list[str]:
 
 
 def _tidy(databases: Databases, live: str, found: Survey, leftovers: _Leftovers) -> list[str]:
-    done = []
-    for name in sorted(found.roles):
-        if is_beside(name, live, "load") and leftovers.removed(f"role {name}", partial(databases.drop_role, name)):
-            done.append(f"dropped the role {name}")
+    loaders = [name for name in sorted(found.roles) if is_beside(name, live, "load")]
+    gone = [name for name in loaders if leftovers.removed(f"role {name}", partial(databases.drop_role, name))]
+    done = [f"dropped the role {name}" for name in gone]
     if found.unsettled:
         databases.settle(live)
         done.append(f"database {live} is complete")

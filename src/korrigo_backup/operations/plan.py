@@ -145,7 +145,7 @@ def mounted(tree: Tree, facts: TreeFacts) -> Iterator[Finding]:
     """Yield an error when a file system is mounted inside the live tree: it can neither be swapped nor kept."""
     if facts.live_mounts:
         first = tree.root / facts.live_mounts[0]
-        yield error(MOUNTED, f"{len(facts.live_mounts)} file systems are mounted inside the media tree:"
+        yield error("media.mounted", f"{len(facts.live_mounts)} file systems are mounted inside the media tree:"
                     f" {first}; a restore would move them away", UNMOUNT.format(path=first))  # fmt: skip
 
 

@@ -205,9 +205,9 @@ def writers(containers: Sequence[Container], *, database: str, media: str | None
     """Return the services that can write to database or media, or that serve what does (contract T3).
 
     Those that depend on the database, directly or through others, and those that have the directory `media` mounted for
-    writing, also from a volume that holds more than it, and under another name. Containers of Compose v1 do not say what
-    they depend on: there every service but the database's and those without a mount in common is found by the mounts
-    alone, so name them in the configuration.
+    writing, also from a volume that holds more than it, and under another name. Containers of Compose v1 do not say
+    what they depend on: there every service but the database's and those without a mount in common is found by the
+    mounts alone, so name them in the configuration.
     """
     held = {mount.source for one in containers if media and (mount := mount_of(one.mounts, media))}
     found = {one.service for one in containers if any(mount.source in held and mount.rw for mount in one.mounts)}

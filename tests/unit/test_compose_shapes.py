@@ -355,6 +355,17 @@ services:
 """
 
 
+def test_mounted_code_is_no_media_directory(tmp_path):
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "__init__.py").touch()
+    (tmp_path / "compose.yaml").write_text(
+        "services: {db: {image: 'postgres:16'}, web: {build: ., command: gunicorn x, volumes: ['./shop:/srv/shop']}}"
+    )
+    found = discover(tmp_path, {})
+    assert "media" not in found.values["compose"]
+    assert [one.level for one in found.findings if one.id == "site.media"] == [Level.WARNING]
+
+
 def test_two_databases_that_nothing_tells_apart_are_a_question(tmp_path):
     (tmp_path / "compose.yaml").write_text(TWO)
     found = discover(tmp_path, {})

@@ -129,7 +129,7 @@ def choose_media(
               and not _NO_MEDIA.search(one.target)]  # fmt: skip
     if named:
         return MediaChoice(_plain(min(named, key=lambda one: one.read_only).target))
-    left = [one for one in mounts if not one.read_only and _could_be_media(one)]
+    left = [one for one in mounts if not one.read_only and one.target not in backend.code and _could_be_media(one)]
     shared = [one for one in left if any(_mounts(other, one) for other in services.values() if other is not backend)]
     for group in (shared, left):
         if len({_plain(one.target) for one in group}) == 1:

@@ -138,7 +138,7 @@ def _question(files: Files, candidates: tuple[str, ...]) -> Finding:
     message = (
         f"{files.shown}: {' and '.join(candidates)} are PostgreSQL, and nothing tells which is the site's database"
     )
-    return error(CANDIDATES, message, f"korrigo-backup init --db {candidates[0]}, or --db {candidates[1]}")
+    return error("site.candidates", message, f"korrigo-backup init --db {candidates[0]}, or --db {candidates[1]}")
 
 
 def _unread(text: ComposeText, files: Files) -> Iterator[Finding]:

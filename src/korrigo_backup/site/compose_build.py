@@ -33,8 +33,9 @@ def with_build(one: ServiceText, home: Path) -> ServiceText:
     """Return the service with what its build context tells; `home` is the directory of the project's first file.
 
     `base` becomes the image that its image is made from, `program` the image's own command, `manage` whether a
-    manage.py is copied from the context.
+    manage.py is copied from the context, `code` the directories of the container that are Python files of this machine.
     """
+    one = replace(one, code=frozenset(volume.target for volume in one.volumes if _is_code(home, volume.source)))
     if not one.context:
         return one
     context = home / one.context
@@ -52,6 +53,16 @@ def media_names(one: ServiceText, home: Path) -> tuple[str, ...]:
         for line in _MEDIA_ROOT.findall(_text(path)):
             found += [PurePosixPath(text.rstrip("/")).name for text in _TEXT.findall(line)[-1:]]
     return tuple(dict.fromkeys(name for name in found if name))
+
+
+def _is_code(home: Path, source: str) -> bool:
+    """Return whether the source of a volume is a directory here with Python files in it."""
+    if not source.startswith((".", "/")):
+        return False
+    try:
+        return any(path.suffix == ".py" for path in islice((home / source).iterdir(), _FILES))
+    except OSError:
+        return False
 
 
 def _settings(top: Path) -> Iterator[Path]:

@@ -46,7 +46,8 @@ def resolved(project: Project) -> dict[str, Any] | None:
 
     Compose merges the files, follows `include` and `extends`, and fills variables; a dollar sign is doubled in it.
     """
-    done = run(project.command("--profile", "*", "config", "--format", "json"), timeout=_SECONDS)
+    words = ("--profile", "*", "config", "--format", "json", "--no-consistency")
+    done = run(project.command(*words), timeout=_SECONDS)
     if done.status:
         return None
     try:

@@ -34,7 +34,7 @@ class ServiceText:
     `command` holds the entry point too. `context` and `dockerfile` say where the image is built. `ports` says under
     which port of this machine each port of the container is reached; `health` is the command of the health check.
     `secrets` names the secret that stands in each file of the container. `hosts` are the names that other services
-    reach it by. `base`, `program` and `manage` are known once the build context was looked at (`compose_build`).
+    reach it by. `base`, `program`, `manage` and `code` come from the build context and the mounts (`compose_build`).
     """
 
     name: str
@@ -55,6 +55,7 @@ class ServiceText:
     base: str = ""
     program: str = ""
     manage: bool = False
+    code: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,7 @@ def merged(earlier: ServiceText | None, later: ServiceText) -> ServiceText:
         base=later.base or earlier.base,
         program=later.program or earlier.program,
         manage=later.manage or earlier.manage,
+        code=earlier.code | later.code,
     )
 
 

@@ -27,16 +27,19 @@ def media_tree(project: Project, service: str, directory: str, manage: tuple[str
 
     `directory` may lie below a mount: a volume for all data, with the media in it.
     Compose is asked which volume or directory is mounted, and the engine where it keeps it. Where this user may not
-    read that place, or the engine is on another machine, the service's own Python reads and writes the tree.
+    read that place, or the engine is on another machine, or another volume is mounted inside of it, the service's own
+    Python reads and writes the tree.
     """
-    mount = mount_of(project.container(service).mounts, directory)
+    mounts = project.container(service).mounts
+    mount = mount_of(mounts, directory)
     if mount is None:
         return None
     below = PurePosixPath(directory).relative_to(mount.destination)
     place = Path(mount.source) / below
     if below.parts and os.access(mount.source, os.R_OK | os.X_OK) and not place.is_dir():
         return None  # the mount above holds the site's code, and no media
-    if os.access(place, os.R_OK | os.W_OK | os.X_OK) and _is_here(project):
+    nested = any(m.destination.startswith(f"{directory.rstrip('/')}/") for m in mounts)  # seen in the container alone
+    if not nested and os.access(place, os.R_OK | os.W_OK | os.X_OK) and _is_here(project):
         return MediaTree(place)
     python = _Python(project, service, interpreter(manage))
     return RemoteTree(Path(directory), python.command, lambda stderr: engine_hint(stderr, project.shown))

@@ -150,13 +150,18 @@ class Session:
         """Run statements and return what they print; raises as `Postgres.script` does."""
         return b"".join(line + b"\n" for line in self.stream(sql))
 
-    def feed(self, pieces: Iterable[bytes]) -> None:
-        """Run a script as it comes, and throw away what it prints; raises as `Postgres.script` does."""
+    def feed(self, pieces: Iterable[bytes], *, restricted: bool = False) -> None:
+        r"""Run a script as it comes, and throw away what it prints; raises as `Postgres.script` does.
+
+        `restricted` says that psql knows `\restrict`: it then takes no command of its own from the script.
+        """
+        key = secrets.token_hex(16) if restricted else ""
+        begin, end = (f"\\restrict {key}\n", f"\n\\unrestrict {key}\n") if key else ("", "\n")
         try:
-            self._process.stdin.write(b"\\o /dev/null\n")
+            self._process.stdin.write(f"\\o /dev/null\n{begin}".encode())
             for piece in pieces:
                 self._process.stdin.write(piece)
-            self._process.stdin.write(b"\n\\o\n")
+            self._process.stdin.write(f"{end}\\o\n".encode())
         except BrokenPipeError:
             raise self._ended() from None
         self.run("")

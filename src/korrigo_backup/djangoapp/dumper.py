@@ -41,6 +41,7 @@ def dump(alias: str, out: IO[bytes], *, exclude: Iterable[str] = (), indent: int
             models=proofs,
             migrations=migrations.applied(alias),
             sequences=sequences.positions(found, alias),
+            text_columns={table.label: columns for table in found if (columns := table.text_columns)},
         )
 
 

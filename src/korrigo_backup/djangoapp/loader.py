@@ -14,7 +14,7 @@ from korrigo_backup.djangoapp.insert import Inserter
 from korrigo_backup.djangoapp.naturalkeys import NaturalKeys
 from korrigo_backup.djangoapp.portable import Meanings
 from korrigo_backup.djangoapp.proof import RULE, prove
-from korrigo_backup.djangoapp.tables import data_models, require_tables, tables
+from korrigo_backup.djangoapp.tables import Texts, data_models, require_tables, tables
 from korrigo_backup.djangoapp.watch import Watch
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.formats.django import expect
@@ -40,6 +40,11 @@ class Load:
     objects: int
     warnings: tuple[str, ...]
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether the fixture holds PostgreSQL's own text of values that are not plain, and all times in UTC."""
+        return any(table.exact for table in self.tables)
+
 
 def prepare(alias: str, manifest: Manifest, file: IO[bytes], *, trusted: bool) -> Load:
     """Read the whole fixture, check every byte against the manifest and every object against the models.
@@ -51,7 +56,7 @@ def prepare(alias: str, manifest: Manifest, file: IO[bytes], *, trusted: bool) -
     models = _models(alias, manifest.django)
     require_tables(models, alias)
     keys = NaturalKeys(alias)
-    found = tables(models, alias, keys)
+    found = tables(models, alias, keys, Texts(manifest.django.text_columns if manifest.django else None))
     reader = FixtureReader(file, name, found, _not_null(found, alias))
     if manifest.django is None:
         reader.read_names()
@@ -98,6 +103,12 @@ def _models(alias: str, proof: DjangoProof | None) -> list[object]:
 def _not_null(found: Iterable[Table], alias: str) -> dict[str, frozenset[str]]:
     """Return the columns that the database itself does not let be NULL; the models may say otherwise."""
     connection = connections[alias]
+    if connection.vendor == "postgresql":
+        return {
+            table.name: frozenset(name for name, column in table.relation.columns.items() if column.not_null)
+            for table in found
+            if table.relation
+        }
     with connection.cursor() as cursor:
         return {
             table.name: frozenset(

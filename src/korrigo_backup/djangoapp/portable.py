@@ -62,8 +62,8 @@ class Meanings:
 
 
 def _as_read_back(column: Any, value: Any) -> Any:
-    if value is None:
-        return None
+    if value is None or column.as_text:
+        return value
     if column.natural:  # a file of the former command has the number
         return column.out(value) if isinstance(value, int) else value
     if column.type is Any:

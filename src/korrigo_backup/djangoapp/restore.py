@@ -152,7 +152,7 @@ class Restore:
     def _commit(self, tree: MediaTree | None, record: Record | None, load: Load) -> None:
         marker, swapped = None, False
         try:
-            with writing(self.alias):
+            with writing(self.alias, utc=load.is_exact):
                 self.listener(Step("restore.load", {"objects": str(load.objects)}))
                 loader.run(load)
                 marker = self._marker(record)

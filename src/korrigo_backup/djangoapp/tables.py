@@ -9,12 +9,14 @@ from django.apps import apps
 from django.db import connections, models, router
 
 from korrigo_backup.djangoapp.fields import Column, column
+from korrigo_backup.djangoapp.pgcatalog import Relation, relations
 from korrigo_backup.errors import Refused, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from korrigo_backup.djangoapp.naturalkeys import NaturalKeys
+    from korrigo_backup.djangoapp.pgcatalog import DatabaseColumn
 
 EXCLUDED = ("contenttypes", "auth.Permission", "sessions")
 """What the runbook's command leaves out: made by `migrate`, or of no use in another database."""
@@ -24,12 +26,20 @@ FEW, MANY = 200, 2000
 """Rows read at once from a table that may have large values, and from any other."""
 
 
+@dataclass(frozen=True)
+class Texts:
+    """The columns that a backup holds as text, by label and name; None for a backup that holds none as text."""
+
+    columns: Mapping[str, Mapping[str, str]] | None
+
+
 @dataclass(frozen=True, eq=False)
 class Table:
     """One model's own table: `label` as in fixtures (`exams.copy`), `name` in the database, its own columns.
 
     `pk` is the column whose value stands beside the fields in a fixture: None when the key is composite, or
-    refers to a content type or permission and therefore is written as a field, by name.
+    refers to a content type or permission and therefore is written as a field, by name. `relation` is the table as
+    PostgreSQL has it. `exact`: see fields.column.
     """
 
     model: Any
@@ -37,11 +47,19 @@ class Table:
     name: str
     columns: tuple[Column, ...]
     pk: Column | None
+    relation: Relation | None = None
+    exact: bool = False
 
     @property
     def fields(self) -> tuple[Column, ...]:
         """The columns that stand among the fields."""
         return tuple(column for column in self.columns if column is not self.pk)
+
+    @property
+    def text_columns(self) -> dict[str, str]:
+        """The columns that a backup holds as PostgreSQL's text, with their types."""
+        there = self.relation.columns if self.relation else {}
+        return {column.name: there[column.column].declared for column in self.columns if column.as_text}
 
     @property
     def chunk(self) -> int:
@@ -76,9 +94,14 @@ def data_models(alias: str, exclude: Iterable[str] = ()) -> list[Any]:
     return _in_order(chosen.values())
 
 
-def tables(models_: Iterable[Any], alias: str, keys: NaturalKeys) -> tuple[Table, ...]:
-    """Return how to read and write the tables of the given models."""
-    return tuple(_table(model, connections[alias], keys) for model in models_)
+def tables(models_: Iterable[Any], alias: str, keys: NaturalKeys, texts: Texts | None = None) -> tuple[Table, ...]:
+    """Return how to read and write the tables of the given models, for a new backup.
+
+    `texts` is for one that exists: its columns of text by label, None inside for a backup of a former version.
+    """
+    models_, connection = list(models_), connections[alias]
+    found = relations((model._meta.db_table for model in models_), connection)  # noqa: SLF001
+    return tuple(_table(model, connection, keys, found.get(model._meta.db_table), texts) for model in models_)  # noqa: SLF001
 
 
 def require_tables(found: Iterable[Any], alias: str) -> None:
@@ -99,12 +122,31 @@ def require_tables(found: Iterable[Any], alias: str) -> None:
         )
 
 
-def _table(model: Any, connection: Any, keys: NaturalKeys) -> Table:
+def _table(model: Any, connection: Any, keys: NaturalKeys, relation: Relation | None, texts: Texts | None) -> Table:
     meta = model._meta  # noqa: SLF001
-    fields = [f for f in meta.local_concrete_fields if not getattr(f, "generated", False)]
-    columns = tuple(column(field, keys, connection) for field in fields)
+    there = relation.columns if relation else {}
+    known = texts.columns if texts else {}
+    exact = relation is not None and known is not None
+    saved = known.get(meta.label_lower, {}) if known is not None else {}
+    columns = tuple(
+        column(
+            field,
+            keys,
+            connection,
+            there.get(field.column),
+            exact=exact,
+            as_text=None if texts is None else field.name in saved,
+        )
+        for field in meta.local_concrete_fields
+        if not getattr(field, "generated", False) and not (exact and _is_generated(there.get(field.column)))
+    )
     pk = next((c for c in columns if c.field is meta.pk and not c.natural), None)
-    return Table(model, meta.label_lower, meta.db_table, columns, pk)
+    return Table(model, meta.label_lower, meta.db_table, columns, pk, relation, exact)
+
+
+def _is_generated(there: DatabaseColumn | None) -> bool:
+    """Tell whether the database computes a column although the model does not say so."""
+    return there is not None and there.generated
 
 
 def _weight(model: Any) -> tuple[bool, int, str]:

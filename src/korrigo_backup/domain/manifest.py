@@ -101,7 +101,8 @@ class MediaProof(msgspec.Struct, frozen=True, kw_only=True):
 class DjangoProof(msgspec.Struct, frozen=True, kw_only=True):
     """The content of a Method 2 dump, per model label; `migrations` are the applied ones as `app.name`.
 
-    A sequence is named by its model and column: `exams.student.id`.
+    A sequence is named by its model and column: `exams.student.id`. `text_columns` names the columns whose values are
+    PostgreSQL's own text, by label and field, with their type; None in backups of former versions, which have none.
     """
 
     django_version: str
@@ -110,6 +111,7 @@ class DjangoProof(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[TableProof, ...]
     migrations: tuple[str, ...] = ()
     sequences: tuple[SequenceProof, ...] = ()
+    text_columns: dict[str, dict[str, str]] | None = None
 
     @property
     def rows(self) -> int:

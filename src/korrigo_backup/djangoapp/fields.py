@@ -161,6 +161,8 @@ def column(
     write = pgtypes.plain_way(known, TYPES[known] if known else None, type_) if there else None
     if there and exact and (as_text or (as_text is None and write is None)):
         return _text(base, field, source, there, connection)
+    if as_text and connection.vendor != "postgresql":
+        return base(select=Cast(field.attname, models.TextField()), type=str, as_text=True)
     if known is None:
         return _custom(base, field, source, connection)
     return _plain(base, field, known, connection, write=write, exact=exact and there is not None)

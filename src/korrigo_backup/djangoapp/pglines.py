@@ -71,7 +71,16 @@ def _reads_utc(table: Table, connection: Any) -> bool:
 def _source(table: Table, quote: Callable[[str], str]) -> str:
     """Return the table without those that inherit from it: they are tables of their own. A partitioned one is whole."""
     only = "ONLY " if table.relation and table.relation.kind == "r" else ""
-    return f"{only}{quote(table.name)}"
+    return f"{only}{quote(table.name)}{_where(table, quote)}"
+
+
+def _where(table: Table, quote: Callable[[str], str]) -> str:
+    """Return the condition that a row is referred to, where only such rows count."""
+    found = [
+        f"{quote(field.target_field.column)} IN (SELECT {quote(field.column)} FROM {quote(model._meta.db_table)})"  # noqa: SLF001
+        for model, field in table.referred_by
+    ]
+    return f" WHERE {' OR '.join(found)}" if found else ""
 
 
 def _order(table: Table, quote: Callable[[str], str]) -> str:

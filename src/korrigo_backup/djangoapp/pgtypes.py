@@ -110,7 +110,9 @@ def _document(name: str) -> str:
 def _range(name: str) -> str:
     bounds = f"CASE WHEN lower_inc({name}) THEN '[' ELSE '(' END || CASE WHEN upper_inc({name}) THEN ']' ELSE ')' END"
     ends = f"json_build_object('bounds', {bounds}, 'lower', lower({name})::text, 'upper', upper({name})::text)::text"
-    return f"to_json(CASE WHEN isempty({name}) THEN '{{\"empty\": true}}' ELSE {ends} END)"
+    return (
+        f"to_json(CASE WHEN {name} IS NULL THEN NULL WHEN isempty({name}) THEN '{{\"empty\": true}}' ELSE {ends} END)"
+    )
 
 
 def literal(text: str) -> str:

@@ -97,7 +97,7 @@ def readable(field: Any, column: DatabaseColumn) -> Callable[[str], str] | None:
         return None
     element, array, _ = column.type.partition("[]")
     if cls.__name__ == "ArrayField" and array and element in _ELEMENTS:
-        return _document
+        return _numbers if element == "numeric" else _document
     if cls.__name__ == "HStoreField" and column.declared.rpartition(".")[2] == "hstore":
         return _document
     return _range if column.type and _RANGES.get(cls.__name__) == column.type else None
@@ -105,6 +105,11 @@ def readable(field: Any, column: DatabaseColumn) -> Callable[[str], str] | None:
 
 def _document(name: str) -> str:
     return f"to_json(to_json({name})::text)"
+
+
+def _numbers(name: str) -> str:
+    """Return an array of strings: Python makes a float of a number in JSON, which loses its last zeros."""
+    return _document(f"{name}::text[]")
 
 
 def _range(name: str) -> str:

@@ -1,5 +1,5 @@
 # Everything is made inside .venv: remove that directory and nothing is left.
-.PHONY: help setup demo test test-embedded test-faults test-django42 test-django60 test-psycopg2 test-compose test-versions bench \
+.PHONY: help setup demo test test-embedded test-faults test-law test-django42 test-django60 test-psycopg2 test-compose test-versions bench \
 	bench-django lint clean
 
 VENV := .venv
@@ -21,6 +21,7 @@ help:
 	@echo "make test   set up, then run the tests on a real PostgreSQL"
 	@echo "make test-embedded   the integration tests on the embedded PostgreSQL, where the machine has one of its own, too"
 	@echo "make test-faults   kill, break and halt restores and rollbacks at every single effect (minutes)"
+	@echo "make test-law   generated states of database and media, each held to the law (LAW=200: how many)"
 	@echo "make bench  measure us beside pg_dump, gzip, psql and tar (BENCH=100mb: the small size alone)"
 	@echo "make test-compose   the tests on a real stack of containers (root on Debian: installs Docker when it is missing)"
 	@echo "make test-systemd   the timers on a real systemd, booted in a container"
@@ -51,6 +52,11 @@ test-embedded: setup
 
 test-faults: setup
 	@KORRIGO_TEST_FAULTS=1 $(PYTEST) --durations=15 tests/faults
+
+# LAW: how many generated states; VERSIONS=1 spreads them over PostgreSQL 13 to 18
+LAW ?= 50
+test-law: setup
+	@KORRIGO_TEST_LAW=$(LAW) $(PYTEST) $(if $(VERSIONS),-m versions tests/versions/test_law_on_versions.py,tests/law)
 
 test-compose: setup
 	@tests/compose/engine.sh

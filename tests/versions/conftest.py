@@ -56,6 +56,12 @@ def clients_of():
 
 
 @pytest.fixture
+def empty_site_on(site_on):
+    """Return a function that makes a site with an empty database on a server of a version."""
+    return lambda major: site_on(major, "")
+
+
+@pytest.fixture
 def site_on(server_of, tmp_path):
     """Return a function that makes a site on a server of a version."""
     made = []

@@ -7,19 +7,21 @@ from before the first rename of either until after the last: what is found under
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
+from korrigo_backup.domain.finding import Finding, warning
 from korrigo_backup.domain.journal import Listener, Step, silent
-from korrigo_backup.domain.naming import after_database, before_database, is_beside, stage_database, stamp_beside
-from korrigo_backup.errors import UNCHANGED, KorrigoBackupError
+from korrigo_backup.domain.naming import after_database, before_database, beside, is_beside, stage_database
+from korrigo_backup.errors import UNCHANGED, KorrigoBackupError, Locked, Unreachable
 from korrigo_backup.operations import undecided
 from korrigo_backup.site import fence
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.system.files import explained
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from korrigo_backup.catalog import Catalog
     from korrigo_backup.site.databases import Survey
@@ -35,11 +37,15 @@ STOPPED = (
 
 @dataclass(frozen=True)
 class Recovered:
-    """What was finished, in words, whether an interrupted restore was taken back, and the stamps of what was."""
+    """What was finished, in words, whether an interrupted restore was taken back, and the stamps of what was.
+
+    `left` has a finding for each leftover that could not be removed. A leftover keeps no run from its work.
+    """
 
     done: tuple[str, ...] = ()
     restore: bool = False
     stamps: frozenset[str] = frozenset()
+    left: tuple[Finding, ...] = ()
 
 
 @contextmanager
@@ -56,6 +62,8 @@ def exclusive(
         undecided.note(site, catalog, recovered.stamps)
         for line in recovered.done:
             listen(Step("recovered", {"what": line}))
+        for one in recovered.left:
+            listen(Step("recover.left", {"message": one.message, "hint": one.hint}))
         yield site, recovered
 
 
@@ -71,20 +79,37 @@ def recover(site: Site) -> Recovered:
         done += _take_back_swaps(site, site.media) if site.media else []
         restore = any("unfinished" in line and "restore" in line for line in done)
         found = databases.survey(live)
-        for name in sorted(found.names):
-            if is_beside(name, live, "stage"):
-                databases.drop(name)
+        leftovers = _Leftovers()
+        staged = beside(found.names, live, "stage")
+        for name in sorted({*staged.values(), *beside(found.names, live, "back").values()}):
+            if leftovers.removed(f"database {name}", partial(databases.drop_staged, name)):
                 done.append(f"dropped the unfinished database {name}")
-                restore = True
-            elif is_beside(name, live, "back"):
-                databases.drop(name)
-                done.append(f"dropped the unfinished database {name}")
-        stamps |= stamp_beside(found.names, live, "stage")
-        done += _tidy(databases, live, found)
+                restore = restore or name in staged.values()
+        stamps |= set(staged)
+        done += _tidy(databases, live, found, leftovers)
         if site.left_stopped:
             site.start_services()
             done.append("started the services again")
-    return Recovered(tuple(done), restore, frozenset(stamps))
+    return Recovered(tuple(done), restore, frozenset(stamps), tuple(leftovers.findings))
+
+
+@dataclass
+class _Leftovers:
+    """Removes what earlier runs left, and remembers what could not be removed."""
+
+    findings: list[Finding] = field(default_factory=list)
+
+    def removed(self, name: str, remove: Callable[[], object]) -> bool:
+        """Remove one leftover; tell whether it is gone. Raises Unreachable and Locked, which are about the server."""
+        try:
+            remove()
+        except (Unreachable, Locked):
+            raise
+        except KorrigoBackupError as problem:
+            words = f"{name}, left by an earlier run, cannot be removed: {problem.message}"
+            self.findings.append(warning("recover.left", words, problem.hint))
+            return False
+        return True
 
 
 def take_back(site: Site, stamp: str, move: Move) -> None:
@@ -96,14 +121,20 @@ def take_back(site: Site, stamp: str, move: Move) -> None:
     if media:
         media.undo_moves(stamp, move)
     if not move.alone:
-        databases.undo_swap(live, database_of(live, move.source, stamp), database_of(live, move.kept, stamp))
+        names = databases.names()
+        source, kept = (database_of(live, role, stamp, names) for role in (move.source, move.kept))
+        databases.undo_swap(live, source, kept)
     if media:
         media.undo_announce(stamp, move)
 
 
-def database_of(live: str, role: str, stamp: str) -> str:
-    """Return the name of the database of one role (`stage`, `before`, `after`) and stamp."""
-    return {"stage": stage_database, "before": before_database, "after": after_database}[role](live, stamp)
+def database_of(live: str, role: str, stamp: str, names: Collection[str] = ()) -> str:
+    """Return the name of the database of one role (`stage`, `before`, `after`) and stamp.
+
+    `names` are all databases of the server: one of them that an earlier version has named is found under that name.
+    """
+    made = {"stage": stage_database, "before": before_database, "after": after_database}[role](live, stamp)
+    return beside(names, live, role).get(stamp, made)
 
 
 def _take_back_swaps(site: Site, media: Tree) -> list[str]:
@@ -116,19 +147,18 @@ def _take_back_swaps(site: Site, media: Tree) -> list[str]:
     return done
 
 
-def _tidy(databases: Databases, live: str, found: Survey) -> list[str]:
-    done = []
-    for name in sorted(found.roles):
-        if is_beside(name, live, "load"):
-            databases.drop_role(name)
-            done.append(f"dropped the role {name}")
+def _tidy(databases: Databases, live: str, found: Survey, leftovers: _Leftovers) -> list[str]:
+    loaders = [name for name in sorted(found.roles) if is_beside(name, live, "load")]
+    gone = [name for name in loaders if leftovers.removed(f"role {name}", partial(databases.drop_role, name))]
+    done = [f"dropped the role {name}" for name in gone]
     if found.unsettled:
         databases.settle(live)
         done.append(f"database {live} is complete")
+    kept = {name for role in ("before", "after") for name in beside(found.names, live, role).values()}
     for name in sorted(found.closed):
         if name == live:
             databases.disconnect(live)  # a killed restore in place ends here, and with it its transaction
-        if name == live or is_beside(name, live, "before") or is_beside(name, live, "after"):
+        if name == live or name in kept:
             databases.admit(name)
             done.append(f"database {name} takes connections again")
     return done

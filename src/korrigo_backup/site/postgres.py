@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from korrigo_backup.errors import KorrigoBackupError, Refused, Unreachable
+from korrigo_backup.site.session_settings import PATIENT, PRELUDE, QUESTION
 from korrigo_backup.system.run import describe_status, run, spawn
 
 if TYPE_CHECKING:
@@ -26,15 +27,6 @@ T = TypeVar("T")
 
 PSQL = ("--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--no-password", "--set=ON_ERROR_STOP=1")
 """No start-up file, no password prompt, the first error ends the script with status 3."""
-
-UNHURRIED = "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0"
-"""The limits a site sets for its own role (Korrigo: 30 s a statement) must not end a dump or a load."""
-
-LOCK_WAIT = "60s"
-"""A backup waits no longer for a table that someone has locked: a migration under way is named, not waited out."""
-
-_QUESTION = f"{UNHURRIED} -c client_encoding=UTF8"
-_PATIENT = f"{_QUESTION} -c lock_timeout={LOCK_WAIT}"
 
 QUESTION_SECONDS = 600
 """A catalogue question that takes longer means that the server is stuck."""
@@ -70,11 +62,11 @@ class Postgres:
         out = self.script(sql, database=database)
         return msgspec.json.decode(out, type=answer, strict=False)
 
-    def script(self, sql: str, *, database: str | None = None, options: str = _QUESTION) -> bytes:
+    def script(self, sql: str, *, database: str | None = None, options: str = QUESTION) -> bytes:
         """Run SQL statements, given on standard input, and return what psql prints."""
         name = database or self.database
         command = self.access.postgres("psql", *PSQL, database=name, options=options)
-        done = run(command, stdin=sql.encode(), timeout=QUESTION_SECONDS)
+        done = run(command, stdin=f"{PRELUDE}{sql}".encode(), timeout=QUESTION_SECONDS)
         if done.status:
             raise self.failure(command, done.status, done.stderr, name)
         return done.stdout
@@ -86,9 +78,11 @@ class Postgres:
         A table that someone else has locked is waited for `LOCK_WAIT` long.
         """
         name = database or self.database
-        command = self.access.postgres("psql", *PSQL, database=name, options=_PATIENT)
+        command = self.access.postgres("psql", *PSQL, database=name, options=PATIENT)
         with spawn(command, stdin=True, stdout=True) as process:
-            yield Session(self, command, process, name)
+            opened = Session(self, command, process, name)
+            opened.run(PRELUDE)
+            yield opened
 
     def as_user(self, user: str, password: Secret) -> Postgres:
         """Return the same server and databases as another role sees them."""
@@ -156,13 +150,18 @@ class Session:
         """Run statements and return what they print; raises as `Postgres.script` does."""
         return b"".join(line + b"\n" for line in self.stream(sql))
 
-    def feed(self, pieces: Iterable[bytes]) -> None:
-        """Run a script as it comes, and throw away what it prints; raises as `Postgres.script` does."""
+    def feed(self, pieces: Iterable[bytes], *, restricted: bool = False) -> None:
+        r"""Run a script as it comes, and throw away what it prints; raises as `Postgres.script` does.
+
+        `restricted` says that psql knows `\restrict`: it then takes no command of its own from the script.
+        """
+        key = secrets.token_hex(16) if restricted else ""
+        begin, end = (f"\\restrict {key}\n", f"\n\\unrestrict {key}\n") if key else ("", "\n")
         try:
-            self._process.stdin.write(b"\\o /dev/null\n")
+            self._process.stdin.write(f"\\o /dev/null\n{begin}".encode())
             for piece in pieces:
                 self._process.stdin.write(piece)
-            self._process.stdin.write(b"\n\\o\n")
+            self._process.stdin.write(f"{end}\\o\n".encode())
         except BrokenPipeError:
             raise self._ended() from None
         self.run("")

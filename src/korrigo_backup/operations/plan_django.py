@@ -11,7 +11,7 @@ from korrigo_backup.domain.plan import Replacement, compare_tables, replaced_by_
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.formats import members
 from korrigo_backup.operations.compare_media import below, file_changes
-from korrigo_backup.operations.plan import NAMED, PartPlan, room
+from korrigo_backup.operations.plan import NAMED, PartPlan, mounted, room
 from korrigo_backup.operations.way_back import may_stage
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.site.digests import snapshot
@@ -124,7 +124,7 @@ def plan_media_of(context: Context, artifact: Artifact, manifest: Manifest, file
         saved = below(members.read(listing, artifact.name), manifest.media.root)
         change = file_changes(saved, tree, shown=NAMED)
         listing.seek(0)
-    return PartPlan(replacement, tuple(room(replacement)), media=change)
+    return PartPlan(replacement, (*mounted(tree, tree.facts()), *room(replacement)), media=change)
 
 
 def check_counts(site: Site, live: Live, manifest: Manifest, *, strict: bool) -> Counts:

@@ -13,6 +13,7 @@ from korrigo_backup.formats.sqlload import load_shared
 from korrigo_backup.formats.sqlscan import DumpScanner, Places, ScanResult
 from korrigo_backup.site.digests import RULE, Snapshot, prove_all, snapshot
 from korrigo_backup.site.postgres import LOCK_WAIT, UNHURRIED
+from korrigo_backup.site.properties import read_properties, read_roles, read_tablespaces
 from korrigo_backup.site.schema import fingerprint, schema_differences
 from korrigo_backup.system.blocks import Effort
 from korrigo_backup.system.files import CHUNK
@@ -62,6 +63,7 @@ def create(
         sequences = taken.sequences()
         schema = fingerprint(taken)
         migrations = taken.migrations()
+        properties, roles, tablespaces = read_properties(taken), read_roles(taken), read_tablespaces(taken)
         derived = {table.name for table in taken.tables() if table.derived}
         proving = pool.submit(prove_all, taken, digest=digest)
         try:
@@ -89,6 +91,9 @@ def create(
         large_objects=large_objects,
         size=facts.size,
         migrations=migrations,
+        properties=properties,
+        roles=roles,
+        tablespaces=tablespaces,
     )
 
 

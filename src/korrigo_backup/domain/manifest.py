@@ -11,14 +11,16 @@ from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
 import msgspec
 
 from korrigo_backup.domain.consistency import Consistency  # noqa: TC001 - msgspec reads it when it decodes
+from korrigo_backup.domain.layout import lay_out
+from korrigo_backup.domain.leftout import LeftOut  # noqa: TC001 - msgspec reads it when it decodes
 from korrigo_backup.domain.moment import require_moment
 from korrigo_backup.domain.naming import Kind, Origin
 from korrigo_backup.domain.properties import Properties, RoleProof  # noqa: TC001 - msgspec reads them when it decodes
-from korrigo_backup.errors import ProofFailed
+from korrigo_backup.errors import KorrigoBackupError, ProofFailed
 
 FORMAT = 1
-LARGEST = 64 * 1024 * 1024
-"""Bytes; a manifest names tables and members of an artifact, not rows: a larger one is not a manifest."""
+LARGEST = 512 * 1024 * 1024
+"""Bytes; a manifest names tables and objects of a database, not rows: 24,000 Django tables take 60 MB."""
 
 
 class Member(msgspec.Struct, frozen=True, gc=False):
@@ -103,10 +105,22 @@ class MediaProof(msgspec.Struct, frozen=True, kw_only=True):
     unstable: tuple[str, ...] = ()
 
 
+class PermissionName(msgspec.Struct, frozen=True, gc=False):
+    """A permission that the site made itself, or renamed."""
+
+    codename: str
+    app: str
+    model: str
+    name: str
+
+
 class DjangoProof(msgspec.Struct, frozen=True, kw_only=True):
     """The content of a Method 2 dump, per model label; `migrations` are the applied ones as `app.name`.
 
-    A sequence is named by its model and column: `exams.student.id`.
+    A sequence is named by its model and column: `exams.student.id`. `text_columns` names the columns whose values are
+    PostgreSQL's own text, by label and field, with their type; None in backups of former versions, which have none.
+    `referred` are models of which only the rows are in the backup that other rows refer to (sessions). `own_sequences`
+    belong to no column. `left_out` is what the site has and the backup does not hold.
     """
 
     django_version: str
@@ -115,11 +129,16 @@ class DjangoProof(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[TableProof, ...]
     migrations: tuple[str, ...] = ()
     sequences: tuple[SequenceProof, ...] = ()
+    text_columns: dict[str, dict[str, str]] | None = None
+    referred: tuple[TableProof, ...] = ()
+    own_sequences: tuple[SequenceProof, ...] = ()
+    permissions: tuple[PermissionName, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def rows(self) -> int:
         """Objects of all models."""
-        return sum(model.rows for model in self.models)
+        return sum(model.rows for model in (*self.models, *self.referred))
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,8 +175,17 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def encode(manifest: Manifest) -> bytes:
-    """Return the manifest as indented JSON, UTF-8, ending in a newline."""
-    return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+    """Return the manifest as readable JSON, one line a table or object, UTF-8, ending in a newline."""
+    return lay_out(msgspec.to_builtins(manifest))
+
+
+def require_size(raw: bytes, source: str) -> None:
+    """Raise KorrigoBackupError for a manifest that is larger than any is read."""
+    if len(raw) > LARGEST:
+        raise KorrigoBackupError(
+            f"the manifest {source} has more than {LARGEST:,} bytes: the database has too many tables for one backup",
+            hint="a dump by pg_dump --schema of each schema can be restored by psql",
+        )
 
 
 def decode(raw: bytes, source: str) -> Manifest:

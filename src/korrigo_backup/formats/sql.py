@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from korrigo_backup.domain.manifest import DatabaseProof, LargeObjectsProof, SequenceProof, TableProof
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused
+from korrigo_backup.formats.sqlforeign import as_data
 from korrigo_backup.formats.sqlload import load_shared
-from korrigo_backup.formats.sqlscan import DumpScanner, Places, ScanResult
+from korrigo_backup.formats.sqlscan import DumpScanner, Places, ScanResult, Sort
 from korrigo_backup.site.digests import RULE, Snapshot, prove_all, snapshot
-from korrigo_backup.site.postgres import LOCK_WAIT, UNHURRIED
 from korrigo_backup.site.properties import read_properties, read_roles, read_tablespaces
 from korrigo_backup.site.schema import fingerprint, schema_differences
+from korrigo_backup.site.session_settings import DUMPING, LOCK_WAIT
 from korrigo_backup.system.blocks import Effort
 from korrigo_backup.system.files import CHUNK
 from korrigo_backup.system.run import spawn
 from korrigo_backup.system.streams import GzipWriter, HashingReader, HashingWriter, Source, gunzip
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from concurrent.futures import Future
 
+    from korrigo_backup.site.digests import Facts
     from korrigo_backup.site.postgres import Postgres
 
 EFFORT = {True: Effort.SMALL, False: Effort.QUICK}
 """With digests, a backup is as small as gzip's; without (in a hurry), it is a few percent larger."""
-
-
-DUMPING = f"{UNHURRIED} -c timezone=UTC -c bytea_output=hex"
-"""pg_dump fixes every other setting that a row's text depends on: with these, equal rows have equal text in all our
-dumps, whatever the role, the database or the server is set to. A dump loads the same with or without them."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,14 @@ def create(
     with snapshot(server, database=name) as taken, ThreadPoolExecutor(1) as pool:
         facts = taken.facts()
         sequences = taken.sequences()
-        schema = fingerprint(taken)
+        with taken.returning_locks():
+            schema = fingerprint(taken)
+            properties, roles, tablespaces = read_properties(taken), read_roles(taken), read_tablespaces(taken)
         migrations = taken.migrations()
-        properties, roles, tablespaces = read_properties(taken), read_roles(taken), read_tablespaces(taken)
         derived = {table.name for table in taken.tables() if table.derived}
         proving = pool.submit(prove_all, taken, digest=digest)
         try:
-            scan = _dump(server, taken, GzipWriter(target, EFFORT[digest]), name)
+            scan = _dump(server, taken, GzipWriter(target, EFFORT[digest]), name, facts)
             tables = proving.result()
             large_objects = taken.large_objects(digest=digest)
             if observe:
@@ -122,14 +123,26 @@ def read_back(file: Source, source: str) -> str:
     return reader.sha256
 
 
-def load(server: Postgres, file: IO[bytes], source: str, *, database: str, without: Places = ()) -> str:
-    """Load a dump into an empty database and return the SHA-256 of the file as it was read now.
+def load(
+    server: Postgres,
+    file: IO[bytes],
+    source: str,
+    *,
+    database: str,
+    without: Places = (),
+    foreign: Collection[Sort] | None = None,
+    restricted: bool = False,
+) -> str:
+    r"""Load a dump into an empty database and return the SHA-256 of the file as it was read now.
 
-    The first SQL error stops it. The texts `without`, each at its offset, are left out. Raises KorrigoBackupError
-    with the server's words, ProofFailed when one of those texts is not there.
+    The first SQL error stops it. The texts `without`, each at its offset, are left out. A `foreign` dump is rewritten
+    (`sqlforeign.py`), without the given sorts of statements. `restricted` says that psql knows `\restrict`. Raises
+    KorrigoBackupError with the server's words, ProofFailed when one of those texts is not there.
     """
     reader = HashingReader(file)
-    load_shared(server, left_out(gunzip(reader, source), without, source), source, database=database)
+    pieces = gunzip(reader, source)
+    script = left_out(pieces, without, source) if foreign is None else as_data(pieces, source, foreign)
+    load_shared(server, script, source, database=database, restricted=restricted)
     for _ in reader:  # what follows the last gzip member counts for the checksum, too
         pass
     return reader.sha256
@@ -179,10 +192,38 @@ def comparable(taken: Snapshot, expected: DatabaseProof, tables: Iterable[TableP
     return [table for table in tables if table.name not in derived - {one.name for one in expected.tables}]
 
 
+def counted_alone(
+    taken: Snapshot, expected: DatabaseProof, tables: Iterable[TableProof]
+) -> tuple[DatabaseProof, list[TableProof]]:
+    """Return the expectation and the tables of which a dump by another tool tells the rows, by the server's names.
+
+    Such a dump has no manifest: rows are counted where they come by COPY, and names may be quoted without need.
+    """
+    names = {bare(one.name): one.name for one in tables}
+    names |= {bare(one.name): one.name for one in taken.sequences()}
+    known = replace(
+        expected,
+        tables=tuple(replace(one, name=names.get(bare(one.name), one.name)) for one in expected.tables),
+        sequences=tuple(replace(one, name=names.get(bare(one.name), one.name)) for one in expected.sequences),
+    )
+    counted = {one.name for one in known.tables}
+    return known, [table for table in tables if table.name in counted]
+
+
+def bare(name: str) -> tuple[str, ...]:
+    """Return the parts of a name as SQL writes it, without quotes."""
+    return tuple(quoted.replace('""', '"') or plain.lower() for quoted, plain in _IDENTIFIER.findall(name))
+
+
+_IDENTIFIER = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
+
+
 def differences(
     taken: Snapshot, expected: DatabaseProof, tables: Iterable[TableProof], *, roles: bool = True
 ) -> list[str]:
     """Return in words how what a snapshot holds differs from what was saved; `tables` is its proof."""
+    if not expected.name:
+        expected, tables = counted_alone(taken, expected, tables)
     tables = comparable(taken, expected, tables)
     lines = [*_differences(expected.tables, tables), *_moved(expected.sequences, taken.sequences())]
     if (want := expected.large_objects) is not None:
@@ -193,12 +234,14 @@ def differences(
     return lines
 
 
-def _dump(server: Postgres, taken: Snapshot, target: GzipWriter, database: str) -> ScanResult:
+def _dump(server: Postgres, taken: Snapshot, target: GzipWriter, database: str, facts: Facts) -> ScanResult:
     arguments = (
         "--format=plain",
         "--no-password",
         f"--lock-wait-timeout={LOCK_WAIT}",
         f"--snapshot={taken.id}",
+        f"--encoding={facts.encoding}",  # no conversion, so nothing that cannot be converted
+        f"--role={facts.role}",  # whatever role `ALTER ROLE … SET role` gives to new sessions
     )
     command = server.access.postgres("pg_dump", *arguments, database=database, options=DUMPING)
     scanner = DumpScanner("the dump")

@@ -21,9 +21,10 @@ from korrigo_backup.domain.manifest import Member
 from korrigo_backup.domain.naming import MANIFEST_SUFFIX, MEMBERS_SUFFIX, Kind
 from korrigo_backup.errors import KorrigoBackupError, PartlyDone
 from korrigo_backup.formats import members
-from korrigo_backup.operations.backup import BackedUp, Wish, afterwards, archive, dump, published, require_stable, said
+from korrigo_backup.operations.backup import BackedUp, Wish, afterwards, archive, dump, require_stable, said
 from korrigo_backup.operations.columns import known_columns
 from korrigo_backup.operations.journal import recorded
+from korrigo_backup.operations.published import published
 from korrigo_backup.operations.recover import exclusive
 from korrigo_backup.site.references import named_files, select_paths
 from korrigo_backup.system.files import create_private, explained, open_plain, sha256_of, write_all
@@ -101,6 +102,8 @@ def _take(
         listen(Step("point.consistency", dict(as_facts(found))))
         if known.problem:
             listen(Step("point.columns", {"problem": known.problem}))
+        if known.others:
+            listen(Step("point.databases", {"names": "; ".join(known.others)}))
         manifest = replace(
             said(site, catalog, tuple(_bound(a) for a in (database, media)), now),
             kind=Kind.POINT,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.domain.journal import Listener, Outcome, Step, silent
-from korrigo_backup.domain.naming import Kind, stamp_beside
+from korrigo_backup.domain.naming import Kind, beside
 from korrigo_backup.errors import Cancelled, NotFound, Refused
 from korrigo_backup.operations.inplace import IN_PLACE
 from korrigo_backup.operations.journal import read, recorded
@@ -20,7 +20,7 @@ from korrigo_backup.operations.undecided import DJANGO, stamp_of
 from korrigo_backup.operations.undo import all_or_nothing
 from korrigo_backup.operations.way_back import load_before, may_stage
 from korrigo_backup.site.databases import Databases
-from korrigo_backup.site.media import REDO, ROLLBACK
+from korrigo_backup.site.media import REDO, ROLLBACK, require_no_live_mounts
 from korrigo_backup.system.files import explained
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def _parts(site: Site, plan: RollbackPlan) -> Site:
 
 def _plan(site: Site, move: Move, records: Sequence[Record], *, media_only: bool) -> RollbackPlan:
     live, names = site.postgres.database, Databases(site.postgres).names()
-    in_database = set() if media_only else stamp_beside(names, live, move.source)
+    in_database = set() if media_only else set(beside(names, live, move.source))
     in_media = set(site.media.kept(move.source)) if site.media else set()
     if not in_database | in_media:
         raise NotFound(
@@ -147,10 +147,12 @@ def _plan(site: Site, move: Move, records: Sequence[Record], *, media_only: bool
     if newest not in in_database and not media_only:
         _refuse_half(site, newest)
     has_database, has_media = newest in in_database, newest in in_media
+    if site.media and has_media:
+        require_no_live_mounts(site.media.root, site.media.facts())
     return RollbackPlan(
         stamp=newest,
         move=move.source,
-        database=database_of(live, move.source, newest) if has_database else None,
+        database=database_of(live, move.source, newest, names) if has_database else None,
         database_kept_as=database_of(live, move.kept, newest) if has_database else None,
         media=str(site.media.beside(move.source, newest)) if site.media and has_media else None,
         media_kept_as=str(site.media.beside(move.kept, newest)) if site.media and has_media else None,
@@ -167,6 +169,8 @@ def _plan_loaded(site: Site, safety: Artifact) -> RollbackPlan:
     """Return the plan of a rollback whose database is loaded first."""
     live, stamp, tree = site.postgres.database, safety.stamp, site.media
     has_media = tree is not None and stamp in tree.kept("before")
+    if tree and has_media:
+        require_no_live_mounts(tree.root, tree.facts())
     return RollbackPlan(
         stamp=stamp,
         move=ROLLBACK.source,

@@ -8,7 +8,7 @@ from korrigo_backup.domain.description import TableName
 from korrigo_backup.domain.finding import Finding, error, ok, warning
 from korrigo_backup.domain.manifest import DatabaseProof, TableProof
 from korrigo_backup.domain.migrations import compare
-from korrigo_backup.domain.naming import Kind, before_database, stamp_beside
+from korrigo_backup.domain.naming import Kind, beside
 from korrigo_backup.domain.validation import judge_rows, judge_schema, judge_tables, listed
 from korrigo_backup.operations.properties import property_differences
 from korrigo_backup.site.databases import Databases
@@ -47,6 +47,9 @@ def content(
 def users(site: Site, description: Description | None) -> Iterator[Finding]:
     """Yield how many users there are; none is an error."""
     name = description.users if description else TableName("auth_user")
+    if not name.table:
+        yield ok("validate.users", "this site has no users")
+        return
     found = relation(site.postgres, name.table, name.schema)
     if found is None and description is None:
         hint = "if the site has users of its own kind, set [django] manage so that it can be asked"
@@ -96,15 +99,14 @@ def properties(site: Site, artifact: Artifact | None, *, strict: bool) -> Iterat
     """
     databases, live = Databases(site.postgres), site.postgres.database
     now = databases.properties(live)
-    stamps = stamp_beside(databases.names(), live, "before")
     facts = f"owner {now.owner}, {now.encoding_name}, {now.locale}"
-    saved = (
-        artifact.manifest.database.properties if artifact and artifact.manifest and artifact.manifest.database else None
-    )
-    if saved is None and not stamps:
+    kept = beside(databases.names(), live, "before")
+    database = artifact.manifest.database if artifact and artifact.manifest else None
+    saved = database.properties if database else None
+    if saved is None and not kept:
         yield ok("validate.database", f"Database properties: {facts} (no replaced database is kept to compare with)")
         return
-    source = artifact.name if artifact and saved else before_database(live, max(stamps))
+    source = artifact.name if artifact and saved else kept[max(kept)]
     if differing := property_differences(saved or databases.properties(source), now):
         message = f"{live} is not like {source} in: {', '.join(differing)}"
         hint = "right if changed on purpose since; else ALTER DATABASE"
@@ -133,9 +135,13 @@ def _expected(
 
 def _django_proof(saved: DjangoProof, description: Description, tables: Sequence[Table]) -> DatabaseProof:
     """Return a Method 2 backup's counts by table; its digests are of another kind."""
-    by_name = {table.table: table.name for table in tables}
-    known = [(description.tables[m.name].table, m.rows) for m in saved.models if m.name in description.tables]
-    proofs = tuple(TableProof(by_name.get(table, table), rows) for table, rows in known)
+    by_name = {(table.schema, table.table): table.name for table in tables}
+    by_plain = {table.table: table.name for table in tables}
+    known = [(description.tables[m.name], m.rows) for m in saved.models if m.name in description.tables]
+    proofs = tuple(
+        TableProof(by_name.get((one.schema or "", one.table)) or by_plain.get(one.table, one.table), rows)
+        for one, rows in known
+    )
     return DatabaseProof(name="", server_version="", client_version="", digest=None, tables=proofs)
 
 

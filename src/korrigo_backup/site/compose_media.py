@@ -26,13 +26,16 @@ def media_tree(project: Project, service: str, directory: str, manage: tuple[str
     """Return the media tree of a service, None when the service mounts nothing there.
 
     Compose is asked which volume or directory is mounted, and the engine where it keeps it. Where this user may not
-    read that place, or the engine is on another machine, the service's own Python reads and writes the tree.
+    read that place, or the engine is on another machine, or another volume is mounted inside of it, the service's own
+    Python reads and writes the tree.
     """
-    mount = next((m for m in project.container(service).mounts if m.destination.rstrip("/") == directory), None)
+    mounts = project.container(service).mounts
+    mount = next((m for m in mounts if m.destination.rstrip("/") == directory), None)
     if mount is None:
         return None
     place = Path(mount.source)
-    if os.access(place, os.R_OK | os.W_OK | os.X_OK) and _is_here(project):
+    nested = any(m.destination.startswith(f"{directory.rstrip('/')}/") for m in mounts)  # seen in the container alone
+    if not nested and os.access(place, os.R_OK | os.W_OK | os.X_OK) and _is_here(project):
         return MediaTree(place)
     python = _Python(project, service, interpreter(manage))
     return RemoteTree(Path(directory), python.command, lambda stderr: engine_hint(stderr, project.shown))

@@ -15,6 +15,7 @@ import msgspec
 
 from korrigo_backup.domain.manifest import LargeObjectsProof, SequenceProof, TableProof
 from korrigo_backup.site.rowhash import row_hash
+from korrigo_backup.site.session_settings import PROVING
 from korrigo_backup.site.sql import identifier
 
 if TYPE_CHECKING:
@@ -27,14 +28,11 @@ T = TypeVar("T")
 RULE = "values-hashed/sum-2"
 """Names the rule above in manifests; a change of the rule is a new name."""
 
-SETTINGS = (
-    "SET datestyle = 'ISO, MDY'; SET intervalstyle = 'postgres'; SET timezone = 'UTC';"
-    " SET extra_float_digits = 1; SET bytea_output = 'hex'; SET lc_monetary = 'C'; SET xmlbinary = 'base64';"
-    " SET search_path = pg_catalog; SET row_security = off; SET jit = off;"
-)
-"""What the text of a row depends on, for the session that proves."""
-
 _MODULUS = 1 << 128
+
+_TOGETHER = 16
+"""Tables read before their locks go back: a query locks a table with all its indexes, and the server has room for
+`max_locks_per_transaction` (64) locks a connection."""
 
 # Tables whose rows pg_dump writes: ordinary ones and leaf partitions, not what an extension or the system owns,
 # nor the content of foreign tables; and materialised views, whose rows are made anew on load.
@@ -80,7 +78,8 @@ _COUNT_LARGE_OBJECTS = "SELECT to_json(count(*)) FROM pg_largeobject_metadata"
 
 _FACTS = """
 SELECT json_build_object('server_version', current_setting('server_version'),
-                         'size', pg_database_size(current_database()))
+                         'size', pg_database_size(current_database()), 'role', session_user,
+                         'encoding', current_setting('server_encoding'))
 """
 
 _HAS_MIGRATIONS = """
@@ -108,10 +107,15 @@ class Table(msgspec.Struct, frozen=True):
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """Facts about the server and the database; `size` in bytes on the server's disk."""
+    """Facts about the server and the database.
+
+    `size` is in bytes on the server's disk, `role` is the one we log in as, `encoding` is named as the server does.
+    """
 
     server_version: str
     size: int
+    role: str = ""
+    encoding: str = ""
 
 
 class Snapshot:
@@ -169,6 +173,13 @@ class Snapshot:
             return ()
         return self.ask(_MIGRATIONS, tuple[str, ...])
 
+    @contextmanager
+    def returning_locks(self) -> Iterator[None]:
+        """Give the locks that the block takes back at its end; the snapshot stays. What it changes is undone."""
+        self._session.run("SAVEPOINT locks")
+        yield
+        self._session.run("ROLLBACK TO locks; RELEASE locks")
+
     def stream(self, sql: str) -> Iterator[bytes]:
         """Yield the lines that statements print in this snapshot; they must be read to the end."""
         return self._session.stream(sql)
@@ -185,10 +196,14 @@ def snapshot(server: Postgres, *, database: str | None = None) -> Iterator[Snaps
     Row-level security is off: a role that may not see all rows gets an error, never a part of them.
     """
     with server.session(database=database) as session:
-        session.run(f"{SETTINGS} BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        session.run(f"{PROVING} BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         yield Snapshot(session, session.run("SELECT pg_export_snapshot()").decode().strip())
 
 
 def prove_all(taken: Snapshot, *, digest: bool = True) -> tuple[TableProof, ...]:
     """Return the proof of every table of a snapshot."""
-    return tuple(taken.prove(table, digest=digest) for table in taken.tables())
+    tables, found = taken.tables(), []
+    for start in range(0, len(tables), _TOGETHER):
+        with taken.returning_locks():
+            found += [taken.prove(table, digest=digest) for table in tables[start : start + _TOGETHER]]
+    return tuple(found)

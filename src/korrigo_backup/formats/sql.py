@@ -16,6 +16,7 @@ from korrigo_backup.formats.sqlforeign import as_data
 from korrigo_backup.formats.sqlload import load_shared
 from korrigo_backup.formats.sqlscan import DumpScanner, Places, ScanResult, Sort
 from korrigo_backup.site.digests import RULE, Snapshot, prove_all, snapshot
+from korrigo_backup.site.properties import read_properties, read_roles, read_tablespaces
 from korrigo_backup.site.schema import fingerprint, schema_differences
 from korrigo_backup.site.session_settings import DUMPING, LOCK_WAIT
 from korrigo_backup.system.blocks import Effort
@@ -61,6 +62,7 @@ def create(
         sequences = taken.sequences()
         with taken.returning_locks():
             schema = fingerprint(taken)
+            properties, roles, tablespaces = read_properties(taken), read_roles(taken), read_tablespaces(taken)
         migrations = taken.migrations()
         derived = {table.name for table in taken.tables() if table.derived}
         proving = pool.submit(prove_all, taken, digest=digest)
@@ -89,6 +91,9 @@ def create(
         large_objects=large_objects,
         size=facts.size,
         migrations=migrations,
+        properties=properties,
+        roles=roles,
+        tablespaces=tablespaces,
     )
 
 

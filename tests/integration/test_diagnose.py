@@ -25,7 +25,7 @@ def test_the_report_tells_the_state_and_no_secret_and_no_statement(site):
         assert part in said
     assert "the site: idle SELECT" in said
     assert "a pupil" not in said
-    assert "table copy: " in said
+    assert "table public.copy: " in said
     assert "backup db: done (exit 0)" in said
     assert "DEBUG=0" in said
     assert "DJANGO_SECRET_KEY=***" in said
@@ -43,7 +43,7 @@ def test_the_parts_of_a_secret_are_taken_out_too(site):
         for name in (f"{CANARY}!", "MC4CAQAwBQYDK2Vw"):  # as a log has them: without the rest
             connection.execute(f'CREATE TABLE "{name}" (id int)')
         said = site.korrigo("diagnose", env=env).out
-    assert "table copy: " in said
+    assert "table public.copy: " in said
     assert CANARY not in said
     assert "MC4CAQAwBQYDK2Vw" not in said
 

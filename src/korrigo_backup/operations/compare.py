@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from korrigo_backup.domain.comparison import Comparison, RowChange, TableDifference
 from korrigo_backup.domain.manifest import LARGEST, DatabaseProof, TableProof
 from korrigo_backup.errors import NotFound, ProofFailed, UsageError
-from korrigo_backup.operations.narrow import SHOWN, database_rows, dump_rows, narrow
+from korrigo_backup.operations.narrow import SHOWN, database_rows, dump_rows, narrow_under
 from korrigo_backup.operations.sources import open_sql
 from korrigo_backup.site import rows as site_rows
 from korrigo_backup.site.databases import Databases
@@ -88,7 +88,7 @@ def compare_artifact(present: Present, artifact: Artifact) -> Comparison:
             name=artifact.name,
             proof=source.expected,
             rows=dump_rows(source.file, artifact.name),
-            settings=(site_rows.FOREIGN, site_rows.OURS) if foreign else (site_rows.OURS,),
+            settings=(*site_rows.FOREIGN, site_rows.OURS) if foreign else (site_rows.OURS,),
             with_views=not foreign,
         )
         return _compare(saved, present, now)
@@ -175,13 +175,9 @@ def _compare(saved: _Side, present: Present, now: Snapshot) -> Comparison:
 
 def _narrowed(saved: _Side, now: Snapshot, doubtful: Mapping[str, int], shown: int) -> dict[str, RowChange]:
     """Return which rows differ, under those settings that let most be equal."""
-    best: dict[str, RowChange] = {}
-    for settings in saved.settings:
-        left = {name: rows for name, rows in doubtful.items() if name not in best or best[name].count}
-        if saved.rows and left:
-            for name, change in narrow(saved.rows, now, left, settings=settings, shown=shown).items():
-                best[name] = min(best.get(name, change), change, key=lambda one: one.count)
-    return best
+    if not saved.rows:
+        return {}
+    return narrow_under(saved.settings, saved.rows, now, doubtful, shown=shown)
 
 
 def _chosen(

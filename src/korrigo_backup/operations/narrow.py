@@ -107,6 +107,22 @@ def narrow(
     return found
 
 
+def narrow_under(
+    settings: Iterable[str], saved: Saved, now: Snapshot, wanted: Mapping[str, int], *, shown: int = SHOWN
+) -> dict[str, RowChange]:
+    """Return for each table the change under those of several settings that let most rows be equal.
+
+    A dump without a manifest does not tell the settings under which it was written.
+    """
+    best: dict[str, RowChange] = {}
+    for each in settings:
+        left = {name: rows for name, rows in wanted.items() if name not in best or best[name].count}
+        if left:
+            for name, change in narrow(saved, now, left, settings=each, shown=shown).items():
+                best[name] = min(best.get(name, change), change, key=lambda one: one.count)
+    return best
+
+
 class _Pair:
     """One table on both sides, its rows made comparable: the columns that both have, in the same order."""
 

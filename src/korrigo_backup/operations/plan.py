@@ -15,7 +15,7 @@ from korrigo_backup.errors import KorrigoBackupError, Refused, UsageError
 from korrigo_backup.formats import members
 from korrigo_backup.formats.sql import comparable
 from korrigo_backup.operations.compare_media import below, file_changes
-from korrigo_backup.operations.narrow import SMALL, dump_rows, narrow
+from korrigo_backup.operations.narrow import SMALL, dump_rows, narrow_under
 from korrigo_backup.operations.properties import difference_findings
 from korrigo_backup.operations.versions import subscription_findings, version_findings
 from korrigo_backup.site.databases import Databases
@@ -229,8 +229,8 @@ def _table_changes(taken: Snapshot, artifact: Artifact, source: SqlSource) -> tu
         if change.name != LARGE_OBJECTS
         if max(change.now, change.after) <= SMALL
     }
-    settings = OURS if artifact.manifest else FOREIGN
-    rows = narrow(dump_rows(source.file, artifact.name), taken, small, settings=settings) if small else {}
+    settings = (OURS,) if artifact.manifest else FOREIGN
+    rows = narrow_under(settings, dump_rows(source.file, artifact.name), taken, small) if small else {}
     return tuple(_counted(change, rows) for change in changes)
 
 

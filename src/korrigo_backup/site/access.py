@@ -100,7 +100,7 @@ class Direct:
         if self.password:
             env["PGPASSWORD"] = self.password
         path = str(self.client_dir / program) if self.client_dir else program
-        return Command((path, _ALIVE, *arguments), env)
+        return Command((path, *arguments, _ALIVE), env)  # pg_dump knows --version as its first argument alone
 
     def as_user(self, user: str, password: Secret) -> Direct:
         """Return the same way to the server for another role."""

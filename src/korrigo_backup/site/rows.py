@@ -19,8 +19,11 @@ OURS = "RESET lc_monetary"
 SAME = "SET LOCAL lc_monetary = 'C'"
 """For two databases that are both read by us."""
 
-FOREIGN = "RESET lc_monetary; RESET timezone; RESET bytea_output"
-"""What differs for a dump by someone else's pg_dump: it takes these from the role, the database and the server."""
+FOREIGN = tuple(f"RESET lc_monetary; RESET timezone; SET LOCAL bytea_output = '{form}'" for form in ("hex", "escape"))
+"""The same for a dump of another origin: its pg_dump took these settings from the role, the database and the server.
+
+Our sessions fix `bytea_output`, so the setting of the database is not known here: both forms are tried.
+"""
 
 # Ordinary columns (pg_dump writes no generated ones) in their order, and the columns of the primary key.
 _LAYOUTS = """

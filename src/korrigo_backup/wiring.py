@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from korrigo_backup.catalog import Catalog
 from korrigo_backup.config.load import VARIABLES, dotenv_problems, load, surroundings
 from korrigo_backup.config.notify import ChannelSection
+from korrigo_backup.domain.identity import Owner
 from korrigo_backup.domain.retention import Policy, Rule
 from korrigo_backup.domain.schedule import jobs
 from korrigo_backup.domain.secret import Secret
@@ -18,6 +20,7 @@ from korrigo_backup.notify import address
 from korrigo_backup.notify.announce import Announcer
 from korrigo_backup.notify.apprise_ import AppriseChannel
 from korrigo_backup.notify.healthchecks import Healthchecks
+from korrigo_backup.operations import journal
 from korrigo_backup.operations.schedule import Schedule
 from korrigo_backup.operations.schedule_cron import CronSchedule
 from korrigo_backup.operations.schedule_units import UnitSchedule
@@ -129,7 +132,7 @@ def wire(directory: Path, environ: Mapping[str, str], file: Path | None) -> Wire
     dotenv = surroundings(directory, {})
     return Wired(
         config,
-        Catalog(config.backup.dir, keyring),
+        Catalog(config.backup.dir, keyring, owner=_owner(config), records=partial(journal.read, config.backup.dir)),
         _secrets(config),
         surroundings(directory, environ),
         keyring,
@@ -138,6 +141,10 @@ def wire(directory: Path, environ: Mapping[str, str], file: Path | None) -> Wire
         outside=tuple(name for name in VARIABLES if environ.get(name) and dotenv.get(name) != environ[name]),
         dotenv=dotenv_problems(directory, environ),
     )
+
+
+def _owner(config: Configuration) -> Owner:
+    return Owner(config.site.name, config.site.environment, config.database.name)
 
 
 def _secrets(config: Configuration) -> tuple[Secret, ...]:

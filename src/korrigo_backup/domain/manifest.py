@@ -11,6 +11,7 @@ from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
 import msgspec
 
 from korrigo_backup.domain.consistency import Consistency  # noqa: TC001 - msgspec reads it when it decodes
+from korrigo_backup.domain.identity import Identity  # noqa: TC001 - the same
 from korrigo_backup.domain.layout import lay_out
 from korrigo_backup.domain.moment import require_moment
 from korrigo_backup.domain.naming import Kind, Origin
@@ -121,9 +122,9 @@ class DjangoProof(msgspec.Struct, frozen=True, kw_only=True):
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """The manifest of one artifact.
 
-    `site` and `environment` say which site it is of, so that one site's backup is not restored into another;
-    `revision` is that of the site's code, where it is known. The `members` of a restore point are the manifests of
-    its two backups, and `consistency` says whether the files that its rows name are there.
+    `site` and `environment` say which site it is of, so that one site's backup is not restored into another; `identity`
+    tells sites of one name apart. `revision` is that of the site's code, where it is known. The `members` of a restore
+    point are the manifests of its two backups, and `consistency` says whether the files that its rows name are there.
     """
 
     timestamp: str
@@ -136,6 +137,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     origin: Origin = Origin.ROUTINE
     site: str | None = None
     environment: str | None = None
+    identity: Identity | None = None
     revision: str | None = None
     created: datetime | None = None
     tool: str | None = None

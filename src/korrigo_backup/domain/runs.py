@@ -148,6 +148,30 @@ def damaged(records: Iterable[Record]) -> dict[str, str]:
     return found
 
 
+def suspects(records: Sequence[Record], artifacts: Iterable[Artifact]) -> dict[str, str]:
+    """Return the names of artifacts that may be bad, each with why: those found bad, and what they are made of.
+
+    A restore point is no better than its worst component. A component of a bad point is suspect until it is verified.
+    """
+    bad = damaged(records)
+    good = {record.subject for record in records if record.verb == "verify" and record.outcome is Outcome.DONE} - {*bad}
+    found = {name: f"was found bad: {why}" for name, why in bad.items()}
+    for point in artifacts:
+        for name in members_of(point) if point.kind is Kind.POINT else ():
+            if name in bad:
+                found.setdefault(point.name, f"its component {name} was found bad")
+            elif point.name in bad and name not in good:
+                found.setdefault(name, f"is a component of {point.name}, which was found bad")
+    return found
+
+
+def members_of(point: Artifact) -> list[str]:
+    """Return the names of the two backups that a restore point binds; none of a broken one."""
+    if point.header is None:
+        return []
+    return [name for name in (point.header.database_backup, point.header.media_backup) if name]
+
+
 def partly(records: Sequence[Record]) -> Record | None:
     """Return the newest backup that ended when it was done in part only: the backup is good, a step after it failed."""
     ended = (record for record in reversed(records) if record.verb in BACKUPS and record.outcome is not Outcome.BEGUN)

@@ -7,7 +7,7 @@ with PartlyDone, which names them all.
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Protocol
@@ -153,6 +153,7 @@ def _verify(site: Site, catalog: Catalog, night: Night, running: Running, done: 
     findings = verify(catalog, artifact, now=night.now, depth=night.depth)
     bad = next((finding for finding in findings if finding.level is Level.ERROR), None)
     if bad:
+        _relink(catalog)
         hint = bad.hint or "see dmesg: the disk or the memory of this machine may be failing"
         raise ProofFailed(f"{artifact.name} was made and does not verify: {bad.message}", hint=hint, state=_UNTOUCHED)
     done.findings += [finding for finding in findings if finding.level is Level.WARNING]
@@ -170,6 +171,7 @@ def _drilled(site: Site, catalog: Catalog, artifact: Artifact, night: Night, run
     try:
         found = drill(site, catalog, artifact, now=night.now, listen=running.listen)
     except ProofFailed as problem:
+        _relink(catalog)
         state = _UNTOUCHED if problem.state in {UNCHANGED, ROLLED_BACK} else problem.state
         raise ProofFailed(
             f"{artifact.name} was made and cannot be restored: {problem.message}", hint=problem.hint, state=state
@@ -179,6 +181,12 @@ def _drilled(site: Site, catalog: Catalog, artifact: Artifact, night: Night, run
         return Depth.CONTENT
     done.findings += [finding for finding in found if finding.level is not Level.OK]
     return Depth.FULL
+
+
+def _relink(catalog: Catalog) -> None:
+    """Let the link name the newest dump that is not known to be bad; what failed is being said."""
+    with suppress(KorrigoBackupError):
+        catalog.relink()
 
 
 def _prune(site: Site, catalog: Catalog, night: Night, running: Running, done: Done) -> None:
@@ -235,7 +243,7 @@ def _patiently_held(site: Site, catalog: Catalog, night: Night) -> Iterator[Site
     with ExitStack() as stack:
         while True:
             try:
-                held, _ = stack.enter_context(exclusive(site, catalog, "nightly backup", listen=night.listen))
+                held, _ = stack.enter_context(exclusive(site, catalog, "nightly backup", listen=night.listen, own=True))
                 break
             except Locked as problem:
                 left = deadline - time.monotonic()

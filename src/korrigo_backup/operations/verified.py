@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.finding import Finding, Level, error
 from korrigo_backup.domain.journal import silent
-from korrigo_backup.errors import ProofFailed
+from korrigo_backup.domain.naming import Kind
+from korrigo_backup.errors import KorrigoBackupError, ProofFailed
 from korrigo_backup.operations import journal
 from korrigo_backup.operations.drill import drill
 from korrigo_backup.operations.journal import Named
 from korrigo_backup.operations.recover import exclusive
+from korrigo_backup.operations.sources import members_of
 from korrigo_backup.operations.verify import Depth, verify
 
 if TYPE_CHECKING:
@@ -59,7 +61,19 @@ def verified(catalog: Catalog, request: Request) -> list[Finding]:
             findings += _drilled(catalog, request, request.site)
         if bad := _damaged(findings):
             raise _Bad(bad.message, hint=bad.hint)
+    if _damaged(findings):
+        _after_damage(catalog, request)
     return findings
+
+
+def _after_damage(catalog: Catalog, request: Request) -> None:
+    """Find out which component of a bad restore point is bad, and let the link name a good dump."""
+    if request.artifact.kind is Kind.POINT:
+        with suppress(KorrigoBackupError):
+            for component in members_of(catalog, request.artifact):
+                verified(catalog, replace(request, artifact=component, depth=Depth.CONTENT))
+    with suppress(KorrigoBackupError):
+        catalog.relink()
 
 
 @contextmanager

@@ -108,7 +108,7 @@ class Wired:
     def jobs(self) -> tuple[Job, ...]:
         """Return what is to run by itself."""
         hours = self.config.schedule
-        return jobs({"daily": hours.daily, "weekly": hours.weekly, "overdue": hours.overdue})
+        return jobs({"daily": hours.daily, "weekly": hours.weekly, "drill": hours.drill, "overdue": hours.overdue})
 
     def around(self) -> Surroundings:
         """Return what a run needs that nobody types."""

@@ -27,7 +27,7 @@ def test_a_backup_that_was_found_bad_is_passed_over_and_named(site):
     assert f"newer, and passed over: {bad.name} was found bad" in done.said
     assert site.content() == wanted
     assert (site.backups / "db_backup_latest.sql.gz").readlink().name == good.name
-    assert [line for line in site.korrigo("list").out.splitlines() if line.startswith(bad.name)][0].endswith("bad")
+    assert next(line for line in site.korrigo("list").out.splitlines() if line.startswith(bad.name)).endswith("bad")
 
 
 @pytest.mark.promise("P9")

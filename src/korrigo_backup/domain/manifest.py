@@ -6,6 +6,7 @@ by Korrigo's former command and has `format` 0. Times are UTC, sizes bytes, chec
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
 
 import msgspec
@@ -78,6 +79,12 @@ class DatabaseProof(msgspec.Struct, frozen=True, kw_only=True):
     large_objects: LargeObjectsProof | None = None
     size: int = 0
     migrations: tuple[str, ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        """A fingerprint of the schema; it changes with any definition."""
+        lines = sorted(f"{one.kind}\0{one.name}\0{one.digest}\n" for one in self.schema)
+        return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
     @property
     def rows(self) -> int:

@@ -124,6 +124,14 @@ def proven(records: Iterable[Record]) -> Proof | None:
     return _proof(newest) if newest else None
 
 
+def drill_due(records: Iterable[Record], fingerprint: str) -> str | None:
+    """Return why a backup with this schema is to be loaded and proven now, None when one like it was."""
+    proved = [record.proved for record in records if record.proved and record.outcome in _GOOD]
+    if not proved:
+        return "no backup of this site was loaded and proven so far"
+    return None if proved[-1] == fingerprint else "the schema has changed since a backup was last loaded and proven"
+
+
 def verified(records: Iterable[Record], newest: Artifact | None) -> Proof | None:
     """Return when a backup was last read whole: by `verify`, or when the newest good one was made and read back."""
     found = [_proof(record) for record in records if record.verb == "verify" and record.outcome is Outcome.DONE]

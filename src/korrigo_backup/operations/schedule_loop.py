@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.naming import Kind, Origin
-from korrigo_backup.domain.schedule import NextRun, due_since, next_runs
+from korrigo_backup.domain.schedule import DRILL, NextRun, due_since, next_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -37,6 +37,8 @@ class Loop:
     jobs: tuple[Job, ...]
     around: Surroundings
     artifacts: Callable[[], Iterable[Artifact]]
+    proven: Callable[[], datetime | None] = lambda: None
+    """When a backup was last loaded and proven."""
     _done: dict[str, datetime] = field(default_factory=dict)
     """When each job was tried, or its backup was made, last; the backups are read only when one seems to be missing."""
 
@@ -82,11 +84,16 @@ class Loop:
         last = due_since([job], now - timedelta(seconds=self.around.delay(job)))
         if last is None or self._covers(self._done.get(job.id), last.at, now):
             return False
-        made = newest(self.artifacts(), _MAKES[job.id]) if job.backs_up else None
+        made = self._made(job)
         if made and self._covers(made, last.at, now):
             self._done[job.id] = made
             return False
         return True
+
+    def _made(self, job: Job) -> datetime | None:
+        if job.id == DRILL:
+            return self.proven()
+        return newest(self.artifacts(), _MAKES[job.id]) if job.backs_up else None
 
     @staticmethod
     def _covers(time: datetime | None, due: datetime, now: datetime) -> bool:

@@ -101,6 +101,11 @@ def test_a_drill_that_was_missed_is_made_up_for_though_a_backup_was_made_since()
     assert machine.begun == [("drill", "Wed 12:00")]
 
 
+def test_a_drill_begins_after_the_backups_that_were_missed():
+    machine = Machine(SATURDAY, until=SATURDAY + timedelta(hours=10), jobs=JOBS)
+    assert machine.begun == [("weekly", "Sat 12:00"), ("drill", "Sat 12:01")]
+
+
 def test_a_clock_that_is_set_back_does_not_end_the_backups():
     ahead = made_before(SATURDAY + timedelta(days=365))
     machine = Machine(SATURDAY, until=SATURDAY + timedelta(hours=16), made=ahead)

@@ -71,8 +71,12 @@ class Loop:
             sleep(min(_PAUSE, max(0.0, (coming.at - clock()).total_seconds())))
 
     def due(self, now: datetime) -> Job | None:
-        """Return the job that should have begun by now and did not; the one of most content first."""
-        return next((job for job in reversed(self.jobs) if self._is_due(job, now)), None)
+        """Return the job that should have begun by now and did not; the one of most content first, a drill last.
+
+        The first backup of a site is drilled anyway.
+        """
+        ordered = sorted(reversed(self.jobs), key=lambda job: job.id == DRILL)
+        return next((job for job in ordered if self._is_due(job, now)), None)
 
     def coming(self, now: datetime) -> NextRun:
         """Return what begins next, and when, this machine's delay included."""

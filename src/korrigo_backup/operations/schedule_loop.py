@@ -75,7 +75,7 @@ class Loop:
 
         The first backup of a site is drilled anyway.
         """
-        ordered = sorted(reversed(self.jobs), key=lambda job: job.id == DRILL)
+        ordered = sorted(self.jobs[::-1], key=lambda job: job.id == DRILL)
         return next((job for job in ordered if self._is_due(job, now)), None)
 
     def coming(self, now: datetime) -> NextRun:

@@ -75,8 +75,9 @@ class Loop:
 
         The first backup of a site is drilled anyway.
         """
-        ordered = sorted(self.jobs[::-1], key=lambda job: job.id == DRILL)
-        return next((job for job in ordered if self._is_due(job, now)), None)
+        backups = [job for job in reversed(self.jobs) if job.id != DRILL]
+        drills = [job for job in self.jobs if job.id == DRILL]
+        return next((job for job in (*backups, *drills) if self._is_due(job, now)), None)
 
     def coming(self, now: datetime) -> NextRun:
         """Return what begins next, and when, this machine's delay included."""

@@ -234,15 +234,11 @@ class Databases:
         """Return in one answer what tells whether an earlier run left something."""
         return self._ask(_SURVEY.format(comment=_COMMENT.format(name=literal(live))), Survey)
 
-<<<<<<< HEAD
     def is_empty(self, name: str) -> bool:
         """Return whether a database is not there, or holds no table, view or sequence besides those of extensions."""
         return name not in self.names() or self._server.ask(_IS_EMPTY, bool, database=name)
 
-    def swap(self, live: str, stage: str, before: str) -> bool:
-=======
     def swap(self, live: str, stage: str, before: str, *, comment: str | None = None) -> bool:
->>>>>>> main
         """Make `stage` the live database and keep the old one as `before`; tell whether there was one.
 
         Where there was none the new one is marked as such: `undo_swap` takes it away again, `settle` ends that and

@@ -15,6 +15,7 @@ from korrigo_backup.domain.layout import lay_out
 from korrigo_backup.domain.leftout import LeftOut  # noqa: TC001 - msgspec reads it when it decodes
 from korrigo_backup.domain.moment import require_moment
 from korrigo_backup.domain.naming import Kind, Origin
+from korrigo_backup.domain.properties import Properties, RoleProof  # noqa: TC001 - msgspec reads them when it decodes
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed
 
 FORMAT = 1
@@ -65,7 +66,8 @@ class DatabaseProof(msgspec.Struct, frozen=True, kw_only=True):
     """The content of a database in one snapshot. `digest` names the rule by which table digests were made.
 
     `size` is in bytes on the server's disk, 0 when not known; `migrations` are Django's applied ones as `app.name`;
-    `large_objects` is None when nothing is known of them.
+    `large_objects` is None when nothing is known of them. A dump does not hold the `properties`. `roles` are those
+    that the database needs or names, `tablespaces` those of its objects; older manifests have none of the three.
     """
 
     name: str
@@ -78,6 +80,9 @@ class DatabaseProof(msgspec.Struct, frozen=True, kw_only=True):
     large_objects: LargeObjectsProof | None = None
     size: int = 0
     migrations: tuple[str, ...] = ()
+    properties: Properties | None = None
+    roles: tuple[RoleProof, ...] = ()
+    tablespaces: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:

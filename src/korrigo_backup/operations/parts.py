@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from korrigo_backup.domain import naming
@@ -15,6 +15,7 @@ from korrigo_backup.errors import ProofFailed
 from korrigo_backup.formats import media as media_format
 from korrigo_backup.formats import sql as sql_format
 from korrigo_backup.formats.sqlscan import Sort
+from korrigo_backup.operations.foreign import as_owner
 from korrigo_backup.operations.plan import PartPlan, plan_media, plan_sql
 from korrigo_backup.operations.sources import MediaSource, SqlSource, open_media, open_sql
 from korrigo_backup.operations.versions import knows_restrict, left_out_here
@@ -75,8 +76,10 @@ def open_part(artifact: Artifact, context: Context) -> Iterator[Part]:
     """Open and verify one artifact as the part of the site that it restores."""
     with ExitStack() as stack:
         if artifact.kind is Kind.SQL:
-            dump = stack.enter_context(open_sql(artifact))
-            yield DatabasePart(artifact, dump, context, plan_sql(context.site, artifact, dump, stamp=context.stamp))
+            dump = stack.enter_context(open_sql(artifact, context.site.postgres.access))
+            plan = plan_sql(context.site, artifact, dump, stamp=context.stamp)
+            found = () if context.trusted else tuple(as_owner(artifact.name, Databases(context.site.postgres).role()))
+            yield DatabasePart(artifact, dump, context, replace(plan, findings=(*plan.findings, *found)))
         else:
             archive = stack.enter_context(open_media(artifact, unpacked=False))
             yield MediaPart(
@@ -107,7 +110,13 @@ class DatabasePart:
         loader = self._loader(role, undo)
         undo.push(f"the staged database {self._stage}", lambda: self.databases.drop_staged(self._stage))
         self._create(like, loader)
+        shared = "" if self.context.trusted or loader else self.databases.shared_state()
         self._load(loader)
+        if shared and self.databases.shared_state() != shared:
+            raise ProofFailed(
+                f"{self.artifact.name} changed role {role.name} or database {live} while it was loaded",
+                hint="do not use it; see what it changed: \\drds, \\du and \\l in psql",
+            )
         self._prove(loader)
         if loader:
             self.databases.give(self._stage, loader.user, like.owner if like else role.name)
@@ -129,15 +138,15 @@ class DatabasePart:
         return self.staged_as or naming.stage_database(self.context.site.postgres.database, self.context.stamp)
 
     def _loader(self, role: Role, undo: UndoStack) -> _Loader | None:
-        """Make a role without rights for what is not authentic; our own will do when it is no superuser."""
-        if self.context.trusted or not role.superuser:
+        """Make a role without rights for what is not authentic; our own has to do when it may make none."""
+        if self.context.trusted or not role.makes_roles:
             return None
         made = _Loader(
             naming.loader_role(self.context.site.postgres.database, self.context.stamp),
             Secret(secrets.token_urlsafe(24)),
         )
         undo.push(f"the role {made.user}", lambda: self.databases.drop_role(made.user))
-        self.databases.create_loader(made.user, made.password)
+        self.databases.create_loader(made.user, made.password, role)
         return made
 
     def _create(self, like: Properties | None, loader: _Loader | None) -> None:

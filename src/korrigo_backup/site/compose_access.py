@@ -71,6 +71,10 @@ class ComposeAccess:
         command = self.project.exec(self.service, "sh", "-c", script, program, *arguments, settings=settings)
         return replace(command, first=self.password) if self.password else command
 
+    def tool(self, program: str, *arguments: str) -> Command:
+        """Return the command; it runs in the container, as the server's user, without a password."""
+        return self.project.exec(self.service, "sh", "-c", AS_THE_SERVER, program, *arguments)
+
     def as_user(self, user: str, password: Secret) -> ComposeAccess:
         """Return the same way to the server for another role."""
         return replace(self, user=user, password=password)

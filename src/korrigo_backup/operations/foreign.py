@@ -6,7 +6,7 @@ from itertools import groupby
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from korrigo_backup.domain.finding import Finding, warning
+from korrigo_backup.domain.finding import Finding, error, warning
 from korrigo_backup.domain.paths import printable
 from korrigo_backup.errors import UsageError
 from korrigo_backup.formats.sqlforeign import UNSAFE_ENCODINGS
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from korrigo_backup.formats.sqlscan import ScanResult
     from korrigo_backup.site.databases import Role
+
+NO_ROWS = "artifact.no_rows"
+"""A finding, and the name of the difference that can be accepted."""
 
 _SHOWN = 5
 """Names that a finding lists of one kind."""
@@ -41,11 +44,26 @@ def require_loadable(path: Path, scan: ScanResult) -> None:
             hint="take one database out of it, and restore that file:"
             f" gzip -dcf {quote(str(path))} | sed -n {quote(f'{begin},{end}p')} | gzip > one.sql.gz",
         )
+    if scan.rows and not scan.tables:
+        raise UsageError(
+            f"{path.name} holds rows and no tables: it was made with --data-only",
+            hint="a restore needs both: have it made by pg_dump DATABASE | gzip > NAME.sql.gz",
+        )
     if scan.encoding.upper() in UNSAFE_ENCODINGS:
         raise UsageError(
             f"{path.name} is in the encoding {scan.encoding}, in which characters can hide quotes",
             hint="have it made again in UTF-8: pg_dump --encoding=UTF8 DATABASE | gzip > NAME.sql.gz",
         )
+
+
+def without_rows(name: str, scan: ScanResult, accept: frozenset[str]) -> Iterator[Finding]:
+    """Yield an error for a dump of tables without rows (`--schema-only`), a warning where that is accepted."""
+    if scan.tables and not scan.rows and not scan.inserts:
+        what = f"{name} holds {scan.tables} tables and no rows: it was made with --schema-only"
+        if NO_ROWS in accept:
+            yield warning(NO_ROWS, f"{what}; accepted")
+        else:
+            yield error(NO_ROWS, what, f"a restore would empty the site; if you mean that: --accept {NO_ROWS}")
 
 
 def uncounted(name: str, scan: ScanResult) -> Iterator[Finding]:

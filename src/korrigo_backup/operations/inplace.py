@@ -17,7 +17,7 @@ from korrigo_backup.domain.plan import replaced_in_place
 from korrigo_backup.errors import UsageError
 from korrigo_backup.formats import sql as sql_format
 from korrigo_backup.formats.sql_inplace import Replacing
-from korrigo_backup.operations.foreign import as_owner
+from korrigo_backup.operations.foreign import as_owner, without_rows
 from korrigo_backup.operations.plan import PartPlan, plan_sql
 from korrigo_backup.operations.sources import SqlSource, open_sql
 from korrigo_backup.operations.versions import knows_restrict, left_out_here
@@ -151,6 +151,7 @@ def _findings(context: Context, source: SqlSource) -> Iterator[Finding]:
                     "restore it without --in-place: it is then loaded by a role without rights")  # fmt: skip
     if not role.superuser and not context.trusted:
         yield from as_owner("the dump", role, in_place=True)
+        yield from without_rows("the dump", source.scan, context.accept)
     if source.scan.own_transactions:
         yield error("restore.in_place", "the dump has transaction commands of its own, so it cannot be taken back",
                     "restore it without --in-place")  # fmt: skip

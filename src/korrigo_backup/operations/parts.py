@@ -15,7 +15,7 @@ from korrigo_backup.errors import ProofFailed
 from korrigo_backup.formats import media as media_format
 from korrigo_backup.formats import sql as sql_format
 from korrigo_backup.formats.sqlscan import Sort
-from korrigo_backup.operations.foreign import as_owner
+from korrigo_backup.operations.foreign import as_owner, without_rows
 from korrigo_backup.operations.plan import PartPlan, plan_media, plan_sql
 from korrigo_backup.operations.sources import MediaSource, SqlSource, open_media, open_sql
 from korrigo_backup.operations.versions import knows_restrict, left_out_here
@@ -78,13 +78,18 @@ def open_part(artifact: Artifact, context: Context) -> Iterator[Part]:
         if artifact.kind is Kind.SQL:
             dump = stack.enter_context(open_sql(artifact, context.site.postgres.access))
             plan = plan_sql(context.site, artifact, dump, stamp=context.stamp)
-            found = () if context.trusted else tuple(as_owner(artifact.name, Databases(context.site.postgres).role()))
+            found = [] if context.trusted else list(_unsigned(artifact, dump, context))
             yield DatabasePart(artifact, dump, context, replace(plan, findings=(*plan.findings, *found)))
         else:
             archive = stack.enter_context(open_media(artifact, unpacked=False))
             yield MediaPart(
                 artifact, archive, context, plan_media(context.site, artifact, archive, stamp=context.stamp)
             )
+
+
+def _unsigned(artifact: Artifact, dump: SqlSource, context: Context) -> Iterator[Finding]:
+    yield from without_rows(artifact.name, dump.scan, context.accept)
+    yield from as_owner(artifact.name, Databases(context.site.postgres).role())
 
 
 @dataclass(frozen=True)

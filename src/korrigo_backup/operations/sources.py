@@ -14,6 +14,7 @@ from korrigo_backup.errors import NotFound, ProofFailed
 from korrigo_backup.formats import media as media_format
 from korrigo_backup.formats import sql as sql_format
 from korrigo_backup.formats.dumpfile import is_ordinary, made_ordinary
+from korrigo_backup.formats.sqlscan import TrailingText
 from korrigo_backup.operations.foreign import code, local_tool, require_loadable, uncounted
 from korrigo_backup.system.files import explained, open_plain, sha256_of
 from korrigo_backup.system.streams import HashingReader
@@ -74,7 +75,13 @@ def open_sql(artifact: Artifact, access: Access | None = None) -> Iterator[SqlSo
     """
     with ExitStack() as stack:
         with explained(f"read {artifact.path}"):
-            source = _verified_sql(artifact, _opened(artifact, access, stack))
+            file = _opened(artifact, access, stack)
+            try:
+                source = _verified_sql(artifact, file)
+            except TrailingText:
+                if artifact.manifest is not None:
+                    raise
+                source = _verified_sql(artifact, _made_ordinary(artifact, access, stack))
         yield source  # outside of `explained`: what goes wrong from here on is not the reading
 
 
@@ -177,6 +184,10 @@ def _opened(artifact: Artifact, access: Access | None, stack: ExitStack) -> IO[b
         file = stack.enter_context(open_plain(artifact.path))
         if artifact.manifest is not None or artifact.problem or is_ordinary(file):
             return file
+    return _made_ordinary(artifact, access, stack)
+
+
+def _made_ordinary(artifact: Artifact, access: Access | None, stack: ExitStack) -> IO[bytes]:
     return stack.enter_context(made_ordinary(artifact.path, access.tool if access else local_tool))
 
 

@@ -11,6 +11,7 @@ from korrigo_backup.formats.sqlscan import DumpScanner
 
 END = b"\n--\n-- PostgreSQL database dump complete\n--\n\n"
 BORDER = "; SELECT "
+REFUSED = -1
 FRAGMENTS = [
     *("a", "e", "E", "_", "$", "1", "é", " ", "\n", ".", ",", "+", "-", "/", "*"),
     *("'x'", "'it''s'", "'\\'", "E'\\''", "e'\\\\'", "E'a'\n'b\\''", "'a'\n'b'", "U&'\\0041'", "B'01'", "N'x'"),
@@ -29,10 +30,18 @@ def of_postgresql(text):
 
 
 def borders(text):
-    """Return the number of statements that our scanner ends in a text which ends with one."""
+    """Return the number of statements that our scanner ends in a text which ends with one.
+
+    It refuses a backslash outside of quotes, where psql would see a command.
+    """
     scanner = DumpScanner("dump")
-    scanner.feed(text.encode() + END)
-    return scanner.finish().statements
+    try:
+        scanner.feed(text.encode() + END)
+        return scanner.finish().statements
+    except ProofFailed as refused:
+        if "backslash" in refused.message or "psql command" in refused.message:
+            return REFUSED
+        raise
 
 
 @pytest.mark.promise("P5")
@@ -50,10 +59,7 @@ def test_borders_are_those_of_postgresql(fragments):
     expected = of_postgresql(text)
     if expected is None:
         return
-    try:
-        assert borders(text) == len(expected)
-    except ProofFailed as refused:  # a backslash outside of quotes; PostgreSQL's lexer has no psql commands
-        assert "backslash" in refused.message or "psql command" in refused.message
+    assert borders(text) in {len(expected), REFUSED}
 
 
 @pytest.mark.parametrize(

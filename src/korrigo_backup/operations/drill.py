@@ -11,6 +11,7 @@ from korrigo_backup.domain.finding import Finding, Level, ok, warning
 from korrigo_backup.domain.naming import Kind
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused
 from korrigo_backup.operations.parts import Context, DatabasePart, open_part
+from korrigo_backup.operations.plan import MOUNTED
 from korrigo_backup.operations.sources import members_of
 from korrigo_backup.operations.stamps import own_stamp
 from korrigo_backup.operations.undo import UndoStack, all_or_nothing
@@ -52,7 +53,7 @@ def drill(
     stamp = naming.stamp(own_stamp(site, now))
     context = Context(site, stamp, listen, trusted, accept, found.append)
     with ExitStack() as opened:
-        parts = [opened.enter_context(open_part(one, context)) for one in artifacts]
+        parts = [opened.enter_context(open_part(one, context, rehearsal=True)) for one in artifacts]
         for part in parts:
             _require_possible(part)
         with all_or_nothing() as undo:
@@ -79,7 +80,7 @@ def _stage(part: Part, undo: UndoStack) -> None:
 
 def _require_possible(part: Part) -> None:
     for finding in part.plan.findings:
-        if finding.level is Level.ERROR:
+        if finding.level is Level.ERROR and finding.id != MOUNTED:  # a drill swaps nothing
             raise Refused(finding.message, hint=finding.hint)
 
 

@@ -61,9 +61,11 @@ def without_rows(name: str, scan: ScanResult, accept: frozenset[str]) -> Iterato
     if scan.tables and not scan.rows and not scan.inserts:
         what = f"{name} holds {scan.tables} tables and no rows: it was made with --schema-only"
         if NO_ROWS in accept:
-            yield warning(NO_ROWS, f"{what}; accepted")
+            yield warning("artifact.no_rows", f"{what}; accepted")
         else:
-            yield error(NO_ROWS, what, f"a restore would empty the site; if you mean that: --accept {NO_ROWS}")
+            yield error(
+                "artifact.no_rows", what, f"a restore would empty the site; if you mean that: --accept {NO_ROWS}"
+            )
 
 
 def uncounted(name: str, scan: ScanResult) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from korrigo_backup.errors import KorrigoBackupError, Refused, Unreachable
+from korrigo_backup.site.servererror import StatementFailed, parse
 from korrigo_backup.system.run import describe_status, run, spawn
 
 if TYPE_CHECKING:
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PSQL = ("--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--no-password", "--set=ON_ERROR_STOP=1")
-"""No start-up file, no password prompt, the first error ends the script with status 3."""
+PSQL = ("--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--no-password", "--set=ON_ERROR_STOP=1",
+        "--set=VERBOSITY=verbose")  # fmt: skip
+"""No start-up file, no password prompt, the first error ends the script with status 3 and names its SQLSTATE."""
 
 UNHURRIED = "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0"
 """The limits a site sets for its own role (Korrigo: 30 s a statement) must not end a dump or a load."""
@@ -115,7 +117,8 @@ class Postgres:
     def failure(self, command: Command, status: int, stderr: str, database: str) -> KorrigoBackupError:
         """Return the error for a client that ended with `status`: why, and what to do."""
         program = command.argv[0].rpartition("/")[2]
-        words = _first_error(stderr) or f"{program} {describe_status(status)}"
+        server = parse(stderr)
+        words = server.message if server else _first_error(stderr) or f"{program} {describe_status(status)}"
         if cannot := self.access.explain(stderr):
             return Unreachable(f"cannot reach the {self.access.description}: {words}", hint=cannot)
         for pattern, hint in _UNREACHABLE:
@@ -132,7 +135,8 @@ class Postgres:
         if "lock timeout" in words:
             return KorrigoBackupError(f"{program}: {words}{self._lockers(database)}", hint=_LOCKED)
         hint = next((hint for pattern, hint in _FAILED if re.search(pattern, words)), _LOG)
-        return KorrigoBackupError(f"{program}: {words}", hint=hint)
+        words = f"{program}: {words}"
+        return StatementFailed(words, hint=hint, server=server) if server else KorrigoBackupError(words, hint=hint)
 
     def _lockers(self, database: str) -> str:
         """Return in words who has locked tables of a database against everybody else, "" when that cannot be told."""

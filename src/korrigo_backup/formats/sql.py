@@ -7,13 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-from korrigo_backup.domain.manifest import DatabaseProof, LargeObjectsProof, SequenceProof, TableProof
+from korrigo_backup.domain.difference import some
+from korrigo_backup.domain.manifest import DatabaseProof
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused
 from korrigo_backup.formats.sqlload import load_shared
 from korrigo_backup.formats.sqlscan import DumpScanner, Places, ScanResult
 from korrigo_backup.site.digests import RULE, Snapshot, prove_all, snapshot
 from korrigo_backup.site.postgres import LOCK_WAIT, UNHURRIED
-from korrigo_backup.site.schema import fingerprint, schema_differences
+from korrigo_backup.site.schema import fingerprint, not_dumped
 from korrigo_backup.system.blocks import Effort
 from korrigo_backup.system.files import CHUNK
 from korrigo_backup.system.run import spawn
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Future
 
+    from korrigo_backup.domain.manifest import TableProof
     from korrigo_backup.site.postgres import Postgres
 
 EFFORT = {True: Effort.SMALL, False: Effort.QUICK}
@@ -59,11 +61,12 @@ def create(
     name = database or server.database
     with snapshot(server, database=name) as taken, ThreadPoolExecutor(1) as pool:
         facts = taken.facts()
-        sequences = taken.sequences()
         schema = fingerprint(taken)
+        left_out = not_dumped(taken)
         migrations = taken.migrations()
         derived = {table.name for table in taken.tables() if table.derived}
-        proving = pool.submit(prove_all, taken, digest=digest)
+        rule = RULE if digest else None
+        proving = pool.submit(prove_all, taken, rule=rule)
         try:
             scan = _dump(server, taken, GzipWriter(target, EFFORT[digest]), name)
             tables = proving.result()
@@ -77,18 +80,20 @@ def create(
         except BaseException:
             taken.abandon()
             raise
-    _agree(scan, [table for table in tables if table.name not in derived], sequences)
+    _agree(scan, [table for table in tables if table.name not in derived])
     return DatabaseProof(
         name=name,
         server_version=facts.server_version,
         client_version=scan.client_version or "",
-        digest=RULE if digest else None,
+        digest=rule,
         tables=tables,
         sequences=tuple(scan.sequences[name] for name in sorted(scan.sequences)),
         schema=schema,
         large_objects=large_objects,
         size=facts.size,
         migrations=migrations,
+        left_out=left_out,
+        search_path=taken.search_path,
     )
 
 
@@ -128,64 +133,6 @@ def load(server: Postgres, file: IO[bytes], source: str, *, database: str, witho
     for _ in reader:  # what follows the last gzip member counts for the checksum, too
         pass
     return reader.sha256
-
-
-def undressing(expected: DatabaseProof) -> list[str]:
-    """Return what drops the things that a new database is born with and the saved one had not.
-
-    pg_dump does not say that they were dropped.
-    """
-    had = {(one.kind, one.name) for one in expected.schema}
-    return [f"DROP {kind.upper()} {name}" for kind, name in _BORN_WITH if had and (kind, name) not in had]
-
-
-_BORN_WITH = (("schema", "public"), ("extension", "plpgsql"))
-
-
-def prove(server: Postgres, expected: DatabaseProof, *, database: str, roles: bool = True) -> tuple[TableProof, ...]:
-    """Return the proof of a loaded database; raises ProofFailed, naming what differs, if it is not as `expected`.
-
-    Without `roles`, owners and grants are not compared: the statements that make them were left out.
-    """
-    with snapshot(server, database=database) as taken:
-        return prove_taken(taken, expected, roles=roles)
-
-
-def prove_taken(taken: Snapshot, expected: DatabaseProof, *, roles: bool = True) -> tuple[TableProof, ...]:
-    """Do what `prove` does, in a session that is open."""
-    tables = prove_all(taken, digest=expected.digest == RULE)
-    if lines := differences(taken, expected, tables, roles=roles):
-        raise ProofFailed(
-            f"what was loaded is not what was saved: {some(lines)}",
-            hint="use another backup, and keep this one: korrigo-backup verify tells whether its file is damaged",
-        )
-    return tables
-
-
-def holds(server: Postgres, expected: DatabaseProof) -> bool:
-    """Tell whether the live database holds exactly what was saved."""
-    with snapshot(server) as taken:
-        return not differences(taken, expected, prove_all(taken, digest=expected.digest == RULE))
-
-
-def comparable(taken: Snapshot, expected: DatabaseProof, tables: Iterable[TableProof]) -> list[TableProof]:
-    """Leave out materialised views where only the dump tells what was saved: it holds no rows of theirs."""
-    derived = {table.name for table in taken.tables() if table.derived} if not expected.schema else set()
-    return [table for table in tables if table.name not in derived - {one.name for one in expected.tables}]
-
-
-def differences(
-    taken: Snapshot, expected: DatabaseProof, tables: Iterable[TableProof], *, roles: bool = True
-) -> list[str]:
-    """Return in words how what a snapshot holds differs from what was saved; `tables` is its proof."""
-    tables = comparable(taken, expected, tables)
-    lines = [*_differences(expected.tables, tables), *_moved(expected.sequences, taken.sequences())]
-    if (want := expected.large_objects) is not None:
-        lines += _large_objects(want, taken.large_objects(digest=want.digest is not None))
-    if expected.schema:
-        version = taken.facts().server_version
-        lines += schema_differences(expected, fingerprint(taken), version, roles=roles)
-    return lines
 
 
 def _dump(server: Postgres, taken: Snapshot, target: GzipWriter, database: str) -> ScanResult:
@@ -246,8 +193,11 @@ def left_out(pieces: Iterable[bytes], without: Places, source: str) -> Iterator[
         offset += len(data) - len(rest)
 
 
-def _agree(scan: ScanResult, tables: Iterable[TableProof], sequences: Iterable[SequenceProof]) -> None:
-    """Hold the stream against the snapshot: same tables, same rows; sequences move on, never back."""
+def _agree(scan: ScanResult, tables: Iterable[TableProof]) -> None:
+    """Raise ProofFailed unless the dump holds the tables of the snapshot with as many rows.
+
+    Sequences are not compared: they are no part of a snapshot, and what the dump sets is what is saved.
+    """
     counted = {table.name: table.rows for table in tables}
     differences = [
         f"{name}: {counted.get(name, 0)} rows in the snapshot, {rows} in the dump"
@@ -255,52 +205,8 @@ def _agree(scan: ScanResult, tables: Iterable[TableProof], sequences: Iterable[S
         if counted.get(name, 0) != rows
     ]
     differences += [f"{name}: not in the dump" for name in counted if name not in scan.rows]
-    differences += [
-        f"{one.name}: at {one.last_value}, in the dump at {scan.sequences[one.name].last_value}"
-        for one in sequences
-        if one.name in scan.sequences and _behind(scan.sequences[one.name], one)
-    ]
     if differences:
         raise ProofFailed(
             f"pg_dump did not write what the snapshot holds: {some(differences)}",
             hint="run the backup again; if it happens twice, check the server's log and disk",
         )
-
-
-def _behind(one: SequenceProof, other: SequenceProof) -> bool:
-    return 0 <= one.last_value < other.last_value
-
-
-def _differences(expected: Iterable[TableProof], found: Iterable[TableProof]) -> list[str]:
-    left, right = {t.name: t for t in expected}, {t.name: t for t in found}
-    lines = []
-    for name in sorted(left.keys() | right.keys()):
-        want, have = left.get(name), right.get(name)
-        if want is None or have is None:
-            lines.append(f"{name} is {'missing' if have is None else 'unexpected'}")
-        elif want.rows != have.rows:
-            lines.append(f"{name} has {have.rows} rows, not {want.rows}")
-        elif want.digest != have.digest:
-            lines.append(f"{name} has other content")
-    return lines
-
-
-def _moved(expected: Iterable[SequenceProof], found: Iterable[SequenceProof]) -> list[str]:
-    have = {one.name: one for one in found}
-    return [f"{one.name} does not stand at {one.last_value}" for one in expected if have.get(one.name) != one]
-
-
-def _large_objects(want: LargeObjectsProof, have: LargeObjectsProof) -> list[str]:
-    if want.count != have.count:
-        return [f"there are {have.count} large objects, not {want.count}"]
-    return ["the large objects have other content"] if want != have else []
-
-
-_SHOWN = 5
-"""Differences named in a message; the count tells of the rest."""
-
-
-def some(lines: list[str]) -> str:
-    """Return the first few differences and how many more there are."""
-    more = f" and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
-    return "; ".join(lines[:_SHOWN]) + more

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from typing import IO, TYPE_CHECKING
 
+from korrigo_backup.domain.difference import saved, some
 from korrigo_backup.errors import ProofFailed, Refused
-from korrigo_backup.formats.sql import differences, left_out, prove_taken, some, undressing
+from korrigo_backup.formats.sql import left_out
+from korrigo_backup.formats.sqlproof import differences, prove_taken, undressing
 from korrigo_backup.formats.sqlscan import Sort
-from korrigo_backup.site.digests import RULE, SETTINGS, Snapshot, prove_all
+from korrigo_backup.site.digests import SETTINGS, Snapshot, known_rule, prove_all
 from korrigo_backup.site.emptying import EMPTY, KEPT_EXTENSIONS
 from korrigo_backup.system.streams import HashingReader, gunzip
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from korrigo_backup.domain.finding import Finding
     from korrigo_backup.domain.manifest import DatabaseProof, TableProof
     from korrigo_backup.formats.sqlscan import Places, ScanResult
     from korrigo_backup.site.postgres import Session
@@ -33,11 +36,19 @@ class Replacing:
     """One dump that is to replace the content of the database that a session is in.
 
     Given the open file of a verified dump, its checksum and what reading it told, the proof to hold it against, and
-    sorts of statements to leave out.
+    sorts of statements to leave out. Differences named in `accept` are reported as losses.
     """
 
     def __init__(
-        self, file: IO[bytes], name: str, sha256: str, scan: ScanResult, expected: DatabaseProof, *sorts: Sort
+        self,
+        file: IO[bytes],
+        name: str,
+        sha256: str,
+        scan: ScanResult,
+        expected: DatabaseProof,
+        *sorts: Sort,
+        accept: frozenset[str],
+        report: Callable[[Finding], None],
     ) -> None:
         self._file = file
         self._name = name
@@ -45,6 +56,8 @@ class Replacing:
         self._scan = scan
         self._expected = expected
         self._sorts = (Sort.TRANSACTION, *sorts)
+        self._accept = accept
+        self._report = report
 
     def run(
         self, session: Session, *, present: DatabaseProof | None, step: Callable[[str], None]
@@ -58,7 +71,7 @@ class Replacing:
         session.run(_BEGIN)
         transaction = session.ask(_TRANSACTION, str)
         if present:
-            _require_unchanged(Snapshot(session, ""), present)
+            _require_unchanged(Snapshot(session, "", present.search_path), present)
         session.run(EMPTY)
         step("load")
         self._load(session)
@@ -93,13 +106,15 @@ class Replacing:
         session.run(_AGAIN)
         for statement in undressing(self._expected):
             session.run(statement)
-        return prove_taken(Snapshot(session, ""), self._expected)
+        taken = Snapshot(session, "", self._expected.search_path)
+        return prove_taken(taken, self._expected, accept=self._accept, report=self._report)
 
 
 def _require_unchanged(taken: Snapshot, present: DatabaseProof) -> None:
-    tables = prove_all(taken, digest=present.digest == RULE)
-    if lines := differences(taken, present, tables):
+    tables = prove_all(taken, rule=known_rule(present.digest))
+    if found := saved(differences(taken, present, tables)):
+        words = some([one.message for one in found])
         raise Refused(
-            f"somebody has written to the database since its safety backup was made: {some(lines)}",
+            f"somebody has written to the database since its safety backup was made: {words}",
             hint="stop whatever writes to it ([services] stop), then run the restore again",
         )

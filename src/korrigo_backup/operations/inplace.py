@@ -15,8 +15,8 @@ from korrigo_backup.domain.journal import Step
 from korrigo_backup.domain.naming import Kind
 from korrigo_backup.domain.plan import replaced_in_place
 from korrigo_backup.errors import UsageError
-from korrigo_backup.formats import sql as sql_format
 from korrigo_backup.formats.sql_inplace import Replacing
+from korrigo_backup.formats.sqlproof import holds
 from korrigo_backup.operations.plan import PartPlan, plan_sql
 from korrigo_backup.operations.sources import SqlSource, open_sql
 from korrigo_backup.operations.versions import left_out_here
@@ -74,7 +74,7 @@ class InPlacePart:
         if not self._committing:
             return
         with open_sql(safety) as source:
-            if not sql_format.holds(self.context.site.postgres, source.expected):
+            if not holds(self.context.site.postgres, source.expected):
                 self._replace(safety, source, None)
 
     def _replace(self, artifact: Artifact, source: SqlSource, present: DatabaseProof | None) -> None:
@@ -99,7 +99,16 @@ def replace_content(
     server = context.site.postgres
     databases, live = Databases(server), server.database
     sorts = left_out_here(server, source.scan)
-    replacing = Replacing(source.file, artifact.name, source.sha256, source.scan, source.expected, *sorts)
+    replacing = Replacing(
+        source.file,
+        artifact.name,
+        source.sha256,
+        source.scan,
+        source.expected,
+        *sorts,
+        accept=context.accept,
+        report=context.report,
+    )
 
     def tell(step: str) -> None:
         if step == "commit":

@@ -14,6 +14,7 @@ from korrigo_backup.domain.secret import Secret
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.formats import media as media_format
 from korrigo_backup.formats import sql as sql_format
+from korrigo_backup.formats.sqlproof import prove, undressing
 from korrigo_backup.formats.sqlscan import Sort
 from korrigo_backup.operations.plan import PartPlan, plan_media, plan_sql
 from korrigo_backup.operations.sources import MediaSource, SqlSource, open_media, open_sql
@@ -156,7 +157,7 @@ class DatabasePart:
             database=self._stage,
             without=self.source.scan.without(*sorts, *((Sort.ROLE, Sort.PUBLIC_OWNER) if loader else ())),
         )
-        for statement in sql_format.undressing(self.source.expected):
+        for statement in undressing(self.source.expected):
             server.script(statement, database=self._stage)
         if loaded != self.source.sha256:
             raise ProofFailed(
@@ -165,7 +166,14 @@ class DatabasePart:
 
     def _prove(self, *, roles: bool) -> None:
         self.context.listen(Step("restore.prove"))
-        tables = sql_format.prove(self.context.site.postgres, self.source.expected, database=self._stage, roles=roles)
+        tables = prove(
+            self.context.site.postgres,
+            self.source.expected,
+            database=self._stage,
+            accept=self.context.accept,
+            report=self.context.report,
+            roles=roles,
+        )
         facts = {"tables": str(len(tables)), "rows": str(sum(table.rows for table in tables))}
         self.context.listen(Step("restore.proven", facts | {"proof": self.source.proof}))
 

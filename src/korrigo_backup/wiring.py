@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from korrigo_backup.catalog import Catalog
-from korrigo_backup.config.load import VARIABLES, load, surroundings
+from korrigo_backup.config.load import VARIABLES, dotenv_problems, load, surroundings
 from korrigo_backup.config.notify import ChannelSection
 from korrigo_backup.domain.retention import Policy, Rule
 from korrigo_backup.domain.schedule import jobs
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from korrigo_backup.config.model import Configuration
     from korrigo_backup.config.notify import NotifySection
     from korrigo_backup.config.unattended import RuleSection
+    from korrigo_backup.domain.dotenv import Problem
     from korrigo_backup.domain.schedule import Job, Surroundings
     from korrigo_backup.notify.channel import Channel
     from korrigo_backup.operations.kit import Source
@@ -58,7 +59,8 @@ class Wired:
     """What a verb works with. `secrets` is every secret value, to be taken out of all that is shown.
 
     `environment` is what the site's own commands are started with; `outside` names the variables of ours among it that
-    no file has. `directory` is where the command runs, `file` the TOML file, where one is named.
+    no file has; `dotenv` are the lines of `.env` that give no setting. `directory` is where the command runs,
+    `file` the TOML file, where one is named.
     """
 
     config: Configuration
@@ -69,6 +71,7 @@ class Wired:
     directory: Path = Path()
     file: Path | None = None
     outside: tuple[str, ...] = ()
+    dotenv: tuple[Problem, ...] = ()
 
     def site(self) -> Site:
         """Return the live site; UsageError when nothing says how to reach its database."""
@@ -133,6 +136,7 @@ def wire(directory: Path, environ: Mapping[str, str], file: Path | None) -> Wire
         directory,
         file,
         outside=tuple(name for name in VARIABLES if environ.get(name) and dotenv.get(name) != environ[name]),
+        dotenv=dotenv_problems(directory, environ),
     )
 
 

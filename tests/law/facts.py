@@ -35,7 +35,7 @@ def saved_facts(site, database=None):
             (columns,) = connection.execute(_COLUMNS, [oid]).fetchone()
             row = f"ROW({', '.join('t.' + quoted(one) for one in columns or [])})::text"
             found = connection.execute(
-                f"SELECT {row} FROM ONLY {quoted(schema)}.{quoted(name)} t", prepare=False
+                f"SELECT md5({row}) FROM ONLY {quoted(schema)}.{quoted(name)} t", prepare=False
             ).fetchall()
             rows[schema, name] = hashlib.sha256(repr(sorted(found)).encode()).hexdigest(), len(found)
         positions = {

@@ -5,7 +5,7 @@ import shutil
 
 from facts import damage, files, saved_facts
 from hypothesis import HealthCheck, Phase, event, note, settings
-from states import apply
+from states import apply, recreate
 from trees import build
 
 from sandbox import USER, connect
@@ -31,8 +31,10 @@ def done(site, *arguments):
     return result
 
 
-def hold(site, states, tree, *, superuser):
-    """Hold one state of database and media to the law; `site` has an empty database."""
+def hold(site, states, tree, *, superuser, options=""):
+    """Hold one state of database and media to the law; `site` has an empty database, made anew with `options`."""
+    if options:
+        recreate(site, options)
     site.superuser = superuser
     for state in apply(site, states):
         note(f"{state.kind}: {state.sql or state.admin}")

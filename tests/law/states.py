@@ -7,13 +7,14 @@ stand in one database. `admin` statements run as a superuser, after the owner's.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 
+import psycopg
 from hypothesis import strategies as st
 
-from sandbox import USER, connect
-
-BIG = 2**63 - 1
+from sandbox import USER, connect, quoted
+from shapes import OWNERS, SUPERUSERS, make_roles
 
 
 @dataclass(frozen=True)
@@ -287,6 +288,20 @@ def large_objects(draw, n):
     return State("large objects", f"SELECT lo_from_bytea({70000 + n}, decode(repeat('5c', {size}), 'hex'))")
 
 
+@st.composite
+def owners_shapes(draw, n):
+    """Return one of the shapes that a database can hold beyond tables."""
+    name = draw(st.sampled_from(sorted(OWNERS)))
+    return State(f"shape: {name}", OWNERS[name])
+
+
+@st.composite
+def superusers_shapes(draw, n):
+    """Return one of the shapes that only a superuser can make."""
+    name = draw(st.sampled_from(sorted(SUPERUSERS)))
+    return State(f"shape: {name}", admin=SUPERUSERS[name])
+
+
 OWNER_KINDS = [
     sequences,
     views,
@@ -296,10 +311,11 @@ OWNER_KINDS = [
     odd_names,
     values,
     large_objects,
+    owners_shapes,
 ]
 """What a role that owns the site's database can bring it to."""
 
-ADMIN_KINDS = [broken_rows, foreign_views, invalid_indexes, extension_rows, odd_settings, properties]
+ADMIN_KINDS = [broken_rows, foreign_views, invalid_indexes, extension_rows, odd_settings, properties, superusers_shapes]
 """What a database administrator can add."""
 
 
@@ -310,16 +326,61 @@ def databases(draw, kinds, least=5):
     return [draw(kinds[index](number)) for number, index in enumerate(sorted(chosen))]
 
 
+ENCODINGS = [
+    "",
+    "ENCODING 'UTF8' LOCALE 'C'",
+    "ENCODING 'LATIN1' LOCALE 'C'",
+    "ENCODING 'EUC_JP' LOCALE 'C'",
+    "ENCODING 'WIN1252' LOCALE 'C'",
+    "ENCODING 'SQL_ASCII' LOCALE 'C'",
+    "LOCALE 'C.UTF-8' ICU_LOCALE 'fr-x-icu' LOCALE_PROVIDER icu",
+    "LOCALE 'C.UTF-8' ICU_LOCALE 'en-u-kn' LOCALE_PROVIDER icu",
+]
+"""Ways to make a database; the first is the server's default."""
+
+
+def recreate(site, options):
+    """Make the site's empty database anew with these options, as far as the server knows them."""
+    with connect(site.server) as admin, suppress(psycopg.errors.Error):
+        admin.execute(f"CREATE DATABASE law_new OWNER {USER} TEMPLATE template0 {options}")
+        admin.execute(f"DROP DATABASE {quoted(site.database)}")
+        admin.execute(f"ALTER DATABASE law_new RENAME TO {quoted(site.database)}")
+
+
 def apply(site, states):
-    """Bring a site's database into these states; leave out those whose extensions the server lacks."""
+    """Bring a site's database into these states; return those that could be made.
+
+    A state is left out where the server lacks its extension, or the database's encoding its characters.
+    """
+    make_roles(site.server)
+    return [state for state in _possible(site, states) if _applied(site, state)]
+
+
+def _possible(site, states):
     with connect(site.server) as admin:
         there = {name for (name,) in admin.execute("SELECT name FROM pg_available_extensions")}
-    possible = [state for state in states if state.extensions <= there]
-    for state in possible:
+    # settings come last: they may bind whoever makes the other states
+    return sorted(
+        (state for state in states if state.extensions <= there), key=lambda state: state.kind == "odd settings"
+    )
+
+
+def _applied(site, state):
+    try:
         if state.sql:
             site.sql(state.sql, superuser=site.superuser)
-    for state in possible:
         for statement in [state.admin] if "$$" in state.admin else state.admin.split(";"):
             if statement.strip():
-                site.sql(statement.replace("{database}", f'"{site.database}"'), superuser=True)
-    return possible
+                site.sql(statement.replace("{database}", quoted(site.database)), superuser=True)
+    except _BEYOND:
+        return False
+    return True
+
+
+_BEYOND = (
+    psycopg.errors.UntranslatableCharacter,
+    psycopg.errors.CharacterNotInRepertoire,
+    psycopg.errors.UndefinedParameter,
+    psycopg.errors.CantChangeRuntimeParam,
+)
+"""The database's encoding lacks a character, or the server's version a setting."""

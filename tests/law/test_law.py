@@ -7,7 +7,8 @@ import itertools
 
 import pytest
 from hypothesis import given
-from states import ADMIN_KINDS, OWNER_KINDS, databases
+from hypothesis import strategies as st
+from states import ADMIN_KINDS, ENCODINGS, OWNER_KINDS, databases
 from trees import trees
 
 from law import bounded, hold
@@ -17,13 +18,13 @@ _numbers = itertools.count(1)
 
 @pytest.mark.promise("P9")
 @bounded
-@given(states=databases(OWNER_KINDS), tree=trees())
-def test_what_an_owner_saves_comes_back(make_site, states, tree):
-    hold(make_site(name=f"law {next(_numbers)}", schema=""), states, tree, superuser=False)
+@given(states=databases(OWNER_KINDS), tree=trees(), options=st.sampled_from(ENCODINGS))
+def test_what_an_owner_saves_comes_back(make_site, states, tree, options):
+    hold(make_site(name=f"law {next(_numbers)}", schema=""), states, tree, superuser=False, options=options)
 
 
 @pytest.mark.promise("P9")
 @bounded
-@given(states=databases([*OWNER_KINDS, *ADMIN_KINDS], least=8), tree=trees())
-def test_what_a_superuser_saves_comes_back(make_site, states, tree):
-    hold(make_site(name=f"law {next(_numbers)}", schema=""), states, tree, superuser=True)
+@given(states=databases([*OWNER_KINDS, *ADMIN_KINDS], least=8), tree=trees(), options=st.sampled_from(ENCODINGS))
+def test_what_a_superuser_saves_comes_back(make_site, states, tree, options):
+    hold(make_site(name=f"law {next(_numbers)}", schema=""), states, tree, superuser=True, options=options)

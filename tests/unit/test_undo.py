@@ -3,7 +3,7 @@
 import pytest
 
 from korrigo_backup.errors import UNCHANGED, Interrupted, KorrigoBackupError
-from korrigo_backup.operations.undo import ROLLED_BACK, all_or_nothing
+from korrigo_backup.operations.undo import ROLLED_BACK, Halt, UndoStack, all_or_nothing
 
 
 def broken(message="out of luck"):
@@ -39,6 +39,18 @@ def test_the_stack_halts_at_the_first_undo_that_fails():
         raise broken()
     assert done == []
     assert "STOPPED while taking back (the swap): no server" in caught.value.state
+
+
+def test_a_stack_that_halted_names_the_step_and_the_reason():
+    undo = UndoStack()
+    problem = broken("no right")
+
+    def fail():
+        raise problem
+
+    undo.push("the staged database", fail)
+    undo.unwind(broken())
+    assert undo.halt == Halt("the staged database", problem)
 
 
 def test_success_takes_nothing_back_and_ctrl_c_takes_all():

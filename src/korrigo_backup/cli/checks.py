@@ -27,6 +27,7 @@ def checks(wired: Wired) -> list[Finding]:
         environment=child_environment(wired.environment, {}),
         backups=wired.config.backup.dir,
         key_file=wired.keyring.path,
+        dotenv=wired.dotenv,
         least=partial(_least, wired.catalog),
     )
     kit = guarded(warning("kit.stale", ""), lambda: state(wired.catalog, wired.kit_source(), now=local_now()))

@@ -20,7 +20,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Check the machine, Docker, the services, the database, the media, the disk and the settings. Exit 10 if ill."""
-    wired: Wired = context.ensure_object(Context).wired()
+    wired: Wired = context.ensure_object(Context).wired(quiet=True)
     findings = checks(wired)
     ill = [finding for finding in findings if finding.level is Level.ERROR]
     if as_json:

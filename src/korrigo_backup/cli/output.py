@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
+from korrigo_backup.domain.dotenv import described
 from korrigo_backup.domain.finding import Finding, Level
 from korrigo_backup.domain.paths import readable
 
@@ -36,10 +38,15 @@ class Context:
     def __init__(self, build: Callable[[], Wired]) -> None:
         self._build = build
 
-    def wired(self) -> Wired:
-        """Load the configuration; UsageError when it is wrong."""
+    def wired(self, *, quiet: bool = False) -> Wired:
+        """Load the configuration; UsageError when it is wrong.
+
+        Lines of `.env` that give no setting are named on standard error, unless `quiet` says that the verb names them.
+        """
         wired = self._build()
         Context.known_secrets = wired.secrets
+        for problem in () if quiet else wired.dotenv:
+            warn(described(".env", problem))
         return wired
 
 
@@ -55,6 +62,12 @@ def say(text: str) -> None:
         if not isinstance(problem, BrokenPipeError):
             Context.output_lost = problem
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def warn(finding: Finding) -> None:
+    """Print a finding to standard error, where it disturbs no reader of the result."""
+    with contextlib.suppress(OSError):
+        print(f"warning: {finding.message}\nhint: {finding.hint}", file=sys.stderr, flush=True)
 
 
 def ask_yes(question: str) -> bool:
@@ -83,6 +96,9 @@ def say_shared(step: Step) -> None:
     """Print what every verb may tell: what was finished of an interrupted run, what is waited for after a start."""
     if step.id == "recovered":
         say(f"🔧 {step.facts['what']} (left by an interrupted run)")
+    elif step.id == "recover.left":
+        say(f"⚠️ {step.facts['message']}")
+        say(f"   hint: {step.facts['hint']}")
     elif step.id == "services.await":
         say(f"⏳ Waiting until healthy, {step.facts['limit']} s at most: {step.facts['services']}")
     elif step.id == "services.healthy":

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import io
 import tomllib
+from types import MappingProxyType
 from typing import TYPE_CHECKING, get_args
 
-from dotenv.parser import parse_stream
 from pydantic import BaseModel, ValidationError
 
 from korrigo_backup.config.model import Configuration
+from korrigo_backup.domain.dotenv import Dotenv, Fault, Problem, parse
 from korrigo_backup.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ VARIABLES: dict[str, tuple[str, str]] = {
 }
 """The runbook's variables (2.3) and ours, with the section and key each one sets. An empty one is as unset."""
 
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
 Tree = dict[str, dict[str, object]]
 
 
@@ -58,7 +60,7 @@ def load(directory: Path, environ: Mapping[str, str], file: Path | None = None) 
     tree = read_toml(file or directory / FILE_NAME, required=file is not None)
     sources = {(section, key): "the TOML file" for section, keys in tree.items() for key in keys}
     dotenv = directory / ".env"
-    for values, source in ((read_dotenv(dotenv), str(dotenv)), (environ, "the environment")):
+    for values, source in ((read_dotenv(dotenv, environ), str(dotenv)), (environ, "the environment")):
         for variable, (section, key) in VARIABLES.items():
             if value := values.get(variable):
                 if key != "password":  # it goes to the server alone, byte by byte
@@ -73,7 +75,7 @@ def load(directory: Path, environ: Mapping[str, str], file: Path | None = None) 
 
 def surroundings(directory: Path, environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables of `.env` and of the environment, which wins: what the site itself is started with."""
-    return {**read_dotenv(directory / ".env"), **environ}
+    return {**read_dotenv(directory / ".env", environ), **environ}
 
 
 def read_toml(path: Path, *, required: bool) -> Tree:
@@ -101,19 +103,35 @@ def read_toml(path: Path, *, required: bool) -> Tree:
     return tree
 
 
-def read_dotenv(path: Path) -> dict[str, str]:
-    """Return the variables of a `.env` file; a line that cannot be read is refused: it may be the one that counts."""
+def read_dotenv(path: Path, environment: Mapping[str, str] = _NOTHING) -> dict[str, str]:
+    """Return the variables of a `.env` file as Docker Compose reads it; a foreign line is left out.
+
+    A variable in a value is taken from `environment` first. Raises UsageError for a line that sets one of VARIABLES
+    and cannot be read: its value decides what is backed up.
+    """
+    found = parse_dotenv(path, environment)
+    for problem in found.problems:
+        if problem.name in VARIABLES and problem.fault is not Fault.UNSET:
+            raise UsageError(
+                f"{path}, line {problem.line}: {problem.name} cannot be read: {problem.fault}",
+                hint="correct that line; put a value with quotation marks, $ or # in it between single ones",
+            )
+    return dict(found.values)
+
+
+def parse_dotenv(path: Path, environment: Mapping[str, str] = _NOTHING) -> Dotenv:
+    """Return the settings of a `.env` file and its lines that give none; UsageError when it is no readable text."""
     try:
-        bindings = list(parse_stream(io.StringIO(path.read_text(encoding="utf-8-sig")))) if path.is_file() else []
+        text = path.read_bytes().decode() if path.is_file() else ""
     except (OSError, UnicodeDecodeError) as problem:
         raise UsageError(f"cannot read {path}: {problem}", hint="check its mode; it is UTF-8 text") from None
-    for binding in bindings:
-        if binding.error:  # its text is not shown: it may be a password
-            raise UsageError(
-                f"{path}, line {binding.original.line}: not NAME=value, or a quotation mark is missing",
-                hint="correct that line; what is no setting begins with #",
-            )
-    return {binding.key: binding.value for binding in bindings if binding.key and binding.value is not None}
+    return parse(text, environment)
+
+
+def dotenv_problems(directory: Path, environment: Mapping[str, str]) -> tuple[Problem, ...]:
+    """Return the lines of `.env` in `directory` that are left out, and those of VARIABLES that lost a reference."""
+    found = parse_dotenv(directory / ".env", environment)
+    return tuple(one for one in found.problems if one.fault is not Fault.UNSET or one.name in VARIABLES)
 
 
 def _require_text(value: str, source: str) -> None:

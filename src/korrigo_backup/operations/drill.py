@@ -59,13 +59,10 @@ def drill(
         with all_or_nothing() as undo:
             for part in parts:
                 _stage(part, undo)
-            _remove(undo)
+            left = _remove(undo)
     losses = [one for part in parts for one in part.plan.findings if one.level is Level.LOSS]
-    return [
-        *losses,
-        *found,
-        ok("verify.drilled", f"{artifact.name}: loaded beside the live site, proven, and removed again"),
-    ]
+    done = "" if left else ", and removed again"
+    return [*losses, *found, *left, ok("verify.drilled", f"{artifact.name}: loaded beside the live site, proven{done}")]
 
 
 def _stage(part: Part, undo: UndoStack) -> None:
@@ -88,11 +85,10 @@ def _require_possible(part: Part) -> None:
             raise Refused(finding.message, hint=finding.hint)
 
 
-def _remove(undo: UndoStack) -> None:
-    left = undo.unwind(KorrigoBackupError("the drill is over", hint="korrigo-backup rollback removes what it left"))
-    if left.state.startswith("STOPPED"):
-        raise KorrigoBackupError(
-            "what the drill loaded could not be removed",
-            hint="the next backup or restore removes it; or korrigo-backup rollback",
-            state=left.state,
-        )
+def _remove(undo: UndoStack) -> list[Finding]:
+    """Remove what was loaded; a leftover is a finding, because the backup is proven and the site serves."""
+    undo.unwind(KorrigoBackupError("the drill is over", hint="korrigo-backup rollback removes what it left"))
+    if undo.halt is None:
+        return []
+    words = f"the drill could not remove {undo.halt.step}: {undo.halt.problem}"
+    return [warning("recover.left", words, "the next run tries again; until then it takes room on the server")]

@@ -168,7 +168,7 @@ def _drilled(site: Site, catalog: Catalog, artifact: Artifact, night: Night, run
     ProofFailed when the drill says that it is no good.
     """
     try:
-        drill(site, catalog, artifact, now=night.now, listen=running.listen)
+        found = drill(site, catalog, artifact, now=night.now, listen=running.listen)
     except ProofFailed as problem:
         state = _UNTOUCHED if problem.state in {UNCHANGED, ROLLED_BACK} else problem.state
         raise ProofFailed(
@@ -177,6 +177,7 @@ def _drilled(site: Site, catalog: Catalog, artifact: Artifact, night: Night, run
     except KorrigoBackupError as problem:
         _collect(done, "drill", problem)
         return Depth.CONTENT
+    done.findings += [finding for finding in found if finding.level is not Level.OK]
     return Depth.FULL
 
 

@@ -106,7 +106,7 @@ class DatabasePart:
         role = self.databases.role()
         self.context.listen(Step("restore.create", {"database": self._stage}))
         loader = self._loader(role, undo)
-        undo.push(f"the staged database {self._stage}", lambda: self.databases.drop(self._stage))
+        undo.push(f"the staged database {self._stage}", lambda: self.databases.drop_staged(self._stage))
         self._create(like, loader)
         self._load(loader)
         self._prove(roles=loader is None)

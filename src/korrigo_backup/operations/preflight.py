@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from korrigo_backup.domain.dotenv import described
 from korrigo_backup.domain.finding import Finding, Level, error, ok, warning
 from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.operations.backup import SPACE_FACTOR
@@ -28,6 +29,7 @@ from korrigo_backup.system.run import Command, run, which
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from korrigo_backup.domain.dotenv import Problem
     from korrigo_backup.domain.secret import Secret
     from korrigo_backup.site.compose import Container
     from korrigo_backup.site.postgres import Postgres
@@ -52,7 +54,8 @@ _OTHERS = 0o077
 class Surroundings:
     """What is looked at besides the site: `composed` says how it is reached, `environment` what its programs get.
 
-    `least` is asked how many bytes must be free for a backup to begin, given the sizes of the database and the media.
+    `dotenv` are the lines of `.env` that give no setting. `least` is asked how many bytes must be free for a backup to
+    begin, given the sizes of the database and the media.
     """
 
     composed: bool
@@ -61,6 +64,7 @@ class Surroundings:
     key_file: Path
     least: Callable[..., int]
     directory: Path = Path()
+    dotenv: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ class Looked:
 def preflight(build: Callable[[], Site], around: Surroundings) -> list[Finding]:
     """Return the findings of every part, whatever one of them says; `build` returns the live site, or raises."""
     findings = [*machine(), *(engine(around.environment) if around.composed else ())]
-    findings += guarded(error("env.file", ""), partial(settings, around.directory))
+    findings += guarded(error("env.file", ""), partial(settings, around.directory, around.dotenv))
     findings += guarded(error("key.file", ""), partial(key_file, around.key_file))
     parts: list[Looked] = []
     try:
@@ -251,12 +255,13 @@ def storage(directory: Path, needed: int, *, least: Callable[[], int] = int) -> 
         yield ok("backup.space", f"{free:,} bytes free for backups, twice the data is {wanted:,}")
 
 
-def settings(directory: Path) -> Iterator[Finding]:
-    """Return whether `.env` is there, private, and kept out of git (runbook 3.3)."""
+def settings(directory: Path, problems: Iterable[Problem] = ()) -> Iterator[Finding]:
+    """Return whether `.env` is there, private, kept out of git (runbook 3.3), and read in all its lines."""
     path = directory / ".env"
     if not path.is_file():
         yield warning("env.file", f"there is no {path}", "set the variables of the site there, or in the environment")
         return
+    yield from (described(str(path), problem) for problem in problems)
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & _OTHERS:
         yield warning("env.file", f"others may read {path} (mode {mode:o})", f"chmod 600 {path}")

@@ -7,19 +7,21 @@ from before the first rename of either until after the last: what is found under
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
+from korrigo_backup.domain.finding import Finding, warning
 from korrigo_backup.domain.journal import Listener, Step, silent
 from korrigo_backup.domain.naming import after_database, before_database, is_beside, stage_database, stamp_beside
-from korrigo_backup.errors import UNCHANGED, KorrigoBackupError
+from korrigo_backup.errors import UNCHANGED, KorrigoBackupError, Locked, Unreachable
 from korrigo_backup.operations import undecided
 from korrigo_backup.site import fence
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.system.files import explained
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from korrigo_backup.catalog import Catalog
     from korrigo_backup.site.databases import Survey
@@ -35,11 +37,15 @@ STOPPED = (
 
 @dataclass(frozen=True)
 class Recovered:
-    """What was finished, in words, whether an interrupted restore was taken back, and the stamps of what was."""
+    """What was finished, in words, whether an interrupted restore was taken back, and the stamps of what was.
+
+    `left` has a finding for each leftover that could not be removed. A leftover keeps no run from its work.
+    """
 
     done: tuple[str, ...] = ()
     restore: bool = False
     stamps: frozenset[str] = frozenset()
+    left: tuple[Finding, ...] = ()
 
 
 @contextmanager
@@ -56,6 +62,8 @@ def exclusive(
         undecided.note(site, catalog, recovered.stamps)
         for line in recovered.done:
             listen(Step("recovered", {"what": line}))
+        for one in recovered.left:
+            listen(Step("recover.left", {"message": one.message, "hint": one.hint}))
         yield site, recovered
 
 
@@ -71,20 +79,37 @@ def recover(site: Site) -> Recovered:
         done += _take_back_swaps(site, site.media) if site.media else []
         restore = any("unfinished" in line and "restore" in line for line in done)
         found = databases.survey(live)
+        leftovers = _Leftovers()
         for name in sorted(found.names):
-            if is_beside(name, live, "stage"):
-                databases.drop(name)
+            role = next((role for role in ("stage", "back") if is_beside(name, live, role)), None)
+            if role and leftovers.removed(f"database {name}", partial(databases.drop_staged, name)):
                 done.append(f"dropped the unfinished database {name}")
-                restore = True
-            elif is_beside(name, live, "back"):
-                databases.drop(name)
-                done.append(f"dropped the unfinished database {name}")
+                restore = restore or role == "stage"
         stamps |= stamp_beside(found.names, live, "stage")
-        done += _tidy(databases, live, found)
+        done += _tidy(databases, live, found, leftovers)
         if site.left_stopped:
             site.start_services()
             done.append("started the services again")
-    return Recovered(tuple(done), restore, frozenset(stamps))
+    return Recovered(tuple(done), restore, frozenset(stamps), tuple(leftovers.findings))
+
+
+@dataclass
+class _Leftovers:
+    """Removes what earlier runs left, and remembers what could not be removed."""
+
+    findings: list[Finding] = field(default_factory=list)
+
+    def removed(self, name: str, remove: Callable[[], object]) -> bool:
+        """Remove one leftover; tell whether it is gone. Raises Unreachable and Locked, which are about the server."""
+        try:
+            remove()
+        except (Unreachable, Locked):
+            raise
+        except KorrigoBackupError as problem:
+            words = f"{name}, left by an earlier run, cannot be removed: {problem.message}"
+            self.findings.append(warning("recover.left", words, problem.hint))
+            return False
+        return True
 
 
 def take_back(site: Site, stamp: str, move: Move) -> None:
@@ -116,12 +141,10 @@ def _take_back_swaps(site: Site, media: Tree) -> list[str]:
     return done
 
 
-def _tidy(databases: Databases, live: str, found: Survey) -> list[str]:
-    done = []
-    for name in sorted(found.roles):
-        if is_beside(name, live, "load"):
-            databases.drop_role(name)
-            done.append(f"dropped the role {name}")
+def _tidy(databases: Databases, live: str, found: Survey, leftovers: _Leftovers) -> list[str]:
+    loaders = [name for name in sorted(found.roles) if is_beside(name, live, "load")]
+    gone = [name for name in loaders if leftovers.removed(f"role {name}", partial(databases.drop_role, name))]
+    done = [f"dropped the role {name}" for name in gone]
     if found.unsettled:
         databases.settle(live)
         done.append(f"database {live} is complete")

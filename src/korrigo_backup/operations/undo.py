@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import Interrupted, KorrigoBackupError, Unreachable
@@ -19,10 +20,22 @@ PATIENCE_SECONDS = 30.0
 _PAUSE = 0.5
 
 
+@dataclass(frozen=True)
+class Halt:
+    """The undo step at which a stack halted, and the reason."""
+
+    step: str
+    problem: KorrigoBackupError | OSError
+
+
 class UndoStack:
-    """Undo steps, last in first out. Each tolerates that its step was not done, or done in part."""
+    """Undo steps, last in first out. Each tolerates that its step was not done, or done in part.
+
+    `halt` is the undo step that failed, None when every step so far was undone.
+    """
 
     def __init__(self) -> None:
+        self.halt: Halt | None = None
         self._steps: list[tuple[str, Callable[[], object]]] = []
 
     def push(self, doing: str, undo: Callable[[], object]) -> None:
@@ -43,6 +56,7 @@ class UndoStack:
             try:
                 _patiently(undo)
             except (KorrigoBackupError, OSError) as problem:
+                self.halt = Halt(doing, problem)
                 cause.state = (
                     f"STOPPED while taking back ({doing}): {problem}. Nothing was deleted;"
                     " put right what it names, then run korrigo-backup rollback: it finishes this first"

@@ -57,7 +57,7 @@ def take_back_loaded(site: Site, safety: Artifact, stamp: str, listen: Listener)
             if stage_database(live, stamp) not in databases.names():  # else the databases are swapped already
                 load_before(site, safety, stamp, listen)
             take_back(site, stamp, RESTORE)
-            databases.drop(stage_database(live, stamp))
+            databases.drop_staged(stage_database(live, stamp))
         else:
             context = Context(site, stamp, listen, trusted=True)
             with open_sql(safety) as source:

@@ -68,6 +68,16 @@ SELECT json_build_object('names', (SELECT json_agg(datname) FROM pg_database),
                          'comment', coalesce(({comment}), ''))
 """
 
+_SUBSCRIPTIONS = """
+SELECT to_json(count(*)) FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = {name})
+"""
+
+_DETACH = """
+SELECT format('ALTER SUBSCRIPTION %1$I DISABLE', subname), format('ALTER SUBSCRIPTION %1$I SET (slot_name = NONE)',
+              subname), format('DROP SUBSCRIPTION %1$I', subname)
+FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database()) \\gexec
+"""
+
 _LIST_SETTINGS = frozenset({"local_preload_libraries", "search_path", "session_preload_libraries", "temp_tablespaces"})
 """Settings whose stored value is a list that is quoted already (as pg_dump treats them)."""
 
@@ -187,6 +197,19 @@ class Databases:
         if name in self.names():
             self.disconnect(name)
             self._run(f"DROP DATABASE {identifier(name)}")
+
+    def drop_staged(self, name: str) -> None:
+        """Drop a database that was loaded for a restore or a drill; it may have subscriptions.
+
+        A subscription of a dump names the slot of the live one. It is detached from the slot first: DROP SUBSCRIPTION
+        would drop the live slot at the publisher, and DROP DATABASE is refused as long as there is a subscription.
+        """
+        if name not in self.names():
+            return
+        if self._ask(_SUBSCRIPTIONS.format(name=literal(name)), int):
+            self.admit(name)
+            self._server.script(_DETACH, database=name)
+        self.drop(name)
 
     def owns(self, name: str) -> bool:
         """Tell whether our role has the rights of a database's owner."""

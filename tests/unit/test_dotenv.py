@@ -1,0 +1,97 @@
+"""`.env` as Docker Compose reads it. The expected values are those of compose-go's own reader."""
+
+import pytest
+
+from korrigo_backup.config.load import load, read_dotenv, surroundings
+from korrigo_backup.domain.dotenv import Fault, parse
+from korrigo_backup.errors import UsageError
+
+ENVIRONMENT = {"HOME_DIR": "/h", "EMPTY": ""}
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("A=shop", "shop"),
+        ("A = shop", "shop"),
+        ("  A: shop", "shop"),
+        ("export\tA=shop", "shop"),
+        ("\ufeffA=shop\r", "shop"),
+        ("A=a b  c  ", "a b  c"),
+        ("A=shop # why", "shop"),
+        ("A=shop\t# why", "shop\t# why"),
+        ("A=sh#op", "sh#op"),
+        ("A=#shop", "#shop"),
+        ("A= # why", "# why"),
+        ("A=", ""),
+        ("A=''", ""),
+        ('A="shop" # why', "shop"),
+        ("A='a \"b\" $C ${D} $$ #e \\n'", 'a "b" $C ${D} $$ #e \\n'),
+        ("A='it\\'s'", "it's"),
+        ('A="it\'s \\"so\\""', 'it\'s "so"'),
+        ('A="a\\tb\\nc\\\\d"', "a\tb\nc\\d"),
+        ('A="\\0101\\0999\\c"', "A\\999\\c"),
+        ('A="one\ntwo"', "one\ntwo"),
+        ("A='one\n# two\n'", "one\n# two\n"),
+        ("A=a\\nb", "a\\nb"),
+        ("A=a$$b", "a$b"),
+        ('A="a$$b"', "a$b"),
+        ('A="a\\$b"', "a$b"),
+        ("A=$HOME_DIR/x", "/h/x"),
+        ("B=one\nA=${B}_db", "one_db"),
+        ("HOME_DIR=/other\nA=$HOME_DIR", "/h"),
+        ("A=${EMPTY:-y}${EMPTY-z}", "y"),
+        ("A=${GONE:-y}${GONE-z}", "yz"),
+        ("A=${HOME_DIR:+y}${EMPTY:+z}${EMPTY+w}", "yw"),
+        ("A=${GONE:-${ALSO:-${HOME_DIR}}}", "/h"),
+        ("A=${GONE:-a}b}", "ab}"),
+        ("A=${HOME_DIR:?why}", "/h"),
+        ("A=$GONE.", "."),
+        ("A=one\nA=two", "two"),
+        ("EMPTY\nA=shop", "shop"),
+    ],
+)
+def test_a_value_is_the_one_that_compose_takes(line, value):
+    assert parse(line + "\n", ENVIRONMENT).values["A"] == value
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "fault"),
+    [
+        ("A B=c\nLAST=1\n", 1, Fault.NO_SETTING),
+        ("# x\n\n[a section]\nLAST=1\n", 3, Fault.NO_SETTING),
+        ("ok='one\ntwo'\n*** s3cret ***\nLAST=1\n", 3, Fault.NO_SETTING),
+        ("=s3cret\nLAST=1\n", 1, Fault.NO_SETTING),
+        ("OTHER='s3cret\nLAST=1\n", 1, Fault.OPEN_QUOTE),
+        ("OTHER=${GONE:?s3cret}\nLAST=1\n", 1, Fault.REQUIRED),
+        ("OTHER=pa$word\nLAST=1\n", 1, Fault.UNSET),
+    ],
+)
+def test_a_line_that_is_no_setting_is_named_and_hides_no_other(text, line, fault):
+    found = parse(text, {})
+    assert found.values["LAST"] == "1"
+    assert [(one.line, one.fault) for one in found.problems] == [(line, fault)]
+    assert "s3cret" not in repr(found)
+
+
+@pytest.mark.promise("P7")
+@pytest.mark.parametrize("value", ["'s3cret", "'it's3cret'", '"s3cret', "${GONE?s3cret}", '"a" "s3cret'])
+def test_a_line_of_ours_that_cannot_be_read_is_refused_without_its_text(tmp_path, value):
+    (tmp_path / ".env").write_text(f"X=1\nPOSTGRES_PASSWORD={value}\n")
+    with pytest.raises(UsageError, match="line 2: POSTGRES_PASSWORD cannot be read") as caught:
+        load(tmp_path, {})
+    assert "s3cret" not in str(caught.value) + caught.value.hint
+
+
+@pytest.mark.contract("C1")
+def test_the_environment_wins_also_where_a_line_refers_to_it(tmp_path):
+    (tmp_path / ".env").write_text("NAME=file\nPOSTGRES_DB=${NAME}_db\nPOSTGRES_USER=me\n")
+    assert load(tmp_path, {}).database.name == "file_db"
+    assert load(tmp_path, {"NAME": "shell"}).database.name == "shell_db"
+    assert surroundings(tmp_path, {"POSTGRES_USER": "you"})["POSTGRES_USER"] == "you"
+    assert read_dotenv(tmp_path / "gone") == {}
+
+
+def test_a_carriage_return_inside_quotation_marks_stays(tmp_path):
+    (tmp_path / ".env").write_bytes(b"KEY='a\r\nb'\r\nPOSTGRES_DB=shop\r\n")
+    assert read_dotenv(tmp_path / ".env") == {"KEY": "a\r\nb", "POSTGRES_DB": "shop"}

@@ -269,7 +269,8 @@ class Sandbox:
         return frozenset(name for name in names if not name.startswith("."))
 
     def hidden(self):
-        return {name for name in os.listdir(self.backups) if name.startswith(".")} - {".lock", ".journal.jsonl"}
+        names = {name for name in os.listdir(self.backups) if name.startswith(".") and not name.startswith(".site-")}
+        return names - {".lock", ".journal.jsonl"}
 
     def journal(self):
         """The newest state of each operation, oldest first."""

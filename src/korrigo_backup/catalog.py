@@ -56,6 +56,11 @@ class Catalog:
         self._keyring = keyring
         self._reader = Reader(keyring)
 
+    @property
+    def is_signing(self) -> bool:
+        """Whether manifests are signed when they are published."""
+        return self._keyring is not None
+
     @contextmanager
     def exclusive(self, doing: str) -> Iterator[None]:
         """Hold this site's lock; Locked when another run has it. Drafts of dead runs are removed first."""
@@ -225,6 +230,7 @@ class Draft:
     def publish_signed(self, raw: bytes) -> Path:
         """Sign `raw`, a JSON object that describes what was made, and give everything its final name."""
         signed = sign(raw, self._keyring.signing()) if self._keyring else raw
+        manifests.require_size(signed, self.name)
         own = parse(self.name)
         is_point = own is not None and own.kind is Kind.POINT  # which is nothing but its manifest
         files.write_private(self.path() if is_point else self.path(MANIFEST_SUFFIX), signed)

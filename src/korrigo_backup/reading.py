@@ -61,7 +61,8 @@ class Reader:
     def _manifest(self, path: Path, kind: Kind, *, strict: bool) -> tuple[Manifest | None, str | None, Authenticity]:
         place = manifest_path(path, kind)
         try:
-            raw = files.read_plain(place, manifests.LARGEST)
+            raw = files.read_plain(place, manifests.LARGEST + 1)
+            manifests.require_size(raw, str(place))
             manifest = manifests.decode(raw, str(place))
             return manifest, None, self.authenticity(raw, manifest=None if strict else manifest)
         except FileNotFoundError:

@@ -7,6 +7,12 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from korrigo_backup import catalog as catalog_module
+from korrigo_backup.catalog import local_now
+from korrigo_backup.domain.authenticity import sign
+from korrigo_backup.errors import ProofFailed
+from korrigo_backup.operations.backup import backup_database, backup_media
+from korrigo_backup.operations.point import backup_full
 from sandbox import connect, quoted
 
 LINES = r"""📦 Creating database backup: (?P<dir>\S+)/db_backup_(?P<stamp>\d{8}_\d{6})\.sql
@@ -135,3 +141,15 @@ def test_the_script_reads_dotenv_beside_which_it_is_run(site):
     (site.home / ".env").write_text("BACKUP_DIR=from-dotenv\n")
     site.script("backup_db.sh", env={"BACKUP_DIR": None})
     assert len(list((site.home / "from-dotenv").glob("db_backup_2*.sql.gz"))) == 1
+
+
+@pytest.mark.promise("P1")
+@pytest.mark.parametrize(
+    "harm", [lambda raw: raw[:-20], lambda raw: raw.replace(b'"site"', b'"sita"')], ids=["cut", "altered"]
+)
+@pytest.mark.parametrize("make", [backup_database, backup_media, backup_full])
+def test_success_is_said_only_of_what_the_catalog_reads_again(site, monkeypatch, make, harm):
+    monkeypatch.setattr(catalog_module, "sign", lambda raw, key: harm(sign(raw, key)))
+    wired = site.wired()
+    with pytest.raises(ProofFailed, match="cannot be read again as a backup"):
+        make(wired.site(), wired.catalog, now=local_now())

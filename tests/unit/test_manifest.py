@@ -7,8 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from korrigo_backup.domain.manifest import FORMAT, Manifest, MediaProof, Member, decode, encode
-from korrigo_backup.errors import ProofFailed, Refused
+from korrigo_backup.domain import manifest as manifest_module
+from korrigo_backup.domain.authenticity import Authenticity, Key, check, sign
+from korrigo_backup.domain.manifest import (
+    FORMAT,
+    DatabaseProof,
+    Manifest,
+    MediaProof,
+    Member,
+    TableProof,
+    decode,
+    encode,
+)
+from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused
 from korrigo_backup.operations import holds, journal
 
 FIVE = {
@@ -47,6 +58,31 @@ def test_what_is_encoded_is_decoded():
         media=MediaProof(files=1, bytes=2, members="a.sha256", root="app/media"),
     )
     assert decode(encode(manifest), "m") == manifest
+
+
+def test_a_table_takes_one_line_of_the_manifest():
+    tables = tuple(TableProof(f"public.t{n}", n, "0" * 32) for n in range(50))
+    proof = DatabaseProof(name="d", server_version="15", client_version="15", digest=None, tables=tables)
+    manifest = Manifest(**FIVE, format=FORMAT, database=proof)
+    lines = encode(manifest).decode().splitlines()
+    assert sum("public.t" in line for line in lines) == 50
+    assert '      {"name":"public.t7","rows":7,"digest":"00000000000000000000000000000000"},' in lines
+    assert decode(encode(manifest), "m") == manifest
+
+
+def test_a_signed_manifest_is_laid_out_alike():
+    key = Key(b"k" * 32)
+    raw = encode(Manifest(**FIVE, format=FORMAT, members=(Member("a", 1, "0" * 64), Member("b", 2, "1" * 64))))
+    signed = sign(raw, key)
+    assert check(signed, {key.id: key}) is Authenticity.AUTHENTIC
+    assert set(raw.splitlines()[:-2]) < set(signed.splitlines())
+
+
+def test_a_manifest_that_is_larger_than_any_is_read_is_refused(monkeypatch):
+    monkeypatch.setattr(manifest_module, "LARGEST", 100)
+    manifest_module.require_size(b"x" * 100, "m")
+    with pytest.raises(KorrigoBackupError, match="more than 100 bytes"):
+        manifest_module.require_size(b"x" * 101, "m")
 
 
 def test_a_manifest_of_a_newer_version_is_refused_with_both_numbers():

@@ -14,10 +14,13 @@ from korrigo_backup.domain.naming import (
     Name,
     Origin,
     after_database,
+    back_database,
     before_database,
+    beside,
     compose,
     free_name,
     is_beside,
+    loader_role,
     namesake,
     parse,
     stage_database,
@@ -108,12 +111,52 @@ def test_no_name_of_a_database_beside_is_cut_by_the_server(live):
         assert is_beside(name, live, role)
 
 
+LONG, ALIKE = "a" * 50 + "1", "a" * 50 + "2"
+FORMER = "a" * 40 + f"_before_{STAMP}"
+"""What versions before the hash called the kept database of both."""
+
+
 def test_two_long_names_that_are_cut_alike_are_each_others_namesakes():
-    one, other = "a" * 50 + "1", "a" * 50 + "2"
-    names = [one, other, before_database(one, STAMP), "short"]
-    assert namesake(names, one) == other
+    names = [LONG, ALIKE, FORMER, "short"]
+    assert namesake(names, LONG) == ALIKE
     assert namesake(names, "short") is None
-    assert namesake([one, before_database(one, STAMP)], one) is None
+    assert namesake([LONG, FORMER, "a" * 41 + f"_stage_{STAMP}"], LONG) is None
+
+
+@pytest.mark.promise("P10")
+@given(
+    live=st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=21, max_size=60),
+    ends=st.tuples(st.text("abé😀", max_size=3), st.text("abé😀", max_size=3)).filter(lambda ends: ends[0] != ends[1]),
+)
+def test_names_that_differ_only_behind_the_cut_have_no_database_and_no_role_in_common(live, ends):
+    one, other = (live + end for end in ends)
+    for make in (stage_database, back_database, before_database, after_database, loader_role):
+        assert make(one, STAMP) != make(other, STAMP)
+        assert len(make(one, STAMP).encode()) <= POSTGRES_NAME_BYTES
+
+
+def test_names_that_differ_in_case_alone_are_two():
+    assert stage_database("Shop" * 15, STAMP) != stage_database("shop" * 15, STAMP)
+    assert not is_beside(before_database("Shop", STAMP), "shop", "before")
+
+
+def test_a_short_name_is_not_changed():
+    assert before_database("viatique", STAMP) == f"viatique_before_{STAMP}"
+    assert before_database("v" * 40, STAMP) == f"{'v' * 40}_before_{STAMP}"
+
+
+def test_a_copy_that_an_earlier_version_has_named_is_found():
+    assert beside([LONG, FORMER], LONG, "before") == {STAMP: FORMER}
+
+
+@pytest.mark.promise("P10")
+def test_a_copy_that_an_earlier_version_has_named_is_nobodys_where_two_names_are_cut_alike():
+    assert beside([LONG, ALIKE, FORMER], LONG, "before") == {}
+
+
+def test_of_two_copies_of_one_stamp_the_one_with_the_full_name_counts():
+    made = before_database(LONG, STAMP)
+    assert beside([LONG, FORMER, made], LONG, "before") == {STAMP: made}
 
 
 def test_another_sites_databases_are_not_ours():

@@ -9,7 +9,7 @@ import typer
 
 from korrigo_backup.catalog import local_now
 from korrigo_backup.cli.output import Context, say, say_json, say_table
-from korrigo_backup.domain.naming import Kind, before_database, stamp_beside
+from korrigo_backup.domain.naming import Kind, beside
 from korrigo_backup.errors import NotFound, ProofFailed, UsageError
 from korrigo_backup.operations.compare import (
     Present,
@@ -24,7 +24,6 @@ from korrigo_backup.site.databases import Databases
 
 if TYPE_CHECKING:
     from korrigo_backup.domain.comparison import Comparison, Counted, RowChange, TableDifference
-    from korrigo_backup.site.site import Site
     from korrigo_backup.wiring import Wired
 
 BEFORE = "before"
@@ -120,17 +119,13 @@ def _refuse_tables(present: Present) -> None:
 
 def _compare_before(present: Present, *, media: bool) -> Comparison:
     site = present.site
-    live = site.postgres.database
-    stamps = site.required_media().kept("before") if media else _kept_databases(site)
-    if not stamps:
+    stamps = site.required_media().kept("before") if media else []
+    databases = {} if media else beside(Databases(site.postgres).names(), site.postgres.database, "before")
+    if not stamps and not databases:
         raise NotFound("no restore has kept anything", hint="compare a backup instead: korrigo-backup compare latest")
     if media:
         return compare_kept(site, site.required_media().aside("before", stamps[0]), shown=present.shown)
-    return compare_database(present, before_database(live, stamps[0]))
-
-
-def _kept_databases(site: Site) -> list[str]:
-    return sorted(stamp_beside(Databases(site.postgres).names(), site.postgres.database, "before"), reverse=True)
+    return compare_database(present, databases[max(databases)])
 
 
 def say_comparison(comparison: Comparison) -> None:

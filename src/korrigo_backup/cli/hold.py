@@ -14,7 +14,7 @@ from korrigo_backup.cli.output import Context, say, say_json, say_table
 from korrigo_backup.domain.attention import named
 from korrigo_backup.domain.hold import Hold
 from korrigo_backup.domain.moment import require_moment
-from korrigo_backup.domain.naming import is_beside, is_stamp, parse
+from korrigo_backup.domain.naming import former_beside, is_beside, is_stamp, parse
 from korrigo_backup.domain.paths import on_one_line, printable
 from korrigo_backup.errors import NotFound, UsageError
 from korrigo_backup.operations import holds, kept
@@ -96,7 +96,8 @@ def _held_name(wired: Wired, name: str) -> str:
 def _is_kept(name: str, database: str) -> bool:
     """Tell whether a name is one of a database, or of media, that a restore keeps."""
     media = (name.removeprefix(f".{role}-") for role in kept.ROLES if name.startswith(f".{role}-"))
-    return any(is_beside(name, database, role) for role in kept.ROLES) or any(map(is_stamp, media))
+    databases = (is_beside(name, database, role) or former_beside([name], database, role) for role in kept.ROLES)
+    return any(databases) or any(map(is_stamp, media))
 
 
 def _day(text: str | None) -> datetime | None:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from korrigo_backup.domain.layout import lay_out
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -53,11 +55,11 @@ class _Auth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 
 
 def sign(raw: bytes, key: Key) -> bytes:
-    """Return the manifest `raw` (JSON object) with its signature, indented, ending in a newline."""
+    """Return the manifest `raw` (JSON object) with its signature, laid out for people, ending in a newline."""
     content = _content(raw)
     seal = _seal(content, key)
     content["auth"] = msgspec.to_builtins(_Auth(key.id, seal, _check(content, key.id, seal)))
-    return msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
+    return lay_out(content)
 
 
 class _Signed(msgspec.Struct, frozen=True):

@@ -11,13 +11,14 @@ from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
 import msgspec
 
 from korrigo_backup.domain.consistency import Consistency  # noqa: TC001 - msgspec reads it when it decodes
+from korrigo_backup.domain.layout import lay_out
 from korrigo_backup.domain.moment import require_moment
 from korrigo_backup.domain.naming import Kind, Origin
-from korrigo_backup.errors import ProofFailed
+from korrigo_backup.errors import KorrigoBackupError, ProofFailed
 
 FORMAT = 1
-LARGEST = 64 * 1024 * 1024
-"""Bytes; a manifest names tables and members of an artifact, not rows: a larger one is not a manifest."""
+LARGEST = 512 * 1024 * 1024
+"""Bytes; a manifest names tables and objects of a database, not rows: 24,000 Django tables take 60 MB."""
 
 
 class Member(msgspec.Struct, frozen=True, gc=False):
@@ -163,8 +164,17 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def encode(manifest: Manifest) -> bytes:
-    """Return the manifest as indented JSON, UTF-8, ending in a newline."""
-    return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+    """Return the manifest as readable JSON, one line a table or object, UTF-8, ending in a newline."""
+    return lay_out(msgspec.to_builtins(manifest))
+
+
+def require_size(raw: bytes, source: str) -> None:
+    """Raise KorrigoBackupError for a manifest that is larger than any is read."""
+    if len(raw) > LARGEST:
+        raise KorrigoBackupError(
+            f"the manifest {source} has more than {LARGEST:,} bytes: the database has too many tables for one backup",
+            hint="a dump by pg_dump --schema of each schema can be restored by psql",
+        )
 
 
 def decode(raw: bytes, source: str) -> Manifest:

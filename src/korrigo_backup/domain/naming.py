@@ -6,13 +6,14 @@ local time of the site, `YYYYMMDD_HHMMSS`; a second artifact of the same second 
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
+    from collections.abc import Collection, Container, Iterable
     from datetime import datetime
 
 STAMP_FORMAT = "%Y%m%d_%H%M%S"
@@ -155,15 +156,28 @@ def loader_role(live: str, stamped: str) -> str:
     return _beside(live, "load", stamped)
 
 
-def stamp_beside(names: Iterable[str], live: str, role: str) -> set[str]:
-    """Return the stamps of the databases of `live` in a role (`stage`, `back`, `before`, `after`)."""
-    return {name[-_STAMP_LENGTH:] for name in names if is_beside(name, live, role)}
+def beside(names: Collection[str], live: str, role: str) -> dict[str, str]:
+    """Return the databases of `live` in a role (`stage`, `back`, `before`, `after`) by their stamps.
+
+    `names` are all databases of the server. Earlier versions cut a long name without a hash (`_former`): such a copy
+    counts only when no other database has a name that is cut alike, because it may be that neighbour's copy.
+    """
+    former = former_beside(names, live, role)
+    found = {} if former and namesake(names, live) else former
+    return found | {name[-_STAMP_LENGTH:]: name for name in names if is_beside(name, live, role)}
+
+
+def former_beside(names: Iterable[str], live: str, role: str) -> dict[str, str]:
+    """Return the databases that an earlier version has made beside `live`, or beside one whose name is cut alike."""
+    if not _is_cut(live, role):
+        return {}
+    head = _former(live, role, "")
+    return {name[-_STAMP_LENGTH:]: name for name in names if _is_stamped(name, head)}
 
 
 def is_beside(name: str, live: str, role: str) -> bool:
-    """Tell whether `name` is a `stage`, `back`, `before` or `after` database of `live`, or its `load` role."""
-    head = _beside(live, role, "")
-    return name.startswith(head) and re.fullmatch(r"[0-9]{8}_[0-9]{6}", name[len(head) :]) is not None
+    """Return whether `name` is a `stage`, `back`, `before` or `after` database of `live`, or its `load` role."""
+    return _is_stamped(name, _beside(live, role, ""))
 
 
 _STAMP_LENGTH = len("20260204_030000")
@@ -171,15 +185,44 @@ _STAMP_LENGTH = len("20260204_030000")
 POSTGRES_NAME_BYTES = 63
 """NAMEDATALEN - 1: PostgreSQL silently cuts a longer name, so two of ours could become one."""
 
+_HASH_DIGITS = 10
+"""Hexadecimal digits of the SHA-256 of a full name: they tell names apart that are alike where they are cut."""
 
-def namesake(names: Iterable[str], live: str) -> str | None:
-    """Return another database whose copies beside it would be called as those of `live`: both names are cut alike."""
-    head = _beside(live, "before", "")
-    others = sorted(name for name in names if name != live and not is_beside(name, live, "before"))
-    return next((name for name in others if _beside(name, "before", "") == head), None)
+
+_ROLES = ("stage", "back", "before", "after")
+
+
+def namesake(names: Collection[str], live: str) -> str | None:
+    """Return another database whose copies were called as those of `live` by an earlier version: both are cut alike."""
+    head = _former(live, "before", "")
+    ours = {live} | {name for role in _ROLES for name in former_beside(names, live, role).values()}
+    return next((name for name in sorted(names) if name not in ours and _former(name, "before", "") == head), None)
+
+
+def _is_stamped(name: str, head: str) -> bool:
+    return name.startswith(head) and is_stamp(name[len(head) :])
+
+
+def _is_cut(live: str, role: str) -> bool:
+    return len(live.encode()) > _room(role)
+
+
+def _room(role: str) -> int:
+    return POSTGRES_NAME_BYTES - len(f"_{role}_") - _STAMP_LENGTH
 
 
 def _beside(live: str, role: str, stamped: str) -> str:
-    tail = f"_{role}_"
-    room = POSTGRES_NAME_BYTES - len(tail) - _STAMP_LENGTH
-    return live.encode()[:room].decode(errors="ignore") + tail + stamped
+    """Return the name of a database beside `live`. A name that must be cut carries a hash of the full one."""
+    if not _is_cut(live, role):
+        return f"{live}_{role}_{stamped}"
+    digits = hashlib.sha256(live.encode()).hexdigest()[:_HASH_DIGITS]
+    return f"{_cut(live, _room(role) - _HASH_DIGITS - 1)}_{digits}_{role}_{stamped}"
+
+
+def _former(live: str, role: str, stamped: str) -> str:
+    """Return the name that versions before 2026-11 gave: cut without a hash."""
+    return f"{_cut(live, _room(role))}_{role}_{stamped}"
+
+
+def _cut(live: str, room: int) -> str:
+    return live.encode()[:room].decode(errors="ignore")

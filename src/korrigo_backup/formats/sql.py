@@ -13,8 +13,8 @@ from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused
 from korrigo_backup.formats.sqlload import load_shared
 from korrigo_backup.formats.sqlscan import DumpScanner, Places, ScanResult
 from korrigo_backup.site.digests import RULE, Snapshot, prove_all, snapshot
-from korrigo_backup.site.postgres import LOCK_WAIT, UNHURRIED
 from korrigo_backup.site.schema import fingerprint, not_dumped
+from korrigo_backup.site.session_settings import DUMPING, LOCK_WAIT
 from korrigo_backup.system.blocks import Effort
 from korrigo_backup.system.files import CHUNK
 from korrigo_backup.system.run import spawn
@@ -25,15 +25,11 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from korrigo_backup.domain.manifest import TableProof
+    from korrigo_backup.site.digests import Facts
     from korrigo_backup.site.postgres import Postgres
 
 EFFORT = {True: Effort.SMALL, False: Effort.QUICK}
 """With digests, a backup is as small as gzip's; without (in a hurry), it is a few percent larger."""
-
-
-DUMPING = f"{UNHURRIED} -c timezone=UTC -c bytea_output=hex"
-"""pg_dump fixes every other setting that a row's text depends on: with these, equal rows have equal text in all our
-dumps, whatever the role, the database or the server is set to. A dump loads the same with or without them."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +57,15 @@ def create(
     name = database or server.database
     with snapshot(server, database=name) as taken, ThreadPoolExecutor(1) as pool:
         facts = taken.facts()
-        schema = fingerprint(taken)
-        left_out = not_dumped(taken)
+        with taken.returning_locks():
+            schema = fingerprint(taken)
+            left_out = not_dumped(taken)
         migrations = taken.migrations()
         derived = {table.name for table in taken.tables() if table.derived}
         rule = RULE if digest else None
         proving = pool.submit(prove_all, taken, rule=rule)
         try:
-            scan = _dump(server, taken, GzipWriter(target, EFFORT[digest]), name)
+            scan = _dump(server, taken, GzipWriter(target, EFFORT[digest]), name, facts)
             tables = proving.result()
             large_objects = taken.large_objects(digest=digest)
             if observe:
@@ -135,12 +132,14 @@ def load(server: Postgres, file: IO[bytes], source: str, *, database: str, witho
     return reader.sha256
 
 
-def _dump(server: Postgres, taken: Snapshot, target: GzipWriter, database: str) -> ScanResult:
+def _dump(server: Postgres, taken: Snapshot, target: GzipWriter, database: str, facts: Facts) -> ScanResult:
     arguments = (
         "--format=plain",
         "--no-password",
         f"--lock-wait-timeout={LOCK_WAIT}",
         f"--snapshot={taken.id}",
+        f"--encoding={facts.encoding}",  # no conversion, so nothing that cannot be converted
+        f"--role={facts.role}",  # whatever role `ALTER ROLE … SET role` gives to new sessions
     )
     command = server.access.postgres("pg_dump", *arguments, database=database, options=DUMPING)
     scanner = DumpScanner("the dump")

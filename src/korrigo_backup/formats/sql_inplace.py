@@ -13,8 +13,9 @@ from korrigo_backup.errors import ProofFailed, Refused
 from korrigo_backup.formats.sql import left_out
 from korrigo_backup.formats.sqlproof import differences, prove_taken, undressing
 from korrigo_backup.formats.sqlscan import Sort
-from korrigo_backup.site.digests import SETTINGS, Snapshot, known_rule, prove_all
+from korrigo_backup.site.digests import Snapshot, known_rule, prove_all
 from korrigo_backup.site.emptying import EMPTY, KEPT_EXTENSIONS
+from korrigo_backup.site.session_settings import PROVING
 from korrigo_backup.system.streams import HashingReader, gunzip
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from korrigo_backup.formats.sqlscan import Places, ScanResult
     from korrigo_backup.site.postgres import Session
 
-_BEGIN = f"{SETTINGS} BEGIN; SET LOCAL maintenance_work_mem = '256MB'"
-_AGAIN = f"{SETTINGS} SET client_encoding = 'UTF8'; RESET SESSION AUTHORIZATION"
+_BEGIN = f"{PROVING} BEGIN; SET LOCAL maintenance_work_mem = '256MB'"
+_AGAIN = f"RESET SESSION AUTHORIZATION; {PROVING} SET client_encoding = 'UTF8'"
 """A dump changes settings of its session; the proof is made under the usual ones."""
 
 _TRANSACTION = "SELECT to_json(txid_current()::text)"

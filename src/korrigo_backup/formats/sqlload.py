@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.formats.sqlscan import DumpScanner
-from korrigo_backup.site.postgres import PSQL, UNHURRIED
+from korrigo_backup.site.postgres import PSQL
+from korrigo_backup.site.session_settings import LOADING, PRELUDE
 from korrigo_backup.system.run import spawn
 
 if TYPE_CHECKING:
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 
     from korrigo_backup.site.postgres import Postgres
     from korrigo_backup.system.run import Command, Process
-
-LOADING = f"{UNHURRIED} -c synchronous_commit=off -c maintenance_work_mem=256MB"
-"""The staged database is worth nothing until the swap, whose own commit forces everything before it to disk."""
 
 SHARED_FROM = 4 * 1024 * 1024
 """Bytes of rows from which a table is shared: for less, the agreement between the sessions costs more than it gives."""
@@ -74,6 +72,8 @@ class _Loader:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         stack.callback(self._stop)
+        with suppress(BrokenPipeError):  # a session that could not be opened says so when it is used
+            self.write(PRELUDE.encode())
 
     def fileno(self) -> int:
         return self._process.stdin.fileno()

@@ -21,6 +21,7 @@ from korrigo_backup.formats import media as media_format
 from korrigo_backup.formats import sql as sql_format
 from korrigo_backup.operations.journal import recorded
 from korrigo_backup.operations.prune import clean
+from korrigo_backup.operations.published import published
 from korrigo_backup.operations.recover import exclusive
 from korrigo_backup.site.digests import snapshot
 from korrigo_backup.site.stable import made
@@ -31,7 +32,6 @@ from korrigo_backup.system.streams import HashingWriter
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
-    from pathlib import Path
 
     from korrigo_backup.catalog import Catalog, Draft
     from korrigo_backup.domain.artifact import Artifact
@@ -274,13 +274,6 @@ def said(site: Site, catalog: Catalog, members: tuple[Member, ...], now: datetim
         tool=f"korrigo-backup {__version__}",
         members=members,
     )
-
-
-def published(catalog: Catalog, path: Path, listen: Listener) -> Artifact:
-    """Return the artifact that has just been given its name, and say so."""
-    artifact = catalog.find(str(path))
-    listen(Step("backup.published", {"path": str(path), "bytes": str(artifact.size)}))
-    return artifact
 
 
 def afterwards(

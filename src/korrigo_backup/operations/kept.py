@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 from korrigo_backup.domain.hold import standing
 from korrigo_backup.domain.journal import Step
 from korrigo_backup.domain.moment import is_possible
-from korrigo_backup.domain.naming import namesake, stamp_beside
+from korrigo_backup.domain.naming import beside, former_beside, namesake
 from korrigo_backup.domain.retention import SAFETY_DAYS, Moment, by_age, own_clock
 from korrigo_backup.operations import holds
-from korrigo_backup.operations.recover import database_of
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.system.files import explained
 
@@ -69,9 +68,10 @@ def survey(site: Site) -> list[Kept]:
     with explained("look at what is kept beside the media"):
         fixed = bool(site.media and site.media.read_only)
         for role in ROLES:
-            databases = stamp_beside(names, live, role)
+            doubtful = former_beside(names, live, role) if other else {}
+            databases = doubtful | beside(names, live, role)
             media = set(site.media.kept(role)) if site.media else set()
-            for stamp in databases | media:
+            for stamp in databases.keys() | media:
                 if (clock := own_clock(stamp)) is None or not is_possible(clock.replace(tzinfo=UTC)):
                     continue  # a date that is none, or of no year that we can have made it in
                 if stamp in media and fixed:
@@ -81,9 +81,9 @@ def survey(site: Site) -> list[Kept]:
                         stamp,
                         role,
                         clock.astimezone(),
-                        database_of(live, role, stamp) if stamp in databases else None,
+                        databases.get(stamp),
                         site.media.beside(role, stamp).name if site.media and stamp in media else None,
-                        other if stamp in databases else None,
+                        other if databases.get(stamp) in doubtful.values() else None,
                     )
                 )
     return sorted(found, key=lambda one: one.stamp, reverse=True)

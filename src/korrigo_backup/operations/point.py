@@ -21,9 +21,10 @@ from korrigo_backup.domain.manifest import Member
 from korrigo_backup.domain.naming import MANIFEST_SUFFIX, MEMBERS_SUFFIX, Kind
 from korrigo_backup.errors import KorrigoBackupError, PartlyDone
 from korrigo_backup.formats import members
-from korrigo_backup.operations.backup import BackedUp, Wish, afterwards, archive, dump, published, require_stable, said
+from korrigo_backup.operations.backup import BackedUp, Wish, afterwards, archive, dump, require_stable, said
 from korrigo_backup.operations.columns import known_columns
 from korrigo_backup.operations.journal import recorded
+from korrigo_backup.operations.published import published
 from korrigo_backup.operations.recover import exclusive
 from korrigo_backup.site.references import named_files, select_paths
 from korrigo_backup.system.files import create_private, explained, open_plain, sha256_of, write_all

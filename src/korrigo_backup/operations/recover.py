@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.finding import Finding, warning
 from korrigo_backup.domain.journal import Listener, Step, silent
-from korrigo_backup.domain.naming import after_database, before_database, is_beside, stage_database, stamp_beside
+from korrigo_backup.domain.naming import after_database, before_database, beside, is_beside, stage_database
 from korrigo_backup.errors import UNCHANGED, KorrigoBackupError, Locked, Unreachable
 from korrigo_backup.operations import undecided
 from korrigo_backup.site import fence
@@ -21,7 +21,7 @@ from korrigo_backup.site.databases import Databases
 from korrigo_backup.system.files import explained
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from korrigo_backup.catalog import Catalog
     from korrigo_backup.site.databases import Survey
@@ -80,12 +80,12 @@ def recover(site: Site) -> Recovered:
         restore = any("unfinished" in line and "restore" in line for line in done)
         found = databases.survey(live)
         leftovers = _Leftovers()
-        for name in sorted(found.names):
-            role = next((role for role in ("stage", "back") if is_beside(name, live, role)), None)
-            if role and leftovers.removed(f"database {name}", partial(databases.drop_staged, name)):
+        staged = beside(found.names, live, "stage")
+        for name in sorted({*staged.values(), *beside(found.names, live, "back").values()}):
+            if leftovers.removed(f"database {name}", partial(databases.drop_staged, name)):
                 done.append(f"dropped the unfinished database {name}")
-                restore = restore or role == "stage"
-        stamps |= stamp_beside(found.names, live, "stage")
+                restore = restore or name in staged.values()
+        stamps |= set(staged)
         done += _tidy(databases, live, found, leftovers)
         if site.left_stopped:
             site.start_services()
@@ -121,14 +121,20 @@ def take_back(site: Site, stamp: str, move: Move) -> None:
     if media:
         media.undo_moves(stamp, move)
     if not move.alone:
-        databases.undo_swap(live, database_of(live, move.source, stamp), database_of(live, move.kept, stamp))
+        names = databases.names()
+        source, kept = (database_of(live, role, stamp, names) for role in (move.source, move.kept))
+        databases.undo_swap(live, source, kept)
     if media:
         media.undo_announce(stamp, move)
 
 
-def database_of(live: str, role: str, stamp: str) -> str:
-    """Return the name of the database of one role (`stage`, `before`, `after`) and stamp."""
-    return {"stage": stage_database, "before": before_database, "after": after_database}[role](live, stamp)
+def database_of(live: str, role: str, stamp: str, names: Collection[str] = ()) -> str:
+    """Return the name of the database of one role (`stage`, `before`, `after`) and stamp.
+
+    `names` are all databases of the server: one of them that an earlier version has named is found under that name.
+    """
+    made = {"stage": stage_database, "before": before_database, "after": after_database}[role](live, stamp)
+    return beside(names, live, role).get(stamp, made)
 
 
 def _take_back_swaps(site: Site, media: Tree) -> list[str]:
@@ -148,10 +154,11 @@ def _tidy(databases: Databases, live: str, found: Survey, leftovers: _Leftovers)
     if found.unsettled:
         databases.settle(live)
         done.append(f"database {live} is complete")
+    kept = {name for role in ("before", "after") for name in beside(found.names, live, role).values()}
     for name in sorted(found.closed):
         if name == live:
             databases.disconnect(live)  # a killed restore in place ends here, and with it its transaction
-        if name == live or is_beside(name, live, "before") or is_beside(name, live, "after"):
+        if name == live or name in kept:
             databases.admit(name)
             done.append(f"database {name} takes connections again")
     return done

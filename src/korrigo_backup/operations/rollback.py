@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.domain.journal import Listener, Outcome, Step, silent
-from korrigo_backup.domain.naming import Kind, stamp_beside
+from korrigo_backup.domain.naming import Kind, beside
 from korrigo_backup.errors import Cancelled, NotFound, Refused
 from korrigo_backup.operations.inplace import IN_PLACE
 from korrigo_backup.operations.journal import read, recorded
@@ -136,7 +136,7 @@ def _parts(site: Site, plan: RollbackPlan) -> Site:
 
 def _plan(site: Site, move: Move, records: Sequence[Record], *, media_only: bool) -> RollbackPlan:
     live, names = site.postgres.database, Databases(site.postgres).names()
-    in_database = set() if media_only else stamp_beside(names, live, move.source)
+    in_database = set() if media_only else set(beside(names, live, move.source))
     in_media = set(site.media.kept(move.source)) if site.media else set()
     if not in_database | in_media:
         raise NotFound(
@@ -150,7 +150,7 @@ def _plan(site: Site, move: Move, records: Sequence[Record], *, media_only: bool
     return RollbackPlan(
         stamp=newest,
         move=move.source,
-        database=database_of(live, move.source, newest) if has_database else None,
+        database=database_of(live, move.source, newest, names) if has_database else None,
         database_kept_as=database_of(live, move.kept, newest) if has_database else None,
         media=str(site.media.beside(move.source, newest)) if site.media and has_media else None,
         media_kept_as=str(site.media.beside(move.kept, newest)) if site.media and has_media else None,

@@ -10,7 +10,7 @@ from korrigo_backup.domain.description import TableName
 from korrigo_backup.domain.finding import Finding, error, ok, warning
 from korrigo_backup.domain.manifest import DatabaseProof, TableProof
 from korrigo_backup.domain.migrations import compare
-from korrigo_backup.domain.naming import Kind, before_database, stamp_beside
+from korrigo_backup.domain.naming import Kind, beside
 from korrigo_backup.domain.validation import judge_rows, judge_schema, judge_tables, listed
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.site.digests import known_rule, snapshot
@@ -96,12 +96,12 @@ def properties(site: Site, *, strict: bool) -> Iterator[Finding]:
     """Yield whether the database carries what the one it replaced carried: owner, encoding, settings, grants."""
     databases, live = Databases(site.postgres), site.postgres.database
     now = databases.properties(live)
-    stamps = stamp_beside(databases.names(), live, "before")
+    kept = beside(databases.names(), live, "before")
     facts = f"owner {now.owner}, {now.encoding_name}, {now.datcollate}"
-    if not stamps:
+    if not kept:
         yield ok("validate.database", f"Database properties: {facts} (no replaced database is kept to compare with)")
         return
-    before = before_database(live, max(stamps))
+    before = kept[max(kept)]
     if differing := _differing(databases.properties(before), now):
         message = f"{live} is not like {before} in: {', '.join(differing)}"
         hint = "right if changed on purpose since; else ALTER DATABASE"

@@ -20,6 +20,7 @@ from msgspec import UNSET
 from korrigo_backup.domain.manifest import LargeObjectsProof, SequenceProof, TableProof
 from korrigo_backup.site.configtables import COMPUTES, CONFIG_TABLES
 from korrigo_backup.site.rowhash import row_hash
+from korrigo_backup.site.session_settings import PROVING
 from korrigo_backup.site.sql import identifier
 
 if TYPE_CHECKING:
@@ -37,14 +38,11 @@ WITH_GENERATED = "values-hashed/sum-2"
 
 RULES = frozenset({RULE, WITH_GENERATED})
 
-SETTINGS = (
-    "SET datestyle = 'ISO, MDY'; SET intervalstyle = 'postgres'; SET timezone = 'UTC';"
-    " SET extra_float_digits = 1; SET bytea_output = 'hex'; SET lc_monetary = 'C'; SET xmlbinary = 'base64';"
-    " SET search_path = pg_catalog; SET row_security = off; SET jit = off;"
-)
-"""What the text of a row depends on, for the session that proves."""
-
 _MODULUS = 1 << 128
+
+_TOGETHER = 16
+"""Tables read before their locks go back: a query locks a table with all its indexes, and the server has room for
+`max_locks_per_transaction` (64) locks a connection."""
 
 # Tables whose rows pg_dump writes: ordinary ones and leaf partitions, not what an extension or the system owns,
 # nor the content of foreign tables; materialised views, whose rows are made anew on load; and the configuration tables
@@ -83,7 +81,7 @@ FROM pg_sequences
 """
 
 _ONE_SEQUENCE = "SELECT {number} AS number, last_value, is_called FROM {name}"
-_AT_ONCE = 200
+_AT_ONCE = 50
 """Sequences that are read in one question."""
 
 # Read in pieces, because one may be larger than a value can be; opened and not read from pg_largeobject, which only a
@@ -100,7 +98,19 @@ FROM (SELECT s.oid, generate_series(0, greatest(s.size - 1, 0) / 1048576) AS n
 
 _COUNT_LARGE_OBJECTS = "SELECT to_json(count(*)) FROM pg_largeobject_metadata"
 
-_PATH = "SELECT pg_catalog.to_json(pg_catalog.current_schemas(false))"
+# The role's own search path in this database, of which our sessions take no notice: the nearest setting counts.
+_PATH = """
+SELECT set_config('search_path', coalesce((
+    SELECT substr(entry, length('search_path=') + 1)
+    FROM pg_db_role_setting s, unnest(s.setconfig) entry
+    WHERE entry LIKE 'search\\_path=%'
+      AND s.setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = session_user))
+      AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+    ORDER BY (s.setrole <> 0) DESC, (s.setdatabase <> 0) DESC LIMIT 1),
+  (SELECT boot_val FROM pg_settings WHERE name = 'search_path')), true);
+SELECT pg_catalog.to_json(pg_catalog.current_schemas(false));
+SET LOCAL search_path = pg_catalog
+"""
 
 _VIEWS = """
 SELECT coalesce(json_agg(quote_ident(n.nspname) || '.' || quote_ident(c.relname)), '[]')
@@ -109,7 +119,8 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 
 
 _FACTS = """
 SELECT json_build_object('server_version', current_setting('server_version'),
-                         'size', pg_database_size(current_database()))
+                         'size', pg_database_size(current_database()), 'role', session_user,
+                         'encoding', current_setting('server_encoding'))
 """
 
 _HAS_MIGRATIONS = """
@@ -168,10 +179,15 @@ class Table(msgspec.Struct, frozen=True):
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """Facts about the server and the database; `size` in bytes on the server's disk."""
+    """Facts about the server and the database.
+
+    `size` is in bytes on the server's disk, `role` is the one we log in as, `encoding` is named as the server does.
+    """
 
     server_version: str
     size: int
+    role: str = ""
+    encoding: str = ""
 
 
 class Snapshot:
@@ -210,7 +226,9 @@ class Snapshot:
             asked = (
                 f"SELECT json_agg(json_build_array(number, last_value, is_called)) FROM ({' UNION ALL '.join(parts)}) s"
             )
-            for number, last_value, is_called in self._session.ask(asked, list[tuple[int, int, bool]]):
+            with self.returning_locks():
+                stand = self._session.ask(asked, list[tuple[int, int, bool]])
+            for number, last_value, is_called in stand:
                 found[number] = SequenceProof(found[number].name, last_value, is_called)
         return tuple(found)
 
@@ -264,6 +282,13 @@ class Snapshot:
             return ()
         return self.ask(_MIGRATIONS, tuple[str, ...])
 
+    @contextmanager
+    def returning_locks(self) -> Iterator[None]:
+        """Give the locks that the block takes back at its end; the snapshot stays. What it changes is undone."""
+        self._session.run("SAVEPOINT locks")
+        yield
+        self._session.run("ROLLBACK TO locks; RELEASE locks")
+
     def stream(self, sql: str) -> Iterator[bytes]:
         """Yield the lines that statements print in this snapshot; they must be read to the end."""
         return self._session.stream(sql)
@@ -281,14 +306,18 @@ def snapshot(server: Postgres, *, database: str | None = None, search_path: tupl
     what they name without a schema in `search_path`, or else in the schemas of the role's own path.
     """
     with server.session(database=database) as session:
-        begun = f"{_PATH}; {SETTINGS} BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT pg_export_snapshot()"
-        path, id_ = session.run(begun).splitlines()
+        begun = f"{PROVING} BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {_PATH}; SELECT pg_export_snapshot()"
+        *_, path, id_ = session.run(begun).splitlines()
         yield Snapshot(session, id_.decode(), search_path or msgspec.json.decode(path, type=tuple[str, ...]))
 
 
 def prove_all(taken: Snapshot, *, rule: str | None = RULE) -> tuple[TableProof, ...]:
     """Return the proof of every table of a snapshot, by a rule; without one, by row counts."""
-    return tuple(taken.prove(table, rule=rule) for table in taken.tables())
+    tables, found = taken.tables(), []
+    for start in range(0, len(tables), _TOGETHER):
+        with taken.returning_locks():
+            found += [taken.prove(table, rule=rule) for table in tables[start : start + _TOGETHER]]
+    return tuple(found)
 
 
 def known_rule(digest: str | None) -> str | None:

@@ -39,8 +39,7 @@ _APPLICATION_NAME_BYTES = 63
 
 # The lock's session must live as long as the run, and end soon after its host has gone without a word.
 _SETTINGS = """
-SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3; SET statement_timeout = 0;
-SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout' \\g /dev/null
+SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3
 """
 
 _HOLDER = """

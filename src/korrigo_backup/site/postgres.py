@@ -14,6 +14,7 @@ import msgspec
 
 from korrigo_backup.errors import KorrigoBackupError, Refused, Unreachable
 from korrigo_backup.site.servererror import StatementFailed, parse
+from korrigo_backup.site.session_settings import PATIENT, PRELUDE, QUESTION
 from korrigo_backup.system.run import describe_status, run, spawn
 
 if TYPE_CHECKING:
@@ -28,15 +29,6 @@ T = TypeVar("T")
 PSQL = ("--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--no-password", "--set=ON_ERROR_STOP=1",
         "--set=VERBOSITY=verbose")  # fmt: skip
 """No start-up file, no password prompt, the first error ends the script with status 3 and names its SQLSTATE."""
-
-UNHURRIED = "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0"
-"""The limits a site sets for its own role (Korrigo: 30 s a statement) must not end a dump or a load."""
-
-LOCK_WAIT = "60s"
-"""A backup waits no longer for a table that someone has locked: a migration under way is named, not waited out."""
-
-_QUESTION = f"{UNHURRIED} -c client_encoding=UTF8"
-_PATIENT = f"{_QUESTION} -c lock_timeout={LOCK_WAIT}"
 
 QUESTION_SECONDS = 600
 """A catalogue question that takes longer means that the server is stuck."""
@@ -72,11 +64,11 @@ class Postgres:
         out = self.script(sql, database=database)
         return msgspec.json.decode(out, type=answer, strict=False)
 
-    def script(self, sql: str, *, database: str | None = None, options: str = _QUESTION) -> bytes:
+    def script(self, sql: str, *, database: str | None = None, options: str = QUESTION) -> bytes:
         """Run SQL statements, given on standard input, and return what psql prints."""
         name = database or self.database
         command = self.access.postgres("psql", *PSQL, database=name, options=options)
-        done = run(command, stdin=sql.encode(), timeout=QUESTION_SECONDS)
+        done = run(command, stdin=f"{PRELUDE}{sql}".encode(), timeout=QUESTION_SECONDS)
         if done.status:
             raise self.failure(command, done.status, done.stderr, name)
         return done.stdout
@@ -88,9 +80,11 @@ class Postgres:
         A table that someone else has locked is waited for `LOCK_WAIT` long.
         """
         name = database or self.database
-        command = self.access.postgres("psql", *PSQL, database=name, options=_PATIENT)
+        command = self.access.postgres("psql", *PSQL, database=name, options=PATIENT)
         with spawn(command, stdin=True, stdout=True) as process:
-            yield Session(self, command, process, name)
+            opened = Session(self, command, process, name)
+            opened.run(PRELUDE)
+            yield opened
 
     def as_user(self, user: str, password: Secret) -> Postgres:
         """Return the same server and databases as another role sees them."""

@@ -12,6 +12,7 @@ import msgspec
 
 from korrigo_backup.domain.consistency import Consistency  # noqa: TC001 - msgspec reads it when it decodes
 from korrigo_backup.domain.layout import lay_out
+from korrigo_backup.domain.leftout import LeftOut  # noqa: TC001 - msgspec reads it when it decodes
 from korrigo_backup.domain.moment import require_moment
 from korrigo_backup.domain.naming import Kind, Origin
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed
@@ -111,10 +112,22 @@ class MediaProof(msgspec.Struct, frozen=True, kw_only=True):
     unstable: tuple[str, ...] = ()
 
 
+class PermissionName(msgspec.Struct, frozen=True, gc=False):
+    """A permission that the site made itself, or renamed."""
+
+    codename: str
+    app: str
+    model: str
+    name: str
+
+
 class DjangoProof(msgspec.Struct, frozen=True, kw_only=True):
     """The content of a Method 2 dump, per model label; `migrations` are the applied ones as `app.name`.
 
-    A sequence is named by its model and column: `exams.student.id`.
+    A sequence is named by its model and column: `exams.student.id`. `text_columns` names the columns whose values are
+    PostgreSQL's own text, by label and field, with their type; None in backups of former versions, which have none.
+    `referred` are models of which only the rows are in the backup that other rows refer to (sessions). `own_sequences`
+    belong to no column. `left_out` is what the site has and the backup does not hold.
     """
 
     django_version: str
@@ -123,11 +136,16 @@ class DjangoProof(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[TableProof, ...]
     migrations: tuple[str, ...] = ()
     sequences: tuple[SequenceProof, ...] = ()
+    text_columns: dict[str, dict[str, str]] | None = None
+    referred: tuple[TableProof, ...] = ()
+    own_sequences: tuple[SequenceProof, ...] = ()
+    permissions: tuple[PermissionName, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def rows(self) -> int:
         """Objects of all models."""
-        return sum(model.rows for model in self.models)
+        return sum(model.rows for model in (*self.models, *self.referred))
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,8 +10,9 @@ from typing import IO, TYPE_CHECKING
 from korrigo_backup.domain.difference import some
 from korrigo_backup.domain.manifest import DatabaseProof
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused
+from korrigo_backup.formats.sqlforeign import as_data
 from korrigo_backup.formats.sqlload import load_shared
-from korrigo_backup.formats.sqlscan import DumpScanner, Places, ScanResult
+from korrigo_backup.formats.sqlscan import DumpScanner, Places, ScanResult, Sort
 from korrigo_backup.site.digests import RULE, Snapshot, prove_all, snapshot
 from korrigo_backup.site.schema import fingerprint, not_dumped
 from korrigo_backup.site.session_settings import DUMPING, LOCK_WAIT
@@ -21,7 +22,7 @@ from korrigo_backup.system.run import spawn
 from korrigo_backup.system.streams import GzipWriter, HashingReader, HashingWriter, Source, gunzip
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from concurrent.futures import Future
 
     from korrigo_backup.domain.manifest import TableProof
@@ -119,14 +120,26 @@ def read_back(file: Source, source: str) -> str:
     return reader.sha256
 
 
-def load(server: Postgres, file: IO[bytes], source: str, *, database: str, without: Places = ()) -> str:
-    """Load a dump into an empty database and return the SHA-256 of the file as it was read now.
+def load(
+    server: Postgres,
+    file: IO[bytes],
+    source: str,
+    *,
+    database: str,
+    without: Places = (),
+    foreign: Collection[Sort] | None = None,
+    restricted: bool = False,
+) -> str:
+    r"""Load a dump into an empty database and return the SHA-256 of the file as it was read now.
 
-    The first SQL error stops it. The texts `without`, each at its offset, are left out. Raises KorrigoBackupError
-    with the server's words, ProofFailed when one of those texts is not there.
+    The first SQL error stops it. The texts `without`, each at its offset, are left out. A `foreign` dump is rewritten
+    (`sqlforeign.py`), without the given sorts of statements. `restricted` says that psql knows `\restrict`. Raises
+    KorrigoBackupError with the server's words, ProofFailed when one of those texts is not there.
     """
     reader = HashingReader(file)
-    load_shared(server, left_out(gunzip(reader, source), without, source), source, database=database)
+    pieces = gunzip(reader, source)
+    script = left_out(pieces, without, source) if foreign is None else as_data(pieces, source, foreign)
+    load_shared(server, script, source, database=database, restricted=restricted)
     for _ in reader:  # what follows the last gzip member counts for the checksum, too
         pass
     return reader.sha256

@@ -6,7 +6,10 @@ Derived are the rows of materialised views and the values of generated columns: 
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from korrigo_backup.domain.difference import Difference, name, require_accepted, saved
 from korrigo_backup.site.digests import known_rule, prove_all, snapshot
@@ -85,10 +88,38 @@ def comparable(taken: Snapshot, expected: DatabaseProof, tables: Iterable[TableP
     return [table for table in tables if table.name not in silent]
 
 
+def counted_alone(
+    taken: Snapshot, expected: DatabaseProof, tables: Iterable[TableProof]
+) -> tuple[DatabaseProof, list[TableProof]]:
+    """Return the expectation and the tables of which a dump by another tool tells the rows, by the server's names.
+
+    Such a dump has no manifest: rows are counted where they come by COPY, and names may be quoted without need.
+    """
+    names = {bare(one.name): one.name for one in tables}
+    names |= {bare(one.name): one.name for one in taken.sequences()}
+    known = replace(
+        expected,
+        tables=tuple(replace(one, name=names.get(bare(one.name), one.name)) for one in expected.tables),
+        sequences=tuple(replace(one, name=names.get(bare(one.name), one.name)) for one in expected.sequences),
+    )
+    counted = {one.name for one in known.tables}
+    return known, [table for table in tables if table.name in counted]
+
+
+def bare(name: str) -> tuple[str, ...]:
+    """Return the parts of a name as SQL writes it, without quotes."""
+    return tuple(quoted.replace('""', '"') or plain.lower() for quoted, plain in _IDENTIFIER.findall(name))
+
+
+_IDENTIFIER = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
+
+
 def differences(
     taken: Snapshot, expected: DatabaseProof, tables: Iterable[TableProof], *, roles: bool = True
 ) -> list[Difference]:
     """Return how what a snapshot holds differs from what was saved; `tables` is its proof."""
+    if not expected.name:
+        expected, tables = counted_alone(taken, expected, tables)
     tables = comparable(taken, expected, tables)
     found = [*_rows(expected.tables, tables, taken.views()), *_moved(expected.sequences, taken.sequences())]
     if (want := expected.large_objects) is not None:

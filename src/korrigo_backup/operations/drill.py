@@ -11,6 +11,7 @@ from korrigo_backup.domain.finding import Finding, Level, ok, warning
 from korrigo_backup.domain.naming import Kind
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused
 from korrigo_backup.operations.parts import Context, DatabasePart, open_part
+from korrigo_backup.operations.plan import MOUNTED
 from korrigo_backup.operations.sources import members_of
 from korrigo_backup.operations.stamps import own_stamp
 from korrigo_backup.operations.undo import UndoStack, all_or_nothing
@@ -81,7 +82,7 @@ def _stage(part: Part, undo: UndoStack) -> None:
 
 def _require_possible(part: Part) -> None:
     for finding in part.plan.findings:
-        if finding.level is Level.ERROR:
+        if finding.level is Level.ERROR and finding.id != MOUNTED:  # a drill swaps nothing
             raise Refused(finding.message, hint=finding.hint)
 
 

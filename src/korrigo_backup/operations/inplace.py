@@ -19,7 +19,7 @@ from korrigo_backup.formats.sql_inplace import Replacing
 from korrigo_backup.formats.sqlproof import holds
 from korrigo_backup.operations.plan import PartPlan, plan_sql
 from korrigo_backup.operations.sources import SqlSource, open_sql
-from korrigo_backup.operations.versions import left_out_here
+from korrigo_backup.operations.versions import knows_restrict, left_out_here
 from korrigo_backup.site.databases import Databases
 
 if TYPE_CHECKING:
@@ -108,6 +108,8 @@ def replace_content(
         *sorts,
         accept=context.accept,
         report=context.report,
+        foreign=not context.trusted,
+        restricted=knows_restrict(server.client_version()),
     )
 
     def tell(step: str) -> None:

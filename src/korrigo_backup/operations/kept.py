@@ -42,6 +42,8 @@ class Kept:
     database: str | None
     media: str | None
     namesake: str | None = None
+    mount: str | None = None
+    """A mount point inside the kept media: another file system, whose files are not this program's to remove."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -67,6 +69,7 @@ def survey(site: Site) -> list[Kept]:
     found, other = [], namesake(names, live)
     with explained("look at what is kept beside the media"):
         fixed = bool(site.media and site.media.read_only)
+        mounts = site.media.facts().mounts if site.media else ()
         for role in ROLES:
             doubtful = former_beside(names, live, role) if other else {}
             databases = doubtful | beside(names, live, role)
@@ -76,14 +79,16 @@ def survey(site: Site) -> list[Kept]:
                     continue  # a date that is none, or of no year that we can have made it in
                 if stamp in media and fixed:
                     continue
+                name = site.media.beside(role, stamp).name if site.media and stamp in media else None
                 found.append(
                     Kept(
                         stamp,
                         role,
                         clock.astimezone(),
                         databases.get(stamp),
-                        site.media.beside(role, stamp).name if site.media and stamp in media else None,
+                        name,
                         other if databases.get(stamp) in doubtful.values() else None,
+                        next((path for path in mounts if name and path.startswith(f"{name}/")), None),
                     )
                 )
     return sorted(found, key=lambda one: one.stamp, reverse=True)
@@ -99,6 +104,8 @@ def decide(found: list[Kept], policy: Policy, held: Mapping[str, Hold], now: dat
         young = now - one.at < timedelta(days=SAFETY_DAYS)
         over = 0 < policy.max_age < days
         reason = hold.described() if hold else f"younger than {SAFETY_DAYS} days" if young else None if over else why
+        if one.mount and reason is None:
+            reason = f"another file system is mounted in it at {one.mount}: unmount it first"
         if one.namesake and reason is None:
             reason = f"it may be of {one.namesake}, whose copies are called alike: drop it by hand"
         decisions.append(KeptDecision(one, reason is None, reason or f"{days} days old"))

@@ -18,7 +18,7 @@ from korrigo_backup.formats.sqlproof import prove, undressing
 from korrigo_backup.formats.sqlscan import Sort
 from korrigo_backup.operations.plan import PartPlan, plan_media, plan_sql
 from korrigo_backup.operations.sources import MediaSource, SqlSource, open_media, open_sql
-from korrigo_backup.operations.versions import left_out_here
+from korrigo_backup.operations.versions import knows_restrict, left_out_here
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.system.files import explained
 
@@ -109,7 +109,7 @@ class DatabasePart:
         undo.push(f"the staged database {self._stage}", lambda: self.databases.drop_staged(self._stage))
         self._create(like, loader)
         self._load(loader)
-        self._prove(roles=loader is None)
+        self._prove(loader)
         if loader:
             self.databases.give(self._stage, loader.user, like.owner if like else role.name)
             self.databases.drop_role(loader.user)
@@ -149,13 +149,16 @@ class DatabasePart:
     def _load(self, loader: _Loader | None) -> None:
         server, name = self.context.site.postgres, self.artifact.name
         sorts = left_out_here(server, self.source.scan)
+        foreign = None if self.context.trusted else {*sorts, *(_NOT_OURS if loader else ())}
         self.context.listen(Step("restore.load", {"artifact": str(self.artifact.path)}))
         loaded = sql_format.load(
             server.as_user(loader.user, loader.password) if loader else server,
             self.source.file,
             name,
             database=self._stage,
-            without=self.source.scan.without(*sorts, *((Sort.ROLE, Sort.PUBLIC_OWNER) if loader else ())),
+            without=self.source.scan.without(*sorts),
+            foreign=foreign,
+            restricted=knows_restrict(server.client_version()),
         )
         for statement in undressing(self.source.expected):
             server.script(statement, database=self._stage)
@@ -164,18 +167,24 @@ class DatabasePart:
                 f"{name} changed while it was read", hint="something writes to it: find out what, then retry"
             )
 
-    def _prove(self, *, roles: bool) -> None:
+    def _prove(self, loader: _Loader | None) -> None:
+        """Prove what was loaded, as the role that loaded it: to read a table can run a function of its indexes."""
         self.context.listen(Step("restore.prove"))
+        server = self.context.site.postgres
         tables = prove(
-            self.context.site.postgres,
+            server.as_user(loader.user, loader.password) if loader else server,
             self.source.expected,
             database=self._stage,
             accept=self.context.accept,
             report=self.context.report,
-            roles=roles,
+            roles=loader is None,
         )
         facts = {"tables": str(len(tables)), "rows": str(sum(table.rows for table in tables))}
         self.context.listen(Step("restore.proven", facts | {"proof": self.source.proof}))
+
+
+_NOT_OURS = (Sort.ROLE, Sort.PUBLIC_OWNER, Sort.EXTENSION_COMMENT)
+"""Statements that a role without rights may not execute; what it loads gets its owner afterwards."""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from korrigo_backup.operations.narrow import SMALL, dump_rows, narrow
 from korrigo_backup.operations.versions import subscription_findings, version_findings
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.site.digests import known_rule, prove_all, snapshot
+from korrigo_backup.site.media import UNMOUNT
 from korrigo_backup.site.rows import FOREIGN, OURS
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.manifest import LargeObjectsProof, TableProof
     from korrigo_backup.operations.sources import MediaSource, SqlSource
     from korrigo_backup.site.digests import Snapshot
+    from korrigo_backup.site.media import TreeFacts
     from korrigo_backup.site.site import Site
     from korrigo_backup.site.tree import Tree
 
@@ -36,6 +38,9 @@ NO_MIGRATIONS = Migrations()
 
 LARGE_OBJECTS = "large objects"
 """What stands in the place of a table's name for them; no table is called so, for one has a schema before its name."""
+
+MOUNTED = "media.mounted"
+"""The finding that refuses a swap of the media, and nothing else."""
 
 NAMED = 10
 """Paths of each sort that a plan names."""
@@ -139,7 +144,16 @@ def plan_media(site: Site, artifact: Artifact, source: MediaSource, *, stamp: st
         free=tree.free(),
     )
     change = _files(tree, artifact, source) if exists else FileChange(removed=Counted(source.files))
-    return PartPlan(replacement, (*source.findings, *room(replacement)), media=change)
+    findings = (*source.findings, *mounted(tree, tree.facts()), *room(replacement))
+    return PartPlan(replacement, findings, media=change)
+
+
+def mounted(tree: Tree, facts: TreeFacts) -> Iterator[Finding]:
+    """Yield an error when a file system is mounted inside the live tree: it can neither be swapped nor kept."""
+    if facts.live_mounts:
+        first = tree.root / facts.live_mounts[0]
+        yield error("media.mounted", f"{len(facts.live_mounts)} file systems are mounted inside the media tree:"
+                    f" {first}; a restore would move them away", UNMOUNT.format(path=first))  # fmt: skip
 
 
 _NO_SERVICES = warning(

@@ -18,11 +18,14 @@ from msgspec.structs import replace
 
 from korrigo_backup.domain.dotenv import described
 from korrigo_backup.domain.finding import Finding, Level, error, ok, warning
+from korrigo_backup.domain.media_state import MOUNTS_HINT, mounts_inside
+from korrigo_backup.domain.naming import LATEST_SQL, PARTIAL_PREFIX
 from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.operations.backup import SPACE_FACTOR
 from korrigo_backup.site.compose import COMPOSE_SECONDS, PROGRAMS, engine_hint
 from korrigo_backup.site.compose_access import ComposeAccess
 from korrigo_backup.site.databases import Databases
+from korrigo_backup.system.abilities import try_out
 from korrigo_backup.system.files import explained, free_bytes
 from korrigo_backup.system.run import Command, run, which
 
@@ -226,7 +229,10 @@ def media(site: Site) -> Looked:
         for entry in site.media.walk():
             files += entry.is_file
             size += entry.info.st_size if entry.is_file else 0
-    return Looked((ok("media.readable", f"media in {site.media.root}: {files:,} files, {size:,} bytes"),), size)
+    found = [ok("media.readable", f"media in {site.media.root}: {files:,} files, {size:,} bytes")]
+    if mounts := site.media.facts().live_mounts:
+        found.append(warning("media.mounts", mounts_inside(mounts), MOUNTS_HINT))
+    return Looked(tuple(found), size)
 
 
 def storage(directory: Path, needed: int, *, least: Callable[[], int] = int) -> Iterator[Finding]:
@@ -244,6 +250,8 @@ def storage(directory: Path, needed: int, *, least: Callable[[], int] = int) -> 
     yield ok("backup.directory", f"backups go to {directory}{'' if place == directory.absolute() else ' (to be made)'}")
     if directory.is_dir() and (mode := stat.S_IMODE(directory.stat().st_mode)) & _OTHERS:
         yield warning("backup.mode", f"others may look into {directory} (mode {mode:o})", f"chmod 700 {directory}")
+    if directory.is_dir():
+        yield from abilities(directory)
     free, wanted = free_bytes(place), SPACE_FACTOR * needed
     if free < (must := least()):
         yield error("backup.space", f"{free:,} bytes free for backups: none is begun with less than {must:,}",
@@ -253,6 +261,19 @@ def storage(directory: Path, needed: int, *, least: Callable[[], int] = int) -> 
                       "make room, or name a larger disk in BACKUP_DIR")  # fmt: skip
     else:
         yield ok("backup.space", f"{free:,} bytes free for backups, twice the data is {wanted:,}")
+
+
+def abilities(directory: Path) -> Iterator[Finding]:
+    """Publish a file in the backup directory and return what its file system lacks of what backups use."""
+    found = try_out(directory, f"{PARTIAL_PREFIX}doctor-{os.getpid()}")
+    if not found.modes:
+        yield warning("backup.modes", f"the file system of {directory} keeps no modes: whoever can open it reads all",
+                      "mount it with umask=077 and the user's uid, or use another disk")  # fmt: skip
+    links = {"hard links": found.hard_links, "symbolic links": found.symbolic_links}
+    lacking = " and no ".join(name for name, there in links.items() if not there)
+    latest = "" if found.symbolic_links else f"; there is no {LATEST_SQL}, the name latest works"
+    said = f"has no {lacking}: backups are published by rename{latest}" if lacking else "has hard and symbolic links"
+    yield ok("backup.links", f"{directory} {said}")
 
 
 def settings(directory: Path, problems: Iterable[Problem] = ()) -> Iterator[Finding]:

@@ -20,7 +20,7 @@ from korrigo_backup.operations.undecided import DJANGO, stamp_of
 from korrigo_backup.operations.undo import all_or_nothing
 from korrigo_backup.operations.way_back import load_before, may_stage
 from korrigo_backup.site.databases import Databases
-from korrigo_backup.site.media import REDO, ROLLBACK
+from korrigo_backup.site.media import REDO, ROLLBACK, require_no_live_mounts
 from korrigo_backup.system.files import explained
 
 if TYPE_CHECKING:
@@ -147,6 +147,8 @@ def _plan(site: Site, move: Move, records: Sequence[Record], *, media_only: bool
     if newest not in in_database and not media_only:
         _refuse_half(site, newest)
     has_database, has_media = newest in in_database, newest in in_media
+    if site.media and has_media:
+        require_no_live_mounts(site.media.root, site.media.facts())
     return RollbackPlan(
         stamp=newest,
         move=move.source,
@@ -167,6 +169,8 @@ def _plan_loaded(site: Site, safety: Artifact) -> RollbackPlan:
     """Return the plan of a rollback whose database is loaded first."""
     live, stamp, tree = site.postgres.database, safety.stamp, site.media
     has_media = tree is not None and stamp in tree.kept("before")
+    if tree and has_media:
+        require_no_live_mounts(tree.root, tree.facts())
     return RollbackPlan(
         stamp=stamp,
         move=ROLLBACK.source,

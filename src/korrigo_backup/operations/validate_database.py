@@ -50,6 +50,9 @@ def content(
 def users(site: Site, description: Description | None) -> Iterator[Finding]:
     """Yield how many users there are; none is an error."""
     name = description.users if description else TableName("auth_user")
+    if not name.table:
+        yield ok("validate.users", "this site has no users")
+        return
     found = relation(site.postgres, name.table, name.schema)
     if found is None and description is None:
         hint = "if the site has users of its own kind, set [django] manage so that it can be asked"
@@ -130,9 +133,13 @@ def _expected(
 
 def _django_proof(saved: DjangoProof, description: Description, tables: Sequence[Table]) -> DatabaseProof:
     """Return a Method 2 backup's counts by table; its digests are of another kind."""
-    by_name = {table.table: table.name for table in tables}
-    known = [(description.tables[m.name].table, m.rows) for m in saved.models if m.name in description.tables]
-    proofs = tuple(TableProof(by_name.get(table, table), rows) for table, rows in known)
+    by_name = {(table.schema, table.table): table.name for table in tables}
+    by_plain = {table.table: table.name for table in tables}
+    known = [(description.tables[m.name], m.rows) for m in saved.models if m.name in description.tables]
+    proofs = tuple(
+        TableProof(by_name.get((one.schema or "", one.table)) or by_plain.get(one.table, one.table), rows)
+        for one, rows in known
+    )
     return DatabaseProof(name="", server_version="", client_version="", digest=None, tables=proofs)
 
 

@@ -23,14 +23,22 @@ import errno
 import fcntl
 import os
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from korrigo_backup.errors import NotFound
+from korrigo_backup.errors import NotFound, Refused
 from korrigo_backup.site.stable import open_stable
 from korrigo_backup.site.staging import OURS, Staging
 from korrigo_backup.site.walk import walk
-from korrigo_backup.system.files import DIRECTORY_MODE, free_bytes, fsync_directory, open_plain, remove_tree
+from korrigo_backup.system.files import (
+    DIRECTORY_MODE,
+    free_bytes,
+    fsync_directory,
+    open_plain,
+    remove_tree,
+    require_no_mounts,
+)
+from korrigo_backup.system.mounts import file_system_of, mounts_below
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +58,41 @@ class Move:
     source: str
     kept: str
     alone: bool = False
+
+
+@dataclass(frozen=True)
+class TreeFacts:
+    """What is known of a tree without reading it.
+
+    `mounts` are the mount points below its root, as relative paths; `file_system` is type and source of the one that
+    holds the root; `user` and `groups` are the numbers that files are written with.
+    """
+
+    mounts: tuple[str, ...] = ()
+    file_system: str = ""
+    user: int = 0
+    groups: tuple[int, ...] = field(default=())
+
+    @property
+    def live_mounts(self) -> tuple[str, ...]:
+        """The mount points in the live tree: those in a copy that a restore has kept are none of it."""
+        return tuple(path for path in self.mounts if not OURS.fullmatch(path.partition("/")[0]))
+
+
+def require_no_live_mounts(root: Path, facts: TreeFacts) -> None:
+    """Raise Refused when the live tree holds a mount point: a swap would move it, and what is mounted stays away."""
+    if facts.live_mounts:
+        first = root / facts.live_mounts[0]
+        raise Refused(
+            f"another file system is mounted inside the media tree at {first}: its files cannot be swapped",
+            hint=UNMOUNT.format(path=first),
+        )
+
+
+UNMOUNT = (
+    "stop the site, umount {path}, run the restore again; then move the files that it puts below {path} to that"
+    " file system, and mount it again"
+)
 
 
 RESTORE = Move("stage", "before")
@@ -84,6 +127,11 @@ class MediaTree:
     def free(self) -> int:
         """Return the bytes that may still be written on the tree's file system."""
         return free_bytes(self.root)
+
+    def facts(self) -> TreeFacts:
+        """Return what the kernel says of the tree, without reading it."""
+        groups = tuple(sorted({os.getegid(), *os.getgroups()}))
+        return TreeFacts(tuple(mounts_below(self.root)), file_system_of(self.root), os.geteuid(), groups)
 
     @property
     def read_only(self) -> bool:
@@ -141,6 +189,7 @@ class MediaTree:
 
     def announce(self, stamp: str, move: Move) -> None:
         """Begin a swap: from now until its end, or until it is taken back, the names say that it is under way."""
+        require_no_live_mounts(self.root, self.facts())
         self.beside(move.source, stamp).rename(self._moving(move, stamp))
         fsync_directory(self.root)
 
@@ -148,7 +197,9 @@ class MediaTree:
         """Put the children of the move's source in the place of the live ones; return where those are kept.
 
         Renames only, within one file system. Interrupted at any point, `undo_swap` makes the tree old again.
+        Raises Refused, with nothing changed, when a file system is mounted inside the live tree.
         """
+        require_no_live_mounts(self.root, self.facts())
         kept = self.beside(move.kept, stamp)
         taking, moving = self._partial(kept), self._moving(move, stamp)
         if not moving.exists():
@@ -206,6 +257,7 @@ class MediaTree:
         """Remove what is kept under `role` and `stamp`; its name goes first, so that half of it is never taken back."""
         kept = self.beside(role, stamp)
         if kept.exists():
+            require_no_mounts(kept, "removed")
             kept.rename(self._partial(kept))
         remove_tree(self._partial(kept))
 

@@ -169,6 +169,7 @@ _CHANGES: dict[str, Callable[..., object]] = {
 _QUESTIONS: dict[str, Callable[..., object]] = {
     "require": MediaTree.require,
     "read_only": lambda tree: tree.read_only,
+    "facts": lambda tree: asdict(tree.facts()),
     "exists": MediaTree.exists,
     "names": MediaTree.names,
     "free": MediaTree.free,

@@ -32,6 +32,7 @@ LEAVE_SECONDS = 10.0
 _SENT = (
     "errors",
     "domain/paths",
+    "system/mounts",
     "system/files",
     "site/stable",
     "site/staging",

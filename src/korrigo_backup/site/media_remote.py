@@ -20,7 +20,7 @@ import msgspec
 from korrigo_backup.domain.paths import printable
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.site.frames import DATA, END
-from korrigo_backup.site.media import RESTORE, Move
+from korrigo_backup.site.media import RESTORE, Move, TreeFacts
 from korrigo_backup.site.media_channel import Channel, asked
 from korrigo_backup.site.walk import Entry
 from korrigo_backup.system.files import CHUNK
@@ -56,6 +56,10 @@ class RemoteTree:
     def require(self) -> None:
         """Raise NotFound when the root is not a directory."""
         self._ask(type(None), "require")
+
+    def facts(self) -> TreeFacts:
+        """Return what the kernel there says of the tree."""
+        return self._ask(TreeFacts, "facts")
 
     @property
     def read_only(self) -> bool:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from korrigo_backup.site.media import Move
+    from korrigo_backup.site.media import Move, TreeFacts
     from korrigo_backup.site.stable import Steady
     from korrigo_backup.site.walk import Entry
 
@@ -52,6 +52,10 @@ class Tree(Protocol):
 
     def require(self) -> None:
         """Raise NotFound when the root is not a directory."""
+        ...
+
+    def facts(self) -> TreeFacts:
+        """Return what is known of the tree without reading it."""
         ...
 
     @property

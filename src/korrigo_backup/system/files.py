@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.errors import KorrigoBackupError, Refused
+from korrigo_backup.system.mounts import is_mount, mounts_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,6 +25,12 @@ _NO_FILE = {errno.EISDIR, errno.ENXIO}
 
 _BAD_PATH = {errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR}
 
+_UNSUPPORTED = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.EMLINK}
+"""What a file system says that has no such thing: hard links, symbolic links, modes (FAT, exFAT, SMB, some of FUSE)."""
+
+_NO_REPLACE = 1
+"""RENAME_NOREPLACE of renameat2(2)."""
+
 FILE_MODE = 0o600
 PUBLIC_MODE = 0o644
 DIRECTORY_MODE = 0o700
@@ -35,15 +42,27 @@ def private_directory(path: Path) -> None:
         return
     private_directory(path.parent) if not path.parent.exists() else None
     path.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
-    path.chmod(DIRECTORY_MODE)
+    with _modes_if_any():
+        path.chmod(DIRECTORY_MODE)
 
 
 def create_private(path: Path) -> IO[bytes]:
     """Open a new file for writing, readable by the owner alone; FileExistsError if there is one."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(path, flags, FILE_MODE)
-    os.fchmod(descriptor, FILE_MODE)  # a umask can only have taken from it
+    with _modes_if_any():
+        os.fchmod(descriptor, FILE_MODE)  # a umask can only have taken from it
     return os.fdopen(descriptor, "wb", buffering=0)
+
+
+@contextmanager
+def _modes_if_any() -> Iterator[None]:
+    """Pass over that a file system keeps no modes: its mount options decide them, and `doctor` names it."""
+    try:
+        yield
+    except OSError as problem:
+        if problem.errno not in _UNSUPPORTED:
+            raise
 
 
 def write_private(path: Path, data: bytes) -> None:
@@ -131,34 +150,106 @@ def fsync_directory(path: Path) -> None:
 def rename_new(source: Path, target: Path) -> None:
     """Give `source` its final name; FileExistsError if `target` exists in any form.
 
-    A file is linked, then unlinked, so that the kernel refuses to replace; a directory cannot be linked, and
-    the caller's lock keeps the moment between the look and the rename.
+    A file is linked, then unlinked, so that the kernel refuses to replace. Where there are no hard links, and for a
+    directory, the kernel is asked for a rename that does not replace. Where it knows none, the caller's lock keeps the
+    moment between the look and the rename.
     """
-    if source.is_dir():
-        if os.path.lexists(target):
-            raise FileExistsError(errno.EEXIST, "already there", str(target))
+    if not source.is_dir():
+        try:
+            os.link(source, target, follow_symlinks=False)
+        except OSError as problem:
+            if problem.errno not in _UNSUPPORTED:
+                raise
+        else:
+            source.unlink()
+            return
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, "already there", str(target))
+    if not _renamed_without_replacing(source, target):
         source.rename(target)
-    else:
-        os.link(source, target, follow_symlinks=False)
-        source.unlink()
 
 
-def point_link(link: Path, target: str) -> None:
-    """Make `link` a symbolic link to `target` in one step, replacing only a link."""
+def _renamed_without_replacing(source: Path, target: Path) -> bool:
+    """Rename by renameat2(2); return whether this system and file system know it."""
+    import ctypes  # noqa: PLC0415 - what is sent into a container needs it rarely, and not every Python has it
+
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError):
+        return False
+    here = -100  # AT_FDCWD
+    if not rename(here, os.fsencode(source), here, os.fsencode(target), ctypes.c_uint(_NO_REPLACE)):
+        return True
+    number = ctypes.get_errno()
+    if number in _UNSUPPORTED:
+        return False
+    raise OSError(number, os.strerror(number), str(source), None, str(target))
+
+
+def point_link(link: Path, target: str) -> bool:
+    """Make `link` a symbolic link to `target` in one step, replacing only a link.
+
+    Returns False, and makes none, where the file system has no symbolic links.
+    """
     if link.exists() and not link.is_symlink():
         raise FileExistsError(errno.EEXIST, "a file of that name is not a link", str(link))
     fresh = link.with_name(f".{link.name}.{os.getpid()}")
     fresh.unlink(missing_ok=True)
-    fresh.symlink_to(target)
+    try:
+        fresh.symlink_to(target)
+    except OSError as problem:
+        if problem.errno not in _UNSUPPORTED:
+            raise
+        return False
     fresh.replace(link)
+    return True
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a file or a whole directory; nothing is followed, a missing one is fine."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
+    """Remove a file or a whole directory; nothing is followed, a missing one is fine.
+
+    Raises Refused, with nothing removed, when another file system is mounted below: its files are not ours to remove.
+    """
+    if not path.is_dir() or path.is_symlink():
         path.unlink(missing_ok=True)
+        return
+    require_no_mounts(path, "removed")
+    above = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _remove_below(above, path.name, os.lstat(path).st_dev, path)
+    finally:
+        os.close(above)
+
+
+def require_no_mounts(path: Path, doing: str) -> None:
+    """Raise Refused when a file system is mounted at `path` or below it."""
+    found = [str(path / name) for name in mounts_below(path)]
+    if is_mount(path):
+        found.insert(0, str(path))
+    if found:
+        raise Refused(
+            f"{path} is not {doing}: another file system is mounted at {', '.join(found[:3])}",
+            hint=f"unmount it (umount {found[0]}), then run this again",
+        )
+
+
+def _remove_below(above: int, name: str, device: int, shown: Path) -> None:
+    """Remove a directory by descriptors; OSError, with what is left of it, at the border of a file system."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    directory = os.open(name, flags, dir_fd=above)
+    try:
+        if os.fstat(directory).st_dev != device:
+            raise OSError(errno.EXDEV, "another file system is mounted there", str(shown))
+        with os.scandir(directory) as found:
+            entries = list(found)
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                _remove_below(directory, entry.name, device, shown / entry.name)
+            else:
+                os.unlink(entry.name, dir_fd=directory)
+    finally:
+        os.close(directory)
+    os.rmdir(name, dir_fd=above)
 
 
 def free_bytes(path: Path) -> int:

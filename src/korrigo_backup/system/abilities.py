@@ -1,0 +1,54 @@
+"""What a file system can do, found out by trying: hard links, symbolic links, private modes."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from korrigo_backup.system.files import FILE_MODE, private_directory, remove_tree, rename_new, write_private
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Abilities:
+    """What a file system does of what a backup directory uses. A backup needs none of the three."""
+
+    hard_links: bool
+    symbolic_links: bool
+    modes: bool
+
+
+def try_out(directory: Path, name: str) -> Abilities:
+    """Try it in a private directory `name` inside of `directory`, and remove that; OSError when nothing can be written.
+
+    A file is published there by the very function that publishes backups.
+    """
+    place = directory / name
+    remove_tree(place)
+    private_directory(place)
+    try:
+        write_private(place / "file", b"x")
+        rename_new(place / "file", place / "named")
+        mode = stat.S_IMODE((place / "named").stat().st_mode)
+        return Abilities(
+            hard_links=_made(lambda: os.link(place / "named", place / "second")),
+            symbolic_links=_made(lambda: (place / "link").symlink_to("named")),
+            modes=mode == FILE_MODE,
+        )
+    finally:
+        with suppress(OSError):
+            remove_tree(place)
+
+
+def _made(make: Callable[[], None]) -> bool:
+    try:
+        make()
+    except OSError:
+        return False
+    return True

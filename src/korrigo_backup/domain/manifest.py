@@ -15,6 +15,7 @@ from korrigo_backup.domain.layout import lay_out
 from korrigo_backup.domain.leftout import LeftOut  # noqa: TC001 - msgspec reads it when it decodes
 from korrigo_backup.domain.moment import require_moment
 from korrigo_backup.domain.naming import Kind, Origin
+from korrigo_backup.domain.properties import Properties, RoleProof  # noqa: TC001 - msgspec reads them when it decodes
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed
 
 FORMAT = 1
@@ -76,6 +77,8 @@ class DatabaseProof(msgspec.Struct, frozen=True, kw_only=True):
     `size` is in bytes on the server's disk, 0 when not known; `migrations` are Django's applied ones as `app.name`;
     `large_objects` is None when nothing is known of them. `left_out` names what pg_dump leaves out, as
     `invalid index public.copy_mark`. `search_path` is that of the role in this database: its existing schemas.
+    A dump does not hold the `properties`. `roles` are those
+    that the database needs or names, `tablespaces` those of its objects; older manifests have none of the three.
     """
 
     name: str
@@ -90,6 +93,9 @@ class DatabaseProof(msgspec.Struct, frozen=True, kw_only=True):
     migrations: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     search_path: tuple[str, ...] = ()
+    properties: Properties | None = None
+    roles: tuple[RoleProof, ...] = ()
+    tablespaces: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:

@@ -14,11 +14,11 @@ from korrigo_backup.formats.sqlforeign import as_data
 from korrigo_backup.formats.sqlload import load_shared
 from korrigo_backup.formats.sqlscan import DumpScanner, Places, ScanResult, Sort
 from korrigo_backup.site.digests import RULE, Snapshot, prove_all, snapshot
+from korrigo_backup.site.properties import read_properties, read_roles, read_tablespaces
 from korrigo_backup.site.schema import fingerprint, not_dumped
 from korrigo_backup.site.session_settings import DUMPING, LOCK_WAIT
 from korrigo_backup.system.blocks import Effort
 from korrigo_backup.system.files import CHUNK
-from korrigo_backup.system.run import spawn
 from korrigo_backup.system.streams import GzipWriter, HashingReader, HashingWriter, Source, gunzip
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def create(
         with taken.returning_locks():
             schema = fingerprint(taken)
             left_out = not_dumped(taken)
+            properties, roles, tablespaces = read_properties(taken), read_roles(taken), read_tablespaces(taken)
         migrations = taken.migrations()
         derived = {table.name for table in taken.tables() if table.derived}
         rule = RULE if digest else None
@@ -92,6 +93,9 @@ def create(
         migrations=migrations,
         left_out=left_out,
         search_path=taken.search_path,
+        properties=properties,
+        roles=roles,
+        tablespaces=tablespaces,
     )
 
 
@@ -154,16 +158,16 @@ def _dump(server: Postgres, taken: Snapshot, target: GzipWriter, database: str, 
         f"--encoding={facts.encoding}",  # no conversion, so nothing that cannot be converted
         f"--role={facts.role}",  # whatever role `ALTER ROLE … SET role` gives to new sessions
     )
-    command = server.access.postgres("pg_dump", *arguments, database=database, options=DUMPING)
     scanner = DumpScanner("the dump")
-    with target as gzip, spawn(command, stdout=True) as pg_dump:
-        while piece := pg_dump.stdout.read(CHUNK):
+    with (
+        target as gzip,
+        server.watched("pg_dump", *arguments, database=database, options=DUMPING) as pg_dump,
+    ):
+        while piece := pg_dump.read(CHUNK):
             scanner.feed(piece)
             gzip.write(piece)
-        status = pg_dump.wait()
-        if status:
-            raise server.failure(command, status, pg_dump.stderr, database)
-    if _LEFT_OUT in pg_dump.stderr:
+        pg_dump.require_success()
+    if _LEFT_OUT in pg_dump.process.stderr:
         raise Refused(
             "pg_dump leaves out the subscriptions of this database: only a superuser may read them",
             hint="back up as a superuser (POSTGRES_USER), or drop them: DROP SUBSCRIPTION …",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from korrigo_backup.domain import naming
@@ -17,6 +17,13 @@ from korrigo_backup.formats import sql as sql_format
 from korrigo_backup.formats.sqlproof import prove, undressing
 from korrigo_backup.formats.sqlscan import Sort
 from korrigo_backup.operations.plan import PartPlan, plan_media, plan_sql
+from korrigo_backup.operations.properties import (
+    create_like,
+    give,
+    give_role_settings,
+    loss_findings,
+    target_properties,
+)
 from korrigo_backup.operations.sources import MediaSource, SqlSource, open_media, open_sql
 from korrigo_backup.operations.versions import knows_restrict, left_out_here
 from korrigo_backup.site.databases import Databases
@@ -28,8 +35,9 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.artifact import Artifact
     from korrigo_backup.domain.finding import Finding
     from korrigo_backup.domain.journal import Listener
+    from korrigo_backup.operations.properties import Target
     from korrigo_backup.operations.undo import UndoStack
-    from korrigo_backup.site.databases import Properties, Role
+    from korrigo_backup.site.databases import Role
     from korrigo_backup.site.site import Site
     from korrigo_backup.site.tree import Tree
 
@@ -72,12 +80,12 @@ class Context:
 
 
 @contextmanager
-def open_part(artifact: Artifact, context: Context) -> Iterator[Part]:
-    """Open and verify one artifact as the part of the site that it restores."""
+def open_part(artifact: Artifact, context: Context, *, rehearsal: bool = False) -> Iterator[Part]:
+    """Open and verify one artifact as the part of the site that it restores; a `rehearsal` ends before the swap."""
     with ExitStack() as stack:
         if artifact.kind is Kind.SQL:
             dump = stack.enter_context(open_sql(artifact))
-            yield DatabasePart(artifact, dump, context, plan_sql(context.site, artifact, dump, stamp=context.stamp))
+            yield _open_database(artifact, dump, context, rehearsal=rehearsal)
         else:
             archive = stack.enter_context(open_media(artifact, unpacked=False))
             yield MediaPart(
@@ -85,15 +93,27 @@ def open_part(artifact: Artifact, context: Context) -> Iterator[Part]:
             )
 
 
+def _open_database(artifact: Artifact, dump: SqlSource, context: Context, *, rehearsal: bool) -> DatabasePart:
+    plan = plan_sql(context.site, artifact, dump, stamp=context.stamp)
+    exists = plan.replacement.kept_as is not None
+    target = target_properties(context.site.postgres, dump.expected, exists=exists, trusted=context.trusted)
+    found = [*plan.findings, *(loss_findings(target) if target.from_nothing else ())]
+    return DatabasePart(
+        artifact, dump, context, replace(plan, findings=tuple(found)), target=target, rehearsal=rehearsal
+    )
+
+
 @dataclass(frozen=True)
 class DatabasePart:
-    """The database, from a dump."""
+    """The database, from a dump. A `rehearsal` ends before the swap, so that it changes no role."""
 
     artifact: Artifact
     source: SqlSource
     context: Context
     plan: PartPlan
     staged_as: str = ""
+    target: Target | None = None
+    rehearsal: bool = False
     databases: Databases = field(init=False)
 
     def __post_init__(self) -> None:
@@ -101,20 +121,19 @@ class DatabasePart:
 
     def stage(self, undo: UndoStack) -> None:
         """Load the dump into a database of its own and prove it there."""
-        live = self.context.site.postgres.database
-        like = self.databases.properties(live) if self.plan.replacement.kept_as else None
-        role = self.databases.role()
+        target, role = self._target(), self.databases.role()
         self.context.listen(Step("restore.create", {"database": self._stage}))
         loader = self._loader(role, undo)
         undo.push(f"the staged database {self._stage}", lambda: self.databases.drop_staged(self._stage))
-        self._create(like, loader)
+        self._create(target, loader)
         self._load(loader)
         self._prove(loader)
         if loader:
-            self.databases.give(self._stage, loader.user, like.owner if like else role.name)
+            self.databases.give(self._stage, loader.user, target.like.owner if target.like else role.name)
             self.databases.drop_role(loader.user)
-        if like:
-            self.databases.dress(self._stage, like)
+        give(self.databases, self._stage, target, self.context.report)
+        if target.of_roles and not self.rehearsal:
+            give_role_settings(self.databases, target, self.context.report)
 
     def swap(self, undo: UndoStack) -> None:
         """Swap by two renames in one transaction, after every session has ended."""
@@ -123,7 +142,7 @@ class DatabasePart:
         self.context.listen(Step("restore.terminate"))
         undo.push("the swap of the databases", lambda: self.databases.undo_swap(live, self._stage, before))
         self.context.listen(Step("restore.swap", {"kept": kept or ""}))
-        self.databases.swap(live, self._stage, before)
+        self.databases.swap(live, self._stage, before, comment=self._target().comment)
 
     @property
     def _stage(self) -> str:
@@ -141,8 +160,16 @@ class DatabasePart:
         self.databases.create_loader(made.user, made.password)
         return made
 
-    def _create(self, like: Properties | None, loader: _Loader | None) -> None:
-        self.databases.create(self._stage, like)
+    def _target(self) -> Target:
+        return self.target or target_properties(
+            self.context.site.postgres,
+            self.source.expected,
+            exists=self.plan.replacement.kept_as is not None,
+            trusted=self.context.trusted,
+        )
+
+    def _create(self, target: Target, loader: _Loader | None) -> None:
+        create_like(self.databases, self._stage, target, self.context.report)
         if loader:
             self.databases.own(self._stage, loader.user)
 

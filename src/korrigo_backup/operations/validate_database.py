@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from korrigo_backup.domain.description import TableName
 from korrigo_backup.domain.finding import Finding, error, ok, warning
 from korrigo_backup.domain.manifest import DatabaseProof, TableProof
 from korrigo_backup.domain.migrations import compare
 from korrigo_backup.domain.naming import Kind, beside
 from korrigo_backup.domain.validation import judge_rows, judge_schema, judge_tables, listed
+from korrigo_backup.operations.properties import property_differences
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.site.digests import known_rule, snapshot
 from korrigo_backup.site.relations import relation, taken_next
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.artifact import Artifact
     from korrigo_backup.domain.description import Description
     from korrigo_backup.domain.manifest import DjangoProof
-    from korrigo_backup.site.databases import Properties
     from korrigo_backup.site.digests import Snapshot, Table
     from korrigo_backup.site.site import Site
 
@@ -95,23 +93,28 @@ def migrations(site: Site, description: Description | None) -> Iterator[Finding]
         yield ok("validate.migrations", f"Migrations OK ({len(applied)} applied, none missing)")
 
 
-def properties(site: Site, *, strict: bool) -> Iterator[Finding]:
-    """Yield whether the database carries what the one it replaced carried: owner, encoding, settings, grants."""
+def properties(site: Site, artifact: Artifact | None, *, strict: bool) -> Iterator[Finding]:
+    """Yield whether the database carries the saved properties: owner, encoding, locale, settings, grants, limit.
+
+    Without a backup that has them, it is held against the newest database that a restore replaced.
+    """
     databases, live = Databases(site.postgres), site.postgres.database
     now = databases.properties(live)
+    facts = f"owner {now.owner}, {now.encoding_name}, {now.locale}"
     kept = beside(databases.names(), live, "before")
-    facts = f"owner {now.owner}, {now.encoding_name}, {now.datcollate}"
-    if not kept:
+    database = artifact.manifest.database if artifact and artifact.manifest else None
+    saved = database.properties if database else None
+    if saved is None and not kept:
         yield ok("validate.database", f"Database properties: {facts} (no replaced database is kept to compare with)")
         return
-    before = kept[max(kept)]
-    if differing := _differing(databases.properties(before), now):
-        message = f"{live} is not like {before} in: {', '.join(differing)}"
+    source = artifact.name if artifact and saved else kept[max(kept)]
+    if differing := property_differences(saved or databases.properties(source), now):
+        message = f"{live} is not like {source} in: {', '.join(differing)}"
         hint = "right if changed on purpose since; else ALTER DATABASE"
         level = error if strict else warning
         yield level("validate.database", message, hint)
     else:
-        yield ok("validate.database", f"Database properties OK ({facts}; as {before})")
+        yield ok("validate.database", f"Database properties OK ({facts}; as {source})")
 
 
 def _expected(
@@ -156,19 +159,5 @@ def _sequences(taken: Snapshot) -> Finding:
     return ok("validate.sequences", f"Sequences OK ({checked} sequences, the next number of each is free)")
 
 
-def _differing(before: Properties, now: Properties) -> list[str]:
-    left, right = _comparable(before), _comparable(now)
-    return [f"{_WORDS.get(key, key)} ({left[key]} then, {right[key]} now)" for key in left if left[key] != right[key]]
-
-
-def _comparable(found: Properties) -> dict[str, object]:
-    """Return properties as words, without the order in which grants and settings happen to be stored."""
-    words = msgspec.structs.asdict(found)
-    words["grants"] = sorted(f"{g.privilege} to {g.role or 'PUBLIC'}{'*' * g.grantable}" for g in found.grants or ())
-    words["settings"] = sorted(f"{one.role or 'all'}: {entry}" for one in found.settings for entry in one.entries)
-    return words
-
-
-_WORDS = {"encoding_name": "encoding", "datcollate": "collation", "datctype": "ctype", "datconnlimit": "limit"}
 _RESTORE = "restore the backup again, or go back: korrigo-backup rollback"
 _MIGRATE = "python manage.py migrate, with the code that is to run"

@@ -11,6 +11,7 @@ from korrigo_backup.domain.difference import some
 from korrigo_backup.domain.manifest import DatabaseProof
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused
 from korrigo_backup.formats.sqlforeign import as_data
+from korrigo_backup.formats.sqlguard import failures
 from korrigo_backup.formats.sqlload import load_shared
 from korrigo_backup.formats.sqlscan import DumpScanner, Places, ScanResult, Sort
 from korrigo_backup.site.digests import RULE, Snapshot, prove_all, snapshot
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from korrigo_backup.domain.manifest import TableProof
+    from korrigo_backup.formats.sqlguard import Edit, Failure
     from korrigo_backup.site.digests import Facts
     from korrigo_backup.site.postgres import Postgres
 
@@ -40,6 +42,14 @@ class Checked:
     scan: ScanResult
     size: int
     sha256: str
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a load gave: the SHA-256 of the file as it was read, and the guarded statements that failed."""
+
+    sha256: str
+    failed: tuple[Failure, ...]
 
 
 def create(
@@ -130,23 +140,25 @@ def load(
     source: str,
     *,
     database: str,
-    without: Places = (),
+    edits: tuple[Edit, ...] = (),
     foreign: Collection[Sort] | None = None,
     restricted: bool = False,
-) -> str:
-    r"""Load a dump into an empty database and return the SHA-256 of the file as it was read now.
+) -> Loaded:
+    r"""Load a dump into an empty database and return the SHA-256 of the file as it was read now, and what failed.
 
-    The first SQL error stops it. The texts `without`, each at its offset, are left out. A `foreign` dump is rewritten
-    (`sqlforeign.py`), without the given sorts of statements. `restricted` says that psql knows `\restrict`. Raises
-    KorrigoBackupError with the server's words, ProofFailed when one of those texts is not there.
+    An SQL error stops it, unless the statement is guarded (`sqlguard.py`): `edits` are made in the dump. A `foreign`
+    dump is rewritten (`sqlforeign.py`), without the given sorts of statements. `restricted` says that psql knows
+    `\restrict`. Raises KorrigoBackupError with the server's words, ProofFailed when one of those texts is not there.
     """
     reader = HashingReader(file)
     pieces = gunzip(reader, source)
-    script = left_out(pieces, without, source) if foreign is None else as_data(pieces, source, foreign)
-    load_shared(server, script, source, database=database, restricted=restricted)
+    script = edited(pieces, edits, source)
+    if foreign is not None:
+        script = as_data(script, source, foreign)
+    failed = load_shared(server, script, source, database=database, restricted=restricted)
     for _ in reader:  # what follows the last gzip member counts for the checksum, too
         pass
-    return reader.sha256
+    return Loaded(reader.sha256, failures(failed))
 
 
 def _dump(server: Postgres, taken: Snapshot, target: GzipWriter, database: str, facts: Facts) -> ScanResult:
@@ -188,25 +200,30 @@ _GRACE = 10.0
 """Seconds for the other session to say why it ended; it has ended already."""
 
 
-def left_out(pieces: Iterable[bytes], without: Places, source: str) -> Iterator[bytes]:
-    """Yield the pieces without some texts of known places; a text may lie across pieces."""
-    places, offset, rest = deque(without), 0, b""
+def edited(pieces: Iterable[bytes], edits: Iterable[Edit], source: str) -> Iterator[bytes]:
+    """Yield the pieces with other texts in some known places; a text may lie across pieces."""
+    places, offset, rest = deque(edits), 0, b""
     for piece in pieces:
         data, rest = rest + piece, b""
         start = 0
         while places and places[0][0] < offset + len(data):
-            place, text = places[0]
+            place, text, new = places[0]
             at = place - offset
             if at + len(text) > len(data):
                 rest = data[at:]
                 break
             if data[at : at + len(text)] != text:
                 raise ProofFailed(f"{source} changed while it was read", hint="find out what writes to it, then retry")
-            yield data[start:at]
+            yield data[start:at] + new
             start = at + len(text)
             places.popleft()
         yield data[start : len(data) - len(rest)]
         offset += len(data) - len(rest)
+
+
+def without(places: Places) -> tuple[Edit, ...]:
+    """Return the edits that leave out the texts of some places."""
+    return tuple((offset, text, b"") for offset, text in places)
 
 
 def _agree(scan: ScanResult, tables: Iterable[TableProof]) -> None:

@@ -38,6 +38,9 @@ PSQL = ("--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--no-password"
 QUESTION_SECONDS = 600
 """A catalogue question that takes longer means that the server is stuck."""
 
+_SCRIPT_STATUS = 3
+"""psql's exit status when a statement failed."""
+
 _CONNECTION_STATUS = 2
 """psql's exit status when the connection could not be made or was lost."""
 
@@ -140,7 +143,8 @@ class Postgres:
         program = command.argv[0].rpartition("/")[2]
         server = parse(stderr)
         words = server.message if server else _first_error(stderr) or f"{program} {describe_status(status)}"
-        if problem := self._not_connected(status, stderr, words, database):
+        lost = server is None or status != _SCRIPT_STATUS  # a foreign server's words are no word about ours
+        if lost and (problem := self._not_connected(status, stderr, words, database)):
             return problem
         for pattern, hint in _REFUSED:
             if re.search(pattern, stderr):

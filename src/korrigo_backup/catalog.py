@@ -34,6 +34,7 @@ from korrigo_backup.domain.paths import printable
 from korrigo_backup.errors import NotFound, UsageError
 from korrigo_backup.reading import Reader
 from korrigo_backup.system import files, lock
+from korrigo_backup.system.dumpfile import is_dump
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -276,10 +277,12 @@ def _why(problem: Exception) -> str:
 
 
 def _by_content(path: Path) -> Name | None:
-    """Tell a foreign name by its ending: a file copied or renamed by hand can still be restored."""
+    """Tell a foreign name by its content or its ending: a file copied or renamed by hand can still be restored."""
     suffixes = {".sql.gz": Kind.SQL, ".tar.gz": Kind.MEDIA, ".tgz": Kind.MEDIA}
     kind = next((kind for suffix, kind in suffixes.items() if path.name.endswith(suffix)), None)
     if (path / DIRECTORY_MANIFEST).exists():
         kind = Kind.DJANGO
+    elif is_dump(path):
+        kind = Kind.SQL
     changed = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
     return Name(kind, Origin.ROUTINE, stamp(changed), 1) if kind else None

@@ -150,6 +150,7 @@ def load(
     dump is rewritten (`sqlforeign.py`), without the given sorts of statements. `restricted` says that psql knows
     `\restrict`. Raises KorrigoBackupError with the server's words, ProofFailed when one of those texts is not there.
     """
+    file.seek(0)
     reader = HashingReader(file)
     pieces = gunzip(reader, source)
     script = edited(pieces, edits, source)

@@ -101,6 +101,7 @@ class Replacing:
         return tables
 
     def _load(self, session: Session) -> None:
+        self._file.seek(0)
         reader = HashingReader(self._file)
         pieces = gunzip(reader, self._name)
         script = edited(pieces, self._edits(session), self._name)

@@ -248,7 +248,7 @@ def _text(quoted: bytes) -> str:
 
 # No loss of the connection, of room or of a lock is caught, nor a missing right: these are no faults of the statement.
 # A view may fail for whatever its query asks: another server that is away, a right.
-_PLACE = b"code ~ '^(25|40|53|55|57|58)' OR (code ~ '^(42501|XX)' AND called NOT LIKE 'view:%')"
+_PLACE = b"code ~ '^(25|40|53|55P03|57|58)' OR (code ~ '^(42501|XX)' AND called NOT LIKE 'view:%')"
 
 _KEEP = b"""PERFORM pg_catalog.set_config('korrigo_backup.failed', (
   coalesce(nullif(pg_catalog.current_setting('korrigo_backup.failed', true), ''), '[]')::jsonb

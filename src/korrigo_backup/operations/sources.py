@@ -13,6 +13,9 @@ from korrigo_backup.domain.naming import MANIFEST_SUFFIX, MEMBERS_SUFFIX, Kind, 
 from korrigo_backup.errors import NotFound, ProofFailed
 from korrigo_backup.formats import media as media_format
 from korrigo_backup.formats import sql as sql_format
+from korrigo_backup.formats.dumpfile import is_ordinary, made_ordinary
+from korrigo_backup.formats.sqlscan import TrailingText
+from korrigo_backup.operations.foreign import code, local_tool, require_loadable, uncounted
 from korrigo_backup.system.files import explained, open_plain, sha256_of
 from korrigo_backup.system.streams import HashingReader
 
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.artifact import Artifact
     from korrigo_backup.domain.manifest import Manifest
     from korrigo_backup.formats.sqlscan import ScanResult
+    from korrigo_backup.site.access import Access
 
 
 @dataclass(frozen=True)
@@ -63,14 +67,21 @@ class MediaSource:
 
 
 @contextmanager
-def open_sql(artifact: Artifact) -> Iterator[SqlSource]:
+def open_sql(artifact: Artifact, access: Access | None = None) -> Iterator[SqlSource]:
     """Open and verify a dump; the file stays open, so that what was verified is what is loaded.
 
-    Raises ProofFailed when it is damaged, cut, not a dump, or not what its manifest says.
+    A dump of another tool is converted first, by the clients that `access` reaches. Raises ProofFailed when it is
+    damaged, cut, not a dump, or not what its manifest says; UsageError for a dump that cannot be restored here.
     """
     with ExitStack() as stack:
         with explained(f"read {artifact.path}"):
-            source = _verified_sql(artifact, stack.enter_context(open_plain(artifact.path)))
+            file = _opened(artifact, access, stack)
+            try:
+                source = _verified_sql(artifact, file)
+            except TrailingText:
+                if artifact.manifest is not None:
+                    raise
+                source = _verified_sql(artifact, _made_ordinary(artifact, access, stack))
         yield source  # outside of `explained`: what goes wrong from here on is not the reading
 
 
@@ -167,10 +178,24 @@ def _renamed(artifact: Artifact) -> list[Finding]:
                     "make sure that it is the one you mean")]  # fmt: skip
 
 
+def _opened(artifact: Artifact, access: Access | None, stack: ExitStack) -> IO[bytes]:
+    """Open a dump; one without a manifest may be of any form, and is made ordinary."""
+    if not artifact.path.is_dir():
+        file = stack.enter_context(open_plain(artifact.path))
+        if artifact.manifest is not None or artifact.problem or is_ordinary(file):
+            return file
+    return _made_ordinary(artifact, access, stack)
+
+
+def _made_ordinary(artifact: Artifact, access: Access | None, stack: ExitStack) -> IO[bytes]:
+    return stack.enter_context(made_ordinary(artifact.path, access.tool if access else local_tool))
+
+
 def _verified_sql(artifact: Artifact, file: IO[bytes]) -> SqlSource:
     checked = sql_format.check(file, artifact.name)
     manifest = usable_manifest(artifact)
     if manifest is None or manifest.database is None:
+        require_loadable(artifact.path, checked.scan)
         counted = tuple(TableProof(name, rows) for name, rows in sorted(checked.scan.rows.items()))
         proof = DatabaseProof(
             name="",
@@ -180,10 +205,13 @@ def _verified_sql(artifact: Artifact, file: IO[bytes]) -> SqlSource:
             tables=counted,
             sequences=tuple(checked.scan.sequences.values()),
         )
-        return SqlSource(file, checked.sha256, checked.scan, proof, (_unproven(artifact),))
+        findings = (_unproven(artifact), *uncounted(artifact.name, checked.scan), *code(artifact.name, checked.scan))
+        return SqlSource(file, checked.sha256, checked.scan, proof, findings)
     _require_member(artifact, manifest, artifact.name, checked.sha256, checked.size)
     found = ok("artifact.verified", f"{artifact.name}: {manifest.database.rows} rows, checksum and end mark as saved")
-    return SqlSource(file, checked.sha256, checked.scan, manifest.database, (found,))
+    ours = artifact.authenticity is Authenticity.AUTHENTIC
+    later = () if ours else tuple(code(artifact.name, checked.scan))
+    return SqlSource(file, checked.sha256, checked.scan, manifest.database, (found, *later))
 
 
 def _verified_media(artifact: Artifact, stack: ExitStack, *, unpacked: bool) -> MediaSource:

@@ -74,6 +74,26 @@ SELECT format('ALTER SUBSCRIPTION %1$I DISABLE', subname), format('ALTER SUBSCRI
 FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database()) \\gexec
 """
 
+_ROLE = """
+SELECT json_build_object('name', rolname, 'superuser', rolsuper, 'createdb', rolcreatedb, 'createrole', rolcreaterole)
+FROM pg_roles WHERE rolname = current_user
+"""
+
+_SHARED = """
+SELECT to_json(json_build_array(
+  (SELECT to_json(r) FROM pg_roles r WHERE rolname = current_user),
+  (SELECT json_agg(m ORDER BY m.roleid, m.member) FROM pg_auth_members m
+   WHERE current_user::regrole IN (m.roleid, m.member)),
+  (SELECT json_agg(s ORDER BY s.setdatabase, s.setrole) FROM pg_db_role_setting s
+   WHERE s.setrole = current_user::regrole
+      OR s.setdatabase = (SELECT oid FROM pg_database WHERE datname = {live})),
+  (SELECT json_build_array(oid, datdba, datallowconn, datconnlimit, datacl) FROM pg_database WHERE datname = {live})
+)::text)
+"""
+
+_GRANT_OPTIONS = 16
+"""The first version where a membership says whether rights are inherited and the role may be set."""
+
 
 class Survey(msgspec.Struct, frozen=True):
     """All databases, those that take no connections, all roles, and the comment of the live database."""
@@ -95,6 +115,12 @@ class Role(msgspec.Struct, frozen=True):
     name: str
     superuser: bool
     createdb: bool
+    createrole: bool = False
+
+    @property
+    def makes_roles(self) -> bool:
+        """Whether it may make the role without rights that loads what nobody has signed."""
+        return self.superuser or self.createrole
 
 
 class Databases:
@@ -109,8 +135,7 @@ class Databases:
 
     def role(self) -> Role:
         """Return what our role may do."""
-        columns = "json_build_object('name', rolname, 'superuser', rolsuper, 'createdb', rolcreatedb)"
-        return self._ask(f"SELECT {columns} FROM pg_roles WHERE rolname = current_user", Role)
+        return self._ask(_ROLE, Role)
 
     def properties(self, name: str) -> Properties:
         """Return what a database carries."""
@@ -137,10 +162,22 @@ class Databases:
         """Return the entries of `ALTER ROLE … SET` by role."""
         return self._ask(_ROLE_SETTINGS, dict[str, tuple[str, ...]])
 
-    def create_loader(self, name: str, password: Secret) -> None:
-        """Make a role that may log in and nothing else: what it loads cannot do what a superuser can."""
-        plain = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
-        self._run(f"CREATE ROLE {identifier(name)} {plain} PASSWORD {literal(password.reveal())}")
+    def create_loader(self, name: str, password: Secret, role: Role) -> None:
+        """Make a role that may log in and nothing else: what it loads cannot do what `role`, which is ours, can.
+
+        A superuser lets it read its own tables whole, also where they force row security. Who is none becomes a member
+        of it, so that its objects can be given away.
+        """
+        may = f"LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION {'' if role.superuser else 'NO'}BYPASSRLS"
+        made = f"CREATE ROLE {identifier(name)} {may} PASSWORD {literal(password.reveal())}"
+        if not role.superuser:
+            options = " WITH INHERIT TRUE, SET TRUE" if self._server.version() >= _GRANT_OPTIONS else ""
+            made += f"; GRANT {identifier(name)} TO CURRENT_USER{options}"
+        self._run(made)
+
+    def shared_state(self) -> str:
+        """Return in words of the server what our role could change outside of the database that it loads."""
+        return self._ask(_SHARED.format(live=literal(self._server.database)), str)
 
     def own(self, database: str, role: str) -> None:
         """Make a role the owner of a database."""

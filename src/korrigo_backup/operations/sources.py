@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
+from korrigo_backup.catalog import NAME_THE_KEY
 from korrigo_backup.domain.authenticity import Authenticity
 from korrigo_backup.domain.finding import Finding, error, ok, warning
 from korrigo_backup.domain.manifest import DatabaseProof, TableProof
@@ -143,12 +144,20 @@ def authenticity(artifact: Artifact, *, allow_unsigned: bool) -> list[Finding]:
             hint="do not use this backup, and find out who wrote to the backup directory",
         )
     if artifact.authenticity is Authenticity.AUTHENTIC:
-        return [ok("artifact.authentic", f"{artifact.name}: signed with this site's key"), *_renamed(artifact)]
+        signed = ok("artifact.authentic", f"{artifact.name}: signed with this site's key")
+        return [signed, *_renamed(artifact), *_passed_over(artifact)]
     what, hint = _unsigned(artifact)
     if allow_unsigned:
         how = "only rows of the site's models" if artifact.kind is Kind.DJANGO else "loaded without superuser rights"
-        return [warning("artifact.unsigned", f"{what}; allowed, and {how}")]
-    return [error("artifact.unsigned", what, hint)]
+        return [warning("artifact.unsigned", f"{what}; allowed, and {how}"), *_passed_over(artifact)]
+    return [error("artifact.unsigned", what, hint), *_passed_over(artifact)]
+
+
+def _passed_over(artifact: Artifact) -> list[Finding]:
+    """Return a warning for each newer artifact that `latest` did not choose."""
+    hint = "if it is the one you mean, give its name; korrigo-backup verify NAME reads it again"
+    return [warning("latest.passed_over", f"newer, and passed over: {one.name} {one.why}", hint)
+            for one in artifact.passed_over]  # fmt: skip
 
 
 def usable_manifest(artifact: Artifact) -> Manifest | None:
@@ -163,7 +172,7 @@ def _unsigned(artifact: Artifact) -> tuple[str, str]:
     if artifact.authenticity is Authenticity.UNKNOWN_KEY:
         return (
             f"{artifact.name} was signed with a key that this site does not have",
-            f"add that key as a line to the key file (KORRIGO_BACKUP_KEY_FILE); {meant}",
+            f"{NAME_THE_KEY}, or add that key as a line to yours; {meant}",
         )
     lacks = "has no signature" if artifact.manifest else "has no manifest, so nothing says who made it"
     return f"{artifact.name} {lacks}: anybody could have written it", meant

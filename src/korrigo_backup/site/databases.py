@@ -58,10 +58,23 @@ WHERE datname = {name} AND pid NOT IN (pg_backend_pid(), {but}) AND backend_type
 _COMMENT = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = {name}"
 
 _SURVEY = """
-SELECT json_build_object('names', (SELECT json_agg(datname) FROM pg_database),
+DO $system$ BEGIN
+  PERFORM set_config('korrigo_backup.system', system_identifier::text, false) FROM pg_catalog.pg_control_system();
+EXCEPTION WHEN OTHERS THEN NULL;
+END $system$;
+SELECT json_build_object('system', current_setting('korrigo_backup.system', true),
+                         'names', (SELECT json_agg(datname) FROM pg_database),
                          'closed', (SELECT coalesce(json_agg(datname), '[]') FROM pg_database WHERE NOT datallowconn),
                          'roles', (SELECT json_agg(rolname) FROM pg_roles),
                          'comment', coalesce(({comment}), ''))
+"""
+
+_IS_EMPTY = """
+SELECT to_json(NOT EXISTS (
+  SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+    AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+                    WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')))
 """
 
 _SUBSCRIPTIONS = """
@@ -102,6 +115,8 @@ class Survey(msgspec.Struct, frozen=True):
     closed: frozenset[str]
     roles: frozenset[str]
     comment: str
+    system: str | None = None
+    """The identifier of the cluster; None where the role may not read it."""
 
     @property
     def unsettled(self) -> bool:
@@ -255,6 +270,10 @@ class Databases:
     def survey(self, live: str) -> Survey:
         """Return in one answer what tells whether an earlier run left something."""
         return self._ask(_SURVEY.format(comment=_COMMENT.format(name=literal(live))), Survey)
+
+    def is_empty(self, name: str) -> bool:
+        """Return whether a database is not there, or holds no table, view or sequence besides those of extensions."""
+        return name not in self.names() or self._server.ask(_IS_EMPTY, bool, database=name)
 
     def swap(self, live: str, stage: str, before: str, *, comment: str | None = None) -> bool:
         """Make `stage` the live database and keep the old one as `before`; tell whether there was one.

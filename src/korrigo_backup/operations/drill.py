@@ -10,6 +10,7 @@ from korrigo_backup.domain.authenticity import Authenticity
 from korrigo_backup.domain.finding import Finding, Level, ok, warning
 from korrigo_backup.domain.naming import Kind
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused
+from korrigo_backup.operations.needs import OF_THE_SWAP
 from korrigo_backup.operations.parts import Context, DatabasePart, open_part
 from korrigo_backup.operations.plan import MOUNTED
 from korrigo_backup.operations.sources import members_of
@@ -90,7 +91,7 @@ def _stage(part: Part, undo: UndoStack) -> None:
 
 def _require_possible(part: Part) -> None:
     for finding in part.plan.findings:
-        if finding.level is Level.ERROR and finding.id != MOUNTED:  # a drill swaps nothing
+        if finding.level is Level.ERROR and finding.id not in {MOUNTED, *OF_THE_SWAP}:  # a drill swaps nothing
             raise Refused(finding.message, hint=finding.hint)
 
 

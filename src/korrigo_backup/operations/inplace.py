@@ -19,6 +19,7 @@ from korrigo_backup.formats.sql_inplace import Replacing
 from korrigo_backup.formats.sqlguard import loaded_with_path, path_may_help
 from korrigo_backup.formats.sqlproof import holds
 from korrigo_backup.operations.foreign import as_owner, without_rows
+from korrigo_backup.operations.needs import restore_needs
 from korrigo_backup.operations.plan import PartPlan, plan_sql
 from korrigo_backup.operations.sources import SqlSource, open_sql
 from korrigo_backup.operations.versions import knows_restrict, left_out_here
@@ -42,7 +43,7 @@ def open_in_place(artifact: Artifact, context: Context, secure: Callable[[], Art
     """Open and verify a dump that is to replace the content of the live database; `secure` makes a safety backup."""
     with open_sql(artifact, context.site.postgres.access) as source:
         plan = plan_sql(context.site, artifact, source, stamp=context.stamp, in_place=True)
-        found = (*plan.findings, *_findings(context, source))
+        found = (*plan.findings, *_findings(context, source), *_needs(context, source))
         yield InPlacePart(source, context, replace(plan, findings=found), artifact, secure)
 
 
@@ -148,6 +149,12 @@ def require_database_alone(artifact: Artifact) -> None:
             f"--in-place restores a database alone, and {artifact.name} is not one",
             hint="restore the database of a restore point with --in-place, then its media by themselves",
         )
+
+
+def _needs(context: Context, source: SqlSource) -> Iterator[Finding]:
+    server = context.site.postgres
+    if server.database in Databases(server).names():
+        yield from restore_needs(server, source.expected, "", exists=True, in_place=True)
 
 
 def _findings(context: Context, source: SqlSource) -> Iterator[Finding]:

@@ -18,6 +18,7 @@ from korrigo_backup.formats.sqlguard import guarding, loaded_with_path, path_may
 from korrigo_backup.formats.sqlproof import prove, undressing
 from korrigo_backup.formats.sqlscan import Sort
 from korrigo_backup.operations.foreign import as_owner, without_rows
+from korrigo_backup.operations.needs import require_entrance, restore_needs
 from korrigo_backup.operations.plan import PartPlan, plan_media, plan_sql
 from korrigo_backup.operations.properties import (
     create_like,
@@ -106,7 +107,10 @@ def _open_database(artifact: Artifact, dump: SqlSource, context: Context, *, reh
     plan = plan_sql(context.site, artifact, dump, stamp=context.stamp)
     exists = plan.replacement.kept_as is not None
     target = target_properties(context.site.postgres, dump.expected, exists=exists, trusted=context.trusted)
-    found = [*plan.findings, *(loss_findings(target) if target.from_nothing else ())]
+    server, staged = context.site.postgres, naming.stage_database(context.site.postgres.database, context.stamp)
+    is_loader = not context.trusted and Databases(server).role().superuser
+    needs = restore_needs(server, dump.expected, staged, exists=exists, in_place=False, roles=not is_loader)
+    found = [*plan.findings, *needs, *(loss_findings(target) if target.from_nothing else ())]
     if not context.trusted:
         found += _unsigned(artifact, dump, context)
     return DatabasePart(
@@ -187,6 +191,7 @@ class DatabasePart:
 
     def _create(self, target: Target, loader: _Loader | None) -> None:
         create_like(self.databases, self._stage, target, self.context.report)
+        require_entrance(self.context.site.postgres, self._stage)
         if loader:
             self.databases.own(self._stage, loader.user)
 

@@ -16,12 +16,16 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from korrigo_backup.catalog import local_now
+from korrigo_backup.domain import naming
 from korrigo_backup.domain.dotenv import described
 from korrigo_backup.domain.finding import Finding, Level, error, ok, warning
 from korrigo_backup.domain.media_state import MOUNTS_HINT, mounts_inside
 from korrigo_backup.domain.naming import LATEST_SQL, PARTIAL_PREFIX
 from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.operations.backup import SPACE_FACTOR
+from korrigo_backup.operations.needs import site_needs
+from korrigo_backup.operations.properties import GRANT_SET, lost_by_swap
 from korrigo_backup.site.compose import COMPOSE_SECONDS, PROGRAMS, engine_hint
 from korrigo_backup.site.compose_access import ComposeAccess
 from korrigo_backup.site.databases import Databases
@@ -183,7 +187,9 @@ def database(server: Postgres) -> Looked:
     version = server.version()
     size = Databases(server).size(server.database)
     told = f"database {server.database} answers, PostgreSQL {version}, {size:,} bytes"
-    return Looked((ok("database.reachable", told), *_versions(server, version), _createdb(server)), size)
+    return Looked(
+        (ok("database.reachable", told), *_versions(server, version), _createdb(server), *_needs(server)), size
+    )
 
 
 def _versions(server: Postgres, version: int) -> Iterator[Finding]:
@@ -210,6 +216,14 @@ def _holes(client: tuple[int, int]) -> Iterator[Finding]:
         yield warning("database.holes", f"psql {_dotted(client)} has known holes (CVE-2026-18408, CVE-2025-8714):"
                       " a dump of a stranger could run commands", f"update it to {to}; until then restore only"
                       " what is signed with this site's key")  # fmt: skip
+
+
+def _needs(server: Postgres) -> Iterator[Finding]:
+    staged = naming.stage_database(server.database, naming.stamp(local_now()))
+    yield from site_needs(server, staged)
+    for one in lost_by_swap(server):
+        yield warning("database.settings", f"a staged database cannot be given {one.property}: {one.reason}",
+                      f"a restore of the database alone is then made in place; or {GRANT_SET}")  # fmt: skip
 
 
 def _createdb(server: Postgres) -> Finding:

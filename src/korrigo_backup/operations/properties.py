@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from korrigo_backup.domain.finding import Finding, loss, warning
+from korrigo_backup.domain.finding import Finding, error, loss, warning
 from korrigo_backup.domain.properties import without_secret_values
 from korrigo_backup.errors import KorrigoBackupError, Locked, Refused, Unreachable
 from korrigo_backup.site.databases import Databases
@@ -24,13 +24,15 @@ from korrigo_backup.site.rights import (
 from korrigo_backup.site.sql import identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from korrigo_backup.domain.manifest import DatabaseProof
     from korrigo_backup.domain.properties import Properties, RoleProof, Setting
     from korrigo_backup.site.postgres import Postgres
     from korrigo_backup.site.properties import PropertyStatement
     from korrigo_backup.site.rights import Rights
+
+GRANT_SET = "as a superuser: GRANT SET ON PARAMETER … TO the role of the site (PostgreSQL 15 and newer)"
 
 SETTINGS = "database.settings"
 """The difference that `--accept` takes: a setting of the live database that our role cannot give to a staged one."""
@@ -122,6 +124,34 @@ def give_role_settings(databases: Databases, target: Target, report: Callable[[F
     """Give roles the settings that they had on the lost server and that nobody has set here."""
     for one in target.of_roles:
         _give_one(databases, one, report)
+
+
+def lost_by_swap(server: Postgres) -> tuple[Lost, ...]:
+    """Return the settings and the like of the live database that our role cannot give to a staged one."""
+    if server.database not in Databases(server).names():
+        return ()
+    like = Databases(server).properties(server.database)
+    return tuple(lost_settings(server.database, like, rights_for(server, like)))
+
+
+def settings_lost(lost: Sequence[Lost]) -> list[Finding]:
+    """Return a loss for each setting that a swap does away with; the operator has accepted them."""
+    return [loss("properties.lost", f"{one.property} is lost: {one.reason}", _to_type(one.sql)) for one in lost]
+
+
+def in_place_for(lost: Sequence[Lost]) -> Finding:
+    """Return the warning about a restore that is made in place to keep properties of the live database."""
+    words = "; ".join(f"{one.property} ({one.reason})" for one in lost)
+    return warning("database.settings", f"the restore is made in place, because a database beside would lose: {words}",
+                   f"for a swap instead: {GRANT_SET}; or --accept {SETTINGS}")  # fmt: skip
+
+
+def settings_refused(server: Postgres, lost: Sequence[Lost]) -> Finding:
+    """Return the error about properties that a swap would lose."""
+    words = "; ".join(f"{one.property} ({one.reason})" for one in lost)
+    return error("database.settings", f"a restored database {server.database} would lose: {words}",
+                 f"{GRANT_SET}; or go on without them: --accept {SETTINGS}; or restore the database alone with"
+                 " --in-place, which keeps them")  # fmt: skip
 
 
 def loss_findings(target: Target) -> Iterator[Finding]:

@@ -23,6 +23,13 @@ from korrigo_backup.operations.identity import moved_in
 from korrigo_backup.operations.inplace import IN_PLACE, open_in_place, require_database_alone
 from korrigo_backup.operations.parts import Context, Part, open_part
 from korrigo_backup.operations.plan import of_this_site, services, whole
+from korrigo_backup.operations.properties import (
+    SETTINGS,
+    in_place_for,
+    lost_by_swap,
+    settings_lost,
+    settings_refused,
+)
 from korrigo_backup.operations.recover import exclusive
 from korrigo_backup.operations.sources import authenticity, members_of
 from korrigo_backup.operations.stamps import own_stamp
@@ -31,13 +38,14 @@ from korrigo_backup.operations.undo import UndoStack, all_or_nothing
 from korrigo_backup.site.databases import Databases
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from korrigo_backup.catalog import Catalog
     from korrigo_backup.domain.artifact import Artifact
     from korrigo_backup.domain.finding import Finding
     from korrigo_backup.domain.plan import RestorePlan
+    from korrigo_backup.site.rights import Lost
     from korrigo_backup.site.site import Site
 
 
@@ -131,7 +139,9 @@ class _Run:
         context = Context(site, request.stamp, self._listen, trusted, request.accept, self.found.append)
         self.parts = [part for artifact in artifacts for part in self._opened(artifact, context)]
         downtime = predicted_downtime(journal.read(self.catalog.directory))
-        return whole(request.artifact, (p.plan for p in self.parts), [*findings, *services(site)], downtime=downtime)
+        return whole(
+            request.artifact, (p.plan for p in self.parts), [*findings, *self.extra, *services(site)], downtime=downtime
+        )
 
     def carried_out(self, plan: RestorePlan) -> Restored:
         """Ask, then do it, with every step in the journal."""
@@ -159,6 +169,7 @@ class _Run:
             safety = self._safety(kept) if kept and self.request.safety_backup else self.secured
         return Restored(plan, safety, tuple(self.found))
 
+    extra: list[Finding] = field(default_factory=list)
     heard: Listener = silent
     secured: Artifact | None = None
     _running: journal.Running | None = None
@@ -174,7 +185,30 @@ class _Run:
             return self.stack.enter_context(open_django(artifact, context, self))
         if self.request.in_place:
             return (self.stack.enter_context(open_in_place(artifact, context, self.secure)),)
+        if artifact.kind is Kind.SQL and (lost := lost_by_swap(self.site.postgres)):
+            return (self._keeping_settings(artifact, context, lost),)
         return (self.stack.enter_context(open_part(artifact, context)),)
+
+    def _keeping_settings(self, artifact: Artifact, context: Context, lost: Sequence[Lost]) -> Part:
+        """Return the part for a live database with settings that our role cannot give to a staged one.
+
+        In place the database keeps them. A restore point has media, which are swapped together with a database beside:
+        it is refused unless the loss is accepted.
+        """
+        server = self.site.postgres
+        if SETTINGS in self.request.accept:
+            staged = self.stack.enter_context(open_part(artifact, context))
+            self.extra += settings_lost(lost)
+            return staged
+        if self.request.artifact.kind is Kind.SQL:
+            part = self.stack.enter_context(open_in_place(artifact, context, self.secure))
+            if not any(finding.level is Level.ERROR for finding in part.plan.findings):
+                self.request = replace(self.request, in_place=True)
+                self.extra.append(in_place_for(lost))
+                return part
+        staged = self.stack.enter_context(open_part(artifact, context))
+        self.extra.append(settings_refused(server, lost))
+        return staged
 
     def note(self, **known: str) -> None:
         """Write into the journal what must be known if this run ends here."""

@@ -14,6 +14,7 @@ from korrigo_backup.domain.plan import Replacement
 from korrigo_backup.operations.inplace import replace_content
 from korrigo_backup.operations.parts import Context, DatabasePart
 from korrigo_backup.operations.plan import PartPlan
+from korrigo_backup.operations.properties import lost_by_swap
 from korrigo_backup.operations.recover import take_back
 from korrigo_backup.operations.sources import open_sql
 from korrigo_backup.operations.undo import all_or_nothing
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 def may_stage(site: Site) -> bool:
     """Tell whether our role may load a database beside the live one."""
     role = Databases(site.postgres).role()
-    return role.createdb or role.superuser
+    return (role.createdb or role.superuser) and not lost_by_swap(site.postgres)
 
 
 def load_before(site: Site, safety: Artifact, stamp: str, listen: Listener) -> None:

@@ -45,6 +45,10 @@ _CONNECTION_STATUS = 2
 """psql's exit status when the connection could not be made or was lost."""
 
 
+class NotAdmitted(Unreachable):
+    """The server's pg_hba.conf does not let us into a database."""
+
+
 class Postgres:
     """A database server, and which of its databases is the site's."""
 
@@ -164,7 +168,8 @@ class Postgres:
             return _pooled(place, f": {words}")
         for pattern, hint in _UNREACHABLE:
             if re.search(pattern, stderr):
-                return Unreachable(f"cannot use database {database} at {place}: {words}", hint=hint)
+                kind = NotAdmitted if _HBA in pattern else Unreachable
+                return kind(f"cannot use database {database} at {place}: {words}", hint=hint)
         if status == _CONNECTION_STATUS:
             return Unreachable(
                 f"the connection to {place} failed: {words}",
@@ -307,6 +312,8 @@ _POOLER = (
 )
 """Words of connection poolers that no server writes: pgbouncer, Odyssey, pgcat."""
 
+_HBA = "pg_hba.conf"
+
 _UNREACHABLE = (
     (
         r"password authentication failed|no password supplied|fe_sendauth",
@@ -325,6 +332,7 @@ _UNREACHABLE = (
      "[database] sslrootcert must name the authority of the server's certificate, POSTGRES_HOST the host in it"),
     (r"certificate file|private key file|could not load client certificate",
      "check [database] sslcert and sslkey; the key is for its owner alone (chmod 600)"),
+    (r"pg_hba.conf rejects connection", "allow this host and user in the server's pg_hba.conf"),
     (r"no pg_hba.conf entry", "allow this host and user in the server's pg_hba.conf"),
     (r"not currently accepting connections", "a restore was interrupted: korrigo-backup rollback finishes it"),
     (r"connect(?:ion)? to server.*(?:Connection refused|No such file|timeout expired|timed out)",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.domain.consistency import Consistency  # noqa: TC001 - msgspec reads it when it decodes
+from korrigo_backup.domain.manifest import Doubt  # noqa: TC001 - the same
 from korrigo_backup.domain.naming import Kind, Origin  # noqa: TC001 - the same
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     files: int | None
     digests: bool
     consistency: Consistency | None
+    file_system: str = ""
+    doubt: Doubt | None = None
 
 
 def header(manifest: Manifest) -> Header:
@@ -57,4 +60,6 @@ def header(manifest: Manifest) -> Header:
         files=manifest.media.files if manifest.media else None,
         digests=bool(rows and rows.digest),
         consistency=manifest.consistency,
+        file_system=manifest.media.file_system if manifest.media else "",
+        doubt=manifest.doubt,
     )

@@ -41,6 +41,8 @@ class Site:
     revision: str | None = None
     secrets: tuple[Secret, ...] = ()
     django: DjangoCommands | None = None
+    accepted_links: tuple[str, ...] = ()
+    """Paths (with * and ?) of symbolic links out of the media tree that nobody needs to be warned of."""
     stopped: Path | None = None
     """A file that is there while the services are stopped by us: after a crash the next command starts them."""
 

@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 LATEST = {"latest": Kind.SQL, "latest-point": Kind.POINT, "latest-media": Kind.MEDIA}
 """What names the newest good artifact of a kind wherever one is asked for."""
 
+_MEDIA_SUFFIXES = (".tar", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst", ".zip")
+"""Endings of archives of uploads as other tools pack them; those of this program end in .tar.gz."""
+
 LOCK_FILE = ".lock"
 """Held by the run that is at work on the site."""
 
@@ -275,10 +278,19 @@ def _why(problem: Exception) -> str:
     return f"is not what its name says: {getattr(problem, 'strerror', None) or problem}"
 
 
+def _is_dump(path: Path) -> bool:
+    """Return whether an archive begins with a dump: pg_dump's tar format, or SQL that somebody has zipped."""
+    head = files.read_plain(path, 512)
+    name = head[30 : 30 + int.from_bytes(head[26:28], "little")] if head.startswith(b"PK\x03\x04") else b""
+    return head.startswith(b"toc.dat\0") or name.lower().endswith((b".sql", b".dump"))
+
+
 def _by_content(path: Path) -> Name | None:
     """Tell a foreign name by its ending: a file copied or renamed by hand can still be restored."""
     suffixes = {".sql.gz": Kind.SQL, ".tar.gz": Kind.MEDIA, ".tgz": Kind.MEDIA}
     kind = next((kind for suffix, kind in suffixes.items() if path.name.endswith(suffix)), None)
+    if path.name.endswith(_MEDIA_SUFFIXES) and path.is_file() and not _is_dump(path):
+        kind = Kind.MEDIA
     if (path / DIRECTORY_MANIFEST).exists():
         kind = Kind.DJANGO
     changed = datetime.fromtimestamp(path.stat().st_mtime).astimezone()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import stat
 import zipfile
 import zlib
@@ -118,8 +119,8 @@ def _target(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> str | None:
 def _unsafe(source: str, what: str) -> UsageError:
     return UsageError(
         f"{source}: {what}",
-        hint=f"unpack it and pack it as tar: mkdir unpacked && unzip {source} -d unpacked"
-        " && tar -czf media.tar.gz -C unpacked . ; look at unpacked, then restore media.tar.gz",
+        hint=f"unpack it, look at it and pack it as tar: mkdir unpacked && unzip {shlex.quote(source)} -d unpacked"
+        " && tar -czf media.tar.gz -C unpacked . ; then korrigo-backup restore media.tar.gz --allow-unsigned",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import lzma
+import shlex
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,6 @@ _ZSTD = b"\x28\xb5\x2f\xfd"
 _PIECE = 1024 * 1024
 """Bytes that are unpacked at once."""
 
-_CONVERTED = "unpack it by its own program and pack it again: {command}; then restore that file"
-
 
 def unpacked(archive: Iterable[bytes], source: str) -> Iterator[bytes]:
     """Yield the content of a packed archive; UsageError, with the command to type, where that cannot be done here."""
@@ -31,8 +30,11 @@ def unpacked(archive: Iterable[bytes], source: str) -> Iterator[bytes]:
     if first.startswith(b"\xfd7zXZ\x00"):
         return _streams(whole, lzma.LZMADecompressor, source)
     if first.startswith(_ZSTD):
-        command = f"zstd -dc {source} | gzip > {source.removesuffix('.zst').removesuffix('.tar')}.tar.gz"
-        raise UsageError(f"{source} is packed by zstd, which is not read here", hint=_CONVERTED.format(command=command))
+        raise UsageError(
+            f"{source} is packed by zstd, which is not read here",
+            hint=f"pack it by gzip: zstd -dc {shlex.quote(source)} | gzip > media.tar.gz"
+            " ; then korrigo-backup restore media.tar.gz --allow-unsigned",
+        )
     if first[257:262] == b"ustar" or (first and not first.startswith(b"\x1f\x8b") and source.endswith(".tar")):
         return whole
     return gunzip(whole, source)

@@ -122,5 +122,6 @@ def _ambiguous(artifact: Artifact, found: Iterable[Found]) -> UsageError:
         f"{artifact.name}: it is not clear which directory in it is the media directory:"
         f" {printable(deepest)}, or one above it",
         hint=f"pack it anew from there: mkdir {unpacked} && {unpack}"
-        f" && tar -czf media.tar.gz -C {shlex.quote(f'{unpacked}/{deepest}')} . ; then restore media.tar.gz",
+        f" && tar -czf media.tar.gz -C {shlex.quote(f'{unpacked}/{deepest}')} ."
+        " ; then korrigo-backup restore media.tar.gz --allow-unsigned",
     )

@@ -216,10 +216,8 @@ def _foreign_media(artifact: Artifact, archive: IO[bytes]) -> MediaSource:
     """Read an archive of another tool to its end."""
     is_zip = archive.read(len(ZIP)) == ZIP
     archive.seek(0)
-    if is_zip:
-        checked = foreign_zip.check(archive, artifact.name)
-    else:
-        checked = media_format.check(archive, None, artifact.name, root=None)
+    place = str(artifact.path)  # as a whole: it stands in commands to type
+    checked = foreign_zip.check(archive, place) if is_zip else media_format.check(archive, None, place, root=None)
     notes = listed(checked.notes)
     left = (warning("media.left_out", f"{len(checked.notes)} entries of the archive are not taken: {notes}",
                     "right for pipes and devices"),) if notes else ()  # fmt: skip

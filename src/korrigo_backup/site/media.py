@@ -227,8 +227,10 @@ class MediaTree:
         taking, moving = self._partial(kept), self._moving(move, stamp)
         if not moving.exists():
             self.announce(stamp, move)
+        changed = moving.stat().st_mtime_ns  # that of the root when it was saved
         taking.mkdir(mode=DIRECTORY_MODE)
-        taking.chmod(DIRECTORY_MODE)
+        with suppress(OSError):  # a file system without modes
+            taking.chmod(DIRECTORY_MODE)
         self._move(self.root, taking)
         taking.rename(kept)
         fsync_directory(self.root)
@@ -236,6 +238,8 @@ class MediaTree:
         remove_tree(moving / LOST_AND_FOUND)
         moving.rmdir()
         self._forget_absence(stamp)
+        with suppress(OSError):  # of another owner
+            os.utime(self.root, ns=(changed, changed))
         fsync_directory(self.root)
         return kept
 

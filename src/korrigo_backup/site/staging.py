@@ -193,8 +193,10 @@ class Staging:
             self._make_link(*link)
         for path, given in reversed(self._directories):
             self._give(self._enter(safe_parts(path)), path, given, directory=True)
-        if self._absent and self._of_root:
-            self._give_root(self._of_root)
+        if self._of_root:
+            if self._absent:
+                self._give_root(self._of_root)
+            os.utime(self._root, ns=(self._of_root.mtime_ns, self._of_root.mtime_ns))
         self.close()
         os.sync()  # one flush for all files: a hundred thousand fsync calls would take minutes
         self._partial.rename(self._final)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from korrigo_backup.catalog import Catalog
+from korrigo_backup.config import libpq
 from korrigo_backup.config.load import VARIABLES, dotenv_problems, load, surroundings
 from korrigo_backup.config.notify import ChannelSection
 from korrigo_backup.domain.retention import Policy, Rule
@@ -130,7 +131,7 @@ def wire(directory: Path, environ: Mapping[str, str], file: Path | None) -> Wire
     return Wired(
         config,
         Catalog(config.backup.dir, keyring),
-        _secrets(config),
+        _secrets(config, surroundings(directory, environ)),
         surroundings(directory, environ),
         keyring,
         directory,
@@ -140,11 +141,12 @@ def wire(directory: Path, environ: Mapping[str, str], file: Path | None) -> Wire
     )
 
 
-def _secrets(config: Configuration) -> tuple[Secret, ...]:
+def _secrets(config: Configuration, environment: Mapping[str, str]) -> tuple[Secret, ...]:
     """Return every secret value of the configuration, longer ones first, since they may hold shorter ones."""
     password, notify = config.database.password, config.notify
     addresses = [*notify.urls, *(channel.url for channel in notify.channels), notify.healthchecks_url]
     found = [Secret(password.get_secret_value())] if password else []
+    found += [Secret(other)] if (other := environment.get("PGPASSWORD")) else []
     for url in filter(None, addresses):
         found += address.secrets(Secret(url.get_secret_value()))
     return tuple(sorted(found, key=lambda secret: len(secret.reveal()), reverse=True))
@@ -219,9 +221,10 @@ def _direct(config: Configuration, environment: Mapping[str, str]) -> Site:
         host=database.host or "",
         port=database.port,
         user=database.user,
-        password=Secret(database.password.get_secret_value()) if database.password else None,
+        password=libpq.password(database, environment),
         connect_timeout=database.connect_timeout,
         client_dir=database.client_dir,
+        security=libpq.security(database, environment),
     )
     return Site(
         name=config.site.name,

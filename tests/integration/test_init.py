@@ -202,3 +202,42 @@ def test_garbage_in_the_compose_file_is_named_and_nothing_is_written(site):
     assert "compose.yaml, line 2: not valid YAML" in done.err
     assert "s3cret" not in done.said
     assert not config(site).exists()
+
+
+TWO = """\
+services:
+  one: {image: "postgres:16", environment: {POSTGRES_DB: first}, volumes: ["a:/var/lib/postgresql/data"]}
+  two: {image: "postgres:16", environment: {POSTGRES_DB: second}, volumes: ["b:/var/lib/postgresql/data"]}
+  web: {image: site, command: gunicorn x, depends_on: [one, two], volumes: ["m:/srv/media"]}
+"""
+
+
+def test_two_equal_databases_are_a_question_and_nothing_is_written(site):
+    (site.home / "compose.yaml").write_text(TWO)
+    done = site.korrigo("init", env=BARE, code=2)
+    assert "compose.yaml: one and two are PostgreSQL" in done.err
+    assert "hint: korrigo-backup init --db one, or --db two" in done.err
+    assert not config(site).exists()
+
+
+def test_the_services_that_are_typed_are_written_and_stay(site):
+    (site.home / "compose.yaml").write_text(TWO)
+    assert "no service 'three'" in site.korrigo("init", "--db", "three", env=BARE, code=2).err
+    site.korrigo("init", "--db", "two", env=BARE, code=3)  # nothing runs here
+    found = tomllib.loads(config(site).read_text())
+    assert (found["compose"]["db"], found["database"]["name"]) == ("two", "second")
+    site.korrigo("init", "--force", env=BARE, code=3)
+    assert tomllib.loads(config(site).read_text()) == found
+    site.korrigo("init", "--force", "--db", "one", "--backend", "web", env=BARE, code=3)
+    found = tomllib.loads(config(site).read_text())
+    assert (found["compose"]["db"], found["database"]["name"]) == ("one", "first")
+
+
+def test_a_foreign_line_of_dotenv_is_named_by_its_number_and_stops_no_backup(site):
+    in_dotenv(site, *NAMES)
+    with (site.home / ".env").open("a") as file:
+        file.write("*** very-s3cret ***\n")
+    done = site.korrigo("backup", "db", env=BARE)
+    assert f".env, line {len(NAMES) + 1} is left out" in done.err
+    assert "is left out" in site.korrigo("doctor", env=BARE).out
+    assert "very-s3cret" not in done.said

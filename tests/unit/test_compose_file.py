@@ -45,7 +45,7 @@ def test_ports_that_this_machine_answers_for_are_known(written):
     ("text", "value"),
     [
         ("$A/${A}", "1/1"),
-        ("${B:-word}${B-word}${A:-word}", "wordword1"),
+        ("${B:-word}${B-word}${C-word}${A:-word}", "wordword1"),
         ("${B:?why}${A:?why}", "1"),
         ("${A:+yes}${B:+no}", "yes"),
         ("$$A $ ${", "$A $ ${"),

@@ -55,7 +55,15 @@ def plain(value):
 def test_every_variable_sets_its_key(tmp_path, variable, place_):
     section, key = place_
     addresses = {"urls": "slack://given/words discord://given/others", "healthchecks_url": "https://given.example/a"}
-    numbers = {"port": "7", "retention_days": "7", "daily": "1 2 * * *", "weekly": "1 2 * * 3", "overdue": "1 2 * * 3"}
+    numbers = {
+        "port": "7",
+        "connect_timeout": "7",
+        "sslmode": "require",
+        "retention_days": "7",
+        "daily": "1 2 * * *",
+        "weekly": "1 2 * * 3",
+        "overdue": "1 2 * * 3",
+    }
     value = (addresses | numbers).get(key, "given")
     found = getattr(getattr(load(tmp_path, {variable: value}), section), key)
     words = [plain(word) for word in found] if isinstance(found, tuple) else [plain(found)]

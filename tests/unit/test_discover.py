@@ -8,7 +8,8 @@ import pytest
 
 from korrigo_backup.config.load import load
 from korrigo_backup.domain.finding import Level
-from korrigo_backup.operations.discover import compose_files, discover, health_address
+from korrigo_backup.operations.discover import compose_files, discover
+from korrigo_backup.operations.discover_compose import health_address
 from korrigo_backup.operations.init import draft
 from korrigo_backup.site.compose_file import read
 

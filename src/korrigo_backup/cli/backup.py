@@ -14,6 +14,7 @@ from korrigo_backup.catalog import local_now
 from korrigo_backup.cli.announcing import announcer
 from korrigo_backup.cli.output import Context, human, say, say_findings, say_shared
 from korrigo_backup.domain.finding import Level
+from korrigo_backup.domain.leftout import left_out_findings
 from korrigo_backup.domain.naming import Kind, Origin
 from korrigo_backup.errors import Refused, UsageError
 from korrigo_backup.operations.announced import announced
@@ -113,6 +114,8 @@ def _make(wired: Wired, subject: str, origin: Origin, *, digest: bool, accept: f
     site, catalog, now = wired.site(), wired.catalog, local_now()
     if subject == "django":
         done = backup_django(site, catalog, now=now, listen=narrate)
+        proof = done.artifact.manifest.django if done.artifact.manifest else None
+        say_findings(left_out_findings(proof.left_out if proof else ()))
     elif subject == "media":
         done = backup_media(site, catalog, now=now, origin=origin, listen=narrate, accept=accept)
         say_findings(done.findings)
@@ -141,6 +144,8 @@ def narrate(step: Step) -> None:
         say(f"📦 Creating media backup: {step.facts['path']}")
     elif step.id == "media.again":
         say(f"↻ {step.facts['path']} was written to while it was read: archiving once more")
+    elif step.id == "point.databases":
+        say(f"⚠️ Not in this backup, other databases of the site's DATABASES: {step.facts['names']}")
     elif step.id == "backup.published":
         say(f"✅ Backup created: {step.facts['path']} ({human(int(step.facts['bytes']))})")
 

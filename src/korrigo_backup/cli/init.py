@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,13 +12,14 @@ import typer
 
 from korrigo_backup.catalog import local_now
 from korrigo_backup.cli.checks import checks
-from korrigo_backup.cli.output import Context, say, say_findings
+from korrigo_backup.cli.output import Context, ask, say, say_findings
 from korrigo_backup.config.load import FILE_NAME, surroundings
 from korrigo_backup.domain.finding import Level
 from korrigo_backup.domain.naming import stamp
 from korrigo_backup.domain.secret import redact
-from korrigo_backup.errors import KorrigoBackupError, NotFound, PartlyDone, Refused
+from korrigo_backup.errors import KorrigoBackupError, NotFound, PartlyDone, Refused, UsageError
 from korrigo_backup.operations import init as operation
+from korrigo_backup.operations.discover_compose import CANDIDATES, Named
 from korrigo_backup.system.files import explained
 from korrigo_backup.wiring import wire
 
@@ -46,11 +49,14 @@ def command(
     force: Annotated[
         bool, typer.Option("--force", help="Write it anew; what it sets stays, the old file is kept beside.")
     ] = False,
+    db: Annotated[str | None, typer.Option("--db", help="The Compose service that is the database.")] = None,
+    backend: Annotated[str | None, typer.Option("--backend", help="The Compose service that runs Django.")] = None,
 ) -> None:
     """Write korrigo-backup.toml for this site, make the signing key, check everything, and say what to do next.
 
-    Looks at the Compose file, .env and Django's settings; only what differs from the defaults is set. Exit 3 when the
-    file is written and a check failed, 4 when nothing was written.
+    Looks at the Compose file, .env and Django's settings; only what differs from the defaults is set. Exit 2
+    when several services may be the database and none is named, 3 when the file is written and a check failed, 4 when
+    nothing was written.
     """
     given: Path | None = context.find_root().params.get("config")
     with explained(f"go to {directory}"):
@@ -63,7 +69,7 @@ def command(
             " the old file",
         )
     say(f"🔍 Looking at {Path.cwd()}")
-    made, wired = _made(target)
+    made, wired = _made(target, Named(db, backend))
     unknown = next((f for f in made.findings if f.level is Level.ERROR), None) if not made.reached else None
     say_findings(finding for finding in made.findings if finding is not unknown)
     if unknown:
@@ -78,16 +84,28 @@ def command(
         raise _failure(failed, target, written=write)
 
 
-def _made(target: Path) -> tuple[Draft, Wired]:
+def _made(target: Path, named: Named) -> tuple[Draft, Wired]:
     """Return the configuration, read as it will be before it gets its place."""
     environment = surroundings(Path.cwd(), os.environ)
-    made = operation.draft(Path.cwd(), environment, target)
+    made = operation.draft(Path.cwd(), environment, target, named=named)
+    if made.candidates:
+        named = replace(named, database=_chosen(made))
+        made = operation.draft(Path.cwd(), environment, target, named=named)
     wired = _wired(made)
     if (site := operation.site_of(wired.catalog)) and site != wired.config.site.name:
-        made = operation.draft(Path.cwd(), environment, target, site=site)
+        made = operation.draft(Path.cwd(), environment, target, site=site, named=named)
         wired = _wired(made)
     Context.known_secrets = wired.secrets
     return made, wired
+
+
+def _chosen(made: Draft) -> str:
+    """Return the database's service as a person chooses it on a terminal; UsageError elsewhere."""
+    question = next(finding for finding in made.findings if finding.id == CANDIDATES)
+    if not sys.stdin.isatty():
+        raise UsageError(question.message, hint=question.hint)
+    say(f"❓ {question.message}")
+    return ask(f"The database's service ({', '.join(made.candidates)}): ")
 
 
 def _wired(made: Draft) -> Wired:

@@ -26,7 +26,10 @@ class SiteSection(Section):
 
 
 class DatabaseSection(Section):
-    """How the database is reached. `host` may be a directory: that of the server's Unix socket."""
+    """How the database is reached. `host` may be a directory: that of the server's Unix socket.
+
+    `sslmode` and what follows are libpq's, for a site that is reached directly.
+    """
 
     name: str = "viatique"
     user: str = "viatique_user"
@@ -36,6 +39,11 @@ class DatabaseSection(Section):
     maintenance: str = "postgres"
     client_dir: Place | None = None
     connect_timeout: Annotated[int, Field(ge=1, le=3600)] = 10
+    sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] | None = None
+    sslrootcert: Place | None = None
+    sslcert: Place | None = None
+    sslkey: Place | None = None
+    passfile: Place | None = None
 
     @field_validator("name", "user", "maintenance")
     @classmethod

@@ -48,6 +48,7 @@ class Request:
     include_media: bool
     exclude: Sequence[str] = ()
     indent: int | None = None
+    accept: Sequence[str] = ()
 
 
 def run(request: Request, listener: Listener) -> Manifest:
@@ -60,7 +61,13 @@ def run(request: Request, listener: Listener) -> Manifest:
     with _calm(media or MediaTree(media_root()), media), _draft(request.output_dir, started) as (draft, final, stamp):
         listener(Step("backup.database"))
         with _member(draft, f"db_backup_{stamp}.json") as out:
-            proof = dump(request.alias, out, exclude=request.exclude, indent=request.indent)  # type: ignore[arg-type]
+            proof = dump(
+                request.alias,
+                out,  # type: ignore[arg-type]
+                exclude=request.exclude,
+                indent=request.indent,
+                accept=request.accept,
+            )
         members, media_proof = [out.member], None
         if media:
             listener(Step("backup.media"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -32,31 +33,42 @@ WHERE contype = 'f' AND conparentid = 0 AND conrelid = ANY(%s::regclass[]) AND c
 """
 
 
+@dataclass(frozen=True)
+class Constraint:
+    """A foreign key that was taken away: table, name, definition and quoted comment (None: no comment), as SQL."""
+
+    table: str
+    name: str
+    definition: str
+    comment: str | None
+
+
 @contextmanager
-def checked(tables: Sequence[Table], alias: str, *, aside: bool) -> Iterator[None]:
+def checked(tables: Sequence[Table], alias: str, *, aside: Sequence[Constraint] | None) -> Iterator[None]:
     """Check all foreign keys at the end of the block. Raises ProofFailed naming the rows whose target is not there.
 
-    With `aside`, those among `tables` are taken away, and made again at the end, as pg_dump's files do: PostgreSQL
-    checks each with one join, where it would otherwise look every row up. The caller's transaction holds them alone.
+    With `aside`, those among `tables` are taken away, and made again at the end with those of `aside`, as pg_dump's
+    files do: PostgreSQL checks each with one join, where it would otherwise look every row up. The caller's
+    transaction holds them alone.
     """
     connection = connections[alias]
-    if not aside:
+    if aside is None:
         yield
         check(tables, alias)
         return
     names = [connection.ops.quote_name(table.name) for table in tables]
     with connection.cursor() as cursor:
         cursor.execute(_WITHIN, [names, names])
-        found = cursor.fetchall()
-        for table, name, _, _ in found:
-            cursor.execute(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
+        within = [Constraint(*row) for row in cursor.fetchall()]
+        for one in within:
+            cursor.execute(f"ALTER TABLE {one.table} DROP CONSTRAINT {one.name}")
         yield
         check(tables, alias)
         with _named(tables, alias), transaction.atomic(using=alias):
-            for table, name, definition, comment in found:
-                cursor.execute(f"ALTER TABLE {table} ADD CONSTRAINT {name} {definition}")
-                if comment:
-                    cursor.execute(f"COMMENT ON CONSTRAINT {name} ON {table} IS {comment}")
+            for one in (*within, *aside):
+                cursor.execute(f"ALTER TABLE {one.table} ADD CONSTRAINT {one.name} {one.definition}")
+                if one.comment:
+                    cursor.execute(f"COMMENT ON CONSTRAINT {one.name} ON {one.table} IS {one.comment}")
 
 
 def check(tables: Sequence[Table], alias: str) -> None:

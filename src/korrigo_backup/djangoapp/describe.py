@@ -7,14 +7,16 @@ import platform
 from pathlib import Path
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import connections
 from django.db.migrations.loader import MigrationLoader
 
 import django
+from korrigo_backup.djangoapp.outside import other_databases
 from korrigo_backup.djangoapp.pathcolumns import configured_columns, file_columns, models_of, table_of
-from korrigo_backup.domain.description import AppMigrations, DatabaseName, Description
+from korrigo_backup.domain.description import AppMigrations, DatabaseName, Description, TableName
 from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.system.run import Command, run
 
@@ -33,11 +35,12 @@ def describe(alias: str) -> Description:
         revision=_revision(),
         database=_database(alias),
         media_root=os.path.realpath(settings.MEDIA_ROOT) if settings.MEDIA_ROOT else "",
-        users=table_of(get_user_model()),
+        users=table_of(get_user_model()) if apps.is_installed("django.contrib.auth") else TableName(""),
         columns=(*columns, *configured_columns(alias)),
         elsewhere=elsewhere,
         migrations=_migrations(),
         tables={model._meta.label_lower: table_of(model) for model in models_of(alias)},  # noqa: SLF001
+        others=tuple(one.name for one in other_databases(alias)),
     )
 
 

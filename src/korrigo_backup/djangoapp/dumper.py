@@ -9,14 +9,15 @@ from django.db import connections
 from django import get_version
 from korrigo_backup.djangoapp import migrations, sequences
 from korrigo_backup.djangoapp.naturalkeys import NaturalKeys
+from korrigo_backup.djangoapp.outside import left_out, require_accepted
 from korrigo_backup.djangoapp.proof import RULE, Digest, batches
 from korrigo_backup.djangoapp.snapshot import reading
-from korrigo_backup.djangoapp.tables import data_models, tables
+from korrigo_backup.djangoapp.tables import NEW, data_models, referred_models, tables
 from korrigo_backup.domain.manifest import DjangoProof
 from korrigo_backup.formats.fixture import CLOSING, OPENING, SEPARATOR, indented
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from typing import IO
 
     from korrigo_backup.djangoapp.tables import Table
@@ -26,21 +27,40 @@ _BUFFER = 1024 * 1024
 """Bytes collected before they are written."""
 
 
-def dump(alias: str, out: IO[bytes], *, exclude: Iterable[str] = (), indent: int | None = None) -> DjangoProof:
-    """Write the fixture of one moment of the database to `out` and return its proof."""
+def dump(
+    alias: str,
+    out: IO[bytes],
+    *,
+    exclude: Iterable[str] = (),
+    indent: int | None = None,
+    accept: Collection[str] = (),
+) -> DjangoProof:
+    """Write the fixture of one moment of the database to `out` and return its proof.
+
+    Raises Refused for what a backup must not leave out in silence and `accept` does not name (outside.py).
+    """
+    exclude = tuple(exclude)
     models = data_models(alias, exclude)
     with reading(alias, models):
-        found = tables(models, alias, NaturalKeys(alias))
+        keys = NaturalKeys(alias)
+        found = tables(models, alias, keys, NEW, referred_models(models, exclude))
+        missing = left_out(found, alias)
+        require_accepted(missing, accept)
         writer = _ArrayWriter(out, indent)
-        proofs = tuple(_dump_table(table, alias, writer) for table in found)
+        proofs = {table: _dump_table(table, alias, writer) for table in found}
         writer.close()
         return DjangoProof(
             django_version=get_version(),
             engine=connections[alias].vendor,
             digest=RULE,
-            models=proofs,
+            models=tuple(proof for table, proof in proofs.items() if not table.referred_by),
             migrations=migrations.applied(alias),
             sequences=sequences.positions(found, alias),
+            text_columns={table.label: columns for table in found if (columns := table.text_columns)},
+            referred=tuple(proof for table, proof in proofs.items() if table.referred_by),
+            own_sequences=sequences.positions_alone(alias),
+            permissions=keys.own_permissions(),
+            left_out=missing,
         )
 
 

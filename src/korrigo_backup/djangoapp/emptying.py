@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import connections
 
+from korrigo_backup.djangoapp.constraints import Constraint
 from korrigo_backup.errors import Refused
 
 if TYPE_CHECKING:
@@ -15,9 +16,12 @@ if TYPE_CHECKING:
     from korrigo_backup.djangoapp.tables import Table
 
 _OUTSIDE = """
-SELECT conrelid::regclass::text, confrelid::regclass::text, confdeltype
-FROM pg_constraint
-WHERE contype = 'f' AND confrelid = ANY(%s::regclass[]) AND NOT conrelid = ANY(%s::regclass[])
+SELECT c.conrelid::regclass::text, quote_ident(c.conname), pg_get_constraintdef(c.oid),
+       quote_literal(obj_description(c.oid, 'pg_constraint')), c.confrelid::regclass::text, c.confdeltype,
+       NOT t.relispartition AND pg_has_role(t.relowner, 'USAGE')
+FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid
+WHERE c.contype = 'f' AND c.conparentid = 0
+  AND c.confrelid = ANY(%s::regclass[]) AND NOT c.conrelid = ANY(%s::regclass[])
 """
 
 _TRIGGERS = """
@@ -27,39 +31,52 @@ WHERE NOT tgisinternal AND tgenabled IN ('O', 'A') AND tgparentid = 0 AND tgreli
 """
 
 
-def empty(tables: Sequence[Table], alias: str) -> bool:
-    """Delete all rows of `tables`; return whether their foreign keys can be set aside now.
+def empty(tables: Sequence[Table], alias: str) -> list[Constraint] | None:
+    """Delete all rows of `tables`; return the foreign keys from other tables that were taken away for that.
 
-    They cannot while checks of deleted rows are pending. TRUNCATE where no other table refers to them, else DELETE;
-    the tables are locked against writing either way.
+    None means that no foreign key can be set aside: checks of deleted rows are pending. TRUNCATE where no other table
+    refers to them any more, else DELETE; the tables are locked against writing either way.
     Raises Refused when deleting would also delete or change rows of a table that is not to be restored.
     """
     connection = connections[alias]
     names = [connection.ops.quote_name(table.name) for table in tables]
     if not names:
-        return False
+        return None
     with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute("SET CONSTRAINTS ALL DEFERRED")
-            if not _outside(cursor, names):
-                cursor.execute(f"TRUNCATE {', '.join(names)}")
-                return True
-            cursor.execute(f"LOCK TABLE {', '.join(names)} IN EXCLUSIVE MODE")
-        for name in reversed(names):
+        if connection.vendor != "postgresql":
+            for name in reversed(names):
+                cursor.execute(f"DELETE FROM {name}")
+            return None
+        cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+        only = ["ONLY " * (not table.relation or table.relation.kind == "r") for table in tables]
+        whole = [one + name for one, name in zip(only, names, strict=True)]
+        if (aside := _set_aside(cursor, names)) is not None:
+            cursor.execute(f"TRUNCATE {', '.join(whole)}")
+            return aside
+        cursor.execute(f"LOCK TABLE {', '.join(whole)} IN EXCLUSIVE MODE")
+        for name in reversed(whole):
             cursor.execute(f"DELETE FROM {name}")
-    return False
+    return None
 
 
-def _outside(cursor: Any, names: Sequence[str]) -> bool:
+def _set_aside(cursor: Any, names: Sequence[str]) -> list[Constraint] | None:
+    """Take away the foreign keys of other tables that refer to these: their rows stay, and are checked at the end.
+
+    None when one of those tables is another role's.
+    """
     cursor.execute(_OUTSIDE, [names, names])
     found = cursor.fetchall()
-    for referring, referred, action in found:
+    if all(ours for *_, ours in found):
+        for table, name, *_ in found:
+            cursor.execute(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
+        return [Constraint(*row[:4]) for row in found]
+    for referring, *_, referred, action, _ in found:
         if action in {"c", "n", "d"}:
             raise Refused(
                 f"emptying {referred} would also change {referring}, which the backup does not hold",
                 hint="make a backup without --exclude, or restore the whole database with scripts/restore_db.sh",
             )
-    return bool(found)
+    return None
 
 
 @contextmanager

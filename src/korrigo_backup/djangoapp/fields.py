@@ -1,7 +1,8 @@
 """Columns: how a value of the database becomes JSON and becomes the same value again.
 
 Django's own encoder cuts times to milliseconds and numbers in JSON to floats. A column of one of Django's own
-field types is read and written here without loss; any other goes through its own `value_to_string`,
+field types is read and written here without loss. PostgreSQL itself writes and reads any other as text (pgtypes.py).
+On other engines, and in backups of former versions, such a column goes through its own `value_to_string`,
 `to_python` and `get_db_prep_save`, as in `dumpdata` and `loaddata`.
 """
 
@@ -28,10 +29,12 @@ from django.utils import timezone
 from django.utils.dateparse import parse_duration
 from django.utils.duration import duration_string
 
+from korrigo_backup.djangoapp import pgtypes
 from korrigo_backup.djangoapp.naturalkeys import KEY_TYPES, natural_label
 
 if TYPE_CHECKING:
     from korrigo_backup.djangoapp.naturalkeys import NaturalKeys
+    from korrigo_backup.djangoapp.pgcatalog import DatabaseColumn
 
 Step = Callable[[Any], Any]
 
@@ -95,6 +98,10 @@ class Column:
     that msgspec writes; `check` says ValueError when a decoded value cannot be meant; `into` makes a decoded value
     a parameter of INSERT. None as a step is "as it is"; no step sees None as a value. `keys` are the names that
     the numbers of a `natural` column have; `beyond` says that the database holds times that Python has not.
+
+    `write` makes the SQL that writes a value into a line, None where only Python can. The values of an `as_text`
+    column are PostgreSQL's own text; `readable` makes the SQL of what stands among the fields then, for `loaddata`.
+    `default` returns the text of the model's default.
     """
 
     field: Any
@@ -110,6 +117,10 @@ class Column:
     placeholder: Callable[[Any], str] | None = None
     keys: Mapping[int, Any] = field_(default_factory=dict)
     beyond: bool = False
+    write: Callable[[str], str] | None = None
+    as_text: bool = False
+    readable: Callable[[str], str] | None = None
+    default: Callable[[], str] | None = None
 
     @property
     def is_json(self) -> bool:
@@ -117,9 +128,22 @@ class Column:
         return self.type is msgspec.Raw
 
 
-def column(field: Any, keys: NaturalKeys, connection: Any) -> Column:
-    """Return how to read and write one concrete field."""
+def column(
+    field: Any,
+    keys: NaturalKeys,
+    connection: Any,
+    there: DatabaseColumn | None = None,
+    *,
+    exact: bool = False,
+    as_text: bool | None = None,
+) -> Column:
+    """Return how to read and write one concrete field, whose column in the database is `there` (None: not PostgreSQL).
+
+    `exact` is for backups that hold PostgreSQL's text of all values that are not plain, and times in UTC. `as_text`
+    says whether such a backup holds this column as text; None decides that for a new backup.
+    """
     base = partial(Column, field=field, name=field.name, attname=field.attname, column=field.column)
+    type_ = there.type if there else ""
     if label := natural_label(field):
         names = keys.of(label)
         return base(
@@ -130,23 +154,71 @@ def column(field: Any, keys: NaturalKeys, connection: Any) -> Column:
             check=names.require,
             into=names.id,
             keys=names.keys,
+            write=partial(_named, names.keys) if type_ in pgtypes.WHOLE else None,
         )
     source = source_of(field)
     known = known_type(source)
+    write = pgtypes.plain_way(known, TYPES[known] if known else None, type_) if there else None
+    if there and exact and (as_text or (as_text is None and write is None)):
+        return _text(base, field, source, there, connection)
+    if as_text and connection.vendor != "postgresql":
+        return base(select=Cast(field.attname, models.TextField()), type=str, as_text=True)
     if known is None:
         return _custom(base, field, source, connection)
-    kind = TYPES[known]
+    return _plain(base, field, known, connection, write=write, exact=exact and there is not None)
+
+
+def _plain(
+    base: Callable[..., Column],
+    field: Any,
+    known: type[Any],
+    connection: Any,
+    *,
+    write: Callable[[str], str] | None,
+    exact: bool,
+) -> Column:
+    kind, postgres = TYPES[known], connection.vendor == "postgresql"
     out, into = _steps(kind, known, connection)
-    if connection.vendor != "postgresql" and not issubclass(known, _AS_THEY_ARE):
-        into = _after(into, partial(source.get_db_prep_save, connection=connection))
+    if exact and kind is datetime:
+        out, into = _to_utc, _aware
+    if not postgres and not issubclass(known, _AS_THEY_ARE):
+        into = _after(into, partial(source_of(field).get_db_prep_save, connection=connection))
     return base(
         select=Cast(field.attname, models.TextField()) if kind is msgspec.Raw else field.attname,
         type=kind,
         out=out,
         check=into if known is models.DurationField or kind is msgspec.Raw else None,
         into=into,
-        beyond=connection.vendor == "postgresql" and kind in {datetime, date, time},
+        beyond=postgres and kind in {datetime, date, time},
+        write=write,
     )
+
+
+def _text(base: Callable[..., Column], field: Any, source: Any, there: DatabaseColumn, connection: Any) -> Column:
+    def default() -> str | None:
+        """Let the database write its text of the model's default, which may be an object of the site's own class."""
+        value = source.get_db_prep_save(field.get_default(), connection)
+        own, slot = getattr(source, "get_placeholder", None), "%s"
+        if own:
+            slot = own(value, models.sql.InsertQuery(field.model).get_compiler(connection=connection), connection)
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT concat(CAST({slot} AS {there.declared}))", [value])
+            return str(cursor.fetchone()[0])
+
+    return base(
+        select=field.attname,
+        type=str,
+        write=pgtypes.as_text,
+        as_text=True,
+        readable=pgtypes.readable(field, there),
+        default=default,
+    )
+
+
+def _named(keys: Mapping[int, Any], name: str) -> str:
+    texts = {str(id_): msgspec.json.encode(key).decode() for id_, key in keys.items()}
+    known = pgtypes.literal(msgspec.json.encode(texts).decode())
+    return f"coalesce({known}::jsonb ->> {name}::text, {name}::text)"
 
 
 def decode_loosely(column: Column, value: Any) -> Any:

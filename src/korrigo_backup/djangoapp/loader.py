@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from itertools import takewhile
+from typing import IO, TYPE_CHECKING, Any
 
 from django.apps import apps
-from django.db import connections
+from django.db import connections, models
 
-from korrigo_backup.djangoapp import constraints, emptying, sequences
+from korrigo_backup.djangoapp import constraints, emptying, matviews, sequences
 from korrigo_backup.djangoapp.decode import FixtureReader
 from korrigo_backup.djangoapp.insert import Inserter
 from korrigo_backup.djangoapp.naturalkeys import NaturalKeys
 from korrigo_backup.djangoapp.portable import Meanings
 from korrigo_backup.djangoapp.proof import RULE, prove
-from korrigo_backup.djangoapp.tables import data_models, require_tables, tables
+from korrigo_backup.djangoapp.tables import Texts, data_models, referred_models, require_tables, tables
 from korrigo_backup.djangoapp.watch import Watch
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.formats.django import expect
@@ -40,6 +41,11 @@ class Load:
     objects: int
     warnings: tuple[str, ...]
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether the fixture holds PostgreSQL's own text of values that are not plain, and all times in UTC."""
+        return any(table.exact for table in self.tables)
+
 
 def prepare(alias: str, manifest: Manifest, file: IO[bytes], *, trusted: bool) -> Load:
     """Read the whole fixture, check every byte against the manifest and every object against the models.
@@ -48,10 +54,11 @@ def prepare(alias: str, manifest: Manifest, file: IO[bytes], *, trusted: bool) -
     ProofFailed, or Refused when tables are missing.
     """
     name = manifest.database_backup or ""
-    models = _models(alias, manifest.django)
+    models, referred = _models(alias, manifest.django)
     require_tables(models, alias)
     keys = NaturalKeys(alias)
-    found = tables(models, alias, keys)
+    texts = Texts(manifest.django.text_columns if manifest.django else None)
+    found = tables(models, alias, keys, texts, referred)
     reader = FixtureReader(file, name, found, _not_null(found, alias))
     if manifest.django is None:
         reader.read_names()
@@ -66,38 +73,59 @@ def prepare(alias: str, manifest: Manifest, file: IO[bytes], *, trusted: bool) -
     return Load(alias, manifest, keys, found, reader, reader.objects, tuple(watch.warnings(alias)))
 
 
-def run(load: Load) -> None:
-    """Replace the rows of all tables by those of the fixture and prove them; call inside `snapshot.writing`."""
+def run(load: Load) -> list[str]:
+    """Replace the rows of all tables by those of the fixture and prove them; call inside `snapshot.writing`.
+
+    Return what a person should know of what was done besides.
+    """
+    saved = load.manifest.django
+    whole = [table for table in load.tables if not table.referred_by]
     with emptying.silent_triggers(load.tables, load.alias):
-        aside = emptying.empty(load.tables, load.alias)
+        aside = emptying.empty(whole, load.alias)
         load.keys.make_missing()
+        load.keys.call(saved.permissions if saved else ())
         said = None if _is_provable(load) else Meanings(load.alias)
-        with constraints.checked(load.tables, load.alias, aside=aside):
+        with constraints.checked(whole, load.alias, aside=aside):
             counts = _insert(load, said)
             expect(load.manifest, load.manifest.database_backup or "", load.reader.sha256, load.reader.size)
         _prove(load, counts, said)
-        sequences.move_up(load.tables, load.alias, load.manifest.django.sequences if load.manifest.django else ())
+        positions = (saved.sequences, saved.own_sequences) if saved else ((), ())
+        notes = sequences.move_up(load.tables, load.alias, *positions)
+    notes += matviews.refresh(load.tables, load.alias)
     _forget_cached_rows()
+    return notes
 
 
-def _models(alias: str, proof: DjangoProof | None) -> list[object]:
-    """Return the models to replace: those that the backup took, also where it found no row."""
-    known = data_models(alias)
+def _models(alias: str, proof: DjangoProof | None) -> tuple[list[Any], list[tuple[Any, Any]]]:
+    """Return the models that the backup took, also where it found no row, and those of which it took some rows."""
     if proof is None:
-        return known
-    taken = {model.name for model in proof.models}
-    unknown = taken - {model._meta.label_lower for model in known}  # noqa: SLF001 - Django's documented name
+        return data_models(alias), []
+    known = data_models(alias, of_extensions=True)
+    taken, partly = {model.name for model in proof.models}, {model.name for model in proof.referred}
+    found = [model for model in known if _label(model) in taken]
+    referred = [one for one in referred_models(found) if _label(one[0]) in partly]
+    unknown = (taken | partly) - {_label(model) for model in (*found, *(model for model, _ in referred))}
     if unknown:
         raise ProofFailed(
             f"the backup holds {', '.join(sorted(unknown)[:5])}, which this site does not have",
             hint="use the revision of the code that made the backup (manage.py showmigrations)",
         )
-    return [model for model in known if model._meta.label_lower in taken]  # noqa: SLF001
+    return found, referred
+
+
+def _label(model: Any) -> str:
+    return str(model._meta.label_lower)  # noqa: SLF001 - Django's documented name
 
 
 def _not_null(found: Iterable[Table], alias: str) -> dict[str, frozenset[str]]:
     """Return the columns that the database itself does not let be NULL; the models may say otherwise."""
     connection = connections[alias]
+    if connection.vendor == "postgresql":
+        return {
+            table.name: frozenset(name for name, column in table.relation.columns.items() if column.not_null)
+            for table in found
+            if table.relation
+        }
     with connection.cursor() as cursor:
         return {
             table.name: frozenset(
@@ -111,6 +139,9 @@ def _not_null(found: Iterable[Table], alias: str) -> dict[str, frozenset[str]]:
 
 def _insert(load: Load, said: Meanings | None) -> dict[str, int]:
     inserters: dict[str, Inserter] = {}
+    for table in load.tables:
+        if table.referred_by:
+            _delete(load, table)
     current: Inserter | None = None
     label = ""
     for table, row, size in load.reader.rows():
@@ -123,6 +154,14 @@ def _insert(load: Load, said: Meanings | None) -> dict[str, int]:
     for inserter in inserters.values():
         inserter.finish()
     return {label: inserter.count for label, inserter in inserters.items()}
+
+
+def _delete(load: Load, table: Table) -> None:
+    """Delete the rows of a table that the fixture brings; all others stay."""
+    pk = table.pk
+    head = takewhile(lambda one: one[0].referred_by, load.reader.rows())  # they stand first
+    keys = [row[table.columns.index(pk)] for one, row, _ in head if one is table] if pk else []
+    models.QuerySet(table.model, using=load.alias).filter(pk__in=keys)._raw_delete(load.alias)  # noqa: SLF001
 
 
 def _is_provable(load: Load) -> bool:
@@ -153,7 +192,8 @@ def _differing(load: Load) -> list[str]:
     Compared by text; where only the text differs (another version of ours wrote it), the file's own lines must have
     the manifest's digests, and the rows mean what those lines say.
     """
-    wanted = {proof.name: proof for proof in load.manifest.django.models} if load.manifest.django else {}
+    saved = load.manifest.django
+    wanted = {proof.name: proof for proof in (*saved.models, *saved.referred)} if saved else {}
     suspects = {proof.name for proof in prove(load.tables, load.alias) if proof != wanted[proof.name]}
     if not suspects:
         return []

@@ -5,10 +5,15 @@ Both are made by `migrate` and excluded from a dump; what refers to them must fi
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.db import models
+
+from korrigo_backup.domain.manifest import PermissionName
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 Key = tuple[str, ...]
 """(app_label, model) of a content type; (codename, app_label, model) of a permission."""
@@ -73,6 +78,29 @@ class NaturalKeys:
         """How many content types and permissions have to be made."""
         return sum(len(names.missing) for names in self._names.values())
 
+    def own_permissions(self) -> tuple[PermissionName, ...]:
+        """Return the permissions that `migrate` would not make as they are: made by the site, or renamed by it."""
+        if not apps.is_installed("django.contrib.auth"):
+            return ()
+        usual = set(_usual_permissions())
+        types = self._names[CONTENT_TYPE].keys
+        rows = self._rows(PERMISSION, "codename", "name", "content_type_id")
+        found = [(code, *types[ct], name) for code, name, ct in rows if ct in types]
+        return tuple(PermissionName(*one) for one in sorted(found) if one not in usual)
+
+    def call(self, own: Iterable[PermissionName]) -> None:
+        """Make the permissions of a backup that the site had made itself, and give each its name."""
+        if not apps.is_installed("django.contrib.auth"):
+            return
+        names = self._names[PERMISSION]
+        wanted = {(one.codename, one.app, one.model): one.name for one in own}
+        for key in wanted:
+            names.require(key)
+        self.make_missing()
+        rows = models.QuerySet(apps.get_model(PERMISSION), using=self._alias).order_by()
+        for key, name in wanted.items():
+            rows.filter(pk=names.id(key)).exclude(name=name).update(name=name)
+
     def make_missing(self) -> None:
         """Make what was required and is not there; no signal is sent. A permission is called by its codename."""
         types, permissions = self._names[CONTENT_TYPE], self._names[PERMISSION]
@@ -94,6 +122,15 @@ class NaturalKeys:
 
     def _rows(self, label: str, *names: str) -> Any:
         return models.QuerySet(apps.get_model(label), using=self._alias).order_by().values_list(*names)
+
+
+def _usual_permissions() -> Iterator[tuple[str, str, str, str]]:
+    for model in apps.get_models():
+        meta = model._meta  # noqa: SLF001 - Django's documented name
+        usual = [(f"{action}_{meta.model_name}", f"Can {action} {meta.verbose_name_raw}")
+                 for action in meta.default_permissions]  # fmt: skip
+        for code, name in (*usual, *meta.permissions):
+            yield code, meta.app_label, meta.model_name, str(name)
 
 
 def natural_label(field: Any) -> str | None:

@@ -96,6 +96,11 @@ def _table_name(name: str) -> TableName:
     return TableName(name.strip('"') if name.startswith('"') and name.endswith('"') else name)
 
 
+def stored_elsewhere(storage: Any) -> bool:
+    """Tell whether the files of a storage are not below MEDIA_ROOT."""
+    return _prefix(storage) is None
+
+
 def _prefix(storage: Any) -> str | None:
     """Return the storage's place below MEDIA_ROOT ("" for the root itself), None when it is not below it."""
     if not isinstance(storage, FileSystemStorage) or not settings.MEDIA_ROOT:

@@ -34,12 +34,15 @@ class Meanings:
     """Sums over the meaning of rows, per table."""
 
     def __init__(self, alias: str) -> None:
+        self._connection = connections[alias]
         self._zone = connections[alias].timezone
         self._sums: dict[str, int] = defaultdict(int)
 
     def add_decoded(self, table: Table, row: Row) -> None:
         """Count a row as a file or a line has it."""
-        values = [_as_read_back(column, value) for column, value in zip(table.columns, row, strict=True)]
+        values = [
+            _as_read_back(column, value, self._connection) for column, value in zip(table.columns, row, strict=True)
+        ]
         self._add(table, values)
 
     def read_all(self, tables: Iterable[Table], alias: str) -> None:
@@ -61,16 +64,25 @@ class Meanings:
         self._sums[table.label] = (self._sums[table.label] + digest) % _MODULUS
 
 
-def _as_read_back(column: Any, value: Any) -> Any:
-    if value is None:
-        return None
+def _as_read_back(column: Any, value: Any, connection: Any) -> Any:
+    if value is None or column.as_text:
+        return value
     if column.natural:  # a file of the former command has the number
         return column.out(value) if isinstance(value, int) else value
     if column.type is Any:
-        return column.out(source_of(column.field).to_python(value))
+        return column.out(_through(source_of(column.field), value, connection))
     if isinstance(source_of(column.field), FloatField):
         return repr(float(value))
     return _span(column, value) if isinstance(source_of(column.field), DurationField) else value
+
+
+def _through(source: Any, value: Any, connection: Any) -> Any:
+    """Return what the class of a field makes of a value when it is saved and read again."""
+    python = source.to_python(value)
+    if not hasattr(source, "from_db_value"):
+        return python
+    saved = source.get_db_prep_save(python, connection)
+    return source.from_db_value(saved, None, connection) if isinstance(saved, str | int) else python
 
 
 def _span(column: Any, value: str) -> str:

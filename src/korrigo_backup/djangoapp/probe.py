@@ -21,6 +21,7 @@ from django.db import Error as DatabaseProblem
 from django.db import connections, router, transaction
 from django.db.models import ProtectedError, RestrictedError
 from django.http import HttpRequest
+from django.test.utils import override_settings
 from django.utils.module_loading import import_string
 
 from korrigo_backup.djangoapp.newuser import PREFIX, new_user
@@ -191,12 +192,12 @@ def _taken_back(alias: str) -> Iterator[None]:
 
 @contextmanager
 def _no_mail() -> Iterator[None]:
-    own = settings.EMAIL_BACKEND
-    settings.EMAIL_BACKEND = _NO_MAIL
-    try:
+    """Send no mail in the block. Django 6.1 has MAILERS, and EMAIL_BACKEND no more where a site uses them."""
+    mailers = getattr(settings, "MAILERS", None)
+    silent = {name: {"BACKEND": _NO_MAIL} for name in (mailers or ("default",))}
+    changed = {"MAILERS": silent} if mailers is not None else {"EMAIL_BACKEND": _NO_MAIL}
+    with override_settings(**changed):
         yield
-    finally:
-        settings.EMAIL_BACKEND = own
 
 
 def _nothing_left(trial: _Trial) -> Check:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from korrigo_backup.djangoapp.loader import Load
+    from korrigo_backup.djangoapp.tables import Table
     from korrigo_backup.domain.journal import Listener
     from korrigo_backup.domain.manifest import Manifest
 
@@ -82,7 +83,7 @@ class Restore:
             load = loader.prepare(self.alias, manifest, file, trusted=trusted)
             self._warn(load)
             if self.dry_run:
-                self.listener(Step("restore.tables", {table.label: table.name for table in load.tables}))
+                self.listener(Step("restore.tables", {table.label: _name(table) for table in load.tables}))
                 self._check_media(manifest)
             else:
                 self._replace(manifest, load)
@@ -152,9 +153,9 @@ class Restore:
     def _commit(self, tree: MediaTree | None, record: Record | None, load: Load) -> None:
         marker, swapped = None, False
         try:
-            with writing(self.alias):
+            with writing(self.alias, utc=load.is_exact):
                 self.listener(Step("restore.load", {"objects": str(load.objects)}))
-                loader.run(load)
+                self.warnings += loader.run(load)
                 marker = self._marker(record)
                 if isinstance(self.source, Host):
                     self.source.wait_for_the_word(marker or "")
@@ -191,6 +192,10 @@ class Restore:
     def _committed(self, marker: str | None) -> bool | None:
         """Tell what became of a COMMIT whose answer is an error."""
         return commit.happened(self.alias, marker) if marker else False
+
+
+def _name(table: Table) -> str:
+    return table.relation.name if table.relation else table.name
 
 
 def finish_interrupted() -> list[str]:

@@ -15,13 +15,16 @@ from korrigo_backup.djangoapp.named import is_numbered_by_database, natural_key
 from korrigo_backup.errors import ProofFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from korrigo_backup.djangoapp.named import Named
     from korrigo_backup.djangoapp.tables import Table
 
 JSON_NULL = "json_null"
 """Key beside `fields` that names the columns whose null is JSON's, not SQL's; loaddata does not look at it."""
+
+TEXT = "text"
+"""Key beside `fields` with PostgreSQL's text of columns whose value among the fields is for loaddata and people."""
 
 _NULL = b"null"
 _T = TypeVar("_T")
@@ -83,6 +86,7 @@ class RowDecoder:
         self._places = [self._order.index(column) for column in table.columns]
         self._straight = self._places == list(range(len(self._places)))
         self._json = [(place, column.name) for place, column in enumerate(self._order) if column.is_json]
+        self._texts = [(place, column.name) for place, column in enumerate(self._order) if column.readable]
         self._checks = [(place, column) for place, column in enumerate(table.columns) if column.check]
         self._required = [place for place, column in enumerate(table.columns) if column.column in not_null]
 
@@ -99,6 +103,8 @@ class RowDecoder:
             values = (line.pk, *values)
         if self._json:
             values = self._json_nulls(values, line.json_null)
+        if self._texts:
+            values = self._take_texts(values, line.text, where)
         return self._in_order(values), {}
 
     def check(self, row: Row, where: str) -> None:
@@ -135,12 +141,23 @@ class RowDecoder:
                 changed[place] = None
         return tuple(changed)
 
+    def _take_texts(self, values: Row, texts: Mapping[str, str | None], where: str) -> Row:
+        changed = list(values)
+        for place, name in self._texts:
+            if name in texts:
+                changed[place] = texts[name]
+            elif changed[place] is not None:
+                raise _wrong(f"{where}: {name} has no text")
+        return tuple(changed)
+
     def _default(self, column: Column, where: str) -> Any:
         """Return the value of a column that the file does not have: the model's default, as `loaddata` gives it."""
         field = column.field
         if not field.null and not field.has_default():
             raise _wrong(f"{where}: the required field {column.name} is missing")
         value = field.get_default()
+        if column.default:
+            return None if value is None else column.default()
         if column.is_json:
             return None if value is None else Raw(msgspec.json.encode(value))
         return column.out(value) if column.out and value is not None else value
@@ -166,6 +183,9 @@ class RowDecoder:
         values = tuple(self._loose(column, given.get(column.name), where) for column in self._order)
         if self._json:
             values = self._json_nulls(values, loose.json_null)
+        if self._texts:
+            missing = {name: value for place, name in self._texts if name not in given and (value := values[place])}
+            values = self._take_texts(values, {**missing, **loose.text}, where)
         row = self._in_order(values)
         return (self._numbered(row, where) if unnumbered else row), links
 
@@ -205,6 +225,8 @@ class RowDecoder:
             return Raw(bytes(raw))
         try:
             given = msgspec.json.decode(raw)
+            if column.as_text:
+                return given if column.readable else msgspec.convert(given, str | None)
             if isinstance(given, list) and self._named and column.field.is_relation and not column.natural:
                 given = self._named.find(column.field.remote_field.model._meta.label_lower, given)  # noqa: SLF001
             return _value(column, given)
@@ -248,6 +270,7 @@ class _Loose(msgspec.Struct):
     fields: dict[str, Raw]
     pk: Raw = Raw(_NULL)
     json_null: tuple[str, ...] = ()
+    text: dict[str, str | None] = {}
 
 
 def _line_type(table: Table) -> Any:
@@ -256,6 +279,8 @@ def _line_type(table: Table) -> Any:
     names = {f"f{place}": column.name for place, column in enumerate(table.fields)}
     inner = msgspec.defstruct("Fields", fields, rename=names, forbid_unknown_fields=True)
     outer: list[Any] = [("model", str), ("fields", inner), (JSON_NULL, tuple[str, ...], ())]
+    if any(column.readable for column in table.columns):
+        outer.append((TEXT, dict[str, str | None], {}))
     if table.pk:
         outer.insert(1, ("pk", _optional(table.pk)))
     return msgspec.defstruct("Line", outer, forbid_unknown_fields=True)
@@ -269,6 +294,8 @@ def _with_pk(raw: bytes) -> bytes:
 
 
 def _optional(column: Column) -> Any:
+    if column.readable:
+        return Any  # what counts stands in the text
     return column.type if column.type is Any or column.is_json else column.type | None
 
 

@@ -1,7 +1,11 @@
-"""Where sequences stand: after a load never below where they stood, so that no number is given twice."""
+"""Where sequences stand: after a load never below where they stood, so that no number is given twice.
+
+Sequences that belong to no column of a model count, too (invoice numbers): they are named as PostgreSQL names them.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections, models
@@ -9,37 +13,149 @@ from django.db import connections, models
 from korrigo_backup.domain.manifest import SequenceProof
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from korrigo_backup.djangoapp.fields import Column
     from korrigo_backup.djangoapp.tables import Table
 
+_OF_COLUMNS = """
+SELECT w.label, s.seqrelid::regclass::text, s.seqincrement, s.seqmax
+FROM unnest(%s::text[], %s::text[], %s::text[]) AS w (label, name, col)
+JOIN pg_sequence s ON s.seqrelid = to_regclass(pg_get_serial_sequence(w.name, w.col))
+WHERE s.seqincrement > 0 AND has_sequence_privilege(s.seqrelid, 'SELECT')
+"""
+
+# Sequences that no column and no extension owns, in the schemas where the site's tables are found.
+_ALONE = """
+SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), s.seqrelid::regclass::text, s.seqincrement, s.seqmax
+FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = ANY(current_schemas(false)) AND c.relpersistence <> 't' AND s.seqincrement > 0
+  AND has_sequence_privilege(s.seqrelid, 'SELECT')
+  AND NOT EXISTS (SELECT FROM pg_depend d
+                  WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('a', 'i', 'e'))
+ORDER BY 1
+"""
+
+
+@dataclass(frozen=True)
+class _Sequence:
+    """A sequence of PostgreSQL: `label` in manifests, `name` in SQL."""
+
+    label: str
+    name: str
+    step: int
+    largest: int
+
 
 def positions(tables: Iterable[Table], alias: str) -> tuple[SequenceProof, ...]:
-    """Return the position of each sequence that was used, named by model and column."""
+    """Return the position of each sequence of a model's column, named by model and column."""
     connection = connections[alias]
     found = []
     with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            return _read(cursor, _of_columns(cursor, connection, tables))
         for table, column in _numbered(tables):
-            if (position := _position(connection, cursor, table.name, column.column)) is not None:
+            if (position := _position(connection, cursor, table.name)) is not None:
                 found.append(SequenceProof(f"{table.label}.{column.name}", position, is_called=True))
     return tuple(found)
 
 
-def move_up(tables: Iterable[Table], alias: str, recorded: Iterable[SequenceProof]) -> None:
+def positions_alone(alias: str) -> tuple[SequenceProof, ...]:
+    """Return the positions of the sequences that belong to no column, named as PostgreSQL names them."""
+    connection = connections[alias]
+    if connection.vendor != "postgresql":
+        return ()
+    with connection.cursor() as cursor:
+        return _read(cursor, _alone(cursor))
+
+
+def move_up(
+    tables: Iterable[Table], alias: str, recorded: Iterable[SequenceProof], alone: Sequence[SequenceProof] = ()
+) -> list[str]:
     """Set each sequence to the highest of where it stands, where the backup says it stood, and the largest number.
 
-    On PostgreSQL this outlasts a rollback, which is harmless: a sequence only ever moves up.
+    Return what a person should know of sequences that could not be set. On PostgreSQL this outlasts a rollback,
+    which is harmless: a sequence only ever moves up.
     """
     connection = connections[alias]
-    stood = {sequence.name: sequence.last_value for sequence in recorded}
+    stood = {sequence.name: sequence for sequence in recorded}
+    numbered = list(_numbered(tables))
     with connection.cursor() as cursor:
-        for table, column in _numbered(tables):
-            largest = models.QuerySet(table.model, using=alias).aggregate(n=models.Max(column.attname))["n"]
-            wanted = max(largest or 0, stood.get(f"{table.label}.{column.name}", 0))
-            now = _position(connection, cursor, table.name, column.column)
-            if wanted > (now or 0):
-                _set(connection, cursor, table.name, column.column, wanted)
+        if connection.vendor == "postgresql":
+            largest = {f"{t.label}.{c.name}": _largest_here(cursor, t, c) for t, c in numbered}
+            for sequence in _of_columns(cursor, connection, tables):
+                _raise(cursor, sequence, stood.get(sequence.label), largest.get(sequence.label, 0))
+            return _move_alone(cursor, alone)
+        for table, column in numbered:
+            saved = stood.get(f"{table.label}.{column.name}")
+            wanted = max(_largest(table, column, alias), saved.last_value if saved else 0)
+            if wanted > (_position(connection, cursor, table.name) or 0):
+                _set(connection, cursor, table.name, wanted)
+    return []
+
+
+def _move_alone(cursor: Any, alone: Sequence[SequenceProof]) -> list[str]:
+    there = {sequence.label: sequence for sequence in _alone(cursor)} if alone else {}
+    missing = [saved.name for saved in alone if saved.name not in there]
+    for saved in alone:
+        if saved.name in there:
+            _raise(cursor, there[saved.name], saved, 0)
+    return [f"sequences of the backup that this database does not have: {', '.join(missing)}"] if missing else []
+
+
+def _largest(table: Table, column: Column, alias: str) -> int:
+    return models.QuerySet(table.model, using=alias).aggregate(n=models.Max(column.attname))["n"] or 0
+
+
+def _largest_here(cursor: Any, table: Table, column: Column) -> int:
+    """Return the largest number as the database has it: a field of the site's own class may return another type."""
+    quote = cursor.db.ops.quote_name
+    cursor.execute(f"SELECT coalesce(max({quote(column.column)}), 0) FROM {quote(table.name)}")
+    return int(cursor.fetchone()[0])
+
+
+def _of_columns(cursor: Any, connection: Any, tables: Iterable[Table]) -> list[_Sequence]:
+    pairs = list(_numbered(tables))
+    labels = [f"{table.label}.{column.name}" for table, column in pairs]
+    names = [connection.ops.quote_name(table.name) for table, _ in pairs]
+    cursor.execute(_OF_COLUMNS, [labels, names, [column.column for _, column in pairs]])
+    return [_Sequence(*row) for row in cursor.fetchall()]
+
+
+def _alone(cursor: Any) -> list[_Sequence]:
+    cursor.execute(_ALONE)
+    return [_Sequence(*row) for row in cursor.fetchall()]
+
+
+def _read(cursor: Any, found: Sequence[_Sequence]) -> tuple[SequenceProof, ...]:
+    """Return where sequences stand; one that was never used stands at its first number."""
+    if not found:
+        return ()
+    each = [f"(SELECT {number}, last_value, is_called FROM {one.name})" for number, one in enumerate(found)]
+    cursor.execute(" UNION ALL ".join(each))
+    return tuple(
+        SequenceProof(found[number].label, last, is_called=called) for number, last, called in cursor.fetchall()
+    )
+
+
+def _raise(cursor: Any, sequence: _Sequence, saved: SequenceProof | None, largest: int) -> None:
+    """Set a sequence so that its next number is above all that were given."""
+    (now,) = _read(cursor, [sequence])
+    following = max(_next(now, sequence.step), largest + 1)
+    if saved and _next(saved, sequence.step) > following:
+        _setval(cursor, sequence, saved.last_value, is_called=saved.is_called)
+    elif largest + 1 > _next(now, sequence.step):
+        _setval(cursor, sequence, largest, is_called=True)
+
+
+def _next(position: SequenceProof, step: int) -> int:
+    return position.last_value + (step if position.is_called else 0)
+
+
+def _setval(cursor: Any, sequence: _Sequence, value: int, *, is_called: bool) -> None:
+    cursor.execute(
+        "SELECT setval(%s::regclass, LEAST(%s, %s), %s)", [sequence.name, value, sequence.largest, is_called]
+    )
 
 
 def _numbered(tables: Iterable[Table]) -> Iterator[tuple[Table, Column]]:
@@ -49,36 +165,23 @@ def _numbered(tables: Iterable[Table]) -> Iterator[tuple[Table, Column]]:
                 yield table, column
 
 
-def _position(connection: Any, cursor: Any, table: str, column: str) -> int | None:
-    """Return the last number given, None when none was or when there is no sequence that counts up."""
-    if connection.vendor == "postgresql":
-        cursor.execute(
-            "SELECT pg_sequence_last_value(s.seqrelid) FROM pg_sequence s"
-            " WHERE s.seqrelid = to_regclass(pg_get_serial_sequence(%s, %s)) AND s.seqincrement > 0",
-            [connection.ops.quote_name(table), column],
-        )
-    elif connection.vendor == "sqlite":
-        cursor.execute("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'")
-        if cursor.fetchone() is None:
-            return None
-        cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = %s", [table])
-    else:
+def _position(connection: Any, cursor: Any, table: str) -> int | None:
+    """Return the last number that SQLite gave, None when none was or where there is no such thing."""
+    if connection.vendor != "sqlite" or not _keeps_positions(cursor):
         return None
+    cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = %s", [table])
     row = cursor.fetchone()
     return row[0] if row else None
 
 
-def _set(connection: Any, cursor: Any, table: str, column: str, value: int) -> None:
-    if connection.vendor == "postgresql":
-        cursor.execute(
-            "SELECT setval(s.seqrelid::regclass, LEAST(%s, s.seqmax)) FROM pg_sequence s"
-            " WHERE s.seqrelid = to_regclass(pg_get_serial_sequence(%s, %s)) AND s.seqincrement > 0",
-            [value, connection.ops.quote_name(table), column],
-        )
-    elif connection.vendor == "sqlite":
-        cursor.execute("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'")
-        if cursor.fetchone() is None:
-            return
-        cursor.execute("UPDATE sqlite_sequence SET seq = %s WHERE name = %s", [value, table])
-        if cursor.rowcount == 0:
-            cursor.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (%s, %s)", [table, value])
+def _set(connection: Any, cursor: Any, table: str, value: int) -> None:
+    if connection.vendor != "sqlite" or not _keeps_positions(cursor):
+        return
+    cursor.execute("UPDATE sqlite_sequence SET seq = %s WHERE name = %s", [value, table])
+    if cursor.rowcount == 0:
+        cursor.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (%s, %s)", [table, value])
+
+
+def _keeps_positions(cursor: Any) -> bool:
+    cursor.execute("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'")
+    return cursor.fetchone() is not None

@@ -10,7 +10,7 @@ from django.db import connections, transaction
 from korrigo_backup.errors import Locked, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 LOCK_WAIT = "60s"
 """How long a dump or load waits for a table that another session has locked before it says so."""
@@ -18,13 +18,33 @@ LOCK_WAIT = "60s"
 RUNS = 0x6B6F7272
 """Key of the advisory lock in PostgreSQL that keeps dump and load of one database apart ("korr")."""
 
-_LIMITS = """
-SELECT set_config(name, CASE name WHEN 'lock_timeout' THEN %s WHEN 'row_security' THEN 'off'
-                                  WHEN 'synchronous_commit' THEN 'on' WHEN 'IntervalStyle' THEN 'postgres'
-                                  WHEN 'extra_float_digits' THEN '1' ELSE '0' END, true)
-FROM pg_settings
-WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout',
-               'row_security', 'synchronous_commit', 'IntervalStyle', 'extra_float_digits')
+_SETTINGS = {
+    "statement_timeout": "0",
+    "lock_timeout": LOCK_WAIT,
+    "idle_in_transaction_session_timeout": "0",
+    "transaction_timeout": "0",
+    "row_security": "off",
+    "synchronous_commit": "on",
+    "IntervalStyle": "postgres",
+    "DateStyle": "ISO, MDY",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "lc_monetary": "C",
+    "xmlbinary": "base64",
+    "xmloption": "content",
+    "array_nulls": "on",
+    "standard_conforming_strings": "on",
+    "quote_all_identifiers": "off",
+    "default_transaction_read_only": "off",
+}
+"""What the site may have set to anything and a dump or load depends on: limits, and what values look like as text."""
+
+_UTC = {"TimeZone": "UTC"}
+
+# `transaction_timeout` is new in PostgreSQL 17; a setting that a server does not have is left out.
+_APPLY = """
+SELECT set_config(s.name, w.value, true)
+FROM unnest(%s::text[], %s::text[]) AS w (name, value) JOIN pg_settings s ON lower(s.name) = lower(w.name)
 """
 
 
@@ -42,18 +62,22 @@ def reading(alias: str, models: Iterable[Any]) -> Iterator[None]:
         if connection.vendor == "postgresql":
             if not nested:
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            cursor.execute(_LIMITS, [LOCK_WAIT])
+            zone = _zone(cursor)
+            _apply(cursor, _SETTINGS | _UTC)
             _keep_apart(cursor, "pg_try_advisory_xact_lock_shared")
             if nested:
                 _lock(cursor, connection, models, "SHARE")
         yield
+        if connection.vendor == "postgresql" and nested:
+            _apply(cursor, {"TimeZone": zone})
 
 
 @contextmanager
-def writing(alias: str) -> Iterator[None]:
+def writing(alias: str, *, utc: bool = False) -> Iterator[None]:
     """Hold the one transaction of a load; it commits at the end of the block.
 
-    Raises Refused inside a caller's transaction: what is said to be restored could still be undone there.
+    With `utc` the server reads and writes times in UTC, else in the zone of the site's settings. Raises Refused inside
+    a caller's transaction: what is said to be restored could still be undone there.
     """
     connection = connections[alias]
     if connection.connection is not None and not connection.in_atomic_block and not connection.is_usable():
@@ -66,7 +90,8 @@ def writing(alias: str) -> Iterator[None]:
     with _server_side(connection), _leaving(block):
         if connection.vendor == "postgresql":
             with connection.cursor() as cursor:
-                cursor.execute(_LIMITS, [LOCK_WAIT])
+                cursor.execute("SET TRANSACTION READ WRITE")
+                _apply(cursor, _SETTINGS | (_UTC if utc else {}))
                 _keep_apart(cursor, "pg_try_advisory_xact_lock")
         yield
 
@@ -91,6 +116,15 @@ def _server_side(connection: Any) -> Iterator[None]:
         yield
     finally:
         connection.settings_dict[name] = before
+
+
+def _zone(cursor: Any) -> str:
+    cursor.execute("SELECT current_setting('TimeZone')")
+    return str(cursor.fetchone()[0])
+
+
+def _apply(cursor: Any, wanted: Mapping[str, str]) -> None:
+    cursor.execute(_APPLY, [list(wanted), list(wanted.values())])
 
 
 def _keep_apart(cursor: Any, function: str) -> None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.db import connections, models, router
 
 from korrigo_backup.djangoapp.fields import Column, column
+from korrigo_backup.djangoapp.pgcatalog import Relation, relations
 from korrigo_backup.errors import Refused, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from korrigo_backup.djangoapp.naturalkeys import NaturalKeys
+    from korrigo_backup.djangoapp.pgcatalog import DatabaseColumn
 
 EXCLUDED = ("contenttypes", "auth.Permission", "sessions")
 """What the runbook's command leaves out: made by `migrate`, or of no use in another database."""
@@ -24,12 +26,30 @@ FEW, MANY = 200, 2000
 """Rows read at once from a table that may have large values, and from any other."""
 
 
+@dataclass(frozen=True)
+class Texts:
+    """The columns that a backup holds as text, by label and name.
+
+    `columns` is None for a backup of a former version, which holds none as text; `is_new` says that they are still to
+    be found, for a new backup.
+    """
+
+    columns: Mapping[str, Mapping[str, str]] | None = None
+    is_new: bool = False
+
+
+NEW = Texts(is_new=True)
+FORMER = Texts()
+
+
 @dataclass(frozen=True, eq=False)
 class Table:
     """One model's own table: `label` as in fixtures (`exams.copy`), `name` in the database, its own columns.
 
     `pk` is the column whose value stands beside the fields in a fixture: None when the key is composite, or
-    refers to a content type or permission and therefore is written as a field, by name.
+    refers to a content type or permission and therefore is written as a field, by name. `relation` is the table as
+    PostgreSQL has it. `exact`: see fields.column. With `referred_by` (models and their fields) only the rows count
+    that those refer to.
     """
 
     model: Any
@@ -37,11 +57,20 @@ class Table:
     name: str
     columns: tuple[Column, ...]
     pk: Column | None
+    relation: Relation | None = None
+    exact: bool = False
+    referred_by: tuple[tuple[Any, Any], ...] = ()
 
     @property
     def fields(self) -> tuple[Column, ...]:
         """The columns that stand among the fields."""
         return tuple(column for column in self.columns if column is not self.pk)
+
+    @property
+    def text_columns(self) -> dict[str, str]:
+        """The columns that a backup holds as PostgreSQL's text, with their types."""
+        there = self.relation.columns if self.relation else {}
+        return {column.name: there[column.column].declared for column in self.columns if column.as_text}
 
     @property
     def chunk(self) -> int:
@@ -52,14 +81,41 @@ class Table:
         """Return an iterator over all rows, as tuples in the order of `columns`, through no manager at all."""
         order = [field.attname for field in getattr(self.model._meta, "pk_fields", [self.model._meta.pk])]  # noqa: SLF001
         query = models.QuerySet(self.model, using=alias).order_by(*order)
+        if self.referred_by:
+            query = query.filter(self._is_referred())
         return query.values_list(*(column.select for column in self.columns)).iterator(chunk_size=self.chunk)
 
+    def _is_referred(self) -> models.Q:
+        found = models.Q()
+        for model, field in self.referred_by:
+            keys = models.QuerySet(model).order_by().filter(**{f"{field.attname}__isnull": False})
+            found |= models.Q(**{f"{field.target_field.attname}__in": keys.values(field.attname)})
+        return found
 
-def data_models(alias: str, exclude: Iterable[str] = ()) -> list[Any]:
+
+def referred_models(found: Iterable[Any], exclude: Iterable[str] = ()) -> list[tuple[Any, tuple[tuple[Any, Any], ...]]]:
+    """Return models whose rows are left out by default but for those that the models `found` refer to: sessions.
+
+    Each comes with the models and fields that refer to it. One that the caller excludes by name is left out whole.
+    """
+    if not apps.is_installed("django.contrib.sessions") or "sessions" in {name.partition(".")[0] for name in exclude}:
+        return []
+    session = apps.get_model("sessions.session")
+    referring = tuple(
+        (model, field)
+        for model in found
+        for field in model._meta.local_concrete_fields  # noqa: SLF001 - Django's documented name
+        if field.is_relation and field.remote_field.model is session
+    )
+    return [(session, referring)] if referring else []
+
+
+def data_models(alias: str, exclude: Iterable[str] = (), *, of_extensions: bool = False) -> list[Any]:
     """Return the models whose rows a backup of `alias` holds.
 
     Left out are those of `exclude` (labels of apps or models; UsageError for an unknown one), proxies, models of
-    other databases, and unmanaged models that are not over a table. Of two models over one table the managed
+    other databases, and unmanaged models that are not over a table, or over a partition or the table of an extension
+    (spatial_ref_sys; backups of former versions have it: `of_extensions`). Of two models over one table the managed
     one counts, else the one with more columns.
     """
     apps_out, models_out = _excluded((*(name for name in EXCLUDED if _is_known(name)), *exclude))
@@ -68,7 +124,7 @@ def data_models(alias: str, exclude: Iterable[str] = ()) -> list[Any]:
         meta = model._meta  # noqa: SLF001 - Django's documented name
         if meta.proxy or meta.swapped or meta.app_label in apps_out or model in models_out:
             continue
-        if not router.allow_migrate_model(alias, model) or not (meta.managed or _is_table(alias, meta.db_table)):
+        if not router.allow_migrate_model(alias, model) or not (meta.managed or _is_data(alias, meta, of_extensions)):
             continue
         rival = chosen.get(meta.db_table)
         if rival is None or _weight(model) > _weight(rival):
@@ -76,9 +132,27 @@ def data_models(alias: str, exclude: Iterable[str] = ()) -> list[Any]:
     return _in_order(chosen.values())
 
 
-def tables(models_: Iterable[Any], alias: str, keys: NaturalKeys) -> tuple[Table, ...]:
-    """Return how to read and write the tables of the given models."""
-    return tuple(_table(model, connections[alias], keys) for model in models_)
+def tables(
+    models_: Iterable[Any],
+    alias: str,
+    keys: NaturalKeys,
+    texts: Texts = FORMER,
+    referred: Iterable[tuple[Any, tuple[tuple[Any, Any], ...]]] = (),
+) -> tuple[Table, ...]:
+    """Return how to read and write the tables of the given models, in a backup that holds `texts`.
+
+    `referred` are models of which only some rows count (referred_models); their tables stand first.
+    """
+    only, connection = dict(referred), connections[alias]
+    wanted = [*only, *models_]
+    found = relations((model._meta.db_table for model in wanted), connection)  # noqa: SLF001
+    return tuple(
+        replace(
+            _table(model, connection, keys, found.get(model._meta.db_table), texts),  # noqa: SLF001
+            referred_by=only.get(model, ()),
+        )
+        for model in wanted
+    )
 
 
 def require_tables(found: Iterable[Any], alias: str) -> None:
@@ -99,12 +173,46 @@ def require_tables(found: Iterable[Any], alias: str) -> None:
         )
 
 
-def _table(model: Any, connection: Any, keys: NaturalKeys) -> Table:
+def _table(model: Any, connection: Any, keys: NaturalKeys, relation: Relation | None, texts: Texts) -> Table:
     meta = model._meta  # noqa: SLF001
-    fields = [f for f in meta.local_concrete_fields if not getattr(f, "generated", False)]
-    columns = tuple(column(field, keys, connection) for field in fields)
+    there = relation.columns if relation else {}
+    exact = relation is not None and (texts.is_new or texts.columns is not None)
+    saved = (texts.columns or {}).get(meta.label_lower, {})
+    if relation is None:
+        _require_portable(meta.label_lower, saved)
+    columns = tuple(
+        column(
+            field,
+            keys,
+            connection,
+            there.get(field.column),
+            exact=exact,
+            as_text=None if texts.is_new else field.name in saved,
+        )
+        for field in meta.local_concrete_fields
+        if not getattr(field, "generated", False) and not (exact and _is_generated(there.get(field.column)))
+    )
     pk = next((c for c in columns if c.field is meta.pk and not c.natural), None)
-    return Table(model, meta.label_lower, meta.db_table, columns, pk)
+    return Table(model, meta.label_lower, meta.db_table, columns, pk, relation, exact)
+
+
+_PORTABLE = ("character", "text", "citext", "smallint", "integer", "bigint")
+"""Types whose text every engine reads."""
+
+
+def _require_portable(label: str, saved: Mapping[str, str]) -> None:
+    """Raise Refused for a column whose text only PostgreSQL reads."""
+    for name, type_ in saved.items():
+        if type_.endswith("[]") or not type_.startswith(_PORTABLE):
+            raise Refused(
+                f"the backup holds {label}.{name} as PostgreSQL's {type_}, which this database engine does not read",
+                hint="restore it into PostgreSQL, or make a backup with --exclude for that model",
+            )
+
+
+def _is_generated(there: DatabaseColumn | None) -> bool:
+    """Tell whether the database computes a column although the model does not say so."""
+    return there is not None and there.generated
 
 
 def _weight(model: Any) -> tuple[bool, int, str]:
@@ -132,15 +240,25 @@ def _excluded(names: Iterable[str]) -> tuple[set[str], set[Any]]:
     return apps_out, models_out
 
 
+def _is_data(alias: str, meta: Any, of_extensions: bool) -> bool:  # noqa: FBT001
+    """Tell whether an unmanaged model's table holds rows of the site."""
+    connection = connections[alias]
+    if connection.vendor != "postgresql":
+        return _is_table(alias, meta.db_table)
+    found = relations([meta.db_table], connection, columns=False).get(meta.db_table)
+    if found is None or not found.is_table or found.is_partition:
+        return False
+    return of_extensions or not found.of_extension
+
+
 def _is_table(alias: str, name: str) -> bool:
     connection = connections[alias]
+    if connection.vendor == "postgresql":
+        found = relations([name], connection, columns=False).get(name)
+        return found is not None and found.is_table
     with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            quoted = connection.ops.quote_name(name)
-            cursor.execute("SELECT relkind IN ('r', 'p') FROM pg_class WHERE oid = to_regclass(%s)", [quoted])
-            return (cursor.fetchone() or (False,))[0] is True
-        found = connection.introspection.get_table_list(cursor)
-    return any(info.name == name and info.type == "t" for info in found)
+        listed = connection.introspection.get_table_list(cursor)
+    return any(info.name == name and info.type == "t" for info in listed)
 
 
 def _in_order(found: Iterable[Any]) -> list[Any]:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 _NAMED = 20
 
+_TRUE = (True, "t", "true")
+"""What is_superuser is in a row that makes one, as a value and as PostgreSQL's text."""
+
 
 class Watch:
     """Looks at the rows of a fixture while they are checked.
@@ -41,7 +44,7 @@ class Watch:
         for place, name in self._paths.get(label, ()):
             if row[place] and leads_out(str(row[place])):
                 self._found_odd(f"{label}.{name} = {str(row[place])[:100]!r}", where)
-        if self._user and self._user_places and label == self._user.label and row[self._user_places[1]]:
+        if self._user and self._user_places and label == self._user.label and row[self._user_places[1]] in _TRUE:
             self._superusers.add(str(row[self._user_places[0]]))
 
     def warnings(self, alias: str) -> list[str]:
@@ -50,7 +53,7 @@ class Watch:
         if self._odd:
             more = f" and {len(self._odd) - _NAMED} more" if len(self._odd) > _NAMED else ""
             said.append(f"paths that lead out of the media tree: {'; '.join(self._odd[:_NAMED])}{more}")
-        if new := sorted(self._superusers - self._present(alias)):
+        if self._superusers and (new := sorted(self._superusers - self._present(alias))):
             more = f" and {len(new) - _NAMED} more" if len(new) > _NAMED else ""
             said.append(f"superusers that this site does not have now: {', '.join(new[:_NAMED])}{more}")
         return said

@@ -67,7 +67,8 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     """One site as its code and settings describe it; nothing in it was asked of the database.
 
     `elsewhere` names the file columns whose storage is not a directory below MEDIA_ROOT. `tables` gives the
-    database's name of each model's table, by label (`exams.copy`).
+    database's name of each model's table, by label (`exams.copy`). `others` names the other databases of the settings
+    that models may have rows in. `users` is empty in a site without users.
     """
 
     django: str
@@ -80,6 +81,7 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     elsewhere: tuple[str, ...] = ()
     migrations: tuple[AppMigrations, ...] = ()
     tables: dict[str, TableName] = {}
+    others: tuple[str, ...] = ()
 
 
 class Check(msgspec.Struct, frozen=True):

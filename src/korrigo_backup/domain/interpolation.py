@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Lookup = "Callable[[str], str | None]"
-"""Returns the value of a variable, None where it is not set; an empty value is set."""
+    Lookup = Callable[[str], str | None]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OPERATOR = re.compile(r":?[-?+]")
@@ -28,25 +27,26 @@ class Interpolated:
     unset: bool = False
 
 
-def interpolate(text: str, lookup: Callable[[str], str | None]) -> Interpolated:
+def interpolate(text: str, lookup: Lookup, *, strict: bool = True) -> Interpolated:
     """Return `text` with `$NAME`, `${NAME}` and the forms with `-`, `:-`, `?`, `:?`, `+`, `:+` replaced; `$$` is `$`.
 
     The word after an operator may hold variables too. A `$` that begins no reference stays as it is, which Compose
-    would refuse. Raises MissingVariable.
+    would refuse. `lookup` returns None for a variable that is not set. Raises MissingVariable where a variable that
+    must have a value has none; such a one is nothing where the call is not `strict`.
     """
     done: list[str] = []
     unset = False
     at = 0
     while (dollar := text.find("$", at)) >= 0:
         done.append(text[at:dollar])
-        value, at = _reference(text, dollar, lookup)
+        value, at = _reference(text, dollar, lookup, strict=strict)
         unset |= value.unset
         done.append(value.text)
     done.append(text[at:])
     return Interpolated("".join(done), unset)
 
 
-def _reference(text: str, dollar: int, lookup: Callable[[str], str | None]) -> tuple[Interpolated, int]:
+def _reference(text: str, dollar: int, lookup: Lookup, *, strict: bool) -> tuple[Interpolated, int]:
     """Return the value of the reference at `dollar`, and the place behind it."""
     if text.startswith("$$", dollar):
         return Interpolated("$"), dollar + 2
@@ -62,22 +62,22 @@ def _reference(text: str, dollar: int, lookup: Callable[[str], str | None]) -> t
     operator = _OPERATOR.match(rest)
     if operator is None:
         return Interpolated("$"), dollar + 1
-    return _decided(lookup(name[0]), operator[0], rest[operator.end() :], lookup), end + 1
+    return _decided(lookup(name[0]), operator[0], rest[operator.end() :], lookup, strict=strict), end + 1
 
 
 def _plain(value: str | None) -> Interpolated:
     return Interpolated(value or "", unset=value is None)
 
 
-def _decided(value: str | None, operator: str, word: str, lookup: Callable[[str], str | None]) -> Interpolated:
+def _decided(value: str | None, operator: str, word: str, lookup: Lookup, *, strict: bool) -> Interpolated:
     is_there = bool(value) if operator.startswith(":") else value is not None
     match operator[-1]:
         case "-":
-            return Interpolated(value or "") if is_there else interpolate(word, lookup)
+            return Interpolated(value or "") if is_there else interpolate(word, lookup, strict=strict)
         case "+":
-            return interpolate(word, lookup) if is_there else Interpolated(value or "")
+            return interpolate(word, lookup, strict=strict) if is_there else Interpolated(value or "")
         case _:
-            if not is_there:
+            if strict and not is_there:
                 raise MissingVariable
             return Interpolated(value or "")
 

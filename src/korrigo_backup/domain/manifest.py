@@ -12,8 +12,10 @@ import msgspec
 
 from korrigo_backup.domain.consistency import Consistency  # noqa: TC001 - msgspec reads it when it decodes
 from korrigo_backup.domain.layout import lay_out
+from korrigo_backup.domain.leftout import LeftOut  # noqa: TC001 - msgspec reads it when it decodes
 from korrigo_backup.domain.moment import require_moment
 from korrigo_backup.domain.naming import Kind, Origin
+from korrigo_backup.domain.properties import Properties, RoleProof  # noqa: TC001 - msgspec reads them when it decodes
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed
 
 FORMAT = 1
@@ -64,7 +66,8 @@ class DatabaseProof(msgspec.Struct, frozen=True, kw_only=True):
     """The content of a database in one snapshot. `digest` names the rule by which table digests were made.
 
     `size` is in bytes on the server's disk, 0 when not known; `migrations` are Django's applied ones as `app.name`;
-    `large_objects` is None when nothing is known of them.
+    `large_objects` is None when nothing is known of them. A dump does not hold the `properties`. `roles` are those
+    that the database needs or names, `tablespaces` those of its objects; older manifests have none of the three.
     """
 
     name: str
@@ -77,6 +80,9 @@ class DatabaseProof(msgspec.Struct, frozen=True, kw_only=True):
     large_objects: LargeObjectsProof | None = None
     size: int = 0
     migrations: tuple[str, ...] = ()
+    properties: Properties | None = None
+    roles: tuple[RoleProof, ...] = ()
+    tablespaces: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -127,10 +133,22 @@ class MediaProof(msgspec.Struct, frozen=True, kw_only=True):
     file_system: str = ""
 
 
+class PermissionName(msgspec.Struct, frozen=True, gc=False):
+    """A permission that the site made itself, or renamed."""
+
+    codename: str
+    app: str
+    model: str
+    name: str
+
+
 class DjangoProof(msgspec.Struct, frozen=True, kw_only=True):
     """The content of a Method 2 dump, per model label; `migrations` are the applied ones as `app.name`.
 
-    A sequence is named by its model and column: `exams.student.id`.
+    A sequence is named by its model and column: `exams.student.id`. `text_columns` names the columns whose values are
+    PostgreSQL's own text, by label and field, with their type; None in backups of former versions, which have none.
+    `referred` are models of which only the rows are in the backup that other rows refer to (sessions). `own_sequences`
+    belong to no column. `left_out` is what the site has and the backup does not hold.
     """
 
     django_version: str
@@ -139,11 +157,16 @@ class DjangoProof(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[TableProof, ...]
     migrations: tuple[str, ...] = ()
     sequences: tuple[SequenceProof, ...] = ()
+    text_columns: dict[str, dict[str, str]] | None = None
+    referred: tuple[TableProof, ...] = ()
+    own_sequences: tuple[SequenceProof, ...] = ()
+    permissions: tuple[PermissionName, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def rows(self) -> int:
         """Objects of all models."""
-        return sum(model.rows for model in self.models)
+        return sum(model.rows for model in (*self.models, *self.referred))
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):

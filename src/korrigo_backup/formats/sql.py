@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from korrigo_backup.domain.manifest import DatabaseProof, LargeObjectsProof, SequenceProof, TableProof
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused
+from korrigo_backup.formats.sqlforeign import as_data
 from korrigo_backup.formats.sqlload import load_shared
-from korrigo_backup.formats.sqlscan import DumpScanner, Places, ScanResult
+from korrigo_backup.formats.sqlscan import DumpScanner, Places, ScanResult, Sort
 from korrigo_backup.site.digests import RULE, Snapshot, prove_all, snapshot
+from korrigo_backup.site.properties import read_properties, read_roles, read_tablespaces
 from korrigo_backup.site.schema import fingerprint, schema_differences
 from korrigo_backup.site.session_settings import DUMPING, LOCK_WAIT
 from korrigo_backup.system.blocks import Effort
@@ -20,7 +25,7 @@ from korrigo_backup.system.run import spawn
 from korrigo_backup.system.streams import GzipWriter, HashingReader, HashingWriter, Source, gunzip
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from concurrent.futures import Future
 
     from korrigo_backup.site.digests import Facts
@@ -58,6 +63,7 @@ def create(
         sequences = taken.sequences()
         with taken.returning_locks():
             schema = fingerprint(taken)
+            properties, roles, tablespaces = read_properties(taken), read_roles(taken), read_tablespaces(taken)
         migrations = taken.migrations()
         derived = {table.name for table in taken.tables() if table.derived}
         proving = pool.submit(prove_all, taken, digest=digest)
@@ -86,6 +92,9 @@ def create(
         large_objects=large_objects,
         size=facts.size,
         migrations=migrations,
+        properties=properties,
+        roles=roles,
+        tablespaces=tablespaces,
     )
 
 
@@ -114,14 +123,26 @@ def read_back(file: Source, source: str) -> str:
     return reader.sha256
 
 
-def load(server: Postgres, file: IO[bytes], source: str, *, database: str, without: Places = ()) -> str:
-    """Load a dump into an empty database and return the SHA-256 of the file as it was read now.
+def load(
+    server: Postgres,
+    file: IO[bytes],
+    source: str,
+    *,
+    database: str,
+    without: Places = (),
+    foreign: Collection[Sort] | None = None,
+    restricted: bool = False,
+) -> str:
+    r"""Load a dump into an empty database and return the SHA-256 of the file as it was read now.
 
-    The first SQL error stops it. The texts `without`, each at its offset, are left out. Raises KorrigoBackupError
-    with the server's words, ProofFailed when one of those texts is not there.
+    The first SQL error stops it. The texts `without`, each at its offset, are left out. A `foreign` dump is rewritten
+    (`sqlforeign.py`), without the given sorts of statements. `restricted` says that psql knows `\restrict`. Raises
+    KorrigoBackupError with the server's words, ProofFailed when one of those texts is not there.
     """
     reader = HashingReader(file)
-    load_shared(server, left_out(gunzip(reader, source), without, source), source, database=database)
+    pieces = gunzip(reader, source)
+    script = left_out(pieces, without, source) if foreign is None else as_data(pieces, source, foreign)
+    load_shared(server, script, source, database=database, restricted=restricted)
     for _ in reader:  # what follows the last gzip member counts for the checksum, too
         pass
     return reader.sha256
@@ -171,10 +192,38 @@ def comparable(taken: Snapshot, expected: DatabaseProof, tables: Iterable[TableP
     return [table for table in tables if table.name not in derived - {one.name for one in expected.tables}]
 
 
+def counted_alone(
+    taken: Snapshot, expected: DatabaseProof, tables: Iterable[TableProof]
+) -> tuple[DatabaseProof, list[TableProof]]:
+    """Return the expectation and the tables of which a dump by another tool tells the rows, by the server's names.
+
+    Such a dump has no manifest: rows are counted where they come by COPY, and names may be quoted without need.
+    """
+    names = {bare(one.name): one.name for one in tables}
+    names |= {bare(one.name): one.name for one in taken.sequences()}
+    known = replace(
+        expected,
+        tables=tuple(replace(one, name=names.get(bare(one.name), one.name)) for one in expected.tables),
+        sequences=tuple(replace(one, name=names.get(bare(one.name), one.name)) for one in expected.sequences),
+    )
+    counted = {one.name for one in known.tables}
+    return known, [table for table in tables if table.name in counted]
+
+
+def bare(name: str) -> tuple[str, ...]:
+    """Return the parts of a name as SQL writes it, without quotes."""
+    return tuple(quoted.replace('""', '"') or plain.lower() for quoted, plain in _IDENTIFIER.findall(name))
+
+
+_IDENTIFIER = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
+
+
 def differences(
     taken: Snapshot, expected: DatabaseProof, tables: Iterable[TableProof], *, roles: bool = True
 ) -> list[str]:
     """Return in words how what a snapshot holds differs from what was saved; `tables` is its proof."""
+    if not expected.name:
+        expected, tables = counted_alone(taken, expected, tables)
     tables = comparable(taken, expected, tables)
     lines = [*_differences(expected.tables, tables), *_moved(expected.sequences, taken.sequences())]
     if (want := expected.large_objects) is not None:

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.errors import ProofFailed, Refused
 from korrigo_backup.formats.sql import differences, left_out, prove_taken, some, undressing
+from korrigo_backup.formats.sqlforeign import as_data
 from korrigo_backup.formats.sqlscan import Sort
 from korrigo_backup.site.digests import RULE, Snapshot, prove_all
 from korrigo_backup.site.emptying import EMPTY, KEPT_EXTENSIONS
@@ -31,14 +32,23 @@ _TRANSACTION = "SELECT to_json(txid_current()::text)"
 
 
 class Replacing:
-    """One dump that is to replace the content of the database that a session is in.
+    r"""One dump that is to replace the content of the database that a session is in.
 
     Given the open file of a verified dump, its checksum and what reading it told, the proof to hold it against, and
-    sorts of statements to leave out.
+    sorts of statements to leave out. A `foreign` dump is rewritten first (`sqlforeign.py`); `restricted` says that psql
+    knows `\restrict`.
     """
 
     def __init__(
-        self, file: IO[bytes], name: str, sha256: str, scan: ScanResult, expected: DatabaseProof, *sorts: Sort
+        self,
+        file: IO[bytes],
+        name: str,
+        sha256: str,
+        scan: ScanResult,
+        expected: DatabaseProof,
+        *sorts: Sort,
+        foreign: bool = False,
+        restricted: bool = False,
     ) -> None:
         self._file = file
         self._name = name
@@ -46,6 +56,8 @@ class Replacing:
         self._scan = scan
         self._expected = expected
         self._sorts = (Sort.TRANSACTION, *sorts)
+        self._foreign = foreign
+        self._restricted = restricted
 
     def run(
         self, session: Session, *, present: DatabaseProof | None, step: Callable[[str], None]
@@ -76,7 +88,12 @@ class Replacing:
 
     def _load(self, session: Session) -> None:
         reader = HashingReader(self._file)
-        session.feed(left_out(gunzip(reader, self._name), self._without(session), self._name))
+        pieces = gunzip(reader, self._name)
+        if self._foreign:
+            script = as_data(pieces, self._name, {*self._sorts, Sort.EXTENSION_COMMENT})
+        else:
+            script = left_out(pieces, self._without(session), self._name)
+        session.feed(script, restricted=self._restricted)
         for _ in reader:  # what follows the last gzip member counts for the checksum, too
             pass
         if reader.sha256 != self._sha256:

@@ -33,16 +33,19 @@ _ALONE = b"-"
 _NEWLINE, _BACKSLASH = b"\n\\"
 
 
-def load_shared(server: Postgres, pieces: Iterable[bytes], source: str, *, database: str) -> None:
-    """Run a dump, given in pieces of any size, in an empty database.
+def load_shared(
+    server: Postgres, pieces: Iterable[bytes], source: str, *, database: str, restricted: bool = False
+) -> None:
+    r"""Run a dump, given in pieces of any size, in an empty database.
 
-    The first SQL error in either session stops it. Raises KorrigoBackupError with the server's words.
+    The first SQL error in either session stops it. `restricted` says that psql knows `\restrict`: it then takes no
+    command of its own from the dump. Raises KorrigoBackupError with the server's words.
     """
     with ExitStack() as stack:
-        first = _Loader(server, database, stack)
+        first = _Loader(server, database, stack, restricted=restricted)
         if not first.synchronise():
             first.finish()
-        second = _Loader(server, database, stack)
+        second = _Loader(server, database, stack, restricted=restricted)
         both = [first, second] if second.synchronise() else [first]  # there may be no connection left for a second
         try:
             run = _Run(first, second if second in both else None, source)
@@ -62,7 +65,7 @@ def load_shared(server: Postgres, pieces: Iterable[bytes], source: str, *, datab
 class _Loader:
     """One psql that is given SQL; `finish` must be called, and raises what went wrong."""
 
-    def __init__(self, server: Postgres, database: str, stack: ExitStack) -> None:
+    def __init__(self, server: Postgres, database: str, stack: ExitStack, *, restricted: bool) -> None:
         self._server, self._database = server, database
         self._command: Command = server.access.postgres("psql", *PSQL, database=database, options=LOADING)
         self._process: Process = stack.enter_context(spawn(self._command, stdin=True, stdout=True))
@@ -74,6 +77,8 @@ class _Loader:
         stack.callback(self._stop)
         with suppress(BrokenPipeError):  # a session that could not be opened says so when it is used
             self.write(PRELUDE.encode())
+            if restricted:
+                self.write(f"\\restrict {self._token}\n".encode())
 
     def fileno(self) -> int:
         return self._process.stdin.fileno()
@@ -84,7 +89,7 @@ class _Loader:
     def synchronise(self) -> bytes:
         """Wait until all that was written has run; return what tells whether a transaction is open, b"" at the end.
 
-        Asked in SQL: psql takes no commands of its own any more once a dump has restricted it.
+        Asked in SQL: a restricted psql takes no commands of its own.
         """
         try:
             alone = "transaction_timestamp() = statement_timestamp()"

@@ -30,15 +30,23 @@ class Sort(StrEnum):
     """BEGIN and COMMIT, which pg_dump writes around each large object."""
     EXTENSION_COMMENT = "extension comment"
     RESTRICT = "restrict"
-    """Shields psql against other meta-commands; a psql of before August 2025 does not know it."""
+    """Shields psql against other meta-commands. A load leaves out the dump's and puts its own around the dump."""
     NEW_SETTING = "new setting"
     """A time limit of 0 that older servers do not know: SET transaction_timeout (17)."""
+    DATABASE = "database"
+    """Makes or describes the dumped database as a whole (`pg_dump --create`): a restore makes its own."""
 
 
 END_MARK = b"-- PostgreSQL database dump complete"
 
+CLUSTER_MARK = b"-- PostgreSQL database cluster dump"
+"""The head of what pg_dumpall writes: roles, and one database after the other."""
+
 ALLOWED_META = (b"restrict", b"unrestrict")
 """Meta-commands that pg_dump itself writes since CVE-2025-8714 was fixed; any other could run programs."""
+
+CONNECT = b"connect"
+"""`pg_dump --create` and pg_dumpall write it. No load passes it on: it says where a database begins."""
 
 _HEAD_LIMIT = 512 * 1024
 """Bytes of a statement that are kept to understand it: a COPY with 1,600 columns of 63 bytes fits."""
@@ -51,7 +59,8 @@ _DOLLAR_TAG = re.compile(rb"\$(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\$")
 _BLOCK = re.compile(rb"/\*|\*/")
 _ESCAPED_END = re.compile(rb"\\.|''|'", re.DOTALL)
 _NAME = rb'(?:"(?:[^"]|"")+"|[^\s".(;]+)'
-_COPY = re.compile(rb"COPY (" + _NAME + rb"\." + _NAME + rb") (?:\((.*)\) | )?FROM stdin", re.DOTALL)
+_COPY = re.compile(rb"COPY ((?:" + _NAME + rb"\.)?" + _NAME + rb") (?:\((.*)\) | )?FROM stdin", re.DOTALL)
+_QUALIFIED = re.compile(_NAME + rb"\." + _NAME)
 _COPY_ANY = re.compile(rb"COPY\b.*\bFROM\s+STDIN\b", re.DOTALL | re.IGNORECASE)
 _SETVAL = re.compile(rb"SELECT pg_catalog\.setval\('((?:[^']|'')+)', (-?\d+), (true|false)\)")
 _OWNER = re.compile(rb"ALTER [A-Z ]+ .* OWNER TO (?:" + _NAME + rb")", re.DOTALL)
@@ -67,12 +76,38 @@ _TRANSACTION = re.compile(
     rb"(?:BEGIN|START|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE|PREPARE\s+TRANSACTION)\b", re.IGNORECASE
 )
 _BODY = re.compile(rb"CREATE (?:OR REPLACE )?(?:FUNCTION|PROCEDURE)\b.*\bBEGIN\s+ATOMIC\b", re.DOTALL | re.IGNORECASE)
-_STRINGS = re.compile(rb"^SET\b.*standard_conforming_strings|set_config.*standard_conforming_strings", re.IGNORECASE)
-_STRINGS_ON = re.compile(rb"SET standard_conforming_strings = (?:'on'|on)")
+_STRINGS = re.compile(
+    rb"^SET\b.*standard_conforming_strings|set_config.*standard_conforming_strings", re.DOTALL | re.IGNORECASE
+)
+_STRINGS_SET = re.compile(rb"SET standard_conforming_strings = '?(on|off)'?")
+_SEARCH_PATH = re.compile(rb"SET search_path = (" + _NAME + rb")(?:,.*)?")
+_CLIENT_ENCODING = re.compile(rb"SET client_encoding (?:=|TO) '?([A-Za-z0-9_-]+)'?", re.IGNORECASE)
+_CREATE_DATABASE = re.compile(rb"CREATE DATABASE (" + _NAME + rb")\b.*", re.DOTALL)
+_OF_DATABASE = (
+    rb"(?:(?:DROP|CREATE|ALTER|COMMENT ON) DATABASE(?: IF EXISTS)? %b(?: .*)?|(?:GRANT|REVOKE) .* ON DATABASE %b .*"
+    rb"|ALTER ROLE .* IN DATABASE %b .*)"
+)
 _SETTING = re.compile(rb"(?:SET|RESET)\s|SELECT pg_catalog\.set_config\(", re.IGNORECASE)
-_META = re.compile(rb"\\([A-Za-z!?;]*)[^\n]*\n")
+_META = re.compile(rb"\\([A-Za-z!?;]*)([^\n]*)\n")
 _FROM_VERSION = re.compile(rb"-- Dumped from database version (\S+)")
 _BY_VERSION = re.compile(rb"-- Dumped by pg_dump version (\S+)")
+
+
+_CODE = re.compile(
+    rb"CREATE (?:OR REPLACE )?(?:CONSTRAINT )?(FUNCTION|PROCEDURE|TRIGGER|EVENT TRIGGER|RULE|POLICY) ("
+    + _NAME + rb"(?:\." + _NAME + rb")?)",
+)  # fmt: skip
+_DEFINER = re.compile(rb"\bSECURITY DEFINER\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Code:
+    """Something in a dump that runs later: a function, procedure, trigger, event trigger, rule or policy."""
+
+    kind: str
+    name: str
+    definer: bool = False
+    """It runs with the rights of its owner (SECURITY DEFINER)."""
 
 
 Places = tuple[tuple[int, bytes], ...]
@@ -83,7 +118,8 @@ Places = tuple[tuple[int, bytes], ...]
 class ScanResult:
     """What a dump holds. `rows` counts COPY lines by table name, as the dump writes the name.
 
-    `own_transactions` tells of transaction commands that pg_dump does not write.
+    `own_transactions` tells of transaction commands that pg_dump does not write, `connects` names the databases that a
+    dump enters (`--create`, pg_dumpall), `inserts` counts INSERT statements, `code` lists what runs later.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
@@ -92,7 +128,12 @@ class ScanResult:
     server_version: str | None = None
     client_version: str | None = None
     statements: int = 0
+    encoding: str = "UTF8"
     creates: int = 0
+    inserts: int = 0
+    cluster: bool = False
+    connects: list[str] = field(default_factory=list)
+    code: list[Code] = field(default_factory=list)
     own_transactions: bool = False
     complete: bool = False
 
@@ -104,7 +145,8 @@ class ScanResult:
 class DumpScanner:
     """Feed it the dump in pieces of any size, then call `finish`.
 
-    `copy` is the COPY statement met last, `settings` the statements that set up the session so far, in their order.
+    `copy` is the COPY statement met last, `target` the table as it names it, `settings` the statements that set up the
+    session so far, in their order.
     """
 
     def __init__(self, source: str) -> None:
@@ -121,7 +163,10 @@ class DumpScanner:
         self._columns = b""
         self._body = False
         self._line_start = True
-        self.copy = b""
+        self._conforming = True
+        self._path = "public"
+        self._database = b""
+        self.copy = self.target = b""
         self.settings: dict[bytes, None] = {}
 
     def feed(self, data: bytes) -> None:
@@ -171,6 +216,12 @@ class DumpScanner:
                 break
             self._buffer = self._buffer[after:]
             self._offset += after
+        if self.result.complete and self._statement.strip():
+            shown = bytes(self._statement).decode(errors="replace").strip().partition("\n")[0][:60]
+            raise ProofFailed(
+                f"{self._source} has text after its end that is no statement: {shown!r}",
+                hint="another program's message was written into it: delete those lines, and pack it again",
+            )
         if self._state != self._in_sql or not self.result.complete:
             raise ProofFailed(
                 f"{self._source} is not a complete PostgreSQL dump: its end mark is missing",
@@ -209,7 +260,8 @@ class DumpScanner:
         elif character == b'"':
             self._state = self._in_identifier
         else:
-            self._state = self._in_escape_string if self._after_e() else self._in_string
+            escapes = self._after_e() or not self._conforming
+            self._state = self._in_escape_string if escapes else self._in_string
         self._keep(character)
         return at + 1
 
@@ -250,38 +302,80 @@ class DumpScanner:
 
     def _understood(self, statement: bytes, buffer: bytes, after: int) -> int:
         if statement.startswith(b"CREATE "):
-            self.result.creates += 1
-            self._body = _BODY.match(statement) is not None
+            self._created(statement)
         elif statement == b"END" and self._body:
             self._body = False
-        elif _STRINGS.search(statement) and not _STRINGS_ON.fullmatch(statement):
-            raise self._hostile("a change of standard_conforming_strings")
+            return 0
+        elif _STRINGS.search(statement):
+            self._strings(statement, at_line_end=buffer.startswith(b"\n", after))
         elif found := _SETVAL.match(statement):
-            name = found[1].replace(b"''", b"'").decode()
+            name = self._qualified(found[1].replace(b"''", b"'"))
             self.result.sequences[name] = SequenceProof(name, int(found[2]), found[3] == b"true")
         elif found := _COPY.fullmatch(statement):
             if self._body or not buffer.startswith(b"\n", after):
                 raise self._hostile("a COPY statement in the middle of another or with more behind it")
-            self.copy = statement
-            self._table, self._columns = found[1].decode(), found[2] or b""
+            self.copy, self.target = statement, found[1]
+            self._table, self._columns = self._qualified(found[1]), found[2] or b""
             self.result.rows.setdefault(self._table, 0)
             self._state, self._line_start = self._in_copy, True
             return 1
         elif _COPY_ANY.match(statement):
             raise self._hostile("a COPY statement that pg_dump does not write")
         else:
-            self._noted(statement, self._offset + after - 1 - len(statement))
+            self.result.inserts += statement.startswith(b"INSERT INTO ")
+        self._noted(statement, self._offset + after - 1 - len(statement))
         return 0
+
+    def _created(self, statement: bytes) -> None:
+        self.result.creates += 1
+        self._body = _BODY.match(statement) is not None
+        if found := _CREATE_DATABASE.fullmatch(statement):
+            self._database = found[1]
+        elif found := _CODE.match(statement):
+            name = found[2].decode(errors="replace")
+            self.result.code.append(Code(found[1].decode().lower(), name, _DEFINER.search(statement) is not None))
+
+    def _strings(self, statement: bytes, *, at_line_end: bool) -> None:
+        """Follow standard_conforming_strings as pg_dump sets it: `off` for a database where it is off.
+
+        psql looks at the setting once a line, so a change must end its line.
+        """
+        found = _STRINGS_SET.fullmatch(statement)
+        if found is None or not at_line_end:
+            raise self._hostile("a change of standard_conforming_strings")
+        self._conforming = found[1] == b"on"
+
+    def _qualified(self, name: bytes) -> str:
+        """Return a name with its schema: pg_dump of before March 2018 sets search_path instead of writing it."""
+        text = name.decode(errors="surrogateescape")
+        return text if _QUALIFIED.fullmatch(name) else f"{self._path}.{text}"
 
     def _noted(self, statement: bytes, offset: int) -> None:
         """Remember what a load may have to leave out, and what sets up the session."""
-        if sort := _sort(statement):
+        if sort := self.sort(statement):
             self.result.places[sort].append((offset, statement + b";"))
-        elif _TRANSACTION.match(statement):
+        elif self.is_transaction(statement):
             self.result.own_transactions = True
         if _SETTING.match(statement):
             self.settings.pop(statement, None)  # the last one of its kind counts, and there are few
             self.settings[statement] = None
+            if found := _SEARCH_PATH.fullmatch(statement):
+                self._path = found[1].decode(errors="surrogateescape")
+            elif found := _CLIENT_ENCODING.fullmatch(statement):
+                self.result.encoding = found[1].decode()
+
+    def sort(self, statement: bytes) -> Sort | None:
+        """Return the sort of a statement that a load may have to leave out."""
+        if self._database:
+            names = (re.escape(self._database),) * _OF_DATABASE.count(b"%b")
+            if re.fullmatch(_OF_DATABASE % names, statement, re.DOTALL):
+                return Sort.DATABASE
+        return next((sort for pattern, sort in _LEFT_OUT if pattern.fullmatch(statement)), None)
+
+    @staticmethod
+    def is_transaction(statement: bytes) -> bool:
+        """Tell whether a statement begins or ends a transaction."""
+        return _TRANSACTION.match(statement) is not None
 
     def _meta(self, buffer: bytes, at: int, *, final: bool) -> int | None:
         found = _META.match(buffer, at)
@@ -289,8 +383,11 @@ class DumpScanner:
             if not final and len(buffer) - at < _HEAD_LIMIT:
                 return None
             raise self._hostile("a backslash outside of quotes")
-        if found[1] not in ALLOWED_META or self._statement.strip():
+        enters = found[1] == CONNECT and (self._database or self.result.cluster)
+        if not (found[1] in ALLOWED_META or enters) or self._statement.strip():
             raise self._hostile(f"the psql command {found[0][:40].decode(errors='replace').strip()!r}")
+        if enters:
+            self.result.connects.append(found[2].decode(errors="replace").strip())
         self.result.places[Sort.RESTRICT].append((self._offset + at, found[0]))
         return found.end()
 
@@ -306,6 +403,8 @@ class DumpScanner:
     def _header(self, line: bytes) -> None:
         if line == END_MARK:
             self.result.complete = True
+        elif line == CLUSTER_MARK:
+            self.result.cluster = True
         elif found := _FROM_VERSION.match(line):
             self.result.server_version = found[1].decode(errors="replace")
         elif found := _BY_VERSION.match(line):
@@ -397,7 +496,3 @@ class DumpScanner:
 
 def _is_word(character: bytes | bytearray) -> bool:
     return bool(character) and (character.isalnum() or character in b"_$" or character >= b"\x80")
-
-
-def _sort(statement: bytes) -> Sort | None:
-    return next((sort for pattern, sort in _LEFT_OUT if pattern.fullmatch(statement)), None)

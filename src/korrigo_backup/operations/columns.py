@@ -19,11 +19,15 @@ URL_ROOT = "media"
 
 @dataclass(frozen=True)
 class Known:
-    """Columns, what their values may begin with, and why the site's Django could not be asked, if it could not."""
+    """Columns, what their values may begin with, and why the site's Django could not be asked, if it could not.
+
+    `others` names the databases of its settings that are not the one that is backed up.
+    """
 
     columns: tuple[PathColumn, ...]
     roots: tuple[str, ...]
     problem: str | None = None
+    others: tuple[str, ...] = ()
 
 
 def known_columns(site: Site, description: Description | None = None) -> Known:
@@ -45,4 +49,4 @@ def known_columns(site: Site, description: Description | None = None) -> Known:
         roots[description.media_root] = None
     if site.media:
         roots[str(site.media.root)] = None
-    return Known((*site.columns, *more), tuple(roots), problem)
+    return Known((*site.columns, *more), tuple(roots), problem, description.others if description else ())

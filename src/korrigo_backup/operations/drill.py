@@ -53,7 +53,7 @@ def drill(
     stamp = naming.stamp(own_stamp(site, now))
     context = Context(site, stamp, listen, trusted, accept, found.append)
     with ExitStack() as opened:
-        parts = [opened.enter_context(open_part(one, context)) for one in artifacts]
+        parts = [opened.enter_context(open_part(one, context, rehearsal=True)) for one in artifacts]
         for part in parts:
             _require_possible(part)
         with all_or_nothing() as undo:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,39 +15,59 @@ from korrigo_backup.config.template import render
 from korrigo_backup.domain.finding import Finding, ok, warning
 from korrigo_backup.errors import UsageError
 from korrigo_backup.operations.discover import Discovered, discover
+from korrigo_backup.operations.discover_compose import Named
 from korrigo_backup.system.files import explained, fsync_directory, write_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from korrigo_backup.catalog import Catalog
-    from korrigo_backup.operations.discover import Values
+    from korrigo_backup.operations.discover_compose import Values
 
 
 @dataclass(frozen=True)
 class Draft:
-    """The configuration that would be written: its text, whether it says anything new, and what was found out."""
+    """The configuration that would be written: its text, whether it says anything new, and what was found out.
+
+    `candidates` are the services of which one is the database, when nothing tells which.
+    """
 
     target: Path
     text: str
     new: bool
     findings: tuple[Finding, ...]
     reached: bool
+    candidates: tuple[str, ...] = ()
 
 
-def draft(directory: Path, environment: Mapping[str, str], target: Path, *, site: str | None = None) -> Draft:
+def draft(
+    directory: Path,
+    environment: Mapping[str, str],
+    target: Path,
+    *,
+    site: str | None = None,
+    named: Named | None = None,
+) -> Draft:
     """Return the configuration for `directory`. What `target` sets already stays as it is set.
 
     `site` is the name that the backups there are carry, which must not change: else they would be another site's.
+    `named` are the services that were typed, which win over all else.
     Raises UsageError for a Compose file or a `.env` that cannot be read.
     """
     with explained("look at the project"):
         old, findings = _set_before(directory, target)
-        found = discover(directory, environment)
+        typed = named or Named()
+        found = discover(directory, environment, replace(typed, former=_former(old)))
+        if typed.database and typed.database != _former(old).database:
+            old = {**old, "database": _without_login(old)}
     values = _merged(_named(found, site), old)
+    for key, name in (("db", typed.database), ("backend", typed.backend)):
+        if name:
+            values.setdefault("compose", {})[key] = name
     text = render(values)
     told = (*findings, *found.findings)
-    return Draft(target, text, new=_content(target) != text, findings=told, reached=found.reached or bool(old))
+    reached = found.reached or (bool(old) and not found.candidates)
+    return Draft(target, text, _content(target) != text, told, reached, found.candidates)
 
 
 def site_of(catalog: Catalog) -> str | None:
@@ -103,6 +123,19 @@ def _set_before(directory: Path, target: Path) -> tuple[Values, list[Finding]]:
         return {}, [warning("init.former", f"not taken over: {problem.message}", "see the copy that is kept")]
     count = sum(len(keys) for keys in tree.values())
     return tree, [ok("init.former", f"{target.name}: its {count} settings stay")] if count else []
+
+
+def _former(old: Values) -> Named:
+    """Return the services that the former configuration names."""
+    compose = old.get("compose", {})
+    names = (compose.get("db"), compose.get("backend"))
+    database, backend = (name if isinstance(name, str) else None for name in names)
+    return Named(database, backend)
+
+
+def _without_login(old: Values) -> dict[str, object]:
+    """Return the former section [database] without the name and the user, which were those of another service."""
+    return {key: value for key, value in old.get("database", {}).items() if key not in ("name", "user")}
 
 
 def _content(path: Path) -> str | None:

@@ -19,7 +19,7 @@ from korrigo_backup.formats import sql as sql_format
 from korrigo_backup.formats.sql_inplace import Replacing
 from korrigo_backup.operations.plan import PartPlan, plan_sql
 from korrigo_backup.operations.sources import SqlSource, open_sql
-from korrigo_backup.operations.versions import left_out_here
+from korrigo_backup.operations.versions import knows_restrict, left_out_here
 from korrigo_backup.site.databases import Databases
 
 if TYPE_CHECKING:
@@ -99,7 +99,16 @@ def replace_content(
     server = context.site.postgres
     databases, live = Databases(server), server.database
     sorts = left_out_here(server, source.scan)
-    replacing = Replacing(source.file, artifact.name, source.sha256, source.scan, source.expected, *sorts)
+    replacing = Replacing(
+        source.file,
+        artifact.name,
+        source.sha256,
+        source.scan,
+        source.expected,
+        *sorts,
+        foreign=not context.trusted,
+        restricted=knows_restrict(server.client_version()),
+    )
 
     def tell(step: str) -> None:
         if step == "commit":

@@ -73,7 +73,8 @@ def _beside_compose(given: Given) -> tuple[Path, ...]:
         files = [file for file in (compose.files or map(Path, _OWN_FILES)) if (given.directory / file).is_file()]
     beside = files[0].parent if files else Path()
     text = compose_file.read([given.directory / file for file in files], given.environment)
-    return (*files, beside / ".env", *(beside / path for path in text.settings_files))
+    named = (*text.files, *text.settings_files)
+    return (*files, beside / ".env", *(beside / path for path in named))
 
 
 def _facts(given: Given) -> Facts:

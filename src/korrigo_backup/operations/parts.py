@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from korrigo_backup.domain import naming
@@ -19,8 +19,15 @@ from korrigo_backup.formats import sql as sql_format
 from korrigo_backup.formats.sqlscan import Sort
 from korrigo_backup.operations.foreign_media import located
 from korrigo_backup.operations.plan import PartPlan, plan_media, plan_sql
+from korrigo_backup.operations.properties import (
+    create_like,
+    give,
+    give_role_settings,
+    loss_findings,
+    target_properties,
+)
 from korrigo_backup.operations.sources import MediaSource, SqlSource, open_media, open_sql
-from korrigo_backup.operations.versions import left_out_here
+from korrigo_backup.operations.versions import knows_restrict, left_out_here
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.system.files import explained
 
@@ -30,8 +37,9 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.artifact import Artifact
     from korrigo_backup.domain.finding import Finding
     from korrigo_backup.domain.journal import Listener
+    from korrigo_backup.operations.properties import Target
     from korrigo_backup.operations.undo import UndoStack
-    from korrigo_backup.site.databases import Properties, Role
+    from korrigo_backup.site.databases import Role
     from korrigo_backup.site.site import Site
     from korrigo_backup.site.tree import Stage, Tree
 
@@ -74,12 +82,12 @@ class Context:
 
 
 @contextmanager
-def open_part(artifact: Artifact, context: Context) -> Iterator[Part]:
-    """Open and verify one artifact as the part of the site that it restores."""
+def open_part(artifact: Artifact, context: Context, *, rehearsal: bool = False) -> Iterator[Part]:
+    """Open and verify one artifact as the part of the site that it restores; a `rehearsal` ends before the swap."""
     with ExitStack() as stack:
         if artifact.kind is Kind.SQL:
             dump = stack.enter_context(open_sql(artifact))
-            yield DatabasePart(artifact, dump, context, plan_sql(context.site, artifact, dump, stamp=context.stamp))
+            yield _open_database(artifact, dump, context, rehearsal=rehearsal)
         else:
             opened = stack.enter_context(open_media(artifact, unpacked=False))
             archive = located(context.site.configured_media(), artifact, opened, context.accept)
@@ -88,15 +96,27 @@ def open_part(artifact: Artifact, context: Context) -> Iterator[Part]:
             )
 
 
+def _open_database(artifact: Artifact, dump: SqlSource, context: Context, *, rehearsal: bool) -> DatabasePart:
+    plan = plan_sql(context.site, artifact, dump, stamp=context.stamp)
+    exists = plan.replacement.kept_as is not None
+    target = target_properties(context.site.postgres, dump.expected, exists=exists, trusted=context.trusted)
+    found = [*plan.findings, *(loss_findings(target) if target.from_nothing else ())]
+    return DatabasePart(
+        artifact, dump, context, replace(plan, findings=tuple(found)), target=target, rehearsal=rehearsal
+    )
+
+
 @dataclass(frozen=True)
 class DatabasePart:
-    """The database, from a dump."""
+    """The database, from a dump. A `rehearsal` ends before the swap, so that it changes no role."""
 
     artifact: Artifact
     source: SqlSource
     context: Context
     plan: PartPlan
     staged_as: str = ""
+    target: Target | None = None
+    rehearsal: bool = False
     databases: Databases = field(init=False)
 
     def __post_init__(self) -> None:
@@ -104,20 +124,19 @@ class DatabasePart:
 
     def stage(self, undo: UndoStack) -> None:
         """Load the dump into a database of its own and prove it there."""
-        live = self.context.site.postgres.database
-        like = self.databases.properties(live) if self.plan.replacement.kept_as else None
-        role = self.databases.role()
+        target, role = self._target(), self.databases.role()
         self.context.listen(Step("restore.create", {"database": self._stage}))
         loader = self._loader(role, undo)
         undo.push(f"the staged database {self._stage}", lambda: self.databases.drop_staged(self._stage))
-        self._create(like, loader)
+        self._create(target, loader)
         self._load(loader)
-        self._prove(roles=loader is None)
+        self._prove(loader)
         if loader:
-            self.databases.give(self._stage, loader.user, like.owner if like else role.name)
+            self.databases.give(self._stage, loader.user, target.like.owner if target.like else role.name)
             self.databases.drop_role(loader.user)
-        if like:
-            self.databases.dress(self._stage, like)
+        give(self.databases, self._stage, target, self.context.report)
+        if target.of_roles and not self.rehearsal:
+            give_role_settings(self.databases, target, self.context.report)
 
     def swap(self, undo: UndoStack) -> None:
         """Swap by two renames in one transaction, after every session has ended."""
@@ -126,7 +145,7 @@ class DatabasePart:
         self.context.listen(Step("restore.terminate"))
         undo.push("the swap of the databases", lambda: self.databases.undo_swap(live, self._stage, before))
         self.context.listen(Step("restore.swap", {"kept": kept or ""}))
-        self.databases.swap(live, self._stage, before)
+        self.databases.swap(live, self._stage, before, comment=self._target().comment)
 
     @property
     def _stage(self) -> str:
@@ -144,21 +163,32 @@ class DatabasePart:
         self.databases.create_loader(made.user, made.password)
         return made
 
-    def _create(self, like: Properties | None, loader: _Loader | None) -> None:
-        self.databases.create(self._stage, like)
+    def _target(self) -> Target:
+        return self.target or target_properties(
+            self.context.site.postgres,
+            self.source.expected,
+            exists=self.plan.replacement.kept_as is not None,
+            trusted=self.context.trusted,
+        )
+
+    def _create(self, target: Target, loader: _Loader | None) -> None:
+        create_like(self.databases, self._stage, target, self.context.report)
         if loader:
             self.databases.own(self._stage, loader.user)
 
     def _load(self, loader: _Loader | None) -> None:
         server, name = self.context.site.postgres, self.artifact.name
         sorts = left_out_here(server, self.source.scan)
+        foreign = None if self.context.trusted else {*sorts, *(_NOT_OURS if loader else ())}
         self.context.listen(Step("restore.load", {"artifact": str(self.artifact.path)}))
         loaded = sql_format.load(
             server.as_user(loader.user, loader.password) if loader else server,
             self.source.file,
             name,
             database=self._stage,
-            without=self.source.scan.without(*sorts, *((Sort.ROLE, Sort.PUBLIC_OWNER) if loader else ())),
+            without=self.source.scan.without(*sorts),
+            foreign=foreign,
+            restricted=knows_restrict(server.client_version()),
         )
         for statement in sql_format.undressing(self.source.expected):
             server.script(statement, database=self._stage)
@@ -167,11 +197,18 @@ class DatabasePart:
                 f"{name} changed while it was read", hint="something writes to it: find out what, then retry"
             )
 
-    def _prove(self, *, roles: bool) -> None:
+    def _prove(self, loader: _Loader | None) -> None:
+        """Prove what was loaded, as the role that loaded it: to read a table can run a function of its indexes."""
         self.context.listen(Step("restore.prove"))
-        tables = sql_format.prove(self.context.site.postgres, self.source.expected, database=self._stage, roles=roles)
+        server = self.context.site.postgres
+        reader = server.as_user(loader.user, loader.password) if loader else server
+        tables = sql_format.prove(reader, self.source.expected, database=self._stage, roles=loader is None)
         facts = {"tables": str(len(tables)), "rows": str(sum(table.rows for table in tables))}
         self.context.listen(Step("restore.proven", facts | {"proof": self.source.proof}))
+
+
+_NOT_OURS = (Sort.ROLE, Sort.PUBLIC_OWNER, Sort.EXTENSION_COMMENT)
+"""Statements that a role without rights may not execute; what it loads gets its owner afterwards."""
 
 
 @dataclass(frozen=True)

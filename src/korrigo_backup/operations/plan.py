@@ -17,6 +17,7 @@ from korrigo_backup.formats import members
 from korrigo_backup.formats.sql import comparable
 from korrigo_backup.operations.compare_media import below, file_changes
 from korrigo_backup.operations.narrow import SMALL, dump_rows, narrow
+from korrigo_backup.operations.properties import difference_findings
 from korrigo_backup.operations.versions import subscription_findings, version_findings
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.site.digests import RULE, prove_all, snapshot
@@ -121,6 +122,7 @@ def plan_sql(site: Site, artifact: Artifact, source: SqlSource, *, stamp: str, i
         *subscription_findings(o.name for o in source.expected.schema if o.kind == "subscription"),
         *unreadable,
         *_database_findings(databases, replacement),
+        *(difference_findings(databases.properties(live), source.expected.properties) if exists else ()),
         *_behind(artifact, migrations),
     ]
     return PartPlan(replacement, tuple(findings), changes, migrations)

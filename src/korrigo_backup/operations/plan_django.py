@@ -15,6 +15,7 @@ from korrigo_backup.operations.plan import NAMED, PartPlan, mounted, room
 from korrigo_backup.operations.way_back import may_stage
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.site.digests import snapshot
+from korrigo_backup.site.sql import literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,7 +54,7 @@ class Live:
 
     database: str
     after: Mapping[str, int]
-    """Rows by the table's plain name."""
+    """Rows by the table's name, qualified and quoted as SQL needs it."""
 
     @classmethod
     def of(cls, checked: Checked, manifest: Manifest) -> Live:
@@ -64,8 +65,12 @@ class Live:
     def now(self, site: Site) -> dict[str, int]:
         """Return the rows that these tables have now."""
         with snapshot(site.postgres) as taken:
-            wanted = [table for table in taken.tables() if table.table in self.after]
-            return {table.table: taken.prove(table, digest=False).rows for table in wanted}
+            wanted = [table for table in taken.tables() if table.name in self.after]
+            found = {table.name: taken.prove(table, digest=False).rows for table in wanted}
+            for name in self.after.keys() - found.keys():  # partitioned: its rows are in tables of their own
+                if taken.ask(f"SELECT to_json(to_regclass({literal(name)}) IS NOT NULL)", bool):
+                    found[name] = taken.ask(f"SELECT count(*) FROM {name}", int)
+            return found
 
 
 @dataclass(frozen=True)
@@ -128,7 +133,7 @@ def check_counts(site: Site, live: Live, manifest: Manifest, *, strict: bool) ->
     Raises ProofFailed when they are not those of the backup and nobody can have written since (`strict`).
     """
     now = live.now(site)
-    differing = [f"{name} has {now.get(name, 'no')} rows, not {rows}" for name, rows in live.after.items()
+    differing = [f"{_shown(name)} has {now.get(name, 'no')} rows, not {rows}" for name, rows in live.after.items()
                  if now.get(name) != rows]  # fmt: skip
     if differing and strict:
         raise ProofFailed(
@@ -139,7 +144,13 @@ def check_counts(site: Site, live: Live, manifest: Manifest, *, strict: bool) ->
 
 
 def _counted(rows: Mapping[str, int]) -> dict[str, tuple[int, str | None]]:
-    return {table: (count, None) for table, count in rows.items()}
+    return {_shown(table): (count, None) for table, count in rows.items()}
+
+
+def _shown(name: str) -> str:
+    """Return the name of a table as a person writes it: without the schema that all have."""
+    plain = name.removeprefix("public.")
+    return plain[1:-1].replace('""', '"') if plain.startswith('"') and '"."' not in plain else plain
 
 
 def _settings(ours: str, theirs: str) -> list[Finding]:

@@ -129,6 +129,8 @@ def _take(
         listen(Step("point.consistency", dict(as_facts(found))))
         if known.problem:
             listen(Step("point.columns", {"problem": known.problem}))
+        if known.others:
+            listen(Step("point.databases", {"names": "; ".join(known.others)}))
         manifest = replace(
             said(site, catalog, tuple(_bound(a) for a in (database, media)), now),
             kind=Kind.POINT,

@@ -17,6 +17,7 @@ from korrigo_backup.domain.journal import Listener, Step, silent
 from korrigo_backup.domain.naming import Kind
 from korrigo_backup.errors import Cancelled, NotFound, PartlyDone, UsageError
 from korrigo_backup.operations.journal import recorded
+from korrigo_backup.operations.properties import Target, give
 from korrigo_backup.operations.recover import exclusive
 from korrigo_backup.operations.stamps import own_stamp
 from korrigo_backup.operations.undo import all_or_nothing
@@ -117,7 +118,7 @@ def _carry_out(site: Site, plan: RebuildPlan, stamp: str, listen: Listener) -> N
         undo.push(f"the staged database {stage}", lambda: databases.drop(stage))
         databases.create(stage, like)
         if like:
-            databases.dress(stage, like)
+            give(databases, stage, Target(like, from_nothing=False), lambda _: None)
         listen(Step("rebuild.stop" if site.services.configured else "rebuild.stop.none"))
         undo.push("the stop of the services", site.start_services)
         site.stop_services()

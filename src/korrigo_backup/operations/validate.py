@@ -168,7 +168,7 @@ def _probe(given: Given) -> Iterator[Finding]:
 
 
 def _properties(given: Given) -> Iterator[Finding]:
-    return validate_database.properties(given.site, strict=given.strict)
+    return validate_database.properties(given.site, given.artifact, strict=given.strict)
 
 
 _NO_DJANGO = 'set [django] manage = ["python", "manage.py"], or KORRIGO_BACKUP_MANAGE'

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from korrigo_backup.domain.description import TableName
 from korrigo_backup.domain.finding import Finding, error, ok, warning
 from korrigo_backup.domain.manifest import DatabaseProof, TableProof
 from korrigo_backup.domain.migrations import compare
 from korrigo_backup.domain.naming import Kind, beside
 from korrigo_backup.domain.validation import judge_rows, judge_schema, judge_tables, listed
+from korrigo_backup.operations.properties import property_differences
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.site.digests import RULE, snapshot
 from korrigo_backup.site.relations import relation, taken_next
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.artifact import Artifact
     from korrigo_backup.domain.description import Description
     from korrigo_backup.domain.manifest import DjangoProof
-    from korrigo_backup.site.databases import Properties
     from korrigo_backup.site.digests import Snapshot, Table
     from korrigo_backup.site.site import Site
 
@@ -49,6 +47,9 @@ def content(
 def users(site: Site, description: Description | None) -> Iterator[Finding]:
     """Yield how many users there are; none is an error."""
     name = description.users if description else TableName("auth_user")
+    if not name.table:
+        yield ok("validate.users", "this site has no users")
+        return
     found = relation(site.postgres, name.table, name.schema)
     if found is None and description is None:
         hint = "if the site has users of its own kind, set [django] manage so that it can be asked"
@@ -91,23 +92,28 @@ def migrations(site: Site, description: Description | None) -> Iterator[Finding]
         yield ok("validate.migrations", f"Migrations OK ({len(applied)} applied, none missing)")
 
 
-def properties(site: Site, *, strict: bool) -> Iterator[Finding]:
-    """Yield whether the database carries what the one it replaced carried: owner, encoding, settings, grants."""
+def properties(site: Site, artifact: Artifact | None, *, strict: bool) -> Iterator[Finding]:
+    """Yield whether the database carries the saved properties: owner, encoding, locale, settings, grants, limit.
+
+    Without a backup that has them, it is held against the newest database that a restore replaced.
+    """
     databases, live = Databases(site.postgres), site.postgres.database
     now = databases.properties(live)
+    facts = f"owner {now.owner}, {now.encoding_name}, {now.locale}"
     kept = beside(databases.names(), live, "before")
-    facts = f"owner {now.owner}, {now.encoding_name}, {now.datcollate}"
-    if not kept:
+    database = artifact.manifest.database if artifact and artifact.manifest else None
+    saved = database.properties if database else None
+    if saved is None and not kept:
         yield ok("validate.database", f"Database properties: {facts} (no replaced database is kept to compare with)")
         return
-    before = kept[max(kept)]
-    if differing := _differing(databases.properties(before), now):
-        message = f"{live} is not like {before} in: {', '.join(differing)}"
+    source = artifact.name if artifact and saved else kept[max(kept)]
+    if differing := property_differences(saved or databases.properties(source), now):
+        message = f"{live} is not like {source} in: {', '.join(differing)}"
         hint = "right if changed on purpose since; else ALTER DATABASE"
         level = error if strict else warning
         yield level("validate.database", message, hint)
     else:
-        yield ok("validate.database", f"Database properties OK ({facts}; as {before})")
+        yield ok("validate.database", f"Database properties OK ({facts}; as {source})")
 
 
 def _expected(
@@ -129,9 +135,13 @@ def _expected(
 
 def _django_proof(saved: DjangoProof, description: Description, tables: Sequence[Table]) -> DatabaseProof:
     """Return a Method 2 backup's counts by table; its digests are of another kind."""
-    by_name = {table.table: table.name for table in tables}
-    known = [(description.tables[m.name].table, m.rows) for m in saved.models if m.name in description.tables]
-    proofs = tuple(TableProof(by_name.get(table, table), rows) for table, rows in known)
+    by_name = {(table.schema, table.table): table.name for table in tables}
+    by_plain = {table.table: table.name for table in tables}
+    known = [(description.tables[m.name], m.rows) for m in saved.models if m.name in description.tables]
+    proofs = tuple(
+        TableProof(by_name.get((one.schema or "", one.table)) or by_plain.get(one.table, one.table), rows)
+        for one, rows in known
+    )
     return DatabaseProof(name="", server_version="", client_version="", digest=None, tables=proofs)
 
 
@@ -148,19 +158,5 @@ def _sequences(taken: Snapshot) -> Finding:
     return ok("validate.sequences", f"Sequences OK ({checked} sequences, the next number of each is free)")
 
 
-def _differing(before: Properties, now: Properties) -> list[str]:
-    left, right = _comparable(before), _comparable(now)
-    return [f"{_WORDS.get(key, key)} ({left[key]} then, {right[key]} now)" for key in left if left[key] != right[key]]
-
-
-def _comparable(found: Properties) -> dict[str, object]:
-    """Return properties as words, without the order in which grants and settings happen to be stored."""
-    words = msgspec.structs.asdict(found)
-    words["grants"] = sorted(f"{g.privilege} to {g.role or 'PUBLIC'}{'*' * g.grantable}" for g in found.grants or ())
-    words["settings"] = sorted(f"{one.role or 'all'}: {entry}" for one in found.settings for entry in one.entries)
-    return words
-
-
-_WORDS = {"encoding_name": "encoding", "datcollate": "collation", "datctype": "ctype", "datconnlimit": "limit"}
 _RESTORE = "restore the backup again, or go back: korrigo-backup rollback"
 _MIGRATE = "python manage.py migrate, with the code that is to run"

@@ -24,12 +24,10 @@ RESTRICT = {13: 22, 14: 19, 15: 14, 16: 10, 17: 6}
 
 
 def left_out_here(server: Postgres, scan: ScanResult) -> tuple[Sort, ...]:
-    """Return the sorts of harmless statements that this server or its psql does not know."""
-    sorts = []
+    """Return the sorts of harmless statements that this server does not know, or that we write ourselves."""
+    sorts = [Sort.RESTRICT]  # ours stands around a load
     if scan.places[Sort.NEW_SETTING] and server.version() < TRANSACTION_TIMEOUT:
         sorts.append(Sort.NEW_SETTING)
-    if scan.places[Sort.RESTRICT] and not knows_restrict(server.client_version()):
-        sorts.append(Sort.RESTRICT)
     if _public_changes_hands(server, scan):
         sorts.append(Sort.PUBLIC_OWNER)
     return tuple(sorts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,8 +10,14 @@ from korrigo_backup.system.files import free_bytes
 from korrigo_backup.system.run import Command
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from korrigo_backup.domain.secret import Secret
 
+
+_ALIVE = "--dbname=keepalives=1 keepalives_idle=30 keepalives_interval=10 keepalives_count=3 tcp_user_timeout=300000"
+"""A connection whose other end is gone without a word ends after a minute, with data under way after five: a server
+that does not read for so long (a disk that stalls) must not lose its load. The database is named in the environment."""
 
 _THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -54,6 +60,8 @@ class Direct:
     password: Secret | None
     connect_timeout: int
     client_dir: Path | None = None
+    security: Mapping[str, str | Secret] = field(default_factory=dict)
+    """Variables of libpq that say how a connection is secured, and where its secrets are."""
 
     @property
     def description(self) -> str:
@@ -73,13 +81,14 @@ class Direct:
             "PGDATABASE": database,
             "PGAPPNAME": "korrigo-backup",
             "PGCONNECT_TIMEOUT": str(self.connect_timeout),
+            **self.security,
         }
         if options:
             env["PGOPTIONS"] = options
         if self.password:
             env["PGPASSWORD"] = self.password
         path = str(self.client_dir / program) if self.client_dir else program
-        return Command((path, *arguments), env)
+        return Command((path, _ALIVE, *arguments), env)
 
     def as_user(self, user: str, password: Secret) -> Direct:
         """Return the same way to the server for another role."""

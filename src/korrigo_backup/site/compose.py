@@ -8,6 +8,7 @@ both put on their containers.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -194,14 +195,22 @@ def find_program(environment: Mapping[str, str | Secret]) -> tuple[str, ...]:
     )
 
 
+def mount_of(mounts: Sequence[Mount], directory: str) -> Mount | None:
+    """Return the mount that holds `directory` of a container: the one there, else the nearest above it."""
+    holding = [one for one in mounts if PurePosixPath(directory).is_relative_to(one.destination)]
+    return max(holding, key=lambda one: len(PurePosixPath(one.destination).parts), default=None)
+
+
 def writers(containers: Sequence[Container], *, database: str, media: str | None) -> frozenset[str]:
     """Return the services that can write to database or media, or that serve what does (contract T3).
 
     Those that depend on the database, directly or through others, and those that have the directory `media` mounted for
-    writing. Containers of Compose v1 do not say what they depend on: there every service but the database's and those
-    without a mount in common is found by the mounts alone, so name them in the configuration.
+    writing, also from a volume that holds more than it, and under another name. Containers of Compose v1 do not say
+    what they depend on: there every service but the database's and those without a mount in common is found by the
+    mounts alone, so name them in the configuration.
     """
-    found = {one.service for one in containers if any(mount.destination == media and mount.rw for mount in one.mounts)}
+    held = {mount.source for one in containers if media and (mount := mount_of(one.mounts, media))}
+    found = {one.service for one in containers if any(mount.source in held and mount.rw for mount in one.mounts)}
     grown = True
     while grown:
         more = {one.service for one in containers if one.depends_on & (found | {database})} - found

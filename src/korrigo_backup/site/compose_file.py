@@ -1,76 +1,51 @@
 """Compose files read as text, where no engine has to be there: which services they name, and what these are.
 
-Only what is written is known: an `include` or an `extends` is not followed. What a running project says wins over this.
+`include` and `extends` are followed, also into other files; what lies on another machine is named in `unread`.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from korrigo_backup.config.load import read_dotenv
 from korrigo_backup.errors import UsageError
+from korrigo_backup.site.compose_service import Around, ServiceText, Volume, filled, merged, paths, scalar, service
 from korrigo_backup.system.files import explained
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
+
+__all__ = ["ComposeText", "ServiceText", "Volume", "filled", "read"]
 
 _LARGEST = 1024 * 1024
 """Bytes; a hundred services take a tenth."""
 
-_LOOPBACK = ("", "0.0.0.0", "127.0.0.1")  # noqa: S104 - read, not bound to
-_HOST_PUBLISHED_TARGET = 3
-"""Parts of a port that is published."""
-
-_VARIABLE = re.compile(r"\$(?:\{(?P<braced>\w+)(?::?(?P<kind>[-?+])(?P<word>[^{}]*))?\}|(?P<plain>\w+)|(?P<dollar>\$))")
-
-
-@dataclass(frozen=True)
-class Volume:
-    """A mount of a service as it is written: `source` is a volume's name or a path, "" for an anonymous one."""
-
-    source: str
-    target: str
-    read_only: bool = False
-
-
-@dataclass(frozen=True)
-class ServiceText:
-    """One service. Values of `environment` may be secrets: they are never shown.
-
-    `ports` says under which port of this machine each port of the container is reached; `health` is the command of
-    the health check.
-    """
-
-    name: str
-    image: str = ""
-    command: str = ""
-    build: bool = False
-    volumes: tuple[Volume, ...] = ()
-    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
-    env_files: tuple[str, ...] = ()
-    depends_on: frozenset[str] = frozenset()
-    ports: Mapping[str, str] = field(default_factory=dict)
-    health: str = ""
+_DEEPEST = 20
+"""Files that include or extend one another; a circle ends there."""
 
 
 @dataclass(frozen=True)
 class ComposeText:
     """What the files of a project say together; of two that name a service, the later one's words are added.
 
-    `secret_files` are those that `secrets:` and `configs:` take their values from.
+    `secrets` are the files that `secrets:` and `configs:` take their values from, by name. `files` are those that
+    were read besides the given ones, `unread` those that are named and not there. All are relative to the directory
+    of the first file.
     """
 
     project: str | None
     services: Mapping[str, ServiceText]
-    secret_files: tuple[str, ...] = ()
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
     @property
     def settings_files(self) -> tuple[str, ...]:
         """The files that hold settings of the services, as written: relative to the directory of the first file."""
-        named = [path for service in self.services.values() for path in service.env_files]
-        return tuple(dict.fromkeys((*named, *self.secret_files)))
+        named = [path for one in self.services.values() for path in one.env_files]
+        return tuple(dict.fromkeys((*named, *self.secrets.values())))
 
 
 def read(files: Iterable[Path], environment: Mapping[str, str]) -> ComposeText:
@@ -78,32 +53,98 @@ def read(files: Iterable[Path], environment: Mapping[str, str]) -> ComposeText:
 
     Raises UsageError for a file that is no YAML, or in which services are not what they should be.
     """
-    project: str | None = None
-    services: dict[str, ServiceText] = {}
-    secret_files: list[str] = []
-    for path in files:
-        document = _loaded(path)
+    given = tuple(files)
+    project = _Project(given[0].parent if given else Path())
+    for path in given:
+        project.add(_loaded(path), path, Around(environment))
+    return project.text()
+
+
+def understood(document: dict[str, Any], first: Path) -> ComposeText:
+    """Return what Compose itself has made of the files of a project (`config`); `first` is the first of them."""
+    project = _Project(first.parent)
+    project.add(document, first, Around({}))
+    return project.text()
+
+
+@dataclass
+class _Project:
+    """The project as far as it is read; `home` is the directory of its first file."""
+
+    home: Path
+    name: str | None = None
+    services: dict[str, ServiceText] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict)
+    files: dict[str, None] = field(default_factory=dict)
+    unread: list[str] = field(default_factory=list)
+
+    def text(self) -> ComposeText:
+        """Return what was read."""
+        unread = tuple(dict.fromkeys(self.unread))
+        return ComposeText(self.name, self.services, self.secrets, tuple(self.files), unread)
+
+    def add(self, document: dict[str, Any], path: Path, around: Around, depth: int = 0) -> None:
+        """Add what the file `path` says, those that it includes first."""
+        for entry in _list(document.get("include")):
+            self._include(entry, around, depth)
         name = document.get("name")
-        project = filled(name, environment) if isinstance(name, str) else project
-        for service in _services(document, path, environment):
-            services[service.name] = _merged(services.get(service.name), service)
+        if isinstance(name, str) and not depth:
+            self.name = around.fill(name)
+        for one in _bodies(document, path):
+            made = self._service(one, document, path, around, 0)
+            self.services[made.name] = merged(self.services.get(made.name), made)
         for section in ("secrets", "configs"):
-            secret_files += _secret_files(document.get(section), environment)
-    return ComposeText(project, services, tuple(secret_files))
+            self.secrets.update(_secret_files(document.get(section), around))
 
+    def _include(self, entry: Any, around: Around, depth: int) -> None:
+        body = entry if isinstance(entry, dict) else {"path": entry}
+        names = [around.path(name) for one in _list(body.get("path")) for name in paths(one, around)]
+        if not names:
+            return
+        place = around.fill(scalar(body.get("project_directory")))
+        prefix = Path(around.path(place)) if place else Path(names[0]).parent
+        settings = [around.path(path) for path in paths(body.get("env_file"), around)] or [str(prefix / ".env")]
+        variables: dict[str, str] = {}
+        for path in settings:
+            variables |= read_dotenv(self.home / path, around.environment)
+        inner = Around({**variables, **around.environment}, prefix)
+        for name in names:
+            if found := self._found(name, depth):
+                self.add(_loaded(found), found, inner, depth + 1)
 
-def filled(text: str, environment: Mapping[str, str]) -> str:
-    """Return `text` with `$NAME`, `${NAME}`, `${NAME:-word}`, `${NAME:?why}`, `${NAME:+word}` filled; `$$` is `$`."""
+    def _found(self, name: str, depth: int) -> Path | None:
+        """Return the path of a file that another names, None where it is not on this machine."""
+        path = self.home / name
+        if depth >= _DEEPEST or not path.is_file():
+            self.unread.append(name)
+            return None
+        self.files[name] = None
+        return path
 
-    def one(match: re.Match[str]) -> str:
-        if match["dollar"]:
-            return "$"
-        value = environment.get(match["braced"] or match["plain"], "")
-        if match["kind"] == "+":
-            return match["word"] if value else ""
-        return value or (match["word"] if match["kind"] == "-" else "")
+    def _service(
+        self, one: tuple[str, dict[str, Any]], document: dict[str, Any], path: Path, around: Around, depth: int
+    ) -> ServiceText:
+        """Return a service, with what it takes from the one that it extends."""
+        name, body = one
+        own = service(name, body, around)
+        extended = body.get("extends")
+        if not extended or depth >= _DEEPEST:
+            return own
+        base = self._base(extended, (document, path), around, depth)
+        return own if base is None else replace(merged(base, own), name=name)
 
-    return _VARIABLE.sub(one, text)
+    def _base(self, extended: Any, here: tuple[dict[str, Any], Path], around: Around, depth: int) -> ServiceText | None:
+        document, path = here
+        given = extended if isinstance(extended, dict) else {"service": extended}
+        if named := around.fill(scalar(given.get("file"))):
+            name = around.path(named)
+            found = self._found(name, depth)
+            if found is None:
+                return None
+            document, path, around = _loaded(found), found, replace(around, prefix=Path(name).parent)
+        wanted = around.fill(scalar(given.get("service")))
+        body = next((one for one in _bodies(document, path) if one[0] == wanted), None)
+        return self._service(body, document, path, around, depth + 1) if body else None
 
 
 def _loaded(path: Path) -> dict[str, Any]:
@@ -132,8 +173,8 @@ def _untagged(loader: Any, suffix: str, node: Any) -> Any:
     return loader.construct_sequence(node, deep=True) if node.id == "sequence" else None
 
 
-def _services(document: dict[str, Any], path: Path, environment: Mapping[str, str]) -> Iterator[ServiceText]:
-    services = document.get("services") or {}
+def _bodies(document: dict[str, Any], path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    services = document.get("services") or _first_version(document)
     if not isinstance(services, dict):
         raise UsageError(
             f"{path}: `services` is not a mapping of names", hint="docker compose config names the mistake"
@@ -141,95 +182,26 @@ def _services(document: dict[str, Any], path: Path, environment: Mapping[str, st
     for name, body in services.items():
         if not isinstance(body, dict):
             raise UsageError(f"{path}: the service {name!s:.60} is not a mapping", hint="docker compose config")
-        yield ServiceText(
-            name=_scalar(name),
-            image=filled(_scalar(body.get("image")), environment),
-            command=" ".join(_words(body.get("command"))),
-            build="build" in body,
-            volumes=tuple(_volumes(body.get("volumes"), environment)),
-            environment=dict(_variables(body.get("environment"), environment)),
-            env_files=tuple(_paths(body.get("env_file"), environment)),
-            depends_on=frozenset(_words(body.get("depends_on"))),
-            ports=dict(_ports(body.get("ports"), environment)),
-            health=_health(body.get("healthcheck")),
-        )
+        yield scalar(name), body
 
 
-def _secret_files(value: Any, environment: Mapping[str, str]) -> Iterator[str]:
-    for body in value.values() if isinstance(value, dict) else []:
+def _first_version(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the services of a file of the first format, which has them at its top and no `services:`."""
+    if "services" in document:
+        return {}
+    return {
+        name: body
+        for name, body in document.items()
+        if isinstance(body, dict) and ("image" in body or "build" in body) and not str(name).startswith("x-")
+    }
+
+
+def _secret_files(value: Any, around: Around) -> Iterator[tuple[str, str]]:
+    for name, body in value.items() if isinstance(value, dict) else []:
         if isinstance(body, dict):
-            yield from _paths(body.get("file"), environment)
+            for path in paths(body.get("file"), around):
+                yield scalar(name), around.path(path)
 
 
-def _scalar(value: Any) -> str:
-    """Return a value as text; of what is no scalar nothing, for it may be as deep as its aliases make it."""
-    return "" if value is None or isinstance(value, (dict, list)) else str(value)
-
-
-def _words(value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    return [_scalar(word) for word in value] if isinstance(value, (list, dict)) else []
-
-
-def _volumes(value: Any, environment: Mapping[str, str]) -> Iterator[Volume]:
-    for entry in value if isinstance(value, list) else []:
-        if isinstance(entry, dict):
-            source, target = _scalar(entry.get("source")), _scalar(entry.get("target"))
-            yield Volume(filled(source, environment), filled(target, environment), entry.get("read_only") is True)
-        else:
-            parts = filled(_scalar(entry), environment).split(":")
-            source, target = ("", parts[0]) if len(parts) == 1 else (parts[0], parts[1])
-            yield Volume(source, target, "ro" in ",".join(parts[2:]).split(","))
-
-
-def _ports(value: Any, environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield the ports of the container that this machine's loopback answers for, each with its number here."""
-    for entry in value if isinstance(value, list) else []:
-        if isinstance(entry, dict):
-            parts = [_scalar(entry.get(key)) for key in ("host_ip", "published", "target")]
-        else:
-            parts = ["", *filled(_scalar(entry), environment).partition("/")[0].split(":")][-3:]
-        if len(parts) == _HOST_PUBLISHED_TARGET and parts[0] in _LOOPBACK and parts[1].isdecimal():
-            yield parts[2], parts[1]
-
-
-def _health(value: Any) -> str:
-    return " ".join(_words(value.get("test"))) if isinstance(value, dict) else ""
-
-
-def _variables(value: Any, environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    pairs = value.items() if isinstance(value, dict) else [_pair(line) for line in _words(value)]
-    for name, given in pairs:
-        text = environment.get(_scalar(name), "") if given is None else filled(_scalar(given), environment)
-        yield _scalar(name), text
-
-
-def _pair(line: str) -> tuple[str, str | None]:
-    name, equals, value = line.partition("=")
-    return name, value if equals else None
-
-
-def _paths(value: Any, environment: Mapping[str, str]) -> Iterator[str]:
-    for entry in value if isinstance(value, list) else [value]:
-        path = entry.get("path") if isinstance(entry, dict) else entry
-        if isinstance(path, str):
-            yield filled(path, environment)
-
-
-def _merged(earlier: ServiceText | None, later: ServiceText) -> ServiceText:
-    if earlier is None:
-        return later
-    volumes = {volume.target: volume for volume in (*earlier.volumes, *later.volumes)}
-    return ServiceText(
-        name=later.name,
-        image=later.image or earlier.image,
-        command=later.command or earlier.command,
-        build=later.build or earlier.build,
-        volumes=tuple(volumes.values()),
-        environment={**earlier.environment, **later.environment},
-        env_files=(*earlier.env_files, *later.env_files),
-        depends_on=earlier.depends_on | later.depends_on,
-        ports={**earlier.ports, **later.ports},
-        health=later.health or earlier.health,
-    )
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from korrigo_backup.site.compose import COMPOSE_SECONDS, engine_hint
+from korrigo_backup.site.compose import COMPOSE_SECONDS, engine_hint, mount_of
 from korrigo_backup.site.media import MediaTree
 from korrigo_backup.site.media_remote import RemoteTree
 from korrigo_backup.system.run import Command, run
@@ -25,15 +25,19 @@ _SCRIPT = "manage.py"
 def media_tree(project: Project, service: str, directory: str, manage: tuple[str, ...]) -> Tree | None:
     """Return the media tree of a service, None when the service mounts nothing there.
 
+    `directory` may lie below a mount: a volume for all data, with the media in it.
     Compose is asked which volume or directory is mounted, and the engine where it keeps it. Where this user may not
     read that place, or the engine is on another machine, or another volume is mounted inside of it, the service's own
     Python reads and writes the tree.
     """
     mounts = project.container(service).mounts
-    mount = next((m for m in mounts if m.destination.rstrip("/") == directory), None)
+    mount = mount_of(mounts, directory)
     if mount is None:
         return None
-    place = Path(mount.source)
+    below = PurePosixPath(directory).relative_to(mount.destination)
+    place = Path(mount.source) / below
+    if below.parts and os.access(mount.source, os.R_OK | os.X_OK) and not place.is_dir():
+        return None  # the mount above holds the site's code, and no media
     nested = any(m.destination.startswith(f"{directory.rstrip('/')}/") for m in mounts)  # seen in the container alone
     if not nested and os.access(place, os.R_OK | os.W_OK | os.X_OK) and _is_here(project):
         return MediaTree(place)

@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from korrigo_backup.domain.properties import Properties
 from korrigo_backup.errors import Refused
+from korrigo_backup.site.properties import OWN_COMMENT, PROPERTIES, made_like, property_statements
 from korrigo_backup.site.sql import identifier, literal
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from korrigo_backup.domain.secret import Secret
     from korrigo_backup.site.postgres import Postgres
 
@@ -26,24 +30,16 @@ TERMINATE_SECONDS = 15.0
 
 _POLL = 0.1
 
-_OWN_COMMENT = "korrigo-backup: "
-_FROM_NOTHING = f"{_OWN_COMMENT}not complete yet; there was no database before "
-"""Comment of a live database that took no other's place, before the name under which it was staged."""
+_FROM_NOTHING = f"{OWN_COMMENT}not complete yet; there was no database before "
+"""Comment of a live database that took no other's place, before the name under which it was staged. The comment that
+the database is to have follows after a line break."""
 
-_SETTLED = f"{_OWN_COMMENT}there was no database before "
-"""The same when the restore is complete: there is nothing to roll it back to."""
+_SETTLED = f"{OWN_COMMENT}there was no database before "
+"""The same of a complete restore, as former versions marked it."""
 
-# Everything that belongs to a database and not to its dump.
-_PROPERTIES = """
-SELECT to_jsonb(d) || jsonb_build_object(
-  'owner', pg_get_userbyid(d.datdba), 'encoding_name', pg_encoding_to_char(d.encoding),
-  'tablespace', t.spcname, 'comment', shobj_description(d.oid, 'pg_database'),
-  'settings', (SELECT coalesce(jsonb_agg(jsonb_build_object('role', r.rolname, 'entries', s.setconfig)), '[]')
-               FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole WHERE s.setdatabase = d.oid),
-  'grants', (SELECT jsonb_agg(jsonb_build_object('role', r.rolname, 'privilege', a.privilege_type,
-                                                 'grantable', a.is_grantable))
-             FROM aclexplode(d.datacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee))
-FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace WHERE d.datname = {name}
+_ROLE_SETTINGS = """
+SELECT coalesce(json_object_agg(r.rolname, s.setconfig), '{}')
+FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole WHERE s.setdatabase = 0
 """
 
 _OTHERS = """
@@ -77,42 +73,6 @@ SELECT format('ALTER SUBSCRIPTION %1$I DISABLE', subname), format('ALTER SUBSCRI
               subname), format('DROP SUBSCRIPTION %1$I', subname)
 FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database()) \\gexec
 """
-
-_LIST_SETTINGS = frozenset({"local_preload_libraries", "search_path", "session_preload_libraries", "temp_tablespaces"})
-"""Settings whose stored value is a list that is quoted already (as pg_dump treats them)."""
-
-
-class Setting(msgspec.Struct, frozen=True):
-    """`ALTER DATABASE … SET` entries (`name=value`), of one role or of all."""
-
-    role: str | None
-    entries: tuple[str, ...]
-
-
-class Grant(msgspec.Struct, frozen=True):
-    """One privilege on the database; role None is PUBLIC."""
-
-    role: str | None
-    privilege: str
-    grantable: bool
-
-
-class Properties(msgspec.Struct, frozen=True):
-    """What a database is made with and carries; a copy must be given all of it. Field names as in pg_database."""
-
-    owner: str
-    encoding_name: str
-    datcollate: str
-    datctype: str
-    datconnlimit: int
-    tablespace: str
-    datlocprovider: str | None = None
-    daticulocale: str | None = None
-    datlocale: str | None = None
-    daticurules: str | None = None
-    comment: str | None = None
-    settings: tuple[Setting, ...] = ()
-    grants: tuple[Grant, ...] | None = None
 
 
 class Survey(msgspec.Struct, frozen=True):
@@ -154,15 +114,28 @@ class Databases:
 
     def properties(self, name: str) -> Properties:
         """Return what a database carries."""
-        return self._ask(_PROPERTIES.format(name=literal(name)), Properties)
+        return self._ask(PROPERTIES.format(name=literal(name)), Properties)
 
-    def create(self, name: str, like: Properties | None) -> None:
-        """Make an empty database, with the encoding, collation, owner and place of `like` when it is given."""
-        self._run(f"CREATE DATABASE {identifier(name)} TEMPLATE template0{_made_like(like) if like else ''}")
+    def create(self, name: str, like: Properties | None, *, clauses: str | None = None) -> None:
+        """Make an empty database, with the encoding, collation, owner and place of `like` when it is given.
 
-    def dress(self, name: str, like: Properties) -> None:
-        """Give a database the settings, grants, limit and comment of `like`."""
-        self._run("; ".join(["BEGIN", *_dressing(identifier(name), like), "COMMIT"]))
+        `clauses` are used in the place of those that `like` gives.
+        """
+        given = clauses if clauses is not None else made_like(like) if like else ""
+        self._run(f"CREATE DATABASE {identifier(name)} TEMPLATE template0{given}")
+
+    def give_properties(self, name: str, like: Properties, *, without: Collection[str] = ()) -> None:
+        """Give a database the settings, grants, limit and comment of `like`, but for the properties `without`."""
+        statements = [one.sql for one in property_statements(name, like) if one.property not in without]
+        self._run("; ".join(["BEGIN", *statements, "COMMIT"]))
+
+    def alter(self, statement: str) -> None:
+        """Run one statement that changes a property of a database or of a role."""
+        self._run(statement)
+
+    def role_settings(self) -> dict[str, tuple[str, ...]]:
+        """Return the entries of `ALTER ROLE … SET` by role."""
+        return self._ask(_ROLE_SETTINGS, dict[str, tuple[str, ...]])
 
     def create_loader(self, name: str, password: Secret) -> None:
         """Make a role that may log in and nothing else: what it loads cannot do what a superuser can."""
@@ -246,10 +219,11 @@ class Databases:
         """Return in one answer what tells whether an earlier run left something."""
         return self._ask(_SURVEY.format(comment=_COMMENT.format(name=literal(live))), Survey)
 
-    def swap(self, live: str, stage: str, before: str) -> bool:
+    def swap(self, live: str, stage: str, before: str, *, comment: str | None = None) -> bool:
         """Make `stage` the live database and keep the old one as `before`; tell whether there was one.
 
-        Where there was none the new one is marked as such: `undo_swap` takes it away again, `settle` ends that.
+        Where there was none the new one is marked as such: `undo_swap` takes it away again, `settle` ends that and
+        gives it `comment`.
         """
         rename = f"ALTER DATABASE {identifier(stage)} RENAME TO {identifier(live)}"
         if live in self.names():
@@ -257,7 +231,8 @@ class Databases:
             keep = f"ALTER DATABASE {identifier(live)} RENAME TO {identifier(before)}"
             self._at_once(keep, rename, _allow(before, "true"), _allow(live, "true"))
             return True
-        self._at_once(rename, f"COMMENT ON DATABASE {identifier(live)} IS {literal(_FROM_NOTHING + stage)}")
+        mark = _FROM_NOTHING + stage + ("" if comment is None else f"\n{comment}")
+        self._at_once(rename, f"COMMENT ON DATABASE {identifier(live)} IS {literal(mark)}")
         return False
 
     def undo_swap(self, live: str, stage: str, before: str) -> None:
@@ -280,15 +255,17 @@ class Databases:
                 self.admit(name)
 
     def came_from(self, live: str) -> str | None:
-        """Return the name under which the live database was staged when there was none before, settled or not."""
+        """Return the name under which the live database was staged when there was none before; None once it stays."""
         words = self._comment(live)
         own = next((own for own in (_FROM_NOTHING, _SETTLED) if words.startswith(own)), None)
-        return words.removeprefix(own) if own else None
+        return words.removeprefix(own).partition("\n")[0] if own else None
 
     def settle(self, live: str) -> None:
-        """Let the live database stay, also where there was none before."""
-        if self._comment(live).startswith(_FROM_NOTHING) and (stage := self.came_from(live)):
-            self._run(f"COMMENT ON DATABASE {identifier(live)} IS {literal(_SETTLED + stage)}")
+        """Let the live database stay, also where there was none before, with the comment that it is to have."""
+        words = self._comment(live)
+        if words.startswith(_FROM_NOTHING):
+            _, has_comment, comment = words.partition("\n")
+            self._run(f"COMMENT ON DATABASE {identifier(live)} IS {literal(comment) if has_comment else 'NULL'}")
 
     def _comment(self, name: str) -> str:
         return self._ask(f"SELECT to_json(coalesce(({_COMMENT.format(name=literal(name))}), ''))", str)
@@ -312,39 +289,3 @@ def _persistent(name: str, others: list[str]) -> Refused:
         f"sessions in database {name} do not end: {', '.join(others[:5])}",
         hint="end them on the server, or run as a role that may (pg_signal_backend, superuser)",
     )
-
-
-def _made_like(like: Properties) -> str:
-    parts = [f" OWNER {identifier(like.owner)}", f" ENCODING {literal(like.encoding_name)}"]
-    parts += [f" LC_COLLATE {literal(like.datcollate)}", f" LC_CTYPE {literal(like.datctype)}"]
-    locale = like.datlocale or like.daticulocale
-    if like.datlocprovider == "i" and locale:
-        parts.append(f" LOCALE_PROVIDER icu ICU_LOCALE {literal(locale)}")
-        parts += [f" ICU_RULES {literal(like.daticurules)}"] if like.daticurules else []
-    elif like.datlocprovider == "b" and locale:
-        parts.append(f" LOCALE_PROVIDER builtin BUILTIN_LOCALE {literal(locale)}")
-    if like.tablespace != "pg_default":
-        parts.append(f" TABLESPACE {identifier(like.tablespace)}")
-    return "".join(parts)
-
-
-def _dressing(name: str, like: Properties) -> list[str]:
-    lines = [f"ALTER DATABASE {name} CONNECTION LIMIT {like.datconnlimit}"]
-    if like.comment is not None and not like.comment.startswith(_OWN_COMMENT):
-        lines.append(f"COMMENT ON DATABASE {name} IS {literal(like.comment)}")
-    for setting in like.settings:
-        who = f"ROLE {identifier(setting.role)} IN DATABASE {name}" if setting.role else f"DATABASE {name}"
-        lines += [f"ALTER {who} SET {_assignment(entry)}" for entry in setting.entries]
-    if like.grants is not None:
-        lines.append(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
-        for grant in like.grants:
-            role = identifier(grant.role) if grant.role else "PUBLIC"
-            option = " WITH GRANT OPTION" if grant.grantable else ""
-            lines.append(f"GRANT {grant.privilege} ON DATABASE {name} TO {role}{option}")
-    return lines
-
-
-def _assignment(entry: str) -> str:
-    setting, _, value = entry.partition("=")
-    quoted = ".".join(identifier(part) for part in setting.split("."))
-    return f"{quoted} TO {value if setting in _LIST_SETTINGS and value else literal(value)}"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from korrigo_backup.errors import KorrigoBackupError, Refused, Unreachable
-from korrigo_backup.site.session_settings import PATIENT, PRELUDE, QUESTION
+from korrigo_backup.site.session_settings import IS_DIRECT, PATIENT, PRELUDE, QUESTION
 from korrigo_backup.system.run import describe_status, run, spawn
 
 if TYPE_CHECKING:
@@ -81,7 +81,8 @@ class Postgres:
         command = self.access.postgres("psql", *PSQL, database=name, options=PATIENT)
         with spawn(command, stdin=True, stdout=True) as process:
             opened = Session(self, command, process, name)
-            opened.run(PRELUDE)
+            if opened.run(PRELUDE + IS_DIRECT).strip() != b"on":
+                raise _pooled(self.access.description)
             yield opened
 
     def as_user(self, user: str, password: Secret) -> Postgres:
@@ -110,16 +111,8 @@ class Postgres:
         """Return the error for a client that ended with `status`: why, and what to do."""
         program = command.argv[0].rpartition("/")[2]
         words = _first_error(stderr) or f"{program} {describe_status(status)}"
-        if cannot := self.access.explain(stderr):
-            return Unreachable(f"cannot reach the {self.access.description}: {words}", hint=cannot)
-        for pattern, hint in _UNREACHABLE:
-            if re.search(pattern, stderr):
-                return Unreachable(f"cannot use database {database} at {self.access.description}: {words}", hint=hint)
-        if status == _CONNECTION_STATUS:
-            return Unreachable(
-                f"the connection to {self.access.description} failed: {words}",
-                hint="see whether the server runs (pg_isready) and what its log says",
-            )
+        if problem := self._not_connected(status, stderr, words, database):
+            return problem
         for pattern, hint in _REFUSED:
             if re.search(pattern, stderr):
                 return Refused(f"{program}: {words}", hint=hint)
@@ -127,6 +120,23 @@ class Postgres:
             return KorrigoBackupError(f"{program}: {words}{self._lockers(database)}", hint=_LOCKED)
         hint = next((hint for pattern, hint in _FAILED if re.search(pattern, words)), _LOG)
         return KorrigoBackupError(f"{program}: {words}", hint=hint)
+
+    def _not_connected(self, status: int, stderr: str, words: str, database: str) -> KorrigoBackupError | None:
+        """Return the error for a connection that was not made or was lost, None when it was another failure."""
+        place = self.access.description
+        if cannot := self.access.explain(stderr):
+            return Unreachable(f"cannot reach the {place}: {words}", hint=cannot)
+        if re.search(_POOLER, stderr):
+            return _pooled(place, f": {words}")
+        for pattern, hint in _UNREACHABLE:
+            if re.search(pattern, stderr):
+                return Unreachable(f"cannot use database {database} at {place}: {words}", hint=hint)
+        if status == _CONNECTION_STATUS:
+            return Unreachable(
+                f"the connection to {place} failed: {words}",
+                hint="see whether the server runs (pg_isready) and what its log says",
+            )
+        return None
 
     def _lockers(self, database: str) -> str:
         """Return in words who has locked tables of a database against everybody else, "" when that cannot be told."""
@@ -150,13 +160,18 @@ class Session:
         """Run statements and return what they print; raises as `Postgres.script` does."""
         return b"".join(line + b"\n" for line in self.stream(sql))
 
-    def feed(self, pieces: Iterable[bytes]) -> None:
-        """Run a script as it comes, and throw away what it prints; raises as `Postgres.script` does."""
+    def feed(self, pieces: Iterable[bytes], *, restricted: bool = False) -> None:
+        r"""Run a script as it comes, and throw away what it prints; raises as `Postgres.script` does.
+
+        `restricted` says that psql knows `\restrict`: it then takes no command of its own from the script.
+        """
+        key = secrets.token_hex(16) if restricted else ""
+        begin, end = (f"\\restrict {key}\n", f"\n\\unrestrict {key}\n") if key else ("", "\n")
         try:
-            self._process.stdin.write(b"\\o /dev/null\n")
+            self._process.stdin.write(f"\\o /dev/null\n{begin}".encode())
             for piece in pieces:
                 self._process.stdin.write(piece)
-            self._process.stdin.write(b"\n\\o\n")
+            self._process.stdin.write(f"{end}\\o\n".encode())
         except BrokenPipeError:
             raise self._ended() from None
         self.run("")
@@ -208,6 +223,12 @@ WHERE l.granted AND l.mode = 'AccessExclusiveLock' AND c.relkind IN ('r', 'p', '
 
 _LOCKED = "another session holds a lock on a table (a migration?): see pg_locks, then run the command again"
 
+_POOLER = (
+    r"unsupported startup parameter|FATAL:\s+no such database: |FATAL:\s+(?:pgbouncer|odyssey:|pgcat)"
+    r"|query_wait_timeout|bouncer config error"
+)
+"""Words of connection poolers that no server writes: pgbouncer, Odyssey, pgcat."""
+
 _UNREACHABLE = (
     (
         r"password authentication failed|no password supplied|fe_sendauth",
@@ -218,6 +239,14 @@ _UNREACHABLE = (
         "check POSTGRES_DB; if it was dropped, restore makes it anew: korrigo-backup restore latest",
     ),
     (r'FATAL:  role ".*" does not exist', "check POSTGRES_USER"),
+    (r"no pg_hba.conf entry .*(?:no encryption|SSL off)",
+     "the server may demand TLS: set [database] sslmode (PGSSLMODE) to verify-full or require; or see its pg_hba.conf"),
+    (r"server does not support SSL",
+     "turn TLS on in the server (ssl = on), or change [database] sslmode (PGSSLMODE)"),
+    (r"certificate verify failed|root certificate file|server certificate for",
+     "[database] sslrootcert must name the authority of the server's certificate, POSTGRES_HOST the host in it"),
+    (r"certificate file|private key file|could not load client certificate",
+     "check [database] sslcert and sslkey; the key is for its owner alone (chmod 600)"),
     (r"no pg_hba.conf entry", "allow this host and user in the server's pg_hba.conf"),
     (r"not currently accepting connections", "a restore was interrupted: korrigo-backup rollback finishes it"),
     (r"connect(?:ion)? to server.*(?:Connection refused|No such file|timeout expired|timed out)",
@@ -260,6 +289,13 @@ _REFUSED = (
      "run as the role that owns the database, or give it the right"),
     (r"No space left on device|could not extend file", "make room on the database server's disk"),
 )  # fmt: skip
+
+
+def _pooled(place: str, words: str = "") -> Refused:
+    return Refused(
+        f"{place} is a connection pooler (pgbouncer or alike), which gives no session of its own{words}",
+        hint="set POSTGRES_HOST and POSTGRES_PORT to the PostgreSQL server itself; the site may go on with the pooler",
+    )
 
 
 def _first_error(stderr: str) -> str:

@@ -47,6 +47,9 @@ _CONDUCT = {
 FIXED: Mapping[str, str] = _LIMITS | _TEXT | _CONDUCT
 """Settings of every session; PostgreSQL 13 to 18 know each of them, and any role may set them."""
 
+ARRIVED = "korrigo_backup.options"
+"""A setting of our own by which a session tells that its options have reached the server."""
+
 LOCK_WAIT = "60s"
 """A backup waits no longer for a table that someone has locked: a migration under way is named, not waited out."""
 
@@ -60,7 +63,7 @@ _PROVING = {
 
 def options(changes: Mapping[str, str] | None = None) -> str:
     """Return the fixed settings, and `changes` over them, as PGOPTIONS takes them."""
-    settings = {**FIXED, **(changes or {})}
+    settings = {**FIXED, ARRIVED: "on", **(changes or {})}
     blank = str.maketrans({"\\": "\\\\", " ": "\\ "})
     return " ".join(f"-c {name}={value.translate(blank)}" for name, value in settings.items())
 
@@ -100,3 +103,6 @@ PRELUDE = (
     + " \\g /dev/null\n"
 )
 """First lines of a psql session. `ALTER ROLE … SET role` is undone: the configured role does the work."""
+
+IS_DIRECT = f"SELECT coalesce(pg_catalog.current_setting({literal(ARRIVED)}, true), '')"
+"""Prints `on` in a session of the server itself: a connection pooler drops the options."""

@@ -6,11 +6,14 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from korrigo_backup.djangoapp import backup
 from korrigo_backup.djangoapp.boundary import reported
+from korrigo_backup.djangoapp.outside import ACCEPT, SCHEMAS
+from korrigo_backup.domain.leftout import left_out_findings
 from korrigo_backup.errors import UNCHANGED
 from korrigo_backup.system.files import private_directory
 
@@ -49,6 +52,14 @@ class Command(BaseCommand):
         parser.add_argument(
             "--database", default=DEFAULT_DB_ALIAS, metavar="ALIAS", help="which database (default: default)"
         )
+        parser.add_argument(
+            "--accept",
+            action="append",
+            default=[],
+            choices=[SCHEMAS],
+            help="go on although the backup leaves this out: schemas (tables of the site's apps in other schemas); "
+            f"the setting {ACCEPT} names it for every backup",
+        )
         parser.add_argument("--indent", type=int, metavar="N", help="spread objects over lines, for people")
 
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -61,12 +72,15 @@ class Command(BaseCommand):
                 include_media=options["include_media"],
                 exclude=options["exclude"],
                 indent=options["indent"],
+                accept=[*options["accept"], *getattr(settings, ACCEPT, ())],
             )
             manifest = backup.run(request, self._say)
             self.stdout.write(f"Successfully created backup at: {manifest.backup_dir}")
             self.stdout.write(f"Backup manifest: {_as_python(manifest)}")
             for note in manifest.media.notes if manifest.media else ():
                 self.stderr.write(f"warning: {note}")
+            for found in left_out_findings(manifest.django.left_out if manifest.django else ()):
+                self.stderr.write(f"warning: {found.message}\nhint: {found.hint}")
             backup.require_stable(manifest)
 
     def _say(self, step: Step) -> None:

@@ -1,0 +1,140 @@
+"""What belongs to the site and is not in a backup of its models: looked for in the moment that the backup shows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.apps import apps
+from django.db import connections, models, router
+from django.db.migrations.recorder import MigrationRecorder
+
+from korrigo_backup.djangoapp import commit
+from korrigo_backup.djangoapp.pathcolumns import stored_elsewhere
+from korrigo_backup.djangoapp.pgcatalog import relations
+from korrigo_backup.domain.leftout import LeftOut, LeftOutKind
+from korrigo_backup.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Sequence
+
+    from korrigo_backup.djangoapp.tables import Table
+
+SCHEMAS = "schemas"
+"""The name by which tables of the site in other schemas are accepted as missing (`--accept schemas`)."""
+
+ACCEPT = "KORRIGO_BACKUP_ACCEPT"
+"""The setting that accepts it for every backup: ["schemas"]."""
+
+# Tables that no extension owns and that are not the leaves of a partitioned one; the schemas of a session's own
+# temporary tables and of the system do not count. `here` is whether the schema is one that the site's tables are in.
+_TABLES = """
+SELECT n.nspname, c.relname, quote_ident(n.nspname) || '.' || quote_ident(c.relname),
+       n.nspname = ANY(current_schemas(false)) OR n.nspname = ANY(%s::text[]), c.reltuples
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'f') AND NOT c.relispartition AND c.relpersistence <> 't'
+  AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+  AND NOT EXISTS (SELECT FROM pg_depend d
+                  WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+ORDER BY 3
+"""
+
+_NOT_OWNED = """
+SELECT w.name FROM unnest(%s::text[]) AS w (name) JOIN pg_class c ON c.oid = to_regclass(w.name)
+WHERE NOT pg_has_role(c.relowner, 'USAGE') ORDER BY 1
+"""
+
+_LARGE_OBJECTS = "SELECT count(*) FROM pg_largeobject_metadata"
+
+
+def left_out(found: Sequence[Table], alias: str) -> tuple[LeftOut, ...]:
+    """Return what the site has and a backup of these tables does not hold. Runs in the caller's transaction."""
+    connection = connections[alias]
+    said = [*other_databases(alias), *_storages(found, alias)]
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            said += [*_tables(cursor, found), *_large_objects(cursor), *_rights(cursor, found)]
+    return tuple(said)
+
+
+def require_accepted(found: Iterable[LeftOut], accepted: Collection[str]) -> None:
+    """Raise Refused when tables of the site's own apps stand in schemas that the backup does not hold."""
+    schemas = [one for one in found if one.kind is LeftOutKind.SCHEMA]
+    if schemas and SCHEMAS not in accepted:
+        named = ", ".join(f"{one.name} ({one.facts})" for one in schemas[:5])
+        more = f" and {len(schemas) - 5} more" if len(schemas) > 5 else ""  # noqa: PLR2004
+        raise Refused(
+            f"tables of this site's apps stand in schemas that a backup by Django does not hold: {named}{more}",
+            hint="back up the whole database: korrigo-backup backup full; or leave them out: --accept schemas",
+        )
+
+
+def other_databases(alias: str) -> Iterator[LeftOut]:
+    """Yield the other databases of the settings that models may have rows in."""
+    ours = _place(alias)
+    seen = {ours}
+    for other in connections:
+        place = _place(other)
+        if place in seen or connections[other].vendor in {"dummy", "unknown"}:
+            continue
+        seen.add(place)
+        held = [m for m in apps.get_models() if m._meta.managed and router.allow_migrate_model(other, m)]  # noqa: SLF001
+        if held:
+            yield LeftOut(LeftOutKind.DATABASE, f"{other}, database {place[0]}", f"{len(held)} models")
+
+
+def _place(alias: str) -> tuple[str, str, str]:
+    chosen = connections[alias].settings_dict
+    return str(chosen.get("NAME") or ""), str(chosen.get("HOST") or ""), str(chosen.get("PORT") or "")
+
+
+def _storages(found: Iterable[Table], alias: str) -> Iterator[LeftOut]:
+    for table in found:
+        for column in table.columns:
+            if isinstance(column.field, models.FileField) and stored_elsewhere(column.field.storage):
+                rows = models.QuerySet(table.model, using=alias).order_by().exclude(**{column.attname: None})
+                if count := rows.exclude(**{column.attname: ""}).count():
+                    storage = column.field.storage.__class__.__name__  # also of a lazy one
+                    yield LeftOut(LeftOutKind.STORAGE, f"{table.label}.{column.name}", f"{count} files in {storage}")
+
+
+def _tables(cursor: Any, found: Sequence[Table]) -> Iterator[LeftOut]:
+    schemas = {_schema(table.relation.name) for table in found if table.relation}
+    held = {table.relation.name for table in found if table.relation}
+    plain, qualified = _tables_of_models(cursor)
+    cursor.execute(_TABLES, [sorted(schemas)])
+    elsewhere: dict[str, int] = {}
+    for schema, name, shown, here, rows in cursor.fetchall():
+        if here and shown not in held | qualified and name != commit.TABLE:
+            facts = f"about {int(rows)} rows" if rows > 0 else ""
+            yield LeftOut(LeftOutKind.TABLE, shown, facts)
+        elif not here and shown not in held | qualified and name in plain:
+            elsewhere[schema] = elsewhere.get(schema, 0) + 1
+    for schema, count in elsewhere.items():
+        yield LeftOut(LeftOutKind.SCHEMA, schema, f"{count} tables")
+
+
+def _schema(name: str) -> str:
+    """Return the plain name of the schema in a qualified, quoted name."""
+    if not name.startswith('"'):
+        return name.partition(".")[0]
+    return name[1:].partition('".')[0].replace('""', '"')
+
+
+def _tables_of_models(cursor: Any) -> tuple[set[str], set[str]]:
+    """Return the names of the tables of all installed models, as the models and as the database have them."""
+    found = [m._meta for m in apps.get_models(include_auto_created=True) if not m._meta.proxy]  # noqa: SLF001
+    plain = {meta.db_table for meta in found if meta.managed}
+    every = {meta.db_table for meta in found} | {MigrationRecorder.Migration._meta.db_table}  # noqa: SLF001
+    return plain, {one.name for one in relations(every, cursor.db, columns=False).values()}
+
+
+def _large_objects(cursor: Any) -> Iterator[LeftOut]:
+    cursor.execute(_LARGE_OBJECTS)
+    if count := cursor.fetchone()[0]:
+        yield LeftOut(LeftOutKind.LARGE_OBJECT, f"{count} of them")
+
+
+def _rights(cursor: Any, found: Sequence[Table]) -> Iterator[LeftOut]:
+    cursor.execute(_NOT_OWNED, [[table.relation.name for table in found if table.relation]])
+    for (name,) in cursor.fetchall():
+        yield LeftOut(LeftOutKind.RIGHT, name)

@@ -1,0 +1,75 @@
+"""What PostgreSQL's own catalog says of the models' tables: kind, true name, and the type of each column."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_RELATIONS = """
+SELECT w.name, c.relkind, quote_ident(n.nspname) || '.' || quote_ident(c.relname), c.relispartition,
+       EXISTS (SELECT FROM pg_depend d
+               WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+FROM unnest(%s::text[]) AS w (name) JOIN pg_class c ON c.oid = to_regclass(w.name)
+JOIN pg_namespace n ON n.oid = c.relnamespace
+"""
+
+# The name of a type of the system as `format_type` writes it; any other type is qualified and only shown.
+_COLUMNS = """
+SELECT w.name, a.attname, CASE WHEN a.atttypid < 16384 THEN format_type(a.atttypid, NULL) ELSE '' END,
+       format_type(a.atttypid, a.atttypmod), a.attnotnull OR t.typnotnull, a.attgenerated <> ''
+FROM unnest(%s::text[]) AS w (name) JOIN pg_attribute a ON a.attrelid = to_regclass(w.name)
+JOIN pg_type t ON t.oid = a.atttypid
+WHERE a.attnum > 0 AND NOT a.attisdropped
+"""
+
+
+@dataclass(frozen=True)
+class DatabaseColumn:
+    """A column as the database has it.
+
+    `type` is the name of a type of PostgreSQL itself without its modifier, "" for any other type; `declared` is the
+    type as CREATE TABLE has it (`numeric(14,4)`).
+    """
+
+    type: str
+    declared: str
+    not_null: bool
+    generated: bool
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A table as the database has it; `name` is qualified and quoted as SQL needs it, `kind` is `relkind`."""
+
+    name: str
+    kind: str
+    is_partition: bool
+    of_extension: bool
+    columns: dict[str, DatabaseColumn] = field(default_factory=dict)
+
+    @property
+    def is_table(self) -> bool:
+        """Whether rows are kept in it: an ordinary or a partitioned table."""
+        return self.kind in {"r", "p"}
+
+
+def relations(names: Iterable[str], connection: Any, *, columns: bool = True) -> dict[str, Relation]:
+    """Return the relations of the given names (`db_table` of models) by these names; without those that are not there.
+
+    Every engine but PostgreSQL has no such catalog: the answer is empty.
+    """
+    if connection.vendor != "postgresql":
+        return {}
+    plain = {connection.ops.quote_name(name): name for name in names}
+    with connection.cursor() as cursor:
+        cursor.execute(_RELATIONS, [list(plain)])
+        found = {plain[row[0]]: Relation(row[2], row[1], row[3], row[4]) for row in cursor.fetchall()}
+        if columns and found:
+            cursor.execute(_COLUMNS, [list(plain)])
+            for name, column, *facts in cursor.fetchall():
+                if relation := found.get(plain[name]):
+                    relation.columns[column] = DatabaseColumn(*facts)
+    return found

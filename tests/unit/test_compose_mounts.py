@@ -1,0 +1,68 @@
+"""Mounts of containers: which holds the media, and which services can write there."""
+
+from pathlib import Path
+
+import pytest
+
+from korrigo_backup.site import compose_media
+from korrigo_backup.site.compose import Container, Mount, mount_of, writers
+from korrigo_backup.site.compose_media import media_tree
+from korrigo_backup.system.run import Completed
+
+DATA = Mount("volume", "/vol/data", "/srv/data", "data")
+CODE = Mount("bind", "/home/site", "/srv")
+OTHER = Mount("volume", "/vol/other", "/srv/database")
+
+
+def container(service, *mounts, depends=()):
+    return Container(
+        service,
+        service,
+        running=True,
+        status="running",
+        health=None,
+        depends_on=frozenset(depends),
+        mounts=tuple(mounts),
+    )
+
+
+@pytest.mark.parametrize(
+    ("directory", "mount"),
+    [("/srv/data", DATA), ("/srv/data/media", DATA), ("/srv/media", CODE), ("/srv/database", OTHER), ("/app", None)],
+)
+def test_the_nearest_mount_holds_a_directory(directory, mount):
+    assert mount_of([CODE, DATA, OTHER], directory) == mount
+
+
+@pytest.mark.contract("T3")
+def test_a_service_that_has_the_media_s_volume_under_another_name_writes():
+    elsewhere = Mount("volume", "/vol/data", "/files", "data")
+    reader = Mount("volume", "/vol/data", "/files", "data", rw=False)
+    present = [
+        container("backend", DATA, depends=["db"]),
+        container("importer", elsewhere),
+        container("nginx", reader),
+        container("db", OTHER),
+    ]
+    assert writers(present, database="db", media="/srv/data/media") == {"backend", "importer"}
+
+
+class Here:
+    """A project whose one container has a mount; there is no engine."""
+
+    def __init__(self, *mounts):
+        self.mounts = mounts
+        self.environment = {}
+
+    def container(self, service):
+        return container(service, *self.mounts)
+
+
+def test_media_below_a_mount_are_found_and_code_without_media_is_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(compose_media, "run", lambda *_, **__: Completed(0, b"unix:///var/run/docker.sock", ""))
+    (tmp_path / "media").mkdir()
+    project = Here(Mount("bind", str(tmp_path), "/srv"))
+    assert media_tree(project, "web", "/srv/media", ("manage.py",)).root == Path(tmp_path / "media")
+    assert media_tree(project, "web", "/srv", ("manage.py",)).root == Path(tmp_path)
+    assert media_tree(project, "web", "/srv/uploads", ("manage.py",)) is None
+    assert media_tree(project, "web", "/elsewhere", ("manage.py",)) is None

@@ -206,11 +206,13 @@ class Staging:
     def _give(self, descriptor: int, path: str, given: _Given, *, directory: bool = False) -> None:
         """Give owner, mode, attributes and time, in this order: a new owner takes setuid bits and capabilities away."""
         owner = given.owner or self._default
-        if owner and owner != self._own:
-            self._give_owner(descriptor, path, owner)
         mode = given.mode & (_ALL if given.owner else _PLAIN)
+        special = True  # setuid and setgid of a program are for its own owner alone
+        if owner and (directory or owner != self._own):
+            special = self._give_owner(descriptor, path, owner) or directory
         mine = directory and (self._own[0] or not given.owner)
         wanted = mode | DIRECTORY_MODE if mine else mode  # others than root must be able to move and remove it
+        wanted &= _ALL if special else _PLAIN
         try:
             os.fchmod(descriptor, wanted)
             kept = wanted <= _PLAIN or stat.S_IMODE(os.fstat(descriptor).st_mode) == wanted
@@ -223,7 +225,7 @@ class Staging:
                 self._lost.add("extended", path, name)
         os.utime(descriptor, ns=(given.mtime_ns, given.mtime_ns))
 
-    def _give_owner(self, descriptor: int, path: str, owner: tuple[int, int]) -> None:
+    def _give_owner(self, descriptor: int, path: str, owner: tuple[int, int]) -> bool:
         try:
             os.fchown(descriptor, *owner)
         except OSError:
@@ -232,6 +234,8 @@ class Staging:
             info = os.fstat(descriptor)
             if (info.st_uid, info.st_gid) != owner:
                 self._lost.add("owner", path, f"{owner[0]}:{owner[1]}")
+                return False
+        return True
 
     def _give_root(self, given: _Given) -> None:
         descriptor = os.open(self._final.parent, READ | os.O_DIRECTORY)

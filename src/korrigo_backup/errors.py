@@ -73,6 +73,10 @@ class Locked(KorrigoBackupError):
     exit_code = 7
 
 
+class TimedOut(KorrigoBackupError):
+    """A command did not come to its end in the time that it has."""
+
+
 class Unreachable(KorrigoBackupError):
     """The database or a service does not answer, or does not let us in."""
 

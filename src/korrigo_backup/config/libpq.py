@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from korrigo_backup.config.site import DatabaseSection
 
 PASSED = (
-    "PGAPPNAME", "PGCHANNELBINDING", "PGGSSDELEGATION", "PGGSSENCMODE", "PGGSSLIB", "PGKRBSRVNAME",
+    "PGCHANNELBINDING", "PGGSSDELEGATION", "PGGSSENCMODE", "PGGSSLIB", "PGKRBSRVNAME",
     "PGMAXPROTOCOLVERSION", "PGMINPROTOCOLVERSION", "PGREQUIREAUTH", "PGREQUIREPEER", "PGREQUIRESSL", "PGSSLCERTMODE",
     "PGSSLCOMPRESSION", "PGSSLCRL", "PGSSLCRLDIR", "PGSSLMAXPROTOCOLVERSION", "PGSSLMINPROTOCOLVERSION",
     "PGSSLNEGOTIATION", "PGSSLSNI", "PGTARGETSESSIONATTRS", "KRB5CCNAME", "KRB5_CONFIG",
 )  # fmt: skip
 """Given to psql and pg_dump as they are."""
 
-NO_EFFECT = ("PGCLIENTENCODING", "PGDATESTYLE", "PGGEQO", "PGLOCALEDIR", "PGSYSCONFDIR", "PGTZ")
-"""How a client shows things to people; a backup fixes the settings of its sessions."""
+NO_EFFECT = ("PGAPPNAME", "PGCLIENTENCODING", "PGDATESTYLE", "PGGEQO", "PGLOCALEDIR", "PGSYSCONFDIR", "PGTZ")
+"""The name of a session, and how a client shows things to people; a backup fixes the settings of its sessions."""
 
 SAME = {
     "PGHOST": ("POSTGRES_HOST", "host"),

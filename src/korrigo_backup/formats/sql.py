@@ -21,7 +21,6 @@ from korrigo_backup.site.schema import fingerprint, schema_differences
 from korrigo_backup.site.session_settings import DUMPING, LOCK_WAIT
 from korrigo_backup.system.blocks import Effort
 from korrigo_backup.system.files import CHUNK
-from korrigo_backup.system.run import spawn
 from korrigo_backup.system.streams import GzipWriter, HashingReader, HashingWriter, Source, gunzip
 
 if TYPE_CHECKING:
@@ -243,16 +242,16 @@ def _dump(server: Postgres, taken: Snapshot, target: GzipWriter, database: str, 
         f"--encoding={facts.encoding}",  # no conversion, so nothing that cannot be converted
         f"--role={facts.role}",  # whatever role `ALTER ROLE … SET role` gives to new sessions
     )
-    command = server.access.postgres("pg_dump", *arguments, database=database, options=DUMPING)
     scanner = DumpScanner("the dump")
-    with target as gzip, spawn(command, stdout=True) as pg_dump:
-        while piece := pg_dump.stdout.read(CHUNK):
+    with (
+        target as gzip,
+        server.watched("pg_dump", *arguments, database=database, options=DUMPING) as pg_dump,
+    ):
+        while piece := pg_dump.read(CHUNK):
             scanner.feed(piece)
             gzip.write(piece)
-        status = pg_dump.wait()
-        if status:
-            raise server.failure(command, status, pg_dump.stderr, database)
-    if _LEFT_OUT in pg_dump.stderr:
+        pg_dump.require_success()
+    if _LEFT_OUT in pg_dump.process.stderr:
         raise Refused(
             "pg_dump leaves out the subscriptions of this database: only a superuser may read them",
             hint="back up as a superuser (POSTGRES_USER), or drop them: DROP SUBSCRIPTION …",

@@ -17,13 +17,12 @@ from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.formats.sqlscan import DumpScanner
 from korrigo_backup.site.postgres import PSQL
 from korrigo_backup.site.session_settings import LOADING, PRELUDE
-from korrigo_backup.system.run import spawn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from contextlib import AbstractContextManager
 
-    from korrigo_backup.site.postgres import Postgres
-    from korrigo_backup.system.run import Command, Process
+    from korrigo_backup.site.postgres import Client, Postgres
 
 SHARED_FROM = 4 * 1024 * 1024
 """Bytes of rows from which a table is shared: for less, the agreement between the sessions costs more than it gives."""
@@ -66,9 +65,9 @@ class _Loader:
     """One psql that is given SQL; `finish` must be called, and raises what went wrong."""
 
     def __init__(self, server: Postgres, database: str, stack: ExitStack, *, restricted: bool) -> None:
-        self._server, self._database = server, database
-        self._command: Command = server.access.postgres("psql", *PSQL, database=database, options=LOADING)
-        self._process: Process = stack.enter_context(spawn(self._command, stdin=True, stdout=True))
+        self._client: Client = stack.enter_context(
+            server.watched("psql", *PSQL, database=database, options=LOADING, stdin=True)
+        )
         self._token = secrets.token_hex(16)
         self._answers = threading.Semaphore(0)
         self._answer = b""
@@ -81,10 +80,10 @@ class _Loader:
                 self.write(f"\\restrict {self._token}\n".encode())
 
     def fileno(self) -> int:
-        return self._process.stdin.fileno()
+        return self._client.process.stdin.fileno()
 
     def write(self, data: bytes | memoryview) -> None:
-        self._process.stdin.write(data)
+        self._client.write(data)
 
     def synchronise(self) -> bytes:
         """Wait until all that was written has run; return what tells whether a transaction is open, b"" at the end.
@@ -94,28 +93,31 @@ class _Loader:
         try:
             alone = "transaction_timestamp() = statement_timestamp()"
             self.write(f"SELECT '{self._token}' || CASE WHEN {alone} THEN '-' ELSE '+' END;\n".encode())
-            self._process.stdin.flush()
+            self._client.flush()
         except BrokenPipeError:
             return b""
-        self._answers.acquire()
+        with self.waiting():
+            self._answers.acquire()
         return self._answer
 
     def finish(self) -> None:
         """End the session; raises what it ended with."""
-        with suppress(BrokenPipeError):
-            self._process.stdin.close()
-        status = self._process.wait()
-        if status:
-            raise self._server.failure(self._command, status, self._process.stderr, self._database)
+        with suppress(BrokenPipeError), self.waiting():
+            self._client.process.stdin.close()
+        self._client.require_success()
+
+    def waiting(self) -> AbstractContextManager[None]:
+        """Return a context in which somebody waits for the session."""
+        return self._client.watch.waiting()
 
     def _stop(self) -> None:
         """End it, whatever it does, so that its output is at an end before the pipes are closed."""
-        self._process.terminate()
+        self._client.process.abort()
         self._reader.join()
 
     def _read(self) -> None:
         token = self._token.encode()
-        for line in self._process.stdout:
+        for line in self._client.process.stdout:
             if line.startswith(token):
                 self._answer = line[len(token) :].rstrip(b"\n")
                 self._answers.release()
@@ -178,4 +180,8 @@ class _Run:
 
     def _ready(self) -> _Loader:
         """Return a session that takes rows now."""
-        return select.select([], [one for one in (self._first, self._second) if one], [])[1][0]
+        both = [one for one in (self._first, self._second) if one]
+        with ExitStack() as stack:
+            for one in both:
+                stack.enter_context(one.waiting())
+            return select.select([], both, [])[1][0]

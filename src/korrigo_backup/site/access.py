@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.secret import Secret
 
 
+APPLICATION = "korrigo-backup"
+"""What our sessions are called on the server."""
+
 _ALIVE = "--dbname=keepalives=1 keepalives_idle=30 keepalives_interval=10 keepalives_count=3 tcp_user_timeout=300000"
 """A connection whose other end is gone without a word ends after a minute, with data under way after five: a server
 that does not read for so long (a disk that stalls) must not lose its load. The database is named in the environment."""
@@ -30,11 +33,18 @@ class Access(Protocol):
         """Return how the database is reached, in words for a message."""
         ...
 
-    def postgres(self, program: str, *arguments: str, database: str, options: str = "") -> Command:
+    def postgres(
+        self, program: str, *arguments: str, database: str, options: str = "", name: str = APPLICATION
+    ) -> Command:
         """Return the command that runs the client `program` against `database`.
 
-        `options` are server settings for the session, as PGOPTIONS takes them.
+        `options` are server settings for the session, as PGOPTIONS takes them; `name` is that of the session in
+        pg_stat_activity.
         """
+        ...
+
+    def is_stopped(self, pid: int) -> bool:
+        """Return whether a process of the server is known to be stopped; False where that cannot be seen from here."""
         ...
 
     def as_user(self, user: str, password: Secret) -> Access:
@@ -68,7 +78,9 @@ class Direct:
         """Return host, port and user."""
         return f"{self.host} port {self.port} as {self.user}"
 
-    def postgres(self, program: str, *arguments: str, database: str, options: str = "") -> Command:
+    def postgres(
+        self, program: str, *arguments: str, database: str, options: str = "", name: str = APPLICATION
+    ) -> Command:
         """Return the command; database and password are in the environment.
 
         The database name is not an argument because libpq would read one with "=" or "://" as a connection
@@ -79,7 +91,7 @@ class Direct:
             "PGPORT": str(self.port),
             "PGUSER": self.user,
             "PGDATABASE": database,
-            "PGAPPNAME": "korrigo-backup",
+            "PGAPPNAME": name,
             "PGCONNECT_TIMEOUT": str(self.connect_timeout),
             **self.security,
         }
@@ -99,8 +111,32 @@ class Direct:
         del stderr
         return None
 
+    def is_stopped(self, pid: int) -> bool:
+        """Return whether a process of a server on this machine is stopped."""
+        return self._is_here and state_of(_process_of(pid)) in STOPPED
+
+    @property
+    def _is_here(self) -> bool:
+        return self.host.startswith("/") or self.host in _THIS_MACHINE
+
     def free(self, directory: str) -> int | None:
         """Return the free bytes of the server's directory when the server is on this machine, else None."""
         path = Path(directory)
-        here = self.host.startswith("/") or self.host in _THIS_MACHINE
-        return free_bytes(path) if here and path.is_dir() else None
+        return free_bytes(path) if self._is_here and path.is_dir() else None
+
+
+STOPPED = ("T", "t")
+"""States of a process in /proc that was stopped by a signal or a debugger."""
+
+
+def state_of(stat: str) -> str:
+    """Return the state letter in the text of /proc/PID/stat of a PostgreSQL process, "" for any other text."""
+    name, _, rest = stat.rpartition(") ")
+    return rest[:1] if name.partition("(")[2].startswith("postgres") else ""
+
+
+def _process_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""

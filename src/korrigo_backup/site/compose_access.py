@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from korrigo_backup.site.access import APPLICATION, STOPPED, state_of
 from korrigo_backup.site.compose import engine_hint
 from korrigo_backup.system.run import run
 
@@ -38,12 +39,14 @@ class ComposeAccess:
         """Return service and user."""
         return f"service {self.service} of {self.project.shown} as {self.user}"
 
-    def postgres(self, program: str, *arguments: str, database: str, options: str = "") -> Command:
+    def postgres(
+        self, program: str, *arguments: str, database: str, options: str = "", name: str = APPLICATION
+    ) -> Command:
         """Return the command; the database is named in the environment, which a name with "=" does not mislead.
 
         A password of our own goes first on standard input; without one the container's is used.
         """
-        settings = {"PGUSER": self.user, "PGDATABASE": database, "PGAPPNAME": "korrigo-backup"}
+        settings = {"PGUSER": self.user, "PGDATABASE": database, "PGAPPNAME": name}
         if options:
             settings["PGOPTIONS"] = options
         script = _AS_GIVEN if self.password else _AS_THE_CONTAINER
@@ -57,6 +60,11 @@ class ComposeAccess:
     def explain(self, stderr: str) -> str | None:
         """Return what to do when the container cannot be reached at all, None when it was."""
         return engine_hint(stderr, self.project.shown)
+
+    def is_stopped(self, pid: int) -> bool:
+        """Return whether a process in the database's container is stopped."""
+        done = run(self.project.exec(self.service, "cat", f"/proc/{pid}/stat"), timeout=_SECONDS)
+        return done.status == 0 and state_of(done.stdout.decode(errors="replace")) in STOPPED
 
     def free(self, directory: str) -> int | None:
         """Return the free bytes of a directory in the database's container, None when it does not say."""

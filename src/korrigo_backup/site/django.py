@@ -159,7 +159,7 @@ class ComposeDjango:
     def bring_out(self, target: Path) -> None:
         """Stream the backup out of the container, where it is removed whatever happens; see the port."""
         command = self._run("sh", "-c", _OUT, *self.manage, *BACKUP)
-        with spawn(command, stdout=True) as process:
+        with spawn(command, stdout=True) as process, ended_after(WORK_SECONDS, process):
             try:
                 unpack_flat(process.stdout, target)
             except ProofFailed:

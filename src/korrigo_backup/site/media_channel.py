@@ -15,6 +15,7 @@ import msgspec
 from korrigo_backup.errors import KorrigoBackupError, Locked, NotFound, Refused, Unreachable
 from korrigo_backup.site.frames import DATA, END, ERROR, VALUE, receive, send
 from korrigo_backup.system.run import describe_status, spawn
+from korrigo_backup.system.silence import Limits, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,6 +26,9 @@ T = TypeVar("T")
 
 ANSWER_SECONDS = 600.0
 """Seconds for a question or a swap, which is a rename for each child of the root."""
+
+STREAM = Limits(silent=ANSWER_SECONDS, between=30.0, hopeless=3000.0)
+"""A stream of files stands still for an hour at most: to read one large file to its end takes minutes."""
 
 LEAVE_SECONDS = 10.0
 """Seconds that the command gets to end once its program has: it removes the container that was made for that."""
@@ -79,8 +83,11 @@ def asked(
     python: Callable[..., Command], request: dict[str, object], explain: Callable[[str], str | None]
 ) -> Iterator[Channel]:
     """Start the program where `python` runs Python with the words given, and ask it; leaving the block ends it."""
-    with spawn(python(*WORDS), stdin=True, stdout=True) as process:
-        channel = Channel(process, explain)
+    with (
+        spawn(python(*WORDS), stdin=True, stdout=True) as process,
+        Watch(process, _nothing_comes, STREAM) as watch,
+    ):
+        channel = Channel(process, explain, watch)
         program = text()
         channel.write(b"%d\n" % len(program) + program)
         try:
@@ -97,6 +104,7 @@ class Channel:
 
     process: Process
     explain: Callable[[str], str | None]
+    watch: Watch
     late: bool = field(default=False, init=False)
 
     def value(self, kind: type[T]) -> T | None:
@@ -126,14 +134,16 @@ class Channel:
     def write(self, data: bytes | memoryview) -> None:
         """Write to the process; when nobody reads it, raise what was said about that."""
         try:
-            self.process.stdin.write(data)
+            with self.watch.waiting():
+                self.process.stdin.write(data)
         except BrokenPipeError:
             raise self._broken() from None
 
     def send(self, kind: bytes, data: bytes | memoryview = b"") -> None:
         """Write one frame; raises as `write`."""
         try:
-            send(self.process.stdin, kind, data)
+            with self.watch.waiting():
+                send(self.process.stdin, kind, data)
         except BrokenPipeError:
             raise self._broken() from None
 
@@ -144,7 +154,8 @@ class Channel:
     def flush(self) -> None:
         """Let all that was written be read; raises as `write`."""
         try:
-            self.process.stdin.flush()
+            with self.watch.waiting():
+                self.process.stdin.flush()
         except BrokenPipeError:
             raise self._broken() from None
 
@@ -165,7 +176,8 @@ class Channel:
 
     def _receive(self) -> tuple[bytes, bytes]:
         try:
-            frame, data = receive(self.process.stdout)
+            with self.watch.waiting():
+                frame, data = receive(self.process.stdout)
         except EOFError:
             raise self._failure() from None
         except ValueError:
@@ -185,7 +197,8 @@ class Channel:
     def _failure(self) -> KorrigoBackupError:
         status = self.process.wait()
         lines = [line for line in self.process.stderr.splitlines() if line.strip()]
-        words = f"no answer within {ANSWER_SECONDS:g} s" if self.late else lines[-1] if lines else None
+        silent = f"no answer within {ANSWER_SECONDS:g} s" if self.late else self.watch.lost
+        words = silent or (lines[-1] if lines else None)
         return Unreachable(
             f"the media cannot be reached through the container: {words or describe_status(status)}",
             hint=self.explain(self.process.stderr) or _NEEDS,
@@ -196,6 +209,10 @@ class Channel:
             "what came out of the container is no answer: something else there writes to standard output",
             hint=_NEEDS,
         )
+
+
+def _nothing_comes() -> str:
+    return "nothing was received or taken for an hour"
 
 
 def _problem(data: bytes) -> Exception:

@@ -8,13 +8,18 @@ from __future__ import annotations
 import re
 import secrets
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from korrigo_backup.errors import KorrigoBackupError, Refused, Unreachable
+from korrigo_backup.site.access import APPLICATION
 from korrigo_backup.site.session_settings import IS_DIRECT, PATIENT, PRELUDE, QUESTION
+from korrigo_backup.site.silent_backend import judge
 from korrigo_backup.system.run import describe_status, run, spawn
+from korrigo_backup.system.silence import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -54,19 +59,28 @@ class Postgres:
         """Change databases or roles as a whole, from the maintenance database; return what the statements print."""
         return self.script(f"{self._fence() if self._fence else ''}{sql}", database=self.maintenance)
 
-    def ask(self, sql: str, answer: type[T], *, database: str | None = None) -> T:
+    def ask(self, sql: str, answer: type[T], *, database: str | None = None, timeout: float = QUESTION_SECONDS) -> T:
         """Return the answer to a query whose one value is JSON, decoded as `answer`.
 
-        Raises Unreachable, or KorrigoBackupError with the server's words.
+        Raises Unreachable, or KorrigoBackupError with the server's words; TimedOut after `timeout` seconds.
         """
-        out = self.script(sql, database=database)
+        out = self.script(sql, database=database, timeout=timeout)
         return msgspec.json.decode(out, type=answer, strict=False)
 
-    def script(self, sql: str, *, database: str | None = None, options: str = QUESTION) -> bytes:
+    def script(
+        self,
+        sql: str,
+        *,
+        database: str | None = None,
+        options: str = QUESTION,
+        timeout: float = QUESTION_SECONDS,
+    ) -> bytes:
         """Run SQL statements, given on standard input, and return what psql prints."""
         name = database or self.database
         command = self.access.postgres("psql", *PSQL, database=name, options=options)
-        done = run(command, stdin=f"{PRELUDE}{sql}".encode(), timeout=QUESTION_SECONDS)
+        if timeout < QUESTION_SECONDS:  # the time for the whole question counts, not that for the connection
+            command = replace(command, env={**command.env, "PGCONNECT_TIMEOUT": str(2 * int(timeout + 1))})
+        done = run(command, stdin=f"{PRELUDE}{sql}".encode(), timeout=timeout)
         if done.status:
             raise self.failure(command, done.status, done.stderr, name)
         return done.stdout
@@ -78,12 +92,24 @@ class Postgres:
         A table that someone else has locked is waited for `LOCK_WAIT` long.
         """
         name = database or self.database
-        command = self.access.postgres("psql", *PSQL, database=name, options=PATIENT)
-        with spawn(command, stdin=True, stdout=True) as process:
-            opened = Session(self, command, process, name)
+        with self.watched("psql", *PSQL, database=name, options=PATIENT, stdin=True) as client:
+            opened = Session(client)
             if opened.run(PRELUDE + IS_DIRECT).strip() != b"on":
                 raise _pooled(self.access.description)
             yield opened
+
+    @contextmanager
+    def watched(
+        self, program: str, *arguments: str, database: str, options: str, stdin: bool = False
+    ) -> Iterator[Client]:
+        """Start a client program and yield it; it is ended with the block, and when its session is silent for ever."""
+        name = f"{APPLICATION} {secrets.token_hex(8)}"
+        command = self.access.postgres(program, *arguments, database=database, options=options, name=name)
+        with (
+            spawn(command, stdin=stdin, stdout=True) as process,
+            Watch(process, partial(judge, self, database, name)) as watch,
+        ):
+            yield Client(self, command, process, watch, database)
 
     def as_user(self, user: str, password: Secret) -> Postgres:
         """Return the same server and databases as another role sees them."""
@@ -147,14 +173,62 @@ class Postgres:
         return f": {', '.join(held)}" if held else ""
 
 
+@dataclass(frozen=True)
+class Client:
+    """A client program at work, watched while somebody waits for it."""
+
+    server: Postgres
+    command: Command
+    process: Process
+    watch: Watch
+    database: str
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Write to its standard input; BrokenPipeError when it has ended."""
+        with self.watch.waiting():
+            self.process.stdin.write(data)
+
+    def flush(self) -> None:
+        """Let it read all that was written; BrokenPipeError when it has ended."""
+        with self.watch.waiting():
+            self.process.stdin.flush()
+
+    def line(self) -> bytes:
+        """Return the next line of its output, b"" at the end."""
+        self.watch.begin()
+        try:
+            return self.process.stdout.readline()
+        finally:
+            self.watch.end()
+
+    def read(self, size: int) -> bytes:
+        """Return the next `size` bytes of its output, fewer at the end."""
+        with self.watch.waiting():
+            return self.process.stdout.read(size)
+
+    def require_success(self) -> None:
+        """Wait for its end; raise what it ended with, unless that is success."""
+        with self.watch.waiting():
+            status = self.process.wait()
+        if status or self.watch.lost:
+            raise self.ended()
+
+    def ended(self) -> KorrigoBackupError:
+        """Return the error for a client that has ended before it should."""
+        status = self.process.wait()
+        if self.watch.lost:
+            return Unreachable(
+                f"the connection to {self.server.access.description} went silent: {self.watch.lost}",
+                hint="see the server (its log, its disk, the network on the way to it), then run the command again",
+            )
+        return self.server.failure(self.command, status, self.process.stderr, self.database)
+
+
 class Session:
     """One open psql; questions are answered in order, inside whatever transaction was begun."""
 
-    def __init__(self, server: Postgres, command: Command, process: Process, database: str) -> None:
-        self._server = server
-        self._command = command
-        self._process = process
-        self._database = database
+    def __init__(self, client: Client) -> None:
+        self._client = client
 
     def run(self, sql: str) -> bytes:
         """Run statements and return what they print; raises as `Postgres.script` does."""
@@ -168,12 +242,12 @@ class Session:
         key = secrets.token_hex(16) if restricted else ""
         begin, end = (f"\\restrict {key}\n", f"\n\\unrestrict {key}\n") if key else ("", "\n")
         try:
-            self._process.stdin.write(f"\\o /dev/null\n{begin}".encode())
+            self._client.write(f"\\o /dev/null\n{begin}".encode())
             for piece in pieces:
-                self._process.stdin.write(piece)
-            self._process.stdin.write(f"{end}\\o\n".encode())
+                self._client.write(piece)
+            self._client.write(f"{end}\\o\n".encode())
         except BrokenPipeError:
-            raise self._ended() from None
+            raise self._client.ended() from None
         self.run("")
 
     def ask(self, sql: str, answer: type[T]) -> T:
@@ -187,24 +261,20 @@ class Session:
         """
         mark = f"\x1f{secrets.token_hex(16)}".encode()  # rows may hold anything, so the mark is not to be guessed
         try:
-            self._process.stdin.write(sql.encode() + b"\n;\n\\echo " + mark + b"\n")
-            self._process.stdin.flush()
+            self._client.write(sql.encode() + b"\n;\n\\echo " + mark + b"\n")
+            self._client.flush()
         except BrokenPipeError:
-            raise self._ended() from None
+            raise self._client.ended() from None
         end = mark + b"\n"
-        for line in self._process.stdout:
+        while line := self._client.line():
             if line == end:
                 return
             yield line[:-1]
-        raise self._ended()
+        raise self._client.ended()
 
     def terminate(self) -> None:
         """End the session, also while another thread waits for an answer."""
-        self._process.terminate()
-
-    def _ended(self) -> KorrigoBackupError:
-        status = self._process.wait()
-        return self._server.failure(self._command, status, self._process.stderr, self._database)
+        self._client.process.terminate()
 
 
 _DATA_DIRECTORY = """

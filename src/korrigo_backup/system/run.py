@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.domain.secret import Secret, redact
-from korrigo_backup.errors import KorrigoBackupError, UsageError
+from korrigo_backup.errors import KorrigoBackupError, TimedOut, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -116,6 +116,14 @@ class Process:
         if self._child.poll() is None:
             self._child.terminate()
 
+    def abort(self) -> None:
+        """End the process by all means: SIGTERM, then SIGKILL after a grace time."""
+        self.terminate()
+        try:
+            self._child.wait(_GRACE)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+
     @property
     def stderr(self) -> str:
         """The tail of standard error, without secrets."""
@@ -131,15 +139,15 @@ class Process:
 
     def end(self) -> None:
         """End the process if it still runs: SIGTERM, then SIGKILL after a grace time."""
+        timer = threading.Timer(_GRACE, self.abort)  # to close a pipe that nobody reads takes for ever
+        timer.daemon = True
+        timer.start()
         for pipe in (self._child.stdin, self._child.stdout):
             if pipe is not None:
                 _close_quietly(pipe)
+        timer.cancel()
         if self._child.poll() is None:
-            self._child.terminate()
-            try:
-                self._child.wait(_GRACE)
-            except subprocess.TimeoutExpired:
-                self._child.kill()
+            self.abort()
         self.wait()
 
     def _drain_stderr(self) -> None:
@@ -184,7 +192,7 @@ def run(command: Command, *, stdin: bytes = b"", timeout: float | None = None) -
     except subprocess.TimeoutExpired:
         child.kill()
         child.communicate()
-        raise KorrigoBackupError(
+        raise TimedOut(
             f"{command.argv[0]} did not answer within {timeout:g} s",
             hint="see whether the machine or the database is overloaded, then run the command again",
         ) from None

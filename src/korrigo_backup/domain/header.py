@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.domain.consistency import Consistency  # noqa: TC001 - msgspec reads it when it decodes
+from korrigo_backup.domain.identity import Identity  # noqa: TC001 - the same
 from korrigo_backup.domain.manifest import Doubt  # noqa: TC001 - the same
 from korrigo_backup.domain.naming import Kind, Origin  # noqa: TC001 - the same
 
@@ -22,6 +23,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     """What a manifest says in a line; the fields mean what they mean in `Manifest`.
 
     `rows` and `files` are None where there are none of them; `digests` says whether each table's rows have one.
+    `database` is the name of the database that was dumped.
     """
 
     timestamp: str
@@ -40,6 +42,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     consistency: Consistency | None
     file_system: str = ""
     doubt: Doubt | None = None
+    identity: Identity | None = None
+    database: str | None = None
 
 
 def header(manifest: Manifest) -> Header:
@@ -62,4 +66,6 @@ def header(manifest: Manifest) -> Header:
         consistency=manifest.consistency,
         file_system=manifest.media.file_system if manifest.media else "",
         doubt=manifest.doubt,
+        identity=manifest.identity,
+        database=manifest.database.name if manifest.database else None,
     )

@@ -67,7 +67,7 @@ def backup_full(
     Raises PartlyDone when the database's backup is good and the media's or the cleaning failed.
     """
     with (
-        exclusive(site, catalog, "backup of database and media", listen=listen) as (site, _),  # noqa: PLR1704 - now held
+        exclusive(site, catalog, "backup of database and media", listen=listen, own=True) as (site, _),  # noqa: PLR1704 - now held
         recorded(catalog.directory, site, "backup", "full", listener=listen) as running,
     ):
         return take_point(site, catalog, wish or Wish(), now=now, running=running)

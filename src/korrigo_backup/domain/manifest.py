@@ -182,8 +182,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     `site` and `environment` say which site it is of, so that one site's backup is not restored into another; `identity`
     tells sites of one name apart. `revision` is that of the site's code, where it is known. The `members` of a restore
-    point are the manifests of its two backups, and `consistency` says whether the files that its rows name are there. `doubt`
-    says that the media may not be all there are.
+    point are the manifests of its two backups, and `consistency` says whether the files that its rows name are there.
+    `doubt` says that the media may not be all there are.
     """
 
     timestamp: str

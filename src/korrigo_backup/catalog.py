@@ -55,6 +55,8 @@ if TYPE_CHECKING:
 LATEST = {"latest": Kind.SQL, "latest-point": Kind.POINT, "latest-media": Kind.MEDIA}
 """What names the newest good artifact of a kind wherever one is asked for."""
 
+_MEDIA_SUFFIXES = (".tar", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst", ".zip")
+"""Endings of archives of uploads as other tools pack them; those of this program end in .tar.gz."""
 NAME_THE_KEY = (
     "name the key file of the user who makes the backups (cron, sudo and other users have another HOME):"
     " KORRIGO_BACKUP_KEY_FILE, or [backup] key_file"
@@ -446,6 +448,8 @@ def _by_content(path: Path) -> Name | None:
     """Tell a foreign name by its content or its ending: a file copied or renamed by hand can still be restored."""
     suffixes = {".sql.gz": Kind.SQL, ".tar.gz": Kind.MEDIA, ".tgz": Kind.MEDIA}
     kind = next((kind for suffix, kind in suffixes.items() if path.name.endswith(suffix)), None)
+    if path.name.endswith(_MEDIA_SUFFIXES) and path.is_file():
+        kind = Kind.MEDIA
     if (path / DIRECTORY_MANIFEST).exists():
         kind = Kind.DJANGO
     elif is_dump(path):

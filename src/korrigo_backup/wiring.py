@@ -215,6 +215,7 @@ def _site(config: Configuration, environment: Mapping[str, str]) -> Site:
         site,
         environment=config.site.environment,
         columns=tuple(parse_column(text) for text in config.media.columns),
+        accepted_links=config.media.accepted_links,
         revision=config.site.revision or work_tree_revision(Path.cwd()),
         stopped=config.backup.dir / STOPPED_FILE,
     )

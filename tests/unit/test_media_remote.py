@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from korrigo_backup.domain.manifest import MediaLink
 from korrigo_backup.errors import KorrigoBackupError, Locked, NotFound, ProofFailed, Refused, Unreachable
 from korrigo_backup.formats import media as media_format
 from korrigo_backup.site import media_agent
@@ -91,7 +92,8 @@ def test_the_archive_is_the_same_to_the_byte(root, tree):
     assert far[1].getvalue() == near[1].getvalue()
     assert far[2] == near[2]
     assert far[2].files == 5
-    assert far[2].notes == ("symbolic link left out: link", "pipe left out: pipe")
+    assert far[2].notes == ("pipe left out: pipe",)
+    assert far[2].outside == (MediaLink("link", "/etc/passwd"),)
 
 
 def test_questions_have_the_same_answers(root, tree):
@@ -122,7 +124,8 @@ def test_what_is_staged_and_swapped_is_the_archive_and_can_be_taken_back(root, t
     archive.seek(0)
     listing.seek(0)
     staging = tree.stage(STAMP)
-    media_format.load(archive, listing, "archive", root="app/media", staging=staging)
+    reading = media_format.Reading("app/media", trusted=True, owners=True)
+    media_format.load(archive, listing, "archive", reading=reading, staging=staging)
     staging.finish()
     assert shape(root) == changed
     assert tree.unfinished() == [(STAMP, RESTORE)]

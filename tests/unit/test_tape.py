@@ -57,7 +57,7 @@ def test_files_with_holes_are_restored_with_their_holes_filled(tmp_path, holes):
     tree = MediaTree(target)
     staging = tree.stage("20260101_000000")
     with archive.open("rb") as file:
-        checked = media.load(file, None, "media", root=None, staging=staging)
+        checked = media.load(file, None, "media", reading=media.Reading("app/media"), staging=staging)
     staging.finish()
     tree.swap("20260101_000000")
     assert checked.files == 2

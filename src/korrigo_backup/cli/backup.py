@@ -59,6 +59,10 @@ def command(
     pre_deployment: Annotated[
         bool, typer.Option("--pre-deployment", help="Before a deployment: kept for ever, under a name of its own.")
     ] = False,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(help="media.shrunk, media.moved: so few files, or another disk, are right (media, full)."),
+    ] = None,
     notify: Annotated[
         bool | None, typer.Option(help="Tell the channels of [notify]; unless said, when nobody sits at the terminal.")
     ] = None,
@@ -79,7 +83,7 @@ def command(
     subject = "django" if method is Method.DJANGO else what.value
     origin = Origin.PRE_DEPLOYMENT if pre_deployment else Origin.ROUTINE
     with announced(announcer(wired, notify), wired.catalog.directory, "backup", subject, say=say_findings) as telling:
-        artifact = _make(wired, subject, origin, digest=digests)
+        artifact = _make(wired, subject, origin, digest=digests, accept=frozenset(accept or ()))
         telling.facts |= {"backup": artifact.name, "size": human(artifact.size)}
 
 
@@ -105,7 +109,7 @@ def _require_possible(what: What, *, pre_deployment: bool) -> None:
         )
 
 
-def _make(wired: Wired, subject: str, origin: Origin, *, digest: bool) -> Artifact:
+def _make(wired: Wired, subject: str, origin: Origin, *, digest: bool, accept: frozenset[str]) -> Artifact:
     """Make the backup and print what is there now."""
     site, catalog, now = wired.site(), wired.catalog, local_now()
     if subject == "django":
@@ -113,12 +117,16 @@ def _make(wired: Wired, subject: str, origin: Origin, *, digest: bool) -> Artifa
         proof = done.artifact.manifest.django if done.artifact.manifest else None
         say_findings(left_out_findings(proof.left_out if proof else ()))
     elif subject == "media":
-        done = backup_media(site, catalog, now=now, origin=origin, listen=narrate)
+        done = backup_media(site, catalog, now=now, origin=origin, listen=narrate, accept=accept)
+        say_findings(done.findings)
     else:
         policy = wired.policy() if origin is Origin.ROUTINE else None
         make = backup_full if subject == "full" else backup_database
-        done = make(site, catalog, Wish(origin=origin, digest=digest, policy=policy), now=now, listen=narrate)
+        done = make(
+            site, catalog, Wish(origin=origin, digest=digest, policy=policy, accept=accept), now=now, listen=narrate
+        )
         say_findings(consistency(done.artifact))
+        say_findings(done.findings)
         if policy:
             say(f"🧹 Cleaned {_removed(done)} old backups (>{policy.database.days} days)")
     _say_available(wired, done.artifact.kind, origin)

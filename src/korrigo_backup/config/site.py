@@ -54,11 +54,15 @@ class DatabaseSection(Section):
 
 
 class MediaSection(Section):
-    """Where the uploads are, the root they get inside an archive, and the columns whose values are paths of them."""
+    """Where the uploads are, the root they get inside an archive, and the columns whose values are paths of them.
+
+    `accepted_links` are paths of symbolic links that may lead out of the tree without a warning; * stands for many.
+    """
 
     root: Place | None = None
     archive_root: str = "app/media"
     columns: tuple[str, ...] = ()
+    accepted_links: tuple[str, ...] = ()
 
     @field_validator("archive_root")
     @classmethod

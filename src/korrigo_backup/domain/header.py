@@ -12,6 +12,7 @@ import msgspec
 
 from korrigo_backup.domain.consistency import Consistency  # noqa: TC001 - msgspec reads it when it decodes
 from korrigo_backup.domain.identity import Identity  # noqa: TC001 - the same
+from korrigo_backup.domain.manifest import Doubt  # noqa: TC001 - the same
 from korrigo_backup.domain.naming import Kind, Origin  # noqa: TC001 - the same
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     files: int | None
     digests: bool
     consistency: Consistency | None
+    file_system: str = ""
+    doubt: Doubt | None = None
     identity: Identity | None = None
     database: str | None = None
 
@@ -61,6 +64,8 @@ def header(manifest: Manifest) -> Header:
         files=manifest.media.files if manifest.media else None,
         digests=bool(rows and rows.digest),
         consistency=manifest.consistency,
+        file_system=manifest.media.file_system if manifest.media else "",
+        doubt=manifest.doubt,
         identity=manifest.identity,
         database=manifest.database.name if manifest.database else None,
     )

@@ -111,11 +111,34 @@ class DatabaseProof(msgspec.Struct, frozen=True, kw_only=True):
         return sum(table.rows for table in self.tables)
 
 
+class MediaLink(msgspec.Struct, frozen=True):
+    """A symbolic link that leads out of the media tree, or to nothing; `accepted` when the configuration accepts it."""
+
+    path: str
+    target: str
+    accepted: bool = False
+
+
+class Doubt(msgspec.Struct, frozen=True):
+    """Why a media backup may not hold what it should: `reference` is the backup that it was compared with.
+
+    `reason` is `shrunk` (far fewer files than `files`, those of the reference) or `moved` (the media root is on another
+    file system than `file_system`). Retention keeps the reference until a backup is made that is in no doubt.
+    """
+
+    reason: str
+    reference: str
+    files: int
+    file_system: str = ""
+
+
 class MediaProof(msgspec.Struct, frozen=True, kw_only=True):
     """The content of a media tree; `members` names the file that lists each path with its SHA-256.
 
     `root` is what every path in the archive begins with. `notes` names what was left out, `unstable` the files
-    that went on changing while they were read.
+    that went on changing while they were read. `properties` says that owners, modes, attributes and links are in the
+    archive; `owners` counts files and directories by `uid:gid`. `outside` are the symbolic links that lead out of the
+    tree, `mounts` the mount points below its root; `file_system` is the one that holds it.
     """
 
     files: int
@@ -124,6 +147,11 @@ class MediaProof(msgspec.Struct, frozen=True, kw_only=True):
     root: str
     notes: tuple[str, ...] = ()
     unstable: tuple[str, ...] = ()
+    properties: bool = False
+    owners: dict[str, int] = {}
+    outside: tuple[MediaLink, ...] = ()
+    mounts: tuple[str, ...] = ()
+    file_system: str = ""
 
 
 class PermissionName(msgspec.Struct, frozen=True, gc=False):
@@ -168,6 +196,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     `site` and `environment` say which site it is of, so that one site's backup is not restored into another; `identity`
     tells sites of one name apart. `revision` is that of the site's code, where it is known. The `members` of a restore
     point are the manifests of its two backups, and `consistency` says whether the files that its rows name are there.
+    `doubt` says that the media may not be all there are.
     """
 
     timestamp: str
@@ -190,6 +219,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     media: MediaProof | None = None
     django: DjangoProof | None = None
     consistency: Consistency | None = None
+    doubt: Doubt | None = None
 
     def __post_init__(self) -> None:
         """Refuse a time that cannot be compared with others (ValueError, to a decoder ValidationError)."""

@@ -24,6 +24,31 @@ def readable(text: str) -> str:
         return text.encode("utf-8", "backslashreplace").decode()
 
 
+def leads_out(path: str, target: str) -> bool:
+    """Return whether a symbolic link at `path`, relative to a tree, names something outside of the tree by its text."""
+    if target.startswith("/"):
+        return True
+    depth = path.count("/")
+    for part in target.split("/"):
+        if part == "..":
+            depth -= 1
+        elif part not in {"", "."}:
+            depth += 1
+        if depth < 0:
+            return True
+    return False
+
+
+def stays_inside(path: str, target: str) -> bool:
+    """Return whether a link at `path` stays in the tree also when its target goes through links that stay in it.
+
+    Steps up may only come first, where every directory above is a real one.
+    """
+    parts = [part for part in target.split("/") if part not in {"", "."}]
+    up = next((number for number, part in enumerate(parts) if part != ".."), len(parts))
+    return not target.startswith("/") and up <= path.count("/") and ".." not in parts[up:]
+
+
 def on_one_line(text: str) -> str:
     """Return what somebody typed as it can stand in a table: white space is one blank, control characters escaped."""
     return printable(" ".join(text.split()))

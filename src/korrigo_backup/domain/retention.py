@@ -273,7 +273,8 @@ def _keep_newest_good(decisions: Sequence[Decision], given: Given) -> list[Decis
         for d in alike:
             ours = _foreign(d.artifact, given) is None and d.artifact.created <= given.now
             tries += ours
-            good = ours and tries <= TRIES and given.good(d.artifact)
+            sure = d.artifact.header is not None and d.artifact.header.doubt is None
+            good = ours and sure and tries <= TRIES and given.good(d.artifact)
             if d.remove:
                 reason = "the newest good one" if good else "newer than any good one"
                 kept[d.artifact.name] = Decision(d.artifact, remove=False, reason=reason)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import tarfile
-from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, TypedDict
 
-from korrigo_backup.domain.manifest import MediaProof
-from korrigo_backup.domain.paths import printable
+from korrigo_backup.domain.manifest import MediaLink, MediaProof
+from korrigo_backup.domain.paths import printable, stays_inside
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.formats import members
+from korrigo_backup.formats.packed import unpacked
 from korrigo_backup.formats.tape import Tape
 from korrigo_backup.site.stable import unsettled
 from korrigo_backup.system.blocks import Effort
@@ -22,7 +23,7 @@ from korrigo_backup.system.files import CHUNK, write_all
 from korrigo_backup.system.streams import GzipWriter, HashingReader, HashingWriter, gunzip
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from korrigo_backup.site.stable import Steady
     from korrigo_backup.site.tree import Stage, Tree
@@ -34,11 +35,20 @@ if TYPE_CHECKING:
 EFFORT = Effort.QUICK
 """Scans and PDFs are compressed already: more effort costs time and saves little."""
 
-KNOWN_ROOTS = ("app/media", "media", "data", ".")
-"""Roots found in archives without a manifest: the runbook's two recipes (4.5) and common hand-made ones."""
-
 _NOTES = 50
 """Odd entries named in a manifest; a tree full of sockets is a finding, not a list."""
+
+_OUTSIDE = 1000
+"""Links out of the tree that are named in a manifest."""
+
+_EXTENDED = "SCHILY.xattr."
+"""How the name of an extended attribute begins among the headers of a file, for GNU tar and bsdtar, too."""
+
+_HARMLESS = ("user.", "system.posix_acl_")
+"""Extended attributes that an archive may give though nobody has signed it."""
+
+_LINKED = "KORRIGO.linked"
+"""The header of a file that has more names: those that follow in the archive are links to it."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +61,24 @@ class Content:
 
 
 @dataclass(frozen=True)
+class Found:
+    """A member of an archive of another tool: its path, its kind (file, directory, link), and a link's target."""
+
+    path: str
+    kind: str
+    target: str = ""
+
+
+@dataclass(frozen=True)
 class Checked(Content):
-    """What reading a whole archive gave: its content, and size and SHA-256 of the file as it was read."""
+    """What reading a whole archive gave: its content, and size and SHA-256 of the file as it was read.
+
+    `found` names every member, of an archive of another tool alone.
+    """
 
     size: int
     sha256: str
+    found: tuple[Found, ...] = ()
 
 
 def create(
@@ -63,8 +86,9 @@ def create(
 ) -> MediaProof:
     """Write every file and directory of `tree` into `archive` and its checksum into `listing`.
 
-    A file that changes while it is read is read again; one that goes on changing is named in `unstable`. Links,
-    devices, sockets and pipes are never followed and are named in `notes`. Raises ChangedMidway, unless this is done
+    Owners, modes, extended attributes (ACLs among them), hard and symbolic links are members' headers, as `tar` has
+    them. A file that changes while it is read is read again; one that goes on changing is named in `unstable`. Devices,
+    sockets and pipes are named in `notes`; nothing is followed. Raises ChangedMidway, unless this is done
     `again`, for a large file that began to change: a second run will copy it before it is read.
     """
     with GzipWriter(archive, EFFORT) as gzip:
@@ -79,6 +103,9 @@ def create(
         root=root,
         notes=tuple(writer.notes),
         unstable=tuple(writer.unstable),
+        properties=True,
+        owners=writer.owners,
+        outside=tuple(writer.outside),
     )
 
 
@@ -87,7 +114,7 @@ def check(archive: IO[bytes], listing: IO[bytes] | None, source: str, *, root: s
 
     Raises ProofFailed when it is not gzip or tar, is cut or damaged, or a file is not as listed.
     """
-    checked = _checked(archive, listing, source, root)
+    checked = _checked(archive, listing, source, Reading(root))
     archive.seek(0)
     if listing:
         listing.seek(0)
@@ -96,12 +123,13 @@ def check(archive: IO[bytes], listing: IO[bytes] | None, source: str, *, root: s
 
 def read_back(archive: Source, listing: Source, *, source: str, root: str) -> str:
     """Read an archive that is being or was just written, as `check` does, and return the SHA-256 of the file."""
-    return _checked(archive, listing, source, root).sha256
+    return _checked(archive, listing, source, Reading(root, trusted=True)).sha256
 
 
-def load(archive: IO[bytes], listing: IO[bytes] | None, source: str, *, root: str | None, staging: Stage) -> Content:
+def load(archive: IO[bytes], listing: IO[bytes] | None, source: str, *, reading: Reading, staging: Stage) -> Content:
     """Write the archive's content into `staging`, each file proven while it is written; raises as `check`."""
-    return _read(iter(lambda: archive.read(CHUNK), b""), listing, source, root, staging)
+    content, _ = _read(iter(lambda: archive.read(CHUNK), b""), listing, source, reading, staging)
+    return content
 
 
 class _ArchiveWriter:
@@ -117,14 +145,41 @@ class _ArchiveWriter:
         self.bytes = 0
         self.notes: list[str] = []
         self.unstable: list[str] = []
+        self.owners: dict[str, int] = {}
+        self.outside: list[MediaLink] = []
+        self._digests: dict[str, str] = {}  # of files with more than one name
 
     def add(self, entry: Entry, file: Steady | None) -> None:
         if file:
             self._add_file(entry, file)
-        elif entry.is_directory:
+        elif entry.same_as is not None:
+            self._add_hard_link(entry, entry.same_as)
+        elif entry.target is not None:
+            self._add_link(entry, entry.target)
+        elif entry.is_file:
+            return  # deleted by the site since it was listed
+        elif entry.odd:
+            if len(self.notes) < _NOTES:
+                self.notes.append(f"{entry.odd} left out: {printable(entry.path)}")
+            return
+        else:
             self._write(_packed(self._header(entry)))
-        elif len(self.notes) < _NOTES:
-            self.notes.append(f"{entry.odd} left out: {printable(entry.path)}")
+        owner = f"{entry.info.st_uid}:{entry.info.st_gid}"
+        self.owners[owner] = self.owners.get(owner, 0) + 1
+
+    def _add_link(self, entry: Entry, target: str) -> None:
+        info = self._header(entry)
+        info.linkname = target
+        self._write(_packed(info))
+        if entry.leads_out and len(self.outside) < _OUTSIDE:
+            self.outside.append(MediaLink(printable(entry.path), printable(target)))
+
+    def _add_hard_link(self, entry: Entry, existing: str) -> None:
+        info = self._header(entry)
+        info.type, info.linkname = tarfile.LNKTYPE, f"{self._root}/{existing}"
+        self._write(_packed(info))
+        self._listing.write(members.line(self._digests[existing], info.name))
+        self.files += 1
 
     def _add_file(self, entry: Entry, file: Steady) -> None:
         info = self._header(entry)
@@ -133,17 +188,27 @@ class _ArchiveWriter:
         while piece := file.read(CHUNK):
             self._write(piece)
         self._fill(tarfile.BLOCKSIZE)
-        self._listing.write(members.line(file.sha256, info.name))
+        digest = file.sha256
+        self._listing.write(members.line(digest, info.name))
+        if entry.info.st_nlink > 1:
+            self._digests[entry.path] = digest
         self.files += 1
         self.bytes += file.size
         self.unstable += unsettled(entry, file, again=self._again)
 
     def _header(self, entry: Entry) -> tarfile.TarInfo:
-        info = tarfile.TarInfo(f"{self._root}/{entry.path}")
-        info.type = tarfile.DIRTYPE if entry.is_directory else tarfile.REGTYPE
-        info.mode = entry.info.st_mode & 0o777
+        info = tarfile.TarInfo(f"{self._root}/{entry.path}" if entry.path else self._root)
+        if entry.is_directory:
+            info.type = tarfile.DIRTYPE
+        elif entry.target is not None:
+            info.type = tarfile.SYMTYPE
+        info.mode = entry.info.st_mode & 0o7777
         info.mtime = int(entry.info.st_mtime)
         info.uid, info.gid = entry.info.st_uid, entry.info.st_gid
+        if entry.extended:
+            info.pax_headers = {_keyword(name): _as_text(value) for name, value in entry.extended.items()}
+        if entry.is_file and entry.info.st_nlink > 1:
+            info.pax_headers = {**info.pax_headers, _LINKED: str(entry.info.st_nlink)}
         return info
 
     def _write(self, data: bytes) -> None:
@@ -160,33 +225,118 @@ class _ArchiveWriter:
         self._fill(tarfile.RECORDSIZE)
 
 
+def _keyword(name: str) -> str:
+    """Return the header that carries an extended attribute; "=" ends its name, so it is escaped as in GNU tar."""
+    return _EXTENDED + name.replace("%", "%25").replace("=", "%3D")
+
+
+def _as_text(value: bytes) -> str:
+    return value.decode("utf-8", "surrogateescape")
+
+
+def _extended(info: tarfile.TarInfo) -> dict[str, bytes]:
+    """Return the extended attributes that the headers of a member carry."""
+    return {
+        keyword[len(_EXTENDED) :].replace("%3D", "=").replace("%25", "%"): value.encode("utf-8", "surrogateescape")
+        for keyword, value in info.pax_headers.items()
+        if keyword.startswith(_EXTENDED)
+    }
+
+
 def _packed(info: tarfile.TarInfo) -> bytes:
     return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How an archive is read. `root` is what its paths begin with, None where that is not known yet.
+
+    Of a `trusted` archive everything that was recorded is given back; of another one no setuid bit, no attribute of the
+    system, and no link that could lead out of the tree. `owners` says that owners are recorded. `repeated` counts the
+    paths that come more than once in an archive of another tool: the last one is meant.
+    """
+
+    root: str | None = None
+    trusted: bool = False
+    owners: bool = False
+    repeated: Mapping[str, int] = field(default_factory=dict)
+
+
+class _Given(TypedDict):
+    """What a member gets."""
+
+    mode: int
+    mtime_ns: int
+    owner: tuple[int, int] | None
+    extended: Mapping[str, bytes]
+
+
 class _ArchiveReader:
-    def __init__(self, source: str, tape: Tape, root: str | None, listed: Iterator[tuple[str, str]] | None) -> None:
+    def __init__(self, source: str, tape: Tape, reading: Reading, listed: Iterator[tuple[str, str]] | None) -> None:
         self._source = source
         self._tape = tape
-        self._root = root
+        self._reading = reading
+        self._root = reading.root
         self._listed = listed
+        self._left = dict(reading.repeated)
+        self._digests: dict[str, str] = {}  # of files with more than one name
         self.files = 0
         self.bytes = 0
         self.notes: list[str] = []
+        self.found: list[Found] = []
 
     def read_all(self, tar: tarfile.TarFile, staging: Stage | None) -> None:
         for info in tar:
-            path = self._relative(info.name)
-            if info.isreg():
-                self._file(tar, info, path, staging)
-            elif info.isdir():
-                if path and staging:
-                    staging.add_directory(path, mode=info.mode, mtime_ns=_nanoseconds(info.mtime))
-            elif len(self.notes) < _NOTES:
-                self.notes.append(f"not a file or directory, left out: {printable(path)}")
+            self._one(tar, info, staging)
             tar.members.clear()  # type: ignore[attr-defined]  # as above
         if self._listed and (missing := next(self._listed, None)):
             raise self._wrong(f"{printable(missing[1])} is listed but not in the archive")
+
+    def _one(self, tar: tarfile.TarFile, info: tarfile.TarInfo, staging: Stage | None) -> None:
+        path = self._relative(info.name)
+        if path is None or self._comes_again(path):
+            return
+        if self._listed is None and self._reading.root is None:
+            self._note(info, path)
+        if info.isreg():
+            self._file(tar, info, path, staging)
+        elif info.islnk():
+            self._hard_link(info, path, staging)
+        elif info.isdir():
+            if staging and (path or self._reading.owners):
+                staging.add_directory(path, **self._given(info, directory=True))
+        elif info.issym() and (self._reading.trusted or stays_inside(path, info.linkname)):
+            if staging:
+                given = self._given(info)
+                staging.add_link(path, info.linkname, mtime_ns=given["mtime_ns"], owner=given["owner"])
+        elif len(self.notes) < _NOTES:
+            what = "link that leads out of the tree" if info.issym() else "not a file or directory"
+            self.notes.append(f"{what}, left out: {printable(path)}")
+
+    def _note(self, info: tarfile.TarInfo, path: str) -> None:
+        """Keep what is known of an archive of another tool before its root is."""
+        kind = "directory" if info.isdir() else "link" if info.issym() else "file"
+        self.found.append(Found(path, kind, info.linkname if info.issym() else ""))
+
+    def _comes_again(self, path: str) -> bool:
+        left = self._left.get(path, 0)
+        if left:
+            self._left[path] = left - 1
+        return left > 1
+
+    def _given(self, info: tarfile.TarInfo, *, directory: bool = False) -> _Given:
+        """Return what a member gets, as far as the archive tells it and is trusted with it."""
+        recorded, trusted = self._reading.owners, self._reading.trusted
+        mask = 0o7777 if trusted else 0o3777 if directory else 0o777
+        extended = _extended(info) if recorded else {}
+        if not trusted:
+            extended = {name: value for name, value in extended.items() if name.startswith(_HARMLESS)}
+        return {
+            "mode": info.mode & mask,
+            "mtime_ns": _nanoseconds(info.mtime),
+            "owner": (info.uid, info.gid) if recorded else None,
+            "extended": extended,
+        }
 
     def _file(self, tar: tarfile.TarFile, info: tarfile.TarInfo, path: str, staging: Stage | None) -> None:
         if not path:
@@ -197,11 +347,32 @@ class _ArchiveReader:
         else:
             with staging.create(path) as file:
                 digest = _copy(content, file)
-                staging.settle(file, mode=info.mode, mtime_ns=_nanoseconds(info.mtime))
-        if self._listed and next(self._listed, None) != (digest, info.name):
-            raise self._wrong(f"{printable(info.name)} is not as its checksum says")
+                staging.settle(file, **self._given(info))
+        self._require_listed(digest, info)
+        if _LINKED in info.pax_headers:
+            self._digests[path] = digest
         self.files += 1
         self.bytes += info.size
+
+    def _hard_link(self, info: tarfile.TarInfo, path: str, staging: Stage | None) -> None:
+        """Give a file a second name; with a list of checksums its own must be that of the first."""
+        existing = self._relative(info.linkname)
+        if not existing or not path:
+            raise self._wrong(f"{printable(info.name)} is a link to {printable(info.linkname)}, which is no file")
+        if self._listed:
+            self._require_listed(self._digests.get(existing, ""), info)
+        if staging:
+            try:
+                staging.add_hard_link(path, existing)
+            except FileNotFoundError:
+                raise self._wrong(
+                    f"{printable(info.name)} is a link to {printable(info.linkname)}, which does not come before it"
+                ) from None
+        self.files += 1
+
+    def _require_listed(self, digest: str, info: tarfile.TarInfo) -> None:
+        if self._listed and next(self._listed, None) != (digest, info.name):
+            raise self._wrong(f"{printable(info.name)} is not as its checksum says")
 
     def _content(self, tar: tarfile.TarFile, info: tarfile.TarInfo) -> Iterator[Buffer]:
         """Return the pieces of a file; one with holes (GNU tar's --sparse) is put together by tarfile."""
@@ -210,13 +381,14 @@ class _ArchiveReader:
         file = tar.extractfile(info)
         return iter(lambda: file.read(CHUNK) if file else b"", b"")
 
-    def _relative(self, name: str) -> str:
-        clean = name.removeprefix("/").removeprefix("./") or "."
-        if self._root is None:
-            self._root = next((r for r in KNOWN_ROOTS if clean == r or clean.startswith(f"{r}/")), ".")
-        if self._root == ".":
+    def _relative(self, name: str) -> str | None:
+        """Return the path below the root, None for a directory above it in an archive of another tool."""
+        clean = plain(name)
+        if self._root is None or self._root == ".":
             return "" if clean == "." else clean
         if clean != self._root and not clean.startswith(f"{self._root}/"):
+            if self._listed is None and (clean == "." or self._root.startswith(f"{clean}/")):
+                return None
             raise self._wrong(f"{printable(name)} stands outside the archive's root {self._root}")
         return clean[len(self._root) + 1 :]
 
@@ -224,18 +396,26 @@ class _ArchiveReader:
         return ProofFailed(f"{self._source}: {what}", hint="use another backup: korrigo-backup list shows them")
 
 
-def _checked(archive: Source, listing: Source | None, source: str, root: str | None) -> Checked:
+def plain(name: str) -> str:
+    """Return a member's name without the leading "/" or "./" that tools write, "." for the root itself."""
+    clean = name.lstrip("/")
+    while clean.startswith("./"):
+        clean = clean[2:].lstrip("/")
+    return clean.rstrip("/") or "."
+
+
+def _checked(archive: Source, listing: Source | None, source: str, reading: Reading) -> Checked:
     file = HashingReader(archive)
-    content = _read(file, listing, source, root, None)
-    return Checked(content.files, content.bytes, content.notes, file.size, file.sha256)
+    content, found = _read(file, listing, source, reading, None)
+    return Checked(content.files, content.bytes, content.notes, file.size, file.sha256, tuple(found))
 
 
 def _read(
-    archive: Iterable[bytes], listing: Source | None, source: str, root: str | None, staging: Stage | None
-) -> Content:
-    pieces = gunzip(archive, source)
+    archive: Iterable[bytes], listing: Source | None, source: str, reading: Reading, staging: Stage | None
+) -> tuple[Content, list[Found]]:
+    pieces = gunzip(archive, source) if listing else unpacked(archive, source)
     tape = Tape(pieces)
-    reader = _ArchiveReader(source, tape, root, members.read(listing, source) if listing else None)
+    reader = _ArchiveReader(source, tape, reading, members.read(listing, source) if listing else None)
     try:
         with tarfile.open(mode="r:", fileobj=tape) as tar:  # type: ignore[call-overload]
             reader.read_all(tar, staging)
@@ -246,7 +426,7 @@ def _read(
         ) from None
     for _ in pieces:  # to the gzip trailer, whose CRC covers all
         pass
-    return Content(reader.files, reader.bytes, tuple(reader.notes))
+    return Content(reader.files, reader.bytes, tuple(reader.notes)), reader.found
 
 
 def _copy(content: Iterator[Buffer], target: IO[bytes] | None) -> str:

@@ -21,12 +21,12 @@ from typing import IO, TYPE_CHECKING
 
 from isal import isal_zlib
 
-from korrigo_backup.domain.manifest import MediaProof
+from korrigo_backup.domain.manifest import MediaLink, MediaProof
 from korrigo_backup.domain.paths import printable
 from korrigo_backup.errors import ProofFailed, Refused
 from korrigo_backup.formats import members
 from korrigo_backup.formats.media import Checked
-from korrigo_backup.site.stable import StableFile, open_stable, unsettled
+from korrigo_backup.site.stable import open_stable, unsettled
 from korrigo_backup.site.staging import safe_parts
 from korrigo_backup.system.files import CHUNK, write_all
 from korrigo_backup.system.streams import HashingReader
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from korrigo_backup.site.media import MediaTree
+    from korrigo_backup.site.stable import Steady
     from korrigo_backup.site.staging import Staging
     from korrigo_backup.site.walk import Entry
     from korrigo_backup.system.streams import HashingWriter
@@ -75,8 +76,8 @@ def create(
     """
     with zipfile.ZipFile(archive, "w", allowZip64=True) as opened:  # type: ignore[call-overload]
         writer = _Writer(opened, listing, again=again)
-        for entry in tree.walk():
-            writer.add(entry)
+        for entry, file in tree.contents():
+            writer.add(entry, file)
     return writer.proof(members_name)
 
 
@@ -125,25 +126,30 @@ class _Writer:
         self._files = 0
         self._bytes = 0
         self._notes: list[str] = []
+        self._outside: list[MediaLink] = []
         self._unstable: list[str] = []
 
-    def add(self, entry: Entry) -> None:
-        if entry.is_file:
-            with open_stable(entry) as file:
-                if file is None:
-                    self._note(f"deleted while the backup ran: {printable(entry.path)}")
-                else:
-                    self._add_file(entry, file)
-        elif entry.is_directory:
-            self._zip.mkdir(_header(entry, directory=True))
-        else:
+    def add(self, entry: Entry, file: Steady | None) -> None:
+        if file:
+            self._add_file(entry, file)
+        elif entry.same_as is not None:
+            with open_stable(entry) as again:
+                if again:
+                    self._add_file(entry, again)
+        elif entry.is_file:
+            self._note(f"deleted while the backup ran: {printable(entry.path)}")
+        elif entry.odd:
             self._note(f"{entry.odd} left out: {printable(entry.path)}")
+            if entry.leads_out and len(self._outside) < _NOTES:
+                self._outside.append(MediaLink(printable(entry.path), printable(entry.target or "")))
+        elif entry.path:
+            self._zip.mkdir(_header(entry, directory=True))
 
     def _note(self, text: str) -> None:
         if len(self._notes) < _NOTES:
             self._notes.append(text)
 
-    def _add_file(self, entry: Entry, file: StableFile) -> None:
+    def _add_file(self, entry: Entry, file: Steady) -> None:
         info = _header(entry, directory=False)
         info.file_size = file.size
         piece = file.read()
@@ -169,6 +175,7 @@ class _Writer:
             root=ROOT,
             notes=tuple(self._notes),
             unstable=tuple(self._unstable),
+            outside=tuple(self._outside),
         )
 
 
@@ -259,7 +266,7 @@ class _Reader:
         return found
 
     def _member(self, info: zipfile.ZipInfo) -> _Member:
-        name = _name(info)
+        name = named(info)
         mode, shown = info.external_attr >> 16, printable(name)
         kind = stat.S_IFMT(mode)
         directory = name.endswith("/")
@@ -273,7 +280,7 @@ class _Reader:
         if any(len(os.fsencode(part)) > LONGEST for part in safe_parts(path)):
             raise _wrong(self._source, f"{shown[:60]}… is a name that no file system takes")
         default = 0o755 if directory else 0o644
-        return _Member(info, path, directory, (mode & 0o777) or default, _mtime(info) * 1_000_000_000)
+        return _Member(info, path, directory, (mode & 0o777) or default, modified(info) * 1_000_000_000)
 
     def read(self, member: _Member, staging: Staging | None) -> None:
         try:
@@ -288,10 +295,10 @@ class _Reader:
             return
         with self._zip.open(member.info) as content:
             if staging is None:
-                digest, size = _copy(content, None)
+                digest, size = copy_content(content, None)
             else:
                 with staging.create(member.path) as file:
-                    digest, size = _copy(content, file)
+                    digest, size = copy_content(content, file)
                     staging.settle(file, mode=member.mode, mtime_ns=member.mtime_ns)
         if size != member.info.file_size:
             raise _wrong(self._source, f"{printable(member.path)} is not as long as the archive says")
@@ -306,7 +313,8 @@ class _Reader:
             raise _wrong(self._source, f"{printable(missing[1])} is listed but not in the archive")
 
 
-def _copy(content: IO[bytes], target: IO[bytes] | None) -> tuple[str, int]:
+def copy_content(content: IO[bytes], target: IO[bytes] | None) -> tuple[str, int]:
+    """Copy a member's content; return its SHA-256 and its size in bytes."""
     digest, size = hashlib.sha256(), 0
     while piece := content.read(CHUNK):
         digest.update(piece)
@@ -316,13 +324,15 @@ def _copy(content: IO[bytes], target: IO[bytes] | None) -> tuple[str, int]:
     return digest.hexdigest(), size
 
 
-def _name(info: zipfile.ZipInfo) -> str:
+def named(info: zipfile.ZipInfo) -> str:
+    """Return the path of an entry; bytes that are not UTF-8 are surrogate escapes."""
     if info.flag_bits & _UTF8 or info.orig_filename.isascii():
         return info.orig_filename
     return os.fsdecode(info.orig_filename.encode("cp437"))  # zipfile's reading of bytes, undone
 
 
-def _mtime(info: zipfile.ZipInfo) -> int:
+def modified(info: zipfile.ZipInfo) -> int:
+    """Return when an entry was changed, in seconds since 1970."""
     extra = info.extra
     while len(extra) >= 4:  # noqa: PLR2004 - an id and a length, two bytes each
         kind, size = struct.unpack_from("<HH", extra)

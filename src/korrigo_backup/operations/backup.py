@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from korrigo_backup import __version__
+from korrigo_backup.domain.authenticity import Authenticity
 from korrigo_backup.domain.journal import Listener, Step, silent
 from korrigo_backup.domain.manifest import FORMAT, Manifest, Member
+from korrigo_backup.domain.media_state import accepted, doubt, doubtful, of_media
 from korrigo_backup.domain.naming import LATEST_SQL, MEMBERS_SUFFIX, Kind, Origin
 from korrigo_backup.errors import Interrupted, KorrigoBackupError, PartlyDone, ProofFailed, Refused, Unreachable
 from korrigo_backup.formats import media as media_format
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.catalog import Catalog, Draft
     from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.domain.finding import Finding
     from korrigo_backup.domain.manifest import MediaProof
     from korrigo_backup.domain.retention import Decision, Policy
     from korrigo_backup.operations.journal import Running
@@ -52,6 +55,7 @@ class BackedUp:
 
     artifact: Artifact
     cleaned: tuple[Decision, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,8 @@ class Wish:
     digest: bool = True
     policy: Policy | None = None
     observe: Callable[[Snapshot], None] | None = None
+    accept: frozenset[str] = frozenset()
+    """Names of oddities of the media that the operator has said are right."""
 
 
 def backup_database(
@@ -90,18 +96,29 @@ def take_database(site: Site, catalog: Catalog, wish: Wish, *, now: datetime, ru
 
 
 def backup_media(
-    site: Site, catalog: Catalog, *, now: datetime, origin: Origin = Origin.ROUTINE, listen: Listener = silent
+    site: Site,
+    catalog: Catalog,
+    *,
+    now: datetime,
+    origin: Origin = Origin.ROUTINE,
+    listen: Listener = silent,
+    accept: frozenset[str] = frozenset(),
 ) -> BackedUp:
-    """Make one verified `media` backup; PartlyDone when files went on changing while they were read."""
+    """Make one verified `media` backup.
+
+    PartlyDone when files went on changing while they were read, or when far fewer are there than before, unless that is
+    accepted.
+    """
     tree = site.required_media()
     with (
         _media_alone(site, catalog, listen) as site,  # noqa: PLR1704 - now held
         recorded(catalog.directory, site, "backup", "media", listener=listen) as running,
     ):
-        artifact = archive(site, tree, catalog, now=now, origin=origin, listen=running.listen)
+        artifact = archive(site, tree, catalog, now=now, origin=origin, listen=running.listen, accept=accept)
         running.bytes = artifact.size
         require_stable(artifact)
-        return BackedUp(artifact)
+        require_expected(artifact)
+        return BackedUp(artifact, findings=media_findings(artifact))
 
 
 @contextmanager
@@ -118,6 +135,11 @@ def _media_alone(site: Site, catalog: Catalog, listen: Listener) -> Iterator[Sit
         yield site
 
 
+def media_findings(artifact: Artifact) -> tuple[Finding, ...]:
+    """Return what a person should know of the media in a backup."""
+    return tuple(of_media(artifact.manifest)) if artifact.manifest else ()
+
+
 def require_stable(artifact: Artifact) -> None:
     """Raise PartlyDone when files went on changing while they were read: the backup is good but for those."""
     unstable = artifact.manifest.media.unstable if artifact.manifest and artifact.manifest.media else ()
@@ -127,6 +149,27 @@ def require_stable(artifact: Artifact) -> None:
             hint="run the media backup again when the upload is over",
             state=f"the backup {artifact.path} holds everything else",
         )
+
+
+def require_expected(artifact: Artifact) -> None:
+    """Raise PartlyDone when the media may not be all there are: the disk with them may not be mounted."""
+    manifest = artifact.manifest
+    if manifest and manifest.media and manifest.doubt:
+        found = doubtful(manifest.doubt, manifest.media)
+        raise PartlyDone(
+            f"{artifact.name} is made, but {found.message}",
+            hint=found.hint,
+            state=f"{manifest.doubt.reference} stays until a backup is made that is in no doubt",
+        )
+
+
+def last_media(site: Site, catalog: Catalog) -> Artifact | None:
+    """Return the newest media backup of this site that this site has signed, None when there is none."""
+    for one in catalog.artifacts():
+        ours = one.header and (one.header.site, one.header.environment) == (site.name, site.environment)
+        if one.kind is Kind.MEDIA and ours and one.authenticity is Authenticity.AUTHENTIC:
+            return one
+    return None
 
 
 def dump(site: Site, catalog: Catalog, wish: Wish, *, now: datetime, listen: Listener) -> Artifact:
@@ -171,10 +214,12 @@ def archive(
     now: datetime,
     listen: Listener,
     origin: Origin = Origin.ROUTINE,
+    accept: frozenset[str] = frozenset(),
 ) -> Artifact:
     """Make and publish one `media` artifact; the caller holds the lock."""
     started = time.monotonic()
     _require_space(catalog, Kind.MEDIA, otherwise=lambda: sum(e.info.st_size for e in tree.walk() if e.is_file))
+    last = last_media(site, catalog)
     with explained("write the media backup"), catalog.draft(Kind.MEDIA, origin, now) as draft:
         listen(Step("media.create", {"path": str(catalog.directory / draft.name)}))
 
@@ -183,6 +228,9 @@ def archive(
             draft.empty()
 
         proof, members = made(partial(_archived, tree, draft, site.archive_root, listen), restart)
+        facts = tree.facts()
+        outside = accepted(proof.outside, site.accepted_links)
+        proof = replace(proof, outside=outside, mounts=facts.live_mounts, file_system=facts.file_system)
         manifest = said(site, catalog, members, now)
         seconds = round(time.monotonic() - started, 3)
         path = draft.publish(
@@ -193,6 +241,7 @@ def archive(
                 includes_media=True,
                 media_backup=draft.name,
                 media=proof,
+                doubt=doubt(proof, last, accept),
                 seconds=seconds,
             )
         )

@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Protocol
 
 from korrigo_backup.domain import naming
 from korrigo_backup.domain.journal import Step
+from korrigo_backup.domain.media_state import losses
 from korrigo_backup.domain.naming import Kind
 from korrigo_backup.domain.secret import Secret
 from korrigo_backup.errors import ProofFailed
+from korrigo_backup.formats import foreign_zip
 from korrigo_backup.formats import media as media_format
 from korrigo_backup.formats import sql as sql_format
 from korrigo_backup.formats.sqlguard import guarding, loaded_with_path, path_may_help
 from korrigo_backup.formats.sqlproof import prove, undressing
 from korrigo_backup.formats.sqlscan import Sort
 from korrigo_backup.operations.foreign import as_owner, without_rows
+from korrigo_backup.operations.foreign_media import located
 from korrigo_backup.operations.needs import require_entrance, restore_needs
 from korrigo_backup.operations.plan import PartPlan, plan_media, plan_sql
 from korrigo_backup.operations.properties import (
@@ -44,7 +47,7 @@ if TYPE_CHECKING:
     from korrigo_backup.operations.undo import UndoStack
     from korrigo_backup.site.databases import Role
     from korrigo_backup.site.site import Site
-    from korrigo_backup.site.tree import Tree
+    from korrigo_backup.site.tree import Stage, Tree
 
 
 def _ignore(finding: Finding) -> None:
@@ -92,7 +95,8 @@ def open_part(artifact: Artifact, context: Context, *, rehearsal: bool = False) 
             dump = stack.enter_context(open_sql(artifact, context.site.postgres.access))
             yield _open_database(artifact, dump, context, rehearsal=rehearsal)
         else:
-            archive = stack.enter_context(open_media(artifact, unpacked=False))
+            opened = stack.enter_context(open_media(artifact, unpacked=False))
+            archive = located(context.site.configured_media(), artifact, opened, context.accept)
             yield MediaPart(
                 artifact, archive, context, plan_media(context.site, artifact, archive, stamp=context.stamp)
             )
@@ -278,13 +282,14 @@ class MediaPart:
             undo.push("the staged media", lambda: tree.discard_stage(stamp))
             staging = tree.stage(stamp)
             try:
-                loaded = media_format.load(
-                    self.source.archive, self.source.listing, self.artifact.name, root=self.source.root, staging=staging
-                )
+                loaded = self._load(staging)
+                self._carry_links(staging)
             except BaseException:
                 staging.close()
                 raise
-            staging.finish()
+            lost = staging.finish()
+        for finding in losses(lost.counts, lost.first):
+            self.context.report(finding)
         facts = {"files": str(loaded.files), "bytes": str(loaded.bytes)}
         self.context.listen(Step("restore.proven.media", facts | {"proof": self.source.proof}))
 
@@ -295,6 +300,23 @@ class MediaPart:
             undo.push("the swap of the media", lambda: tree.undo_swap(stamp))
             self.context.listen(Step("restore.swap", {"kept": str(tree.beside("before", stamp))}))
             tree.swap(stamp)
+
+    def _load(self, staging: Stage) -> media_format.Content:
+        source, name = self.source, self.artifact.name
+        if source.is_zip:
+            return foreign_zip.load(source.archive, name, root=source.root or ".", staging=staging)
+        owners = bool(source.saved and source.saved.properties)
+        reading = media_format.Reading(source.root, self.context.trusted, owners, source.repeated)
+        return media_format.load(source.archive, source.listing, name, reading=reading, staging=staging)
+
+    def _carry_links(self, staging: Stage) -> None:
+        """Keep the live links that lead out of the tree, and of an archive without links all of them."""
+        if not self._tree.exists():
+            return
+        all_links = not (self.source.saved and self.source.saved.properties)
+        for path, target, leads_out in self._tree.links():
+            if leads_out or all_links:
+                staging.carry_link(path, target)
 
     @property
     def _tree(self) -> Tree:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from korrigo_backup.domain.comparison import Counted, FileChange
 from korrigo_backup.domain.finding import Finding, error, warning
+from korrigo_backup.domain.media_state import foreseen
 from korrigo_backup.domain.naming import before_database
 from korrigo_backup.domain.plan import Migrations, Replacement, RestorePlan, TableChange, compare_tables
 from korrigo_backup.errors import KorrigoBackupError, Refused, UsageError
@@ -147,7 +148,9 @@ def plan_media(site: Site, artifact: Artifact, source: MediaSource, *, stamp: st
         free=tree.free(),
     )
     change = _files(tree, artifact, source) if exists else FileChange(removed=Counted(source.files))
-    findings = (*source.findings, *mounted(tree, tree.facts()), *room(replacement))
+    facts = tree.facts()
+    lost = foreseen(source.saved, facts.user, facts.groups) if source.saved else ()
+    findings = (*source.findings, *mounted(tree, facts), *lost, *room(replacement))
     return PartPlan(replacement, findings, media=change)
 
 

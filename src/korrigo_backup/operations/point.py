@@ -19,9 +19,20 @@ from korrigo_backup.domain.consistency import as_facts, compare, findings
 from korrigo_backup.domain.journal import Listener, Step, silent
 from korrigo_backup.domain.manifest import Member
 from korrigo_backup.domain.naming import MANIFEST_SUFFIX, MEMBERS_SUFFIX, Kind
-from korrigo_backup.errors import KorrigoBackupError, PartlyDone
+from korrigo_backup.errors import KorrigoBackupError, NotFound, PartlyDone
 from korrigo_backup.formats import members
-from korrigo_backup.operations.backup import BackedUp, Wish, afterwards, archive, dump, require_stable, said
+from korrigo_backup.operations.backup import (
+    BackedUp,
+    Wish,
+    afterwards,
+    archive,
+    dump,
+    last_media,
+    media_findings,
+    require_expected,
+    require_stable,
+    said,
+)
 from korrigo_backup.operations.columns import known_columns
 from korrigo_backup.operations.journal import recorded
 from korrigo_backup.operations.published import published
@@ -55,7 +66,6 @@ def backup_full(
 
     Raises PartlyDone when the database's backup is good and the media's or the cleaning failed.
     """
-    site.required_media()
     with (
         exclusive(site, catalog, "backup of database and media", listen=listen, own=True) as (site, _),  # noqa: PLR1704 - now held
         recorded(catalog.directory, site, "backup", "full", listener=listen) as running,
@@ -65,12 +75,29 @@ def backup_full(
 
 def take_point(site: Site, catalog: Catalog, wish: Wish, *, now: datetime, running: Running) -> BackedUp:
     """Make one restore point and what follows it; the caller holds the site."""
-    tree = site.required_media()
+    tree = _required(site, catalog, wish, now=now, running=running)
     point, database, media = _take(site, tree, catalog, wish, now=now, listen=running.listen)
     running.bytes = database.size + media.size
     cleaned = afterwards(site, catalog, database, wish.policy, now)
     require_stable(media)
-    return BackedUp(point, cleaned)
+    require_expected(media)
+    return BackedUp(point, cleaned, media_findings(media))
+
+
+def _required(site: Site, catalog: Catalog, wish: Wish, *, now: datetime, running: Running) -> Tree:
+    """Return the media tree. Where it was there at the last backup and is gone, the database is saved all the same."""
+    try:
+        return site.required_media()
+    except NotFound as problem:
+        if last_media(site, catalog) is None:
+            raise
+        database = dump(site, catalog, wish, now=now, listen=running.listen)
+        running.bytes = database.size
+        raise PartlyDone(
+            f"the backup of the database is good, that of the media failed: {problem.message}",
+            hint=problem.hint,
+            state=f"the backup {database.path} is good; there is no restore point",
+        ) from None
 
 
 def consistency(artifact: Artifact) -> list[Finding]:
@@ -89,7 +116,7 @@ def _take(
         named = _Named(draft.path(".paths"), known.columns, known.roots)
         database = dump(site, catalog, dataclasses.replace(wish, observe=named.note), now=now, listen=listen)
         try:
-            media = archive(site, tree, catalog, now=now, origin=wish.origin, listen=listen)
+            media = archive(site, tree, catalog, now=now, origin=wish.origin, listen=listen, accept=wish.accept)
         except KorrigoBackupError as problem:
             raise PartlyDone(
                 f"the backup of the database is good, that of the media failed: {problem.message}",
@@ -112,6 +139,7 @@ def _take(
             database_backup=database.name,
             media_backup=media.name,
             consistency=found,
+            doubt=media.manifest.doubt if media.manifest else None,
             seconds=round(time.monotonic() - started, 3),
         )
         path = draft.publish(manifest)

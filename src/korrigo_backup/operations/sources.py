@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.catalog import NAME_THE_KEY
 from korrigo_backup.domain.authenticity import Authenticity
 from korrigo_backup.domain.finding import Finding, error, ok, warning
 from korrigo_backup.domain.manifest import DatabaseProof, TableProof
+from korrigo_backup.domain.media_state import listed, of_media
 from korrigo_backup.domain.naming import MANIFEST_SUFFIX, MEMBERS_SUFFIX, Kind, parse
 from korrigo_backup.errors import NotFound, ProofFailed
+from korrigo_backup.formats import foreign_zip
 from korrigo_backup.formats import media as media_format
 from korrigo_backup.formats import sql as sql_format
 from korrigo_backup.formats.dumpfile import is_ordinary, made_ordinary
+from korrigo_backup.formats.packed import ZIP
 from korrigo_backup.formats.sqlscan import TrailingText
 from korrigo_backup.operations.foreign import code, local_tool, require_loadable, uncounted
 from korrigo_backup.system.files import explained, open_plain, sha256_of
 from korrigo_backup.system.streams import HashingReader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from korrigo_backup.catalog import Catalog
     from korrigo_backup.domain.artifact import Artifact
-    from korrigo_backup.domain.manifest import Manifest
+    from korrigo_backup.domain.manifest import Manifest, MediaProof
+    from korrigo_backup.formats.media import Found
     from korrigo_backup.formats.sqlscan import ScanResult
     from korrigo_backup.site.access import Access
 
@@ -60,6 +64,12 @@ class MediaSource:
     files: int
     bytes: int
     findings: tuple[Finding, ...]
+    saved: MediaProof | None = None
+    """What the manifest says of them; None for an archive of another tool."""
+    found: tuple[Found, ...] = ()
+    """The members of an archive of another tool."""
+    repeated: Mapping[str, int] = field(default_factory=dict)
+    is_zip: bool = False
 
     @property
     def proof(self) -> str:
@@ -228,15 +238,29 @@ def _verified_media(artifact: Artifact, stack: ExitStack, *, unpacked: bool) -> 
     media = manifest.media if manifest else None
     archive = stack.enter_context(open_plain(artifact.path))
     if manifest is None or media is None:
-        checked = media_format.check(archive, None, artifact.name, root=None)
-        return MediaSource(archive, None, None, checked.files, checked.bytes, (_unproven(artifact),))
+        return _foreign_media(artifact, archive)
     listing = stack.enter_context(_open_listing(artifact.path.with_name(artifact.name + MEMBERS_SUFFIX)))
     if unpacked or not _is_member(manifest, archive):  # unpacking tells what is wrong with it
         checked = media_format.check(archive, listing, artifact.name, root=media.root)
         _require_member(artifact, manifest, artifact.name, checked.sha256, checked.size)
     _require_listing(artifact, manifest, listing)
     found = ok("artifact.verified", f"{artifact.name}: {media.files} files, every checksum as saved")
-    return MediaSource(archive, listing, media.root, media.files, media.bytes, (found,))
+    findings = (found, *of_media(manifest))
+    return MediaSource(archive, listing, media.root, media.files, media.bytes, findings, media)
+
+
+def _foreign_media(artifact: Artifact, archive: IO[bytes]) -> MediaSource:
+    """Read an archive of another tool to its end."""
+    is_zip = archive.read(len(ZIP)) == ZIP
+    archive.seek(0)
+    place = str(artifact.path)  # as a whole: it stands in commands to type
+    checked = foreign_zip.check(archive, place) if is_zip else media_format.check(archive, None, place, root=None)
+    notes = listed(checked.notes)
+    left = (warning("media.left_out", f"{len(checked.notes)} entries of the archive are not taken: {notes}",
+                    "right for pipes and devices"),) if notes else ()  # fmt: skip
+    return MediaSource(
+        archive, None, None, checked.files, checked.bytes, (_unproven(artifact), *left), None, checked.found, {}, is_zip
+    )
 
 
 def _is_member(manifest: Manifest, file: IO[bytes]) -> bool:

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 from korrigo_backup.errors import NotFound, Refused
 from korrigo_backup.site.stable import open_stable
 from korrigo_backup.site.staging import OURS, Staging
-from korrigo_backup.site.walk import walk
+from korrigo_backup.site.walk import LOST_AND_FOUND, root_entry, walk
 from korrigo_backup.system.files import (
     DIRECTORY_MODE,
     free_bytes,
@@ -147,14 +147,37 @@ class MediaTree:
         return walk(self.root)
 
     def contents(self) -> Iterator[tuple[Entry, Steady | None]]:
-        """Yield what `walk` does, each file with its content, which is to be read before the next one is asked for."""
+        """Yield the root, then what `walk` does, with all that a restore gives back, and each file with its content.
+
+        The content is to be read before the next one is asked for. A second name of a file (a hard link) has none, nor
+        has a file that the site has deleted meanwhile.
+        """
+        yield root_entry(self.root), None
+        seen: dict[tuple[int, int, int, int], str] = {}
         for entry in self.walk():
+            info = entry.info
             if not entry.is_file:
-                yield entry, None
+                if found := _described(entry):
+                    yield found, None
+                continue
+            key = (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns)
+            if info.st_nlink > 1 and key in seen:
+                yield replace(entry, same_as=seen[key]), None
                 continue
             with open_stable(entry) as file:
-                if file is not None:
-                    yield entry, file
+                if file is None:
+                    yield entry, None
+                else:
+                    extended = file.extended()
+                    yield (replace(entry, extended=extended) if extended else entry), file
+                    if info.st_nlink > 1:
+                        seen[key] = entry.path
+
+    def links(self) -> Iterator[tuple[str, str, bool]]:
+        """Yield path and target of every symbolic link, and whether it leads out of the tree."""
+        for entry in self.walk():
+            if entry.is_link and (found := _described(entry)) and found.target is not None:
+                yield found.path, found.target, found.leads_out
 
     def digests(self) -> Iterator[tuple[str, str]]:
         """Yield path and SHA-256 of every regular file, in the order of `walk`."""
@@ -178,14 +201,14 @@ class MediaTree:
 
     def stage(self, stamp: str) -> Staging:
         """Return an empty tree beside the live children, to be filled and then swapped in."""
-        if not self.root.is_dir():
+        absent = not self.root.is_dir()
+        if absent:
             self.root.mkdir(parents=True)
             self.beside("absent", stamp).mkdir(mode=DIRECTORY_MODE)
         stage = self.beside("stage", stamp)
         partial = self._partial(stage)
         partial.mkdir(mode=DIRECTORY_MODE)
-        partial.chmod(DIRECTORY_MODE)
-        return Staging(self.root, partial, stage)
+        return Staging(self.root, partial, stage, absent=absent)
 
     def announce(self, stamp: str, move: Move) -> None:
         """Begin a swap: from now until its end, or until it is taken back, the names say that it is under way."""
@@ -204,14 +227,19 @@ class MediaTree:
         taking, moving = self._partial(kept), self._moving(move, stamp)
         if not moving.exists():
             self.announce(stamp, move)
+        changed = moving.stat().st_mtime_ns  # that of the root when it was saved
         taking.mkdir(mode=DIRECTORY_MODE)
-        taking.chmod(DIRECTORY_MODE)
+        with suppress(OSError):  # a file system without modes
+            taking.chmod(DIRECTORY_MODE)
         self._move(self.root, taking)
         taking.rename(kept)
         fsync_directory(self.root)
         self._move(moving, self.root)
+        remove_tree(moving / LOST_AND_FOUND)
         moving.rmdir()
         self._forget_absence(stamp)
+        with suppress(OSError):  # of another owner
+            os.utime(self.root, ns=(changed, changed))
         fsync_directory(self.root)
         return kept
 
@@ -333,11 +361,23 @@ class MediaTree:
     def _move(source: Path, target: Path) -> None:
         for child in sorted(source.iterdir()):
             if not OURS.fullmatch(child.name):
+                if child.name == LOST_AND_FOUND and (
+                    not os.access(child, os.W_OK) or os.path.lexists(target / child.name)
+                ):
+                    continue  # it stays where it is: the file system's own, and another user's
                 if os.path.lexists(target / child.name):  # a rename would replace it
                     raise FileExistsError(errno.EEXIST, "already there", str(target / child.name))
                 child.rename(target / child.name)
         fsync_directory(target)
         fsync_directory(source)
+
+
+def _described(entry: Entry) -> Entry | None:
+    """Return a directory or link with all that is known of it, None when the site has deleted it since it was seen."""
+    try:
+        return entry if entry.odd and not entry.is_link else entry.described()
+    except FileNotFoundError:
+        return None
 
 
 def _half_done(present: set[tuple[str, str | None]]) -> Move | None:

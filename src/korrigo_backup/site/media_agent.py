@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
+    from korrigo_backup.site.staging import Lost, Staging
     from korrigo_backup.site.walk import Entry
 
 BATCH = 200
@@ -67,7 +68,7 @@ def _answer(tree: MediaTree, request: dict[str, Any], incoming: IO[bytes], outgo
         _STREAMS[doing](tree, outgoing)
     elif doing == "stage":
         with _held(tree, shared=True):
-            _stage(tree, request["stamp"], incoming)
+            send_value(outgoing, asdict(_stage(tree, request["stamp"], incoming)))
     elif doing in _CHANGES:
         if "move" in request:
             request["move"] = Move(**request["move"])
@@ -79,9 +80,16 @@ def _answer(tree: MediaTree, request: dict[str, Any], incoming: IO[bytes], outgo
 
 
 def described(entry: Entry) -> list[object]:
-    """Return an entry as it travels: path, mode, size, time in whole seconds, owner, group, what is odd about it."""
+    """Return an entry as it travels: path, mode, size, time in whole seconds, owner, group, what is odd, its links."""
     info = entry.info
-    return [entry.path, info.st_mode, info.st_size, int(info.st_mtime), info.st_uid, info.st_gid, entry.odd]
+    times = int(info.st_mtime)
+    return [entry.path, info.st_mode, info.st_size, times, info.st_uid, info.st_gid, entry.odd, info.st_nlink]
+
+
+def _whole(entry: Entry, size: int | None) -> list[object]:
+    """Return an entry of `contents` as it travels: the size of what follows, attributes, and links."""
+    extended = {name: value.decode("latin-1") for name, value in entry.extended.items()}
+    return [*described(entry), size, extended, entry.target, entry.leads_out, entry.same_as]
 
 
 def _walk(tree: MediaTree, outgoing: IO[bytes]) -> None:
@@ -96,17 +104,24 @@ def _opened(tree: MediaTree, outgoing: IO[bytes]) -> None:
     _batches(outgoing, tree.opened())
 
 
+def _links(tree: MediaTree, outgoing: IO[bytes]) -> None:
+    _batches(outgoing, tree.links())
+
+
 def _contents(tree: MediaTree, outgoing: IO[bytes]) -> None:
     for entry, file in tree.contents():
-        send_value(outgoing, [*described(entry), file.size if file else None])
+        send_value(outgoing, _whole(entry, file.size if file else None))
         if file:
             while piece := file.read(CHUNK):
                 send(outgoing, DATA, piece)
             send_value(outgoing, [file.sha256, file.is_stable(), file.streamed])
 
 
-def _stage(tree: MediaTree, stamp: str, incoming: IO[bytes]) -> None:
-    """Build what the client sends: a directory [path, mode, time], a file [path], its data, then its [mode, time]."""
+def _stage(tree: MediaTree, stamp: str, incoming: IO[bytes]) -> Lost:
+    """Build what the client sends, and return what could not be given back.
+
+    A file comes as ["file", path], its data, then ["settle", what it gets]; the other words are those of `_BUILT`.
+    """
     staging = tree.stage(stamp)
     with ExitStack() as stack:
         stack.callback(staging.close)
@@ -116,17 +131,33 @@ def _stage(tree: MediaTree, stamp: str, incoming: IO[bytes]) -> None:
             if kind == DATA and file:
                 write_all(file, data)
                 continue
-            match_ = json.loads(data)
-            if len(match_) == 1:
-                file = staging.create(match_[0])
-            elif file:
+            word, *rest = json.loads(data)
+            if word == "file":
+                file = staging.create(rest[0])
+            elif word == "settle" and file:
                 with file:
-                    staging.settle(file, mode=match_[0], mtime_ns=match_[1])
+                    staging.settle(file, **_given(rest[0]))
                 file = None
             else:
-                staging.add_directory(match_[0], mode=match_[1], mtime_ns=match_[2])
+                _BUILT[word](staging, rest)
         stack.pop_all()
-    staging.finish()
+    return staging.finish()
+
+
+def _given(sent: dict[str, Any]) -> dict[str, Any]:
+    owner, extended = sent["owner"], sent.get("extended")
+    found = {**sent, "owner": tuple(owner) if owner else None}
+    if extended is not None:
+        found["extended"] = {name: value.encode("latin-1") for name, value in extended.items()}
+    return found
+
+
+_BUILT: dict[str, Callable[[Staging, list[Any]], None]] = {
+    "directory": lambda staging, rest: staging.add_directory(rest[0], **_given(rest[1])),
+    "hard link": lambda staging, rest: staging.add_hard_link(rest[0], rest[1]),
+    "link": lambda staging, rest: staging.add_link(rest[0], rest[1], **_given(rest[2])),
+    "carry": lambda staging, rest: staging.carry_link(rest[0], rest[1]),
+}
 
 
 def _batches(outgoing: IO[bytes], values: Iterable[object]) -> None:
@@ -156,6 +187,7 @@ _STREAMS: dict[str, Callable[[MediaTree, IO[bytes]], None]] = {
     "contents": _contents,
     "digests": _digests,
     "opened": _opened,
+    "links": _links,
 }
 _CHANGES: dict[str, Callable[..., object]] = {
     "announce": MediaTree.announce,

@@ -38,6 +38,7 @@ _SENT = (
     "domain/paths",
     "system/mounts",
     "system/files",
+    "site/extended",
     "site/stable",
     "site/staging",
     "site/walk",

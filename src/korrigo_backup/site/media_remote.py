@@ -22,11 +22,12 @@ from korrigo_backup.errors import ProofFailed
 from korrigo_backup.site.frames import DATA, END
 from korrigo_backup.site.media import RESTORE, Move, TreeFacts
 from korrigo_backup.site.media_channel import Channel, asked
+from korrigo_backup.site.staging import Lost
 from korrigo_backup.site.walk import Entry
 from korrigo_backup.system.files import CHUNK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from korrigo_backup.site.stable import Steady
@@ -93,6 +94,10 @@ class RemoteTree:
                     file = _Streamed(channel, value.path, value.content)
                     yield value.entry, file
                     file.finish()
+
+    def links(self) -> Iterator[tuple[str, str, bool]]:
+        """Yield path and target of every symbolic link, and whether it leads out of the tree."""
+        return self._batches("links", tuple[str, str, bool])
 
     def digests(self) -> Iterator[tuple[str, str]]:
         """Yield path and SHA-256, which is taken there, of every regular file."""
@@ -179,7 +184,7 @@ class RemoteTree:
 
 
 class _Described(msgspec.Struct, frozen=True, array_like=True):
-    """An entry as `media_agent.described` sends it, and the size of its content where that follows."""
+    """An entry as `media_agent.described` sends it; of `contents` with its attributes and the size of what follows."""
 
     path: str
     mode: int
@@ -188,13 +193,19 @@ class _Described(msgspec.Struct, frozen=True, array_like=True):
     uid: int
     gid: int
     odd: str | None
+    links: int = 1
     content: int | None = None
+    extended: dict[str, str] = {}
+    target: str | None = None
+    leads_out: bool = False
+    same_as: str | None = None
 
     @property
     def entry(self) -> Entry:
         times = (self.mtime, self.mtime, self.mtime)
-        info = os.stat_result((self.mode, 0, 0, 1, self.uid, self.gid, self.size, *times))
-        return Entry(self.path, info, -1, self.odd)
+        info = os.stat_result((self.mode, 0, 0, self.links, self.uid, self.gid, self.size, *times))
+        extended = {name: value.encode("latin-1") for name, value in self.extended.items()}
+        return Entry(self.path, info, -1, self.odd, extended, self.target, self.leads_out, self.same_as)
 
 
 class _Streamed:
@@ -256,30 +267,68 @@ class RemoteStaging:
         self._stack = stack
         self._channel = channel
 
-    def add_directory(self, path: str, *, mode: int, mtime_ns: int) -> None:
-        """Make a directory; its mode and time are set by `finish`."""
-        self._channel.send_value([path, mode, mtime_ns])
+    def add_directory(
+        self,
+        path: str,
+        *,
+        mode: int,
+        mtime_ns: int,
+        owner: tuple[int, int] | None = None,
+        extended: Mapping[str, bytes] | None = None,
+    ) -> None:
+        """Make a directory; what it gets is set by `finish`."""
+        self._channel.send_value(["directory", path, _given(mode, mtime_ns, owner, extended)])
 
     def create(self, path: str) -> IO[bytes]:
         """Open a new file for writing."""
-        self._channel.send_value([path])
+        self._channel.send_value(["file", path])
         return cast("IO[bytes]", _Sent(self._channel))
 
-    def settle(self, file: IO[bytes], *, mode: int, mtime_ns: int) -> None:
-        """Give the file that was written last its mode, time and owner."""
+    def settle(
+        self,
+        file: IO[bytes],
+        *,
+        mode: int,
+        mtime_ns: int,
+        owner: tuple[int, int] | None = None,
+        extended: Mapping[str, bytes] | None = None,
+    ) -> None:
+        """Give the file that was written last its mode, time, owner and attributes."""
         del file
-        self._channel.send_value([mode, mtime_ns])
+        self._channel.send_value(["settle", _given(mode, mtime_ns, owner, extended)])
 
-    def finish(self) -> None:
+    def add_hard_link(self, path: str, existing: str) -> None:
+        """Give a file that was written before a second name."""
+        self._channel.send_value(["hard link", path, existing])
+
+    def add_link(self, path: str, target: str, *, mtime_ns: int, owner: tuple[int, int] | None = None) -> None:
+        """Make a symbolic link when all files are there."""
+        self._channel.send_value(["link", path, target, {"mtime_ns": mtime_ns, "owner": owner}])
+
+    def carry_link(self, path: str, target: str) -> None:
+        """Make a symbolic link of the live tree, unless something else has its path."""
+        self._channel.send_value(["carry", path, target])
+
+    def finish(self) -> Lost:
         """Let the tree be completed there and given its proven name; raises what was wrong with it."""
         with self._stack:
             self._channel.send(END)
             self._channel.flush()
+            lost = self._channel.value(Lost) or Lost()
             self._channel.end()
+            return lost
 
     def close(self) -> None:
         """End the process; the tree stays as it is."""
         self._stack.close()
+
+
+def _given(
+    mode: int, mtime_ns: int, owner: tuple[int, int] | None, extended: Mapping[str, bytes] | None
+) -> dict[str, object]:
+    """Return what a file or directory gets, as JSON can carry it."""
+    shown = {name: value.decode("latin-1") for name, value in (extended or {}).items()}
+    return {"mode": mode, "mtime_ns": mtime_ns, "owner": owner, "extended": shown}
 
 
 class _Sent(io.RawIOBase):

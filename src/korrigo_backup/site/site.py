@@ -42,6 +42,8 @@ class Site:
     revision: str | None = None
     secrets: tuple[Secret, ...] = ()
     django: DjangoCommands | None = None
+    accepted_links: tuple[str, ...] = ()
+    """Paths (with * and ?) of symbolic links out of the media tree that nobody needs to be warned of."""
     standing: Standing | None = None
     """Which site of the backup directory this is; known while a run holds the site."""
     stopped: Path | None = None

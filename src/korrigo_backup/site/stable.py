@@ -15,6 +15,7 @@ from contextlib import closing, contextmanager
 from typing import IO, TYPE_CHECKING, Protocol, TypeVar
 
 from korrigo_backup.domain.paths import printable
+from korrigo_backup.site.extended import read_extended
 from korrigo_backup.system.files import write_all
 
 if TYPE_CHECKING:
@@ -111,6 +112,10 @@ class StableFile:
     def streamed(self) -> bool:
         """Whether it was read as it stood, without a copy made before."""
         return self._content is None and self._source is self._file
+
+    def extended(self) -> dict[str, bytes]:
+        """Return the extended attributes of the file."""
+        return read_extended(self._file.fileno())
 
     def close(self) -> None:
         """Forget the copy, if one was made; the file itself is the caller's."""

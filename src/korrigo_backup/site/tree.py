@@ -7,31 +7,60 @@ from typing import IO, TYPE_CHECKING, Protocol
 from korrigo_backup.site.media import RESTORE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from korrigo_backup.site.media import Move, TreeFacts
     from korrigo_backup.site.stable import Steady
+    from korrigo_backup.site.staging import Lost
     from korrigo_backup.site.walk import Entry
 
 
 class Stage(Protocol):
     """A tree being built beside the live one; see `staging.Staging`."""
 
-    def add_directory(self, path: str, *, mode: int, mtime_ns: int) -> None:
-        """Make a directory; its mode and time are set by `finish`."""
+    def add_directory(
+        self,
+        path: str,
+        *,
+        mode: int,
+        mtime_ns: int,
+        owner: tuple[int, int] | None = None,
+        extended: Mapping[str, bytes] | None = None,
+    ) -> None:
+        """Make a directory; what it gets is set by `finish`. The empty path is the root."""
         ...
 
     def create(self, path: str) -> IO[bytes]:
         """Open a new file for writing; FileExistsError for a second one of that path, at once or by `finish`."""
         ...
 
-    def settle(self, file: IO[bytes], *, mode: int, mtime_ns: int) -> None:
-        """Give a written file its mode, time and owner."""
+    def settle(
+        self,
+        file: IO[bytes],
+        *,
+        mode: int,
+        mtime_ns: int,
+        owner: tuple[int, int] | None = None,
+        extended: Mapping[str, bytes] | None = None,
+    ) -> None:
+        """Give a written file its mode, time, owner and attributes."""
         ...
 
-    def finish(self) -> None:
-        """Set directory modes, force all to disk, and give the tree its proven name."""
+    def add_hard_link(self, path: str, existing: str) -> None:
+        """Give a file that was written before a second name."""
+        ...
+
+    def add_link(self, path: str, target: str, *, mtime_ns: int, owner: tuple[int, int] | None = None) -> None:
+        """Make a symbolic link when all files are there."""
+        ...
+
+    def carry_link(self, path: str, target: str) -> None:
+        """Make a symbolic link of the live tree, unless something else has its path."""
+        ...
+
+    def finish(self) -> Lost:
+        """Set directory modes, force all to disk, and give the tree its proven name; return what was not given back."""
         ...
 
     def close(self) -> None:
@@ -80,7 +109,11 @@ class Tree(Protocol):
         ...
 
     def contents(self) -> Iterator[tuple[Entry, Steady | None]]:
-        """Yield what `walk` does, each file with its content."""
+        """Yield the root and what `walk` does, with all that a restore gives back, each file with its content."""
+        ...
+
+    def links(self) -> Iterator[tuple[str, str, bool]]:
+        """Yield path and target of every symbolic link, and whether it leads out of the tree."""
         ...
 
     def digests(self) -> Iterator[tuple[str, str]]:

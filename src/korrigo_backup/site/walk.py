@@ -5,16 +5,21 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING
 
+from korrigo_backup.domain.paths import leads_out
 from korrigo_backup.errors import KorrigoBackupError
+from korrigo_backup.site.extended import read_extended
 from korrigo_backup.site.staging import DEEPEST, OURS, READ
 from korrigo_backup.system.files import CHUNK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+LOST_AND_FOUND = "lost+found"
+"""The directory that ext2 to ext4 make in the root of a file system. It is the administrator's, and no upload."""
 
 _ODD = {
     stat.S_IFLNK: "symbolic link",
@@ -29,14 +34,21 @@ _ODD = {
 class Entry:
     """A regular file, a directory or an odd thing (`odd` says what) below the root.
 
-    `path` is relative, its parts joined by "/", bytes that are not UTF-8 as surrogate escapes. `parent` is the
-    descriptor of its directory, open only while the walk stands at this entry.
+    `path` is relative, its parts joined by "/", bytes that are not UTF-8 as surrogate escapes; that of the root is
+    empty. `parent` is the descriptor of its directory, open only while the walk stands at this entry.
+
+    The last fields are known of what `described` returned: the extended attributes (ACLs among them), the target of a
+    symbolic link, whether that is outside the tree or missing, and the earlier path of the same file (a hard link).
     """
 
     path: str
     info: os.stat_result
     parent: int
     odd: str | None = None
+    extended: Mapping[str, bytes] = field(default_factory=dict)
+    target: str | None = None
+    leads_out: bool = False
+    same_as: str | None = None
 
     @property
     def is_directory(self) -> bool:
@@ -47,6 +59,33 @@ class Entry:
     def is_file(self) -> bool:
         """Whether this is a regular file."""
         return stat.S_ISREG(self.info.st_mode)
+
+    @property
+    def is_link(self) -> bool:
+        """Whether this is a symbolic link."""
+        return stat.S_ISLNK(self.info.st_mode)
+
+    def described(self) -> Entry:
+        """Return a directory with its extended attributes, or a symbolic link with its target; others as they are."""
+        name = self.path.rpartition("/")[2] or "."
+        if self.is_link:
+            target = os.readlink(name, dir_fd=self.parent)
+            return replace(self, target=target, leads_out=leads_out(self.path, target) or self._dangles(name))
+        if not self.is_directory:
+            return self
+        descriptor = os.open(name, READ | os.O_DIRECTORY, dir_fd=self.parent)
+        try:
+            extended = read_extended(descriptor)
+        finally:
+            os.close(descriptor)
+        return replace(self, extended=extended) if extended else self
+
+    def _dangles(self, name: str) -> bool:
+        try:
+            os.stat(name, dir_fd=self.parent)
+        except OSError:
+            return True
+        return False
 
     def open(self) -> IO[bytes]:
         """Open the file for unbuffered reading; a link that took its place is refused (OSError)."""
@@ -84,6 +123,9 @@ def _below(directory: int, prefix: str, depth: int) -> Iterator[Entry]:
             info = os.stat(name, dir_fd=directory, follow_symlinks=False)
         except FileNotFoundError:
             continue  # deleted by the site since the directory was listed
+        if stat.S_ISDIR(info.st_mode) and depth == 0 and name == LOST_AND_FOUND and not _is_open(directory, name):
+            yield Entry(name, info, directory, "directory of the file system, which only root may read,")
+            continue
         yield Entry(prefix + name, info, directory, _ODD.get(stat.S_IFMT(info.st_mode)))
         if stat.S_ISDIR(info.st_mode):
             inner = os.open(name, READ | os.O_DIRECTORY, dir_fd=directory)
@@ -91,3 +133,21 @@ def _below(directory: int, prefix: str, depth: int) -> Iterator[Entry]:
                 yield from _below(inner, f"{prefix}{name}/", depth + 1)
             finally:
                 os.close(inner)
+
+
+def root_entry(root: Path) -> Entry:
+    """Return the root itself, with its extended attributes."""
+    descriptor = os.open(root, READ | os.O_DIRECTORY)
+    try:
+        return Entry("", os.fstat(descriptor), -1, extended=read_extended(descriptor))
+    finally:
+        os.close(descriptor)
+
+
+def _is_open(directory: int, name: str) -> bool:
+    """Return whether a directory can be read by this user."""
+    try:
+        os.close(os.open(name, READ | os.O_DIRECTORY, dir_fd=directory))
+    except PermissionError:
+        return False
+    return True

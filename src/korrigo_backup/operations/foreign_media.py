@@ -1,0 +1,127 @@
+"""Archives of uploads that another tool has made: where in them the media tree begins, and what is not taken."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from korrigo_backup.domain.finding import Finding, error, warning
+from korrigo_backup.domain.paths import printable, stays_inside
+from korrigo_backup.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+    from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.formats.media import Found
+    from korrigo_backup.operations.sources import MediaSource
+    from korrigo_backup.site.tree import Tree
+
+KNOWN_ROOTS = ("app/media", "media", "data", "uploads")
+"""Names of media directories in archives without a manifest: the runbook's two recipes (4.5) and common ones."""
+
+LINKS = "media.links"
+"""What `--accept` is given to leave links that lead out of the tree out."""
+
+
+def located(tree: Tree, artifact: Artifact, source: MediaSource, accept: Collection[str]) -> MediaSource:
+    """Return a source that knows where in its archive the media tree begins; those of this program know it already.
+
+    Raises UsageError, with the commands to type, where neither the live tree nor the names tell.
+    """
+    if not source.found:
+        return source
+    live = {entry.path for entry in tree.walk() if entry.is_file} if tree.exists() else set()
+    root = find_root(source.found, live, str(tree.root))
+    if root is None:
+        raise _ambiguous(artifact, source.found)
+    below = [replace(one, path=path) for one in source.found if (path := _below(one.path, root))]
+    repeated = Counter(one.path for one in below if one.kind != "directory")
+    findings = tuple(_links(below, accept))
+    return replace(
+        source,
+        root=root,
+        repeated={path: count for path, count in repeated.items() if count > 1},
+        findings=(*source.findings, *findings),
+    )
+
+
+def find_root(found: Iterable[Found], live: Collection[str], place: str) -> str | None:
+    """Return the directory of an archive that is the media root, "." for the archive's own; None when it is not clear.
+
+    `live` are the paths of the live files, `place` the path of the live root.
+    """
+    kept = [one for one in found if not _is_litter(one.path)]
+    paths = [one.path for one in kept if one.kind != "directory"]
+    candidates = _candidates(kept)
+    if len(candidates) == 1:
+        return "."
+    matches = {root: sum(path in live for path in (_below(path, root) for path in paths)) for root in candidates}
+    best = max(matches.values())
+    if best:
+        fitting = [root for root in candidates if matches[root] == best]
+        return fitting[0] if len(fitting) == 1 else None
+    if (exact := place.strip("/")) in candidates:
+        return exact
+    name = place.rstrip("/").rpartition("/")[2]
+    named = [root for root in candidates if root in KNOWN_ROOTS or root.rpartition("/")[2] in {name, "media"}]
+    named = [root for root in named if root != "media" or "app/media" not in named]
+    own = any(one.path == "." for one in kept)
+    choice = [*named, *([] if not own else ["."])]
+    return choice[0] if len(choice) == 1 else None
+
+
+def _candidates(found: Iterable[Found]) -> list[str]:
+    """Return "." and every directory that all members are in, from the top down."""
+    paths = {one.path for one in found if one.path != "."}
+    above = {path.rpartition("/")[0] for path in paths}
+    leaves = [
+        one.path.split("/") if one.kind == "directory" else one.path.split("/")[:-1]
+        for one in found
+        if one.path != "." and not (one.kind == "directory" and one.path in above)
+    ]
+    if not leaves:
+        return ["."]
+    low, high = min(leaves), max(leaves)
+    common = next((n for n, part in enumerate(low) if n >= len(high) or part != high[n]), len(low))
+    return [".", *("/".join(low[: n + 1]) for n in range(common))]
+
+
+def _below(path: str, root: str) -> str:
+    """Return the path below a root, empty for what is not below it."""
+    if root == ".":
+        return "" if path == "." else path
+    return path[len(root) + 1 :] if path.startswith(f"{root}/") else ""
+
+
+def _is_litter(path: str) -> bool:
+    """Return whether this is one of the files that macOS adds."""
+    name = path.rpartition("/")[2]
+    return name.startswith("._") or name == ".DS_Store" or "__MACOSX" in path.split("/")
+
+
+def _links(found: Iterable[Found], accept: Collection[str]) -> Iterator[Finding]:
+    outside = [one for one in found if one.kind == "link" and not stays_inside(one.path, one.target)]
+    if not outside:
+        return
+    first = f"{printable(outside[0].path)} -> {printable(outside[0].target)}"
+    words = f"{len(outside)} symbolic links in the archive may lead out of the media tree: {first}"
+    if LINKS in accept:
+        yield warning("media.links", f"{words}; they are left out")
+    else:
+        yield error("media.links", words, f"to restore without them, add --accept {LINKS}")
+
+
+def _ambiguous(artifact: Artifact, found: Iterable[Found]) -> UsageError:
+    deepest = _candidates(found)[-1]
+    path, unpacked = shlex.quote(str(artifact.path)), "unpacked"
+    unpack = f"unzip {path} -d {unpacked}" if artifact.name.endswith(".zip") else f"tar -xf {path} -C {unpacked}"
+    return UsageError(
+        f"{artifact.name}: it is not clear which directory in it is the media directory:"
+        f" {printable(deepest)}, or one above it",
+        hint=f"pack it anew from there: mkdir {unpacked} && {unpack}"
+        f" && tar -czf media.tar.gz -C {shlex.quote(f'{unpacked}/{deepest}')} ."
+        " ; then korrigo-backup restore media.tar.gz --allow-unsigned",
+    )

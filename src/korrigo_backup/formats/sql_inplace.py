@@ -69,6 +69,7 @@ class Replacing:
         KorrigoBackupError.
         """
         session.run(_BEGIN)
+        session.adapt()
         transaction = session.ask(_TRANSACTION, str)
         if present:
             _require_unchanged(Snapshot(session, ""), present)
@@ -109,6 +110,7 @@ class Replacing:
 
     def _proven(self, session: Session) -> tuple[TableProof, ...]:
         session.run(_AGAIN)
+        session.adapt()
         for statement in undressing(self._expected):
             session.run(statement)
         return prove_taken(Snapshot(session, ""), self._expected)

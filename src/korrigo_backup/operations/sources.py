@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.domain.authenticity import Authenticity
 from korrigo_backup.domain.finding import Finding, error, ok, warning
-from korrigo_backup.domain.manifest import DatabaseProof, TableProof
+from korrigo_backup.domain.manifest import DatabaseProof, TableProof, with_normal_names
 from korrigo_backup.domain.naming import MANIFEST_SUFFIX, MEMBERS_SUFFIX, Kind, parse
 from korrigo_backup.errors import NotFound, ProofFailed
 from korrigo_backup.formats import media as media_format
@@ -183,7 +183,7 @@ def _verified_sql(artifact: Artifact, file: IO[bytes]) -> SqlSource:
         return SqlSource(file, checked.sha256, checked.scan, proof, (_unproven(artifact),))
     _require_member(artifact, manifest, artifact.name, checked.sha256, checked.size)
     found = ok("artifact.verified", f"{artifact.name}: {manifest.database.rows} rows, checksum and end mark as saved")
-    return SqlSource(file, checked.sha256, checked.scan, manifest.database, (found,))
+    return SqlSource(file, checked.sha256, checked.scan, with_normal_names(manifest.database), (found,))
 
 
 def _verified_media(artifact: Artifact, stack: ExitStack, *, unpacked: bool) -> MediaSource:

@@ -12,8 +12,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from korrigo_backup.domain.manifest import LargeObjectsProof, SequenceProof, TableProof
+from korrigo_backup.domain.sqlname import normal_name
 from korrigo_backup.site.rowhash import row_hash
 from korrigo_backup.site.session_settings import PROVING
 from korrigo_backup.site.sql import identifier
@@ -131,11 +133,13 @@ class Snapshot:
 
     def tables(self) -> tuple[Table, ...]:
         """Return the tables to prove, in a fixed order."""
-        return self._session.ask(_TABLES, tuple[Table, ...])
+        found = self._session.ask(_TABLES, tuple[Table, ...])
+        return tuple(replace(table, name=normal_name(table.name)) for table in found)
 
     def sequences(self) -> tuple[SequenceProof, ...]:
         """Return the positions of all sequences. They are not part of a snapshot: this is their state now."""
-        return self._session.ask(_SEQUENCES, tuple[SequenceProof, ...])
+        found = self._session.ask(_SEQUENCES, tuple[SequenceProof, ...])
+        return tuple(replace(one, name=normal_name(one.name)) for one in found)
 
     def prove(self, table: Table, *, digest: bool = True) -> TableProof:
         """Return row count and, if wanted, digest of one table."""
@@ -197,6 +201,7 @@ def snapshot(server: Postgres, *, database: str | None = None) -> Iterator[Snaps
     """
     with server.session(database=database) as session:
         session.run(f"{PROVING} BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        session.adapt()
         yield Snapshot(session, session.run("SELECT pg_export_snapshot()").decode().strip())
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from korrigo_backup.domain.encodings import RAW, to_bytes, to_text
 from korrigo_backup.errors import KorrigoBackupError, Refused, Unreachable
 from korrigo_backup.site.access import APPLICATION
 from korrigo_backup.site.session_settings import IS_DIRECT, PATIENT, PRELUDE, QUESTION
@@ -229,6 +230,13 @@ class Session:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._raw = False
+
+    def adapt(self) -> None:
+        """Exchange bytes as they are with a database in SQL_ASCII: names in it may be no text in any encoding."""
+        if self.run("SELECT pg_catalog.current_setting('server_encoding')").strip().decode() == RAW:
+            self.run(f"SET client_encoding = '{RAW}'")
+            self._raw = True
 
     def run(self, sql: str) -> bytes:
         """Run statements and return what they print; raises as `Postgres.script` does."""
@@ -252,7 +260,8 @@ class Session:
 
     def ask(self, sql: str, answer: type[T]) -> T:
         """Return the answer to a query whose one value is JSON."""
-        return msgspec.json.decode(self.run(sql), type=answer, strict=False)
+        out = self.run(sql)
+        return msgspec.json.decode(to_text(out) if self._raw else out, type=answer, strict=False)
 
     def stream(self, sql: str) -> Iterator[bytes]:
         """Run statements and yield what they print, line by line without the line break, in constant memory.
@@ -261,7 +270,7 @@ class Session:
         """
         mark = f"\x1f{secrets.token_hex(16)}".encode()  # rows may hold anything, so the mark is not to be guessed
         try:
-            self._client.write(sql.encode() + b"\n;\n\\echo " + mark + b"\n")
+            self._client.write((to_bytes(sql) if self._raw else sql.encode()) + b"\n;\n\\echo " + mark + b"\n")
             self._client.flush()
         except BrokenPipeError:
             raise self._client.ended() from None

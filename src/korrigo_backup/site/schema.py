@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.manifest import SchemaObject
+from korrigo_backup.domain.sqlname import bare_name
 from korrigo_backup.site.schema_details import DETAILS
 
 if TYPE_CHECKING:
@@ -104,12 +105,12 @@ def schema_differences(
     the versions themselves decide: the rights on schema public, MAINTAIN (new in 17), the form of a definition.
     """
     same = major(version) == major(expected.server_version)
-    want = {(o.kind, o.name): o for o in expected.schema if _comparable(o, roles=roles, same=same)}
-    have = {(o.kind, o.name): o for o in found}
+    want = {(o.kind, bare_name(o.name)): o for o in expected.schema if _comparable(o, roles=roles, same=same)}
+    have = {(o.kind, bare_name(o.name)): o for o in found}
     lines = [f"{kind} {name} is missing" for kind, name in sorted(want.keys() - have.keys())]
     added = sorted(key for key in have.keys() - want.keys() if key[0] in _STRUCTURE)
     lines += [f"{kind} {name} is unexpected" for kind, name in added]
-    changed = (key for key in want.keys() & have.keys() if key[0] in EXACT and want[key] != have[key])
+    changed = (key for key in want.keys() & have.keys() if key[0] in EXACT and want[key].digest != have[key].digest)
     return lines + [f"{kind} {name} has another definition" for kind, name in sorted(changed) if same]
 
 

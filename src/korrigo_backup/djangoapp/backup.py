@@ -16,6 +16,7 @@ from django.conf import settings
 from korrigo_backup import __version__
 from korrigo_backup.djangoapp.dumper import dump
 from korrigo_backup.djangoapp.localtime import machine_zone
+from korrigo_backup.djangoapp.readback import count_rows
 from korrigo_backup.djangoapp.recovery import recover
 from korrigo_backup.djangoapp.signing import signed, site_keys
 from korrigo_backup.domain import manifest as manifests
@@ -90,7 +91,7 @@ def run(request: Request, listener: Listener) -> Manifest:
         )
         raw = signed(manifests.encode(manifest), keys, request.output_dir)
         write_private(draft / naming.DIRECTORY_MANIFEST, raw)
-        artifact.verify(draft)
+        artifact.verify(draft, partial(count_rows, alias=request.alias))
         _publish(draft, final)
     return manifest
 

@@ -54,11 +54,7 @@ def prepare(alias: str, manifest: Manifest, file: IO[bytes], *, trusted: bool) -
     ProofFailed, or Refused when tables are missing.
     """
     name = manifest.database_backup or ""
-    models, referred = _models(alias, manifest.django)
-    require_tables(models, alias)
-    keys = NaturalKeys(alias)
-    texts = Texts(manifest.django.text_columns if manifest.django else None)
-    found = tables(models, alias, keys, texts, referred)
+    keys, found = tables_of(alias, manifest)
     reader = FixtureReader(file, name, found, _not_null(found, alias))
     if manifest.django is None:
         reader.read_names()
@@ -71,6 +67,18 @@ def prepare(alias: str, manifest: Manifest, file: IO[bytes], *, trusted: bool) -
             hint="use another backup (korrigo-backup list)",
         )
     return Load(alias, manifest, keys, found, reader, reader.objects, tuple(watch.warnings(alias)))
+
+
+def tables_of(alias: str, manifest: Manifest) -> tuple[NaturalKeys, tuple[Table, ...]]:
+    """Return the names of this database and the tables that a backup holds, as it holds them.
+
+    Raises Refused when one is missing, ProofFailed for a model that this site does not have.
+    """
+    models, referred = _models(alias, manifest.django)
+    require_tables(models, alias)
+    keys = NaturalKeys(alias)
+    texts = Texts(manifest.django.text_columns if manifest.django else None)
+    return keys, tables(models, alias, keys, texts, referred)
 
 
 def run(load: Load) -> list[str]:

@@ -17,8 +17,9 @@ _NAMED = 5
 
 def applied(alias: str) -> tuple[str, ...]:
     """Return the applied migrations as `app.name`, sorted."""
-    found = MigrationRecorder(connections[alias]).applied_migrations()
-    return tuple(sorted(f"{app}.{name}" for app, name in found))
+    recorder = MigrationRecorder(connections[alias])
+    found = recorder.migration_qs.values_list("app", "name") if recorder.has_table() else ()
+    return tuple(sorted({f"{app}.{name}" for app, name in found}))
 
 
 @dataclass(frozen=True)

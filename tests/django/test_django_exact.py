@@ -1,0 +1,190 @@
+"""Values that Django's classes would change come back to the bit, and what a backup does not hold is named."""
+
+import json
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import Permission
+from django.contrib.contenttypes.models import ContentType
+from django.core.management import CommandError
+from django.db import connections
+from testsite import models as m
+
+from korrigo_backup.domain.finding import Level
+from korrigo_backup.formats import django as artifact
+
+pytestmark = pytest.mark.parametrize("alias", ["default"], indirect=True)
+
+
+def sql(*statements):
+    with connections["default"].cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+        return cursor.fetchall() if cursor.description else None
+
+
+def manifest(made):
+    return json.loads((made.path / "manifest.json").read_text())["django"]
+
+
+def lines(made, model):
+    text = next(made.path.glob("db_*.json")).read_text()
+    return [one for one in json.loads(text) if one["model"] == model]
+
+
+@pytest.fixture
+def odd_types(alias):
+    """Give columns of the models types that no class of Django knows, each with a value that is hard to hold."""
+    sql(
+        "CREATE TYPE mood AS ENUM ('glad', 'it''s odd')",
+        "CREATE TYPE pair AS (a numeric, b text)",
+        "CREATE DOMAIN span_of AS numrange",
+        "ALTER TABLE testsite_profile ALTER bio TYPE mood USING 'it''s odd'",
+        "ALTER TABLE testsite_club ALTER name TYPE pair USING row(1.50, NULL)::pair",
+        "ALTER TABLE testsite_namedtype ALTER nickname TYPE bit(5) USING B'10110'",
+        "ALTER TABLE testsite_typesettings ALTER colour TYPE money USING 1234.5::money",
+        "ALTER TABLE testsite_note ALTER text TYPE xml USING '<a>é</a>'::xml",
+        "ALTER TABLE testsite_custom ALTER word TYPE tsvector USING '''a'':3A'::tsvector",
+        "ALTER TABLE testsite_child ALTER age TYPE span_of USING '(,1.50]'",
+        """ALTER TABLE testsite_noobjects ALTER "Order" TYPE numeric USING 'NaN'""",
+        "UPDATE testsite_onlypostgres SET during = '[2026-01-01,infinity)', numbers = '[0:1]={1,2}'",
+        "UPDATE testsite_lists SET moments = '{infinity,-infinity}', spans = '{1 mon -3 days}' WHERE id = 1",
+        "INSERT INTO testsite_club (name) VALUES (row(NULL, NULL)::pair)",
+    )
+
+
+@pytest.mark.promise("P9")
+def test_values_of_types_that_django_does_not_know_come_back_as_they_were(site, odd_types):
+    rows = site.rows()
+    made = site.backup(include_media=False)
+    site.clear()
+    site.restore(made.path)
+    assert site.rows() == rows
+
+
+def test_the_manifest_names_the_columns_that_are_held_as_text(site, odd_types):
+    named = manifest(site.backup(include_media=False))["text_columns"]
+    assert named["testsite.profile"] == {"bio": "mood"}
+    assert named["testsite.lists"]["moments"] == "timestamp with time zone[]"
+    assert "auth.user" not in named
+
+
+@pytest.mark.promise("P7")
+def test_a_backup_holds_what_the_database_holds_and_not_what_a_field_makes_of_it(site):
+    (line,) = lines(site.backup(include_media=False), "testsite.custom")
+    assert line["fields"]["word"] == "HELLO"
+
+
+def test_settings_of_the_role_do_not_change_the_text_of_values(site, odd_types):
+    sql("ALTER ROLE CURRENT_USER SET bytea_output = 'escape'", "ALTER ROLE CURRENT_USER SET intervalstyle = 'iso_8601'")
+    connections["default"].close()
+    try:
+        made = site.backup(include_media=False)
+    finally:
+        sql("ALTER ROLE CURRENT_USER RESET ALL")
+        connections["default"].close()
+    rows = site.rows()
+    site.clear()
+    site.restore(made.path)
+    assert site.rows() == rows
+
+
+@pytest.mark.promise("P9")
+def test_a_row_that_no_restore_could_read_is_found_when_the_backup_is_made(site):
+    sql("UPDATE testsite_everything SET data = (repeat('[', 5000) || repeat(']', 5000))::jsonb")
+    with pytest.raises(CommandError, match="a restore could not read this backup") as caught:
+        site.backup(include_media=False)
+    assert caught.value.returncode == 9
+    assert list(site.out.iterdir()) == []
+
+
+@pytest.mark.promise("P11")
+def test_what_a_backup_does_not_hold_is_named_by_manifest_and_verify(site):
+    sql("CREATE TABLE old_app (id int)", "SELECT lo_create(0)")
+    made = site.backup(include_media=False)
+    kinds = {one["kind"] for one in manifest(made)["left_out"]}
+    assert {"table", "large-object", "database"} <= kinds
+    found = {one.id: one for one in artifact.verify(made.path)[1]}
+    assert "public.old_app" in found["django.left-out.table"].message
+    assert found["django.left-out.database"].level is Level.WARNING
+
+
+@pytest.mark.promise("P11")
+def test_tables_of_the_site_in_other_schemas_refuse_a_backup_unless_they_are_accepted(site, monkeypatch):
+    sql("CREATE SCHEMA tenant", "CREATE TABLE tenant.testsite_base (LIKE testsite_base)")
+    with pytest.raises(CommandError, match="tenant \\(1 tables\\)") as caught:
+        site.backup(include_media=False)
+    assert caught.value.returncode == 4
+    monkeypatch.setattr(settings, "KORRIGO_BACKUP_ACCEPT", ["schemas"], raising=False)
+    made = site.backup(include_media=False)
+    assert [one["name"] for one in manifest(made)["left_out"] if one["kind"] == "schema"] == ["tenant"]
+
+
+@pytest.mark.promise("P10")
+def test_rows_of_a_table_without_a_model_that_refer_to_restored_rows_stay(site):
+    sql(
+        "CREATE TABLE note_of (id int, base bigint CONSTRAINT to_base REFERENCES testsite_base ON DELETE CASCADE)",
+        "INSERT INTO note_of SELECT 1, min(id) FROM testsite_base",
+        "COMMENT ON CONSTRAINT to_base ON note_of IS 'kept'",
+    )
+    made = site.backup(include_media=False)
+    site.restore(made.path)
+    assert sql("SELECT count(*) FROM note_of") == [(1,)]
+    assert sql("SELECT obj_description(oid) FROM pg_constraint WHERE conname = 'to_base'") == [("kept",)]
+
+
+def test_a_row_of_a_table_without_a_model_whose_target_is_not_in_the_backup_refuses_the_restore(site, refused):
+    made = site.backup(include_media=False)
+    sql("INSERT INTO testsite_base (id, name) VALUES (4711, 'later')")
+    sql("CREATE TABLE note_of (base bigint REFERENCES testsite_base ON DELETE CASCADE)")
+    sql("INSERT INTO note_of VALUES (4711)")
+    assert "4711" in refused(made.path).text
+
+
+@pytest.mark.contract("T8")
+def test_sequences_of_no_column_and_sequences_that_were_only_set_go_on_where_they_stood(site):
+    sql("CREATE SEQUENCE invoice_no", "SELECT setval('invoice_no', 41)")
+    sql("ALTER SEQUENCE testsite_loose_id_seq RESTART WITH 900")
+    made = site.backup(include_media=False)
+    sql("DROP SEQUENCE invoice_no", "CREATE SEQUENCE invoice_no")
+    sql("ALTER SEQUENCE testsite_loose_id_seq RESTART WITH 1")
+    site.restore(made.path)
+    assert sql("SELECT nextval('invoice_no'), nextval('testsite_loose_id_seq')") == [(42, 900)]
+
+
+def test_permissions_that_the_site_made_or_renamed_come_back_with_their_names(site):
+    note = ContentType.objects.get(app_label="testsite", model="note")
+    Permission.objects.create(content_type=note, codename="sign_note", name="Signer une note")
+    Permission.objects.filter(codename="add_note").update(name="Ajouter")
+    made = site.backup(include_media=False)
+    Permission.objects.filter(codename="sign_note").delete()
+    Permission.objects.filter(codename="add_note").update(name="Can add note")
+    site.restore(made.path)
+    assert Permission.objects.get(codename="sign_note").name == "Signer une note"
+    assert Permission.objects.get(codename="add_note").name == "Ajouter"
+
+
+def test_materialised_views_are_refreshed_and_one_that_cannot_be_is_named(site):
+    sql(
+        "CREATE MATERIALIZED VIEW bases AS SELECT count(*) AS n FROM testsite_base",
+        "CREATE MATERIALIZED VIEW over_bases AS SELECT n FROM bases",
+    )
+    count = m.Base.objects.count()
+    made = site.backup(include_media=False)
+    sql("INSERT INTO testsite_base (name) VALUES ('more')", "REFRESH MATERIALIZED VIEW bases")
+    sql("CREATE OR REPLACE FUNCTION broken() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+    sql("CREATE MATERIALIZED VIEW broken_view AS SELECT broken() AS n FROM testsite_base")
+    sql("CREATE OR REPLACE FUNCTION broken() RETURNS int LANGUAGE sql AS 'SELECT 1 / 0'")
+    said = site.restore(made.path)
+    assert sql("SELECT n FROM over_bases") == [(count,)]
+    assert "broken_view was not refreshed" in said.errors
+
+
+def test_a_table_of_an_extension_is_no_data_of_the_site(site):
+    sql('ALTER EXTENSION plpgsql ADD TABLE "Legacy Table"')
+    try:
+        made = site.backup(include_media=False)
+    finally:
+        sql('ALTER EXTENSION plpgsql DROP TABLE "Legacy Table"')
+    assert lines(made, "testsite.legacy") == []
+    assert not [one for one in manifest(made)["left_out"] if "Legacy" in one["name"]]

@@ -45,6 +45,7 @@ VERBS = {
     "validate": "korrigo_backup.cli.validate",
     "prune": "korrigo_backup.cli.prune",
     "hold": "korrigo_backup.cli.hold",
+    "adopt": "korrigo_backup.cli.adopt",
     "nightly": "korrigo_backup.cli.nightly",
     "notify": "korrigo_backup.cli.notify",
     "status": "korrigo_backup.cli.status",

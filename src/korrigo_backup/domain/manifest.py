@@ -6,12 +6,14 @@ by Korrigo's former command and has `format` 0. Times are UTC, sizes bytes, chec
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
 
 import msgspec
 from msgspec.structs import replace
 
 from korrigo_backup.domain.consistency import Consistency  # noqa: TC001 - msgspec reads it when it decodes
+from korrigo_backup.domain.identity import Identity  # noqa: TC001 - the same
 from korrigo_backup.domain.layout import lay_out
 from korrigo_backup.domain.leftout import LeftOut  # noqa: TC001 - msgspec reads it when it decodes
 from korrigo_backup.domain.moment import require_moment
@@ -87,6 +89,12 @@ class DatabaseProof(msgspec.Struct, frozen=True, kw_only=True):
     tablespaces: tuple[str, ...] = ()
 
     @property
+    def fingerprint(self) -> str:
+        """A fingerprint of the schema; it changes with any definition."""
+        lines = sorted(f"{one.kind}\0{one.name}\0{one.digest}\n" for one in self.schema)
+        return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+    @property
     def rows(self) -> int:
         """Rows of all tables."""
         return sum(table.rows for table in self.tables)
@@ -146,9 +154,9 @@ class DjangoProof(msgspec.Struct, frozen=True, kw_only=True):
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """The manifest of one artifact.
 
-    `site` and `environment` say which site it is of, so that one site's backup is not restored into another;
-    `revision` is that of the site's code, where it is known. The `members` of a restore point are the manifests of
-    its two backups, and `consistency` says whether the files that its rows name are there.
+    `site` and `environment` say which site it is of, so that one site's backup is not restored into another; `identity`
+    tells sites of one name apart. `revision` is that of the site's code, where it is known. The `members` of a restore
+    point are the manifests of its two backups, and `consistency` says whether the files that its rows name are there.
     """
 
     timestamp: str
@@ -161,6 +169,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     origin: Origin = Origin.ROUTINE
     site: str | None = None
     environment: str | None = None
+    identity: Identity | None = None
     revision: str | None = None
     created: datetime | None = None
     tool: str | None = None

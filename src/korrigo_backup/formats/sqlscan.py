@@ -58,6 +58,7 @@ _LOOKAHEAD = 256
 
 _INTERESTING = re.compile(rb"""[-/'"$\\;()]""")
 _DOLLAR_TAG = re.compile(rb"\$(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\$")
+_WORD = re.compile(rb"(?:\$?[0-9]+(?:[eE][0-9]+)?)?([A-Za-z_\x80-\xff][A-Za-z0-9_$\x80-\xff]*)?\Z")
 _BLOCK = re.compile(rb"/\*|\*/")
 _ESCAPED_END = re.compile(rb"\\.|''|'", re.DOTALL)
 _NAME = rb'(?:"(?:[^"]|"")+"|[^\s".(;]+)'
@@ -71,6 +72,7 @@ _LEFT_OUT = (
     (re.compile(rb"ALTER SCHEMA public OWNER TO .*"), Sort.PUBLIC_OWNER),
     (_OWNER, Sort.ROLE),
     (re.compile(rb"BEGIN|COMMIT"), Sort.TRANSACTION),
+    (re.compile(rb"DROP DATABASE (?:IF EXISTS )?" + _NAME), Sort.DATABASE),
     (re.compile(rb"COMMENT ON EXTENSION .*", re.DOTALL), Sort.EXTENSION_COMMENT),
     (re.compile(rb"SET transaction_timeout = 0"), Sort.NEW_SETTING),
 )
@@ -132,6 +134,7 @@ class ScanResult:
     statements: int = 0
     encoding: str = "UTF8"
     creates: int = 0
+    tables: int = 0
     inserts: int = 0
     cluster: bool = False
     connects: list[str] = field(default_factory=list)
@@ -142,6 +145,10 @@ class ScanResult:
     def without(self, *sorts: Sort) -> Places:
         """Return the places of some sorts of statements."""
         return tuple(sorted(place for sort in sorts for place in self.places[sort]))
+
+
+class TrailingText(ProofFailed):
+    """A dump is complete, and something that is no statement follows: messages of pg_dump, written with it."""
 
 
 class DumpScanner:
@@ -166,6 +173,8 @@ class DumpScanner:
         self._body = False
         self._line_start = True
         self._conforming = True
+        self._escapes_end = 0  # in the statement, of the last string with escapes
+        self._dollar_end = 0  # the same, of the last dollar-quoted string
         self._path = "public"
         self._database = b""
         self.copy = self.target = b""
@@ -220,7 +229,7 @@ class DumpScanner:
             self._offset += after
         if self.result.complete and self._statement.strip():
             shown = bytes(self._statement).decode(errors="replace").strip().partition("\n")[0][:60]
-            raise ProofFailed(
+            raise TrailingText(
                 f"{self._source} has text after its end that is no statement: {shown!r}",
                 hint="another program's message was written into it: delete those lines, and pack it again",
             )
@@ -262,7 +271,7 @@ class DumpScanner:
         elif character == b'"':
             self._state = self._in_identifier
         else:
-            escapes = self._after_e() or not self._conforming
+            escapes = self._after_e() or self._continues_escapes() or not self._conforming
             self._state = self._in_escape_string if escapes else self._in_string
         self._keep(character)
         return at + 1
@@ -284,7 +293,7 @@ class DumpScanner:
         return at + 1
 
     def _dollar(self, buffer: bytes, at: int) -> int:
-        tag = None if _is_word(self._statement[-1:]) else _DOLLAR_TAG.match(buffer, at)
+        tag = None if self._word() else _DOLLAR_TAG.match(buffer, at)
         if tag is None:
             self._keep(b"$")
             return at + 1
@@ -298,6 +307,7 @@ class DumpScanner:
             return at + 1
         statement = bytes(self._statement).strip()
         self._statement.clear()
+        self._escapes_end = self._dollar_end = 0
         self.result.statements += 1
         self.result.complete = False  # the end mark is the last thing but for comments
         return at + 1 + self._understood(statement, buffer, at + 1)
@@ -330,6 +340,7 @@ class DumpScanner:
 
     def _created(self, statement: bytes) -> None:
         self.result.creates += 1
+        self.result.tables += statement.startswith((b"CREATE TABLE ", b"CREATE UNLOGGED TABLE "))
         self._body = _BODY.match(statement) is not None
         if found := _CREATE_DATABASE.fullmatch(statement):
             self._database = found[1]
@@ -432,7 +443,10 @@ class DumpScanner:
 
     def _in_dollar(self, buffer: bytes, position: int, *, final: bool) -> int | None:
         del final
-        return self._until(self._tag, buffer, position)
+        after = self._until(self._tag, buffer, position)
+        if self._state == self._in_sql:
+            self._dollar_end = len(self._statement)
+        return after
 
     def _until(self, end: bytes, buffer: bytes, position: int) -> int | None:
         at = buffer.find(end, position)
@@ -454,7 +468,7 @@ class DumpScanner:
             return None
         self._keep(buffer[position : found.end()])
         if found[0] == b"'":
-            self._state = self._in_sql
+            self._state, self._escapes_end = self._in_sql, len(self._statement)
         return found.end()
 
     def _in_copy(self, buffer: bytes, position: int, *, final: bool) -> int | None:
@@ -487,14 +501,21 @@ class DumpScanner:
             self._statement[-2:] = (self._statement[-2:] + text)[-2:]
 
     def _after_e(self) -> bool:
-        return self._statement.endswith((b"e", b"E")) and not _is_word(self._statement[-2:-1])
+        return self._statement.endswith((b"e", b"E")) and self._word() in {b"e", b"E"}
+
+    def _word(self) -> bytes:
+        """Return the identifier or keyword that the text so far ends with, b"" for a number, a sign, or nothing."""
+        begin = max(self._dollar_end, len(self._statement) - _LOOKAHEAD)
+        found = _WORD.search(self._statement, begin)
+        return bytes(found[1] or b"") if found else b""
+
+    def _continues_escapes(self) -> bool:
+        """Return whether a quote goes on with a string that has escapes: only a line break and blanks are between."""
+        between = self._statement[self._escapes_end :]
+        return self._escapes_end > 0 and b"\n" in between and between.isspace()
 
     def _hostile(self, what: str) -> ProofFailed:
         return ProofFailed(
             f"{self._source} holds {what}: pg_dump does not write this, and it could run programs",
             hint="do not load it; make sure where it comes from, and use another backup",
         )
-
-
-def _is_word(character: bytes | bytearray) -> bool:
-    return bool(character) and (character.isalnum() or character in b"_$" or character >= b"\x80")

@@ -82,7 +82,10 @@ class _Side:
 
 def compare_artifact(present: Present, artifact: Artifact) -> Comparison:
     """Compare a dump, which is verified first, with a database; raises ProofFailed for a bad dump."""
-    with open_sql(artifact) as source, snapshot(present.site.postgres, database=present.name) as now:
+    with (
+        open_sql(artifact, present.site.postgres.access) as source,
+        snapshot(present.site.postgres, database=present.name) as now,
+    ):
         foreign = artifact.manifest is None or artifact.manifest.database is None
         saved = _Side(
             name=artifact.name,

@@ -65,6 +65,14 @@ def drill(
     return [*losses, *found, *left, ok("verify.drilled", f"{artifact.name}: loaded beside the live site, proven{done}")]
 
 
+def fingerprint(catalog: Catalog, artifact: Artifact) -> str:
+    """Return the fingerprint of the schema that an artifact holds; "" for one without a database."""
+    if artifact.kind is Kind.POINT:
+        artifact = members_of(catalog, artifact)[0]
+    proof = artifact.manifest.database if artifact.manifest else None
+    return proof.fingerprint if proof else ""
+
+
 def _stage(part: Part, undo: UndoStack) -> None:
     """Load a part. What the server says of a dump that it does not take is a word about the backup.
 

@@ -17,6 +17,7 @@ from korrigo_backup.domain.plan import replaced_in_place
 from korrigo_backup.errors import UsageError
 from korrigo_backup.formats import sql as sql_format
 from korrigo_backup.formats.sql_inplace import Replacing
+from korrigo_backup.operations.foreign import as_owner, without_rows
 from korrigo_backup.operations.plan import PartPlan, plan_sql
 from korrigo_backup.operations.sources import SqlSource, open_sql
 from korrigo_backup.operations.versions import knows_restrict, left_out_here
@@ -37,7 +38,7 @@ IN_PLACE = "restore in place"
 @contextmanager
 def open_in_place(artifact: Artifact, context: Context, secure: Callable[[], Artifact]) -> Iterator[InPlacePart]:
     """Open and verify a dump that is to replace the content of the live database; `secure` makes a safety backup."""
-    with open_sql(artifact) as source:
+    with open_sql(artifact, context.site.postgres.access) as source:
         plan = plan_sql(context.site, artifact, source, stamp=context.stamp, in_place=True)
         found = (*plan.findings, *_findings(context, source))
         yield InPlacePart(source, context, replace(plan, findings=found), artifact, secure)
@@ -152,6 +153,9 @@ def _findings(context: Context, source: SqlSource) -> Iterator[Finding]:
     if role.superuser and not context.trusted:
         yield error("restore.in_place", "what is not signed cannot be restored in place by a superuser",
                     "restore it without --in-place: it is then loaded by a role without rights")  # fmt: skip
+    if not role.superuser and not context.trusted:
+        yield from as_owner("the dump", role, in_place=True)
+        yield from without_rows("the dump", source.scan, context.accept)
     if source.scan.own_transactions:
         yield error("restore.in_place", "the dump has transaction commands of its own, so it cannot be taken back",
                     "restore it without --in-place")  # fmt: skip

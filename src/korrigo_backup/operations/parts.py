@@ -15,6 +15,7 @@ from korrigo_backup.errors import ProofFailed
 from korrigo_backup.formats import media as media_format
 from korrigo_backup.formats import sql as sql_format
 from korrigo_backup.formats.sqlscan import Sort
+from korrigo_backup.operations.foreign import as_owner, without_rows
 from korrigo_backup.operations.plan import PartPlan, plan_media, plan_sql
 from korrigo_backup.operations.properties import (
     create_like,
@@ -83,7 +84,7 @@ def open_part(artifact: Artifact, context: Context, *, rehearsal: bool = False) 
     """Open and verify one artifact as the part of the site that it restores; a `rehearsal` ends before the swap."""
     with ExitStack() as stack:
         if artifact.kind is Kind.SQL:
-            dump = stack.enter_context(open_sql(artifact))
+            dump = stack.enter_context(open_sql(artifact, context.site.postgres.access))
             yield _open_database(artifact, dump, context, rehearsal=rehearsal)
         else:
             archive = stack.enter_context(open_media(artifact, unpacked=False))
@@ -92,11 +93,18 @@ def open_part(artifact: Artifact, context: Context, *, rehearsal: bool = False) 
             )
 
 
+def _unsigned(artifact: Artifact, dump: SqlSource, context: Context) -> Iterator[Finding]:
+    yield from without_rows(artifact.name, dump.scan, context.accept)
+    yield from as_owner(artifact.name, Databases(context.site.postgres).role())
+
+
 def _open_database(artifact: Artifact, dump: SqlSource, context: Context, *, rehearsal: bool) -> DatabasePart:
     plan = plan_sql(context.site, artifact, dump, stamp=context.stamp)
     exists = plan.replacement.kept_as is not None
     target = target_properties(context.site.postgres, dump.expected, exists=exists, trusted=context.trusted)
     found = [*plan.findings, *(loss_findings(target) if target.from_nothing else ())]
+    if not context.trusted:
+        found += _unsigned(artifact, dump, context)
     return DatabasePart(
         artifact, dump, context, replace(plan, findings=tuple(found)), target=target, rehearsal=rehearsal
     )
@@ -125,7 +133,13 @@ class DatabasePart:
         loader = self._loader(role, undo)
         undo.push(f"the staged database {self._stage}", lambda: self.databases.drop_staged(self._stage))
         self._create(target, loader)
+        shared = "" if self.context.trusted or loader else self.databases.shared_state()
         self._load(loader)
+        if shared and self.databases.shared_state() != shared:
+            raise ProofFailed(
+                f"{self.artifact.name} changed role {role.name} or the live database while it was loaded",
+                hint="do not use it; see what it changed: \\drds, \\du and \\l in psql",
+            )
         self._prove(loader)
         if loader:
             self.databases.give(self._stage, loader.user, target.like.owner if target.like else role.name)
@@ -148,15 +162,15 @@ class DatabasePart:
         return self.staged_as or naming.stage_database(self.context.site.postgres.database, self.context.stamp)
 
     def _loader(self, role: Role, undo: UndoStack) -> _Loader | None:
-        """Make a role without rights for what is not authentic; our own will do when it is no superuser."""
-        if self.context.trusted or not role.superuser:
+        """Make a role without rights for what is not authentic; our own has to do when it may make none."""
+        if self.context.trusted or not role.makes_roles:
             return None
         made = _Loader(
             naming.loader_role(self.context.site.postgres.database, self.context.stamp),
             Secret(secrets.token_urlsafe(24)),
         )
         undo.push(f"the role {made.user}", lambda: self.databases.drop_role(made.user))
-        self.databases.create_loader(made.user, made.password)
+        self.databases.create_loader(made.user, made.password, role)
         return made
 
     def _target(self) -> Target:

@@ -15,6 +15,7 @@ from korrigo_backup.errors import KorrigoBackupError, Refused, UsageError
 from korrigo_backup.formats import members
 from korrigo_backup.formats.sql import comparable
 from korrigo_backup.operations.compare_media import below, file_changes
+from korrigo_backup.operations.identity import place_findings
 from korrigo_backup.operations.narrow import SMALL, dump_rows, narrow
 from korrigo_backup.operations.properties import difference_findings
 from korrigo_backup.operations.versions import subscription_findings, version_findings
@@ -83,7 +84,7 @@ def of_this_site(site: Site, artifact: Artifact, *, into_other_site: bool) -> li
         return []
     theirs = (manifest.site, manifest.environment or site.environment)
     if theirs == (site.name, site.environment):
-        return []
+        return place_findings(site, artifact, into_other_site=into_other_site)
     what = f"this is a backup of {' '.join(theirs)}, and this site is {site.name} {site.environment}"
     if into_other_site:
         return [warning("site.other", what)]

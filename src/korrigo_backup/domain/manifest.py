@@ -36,11 +36,20 @@ class Member(msgspec.Struct, frozen=True, gc=False):
 
 
 class TableProof(msgspec.Struct, frozen=True, gc=False):
-    """Rows of one table. `name` is schema-qualified and quoted as SQL needs it; `digest` is None when not taken."""
+    """Rows of one table. `name` is schema-qualified and quoted as SQL needs it; `digest` is None when not taken.
+
+    `generated` is the digest of the values in stored generated columns, which the server computes: it is there when the
+    table has such columns, and no part of what was saved.
+    """
 
     name: str
     rows: int
     digest: str | None = None
+    generated: str | msgspec.UnsetType = msgspec.UNSET
+
+    def same_rows(self, other: TableProof) -> bool:
+        """Tell whether both hold the same saved rows, as far as both know."""
+        return (self.rows, self.digest) == (other.rows, other.digest)
 
 
 class SequenceProof(msgspec.Struct, frozen=True, gc=False):
@@ -70,7 +79,9 @@ class DatabaseProof(msgspec.Struct, frozen=True, kw_only=True):
     """The content of a database in one snapshot. `digest` names the rule by which table digests were made.
 
     `size` is in bytes on the server's disk, 0 when not known; `migrations` are Django's applied ones as `app.name`;
-    `large_objects` is None when nothing is known of them. A dump does not hold the `properties`. `roles` are those
+    `large_objects` is None when nothing is known of them. `left_out` names what pg_dump leaves out, as
+    `invalid index public.copy_mark`. `search_path` is that of the role in this database: its existing schemas.
+    A dump does not hold the `properties`. `roles` are those
     that the database needs or names, `tablespaces` those of its objects; older manifests have none of the three.
     """
 
@@ -84,6 +95,8 @@ class DatabaseProof(msgspec.Struct, frozen=True, kw_only=True):
     large_objects: LargeObjectsProof | None = None
     size: int = 0
     migrations: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    search_path: tuple[str, ...] = ()
     properties: Properties | None = None
     roles: tuple[RoleProof, ...] = ()
     tablespaces: tuple[str, ...] = ()

@@ -35,6 +35,11 @@ class Sort(StrEnum):
     """Shields psql against other meta-commands. A load leaves out the dump's and puts its own around the dump."""
     NEW_SETTING = "new setting"
     """A time limit of 0 that older servers do not know: SET transaction_timeout (17)."""
+    GUARDED = "guarded"
+    """Indexes, constraints, refreshes and what follows from them: a failure is caught (`sqlguard.py`)."""
+    EVENT_TRIGGER = "event trigger"
+    SEARCH_PATH = "search path"
+    """Empties the search path."""
     DATABASE = "database"
     """Makes or describes the dumped database as a whole (`pg_dump --create`): a restore makes its own."""
 
@@ -67,6 +72,12 @@ _QUALIFIED = re.compile(_NAME + rb"\." + _NAME)
 _COPY_ANY = re.compile(rb"COPY\b.*\bFROM\s+STDIN\b", re.DOTALL | re.IGNORECASE)
 _SETVAL = re.compile(rb"SELECT pg_catalog\.setval\('((?:[^']|'')+)', (-?\d+), (true|false)\)")
 _OWNER = re.compile(rb"ALTER [A-Z ]+ .* OWNER TO (?:" + _NAME + rb")", re.DOTALL)
+_GUARDED = re.compile(
+    rb"(?:CREATE (?:UNIQUE )?INDEX |REFRESH MATERIALIZED VIEW |COMMENT ON (?:INDEX|CONSTRAINT) |ALTER INDEX "
+    rb"|ALTER (?:TABLE|DOMAIN) (?:ONLY )?" + _NAME + rb"\." + _NAME + rb"\s+"
+    rb"(?:ADD CONSTRAINT |CLUSTER ON |REPLICA IDENTITY USING )).*",
+    re.DOTALL,
+)
 _LEFT_OUT = (
     (re.compile(rb"ALTER DEFAULT PRIVILEGES FOR ROLE .*", re.DOTALL), Sort.ROLE),
     (re.compile(rb"ALTER SCHEMA public OWNER TO .*"), Sort.PUBLIC_OWNER),
@@ -75,6 +86,9 @@ _LEFT_OUT = (
     (re.compile(rb"DROP DATABASE (?:IF EXISTS )?" + _NAME), Sort.DATABASE),
     (re.compile(rb"COMMENT ON EXTENSION .*", re.DOTALL), Sort.EXTENSION_COMMENT),
     (re.compile(rb"SET transaction_timeout = 0"), Sort.NEW_SETTING),
+    (re.compile(rb"CREATE EVENT TRIGGER .*", re.DOTALL), Sort.EVENT_TRIGGER),
+    (re.compile(rb"SELECT pg_catalog\.set_config\('search_path', '', false\)"), Sort.SEARCH_PATH),
+    (_GUARDED, Sort.GUARDED),
 )
 _TRANSACTION = re.compile(
     rb"(?:BEGIN|START|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE|PREPARE\s+TRANSACTION)\b", re.IGNORECASE
@@ -124,10 +138,13 @@ class ScanResult:
 
     `own_transactions` tells of transaction commands that pg_dump does not write, `connects` names the databases that a
     dump enters (`--create`, pg_dumpall), `inserts` counts INSERT statements, `code` lists what runs later.
+    Between the offsets `rows_begin` and `rows_end` lie the rows and the positions of sequences.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
     sequences: dict[str, SequenceProof] = field(default_factory=dict)
+    rows_begin: int | None = None
+    rows_end: int = 0
     places: dict[Sort, list[tuple[int, bytes]]] = field(default_factory=lambda: {sort: [] for sort in Sort})
     server_version: str | None = None
     client_version: str | None = None
@@ -172,6 +189,7 @@ class DumpScanner:
         self._columns = b""
         self._body = False
         self._line_start = True
+        self._commented = False
         self._conforming = True
         self._escapes_end = 0  # in the statement, of the last string with escapes
         self._dollar_end = 0  # the same, of the last dollar-quoted string
@@ -279,15 +297,20 @@ class DumpScanner:
     def _dash(self, buffer: bytes, at: int) -> int:
         if buffer.startswith(b"--", at):
             self._state = self._in_line_comment
-            self._keep(b" ")
+            self._comment()
             return at
         self._keep(b"-")
         return at + 1
 
+    def _comment(self) -> None:
+        """Note a comment; inside a statement it makes the text that is kept another than the dump's."""
+        self._commented = self._commented or bool(self._statement.strip())
+        self._keep(b" ")
+
     def _slash(self, buffer: bytes, at: int) -> int:
         if buffer.startswith(b"/*", at):
             self._state, self._depth = self._in_block_comment, 0
-            self._keep(b" ")
+            self._comment()
             return at
         self._keep(b"/")
         return at + 1
@@ -310,7 +333,9 @@ class DumpScanner:
         self._escapes_end = self._dollar_end = 0
         self.result.statements += 1
         self.result.complete = False  # the end mark is the last thing but for comments
-        return at + 1 + self._understood(statement, buffer, at + 1)
+        length = 1 + self._understood(statement, buffer, at + 1)
+        self._commented = False
+        return at + length
 
     def _understood(self, statement: bytes, buffer: bytes, after: int) -> int:
         if statement.startswith(b"CREATE "):
@@ -321,11 +346,13 @@ class DumpScanner:
         elif _STRINGS.search(statement):
             self._strings(statement, at_line_end=buffer.startswith(b"\n", after))
         elif found := _SETVAL.match(statement):
+            self._rows_between(self._offset + after - 1 - len(statement), self._offset + after)
             name = self._qualified(found[1].replace(b"''", b"'"))
             self.result.sequences[name] = SequenceProof(name, int(found[2]), found[3] == b"true")
         elif found := _COPY.fullmatch(statement):
             if self._body or not buffer.startswith(b"\n", after):
                 raise self._hostile("a COPY statement in the middle of another or with more behind it")
+            self._rows_between(self._offset + after - 1 - len(statement), 0)
             self.copy, self.target = statement, found[1]
             self._table, self._columns = self._qualified(found[1]), found[2] or b""
             self.result.rows.setdefault(self._table, 0)
@@ -337,6 +364,11 @@ class DumpScanner:
             self.result.inserts += statement.startswith(b"INSERT INTO ")
         self._noted(statement, self._offset + after - 1 - len(statement))
         return 0
+
+    def _rows_between(self, begin: int, end: int) -> None:
+        if self.result.rows_begin is None and not self._commented:
+            self.result.rows_begin = begin
+        self.result.rows_end = max(self.result.rows_end, end)
 
     def _created(self, statement: bytes) -> None:
         self.result.creates += 1
@@ -365,7 +397,7 @@ class DumpScanner:
 
     def _noted(self, statement: bytes, offset: int) -> None:
         """Remember what a load may have to leave out, and what sets up the session."""
-        if sort := self.sort(statement):
+        if (sort := self.sort(statement)) and not self._commented:
             self.result.places[sort].append((offset, statement + b";"))
         elif self.is_transaction(statement):
             self.result.own_transactions = True
@@ -474,6 +506,7 @@ class DumpScanner:
     def _in_copy(self, buffer: bytes, position: int, *, final: bool) -> int | None:
         if self._line_start and buffer.startswith(b"\\.\n", position):
             self._state = self._in_sql
+            self._rows_between(0, self._offset + position + 3)
             return position + 3
         end = buffer.find(b"\n\\.\n", position)
         if end < 0:
@@ -487,6 +520,7 @@ class DumpScanner:
             return last + 1
         self.result.rows[self._table] += buffer.count(b"\n", position, end + 1)
         self._state = self._in_sql
+        self._rows_between(0, self._offset + end + 4)
         return end + 4
 
     def _long_line(self, buffer: bytes, position: int) -> int:

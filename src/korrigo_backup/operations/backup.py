@@ -144,6 +144,8 @@ def dump(site: Site, catalog: Catalog, wish: Wish, *, now: datetime, listen: Lis
                 site.postgres, target, database=wish.database, digest=wish.digest, observe=wish.observe
             )
             os.fsync(file.fileno())
+            if proof.left_out:
+                listen(Step("backup.left_out", {"names": ", ".join(proof.left_out)}))
             listen(Step("backup.verify"))
             _same(behind.result(), target.sha256, draft.name)
         manifest = said(site, catalog, (Member(draft.name, target.size, target.sha256),), now)

@@ -15,6 +15,7 @@ from korrigo_backup.operations.plan import MOUNTED
 from korrigo_backup.operations.sources import members_of
 from korrigo_backup.operations.stamps import own_stamp
 from korrigo_backup.operations.undo import UndoStack, all_or_nothing
+from korrigo_backup.site.servererror import StatementFailed
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -81,8 +82,9 @@ def _stage(part: Part, undo: UndoStack) -> None:
     try:
         part.stage(undo)
     except KorrigoBackupError as problem:
-        if isinstance(part, DatabasePart) and type(problem) is KorrigoBackupError:
-            raise ProofFailed(f"it does not load: {problem.message}", hint=problem.hint) from None
+        if isinstance(part, DatabasePart) and type(problem) in {KorrigoBackupError, StatementFailed}:
+            words = f"it does not load: {problem.message}"
+            raise ProofFailed(words, hint=problem.hint, detail=problem.detail) from None
         raise
 
 

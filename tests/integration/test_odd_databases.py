@@ -159,7 +159,7 @@ def test_a_restore_that_would_lose_a_view_fails_its_proof(make_site, monkeypatch
 
     def load_and_lose(server, file, source, *, database, **options):
         digest = real(server, file, source, database=database, **options)
-        server.script("DROP VIEW finals", database=database)
+        server.script("DROP VIEW public.finals", database=database)
         return digest
 
     monkeypatch.setattr(sql_format, "load", load_and_lose)

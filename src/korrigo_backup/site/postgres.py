@@ -65,7 +65,7 @@ class Postgres:
         """Change databases or roles as a whole, from the maintenance database; return what the statements print."""
         return self.script(f"{self._fence() if self._fence else ''}{sql}", database=self.maintenance)
 
-    def ask(self, sql: str, answer: type[T], *, database: str | None = None, timeout: float = QUESTION_SECONDS) -> T:
+    def ask(self, sql: str, answer: type[T], *, database: str | None = None, timeout: float | None = None) -> T:
         """Return the answer to a query whose one value is JSON, decoded as `answer`.
 
         Raises Unreachable, or KorrigoBackupError with the server's words; TimedOut after `timeout` seconds.
@@ -79,14 +79,14 @@ class Postgres:
         *,
         database: str | None = None,
         options: str = QUESTION,
-        timeout: float = QUESTION_SECONDS,
+        timeout: float | None = None,
     ) -> bytes:
         """Run SQL statements, given on standard input, and return what psql prints."""
         name = database or self.database
         command = self.access.postgres("psql", *PSQL, database=name, options=options)
-        if timeout < QUESTION_SECONDS:  # the time for the whole question counts, not that for the connection
+        if timeout:  # the time for the whole question counts, not that for the connection
             command = replace(command, env={**command.env, "PGCONNECT_TIMEOUT": str(2 * int(timeout + 1))})
-        done = run(command, stdin=f"{PRELUDE}{sql}".encode(), timeout=timeout)
+        done = run(command, stdin=f"{PRELUDE}{sql}".encode(), timeout=timeout or QUESTION_SECONDS)
         if done.status:
             raise self.failure(command, done.status, done.stderr, name)
         return done.stdout

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from korrigo_backup.errors import Unreachable
+from korrigo_backup.errors import TimedOut, Unreachable
 from korrigo_backup.formats.sqlload import load_shared
-from korrigo_backup.site import silent_backend
+from korrigo_backup.site import postgres, silent_backend
 from korrigo_backup.site.silent_backend import judge
 from korrigo_backup.system import silence
 from korrigo_backup.system.silence import Limits
@@ -153,3 +153,9 @@ def test_a_database_that_takes_no_connections_tells_nothing(site):
             assert judge(server, site.database, "korrigo-backup any") is None
         finally:
             admin.execute(f"ALTER DATABASE {quoted(site.database)} ALLOW_CONNECTIONS true")
+
+
+def test_a_change_that_the_server_does_not_answer_ends(site, monkeypatch):
+    monkeypatch.setattr(postgres, "QUESTION_SECONDS", 1)
+    with pytest.raises(TimedOut):
+        within(lambda: site.wired().site().postgres.change("SELECT pg_sleep(20)"))

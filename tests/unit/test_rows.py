@@ -20,7 +20,7 @@ COPY public."Odd "" (name)" (id, "a, ""b""", "c d") FROM stdin;
 2	\\.	tab\there
 \.
 
-COPY public.none (id) FROM stdin;
+COPY public.void (id) FROM stdin;
 \.
 
 COPY public.hollow  FROM stdin;
@@ -34,7 +34,7 @@ COPY public.last (id) FROM stdin;
 '''
     + END
 )
-WANTED = {'public."Odd "" (name)"', "public.none", "public.hollow", "public.last"}
+WANTED = {'public."Odd "" (name)"', "public.void", "public.hollow", "public.last"}
 
 
 def read(dump, size, wanted=WANTED):
@@ -46,7 +46,7 @@ def read(dump, size, wanted=WANTED):
 def test_tables_come_in_order_with_their_columns_and_rows(size):
     assert read(DUMP, size) == [
         ('public."Odd "" (name)"', ("id", 'a, "b"', "c d"), "LATIN1", [b"1\tone\t\\N", b"2\t\\\\.\ttab\\there"]),
-        ("public.none", ("id",), "LATIN1", []),
+        ("public.void", ("id",), "LATIN1", []),
         ("public.hollow", (), "LATIN1", [b"", b""]),
         ("public.last", ("id",), "LATIN1", [b"7"]),
     ]

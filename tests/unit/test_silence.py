@@ -3,6 +3,10 @@
 import sys
 import time
 
+import pytest
+
+from korrigo_backup.errors import Unreachable
+from korrigo_backup.site import media_channel
 from korrigo_backup.site.access import STOPPED, state_of
 from korrigo_backup.system import run
 from korrigo_backup.system.run import Command, spawn
@@ -80,3 +84,25 @@ def test_the_state_of_a_server_process_is_read():
     assert state_of("12 (postgres) S 1 12") == "S"
     assert state_of("12 (python) T 1 12") == ""
     assert state_of("") == ""
+
+
+def test_a_program_that_hangs_up_late_is_ended(monkeypatch):
+    monkeypatch.setattr(run, "_CLEARING", 0.3)
+    started = time.monotonic()
+    with spawn(Command((sys.executable, "-c", "import time; time.sleep(60)")), stdin=True, stdout=True) as process:
+        process.hang_up()
+    assert time.monotonic() - started < 30
+
+
+def test_a_media_container_that_sends_nothing_is_given_up(monkeypatch):
+    monkeypatch.setattr(media_channel, "STREAM", SOON)
+    monkeypatch.setattr(media_channel, "LEAVE_SECONDS", 0.1)
+
+    def silent(*_):
+        return Command((sys.executable, "-c", "import time; time.sleep(60)"))
+
+    with (
+        pytest.raises(Unreachable, match="nothing was received"),
+        media_channel.asked(silent, {"do": "walk"}, lambda _: None) as channel,
+    ):
+        channel.value(dict)

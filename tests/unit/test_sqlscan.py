@@ -58,7 +58,7 @@ def scan(data, size=None):
 @pytest.mark.contract("T10")
 def test_rows_sequences_and_versions_are_told():
     found = scan(DUMP)
-    assert found.rows == {'public."Odd "" name"': 4, "public.none": 0, "public.one": 1}
+    assert found.rows == {'public."Odd "" name"': 4, 'public."none"': 0, "public.one": 1}
     assert found.sequences['public."Odd \' seq"'].last_value == 42
     assert found.server_version == found.client_version == "15.18"
 

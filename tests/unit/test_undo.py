@@ -2,7 +2,8 @@
 
 import pytest
 
-from korrigo_backup.errors import UNCHANGED, Interrupted, KorrigoBackupError
+from korrigo_backup.errors import UNCHANGED, Interrupted, KorrigoBackupError, Unreachable
+from korrigo_backup.operations import undo as undo_module
 from korrigo_backup.operations.undo import ROLLED_BACK, Halt, UndoStack, all_or_nothing
 
 
@@ -80,3 +81,33 @@ def test_a_signal_takes_all_back_and_says_so():
         undo.push("x", lambda: done.append("x"))
         raise Interrupted
     assert done == ["x"]
+
+
+def test_a_server_that_comes_back_in_time_is_waited_for(monkeypatch):
+    monkeypatch.setattr(undo_module, "_PAUSE", 0.01)
+    answers = iter([Unreachable("away", hint="h"), Unreachable("away", hint="h"), None])
+
+    def back():
+        if problem := next(answers):
+            raise problem
+
+    undo = UndoStack()
+    undo.push("the swap", back)
+    assert undo.unwind(broken()).state == ROLLED_BACK
+
+
+@pytest.mark.promise("P2")
+def test_a_server_that_stays_away_is_given_up(monkeypatch):
+    monkeypatch.setattr(undo_module, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(undo_module, "_PAUSE", 0.01)
+    tries = []
+
+    def back():
+        tries.append(1)
+        assert len(tries) < 1000, "it is tried for ever"
+        raise Unreachable("away", hint="h")
+
+    undo = UndoStack()
+    undo.push("the swap", back)
+    assert "STOPPED while taking back (the swap): away" in undo.unwind(broken()).state
+    assert len(tries) > 1

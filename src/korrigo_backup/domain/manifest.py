@@ -10,6 +10,7 @@ import hashlib
 from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
 
 import msgspec
+from msgspec.structs import replace
 
 from korrigo_backup.domain.consistency import Consistency  # noqa: TC001 - msgspec reads it when it decodes
 from korrigo_backup.domain.identity import Identity  # noqa: TC001 - the same
@@ -18,6 +19,7 @@ from korrigo_backup.domain.leftout import LeftOut  # noqa: TC001 - msgspec reads
 from korrigo_backup.domain.moment import require_moment
 from korrigo_backup.domain.naming import Kind, Origin
 from korrigo_backup.domain.properties import Properties, RoleProof  # noqa: TC001 - msgspec reads them when it decodes
+from korrigo_backup.domain.sqlname import normal_name
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed
 
 FORMAT = 1
@@ -229,6 +231,15 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 def encode(manifest: Manifest) -> bytes:
     """Return the manifest as readable JSON, one line a table or object, UTF-8, ending in a newline."""
     return lay_out(msgspec.to_builtins(manifest))
+
+
+def with_normal_names(proof: DatabaseProof) -> DatabaseProof:
+    """Return a proof whose tables and sequences are named as they are today: each version quotes other keywords."""
+    return replace(
+        proof,
+        tables=tuple(replace(table, name=normal_name(table.name)) for table in proof.tables),
+        sequences=tuple(replace(one, name=normal_name(one.name)) for one in proof.sequences),
+    )
 
 
 def require_size(raw: bytes, source: str) -> None:

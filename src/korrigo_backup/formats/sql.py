@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.domain.difference import some
+from korrigo_backup.domain.encodings import dump_encoding
 from korrigo_backup.domain.manifest import DatabaseProof
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused
 from korrigo_backup.formats.sqlforeign import as_data
@@ -168,7 +169,7 @@ def _dump(server: Postgres, taken: Snapshot, target: GzipWriter, database: str, 
         "--no-password",
         f"--lock-wait-timeout={LOCK_WAIT}",
         f"--snapshot={taken.id}",
-        f"--encoding={facts.encoding}",  # no conversion, so nothing that cannot be converted
+        f"--encoding={dump_encoding(facts.encoding)}",  # no conversion, so nothing that cannot be converted
         f"--role={facts.role}",  # whatever role `ALTER ROLE … SET role` gives to new sessions
     )
     scanner = DumpScanner("the dump")

@@ -81,6 +81,7 @@ class Replacing:
         KorrigoBackupError.
         """
         session.run(_BEGIN)
+        session.adapt()
         transaction = session.ask(_TRANSACTION, str)
         if present:
             _require_unchanged(Snapshot(session, "", present.search_path), present)
@@ -125,6 +126,7 @@ class Replacing:
     def _proven(self, session: Session) -> tuple[TableProof, ...]:
         failed = failures(session.run(f"SELECT {FAILED}").rstrip(b"\n"))
         session.run(_AGAIN)
+        session.adapt()
         for statement in undressing(self._expected, "extension"):
             session.run(statement)
         taken = Snapshot(session, "", self._expected.search_path)

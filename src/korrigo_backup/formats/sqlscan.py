@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from korrigo_backup.domain.encodings import to_text
 from korrigo_backup.domain.manifest import SequenceProof
+from korrigo_backup.domain.sqlname import normal_name
 from korrigo_backup.errors import ProofFailed
 
 if TYPE_CHECKING:
@@ -375,7 +377,7 @@ class DumpScanner:
         if found := _CREATE_DATABASE.fullmatch(statement):
             self._database = found[1]
         elif found := _CODE.match(statement):
-            name = found[2].decode(errors="replace")
+            name = to_text(found[2], self.result.encoding)
             self.result.code.append(Code(found[1].decode().lower(), name, _DEFINER.search(statement) is not None))
 
     def _strings(self, statement: bytes, *, at_line_end: bool) -> None:
@@ -390,8 +392,8 @@ class DumpScanner:
 
     def _qualified(self, name: bytes) -> str:
         """Return a name with its schema: pg_dump of before March 2018 sets search_path instead of writing it."""
-        text = name.decode(errors="surrogateescape")
-        return text if _QUALIFIED.fullmatch(name) else f"{self._path}.{text}"
+        text = to_text(name, self.result.encoding)
+        return normal_name(text if _QUALIFIED.fullmatch(name) else f"{self._path}.{text}")
 
     def _noted(self, statement: bytes, offset: int) -> None:
         """Remember what a load may have to leave out, and what sets up the session."""
@@ -403,7 +405,7 @@ class DumpScanner:
             self.settings.pop(statement, None)  # the last one of its kind counts, and there are few
             self.settings[statement] = None
             if found := _SEARCH_PATH.fullmatch(statement):
-                self._path = found[1].decode(errors="surrogateescape")
+                self._path = to_text(found[1], self.result.encoding)
             elif found := _CLIENT_ENCODING.fullmatch(statement):
                 self.result.encoding = found[1].decode()
 

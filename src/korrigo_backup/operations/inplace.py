@@ -167,6 +167,10 @@ def _findings(context: Context, source: SqlSource) -> Iterator[Finding]:
     if not databases.owns(live):
         yield error("restore.in_place", f"role {role.name} does not own database {live}",
                     f'as a superuser: ALTER DATABASE "{live}" OWNER TO "{role.name}"')  # fmt: skip
+    saved, now = source.expected.properties, databases.properties(live).encoding_name
+    if saved and saved.encoding_name != now:
+        yield error("restore.in_place", f"the backup is in {saved.encoding_name}, database {live} in {now}",
+                    "restore without --in-place: the database is then made in the saved encoding")  # fmt: skip
     if role.superuser and not context.trusted:
         yield error("restore.in_place", "what is not signed cannot be restored in place by a superuser",
                     "restore it without --in-place: it is then loaded by a role without rights")  # fmt: skip

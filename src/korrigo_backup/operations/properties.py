@@ -67,6 +67,8 @@ def target_properties(server: Postgres, saved: DatabaseProof, *, exists: bool, t
     live = server.database
     if exists:
         like = Databases(server).properties(live)
+        if trusted and saved.properties and saved.properties.encoding_name != like.encoding_name:
+            like = _in_encoding_of(like, saved.properties)
         may = rights_for(server, like)
         return Target(like, None, tuple(lost_settings(live, like, may)), from_nothing=False, may=may)
     if saved.properties is None:
@@ -78,6 +80,20 @@ def target_properties(server: Postgres, saved: DatabaseProof, *, exists: bool, t
     made = made_from_nothing(server, live, like, may)
     given, lost = _of_roles(server, saved.roles, may) if trusted else ((), ())
     return Target(made.like, made.clauses, (*made.lost, *dropped, *lost), of_roles=given, may=may)
+
+
+def _in_encoding_of(like: Properties, saved: Properties) -> Properties:
+    """Return properties with the saved encoding, and the locale that goes with it: rows are compared byte by byte."""
+    return msgspec.structs.replace(
+        like,
+        encoding_name=saved.encoding_name,
+        datcollate=saved.datcollate,
+        datctype=saved.datctype,
+        datlocprovider=saved.datlocprovider,
+        daticulocale=saved.daticulocale,
+        datlocale=saved.datlocale,
+        daticurules=saved.daticurules,
+    )
 
 
 def create_like(databases: Databases, name: str, target: Target, report: Callable[[Finding], None]) -> None:

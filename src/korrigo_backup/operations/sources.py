@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING
 from korrigo_backup.catalog import NAME_THE_KEY
 from korrigo_backup.domain.authenticity import Authenticity
 from korrigo_backup.domain.finding import Finding, error, ok, warning
-from korrigo_backup.domain.manifest import DatabaseProof, TableProof
+from korrigo_backup.domain.manifest import DatabaseProof, TableProof, with_normal_names
 from korrigo_backup.domain.media_state import listed, of_media
 from korrigo_backup.domain.naming import MANIFEST_SUFFIX, MEMBERS_SUFFIX, Kind, parse
 from korrigo_backup.errors import NotFound, ProofFailed
@@ -230,7 +230,7 @@ def _verified_sql(artifact: Artifact, file: IO[bytes]) -> SqlSource:
     found = ok("artifact.verified", f"{artifact.name}: {manifest.database.rows} rows, checksum and end mark as saved")
     ours = artifact.authenticity is Authenticity.AUTHENTIC
     later = () if ours else tuple(code(artifact.name, checked.scan))
-    return SqlSource(file, checked.sha256, checked.scan, manifest.database, (found, *later))
+    return SqlSource(file, checked.sha256, checked.scan, with_normal_names(manifest.database), (found, *later))
 
 
 def _verified_media(artifact: Artifact, stack: ExitStack, *, unpacked: bool) -> MediaSource:

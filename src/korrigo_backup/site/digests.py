@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 from msgspec import UNSET
+from msgspec.structs import replace
 
+from korrigo_backup.domain.encodings import to_text
 from korrigo_backup.domain.manifest import LargeObjectsProof, SequenceProof, TableProof
+from korrigo_backup.domain.sqlname import normal_name
 from korrigo_backup.site.configtables import COMPUTES, CONFIG_TABLES
 from korrigo_backup.site.rowhash import row_hash
 from korrigo_backup.site.session_settings import PROVING
@@ -205,11 +208,12 @@ class Snapshot:
 
     def tables(self) -> tuple[Table, ...]:
         """Return the tables to prove, in a fixed order."""
-        return self._session.ask(_TABLES, tuple[Table, ...])
+        found = self._session.ask(_TABLES, tuple[Table, ...])
+        return tuple(replace(table, name=normal_name(table.name)) for table in found)
 
     def views(self) -> frozenset[str]:
         """Return the names of all materialised views."""
-        return self.ask(_VIEWS, frozenset[str])
+        return frozenset(normal_name(view) for view in self.ask(_VIEWS, frozenset[str]))
 
     def sequences(self) -> tuple[SequenceProof, ...]:
         """Return the positions of all sequences, as pg_dump saves them.
@@ -230,7 +234,7 @@ class Snapshot:
                 stand = self._session.ask(asked, list[tuple[int, int, bool]])
             for number, last_value, is_called in stand:
                 found[number] = SequenceProof(found[number].name, last_value, is_called)
-        return tuple(found)
+        return tuple(replace(one, name=normal_name(one.name)) for one in found)
 
     def prove(self, table: Table, *, rule: str | None = RULE) -> TableProof:
         """Return row count and the digest by a rule of one table; without a rule, the row count alone."""
@@ -306,9 +310,10 @@ def snapshot(server: Postgres, *, database: str | None = None, search_path: tupl
     what they name without a schema in `search_path`, or else in the schemas of the role's own path.
     """
     with server.session(database=database) as session:
+        session.adapt()
         begun = f"{PROVING} BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {_PATH}; SELECT pg_export_snapshot()"
         *_, path, id_ = session.run(begun).splitlines()
-        yield Snapshot(session, id_.decode(), search_path or msgspec.json.decode(path, type=tuple[str, ...]))
+        yield Snapshot(session, id_.decode(), search_path or msgspec.json.decode(to_text(path), type=tuple[str, ...]))
 
 
 def prove_all(taken: Snapshot, *, rule: str | None = RULE) -> tuple[TableProof, ...]:

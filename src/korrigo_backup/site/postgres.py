@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from korrigo_backup.domain.encodings import RAW, to_bytes, to_text
 from korrigo_backup.errors import KorrigoBackupError, Refused, Unreachable
 from korrigo_backup.site.access import APPLICATION
 from korrigo_backup.site.servererror import StatementFailed, parse
@@ -68,7 +69,7 @@ class Postgres:
         """Change databases or roles as a whole, from the maintenance database; return what the statements print."""
         return self.script(f"{self._fence() if self._fence else ''}{sql}", database=self.maintenance)
 
-    def ask(self, sql: str, answer: type[T], *, database: str | None = None, timeout: float = QUESTION_SECONDS) -> T:
+    def ask(self, sql: str, answer: type[T], *, database: str | None = None, timeout: float | None = None) -> T:
         """Return the answer to a query whose one value is JSON, decoded as `answer`.
 
         Raises Unreachable, or KorrigoBackupError with the server's words; TimedOut after `timeout` seconds.
@@ -82,14 +83,14 @@ class Postgres:
         *,
         database: str | None = None,
         options: str = QUESTION,
-        timeout: float = QUESTION_SECONDS,
+        timeout: float | None = None,
     ) -> bytes:
         """Run SQL statements, given on standard input, and return what psql prints."""
         name = database or self.database
         command = self.access.postgres("psql", *PSQL, database=name, options=options)
-        if timeout < QUESTION_SECONDS:  # the time for the whole question counts, not that for the connection
+        if timeout:  # the time for the whole question counts, not that for the connection
             command = replace(command, env={**command.env, "PGCONNECT_TIMEOUT": str(2 * int(timeout + 1))})
-        done = run(command, stdin=f"{PRELUDE}{sql}".encode(), timeout=timeout)
+        done = run(command, stdin=f"{PRELUDE}{sql}".encode(), timeout=timeout or QUESTION_SECONDS)
         if done.status:
             raise self.failure(command, done.status, done.stderr, name)
         return done.stdout
@@ -242,6 +243,13 @@ class Session:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._raw = False
+
+    def adapt(self) -> None:
+        """Exchange bytes as they are with a database in SQL_ASCII: names in it may be no text in any encoding."""
+        if self.run("SELECT pg_catalog.current_setting('server_encoding')").strip().decode() == RAW:
+            self.run(f"SET client_encoding = '{RAW}'")
+            self._raw = True
 
     def run(self, sql: str) -> bytes:
         """Run statements and return what they print; raises as `Postgres.script` does."""
@@ -265,7 +273,8 @@ class Session:
 
     def ask(self, sql: str, answer: type[T]) -> T:
         """Return the answer to a query whose one value is JSON."""
-        return msgspec.json.decode(self.run(sql), type=answer, strict=False)
+        out = self.run(sql)
+        return msgspec.json.decode(to_text(out) if self._raw else out, type=answer, strict=False)
 
     def stream(self, sql: str) -> Iterator[bytes]:
         """Run statements and yield what they print, line by line without the line break, in constant memory.
@@ -274,7 +283,7 @@ class Session:
         """
         mark = f"\x1f{secrets.token_hex(16)}".encode()  # rows may hold anything, so the mark is not to be guessed
         try:
-            self._client.write(sql.encode() + b"\n;\n\\echo " + mark + b"\n")
+            self._client.write((to_bytes(sql) if self._raw else sql.encode()) + b"\n;\n\\echo " + mark + b"\n")
             self._client.flush()
         except BrokenPipeError:
             raise self._client.ended() from None

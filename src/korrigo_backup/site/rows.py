@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
+from korrigo_backup.domain.sqlname import normal_name
 from korrigo_backup.site.configtables import COMPUTES, CONFIG_TABLES
 from korrigo_backup.site.sql import identifier, literal
 
@@ -61,7 +63,8 @@ class Layout(msgspec.Struct, frozen=True):
 
 def layouts(taken: Snapshot) -> dict[str, Layout]:
     """Return the layout of every table and materialised view of a snapshot, by the name pg_dump gives it."""
-    return {layout.name: layout for layout in taken.ask(_LAYOUTS, tuple[Layout, ...])}
+    found = taken.ask(_LAYOUTS, tuple[Layout, ...])
+    return {layout.name: layout for layout in (replace(one, name=normal_name(one.name)) for one in found)}
 
 
 def lines(

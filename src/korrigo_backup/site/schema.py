@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.difference import Difference, name
 from korrigo_backup.domain.manifest import SchemaObject
+from korrigo_backup.domain.sqlname import bare_name
 from korrigo_backup.site.schema_details import DETAILS, UNFINISHED_INDEXES
 
 if TYPE_CHECKING:
@@ -120,13 +121,13 @@ def schema_differences(
     the versions themselves decide: the rights on schema public, MAINTAIN (new in 17), the form of a definition.
     """
     same = major(version) == major(expected.server_version)
-    want = {(o.kind, o.name): o for o in expected.schema if _comparable(o, roles=roles, same=same)}
-    have = {(o.kind, o.name): o for o in found}
-    lines = [(key, "is missing") for key in sorted(want.keys() - have.keys())]
-    lines += [(key, "is unexpected") for key in sorted(have.keys() - want.keys()) if key[0] in _STRUCTURE]
-    changed = (key for key in want.keys() & have.keys() if key[0] in EXACT and want[key] != have[key])
-    lines += [(key, "has another definition") for key in sorted(changed) if same]
-    return [Difference(name(kind, of), f"{kind} {of} {words}") for (kind, of), words in lines]
+    want = {(o.kind, bare_name(o.name)): o for o in expected.schema if _comparable(o, roles=roles, same=same)}
+    have = {(o.kind, bare_name(o.name)): o for o in found}
+    lines = [(want[key], "is missing") for key in sorted(want.keys() - have.keys())]
+    lines += [(have[key], "is unexpected") for key in sorted(have.keys() - want.keys()) if key[0] in _STRUCTURE]
+    changed = (key for key in want.keys() & have.keys() if key[0] in EXACT and want[key].digest != have[key].digest)
+    lines += [(want[key], "has another definition") for key in sorted(changed) if same]
+    return [Difference(name(one.kind, one.name), f"{one.kind} {one.name} {words}") for one, words in lines]
 
 
 def major(version: str) -> str:

@@ -109,8 +109,9 @@ class Process:
     def hang_up(self) -> None:
         """Close its standard input and let it come to its end by itself; what it still prints is thrown away."""
         _close_quietly(self.stdin)
-        for _ in self.stdout:
-            pass
+        with ended_after(_CLEARING, self):
+            for _ in self.stdout:
+                pass
         with suppress(subprocess.TimeoutExpired):  # its output may end before it does
             self._child.wait(_CLEARING)
 

@@ -6,15 +6,20 @@ on disk. What a killed run leaves is a draft, which nothing lists, verifies, cou
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from korrigo_backup.domain import manifest as manifests
 from korrigo_backup.domain.artifact import Artifact, Stranger, Survey
-from korrigo_backup.domain.authenticity import Authenticity, sign
+from korrigo_backup.domain.authenticity import Authenticity, sign, signed_by
+from korrigo_backup.domain.identity import SiteRecord, is_ours, merged
 from korrigo_backup.domain.kit import free_kit_name, is_kit
 from korrigo_backup.domain.naming import (
     DIRECTORY_MANIFEST,
@@ -22,6 +27,8 @@ from korrigo_backup.domain.naming import (
     MANIFEST_SUFFIX,
     MEMBERS_SUFFIX,
     PARTIAL_PREFIX,
+    SITE_PREFIX,
+    SITE_SUFFIX,
     Kind,
     Name,
     Origin,
@@ -31,29 +38,67 @@ from korrigo_backup.domain.naming import (
     strange,
 )
 from korrigo_backup.domain.paths import printable
-from korrigo_backup.errors import NotFound, UsageError
-from korrigo_backup.reading import Reader
+from korrigo_backup.domain.runs import suspects
+from korrigo_backup.errors import KorrigoBackupError, NotFound, Refused, UsageError
+from korrigo_backup.reading import Reader, manifest_path
 from korrigo_backup.system import files, lock
+from korrigo_backup.system.dumpfile import is_dump
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from korrigo_backup.domain.identity import Owner
+    from korrigo_backup.domain.journal import Record
     from korrigo_backup.domain.manifest import Manifest
     from korrigo_backup.system.keyring import Keyring
 
 LATEST = {"latest": Kind.SQL, "latest-point": Kind.POINT, "latest-media": Kind.MEDIA}
 """What names the newest good artifact of a kind wherever one is asked for."""
 
+NAME_THE_KEY = (
+    "name the key file of the user who makes the backups (cron, sudo and other users have another HOME):"
+    " KORRIGO_BACKUP_KEY_FILE, or [backup] key_file"
+)
+NEW_KEY = "korrigo-backup adopt --new-key"
+"""The way on where no backup here is signed with a key that is at hand."""
+
 LOCK_FILE = ".lock"
 """Held by the run that is at work on the site."""
 
 
-class Catalog:
-    """The artifacts below one directory."""
+_LARGEST_SITE = 1024 * 1024
+"""Bytes read of the record of a site."""
 
-    def __init__(self, directory: Path, keyring: Keyring | None = None) -> None:
+_UNPROVABLE = {
+    Authenticity.UNSIGNED: "is not signed, and others are",
+    Authenticity.UNKNOWN_KEY: "is signed with a key that is not here",
+    Authenticity.FORGED: "was altered: its signature does not fit",
+}
+
+
+def _no_records() -> Sequence[Record]:
+    return ()
+
+
+class Catalog:
+    """The artifacts below one directory.
+
+    `owner` is the site that looks at them: artifacts of others are marked. `records` reads the journal, which says
+    which artifacts were found bad.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        keyring: Keyring | None = None,
+        *,
+        owner: Owner | None = None,
+        records: Callable[[], Sequence[Record]] = _no_records,
+    ) -> None:
         self.directory = directory
+        self.owner = owner
         self._keyring = keyring
+        self._records = records
         self._reader = Reader(keyring)
 
     @property
@@ -67,6 +112,7 @@ class Catalog:
         with files.explained(f"use the backup directory {self.directory}"):
             _names(self.directory)
             files.private_directory(self.directory)
+        self._require_writable(doing)
         with lock.exclusive(self.directory / LOCK_FILE, doing):
             self._sweep()
             yield
@@ -75,6 +121,7 @@ class Catalog:
         """Make the directory and the signing key where they are not there yet: what a confined run may not do."""
         with files.explained(f"use the backup directory {self.directory}"):
             files.private_directory(self.directory)
+        self.require_key()
         if self._keyring:
             self._keyring.signing()
 
@@ -96,6 +143,7 @@ class Catalog:
             except (OSError, ValueError) as problem:
                 strangers.append(Stranger(printable(name), _why(problem), ours=True))
         artifacts.sort(key=lambda a: (a.created, a.name), reverse=True)
+        artifacts = self._marked(artifacts)
         return Survey(tuple(artifacts), tuple(sorted(strangers, key=lambda stranger: stranger.name)))
 
     def find(self, named: str, kind: Kind | None = None) -> Artifact:
@@ -153,7 +201,10 @@ class Catalog:
             files.remove_tree(directory)
 
     def point_latest(self, artifact: Artifact) -> None:
-        """Make `db_backup_latest.sql.gz` name this artifact (contract B13)."""
+        """Make `db_backup_latest.sql.gz` name this artifact (contract B13); the link of another site stays."""
+        link = self.directory / LATEST_SQL
+        if self.owner and any(a.path.name == _target(link) and not a.ours for a in self.artifacts()):
+            return
         files.point_link(self.directory / LATEST_SQL, artifact.name)
 
     def remove(self, artifact: Artifact) -> None:
@@ -178,11 +229,116 @@ class Catalog:
             draft.rename(path)  # as a draft that cannot be removed it would be in the way of every other run
             raise
 
+    def relink(self) -> None:
+        """Make `db_backup_latest.sql.gz` name the newest good dump, when another one was found bad."""
+        try:
+            self.point_latest(self._latest(Kind.SQL))
+        except NotFound:
+            return
+
     def _latest(self, kind: Kind) -> Artifact:
-        for seen in self.artifacts():
-            if seen.kind is kind and seen.origin is Origin.ROUTINE and seen.header:
-                return self.find(str(seen.path))
-        raise NotFound(f"there is no good {kind} backup in {self.directory}", hint=self._instead())
+        """Return the newest good artifact of this site, with those that were passed over.
+
+        Where none is good the newest is returned: its use says what is wrong with it.
+        """
+        artifacts = self.artifacts()
+        alike = [a for a in artifacts if a.kind is kind and a.origin is Origin.ROUTINE and a.header]
+        candidates = [a for a in alike if a.ours] or alike
+        if not candidates or len(_identities(candidates)) > 1:
+            raise NotFound(f"there is no good {kind} backup{self._of_whom()} in {self.directory}", hint=self._instead())
+        signed = any(a.authenticity is Authenticity.AUTHENTIC for a in candidates)
+        bad, passed = suspects(self._records(), artifacts), list[Stranger]()
+        for seen in candidates:
+            why = bad.get(seen.name) or (_UNPROVABLE.get(seen.authenticity) if signed else None)
+            if why is None:
+                return replace(self.find(str(seen.path)), passed_over=tuple(passed))
+            passed.append(Stranger(seen.name, why))
+        return self.find(str(candidates[0].path))
+
+    def _of_whom(self) -> str:
+        return f" of {self.owner.site} {self.owner.environment}, database {self.owner.database}," if self.owner else ""
+
+    def sites(self, artifacts: Iterable[Artifact]) -> list[SiteRecord]:
+        """Return the sites that have artifacts here: from their own records, and from signed manifests."""
+        signed = {Authenticity.AUTHENTIC} if self._keyring and self._keyring.keys else set(Authenticity)
+        headers = [a.header for a in artifacts if a.header and a.authenticity in signed]
+        return merged((record for record in map(self._site, self._site_files()) if record), headers)
+
+    def note_site(self, record: SiteRecord) -> None:
+        """Write the record of a site beside its artifacts, signed; one that says so already stays."""
+        place = self.directory / f"{SITE_PREFIX}{record.id}{SITE_SUFFIX}"
+        if self._keyring is None or self._site(place) == record:
+            return
+        with files.explained(f"write {place}"):
+            fresh = place.with_name(f"{PARTIAL_PREFIX}{place.name}")
+            fresh.unlink(missing_ok=True)
+            files.write_private(fresh, sign(msgspec.json.encode(record), self._keyring.signing()))
+            fresh.replace(place)
+            files.fsync_directory(self.directory)
+
+    def require_key(self) -> None:
+        """Raise Refused where this site's artifacts are signed, and none of them with a key that is here.
+
+        A key made in silence would split the backups of a site in two: neither user could restore those of the other.
+        """
+        if self._keyring is None or any(self._is_own(record) for record in map(self._site, self._site_files())):
+            return
+        own = [a for a in self.artifacts() if a.ours]
+        foreign = [a for a in own if a.authenticity is Authenticity.UNKNOWN_KEY]
+        if not foreign or any(a.authenticity is Authenticity.AUTHENTIC for a in own):
+            return
+        raise Refused(self._other_key(foreign[0]), hint=f"{NAME_THE_KEY}; if that key is lost: {NEW_KEY}")
+
+    def _is_own(self, record: SiteRecord | None) -> bool:
+        if record is None or self.owner is None:
+            return False
+        named = (record.site, record.environment) == (self.owner.site, self.owner.environment)
+        return named and any(place.database == self.owner.database for place in record.places)
+
+    def _other_key(self, artifact: Artifact) -> str:
+        with files.explained(f"read {artifact.path}"):
+            key = signed_by(files.read_plain(manifest_path(artifact.path, artifact.kind), manifests.LARGEST))
+        path = self._keyring.path if self._keyring else None
+        here = f"the key file {path} does not hold it" if path and path.exists() else f"there is no key file {path}"
+        return f"the backups in {self.directory} are signed with the key {key}, and {here}"
+
+    def _site_files(self) -> list[Path]:
+        with files.explained(f"read the backup directory {self.directory}"):
+            names = [n for n in _names(self.directory) if n.startswith(SITE_PREFIX) and n.endswith(SITE_SUFFIX)]
+        return [self.directory / name for name in sorted(names)]
+
+    def _site(self, place: Path) -> SiteRecord | None:
+        """Return the record in a file, None for one that is not there or not signed with a key of this site."""
+        try:
+            raw = files.read_plain(place, _LARGEST_SITE)
+            record = msgspec.json.decode(raw, type=SiteRecord)
+            return record if self.authenticity(raw) is Authenticity.AUTHENTIC else None
+        except (OSError, ValueError, KorrigoBackupError):
+            return None
+
+    def _marked(self, artifacts: list[Artifact]) -> list[Artifact]:
+        if self.owner is None:
+            return artifacts
+        owner, records = self.owner, self.sites(artifacts)
+        return [a if is_ours(a.header, owner, records) else replace(a, ours=False) for a in artifacts]
+
+    def _require_writable(self, doing: str) -> None:
+        """Raise Refused for a directory on a read-only file system, with the way to use its backups all the same."""
+        try:
+            os.close(os.open(self.directory / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600))
+        except OSError as problem:
+            if problem.errno != errno.EROFS:
+                return
+            raise Refused(
+                f"the backup directory {self.directory} is read-only, and a {doing} writes its lock, its journal and"
+                " safety backups there",
+                hint=f"name a directory for those, and the backup by its path: BACKUP_DIR=/some/directory"
+                f" korrigo-backup restore {self._example()}",
+            ) from None
+
+    def _example(self) -> Path:
+        newest = next((a.name for a in self.artifacts() if a.kind in {Kind.POINT, Kind.SQL}), "NAME")
+        return self.directory.absolute() / newest
 
     def _instead(self) -> str:
         names = [artifact.name for artifact in self.artifacts()[:3]]
@@ -269,6 +425,17 @@ def local_now() -> datetime:
     return datetime.now().astimezone()
 
 
+def _target(link: Path) -> str:
+    try:
+        return link.readlink().name
+    except OSError:
+        return ""
+
+
+def _identities(artifacts: Iterable[Artifact]) -> set[str]:
+    return {a.header.identity.id for a in artifacts if a.header and a.header.identity and not a.ours}
+
+
 def _why(problem: Exception) -> str:
     if isinstance(problem, PermissionError):
         return "cannot be read: permission denied"
@@ -276,10 +443,12 @@ def _why(problem: Exception) -> str:
 
 
 def _by_content(path: Path) -> Name | None:
-    """Tell a foreign name by its ending: a file copied or renamed by hand can still be restored."""
+    """Tell a foreign name by its content or its ending: a file copied or renamed by hand can still be restored."""
     suffixes = {".sql.gz": Kind.SQL, ".tar.gz": Kind.MEDIA, ".tgz": Kind.MEDIA}
     kind = next((kind for suffix, kind in suffixes.items() if path.name.endswith(suffix)), None)
     if (path / DIRECTORY_MANIFEST).exists():
         kind = Kind.DJANGO
+    elif is_dump(path):
+        kind = Kind.SQL
     changed = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
     return Name(kind, Origin.ROUTINE, stamp(changed), 1) if kind else None

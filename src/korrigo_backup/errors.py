@@ -25,16 +25,18 @@ class KorrigoBackupError(Exception):
     """Something failed; base of every error that reaches a person.
 
     `message` says what and where, `hint` what to do now, `state` in which world the site is left:
-    unchanged, rolled back, or stopped with the commands to go on.
+    unchanged, rolled back, or stopped with the commands to go on. `detail` names objects and rows in the server's own
+    words; it may hold personal data, so it is printed for the operator and goes into no journal and no notification.
     """
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, message: str, *, hint: str, state: str = UNCHANGED) -> None:
+    def __init__(self, message: str, *, hint: str, state: str = UNCHANGED, detail: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.state = state
+        self.detail = detail
 
 
 class UsageError(KorrigoBackupError):

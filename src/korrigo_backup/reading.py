@@ -18,6 +18,7 @@ from korrigo_backup.domain.moment import require_moment
 from korrigo_backup.domain.naming import DIRECTORY_MANIFEST, MANIFEST_SUFFIX, STAMP_FORMAT, Kind
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed
 from korrigo_backup.system import files
+from korrigo_backup.system.dumpfile import is_dump
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,6 +96,7 @@ def _local(stamped: str) -> datetime:
 
 def _size(path: Path, *, directory: bool) -> int:
     info = path.stat(follow_symlinks=False)
+    directory = directory or (stat.S_ISDIR(info.st_mode) and is_dump(path))
     if directory and stat.S_ISDIR(info.st_mode):
         with os.scandir(path) as children:
             return sum(child.stat(follow_symlinks=False).st_size for child in children)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from korrigo_backup.catalog import Catalog
 from korrigo_backup.config import libpq
 from korrigo_backup.config.load import VARIABLES, dotenv_problems, load, surroundings
 from korrigo_backup.config.notify import ChannelSection
+from korrigo_backup.domain.identity import Owner
 from korrigo_backup.domain.retention import Policy, Rule
 from korrigo_backup.domain.schedule import jobs
 from korrigo_backup.domain.secret import Secret
@@ -19,6 +21,7 @@ from korrigo_backup.notify import address
 from korrigo_backup.notify.announce import Announcer
 from korrigo_backup.notify.apprise_ import AppriseChannel
 from korrigo_backup.notify.healthchecks import Healthchecks
+from korrigo_backup.operations import journal
 from korrigo_backup.operations.schedule import Schedule
 from korrigo_backup.operations.schedule_cron import CronSchedule
 from korrigo_backup.operations.schedule_units import UnitSchedule
@@ -106,7 +109,7 @@ class Wired:
     def jobs(self) -> tuple[Job, ...]:
         """Return what is to run by itself."""
         hours = self.config.schedule
-        return jobs({"daily": hours.daily, "weekly": hours.weekly, "overdue": hours.overdue})
+        return jobs({"daily": hours.daily, "weekly": hours.weekly, "drill": hours.drill, "overdue": hours.overdue})
 
     def around(self) -> Surroundings:
         """Return what a run needs that nobody types."""
@@ -130,7 +133,7 @@ def wire(directory: Path, environ: Mapping[str, str], file: Path | None) -> Wire
     dotenv = surroundings(directory, {})
     return Wired(
         config,
-        Catalog(config.backup.dir, keyring),
+        Catalog(config.backup.dir, keyring, owner=_owner(config), records=partial(journal.read, config.backup.dir)),
         _secrets(config, surroundings(directory, environ)),
         surroundings(directory, environ),
         keyring,
@@ -139,6 +142,10 @@ def wire(directory: Path, environ: Mapping[str, str], file: Path | None) -> Wire
         outside=tuple(name for name in VARIABLES if environ.get(name) and dotenv.get(name) != environ[name]),
         dotenv=dotenv_problems(directory, environ),
     )
+
+
+def _owner(config: Configuration) -> Owner:
+    return Owner(config.site.name, config.site.environment, config.database.name)
 
 
 def _secrets(config: Configuration, environment: Mapping[str, str]) -> tuple[Secret, ...]:

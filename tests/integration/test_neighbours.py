@@ -1,9 +1,11 @@
 """Sites that share a server or a backup directory: nothing of a neighbour is restored, changed or removed."""
 
+import json
+
 import pytest
 
 from korrigo_backup.domain.naming import stage_database
-from sandbox import quoted
+from sandbox import nothing_changes, quoted
 
 STAMP = "20260204_030000"
 
@@ -27,3 +29,159 @@ def test_what_an_earlier_version_has_kept_of_a_long_name_is_found_by_rollback(ma
     site.wreck()
     site.korrigo("rollback", "--yes")
     assert site.rows() == before
+
+
+def share(one, other):
+    """Let two sites of the default name use one backup directory, as two .env files with one BACKUP_DIR do."""
+    other.backups = one.backups
+    other.home = one.home  # one user, one key
+    return one, other
+
+
+@pytest.mark.promise("P10")
+def test_of_two_sites_of_one_name_in_one_directory_each_restores_and_prunes_its_own(make_site):
+    shop, blog = share(make_site(), make_site())
+    ours, theirs = shop.backup(), blog.backup()
+    wanted = shop.content()
+    assert shop.wired().catalog.find("latest").name == ours.name
+    assert blog.wired().catalog.find("latest").name == theirs.name
+    assert [one["name"] for one in shop.json("list")["items"] if not one["ours"]] == [theirs.name]
+    assert shop.json("status")["others"] == 1
+    with nothing_changes(shop):
+        refused = shop.korrigo("restore", theirs.name, "--yes", code=4)
+    assert f"a backup of database {blog.database}" in refused.err
+    shop.wreck()
+    shop.korrigo("restore", "latest", "--yes", "--no-safety-backup")
+    assert shop.content() == wanted
+    plan = {one["name"]: one for one in shop.json("prune")["artifacts"]}
+    assert blog.database in plan[theirs.name]["reason"]
+    assert not plan[theirs.name]["remove"]
+
+
+@pytest.mark.promise("P10")
+def test_the_link_of_the_first_site_of_a_directory_is_not_taken_by_another(make_site):
+    shop, blog = share(make_site(), make_site())
+    ours = shop.backup()
+    blog.backup()
+    assert (shop.backups / "db_backup_latest.sql.gz").readlink().name == ours.name
+
+
+@pytest.mark.promise("P10")
+def test_a_site_that_is_configured_alike_on_another_cluster_may_not_write_there(site):
+    site.backup()
+    elsewhere(site)
+    with nothing_changes(site):
+        refused = site.korrigo("backup", "db", code=4)
+        site.korrigo("nightly", code=4)
+        site.korrigo("prune", "--apply", code=4)
+        restore = site.korrigo("restore", "latest", "--yes", code=4)
+    assert "made of another database cluster" in refused.err
+    assert "korrigo-backup adopt" in refused.err
+    assert "korrigo-backup adopt" in restore.err
+
+
+def test_after_a_change_of_server_the_site_is_adopted_by_one_command(site):
+    made = site.backup()
+    elsewhere(site)
+    assert site.korrigo("adopt", stdin="no\n", code=5)
+    site.korrigo("adopt", "--yes")
+    site.korrigo("backup", "db")
+    assert "Nothing to adopt" in site.korrigo("adopt", "--yes").out
+    plan = {one["name"]: one["reason"] for one in site.json("prune")["artifacts"]}
+    assert "another site" not in plan[made.name]
+    site.korrigo("restore", made.name, "--yes", "--no-safety-backup")
+
+
+def test_a_lost_server_is_restored_into_a_new_cluster_without_a_question(site):
+    site.backup()
+    wanted = site.content()
+    elsewhere(site)
+    site.sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public", superuser=True)
+    site.sql(f"ALTER SCHEMA public OWNER TO {site.user}", superuser=True)
+    done = site.korrigo("restore", "latest", "--yes", "--no-validate")
+    assert "is empty and takes its place" in done.out
+    assert site.rows() == wanted[1]
+    site.korrigo("backup", "db")
+    assert len({one["ours"] for one in site.json("list")["items"]}) == 1
+
+
+def test_a_renamed_database_goes_on_with_its_backups_when_it_is_adopted(make_site):
+    before, after = share(make_site(), make_site())
+    made = before.backup()
+    after.korrigo("adopt", "--yes")
+    assert after.wired().catalog.find("latest").name == made.name
+
+
+def test_of_three_sites_the_one_to_adopt_must_be_named(make_site):
+    one, two = share(make_site(), make_site())
+    share(one, three := make_site())
+    one.backup()
+    two.backup()
+    refused = three.korrigo("adopt", "--yes", code=4)
+    assert one.database in refused.err
+    assert "--database NAME" in refused.err
+    three.korrigo("adopt", "--database", one.database, "--yes")
+
+
+@pytest.mark.promise("P10")
+def test_production_and_staging_of_one_database_name_each_have_their_own(site):
+    """Of one name, in one directory: the environment tells them apart."""
+    staging = {"KORRIGO_BACKUP_ENVIRONMENT": "staging"}
+    site.korrigo("backup", "db", env=staging)
+    (theirs,) = (one["name"] for one in site.json("list")["items"])
+    site.korrigo("backup", "db")
+    assert site.wired().catalog.find("latest").name != theirs
+    assert f"✅ Backup validation passed: {site.backups / theirs}" in site.korrigo("verify", env=staging).out
+
+
+def test_a_copied_directory_without_its_hidden_files_is_the_sites_own(site):
+    made = site.backup()
+    site.sql("CREATE TABLE later (id int)")
+    for hidden in site.backups.glob(".*"):
+        hidden.unlink()
+    assert site.wired().catalog.find("latest").name == made.name
+    site.korrigo("restore", "latest", "--yes", "--no-safety-backup")
+
+
+def test_a_manifest_of_an_earlier_version_has_no_identity_and_is_the_sites_own(site):
+    made = site.backup()
+    place = made.with_name(made.name + ".manifest.json")
+    raw = json.loads(place.read_text())
+    del raw["identity"]
+    place.write_text(json.dumps(raw))
+    site.seal(place)
+    for record in site.backups.glob(".site-*"):
+        record.unlink()
+    site.korrigo("restore", "latest", "--yes", "--no-safety-backup")
+    site.korrigo("backup", "db")
+
+
+@pytest.mark.promise("P10")
+def test_an_older_dump_of_another_database_is_not_latest(make_site):
+    shop, blog = share(make_site(), make_site())
+    theirs = blog.backup()
+    place = theirs.with_name(theirs.name + ".manifest.json")
+    raw = json.loads(place.read_text())
+    del raw["identity"]
+    place.write_text(json.dumps(raw))
+    shop.seal(place)
+    with nothing_changes(shop):
+        shop.korrigo("restore", theirs.name, "--yes", code=4)
+    ours = shop.backup()
+    assert shop.wired().catalog.find("latest").name == ours.name
+
+
+def elsewhere(site):
+    """Make what is signed there be of another cluster, as after the loss of a server: one cannot have two identifiers."""
+    lost = "00000000-0000-4000-8000-000000000001"
+    for place in [*site.backups.glob("*.manifest.json"), *site.backups.glob(".site-*")]:
+        raw = json.loads(place.read_text())
+        if "identity" in raw:
+            raw["identity"] |= {"id": lost, "system": "1"}
+        else:
+            raw["id"] = lost
+            raw["places"] = [{**one, "system": "1"} for one in raw["places"]]
+        place.write_text(json.dumps(raw))
+        site.seal(place)
+        if place.name.startswith(".site-"):
+            place.rename(place.with_name(f".site-{lost}.json"))

@@ -34,7 +34,8 @@ def test_a_night_is_backup_verify_and_prune_with_one_line_in_the_journal(site):
     order = [
         "📦 Creating database backup",
         "✅ Backup created",
-        "✅ Backup validation passed (content)",
+        "🔬 Loading it beside the site to prove it: no backup of this site was loaded and proven so far",
+        "✅ Backup validation passed (full)",
         "🧹 Cleaned 1",
         f"✅ Done: {made}",
     ]
@@ -52,6 +53,26 @@ def test_a_night_of_database_and_media_is_drilled_when_asked(site):
     assert "✅ Backup validation passed (full)" in done.out
     assert site.one("restore_point_*.json")
     assert "restore.proven" in {s["id"] for s in journal(site)[-1]["steps"]}
+
+
+@pytest.mark.promise("P9")
+def test_a_night_proves_its_backup_by_a_load_once_and_again_after_a_change_of_the_schema(site):
+    assert "passed (full)" in site.korrigo("nightly").out
+    assert "passed (content)" in site.korrigo("nightly").out
+    site.sql("ALTER TABLE exam ADD room text")
+    changed = site.korrigo("nightly").out
+    assert "the schema has changed since a backup was last loaded and proven" in changed
+    assert "passed (full)" in changed
+
+
+def test_a_drill_that_nobody_asked_for_and_the_place_does_not_allow_is_a_warning(site):
+    site.sql(f"ALTER ROLE {site.user} NOCREATEDB", superuser=True)
+    try:
+        done = site.korrigo("nightly")
+    finally:
+        site.sql(f"ALTER ROLE {site.user} CREATEDB", superuser=True)
+    assert "⚠️ not proven by a load: " in done.out
+    assert "passed (content)" in done.out
 
 
 def nothing_changes_but_backups(site):
@@ -248,7 +269,9 @@ def test_a_night_whose_backup_fails_its_drill_removes_nothing_and_does_not_call_
     assert "validation passed" not in done.out
     assert old.exists()
     assert site.json("status", code=10)["good"][0]["name"] == old.with_name(newest_but_one(site)).name
-    assert "does not load" in site.korrigo("verify", "--depth", "full", code=9).err
+    newest = max(path.name for path in site.backups.glob("db_backup_2*.sql.gz"))
+    assert "does not load" in site.korrigo("verify", newest, "--depth", "full", code=9).err
+    assert (site.backups / "db_backup_latest.sql.gz").readlink().name != newest
 
 
 def newest_but_one(site):

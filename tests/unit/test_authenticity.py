@@ -58,3 +58,18 @@ def test_a_key_file_that_others_may_read_or_that_is_none_is_refused(tmp_path):
         path.chmod(0o600)
         with pytest.raises(UsageError, match="not a key file"):
             keyring.read(path)
+
+
+def test_an_altered_manifest_is_a_forgery_also_where_its_key_is_not():
+    """The check needs no key: an altered bit is not taken for a backup of another user."""
+    signed = sign(RAW, OTHER)
+    altered = json.loads(signed)
+    altered["timestamp"] = "20991231_235959"
+    assert check(signed, {}) is Authenticity.UNKNOWN_KEY
+    assert check(json.dumps(altered).encode(), {}) is Authenticity.FORGED
+
+
+def test_a_manifest_of_the_first_versions_has_no_check_and_is_of_an_unknown_key():
+    raw = json.loads(sign(RAW, OTHER))
+    del raw["auth"]["check"]
+    assert check(json.dumps(raw).encode(), RING) is Authenticity.UNKNOWN_KEY

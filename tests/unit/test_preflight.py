@@ -87,4 +87,4 @@ def test_an_env_file_that_others_read_or_that_is_in_git_is_said(tmp_path):
 
 
 def test_a_key_that_is_not_there_yet_is_said(tmp_path):
-    assert levels(key_file(tmp_path / "key")) == {"key.file": Level.WARNING}
+    assert levels(key_file(tmp_path / "key", lambda: None)) == {"key.file": Level.WARNING}

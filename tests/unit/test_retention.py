@@ -305,3 +305,34 @@ def test_a_silence_stays_doubtful_until_confirmed_or_long_past():
     assert doubt([*known, *after_a_jump[:5]], early, confirmed=after_a_jump[0]) is None
     assert "jumped" in doubt([*known, *after_a_jump[:5]], early, confirmed=NOW)
     assert doubt([*known, *after_a_jump[:35]], late) is None
+
+
+def test_a_backup_dated_in_the_future_stays_whatever_the_rule_says():
+    """Its clock was wrong: its age is not known, so no rule decides on it."""
+    ahead = artifact(-400)
+    policy = Policy(database=Rule(last=1), max_age=1)
+    (found,) = [
+        one
+        for one in decide([ahead, artifact(0), artifact(90)], policy, Given(NOW, "korrigo"))
+        if one.artifact == ahead
+    ]
+    assert not found.remove
+    assert found.reason == "its time is in the future"
+
+
+def test_a_backup_dated_in_the_future_takes_no_place_of_those_that_are_kept():
+    ahead, today = artifact(-400), artifact(0)
+    kept = decide([ahead, today, artifact(90)], Policy(database=Rule(last=1)), Given(NOW, "korrigo"))
+    assert [one.artifact for one in kept if not one.remove] == [ahead, today]
+
+
+def test_a_backup_of_this_very_moment_is_not_of_the_future():
+    (found,) = decide([artifact(0)], Policy(database=Rule(days=1)), Given(NOW, "korrigo"))
+    assert found.reason == "0 days old, kept for 1"
+
+
+def test_a_backup_of_another_site_of_this_name_is_not_ours_to_remove():
+    theirs = replace(artifact(400), ours=False)
+    found = decide([artifact(0), artifact(1), theirs], Policy(), Given(NOW, "korrigo"))
+    assert not found[2].remove
+    assert "another site of this name" in found[2].reason

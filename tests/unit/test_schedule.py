@@ -61,7 +61,9 @@ def test_systemd_finds_nothing_to_say_about_the_units(analyze, tmp_path, around,
         (tmp_path / name).write_text(text)
         assert is_ours(text, around.identity)
         assert not is_ours(text, "/srv/another")
-    assert set(made) == {f"korrigo-backup{part}.{kind}" for part in ("", "-weekly") for kind in ("timer", "service")}
+    assert set(made) == {
+        f"korrigo-backup{part}.{kind}" for part in ("", "-weekly", "-drill") for kind in ("timer", "service")
+    }
     analyze("verify", "--man=no", *(tmp_path / name for name in made))
 
 
@@ -197,8 +199,9 @@ def test_other_lines_that_back_up_are_found():
 @pytest.mark.contract("B7")
 def test_the_hours_are_the_runbooks(tmp_path):
     schedule = load(tmp_path, {}).schedule
-    assert (schedule.daily, schedule.weekly) == ("0 3 * * *", "0 4 * * 0")
-    assert [(job.id, job.hours) for job in JOBS] == [("daily", schedule.daily), ("weekly", schedule.weekly)]
+    assert (schedule.daily, schedule.weekly, schedule.drill) == ("0 3 * * *", "0 4 * * 0", "0 5 * * 3")
+    hours = [("daily", schedule.daily), ("weekly", schedule.weekly), ("drill", schedule.drill)]
+    assert [(job.id, job.hours) for job in JOBS] == hours
 
 
 @pytest.mark.parametrize(
@@ -235,6 +238,7 @@ def test_the_soonest_run_comes_first_and_a_backup_is_missed_once_its_grace_is_ov
     assert [(run.job, run.at.isoformat()[:16]) for run in next_runs(JOBS, saturday)] == [
         ("daily", "2026-11-29T03:00"),
         ("weekly", "2026-11-29T04:00"),
+        ("drill", "2026-12-02T05:00"),
     ]
     grace = timedelta(hours=3)
     made = datetime(2026, 11, 28, 3, 1).astimezone()

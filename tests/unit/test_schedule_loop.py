@@ -27,11 +27,11 @@ def artifact(kind, created, **others):
 class Machine:
     """A clock that goes on when something sleeps or runs; what runs makes its backups unless told to fail."""
 
-    def __init__(self, start, *, until, made=(), fails=(), takes=timedelta(minutes=1), jitter=0, jobs=JOBS):
+    def __init__(self, start, *, until, made=(), fails=(), takes=timedelta(minutes=1), jitter=0, jobs=JOBS[:2]):
         self.now, self.until, self.fails, self.takes = start, until, fails, takes
         self.artifacts = list(made)
-        self.begun, self.told = [], []
-        self.loop = Loop(jobs, replace(AROUND, jitter=jitter), lambda: self.artifacts)
+        self.begun, self.told, self.proven = [], [], None
+        self.loop = Loop(jobs, replace(AROUND, jitter=jitter), lambda: self.artifacts, lambda: self.proven)
         self.code = self.loop.forever(self.run, clock=lambda: self.now, sleep=self.sleep, tell=self.told.append)
 
     def run(self, job):
@@ -41,6 +41,7 @@ class Machine:
         if job.id not in self.fails:
             kinds = [Kind.SQL, Kind.POINT] if job.id == "weekly" else [Kind.SQL]
             self.artifacts += [artifact(kind, self.now) for kind in kinds]
+            self.proven = self.now if job.id == "drill" else self.proven
         self.now += self.takes
         return 1 if job.id in self.fails else 0
 
@@ -84,7 +85,7 @@ def test_a_run_longer_than_the_time_to_the_next_is_followed_by_one_of_each():
 
 
 def test_that_one_is_missing_is_told_at_its_hour_and_not_for_a_time_before_the_start():
-    jobs = (*JOBS, replace(OVERDUE, hours="0 9 * * *"))
+    jobs = (*JOBS[:2], replace(OVERDUE, hours="0 9 * * *"))
     machine = Machine(SATURDAY, until=SATURDAY + timedelta(hours=22), jobs=jobs)
     assert machine.begun == [
         ("weekly", "Sat 12:00"),
@@ -92,6 +93,17 @@ def test_that_one_is_missing_is_told_at_its_hour_and_not_for_a_time_before_the_s
         ("weekly", "Sun 04:00"),
         ("overdue", "Sun 09:00"),
     ]
+
+
+def test_a_drill_that_was_missed_is_made_up_for_though_a_backup_was_made_since():
+    wednesday = SATURDAY + timedelta(days=4)
+    machine = Machine(wednesday, until=wednesday + timedelta(hours=1), made=made_before(wednesday), jobs=JOBS[2:])
+    assert machine.begun == [("drill", "Wed 12:00")]
+
+
+def test_a_drill_begins_after_the_backups_that_were_missed():
+    machine = Machine(SATURDAY, until=SATURDAY + timedelta(hours=10), jobs=JOBS)
+    assert machine.begun == [("weekly", "Sat 12:00"), ("drill", "Sat 12:01")]
 
 
 def test_a_clock_that_is_set_back_does_not_end_the_backups():

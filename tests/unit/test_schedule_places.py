@@ -37,13 +37,14 @@ def names(changes):
 
 def test_what_is_installed_is_not_written_again_and_what_is_no_longer_wanted_goes(place):
     assert not place.there()
-    assert len(place.plan()) == 4
+    assert len(place.plan()) == 6
     write(place, units(JOBS, AROUND, system=True))
     assert place.plan() == []
     assert place.installed() == JOBS
     fewer = replace(place, wanted=JOBS[:1])
-    assert names(fewer.plan()) == ["korrigo-backup-weekly.service", "korrigo-backup-weekly.timer"]
-    assert [change.after for change in fewer.plan()] == [None, None]
+    gone = [f"korrigo-backup-{job}.{kind}" for job in ("drill", "weekly") for kind in ("service", "timer")]
+    assert names(fewer.plan()) == gone
+    assert [change.after for change in fewer.plan()] == [None] * 4
 
 
 def test_units_of_another_site_or_person_are_neither_replaced_nor_removed(place):

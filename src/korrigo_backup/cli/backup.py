@@ -134,6 +134,8 @@ def narrate(step: Step) -> None:
         say(f"📦 Creating Django backup: {step.facts['by']} backup --include-media")
     elif step.id == "media.create":
         say(f"📦 Creating media backup: {step.facts['path']}")
+    elif step.id == "backup.left_out":
+        say(f"⚠️ pg_dump leaves out: {step.facts['names']} (REINDEX INDEX … or DROP INDEX … ends this)")
     elif step.id == "media.again":
         say(f"↻ {step.facts['path']} was written to while it was read: archiving once more")
     elif step.id == "point.databases":

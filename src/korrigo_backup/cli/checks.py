@@ -29,6 +29,7 @@ def checks(wired: Wired) -> list[Finding]:
         key_file=wired.keyring.path,
         dotenv=wired.dotenv,
         least=partial(_least, wired.catalog),
+        require_key=wired.catalog.require_key,
     )
     kit = guarded(warning("kit.stale", ""), lambda: state(wired.catalog, wired.kit_source(), now=local_now()))
     at_work = guarded(error("site.quiet", ""), lambda: [_quiet(wired.catalog)])

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.cli.output import Context, human, say, say_json, say_table
+from korrigo_backup.domain.authenticity import Authenticity
 from korrigo_backup.domain.naming import Kind
+from korrigo_backup.domain.runs import suspects
+from korrigo_backup.operations.journal import read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +38,12 @@ def command(
     if not found:
         say(f"no backups in {wired.config.backup.dir}; make one: korrigo-backup backup")
     else:
-        say_table(("NAME", "CREATED", "SIZE", "CONTENT", "PROOF"), [_row(artifact) for artifact in found])
+        bad = suspects(read(wired.catalog.directory), survey.artifacts)
+        rows = [_row(artifact, bad.get(artifact.name)) for artifact in found]
+        say_table(("NAME", "CREATED", "SIZE", "CONTENT", "PROOF"), rows)
+        for artifact in found:
+            if why := bad.get(artifact.name):
+                say(f"⚠️ {artifact.name} {why}")
     if survey.strangers and kind is None:
         say_strangers(survey.strangers)
 
@@ -60,6 +68,7 @@ def summary(artifact: Artifact) -> dict[str, object]:
         "size": artifact.size,
         "proof": proof(artifact),
         "problem": artifact.problem,
+        "ours": artifact.ours,
     }
 
 
@@ -68,6 +77,8 @@ def proof(artifact: Artifact) -> str:
     head = artifact.header
     if artifact.problem:
         return "broken"
+    if artifact.authenticity in {Authenticity.UNKNOWN_KEY, Authenticity.FORGED}:
+        return str(artifact.authenticity)
     if head is None or head.format == 0:
         return "none"
     if head.consistency:
@@ -90,6 +101,12 @@ def content(artifact: Artifact) -> str:
     return ", ".join(parts) or "?"
 
 
-def _row(artifact: Artifact) -> tuple[str, str, str, str, str]:
+def _row(artifact: Artifact, bad: str | None) -> tuple[str, str, str, str, str]:
     created = f"{artifact.created.astimezone():%Y-%m-%d %H:%M:%S}"
-    return artifact.name, created, human(artifact.size), content(artifact), proof(artifact)
+    return artifact.name, created, human(artifact.size), content(artifact), _worth(artifact, bad)
+
+
+def _worth(artifact: Artifact, bad: str | None) -> str:
+    if not artifact.ours:
+        return "other site"
+    return "bad" if bad else proof(artifact)

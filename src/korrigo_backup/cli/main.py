@@ -45,6 +45,7 @@ VERBS = {
     "validate": "korrigo_backup.cli.validate",
     "prune": "korrigo_backup.cli.prune",
     "hold": "korrigo_backup.cli.hold",
+    "adopt": "korrigo_backup.cli.adopt",
     "nightly": "korrigo_backup.cli.nightly",
     "notify": "korrigo_backup.cli.notify",
     "status": "korrigo_backup.cli.status",
@@ -233,7 +234,8 @@ def _in_words(problem: Exception) -> KorrigoBackupError:
 
 
 def _say(problem: KorrigoBackupError) -> None:
-    lines = f"error: {problem.message}\nhint: {problem.hint}\nstate: {problem.state}"
+    detail = f"detail: {problem.detail}\n" if problem.detail else ""
+    lines = f"error: {problem.message}\n{detail}hint: {problem.hint}\nstate: {problem.state}"
     _print(redact(lines, Context.known_secrets))
 
 

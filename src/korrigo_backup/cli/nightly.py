@@ -51,6 +51,7 @@ def command(
             depth=depth or Depth(configured.verify),
             wait=configured.wait if wait is None else seconds(wait),
             listen=_narrate,
+            drill=configured.drill,
             settings=lambda: save_if_changed(wired.catalog, wired.kit_source(), now=now),
         )
         done = nightly(wired.site(), wired.catalog, night)
@@ -66,6 +67,8 @@ def _narrate(step: Step) -> None:
     narrate_backup(step)
     if step.id == "lock.waiting":
         say(f"⏳ {step.facts['for']}; waiting {step.facts['limit']} s at most")
+    elif step.id == "nightly.drill":
+        say(f"🔬 Loading it beside the site to prove it: {step.facts['why']}...")
     elif step.id == "nightly.verified":
         say(f"✅ Backup validation passed ({step.facts['depth']})")
     elif step.id == "prune.removed":

@@ -75,7 +75,7 @@ def command(
 
 def _newest_safety(wired: Wired) -> Artifact:
     for artifact in wired.catalog.artifacts():
-        if artifact.kind is Kind.SQL and artifact.origin is Origin.SAFETY:
+        if artifact.ours and artifact.kind is Kind.SQL and artifact.origin is Origin.SAFETY:
             return artifact
     raise NotFound(
         f"there is no safety backup in {wired.config.backup.dir}",

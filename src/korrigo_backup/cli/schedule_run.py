@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
 
 from korrigo_backup.catalog import local_now
 from korrigo_backup.cli.output import say
+from korrigo_backup.domain.runs import proven
 from korrigo_backup.domain.schedule import overdue
 from korrigo_backup.errors import Interrupted, KorrigoBackupError, UsageError
+from korrigo_backup.operations.journal import read
 from korrigo_backup.operations.schedule_loop import GRACE, Loop, newest
 
 if TYPE_CHECKING:
@@ -36,7 +39,7 @@ def run_until_ended(wired: Wired) -> None:
         return code
 
     try:
-        code = Loop(wired.jobs(), around, wired.catalog.artifacts).forever(
+        code = Loop(wired.jobs(), around, wired.catalog.artifacts, partial(_last_proof, wired)).forever(
             run, clock=local_now, sleep=time.sleep, tell=_say_coming
         )
     except Interrupted:
@@ -55,6 +58,11 @@ def say_health(wired: Wired, now: datetime) -> None:
             hint="see what the last runs said (docker logs, journalctl, cron's mail)",
         )
     say(f"✅ No backup is missing: {last}")
+
+
+def _last_proof(wired: Wired) -> datetime | None:
+    found = proven(read(wired.catalog.directory))
+    return found.at if found else None
 
 
 def _say_coming(coming: NextRun) -> None:

@@ -48,6 +48,7 @@ VARIABLES: dict[str, tuple[str, str]] = {
     "KORRIGO_BACKUP_KIT_RECIPIENTS": ("kit", "recipients"),
     "KORRIGO_BACKUP_DAILY": ("schedule", "daily"),
     "KORRIGO_BACKUP_WEEKLY": ("schedule", "weekly"),
+    "KORRIGO_BACKUP_DRILL": ("schedule", "drill"),
     "KORRIGO_BACKUP_OVERDUE": ("schedule", "overdue"),
 }
 """The runbook's variables (2.3) and ours, with the section and key each one sets. An empty one is as unset."""

@@ -54,10 +54,14 @@ class RetentionSection(Section):
 
 
 class NightlySection(Section):
-    """What `nightly` does: how deep it verifies, how many seconds it waits for another run to end."""
+    """What `nightly` does: how deep it verifies, how many seconds it waits for another run to end.
+
+    With `drill` the first backup, and the first one of a changed schema, are also loaded beside the site and proven.
+    """
 
     verify: Literal["structure", "content", "full"] = "content"
     wait: Annotated[float, Field(ge=0, le=86400)] = 7200
+    drill: bool = True
 
 
 def _for_node_exporter(value: Path | None) -> Path | None:
@@ -125,6 +129,7 @@ class ScheduleSection(Section):
 
     daily: Hours = "0 3 * * *"
     weekly: Hours = "0 4 * * 0"
+    drill: Hours = "0 5 * * 3"
     overdue: Annotated[Hours, Field(validate_default=True)] = "never"
     jitter: Annotated[int, BeforeValidator(no_switch), Field(ge=0, le=43200)] = 300
     limit_hours: Annotated[int, BeforeValidator(no_switch), Field(ge=1, le=168)] = 12

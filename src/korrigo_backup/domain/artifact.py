@@ -26,7 +26,8 @@ class Artifact:
     `source` gives the manifest: itself, None for a file without one (made by the runbook's former script), or what
     reads it when it is asked for, since a list of thousands needs their headers only. `problem` says why a manifest
     that is there cannot be used. `size` is in bytes, all members together. `authenticity` is what the manifest's
-    signature says; without a manifest there is none.
+    signature says; without a manifest there is none. `ours` is False for an artifact of another site. `passed_over`
+    names newer artifacts that `latest` did not choose, each with the reason.
     """
 
     path: Path
@@ -39,6 +40,8 @@ class Artifact:
     problem: str | None = None
     authenticity: Authenticity = Authenticity.UNSIGNED
     head: Header | None = None
+    ours: bool = True
+    passed_over: tuple[Stranger, ...] = ()
 
     @cached_property
     def manifest(self) -> Manifest | None:

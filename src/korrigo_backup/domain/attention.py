@@ -7,6 +7,7 @@ to do this week. Everything is computed from the status; nothing is read here.
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import takewhile
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -63,6 +64,7 @@ def attention(status: Status, seen: Seen, goals: Goals) -> tuple[Finding, ...]:
         *_schedule(seen),
         *_proof(status, goals),
         *_signatures(status.good),
+        *_other_key(seen),
         *_copies(status),
     ]
     wanted = [one for one in found if one.level is Level.ERROR or one.id not in goals.accepted]
@@ -211,19 +213,40 @@ def _proof(status: Status, goals: Goals) -> Iterator[Finding]:
         return
     if status.proven is None:
         yield warning("status.unproven", "no backup was ever proven by a restore",
-                      "restore one into a test site, or compare it: korrigo-backup compare latest")  # fmt: skip
+                      _drill(status))  # fmt: skip
         return
     age = status.now - status.proven.at
     if age > timedelta(days=goals.proof_days):
         yield warning("status.proof_old", f"the last proof by a restore is {span(int(age.total_seconds()))} old",
-                      "restore one into a test site, or compare it: korrigo-backup compare latest")  # fmt: skip
+                      _drill(status))  # fmt: skip
+
+
+def _drill(status: Status) -> str:
+    """Return the command that loads the newest backup beside the live site and proves it."""
+    return f"korrigo-backup verify {'latest-point' if status.newest(Kind.POINT) else 'latest'} --depth full"
 
 
 def _signatures(good: Sequence[Good]) -> Iterator[Finding]:
-    unsigned = [one.name for one in good if one.signature is not Authenticity.AUTHENTIC]
+    unsigned = [one.name for one in good if one.signature is Authenticity.UNSIGNED]
     if unsigned:
         yield warning("status.unsigned", f"not signed with this site's key: {named(unsigned)}",
                       "a restore will want --allow-unsigned; see KORRIGO_BACKUP_KEY_FILE")  # fmt: skip
+
+
+def _other_key(seen: Seen) -> Iterator[Finding]:
+    """Yield an error where newer backups than any that this key proves are signed with another key."""
+    newer = takewhile(lambda one: one.authenticity is not Authenticity.AUTHENTIC, filter(_is_ours, seen.artifacts))
+    foreign = [one.name for one in newer if one.authenticity is Authenticity.UNKNOWN_KEY]
+    hint = (
+        "name the key file of the user who makes them (cron and sudo have another HOME): KORRIGO_BACKUP_KEY_FILE, or"
+        " [backup] key_file; a lost key: korrigo-backup adopt --new-key"
+    )
+    if foreign:
+        yield error("status.other_key", f"signed with a key that is not here, so not proven: {named(foreign)}", hint)
+
+
+def _is_ours(artifact: Artifact) -> bool:
+    return artifact.ours
 
 
 def _copies(status: Status) -> Iterator[Finding]:

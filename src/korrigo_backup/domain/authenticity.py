@@ -88,6 +88,14 @@ def check(raw: bytes, ring: Mapping[str, Key], *, read: msgspec.Struct | None = 
     return Authenticity.AUTHENTIC if right else Authenticity.FORGED
 
 
+def signed_by(raw: bytes) -> str | None:
+    """Return the id of the key that a manifest says it was signed with; None where it says none."""
+    try:
+        return msgspec.json.decode(raw, type=_Signed).auth.key
+    except msgspec.DecodeError:
+        return None
+
+
 def _is_signed(raw: bytes, ring: Mapping[str, Key], read: msgspec.Struct) -> bool:
     try:
         claimed = msgspec.json.decode(raw, type=_Signed).auth

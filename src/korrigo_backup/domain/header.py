@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.domain.consistency import Consistency  # noqa: TC001 - msgspec reads it when it decodes
+from korrigo_backup.domain.identity import Identity  # noqa: TC001 - the same
 from korrigo_backup.domain.naming import Kind, Origin  # noqa: TC001 - the same
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     """What a manifest says in a line; the fields mean what they mean in `Manifest`.
 
     `rows` and `files` are None where there are none of them; `digests` says whether each table's rows have one.
+    `database` is the name of the database that was dumped.
     """
 
     timestamp: str
@@ -37,6 +39,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     files: int | None
     digests: bool
     consistency: Consistency | None
+    identity: Identity | None = None
+    database: str | None = None
 
 
 def header(manifest: Manifest) -> Header:
@@ -57,4 +61,6 @@ def header(manifest: Manifest) -> Header:
         files=manifest.media.files if manifest.media else None,
         digests=bool(rows and rows.digest),
         consistency=manifest.consistency,
+        identity=manifest.identity,
+        database=manifest.database.name if manifest.database else None,
     )

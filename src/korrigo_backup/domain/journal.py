@@ -57,7 +57,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     `why` holds the answers of the pre-restore checklist (runbook 5.1). Times are UTC, durations seconds;
     `downtime` is from the stop of the services to their health. Where a restore keeps no database beside, `safety`
     names the backup that it can be taken back with, and `transaction` the one in the live database that decides it; ""
-    again once it is taken back.
+    again once it is taken back. `proved` is the fingerprint of the schema that a drill has loaded and proven.
     """
 
     id: str
@@ -76,6 +76,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[Timed, ...] = ()
     safety: str = ""
     transaction: str = ""
+    proved: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a time that cannot be compared with others (ValueError, to a decoder ValidationError)."""

@@ -6,11 +6,13 @@ by Korrigo's former command and has `format` 0. Times are UTC, sizes bytes, chec
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
 
 import msgspec
 
 from korrigo_backup.domain.consistency import Consistency  # noqa: TC001 - msgspec reads it when it decodes
+from korrigo_backup.domain.identity import Identity  # noqa: TC001 - the same
 from korrigo_backup.domain.layout import lay_out
 from korrigo_backup.domain.leftout import LeftOut  # noqa: TC001 - msgspec reads it when it decodes
 from korrigo_backup.domain.moment import require_moment
@@ -32,11 +34,20 @@ class Member(msgspec.Struct, frozen=True, gc=False):
 
 
 class TableProof(msgspec.Struct, frozen=True, gc=False):
-    """Rows of one table. `name` is schema-qualified and quoted as SQL needs it; `digest` is None when not taken."""
+    """Rows of one table. `name` is schema-qualified and quoted as SQL needs it; `digest` is None when not taken.
+
+    `generated` is the digest of the values in stored generated columns, which the server computes: it is there when the
+    table has such columns, and no part of what was saved.
+    """
 
     name: str
     rows: int
     digest: str | None = None
+    generated: str | msgspec.UnsetType = msgspec.UNSET
+
+    def same_rows(self, other: TableProof) -> bool:
+        """Tell whether both hold the same saved rows, as far as both know."""
+        return (self.rows, self.digest) == (other.rows, other.digest)
 
 
 class SequenceProof(msgspec.Struct, frozen=True, gc=False):
@@ -66,7 +77,9 @@ class DatabaseProof(msgspec.Struct, frozen=True, kw_only=True):
     """The content of a database in one snapshot. `digest` names the rule by which table digests were made.
 
     `size` is in bytes on the server's disk, 0 when not known; `migrations` are Django's applied ones as `app.name`;
-    `large_objects` is None when nothing is known of them. A dump does not hold the `properties`. `roles` are those
+    `large_objects` is None when nothing is known of them. `left_out` names what pg_dump leaves out, as
+    `invalid index public.copy_mark`. `search_path` is that of the role in this database: its existing schemas.
+    A dump does not hold the `properties`. `roles` are those
     that the database needs or names, `tablespaces` those of its objects; older manifests have none of the three.
     """
 
@@ -80,9 +93,17 @@ class DatabaseProof(msgspec.Struct, frozen=True, kw_only=True):
     large_objects: LargeObjectsProof | None = None
     size: int = 0
     migrations: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    search_path: tuple[str, ...] = ()
     properties: Properties | None = None
     roles: tuple[RoleProof, ...] = ()
     tablespaces: tuple[str, ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        """A fingerprint of the schema; it changes with any definition."""
+        lines = sorted(f"{one.kind}\0{one.name}\0{one.digest}\n" for one in self.schema)
+        return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
     @property
     def rows(self) -> int:
@@ -144,9 +165,9 @@ class DjangoProof(msgspec.Struct, frozen=True, kw_only=True):
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """The manifest of one artifact.
 
-    `site` and `environment` say which site it is of, so that one site's backup is not restored into another;
-    `revision` is that of the site's code, where it is known. The `members` of a restore point are the manifests of
-    its two backups, and `consistency` says whether the files that its rows name are there.
+    `site` and `environment` say which site it is of, so that one site's backup is not restored into another; `identity`
+    tells sites of one name apart. `revision` is that of the site's code, where it is known. The `members` of a restore
+    point are the manifests of its two backups, and `consistency` says whether the files that its rows name are there.
     """
 
     timestamp: str
@@ -159,6 +180,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     origin: Origin = Origin.ROUTINE
     site: str | None = None
     environment: str | None = None
+    identity: Identity | None = None
     revision: str | None = None
     created: datetime | None = None
     tool: str | None = None

@@ -26,6 +26,8 @@ MEMBERS_SUFFIX = ".sha256"
 DIRECTORY_MANIFEST = "manifest.json"
 LATEST_SQL = "db_backup_latest.sql.gz"
 PARTIAL_PREFIX = ".partial-"
+SITE_PREFIX, SITE_SUFFIX = ".site-", ".json"
+"""Around the UUID of a site in the name of its record."""
 
 
 class Kind(StrEnum):

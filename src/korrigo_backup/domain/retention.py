@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.authenticity import Authenticity
 from korrigo_backup.domain.naming import Kind, Origin
+from korrigo_backup.domain.runs import members_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping, Sequence
@@ -213,7 +214,14 @@ def _foreign(artifact: Artifact, given: Given) -> str | None:
     if artifact.header.site != given.site:
         return f"of the site {artifact.header.site}, not {given.site}"
     theirs = artifact.header.environment or given.environment
-    return f"of {theirs}, not {given.environment}" if given.environment and theirs != given.environment else None
+    if given.environment and theirs != given.environment:
+        return f"of {theirs}, not {given.environment}"
+    return None if artifact.ours else f"of another site of this name{_its_database(artifact)}"
+
+
+def _its_database(artifact: Artifact) -> str:
+    identity = artifact.header.identity if artifact.header else None
+    return f", its database is {identity.database}" if identity else ""
 
 
 _WORDS = {
@@ -289,10 +297,3 @@ def _keep_members(decisions: Iterable[Decision]) -> list[Decision]:
         else d
         for d in decisions
     ]
-
-
-def members_of(point: Artifact) -> list[str]:
-    """Return the names of the two backups that a restore point binds; none of a broken one."""
-    if point.header is None:
-        return []
-    return [name for name in (point.header.database_backup, point.header.media_backup) if name]

@@ -124,6 +124,14 @@ def proven(records: Iterable[Record]) -> Proof | None:
     return _proof(newest) if newest else None
 
 
+def drill_due(records: Iterable[Record], fingerprint: str) -> str | None:
+    """Return why a backup with this schema is to be loaded and proven now, None when one like it was."""
+    proved = [record.proved for record in records if record.proved and record.outcome in _GOOD]
+    if not proved:
+        return "no backup of this site was loaded and proven so far"
+    return None if proved[-1] == fingerprint else "the schema has changed since a backup was last loaded and proven"
+
+
 def verified(records: Iterable[Record], newest: Artifact | None) -> Proof | None:
     """Return when a backup was last read whole: by `verify`, or when the newest good one was made and read back."""
     found = [_proof(record) for record in records if record.verb == "verify" and record.outcome is Outcome.DONE]
@@ -146,6 +154,30 @@ def damaged(records: Iterable[Record]) -> dict[str, str]:
             if record.verb in {"verify", *BACKUPS} and parse(name):
                 found[name] = record.message
     return found
+
+
+def suspects(records: Sequence[Record], artifacts: Iterable[Artifact]) -> dict[str, str]:
+    """Return the names of artifacts that may be bad, each with why: those found bad, and what they are made of.
+
+    A restore point is no better than its worst component. A component of a bad point is suspect until it is verified.
+    """
+    bad = damaged(records)
+    good = {record.subject for record in records if record.verb == "verify" and record.outcome is Outcome.DONE} - {*bad}
+    found = {name: f"was found bad: {why}" for name, why in bad.items()}
+    for point in artifacts:
+        for name in members_of(point) if point.kind is Kind.POINT else ():
+            if name in bad:
+                found.setdefault(point.name, f"its component {name} was found bad")
+            elif point.name in bad and name not in good:
+                found.setdefault(name, f"is a component of {point.name}, which was found bad")
+    return found
+
+
+def members_of(point: Artifact) -> list[str]:
+    """Return the names of the two backups that a restore point binds; none of a broken one."""
+    if point.header is None:
+        return []
+    return [name for name in (point.header.database_backup, point.header.media_backup) if name]
 
 
 def partly(records: Sequence[Record]) -> Record | None:

@@ -91,11 +91,15 @@ class Surroundings:
         return int.from_bytes(digest[:8]) % (self.jitter + 1)
 
 
+DRILL = "drill"
+"""The job that proves a backup by a load."""
+
 JOBS = (
     Job("daily", "the database", "0 3 * * *", ("nightly", "--db", "--wait", WAIT)),
     Job("weekly", "database and media", "0 4 * * 0", ("nightly", "--full", "--wait", WAIT)),
+    Job(DRILL, "a backup, proven by a load", "0 5 * * 3", ("nightly", "--db", "--depth", "full", "--wait", WAIT)),
 )
-"""What the runbook (4.6) wants done, at its hours."""
+"""What the runbook (4.6) wants done, at its hours; and once a week the proof that a backup can be restored."""
 
 OVERDUE = Job("overdue", "tell when one is missing", "", ("notify", "overdue"), backs_up=False)
 """What tells of runs that did not even begin; it has no hour unless it is given one."""

@@ -46,6 +46,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     authenticity: Authenticity
     problem: str | None = None
     head: Header | None = None
+    ours: bool = True
 
     def __post_init__(self) -> None:
         """Refuse a time that cannot be compared with others (ValueError, to a decoder ValidationError)."""
@@ -150,6 +151,7 @@ def _entries(artifacts: Iterable[Artifact]) -> Iterable[Entry]:
             problem=one.problem,
             authenticity=one.authenticity,
             head=one.header,
+            ours=one.ours,
         )
 
 
@@ -165,4 +167,5 @@ def _artifact(directory: str, entry: Entry) -> Artifact:
         problem=entry.problem,
         authenticity=entry.authenticity,
         head=entry.head,
+        ours=entry.ours,
     )

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from korrigo_backup.domain.authenticity import Authenticity
 from korrigo_backup.domain.forecast import HORIZON_DAYS, Growth, days_until_full
 from korrigo_backup.domain.naming import Kind, Origin
-from korrigo_backup.domain.retention import members_of, sort_of
-from korrigo_backup.domain.runs import Failing, damaged, failing, proven, verified
+from korrigo_backup.domain.retention import sort_of
+from korrigo_backup.domain.runs import Failing, failing, members_of, proven, suspects, verified
 from korrigo_backup.domain.status import Copies, Goals, Good, Named, Seen, Space, Status
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def good_artifacts(seen: Seen) -> list[Artifact]:
     They have a manifest of a known format that can be read and was not altered, are of this site, and were not found
     bad since.
     """
-    bad = damaged(seen.records)
+    bad = suspects(seen.records, seen.artifacts)
     routine = (artifact for artifact in seen.artifacts if artifact.origin is Origin.ROUTINE)
     return [one for one in routine if is_good(one) and of_this_site(one, seen) and one.name not in bad]
 
@@ -39,12 +39,15 @@ def good_artifacts(seen: Seen) -> list[Artifact]:
 def is_good(artifact: Artifact) -> bool:
     """Tell whether an artifact says what it holds, in a manifest that nobody altered."""
     head = artifact.header
-    return bool(head and head.format) and artifact.authenticity is not Authenticity.FORGED
+    unproven = {Authenticity.FORGED, Authenticity.UNKNOWN_KEY}
+    return bool(head and head.format) and artifact.authenticity not in unproven
 
 
 def of_this_site(artifact: Artifact, seen: Seen) -> bool:
     """Tell whether an artifact is of this site and environment; one that does not say (Method 2) is."""
     head = artifact.header
+    if not artifact.ours:
+        return False
     if head is None or head.site is None or seen.site is None:
         return True
     return (head.site, head.environment) == (seen.site, seen.environment)

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from typing import IO, TYPE_CHECKING
 
+from korrigo_backup.domain.difference import saved, some
 from korrigo_backup.errors import ProofFailed, Refused
-from korrigo_backup.formats.sql import differences, left_out, prove_taken, some, undressing
+from korrigo_backup.formats.sql import edited, without
 from korrigo_backup.formats.sqlforeign import as_data
+from korrigo_backup.formats.sqlguard import FAILED, failures, guarding
+from korrigo_backup.formats.sqlproof import differences, prove_taken, undressing
 from korrigo_backup.formats.sqlscan import Sort
-from korrigo_backup.site.digests import RULE, Snapshot, prove_all
+from korrigo_backup.site.digests import Snapshot, known_rule, prove_all
 from korrigo_backup.site.emptying import EMPTY, KEPT_EXTENSIONS
 from korrigo_backup.site.session_settings import PROVING
 from korrigo_backup.system.streams import HashingReader, gunzip
@@ -20,8 +23,10 @@ from korrigo_backup.system.streams import HashingReader, gunzip
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from korrigo_backup.domain.finding import Finding
     from korrigo_backup.domain.manifest import DatabaseProof, TableProof
-    from korrigo_backup.formats.sqlscan import Places, ScanResult
+    from korrigo_backup.formats.sqlguard import Edit
+    from korrigo_backup.formats.sqlscan import ScanResult
     from korrigo_backup.site.postgres import Session
 
 _BEGIN = f"{PROVING} BEGIN; SET LOCAL maintenance_work_mem = '256MB'"
@@ -36,7 +41,8 @@ class Replacing:
 
     Given the open file of a verified dump, its checksum and what reading it told, the proof to hold it against, and
     sorts of statements to leave out. A `foreign` dump is rewritten first (`sqlforeign.py`); `restricted` says that psql
-    knows `\restrict`.
+    knows `\restrict`. Differences named in `accept` are
+    reported as losses.
     """
 
     def __init__(
@@ -47,6 +53,8 @@ class Replacing:
         scan: ScanResult,
         expected: DatabaseProof,
         *sorts: Sort,
+        accept: frozenset[str],
+        report: Callable[[Finding], None],
         foreign: bool = False,
         restricted: bool = False,
     ) -> None:
@@ -56,8 +64,12 @@ class Replacing:
         self._scan = scan
         self._expected = expected
         self._sorts = (Sort.TRANSACTION, *sorts)
+        self._accept = accept
+        self._report = report
         self._foreign = foreign
         self._restricted = restricted
+        self.with_path = False
+        """Whether the dump is loaded with the search path of the saved database."""
 
     def run(
         self, session: Session, *, present: DatabaseProof | None, step: Callable[[str], None]
@@ -71,8 +83,10 @@ class Replacing:
         session.run(_BEGIN)
         transaction = session.ask(_TRANSACTION, str)
         if present:
-            _require_unchanged(Snapshot(session, ""), present)
+            _require_unchanged(Snapshot(session, "", present.search_path), present)
         session.run(EMPTY)
+        for statement in undressing(self._expected, "schema"):
+            session.run(statement)
         step("load")
         self._load(session)
         step("prove")
@@ -87,12 +101,12 @@ class Replacing:
         return tables
 
     def _load(self, session: Session) -> None:
+        self._file.seek(0)
         reader = HashingReader(self._file)
         pieces = gunzip(reader, self._name)
+        script = edited(pieces, self._edits(session), self._name)
         if self._foreign:
-            script = as_data(pieces, self._name, {*self._sorts, Sort.EXTENSION_COMMENT})
-        else:
-            script = left_out(pieces, self._without(session), self._name)
+            script = as_data(script, self._name, {*self._sorts, Sort.EXTENSION_COMMENT})
         session.feed(script, restricted=self._restricted)
         for _ in reader:  # what follows the last gzip member counts for the checksum, too
             pass
@@ -101,23 +115,27 @@ class Replacing:
                 f"{self._name} changed while it was read", hint="something writes to it: find out what, then retry"
             )
 
-    def _without(self, session: Session) -> Places:
+    def _edits(self, session: Session) -> tuple[Edit, ...]:
         """Leave out comments on extensions that stay: they belong to an administrator and have theirs."""
         kept = tuple(f"COMMENT ON EXTENSION {name} IS".encode() for name in session.ask(KEPT_EXTENSIONS, list[str]))
         comments = tuple(p for p in self._scan.without(Sort.EXTENSION_COMMENT) if p[1].startswith(kept))
-        return tuple(sorted((*self._scan.without(*self._sorts), *comments)))
+        made = guarding(self._scan, self._expected.search_path, without=self._sorts, with_path=self.with_path)
+        return tuple(sorted((*made, *without(comments)), key=lambda one: (one[0], len(one[1]))))
 
     def _proven(self, session: Session) -> tuple[TableProof, ...]:
+        failed = failures(session.run(f"SELECT {FAILED}").rstrip(b"\n"))
         session.run(_AGAIN)
-        for statement in undressing(self._expected):
+        for statement in undressing(self._expected, "extension"):
             session.run(statement)
-        return prove_taken(Snapshot(session, ""), self._expected)
+        taken = Snapshot(session, "", self._expected.search_path)
+        return prove_taken(taken, self._expected, accept=self._accept, report=self._report, failed=failed)
 
 
 def _require_unchanged(taken: Snapshot, present: DatabaseProof) -> None:
-    tables = prove_all(taken, digest=present.digest == RULE)
-    if lines := differences(taken, present, tables):
+    tables = prove_all(taken, rule=known_rule(present.digest))
+    if found := saved(differences(taken, present, tables)):
+        words = some([one.message for one in found])
         raise Refused(
-            f"somebody has written to the database since its safety backup was made: {some(lines)}",
+            f"somebody has written to the database since its safety backup was made: {words}",
             hint="stop whatever writes to it ([services] stop), then run the restore again",
         )

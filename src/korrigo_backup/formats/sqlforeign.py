@@ -48,7 +48,9 @@ _SETTING = re.compile(rb"SET ([a-z_]+) = ('?)([A-Za-z0-9_]*)\2")
 _SEARCH_PATH = re.compile(rb"SET search_path = [a-z_][a-z0-9_]*(?:, [a-z_][a-z0-9_]*)*")
 _ENCODING = re.compile(rb"SET\s+(?:client_encoding\b|NAMES\b).*?([A-Za-z0-9_]+)'?", re.DOTALL | re.IGNORECASE)
 _INSERT = re.compile(rb"INSERT\s+INTO\b", re.IGNORECASE)
-_DROP = re.compile(rb"DROP\b|ALTER TABLE .* DROP (?:CONSTRAINT|COLUMN) |ALTER TABLE .* DROP DEFAULT", re.DOTALL)
+_DROP = re.compile(
+    rb"DROP\b|SELECT pg_catalog\.lo_unlink\(|ALTER TABLE .* DROP (?:CONSTRAINT|COLUMN|DEFAULT|IDENTITY)\b", re.DOTALL
+)
 _PUBLIC = re.compile(rb'CREATE SCHEMA "?public"?')
 _NAME = re.compile(rb'"((?:[^"]|"")+)"|([A-Za-z_\x80-\xff][A-Za-z0-9_$\x80-\xff]*)')
 _PAIR = re.compile(rb"\\(.)", re.DOTALL)

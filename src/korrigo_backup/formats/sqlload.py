@@ -14,6 +14,7 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import KorrigoBackupError
+from korrigo_backup.formats.sqlguard import FAILED
 from korrigo_backup.formats.sqlscan import DumpScanner
 from korrigo_backup.site.postgres import PSQL
 from korrigo_backup.site.session_settings import LOADING, PRELUDE
@@ -34,11 +35,12 @@ _NEWLINE, _BACKSLASH = b"\n\\"
 
 def load_shared(
     server: Postgres, pieces: Iterable[bytes], source: str, *, database: str, restricted: bool = False
-) -> None:
+) -> bytes:
     r"""Run a dump, given in pieces of any size, in an empty database.
 
     The first SQL error in either session stops it. `restricted` says that psql knows `\restrict`: it then takes no
-    command of its own from the dump. Raises KorrigoBackupError with the server's words.
+    command of its own from the dump. Returns what guarded statements have kept (`sqlguard.FAILED`). Raises
+    KorrigoBackupError with the server's words.
     """
     with ExitStack() as stack:
         first = _Loader(server, database, stack, restricted=restricted)
@@ -51,6 +53,7 @@ def load_shared(
             for piece in pieces:
                 run.feed(piece)
             run.finish()
+            failed = first.ask(FAILED)
         except BrokenPipeError:
             for one in both:
                 one.finish()  # a session has stopped, and says why
@@ -59,6 +62,7 @@ def load_shared(
             ) from None
         for one in both:
             one.finish()
+        return failed
 
 
 class _Loader:
@@ -90,9 +94,13 @@ class _Loader:
 
         Asked in SQL: a restricted psql takes no commands of its own.
         """
+        alone = "transaction_timestamp() = statement_timestamp()"
+        return self.ask(f"CASE WHEN {alone} THEN '-' ELSE '+' END")
+
+    def ask(self, text: str) -> bytes:
+        """Return the value of an SQL expression of type text, of one line; b"" when the session has ended."""
         try:
-            alone = "transaction_timestamp() = statement_timestamp()"
-            self.write(f"SELECT '{self._token}' || CASE WHEN {alone} THEN '-' ELSE '+' END;\n".encode())
+            self.write(f"SELECT '{self._token}' || {text};\n".encode())
             self._client.flush()
         except BrokenPipeError:
             return b""

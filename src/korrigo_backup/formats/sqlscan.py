@@ -33,6 +33,11 @@ class Sort(StrEnum):
     """Shields psql against other meta-commands. A load leaves out the dump's and puts its own around the dump."""
     NEW_SETTING = "new setting"
     """A time limit of 0 that older servers do not know: SET transaction_timeout (17)."""
+    GUARDED = "guarded"
+    """Indexes, constraints, refreshes and what follows from them: a failure is caught (`sqlguard.py`)."""
+    EVENT_TRIGGER = "event trigger"
+    SEARCH_PATH = "search path"
+    """Empties the search path."""
     DATABASE = "database"
     """Makes or describes the dumped database as a whole (`pg_dump --create`): a restore makes its own."""
 
@@ -56,6 +61,7 @@ _LOOKAHEAD = 256
 
 _INTERESTING = re.compile(rb"""[-/'"$\\;()]""")
 _DOLLAR_TAG = re.compile(rb"\$(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\$")
+_WORD = re.compile(rb"(?:\$?[0-9]+(?:[eE][0-9]+)?)?([A-Za-z_\x80-\xff][A-Za-z0-9_$\x80-\xff]*)?\Z")
 _BLOCK = re.compile(rb"/\*|\*/")
 _ESCAPED_END = re.compile(rb"\\.|''|'", re.DOTALL)
 _NAME = rb'(?:"(?:[^"]|"")+"|[^\s".(;]+)'
@@ -64,13 +70,23 @@ _QUALIFIED = re.compile(_NAME + rb"\." + _NAME)
 _COPY_ANY = re.compile(rb"COPY\b.*\bFROM\s+STDIN\b", re.DOTALL | re.IGNORECASE)
 _SETVAL = re.compile(rb"SELECT pg_catalog\.setval\('((?:[^']|'')+)', (-?\d+), (true|false)\)")
 _OWNER = re.compile(rb"ALTER [A-Z ]+ .* OWNER TO (?:" + _NAME + rb")", re.DOTALL)
+_GUARDED = re.compile(
+    rb"(?:CREATE (?:UNIQUE )?INDEX |REFRESH MATERIALIZED VIEW |COMMENT ON (?:INDEX|CONSTRAINT) |ALTER INDEX "
+    rb"|ALTER (?:TABLE|DOMAIN) (?:ONLY )?" + _NAME + rb"\." + _NAME + rb"\s+"
+    rb"(?:ADD CONSTRAINT |CLUSTER ON |REPLICA IDENTITY USING )).*",
+    re.DOTALL,
+)
 _LEFT_OUT = (
     (re.compile(rb"ALTER DEFAULT PRIVILEGES FOR ROLE .*", re.DOTALL), Sort.ROLE),
     (re.compile(rb"ALTER SCHEMA public OWNER TO .*"), Sort.PUBLIC_OWNER),
     (_OWNER, Sort.ROLE),
     (re.compile(rb"BEGIN|COMMIT"), Sort.TRANSACTION),
+    (re.compile(rb"DROP DATABASE (?:IF EXISTS )?" + _NAME), Sort.DATABASE),
     (re.compile(rb"COMMENT ON EXTENSION .*", re.DOTALL), Sort.EXTENSION_COMMENT),
     (re.compile(rb"SET transaction_timeout = 0"), Sort.NEW_SETTING),
+    (re.compile(rb"CREATE EVENT TRIGGER .*", re.DOTALL), Sort.EVENT_TRIGGER),
+    (re.compile(rb"SELECT pg_catalog\.set_config\('search_path', '', false\)"), Sort.SEARCH_PATH),
+    (_GUARDED, Sort.GUARDED),
 )
 _TRANSACTION = re.compile(
     rb"(?:BEGIN|START|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE|PREPARE\s+TRANSACTION)\b", re.IGNORECASE
@@ -120,16 +136,20 @@ class ScanResult:
 
     `own_transactions` tells of transaction commands that pg_dump does not write, `connects` names the databases that a
     dump enters (`--create`, pg_dumpall), `inserts` counts INSERT statements, `code` lists what runs later.
+    Between the offsets `rows_begin` and `rows_end` lie the rows and the positions of sequences.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
     sequences: dict[str, SequenceProof] = field(default_factory=dict)
+    rows_begin: int | None = None
+    rows_end: int = 0
     places: dict[Sort, list[tuple[int, bytes]]] = field(default_factory=lambda: {sort: [] for sort in Sort})
     server_version: str | None = None
     client_version: str | None = None
     statements: int = 0
     encoding: str = "UTF8"
     creates: int = 0
+    tables: int = 0
     inserts: int = 0
     cluster: bool = False
     connects: list[str] = field(default_factory=list)
@@ -140,6 +160,10 @@ class ScanResult:
     def without(self, *sorts: Sort) -> Places:
         """Return the places of some sorts of statements."""
         return tuple(sorted(place for sort in sorts for place in self.places[sort]))
+
+
+class TrailingText(ProofFailed):
+    """A dump is complete, and something that is no statement follows: messages of pg_dump, written with it."""
 
 
 class DumpScanner:
@@ -163,7 +187,10 @@ class DumpScanner:
         self._columns = b""
         self._body = False
         self._line_start = True
+        self._commented = False
         self._conforming = True
+        self._escapes_end = 0  # in the statement, of the last string with escapes
+        self._dollar_end = 0  # the same, of the last dollar-quoted string
         self._path = "public"
         self._database = b""
         self.copy = self.target = b""
@@ -218,7 +245,7 @@ class DumpScanner:
             self._offset += after
         if self.result.complete and self._statement.strip():
             shown = bytes(self._statement).decode(errors="replace").strip().partition("\n")[0][:60]
-            raise ProofFailed(
+            raise TrailingText(
                 f"{self._source} has text after its end that is no statement: {shown!r}",
                 hint="another program's message was written into it: delete those lines, and pack it again",
             )
@@ -260,7 +287,7 @@ class DumpScanner:
         elif character == b'"':
             self._state = self._in_identifier
         else:
-            escapes = self._after_e() or not self._conforming
+            escapes = self._after_e() or self._continues_escapes() or not self._conforming
             self._state = self._in_escape_string if escapes else self._in_string
         self._keep(character)
         return at + 1
@@ -268,21 +295,26 @@ class DumpScanner:
     def _dash(self, buffer: bytes, at: int) -> int:
         if buffer.startswith(b"--", at):
             self._state = self._in_line_comment
-            self._keep(b" ")
+            self._comment()
             return at
         self._keep(b"-")
         return at + 1
 
+    def _comment(self) -> None:
+        """Note a comment; inside a statement it makes the text that is kept another than the dump's."""
+        self._commented = self._commented or bool(self._statement.strip())
+        self._keep(b" ")
+
     def _slash(self, buffer: bytes, at: int) -> int:
         if buffer.startswith(b"/*", at):
             self._state, self._depth = self._in_block_comment, 0
-            self._keep(b" ")
+            self._comment()
             return at
         self._keep(b"/")
         return at + 1
 
     def _dollar(self, buffer: bytes, at: int) -> int:
-        tag = None if _is_word(self._statement[-1:]) else _DOLLAR_TAG.match(buffer, at)
+        tag = None if self._word() else _DOLLAR_TAG.match(buffer, at)
         if tag is None:
             self._keep(b"$")
             return at + 1
@@ -296,9 +328,12 @@ class DumpScanner:
             return at + 1
         statement = bytes(self._statement).strip()
         self._statement.clear()
+        self._escapes_end = self._dollar_end = 0
         self.result.statements += 1
         self.result.complete = False  # the end mark is the last thing but for comments
-        return at + 1 + self._understood(statement, buffer, at + 1)
+        length = 1 + self._understood(statement, buffer, at + 1)
+        self._commented = False
+        return at + length
 
     def _understood(self, statement: bytes, buffer: bytes, after: int) -> int:
         if statement.startswith(b"CREATE "):
@@ -309,11 +344,13 @@ class DumpScanner:
         elif _STRINGS.search(statement):
             self._strings(statement, at_line_end=buffer.startswith(b"\n", after))
         elif found := _SETVAL.match(statement):
+            self._rows_between(self._offset + after - 1 - len(statement), self._offset + after)
             name = self._qualified(found[1].replace(b"''", b"'"))
             self.result.sequences[name] = SequenceProof(name, int(found[2]), found[3] == b"true")
         elif found := _COPY.fullmatch(statement):
             if self._body or not buffer.startswith(b"\n", after):
                 raise self._hostile("a COPY statement in the middle of another or with more behind it")
+            self._rows_between(self._offset + after - 1 - len(statement), 0)
             self.copy, self.target = statement, found[1]
             self._table, self._columns = self._qualified(found[1]), found[2] or b""
             self.result.rows.setdefault(self._table, 0)
@@ -326,8 +363,14 @@ class DumpScanner:
         self._noted(statement, self._offset + after - 1 - len(statement))
         return 0
 
+    def _rows_between(self, begin: int, end: int) -> None:
+        if self.result.rows_begin is None and not self._commented:
+            self.result.rows_begin = begin
+        self.result.rows_end = max(self.result.rows_end, end)
+
     def _created(self, statement: bytes) -> None:
         self.result.creates += 1
+        self.result.tables += statement.startswith((b"CREATE TABLE ", b"CREATE UNLOGGED TABLE "))
         self._body = _BODY.match(statement) is not None
         if found := _CREATE_DATABASE.fullmatch(statement):
             self._database = found[1]
@@ -352,7 +395,7 @@ class DumpScanner:
 
     def _noted(self, statement: bytes, offset: int) -> None:
         """Remember what a load may have to leave out, and what sets up the session."""
-        if sort := self.sort(statement):
+        if (sort := self.sort(statement)) and not self._commented:
             self.result.places[sort].append((offset, statement + b";"))
         elif self.is_transaction(statement):
             self.result.own_transactions = True
@@ -430,7 +473,10 @@ class DumpScanner:
 
     def _in_dollar(self, buffer: bytes, position: int, *, final: bool) -> int | None:
         del final
-        return self._until(self._tag, buffer, position)
+        after = self._until(self._tag, buffer, position)
+        if self._state == self._in_sql:
+            self._dollar_end = len(self._statement)
+        return after
 
     def _until(self, end: bytes, buffer: bytes, position: int) -> int | None:
         at = buffer.find(end, position)
@@ -452,12 +498,13 @@ class DumpScanner:
             return None
         self._keep(buffer[position : found.end()])
         if found[0] == b"'":
-            self._state = self._in_sql
+            self._state, self._escapes_end = self._in_sql, len(self._statement)
         return found.end()
 
     def _in_copy(self, buffer: bytes, position: int, *, final: bool) -> int | None:
         if self._line_start and buffer.startswith(b"\\.\n", position):
             self._state = self._in_sql
+            self._rows_between(0, self._offset + position + 3)
             return position + 3
         end = buffer.find(b"\n\\.\n", position)
         if end < 0:
@@ -471,6 +518,7 @@ class DumpScanner:
             return last + 1
         self.result.rows[self._table] += buffer.count(b"\n", position, end + 1)
         self._state = self._in_sql
+        self._rows_between(0, self._offset + end + 4)
         return end + 4
 
     def _long_line(self, buffer: bytes, position: int) -> int:
@@ -485,14 +533,21 @@ class DumpScanner:
             self._statement[-2:] = (self._statement[-2:] + text)[-2:]
 
     def _after_e(self) -> bool:
-        return self._statement.endswith((b"e", b"E")) and not _is_word(self._statement[-2:-1])
+        return self._statement.endswith((b"e", b"E")) and self._word() in {b"e", b"E"}
+
+    def _word(self) -> bytes:
+        """Return the identifier or keyword that the text so far ends with, b"" for a number, a sign, or nothing."""
+        begin = max(self._dollar_end, len(self._statement) - _LOOKAHEAD)
+        found = _WORD.search(self._statement, begin)
+        return bytes(found[1] or b"") if found else b""
+
+    def _continues_escapes(self) -> bool:
+        """Return whether a quote goes on with a string that has escapes: only a line break and blanks are between."""
+        between = self._statement[self._escapes_end :]
+        return self._escapes_end > 0 and b"\n" in between and between.isspace()
 
     def _hostile(self, what: str) -> ProofFailed:
         return ProofFailed(
             f"{self._source} holds {what}: pg_dump does not write this, and it could run programs",
             hint="do not load it; make sure where it comes from, and use another backup",
         )
-
-
-def _is_word(character: bytes | bytearray) -> bool:
-    return bool(character) and (character.isalnum() or character in b"_$" or character >= b"\x80")

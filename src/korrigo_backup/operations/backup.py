@@ -76,7 +76,7 @@ def backup_database(
     Raises PartlyDone when the backup is good and only the cleaning failed.
     """
     with (
-        exclusive(site, catalog, "backup of the database", listen=listen) as (site, _),  # noqa: PLR1704 - now held
+        exclusive(site, catalog, "backup of the database", listen=listen, own=True) as (site, _),  # noqa: PLR1704 - now held
         recorded(catalog.directory, site, "backup", "db", listener=listen) as running,
     ):
         return take_database(site, catalog, wish or Wish(), now=now, running=running)
@@ -110,7 +110,7 @@ def _media_alone(site: Site, catalog: Catalog, listen: Listener) -> Iterator[Sit
     with ExitStack() as stack:
         doing = "backup of the media"
         try:
-            site, _ = stack.enter_context(exclusive(site, catalog, doing, listen=listen))
+            site, _ = stack.enter_context(exclusive(site, catalog, doing, listen=listen, own=True))
         except Unreachable:
             if site.media and site.media.unfinished():
                 raise
@@ -144,6 +144,8 @@ def dump(site: Site, catalog: Catalog, wish: Wish, *, now: datetime, listen: Lis
                 site.postgres, target, database=wish.database, digest=wish.digest, observe=wish.observe
             )
             os.fsync(file.fileno())
+            if proof.left_out:
+                listen(Step("backup.left_out", {"names": ", ".join(proof.left_out)}))
             listen(Step("backup.verify"))
             _same(behind.result(), target.sha256, draft.name)
         manifest = said(site, catalog, (Member(draft.name, target.size, target.sha256),), now)
@@ -267,6 +269,7 @@ def said(site: Site, catalog: Catalog, members: tuple[Member, ...], now: datetim
         format=FORMAT,
         site=site.name,
         environment=site.environment,
+        identity=site.standing.identity if site.standing else None,
         revision=site.revision,
         created=now.astimezone(UTC),
         tool=f"korrigo-backup {__version__}",

@@ -15,11 +15,12 @@ from msgspec.structs import replace
 from korrigo_backup.domain.comparison import Comparison, RowChange, TableDifference
 from korrigo_backup.domain.manifest import LARGEST, DatabaseProof, TableProof
 from korrigo_backup.errors import NotFound, ProofFailed, UsageError
+from korrigo_backup.formats.sqlproof import comparable
 from korrigo_backup.operations.narrow import SHOWN, database_rows, dump_rows, narrow
 from korrigo_backup.operations.sources import open_sql
 from korrigo_backup.site import rows as site_rows
 from korrigo_backup.site.databases import Databases
-from korrigo_backup.site.digests import RULE, Snapshot, prove_all, snapshot
+from korrigo_backup.site.digests import RULE, Snapshot, known_rule, prove_all, snapshot
 from korrigo_backup.site.schema import fingerprint
 from korrigo_backup.system.files import explained, open_plain, write_private
 
@@ -82,7 +83,10 @@ class _Side:
 
 def compare_artifact(present: Present, artifact: Artifact) -> Comparison:
     """Compare a dump, which is verified first, with a database; raises ProofFailed for a bad dump."""
-    with open_sql(artifact) as source, snapshot(present.site.postgres, database=present.name) as now:
+    with (
+        open_sql(artifact, present.site.postgres.access) as source,
+        snapshot(present.site.postgres, database=present.name) as now,
+    ):
         foreign = artifact.manifest is None or artifact.manifest.database is None
         saved = _Side(
             name=artifact.name,
@@ -101,7 +105,7 @@ def compare_database(present: Present, kept: str) -> Comparison:
         raise NotFound(f"there is no database {kept}", hint=f"there are: {', '.join(beside) or 'none of this site'}")
     server = present.site.postgres
     with snapshot(server, database=kept) as then, snapshot(server, database=present.name) as now:
-        saved = _Side(name=f"database {kept}", proof=_prove(then, kept, digest=True), rows=database_rows(then))
+        saved = _Side(name=f"database {kept}", proof=_prove(then, kept, rule=RULE), rows=database_rows(then))
         return _compare(saved, present, now)
 
 
@@ -116,7 +120,7 @@ def save_state(present: Present, file: Path, *, now: datetime) -> State:
     """Write the state of a database to a new private file; UsageError when there is one of that name."""
     require_new(file)
     with snapshot(present.site.postgres, database=present.name) as taken:
-        state = State(schema=STATE_SCHEMA, taken=now, database=_prove(taken, present.name, digest=True))
+        state = State(schema=STATE_SCHEMA, taken=now, database=_prove(taken, present.name, rule=RULE))
     with explained(f"write {file}"):
         write_private(file, msgspec.json.format(msgspec.json.encode(state), indent=2) + b"\n")
     return state
@@ -145,27 +149,28 @@ def require_new(file: Path) -> None:
 _SAVE_HINT = "make one: korrigo-backup compare --save FILE.json"
 
 
-def _prove(taken: Snapshot, name: str, *, digest: bool) -> DatabaseProof:
+def _prove(taken: Snapshot, name: str, *, rule: str | None) -> DatabaseProof:
     return DatabaseProof(
         name=name,
         server_version=taken.facts().server_version,
         client_version="",
-        digest=RULE if digest else None,
-        tables=prove_all(taken, digest=digest),
+        digest=rule,
+        tables=prove_all(taken, rule=rule),
         sequences=taken.sequences(),
         schema=fingerprint(taken),
     )
 
 
 def _compare(saved: _Side, present: Present, now: Snapshot) -> Comparison:
-    digest = saved.proof.digest == RULE
-    proof = _prove(now, present.name, digest=digest)
-    then = saved.proof.tables if digest else [TableProof(table.name, table.rows) for table in saved.proof.tables]
+    rule = known_rule(saved.proof.digest)
+    proof = _prove(now, present.name, rule=rule)
+    then = saved.proof.tables if rule else [TableProof(table.name, table.rows) for table in saved.proof.tables]
     views = {table.name for table in now.tables() if table.derived}
-    here = [table for table in proof.tables if saved.with_views or table.name not in views]
+    tables = comparable(now, saved.proof, proof.tables)
+    here = [table for table in tables if saved.with_views or table.name not in views]
     left, right = _chosen(then, here, present.tables)
     doubtful = {name: max(left[name].rows, right[name].rows) for name in left.keys() & right.keys()
-                if left[name].digest is None or left[name] != right[name]}  # fmt: skip
+                if left[name].digest is None or not left[name].same_rows(right[name])}  # fmt: skip
     rows = _narrowed(saved, now, doubtful, present.shown)
     different = tuple(_different(left, right, rows))
     same = len(left.keys() | right.keys()) - len(different)
@@ -203,7 +208,7 @@ def _different(
 ) -> Iterable[TableDifference]:
     for name in sorted(left.keys() | right.keys()):
         then, now, change = left.get(name), right.get(name), rows.get(name)
-        proven = then is not None and then == now and then.digest is not None
+        proven = then is not None and now is not None and then.same_rows(now) and then.digest is not None
         read = change is not None and change.nothing and (then is None or then.digest is None)
         if not (proven or read):
             yield TableDifference(name, then.rows if then else None, now.rows if now else None, change)

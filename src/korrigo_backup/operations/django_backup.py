@@ -37,7 +37,7 @@ def backup_django(site: Site, catalog: Catalog, *, now: datetime, listen: Listen
             hint='set [django] manage = ["python", "manage.py"], or KORRIGO_BACKUP_MANAGE',
         )
     with (
-        exclusive(site, catalog, "Django backup", listen=listen),
+        exclusive(site, catalog, "Django backup", listen=listen, own=True) as (site, _),  # noqa: PLR1704 - now held
         recorded(catalog.directory, site, "backup", "django", listener=listen) as running,
         explained("write the Django backup"),
         catalog.draft(Kind.DJANGO, Origin.ROUTINE, now) as draft,
@@ -59,6 +59,7 @@ def _of_this_site(site: Site, manifest: Manifest, final: Path) -> Manifest:
         manifest,
         site=site.name,
         environment=site.environment,
+        identity=site.standing.identity if site.standing else None,
         revision=site.revision,
         backup_dir=str(final.absolute()),
     )

@@ -16,7 +16,7 @@ from korrigo_backup.domain.journal import Step
 from korrigo_backup.domain.naming import DIRECTORY_MANIFEST
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused, UsageError
 from korrigo_backup.formats import django as django_format
-from korrigo_backup.formats import sql as sql_format
+from korrigo_backup.formats.sqlproof import holds
 from korrigo_backup.operations import undecided
 from korrigo_backup.operations.plan_django import Checked, Live, check_counts, plan_database, plan_media_of
 from korrigo_backup.operations.sources import usable_manifest
@@ -130,7 +130,7 @@ class DjangoPart:
 
     def _require_unchanged(self, safety: Artifact) -> None:
         present = safety.manifest.database if safety.manifest else None
-        if present and not sql_format.holds(self.context.site.postgres, present):
+        if present and not holds(self.context.site.postgres, present):
             raise Refused(
                 "somebody has written to the database since its safety backup was made",
                 hint="stop whatever writes to it ([services] stop), then run the restore again",

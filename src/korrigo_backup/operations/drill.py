@@ -15,6 +15,7 @@ from korrigo_backup.operations.plan import MOUNTED
 from korrigo_backup.operations.sources import members_of
 from korrigo_backup.operations.stamps import own_stamp
 from korrigo_backup.operations.undo import UndoStack, all_or_nothing
+from korrigo_backup.site.servererror import StatementFailed
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -65,6 +66,14 @@ def drill(
     return [*losses, *found, *left, ok("verify.drilled", f"{artifact.name}: loaded beside the live site, proven{done}")]
 
 
+def fingerprint(catalog: Catalog, artifact: Artifact) -> str:
+    """Return the fingerprint of the schema that an artifact holds; "" for one without a database."""
+    if artifact.kind is Kind.POINT:
+        artifact = members_of(catalog, artifact)[0]
+    proof = artifact.manifest.database if artifact.manifest else None
+    return proof.fingerprint if proof else ""
+
+
 def _stage(part: Part, undo: UndoStack) -> None:
     """Load a part. What the server says of a dump that it does not take is a word about the backup.
 
@@ -73,8 +82,9 @@ def _stage(part: Part, undo: UndoStack) -> None:
     try:
         part.stage(undo)
     except KorrigoBackupError as problem:
-        if isinstance(part, DatabasePart) and type(problem) is KorrigoBackupError:
-            raise ProofFailed(f"it does not load: {problem.message}", hint=problem.hint) from None
+        if isinstance(part, DatabasePart) and type(problem) in {KorrigoBackupError, StatementFailed}:
+            words = f"it does not load: {problem.message}"
+            raise ProofFailed(words, hint=problem.hint, detail=problem.detail) from None
         raise
 
 

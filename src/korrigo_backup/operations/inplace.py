@@ -15,18 +15,21 @@ from korrigo_backup.domain.journal import Step
 from korrigo_backup.domain.naming import Kind
 from korrigo_backup.domain.plan import replaced_in_place
 from korrigo_backup.errors import UsageError
-from korrigo_backup.formats import sql as sql_format
 from korrigo_backup.formats.sql_inplace import Replacing
+from korrigo_backup.formats.sqlguard import loaded_with_path, path_may_help
+from korrigo_backup.formats.sqlproof import holds
+from korrigo_backup.operations.foreign import as_owner, without_rows
 from korrigo_backup.operations.plan import PartPlan, plan_sql
 from korrigo_backup.operations.sources import SqlSource, open_sql
 from korrigo_backup.operations.versions import knows_restrict, left_out_here
 from korrigo_backup.site.databases import Databases
+from korrigo_backup.site.servererror import StatementFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from korrigo_backup.domain.artifact import Artifact
-    from korrigo_backup.domain.manifest import DatabaseProof
+    from korrigo_backup.domain.manifest import DatabaseProof, TableProof
     from korrigo_backup.operations.parts import Context
     from korrigo_backup.operations.undo import UndoStack
 
@@ -37,7 +40,7 @@ IN_PLACE = "restore in place"
 @contextmanager
 def open_in_place(artifact: Artifact, context: Context, secure: Callable[[], Artifact]) -> Iterator[InPlacePart]:
     """Open and verify a dump that is to replace the content of the live database; `secure` makes a safety backup."""
-    with open_sql(artifact) as source:
+    with open_sql(artifact, context.site.postgres.access) as source:
         plan = plan_sql(context.site, artifact, source, stamp=context.stamp, in_place=True)
         found = (*plan.findings, *_findings(context, source))
         yield InPlacePart(source, context, replace(plan, findings=found), artifact, secure)
@@ -74,7 +77,7 @@ class InPlacePart:
         if not self._committing:
             return
         with open_sql(safety) as source:
-            if not sql_format.holds(self.context.site.postgres, source.expected):
+            if not holds(self.context.site.postgres, source.expected):
                 self._replace(safety, source, None)
 
     def _replace(self, artifact: Artifact, source: SqlSource, present: DatabaseProof | None) -> None:
@@ -106,6 +109,8 @@ def replace_content(
         source.scan,
         source.expected,
         *sorts,
+        accept=context.accept,
+        report=context.report,
         foreign=not context.trusted,
         restricted=knows_restrict(server.client_version()),
     )
@@ -116,12 +121,22 @@ def replace_content(
         else:
             context.listen(Step(f"restore.{step}", {"artifact": str(artifact.path)}))
 
-    with server.session() as session:
-        try:
-            databases.disconnect(live, but=session.ask("SELECT pg_backend_pid()", int))
-            tables = replacing.run(session, present=present, step=tell)
-        finally:
-            databases.admit(live)
+    def run() -> tuple[TableProof, ...]:
+        with server.session() as session:
+            try:
+                databases.disconnect(live, but=session.ask("SELECT pg_backend_pid()", int))
+                return replacing.run(session, present=present, step=tell)
+            finally:
+                databases.admit(live)
+
+    try:
+        tables = run()
+    except StatementFailed as problem:
+        if not path_may_help(problem.server, source.expected.search_path):
+            raise
+        context.report(loaded_with_path(problem.server, source.expected.search_path))
+        replacing.with_path = True
+        tables = run()
     facts = {"tables": str(len(tables)), "rows": str(sum(table.rows for table in tables))}
     context.listen(Step("restore.proven", facts | {"proof": source.proof}))
 
@@ -148,6 +163,9 @@ def _findings(context: Context, source: SqlSource) -> Iterator[Finding]:
     if role.superuser and not context.trusted:
         yield error("restore.in_place", "what is not signed cannot be restored in place by a superuser",
                     "restore it without --in-place: it is then loaded by a role without rights")  # fmt: skip
+    if not role.superuser and not context.trusted:
+        yield from as_owner("the dump", role, in_place=True)
+        yield from without_rows("the dump", source.scan, context.accept)
     if source.scan.own_transactions:
         yield error("restore.in_place", "the dump has transaction commands of its own, so it cannot be taken back",
                     "restore it without --in-place")  # fmt: skip

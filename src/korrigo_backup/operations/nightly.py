@@ -7,18 +7,19 @@ with PartlyDone, which names them all.
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from korrigo_backup.domain.finding import Finding, Level
+from korrigo_backup.domain.finding import Finding, Level, warning
 from korrigo_backup.domain.journal import Listener, Step, silent
 from korrigo_backup.domain.naming import Kind
+from korrigo_backup.domain.runs import drill_due
 from korrigo_backup.errors import UNCHANGED, Interrupted, KorrigoBackupError, Locked, PartlyDone, ProofFailed
-from korrigo_backup.operations import retain
+from korrigo_backup.operations import journal, retain
 from korrigo_backup.operations.backup import Wish, take_database
-from korrigo_backup.operations.drill import drill
+from korrigo_backup.operations.drill import drill, fingerprint
 from korrigo_backup.operations.journal import Running, recorded
 from korrigo_backup.operations.point import take_point
 from korrigo_backup.operations.prune import Meant
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.catalog import Catalog
     from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.domain.journal import Record
     from korrigo_backup.domain.retention import Policy
     from korrigo_backup.site.site import Site
 
@@ -58,7 +60,8 @@ class Offsite(Protocol):
 class Night:
     """What is wanted of one run. `wait` is in seconds: so long another run may go on before this one gives up.
 
-    `settings` saves what else a rebuild needs, when it has changed, and tells what it found.
+    `drill` also loads the backup beside the site when none was proven so far, or none with its schema. `settings` saves
+    what else a rebuild needs, when it has changed, and tells what it found.
     """
 
     full: bool
@@ -69,6 +72,7 @@ class Night:
     listen: Listener = silent
     offsite: Sequence[Offsite] = ()
     settings: Callable[[], Sequence[Finding]] = tuple
+    drill: bool = False
 
     @property
     def kind(self) -> Kind:
@@ -153,11 +157,16 @@ def _verify(site: Site, catalog: Catalog, night: Night, running: Running, done: 
     findings = verify(catalog, artifact, now=night.now, depth=night.depth)
     bad = next((finding for finding in findings if finding.level is Level.ERROR), None)
     if bad:
+        _relink(catalog)
         hint = bad.hint or "see dmesg: the disk or the memory of this machine may be failing"
         raise ProofFailed(f"{artifact.name} was made and does not verify: {bad.message}", hint=hint, state=_UNTOUCHED)
     done.findings += [finding for finding in findings if finding.level is Level.WARNING]
     depth = night.depth
+    why = drill_due(_own_records(site, catalog), fingerprint(catalog, artifact)) if night.drill else None
     if depth is Depth.FULL:
+        depth = _drilled(site, catalog, artifact, night, running, done)
+    elif why:
+        running.listen(Step("nightly.drill", {"why": why}))
         depth = _drilled(site, catalog, artifact, night, running, done)
     running.listen(Step("nightly.verified", {"depth": depth}))
 
@@ -170,15 +179,30 @@ def _drilled(site: Site, catalog: Catalog, artifact: Artifact, night: Night, run
     try:
         found = drill(site, catalog, artifact, now=night.now, listen=running.listen)
     except ProofFailed as problem:
+        _relink(catalog)
         state = _UNTOUCHED if problem.state in {UNCHANGED, ROLLED_BACK} else problem.state
         raise ProofFailed(
             f"{artifact.name} was made and cannot be restored: {problem.message}", hint=problem.hint, state=state
         ) from None
     except KorrigoBackupError as problem:
-        _collect(done, "drill", problem)
+        if night.depth is Depth.FULL:
+            _collect(done, "drill", problem)
+        else:  # nobody has asked for it: a place that is too small for a drill is no failure of the night
+            done.findings.append(warning("nightly.undrilled", f"not proven by a load: {problem.message}", problem.hint))
         return Depth.CONTENT
     done.findings += [finding for finding in found if finding.level is not Level.OK]
+    running.note(proved=fingerprint(catalog, artifact))
     return Depth.FULL
+
+
+def _own_records(site: Site, catalog: Catalog) -> list[Record]:
+    return [record for record in journal.read(catalog.directory) if record.site == site.name]
+
+
+def _relink(catalog: Catalog) -> None:
+    """Let the link name the newest dump that is not known to be bad; what failed is being said."""
+    with suppress(KorrigoBackupError):
+        catalog.relink()
 
 
 def _prune(site: Site, catalog: Catalog, night: Night, running: Running, done: Done) -> None:
@@ -235,7 +259,7 @@ def _patiently_held(site: Site, catalog: Catalog, night: Night) -> Iterator[Site
     with ExitStack() as stack:
         while True:
             try:
-                held, _ = stack.enter_context(exclusive(site, catalog, "nightly backup", listen=night.listen))
+                held, _ = stack.enter_context(exclusive(site, catalog, "nightly backup", listen=night.listen, own=True))
                 break
             except Locked as problem:
                 left = deadline - time.monotonic()

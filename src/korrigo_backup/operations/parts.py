@@ -14,7 +14,10 @@ from korrigo_backup.domain.secret import Secret
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.formats import media as media_format
 from korrigo_backup.formats import sql as sql_format
+from korrigo_backup.formats.sqlguard import guarding, loaded_with_path, path_may_help
+from korrigo_backup.formats.sqlproof import prove, undressing
 from korrigo_backup.formats.sqlscan import Sort
+from korrigo_backup.operations.foreign import as_owner, without_rows
 from korrigo_backup.operations.plan import PartPlan, plan_media, plan_sql
 from korrigo_backup.operations.properties import (
     create_like,
@@ -26,6 +29,7 @@ from korrigo_backup.operations.properties import (
 from korrigo_backup.operations.sources import MediaSource, SqlSource, open_media, open_sql
 from korrigo_backup.operations.versions import knows_restrict, left_out_here
 from korrigo_backup.site.databases import Databases
+from korrigo_backup.site.servererror import StatementFailed
 from korrigo_backup.system.files import explained
 
 if TYPE_CHECKING:
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.artifact import Artifact
     from korrigo_backup.domain.finding import Finding
     from korrigo_backup.domain.journal import Listener
+    from korrigo_backup.formats.sqlguard import Failure
     from korrigo_backup.operations.properties import Target
     from korrigo_backup.operations.undo import UndoStack
     from korrigo_backup.site.databases import Role
@@ -83,7 +88,7 @@ def open_part(artifact: Artifact, context: Context, *, rehearsal: bool = False) 
     """Open and verify one artifact as the part of the site that it restores; a `rehearsal` ends before the swap."""
     with ExitStack() as stack:
         if artifact.kind is Kind.SQL:
-            dump = stack.enter_context(open_sql(artifact))
+            dump = stack.enter_context(open_sql(artifact, context.site.postgres.access))
             yield _open_database(artifact, dump, context, rehearsal=rehearsal)
         else:
             archive = stack.enter_context(open_media(artifact, unpacked=False))
@@ -92,11 +97,18 @@ def open_part(artifact: Artifact, context: Context, *, rehearsal: bool = False) 
             )
 
 
+def _unsigned(artifact: Artifact, dump: SqlSource, context: Context) -> Iterator[Finding]:
+    yield from without_rows(artifact.name, dump.scan, context.accept)
+    yield from as_owner(artifact.name, Databases(context.site.postgres).role())
+
+
 def _open_database(artifact: Artifact, dump: SqlSource, context: Context, *, rehearsal: bool) -> DatabasePart:
     plan = plan_sql(context.site, artifact, dump, stamp=context.stamp)
     exists = plan.replacement.kept_as is not None
     target = target_properties(context.site.postgres, dump.expected, exists=exists, trusted=context.trusted)
     found = [*plan.findings, *(loss_findings(target) if target.from_nothing else ())]
+    if not context.trusted:
+        found += _unsigned(artifact, dump, context)
     return DatabasePart(
         artifact, dump, context, replace(plan, findings=tuple(found)), target=target, rehearsal=rehearsal
     )
@@ -125,8 +137,14 @@ class DatabasePart:
         loader = self._loader(role, undo)
         undo.push(f"the staged database {self._stage}", lambda: self.databases.drop_staged(self._stage))
         self._create(target, loader)
-        self._load(loader)
-        self._prove(loader)
+        shared = "" if self.context.trusted or loader else self.databases.shared_state()
+        failed = self._loaded(target, loader)
+        if shared and self.databases.shared_state() != shared:
+            raise ProofFailed(
+                f"{self.artifact.name} changed role {role.name} or the live database while it was loaded",
+                hint="do not use it; see what it changed: \\drds, \\du and \\l in psql",
+            )
+        self._prove(loader, failed)
         if loader:
             self.databases.give(self._stage, loader.user, target.like.owner if target.like else role.name)
             self.databases.drop_role(loader.user)
@@ -148,15 +166,15 @@ class DatabasePart:
         return self.staged_as or naming.stage_database(self.context.site.postgres.database, self.context.stamp)
 
     def _loader(self, role: Role, undo: UndoStack) -> _Loader | None:
-        """Make a role without rights for what is not authentic; our own will do when it is no superuser."""
-        if self.context.trusted or not role.superuser:
+        """Make a role without rights for what is not authentic; our own has to do when it may make none."""
+        if self.context.trusted or not role.makes_roles:
             return None
         made = _Loader(
             naming.loader_role(self.context.site.postgres.database, self.context.stamp),
             Secret(secrets.token_urlsafe(24)),
         )
         undo.push(f"the role {made.user}", lambda: self.databases.drop_role(made.user))
-        self.databases.create_loader(made.user, made.password)
+        self.databases.create_loader(made.user, made.password, role)
         return made
 
     def _target(self) -> Target:
@@ -172,33 +190,58 @@ class DatabasePart:
         if loader:
             self.databases.own(self._stage, loader.user)
 
-    def _load(self, loader: _Loader | None) -> None:
+    def _loaded(self, target: Target, loader: _Loader | None) -> tuple[Failure, ...]:
+        """Load the dump; where a name is not found, once more with the search path of the saved database."""
+        try:
+            return self._load(loader)
+        except StatementFailed as problem:
+            path = self.source.expected.search_path
+            if not path_may_help(problem.server, path):
+                raise
+            self.context.report(loaded_with_path(problem.server, path))
+        self.databases.drop_staged(self._stage)
+        self._create(target, loader)
+        return self._load(loader, with_path=True)
+
+    def _load(self, loader: _Loader | None, *, with_path: bool = False) -> tuple[Failure, ...]:
         server, name = self.context.site.postgres, self.artifact.name
         sorts = left_out_here(server, self.source.scan)
         foreign = None if self.context.trusted else {*sorts, *(_NOT_OURS if loader else ())}
         self.context.listen(Step("restore.load", {"artifact": str(self.artifact.path)}))
+        expected = self.source.expected
+        edits = guarding(self.source.scan, expected.search_path, without=sorts, with_path=with_path)
+        for statement in undressing(expected, "schema"):
+            server.script(statement, database=self._stage)
         loaded = sql_format.load(
             server.as_user(loader.user, loader.password) if loader else server,
             self.source.file,
             name,
             database=self._stage,
-            without=self.source.scan.without(*sorts),
+            edits=edits,
             foreign=foreign,
             restricted=knows_restrict(server.client_version()),
         )
-        for statement in sql_format.undressing(self.source.expected):
+        for statement in undressing(expected, "extension"):
             server.script(statement, database=self._stage)
-        if loaded != self.source.sha256:
+        if loaded.sha256 != self.source.sha256:
             raise ProofFailed(
                 f"{name} changed while it was read", hint="something writes to it: find out what, then retry"
             )
+        return loaded.failed
 
-    def _prove(self, loader: _Loader | None) -> None:
+    def _prove(self, loader: _Loader | None, failed: tuple[Failure, ...]) -> None:
         """Prove what was loaded, as the role that loaded it: to read a table can run a function of its indexes."""
         self.context.listen(Step("restore.prove"))
         server = self.context.site.postgres
-        reader = server.as_user(loader.user, loader.password) if loader else server
-        tables = sql_format.prove(reader, self.source.expected, database=self._stage, roles=loader is None)
+        tables = prove(
+            server.as_user(loader.user, loader.password) if loader else server,
+            self.source.expected,
+            database=self._stage,
+            accept=self.context.accept,
+            report=self.context.report,
+            failed=failed,
+            roles=loader is None,
+        )
         facts = {"tables": str(len(tables)), "rows": str(sum(table.rows for table in tables))}
         self.context.listen(Step("restore.proven", facts | {"proof": self.source.proof}))
 

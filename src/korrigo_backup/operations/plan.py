@@ -13,13 +13,14 @@ from korrigo_backup.domain.naming import before_database
 from korrigo_backup.domain.plan import Migrations, Replacement, RestorePlan, TableChange, compare_tables
 from korrigo_backup.errors import KorrigoBackupError, Refused, UsageError
 from korrigo_backup.formats import members
-from korrigo_backup.formats.sql import comparable
+from korrigo_backup.formats.sqlproof import comparable
 from korrigo_backup.operations.compare_media import below, file_changes
+from korrigo_backup.operations.identity import place_findings
 from korrigo_backup.operations.narrow import SMALL, dump_rows, narrow
 from korrigo_backup.operations.properties import difference_findings
 from korrigo_backup.operations.versions import subscription_findings, version_findings
 from korrigo_backup.site.databases import Databases
-from korrigo_backup.site.digests import RULE, prove_all, snapshot
+from korrigo_backup.site.digests import known_rule, prove_all, snapshot
 from korrigo_backup.site.media import UNMOUNT
 from korrigo_backup.site.rows import FOREIGN, OURS
 
@@ -83,7 +84,7 @@ def of_this_site(site: Site, artifact: Artifact, *, into_other_site: bool) -> li
         return []
     theirs = (manifest.site, manifest.environment or site.environment)
     if theirs == (site.name, site.environment):
-        return []
+        return place_findings(site, artifact, into_other_site=into_other_site)
     what = f"this is a backup of {' '.join(theirs)}, and this site is {site.name} {site.environment}"
     if into_other_site:
         return [warning("site.other", what)]
@@ -120,11 +121,18 @@ def plan_sql(site: Site, artifact: Artifact, source: SqlSource, *, stamp: str, i
         *version_findings(site.postgres, source.scan),
         *subscription_findings(o.name for o in source.expected.schema if o.kind == "subscription"),
         *unreadable,
+        *_left_out(source),
         *_database_findings(databases, replacement),
         *(difference_findings(databases.properties(live), source.expected.properties) if exists else ()),
         *_behind(artifact, migrations),
     ]
     return PartPlan(replacement, tuple(findings), changes, migrations)
+
+
+def _left_out(source: SqlSource) -> Iterator[Finding]:
+    if names := source.expected.left_out:
+        yield warning("database.left_out", f"pg_dump has left out: {', '.join(names)}",
+                      "an index that was not valid is made again by hand: CREATE INDEX …")  # fmt: skip
 
 
 def plan_media(site: Site, artifact: Artifact, source: MediaSource, *, stamp: str) -> PartPlan:
@@ -217,10 +225,10 @@ def _changes(
 
 def _table_changes(taken: Snapshot, artifact: Artifact, source: SqlSource) -> tuple[TableChange, ...]:
     """Return the change of each table; small tables are compared by key."""
-    digest = source.expected.digest == RULE
-    tables = comparable(taken, source.expected, prove_all(taken, digest=digest))
+    rule = known_rule(source.expected.digest)
+    tables = comparable(taken, source.expected, prove_all(taken, rule=rule))
     known = source.expected.large_objects is not None  # a dump without a manifest does not tell of them
-    now = _with_large_objects(tables, taken.large_objects(digest=digest) if known else None)
+    now = _with_large_objects(tables, taken.large_objects(digest=rule is not None) if known else None)
     changes = compare_tables(now, _after(source))
     small = {
         change.name: max(change.now, change.after)

@@ -57,7 +57,7 @@ def backup_full(
     """
     site.required_media()
     with (
-        exclusive(site, catalog, "backup of database and media", listen=listen) as (site, _),  # noqa: PLR1704 - now held
+        exclusive(site, catalog, "backup of database and media", listen=listen, own=True) as (site, _),  # noqa: PLR1704 - now held
         recorded(catalog.directory, site, "backup", "full", listener=listen) as running,
     ):
         return take_point(site, catalog, wish or Wish(), now=now, running=running)

@@ -58,7 +58,8 @@ class Surroundings:
     """What is looked at besides the site: `composed` says how it is reached, `environment` what its programs get.
 
     `dotenv` are the lines of `.env` that give no setting. `least` is asked how many bytes must be free for a backup to
-    begin, given the sizes of the database and the media.
+    begin, given the sizes of the database and the media. `require_key` raises Refused where the backups there
+    are signed with a key that is not here.
     """
 
     composed: bool
@@ -66,6 +67,7 @@ class Surroundings:
     backups: Path
     key_file: Path
     least: Callable[..., int]
+    require_key: Callable[[], None]
     directory: Path = Path()
     dotenv: tuple[Problem, ...] = ()
 
@@ -82,7 +84,7 @@ def preflight(build: Callable[[], Site], around: Surroundings) -> list[Finding]:
     """Return the findings of every part, whatever one of them says; `build` returns the live site, or raises."""
     findings = [*machine(), *(engine(around.environment) if around.composed else ())]
     findings += guarded(error("env.file", ""), partial(settings, around.directory, around.dotenv))
-    findings += guarded(error("key.file", ""), partial(key_file, around.key_file))
+    findings += guarded(error("key.file", ""), partial(key_file, around.key_file, around.require_key))
     parts: list[Looked] = []
     try:
         site = build()
@@ -295,8 +297,12 @@ def settings(directory: Path, problems: Iterable[Problem] = ()) -> Iterator[Find
                         "git rm --cached .env, add it to .gitignore, change the secrets")  # fmt: skip
 
 
-def key_file(path: Path) -> Iterator[Finding]:
-    """Return whether the key that signs backups is there; without it the first backup makes it."""
+def key_file(path: Path, require: Callable[[], None]) -> Iterator[Finding]:
+    """Return whether the key that signs backups is there; without it the first backup makes it.
+
+    `require` raises Refused where the backups there are signed with another key.
+    """
+    require()
     if path.is_file():
         yield ok("key.file", f"the signing key is {path}: keep a copy elsewhere")
     else:

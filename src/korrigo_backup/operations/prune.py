@@ -14,7 +14,8 @@ from korrigo_backup.domain.clock import doubt
 from korrigo_backup.domain.hold import standing
 from korrigo_backup.domain.journal import Step, silent
 from korrigo_backup.domain.naming import Kind
-from korrigo_backup.domain.retention import Decision, Given, decide, members_of, too_many
+from korrigo_backup.domain.retention import Decision, Given, decide, too_many
+from korrigo_backup.domain.runs import members_of
 from korrigo_backup.errors import KorrigoBackupError, PartlyDone, Refused
 from korrigo_backup.operations import holds, journal
 from korrigo_backup.operations.structure import is_good

@@ -16,6 +16,7 @@ from korrigo_backup.domain.journal import Listener, Step, silent
 from korrigo_backup.domain.naming import after_database, before_database, beside, is_beside, stage_database
 from korrigo_backup.errors import UNCHANGED, KorrigoBackupError, Locked, Unreachable
 from korrigo_backup.operations import undecided
+from korrigo_backup.operations.identity import identified, require_own
 from korrigo_backup.site import fence
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.system.files import explained
@@ -39,22 +40,25 @@ STOPPED = (
 class Recovered:
     """What was finished, in words, whether an interrupted restore was taken back, and the stamps of what was.
 
-    `left` has a finding for each leftover that could not be removed. A leftover keeps no run from its work.
+    `system` identifies the database cluster. `left` has a finding for each leftover that could not be removed. A
+    leftover keeps no run from its work.
     """
 
     done: tuple[str, ...] = ()
     restore: bool = False
     stamps: frozenset[str] = frozenset()
     left: tuple[Finding, ...] = ()
+    system: str | None = None
 
 
 @contextmanager
 def exclusive(
-    site: Site, catalog: Catalog, doing: str, *, listen: Listener = silent
+    site: Site, catalog: Catalog, doing: str, *, listen: Listener = silent, own: bool = False
 ) -> Iterator[tuple[Site, Recovered]]:
     """Hold the site against every other run, on this machine and on others, and finish what a dead one left.
 
     Yields the site to work on; `listen` hears of everything that was finished. Raises Locked with the holder's words.
+    With `own` the directory must be the site's to write in: else Refused (`identity.require_own`).
     """
     with catalog.exclusive(doing), fence.held(site.postgres, doing) as server:
         site = replace(site, postgres=server)
@@ -64,6 +68,9 @@ def exclusive(
             listen(Step("recovered", {"what": line}))
         for one in recovered.left:
             listen(Step("recover.left", {"message": one.message, "hint": one.hint}))
+        site = identified(site, catalog, recovered.system)
+        if own:
+            require_own(site, catalog)
         yield site, recovered
 
 
@@ -90,7 +97,7 @@ def recover(site: Site) -> Recovered:
         if site.left_stopped:
             site.start_services()
             done.append("started the services again")
-    return Recovered(tuple(done), restore, frozenset(stamps), tuple(leftovers.findings))
+    return Recovered(tuple(done), restore, frozenset(stamps), tuple(leftovers.findings), system=found.system)
 
 
 @dataclass

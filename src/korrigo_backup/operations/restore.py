@@ -19,6 +19,7 @@ from korrigo_backup.errors import Cancelled, Interrupted, KorrigoBackupError, Pa
 from korrigo_backup.operations import journal
 from korrigo_backup.operations.backup import Wish, dump
 from korrigo_backup.operations.django_restore import open_django
+from korrigo_backup.operations.identity import moved_in
 from korrigo_backup.operations.inplace import IN_PLACE, open_in_place, require_database_alone
 from korrigo_backup.operations.parts import Context, Part, open_part
 from korrigo_backup.operations.plan import of_this_site, services, whole
@@ -152,6 +153,8 @@ class _Run:
         ) as running:
             self.heard, self._running = running.listen, running
             self._replace()
+            if any(finding.id == "site.moved" for finding in plan.findings):
+                self.site = moved_in(self.site, self.catalog, self.request.artifact)
             kept = plan.kept("database")
             safety = self._safety(kept) if kept and self.request.safety_backup else self.secured
         return Restored(plan, safety, tuple(self.found))

@@ -141,7 +141,7 @@ def _held(catalog: Catalog, request: Request) -> Iterator[tuple[Site | None, str
     """Hold the site, or where it is not reached the backups alone; with why it is not."""
     with ExitStack() as stack:
         try:
-            site, _ = stack.enter_context(exclusive(request.site(), catalog, "prune", listen=request.listen))
+            site, _ = stack.enter_context(exclusive(request.site(), catalog, "prune", listen=request.listen, own=True))
         except (UsageError, Unreachable) as problem:
             stack.enter_context(catalog.exclusive("prune"))
             request.listen(Step("prune.unseen", {"why": problem.message}))

@@ -81,7 +81,7 @@ def rollback(
         if recovered.restore:
             _finished(redo=redo, media_only=media_only)
             return None
-        safety, records = None, read(catalog.directory)
+        safety, records = None, [one for one in read(catalog.directory) if one.site == site.name]
         if move is ROLLBACK and not media_only:
             newest = _standing(records)
             _refuse_after_in_place(newest)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.naming import Kind, Origin
-from korrigo_backup.domain.schedule import NextRun, due_since, next_runs
+from korrigo_backup.domain.schedule import DRILL, NextRun, due_since, next_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -37,6 +37,8 @@ class Loop:
     jobs: tuple[Job, ...]
     around: Surroundings
     artifacts: Callable[[], Iterable[Artifact]]
+    proven: Callable[[], datetime | None] = lambda: None
+    """When a backup was last loaded and proven."""
     _done: dict[str, datetime] = field(default_factory=dict)
     """When each job was tried, or its backup was made, last; the backups are read only when one seems to be missing."""
 
@@ -69,8 +71,13 @@ class Loop:
             sleep(min(_PAUSE, max(0.0, (coming.at - clock()).total_seconds())))
 
     def due(self, now: datetime) -> Job | None:
-        """Return the job that should have begun by now and did not; the one of most content first."""
-        return next((job for job in reversed(self.jobs) if self._is_due(job, now)), None)
+        """Return the job that should have begun by now and did not; the one of most content first, a drill last.
+
+        The first backup of a site is drilled anyway.
+        """
+        backups = [job for job in reversed(self.jobs) if job.id != DRILL]
+        drills = [job for job in self.jobs if job.id == DRILL]
+        return next((job for job in (*backups, *drills) if self._is_due(job, now)), None)
 
     def coming(self, now: datetime) -> NextRun:
         """Return what begins next, and when, this machine's delay included."""
@@ -82,11 +89,16 @@ class Loop:
         last = due_since([job], now - timedelta(seconds=self.around.delay(job)))
         if last is None or self._covers(self._done.get(job.id), last.at, now):
             return False
-        made = newest(self.artifacts(), _MAKES[job.id]) if job.backs_up else None
+        made = self._made(job)
         if made and self._covers(made, last.at, now):
             self._done[job.id] = made
             return False
         return True
+
+    def _made(self, job: Job) -> datetime | None:
+        if job.id == DRILL:
+            return self.proven()
+        return newest(self.artifacts(), _MAKES[job.id]) if job.backs_up else None
 
     @staticmethod
     def _covers(time: datetime | None, due: datetime, now: datetime) -> bool:

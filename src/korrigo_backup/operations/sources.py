@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
+from korrigo_backup.catalog import NAME_THE_KEY
 from korrigo_backup.domain.authenticity import Authenticity
 from korrigo_backup.domain.finding import Finding, error, ok, warning
 from korrigo_backup.domain.manifest import DatabaseProof, TableProof
@@ -13,6 +14,9 @@ from korrigo_backup.domain.naming import MANIFEST_SUFFIX, MEMBERS_SUFFIX, Kind, 
 from korrigo_backup.errors import NotFound, ProofFailed
 from korrigo_backup.formats import media as media_format
 from korrigo_backup.formats import sql as sql_format
+from korrigo_backup.formats.dumpfile import is_ordinary, made_ordinary
+from korrigo_backup.formats.sqlscan import TrailingText
+from korrigo_backup.operations.foreign import code, local_tool, require_loadable, uncounted
 from korrigo_backup.system.files import explained, open_plain, sha256_of
 from korrigo_backup.system.streams import HashingReader
 
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.artifact import Artifact
     from korrigo_backup.domain.manifest import Manifest
     from korrigo_backup.formats.sqlscan import ScanResult
+    from korrigo_backup.site.access import Access
 
 
 @dataclass(frozen=True)
@@ -63,14 +68,21 @@ class MediaSource:
 
 
 @contextmanager
-def open_sql(artifact: Artifact) -> Iterator[SqlSource]:
+def open_sql(artifact: Artifact, access: Access | None = None) -> Iterator[SqlSource]:
     """Open and verify a dump; the file stays open, so that what was verified is what is loaded.
 
-    Raises ProofFailed when it is damaged, cut, not a dump, or not what its manifest says.
+    A dump of another tool is converted first, by the clients that `access` reaches. Raises ProofFailed when it is
+    damaged, cut, not a dump, or not what its manifest says; UsageError for a dump that cannot be restored here.
     """
     with ExitStack() as stack:
         with explained(f"read {artifact.path}"):
-            source = _verified_sql(artifact, stack.enter_context(open_plain(artifact.path)))
+            file = _opened(artifact, access, stack)
+            try:
+                source = _verified_sql(artifact, file)
+            except TrailingText:
+                if artifact.manifest is not None:
+                    raise
+                source = _verified_sql(artifact, _made_ordinary(artifact, access, stack))
         yield source  # outside of `explained`: what goes wrong from here on is not the reading
 
 
@@ -132,12 +144,20 @@ def authenticity(artifact: Artifact, *, allow_unsigned: bool) -> list[Finding]:
             hint="do not use this backup, and find out who wrote to the backup directory",
         )
     if artifact.authenticity is Authenticity.AUTHENTIC:
-        return [ok("artifact.authentic", f"{artifact.name}: signed with this site's key"), *_renamed(artifact)]
+        signed = ok("artifact.authentic", f"{artifact.name}: signed with this site's key")
+        return [signed, *_renamed(artifact), *_passed_over(artifact)]
     what, hint = _unsigned(artifact)
     if allow_unsigned:
         how = "only rows of the site's models" if artifact.kind is Kind.DJANGO else "loaded without superuser rights"
-        return [warning("artifact.unsigned", f"{what}; allowed, and {how}")]
-    return [error("artifact.unsigned", what, hint)]
+        return [warning("artifact.unsigned", f"{what}; allowed, and {how}"), *_passed_over(artifact)]
+    return [error("artifact.unsigned", what, hint), *_passed_over(artifact)]
+
+
+def _passed_over(artifact: Artifact) -> list[Finding]:
+    """Return a warning for each newer artifact that `latest` did not choose."""
+    hint = "if it is the one you mean, give its name; korrigo-backup verify NAME reads it again"
+    return [warning("latest.passed_over", f"newer, and passed over: {one.name} {one.why}", hint)
+            for one in artifact.passed_over]  # fmt: skip
 
 
 def usable_manifest(artifact: Artifact) -> Manifest | None:
@@ -152,7 +172,7 @@ def _unsigned(artifact: Artifact) -> tuple[str, str]:
     if artifact.authenticity is Authenticity.UNKNOWN_KEY:
         return (
             f"{artifact.name} was signed with a key that this site does not have",
-            f"add that key as a line to the key file (KORRIGO_BACKUP_KEY_FILE); {meant}",
+            f"{NAME_THE_KEY}, or add that key as a line to yours; {meant}",
         )
     lacks = "has no signature" if artifact.manifest else "has no manifest, so nothing says who made it"
     return f"{artifact.name} {lacks}: anybody could have written it", meant
@@ -167,10 +187,24 @@ def _renamed(artifact: Artifact) -> list[Finding]:
                     "make sure that it is the one you mean")]  # fmt: skip
 
 
+def _opened(artifact: Artifact, access: Access | None, stack: ExitStack) -> IO[bytes]:
+    """Open a dump; one without a manifest may be of any form, and is made ordinary."""
+    if not artifact.path.is_dir():
+        file = stack.enter_context(open_plain(artifact.path))
+        if artifact.manifest is not None or artifact.problem or is_ordinary(file):
+            return file
+    return _made_ordinary(artifact, access, stack)
+
+
+def _made_ordinary(artifact: Artifact, access: Access | None, stack: ExitStack) -> IO[bytes]:
+    return stack.enter_context(made_ordinary(artifact.path, access.tool if access else local_tool))
+
+
 def _verified_sql(artifact: Artifact, file: IO[bytes]) -> SqlSource:
     checked = sql_format.check(file, artifact.name)
     manifest = usable_manifest(artifact)
     if manifest is None or manifest.database is None:
+        require_loadable(artifact.path, checked.scan)
         counted = tuple(TableProof(name, rows) for name, rows in sorted(checked.scan.rows.items()))
         proof = DatabaseProof(
             name="",
@@ -180,10 +214,13 @@ def _verified_sql(artifact: Artifact, file: IO[bytes]) -> SqlSource:
             tables=counted,
             sequences=tuple(checked.scan.sequences.values()),
         )
-        return SqlSource(file, checked.sha256, checked.scan, proof, (_unproven(artifact),))
+        findings = (_unproven(artifact), *uncounted(artifact.name, checked.scan), *code(artifact.name, checked.scan))
+        return SqlSource(file, checked.sha256, checked.scan, proof, findings)
     _require_member(artifact, manifest, artifact.name, checked.sha256, checked.size)
     found = ok("artifact.verified", f"{artifact.name}: {manifest.database.rows} rows, checksum and end mark as saved")
-    return SqlSource(file, checked.sha256, checked.scan, manifest.database, (found,))
+    ours = artifact.authenticity is Authenticity.AUTHENTIC
+    later = () if ours else tuple(code(artifact.name, checked.scan))
+    return SqlSource(file, checked.sha256, checked.scan, manifest.database, (found, *later))
 
 
 def _verified_media(artifact: Artifact, stack: ExitStack, *, unpacked: bool) -> MediaSource:

@@ -105,7 +105,8 @@ def note(site: Site, catalog: Catalog, taken_back: Collection[str]) -> None:
 
     `taken_back` are the stamps of what was taken back just now.
     """
-    newest = next((one for one in reversed(journal.read(catalog.directory)) if one.verb == DJANGO), None)
+    ours = (one for one in reversed(journal.read(catalog.directory)) if one.site == site.name)
+    newest = next((one for one in ours if one.verb == DJANGO), None)
     if newest is None or newest.outcome in {Outcome.DONE, Outcome.PARTLY, Outcome.CANCELLED}:
         return
     if not newest.transaction:

@@ -12,7 +12,7 @@ from korrigo_backup.domain.naming import Kind, beside
 from korrigo_backup.domain.validation import judge_rows, judge_schema, judge_tables, listed
 from korrigo_backup.operations.properties import property_differences
 from korrigo_backup.site.databases import Databases
-from korrigo_backup.site.digests import RULE, snapshot
+from korrigo_backup.site.digests import known_rule, snapshot
 from korrigo_backup.site.relations import relation, taken_next
 from korrigo_backup.site.schema import fingerprint
 
@@ -33,7 +33,8 @@ def content(
     with snapshot(site.postgres) as taken:
         tables = taken.tables()
         expected, problem = _expected(artifact, description, tables)
-        names = [table.name for table in tables]
+        promised = {table.name for table in expected.tables} if expected else set()
+        names = [table.name for table in tables if table.condition is None or table.name in promised]
         yield from judge_tables(names, None if expected is None else [table.name for table in expected.tables])
         if problem:
             yield problem
@@ -147,7 +148,7 @@ def _django_proof(saved: DjangoProof, description: Description, tables: Sequence
 
 def _proofs(taken: Snapshot, tables: Sequence[Table], expected: DatabaseProof) -> list[TableProof]:
     wanted = {table.name for table in expected.tables}
-    return [taken.prove(table, digest=expected.digest == RULE) for table in tables if table.name in wanted]
+    return [taken.prove(table, rule=known_rule(expected.digest)) for table in tables if table.name in wanted]
 
 
 def _sequences(taken: Snapshot) -> Finding:

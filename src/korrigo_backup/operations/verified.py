@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.finding import Finding, Level, error
 from korrigo_backup.domain.journal import silent
-from korrigo_backup.errors import ProofFailed
+from korrigo_backup.domain.naming import Kind
+from korrigo_backup.errors import KorrigoBackupError, ProofFailed
 from korrigo_backup.operations import journal
-from korrigo_backup.operations.drill import drill
-from korrigo_backup.operations.journal import Named
+from korrigo_backup.operations.drill import drill, fingerprint
+from korrigo_backup.operations.journal import Named, Running
 from korrigo_backup.operations.recover import exclusive
+from korrigo_backup.operations.sources import members_of
 from korrigo_backup.operations.verify import Depth, verify
 
 if TYPE_CHECKING:
@@ -53,27 +55,41 @@ def verified(catalog: Catalog, request: Request) -> list[Finding]:
     findings: list[Finding] = []
     named = Named(request.name, request.secrets)
     why = {DEPTH: str(request.depth)}
-    with suppress(_Bad), _recorded(catalog, named, request.artifact, why):
+    with suppress(_Bad), _recorded(catalog, named, request.artifact, why) as running:
         findings += verify(catalog, request.artifact, now=request.now, depth=request.depth)
         if request.depth is Depth.FULL and request.site and not _damaged(findings):
             findings += _drilled(catalog, request, request.site)
+        if any(finding.id == "verify.drilled" for finding in findings):
+            running.note(proved=fingerprint(catalog, request.artifact))
         if bad := _damaged(findings):
             raise _Bad(bad.message, hint=bad.hint)
+    if _damaged(findings):
+        _after_damage(catalog, request)
     return findings
 
 
+def _after_damage(catalog: Catalog, request: Request) -> None:
+    """Find out which component of a bad restore point is bad, and let the link name a good dump."""
+    if request.artifact.kind is Kind.POINT:
+        with suppress(KorrigoBackupError):
+            for component in members_of(catalog, request.artifact):
+                verified(catalog, replace(request, artifact=component, depth=Depth.CONTENT))
+    with suppress(KorrigoBackupError):
+        catalog.relink()
+
+
 @contextmanager
-def _recorded(catalog: Catalog, named: Named, artifact: Artifact, why: dict[str, str]) -> Iterator[None]:
+def _recorded(catalog: Catalog, named: Named, artifact: Artifact, why: dict[str, str]) -> Iterator[Running]:
     """Record the block where it can be: a copy elsewhere, or a medium that is only read, has no journal here."""
     directory = catalog.directory
     places = (directory, directory / journal.FILE)
     ours = artifact.path.resolve().parent == directory.resolve()
     if not ours or not all(os.access(place, os.W_OK) for place in places if place.exists()):
-        yield
+        yield Running()
         return
     with journal.recorded(directory, named, "verify", artifact.name, listener=silent, why=why) as running:
         running.bytes = artifact.size
-        yield
+        yield running
 
 
 def _drilled(catalog: Catalog, request: Request, live: Callable[[], Site]) -> Sequence[Finding]:

@@ -43,6 +43,10 @@ class Access(Protocol):
         """
         ...
 
+    def tool(self, program: str, *arguments: str) -> Command:
+        """Return the command that runs a PostgreSQL client which needs no connection, on data of unknown origin."""
+        ...
+
     def is_stopped(self, pid: int) -> bool:
         """Return whether a process of the server is known to be stopped; False where that cannot be seen from here."""
         ...
@@ -101,6 +105,11 @@ class Direct:
             env["PGPASSWORD"] = self.password
         path = str(self.client_dir / program) if self.client_dir else program
         return Command((path, _ALIVE, *arguments), env)
+
+    def tool(self, program: str, *arguments: str) -> Command:
+        """Return the command; it is given neither password nor rights."""
+        path = str(self.client_dir / program) if self.client_dir else program
+        return Command((path, *arguments), unprivileged=True)
 
     def as_user(self, user: str, password: Secret) -> Direct:
         """Return the same way to the server for another role."""

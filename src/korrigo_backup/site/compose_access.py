@@ -20,9 +20,30 @@ _SECONDS = 60.0
 _AS_THE_CONTAINER = """
 if [ -z "$PGPASSWORD" ]; then PGPASSWORD=$POSTGRES_PASSWORD; fi
 if [ -z "$PGPASSWORD" ] && [ -n "$POSTGRES_PASSWORD_FILE" ]; then PGPASSWORD=$(cat "$POSTGRES_PASSWORD_FILE"); fi
-export PGPASSWORD; exec "$0" "$@"
+export PGPASSWORD
 """
-_AS_GIVEN = 'IFS= read -r PGPASSWORD; export PGPASSWORD; exec "$0" "$@"'
+_AS_GIVEN = "IFS= read -r PGPASSWORD; export PGPASSWORD\n"
+
+# `docker exec` enters the official image as root. The data directory's owner is the server's user, whatever its name;
+# the image brings a program that becomes this user. Where the container's user is not root, nothing is to be done.
+AS_THE_SERVER = """
+if [ "$(id -u)" = 0 ]; then
+  owner=$(stat -c %u:%g "${PGDATA:-/var/lib/postgresql/data}" 2>/dev/null)
+  case $owner in ""|0:*) owner=$(id -u postgres 2>/dev/null):$(id -g postgres 2>/dev/null) ;; esac
+  case $owner in
+    [1-9]*:[0-9]*)
+      HOME=/nonexistent; export HOME
+      for become in gosu su-exec; do
+        if command -v $become >/dev/null; then exec $become "$owner" "$0" "$@"; fi
+      done
+      if setpriv --reuid="${owner%:*}" --regid="${owner#*:}" --clear-groups true 2>/dev/null; then
+        exec setpriv --reuid="${owner%:*}" --regid="${owner#*:}" --clear-groups -- "$0" "$@"
+      fi ;;
+  esac
+fi
+exec "$0" "$@"
+"""
+"""Ends a script given to `sh -c SCRIPT PROGRAM ARGUMENTS`: run the program as the server's user."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +70,13 @@ class ComposeAccess:
         settings = {"PGUSER": self.user, "PGDATABASE": database, "PGAPPNAME": name}
         if options:
             settings["PGOPTIONS"] = options
-        script = _AS_GIVEN if self.password else _AS_THE_CONTAINER
+        script = (_AS_GIVEN if self.password else _AS_THE_CONTAINER) + AS_THE_SERVER
         command = self.project.exec(self.service, "sh", "-c", script, program, *arguments, settings=settings)
         return replace(command, first=self.password) if self.password else command
+
+    def tool(self, program: str, *arguments: str) -> Command:
+        """Return the command; it runs in the container, as the server's user, without a password."""
+        return self.project.exec(self.service, "sh", "-c", AS_THE_SERVER, program, *arguments)
 
     def as_user(self, user: str, password: Secret) -> ComposeAccess:
         """Return the same way to the server for another role."""

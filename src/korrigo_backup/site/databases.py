@@ -58,10 +58,23 @@ WHERE datname = {name} AND pid NOT IN (pg_backend_pid(), {but}) AND backend_type
 _COMMENT = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = {name}"
 
 _SURVEY = """
-SELECT json_build_object('names', (SELECT json_agg(datname) FROM pg_database),
+DO $system$ BEGIN
+  PERFORM set_config('korrigo_backup.system', system_identifier::text, false) FROM pg_catalog.pg_control_system();
+EXCEPTION WHEN OTHERS THEN NULL;
+END $system$;
+SELECT json_build_object('system', current_setting('korrigo_backup.system', true),
+                         'names', (SELECT json_agg(datname) FROM pg_database),
                          'closed', (SELECT coalesce(json_agg(datname), '[]') FROM pg_database WHERE NOT datallowconn),
                          'roles', (SELECT json_agg(rolname) FROM pg_roles),
                          'comment', coalesce(({comment}), ''))
+"""
+
+_IS_EMPTY = """
+SELECT to_json(NOT EXISTS (
+  SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+    AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+                    WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')))
 """
 
 _SUBSCRIPTIONS = """
@@ -74,6 +87,26 @@ SELECT format('ALTER SUBSCRIPTION %1$I DISABLE', subname), format('ALTER SUBSCRI
 FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database()) \\gexec
 """
 
+_ROLE = """
+SELECT json_build_object('name', rolname, 'superuser', rolsuper, 'createdb', rolcreatedb, 'createrole', rolcreaterole)
+FROM pg_roles WHERE rolname = current_user
+"""
+
+_SHARED = """
+SELECT to_json(json_build_array(
+  (SELECT to_json(r) FROM pg_roles r WHERE rolname = current_user),
+  (SELECT json_agg(m ORDER BY m.roleid, m.member) FROM pg_auth_members m
+   WHERE current_user::regrole IN (m.roleid, m.member)),
+  (SELECT json_agg(s ORDER BY s.setdatabase, s.setrole) FROM pg_db_role_setting s
+   WHERE s.setrole = current_user::regrole
+      OR s.setdatabase = (SELECT oid FROM pg_database WHERE datname = {live})),
+  (SELECT json_build_array(oid, datdba, datallowconn, datconnlimit, datacl) FROM pg_database WHERE datname = {live})
+)::text)
+"""
+
+_GRANT_OPTIONS = 16
+"""The first version where a membership says whether rights are inherited and the role may be set."""
+
 
 class Survey(msgspec.Struct, frozen=True):
     """All databases, those that take no connections, all roles, and the comment of the live database."""
@@ -82,6 +115,8 @@ class Survey(msgspec.Struct, frozen=True):
     closed: frozenset[str]
     roles: frozenset[str]
     comment: str
+    system: str | None = None
+    """The identifier of the cluster; None where the role may not read it."""
 
     @property
     def unsettled(self) -> bool:
@@ -95,6 +130,12 @@ class Role(msgspec.Struct, frozen=True):
     name: str
     superuser: bool
     createdb: bool
+    createrole: bool = False
+
+    @property
+    def makes_roles(self) -> bool:
+        """Whether it may make the role without rights that loads what nobody has signed."""
+        return self.superuser or self.createrole
 
 
 class Databases:
@@ -109,8 +150,7 @@ class Databases:
 
     def role(self) -> Role:
         """Return what our role may do."""
-        columns = "json_build_object('name', rolname, 'superuser', rolsuper, 'createdb', rolcreatedb)"
-        return self._ask(f"SELECT {columns} FROM pg_roles WHERE rolname = current_user", Role)
+        return self._ask(_ROLE, Role)
 
     def properties(self, name: str) -> Properties:
         """Return what a database carries."""
@@ -137,10 +177,22 @@ class Databases:
         """Return the entries of `ALTER ROLE … SET` by role."""
         return self._ask(_ROLE_SETTINGS, dict[str, tuple[str, ...]])
 
-    def create_loader(self, name: str, password: Secret) -> None:
-        """Make a role that may log in and nothing else: what it loads cannot do what a superuser can."""
-        plain = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
-        self._run(f"CREATE ROLE {identifier(name)} {plain} PASSWORD {literal(password.reveal())}")
+    def create_loader(self, name: str, password: Secret, role: Role) -> None:
+        """Make a role that may log in and nothing else: what it loads cannot do what `role`, which is ours, can.
+
+        A superuser lets it read its own tables whole, also where they force row security. Who is none becomes a member
+        of it, so that its objects can be given away.
+        """
+        may = f"LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION {'' if role.superuser else 'NO'}BYPASSRLS"
+        made = f"CREATE ROLE {identifier(name)} {may} PASSWORD {literal(password.reveal())}"
+        if not role.superuser:
+            options = " WITH INHERIT TRUE, SET TRUE" if self._server.version() >= _GRANT_OPTIONS else ""
+            made += f"; GRANT {identifier(name)} TO CURRENT_USER{options}"
+        self._run(made)
+
+    def shared_state(self) -> str:
+        """Return in words of the server what our role could change outside of the database that it loads."""
+        return self._ask(_SHARED.format(live=literal(self._server.database)), str)
 
     def own(self, database: str, role: str) -> None:
         """Make a role the owner of a database."""
@@ -218,6 +270,10 @@ class Databases:
     def survey(self, live: str) -> Survey:
         """Return in one answer what tells whether an earlier run left something."""
         return self._ask(_SURVEY.format(comment=_COMMENT.format(name=literal(live))), Survey)
+
+    def is_empty(self, name: str) -> bool:
+        """Return whether a database is not there, or holds no table, view or sequence besides those of extensions."""
+        return name not in self.names() or self._server.ask(_IS_EMPTY, bool, database=name)
 
     def swap(self, live: str, stage: str, before: str, *, comment: str | None = None) -> bool:
         """Make `stage` the live database and keep the old one as `before`; tell whether there was one.

@@ -4,6 +4,9 @@ The digest of a table is the sum, modulo 2^128, of a 64-bit hash of each row; it
 rows, nor on the order of columns (which pg_dump may change below an inheritance parent). The hash of a row joins
 the hashes of its values (`site/rowhash.py`). It finds damage and loss, not forgery: a forger could choose rows that
 match.
+
+A dump holds no values of generated columns: the server computes them anew. They have a digest of their own, which is
+compared and refuses nothing.
 """
 
 from __future__ import annotations
@@ -12,8 +15,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
+from msgspec import UNSET
 
 from korrigo_backup.domain.manifest import LargeObjectsProof, SequenceProof, TableProof
+from korrigo_backup.site.configtables import COMPUTES, CONFIG_TABLES
 from korrigo_backup.site.rowhash import row_hash
 from korrigo_backup.site.session_settings import PROVING
 from korrigo_backup.site.sql import identifier
@@ -25,8 +30,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-RULE = "values-hashed/sum-2"
+RULE = "values-hashed/sum-3"
 """Names the rule above in manifests; a change of the rule is a new name."""
+
+WITH_GENERATED = "values-hashed/sum-2"
+"""The rule of former versions: the values of generated columns count as rows."""
+
+RULES = frozenset({RULE, WITH_GENERATED})
 
 _MODULUS = 1 << 128
 
@@ -35,32 +45,44 @@ _TOGETHER = 16
 `max_locks_per_transaction` (64) locks a connection."""
 
 # Tables whose rows pg_dump writes: ordinary ones and leaf partitions, not what an extension or the system owns,
-# nor the content of foreign tables; and materialised views, whose rows are made anew on load.
-_TABLES = """
+# nor the content of foreign tables; materialised views, whose rows are made anew on load; and the configuration tables
+# of extensions.
+_TABLES = f"""
+WITH config AS ({CONFIG_TABLES})
 SELECT coalesce(json_agg(json_build_object(
          'name', quote_ident(n.nspname) || '.' || quote_ident(c.relname),
-         'schema', n.nspname, 'table', c.relname, 'derived', c.relkind = 'm',
-         'columns', (SELECT coalesce(json_agg(json_build_array(a.attname, CASE WHEN a.atttypid < 10000
-                                                                              THEN a.atttypid::regtype::text END)
+         'schema', n.nspname, 'table', c.relname, 'derived', c.relkind = 'm', 'condition', config.condition,
+         'computes', {COMPUTES},
+         'columns', (SELECT coalesce(json_agg(json_build_object(
+                                                'name', a.attname, 'generated', a.attgenerated <> '',
+                                                'stored', a.attgenerated <> 'v',
+                                                'type', CASE WHEN a.atttypid < 10000 THEN a.atttypid::regtype::text END)
                                               ORDER BY a.attname COLLATE "C"), '[]')
                      FROM pg_attribute a
                      WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped))
        ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"), '[]')
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN config ON config.oid = c.oid
 WHERE (c.relkind = 'r' OR (c.relkind = 'm' AND c.relispopulated))
   AND c.relpersistence <> 't'
-  AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-  AND NOT EXISTS (SELECT FROM pg_depend d
-                  WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+  AND (config.oid IS NOT NULL
+       OR n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+       AND NOT EXISTS (SELECT FROM pg_depend d
+                       WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'))
 """
 
+# One that was used stands where the view says. Of the others the view says nothing: `setval(…, false)` and
+# `RESTART WITH` write a position that pg_dump saves, so each is read itself.
 _SEQUENCES = """
 SELECT coalesce(json_agg(json_build_object(
          'name', quote_ident(schemaname) || '.' || quote_ident(sequencename),
-         'last_value', coalesce(last_value, start_value), 'is_called', last_value IS NOT NULL)
+         'last_value', coalesce(last_value, 0), 'is_called', last_value IS NOT NULL)
        ORDER BY schemaname COLLATE "C", sequencename COLLATE "C"), '[]')
 FROM pg_sequences
 """
+
+_ONE_SEQUENCE = "SELECT {number} AS number, last_value, is_called FROM {name}"
+_AT_ONCE = 50
+"""Sequences that are read in one question."""
 
 # Read in pieces, because one may be larger than a value can be; opened and not read from pg_largeobject, which only a
 # superuser may see. 262144 is INV_READ, 2 SEEK_END. The size is a scalar subquery, not a LATERAL join: PostgreSQL 14
@@ -75,6 +97,25 @@ FROM (SELECT s.oid, generate_series(0, greatest(s.size - 1, 0) / 1048576) AS n
 """
 
 _COUNT_LARGE_OBJECTS = "SELECT to_json(count(*)) FROM pg_largeobject_metadata"
+
+# The role's own search path in this database, of which our sessions take no notice: the nearest setting counts.
+_PATH = """
+SELECT set_config('search_path', coalesce((
+    SELECT substr(entry, length('search_path=') + 1)
+    FROM pg_db_role_setting s, unnest(s.setconfig) entry
+    WHERE entry LIKE 'search\\_path=%'
+      AND s.setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = session_user))
+      AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+    ORDER BY (s.setrole <> 0) DESC, (s.setdatabase <> 0) DESC LIMIT 1),
+  (SELECT boot_val FROM pg_settings WHERE name = 'search_path')), true);
+SELECT pg_catalog.to_json(pg_catalog.current_schemas(false));
+SET LOCAL search_path = pg_catalog
+"""
+
+_VIEWS = """
+SELECT coalesce(json_agg(quote_ident(n.nspname) || '.' || quote_ident(c.relname)), '[]')
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'm'
+"""
 
 _FACTS = """
 SELECT json_build_object('server_version', current_setting('server_version'),
@@ -92,18 +133,49 @@ FROM public.django_migrations
 """
 
 
+class Column(msgspec.Struct, frozen=True):
+    """A column, with its type where that is built in. The value of a generated one is computed by the server.
+
+    PostgreSQL 18 computes it at each reading where it is not `stored`.
+    """
+
+    name: str
+    type: str | None
+    generated: bool = False
+    stored: bool = True
+
+
 class Table(msgspec.Struct, frozen=True):
     """A table whose rows are proven.
 
-    `name` is as pg_dump writes it; `columns` are in a fixed order, each with its type where that is built in.
-    The rows of a `derived` one (a materialised view) are not in a dump but made anew by it.
+    `name` is as pg_dump writes it; `columns` are in a fixed order. A dump does not hold the rows of a `derived` one (a
+    materialised view): they are made anew. Of an extension's configuration table pg_dump writes the rows that fulfil
+    `condition` (SQL that follows the table's name, perhaps empty); it is None for every other table. Where an index or
+    a statistic `computes` an expression, a query of the table is planned with its functions.
     """
 
     name: str
     schema: str
     table: str
     derived: bool
-    columns: tuple[tuple[str, str | None], ...]
+    columns: tuple[Column, ...]
+    condition: str | None = None
+    computes: bool = False
+
+    @property
+    def source(self) -> str:
+        """What stands behind FROM for the rows that are proven; they are called `t`."""
+        name = f"{identifier(self.schema)}.{identifier(self.table)}"
+        return f"(SELECT * FROM {name} {self.condition}) t" if self.condition else f"ONLY {name} t"
+
+    def hashed(self, rule: str) -> tuple[tuple[str, str | None], ...]:
+        """Return the columns, with their types, whose values are rows by a rule."""
+        return tuple((c.name, c.type) for c in self.columns if rule == WITH_GENERATED or not c.generated)
+
+    @property
+    def generated(self) -> tuple[tuple[str, str | None], ...]:
+        """The columns whose values the server has computed and stored."""
+        return tuple((c.name, c.type) for c in self.columns if c.generated and c.stored)
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -121,9 +193,11 @@ class Facts(msgspec.Struct, frozen=True):
 class Snapshot:
     """One moment of a database, seen through a session that holds it."""
 
-    def __init__(self, session: Session, id_: str) -> None:
+    def __init__(self, session: Session, id_: str, search_path: tuple[str, ...] = ()) -> None:
         self._session = session
         self.id = id_
+        self.search_path = search_path
+        """The schemas where functions find what they name without a schema."""
 
     def facts(self) -> Facts:
         """Return version and size."""
@@ -133,20 +207,55 @@ class Snapshot:
         """Return the tables to prove, in a fixed order."""
         return self._session.ask(_TABLES, tuple[Table, ...])
 
-    def sequences(self) -> tuple[SequenceProof, ...]:
-        """Return the positions of all sequences. They are not part of a snapshot: this is their state now."""
-        return self._session.ask(_SEQUENCES, tuple[SequenceProof, ...])
+    def views(self) -> frozenset[str]:
+        """Return the names of all materialised views."""
+        return self.ask(_VIEWS, frozenset[str])
 
-    def prove(self, table: Table, *, digest: bool = True) -> TableProof:
-        """Return row count and, if wanted, digest of one table."""
-        source = f"{identifier(table.schema)}.{identifier(table.table)}"
-        if not digest:
-            return TableProof(table.name, self._session.ask(f"SELECT count(*) FROM ONLY {source}", int))
-        rows, total = self._session.ask(
-            f"SELECT json_build_array(count(*), sum({row_hash(table.columns)})::text) FROM ONLY {source} t",
-            tuple[int, str | None],
-        )
-        return TableProof(table.name, rows, f"{int(total or 0) % _MODULUS:032x}")
+    def sequences(self) -> tuple[SequenceProof, ...]:
+        """Return the positions of all sequences, as pg_dump saves them.
+
+        They are not part of a snapshot: this is their state now.
+        """
+        found = list(self._session.ask(_SEQUENCES, tuple[SequenceProof, ...]))
+        unused = [number for number, one in enumerate(found) if not one.is_called]
+        for start in range(0, len(unused), _AT_ONCE):
+            parts = [
+                _ONE_SEQUENCE.format(number=number, name=found[number].name)
+                for number in unused[start : start + _AT_ONCE]
+            ]
+            asked = (
+                f"SELECT json_agg(json_build_array(number, last_value, is_called)) FROM ({' UNION ALL '.join(parts)}) s"
+            )
+            with self.returning_locks():
+                stand = self._session.ask(asked, list[tuple[int, int, bool]])
+            for number, last_value, is_called in stand:
+                found[number] = SequenceProof(found[number].name, last_value, is_called)
+        return tuple(found)
+
+    def prove(self, table: Table, *, rule: str | None = RULE) -> TableProof:
+        """Return row count and the digest by a rule of one table; without a rule, the row count alone."""
+        if rule is None:
+            return TableProof(table.name, self._ask_of(table, "pg_catalog.count(*)", int))
+        hashes = [row_hash(table.hashed(rule))]
+        if rule != WITH_GENERATED and table.generated:
+            hashes.append(row_hash(table.generated))
+        sums = ", ".join(f"pg_catalog.sum({one})::text" for one in hashes)
+        wanted = f"pg_catalog.json_build_array(pg_catalog.count(*)::text, {sums})"
+        rows, *totals = self._ask_of(table, wanted, tuple[str | None, ...])
+        digest, *generated = (f"{int(total or 0) % _MODULUS:032x}" for total in totals)
+        return TableProof(table.name, int(rows or 0), digest, generated[0] if generated else UNSET)
+
+    def _ask_of(self, table: Table, wanted: str, answer: type[T]) -> T:
+        """Return `wanted` of a table's rows. The planner evaluates the expressions of its indexes in any query."""
+        asked = f"SELECT {wanted} FROM {table.source}"
+        if table.computes:
+            asked = f"{self.with_functions}; {asked}; SET LOCAL search_path = pg_catalog"
+        return self._session.ask(asked, answer)
+
+    @property
+    def with_functions(self) -> str:
+        """The statement that lets functions find what they name, for the rest of a transaction."""
+        return f"SET LOCAL search_path = {', '.join(identifier(one) for one in ('pg_catalog', *self.search_path))}"
 
     def large_objects(self, *, digest: bool = True) -> LargeObjectsProof:
         """Return number and, if wanted, digest of all large objects; without any, it costs one short question."""
@@ -190,20 +299,27 @@ class Snapshot:
 
 
 @contextmanager
-def snapshot(server: Postgres, *, database: str | None = None) -> Iterator[Snapshot]:
+def snapshot(server: Postgres, *, database: str | None = None, search_path: tuple[str, ...] = ()) -> Iterator[Snapshot]:
     """Yield a snapshot of the database; it ends with the block.
 
-    Row-level security is off: a role that may not see all rows gets an error, never a part of them.
+    Row-level security is off: a role that may not see all rows gets an error, never a part of them. Functions find
+    what they name without a schema in `search_path`, or else in the schemas of the role's own path.
     """
     with server.session(database=database) as session:
-        session.run(f"{PROVING} BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        yield Snapshot(session, session.run("SELECT pg_export_snapshot()").decode().strip())
+        begun = f"{PROVING} BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {_PATH}; SELECT pg_export_snapshot()"
+        *_, path, id_ = session.run(begun).splitlines()
+        yield Snapshot(session, id_.decode(), search_path or msgspec.json.decode(path, type=tuple[str, ...]))
 
 
-def prove_all(taken: Snapshot, *, digest: bool = True) -> tuple[TableProof, ...]:
-    """Return the proof of every table of a snapshot."""
+def prove_all(taken: Snapshot, *, rule: str | None = RULE) -> tuple[TableProof, ...]:
+    """Return the proof of every table of a snapshot, by a rule; without one, by row counts."""
     tables, found = taken.tables(), []
     for start in range(0, len(tables), _TOGETHER):
         with taken.returning_locks():
-            found += [taken.prove(table, digest=digest) for table in tables[start : start + _TOGETHER]]
+            found += [taken.prove(table, rule=rule) for table in tables[start : start + _TOGETHER]]
     return tuple(found)
+
+
+def known_rule(digest: str | None) -> str | None:
+    """Return the rule by which a manifest's digests can be compared, None when there are none or it is not known."""
+    return digest if digest in RULES else None

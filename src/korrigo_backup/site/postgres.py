@@ -16,6 +16,7 @@ import msgspec
 
 from korrigo_backup.errors import KorrigoBackupError, Refused, Unreachable
 from korrigo_backup.site.access import APPLICATION
+from korrigo_backup.site.servererror import StatementFailed, parse
 from korrigo_backup.site.session_settings import IS_DIRECT, PATIENT, PRELUDE, QUESTION
 from korrigo_backup.site.silent_backend import judge
 from korrigo_backup.system.run import describe_status, run, spawn
@@ -30,11 +31,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PSQL = ("--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--no-password", "--set=ON_ERROR_STOP=1")
-"""No start-up file, no password prompt, the first error ends the script with status 3."""
+PSQL = ("--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--no-password", "--set=ON_ERROR_STOP=1",
+        "--set=VERBOSITY=verbose")  # fmt: skip
+"""No start-up file, no password prompt, the first error ends the script with status 3 and names its SQLSTATE."""
 
 QUESTION_SECONDS = 600
 """A catalogue question that takes longer means that the server is stuck."""
+
+_SCRIPT_STATUS = 3
+"""psql's exit status when a statement failed."""
 
 _CONNECTION_STATUS = 2
 """psql's exit status when the connection could not be made or was lost."""
@@ -136,8 +141,10 @@ class Postgres:
     def failure(self, command: Command, status: int, stderr: str, database: str) -> KorrigoBackupError:
         """Return the error for a client that ended with `status`: why, and what to do."""
         program = command.argv[0].rpartition("/")[2]
-        words = _first_error(stderr) or f"{program} {describe_status(status)}"
-        if problem := self._not_connected(status, stderr, words, database):
+        server = parse(stderr)
+        words = server.message if server else _first_error(stderr) or f"{program} {describe_status(status)}"
+        lost = server is None or status != _SCRIPT_STATUS  # a foreign server's words are no word about ours
+        if lost and (problem := self._not_connected(status, stderr, words, database)):
             return problem
         for pattern, hint in _REFUSED:
             if re.search(pattern, stderr):
@@ -145,7 +152,8 @@ class Postgres:
         if "lock timeout" in words:
             return KorrigoBackupError(f"{program}: {words}{self._lockers(database)}", hint=_LOCKED)
         hint = next((hint for pattern, hint in _FAILED if re.search(pattern, words)), _LOG)
-        return KorrigoBackupError(f"{program}: {words}", hint=hint)
+        words = f"{program}: {words}"
+        return StatementFailed(words, hint=hint, server=server) if server else KorrigoBackupError(words, hint=hint)
 
     def _not_connected(self, status: int, stderr: str, words: str, database: str) -> KorrigoBackupError | None:
         """Return the error for a connection that was not made or was lost, None when it was another failure."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from korrigo_backup.site.configtables import COMPUTES, CONFIG_TABLES
 from korrigo_backup.site.sql import identifier, literal
 
 if TYPE_CHECKING:
@@ -23,23 +24,27 @@ FOREIGN = "RESET lc_monetary; RESET timezone; RESET bytea_output"
 """What differs for a dump by someone else's pg_dump: it takes these from the role, the database and the server."""
 
 # Ordinary columns (pg_dump writes no generated ones) in their order, and the columns of the primary key.
-_LAYOUTS = """
+_LAYOUTS = f"""
+WITH config AS ({CONFIG_TABLES})
 SELECT coalesce(json_agg(json_build_object(
          'name', quote_ident(n.nspname) || '.' || quote_ident(c.relname), 'schema', n.nspname, 'table', c.relname,
-         'derived', c.relkind = 'm',
+         'derived', c.relkind = 'm', 'condition', config.condition, 'computes', {COMPUTES},
          'columns', (SELECT coalesce(json_agg(a.attname ORDER BY a.attnum), '[]') FROM pg_attribute a
                      WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''),
          'key', (SELECT coalesce(json_agg(a.attname ORDER BY k.place), '[]')
                  FROM pg_index i, unnest(i.indkey) WITH ORDINALITY k (number, place), pg_attribute a
                  WHERE i.indrelid = c.oid AND i.indisprimary AND k.place <= i.indnkeyatts
                    AND a.attrelid = c.oid AND a.attnum = k.number))), '[]')
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN config ON config.oid = c.oid
 WHERE c.relkind IN ('r', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
 """
 
 
 class Layout(msgspec.Struct, frozen=True):
-    """The columns of a table that COPY writes, and its primary key; () when it has none."""
+    """The columns of a table that COPY writes, and its primary key; () when it has none.
+
+    `condition` and `computes` are as in `digests.Table`.
+    """
 
     name: str
     schema: str
@@ -47,6 +52,8 @@ class Layout(msgspec.Struct, frozen=True):
     derived: bool
     columns: tuple[str, ...]
     key: tuple[str, ...]
+    condition: str | None = None
+    computes: bool = False
 
 
 def layouts(taken: Snapshot) -> dict[str, Layout]:
@@ -63,8 +70,11 @@ def lines(
     """
     wanted = ", ".join(identifier(column) for column in columns)
     source = f"{identifier(layout.schema)}.{identifier(layout.table)}"
+    source = f"{source} {layout.condition}" if layout.condition else f"ONLY {source}"
+    if layout.computes:
+        settings = f"{settings}; {taken.with_functions}"
     return taken.stream(
         f"SAVEPOINT rows; {settings};"
-        f" COPY (SELECT {wanted} FROM ONLY {source}) TO STDOUT (ENCODING {literal(encoding)});"
+        f" COPY (SELECT {wanted} FROM {source}) TO STDOUT (ENCODING {literal(encoding)});"
         " ROLLBACK TO rows; RELEASE rows"
     )

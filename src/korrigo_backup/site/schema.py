@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from korrigo_backup.domain.difference import Difference, name
 from korrigo_backup.domain.manifest import SchemaObject
-from korrigo_backup.site.schema_details import DETAILS
+from korrigo_backup.site.schema_details import DETAILS, UNFINISHED_INDEXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,8 +34,8 @@ _STRUCTURE = frozenset({
 ROLES = frozenset({"default privilege", "grant", "owner"})
 """Kinds that name roles: not to be expected where the statements that give objects to roles are left out."""
 
-# One row an object. What belongs to an extension is the extension's, what a range brings along (its constructors,
-# a cast) the range's, a foreign key that another one makes on partitions that one's (their names differ between
+# One row an object. Left out is what belongs to an extension, an index that pg_dump leaves out, what a range brings
+# along (its constructors, a cast), and a foreign key that another one makes on partitions (its name differs between
 # versions). `pg_get_…def` renders with the search path of a snapshot session, so that every name is qualified.
 _OBJECTS = """
 WITH spaces AS (
@@ -42,6 +43,7 @@ WITH spaces AS (
 ), members AS MATERIALIZED (
   SELECT classid, objid FROM pg_depend
   WHERE deptype = 'e' OR deptype = 'i' AND classid IN ('pg_proc'::regclass, 'pg_cast'::regclass)
+  UNION ALL SELECT 'pg_class'::regclass, oid FROM ({unfinished}) u
 ), relations AS (
   SELECT c.*, quote_ident(s.nspname) || '.' || quote_ident(c.relname) AS name
   FROM pg_class c JOIN spaces s ON s.oid = c.relnamespace
@@ -90,15 +92,29 @@ FROM objects
 """
 
 
+# CREATE INDEX CONCURRENTLY leaves an invalid index behind when it fails.
+_NOT_DUMPED = f"""
+SELECT coalesce(json_agg(format('invalid index %I.%I', n.nspname, c.relname) ORDER BY n.nspname, c.relname), '[]')
+FROM ({UNFINISHED_INDEXES}) u JOIN pg_class c ON c.oid = u.oid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname !~ '^pg_'
+"""
+
+
 def fingerprint(taken: Snapshot) -> tuple[SchemaObject, ...]:
     """Return every object of the snapshot, ordered by kind and name."""
-    return taken.ask(_OBJECTS.replace("{details}", DETAILS), tuple[SchemaObject, ...])
+    asked = _OBJECTS.replace("{details}", DETAILS).replace("{unfinished}", UNFINISHED_INDEXES)
+    return taken.ask(asked, tuple[SchemaObject, ...])
+
+
+def not_dumped(taken: Snapshot) -> tuple[str, ...]:
+    """Return what pg_dump leaves out of a dump, in words: invalid indexes."""
+    return taken.ask(_NOT_DUMPED, tuple[str, ...])
 
 
 def schema_differences(
     expected: DatabaseProof, found: Iterable[SchemaObject], version: str, *, roles: bool
-) -> list[str]:
-    """Return in words what a load has lost, changed or added; `version` is that of the server it was loaded into.
+) -> list[Difference]:
+    """Return what a load has lost, changed or added; `version` is that of the server it was loaded into.
 
     Without `roles`, who owns and who may do what is not compared. Between major versions nothing is compared that
     the versions themselves decide: the rights on schema public, MAINTAIN (new in 17), the form of a definition.
@@ -106,11 +122,11 @@ def schema_differences(
     same = major(version) == major(expected.server_version)
     want = {(o.kind, o.name): o for o in expected.schema if _comparable(o, roles=roles, same=same)}
     have = {(o.kind, o.name): o for o in found}
-    lines = [f"{kind} {name} is missing" for kind, name in sorted(want.keys() - have.keys())]
-    added = sorted(key for key in have.keys() - want.keys() if key[0] in _STRUCTURE)
-    lines += [f"{kind} {name} is unexpected" for kind, name in added]
+    lines = [(key, "is missing") for key in sorted(want.keys() - have.keys())]
+    lines += [(key, "is unexpected") for key in sorted(have.keys() - want.keys()) if key[0] in _STRUCTURE]
     changed = (key for key in want.keys() & have.keys() if key[0] in EXACT and want[key] != have[key])
-    return lines + [f"{kind} {name} has another definition" for kind, name in sorted(changed) if same]
+    lines += [(key, "has another definition") for key in sorted(changed) if same]
+    return [Difference(name(kind, of), f"{kind} {of} {words}") for (kind, of), words in lines]
 
 
 def major(version: str) -> str:

@@ -8,6 +8,12 @@ from __future__ import annotations
 FIRST_NORMAL_OID = 16384
 """Objects below are PostgreSQL's own (FirstNormalObjectId)."""
 
+UNFINISHED_INDEXES = """
+SELECT i.indexrelid AS oid FROM pg_index i JOIN pg_class t ON t.oid = i.indrelid
+WHERE NOT ((i.indisvalid OR t.relkind = 'p') AND i.indisready)
+"""
+"""Indexes that pg_dump leaves out, by its own rule."""
+
 _TYPES = """
   UNION ALL SELECT 'domain', t.name,
       concat_ws(' ', format_type(t.typbasetype, t.typtypmod), t.typnotnull, t.typdefault)

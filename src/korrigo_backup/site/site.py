@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from korrigo_backup.domain.description import PathColumn
+    from korrigo_backup.domain.identity import Standing
     from korrigo_backup.domain.journal import Listener
     from korrigo_backup.domain.secret import Secret
     from korrigo_backup.site.django import DjangoCommands
@@ -41,6 +42,8 @@ class Site:
     revision: str | None = None
     secrets: tuple[Secret, ...] = ()
     django: DjangoCommands | None = None
+    standing: Standing | None = None
+    """Which site of the backup directory this is; known while a run holds the site."""
     stopped: Path | None = None
     """A file that is there while the services are stopped by us: after a crash the next command starts them."""
 

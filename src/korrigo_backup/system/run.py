@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pwd
 import resource
 import shutil
 import signal
@@ -49,13 +50,15 @@ _GRACE = 5.0
 class Command:
     """A process to run: argument list, environment added to the reduced one, working directory.
 
-    `first` is a secret line that is written to its standard input before anything else.
+    `first` is a secret line that is written to its standard input before anything else. An `unprivileged` process
+    reads data of unknown origin: when we are root, it runs as the user nobody.
     """
 
     argv: tuple[str, ...]
     env: Mapping[str, str | Secret] = field(default_factory=dict)
     cwd: Path | None = None
     first: Secret | None = None
+    unprivileged: bool = False
 
     @property
     def secrets(self) -> list[Secret]:
@@ -157,8 +160,10 @@ class Process:
 
 
 @contextmanager
-def spawn(command: Command, *, stdin: bool = False, stdout: bool = False) -> Iterator[Process]:
+def spawn(command: Command, *, stdin: bool | IO[bytes] = False, stdout: bool = False) -> Iterator[Process]:
     """Start `command` and yield it; on leaving the block it is ended if it still runs.
+
+    `stdin` is a pipe of ours, or an open file.
 
     Raises UsageError when the program is not installed.
     """
@@ -219,19 +224,23 @@ def forbid_core_dumps() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _start(command: Command, *, stdin: bool, stdout: bool) -> subprocess.Popen[bytes]:
+def _start(command: Command, *, stdin: bool | IO[bytes], stdout: bool) -> subprocess.Popen[bytes]:
     env = {name: os.environ[name] for name in INHERITED if name in os.environ}
     env |= {name: v.reveal() if isinstance(v, Secret) else v for name, v in command.env.items()}
     env.setdefault("LC_ALL", "C.UTF-8")
+    nobody = pwd.getpwnam("nobody") if command.unprivileged and os.geteuid() == 0 else None
     try:
         child = subprocess.Popen(
             command.argv,
             env=env,
-            cwd=command.cwd,
-            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+            cwd="/" if command.unprivileged else command.cwd,
+            stdin=(subprocess.PIPE if stdin else subprocess.DEVNULL) if isinstance(stdin, bool) else stdin,
             stdout=subprocess.PIPE if stdout else subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             pipesize=_PIPE_BYTES,
+            user=nobody.pw_uid if nobody else None,
+            group=nobody.pw_gid if nobody else None,
+            extra_groups=() if nobody else None,
         )
     except OSError as problem:
         if problem.errno in _NOT_RUNNABLE:

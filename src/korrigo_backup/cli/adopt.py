@@ -1,0 +1,56 @@
+"""`korrigo-backup adopt`: let this database, or this key, take the place of the one that the backups are of."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from korrigo_backup.cli.output import Context, ask_yes, say, say_shared
+from korrigo_backup.errors import Refused
+from korrigo_backup.operations.identity import adopt, adoptable
+from korrigo_backup.operations.recover import exclusive
+
+if TYPE_CHECKING:
+    from korrigo_backup.domain.identity import SiteRecord, Standing
+    from korrigo_backup.wiring import Wired
+
+
+def command(
+    context: typer.Context,
+    database: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The former database; needed where BACKUP_DIR holds several.")
+    ] = None,
+    new_key: Annotated[
+        bool, typer.Option("--new-key", help="Sign with the key that is here, or a new one: the former key is lost.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for automation.")] = False,
+) -> None:
+    """Go on with the backups in BACKUP_DIR after a change of server, a renamed database or a lost key.
+
+    Backups tell sites apart by name, environment, database and database cluster. Nothing is deleted or restored.
+    """
+    wired: Wired = context.ensure_object(Context).wired()
+    with exclusive(wired.site(), wired.catalog, "adopt", listen=say_shared) as (site, _):
+        if not new_key:
+            wired.catalog.require_key()
+        record = adoptable(site, wired.catalog, database) if not new_key or database else None
+        if record is None and not new_key:
+            say(f"✅ Nothing to adopt: the backups of {wired.config.site.name} are of this database already")
+            return
+        adopt(site, wired.catalog, record, confirm=partial(_confirm, site.standing, record, yes=yes, new_key=new_key))
+    say("✅ Adopted: backups go on from here")
+
+
+def _confirm(standing: Standing | None, record: SiteRecord | None, *, yes: bool, new_key: bool) -> bool:
+    if standing is None:
+        raise Refused("the site is not known", hint="run it again")
+    if record:
+        former = ", ".join(dict.fromkeys(place.database for place in record.places))
+        say(f"  backups of   {record.site} {record.environment}, database {former}")
+        say(f"  go on with   database {standing.owner.database} of this server")
+    if new_key:
+        say("  from now on  backups are signed with the key that is here; those that the former key has signed are")
+        say("               restored with --allow-unsigned, and never pruned")
+    return yes or ask_yes("Is it the same site? (yes/no): ")

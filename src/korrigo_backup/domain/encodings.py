@@ -7,6 +7,7 @@ private area (U+F780 to U+F7FF), which `to_bytes` makes that byte again.
 from __future__ import annotations
 
 import codecs
+import re
 
 RAW = "SQL_ASCII"
 """The name of the encoding that is none."""
@@ -14,6 +15,9 @@ RAW = "SQL_ASCII"
 _FIRST = 0xF700
 _PRIVATE = range(_FIRST + 0x80, _FIRST + 0x100)
 _ERRORS = "korrigo-backup-bytes"
+
+_OURS = re.compile(rb"(\xef[\x9e\x9f][\x80-\xbf])")
+"""UTF-8 of the characters from U+F780 to U+F7FF."""
 
 _CODECS = {
     "UTF8": "utf-8", "LATIN1": "latin-1", "LATIN2": "iso8859-2", "LATIN3": "iso8859-3", "LATIN4": "iso8859-4",
@@ -31,8 +35,17 @@ def dump_encoding(database: str) -> str:
 
 
 def to_text(raw: bytes, encoding: str = RAW) -> str:
-    """Return the text of bytes in an encoding that is named as PostgreSQL does."""
-    return raw.decode(_CODECS.get(encoding, "utf-8"), _ERRORS)
+    """Return the text of bytes in an encoding that is named as PostgreSQL does.
+
+    In the encoding that is none, a character of that private area is taken for its bytes: `to_bytes` then returns the
+    same bytes for every text.
+    """
+    if encoding != RAW:
+        return raw.decode(_CODECS.get(encoding, "utf-8"), _ERRORS)
+    return "".join(
+        "".join(chr(_FIRST + byte) for byte in piece) if index % 2 else piece.decode("utf-8", _ERRORS)
+        for index, piece in enumerate(_OURS.split(raw))
+    )
 
 
 def to_bytes(text: str) -> bytes:

@@ -63,7 +63,8 @@ _LOOKAHEAD = 256
 
 _INTERESTING = re.compile(rb"""[-/'"$\\;()]""")
 _DOLLAR_TAG = re.compile(rb"\$(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\$")
-_WORD = re.compile(rb"(?:\$?[0-9]+(?:[eE][0-9]+)?)?([A-Za-z_\x80-\xff][A-Za-z0-9_$\x80-\xff]*)?\Z")
+_WORD = re.compile(rb"(?:[0-9]+(?:[eE][0-9]+)?)?((?:\$[0-9]+)?[A-Za-z_\x80-\xff][A-Za-z0-9_$\x80-\xff]*)?\Z")
+"""A parameter takes the letters behind it (`$1e`): psql reads them as one word since PostgreSQL 15."""
 _BLOCK = re.compile(rb"/\*|\*/")
 _ESCAPED_END = re.compile(rb"\\.|''|'", re.DOTALL)
 _NAME = rb'(?:"(?:[^"]|"")+"|[^\s".(;]+)'

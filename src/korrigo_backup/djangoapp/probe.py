@@ -8,6 +8,7 @@ are removed, the file written below MEDIA_ROOT is deleted.
 from __future__ import annotations
 
 import secrets
+import warnings
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -196,8 +197,11 @@ def _no_mail() -> Iterator[None]:
     mailers = getattr(settings, "MAILERS", None)
     silent = {name: {"BACKEND": _NO_MAIL} for name in (mailers or ("default",))}
     changed = {"MAILERS": silent} if mailers is not None else {"EMAIL_BACKEND": _NO_MAIL}
-    with override_settings(**changed):
-        yield
+    with warnings.catch_warnings():  # Django 6.1 deprecates EMAIL_BACKEND for the sites that still have it
+        warnings.simplefilter("ignore", PendingDeprecationWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)
+        with override_settings(**changed):
+            yield
 
 
 def _nothing_left(trial: _Trial) -> Check:

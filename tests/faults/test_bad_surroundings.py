@@ -279,6 +279,6 @@ def test_a_table_that_someone_holds_is_named_and_not_waited_for(site, pg_dump_th
         pid = holder.info.backend_pid
         done = site.korrigo("backup", "db", "--no-digests", code=1, env=env, timeout=30)
     assert "lock timeout" in done.err
-    assert f"process {pid} (viatique_user, -) has locked {locked} since" in done.err
+    assert f"process {pid} (viatique_user, -) has locked public.{locked} since" in done.err
     assert "see pg_locks" in done.err
     assert site.published() == set()

@@ -62,7 +62,7 @@ def test_files_are_for_the_owner_alone_whatever_the_umask(site, umask):
     site.korrigo("backup", "media", umask=umask)
     assert mode(site.backups) == 0o700
     found = [path for path in site.backups.iterdir() if not path.is_symlink()]
-    assert len(found) == 7  # two archives, two manifests, a list of members, the lock, the journal
+    assert len(found) == 8  # two archives, two manifests, a list of members, the lock, the journal, the site record
     assert {path.name: mode(path) for path in found} == {path.name: 0o600 for path in found}
 
 

@@ -40,8 +40,8 @@ STOPPED = (
 class Recovered:
     """What was finished, in words, whether an interrupted restore was taken back, and the stamps of what was.
 
-    `system` identifies the database cluster; `exists` tells whether the live database is there. `left` has a finding for each leftover that could not be removed. A
-    leftover keeps no run from its work.
+    `system` identifies the database cluster; `exists` tells whether the live database is there. `left` has a finding
+    for each leftover that could not be removed. A leftover keeps no run from its work.
     """
 
     done: tuple[str, ...] = ()

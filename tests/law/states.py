@@ -378,6 +378,7 @@ def _applied(site, state):
 
 
 _BEYOND = (
+    UnicodeEncodeError,
     psycopg.errors.UntranslatableCharacter,
     psycopg.errors.CharacterNotInRepertoire,
     psycopg.errors.UndefinedParameter,

@@ -5,17 +5,21 @@ import shutil
 
 import pytest
 
-from demosite import MANAGE, Validated
+from demosite import MANAGE, TEMPLATE, Validated
+from sandbox import USER, connect, quoted
 
 SERVICES = '[services]\nstop = [["sh", "-c", "echo stopped > {0}"]]\nstart = [["sh", "-c", "echo started > {0}"]]\n'
 
 
 @pytest.fixture(scope="session")
 def saved(seeded):
-    """The reference site with a Django backup of it, made once."""
-    site = Validated(seeded.server, seeded.database, seeded.home)
+    """A Django backup of the reference site, made once, of a database of the name that each test's copy has."""
+    site = Validated(seeded.server, f"{TEMPLATE}_copy", seeded.home)
     site.extra = {"KORRIGO_BACKUP_MANAGE": MANAGE, "DEBUG": "1"}
-    site.korrigo("backup", "full", "--method", "django")
+    with connect(seeded.server) as admin:
+        admin.execute(f"CREATE DATABASE {quoted(site.database)} TEMPLATE {TEMPLATE} OWNER {USER}")
+        site.korrigo("backup", "full", "--method", "django")
+        admin.execute(f"DROP DATABASE {quoted(site.database)}")
     return site
 
 

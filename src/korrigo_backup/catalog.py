@@ -274,8 +274,11 @@ class Catalog:
         with files.explained(f"write {place}"):
             fresh = place.with_name(f"{PARTIAL_PREFIX}{place.name}")
             fresh.unlink(missing_ok=True)
-            files.write_private(fresh, sign(msgspec.json.encode(record), self._keyring.signing()))
-            fresh.replace(place)
+            try:
+                files.write_private(fresh, sign(msgspec.json.encode(record), self._keyring.signing()))
+                fresh.replace(place)
+            finally:
+                fresh.unlink(missing_ok=True)  # of a run that was interrupted here
             files.fsync_directory(self.directory)
 
     def require_key(self) -> None:

@@ -12,6 +12,7 @@ OVERLAY = "infra/docker/docker-compose.backup.yml"
 SETTINGS = {
     "KORRIGO_BACKUP_DAILY": "0 3 29 2 *",
     "KORRIGO_BACKUP_WEEKLY": "0 4 29 2 *",
+    "KORRIGO_BACKUP_DRILL": "0 5 29 2 *",
     "KORRIGO_BACKUP_HEALTH_INTERVAL": "1s",
     "TZ": "Europe/Paris",
 }

@@ -359,17 +359,19 @@ def test_a_backup_that_fails_leaves_nothing(site, monkeypatch):
 
 
 @pytest.mark.promise("P3")
-def test_a_backup_that_is_not_what_was_written_is_not_published(site, monkeypatch):
+@pytest.mark.parametrize("member", ["media_backup_*.zip", "db_backup_*.json"])
+def test_a_backup_that_is_not_what_was_written_is_not_published(site, monkeypatch, member):
     inner = backup.artifact.verify
 
-    def spoil(draft):
-        with next(draft.glob("*.zip")).open("r+b") as file:
+    def spoil(draft, count):
+        with next(draft.glob(member)).open("r+b") as file:
             file.write(b"rot")
-        return inner(draft)
+        return inner(draft, count)
 
     monkeypatch.setattr(backup, "artifact", SimpleNamespace(verify=spoil))
-    with pytest.raises(CommandError):
+    with pytest.raises(CommandError) as caught:
         site.backup()
+    assert caught.value.returncode == 9
     assert list(site.out.iterdir()) == []
 
 

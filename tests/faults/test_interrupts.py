@@ -10,7 +10,7 @@ import pytest
 
 from sandbox import KORRIGO, kill_all, nothing_changes, until
 
-SLEEPING = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid()"
+SLEEPING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
 SLOW = '#!/bin/sh\n"{real}/pg_dump" "$@"\nstatus=$?\nexec >&-\n: >"$0.done"\nsleep 60 2>&-\nexit $status\n'
 
 

@@ -53,6 +53,24 @@ def test_a_rollback_of_the_media_leaves_the_database(site):
     assert site.content() == rows
 
 
+@pytest.mark.promise("P2")
+def test_a_restore_from_nothing_is_not_rolled_back_by_half(site):
+    """Its files have something to go back to, its database has nothing; the comment of the database is that of the backup."""
+    site.sql(f"""COMMENT ON DATABASE "{site.database}" IS 'marks of the school'""", superuser=True)
+    site.korrigo("backup", "full")
+    saved, files = site.content(), site.tree()
+    site.sql(f'DROP DATABASE "{site.database}" WITH (FORCE)', "postgres", superuser=True)
+    site.write("copies/new.pdf", b"uploaded since")
+    site.korrigo("restore", "latest-point", "--yes")
+    refused = site.korrigo("rollback", "--yes", code=4)
+    assert f"there was no database {site.database}: there is nothing to go back to" in refused.err
+    assert "--media-only" in refused.err
+    assert (site.content(), site.tree()) == (saved, files)
+    site.korrigo("rollback", "--media-only", "--yes")
+    assert site.content() == saved
+    assert set(site.tree()) == {*files, b"copies/new.pdf"}
+
+
 @pytest.mark.contract("R7")
 def test_a_rollback_to_the_safety_backup_restores_its_file(restored):
     site, _, before = restored

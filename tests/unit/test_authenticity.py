@@ -1,11 +1,14 @@
 """A signed manifest is known; any change of it is found, also in fields that this version does not know."""
 
 import json
+from pathlib import Path
 
 import pytest
 
+from korrigo_backup.catalog import Catalog
 from korrigo_backup.domain.authenticity import Authenticity, Key, check, sign
-from korrigo_backup.errors import Refused, UsageError
+from korrigo_backup.domain.identity import SiteRecord
+from korrigo_backup.errors import Interrupted, Refused, UsageError
 from korrigo_backup.system import keyring
 
 KEY, OTHER = Key(b"k" * 32), Key(b"o" * 32)
@@ -73,3 +76,16 @@ def test_a_manifest_of_the_first_versions_has_no_check_and_is_of_an_unknown_key(
     raw = json.loads(sign(RAW, OTHER))
     del raw["auth"]["check"]
     assert check(json.dumps(raw).encode(), RING) is Authenticity.UNKNOWN_KEY
+
+
+def test_a_site_record_whose_writing_is_interrupted_leaves_no_file(tmp_path, monkeypatch):
+    def interrupted(self, target):
+        raise Interrupted
+
+    monkeypatch.setattr(Path, "replace", interrupted)
+    (tmp_path / "backups").mkdir()
+    with pytest.raises(Interrupted):
+        Catalog(tmp_path / "backups", keyring.read(tmp_path / "key")).note_site(
+            SiteRecord(id="of-a-test", site="korrigo", environment="production")
+        )
+    assert list((tmp_path / "backups").iterdir()) == []

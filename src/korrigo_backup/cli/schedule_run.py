@@ -28,7 +28,9 @@ def run_until_ended(wired: Wired) -> None:
     from korrigo_backup.cli.main import guarded  # noqa: PLC0415 - it loads this module
 
     if not wired.jobs():
-        raise UsageError("[schedule] has no hours: nothing would ever run", hint="set [schedule] daily or weekly")
+        raise UsageError(
+            "[schedule] has no hours: nothing would ever run", hint="set [schedule] daily, weekly or drill"
+        )
     around = wired.around()
 
     def run(job: Job) -> int:

@@ -57,7 +57,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     `why` holds the answers of the pre-restore checklist (runbook 5.1). Times are UTC, durations seconds;
     `downtime` is from the stop of the services to their health. Where a restore keeps no database beside, `safety`
     names the backup that it can be taken back with, and `transaction` the one in the live database that decides it; ""
-    again once it is taken back. `proved` is the fingerprint of the schema that a drill has loaded and proven.
+    again once it is taken back. `from_nothing` is the stamp of a restore that found no database in its place: only its
+    files have something to go back to. `proved` is the fingerprint of the schema that a drill has loaded and proven.
     """
 
     id: str
@@ -76,6 +77,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[Timed, ...] = ()
     safety: str = ""
     transaction: str = ""
+    from_nothing: str = ""
     proved: str = ""
 
     def __post_init__(self) -> None:

@@ -30,8 +30,8 @@ def identified(site: Site, catalog: Catalog, system: str | None) -> Site:
     return replace(site, standing=stand(owner, catalog.sites(catalog.artifacts())))
 
 
-def require_own(site: Site, catalog: Catalog) -> None:
-    """Raise Refused unless this site may write into the directory; note its record there.
+def require_own(site: Site, catalog: Catalog, *, exists: bool = True) -> None:
+    """Raise Refused unless this site may write into the directory; note its record there when its database `exists`.
 
     Refused where the backups of a site that is configured alike are of another database cluster, and where none of
     this site's backups is signed with a key that is here.
@@ -48,7 +48,8 @@ def require_own(site: Site, catalog: Catalog) -> None:
             hint=f"if this cluster takes the place of that one (a new server, an upgrade): {_ADOPT};"
             " if it is another site: give it a BACKUP_DIR, or a [site] name, of its own",
         )
-    catalog.note_site(standing.record.at(standing.owner.place))
+    if exists:
+        catalog.note_site(standing.record.at(standing.owner.place))
 
 
 def place_findings(site: Site, artifact: Artifact, *, into_other_site: bool) -> list[Finding]:

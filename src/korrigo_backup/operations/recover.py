@@ -40,8 +40,8 @@ STOPPED = (
 class Recovered:
     """What was finished, in words, whether an interrupted restore was taken back, and the stamps of what was.
 
-    `system` identifies the database cluster. `left` has a finding for each leftover that could not be removed. A
-    leftover keeps no run from its work.
+    `system` identifies the database cluster; `exists` tells whether the live database is there. `left` has a finding
+    for each leftover that could not be removed. A leftover keeps no run from its work.
     """
 
     done: tuple[str, ...] = ()
@@ -49,6 +49,7 @@ class Recovered:
     stamps: frozenset[str] = frozenset()
     left: tuple[Finding, ...] = ()
     system: str | None = None
+    exists: bool = True
 
 
 @contextmanager
@@ -70,7 +71,7 @@ def exclusive(
             listen(Step("recover.left", {"message": one.message, "hint": one.hint}))
         site = identified(site, catalog, recovered.system)
         if own:
-            require_own(site, catalog)
+            require_own(site, catalog, exists=recovered.exists)
         yield site, recovered
 
 
@@ -97,7 +98,8 @@ def recover(site: Site) -> Recovered:
         if site.left_stopped:
             site.start_services()
             done.append("started the services again")
-    return Recovered(tuple(done), restore, frozenset(stamps), tuple(leftovers.findings), system=found.system)
+    there = live in found.names
+    return Recovered(tuple(done), restore, frozenset(stamps), tuple(leftovers.findings), found.system, there)
 
 
 @dataclass

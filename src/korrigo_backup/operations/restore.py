@@ -235,13 +235,20 @@ class _Run:
         with all_or_nothing() as undo:
             for part in self.parts:
                 part.stage(undo)
+            if self._from_nothing:
+                self.note(from_nothing=self.request.stamp)
             self._stop(undo)
             for part in self.parts:
                 part.swap(undo)
             self._start(undo)
-            for one in (part.plan.replacement for part in self.parts):
-                if one.part == "database" and not one.kept_as and not one.in_place:
-                    Databases(self.site.postgres).settle(self.site.postgres.database)
+            if self._from_nothing:
+                Databases(self.site.postgres).settle(self.site.postgres.database)
+
+    @property
+    def _from_nothing(self) -> bool:
+        """Whether the restore brings a database where there is none."""
+        replaced = (part.plan.replacement for part in self.parts)
+        return any(one.part == "database" and not one.kept_as and not one.in_place for one in replaced)
 
     def _stop(self, undo: UndoStack) -> None:
         self._listen(Step("restore.stop" if self.site.services.configured else "restore.stop.none"))

@@ -145,7 +145,7 @@ def _plan(site: Site, move: Move, records: Sequence[Record], *, media_only: bool
         )
     newest = _last_undone(records, in_database | in_media) if move is REDO else max(in_database | in_media)
     if newest not in in_database and not media_only:
-        _refuse_half(site, newest)
+        _refuse_half(site, records, newest)
     has_database, has_media = newest in in_database, newest in in_media
     if site.media and has_media:
         require_no_live_mounts(site.media.root, site.media.facts())
@@ -182,10 +182,14 @@ def _plan_loaded(site: Site, safety: Artifact) -> RollbackPlan:
     )
 
 
-def _refuse_half(site: Site, stamp: str) -> None:
-    """Refuse to bring back files alone when the restore of this stamp has brought a database, too."""
+def _refuse_half(site: Site, records: Iterable[Record], stamp: str) -> None:
+    """Refuse to bring back files alone when the restore of this stamp has brought a database, too.
+
+    The journal says so; former versions said it in the comment of the database.
+    """
     live = site.postgres.database
-    if Databases(site.postgres).came_from(live) == database_of(live, "stage", stamp):
+    marked = Databases(site.postgres).came_from(live) == database_of(live, "stage", stamp)
+    if marked or any(one.from_nothing == stamp for one in records):
         raise Refused(
             f"before the restore of {stamp} there was no database {live}: there is nothing to go back to",
             hint="add --media-only to bring back the files alone, or restore another backup",

@@ -119,7 +119,7 @@ class Replacing:
             )
 
     def _edits(self, session: Session) -> tuple[Edit, ...]:
-        """Leave out what belongs to extensions that stay: an administrator has made them, they have rows and comments."""
+        """Leave out the rows and comments of extensions that stay: an administrator has made them."""
         kept = tuple(f"COMMENT ON EXTENSION {name} IS".encode() for name in session.ask(KEPT_EXTENSIONS, list[str]))
         comments = tuple(p for p in self._scan.without(Sort.EXTENSION_COMMENT) if p[1].startswith(kept))
         made = guarding(self._scan, self._expected.search_path, without=self._sorts, with_path=self.with_path)

@@ -139,8 +139,8 @@ class ScanResult:
 
     `own_transactions` tells of transaction commands that pg_dump does not write, `connects` names the databases that a
     dump enters (`--create`, pg_dumpall), `inserts` counts INSERT statements, `code` lists what runs later.
-    Between the offsets `rows_begin` and `rows_end` lie the rows and the positions of sequences. `writes` holds offset and
-    text of the COPY or setval statement by the name of its table or sequence.
+    Between the offsets `rows_begin` and `rows_end` lie the rows and the positions of sequences. `writes` holds offset
+    and text of the COPY or setval statement by the name of its table or sequence.
     """
 
     rows: dict[str, int] = field(default_factory=dict)

@@ -125,9 +125,9 @@ def test_a_manifest_of_garbage_fails_and_is_never_taken_for_no_manifest(site, co
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ('"rows": 300', '"rows": 299', "public.annotation has 300 rows, not 299"),
-        ('"last_value": 20', '"last_value": 21', "public.exam_id_seq does not stand at 21"),
-        ('"digest": "', '"digest": "0', "has other content"),
+        ('"rows":300', '"rows":299', "public.annotation has 300 rows, not 299"),
+        ('"last_value":20', '"last_value":21', "public.exam_id_seq does not stand at 21"),
+        ('"digest":"', '"digest":"0', "public.annotation has other content"),
     ],
 )
 def test_an_altered_manifest_fails_the_proof_and_the_stage_is_dropped(site, old, new, words):
@@ -191,15 +191,22 @@ def test_an_archive_that_leads_outside_writes_nothing_there(site):
 
 
 @pytest.mark.promise("P5")
-def test_links_in_an_archive_are_left_out(site):
+def test_links_out_of_the_tree_are_refused_and_left_out_when_that_is_accepted(site):
     odd = site.home / "media_backup_20260101_030000.tar.gz"
     (site.home / "from").mkdir()
     (site.home / "from" / "passwd").symlink_to("/etc/passwd")
     (site.home / "from" / "real").write_text("real")
     os.link(site.home / "from" / "real", site.home / "from" / "same")
     subprocess.run(["tar", "-czf", odd, "-C", site.home / "from", "."], check=True)
-    site.korrigo("restore", odd, "--yes", "--allow-unsigned")
-    assert {path for path, entry in site.tree().items() if len(entry) != 2 or isinstance(entry[1], bytes)} == {b"real"}
+    with nothing_changes(site):
+        refused = site.korrigo("restore", odd, "--yes", "--allow-unsigned", code=4)
+    assert "passwd -> /etc/passwd" in refused.err
+    assert "--accept media.links" in refused.err
+    done = site.korrigo("restore", odd, "--yes", "--allow-unsigned", "--accept", "media.links", code=3)
+    assert "passwd" in done.out
+    left = {path.name for path in site.media.iterdir() if not path.name.startswith(".before-")}
+    assert left == {"real", "same"}
+    assert (site.media / "same").samefile(site.media / "real")
 
 
 @pytest.mark.contract("T1")

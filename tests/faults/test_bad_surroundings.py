@@ -72,7 +72,9 @@ def test_a_backup_for_which_there_is_no_room_is_refused_before_it_begins(site, s
     with nothing_changes(site):
         done = site.korrigo("backup", "db", code=4, env={"BACKUP_DIR": str(backups)})
     assert f"not enough space in {backups}" in done.err
-    assert {p.name for p in backups.iterdir()} == {".lock", ".journal.jsonl"}
+    records = {path.name for path in backups.glob(".site-*.json")}
+    assert len(records) == 1
+    assert {path.name for path in backups.iterdir()} == {".lock", ".journal.jsonl", *records}
 
 
 @pytest.mark.promise("P3")

@@ -156,13 +156,28 @@ def test_what_belongs_to_the_database_and_not_to_the_dump_is_carried_over(site, 
     assert before["settings"][0][1][0] == 'search_path="$user", public, pg_catalog'
 
 
-def test_a_setting_that_only_a_superuser_may_make_is_refused_before_the_swap(site):
+def test_a_setting_that_only_a_superuser_may_make_is_kept_by_a_restore_in_place(site):
     with connect(site.server) as admin:
         admin.execute(f"ALTER DATABASE {quoted(site.database)} SET app.motto TO 'ours'")
-    made = site.backup()
-    with nothing_changes(site):
-        done = site.korrigo("restore", made, "--yes", code=4)
-    assert 'permission denied to set parameter "app.motto"' in done.err
+    made, carried, content = site.backup(), _carried(site), site.content()
+    site.wreck()
+    done = site.korrigo("restore", made, "--yes")
+    assert "app.motto" in done.out
+    assert "keeps     no database: only a safety backup" in done.out
+    assert site.content() == content
+    assert _carried(site) == carried
+    assert site.kept() == []
+
+
+def test_a_table_that_the_role_may_not_read_stands_in_no_way(site):
+    made, content = site.backup(), site.content()
+    site.sql("CREATE TABLE public.private (id int)", superuser=True)
+    planned = site.korrigo("plan", made)
+    assert "cannot be read to its end: psql: permission denied for table private" in planned.out
+    done = site.korrigo("restore", made, "--yes", code=3)
+    assert "the safety backup failed" in done.err
+    assert site.content() == content
+    assert site.sql("SELECT count(*) FROM private", site.kept()[0], superuser=True) == [(0,)]
 
 
 def _carried(site):

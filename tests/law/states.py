@@ -371,15 +371,19 @@ def _applied(site, state):
     try:
         if state.sql:
             site.sql(state.sql, superuser=site.superuser)
-        for statement in [state.admin] if "$$" in state.admin else state.admin.split(";"):
-            if statement.strip():
-                site.sql(statement.replace("{database}", quoted(site.database)), superuser=True)
+        with site.connect(
+            superuser=True
+        ) as connection:  # one session, because a statement may set something for the next
+            for statement in [state.admin] if "$$" in state.admin else state.admin.split(";"):
+                if statement.strip():
+                    connection.execute(statement.replace("{database}", quoted(site.database)))
     except _BEYOND:
         return False
     return True
 
 
 _BEYOND = (
+    UnicodeEncodeError,
     psycopg.errors.UntranslatableCharacter,
     psycopg.errors.CharacterNotInRepertoire,
     psycopg.errors.UndefinedParameter,

@@ -1,6 +1,17 @@
 """Errors of the server as psql prints them in full: the code decides, and key and row are kept for the operator."""
 
-from korrigo_backup.site.servererror import parse
+import pytest
+
+from korrigo_backup.errors import KorrigoBackupError, Refused
+from korrigo_backup.site.servererror import (
+    NotPermitted,
+    StatementFailed,
+    TableLocked,
+    client_error,
+    first_error,
+    parse,
+    statement_error,
+)
 
 FOREIGN_KEY = """psql:<stdin>:4: NOTICE:  00000: table "x" does not exist, skipping
 LOCATION:  DropErrorMsgNonExistent, tablecmds.c:1300
@@ -54,3 +65,31 @@ def test_an_error_of_several_lines():
 
 def test_a_connection_that_failed_has_no_code():
     assert parse('psql: error: connection to server failed: FATAL:  role "x" does not exist') is None
+
+
+@pytest.mark.parametrize(
+    ("stderr", "kind"),
+    [
+        ("ERREUR:  42501: droit refusé pour la table a", NotPermitted),
+        ("ERREUR:  53100: n'a pas pu étendre le fichier", Refused),
+        ("ERREUR:  55P03: annulation de la requête à cause du délai dépassé pour les verrous", TableLocked),
+        ("ERREUR:  42P01: la relation « permission denied » n'existe pas", StatementFailed),
+    ],
+)
+def test_the_class_of_an_error_follows_from_its_code_in_every_language(stderr, kind):
+    server = parse(stderr)
+    assert server
+    assert type(statement_error("psql", server.message, server)) is kind
+
+
+@pytest.mark.parametrize(
+    ("stderr", "kind"),
+    [
+        ("pg_dump: error: query failed: ERROR:  permission denied for table a", NotPermitted),
+        ("pg_dump: error: aborting because of server version mismatch", Refused),
+        ("pg_dump: error: query failed: ERROR:  canceling statement due to lock timeout", TableLocked),
+        ("pg_dump: error: something else", KorrigoBackupError),
+    ],
+)
+def test_the_words_of_pg_dump_decide_because_it_prints_no_code(stderr, kind):
+    assert type(client_error("pg_dump", first_error(stderr), stderr)) is kind

@@ -1,5 +1,7 @@
 """Statements begin and end for our scanner where they do for PostgreSQL's own lexer (pglast holds that lexer)."""
 
+import re
+
 import pglast
 import pytest
 from hypothesis import example, given, settings
@@ -12,6 +14,7 @@ from korrigo_backup.formats.sqlscan import DumpScanner
 END = b"\n--\n-- PostgreSQL database dump complete\n--\n\n"
 BORDER = "; SELECT "
 REFUSED = -1
+_LETTER = re.compile(r"[^\W\d]")
 FRAGMENTS = [
     *("a", "e", "E", "_", "$", "1", "é", " ", "\n", ".", ",", "+", "-", "/", "*"),
     *("'x'", "'it''s'", "'\\'", "E'\\''", "e'\\\\'", "E'a'\n'b\\''", "'a'\n'b'", "U&'\\0041'", "B'01'", "N'x'"),
@@ -22,11 +25,23 @@ FRAGMENTS = [
 
 
 def of_postgresql(text):
-    """Return the statements of a text, None when PostgreSQL's lexer does not take it."""
+    """Return the number of statements that end in a text, None when PostgreSQL's lexer does not take it.
+
+    pglast.split would leave out a statement without a keyword. pglast takes letters behind a parameter, `$1E`, for a
+    word of their own; PostgreSQL refuses them since version 15.
+    """
     try:
-        return [text[part] for part in pglast.split(text, with_parser=False, only_slices=True)]
+        tokens = pglast.parser.scan(text)
     except pglast.parser.ParseError:
         return None
+    ends = {token.end + 1 for token in tokens if token.name == "PARAM"}
+    if any(token.start in ends and _LETTER.match(text, token.start) for token in tokens):
+        return None
+    depth = ended = 0
+    for token in tokens:
+        depth += {"ASCII_40": 1, "ASCII_41": -1}.get(token.name, 0)
+        ended += token.name == "ASCII_59" and not depth
+    return ended
 
 
 def borders(text):
@@ -47,6 +62,7 @@ def borders(text):
 @pytest.mark.promise("P5")
 @settings(max_examples=400)
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=14))
+@example(["a", "$$;$$", "a$$b"])
 @example(["a", "$a$;$b$;$a$", BORDER])
 @example(["é", "$$;$$", BORDER])
 @example(["1", "$$;$$", BORDER])
@@ -59,7 +75,7 @@ def test_borders_are_those_of_postgresql(fragments):
     expected = of_postgresql(text)
     if expected is None:
         return
-    assert borders(text) in {len(expected), REFUSED}
+    assert borders(text) in {expected, REFUSED}
 
 
 @pytest.mark.parametrize(

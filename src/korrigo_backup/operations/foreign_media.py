@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from korrigo_backup.domain.finding import Finding, error, warning
+from korrigo_backup.domain.finding import Finding, error, loss
 from korrigo_backup.domain.paths import printable, stays_inside
 from korrigo_backup.errors import UsageError
 
@@ -109,7 +109,7 @@ def _links(found: Iterable[Found], accept: Collection[str]) -> Iterator[Finding]
     first = f"{printable(outside[0].path)} -> {printable(outside[0].target)}"
     words = f"{len(outside)} symbolic links in the archive may lead out of the media tree: {first}"
     if LINKS in accept:
-        yield warning("media.links", f"{words}; they are left out")
+        yield loss("media.links", f"{words}; they are left out")
     else:
         yield error("media.links", words, f"to restore without them, add --accept {LINKS}")
 

@@ -24,6 +24,7 @@ from korrigo_backup.site.databases import Databases
 from korrigo_backup.site.digests import known_rule, prove_all, snapshot
 from korrigo_backup.site.media import UNMOUNT
 from korrigo_backup.site.rows import FOREIGN, OURS
+from korrigo_backup.site.servererror import NotPermitted, TableLocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -215,11 +216,14 @@ def _changes(
     try:
         with snapshot(site.postgres) as taken:
             return _table_changes(taken, artifact, source), taken.migrations(), ()
-    except Refused:
+    except NotPermitted as problem:
+        found = warning("database.unreadable", f"database {site.postgres.database} cannot be read to its end:"
+                        f" {problem.message}", "it is kept as it is; but the safety backup after the restore will fail:"
+                        " make a backup as a superuser first, if you need one")  # fmt: skip
+        return _all_new(source), (), (found,)
+    except (Refused, TableLocked):  # a pooler, a full disk, a session at work in it: that is no damage
         raise
     except KorrigoBackupError as problem:
-        if "lock timeout" in problem.message:  # somebody is at work in it: that is no damage
-            raise
         name = site.postgres.database
         found = warning("database.unreadable", f"database {name} cannot be read to its end: {problem.message}",
                         "it is kept as it is; what would change cannot be told")  # fmt: skip

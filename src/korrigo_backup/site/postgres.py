@@ -17,7 +17,7 @@ import msgspec
 from korrigo_backup.domain.encodings import RAW, to_bytes, to_text
 from korrigo_backup.errors import KorrigoBackupError, Refused, Unreachable
 from korrigo_backup.site.access import APPLICATION
-from korrigo_backup.site.servererror import StatementFailed, parse
+from korrigo_backup.site.servererror import TableLocked, client_error, first_error, parse, statement_error
 from korrigo_backup.site.session_settings import IS_DIRECT, PATIENT, PRELUDE, QUESTION
 from korrigo_backup.site.silent_backend import judge
 from korrigo_backup.system.run import describe_status, run, spawn
@@ -147,18 +147,14 @@ class Postgres:
         """Return the error for a client that ended with `status`: why, and what to do."""
         program = command.argv[0].rpartition("/")[2]
         server = parse(stderr)
-        words = server.message if server else _first_error(stderr) or f"{program} {describe_status(status)}"
+        words = server.message if server else first_error(stderr) or f"{program} {describe_status(status)}"
         lost = server is None or status != _SCRIPT_STATUS  # a foreign server's words are no word about ours
         if lost and (problem := self._not_connected(status, stderr, words, database)):
             return problem
-        for pattern, hint in _REFUSED:
-            if re.search(pattern, stderr):
-                return Refused(f"{program}: {words}", hint=hint)
-        if "lock timeout" in words:
-            return KorrigoBackupError(f"{program}: {words}{self._lockers(database)}", hint=_LOCKED)
-        hint = next((hint for pattern, hint in _FAILED if re.search(pattern, words)), _LOG)
-        words = f"{program}: {words}"
-        return StatementFailed(words, hint=hint, server=server) if server else KorrigoBackupError(words, hint=hint)
+        failed = statement_error(program, words, server) if server else client_error(program, words, stderr)
+        if isinstance(failed, TableLocked):
+            return TableLocked(f"{failed.message}{self._lockers(database)}", hint=failed.hint)
+        return failed
 
     def _not_connected(self, status: int, stderr: str, words: str, database: str) -> KorrigoBackupError | None:
         """Return the error for a connection that was not made or was lost, None when it was another failure."""
@@ -169,7 +165,7 @@ class Postgres:
             return _pooled(place, f": {words}")
         for pattern, hint in _UNREACHABLE:
             if re.search(pattern, stderr):
-                kind = NotAdmitted if _HBA in pattern else Unreachable
+                kind = NotAdmitted if pattern in _NOT_ADMITTED else Unreachable
                 return kind(f"cannot use database {database} at {place}: {words}", hint=hint)
         if status == _CONNECTION_STATUS:
             return Unreachable(
@@ -313,15 +309,16 @@ WHERE l.granted AND l.mode = 'AccessExclusiveLock' AND c.relkind IN ('r', 'p', '
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
 
-_LOCKED = "another session holds a lock on a table (a migration?): see pg_locks, then run the command again"
-
 _POOLER = (
     r"unsupported startup parameter|FATAL:\s+no such database: |FATAL:\s+(?:pgbouncer|odyssey:|pgcat)"
     r"|query_wait_timeout|bouncer config error"
 )
 """Words of connection poolers that no server writes: pgbouncer, Odyssey, pgcat."""
 
-_HBA = "pg_hba.conf"
+# psql prints no SQLSTATE for a connection that was refused. The name of the file is the same in every language.
+_WITHOUT_TLS = r"pg_hba\.conf.*(?:no encryption|SSL off)"
+_HBA = r"pg_hba\.conf"
+_NOT_ADMITTED = frozenset({_WITHOUT_TLS, _HBA})
 
 _UNREACHABLE = (
     (
@@ -333,7 +330,7 @@ _UNREACHABLE = (
         "check POSTGRES_DB; if it was dropped, restore makes it anew: korrigo-backup restore latest",
     ),
     (r'FATAL:  role ".*" does not exist', "check POSTGRES_USER"),
-    (r"no pg_hba.conf entry .*(?:no encryption|SSL off)",
+    (_WITHOUT_TLS,
      "the server may demand TLS: set [database] sslmode (PGSSLMODE) to verify-full or require; or see its pg_hba.conf"),
     (r"server does not support SSL",
      "turn TLS on in the server (ssl = on), or change [database] sslmode (PGSSLMODE)"),
@@ -341,8 +338,7 @@ _UNREACHABLE = (
      "[database] sslrootcert must name the authority of the server's certificate, POSTGRES_HOST the host in it"),
     (r"certificate file|private key file|could not load client certificate",
      "check [database] sslcert and sslkey; the key is for its owner alone (chmod 600)"),
-    (r"pg_hba.conf rejects connection", "allow this host and user in the server's pg_hba.conf"),
-    (r"no pg_hba.conf entry", "allow this host and user in the server's pg_hba.conf"),
+    (_HBA, "allow this host and user in the server's pg_hba.conf"),
     (r"not currently accepting connections", "a restore was interrupted: korrigo-backup rollback finishes it"),
     (r"connect(?:ion)? to server.*(?:Connection refused|No such file|timeout expired|timed out)",
      "see whether the server runs and listens there: check POSTGRES_HOST and POSTGRES_PORT, run pg_isready"),
@@ -353,48 +349,9 @@ _UNREACHABLE = (
      "the server stopped or was restarted in the middle: see its log, then run the command again"),
 )  # fmt: skip
 
-_LOG = "the server's log has the details"
-
-_FAILED = (
-    (r'role ".*" does not exist', "make that role first (CREATE ROLE …; roles are not part of a database's backup)"),
-    (r'collation ".*" for encoding|could not create locale', "install that locale on the database server"),
-    (r"tablespace .* does not exist", "make that tablespace on the server first (CREATE TABLESPACE …)"),
-    (
-        r"extension \".*\" is not available|could not open extension control file",
-        "install that extension's package on the database server",
-    ),
-    (
-        r"max_locks_per_transaction|out of shared memory",
-        "raise max_locks_per_transaction on the server: one transaction locks every object",
-    ),
-    (r"unrecognized configuration parameter|syntax error", "the dump may be of a newer PostgreSQL than this server"),
-    (
-        r"invalid command \\(un)?restrict",
-        "update the PostgreSQL clients: psql 13.22, 14.19, 15.14, 16.10, 17.6 or newer",
-    ),
-)
-
-_REFUSED = (
-    (r"permission denied to (create|rename) database", "give the role CREATEDB: ALTER ROLE … CREATEDB"),
-    (r"aborting because of server version mismatch",
-     "install PostgreSQL clients of the server's version or newer, and name their directory in [database] client_dir"),
-    (r"affected by row-level security policy",
-     "this role may not see every row: run as a superuser, or give it BYPASSRLS (ALTER ROLE … BYPASSRLS)"),
-    (r"permission denied|must be owner",
-     "run as the role that owns the database, or give it the right"),
-    (r"No space left on device|could not extend file", "make room on the database server's disk"),
-)  # fmt: skip
-
 
 def _pooled(place: str, words: str = "") -> Refused:
     return Refused(
         f"{place} is a connection pooler (pgbouncer or alike), which gives no session of its own{words}",
         hint="set POSTGRES_HOST and POSTGRES_PORT to the PostgreSQL server itself; the site may go on with the pooler",
     )
-
-
-def _first_error(stderr: str) -> str:
-    for line in stderr.splitlines():
-        if match := re.search(r".*(?:error|ERROR|FATAL|PANIC):\s+(.*)", line):
-            return match[1]
-    return stderr.splitlines()[0] if stderr else ""

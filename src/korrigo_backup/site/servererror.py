@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from korrigo_backup.errors import KorrigoBackupError
+from korrigo_backup.errors import KorrigoBackupError, Refused
 
 _FIRST = re.compile(r"(?:psql:.*?: )?(?:\w[\w ]*):  ([0-9A-Z]{5}): (.*)")
 _LABEL = re.compile(r"(DETAIL|HINT|QUERY|CONTEXT|LOCATION|LINE \d+|[A-Z]+(?: [A-Z]+)? NAME):  ?(.*)")
@@ -40,6 +40,49 @@ class StatementFailed(KorrigoBackupError):
         self.server = server
 
 
+class TableLocked(KorrigoBackupError):
+    """Another session holds a lock on a table for longer than we wait."""
+
+
+class NotPermitted(Refused):
+    """The server does not let our role do it."""
+
+
+def statement_error(program: str, words: str, server: ServerError) -> KorrigoBackupError:
+    """Return the error for a statement that the server refused: its class by the SQLSTATE, its hint by the words."""
+    said = f"{program}: {words}"
+    match server.sqlstate:
+        case "42501":
+            return NotPermitted(said, hint=_hint(_RIGHTS, words, _GIVE_RIGHTS))
+        case "53100":
+            return Refused(said, hint=_MAKE_ROOM)
+        case "55P03":
+            return TableLocked(said, hint=_LOCKED)
+    return StatementFailed(said, hint=_hint(_FAILED, words, _LOG), server=server)
+
+
+def client_error(program: str, words: str, stderr: str) -> KorrigoBackupError:
+    """Return the error for a client that ended without an SQLSTATE. pg_dump never prints one, so its words must do."""
+    said = f"{program}: {words}"
+    if re.search(r"aborting because of server version mismatch", stderr):
+        return Refused(said, hint=_CLIENTS)
+    if re.search(r"permission denied|must be owner|affected by row-level security policy", stderr):
+        return NotPermitted(said, hint=_hint(_RIGHTS, stderr, _GIVE_RIGHTS))
+    if re.search(r"No space left on device|could not extend file", stderr):
+        return Refused(said, hint=_MAKE_ROOM)
+    if "lock timeout" in words:
+        return TableLocked(said, hint=_LOCKED)
+    return KorrigoBackupError(said, hint=_hint(_FAILED, words, _LOG))
+
+
+def first_error(stderr: str) -> str:
+    """Return the first line that a client called an error, else its first line."""
+    for line in stderr.splitlines():
+        if match := re.search(r".*(?:error|ERROR|FATAL|PANIC):\s+(.*)", line):
+            return match[1]
+    return stderr.splitlines()[0] if stderr else ""
+
+
 def parse(stderr: str) -> ServerError | None:
     """Return the first error in what psql printed; None when it names no code (the connection failed, for example)."""
     lines = iter(stderr.splitlines())
@@ -64,3 +107,43 @@ def _parsed(sqlstate: str, message: str, lines: list[str]) -> ServerError:
     return ServerError(
         sqlstate, texts["MESSAGE"], texts.get("DETAIL", ""), texts.get("HINT", ""), texts.get("CONTEXT", "")
     )
+
+
+def _hint(hints: tuple[tuple[str, str], ...], words: str, otherwise: str) -> str:
+    return next((hint for pattern, hint in hints if re.search(pattern, words)), otherwise)
+
+
+_LOG = "the server's log has the details"
+_LOCKED = "another session holds a lock on a table (a migration?): see pg_locks, then run the command again"
+_GIVE_RIGHTS = "run as the role that owns the database, or give it the right"
+_MAKE_ROOM = "make room on the database server's disk"
+_CLIENTS = (
+    "install PostgreSQL clients of the server's version or newer, and name their directory in [database] client_dir"
+)
+
+_RIGHTS = (
+    (r"permission denied to (create|rename) database", "give the role CREATEDB: ALTER ROLE … CREATEDB"),
+    (
+        r"row-level security policy",
+        "this role may not see every row: run as a superuser, or give it BYPASSRLS (ALTER ROLE … BYPASSRLS)",
+    ),
+)
+
+_FAILED = (
+    (r'role ".*" does not exist', "make that role first (CREATE ROLE …; roles are not part of a database's backup)"),
+    (r'collation ".*" for encoding|could not create locale', "install that locale on the database server"),
+    (r"tablespace .* does not exist", "make that tablespace on the server first (CREATE TABLESPACE …)"),
+    (
+        r"extension \".*\" is not available|could not open extension control file",
+        "install that extension's package on the database server",
+    ),
+    (
+        r"max_locks_per_transaction|out of shared memory",
+        "raise max_locks_per_transaction on the server: one transaction locks every object",
+    ),
+    (r"unrecognized configuration parameter|syntax error", "the dump may be of a newer PostgreSQL than this server"),
+    (
+        r"invalid command \\(un)?restrict",
+        "update the PostgreSQL clients: psql 13.22, 14.19, 15.14, 16.10, 17.6 or newer",
+    ),
+)

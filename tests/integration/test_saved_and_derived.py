@@ -137,8 +137,9 @@ def test_a_changed_row_and_a_moved_sequence_are_refused_by_name_and_accepted_by_
     only_one = site.korrigo("restore", made, "--yes", "--accept", "table:public.mark", code=9)
     assert "public.s does not stand at 2" in only_one.err
     both = ("--accept", "table:public.mark", "--accept", "sequence:public.s")
-    done = site.korrigo("restore", made, "--yes", *both, code=3)
+    done = site.korrigo("restore", made, "--yes", *both, "--accept", "table:public.other", code=3)
     assert "accepted (table:public.mark)" in done.out
+    assert "--accept table:public.other was not needed" in done.out
     assert "SELECT setval('public.s', 2, true)" in done.out
     assert "sequence:public.s table:public.mark" in (site.backups / ".journal.jsonl").read_text()
     site.korrigo("restore", made, "--yes", "--in-place", *both, code=3)

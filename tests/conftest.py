@@ -9,7 +9,7 @@ import pytest
 
 from demosite import demo, seeded
 from korrigo_backup.site.throwaway import ThrowawayServer
-from sandbox import SCHEMA, USER, USER_PASSWORD, Sandbox, bindir, connect
+from sandbox import SCHEMA, USER, USER_PASSWORD, Sandbox, bindir, connect, drop_database
 
 __all__ = ["demo", "seeded"]
 """Of the reference site; imported here alone, since every import of a fixture makes it once more."""
@@ -58,9 +58,9 @@ def make_site(server, tmp_path):
 
     yield make
     with connect(server) as connection:
-        for name in _databases(connection) - before:
-            quoted = name.replace('"', '""')
-            connection.execute(f'DROP DATABASE IF EXISTS "{quoted}" WITH (FORCE)')
+        made = _databases(connection) - before
+    for name in made:
+        drop_database(server, name)
 
 
 @pytest.fixture

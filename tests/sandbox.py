@@ -105,6 +105,20 @@ def connect(server, database="postgres", user="postgres", password=None):
     )
 
 
+def drop_database(server, database):
+    """Drop a database, and first its subscriptions: the server refuses to drop one that has any."""
+    with connect(server) as admin:
+        of_it = "SELECT subname FROM pg_subscription JOIN pg_database d ON d.oid = subdbid WHERE datname = %s"
+        subscriptions = [name for (name,) in admin.execute(of_it, [database]).fetchall()]
+        if subscriptions:
+            with connect(server, database) as there:
+                for name in map(quoted, subscriptions):
+                    there.execute(f"ALTER SUBSCRIPTION {name} DISABLE")
+                    there.execute(f"ALTER SUBSCRIPTION {name} SET (slot_name = NONE)")
+                    there.execute(f"DROP SUBSCRIPTION {name}")
+        admin.execute(f"DROP DATABASE IF EXISTS {quoted(database)} WITH (FORCE)")
+
+
 class Sandbox:
     def __init__(self, server, database, home):
         self.server = server

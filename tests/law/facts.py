@@ -3,6 +3,9 @@
 import hashlib
 import os
 import stat
+from contextlib import suppress
+
+import psycopg
 
 from sandbox import quoted
 
@@ -75,7 +78,8 @@ def damage(site):
         connection.execute(STEADY + "SET session_replication_role = replica;")
         for number, (_, schema, name) in enumerate(connection.execute(_TABLES, ["r"]).fetchall()):
             if number % 2:
-                connection.execute(f"DELETE FROM {quoted(schema)}.{quoted(name)}")
+                with suppress(psycopg.errors.ObjectNotInPrerequisiteState):  # it is published without an identity
+                    connection.execute(f"DELETE FROM {quoted(schema)}.{quoted(name)}")
         for _, schema, name in connection.execute(_TABLES, ["S"]).fetchall():
             connection.execute(f"ALTER SEQUENCE {quoted(schema)}.{quoted(name)} RESTART")
         connection.execute("CREATE TABLE public.never_saved (id int)")

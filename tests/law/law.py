@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, Phase, event, note, settings
 from states import apply, recreate
 from trees import build
 
-from sandbox import USER, connect
+from sandbox import USER, connect, drop_database
 
 MANY = int(os.environ.get("KORRIGO_TEST_LAW", "0"))
 
@@ -68,8 +68,7 @@ def backed_up_and_back(site):
     assert saved_facts(site) == damaged
     assert files(site.media) == damaged_tree
 
-    with connect(site.server) as admin:
-        admin.execute(f'DROP DATABASE "{site.database}" WITH (FORCE)')
+    drop_database(site.server, site.database)
     done(site, "restore", "latest-point", "--yes", "--no-validate")
     assert saved_facts(site) == saved
     assert files(site.media) == tree

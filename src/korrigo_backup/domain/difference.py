@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from korrigo_backup.domain.finding import Finding, loss, warning
-from korrigo_backup.errors import ProofFailed
+from korrigo_backup.errors import ProofFailed, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -18,6 +20,54 @@ SHOWN = 5
 
 _NAMED = 20
 """Names in a command that is shown."""
+
+
+BY_THEMSELVES = frozenset({"artifact.no_rows", "database.settings", "large-objects", "media.links"})
+"""Names of differences that are in no object of the schema."""
+
+KINDS = frozenset({
+    "aggregate", "cast", "collation", "column", "comment", "composite type", "constraint", "default privilege",
+    "domain", "domain constraint", "enum", "event trigger", "extension", "foreign data wrapper", "function", "grant",
+    "index", "language", "operator", "operator class", "owner", "parent", "policy", "publication",
+    "publication table", "range", "rule", "schema", "sequence", "server", "statistics", "subscription", "table",
+    "table settings", "text search configuration", "text search dictionary", "trigger", "trigger state", "type",
+    "user mapping", "view",
+})  # fmt: skip
+"""Kinds of objects that a difference may be in: those of the schema fingerprint."""
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """The names of differences that the operator goes on over (`restore --accept`), and which of them were met."""
+
+    names: frozenset[str] = frozenset()
+    _met: set[str] = field(default_factory=set)
+
+    def takes(self, difference: str) -> bool:
+        """Return whether this difference, which was found just now, is accepted."""
+        if difference in self.names:
+            self._met.add(difference)
+        return difference in self.names
+
+    def not_needed(self) -> list[str]:
+        """Return the names of which no difference was found, sorted."""
+        return sorted(self.names - self._met)
+
+
+def require_possible(names: Iterable[str]) -> None:
+    """Raise UsageError for a name that no difference can have."""
+    kinds = {one.replace(" ", "-") for one in KINDS}
+    for one in sorted(names):
+        kind, _, of = one.partition(":")
+        if one in BY_THEMSELVES or (kind in kinds and of):
+            continue
+        alike = [f"{each}:{of}" for each in get_close_matches(kind, kinds, 1)] if of else []
+        alike = alike or get_close_matches(one, BY_THEMSELVES, 1)
+        known = (
+            f"the plan or the error names it: KIND:NAME, as table:public.exam; or {', '.join(sorted(BY_THEMSELVES))}"
+        )
+        hint = f"did you mean {alike[0]}?" if alike else known
+        raise UsageError(f"--accept {one}: no difference has such a name", hint=hint)
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -50,7 +100,7 @@ def saved(found: Iterable[Difference]) -> list[Difference]:
 
 
 def require_accepted(
-    found: Iterable[Difference], accept: frozenset[str], report: Callable[[Finding], None], *, what: str
+    found: Iterable[Difference], accept: Acceptance, report: Callable[[Finding], None], *, what: str
 ) -> None:
     """Report what is derived as a warning and what is accepted as a loss; raise ProofFailed for the rest.
 
@@ -60,7 +110,7 @@ def require_accepted(
     for one in found:
         if one.derived:
             report(warning("proof.derived", one.message, one.repair))
-        elif one.name in accept:
+        elif accept.takes(one.name):
             report(loss("proof.accepted", f"accepted ({one.name}): {one.message}", one.repair))
         else:
             refused.append(one)

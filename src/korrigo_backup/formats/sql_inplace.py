@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import IO, TYPE_CHECKING
 
-from korrigo_backup.domain.difference import saved, some
+from korrigo_backup.domain.difference import Acceptance, saved, some
 from korrigo_backup.domain.sqlname import normal_name
 from korrigo_backup.errors import ProofFailed, Refused
 from korrigo_backup.formats.sql import edited, without
@@ -55,7 +55,7 @@ class Replacing:
         scan: ScanResult,
         expected: DatabaseProof,
         *sorts: Sort,
-        accept: frozenset[str],
+        accept: Acceptance,
         report: Callable[[Finding], None],
         foreign: bool = False,
         restricted: bool = False,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from korrigo_backup.domain.difference import Difference, name, require_accepted, saved
+from korrigo_backup.domain.difference import Acceptance, Difference, name, require_accepted, saved
 from korrigo_backup.formats.sqlguard import implied, report_failures
 from korrigo_backup.site.digests import known_rule, prove_all, snapshot
 from korrigo_backup.site.schema import fingerprint, schema_differences
@@ -45,7 +45,7 @@ def prove(
     expected: DatabaseProof,
     *,
     database: str,
-    accept: frozenset[str],
+    accept: Acceptance,
     report: Callable[[Finding], None],
     failed: tuple[Failure, ...] = (),
     roles: bool = True,
@@ -63,7 +63,7 @@ def prove_taken(
     taken: Snapshot,
     expected: DatabaseProof,
     *,
-    accept: frozenset[str],
+    accept: Acceptance,
     report: Callable[[Finding], None],
     failed: tuple[Failure, ...] = (),
     roles: bool = True,

@@ -45,7 +45,6 @@ def drill(
     *,
     now: datetime,
     listen: Listener,
-    accept: frozenset[str] = frozenset(),
 ) -> list[Finding]:
     """Load, prove and remove; the caller holds the site. ProofFailed when it cannot be loaded or proven.
 
@@ -57,7 +56,7 @@ def drill(
     trusted = artifact.authenticity is Authenticity.AUTHENTIC
     found: list[Finding] = []
     stamp = naming.stamp(own_stamp(site, now))
-    context = Context(site, stamp, listen, trusted, accept, found.append)
+    context = Context(site, stamp, listen, trusted, report=found.append)
     with ExitStack() as opened:
         parts, where = _opened(artifacts, context, catalog.directory, opened)
         for part in parts:

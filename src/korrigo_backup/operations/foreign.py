@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from korrigo_backup.domain.difference import Acceptance
     from korrigo_backup.formats.sqlscan import ScanResult
     from korrigo_backup.site.databases import Role
 
@@ -56,11 +57,11 @@ def require_loadable(path: Path, scan: ScanResult) -> None:
         )
 
 
-def without_rows(name: str, scan: ScanResult, accept: frozenset[str]) -> Iterator[Finding]:
+def without_rows(name: str, scan: ScanResult, accept: Acceptance) -> Iterator[Finding]:
     """Yield an error for a dump of tables without rows (`--schema-only`), a warning where that is accepted."""
     if scan.tables and not scan.rows and not scan.inserts:
         what = f"{name} holds {scan.tables} tables and no rows: it was made with --schema-only"
-        if NO_ROWS in accept:
+        if accept.takes(NO_ROWS):
             yield warning("artifact.no_rows", f"{what}; accepted")
         else:
             yield error(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
     from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.domain.difference import Acceptance
     from korrigo_backup.formats.media import Found
     from korrigo_backup.operations.sources import MediaSource
     from korrigo_backup.site.tree import Tree
@@ -26,7 +27,7 @@ LINKS = "media.links"
 """What `--accept` is given to leave links that lead out of the tree out."""
 
 
-def located(tree: Tree, artifact: Artifact, source: MediaSource, accept: Collection[str]) -> MediaSource:
+def located(tree: Tree, artifact: Artifact, source: MediaSource, accept: Acceptance) -> MediaSource:
     """Return a source that knows where in its archive the media tree begins; those of this program know it already.
 
     Raises UsageError, with the commands to type, where neither the live tree nor the names tell.
@@ -102,13 +103,13 @@ def _is_litter(path: str) -> bool:
     return name.startswith("._") or name == ".DS_Store" or "__MACOSX" in path.split("/")
 
 
-def _links(found: Iterable[Found], accept: Collection[str]) -> Iterator[Finding]:
+def _links(found: Iterable[Found], accept: Acceptance) -> Iterator[Finding]:
     outside = [one for one in found if one.kind == "link" and not stays_inside(one.path, one.target)]
     if not outside:
         return
     first = f"{printable(outside[0].path)} -> {printable(outside[0].target)}"
     words = f"{len(outside)} symbolic links in the archive may lead out of the media tree: {first}"
-    if LINKS in accept:
+    if accept.takes(LINKS):
         yield loss("media.links", f"{words}; they are left out")
     else:
         yield error("media.links", words, f"to restore without them, add --accept {LINKS}")

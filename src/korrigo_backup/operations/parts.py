@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from korrigo_backup.domain import naming
+from korrigo_backup.domain.difference import Acceptance
 from korrigo_backup.domain.journal import Step
 from korrigo_backup.domain.media_state import losses
 from korrigo_backup.domain.naming import Kind
@@ -83,7 +84,7 @@ class Context:
     stamp: str
     listen: Listener
     trusted: bool
-    accept: frozenset[str] = frozenset()
+    accept: Acceptance = field(default_factory=Acceptance)
     report: Callable[[Finding], None] = _ignore
 
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.domain import naming
 from korrigo_backup.domain.authenticity import Authenticity
-from korrigo_backup.domain.finding import Level
+from korrigo_backup.domain.difference import Acceptance, require_possible
+from korrigo_backup.domain.finding import Level, warning
 from korrigo_backup.domain.journal import Listener, Step, predicted_downtime, silent
 from korrigo_backup.domain.naming import Kind, Origin
 from korrigo_backup.errors import Cancelled, Interrupted, KorrigoBackupError, PartlyDone, Refused, UsageError
@@ -98,6 +99,7 @@ def restore(site: Site, catalog: Catalog, request: Request) -> Restored:
     Raises ProofFailed, Refused, Cancelled, Unreachable, each with what was changed; PartlyDone when the site is
     restored and only something after it failed.
     """
+    require_possible(request.accept)
     if request.in_place:
         require_database_alone(request.artifact)
     if request.artifact.kind is Kind.DJANGO and not request.safety_backup:
@@ -126,6 +128,10 @@ class _Run:
     stack: ExitStack
     parts: list[Part] = field(default_factory=list)
     found: list[Finding] = field(default_factory=list)
+    accept: Acceptance = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.accept = Acceptance(self.request.accept)
 
     def planned(self) -> RestorePlan:
         """Open and verify everything, and return what would be done."""
@@ -136,7 +142,7 @@ class _Run:
         if request.artifact.kind is Kind.POINT:
             artifacts = list(members_of(self.catalog, request.artifact))
         trusted = request.artifact.authenticity is Authenticity.AUTHENTIC
-        context = Context(site, request.stamp, self._listen, trusted, request.accept, self.found.append)
+        context = Context(site, request.stamp, self._listen, trusted, self.accept, self.found.append)
         self.parts = [part for artifact in artifacts for part in self._opened(artifact, context)]
         downtime = predicted_downtime(journal.read(self.catalog.directory))
         return whole(
@@ -167,6 +173,7 @@ class _Run:
                 self.site = moved_in(self.site, self.catalog, self.request.artifact)
             kept = plan.kept("database")
             safety = self._safety(kept) if kept and self.request.safety_backup else self.secured
+        self.found += map(_not_needed, self.accept.not_needed())
         return Restored(plan, safety, tuple(self.found))
 
     extra: list[Finding] = field(default_factory=list)
@@ -196,7 +203,7 @@ class _Run:
         it is refused unless the loss is accepted.
         """
         server = self.site.postgres
-        if SETTINGS in self.request.accept:
+        if self.accept.takes(SETTINGS):
             staged = self.stack.enter_context(open_part(artifact, context))
             self.extra += settings_lost(lost)
             return staged
@@ -277,3 +284,8 @@ class _Run:
             ) from None
         except Interrupted:
             raise Interrupted(restored) from None
+
+
+def _not_needed(difference: str) -> Finding:
+    return warning("restore.not_needed", f"--accept {difference} was not needed: no such difference was found",
+                   "leave it out the next time")  # fmt: skip

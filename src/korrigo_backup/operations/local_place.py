@@ -11,7 +11,7 @@ from korrigo_backup.errors import KorrigoBackupError, Refused
 from korrigo_backup.site.postgres import Postgres
 from korrigo_backup.site.properties import create_roles
 from korrigo_backup.site.throwaway import SUPERUSER, ThrowawayServer, server_programs
-from korrigo_backup.system.files import free_bytes
+from korrigo_backup.system.files import explained, free_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -48,12 +48,13 @@ def local_server(directory: Path, proof: DatabaseProof, live: str, lacking: Find
         raise _refused(lacking, f"{directory} has no room to drill on this machine")
     with ExitStack() as stack:
         home = directory / HOME
-        place = ThrowawayServer(programs, home=home)
-        place.end_left()
-        shutil.rmtree(home, ignore_errors=True)
-        stack.callback(shutil.rmtree, home, ignore_errors=True)
         try:
-            stack.enter_context(place)
+            place = ThrowawayServer(programs, home=home)
+            place.end_left()
+            shutil.rmtree(home, ignore_errors=True)
+            stack.callback(shutil.rmtree, home, ignore_errors=True)
+            with explained("start it"):
+                stack.enter_context(place)
         except KorrigoBackupError as problem:
             raise _refused(lacking, f"no server could be started here: {problem.message}") from None
         server = Postgres(place.access(), database=live, maintenance=SUPERUSER)

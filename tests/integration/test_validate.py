@@ -258,6 +258,23 @@ def test_properties_are_held_against_the_replaced_database(demo):
     assert "validate.database" in only(demo.validate("--strict", code=9), "error")
 
 
+def test_users_of_tenants_are_counted_in_their_schemas_and_a_restore_is_whole(demo):
+    """As django-tenants has them: nobody in `public`, or not even the table."""
+    for name in ("north", "south"):
+        demo.sql(f"CREATE SCHEMA {name}; CREATE TABLE {name}.auth_user (LIKE public.auth_user INCLUDING ALL)")
+        demo.sql(f"INSERT INTO {name}.auth_user SELECT * FROM public.auth_user")
+        demo.sql(f"SELECT setval(pg_get_serial_sequence('{name}.auth_user', 'id'), 1000)")
+    demo.sql("TRUNCATE public.auth_user CASCADE")
+    found = only(demo.validate(), "ok")
+    assert found["validate.users"] == "Users OK (82 users in 2 other schemas)"
+    assert found["validate.probe"].startswith("Login, create, update, delete OK")
+    demo.sql("DROP TABLE public.auth_user CASCADE")
+    done = demo.korrigo("restore", demo.backup(), "--yes")
+    assert "not tried: the table auth_user stands in the schemas of tenants alone" in done.out
+    demo.sql("UPDATE north.auth_user SET is_active = false; UPDATE south.auth_user SET is_active = false")
+    assert only(demo.validate(code=9), "error")["validate.probe"] == "0 active users in 2 schemas"
+
+
 def test_without_django_the_rest_is_validated_and_what_was_not_is_said(demo):
     demo.extra = {}
     found = demo.validate()

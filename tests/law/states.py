@@ -43,6 +43,8 @@ def sequences(draw, n):
         f"CREATE TABLE serial_{n} (id {draw(st.sampled_from(['serial', 'bigserial', 'smallserial']))}, v text)",
         f"CREATE TABLE identity_{n} (id int GENERATED {draw(st.sampled_from(['ALWAYS', 'BY DEFAULT']))} AS IDENTITY, v text)",
     ]
+    if draw(st.booleans()):
+        lines.append(f"CREATE TABLE like_{n} (LIKE identity_{n} INCLUDING ALL)")
     for name, least, most in (
         (f"seq_{n}", low, high),
         (f"serial_{n}_id_seq", 1, 30000),

@@ -26,6 +26,7 @@ from django.test.utils import override_settings
 from django.utils.module_loading import import_string
 
 from korrigo_backup.djangoapp.newuser import PREFIX, new_user
+from korrigo_backup.djangoapp.tenants import count_elsewhere, is_elsewhere
 from korrigo_backup.domain.description import Check, Probe
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class _Trial:
 
     def works(self) -> Iterator[tuple[str, Callable[[], str]]]:
         """Yield what is tried, in order; without a user there is nothing after the first."""
-        yield "create", self._create
+        yield "create", self._tenants if is_elsewhere(self._model, self._alias) else self._create
         if self.user is not None:
             yield "login", self._login
             yield "session", self._session
@@ -91,10 +92,17 @@ class _Trial:
             return Check(id_, ok=True, message=f"{what}: this user model does not have them")
         try:
             with transaction.atomic(using=self._alias):
-                found = self._users.filter(**conditions).count()
+                away = is_elsewhere(self._model, self._alias)
+                if not away and (found := self._users.filter(**conditions).count()):
+                    return Check(id_, ok=True, message=f"{found} {what}")
+                found, schemas = count_elsewhere(self._model, self._alias, conditions)
         except DatabaseProblem as problem:
             return Check(id_, ok=False, message=f"{what} cannot be counted: {_line(problem)}")
-        return Check(id_, ok=found > 0, message=f"{found} {what}")
+        return Check(id_, ok=found > 0, message=f"{found} {what}" + (f" in {schemas} schemas" if schemas else ""))
+
+    def _tenants(self) -> str:
+        table = self._model._meta.db_table  # noqa: SLF001
+        return f"the table {table} stands in the schemas of tenants alone, which manage.py does not use by itself"
 
     def _create(self) -> str:
         user = new_user(self._model, self._password, self._alias)

@@ -164,7 +164,11 @@ def _probe(given: Given) -> Iterator[Finding]:
             yield error("validate.probe", check.message, "see the site's log; python manage.py korrigo_probe")
     if all(check.ok for check in checks if check.id != "superusers"):
         tried = {check.id: check.message for check in checks}
-        yield ok("validate.probe", f"Login, create, update, delete OK ({tried.get('login', 'no login')})")
+        if "login" in tried:
+            yield ok("validate.probe", f"Login, create, update, delete OK ({tried['login']})")
+        else:
+            words = f"Login, create, update and delete were not tried: {tried.get('create', 'this site has no users')}"
+            yield warning("validate.probe", words, "log in as a user of one tenant")
 
 
 def _properties(given: Given) -> Iterator[Finding]:

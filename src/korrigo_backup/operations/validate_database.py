@@ -13,7 +13,7 @@ from korrigo_backup.domain.validation import judge_rows, judge_schema, judge_tab
 from korrigo_backup.operations.properties import property_differences
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.site.digests import known_rule, snapshot
-from korrigo_backup.site.relations import relation, taken_next
+from korrigo_backup.site.relations import relation, relations, taken_next
 from korrigo_backup.site.schema import fingerprint
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.description import Description
     from korrigo_backup.domain.manifest import DjangoProof
     from korrigo_backup.site.digests import Snapshot, Table
+    from korrigo_backup.site.relations import Relation
     from korrigo_backup.site.site import Site
 
 
@@ -46,21 +47,29 @@ def content(
 
 
 def users(site: Site, description: Description | None) -> Iterator[Finding]:
-    """Yield how many users there are; none is an error."""
+    """Yield how many users there are, also in the schemas of tenants; none is an error."""
     name = description.users if description else TableName("auth_user")
     if not name.table:
         yield ok("validate.users", "this site has no users")
         return
-    found = relation(site.postgres, name.table, name.schema)
-    if found is None and description is None:
+    found = relations(site.postgres, name.table, name.schema)
+    if not found and description is None:
         hint = "if the site has users of its own kind, set [django] manage so that it can be asked"
         yield warning("validate.users", f"there is no table {name.table}", hint)
-    elif found is None:
+    elif not found:
         yield error("validate.users", f"the users' table {name.table} is missing", _RESTORE)
-    elif count := site.postgres.ask(f"SELECT count(*) FROM {found.name}", int):
+    elif count := _count(site, found[:1]):
         yield ok("validate.users", f"Users OK ({count} users)")
+    elif count := _count(site, tenants := found[1:_TENANTS]):
+        yield ok("validate.users", f"Users OK ({count} users in {len(tenants)} other schemas)")
     else:
         yield error("validate.users", f"No users found in {name.table}", _RESTORE)
+
+
+def _count(site: Site, tables: Sequence[Relation]) -> int:
+    """Return how many rows there are in all of the tables."""
+    each = " UNION ALL ".join(f"SELECT 1 FROM {table.name}" for table in tables)
+    return site.postgres.ask(f"SELECT count(*) FROM ({each}) AS rows", int) if tables else 0
 
 
 def migrations(site: Site, description: Description | None) -> Iterator[Finding]:
@@ -158,6 +167,9 @@ def _sequences(taken: Snapshot) -> Finding:
         return error("validate.sequences", words, "python manage.py sqlsequencereset APP | psql")
     return ok("validate.sequences", f"Sequences OK ({checked} sequences, the next number of each is free)")
 
+
+_TENANTS = 101
+"""Tables of users that are counted at most: one, and those of a hundred tenants."""
 
 _RESTORE = "restore the backup again, or go back: korrigo-backup rollback"
 _MIGRATE = "python manage.py migrate, with the code that is to run"

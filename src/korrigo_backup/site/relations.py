@@ -55,8 +55,13 @@ def relation(server: Postgres | Snapshot, table: str, schema: str | None = None)
 
     Without a schema, first the one that our role sees, then that of the schema `public`.
     """
+    return next(iter(relations(server, table, schema)), None)
+
+
+def relations(server: Postgres | Snapshot, table: str, schema: str | None = None) -> list[Relation]:
+    """Return all tables of a plain name, in this order: seen by our role, in the schema `public`, in others."""
     wanted = _RELATION.format(table=literal(table), schema=literal(schema) if schema else "NULL::text")
-    return next(iter(server.ask(wanted, list[Relation])), None)
+    return server.ask(wanted, list[Relation])
 
 
 def taken_next(taken: Snapshot) -> tuple[int, list[str]]:

@@ -38,6 +38,7 @@ ROLES = frozenset({"default privilege", "grant", "owner"})
 # One row an object. Left out is what belongs to an extension, an index that pg_dump leaves out, what a range brings
 # along (its constructors, a cast), and a foreign key that another one makes on partitions (its name differs between
 # versions). `pg_get_…def` renders with the search path of a snapshot session, so that every name is qualified.
+# A dump gives the sequence of an identity column the column's type; it may have another one (LIKE, ALTER SEQUENCE).
 _OBJECTS = """
 WITH spaces AS (
   SELECT * FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
@@ -49,6 +50,12 @@ WITH spaces AS (
   SELECT c.*, quote_ident(s.nspname) || '.' || quote_ident(c.relname) AS name
   FROM pg_class c JOIN spaces s ON s.oid = c.relnamespace
   WHERE (('pg_class'::regclass)::oid, c.oid) NOT IN (SELECT classid, objid FROM members)
+), identities AS (
+  SELECT d.objid, a.atttypid AS type, CASE format_type(a.atttypid, NULL)
+      WHEN 'smallint' THEN 32767 WHEN 'integer' THEN 2147483647 ELSE 9223372036854775807 END AS largest
+  FROM pg_depend d JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+  WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype = 'i'
+    AND a.attidentity <> ''
 ), functions AS (
   SELECT p.*, p.oid::regprocedure::text AS name FROM pg_proc p JOIN spaces s ON s.oid = p.pronamespace
   WHERE (('pg_proc'::regclass)::oid, p.oid) NOT IN (SELECT classid, objid FROM members)
@@ -69,8 +76,9 @@ WITH spaces AS (
   UNION ALL SELECT 'index', r.name, pg_get_indexdef(r.oid) FROM relations r WHERE r.relkind IN ('i', 'I')
   UNION ALL SELECT 'view', r.name, pg_get_viewdef(r.oid) FROM relations r WHERE r.relkind IN ('v', 'm')
   UNION ALL SELECT 'sequence', r.name,
-      concat_ws(' ', s.seqtypid::regtype, s.seqstart, s.seqincrement, s.seqmax, s.seqmin, s.seqcache, s.seqcycle)
-    FROM relations r JOIN pg_sequence s ON s.seqrelid = r.oid
+      concat_ws(' ', coalesce(i.type, s.seqtypid)::regtype, s.seqstart, s.seqincrement, least(s.seqmax, i.largest),
+                greatest(s.seqmin, -i.largest - 1), s.seqcache, s.seqcycle)
+    FROM relations r JOIN pg_sequence s ON s.seqrelid = r.oid LEFT JOIN identities i ON i.objid = r.oid
   UNION ALL SELECT 'constraint', r.name || '.' || quote_ident(c.conname), pg_get_constraintdef(c.oid)
     FROM relations r JOIN pg_constraint c ON c.conrelid = r.oid
     WHERE c.contype <> 'n' AND (c.contype <> 'f' OR c.conparentid = 0)

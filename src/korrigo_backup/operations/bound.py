@@ -34,20 +34,20 @@ def bound_findings(context: Context, source: SqlSource, *, rehearsal: bool) -> I
     server = context.site.postgres
     for one in sqlbound.bound_in(source.expected):
         if rehearsal:
-            yield warning(BOUND, f"the drill leaves out the extension {one.extension}, which can stand in"
+            yield warning("extensions.bound", f"the drill leaves out the extension {one.extension}, which can stand in"
                           " one database alone, and its rows")  # fmt: skip
             continue
         asked = _SETTING.format(name=literal(one.setting))
         (where,) = server.ask(asked, tuple[str | None], database=server.maintenance)
         if where == server.database:
-            yield warning(BOUND, f"the extension {one.extension} can stand in database {where} alone: it"
+            yield warning("extensions.bound", f"the extension {one.extension} can stand in database {where} alone: it"
                           " and its rows are made right after the swap")  # fmt: skip
         elif _accepted(context, one):
-            yield loss(BOUND, f"the extension {one.extension} and its rows are left out")
+            yield loss("extensions.bound", f"the extension {one.extension} and its rows are left out")
         else:
             without = f"--accept {name('extension', one.extension)}"
             there = f"database {where} alone" if where else "no database of this server"
-            yield error(BOUND, f"the extension {one.extension} can stand in {there}",
+            yield error("extensions.bound", f"the extension {one.extension} can stand in {there}",
                         f"set {one.setting} = '{server.database}' in postgresql.conf, load its library, and"
                         f" restart the server; or go on without it: {without}")  # fmt: skip
 

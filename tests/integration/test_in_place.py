@@ -3,6 +3,7 @@
 import gzip
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +58,57 @@ def test_the_content_is_replaced_and_the_way_back_is_the_safety_backup(plain_sit
     assert str(safety) in done.out
     site.korrigo("rollback", "--to", "safety", "--in-place", "--yes")
     assert site.content() == old
+
+
+@pytest.fixture
+def own_extension(plain_site):
+    """An extension that only a superuser may make, with a table whose rows are marked to be dumped."""
+    ((share,),) = plain_site.sql("SELECT setting FROM pg_config WHERE name = 'SHAREDIR'", superuser=True)
+    files = {
+        "kb_own.control": "default_version = '1'\nrelocatable = false\nschema = public\n",
+        "kb_own--1.sql": "CREATE TABLE own_srid (srid int); GRANT SELECT ON own_srid TO PUBLIC;"
+        " SELECT pg_catalog.pg_extension_config_dump('own_srid', '');",
+    }
+    places = [Path(share, "extension", name) for name in files]
+    if not os.access(places[0].parent, os.W_OK):
+        pytest.skip("an extension is added to the server's own, where only root may write")
+    for place, text in zip(places, files.values(), strict=True):
+        place.write_text(text)
+    plain_site.sql("CREATE EXTENSION kb_own; INSERT INTO own_srid VALUES (900913)", superuser=True)
+    yield "kb_own"
+    for place in places:
+        place.unlink()
+
+
+@pytest.mark.promise("P1")
+def test_rows_of_an_administrator_s_extension_stay_and_are_proven(plain_site, own_extension):
+    """Our role may not write into them; the server prints them into the dump, since the extension marks the table."""
+    site = plain_site
+    made = site.backup()
+    site.sql("DELETE FROM annotation")
+    refused = site.korrigo("plan", made, code=4)
+    assert "may not create the extensions kb_own" in refused.out
+    assert "--in-place" in refused.out
+    site.korrigo("restore", made, "--yes", "--in-place")
+    assert site.sql("SELECT count(*) FROM annotation") == [(300,)]
+    assert site.sql("SELECT srid FROM public.own_srid") == [(900913,)]
+    site.sql("INSERT INTO public.own_srid VALUES (2)", superuser=True)
+    before = site.content()
+    differs = site.korrigo("restore", made, "--yes", "--in-place", code=9)
+    assert "public.own_srid has 2 rows, not 1" in differs.err
+    assert site.content() == before
+    accepted = site.korrigo("restore", made, "--yes", "--in-place", "--accept", "table:public.own_srid", code=3)
+    assert "public.own_srid has 2 rows, not 1" in accepted.said
+    assert site.sql("SELECT count(*) FROM public.own_srid") == [(2,)]
+
+
+@pytest.mark.promise("P1")
+def test_what_may_not_be_loaded_beside_is_drilled_on_a_server_of_this_machine(plain_site, own_extension):
+    site = plain_site
+    site.backup()
+    done = site.korrigo("verify", "latest", "--depth", "full")
+    assert "on a throw-away server of this machine, because role plain_owner may not create databases" in done.out
+    assert not (site.backups / ".drill-server").exists()
 
 
 def test_a_rename_does_not_undo_the_restore_before_the_one_in_place(plain_site, make_site):

@@ -4,7 +4,7 @@ import json
 import os
 import random
 import re
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 
 import pytest
@@ -65,13 +65,23 @@ def test_a_night_proves_its_backup_by_a_load_once_and_again_after_a_change_of_th
     assert "passed (full)" in changed
 
 
-def test_a_drill_that_nobody_asked_for_and_the_place_does_not_allow_is_a_warning(site):
+@contextmanager
+def no_place(site):
+    """Neither beside the live database nor on this machine can a backup be loaded."""
     site.sql(f"ALTER ROLE {site.user} NOCREATEDB", superuser=True)
+    site.backups.mkdir(exist_ok=True)
+    (site.backups / ".drill-server").write_text("in the way of the directory")
     try:
-        done = site.korrigo("nightly")
+        yield
     finally:
         site.sql(f"ALTER ROLE {site.user} CREATEDB", superuser=True)
+
+
+def test_a_drill_that_nobody_asked_for_and_the_place_does_not_allow_is_a_warning(site):
+    with no_place(site):
+        done = site.korrigo("nightly")
     assert "⚠️ not proven by a load: " in done.out
+    assert "may not create databases, and no server could be started here: " in done.out
     assert "passed (content)" in done.out
 
 
@@ -288,11 +298,8 @@ def newest_but_one(site):
 
 
 def test_a_drill_that_cannot_be_made_is_not_said_to_have_passed(site):
-    site.sql(f"ALTER ROLE {site.user} NOCREATEDB", superuser=True)
-    try:
+    with no_place(site):
         done = site.korrigo("nightly", "--depth", "full", code=3)
-    finally:
-        site.sql(f"ALTER ROLE {site.user} CREATEDB", superuser=True)
     assert "✅ Backup validation passed (content)" in done.out
     assert "drill: " in done.err
 

@@ -88,6 +88,8 @@ def say_findings(findings: Iterable[Finding]) -> None:
     """Print one line a finding, its hint below."""
     for finding in findings:
         say(f"{_MARKS[finding.level]} {finding.message}")
+        if finding.detail:
+            say(f"   detail: {finding.detail}")
         if finding.hint:
             say(f"   hint: {finding.hint}")
 

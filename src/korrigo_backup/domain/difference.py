@@ -74,13 +74,14 @@ class Difference(msgspec.Struct, frozen=True):
     """One difference. `name` is as `table:public.mark`.
 
     A `derived` one concerns what the server computes (a materialised view, a generated column): it refuses nothing.
-    `repair` is SQL, or a sentence, that gives back what is missing.
+    `repair` is SQL, or a sentence, that gives back what is missing. `detail` holds the server's words on single rows.
     """
 
     name: str
     message: str
     derived: bool = False
     repair: str = ""
+    detail: str = ""
 
 
 def name(kind: str, of: str) -> str:
@@ -109,13 +110,14 @@ def require_accepted(
     refused = []
     for one in found:
         if one.derived:
-            report(warning("proof.derived", one.message, one.repair))
+            report(warning("proof.derived", one.message, one.repair, one.detail))
         elif accept.takes(one.name):
-            report(loss("proof.accepted", f"accepted ({one.name}): {one.message}", one.repair))
+            report(loss("proof.accepted", f"accepted ({one.name}): {one.message}", one.repair, one.detail))
         else:
             refused.append(one)
     if refused:
-        raise ProofFailed(f"{what}: {some([one.message for one in refused])}", hint=_hint(refused))
+        words = f"{what}: {some([one.message for one in refused])}"
+        raise ProofFailed(words, hint=_hint(refused), detail=some([one.detail for one in refused if one.detail]))
 
 
 def _hint(refused: list[Difference]) -> str:

@@ -27,13 +27,15 @@ _OURS = re.compile(
 """What a name begins or ends like that is not an upload's."""
 
 _MAIL = re.compile(r"[\w.+-]+@[\w-]+(\.[\w-]+)+")
-_ROW = re.compile(r"(Key \([^)]*\)=)\(.*?\)|(invalid (?:input syntax|input value|byte sequence|value)[^:\n]*:) .*")
-"""PostgreSQL's ways to quote a value of a row."""
+_ROW = re.compile(r"\([^\n]*?\)=\([^\n]*\)|(?<=row contains )\([^\n]*\)")
+_QUOTED = re.compile(r"""(?<=:[ \xa0])(?:"[^\n]*"|«[^\n]*»)|(?<=\bvalue )"[^"\n]*"(?= is)""")
+"""PostgreSQL's ways to quote a value of a row: `Key (a)=(b)`, of any language, and a value in quotes behind a colon."""
 
 
 def discreet(text: str) -> str:
     """Return `text` without names of uploaded files, mail addresses and values of rows."""
-    text = _ROW.sub(lambda found: f"{found[1]}({VALUE})" if found[1] else f"{found[2]} {VALUE}", text)
+    text = _ROW.sub(f"({VALUE})", text)
+    text = _QUOTED.sub(VALUE, text)
     text = _MAIL.sub(ADDRESS, text)
     return _UPLOAD.sub(FILE, _PATH.sub(_unless_ours, text))
 

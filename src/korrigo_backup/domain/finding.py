@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 
 class Level(StrEnum):
@@ -21,12 +22,17 @@ class Level(StrEnum):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One line of a check. `id` is documented in docs/reference/findings.md and never changes."""
+    """One line of a check. `id` is documented in docs/reference/findings.md and never changes.
+
+    `detail` holds the server's words on single rows. It is shown to the operator alone: neither a journal nor a
+    notification takes it.
+    """
 
     id: str
     level: Level
     message: str
     hint: str = ""
+    detail: str | UnsetType = UNSET
 
 
 def ok(id_: str, message: str) -> Finding:
@@ -34,14 +40,14 @@ def ok(id_: str, message: str) -> Finding:
     return Finding(id_, Level.OK, message)
 
 
-def warning(id_: str, message: str, hint: str = "") -> Finding:
+def warning(id_: str, message: str, hint: str = "", detail: str = "") -> Finding:
     """Return a line that a person should know, which does not fail the check."""
-    return Finding(id_, Level.WARNING, message, hint)
+    return Finding(id_, Level.WARNING, message, hint, detail or UNSET)
 
 
-def loss(id_: str, message: str, hint: str = "") -> Finding:
+def loss(id_: str, message: str, hint: str = "", detail: str = "") -> Finding:
     """Return a line that names something a restore cannot give back; the restore then ends with exit code 3."""
-    return Finding(id_, Level.LOSS, message, hint)
+    return Finding(id_, Level.LOSS, message, hint, detail or UNSET)
 
 
 def error(id_: str, message: str, hint: str = "") -> Finding:

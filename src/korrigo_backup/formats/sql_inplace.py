@@ -9,8 +9,10 @@ from __future__ import annotations
 from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.domain.difference import Acceptance, saved, some
+from korrigo_backup.domain.sqlname import normal_name
 from korrigo_backup.errors import ProofFailed, Refused
 from korrigo_backup.formats.sql import edited, without
+from korrigo_backup.formats.sqlextension import KEPT_TABLES, diverted
 from korrigo_backup.formats.sqlforeign import as_data
 from korrigo_backup.formats.sqlguard import FAILED, failures, guarding
 from korrigo_backup.formats.sqlproof import differences, prove_taken, undressing
@@ -117,11 +119,12 @@ class Replacing:
             )
 
     def _edits(self, session: Session) -> tuple[Edit, ...]:
-        """Leave out comments on extensions that stay: they belong to an administrator and have theirs."""
+        """Leave out the rows and comments of extensions that stay: an administrator has made them."""
         kept = tuple(f"COMMENT ON EXTENSION {name} IS".encode() for name in session.ask(KEPT_EXTENSIONS, list[str]))
         comments = tuple(p for p in self._scan.without(Sort.EXTENSION_COMMENT) if p[1].startswith(kept))
         made = guarding(self._scan, self._expected.search_path, without=self._sorts, with_path=self.with_path)
-        return tuple(sorted((*made, *without(comments)), key=lambda one: (one[0], len(one[1]))))
+        rows = diverted(self._scan, map(normal_name, session.ask(KEPT_TABLES, list[str])))
+        return tuple(sorted((*made, *without(comments), *rows), key=lambda one: (one[0], len(one[1]))))
 
     def _proven(self, session: Session) -> tuple[TableProof, ...]:
         failed = failures(session.run(f"SELECT {FAILED}").rstrip(b"\n"))

@@ -123,9 +123,8 @@ def path_may_help(problem: ServerError, search_path: tuple[str, ...]) -> bool:
 
 def loaded_with_path(problem: ServerError, search_path: tuple[str, ...]) -> Finding:
     """Return what is said of a dump that is loaded once more, with the search path of the saved database."""
-    where = f" ({problem.context})" if problem.context else ""
-    words = f"the backup loads only with the search path {', '.join(search_path)}: {problem.message}{where}"
-    return warning("load.search_path", words, _FUNCTION)
+    words = f"the backup loads only with the search path {', '.join(search_path)}: {problem.message}"
+    return warning("load.search_path", words, _FUNCTION, problem.context)  # the context may quote the row
 
 
 _NAMES = "42"
@@ -163,22 +162,22 @@ def report_failures(failed: tuple[Failure, ...], report: Callable[[Finding], Non
     """
     missing = []
     for one in failed:
-        why = " ".join(filter(None, (one.message, one.detail)))
+        why, detail = one.message, " ".join(filter(None, (one.detail, one.context)))
         kind, _, of = one.name.partition(":")
         match one.outcome:
             case Outcome.WITH_PATH:
-                words = (
-                    f"{one.name or one.statement} needs the search path of the saved database: {why} ({one.context})"
-                )
-                report(warning("load.search_path", words, _FUNCTION))
+                words = f"{one.name or one.statement} needs the search path of the saved database: {why}"
+                report(warning("load.search_path", words, _FUNCTION, detail))
             case Outcome.NOT_VALID:
                 last = of.removeprefix(f"{_table(of)}.")
                 repair = f"mend the rows that break it, then: ALTER TABLE {_table(of)} VALIDATE CONSTRAINT {last}"
-                report(warning("load.not_valid", f"{of} is NOT VALID: saved rows break it: {why}", repair))
+                report(warning("load.not_valid", f"{of} is NOT VALID: saved rows break it: {why}", repair, detail))
             case Outcome.LEFT_OUT if kind == "view":
-                report(warning("load.not_filled", f"the materialised view {of} is not filled: {why}", one.statement))
+                words = f"the materialised view {of} is not filled: {why}"
+                report(warning("load.not_filled", words, one.statement, detail))
             case Outcome.LEFT_OUT if one.name:
-                missing.append(Difference(one.name, f"{kind} {of} cannot be made: {why}", repair=one.statement))
+                words = f"{kind} {of} cannot be made: {why}"
+                missing.append(Difference(one.name, words, repair=one.statement, detail=detail))
     return missing
 
 

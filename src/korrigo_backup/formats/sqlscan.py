@@ -139,13 +139,15 @@ class ScanResult:
 
     `own_transactions` tells of transaction commands that pg_dump does not write, `connects` names the databases that a
     dump enters (`--create`, pg_dumpall), `inserts` counts INSERT statements, `code` lists what runs later.
-    Between the offsets `rows_begin` and `rows_end` lie the rows and the positions of sequences.
+    Between the offsets `rows_begin` and `rows_end` lie the rows and the positions of sequences. `writes` holds offset
+    and text of the COPY or setval statement by the name of its table or sequence.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
     sequences: dict[str, SequenceProof] = field(default_factory=dict)
     rows_begin: int | None = None
     rows_end: int = 0
+    writes: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     places: dict[Sort, list[tuple[int, bytes]]] = field(default_factory=lambda: {sort: [] for sort in Sort})
     server_version: str | None = None
     client_version: str | None = None
@@ -347,15 +349,19 @@ class DumpScanner:
         elif _STRINGS.search(statement):
             self._strings(statement, at_line_end=buffer.startswith(b"\n", after))
         elif found := _SETVAL.match(statement):
-            self._rows_between(self._offset + after - 1 - len(statement), self._offset + after)
+            begin = self._offset + after - 1 - len(statement)
+            self._rows_between(begin, self._offset + after)
             name = self._qualified(found[1].replace(b"''", b"'"))
+            self.result.writes[name] = (begin, statement + b";")
             self.result.sequences[name] = SequenceProof(name, int(found[2]), found[3] == b"true")
         elif found := _COPY.fullmatch(statement):
             if self._body or not buffer.startswith(b"\n", after):
                 raise self._hostile("a COPY statement in the middle of another or with more behind it")
-            self._rows_between(self._offset + after - 1 - len(statement), 0)
+            begin = self._offset + after - 1 - len(statement)
+            self._rows_between(begin, 0)
             self.copy, self.target = statement, found[1]
             self._table, self._columns = self._qualified(found[1]), found[2] or b""
+            self.result.writes[self._table] = (begin, statement + b";")
             self.result.rows.setdefault(self._table, 0)
             self._state, self._line_start = self._in_copy, True
             return 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from korrigo_backup.domain import naming
@@ -10,6 +11,7 @@ from korrigo_backup.domain.authenticity import Authenticity
 from korrigo_backup.domain.finding import Finding, Level, ok, warning
 from korrigo_backup.domain.naming import Kind
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused
+from korrigo_backup.operations.local_place import lacks, local_server
 from korrigo_backup.operations.needs import OF_THE_SWAP
 from korrigo_backup.operations.parts import Context, DatabasePart, open_part
 from korrigo_backup.operations.plan import MOUNTED
@@ -19,7 +21,9 @@ from korrigo_backup.operations.undo import UndoStack, all_or_nothing
 from korrigo_backup.site.servererror import StatementFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
+    from pathlib import Path
 
     from korrigo_backup.catalog import Catalog
     from korrigo_backup.domain.artifact import Artifact
@@ -54,7 +58,7 @@ def drill(
     stamp = naming.stamp(own_stamp(site, now))
     context = Context(site, stamp, listen, trusted, report=found.append)
     with ExitStack() as opened:
-        parts = [opened.enter_context(open_part(one, context, rehearsal=True)) for one in artifacts]
+        parts, where = _opened(artifacts, context, catalog.directory, opened)
         for part in parts:
             _require_possible(part)
         with all_or_nothing() as undo:
@@ -63,7 +67,29 @@ def drill(
             left = _remove(undo)
     losses = [one for part in parts for one in part.plan.findings if one.level is Level.LOSS]
     done = "" if left else ", and removed again"
-    return [*losses, *found, *left, ok("verify.drilled", f"{artifact.name}: loaded beside the live site, proven{done}")]
+    return [*losses, *found, *left, ok("verify.drilled", f"{artifact.name}: loaded {where}, proven{done}")]
+
+
+def _opened(
+    artifacts: Iterable[Artifact], context: Context, directory: Path, opened: ExitStack
+) -> tuple[list[Part], str]:
+    """Open the parts where they can be loaded, and return in words where that is.
+
+    The database of a site whose role may load nothing beside it is loaded on a throw-away server of this machine.
+    """
+    parts, where = [], "beside the live site"
+    for one in artifacts:
+        part = opened.enter_context(open_part(one, context, rehearsal=True))
+        if isinstance(part, DatabasePart) and context.trusted and (lacking := lacks(part.plan.findings)):
+            live = context.site.postgres.database
+            place = local_server(directory, part.source.expected, live, lacking)
+            server = opened.enter_context(place)
+            elsewhere = replace(context, site=replace(context.site, postgres=server))
+            part = opened.enter_context(open_part(one, elsewhere, rehearsal=True))
+            _require_possible(part, f"{lacking.message}, and a server on this machine has no way either: ")
+            where = f"on a throw-away server of this machine, because {lacking.message}"
+        parts.append(part)
+    return parts, where
 
 
 def fingerprint(catalog: Catalog, artifact: Artifact) -> str:
@@ -88,10 +114,10 @@ def _stage(part: Part, undo: UndoStack) -> None:
         raise
 
 
-def _require_possible(part: Part) -> None:
+def _require_possible(part: Part, before: str = "") -> None:
     for finding in part.plan.findings:
         if finding.level is Level.ERROR and finding.id not in {MOUNTED, *OF_THE_SWAP}:  # a drill swaps nothing
-            raise Refused(finding.message, hint=finding.hint)
+            raise Refused(f"{before}{finding.message}", hint=finding.hint)
 
 
 def _remove(undo: UndoStack) -> list[Finding]:

@@ -93,4 +93,4 @@ def _same(path: Path, member: Member) -> int:
 def _as_warning(finding: Finding) -> Finding:
     if finding.level is not Level.ERROR:
         return finding
-    return Finding(finding.id, Level.WARNING, finding.message, finding.hint)
+    return Finding(finding.id, Level.WARNING, finding.message, finding.hint, finding.detail)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -68,8 +69,27 @@ _SETTINGS = {
 
 def system_bindir() -> Path | None:
     """Return the newest PostgreSQL server programs that Debian's packages put on this machine, if any."""
-    found = [p for p in Path("/usr/lib/postgresql").glob("*/bin") if all((p / name).exists() for name in PROGRAMS)]
-    return max(found, key=lambda path: int(path.parent.name.split(".")[0]), default=None)
+    return max(_packaged(), key=lambda path: int(path.parent.name.split(".")[0]), default=None)
+
+
+def _packaged() -> list[Path]:
+    places = Path("/usr/lib/postgresql").glob("*/bin")
+    return [place for place in places if all((place / name).exists() for name in PROGRAMS)]
+
+
+def server_programs(major: int) -> Path | None:
+    """Return the server programs of that major version on this machine, else of the next newer one, else None.
+
+    Those of Debian's packages are looked for, and those of the `embedded` extra.
+    """
+    found = {int(path.parent.name): path for path in _packaged() if path.parent.name.isdigit()}
+    with suppress(UsageError):
+        embedded = embedded_bindir()
+        told = run(Command((str(embedded / "postgres"), "--version")))
+        version = re.search(rb"(\d+)\.", told.stdout)
+        if version:
+            found.setdefault(int(version[1]), embedded)
+    return next((found[version] for version in sorted(found) if version >= major), None)
 
 
 def embedded_bindir() -> Path:

@@ -1,0 +1,72 @@
+"""A place for a drill on this machine, where the site's server lets our role load nothing beside the live database."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from korrigo_backup.domain.finding import Level
+from korrigo_backup.errors import KorrigoBackupError, Refused
+from korrigo_backup.site.postgres import Postgres
+from korrigo_backup.site.properties import create_roles
+from korrigo_backup.site.throwaway import SUPERUSER, ThrowawayServer, server_programs
+from korrigo_backup.system.files import explained, free_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from korrigo_backup.domain.finding import Finding
+    from korrigo_backup.domain.manifest import DatabaseProof
+
+HOME = ".drill-server"
+ROOM_FACTOR = 2
+"""Free bytes wanted, as a multiple of the database: its data and the log of writing them."""
+
+LACKING = frozenset({"extensions.privileged", "role.createdb", "database.hba"})
+"""Findings about what our role may not do on the site's server, and may on a server of its own."""
+
+
+def lacks(findings: Iterable[Finding]) -> Finding | None:
+    """Return the first finding that a server of our own has an answer to."""
+    return next((one for one in findings if one.level is Level.ERROR and one.id in LACKING), None)
+
+
+@contextmanager
+def local_server(directory: Path, proof: DatabaseProof, live: str, lacking: Finding) -> Iterator[Postgres]:
+    """Yield a throw-away server of the saved major version or a newer one, with the roles that the backup names.
+
+    Its data lie in the private backup `directory`, whose lock the caller holds: what a killed drill left there is ended
+    and removed first. Raises Refused with `lacking` when this machine has no such programs, no room, or cannot start
+    them.
+    """
+    programs = server_programs(_major(proof.server_version))
+    if programs is None:
+        raise _refused(lacking, "this machine has no PostgreSQL server of that version to drill on")
+    if free_bytes(directory) < ROOM_FACTOR * (proof.size or 0):
+        raise _refused(lacking, f"{directory} has no room to drill on this machine")
+    with ExitStack() as stack:
+        home = directory / HOME
+        try:
+            place = ThrowawayServer(programs, home=home)
+            place.end_left()
+            shutil.rmtree(home, ignore_errors=True)
+            stack.callback(shutil.rmtree, home, ignore_errors=True)
+            with explained("start it"):
+                stack.enter_context(place)
+        except KorrigoBackupError as problem:
+            raise _refused(lacking, f"no server could be started here: {problem.message}") from None
+        server = Postgres(place.access(), database=live, maintenance=SUPERUSER)
+        if statements := create_roles(one for one in proof.roles if one.name != SUPERUSER):
+            server.script("; ".join(statements), database=SUPERUSER)
+        yield server
+
+
+def _refused(lacking: Finding, why: str) -> Refused:
+    return Refused(f"{lacking.message}, and {why}", hint=lacking.hint)
+
+
+def _major(version: str) -> int:
+    head = version.partition(".")[0]
+    return int("".join(character for character in head if character.isdigit()) or 0)

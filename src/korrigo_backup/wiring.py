@@ -12,11 +12,13 @@ from korrigo_backup.catalog import Catalog
 from korrigo_backup.config import libpq
 from korrigo_backup.config.load import VARIABLES, dotenv_problems, load, surroundings
 from korrigo_backup.config.notify import ChannelSection
+from korrigo_backup.domain.authenticity import Authenticity
 from korrigo_backup.domain.identity import Owner
+from korrigo_backup.domain.naming import Kind
 from korrigo_backup.domain.retention import Policy, Rule
 from korrigo_backup.domain.schedule import jobs
 from korrigo_backup.domain.secret import Secret
-from korrigo_backup.errors import UsageError
+from korrigo_backup.errors import NotFound, UsageError
 from korrigo_backup.notify import address
 from korrigo_backup.notify.announce import Announcer
 from korrigo_backup.notify.apprise_ import AppriseChannel
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from korrigo_backup.config.notify import NotifySection
     from korrigo_backup.config.unattended import RuleSection
     from korrigo_backup.domain.dotenv import Problem
+    from korrigo_backup.domain.properties import RoleProof
     from korrigo_backup.domain.schedule import Job, Surroundings
     from korrigo_backup.notify.channel import Channel
     from korrigo_backup.operations.kit import Source
@@ -104,7 +107,16 @@ class Wired:
         from korrigo_backup.operations.kit_source import Given, kit_source  # noqa: PLC0415 - not to be loaded by all
 
         given = Given(self.config, self.directory.absolute(), self.environment, self.file, self.outside)
-        return kit_source(given, self.keyring, self.secrets)
+        return kit_source(given, self.keyring, self.secrets, self._saved_roles())
+
+    def _saved_roles(self) -> tuple[RoleProof, ...]:
+        """Return the roles that the newest signed backup of the database names, none without such a backup."""
+        try:
+            newest = self.catalog.find("latest", Kind.SQL)
+        except NotFound:
+            return ()
+        signed = newest.manifest if newest.authenticity is Authenticity.AUTHENTIC else None
+        return signed.database.roles if signed and signed.database else ()
 
     def jobs(self) -> tuple[Job, ...]:
         """Return what is to run by itself."""

@@ -59,6 +59,38 @@ def make(site):
     return save(wired.catalog, wired.kit_source(), now=local_now())
 
 
+def test_the_kit_makes_the_roles_that_the_newest_backup_names(settled):
+    settled.sql(
+        "CREATE ROLE kit_reader NOLOGIN; CREATE ROLE \"kit's\" LOGIN PASSWORD 'h1dden' IN ROLE kit_reader",
+        superuser=True,
+    )
+    try:
+        settled.sql('GRANT SELECT ON exam TO "kit\'s", kit_reader')
+        settled.korrigo("backup", "db", env=BARE)
+        settled.sql('REVOKE ALL ON exam FROM "kit\'s", kit_reader')
+        settled.korrigo("kit", "make", env=BARE)
+    finally:
+        settled.sql('DROP ROLE "kit\'s"; DROP ROLE kit_reader', superuser=True)
+    settled.korrigo("kit", "open", "--identity", "identity", "--to", "opened", env=BARE)
+    text = (settled.home / "opened" / "README.md").read_text()
+    assert "h1dden" not in text
+    assert f"CREATE ROLE {settled.user}" not in text
+    prefix = "sudo -u postgres psql -d postgres -c "
+    statements = [shlex.split(line)[-1] for line in text.splitlines() if line.startswith(prefix)]
+    try:
+        for statement in statements:
+            settled.sql(statement, superuser=True)
+        members = "SELECT pg_get_userbyid(member) FROM pg_auth_members WHERE roleid = 'kit_reader'::regrole"
+        assert settled.sql(members, superuser=True) == [("kit's",)]
+        settled.korrigo("restore", "latest", "--yes", env=BARE)
+        assert settled.sql("SELECT has_table_privilege('kit_reader', 'exam', 'SELECT')") == [(True,)]
+    finally:
+        settled.sql('DROP OWNED BY "kit\'s", kit_reader', superuser=True)
+        for kept in settled.kept():
+            settled.sql('DROP OWNED BY "kit\'s", kit_reader', kept, superuser=True)
+        settled.sql('DROP ROLE "kit\'s"; DROP ROLE kit_reader', superuser=True)
+
+
 @pytest.mark.contract("C5")
 def test_a_bare_server_comes_back_with_the_commands_of_the_kit(settled, tmp_path):
     settled.korrigo("backup", "full", env=BARE)

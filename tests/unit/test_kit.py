@@ -5,6 +5,7 @@ import io
 import subprocess
 import sys
 import tarfile
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -152,6 +153,17 @@ def test_the_commands_are_quoted_for_the_shell():
     text = readme(FACTS, files)
     assert "install -D -m 640 'project/a b' '/srv/my site/a b'" in text
     assert "install -D -m 600 elsewhere/etc/x /etc/x" in text
+
+
+def test_the_roles_of_the_database_are_made_where_its_server_is():
+    made = ("CREATE ROLE reader NOLOGIN", 'GRANT reader TO "two words"')
+    text = readme(replace(FACTS, roles=made), [])
+    assert "sudo -u postgres psql -d postgres -c 'CREATE ROLE reader NOLOGIN'\n" in text
+    assert "-c 'GRANT reader TO \"two words\"'\n" in text
+    assert "passwords are in no backup" in text
+    text = readme(replace(FACTS, roles=made, compose=("docker", "compose"), service="base"), [])
+    assert "docker compose exec -T base psql -U viatique_user -d postgres -c 'CREATE ROLE reader NOLOGIN'\n" in text
+    assert "passwords" not in readme(FACTS, [])
 
 
 @pytest.mark.promise("P7")

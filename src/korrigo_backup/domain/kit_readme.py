@@ -21,9 +21,10 @@ class Facts:
     """What the commands are filled with. No secret is among them.
 
     `compose` is how Compose is called for this site, None for a site reached directly; then `database` and `user`
-    have to be made. `remote` is where the code is cloned from, `outside` the variables that were set outside the
-    files. `requirement` is what pip is given; `origin` is where the program came from, where that was no index. Paths
-    are absolute.
+    have to be made. `service` is that of the database in the Compose project. `roles` are the statements that make the
+    other roles of the database, without passwords. `remote` is where the code is cloned from, `outside` the variables
+    that were set outside the files. `requirement` is what pip is given; `origin` is where the program came from, where
+    that was no index. Paths are absolute.
     """
 
     site: str
@@ -39,6 +40,8 @@ class Facts:
     remote: str | None = None
     outside: tuple[str, ...] = ()
     origin: str | None = None
+    roles: tuple[str, ...] = ()
+    service: str = "db"
 
 
 def readme(facts: Facts, files: Iterable[KitFile], links: Iterable[KitLink] = ()) -> str:
@@ -110,11 +113,22 @@ def _site(facts: Facts) -> Iterator[str]:
     yield shlex.join(("cd", facts.directory))
     if facts.compose is not None:
         yield f"{shlex.join(facts.compose)} up -d --build --wait"
+        yield from _roles(
+            facts, (*facts.compose, "exec", "-T", facts.service, "psql", "-U", facts.user, "-d", "postgres")
+        )
         return
     yield f"# PostgreSQL at {facts.server}; the password of the role is POSTGRES_PASSWORD"
     yield f"sudo -u postgres createuser --createdb --pwprompt {shlex.quote(facts.user)}"
+    yield from _roles(facts, ("sudo", "-u", "postgres", "psql", "-d", "postgres"))
     if facts.media:
         yield shlex.join(("mkdir", "-p", facts.media))
+
+
+def _roles(facts: Facts, psql: tuple[str, ...]) -> Iterator[str]:
+    """Yield the commands that make the roles which own objects of the database or have rights in it."""
+    if facts.roles:
+        yield "# passwords are in no backup: give each of these roles that logs in its own, with ALTER ROLE … PASSWORD"
+    yield from (shlex.join((*psql, "-c", statement)) for statement in facts.roles)
 
 
 def _data(facts: Facts) -> Iterator[str]:

@@ -12,14 +12,17 @@ from korrigo_backup.domain.kit_readme import Facts
 from korrigo_backup.operations.kit import Source
 from korrigo_backup.site import compose_file
 from korrigo_backup.site.compose import Project
+from korrigo_backup.site.properties import create_roles
 from korrigo_backup.site.revision import work_tree_remote
+from korrigo_backup.site.sql import identifier
 from korrigo_backup.system.files import explained
 from korrigo_backup.system.installed import requirement
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from korrigo_backup.config.model import Configuration
+    from korrigo_backup.domain.properties import RoleProof
     from korrigo_backup.domain.secret import Secret
     from korrigo_backup.system.keyring import Keyring
 
@@ -41,8 +44,10 @@ class Given:
     outside: tuple[str, ...]
 
 
-def kit_source(given: Given, keyring: Keyring, secrets: tuple[Secret, ...]) -> Source:
+def kit_source(given: Given, keyring: Keyring, secrets: tuple[Secret, ...], roles: Iterable[RoleProof]) -> Source:
     """Return the files of the site's settings: those that the configuration names, and the usual ones.
+
+    `roles` are those of the newest backup.
 
     Raises UsageError for a Compose file that cannot be read: files that it names would be left out.
     """
@@ -59,7 +64,7 @@ def kit_source(given: Given, keyring: Keyring, secrets: tuple[Secret, ...]) -> S
         usual=(Path(".env"), Path(FILE_NAME), *named, *_beside_compose(given)),
         keyring=keyring,
         recipients=config.kit.recipients,
-        facts=_facts(given),
+        facts=_facts(given, roles),
         secrets=secrets,
     )
 
@@ -77,7 +82,7 @@ def _beside_compose(given: Given) -> tuple[Path, ...]:
     return (*files, beside / ".env", *(beside / path for path in named))
 
 
-def _facts(given: Given) -> Facts:
+def _facts(given: Given, roles: Iterable[RoleProof]) -> Facts:
     config, here = given.config, given.directory
     compose, database = config.compose, config.database
     options = Project((), compose.files, {}, compose.project, compose.env_file, compose.profiles).options
@@ -96,4 +101,12 @@ def _facts(given: Given) -> Facts:
         media=str(here / config.media.root) if config.media.root else None,
         remote=work_tree_remote(here),
         outside=given.outside,
+        roles=_statements(roles, database.user),
+        service=compose.db,
     )
+
+
+def _statements(roles: Iterable[RoleProof], user: str) -> tuple[str, ...]:
+    """Return what makes the roles; the role of the site is made by a command of its own, or by the image."""
+    there = f"CREATE ROLE {identifier(user)} "
+    return tuple(sql for sql in create_roles(roles) if not sql.startswith(there))

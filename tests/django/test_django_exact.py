@@ -211,3 +211,16 @@ def test_a_table_of_an_extension_is_no_data_of_the_site(site):
         sql('ALTER EXTENSION plpgsql DROP TABLE "Legacy Table"')
     assert lines(made, "testsite.legacy") == []
     assert not [one for one in manifest(made)["left_out"] if "Legacy" in one["name"]]
+
+
+def test_a_dry_run_names_the_tables_whose_owner_the_role_is_not(site):
+    made = site.backup(include_media=False)
+    assert "needs the owner" not in site.restore(made.path, dry_run=True).errors
+    sql("CREATE ROLE of_the_site", "GRANT SELECT ON ALL TABLES IN SCHEMA public TO of_the_site", "SET ROLE of_the_site")
+    try:
+        said = site.restore(made.path, dry_run=True).errors
+    finally:
+        sql("RESET ROLE", "DROP OWNED BY of_the_site", "DROP ROLE of_the_site")
+    assert "warning: a restore needs the owner of these tables, which this role is not: public." in said
+    assert "public.auth_group" in said
+    assert "hint: make the site's role their owner" in said

@@ -43,9 +43,11 @@ demo: setup
 test: setup
 	@$(PYTEST)
 
-# Left out is what another PostgreSQL cannot change: the demonstration takes the embedded one in any case; the media tree, the
-# channels and what else lies in the backup directory are not its business. What it gives them, a backup, is tested by the rest.
-WITHOUT_POSTGRES := demo media_tree notify odd_directory
+# Left out is what another PostgreSQL cannot change: the demonstration takes the embedded one in any case; what is done with
+# backups and how the site is asked is tested by the rest, and make test-versions goes through the main line on six versions.
+WITHOUT_POSTGRES := compare demo diagnose django_from_host django_killed django_restore init journal leftovers many_writers \
+	media_properties media_tree memory neighbours newest_good nightly notify odd_directory prune rebuild recovery_kit stamps \
+	status two_hosts validate verbs
 test-embedded: setup
 	@if ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then \
 		KORRIGO_TEST_PG=embedded $(PYTEST) tests/integration $(WITHOUT_POSTGRES:%=--ignore=tests/integration/test_%.py); \

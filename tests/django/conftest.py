@@ -118,7 +118,7 @@ def site(alias, settings_media, tmp_path):
         options.setdefault("include_media", True)
         printed = io.StringIO()
         call_command("backup", output_dir=str(out), database=alias, stdout=printed, **options)
-        (made,) = (entry for entry in out.iterdir())
+        (made,) = (entry for entry in out.iterdir() if not entry.name.startswith("."))
         return SimpleNamespace(path=made, printed=printed.getvalue())
 
     def restore(path, **options):

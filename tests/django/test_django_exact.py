@@ -152,6 +152,29 @@ def test_sequences_of_no_column_and_sequences_that_were_only_set_go_on_where_the
     assert sql("SELECT nextval('invoice_no'), nextval('testsite_loose_id_seq')") == [(42, 900)]
 
 
+@pytest.mark.contract("T8")
+def test_sequences_that_count_down_or_below_nothing_go_on_where_they_stood(site):
+    sql(
+        "CREATE SEQUENCE down INCREMENT -5 MAXVALUE 100 START 100", "SELECT nextval('down'), setval('down', -20)",
+        "CREATE SEQUENCE not_called INCREMENT -1", "SELECT setval('not_called', -8, false)",
+        "CREATE SEQUENCE below MINVALUE -90 MAXVALUE -1 START -90", "SELECT setval('below', -40)",
+        "CREATE SEQUENCE fresh MINVALUE -90 MAXVALUE -1 START -90",
+        "CREATE SEQUENCE further INCREMENT -1", "SELECT setval('further', -3)",
+        "DELETE FROM testsite_loose",
+        "ALTER SEQUENCE testsite_loose_id_seq INCREMENT -1 MINVALUE -99999 MAXVALUE -1 START -1 RESTART WITH -7",
+        "INSERT INTO testsite_loose (id, user_id) VALUES (-50, 1)",
+    )  # fmt: skip
+    made = site.backup(include_media=False)
+    sql(
+        "ALTER SEQUENCE down RESTART", "ALTER SEQUENCE not_called RESTART", "ALTER SEQUENCE below RESTART",
+        "SELECT setval('further', -9)",
+    )  # fmt: skip
+    site.restore(made.path)
+    assert sql("SELECT nextval('down'), nextval('not_called'), nextval('below')") == [(-25, -8, -39)]
+    assert sql("SELECT nextval('fresh'), nextval('further')") == [(-90, -10)]  # never back
+    assert sql("SELECT nextval('testsite_loose_id_seq')") == [(-51,)]
+
+
 def test_permissions_that_the_site_made_or_renamed_come_back_with_their_names(site):
     note = ContentType.objects.get(app_label="testsite", model="note")
     Permission.objects.create(content_type=note, codename="sign_note", name="Signer une note")
@@ -188,3 +211,16 @@ def test_a_table_of_an_extension_is_no_data_of_the_site(site):
         sql('ALTER EXTENSION plpgsql DROP TABLE "Legacy Table"')
     assert lines(made, "testsite.legacy") == []
     assert not [one for one in manifest(made)["left_out"] if "Legacy" in one["name"]]
+
+
+def test_a_dry_run_names_the_tables_whose_owner_the_role_is_not(site):
+    made = site.backup(include_media=False)
+    assert "needs the owner" not in site.restore(made.path, dry_run=True).errors
+    sql("CREATE ROLE of_the_site", "GRANT SELECT ON ALL TABLES IN SCHEMA public TO of_the_site", "SET ROLE of_the_site")
+    try:
+        said = site.restore(made.path, dry_run=True).errors
+    finally:
+        sql("RESET ROLE", "DROP OWNED BY of_the_site", "DROP ROLE of_the_site")
+    assert "warning: a restore needs the owner of these tables, which this role is not: public." in said
+    assert "public.auth_group" in said
+    assert "hint: make the site's role their owner" in said

@@ -1,14 +1,20 @@
 """What a restore believes: signatures, who becomes superuser, where files point, which migrations the code has."""
 
+import io
 import json
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
+from django.db import connections
 from django.db.models import QuerySet
 from testsite import models as m
 
+from korrigo_backup.catalog import Catalog
 from korrigo_backup.djangoapp.migrations import Code, compare
 from korrigo_backup.djangoapp.watch import leads_out
+from korrigo_backup.domain.identity import SiteRecord
+from korrigo_backup.system.keyring import read
 
 
 @pytest.fixture
@@ -60,6 +66,41 @@ def test_a_backup_signed_with_a_key_that_is_not_here_is_refused(refused, site, k
     other.chmod(0o600)
     monkeypatch.setenv("KORRIGO_BACKUP_KEY_FILE", str(other))
     assert "a key that this site does not have" in refused(made.path).text
+
+
+@pytest.mark.promise("P5")
+def test_no_second_key_is_made_where_the_backups_are_signed_with_another(site, key, monkeypatch, tmp_path):
+    site.backup(include_media=False)
+    second = tmp_path / "second"
+    monkeypatch.setenv("KORRIGO_BACKUP_KEY_FILE", str(second))
+    with pytest.raises(CommandError, match=r"are signed with the key .*, and there is no key file") as caught:
+        site.backup(include_media=False)
+    assert caught.value.returncode == 4
+    assert not second.exists()
+    assert len(list(site.out.iterdir())) == 1
+
+
+@pytest.mark.promise("P5")
+def test_a_key_that_a_site_of_the_directory_has_adopted_signs(site, key, monkeypatch, tmp_path):
+    first = site.backup(include_media=False).path
+    first.rename(first.with_name("korrigo_backup_20260101_000000"))
+    monkeypatch.setenv("KORRIGO_BACKUP_KEY_FILE", str(tmp_path / "second"))
+    Catalog(site.out, read(tmp_path / "second")).note_site(SiteRecord(id="x", site="korrigo", environment="production"))
+    call_command("backup", output_dir=str(site.out), database=site.alias, stdout=io.StringIO())
+    assert len(list(site.out.glob("korrigo_backup_*"))) == 2
+
+
+@pytest.mark.promise("P10")
+def test_the_manifest_names_the_database_and_its_cluster(site):
+    made = site.backup(include_media=False)
+    found = json.loads((made.path / "manifest.json").read_text())["identity"]
+    if site.alias == "lite":
+        assert found is None
+        return
+    with connections[site.alias].cursor() as cursor:
+        cursor.execute("SELECT system_identifier::text FROM pg_control_system()")
+        (system,) = cursor.fetchone()
+    assert found == {"id": "", "database": connections[site.alias].settings_dict["NAME"], "system": system}
 
 
 @pytest.mark.contract("R2")

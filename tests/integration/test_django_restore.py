@@ -128,6 +128,26 @@ def test_a_manage_py_of_another_database_or_of_other_media_is_not_let_to_its_end
     assert os.listdir(site.home / "elsewhere") == []
 
 
+@pytest.mark.promise("P10")
+def test_a_backup_that_manage_py_made_of_a_neighbour_is_not_restored_here(wrecked):
+    site = wrecked
+    neighbour = f"{site.database}_neighbour"
+    with connect(site.server) as admin:
+        admin.execute(f"CREATE DATABASE {quoted(neighbour)} TEMPLATE {quoted(site.database)} OWNER {USER}")
+    for database in (neighbour, site.database):
+        argv = [*shlex.split(MANAGE), "backup", "--output-dir", str(site.home / "by-hand")]
+        site.run(argv, env={"POSTGRES_DB": database})
+    theirs, ours = sorted((site.home / "by-hand").iterdir())
+    with nothing_changes(site):
+        refused = site.korrigo("restore", theirs, "--yes", code=4)
+    assert f"this is a backup of database {neighbour}, and this site is database {site.database}" in refused.err
+    assert "add --into-other-site" in refused.err
+    assert "site.other" not in {one["id"] for one in site.json("plan", ours)["findings"]}
+    theirs.rename(site.backups / theirs.name)
+    listed = {one["name"]: one["ours"] for one in site.json("list")["items"]}
+    assert listed == {theirs.name: False, site.made.name: True}
+
+
 def test_what_cannot_be_is_refused_with_the_next_step(wrecked):
     site = wrecked
     with nothing_changes(site):

@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from django.conf import settings
+from django.db import connections
 
 from korrigo_backup import __version__
+from korrigo_backup.catalog import Catalog
 from korrigo_backup.djangoapp.dumper import dump
 from korrigo_backup.djangoapp.localtime import machine_zone
+from korrigo_backup.djangoapp.pgcatalog import place
 from korrigo_backup.djangoapp.readback import count_rows
 from korrigo_backup.djangoapp.recovery import recover
 from korrigo_backup.djangoapp.signing import signed, site_keys
@@ -58,6 +61,7 @@ def run(request: Request, listener: Listener) -> Manifest:
     Afterwards the directory has one more entry, or, after an error, as many as before.
     """
     started, clock, keys = datetime.now(UTC), time.monotonic(), site_keys()
+    Catalog(request.output_dir, keys).require_key()
     media = MediaTree(media_root()) if request.include_media else None
     with _calm(media or MediaTree(media_root()), media), _draft(request.output_dir, started) as (draft, final, stamp):
         listener(Step("backup.database"))
@@ -82,6 +86,7 @@ def run(request: Request, listener: Listener) -> Manifest:
             backup_dir=str(final),
             format=manifests.FORMAT,
             kind=Kind.DJANGO,
+            identity=place(connections[request.alias]),
             created=started,
             tool=f"korrigo-backup {__version__}",
             seconds=round(time.monotonic() - clock, 3),

@@ -11,7 +11,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from korrigo_backup.djangoapp import commit
 from korrigo_backup.djangoapp.pathcolumns import stored_elsewhere
 from korrigo_backup.djangoapp.pgcatalog import relations
-from korrigo_backup.domain.leftout import LeftOut, LeftOutKind
+from korrigo_backup.domain.leftout import LeftOut, LeftOutKind, left_out_findings
 from korrigo_backup.errors import Refused
 
 if TYPE_CHECKING:
@@ -54,6 +54,14 @@ def left_out(found: Sequence[Table], alias: str) -> tuple[LeftOut, ...]:
         with connection.cursor() as cursor:
             said += [*_tables(cursor, found), *_large_objects(cursor), *_rights(cursor, found)]
     return tuple(said)
+
+
+def missing_rights(found: Sequence[Table], alias: str) -> list[str]:
+    """Return the warning that names tables whose owner this role is not, so that a restore would fail on them."""
+    if connections[alias].vendor != "postgresql":
+        return []
+    with connections[alias].cursor() as cursor:
+        return [f"{one.message}\nhint: {one.hint}" for one in left_out_findings(_rights(cursor, found))]
 
 
 def require_accepted(found: Iterable[LeftOut], accepted: Collection[str]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from korrigo_backup.domain.identity import Identity
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -24,6 +26,26 @@ FROM unnest(%s::text[]) AS w (name) JOIN pg_attribute a ON a.attrelid = to_regcl
 JOIN pg_type t ON t.oid = a.atttypid
 WHERE a.attnum > 0 AND NOT a.attisdropped
 """
+
+
+_MAY_READ_SYSTEM = "SELECT current_database(), has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')"
+_SYSTEM = "SELECT system_identifier::text FROM pg_catalog.pg_control_system()"
+
+
+def place(connection: Any) -> Identity | None:
+    """Return the database and its cluster; the identity has no UUID, since the name of the site is not known here.
+
+    None for every engine but PostgreSQL.
+    """
+    if connection.vendor != "postgresql":
+        return None
+    with connection.cursor() as cursor:
+        cursor.execute(_MAY_READ_SYSTEM)
+        database, may_read = cursor.fetchone()
+        if not may_read:
+            return Identity("", database)
+        cursor.execute(_SYSTEM)
+        return Identity("", database, cursor.fetchone()[0])
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from korrigo_backup.djangoapp import commit, loader
 from korrigo_backup.djangoapp.backup import media_root
 from korrigo_backup.djangoapp.migrations import applied, compare, in_code
+from korrigo_backup.djangoapp.outside import missing_rights
 from korrigo_backup.djangoapp.recovery import close, recover
 from korrigo_backup.djangoapp.served import Host
 from korrigo_backup.djangoapp.signing import judge, site_keys
@@ -84,6 +85,7 @@ class Restore:
             self._warn(load)
             if self.dry_run:
                 self.listener(Step("restore.tables", {table.label: _name(table) for table in load.tables}))
+                self.warnings += missing_rights(load.tables, self.alias)
                 self._check_media(manifest)
             else:
                 self._replace(manifest, load)

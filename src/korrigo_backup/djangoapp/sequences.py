@@ -1,4 +1,4 @@
-"""Where sequences stand: after a load never below where they stood, so that no number is given twice.
+"""Where sequences stand: after a load never behind where they stood, so that no number is given twice.
 
 Sequences that belong to no column of a model count, too (invoice numbers): they are named as PostgreSQL names them.
 """
@@ -19,17 +19,18 @@ if TYPE_CHECKING:
     from korrigo_backup.djangoapp.tables import Table
 
 _OF_COLUMNS = """
-SELECT w.label, s.seqrelid::regclass::text, s.seqincrement, s.seqmax
+SELECT w.label, s.seqrelid::regclass::text, s.seqincrement, s.seqmin, s.seqmax
 FROM unnest(%s::text[], %s::text[], %s::text[]) AS w (label, name, col)
 JOIN pg_sequence s ON s.seqrelid = to_regclass(pg_get_serial_sequence(w.name, w.col))
-WHERE s.seqincrement > 0 AND has_sequence_privilege(s.seqrelid, 'SELECT')
+WHERE has_sequence_privilege(s.seqrelid, 'SELECT')
 """
 
 # Sequences that no column and no extension owns, in the schemas where the site's tables are found.
 _ALONE = """
-SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), s.seqrelid::regclass::text, s.seqincrement, s.seqmax
+SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), s.seqrelid::regclass::text,
+       s.seqincrement, s.seqmin, s.seqmax
 FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = ANY(current_schemas(false)) AND c.relpersistence <> 't' AND s.seqincrement > 0
+WHERE n.nspname = ANY(current_schemas(false)) AND c.relpersistence <> 't'
   AND has_sequence_privilege(s.seqrelid, 'SELECT')
   AND NOT EXISTS (SELECT FROM pg_depend d
                   WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('a', 'i', 'e'))
@@ -39,12 +40,18 @@ ORDER BY 1
 
 @dataclass(frozen=True)
 class _Sequence:
-    """A sequence of PostgreSQL: `label` in manifests, `name` in SQL."""
+    """A sequence of PostgreSQL: `label` in manifests, `name` in SQL. It counts down where `step` is negative."""
 
     label: str
     name: str
     step: int
+    smallest: int
     largest: int
+
+    @property
+    def sign(self) -> int:
+        """1 for a sequence that counts up, -1 for one that counts down."""
+        return 1 if self.step > 0 else -1
 
 
 def positions(tables: Iterable[Table], alias: str) -> tuple[SequenceProof, ...]:
@@ -72,19 +79,20 @@ def positions_alone(alias: str) -> tuple[SequenceProof, ...]:
 def move_up(
     tables: Iterable[Table], alias: str, recorded: Iterable[SequenceProof], alone: Sequence[SequenceProof] = ()
 ) -> list[str]:
-    """Set each sequence to the highest of where it stands, where the backup says it stood, and the largest number.
+    """Set each sequence to the furthest of where it stands, where the backup says it stood, and the rows' numbers.
 
     Return what a person should know of sequences that could not be set. On PostgreSQL this outlasts a rollback,
-    which is harmless: a sequence only ever moves up.
+    which is harmless: a sequence only ever moves in its own direction.
     """
     connection = connections[alias]
     stood = {sequence.name: sequence for sequence in recorded}
     numbered = list(_numbered(tables))
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            largest = {f"{t.label}.{c.name}": _largest_here(cursor, t, c) for t, c in numbered}
+            places = {f"{table.label}.{column.name}": (table, column) for table, column in numbered}
             for sequence in _of_columns(cursor, connection, tables):
-                _raise(cursor, sequence, stood.get(sequence.label), largest.get(sequence.label, 0))
+                used = _furthest(cursor, *places[sequence.label], sequence.sign)
+                _move(cursor, sequence, stood.get(sequence.label), used)
             return _move_alone(cursor, alone)
         for table, column in numbered:
             saved = stood.get(f"{table.label}.{column.name}")
@@ -99,7 +107,7 @@ def _move_alone(cursor: Any, alone: Sequence[SequenceProof]) -> list[str]:
     missing = [saved.name for saved in alone if saved.name not in there]
     for saved in alone:
         if saved.name in there:
-            _raise(cursor, there[saved.name], saved, 0)
+            _move(cursor, there[saved.name], saved, None)
     return [f"sequences of the backup that this database does not have: {', '.join(missing)}"] if missing else []
 
 
@@ -107,11 +115,16 @@ def _largest(table: Table, column: Column, alias: str) -> int:
     return models.QuerySet(table.model, using=alias).aggregate(n=models.Max(column.attname))["n"] or 0
 
 
-def _largest_here(cursor: Any, table: Table, column: Column) -> int:
-    """Return the largest number as the database has it: a field of the site's own class may return another type."""
+def _furthest(cursor: Any, table: Table, column: Column, sign: int) -> int | None:
+    """Return the largest number of the rows, the smallest for a sequence that counts down; None without rows.
+
+    The database is asked, because a field of the site's own class may return another type.
+    """
     quote = cursor.db.ops.quote_name
-    cursor.execute(f"SELECT coalesce(max({quote(column.column)}), 0) FROM {quote(table.name)}")
-    return int(cursor.fetchone()[0])
+    end = "max" if sign > 0 else "min"
+    cursor.execute(f"SELECT {end}({quote(column.column)}) FROM {quote(table.name)}")
+    found = cursor.fetchone()[0]
+    return None if found is None else int(found)
 
 
 def _of_columns(cursor: Any, connection: Any, tables: Iterable[Table]) -> list[_Sequence]:
@@ -138,14 +151,15 @@ def _read(cursor: Any, found: Sequence[_Sequence]) -> tuple[SequenceProof, ...]:
     )
 
 
-def _raise(cursor: Any, sequence: _Sequence, saved: SequenceProof | None, largest: int) -> None:
-    """Set a sequence so that its next number is above all that were given."""
+def _move(cursor: Any, sequence: _Sequence, saved: SequenceProof | None, used: int | None) -> None:
+    """Set a sequence so that its next number is beyond all that were given; `used` is the furthest of the rows."""
     (now,) = _read(cursor, [sequence])
-    following = max(_next(now, sequence.step), largest + 1)
-    if saved and _next(saved, sequence.step) > following:
+    sign, following = sequence.sign, _next(now, sequence.step)
+    after = following if used is None else used + sign
+    if saved and sign * _next(saved, sequence.step) > max(sign * following, sign * after):
         _setval(cursor, sequence, saved.last_value, is_called=saved.is_called)
-    elif largest + 1 > _next(now, sequence.step):
-        _setval(cursor, sequence, largest, is_called=True)
+    elif used is not None and sign * after > sign * following:
+        _setval(cursor, sequence, used, is_called=True)
 
 
 def _next(position: SequenceProof, step: int) -> int:
@@ -154,7 +168,8 @@ def _next(position: SequenceProof, step: int) -> int:
 
 def _setval(cursor: Any, sequence: _Sequence, value: int, *, is_called: bool) -> None:
     cursor.execute(
-        "SELECT setval(%s::regclass, LEAST(%s, %s), %s)", [sequence.name, value, sequence.largest, is_called]
+        "SELECT setval(%s::regclass, GREATEST(%s, LEAST(%s, %s)), %s)",
+        [sequence.name, sequence.smallest, value, sequence.largest, is_called],
     )
 
 

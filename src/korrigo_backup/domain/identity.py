@@ -25,7 +25,10 @@ _NAMESPACE = uuid.UUID("6b6f7272-6967-4f2d-8261-636b75700001")
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """What a manifest says of its site: UUID, name of the database, identifier of the cluster where it is known."""
+    """What a manifest says of its site: UUID, name of the database, identifier of the cluster where it is known.
+
+    The UUID is empty in a manifest of `manage.py backup`, which does not know the name of the site.
+    """
 
     id: str
     database: str
@@ -110,6 +113,16 @@ def stand(owner: Owner, records: Iterable[SiteRecord]) -> Standing:
     return Standing(owner, known, record, tuple(one for one in records if not own or one.id != record.id))
 
 
+def is_place_of(place: Place, standing: Standing) -> bool:
+    """Return whether a database is or was the site's; of a site without a record its name alone decides."""
+    if standing.known is not Known.OWN:
+        return place.database == standing.owner.database
+    return any(
+        place.database == one.database and (place.system == one.system or None in {place.system, one.system})
+        for one in (standing.owner.place, *standing.record.places)
+    )
+
+
 def _is_at(place: Place, owner: Owner) -> bool:
     return place.database == owner.database and (place.system == owner.system or None in {place.system, owner.system})
 
@@ -145,6 +158,8 @@ def is_ours(head: Header | None, owner: Owner, records: Iterable[SiteRecord]) ->
         return True
     if head.site is not None and (head.site, head.environment or owner.environment) != (owner.site, owner.environment):
         return False
+    if head.identity is not None and not head.identity.id:
+        return is_place_of(Place(head.identity.database, head.identity.system), stand(owner, records))
     if head.identity is not None:
         own = ids_of(owner, records)
         return head.identity.id in own if own else head.identity.database == owner.database

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.finding import Finding, error, warning
-from korrigo_backup.domain.identity import Known, Owner, Standing, stand
+from korrigo_backup.domain.identity import Known, Owner, Place, Standing, is_place_of, stand
 from korrigo_backup.domain.journal import silent
 from korrigo_backup.domain.naming import Origin
 from korrigo_backup.errors import Cancelled, NotFound, Refused
@@ -72,7 +72,7 @@ def place_findings(site: Site, artifact: Artifact, *, into_other_site: bool) -> 
         and theirs.database != standing.owner.database
         and theirs.system in {None, standing.owner.system}
     )
-    if not neighbour and (not theirs.id or _takes_its_place(site)):
+    if not neighbour and (not (theirs.id or theirs.system) or _takes_its_place(site)):
         return [_moved(what, standing)] if theirs.id else []
     return [error("site.other", f"{what}, and this site is database {standing.owner.database} at"
                   f" {site.postgres.access.description}",
@@ -163,7 +163,7 @@ def _identity(artifact: Artifact) -> Identity | None:
 def _is_at_home(theirs: Identity, standing: Standing) -> bool:
     owner = standing.owner
     if not theirs.id:
-        return theirs.database in {owner.database, *(place.database for place in standing.record.places)}
+        return is_place_of(Place(theirs.database, theirs.system), standing)
     return theirs.database == owner.database and theirs.system == owner.system
 
 

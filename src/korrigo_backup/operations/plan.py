@@ -82,9 +82,9 @@ def whole(
 def of_this_site(site: Site, artifact: Artifact, *, into_other_site: bool) -> list[Finding]:
     """Return a finding when a backup is of another site or environment: an error unless that is meant."""
     manifest = artifact.manifest
-    if manifest is None or manifest.site is None:
+    if manifest is None or (manifest.site is None and manifest.identity is None):
         return []
-    theirs = (manifest.site, manifest.environment or site.environment)
+    theirs = (manifest.site or site.name, manifest.environment or site.environment)
     if theirs == (site.name, site.environment):
         return place_findings(site, artifact, into_other_site=into_other_site)
     what = f"this is a backup of {' '.join(theirs)}, and this site is {site.name} {site.environment}"

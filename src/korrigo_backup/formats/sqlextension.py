@@ -29,13 +29,6 @@ WHERE NOT pg_has_role(e.extowner, 'USAGE')
 """
 """The configuration tables and sequences of extensions that another role has made."""
 
-TABLES_OF = f"""
-SELECT coalesce(json_agg(format('%I.%I', n.nspname, c.relname) ORDER BY c.oid), '[]')
-FROM ({CONFIG_TABLES}) x JOIN pg_class c ON c.oid = x.oid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE x.extension = ANY ({{extensions}})
-"""
-"""The configuration tables and sequences of some extensions."""
-
 _COLUMNS = re.compile(rb"COPY [^(]*\((.*)\) FROM stdin;", re.DOTALL)
 _COLUMN = re.compile(rb'"(?:[^"]|"")+"|[^\s",]+')
 

@@ -30,7 +30,10 @@ class Sort(StrEnum):
     """Since 15 the owner of the database owns schema public; pg_dump says so when it dumps an older server."""
     TRANSACTION = "transaction"
     """BEGIN and COMMIT, which pg_dump writes around each large object."""
+    EXTENSION = "extension"
     EXTENSION_COMMENT = "extension comment"
+    OF_CRON = "grant of pg_cron"
+    """Rights on what pg_cron brings: it can stand in one database of a server alone (`sqlbound.py`)."""
     RESTRICT = "restrict"
     """Shields psql against other meta-commands. A load leaves out the dump's and puts its own around the dump."""
     NEW_SETTING = "new setting"
@@ -85,7 +88,9 @@ _LEFT_OUT = (
     (_OWNER, Sort.ROLE),
     (re.compile(rb"BEGIN|COMMIT"), Sort.TRANSACTION),
     (re.compile(rb"DROP DATABASE (?:IF EXISTS )?" + _NAME), Sort.DATABASE),
+    (re.compile(rb"CREATE EXTENSION .*", re.DOTALL), Sort.EXTENSION),
     (re.compile(rb"COMMENT ON EXTENSION .*", re.DOTALL), Sort.EXTENSION_COMMENT),
+    (re.compile(rb"(?:GRANT|REVOKE) .* ON (?:SCHEMA cron|[A-Z ]+ cron\..*) (?:TO|FROM) .*", re.DOTALL), Sort.OF_CRON),
     (re.compile(rb"SET transaction_timeout = 0"), Sort.NEW_SETTING),
     (re.compile(rb"CREATE EVENT TRIGGER .*", re.DOTALL), Sort.EVENT_TRIGGER),
     (re.compile(rb"SELECT pg_catalog\.set_config\('search_path', '', false\)"), Sort.SEARCH_PATH),

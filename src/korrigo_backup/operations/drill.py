@@ -11,6 +11,7 @@ from korrigo_backup.domain.authenticity import Authenticity
 from korrigo_backup.domain.finding import Finding, Level, ok, warning
 from korrigo_backup.domain.naming import Kind
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused
+from korrigo_backup.operations.bound import BOUND
 from korrigo_backup.operations.local_place import lacks, local_server
 from korrigo_backup.operations.needs import OF_THE_SWAP
 from korrigo_backup.operations.parts import Context, DatabasePart, open_part
@@ -65,7 +66,7 @@ def drill(
             for part in parts:
                 _stage(part, undo)
             left = _remove(undo)
-    losses = [one for part in parts for one in part.plan.findings if one.level is Level.LOSS]
+    losses = [one for part in parts for one in part.plan.findings if one.level is Level.LOSS or one.id == BOUND]
     done = "" if left else ", and removed again"
     return [*losses, *found, *left, ok("verify.drilled", f"{artifact.name}: loaded {where}, proven{done}")]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import secrets
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from functools import reduce
+from typing import IO, TYPE_CHECKING, Protocol
 
 from korrigo_backup.domain import naming
 from korrigo_backup.domain.difference import Acceptance
@@ -17,9 +18,11 @@ from korrigo_backup.errors import ProofFailed
 from korrigo_backup.formats import foreign_zip
 from korrigo_backup.formats import media as media_format
 from korrigo_backup.formats import sql as sql_format
+from korrigo_backup.formats.sqlbound import bound_in, taken_out, without_bound
 from korrigo_backup.formats.sqlguard import guarding, loaded_with_path, path_may_help
 from korrigo_backup.formats.sqlproof import prove, undressing
 from korrigo_backup.formats.sqlscan import Sort
+from korrigo_backup.operations.bound import bound_findings, make, spooled
 from korrigo_backup.operations.foreign import as_owner, without_rows
 from korrigo_backup.operations.foreign_media import located
 from korrigo_backup.operations.needs import require_entrance, restore_needs
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.artifact import Artifact
     from korrigo_backup.domain.finding import Finding
     from korrigo_backup.domain.journal import Listener
+    from korrigo_backup.formats.sqlbound import Bound
     from korrigo_backup.formats.sqlguard import Failure
     from korrigo_backup.operations.properties import Target
     from korrigo_backup.operations.undo import UndoStack
@@ -115,7 +119,8 @@ def _open_database(artifact: Artifact, dump: SqlSource, context: Context, *, reh
     server, staged = context.site.postgres, naming.stage_database(context.site.postgres.database, context.stamp)
     is_loader = not context.trusted and Databases(server).role().superuser
     needs = restore_needs(server, dump.expected, staged, exists=exists, in_place=False, roles=not is_loader)
-    found = [*plan.findings, *needs, *(loss_findings(target) if target.from_nothing else ())]
+    bound = bound_findings(context, dump, rehearsal=rehearsal)
+    found = [*plan.findings, *needs, *bound, *(loss_findings(target) if target.from_nothing else ())]
     if not context.trusted:
         found += _unsigned(artifact, dump, context)
     return DatabasePart(
@@ -135,6 +140,8 @@ class DatabasePart:
     target: Target | None = None
     rehearsal: bool = False
     databases: Databases = field(init=False)
+    spools: list[tuple[Bound, IO[bytes]]] = field(init=False, default_factory=list)
+    """What is made in the live database after the swap."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "databases", Databases(self.context.site.postgres))
@@ -160,6 +167,8 @@ class DatabasePart:
         give(self.databases, self._stage, target, self.context.report)
         if target.of_roles and not self.rehearsal:
             give_role_settings(self.databases, target, self.context.report)
+        if not self.rehearsal:
+            self.spools.extend(spooled(self.context, self.source, self.artifact.name))
 
     def swap(self, undo: UndoStack) -> None:
         """Swap by two renames in one transaction, after every session has ended."""
@@ -169,6 +178,9 @@ class DatabasePart:
         undo.push("the swap of the databases", lambda: self.databases.undo_swap(live, self._stage, before))
         self.context.listen(Step("restore.swap", {"kept": kept or ""}))
         self.databases.swap(live, self._stage, before, comment=self._target().comment)
+        for bound, spool in self.spools:
+            restricted = knows_restrict(self.context.site.postgres.client_version())
+            make(self.context, self.source, bound, spool, restricted=restricted)
 
     @property
     def _stage(self) -> str:
@@ -220,6 +232,8 @@ class DatabasePart:
         self.context.listen(Step("restore.load", {"artifact": str(self.artifact.path)}))
         expected = self.source.expected
         edits = guarding(self.source.scan, expected.search_path, without=sorts, with_path=with_path)
+        edits += tuple(edit for one in bound_in(expected) for edit in taken_out(self.source.scan, one))
+        edits = tuple(sorted(edits, key=lambda one: (one[0], len(one[1]))))
         for statement in undressing(expected, "schema"):
             server.script(statement, database=self._stage)
         loaded = sql_format.load(
@@ -245,7 +259,7 @@ class DatabasePart:
         server = self.context.site.postgres
         tables = prove(
             server.as_user(loader.user, loader.password) if loader else server,
-            self.source.expected,
+            reduce(without_bound, bound_in(self.source.expected), self.source.expected),
             database=self._stage,
             accept=self.context.accept,
             report=self.context.report,

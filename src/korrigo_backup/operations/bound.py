@@ -1,0 +1,90 @@
+"""A restore of a database with an extension that can stand in that one database alone (`formats/sqlbound.py`)."""
+
+from __future__ import annotations
+
+import tempfile
+from typing import IO, TYPE_CHECKING
+
+from korrigo_backup.domain.difference import name
+from korrigo_backup.domain.finding import error, loss, warning
+from korrigo_backup.errors import ProofFailed
+from korrigo_backup.formats import sqlbound
+from korrigo_backup.site.digests import Snapshot, known_rule
+from korrigo_backup.site.session_settings import PROVING
+from korrigo_backup.site.sql import literal
+from korrigo_backup.system.files import CHUNK
+from korrigo_backup.system.streams import gunzip
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from korrigo_backup.domain.finding import Finding
+    from korrigo_backup.formats.sqlbound import Bound
+    from korrigo_backup.operations.parts import Context
+    from korrigo_backup.operations.sources import SqlSource
+
+BOUND = "extensions.bound"
+"""The finding about such an extension."""
+
+_SETTING = "SELECT json_build_array(current_setting({name}, true))"
+
+
+def bound_findings(context: Context, source: SqlSource, *, rehearsal: bool) -> Iterator[Finding]:
+    """Yield what becomes of such extensions: they are made after the swap, or cannot be made here."""
+    server = context.site.postgres
+    for one in sqlbound.bound_in(source.expected):
+        if rehearsal:
+            yield warning("extensions.bound", f"the drill leaves out the extension {one.extension}, which can stand in"
+                          " one database alone, and its rows")  # fmt: skip
+            continue
+        asked = _SETTING.format(name=literal(one.setting))
+        (where,) = server.ask(asked, tuple[str | None], database=server.maintenance)
+        if where == server.database:
+            yield warning("extensions.bound", f"the extension {one.extension} can stand in database {where} alone: it"
+                          " and its rows are made right after the swap")  # fmt: skip
+        elif _accepted(context, one):
+            yield loss("extensions.bound", f"the extension {one.extension} and its rows are left out")
+        else:
+            without = f"--accept {name('extension', one.extension)}"
+            there = f"database {where} alone" if where else "no database of this server"
+            yield error("extensions.bound", f"the extension {one.extension} can stand in {there}",
+                        f"set {one.setting} = '{server.database}' in postgresql.conf, load its library, and"
+                        f" restart the server; or go on without it: {without}")  # fmt: skip
+
+
+def spooled(context: Context, source: SqlSource, file_name: str) -> list[tuple[Bound, IO[bytes]]]:
+    """Return what is to be executed after the swap, in files without a name that nobody else can open."""
+    spools: list[tuple[Bound, IO[bytes]]] = []
+    for one in sqlbound.bound_in(source.expected):
+        if _accepted(context, one):
+            continue
+        source.file.seek(0)
+        spool = tempfile.TemporaryFile()  # noqa: SIM115 - open until the swap
+        spool.writelines(sqlbound.script(source.scan, one, gunzip(source.file, file_name), file_name))
+        spools.append((one, spool))
+    return spools
+
+
+def make(context: Context, source: SqlSource, bound: Bound, spool: IO[bytes], *, restricted: bool) -> None:
+    """Make the extension in the live database, with its rows, and prove them, in one transaction."""
+    spool.seek(0)
+    with context.site.postgres.session() as session:
+        session.run(f"{PROVING} BEGIN")
+        session.adapt()
+        session.feed(iter(lambda: spool.read(CHUNK), b""), restricted=restricted)
+        session.run("SET LOCAL client_encoding = 'UTF8'")
+        taken = Snapshot(session, "", source.expected.search_path)
+        rule = known_rule(source.expected.digest)
+        found = {one.name: taken.prove(one, rule=rule) for one in taken.tables() if bound.owns(one.name)}
+        for one in source.expected.tables:
+            if bound.owns(one.name) and not (one.name in found and one.same_rows(found[one.name])):
+                raise ProofFailed(
+                    f"{one.name} of the extension {bound.extension} has other rows than were saved",
+                    hint=f"go on without it: --accept {name('extension', bound.extension)}",
+                )
+        session.run("COMMIT")
+    spool.close()
+
+
+def _accepted(context: Context, bound: Bound) -> bool:
+    return context.accept.takes(name("extension", bound.extension))

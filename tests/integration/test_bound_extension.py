@@ -1,0 +1,101 @@
+"""pg_cron can stand in one database of a server alone: a restore makes it in the live one, right after the swap."""
+
+import pytest
+
+from korrigo_backup.site import throwaway
+from korrigo_backup.site.throwaway import ThrowawayServer
+from sandbox import USER, USER_PASSWORD, Sandbox, bindir, connect
+
+NAME = "viatique_cron"
+JOBS = """
+CREATE EXTENSION pg_cron; CREATE ROLE teacher; GRANT USAGE ON SCHEMA cron TO teacher;
+SELECT cron.schedule('clean', '0 3 * * *', 'DELETE FROM exam'); SELECT cron.schedule('late', '0 4 * * *', 'SELECT 1');
+SELECT cron.unschedule('late'); COMMENT ON EXTENSION pg_cron IS 'marks at night'
+"""
+SEEN = """
+SELECT (SELECT string_agg(jobname, ' ') FROM cron.job), (SELECT last_value FROM cron.jobid_seq),
+       has_schema_privilege('teacher', 'cron', 'USAGE'),
+       (SELECT obj_description(oid, 'pg_extension') FROM pg_extension WHERE extname = 'pg_cron')
+"""
+
+
+@pytest.fixture(scope="module")
+def server():
+    share = bindir().parents[3] / "share" / "postgresql" / bindir().parent.name / "extension"
+    if not (share / "pg_cron.control").exists():
+        pytest.skip(f"there is no pg_cron in {share} (Debian: postgresql-15-cron)")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(throwaway._SETTINGS, "shared_preload_libraries", "pg_cron")
+        patch.setitem(throwaway._SETTINGS, "cron.database_name", NAME)
+        patch.setitem(throwaway._SETTINGS, "cron.launch_active_jobs", "off")
+        with ThrowawayServer(bindir()) as running:
+            with connect(running) as admin:
+                admin.execute(f"CREATE ROLE {USER} LOGIN CREATEDB PASSWORD '{USER_PASSWORD}'")
+            yield running
+
+
+@pytest.fixture
+def site(server, tmp_path):
+    made = Sandbox(server, NAME, tmp_path / "site")
+    made.superuser = True
+    with connect(server) as admin:
+        for (left,) in admin.execute("SELECT datname FROM pg_database WHERE datname LIKE 'viatique%'").fetchall():
+            admin.execute(f"DROP DATABASE {left} WITH (FORCE)")
+        admin.execute("DROP ROLE IF EXISTS teacher")
+    made.create("CREATE TABLE exam (id serial PRIMARY KEY, name text); INSERT INTO exam (name) VALUES ('one')")
+    made.sql(JOBS, superuser=True)
+    return made
+
+
+@pytest.mark.promise("P1")
+def test_its_jobs_and_rights_come_back_and_a_rollback_keeps_those_of_the_replaced_database(site):
+    seen = site.sql(SEEN, superuser=True)
+    assert seen == [("clean", 2, True, "marks at night")]
+    site.backup()
+    drilled = site.korrigo("verify", "latest", "--depth", "full")
+    assert "leaves out the extension pg_cron" in drilled.out
+    site.sql("SELECT cron.schedule('other', '0 5 * * *', 'SELECT 2'); DELETE FROM exam", superuser=True)
+    replaced = site.sql(SEEN, superuser=True)
+    assert "right after the swap" in site.korrigo("plan", "latest").out
+    site.korrigo("restore", "latest", "--yes")
+    assert site.sql(SEEN, superuser=True) == seen
+    assert site.sql("SELECT name FROM exam", superuser=True) == [("one",)]
+    site.korrigo("rollback", "--yes")
+    assert site.sql(SEEN, superuser=True) == replaced
+
+
+@pytest.mark.promise("P1")
+@pytest.mark.promise("P2")
+def test_rows_that_do_not_come_back_take_the_swap_back(site):
+    """What is made after the swap is proven, too: here a trigger of the site keeps the jobs out."""
+    site.backup()
+    site.sql(
+        "CREATE FUNCTION public.nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+        " CREATE FUNCTION public.spoil() RETURNS event_trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN IF tg_tag = 'CREATE EXTENSION' THEN EXECUTE 'CREATE TRIGGER r BEFORE INSERT ON cron.job FOR EACH ROW EXECUTE FUNCTION public.nothing()';"
+        " END IF; END $$; CREATE EVENT TRIGGER spoil ON ddl_command_end EXECUTE FUNCTION public.spoil()",
+        superuser=True,
+    )
+    spoiled = site.backup()
+    site.sql("DELETE FROM exam; DROP EVENT TRIGGER spoil", superuser=True)
+    before = site.sql(SEEN, superuser=True)
+    failed = site.korrigo("restore", spoiled, "--yes", code=(1, 9))
+    assert "rolled back: the site is as it was before" in failed.err
+    assert site.sql(SEEN, superuser=True) == before
+    assert site.sql("SELECT count(*) FROM exam", superuser=True) == [(0,)]
+
+
+@pytest.mark.promise("P1")
+def test_where_it_cannot_stand_the_way_is_named_and_the_loss_is_accepted_by_name(site, server):
+    made = site.backup()
+    with connect(server) as admin:
+        admin.execute("DROP DATABASE IF EXISTS viatique_without WITH (FORCE)")
+        admin.execute("CREATE DATABASE viatique_without")
+    elsewhere = {"env": {"POSTGRES_DB": "viatique_without"}}
+    refused = site.korrigo("plan", made, "--into-other-site", code=4, **elsewhere)
+    assert f"the extension pg_cron can stand in database {NAME} alone" in refused.out
+    assert "--accept extension:pg_cron" in refused.out
+    accepted = ("--into-other-site", "--accept", "extension:pg_cron")
+    done = site.korrigo("restore", made, "--yes", *accepted, code=3, **elsewhere)
+    assert "the extension pg_cron and its rows are left out" in done.said
+    assert site.sql("SELECT name FROM exam", "viatique_without", superuser=True) == [("one",)]

@@ -388,5 +388,9 @@ _BEYOND = (
     psycopg.errors.CharacterNotInRepertoire,
     psycopg.errors.UndefinedParameter,
     psycopg.errors.CantChangeRuntimeParam,
+    psycopg.errors.DuplicateObject,
+    psycopg.errors.DuplicateTable,
+    psycopg.errors.DuplicateFunction,
+    psycopg.errors.DuplicateSchema,
 )
-"""The database's encoding lacks a character, or the server's version a setting."""
+"""The database's encoding lacks a character, the server's version a setting, or another state has made the same object."""

@@ -22,7 +22,7 @@ from korrigo_backup.formats.sqlscan import CLUSTER_MARK, END_MARK
 from korrigo_backup.system.blocks import Effort
 from korrigo_backup.system.dumpfile import HEAD, PACKED, Form, beginning, form, unpacked
 from korrigo_backup.system.files import CHUNK, open_plain
-from korrigo_backup.system.run import Command, spawn
+from korrigo_backup.system.run import Command, NotRunnable, spawn
 from korrigo_backup.system.streams import GzipWriter, HashingWriter
 
 if TYPE_CHECKING:
@@ -195,10 +195,8 @@ def _restored(
     try:
         with spawn(command, stdin=file or False, stdout=True) as running:
             yield pieces()
-    except UsageError as problem:
-        if "cannot run" in problem.message:
-            raise UsageError(problem.message, hint=f"where pg_restore is: {by_hand}") from None
-        raise
+    except NotRunnable as problem:
+        raise UsageError(problem.message, hint=f"where pg_restore is: {by_hand}") from None
 
 
 @contextmanager

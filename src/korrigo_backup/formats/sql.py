@@ -191,14 +191,14 @@ def _dump(server: Postgres, taken: Snapshot, target: GzipWriter, database: str, 
 
 def _first_to_fail(problem: KorrigoBackupError, proving: Future[tuple[TableProof, ...]]) -> BaseException:
     """Return the cause: where the session that holds the snapshot ends, pg_dump only says that the snapshot is gone."""
-    if _NO_SNAPSHOT in problem.message:
+    try:
         return proving.exception(_GRACE) or problem
-    return problem
+    except TimeoutError:  # that session works on, so pg_dump has a reason of its own
+        return problem
 
 
 _LEFT_OUT = "subscriptions not dumped"
-_NO_SNAPSHOT = "invalid snapshot identifier"
-_GRACE = 10.0
+_GRACE = 2.0
 """Seconds for the other session to say why it ended; it has ended already."""
 
 

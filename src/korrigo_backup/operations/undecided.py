@@ -13,9 +13,10 @@ from msgspec.structs import replace
 
 from korrigo_backup.domain.journal import Outcome
 from korrigo_backup.domain.naming import parse
-from korrigo_backup.errors import KorrigoBackupError, Locked, Refused
+from korrigo_backup.errors import Locked, Refused
 from korrigo_backup.operations import journal
 from korrigo_backup.site import unfinished
+from korrigo_backup.site.servererror import StatementFailed
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -46,8 +47,8 @@ SELECT to_json(count(*)) FROM (
 """
 
 _STATUS = "SELECT to_json(coalesce(pg_xact_status('{0}'), 'forgotten'))"
-_IN_THE_FUTURE = "is in the future"
-"""What PostgreSQL says of a transaction that was not on disk at a power cut: it did not happen."""
+_IN_THE_FUTURE = "22023"
+"""SQLSTATE for a number that is not given out yet: the transaction was not on disk at a power cut, so it never was."""
 
 
 def committed(server: Postgres, transaction: str) -> bool:
@@ -64,8 +65,8 @@ def committed(server: Postgres, transaction: str) -> bool:
                     hint="see what it waits for (pg_stat_activity), then run this again",
                 )
             time.sleep(_PAUSE)
-    except KorrigoBackupError as problem:
-        if _IN_THE_FUTURE in problem.message:
+    except StatementFailed as problem:
+        if problem.server.sqlstate == _IN_THE_FUTURE:
             return False
         raise
     return status != "aborted"

@@ -46,6 +46,10 @@ _GRACE = 5.0
 """Seconds a child gets between SIGTERM and SIGKILL."""
 
 
+class NotRunnable(UsageError):
+    """A program is not installed, or its file is none that can be run."""
+
+
 @dataclass(frozen=True)
 class Command:
     """A process to run: argument list, environment added to the reduced one, working directory.
@@ -245,7 +249,7 @@ def _start(command: Command, *, stdin: bool | IO[bytes], stdout: bool) -> subpro
         )
     except OSError as problem:
         if problem.errno in _NOT_RUNNABLE:
-            raise UsageError(
+            raise NotRunnable(
                 f"cannot run {command.argv[0]}: {problem.strerror}",
                 hint=f"install it, or name its place in the configuration ({problem.filename})",
             ) from None

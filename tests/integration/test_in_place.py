@@ -86,9 +86,10 @@ def test_rows_of_an_administrator_s_extension_stay_and_are_proven(plain_site, ow
     site = plain_site
     made = site.backup()
     site.sql("DELETE FROM annotation")
-    refused = site.korrigo("plan", made, code=4)
-    assert "may not create the extensions kb_own" in refused.out
-    assert "--in-place" in refused.out
+    for verb in (("plan", made), ("restore", made, "--yes")):
+        refused = site.korrigo(*verb, code=4)
+        assert "may not create databases; and role plain_owner may not create the extensions kb_own" in refused.err
+        assert "--in-place" in refused.err
     site.korrigo("restore", made, "--yes", "--in-place")
     assert site.sql("SELECT count(*) FROM annotation") == [(300,)]
     assert site.sql("SELECT srid FROM public.own_srid") == [(900913,)]

@@ -8,10 +8,9 @@ import typer
 
 from korrigo_backup.catalog import local_now
 from korrigo_backup.cli.output import Context, human, say, say_findings, say_json, say_shared, say_table
-from korrigo_backup.domain.finding import Level
 from korrigo_backup.domain.journal import silent
 from korrigo_backup.domain.naming import Kind
-from korrigo_backup.errors import Refused
+from korrigo_backup.domain.plan import refusal
 from korrigo_backup.operations.restore import Request, restore
 
 if TYPE_CHECKING:
@@ -56,8 +55,7 @@ def command(
 def refuse(plan: RestorePlan) -> None:
     """Raise Refused when the restore would be refused: a plan must not end well where the real run does not."""
     if plan.refused:
-        bad = next(finding for finding in plan.findings if finding.level is Level.ERROR)
-        raise Refused(bad.message, hint=bad.hint)
+        raise refusal(plan.findings)
 
 
 def say_plan(plan: RestorePlan) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable  # noqa: TC003 - msgspec reads the annotations of this module
 from datetime import datetime  # noqa: TC003 - msgspec reads it when it encodes
 
 import msgspec
@@ -9,6 +10,7 @@ import msgspec
 from korrigo_backup.domain.comparison import FileChange  # noqa: TC001 - msgspec reads it when it encodes
 from korrigo_backup.domain.finding import Finding, Level
 from korrigo_backup.domain.naming import Kind  # noqa: TC001 - msgspec reads it when it encodes
+from korrigo_backup.errors import Refused
 
 
 class TableChange(msgspec.Struct, frozen=True):
@@ -102,3 +104,10 @@ def compare_tables(
         identical = left is not None and left == right and left[1] is not None
         changes.append(TableChange(name, left[0] if left else None, right[0] if right else None, identical=identical))
     return tuple(changes)
+
+
+def refusal(findings: Iterable[Finding]) -> Refused:
+    """Return the error that names everything that stands in the way, with what helps against each, once."""
+    bad = [finding for finding in findings if finding.level is Level.ERROR]
+    hints = dict.fromkeys(finding.hint for finding in bad if finding.hint)
+    return Refused("; and ".join(finding.message for finding in bad), hint="; then ".join(hints))

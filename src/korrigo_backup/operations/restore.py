@@ -16,7 +16,8 @@ from korrigo_backup.domain.difference import Acceptance, require_possible
 from korrigo_backup.domain.finding import Level, warning
 from korrigo_backup.domain.journal import Listener, Step, predicted_downtime, silent
 from korrigo_backup.domain.naming import Kind, Origin
-from korrigo_backup.errors import Cancelled, Interrupted, KorrigoBackupError, PartlyDone, Refused, UsageError
+from korrigo_backup.domain.plan import refusal
+from korrigo_backup.errors import Cancelled, Interrupted, KorrigoBackupError, PartlyDone, UsageError
 from korrigo_backup.operations import journal
 from korrigo_backup.operations.backup import Wish, dump
 from korrigo_backup.operations.django_restore import open_django
@@ -152,8 +153,7 @@ class _Run:
     def carried_out(self, plan: RestorePlan) -> Restored:
         """Ask, then do it, with every step in the journal."""
         if plan.refused:
-            first = next(finding for finding in plan.findings if finding.level == "error")
-            raise Refused(first.message, hint=first.hint)
+            raise refusal(plan.findings)
         why = self.request.confirm(plan)
         if why is None:
             raise Cancelled("Restore cancelled", hint="nothing to do; only the answer yes goes on")

@@ -8,7 +8,7 @@ from sandbox import USER, USER_PASSWORD, Sandbox, bindir, connect
 
 NAME = "viatique_cron"
 JOBS = """
-CREATE EXTENSION pg_cron; CREATE ROLE teacher; GRANT USAGE ON SCHEMA cron TO teacher;
+SET ROLE head; CREATE EXTENSION pg_cron; RESET ROLE; CREATE ROLE teacher; GRANT USAGE ON SCHEMA cron TO teacher;
 SELECT cron.schedule('clean', '0 3 * * *', 'DELETE FROM exam'); SELECT cron.schedule('late', '0 4 * * *', 'SELECT 1');
 SELECT cron.unschedule('late'); COMMENT ON EXTENSION pg_cron IS 'marks at night'
 """
@@ -30,6 +30,7 @@ def server():
         patch.setitem(throwaway._SETTINGS, "cron.launch_active_jobs", "off")
         with ThrowawayServer(bindir()) as running:
             with connect(running) as admin:
+                admin.execute("CREATE ROLE head SUPERUSER")
                 admin.execute(f"CREATE ROLE {USER} LOGIN CREATEDB PASSWORD '{USER_PASSWORD}'")
             yield running
 
@@ -61,6 +62,9 @@ def test_its_jobs_and_rights_come_back_and_a_rollback_keeps_those_of_the_replace
     assert site.sql(SEEN, superuser=True) == seen
     assert site.sql("SELECT name FROM exam", superuser=True) == [("one",)]
     site.korrigo("rollback", "--yes")
+    assert site.sql(SEEN, superuser=True) == replaced
+    made = site.backup()
+    site.korrigo("restore", made, "--in-place", "--yes")
     assert site.sql(SEEN, superuser=True) == replaced
 
 

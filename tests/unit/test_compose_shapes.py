@@ -311,13 +311,13 @@ services:
   pgbouncer: {image: "bitnami/pgbouncer:1", depends_on: [pg-primary]}
   backup: {image: "prodrigestivill/postgres-backup-local:16", depends_on: [pg-primary], environment: {POSTGRES_HOST: pg-primary, POSTGRES_DB: other}}
   exporter: {image: "quay.io/prometheuscommunity/postgres-exporter"}
-  web: {build: ., command: uvicorn shop.asgi --workers 4, depends_on: [pgbouncer, pg-primary, pg-replica], volumes: ["m:/app/media"]}
+  web: {build: ., command: uvicorn shop.asgi --workers 4, depends_on: [pgbouncer, pg-primary, pg-replica], volumes: ["uploads:/app/media"]}
 """}, "compose.db=pg-primary database.name=shop database.user=postgres compose.backend=web", "compose.yml")  # fmt: skip
 
 SUPA = Shape({"docker-compose.yml": """
 services:
   db: {image: "supabase/postgres:15.8.1.060", environment: {POSTGRES_DB: "${POSTGRES_DB_NAME:-site}", POSTGRES_HOST: /var/run/postgresql}, volumes: ["./db:/var/lib/postgresql/data:Z"]}
-  api: {build: ., command: daphne site.asgi:application, environment: {DATABASE_URL: "postgres://x:y@db:5432/site"}, volumes: ["m:/srv/media"]}
+  api: {build: ., command: daphne site.asgi:application, environment: {DATABASE_URL: "postgres://x:y@db:5432/site"}, volumes: ["uploads:/srv/media"]}
 """}, "compose.db=db database.name=site database.user=supabase_admin compose.backend=api compose.media=/srv/media")  # fmt: skip
 
 SHAPES = {name.lower(): shape for name, shape in list(globals().items()) if isinstance(shape, Shape)}

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from korrigo_backup.domain.difference import Acceptance, Difference, name, require_accepted, saved
 from korrigo_backup.formats.sqlguard import implied, report_failures
 from korrigo_backup.site.digests import known_rule, prove_all, snapshot
-from korrigo_backup.site.schema import fingerprint, schema_differences
+from korrigo_backup.site.schema import brought_schemas, fingerprint, schema_differences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -136,7 +136,8 @@ def differences(
         found += _large_objects(want, taken.large_objects(digest=want.digest is not None))
     if expected.schema:
         version = taken.facts().server_version
-        found += schema_differences(expected, fingerprint(taken), version, roles=roles)
+        brought = brought_schemas(taken)
+        found += schema_differences(expected, fingerprint(taken), version, roles=roles, brought=brought)
     return found
 
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from korrigo_backup.config.load import read_dotenv
@@ -63,8 +63,22 @@ def read(files: Iterable[Path], environment: Mapping[str, str]) -> ComposeText:
 def understood(document: dict[str, Any], first: Path) -> ComposeText:
     """Return what Compose itself has made of the files of a project (`config`); `first` is the first of them."""
     project = _Project(first.parent)
-    project.add(document, first, Around({}))
+    project.add(_as_written(document, first.parent), first, Around({}))
     return project.text()
+
+
+def _as_written(document: dict[str, Any], home: Path) -> dict[str, Any]:
+    """Return the document with the sources of mounts below `home` as a file writes them: `./shop`.
+
+    Compose makes them absolute, and the directories above the project say nothing about what is mounted.
+    """
+    for body in (document.get("services") or {}).values():
+        for volume in body.get("volumes") or ():
+            source = volume.get("source") if isinstance(volume, dict) else None
+            if isinstance(source, str) and source.startswith("/") and PurePosixPath(source).is_relative_to(home):
+                below = str(PurePosixPath(source).relative_to(home))
+                volume["source"] = below if below == "." else f"./{below}"
+    return document
 
 
 @dataclass

@@ -15,7 +15,7 @@ from korrigo_backup.domain.sqlname import bare_name
 from korrigo_backup.site.schema_details import DETAILS, UNFINISHED_INDEXES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from korrigo_backup.domain.manifest import DatabaseProof
     from korrigo_backup.site.digests import Snapshot
@@ -109,10 +109,21 @@ WHERE n.nspname !~ '^pg_'
 """
 
 
+_BROUGHT = """
+SELECT coalesce(json_agg(quote_ident(n.nspname)), '[]') FROM pg_namespace n JOIN pg_depend d
+  ON d.classid = 'pg_namespace'::regclass AND d.objid = n.oid AND d.deptype = 'e'
+"""
+
+
 def fingerprint(taken: Snapshot) -> tuple[SchemaObject, ...]:
     """Return every object of the snapshot, ordered by kind and name."""
     asked = _OBJECTS.replace("{details}", DETAILS).replace("{unfinished}", UNFINISHED_INDEXES)
     return taken.ask(asked, tuple[SchemaObject, ...])
+
+
+def brought_schemas(taken: Snapshot) -> frozenset[str]:
+    """Return the schemas that extensions have brought: whoever makes the extension owns them."""
+    return taken.ask(_BROUGHT, frozenset[str])
 
 
 def not_dumped(taken: Snapshot) -> tuple[str, ...]:
@@ -121,15 +132,26 @@ def not_dumped(taken: Snapshot) -> tuple[str, ...]:
 
 
 def schema_differences(
-    expected: DatabaseProof, found: Iterable[SchemaObject], version: str, *, roles: bool
+    expected: DatabaseProof,
+    found: Iterable[SchemaObject],
+    version: str,
+    *,
+    roles: bool,
+    brought: Collection[str] = (),
 ) -> list[Difference]:
     """Return what a load has lost, changed or added; `version` is that of the server it was loaded into.
 
     Without `roles`, who owns and who may do what is not compared. Between major versions nothing is compared that
     the versions themselves decide: the rights on schema public, MAINTAIN (new in 17), the form of a definition.
+    Former manifests name the owners of schemas that extensions have `brought`; those are not compared.
     """
+    theirs = tuple(f"schema {schema} is " for schema in brought)
     same = major(version) == major(expected.server_version)
-    want = {(o.kind, bare_name(o.name)): o for o in expected.schema if _comparable(o, roles=roles, same=same)}
+    want = {
+        (o.kind, bare_name(o.name)): o
+        for o in expected.schema
+        if _comparable(o, roles=roles, same=same) and not (o.kind == "owner" and o.name.startswith(theirs))
+    }
     have = {(o.kind, bare_name(o.name)): o for o in found}
     lines = [(want[key], "is missing") for key in sorted(want.keys() - have.keys())]
     lines += [(have[key], "is unexpected") for key in sorted(have.keys() - want.keys()) if key[0] in _STRUCTURE]

@@ -146,6 +146,7 @@ _RIGHTS = """
       UNION ALL SELECT 'function', name, proowner FROM functions
       UNION ALL SELECT 'type', name, typowner FROM types WHERE typtype IN ('d', 'e', 'r')
       UNION ALL SELECT 'schema', quote_ident(nspname), nspowner FROM spaces
+        WHERE (('pg_namespace'::regclass)::oid, oid) NOT IN (SELECT classid, objid FROM members)
     ) o(kind, name, owner) JOIN pg_roles r ON r.oid = o.owner
     WHERE r.rolname <> 'pg_database_owner'
       AND r.oid <> (SELECT datdba FROM pg_database WHERE datname = current_database())

@@ -317,11 +317,12 @@ def test_what_was_written_after_the_safety_backup_is_not_lost(plain_site):
 
 
 def test_a_restore_point_and_no_safety_backup_are_refused(plain_site):
-    made = plain_site.backup()
-    plain_site.korrigo("restore", made, "--in-place", "--no-safety-backup", "--yes", code=2)
     plain_site.korrigo("backup", "full")
+    plain_site.korrigo("restore", "latest", "--in-place", "--no-safety-backup", "--yes", code=2)
     done = plain_site.korrigo("restore", "latest-point", "--in-place", "--yes", code=2)
     assert "--in-place restores a database alone" in done.err
+    dump, archive = (plain_site.one(name).name for name in ("db_backup_2*.sql.gz", "media_backup_2*.tar.gz"))
+    assert f"korrigo-backup restore {dump} --in-place; korrigo-backup restore {archive}" in done.err
 
 
 def altered(site, made, where, sql):

@@ -7,7 +7,7 @@ import pytest
 from binaries import Unavailable, client_bindir, server_bindir
 
 from korrigo_backup.site.throwaway import ThrowawayServer
-from sandbox import USER, USER_PASSWORD, Sandbox, connect, quoted
+from sandbox import USER, USER_PASSWORD, Sandbox, connect, drop_database
 from shapes import make_roles
 
 
@@ -74,6 +74,5 @@ def site_on(server_of, tmp_path):
 
     yield make
     for site in made:
-        with connect(site.server) as admin:
-            for name in site.databases():
-                admin.execute(f"DROP DATABASE IF EXISTS {quoted(name)} WITH (FORCE)")
+        for name in site.databases():
+            drop_database(site.server, name)

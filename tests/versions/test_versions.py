@@ -83,7 +83,7 @@ def test_a_backup_is_restored_into_a_newer_server(site_on, old, new):
     rows, sequences, objects = source.rows(), source.sequences(), large_objects(source)
     target = site_on(new, "CREATE TABLE intruder (id int)")
     made = move(source, target, source.backup())
-    target.korrigo("restore", made, "--yes")
+    target.korrigo("restore", made, "--yes", "--into-other-site")
     assert (target.rows(), target.sequences(), large_objects(target)) == (rows, sequences, objects)
 
 
@@ -95,7 +95,7 @@ def test_a_backup_of_a_newer_server_is_tried_and_told(site_on, new, old):
     target = site_on(old, "CREATE TABLE intruder (id int)")
     made = move(source, target, source.backup())
     assert b"\nSET transaction_timeout = 0;" in gzip.decompress(made.read_bytes())
-    done = target.korrigo("restore", made, "--yes")
+    done = target.korrigo("restore", made, "--yes", "--into-other-site")
     assert f"the backup is of PostgreSQL {new}, this server is {old}" in done.out
     assert target.rows() == rows
 
@@ -107,7 +107,7 @@ def test_what_the_older_server_does_not_know_changes_nothing(site_on):
     target = site_on(13, SCHEMA)
     made = move(source, target, source.backup())
     before = target.content()
-    done = target.korrigo("restore", made, "--yes", code=1)
+    done = target.korrigo("restore", made, "--yes", "--into-other-site", code=1)
     assert "error: psql: syntax error" in done.err
     assert "the dump may be of a newer PostgreSQL than this server" in done.err
     assert "state: rolled back: the site is as it was before" in done.err

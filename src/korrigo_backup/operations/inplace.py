@@ -145,9 +145,16 @@ def replace_content(
 def require_database_alone(artifact: Artifact) -> None:
     """Raise UsageError for what cannot be restored in place: media have no transaction with the database."""
     if artifact.kind is not Kind.SQL:
+        manifest = artifact.manifest
+        names = (manifest.database_backup, manifest.media_backup) if manifest else (None, None)
+        ways = [
+            f"korrigo-backup restore {name}{option}"
+            for name, option in zip(names, (" --in-place", ""), strict=True)
+            if name
+        ]
         raise UsageError(
             f"--in-place restores a database alone, and {artifact.name} is not one",
-            hint="restore the database of a restore point with --in-place, then its media by themselves",
+            hint=f"one after the other: {'; '.join(ways)}" if artifact.kind is Kind.POINT else "leave out --in-place",
         )
 
 

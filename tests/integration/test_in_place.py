@@ -195,6 +195,19 @@ def test_an_extension_of_the_administrator_stays(plain_site):
     ]
 
 
+def test_an_extension_that_is_not_there_is_named_with_the_statements(plain_site):
+    site = plain_site
+    extension = "CREATE EXTENSION pageinspect"
+    if not known(site.server, [extension]):
+        pytest.skip("this server has no pageinspect")
+    site.sql(extension, superuser=True)
+    made = site.backup()
+    site.sql("DROP EXTENSION pageinspect", superuser=True)
+
+    refused = site.korrigo("restore", made, "--yes", "--in-place", code=4)
+    assert f'as a superuser: in database {site.database}: CREATE EXTENSION "pageinspect"; then' in refused.err
+
+
 @pytest.mark.promise("P2")
 @pytest.mark.parametrize(
     ("where", "sql", "code"),

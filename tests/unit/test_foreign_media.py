@@ -12,8 +12,9 @@ from korrigo_backup.domain.paths import leads_out, stays_inside
 from korrigo_backup.errors import ProofFailed, UsageError
 from korrigo_backup.formats import foreign_zip, media
 from korrigo_backup.formats.media import Found
-from korrigo_backup.operations.foreign_media import find_root
+from korrigo_backup.operations.foreign_media import find_dumps, find_root
 from korrigo_backup.site.media import MediaTree
+from korrigo_backup.system import dumpfile
 
 STAMP = "20260204_030000"
 
@@ -43,6 +44,37 @@ def found(*paths):
 )
 def test_the_root_is_found_by_the_live_files_and_else_by_a_known_name(paths, live, root):
     assert find_root(found(*paths), live, "/srv/shop/files") == root
+
+
+@pytest.mark.parametrize(
+    ("paths", "live", "dumps"),
+    [
+        (["/", "toc.dat", "3346.dat.gz"], ["a.txt"], ["3346.dat.gz", "toc.dat"]),
+        (["shop/toc.dat", "shop/3346.dat"], [], ["shop/3346.dat", "shop/toc.dat"]),
+        (["a.sql", "b.SQL.gz"], [], ["a.sql", "b.SQL.gz"]),
+        (["shop.dump"], ["a.txt"], ["shop.dump"]),
+        (["shop.dump"], ["files/shop.dump"], []),  # somebody has uploaded it
+        (["shop.dump", "a.txt"], [], []),
+        (["toc.dat.txt"], [], []),
+        (["/"], [], []),
+    ],
+)
+def test_an_archive_of_dumps_alone_is_no_media(paths, live, dumps):
+    assert find_dumps(found(*paths), live) == dumps
+
+
+def test_a_dump_in_an_encrypted_zip_is_refused():
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("shop.sql", "x")
+    encrypted = bytearray(packed.getvalue())
+    for mark, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        encrypted[encrypted.index(mark) + flags] |= 1
+    with (
+        pytest.raises(UsageError, match="holds an encrypted file"),
+        dumpfile.unpacked(dumpfile.Form.ZIP, io.BytesIO(encrypted), "shop.zip"),
+    ):
+        pass
 
 
 @pytest.mark.promise("P5")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections import Counter
 from dataclasses import replace
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 KNOWN_ROOTS = ("app/media", "media", "data", "uploads")
 """Names of media directories in archives without a manifest: the runbook's two recipes (4.5) and common ones."""
 
+_DUMP = re.compile(
+    r"toc\.dat|\d+\.dat|blobs(_\d+)?\.toc|blob_\d+\.dat|restore\.sql|.+\.(sql|dump|pgdump)", re.ASCII | re.IGNORECASE
+)
+_PACKED = re.compile(r"\.(gz|bz2|xz|zst|lz4)$", re.IGNORECASE)
+
 LINKS = "media.links"
 """What `--accept` is given to leave links that lead out of the tree out."""
 
@@ -30,11 +36,14 @@ LINKS = "media.links"
 def located(tree: Tree, artifact: Artifact, source: MediaSource, accept: Acceptance) -> MediaSource:
     """Return a source that knows where in its archive the media tree begins; those of this program know it already.
 
-    Raises UsageError, with the commands to type, where neither the live tree nor the names tell.
+    Raises UsageError, with the commands to type, where neither the live tree nor the names tell, and where the archive
+    holds database dumps alone.
     """
     if not source.found:
         return source
     live = {entry.path for entry in tree.walk() if entry.is_file} if tree.exists() else set()
+    if dumps := find_dumps(source.found, live):
+        raise _dumps(artifact, dumps)
     root = find_root(source.found, live, str(tree.root))
     if root is None:
         raise _ambiguous(artifact, source.found)
@@ -72,6 +81,15 @@ def find_root(found: Iterable[Found], live: Collection[str], place: str) -> str 
     own = any(one.path == "." for one in kept)
     choice = [*named, *([] if not own else ["."])]
     return choice[0] if len(choice) == 1 else None
+
+
+def find_dumps(found: Iterable[Found], live: Collection[str]) -> list[str]:
+    """Return the paths of an archive whose files are all database dumps; none where the live tree has such files."""
+    paths = [one.path for one in found if one.kind != "directory" and not _is_litter(one.path)]
+    names = {path.rpartition("/")[2] for path in paths}
+    if not names or not all(_DUMP.fullmatch(_PACKED.sub("", name)) for name in names):
+        return []
+    return [] if names & {path.rpartition("/")[2] for path in live} else sorted(paths)
 
 
 def _candidates(found: Iterable[Found]) -> list[str]:
@@ -115,14 +133,32 @@ def _links(found: Iterable[Found], accept: Acceptance) -> Iterator[Finding]:
         yield error("media.links", words, f"to restore without them, add --accept {LINKS}")
 
 
+def _unpack(artifact: Artifact, directory: str) -> str:
+    """Return the commands that unpack an archive into a new directory."""
+    path = shlex.quote(str(artifact.path))
+    unpack = f"unzip {path} -d {directory}" if artifact.name.endswith(".zip") else f"tar -xf {path} -C {directory}"
+    return f"mkdir {directory} && {unpack}"
+
+
+def _dumps(artifact: Artifact, paths: list[str]) -> UsageError:
+    """Return the error for dumps in an archive; a dump in directory format is named by its directory."""
+    tables = next((path for path in paths if path.rpartition("/")[2] == "toc.dat"), None)
+    inside = paths[0] if tables is None else tables.rpartition("/")[0]
+    name = f"unpacked/{inside}".rstrip("/")
+    return UsageError(
+        f"{artifact.name} holds database dumps and no media: {', '.join(printable(path) for path in paths[:3])}",
+        hint=f"unpack it and name the dump: {_unpack(artifact, 'unpacked')}"
+        f" ; then korrigo-backup restore {shlex.quote(name)} --allow-unsigned",
+    )
+
+
 def _ambiguous(artifact: Artifact, found: Iterable[Found]) -> UsageError:
     deepest = _candidates(found)[-1]
-    path, unpacked = shlex.quote(str(artifact.path)), "unpacked"
-    unpack = f"unzip {path} -d {unpacked}" if artifact.name.endswith(".zip") else f"tar -xf {path} -C {unpacked}"
+    unpacked = "unpacked"
     return UsageError(
         f"{artifact.name}: it is not clear which directory in it is the media directory:"
         f" {printable(deepest)}, or one above it",
-        hint=f"pack it anew from there: mkdir {unpacked} && {unpack}"
+        hint=f"pack it anew from there: {_unpack(artifact, unpacked)}"
         f" && tar -czf media.tar.gz -C {shlex.quote(f'{unpacked}/{deepest}')} ."
         " ; then korrigo-backup restore media.tar.gz --allow-unsigned",
     )

@@ -86,13 +86,13 @@ def restore_needs(
         hint = "; ".join(f"CREATE TABLESPACE {identifier(name)} LOCATION '…'" for name in missing)
         yield error("tablespaces.missing", f"tablespaces do not exist here: {', '.join(missing)}", hint)
     wanted = {_plain(one.name) for one in saved.schema if one.kind == "extension"}
-    installed: frozenset[str] = frozenset()
+    installed: frozenset[str] | None = None
     if exists:
         live = _live(server)
         installed = live.extensions
         yield from _owner(server, live, found)
         yield from _swap(server, live, in_place=in_place)
-    yield from _extensions(wanted, found, installed if in_place else frozenset(), in_place=in_place)
+    yield from _extensions(server, wanted, found, installed, in_place=in_place)
     if not in_place and (refused := _hba(server, staged)):
         yield refused
 
@@ -102,7 +102,7 @@ def site_needs(server: Postgres, staged: str) -> Iterator[Finding]:
     found, live = server.ask(_SERVER, _Server, database=server.maintenance), _live(server)
     yield from _owner(server, live, found)
     yield from _swap(server, live, in_place=False)
-    for finding in _extensions(live.extensions, found, frozenset(), in_place=False):
+    for finding in _extensions(server, live.extensions, found, live.extensions, in_place=False):
         in_place_works = finding.id == "extensions.privileged" and live.is_owned
         yield warning(finding.id, finding.message, finding.hint) if in_place_works else finding
     if refused := _hba(server, staged):
@@ -171,16 +171,30 @@ def _swap(server: Postgres, live: _Live, *, in_place: bool) -> Iterator[Finding]
                     " superuser)")  # fmt: skip
 
 
-def _extensions(wanted: Iterable[str], found: _Server, kept: frozenset[str], *, in_place: bool) -> Iterator[Finding]:
+def _extensions(
+    server: Postgres, wanted: Iterable[str], found: _Server, installed: frozenset[str] | None, *, in_place: bool
+) -> Iterator[Finding]:
+    """Yield what keeps `wanted` from being made; `installed` are the live extensions, None without a database."""
     if missing := sorted(set(wanted) - found.available):
         yield error("extensions.missing", f"extensions are not available on this server: {', '.join(missing)}",
                     "install their packages on the database server")  # fmt: skip
-    privileged = sorted((set(wanted) & found.privileged) - kept)
-    if privileged and not found.superuser:
-        way = "" if in_place else ("restore a database with --in-place, which keeps the extensions of the live one;"
-                                   " or ")  # fmt: skip
-        yield error("extensions.privileged", f"role {found.name} may not create the extensions {', '.join(privileged)}"
-                    " in a staged database", f"{way}restore as a superuser (POSTGRES_USER)")  # fmt: skip
+    privileged = set(wanted) & found.privileged
+    lacking = sorted(privileged - (installed or frozenset()))
+    refused = lacking if in_place else sorted(privileged)
+    if refused and not found.superuser:
+        where = f"in database {server.database}" if in_place else "in a staged database"
+        keeps = "restore a database with --in-place, which keeps the extensions of the live one"
+        yield error("extensions.privileged", f"role {found.name} may not create the extensions {', '.join(refused)}"
+                    f" {where}", f"{_by_hand(server, found, lacking, installed) if lacking else keeps};"
+                    " or restore as a superuser (POSTGRES_USER)")  # fmt: skip
+
+
+def _by_hand(server: Postgres, found: _Server, lacking: Iterable[str], installed: frozenset[str] | None) -> str:
+    """Return what a superuser types, so that a restore in place finds the extensions that the role may not make."""
+    name = identifier(server.database)
+    create = f"CREATE DATABASE {name} OWNER {identifier(found.name)}; then " if installed is None else ""
+    extensions = "; ".join(f"CREATE EXTENSION {identifier(one)}" for one in lacking)
+    return f"as a superuser: {create}in database {server.database}: {extensions}; then restore with --in-place"
 
 
 def _hba(server: Postgres, staged: str) -> Finding | None:

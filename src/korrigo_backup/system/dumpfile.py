@@ -126,13 +126,18 @@ def unpacked(packed: Form, file: IO[bytes], source: str) -> Iterator[Iterator[by
 
 def _only_member(file: IO[bytes], source: str) -> IO[bytes]:
     archive = zipfile.ZipFile(file)
-    names = [one.filename for one in archive.infolist() if not one.is_dir()]
-    if len(names) != 1:
+    files = [one for one in archive.infolist() if not one.is_dir()]
+    if len(files) != 1:
         raise UsageError(
-            f"{source} holds {len(names)} files, and one dump is needed",
+            f"{source} holds {len(files)} files, and one dump is needed",
             hint="unpack it, and name the dump: unzip FILE.zip",
         )
-    return archive.open(names[0])
+    if files[0].flag_bits & 0x1:
+        raise UsageError(
+            f"{source} holds an encrypted file",
+            hint="unpack it, which asks for the password, and name the dump: unzip FILE.zip",
+        )
+    return archive.open(files[0])
 
 
 def _by_zstd(file: IO[bytes], source: str) -> Iterator[bytes]:

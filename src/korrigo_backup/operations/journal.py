@@ -66,7 +66,7 @@ class Running:
         self.listener(step)
 
     def note(self, **known: str) -> None:
-        """Write down what must be known of this operation if it ends here (`safety`, `from_nothing`)."""
+        """Write down what must be known of this operation if it ends here (fields of `Record`)."""
 
 
 @dataclass(kw_only=True)

@@ -99,10 +99,61 @@ def test_a_lost_server_is_restored_into_a_new_cluster_without_a_question(site):
     site.sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public", superuser=True)
     site.sql(f"ALTER SCHEMA public OWNER TO {site.user}", superuser=True)
     done = site.korrigo("restore", "latest", "--yes", "--no-validate")
-    assert "is empty and takes its place" in done.out
+    assert "is unused and takes its place" in done.out
     assert site.rows() == wanted[1]
     site.korrigo("backup", "db")
     assert len({one["ours"] for one in site.json("list")["items"]}) == 1
+
+
+def migrated(site):
+    """Leave in the database what the entry point of a site makes in a new one: all tables, and the rows of migrate."""
+    site.sql(
+        "CREATE TABLE django_migrations (id int, app text, name text, applied timestamptz);"
+        " INSERT INTO django_migrations VALUES (1, 'exams', '0001_initial', now());"
+        " CREATE TABLE auth_permission (id int, codename text); INSERT INTO auth_permission VALUES (1, 'add_exam')"
+    )
+    for table in site.rows():
+        if table.rpartition(".")[2] not in {"django_migrations", "auth_permission"}:
+            site.sql(f"TRUNCATE {table} CASCADE")
+    site.sql("SELECT lo_unlink(oid) FROM pg_largeobject_metadata", superuser=True)
+
+
+@pytest.mark.contract("R7")
+def test_a_new_server_on_which_only_migrate_has_run_is_restored_without_a_question(site):
+    """The emergency rebuild of the runbook: `down -v`, `up`, and the entry point migrates."""
+    site.backup()
+    wanted = site.content()
+    elsewhere(site)
+    migrated(site)
+    done = site.korrigo("restore", "latest", "--yes", "--no-validate")
+    assert "is unused and takes its place" in done.out
+    assert site.rows() == wanted[1]
+
+
+@pytest.mark.promise("P10")
+@pytest.mark.parametrize(
+    "use",
+    ["CREATE TABLE later (id int); INSERT INTO later VALUES (1)", "SELECT lo_create(0)"],
+    ids=["row", "large-object"],
+)
+def test_a_new_server_with_any_other_content_is_not_taken_for_an_unused_one(site, use):
+    site.backup()
+    elsewhere(site)
+    migrated(site)
+    site.sql(use)
+    with nothing_changes(site):
+        refused = site.korrigo("restore", "latest", "--yes", code=4)
+    assert "korrigo-backup adopt" in refused.err
+
+
+@pytest.mark.promise("P10")
+def test_a_table_that_the_role_may_not_read_is_not_taken_for_an_empty_one(site):
+    site.backup()
+    elsewhere(site)
+    migrated(site)
+    site.sql("CREATE TABLE theirs (id int); INSERT INTO theirs VALUES (1)", superuser=True)
+    refused = site.korrigo("restore", "latest", "--yes", code=4)
+    assert "korrigo-backup adopt" in refused.err
 
 
 def test_a_renamed_database_goes_on_with_its_backups_when_it_is_adopted(make_site):

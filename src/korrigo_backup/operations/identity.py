@@ -12,6 +12,7 @@ from korrigo_backup.domain.naming import Origin
 from korrigo_backup.errors import Cancelled, NotFound, Refused
 from korrigo_backup.operations.journal import recorded
 from korrigo_backup.site.databases import Databases
+from korrigo_backup.site.unused import is_unused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +56,7 @@ def require_own(site: Site, catalog: Catalog, *, exists: bool = True) -> None:
 def place_findings(site: Site, artifact: Artifact, *, into_other_site: bool) -> list[Finding]:
     """Return a finding where an artifact is of another site, or takes the place of a lost one.
 
-    An empty or missing live database loses nothing: a backup of the same name is restored into it, and the finding
+    An unused or missing live database loses nothing: a backup of the same name is restored into it, and the finding
     says from where. An error otherwise, unless `into_other_site` says that it is meant.
     """
     standing, theirs = site.standing, _identity(artifact)
@@ -72,7 +73,7 @@ def place_findings(site: Site, artifact: Artifact, *, into_other_site: bool) -> 
         and theirs.database != standing.owner.database
         and theirs.system in {None, standing.owner.system}
     )
-    if not neighbour and (not (theirs.id or theirs.system) or _takes_its_place(site)):
+    if not neighbour and (not (theirs.id or theirs.system) or is_unused(site.postgres, standing.owner.database)):
         return [_moved(what, standing)] if theirs.id else []
     return [error("site.other", f"{what}, and this site is database {standing.owner.database} at"
                   f" {site.postgres.access.description}",
@@ -80,13 +81,8 @@ def place_findings(site: Site, artifact: Artifact, *, into_other_site: bool) -> 
                   " add --into-other-site; else check --config and BACKUP_DIR")]  # fmt: skip
 
 
-def _takes_its_place(site: Site) -> bool:
-    """Return whether nothing is lost in the live database, because it holds no table or is not there."""
-    return Databases(site.postgres).is_empty(site.postgres.database)
-
-
 def _moved(what: str, standing: Standing) -> Finding:
-    return warning("site.moved", f"{what}; database {standing.owner.database} here is empty and takes its place",
+    return warning("site.moved", f"{what}; database {standing.owner.database} here is unused and takes its place",
                    "after the restore this site goes on with the backups of that one")  # fmt: skip
 
 

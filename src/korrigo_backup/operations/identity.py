@@ -10,7 +10,6 @@ from korrigo_backup.domain.identity import Known, Owner, Place, Standing, is_pla
 from korrigo_backup.domain.journal import silent
 from korrigo_backup.domain.naming import Origin
 from korrigo_backup.errors import Cancelled, NotFound, Refused
-from korrigo_backup.operations.compare import Present, compare_artifact
 from korrigo_backup.operations.journal import recorded
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.site.unused import tables_in_use
@@ -92,6 +91,8 @@ def _loses_nothing(site: Site, dump: Artifact | None) -> bool:
         return used is not None
     if dump is None:
         return False
+    from korrigo_backup.operations.compare import Present, compare_artifact  # noqa: PLC0415 - no backup needs it
+
     differing = compare_artifact(Present(site, tables=used), dump).tables
     return all(one.rows is not None and one.rows.only_removed for one in differing)
 

@@ -47,9 +47,22 @@ def test_restored_rows_and_files_are_those_of_the_backup(site):
 def test_what_was_there_is_kept_aside(site):
     made = site.backup()
     (site.media / "extra").write_bytes(b"kept")
-    site.restore(made.path)
+    done = site.restore(made.path)
     (before,) = site.media.glob(".before-*")
     assert (before / "extra").read_bytes() == b"kept"
+    assert f"Previous media kept in: {before} (korrigo-backup prune removes it" in done.printed
+
+
+@pytest.mark.promise("P3")
+def test_no_backup_holds_the_media_that_a_restore_has_kept(site):
+    site.restore(site.backup().path)
+    shutil.rmtree(site.out)
+    again = site.backup()
+    (archive,) = again.path.glob("media_backup_*.zip")
+    listing = archive.with_name(f"{archive.name}.sha256").read_bytes()
+    assert b"b.pdf" in listing
+    assert b".before-" not in listing
+    assert not [name for name in zipfile.ZipFile(archive).namelist() if ".before-" in name]
 
 
 @pytest.mark.promise("P2")

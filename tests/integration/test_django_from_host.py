@@ -1,9 +1,11 @@
 """A Method 2 backup by one command from the host, for a site whose manage.py runs on this machine."""
 
 import json
+import shlex
 
 import pytest
 
+from demosite import MANAGE
 from sandbox import nothing_changes
 
 
@@ -31,3 +33,16 @@ def test_a_manage_py_that_fails_leaves_no_backup_and_says_why(demo):
         demo.korrigo("backup", "db", "--method", "django", code=2)
     assert "cannot run /nowhere" in done.err
     assert demo.hidden() == set()
+
+
+@pytest.mark.contract("K3")
+def test_prune_removes_the_media_that_a_restore_by_manage_py_alone_has_kept(demo):
+    manage = [*shlex.split(MANAGE)]
+    demo.run([*manage, "backup", "--include-media", "--output-dir", str(demo.backups)], env=demo.env)
+    (made,) = demo.backups.glob("korrigo_backup_*")
+    done = demo.run([*manage, "restore", str(made), "--stamp", "20200101_000000"], env=demo.env)
+    kept = demo.media / ".before-20200101_000000"
+    assert f"Previous media kept in: {kept}" in done.out
+    assert kept.name in demo.korrigo("prune").out
+    demo.korrigo("prune", "--apply")
+    assert not kept.exists()

@@ -130,6 +130,31 @@ def test_a_new_server_on_which_only_migrate_has_run_is_restored_without_a_questi
     assert site.rows() == wanted[1]
 
 
+@pytest.mark.contract("R7")
+def test_rows_of_data_migrations_that_the_backup_holds_too_are_no_use(site):
+    site.sql("CREATE TABLE groups (id int PRIMARY KEY, name text); INSERT INTO groups VALUES (1, 'Teachers'), (7, 'x')")
+    site.backup()
+    wanted = site.content()
+    elsewhere(site)
+    migrated(site)
+    site.sql("INSERT INTO groups VALUES (1, 'Teachers')")
+    site.korrigo("restore", "latest", "--yes", "--no-validate")
+    assert site.rows() == wanted[1]
+
+
+@pytest.mark.promise("P10")
+@pytest.mark.parametrize("row", ["(1, 'Heads')", "(2, 'Teachers')"], ids=["changed", "new"])
+def test_a_row_that_the_backup_does_not_hold_is_use(site, row):
+    site.sql("CREATE TABLE groups (id int PRIMARY KEY, name text); INSERT INTO groups VALUES (1, 'Teachers')")
+    site.backup()
+    elsewhere(site)
+    migrated(site)
+    site.sql(f"INSERT INTO groups VALUES {row}")
+    with nothing_changes(site):
+        refused = site.korrigo("restore", "latest", "--yes", code=4)
+    assert "korrigo-backup adopt" in refused.err
+
+
 @pytest.mark.promise("P10")
 @pytest.mark.parametrize(
     "use",

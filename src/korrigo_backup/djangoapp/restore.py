@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.db import DatabaseError, connections
@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from korrigo_backup.djangoapp import commit, loader
 from korrigo_backup.djangoapp.backup import media_root
+from korrigo_backup.djangoapp.localtime import machine_zone
 from korrigo_backup.djangoapp.migrations import applied, compare, in_code
 from korrigo_backup.djangoapp.outside import missing_rights
 from korrigo_backup.djangoapp.recovery import close, recover
@@ -25,6 +26,7 @@ from korrigo_backup.djangoapp.snapshot import writing
 from korrigo_backup.domain import naming
 from korrigo_backup.domain.authenticity import Authenticity
 from korrigo_backup.domain.journal import Step
+from korrigo_backup.domain.retention import SAFETY_DAYS
 from korrigo_backup.errors import UNCHANGED
 from korrigo_backup.formats import django as artifact
 from korrigo_backup.formats import media_zip
@@ -117,7 +119,7 @@ class Restore:
             self._replace_both(tree, manifest, load)
 
     def _replace_both(self, tree: MediaTree, manifest: Manifest, load: Load) -> None:
-        stamp = self.stamp or _free_stamp(tree, datetime.now(UTC))
+        stamp = self.stamp or _free_stamp(tree, datetime.now(machine_zone()))
         name = str(connections[self.alias].settings_dict["NAME"])
         record = Record(stamp, self.alias, name)
         unfinished.write(tree, record)  # from here on the next command cleans up after us
@@ -133,6 +135,8 @@ class Restore:
             close(tree, record, committed=True)
         self.listener(Step("restore.media"))
         self.listener(Step("restore.media-done", {"archive": f"{self.source}/{manifest.media_backup}"}))
+        if (kept := tree.beside("before", stamp)).is_dir():
+            self.listener(Step("restore.media-kept", {"path": str(kept), "days": str(SAFETY_DAYS)}))
 
     def _say_all(self, done: list[str]) -> None:
         self.warnings += done

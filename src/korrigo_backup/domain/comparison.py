@@ -37,6 +37,11 @@ class RowChange(msgspec.Struct, frozen=True, kw_only=True):
         """Whether all is the same, columns too."""
         return not (self.count or self.new_columns or self.lost_columns)
 
+    @property
+    def only_removed(self) -> bool:
+        """Whether every present row, with all its columns, is among the saved ones."""
+        return self.exact and not (self.added or self.changed or self.new_columns)
+
 
 class TableDifference(msgspec.Struct, frozen=True):
     """A table that differs: rows then and now (None: not there), and which rows, when that could be told."""

@@ -12,7 +12,7 @@ from korrigo_backup.domain.naming import Origin
 from korrigo_backup.errors import Cancelled, NotFound, Refused
 from korrigo_backup.operations.journal import recorded
 from korrigo_backup.site.databases import Databases
-from korrigo_backup.site.unused import is_unused
+from korrigo_backup.site.unused import tables_in_use
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,11 +53,14 @@ def require_own(site: Site, catalog: Catalog, *, exists: bool = True) -> None:
         catalog.note_site(standing.record.at(standing.owner.place))
 
 
-def place_findings(site: Site, artifact: Artifact, *, into_other_site: bool) -> list[Finding]:
+def place_findings(
+    site: Site, artifact: Artifact, *, into_other_site: bool, dump: Artifact | None = None
+) -> list[Finding]:
     """Return a finding where an artifact is of another site, or takes the place of a lost one.
 
     An unused or missing live database loses nothing: a backup of the same name is restored into it, and the finding
-    says from where. An error otherwise, unless `into_other_site` says that it is meant.
+    says from where. So is one whose every row `dump`, the dump of the artifact, holds too: those rows are what data
+    migrations made. An error otherwise, unless `into_other_site` says that it is meant.
     """
     standing, theirs = site.standing, _identity(artifact)
     if standing is None or theirs is None:
@@ -73,12 +76,25 @@ def place_findings(site: Site, artifact: Artifact, *, into_other_site: bool) -> 
         and theirs.database != standing.owner.database
         and theirs.system in {None, standing.owner.system}
     )
-    if not neighbour and (not (theirs.id or theirs.system) or is_unused(site.postgres, standing.owner.database)):
+    if not neighbour and (not (theirs.id or theirs.system) or _loses_nothing(site, dump)):
         return [_moved(what, standing)] if theirs.id else []
     return [error("site.other", f"{what}, and this site is database {standing.owner.database} at"
                   f" {site.postgres.access.description}",
                   f"if this database takes the place of that one: {_ADOPT}; to restore another site's data into it:"
                   " add --into-other-site; else check --config and BACKUP_DIR")]  # fmt: skip
+
+
+def _loses_nothing(site: Site, dump: Artifact | None) -> bool:
+    """Return whether every row of the live database but those of `migrate` is in `dump` as well."""
+    used = tables_in_use(site.postgres, site.postgres.database)
+    if not used:
+        return used is not None
+    if dump is None:
+        return False
+    from korrigo_backup.operations.compare import Present, compare_artifact  # noqa: PLC0415 - no backup needs it
+
+    differing = compare_artifact(Present(site, tables=used), dump).tables
+    return all(one.rows is not None and one.rows.only_removed for one in differing)
 
 
 def _moved(what: str, standing: Standing) -> Finding:

@@ -79,14 +79,19 @@ def whole(
     )
 
 
-def of_this_site(site: Site, artifact: Artifact, *, into_other_site: bool) -> list[Finding]:
-    """Return a finding when a backup is of another site or environment: an error unless that is meant."""
+def of_this_site(
+    site: Site, artifact: Artifact, *, into_other_site: bool, dump: Artifact | None = None
+) -> list[Finding]:
+    """Return a finding when a backup is of another site or environment: an error unless that is meant.
+
+    `dump` is the dump that a restore of the artifact loads, None when there is none.
+    """
     manifest = artifact.manifest
     if manifest is None or (manifest.site is None and manifest.identity is None):
         return []
     theirs = (manifest.site or site.name, manifest.environment or site.environment)
     if theirs == (site.name, site.environment):
-        return place_findings(site, artifact, into_other_site=into_other_site)
+        return place_findings(site, artifact, into_other_site=into_other_site, dump=dump)
     what = f"this is a backup of {' '.join(theirs)}, and this site is {site.name} {site.environment}"
     if into_other_site:
         return [warning("site.other", what)]

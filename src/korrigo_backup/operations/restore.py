@@ -138,10 +138,12 @@ class _Run:
         """Open and verify everything, and return what would be done."""
         site, request = self.site, self.request
         request.listen(Step("restore.verify"))
-        findings = self._admitted()
+        findings = authenticity(request.artifact, allow_unsigned=request.allow_unsigned)
         artifacts = [request.artifact]
         if request.artifact.kind is Kind.POINT:
             artifacts = list(members_of(self.catalog, request.artifact))
+        dump = next((one for one in artifacts if one.kind is Kind.SQL), None)
+        findings += of_this_site(site, request.artifact, into_other_site=request.into_other_site, dump=dump)
         trusted = request.artifact.authenticity is Authenticity.AUTHENTIC
         context = Context(site, request.stamp, self._listen, trusted, self.accept, self.found.append)
         self.parts = [part for artifact in artifacts for part in self._opened(artifact, context)]
@@ -230,13 +232,6 @@ class _Run:
 
     def _listen(self, step: Step) -> None:
         self.heard(step)
-
-    def _admitted(self) -> list[Finding]:
-        request = self.request
-        return [
-            *authenticity(request.artifact, allow_unsigned=request.allow_unsigned),
-            *of_this_site(self.site, request.artifact, into_other_site=request.into_other_site),
-        ]
 
     def _replace(self) -> None:
         with all_or_nothing() as undo:

@@ -25,6 +25,8 @@ _LINES = {
     "restore.loaded": "Pass 1: Saved {objects} objects. 0 remaining.\nDatabase restored successfully",
     "restore.media": "Restoring media files...",
     "restore.media-done": "Restored media from: {archive}",
+    "restore.media-kept": "Previous media kept in: {path} (korrigo-backup prune removes it after {days} days,"
+    " or as [retention.kept] says)",
 }
 _DRY_LINES = {
     "restore.begin": "Backup timestamp: {timestamp}",

@@ -203,8 +203,8 @@ _GRACE = 2.0
 
 
 def edited(pieces: Iterable[bytes], edits: Iterable[Edit], source: str) -> Iterator[bytes]:
-    """Yield the pieces with other texts in some known places; a text may lie across pieces."""
-    places, offset, rest = deque(edits), 0, b""
+    """Yield the pieces with other texts in some known places, given in any order; a text may lie across pieces."""
+    places, offset, rest = deque(sorted(edits, key=lambda one: (one[0], len(one[1])))), 0, b""
     for piece in pieces:
         data, rest = rest + piece, b""
         start = 0

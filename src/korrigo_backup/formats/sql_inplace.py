@@ -124,7 +124,7 @@ class Replacing:
         comments = tuple(p for p in self._scan.without(Sort.EXTENSION_COMMENT) if p[1].startswith(kept))
         made = guarding(self._scan, self._expected.search_path, without=self._sorts, with_path=self.with_path)
         rows = diverted(self._scan, map(normal_name, session.ask(KEPT_TABLES, list[str])))
-        return tuple(sorted((*made, *without(comments), *rows), key=lambda one: (one[0], len(one[1]))))
+        return (*made, *without(comments), *rows)
 
     def _proven(self, session: Session) -> tuple[TableProof, ...]:
         failed = failures(session.run(f"SELECT {FAILED}").rstrip(b"\n"))

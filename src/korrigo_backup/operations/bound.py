@@ -76,14 +76,22 @@ def make(context: Context, source: SqlSource, bound: Bound, spool: IO[bytes], *,
         taken = Snapshot(session, "", source.expected.search_path)
         rule = known_rule(source.expected.digest)
         found = {one.name: taken.prove(one, rule=rule) for one in taken.tables() if bound.owns(one.name)}
-        for one in source.expected.tables:
-            if bound.owns(one.name) and not (one.name in found and one.same_rows(found[one.name])):
-                raise ProofFailed(
-                    f"{one.name} of the extension {bound.extension} has other rows than were saved",
-                    hint=f"go on without it: --accept {name('extension', bound.extension)}",
-                )
+        positions = {one.name: one for one in taken.sequences()}
+        for table in filter(lambda one: bound.owns(one.name), source.expected.tables):
+            if not (table.name in found and table.same_rows(found[table.name])):
+                raise _not_as_saved(bound, f"{table.name} has other rows")
+        for sequence in filter(lambda one: bound.owns(one.name), source.expected.sequences):
+            if positions.get(sequence.name) != sequence:
+                raise _not_as_saved(bound, f"{sequence.name} has another position")
         session.run("COMMIT")
     spool.close()
+
+
+def _not_as_saved(bound: Bound, what: str) -> ProofFailed:
+    return ProofFailed(
+        f"extension {bound.extension}: {what} than was saved",
+        hint=f"go on without it: --accept {name('extension', bound.extension)}",
+    )
 
 
 def _accepted(context: Context, bound: Bound) -> bool:

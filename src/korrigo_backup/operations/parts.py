@@ -233,7 +233,6 @@ class DatabasePart:
         expected = self.source.expected
         edits = guarding(self.source.scan, expected.search_path, without=sorts, with_path=with_path)
         edits += tuple(edit for one in bound_in(expected) for edit in taken_out(self.source.scan, one))
-        edits = tuple(sorted(edits, key=lambda one: (one[0], len(one[1]))))
         for statement in undressing(expected, "schema"):
             server.script(statement, database=self._stage)
         loaded = sql_format.load(

@@ -162,10 +162,8 @@ class Fit:
         doubtful = [place for place in every if place.fits is None]
         if not doubtful:
             return []
-        return [
-            f"columns of another type than was saved, which may refuse values: {_some([p.words for p in doubtful], '; ')}"
-            f"\nhint: {_some([place.mend for place in doubtful], '; ')}"
-        ]
+        words, mends = _some([one.words for one in doubtful], "; "), _some([one.mend for one in doubtful], "; ")
+        return [f"columns of another type than was saved, which may refuse values: {words}\nhint: {mends}"]
 
 
 def _places(table: Table, saved: dict[str, str], connection: Any) -> Iterator[_Place]:

@@ -53,7 +53,7 @@ class FixtureReader:
             decoder.use(named)
 
     def check(self, *watches: Watch | Fit) -> None:
-        """Decode and check every object and show it to all of `watches`. Raises ProofFailed at the first that is wrong."""
+        """Decode and check every object and show it to `watches`. Raises ProofFailed at the first that is wrong."""
         for decoder, row, where, _ in self._read():
             decoder.check(row, where)
             for watch in watches:

@@ -224,3 +224,68 @@ def test_a_dry_run_names_the_tables_whose_owner_the_role_is_not(site):
     assert "warning: a restore needs the owner of these tables, which this role is not: public." in said
     assert "public.auth_group" in said
     assert "hint: make the site's role their owner" in said
+
+
+@pytest.mark.promise("P8")
+def test_extensions_that_saved_columns_need_are_named_with_their_statement_before_anything_is_changed(site, refused):
+    sql("CREATE EXTENSION citext", "ALTER TABLE testsite_club ALTER name TYPE citext")
+    made = site.backup(include_media=False)
+    assert manifest(made)["type_extensions"] == {"citext": "citext"}
+    sql("ALTER TABLE testsite_club DROP COLUMN name", "DROP EXTENSION citext")
+    connections["default"].close()
+    with pytest.raises(CommandError) as caught:
+        site.restore(made.path, dry_run=True)
+    assert caught.value.returncode == 4
+    assert "need extensions that this database does not have: citext (testsite.club.name)" in str(caught.value)
+    assert "type: CREATE EXTENSION citext; Then make the tables: python manage.py migrate" in str(caught.value)
+
+
+def test_an_array_of_an_extension_s_type_needs_the_extension_too(site):
+    sql("CREATE EXTENSION citext", "CREATE DOMAIN nick AS citext")
+    sql("ALTER TABLE testsite_club ALTER name TYPE nick[] USING ARRAY[name]")
+    assert manifest(site.backup(include_media=False))["type_extensions"] == {"nick[]": "citext"}
+
+
+@pytest.mark.promise("P8")
+def test_a_table_that_lacks_a_column_of_its_model_is_named_before_the_load(site):
+    made = site.backup(include_media=False)
+    sql("ALTER TABLE testsite_club DROP COLUMN name")
+    with pytest.raises(CommandError, match=r"lack columns that the models have: testsite_club\.name") as caught:
+        site.restore(made.path)
+    assert caught.value.returncode == 4
+
+
+@pytest.mark.promise("P8")
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("ALTER TABLE testsite_club ALTER name TYPE varchar(3) USING 'abc'", "testsite.club.name is character varying(3)"),
+        ("ALTER TABLE testsite_club ALTER name TYPE int USING 1", "testsite.club.name is integer, saved as varchar(30)"),
+        ("ALTER TABLE testsite_custom ALTER word TYPE varchar(2) USING 'ab'", "testsite.custom.word is character varying(2)"),
+        ("ALTER TABLE testsite_custom ALTER word TYPE smallint USING 7", "testsite.custom.word is smallint"),
+    ],
+)  # fmt: skip
+def test_values_that_a_column_does_not_take_are_named_before_the_load(site, statement, named):
+    made = site.backup(include_media=False)
+    sql(statement)
+    with pytest.raises(CommandError) as caught:
+        site.restore(made.path, dry_run=True)
+    assert caught.value.returncode == 4
+    assert f"do not take the saved values: {named}" in str(caught.value)
+    assert "values do not fit, first db_backup_" in str(caught.value)
+    assert "ALTER COLUMN" in str(caught.value)
+
+
+def test_a_column_of_another_type_that_may_refuse_values_is_named_and_a_wider_one_is_not(site):
+    made = site.backup(include_media=False)
+    sql("ALTER TABLE testsite_club ALTER name TYPE text", "ALTER TABLE testsite_custom ALTER word TYPE name")
+    said = site.restore(made.path, dry_run=True).errors
+    assert "testsite.custom.word is name, saved as character varying(30)" in said
+    assert "testsite.club" not in said
+    site.restore(made.path)
+
+
+def test_a_column_whose_type_changed_and_takes_every_value_is_restored(site):
+    made = site.backup(include_media=False)
+    sql("ALTER TABLE testsite_custom ALTER word TYPE varchar(20)")
+    assert "testsite.custom" not in site.restore(made.path).errors

@@ -15,6 +15,7 @@ from korrigo_backup.system.streams import HashingReader
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from korrigo_backup.djangoapp.column_types import Fit
     from korrigo_backup.djangoapp.rows import LinkRows, Row
     from korrigo_backup.djangoapp.tables import Table
     from korrigo_backup.djangoapp.watch import Watch
@@ -51,12 +52,13 @@ class FixtureReader:
         for decoder in self._decoders.values():
             decoder.use(named)
 
-    def check(self, watch: Watch) -> None:
-        """Decode and check every object and show it to `watch`. Raises ProofFailed at the first that is wrong."""
+    def check(self, *watches: Watch | Fit) -> None:
+        """Decode and check every object and show it to `watches`. Raises ProofFailed at the first that is wrong."""
         for decoder, row, where, _ in self._read():
             decoder.check(row, where)
-            if decoder.table.label in watch.labels:
-                watch.see(decoder.table.label, row, where)
+            for watch in watches:
+                if decoder.table.label in watch.labels:
+                    watch.see(decoder.table.label, row, where)
 
     def rows(self) -> Iterator[tuple[Table, Row, int]]:
         """Yield table, row and the size of its text in bytes, in the order of the file."""

@@ -10,6 +10,7 @@ from django import get_version
 from korrigo_backup.djangoapp import migrations, sequences
 from korrigo_backup.djangoapp.naturalkeys import NaturalKeys
 from korrigo_backup.djangoapp.outside import left_out, require_accepted
+from korrigo_backup.djangoapp.pgcatalog import extensions_of_types
 from korrigo_backup.djangoapp.proof import RULE, Digest, batches
 from korrigo_backup.djangoapp.snapshot import reading
 from korrigo_backup.djangoapp.tables import NEW, data_models, referred_models, tables
@@ -61,6 +62,9 @@ def dump(
             own_sequences=sequences.positions_alone(alias),
             permissions=keys.own_permissions(),
             left_out=missing,
+            type_extensions=extensions_of_types(
+                (table.relation for table in found if table.relation), connections[alias]
+            ),
         )
 
 

@@ -10,6 +10,7 @@ from django.apps import apps
 from django.db import connections, models
 
 from korrigo_backup.djangoapp import constraints, emptying, matviews, sequences
+from korrigo_backup.djangoapp.column_types import Fit, require_columns, require_extensions
 from korrigo_backup.djangoapp.decode import FixtureReader
 from korrigo_backup.djangoapp.insert import Inserter
 from korrigo_backup.djangoapp.naturalkeys import NaturalKeys
@@ -51,22 +52,26 @@ def prepare(alias: str, manifest: Manifest, file: IO[bytes], *, trusted: bool) -
     """Read the whole fixture, check every byte against the manifest and every object against the models.
 
     `trusted` says that the backup is known to be this site's own (see watch.py). Nothing is changed. Raises
-    ProofFailed, or Refused when tables are missing.
+    ProofFailed, or Refused when extensions, tables or columns are missing or do not take the saved values.
     """
     name = manifest.database_backup or ""
+    if manifest.django:
+        require_extensions(manifest.django, alias)
     keys, found = tables_of(alias, manifest)
+    require_columns(found)
     reader = FixtureReader(file, name, found, _not_null(found, alias))
     if manifest.django is None:
         reader.read_names()
     watch = Watch(found, trusted=trusted)
-    reader.check(watch)
+    fit = Fit(found, manifest.django, alias)
+    reader.check(watch, fit)
     expect(manifest, name, reader.sha256, reader.size)
     if manifest.django and manifest.django.rows != reader.objects:
         raise ProofFailed(
             f"{name} holds {reader.objects} objects, the manifest says {manifest.django.rows}",
             hint="use another backup (korrigo-backup list)",
         )
-    return Load(alias, manifest, keys, found, reader, reader.objects, tuple(watch.warnings(alias)))
+    return Load(alias, manifest, keys, found, reader, reader.objects, (*watch.warnings(alias), *fit.warnings()))
 
 
 def tables_of(alias: str, manifest: Manifest) -> tuple[NaturalKeys, tuple[Table, ...]]:

@@ -28,6 +28,22 @@ WHERE a.attnum > 0 AND NOT a.attisdropped
 """
 
 
+# The extensions that types of columns belong to, also through an array or a domain.
+_EXTENSIONS = """
+WITH RECURSIVE used (declared, type) AS (
+    SELECT DISTINCT format_type(a.atttypid, a.atttypmod), a.atttypid
+    FROM unnest(%s::text[]) AS w (name) JOIN pg_attribute a ON a.attrelid = w.name::regclass
+    WHERE a.attnum > 0 AND NOT a.attisdropped AND a.atttypid >= 16384
+    UNION
+    SELECT u.declared, part FROM used u JOIN pg_type t ON t.oid = u.type,
+         unnest(ARRAY[t.typelem, t.typbasetype]) AS part WHERE part <> 0
+)
+SELECT DISTINCT u.declared, e.extname FROM used u
+JOIN pg_depend d ON d.classid = 'pg_type'::regclass AND d.objid = u.type AND d.deptype = 'e'
+JOIN pg_extension e ON e.oid = d.refobjid ORDER BY 1, 2
+"""
+
+
 _MAY_READ_SYSTEM = "SELECT current_database(), has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')"
 _SYSTEM = "SELECT system_identifier::text FROM pg_catalog.pg_control_system()"
 
@@ -95,3 +111,13 @@ def relations(names: Iterable[str], connection: Any, *, columns: bool = True) ->
                 if relation := found.get(plain[name]):
                     relation.columns[column] = DatabaseColumn(*facts)
     return found
+
+
+def extensions_of_types(found: Iterable[Relation], connection: Any) -> dict[str, str]:
+    """Return the types of columns, as they are declared, that extensions brought, each with its extension."""
+    names = [one.name for one in found if any(not column.type for column in one.columns.values())]
+    if not names:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(_EXTENSIONS, [names])
+        return dict(cursor.fetchall())

@@ -171,7 +171,8 @@ class DjangoProof(msgspec.Struct, frozen=True, kw_only=True):
     A sequence is named by its model and column: `exams.student.id`. `text_columns` names the columns whose values are
     PostgreSQL's own text, by label and field, with their type; None in backups of former versions, which have none.
     `referred` are models of which only the rows are in the backup that other rows refer to (sessions). `own_sequences`
-    belong to no column. `left_out` is what the site has and the backup does not hold.
+    belong to no column. `left_out` is what the site has and the backup does not hold. `type_extensions` names the
+    extension of each type in `text_columns` that is one's.
     """
 
     django_version: str
@@ -185,6 +186,7 @@ class DjangoProof(msgspec.Struct, frozen=True, kw_only=True):
     own_sequences: tuple[SequenceProof, ...] = ()
     permissions: tuple[PermissionName, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+    type_extensions: dict[str, str] = msgspec.field(default_factory=dict)
 
     @property
     def rows(self) -> int:

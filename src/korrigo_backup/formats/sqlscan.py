@@ -201,6 +201,7 @@ class DumpScanner:
         self._columns = b""
         self._body = False
         self._begun = False
+        self._behind = b""  # the first statement behind an end mark
         self._line_start = True
         self._commented = False
         self._conforming = True
@@ -258,8 +259,13 @@ class DumpScanner:
                 break
             self._buffer = self._buffer[after:]
             self._offset += after
-        if self.result.complete and self._statement.strip():
-            shown = bytes(self._statement).decode(errors="replace").strip().partition("\n")[0][:60]
+        shown = (self._behind or bytes(self._statement)).decode(errors="replace").strip().partition("\n")[0][:60]
+        if self._behind and not self.result.complete:
+            raise ProofFailed(
+                f"{self._source} goes on after its end mark: {shown!r}",
+                hint="pg_dump writes nothing behind that mark: ask who added it, and delete it only when you know",
+            )
+        if self.result.complete and (self._statement.strip() or self._state != self._in_sql):
             raise TrailingText(
                 f"{self._source} has text after its end that is no statement: {shown!r}",
                 hint="another program's message was written into it: delete those lines, and pack it again",
@@ -345,6 +351,8 @@ class DumpScanner:
         self._statement.clear()
         self._escapes_end = self._dollar_end = 0
         self.result.statements += 1
+        if self.result.complete:
+            self._behind = statement or b";"
         self.result.complete = False  # the end mark is the last thing but for comments
         length = 1 + self._understood(statement, buffer, at + 1)
         self._commented = False

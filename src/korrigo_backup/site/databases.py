@@ -53,7 +53,11 @@ _TERMINATE = "SELECT pg_terminate_backend(pid)"
 _SESSIONS = """
 FROM pg_stat_activity
 WHERE datname = {name} AND pid NOT IN (pg_backend_pid(), {but}) AND backend_type <> 'autovacuum worker'
+  AND pid NOT IN (SELECT l.pid FROM pg_locks l WHERE l.granted AND l.locktype = 'advisory' AND l.classid = {run})
 """
+
+RUN_LOCK = 0x6B6F7272
+"""First number of the advisory lock of a run ("korr"); the second is made from the site's database."""
 
 _COMMENT = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = {name}"
 
@@ -139,7 +143,7 @@ class Role(msgspec.Struct, frozen=True):
 
 
 class Databases:
-    """The databases of one server, seen from its maintenance database."""
+    """The databases of one server, seen from its common database."""
 
     def __init__(self, server: Postgres) -> None:
         self._server = server
@@ -244,10 +248,12 @@ class Databases:
     def disconnect(self, name: str, *, but: int = 0) -> None:
         """Let nobody connect to a database and end every session in it, except that of the process `but`.
 
+        Nobody can be kept out of the database from which the server is asked: there the sessions are ended alone.
         Raises Refused, naming the sessions that would not end; the database then takes connections again.
         """
-        sessions = _SESSIONS.format(name=literal(name), but=but)
-        doing = f"{_allow(name, 'false')}; {_TERMINATE} {sessions} \\g /dev/null\n{_OTHERS} {sessions}"
+        sessions = _SESSIONS.format(name=literal(name), but=but, run=RUN_LOCK)
+        close = "" if name == self._server.common else f"{_allow(name, 'false')}; "
+        doing = f"{close}{_TERMINATE} {sessions} \\g /dev/null\n{_OTHERS} {sessions}"
         deadline = time.monotonic() + TERMINATE_SECONDS
         try:
             while others := msgspec.json.decode(self._run(doing), type=list[str]):
@@ -260,6 +266,8 @@ class Databases:
 
     def admit(self, name: str) -> None:
         """Let a database take connections."""
+        if name == self._server.common:
+            return  # it has never been closed
         self._run(_allow(name, "true"))
 
     def closed(self, name: str) -> bool:
@@ -327,7 +335,7 @@ class Databases:
         return self._ask(f"SELECT to_json(coalesce(({_COMMENT.format(name=literal(name))}), ''))", str)
 
     def _ask(self, sql: str, answer: type[T]) -> T:
-        return self._server.ask(sql, answer, database=self._server.maintenance)
+        return self._server.ask_server(sql, answer)
 
     def _run(self, sql: str) -> bytes:
         return self._server.change(sql)

@@ -42,7 +42,8 @@ class Recovered:
     """What was finished, in words, whether an interrupted restore was taken back, and the stamps of what was.
 
     `system` identifies the database cluster; `exists` tells whether the live database is there. `left` has a finding
-    for each leftover that could not be removed. A leftover keeps no run from its work.
+    for each leftover that could not be removed. A leftover keeps no run from its work. `stranger` is the owner of the
+    live database where our role has not the owner's rights.
     """
 
     done: tuple[str, ...] = ()
@@ -51,6 +52,7 @@ class Recovered:
     left: tuple[Finding, ...] = ()
     system: str | None = None
     exists: bool = True
+    stranger: str | None = None
     names: frozenset[str] = frozenset()
     """All databases of the server."""
 
@@ -75,6 +77,8 @@ def exclusive(
         for one in recovered.left:
             listen(Step("recover.left", {"message": one.message, "hint": one.hint}))
         site = identified(site, catalog, recovered.system)
+        if own and recovered.stranger:
+            listen(Step("rights.stranger", {"database": site.postgres.database, "owner": recovered.stranger}))
         if own:
             for one in renamed(site, catalog, recovered.names):
                 listen(Step("site.renamed", {"message": one.message, "hint": one.hint}))
@@ -107,7 +111,14 @@ def recover(site: Site) -> Recovered:
             done.append("started the services again")
     there = live in found.names
     return Recovered(
-        tuple(done), restore, frozenset(stamps), tuple(leftovers.findings), found.system, there, frozenset(found.names)
+        done=tuple(done),
+        restore=restore,
+        stamps=frozenset(stamps),
+        left=tuple(leftovers.findings),
+        system=found.system,
+        exists=there,
+        stranger=found.stranger,
+        names=frozenset(found.names),
     )
 
 

@@ -70,7 +70,9 @@ SELECT json_build_object('system', current_setting('korrigo_backup.system', true
                          'names', (SELECT json_agg(datname) FROM pg_database),
                          'closed', (SELECT coalesce(json_agg(datname), '[]') FROM pg_database WHERE NOT datallowconn),
                          'roles', (SELECT json_agg(rolname) FROM pg_roles),
-                         'comment', coalesce(({comment}), ''))
+                         'comment', coalesce(({comment}), ''),
+                         'stranger', (SELECT pg_get_userbyid(datdba) FROM pg_database
+                                      WHERE datname = {live} AND NOT pg_has_role(datdba, 'USAGE')))
 """
 
 _IS_EMPTY = """
@@ -121,6 +123,8 @@ class Survey(msgspec.Struct, frozen=True):
     comment: str
     system: str | None = None
     """The identifier of the cluster; None where the role may not read it."""
+    stranger: str | None = None
+    """The owner of the live database where our role has not the owner's rights, so that it cannot restore."""
 
     @property
     def unsettled(self) -> bool:
@@ -277,7 +281,7 @@ class Databases:
 
     def survey(self, live: str) -> Survey:
         """Return in one answer what tells whether an earlier run left something."""
-        return self._ask(_SURVEY.format(comment=_COMMENT.format(name=literal(live))), Survey)
+        return self._ask(_SURVEY.format(live=literal(live), comment=_COMMENT.format(name=literal(live))), Survey)
 
     def is_empty(self, name: str) -> bool:
         """Return whether a database is not there, or holds no table, view or sequence besides those of extensions."""

@@ -1,4 +1,4 @@
-"""A role that may enter the site's own database alone: it backs up and restores in place, and is told the rest."""
+"""A role without the usual rights: it does what it can, and is told what it cannot before that is needed."""
 
 import pytest
 
@@ -50,3 +50,19 @@ def test_two_runs_of_such_a_role_do_not_work_at_once(shut):
     with held(shut.wired().site().postgres, "a long backup"):
         refused = shut.korrigo("backup", "db", code=7)
     assert "a long backup" in refused.err
+
+
+@pytest.mark.promise("P1")
+def test_each_backup_says_that_a_role_without_the_owners_rights_cannot_restore(site):
+    site.sql(f'ALTER DATABASE "{site.database}" OWNER TO postgres', superuser=True)
+    said = site.korrigo("backup", "db").out
+    assert f"this role cannot restore database {site.database}, which belongs to postgres" in said
+    night = site.korrigo("nightly", code=(0, 3)).out
+    assert "this role cannot restore database" in night
+    doctor = {one["id"]: one for one in site.json("doctor", code=(0, 10))["findings"]}
+    assert doctor["database.owner"]["level"] == "error"
+    assert "a restore has no place" not in doctor["role.createdb"]["message"]
+
+
+def test_a_role_with_the_owners_rights_is_told_nothing(site):
+    assert "cannot restore" not in site.korrigo("backup", "db").out

@@ -57,6 +57,9 @@ LATEST = {"latest": Kind.SQL, "latest-point": Kind.POINT, "latest-media": Kind.M
 
 _MEDIA_SUFFIXES = (".tar", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst", ".zip")
 """Endings of archives of uploads as other tools pack them; those of this program end in .tar.gz."""
+_PACKED_DUMPS = (".sql.bz2", ".sql.xz", ".sql.zst", ".sql.zip")
+"""Endings of packed dumps: a damaged one cannot be told by its content."""
+
 NAME_THE_KEY = (
     "name the key file of the user who makes the backups (cron, sudo and other users have another HOME):"
     " KORRIGO_BACKUP_KEY_FILE, or [backup] key_file"
@@ -473,7 +476,9 @@ def _by_content(path: Path) -> Name | None:
     """Tell a foreign name by its content or its ending: a file copied or renamed by hand can still be restored."""
     suffixes = {".sql.gz": Kind.SQL, ".tar.gz": Kind.MEDIA, ".tgz": Kind.MEDIA}
     kind = next((kind for suffix, kind in suffixes.items() if path.name.endswith(suffix)), None)
-    if path.name.endswith(_MEDIA_SUFFIXES) and path.is_file():
+    if path.name.endswith(_PACKED_DUMPS) and path.is_file():
+        kind = Kind.SQL
+    elif path.name.endswith(_MEDIA_SUFFIXES) and path.is_file():
         kind = Kind.MEDIA
     if (path / DIRECTORY_MANIFEST).exists():
         kind = Kind.DJANGO

@@ -215,6 +215,13 @@ def test_a_cut_dump_in_custom_format_is_damaged(site, dump, tmp_path):
         assert "cut or damaged: fetch it again" in done.err
 
 
+def test_a_damaged_bzip2_file_is_damaged(site, dump, tmp_path):
+    packed = bytearray(bz2.compress(dump(), 1))
+    packed[-20] ^= 1
+    (tmp_path / "bad.sql.bz2").write_bytes(packed)
+    assert "cut or damaged" in site.korrigo("plan", tmp_path / "bad.sql.bz2", "--allow-unsigned", code=9).err
+
+
 def test_several_files_in_an_archive_with_the_name_of_a_dump(site, dump, tmp_path):
     packed = tmp_path / "both.sql.gz"
     with tarfile.open(packed, "w:gz") as archive:

@@ -15,7 +15,7 @@ from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused
 from korrigo_backup.formats.sqlforeign import as_data
 from korrigo_backup.formats.sqlguard import failures
 from korrigo_backup.formats.sqlload import load_shared
-from korrigo_backup.formats.sqlplace import naming
+from korrigo_backup.formats.sqlplace import naming, require_permitted
 from korrigo_backup.formats.sqlscan import DumpScanner, Places, ScanResult, Sort
 from korrigo_backup.site.digests import RULE, Snapshot, prove_all, snapshot
 from korrigo_backup.site.properties import read_properties, read_roles, read_tablespaces
@@ -163,7 +163,10 @@ def load(
         failed = load_shared(server, script, source, database=database, restricted=restricted)
     for _ in reader:  # what follows the last gzip member counts for the checksum, too
         pass
-    return Loaded(reader.sha256, failures(failed))
+    sha256, without_success = reader.sha256, failures(failed)
+    if foreign is not None:
+        require_permitted(file, source, edits, without_success)
+    return Loaded(sha256, without_success)
 
 
 def _dump(server: Postgres, taken: Snapshot, target: GzipWriter, database: str, facts: Facts) -> ScanResult:

@@ -16,7 +16,7 @@ from korrigo_backup.formats.sql import edited, without
 from korrigo_backup.formats.sqlextension import KEPT_TABLES, diverted
 from korrigo_backup.formats.sqlforeign import as_data
 from korrigo_backup.formats.sqlguard import FAILED, failures, guarding
-from korrigo_backup.formats.sqlplace import naming
+from korrigo_backup.formats.sqlplace import naming, reading
 from korrigo_backup.formats.sqlproof import differences, prove_taken, undressing
 from korrigo_backup.formats.sqlscan import Sort
 from korrigo_backup.site.digests import Snapshot, known_rule, prove_all
@@ -95,7 +95,8 @@ class Replacing:
         step("load")
         self._load(session)
         step("prove")
-        tables = self._proven(session)
+        with reading(self._name) if self._foreign else nullcontext():
+            tables = self._proven(session)
         if session.ask(_TRANSACTION, str) != transaction:
             raise ProofFailed(
                 f"{self._name} has ended the transaction that it was loaded in",

@@ -19,7 +19,7 @@ from korrigo_backup.system.streams import HashingReader, gunzip
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from korrigo_backup.formats.sqlguard import Edit
+    from korrigo_backup.formats.sqlguard import Edit, Failure
     from korrigo_backup.formats.sqlscan import ScanResult
     from korrigo_backup.site.servererror import ServerError
 
@@ -30,6 +30,7 @@ _SHOWN = 80
 _PRIVATE = re.compile(r"\s(?:VALUES|PASSWORD)\b.*", re.DOTALL | re.IGNORECASE)
 """Rows and passwords in a statement: a message goes into the journal."""
 
+_NO_RIGHT = "42501"
 _NO_BLOCK = "25001"
 """ALTER SYSTEM, CREATE DATABASE and others that no transaction can take back."""
 
@@ -77,6 +78,25 @@ def naming(file: IO[bytes], source: str, edits: Iterable[Edit]) -> Iterator[None
             raise
         hint = f"{_ASK_WHY}: {problem.hint}" if "'CREATE EXTENSION" in which else problem.hint
         raise StatementFailed(f"{source}, {which}: {problem.message}", hint=hint, server=problem.server) from None
+
+
+@contextmanager
+def reading(source: str) -> Iterator[None]:
+    """Let an error of the server while loaded tables are read name the dump: functions of its indexes run then."""
+    try:
+        yield
+    except NotPermitted as problem:
+        what = f"{source} brings code that runs while its tables are read, and that has no right to: {problem.message}"
+        raise Refused(what, hint=ASK) from None
+
+
+def require_permitted(file: IO[bytes], source: str, edits: Iterable[Edit], failed: Iterable[Failure]) -> None:
+    """Raise Refused for an index or a constraint of the dump whose functions ask for rights."""
+    for one in failed:
+        if one.sqlstate == _NO_RIGHT and not one.name.startswith("view:"):
+            place = next((at + len(text) for at, text, _ in edits if text.startswith(one.statement.encode())), None)
+            which = first_words(one.statement.encode()) if place is None else described(file, source, place)
+            raise _refused(one.message, which, source)
 
 
 def require_plain_transactions(file: IO[bytes], source: str, scan: ScanResult) -> None:

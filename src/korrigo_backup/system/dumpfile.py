@@ -137,10 +137,18 @@ def unpacked(packed: Form, file: IO[bytes], source: str) -> Iterator[Iterator[by
                     yield iter(lambda: inside.read(CHUNK), b"")
             case _:
                 yield _by_zstd(file, source)
+    except OSError as problem:
+        if problem.errno is not None:
+            raise  # of the disk; bz2 raises one without a number for damage
+        raise _damaged(packed, source, problem) from None
     except (lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError) as problem:
-        raise ProofFailed(
-            f"{source} is not a valid {packed} file: {problem}", hint="it was cut or damaged: fetch it again"
-        ) from None
+        raise _damaged(packed, source, problem) from None
+
+
+def _damaged(packed: Form, source: str, problem: Exception) -> ProofFailed:
+    return ProofFailed(
+        f"{source} is not a valid {packed} file: {problem}", hint="it was cut or damaged: fetch it again"
+    )
 
 
 def _only_member(file: IO[bytes], source: str) -> IO[bytes]:

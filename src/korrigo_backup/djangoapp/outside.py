@@ -142,6 +142,7 @@ def _columns(found: Iterable[Table]) -> Iterator[LeftOut]:
     Raises Refused for one that a row cannot do without: no restore could insert it.
     """
     for table in found:
+        where = table.relation.name if table.relation else table.name
         known = {field.column for field in table.model._meta.local_concrete_fields}  # noqa: SLF001
         for name, column in table.relation.columns.items() if table.relation else ():
             if name in known or column.generated:
@@ -150,7 +151,7 @@ def _columns(found: Iterable[Table]) -> Iterator[LeftOut]:
             if column.not_null and column.bare:
                 raise Refused(
                     f"no model has the column {shown}, and no row can do without it: a restore could not insert rows",
-                    hint=f'ALTER TABLE {table.relation.name if table.relation else ""} ALTER COLUMN "{name}" DROP NOT NULL,'
+                    hint=f'ALTER TABLE {where} ALTER COLUMN "{name}" DROP NOT NULL,'
                     " or give it a default; or back up by method 1: korrigo-backup backup full",
                 )
             yield LeftOut(LeftOutKind.COLUMN, shown, column.declared)

@@ -101,6 +101,9 @@ def say_shared(step: Step) -> None:
     elif step.id == "recover.left":
         say(f"⚠️ {step.facts['message']}")
         say(f"   hint: {step.facts['hint']}")
+    elif step.id == "rights.stranger":
+        say(f"⚠️ this role cannot restore database {step.facts['database']}, which belongs to {step.facts['owner']}")
+        say(f"   hint: korrigo-backup doctor names the statements; or restore as {step.facts['owner']} (POSTGRES_USER)")
     elif step.id == "services.await":
         say(f"⏳ Waiting until healthy, {step.facts['limit']} s at most: {step.facts['services']}")
     elif step.id == "services.healthy":

@@ -38,7 +38,7 @@ def bound_findings(context: Context, source: SqlSource, *, rehearsal: bool) -> I
                           " one database alone, and its rows")  # fmt: skip
             continue
         asked = _SETTING.format(name=literal(one.setting))
-        (where,) = server.ask(asked, tuple[str | None], database=server.maintenance)
+        (where,) = server.ask_server(asked, tuple[str | None])
         if where == server.database:
             yield warning("extensions.bound", f"the extension {one.extension} can stand in database {where} alone: it"
                           " and its rows are made right after the swap")  # fmt: skip

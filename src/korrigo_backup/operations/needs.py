@@ -79,7 +79,7 @@ def restore_needs(
 
     Without `roles`, the statements that name roles are not executed.
     """
-    found = server.ask(_SERVER, _Server, database=server.maintenance)
+    found = server.ask_server(_SERVER, _Server)
     if roles:
         yield from _roles(saved, found)
     if missing := sorted(set(saved.tablespaces) - found.tablespaces):
@@ -97,14 +97,20 @@ def restore_needs(
         yield refused
 
 
+_IN_PLACE = frozenset({"extensions.privileged", "database.maintenance"})
+"""What keeps a restore from a database beside the live one, and not from one in place."""
+
+
 def site_needs(server: Postgres, staged: str) -> Iterator[Finding]:
     """Yield what the server or our role lacks for a restore of the live database as it is now."""
-    found, live = server.ask(_SERVER, _Server, database=server.maintenance), _live(server)
+    found, live = server.ask_server(_SERVER, _Server), _live(server)
     yield from _owner(server, live, found)
-    yield from _swap(server, live, in_place=False)
-    for finding in _extensions(server, live.extensions, found, live.extensions, in_place=False):
-        in_place_works = finding.id == "extensions.privileged" and live.is_owned
-        yield warning(finding.id, finding.message, finding.hint) if in_place_works else finding
+    ways = (*_swap(server, live, in_place=False),
+            *_extensions(server, live.extensions, found, live.extensions, in_place=False))  # fmt: skip
+    for finding in ways:
+        yield (
+            warning(finding.id, finding.message, finding.hint) if live.is_owned and finding.id in _IN_PLACE else finding
+        )
     if refused := _hba(server, staged):
         yield warning(refused.id, refused.message, refused.hint) if live.is_owned else refused
 
@@ -127,7 +133,7 @@ def _live(server: Postgres) -> _Live:
         return server.ask(_LIVE.format(extensions="pg_extension", name=name), _Live)
     except KorrigoBackupError:
         nothing = "(SELECT NULL::text AS extname WHERE false) e"
-        return server.ask(_LIVE.format(extensions=nothing, name=name), _Live, database=server.maintenance)
+        return server.ask_server(_LIVE.format(extensions=nothing, name=name), _Live)
 
 
 def _plain(name: str) -> str:
@@ -164,11 +170,20 @@ def _swap(server: Postgres, live: _Live, *, in_place: bool) -> Iterator[Finding]
                       f" cannot be dropped while it has them: {', '.join(live.slots)}",
                       f"restore with --in-place to keep them; or afterwards, in the kept database: {drop};"
                       " then make them anew and load their consumers again")  # fmt: skip
+    if server.common != server.maintenance and not in_place:
+        yield _maintenance(server)
     if live.sessions:
         yield error("database.sessions", f"sessions in database {name} cannot be ended by this role:"
                     f" {', '.join(live.sessions[:5])}",
                     "end them, or as a superuser: GRANT pg_signal_backend TO this role (not for sessions of a"
                     " superuser)")  # fmt: skip
+
+
+def _maintenance(server: Postgres) -> Finding:
+    return error("database.maintenance", f"this role cannot enter database {server.maintenance}, from which a restore"
+                 " exchanges the databases", "restore with --in-place; or set [database] maintenance to a database that"
+                 f" it may enter; or as a superuser: GRANT CONNECT ON DATABASE {identifier(server.maintenance)} TO this"
+                 " role")  # fmt: skip
 
 
 def _extensions(

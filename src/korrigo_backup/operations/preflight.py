@@ -230,7 +230,8 @@ def _createdb(server: Postgres) -> Finding:
     role = Databases(server).role()
     if role.superuser or role.createdb:
         return ok("role.createdb", f"the role {role.name} may create the database that a restore loads into")
-    return warning("role.createdb", f"the role {role.name} may not create databases: only restore --in-place works",
+    left = "only restore --in-place works" if Databases(server).owns(server.database) else "a restore has no place"
+    return warning("role.createdb", f"the role {role.name} may not create databases: {left}",
                    f"ALTER ROLE {role.name} CREATEDB")  # fmt: skip
 
 

@@ -41,7 +41,8 @@ class Recovered:
     """What was finished, in words, whether an interrupted restore was taken back, and the stamps of what was.
 
     `system` identifies the database cluster; `exists` tells whether the live database is there. `left` has a finding
-    for each leftover that could not be removed. A leftover keeps no run from its work.
+    for each leftover that could not be removed. A leftover keeps no run from its work. `stranger` is the owner of the
+    live database where our role has not the owner's rights.
     """
 
     done: tuple[str, ...] = ()
@@ -50,6 +51,7 @@ class Recovered:
     left: tuple[Finding, ...] = ()
     system: str | None = None
     exists: bool = True
+    stranger: str | None = None
 
 
 @contextmanager
@@ -70,6 +72,8 @@ def exclusive(
         for one in recovered.left:
             listen(Step("recover.left", {"message": one.message, "hint": one.hint}))
         site = identified(site, catalog, recovered.system)
+        if own and recovered.stranger:
+            listen(Step("rights.stranger", {"database": site.postgres.database, "owner": recovered.stranger}))
         if own:
             require_own(site, catalog, exists=recovered.exists)
         yield site, recovered
@@ -99,7 +103,9 @@ def recover(site: Site) -> Recovered:
             site.start_services()
             done.append("started the services again")
     there = live in found.names
-    return Recovered(tuple(done), restore, frozenset(stamps), tuple(leftovers.findings), found.system, there)
+    return Recovered(
+        tuple(done), restore, frozenset(stamps), tuple(leftovers.findings), found.system, there, found.stranger
+    )
 
 
 @dataclass

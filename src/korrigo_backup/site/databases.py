@@ -53,7 +53,11 @@ _TERMINATE = "SELECT pg_terminate_backend(pid)"
 _SESSIONS = """
 FROM pg_stat_activity
 WHERE datname = {name} AND pid NOT IN (pg_backend_pid(), {but}) AND backend_type <> 'autovacuum worker'
+  AND pid NOT IN (SELECT l.pid FROM pg_locks l WHERE l.granted AND l.locktype = 'advisory' AND l.classid = {run})
 """
+
+RUN_LOCK = 0x6B6F7272
+"""First number of the advisory lock of a run ("korr"); the second is made from the site's database."""
 
 _COMMENT = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = {name}"
 
@@ -66,7 +70,9 @@ SELECT json_build_object('system', current_setting('korrigo_backup.system', true
                          'names', (SELECT json_agg(datname) FROM pg_database),
                          'closed', (SELECT coalesce(json_agg(datname), '[]') FROM pg_database WHERE NOT datallowconn),
                          'roles', (SELECT json_agg(rolname) FROM pg_roles),
-                         'comment', coalesce(({comment}), ''))
+                         'comment', coalesce(({comment}), ''),
+                         'stranger', (SELECT pg_get_userbyid(datdba) FROM pg_database
+                                      WHERE datname = {live} AND NOT pg_has_role(datdba, 'USAGE')))
 """
 
 _IS_EMPTY = """
@@ -117,6 +123,8 @@ class Survey(msgspec.Struct, frozen=True):
     comment: str
     system: str | None = None
     """The identifier of the cluster; None where the role may not read it."""
+    stranger: str | None = None
+    """The owner of the live database where our role has not the owner's rights, so that it cannot restore."""
 
     @property
     def unsettled(self) -> bool:
@@ -139,7 +147,7 @@ class Role(msgspec.Struct, frozen=True):
 
 
 class Databases:
-    """The databases of one server, seen from its maintenance database."""
+    """The databases of one server, seen from its common database."""
 
     def __init__(self, server: Postgres) -> None:
         self._server = server
@@ -244,10 +252,12 @@ class Databases:
     def disconnect(self, name: str, *, but: int = 0) -> None:
         """Let nobody connect to a database and end every session in it, except that of the process `but`.
 
+        Nobody can be kept out of the database from which the server is asked: there the sessions are ended alone.
         Raises Refused, naming the sessions that would not end; the database then takes connections again.
         """
-        sessions = _SESSIONS.format(name=literal(name), but=but)
-        doing = f"{_allow(name, 'false')}; {_TERMINATE} {sessions} \\g /dev/null\n{_OTHERS} {sessions}"
+        sessions = _SESSIONS.format(name=literal(name), but=but, run=RUN_LOCK)
+        close = "" if name == self._server.common else f"{_allow(name, 'false')}; "
+        doing = f"{close}{_TERMINATE} {sessions} \\g /dev/null\n{_OTHERS} {sessions}"
         deadline = time.monotonic() + TERMINATE_SECONDS
         try:
             while others := msgspec.json.decode(self._run(doing), type=list[str]):
@@ -260,6 +270,8 @@ class Databases:
 
     def admit(self, name: str) -> None:
         """Let a database take connections."""
+        if name == self._server.common:
+            return  # it has never been closed
         self._run(_allow(name, "true"))
 
     def closed(self, name: str) -> bool:
@@ -269,7 +281,7 @@ class Databases:
 
     def survey(self, live: str) -> Survey:
         """Return in one answer what tells whether an earlier run left something."""
-        return self._ask(_SURVEY.format(comment=_COMMENT.format(name=literal(live))), Survey)
+        return self._ask(_SURVEY.format(live=literal(live), comment=_COMMENT.format(name=literal(live))), Survey)
 
     def is_empty(self, name: str) -> bool:
         """Return whether a database is not there, or holds no table, view or sequence besides those of extensions."""
@@ -327,7 +339,7 @@ class Databases:
         return self._ask(f"SELECT to_json(coalesce(({_COMMENT.format(name=literal(name))}), ''))", str)
 
     def _ask(self, sql: str, answer: type[T]) -> T:
-        return self._server.ask(sql, answer, database=self._server.maintenance)
+        return self._server.ask_server(sql, answer)
 
     def _run(self, sql: str) -> bytes:
         return self._server.change(sql)

@@ -1,8 +1,8 @@
 """One run at a time on a site's database, from whichever host; and nothing of a dead run acts after its end.
 
-A session in the maintenance database holds an advisory lock while a run lasts; the server releases it when the
-process dies, with its host or without. The clients of a killed run can outlive it, so every change is fenced: it
-is made only while the lock's own session holds the lock, and the next run waits until those under way have ended.
+A session in the common database (`Postgres.common`) holds an advisory lock while a run lasts; the server releases it
+when the process dies, with its host or without. The clients of a killed run can outlive it, so every change is fenced:
+it is made only while the lock's own session holds the lock, and the next run waits until those under way have ended.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.errors import KorrigoBackupError, Locked, Unreachable
+from korrigo_backup.site.databases import RUN_LOCK
 from korrigo_backup.site.sql import literal
 
 if TYPE_CHECKING:
@@ -24,10 +25,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.site.postgres import Postgres, Session
 
-_RUN = 0x6B6F7272
-"""First number of the advisory lock of a run ("korr"); the second is made from the site's database."""
-
-_CHANGE = _RUN + 1
+_CHANGE = RUN_LOCK + 1
 """First number of the lock that changes share, and that the next run waits for."""
 
 _PATIENCE = 3.0
@@ -74,7 +72,7 @@ def held(server: Postgres, doing: str) -> Iterator[Postgres]:
     """Hold the lock of the server's site while the block runs; yield the server whose changes are fenced by it.
 
     Returns when no change of an earlier run is under way any more. Raises Locked with the holder's words (`doing`,
-    process, host, since when), Unreachable when the maintenance database cannot be used.
+    process, host, since when), Unreachable when neither the maintenance database nor the site's own can be used.
     """
     with ExitStack() as stack:
         fence = _Fence(server, doing, stack)
@@ -92,10 +90,12 @@ class _Fence:
         self._pid = 0
 
     def take(self) -> None:
-        session = self._stack.enter_context(self._server.session(database=self._server.maintenance))
+        session = self._opened()
         name = self._name.encode()[:_APPLICATION_NAME_BYTES].decode(errors="ignore")
         session.run(f"SET application_name = {literal(name)}; {_SETTINGS}")
-        asked = f"SELECT json_build_object('pid', pg_backend_pid(), 'taken', pg_try_advisory_lock({_RUN}, {self._key}))"
+        asked = (
+            f"SELECT json_build_object('pid', pg_backend_pid(), 'taken', pg_try_advisory_lock({RUN_LOCK}, {self._key}))"
+        )
         deadline = time.monotonic() + _PATIENCE
         while not (answer := session.ask(asked, _Answer)).taken:
             if time.monotonic() > deadline:
@@ -105,6 +105,14 @@ class _Fence:
         gate = f"({_CHANGE}, {self._key})"
         session.run(f"SELECT pg_advisory_lock{gate}, pg_advisory_unlock{gate} \\g /dev/null")
         self._session, self._pid = session, answer.pid
+
+    def _opened(self) -> Session:
+        try:
+            return self._stack.enter_context(self._server.session(database=self._server.common))
+        except Unreachable:
+            if not self._server.keep_out():
+                raise
+        return self._stack.enter_context(self._server.session(database=self._server.common))
 
     def words(self) -> str:
         """Return the statements before a change that let it happen only while we hold the lock.
@@ -129,7 +137,7 @@ class _Fence:
     @property
     def _lock(self) -> str:
         return (
-            f"l.locktype = 'advisory' AND l.classid = {_RUN} AND l.objid = {self._key} AND l.objsubid = 2"
+            f"l.locktype = 'advisory' AND l.classid = {RUN_LOCK} AND l.objid = {self._key} AND l.objsubid = 2"
             " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
         )
 

@@ -59,15 +59,42 @@ class Postgres:
         self.access = access
         self.database = database
         self.maintenance = maintenance
+        self.common = maintenance
+        """The database in which the server as a whole is asked: `maintenance`, or the site's own after `keep_out`."""
         self._fence = fence
 
     def fenced(self, fence: Callable[[], str]) -> Postgres:
         """Return the same server; each of its changes begins with the statements that `fence` returns."""
-        return Postgres(self.access, database=self.database, maintenance=self.maintenance, fence=fence)
+        return self._copy(self.access, fence)
 
     def change(self, sql: str) -> bytes:
-        """Change databases or roles as a whole, from the maintenance database; return what the statements print."""
-        return self.script(f"{self._fence() if self._fence else ''}{sql}", database=self.maintenance)
+        """Change databases or roles as a whole, from the common database; return what the statements print."""
+        return self.script(f"{self._fence() if self._fence else ''}{sql}", database=self.common)
+
+    def ask_server(self, sql: str, answer: type[T]) -> T:
+        """Ask about the server as a whole, as `ask` does, in a database that lets the role in."""
+        try:
+            return self.ask(sql, answer, database=self.common)
+        except Unreachable:
+            if not self.keep_out():
+                raise
+        return self.ask(sql, answer, database=self.common)
+
+    def keep_out(self) -> bool:
+        """Leave the maintenance database alone from now on when the site's own answers; tell whether that is new."""
+        if self.common == self.database:
+            return False
+        try:
+            self.script("SELECT 1")
+        except KorrigoBackupError:
+            return False
+        self.common = self.database
+        return True
+
+    def _copy(self, access: Access, fence: Callable[[], str] | None = None) -> Postgres:
+        made = Postgres(access, database=self.database, maintenance=self.maintenance, fence=fence)
+        made.common = self.common
+        return made
 
     def ask(self, sql: str, answer: type[T], *, database: str | None = None, timeout: float | None = None) -> T:
         """Return the answer to a query whose one value is JSON, decoded as `answer`.
@@ -123,12 +150,12 @@ class Postgres:
 
     def as_user(self, user: str, password: Secret) -> Postgres:
         """Return the same server and databases as another role sees them."""
-        return Postgres(self.access.as_user(user, password), database=self.database, maintenance=self.maintenance)
+        return self._copy(self.access.as_user(user, password))
 
     def version(self) -> int:
         """Return the server's major version."""
         asked = "SELECT to_json(current_setting('server_version_num')::int / 10000)"
-        return self.ask(asked, int, database=self.maintenance)
+        return self.ask_server(asked, int)
 
     def client_version(self) -> tuple[int, int]:
         """Return major and minor version of psql, (0, 0) when it does not tell."""
@@ -140,7 +167,7 @@ class Postgres:
 
     def free_space(self) -> int | None:
         """Return the free bytes on the server's data disk, None when the role or the place do not let us see it."""
-        place = self.ask(_DATA_DIRECTORY, str, database=self.maintenance)
+        place = self.ask_server(_DATA_DIRECTORY, str)
         return self.access.free(place) if place else None
 
     def failure(self, command: Command, status: int, stderr: str, database: str) -> KorrigoBackupError:

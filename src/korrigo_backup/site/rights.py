@@ -98,12 +98,12 @@ class Lost:
 
 def rights(server: Postgres, settings: Iterable[str] = ()) -> Rights:
     """Return what our role may do; `settings` are those of which it is asked whether the role may set them."""
-    found = server.ask(_RIGHTS, Rights, database=server.maintenance)
+    found = server.ask_server(_RIGHTS, Rights)
     names = sorted({name.lower() for name in settings})
     if not names or found.superuser or found.version < PARAMETER_RIGHTS:
         return found
     asked = _PARAMETERS.format(names=literal(msgspec.json.encode(names).decode()))
-    return msgspec.structs.replace(found, parameters=server.ask(asked, frozenset[str], database=server.maintenance))
+    return msgspec.structs.replace(found, parameters=server.ask_server(asked, frozenset[str]))
 
 
 def rights_for(server: Postgres, like: Properties) -> Rights:
@@ -211,5 +211,5 @@ def _locale(server: Postgres, like: Properties, may: Rights) -> str | None:
     else:
         definition = f"provider = libc, lc_collate = {literal(like.datcollate)}, lc_ctype = {literal(like.datctype)}"
     probe = f"korrigo_{secrets.token_hex(4)}"
-    told = server.ask(_LOCALE.format(probe=probe, definition=definition), str, database=server.maintenance)
+    told = server.ask_server(_LOCALE.format(probe=probe, definition=definition), str)
     return None if told == "missing" else told.removeprefix("version ")

@@ -1,0 +1,68 @@
+"""A role without the usual rights: it does what it can, and is told what it cannot before that is needed."""
+
+import pytest
+
+from korrigo_backup.site.fence import held
+from sandbox import nothing_changes
+
+
+@pytest.fixture
+def shut(site):
+    """The site, whose role may not enter the database `postgres`."""
+    site.sql("REVOKE CONNECT ON DATABASE postgres FROM PUBLIC", "postgres", superuser=True)
+    yield site
+    site.sql("GRANT CONNECT ON DATABASE postgres TO PUBLIC", "postgres", superuser=True)
+
+
+@pytest.mark.promise("P1")
+def test_a_backup_and_a_restore_in_place_need_no_other_database(shut):
+    made, wanted = shut.backup(), shut.rows()
+    shut.wreck()
+    shut.korrigo("restore", made, "--in-place", "--yes", "--no-validate")
+    assert shut.rows() == wanted
+    shut.korrigo("rollback", "--to", "safety", "--in-place", "--yes", code=(0, 3))
+    assert shut.rows() != wanted
+    assert shut.json("status")["verified"]
+
+
+def test_sessions_of_the_site_are_ended_for_a_restore_in_place(shut):
+    made = shut.backup()
+    with shut.connect() as other:
+        other.execute("SELECT 1")
+        shut.korrigo("restore", made, "--in-place", "--yes", "--no-validate")
+        with pytest.raises(Exception, match="terminat"):
+            other.execute("SELECT 1")
+
+
+@pytest.mark.promise("P1")
+def test_a_restore_beside_is_refused_beforehand_with_the_ways_that_there_are(shut):
+    made = shut.backup()
+    with nothing_changes(shut):
+        refused = shut.korrigo("restore", made, "--yes", code=4)
+    assert "cannot enter database postgres" in refused.err
+    assert "--in-place" in refused.err
+    assert "GRANT CONNECT" in refused.err
+    doctor = {one["id"]: one for one in shut.json("doctor", code=(0, 10))["findings"]}
+    assert doctor["database.maintenance"]["level"] == "warning"
+
+
+def test_two_runs_of_such_a_role_do_not_work_at_once(shut):
+    with held(shut.wired().site().postgres, "a long backup"):
+        refused = shut.korrigo("backup", "db", code=7)
+    assert "a long backup" in refused.err
+
+
+@pytest.mark.promise("P1")
+def test_each_backup_says_that_a_role_without_the_owners_rights_cannot_restore(site):
+    site.sql(f'ALTER DATABASE "{site.database}" OWNER TO postgres', superuser=True)
+    said = site.korrigo("backup", "db").out
+    assert f"this role cannot restore database {site.database}, which belongs to postgres" in said
+    night = site.korrigo("nightly", code=(0, 3)).out
+    assert "this role cannot restore database" in night
+    doctor = {one["id"]: one for one in site.json("doctor", code=(0, 10))["findings"]}
+    assert doctor["database.owner"]["level"] == "error"
+    assert "a restore has no place" not in doctor["role.createdb"]["message"]
+
+
+def test_a_role_with_the_owners_rights_is_told_nothing(site):
+    assert "cannot restore" not in site.korrigo("backup", "db").out

@@ -45,7 +45,7 @@ from korrigo_backup.system import files, lock
 from korrigo_backup.system.dumpfile import is_dump
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from korrigo_backup.domain.identity import Owner
     from korrigo_backup.domain.journal import Record
@@ -234,9 +234,11 @@ class Catalog:
     def relink(self) -> None:
         """Make `db_backup_latest.sql.gz` name the newest good dump, when another one was found bad."""
         try:
-            self.point_latest(self._latest(Kind.SQL))
+            newest = self._latest(Kind.SQL)
         except NotFound:
             return
+        if newest.ours:
+            self.point_latest(newest)
 
     def _latest(self, kind: Kind) -> Artifact:
         """Return the newest good artifact of this site, with those that were passed over.
@@ -293,6 +295,17 @@ class Catalog:
         if not foreign or any(a.authenticity is Authenticity.AUTHENTIC for a in own):
             return
         raise Refused(self._other_key(foreign[0]), hint=f"{NAME_THE_KEY}; if that key is lost: {NEW_KEY}")
+
+    def signed_elsewhere(self, databases: Collection[str]) -> str:
+        """Return in words that the backups of these databases, or of any, are signed with a key that is not here.
+
+        Returns "" where a key that is here has signed one of them.
+        """
+        named = [a for a in self.artifacts() if not databases or _database(a) in databases]
+        foreign = [a for a in named if a.authenticity is Authenticity.UNKNOWN_KEY]
+        if not foreign or any(a.authenticity is Authenticity.AUTHENTIC for a in named):
+            return ""
+        return self._other_key(foreign[0])
 
     def _is_own(self, record: SiteRecord | None) -> bool:
         if record is None:
@@ -437,6 +450,13 @@ def _target(link: Path) -> str:
         return link.readlink().name
     except OSError:
         return ""
+
+
+def _database(artifact: Artifact) -> str | None:
+    head = artifact.header
+    if head is None:
+        return None
+    return head.identity.database if head.identity else head.database
 
 
 def _identities(artifacts: Iterable[Artifact]) -> set[str]:

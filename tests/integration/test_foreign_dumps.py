@@ -7,6 +7,7 @@ import lzma
 import os
 import shutil
 import subprocess
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -157,6 +158,9 @@ def forms(site, dump, place):
         (place / name).write_bytes(content)
     with zipfile.ZipFile(place / "zip.zip", "w") as archive:
         archive.writestr("dump.sql", plain)
+    for name, mode in (("archive.tar", "w"), ("archive.tgz", "w:gz"), ("archive.tar.xz", "w:xz")):
+        with tarfile.open(place / name, mode) as archive:
+            archive.add(place / "plain.sql", "backup/plain.sql")
     dump("--format=directory", f"--file={place / 'directory'}")
     if shutil.which("zstd"):
         subprocess.run(["zstd", "-q", place / "plain.sql", "-o", place / "zstd.sql.zst"], check=True)
@@ -199,6 +203,43 @@ def test_what_cannot_be_converted_ends_with_the_command_to_type(site, dump, tmp_
     done = site.korrigo("plan", cluster, "--allow-unsigned", code=2)
     assert "holds a whole server" in done.err
     assert "sed -n" in done.err
+
+
+def test_a_cut_dump_in_custom_format_is_damaged(site, dump, tmp_path):
+    whole = dump("--format=custom")
+    for length in (len(whole) // 3, len(whole) - 40):
+        cut = tmp_path / f"cut{length}.dump"
+        cut.write_bytes(whole[:length])
+        done = site.korrigo("plan", cut, "--allow-unsigned", code=9)
+        assert f"pg_restore cannot read {cut.name}" in done.err
+        assert "cut or damaged: fetch it again" in done.err
+
+
+def test_several_files_in_an_archive_with_the_name_of_a_dump(site, dump, tmp_path):
+    packed = tmp_path / "both.sql.gz"
+    with tarfile.open(packed, "w:gz") as archive:
+        for name in ("one.sql", "two.sql"):
+            (tmp_path / name).write_bytes(dump())
+            archive.add(tmp_path / name, name)
+    done = site.korrigo("plan", packed, "--allow-unsigned", code=2)
+    assert "tar -xOf both.sql.gz one.sql | gzip > NAME.sql.gz" in done.err
+
+
+def test_text_behind_the_end_mark_is_shown(site, dump, tmp_path):
+    for added in (b"DROP TABLE t;\n", b"it's late\n"):
+        longer = tmp_path / "longer.sql"
+        longer.write_bytes(dump() + added)
+        done = site.korrigo("plan", longer, "--allow-unsigned", code=9)
+        assert added.decode().rstrip(";\n") in done.err
+        assert "is missing" not in done.err
+
+
+def test_an_accepted_dump_without_rows_ends_with_a_loss(site, dump, tmp_path):
+    bare = tmp_path / "bare.sql"
+    bare.write_bytes(dump("--schema-only"))
+    accepted = ("--yes", "--no-safety-backup", "--allow-unsigned", "--accept", "artifact.no_rows")
+    done = site.korrigo("restore", bare, *accepted, code=3)
+    assert "every table is empty" in done.out + done.err
 
 
 CANARY = Path("/tmp") / f"korrigo-foreign-ran-{os.getpid()}"

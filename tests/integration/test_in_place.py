@@ -4,14 +4,18 @@ import gzip
 import os
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from korrigo_backup.catalog import local_now
-from korrigo_backup.errors import KorrigoBackupError
+from korrigo_backup.domain.finding import error
+from korrigo_backup.errors import KorrigoBackupError, Refused
+from korrigo_backup.operations import drill
 from korrigo_backup.operations.restore import Request, restore
 from korrigo_backup.site.postgres import Session
-from sandbox import SCHEMA, USER_PASSWORD, connect, kill_all, nothing_changes, quoted, until
+from korrigo_backup.site.throwaway import ThrowawayServer
+from sandbox import SCHEMA, USER_PASSWORD, bindir, connect, kill_all, nothing_changes, quoted, until
 from shapes import LOSSES, OWNERS, SUPERUSERS, known, large_objects, make_roles
 
 PLAIN = "plain_owner"
@@ -110,6 +114,29 @@ def test_what_may_not_be_loaded_beside_is_drilled_on_a_server_of_this_machine(pl
     done = site.korrigo("verify", "latest", "--depth", "full")
     assert "on a throw-away server of this machine, because role plain_owner may not create databases" in done.out
     assert not (site.backups / ".drill-server").exists()
+
+
+def test_the_server_of_a_killed_drill_is_named_by_doctor_and_removed_by_the_next_run(plain_site):
+    site = plain_site
+    site.backup()
+    home = site.backups / ".drill-server"
+    place = ThrowawayServer(bindir(), home=home)
+    place.__enter__()
+    pid = int((home / "data" / "postmaster.pid").read_text().split()[0])
+    assert str(home) in site.korrigo("doctor", code=(0, 10)).said
+    assert Path(f"/proc/{pid}").exists()
+    assert f"removed the throw-away server of a drill in {home}" in site.korrigo("backup", "db").said
+    assert not home.exists()
+    until(lambda: not Path(f"/proc/{pid}").exists())
+
+
+def test_a_drill_names_everything_that_is_in_its_way():
+    plans = [
+        SimpleNamespace(plan=SimpleNamespace(findings=(error("space.database", what, f"do {what}"),))) for what in "ab"
+    ]
+    with pytest.raises(Refused, match="a; and b") as refused:
+        drill._require_possible(*plans)
+    assert refused.value.hint == "do a; then do b"
 
 
 def test_a_rename_does_not_undo_the_restore_before_the_one_in_place(plain_site, make_site):

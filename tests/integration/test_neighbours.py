@@ -188,6 +188,45 @@ def test_a_renamed_database_goes_on_with_its_backups_when_it_is_adopted(make_sit
     assert after.wired().catalog.find("latest").name == made.name
 
 
+def test_the_first_backup_of_a_renamed_database_warns_and_adopt_names_the_former_one(make_site):
+    before, after = share(make_site(), make_site())
+    made = before.backup()
+    assert "adopt --database" not in after.korrigo("backup", "db").said, "the other database is there: a neighbour"
+    third = share(before, make_site())[1]
+    before.sql(f"DROP DATABASE {quoted(before.database)} (FORCE)", "postgres")
+    command = f"korrigo-backup adopt --database {before.database}"
+    assert command in third.korrigo("backup", "db").said
+    assert command not in third.korrigo("backup", "db").said, "said once"
+    assert command in third.korrigo("adopt").out
+    third.korrigo("adopt", "--database", before.database, "--yes")
+    assert made.name in {one["name"] for one in third.json("list")["items"] if one["ours"]}
+
+
+def test_backups_that_another_key_has_signed_are_not_said_to_be_missing(make_site):
+    before, after = share(make_site(), make_site())
+    before.backup()
+    other = {"KORRIGO_BACKUP_KEY_FILE": str(after.backups.parent / "other.key")}
+    for _ in ("no key at all", "a key of its own"):
+        refused = after.korrigo("adopt", "--database", before.database, "--yes", env=other, code=4)
+        assert "are signed with the key" in refused.err
+        assert "adopt --new-key" in refused.err
+        after.korrigo("backup", "db", env=other | {"BACKUP_DIR": str(after.home / "elsewhere")})
+
+
+@pytest.mark.promise("P10")
+def test_what_a_backup_lists_and_links_is_of_its_own_site(make_site):
+    shop, blog = share(make_site(), make_site())
+    ours = shop.backup()
+    link = shop.backups / "db_backup_latest.sql.gz"
+    listed = blog.korrigo("backup", "db").out.partition("Available backups:")[2]
+    assert ours.name not in listed
+    assert len(listed.split()) > 5
+    link.unlink()
+    third = share(shop, make_site())[1]
+    third.wired().catalog.relink()
+    assert not link.is_symlink()
+
+
 def test_of_three_sites_the_one_to_adopt_must_be_named(make_site):
     one, two = share(make_site(), make_site())
     share(one, three := make_site())
@@ -195,7 +234,7 @@ def test_of_three_sites_the_one_to_adopt_must_be_named(make_site):
     two.backup()
     refused = three.korrigo("adopt", "--yes", code=4)
     assert one.database in refused.err
-    assert "--database NAME" in refused.err
+    assert f"korrigo-backup adopt --database {one.database}" in refused.err
     three.korrigo("adopt", "--database", one.database, "--yes")
 
 

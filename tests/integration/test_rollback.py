@@ -157,3 +157,10 @@ def rolled_back(make_site, capsys, *, rows, files):
         print(f"\n   {rows} rows, {files} files: rollback of both in {time.monotonic() - begun:.2f} s")  # noqa: T201
     assert ran.code == 0, ran.said
     return ran.effects
+
+
+def test_a_second_rollback_names_the_way_forward_again(restored):
+    site, _, _ = restored
+    site.korrigo("rollback", "--yes")
+    done = site.korrigo("rollback", "--yes", code=6)
+    assert "korrigo-backup rollback --to after" in done.err

@@ -93,4 +93,6 @@ def test_a_server_with_another_certificate_is_not_trusted(tls_site):
     wrong = tls_site.home / "other.pem"
     wrong.write_text((TLS / "localhost.pem").read_text().replace("\nMII", "\nMIJ", 1))
     env = secured(tls_site, PGSSLMODE="verify-full", PGSSLROOTCERT=str(wrong))
-    assert "sslrootcert" in tls_site.korrigo("backup", "db", env=env, code=8).err
+    refused = tls_site.korrigo("backup", "db", env=env, code=8)
+    assert "sslrootcert" in refused.err
+    assert "database postgres" not in refused.err

@@ -118,12 +118,28 @@ def test_a_hostile_dump_is_refused_and_nothing_changes(superuser_site):
     site = superuser_site
     proof = Path("/tmp") / f"korrigo-it-ran-{os.getpid()}"
     made = site.backup()
+    line = gzip.decompress(made.read_bytes()).partition(b"\nCREATE TABLE")[0].count(b"\n") + 2
     with nothing_changes(site), nothing_changes_on(site.server):
         for what, sql in HOSTILE.items():
             foreign = unsigned(site, made, hostile=sql.format(proof=proof, database=site.database))
             done = site.korrigo("restore", foreign, "--yes", "--allow-unsigned", code=(1, 4))
             assert "state: rolled back: the site is as it was before" in done.err, what
+            assert f"{foreign.name}, line {line}: " in done.err, (what, done.err)
+            assert "do not load it" in done.err, what
             assert not proof.exists(), what
+
+
+@pytest.mark.promise("P5")
+@pytest.mark.parametrize("command", ["COMMIT;", "BEGIN; rollback;"])
+def test_a_transaction_command_of_its_own_is_named_before_anything_is_loaded(superuser_site, command):
+    site = superuser_site
+    foreign = unsigned(site, site.backup(), hostile=f"SELECT 1;\n{command}")
+    done = site.korrigo("plan", foreign, "--allow-unsigned", code=9)
+    before = gzip.decompress(foreign.read_bytes()).partition(command.encode())[0]
+    words = command.removeprefix("BEGIN; ").partition(";")[0]
+    assert f"line {before.count(10) + 1}: '{words}'" in done.err
+    assert "hint: do not load it: " in done.err
+    assert "state: nothing was changed" in done.err
 
 
 @contextmanager

@@ -29,7 +29,7 @@ def script(dump, size=None):
 
 
 def statements(text):
-    return [b64decode(found).strip() for found in _STATEMENT.findall(text)]
+    return [re.sub(rb"^/\*korrigo-backup \d+\*/", b"", b64decode(found)).strip() for found in _STATEMENT.findall(text)]
 
 
 def is_ours(text):

@@ -112,5 +112,20 @@ def test_a_dump_cut_anywhere_is_not_complete(length):
 
 
 def test_an_end_mark_in_the_middle_ends_nothing():
-    with pytest.raises(ProofFailed, match="end mark is missing"):
+    with pytest.raises(ProofFailed, match="goes on after its end mark"):
         scan(END + b"CREATE TABLE late ();\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "odd"),
+    [
+        (b"BEGIN;\nSELECT 1;\nCOMMIT;\n", 0),
+        (b"START TRANSACTION;\nEND;\n", 0),
+        (b"COMMIT;\n", 1),
+        (b"BEGIN;\nROLLBACK;\n", 1),
+        (b"BEGIN;\nSAVEPOINT s;\nCOMMIT;\n", 2),
+        (b"BEGIN;\nCOMMIT AND CHAIN;\n", 1),
+    ],
+)
+def test_transaction_commands_that_do_not_belong_to_a_pair_are_noted(text, odd):
+    assert len(scan(text + END).odd_transactions) == odd

@@ -9,7 +9,7 @@ import typer
 
 from korrigo_backup.cli.output import Context, ask_yes, say, say_shared
 from korrigo_backup.errors import Refused
-from korrigo_backup.operations.identity import adopt, adoptable
+from korrigo_backup.operations.identity import adopt, adoptable, former_names
 from korrigo_backup.operations.recover import exclusive
 
 if TYPE_CHECKING:
@@ -32,12 +32,14 @@ def command(
     Backups tell sites apart by name, environment, database and database cluster. Nothing is deleted or restored.
     """
     wired: Wired = context.ensure_object(Context).wired()
-    with exclusive(wired.site(), wired.catalog, "adopt", listen=say_shared) as (site, _):
+    with exclusive(wired.site(), wired.catalog, "adopt", listen=say_shared) as (site, recovered):
         if not new_key:
             wired.catalog.require_key()
-        record = adoptable(site, wired.catalog, database) if not new_key or database else None
+        record = adoptable(site, wired.catalog, database, new_key=new_key) if not new_key or database else None
         if record is None and not new_key:
             say(f"✅ Nothing to adopt: the backups of {wired.config.site.name} are of this database already")
+            if former := former_names(site, recovered.names):
+                say(f"   hint: {former}")
             return
         adopt(site, wired.catalog, record, confirm=partial(_confirm, site.standing, record, yes=yes, new_key=new_key))
     say("✅ Adopted: backups go on from here")

@@ -158,7 +158,7 @@ def _removed(done: BackedUp) -> int:
 
 def _say_available(wired: Wired, kind: Kind, origin: Origin) -> None:
     say("📋 Available backups:")
-    artifacts = [a for a in wired.catalog.artifacts() if a.kind is kind and a.origin is origin]
+    artifacts = [a for a in wired.catalog.artifacts() if a.ours and a.kind is kind and a.origin is origin]
     for line in _long_listing(artifacts):
         say(line)
 

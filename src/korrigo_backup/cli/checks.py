@@ -11,6 +11,7 @@ from korrigo_backup.domain.naming import Kind
 from korrigo_backup.errors import Locked
 from korrigo_backup.operations.backup import room_wanted
 from korrigo_backup.operations.kit import state
+from korrigo_backup.operations.local_place import left
 from korrigo_backup.operations.preflight import Surroundings, guarded, preflight
 from korrigo_backup.site.django import child_environment
 
@@ -32,19 +33,24 @@ def checks(wired: Wired) -> list[Finding]:
         require_key=wired.catalog.require_key,
     )
     kit = guarded(warning("kit.stale", ""), lambda: state(wired.catalog, wired.kit_source(), now=local_now()))
-    at_work = guarded(error("site.quiet", ""), lambda: [_quiet(wired.catalog)])
+    at_work = guarded(error("site.quiet", ""), lambda: _quiet(wired.catalog))
     return [*preflight(wired.site, around), *at_work, *kit, *wired.announcer().checked()]
 
 
-def _quiet(catalog: Catalog) -> Finding:
-    """Return whether no other run is at work: no maintenance under way (runbook 4.1)."""
+def _quiet(catalog: Catalog) -> list[Finding]:
+    """Return whether no other run is at work (runbook 4.1), and what a killed drill has left."""
     if not catalog.directory.is_dir():
-        return ok("site.quiet", "no other run is at work")
+        return [ok("site.quiet", "no other run is at work")]
     try:
         with catalog.exclusive("look whether a run is at work"):
-            return ok("site.quiet", "no other run is at work")
+            quiet = ok("site.quiet", "no other run is at work")
+            place = left(catalog.directory)
     except Locked as problem:
-        return error("site.quiet", problem.message, "wait for its end; nightly --wait does")
+        return [error("site.quiet", problem.message, "wait for its end; nightly --wait does")]
+    if place is None:
+        return [quiet]
+    words = f"{place} holds the throw-away server of a drill that was killed; it may be running still"
+    return [quiet, warning("recover.left", words, "the next backup, plan, restore or rollback ends and removes it")]
 
 
 def _least(catalog: Catalog, database: int = 0, media: int = 0) -> int:

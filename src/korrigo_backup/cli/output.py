@@ -98,7 +98,7 @@ def say_shared(step: Step) -> None:
     """Print what every verb may tell: what was finished of an interrupted run, what is waited for after a start."""
     if step.id == "recovered":
         say(f"🔧 {step.facts['what']} (left by an interrupted run)")
-    elif step.id == "recover.left":
+    elif step.id in {"recover.left", "site.renamed"}:
         say(f"⚠️ {step.facts['message']}")
         say(f"   hint: {step.facts['hint']}")
     elif step.id == "rights.stranger":

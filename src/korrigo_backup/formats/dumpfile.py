@@ -17,12 +17,12 @@ from pathlib import Path
 from shlex import quote
 from typing import IO, TYPE_CHECKING
 
-from korrigo_backup.errors import UsageError
+from korrigo_backup.errors import ProofFailed, UsageError
 from korrigo_backup.formats.sqlscan import CLUSTER_MARK, END_MARK
 from korrigo_backup.system.blocks import Effort
-from korrigo_backup.system.dumpfile import HEAD, PACKED, Form, beginning, form, unpacked
+from korrigo_backup.system.dumpfile import HEAD, PACKED, TOC, Form, beginning, form, unpacked
 from korrigo_backup.system.files import CHUNK, open_plain
-from korrigo_backup.system.run import Command, NotRunnable, spawn
+from korrigo_backup.system.run import Command, NotRunnable, run, spawn
 from korrigo_backup.system.streams import GzipWriter, HashingWriter
 
 if TYPE_CHECKING:
@@ -35,6 +35,10 @@ _MEMBER = re.compile(
     r"toc\.dat|[0-9]+\.dat(?:\.gz|\.lz4|\.zst)?|blobs(?:_[0-9]+)?\.toc|blob_[0-9]+\.dat(?:\.gz|\.lz4|\.zst)?"
 )
 _NOISE = re.compile(rb"(?m)^(?:pg_dump(?:all)?: |time=\"|WARN)[^\n]*\n?")
+_ARCHIVE = b"PGDMP"
+_FORMATS = {12: 14, 16: 15, 17: 16}
+"""The newest archive format 1.N that pg_restore knows, by the major version that brought it."""
+
 _BOM = b"\xef\xbb\xbf"
 _TAIL = 64 * 1024
 _LAYERS = 4
@@ -187,16 +191,31 @@ def _restored(
             yield piece
         if running.wait():
             words = running.stderr.partition("\n")[0] or "it failed"
-            raise UsageError(
-                f"pg_restore cannot read {path.name}: {words}",
-                hint=f"with the pg_restore of the version that made it: {by_hand}",
-            )
+            what = f"pg_restore cannot read {path.name}: {words}"
+            if _is_newer(file, directory, tool):
+                raise UsageError(what, hint=f"with the pg_restore of the version that made it: {by_hand}")
+            raise ProofFailed(what, hint=f"it was cut or damaged: fetch it again; by hand it is read so: {by_hand}")
 
     try:
         with spawn(command, stdin=file or False, stdout=True) as running:
             yield pieces()
     except NotRunnable as problem:
         raise UsageError(problem.message, hint=f"where pg_restore is: {by_hand}") from None
+
+
+def _is_newer(file: IO[bytes] | None, directory: Path | None, tool: Callable[..., Command]) -> bool:
+    """Tell whether a dump is of a newer archive format than pg_restore knows; its head says which."""
+    if directory:
+        head = (directory / TOC).read_bytes()[:HEAD] if (directory / TOC).exists() else b""
+    elif file:
+        file.seek(0)
+        head = file.read(HEAD)
+    begin = head.find(_ARCHIVE)
+    told = re.search(rb"(\d+)", run(tool("pg_restore", "--version")).stdout)
+    major = int(told[1]) if told else min(_FORMATS)
+    known = max((minor for since, minor in _FORMATS.items() if since <= major), default=0)
+    version = tuple(head[begin + len(_ARCHIVE) :][:2]) if begin >= 0 else ()
+    return version > (1, known)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused
 from korrigo_backup.formats.sqlforeign import as_data
 from korrigo_backup.formats.sqlguard import failures
 from korrigo_backup.formats.sqlload import load_shared
+from korrigo_backup.formats.sqlplace import naming
 from korrigo_backup.formats.sqlscan import DumpScanner, Places, ScanResult, Sort
 from korrigo_backup.site.digests import RULE, Snapshot, prove_all, snapshot
 from korrigo_backup.site.properties import read_properties, read_roles, read_tablespaces
@@ -157,7 +159,8 @@ def load(
     script = edited(pieces, edits, source)
     if foreign is not None:
         script = as_data(script, source, foreign)
-    failed = load_shared(server, script, source, database=database, restricted=restricted)
+    with nullcontext() if foreign is None else naming(file, source, edits):
+        failed = load_shared(server, script, source, database=database, restricted=restricted)
     for _ in reader:  # what follows the last gzip member counts for the checksum, too
         pass
     return Loaded(reader.sha256, failures(failed))

@@ -6,6 +6,7 @@ sent last, by us; the end of our output without it takes everything back.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.domain.difference import Acceptance, saved, some
@@ -15,6 +16,7 @@ from korrigo_backup.formats.sql import edited, without
 from korrigo_backup.formats.sqlextension import KEPT_TABLES, diverted
 from korrigo_backup.formats.sqlforeign import as_data
 from korrigo_backup.formats.sqlguard import FAILED, failures, guarding
+from korrigo_backup.formats.sqlplace import naming
 from korrigo_backup.formats.sqlproof import differences, prove_taken, undressing
 from korrigo_backup.formats.sqlscan import Sort
 from korrigo_backup.site.digests import Snapshot, known_rule, prove_all
@@ -107,10 +109,12 @@ class Replacing:
         self._file.seek(0)
         reader = HashingReader(self._file)
         pieces = gunzip(reader, self._name)
-        script = edited(pieces, self._edits(session), self._name)
+        edits = self._edits(session)
+        script = edited(pieces, edits, self._name)
         if self._foreign:
             script = as_data(script, self._name, {*self._sorts, Sort.EXTENSION_COMMENT})
-        session.feed(script, restricted=self._restricted)
+        with naming(self._file, self._name, edits) if self._foreign else nullcontext():
+            session.feed(script, restricted=self._restricted)
         for _ in reader:  # what follows the last gzip member counts for the checksum, too
             pass
         if reader.sha256 != self._sha256:

@@ -17,7 +17,8 @@ from base64 import b64encode
 from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import ProofFailed
-from korrigo_backup.formats.sqlscan import END_MARK, DumpScanner, Sort
+from korrigo_backup.formats.sqlplace import mark
+from korrigo_backup.formats.sqlscan import BEGIN, COMMIT, END_MARK, DumpScanner, Sort
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -42,9 +43,13 @@ _ASCII_SAFE = (
     b" pg_catalog.pg_client_encoding(); END IF; END$$;\n"
 ).replace(b"%b", b",".join(f"'{name}'".encode() for name in UNSAFE_ENCODINGS))
 
-_BEGIN = re.compile(rb"(?:BEGIN|START)\b.*", re.DOTALL | re.IGNORECASE)
-_COMMIT = re.compile(rb"(?:COMMIT|END)(?:\s+(?:WORK|TRANSACTION))?", re.IGNORECASE)
-_SETTING = re.compile(rb"SET ([a-z_]+) = ('?)([A-Za-z0-9_]*)\2")
+_SETTING = re.compile(
+    rb"SET (?:(?:statement|lock|transaction|idle_in_transaction_session)_timeout|client_encoding|client_min_messages"
+    rb"|standard_conforming_strings|check_function_bodies|xmloption|row_security|default_tablespace|default_with_oids"
+    rb"|default_table_access_method|escape_string_warning) = ('?)[A-Za-z0-9_]*\1"
+)
+"""Settings that pg_dump writes. The server is given any other as it is given a statement."""
+
 _SEARCH_PATH = re.compile(rb"SET search_path = [a-z_][a-z0-9_]*(?:, [a-z_][a-z0-9_]*)*")
 _ENCODING = re.compile(rb"SET\s+(?:client_encoding\b|NAMES\b).*?([A-Za-z0-9_]+)'?", re.DOTALL | re.IGNORECASE)
 _INSERT = re.compile(rb"INSERT\s+INTO\b", re.IGNORECASE)
@@ -101,7 +106,7 @@ class _Rewriter(DumpScanner):
                 self._held.clear()  # comments, and the psql command after them
             elif self._ended or self.in_rows:
                 self._hold(view[begin:position])
-                yield from self._become()
+                yield from self._become(self._offset + position)
             else:
                 continue
             self._ended = self._skipped = False
@@ -138,8 +143,8 @@ class _Rewriter(DumpScanner):
             raise self._impossible(bytes(self._held[:80]), f"is longer than {LONGEST // 1024**2} MiB")
         self._held += text
 
-    def _become(self) -> Iterator[bytes]:
-        statement, words = bytes(self._held), self._words
+    def _become(self, end: int) -> Iterator[bytes]:
+        statement, words = mark(end) + self._held, self._words
         self._held.clear()
         if _INSERT.match(words):
             yield from self._insert(statement)
@@ -156,9 +161,9 @@ class _Rewriter(DumpScanner):
         if _SETTING.fullmatch(words) or _SEARCH_PATH.fullmatch(words):
             return words + b";\n"  # of safe characters alone; a second session is given it, too
         if self.is_transaction(words):
-            if _BEGIN.fullmatch(words):
+            if BEGIN.fullmatch(words):
                 return b"BEGIN;\n"
-            if _COMMIT.fullmatch(words):
+            if COMMIT.fullmatch(words):
                 return b"COMMIT;\n"
             raise self._impossible(words, "is a transaction command that pg_dump does not write")
         execute = _EXECUTE % b64encode(statement)

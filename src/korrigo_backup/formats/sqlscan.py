@@ -99,6 +99,8 @@ _LEFT_OUT = (
 _TRANSACTION = re.compile(
     rb"(?:BEGIN|START|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE|PREPARE\s+TRANSACTION)\b", re.IGNORECASE
 )
+BEGIN = re.compile(rb"(?:BEGIN|START)\b.*", re.DOTALL | re.IGNORECASE)
+COMMIT = re.compile(rb"(?:COMMIT|END)(?:\s+(?:WORK|TRANSACTION))?", re.IGNORECASE)
 _BODY = re.compile(rb"CREATE (?:OR REPLACE )?(?:FUNCTION|PROCEDURE)\b.*\bBEGIN\s+ATOMIC\b", re.DOTALL | re.IGNORECASE)
 _STRINGS = re.compile(
     rb"^SET\b.*standard_conforming_strings|set_config.*standard_conforming_strings", re.DOTALL | re.IGNORECASE
@@ -142,7 +144,8 @@ Places = tuple[tuple[int, bytes], ...]
 class ScanResult:
     """What a dump holds. `rows` counts COPY lines by table name, as the dump writes the name.
 
-    `own_transactions` tells of transaction commands that pg_dump does not write, `connects` names the databases that a
+    `own_transactions` tells of transaction commands that pg_dump does not write; `odd_transactions` has the ends of
+    those that neither begin a transaction nor end one that the dump has begun. `connects` names the databases that a
     dump enters (`--create`, pg_dumpall), `inserts` counts INSERT statements, `code` lists what runs later.
     Between the offsets `rows_begin` and `rows_end` lie the rows and the positions of sequences. `writes` holds offset
     and text of the COPY or setval statement by the name of its table or sequence.
@@ -165,6 +168,7 @@ class ScanResult:
     connects: list[str] = field(default_factory=list)
     code: list[Code] = field(default_factory=list)
     own_transactions: bool = False
+    odd_transactions: list[int] = field(default_factory=list)
     complete: bool = False
 
     def without(self, *sorts: Sort) -> Places:
@@ -196,6 +200,8 @@ class DumpScanner:
         self._table = ""
         self._columns = b""
         self._body = False
+        self._begun = False
+        self._behind = b""  # the first statement behind an end mark
         self._line_start = True
         self._commented = False
         self._conforming = True
@@ -253,8 +259,13 @@ class DumpScanner:
                 break
             self._buffer = self._buffer[after:]
             self._offset += after
-        if self.result.complete and self._statement.strip():
-            shown = bytes(self._statement).decode(errors="replace").strip().partition("\n")[0][:60]
+        shown = (self._behind or bytes(self._statement)).decode(errors="replace").strip().partition("\n")[0][:60]
+        if self._behind and not self.result.complete:
+            raise ProofFailed(
+                f"{self._source} goes on after its end mark: {shown!r}",
+                hint="pg_dump writes nothing behind that mark: ask who added it, and delete it only when you know",
+            )
+        if self.result.complete and (self._statement.strip() or self._state != self._in_sql):
             raise TrailingText(
                 f"{self._source} has text after its end that is no statement: {shown!r}",
                 hint="another program's message was written into it: delete those lines, and pack it again",
@@ -340,6 +351,8 @@ class DumpScanner:
         self._statement.clear()
         self._escapes_end = self._dollar_end = 0
         self.result.statements += 1
+        if self.result.complete:
+            self._behind = statement or b";"
         self.result.complete = False  # the end mark is the last thing but for comments
         length = 1 + self._understood(statement, buffer, at + 1)
         self._commented = False
@@ -413,6 +426,8 @@ class DumpScanner:
             self.result.places[sort].append((offset, statement + b";"))
         elif self.is_transaction(statement):
             self.result.own_transactions = True
+        if self.is_transaction(statement):
+            self._transaction(statement, offset + len(statement) + 1)
         if _SETTING.match(statement):
             self.settings.pop(statement, None)  # the last one of its kind counts, and there are few
             self.settings[statement] = None
@@ -420,6 +435,14 @@ class DumpScanner:
                 self._path = to_text(found[1], self.result.encoding)
             elif found := _CLIENT_ENCODING.fullmatch(statement):
                 self.result.encoding = found[1].decode()
+
+    def _transaction(self, statement: bytes, end: int) -> None:
+        """Follow whether a transaction is open."""
+        begins = BEGIN.fullmatch(statement) is not None
+        ends = COMMIT.fullmatch(statement) is not None
+        if not (ends if self._begun else begins):
+            self.result.odd_transactions.append(end)
+        self._begun = begins
 
     def sort(self, statement: bytes) -> Sort | None:
         """Return the sort of a statement that a load may have to leave out."""

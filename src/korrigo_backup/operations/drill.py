@@ -10,6 +10,7 @@ from korrigo_backup.domain import naming
 from korrigo_backup.domain.authenticity import Authenticity
 from korrigo_backup.domain.finding import Finding, Level, ok, warning
 from korrigo_backup.domain.naming import Kind
+from korrigo_backup.domain.plan import refusal
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused
 from korrigo_backup.operations.bound import BOUND
 from korrigo_backup.operations.local_place import lacks, local_server
@@ -60,8 +61,7 @@ def drill(
     context = Context(site, stamp, listen, trusted, report=found.append)
     with ExitStack() as opened:
         parts, where = _opened(artifacts, context, catalog.directory, opened)
-        for part in parts:
-            _require_possible(part)
+        _require_possible(*parts)
         with all_or_nothing() as undo:
             for part in parts:
                 _stage(part, undo)
@@ -87,7 +87,7 @@ def _opened(
             server = opened.enter_context(place)
             elsewhere = replace(context, site=replace(context.site, postgres=server))
             part = opened.enter_context(open_part(one, elsewhere, rehearsal=True))
-            _require_possible(part, f"{lacking.message}, and a server on this machine has no way either: ")
+            _require_possible(part, before=f"{lacking.message}, and a server on this machine has no way either: ")
             where = f"on a throw-away server of this machine, because {lacking.message}"
         parts.append(part)
     return parts, where
@@ -115,10 +115,13 @@ def _stage(part: Part, undo: UndoStack) -> None:
         raise
 
 
-def _require_possible(part: Part, before: str = "") -> None:
-    for finding in part.plan.findings:
-        if finding.level is Level.ERROR and finding.id not in {MOUNTED, *OF_THE_SWAP}:  # a drill swaps nothing
-            raise Refused(f"{before}{finding.message}", hint=finding.hint)
+def _require_possible(*parts: Part, before: str = "") -> None:
+    """Raise Refused with everything that keeps the parts from being loaded; a drill swaps nothing."""
+    found = [finding for part in parts for finding in part.plan.findings]
+    bad = [one for one in found if one.level is Level.ERROR and one.id not in {MOUNTED, *OF_THE_SWAP}]
+    if bad:
+        problem = refusal(bad)
+        raise Refused(f"{before}{problem.message}", hint=problem.hint)
 
 
 def _remove(undo: UndoStack) -> list[Finding]:

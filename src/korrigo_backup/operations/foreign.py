@@ -6,7 +6,7 @@ from itertools import groupby
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from korrigo_backup.domain.finding import Finding, error, warning
+from korrigo_backup.domain.finding import Finding, error, loss, warning
 from korrigo_backup.domain.paths import printable
 from korrigo_backup.errors import UsageError
 from korrigo_backup.formats.sqlforeign import UNSAFE_ENCODINGS
@@ -58,11 +58,11 @@ def require_loadable(path: Path, scan: ScanResult) -> None:
 
 
 def without_rows(name: str, scan: ScanResult, accept: Acceptance) -> Iterator[Finding]:
-    """Yield an error for a dump of tables without rows (`--schema-only`), a warning where that is accepted."""
+    """Yield an error for a dump of tables without rows (`--schema-only`), a loss where that is accepted."""
     if scan.tables and not scan.rows and not scan.inserts:
         what = f"{name} holds {scan.tables} tables and no rows: it was made with --schema-only"
         if accept.takes(NO_ROWS):
-            yield warning("artifact.no_rows", f"{what}; accepted")
+            yield loss("artifact.no_rows", f"{what}; accepted, so every table is empty")
         else:
             yield error(
                 "artifact.no_rows", what, f"a restore would empty the site; if you mean that: --accept {NO_ROWS}"

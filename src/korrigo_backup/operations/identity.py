@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from shlex import quote
 from typing import TYPE_CHECKING
 
+from korrigo_backup.catalog import NAME_THE_KEY, NEW_KEY
 from korrigo_backup.domain.finding import Finding, error, warning
 from korrigo_backup.domain.identity import Known, Owner, Place, Standing, is_place_of, stand
 from korrigo_backup.domain.journal import silent
@@ -15,7 +17,7 @@ from korrigo_backup.site.databases import Databases
 from korrigo_backup.site.unused import tables_in_use
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from korrigo_backup.catalog import Catalog
     from korrigo_backup.domain.artifact import Artifact
@@ -114,10 +116,47 @@ def moved_in(site: Site, catalog: Catalog, artifact: Artifact) -> Site:
     return replace(site, standing=_adopted(standing, record, catalog))
 
 
-def adoptable(site: Site, catalog: Catalog, database: str | None = None) -> SiteRecord | None:
+def renamed(site: Site, catalog: Catalog, names: Collection[str]) -> Iterator[Finding]:
+    """Yield a warning where a site without backups of its own may be another one here, whose database was renamed.
+
+    `names` are the databases of the server. A backup under the new name is good and complete; the older ones are no
+    longer found by `latest`, and no policy removes them.
+    """
+    standing = site.standing
+    if standing is None or standing.known is not Known.NEW:
+        return
+    if gone := _gone(standing, names):
+        yield warning("site.renamed", f"{catalog.directory} holds backups of database {', '.join(gone)}, which is no"
+                      f" longer on this server; database {standing.owner.database} begins as a new site",
+                      f"if the database was renamed: {_or(gone)}; if it is another site, nothing")  # fmt: skip
+
+
+def former_names(site: Site, names: Collection[str]) -> str:
+    """Return in words, with the commands, which databases this one may have taken the place of; "" for none."""
+    gone = _gone(site.standing, names) if site.standing else []
+    return f"backups of a database that is no longer on this server are adopted by: {_or(gone)}" if gone else ""
+
+
+def _gone(standing: Standing, names: Collection[str]) -> list[str]:
+    """Return the databases of other sites of this name that were on this server and are not any more."""
+    owner, gone = standing.owner, dict[str, None]()
+    for record in standing.others:
+        if not _is_named(record, owner) or any(place.database in names for place in record.places):
+            continue
+        here = [place.database for place in record.places if place.system in {None, owner.system}]
+        gone |= dict.fromkeys(here[-1:])
+    return list(gone)
+
+
+def _or(databases: Iterable[str]) -> str:
+    return " or ".join(f"{_ADOPT} --database {quote(name)}" for name in databases)
+
+
+def adoptable(site: Site, catalog: Catalog, database: str | None = None, *, new_key: bool = False) -> SiteRecord | None:
     """Return the record that this site would take over, None when the site is known already.
 
-    `database` chooses among several. Raises NotFound when there is none, Refused when there are several.
+    `database` chooses among several. Raises NotFound when there is none, Refused when there are several, and, unless
+    the site goes on with a `new_key`, when their backups are signed with a key that is not here.
     """
     standing = site.standing
     if standing is None or (standing.known is Known.OWN and database is None):
@@ -126,6 +165,7 @@ def adoptable(site: Site, catalog: Catalog, database: str | None = None) -> Site
     if not alike and database is None:
         alike = [one for one in standing.others if _is_named(one, standing.owner)]
     if not alike:
+        _require_key(catalog, {database} if database else set())
         raise NotFound(
             f"{catalog.directory} holds no backups of another database under the name {standing.owner.site}"
             f" {standing.owner.environment}",
@@ -134,9 +174,18 @@ def adoptable(site: Site, catalog: Catalog, database: str | None = None) -> Site
     if len(alike) > 1:
         raise Refused(
             f"{catalog.directory} holds backups of several sites: {'; '.join(map(_named, alike))}",
-            hint=f"say which database this one takes the place of: {_ADOPT} --database NAME",
+            hint=f"say which database this one takes the place of: {_or(_last(alike))}",
         )
+    if not new_key:
+        _require_key(catalog, {place.database for place in alike[0].places})
     return alike[0]
+
+
+def _require_key(catalog: Catalog, databases: Collection[str]) -> None:
+    """Raise Refused where the backups of these databases, or of any, are signed with a key that is not here."""
+    if words := catalog.signed_elsewhere(databases):
+        hint = f"{NAME_THE_KEY}; if that key is lost: {NEW_KEY}, and restore them with --allow-unsigned"
+        raise Refused(words, hint=hint)
 
 
 def adopt(site: Site, catalog: Catalog, record: SiteRecord | None, *, confirm: Callable[[], bool]) -> None:
@@ -190,6 +239,11 @@ def _is_alike(record: SiteRecord, owner: Owner, database: str | None = None) -> 
 def _named(record: SiteRecord) -> str:
     databases = ", ".join(dict.fromkeys(place.database for place in record.places))
     return f"{record.site} {record.environment}, database {databases}"
+
+
+def _last(records: Iterable[SiteRecord]) -> list[str]:
+    """Return the database that each site had last."""
+    return [record.places[-1].database for record in records if record.places]
 
 
 def _cluster(theirs: Identity, standing: Standing) -> str:

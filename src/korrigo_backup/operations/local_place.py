@@ -33,6 +33,26 @@ def lacks(findings: Iterable[Finding]) -> Finding | None:
     return next((one for one in findings if one.level is Level.ERROR and one.id in LACKING), None)
 
 
+def left(directory: Path) -> Path | None:
+    """Return what a killed drill has left in the backup directory, None where there is nothing."""
+    home = directory / HOME
+    return home if home.exists() else None
+
+
+def remove_left(directory: Path) -> str:
+    """End and remove the server of a killed drill; return in words what was done. The caller holds the lock."""
+    home = left(directory)
+    if home is None:
+        return ""
+    version = home / "data" / "PG_VERSION"
+    programs = server_programs(_major(version.read_text())) if version.exists() else None
+    with explained(f"remove {home}"):
+        if programs:
+            ThrowawayServer(programs, home=home).end_left()
+        shutil.rmtree(home, ignore_errors=True)
+    return f"removed the throw-away server of a drill in {home}"
+
+
 @contextmanager
 def local_server(directory: Path, proof: DatabaseProof, live: str, lacking: Finding) -> Iterator[Postgres]:
     """Yield a throw-away server of the saved major version or a newer one, with the roles that the backup names.

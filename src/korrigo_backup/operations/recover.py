@@ -16,7 +16,8 @@ from korrigo_backup.domain.journal import Listener, Step, silent
 from korrigo_backup.domain.naming import after_database, before_database, beside, is_beside, stage_database
 from korrigo_backup.errors import UNCHANGED, KorrigoBackupError, Locked, Unreachable
 from korrigo_backup.operations import undecided
-from korrigo_backup.operations.identity import identified, require_own
+from korrigo_backup.operations.identity import identified, renamed, require_own
+from korrigo_backup.operations.local_place import remove_left
 from korrigo_backup.site import fence
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.system.files import explained
@@ -52,6 +53,8 @@ class Recovered:
     system: str | None = None
     exists: bool = True
     stranger: str | None = None
+    names: frozenset[str] = frozenset()
+    """All databases of the server."""
 
 
 @contextmanager
@@ -65,6 +68,8 @@ def exclusive(
     """
     with catalog.exclusive(doing), fence.held(site.postgres, doing) as server:
         site = replace(site, postgres=server)
+        if left := remove_left(catalog.directory):
+            listen(Step("recovered", {"what": left}))
         recovered = recover(site)
         undecided.note(site, catalog, recovered.stamps)
         for line in recovered.done:
@@ -75,6 +80,8 @@ def exclusive(
         if own and recovered.stranger:
             listen(Step("rights.stranger", {"database": site.postgres.database, "owner": recovered.stranger}))
         if own:
+            for one in renamed(site, catalog, recovered.names):
+                listen(Step("site.renamed", {"message": one.message, "hint": one.hint}))
             require_own(site, catalog, exists=recovered.exists)
         yield site, recovered
 
@@ -104,7 +111,14 @@ def recover(site: Site) -> Recovered:
             done.append("started the services again")
     there = live in found.names
     return Recovered(
-        tuple(done), restore, frozenset(stamps), tuple(leftovers.findings), found.system, there, found.stranger
+        done=tuple(done),
+        restore=restore,
+        stamps=frozenset(stamps),
+        left=tuple(leftovers.findings),
+        system=found.system,
+        exists=there,
+        stranger=found.stranger,
+        names=frozenset(found.names),
     )
 
 

@@ -24,7 +24,7 @@ from korrigo_backup.site.media import REDO, ROLLBACK, require_no_live_mounts
 from korrigo_backup.system.files import explained
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from korrigo_backup.catalog import Catalog
     from korrigo_backup.domain.artifact import Artifact
@@ -139,10 +139,7 @@ def _plan(site: Site, move: Move, records: Sequence[Record], *, media_only: bool
     in_database = set() if media_only else set(beside(names, live, move.source))
     in_media = set(site.media.kept(move.source)) if site.media else set()
     if not in_database | in_media:
-        raise NotFound(
-            "no restore has left anything to go back to",
-            hint="restore a backup instead: korrigo-backup restore latest, or a pre_restore_safety_backup_… file",
-        )
+        raise _nothing_kept(site, move, names)
     newest = _last_undone(records, in_database | in_media) if move is REDO else max(in_database | in_media)
     if newest not in in_database and not media_only:
         _refuse_half(site, records, newest)
@@ -156,6 +153,20 @@ def _plan(site: Site, move: Move, records: Sequence[Record], *, media_only: bool
         database_kept_as=database_of(live, move.kept, newest) if has_database else None,
         media=str(site.media.beside(move.source, newest)) if site.media and has_media else None,
         media_kept_as=str(site.media.beside(move.kept, newest)) if site.media and has_media else None,
+    )
+
+
+def _nothing_kept(site: Site, move: Move, names: Collection[str]) -> NotFound:
+    """Return the error for a rollback that has nothing to bring back; a rollback before it can be undone."""
+    other = "restore a backup instead: korrigo-backup restore latest, or a pre_restore_safety_backup_… file"
+    if move is REDO:
+        return NotFound("no rollback has left anything to bring back", hint=other)
+    undone = beside(names, site.postgres.database, REDO.source) or (site.media and site.media.kept(REDO.source))
+    if not undone:
+        return NotFound("no restore has left anything to go back to", hint=other)
+    return NotFound(
+        "no restore has left anything to go back to: the last one is rolled back already",
+        hint=f"korrigo-backup rollback --to after brings the restored data again; or {other}",
     )
 
 

@@ -18,6 +18,7 @@ from korrigo_backup.formats import media as media_format
 from korrigo_backup.formats import sql as sql_format
 from korrigo_backup.formats.dumpfile import is_ordinary, made_ordinary
 from korrigo_backup.formats.packed import ZIP
+from korrigo_backup.formats.sqlplace import require_plain_transactions
 from korrigo_backup.formats.sqlscan import TrailingText
 from korrigo_backup.operations.foreign import code, local_tool, require_loadable, uncounted
 from korrigo_backup.system.files import explained, open_plain, sha256_of
@@ -213,6 +214,8 @@ def _made_ordinary(artifact: Artifact, access: Access | None, stack: ExitStack) 
 def _verified_sql(artifact: Artifact, file: IO[bytes]) -> SqlSource:
     checked = sql_format.check(file, artifact.name)
     manifest = usable_manifest(artifact)
+    if artifact.authenticity is not Authenticity.AUTHENTIC:
+        require_plain_transactions(file, artifact.name, checked.scan)
     if manifest is None or manifest.database is None:
         require_loadable(artifact.path, checked.scan)
         counted = tuple(TableProof(name, rows) for name, rows in sorted(checked.scan.rows.items()))

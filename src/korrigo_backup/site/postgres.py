@@ -193,7 +193,8 @@ class Postgres:
         for pattern, hint in _UNREACHABLE:
             if re.search(pattern, stderr):
                 kind = NotAdmitted if pattern in _NOT_ADMITTED else Unreachable
-                return kind(f"cannot use database {database} at {place}: {words}", hint=hint)
+                where = place if pattern in _OF_THE_CONNECTION else f"database {database} at {place}"
+                return kind(f"cannot use {where}: {words}", hint=hint)
         if status == _CONNECTION_STATUS:
             return Unreachable(
                 f"the connection to {place} failed: {words}",
@@ -344,6 +345,12 @@ _POOLER = (
 
 # psql prints no SQLSTATE for a connection that was refused. The name of the file is the same in every language.
 _WITHOUT_TLS = r"pg_hba\.conf.*(?:no encryption|SSL off)"
+_NO_TLS = r"server does not support SSL"
+_AUTHORITY = r"certificate verify failed|root certificate file|server certificate for"
+_CERTIFICATE = r"certificate file|private key file|could not load client certificate"
+_OF_THE_CONNECTION = frozenset({_NO_TLS, _AUTHORITY, _CERTIFICATE})
+"""Failures that have nothing to do with the database that was asked for."""
+
 _HBA = r"pg_hba\.conf"
 _NOT_ADMITTED = frozenset({_WITHOUT_TLS, _HBA})
 
@@ -359,11 +366,11 @@ _UNREACHABLE = (
     (r'FATAL:  role ".*" does not exist', "check POSTGRES_USER"),
     (_WITHOUT_TLS,
      "the server may demand TLS: set [database] sslmode (PGSSLMODE) to verify-full or require; or see its pg_hba.conf"),
-    (r"server does not support SSL",
+    (_NO_TLS,
      "turn TLS on in the server (ssl = on), or change [database] sslmode (PGSSLMODE)"),
-    (r"certificate verify failed|root certificate file|server certificate for",
+    (_AUTHORITY,
      "[database] sslrootcert must name the authority of the server's certificate, POSTGRES_HOST the host in it"),
-    (r"certificate file|private key file|could not load client certificate",
+    (_CERTIFICATE,
      "check [database] sslcert and sslkey; the key is for its owner alone (chmod 600)"),
     (_HBA, "allow this host and user in the server's pg_hba.conf"),
     (r"not currently accepting connections", "a restore was interrupted: korrigo-backup rollback finishes it"),

@@ -25,6 +25,8 @@ class ServerError:
     detail: str = ""
     hint: str = ""
     context: str = ""
+    query: str = ""
+    """The statement, where the server points into it."""
 
     @property
     def sqlclass(self) -> str:
@@ -45,7 +47,11 @@ class TableLocked(KorrigoBackupError):
 
 
 class NotPermitted(Refused):
-    """The server does not let our role do it."""
+    """The server does not let our role do it; `server` is its own account, None where a client has read it."""
+
+    def __init__(self, message: str, *, hint: str, server: ServerError | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.server = server
 
 
 def statement_error(program: str, words: str, server: ServerError) -> KorrigoBackupError:
@@ -53,7 +59,7 @@ def statement_error(program: str, words: str, server: ServerError) -> KorrigoBac
     said = f"{program}: {words}"
     match server.sqlstate:
         case "42501":
-            return NotPermitted(said, hint=_hint(_RIGHTS, words, _GIVE_RIGHTS))
+            return NotPermitted(said, hint=_hint(_RIGHTS, words, _GIVE_RIGHTS), server=server)
         case "53100":
             return Refused(said, hint=_MAKE_ROOM)
         case "55P03":
@@ -104,9 +110,8 @@ def _parsed(sqlstate: str, message: str, lines: list[str]) -> ServerError:
             texts[label] = found[2]
         else:
             texts[label] += f" {line.strip()}"
-    return ServerError(
-        sqlstate, texts["MESSAGE"], texts.get("DETAIL", ""), texts.get("HINT", ""), texts.get("CONTEXT", "")
-    )
+    others = (texts.get(name, "") for name in ("DETAIL", "HINT", "CONTEXT", "QUERY"))
+    return ServerError(sqlstate, texts["MESSAGE"], *others)
 
 
 def _hint(hints: tuple[tuple[str, str], ...], words: str, otherwise: str) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import bz2
 import lzma
 import shutil
+import tarfile
 import zipfile
 import zlib
 from contextlib import contextmanager
 from enum import StrEnum
+from shlex import quote
 from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.errors import ProofFailed, UsageError
@@ -37,10 +39,12 @@ class Form(StrEnum):
     ZIP = "zip"
     CUSTOM = "custom format"
     TAR = "tar format"
+    ARCHIVE = "tar archive"
+    """Of files that another program has packed; `TAR` is what pg_dump makes."""
     TEXT = "text"
 
 
-PACKED = frozenset({Form.GZIP, Form.ZSTD, Form.XZ, Form.BZIP2, Form.ZIP})
+PACKED = frozenset({Form.GZIP, Form.ZSTD, Form.XZ, Form.BZIP2, Form.ZIP, Form.ARCHIVE})
 """Forms that hold another file."""
 
 _MAGIC = (
@@ -52,13 +56,15 @@ _MAGIC = (
     (b"PGDMP", Form.CUSTOM),
     (TOC.encode() + b"\0", Form.TAR),
 )
+_TAR_AT, _TAR_MAGIC = 257, b"ustar"
 _MARKS = (b"-- PostgreSQL database dump", b"-- PostgreSQL database cluster dump")
 _LAYERS = 3
 
 
 def form(head: bytes) -> Form:
     """Return the form of a file that begins with `head`."""
-    return next((form for magic, form in _MAGIC if head.startswith(magic)), Form.TEXT)
+    found = next((form for magic, form in _MAGIC if head.startswith(magic)), Form.TEXT)
+    return Form.ARCHIVE if found is Form.TEXT and head[_TAR_AT:].startswith(_TAR_MAGIC) else found
 
 
 def is_dump(path: Path) -> bool:
@@ -69,14 +75,24 @@ def is_dump(path: Path) -> bool:
         with open_plain(path) as file:
             head = file.read(HEAD)
             for _ in range(_LAYERS):
-                if (found := form(head)) not in PACKED:
+                if (found := form(head)) not in PACKED or found is Form.ARCHIVE:
                     break
                 head = beginning(found, head, file)
     except (OSError, ValueError, ProofFailed, UsageError):
         return False
     if form(head) in {Form.CUSTOM, Form.TAR}:
         return True
-    return any(mark in head.replace(b"\0", b"") for mark in _MARKS)
+    is_marked = any(mark in head.replace(b"\0", b"") for mark in _MARKS)
+    return is_marked and (form(head) is not Form.ARCHIVE or _holds_one_file(path))
+
+
+def _holds_one_file(path: Path) -> bool:
+    """Tell whether a tar archive, packed or not, holds one file; it is read as far as its second one."""
+    try:
+        with tarfile.open(path) as archive:
+            return sum(1 for _, one in zip(range(2), filter(tarfile.TarInfo.isreg, archive), strict=False)) == 1
+    except (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError):
+        return False
 
 
 def beginning(packed: Form, head: bytes, file: IO[bytes]) -> bytes:
@@ -101,7 +117,7 @@ def beginning(packed: Form, head: bytes, file: IO[bytes]) -> bytes:
 def unpacked(packed: Form, file: IO[bytes], source: str) -> Iterator[Iterator[bytes]]:
     """Yield the content of a packed file, open at its start, in pieces.
 
-    Raises ProofFailed for a damaged file, UsageError for a ZIP with several files or when zstd is not installed.
+    Raises ProofFailed for a damaged file, UsageError for an archive with several files or when zstd is not installed.
     """
     try:
         match packed:
@@ -116,9 +132,12 @@ def unpacked(packed: Form, file: IO[bytes], source: str) -> Iterator[Iterator[by
             case Form.ZIP:
                 with _only_member(file, source) as inside:
                     yield iter(lambda: inside.read(CHUNK), b"")
+            case Form.ARCHIVE:
+                with _only_file(file, source) as inside:
+                    yield iter(lambda: inside.read(CHUNK), b"")
             case _:
                 yield _by_zstd(file, source)
-    except (lzma.LZMAError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as problem:
+    except (lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError) as problem:
         raise ProofFailed(
             f"{source} is not a valid {packed} file: {problem}", hint="it was cut or damaged: fetch it again"
         ) from None
@@ -138,6 +157,19 @@ def _only_member(file: IO[bytes], source: str) -> IO[bytes]:
             hint="unpack it, which asks for the password, and name the dump: unzip FILE.zip",
         )
     return archive.open(files[0])
+
+
+def _only_file(file: IO[bytes], source: str) -> IO[bytes]:
+    archive = tarfile.open(fileobj=file, mode="r:")  # noqa: SIM115 - the file is the caller's
+    files = [one for one in archive if one.isreg()]
+    inside = archive.extractfile(files[0]) if len(files) == 1 else None
+    if inside is None:
+        raise UsageError(
+            f"{source} holds {len(files)} files, and one dump is needed",
+            hint=f"take the dump out of it: tar -xOf {quote(source)}"
+            f" {quote(files[0].name) if files else 'MEMBER'} | gzip > NAME.sql.gz",
+        )
+    return inside
 
 
 def _by_zstd(file: IO[bytes], source: str) -> Iterator[bytes]:

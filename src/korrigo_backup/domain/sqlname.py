@@ -36,6 +36,11 @@ def normal_name(name: str) -> str:
     return _PART.sub(_requoted, name)
 
 
+def plain_name(name: str) -> str:
+    """Return one name without the quotation marks that it may have."""
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
+
+
 def bare_name(name: str) -> str:
     """Return a text of names without quotation marks around plain words: a key for comparisons alone."""
     return _QUOTED.sub(lambda found: found[1] if _SIMPLE.fullmatch(found[1]) else found[0], name)

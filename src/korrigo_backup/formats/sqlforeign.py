@@ -56,7 +56,8 @@ _INSERT = re.compile(rb"INSERT\s+INTO\b", re.IGNORECASE)
 _DROP = re.compile(
     rb"DROP\b|SELECT pg_catalog\.lo_unlink\(|ALTER TABLE .* DROP (?:CONSTRAINT|COLUMN|DEFAULT|IDENTITY)\b", re.DOTALL
 )
-_PUBLIC = re.compile(rb'CREATE SCHEMA "?public"?')
+_SCHEMA = re.compile(rb'CREATE SCHEMA (?:"(?:[^"]|"")+"|[a-z_][a-z0-9_$]*)')
+"""The schema public is there, and those of extensions that were made before the load."""
 _NAME = re.compile(rb'"((?:[^"]|"")+)"|([A-Za-z_\x80-\xff][A-Za-z0-9_$\x80-\xff]*)')
 _PAIR = re.compile(rb"\\(.)", re.DOTALL)
 _ODD_PAIR = re.compile(rb"\\[^N0-9x]", re.DOTALL)
@@ -167,7 +168,7 @@ class _Rewriter(DumpScanner):
                 return b"COMMIT;\n"
             raise self._impossible(words, "is a transaction command that pg_dump does not write")
         execute = _EXECUTE % b64encode(statement)
-        if _PUBLIC.fullmatch(words):
+        if _SCHEMA.fullmatch(words):
             execute = _UNLESS % (execute, _PRESENT)
         elif not self.result.creates and _DROP.match(words):  # --clean without --if-exists, in an empty database
             mine = b" OR insufficient_privilege" if _DROP_PUBLIC.fullmatch(words) else b""

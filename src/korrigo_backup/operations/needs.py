@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.domain.finding import Finding, error, warning
+from korrigo_backup.domain.sqlname import plain_name
 from korrigo_backup.errors import KorrigoBackupError, Refused, Unreachable
 from korrigo_backup.site.postgres import NotAdmitted
 from korrigo_backup.site.properties import create_roles
@@ -85,7 +86,7 @@ def restore_needs(
     if missing := sorted(set(saved.tablespaces) - found.tablespaces):
         hint = "; ".join(f"CREATE TABLESPACE {identifier(name)} LOCATION '…'" for name in missing)
         yield error("tablespaces.missing", f"tablespaces do not exist here: {', '.join(missing)}", hint)
-    wanted = {_plain(one.name) for one in saved.schema if one.kind == "extension"}
+    wanted = {plain_name(one.name) for one in saved.schema if one.kind == "extension"}
     installed: frozenset[str] | None = None
     if exists:
         live = _live(server)
@@ -134,10 +135,6 @@ def _live(server: Postgres) -> _Live:
     except KorrigoBackupError:
         nothing = "(SELECT NULL::text AS extname WHERE false) e"
         return server.ask_server(_LIVE.format(extensions=nothing, name=name), _Live)
-
-
-def _plain(name: str) -> str:
-    return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
 def _roles(saved: DatabaseProof, found: _Server) -> Iterator[Finding]:

@@ -23,6 +23,7 @@ from korrigo_backup.formats.sqlguard import guarding, loaded_with_path, path_may
 from korrigo_backup.formats.sqlproof import prove, undressing
 from korrigo_backup.formats.sqlscan import Sort
 from korrigo_backup.operations.bound import bound_findings, make, spooled
+from korrigo_backup.operations.extensions import extension_findings, make_first, privileged
 from korrigo_backup.operations.foreign import as_owner, without_rows
 from korrigo_backup.operations.foreign_media import located
 from korrigo_backup.operations.needs import require_entrance, restore_needs
@@ -41,7 +42,7 @@ from korrigo_backup.site.servererror import StatementFailed
 from korrigo_backup.system.files import explained
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from korrigo_backup.domain.artifact import Artifact
     from korrigo_backup.domain.finding import Finding
@@ -121,10 +122,21 @@ def _open_database(artifact: Artifact, dump: SqlSource, context: Context, *, reh
     needs = restore_needs(server, dump.expected, staged, exists=exists, in_place=False, roles=not is_loader)
     bound = bound_findings(context, dump, rehearsal=rehearsal)
     found = [*plan.findings, *needs, *bound, *(loss_findings(target) if target.from_nothing else ())]
+    made_first: Mapping[str, str] = {}
     if not context.trusted:
         found += _unsigned(artifact, dump, context)
+    if is_loader:
+        wanted = privileged(server, dump.scan, exists=exists)
+        found += extension_findings(server, artifact.name, wanted)
+        made_first = wanted.made
     return DatabasePart(
-        artifact, dump, context, replace(plan, findings=tuple(found)), target=target, rehearsal=rehearsal
+        artifact,
+        dump,
+        context,
+        replace(plan, findings=tuple(found)),
+        target=target,
+        rehearsal=rehearsal,
+        made_first=made_first,
     )
 
 
@@ -139,6 +151,8 @@ class DatabasePart:
     staged_as: str = ""
     target: Target | None = None
     rehearsal: bool = False
+    made_first: Mapping[str, str] = field(default_factory=dict)
+    """Extensions, and their schemas, that our role makes for a loader."""
     databases: Databases = field(init=False)
     spools: list[tuple[Bound, IO[bytes]]] = field(init=False, default_factory=list)
     """What is made in the live database after the swap."""
@@ -211,6 +225,7 @@ class DatabasePart:
         require_entrance(self.context.site.postgres, self._stage)
         if loader:
             self.databases.own(self._stage, loader.user)
+            make_first(self.context.site.postgres, self._stage, self.made_first, loader.user)
 
     def _loaded(self, target: Target, loader: _Loader | None) -> tuple[Failure, ...]:
         """Load the dump; where a name is not found, once more with the search path of the saved database."""

@@ -289,3 +289,24 @@ def test_a_column_whose_type_changed_and_takes_every_value_is_restored(site):
     made = site.backup(include_media=False)
     sql("ALTER TABLE testsite_custom ALTER word TYPE varchar(20)")
     assert "testsite.custom" not in site.restore(made.path).errors
+
+
+@pytest.mark.promise("P11")
+def test_columns_that_no_model_has_are_named(site):
+    sql(
+        "ALTER TABLE testsite_club ADD extra text NOT NULL DEFAULT 'x'",
+        "ALTER TABLE testsite_club ADD g int GENERATED ALWAYS AS (id) STORED",
+    )
+    named = [one["name"] for one in manifest(site.backup(include_media=False))["left_out"] if one["kind"] == "column"]
+    assert named == ["testsite_club.extra"]
+
+
+@pytest.mark.promise("P9")
+def test_a_column_without_model_and_default_that_may_not_be_null_refuses_the_backup(site):
+    sql(
+        "ALTER TABLE testsite_club ADD extra text NOT NULL DEFAULT 'x'",
+        "ALTER TABLE testsite_club ALTER extra DROP DEFAULT",
+    )
+    with pytest.raises(CommandError, match=r"no model has the column testsite_club\.extra") as caught:
+        site.backup(include_media=False)
+    assert caught.value.returncode == 4

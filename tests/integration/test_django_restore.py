@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 
 import pytest
 
@@ -183,3 +184,12 @@ def test_a_role_that_may_make_no_database_is_taken_back_in_place_and_told_its_wa
     site.korrigo("rollback", "--to", "safety", "--in-place", "--yes")
     site.korrigo("rollback", "--media-only", "--yes")
     assert now(site) == old
+
+
+@pytest.mark.promise("P9")
+def test_a_backup_of_empty_media_is_restored_from_the_host(demo):
+    shutil.rmtree(demo.media)
+    demo.media.mkdir()
+    demo.korrigo("backup", "full", "--method", "django", "--accept", "media.shrunk")
+    done = demo.korrigo("restore", demo.one("korrigo_backup_*"), "--yes", "--no-validate", code=(0, 3))
+    assert "Restored media from:" in done.out

@@ -275,6 +275,17 @@ def test_users_of_tenants_are_counted_in_their_schemas_and_a_restore_is_whole(de
     assert only(demo.validate(code=9), "error")["validate.probe"] == "0 active users in 2 schemas"
 
 
+def test_tries_that_need_tables_of_tenants_alone_are_left_out_and_named(demo):
+    """As django-tenants has them: users in `public`, their sessions and the rows that refer to them in each tenant."""
+    demo.sql("CREATE SCHEMA north; ALTER TABLE django_session SET SCHEMA north")
+    found = only(demo.validate(), "warning")
+    assert found["validate.probe"] == (
+        "session was not tried: tables of the site stand in the schemas of tenants alone (django_session)"
+    )
+    demo.sql("DROP TABLE north.django_session")
+    assert "session" in only(demo.validate(code=9), "error")["validate.probe"]
+
+
 def test_without_django_the_rest_is_validated_and_what_was_not_is_said(demo):
     demo.extra = {}
     found = demo.validate()

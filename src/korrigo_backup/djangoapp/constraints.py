@@ -93,7 +93,8 @@ def _named(tables: Sequence[Table], alias: str) -> Iterator[None]:
         named = "; ".join(found[:NAMED]) + (more if len(found) > NAMED else "")
         raise ProofFailed(
             f"rows refer to rows that are not in the backup: {named or first_line(problem)}",
-            hint="make the backup again without --exclude, or use another (korrigo-backup list)",
+            hint="give the rows of the site their targets, or remove them, and make the backup again without --exclude;"
+            " or use another (korrigo-backup list)",
             state="the restore was rolled back: the site is as before",
         ) from None
 

@@ -49,7 +49,7 @@ _LARGE_OBJECTS = "SELECT count(*) FROM pg_largeobject_metadata"
 def left_out(found: Sequence[Table], alias: str) -> tuple[LeftOut, ...]:
     """Return what the site has and a backup of these tables does not hold. Runs in the caller's transaction."""
     connection = connections[alias]
-    said = [*other_databases(alias), *_storages(found, alias)]
+    said = [*other_databases(alias), *_storages(found, alias), *_columns(found)]
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             said += [*_tables(cursor, found), *_large_objects(cursor), *_rights(cursor, found)]
@@ -134,6 +134,27 @@ def _tables_of_models(cursor: Any) -> tuple[set[str], set[str]]:
     plain = {meta.db_table for meta in found if meta.managed}
     every = {meta.db_table for meta in found} | {MigrationRecorder.Migration._meta.db_table}  # noqa: SLF001
     return plain, {one.name for one in relations(every, cursor.db, columns=False).values()}
+
+
+def _columns(found: Iterable[Table]) -> Iterator[LeftOut]:
+    """Yield columns of the models' tables that no model has.
+
+    Raises Refused for one that a row cannot do without: no restore could insert it.
+    """
+    for table in found:
+        where = table.relation.name if table.relation else table.name
+        known = {field.column for field in table.model._meta.local_concrete_fields}  # noqa: SLF001
+        for name, column in table.relation.columns.items() if table.relation else ():
+            if name in known or column.generated:
+                continue
+            shown = f"{table.name}.{name}"
+            if column.not_null and column.bare:
+                raise Refused(
+                    f"no model has the column {shown}, and no row can do without it: a restore could not insert rows",
+                    hint=f'ALTER TABLE {where} ALTER COLUMN "{name}" DROP NOT NULL,'
+                    " or give it a default; or back up by method 1: korrigo-backup backup full",
+                )
+            yield LeftOut(LeftOutKind.COLUMN, shown, column.declared)
 
 
 def _large_objects(cursor: Any) -> Iterator[LeftOut]:

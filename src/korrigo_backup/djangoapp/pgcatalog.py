@@ -21,7 +21,8 @@ JOIN pg_namespace n ON n.oid = c.relnamespace
 # The name of a type of the system as `format_type` writes it; any other type is qualified and only shown.
 _COLUMNS = """
 SELECT w.name, a.attname, CASE WHEN a.atttypid < 16384 THEN format_type(a.atttypid, NULL) ELSE '' END,
-       format_type(a.atttypid, a.atttypmod), a.attnotnull OR t.typnotnull, a.attgenerated <> ''
+       format_type(a.atttypid, a.atttypmod), a.attnotnull OR t.typnotnull, a.attgenerated <> '',
+       NOT a.atthasdef AND a.attidentity = '' AND t.typdefault IS NULL
 FROM unnest(%s::text[]) AS w (name) JOIN pg_attribute a ON a.attrelid = to_regclass(w.name)
 JOIN pg_type t ON t.oid = a.atttypid
 WHERE a.attnum > 0 AND NOT a.attisdropped
@@ -69,13 +70,14 @@ class DatabaseColumn:
     """A column as the database has it.
 
     `type` is the name of a type of PostgreSQL itself without its modifier, "" for any other type; `declared` is the
-    type as CREATE TABLE has it (`numeric(14,4)`).
+    type as CREATE TABLE has it (`numeric(14,4)`). `bare` means without a default.
     """
 
     type: str
     declared: str
     not_null: bool
     generated: bool
+    bare: bool = False
 
 
 @dataclass(frozen=True)

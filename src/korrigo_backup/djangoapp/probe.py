@@ -26,7 +26,7 @@ from django.test.utils import override_settings
 from django.utils.module_loading import import_string
 
 from korrigo_backup.djangoapp.newuser import PREFIX, new_user
-from korrigo_backup.djangoapp.tenants import count_elsewhere, is_elsewhere
+from korrigo_backup.djangoapp.tenants import count_elsewhere, is_elsewhere, tables_elsewhere
 from korrigo_backup.domain.description import Check, Probe
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ _NO_MAIL = "django.core.mail.backends.dummy.EmailBackend"
 _OWN_BACKENDS = "django.contrib.auth.backends."
 _LIMITS = ("SET LOCAL lock_timeout = '10s'", "SET LOCAL statement_timeout = '60s'")
 """A probe waits for nobody long: the site may be serving."""
+
+_UNDEFINED_TABLE = "42P01"
 
 
 def probe() -> Probe:
@@ -83,6 +85,9 @@ class _Trial:
         except _Failed as problem:
             return Check(id_, ok=False, message=str(problem))
         except Exception as problem:  # noqa: BLE001 - whatever handlers and backends of the site raise
+            if _lacks_table(problem) and (away := tables_elsewhere(self._alias)):
+                words = f"{id_} was not tried: tables of the site stand in the schemas of tenants alone ({away})"
+                return Check(id_, ok=True, message=words, tried=False)
             return Check(id_, ok=False, message=f"{id_}: {type(problem).__name__}: {_line(problem)}")
 
     def count(self, id_: str, what: str, **conditions: bool) -> Check:
@@ -165,6 +170,15 @@ class _Trial:
     def left(self) -> bool:
         """Tell whether the user is there after all."""
         return self._name is not None and self._users.filter(**{self._model.USERNAME_FIELD: self._name}).exists()
+
+
+def _lacks_table(problem: BaseException | None) -> bool:
+    """Tell whether an error, or one that it followed, is PostgreSQL's for a table that is not there."""
+    while problem is not None:
+        if (getattr(problem, "sqlstate", None) or getattr(problem, "pgcode", None)) == _UNDEFINED_TABLE:
+            return True
+        problem = problem.__cause__ or problem.__context__
+    return False
 
 
 class _Failed(Exception):

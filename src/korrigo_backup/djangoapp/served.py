@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import errno
 import io
 import os
 import select
@@ -124,7 +125,7 @@ class _File(io.RawIOBase):
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         begin = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
         if begin + offset < 0:
-            raise ValueError(f"negative place {begin + offset} in {self._name}")  # as files of the system do
+            raise OSError(errno.EINVAL, f"negative place {begin + offset}", self._name)  # as files of the system do
         self._at = begin + offset
         return self._at
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.apps import apps
 from django.db import connections
 
 from korrigo_backup.djangoapp.pathcolumns import table_of
@@ -21,6 +22,27 @@ WHERE c.relname = %s AND c.relkind IN ('r', 'p') AND NOT pg_table_is_visible(c.o
   AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
 ORDER BY 1 LIMIT %s
 """
+
+_ELSEWHERE = """
+SELECT DISTINCT w.name FROM unnest(%s::text[], %s::text[]) AS w (name, quoted)
+JOIN pg_class c ON c.relname = w.name JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE to_regclass(w.quoted) IS NULL AND c.relkind IN ('r', 'p')
+  AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1
+"""
+_NAMED = 5
+
+
+def tables_elsewhere(alias: str) -> str:
+    """Return the names of tables of the site's models that other schemas alone have, the first five; "" for none."""
+    connection = connections[alias]
+    if connection.vendor != "postgresql":
+        return ""
+    every = (table_of(model) for model in apps.get_models(include_auto_created=True))
+    names = sorted({name.table for name in every if not name.schema})
+    with connection.cursor() as cursor:
+        cursor.execute(_ELSEWHERE, [names, list(map(connection.ops.quote_name, names))])
+        found = [name for (name,) in cursor.fetchall()]
+    return ", ".join(found[:_NAMED]) + (f" and {len(found) - _NAMED} more" if len(found) > _NAMED else "")
 
 
 def schemas_of(model: Any, alias: str) -> list[str]:

@@ -85,11 +85,12 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Check(msgspec.Struct, frozen=True):
-    """One thing that was tried, and what came of it."""
+    """One thing that was tried, and what came of it; not `tried`: what kept it from being tried."""
 
     id: str
     ok: bool
     message: str
+    tried: bool = True
 
 
 class Probe(msgspec.Struct, frozen=True):

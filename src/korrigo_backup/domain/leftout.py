@@ -21,6 +21,7 @@ class LeftOutKind(StrEnum):
     SCHEMA = "schema"
     DATABASE = "database"
     TABLE = "table"
+    COLUMN = "column"
     STORAGE = "storage"
     LARGE_OBJECT = "large-object"
     RIGHT = "right"
@@ -46,6 +47,10 @@ _WORDS = {
     LeftOutKind.TABLE: (
         "not in this backup, tables without a model",
         "a restore leaves their rows as they are; method 1 holds them: korrigo-backup backup full",
+    ),
+    LeftOutKind.COLUMN: (
+        "not in this backup, columns of models' tables that no model has",
+        "a restore gives them their defaults; method 1 holds them: korrigo-backup backup full",
     ),
     LeftOutKind.STORAGE: (
         "not in this backup, files that are not stored below MEDIA_ROOT",

@@ -16,7 +16,7 @@ import pytest
 from korrigo_backup.errors import KorrigoBackupError, UsageError
 from korrigo_backup.formats import sql as sql_format
 from korrigo_backup.formats.dumpfile import is_ordinary, made_ordinary
-from sandbox import USER, connect, quoted
+from sandbox import USER, connect, nothing_changes, quoted
 
 SCHEMA = r"""
 CREATE TABLE t (id int PRIMARY KEY, body text);
@@ -213,6 +213,24 @@ def test_a_cut_dump_in_custom_format_is_damaged(site, dump, tmp_path):
         done = site.korrigo("plan", cut, "--allow-unsigned", code=9)
         assert f"pg_restore cannot read {cut.name}" in done.err
         assert "cut or damaged: fetch it again" in done.err
+
+
+@pytest.mark.promise("P5")
+def test_an_index_whose_function_asks_for_rights_is_named(site, dump, tmp_path):
+    """Its failure would be caught and could be accepted, as that of an index which the rows break."""
+    hostile = b"""
+        CREATE TABLE public.bait (a int);
+        INSERT INTO public.bait VALUES (1);
+        CREATE FUNCTION public.run(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $f$ BEGIN
+          PERFORM pg_read_file('/etc/passwd'); RETURN 1; END $f$;
+        CREATE INDEX bait_run ON public.bait USING btree (public.run(a));"""
+    foreign = tmp_path / "foreign.sql"
+    foreign.write_bytes(dump().replace(b"\nCREATE TABLE", hostile + b"\nCREATE TABLE", 1))
+    with nothing_changes(site):
+        done = site.korrigo("restore", foreign, "--yes", "--allow-unsigned", code=4)
+    assert "'CREATE INDEX bait_run ON public.bait" in done.err
+    assert ", line " in done.err
+    assert "do not load it" in done.err
 
 
 def test_a_damaged_bzip2_file_is_damaged(site, dump, tmp_path):

@@ -130,24 +130,6 @@ def test_a_hostile_dump_is_refused_and_nothing_changes(superuser_site):
 
 
 @pytest.mark.promise("P5")
-def test_an_index_whose_function_asks_for_rights_is_named(superuser_site):
-    """Its failure would be caught and could be accepted, as that of an index which the rows break."""
-    site = superuser_site
-    hostile = """
-        CREATE TABLE public.bait (a int);
-        INSERT INTO public.bait VALUES (1);
-        CREATE FUNCTION public.run(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $f$ BEGIN
-          PERFORM pg_read_file('/etc/passwd'); RETURN 1; END $f$;
-        CREATE INDEX bait_run ON public.bait USING btree (public.run(a));"""
-    foreign = unsigned(site, site.backup(), hostile=hostile)
-    with nothing_changes(site):
-        done = site.korrigo("restore", foreign, "--yes", "--allow-unsigned", code=4)
-    assert "'CREATE INDEX bait_run ON public.bait" in done.err
-    assert ", line " in done.err
-    assert "do not load it" in done.err
-
-
-@pytest.mark.promise("P5")
 @pytest.mark.parametrize("command", ["COMMIT;", "BEGIN; rollback;"])
 def test_a_transaction_command_of_its_own_is_named_before_anything_is_loaded(superuser_site, command):
     site = superuser_site

@@ -310,3 +310,24 @@ def test_a_column_without_model_and_default_that_may_not_be_null_refuses_the_bac
     with pytest.raises(CommandError, match=r"no model has the column testsite_club\.extra") as caught:
         site.backup(include_media=False)
     assert caught.value.returncode == 4
+
+
+@pytest.mark.promise("P9")
+def test_rows_that_break_a_check_which_is_not_valid_come_back_and_the_check_stays_so(site):
+    sql("ALTER TABLE testsite_club ADD CONSTRAINT later CHECK (name = 'never') NOT VALID")
+    rows = site.rows()
+    made = site.backup(include_media=False)
+    site.clear()
+    site.restore(made.path)
+    assert site.rows() == rows
+    assert sql("SELECT convalidated FROM pg_constraint WHERE conname = 'later'") == [(False,)]
+
+
+@pytest.mark.promise("P9")
+def test_quote_all_identifiers_of_the_database_does_not_change_how_a_backup_is_read(site):
+    rows = site.rows()
+    made = site.backup(include_media=False)
+    sql("ALTER DATABASE site SET quote_all_identifiers = on")
+    connections["default"].close()
+    site.restore(made.path)
+    assert site.rows() == rows

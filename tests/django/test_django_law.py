@@ -132,11 +132,6 @@ def rules_of_tables(draw):
                 "ALTER TABLE testsite_club ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
                 "CREATE POLICY law ON testsite_club USING (id > 1)",
             ],
-            [
-                "CREATE FUNCTION law_ok(text) RETURNS boolean LANGUAGE sql AS 'SELECT true'",
-                "ALTER TABLE testsite_club ADD CONSTRAINT law CHECK (law_ok(name))",
-                "CREATE OR REPLACE FUNCTION law_ok(text) RETURNS boolean LANGUAGE sql AS 'SELECT false'",
-            ],
             ["ALTER TABLE testsite_club ADD CONSTRAINT law CHECK (name = 'never') NOT VALID"],
             ["ALTER TABLE testsite_club ADD CONSTRAINT law UNIQUE (name, id) DEFERRABLE INITIALLY DEFERRED"],
             ["CREATE TABLE law_child () INHERITS (testsite_base)", "INSERT INTO law_child (id, name) VALUES (777, 'child')"],

@@ -212,7 +212,7 @@ def _long(declared: str) -> str:
 
 
 def _bare(declared: str) -> str:
-    return _long(declared).rpartition(".")[2]
+    return _long(declared).rpartition(".")[2].replace('"', "")
 
 
 def _test(type_: str, declared: str) -> Callable[[str], bool] | None:

@@ -32,10 +32,18 @@ WHERE contype = 'f' AND conparentid = 0 AND conrelid = ANY(%s::regclass[]) AND c
   AND pg_has_role((SELECT relowner FROM pg_class WHERE pg_class.oid = confrelid), 'USAGE')
 """
 
+# A check that is NOT VALID holds for new rows alone: saved rows may break it.
+_NOT_VALID = """
+SELECT conrelid::regclass::text, quote_ident(conname), pg_get_constraintdef(oid),
+       quote_literal(obj_description(oid, 'pg_constraint'))
+FROM pg_constraint
+WHERE contype = 'c' AND NOT convalidated AND conislocal AND coninhcount = 0 AND conrelid = ANY(%s::regclass[])
+"""
+
 
 @dataclass(frozen=True)
 class Constraint:
-    """A foreign key that was taken away: table, name, definition and quoted comment (None: no comment), as SQL."""
+    """A constraint that was taken away: table, name, definition and quoted comment (None: no comment), as SQL."""
 
     table: str
     name: str
@@ -60,6 +68,8 @@ def checked(tables: Sequence[Table], alias: str, *, aside: Sequence[Constraint] 
     with connection.cursor() as cursor:
         cursor.execute(_WITHIN, [names, names])
         within = [Constraint(*row) for row in cursor.fetchall()]
+        cursor.execute(_NOT_VALID, [names])
+        within += [Constraint(*row) for row in cursor.fetchall()]
         for one in within:
             cursor.execute(f"ALTER TABLE {one.table} DROP CONSTRAINT {one.name}")
         yield

@@ -109,9 +109,9 @@ def relations(names: Iterable[str], connection: Any, *, columns: bool = True) ->
         found = {plain[row[0]]: Relation(row[2], row[1], row[3], row[4]) for row in cursor.fetchall()}
         if columns and found:
             cursor.execute(_COLUMNS, [list(plain)])
-            for name, column, *facts in cursor.fetchall():
-                if relation := found.get(plain[name]):
-                    relation.columns[column] = DatabaseColumn(*facts)
+            for name, column, type_, *facts in cursor.fetchall():
+                if relation := found.get(plain[name]):  # quote_all_identifiers may be on
+                    relation.columns[column] = DatabaseColumn(type_.replace('"', ""), *facts)
     return found
 
 

@@ -98,7 +98,7 @@ def readable(field: Any, column: DatabaseColumn) -> Callable[[str], str] | None:
     element, array, _ = column.type.partition("[]")
     if cls.__name__ == "ArrayField" and array and element in _ELEMENTS:
         return _numbers if element == "numeric" else _document
-    if cls.__name__ == "HStoreField" and column.declared.rpartition(".")[2] == "hstore":
+    if cls.__name__ == "HStoreField" and column.declared.rpartition(".")[2].strip('"') == "hstore":
         return _document
     return _range if column.type and _RANGES.get(cls.__name__) == column.type else None
 

@@ -95,17 +95,15 @@ HOSTILE = {
     "a file written": "COPY (SELECT 1) TO '{proof}';",
     "a file read": "SELECT pg_read_file('/etc/passwd');",
     "a large object from a file": "SELECT lo_import('/etc/passwd');",
-    "an event trigger": "CREATE FUNCTION e() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN END $$;"
-    " CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION e();",
-    "an untrusted extension": "CREATE EXTENSION file_fdw;",
-    "an untrusted language": "CREATE FUNCTION c() RETURNS int LANGUAGE c AS '/lib/x86_64-linux-gnu/libc.so.6', 'system';",
+    "an event trigger": "CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION suppress_redundant_updates_trigger();",
+    "an untrusted language": "CREATE FUNCTION public.c() RETURNS int LANGUAGE c AS '/lib/x86_64-linux-gnu/libc.so.6', 'system';",
     "a setting of the server": "ALTER SYSTEM SET archive_command = 'touch {proof}';",
     "another role": "SET ROLE postgres;",
     "its session's role": "SET SESSION AUTHORIZATION postgres;",
     "back to who it was": "RESET SESSION AUTHORIZATION; RESET ROLE; COPY (SELECT 1) TO PROGRAM 'touch {proof}';",
     "a new superuser": "CREATE ROLE intruder SUPERUSER LOGIN;",
     "more rights for the site": "ALTER ROLE viatique_user SUPERUSER;",
-    "membership": "GRANT pg_execute_server_program TO PUBLIC;",
+    "membership": "GRANT pg_execute_server_program TO viatique_user;",
     "the live database": 'ALTER DATABASE "{database}" RENAME TO gone;',
     "a setting of the live database": 'ALTER DATABASE "{database}" SET search_path TO evil;',
     "a subscription": "CREATE SUBSCRIPTION s CONNECTION 'host=192.0.2.1' PUBLICATION p WITH (connect = false);",
@@ -127,6 +125,15 @@ def test_a_hostile_dump_is_refused_and_nothing_changes(superuser_site):
             assert f"{foreign.name}, line {line}: " in done.err, (what, done.err)
             assert "do not load it" in done.err, what
             assert not proof.exists(), what
+
+
+@pytest.mark.promise("P5")
+def test_an_extension_that_reads_the_servers_files_is_refused_before_anything_is_loaded(superuser_site):
+    site = superuser_site
+    foreign = unsigned(site, site.backup(), hostile="CREATE EXTENSION file_fdw;")
+    with nothing_changes(site):
+        refused = site.korrigo("restore", foreign, "--yes", "--allow-unsigned", code=4)
+    assert "file_fdw" in refused.err
 
 
 @pytest.mark.promise("P5")

@@ -1,5 +1,7 @@
 """pg_cron can stand in one database of a server alone: a restore makes it in the live one, right after the swap."""
 
+import json
+
 import pytest
 
 from korrigo_backup.site import throwaway
@@ -103,3 +105,32 @@ def test_where_it_cannot_stand_the_way_is_named_and_the_loss_is_accepted_by_name
     done = site.korrigo("restore", made, "--yes", *accepted, code=3, **elsewhere)
     assert "the extension pg_cron and its rows are left out" in done.said
     assert site.sql("SELECT name FROM exam", "viatique_without", superuser=True) == [("one",)]
+
+
+@pytest.mark.promise("P4")
+@pytest.mark.parametrize("manifest", [True, False], ids=["unsigned", "no-manifest"])
+def test_jobs_of_a_dump_that_this_site_has_not_signed_are_never_made(site, manifest):
+    """A job runs with the rights of the role that makes it, which is ours: here a superuser."""
+    site.sql("SELECT cron.schedule('foreign', '0 3 * * *', 'DELETE FROM exam')", superuser=True)
+    made = unsigned(site.backup(), manifest=manifest)
+    site.sql("SELECT cron.unschedule('foreign')", superuser=True)
+    before = site.sql(SEEN, superuser=True)
+    refused = site.korrigo("restore", made, "--yes", "--allow-unsigned", code=4)
+    assert "the rows of its extension pg_cron are not made" in refused.said
+    assert "--accept extension:pg_cron" in refused.said
+    assert site.sql(SEEN, superuser=True) == before
+    accepted = ("--allow-unsigned", "--accept", "extension:pg_cron")
+    done = site.korrigo("restore", made, "--yes", "--no-safety-backup", *accepted, code=3)
+    assert "the extension pg_cron and its rows are left out" in done.said
+    assert site.sql("SELECT name FROM exam", superuser=True) == [("one",)]
+    assert site.sql("SELECT count(*) FROM pg_extension WHERE extname = 'pg_cron'", superuser=True) == [(0,)]
+
+
+def unsigned(made, *, manifest):
+    """Take the signature off a backup, or its manifest, so that anybody could have written it."""
+    path = made.with_name(made.name + ".manifest.json")
+    said = json.loads(path.read_text())
+    path.write_text(json.dumps({name: value for name, value in said.items() if name != "auth"}))
+    if not manifest:
+        path.unlink()
+    return made

@@ -18,7 +18,7 @@ from korrigo_backup.formats.sqlscan import Sort
 from korrigo_backup.site.sql import identifier, literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from korrigo_backup.formats.sqlscan import ScanResult
     from korrigo_backup.site.postgres import Postgres
@@ -67,9 +67,12 @@ class Privileged(msgspec.Struct, frozen=True):
     untrusted: tuple[str, ...] = ()
 
 
-def privileged(server: Postgres, scan: ScanResult, *, exists: bool) -> Privileged:
-    """Return what a dump wants that its loader may not make; `exists` tells whether there is a live database."""
-    wanted = _wanted(scan)
+def privileged(server: Postgres, scan: ScanResult, *, exists: bool, without: Collection[str] = ()) -> Privileged:
+    """Return what a dump wants that its loader may not make; `exists` tells whether there is a live database.
+
+    The extensions `without` are not made in the database that is loaded.
+    """
+    wanted = {name: schema for name, schema in _wanted(scan).items() if name not in without}
     if not wanted:
         return Privileged({})
     barred = server.ask_server(_PRIVILEGED, frozenset[str])

@@ -127,7 +127,8 @@ def _open_database(artifact: Artifact, dump: SqlSource, context: Context, *, reh
     if not context.trusted:
         found += _unsigned(artifact, dump, context)
     if is_loader:
-        wanted = privileged(server, dump.scan, exists=exists)
+        later = {one.extension for one in bound_in(dump.expected, dump.scan)}
+        wanted = privileged(server, dump.scan, exists=exists, without=later)
         found += extension_findings(server, artifact.name, wanted)
         made_first = wanted.made
     return DatabasePart(
@@ -248,7 +249,7 @@ class DatabasePart:
         self.context.listen(Step("restore.load", {"artifact": str(self.artifact.path)}))
         expected = self.source.expected
         edits = guarding(self.source.scan, expected.search_path, without=sorts, with_path=with_path)
-        edits += tuple(edit for one in bound_in(expected) for edit in taken_out(self.source.scan, one))
+        edits += tuple(edit for one in bound_in(expected, self.source.scan) for edit in taken_out(self.source.scan, one))
         for statement in undressing(expected, "schema"):
             server.script(statement, database=self._stage)
         loaded = sql_format.load(
@@ -275,7 +276,7 @@ class DatabasePart:
         with nullcontext() if self.context.trusted else reading(self.artifact.name):
             tables = prove(
                 server.as_user(loader.user, loader.password) if loader else server,
-                reduce(without_bound, bound_in(self.source.expected), self.source.expected),
+                reduce(without_bound, bound_in(self.source.expected, self.source.scan), self.source.expected),
                 database=self._stage,
                 accept=self.context.accept,
                 report=self.context.report,

@@ -249,7 +249,9 @@ class DatabasePart:
         self.context.listen(Step("restore.load", {"artifact": str(self.artifact.path)}))
         expected = self.source.expected
         edits = guarding(self.source.scan, expected.search_path, without=sorts, with_path=with_path)
-        edits += tuple(edit for one in bound_in(expected, self.source.scan) for edit in taken_out(self.source.scan, one))
+        edits += tuple(
+            edit for one in bound_in(expected, self.source.scan) for edit in taken_out(self.source.scan, one)
+        )
         for statement in undressing(expected, "schema"):
             server.script(statement, database=self._stage)
         loaded = sql_format.load(

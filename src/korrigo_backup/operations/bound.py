@@ -56,9 +56,9 @@ def bound_findings(context: Context, source: SqlSource, *, rehearsal: bool) -> I
 
 
 def _of_a_stranger(bound: Bound) -> Finding:
-    return error("extensions.bound", f"the dump is not signed with this site's key, so the rows of its extension"
+    return error("extensions.bound", "the dump is not signed with this site's key, so the rows of its extension"
                  f" {bound.extension} are not made: the server would run their jobs with the rights of this role",
-                 f"find the key that signed it ([backup] key_file); or go on without them: {_without(bound)}")  # fmt: skip
+                 f"find the key that signed it: [backup] key_file; or go on without: {_without(bound)}")  # fmt: skip
 
 
 def spooled(context: Context, source: SqlSource, file_name: str) -> list[tuple[Bound, IO[bytes]]]:

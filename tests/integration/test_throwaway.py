@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,46 @@ def test_what_a_killed_run_left_is_ended_by_the_next(tmp_path, temporary):
             link.execute("SELECT 1")
     assert not list(temporary.iterdir())
     assert not _servers_of(home)
+
+
+@pytest.mark.parametrize("program", [["sleep", "60"], [sys.executable, "-c", KEPT]])
+def test_another_process_with_the_number_that_a_power_cut_left_is_not_touched(tmp_path, temporary, program):
+    """A stranger, or the throw-away server of somebody else."""
+    home, other = tmp_path / "server", tmp_path / "other"
+    (home / "data").mkdir(parents=True)
+    (home / "data" / "PG_VERSION").write_text("15\n")
+    arguments = [str(bindir()), str(other)] if program[0] == sys.executable else []
+    with subprocess.Popen([*program, *arguments], stdout=subprocess.PIPE) as child:
+        if arguments:
+            child.stdout.readline()
+        pid = _servers_of(other)[0] if arguments else child.pid
+        note = home / "data" / "postmaster.pid"
+        note.write_text(f"{pid}\n{home / 'data'}\n1700000000\n5432\n/nowhere/kpg-left\n\n  1 2\nready   \n")
+        ThrowawayServer(bindir(), home=home).end_left()
+        time.sleep(0.2)  # a signal would have reached it
+        assert child.poll() is None
+        assert Path(f"/proc/{pid}").exists()
+        assert not note.exists(), "a server could not start beside the note"
+        child.kill()
+    if arguments:
+        ThrowawayServer(bindir(), home=other).end_left()
+        assert not _servers_of(other)
+
+
+@as_root
+def test_the_left_server_of_another_user_is_recognised_where_root_may_not_look(tmp_path, monkeypatch):
+    """As in a container, which has no right to trace the processes of other users."""
+    home = tmp_path / "server"
+
+    def closed(path):
+        raise PermissionError(13, "not permitted", path)
+
+    with ThrowawayServer(bindir(), home=home, ways=(OTHER_USER,)):
+        assert _servers_of(home)
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "readlink", closed)
+            ThrowawayServer(bindir(), home=home, ways=(OTHER_USER,)).end_left()
+        assert not _servers_of(home)
 
 
 def _servers_of(home):

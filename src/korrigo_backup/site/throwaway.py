@@ -146,14 +146,33 @@ class ThrowawayServer:
     def end_left(self) -> None:
         """End the server that a killed run left at work in `home`, and remove its socket directory.
 
-        The caller knows that nobody else is using `home`.
+        The caller knows that nobody else is using `home`. After a power cut the noted process can be another one by
+        now: it is left alone, and the note is removed.
         """
+        note = self._data / "postmaster.pid"
         with suppress(OSError):
-            left = (self._data / "postmaster.pid").read_text().splitlines()
-            self._run("pg_ctl", *self._stopping("immediate"), check=False)
+            left = note.read_text().splitlines()
+            if self._is_at_work(left[0] if left else ""):
+                self._run("pg_ctl", *self._stopping("immediate"), check=False)
+            else:
+                note.unlink()
             sockets = Path(left[_LINE_OF_SOCKETS]) if len(left) > _LINE_OF_SOCKETS else Path()
             if sockets.name.startswith(_SOCKETS_PREFIX):
                 shutil.rmtree(sockets, ignore_errors=True)
+
+    def _is_at_work(self, pid: str) -> bool:
+        """Tell whether a process works in our data directory, as a server does from its start to its end."""
+        if not pid.isdecimal():
+            return False
+        place = Path("/proc", pid, "cwd")
+        try:
+            works_in = str(place.readlink())
+        except PermissionError:  # in a container root may not look at another user's process; that user may
+            told = run(Command((*self._prefix, "readlink", "--", str(place))))
+            works_in = os.fsdecode(told.stdout.removesuffix(b"\n"))
+        except OSError:
+            return False
+        return works_in == os.path.realpath(self._data)
 
     @property
     def _data(self) -> Path:

@@ -1,9 +1,13 @@
 """pg_cron can stand in one database of a server alone: a restore makes it in the live one, right after the swap."""
 
 import json
+import os
+import signal
 
 import pytest
 
+import steps
+from korrigo_backup.operations import parts
 from korrigo_backup.site import throwaway
 from korrigo_backup.site.throwaway import ThrowawayServer
 from sandbox import USER, USER_PASSWORD, Sandbox, bindir, connect
@@ -19,6 +23,8 @@ SELECT (SELECT string_agg(jobname, ' ') FROM cron.job), (SELECT last_value FROM 
        has_schema_privilege('teacher', 'cron', 'USAGE'),
        (SELECT obj_description(oid, 'pg_extension') FROM pg_extension WHERE extname = 'pg_cron')
 """
+
+COMMENT = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()"
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +60,7 @@ def site(server, tmp_path):
 def test_its_jobs_and_rights_come_back_and_a_rollback_keeps_those_of_the_replaced_database(site):
     seen = site.sql(SEEN, superuser=True)
     assert seen == [("clean", 2, True, "marks at night")]
+    site.sql(f"COMMENT ON DATABASE {NAME} IS 'of the school'", superuser=True)
     site.backup()
     drilled = site.korrigo("verify", "latest", "--depth", "full")
     assert "leaves out the extension pg_cron" in drilled.out
@@ -62,6 +69,7 @@ def test_its_jobs_and_rights_come_back_and_a_rollback_keeps_those_of_the_replace
     assert "right after the swap" in site.korrigo("plan", "latest").out
     site.korrigo("restore", "latest", "--yes")
     assert site.sql(SEEN, superuser=True) == seen
+    assert site.sql(COMMENT, superuser=True) == [("of the school",)]
     assert site.sql("SELECT name FROM exam", superuser=True) == [("one",)]
     site.korrigo("rollback", "--yes")
     assert site.sql(SEEN, superuser=True) == replaced
@@ -105,6 +113,35 @@ def test_where_it_cannot_stand_the_way_is_named_and_the_loss_is_accepted_by_name
     done = site.korrigo("restore", made, "--yes", *accepted, code=3, **elsewhere)
     assert "the extension pg_cron and its rows are left out" in done.said
     assert site.sql("SELECT name FROM exam", "viatique_without", superuser=True) == [("one",)]
+
+
+@pytest.mark.promise("P2")
+@pytest.mark.contract("R7")
+@pytest.mark.parametrize("from_nothing", [False, True], ids=["over-a-database", "from-nothing"])
+def test_a_restore_that_is_killed_before_its_jobs_are_made_is_taken_back(site, server, monkeypatch, from_nothing):
+    """The swap is one transaction and the jobs are another: without them the new database does not stay."""
+    site.sql(f"COMMENT ON DATABASE {NAME} IS 'of the school'", superuser=True)
+    made = site.backup()
+    site.sql("DELETE FROM exam; SELECT cron.unschedule('clean')", superuser=True)
+    before = site.sql(SEEN, superuser=True)
+    if from_nothing:
+        with connect(server) as admin:
+            admin.execute(f"DROP DATABASE {NAME} WITH (FORCE)")
+    with monkeypatch.context() as patch:
+        patch.setattr(parts, "make", lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+        assert steps.run(site, "restore", made, "--yes").killed
+    assert site.sql("SELECT name FROM exam", superuser=True) == [("one",)], "it was killed before the swap"
+    taken_back = site.korrigo("rollback", "--yes")
+    assert "The interrupted restore is taken back" in taken_back.out
+    if from_nothing:
+        assert not site.databases()
+        site.korrigo("restore", made, "--yes")
+        assert site.sql("SELECT string_agg(jobname, ' ') FROM cron.job", superuser=True) == [("clean",)]
+    else:
+        assert site.databases() == {NAME}
+        assert site.sql(SEEN, superuser=True) == before
+        assert site.sql("SELECT count(*) FROM exam", superuser=True) == [(0,)]
+    assert site.sql(COMMENT, superuser=True) == [("of the school",)]
 
 
 @pytest.mark.promise("P4")

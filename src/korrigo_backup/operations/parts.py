@@ -193,10 +193,12 @@ class DatabasePart:
         self.context.listen(Step("restore.terminate"))
         undo.push("the swap of the databases", lambda: self.databases.undo_swap(live, self._stage, before))
         self.context.listen(Step("restore.swap", {"kept": kept or ""}))
-        self.databases.swap(live, self._stage, before, comment=self._target().comment)
+        self.databases.swap(live, self._stage, before, comment=self._target().comment, incomplete=bool(self.spools))
         for bound, spool in self.spools:
             restricted = knows_restrict(self.context.site.postgres.client_version())
             make(self.context, self.source, bound, spool, restricted=restricted)
+        if self.spools:
+            self.databases.complete(live)
 
     @property
     def _stage(self) -> str:

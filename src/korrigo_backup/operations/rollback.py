@@ -15,6 +15,7 @@ from korrigo_backup.domain.naming import Kind, beside
 from korrigo_backup.errors import Cancelled, NotFound, Refused
 from korrigo_backup.operations.inplace import IN_PLACE
 from korrigo_backup.operations.journal import read, recorded
+from korrigo_backup.operations.needs import require_maintenance
 from korrigo_backup.operations.recover import database_of, exclusive, take_back
 from korrigo_backup.operations.undecided import DJANGO, stamp_of
 from korrigo_backup.operations.undo import all_or_nothing
@@ -138,6 +139,8 @@ def _plan(site: Site, move: Move, records: Sequence[Record], *, media_only: bool
     live, names = site.postgres.database, Databases(site.postgres).names()
     in_database = set() if media_only else set(beside(names, live, move.source))
     in_media = set(site.media.kept(move.source)) if site.media else set()
+    if in_database:
+        require_maintenance(site.postgres)
     if not in_database | in_media:
         raise _nothing_kept(site, move, names)
     newest = _last_undone(records, in_database | in_media) if move is REDO else max(in_database | in_media)

@@ -3,11 +3,17 @@
 import json
 import os
 import signal
+from datetime import UTC, datetime
 
 import pytest
+from msgspec.structs import replace
 
 import steps
-from korrigo_backup.operations import parts
+from korrigo_backup.domain.journal import Outcome, Record, silent
+from korrigo_backup.operations import journal, parts
+from korrigo_backup.operations.recover import exclusive
+from korrigo_backup.operations.undecided import DJANGO
+from korrigo_backup.operations.way_back import may_stage, take_back_loaded
 from korrigo_backup.site import throwaway
 from korrigo_backup.site.throwaway import ThrowawayServer
 from sandbox import USER, USER_PASSWORD, Sandbox, bindir, connect
@@ -142,6 +148,27 @@ def test_a_restore_that_is_killed_before_its_jobs_are_made_is_taken_back(site, s
         assert site.sql(SEEN, superuser=True) == before
         assert site.sql("SELECT count(*) FROM exam", superuser=True) == [(0,)]
     assert site.sql(COMMENT, superuser=True) == [("of the school",)]
+
+
+@pytest.mark.promise("P1")
+@pytest.mark.contract("R7")
+def test_the_way_back_of_a_restore_by_django_is_in_place_and_keeps_its_jobs(site):
+    """A database that is loaded beside, as others are, would be without them."""
+    made, seen = site.backup(), site.sql(SEEN, superuser=True)
+    site.sql("DELETE FROM exam", superuser=True)
+    wired = site.wired()
+    safety = wired.catalog.find(str(made))
+    with exclusive(wired.site(), wired.catalog, "take back") as (held, _):
+        assert not may_stage(held)
+        take_back_loaded(held, safety, safety.stamp, silent)
+        ran = Record(id="x", verb=DJANGO, subject="x", site=held.name, by="x", started=datetime.now(UTC))
+        journal.decided(site.backups, held, replace(ran, outcome=Outcome.DONE, safety=made.name))
+    assert site.sql(SEEN, superuser=True) == seen
+    assert site.sql("SELECT name FROM exam", superuser=True) == [("one",)]
+    refused = site.korrigo("rollback", "--yes", code=4)
+    assert "its extension pg_cron can stand in it alone" in refused.err
+    assert "rollback --to safety --in-place" in refused.err
+    assert site.databases() == {NAME}
 
 
 @pytest.mark.promise("P4")

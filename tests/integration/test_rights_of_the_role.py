@@ -6,7 +6,9 @@ import pytest
 from korrigo_backup.catalog import local_now
 from korrigo_backup.errors import Locked, Unreachable
 from korrigo_backup.formats import sql_inplace
+from korrigo_backup.operations.recover import exclusive
 from korrigo_backup.operations.restore import Request, restore
+from korrigo_backup.operations.way_back import may_stage
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.site.fence import held
 from sandbox import nothing_changes
@@ -137,3 +139,10 @@ def test_each_backup_says_that_a_role_without_the_owners_rights_cannot_restore(s
 
 def test_a_role_with_the_owners_rights_is_told_nothing(site):
     assert "cannot restore" not in site.korrigo("backup", "db").out
+
+
+def test_the_way_back_of_a_restore_by_django_is_in_place_for_such_a_role(shut):
+    """It may make databases, and cannot exchange them."""
+    wired = shut.wired()
+    with exclusive(wired.site(), wired.catalog, "look") as (held_site, _):
+        assert not may_stage(held_site)

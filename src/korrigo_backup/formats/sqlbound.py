@@ -51,10 +51,10 @@ _NAMED = re.compile(rb'(?:CREATE|COMMENT\s+ON)\s+EXTENSION\s+(?:IF\s+NOT\s+EXIST
 """The name is the word behind EXTENSION alone: whoever has written a dump may write another one anywhere else."""
 
 
-def bound_in(saved: DatabaseProof, scan: ScanResult) -> tuple[Bound, ...]:
+def bound_in(saved: DatabaseProof, scan: ScanResult | None = None) -> tuple[Bound, ...]:
     """Return the extensions of that kind that a backup holds, by its manifest or by the dump itself."""
     names = {plain_name(one.name) for one in saved.schema if one.kind == "extension"}
-    return tuple(one for one in KNOWN if one.extension in names or any(_creation(scan, one)))
+    return tuple(one for one in KNOWN if one.extension in names or (scan and any(_creation(scan, one))))
 
 
 def without_bound(saved: DatabaseProof, bound: Bound) -> DatabaseProof:

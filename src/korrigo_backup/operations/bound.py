@@ -22,11 +22,19 @@ if TYPE_CHECKING:
     from korrigo_backup.formats.sqlbound import Bound
     from korrigo_backup.operations.parts import Context
     from korrigo_backup.operations.sources import SqlSource
+    from korrigo_backup.site.postgres import Postgres
 
 BOUND = "extensions.bound"
 """The finding about such an extension."""
 
+_STANDING = "SELECT coalesce(json_agg(extname), '[]') FROM pg_extension"
 _SETTING = "SELECT json_build_array(current_setting({name}, true))"
+
+
+def standing_in(server: Postgres) -> tuple[Bound, ...]:
+    """Return the extensions of that kind that the live database has."""
+    names = server.ask(_STANDING, frozenset[str])
+    return tuple(one for one in sqlbound.KNOWN if one.extension in names)
 
 
 def bound_findings(context: Context, source: SqlSource, *, rehearsal: bool) -> Iterator[Finding]:

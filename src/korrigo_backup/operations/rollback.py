@@ -19,7 +19,7 @@ from korrigo_backup.operations.needs import require_maintenance
 from korrigo_backup.operations.recover import database_of, exclusive, take_back
 from korrigo_backup.operations.undecided import DJANGO, stamp_of
 from korrigo_backup.operations.undo import all_or_nothing
-from korrigo_backup.operations.way_back import load_before, may_stage
+from korrigo_backup.operations.way_back import load_before, obstacle
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.site.media import REDO, ROLLBACK, require_no_live_mounts
 from korrigo_backup.system.files import explained
@@ -238,18 +238,19 @@ def _refuse_after_in_place(newest: Record | None) -> None:
 def _safety_of_django(site: Site, catalog: Catalog, newest: Record | None) -> Artifact | None:
     """Return the safety backup that the newest restore is undone with, None when renames do that.
 
-    Raises NotFound when the backup is gone; Refused, with the way, for a role that may not load it beside.
+    Raises NotFound when the backup is gone; Refused, with the way, where it cannot be loaded beside.
     """
     if newest is None or newest.verb != DJANGO:
         return None
     if database_of(site.postgres.database, ROLLBACK.source, stamp_of(newest)) in Databases(site.postgres).names():
         return None
-    if not may_stage(site):
+    safety = catalog.find(str(catalog.directory / newest.safety), Kind.SQL)
+    if words := obstacle(site, safety):
         raise Refused(
-            f"the restore of {newest.subject} changed the database in place, and this role may load none beside it",
+            f"the restore of {newest.subject} changed the database in place, and none is loaded beside it: {words}",
             hint="korrigo-backup rollback --to safety --in-place, then korrigo-backup rollback --media-only",
         )
-    return catalog.find(str(catalog.directory / newest.safety), Kind.SQL)
+    return safety
 
 
 def _stop(site: Site, undo: UndoStack, listen: Listener) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.formats import sql as sql_format
-from korrigo_backup.formats.sqlload import SHARED_FROM
+from korrigo_backup.formats.sqlforeign import as_data
+from korrigo_backup.formats.sqlload import SHARED_FROM, load_shared
 from sandbox import USER, connect, quoted
 
 ROWS = 80_000
@@ -95,3 +96,17 @@ def test_without_a_connection_to_spare_one_session_loads_all(site, dump, tmp_pat
         finally:
             connection.execute(f"ALTER ROLE {USER} CONNECTION LIMIT -1")
     assert site.rows(database) == site.rows()
+
+
+@pytest.mark.parametrize("foreign", [False, True], ids=["as-it-is", "as-data"])
+def test_a_large_temporary_table_is_not_shared(site, foreign):
+    """Rows that are diverted, as those of pg_cron are: the second session sees no temporary table of the first."""
+    rows = b"".join(b"%d\t%b\n" % (n, b"y" * 4000) for n in range(3 * SHARED_FROM // 4000))
+    dump = (
+        b"CREATE TEMPORARY TABLE aside (id text, body text);\nCOPY pg_temp.aside (id, body) FROM stdin;\n%b\\.\n" % rows
+    )
+    dump += b"DO $$ BEGIN ASSERT (SELECT count(*) FROM pg_temp.aside) = %d; END $$;\n" % rows.count(b"\n")
+    dump += b"--\n-- PostgreSQL database dump complete\n--\n\n"
+    pieces = [dump[at : at + 65536] for at in range(0, len(dump), 65536)]
+    given = as_data(pieces, "dump.sql") if foreign else pieces
+    load_shared(site.wired().site().postgres, given, "dump.sql", database=site.database)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from korrigo_backup.domain.sqlname import normal_name
 from korrigo_backup.site.configtables import CONFIG_TABLES
 
 if TYPE_CHECKING:
@@ -28,6 +29,12 @@ JOIN pg_class c ON c.oid = x.oid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE NOT pg_has_role(e.extowner, 'USAGE')
 """
 """The configuration tables and sequences of extensions that another role has made."""
+
+
+def is_temporary(table: bytes) -> bool:
+    """Tell whether a table, as a statement names it, is a temporary one: no other session sees it."""
+    return normal_name(table.decode(errors="replace")).encode().startswith(TEMPORARY)
+
 
 _COLUMNS = re.compile(rb"COPY [^(]*\((.*)\) FROM stdin;", re.DOTALL)
 _COLUMN = re.compile(rb'"(?:[^"]|"")+"|[^\s",]+')

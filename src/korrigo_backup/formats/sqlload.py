@@ -14,7 +14,7 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import KorrigoBackupError
-from korrigo_backup.formats.sqlextension import TEMPORARY
+from korrigo_backup.formats.sqlextension import is_temporary
 from korrigo_backup.formats.sqlguard import FAILED
 from korrigo_backup.formats.sqlscan import DumpScanner
 from korrigo_backup.site.postgres import PSQL
@@ -164,7 +164,7 @@ class _Run:
         elif piece[-1] == _NEWLINE and piece[-2] != _BACKSLASH:  # not in the middle of a row
             if self._sharing:
                 self._target = self._ready()
-            elif self._second and self._size >= SHARED_FROM and not self._scanner.target.startswith(TEMPORARY):
+            elif self._second and self._size >= SHARED_FROM and not is_temporary(self._scanner.target):
                 self._share(self._second)
 
     def _share(self, second: _Loader) -> None:

@@ -1,7 +1,19 @@
 """pg_cron can stand in one database of a server alone: a restore makes it in the live one, right after the swap."""
 
-import pytest
+import json
+import os
+import signal
+from datetime import UTC, datetime
 
+import pytest
+from msgspec.structs import replace
+
+import steps
+from korrigo_backup.domain.journal import Outcome, Record, silent
+from korrigo_backup.operations import journal, parts
+from korrigo_backup.operations.recover import exclusive
+from korrigo_backup.operations.undecided import DJANGO
+from korrigo_backup.operations.way_back import may_stage, take_back_loaded
 from korrigo_backup.site import throwaway
 from korrigo_backup.site.throwaway import ThrowawayServer
 from sandbox import USER, USER_PASSWORD, Sandbox, bindir, connect
@@ -17,6 +29,8 @@ SELECT (SELECT string_agg(jobname, ' ') FROM cron.job), (SELECT last_value FROM 
        has_schema_privilege('teacher', 'cron', 'USAGE'),
        (SELECT obj_description(oid, 'pg_extension') FROM pg_extension WHERE extname = 'pg_cron')
 """
+
+COMMENT = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()"
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +66,7 @@ def site(server, tmp_path):
 def test_its_jobs_and_rights_come_back_and_a_rollback_keeps_those_of_the_replaced_database(site):
     seen = site.sql(SEEN, superuser=True)
     assert seen == [("clean", 2, True, "marks at night")]
+    site.sql(f"COMMENT ON DATABASE {NAME} IS 'of the school'", superuser=True)
     site.backup()
     drilled = site.korrigo("verify", "latest", "--depth", "full")
     assert "leaves out the extension pg_cron" in drilled.out
@@ -60,6 +75,7 @@ def test_its_jobs_and_rights_come_back_and_a_rollback_keeps_those_of_the_replace
     assert "right after the swap" in site.korrigo("plan", "latest").out
     site.korrigo("restore", "latest", "--yes")
     assert site.sql(SEEN, superuser=True) == seen
+    assert site.sql(COMMENT, superuser=True) == [("of the school",)]
     assert site.sql("SELECT name FROM exam", superuser=True) == [("one",)]
     site.korrigo("rollback", "--yes")
     assert site.sql(SEEN, superuser=True) == replaced
@@ -103,3 +119,82 @@ def test_where_it_cannot_stand_the_way_is_named_and_the_loss_is_accepted_by_name
     done = site.korrigo("restore", made, "--yes", *accepted, code=3, **elsewhere)
     assert "the extension pg_cron and its rows are left out" in done.said
     assert site.sql("SELECT name FROM exam", "viatique_without", superuser=True) == [("one",)]
+
+
+@pytest.mark.promise("P2")
+@pytest.mark.contract("R7")
+@pytest.mark.parametrize("from_nothing", [False, True], ids=["over-a-database", "from-nothing"])
+def test_a_restore_that_is_killed_before_its_jobs_are_made_is_taken_back(site, server, monkeypatch, from_nothing):
+    """The swap is one transaction and the jobs are another: without them the new database does not stay."""
+    site.sql(f"COMMENT ON DATABASE {NAME} IS 'of the school'", superuser=True)
+    made = site.backup()
+    site.sql("DELETE FROM exam; SELECT cron.unschedule('clean')", superuser=True)
+    before = site.sql(SEEN, superuser=True)
+    if from_nothing:
+        with connect(server) as admin:
+            admin.execute(f"DROP DATABASE {NAME} WITH (FORCE)")
+    with monkeypatch.context() as patch:
+        patch.setattr(parts, "make", lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+        assert steps.run(site, "restore", made, "--yes").killed
+    assert site.sql("SELECT name FROM exam", superuser=True) == [("one",)], "it was killed before the swap"
+    taken_back = site.korrigo("rollback", "--yes")
+    assert "The interrupted restore is taken back" in taken_back.out
+    if from_nothing:
+        assert not site.databases()
+        site.korrigo("restore", made, "--yes")
+        assert site.sql("SELECT string_agg(jobname, ' ') FROM cron.job", superuser=True) == [("clean",)]
+    else:
+        assert site.databases() == {NAME}
+        assert site.sql(SEEN, superuser=True) == before
+        assert site.sql("SELECT count(*) FROM exam", superuser=True) == [(0,)]
+    assert site.sql(COMMENT, superuser=True) == [("of the school",)]
+
+
+@pytest.mark.promise("P1")
+@pytest.mark.contract("R7")
+def test_the_way_back_of_a_restore_by_django_is_in_place_and_keeps_its_jobs(site):
+    """A database that is loaded beside, as others are, would be without them."""
+    made, seen = site.backup(), site.sql(SEEN, superuser=True)
+    site.sql("DELETE FROM exam", superuser=True)
+    wired = site.wired()
+    safety = wired.catalog.find(str(made))
+    with exclusive(wired.site(), wired.catalog, "take back") as (held, _):
+        assert not may_stage(held)
+        take_back_loaded(held, safety, safety.stamp, silent)
+        ran = Record(id="x", verb=DJANGO, subject="x", site=held.name, by="x", started=datetime.now(UTC))
+        journal.decided(site.backups, held, replace(ran, outcome=Outcome.DONE, safety=made.name))
+    assert site.sql(SEEN, superuser=True) == seen
+    assert site.sql("SELECT name FROM exam", superuser=True) == [("one",)]
+    refused = site.korrigo("rollback", "--yes", code=4)
+    assert "its extension pg_cron can stand in it alone" in refused.err
+    assert "rollback --to safety --in-place" in refused.err
+    assert site.databases() == {NAME}
+
+
+@pytest.mark.promise("P4")
+@pytest.mark.parametrize("manifest", [True, False], ids=["unsigned", "no-manifest"])
+def test_jobs_of_a_dump_that_this_site_has_not_signed_are_never_made(site, manifest):
+    """A job runs with the rights of the role that makes it, which is ours: here a superuser."""
+    site.sql("SELECT cron.schedule('foreign', '0 3 * * *', 'DELETE FROM exam')", superuser=True)
+    made = unsigned(site.backup(), manifest=manifest)
+    site.sql("SELECT cron.unschedule('foreign')", superuser=True)
+    before = site.sql(SEEN, superuser=True)
+    refused = site.korrigo("restore", made, "--yes", "--allow-unsigned", code=4)
+    assert "the rows of its extension pg_cron are not made" in refused.said
+    assert "--accept extension:pg_cron" in refused.said
+    assert site.sql(SEEN, superuser=True) == before
+    accepted = ("--allow-unsigned", "--accept", "extension:pg_cron")
+    done = site.korrigo("restore", made, "--yes", "--no-safety-backup", *accepted, code=3)
+    assert "the extension pg_cron and its rows are left out" in done.said
+    assert site.sql("SELECT name FROM exam", superuser=True) == [("one",)]
+    assert site.sql("SELECT count(*) FROM pg_extension WHERE extname = 'pg_cron'", superuser=True) == [(0,)]
+
+
+def unsigned(made, *, manifest):
+    """Take the signature off a backup, or its manifest, so that anybody could have written it."""
+    path = made.with_name(made.name + ".manifest.json")
+    said = json.loads(path.read_text())
+    path.write_text(json.dumps({name: value for name, value in said.items() if name != "auth"}))
+    if not manifest:
+        path.unlink()
+    return made

@@ -1,10 +1,13 @@
 """A load goes on where the rows are whole: constraints that rows break, functions without a schema, checks that read others."""
 
+import gzip
 import json
 
 import pytest
 
 from korrigo_backup.errors import ProofFailed
+from korrigo_backup.formats.sqlguard import Failure, Outcome, without_proof
+from sandbox import nothing_changes
 
 
 def broken(make_site, schema, damage):
@@ -170,6 +173,37 @@ def test_a_view_over_a_server_that_is_away_stays_unfilled(make_site):
     done = site.restore(made)
     found = [one for one in done.findings if one.id == "load.not_filled"]
     assert [one.hint for one in found] == ["REFRESH MATERIALIZED VIEW public.w", "REFRESH MATERIALIZED VIEW public.x"]
-    assert "the server is away" in found[0].message
+    assert "the server is away" in found[0].detail
     assert site.sql("SELECT n FROM v") == [(1,)]
     assert ids(done).count("proof.derived") == 0
+
+
+@pytest.mark.promise("P7")
+def test_a_value_in_the_message_of_an_index_reaches_no_journal(make_site):
+    site = make_site()
+    site.sql(
+        "CREATE FUNCTION public.canon(t text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN t; END';"
+        " INSERT INTO exam (name) VALUES ('Ada Lovelace'); CREATE INDEX canon_name ON exam (public.canon(name));"
+        " CREATE OR REPLACE FUNCTION public.canon(t text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE 'not a name: %', t; END $$"
+    )
+    refused = site.korrigo("restore", site.backup(), "--yes", code=9)
+    assert "index public.canon_name cannot be made: SQLSTATE P0001" in refused.err
+    assert "Lovelace" not in (site.backups / ".journal.jsonl").read_text()
+
+
+@pytest.mark.promise("P5")
+def test_a_dump_that_writes_into_the_note_of_its_own_load_is_refused(site):
+    text = gzip.decompress(site.backup().read_bytes())
+    end = b"--\n-- PostgreSQL database dump complete"
+    forged = b"SELECT pg_catalog.set_config('korrigo_backup.failed', 'nonsense', false);\n"
+    foreign = site.home / "mine.sql.gz"
+    foreign.write_bytes(gzip.compress(text.replace(end, forged + end)))
+    with nothing_changes(site):
+        refused = site.korrigo("restore", foreign, "--allow-unsigned", "--yes", code=9)
+    assert "korrigo_backup.failed" in refused.err
+
+
+def test_no_failed_statement_explains_other_rows():
+    made = [Failure(f"{kind}:public.exam", Outcome.LEFT_OUT, "42P01", "", "", "", "") for kind in ("table", "index")]
+    assert without_proof(made) == {"index:public.exam"}

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from korrigo_backup.domain.naming import stage_database
-from sandbox import nothing_changes, quoted
+from sandbox import drop_database, nothing_changes, quoted
 
 STAMP = "20260204_030000"
 
@@ -99,7 +99,7 @@ def test_a_lost_server_is_restored_into_a_new_cluster_without_a_question(site):
     site.sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public", superuser=True)
     site.sql(f"ALTER SCHEMA public OWNER TO {site.user}", superuser=True)
     done = site.korrigo("restore", "latest", "--yes", "--no-validate")
-    assert "is unused and takes its place" in done.out
+    assert "has nothing that the backup has not, and takes its place" in done.out
     assert site.rows() == wanted[1]
     site.korrigo("backup", "db")
     assert len({one["ours"] for one in site.json("list")["items"]}) == 1
@@ -126,7 +126,7 @@ def test_a_new_server_on_which_only_migrate_has_run_is_restored_without_a_questi
     elsewhere(site)
     migrated(site)
     done = site.korrigo("restore", "latest", "--yes", "--no-validate")
-    assert "is unused and takes its place" in done.out
+    assert "has nothing that the backup has not, and takes its place" in done.out
     assert site.rows() == wanted[1]
 
 
@@ -169,6 +169,36 @@ def test_a_new_server_with_any_other_content_is_not_taken_for_an_unused_one(site
     with nothing_changes(site):
         refused = site.korrigo("restore", "latest", "--yes", code=4)
     assert "korrigo-backup adopt" in refused.err
+
+
+@pytest.mark.promise("P10")
+def test_media_of_a_lost_site_do_not_replace_those_of_another(make_site):
+    blog, shop = make_site(), make_site(schema="")
+    made = blog.backup_media()
+    share(blog, shop)
+    elsewhere(blog)
+    shop.write("orders/invoice.pdf", b"paid")
+    with nothing_changes(shop):
+        refused = shop.korrigo("restore", made, "--yes", code=4)
+    assert "--into-other-site" in refused.err
+
+
+@pytest.mark.promise("P10")
+def test_a_dump_of_an_earlier_version_and_another_database_is_no_backup_of_this_site(make_site):
+    blog, shop = make_site(), make_site()
+    made = blog.backup()
+    place = made.with_name(made.name + ".manifest.json")
+    raw = json.loads(place.read_text())
+    del raw["identity"]
+    place.write_text(json.dumps(raw))
+    blog.seal(place)
+    for record in blog.backups.glob(".site-*"):
+        record.unlink()
+    drop_database(blog.server, blog.database)
+    share(blog, shop)
+    with nothing_changes(shop):
+        refused = shop.korrigo("restore", made, "--yes", code=4)
+    assert f"a backup of database {blog.database}" in refused.err
 
 
 @pytest.mark.promise("P10")

@@ -1,7 +1,15 @@
 """A role without the usual rights: it does what it can, and is told what it cannot before that is needed."""
 
+import psycopg
 import pytest
 
+from korrigo_backup.catalog import local_now
+from korrigo_backup.errors import Locked, Unreachable
+from korrigo_backup.formats import sql_inplace
+from korrigo_backup.operations.recover import exclusive
+from korrigo_backup.operations.restore import Request, restore
+from korrigo_backup.operations.way_back import may_stage
+from korrigo_backup.site.databases import Databases
 from korrigo_backup.site.fence import held
 from sandbox import nothing_changes
 
@@ -46,6 +54,71 @@ def test_a_restore_beside_is_refused_beforehand_with_the_ways_that_there_are(shu
     assert doctor["database.maintenance"]["level"] == "warning"
 
 
+@pytest.mark.promise("P2")
+def test_nobody_writes_while_a_restore_in_place_replaces_what_it_has_saved(shut, monkeypatch):
+    """Nobody can be kept out of the one database that the role may enter, so its tables are locked."""
+    made, tried = shut.backup(), []
+    unchanged = sql_inplace._require_unchanged
+
+    def then_write(taken, present):
+        unchanged(taken, present)
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            shut.sql("SET lock_timeout = '100ms'; INSERT INTO exam (name) VALUES ('paid just now')")
+        tried.append(True)
+
+    monkeypatch.setattr(sql_inplace, "_require_unchanged", then_write)
+    wired = shut.wired()
+    request = Request(wired.catalog.find(str(made)), local_now(), confirm=lambda _: {}, in_place=True)
+    restore(wired.site(), wired.catalog, request)
+    assert tried
+
+
+@pytest.mark.promise("P10")
+def test_a_run_of_another_role_that_locks_elsewhere_is_seen(shut):
+    ours = shut.wired().site().postgres
+    shut.superuser = True
+    administrators = shut.wired().site().postgres
+    with held(administrators, "a restore"), pytest.raises(Locked), held(ours, "the nightly backup"):
+        pass
+    with held(ours, "a drill"), pytest.raises(Locked), held(administrators, "a backup"):
+        pass
+
+
+@pytest.mark.promise("P2")
+def test_a_server_that_is_away_for_a_moment_does_not_move_a_run_to_another_database(site, monkeypatch):
+    with held(site.wired().site().postgres, "a restore") as server:
+        answered, away = server.script, [True]
+
+        def script(sql, **options):
+            if options.get("database") == server.maintenance and away:
+                away.pop()
+                raise Unreachable("the database system is starting up", hint="wait")
+            return answered(sql, **options)
+
+        monkeypatch.setattr(server, "script", script)
+        with pytest.raises(Unreachable):
+            Databases(server).names()
+        assert server.common == server.maintenance
+        assert site.database in Databases(server).names()
+
+
+def test_a_rollback_by_renames_is_refused_before_the_services_stop(make_site):
+    site = make_site()
+    site.restore(site.backup())
+    site.sql("REVOKE CONNECT ON DATABASE postgres FROM PUBLIC", "postgres", superuser=True)
+    try:
+        with nothing_changes(site):
+            refused = site.korrigo("rollback", "--yes", code=4)
+    finally:
+        site.sql("GRANT CONNECT ON DATABASE postgres TO PUBLIC", "postgres", superuser=True)
+    assert "cannot enter database postgres" in refused.err
+
+
+def test_a_backup_of_such_a_role_is_drilled(shut):
+    shut.backup()
+    shut.korrigo("verify", "latest", "--depth", "full")
+
+
 def test_two_runs_of_such_a_role_do_not_work_at_once(shut):
     with held(shut.wired().site().postgres, "a long backup"):
         refused = shut.korrigo("backup", "db", code=7)
@@ -66,3 +139,10 @@ def test_each_backup_says_that_a_role_without_the_owners_rights_cannot_restore(s
 
 def test_a_role_with_the_owners_rights_is_told_nothing(site):
     assert "cannot restore" not in site.korrigo("backup", "db").out
+
+
+def test_the_way_back_of_a_restore_by_django_is_in_place_for_such_a_role(shut):
+    """It may make databases, and cannot exchange them."""
+    wired = shut.wired()
+    with exclusive(wired.site(), wired.catalog, "look") as (held_site, _):
+        assert not may_stage(held_site)

@@ -33,6 +33,23 @@ if TYPE_CHECKING:
     from korrigo_backup.formats.sqlscan import ScanResult
     from korrigo_backup.site.postgres import Session
 
+# Where nobody can be kept out of the database, nobody writes from here on.
+_LOCK_TABLES = """
+DO $lock$
+DECLARE
+  one regclass;
+BEGIN
+  FOR one IN
+    SELECT c.oid::regclass FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+      AND pg_has_role(c.relowner, 'USAGE')
+    ORDER BY c.oid
+  LOOP
+    EXECUTE format('LOCK TABLE ONLY %s IN EXCLUSIVE MODE', one);
+  END LOOP;
+END $lock$
+"""
+
 _BEGIN = f"{PROVING} BEGIN; SET LOCAL maintenance_work_mem = '256MB'"
 _AGAIN = f"RESET SESSION AUTHORIZATION; {PROVING} SET client_encoding = 'UTF8'"
 """A dump changes settings of its session; the proof is made under the usual ones."""
@@ -61,6 +78,7 @@ class Replacing:
         report: Callable[[Finding], None],
         foreign: bool = False,
         restricted: bool = False,
+        is_open: bool = False,
     ) -> None:
         self._file = file
         self._name = name
@@ -72,6 +90,7 @@ class Replacing:
         self._report = report
         self._foreign = foreign
         self._restricted = restricted
+        self._is_open = is_open
         self.with_path = False
         """Whether the dump is loaded with the search path of the saved database."""
 
@@ -87,6 +106,8 @@ class Replacing:
         session.run(_BEGIN)
         session.adapt()
         transaction = session.ask(_TRANSACTION, str)
+        if self._is_open:
+            session.run(_LOCK_TABLES)
         if present:
             _require_unchanged(Snapshot(session, "", present.search_path), present)
         session.run(EMPTY)

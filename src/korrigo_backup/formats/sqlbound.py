@@ -6,12 +6,13 @@ dump holds of such an extension is taken out of the load, and executed in the li
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from korrigo_backup.domain.sqlname import normal_name
+from korrigo_backup.domain.sqlname import plain_name
 from korrigo_backup.formats.rows import tables
 from korrigo_backup.formats.sqlextension import diverted
 from korrigo_backup.formats.sqlscan import Sort
@@ -46,10 +47,14 @@ CRON = Bound("pg_cron", "cron.database_name", "cron", Sort.OF_CRON)
 KNOWN = (CRON,)
 
 
-def bound_in(saved: DatabaseProof) -> tuple[Bound, ...]:
-    """Return the extensions of that kind that a backup holds."""
-    names = {one.name for one in saved.schema if one.kind == "extension"}
-    return tuple(one for one in KNOWN if one.extension in names)
+_NAMED = re.compile(rb'(?:CREATE|COMMENT\s+ON)\s+EXTENSION\s+(?:IF\s+NOT\s+EXISTS\s+)?("(?:[^"]|"")+"|[^\s;"]+)')
+"""The name is the word behind EXTENSION alone: whoever has written a dump may write another one anywhere else."""
+
+
+def bound_in(saved: DatabaseProof, scan: ScanResult | None = None) -> tuple[Bound, ...]:
+    """Return the extensions of that kind that a backup holds, by its manifest or by the dump itself."""
+    names = {plain_name(one.name) for one in saved.schema if one.kind == "extension"}
+    return tuple(one for one in KNOWN if one.extension in names or (scan and any(_creation(scan, one))))
 
 
 def without_bound(saved: DatabaseProof, bound: Bound) -> DatabaseProof:
@@ -98,4 +103,5 @@ def _afterwards(scan: ScanResult, bound: Bound) -> Iterator[tuple[int, bytes]]:
 
 def _speaks_of(statement: bytes, bound: Bound) -> bool:
     """Tell whether a statement about an extension is about this one."""
-    return normal_name(bound.extension).encode() in statement.partition(b" IS ")[0].rstrip(b";").split()
+    found = _NAMED.match(statement)
+    return found is not None and plain_name(found[1].decode(errors="replace")) == bound.extension

@@ -23,6 +23,7 @@ import msgspec
 
 from korrigo_backup.domain.difference import Difference, name
 from korrigo_backup.domain.finding import warning
+from korrigo_backup.errors import ProofFailed
 from korrigo_backup.formats.sqlscan import Sort
 from korrigo_backup.site.sql import identifier
 
@@ -51,6 +52,13 @@ _CONSTRAINT = re.compile(
 _REFRESH = re.compile(rb"REFRESH MATERIALIZED VIEW (" + _NAME + rb"\." + _NAME + rb")")
 
 
+_QUOTING = frozenset({"22", "P0"})
+"""Classes of errors whose message quotes a value (data exception), or is made by a function (RAISE)."""
+
+_ALWAYS_PROVEN = frozenset({"table", "sequence", "large-objects"})
+"""Kinds of differences that no failed statement of a load explains."""
+
+
 class Outcome(StrEnum):
     """How a statement came to its end."""
 
@@ -69,6 +77,13 @@ class Failure(msgspec.Struct, frozen=True):
     detail: str
     context: str
     statement: str
+
+    @property
+    def account(self) -> tuple[str, str]:
+        """Why it failed, and the detail, which may quote rows and goes into neither journal nor notification."""
+        quotes = self.sqlstate[:2] in _QUOTING
+        parts = (self.message if quotes else "", self.detail, self.context)
+        return f"SQLSTATE {self.sqlstate}" if quotes else self.message, " ".join(filter(None, parts))
 
 
 @dataclass(frozen=True)
@@ -150,9 +165,20 @@ def _guards(scan: ScanResult, search_path: tuple[str, ...]) -> Iterator[Edit]:
 
 
 def failures(raw: bytes) -> tuple[Failure, ...]:
-    """Return what FAILED has answered."""
+    """Return what FAILED has answered. Raises ProofFailed where the dump has written something else there."""
     text = raw.decode(errors="replace")
-    return msgspec.json.decode(text, type=tuple[Failure, ...]) if text else ()
+    try:
+        return msgspec.json.decode(text, type=tuple[Failure, ...]) if text else ()
+    except msgspec.DecodeError:
+        raise ProofFailed(
+            "a statement of the dump has changed the setting korrigo_backup.failed, in which its load is noted",
+            hint="do not load it: no dump by pg_dump does that; ask the person who made it",
+        ) from None
+
+
+def without_proof(failed: Iterable[Failure]) -> frozenset[str]:
+    """Return the names of differences that a failed statement explains: never rows, positions or large objects."""
+    return frozenset(one.name for one in failed if one.name.partition(":")[0] not in _ALWAYS_PROVEN)
 
 
 def report_failures(failed: tuple[Failure, ...], report: Callable[[Finding], None]) -> list[Difference]:
@@ -162,7 +188,7 @@ def report_failures(failed: tuple[Failure, ...], report: Callable[[Finding], Non
     """
     missing = []
     for one in failed:
-        why, detail = one.message, " ".join(filter(None, (one.detail, one.context)))
+        why, detail = one.account
         kind, _, of = one.name.partition(":")
         match one.outcome:
             case Outcome.WITH_PATH:

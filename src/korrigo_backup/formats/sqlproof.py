@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from korrigo_backup.domain.difference import Acceptance, Difference, name, require_accepted, saved
-from korrigo_backup.formats.sqlguard import implied, report_failures
+from korrigo_backup.formats.sqlguard import implied, report_failures, without_proof
 from korrigo_backup.site.digests import known_rule, prove_all, snapshot
 from korrigo_backup.site.schema import brought_schemas, fingerprint, schema_differences
 
@@ -71,7 +71,7 @@ def prove_taken(
     """Do what `prove` does, in a session that is open."""
     tables = prove_all(taken, rule=known_rule(expected.digest))
     missing = report_failures(failed, report)
-    named = implied(missing) | {one.name for one in failed}
+    named = implied(missing) | without_proof(failed)
     found = differences(taken, expected, tables, roles=roles)
     found = [*missing, *(one for one in found if one.name not in named)]
     require_accepted(found, accept, report, what="what was loaded is not what was saved")

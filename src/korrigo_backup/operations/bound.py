@@ -22,40 +22,62 @@ if TYPE_CHECKING:
     from korrigo_backup.formats.sqlbound import Bound
     from korrigo_backup.operations.parts import Context
     from korrigo_backup.operations.sources import SqlSource
+    from korrigo_backup.site.postgres import Postgres
 
 BOUND = "extensions.bound"
 """The finding about such an extension."""
 
+_STANDING = "SELECT coalesce(json_agg(extname), '[]') FROM pg_extension"
 _SETTING = "SELECT json_build_array(current_setting({name}, true))"
+
+
+def standing_in(server: Postgres) -> tuple[Bound, ...]:
+    """Return the extensions of that kind that the live database has."""
+    names = server.ask(_STANDING, frozenset[str])
+    return tuple(one for one in sqlbound.KNOWN if one.extension in names)
 
 
 def bound_findings(context: Context, source: SqlSource, *, rehearsal: bool) -> Iterator[Finding]:
     """Yield what becomes of such extensions: they are made after the swap, or cannot be made here."""
     server = context.site.postgres
-    for one in sqlbound.bound_in(source.expected):
+    for one in sqlbound.bound_in(source.expected, source.scan):
         if rehearsal:
             yield warning("extensions.bound", f"the drill leaves out the extension {one.extension}, which can stand in"
                           " one database alone, and its rows")  # fmt: skip
+            continue
+        if _accepted(context, one):
+            yield loss("extensions.bound", f"the extension {one.extension} and its rows are left out")
+            continue
+        if not context.trusted:
+            yield _of_a_stranger(one)
             continue
         asked = _SETTING.format(name=literal(one.setting))
         (where,) = server.ask_server(asked, tuple[str | None])
         if where == server.database:
             yield warning("extensions.bound", f"the extension {one.extension} can stand in database {where} alone: it"
                           " and its rows are made right after the swap")  # fmt: skip
-        elif _accepted(context, one):
-            yield loss("extensions.bound", f"the extension {one.extension} and its rows are left out")
         else:
-            without = f"--accept {name('extension', one.extension)}"
             there = f"database {where} alone" if where else "no database of this server"
             yield error("extensions.bound", f"the extension {one.extension} can stand in {there}",
                         f"set {one.setting} = '{server.database}' in postgresql.conf, load its library, and"
-                        f" restart the server; or go on without it: {without}")  # fmt: skip
+                        f" restart the server; or go on without it: {_without(one)}")  # fmt: skip
+
+
+def _of_a_stranger(bound: Bound) -> Finding:
+    return error("extensions.bound", "the dump is not signed with this site's key, so the rows of its extension"
+                 f" {bound.extension} are not made: the server would run their jobs with the rights of this role",
+                 f"find the key that signed it: [backup] key_file; or go on without: {_without(bound)}")  # fmt: skip
 
 
 def spooled(context: Context, source: SqlSource, file_name: str) -> list[tuple[Bound, IO[bytes]]]:
-    """Return what is to be executed after the swap, in files without a name that nobody else can open."""
+    """Return what is to be executed after the swap, in files without a name that nobody else can open.
+
+    It is executed with the rights of our role, so there is nothing of a dump that this site has not signed.
+    """
     spools: list[tuple[Bound, IO[bytes]]] = []
-    for one in sqlbound.bound_in(source.expected):
+    if not context.trusted:
+        return spools
+    for one in sqlbound.bound_in(source.expected, source.scan):
         if _accepted(context, one):
             continue
         source.file.seek(0)
@@ -90,8 +112,12 @@ def make(context: Context, source: SqlSource, bound: Bound, spool: IO[bytes], *,
 def _not_as_saved(bound: Bound, what: str) -> ProofFailed:
     return ProofFailed(
         f"extension {bound.extension}: {what} than was saved",
-        hint=f"go on without it: --accept {name('extension', bound.extension)}",
+        hint=f"go on without it: {_without(bound)}",
     )
+
+
+def _without(bound: Bound) -> str:
+    return f"--accept {name('extension', bound.extension)}"
 
 
 def _accepted(context: Context, bound: Bound) -> bool:

@@ -10,11 +10,11 @@ from korrigo_backup.catalog import NAME_THE_KEY, NEW_KEY
 from korrigo_backup.domain.finding import Finding, error, warning
 from korrigo_backup.domain.identity import Known, Owner, Place, Standing, is_place_of, stand
 from korrigo_backup.domain.journal import silent
-from korrigo_backup.domain.naming import Origin
+from korrigo_backup.domain.naming import Kind, Origin
 from korrigo_backup.errors import Cancelled, NotFound, Refused
 from korrigo_backup.operations.journal import recorded
 from korrigo_backup.site.databases import Databases
-from korrigo_backup.site.unused import tables_in_use
+from korrigo_backup.site.unused import OF_MIGRATE, tables_in_use
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -78,7 +78,7 @@ def place_findings(
         and theirs.database != standing.owner.database
         and theirs.system in {None, standing.owner.system}
     )
-    if not neighbour and (not (theirs.id or theirs.system) or _loses_nothing(site, dump)):
+    if not neighbour and _loses_nothing(site, artifact, dump):
         return [_moved(what, standing)] if theirs.id else []
     return [error("site.other", f"{what}, and this site is database {standing.owner.database} at"
                   f" {site.postgres.access.description}",
@@ -86,12 +86,18 @@ def place_findings(
                   " add --into-other-site; else check --config and BACKUP_DIR")]  # fmt: skip
 
 
-def _loses_nothing(site: Site, dump: Artifact | None) -> bool:
-    """Return whether every row of the live database but those of `migrate` is in `dump` as well."""
+def _loses_nothing(site: Site, artifact: Artifact, dump: Artifact | None) -> bool:
+    """Return whether every row of the live database but those of migrations is in `dump` as well.
+
+    A copy of the site has rows in about as many tables as the dump; in a new database migrations have filled few. Where
+    the media alone are restored, they must not be there yet either.
+    """
+    if artifact.kind is Kind.MEDIA and site.media and any(entry.is_file for entry in site.media.walk()):
+        return False
     used = tables_in_use(site.postgres, site.postgres.database)
     if not used:
         return used is not None
-    if dump is None:
+    if dump is None or 2 * len(used) > _filled(dump):
         return False
     from korrigo_backup.operations.compare import Present, compare_artifact  # noqa: PLC0415 - no backup needs it
 
@@ -99,9 +105,16 @@ def _loses_nothing(site: Site, dump: Artifact | None) -> bool:
     return all(one.rows is not None and one.rows.only_removed for one in differing)
 
 
+def _filled(dump: Artifact) -> int:
+    """Return how many tables have rows in a dump, besides those that `migrate` fills."""
+    proof = dump.manifest.database if dump.manifest else None
+    tables = proof.tables if proof else ()
+    return sum(table.rows > 0 and table.name.rpartition(".")[2] not in OF_MIGRATE for table in tables)
+
+
 def _moved(what: str, standing: Standing) -> Finding:
-    return warning("site.moved", f"{what}; database {standing.owner.database} here is unused and takes its place",
-                   "after the restore this site goes on with the backups of that one")  # fmt: skip
+    here = f"database {standing.owner.database} here has nothing that the backup has not, and takes its place"
+    return warning("site.moved", f"{what}; {here}", "after the restore this site goes on with the backups of that one")
 
 
 def moved_in(site: Site, catalog: Catalog, artifact: Artifact) -> Site:

@@ -114,6 +114,7 @@ def replace_content(
         report=context.report,
         foreign=not context.trusted,
         restricted=knows_restrict(server.client_version()),
+        is_open=server.common == server.database,
     )
 
     def tell(step: str) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.manifest import DatabaseProof
     from korrigo_backup.site.postgres import Postgres
 
-OF_THE_SWAP = frozenset({"database.owner", "database.prepared", "database.sessions"})
+OF_THE_SWAP = frozenset({"database.owner", "database.prepared", "database.sessions", "database.maintenance"})
 """Findings that stand in the way of a swap and not of a drill."""
 
 _SERVER = """
@@ -174,6 +174,13 @@ def _swap(server: Postgres, live: _Live, *, in_place: bool) -> Iterator[Finding]
                     f" {', '.join(live.sessions[:5])}",
                     "end them, or as a superuser: GRANT pg_signal_backend TO this role (not for sessions of a"
                     " superuser)")  # fmt: skip
+
+
+def require_maintenance(server: Postgres) -> None:
+    """Raise Refused where databases cannot be exchanged, because the role is let into its own alone."""
+    if server.common != server.maintenance:
+        found = _maintenance(server)
+        raise Refused(found.message, hint=found.hint)
 
 
 def _maintenance(server: Postgres) -> Finding:

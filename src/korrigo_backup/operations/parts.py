@@ -134,8 +134,8 @@ def _open_database(artifact: Artifact, dump: SqlSource, context: Context, *, reh
     if not context.trusted:
         found += _unsigned(artifact, dump, context)
     if is_loader:
-        bound_to_one = {one.extension for one in bound_in(dump.expected)}
-        wanted = privileged(server, dump.scan, exists=exists, every=context.confined, without=bound_to_one)
+        later = {one.extension for one in bound_in(dump.expected, dump.scan)}
+        wanted = privileged(server, dump.scan, exists=exists, every=context.confined, without=later)
         found += () if context.confined else extension_findings(server, artifact.name, wanted)
         made_first = wanted.made
     return DatabasePart(
@@ -200,10 +200,12 @@ class DatabasePart:
         self.context.listen(Step("restore.terminate"))
         undo.push("the swap of the databases", lambda: self.databases.undo_swap(live, self._stage, before))
         self.context.listen(Step("restore.swap", {"kept": kept or ""}))
-        self.databases.swap(live, self._stage, before, comment=self._target().comment)
+        self.databases.swap(live, self._stage, before, comment=self._target().comment, incomplete=bool(self.spools))
         for bound, spool in self.spools:
             restricted = knows_restrict(self.context.site.postgres.client_version())
             make(self.context, self.source, bound, spool, restricted=restricted)
+        if self.spools:
+            self.databases.complete(live)
 
     @property
     def _stage(self) -> str:
@@ -256,7 +258,9 @@ class DatabasePart:
         self.context.listen(Step("restore.load", {"artifact": str(self.artifact.path)}))
         expected = self.source.expected
         edits = guarding(self.source.scan, expected.search_path, without=sorts, with_path=with_path)
-        edits += tuple(edit for one in bound_in(expected) for edit in taken_out(self.source.scan, one))
+        edits += tuple(
+            edit for one in bound_in(expected, self.source.scan) for edit in taken_out(self.source.scan, one)
+        )
         for statement in undressing(expected, "schema"):
             server.script(statement, database=self._stage)
         loaded = sql_format.load(
@@ -283,7 +287,7 @@ class DatabasePart:
         with reading(self.artifact.name) if self.context.without_rights else nullcontext():
             tables = prove(
                 server.as_user(loader.user, loader.password) if loader else server,
-                reduce(without_bound, bound_in(self.source.expected), self.source.expected),
+                reduce(without_bound, bound_in(self.source.expected, self.source.scan), self.source.expected),
                 database=self._stage,
                 accept=self.context.accept,
                 report=self.context.report,

@@ -99,6 +99,9 @@ def recover(site: Site) -> Recovered:
         restore = any("unfinished" in line and "restore" in line for line in done)
         found = databases.survey(live)
         leftovers = _Leftovers()
+        if found.incomplete and (taken := _take_back_incomplete(databases, live, found.incomplete, leftovers)):
+            done.append(taken)
+            restore, found = True, databases.survey(live)
         staged = beside(found.names, live, "stage")
         for name in sorted({*staged.values(), *beside(found.names, live, "back").values()}):
             if leftovers.removed(f"database {name}", partial(databases.drop_staged, name)):
@@ -174,6 +177,18 @@ def _take_back_swaps(site: Site, media: Tree) -> list[str]:
             media.discard_stage(stamp)
         done.append(f"took back the unfinished {'restore' if move.source == 'stage' else 'rollback'} of {stamp}")
     return done
+
+
+def _take_back_incomplete(databases: Databases, live: str, staged: str, leftovers: _Leftovers) -> str | None:
+    """Make the old database live again where the new one lacks what is made after the swap; the new one is dropped."""
+    names, stamps = databases.names(), beside([staged], live, "stage")
+    before = database_of(live, "before", next(iter(stamps), ""), names)
+    if before not in names and databases.came_from(live) != staged:
+        words = f"database {live} lacks what a restore makes last, and the database that it replaced is gone"
+        leftovers.findings.append(warning("recover.left", words, "restore again: korrigo-backup restore latest"))
+        return None
+    databases.undo_swap(live, staged, before)
+    return f"took back the unfinished restore of {next(iter(stamps))}"
 
 
 def _tidy(databases: Databases, live: str, found: Survey, leftovers: _Leftovers) -> list[str]:

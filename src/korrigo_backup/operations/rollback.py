@@ -15,10 +15,11 @@ from korrigo_backup.domain.naming import Kind, beside
 from korrigo_backup.errors import Cancelled, NotFound, Refused
 from korrigo_backup.operations.inplace import IN_PLACE
 from korrigo_backup.operations.journal import read, recorded
+from korrigo_backup.operations.needs import require_maintenance
 from korrigo_backup.operations.recover import database_of, exclusive, take_back
 from korrigo_backup.operations.undecided import DJANGO, stamp_of
 from korrigo_backup.operations.undo import all_or_nothing
-from korrigo_backup.operations.way_back import load_before, may_stage
+from korrigo_backup.operations.way_back import load_before, obstacle
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.site.media import REDO, ROLLBACK, require_no_live_mounts
 from korrigo_backup.system.files import explained
@@ -138,6 +139,8 @@ def _plan(site: Site, move: Move, records: Sequence[Record], *, media_only: bool
     live, names = site.postgres.database, Databases(site.postgres).names()
     in_database = set() if media_only else set(beside(names, live, move.source))
     in_media = set(site.media.kept(move.source)) if site.media else set()
+    if in_database:
+        require_maintenance(site.postgres)
     if not in_database | in_media:
         raise _nothing_kept(site, move, names)
     newest = _last_undone(records, in_database | in_media) if move is REDO else max(in_database | in_media)
@@ -235,18 +238,19 @@ def _refuse_after_in_place(newest: Record | None) -> None:
 def _safety_of_django(site: Site, catalog: Catalog, newest: Record | None) -> Artifact | None:
     """Return the safety backup that the newest restore is undone with, None when renames do that.
 
-    Raises NotFound when the backup is gone; Refused, with the way, for a role that may not load it beside.
+    Raises NotFound when the backup is gone; Refused, with the way, where it cannot be loaded beside.
     """
     if newest is None or newest.verb != DJANGO:
         return None
     if database_of(site.postgres.database, ROLLBACK.source, stamp_of(newest)) in Databases(site.postgres).names():
         return None
-    if not may_stage(site):
+    safety = catalog.find(str(catalog.directory / newest.safety), Kind.SQL)
+    if words := obstacle(site, safety):
         raise Refused(
-            f"the restore of {newest.subject} changed the database in place, and this role may load none beside it",
+            f"the restore of {newest.subject} changed the database in place, and none is loaded beside it: {words}",
             hint="korrigo-backup rollback --to safety --in-place, then korrigo-backup rollback --media-only",
         )
-    return catalog.find(str(catalog.directory / newest.safety), Kind.SQL)
+    return safety
 
 
 def _stop(site: Site, undo: UndoStack, listen: Listener) -> None:

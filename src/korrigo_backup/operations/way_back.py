@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from korrigo_backup.domain.authenticity import Authenticity
 from korrigo_backup.domain.naming import back_database, before_database, stage_database
 from korrigo_backup.domain.plan import Replacement
+from korrigo_backup.formats.sqlbound import bound_in
+from korrigo_backup.operations.bound import standing_in
 from korrigo_backup.operations.inplace import replace_content
 from korrigo_backup.operations.parts import Context, DatabasePart
 from korrigo_backup.operations.plan import PartPlan
@@ -28,10 +30,29 @@ if TYPE_CHECKING:
     from korrigo_backup.site.site import Site
 
 
-def may_stage(site: Site) -> bool:
-    """Tell whether our role may load a database beside the live one."""
-    role = Databases(site.postgres).role()
-    return (role.createdb or role.superuser) and not lost_by_swap(site.postgres)
+def may_stage(site: Site, safety: Artifact | None = None) -> bool:
+    """Tell whether our role may load a database beside the live one, and exchange the two whole."""
+    return not obstacle(site, safety)
+
+
+def obstacle(site: Site, safety: Artifact | None = None) -> str:
+    """Return in words what keeps a database from being loaded beside the live one and put in its place; "" for nothing.
+
+    An extension that can stand in the live database alone would be missing from one that is loaded beside it. Where
+    there is a safety backup it tells of them: the live database of an interrupted run may be closed.
+    """
+    server = site.postgres
+    role = Databases(server).role()
+    if not (role.createdb or role.superuser):
+        return "this role may load none beside it"
+    if server.common != server.maintenance:
+        return f"this role cannot enter database {server.maintenance}, from which databases are exchanged"
+    if lost_by_swap(server):
+        return "it has settings that this role cannot give to another one"
+    saved = safety.manifest.database if safety and safety.manifest else None
+    if bound := bound_in(saved) if saved else standing_in(server):
+        return f"its extension {bound[0].extension} can stand in it alone"
+    return ""
 
 
 def load_before(site: Site, safety: Artifact, stamp: str, listen: Listener) -> None:
@@ -54,7 +75,7 @@ def take_back_loaded(site: Site, safety: Artifact, stamp: str, listen: Listener)
     """
     databases, live = Databases(site.postgres), site.postgres.database
     with explained("put the media back"):
-        if may_stage(site):
+        if may_stage(site, safety):
             if stage_database(live, stamp) not in databases.names():  # else the databases are swapped already
                 load_before(site, safety, stamp, listen)
             take_back(site, stamp, RESTORE)

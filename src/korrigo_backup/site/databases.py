@@ -2,7 +2,8 @@
 
 A swap is one transaction of two renames, so a crash leaves either the old or the new database under the live
 name; which one it was can be told by whether the `_before_` name exists. Where there was no database before, its
-comment says so, set in the same transaction; `settle` makes it another comment.
+comment says so, set in the same transaction; `settle` makes it another comment. A comment, too, says of a new database
+that something is made in it after the swap; until `complete` the swap is one that is taken back.
 """
 
 from __future__ import annotations
@@ -33,6 +34,10 @@ _POLL = 0.1
 _FROM_NOTHING = f"{OWN_COMMENT}not complete yet; there was no database before "
 """Comment of a live database that took no other's place, before the name under which it was staged. The comment that
 the database is to have follows after a line break."""
+
+_INCOMPLETE = f"{OWN_COMMENT}not complete yet; its last extension is made after it took its place from "
+"""Comment of a live database that lacks what is made after the swap, before the name under which it was staged. The
+comment that it is to have follows after a line break: `_FROM_NOTHING` where it took no other's place."""
 
 _SETTLED = f"{OWN_COMMENT}there was no database before "
 """The same of a complete restore, as former versions marked it."""
@@ -130,6 +135,11 @@ class Survey(msgspec.Struct, frozen=True):
     def unsettled(self) -> bool:
         """Whether the live database has come from nothing and was not settled."""
         return self.comment.startswith(_FROM_NOTHING)
+
+    @property
+    def incomplete(self) -> str | None:
+        """The name under which the live database was staged, when it lacks what is made after the swap."""
+        return _staged_as(self.comment, _INCOMPLETE)
 
 
 class Role(msgspec.Struct, frozen=True):
@@ -287,21 +297,29 @@ class Databases:
         """Return whether a database is not there, or holds no table, view or sequence besides those of extensions."""
         return name not in self.names() or self._server.ask(_IS_EMPTY, bool, database=name)
 
-    def swap(self, live: str, stage: str, before: str, *, comment: str | None = None) -> bool:
+    def swap(self, live: str, stage: str, before: str, *, comment: str | None = None, incomplete: bool = False) -> bool:
         """Make `stage` the live database and keep the old one as `before`; tell whether there was one.
 
         Where there was none the new one is marked as such: `undo_swap` takes it away again, `settle` ends that and
-        gives it `comment`.
+        gives it `comment`. One that is `incomplete` is marked until `complete`.
         """
         rename = f"ALTER DATABASE {identifier(stage)} RENAME TO {identifier(live)}"
+        unfinished = _INCOMPLETE + stage + "\n" if incomplete else ""
         if live in self.names():
+            marked = [_commented(stage, unfinished + self._comment(stage))] if incomplete else []
             self.disconnect(live)
             keep = f"ALTER DATABASE {identifier(live)} RENAME TO {identifier(before)}"
-            self._at_once(keep, rename, _allow(before, "true"), _allow(live, "true"))
+            self._at_once(*marked, keep, rename, _allow(before, "true"), _allow(live, "true"))
             return True
-        mark = _FROM_NOTHING + stage + ("" if comment is None else f"\n{comment}")
-        self._at_once(rename, f"COMMENT ON DATABASE {identifier(live)} IS {literal(mark)}")
+        mark = unfinished + _FROM_NOTHING + stage + ("" if comment is None else f"\n{comment}")
+        self._at_once(rename, _commented(live, mark))
         return False
+
+    def complete(self, live: str) -> None:
+        """Let a database that was swapped in `incomplete` stay as any other."""
+        words = self._comment(live)
+        if words.startswith(_INCOMPLETE):
+            self._run(_commented(live, words.partition("\n")[2] or None))
 
     def undo_swap(self, live: str, stage: str, before: str) -> None:
         """Make the old database live again, wherever `swap` stopped. Safe to repeat."""
@@ -317,7 +335,7 @@ class Databases:
                 self._at_once(back, _allow(live, "true"))
         elif self.came_from(live) == stage:
             self.disconnect(live)
-            self._at_once(f"COMMENT ON DATABASE {identifier(live)} IS NULL", away, _allow(stage, "true"))
+            self._at_once(_commented(live, None), away, _allow(stage, "true"))
         for name in (live, stage):
             if self.closed(name):
                 self.admit(name)
@@ -325,15 +343,16 @@ class Databases:
     def came_from(self, live: str) -> str | None:
         """Return the name under which the live database was staged when there was none before; None once it stays."""
         words = self._comment(live)
-        own = next((own for own in (_FROM_NOTHING, _SETTLED) if words.startswith(own)), None)
-        return words.removeprefix(own).partition("\n")[0] if own else None
+        if words.startswith(_INCOMPLETE):
+            words = words.partition("\n")[2]
+        return _staged_as(words, _FROM_NOTHING) or _staged_as(words, _SETTLED)
 
     def settle(self, live: str) -> None:
         """Let the live database stay, also where there was none before, with the comment that it is to have."""
         words = self._comment(live)
         if words.startswith(_FROM_NOTHING):
             _, has_comment, comment = words.partition("\n")
-            self._run(f"COMMENT ON DATABASE {identifier(live)} IS {literal(comment) if has_comment else 'NULL'}")
+            self._run(_commented(live, comment if has_comment else None))
 
     def _comment(self, name: str) -> str:
         return self._ask(f"SELECT to_json(coalesce(({_COMMENT.format(name=literal(name))}), ''))", str)
@@ -346,6 +365,15 @@ class Databases:
 
     def _at_once(self, *statements: str) -> None:
         self._run("; ".join(["BEGIN", *statements, "COMMIT"]))
+
+
+def _commented(name: str, comment: str | None) -> str:
+    return f"COMMENT ON DATABASE {identifier(name)} IS {'NULL' if comment is None else literal(comment)}"
+
+
+def _staged_as(comment: str, mark: str) -> str | None:
+    """Return the name behind a mark of ours, None where the comment does not begin with that mark."""
+    return comment.removeprefix(mark).partition("\n")[0] if comment.startswith(mark) else None
 
 
 def _allow(name: str, whether: str) -> str:

@@ -43,8 +43,10 @@ SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepaliv
 _HOLDER = """
 SELECT coalesce(json_agg(json_build_object('pid', l.pid, 'name', coalesce(a.application_name, ''),
                                            'since', coalesce(a.backend_start::timestamptz(0)::text, '?'))), '[]')
-FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.granted AND {lock}
+FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.granted AND l.pid <> pg_backend_pid() AND {lock}
 """
+
+_COUNT = "SELECT to_json(count(*)) FROM pg_locks l WHERE l.granted AND l.pid <> pg_backend_pid() AND {lock}"
 
 _FENCE = """
 SELECT pg_advisory_lock_shared({change}, {key}) \\g /dev/null
@@ -97,20 +99,32 @@ class _Fence:
             f"SELECT json_build_object('pid', pg_backend_pid(), 'taken', pg_try_advisory_lock({RUN_LOCK}, {self._key}))"
         )
         deadline = time.monotonic() + _PATIENCE
-        while not (answer := session.ask(asked, _Answer)).taken:
+        while not (answer := session.ask(asked, _Answer)).taken or self._held_elsewhere(session):
             if time.monotonic() > deadline:
-                raise _locked(session.ask(_HOLDER.format(lock=self._lock), list[_Holder]))
+                raise _locked(session.ask(_HOLDER.format(lock=self._lock(RUN_LOCK)), list[_Holder]))
             time.sleep(_POLL)
         # What a killed run has begun ends now; what it would begin later finds the lock gone.
         gate = f"({_CHANGE}, {self._key})"
         session.run(f"SELECT pg_advisory_lock{gate}, pg_advisory_unlock{gate} \\g /dev/null")
+        while session.ask(_COUNT.format(lock=self._lock(_CHANGE)), int):
+            time.sleep(_POLL)  # a change of a run that was in another database
         self._session, self._pid = session, answer.pid
+
+    def _held_elsewhere(self, session: Session) -> bool:
+        """Tell whether a run holds the same lock in another database, and give ours back then.
+
+        A lock belongs to the database of its session, and not every role is let into the same one.
+        """
+        if not session.ask(_COUNT.format(lock=self._lock(RUN_LOCK)), int):
+            return False
+        session.run(f"SELECT pg_advisory_unlock({RUN_LOCK}, {self._key}) \\g /dev/null")
+        return True
 
     def _opened(self) -> Session:
         try:
             return self._stack.enter_context(self._server.session(database=self._server.common))
-        except Unreachable:
-            if not self._server.keep_out():
+        except Unreachable as problem:
+            if self._pid or not self._server.keep_out(problem):
                 raise
         return self._stack.enter_context(self._server.session(database=self._server.common))
 
@@ -132,14 +146,11 @@ class _Fence:
             ) from None
         if self._session is None:
             self.take()
-        return _FENCE.format(change=_CHANGE, key=self._key, pid=self._pid, lock=self._lock)
+        return _FENCE.format(change=_CHANGE, key=self._key, pid=self._pid, lock=self._lock(RUN_LOCK))
 
-    @property
-    def _lock(self) -> str:
-        return (
-            f"l.locktype = 'advisory' AND l.classid = {RUN_LOCK} AND l.objid = {self._key} AND l.objsubid = 2"
-            " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-        )
+    def _lock(self, number: int) -> str:
+        """Return the condition for our lock of that number, in whichever database."""
+        return f"l.locktype = 'advisory' AND l.classid = {number} AND l.objid = {self._key} AND l.objsubid = 2"
 
 
 def _locked(holders: list[_Holder]) -> Locked:

@@ -20,6 +20,7 @@ from korrigo_backup.site.access import APPLICATION
 from korrigo_backup.site.servererror import TableLocked, client_error, first_error, parse, statement_error
 from korrigo_backup.site.session_settings import IS_DIRECT, PATIENT, PRELUDE, QUESTION
 from korrigo_backup.site.silent_backend import judge
+from korrigo_backup.site.sql import literal
 from korrigo_backup.system.run import describe_status, run, spawn
 from korrigo_backup.system.silence import Watch
 
@@ -44,6 +45,12 @@ _SCRIPT_STATUS = 3
 
 _CONNECTION_STATUS = 2
 """psql's exit status when the connection could not be made or was lost."""
+
+
+_LETS_IN = """
+SELECT to_json(EXISTS (SELECT FROM pg_database WHERE datname = {name} AND datallowconn
+                                                   AND has_database_privilege(oid, 'CONNECT')))
+"""
 
 
 class NotAdmitted(Unreachable):
@@ -75,18 +82,24 @@ class Postgres:
         """Ask about the server as a whole, as `ask` does, in a database that lets the role in."""
         try:
             return self.ask(sql, answer, database=self.common)
-        except Unreachable:
-            if not self.keep_out():
+        except Unreachable as problem:
+            if not self.keep_out(problem):
                 raise
         return self.ask(sql, answer, database=self.common)
 
-    def keep_out(self) -> bool:
-        """Leave the maintenance database alone from now on when the site's own answers; tell whether that is new."""
-        if self.common == self.database:
+    def keep_out(self, problem: Unreachable) -> bool:
+        """Take the site's own database for the common one where the role is not let into that for maintenance.
+
+        `problem` is how that ended. A server that is away for a moment is no reason, and while a run holds the site
+        nothing changes. Tell whether the database is another now.
+        """
+        if self._fence or self.common == self.database:
             return False
         try:
-            self.script("SELECT 1")
+            lets_in = self.ask(_LETS_IN.format(name=literal(self.maintenance)), bool)
         except KorrigoBackupError:
+            return False
+        if lets_in and not isinstance(problem, NotAdmitted):
             return False
         self.common = self.database
         return True

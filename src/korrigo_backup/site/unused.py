@@ -22,7 +22,10 @@ _MOST_TABLES = 200
 _MOST_BYTES = 64 << 20
 """A database with more than that has been used; nothing else is asked of it."""
 
-_WITH_PAGES = """
+OF_MIGRATE = ("django_migrations", "django_content_type", "django_site", "auth_permission")
+"""Tables whose rows `migrate` makes."""
+
+_WITH_PAGES = f"""
 SELECT json_build_object('tables', coalesce(json_agg(format('%I.%I', n.nspname, c.relname)), '[]'::json),
   'bytes', coalesce(sum(pg_catalog.pg_relation_size(c.oid)), 0),
   'foreign', count(*) FILTER (WHERE c.relkind = 'f'),
@@ -30,7 +33,7 @@ SELECT json_build_object('tables', coalesce(json_agg(format('%I.%I', n.nspname, 
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE (c.relkind = 'f' OR c.relkind = 'r' AND pg_catalog.pg_relation_size(c.oid) > 0)
   AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-  AND c.relname NOT IN ('django_migrations', 'django_content_type', 'django_site', 'auth_permission')
+  AND c.relname NOT IN ({", ".join(map(literal, OF_MIGRATE))})
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
                   WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
 """

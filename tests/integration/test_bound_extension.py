@@ -9,8 +9,11 @@ import pytest
 from msgspec.structs import replace
 
 import steps
+from korrigo_backup.domain.difference import Acceptance
+from korrigo_backup.domain.finding import Level
 from korrigo_backup.domain.journal import Outcome, Record, silent
-from korrigo_backup.operations import journal, parts
+from korrigo_backup.operations import journal, needs, parts
+from korrigo_backup.operations.parts import Context, open_part
 from korrigo_backup.operations.recover import exclusive
 from korrigo_backup.operations.undecided import DJANGO
 from korrigo_backup.operations.way_back import may_stage, take_back_loaded
@@ -148,6 +151,26 @@ def test_a_restore_that_is_killed_before_its_jobs_are_made_is_taken_back(site, s
         assert site.sql(SEEN, superuser=True) == before
         assert site.sql("SELECT count(*) FROM exam", superuser=True) == [(0,)]
     assert site.sql(COMMENT, superuser=True) == [("of the school",)]
+
+
+@pytest.mark.promise("P1")
+def test_a_server_without_its_package_does_without_it(site, monkeypatch):
+    """What is left out is not asked of the server either; a drill leaves it out by itself."""
+    made = site.backup()
+    bare = needs._SERVER.replace("pg_available_extensions)", "pg_available_extensions WHERE name <> 'pg_cron')", 1)
+    assert bare != needs._SERVER
+    monkeypatch.setattr(needs, "_SERVER", bare)
+    wired = site.wired()
+    artifact = wired.catalog.find(str(made))
+
+    def errors(*accepted, rehearsal=False):
+        context = Context(wired.site(), artifact.stamp, silent, trusted=True, accept=Acceptance(frozenset(accepted)))
+        with open_part(artifact, context, rehearsal=rehearsal) as part:
+            return [one.id for one in part.plan.findings if one.level is Level.ERROR]
+
+    assert errors() == ["extensions.missing"]
+    assert errors("extension:pg_cron") == []
+    assert errors(rehearsal=True) == []
 
 
 @pytest.mark.promise("P1")

@@ -37,6 +37,12 @@ def standing_in(server: Postgres) -> tuple[Bound, ...]:
     return tuple(one for one in sqlbound.KNOWN if one.extension in names)
 
 
+def left_out(context: Context, source: SqlSource, *, rehearsal: bool) -> tuple[Bound, ...]:
+    """Return the extensions of that kind that are not made: of a drill, of a stranger's dump, and those accepted."""
+    found = sqlbound.bound_in(source.expected, source.scan)
+    return tuple(one for one in found if rehearsal or not context.trusted or _accepted(context, one))
+
+
 def bound_findings(context: Context, source: SqlSource, *, rehearsal: bool) -> Iterator[Finding]:
     """Yield what becomes of such extensions: they are made after the swap, or cannot be made here."""
     server = context.site.postgres
@@ -75,10 +81,9 @@ def spooled(context: Context, source: SqlSource, file_name: str) -> list[tuple[B
     It is executed with the rights of our role, so there is nothing of a dump that this site has not signed.
     """
     spools: list[tuple[Bound, IO[bytes]]] = []
-    if not context.trusted:
-        return spools
+    without = left_out(context, source, rehearsal=False)
     for one in sqlbound.bound_in(source.expected, source.scan):
-        if _accepted(context, one):
+        if one in without:
             continue
         source.file.seek(0)
         spool = tempfile.TemporaryFile()  # noqa: SIM115 - open until the swap

@@ -23,7 +23,7 @@ from korrigo_backup.formats.sqlguard import guarding, loaded_with_path, path_may
 from korrigo_backup.formats.sqlplace import reading
 from korrigo_backup.formats.sqlproof import prove, undressing
 from korrigo_backup.formats.sqlscan import Sort
-from korrigo_backup.operations.bound import bound_findings, make, spooled
+from korrigo_backup.operations.bound import bound_findings, left_out, make, spooled
 from korrigo_backup.operations.extensions import extension_findings, make_first, privileged
 from korrigo_backup.operations.foreign import as_owner, without_rows
 from korrigo_backup.operations.foreign_media import located
@@ -127,7 +127,8 @@ def _open_database(artifact: Artifact, dump: SqlSource, context: Context, *, reh
     target = target_properties(context.site.postgres, dump.expected, exists=exists, trusted=context.trusted)
     server, staged = context.site.postgres, naming.stage_database(context.site.postgres.database, context.stamp)
     is_loader = context.without_rights and Databases(server).role().superuser
-    needs = restore_needs(server, dump.expected, staged, exists=exists, in_place=False, roles=not is_loader)
+    wanted_here = reduce(without_bound, left_out(context, dump, rehearsal=rehearsal), dump.expected)
+    needs = restore_needs(server, wanted_here, staged, exists=exists, in_place=False, roles=not is_loader)
     bound = bound_findings(context, dump, rehearsal=rehearsal)
     found = [*plan.findings, *needs, *bound, *(loss_findings(target) if target.from_nothing else ())]
     made_first: Mapping[str, str] = {}

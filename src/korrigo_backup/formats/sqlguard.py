@@ -241,8 +241,11 @@ def _guard(one: Guarded, search_path: tuple[str, ...]) -> bytes:
 
 
 def _block(body: bytes, search_path: tuple[str, ...] = (), statement: bytes = b"", called: bytes = b"") -> bytes:
-    """Return a DO block; the statement is put in last, so that nothing in it is taken for a place to fill."""
-    body = body.replace(b"{keep}", _KEEP).replace(b"{path}", _quoted(_path(search_path).encode()))
+    """Return a DO block; the statement is put in last, so that nothing in it is taken for a place to fill.
+
+    Our words stand in one line: psql repeats them after the code of an error, and keeps the last lines alone.
+    """
+    body = b" ".join(body.replace(b"{keep}", _KEEP).split()).replace(b"{path}", _quoted(_path(search_path).encode()))
     tag = _tag(body + statement + called)
     before, _, after = body.partition(b"{statement}")
     body = before.replace(b"{name}", called) + statement + after.replace(b"{name}", called)

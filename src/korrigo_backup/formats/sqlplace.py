@@ -34,6 +34,11 @@ _NO_RIGHT = "42501"
 _NO_BLOCK = "25001"
 """ALTER SYSTEM, CREATE DATABASE and others that no transaction can take back."""
 
+
+class NoRight(Refused):
+    """What a dump asks for needs a right that the role without rights which loads it has not."""
+
+
 ASK = "do not load it: no dump of a site's database needs this; ask the person who made it"
 _ASK_WHY = "do not load it before its maker has said why it needs this extension"
 
@@ -87,7 +92,7 @@ def reading(source: str) -> Iterator[None]:
         yield
     except NotPermitted as problem:
         what = f"{source} brings code that runs while its tables are read, and that has no right to: {problem.message}"
-        raise Refused(what, hint=ASK) from None
+        raise NoRight(what, hint=ASK) from None
 
 
 def require_permitted(file: IO[bytes], source: str, edits: Iterable[Edit], failed: Iterable[Failure]) -> None:
@@ -110,9 +115,9 @@ def require_plain_transactions(file: IO[bytes], source: str, scan: ScanResult) -
         raise ProofFailed(f"{source} holds a transaction command that pg_dump does not write, {which}", hint=ASK)
 
 
-def _refused(message: str, which: str, source: str) -> Refused:
+def _refused(message: str, which: str, source: str) -> NoRight:
     what = f"{source}, {which}" if which else f"a statement of {source}"
-    return Refused(f"the role that loads the dump has no right to {what}: {message}", hint=ASK)
+    return NoRight(f"the role that loads the dump has no right to {what}: {message}", hint=ASK)
 
 
 def _which(file: IO[bytes], source: str, edits: Iterable[Edit], server: ServerError | None) -> str:

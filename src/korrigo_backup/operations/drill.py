@@ -12,6 +12,7 @@ from korrigo_backup.domain.finding import Finding, Level, ok, warning
 from korrigo_backup.domain.naming import Kind
 from korrigo_backup.domain.plan import refusal
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused
+from korrigo_backup.formats.sqlplace import NoRight
 from korrigo_backup.operations.bound import BOUND
 from korrigo_backup.operations.local_place import lacks, local_server
 from korrigo_backup.operations.needs import OF_THE_SWAP
@@ -37,6 +38,11 @@ NO_DRILL = warning(
     "verify.no-drill",
     "a Django backup is loaded by the site's own code alone: it was read to its end, but not loaded",
     "python manage.py restore PATH --dry-run; or restore it on a staging site",
+)
+
+_AS_SUPERUSER = (
+    "on this machine a role without rights loads it; if an administrator has made this in the live database, restore it"
+    " on a staging server as a superuser; else find out who has made it"
 )
 
 
@@ -85,7 +91,7 @@ def _opened(
             live = context.site.postgres.database
             place = local_server(directory, part.source.expected, live, lacking)
             server = opened.enter_context(place)
-            elsewhere = replace(context, site=replace(context.site, postgres=server))
+            elsewhere = replace(context, site=replace(context.site, postgres=server), confined=True)
             part = opened.enter_context(open_part(one, elsewhere, rehearsal=True))
             _require_possible(part, before=f"{lacking.message}, and a server on this machine has no way either: ")
             where = f"on a throw-away server of this machine, because {lacking.message}"
@@ -108,6 +114,10 @@ def _stage(part: Part, undo: UndoStack) -> None:
     """
     try:
         part.stage(undo)
+    except NoRight as problem:
+        if isinstance(part, DatabasePart) and part.context.confined:
+            raise Refused(f"no drill on this machine: {problem.message}", hint=_AS_SUPERUSER) from None
+        raise
     except KorrigoBackupError as problem:
         if isinstance(part, DatabasePart) and type(problem) in {KorrigoBackupError, StatementFailed}:
             words = f"it does not load: {problem.message}"

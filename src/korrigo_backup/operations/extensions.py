@@ -1,7 +1,7 @@
-"""Extensions of an unsigned dump that the role without rights which loads it may not make.
+"""Extensions of a dump that the role without rights which loads it may not make.
 
 Our role, a superuser, makes them before the load: those alone that the live database has, so an administrator has
-chosen them. One that brings an untrusted language is never made for a dump of a stranger.
+chosen them, or on a server of our own all. None may bring an untrusted language.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import msgspec
 from korrigo_backup.domain.finding import Finding, error, warning
 from korrigo_backup.domain.paths import printable
 from korrigo_backup.domain.sqlname import plain_name
+from korrigo_backup.errors import Refused
 from korrigo_backup.formats.sqlscan import Sort
+from korrigo_backup.site.session_settings import MAKING
 from korrigo_backup.site.sql import identifier, literal
 
 if TYPE_CHECKING:
@@ -67,16 +69,20 @@ class Privileged(msgspec.Struct, frozen=True):
     untrusted: tuple[str, ...] = ()
 
 
-def privileged(server: Postgres, scan: ScanResult, *, exists: bool, without: Collection[str] = ()) -> Privileged:
-    """Return what a dump wants that its loader may not make; `exists` tells whether there is a live database.
+def privileged(
+    server: Postgres, scan: ScanResult, *, exists: bool, every: bool = False, without: Collection[str] = ()
+) -> Privileged:
+    """Return what a dump wants that its loader may not make, but for the extensions `without`.
 
-    The extensions `without` are not made in the database that is loaded.
+    `exists` tells whether there is a live database. With `every`, it is not asked for leave.
     """
     wanted = {name: schema for name, schema in _wanted(scan).items() if name not in without}
     if not wanted:
         return Privileged({})
     barred = server.ask_server(_PRIVILEGED, frozenset[str])
     names = [name for name in wanted if name in barred]
+    if every:
+        return Privileged({name: wanted[name] for name in names})
     installed = server.ask(_INSTALLED, dict[str, bool]) if exists and names else {}
     return Privileged(
         {name: wanted[name] for name in names if installed.get(name) is False},
@@ -103,7 +109,10 @@ def extension_findings(server: Postgres, name: str, found: Privileged) -> Iterat
 
 
 def make_first(server: Postgres, database: str, made: Mapping[str, str], loader: str) -> None:
-    """Make the extensions in a staged database, and let the loader write the rows of their tables."""
+    """Make the extensions in a staged database, and let the loader write the rows of their tables.
+
+    Raises Refused when one of them, or of those that they need, brings an untrusted language.
+    """
     if not made:
         return
     statements = []
@@ -113,7 +122,13 @@ def make_first(server: Postgres, database: str, made: Mapping[str, str], loader:
         where = f" WITH SCHEMA {identifier(schema)}" if schema else ""
         statements.append(f"CREATE EXTENSION IF NOT EXISTS {identifier(name)}{where} CASCADE")
     grants = _GRANT.format(role=literal(loader))
-    server.script(f"{'; '.join(statements)}; {grants}", database=database)
+    server.script(f"{'; '.join(statements)}; {grants}", database=database, options=MAKING)
+    languages = server.ask(_INSTALLED, dict[str, bool], database=database)
+    if untrusted := tuple(sorted(name for name, brings in languages.items() if brings)):
+        raise Refused(
+            f"the dump needs {_listed(untrusted)}: an untrusted language runs commands on the machine of the server",
+            hint="load it on a staging server that holds nothing else, as a superuser",
+        )
 
 
 def _wanted(scan: ScanResult) -> dict[str, str]:

@@ -1,4 +1,8 @@
-"""A place for a drill on this machine, where the site's server lets our role load nothing beside the live database."""
+"""A place for a drill on this machine, where the site's server lets our role load nothing beside the live database.
+
+Whoever writes to the live database writes the functions that a load runs. Here they would run on the machine of the
+backups and of their key, so the dump is loaded by a role without rights, and no role of the dump gets any.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.finding import Level
+from korrigo_backup.domain.properties import RoleProof
 from korrigo_backup.errors import KorrigoBackupError, Refused
 from korrigo_backup.site.postgres import Postgres
 from korrigo_backup.site.properties import create_roles
@@ -55,7 +60,7 @@ def remove_left(directory: Path) -> str:
 
 @contextmanager
 def local_server(directory: Path, proof: DatabaseProof, live: str, lacking: Finding) -> Iterator[Postgres]:
-    """Yield a throw-away server of the saved major version or a newer one, with the roles that the backup names.
+    """Yield a throw-away server of the saved major version or a newer one, with roles that have the saved names alone.
 
     Its data lie in the private backup `directory`, whose lock the caller holds: what a killed drill left there is ended
     and removed first. Raises Refused with `lacking` when this machine has no such programs, no room, or cannot start
@@ -78,7 +83,7 @@ def local_server(directory: Path, proof: DatabaseProof, live: str, lacking: Find
         except KorrigoBackupError as problem:
             raise _refused(lacking, f"no server could be started here: {problem.message}") from None
         server = Postgres(place.access(), database=live, maintenance=SUPERUSER)
-        if statements := create_roles(one for one in proof.roles if one.name != SUPERUSER):
+        if statements := create_roles(RoleProof(name=one.name) for one in proof.roles if one.name != SUPERUSER):
             server.script("; ".join(statements), database=SUPERUSER)
         yield server
 

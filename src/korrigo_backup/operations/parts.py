@@ -83,7 +83,8 @@ class Context:
     """What every part is given: the site, the stamp of all names, who listens, whether the content is trusted.
 
     `accept` holds the names of differences that the operator goes on over (`restore --accept`). `report` takes what a
-    step finds only while it works; a finding of level LOSS there ends the restore with exit code 3.
+    step finds only while it works; a finding of level LOSS there ends the restore with exit code 3. On a `confined`
+    server, one that runs on this machine, a role without rights loads also what this site has signed.
     """
 
     site: Site
@@ -92,6 +93,12 @@ class Context:
     trusted: bool
     accept: Acceptance = field(default_factory=Acceptance)
     report: Callable[[Finding], None] = _ignore
+    confined: bool = False
+
+    @property
+    def without_rights(self) -> bool:
+        """Whether a role without rights is to load a dump."""
+        return self.confined or not self.trusted
 
 
 @contextmanager
@@ -119,7 +126,7 @@ def _open_database(artifact: Artifact, dump: SqlSource, context: Context, *, reh
     exists = plan.replacement.kept_as is not None
     target = target_properties(context.site.postgres, dump.expected, exists=exists, trusted=context.trusted)
     server, staged = context.site.postgres, naming.stage_database(context.site.postgres.database, context.stamp)
-    is_loader = not context.trusted and Databases(server).role().superuser
+    is_loader = context.without_rights and Databases(server).role().superuser
     wanted_here = reduce(without_bound, left_out(context, dump, rehearsal=rehearsal), dump.expected)
     needs = restore_needs(server, wanted_here, staged, exists=exists, in_place=False, roles=not is_loader)
     bound = bound_findings(context, dump, rehearsal=rehearsal)
@@ -129,8 +136,8 @@ def _open_database(artifact: Artifact, dump: SqlSource, context: Context, *, reh
         found += _unsigned(artifact, dump, context)
     if is_loader:
         later = {one.extension for one in bound_in(dump.expected, dump.scan)}
-        wanted = privileged(server, dump.scan, exists=exists, without=later)
-        found += extension_findings(server, artifact.name, wanted)
+        wanted = privileged(server, dump.scan, exists=exists, every=context.confined, without=later)
+        found += () if context.confined else extension_findings(server, artifact.name, wanted)
         made_first = wanted.made
     return DatabasePart(
         artifact,
@@ -170,7 +177,7 @@ class DatabasePart:
         loader = self._loader(role, undo)
         undo.push(f"the staged database {self._stage}", lambda: self.databases.drop_staged(self._stage))
         self._create(target, loader)
-        shared = "" if self.context.trusted or loader else self.databases.shared_state()
+        shared = "" if not self.context.without_rights or loader else self.databases.shared_state()
         failed = self._loaded(target, loader)
         if shared and self.databases.shared_state() != shared:
             raise ProofFailed(
@@ -178,7 +185,7 @@ class DatabasePart:
                 hint="do not use it; see what it changed: \\drds, \\du and \\l in psql",
             )
         self._prove(loader, failed)
-        if loader:
+        if loader and not self.context.confined:
             self.databases.give(self._stage, loader.user, target.like.owner if target.like else role.name)
             self.databases.drop_role(loader.user)
         give(self.databases, self._stage, target, self.context.report)
@@ -206,8 +213,8 @@ class DatabasePart:
         return self.staged_as or naming.stage_database(self.context.site.postgres.database, self.context.stamp)
 
     def _loader(self, role: Role, undo: UndoStack) -> _Loader | None:
-        """Make a role without rights for what is not authentic; our own has to do when it may make none."""
-        if self.context.trusted or not role.makes_roles:
+        """Make a role without rights for what asks for one; our own has to do when it may make none."""
+        if not self.context.without_rights or not role.makes_roles:
             return None
         made = _Loader(
             naming.loader_role(self.context.site.postgres.database, self.context.stamp),
@@ -248,7 +255,7 @@ class DatabasePart:
     def _load(self, loader: _Loader | None, *, with_path: bool = False) -> tuple[Failure, ...]:
         server, name = self.context.site.postgres, self.artifact.name
         sorts = left_out_here(server, self.source.scan)
-        foreign = None if self.context.trusted else {*sorts, *(_NOT_OURS if loader else ())}
+        foreign = {*sorts, *(_NOT_OURS if loader else ())} if self.context.without_rights else None
         self.context.listen(Step("restore.load", {"artifact": str(self.artifact.path)}))
         expected = self.source.expected
         edits = guarding(self.source.scan, expected.search_path, without=sorts, with_path=with_path)
@@ -278,7 +285,7 @@ class DatabasePart:
         """Prove what was loaded, as the role that loaded it: to read a table can run a function of its indexes."""
         self.context.listen(Step("restore.prove"))
         server = self.context.site.postgres
-        with nullcontext() if self.context.trusted else reading(self.artifact.name):
+        with reading(self.artifact.name) if self.context.without_rights else nullcontext():
             tables = prove(
                 server.as_user(loader.user, loader.password) if loader else server,
                 reduce(without_bound, bound_in(self.source.expected, self.source.scan), self.source.expected),

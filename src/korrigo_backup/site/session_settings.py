@@ -71,6 +71,9 @@ def options(changes: Mapping[str, str] | None = None) -> str:
 QUESTION = options({"client_encoding": "UTF8", "search_path": "pg_catalog"})
 """For questions about the catalogue and changes of whole databases."""
 
+MAKING = options({"client_encoding": "UTF8"})
+"""To make extensions in a new database: the script of PostGIS topology fails with a search path of pg_catalog alone."""
+
 PATIENT = options({"client_encoding": "UTF8", "search_path": "pg_catalog", "lock_timeout": LOCK_WAIT})
 """For a session that reads tables which somebody may have locked."""
 

@@ -181,7 +181,12 @@ def test_a_handler_that_fails_is_a_finding_and_the_rest_goes_on(people):
 
     with on_save(fail):
         found = checks(code=9)
-    assert found["create"] == {"id": "create", "ok": False, "message": "create: ZeroDivisionError: of the site"}
+    assert found["create"] == {
+        "id": "create",
+        "ok": False,
+        "tried": True,
+        "message": "create: ZeroDivisionError: of the site",
+    }
     assert found["rollback"]["ok"]
     assert found["upload"]["ok"]
 

@@ -102,7 +102,9 @@ def test_backup_prints_the_lines_of_the_runbook(site):
 def test_restore_prints_the_lines_of_the_runbook(site):
     made = site.backup()
     objects = len(json.loads(next(made.path.glob("db_*.json")).read_text()))
-    assert site.restore(made.path).printed.splitlines() == [
+    *lines, kept, last = site.restore(made.path).printed.splitlines()
+    assert kept.startswith(f"Previous media kept in: {site.media}/.before-")
+    assert [*lines, last] == [
         f"Restoring from backup: {made.path}",
         f"Backup timestamp: {made.path.name.removeprefix('korrigo_backup_')}",
         "Restoring database...",

@@ -9,8 +9,9 @@ from test_interrupted import started
 from test_product import files, korrigo, rows
 
 SLOW = """
-CREATE FUNCTION slow() RETURNS boolean LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.2); RETURN true; END';
-ALTER TABLE exams_annotation ADD CONSTRAINT slow CHECK (slow()) NOT VALID
+CREATE FUNCTION slow() RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN true; END';
+ALTER TABLE exams_annotation ADD CONSTRAINT slow CHECK (slow());
+CREATE OR REPLACE FUNCTION slow() RETURNS boolean LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.2); RETURN true; END'
 """
 OWNERS = "cd /app/media && find . -mindepth 1 -name '.[ba]*-2*' -prune -o -printf '%u\\n' | sort -u"
 ASLEEP = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"

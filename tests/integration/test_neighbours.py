@@ -1,6 +1,7 @@
 """Sites that share a server or a backup directory: nothing of a neighbour is restored, changed or removed."""
 
 import json
+import shutil
 
 import pytest
 
@@ -183,15 +184,21 @@ def test_media_of_a_lost_site_do_not_replace_those_of_another(make_site):
     assert "--into-other-site" in refused.err
 
 
+def test_media_of_a_lost_site_come_back_where_there_are_none(site):
+    made = site.backup_media()
+    wanted = site.tree()
+    elsewhere(site)
+    site.sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public", superuser=True)
+    shutil.rmtree(site.media)
+    site.korrigo("restore", made, "--yes", "--no-validate")
+    assert site.tree() == wanted
+
+
 @pytest.mark.promise("P10")
 def test_a_dump_of_an_earlier_version_and_another_database_is_no_backup_of_this_site(make_site):
     blog, shop = make_site(), make_site()
     made = blog.backup()
-    place = made.with_name(made.name + ".manifest.json")
-    raw = json.loads(place.read_text())
-    del raw["identity"]
-    place.write_text(json.dumps(raw))
-    blog.seal(place)
+    of_an_earlier_version(blog, made)
     for record in blog.backups.glob(".site-*"):
         record.unlink()
     drop_database(blog.server, blog.database)
@@ -290,11 +297,7 @@ def test_a_copied_directory_without_its_hidden_files_is_the_sites_own(site):
 
 def test_a_manifest_of_an_earlier_version_has_no_identity_and_is_the_sites_own(site):
     made = site.backup()
-    place = made.with_name(made.name + ".manifest.json")
-    raw = json.loads(place.read_text())
-    del raw["identity"]
-    place.write_text(json.dumps(raw))
-    site.seal(place)
+    of_an_earlier_version(site, made)
     for record in site.backups.glob(".site-*"):
         record.unlink()
     site.korrigo("restore", "latest", "--yes", "--no-safety-backup")
@@ -305,15 +308,20 @@ def test_a_manifest_of_an_earlier_version_has_no_identity_and_is_the_sites_own(s
 def test_an_older_dump_of_another_database_is_not_latest(make_site):
     shop, blog = share(make_site(), make_site())
     theirs = blog.backup()
-    place = theirs.with_name(theirs.name + ".manifest.json")
-    raw = json.loads(place.read_text())
-    del raw["identity"]
-    place.write_text(json.dumps(raw))
-    shop.seal(place)
+    of_an_earlier_version(shop, theirs)
     with nothing_changes(shop):
         shop.korrigo("restore", theirs.name, "--yes", code=4)
     ours = shop.backup()
     assert shop.wired().catalog.find("latest").name == ours.name
+
+
+def of_an_earlier_version(site, made):
+    """Take the identity out of a manifest: earlier versions wrote none."""
+    place = made.with_name(made.name + ".manifest.json")
+    raw = json.loads(place.read_text())
+    del raw["identity"]
+    place.write_text(json.dumps(raw))
+    site.seal(place)
 
 
 def elsewhere(site):

@@ -16,6 +16,7 @@ from korrigo_backup.domain.paths import printable
 from korrigo_backup.domain.sqlname import plain_name
 from korrigo_backup.errors import Refused
 from korrigo_backup.formats.sqlscan import Sort
+from korrigo_backup.site.rights import PRIVILEGED_EXTENSIONS
 from korrigo_backup.site.session_settings import MAKING
 from korrigo_backup.site.sql import identifier, literal
 
@@ -27,13 +28,6 @@ if TYPE_CHECKING:
 
 _NAME = r'("(?:[^"]|"")+"|[a-z_][a-z0-9_$-]*)'
 _CREATION = re.compile(rf"CREATE EXTENSION (?:IF NOT EXISTS )?{_NAME}(?: WITH SCHEMA {_NAME})?.*", re.DOTALL)
-
-_PRIVILEGED = """
-SELECT coalesce(json_agg(DISTINCT a.name), '[]'::json)
-FROM pg_available_extensions a
-JOIN pg_available_extension_versions v ON v.name = a.name AND v.version = a.default_version
-WHERE v.superuser AND NOT v.trusted
-"""
 
 _INSTALLED = """
 SELECT coalesce(json_object_agg(e.extname, EXISTS (
@@ -79,7 +73,7 @@ def privileged(
     wanted = {name: schema for name, schema in _wanted(scan).items() if name not in without}
     if not wanted:
         return Privileged({})
-    barred = server.ask_server(_PRIVILEGED, frozenset[str])
+    barred = server.ask_server(PRIVILEGED_EXTENSIONS, frozenset[str])
     names = [name for name in wanted if name in barred]
     if every:
         return Privileged({name: wanted[name] for name in names})

@@ -15,6 +15,7 @@ from korrigo_backup.errors import Cancelled, NotFound, Refused
 from korrigo_backup.operations.journal import recorded
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.site.unused import OF_MIGRATE, tables_in_use
+from korrigo_backup.system.files import explained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.artifact import Artifact
     from korrigo_backup.domain.identity import Identity, SiteRecord
     from korrigo_backup.site.site import Site
+    from korrigo_backup.site.tree import Tree
 
 _ADOPT = "korrigo-backup adopt"
 
@@ -92,7 +94,7 @@ def _loses_nothing(site: Site, artifact: Artifact, dump: Artifact | None) -> boo
     A copy of the site has rows in about as many tables as the dump; in a new database migrations have filled few. Where
     the media alone are restored, they must not be there yet either.
     """
-    if artifact.kind is Kind.MEDIA and site.media and any(entry.is_file for entry in site.media.walk()):
+    if artifact.kind is Kind.MEDIA and site.media and _has_files(site.media):
         return False
     used = tables_in_use(site.postgres, site.postgres.database)
     if not used:
@@ -103,6 +105,14 @@ def _loses_nothing(site: Site, artifact: Artifact, dump: Artifact | None) -> boo
 
     differing = compare_artifact(Present(site, tables=used), dump).tables
     return all(one.rows is not None and one.rows.only_removed for one in differing)
+
+
+def _has_files(media: Tree) -> bool:
+    with explained(f"read the media in {media.root}"):
+        try:
+            return any(entry.is_file for entry in media.walk())
+        except FileNotFoundError:
+            return False
 
 
 def _filled(dump: Artifact) -> int:

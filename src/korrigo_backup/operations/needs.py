@@ -11,6 +11,7 @@ from korrigo_backup.domain.sqlname import plain_name
 from korrigo_backup.errors import KorrigoBackupError, Refused, Unreachable
 from korrigo_backup.site.postgres import NotAdmitted
 from korrigo_backup.site.properties import create_roles
+from korrigo_backup.site.rights import PRIVILEGED_EXTENSIONS
 from korrigo_backup.site.sql import identifier, literal
 
 if TYPE_CHECKING:
@@ -22,16 +23,13 @@ if TYPE_CHECKING:
 OF_THE_SWAP = frozenset({"database.owner", "database.prepared", "database.sessions", "database.maintenance"})
 """Findings that stand in the way of a swap and not of a drill."""
 
-_SERVER = """
+_SERVER = f"""
 SELECT json_build_object(
   'name', me.rolname, 'superuser', me.rolsuper, 'createdb', me.rolcreatedb,
   'roles', (SELECT json_agg(rolname) FROM pg_roles),
   'tablespaces', (SELECT json_agg(spcname) FROM pg_tablespace),
   'available', (SELECT coalesce(json_agg(name), '[]') FROM pg_available_extensions),
-  'privileged', (SELECT coalesce(json_agg(a.name), '[]')
-                 FROM pg_available_extensions a
-                 JOIN pg_available_extension_versions v ON v.name = a.name AND v.version = a.default_version
-                 WHERE v.superuser AND NOT v.trusted))
+  'privileged', ({PRIVILEGED_EXTENSIONS}))
 FROM pg_roles me WHERE me.rolname = current_user
 """
 

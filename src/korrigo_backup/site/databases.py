@@ -281,7 +281,7 @@ class Databases:
     def admit(self, name: str) -> None:
         """Let a database take connections."""
         if name == self._server.common:
-            return  # it has never been closed
+            return  # no run that asks from it closes it
         self._run(_allow(name, "true"))
 
     def closed(self, name: str) -> bool:

@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from korrigo_backup.site.postgres import Postgres
     from korrigo_backup.site.properties import PropertyStatement
 
+PRIVILEGED_EXTENSIONS = """
+SELECT coalesce(json_agg(a.name), '[]')
+FROM pg_available_extensions a
+JOIN pg_available_extension_versions v ON v.name = a.name AND v.version = a.default_version
+WHERE v.superuser AND NOT v.trusted
+"""
+"""Asks which extensions a superuser alone may make."""
+
 PARAMETER_RIGHTS = 15
 """The first version of PostgreSQL in which GRANT SET ON PARAMETER exists."""
 

@@ -190,8 +190,8 @@ def adoptable(site: Site, catalog: Catalog, database: str | None = None, *, new_
     if not alike:
         _require_key(catalog, {database} if database else set())
         raise NotFound(
-            f"{catalog.directory} holds no backups of {f'database {database}' if database else 'another database'} under"
-            f" the name {standing.owner.site} {standing.owner.environment}",
+            f"{catalog.directory} holds no backups of {f'database {database}' if database else 'another database'}"
+            f" under the name {standing.owner.site} {standing.owner.environment}",
             hint="korrigo-backup list shows what is there; [site] name and environment must be those of the backups",
         )
     if len(alike) > 1:

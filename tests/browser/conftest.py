@@ -33,9 +33,12 @@ User.objects.create_user("other", password="{PASSWORD}", is_staff=True)
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
-    """The browser; a test that wants it is skipped where it is not."""
+    """The browser; a test that wants it is skipped where it is not.
+
+    It ends with its module: as long as it runs, Django takes the thread for one of asyncio and refuses its tests.
+    """
     program = shutil.which("chromium")
     if program is None:
         pytest.skip("no chromium: apt-get install chromium")

@@ -136,6 +136,18 @@ def test_an_extension_that_reads_the_servers_files_is_refused_before_anything_is
     assert "file_fdw" in refused.err
 
 
+@pytest.mark.parametrize("options", [[], ["--in-place"]])
+def test_an_extension_that_the_server_has_not_is_named_before_anything_is_loaded(make_site, options):
+    """A dump without a manifest does not list its extensions; its statements do."""
+    site = make_site()
+    foreign = unsigned(site, site.backup(), hostile='CREATE EXTENSION IF NOT EXISTS "not-there" WITH SCHEMA public;')
+    with nothing_changes(site):
+        refused = site.korrigo("restore", foreign, "--yes", "--allow-unsigned", *options, code=4)
+    assert "extensions are not available on this server: not-there" in refused.err
+    assert "hint: install their packages on the database server" in refused.err
+    assert "state: nothing was changed" in refused.err
+
+
 @pytest.mark.promise("P5")
 @pytest.mark.parametrize("command", ["COMMIT;", "BEGIN; rollback;"])
 def test_a_transaction_command_of_its_own_is_named_before_anything_is_loaded(superuser_site, command):

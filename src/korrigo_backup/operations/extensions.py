@@ -63,6 +63,12 @@ class Privileged(msgspec.Struct, frozen=True):
     untrusted: tuple[str, ...] = ()
 
 
+def extensions_made(scan: ScanResult) -> dict[str, str]:
+    """Return the extensions that a dump makes, with the schema of each, "" where the dump names none."""
+    found = (_CREATION.fullmatch(text.decode(errors="replace").rstrip(";")) for _, text in scan.places[Sort.EXTENSION])
+    return {plain_name(one[1]): plain_name(one[2] or "") for one in found if one}
+
+
 def privileged(
     server: Postgres, scan: ScanResult, *, exists: bool, every: bool = False, without: Collection[str] = ()
 ) -> Privileged:
@@ -70,7 +76,7 @@ def privileged(
 
     `exists` tells whether there is a live database. With `every`, it is not asked for leave.
     """
-    wanted = {name: schema for name, schema in _wanted(scan).items() if name not in without}
+    wanted = {name: schema for name, schema in extensions_made(scan).items() if name not in without}
     if not wanted:
         return Privileged({})
     barred = server.ask_server(PRIVILEGED_EXTENSIONS, frozenset[str])
@@ -123,11 +129,6 @@ def make_first(server: Postgres, database: str, made: Mapping[str, str], loader:
             f"the dump needs {_listed(untrusted)}: an untrusted language runs commands on the machine of the server",
             hint="load it on a staging server that holds nothing else, as a superuser",
         )
-
-
-def _wanted(scan: ScanResult) -> dict[str, str]:
-    found = (_CREATION.fullmatch(text.decode(errors="replace").rstrip(";")) for _, text in scan.places[Sort.EXTENSION])
-    return {plain_name(one[1]): plain_name(one[2] or "") for one in found if one}
 
 
 def _listed(names: Mapping[str, str] | tuple[str, ...]) -> str:

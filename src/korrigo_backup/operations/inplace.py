@@ -18,6 +18,7 @@ from korrigo_backup.errors import UsageError
 from korrigo_backup.formats.sql_inplace import Replacing
 from korrigo_backup.formats.sqlguard import loaded_with_path, path_may_help
 from korrigo_backup.formats.sqlproof import holds
+from korrigo_backup.operations.extensions import extensions_made
 from korrigo_backup.operations.foreign import as_owner, without_rows
 from korrigo_backup.operations.needs import restore_needs
 from korrigo_backup.operations.plan import PartPlan, plan_sql
@@ -162,7 +163,8 @@ def require_database_alone(artifact: Artifact) -> None:
 def _needs(context: Context, source: SqlSource) -> Iterator[Finding]:
     server = context.site.postgres
     if server.database in Databases(server).names():
-        yield from restore_needs(server, source.expected, "", exists=True, in_place=True)
+        makes = extensions_made(source.scan)
+        yield from restore_needs(server, source.expected, "", exists=True, in_place=True, extensions=makes)
 
 
 def _findings(context: Context, source: SqlSource) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ from korrigo_backup.site.rights import PRIVILEGED_EXTENSIONS
 from korrigo_backup.site.sql import identifier, literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from korrigo_backup.domain.manifest import DatabaseProof
     from korrigo_backup.site.postgres import Postgres
@@ -72,11 +72,19 @@ class _Live(msgspec.Struct, frozen=True):
 
 
 def restore_needs(
-    server: Postgres, saved: DatabaseProof, staged: str, *, exists: bool, in_place: bool, roles: bool = True
+    server: Postgres,
+    saved: DatabaseProof,
+    staged: str,
+    *,
+    exists: bool,
+    in_place: bool,
+    roles: bool = True,
+    extensions: Collection[str] = (),
 ) -> Iterator[Finding]:
     """Yield what the server or our role lacks for a restore of `saved`; `staged` names the database that it loads.
 
-    Without `roles`, the statements that name roles are not executed.
+    Without `roles`, the statements that name roles are not executed. `extensions` are those that the dump makes and
+    `saved` may not name, because nothing was recorded with it.
     """
     found = server.ask_server(_SERVER, _Server)
     if roles:
@@ -84,7 +92,7 @@ def restore_needs(
     if missing := sorted(set(saved.tablespaces) - found.tablespaces):
         hint = "; ".join(f"CREATE TABLESPACE {identifier(name)} LOCATION '…'" for name in missing)
         yield error("tablespaces.missing", f"tablespaces do not exist here: {', '.join(missing)}", hint)
-    wanted = {plain_name(one.name) for one in saved.schema if one.kind == "extension"}
+    wanted = {plain_name(one.name) for one in saved.schema if one.kind == "extension"}.union(extensions)
     installed: frozenset[str] | None = None
     if exists:
         live = _live(server)

@@ -24,7 +24,7 @@ from korrigo_backup.formats.sqlplace import reading
 from korrigo_backup.formats.sqlproof import prove, undressing
 from korrigo_backup.formats.sqlscan import Sort
 from korrigo_backup.operations.bound import bound_findings, left_out, make, spooled
-from korrigo_backup.operations.extensions import extension_findings, make_first, privileged
+from korrigo_backup.operations.extensions import extension_findings, extensions_made, make_first, privileged
 from korrigo_backup.operations.foreign import as_owner, without_rows
 from korrigo_backup.operations.foreign_media import located
 from korrigo_backup.operations.needs import require_entrance, restore_needs
@@ -128,14 +128,17 @@ def _open_database(artifact: Artifact, dump: SqlSource, context: Context, *, reh
     server, staged = context.site.postgres, naming.stage_database(context.site.postgres.database, context.stamp)
     is_loader = context.without_rights and Databases(server).role().superuser
     wanted_here = reduce(without_bound, left_out(context, dump, rehearsal=rehearsal), dump.expected)
-    needs = restore_needs(server, wanted_here, staged, exists=exists, in_place=False, roles=not is_loader)
+    later = {one.extension for one in bound_in(dump.expected, dump.scan)}
+    makes = extensions_made(dump.scan).keys() - later
+    needs = restore_needs(
+        server, wanted_here, staged, exists=exists, in_place=False, roles=not is_loader, extensions=makes
+    )
     bound = bound_findings(context, dump, rehearsal=rehearsal)
     found = [*plan.findings, *needs, *bound, *(loss_findings(target) if target.from_nothing else ())]
     made_first: Mapping[str, str] = {}
     if not context.trusted:
         found += _unsigned(artifact, dump, context)
     if is_loader:
-        later = {one.extension for one in bound_in(dump.expected, dump.scan)}
         wanted = privileged(server, dump.scan, exists=exists, every=context.confined, without=later)
         found += () if context.confined else extension_findings(server, artifact.name, wanted)
         made_first = wanted.made

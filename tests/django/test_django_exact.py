@@ -10,6 +10,8 @@ from django.core.management import CommandError
 from django.db import connections
 from testsite import models as m
 
+from korrigo_backup.djangoapp import loader
+from korrigo_backup.djangoapp.migrations import Code
 from korrigo_backup.domain.finding import Level
 from korrigo_backup.formats import django as artifact
 
@@ -321,6 +323,82 @@ def test_rows_that_break_a_check_which_is_not_valid_come_back_and_the_check_stay
     site.restore(made.path)
     assert site.rows() == rows
     assert sql("SELECT convalidated FROM pg_constraint WHERE conname = 'later'") == [(False,)]
+
+
+BROKEN = {
+    "a foreign key": (
+        "testsite_membership_club_id",
+        ["SET session_replication_role = replica", "UPDATE testsite_membership SET club_id = 999", "RESET session_replication_role"],
+    ),
+    "a check whose function has changed": (
+        "of_names",
+        [
+            "CREATE FUNCTION is_good(text) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT true'",
+            "ALTER TABLE testsite_club ADD CONSTRAINT of_names CHECK (is_good(name))",
+            "COMMENT ON CONSTRAINT of_names ON testsite_club IS 'it''s here'",
+            "CREATE OR REPLACE FUNCTION is_good(text) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT false'",
+        ],
+    ),
+    "two checks of one row": (
+        "first_one",
+        [
+            "CREATE FUNCTION is_good(text) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT true'",
+            "ALTER TABLE testsite_club ADD CONSTRAINT first_one CHECK (is_good(name)), ADD CHECK (is_good(name || 'x'))",
+            "CREATE OR REPLACE FUNCTION is_good(text) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT false'",
+        ],
+    ),
+    "a check of a domain": (
+        "of_words",
+        [
+            "CREATE FUNCTION is_good(text) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT true'",
+            'CREATE DOMAIN "My Word" AS text CONSTRAINT of_words CHECK (is_good(VALUE))',
+            'ALTER TABLE testsite_club ALTER name TYPE "My Word"',
+            "CREATE OR REPLACE FUNCTION is_good(text) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT false'",
+        ],
+    ),
+    "an inherited check": (
+        "of_parents",
+        [
+            "CREATE FUNCTION is_good(text) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT true'",
+            "CREATE TABLE parent (name varchar(30) NOT NULL CONSTRAINT of_parents CHECK (is_good(name)))",
+            "ALTER TABLE testsite_club ADD CONSTRAINT of_parents CHECK (is_good(name)), INHERIT parent",
+            "CREATE OR REPLACE FUNCTION is_good(text) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT false'",
+        ],
+    ),
+}  # fmt: skip
+
+_CONSTRAINTS = """
+SELECT conrelid::regclass, contypid::regtype, conname, replace(pg_get_constraintdef(oid), ' NOT VALID', ''),
+       obj_description(oid, 'pg_constraint') FROM pg_constraint ORDER BY 1, 2, 3, 4
+"""
+
+
+@pytest.mark.promise("P9")
+@pytest.mark.parametrize("what", BROKEN)
+def test_rows_that_broke_a_constraint_when_they_were_saved_come_back_and_it_is_not_valid(site, what):
+    name, statements = BROKEN[what]
+    sql(*statements)
+    rows, constraints = site.rows(), sql(_CONSTRAINTS)
+    made = site.backup(include_media=False)
+    connections["default"].close()
+    said = site.restore(made.path).errors
+    assert site.rows() == rows
+    assert sql(_CONSTRAINTS) == constraints
+    broken = sql("SELECT conname FROM pg_constraint WHERE NOT convalidated ORDER BY 1")
+    assert [one for (one,) in broken if one.startswith(name)]
+    for (one,) in broken:
+        assert f"warning: {one} of " in said
+    assert said.count("is NOT VALID: saved rows break it: ") == said.count("VALIDATE CONSTRAINT") >= 1
+
+
+@pytest.mark.promise("P8")
+def test_rows_that_break_a_check_of_newer_code_are_refused(site, refused, monkeypatch):
+    """The check may be newer than the rows, which never broke it where they were saved."""
+    made = site.backup(include_media=False)
+    sql("UPDATE testsite_club SET name = 'never'")
+    sql("ALTER TABLE testsite_club ADD CONSTRAINT newer CHECK (name = 'never')")
+    monkeypatch.setattr(loader, "in_code", lambda: Code(frozenset({"testsite.0002_newer"}), frozenset()))
+    assert '"newer"' in refused(made.path).text
 
 
 @pytest.mark.promise("P9")

@@ -126,6 +126,15 @@ def rules_of_tables(draw):
                 "CREATE TRIGGER law BEFORE INSERT ON testsite_club FOR EACH ROW EXECUTE FUNCTION law_change()",
                 "ALTER TABLE testsite_club ENABLE ALWAYS TRIGGER law",
             ],
+            [
+                "SET LOCAL session_replication_role = replica",
+                "UPDATE testsite_membership SET club_id = 999",
+            ],
+            [
+                "CREATE FUNCTION law_good(text) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT true'",
+                "ALTER TABLE testsite_club ADD CONSTRAINT law CHECK (law_good(name)), ADD CHECK (law_good('x' || name))",
+                "CREATE OR REPLACE FUNCTION law_good(text) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT false'",
+            ],
             ["CREATE RULE law AS ON INSERT TO testsite_club DO INSTEAD NOTHING"],
             ["CREATE RULE law AS ON DELETE TO testsite_club DO INSTEAD NOTHING"],
             [

@@ -1,13 +1,13 @@
-"""Foreign keys checked at the end of a load, the rows that break them named."""
+"""Constraints during a load: taken away where rows may break them, and made again at its end, the rows named."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from django.db import IntegrityError, connections, models, transaction
+from django.db import DatabaseError, IntegrityError, OperationalError, connections, models, transaction
 
 from korrigo_backup.djangoapp.insert import first_line
 from korrigo_backup.errors import ProofFailed
@@ -22,63 +22,147 @@ NAMED = 20
 
 _COUNTED = 10_000
 
-
-_WITHIN = """
-SELECT conrelid::regclass::text, quote_ident(conname), pg_get_constraintdef(oid),
-       quote_literal(obj_description(oid, 'pg_constraint'))
+_DEFINED = """
+SELECT CASE WHEN contypid <> 0 THEN 'DOMAIN ' || contypid::regtype ELSE 'TABLE ' || conrelid::regclass END,
+       quote_ident(conname), pg_get_constraintdef(oid), quote_literal(obj_description(oid, 'pg_constraint'))
 FROM pg_constraint
+"""
+
+_WITHIN = f"""{_DEFINED}
 WHERE contype = 'f' AND conparentid = 0 AND conrelid = ANY(%s::regclass[]) AND confrelid = ANY(%s::regclass[])
   AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid IN (conrelid, confrelid) AND (c.relkind = 'p' OR c.relispartition))
   AND pg_has_role((SELECT relowner FROM pg_class WHERE pg_class.oid = confrelid), 'USAGE')
 """
 
 # A check that is NOT VALID holds for new rows alone: saved rows may break it.
-_NOT_VALID = """
-SELECT conrelid::regclass::text, quote_ident(conname), pg_get_constraintdef(oid),
-       quote_literal(obj_description(oid, 'pg_constraint'))
-FROM pg_constraint
+_NOT_VALID = f"""{_DEFINED}
 WHERE contype = 'c' AND NOT convalidated AND conislocal AND coninhcount = 0 AND conrelid = ANY(%s::regclass[])
+"""
+
+# The check of that name of a table or domain; of a partition or child, where it was inherited from.
+_CHECK = f"""
+WITH RECURSIVE found AS (
+  SELECT oid, conrelid, coninhcount FROM pg_constraint
+  WHERE contype = 'c' AND conname = %(name)s
+    AND CASE WHEN contypid <> 0 THEN contypid = to_regtype(%(type)s) ELSE conrelid = to_regclass(%(table)s) END
+  UNION
+  SELECT c.oid, c.conrelid, c.coninhcount
+  FROM found f JOIN pg_inherits i ON i.inhrelid = f.conrelid
+  JOIN pg_constraint c ON c.conrelid = i.inhparent AND c.contype = 'c' AND c.conname = %(name)s
+)
+{_DEFINED} WHERE oid IN (SELECT oid FROM found WHERE coninhcount = 0)
 """
 
 
 @dataclass(frozen=True)
 class Constraint:
-    """A constraint that was taken away: table, name, definition and quoted comment (None: no comment), as SQL."""
+    """A constraint that was taken away, as SQL.
 
-    table: str
+    `of` is `TABLE name` or `DOMAIN name`. `comment` is quoted, None without a comment.
+    """
+
+    of: str
     name: str
     definition: str
     comment: str | None
 
+    @property
+    def place(self) -> str:
+        """What it stands on, as COMMENT ON CONSTRAINT names it."""
+        return self.of.removeprefix("TABLE ")
 
-@contextmanager
-def checked(tables: Sequence[Table], alias: str, *, aside: Sequence[Constraint] | None) -> Iterator[None]:
-    """Check all foreign keys at the end of the block. Raises ProofFailed naming the rows whose target is not there.
 
-    With `aside`, those among `tables` are taken away, and made again at the end with those of `aside`, as pg_dump's
-    files do: PostgreSQL checks each with one join, where it would otherwise look every row up. The caller's
-    transaction holds them alone.
+@dataclass
+class Checks:
+    """The constraints of the tables of a load. The transaction of the load holds them alone.
+
+    `broken_when_saved` says that the rows are known to be those that the site had under the same migrations: what
+    they break now, they broke then.
     """
-    connection = connections[alias]
-    if aside is None:
+
+    tables: Sequence[Table]
+    alias: str
+    broken_when_saved: bool = False
+    notes: list[str] = field(default_factory=list)
+    """What a person should know of the constraints that were made again."""
+    refusal: ProofFailed | None = None
+    """What is said of the broken constraints when the rows prove not to be those that were saved."""
+    _aside: list[Constraint] = field(default_factory=list)
+
+    @contextmanager
+    def deferred(self, outside: Sequence[Constraint] | None) -> Iterator[None]:
+        """Check all foreign keys at the end of the block. Raises ProofFailed naming the rows whose target is missing.
+
+        With `outside`, the foreign keys among the tables are taken away, and made again at the end with those of
+        `outside`, as pg_dump's files do: PostgreSQL checks each with one join, where it would otherwise look every
+        row up. None: no foreign key can be set aside.
+        """
+        if outside is None:
+            yield
+            check(self.tables, self.alias)
+            self._make(())
+            return
+        connection = connections[self.alias]
+        whole = [connection.ops.quote_name(table.name) for table in self.tables if not table.referred_by]
+        targets = [connection.ops.quote_name(table.name) for table in self.tables]
+        with connection.cursor() as cursor:
+            for question, values in ((_WITHIN, [whole, targets]), (_NOT_VALID, [whole])):
+                cursor.execute(question, values)
+                self._aside += [Constraint(*row) for row in cursor.fetchall()]
+            for one in self._aside:
+                cursor.execute(_dropped(one))
         yield
-        check(tables, alias)
-        return
-    names = [connection.ops.quote_name(table.name) for table in tables]
-    with connection.cursor() as cursor:
-        cursor.execute(_WITHIN, [names, names])
-        within = [Constraint(*row) for row in cursor.fetchall()]
-        cursor.execute(_NOT_VALID, [names])
-        within += [Constraint(*row) for row in cursor.fetchall()]
-        for one in within:
-            cursor.execute(f"ALTER TABLE {one.table} DROP CONSTRAINT {one.name}")
-        yield
-        check(tables, alias)
-        with _named(tables, alias), transaction.atomic(using=alias):
-            for one in (*within, *aside):
-                cursor.execute(f"ALTER TABLE {one.table} ADD CONSTRAINT {one.name} {one.definition}")
-                if one.comment:
-                    cursor.execute(f"COMMENT ON CONSTRAINT {one.name} ON {one.table} IS {one.comment}")
+        check(self.tables, self.alias)
+        self._make(outside)
+
+    def gave_way(self, problem: BaseException) -> bool:
+        """Take away the CHECK that saved rows break, to be made again as NOT VALID; False where that is not the cause.
+
+        A row that the backup holds and that the site's own database would not take today was saved so: the function
+        that the check calls has changed, or the check was switched off for a while.
+        """
+        diag = getattr(problem.__cause__, "diag", None)
+        if not self.broken_when_saved or diag is None or not (name := diag.constraint_name):
+            return False
+        connection = connections[self.alias]
+        quote = connection.ops.quote_name
+        table, type_ = (
+            f"{quote(diag.schema_name)}.{quote(one)}" if one else "" for one in (diag.table_name, diag.datatype_name)
+        )
+        try:
+            with transaction.atomic(using=self.alias), connection.cursor() as cursor:
+                cursor.execute(_CHECK, {"name": name, "table": table, "type": type_})
+                found = [Constraint(*row) for row in cursor.fetchall()]
+                for one in found:
+                    cursor.execute(_dropped(one))
+        except DatabaseError:
+            return False
+        self._aside += found
+        return bool(found)
+
+    def _make(self, outside: Sequence[Constraint]) -> None:
+        """Make the constraints again. Those of `outside` must hold: their rows are not the backup's."""
+        for one in reversed(self._aside):
+            if problem := self._cannot_hold(one):
+                _add(one, self.alias, not_valid=True)
+                self.notes.append(_said(one, problem))
+        with _named(self.tables, self.alias):
+            for one in outside:
+                _add(one, self.alias)
+
+    def _cannot_hold(self, one: Constraint) -> DatabaseError | None:
+        """Make a constraint again; return why it cannot hold for rows that broke it when they were saved."""
+        with _named(self.tables, self.alias):
+            try:
+                _add(one, self.alias)
+            except OperationalError:  # a lock, a connection: no fault of the rows
+                raise
+            except DatabaseError as problem:
+                if not self.broken_when_saved:
+                    raise
+                self.refusal = self.refusal or _refused(self.tables, self.alias, problem)
+                return problem
+        return None
 
 
 def check(tables: Sequence[Table], alias: str) -> None:
@@ -92,21 +176,44 @@ def check(tables: Sequence[Table], alias: str) -> None:
             connection.check_constraints()
 
 
+def _dropped(one: Constraint) -> str:
+    return f"ALTER {one.of} DROP CONSTRAINT {one.name}"
+
+
+def _add(one: Constraint, alias: str, *, not_valid: bool = False) -> None:
+    with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
+        cursor.execute(f"ALTER {one.of} ADD CONSTRAINT {one.name} {one.definition}{' NOT VALID' * not_valid}")
+        if one.comment:
+            cursor.execute(f"COMMENT ON CONSTRAINT {one.name} ON {one.place} IS {one.comment}")
+
+
+def _said(one: Constraint, problem: BaseException) -> str:
+    return (
+        f"{one.name} of {one.place} is NOT VALID: saved rows break it: {first_line(problem)}; new rows are checked as"
+        f" before: mend the rows that break it, then: ALTER {one.of} VALIDATE CONSTRAINT {one.name}"
+    )
+
+
 @contextmanager
 def _named(tables: Sequence[Table], alias: str) -> Iterator[None]:
     """Turn a constraint that is broken in the block into an error that names the rows, up to a limit."""
     try:
         yield
     except IntegrityError as problem:
-        found = list(islice((text for table in tables for text in _offenders(table, alias)), _COUNTED + 1))
-        more = f" and {'more than ' * (len(found) > _COUNTED)}{min(len(found), _COUNTED) - NAMED} more"
-        named = "; ".join(found[:NAMED]) + (more if len(found) > NAMED else "")
-        raise ProofFailed(
-            f"rows refer to rows that are not in the backup: {named or first_line(problem)}",
-            hint="give the rows of the site their targets, or remove them, and make the backup again without --exclude;"
-            " or use another (korrigo-backup list)",
-            state="the restore was rolled back: the site is as before",
-        ) from None
+        raise _refused(tables, alias, problem) from None
+
+
+def _refused(tables: Sequence[Table], alias: str, problem: BaseException) -> ProofFailed:
+    """Return the error for rows that break a constraint. A foreign key's are looked for and named."""
+    found = list(islice((text for table in tables for text in _offenders(table, alias)), _COUNTED + 1))
+    more = f" and {'more than ' * (len(found) > _COUNTED)}{min(len(found), _COUNTED) - NAMED} more"
+    named = "; ".join(found[:NAMED]) + (more if len(found) > NAMED else "")
+    return ProofFailed(
+        f"rows refer to rows that are not in the backup: {named or first_line(problem)}",
+        hint="give the rows of the site their targets, or remove them, and make the backup again without --exclude;"
+        " or use another (korrigo-backup list)",
+        state="the restore was rolled back: the site is as before",
+    )
 
 
 def _offenders(table: Table, alias: str) -> Iterator[str]:

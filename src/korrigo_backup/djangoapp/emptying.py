@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from korrigo_backup.djangoapp.tables import Table
 
 _OUTSIDE = """
-SELECT c.conrelid::regclass::text, quote_ident(c.conname), pg_get_constraintdef(c.oid),
+SELECT 'TABLE ' || c.conrelid::regclass, quote_ident(c.conname), pg_get_constraintdef(c.oid),
        quote_literal(obj_description(c.oid, 'pg_constraint')), c.confrelid::regclass::text, c.confdeltype,
        NOT t.relispartition AND pg_has_role(t.relowner, 'USAGE')
 FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid
@@ -67,13 +67,14 @@ def _set_aside(cursor: Any, names: Sequence[str]) -> list[Constraint] | None:
     cursor.execute(_OUTSIDE, [names, names])
     found = cursor.fetchall()
     if all(ours for *_, ours in found):
-        for table, name, *_ in found:
-            cursor.execute(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
+        for of, name, *_ in found:
+            cursor.execute(f"ALTER {of} DROP CONSTRAINT {name}")
         return [Constraint(*row[:4]) for row in found]
     for referring, *_, referred, action, _ in found:
         if action in {"c", "n", "d"}:
+            other = referring.removeprefix("TABLE ")
             raise Refused(
-                f"emptying {referred} would also change {referring}, which the backup does not hold",
+                f"emptying {referred} would also change {other}, which the backup does not hold",
                 hint="make a backup without --exclude, or restore the whole database with scripts/restore_db.sh",
             )
     return None

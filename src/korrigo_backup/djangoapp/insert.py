@@ -9,7 +9,7 @@ from django.db import DataError, IntegrityError, connections, transaction
 from korrigo_backup.errors import ProofFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from korrigo_backup.djangoapp.rows import Row
     from korrigo_backup.djangoapp.tables import Table
@@ -23,9 +23,13 @@ _PARAMETERS = 30_000
 
 
 class Inserter:
-    """Collects rows of one table and inserts them in batches; `finish` inserts the rest."""
+    """Collects rows of one table and inserts them in batches; `finish` inserts the rest.
 
-    def __init__(self, table: Table, alias: str) -> None:
+    `gave_way` is asked about each refusal of the database: True says that its cause is gone.
+    """
+
+    def __init__(self, table: Table, alias: str, gave_way: Callable[[BaseException], bool]) -> None:
+        self._gave_way = gave_way
         self._table = table
         self._alias = alias
         self._connection = connections[alias]
@@ -53,12 +57,19 @@ class Inserter:
         rows, self._rows, self._size = self._rows, [], 0
         if not rows:
             return
+        while problem := self._refused(rows):
+            if not self._gave_way(problem):
+                raise self._refusal(rows, problem) from None
+        self.count += len(rows)
+
+    def _refused(self, rows: Sequence[list[Any]]) -> Exception | None:
+        """Insert the rows; return the error of a database that does not take them."""
         try:
             with transaction.atomic(using=self._alias):
                 self._insert(rows)
         except (IntegrityError, DataError, ValueError) as problem:  # ValueError: psycopg 2 on a NUL in a text
-            raise self._refusal(rows, problem) from None
-        self.count += len(rows)
+            return problem
+        return None
 
     def _insert(self, rows: Sequence[list[Any]]) -> None:
         # not connection.cursor(): with DEBUG on, that one keeps the text of every statement in memory
@@ -75,10 +86,7 @@ class Inserter:
 
     def _refusal(self, rows: Sequence[list[Any]], whole: Exception) -> ProofFailed:
         for row in rows:
-            try:
-                with transaction.atomic(using=self._alias):
-                    self._insert([row])
-            except (IntegrityError, DataError, ValueError) as problem:
+            if problem := self._refused([row]):
                 return self._named(row, problem)
         return self._named(rows[0], whole)
 

@@ -9,10 +9,12 @@ from typing import IO, TYPE_CHECKING, Any
 from django.apps import apps
 from django.db import connections, models
 
-from korrigo_backup.djangoapp import constraints, emptying, matviews, sequences
+from korrigo_backup.djangoapp import emptying, matviews, sequences
 from korrigo_backup.djangoapp.column_types import Fit, require_columns, require_extensions
+from korrigo_backup.djangoapp.constraints import Checks
 from korrigo_backup.djangoapp.decode import FixtureReader
 from korrigo_backup.djangoapp.insert import Inserter
+from korrigo_backup.djangoapp.migrations import applied, compare, in_code
 from korrigo_backup.djangoapp.naturalkeys import NaturalKeys
 from korrigo_backup.djangoapp.portable import Meanings
 from korrigo_backup.djangoapp.proof import RULE, prove
@@ -98,13 +100,14 @@ def run(load: Load) -> list[str]:
         load.keys.make_missing()
         load.keys.call(saved.permissions if saved else ())
         said = None if _is_provable(load) else Meanings(load.alias)
-        with constraints.checked(whole, load.alias, aside=aside):
-            counts = _insert(load, said)
+        checks = Checks(load.tables, load.alias, broken_when_saved=said is None and _same_migrations(load))
+        with checks.deferred(aside):
+            counts = _insert(load, said, checks)
             expect(load.manifest, load.manifest.database_backup or "", load.reader.sha256, load.reader.size)
-        _prove(load, counts, said)
+        _prove(load, counts, said, checks.refusal)
         positions = (saved.sequences, saved.own_sequences) if saved else ((), ())
         notes = sequences.move_up(load.tables, load.alias, *positions)
-    notes += matviews.refresh(load.tables, load.alias)
+    notes += checks.notes + matviews.refresh(load.tables, load.alias)
     _forget_cached_rows()
     return notes
 
@@ -150,7 +153,7 @@ def _not_null(found: Iterable[Table], alias: str) -> dict[str, frozenset[str]]:
         }
 
 
-def _insert(load: Load, said: Meanings | None) -> dict[str, int]:
+def _insert(load: Load, said: Meanings | None, checks: Checks) -> dict[str, int]:
     inserters: dict[str, Inserter] = {}
     for table in load.tables:
         if table.referred_by:
@@ -162,7 +165,7 @@ def _insert(load: Load, said: Meanings | None) -> dict[str, int]:
             said.add_decoded(table, row)
         if current is None or table.label != label:
             label = table.label
-            current = inserters.setdefault(label, Inserter(table, load.alias))
+            current = inserters.setdefault(label, Inserter(table, load.alias, checks.gave_way))
         current.add(row, size)
     for inserter in inserters.values():
         inserter.finish()
@@ -183,7 +186,13 @@ def _is_provable(load: Load) -> bool:
     return proof is not None and proof.digest == RULE and proof.engine == connections[load.alias].vendor
 
 
-def _prove(load: Load, counts: dict[str, int], said: Meanings | None) -> None:
+def _same_migrations(load: Load) -> bool:
+    saved = load.manifest.django
+    return saved is not None and not compare(saved.migrations, in_code(), applied(load.alias))
+
+
+def _prove(load: Load, counts: dict[str, int], said: Meanings | None, refusal: ProofFailed | None) -> None:
+    """Raise ProofFailed where the tables do not hold the saved rows; `refusal` is what a broken constraint said."""
     if said is not None:
         found = Meanings(load.alias)
         found.read_all(load.tables, load.alias)
@@ -191,7 +200,7 @@ def _prove(load: Load, counts: dict[str, int], said: Meanings | None) -> None:
     else:
         differing = _differing(load)
     if differing:
-        raise ProofFailed(
+        raise refusal or ProofFailed(
             f"after the load {', '.join(differing[:5])} did not hold what the backup says"
             f" ({sum(counts.values())} rows were inserted)",
             hint="look for triggers, rules or column types that change values; the backup itself is intact",

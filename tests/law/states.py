@@ -328,6 +328,13 @@ def databases(draw, kinds, least=5):
     return [draw(kinds[index](number)) for number, index in enumerate(sorted(chosen))]
 
 
+BY_OWNERS = st.fixed_dictionaries({"superuser": st.just(value=False), "states": databases(OWNER_KINDS)})
+BY_ADMINS = st.fixed_dictionaries({
+    "superuser": st.just(value=True),
+    "states": databases([*OWNER_KINDS, *ADMIN_KINDS], least=8),
+})  # fmt: skip
+"""Whether the role of the site is a superuser, and states that it can read whole."""
+
 ENCODINGS = [
     "",
     "ENCODING 'UTF8' LOCALE 'C'",

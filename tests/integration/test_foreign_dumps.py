@@ -15,6 +15,7 @@ import pytest
 
 from korrigo_backup.errors import KorrigoBackupError, UsageError
 from korrigo_backup.formats import sql as sql_format
+from korrigo_backup.formats import sqldump
 from korrigo_backup.formats.dumpfile import is_ordinary, made_ordinary
 from sandbox import USER, connect, nothing_changes, quoted
 
@@ -134,7 +135,7 @@ SELECT pg_catalog.setval('old_id_seq', 7, true);
 """
     database = load(text)
     assert site.sql("SELECT id, body FROM old", database) == [(1, "one\\")]
-    checked = sql_format.check(io.BytesIO(gzip.compress(text)), "old")
+    checked = sqldump.check(io.BytesIO(gzip.compress(text)), "old")
     assert checked.scan.rows == {"public.old": 1}
     assert checked.scan.sequences["public.old_id_seq"].last_value == 7
 

@@ -6,7 +6,7 @@ from threading import Event
 import pytest
 
 from korrigo_backup.errors import ProofFailed
-from korrigo_backup.formats import sql
+from korrigo_backup.formats import sqldump
 from korrigo_backup.system.follow import followed
 from korrigo_backup.system.streams import Effort, GzipWriter, HashingWriter
 
@@ -49,7 +49,7 @@ def test_bytes_that_change_on_the_disk_behind_the_writer_are_found(tmp_path):
 
     def read(one):
         assert changed.wait(60)  # a reader that is ahead of the change has nothing to find
-        return sql.read_back(one, "dump")
+        return sqldump.read_back(one, "dump")
 
     with path.open("wb", buffering=0) as file, followed([path], read) as behind:
         with GzipWriter(HashingWriter(file), Effort.QUICK) as gzip:

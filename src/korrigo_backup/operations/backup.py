@@ -20,7 +20,7 @@ from korrigo_backup.domain.media_state import accepted, doubt, doubtful, of_medi
 from korrigo_backup.domain.naming import LATEST_SQL, MEMBERS_SUFFIX, Kind, Origin
 from korrigo_backup.errors import Interrupted, KorrigoBackupError, PartlyDone, ProofFailed, Refused, Unreachable
 from korrigo_backup.formats import media as media_format
-from korrigo_backup.formats import sql as sql_format
+from korrigo_backup.formats import sqldump
 from korrigo_backup.operations.journal import recorded
 from korrigo_backup.operations.prune import clean
 from korrigo_backup.operations.published import published
@@ -180,10 +180,10 @@ def dump(site: Site, catalog: Catalog, wish: Wish, *, now: datetime, listen: Lis
         listen(Step("backup.create", {"path": str(catalog.directory / draft.name.removesuffix(".gz"))}))
         with (
             create_private(draft.path()) as file,
-            followed([draft.path()], partial(sql_format.read_back, source=draft.name)) as behind,
+            followed([draft.path()], partial(sqldump.read_back, source=draft.name)) as behind,
         ):
             target = HashingWriter(file, behind.grown)
-            proof = sql_format.create(
+            proof = sqldump.create(
                 site.postgres, target, database=wish.database, digest=wish.digest, observe=wish.observe
             )
             os.fsync(file.fileno())

@@ -13,9 +13,8 @@ from korrigo_backup.domain.manifest import DatabaseProof, TableProof, with_norma
 from korrigo_backup.domain.media_state import listed, of_media
 from korrigo_backup.domain.naming import MANIFEST_SUFFIX, MEMBERS_SUFFIX, Kind, parse
 from korrigo_backup.errors import NotFound, ProofFailed
-from korrigo_backup.formats import foreign_zip
+from korrigo_backup.formats import foreign_zip, sqldump
 from korrigo_backup.formats import media as media_format
-from korrigo_backup.formats import sql as sql_format
 from korrigo_backup.formats.dumpfile import is_ordinary, made_ordinary
 from korrigo_backup.formats.packed import ZIP
 from korrigo_backup.formats.sqlplace import require_plain_transactions
@@ -212,7 +211,7 @@ def _made_ordinary(artifact: Artifact, access: Access | None, stack: ExitStack) 
 
 
 def _verified_sql(artifact: Artifact, file: IO[bytes]) -> SqlSource:
-    checked = sql_format.check(file, artifact.name)
+    checked = sqldump.check(file, artifact.name)
     manifest = usable_manifest(artifact)
     if artifact.authenticity is not Authenticity.AUTHENTIC:
         require_plain_transactions(file, artifact.name, checked.scan)

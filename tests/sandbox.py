@@ -20,7 +20,8 @@ import psycopg
 from korrigo_backup.catalog import local_now
 from korrigo_backup.domain.authenticity import sign
 from korrigo_backup.domain.journal import silent
-from korrigo_backup.operations.backup import Wish, backup_database, backup_media
+from korrigo_backup.operations.backup import Wish, backup_database
+from korrigo_backup.operations.backup_media import backup_media
 from korrigo_backup.operations.restore import Request, restore
 from korrigo_backup.site.throwaway import embedded_bindir, system_bindir
 from korrigo_backup.system import keyring

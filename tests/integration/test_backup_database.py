@@ -11,7 +11,8 @@ from korrigo_backup import catalog as catalog_module
 from korrigo_backup.catalog import local_now
 from korrigo_backup.domain.authenticity import sign
 from korrigo_backup.errors import ProofFailed
-from korrigo_backup.operations.backup import backup_database, backup_media
+from korrigo_backup.operations.backup import backup_database
+from korrigo_backup.operations.backup_media import backup_media
 from korrigo_backup.operations.point import backup_full
 from sandbox import connect, quoted
 

@@ -6,7 +6,7 @@ import pytest
 
 from korrigo_backup.catalog import Catalog
 from korrigo_backup.domain.authenticity import Key
-from korrigo_backup.operations.backup import backup_media
+from korrigo_backup.operations.backup_media import backup_media
 from korrigo_backup.operations.restore import Request, restore
 from korrigo_backup.site.media import MediaTree
 from korrigo_backup.site.postgres import Postgres

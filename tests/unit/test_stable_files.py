@@ -10,7 +10,7 @@ import pytest
 
 from korrigo_backup.catalog import local_now
 from korrigo_backup.errors import PartlyDone
-from korrigo_backup.operations.backup import backup_media
+from korrigo_backup.operations.backup_media import backup_media
 from korrigo_backup.site import stable
 from korrigo_backup.site.media import MediaTree
 from korrigo_backup.site.stable import StableFile, open_stable

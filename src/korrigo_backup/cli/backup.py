@@ -18,14 +18,13 @@ from korrigo_backup.domain.leftout import left_out_findings
 from korrigo_backup.domain.naming import Kind, Origin
 from korrigo_backup.errors import Refused, UsageError
 from korrigo_backup.operations.announced import announced
-from korrigo_backup.operations.backup import BackedUp, Wish, backup_database, backup_media
-from korrigo_backup.operations.django_backup import backup_django
-from korrigo_backup.operations.point import backup_full, consistency
+from korrigo_backup.operations.backup import BackedUp, Wish, backup_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.domain.finding import Finding
     from korrigo_backup.domain.journal import Step
     from korrigo_backup.wiring import Wired
 
@@ -110,25 +109,32 @@ def _require_possible(what: What, *, pre_deployment: bool) -> None:
 
 
 def _make(wired: Wired, subject: str, origin: Origin, *, digest: bool, accept: frozenset[str]) -> Artifact:
-    """Make the backup and print what is there now."""
+    """Make the backup and print what is there now; each kind loads what it needs alone."""
     site, catalog, now = wired.site(), wired.catalog, local_now()
+    policy = wired.policy() if origin is Origin.ROUTINE else None
+    wish = Wish(origin=origin, digest=digest, policy=policy, accept=accept)
     if subject == "django":
+        from korrigo_backup.operations.django_backup import backup_django  # noqa: PLC0415 - see above
+
         done = backup_django(site, catalog, now=now, listen=narrate)
         proof = done.artifact.manifest.django if done.artifact.manifest else None
-        say_findings(left_out_findings(proof.left_out if proof else ()))
+        findings: Iterable[Finding] = left_out_findings(proof.left_out if proof else ())
     elif subject == "media":
+        from korrigo_backup.operations.backup_media import backup_media  # noqa: PLC0415 - see above
+
         done = backup_media(site, catalog, now=now, origin=origin, listen=narrate, accept=accept)
-        say_findings(done.findings)
+        findings = done.findings
+    elif subject == "full":
+        from korrigo_backup.operations.point import backup_full, consistency  # noqa: PLC0415 - see above
+
+        done = backup_full(site, catalog, wish, now=now, listen=narrate)
+        findings = (*consistency(done.artifact), *done.findings)
     else:
-        policy = wired.policy() if origin is Origin.ROUTINE else None
-        make = backup_full if subject == "full" else backup_database
-        done = make(
-            site, catalog, Wish(origin=origin, digest=digest, policy=policy, accept=accept), now=now, listen=narrate
-        )
-        say_findings(consistency(done.artifact))
-        say_findings(done.findings)
-        if policy:
-            say(f"🧹 Cleaned {_removed(done)} old backups (>{policy.database.days} days)")
+        done = backup_database(site, catalog, wish, now=now, listen=narrate)
+        findings = done.findings
+    say_findings(findings)
+    if policy and subject in {"db", "full"}:
+        say(f"🧹 Cleaned {_removed(done)} old backups (>{policy.database.days} days)")
     _say_available(wired, done.artifact.kind, origin)
     return done.artifact
 

@@ -11,7 +11,7 @@ from korrigo_backup.domain.finding import Finding, Level
 from korrigo_backup.domain.journal import silent
 from korrigo_backup.domain.naming import Kind
 from korrigo_backup.errors import ProofFailed
-from korrigo_backup.operations.sources import members_of
+from korrigo_backup.operations.manifests import members_of
 from korrigo_backup.operations.validate import FOUND, validate
 
 if TYPE_CHECKING:

@@ -25,6 +25,9 @@ MEMBERS_SUFFIX = ".sha256"
 
 DIRECTORY_MANIFEST = "manifest.json"
 LATEST_SQL = "db_backup_latest.sql.gz"
+DRILL_SERVER = ".drill-server"
+"""Where in the backup directory a drill on this machine has the data of its throw-away server."""
+
 PARTIAL_PREFIX = ".partial-"
 SITE_PREFIX, SITE_SUFFIX = ".site-", ".json"
 """Around the UUID of a site in the name of its record."""

@@ -10,7 +10,8 @@ from korrigo_backup.domain.journal import Listener, Step, silent
 from korrigo_backup.domain.naming import Kind, Origin
 from korrigo_backup.errors import UsageError
 from korrigo_backup.formats import django as django_format
-from korrigo_backup.operations.backup import BackedUp, require_stable
+from korrigo_backup.operations.backup import BackedUp
+from korrigo_backup.operations.backup_media import require_stable
 from korrigo_backup.operations.journal import recorded
 from korrigo_backup.operations.published import published
 from korrigo_backup.operations.recover import exclusive

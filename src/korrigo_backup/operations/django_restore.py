@@ -18,8 +18,8 @@ from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused, Usag
 from korrigo_backup.formats import django as django_format
 from korrigo_backup.formats.sqlproof import holds
 from korrigo_backup.operations import undecided
+from korrigo_backup.operations.manifests import usable_manifest
 from korrigo_backup.operations.plan_django import Checked, Live, check_counts, plan_database, plan_media_of
-from korrigo_backup.operations.sources import usable_manifest
 from korrigo_backup.operations.way_back import take_back_loaded
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.site.served import Served

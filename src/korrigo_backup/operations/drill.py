@@ -15,10 +15,10 @@ from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused
 from korrigo_backup.formats.sqlplace import NoRight
 from korrigo_backup.operations.bound import BOUND
 from korrigo_backup.operations.local_place import lacks, local_server
+from korrigo_backup.operations.manifests import members_of
 from korrigo_backup.operations.needs import OF_THE_SWAP
 from korrigo_backup.operations.parts import Context, DatabasePart, open_part
 from korrigo_backup.operations.plan import MOUNTED
-from korrigo_backup.operations.sources import members_of
 from korrigo_backup.operations.stamps import own_stamp
 from korrigo_backup.operations.undo import UndoStack, all_or_nothing
 from korrigo_backup.site.servererror import StatementFailed

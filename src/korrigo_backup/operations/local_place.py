@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.finding import Level
+from korrigo_backup.domain.naming import DRILL_SERVER
 from korrigo_backup.domain.properties import RoleProof
 from korrigo_backup.errors import KorrigoBackupError, Refused
 from korrigo_backup.site.postgres import Postgres
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.finding import Finding
     from korrigo_backup.domain.manifest import DatabaseProof
 
-HOME = ".drill-server"
 ROOM_FACTOR = 2
 """Free bytes wanted, as a multiple of the database: its data and the log of writing them."""
 
@@ -40,7 +40,7 @@ def lacks(findings: Iterable[Finding]) -> Finding | None:
 
 def left(directory: Path) -> Path | None:
     """Return what a killed drill has left in the backup directory, None where there is nothing."""
-    home = directory / HOME
+    home = directory / DRILL_SERVER
     return home if home.exists() else None
 
 
@@ -72,7 +72,7 @@ def local_server(directory: Path, proof: DatabaseProof, live: str, lacking: Find
     if free_bytes(directory) < ROOM_FACTOR * (proof.size or 0):
         raise _refused(lacking, f"{directory} has no room to drill on this machine")
     with ExitStack() as stack:
-        home = directory / HOME
+        home = directory / DRILL_SERVER
         try:
             place = ThrowawayServer(programs, home=home)
             place.end_left()

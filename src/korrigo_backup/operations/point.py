@@ -21,18 +21,8 @@ from korrigo_backup.domain.manifest import Member
 from korrigo_backup.domain.naming import MANIFEST_SUFFIX, MEMBERS_SUFFIX, Kind
 from korrigo_backup.errors import KorrigoBackupError, NotFound, PartlyDone
 from korrigo_backup.formats import members
-from korrigo_backup.operations.backup import (
-    BackedUp,
-    Wish,
-    afterwards,
-    archive,
-    dump,
-    last_media,
-    media_findings,
-    require_expected,
-    require_stable,
-    said,
-)
+from korrigo_backup.operations.backup import BackedUp, Wish, afterwards, dump, said
+from korrigo_backup.operations.backup_media import archive, last_media, media_findings, require_expected, require_stable
 from korrigo_backup.operations.columns import known_columns
 from korrigo_backup.operations.journal import recorded
 from korrigo_backup.operations.published import published

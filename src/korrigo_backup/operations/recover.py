@@ -13,11 +13,17 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.finding import Finding, warning
 from korrigo_backup.domain.journal import Listener, Step, silent
-from korrigo_backup.domain.naming import after_database, before_database, beside, is_beside, stage_database
+from korrigo_backup.domain.naming import (
+    DRILL_SERVER,
+    after_database,
+    before_database,
+    beside,
+    is_beside,
+    stage_database,
+)
 from korrigo_backup.errors import UNCHANGED, KorrigoBackupError, Locked, Unreachable
 from korrigo_backup.operations import undecided
 from korrigo_backup.operations.identity import identified, renamed, require_own
-from korrigo_backup.operations.local_place import remove_left
 from korrigo_backup.site import fence
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.system.files import explained
@@ -68,8 +74,10 @@ def exclusive(
     """
     with catalog.exclusive(doing), fence.held(site.postgres, doing) as server:
         site = replace(site, postgres=server)
-        if left := remove_left(catalog.directory):
-            listen(Step("recovered", {"what": left}))
+        if (catalog.directory / DRILL_SERVER).exists():
+            from korrigo_backup.operations.local_place import remove_left  # noqa: PLC0415 - only after a killed drill
+
+            listen(Step("recovered", {"what": remove_left(catalog.directory)}))
         recovered = recover(site)
         undecided.note(site, catalog, recovered.stamps)
         for line in recovered.done:

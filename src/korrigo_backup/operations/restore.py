@@ -23,6 +23,7 @@ from korrigo_backup.operations.backup import Wish, dump
 from korrigo_backup.operations.django_restore import open_django
 from korrigo_backup.operations.identity import moved_in
 from korrigo_backup.operations.inplace import IN_PLACE, open_in_place, require_database_alone
+from korrigo_backup.operations.manifests import authenticity, members_of
 from korrigo_backup.operations.parts import Context, Part, open_part
 from korrigo_backup.operations.plan import of_this_site, services, whole
 from korrigo_backup.operations.properties import (
@@ -33,7 +34,6 @@ from korrigo_backup.operations.properties import (
     settings_refused,
 )
 from korrigo_backup.operations.recover import exclusive
-from korrigo_backup.operations.sources import authenticity, members_of
 from korrigo_backup.operations.stamps import own_stamp
 from korrigo_backup.operations.undecided import DJANGO
 from korrigo_backup.operations.undo import UndoStack, all_or_nothing

@@ -6,13 +6,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
-from korrigo_backup.catalog import NAME_THE_KEY
 from korrigo_backup.domain.authenticity import Authenticity
-from korrigo_backup.domain.finding import Finding, error, ok, warning
+from korrigo_backup.domain.finding import Finding, ok, warning
 from korrigo_backup.domain.manifest import DatabaseProof, TableProof, with_normal_names
 from korrigo_backup.domain.media_state import listed, of_media
-from korrigo_backup.domain.naming import MANIFEST_SUFFIX, MEMBERS_SUFFIX, Kind, parse
-from korrigo_backup.errors import NotFound, ProofFailed
+from korrigo_backup.domain.naming import MEMBERS_SUFFIX
+from korrigo_backup.errors import ProofFailed
 from korrigo_backup.formats import foreign_zip, sqldump
 from korrigo_backup.formats import media as media_format
 from korrigo_backup.formats.dumpfile import is_ordinary, made_ordinary
@@ -20,14 +19,14 @@ from korrigo_backup.formats.packed import ZIP
 from korrigo_backup.formats.sqlplace import require_plain_transactions
 from korrigo_backup.formats.sqlscan import TrailingText
 from korrigo_backup.operations.foreign import code, local_tool, require_loadable, uncounted
-from korrigo_backup.system.files import explained, open_plain, sha256_of
+from korrigo_backup.operations.manifests import usable_manifest
+from korrigo_backup.system.files import explained, open_plain
 from korrigo_backup.system.streams import HashingReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from korrigo_backup.catalog import Catalog
     from korrigo_backup.domain.artifact import Artifact
     from korrigo_backup.domain.manifest import Manifest, MediaProof
     from korrigo_backup.formats.media import Found
@@ -108,93 +107,6 @@ def open_media(artifact: Artifact, *, unpacked: bool = True) -> Iterator[MediaSo
         with explained(f"read {artifact.path}"):
             source = _verified_media(artifact, stack, unpacked=unpacked)
         yield source
-
-
-def members_of(catalog: Catalog, point: Artifact) -> tuple[Artifact, ...]:
-    """Return the database and the media backup of a restore point.
-
-    Raises NotFound when one is gone, ProofFailed when its manifest is not the one that the point was made of, or when
-    the point names none.
-    """
-    manifest = usable_manifest(point)
-    if manifest is None or not manifest.database_backup or not manifest.media_backup:
-        raise ProofFailed(
-            f"{point.name} does not name a database and a media backup: it is no restore point",
-            hint="use another restore point: korrigo-backup list --kind point",
-        )
-    saved = {member.name: member.sha256 for member in manifest.members}
-    found = []
-    for name in (manifest.database_backup, manifest.media_backup):
-        path = point.path.with_name(name)
-        if not path.exists():
-            raise NotFound(
-                f"{point.name} names {name}, which is not beside it",
-                hint="copy it back, or use another restore point: korrigo-backup list --kind point",
-            )
-        own = path.with_name(name + MANIFEST_SUFFIX)
-        with explained(f"read {own}"):
-            digest = sha256_of(own)[0] if own.exists() else None
-        if digest is None or saved.get(own.name) != digest:
-            raise ProofFailed(
-                f"{own.name} is not the manifest that {point.name} was made of",
-                hint="the files of two backups were mixed: use another restore point (korrigo-backup list)",
-            )
-        found.append(catalog.find(str(path)))
-    return tuple(found)
-
-
-def authenticity(artifact: Artifact, *, allow_unsigned: bool) -> list[Finding]:
-    """Return what the signature says; an error finding where it says too little and that is not allowed.
-
-    Raises ProofFailed for a manifest whose signature does not fit: it was altered, whatever is allowed.
-    """
-    if artifact.authenticity is Authenticity.FORGED:
-        raise ProofFailed(
-            f"the manifest of {artifact.name} was altered: its signature does not fit",
-            hint="do not use this backup, and find out who wrote to the backup directory",
-        )
-    if artifact.authenticity is Authenticity.AUTHENTIC:
-        signed = ok("artifact.authentic", f"{artifact.name}: signed with this site's key")
-        return [signed, *_renamed(artifact), *_passed_over(artifact)]
-    what, hint = _unsigned(artifact)
-    if allow_unsigned:
-        how = "only rows of the site's models" if artifact.kind is Kind.DJANGO else "loaded without superuser rights"
-        return [warning("artifact.unsigned", f"{what}; allowed, and {how}"), *_passed_over(artifact)]
-    return [error("artifact.unsigned", what, hint), *_passed_over(artifact)]
-
-
-def _passed_over(artifact: Artifact) -> list[Finding]:
-    """Return a warning for each newer artifact that `latest` did not choose."""
-    hint = "if it is the one you mean, give its name; korrigo-backup verify NAME reads it again"
-    return [warning("latest.passed_over", f"newer, and passed over: {one.name} {one.why}", hint)
-            for one in artifact.passed_over]  # fmt: skip
-
-
-def usable_manifest(artifact: Artifact) -> Manifest | None:
-    """Return the manifest, None when there is none; ProofFailed for one that is there and cannot be read."""
-    if artifact.problem:
-        raise ProofFailed(artifact.problem, hint="use another backup: korrigo-backup list shows them")
-    return artifact.manifest
-
-
-def _unsigned(artifact: Artifact) -> tuple[str, str]:
-    meant = "if you know where it comes from, add --allow-unsigned"
-    if artifact.authenticity is Authenticity.UNKNOWN_KEY:
-        return (
-            f"{artifact.name} was signed with a key that this site does not have",
-            f"{NAME_THE_KEY}, or add that key as a line to yours; {meant}",
-        )
-    lacks = "has no signature" if artifact.manifest else "has no manifest, so nothing says who made it"
-    return f"{artifact.name} {lacks}: anybody could have written it", meant
-
-
-def _renamed(artifact: Artifact) -> list[Finding]:
-    """Tell when an older backup stands under a newer name: the name is not signed, the time in the manifest is."""
-    named, manifest = parse(artifact.name), artifact.manifest
-    if named is None or manifest is None or named.stamp == manifest.timestamp:
-        return []
-    return [warning("artifact.renamed", f"{artifact.name} was renamed: it was made at {manifest.timestamp}",
-                    "make sure that it is the one you mean")]  # fmt: skip
 
 
 def _opened(artifact: Artifact, access: Access | None, stack: ExitStack) -> IO[bytes]:

@@ -9,11 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.authenticity import Authenticity
-from korrigo_backup.domain.finding import Finding, Level, ok
+from korrigo_backup.domain.finding import Finding, ok
 from korrigo_backup.domain.naming import Kind
 from korrigo_backup.errors import NotFound, ProofFailed
-from korrigo_backup.formats import django as django_format
-from korrigo_backup.operations.sources import authenticity, members_of, open_media, open_sql
+from korrigo_backup.operations.manifests import authenticity, members_of
 from korrigo_backup.system.files import explained, sha256_of
 
 if TYPE_CHECKING:
@@ -29,28 +28,14 @@ def structure(catalog: Catalog, artifact: Artifact) -> list[Finding]:
     """Return what its files say, each read whole; ProofFailed or NotFound for the first that is not as saved."""
     manifest = artifact.manifest
     if manifest is None or artifact.authenticity is not Authenticity.AUTHENTIC or not manifest.members:
+        from korrigo_backup.operations.content import content  # noqa: PLC0415 - what is signed is not unpacked
+
         return content(catalog, artifact)
     found = authenticity(artifact, allow_unsigned=False)
     if artifact.kind is Kind.POINT:
         return [*found, *(one for member in members_of(catalog, artifact) for one in structure(catalog, member))]
     size = sum(_same(path, member) for path, member in _files(artifact, manifest))
     return [*found, ok("artifact.checksum", f"{artifact.name}: {size:,} bytes, every one as saved")]
-
-
-def content(catalog: Catalog, artifact: Artifact) -> list[Finding]:
-    """Return what reading the content tells: end mark, rows of every table, checksums of every file.
-
-    Raises ProofFailed or NotFound as `structure`. That nobody signed it is a warning: it may still be whole.
-    """
-    signed = [_as_warning(finding) for finding in authenticity(artifact, allow_unsigned=False)]
-    if artifact.kind is Kind.DJANGO:
-        return django_format.verify(artifact.path)[1]
-    if artifact.kind is Kind.POINT:
-        inside = [one for member in members_of(catalog, artifact) for one in content(catalog, member)]
-        return [*inside, *signed]
-    opened = open_sql(artifact) if artifact.kind is Kind.SQL else open_media(artifact)
-    with opened as source:
-        return [*source.findings, *signed]
 
 
 def is_good(catalog: Catalog, artifact: Artifact) -> bool:
@@ -88,9 +73,3 @@ def _same(path: Path, member: Member) -> int:
             hint="it was changed, cut or damaged since: use another backup (korrigo-backup list)",
         )
     return member.size
-
-
-def _as_warning(finding: Finding) -> Finding:
-    if finding.level is not Level.ERROR:
-        return finding
-    return Finding(finding.id, Level.WARNING, finding.message, finding.hint, finding.detail)

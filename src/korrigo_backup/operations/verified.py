@@ -14,8 +14,8 @@ from korrigo_backup.errors import KorrigoBackupError, ProofFailed
 from korrigo_backup.operations import journal
 from korrigo_backup.operations.drill import drill, fingerprint
 from korrigo_backup.operations.journal import Named, Running
+from korrigo_backup.operations.manifests import members_of
 from korrigo_backup.operations.recover import exclusive
-from korrigo_backup.operations.sources import members_of
 from korrigo_backup.operations.verify import Depth, verify
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from korrigo_backup.domain.finding import Finding, error, ok, warning
 from korrigo_backup.domain.naming import Kind
 from korrigo_backup.errors import NotFound, ProofFailed
+from korrigo_backup.operations.content import content
 from korrigo_backup.operations.point import consistency
-from korrigo_backup.operations.structure import content, structure
+from korrigo_backup.operations.structure import structure
 from korrigo_backup.system.files import explained, free_bytes
 
 if TYPE_CHECKING:

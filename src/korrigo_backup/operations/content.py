@@ -1,0 +1,37 @@
+"""The second depth of verification: an artifact is unpacked and read to its end, whoever signed it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from korrigo_backup.domain.finding import Finding, Level
+from korrigo_backup.domain.naming import Kind
+from korrigo_backup.formats import django as django_format
+from korrigo_backup.operations.manifests import authenticity, members_of
+from korrigo_backup.operations.sources import open_media, open_sql
+
+if TYPE_CHECKING:
+    from korrigo_backup.catalog import Catalog
+    from korrigo_backup.domain.artifact import Artifact
+
+
+def content(catalog: Catalog, artifact: Artifact) -> list[Finding]:
+    """Return what reading the content tells: end mark, rows of every table, checksums of every file.
+
+    Raises ProofFailed or NotFound for what is not whole. That nobody signed it is a warning: it may still be whole.
+    """
+    signed = [_as_warning(finding) for finding in authenticity(artifact, allow_unsigned=False)]
+    if artifact.kind is Kind.DJANGO:
+        return django_format.verify(artifact.path)[1]
+    if artifact.kind is Kind.POINT:
+        inside = [one for member in members_of(catalog, artifact) for one in content(catalog, member)]
+        return [*inside, *signed]
+    opened = open_sql(artifact) if artifact.kind is Kind.SQL else open_media(artifact)
+    with opened as source:
+        return [*source.findings, *signed]
+
+
+def _as_warning(finding: Finding) -> Finding:
+    if finding.level is not Level.ERROR:
+        return finding
+    return Finding(finding.id, Level.WARNING, finding.message, finding.hint, finding.detail)

@@ -401,6 +401,22 @@ def test_rows_that_break_a_check_of_newer_code_are_refused(site, refused, monkey
     assert '"newer"' in refused(made.path).text
 
 
+@pytest.mark.promise("P8")
+def test_rows_that_are_equal_for_a_unique_index_are_refused_with_both_ways_out(site, refused):
+    """As after a change of the sorting rules: the index of the live database did not see that they are equal."""
+    sql(
+        "INSERT INTO testsite_club (name) VALUES ('twin'), ('twin')",
+        "CREATE FUNCTION own(text, bigint) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT $1 || $2'",
+        "CREATE UNIQUE INDEX twins ON testsite_club (own(name, id))",
+        "CREATE OR REPLACE FUNCTION own(text, bigint) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT $1'",
+    )
+    found = refused(site.backup(include_media=False).path)
+    assert found.code == 9
+    assert '"twins"' in found.text
+    assert "=(twin) already exists" in found.text
+    assert "hint: two rows are equal for that index" in found.text
+
+
 @pytest.mark.promise("P9")
 def test_quote_all_identifiers_of_the_database_does_not_change_how_a_backup_is_read(site):
     rows = site.rows()

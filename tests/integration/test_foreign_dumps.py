@@ -264,6 +264,8 @@ def test_an_accepted_dump_without_rows_ends_with_a_loss(site, dump, tmp_path):
     bare = tmp_path / "bare.sql"
     bare.write_bytes(dump("--schema-only"))
     accepted = ("--yes", "--no-safety-backup", "--allow-unsigned", "--accept", "artifact.no_rows")
+    site.korrigo("plan", bare, "--allow-unsigned", code=4)
+    assert "every table is empty" in site.korrigo("plan", bare, *accepted[2:]).out
     done = site.korrigo("restore", bare, *accepted, code=3)
     assert "every table is empty" in done.out + done.err
 

@@ -29,6 +29,7 @@ def command(
     allow_unsigned: Annotated[bool, typer.Option("--allow-unsigned", help="As restore --allow-unsigned.")] = False,
     into_other_site: Annotated[bool, typer.Option("--into-other-site", help="As restore --into-other-site.")] = False,
     in_place: Annotated[bool, typer.Option("--in-place", help="As restore --in-place.")] = False,
+    accept: Annotated[list[str] | None, typer.Option(help="As restore --accept.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Show what restoring a backup would change. Everything is read and verified, nothing is changed."""
@@ -43,6 +44,7 @@ def command(
         allow_unsigned=allow_unsigned,
         into_other_site=into_other_site,
         in_place=in_place,
+        accept=frozenset(accept or ()),
     )
     plan = restore(wired.site(), wired.catalog, request).plan
     if as_json:

@@ -18,6 +18,15 @@ BATCH_ROWS = 1000
 BATCH_BYTES = 4 * 1024 * 1024
 """A batch ends at either; its SQL text is a small multiple of this in memory."""
 
+_TAKEN = frozenset({"23505", "23P01"})
+"""SQLSTATE: a unique index or an exclusion constraint has such a row already."""
+
+_EQUAL = (
+    "two rows are equal for that index, as after a change of the sorting rules (collation): remove one of them in"
+    " the site and make the backup again; or restore by method 1, which can go on without it (korrigo-backup restore)"
+)
+_OTHER_TABLES = "the backup does not fit this database: compare the migrations (manage.py showmigrations)"
+
 _PARAMETERS = 30_000
 """Values of one statement; the protocol of PostgreSQL counts them in 16 bits."""
 
@@ -92,9 +101,10 @@ class Inserter:
 
     def _named(self, row: list[Any], problem: Exception) -> ProofFailed:
         label, key = self._table.label, row[self._table.columns.index(self._table.pk)] if self._table.pk else row[0]
+        code = getattr(getattr(problem.__cause__, "diag", None), "sqlstate", None)
         return ProofFailed(
             f"the database does not take {label} pk={str(key)[:80]}: {first_line(problem)}",
-            hint="the backup does not fit this database: compare the migrations (manage.py showmigrations)",
+            hint=_EQUAL if code in _TAKEN else _OTHER_TABLES,
             state="the restore was rolled back: the site is as before",
         )
 

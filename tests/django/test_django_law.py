@@ -143,7 +143,7 @@ def rules_of_tables(draw):
             ],
             ["ALTER TABLE testsite_club ADD CONSTRAINT law CHECK (name = 'never') NOT VALID"],
             ["ALTER TABLE testsite_club ADD CONSTRAINT law UNIQUE (name, id) DEFERRABLE INITIALLY DEFERRED"],
-            ["CREATE TABLE law_child () INHERITS (testsite_base)", "INSERT INTO law_child (id, name) VALUES (777, 'child')"],
+            ["CREATE TABLE law_child () INHERITS (testsite_base)", "INSERT INTO law_child (id, name) VALUES (-777, 'child')"],
             [
                 "CREATE TABLE law_of (base bigint REFERENCES testsite_base ON DELETE CASCADE)",
                 "INSERT INTO law_of SELECT min(id) FROM testsite_base",

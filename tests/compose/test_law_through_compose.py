@@ -54,7 +54,7 @@ class ContainedSite(Sandbox):
         return {
             **{name: os.environ[name] for name in ("PYTHONPYCACHEPREFIX",) if name in os.environ},
             "PATH": os.environ["PATH"],
-            "HOME": os.environ["HOME"],
+            "HOME": str(self.home),
             "POSTGRES_DB": self.database,
             "POSTGRES_USER": "postgres" if self.superuser else self.user,
             "POSTGRES_PASSWORD": PASSWORD if self.superuser else USER_PASSWORD,

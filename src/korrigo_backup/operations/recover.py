@@ -117,9 +117,8 @@ def recover(site: Site) -> Recovered:
                 restore = restore or name in staged.values()
         stamps |= set(staged)
         done += _tidy(databases, live, found, leftovers)
-        if site.left_stopped:
-            site.start_services()
-            done.append("started the services again")
+        if site.left_stopped and (started := _started_again(site, leftovers)):
+            done.append(started)
     there = live in found.names
     return Recovered(
         done=tuple(done),
@@ -131,6 +130,17 @@ def recover(site: Site) -> Recovered:
         stranger=found.stranger,
         names=frozenset(found.names),
     )
+
+
+def _started_again(site: Site, leftovers: _Leftovers) -> str | None:
+    """Start the services that an earlier run has stopped. That one does not start keeps no backup from being made."""
+    try:
+        site.start_services()
+    except KorrigoBackupError as problem:
+        words = f"services that an earlier run has stopped do not run again: {problem.message}"
+        leftovers.findings.append(warning("recover.left", words, problem.hint))
+        return None
+    return "started the services again"
 
 
 @dataclass

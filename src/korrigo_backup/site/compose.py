@@ -8,6 +8,7 @@ both put on their containers.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,10 @@ PROGRAMS = (("docker", "compose"), ("docker-compose",))
 _LABEL = "com.docker.compose."
 
 
+_NEVER = datetime(1, 1, 1, tzinfo=UTC)
+"""The engine's time of a start that has not been."""
+
+
 class Mount(msgspec.Struct, frozen=True, rename="pascal"):
     """Where a container has a volume or a directory: `source` on the engine's machine, `destination` inside."""
 
@@ -48,6 +53,8 @@ class _Health(msgspec.Struct, frozen=True, rename="pascal"):
 class _State(msgspec.Struct, frozen=True, rename="pascal"):
     running: bool
     status: str
+    started_at: datetime
+    exit_code: int
     health: _Health | None = None
 
 
@@ -64,7 +71,10 @@ class _Inspected(msgspec.Struct, frozen=True, rename="pascal"):
 
 @dataclass(frozen=True)
 class Container:
-    """One container of the project. `health` is None where no check is defined."""
+    """One container of the project. `health` is None where no check is defined.
+
+    `started` is the engine's time of its last start, `exit_code` that of its last end, 0 before it.
+    """
 
     id: str
     service: str
@@ -73,6 +83,8 @@ class Container:
     health: str | None
     depends_on: frozenset[str]
     mounts: tuple[Mount, ...]
+    started: datetime = _NEVER
+    exit_code: int = 0
 
 
 @dataclass(frozen=True)
@@ -133,7 +145,8 @@ class Project:
         command = self.command(*arguments)
         done = run(command, timeout=timeout)
         if done.status:
-            raise self.failure(done.stderr, done.status, " ".join(arguments[:3]))
+            again = f"run it by hand: {self.shown} {' '.join(arguments)}"
+            raise self.failure(done.stderr, done.status, " ".join(arguments[:3]), again)
         return done
 
     def containers(self) -> tuple[Container, ...]:
@@ -173,13 +186,13 @@ class Project:
             del self.known[service]
         return any(one.running for one in self.containers() if one.service == service)
 
-    def failure(self, stderr: str, status: int, what: str) -> Unreachable:
-        """Return the error for a call of Compose that failed."""
+    def failure(self, stderr: str, status: int, what: str, hint: str = "") -> Unreachable:
+        """Return the error for a call of Compose that failed; `hint` is that for a cause that is not known."""
         lines = [line for line in stderr.splitlines() if line.strip() and "level=warning" not in line]
         words = lines[-1] if lines else describe_status(status)
         return Unreachable(
             f"{' '.join(self.program)} {what}: {words}",
-            hint=engine_hint(stderr, self.shown) or f"run it by hand: {self.shown} ps",
+            hint=engine_hint(stderr, self.shown) or hint or f"run it by hand: {self.shown} ps",
         )
 
 
@@ -227,6 +240,8 @@ def _container(one: _Inspected) -> Container:
         service=labels.get(f"{_LABEL}service", ""),
         running=one.state.running,
         status=one.state.status,
+        started=one.state.started_at,
+        exit_code=one.state.exit_code,
         health=one.state.health.status if one.state.health else None,
         depends_on=frozenset(word.split(":")[0] for word in depends.split(",") if word),
         mounts=one.mounts,

@@ -13,6 +13,7 @@ from korrigo_backup.system.run import Command, run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from korrigo_backup.site.compose import Container, Project
 
@@ -50,18 +51,31 @@ class ComposeServices:
         return tuple(sorted({one.service for one in present if one.running and one.service in wanted}))
 
     def stop(self, services: Sequence[str]) -> None:
-        """Stop services; Compose stops each before those it depends on, and gives each its grace period."""
-        if services:
-            self.project.call("stop", *services, timeout=STOP_SECONDS)
+        """Stop services; Compose stops each before those it depends on, and gives each its grace period.
 
-    def start(self, services: Sequence[str]) -> None:
-        """Start services, each after those it depends on, and no other that writes; harmless when they run.
-
-        What only serves them (a queue) is started with them; a writer that somebody has stopped stays so, though
-        Compose would start it, too, where others depend on it.
+        Raises KorrigoBackupError when one runs on.
         """
         if not services:
             return
+        self.project.call("stop", *services, timeout=STOP_SECONDS)
+        if left := sorted({one.service for one in self._of(services) if one.running}):
+            raise KorrigoBackupError(
+                f"{', '.join(left)} runs on although it was stopped",
+                hint=f"see what starts it again, then stop it: {self.project.shown} stop {' '.join(left)}",
+            )
+
+    def start(self, services: Sequence[str], *, stop_begun: datetime | None = None) -> None:
+        """Start services, each after those it depends on, and no other that writes; harmless when they run.
+
+        What only serves them (a queue) is started with them; a writer that somebody has stopped stays so, though
+        Compose would start it, too, where others depend on it. The engine goes on with a stop whose caller has ended:
+        a container that has not been started since `stop_begun` is stopped to the end first, else it would end after
+        its start. Raises KorrigoBackupError when a service does not run afterwards.
+        """
+        if not services:
+            return
+        if stop_begun and (pending := self._running_since_before(services, stop_begun)):
+            self.project.call("stop", *pending, timeout=STOP_SECONDS)
         containers = self.project.containers()
         more = asleep(services, {one.service: one for one in containers})
         left_alone = more & self._wanted(containers)
@@ -69,6 +83,31 @@ class ComposeServices:
             self._start_alone({*services, *more} - left_alone, containers)
         else:
             self.project.call("start", *services, timeout=STOP_SECONDS)
+        self._require_running(services, {one.id: one.started for one in containers})
+
+    def _of(self, services: Sequence[str]) -> list[Container]:
+        return [one for one in self.project.containers() if one.service in services]
+
+    def _running_since_before(self, services: Sequence[str], moment: datetime) -> list[str]:
+        return sorted({one.service for one in self._of(services) if one.running and one.started < moment})
+
+    def _require_running(self, services: Sequence[str], earlier: Mapping[str, datetime]) -> None:
+        """Raise KorrigoBackupError for services that do not run, given when each was started `earlier`.
+
+        One that was started now and has ended with status 0 has done its work.
+        """
+        ended = {
+            one.service: one
+            for one in self._of(services)
+            if not one.running and (one.exit_code or one.started == earlier.get(one.id))
+        }
+        if ended:
+            named = ", ".join(f"{name} ({one.status}, status {one.exit_code})" for name, one in sorted(ended.items()))
+            words, shown = " ".join(sorted(ended)), self.project.shown
+            raise KorrigoBackupError(
+                f"{named} does not run after the start: {shown} start {words}",
+                hint=f"see why: {shown} logs {words}; then: {shown} start {words}",
+            )
 
     def _wanted(self, containers: Sequence[Container]) -> frozenset[str]:
         return frozenset(self.names) or writers(containers, database=self.database, media=self.media)

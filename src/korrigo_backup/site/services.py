@@ -13,6 +13,7 @@ from korrigo_backup.system.run import Command, describe_status, run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
 COMMAND_SECONDS = 300.0
 """A service that takes longer to stop is stuck."""
@@ -53,8 +54,11 @@ class Services(Protocol):
         """Stop these services."""
         ...
 
-    def start(self, names: Sequence[str]) -> None:
-        """Start these services again; harmless when they run."""
+    def start(self, names: Sequence[str], *, stop_begun: datetime | None = None) -> None:
+        """Start these services again; harmless when they run.
+
+        `stop_begun` is when they were last told to stop, None when they were not. That stop may be under way still.
+        """
         ...
 
     def await_health(self, names: Sequence[str]) -> None:
@@ -94,11 +98,12 @@ class CommandServices:
         for argv in self.stops:
             _call(argv)
 
-    def start(self, names: Sequence[str]) -> None:
+    def start(self, names: Sequence[str], *, stop_begun: datetime | None = None) -> None:
         """Run the start commands in order; the first that fails raises.
 
         Raises Refused for services that only somebody else can start: they were stopped where commands are configured.
         """
+        del stop_begun  # a stop command that was cut off is the operator's own: it knows how to be run again
         if names and not self.stops and not self.starts:
             raise Refused(
                 f"an interrupted run has left these services stopped: {', '.join(names)}; here is no way to start them",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.journal import Step
@@ -50,19 +52,28 @@ class Site:
     """A file that is there while the services are stopped by us: after a crash the next command starts them."""
 
     def stop_services(self) -> None:
-        """Stop what writes and runs; what that is is on disk before the first of it is stopped."""
+        """Stop the services that write and run. Their names are on disk before the first of them is stopped.
+
+        The time of that file tells `start_services` when they were last told to stop.
+        """
         names = self._stopped_names() or self.services.running()
-        if self.stopped and self.services.configured and not self.stopped.exists():
+        if self.stopped and self.services.configured:
             with explained("note that the services are stopped"):
-                private_directory(self.stopped.parent)
-                write_private(self.stopped, "\n".join(names).encode())
-                fsync_directory(self.stopped.parent)
+                if self.stopped.exists():
+                    os.utime(self.stopped)
+                else:
+                    private_directory(self.stopped.parent)
+                    write_private(self.stopped, "\n".join(names).encode())
+                    fsync_directory(self.stopped.parent)
         self.services.stop(names)
 
     def start_services(self) -> tuple[str, ...]:
-        """Start again what was stopped, and nothing else, and forget that it was; return what that is."""
+        """Start the services that were stopped, and no others; return their names.
+
+        The file with their names is removed when all of them run again. Raises KorrigoBackupError when one does not.
+        """
         names = self._stopped_names()
-        self.services.start(names)
+        self.services.start(names, stop_begun=self._stop_begun())
         if self.stopped:
             with explained("note that the services are started"):
                 self.stopped.unlink(missing_ok=True)
@@ -83,6 +94,12 @@ class Site:
             return ()
         with explained("read which services are stopped"):
             return tuple(self.stopped.read_text(encoding="utf-8").split())
+
+    def _stop_begun(self) -> datetime | None:
+        if self.stopped is None or not self.stopped.exists():
+            return None
+        with explained("read when the services were stopped"):
+            return datetime.fromtimestamp(self.stopped.stat().st_mtime, UTC)
 
     @property
     def left_stopped(self) -> bool:

@@ -57,9 +57,10 @@ class UndoStack:
                 _patiently(undo)
             except (KorrigoBackupError, OSError) as problem:
                 self.halt = Halt(doing, problem)
+                hint = problem.hint if isinstance(problem, KorrigoBackupError) else ""
                 cause.state = (
                     f"STOPPED while taking back ({doing}): {problem}. Nothing was deleted;"
-                    " put right what it names, then run korrigo-backup rollback: it finishes this first"
+                    f" {hint or 'put right what it names'}; then run korrigo-backup rollback: it finishes this first"
                 )
                 return cause
             cause.state = ROLLED_BACK

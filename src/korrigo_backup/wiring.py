@@ -280,6 +280,7 @@ def _composed(config: Configuration, environment: Mapping[str, str]) -> Site:
         services=ComposeServices(
             project,
             database=compose.db,
+            backend=compose.backend,
             media=compose.media,
             names=compose.stop,
             health_url=services.health_url,

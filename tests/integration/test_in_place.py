@@ -15,7 +15,7 @@ from korrigo_backup.operations import drill
 from korrigo_backup.operations.restore import Request, restore
 from korrigo_backup.site.postgres import Session
 from korrigo_backup.site.throwaway import ThrowawayServer
-from sandbox import SCHEMA, USER_PASSWORD, bindir, connect, kill_all, nothing_changes, quoted, until
+from sandbox import SCHEMA, USER_PASSWORD, bindir, connect, healthy_until, kill_all, nothing_changes, quoted, until
 from shapes import LOSSES, OWNERS, SUPERUSERS, known, large_objects, make_roles
 
 PLAIN = "plain_owner"
@@ -283,10 +283,12 @@ def test_a_site_that_does_not_become_healthy_gets_its_old_content_back(plain_sit
     made = site.backup()
     site.wreck()
     before = site.content()
-    (site.home / "korrigo-backup.toml").write_text(
-        '[services]\nhealth_url = "http://127.0.0.1:9/"\nhealth_timeout = 1\nstop = [["true"]]\nstart = [["true"]]\n'
-    )
-    done = site.korrigo("restore", made, "--yes", "--in-place", code=(1, 8))
+    gone = site.home / "gone"
+    with healthy_until(gone) as url:
+        (site.home / "korrigo-backup.toml").write_text(
+            f'[services]\nhealth_url = "{url}"\nhealth_timeout = 1\nstop = [["touch", "{gone}"]]\nstart = [["true"]]\n'
+        )
+        done = site.korrigo("restore", made, "--yes", "--in-place", code=1)
     assert "⏳ Waiting until healthy, 1 s at most: services" in done.out
     assert "healthy after" not in done.out
     assert "state: rolled back: the site is as it was before" in done.err

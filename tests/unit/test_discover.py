@@ -9,7 +9,7 @@ import pytest
 from korrigo_backup.config.load import load
 from korrigo_backup.domain.finding import Level
 from korrigo_backup.operations.discover import compose_files, discover
-from korrigo_backup.operations.discover_compose import health_address
+from korrigo_backup.operations.discover_compose import health_addresses
 from korrigo_backup.operations.init import draft
 from korrigo_backup.site.compose_file import read
 
@@ -182,7 +182,7 @@ def test_a_directory_whose_name_is_no_text_gives_no_name(tmp_path):
             "http://localhost:8000/h/",
         ),
         ("curl http://localhost:8000/api/health/", '["8000"]', None),
-        ("pg_isready", '["8000:8000"]', None),
+        ("pg_isready", '["8000:8000"]', "http://localhost:8000/api/health/"),
     ],
 )
 def test_the_health_check_of_the_backend_is_translated_to_this_machine(project, test, ports, address):
@@ -190,10 +190,10 @@ def test_the_health_check_of_the_backend_is_translated_to_this_machine(project, 
         f"services: {{web: {{command: gunicorn x, ports: {ports}, healthcheck: {{test: {test if test[0] == '[' else repr(test)}}}}}}}"
     )
     (backend,) = read([project / "compose.yaml"], {}).services.values()
-    assert health_address(backend) == address
+    assert next(health_addresses(backend, []), None) == address
 
 
-def test_a_health_address_is_set_only_where_it_answers(project):
+def test_a_health_addresses_is_set_only_where_it_answers(project):
     class Healthy(BaseHTTPRequestHandler):
         def do_GET(self):
             self.send_response(200 if self.path == "/up" else 404)

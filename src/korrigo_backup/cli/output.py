@@ -12,6 +12,7 @@ import msgspec
 from korrigo_backup.domain.dotenv import described
 from korrigo_backup.domain.finding import Finding, Level
 from korrigo_backup.domain.paths import readable
+from korrigo_backup.errors import PartlyDone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -108,6 +109,13 @@ def say_shared(step: Step) -> None:
         say(f"⏳ Waiting until healthy, {step.facts['limit']} s at most: {step.facts['services']}")
     elif step.id == "services.healthy":
         say(f"   healthy after {step.facts['seconds']} s")
+
+
+def say_services(health: Sequence[Finding], done: str) -> None:
+    """Print what is known of the services' health after a change; PartlyDone when they are ill and it was kept."""
+    say_findings(health)
+    if any(finding.level is Level.LOSS for finding in health):
+        raise PartlyDone(f"{done}, and the site is not healthy", hint="see the services' logs", state="kept, as asked")
 
 
 def say_json(schema: str, document: object) -> None:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.catalog import local_now
-from korrigo_backup.cli.output import Context, ask_yes, say, say_shared
+from korrigo_backup.cli.output import Context, ask_yes, say, say_services, say_shared
 from korrigo_backup.cli.restore import Choices, restore_and_say
 from korrigo_backup.errors import UsageError
 from korrigo_backup.operations.rebuild import Rebuild, RebuildPlan, newest_good, rebuild
 
 if TYPE_CHECKING:
     from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.domain.finding import Finding
     from korrigo_backup.domain.journal import Step
     from korrigo_backup.wiring import Wired
 
@@ -37,6 +38,7 @@ def command(
     empty: Annotated[bool, typer.Option("--empty", help="Nothing but the tables that the migrations make.")] = False,
     safety_backup: Annotated[bool, typer.Option(help="As restore --safety-backup.")] = True,
     allow_unsigned: Annotated[bool, typer.Option("--allow-unsigned", help="As restore --allow-unsigned.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the result although the services stay ill.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for automation.")] = False,
 ) -> None:
     """Make the database anew, in an emergency: from the newest backup that is good, from one that is named, or empty.
@@ -52,10 +54,12 @@ def command(
             hint="give one --from BACKUP, or --from FIXTURE.json once or more, or --empty",
         )
     if empty or fixtures:
-        _anew(wired, fixtures, yes=yes)
+        _anew(wired, fixtures, yes=yes, keep=keep)
         return
     artifact = wired.catalog.find(named[0]) if named else _newest_good(wired)
-    restore_and_say(wired, artifact, Choices(yes, safety_backup=safety_backup, allow_unsigned=allow_unsigned))
+    restore_and_say(
+        wired, artifact, Choices(yes, safety_backup=safety_backup, allow_unsigned=allow_unsigned, keep=keep)
+    )
 
 
 def _is_fixture(name: str) -> bool:
@@ -71,12 +75,16 @@ def _newest_good(wired: Wired) -> Artifact:
     return choice.artifact
 
 
-def _anew(wired: Wired, fixtures: tuple[Path, ...], *, yes: bool) -> None:
-    wish = Rebuild(local_now(), lambda plan: _confirm(plan, yes=yes), fixtures, listen=_narrate)
+def _anew(wired: Wired, fixtures: tuple[Path, ...], *, yes: bool, keep: bool) -> None:
+    health: list[Finding] = []
+    wish = Rebuild(
+        local_now(), lambda plan: _confirm(plan, yes=yes), fixtures, listen=_narrate, keep=keep, report=health.append
+    )
     plan = rebuild(wired.site(), wired.catalog, wish)
     say("✅ Rebuild completed successfully")
     if plan.kept_as:
         say(f"   what it replaced is kept as {plan.kept_as}; to go back: korrigo-backup rollback")
+    say_services(health, "the database is anew")
 
 
 def _confirm(plan: RebuildPlan, *, yes: bool) -> bool:

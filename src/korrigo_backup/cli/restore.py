@@ -68,6 +68,7 @@ class Choices:
     validate: bool = True
     in_place: bool = False
     accept: frozenset[str] = frozenset()
+    keep: bool = False
 
 
 def command(
@@ -93,6 +94,9 @@ def command(
         list[str] | None,
         typer.Option(help="Go on over a difference that the plan or an error names; may be given again."),
     ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the restored data although the services do not become healthy.")
+    ] = False,
     approved_by: Annotated[str, typer.Option(help="Who approved it in writing.")] = "",
     reason: Annotated[str, typer.Option(help="What happened.")] = "",
     ticket: Annotated[str, typer.Option(help="Ticket or report of the incident.")] = "",
@@ -119,7 +123,16 @@ def command(
             hint="leave out --no-safety-backup, or --in-place",
         )
     choices = Choices(
-        yes, given, dry_run, safety_backup, allow_unsigned, into_other_site, validate, in_place, frozenset(accept or ())
+        yes,
+        given,
+        dry_run,
+        safety_backup,
+        allow_unsigned,
+        into_other_site,
+        validate,
+        in_place,
+        frozenset(accept or ()),
+        keep,
     )
     restore_and_say(wired, wired.catalog.find(artifact), choices)
 
@@ -137,6 +150,7 @@ def restore_and_say(wired: Wired, artifact: Artifact, choices: Choices) -> None:
         into_other_site=choices.into_other_site,
         in_place=choices.in_place,
         accept=choices.accept,
+        keep=choices.keep,
     )
     done = restore(wired.site(), wired.catalog, request)
     if choices.dry_run:
@@ -157,10 +171,10 @@ def restore_and_say(wired: Wired, artifact: Artifact, choices: Choices) -> None:
     say("📊 Verification recommended - check database contents")
     if done.losses:
         raise PartlyDone(
-            f"the restore is done and proven, but {len(done.losses)} things could not be given back:"
+            f"the restore is done and proven, but not everything is as it was:"
             f" {', '.join(dict.fromkeys(finding.id for finding in done.losses))}",
-            hint="each is named above, with the command that gives it back by hand",
-            state="restored, and serving",
+            hint="each is named above, with the command that helps",
+            state="restored" if any(one.id == "services.unhealthy" for one in done.losses) else "restored, and serving",
         )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from korrigo_backup.cli.output import Context, ask_yes, say, say_shared
+from korrigo_backup.cli.output import Context, ask_yes, say, say_services, say_shared
 from korrigo_backup.cli.restore import Choices, restore_and_say
 from korrigo_backup.domain.naming import Kind, Origin
 from korrigo_backup.errors import NotFound, UsageError
@@ -15,6 +15,7 @@ from korrigo_backup.operations.rollback import RollbackPlan, rollback
 
 if TYPE_CHECKING:
     from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.domain.finding import Finding
     from korrigo_backup.domain.journal import Step
     from korrigo_backup.wiring import Wired
 
@@ -44,6 +45,7 @@ def command(
         bool, typer.Option("--allow-unsigned", help="As restore --allow-unsigned (safety, automatic).")
     ] = False,
     in_place: Annotated[bool, typer.Option("--in-place", help="As restore --in-place (safety, automatic).")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the result although the services stay ill.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for automation.")] = False,
 ) -> None:
     """Undo a restore. Nothing is deleted: what is live now is kept and can be brought back with --to after."""
@@ -54,8 +56,9 @@ def command(
                 "--media-only goes with --to before or after", hint="korrigo-backup restore media_backup_….tar.gz"
             )
         artifact = _newest_safety(wired) if to is Target.SAFETY else wired.catalog.find("latest", Kind.SQL)
-        restore_and_say(wired, artifact, Choices(yes, allow_unsigned=allow_unsigned, in_place=in_place))
+        restore_and_say(wired, artifact, Choices(yes, allow_unsigned=allow_unsigned, in_place=in_place, keep=keep))
         return
+    health: list[Finding] = []
     plan = rollback(
         wired.site(),
         wired.catalog,
@@ -63,6 +66,8 @@ def command(
         media_only=media_only,
         redo=to is Target.AFTER,
         listen=_narrate,
+        keep=keep,
+        report=health.append,
     )
     if plan is None:
         say("✅ The interrupted restore is taken back: the site is as it was before it")
@@ -71,6 +76,7 @@ def command(
     for kept in (plan.database_kept_as, plan.media_kept_as):
         if kept:
             say(f"   what it replaced is kept as {kept}")
+    say_services(health, "the rollback is done")
 
 
 def _newest_safety(wired: Wired) -> Artifact:

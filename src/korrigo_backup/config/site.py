@@ -87,7 +87,7 @@ class ServicesSection(Section):
     stop: tuple[Words, ...] = ()
     start: tuple[Words, ...] = ()
     health_url: str | None = None
-    health_timeout: Seconds = 60
+    health_timeout: Seconds | None = None
 
     @field_validator("health_url")
     @classmethod

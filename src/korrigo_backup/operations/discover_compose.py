@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from korrigo_backup.config.load import parse_dotenv
 from korrigo_backup.domain.finding import Finding, error, ok, warning
 from korrigo_backup.domain.postgres_images import login, variables
-from korrigo_backup.errors import KorrigoBackupError, UsageError
+from korrigo_backup.errors import UsageError
 from korrigo_backup.operations import compose_roles as roles
 from korrigo_backup.site.compose_build import media_names, with_build
-from korrigo_backup.site.services import await_url
+from korrigo_backup.site.health import DEFAULT_PATH, probe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from korrigo_backup.site.compose_file import ComposeText
@@ -101,7 +101,7 @@ def composed(
                                 " backed up"))  # fmt: skip
     else:
         values["compose"]["backend"] = backend.name
-        findings += [*_media_inside(backend, services, files, values), *_health(backend, values)]
+        findings += [*_media_inside(backend, services, files, values), *_health(backend, services.values(), values)]
         if choice.service and not choice.open:
             findings += _writers(services, choice.service, backend, values)
     if profiles := _profiles((choice.service, backend), environment):
@@ -217,23 +217,23 @@ def _writers(
         )
 
 
-def health_address(backend: ServiceText) -> str | None:
-    """Return the address on this machine that the container's own health check asks, None when that is not published.
+def health_addresses(backend: ServiceText, services: Iterable[ServiceText]) -> Iterator[str]:
+    """Yield addresses on this machine at which the site's health may answer.
 
-    The name stays the one that the check uses: the site may answer to no other (ALLOWED_HOSTS).
+    First the published port that the backend's own check asks, then every published port, a proxy's too. The host name
+    stays the one that the check uses: the site may answer to no other (ALLOWED_HOSTS).
     """
     asked = _HEALTH.search(backend.health)
-    port = backend.ports.get(asked["port"] or "80") if asked else None
-    return f"http://{asked['host']}:{port}{asked['path']}" if asked and port else None
+    host, path = (asked["host"], asked["path"]) if asked else ("localhost", DEFAULT_PATH)
+    own = backend.ports.get(asked["port"] or "80") if asked else None
+    ports = [own] if own else []
+    ports += [port for one in (backend, *services) for port in one.ports.values()]
+    yield from dict.fromkeys(f"http://{host}:{port}{path}" for port in ports)
 
 
-def _health(backend: ServiceText, values: Values) -> Iterator[Finding]:
-    url = health_address(backend)
-    if url is None:
-        return
-    try:
-        await_url(url, 0)
-    except KorrigoBackupError:
-        return  # a restore is rolled back when it does not answer: it is set only where it does
-    values["services"] = {"health_url": url}
-    yield ok("site.health", f"{url} answers: a restore waits for it")
+def _health(backend: ServiceText, services: Iterable[ServiceText], values: Values) -> Iterator[Finding]:
+    for url in health_addresses(backend, services):
+        if probe(url) is None:
+            values["services"] = {"health_url": url}
+            yield ok("site.health", f"{url} answers: a restore waits for it")
+            return

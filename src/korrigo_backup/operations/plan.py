@@ -22,6 +22,7 @@ from korrigo_backup.operations.properties import difference_findings
 from korrigo_backup.operations.versions import subscription_findings, version_findings
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.site.digests import known_rule, prove_all, snapshot
+from korrigo_backup.site.health import health_findings
 from korrigo_backup.site.media import UNMOUNT
 from korrigo_backup.site.rows import FOREIGN, OURS
 from korrigo_backup.site.servererror import NotPermitted, TableLocked
@@ -99,8 +100,9 @@ def of_this_site(
 
 
 def services(site: Site) -> list[Finding]:
-    """Return a finding when nothing is configured that stops the services."""
-    return [] if site.services.configured else [_NO_SERVICES]
+    """Return what is to be known of the services before they are stopped, and whether anything stops them at all."""
+    found = health_findings(site.services.look(), known=site.services.health_known)
+    return [*([] if site.services.configured else [_NO_SERVICES]), *found]
 
 
 def plan_sql(site: Site, artifact: Artifact, source: SqlSource, *, stamp: str, in_place: bool = False) -> PartPlan:

@@ -29,6 +29,7 @@ from korrigo_backup.operations.properties import GRANT_SET, lost_by_swap
 from korrigo_backup.site.compose import COMPOSE_SECONDS, PROGRAMS, engine_hint
 from korrigo_backup.site.compose_access import ComposeAccess
 from korrigo_backup.site.databases import Databases
+from korrigo_backup.site.health import health_findings
 from korrigo_backup.system.abilities import try_out
 from korrigo_backup.system.files import explained, free_bytes
 from korrigo_backup.system.run import Command, run, which
@@ -162,6 +163,10 @@ def services(site: Site) -> Iterator[Finding]:
     if isinstance(access, ComposeAccess):
         project = access.project
         yield running(project.containers(), access.service, project.shown)
+        health = site.services.look()
+        yield from health_findings(health, known=site.services.health_known)
+        if health.url:
+            yield ok("services.health", f"{health.url} answers: a restore waits for it")
     elif not site.services.configured:
         yield warning("services.unknown", "nothing is configured that stops the services during a restore",
                       "set [services] stop and start")  # fmt: skip

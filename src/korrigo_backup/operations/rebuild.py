@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.domain import naming
-from korrigo_backup.domain.finding import Level
+from korrigo_backup.domain.finding import Finding, Level
 from korrigo_backup.domain.journal import Listener, Step, silent
 from korrigo_backup.domain.naming import Kind
 from korrigo_backup.errors import Cancelled, NotFound, PartlyDone, UsageError
@@ -50,6 +50,10 @@ class Rebuild:
     confirm: Callable[[RebuildPlan], bool]
     fixtures: tuple[Path, ...] = ()
     listen: Listener = silent
+    keep: bool = False
+    """Whether it stays although the services do not become healthy."""
+    report: Callable[[Finding], None] = lambda _: None
+    """Takes what a person should know of their health."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,8 @@ def rebuild(site: Site, catalog: Catalog, wish: Rebuild) -> RebuildPlan:
         if not wish.confirm(plan):
             raise Cancelled("Rebuild cancelled", hint="nothing to do; only the answer yes goes on")
         with recorded(catalog.directory, site, "rebuild", "empty", listener=wish.listen) as running:
-            _carry_out(site, plan, stamp, running.listen)
+            for finding in _carry_out(site, plan, stamp, running.listen, keep=wish.keep):
+                wish.report(finding)
         if site.django is None:
             raise _by_hand(plan)
     return plan
@@ -109,7 +114,8 @@ def _plan(site: Site, wish: Rebuild, stamp: str) -> RebuildPlan:
     return RebuildPlan(live, naming.before_database(live, stamp) if exists else None, tuple(commands))
 
 
-def _carry_out(site: Site, plan: RebuildPlan, stamp: str, listen: Listener) -> None:
+def _carry_out(site: Site, plan: RebuildPlan, stamp: str, listen: Listener, *, keep: bool) -> tuple[Finding, ...]:
+    health: tuple[Finding, ...] = ()
     databases, live = Databases(site.postgres), plan.database
     stage, before = naming.stage_database(live, stamp), naming.before_database(live, stamp)
     like = databases.properties(live) if plan.kept_as else None
@@ -121,7 +127,7 @@ def _carry_out(site: Site, plan: RebuildPlan, stamp: str, listen: Listener) -> N
             give(databases, stage, Target(like, from_nothing=False), lambda _: None)
         listen(Step("rebuild.stop" if site.services.configured else "rebuild.stop.none"))
         undo.push("the stop of the services", site.start_services)
-        site.stop_services()
+        were = site.stop_services()
         undo.push("the swap of the databases", lambda: databases.undo_swap(live, stage, before))
         databases.swap(live, stage, before)
         for command in plan.commands if site.django else ():
@@ -131,9 +137,10 @@ def _carry_out(site: Site, plan: RebuildPlan, stamp: str, listen: Listener) -> N
         undo.push("the start of the services", site.stop_services)
         started = site.start_services()
         if site.django:  # without its tables a site is not healthy
-            site.await_health(started, listen)
+            health = site.await_health(started, were, listen, keep=keep)
         if not plan.kept_as:
             databases.settle(live)
+    return health
 
 
 def _by_hand(plan: RebuildPlan) -> PartlyDone:

@@ -38,6 +38,7 @@ from korrigo_backup.operations.stamps import own_stamp
 from korrigo_backup.operations.undecided import DJANGO
 from korrigo_backup.operations.undo import UndoStack, all_or_nothing
 from korrigo_backup.site.databases import Databases
+from korrigo_backup.site.health import Health
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -87,6 +88,8 @@ class Request:
     in_place: bool = False
     accept: frozenset[str] = frozenset()
     """Names of differences that the operator goes on over."""
+    keep: bool = False
+    """Whether the restored site stays although its services do not become healthy."""
 
     @property
     def stamp(self) -> str:
@@ -182,6 +185,7 @@ class _Run:
     heard: Listener = silent
     secured: Artifact | None = None
     _running: journal.Running | None = None
+    _before: Health = field(default_factory=Health)
 
     @property
     def _verb(self) -> str:
@@ -255,14 +259,14 @@ class _Run:
     def _stop(self, undo: UndoStack) -> None:
         self._listen(Step("restore.stop" if self.site.services.configured else "restore.stop.none"))
         undo.push("the stop of the services", self.site.start_services)
-        self.site.stop_services()
+        self._before = self.site.stop_services()
 
     def _start(self, undo: UndoStack) -> None:
-        """Start and await health; a site that does not become healthy is rolled back like any other failure."""
+        """Start and await health; a site that was healthy and does not become so is rolled back like any failure."""
         self._listen(Step("restore.start" if self.site.services.configured else "restore.start.none"))
         undo.push("the start of the services", self.site.stop_services)
         started = self.site.start_services()
-        self.site.await_health(started, self._listen)
+        self.found += self.site.await_health(started, self._before, self._listen, keep=self.request.keep)
         self._listen(Step("restore.healthy"))
 
     def _safety(self, kept: str) -> Artifact:

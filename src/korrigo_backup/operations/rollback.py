@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 
     from korrigo_backup.catalog import Catalog
     from korrigo_backup.domain.artifact import Artifact
+    from korrigo_backup.domain.finding import Finding
     from korrigo_backup.domain.journal import Record
     from korrigo_backup.operations.undo import UndoStack
+    from korrigo_backup.site.health import Health
     from korrigo_backup.site.media import Move
     from korrigo_backup.site.site import Site
 
@@ -68,6 +70,8 @@ def rollback(
     media_only: bool = False,
     redo: bool = False,
     listen: Listener = silent,
+    keep: bool = False,
+    report: Callable[[Finding], None] = lambda _: None,
 ) -> RollbackPlan | None:
     """Bring back what the newest restore replaced (or, with `redo`, what the newest rollback replaced).
 
@@ -75,7 +79,8 @@ def rollback(
     Returns None in that case. After a restore by Django the database comes back from its safety backup, loaded and
     proven beside while the site serves, and the media with it. Raises NotFound when nothing is kept; Refused when
     something else than the whole was asked for after an interrupted restore, when only half of it could come back, or
-    when it was made in place; Cancelled when `confirm` says no; any failure rolls back.
+    when it was made in place; Cancelled when `confirm` says no; any failure rolls back. With `keep`, services that
+    do not become healthy are no failure. `report` takes what a person should know of their health.
     """
     move = REDO if redo else ROLLBACK
     with exclusive(site, catalog, "rollback", listen=listen) as (site, recovered):  # noqa: PLR1704 - now held
@@ -95,7 +100,9 @@ def rollback(
             if safety:
                 running.listen(Step("rollback.load", {"safety": safety.name}))
                 load_before(site, safety, plan.stamp, running.listen)
-            _carry_out(site, plan, move, running.listen)
+            health = _carry_out(site, plan, move, running.listen, keep=keep)
+            for finding in health:
+                report(finding)
     return plan
 
 
@@ -109,11 +116,11 @@ def _finished(*, redo: bool, media_only: bool) -> None:
         )
 
 
-def _carry_out(site: Site, plan: RollbackPlan, move: Move, listen: Listener) -> None:
+def _carry_out(site: Site, plan: RollbackPlan, move: Move, listen: Listener, *, keep: bool) -> tuple[Finding, ...]:
     move = replace(move, alone=plan.database is None)
     databases, live, replaced = Databases(site.postgres), site.postgres.database, True
     with all_or_nothing() as undo, explained("swap the media tree"):
-        _stop(site, undo, listen)
+        before = _stop(site, undo, listen)
         undo.push("the swap of database and media", lambda: take_back(_parts(site, plan), plan.stamp, move))
         if site.media and plan.media:
             site.media.announce(plan.stamp, move)
@@ -125,9 +132,10 @@ def _carry_out(site: Site, plan: RollbackPlan, move: Move, listen: Listener) -> 
         listen(Step("rollback.swapped"))
         undo.push("the start of the services", site.stop_services)
         started = site.start_services()
-        site.await_health(started, listen)
+        health = site.await_health(started, before, listen, keep=keep)
         if not replaced:
             databases.settle(live)
+    return health
 
 
 def _parts(site: Site, plan: RollbackPlan) -> Site:
@@ -253,7 +261,7 @@ def _safety_of_django(site: Site, catalog: Catalog, newest: Record | None) -> Ar
     return safety
 
 
-def _stop(site: Site, undo: UndoStack, listen: Listener) -> None:
+def _stop(site: Site, undo: UndoStack, listen: Listener) -> Health:
     listen(Step("rollback.stop" if site.services.configured else "rollback.stop.none"))
     undo.push("the stop of the services", site.start_services)
-    site.stop_services()
+    return site.stop_services()

@@ -15,6 +15,7 @@ from korrigo_backup.domain.journal import Listener, Step, silent
 from korrigo_backup.errors import KorrigoBackupError, Unreachable
 from korrigo_backup.operations import validate_database, validate_media
 from korrigo_backup.site.django import DESCRIBE, PROBE
+from korrigo_backup.site.health import Health
 from korrigo_backup.system.files import explained
 
 if TYPE_CHECKING:
@@ -100,12 +101,14 @@ def _checked(part: Part, given: Given) -> Iterator[Finding]:
 
 
 def _health(given: Given) -> Iterator[Finding]:
-    if not given.site.services.health_url:
-        hint = "set [services] health_url: http://127.0.0.1:8000/api/health/"
-        yield warning("validate.health", "Health check not made: no address is configured", hint)
+    services = given.site.services
+    before = services.look()
+    if not services.health_url and not before.url:
+        hint = "set [services] health_url to an address of the site that answers 200"
+        yield warning("validate.health", "Health check not made: no address is configured, and none answers", hint)
         return
     try:
-        given.site.services.await_health(given.site.services.running())
+        services.await_health(services.running(), Health(url=before.url), lambda _: None)
     except KorrigoBackupError as problem:
         yield error("validate.health", f"Health check failed: {problem.message}", problem.hint)
     else:

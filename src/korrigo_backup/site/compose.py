@@ -18,7 +18,7 @@ from korrigo_backup.errors import NotFound, Unreachable, UsageError
 from korrigo_backup.system.run import Command, Completed, describe_status, run, which
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from korrigo_backup.domain.secret import Secret
@@ -31,6 +31,10 @@ PROGRAMS = (("docker", "compose"), ("docker-compose",))
 
 _LABEL = "com.docker.compose."
 
+
+_CHECK_EVERY = 30 * 10**9
+_CHECK_RETRIES = 3
+"""Docker's defaults of a health check: its interval and its timeout in nanoseconds, and failures until unhealthy."""
 
 _NEVER = datetime(1, 1, 1, tzinfo=UTC)
 """The engine's time of a start that has not been."""
@@ -58,22 +62,59 @@ class _State(msgspec.Struct, frozen=True, rename="pascal"):
     health: _Health | None = None
 
 
+class _Check(msgspec.Struct, frozen=True, rename="pascal"):
+    """Nanoseconds; 0 stands for the engine's default."""
+
+    test: tuple[str, ...] = ()
+    interval: int = 0
+    timeout: int = 0
+    retries: int = 0
+    start_period: int = 0
+
+    @property
+    def limit(self) -> float:
+        """The seconds after which the engine itself calls a container unhealthy that never answered."""
+        each = (self.interval or _CHECK_EVERY) + (self.timeout or _CHECK_EVERY)
+        return (self.start_period + (self.retries or _CHECK_RETRIES) * each) / 1e9
+
+
 class _Config(msgspec.Struct, frozen=True, rename="pascal"):
     labels: dict[str, str]
+    healthcheck: _Check | None = None
+
+
+class _Binding(msgspec.Struct, frozen=True, rename="pascal"):
+    host_ip: str = ""
+    host_port: str = ""
+
+
+class _Network(msgspec.Struct, frozen=True, rename="pascal"):
+    ports: dict[str, tuple[_Binding, ...] | None] | None = None
 
 
 class _Inspected(msgspec.Struct, frozen=True, rename="pascal"):
     id: str
     state: _State
     config: _Config
+    network_settings: _Network = _Network()
     mounts: tuple[Mount, ...] = ()
+
+
+@dataclass(frozen=True)
+class Port:
+    """A TCP port of a container that is published: address and number on the engine's machine, number `inside`."""
+
+    host: str
+    outside: int
+    inside: int
 
 
 @dataclass(frozen=True)
 class Container:
     """One container of the project. `health` is None where no check is defined.
 
-    `started` is the engine's time of its last start, `exit_code` that of its last end, 0 before it.
+    `started` is the engine's time of its last start, `exit_code` that of its last end, 0 before it. `check` is the text
+    of its health check and `limit` the seconds that this gives it to become healthy, None without a check.
     """
 
     id: str
@@ -85,6 +126,9 @@ class Container:
     mounts: tuple[Mount, ...]
     started: datetime = _NEVER
     exit_code: int = 0
+    check: str = ""
+    limit: float | None = None
+    ports: tuple[Port, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -234,7 +278,7 @@ def writers(containers: Sequence[Container], *, database: str, media: str | None
 
 def _container(one: _Inspected) -> Container:
     labels = one.config.labels
-    depends = labels.get(f"{_LABEL}depends_on", "")
+    depends, check = labels.get(f"{_LABEL}depends_on", ""), one.config.healthcheck
     return Container(
         id=one.id,
         service=labels.get(f"{_LABEL}service", ""),
@@ -242,10 +286,21 @@ def _container(one: _Inspected) -> Container:
         status=one.state.status,
         started=one.state.started_at,
         exit_code=one.state.exit_code,
+        check=" ".join(check.test) if check else "",
+        limit=check.limit if check and one.state.health else None,
+        ports=tuple(_published(one.network_settings.ports or {})),
         health=one.state.health.status if one.state.health else None,
         depends_on=frozenset(word.split(":")[0] for word in depends.split(",") if word),
         mounts=one.mounts,
     )
+
+
+def _published(ports: Mapping[str, tuple[_Binding, ...] | None]) -> Iterator[Port]:
+    for name, bindings in sorted(ports.items()):
+        inside, _, protocol = name.partition("/")
+        for one in bindings or () if protocol == "tcp" else ():
+            if one.host_port.isdecimal():
+                yield Port(one.host_ip, int(one.host_port), int(inside))
 
 
 _HINTS = (

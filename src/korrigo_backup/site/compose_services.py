@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.site.compose import writers
-from korrigo_backup.site.services import await_url
+from korrigo_backup.site.health import DEFAULT_SECONDS, Health, learnt, probe
+from korrigo_backup.site.services import await_address
 from korrigo_backup.system.run import Command, run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime
 
     from korrigo_backup.site.compose import Container, Project
@@ -29,10 +30,11 @@ class ComposeServices:
 
     project: Project
     database: str
+    backend: str
     media: str | None
     names: tuple[str, ...]
     health_url: str | None
-    health_timeout: float
+    health_timeout: float | None = None
 
     @property
     def configured(self) -> bool:
@@ -122,33 +124,64 @@ class ComposeServices:
                 raise self.project.failure(done.stderr, done.status, "start")
             depends = {name: needs for name, needs in depends.items() if name not in ready}
             if depends:
-                self._await_ready(sorted(ready), self._deadline())
+                self._await_ready(sorted(ready), time.monotonic())
 
-    def await_health(self, services: Sequence[str]) -> None:
-        """Return when every service runs and is healthy, and the health address answers.
+    def look(self) -> Health:
+        """Ask the engine, and the address: the configured one, else one that the project publishes and that answers."""
+        present = self.project.containers()
+        wanted = self._wanted(present)
+        ill = frozenset(
+            one.service for one in present if one.service in wanted and one.running and one.health == "unhealthy"
+        )
+        reason = probe(self.health_url) if self.health_url else None
+        if self.health_url and reason is None:
+            return Health(ill, self.health_url)
+        silent = f"{self.health_url} does not answer: {reason}" if self.health_url else ""
+        return Health(ill, learnt(present, backend=self.backend, database=self.database), silent)
 
-        Raises KorrigoBackupError, naming each that is not, after `health_timeout` seconds.
+    def await_health(self, names: Sequence[str], before: Health, told: Callable[[float], None]) -> tuple[str, ...]:
+        """Return when every service runs and is healthy, and the address that answered before answers.
+
+        Each has the time that its own health check gives it, unless `health_timeout` says another. Raises
+        KorrigoBackupError naming each that is not healthy; those that were not before the stop are returned.
         """
-        deadline = self._deadline()
-        self._await_ready(services, deadline)
-        if self.health_url and services:
-            await_url(self.health_url, max(1.0, deadline - time.monotonic()))
+        if not names:
+            return ()
+        begun, limit = time.monotonic(), self._limit(self._of(names))
+        told(limit)
+        ill = self._await_ready(names, begun, before.unwell)
+        if url := before.url or self.health_url:
+            ill += await_address(url, max(1.0, begun + limit - time.monotonic()), before)
+        return ill
 
-    def _deadline(self) -> float:
-        return time.monotonic() + self.health_timeout
+    def _limit(self, containers: Sequence[Container]) -> float:
+        return self.health_timeout or max((one.limit or DEFAULT_SECONDS for one in containers), default=DEFAULT_SECONDS)
 
-    def _await_ready(self, services: Sequence[str], deadline: float) -> None:
-        while left := self._not_ready(services):
-            if time.monotonic() > deadline:
-                raise KorrigoBackupError(
-                    f"not healthy after {self.health_timeout:g} s: {', '.join(left)}",
-                    hint=f"{self.project.shown} logs {left[0].split()[0]}",
-                )
+    def _await_ready(
+        self, services: Sequence[str], begun: float, spared: Collection[str] = frozenset()
+    ) -> tuple[str, ...]:
+        """Return when all are ready, with those of `spared` that are not; raises KorrigoBackupError for others."""
+        while True:
+            elapsed, states = time.monotonic() - begun, {one.service: one for one in self._of(services)}
+            left = {name: states.get(name) for name in services if not _ready(states.get(name))}
+            lost = {name: one for name, one in left.items() if self._is_lost(one, elapsed)}
+            if bad := {name: one for name, one in lost.items() if name not in spared}:
+                raise self._unhealthy(bad, elapsed)
+            if left == lost:
+                return tuple(f"{name} ({_state(one)})" for name, one in left.items())
             time.sleep(_PAUSE)
 
-    def _not_ready(self, services: Sequence[str]) -> list[str]:
-        states = {one.service: one for one in self.project.containers()}
-        return [f"{name} ({_state(states.get(name))})" for name in services if not _ready(states.get(name))]
+    def _is_lost(self, one: Container | None, elapsed: float) -> bool:
+        """Tell whether a service will not become healthy any more: the engine says so, or its time is over."""
+        if one is not None and one.running and one.health == "unhealthy":
+            return True
+        return elapsed > self._limit([one] if one else [])
+
+    def _unhealthy(self, bad: Mapping[str, Container | None], elapsed: float) -> KorrigoBackupError:
+        named = ", ".join(f"{name} ({_state(one)})" for name, one in bad.items())
+        return KorrigoBackupError(
+            f"not healthy after {elapsed:.0f} s: {named}", hint=f"see why: {self.project.shown} logs {' '.join(bad)}"
+        )
 
 
 def asleep(services: Sequence[str], present: Mapping[str, Container]) -> set[str]:

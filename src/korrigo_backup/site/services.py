@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import time
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from korrigo_backup.errors import KorrigoBackupError, Refused
+from korrigo_backup.site.health import DEFAULT_SECONDS, Health, probe
 from korrigo_backup.system.run import Command, describe_status, run
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
 COMMAND_SECONDS = 300.0
 """A service that takes longer to stop is stuck."""
 
-_HTTP_OK = 200
-_PROBE_SECONDS = 5.0
 _PAUSE = 0.5
 
 
@@ -34,11 +31,6 @@ class Services(Protocol):
     @property
     def health_url(self) -> str | None:
         """Return the address that is asked whether the site is healthy, None when there is none."""
-        ...
-
-    @property
-    def health_timeout(self) -> float:
-        """Return how long `await_health` waits at most, in seconds."""
         ...
 
     @property
@@ -61,8 +53,15 @@ class Services(Protocol):
         """
         ...
 
-    def await_health(self, names: Sequence[str]) -> None:
-        """Return when these services are healthy; raises KorrigoBackupError when they are not within their time."""
+    def look(self) -> Health:
+        """Return how the services are now, before they are stopped."""
+        ...
+
+    def await_health(self, names: Sequence[str], before: Health, told: Callable[[float], None]) -> tuple[str, ...]:
+        """Wait until these services are healthy, and `told` how many seconds at most.
+
+        Returns what is not healthy and was not `before` either, in words. Raises KorrigoBackupError for the others.
+        """
         ...
 
 
@@ -76,7 +75,7 @@ class CommandServices:
     stops: Sequence[tuple[str, ...]]
     starts: Sequence[tuple[str, ...]]
     health_url: str | None
-    health_timeout: float
+    health_timeout: float | None = None
 
     @property
     def configured(self) -> bool:
@@ -112,17 +111,38 @@ class CommandServices:
         for argv in self.starts:
             _call(argv)
 
-    def await_health(self, names: Sequence[str]) -> None:
+    def look(self) -> Health:
+        """Ask the health address, when one is configured."""
+        reason = probe(self.health_url) if self.health_url else None
+        if reason is None:
+            return Health(url=self.health_url)
+        return Health(silent=f"{self.health_url} does not answer: {reason}")
+
+    def await_health(self, names: Sequence[str], before: Health, told: Callable[[float], None]) -> tuple[str, ...]:
         """Ask the health address until it answers 200; without one there is nothing to ask."""
         del names
-        if self.health_url:
-            await_url(self.health_url, self.health_timeout)
+        if not self.health_url:
+            return ()
+        limit = self.health_timeout or DEFAULT_SECONDS
+        told(limit)
+        return await_address(self.health_url, limit, before)
+
+
+def await_address(url: str, seconds: float, before: Health) -> tuple[str, ...]:
+    """Wait for an address. Return its silence in words where it was silent `before` too, else raise as `await_url`."""
+    try:
+        await_url(url, seconds)
+    except KorrigoBackupError as problem:
+        if not before.silent:
+            raise
+        return (problem.message,)
+    return ()
 
 
 def await_url(url: str, seconds: float) -> None:
     """Return when an address answers 200; raises KorrigoBackupError when it does not within `seconds`."""
     deadline = time.monotonic() + seconds
-    while (answer := _probe(url)) is not None:
+    while (answer := probe(url)) is not None:
         if time.monotonic() > deadline:
             raise KorrigoBackupError(
                 f"{url} is not healthy after {seconds:g} s: {answer}", hint="see the services' logs"
@@ -138,11 +158,3 @@ def _call(argv: tuple[str, ...]) -> None:
             f"{' '.join(argv)} {describe_status(done.status)}: {words}",
             hint="run that command by hand and see why it fails ([services] in the configuration)",
         )
-
-
-def _probe(url: str) -> str | None:
-    try:
-        with urllib.request.urlopen(url, timeout=_PROBE_SECONDS) as answer:  # noqa: S310 - the operator's own address
-            return None if answer.status == _HTTP_OK else f"status {answer.status}"
-    except (urllib.error.URLError, OSError, ValueError) as problem:
-        return str(problem)

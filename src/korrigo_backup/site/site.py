@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from korrigo_backup.domain.finding import Finding, loss, warning
 from korrigo_backup.domain.journal import Step
-from korrigo_backup.errors import UsageError
+from korrigo_backup.errors import KorrigoBackupError, UsageError
 from korrigo_backup.system.files import explained, fsync_directory, private_directory, write_private
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.journal import Listener
     from korrigo_backup.domain.secret import Secret
     from korrigo_backup.site.django import DjangoCommands
+    from korrigo_backup.site.health import Health
     from korrigo_backup.site.postgres import Postgres
     from korrigo_backup.site.services import Services
     from korrigo_backup.site.tree import Tree
@@ -51,11 +53,13 @@ class Site:
     stopped: Path | None = None
     """A file that is there while the services are stopped by us: after a crash the next command starts them."""
 
-    def stop_services(self) -> None:
-        """Stop the services that write and run. Their names are on disk before the first of them is stopped.
+    def stop_services(self) -> Health:
+        """Stop the services that write and run, and return how they were before.
 
-        The time of that file tells `start_services` when they were last told to stop.
+        Their names are on disk before the first of them is stopped. The time of that file tells `start_services` when
+        they were last told to stop.
         """
+        before = self.services.look()
         names = self._stopped_names() or self.services.running()
         if self.stopped and self.services.configured:
             with explained("note that the services are stopped"):
@@ -66,6 +70,7 @@ class Site:
                     write_private(self.stopped, "\n".join(names).encode())
                     fsync_directory(self.stopped.parent)
         self.services.stop(names)
+        return before
 
     def start_services(self) -> tuple[str, ...]:
         """Start the services that were stopped, and no others; return their names.
@@ -79,15 +84,32 @@ class Site:
                 self.stopped.unlink(missing_ok=True)
         return names
 
-    def await_health(self, started: tuple[str, ...], listen: Listener) -> None:
-        """Wait until what was started is healthy; for what, how long at most and how long it took is told."""
-        if self.services.health_known:
-            names, limit = ", ".join(started) or "the site", f"{self.services.health_timeout:g}"
-            listen(Step("services.await", {"services": names, "limit": limit}))
-        began = time.monotonic()
-        self.services.await_health(started)
-        if self.services.health_known:
+    def await_health(
+        self, started: tuple[str, ...], before: Health, listen: Listener, *, keep: bool = False
+    ) -> tuple[Finding, ...]:
+        """Wait until the services that were started are healthy; `listen` hears their names, the limit and the time.
+
+        Returns a warning about those that are not healthy and were not `before` they were stopped either. Others raise
+        KorrigoBackupError, or with `keep` are a loss.
+        """
+        began, names = time.monotonic(), ", ".join(started) or "the site"
+
+        def told(limit: float) -> None:
+            listen(Step("services.await", {"services": names, "limit": f"{limit:g}"}))
+
+        try:
+            ill = self.services.await_health(started, before, told)
+        except KorrigoBackupError as problem:
+            if not keep:
+                raise
+            return (
+                loss("services.unhealthy", f"kept, although the site is not healthy: {problem.message}", problem.hint),
+            )
+        if self.services.health_known and not ill:
             listen(Step("services.healthy", {"seconds": f"{time.monotonic() - began:.1f}"}))
+        return tuple(
+            warning("services.unwell", f"not healthy, as before: {words}", "see the services' logs") for words in ill
+        )
 
     def _stopped_names(self) -> tuple[str, ...]:
         if self.stopped is None or not self.stopped.exists():

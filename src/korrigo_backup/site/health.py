@@ -1,0 +1,97 @@
+"""The health of a site: what is so before its services are stopped, and what a restore is judged by afterwards."""
+
+from __future__ import annotations
+
+import re
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from korrigo_backup.domain.finding import Finding, warning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from korrigo_backup.site.compose import Container, Port
+
+DEFAULT_SECONDS = 60.0
+"""How long a service without a health check of its own, or an address, may take to be there."""
+
+DEFAULT_PATH = "/api/health/"
+"""The health endpoint of the runbook."""
+
+_ASKED = re.compile(r"https?://(?:localhost|127\.0\.0\.1)(?::(?P<port>\d+))?(?P<path>/[\w./-]*)")
+_HTTP_OK = 200
+_PROBE_SECONDS = 5.0
+_MOST_TRIED = 12
+_HTTPS = 443
+_HERE = frozenset({"", "0.0.0.0", "::", "127.0.0.1", "::1"})  # noqa: S104 - compared, nothing listens
+"""Addresses by which a published port is reached from this machine."""
+
+
+@dataclass(frozen=True)
+class Health:
+    """What was seen of the services: those that run and are `unwell`, and the address that answers.
+
+    `silent` tells why the configured address does not answer, "" where it does or none is configured.
+    """
+
+    unwell: frozenset[str] = frozenset()
+    url: str | None = None
+    silent: str = ""
+
+
+def health_findings(health: Health, *, known: bool) -> Iterator[Finding]:
+    """Yield what a restore is not judged by, because it is not healthy now; `known` says that health can be told.
+
+    An address is named only when it answered just now.
+    """
+    judged = "a restore is not judged by"
+    if health.unwell:
+        names = ", ".join(sorted(health.unwell))
+        yield warning("services.unwell", f"not healthy now: {names}; {judged} them", "see their logs")
+    if health.silent:
+        other = f"set [services] health_url to {health.url}, which answers"
+        hint = other if health.url else "start the site, or correct [services] health_url"
+        yield warning("services.silent", f"the health address {health.silent}; {judged} it", hint)
+    elif known and not health.url:
+        words = "no published address answers the health path: the containers' own checks alone tell the site's health"
+        yield warning("services.silent", words, "set [services] health_url to an address that answers 200")
+
+
+def probe(url: str, seconds: float = _PROBE_SECONDS) -> str | None:
+    """Return why an address does not answer 200 within `seconds`, None when it does."""
+    try:
+        with urllib.request.urlopen(url, timeout=seconds) as answer:  # noqa: S310 - the operator's own address
+            return None if answer.status == _HTTP_OK else f"status {answer.status}"
+    except (urllib.error.URLError, OSError, ValueError) as problem:
+        return str(problem)
+
+
+def learnt(containers: Sequence[Container], *, backend: str, database: str) -> str | None:
+    """Return the first published address of the project that answers the backend's health path, None when none does.
+
+    The path is the one that the backend's own check asks for. Its port comes first, then those of the other services, a
+    proxy's too. The ports of the database are not tried.
+    """
+    running = [one for one in containers if one.running and one.service != database]
+    for url in list(dict.fromkeys(_addresses(running, backend)))[:_MOST_TRIED]:
+        if probe(url, 2.0) is None:
+            return url
+    return None
+
+
+def _addresses(containers: Sequence[Container], backend: str) -> Iterator[str]:
+    asked = next((found for one in containers if one.service == backend and (found := _ASKED.search(one.check))), None)
+    path, wanted = (asked["path"], int(asked["port"] or 80)) if asked else (DEFAULT_PATH, None)
+    ports = [(one.service == backend, port) for one in containers for port in one.ports]
+    ports.sort(key=lambda one: (not one[0], one[1].inside != wanted))
+    yield from _of([port for _, port in ports], path)
+
+
+def _of(ports: Iterable[Port], path: str) -> Iterator[str]:
+    for port in ports:
+        scheme = "https" if port.inside == _HTTPS else "http"
+        for host in ("localhost", "127.0.0.1") if port.host in _HERE else (port.host,):
+            yield f"{scheme}://{host}:{port.outside}{path}"

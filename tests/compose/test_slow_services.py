@@ -148,7 +148,7 @@ def test_a_service_that_does_not_start_again_is_named_with_its_command_and_keeps
     (slow.home / "programs" / "worker").chmod(0o644)
     try:
         said = slow.done("backup", "db")
-        assert "services that an earlier run has stopped do not run again: docker compose start" in said
+        assert "services that an earlier run has stopped do not run again: docker compose start: " in said
         assert "permission denied" in said
         assert "hint: run it by hand: docker compose -f compose.yml start web worker" in said
     finally:

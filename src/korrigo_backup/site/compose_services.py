@@ -69,22 +69,23 @@ class ComposeServices:
     def start(self, services: Sequence[str], *, stop_begun: datetime | None = None) -> None:
         """Start services, each after those it depends on, and no other that writes; harmless when they run.
 
-        What only serves them (a queue) is started with them; a writer that somebody has stopped stays so, though
-        Compose would start it, too, where others depend on it. The engine goes on with a stop whose caller has ended:
-        a container that has not been started since `stop_begun` is stopped to the end first, else it would end after
-        its start. Raises KorrigoBackupError when a service does not run afterwards.
+        A queue that only serves them is started with them; a writer that somebody has stopped stays so. None waits for
+        the health of another, so that the site serves as soon as it can: after a reboot the engine starts them so, too.
+        The engine goes on with a stop whose caller has ended. A container that has not been started since `stop_begun`
+        is therefore stopped to the end first, else it would end after its start. Raises KorrigoBackupError when a
+        service does not run afterwards.
         """
         if not services:
             return
         if stop_begun and (pending := self._running_since_before(services, stop_begun)):
             self.project.call("stop", *pending, timeout=STOP_SECONDS)
         containers = self.project.containers()
-        more = asleep(services, {one.service: one for one in containers})
-        left_alone = more & self._wanted(containers)
-        if left_alone:
-            self._start_alone({*services, *more} - left_alone, containers)
-        else:
-            self.project.call("start", *services, timeout=STOP_SECONDS)
+        serving = asleep(services, {one.service: one for one in containers}) - self._wanted(containers)
+        ids = [one.id for one in in_order(containers) if one.service in serving.union(services)]
+        done = run(Command(("docker", "start", *ids), self.project.environment), timeout=STOP_SECONDS)
+        if done.status:
+            again = f"run it by hand: {self.project.shown} start {' '.join(sorted(serving.union(services)))}"
+            raise self.project.failure(done.stderr, done.status, "start", again)
         self._require_running(services, {one.id: one.started for one in containers})
 
     def _of(self, services: Sequence[str]) -> list[Container]:
@@ -113,18 +114,6 @@ class ComposeServices:
 
     def _wanted(self, containers: Sequence[Container]) -> frozenset[str]:
         return frozenset(self.names) or writers(containers, database=self.database, media=self.media)
-
-    def _start_alone(self, services: set[str], containers: Sequence[Container]) -> None:
-        depends = {one.service: one.depends_on for one in containers if one.service in services}
-        while depends:
-            ready = {name for name, needs in depends.items() if not needs & depends.keys()} or set(depends)
-            ids = [one.id for one in containers if one.service in ready]
-            done = run(Command(("docker", "start", *ids), self.project.environment), timeout=STOP_SECONDS)
-            if done.status:
-                raise self.project.failure(done.stderr, done.status, "start")
-            depends = {name: needs for name, needs in depends.items() if name not in ready}
-            if depends:
-                self._await_ready(sorted(ready), time.monotonic())
 
     def look(self) -> Health:
         """Ask the engine, and the address: the configured one, else one that the project publishes and that answers."""
@@ -182,6 +171,18 @@ class ComposeServices:
         return KorrigoBackupError(
             f"not healthy after {elapsed:.0f} s: {named}", hint=f"see why: {self.project.shown} logs {' '.join(bad)}"
         )
+
+
+def in_order(containers: Sequence[Container]) -> list[Container]:
+    """Return containers so that each stands after those of the services that it depends on; a circle is entered."""
+    ordered: list[Container] = []
+    left = list(containers)
+    while left:
+        names = {one.service for one in left}
+        ready = [one for one in left if not one.depends_on & names - {one.service}] or left
+        ordered += ready
+        left = [one for one in left if one not in ready]
+    return ordered
 
 
 def asleep(services: Sequence[str], present: Mapping[str, Container]) -> set[str]:

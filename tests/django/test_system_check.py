@@ -10,9 +10,11 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 from django.utils import translation
 
+from korrigo_backup.djangoapp import shadow
 from korrigo_backup.djangoapp.checks import check_backups
 from korrigo_backup.djangoapp.location import backup_directory
 from korrigo_backup.djangoapp.page import page
+from korrigo_backup.djangoapp.shadow import check_commands
 from korrigo_backup.domain.authenticity import Key, sign
 
 
@@ -139,3 +141,15 @@ def test_only_deployments_are_checked(tmp_path):
 
 def test_a_check_of_another_app_is_not_ours():
     assert check_backups([type("Config", (), {"label": "exams"})]) == []
+
+
+def test_commands_of_another_app_before_ours_are_an_error(monkeypatch):
+    assert check_commands() == []
+    theirs = {"backup": "core", "restore": shadow.NAME}
+    monkeypatch.setattr(shadow, "get_commands", lambda: theirs)
+    (found,) = check_commands()
+    assert (found.id, found.msg) == (
+        "korrigo_backup.E001",
+        "manage.py backup is the command of core, not of korrigo-backup: shadowed",
+    )
+    assert "first in INSTALLED_APPS" in found.hint

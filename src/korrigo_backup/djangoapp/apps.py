@@ -20,7 +20,16 @@ class KorrigoBackupConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the check; Django finds commands, model and page by itself."""
+        register(_shadowed)
         register(_check, TAG, deploy=True)
+
+
+def _shadowed(app_configs: Any, **given: Any) -> list[Any]:
+    """Tell whether another app's commands stand before ours."""
+    del app_configs, given
+    from korrigo_backup.djangoapp.shadow import check_commands  # noqa: PLC0415 - as below
+
+    return check_commands()
 
 
 def _check(app_configs: Any, **given: Any) -> list[Any]:

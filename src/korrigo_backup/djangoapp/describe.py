@@ -10,10 +10,13 @@ from typing import Any
 from django.apps import apps
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.core.management import get_commands
 from django.db import connections
 from django.db.migrations.loader import MigrationLoader
 
 import django
+from korrigo_backup import __version__
+from korrigo_backup.djangoapp.location import OURS
 from korrigo_backup.djangoapp.outside import other_databases
 from korrigo_backup.djangoapp.pathcolumns import configured_columns, file_columns, models_of, table_of
 from korrigo_backup.domain.description import AppMigrations, DatabaseName, Description, TableName
@@ -41,6 +44,8 @@ def describe(alias: str) -> Description:
         migrations=_migrations(),
         tables={model._meta.label_lower: table_of(model) for model in models_of(alias)},  # noqa: SLF001
         others=tuple(one.name for one in other_databases(alias)),
+        commands={name: get_commands()[name] for name in OURS},
+        version=__version__,
     )
 
 

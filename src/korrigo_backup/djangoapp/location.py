@@ -13,6 +13,9 @@ _OF_THE_COMMAND = "BACKUP_DIR"
 """The command's own variable, for a site that shares its environment or `.env`."""
 
 MAX_AGE = "KORRIGO_BACKUP_MAX_AGE_HOURS"
+OURS = ("backup", "restore")
+"""The management commands of this app whose names other apps may have, too: the first in INSTALLED_APPS has them."""
+
 DEFAULT_MAX_AGE = timedelta(hours=26)
 """A backup a day (runbook 4.6), and two hours for the run itself."""
 

@@ -68,7 +68,9 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
 
     `elsewhere` names the file columns whose storage is not a directory below MEDIA_ROOT. `tables` gives the
     database's name of each model's table, by label (`exams.copy`). `others` names the other databases of the settings
-    that models may have rows in. `users` is empty in a site without users.
+    that models may have rows in. `users` is empty in a site without users. `commands` names the app whose command each
+    of `manage.py backup` and `restore` is, `version` that of korrigo-backup there; both are empty in a description by
+    an earlier version.
     """
 
     django: str
@@ -82,6 +84,8 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     migrations: tuple[AppMigrations, ...] = ()
     tables: dict[str, TableName] = {}
     others: tuple[str, ...] = ()
+    commands: dict[str, str] = {}
+    version: str = ""
 
 
 class Check(msgspec.Struct, frozen=True):

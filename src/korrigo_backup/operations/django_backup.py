@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -15,14 +16,17 @@ from korrigo_backup.operations.backup_media import require_stable
 from korrigo_backup.operations.journal import recorded
 from korrigo_backup.operations.published import published
 from korrigo_backup.operations.recover import exclusive
+from korrigo_backup.site.django import require_own_commands
 from korrigo_backup.system.files import explained
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
     from pathlib import Path
 
-    from korrigo_backup.catalog import Catalog
+    from korrigo_backup.catalog import Catalog, Draft
     from korrigo_backup.domain.manifest import Manifest
+    from korrigo_backup.site.django import DjangoCommands
     from korrigo_backup.site.site import Site
 
 
@@ -40,8 +44,7 @@ def backup_django(site: Site, catalog: Catalog, *, now: datetime, listen: Listen
     with (
         exclusive(site, catalog, "Django backup", listen=listen, own=True) as (site, _),  # noqa: PLR1704 - now held
         recorded(catalog.directory, site, "backup", "django", listener=listen) as running,
-        explained("write the Django backup"),
-        catalog.draft(Kind.DJANGO, Origin.ROUTINE, now) as draft,
+        _own_draft(django, catalog, now) as draft,
     ):
         running.listen(Step("django.create", {"by": django.description}))
         django.bring_out(draft.directory)
@@ -53,6 +56,14 @@ def backup_django(site: Site, catalog: Catalog, *, now: datetime, listen: Listen
         running.bytes = artifact.size
         require_stable(artifact)
         return BackedUp(artifact)
+
+
+@contextmanager
+def _own_draft(django: DjangoCommands, catalog: Catalog, now: datetime) -> Iterator[Draft]:
+    """Yield the directory of a backup to be, once it is known that the site's command is ours."""
+    require_own_commands(django)
+    with explained("write the Django backup"), catalog.draft(Kind.DJANGO, Origin.ROUTINE, now) as draft:
+        yield draft
 
 
 def _of_this_site(site: Site, manifest: Manifest, final: Path) -> Manifest:

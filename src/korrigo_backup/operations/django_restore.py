@@ -22,6 +22,7 @@ from korrigo_backup.operations.manifests import usable_manifest
 from korrigo_backup.operations.plan_django import Checked, Live, check_counts, plan_database, plan_media_of
 from korrigo_backup.operations.way_back import take_back_loaded
 from korrigo_backup.site.databases import Databases
+from korrigo_backup.site.django import require_own_commands
 from korrigo_backup.site.served import Served
 from korrigo_backup.system.files import explained, open_plain
 
@@ -69,6 +70,7 @@ def open_django(artifact: Artifact, context: Context, run: Run) -> Iterator[tupl
             hint='set [django] manage = ["python", "manage.py"], or KORRIGO_BACKUP_MANAGE;'
             f" or where the site runs: python manage.py restore {artifact.path}",
         )
+    require_own_commands(django)
     with ExitStack() as stack:
         manifest, findings, files = _verified(artifact, stack)
         checked = Checked()

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 
+from korrigo_backup.domain.description import Description
 from korrigo_backup.domain.secret import Secret
 from korrigo_backup.errors import (
     KorrigoBackupError,
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from korrigo_backup.site.served import Served
 
 T = TypeVar("T")
+
+APP = "korrigo_backup.djangoapp"
+"""The name of our app in the site's settings."""
 
 DESCRIBE = "korrigo_describe"
 PROBE = "korrigo_probe"
@@ -94,6 +98,18 @@ class DjangoCommands(Protocol):
         Nothing is copied to where it runs. Raises what `ask` does; the class of an error is that of its exit code.
         """
         ...
+
+
+def require_own_commands(django: DjangoCommands) -> None:
+    """Raise Refused when `manage.py backup` or `restore` of the site is another app's, before either is run."""
+    described = django.ask(DESCRIBE, Description)
+    theirs = {name: app for name, app in described.commands.items() if app != APP}
+    if theirs:
+        named = ", ".join(f"manage.py {name} is that of {app}" for name, app in sorted(theirs.items()))
+        raise Refused(
+            f"the site's own commands stand before ours: {named}",
+            hint=f'put "{APP}" first in INSTALLED_APPS: of two commands of one name Django runs that of the first app',
+        )
 
 
 @dataclass(frozen=True)

@@ -65,8 +65,10 @@ def probe(url: str, seconds: float = _PROBE_SECONDS) -> str | None:
     try:
         with urllib.request.urlopen(url, timeout=seconds) as answer:  # noqa: S310 - the operator's own address
             return None if answer.status == _HTTP_OK else f"status {answer.status}"
-    except (urllib.error.URLError, OSError, ValueError) as problem:
-        return str(problem)
+    except urllib.error.HTTPError as problem:
+        return f"status {problem.code}"
+    except (OSError, ValueError) as problem:
+        return str(getattr(problem, "reason", problem))
 
 
 def learnt(containers: Sequence[Container], *, backend: str, database: str) -> str | None:

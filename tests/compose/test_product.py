@@ -19,6 +19,13 @@ def korrigo(stack, *arguments, code=0, given="", timeout=300):
     return typed(stack, str(BIN / "korrigo-backup"), *arguments, code=code, given=given, timeout=timeout)
 
 
+def ended(stack, *arguments):
+    """Run the command, which may be told that another run is at work, and return its exit code."""
+    env = stack.env | {"PATH": f"{BIN}:{os.environ['PATH']}"}
+    argv = [BIN / "korrigo-backup", *arguments]
+    return subprocess.run(argv, cwd=stack.root, env=env, capture_output=True, check=False, timeout=300).returncode
+
+
 def typed(stack, *argv, code=0, given="", timeout=300):
     done = subprocess.run(
         argv,

@@ -5,7 +5,7 @@ import os
 from contextlib import contextmanager
 
 import pytest
-from docker, eventuallystack import docker
+from dockerstack import docker, eventually
 from test_product import ended, korrigo
 
 OVERLAY = "infra/docker/docker-compose.backup.yml"

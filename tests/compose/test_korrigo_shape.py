@@ -45,6 +45,7 @@ class Shape(Stack):
             "SHAPE_NETWORK": f"{self.name}-other",
         }
         (self.root / ".env").touch(mode=0o600)
+        (place / ".env").symlink_to("../../.env")
         (self.root / ".env").write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
         (self.root / "korrigo-backup.toml").write_text(f'[compose]\nfiles = ["{self.files[0]}"]\n')
         return self
@@ -76,7 +77,7 @@ def shape(engine, tmp_path_factory):
 
 @pytest.mark.contract("C2")
 def test_the_health_address_is_learnt_through_the_proxy(shape):
-    assert f"{shape.health_url} answers: a restore waits for it" in korrigo(shape, "doctor", code=10)
+    assert f"{shape.health_url} answers: a restore waits for it" in korrigo(shape, "doctor")
     korrigo(shape, "backup", "full")
     planned = korrigo(shape, "plan", "latest-point")
     assert "health address" not in planned

@@ -46,6 +46,17 @@ def test_without_createdb_the_refusal_names_the_way(plain_site):
     assert "--in-place" in done.err
 
 
+def test_a_check_that_fails_afterwards_names_the_way_back_of_a_restore_in_place(plain_site):
+    site = plain_site
+    made = site.backup()
+    site.media.rename(site.home / "not mounted")
+    done = site.korrigo("restore", made, "--yes", "--in-place", code=3)
+    assert "1 of 10 validation checks failed" in done.err
+    assert "to go back: korrigo-backup rollback --to safety --in-place" in done.err
+    (site.home / "not mounted").rename(site.media)
+    site.korrigo("rollback", "--to", "safety", "--in-place", "--yes")
+
+
 @pytest.mark.promise("P1")
 def test_the_content_is_replaced_and_the_way_back_is_the_safety_backup(plain_site):
     site = plain_site
@@ -111,7 +122,8 @@ def test_rows_of_an_administrator_s_extension_stay_and_are_proven(plain_site, ow
 def test_what_may_not_be_loaded_beside_is_drilled_on_a_server_of_this_machine(plain_site, own_extension):
     site = plain_site
     site.backup()
-    done = site.korrigo("verify", "latest", "--depth", "full")
+    named_from_here = {"BACKUP_DIR": os.path.relpath(site.backups, site.home)}
+    done = site.korrigo("verify", "latest", "--depth", "full", env=named_from_here)
     assert "on a throw-away server of this machine, because role plain_owner may not create databases" in done.out
     assert not (site.backups / ".drill-server").exists()
 

@@ -60,7 +60,10 @@ def command(
     ] = False,
     accept: Annotated[
         list[str] | None,
-        typer.Option(help="media.shrunk, media.moved: so few files, or another disk, are right (media, full)."),
+        typer.Option(
+            help="media.shrunk, media.moved: so few files, or another disk, are right (media, full); schemas: tables"
+            " in other schemas are left out (--method django)."
+        ),
     ] = None,
     notify: Annotated[
         bool | None, typer.Option(help="Tell the channels of [notify]; unless said, when nobody sits at the terminal.")
@@ -116,7 +119,7 @@ def _make(wired: Wired, subject: str, origin: Origin, *, digest: bool, accept: f
     if subject == "django":
         from korrigo_backup.operations.django_backup import backup_django  # noqa: PLC0415 - see above
 
-        done = backup_django(site, catalog, now=now, listen=narrate)
+        done = backup_django(site, catalog, now=now, listen=narrate, accept=accept)
         proof = done.artifact.manifest.django if done.artifact.manifest else None
         findings: Iterable[Finding] = left_out_findings(proof.left_out if proof else ())
     elif subject == "media":

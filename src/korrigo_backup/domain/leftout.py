@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 _NAMED = 8
 
+SCHEMAS = "schemas"
+"""The name by which tables of the site in other schemas are accepted as missing (`--accept schemas`)."""
+
 
 class LeftOutKind(StrEnum):
     """Why something is not in a backup; each is the end of a finding's id: `django.left-out.schema`."""

@@ -55,3 +55,13 @@ def test_schemas_that_it_does_not_hold_are_accepted_from_the_host_too(demo):
     assert "korrigo-backup backup full --method django" in demo.korrigo("status", code=10).out
     done = demo.korrigo("backup", "full", "--method", "django", "--accept", "schemas")
     assert "tables of the site's apps in other schemas" in done.out
+
+
+def test_links_owners_and_bits_of_the_media_that_it_does_not_hold_are_named(demo):
+    (demo.media / "link").symlink_to("copies")
+    (demo.media / "copies").chmod(0o2775)
+    done = demo.korrigo("backup", "full", "--method", "django")
+    (made,) = demo.backups.glob("korrigo_backup_*")
+    for said in (done.out, demo.korrigo("plan", made).out, demo.korrigo("verify", made).out):
+        assert "⚠️ media: symbolic link left out: link" in said
+        assert "⚠️ media: owner or set-ID bits left out: copies" in said

@@ -70,6 +70,12 @@ _WORDS = {
 }
 
 
+def media_findings(notes: Iterable[str]) -> list[Finding]:
+    """Return a warning for each thing of the media tree that a Django backup does not hold, from its manifest."""
+    hint = "method 1 holds links, owners and modes: korrigo-backup backup full"
+    return [warning("django.left-out.media", f"media: {note}", hint) for note in notes]
+
+
 def left_out_findings(found: Iterable[LeftOut]) -> list[Finding]:
     """Return one warning for each kind, with the names."""
     by_kind: dict[LeftOutKind, list[LeftOut]] = {}

@@ -7,6 +7,7 @@ import sys
 from contextlib import ExitStack, contextmanager, nullcontext
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import Permission, User
 from django.contrib.sessions.models import Session
 from django.core import mail
@@ -241,6 +242,15 @@ def test_a_media_root_that_takes_no_file_is_found(people, change, tmp_path):
         change(MEDIA_ROOT=str(tmp_path / name))
         assert f"the media directory {tmp_path / name} does not exist" in checks(code=9)["upload"]["message"]
     assert not (tmp_path / "not mounted").exists()
+
+
+def test_a_directory_that_the_first_upload_makes_is_no_fault_and_is_removed_again(people, change, tmp_path):
+    """As the storage of django-tenants does: each tenant has a directory of its own below MEDIA_ROOT."""
+    place = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": f"{tmp_path}/of/public"}}
+    before = list(tmp_path.iterdir())
+    change(MEDIA_ROOT=str(tmp_path), STORAGES={**settings.STORAGES, "default": place})
+    assert checks()["upload"]["ok"]
+    assert list(tmp_path.iterdir()) == before
 
 
 def test_an_upload_that_fails_is_a_finding(people, monkeypatch):

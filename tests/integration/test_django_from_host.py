@@ -46,3 +46,22 @@ def test_prune_removes_the_media_that_a_restore_by_manage_py_alone_has_kept(demo
     assert kept.name in demo.korrigo("prune").out
     demo.korrigo("prune", "--apply")
     assert not kept.exists()
+
+
+def test_schemas_that_it_does_not_hold_are_accepted_from_the_host_too(demo):
+    demo.sql("CREATE SCHEMA tenant; CREATE TABLE tenant.exams_copy AS SELECT * FROM exams_copy")
+    refused = demo.korrigo("backup", "full", "--method", "django", code=4)
+    assert "leave them out: --accept schemas" in refused.err
+    assert "korrigo-backup backup full --method django" in demo.korrigo("status", code=10).out
+    done = demo.korrigo("backup", "full", "--method", "django", "--accept", "schemas")
+    assert "tables of the site's apps in other schemas" in done.out
+
+
+def test_links_owners_and_bits_of_the_media_that_it_does_not_hold_are_named(demo):
+    (demo.media / "link").symlink_to("copies")
+    (demo.media / "copies").chmod(0o2775)
+    done = demo.korrigo("backup", "full", "--method", "django")
+    (made,) = demo.backups.glob("korrigo_backup_*")
+    for said in (done.out, demo.korrigo("plan", made).out, demo.korrigo("verify", made).out):
+        assert "⚠️ media: symbolic link left out: link" in said
+        assert "⚠️ media: owner or set-ID bits left out: copies" in said

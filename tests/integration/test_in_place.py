@@ -13,6 +13,7 @@ from korrigo_backup.domain.finding import error
 from korrigo_backup.errors import KorrigoBackupError, Refused
 from korrigo_backup.operations import drill
 from korrigo_backup.operations.restore import Request, restore
+from korrigo_backup.operations.way_back import obstacle
 from korrigo_backup.site.postgres import Session
 from korrigo_backup.site.throwaway import ThrowawayServer
 from sandbox import SCHEMA, USER_PASSWORD, bindir, connect, healthy_until, kill_all, nothing_changes, quoted, until
@@ -44,6 +45,17 @@ def test_without_createdb_the_refusal_names_the_way(plain_site):
     done = plain_site.korrigo("restore", made, "--yes", code=4)
     assert "role plain_owner may not create databases" in done.err
     assert "--in-place" in done.err
+
+
+def test_a_check_that_fails_afterwards_names_the_way_back_of_a_restore_in_place(plain_site):
+    site = plain_site
+    made = site.backup()
+    site.media.rename(site.home / "not mounted")
+    done = site.korrigo("restore", made, "--yes", "--in-place", code=3)
+    assert "1 of 10 validation checks failed" in done.err
+    assert "to go back: korrigo-backup rollback --to safety --in-place" in done.err
+    (site.home / "not mounted").rename(site.media)
+    site.korrigo("rollback", "--to", "safety", "--in-place", "--yes")
 
 
 @pytest.mark.promise("P1")
@@ -111,9 +123,24 @@ def test_rows_of_an_administrator_s_extension_stay_and_are_proven(plain_site, ow
 def test_what_may_not_be_loaded_beside_is_drilled_on_a_server_of_this_machine(plain_site, own_extension):
     site = plain_site
     site.backup()
-    done = site.korrigo("verify", "latest", "--depth", "full")
+    named_from_here = {"BACKUP_DIR": os.path.relpath(site.backups, site.home)}
+    done = site.korrigo("verify", "latest", "--depth", "full", env=named_from_here)
     assert "on a throw-away server of this machine, because role plain_owner may not create databases" in done.out
     assert not (site.backups / ".drill-server").exists()
+
+
+def test_a_database_with_an_administrator_s_extension_is_not_loaded_beside_for_a_way_back(plain_site, own_extension):
+    """The way back of a restore by Django is a load beside the live database, where the role may make such."""
+    safety = plain_site.backup()
+    with connect(plain_site.server) as admin:
+        admin.execute(f"ALTER ROLE {PLAIN} CREATEDB")
+    try:
+        wired = plain_site.wired()
+        for known_by in (None, wired.catalog.find(str(safety))):
+            assert obstacle(wired.site(), known_by) == "this role may not create the extensions kb_own in another one"
+    finally:
+        with connect(plain_site.server) as admin:
+            admin.execute(f"ALTER ROLE {PLAIN} NOCREATEDB")
 
 
 def test_the_server_of_a_killed_drill_is_named_by_doctor_and_removed_by_the_next_run(plain_site):

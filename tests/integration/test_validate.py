@@ -148,7 +148,7 @@ FAULTS = {
         forget_a_migration: ("validate.migrations", r"1 migrations .* not applied: exams.0002_groups"),
         come_from_newer_code: ("validate.migrations", r"ahead of the code: exams.0099_newer"),
         set_a_sequence_back: ("validate.sequences", r"public.exams_student_id_seq \(public.exams_student.id\)"),
-        bar_everybody: ("validate.probe", r"0 active users"),
+        bar_everybody: ("validate.users", r"0 active users"),
         point_outside: ("media.missing", r"1 of 12 .* missing: \.\./\.\./etc/passwd of exams_copy.pdf"),
     },
     "nobody": {
@@ -272,7 +272,7 @@ def test_users_of_tenants_are_counted_in_their_schemas_and_a_restore_is_whole(de
     done = demo.korrigo("restore", demo.backup(), "--yes")
     assert "not tried: the table auth_user stands in the schemas of tenants alone" in done.out
     demo.sql("UPDATE north.auth_user SET is_active = false; UPDATE south.auth_user SET is_active = false")
-    assert only(demo.validate(code=9), "error")["validate.probe"] == "0 active users in 2 schemas"
+    assert only(demo.validate(code=9), "error")["validate.users"] == "0 active users in 2 schemas"
 
 
 def test_tries_that_need_tables_of_tenants_alone_are_left_out_and_named(demo):
@@ -350,3 +350,24 @@ def test_path_columns_may_lie_deep_in_json_in_plain_text_and_absolute(demo):
     found = only(demo.validate(code=9), "error")
     assert found["media.columns"] == "the database does not have the path columns legacy.nothing"
     assert found["media.missing"] == "1 of 13 files that rows name are missing: gone.jpg of legacy.words"
+
+
+@pytest.mark.parametrize("method", ["sql", "django"])
+def test_files_that_were_missing_at_the_backup_are_no_fault_of_a_restore(demo, method):
+    """Sites lose files over the years: what was saved comes back, and the loss from before is told as a warning."""
+    lose_a_scan(demo)
+    demo.korrigo("backup", "full", "--method", method)
+    made = next(demo.backups.glob({"sql": "db_backup_*.sql.gz", "django": "korrigo_backup_*"}[method]))
+    bar_everybody(demo)
+    done = demo.korrigo("restore", made, "--yes")
+    assert re.search(r"⚠️ \d of 12 files that rows name are missing", done.out)
+    if method == "sql":
+        assert "of 12 files" in only(demo.validate(), "warning")["media.missing"]
+        demo.any_file("copies/*/*.pdf").unlink()
+        assert "failed: media.missing" in demo.korrigo("restore", made, "--yes", code=3).err
+
+
+def test_rows_without_an_active_user_are_proven_content(demo):
+    bar_everybody(demo)
+    made = demo.backup()
+    assert "⚠️ 0 active users" in demo.korrigo("restore", made, "--yes").out

@@ -14,7 +14,7 @@ from korrigo_backup.catalog import local_now
 from korrigo_backup.cli.announcing import announcer
 from korrigo_backup.cli.output import Context, human, say, say_findings, say_shared
 from korrigo_backup.domain.finding import Level
-from korrigo_backup.domain.leftout import left_out_findings
+from korrigo_backup.domain.leftout import left_out_findings, media_findings
 from korrigo_backup.domain.naming import Kind, Origin
 from korrigo_backup.errors import Refused, UsageError
 from korrigo_backup.operations.announced import announced
@@ -60,7 +60,10 @@ def command(
     ] = False,
     accept: Annotated[
         list[str] | None,
-        typer.Option(help="media.shrunk, media.moved: so few files, or another disk, are right (media, full)."),
+        typer.Option(
+            help="media.shrunk, media.moved: so few files, or another disk, are right (media, full); schemas: tables"
+            " in other schemas are left out (--method django)."
+        ),
     ] = None,
     notify: Annotated[
         bool | None, typer.Option(help="Tell the channels of [notify]; unless said, when nobody sits at the terminal.")
@@ -116,9 +119,12 @@ def _make(wired: Wired, subject: str, origin: Origin, *, digest: bool, accept: f
     if subject == "django":
         from korrigo_backup.operations.django_backup import backup_django  # noqa: PLC0415 - see above
 
-        done = backup_django(site, catalog, now=now, listen=narrate)
-        proof = done.artifact.manifest.django if done.artifact.manifest else None
-        findings: Iterable[Finding] = left_out_findings(proof.left_out if proof else ())
+        done = backup_django(site, catalog, now=now, listen=narrate, accept=accept)
+        made = done.artifact.manifest
+        findings: Iterable[Finding] = (
+            *left_out_findings(made.django.left_out if made and made.django else ()),
+            *media_findings(made.media.notes if made and made.media else ()),
+        )
     elif subject == "media":
         from korrigo_backup.operations.backup_media import backup_media  # noqa: PLC0415 - see above
 

@@ -16,6 +16,7 @@ from korrigo_backup.domain.checklist import checklist, unanswered
 from korrigo_backup.domain.finding import Level
 from korrigo_backup.domain.naming import Kind
 from korrigo_backup.errors import PartlyDone, Refused, UsageError
+from korrigo_backup.operations.manifests import compared
 from korrigo_backup.operations.restore import Request, restore
 from korrigo_backup.operations.validate import validate as validate_site
 
@@ -167,7 +168,7 @@ def restore_and_say(wired: Wired, artifact: Artifact, choices: Choices) -> None:
             say(f"   to go back to what was there: {_way_back(done.plan)}")
     say_findings(done.findings)
     if choices.validate:
-        _validate(wired, artifact)
+        _validate(wired, artifact, _way_back(done.plan))
     say("📊 Verification recommended - check database contents")
     if done.losses:
         raise PartlyDone(
@@ -179,7 +180,9 @@ def restore_and_say(wired: Wired, artifact: Artifact, choices: Choices) -> None:
 
 
 def _way_back(plan: RestorePlan) -> str:
-    """Return the command that undoes a restore without a database beside; a Django backup's finding names it."""
+    """Return the command that undoes a restore; where no database is kept a Django backup's finding names it."""
+    if not any(one.in_place for one in plan.replaces):
+        return "korrigo-backup rollback"
     named = (finding.hint for finding in plan.findings if finding.id == "restore.django")
     return next(named, "korrigo-backup rollback --to safety --in-place").removeprefix("the way back: ")
 
@@ -188,16 +191,17 @@ _PROVEN = frozenset({"validate.tables", "validate.users", "validate.media"})
 """Findings about content alone."""
 
 
-def _validate(wired: Wired, artifact: Artifact) -> None:
+def _validate(wired: Wired, artifact: Artifact, way_back: str) -> None:
     """Check the site that serves again, and say what is not as it must be.
 
     Rows and files were proven to be those of the backup before they went live: that there are few of them is told, and
     no failure. Raises PartlyDone when another check fails: the restore itself is done.
     """
-    point = artifact if artifact.kind is Kind.POINT else None
+    whole = artifact.kind is Kind.DJANGO and artifact.manifest is not None and artifact.manifest.includes_media
+    proven = _PROVEN | {"media.missing"} if whole else _PROVEN  # its rows and files are of one moment
     findings = [
-        replace(finding, level=Level.WARNING) if finding.id in _PROVEN and finding.level is Level.ERROR else finding
-        for finding in validate_site(wired.site(), None, point=point)
+        replace(finding, level=Level.WARNING) if finding.id in proven and finding.level is Level.ERROR else finding
+        for finding in validate_site(wired.site(), None, point=compared(wired.catalog, artifact))
     ]
     say("🔍 Validating restore...")
     say_findings(finding for finding in findings if finding.level is not Level.OK)
@@ -206,7 +210,7 @@ def _validate(wired: Wired, artifact: Artifact) -> None:
         raise PartlyDone(
             f"the restore is done and proven, but {len(bad)} of {len(findings)} validation checks failed:"
             f" {', '.join(dict.fromkeys(finding.id for finding in bad))}",
-            hint="each is explained where it is marked ❌; to go back: korrigo-backup rollback",
+            hint=f"each is explained where it is marked ❌; to go back: {way_back}",
             state="restored, and serving",
         )
     passed = sum(finding.level is Level.OK for finding in findings)

@@ -11,7 +11,7 @@ from korrigo_backup.domain.finding import Finding, Level
 from korrigo_backup.domain.journal import silent
 from korrigo_backup.domain.naming import Kind
 from korrigo_backup.errors import ProofFailed
-from korrigo_backup.operations.manifests import members_of
+from korrigo_backup.operations.manifests import compared, members_of
 from korrigo_backup.operations.validate import FOUND, validate
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ def command(
         say("🔍 Validating restore...")
     point = found if found and found.kind is Kind.POINT else None
     against = members_of(wired.catalog, point)[0] if point else found
-    findings = validate(site, against, point=point, strict=strict, listen=silent if as_json else narrate)
+    last = compared(wired.catalog, found)
+    findings = validate(site, against, point=last, strict=strict, listen=silent if as_json else narrate)
     bad = [finding for finding in findings if finding.level is Level.ERROR]
     if as_json:
         named = str(found.path) if found else None

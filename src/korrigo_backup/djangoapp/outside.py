@@ -11,16 +11,13 @@ from django.db.migrations.recorder import MigrationRecorder
 from korrigo_backup.djangoapp import commit
 from korrigo_backup.djangoapp.pathcolumns import stored_elsewhere
 from korrigo_backup.djangoapp.pgcatalog import relations
-from korrigo_backup.domain.leftout import LeftOut, LeftOutKind, left_out_findings
+from korrigo_backup.domain.leftout import SCHEMAS, LeftOut, LeftOutKind, left_out_findings
 from korrigo_backup.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from korrigo_backup.djangoapp.tables import Table
-
-SCHEMAS = "schemas"
-"""The name by which tables of the site in other schemas are accepted as missing (`--accept schemas`)."""
 
 ACCEPT = "KORRIGO_BACKUP_ACCEPT"
 """The setting that accepts it for every backup: ["schemas"]."""

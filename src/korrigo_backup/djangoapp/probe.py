@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import warnings
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -236,8 +236,11 @@ def _upload() -> Check:
     """Write, read and delete a file below MEDIA_ROOT as the site itself does; not where storage costs money."""
     if not isinstance(default_storage, FileSystemStorage):
         return Check("upload", ok=True, message="not tried: uploads are not stored in a directory here")
-    if not Path(default_storage.location).is_dir():  # Django would make it, and hide that a volume is not mounted
-        return Check("upload", ok=False, message=f"the media directory {default_storage.location} does not exist")
+    place = Path(default_storage.location)
+    root = _media_root_of(place)
+    if not root.is_dir():  # Django would make it, and hide that a volume is not mounted
+        return Check("upload", ok=False, message=f"the media directory {root} does not exist")
+    made = [path for path in (place, *place.parents) if path.is_relative_to(root) and not path.exists()]
     content = secrets.token_bytes(32)
     try:
         name = default_storage.save(f".{PREFIX}{secrets.token_hex(4)}", ContentFile(content))
@@ -246,11 +249,20 @@ def _upload() -> Check:
                 same = file.read() == content
         finally:
             default_storage.delete(name)
+            for path in made:
+                with suppress(OSError):  # another upload is in it by now
+                    path.rmdir()
     except OSError as problem:
         return Check("upload", ok=False, message=f"a file cannot be uploaded: {_line(problem)}")
     if not same:
         return Check("upload", ok=False, message="an uploaded file is not what was written")
     return Check("upload", ok=True, message="a file was uploaded, read again and deleted")
+
+
+def _media_root_of(place: Path) -> Path:
+    """Return MEDIA_ROOT for a storage below it (a tenant's directory is made by its first upload), else its place."""
+    root = Path(settings.MEDIA_ROOT).absolute() if settings.MEDIA_ROOT else place
+    return root if place.is_relative_to(root) else place
 
 
 def _request() -> HttpRequest:

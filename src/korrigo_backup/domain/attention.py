@@ -120,10 +120,14 @@ def _media_age(status: Status, goals: Goals) -> Iterator[Finding]:
                       f" {goals.media_rpo_hours:g} h", "korrigo-backup backup full")  # fmt: skip
 
 
+_AGAIN = {"backup django": "backup full --method django"}
+"""What is typed, where the journal names it otherwise."""
+
+
 def _failures(status: Status) -> Iterator[Finding]:
     for one in status.failing:
         if one.is_backup:
-            yield error("status.failing", _failure(one), f"korrigo-backup {one.what}")
+            yield error("status.failing", _failure(one), f"korrigo-backup {_AGAIN.get(one.what, one.what)}")
         elif one.what.startswith("verify "):
             yield from _unverified(one)
         else:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 _NAMED = 8
 
+SCHEMAS = "schemas"
+"""The name by which tables of the site in other schemas are accepted as missing (`--accept schemas`)."""
+
 
 class LeftOutKind(StrEnum):
     """Why something is not in a backup; each is the end of a finding's id: `django.left-out.schema`."""
@@ -65,6 +68,12 @@ _WORDS = {
         "make the site's role their owner: ALTER TABLE … OWNER TO …",
     ),
 }
+
+
+def media_findings(notes: Iterable[str]) -> list[Finding]:
+    """Return a warning for each thing of the media tree that a Django backup does not hold, from its manifest."""
+    hint = "method 1 holds links, owners and modes: korrigo-backup backup full"
+    return [warning("django.left-out.media", f"media: {note}", hint) for note in notes]
 
 
 def left_out_findings(found: Iterable[LeftOut]) -> list[Finding]:

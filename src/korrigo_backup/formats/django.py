@@ -17,7 +17,7 @@ import msgspec
 from korrigo_backup.domain import authenticity
 from korrigo_backup.domain import manifest as manifests
 from korrigo_backup.domain.finding import Finding, ok, warning
-from korrigo_backup.domain.leftout import left_out_findings
+from korrigo_backup.domain.leftout import left_out_findings, media_findings
 from korrigo_backup.domain.naming import DIRECTORY_MANIFEST
 from korrigo_backup.errors import NotFound, ProofFailed
 from korrigo_backup.formats import fixture, media_zip
@@ -99,6 +99,7 @@ def verify(directory: Path, count: Callable[[Path, Manifest], int] | None = None
     _expect_rows(manifest, rows)
     findings.append(ok("django.rows", f"{rows:,} objects, all JSON"))
     findings += left_out_findings(manifest.django.left_out if manifest.django else ())
+    findings += media_findings(manifest.media.notes if manifest.media else ())
     if manifest.includes_media:
         checked = verify_media(directory, manifest)
         findings.append(ok("django.media", f"{checked.files:,} files, {checked.bytes:,} bytes"))

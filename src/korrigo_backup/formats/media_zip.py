@@ -104,6 +104,10 @@ def load(
     return _read(archive, listing, source, staging, room)
 
 
+_NAMED = 5
+"""How many of the entries whose owner is not in the archive are named."""
+
+
 class _Info(zipfile.ZipInfo):
     """A header whose name is bytes."""
 
@@ -128,8 +132,12 @@ class _Writer:
         self._notes: list[str] = []
         self._outside: list[MediaLink] = []
         self._unstable: list[str] = []
+        self._owner: tuple[int, int] | None = None
+        self._plain: list[str] = []
+        self._bare = 0
 
     def add(self, entry: Entry, file: Steady | None) -> None:
+        self._note_rights(entry)
         if file:
             self._add_file(entry, file)
         elif entry.same_as is not None:
@@ -144,6 +152,22 @@ class _Writer:
                 self._outside.append(MediaLink(printable(entry.path), printable(entry.target or "")))
         elif entry.path:
             self._zip.mkdir(_header(entry, directory=True))
+
+    def _note_rights(self, entry: Entry) -> None:
+        """Count what has another owner than the root, or set-ID bits: a restore gives everything the root's owner."""
+        owner = entry.info.st_uid, entry.info.st_gid
+        self._owner = self._owner or owner  # the root comes first
+        special = entry.info.st_mode & (stat.S_ISUID | stat.S_ISGID) and entry.path
+        if not entry.odd and (owner != self._owner or special):
+            self._bare += 1
+            if len(self._plain) < _NAMED:
+                self._plain.append(printable(entry.path))
+
+    def _rights(self) -> list[str]:
+        if not self._bare:
+            return []
+        more = f" and {self._bare - len(self._plain)} more" if self._bare > len(self._plain) else ""
+        return [f"owner or set-ID bits left out: {', '.join(self._plain)}{more}"]
 
     def _note(self, text: str) -> None:
         if len(self._notes) < _NOTES:
@@ -173,7 +197,7 @@ class _Writer:
             bytes=self._bytes,
             members=members_name,
             root=ROOT,
-            notes=tuple(self._notes),
+            notes=(*self._notes, *self._rights()),
             unstable=tuple(self._unstable),
             outside=tuple(self._outside),
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from korrigo_backup.domain.journal import Listener, Step, silent
+from korrigo_backup.domain.leftout import SCHEMAS
 from korrigo_backup.domain.naming import Kind, Origin
 from korrigo_backup.errors import UsageError
 from korrigo_backup.formats import django as django_format
@@ -20,7 +21,7 @@ from korrigo_backup.site.django import require_own_commands
 from korrigo_backup.system.files import explained
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from datetime import datetime
     from pathlib import Path
 
@@ -30,9 +31,12 @@ if TYPE_CHECKING:
     from korrigo_backup.site.site import Site
 
 
-def backup_django(site: Site, catalog: Catalog, *, now: datetime, listen: Listener = silent) -> BackedUp:
+def backup_django(
+    site: Site, catalog: Catalog, *, now: datetime, listen: Listener = silent, accept: Collection[str] = ()
+) -> BackedUp:
     """Make one verified `django` backup with its media (contract B5); nothing of it stays where Django runs.
 
+    `accept` may hold `SCHEMAS`: tables of the site's apps in other schemas are left out.
     Raises PartlyDone when files went on changing while they were read: the backup is good but for those.
     """
     django = site.django
@@ -47,7 +51,7 @@ def backup_django(site: Site, catalog: Catalog, *, now: datetime, listen: Listen
         _own_draft(django, catalog, now) as draft,
     ):
         running.listen(Step("django.create", {"by": django.description}))
-        django.bring_out(draft.directory)
+        django.bring_out(draft.directory, *(("--accept", SCHEMAS) if SCHEMAS in accept else ()))
         made = _only(draft.directory)
         running.listen(Step("backup.verify"))
         manifest, _ = django_format.verify(made)

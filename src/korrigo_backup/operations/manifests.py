@@ -8,7 +8,7 @@ from korrigo_backup.catalog import NAME_THE_KEY
 from korrigo_backup.domain.authenticity import Authenticity
 from korrigo_backup.domain.finding import Finding, error, ok, warning
 from korrigo_backup.domain.naming import MANIFEST_SUFFIX, Kind, parse
-from korrigo_backup.errors import NotFound, ProofFailed
+from korrigo_backup.errors import KorrigoBackupError, NotFound, ProofFailed
 from korrigo_backup.system.files import explained, sha256_of
 
 if TYPE_CHECKING:
@@ -48,6 +48,16 @@ def members_of(catalog: Catalog, point: Artifact) -> tuple[Artifact, ...]:
             )
         found.append(catalog.find(str(path)))
     return tuple(found)
+
+
+def compared(catalog: Catalog, artifact: Artifact | None) -> Artifact | None:
+    """Return the restore point that tells how many files were missing before: `artifact` itself, else the newest."""
+    if artifact is not None and artifact.kind is Kind.POINT:
+        return artifact
+    try:
+        return catalog.find("latest-point")
+    except KorrigoBackupError:  # none, or a directory that cannot be read: then none is known to have been missing
+        return None
 
 
 def authenticity(artifact: Artifact, *, allow_unsigned: bool) -> list[Finding]:

@@ -122,6 +122,15 @@ def site_needs(server: Postgres, staged: str) -> Iterator[Finding]:
         yield warning(refused.id, refused.message, refused.hint) if live.is_owned else refused
 
 
+def refused_extensions(server: Postgres, saved: DatabaseProof | None) -> list[str]:
+    """Return the extensions, saved or else live, that our role may not make in a database beside the live one."""
+    found = server.ask_server(_SERVER, _Server)
+    if found.superuser:
+        return []
+    names = (plain_name(one.name) for one in saved.schema if one.kind == "extension") if saved else None
+    return sorted(found.privileged.intersection(_live(server).extensions if names is None else names))
+
+
 def require_entrance(server: Postgres, staged: str) -> None:
     """Raise Refused when we are not let into a database that we have made; we are in the live one."""
     try:

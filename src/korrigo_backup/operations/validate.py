@@ -74,7 +74,8 @@ def validate(
     """Return the findings about a live site, all of them, whatever fails.
 
     With `artifact` its tables, rows or files are compared; a table that differs is a warning, because the site may
-    have written since, and with `strict` an error. What was missing when the restore `point` was made is no error.
+    have written since, and with `strict` an error. As many missing files as when the restore `point` was made are no
+    error.
     `listen` is told each part as it begins (`validate.health`, …) and each finding as it is made (`FOUND`).
     """
     given, findings = Given(site, artifact, strict, point), []
@@ -163,6 +164,8 @@ def _probe(given: Given) -> Iterator[Finding]:
             continue
         if check.id == "superusers":
             yield warning("validate.superusers", "nobody is superuser: no one can use the admin", _SUPERUSER)
+        elif check.id == "users":
+            yield error("validate.users", check.message, _SUPERUSER)
         else:
             yield error("validate.probe", check.message, "see the site's log; python manage.py korrigo_probe")
     if all(check.ok for check in checks if check.id != "superusers"):

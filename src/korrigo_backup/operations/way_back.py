@@ -14,6 +14,7 @@ from korrigo_backup.domain.plan import Replacement
 from korrigo_backup.formats.sqlbound import bound_in
 from korrigo_backup.operations.bound import standing_in
 from korrigo_backup.operations.inplace import replace_content
+from korrigo_backup.operations.needs import refused_extensions
 from korrigo_backup.operations.parts import Context, DatabasePart
 from korrigo_backup.operations.plan import PartPlan
 from korrigo_backup.operations.properties import lost_by_swap
@@ -50,6 +51,8 @@ def obstacle(site: Site, safety: Artifact | None = None) -> str:
     if lost_by_swap(server):
         return "it has settings that this role cannot give to another one"
     saved = safety.manifest.database if safety and safety.manifest else None
+    if refused := refused_extensions(server, saved):
+        return f"this role may not create the extensions {', '.join(refused)} in another one"
     if bound := bound_in(saved) if saved else standing_in(server):
         return f"its extension {bound[0].extension} can stand in it alone"
     return ""

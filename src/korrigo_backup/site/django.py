@@ -85,8 +85,8 @@ class DjangoCommands(Protocol):
         """Run a management command with its arguments to its end; raises what `ask` does when it fails."""
         ...
 
-    def bring_out(self, target: Path) -> None:
-        """Run `manage.py backup` with the media and put the directory that it makes into `target`.
+    def bring_out(self, target: Path, *options: str) -> None:
+        """Run `manage.py backup` with the media and `options`, and put the directory that it makes into `target`.
 
         Nothing of it stays anywhere else. Raises what `ask` does, ProofFailed when what comes out is cut or odd.
         """
@@ -136,9 +136,9 @@ class DirectDjango:
         if done.status:
             raise _failure(done, f"{self.description} {' '.join(command)}")
 
-    def bring_out(self, target: Path) -> None:
+    def bring_out(self, target: Path, *options: str) -> None:
         """Let manage.py write into `target`; see the port."""
-        words = (*self.manage, *BACKUP, "--output-dir", str(target.absolute()))
+        words = (*self.manage, *BACKUP, *options, "--output-dir", str(target.absolute()))
         done = run(Command(words, self.environment, self.directory), timeout=WORK_SECONDS)
         if done.status not in _MADE:
             raise _failure(done, f"{self.description} backup")
@@ -172,9 +172,9 @@ class ComposeDjango:
         if done.status:
             raise _failure(done, f"{self.description} {' '.join(command)}")
 
-    def bring_out(self, target: Path) -> None:
+    def bring_out(self, target: Path, *options: str) -> None:
         """Stream the backup out of the container, where it is removed whatever happens; see the port."""
-        command = self._run("sh", "-c", _OUT, *self.manage, *BACKUP)
+        command = self._run("sh", "-c", _OUT, *self.manage, *BACKUP, *options)
         with spawn(command, stdout=True) as process, ended_after(WORK_SECONDS, process):
             try:
                 unpack_flat(process.stdout, target)

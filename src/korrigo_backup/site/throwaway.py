@@ -115,7 +115,7 @@ class ThrowawayServer:
         self.bindir = bindir
         self._prefix = _without_root(ways)
         self._temporary = home is None
-        self.home = home or Path(tempfile.mkdtemp(prefix="korrigo-pg-"))
+        self.home = home.absolute() if home else Path(tempfile.mkdtemp(prefix="korrigo-pg-"))
         self._sockets = Path()  # made at the start
 
     @property

@@ -12,8 +12,8 @@ from django.db import DEFAULT_DB_ALIAS, connections
 
 from korrigo_backup.djangoapp import backup
 from korrigo_backup.djangoapp.boundary import reported
-from korrigo_backup.djangoapp.outside import ACCEPT, SCHEMAS
-from korrigo_backup.domain.leftout import left_out_findings
+from korrigo_backup.djangoapp.outside import ACCEPT
+from korrigo_backup.domain.leftout import SCHEMAS, left_out_findings
 from korrigo_backup.errors import UNCHANGED
 from korrigo_backup.system.files import private_directory
 

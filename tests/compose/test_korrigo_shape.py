@@ -25,6 +25,10 @@ class Shape(Stack):
         return (f"infra/{self.name}/docker-compose.prod.yml",)
 
     @property
+    def env(self):
+        return super().env | {"HOME": str(self.root)}  # one signing key for all tests of this module
+
+    @property
     def health_url(self):
         return f"http://localhost:{self.port}/api/health/"
 

@@ -126,8 +126,9 @@ def _carry_out(site: Site, plan: RebuildPlan, stamp: str, listen: Listener, *, k
         if like:
             give(databases, stage, Target(like, from_nothing=False), lambda _: None)
         listen(Step("rebuild.stop" if site.services.configured else "rebuild.stop.none"))
+        were = site.services.look()
         undo.push("the stop of the services", site.start_services)
-        were = site.stop_services()
+        site.stop_services()
         undo.push("the swap of the databases", lambda: databases.undo_swap(live, stage, before))
         databases.swap(live, stage, before)
         for command in plan.commands if site.django else ():

@@ -258,8 +258,9 @@ class _Run:
 
     def _stop(self, undo: UndoStack) -> None:
         self._listen(Step("restore.stop" if self.site.services.configured else "restore.stop.none"))
+        self._before = self.site.services.look()
         undo.push("the stop of the services", self.site.start_services)
-        self._before = self.site.stop_services()
+        self.site.stop_services()
 
     def _start(self, undo: UndoStack) -> None:
         """Start and await health; a site that was healthy and does not become so is rolled back like any failure."""

@@ -263,5 +263,7 @@ def _safety_of_django(site: Site, catalog: Catalog, newest: Record | None) -> Ar
 
 def _stop(site: Site, undo: UndoStack, listen: Listener) -> Health:
     listen(Step("rollback.stop" if site.services.configured else "rollback.stop.none"))
+    before = site.services.look()
     undo.push("the stop of the services", site.start_services)
-    return site.stop_services()
+    site.stop_services()
+    return before

@@ -53,13 +53,11 @@ class Site:
     stopped: Path | None = None
     """A file that is there while the services are stopped by us: after a crash the next command starts them."""
 
-    def stop_services(self) -> Health:
-        """Stop the services that write and run, and return how they were before.
+    def stop_services(self) -> None:
+        """Stop the services that write and run. Their names are on disk before the first of them is stopped.
 
-        Their names are on disk before the first of them is stopped. The time of that file tells `start_services` when
-        they were last told to stop.
+        The time of that file tells `start_services` when they were last told to stop.
         """
-        before = self.services.look()
         names = self._stopped_names() or self.services.running()
         if self.stopped and self.services.configured:
             with explained("note that the services are stopped"):
@@ -70,7 +68,6 @@ class Site:
                     write_private(self.stopped, "\n".join(names).encode())
                     fsync_directory(self.stopped.parent)
         self.services.stop(names)
-        return before
 
     def start_services(self) -> tuple[str, ...]:
         """Start the services that were stopped, and no others; return their names.

@@ -21,7 +21,7 @@ from korrigo_backup.domain.naming import (
     is_beside,
     stage_database,
 )
-from korrigo_backup.errors import UNCHANGED, KorrigoBackupError, Locked, Unreachable
+from korrigo_backup.errors import UNCHANGED, KorrigoBackupError, Locked, Refused, Unreachable
 from korrigo_backup.operations import undecided
 from korrigo_backup.operations.identity import identified, renamed, require_own
 from korrigo_backup.site import fence
@@ -133,9 +133,14 @@ def recover(site: Site) -> Recovered:
 
 
 def _started_again(site: Site, leftovers: _Leftovers) -> str | None:
-    """Start the services that an earlier run has stopped. That one does not start keeps no backup from being made."""
+    """Start the services that an earlier run has stopped. One that does not start keeps no backup from being made.
+
+    Raises Refused where only another machine can start them: there the interrupted run is to be finished first.
+    """
     try:
         site.start_services()
+    except Refused:
+        raise
     except KorrigoBackupError as problem:
         words = f"services that an earlier run has stopped do not run again: {problem.message}"
         leftovers.findings.append(warning("recover.left", words, problem.hint))

@@ -24,10 +24,15 @@ WHERE c.contype = 'f' AND c.conparentid = 0
   AND c.confrelid = ANY(%s::regclass[]) AND NOT c.conrelid = ANY(%s::regclass[])
 """
 
+# Rules rewrite INSERT and DELETE, which drivers without COPY use for rows.
 _TRIGGERS = """
-SELECT tgrelid::regclass::text, quote_ident(tgname), tgenabled
+SELECT tgrelid::regclass::text, 'TRIGGER ' || quote_ident(tgname), tgenabled
 FROM pg_trigger
-WHERE NOT tgisinternal AND tgenabled IN ('O', 'A') AND tgparentid = 0 AND tgrelid = ANY(%s::regclass[])
+WHERE NOT tgisinternal AND tgenabled IN ('O', 'A') AND tgparentid = 0 AND tgrelid = ANY(%(names)s::regclass[])
+UNION ALL
+SELECT ev_class::regclass::text, 'RULE ' || quote_ident(rulename), ev_enabled
+FROM pg_rewrite JOIN pg_class c ON c.oid = ev_class
+WHERE ev_enabled IN ('O', 'A') AND c.relkind IN ('r', 'p') AND ev_class = ANY(%(names)s::regclass[])
 """
 
 
@@ -82,7 +87,7 @@ def _set_aside(cursor: Any, names: Sequence[str]) -> list[Constraint] | None:
 
 @contextmanager
 def silent_triggers(tables: Sequence[Table], alias: str) -> Iterator[None]:
-    """Keep the database's own triggers from firing, as pg_dump does, and put them back at the end of the block.
+    """Keep the database's own triggers and rules from firing, as pg_dump does, and put them back at the block's end.
 
     The caller's constraints must be checked by then: PostgreSQL alters no table with deferred checks open.
     """
@@ -90,14 +95,14 @@ def silent_triggers(tables: Sequence[Table], alias: str) -> Iterator[None]:
     names = [connection.ops.quote_name(table.name) for table in tables]
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            cursor.execute(_TRIGGERS, [names])
+            cursor.execute(_TRIGGERS, {"names": names})
             found = cursor.fetchall()
-            for table, trigger, _ in found:
-                cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER {trigger}")
+            for table, silenced, _ in found:
+                cursor.execute(f"ALTER TABLE {table} DISABLE {silenced}")
             yield
-            for table, trigger, enabled in found:
+            for table, silenced, enabled in found:
                 always = "ALWAYS " if enabled == "A" else ""
-                cursor.execute(f"ALTER TABLE {table} ENABLE {always}TRIGGER {trigger}")
+                cursor.execute(f"ALTER TABLE {table} ENABLE {always}{silenced}")
     elif connection.vendor == "sqlite":
         wanted = {table.name for table in tables}
         with connection.cursor() as cursor:

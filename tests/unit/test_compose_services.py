@@ -103,3 +103,10 @@ def test_each_is_started_after_what_it_depends_on():
 def test_a_circle_of_dependencies_is_started_all_the_same():
     one, other = (container(a, running=False, depends_on=frozenset({b})) for a, b in (("a", "b"), ("b", "a")))
     assert in_order([one, other]) == [one, other]
+
+
+def test_a_service_whose_container_is_gone_is_named_and_not_started():
+    services = ComposeServices(Scripted(seen(web="healthy")), "db", "web", None, (), None)
+    with pytest.raises(KorrigoBackupError, match="no container of worker any more") as caught:
+        services.start(["web", "worker"])
+    assert caught.value.hint == "make it: docker compose up -d worker"

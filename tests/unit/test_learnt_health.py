@@ -1,33 +1,14 @@
 """The address at which the site's health is asked: learnt from what the project publishes, tried, never guessed."""
 
-import threading
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
-
 import pytest
 
+import sandbox
 from korrigo_backup.site.compose import Container, Port
 from korrigo_backup.site.health import learnt
 
 
-@contextmanager
 def answering(path):
-    class Site(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200 if self.path == path else 404)
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Site) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-            thread.join()
+    return sandbox.answering(lambda asked: asked == path)
 
 
 def container(service, *ports, check="", running=True):

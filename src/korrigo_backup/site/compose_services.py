@@ -80,6 +80,11 @@ class ComposeServices:
         if stop_begun and (pending := self._running_since_before(services, stop_begun)):
             self.project.call("stop", *pending, timeout=STOP_SECONDS)
         containers = self.project.containers()
+        if gone := sorted(set(services) - {one.service for one in containers}):
+            raise KorrigoBackupError(
+                f"the project has no container of {', '.join(gone)} any more",
+                hint=f"make it: {self.project.shown} up -d {' '.join(gone)}",
+            )
         serving = asleep(services, {one.service: one for one in containers}) - self._wanted(containers)
         ids = [one.id for one in in_order(containers) if one.service in serving.union(services)]
         done = run(Command(("docker", "start", *ids), self.project.environment), timeout=STOP_SECONDS)

@@ -16,6 +16,7 @@ from korrigo_backup.domain.finding import Finding, Level
 from korrigo_backup.domain.journal import Listener, Step, silent
 from korrigo_backup.domain.naming import Kind
 from korrigo_backup.errors import Cancelled, NotFound, PartlyDone, UsageError
+from korrigo_backup.operations.elsewhere import require_here
 from korrigo_backup.operations.journal import recorded
 from korrigo_backup.operations.properties import Target, give
 from korrigo_backup.operations.recover import exclusive
@@ -94,6 +95,7 @@ def rebuild(site: Site, catalog: Catalog, wish: Rebuild) -> RebuildPlan:
             f"database {site.postgres.database} is the one that this program connects to while it swaps",
             hint="set POSTGRES_DB to the site's own database, or [database] maintenance to another one",
         )
+    require_here(site)
     with exclusive(site, catalog, "rebuild", listen=wish.listen) as (site, _):  # noqa: PLR1704 - now held
         stamp = naming.stamp(own_stamp(site, wish.now))
         plan = _plan(site, wish, stamp)

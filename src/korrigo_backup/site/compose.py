@@ -7,6 +7,7 @@ both put on their containers.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 COMPOSE_SECONDS = 120.0
 """Seconds for a question; an engine that needs longer is stuck."""
+
+PULL_SECONDS = 3600.0
+"""Seconds for a call that may fetch an image."""
 
 PROGRAMS = (("docker", "compose"), ("docker-compose",))
 """In the order in which they are tried."""
@@ -81,6 +85,7 @@ class _Check(msgspec.Struct, frozen=True, rename="pascal"):
 class _Config(msgspec.Struct, frozen=True, rename="pascal"):
     labels: dict[str, str]
     healthcheck: _Check | None = None
+    image: str = ""
 
 
 class _Binding(msgspec.Struct, frozen=True, rename="pascal"):
@@ -129,6 +134,11 @@ class Container:
     check: str = ""
     limit: float | None = None
     ports: tuple[Port, ...] = ()
+    image: str = ""
+    project: str = ""
+    directory: str = ""
+    files: tuple[str, ...] = ()
+    """The image as it is named; the project, its directory and its Compose files, which the container was made from."""
 
 
 @dataclass(frozen=True)
@@ -141,8 +151,12 @@ class Project:
     name: str | None = None
     env_file: Path | None = None
     profiles: tuple[str, ...] = ()
+    started_from: Path | None = None
+    """Another directory that the containers may have been made from."""
     known: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
     """The container of each service that ran when Compose was asked last."""
+    seen: list[Container] = field(default_factory=list, compare=False, repr=False)
+    """The containers when Compose was asked last."""
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -160,6 +174,11 @@ class Project:
     def shown(self) -> str:
         """The command line as an operator would type it."""
         return " ".join((*self.program, *self.options))
+
+    @property
+    def place(self) -> str:
+        """The project's name and the directory that its containers were made from; empty before they were asked."""
+        return next((f" (project {one.project} in {one.directory})" for one in self.seen if one.directory), "")
 
     def command(self, *arguments: str) -> Command:
         """Return the call of Compose with `arguments`."""
@@ -204,6 +223,7 @@ class Project:
         found = msgspec.json.decode(done.stdout, type=tuple[_Inspected, ...])
         present = tuple(_container(one) for one in found if one.config.labels.get(f"{_LABEL}oneoff") != "True")
         self.known.update({one.service: one.id for one in reversed(present) if one.running})
+        self.seen[:] = present
         return present
 
     def container(self, service: str) -> Container:
@@ -215,8 +235,18 @@ class Project:
         there = ", ".join(sorted({one.service for one in present})) or "none"
         raise NotFound(
             f"the project has no container of the service {service} (there are: {there})",
-            hint=f"{self.shown} up -d {service}; or correct [compose] in the configuration",
+            hint=self._namesakes(present) or f"{self.shown} up -d {service}; or correct [compose] in the configuration",
         )
+
+    def _namesakes(self, present: Sequence[Container]) -> str | None:
+        """Return the hint for a project without a container whose files run under other names, None for others."""
+        if present or not (names := running_under(self)):
+            return None
+        return f'these files run as the project {", ".join(names)}: set [compose] project = "{names[0]}"'
+
+    def make_container(self, service: str) -> None:
+        """Make the container of a service, its volumes and networks, and start nothing; raises Unreachable."""
+        self.call("up", "--no-start", "--no-deps", service, timeout=PULL_SECONDS)
 
     def is_running(self, service: str) -> bool:
         """Tell whether a service runs."""
@@ -251,6 +281,17 @@ def find_program(environment: Mapping[str, str | Secret]) -> tuple[str, ...]:
         hint="install Docker with its Compose plugin (docker-compose-plugin),"
         " or set POSTGRES_HOST to reach the database directly",
     )
+
+
+def running_under(project: Project) -> tuple[str, ...]:
+    """Return the names of the projects whose containers were made from the first file of this one."""
+    if not project.files:
+        return ()
+    label = f'{{{{.Label "{_LABEL}project"}}}}\t{{{{.Label "{_LABEL}project.config_files"}}}}'
+    done = run(Command(("docker", "ps", "-a", "--format", label), project.environment), timeout=COMPOSE_SECONDS)
+    own = os.path.realpath(project.files[0])
+    pairs = (line.split("\t", 1) for line in done.stdout.decode(errors="replace").splitlines() if "\t" in line)
+    return tuple(sorted({name for name, files in pairs if own in map(os.path.realpath, files.split(","))}))
 
 
 def mount_of(mounts: Sequence[Mount], directory: str) -> Mount | None:
@@ -290,6 +331,10 @@ def _container(one: _Inspected) -> Container:
         check=" ".join(check.test) if check else "",
         limit=check.limit if check and one.state.health else None,
         ports=tuple(_published(one.network_settings.ports or {})),
+        image=one.config.image,
+        project=labels.get(f"{_LABEL}project", ""),
+        directory=labels.get(f"{_LABEL}project.working_dir", ""),
+        files=tuple(filter(None, labels.get(f"{_LABEL}project.config_files", "").split(","))),
         health=one.state.health.status if one.state.health else None,
         depends_on=frozenset(word.split(":")[0] for word in depends.split(",") if word),
         mounts=one.mounts,

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from korrigo_backup.config.load import read_dotenv
+from korrigo_backup.site.compose_file import images_written
 from korrigo_backup.site.compose_running import resolved
 
 if TYPE_CHECKING:
@@ -105,16 +107,15 @@ def variables_of(project: Project, running: Mapping[str, str]) -> dict[str, str]
     """Return the variables of the files whose values tell the images that run, given the image of each service.
 
     A variable that was set in a shell when the containers were made stands in no file. Its value is told by the name of
-    the image, where that fits the text in the file in one way.
+    the image, where that fits the text in the file in one way. Variables that have this value here are left out.
     """
-    document = resolved(project, "--no-interpolate")
-    services = (document or {}).get("services")
     told: dict[str, str] = {}
-    for name, body in services.items() if isinstance(services, dict) else ():
-        written = body.get("image") if isinstance(body, dict) else None
-        if isinstance(written, str) and name in running:
+    for name, written in images_written(project.files).items():
+        if name in running:
             told |= _told(written, running[name])
-    return told
+    settings = project.env_file or (project.files[0].parent / ".env" if project.files else None)
+    known = {**(read_dotenv(settings) if settings and settings.is_file() else {}), **project.environment}
+    return {name: value for name, value in told.items() if known.get(name) != value}
 
 
 def _told(written: str, image: str) -> dict[str, str]:

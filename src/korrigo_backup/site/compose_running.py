@@ -41,12 +41,12 @@ def project_here(
     return Project(program, files, environment, env_file=env_file)
 
 
-def resolved(project: Project, *options: str) -> dict[str, Any] | None:
+def resolved(project: Project) -> dict[str, Any] | None:
     """Return the project as Compose itself understands it, None where it does not say it.
 
     Compose merges the files, follows `include` and `extends`, and fills variables; a dollar sign is doubled in it.
     """
-    words = ("--profile", "*", "config", "--format", "json", "--no-consistency", *options)
+    words = ("--profile", "*", "config", "--format", "json", "--no-consistency")
     done = run(project.command(*words), timeout=_SECONDS)
     if done.status:
         return None

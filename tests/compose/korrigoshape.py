@@ -89,9 +89,7 @@ class Shape(Stack):
 
     def configured(self):
         """Write a configuration by hand, as small as it may be."""
-        (self.root / "korrigo-backup.toml").write_text(
-            f'[compose]\nfiles = ["{self.files[0]}"]\nenv_file = ".env"\n'
-        )
+        (self.root / "korrigo-backup.toml").write_text(f'[compose]\nfiles = ["{self.files[0]}"]\nenv_file = ".env"\n')
         return self
 
     def deploy(self, *services, tag=TAG):

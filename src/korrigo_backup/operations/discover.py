@@ -128,11 +128,11 @@ def _in_another_place(directory: Path) -> Path | None:
     aside = re.compile(r"^\.|^_|tests?\b|examples?|samples?|node_modules|venv|site-packages", re.IGNORECASE)
     inner = [one for pattern in ("*/", "*/*/") for one in directory.glob(pattern)]
     places = [one.relative_to(directory) for one in inner if one.is_dir()]
-    found: dict[Path, Path] = {}
+    found: list[Path] = []
     for place in places:
         if not any(aside.search(part) for part in place.parts):
-            found |= {place: one for one in _first_there(directory, place, (*_PRODUCTION, *_BASES))}
-    return next(iter(found.values())) if len(found) == 1 else None
+            found += _first_there(directory, place, (*_PRODUCTION, *_BASES))
+    return found[0] if len(found) == 1 else None
 
 
 def _first_there(directory: Path, place: Path, names: tuple[str, ...]) -> tuple[Path, ...]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core import serializers
 from django.core.management.base import BaseCommand, CommandParser
+
 from exams.models import Student
 
 
@@ -16,7 +17,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Take the directory."""
-        parser.add_argument("--output-dir", default="/tmp/former")  # noqa: S108 - inside a container
+        parser.add_argument("--output-dir", default="/tmp/former")
         parser.add_argument("--include-media", action="store_true")
 
     def handle(self, **options: Any) -> None:

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from core.models import Page, PlatformSettings
 from django.core.management.base import BaseCommand
+
+from core.models import Page, PlatformSettings
 from exams.models import Booklet
 
 

@@ -171,7 +171,7 @@ def _probe(given: Given) -> Iterator[Finding]:
     if all(check.ok for check in checks if check.id != "superusers"):
         tried = {check.id: check.message for check in checks}
         if untried := [check.message for check in checks if not check.tried]:
-            yield warning("validate.probe", "; ".join(untried), "try it by hand as a user of one tenant")
+            yield warning("validate.probe", "; ".join(untried), "try it by hand, as a user of the site")
         elif "login" in tried:
             yield ok("validate.probe", f"Login, create, update, delete OK ({tried['login']})")
         else:

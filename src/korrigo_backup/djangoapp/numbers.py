@@ -20,13 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _WORD = re.compile(r"\w+")
-_INSERT = re.compile(
-    r'\s*INSERT\s+INTO\s+(?:(?:"(?:[^"]|"")+"|\w+)\s*\.\s*)?(?:"((?:[^"]|"")+)"|(\w+))\s*(?:\(([^)]*)\))?', re.IGNORECASE
-)
+_NAME = r'(?:"((?:[^"]|"")+)"|(\w+))'
+_INSERT = re.compile(rf"\s*INSERT\s+INTO\s+(?:{_NAME}\s*\.\s*)?{_NAME}\s*(?:\(([^)]*)\))?", re.IGNORECASE)
 _MOVES = frozenset({"nextval", "setval", "execute"})
 """Words of SQL that may move a sequence by themselves; what EXECUTE runs is not known."""
 
-_INSERTS = frozenset({"insert", "merge", "copy"})
+_INSERTS = frozenset({"insert", "merge"})
 _PLAIN_LANGUAGES = frozenset({"sql", "plpgsql"})
 _COMPILED = frozenset({"c", "internal"})
 
@@ -77,10 +76,10 @@ class _Known:
     def refuse(self, statement: str) -> None:
         """Raise WouldMoveError for a statement that may take a number."""
         if found := _INSERT.match(statement):
-            table = (found[1] or found[2]).replace('""', '"').lower()
-            listed = {name.strip().strip('"').lower() for name in (found[3] or "").split(",")}
+            table = (found[3] or found[4]).replace('""', '"').lower()
+            listed = {name.strip().strip('"').lower() for name in (found[5] or "").split(",")}
             left_out = self.columns.get(table, set()) - listed
-            words = _words(statement)
+            words = _words(statement[found.end() :])
             if left_out or (table in self.columns and "default" in words):
                 raise WouldMoveError(f"the site inserts into {table} by a statement that takes a number of a sequence")
             if words & _MOVES or self._called(words, set()) or self._fires({table}, set()):

@@ -328,28 +328,29 @@ DOWN = (
 )
 
 
-def sequences(found):
-    return [(level, message) for id_, level, message in found if id_ == "validate.sequences"]
+def sequences(site, *arguments, code=0):
+    found = json.loads(site.korrigo("validate", *arguments, "--json", code=code).out)["findings"]
+    return [(one["level"], one["message"]) for one in found if one["id"] == "validate.sequences"]
 
 
-def test_a_row_with_a_number_of_its_own_is_no_fault_of_its_unused_sequence(demo):
+def test_a_row_with_a_number_of_its_own_is_no_fault_of_its_unused_sequence(site):
     """A Django model that is saved with pk=1 leaves its sequence where it was made."""
-    demo.sql(SINGLETON)
-    ((level, message),) = sequences(demo.validate())
+    site.sql(SINGLETON)
+    ((level, message),) = sequences(site)
     assert level == "ok"
     assert "rows have the next number of: public.settings_id_seq (public.settings.id)" in message
-    demo.sql(KINDS)
-    ((level, message),) = sequences(demo.validate())
+    site.sql(KINDS)
+    ((level, message),) = sequences(site)
     assert (level, "never used" in message) == ("warning", True)
-    demo.backup()
-    assert [level for level, _ in sequences(demo.validate())] == ["ok"]
+    site.backup()
+    assert [level for level, _ in sequences(site)] == ["ok"]
 
 
-def test_a_sequence_that_was_never_used_may_not_be_one_that_was_used_when_it_was_saved(demo):
-    demo.sql(f"{SINGLETON}; SELECT setval('settings_id_seq', 5)")
-    demo.backup()
-    demo.sql("ALTER SEQUENCE settings_id_seq RESTART")
-    ((level, message),) = sequences(demo.validate(code=9))
+def test_a_sequence_that_was_never_used_may_not_be_one_that_was_used_when_it_was_saved(site):
+    site.sql(f"{SINGLETON}; SELECT setval('settings_id_seq', 5)")
+    site.backup()
+    site.sql("ALTER SEQUENCE settings_id_seq RESTART")
+    ((level, message),) = sequences(site, code=9)
     assert level == "error"
     assert "stand before where db_backup_" in message
 
@@ -357,28 +358,28 @@ def test_a_sequence_that_was_never_used_may_not_be_one_that_was_used_when_it_was
 @pytest.mark.parametrize(
     ("made", "table", "number"), [(SHARED, "b", 2), (DOWN, "below", -2), (SINGLETON, "settings", 2)]
 )
-def test_a_used_sequence_whose_next_number_is_taken_is_an_error_until_it_was_saved_so(demo, made, table, number):
-    demo.sql(made)
+def test_a_used_sequence_whose_next_number_is_taken_is_an_error_until_it_was_saved_so(site, made, table, number):
+    site.sql(made)
     if made == SINGLETON:
-        demo.sql("SELECT nextval('settings_id_seq')")
-    demo.sql(f"INSERT INTO {table} (id) VALUES ({number})")
-    assert sequences(demo.validate(code=9))[0][0] == "error"
-    demo.backup()
-    assert sequences(demo.validate())[0][0] == "ok"
-    demo.sql(f"INSERT INTO {table} (id) VALUES ({number * 2})")
-    assert sequences(demo.validate(code=9))[0][0] == "error"
+        site.sql("SELECT nextval('settings_id_seq')")
+    site.sql(f"INSERT INTO {table} (id) VALUES ({number})")
+    assert sequences(site, code=9)[0][0] == "error"
+    site.backup()
+    assert sequences(site)[0][0] == "ok"
+    site.sql(f"INSERT INTO {table} (id) VALUES ({number * 2})")
+    assert sequences(site, code=9)[0][0] == "error"
 
 
-def test_numbers_that_belong_to_no_unique_column_are_compared_with_the_backup_alone(demo):
-    demo.sql("CREATE TABLE line (place serial); INSERT INTO line VALUES (1), (1), (2); CREATE SEQUENCE invoice START 9")
-    assert sequences(demo.validate())[0][0] == "ok"
-    demo.sql("SELECT nextval('invoice')")
-    demo.backup()
-    demo.sql("ALTER SEQUENCE invoice RESTART")
-    assert sequences(demo.validate())[0] == (
-        "warning", f"1 sequences stand before where {demo.one('db_backup_*.gz').name} has them: public.invoice",
+def test_numbers_that_belong_to_no_unique_column_are_compared_with_the_backup_alone(site):
+    site.sql("CREATE TABLE line (place serial); INSERT INTO line VALUES (1), (1), (2); CREATE SEQUENCE invoice START 9")
+    assert sequences(site)[0][0] == "ok"
+    site.sql("SELECT nextval('invoice')")
+    site.backup()
+    site.sql("ALTER SEQUENCE invoice RESTART")
+    assert sequences(site)[0] == (
+        "warning", f"1 sequences stand before where {site.one('db_backup_*.gz').name} has them: public.invoice",
     )  # fmt: skip
-    assert sequences(demo.validate("--strict", code=9))[0][0] == "error"
+    assert sequences(site, "--strict", code=9)[0][0] == "error"
 
 
 @pytest.mark.parametrize("method", ["sql", "django"])

@@ -43,6 +43,7 @@ from korrigo_backup.site.site import Site
 from korrigo_backup.system.crontab import Crontab
 from korrigo_backup.system.keyring import Keyring, read
 from korrigo_backup.system.systemd import units_here
+from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,6 +81,7 @@ class Wired:
     outside: tuple[str, ...] = ()
     dotenv: tuple[Problem, ...] = ()
 
+    @phase("way to the site")
     def site(self) -> Site:
         """Return the live site; UsageError when nothing says how to reach its database."""
         return replace(_site(self.config, self.environment), secrets=self.secrets)

@@ -21,6 +21,7 @@ from korrigo_backup.operations import validate_database, validate_media
 from korrigo_backup.site.django import DESCRIBE, PROBE
 from korrigo_backup.site.health import Health
 from korrigo_backup.system.files import explained
+from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -73,6 +74,7 @@ class Part:
     of_database: bool = False
 
 
+@phase("validation")
 def validate(
     site: Site,
     artifact: Artifact | None,

@@ -193,7 +193,7 @@ def execute(*statements):
 
 WRITES = {
     "get_or_create": lambda: m.Tag.objects.get_or_create(code="a tag"),
-    "rows of its own": lambda: m.Left.objects.create(),
+    "rows of its own": m.Left.objects.create,
     "bulk": lambda: m.Left.objects.bulk_create([m.Left(), m.Left()]),
     "raw, with the number": lambda: execute('INSERT INTO "Odd name" (id, number) VALUES (7, 7)'),
 }

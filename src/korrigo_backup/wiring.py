@@ -44,6 +44,7 @@ from korrigo_backup.system.crontab import Crontab
 from korrigo_backup.system.keyring import Keyring, read
 from korrigo_backup.system.run import which
 from korrigo_backup.system.systemd import units_here
+from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -81,7 +82,8 @@ class Wired:
     outside: tuple[str, ...] = ()
     dotenv: tuple[Problem, ...] = ()
 
-    def site(self, make: Callable[[str], None] | None = None) -> Site:
+    @phase("way to the site")
+    def site((self, make: Callable[[str], None] | None = None) -> Site:
         """Return the live site; UsageError when nothing says how to reach its database.
 
         A backend of a Compose project that has no container, as on a new server, is given one when `make` hears of it.

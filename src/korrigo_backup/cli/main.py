@@ -10,16 +10,17 @@ import sys
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 from typer.core import TyperGroup
 
 from korrigo_backup import __version__
-from korrigo_backup.cli.output import Context
+from korrigo_backup.cli.output import Context, timings_text
 from korrigo_backup.domain.paths import on_one_line
 from korrigo_backup.domain.secret import redact
 from korrigo_backup.errors import UNCHANGED, Interrupted, KorrigoBackupError, PartlyDone, UsageError
+from korrigo_backup.system import timings
 from korrigo_backup.system.run import forbid_core_dumps
 from korrigo_backup.wiring import wire
 
@@ -31,6 +32,7 @@ INTERRUPTED = 130
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _UNKNOWN = "unknown: run korrigo-backup list, and see that the site answers"
 DEBUG_VARIABLE = "KORRIGO_BACKUP_DEBUG"
+_TIMINGS = "--timings"
 
 VERBS = {
     "backup": "korrigo_backup.cli.backup",
@@ -110,12 +112,23 @@ def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's way
 def options(
     context: typer.Context,
     config: Annotated[Path | None, typer.Option(help="TOML file; default: korrigo-backup.toml here.")] = None,
+    show_timings: Annotated[
+        bool, typer.Option("--timings", help="Also after the verb: say at the end where the seconds went (stderr).")
+    ] = False,
     _version_wanted: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     """Proven backup and restore for Django, PostgreSQL and media sites."""
+    if show_timings:
+        timings.begin(since=_Begun.at)
     context.obj = Context(lambda: wire(_here(), os.environ, config))
+
+
+class _Begun:
+    """When this process was started, None where it runs command lines for somebody else."""
+
+    at: ClassVar[float | None] = None
 
 
 def _here() -> Path:
@@ -136,7 +149,8 @@ def run() -> None:
     _steady_streams()
     for number in _ENDING:
         signal.signal(number, _interrupt)
-    sys.exit(guarded())
+    _Begun.at = timings.process_start()
+    sys.exit(guarded(sys.argv[1:]))
 
 
 def _steady_streams() -> None:
@@ -174,9 +188,31 @@ def _ignore(number: int, frame: FrameType | None) -> None:
 
 
 def guarded(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line, the one typed unless another is given, and return its documented exit code."""
+    """Run one command line, the one typed unless another is given, and return its documented exit code.
+
+    With `--timings`, where the seconds went is printed at the end, however it ends.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        result = app(arguments, standalone_mode=False)
+        return _guarded(_timings_first(words))
+    finally:
+        if recorder := timings.finish():
+            _print(timings_text(recorder))
+
+
+def _timings_first(words: Sequence[str]) -> list[str]:
+    """Return a command line with `--timings` before the verb: every verb has it."""
+    ours = words[: words.index("--")] if "--" in words else words
+    if _TIMINGS not in ours:
+        return list(words)
+    rest = list(words)
+    rest.remove(_TIMINGS)
+    return [_TIMINGS, *rest]
+
+
+def _guarded(words: Sequence[str]) -> int:
+    try:
+        result = app(words, standalone_mode=False)
     except KorrigoBackupError as problem:
         _say(problem)
         return problem.exit_code

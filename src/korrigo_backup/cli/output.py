@@ -13,12 +13,14 @@ from korrigo_backup.domain.dotenv import described
 from korrigo_backup.domain.finding import Finding, Level
 from korrigo_backup.domain.paths import readable
 from korrigo_backup.errors import PartlyDone
+from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from korrigo_backup.domain.journal import Step
     from korrigo_backup.domain.secret import Secret
+    from korrigo_backup.system.timings import Recorder
     from korrigo_backup.wiring import Wired
 
 _MARKS = {Level.OK: "✅", Level.WARNING: "⚠️", Level.LOSS: "⚠️", Level.ERROR: "❌"}
@@ -44,7 +46,8 @@ class Context:
 
         Lines of `.env` that give no setting are named on standard error, unless `quiet` says that the verb names them.
         """
-        wired = self._build()
+        with phase("configuration"):
+            wired = self._build()
         Context.known_secrets = wired.secrets
         for problem in () if quiet else wired.dotenv:
             warn(described(".env", problem))
@@ -89,6 +92,8 @@ def say_findings(findings: Iterable[Finding]) -> None:
     """Print one line a finding, its hint below."""
     for finding in findings:
         say(f"{_MARKS[finding.level]} {finding.message}")
+        if finding.accepted:
+            say(f"   accepted: {finding.accepted}")
         if finding.detail:
             say(f"   detail: {finding.detail}")
         if finding.hint:
@@ -139,6 +144,22 @@ def say_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in [header, *rows]:
         cells = [row[0].ljust(widths[0]), *(cell.rjust(widths[i + 1]) for i, cell in enumerate(row[1:]))]
         say("  ".join(cells).rstrip())
+
+
+def timings_text(recorder: Recorder) -> str:
+    """Return where the seconds went: phases in the order of their begin, processes by their seconds."""
+    total = sum(one.seconds for one in recorder.phases.values())
+    own = sum(one.own for one in recorder.phases.values())
+    children = sum(one.children for one in recorder.phases.values())
+    lines = [f"timings: {total:.2f} s; processor: {own:.2f} s here, {children:.2f} s in its processes"]
+    lines += ["  seconds  processor  of processes  phase"]
+    for name, one in recorder.phases.items():
+        lines.append(f"{one.seconds:9.2f}  {one.own:9.2f}  {one.children:12.2f}  {name}")
+    if recorder.processes:
+        lines.append("  seconds  number  process")
+    for name, one in sorted(recorder.processes.items(), key=lambda item: -item[1].seconds):
+        lines.append(f"{one.seconds:9.2f}  {one.times:6}  {name}")
+    return "\n".join(lines)
 
 
 def human(size: int) -> str:

@@ -16,7 +16,7 @@ from korrigo_backup.domain.checklist import checklist, unanswered
 from korrigo_backup.domain.finding import Level
 from korrigo_backup.domain.naming import Kind
 from korrigo_backup.errors import PartlyDone, Refused, UsageError
-from korrigo_backup.operations.manifests import compared
+from korrigo_backup.operations.manifests import compared, saved_database
 from korrigo_backup.operations.restore import Request, restore
 from korrigo_backup.operations.validate import validate as validate_site
 
@@ -200,9 +200,16 @@ def _validate(wired: Wired, artifact: Artifact, way_back: str) -> None:
     """
     whole = artifact.kind is Kind.DJANGO and artifact.manifest is not None and artifact.manifest.includes_media
     proven = _PROVEN | {"media.missing"} if whole else _PROVEN  # its rows and files are of one moment
+    found = validate_site(
+        wired.site(),
+        None,
+        point=compared(wired.catalog, artifact),
+        saved=saved_database(wired.catalog, artifact),
+        accept=wired.config.validate.accept,
+    )
     findings = [
         replace(finding, level=Level.WARNING) if finding.id in proven and finding.level is Level.ERROR else finding
-        for finding in validate_site(wired.site(), None, point=compared(wired.catalog, artifact))
+        for finding in found
     ]
     say("🔍 Validating restore...")
     say_findings(finding for finding in findings if finding.level is not Level.OK)

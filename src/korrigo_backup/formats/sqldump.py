@@ -18,6 +18,7 @@ from korrigo_backup.site.session_settings import DUMPING, LOCK_WAIT
 from korrigo_backup.system.blocks import Effort
 from korrigo_backup.system.files import CHUNK
 from korrigo_backup.system.streams import GzipWriter, HashingReader, HashingWriter, Source, gunzip
+from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -55,21 +56,23 @@ def create(
     """
     name = database or server.database
     with snapshot(server, database=name) as taken, ThreadPoolExecutor(1) as pool:
-        facts = taken.facts()
-        with taken.returning_locks():
-            schema = fingerprint(taken)
-            left_out = not_dumped(taken)
-            properties, roles, tablespaces = read_properties(taken), read_roles(taken), read_tablespaces(taken)
-        migrations = taken.migrations()
-        derived = {table.name for table in taken.tables() if table.derived}
+        with phase("snapshot and its facts"):
+            facts = taken.facts()
+            with taken.returning_locks():
+                schema = fingerprint(taken)
+                left_out = not_dumped(taken)
+                properties, roles, tablespaces = read_properties(taken), read_roles(taken), read_tablespaces(taken)
+            migrations = taken.migrations()
+            derived = {table.name for table in taken.tables() if table.derived}
         rule = RULE if digest else None
         proving = pool.submit(prove_all, taken, rule=rule)
         try:
             scan = _dump(server, taken, GzipWriter(target, EFFORT[digest]), name, facts)
-            tables = proving.result()
-            large_objects = taken.large_objects(digest=digest)
-            if observe:
-                observe(taken)
+            with phase("digests, after the dump"):
+                tables = proving.result()
+                large_objects = taken.large_objects(digest=digest)
+                if observe:
+                    observe(taken)
         except KorrigoBackupError as problem:
             cause = _first_to_fail(problem, proving)
             taken.abandon()
@@ -122,6 +125,7 @@ def read_back(file: Source, source: str) -> str:
     return reader.sha256
 
 
+@phase("dump")
 def _dump(server: Postgres, taken: Snapshot, target: GzipWriter, database: str, facts: Facts) -> ScanResult:
     arguments = (
         "--format=plain",

@@ -25,6 +25,7 @@ from korrigo_backup.site.digests import snapshot
 from korrigo_backup.system.files import create_private, explained, free_bytes
 from korrigo_backup.system.follow import followed
 from korrigo_backup.system.streams import HashingWriter
+from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,7 +107,8 @@ def dump(site: Site, catalog: Catalog, wish: Wish, *, now: datetime, listen: Lis
             if proof.left_out:
                 listen(Step("backup.left_out", {"names": ", ".join(proof.left_out)}))
             listen(Step("backup.verify"))
-            require_same(behind.result(), target.sha256, draft.name)
+            with phase("reading back"):
+                require_same(behind.result(), target.sha256, draft.name)
         manifest = said(site, catalog, (Member(draft.name, target.size, target.sha256),), now)
         seconds = round(time.monotonic() - started, 3)
         path = draft.publish(
@@ -136,6 +138,7 @@ def room_wanted(catalog: Catalog, kind: Kind, *, otherwise: Callable[[], int]) -
     return SPACE_FACTOR * last if last is not None else otherwise()
 
 
+@phase("room")
 def require_space(catalog: Catalog, kind: Kind, *, otherwise: Callable[[], int]) -> None:
     """Raise Refused for what will not fit; `otherwise` is asked where no backup of this kind is there."""
     need = room_wanted(catalog, kind, otherwise=otherwise)
@@ -175,6 +178,7 @@ def said(site: Site, catalog: Catalog, members: tuple[Member, ...], now: datetim
     )
 
 
+@phase("older backups")
 def afterwards(
     site: Site, catalog: Catalog, artifact: Artifact, policy: Policy | None, now: datetime
 ) -> tuple[Decision, ...]:

@@ -25,6 +25,7 @@ from korrigo_backup.site.stable import made
 from korrigo_backup.system.files import create_private, explained, sha256_of
 from korrigo_backup.system.follow import followed
 from korrigo_backup.system.streams import HashingWriter
+from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -157,6 +158,7 @@ def archive(
     return published(catalog, path, listen)
 
 
+@phase("media archive")
 def _archived(
     tree: Tree, draft: Draft, root: str, listen: Listener, *, again: bool
 ) -> tuple[MediaProof, tuple[Member, ...]]:

@@ -23,6 +23,7 @@ from korrigo_backup.site.databases import Databases
 from korrigo_backup.site.digests import RULE, Snapshot, known_rule, prove_all, snapshot
 from korrigo_backup.site.schema import fingerprint
 from korrigo_backup.system.files import explained, open_plain, write_private
+from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -81,6 +82,7 @@ class _Side:
     settings: tuple[str, ...] = (site_rows.SAME,)
 
 
+@phase("comparison")
 def compare_artifact(present: Present, artifact: Artifact) -> Comparison:
     """Compare a dump, which is verified first, with a database; raises ProofFailed for a bad dump."""
     with (

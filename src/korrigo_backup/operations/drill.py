@@ -22,6 +22,7 @@ from korrigo_backup.operations.plan import MOUNTED
 from korrigo_backup.operations.stamps import own_stamp
 from korrigo_backup.operations.undo import UndoStack, all_or_nothing
 from korrigo_backup.site.servererror import StatementFailed
+from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,6 +47,7 @@ _AS_SUPERUSER = (
 )
 
 
+@phase("drill")
 def drill(
     site: Site,
     catalog: Catalog,

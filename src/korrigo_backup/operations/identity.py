@@ -16,6 +16,7 @@ from korrigo_backup.operations.journal import recorded
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.site.unused import OF_MIGRATE, tables_in_use
 from korrigo_backup.system.files import explained
+from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -29,12 +30,14 @@ if TYPE_CHECKING:
 _ADOPT = "korrigo-backup adopt"
 
 
+@phase("identity")
 def identified(site: Site, catalog: Catalog, system: str | None) -> Site:
     """Return the site with its standing among the sites of the directory; `system` identifies the cluster."""
     owner = Owner(site.name, site.environment, site.postgres.database, system)
     return replace(site, standing=stand(owner, catalog.sites(catalog.artifacts())))
 
 
+@phase("identity")
 def require_own(site: Site, catalog: Catalog, *, exists: bool = True) -> None:
     """Raise Refused unless this site may write into the directory; note its record there when its database `exists`.
 

@@ -41,6 +41,7 @@ from korrigo_backup.operations.versions import knows_restrict, left_out_here
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.site.servererror import StatementFailed
 from korrigo_backup.system.files import explained
+from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -173,6 +174,7 @@ class DatabasePart:
     def __post_init__(self) -> None:
         object.__setattr__(self, "databases", Databases(self.context.site.postgres))
 
+    @phase("staging of the database")
     def stage(self, undo: UndoStack) -> None:
         """Load the dump into a database of its own and prove it there."""
         target, role = self._target(), self.databases.role()
@@ -197,6 +199,7 @@ class DatabasePart:
         if not self.rehearsal:
             self.spools.extend(spooled(self.context, self.source, self.artifact.name))
 
+    @phase("swap of the database")
     def swap(self, undo: UndoStack) -> None:
         """Swap by two renames in one transaction, after every session has ended."""
         live, kept = self.context.site.postgres.database, self.plan.replacement.kept_as
@@ -242,6 +245,7 @@ class DatabasePart:
             self.databases.own(self._stage, loader.user)
             make_first(self.context.site.postgres, self._stage, self.made_first, loader.user)
 
+    @phase("load")
     def _loaded(self, target: Target, loader: _Loader | None) -> tuple[Failure, ...]:
         """Load the dump; where a name is not found, once more with the search path of the saved database."""
         try:
@@ -284,6 +288,7 @@ class DatabasePart:
             )
         return loaded.failed
 
+    @phase("proof")
     def _prove(self, loader: _Loader | None, failed: tuple[Failure, ...]) -> None:
         """Prove what was loaded, as the role that loaded it: to read a table can run a function of its indexes."""
         self.context.listen(Step("restore.prove"))
@@ -321,6 +326,7 @@ class MediaPart:
     context: Context
     plan: PartPlan
 
+    @phase("staging of the media")
     def stage(self, undo: UndoStack) -> None:
         """Unpack the archive beside the live children, each file proven as it is written."""
         tree, stamp = self._tree, self.context.stamp
@@ -340,6 +346,7 @@ class MediaPart:
         facts = {"files": str(loaded.files), "bytes": str(loaded.bytes)}
         self.context.listen(Step("restore.proven.media", facts | {"proof": self.source.proof}))
 
+    @phase("swap of the media")
     def swap(self, undo: UndoStack) -> None:
         """Swap the children by renames."""
         tree, stamp = self._tree, self.context.stamp

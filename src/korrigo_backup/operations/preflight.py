@@ -35,6 +35,7 @@ from korrigo_backup.site.health import health_findings
 from korrigo_backup.system.abilities import try_out
 from korrigo_backup.system.files import explained, free_bytes
 from korrigo_backup.system.run import Command, run, which
+from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -87,6 +88,7 @@ class Looked:
     bytes: int = 0
 
 
+@phase("checks")
 def preflight(build: Callable[[], Site], around: Surroundings) -> list[Finding]:
     """Return the findings of every part, whatever one of them says; `build` returns the live site, or raises."""
     findings = [*machine(), *(engine(around.environment) if around.composed else ())]

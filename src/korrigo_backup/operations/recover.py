@@ -28,6 +28,7 @@ from korrigo_backup.operations.identity import identified, renamed, require_own
 from korrigo_backup.site import fence
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.system.files import explained
+from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -96,6 +97,7 @@ def exclusive(
         yield site, recovered
 
 
+@phase("leftovers of earlier runs")
 def recover(site: Site) -> Recovered:
     """Take back half-done swaps, remove what was staged, start what was stopped; return what was done.
 

@@ -40,6 +40,7 @@ from korrigo_backup.operations.undecided import DJANGO
 from korrigo_backup.operations.undo import UndoStack, all_or_nothing
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.site.health import Health
+from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -138,6 +139,7 @@ class _Run:
     def __post_init__(self) -> None:
         self.accept = Acceptance(self.request.accept)
 
+    @phase("verify and plan")
     def planned(self) -> RestorePlan:
         """Open and verify everything, and return what would be done."""
         site, request = self.site, self.request
@@ -232,6 +234,7 @@ class _Run:
         if self._running:
             self._running.note(**known)
 
+    @phase("safety backup")
     def secure(self) -> Artifact:
         """Make the safety backup that a restore without a database beside has for its way back."""
         wish = Wish(origin=Origin.SAFETY)
@@ -260,12 +263,14 @@ class _Run:
         replaced = (part.plan.replacement for part in self.parts)
         return any(one.part == "database" and not one.kept_as and not one.in_place for one in replaced)
 
+    @phase("stop of the services")
     def _stop(self, undo: UndoStack) -> None:
         self._listen(Step("restore.stop" if self.site.services.configured else "restore.stop.none"))
         self._before = self.site.services.look()
         undo.push("the stop of the services", self.site.start_services)
         self.site.stop_services()
 
+    @phase("start of the services")
     def _start(self, undo: UndoStack) -> None:
         """Start and await health; a site that was healthy and does not become so is rolled back like any failure."""
         self._listen(Step("restore.start" if self.site.services.configured else "restore.start.none"))
@@ -274,6 +279,7 @@ class _Run:
         self.found += self.site.await_health(started, self._before, self._listen, keep=self.request.keep)
         self._listen(Step("restore.healthy"))
 
+    @phase("safety backup")
     def _safety(self, kept: str) -> Artifact:
         self._listen(Step("restore.safety"))
         restored = f"restored; the old data is complete in database {kept}"

@@ -24,6 +24,7 @@ from korrigo_backup.operations.way_back import load_before, obstacle
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.site.media import REDO, ROLLBACK, require_no_live_mounts
 from korrigo_backup.system.files import explained
+from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -124,16 +125,18 @@ def _carry_out(site: Site, plan: RollbackPlan, move: Move, listen: Listener, *, 
     with all_or_nothing() as undo, explained("swap the media tree"):
         before = _stop(site, undo, listen)
         undo.push("the swap of database and media", lambda: take_back(_parts(site, plan), plan.stamp, move))
-        if site.media and plan.media:
-            site.media.announce(plan.stamp, move)
-        if plan.database and plan.database_kept_as:
-            databases.disconnect(plan.database)
-            replaced = databases.swap(live, plan.database, plan.database_kept_as)
-        if site.media and plan.media:
-            site.media.swap(plan.stamp, move)
+        with phase("swap"):
+            if site.media and plan.media:
+                site.media.announce(plan.stamp, move)
+            if plan.database and plan.database_kept_as:
+                databases.disconnect(plan.database)
+                replaced = databases.swap(live, plan.database, plan.database_kept_as)
+            if site.media and plan.media:
+                site.media.swap(plan.stamp, move)
         listen(Step("rollback.swapped"))
         undo.push("the start of the services", site.stop_services)
-        started = site.start_services()
+        with phase("start of the services"):
+            started = site.start_services()
         health = site.await_health(started, before, listen, keep=keep)
         if not replaced:
             databases.settle(live)
@@ -145,6 +148,7 @@ def _parts(site: Site, plan: RollbackPlan) -> Site:
     return site if plan.media else replace(site, media=None)
 
 
+@phase("plan")
 def _plan(site: Site, move: Move, records: Sequence[Record], *, media_only: bool) -> RollbackPlan:
     live, names = site.postgres.database, Databases(site.postgres).names()
     in_database = set() if media_only else set(beside(names, live, move.source))
@@ -189,6 +193,7 @@ def _last_undone(records: Sequence[Record], stamps: set[str]) -> str:
     return next(undone, max(stamps))
 
 
+@phase("plan")
 def _plan_loaded(site: Site, safety: Artifact) -> RollbackPlan:
     """Return the plan of a rollback whose database is loaded first."""
     live, stamp, tree = site.postgres.database, safety.stamp, site.media
@@ -263,6 +268,7 @@ def _safety_of_django(site: Site, catalog: Catalog, newest: Record | None) -> Ar
     return safety
 
 
+@phase("stop of the services")
 def _stop(site: Site, undo: UndoStack, listen: Listener) -> Health:
     listen(Step("rollback.stop" if site.services.configured else "rollback.stop.none"))
     before = site.services.look()

@@ -14,6 +14,7 @@ from korrigo_backup.operations.content import content
 from korrigo_backup.operations.point import consistency
 from korrigo_backup.operations.structure import structure
 from korrigo_backup.system.files import explained, free_bytes
+from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -40,6 +41,7 @@ class Depth(StrEnum):
     FULL = "full"
 
 
+@phase("verify")
 def verify(catalog: Catalog, artifact: Artifact, *, now: datetime, depth: Depth = Depth.CONTENT) -> list[Finding]:
     """Return the findings about one artifact; every byte of it is read, of a restore point those of its two backups.
 

@@ -19,6 +19,7 @@ import msgspec
 from korrigo_backup.errors import KorrigoBackupError, Locked, Unreachable
 from korrigo_backup.site.databases import RUN_LOCK
 from korrigo_backup.site.sql import literal
+from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,6 +92,7 @@ class _Fence:
         self._session: Session | None = None
         self._pid = 0
 
+    @phase("lock")
     def take(self) -> None:
         session = self._opened()
         name = self._name.encode()[:_APPLICATION_NAME_BYTES].decode(errors="ignore")

@@ -12,6 +12,7 @@ from korrigo_backup.domain.finding import Finding, loss, warning
 from korrigo_backup.domain.journal import Step
 from korrigo_backup.errors import KorrigoBackupError, UsageError
 from korrigo_backup.system.files import explained, fsync_directory, private_directory, write_private
+from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,6 +82,7 @@ class Site:
                 self.stopped.unlink(missing_ok=True)
         return names
 
+    @phase("health")
     def await_health(
         self, started: tuple[str, ...], before: Health, listen: Listener, *, keep: bool = False
     ) -> tuple[Finding, ...]:

@@ -21,6 +21,7 @@ from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.domain.secret import Secret, redact
 from korrigo_backup.errors import KorrigoBackupError, TimedOut, UsageError
+from korrigo_backup.system import timings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -172,11 +173,12 @@ def spawn(command: Command, *, stdin: bool | IO[bytes] = False, stdout: bool = F
 
     Raises UsageError when the program is not installed.
     """
-    process = Process(command, _start(command, stdin=stdin, stdout=stdout))
-    try:
-        yield process
-    finally:
-        process.end()
+    with timings.process(command.argv):
+        process = Process(command, _start(command, stdin=stdin, stdout=stdout))
+        try:
+            yield process
+        finally:
+            process.end()
 
 
 @contextmanager
@@ -196,6 +198,11 @@ def run(command: Command, *, stdin: bytes = b"", timeout: float | None = None) -
 
     Raises UsageError when the program is not installed, KorrigoBackupError after `timeout` seconds.
     """
+    with timings.process(command.argv):
+        return _completed(command, stdin, timeout)
+
+
+def _completed(command: Command, stdin: bytes, timeout: float | None) -> Completed:
     child = _start(command, stdin=True, stdout=True)
     try:
         out, err = child.communicate(stdin, timeout)

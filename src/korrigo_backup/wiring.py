@@ -83,7 +83,7 @@ class Wired:
     dotenv: tuple[Problem, ...] = ()
 
     @phase("way to the site")
-    def site((self, make: Callable[[str], None] | None = None) -> Site:
+    def site(self, make: Callable[[str], None] | None = None) -> Site:
         """Return the live site; UsageError when nothing says how to reach its database.
 
         A backend of a Compose project that has no container, as on a new server, is given one when `make` hears of it.

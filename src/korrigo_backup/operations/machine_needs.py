@@ -157,7 +157,7 @@ def _settings_in(directory: Path) -> tuple[Path, ...] | None:
     files, size, readable = list[Path](), 0, os.access(directory, os.R_OK | os.X_OK)
     for path in sorted(directory.rglob("*")):
         info = path.lstat()
-        if stat.S_ISREG(info.st_mode):
+        if stat.S_ISREG(info.st_mode) and path.suffix != ".pyc":
             files.append(path)
             size += info.st_size
             readable = readable and os.access(path, os.R_OK)

@@ -47,10 +47,10 @@ def destroy(shape):
     shape.exec("backend", "sh", "-c", "rm -r /app/media/booklets")
 
 
-@pytest.mark.contract("R1")
-@pytest.mark.contract("R2")
-@pytest.mark.contract("R9")
-@pytest.mark.contract("C2")
+@pytest.mark.contract("S1")
+@pytest.mark.contract("S4")
+@pytest.mark.contract("S5")
+@pytest.mark.contract("R7")
 @pytest.mark.contract("C5")
 @pytest.mark.promise("P1")
 @pytest.mark.promise("P2")

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from dockerstack import IMAGES, PREFIX, PROJECT, Stack, docker, free_port
 
@@ -14,6 +15,8 @@ TAG = "3f9c2d1"
 
 WITHOUT_APP = "without-app"
 """The tag of the images that lack korrigo-backup."""
+
+LEAN = {"KORRIGO_DB_IMAGE": "korrigo-test/db-lean:15", "KORRIGO_BACKEND_IMAGE": "korrigo-test/backend-lean:latest"}
 
 _EVERY_ROW = """
 DO $$ DECLARE t record; d text; n bigint; BEGIN
@@ -32,14 +35,17 @@ class Shape(Stack):
     """The project's name is that of the directory of its compose file. `www` holds the files mounted over the code."""
 
     port: int = field(default_factory=free_port)
+    lean: bool = False
+    """Whether its containers are as small and closed as they can be, with busybox in them."""
 
     @property
     def files(self):
-        return (f"infra/{self.name}/docker-compose.prod.yml",)
+        place = f"infra/{self.name}"
+        return (f"{place}/docker-compose.prod.yml", *((f"{place}/lean.yml",) if self.lean else ()))
 
     @property
     def argv(self):
-        return ["docker", "compose", "--env-file", ".env", "-f", self.files[0]]
+        return ["docker", "compose", "--env-file", ".env", *(word for file in self.files for word in ("-f", file))]
 
     @property
     def env(self):
@@ -57,7 +63,7 @@ class Shape(Stack):
     def image(self):
         return f"registry.invalid/{self.name}/backend"
 
-    def lay_out(self, *, app="first"):
+    def lay_out(self):
         self.write_code()
         shutil.copytree(SHAPE / "overlay", self.www / "overlay")
         shutil.copytree(SHAPE / "seed", self.www / "seed")
@@ -67,14 +73,14 @@ class Shape(Stack):
             "POSTGRES_PASSWORD": self.password,
             "SECRET_KEY": "only-for-this-test-of-the-shape",
             "SHAPE_REGISTRY": self.image.rpartition("/")[0],
-            "SHAPE_DB_IMAGE": IMAGES["KORRIGO_DB_IMAGE"],
+            "SHAPE_DB_IMAGE": LEAN["KORRIGO_DB_IMAGE"] if self.lean else IMAGES["KORRIGO_DB_IMAGE"],
             "SHAPE_REDIS_IMAGE": IMAGES["KORRIGO_REDIS_IMAGE"],
             "SHAPE_NGINX_IMAGE": IMAGES["KORRIGO_NGINX_IMAGE"],
             "SHAPE_HTTP_PORT": self.port,
             "SHAPE_NETWORK": f"{self.name}-other",
             "SHAPE_OVERLAY": self.www / "overlay",
             "SHAPE_SEED": self.www / "seed",
-            "SHAPE_APP": app,
+            "SHAPE_APP": "first",
         }
         (self.root / ".env").touch(mode=0o600)
         (self.root / ".env").write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
@@ -84,7 +90,8 @@ class Shape(Stack):
         """Write what the site's repository holds."""
         place = self.root / "infra" / self.name
         place.mkdir(parents=True)
-        shutil.copy(SHAPE / "docker-compose.prod.yml", place)
+        for file in self.files:
+            shutil.copy(SHAPE / Path(file).name, place)
         shutil.copy(PROJECT / "infra" / "docker" / "nginx" / "site.conf", place)
 
     def configured(self):
@@ -116,16 +123,15 @@ class Shape(Stack):
         psql = ("psql", "-X", "-q", "-U", "viatique_user", "-d", "viatique", "-v", "ON_ERROR_STOP=1")
         told = self.exec("db", *psql, given=_EVERY_ROW).stderr
         rows = sorted(line.partition("NOTICE:")[2].strip() for line in told.splitlines() if "NOTICE:" in line)
-        # Django's own bookkeeping of who logged in is not what a backup is for, but it comes back, too
         return rows, self.exec("nginx", "sh", "-c", _EVERY_FILE).stdout.splitlines()
 
 
 @contextmanager
-def made_shape(root, number, *, app="first", copies=12):
+def made_shape(root, number, *, copies=12, lean=False):
     """Yield a shape that is up and filled; remove all of it at the end."""
     name = f"{PREFIX}-{os.getpid()}-{number}"
-    made = Shape(root, name).lay_out(app=app)
-    docker("tag", IMAGES["KORRIGO_BACKEND_IMAGE"], f"{made.image}:{TAG}")
+    made = Shape(root, name, lean=lean).lay_out()
+    docker("tag", (LEAN if lean else IMAGES)["KORRIGO_BACKEND_IMAGE"], f"{made.image}:{TAG}")
     without = f"FROM {IMAGES['KORRIGO_BACKEND_IMAGE']}\nRUN pip uninstall --quiet --yes korrigo-backup msgspec\n"
     subprocess.run(
         ["docker", "build", "--quiet", "-t", f"{made.image}:{WITHOUT_APP}", "-"],

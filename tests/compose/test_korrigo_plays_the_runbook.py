@@ -77,7 +77,10 @@ def test_the_runbook_is_played_on_korrigos_shape(shape, tmp_path):
     typed(shape, "rollback", "--yes")
     assert shape.testify() == destroyed
 
-    act("the same disaster, restore by the Django method")
+    act("a wrong UPDATE and lost pages, restore by the Django method")
+    typed(shape, "restore", "latest-point", "--yes")
+    shape.sql("DELETE FROM exams_annotation; UPDATE exams_exam SET name = 'lost'")
+    shape.exec("backend", "sh", "-c", "rm -r /app/media/booklets")
     said = typed(shape, "restore", _newest(shape, "korrigo_backup_*"), "--yes")
     assert "❌" not in said
     assert _carried(shape.testify()) == _carried(saved)

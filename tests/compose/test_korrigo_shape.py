@@ -83,7 +83,7 @@ def test_a_restore_is_kept_with_a_backend_that_does_not_come_up_if_that_is_asked
 def test_a_second_checkout_replaces_nothing(shape, tmp_path):
     korrigo(shape, "backup", "full")
     other = replace(shape, root=tmp_path / "checkout")
-    shutil.copytree(shape.root, other.root)
+    shutil.copytree(shape.root, other.root, symlinks=True)
     home = f"{shape.root}/infra/{shape.name}"
     said = korrigo(other, "backup", "db")
     assert f"⚠️ the containers of this project were made from {home}, and this site is {other.root}/infra" in said

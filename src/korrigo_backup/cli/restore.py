@@ -23,9 +23,11 @@ from korrigo_backup.operations.validate import validate as validate_site
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from korrigo_backup.catalog import Catalog
     from korrigo_backup.domain.artifact import Artifact
     from korrigo_backup.domain.journal import Step
     from korrigo_backup.domain.plan import RestorePlan
+    from korrigo_backup.site.site import Site
     from korrigo_backup.wiring import Wired
 
 QUESTION = "⚠️  DESTRUCTIVE OPERATION - This will DELETE all current data. Continue? (yes/no): "
@@ -153,7 +155,8 @@ def restore_and_say(wired: Wired, artifact: Artifact, choices: Choices) -> None:
         accept=choices.accept,
         keep=choices.keep,
     )
-    done = restore(wired.site(), wired.catalog, request)
+    site = wired.site()
+    done = restore(site, wired.catalog, request)
     if choices.dry_run:
         say_plan(done.plan)
         refuse(done.plan)
@@ -168,7 +171,7 @@ def restore_and_say(wired: Wired, artifact: Artifact, choices: Choices) -> None:
             say(f"   to go back to what was there: {_way_back(done.plan)}")
     say_findings(done.findings)
     if choices.validate:
-        _validate(wired, artifact, _way_back(done.plan))
+        _validate(site, wired.catalog, artifact, _way_back(done.plan))
     say("📊 Verification recommended - check database contents")
     if done.losses:
         raise PartlyDone(
@@ -191,7 +194,7 @@ _PROVEN = frozenset({"validate.tables", "validate.users", "validate.media"})
 """Findings about content alone."""
 
 
-def _validate(wired: Wired, artifact: Artifact, way_back: str) -> None:
+def _validate(site: Site, catalog: Catalog, artifact: Artifact, way_back: str) -> None:
     """Check the site that serves again, and say what is not as it must be.
 
     Rows and files were proven to be those of the backup before they went live: that there are few of them is told, and
@@ -201,7 +204,7 @@ def _validate(wired: Wired, artifact: Artifact, way_back: str) -> None:
     proven = _PROVEN | {"media.missing"} if whole else _PROVEN  # its rows and files are of one moment
     findings = [
         replace(finding, level=Level.WARNING) if finding.id in proven and finding.level is Level.ERROR else finding
-        for finding in validate_site(wired.site(), None, point=compared(wired.catalog, artifact))
+        for finding in validate_site(site, None, point=compared(catalog, artifact))
     ]
     say("🔍 Validating restore...")
     say_findings(finding for finding in findings if finding.level is not Level.OK)

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
+from korrigo_backup.domain.finding import Level
 from korrigo_backup.domain.journal import STOPPED_FOR, UNANSWERED, Listener, Step
 from korrigo_backup.site.health import Health
 from korrigo_backup.site.outage import Outage, watched
@@ -67,7 +68,8 @@ class Downtime:
         if not wait:
             return ()
         health = self.site.await_health(started, self.before, self.listen, keep=keep)
-        self._tell(seconds)
+        if not any(one.level is Level.LOSS for one in health):
+            self._tell(seconds)
         return health
 
     def _tell(self, stopped: float) -> None:

@@ -4,6 +4,7 @@
     ├── UsageError           2    the command or the configuration is wrong
     ├── PartlyDone           3    a good result exists, something after it failed
     ├── Refused              4    a check before the work said no
+    │   └── NotConfigured    4    the site does not have our app, or no manage.py where it is looked for
     ├── Cancelled            5    the operator said no
     ├── NotFound             6    no such artifact
     ├── Locked               7    another run is at work
@@ -55,6 +56,10 @@ class Refused(KorrigoBackupError):
     """A check before the work said no: space, rights, versions, another site."""
 
     exit_code = 4
+
+
+class NotConfigured(Refused):
+    """The site does not have our app, or there is no manage.py where it is looked for."""
 
 
 class Cancelled(KorrigoBackupError):

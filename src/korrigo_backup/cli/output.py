@@ -93,6 +93,8 @@ def say_findings(findings: Iterable[Finding]) -> None:
     """Print one line a finding, its hint below."""
     for finding in findings:
         say(f"{_MARKS[finding.level]} {finding.message}")
+        if finding.accepted:
+            say(f"   accepted: {finding.accepted}")
         if finding.detail:
             say(f"   detail: {finding.detail}")
         if finding.hint:

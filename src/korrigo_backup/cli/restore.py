@@ -16,14 +16,13 @@ from korrigo_backup.domain.checklist import checklist, unanswered
 from korrigo_backup.domain.finding import Level
 from korrigo_backup.domain.naming import Kind
 from korrigo_backup.errors import PartlyDone, Refused, UsageError
-from korrigo_backup.operations.manifests import compared
+from korrigo_backup.operations.manifests import compared, saved_database
 from korrigo_backup.operations.restore import Request, restore
 from korrigo_backup.operations.validate import validate as validate_site
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from korrigo_backup.catalog import Catalog
     from korrigo_backup.domain.artifact import Artifact
     from korrigo_backup.domain.journal import Step
     from korrigo_backup.domain.plan import RestorePlan
@@ -171,7 +170,7 @@ def restore_and_say(wired: Wired, artifact: Artifact, choices: Choices) -> None:
             say(f"   to go back to what was there: {_way_back(done.plan)}")
     say_findings(done.findings)
     if choices.validate:
-        _validate(site, wired.catalog, artifact, _way_back(done.plan))
+        _validate(site, wired, artifact, _way_back(done.plan))
     say("📊 Verification recommended - check database contents")
     if done.losses:
         raise PartlyDone(
@@ -194,7 +193,7 @@ _PROVEN = frozenset({"validate.tables", "validate.users", "validate.media"})
 """Findings about content alone."""
 
 
-def _validate(site: Site, catalog: Catalog, artifact: Artifact, way_back: str) -> None:
+def _validate(site: Site, wired: Wired, artifact: Artifact, way_back: str) -> None:
     """Check the site that serves again, and say what is not as it must be.
 
     Rows and files were proven to be those of the backup before they went live: that there are few of them is told, and
@@ -202,9 +201,16 @@ def _validate(site: Site, catalog: Catalog, artifact: Artifact, way_back: str) -
     """
     whole = artifact.kind is Kind.DJANGO and artifact.manifest is not None and artifact.manifest.includes_media
     proven = _PROVEN | {"media.missing"} if whole else _PROVEN  # its rows and files are of one moment
+    found = validate_site(
+        site,
+        None,
+        point=compared(wired.catalog, artifact),
+        saved=saved_database(wired.catalog, artifact),
+        accept=wired.config.validate.accept,
+    )
     findings = [
         replace(finding, level=Level.WARNING) if finding.id in proven and finding.level is Level.ERROR else finding
-        for finding in validate_site(site, None, point=compared(catalog, artifact))
+        for finding in found
     ]
     say("🔍 Validating restore...")
     say_findings(finding for finding in findings if finding.level is not Level.OK)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from korrigo_backup.cli.output import Context, say, say_findings, say_json
@@ -11,7 +12,7 @@ from korrigo_backup.domain.finding import Finding, Level
 from korrigo_backup.domain.journal import silent
 from korrigo_backup.domain.naming import Kind
 from korrigo_backup.errors import ProofFailed
-from korrigo_backup.operations.manifests import compared, members_of
+from korrigo_backup.operations.manifests import compared, members_of, saved_database
 from korrigo_backup.operations.validate import FOUND, validate
 
 if TYPE_CHECKING:
@@ -49,8 +50,15 @@ def command(
         say("🔍 Validating restore...")
     point = found if found and found.kind is Kind.POINT else None
     against = members_of(wired.catalog, point)[0] if point else found
-    last = compared(wired.catalog, found)
-    findings = validate(site, against, point=last, strict=strict, listen=silent if as_json else narrate)
+    findings = validate(
+        site,
+        against,
+        point=compared(wired.catalog, found),
+        saved=saved_database(wired.catalog, found),
+        accept=wired.config.validate.accept,
+        strict=strict,
+        listen=silent if as_json else narrate,
+    )
     bad = [finding for finding in findings if finding.level is Level.ERROR]
     if as_json:
         named = str(found.path) if found else None
@@ -70,7 +78,6 @@ def command(
 def narrate(step: Step) -> None:
     """Print one step of a validation: what begins, or what was found."""
     if step.id == FOUND:
-        facts = step.facts
-        say_findings([Finding(facts["id"], Level(facts["level"]), facts["message"], facts["hint"])])
+        say_findings([msgspec.convert(step.facts, Finding)])
     elif line := LINES.get(step.id):
         say(line)

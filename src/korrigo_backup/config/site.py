@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, StringConstraints, field_validator
 
 from korrigo_backup.config.values import Label, Place, Port, Seconds, Section, Words, no_switch
 
@@ -119,6 +119,17 @@ class RestoreSection(Section):
     """Whether a restore may go on while a point of the checklist (runbook 5.1) that people answer is open."""
 
     require_checklist: bool = False
+
+
+class ValidateSection(Section):
+    """Findings of `validate` that this site lives with: the id of each with the reason, `"validate.users" = "…"`.
+
+    An accepted finding is shown with its reason and fails no validation.
+    """
+
+    accept: dict[str, Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]] = Field(
+        default_factory=dict
+    )
 
 
 class DjangoSection(Section):

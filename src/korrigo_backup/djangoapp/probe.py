@@ -1,8 +1,8 @@
 """Try what the runbook's 5.6 asks to be tried: log in, create, change and delete, in a transaction that is taken back.
 
-What a transaction does not hold: sequences that were used stay one further on, and a signal handler of the site
-that reaches something else than the databases (a task queue) is not undone. Mail is not sent, sessions in a cache
-are removed, the file written below MEDIA_ROOT is deleted.
+Sequences are not transactional, so none is used (`numbers.py`). A signal handler of the site that reaches something
+else than the databases (a task queue) is not undone. Mail is not sent, sessions in a cache are removed, the file
+written below MEDIA_ROOT is deleted.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from django.test.utils import override_settings
 from django.utils.module_loading import import_string
 
 from korrigo_backup.djangoapp.newuser import PREFIX, new_user
+from korrigo_backup.djangoapp.numbers import WouldMoveError, keeping_sequences, own_numbers
 from korrigo_backup.djangoapp.tenants import count_elsewhere, is_elsewhere, tables_elsewhere
 from korrigo_backup.domain.description import Check, Probe
 
@@ -85,6 +86,8 @@ class _Trial:
         except _Failed as problem:
             return Check(id_, ok=False, message=str(problem))
         except Exception as problem:  # noqa: BLE001 - whatever handlers and backends of the site raise
+            if refused := next((one for one in _chain(problem) if isinstance(one, WouldMoveError)), None):
+                return Check(id_, ok=True, message=f"{id_} was not tried: {refused}", tried=False)
             if _lacks_table(problem) and (away := tables_elsewhere(self._alias)):
                 words = f"{id_} was not tried: tables of the site stand in the schemas of tenants alone ({away})"
                 return Check(id_, ok=True, message=words, tried=False)
@@ -174,11 +177,16 @@ class _Trial:
 
 def _lacks_table(problem: BaseException | None) -> bool:
     """Tell whether an error, or one that it followed, is PostgreSQL's for a table that is not there."""
+    return any(
+        (getattr(one, "sqlstate", None) or getattr(one, "pgcode", None)) == _UNDEFINED_TABLE for one in _chain(problem)
+    )
+
+
+def _chain(problem: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and those that it followed."""
     while problem is not None:
-        if (getattr(problem, "sqlstate", None) or getattr(problem, "pgcode", None)) == _UNDEFINED_TABLE:
-            return True
+        yield problem
         problem = problem.__cause__ or problem.__context__
-    return False
 
 
 class _Failed(Exception):
@@ -210,6 +218,8 @@ def _taken_back(alias: str) -> Iterator[None]:
                 with connections[name].cursor() as cursor:
                     for limit in _LIMITS:
                         cursor.execute(limit)
+                stack.enter_context(keeping_sequences(connections[name]))
+        stack.enter_context(own_numbers())
         yield
 
 

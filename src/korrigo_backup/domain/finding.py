@@ -25,7 +25,7 @@ class Finding(msgspec.Struct, frozen=True):
     """One line of a check. `id` is documented in docs/reference/findings.md and never changes.
 
     `detail` holds the server's words on single rows. It is shown to the operator alone: neither a journal nor a
-    notification takes it.
+    notification takes it. `accepted` is the reason for which the configuration accepts it.
     """
 
     id: str
@@ -33,6 +33,7 @@ class Finding(msgspec.Struct, frozen=True):
     message: str
     hint: str = ""
     detail: str | UnsetType = UNSET
+    accepted: str | UnsetType = UNSET
 
 
 def ok(id_: str, message: str) -> Finding:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from korrigo_backup.domain.finding import Finding, error, ok, warning
+from msgspec.structs import replace
+
+from korrigo_backup.domain.finding import Finding, Level, error, ok, warning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from korrigo_backup.domain.manifest import SchemaObject, TableProof
 
@@ -89,6 +92,34 @@ def judge_schema(
         hint = "right if a migration since has dropped them; else restore again, or go back: korrigo-backup rollback"
         return [error("validate.schema", words, hint) if strict else warning("validate.schema", words, hint)]
     return [ok("validate.schema", f"Schema OK ({len(saved)} objects as in {source})")]
+
+
+KNOWN = (
+    "validate.health", "validate.tables", "validate.rows", "validate.schema", "validate.sequences", "validate.users",
+    "validate.media", "validate.files", "validate.django", "validate.migrations", "media.unreferenced", "media.missing",
+    "media.empty", "media.columns", "media.references", "validate.probe", "validate.superusers", "validate.database",
+)  # fmt: skip
+"""The findings of a validation that a site may accept."""
+
+
+def accepted(finding: Finding, reasons: Mapping[str, str]) -> Finding:
+    """Return a finding as the configuration has it: an accepted error is a warning, and carries the reason."""
+    reason = reasons.get(finding.id)
+    if reason is None or finding.level is Level.OK:
+        return finding
+    return replace(finding, level=Level.WARNING, accepted=reason, hint="")
+
+
+def unknown_names(reasons: Mapping[str, str]) -> list[Finding]:
+    """Return a warning for each accepted name that no validation makes."""
+    found = []
+    for name in sorted(reasons.keys() - set(KNOWN)):
+        near = get_close_matches(name, KNOWN, n=1)
+        words = f"[validate] accept names {name!r}, which is no finding of a validation"
+        found.append(
+            warning("validate.accept", words, f"did you mean {near[0]!r}?" if near else f"known: {', '.join(KNOWN)}")
+        )
+    return found
 
 
 _RESTORE = "restore the backup again, or go back: korrigo-backup rollback"

@@ -60,6 +60,29 @@ def compared(catalog: Catalog, artifact: Artifact | None) -> Artifact | None:
         return None
 
 
+def saved_database(catalog: Catalog, artifact: Artifact | None) -> Artifact | None:
+    """Return the backup that says how the database stood: `artifact` or its component, else the newest; None if none.
+
+    A backup directory that cannot be read is as one without backups: the site is looked at all the same.
+    """
+    try:
+        if artifact is not None and artifact.kind is Kind.POINT:
+            return members_of(catalog, artifact)[0]
+        if artifact is not None and artifact.kind is not Kind.MEDIA:
+            return artifact
+    except KorrigoBackupError:
+        return None
+    newest = [one for kind in (Kind.SQL, Kind.DJANGO) if (one := _newest(catalog, kind))]
+    return max(newest, key=lambda one: one.created, default=None)
+
+
+def _newest(catalog: Catalog, kind: Kind) -> Artifact | None:
+    try:
+        return catalog.find("latest", kind)
+    except KorrigoBackupError:
+        return None
+
+
 def authenticity(artifact: Artifact, *, allow_unsigned: bool) -> list[Finding]:
     """Return what the signature says; an error finding where it says too little and that is not allowed.
 

@@ -5,14 +5,18 @@ Nothing is changed: what the probe makes, it takes back.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from korrigo_backup.domain.description import Description, Probe
 from korrigo_backup.domain.finding import Finding, error, ok, warning
 from korrigo_backup.domain.journal import Listener, Step, silent
-from korrigo_backup.errors import KorrigoBackupError, Unreachable
+from korrigo_backup.domain.validation import accepted, unknown_names
+from korrigo_backup.errors import KorrigoBackupError, NotConfigured, Unreachable
 from korrigo_backup.operations import validate_database, validate_media
 from korrigo_backup.site.django import DESCRIBE, PROBE
 from korrigo_backup.site.health import Health
@@ -20,7 +24,7 @@ from korrigo_backup.system.files import explained
 from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from korrigo_backup.domain.artifact import Artifact
     from korrigo_backup.site.site import Site
@@ -37,6 +41,7 @@ class Given:
     artifact: Artifact | None
     strict: bool
     point: Artifact | None = None
+    saved: Artifact | None = None
     unreachable: str | None = field(default=None, init=False)
 
     @cached_property
@@ -54,6 +59,11 @@ class Given:
         """What the site's Django says of itself, if it does."""
         return self.described if isinstance(self.described, Description) else None
 
+    @property
+    def answering(self) -> Site:
+        """The site, without its Django where that has failed to answer already."""
+        return replace(self.site, django=None) if isinstance(self.described, KorrigoBackupError) else self.site
+
 
 @dataclass(frozen=True)
 class Part:
@@ -70,6 +80,8 @@ def validate(
     artifact: Artifact | None,
     *,
     point: Artifact | None = None,
+    saved: Artifact | None = None,
+    accept: Mapping[str, str] = MappingProxyType({}),
     listen: Listener = silent,
     strict: bool = False,
 ) -> list[Finding]:
@@ -77,16 +89,22 @@ def validate(
 
     With `artifact` its tables, rows or files are compared; a table that differs is a warning, because the site may
     have written since, and with `strict` an error. As many missing files as when the restore `point` was made are no
-    error.
+    error, nor is any state of the database that stood so in the backup `saved`. `accept` gives the reasons for which
+    the site lives with a finding, by id.
     `listen` is told each part as it begins (`validate.health`, …) and each finding as it is made (`FOUND`).
     """
-    given, findings = Given(site, artifact, strict, point), []
+    given, findings = Given(site, artifact, strict, point, saved), []
+
+    def tell(finding: Finding) -> None:
+        findings.append(finding)
+        listen(Step(FOUND, msgspec.to_builtins(finding)))
+
     for part in PARTS:
         listen(Step(part.id))
         for finding in _checked(part, given):
-            findings.append(finding)
-            facts = {"id": finding.id, "level": finding.level.value, "message": finding.message, "hint": finding.hint}
-            listen(Step(FOUND, facts))
+            tell(accepted(finding, accept))
+    for finding in unknown_names(accept):
+        tell(finding)
     return findings
 
 
@@ -119,11 +137,11 @@ def _health(given: Given) -> Iterator[Finding]:
 
 
 def _tables(given: Given) -> Iterator[Finding]:
-    return validate_database.content(given.site, given.artifact, given.description, strict=given.strict)
+    return validate_database.content(given.site, given.artifact, given.description, given.saved, strict=given.strict)
 
 
 def _users(given: Given) -> Iterator[Finding]:
-    return validate_database.users(given.site, given.description)
+    return validate_database.users(given.site, given.description, given.saved)
 
 
 def _media(given: Given) -> Iterator[Finding]:
@@ -131,13 +149,16 @@ def _media(given: Given) -> Iterator[Finding]:
 
 
 def _migrations(given: Given) -> Iterator[Finding]:
-    if isinstance(given.described, KorrigoBackupError):
+    if isinstance(given.described, NotConfigured):
+        message = f"not configured, so the site's Django was not asked: {given.described.message}"
+        yield warning("validate.django", message, given.described.hint)
+    elif isinstance(given.described, KorrigoBackupError):
         yield error("validate.django", given.described.message, given.described.hint)
     elif given.described is None:
         yield warning("validate.django", "the site's Django was not asked: no command is configured", _NO_DJANGO)
     else:
         yield _same_database(given.site.postgres.database, given.described)
-    yield from validate_database.migrations(given.site, given.description)
+    yield from validate_database.migrations(given.site, given.description, given.saved)
 
 
 def _same_database(ours: str, described: Description) -> Finding:
@@ -153,12 +174,13 @@ def _same_database(ours: str, described: Description) -> Finding:
 
 
 def _media_against_database(given: Given) -> Iterator[Finding]:
-    return validate_media.references(given.site, given.point, given.description)
+    return validate_media.references(given.answering, given.point, given.description)
 
 
 def _probe(given: Given) -> Iterator[Finding]:
-    if given.site.django is None:
-        yield warning("validate.probe", "Login, create, update and delete were not tried", _NO_DJANGO)
+    if given.site.django is None or isinstance(given.described, NotConfigured):
+        hint = given.described.hint if isinstance(given.described, NotConfigured) else _NO_DJANGO
+        yield warning("validate.probe", "Login, create, update and delete were not tried", hint)
         return
     checks = given.site.django.ask(PROBE, Probe).checks
     for check in checks:
@@ -167,13 +189,16 @@ def _probe(given: Given) -> Iterator[Finding]:
         if check.id == "superusers":
             yield warning("validate.superusers", "nobody is superuser: no one can use the admin", _SUPERUSER)
         elif check.id == "users":
-            yield error("validate.users", check.message, _SUPERUSER)
+            saved = given.saved
+            as_saved = saved and validate_database.users_are_as_saved(given.site, given.description, saved)
+            since = f", as in {saved.name}" if saved and as_saved else ""
+            yield (warning if as_saved else error)("validate.users", check.message + since, _SUPERUSER)
         else:
             yield error("validate.probe", check.message, "see the site's log; python manage.py korrigo_probe")
     if all(check.ok for check in checks if check.id != "superusers"):
         tried = {check.id: check.message for check in checks}
         if untried := [check.message for check in checks if not check.tried]:
-            yield warning("validate.probe", "; ".join(untried), "try it by hand as a user of one tenant")
+            yield warning("validate.probe", "; ".join(untried), "try it by hand, as a user of the site")
         elif "login" in tried:
             yield ok("validate.probe", f"Login, create, update, delete OK ({tried['login']})")
         else:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from korrigo_backup.domain.description import TableName
-from korrigo_backup.domain.finding import Finding, error, ok, warning
+from korrigo_backup.domain.finding import Finding, Level, error, ok, warning
 from korrigo_backup.domain.manifest import DatabaseProof, TableProof
 from korrigo_backup.domain.migrations import compare
 from korrigo_backup.domain.naming import Kind, beside
+from korrigo_backup.domain.sequences import Saved, judge_sequences
+from korrigo_backup.domain.sqlname import normal_name
 from korrigo_backup.domain.validation import judge_rows, judge_schema, judge_tables, listed
 from korrigo_backup.operations.properties import property_differences
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.site.digests import known_rule, snapshot
-from korrigo_backup.site.relations import relation, relations, taken_next
+from korrigo_backup.site.relations import relation, relations, standings
 from korrigo_backup.site.schema import fingerprint
 
 if TYPE_CHECKING:
@@ -28,9 +32,12 @@ if TYPE_CHECKING:
 
 
 def content(
-    site: Site, artifact: Artifact | None, description: Description | None, *, strict: bool
+    site: Site, artifact: Artifact | None, description: Description | None, saved: Artifact | None, *, strict: bool
 ) -> Iterator[Finding]:
-    """Yield what is to say of tables, rows and sequences, held against a backup if there is one."""
+    """Yield what is to say of tables, rows and sequences, held against a backup if there is one.
+
+    Sequences are held against the newest backup, `saved`, although no `artifact` is to be compared.
+    """
     with snapshot(site.postgres) as taken:
         tables = taken.tables()
         expected, problem = _expected(artifact, description, tables)
@@ -43,11 +50,12 @@ def content(
             now = _proofs(taken, tables, expected)
             yield judge_rows(now, expected.tables, artifact.name, strict=strict)
             yield from judge_schema(fingerprint(taken), expected.schema, artifact.name, strict=strict)
-        yield _sequences(taken)
+        before, _ = _expected(saved, description, tables)
+        yield from judge_sequences(standings(taken), _saved(saved, before), strict=strict)
 
 
-def users(site: Site, description: Description | None) -> Iterator[Finding]:
-    """Yield how many users there are, also in the schemas of tenants; none is an error."""
+def users(site: Site, description: Description | None, saved: Artifact | None) -> Iterator[Finding]:
+    """Yield how many users there are, also in the schemas of tenants; none is an error unless none was saved."""
     name = description.users if description else TableName("auth_user")
     if not name.table:
         yield ok("validate.users", "this site has no users")
@@ -62,8 +70,25 @@ def users(site: Site, description: Description | None) -> Iterator[Finding]:
         yield ok("validate.users", f"Users OK ({count} users)")
     elif count := _count(site, tenants := found[1:_TENANTS]):
         yield ok("validate.users", f"Users OK ({count} users in {len(tenants)} other schemas)")
+    elif saved and users_are_as_saved(site, description, saved):
+        yield warning("validate.users", f"No users found in {name.table}, as in {saved.name}", _SUPERUSER)
     else:
         yield error("validate.users", f"No users found in {name.table}", _RESTORE)
+
+
+def users_are_as_saved(site: Site, description: Description | None, saved: Artifact) -> bool:
+    """Tell whether the users' table has the rows that the newest backup has."""
+    name = description.users if description else TableName("auth_user")
+    found = relation(site.postgres, name.table, name.schema)
+    if found is None:
+        return False
+    with snapshot(site.postgres) as taken:
+        tables = [table for table in taken.tables() if table.name == normal_name(found.name)]
+        expected, _ = _expected(saved, description, tables)
+        then = {table.name: table for table in expected.tables} if expected else {}
+        now = _proofs(taken, tables, expected) if expected else []
+    known = bool(now) and now[0].name in then
+    return known and judge_rows(now, then.values(), saved.name, strict=True).level is Level.OK
 
 
 def _count(site: Site, tables: Sequence[Relation]) -> int:
@@ -72,8 +97,11 @@ def _count(site: Site, tables: Sequence[Relation]) -> int:
     return site.postgres.ask(f"SELECT count(*) FROM ({each}) AS rows", int) if tables else 0
 
 
-def migrations(site: Site, description: Description | None) -> Iterator[Finding]:
-    """Yield whether the applied migrations are those of the code; without Django only how many there are."""
+def migrations(site: Site, description: Description | None, saved: Artifact | None) -> Iterator[Finding]:
+    """Yield whether the applied migrations are those of the code; without Django only how many there are.
+
+    A difference that stood when the newest backup was made, by the same code, is a warning.
+    """
     found = relation(site.postgres, "django_migrations")
     if found is None:
         message = "there is no table django_migrations"
@@ -89,17 +117,28 @@ def migrations(site: Site, description: Description | None) -> Iterator[Finding]
         yield ok("validate.migrations", f"Migrations: {len(applied)} applied (not compared with the code)")
         return
     difference = compare(applied, description.migrations)
+    stood = _stood(applied, description, saved)
+    level, since = (warning, f" (as in {saved.name})") if saved and stood else (error, "")
     if difference.unapplied:
         words = f"{len(difference.unapplied)} migrations of the code are not applied: {listed(difference.unapplied)}"
-        yield error("validate.migrations", words, _MIGRATE)
+        yield level("validate.migrations", words + since, _MIGRATE)
     if difference.ahead:
         words = f"the database is ahead of the code: {listed(difference.ahead)}"
-        yield error("validate.migrations", words, "deploy the code that the backup was made with, or newer")
+        yield level("validate.migrations", words + since, "deploy the code that the backup was made with, or newer")
     if difference.gone:
         words = f"{len(difference.gone)} applied migrations are not in the code: {listed(difference.gone)}"
         yield warning("validate.migrations", words, "right after squashing, or when an app was removed")
     if not (difference.unapplied or difference.ahead):
         yield ok("validate.migrations", f"Migrations OK ({len(applied)} applied, none missing)")
+
+
+def _stood(applied: Sequence[tuple[str, str]], description: Description, saved: Artifact | None) -> bool:
+    """Tell whether the newest backup has the same applied migrations and was made by the same, known code."""
+    manifest = saved.manifest if saved else None
+    if manifest is None or not manifest.revision or manifest.revision != description.revision:
+        return False
+    proof = manifest.database or manifest.django
+    return proof is not None and set(proof.migrations) == {f"{app}.{name}" for app, name in applied}
 
 
 def properties(site: Site, artifact: Artifact | None, *, strict: bool) -> Iterator[Finding]:
@@ -147,12 +186,25 @@ def _django_proof(saved: DjangoProof, description: Description, tables: Sequence
     """Return a Method 2 backup's counts by table; its digests are of another kind."""
     by_name = {(table.schema, table.table): table.name for table in tables}
     by_plain = {table.table: table.name for table in tables}
-    known = [(description.tables[m.name], m.rows) for m in saved.models if m.name in description.tables]
+    labelled = [(m.name, m.rows) for m in saved.models if m.name in description.tables]
+    known = [(description.tables[label], rows) for label, rows in labelled]
     proofs = tuple(
         TableProof(by_name.get((one.schema or "", one.table)) or by_plain.get(one.table, one.table), rows)
         for one, rows in known
     )
-    return DatabaseProof(name="", server_version="", client_version="", digest=None, tables=proofs)
+    places = dict(zip((label for label, _ in labelled), proofs, strict=True))
+    split = ((one, *one.name.rpartition(".")) for one in saved.sequences)
+    sequences = tuple(
+        replace(one, name=f"{places[label].name}.{column}") for one, label, _, column in split if label in places
+    )
+    return DatabaseProof(
+        name="",
+        server_version="",
+        client_version="",
+        digest=None,
+        tables=proofs,
+        sequences=(*sequences, *saved.own_sequences),
+    )
 
 
 def _proofs(taken: Snapshot, tables: Sequence[Table], expected: DatabaseProof) -> list[TableProof]:
@@ -160,16 +212,16 @@ def _proofs(taken: Snapshot, tables: Sequence[Table], expected: DatabaseProof) -
     return [taken.prove(table, rule=known_rule(expected.digest)) for table in tables if table.name in wanted]
 
 
-def _sequences(taken: Snapshot) -> Finding:
-    checked, behind = taken_next(taken)
-    if behind:
-        words = f"{len(behind)} sequences give a number that is taken: {listed(behind)}"
-        return error("validate.sequences", words, "python manage.py sqlsequencereset APP | psql")
-    return ok("validate.sequences", f"Sequences OK ({checked} sequences, the next number of each is free)")
+def _saved(saved: Artifact | None, proof: DatabaseProof | None) -> Saved | None:
+    if saved is None or proof is None:
+        return None
+    rows = {table.name: table.rows for table in proof.tables}
+    return Saved(saved.name, {normal_name(one.name): one for one in proof.sequences}, rows)
 
 
 _TENANTS = 101
 """Tables of users that are counted at most: one, and those of a hundred tenants."""
 
 _RESTORE = "restore the backup again, or go back: korrigo-backup rollback"
+_SUPERUSER = "python manage.py createsuperuser"
 _MIGRATE = "python manage.py migrate, with the code that is to run"

@@ -15,6 +15,7 @@ from korrigo_backup.domain.secret import Secret
 from korrigo_backup.errors import (
     KorrigoBackupError,
     Locked,
+    NotConfigured,
     NotFound,
     PartlyDone,
     ProofFailed,
@@ -62,6 +63,12 @@ exit "$status"
 _ANSWERED = (0, ProofFailed.exit_code)
 """Statuses of a command that printed its document: all is well, or something in it is not."""
 
+_NOT_THERE = (126, 127)
+"""Statuses of a container in which the program cannot be started."""
+
+_NO_FILE = 2
+"""Python's status when there is no file to run."""
+
 _SECRET_NAME = re.compile(r"PASS|SECRET|TOKEN|KEY|CREDENTIAL|DSN|_URL$", re.IGNORECASE)
 
 
@@ -76,7 +83,7 @@ class DjangoCommands(Protocol):
     def ask(self, command: str, answer: type[T]) -> T:
         """Run a management command and return the JSON document on the last line of its output, as `answer`.
 
-        Raises UsageError when the program is not there, Refused when the site does not have the command,
+        Raises UsageError when the program is not there, NotConfigured when the site does not have the command,
         Unreachable when its database does not answer it, KorrigoBackupError with the command's own words.
         """
         ...
@@ -276,9 +283,15 @@ def understood(done: Completed, what: str, answer: type[T]) -> T:
 def _failure(done: Completed, what: str) -> KorrigoBackupError:
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     if "Unknown command" in done.stderr:
-        return Refused(
+        return NotConfigured(
             f"{what}: the site does not have this command",
             hint='install korrigo-backup in the site\'s environment; INSTALLED_APPS needs "korrigo_backup.djangoapp"',
+        )
+    if done.status in _NOT_THERE or (done.status == _NO_FILE and "can't open file" in done.stderr):
+        return NotConfigured(
+            f"{what}: there is no such program or file there: {lines[-1] if lines else 'it says nothing'}",
+            hint="set [compose] manage or [django] manage to the command line of manage.py, [compose] backend to its"
+            " service",
         )
     if "unrecognized arguments" in done.stderr:
         return Refused(f"{what}: the site's korrigo-backup is another version than this one", hint=_SAME_VERSION)

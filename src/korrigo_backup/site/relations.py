@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
+from korrigo_backup.domain.sequences import Numbered, Standing
+from korrigo_backup.domain.sqlname import normal_name
 from korrigo_backup.site.sql import identifier, literal
 
 if TYPE_CHECKING:
@@ -24,15 +27,28 @@ WHERE c.relname = {table} AND c.relkind IN ('r', 'p')
   AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND ({schema} IS NULL OR n.nspname = {schema})
 """
 
-# Serial and identity columns: sequences that a column owns and that count upwards.
-_OWNED = """
+# Every sequence of ours that does not begin anew at its end, with the unique columns of whole numbers that own it or
+# whose default takes from it. Partitions have the default of their parent, which sees their rows.
+_SEQUENCES = """
+WITH used AS (
+  SELECT d.objid AS sequence, d.refobjid AS relation, d.refobjsubid AS number FROM pg_depend d
+  WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
+    AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0
+  UNION
+  SELECT d.refobjid, f.adrelid, f.adnum FROM pg_depend d JOIN pg_attrdef f ON f.oid = d.objid
+  WHERE d.classid = 'pg_attrdef'::regclass AND d.refclassid = 'pg_class'::regclass)
 SELECT coalesce(json_agg(json_build_object(
-         'sequence', s.oid::regclass::text, 'table', d.refobjid::regclass::text, 'column', a.attname,
-         'increment', q.seqincrement) ORDER BY s.oid::regclass::text COLLATE "C"), '[]')
-FROM pg_class s JOIN pg_sequence q ON q.seqrelid = s.oid AND q.seqincrement > 0 AND NOT q.seqcycle
-JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = s.oid AND d.deptype IN ('a', 'i')
-  AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0
-JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+         'name', s.oid::regclass::text, 'increment', q.seqincrement, 'first', q.seqstart,
+         'columns', (SELECT coalesce(json_agg(json_build_array(c.oid::regclass::text, a.attname)
+                                              ORDER BY c.oid::regclass::text COLLATE "C"), '[]')
+                     FROM used u JOIN pg_class c ON c.oid = u.relation AND NOT c.relispartition
+                     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = u.number
+                     WHERE u.sequence = s.oid AND a.atttypid IN (20, 21, 23, 1700)
+                       AND EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique
+                                   AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum))
+       ) ORDER BY s.oid::regclass::text COLLATE "C"), '[]')
+FROM pg_class s JOIN pg_sequence q ON q.seqrelid = s.oid JOIN pg_namespace n ON n.oid = s.relnamespace
+WHERE NOT q.seqcycle AND s.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
 """
 
 
@@ -43,11 +59,11 @@ class Relation(msgspec.Struct, frozen=True):
     types: dict[str, str]
 
 
-class _Owned(msgspec.Struct, frozen=True):
-    sequence: str
-    table: str
-    column: str
+class _Sequence(msgspec.Struct, frozen=True):
+    name: str
     increment: int
+    first: int
+    columns: tuple[tuple[str, str], ...]
 
 
 def relation(server: Postgres | Snapshot, table: str, schema: str | None = None) -> Relation | None:
@@ -64,13 +80,25 @@ def relations(server: Postgres | Snapshot, table: str, schema: str | None = None
     return server.ask(wanted, list[Relation])
 
 
-def taken_next(taken: Snapshot) -> tuple[int, list[str]]:
-    """Return how many sequences of columns there are, and those whose next number a row already has."""
-    owned = taken.ask(_OWNED, list[_Owned])
-    return len(owned), [f"{one.sequence} ({one.table}.{one.column})" for one in owned if _is_taken(taken, one)]
+def standings(taken: Snapshot) -> list[Standing]:
+    """Return where each sequence stands, and whether rows have the numbers that are to come."""
+    return [_standing(taken, one) for one in taken.ask(_SEQUENCES, list[_Sequence])]
 
 
-def _is_taken(taken: Snapshot, one: _Owned) -> bool:
-    following = f"SELECT CASE WHEN is_called THEN last_value + {one.increment} ELSE last_value END FROM {one.sequence}"
-    column = identifier(one.column)
-    return taken.ask(f"SELECT to_json(EXISTS (SELECT FROM {one.table} WHERE {column} = ({following})))", bool)
+def _standing(taken: Snapshot, one: _Sequence) -> Standing:
+    last, called = taken.ask(f"SELECT json_build_array(last_value, is_called) FROM {one.name}", tuple[int, bool])
+    bare = Standing(normal_name(one.name), last, called, one.increment, one.first)
+    columns = tuple(_numbered(taken, bare, table, column) for table, column in one.columns)
+    return replace(bare, columns=columns)
+
+
+def _numbered(taken: Snapshot, one: Standing, table: str, column: str) -> Numbered:
+    quoted, beyond = identifier(column), ">=" if one.increment > 0 else "<="
+    having = f"EXISTS (SELECT FROM {table} WHERE {quoted} {{}} ({one.following}))"
+    asked = f"SELECT json_build_array({having.format('=')}, {having.format(beyond)})"
+    is_taken, has_beyond = taken.ask(asked, tuple[bool, bool])
+    rows = 0
+    if is_taken:
+        few = "LIMIT 2" if one.is_unused else ""
+        rows = taken.ask(f"SELECT to_json(count(*)) FROM (SELECT FROM {table} {few}) AS r", int)
+    return Numbered(normal_name(table), column, is_taken, has_beyond, rows)

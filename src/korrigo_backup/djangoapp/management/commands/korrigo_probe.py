@@ -17,7 +17,7 @@ class Command(BaseCommand):
 
     help = (
         "Create a throw-away user, log it in, change and delete it, inside a transaction that is always rolled back, "
-        "and print one JSON document. Sequences stay one further on. Exit status: 0 all works, 9 something does not."
+        "and print one JSON document. No sequence is used. Exit status: 0 all works, 9 something does not."
     )
 
     def handle(self, *_args: Any, **_options: Any) -> None:

@@ -27,7 +27,7 @@ FILES = {kind: f"infra/docker/docker-compose.{kind}.yml" for kind in ("prod", "t
 SERVICES = ("db", "redis", "backend", "celery", "celery-beat", "nginx")
 PREFIX = "korrigo-t"
 PASSED_ON = ("PATH", "HOME", "LANG", "DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT", "XDG_RUNTIME_DIR")
-UP_LIMIT, CALL_LIMIT = 240, 120  # seconds
+UP_LIMIT, CALL_LIMIT, STATES_LIMIT = 240, 120, 60  # seconds
 
 
 class ComposeFailed(AssertionError):
@@ -137,9 +137,17 @@ class Stack:
         return self.exec("db", *psql).stdout.strip()
 
     def states(self):
-        """Return service -> "running/healthy", "exited/" …, of every container, stopped ones too."""
-        lines = self.compose("ps", "--all", "--format", "json").stdout.splitlines()
-        return {said["Service"]: f"{said['State']}/{said['Health']}" for said in map(json.loads, lines)}
+        """Return service -> "running/healthy", "exited/" …, of every container, stopped ones too.
+
+        A restore runs the containers' own checks; the engine's next one may be half a minute away, and is waited for.
+        """
+        deadline = time.monotonic() + STATES_LIMIT
+        while True:
+            lines = self.compose("ps", "--all", "--format", "json").stdout.splitlines()
+            found = {said["Service"]: f"{said['State']}/{said['Health']}" for said in map(json.loads, lines)}
+            if "running/starting" not in found.values() or time.monotonic() > deadline:
+                return found
+            time.sleep(1)
 
     def up(self, *services):
         """Start what does not run, of all or of these and what they depend on, and wait until it is healthy."""

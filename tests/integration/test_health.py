@@ -1,5 +1,8 @@
 """A restore is judged by the health that the site had before it."""
 
+import json
+import re
+
 import pytest
 
 from sandbox import healthy_until
@@ -52,3 +55,27 @@ def test_a_site_that_does_not_get_well_is_rolled_back_unless_it_is_to_be_kept(si
         (site.home / "stopped").unlink()
         site.korrigo("rollback", "--yes", "--to", "after", code=1)
         assert site.rows() == wrecked
+
+
+def test_a_restore_and_a_rollback_say_and_record_for_how_long_visitors_had_no_answer(site):
+    made = site.backup()
+    with healthy_until(site.home / "down") as url:
+        down, up = f'[["touch", "{site.home}/down"], ["sleep", "0.5"]]', f'[["rm", "{site.home}/down"]]'
+        (site.home / "korrigo-backup.toml").write_text(
+            f'[services]\nhealth_url = "{url}"\nstop = {down}\nstart = {up}\n'
+        )
+        restored = site.korrigo("restore", made, "--yes", "--no-safety-backup", "--no-validate")
+        rolled_back = site.korrigo("rollback", "--yes")
+    for done in (restored, rolled_back):
+        assert re.search(rf"   visitors had no answer for \d+\.\d s \({re.escape(url)}\)\n", done.out)
+    said = [float(re.search(r"no answer for (\S+) s", done.out)[1]) for done in (restored, rolled_back)]
+    journal = map(json.loads, (site.backups / ".journal.jsonl").read_text().splitlines())
+    assert [one["downtime"] for one in journal if one.get("downtime")] == said
+
+
+def test_without_an_address_the_seconds_are_those_in_which_the_services_were_stopped(site):
+    made = site.backup()
+    (site.home / "korrigo-backup.toml").write_text('[services]\nstop = [["true"]]\nstart = [["true"]]\n')
+    done = site.korrigo("restore", made, "--yes", "--no-safety-backup", "--no-validate")
+    assert re.search(r"   the services were stopped for \d+\.\d s \(no address tells", done.out)
+    assert "had no answer" not in done.out

@@ -11,6 +11,7 @@ import msgspec
 
 from korrigo_backup.domain.dotenv import described
 from korrigo_backup.domain.finding import Finding, Level
+from korrigo_backup.domain.journal import STOPPED_FOR, UNANSWERED
 from korrigo_backup.domain.paths import readable
 from korrigo_backup.errors import PartlyDone
 from korrigo_backup.system.timings import phase
@@ -119,6 +120,10 @@ def say_shared(step: Step) -> None:
         say(f"⏳ Waiting until healthy, {step.facts['limit']} s at most: {step.facts['services']}")
     elif step.id == "services.healthy":
         say(f"   healthy after {step.facts['seconds']} s")
+    elif step.id == UNANSWERED:
+        say(f"   visitors had no answer for {step.facts['seconds']} s ({step.facts['address']})")
+    elif step.id == STOPPED_FOR:
+        say(f"   the services were stopped for {step.facts['seconds']} s (no address tells how long visitors waited)")
 
 
 def say_services(health: Sequence[Finding], done: str) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.artifact import Artifact
     from korrigo_backup.domain.journal import Step
     from korrigo_backup.domain.plan import RestorePlan
+    from korrigo_backup.site.site import Site
     from korrigo_backup.wiring import Wired
 
 QUESTION = "⚠️  DESTRUCTIVE OPERATION - This will DELETE all current data. Continue? (yes/no): "
@@ -169,7 +170,7 @@ def restore_and_say(wired: Wired, artifact: Artifact, choices: Choices) -> None:
             say(f"   to go back to what was there: {_way_back(done.plan)}")
     say_findings(done.findings)
     if choices.validate:
-        _validate(wired, artifact, _way_back(done.plan))
+        _validate(site, wired, artifact, _way_back(done.plan))
     say("📊 Verification recommended - check database contents")
     if done.losses:
         raise PartlyDone(
@@ -192,7 +193,7 @@ _PROVEN = frozenset({"validate.tables", "validate.users", "validate.media"})
 """Findings about content alone."""
 
 
-def _validate(wired: Wired, artifact: Artifact, way_back: str) -> None:
+def _validate(site: Site, wired: Wired, artifact: Artifact, way_back: str) -> None:
     """Check the site that serves again, and say what is not as it must be.
 
     Rows and files were proven to be those of the backup before they went live: that there are few of them is told, and
@@ -201,7 +202,7 @@ def _validate(wired: Wired, artifact: Artifact, way_back: str) -> None:
     whole = artifact.kind is Kind.DJANGO and artifact.manifest is not None and artifact.manifest.includes_media
     proven = _PROVEN | {"media.missing"} if whole else _PROVEN  # its rows and files are of one moment
     found = validate_site(
-        wired.site(),
+        site,
         None,
         point=compared(wired.catalog, artifact),
         saved=saved_database(wired.catalog, artifact),

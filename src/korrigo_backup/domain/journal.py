@@ -27,6 +27,9 @@ class Step:
 
 Listener = Callable[[Step], None]
 
+UNANSWERED, STOPPED_FOR = "services.unanswered", "services.stopped"
+"""Steps whose fact `seconds` is the downtime: as visitors had it, or of the services where no address is known."""
+
 
 def silent(step: Step) -> None:
     """Listen to nothing."""
@@ -55,7 +58,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """One operation: what, on what, by whom, why, when, how it went.
 
     `why` holds the answers of the pre-restore checklist (runbook 5.1). Times are UTC, durations seconds;
-    `downtime` is from the stop of the services to their health. Where a restore keeps no database beside, `safety`
+    `downtime` is from the first request that was refused to the first that was served, or from the stop of the services
+    to their start where no address is known. Where a restore keeps no database beside, `safety`
     names the backup that it can be taken back with, and `transaction` the one in the live database that decides it; ""
     again once it is taken back. `from_nothing` is the stamp of a restore that found no database in its place: only its
     files have something to go back to. `proved` is the fingerprint of the schema that a drill has loaded and proven.

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-from korrigo_backup.domain.journal import Outcome, Record, Step, Timed, downtime, silent
+from korrigo_backup.domain.journal import STOPPED_FOR, UNANSWERED, Outcome, Record, Step, Timed, downtime, silent
 from korrigo_backup.domain.paths import readable
 from korrigo_backup.domain.secret import redact
 from korrigo_backup.errors import Cancelled, Interrupted, KorrigoBackupError, PartlyDone
@@ -57,12 +57,15 @@ class Running:
 
     listener: Listener = silent
     bytes: int | None = None
+    downtime: float | None = None
     _began: float = field(default_factory=time.monotonic)
     _steps: list[Timed] = field(default_factory=list)
 
     def listen(self, step: Step) -> None:
         """Note the step and pass it on."""
         self._steps.append(Timed(step.id, round(time.monotonic() - self._began, 3)))
+        if step.id in {UNANSWERED, STOPPED_FOR}:
+            self.downtime = float(step.facts["seconds"])
         self.listener(step)
 
     def note(self, **known: str) -> None:
@@ -89,7 +92,7 @@ class _Recorded(Running):
             exit_code=code,
             message=message,
             seconds=round(time.monotonic() - self._began, 3),
-            downtime=downtime(self._steps),
+            downtime=downtime(self._steps) if self.downtime is None else self.downtime,
             bytes=self.bytes,
             steps=tuple(self._steps),
         )

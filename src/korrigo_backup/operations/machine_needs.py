@@ -128,7 +128,7 @@ def machine_findings(project: Project, containers: Sequence[Container]) -> Itera
 
 
 def _other_images(project: Project, found: Profile, containers: Sequence[Container]) -> Iterator[Finding]:
-    running = {one.service: one.image for one in containers if one.running}
+    running = {one.service: one.image_name for one in containers if one.running}
     other = {name: image for name, image in running.items() if found.images.get(name, image) != image}
     if not other:
         return
@@ -147,7 +147,7 @@ def _unsaved(project: Project, found: Profile, running: Mapping[str, str]) -> tu
 
 def _images(project: Project) -> dict[str, str]:
     try:
-        return {one.service: one.image for one in project.containers()}
+        return {one.service: one.image_name for one in project.containers()}
     except KorrigoBackupError:
         return {}  # no engine answers: the kit is made of the files alone
 

@@ -16,6 +16,7 @@ from korrigo_backup.domain.finding import Finding, Level
 from korrigo_backup.domain.journal import Listener, Step, silent
 from korrigo_backup.domain.naming import Kind
 from korrigo_backup.errors import Cancelled, NotFound, PartlyDone, UsageError
+from korrigo_backup.operations.downtime import Downtime
 from korrigo_backup.operations.elsewhere import require_here
 from korrigo_backup.operations.journal import recorded
 from korrigo_backup.operations.properties import Target, give
@@ -117,30 +118,23 @@ def _plan(site: Site, wish: Rebuild, stamp: str) -> RebuildPlan:
 
 
 def _carry_out(site: Site, plan: RebuildPlan, stamp: str, listen: Listener, *, keep: bool) -> tuple[Finding, ...]:
-    health: tuple[Finding, ...] = ()
     databases, live = Databases(site.postgres), plan.database
     stage, before = naming.stage_database(live, stamp), naming.before_database(live, stamp)
     like = databases.properties(live) if plan.kept_as else None
-    with all_or_nothing() as undo:
+    with Downtime(site, "rebuild", listen) as down, all_or_nothing() as undo:
         listen(Step("rebuild.create", {"database": live}))
         undo.push(f"the staged database {stage}", lambda: databases.drop(stage))
         databases.create(stage, like)
         if like:
             give(databases, stage, Target(like, from_nothing=False), lambda _: None)
-        listen(Step("rebuild.stop" if site.services.configured else "rebuild.stop.none"))
-        were = site.services.look()
-        undo.push("the stop of the services", site.start_services)
-        site.stop_services()
+        down.stop(undo)
         undo.push("the swap of the databases", lambda: databases.undo_swap(live, stage, before))
         databases.swap(live, stage, before)
         for command in plan.commands if site.django else ():
             listen(Step("rebuild.manage", {"command": " ".join(command)}))
             if site.django:
                 site.django.carry_out(*command)
-        undo.push("the start of the services", site.stop_services)
-        started = site.start_services()
-        if site.django:  # without its tables a site is not healthy
-            health = site.await_health(started, were, listen, keep=keep)
+        health = down.start(undo, wait=bool(site.django), keep=keep)  # without its tables a site is not healthy
         if not plan.kept_as:
             databases.settle(live)
     return health

@@ -21,6 +21,7 @@ from korrigo_backup.errors import Cancelled, Interrupted, KorrigoBackupError, Pa
 from korrigo_backup.operations import journal
 from korrigo_backup.operations.backup import Wish, dump
 from korrigo_backup.operations.django_restore import open_django
+from korrigo_backup.operations.downtime import Downtime
 from korrigo_backup.operations.elsewhere import elsewhere
 from korrigo_backup.operations.identity import moved_in
 from korrigo_backup.operations.inplace import IN_PLACE, open_in_place, require_database_alone
@@ -37,9 +38,8 @@ from korrigo_backup.operations.properties import (
 from korrigo_backup.operations.recover import exclusive
 from korrigo_backup.operations.stamps import own_stamp
 from korrigo_backup.operations.undecided import DJANGO
-from korrigo_backup.operations.undo import UndoStack, all_or_nothing
+from korrigo_backup.operations.undo import all_or_nothing
 from korrigo_backup.site.databases import Databases
-from korrigo_backup.site.health import Health
 from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
@@ -191,7 +191,6 @@ class _Run:
     heard: Listener = silent
     secured: Artifact | None = None
     _running: journal.Running | None = None
-    _before: Health = field(default_factory=Health)
 
     @property
     def _verb(self) -> str:
@@ -245,15 +244,17 @@ class _Run:
         self.heard(step)
 
     def _replace(self) -> None:
-        with all_or_nothing() as undo:
+        with Downtime(self.site, "restore", self._listen) as down, all_or_nothing() as undo:
             for part in self.parts:
                 part.stage(undo)
             if self._from_nothing:
                 self.note(from_nothing=self.request.stamp)
-            self._stop(undo)
+            down.stop(undo)
             for part in self.parts:
                 part.swap(undo)
-            self._start(undo)
+            self._listen(Step("restore.start" if self.site.services.configured else "restore.start.none"))
+            self.found += down.start(undo, keep=self.request.keep)
+            self._listen(Step("restore.healthy"))
             if self._from_nothing:
                 Databases(self.site.postgres).settle(self.site.postgres.database)
 
@@ -262,22 +263,6 @@ class _Run:
         """Whether the restore brings a database where there is none."""
         replaced = (part.plan.replacement for part in self.parts)
         return any(one.part == "database" and not one.kept_as and not one.in_place for one in replaced)
-
-    @phase("stop of the services")
-    def _stop(self, undo: UndoStack) -> None:
-        self._listen(Step("restore.stop" if self.site.services.configured else "restore.stop.none"))
-        self._before = self.site.services.look()
-        undo.push("the stop of the services", self.site.start_services)
-        self.site.stop_services()
-
-    @phase("start of the services")
-    def _start(self, undo: UndoStack) -> None:
-        """Start and await health; a site that was healthy and does not become so is rolled back like any failure."""
-        self._listen(Step("restore.start" if self.site.services.configured else "restore.start.none"))
-        undo.push("the start of the services", self.site.stop_services)
-        started = self.site.start_services()
-        self.found += self.site.await_health(started, self._before, self._listen, keep=self.request.keep)
-        self._listen(Step("restore.healthy"))
 
     @phase("safety backup")
     def _safety(self, kept: str) -> Artifact:

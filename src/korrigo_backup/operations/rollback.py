@@ -13,6 +13,7 @@ import msgspec
 from korrigo_backup.domain.journal import Listener, Outcome, Step, silent
 from korrigo_backup.domain.naming import Kind, beside
 from korrigo_backup.errors import Cancelled, NotFound, Refused
+from korrigo_backup.operations.downtime import Downtime
 from korrigo_backup.operations.elsewhere import require_here
 from korrigo_backup.operations.inplace import IN_PLACE
 from korrigo_backup.operations.journal import read, recorded
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.artifact import Artifact
     from korrigo_backup.domain.finding import Finding
     from korrigo_backup.domain.journal import Record
-    from korrigo_backup.operations.undo import UndoStack
-    from korrigo_backup.site.health import Health
     from korrigo_backup.site.media import Move
     from korrigo_backup.site.site import Site
 
@@ -122,8 +121,8 @@ def _finished(*, redo: bool, media_only: bool) -> None:
 def _carry_out(site: Site, plan: RollbackPlan, move: Move, listen: Listener, *, keep: bool) -> tuple[Finding, ...]:
     move = replace(move, alone=plan.database is None)
     databases, live, replaced = Databases(site.postgres), site.postgres.database, True
-    with all_or_nothing() as undo, explained("swap the media tree"):
-        before = _stop(site, undo, listen)
+    with Downtime(site, _VERB, listen) as down, all_or_nothing() as undo, explained("swap the media tree"):
+        down.stop(undo)
         undo.push("the swap of database and media", lambda: take_back(_parts(site, plan), plan.stamp, move))
         with phase("swap"):
             if site.media and plan.media:
@@ -134,10 +133,7 @@ def _carry_out(site: Site, plan: RollbackPlan, move: Move, listen: Listener, *, 
             if site.media and plan.media:
                 site.media.swap(plan.stamp, move)
         listen(Step("rollback.swapped"))
-        undo.push("the start of the services", site.stop_services)
-        with phase("start of the services"):
-            started = site.start_services()
-        health = site.await_health(started, before, listen, keep=keep)
+        health = down.start(undo, keep=keep)
         if not replaced:
             databases.settle(live)
     return health
@@ -266,12 +262,3 @@ def _safety_of_django(site: Site, catalog: Catalog, newest: Record | None) -> Ar
             hint="korrigo-backup rollback --to safety --in-place, then korrigo-backup rollback --media-only",
         )
     return safety
-
-
-@phase("stop of the services")
-def _stop(site: Site, undo: UndoStack, listen: Listener) -> Health:
-    listen(Step("rollback.stop" if site.services.configured else "rollback.stop.none"))
-    before = site.services.look()
-    undo.push("the stop of the services", site.start_services)
-    site.stop_services()
-    return before

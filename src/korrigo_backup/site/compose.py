@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,7 +20,6 @@ from korrigo_backup.system.run import Command, Completed, describe_status, run, 
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from korrigo_backup.domain.secret import Secret
 
@@ -39,6 +38,9 @@ _LABEL = "com.docker.compose."
 _CHECK_EVERY = 30 * 10**9
 _CHECK_RETRIES = 3
 """Docker's defaults of a health check: its interval and its timeout in nanoseconds, and failures until unhealthy."""
+
+_SHELL = ("/bin/sh", "-c")
+"""The shell of an image that names none."""
 
 _NEVER = datetime(1, 1, 1, tzinfo=UTC)
 """The engine's time of a start that has not been."""
@@ -81,11 +83,19 @@ class _Check(msgspec.Struct, frozen=True, rename="pascal"):
         each = (self.interval or _CHECK_EVERY) + (self.timeout or _CHECK_EVERY)
         return (self.start_period + (self.retries or _CHECK_RETRIES) * each) / 1e9
 
+    def command(self, shell: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the words that the engine runs in the container, with the image's shell for a script."""
+        kind, *words = self.test or ("NONE",)
+        if kind == "CMD-SHELL":
+            return (*(shell or _SHELL), *words)
+        return tuple(words) if kind == "CMD" else ()
+
 
 class _Config(msgspec.Struct, frozen=True, rename="pascal"):
     labels: dict[str, str]
     healthcheck: _Check | None = None
     image: str = ""
+    shell: tuple[str, ...] | None = None
 
 
 class _Binding(msgspec.Struct, frozen=True, rename="pascal"):
@@ -101,6 +111,7 @@ class _Inspected(msgspec.Struct, frozen=True, rename="pascal"):
     id: str
     state: _State
     config: _Config
+    image: str = ""
     network_settings: _Network = _Network()
     mounts: tuple[Mount, ...] = ()
 
@@ -119,7 +130,8 @@ class Container:
     """One container of the project. `health` is None where no check is defined.
 
     `started` is the engine's time of its last start, `exit_code` that of its last end, 0 before it. `check` is the text
-    of its health check and `limit` the seconds that this gives it to become healthy, None without a check.
+    of its health check, `probe` the command that this runs inside, within `patience` seconds, and `limit` the seconds
+    that it gives the container to become healthy, None without a check. `image` identifies the image.
     """
 
     id: str
@@ -134,11 +146,14 @@ class Container:
     check: str = ""
     limit: float | None = None
     ports: tuple[Port, ...] = ()
-    image: str = ""
+    image_name: str = ""
     project: str = ""
     directory: str = ""
     files: tuple[str, ...] = ()
     """The image as it is named; the project, its directory and its Compose files, which the container was made from."""
+    probe: tuple[str, ...] = ()
+    patience: float = 0.0
+    image: str = ""
 
 
 @dataclass(frozen=True)
@@ -154,9 +169,11 @@ class Project:
     started_from: Path | None = None
     """Another directory that the containers may have been made from."""
     known: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
-    """The container of each service that ran when Compose was asked last."""
+    """The container of each service that ran when the engine was asked last."""
     seen: list[Container] = field(default_factory=list, compare=False, repr=False)
-    """The containers when Compose was asked last."""
+    """The containers when the engine was asked last."""
+    labels: set[str] = field(default_factory=set, compare=False, repr=False)
+    """The name of the project as its containers bear it, once Compose has told which these are."""
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -213,8 +230,11 @@ class Project:
         return done
 
     def containers(self) -> tuple[Container, ...]:
-        """Return the project's containers, running or not; those of one-off runs are left out."""
-        ids = self.call("ps", "-a", "-q").stdout.decode().split()
+        """Return the project's containers, running or not; those of one-off runs are left out.
+
+        Compose is asked once which these are. Later the engine is, by their label: it answers in a fifth of the time.
+        """
+        ids = self._ids()
         if not ids:
             return ()
         done = run(Command(("docker", "inspect", *ids), self.environment), timeout=COMPOSE_SECONDS)
@@ -224,7 +244,20 @@ class Project:
         present = tuple(_container(one) for one in found if one.config.labels.get(f"{_LABEL}oneoff") != "True")
         self.known.update({one.service: one.id for one in reversed(present) if one.running})
         self.seen[:] = present
+        self.labels.update(filter(None, (one.config.labels.get(f"{_LABEL}project") for one in found)))
         return present
+
+    def _ids(self) -> list[str]:
+        if len(self.labels) != 1:
+            return self.call("ps", "-a", "-q").stdout.decode().split()
+        label = f"label={_LABEL}project={next(iter(self.labels))}"
+        done = run(
+            Command(("docker", "ps", "-a", "-q", "--no-trunc", "--filter", label), self.environment),
+            timeout=COMPOSE_SECONDS,
+        )
+        if done.status:
+            raise self.failure(done.stderr, done.status, "ps")
+        return done.stdout.decode().split()
 
     def container(self, service: str) -> Container:
         """Return the container of a service, a running one if it has several; NotFound, with what there is, if none."""
@@ -272,7 +305,12 @@ class Project:
 
 
 def find_program(environment: Mapping[str, str | Secret]) -> tuple[str, ...]:
-    """Return how Compose is called on this machine: v2 before v1; UsageError when there is neither."""
+    """Return how Compose is called on this machine: v2 before v1; UsageError when there is neither.
+
+    The plugin is looked for where docker does; only where it is not found there the programs are run.
+    """
+    if which("docker") and any(os.access(place / "docker-compose", os.X_OK) for place in _plugins(environment)):
+        return PROGRAMS[0]
     for program in PROGRAMS:
         if which(program[0]) and run(Command((*program, "version"), environment), timeout=COMPOSE_SECONDS).status == 0:
             return program
@@ -292,6 +330,13 @@ def running_under(project: Project) -> tuple[str, ...]:
     own = os.path.realpath(project.files[0])
     pairs = (line.split("\t", 1) for line in done.stdout.decode(errors="replace").splitlines() if "\t" in line)
     return tuple(sorted({name for name, files in pairs if own in map(os.path.realpath, files.split(","))}))
+
+
+def _plugins(environment: Mapping[str, str | Secret]) -> Iterator[Path]:
+    own = environment.get("DOCKER_CONFIG") or f"{environment.get('HOME') or Path.home()}/.docker"
+    yield Path(str(own)) / "cli-plugins"
+    for place in ("/usr/local/lib", "/usr/local/libexec", "/usr/lib", "/usr/libexec"):
+        yield Path(place) / "docker" / "cli-plugins"
 
 
 def mount_of(mounts: Sequence[Mount], directory: str) -> Mount | None:
@@ -330,8 +375,11 @@ def _container(one: _Inspected) -> Container:
         exit_code=one.state.exit_code,
         check=" ".join(check.test) if check else "",
         limit=check.limit if check and one.state.health else None,
+        probe=check.command(one.config.shell or ()) if check and one.state.health else (),
+        patience=(check.timeout or _CHECK_EVERY) / 1e9 if check else 0.0,
+        image=one.image,
         ports=tuple(_published(one.network_settings.ports or {})),
-        image=one.config.image,
+        image_name=one.config.image,
         project=labels.get(f"{_LABEL}project", ""),
         directory=labels.get(f"{_LABEL}project.working_dir", ""),
         files=tuple(filter(None, labels.get(f"{_LABEL}project.config_files", "").split(","))),

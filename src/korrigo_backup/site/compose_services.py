@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import KorrigoBackupError
-from korrigo_backup.site.compose import writers
+from korrigo_backup.site.compose import PROGRAMS, writers
+from korrigo_backup.site.compose_checks import OwnChecks
 from korrigo_backup.site.health import DEFAULT_SECONDS, Health, learnt, probe
 from korrigo_backup.site.services import await_address
 from korrigo_backup.system.run import Command, run
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 STOP_SECONDS = 600.0
 """A Celery worker finishes its task within the grace period of the compose file; this is beyond any of them."""
 
-_PAUSE = 0.5
+_PAUSE, _LONGEST_PAUSE = 0.2, 1.0
+"""Seconds between two looks at the containers: short at first, since most are there at once."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,16 @@ class ComposeServices:
         return tuple(sorted({one.service for one in present if one.running and one.service in wanted}))
 
     def stop(self, services: Sequence[str]) -> None:
-        """Stop services; Compose stops each before those it depends on, and gives each its grace period.
+        """Stop services, each within its grace period: workers first, while the site serves, then all others at once.
 
         Raises KorrigoBackupError when one runs on.
         """
         if not services:
             return
-        self.project.call("stop", *services, timeout=STOP_SECONDS)
+        running = [one for one in self._of(services) if one.running]
+        workers = self._workers(running)
+        self._halt([one for one in running if one.service in workers])
+        self._halt([one for one in running if one.service not in workers])
         if left := sorted({one.service for one in self._of(services) if one.running}):
             raise KorrigoBackupError(
                 f"{', '.join(left)} runs on although it was stopped",
@@ -78,7 +83,7 @@ class ComposeServices:
         if not services:
             return
         if stop_begun and (pending := self._running_since_before(services, stop_begun)):
-            self.project.call("stop", *pending, timeout=STOP_SECONDS)
+            self._halt([one for one in self._of(pending) if one.running])
         containers = self.project.containers()
         if gone := sorted(set(services) - {one.service for one in containers}):
             raise KorrigoBackupError(
@@ -86,12 +91,41 @@ class ComposeServices:
                 hint=f"make it: {self.project.shown} up -d {' '.join(gone)}",
             )
         serving = asleep(services, {one.service: one for one in containers}) - self._wanted(containers)
-        ids = [one.id for one in in_order(containers) if one.service in serving.union(services)]
+        last = self._workers(containers)
+        ordered = sorted(in_order(containers), key=lambda one: one.service in last)
+        ids = [one.id for one in ordered if one.service in serving.union(services)]
         done = run(Command(("docker", "start", *ids), self.project.environment), timeout=STOP_SECONDS)
         if done.status:
             again = f"run it by hand: {self.project.shown} start {' '.join(sorted(serving.union(services)))}"
             raise self.project.failure(done.stderr, done.status, "start", again)
         self._require_running(services, {one.id: one.started for one in containers})
+
+    def _halt(self, containers: Sequence[Container]) -> None:
+        """Stop containers side by side; the engine gives each the grace period that Compose has given to it.
+
+        Compose v1 does not tell it the engine, so it stops its services itself.
+        """
+        if not containers:
+            return
+        names = sorted({one.service for one in containers})
+        if self.project.program != PROGRAMS[0]:
+            self.project.call("stop", *names, timeout=STOP_SECONDS)
+            return
+        ids = [one.id for one in containers]
+        done = run(Command(("docker", "stop", *ids), self.project.environment), timeout=STOP_SECONDS)
+        if done.status:
+            again = f"run it by hand: {self.project.shown} stop {' '.join(names)}"
+            raise self.project.failure(done.stderr, done.status, "stop", again)
+
+    def _workers(self, containers: Sequence[Container]) -> frozenset[str]:
+        """Return the services that no visitor misses at once: of the backend's image, and nothing depends on them."""
+        images = {one.image for one in containers if one.service == self.backend}
+        needed = {name for one in containers for name in one.depends_on}
+        return frozenset(
+            one.service
+            for one in containers
+            if one.image in images - {""} and one.service not in needed | {self.backend} and not one.ports
+        )
 
     def _of(self, services: Sequence[str]) -> list[Container]:
         return [one for one in self.project.containers() if one.service in services]
@@ -136,8 +170,9 @@ class ComposeServices:
     def await_health(self, names: Sequence[str], before: Health, told: Callable[[float], None]) -> tuple[str, ...]:
         """Return when every service runs and is healthy, and the address that answered before answers.
 
-        Each has the time that its own health check gives it, unless `health_timeout` says another. Raises
-        KorrigoBackupError naming each that is not healthy; those that were not before the stop are returned.
+        A container is healthy when its own check passes, whoever runs it first, the engine or we. Each has the time
+        that its check gives it, unless `health_timeout` says another. Raises KorrigoBackupError naming each that is not
+        healthy; those that were not before the stop are returned.
         """
         if not names:
             return ()
@@ -155,15 +190,18 @@ class ComposeServices:
         self, services: Sequence[str], begun: float, spared: Collection[str] = frozenset()
     ) -> tuple[str, ...]:
         """Return when all are ready, with those of `spared` that are not; raises KorrigoBackupError for others."""
+        checks, pause = OwnChecks(self.project), _PAUSE
         while True:
             elapsed, states = time.monotonic() - begun, {one.service: one for one in self._of(services)}
-            left = {name: states.get(name) for name in services if not _ready(states.get(name))}
+            unready = {name: states.get(name) for name in services if not _ready(states.get(name))}
+            left = {name: one for name, one in unready.items() if not checks.passes(one)}
             lost = {name: one for name, one in left.items() if self._is_lost(one, elapsed)}
             if bad := {name: one for name, one in lost.items() if name not in spared}:
                 raise self._unhealthy(bad, elapsed)
             if left == lost:
                 return tuple(f"{name} ({_state(one)})" for name, one in left.items())
-            time.sleep(_PAUSE)
+            time.sleep(pause)
+            pause = min(1.3 * pause, _LONGEST_PAUSE)
 
     def _is_lost(self, one: Container | None, elapsed: float) -> bool:
         """Tell whether a service will not become healthy any more: the engine says so, or its time is over."""

@@ -1,0 +1,41 @@
+"""The outage as visitors have it: from the first request that fails to the first that is answered after it."""
+
+import time
+
+import sandbox
+from korrigo_backup.site.outage import watched
+
+
+def wait_for_refusal(outage):
+    while outage.refused is None:
+        time.sleep(0.05)
+
+
+def test_an_address_that_always_answers_has_no_outage():
+    with sandbox.answering(lambda _: True) as port, watched(f"http://127.0.0.1:{port}/") as outage:
+        assert outage.seconds() == 0
+
+
+def test_the_seconds_are_those_without_an_answer():
+    down = []
+    with sandbox.answering(lambda _: not down) as port, watched(f"http://127.0.0.1:{port}/") as outage:
+        down.append(True)
+        wait_for_refusal(outage)
+        again = time.monotonic()
+        down.clear()
+        assert outage.seconds() == outage.served - outage.refused
+        assert outage.served > again > outage.refused
+
+
+def test_one_that_is_not_over_has_no_seconds(monkeypatch):
+    monkeypatch.setattr("korrigo_backup.site.outage._GRACE", 0.1)
+    down = []
+    with sandbox.answering(lambda _: not down) as port, watched(f"http://127.0.0.1:{port}/") as outage:
+        down.append(True)
+        wait_for_refusal(outage)
+        assert outage.seconds() is None
+
+
+def test_without_an_address_nothing_is_watched():
+    with watched(None) as outage:
+        assert outage is None

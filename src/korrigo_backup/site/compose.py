@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.errors import NotFound, Unreachable, UsageError
+from korrigo_backup.system.memory import in_memory
 from korrigo_backup.system.run import Command, Completed, describe_status, run, which
 
 if TYPE_CHECKING:
@@ -215,10 +216,19 @@ class Project:
     def one_off(self, service: str, *arguments: str, program: str | None = None) -> Command:
         """Return the command that runs `arguments` in a container of its own, also while the service is stopped.
 
-        `program` takes the place of the image's entry point; without one that runs the arguments.
+        `program` takes the place of the image's entry point; without one that runs the arguments. The image is that of
+        the service's container: the files may name another one, where a variable was set in the deployment's shell.
         """
         instead = ("--entrypoint", program) if program else ()
-        return self.command("run", "--rm", "--no-deps", "-T", *instead, service, *arguments)
+        words = ("run", "--rm", "--no-deps", "-T", *instead, service, *arguments)
+        return Command((*self.program, *self.options, *self._same_image(service), *words), self.environment)
+
+    def _same_image(self, service: str) -> tuple[str, ...]:
+        """Return the option that names a file in memory, with the image that the service's container has."""
+        image = next((one.image for one in self.seen or self.containers() if one.service == service), "")
+        if not image or not self.files:
+            return ()
+        return ("-f", in_memory(f"services:\n  {service}:\n    image: {image}\n    pull_policy: never\n"))
 
     def call(self, *arguments: str, timeout: float = COMPOSE_SECONDS) -> Completed:
         """Run Compose; raises Unreachable with its words when it fails."""

@@ -6,12 +6,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from korrigo_backup.catalog import local_now
-from korrigo_backup.domain.finding import error, ok, warning
+from korrigo_backup.domain.finding import Level, error, ok, warning
 from korrigo_backup.domain.naming import Kind
 from korrigo_backup.errors import Locked
 from korrigo_backup.operations.backup import room_wanted
 from korrigo_backup.operations.kit import state
 from korrigo_backup.operations.local_place import left
+from korrigo_backup.operations.path_columns import found_columns, unnamed
 from korrigo_backup.operations.preflight import Surroundings, guarded, preflight
 from korrigo_backup.site.django import child_environment
 
@@ -34,7 +35,15 @@ def checks(wired: Wired) -> list[Finding]:
     )
     kit = guarded(warning("kit.stale", ""), lambda: state(wired.catalog, wired.kit_source(), now=local_now()))
     at_work = guarded(error("site.quiet", ""), lambda: _quiet(wired.catalog))
-    return [*preflight(wired.site, around), *at_work, *kit, *wired.announcer().checked()]
+    looked = preflight(wired.site, around)
+    return [*looked, *_path_columns(wired, looked), *at_work, *kit, *wired.announcer().checked()]
+
+
+def _path_columns(wired: Wired, looked: list[Finding]) -> list[Finding]:
+    """Return the columns that name media files without being known to; none where the site could not be looked at."""
+    if any(finding.level is Level.ERROR for finding in looked):
+        return []
+    return guarded(warning("media.unnamed", ""), lambda: unnamed(found_columns(wired.site())))
 
 
 def _quiet(catalog: Catalog) -> list[Finding]:

@@ -19,6 +19,7 @@ from korrigo_backup.domain.naming import stamp
 from korrigo_backup.domain.secret import redact
 from korrigo_backup.errors import KorrigoBackupError, NotFound, PartlyDone, Refused, UsageError
 from korrigo_backup.operations import init as operation
+from korrigo_backup.operations import path_columns
 from korrigo_backup.operations.discover_compose import CANDIDATES, Named
 from korrigo_backup.system.files import explained
 from korrigo_backup.wiring import wire
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Container
 
     from korrigo_backup.domain.finding import Finding
+    from korrigo_backup.domain.path_candidates import Proposal
     from korrigo_backup.operations.init import Draft
     from korrigo_backup.wiring import Wired
 
@@ -96,7 +98,20 @@ def _made(target: Path, named: Named) -> tuple[Draft, Wired]:
         made = operation.draft(Path.cwd(), environment, target, site=site, named=named)
         wired = _wired(made)
     Context.known_secrets = wired.secrets
+    if proposals := _path_columns(wired) if made.reached else []:
+        columns = tuple(one.entry for one in proposals)
+        made = operation.draft(Path.cwd(), environment, target, site=site, named=named, columns=columns)
+        made = replace(made, findings=(*made.findings, *path_columns.named(proposals)))
+        wired = _wired(made)
     return made, wired
+
+
+def _path_columns(wired: Wired) -> list[Proposal]:
+    """Return the columns that name media files; none where the site cannot be asked, which the checks then say."""
+    try:
+        return path_columns.found_columns(wired.site())
+    except KorrigoBackupError:
+        return []
 
 
 def _chosen(made: Draft) -> str:

@@ -6,6 +6,7 @@ import os
 import platform
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.apps import apps
 from django.conf import settings
@@ -46,6 +47,7 @@ def describe(alias: str) -> Description:
         others=tuple(one.name for one in other_databases(alias)),
         commands={name: get_commands()[name] for name in OURS},
         version=__version__,
+        media_url=urlsplit(str(settings.MEDIA_URL or "")).path,
     )
 
 

@@ -86,6 +86,7 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     others: tuple[str, ...] = ()
     commands: dict[str, str] = {}
     version: str = ""
+    media_url: str = ""
 
 
 class Check(msgspec.Struct, frozen=True):

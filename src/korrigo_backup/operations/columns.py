@@ -47,6 +47,8 @@ def known_columns(site: Site, description: Description | None = None) -> Known:
     roots = {URL_ROOT: None, site.archive_root: None}
     if description:
         roots[description.media_root] = None
+        if description.media_url.strip("/"):
+            roots[description.media_url] = None
     if site.media:
         roots[str(site.media.root)] = None
     return Known((*site.columns, *more), tuple(roots), problem, description.others if description else ())

@@ -47,11 +47,13 @@ def draft(
     *,
     site: str | None = None,
     named: Named | None = None,
+    columns: tuple[str, ...] = (),
 ) -> Draft:
     """Return the configuration for `directory`. What `target` sets already stays as it is set.
 
     `site` is the name that the backups there are carry, which must not change: else they would be another site's.
-    `named` are the services that were typed, which win over all else.
+    `named` are the services that were typed, which win over all else. `columns` are path columns that were found; they
+    come after those that are set.
     Raises UsageError for a Compose file or a `.env` that cannot be read.
     """
     with explained("look at the project"):
@@ -64,6 +66,10 @@ def draft(
     for key, name in (("db", typed.database), ("backend", typed.backend)):
         if name:
             values.setdefault("compose", {})[key] = name
+    if columns:
+        before = values.get("media", {}).get("columns", ())
+        before = tuple(before) if isinstance(before, list | tuple) else ()
+        values.setdefault("media", {})["columns"] = tuple(dict.fromkeys((*before, *columns)))
     text = render(values)
     told = (*findings, *found.findings)
     reached = found.reached or (bool(old) and not found.candidates)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -23,17 +24,37 @@ _WITH_SCHEMA = 3
 
 
 def parse_column(text: str) -> PathColumn:
-    """Return the column of `[SCHEMA.]TABLE.COLUMN[:JSONPATH]`; UsageError when it is none."""
-    name, _, path = text.partition(":")
-    parts = name.strip().split(".")
+    """Return the column of `[SCHEMA.]TABLE.COLUMN[:JSONPATH]`; UsageError when it is none.
+
+    A name with a dot, a colon or a quotation mark in it stands in quotation marks, as in SQL.
+    """
+    found = _COLUMN.fullmatch(text.strip())
+    parts = [_bare(part) for part in _PART.findall(found[1])] if found else []
+    path = (found[2] or "").strip() if found else ""
     if len(parts) not in {2, _WITH_SCHEMA} or not all(parts):
         raise UsageError(
             f"{text!r} is not a column that holds paths",
             hint='write TABLE.COLUMN, or TABLE.COLUMN:JSONPATH for JSON: "exams_booklet.pages:$.pages[*].image"',
         )
     schema = parts[0] if len(parts) == _WITH_SCHEMA else None
-    kind = PathKind.JSON if path.strip() else PathKind.TEXT
-    return PathColumn(table=parts[-2], column=parts[-1], schema=schema, kind=kind, path=path.strip())
+    kind = PathKind.JSON if path else PathKind.TEXT
+    return PathColumn(table=parts[-2], column=parts[-1], schema=schema, kind=kind, path=path)
+
+
+def written_column(table: str, column: str, schema: str | None = None) -> str:
+    """Return a column as `parse_column` reads it."""
+    names = [name for name in (schema, table, column) if name is not None]
+    return ".".join(identifier(name) if _NEEDS_MARKS.search(name) else name for name in names)
+
+
+_PART = re.compile(r'"(?:[^"]|"")+"|[^".:]+')
+_COLUMN = re.compile(rf"((?:{_PART.pattern})(?:\.(?:{_PART.pattern}))*)(?::(.*))?", re.DOTALL)
+_NEEDS_MARKS = re.compile(r'[".:]|^\s|\s$')
+
+
+def _bare(part: str) -> str:
+    part = part.strip()
+    return part[1:-1].replace('""', '"') if part.startswith('"') else part
 
 
 def select_paths(taken: Snapshot, columns: Iterable[PathColumn]) -> tuple[list[str], list[str], list[str]]:
@@ -81,7 +102,7 @@ _FETCH = 5000
 
 def _select(column: PathColumn, table: str, kind: str) -> str:
     value, source = f"t.{identifier(column.column)}", f"{table} t"
-    if column.kind is PathKind.JSON or kind in {"json", "jsonb"}:
+    if column.kind is PathKind.JSON or kind in {"json", "jsonb"} or kind.endswith("[]"):
         document = f"{value}::jsonb" if kind in {"text", "character varying"} else f"to_jsonb({value})"
         source += f", jsonb_path_query({document}, {literal(column.path or EVERY_STRING)}::jsonpath) AS found(value)"
         value = "(CASE jsonb_typeof(found.value) WHEN 'string' THEN found.value #>> '{}' END)"

@@ -417,7 +417,7 @@ def _entry(path):
     if stat.S_ISLNK(info.st_mode):
         return kind, os.readlink(path)
     if stat.S_ISREG(info.st_mode):
-        return kind, mode, int(info.st_mtime), hashlib.sha256(Path(os.fsdecode(path)).read_bytes()).hexdigest()
+        return kind, mode, info.st_mtime_ns, hashlib.sha256(Path(os.fsdecode(path)).read_bytes()).hexdigest()
     return kind, mode
 
 

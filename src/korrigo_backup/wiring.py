@@ -20,14 +20,7 @@ from korrigo_backup.domain.schedule import jobs
 from korrigo_backup.domain.secret import Secret
 from korrigo_backup.errors import NotFound, UsageError
 from korrigo_backup.notify import address
-from korrigo_backup.notify.announce import Announcer
-from korrigo_backup.notify.apprise_ import AppriseChannel
-from korrigo_backup.notify.healthchecks import Healthchecks
 from korrigo_backup.operations import journal
-from korrigo_backup.operations.schedule import Schedule
-from korrigo_backup.operations.schedule_cron import CronSchedule
-from korrigo_backup.operations.schedule_units import UnitSchedule
-from korrigo_backup.operations.unattended import own_command, surroundings_of
 from korrigo_backup.site.access import Direct
 from korrigo_backup.site.compose import Project, find_program
 from korrigo_backup.site.compose_access import ComposeAccess
@@ -40,10 +33,8 @@ from korrigo_backup.site.references import parse_column
 from korrigo_backup.site.revision import work_tree_revision
 from korrigo_backup.site.services import CommandServices
 from korrigo_backup.site.site import Site
-from korrigo_backup.system.crontab import Crontab
 from korrigo_backup.system.keyring import Keyring, read
 from korrigo_backup.system.run import which
-from korrigo_backup.system.systemd import units_here
 from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
@@ -57,8 +48,10 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.dotenv import Problem
     from korrigo_backup.domain.properties import RoleProof
     from korrigo_backup.domain.schedule import Job, Surroundings
+    from korrigo_backup.notify.announce import Announcer
     from korrigo_backup.notify.channel import Channel
     from korrigo_backup.operations.kit import Source
+    from korrigo_backup.operations.schedule import Schedule
 
 STOPPED_FILE = ".services-stopped"
 
@@ -105,6 +98,8 @@ class Wired:
 
     def announcer(self) -> Announcer:
         """Return what tells people and monitors how a run went; it is silent when `[notify]` names none."""
+        from korrigo_backup.notify.announce import Announcer  # noqa: PLC0415 - not to be loaded by all
+
         site, notify = self.config.site, self.config.notify
         return Announcer(site.name, site.environment, _channels(notify), notify.timeout, self.secrets)
 
@@ -134,10 +129,18 @@ class Wired:
 
     def around(self) -> Surroundings:
         """Return what a run needs that nobody types."""
+        from korrigo_backup.operations.unattended import own_command, surroundings_of  # noqa: PLC0415 - see above
+
         return surroundings_of(self.config, self.directory, self.file, own_command())
 
     def schedule(self) -> Schedule:
         """Return what starts the runs of this site by themselves, installed or not."""
+        from korrigo_backup.operations.schedule import Schedule  # noqa: PLC0415 - see above
+        from korrigo_backup.operations.schedule_cron import CronSchedule  # noqa: PLC0415
+        from korrigo_backup.operations.schedule_units import UnitSchedule  # noqa: PLC0415
+        from korrigo_backup.system.crontab import Crontab  # noqa: PLC0415
+        from korrigo_backup.system.systemd import units_here  # noqa: PLC0415
+
         around, wanted = self.around(), self.jobs()
         timers = UnitSchedule(wanted, around, units_here(), self._media_of_compose)
         return Schedule((timers, CronSchedule(wanted, around, Crontab(around.user))), around.jitter)
@@ -183,6 +186,11 @@ def _secrets(config: Configuration, environment: Mapping[str, str]) -> tuple[Sec
 def _channels(notify: NotifySection) -> tuple[Channel, ...]:
     """Return every channel; one without a name is called by its number, since its address is a secret."""
     given = [ChannelSection(url=url) for url in notify.urls] + list(notify.channels)
+    if not given and not notify.healthchecks_url:
+        return ()
+    from korrigo_backup.notify.apprise_ import AppriseChannel  # noqa: PLC0415 - no site without channels needs them
+    from korrigo_backup.notify.healthchecks import Healthchecks  # noqa: PLC0415
+
     channels: list[Channel] = [
         AppriseChannel(
             name=channel.name or f"channel {number}{_scheme(channel.url)}",

@@ -147,7 +147,7 @@ def tree(root: Path):
             continue
         info = path.lstat()
         content_ = path.read_bytes() if path.is_file() else None
-        found[str(relative)] = (info.st_mode & 0o777, int(info.st_mtime), content_)
+        found[str(relative)] = (info.st_mode & 0o777, info.st_mtime_ns, content_)
     return found
 
 

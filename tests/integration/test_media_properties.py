@@ -49,7 +49,7 @@ def look(root):
         found[str(path.relative_to(root))] = (
             (info.st_uid, info.st_gid),
             stat.filemode(info.st_mode),
-            int(info.st_mtime),
+            info.st_mtime_ns,
             info.st_nlink if path.is_file() else 0,
             os.readlink(path) if path.is_symlink() else "",
             {name: os.getxattr(path, name) for name in names},

@@ -143,6 +143,11 @@ def test_the_plan_counts_what_would_vanish_return_and_change(site):
     assert "1 vanish, 1 come back, 1 change, 2 stay" in done.out
 
 
+def to_the_second(found):
+    """The files of a tree as GNU tar's own format keeps them."""
+    return {path: (*one[:2], one[2] // 10**9, *one[3:]) for path, one in found.items() if len(one) == 4}
+
+
 @pytest.mark.contract("T5")
 @pytest.mark.parametrize("root", ["app/media", "data", "media", "."])
 def test_archives_of_the_former_recipes_restore_too(site, root):
@@ -154,7 +159,7 @@ def test_archives_of_the_former_recipes_restore_too(site, root):
     done = site.korrigo("restore", old, "--yes", "--allow-unsigned")
     assert "cannot be proven" in done.out
     assert "⚠️ Counted: 4 files" in done.out
-    assert {k: v for k, v in site.tree().items() if len(v) == 4} == {k: v for k, v in before.items() if len(v) == 4}
+    assert to_the_second(site.tree()) == to_the_second(before)
 
 
 @pytest.mark.promise("P2")

@@ -88,8 +88,17 @@ def test_without_channels_nothing_is_done_and_no_library_is_loaded():
         "import sys, korrigo_backup.cli.main, korrigo_backup.cli.backup, korrigo_backup.cli.notify; print(*sys.modules)"
     )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert "korrigo_backup.notify.apprise_" in loaded
-    assert not {"apprise", "requests", "urllib3", "yaml", "markdown", "asyncio"} & set(loaded)
+    assert "korrigo_backup.cli.notify" in loaded
+    assert not {
+        "korrigo_backup.notify.apprise_",
+        "urllib.request",
+        "apprise",
+        "requests",
+        "urllib3",
+        "yaml",
+        "markdown",
+        "asyncio",
+    } & set(loaded)
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def shape(root):
         os.fsencode(path): (
             path.lstat().st_mode,
             path.lstat().st_uid,
-            int(path.lstat().st_mtime),
+            path.lstat().st_mtime_ns,
             path.read_bytes() if path.is_file() else b"",
         )
         for path in sorted(root.rglob("*"))

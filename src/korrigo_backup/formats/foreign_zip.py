@@ -62,7 +62,7 @@ def load(archive: IO[bytes], source: str, *, root: str, staging: Stage) -> Conte
             if not path:
                 continue
             mode = (info.external_attr >> 16) & 0o777 if info.create_system == _UNIX else 0
-            mtime = modified(info) * 1_000_000_000
+            mtime = modified(info)
             target = _target(opened, info)
             if info.is_dir():
                 staging.add_directory(path, mode=mode or _DEFAULT_DIRECTORY, mtime_ns=mtime)

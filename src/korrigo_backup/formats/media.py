@@ -17,6 +17,7 @@ from korrigo_backup.errors import ProofFailed
 from korrigo_backup.formats import members
 from korrigo_backup.formats.packed import unpacked
 from korrigo_backup.formats.tape import Tape
+from korrigo_backup.formats.tarheader import SECOND, Header, mtime_ns, packed, written_time
 from korrigo_backup.site.stable import unsettled
 from korrigo_backup.system.blocks import Effort
 from korrigo_backup.system.files import CHUNK, write_all
@@ -163,28 +164,28 @@ class _ArchiveWriter:
                 self.notes.append(f"{entry.odd} left out: {printable(entry.path)}")
             return
         else:
-            self._write(_packed(self._header(entry)))
+            self._write(packed(self._header(entry)))
         owner = f"{entry.info.st_uid}:{entry.info.st_gid}"
         self.owners[owner] = self.owners.get(owner, 0) + 1
 
     def _add_link(self, entry: Entry, target: str) -> None:
         info = self._header(entry)
         info.linkname = target
-        self._write(_packed(info))
+        self._write(packed(info))
         if entry.leads_out and len(self.outside) < _OUTSIDE:
             self.outside.append(MediaLink(printable(entry.path), printable(target)))
 
     def _add_hard_link(self, entry: Entry, existing: str) -> None:
         info = self._header(entry)
         info.type, info.linkname = tarfile.LNKTYPE, f"{self._root}/{existing}"
-        self._write(_packed(info))
+        self._write(packed(info))
         self._listing.write(members.line(self._digests[existing], info.name))
         self.files += 1
 
     def _add_file(self, entry: Entry, file: Steady) -> None:
         info = self._header(entry)
         info.size = file.size
-        self._write(_packed(info))
+        self._write(packed(info))
         while piece := file.read(CHUNK):
             self._write(piece)
         self._fill(tarfile.BLOCKSIZE)
@@ -203,10 +204,13 @@ class _ArchiveWriter:
         elif entry.target is not None:
             info.type = tarfile.SYMTYPE
         info.mode = entry.info.st_mode & 0o7777
-        info.mtime = int(entry.info.st_mtime)
+        info.mtime = entry.info.st_mtime_ns // SECOND
         info.uid, info.gid = entry.info.st_uid, entry.info.st_gid
+        if entry.info.st_mtime_ns % SECOND:
+            info.pax_headers = {"mtime": written_time(entry.info.st_mtime_ns)}
         if entry.extended:
-            info.pax_headers = {_keyword(name): _as_text(value) for name, value in entry.extended.items()}
+            extended = {_keyword(name): _as_text(value) for name, value in entry.extended.items()}
+            info.pax_headers = {**info.pax_headers, **extended}
         if entry.is_file and entry.info.st_nlink > 1:
             info.pax_headers = {**info.pax_headers, _LINKED: str(entry.info.st_nlink)}
         return info
@@ -241,10 +245,6 @@ def _extended(info: tarfile.TarInfo) -> dict[str, bytes]:
         for keyword, value in info.pax_headers.items()
         if keyword.startswith(_EXTENDED)
     }
-
-
-def _packed(info: tarfile.TarInfo) -> bytes:
-    return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
 
 
 @dataclass(frozen=True)
@@ -333,7 +333,7 @@ class _ArchiveReader:
             extended = {name: value for name, value in extended.items() if name.startswith(_HARMLESS)}
         return {
             "mode": info.mode & mask,
-            "mtime_ns": _nanoseconds(info.mtime),
+            "mtime_ns": mtime_ns(info),
             "owner": (info.uid, info.gid) if recorded else None,
             "extended": extended,
         }
@@ -417,7 +417,7 @@ def _read(
     tape = Tape(pieces)
     reader = _ArchiveReader(source, tape, reading, members.read(listing, source) if listing else None)
     try:
-        with tarfile.open(mode="r:", fileobj=tape) as tar:  # type: ignore[call-overload]
+        with tarfile.open(mode="r:", fileobj=tape, tarinfo=Header) as tar:  # type: ignore[call-overload]
             reader.read_all(tar, staging)
     except (tarfile.TarError, EOFError, UnicodeError, ValueError) as problem:
         raise ProofFailed(
@@ -436,7 +436,3 @@ def _copy(content: Iterator[Buffer], target: IO[bytes] | None) -> str:
         if target:
             write_all(target, piece)
     return digest.hexdigest()
-
-
-def _nanoseconds(seconds: float) -> int:
-    return int(seconds * 1_000_000_000)

@@ -1,7 +1,8 @@
 """The media of a `django` artifact: the upload tree as ZIP, with the SHA-256 of every file beside it.
 
 Paths are relative to MEDIA_ROOT, as Korrigo's former command wrote them. What does not get smaller is stored.
-Times are kept to the second in Info-ZIP's extended timestamp; a header's own time cannot be before 1980.
+Times are kept to the second in Info-ZIP's extended timestamp, and to the nanosecond in a field of our own; a header's
+own time cannot be before 1980.
 Names are bytes: one that is not UTF-8 is written as it is, without the UTF-8 flag.
 """
 
@@ -26,6 +27,7 @@ from korrigo_backup.domain.paths import printable
 from korrigo_backup.errors import ProofFailed, Refused
 from korrigo_backup.formats import members
 from korrigo_backup.formats.media import Checked
+from korrigo_backup.formats.tarheader import SECOND
 from korrigo_backup.site.stable import open_stable, unsettled
 from korrigo_backup.site.staging import safe_parts
 from korrigo_backup.system.files import CHUNK, write_all
@@ -61,6 +63,9 @@ _UNIX = 3
 _UTF8 = 0x800
 _ENCRYPTED = 0x1
 _TIMESTAMP = 0x5455
+_NANOSECONDS = 0x4B62
+"""A field of our own: nanoseconds since 1970. Other tools pass over it and take the timestamp."""
+
 _FIRST, _LAST = (1980, 1, 1, 0, 0, 0), (2107, 12, 31, 23, 59, 58)
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
@@ -213,7 +218,7 @@ def _is_worth(piece: bytes) -> bool:
 
 
 def _header(entry: Entry, *, directory: bool) -> _Info:
-    seconds = int(entry.info.st_mtime)
+    seconds = entry.info.st_mtime_ns // SECOND
     local = time.localtime(max(seconds, 0))[:6]
     info = _Info(entry.path + ("/" if directory else ""), min(max(local, _FIRST), _LAST))
     info.create_system = _UNIX
@@ -223,6 +228,8 @@ def _header(entry: Entry, *, directory: bool) -> _Info:
         info.external_attr |= 0x10  # what MS-DOS calls a directory, which some tools look at
     if -(1 << 31) <= seconds < 1 << 31:
         info.extra = struct.pack("<HHBi", _TIMESTAMP, 5, 1, seconds)
+    if entry.info.st_mtime_ns % SECOND:
+        info.extra += struct.pack("<HHq", _NANOSECONDS, 8, entry.info.st_mtime_ns)
     return info
 
 
@@ -304,7 +311,7 @@ class _Reader:
         if any(len(os.fsencode(part)) > LONGEST for part in safe_parts(path)):
             raise _wrong(self._source, f"{shown[:60]}… is a name that no file system takes")
         default = 0o755 if directory else 0o644
-        return _Member(info, path, directory, (mode & 0o777) or default, modified(info) * 1_000_000_000)
+        return _Member(info, path, directory, (mode & 0o777) or default, modified(info))
 
     def read(self, member: _Member, staging: Staging | None) -> None:
         try:
@@ -356,17 +363,26 @@ def named(info: zipfile.ZipInfo) -> str:
 
 
 def modified(info: zipfile.ZipInfo) -> int:
-    """Return when an entry was changed, in seconds since 1970."""
-    extra = info.extra
+    """Return when an entry was changed, in nanoseconds since 1970."""
+    seconds = None
+    for kind, value in _fields(info.extra):
+        if kind == _NANOSECONDS and len(value) == 8:  # noqa: PLR2004
+            return int(struct.unpack("<q", value)[0])
+        if kind == _TIMESTAMP and len(value) >= 5 and value[0] & 1 and seconds is None:  # noqa: PLR2004
+            seconds = int(struct.unpack_from("<i", value, 1)[0])
+    if seconds is None:
+        try:
+            seconds = int(time.mktime((*info.date_time, 0, 0, -1)))
+        except (OverflowError, ValueError):
+            seconds = 0
+    return seconds * SECOND
+
+
+def _fields(extra: bytes) -> Iterator[tuple[int, bytes]]:
     while len(extra) >= 4:  # noqa: PLR2004 - an id and a length, two bytes each
         kind, size = struct.unpack_from("<HH", extra)
-        if kind == _TIMESTAMP and size >= 5 and extra[4] & 1 and len(extra) >= 9:  # noqa: PLR2004
-            return int(struct.unpack_from("<i", extra, 5)[0])
+        yield kind, extra[4 : 4 + size]
         extra = extra[4 + size :]
-    try:
-        return int(time.mktime((*info.date_time, 0, 0, -1)))
-    except (OverflowError, ValueError):
-        return 0
 
 
 def _need_room(announced: int, room: int | None, source: str) -> None:

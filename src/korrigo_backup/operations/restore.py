@@ -118,7 +118,8 @@ def restore(site: Site, catalog: Catalog, request: Request) -> Restored:
     with held as (site, _), ExitStack() as stack:  # noqa: PLR1704 - now held
         request = replace(request, now=own_stamp(site, request.now))
         run = _Run(site, catalog, request, stack)
-        plan = run.planned()
+        with site.postgres.asking():
+            plan = run.planned()
         if request.dry_run:
             return Restored(plan)
         return run.carried_out(plan)

@@ -94,7 +94,8 @@ def rollback(
             newest = _standing(records)
             _refuse_after_in_place(newest)
             safety = _safety_of_django(site, catalog, newest)
-        plan = _plan_loaded(site, safety) if safety else _plan(site, move, records, media_only=media_only)
+        with site.postgres.asking():
+            plan = _plan_loaded(site, safety) if safety else _plan(site, move, records, media_only=media_only)
         if not confirm(plan):
             raise Cancelled("Rollback cancelled", hint="nothing to do; only the answer yes goes on")
         why = {_ONLY: "media"} if media_only else {}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.site.compose import Container, Project
 
-SETTLING = 3.0
+SETTLING = 2.0
 """Seconds that a container has run before its check counts: a check of a file's age would find the file of before."""
 
 _LONGEST = 10.0

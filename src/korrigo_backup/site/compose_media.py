@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from korrigo_backup.errors import NotFound
 from korrigo_backup.site.compose import COMPOSE_SECONDS, engine_hint, mount_of
 from korrigo_backup.site.media import MediaTree
-from korrigo_backup.site.media_remote import RemoteTree
 from korrigo_backup.system.run import Command, run
 
 if TYPE_CHECKING:
@@ -46,6 +45,8 @@ def media_tree(
     nested = any(m.destination.startswith(f"{directory.rstrip('/')}/") for m in mounts)  # seen in the container alone
     if not nested and os.access(place, os.R_OK | os.W_OK | os.X_OK) and _is_here(project):
         return MediaTree(place)
+    from korrigo_backup.site.media_remote import RemoteTree  # noqa: PLC0415 - most sites read the volume itself
+
     python = _Python(project, service, interpreter(manage))
     return RemoteTree(Path(directory), python.command, lambda stderr: engine_hint(stderr, project.shown))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import KorrigoBackupError
@@ -37,6 +37,11 @@ class ComposeServices:
     names: tuple[str, ...]
     health_url: str | None
     health_timeout: float | None = None
+    checks: OwnChecks = field(init=False, compare=False, repr=False)
+    """What our own checks have found is known for the rest of the run."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "checks", OwnChecks(self.project))
 
     @property
     def configured(self) -> bool:
@@ -190,11 +195,11 @@ class ComposeServices:
         self, services: Sequence[str], begun: float, spared: Collection[str] = frozenset()
     ) -> tuple[str, ...]:
         """Return when all are ready, with those of `spared` that are not; raises KorrigoBackupError for others."""
-        checks, pause = OwnChecks(self.project), _PAUSE
+        pause = _PAUSE
         while True:
             elapsed, states = time.monotonic() - begun, {one.service: one for one in self._of(services)}
             unready = {name: states.get(name) for name in services if not _ready(states.get(name))}
-            left = {name: one for name, one in unready.items() if not checks.passes(one)}
+            left = {name: one for name, one in unready.items() if not self.checks.passes(one)}
             lost = {name: one for name, one in left.items() if self._is_lost(one, elapsed)}
             if bad := {name: one for name, one in lost.items() if name not in spared}:
                 raise self._unhealthy(bad, elapsed)

@@ -80,10 +80,18 @@ def _answer(tree: MediaTree, request: dict[str, Any], incoming: IO[bytes], outgo
 
 
 def described(entry: Entry) -> list[object]:
-    """Return an entry as it travels: path, mode, size, time in whole seconds, owner, group, what is odd, its links."""
+    """Return an entry as it travels: path, mode, size, time in nanoseconds, owner, group, what is odd, its links."""
     info = entry.info
-    times = int(info.st_mtime)
-    return [entry.path, info.st_mode, info.st_size, times, info.st_uid, info.st_gid, entry.odd, info.st_nlink]
+    return [
+        entry.path,
+        info.st_mode,
+        info.st_size,
+        info.st_mtime_ns,
+        info.st_uid,
+        info.st_gid,
+        entry.odd,
+        info.st_nlink,
+    ]
 
 
 def _whole(entry: Entry, size: int | None) -> list[object]:

@@ -189,7 +189,7 @@ class _Described(msgspec.Struct, frozen=True, array_like=True):
     path: str
     mode: int
     size: int
-    mtime: int
+    mtime_ns: int
     uid: int
     gid: int
     odd: str | None
@@ -202,7 +202,8 @@ class _Described(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def entry(self) -> Entry:
-        times = (self.mtime, self.mtime, self.mtime)
+        whole, exact = (self.mtime_ns // 1_000_000_000,) * 3, (self.mtime_ns,) * 3
+        times = (*whole, *(self.mtime_ns / 1_000_000_000,) * 3, *exact)
         info = os.stat_result((self.mode, 0, 0, self.links, self.uid, self.gid, self.size, *times))
         extended = {name: value.encode("latin-1") for name, value in self.extended.items()}
         return Entry(self.path, info, -1, self.odd, extended, self.target, self.leads_out, self.same_as)

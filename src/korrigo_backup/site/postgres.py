@@ -17,6 +17,7 @@ import msgspec
 from korrigo_backup.domain.encodings import RAW, to_bytes, to_text
 from korrigo_backup.errors import KorrigoBackupError, Refused, Unreachable
 from korrigo_backup.site.access import APPLICATION
+from korrigo_backup.site.asking import Asker
 from korrigo_backup.site.servererror import TableLocked, client_error, first_error, parse, statement_error
 from korrigo_backup.site.session_settings import IS_DIRECT, PATIENT, PRELUDE, QUESTION
 from korrigo_backup.site.silent_backend import judge
@@ -69,6 +70,24 @@ class Postgres:
         self.common = maintenance
         """The database in which the server as a whole is asked: `maintenance`, or the site's own after `keep_out`."""
         self._fence = fence
+        self._asker: Asker | None = None
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Answer the questions about the server as a whole through one session while the block runs.
+
+        It is a session more, so nothing is loaded in the block; and none in the site's own database, where sessions are
+        ended.
+        """
+        if self._asker or self.common == self.database:
+            yield
+            return
+        self._asker = Asker(lambda: self.session(database=self.common, options=QUESTION))
+        try:
+            yield
+        finally:
+            self._asker.close()
+            self._asker = None
 
     def fenced(self, fence: Callable[[], str]) -> Postgres:
         """Return the same server; each of its changes begins with the statements that `fence` returns."""
@@ -80,6 +99,8 @@ class Postgres:
 
     def ask_server(self, sql: str, answer: type[T]) -> T:
         """Ask about the server as a whole, as `ask` does, in a database that lets the role in."""
+        if self._asker and (out := self._asker.answer(sql)) is not None:
+            return msgspec.json.decode(out, type=answer, strict=False)
         try:
             return self.ask(sql, answer, database=self.common)
         except Unreachable as problem:
@@ -136,13 +157,13 @@ class Postgres:
         return done.stdout
 
     @contextmanager
-    def session(self, *, database: str | None = None) -> Iterator[Session]:
+    def session(self, *, database: str | None = None, options: str = PATIENT) -> Iterator[Session]:
         """Yield a session that stays open over several questions (one transaction, one snapshot).
 
-        A table that someone else has locked is waited for `LOCK_WAIT` long.
+        A table that someone else has locked is waited for `LOCK_WAIT` long, unless `options` say otherwise.
         """
         name = database or self.database
-        with self.watched("psql", *PSQL, database=name, options=PATIENT, stdin=True) as client:
+        with self.watched("psql", *PSQL, database=name, options=options, stdin=True) as client:
             opened = Session(client)
             if opened.run(PRELUDE + IS_DIRECT).strip() != b"on":
                 raise _pooled(self.access.description)

@@ -168,7 +168,9 @@ def test_the_app_is_mounted_beside_an_image_without_it(shape):
     subprocess.run(
         [sys.executable, "-m", *install, _wheel(shape.www), "msgspec", "deflate", "isal"], check=True, timeout=300
     )
-    mounted = text.replace("      - &core", f"      - {lib}:/opt/korrigo-backup:ro\n      - &core", 1)
+    mounted = text
+    for settings in ("      - &settings", "      - *settings"):
+        mounted = mounted.replace(settings, f"      - {lib}:/opt/korrigo-backup:ro\n{settings}", 1)
     file.write_text(mounted.replace("      SHAPE_APP:", "      PYTHONPATH: /opt/korrigo-backup\n      SHAPE_APP:", 1))
     try:
         place_app(shape, "first", WITHOUT_APP)

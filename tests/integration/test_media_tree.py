@@ -145,9 +145,8 @@ def test_the_plan_counts_what_would_vanish_return_and_change(site):
 
 def keep_copies(site, where):
     """Previous copies as restores leave them: ours inside the tree, and beside it the habit of the site's own script."""
-    for role in ("before", "stage", "after", "absent"):
-        for end in ("", ".moving"):
-            site.write(f"{where}.{role}-20260204_030000{end}/copies/old.pdf", b"previous")
+    for name in (".before-20260204_030000", ".after-20260204_030000", ".stage-20260204_030000.partial"):
+        site.write(f"{where}{name}/copies/old.pdf", b"previous")
     shutil.copytree(site.media, f"{site.media}.pre-restore.1770000000")
     site.write(f"{where}copies/.before-the-exam/kept.pdf", b"an upload")
     site.write(f"{where}copies/.before-20260204_030000", b"a file of this name is an upload")

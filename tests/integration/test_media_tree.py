@@ -159,7 +159,11 @@ def test_previous_copies_are_in_no_backup(site, where):
     site.write("pages/new.pdf", b"new")
     with tarfile.open(site.backup_media()) as tar:
         names = tar.getnames()
-    assert not [name for name in names if "20260204_03000" in name.rpartition("/")[0] or "pre-restore" in name or "old.pdf" in name]
+    assert not [
+        name
+        for name in names
+        if "20260204_03000" in name.rpartition("/")[0] or "pre-restore" in name or "old.pdf" in name
+    ]
     kept = {f"app/media/{where}copies/.before-the-exam/kept.pdf", f"app/media/{where}copies/.before-20260204_030000"}
     assert kept | {"app/media/pages/new.pdf"} <= set(names)
 

@@ -112,30 +112,30 @@ def test_a_wrong_project_name_is_told_the_right_one(shape):
         toml.write_text(settings)
 
 
-def place_app(shape, place, tag=TAG):
-    """Deploy the site with our application in this place of INSTALLED_APPS."""
+def place_app(shape, place, *services, tag=TAG):
+    """Deploy these services, or all, with our application in this place of INSTALLED_APPS."""
     file = shape.root / ".env"
     file.write_text(re.sub("SHAPE_APP=.*", f"SHAPE_APP={place}", file.read_text()))
-    shape.deploy(tag=tag)
+    shape.deploy("--no-deps", *services, tag=tag) if services else shape.deploy(tag=tag)
 
 
 @pytest.mark.contract("S3")
 def test_a_former_command_of_the_site_is_not_taken_for_ours(shape):
     try:
-        place_app(shape, "last")
+        place_app(shape, "last", "backend")
         kept = set((shape.root / "backups").glob("korrigo_backup_*"))
         said = korrigo(shape, "backup", "full", "--method", "django", code=4)
         assert "core" in said
         assert set((shape.root / "backups").glob("korrigo_backup_*")) == kept
         assert "korrigo_backup.E001" in shape.manage("check", check=False).stderr
     finally:
-        place_app(shape, "first")
+        place_app(shape, "first", "backend")
 
 
 @pytest.mark.contract("R6")
 def test_a_site_whose_image_has_no_app_is_backed_up_restored_and_validated(shape):
     try:
-        place_app(shape, "none", WITHOUT_APP)
+        place_app(shape, "none", tag=WITHOUT_APP)
         korrigo(shape, "backup", "full")
         saved = shape.testify()
         shape.sql("DROP TABLE exams_annotation CASCADE")
@@ -173,7 +173,7 @@ def test_the_app_is_mounted_beside_an_image_without_it(shape):
         mounted = mounted.replace(settings, f"      - {lib}:/opt/korrigo-backup:ro\n{settings}", 1)
     file.write_text(mounted.replace("      SHAPE_APP:", "      PYTHONPATH: /opt/korrigo-backup\n      SHAPE_APP:", 1))
     try:
-        place_app(shape, "first", WITHOUT_APP)
+        place_app(shape, "first", tag=WITHOUT_APP)
         assert "no issues" in shape.manage("check").stdout
         saved = shape.testify()
         korrigo(shape, "backup", "full", "--method", "django")

@@ -57,11 +57,15 @@ def test_what_was_there_is_kept_aside(site):
 def test_no_backup_holds_the_media_that_a_restore_has_kept(site):
     site.restore(site.backup().path)
     shutil.rmtree(site.out)
+    inner = site.media / "private" / ".before-20260204_030000"  # of a restore of a media root below this one
+    inner.mkdir(parents=True)
+    (inner / "old.pdf").write_bytes(b"previous")
     again = site.backup()
     (archive,) = again.path.glob("media_backup_*.zip")
     listing = archive.with_name(f"{archive.name}.sha256").read_bytes()
     assert b"b.pdf" in listing
     assert b".before-" not in listing
+    assert b"old.pdf" not in listing
     assert not [name for name in zipfile.ZipFile(archive).namelist() if ".before-" in name]
 
 

@@ -241,3 +241,23 @@ def test_a_foreign_line_of_dotenv_is_named_by_its_number_and_stops_no_backup(sit
     assert f".env, line {len(NAMES) + 1} is left out" in done.err
     assert "is left out" in site.korrigo("doctor", env=BARE).out
     assert "very-s3cret" not in done.said
+
+
+def test_settings_of_ours_get_a_file_that_no_deployment_writes_anew(site):
+    in_dotenv(site, *NAMES)
+    with (site.home / ".env").open("a") as file:
+        file.write('KORRIGO_BACKUP_SITE="it\'s ours"\nKORRIGO_BACKUP_HEALTHCHECKS_URL=https://hc.example/t0ken\n')
+    done = site.korrigo("init", env=BARE)
+    own = site.home / "korrigo-backup.env"
+    assert "✅ Own settings: korrigo-backup.env (mode 600, before .env), 3 taken over from .env" in done.out
+    assert own.stat().st_mode & 0o777 == 0o600
+    assert "t0ken" not in done.said
+    assert USER_PASSWORD not in own.read_text()
+    in_dotenv(site, "POSTGRES_HOST", "POSTGRES_PORT", "POSTGRES_DB", "POSTGRES_USER", "POSTGRES_PASSWORD", "MEDIA_ROOT")
+    config = load(site.home, {})
+    assert config.notify.healthchecks_url.get_secret_value() == "https://hc.example/t0ken"
+    assert (config.backup.dir, config.site.name) == (site.backups, "it's ours")
+    before = own.read_bytes()
+    own.write_bytes(before + b"# a person's\n")
+    site.korrigo("init", "--force", env=BARE)
+    assert own.read_bytes() == before + b"# a person's\n"

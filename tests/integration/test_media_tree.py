@@ -143,6 +143,31 @@ def test_the_plan_counts_what_would_vanish_return_and_change(site):
     assert "1 vanish, 1 come back, 1 change, 2 stay" in done.out
 
 
+def keep_copies(site, where):
+    """Previous copies as restores leave them: ours inside the tree, and beside it the habit of the site's own script."""
+    for name in (".before-20260204_030000", ".after-20260204_030001"):
+        site.write(f"{where}{name}/copies/old.pdf", b"previous")
+    shutil.copytree(site.media, f"{site.media}.pre-restore.1770000000")
+    site.write(f"{where}copies/.before-the-exam/kept.pdf", b"an upload")
+    site.write(f"{where}copies/.before-20260204_030000", b"a file of this name is an upload")
+
+
+@pytest.mark.parametrize("where", ["", "inner/"])
+def test_previous_copies_are_in_no_backup(site, where):
+    """Also where a restore of another media root, a directory of this one, has left them."""
+    keep_copies(site, where)
+    site.write("pages/new.pdf", b"new")
+    with tarfile.open(site.backup_media()) as tar:
+        names = tar.getnames()
+    assert not [
+        name
+        for name in names
+        if "20260204_03000" in name.rpartition("/")[0] or "pre-restore" in name or "old.pdf" in name
+    ]
+    kept = {f"app/media/{where}copies/.before-the-exam/kept.pdf", f"app/media/{where}copies/.before-20260204_030000"}
+    assert kept | {"app/media/pages/new.pdf"} <= set(names)
+
+
 def to_the_second(found):
     """The files of a tree as GNU tar's own format keeps them."""
     return {path: (*one[:2], one[2] // 10**9, *one[3:]) for path, one in found.items() if len(one) == 4}

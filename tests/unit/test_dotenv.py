@@ -1,9 +1,11 @@
 """`.env` as Docker Compose reads it. The expected values are those of compose-go's own reader."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from korrigo_backup.config.load import load, read_dotenv, surroundings
-from korrigo_backup.domain.dotenv import Fault, parse
+from korrigo_backup.config.load import dotenv_problems, load, read_dotenv, surroundings
+from korrigo_backup.domain.dotenv import Fault, parse, written
 from korrigo_backup.errors import UsageError
 
 ENVIRONMENT = {"HOME_DIR": "/h", "EMPTY": ""}
@@ -95,3 +97,28 @@ def test_the_environment_wins_also_where_a_line_refers_to_it(tmp_path):
 def test_a_carriage_return_inside_quotation_marks_stays(tmp_path):
     (tmp_path / ".env").write_bytes(b"KEY='a\r\nb'\r\nPOSTGRES_DB=shop\r\n")
     assert read_dotenv(tmp_path / ".env") == {"KEY": "a\r\nb", "POSTGRES_DB": "shop"}
+
+
+def test_our_own_file_wins_over_dotenv_and_the_environment_over_both(tmp_path):
+    (tmp_path / ".env").write_text(
+        "POSTGRES_DB=of_the_site\nBACKUP_DIR=theirs\nKORRIGO_BACKUP_SITE=theirs\nHOME_OF=/srv\n"
+    )
+    own = tmp_path / "korrigo-backup.env"
+    own.write_text("BACKUP_DIR=${HOME_OF}/ours\nKORRIGO_BACKUP_SITE=ours\nPOSTGRES_DB=\nbroken line\n")
+    config = load(tmp_path, {"KORRIGO_BACKUP_SITE": "given"})
+    assert (config.database.name, str(config.backup.dir), config.site.name) == ("of_the_site", "/srv/ours", "given")
+    found = surroundings(tmp_path, {"KORRIGO_BACKUP_SITE": "given"})
+    assert (found["POSTGRES_DB"], found["BACKUP_DIR"], found["KORRIGO_BACKUP_SITE"]) == (
+        "of_the_site",
+        "/srv/ours",
+        "given",
+    )
+    assert [(one.file, one.line) for one in dotenv_problems(tmp_path, {})] == [("korrigo-backup.env", 4)]
+    own.write_text("BACKUP_RETENTION_DAYS=many\n")
+    with pytest.raises(UsageError, match=r"BACKUP_RETENTION_DAYS in .*korrigo-backup\.env"):
+        load(tmp_path, {})
+
+
+@given(st.text(st.characters(blacklist_categories=["Cs", "Cc"], whitelist_characters="\n"), max_size=30))
+def test_a_written_setting_is_read_as_it_was_given(value):
+    assert parse(written("NAME", value), {}).values == {"NAME": value}

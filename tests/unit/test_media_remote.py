@@ -114,6 +114,17 @@ def test_questions_have_the_same_answers(root, tree):
     assert tree.record(STAMP) == b"\xff record"
 
 
+@pytest.mark.parametrize("where", ["", "inner/"])
+def test_previous_copies_do_not_come_out_of_the_container(root, tree, where):
+    kept = root / f"{where}.before-{STAMP}"
+    kept.mkdir(parents=True)
+    (kept / "old.pdf").write_bytes(b"previous")
+    _, listing, _ = archived(tree)
+    assert b"private" in listing.getvalue()
+    assert b"old.pdf" not in listing.getvalue()
+    assert not [entry.path for entry in tree.walk() if ".before-" in entry.path]
+
+
 def test_what_is_staged_and_swapped_is_the_archive_and_can_be_taken_back(root, tree):
     saved = shape(root)
     archive, listing, _ = archived(tree)

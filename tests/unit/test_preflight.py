@@ -84,6 +84,15 @@ def test_an_env_file_that_others_read_or_that_is_in_git_is_said(tmp_path):
     assert levels(settings(tmp_path)) == {"env.file": Level.OK}
     subprocess.run(["git", "-C", tmp_path, "add", "-f", ".env"], check=True)
     assert levels(settings(tmp_path))["env.tracked"] is Level.ERROR
+    own = tmp_path / "korrigo-backup.env"
+    own.write_text("BACKUP_DIR=ours\nPOSTGRES_DB=other\n")
+    own.chmod(0o644)
+    said = [finding.message for finding in settings(tmp_path)]
+    assert f"others may read {own} (mode 644)" in said
+    (tmp_path / ".env").write_text("BACKUP_DIR=theirs\nPOSTGRES_DB=x\n")
+    assert "korrigo-backup.env wins over .env, which sets otherwise: BACKUP_DIR" in [
+        f.message for f in settings(tmp_path)
+    ]
 
 
 def test_a_key_that_is_not_there_yet_is_said(tmp_path):

@@ -134,6 +134,10 @@ def _write(made: Draft, wired: Wired) -> None:
         say(f"✅ Configuration written: {made.target}{f' (the former one: {kept})' if kept else ''}")
     else:
         say(f"✅ Nothing to change in {made.target}")
+    if made_own := operation.own_settings(Path.cwd()):
+        path, taken = made_own
+        said = f", {taken} taken over from .env, which a deployment may write anew" if taken else ""
+        say(f"✅ Own settings: {path.name} (mode 600, before .env){said}")
     with explained("make the signing key"):
         wired.keyring.signing()
 

@@ -45,13 +45,14 @@ class Context:
     def wired(self, *, quiet: bool = False) -> Wired:
         """Load the configuration; UsageError when it is wrong.
 
-        Lines of `.env` that give no setting are named on standard error, unless `quiet` says that the verb names them.
+        Lines of a settings file that give no setting are named on standard error, unless `quiet` says that the verb
+        names them.
         """
         with phase("configuration"):
             wired = self._build()
         Context.known_secrets = wired.secrets
         for problem in () if quiet else wired.dotenv:
-            warn(described(".env", problem))
+            warn(described(problem))
         return wired
 
 

@@ -1,9 +1,13 @@
-"""Load the configuration: the environment wins over `.env`, `.env` over the TOML file, that over the defaults."""
+"""Load the configuration: from the defaults, the TOML file, `.env`, our own settings file, the environment.
+
+Each of these wins over those before it.
+"""
 
 from __future__ import annotations
 
 import difflib
 import tomllib
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, get_args
 
@@ -21,6 +25,10 @@ _LARGEST = 1024 * 1024
 """Bytes: more than any configuration, less than what a device would give."""
 
 FILE_NAME = "korrigo-backup.toml"
+
+DOTENV = ".env"
+OWN_DOTENV = "korrigo-backup.env"
+"""A file for our own variables: `.env` is the site's, and its deployment may write it anew."""
 
 VARIABLES: dict[str, tuple[str, str]] = {
     "POSTGRES_DB": ("database", "name"),
@@ -53,6 +61,10 @@ VARIABLES: dict[str, tuple[str, str]] = {
 }
 """The runbook's variables (2.3) and ours, with the section and key each one sets. An empty one is as unset."""
 
+OWN_PREFIX = "KORRIGO_BACKUP_"
+_RUNBOOK = ("BACKUP_DIR", "BACKUP_RETENTION_DAYS")
+"""The runbook's variables that are nobody's but ours."""
+
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 Tree = dict[str, dict[str, object]]
@@ -66,8 +78,8 @@ def load(directory: Path, environ: Mapping[str, str], file: Path | None = None) 
     """
     tree = read_toml(file or directory / FILE_NAME, required=file is not None)
     sources = {(section, key): "the TOML file" for section, keys in tree.items() for key in keys}
-    dotenv = directory / ".env"
-    for values, source in ((read_dotenv(dotenv, environ), str(dotenv)), (environ, "the environment")):
+    files = [(values, str(directory / name)) for name, values in _files(directory, environ)]
+    for values, source in (*files, (environ, "the environment")):
         for variable, (section, key) in VARIABLES.items():
             if value := values.get(variable):
                 if key != "password":  # it goes to the server alone, byte by byte
@@ -81,8 +93,17 @@ def load(directory: Path, environ: Mapping[str, str], file: Path | None = None) 
 
 
 def surroundings(directory: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables of `.env` and of the environment, which wins: what the site itself is started with."""
-    return {**read_dotenv(directory / ".env", environ), **environ}
+    """Return the variables of `.env`, of our own file and of the environment, the later ones before the earlier."""
+    found: dict[str, str] = {}
+    for _, values in _files(directory, environ):
+        found |= {name: value for name, value in values.items() if value or name not in found}
+    return {**found, **environ}
+
+
+def _files(directory: Path, environ: Mapping[str, str]) -> list[tuple[str, dict[str, str]]]:
+    """Return the variables of `.env` and those of our own file, in which those of `.env` may be named."""
+    site = read_dotenv(directory / DOTENV, environ)
+    return [(DOTENV, site), (OWN_DOTENV, read_dotenv(directory / OWN_DOTENV, {**site, **environ}))]
 
 
 def read_toml(path: Path, *, required: bool) -> Tree:
@@ -136,9 +157,22 @@ def parse_dotenv(path: Path, environment: Mapping[str, str] = _NOTHING) -> Doten
 
 
 def dotenv_problems(directory: Path, environment: Mapping[str, str]) -> tuple[Problem, ...]:
-    """Return the lines of `.env` in `directory` that are left out, and those of VARIABLES that lost a reference."""
-    found = parse_dotenv(directory / ".env", environment)
-    return tuple(one for one in found.problems if one.fault is not Fault.UNSET or one.name in VARIABLES)
+    """Return the lines of both settings files that are left out, and those of VARIABLES that lost a reference."""
+    site, found = parse_dotenv(directory / DOTENV, environment), []
+    own = parse_dotenv(directory / OWN_DOTENV, {**site.values, **environment})
+    for name, read in ((DOTENV, site), (OWN_DOTENV, own)):
+        lost = (one for one in read.problems if one.fault is not Fault.UNSET or one.name in VARIABLES)
+        found += [replace(one, file=name) for one in lost]
+    return tuple(found)
+
+
+def own_variables(path: Path, environment: Mapping[str, str] = _NOTHING) -> dict[str, str]:
+    """Return the variables of a settings file that this program alone reads, as far as they are not empty."""
+    return {
+        name: value
+        for name, value in read_dotenv(path, environment).items()
+        if value and (name in _RUNBOOK or name.startswith(OWN_PREFIX))
+    }
 
 
 def _require_text(value: str, source: str) -> None:

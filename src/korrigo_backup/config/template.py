@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, SecretStr
 
-from korrigo_backup.config.load import VARIABLES
+from korrigo_backup.config.load import DOTENV, OWN_DOTENV, OWN_PREFIX, VARIABLES
 from korrigo_backup.config.model import Configuration
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _HEAD = """\
 # The configuration of korrigo-backup. What begins with # is the default; take the # away to change it.
-# The environment wins over .env, .env over this file. No secret in here: passwords stand in .env.
+# The environment wins over korrigo-backup.env, that over .env, .env over this file. Secrets stand in one of these two.
 """
 _VARIABLE = {place: name for name, place in VARIABLES.items()}
 
@@ -47,7 +47,8 @@ def _keys(section: str, model: type[BaseModel], values: Mapping[str, object]) ->
         if key in values:
             yield f"{key} = {written(values[key])}{note}"
         elif _is_secret(field):
-            yield f"# {key}: in .env{f', {variable}' if variable else ''}"
+            place = OWN_DOTENV if variable and variable.startswith(OWN_PREFIX) else DOTENV
+            yield f"# {key}: in {place}{f', {variable}' if variable else ''}"
         else:
             default = field.get_default(call_default_factory=True)
             yield f"# {key} ={'' if default is None else f' {written(default)}'}{note}"

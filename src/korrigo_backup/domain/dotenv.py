@@ -38,12 +38,15 @@ class Fault(StrEnum):
 class Problem:
     """A line that is not read as it stands; `name` is the setting that it would make, where that can be told.
 
+    `file` is the name of the file that it stands in.
+
     The text of the line is not kept: it may be a secret.
     """
 
     line: int
     fault: Fault
     name: str = ""
+    file: str = ".env"
 
 
 @dataclass(frozen=True)
@@ -54,14 +57,23 @@ class Dotenv:
     problems: tuple[Problem, ...] = ()
 
 
-def described(path: str, problem: Problem) -> Finding:
-    """Return the finding about a line of the file `path`; it shows the line's number and no value."""
-    place = f"{path}, line {problem.line}"
+def described(problem: Problem, directory: str = "") -> Finding:
+    """Return the finding about a line of a file in `directory`; it shows the line's number and no value."""
+    place = f"{directory}{problem.file}, line {problem.line}"
     if problem.fault is Fault.UNSET:
         return warning("env.line", f"{place}: {problem.name}: {problem.fault}",
                        "write $$ for a dollar sign, or put the value between single quotation marks")  # fmt: skip
     return warning("env.line", f"{place} is left out: {problem.fault}",
                    "correct the line, or begin it with #: Docker Compose refuses the whole file for it")  # fmt: skip
+
+
+def written(name: str, value: str) -> str:
+    """Return the line of a setting, which `parse` reads as it is given."""
+    if "'" not in value:
+        return f"{name}='{value}'\n"
+    for character, escaped in (("\\", "\\\\"), ('"', '\\"'), ("$", "\\$"), ("\n", "\\n")):
+        value = value.replace(character, escaped)
+    return f'{name}="{value}"\n'
 
 
 class _OpenQuote(ValueError):

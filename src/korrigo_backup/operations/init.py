@@ -9,9 +9,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from korrigo_backup.config.load import FILE_NAME, load, read_toml
+from korrigo_backup.config.load import (
+    DOTENV,
+    FILE_NAME,
+    OWN_DOTENV,
+    OWN_PREFIX,
+    VARIABLES,
+    load,
+    own_variables,
+    read_toml,
+)
 from korrigo_backup.config.model import Configuration
 from korrigo_backup.config.template import render
+from korrigo_backup.domain.dotenv import written
 from korrigo_backup.domain.finding import Finding, ok, warning
 from korrigo_backup.errors import UsageError
 from korrigo_backup.operations.discover import Discovered, discover
@@ -109,6 +119,28 @@ def write(made: Draft, stamp: str) -> Path | None:
             fresh.unlink(missing_ok=True)
         fsync_directory(made.target.parent)
     return kept
+
+
+def own_settings(directory: Path) -> tuple[Path, int] | None:
+    """Make the file of our own settings, private, with those of `.env` that are ours; return it and their number.
+
+    None when there is one already. `.env` stays as it is. Raises Refused when the directory may not be written to.
+    """
+    path = directory / OWN_DOTENV
+    if os.path.lexists(path):
+        return None
+    taken = own_variables(directory / DOTENV)
+    unset = sorted(name for name in VARIABLES if name.startswith(OWN_PREFIX) and name not in taken)
+    lines = [_OWN_HEAD, *(written(*one) for one in sorted(taken.items())), *(f"# {name}=\n" for name in unset)]
+    with explained(f"write {path}"):
+        write_private(path, "".join(lines).encode())
+    return path, len(taken)
+
+
+_OWN_HEAD = """\
+# Settings of korrigo-backup, before .env and after the environment. A deployment of the site may write .env anew; this
+# file is its own. Secrets may stand here: keep its mode 600, and keep it out of git.
+"""
 
 
 def _kept(target: Path, stamp: str) -> Path | None:

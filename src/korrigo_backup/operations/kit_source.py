@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from korrigo_backup import __version__
-from korrigo_backup.config.load import FILE_NAME
+from korrigo_backup.config.load import DOTENV, FILE_NAME, OWN_DOTENV
 from korrigo_backup.domain.kit_readme import Facts
 from korrigo_backup.operations.kit import Source
 from korrigo_backup.operations.machine_needs import Machine, machine_of
@@ -65,7 +65,7 @@ def kit_source(given: Given, keyring: Keyring, secrets: tuple[Secret, ...], role
             *(named if config.composed else ()),
             *config.kit.files,
         ),
-        usual=(Path(".env"), Path(FILE_NAME), *named, *_beside_compose(given), *machine.files),
+        usual=(Path(DOTENV), Path(OWN_DOTENV), Path(FILE_NAME), *named, *_beside_compose(given), *machine.files),
         keyring=keyring,
         recipients=config.kit.recipients,
         facts=replace(_facts(given, roles), needs=machine.needs),

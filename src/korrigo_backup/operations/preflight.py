@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from korrigo_backup.catalog import local_now
+from korrigo_backup.config.load import DOTENV, OWN_DOTENV, own_variables
 from korrigo_backup.domain import naming
 from korrigo_backup.domain.dotenv import described
 from korrigo_backup.domain.finding import Finding, Level, error, ok, warning
@@ -306,22 +307,31 @@ def abilities(directory: Path) -> Iterator[Finding]:
 
 
 def settings(directory: Path, problems: Iterable[Problem] = ()) -> Iterator[Finding]:
-    """Return whether `.env` is there, private, kept out of git (runbook 3.3), and read in all its lines."""
-    path = directory / ".env"
-    if not path.is_file():
-        yield warning("env.file", f"there is no {path}", "set the variables of the site there, or in the environment")
+    """Return whether the files of settings are private, kept out of git (runbook 3.3), and read in all their lines."""
+    site, own = directory / DOTENV, directory / OWN_DOTENV
+    yield from (described(problem, f"{directory}/") for problem in problems)
+    if not site.is_file() and not own.is_file():
+        yield warning("env.file", f"there is no {site}", "set the variables of the site there, or in the environment")
         return
-    yield from (described(str(path), problem) for problem in problems)
+    for path in (path for path in (site, own) if path.is_file()):
+        yield _private(path)
+        if (directory / ".git").exists() and which("git"):
+            tracked = run(Command(("git", "-C", str(directory), "ls-files", "--error-unmatch", path.name)), timeout=10)
+            if tracked.status == 0:
+                yield error("env.tracked", f"{path.name} is in git: whoever has the code has the secrets",
+                            f"git rm --cached {path.name}, add it to .gitignore, change the secrets")  # fmt: skip
+    if site.is_file() and own.is_file():
+        theirs, ours = own_variables(site), own_variables(own)
+        if differing := sorted(name for name in theirs.keys() & ours.keys() if theirs[name] != ours[name]):
+            words = f"{OWN_DOTENV} wins over {DOTENV}, which sets otherwise: {', '.join(differing)}"
+            yield warning("env.differs", words, f"remove them from {DOTENV}")
+
+
+def _private(path: Path) -> Finding:
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & _OTHERS:
-        yield warning("env.file", f"others may read {path} (mode {mode:o})", f"chmod 600 {path}")
-    else:
-        yield ok("env.file", f"{path} is private (mode {mode:o})")
-    if (directory / ".git").exists() and which("git"):
-        tracked = run(Command(("git", "-C", str(directory), "ls-files", "--error-unmatch", ".env")), timeout=10)
-        if tracked.status == 0:
-            yield error("env.tracked", ".env is in git: whoever has the code has the secrets",
-                        "git rm --cached .env, add it to .gitignore, change the secrets")  # fmt: skip
+        return warning("env.file", f"others may read {path} (mode {mode:o})", f"chmod 600 {path}")
+    return ok("env.file", f"{path} is private (mode {mode:o})")
 
 
 def key_file(path: Path, require: Callable[[], None]) -> Iterator[Finding]:

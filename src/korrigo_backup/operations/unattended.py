@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from korrigo_backup.config.load import VARIABLES, load, surroundings
+from korrigo_backup.config.load import OWN_DOTENV, VARIABLES, load, surroundings
 from korrigo_backup.domain.schedule import Surroundings
 from korrigo_backup.errors import Refused, UsageError
 from korrigo_backup.system.run import which
@@ -98,7 +98,7 @@ def require_told(config: Configuration, directory: Path, file: Path | None, envi
     if lost:
         raise Refused(
             f"a run that nobody starts has not got these variables of your shell: {', '.join(lost)}",
-            hint=f"put them into {directory / '.env'} (mode 600), then run this again",
+            hint=f"put them into {directory / OWN_DOTENV} (mode 600), then run this again",
         )
 
 

@@ -1,4 +1,4 @@
-"""Walk a media tree without following a link: every entry below its root, ours left out."""
+"""Walk a media tree without following a link: every entry below its root, ours left out wherever they stand."""
 
 from __future__ import annotations
 
@@ -117,12 +117,15 @@ def _below(directory: int, prefix: str, depth: int) -> Iterator[Entry]:
             hint="look for a directory that contains itself (a bind mount), or move it away",
         )
     for name in sorted(os.listdir(directory), key=os.fsencode):
-        if depth == 0 and OURS.fullmatch(name):
+        is_named_as_ours = name.startswith(".") and OURS.fullmatch(name)
+        if depth == 0 and is_named_as_ours:
             continue
         try:
             info = os.stat(name, dir_fd=directory, follow_symlinks=False)
         except FileNotFoundError:
             continue  # deleted by the site since the directory was listed
+        if is_named_as_ours and stat.S_ISDIR(info.st_mode):
+            continue  # of a restore whose media root is a directory of this one
         if stat.S_ISDIR(info.st_mode) and depth == 0 and name == LOST_AND_FOUND and not _is_open(directory, name):
             yield Entry(name, info, directory, "directory of the file system, which only root may read,")
             continue

@@ -52,7 +52,7 @@ def test_a_site_reached_directly_is_configured_checked_and_backed_up(site):
     in_dotenv(site, *NAMES)
     done = site.korrigo("init", env=BARE)
     for line in ("PostgreSQL", "pg_dump", "psql", "Python 3", "may create the database", "4 files", "is private",
-                 "twice the data", "no recovery kit", "korrigo-backup backup full"):  # fmt: skip
+                 "database and media every night from now on", "twice the data", "no recovery kit", "korrigo-backup backup full"):  # fmt: skip
         assert line in done.out
     assert config(site).stat().st_mode & 0o777 == 0o600
     written = load(site.home, {})

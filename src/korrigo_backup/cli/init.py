@@ -81,7 +81,7 @@ def command(
     else:
         _show(made)
     failed = sum(finding.level is Level.ERROR for finding in _check(wired))
-    _next_steps(getattr(context.find_root().command, "commands", {}))
+    _next_steps(getattr(context.find_root().command, "commands", {}), wired)
     if failed:
         raise _failure(failed, target, written=write)
 
@@ -157,11 +157,12 @@ def _check(wired: Wired) -> list[Finding]:
     return findings
 
 
-def _next_steps(verbs: Container[str]) -> None:
+def _next_steps(verbs: Container[str], wired: Wired) -> None:
+    daily = next((f"{job.title} every night from now on" for job in wired.jobs() if job.id == "daily"), "")
     say("➡️  Next")
     for verb, line, why in _NEXT:
         if verb in verbs:
-            say(f"   {line:<50} {why}")
+            say(f"   {line:<50} {daily or why if verb == 'schedule' else why}")
 
 
 def _failure(failed: int, target: Path, *, written: bool) -> KorrigoBackupError:

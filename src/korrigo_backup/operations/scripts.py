@@ -40,7 +40,7 @@ def findings(directory: Path) -> Iterator[Finding]:
             "scripts.foreign",
             f"{shown} is the site's own script, not that of this program: it neither verifies nor signs what it makes,"
             " and takes no lock",
-            f"korrigo-backup init --scripts puts ours there and keeps it as {shown}.bak-…; or type korrigo-backup itself",
+            "korrigo-backup init --scripts puts ours there and keeps that one beside; or type korrigo-backup itself",
         )
 
 

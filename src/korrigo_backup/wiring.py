@@ -123,9 +123,16 @@ class Wired:
         return signed.database.roles if signed and signed.database else ()
 
     def jobs(self) -> tuple[Job, ...]:
-        """Return what is to run by itself."""
+        """Return what is to run by itself: where the media are saved daily, no weekly run but one that is set."""
         hours = self.config.schedule
-        return jobs({"daily": hours.daily, "weekly": hours.weekly, "drill": hours.drill, "overdue": hours.overdue})
+        full = (
+            hours.media == "daily"
+            and bool(hours.daily)
+            and (self.config.composed or self.config.media.root is not None)
+        )
+        weekly = "" if full and "weekly" not in hours.model_fields_set else hours.weekly
+        wanted = {"daily": hours.daily, "weekly": weekly, "drill": hours.drill, "overdue": hours.overdue}
+        return jobs(wanted, media=full)
 
     def around(self) -> Surroundings:
         """Return what a run needs that nobody types."""

@@ -1,5 +1,6 @@
 """`init`: what is found in a project, what is written, what is checked, and that a backup runs with it."""
 
+import re
 import shutil
 import sys
 import tomllib
@@ -52,7 +53,7 @@ def test_a_site_reached_directly_is_configured_checked_and_backed_up(site):
     in_dotenv(site, *NAMES)
     done = site.korrigo("init", env=BARE)
     for line in ("PostgreSQL", "pg_dump", "psql", "Python 3", "may create the database", "4 files", "is private",
-                 "twice the data", "no recovery kit", "korrigo-backup backup full"):  # fmt: skip
+                 "database and media every night from now on", "twice the data", "no recovery kit", "korrigo-backup backup full"):  # fmt: skip
         assert line in done.out
     assert config(site).stat().st_mode & 0o777 == 0o600
     written = load(site.home, {})
@@ -261,3 +262,24 @@ def test_settings_of_ours_get_a_file_that_no_deployment_writes_anew(site):
     own.write_bytes(before + b"# a person's\n")
     site.korrigo("init", "--force", env=BARE)
     assert own.read_bytes() == before + b"# a person's\n"
+
+
+def test_the_sites_own_scripts_of_the_runbooks_names_are_named_and_replaced_when_asked(site):
+    in_dotenv(site, *NAMES)
+    theirs = site.home / "scripts" / "backup_db.sh"
+    theirs.parent.mkdir()
+    theirs.write_text("#!/bin/bash\npg_dump site > backups/db_backup_1.sql\n")
+    (theirs.parent / "deploy.sh").write_text("of the site\n")
+    done = site.korrigo("init", env=BARE)
+    assert "⚠️ scripts/backup_db.sh is the site's own script, not that of this program" in done.out
+    assert "korrigo-backup init --scripts" in done.out
+    before = config(site).read_bytes()
+    done = site.korrigo("init", "--scripts", env=BARE)
+    kept = site.home / "scripts" / re.search(r"the former one: (backup_db\.sh\.bak-\d{8}_\d{6})", done.out)[1]
+    assert kept.read_text().endswith("pg_dump site > backups/db_backup_1.sql\n")
+    assert config(site).read_bytes() == before
+    assert len(list(theirs.parent.glob("*.sh"))) == 8
+    assert "✅ Backup created" in site.run([theirs]).out
+    site.korrigo("verify", "latest")
+    assert "scripts/" not in site.korrigo("doctor", env=BARE).out
+    assert site.korrigo("init", "--scripts", env=BARE).out == ""

@@ -47,6 +47,14 @@ def test_a_night_is_backup_verify_and_prune_with_one_line_in_the_journal(site):
     assert {"backup.create", "nightly.verified", "nightly.prune", "prune.removed"} <= {s["id"] for s in record["steps"]}
 
 
+def test_a_night_without_a_media_directory_saves_the_database_all_the_same(site):
+    site.media.rename(site.home / "elsewhere")
+    done = site.korrigo("nightly", "--full", code=3)
+    assert "the media directory" in done.err
+    site.korrigo("verify", site.one("db_backup_*.sql.gz"))
+    assert not list(site.backups.glob("restore_point_*"))
+
+
 def test_a_night_of_database_and_media_is_drilled_when_asked(site):
     with nothing_changes_but_backups(site):
         done = site.korrigo("nightly", "--full", "--depth", "full")

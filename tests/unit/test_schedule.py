@@ -14,6 +14,7 @@ from korrigo_backup.domain import crontab
 from korrigo_backup.domain.schedule import JOBS, Surroundings, check_hours, next_runs, on_calendar, overdue, times
 from korrigo_backup.domain.units import hours_in, is_ours, unit_name, units
 from korrigo_backup.errors import UsageError
+from korrigo_backup.wiring import wire
 
 AROUND = Surroundings(
     site="korrigo",
@@ -247,3 +248,24 @@ def test_the_soonest_run_comes_first_and_a_backup_is_missed_once_its_grace_is_ov
     assert overdue(JOBS, made, saturday + timedelta(hours=18, minutes=1), grace) == saturday + timedelta(hours=15)
     assert overdue(JOBS, None, saturday, grace) == datetime(2026, 11, 28, 3).astimezone()
     assert overdue((), None, saturday, grace) is None
+
+
+def arguments(directory, settings="", media="media"):
+    (directory / "korrigo-backup.toml").write_text(f"[schedule]\n{settings}\n")
+    environment = {"POSTGRES_HOST": "db"} | ({"MEDIA_ROOT": str(directory / media)} if media else {})
+    return {job.id: " ".join(job.arguments[:2]) for job in wire(directory, environment, None).jobs()}
+
+
+@pytest.mark.parametrize(
+    ("settings", "media", "daily", "weekly"),
+    [
+        ("", "media", "nightly --full", None),
+        ('weekly = "0 4 * * 0"', "media", "nightly --full", "nightly --full"),
+        ('media = "weekly"', "media", "nightly --db", "nightly --full"),
+        ('daily = "never"', "media", None, "nightly --full"),
+        ("", "", "nightly --db", "nightly --full"),
+    ],
+)
+def test_the_media_are_saved_every_night_unless_it_is_set_otherwise(tmp_path, settings, media, daily, weekly):
+    found = arguments(tmp_path, settings, media)
+    assert (found.get("daily"), found.get("weekly")) == (daily, weekly)

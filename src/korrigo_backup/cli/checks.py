@@ -9,6 +9,7 @@ from korrigo_backup.catalog import local_now
 from korrigo_backup.domain.finding import Level, error, ok, warning
 from korrigo_backup.domain.naming import Kind
 from korrigo_backup.errors import Locked
+from korrigo_backup.operations import scripts
 from korrigo_backup.operations.backup import room_wanted
 from korrigo_backup.operations.kit import state
 from korrigo_backup.operations.local_place import left
@@ -36,7 +37,8 @@ def checks(wired: Wired) -> list[Finding]:
     kit = guarded(warning("kit.stale", ""), lambda: state(wired.catalog, wired.kit_source(), now=local_now()))
     at_work = guarded(error("site.quiet", ""), lambda: _quiet(wired.catalog))
     looked = preflight(wired.site, around)
-    return [*looked, *_path_columns(wired, looked), *at_work, *kit, *wired.announcer().checked()]
+    own = guarded(warning("scripts.foreign", ""), lambda: scripts.findings(wired.directory))
+    return [*looked, *_path_columns(wired, looked), *own, *at_work, *kit, *wired.announcer().checked()]
 
 
 def _path_columns(wired: Wired, looked: list[Finding]) -> list[Finding]:

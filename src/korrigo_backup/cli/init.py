@@ -20,7 +20,9 @@ from korrigo_backup.domain.secret import redact
 from korrigo_backup.errors import KorrigoBackupError, NotFound, PartlyDone, Refused, UsageError
 from korrigo_backup.operations import init as operation
 from korrigo_backup.operations import path_columns
+from korrigo_backup.operations import scripts as scripts_of_runbook
 from korrigo_backup.operations.discover_compose import CANDIDATES, Named
+from korrigo_backup.operations.unattended import own_command
 from korrigo_backup.system.files import explained
 from korrigo_backup.wiring import wire
 
@@ -53,6 +55,9 @@ def command(
     ] = False,
     db: Annotated[str | None, typer.Option("--db", help="The Compose service that is the database.")] = None,
     backend: Annotated[str | None, typer.Option("--backend", help="The Compose service that runs Django.")] = None,
+    scripts: Annotated[
+        bool, typer.Option("--scripts", help="Put the runbook's scripts into scripts/; another one is kept beside.")
+    ] = False,
 ) -> None:
     """Write korrigo-backup.toml for this site, make the signing key, check everything, and say what to do next.
 
@@ -64,7 +69,12 @@ def command(
     with explained(f"go to {directory}"):
         target = given.absolute() if given else Path(FILE_NAME)
         os.chdir(directory)
-    if write and not force and os.path.lexists(target):
+    is_there = os.path.lexists(target)
+    if scripts and write:
+        _install_scripts()
+        if is_there and not force:
+            return
+    if write and not force and is_there:
         raise Refused(
             f"there is a configuration: {target.absolute()}",
             hint="korrigo-backup doctor checks it; --dry-run shows what init would write, --force writes that and keeps"
@@ -81,9 +91,16 @@ def command(
     else:
         _show(made)
     failed = sum(finding.level is Level.ERROR for finding in _check(wired))
-    _next_steps(getattr(context.find_root().command, "commands", {}))
+    _next_steps(getattr(context.find_root().command, "commands", {}), wired)
     if failed:
         raise _failure(failed, target, written=write)
+
+
+def _install_scripts() -> None:
+    for path, kept in scripts_of_runbook.install(Path.cwd(), own_command(), stamp(local_now())):
+        say(
+            f"✅ {path.relative_to(Path.cwd())} calls korrigo-backup{f' (the former one: {kept.name})' if kept else ''}"
+        )
 
 
 def _made(target: Path, named: Named) -> tuple[Draft, Wired]:
@@ -157,11 +174,12 @@ def _check(wired: Wired) -> list[Finding]:
     return findings
 
 
-def _next_steps(verbs: Container[str]) -> None:
+def _next_steps(verbs: Container[str], wired: Wired) -> None:
+    daily = next((f"{job.title} every night from now on" for job in wired.jobs() if job.id == "daily"), "")
     say("➡️  Next")
     for verb, line, why in _NEXT:
         if verb in verbs:
-            say(f"   {line:<50} {why}")
+            say(f"   {line:<50} {daily or why if verb == 'schedule' else why}")
 
 
 def _failure(failed: int, target: Path, *, written: bool) -> KorrigoBackupError:

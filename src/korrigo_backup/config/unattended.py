@@ -123,12 +123,14 @@ class ScheduleSection(Section):
     """When backups run by themselves (runbook 4.6), when their absence is told, and what they may use.
 
     `jitter` spreads the starts of many machines, in seconds. A run that takes longer than `limit_hours` is ended.
-    `user` is who runs them when root installs the schedule. `log` is for cron, `writable` for units: directories
-    that a run writes in besides those that it is known to.
+    `media` says when the uploads are saved: with each `daily` run, so that `weekly` runs only where it is set, or with
+    the `weekly` one alone. `user` is who runs them when root installs the schedule. `log` is for cron, `writable` for
+    units: directories that a run writes in besides those that it is known to.
     """
 
     daily: Hours = "0 3 * * *"
     weekly: Hours = "0 4 * * 0"
+    media: Literal["daily", "weekly"] = "daily"
     drill: Hours = "0 5 * * 3"
     overdue: Annotated[Hours, Field(validate_default=True)] = "never"
     jitter: Annotated[int, BeforeValidator(no_switch), Field(ge=0, le=43200)] = 300

@@ -105,9 +105,22 @@ OVERDUE = Job("overdue", "tell when one is missing", "", ("notify", "overdue"), 
 """What tells of runs that did not even begin; it has no hour unless it is given one."""
 
 
-def jobs(hours: Mapping[str, str]) -> tuple[Job, ...]:
-    """Return the jobs at these hours, by their ids; an empty expression, or what is none, leaves its job out."""
-    return tuple(replace(job, hours=hours[job.id]) for job in (*JOBS, OVERDUE) if _is_hours(hours.get(job.id, "")))
+FULL = "--full"
+"""The option of a run that saves the media, too."""
+
+
+def jobs(hours: Mapping[str, str], *, media: bool = False) -> tuple[Job, ...]:
+    """Return the jobs at these hours, by their ids; an empty expression, or what is none, leaves its job out.
+
+    With `media` the daily one saves the media, too (runbook 1.3).
+    """
+    found = tuple(replace(job, hours=hours[job.id]) for job in (*JOBS, OVERDUE) if _is_hours(hours.get(job.id, "")))
+    return tuple(_with_media(job) if media and job.id == "daily" else job for job in found)
+
+
+def _with_media(job: Job) -> Job:
+    arguments = tuple(FULL if argument == "--db" else argument for argument in job.arguments)
+    return replace(job, title="database and media", arguments=arguments)
 
 
 def _is_hours(expression: str) -> bool:

@@ -96,6 +96,7 @@ def composed(
     else:
         findings += _database(files, choice, text, values, running(choice.service.name))
     if backend is None:
+        values["schedule"] = {"media": "weekly", "weekly": "never"}
         findings.append(warning("site.backend", f"{files.shown}: no service looks like Django's",
                                 "korrigo-backup init --backend SERVICE names it; without it the database alone is"
                                 " backed up"))  # fmt: skip

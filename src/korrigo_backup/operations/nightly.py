@@ -16,7 +16,7 @@ from korrigo_backup.domain.finding import Finding, Level, warning
 from korrigo_backup.domain.journal import Listener, Step, silent
 from korrigo_backup.domain.naming import Kind
 from korrigo_backup.domain.runs import drill_due
-from korrigo_backup.errors import UNCHANGED, Interrupted, KorrigoBackupError, Locked, PartlyDone, ProofFailed
+from korrigo_backup.errors import UNCHANGED, Interrupted, KorrigoBackupError, Locked, NotFound, PartlyDone, ProofFailed
 from korrigo_backup.operations import journal, retain
 from korrigo_backup.operations.backup import Wish, take_database
 from korrigo_backup.operations.drill import drill, fingerprint
@@ -137,6 +137,11 @@ def _backup(site: Site, catalog: Catalog, night: Night, running: Running, done: 
     take = take_point if night.full else take_database
     try:
         done.artifact = take(site, catalog, Wish(), now=night.now, running=running).artifact
+    except NotFound as problem:  # no media, and none were ever saved: the database is saved all the same
+        if not night.full:
+            raise
+        done.artifact = take_database(site, catalog, Wish(), now=night.now, running=running).artifact
+        done.problems.append(problem)
     except PartlyDone as problem:  # there is a good backup all the same
         done.problems.append(problem)
         done.artifact = _made(catalog, night)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.naming import Kind, Origin
-from korrigo_backup.domain.schedule import DRILL, NextRun, due_since, next_runs
+from korrigo_backup.domain.schedule import DRILL, FULL, NextRun, due_since, next_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -23,7 +23,6 @@ _PAUSE = 60.0
 """Seconds that are slept at most: a clock that was set, or a machine that slept, is noticed after them."""
 
 _INTERRUPTED = 130
-_MAKES = {"daily": Kind.SQL, "weekly": Kind.POINT}
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,8 @@ class Loop:
     def _made(self, job: Job) -> datetime | None:
         if job.id == DRILL:
             return self.proven()
-        return newest(self.artifacts(), _MAKES[job.id]) if job.backs_up else None
+        kind = Kind.POINT if FULL in job.arguments else Kind.SQL
+        return newest(self.artifacts(), kind) if job.backs_up else None
 
     @staticmethod
     def _covers(time: datetime | None, due: datetime, now: datetime) -> bool:

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.journal import Listener
     from korrigo_backup.site.site import Site
 
-ID = "compose.elsewhere"
-
 
 def elsewhere(site: Site) -> list[Finding]:
     """Return an error where the containers of the Compose project were made from another directory than this one's."""
@@ -27,7 +25,7 @@ def elsewhere(site: Site) -> list[Finding]:
         return []
     message = f"the containers of this project were made from {place}, and this site is {home(access.project)}"
     hint = f'work in the directory of that site; where both are one site: [compose] started_from = "{place}"'
-    return [error(ID, message, hint)]
+    return [error("compose.elsewhere", message, hint)]
 
 
 def require_here(site: Site) -> None:
@@ -39,4 +37,4 @@ def require_here(site: Site) -> None:
 def warn(site: Site, listen: Listener) -> None:
     """Tell `listen` that a backup is made of a site whose containers were made from another directory."""
     for one in elsewhere(site):
-        listen(Step(ID, {"message": one.message, "hint": one.hint}))
+        listen(Step("compose.elsewhere", {"message": one.message, "hint": one.hint}))

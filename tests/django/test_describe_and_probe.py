@@ -43,12 +43,19 @@ def change():
         yield lambda **values: stack.enter_context(override_settings(**values))
 
 
-def run(command, *, code=0):
+def run(command, *options, code=0):
     printed = io.StringIO()
     with pytest.raises(CommandError) if code else nullcontext() as caught:
-        call_command(command, stdout=printed)
+        call_command(command, *options, stdout=printed)
     assert not code or caught.value.returncode == code
     return json.loads(printed.getvalue().splitlines()[-1])
+
+
+def test_the_probe_describes_the_site_as_the_other_command_does(people):
+    described = run("korrigo_describe")
+    del described["schema"]
+    assert run("korrigo_probe", "--verbosity", "2")["described"] == described
+    assert run("korrigo_probe")["described"] is None
 
 
 def checks(code=0):

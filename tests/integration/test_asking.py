@@ -44,7 +44,7 @@ def test_another_thread_is_not_made_to_wait(site):
     with server.asking():
         slow = threading.Thread(target=lambda: server.ask_server("SELECT to_json(1) FROM pg_sleep(2)", int))
         slow.start()
-        while not server._asker._busy.locked():
+        while not server._askers[server.common]._busy.locked():
             pass
         found.append(asked(server))
         assert slow.is_alive()

@@ -306,7 +306,7 @@ def test_a_site_without_the_app_is_healthy_and_is_told_what_to_add(demo):
     demo.settings('INSTALLED_APPS.remove("korrigo_backup.djangoapp")')
     done = demo.korrigo("validate")
     assert "⚠️ not configured, so the site's Django was not asked" in done.out
-    assert "korrigo_describe: the site does not have this command" in done.out
+    assert "korrigo_probe: the site does not have this command" in done.out
     assert 'INSTALLED_APPS needs "korrigo_backup.djangoapp"' in done.out
     assert "❌" not in done.out
 

@@ -9,9 +9,11 @@ import msgspec
 import pytest
 
 from korrigo_backup.config.load import load, surroundings
+from korrigo_backup.domain.description import Description, Probe
 from korrigo_backup.domain.journal import Step
 from korrigo_backup.domain.secret import Secret
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused, Unreachable, UsageError
+from korrigo_backup.operations.validate import Given
 from korrigo_backup.site.django import DirectDjango, child_environment, unpack_flat
 from korrigo_backup.site.served import Served
 
@@ -205,3 +207,17 @@ def test_a_stream_that_is_cut_is_told(tmp_path):
     for size in (0, 600, 3000):
         with pytest.raises(ProofFailed, match="is cut"):
             unpack_flat(io.BytesIO(whole[:size]), tmp_path / str(size))
+
+
+OLDER = """
+import json
+database = dict.fromkeys(("alias", "engine", "name", "user", "host", "port"), "")
+described = {"django": "5", "python": "3", "database": database, "media_root": "", "users": {"table": "", "schema": ""}}
+print(json.dumps({"korrigo_probe": {"checks": []}, "korrigo_describe": described}[sys.argv[1]]))
+"""
+
+
+def test_a_site_whose_app_is_an_older_version_is_asked_twice(tmp_path):
+    given = Given(SimpleNamespace(django=program(tmp_path, OLDER)), None, strict=False)
+    assert isinstance(given.probed, Probe)
+    assert isinstance(given.described, Description)

@@ -99,6 +99,7 @@ class Check(msgspec.Struct, frozen=True):
 
 
 class Probe(msgspec.Struct, frozen=True):
-    """What `manage.py korrigo_probe` tried."""
+    """What `manage.py korrigo_probe` tried; with `--verbosity 2` also what `korrigo_describe` says."""
 
     checks: tuple[Check, ...]
+    described: Description | None = None

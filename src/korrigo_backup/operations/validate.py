@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.artifact import Artifact
     from korrigo_backup.site.site import Site
 
+T = TypeVar("T")
+
 FOUND = "validate.found"
 """The step that tells one finding: its fields are the facts."""
 
@@ -45,12 +47,24 @@ class Given:
     unreachable: str | None = field(default=None, init=False)
 
     @cached_property
+    def probed(self) -> Probe | KorrigoBackupError | None:
+        """What was tried on the site, or why it was not; None when its Django is not configured.
+
+        A site imports its code for a second or more before a command runs, so this one describes it, too; an app of an
+        earlier version does not.
+        """
+        return self._asked(PROBE, Probe, "--verbosity", "2")
+
+    @cached_property
     def described(self) -> Description | KorrigoBackupError | None:
         """What the site's Django says of itself, or why it does not; None when it is not configured."""
-        if self.site.django is None:
-            return None
+        if isinstance(self.probed, Probe) and self.probed.described:
+            return self.probed.described
+        return self.probed if isinstance(self.probed, NotConfigured) else self._asked(DESCRIBE, Description)
+
+    def _asked(self, command: str, answer: type[T], *options: str) -> T | KorrigoBackupError | None:
         try:
-            return self.site.django.ask(DESCRIBE, Description)
+            return self.site.django.ask(command, answer, *options) if self.site.django else None
         except KorrigoBackupError as problem:
             return problem
 
@@ -99,10 +113,11 @@ def validate(
         findings.append(finding)
         listen(Step(FOUND, msgspec.to_builtins(finding)))
 
-    for part in PARTS:
-        listen(Step(part.id))
-        for finding in _checked(part, given):
-            tell(accepted(finding, accept))
+    with site.postgres.asking(), site.postgres.asking(site.postgres.database):
+        for part in PARTS:
+            listen(Step(part.id))
+            for finding in _checked(part, given):
+                tell(accepted(finding, accept))
     for finding in unknown_names(accept):
         tell(finding)
     return findings
@@ -182,7 +197,9 @@ def _probe(given: Given) -> Iterator[Finding]:
         hint = given.described.hint if isinstance(given.described, NotConfigured) else _NO_DJANGO
         yield warning("validate.probe", "Login, create, update and delete were not tried", hint)
         return
-    checks = given.site.django.ask(PROBE, Probe).checks
+    if isinstance(given.probed, KorrigoBackupError):
+        raise given.probed
+    checks = given.probed.checks if given.probed else ()
     for check in checks:
         if check.ok:
             continue

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
     from korrigo_backup.site.compose import Container, Project
 
-SETTLING = 2.0
+SETTLING = 1.0
 """Seconds that a container has run before its check counts: a check of a file's age would find the file of before."""
 
 _LONGEST = 10.0
 """Seconds for one check; where it needs more, the engine's own result is waited for."""
 
-_PAUSE, _LONGEST_PAUSE = 0.5, 5.0
+_PAUSE, _LONGEST_PAUSE = 0.3, 5.0
 
 _NOT_THERE = frozenset({126, 127})
 """Exit statuses of `docker exec` for a program that the container does not have."""
@@ -62,7 +62,7 @@ class OwnChecks:
             status = run(command, timeout=min(one.patience or _LONGEST, _LONGEST)).status
         except KorrigoBackupError:  # it hangs in there, and another one would hang beside it
             status = min(_NOT_THERE)
-        asked.pause = min(2 * asked.pause, _LONGEST_PAUSE)
         now = time.monotonic()
         asked.due = float("inf") if status in _NOT_THERE else now + max(asked.pause, now - began)
+        asked.pause = min(2 * asked.pause, _LONGEST_PAUSE)
         return status == 0

@@ -80,7 +80,7 @@ class DjangoCommands(Protocol):
         """Return how the command is run, in words for a message."""
         ...
 
-    def ask(self, command: str, answer: type[T]) -> T:
+    def ask(self, command: str, answer: type[T], *options: str) -> T:
         """Run a management command and return the JSON document on the last line of its output, as `answer`.
 
         Raises UsageError when the program is not there, NotConfigured when the site does not have the command,
@@ -132,9 +132,11 @@ class DirectDjango:
         """Return the command line."""
         return " ".join(self.manage)
 
-    def ask(self, command: str, answer: type[T]) -> T:
+    def ask(self, command: str, answer: type[T], *options: str) -> T:
         """Run the command with the site's environment; see the port."""
-        done = run(Command((*self.manage, command), self.environment, self.directory), timeout=COMMAND_SECONDS)
+        done = run(
+            Command((*self.manage, command, *options), self.environment, self.directory), timeout=COMMAND_SECONDS
+        )
         return understood(done, f"{self.description} {command}", answer)
 
     def carry_out(self, *command: str) -> None:
@@ -168,9 +170,9 @@ class ComposeDjango:
         """Return the command line."""
         return f"{self.project.shown} exec {self.service} {' '.join(self.manage)}"
 
-    def ask(self, command: str, answer: type[T]) -> T:
+    def ask(self, command: str, answer: type[T], *options: str) -> T:
         """Run the command in the container; see the port."""
-        done = run(self._call(command), timeout=COMMAND_SECONDS)
+        done = run(self._call(command, *options), timeout=COMMAND_SECONDS)
         return understood(done, f"{self.description} {command}", answer)
 
     def carry_out(self, *command: str) -> None:

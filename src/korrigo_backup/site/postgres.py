@@ -70,24 +70,24 @@ class Postgres:
         self.common = maintenance
         """The database in which the server as a whole is asked: `maintenance`, or the site's own after `keep_out`."""
         self._fence = fence
-        self._asker: Asker | None = None
+        self._askers: dict[str, Asker] = {}
 
     @contextmanager
-    def asking(self) -> Iterator[None]:
-        """Answer the questions about the server as a whole through one session while the block runs.
+    def asking(self, database: str | None = None) -> Iterator[None]:
+        """Answer the questions to a database, the common one by default, through one session while the block runs.
 
-        It is a session more, so nothing is loaded in the block; and none in the site's own database, where sessions are
-        ended.
+        It is a session more, so nothing is loaded in the block; and it is not opened in a database whose sessions are
+        ended in the block.
         """
-        if self._asker or self.common == self.database:
+        name = database or self.common
+        if name in self._askers or (database is None and self.common == self.database):
             yield
             return
-        self._asker = Asker(lambda: self.session(database=self.common, options=QUESTION))
+        self._askers[name] = Asker(lambda: self.session(database=name, options=QUESTION))
         try:
             yield
         finally:
-            self._asker.close()
-            self._asker = None
+            self._askers.pop(name).close()
 
     def fenced(self, fence: Callable[[], str]) -> Postgres:
         """Return the same server; each of its changes begins with the statements that `fence` returns."""
@@ -99,8 +99,6 @@ class Postgres:
 
     def ask_server(self, sql: str, answer: type[T]) -> T:
         """Ask about the server as a whole, as `ask` does, in a database that lets the role in."""
-        if self._asker and (out := self._asker.answer(sql)) is not None:
-            return msgspec.json.decode(out, type=answer, strict=False)
         try:
             return self.ask(sql, answer, database=self.common)
         except Unreachable as problem:
@@ -135,7 +133,10 @@ class Postgres:
 
         Raises Unreachable, or KorrigoBackupError with the server's words; TimedOut after `timeout` seconds.
         """
-        out = self.script(sql, database=database, timeout=timeout)
+        asker = None if timeout else self._askers.get(database or self.database)
+        out = asker.answer(sql) if asker else None
+        if out is None:
+            out = self.script(sql, database=database, timeout=timeout)
         return msgspec.json.decode(out, type=answer, strict=False)
 
     def script(

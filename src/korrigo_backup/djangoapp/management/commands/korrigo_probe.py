@@ -6,10 +6,15 @@ from typing import Any
 
 import msgspec
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DEFAULT_DB_ALIAS
 
 from korrigo_backup.djangoapp.boundary import reported
+from korrigo_backup.djangoapp.describe import describe
 from korrigo_backup.djangoapp.probe import probe
 from korrigo_backup.errors import UNCHANGED, ProofFailed
+
+DESCRIBING = 2
+"""The verbosity from which on the site is described, too. Every version of this command takes the option."""
 
 
 class Command(BaseCommand):
@@ -17,13 +22,16 @@ class Command(BaseCommand):
 
     help = (
         "Create a throw-away user, log it in, change and delete it, inside a transaction that is always rolled back, "
-        "and print one JSON document. No sequence is used. Exit status: 0 all works, 9 something does not."
+        "and print one JSON document, which from --verbosity 2 on holds that of korrigo_describe as well. "
+        "No sequence is used. Exit status: 0 all works, 9 something does not."
     )
 
-    def handle(self, *_args: Any, **_options: Any) -> None:
-        """Print what came of each try."""
+    def handle(self, *_args: Any, **options: Any) -> None:
+        """Print what came of each try; from verbosity 2 on also what korrigo_describe prints."""
         with reported("probe the site", lambda: UNCHANGED):
             found = probe()
+            if options["verbosity"] >= DESCRIBING:
+                found = msgspec.structs.replace(found, described=describe(DEFAULT_DB_ALIAS))
         document = {"schema": "korrigo-backup/probe-1", **msgspec.to_builtins(found)}
         self.stdout.write(msgspec.json.encode(document).decode())
         if failed := [check.message for check in found.checks if not check.ok]:

@@ -6,6 +6,7 @@ another server. They matter where the site is reached directly; on Compose the c
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.secret import Secret
@@ -41,12 +42,17 @@ REFUSED = {
     "PGHOSTADDR": "set POSTGRES_HOST to that address, and unset PGHOSTADDR",
     "PGLOADBALANCEHOSTS": "unset it: all sessions of a backup must be on one server",
     "PGOAUTHDEBUG": "unset it: it would write secrets of the connection to the screen",
-    "PGOPTIONS": "unset it: a backup fixes the settings of its sessions",
+    "PGOPTIONS": "unset it: a backup fixes the settings of its sessions (time limits alone may stay)",
     "PGSERVICE": _SERVICE,
     "PGSERVICEFILE": _SERVICE,
     "PGSSLKEYLOGFILE": "unset it: it would write the keys of the connection into a file",
 }
 """Variables with the way to do without them."""
+
+
+_LIMIT = "(statement|lock|idle_in_transaction_session|idle_session|transaction)_timeout=[0-9]+(ms|s|min|h|d)?"
+_LIMITS = re.compile(rf"\s*((-c\s*|--){_LIMIT}\s*)*", re.ASCII)
+"""PGOPTIONS that only limits the time of the site's own sessions: a backup's sessions have limits of their own."""
 
 
 def security(database: DatabaseSection, environment: Mapping[str, str]) -> dict[str, str | Secret]:
@@ -55,7 +61,7 @@ def security(database: DatabaseSection, environment: Mapping[str, str]) -> dict[
     Raises UsageError for a variable that psql would obey and that cannot be obeyed here.
     """
     for name, hint in REFUSED.items():
-        if environment.get(name):
+        if (given := environment.get(name)) and not (name == "PGOPTIONS" and _LIMITS.fullmatch(given)):
             raise UsageError(f"{name} is set, and would not be obeyed", hint=hint)
     for name, (ours, key) in SAME.items():
         used = str(getattr(database, key))

@@ -27,6 +27,7 @@ from django.utils.module_loading import import_string
 
 from korrigo_backup.djangoapp.newuser import PREFIX, new_user
 from korrigo_backup.djangoapp.numbers import WouldMoveError, keeping_sequences, own_numbers
+from korrigo_backup.djangoapp.snapshot import lift_limits
 from korrigo_backup.djangoapp.tenants import count_elsewhere, is_elsewhere, tables_elsewhere
 from korrigo_backup.domain.description import Check, Probe
 
@@ -35,7 +36,11 @@ if TYPE_CHECKING:
 
 _NO_MAIL = "django.core.mail.backends.dummy.EmailBackend"
 _OWN_BACKENDS = "django.contrib.auth.backends."
-_LIMITS = ("SET LOCAL lock_timeout = '10s'", "SET LOCAL statement_timeout = '60s'")
+_LIMITS = (
+    "SET LOCAL statement_timeout = '60s'",
+    "SET LOCAL lock_timeout = '10s'",
+    "SET LOCAL idle_in_transaction_session_timeout = '60s'",
+)
 """A probe waits for nobody long: the site may be serving."""
 
 _UNDEFINED_TABLE = "42P01"
@@ -207,6 +212,7 @@ def _taken_back(alias: str) -> Iterator[None]:
     with ExitStack() as stack:
         for name in (alias, *(other for other in connections if other != alias)):
             try:
+                lift_limits(name)
                 connections[name].ensure_connection()
             except (DatabaseProblem, ImproperlyConfigured):
                 if name == alias:

@@ -39,6 +39,9 @@ _SETTINGS = {
 }
 """What the site may have set to anything and a dump or load depends on: limits, and what values look like as text."""
 
+_UNLIMITED = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
+"""Before all else: the site's limits may be shorter than the query that sets the others."""
+
 _UTC = {"TimeZone": "UTC"}
 
 # `transaction_timeout` is new in PostgreSQL 17; a setting that a server does not have is left out.
@@ -46,6 +49,22 @@ _APPLY = """
 SELECT set_config(s.name, w.value, true)
 FROM unnest(%s::text[], %s::text[]) AS w (name, value) JOIN pg_settings s ON lower(s.name) = lower(w.name)
 """
+
+
+_STARTED_WITH = " -c statement_timeout=0 -c idle_in_transaction_session_timeout=0 -c lock_timeout=60s"
+"""Options of a connection; the last of one name counts, and each wins over those of role, database and server."""
+
+
+def lift_limits(alias: str) -> None:
+    """Connect without the time limits that the settings give in OPTIONS, before the first connection is made.
+
+    Where the settings give no options nothing is added: a connection pooler may refuse them. There each transaction
+    lifts the limits for itself.
+    """
+    options = connections[alias].settings_dict.get("OPTIONS", {})
+    given = options.get("options")
+    if connections[alias].vendor == "postgresql" and isinstance(given, str) and not given.endswith(_STARTED_WITH):
+        options["options"] = given + _STARTED_WITH
 
 
 @contextmanager
@@ -62,6 +81,7 @@ def reading(alias: str, models: Iterable[Any]) -> Iterator[None]:
         if connection.vendor == "postgresql":
             if not nested:
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            cursor.execute(_UNLIMITED)
             zone = _zone(cursor)
             _apply(cursor, _SETTINGS | _UTC)
             _keep_apart(cursor, "pg_try_advisory_xact_lock_shared")
@@ -90,6 +110,7 @@ def writing(alias: str, *, utc: bool = False) -> Iterator[None]:
     with _server_side(connection), _leaving(block):
         if connection.vendor == "postgresql":
             with connection.cursor() as cursor:
+                cursor.execute(_UNLIMITED)
                 cursor.execute("SET TRANSACTION READ WRITE")
                 _apply(cursor, _SETTINGS | (_UTC if utc else {}))
                 _keep_apart(cursor, "pg_try_advisory_xact_lock")

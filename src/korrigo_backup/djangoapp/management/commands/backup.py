@@ -13,6 +13,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from korrigo_backup.djangoapp import backup
 from korrigo_backup.djangoapp.boundary import reported
 from korrigo_backup.djangoapp.outside import ACCEPT
+from korrigo_backup.djangoapp.snapshot import lift_limits
 from korrigo_backup.domain.leftout import SCHEMAS, left_out_findings
 from korrigo_backup.errors import UNCHANGED
 from korrigo_backup.system.files import private_directory
@@ -65,6 +66,7 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         """Make the backup and print the runbook's lines."""
         with reported("back up", lambda: UNCHANGED):
+            lift_limits(options["database"])
             connections[options["database"]].ensure_connection()
             request = backup.Request(
                 output_dir=self._directory(options["output_dir"]),

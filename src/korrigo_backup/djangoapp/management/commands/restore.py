@@ -12,6 +12,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from korrigo_backup.djangoapp.boundary import reported
 from korrigo_backup.djangoapp.restore import UNDECIDED, Restore, finish_interrupted
 from korrigo_backup.djangoapp.served import Host
+from korrigo_backup.djangoapp.snapshot import lift_limits
 from korrigo_backup.domain import naming
 from korrigo_backup.domain.journal import Step
 
@@ -117,11 +118,14 @@ class Command(BaseCommand):
 
     def _run(self, restore: Restore) -> None:
         with reported("restore", lambda: restore.state):
+            lift_limits(restore.alias)
             connections[restore.alias].ensure_connection()
             restore.run()
 
     def _recover(self) -> None:
         with reported("finish an interrupted restore", lambda: UNDECIDED):
+            for alias in connections:
+                lift_limits(alias)
             for line in finish_interrupted():
                 self.stdout.write(line)
 

@@ -81,6 +81,7 @@ class Shape(Stack):
             "SHAPE_OVERLAY": self.www / "overlay",
             "SHAPE_SEED": self.www / "seed",
             "SHAPE_APP": "first",
+            "COMPOSE_FILE": ":".join(self.files),
         }
         (self.root / ".env").touch(mode=0o600)
         (self.root / ".env").write_text("".join(f"{name}={value}\n" for name, value in settings.items()))

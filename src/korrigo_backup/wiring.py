@@ -34,10 +34,11 @@ from korrigo_backup.site.revision import work_tree_revision
 from korrigo_backup.site.services import CommandServices
 from korrigo_backup.site.site import Site
 from korrigo_backup.system.keyring import Keyring, read
+from korrigo_backup.system.run import which
 from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pydantic import SecretStr
 
@@ -75,9 +76,12 @@ class Wired:
     dotenv: tuple[Problem, ...] = ()
 
     @phase("way to the site")
-    def site(self) -> Site:
-        """Return the live site; UsageError when nothing says how to reach its database."""
-        return replace(_site(self.config, self.environment), secrets=self.secrets)
+    def site(self, make: Callable[[str], None] | None = None) -> Site:
+        """Return the live site; UsageError when nothing says how to reach its database.
+
+        A backend of a Compose project that has no container, as on a new server, is given one when `make` hears of it.
+        """
+        return replace(_site(self.config, self.environment, make), secrets=self.secrets)
 
     def policy(self) -> Policy:
         """Return what is kept for how long."""
@@ -103,7 +107,10 @@ class Wired:
         """Return what the recovery kit is made of."""
         from korrigo_backup.operations.kit_source import Given, kit_source  # noqa: PLC0415 - not to be loaded by all
 
-        given = Given(self.config, self.directory.absolute(), self.environment, self.file, self.outside)
+        project = None
+        if self.config.composed and which("docker"):
+            project = _project(self.config, self.environment)
+        given = Given(self.config, self.directory.absolute(), self.environment, self.file, self.outside, project)
         return kit_source(given, self.keyring, self.secrets, self._saved_roles())
 
     def _saved_roles(self) -> tuple[RoleProof, ...]:
@@ -232,14 +239,14 @@ def _inside(path: Path, directory: Path) -> bool:
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(directory))
 
 
-def _site(config: Configuration, environment: Mapping[str, str]) -> Site:
+def _site(config: Configuration, environment: Mapping[str, str], make: Callable[[str], None] | None = None) -> Site:
     if config.media.root and _inside(config.backup.dir, config.media.root):
         raise UsageError(
             f"the backup directory {config.backup.dir} lies in the media directory {config.media.root}:"
             " backups would be backed up, and swapped out by a restore",
             hint="set BACKUP_DIR to a place outside MEDIA_ROOT, and move the backups there",
         )
-    site = _composed(config, environment) if config.composed else _direct(config, environment)
+    site = _composed(config, environment, make) if config.composed else _direct(config, environment)
     return replace(
         site,
         environment=config.site.environment,
@@ -272,7 +279,7 @@ def _direct(config: Configuration, environment: Mapping[str, str]) -> Site:
     )
 
 
-def _composed(config: Configuration, environment: Mapping[str, str]) -> Site:
+def _composed(config: Configuration, environment: Mapping[str, str], make: Callable[[str], None] | None = None) -> Site:
     """Return a site on Docker Compose (contract C2): everything is asked of the project."""
     compose, database, services = config.compose, config.database, config.services
     missing = [file for file in compose.files if not file.exists()]
@@ -282,17 +289,14 @@ def _composed(config: Configuration, environment: Mapping[str, str]) -> Site:
             hint="run it from the site's project directory, or set [compose] files;"
             " or set POSTGRES_HOST (a name, an address or a socket directory) in .env",
         )
-    operator = child_environment(environment, {})
-    project = Project(
-        find_program(operator), compose.files, operator, compose.project, compose.env_file, compose.profiles
-    )
+    project = _project(config, environment)
     manage = config.django.manage or compose.manage
     return Site(
         name=config.site.name,
         postgres=Postgres(
             ComposeAccess(project, compose.db, database.user), database=database.name, maintenance=database.maintenance
         ),
-        media=media_tree(project, compose.backend, compose.media, manage),
+        media=media_tree(project, compose.backend, compose.media, manage, make),
         archive_root=config.media.archive_root,
         services=ComposeServices(
             project,
@@ -304,6 +308,20 @@ def _composed(config: Configuration, environment: Mapping[str, str]) -> Site:
             health_timeout=services.health_timeout,
         ),
         django=ComposeDjango(project, compose.backend, manage),
+    )
+
+
+def _project(config: Configuration, environment: Mapping[str, str]) -> Project:
+    """Return the Compose project as it is called on this machine; UsageError where there is no Compose."""
+    compose, operator = config.compose, child_environment(environment, {})
+    return Project(
+        find_program(operator),
+        compose.files,
+        operator,
+        compose.project,
+        compose.env_file,
+        compose.profiles,
+        started_from=compose.started_from,
     )
 
 

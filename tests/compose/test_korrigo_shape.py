@@ -1,82 +1,25 @@
 """A site of Korrigo's shape: no project name, a backend behind a proxy, long start periods, files over the code."""
 
-import os
+import re
 import shutil
+import subprocess
+import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import replace
 
 import pytest
-from dockerstack import IMAGES, PREFIX, PROJECT, Stack, docker, free_port
+from dockerstack import PROJECT
+from korrigoshape import TAG, WITHOUT_APP, made_shape
 from test_product import files, korrigo, rows
 
-SHAPE = PROJECT / "tests" / "compose" / "korrigo_shape"
 SLOW = 75
 """Seconds that the backend takes: more than the product's own limit, less than the site's `start_period`."""
 
 
-@dataclass(frozen=True)
-class Shape(Stack):
-    """The project's name is that of the directory of its compose file."""
-
-    port: int = field(default_factory=free_port)
-
-    @property
-    def files(self):
-        return (f"infra/{self.name}/docker-compose.prod.yml",)
-
-    @property
-    def env(self):
-        return super().env | {"HOME": str(self.root)}  # one signing key for all tests of this module
-
-    @property
-    def health_url(self):
-        return f"http://localhost:{self.port}/api/health/"
-
-    def lay_out(self):
-        place = self.root / "infra" / self.name
-        shutil.copytree(SHAPE, place)
-        shutil.copy(PROJECT / "infra" / "docker" / "nginx" / "site.conf", place / "site.conf")
-        settings = {
-            "POSTGRES_DB": "viatique",
-            "POSTGRES_USER": "viatique_user",
-            "POSTGRES_PASSWORD": self.password,
-            "SECRET_KEY": "only-for-this-test-of-the-shape",
-            "SHAPE_REGISTRY": f"registry.invalid/{self.name}",
-            "SHAPE_DB_IMAGE": IMAGES["KORRIGO_DB_IMAGE"],
-            "SHAPE_REDIS_IMAGE": IMAGES["KORRIGO_REDIS_IMAGE"],
-            "SHAPE_NGINX_IMAGE": IMAGES["KORRIGO_NGINX_IMAGE"],
-            "SHAPE_HTTP_PORT": self.port,
-            "SHAPE_NETWORK": f"{self.name}-other",
-        }
-        (self.root / ".env").touch(mode=0o600)
-        (place / ".env").symlink_to("../../.env")
-        (self.root / ".env").write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
-        (self.root / "korrigo-backup.toml").write_text(f'[compose]\nfiles = ["{self.files[0]}"]\n')
-        return self
-
-    def delay(self, seconds):
-        """Let the backend take as long at its next start."""
-        (self.root / "infra" / self.name / "overlay" / "delay").write_text(f"{seconds}\n")
-
-    def healthy(self):
-        return set(self.states().values()) == {"running/healthy"}
-
-
 @pytest.fixture(scope="module")
 def shape(engine, tmp_path_factory):
-    name = f"{PREFIX}-{os.getpid()}-9003"
-    made = Shape(tmp_path_factory.mktemp("shape"), name).lay_out()
-    image = f"registry.invalid/{name}/backend:latest"
-    docker("tag", IMAGES["KORRIGO_BACKEND_IMAGE"], image)
-    docker("network", "create", f"{name}-other")
-    try:
-        made.up()
-        made.manage("seed", "--copies", "12", "--pages", "2", "--annotations-per-copy", "20")
-        yield made
-    finally:
-        made.down()
-        docker("network", "rm", f"{name}-other")
-        docker("rmi", image)
+    with made_shape(tmp_path_factory.mktemp("shape"), 9003) as made:
+        yield made.configured()
 
 
 @pytest.mark.contract("C2")
@@ -133,3 +76,119 @@ def test_a_restore_is_kept_with_a_backend_that_does_not_come_up_if_that_is_asked
         shape.up()
     assert "✅ Rollback completed" in korrigo(shape, "rollback", "--yes")
     assert rows(shape) == lost
+
+
+@pytest.mark.promise("P10")
+@pytest.mark.contract("S1")
+def test_a_second_checkout_replaces_nothing(shape, tmp_path):
+    korrigo(shape, "backup", "full")
+    other = replace(shape, root=tmp_path / "checkout")
+    shutil.copytree(shape.root, other.root, symlinks=True)
+    home = f"{shape.root}/infra/{shape.name}"
+    said = korrigo(other, "backup", "db")
+    assert f"⚠️ the containers of this project were made from {home}, and this site is {other.root}/infra" in said
+    before = rows(shape)
+    said = korrigo(other, "plan", "latest-point", code=4)
+    assert f"(project {shape.name} in {home})" in said
+    assert f'[compose] started_from = "{home}"' in said
+    for words in (("restore", "latest-point", "--yes"), ("rollback", "--yes"), ("rebuild", "--empty", "--yes")):
+        assert f"were made from {home}" in korrigo(other, *words, code=4)
+    assert rows(shape) == before
+    assert shape.healthy()
+    toml = other.root / "korrigo-backup.toml"
+    toml.write_text(f'{toml.read_text()}started_from = "{home}"\n')
+    assert "were made from" not in korrigo(other, "plan", "latest-point")
+
+
+def test_a_wrong_project_name_is_told_the_right_one(shape):
+    toml = shape.root / "korrigo-backup.toml"
+    settings = toml.read_text()
+    toml.write_text(f'{settings}project = "elsewhere"\n')
+    try:
+        said = korrigo(shape, "backup", "db", code=6)
+        assert f'these files run as the project {shape.name}: set [compose] project = "{shape.name}"' in said
+        assert "up -d" not in said
+    finally:
+        toml.write_text(settings)
+
+
+def place_app(shape, place, *services, tag=TAG):
+    """Deploy these services, or all, with our application in this place of INSTALLED_APPS."""
+    file = shape.root / ".env"
+    file.write_text(re.sub("SHAPE_APP=.*", f"SHAPE_APP={place}", file.read_text()))
+    shape.deploy("--no-deps", *services, tag=tag) if services else shape.deploy(tag=tag)
+
+
+@pytest.mark.contract("S3")
+def test_a_former_command_of_the_site_is_not_taken_for_ours(shape):
+    try:
+        place_app(shape, "last", "backend")
+        kept = set((shape.root / "backups").glob("korrigo_backup_*"))
+        said = korrigo(shape, "backup", "full", "--method", "django", code=4)
+        assert "core" in said
+        assert set((shape.root / "backups").glob("korrigo_backup_*")) == kept
+        assert "korrigo_backup.E001" in shape.manage("check", check=False).stderr
+    finally:
+        place_app(shape, "first", "backend")
+
+
+@pytest.mark.contract("R6")
+def test_a_site_whose_image_has_no_app_is_backed_up_restored_and_validated(shape):
+    try:
+        place_app(shape, "none", tag=WITHOUT_APP)
+        korrigo(shape, "backup", "full")
+        saved = shape.testify()
+        shape.sql("DROP TABLE exams_annotation CASCADE")
+        said = korrigo(shape, "restore", "latest-point", "--yes", "--no-safety-backup")
+        assert "❌" not in said
+        assert shape.testify() == saved
+        assert "❌" not in korrigo(shape, "validate")
+        assert "❌" not in korrigo(shape, "doctor")
+    finally:
+        place_app(shape, "first")
+
+
+@pytest.mark.contract("B5")
+def test_the_app_is_mounted_beside_an_image_without_it(shape):
+    """docs/how-to/site-image.md, "Beside the image, as an overlay"."""
+    lib, file = shape.www / "overlay" / "lib", shape.root / shape.files[0]
+    text = file.read_text()
+    install = (
+        "pip",
+        "install",
+        "-q",
+        "--target",
+        lib,
+        "--python-version",
+        "3.11",
+        "--only-binary",
+        ":all:",
+        "--no-deps",
+    )
+    subprocess.run(
+        [sys.executable, "-m", *install, _wheel(shape.www), "msgspec", "deflate", "isal"], check=True, timeout=300
+    )
+    mounted = text
+    for settings in ("      - &settings", "      - *settings"):
+        mounted = mounted.replace(settings, f"      - {lib}:/opt/korrigo-backup:ro\n{settings}", 1)
+    file.write_text(mounted.replace("      SHAPE_APP:", "      PYTHONPATH: /opt/korrigo-backup\n      SHAPE_APP:", 1))
+    try:
+        place_app(shape, "first", tag=WITHOUT_APP)
+        assert "no issues" in shape.manage("check").stdout
+        saved = shape.testify()
+        korrigo(shape, "backup", "full", "--method", "django")
+        shape.sql("DELETE FROM exams_annotation")
+        made = max((shape.root / "backups").glob("korrigo_backup_*[0-9]"))
+        korrigo(shape, "restore", made.name, "--yes")
+        assert shape.testify()[1] == saved[1]
+        annotations = [row for row in saved[0] if row.startswith("exams_annotation ")]
+        assert [row for row in shape.testify()[0] if row.startswith("exams_annotation ")] == annotations
+    finally:
+        file.write_text(text)
+        place_app(shape, "first")
+
+
+def _wheel(place):
+    build = (sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", place, PROJECT)
+    subprocess.run(build, check=True, timeout=300)
+    return next(place.glob("korrigo_backup-*.whl"))

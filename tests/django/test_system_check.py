@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from django.core.checks import run_checks
 from django.core.management import CommandError, call_command
 from django.test import override_settings
 from django.utils import translation
@@ -153,3 +154,6 @@ def test_commands_of_another_app_before_ours_are_an_error(monkeypatch):
         "manage.py backup is the command of core, not of korrigo-backup: shadowed",
     )
     assert "first in INSTALLED_APPS" in found.hint
+    ours = [one.id for one in run_checks() if one.id.startswith("korrigo_backup.E")]
+    assert ours == ["korrigo_backup.E001"]
+    assert not [one for one in run_checks(databases=["default"]) if one.id == ours[0]]  # as `migrate` runs them

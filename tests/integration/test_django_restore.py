@@ -194,3 +194,14 @@ def test_a_backup_of_empty_media_is_restored_from_the_host(demo):
     demo.korrigo("backup", "full", "--method", "django", "--accept", "media.shrunk")
     done = demo.korrigo("restore", demo.one("korrigo_backup_*"), "--yes", "--no-validate", code=(0, 3))
     assert "Restored media from:" in done.out
+
+
+def test_a_table_that_migrate_does_not_make_again_is_not_sent_to_migrate(wrecked):
+    """Its migration is recorded, so `migrate` would do nothing; only where one is to come does it help."""
+    site = wrecked
+    site.sql("ALTER TABLE django_admin_log RENAME TO lost")
+    said = site.korrigo("restore", site.made, "--yes", code=4).err
+    assert "has no table for admin.LogEntry" in said
+    assert "a backup of the database does: restore latest" in said
+    site.sql("DELETE FROM django_migrations WHERE app = 'admin'")
+    assert "make the tables first: python manage.py migrate" in site.korrigo("restore", site.made, "--yes", code=4).err

@@ -41,6 +41,22 @@ def test_a_rebuild_takes_the_newest_backup_that_is_good_and_says_why_not_the_new
 
 
 @pytest.mark.contract("R7")
+def test_what_a_restore_has_replaced_is_not_what_a_rebuild_brings(site):
+    """A safety backup is newer than the backup that was restored, and may hold the damage."""
+    saved = site.content()
+    good = site.backup()
+    site.wreck()
+    site.korrigo("restore", good.name, "--yes")
+    safety = site.one("pre_restore_safety_backup_*.sql.gz")
+    site.wreck()
+    assert f"✅ {good.name}\n" in site.korrigo("rebuild", "--yes", "--no-safety-backup").out
+    assert site.content() == saved
+    for path in site.backups.glob("db_backup_2*"):
+        path.unlink()
+    assert f"✅ {safety.name}\n" in site.korrigo("rebuild", "--yes", "--no-safety-backup").out
+
+
+@pytest.mark.contract("R7")
 def test_without_a_good_backup_a_rebuild_changes_nothing_and_names_the_way_on(site):
     made = site.backup()
     made.write_bytes(made.read_bytes()[:-20])

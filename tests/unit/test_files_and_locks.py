@@ -128,8 +128,9 @@ def test_a_link_is_replaced_and_a_file_of_its_name_is_not(tmp_path):
     files.point_link(tmp_path / "latest", "b")
     assert (tmp_path / "latest").readlink().name == "b"
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(FileExistsError):
+    with pytest.raises(Refused, match="is not a link") as caught:
         files.point_link(tmp_path / "file", "b")
+    assert caught.value.hint == f"move it away: mv {tmp_path}/file {tmp_path}/file.former"
     assert (tmp_path / "file").read_text() == "mine"
 
 

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 import pytest
 
+import sandbox
 from korrigo_backup.site import compose_checks
 from korrigo_backup.site.compose import Project, find_program
 from korrigo_backup.site.compose_checks import OwnChecks
 from korrigo_backup.site.compose_services import ComposeServices
+from korrigo_backup.site.health import Health
 
 DOCKER = r"""#!/bin/sh
 echo "$*" >>"$LOG"
@@ -160,3 +162,19 @@ def test_the_plugin_is_found_without_running_it(engine, tmp_path):
     plugin.chmod(0o755)
     found = find_program(engine.project.environment | {"DOCKER_CONFIG": str(tmp_path / "config")})
     assert (found, engine.called()) == (("docker", "compose"), [])
+
+
+def test_our_checks_begin_when_the_address_answers(engine):
+    engine.has(inspected("web", check=["CMD", "true"]))
+    checked = []
+
+    def answers(_):
+        checked.append(any(line.startswith("exec") for line in engine.called()))
+        return len(checked) > 3
+
+    services = ComposeServices(engine.project, "db", "web", None, ("web",), None)
+    with sandbox.answering(answers) as port:
+        address = Health(url=f"http://127.0.0.1:{port}/")
+        assert services.await_health(("web",), address, lambda _: None) == ()
+    assert checked[:4] == [False] * 4
+    assert any(line.startswith("exec") for line in engine.called())

@@ -92,6 +92,13 @@ ensure_sidecar() {
         --file "$docker/sidecar/Dockerfile" "$PROJECT"
 }
 
+# The same two images with busybox: what a site on Alpine has in its containers.
+ensure_lean() {
+    INPUTS=("$HERE/lean")
+    ensure "$PREFIX/db-lean:15" "$PREFIX/db:15" "$HERE/lean"
+    ensure "$PREFIX/backend-lean:latest" "$PREFIX/backend:latest" "$HERE/lean"
+}
+
 ensure_backend() {
     local docker=$PROJECT/infra/docker
     INPUTS=("$docker/backend" "$PROJECT/src" "$PROJECT/demo" "$PROJECT/pyproject.toml" "$PROJECT/LICENSE")
@@ -118,4 +125,5 @@ ensure_service redis "$PREFIX/redis:latest" & jobs+=($!)
 failed=0
 for job in "${jobs[@]}"; do wait "$job" || failed=1; done
 [ $failed = 0 ] || exit 1
+ensure_lean
 say "all there"

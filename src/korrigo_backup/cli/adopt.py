@@ -9,6 +9,7 @@ import typer
 
 from korrigo_backup.cli.output import Context, ask_yes, say, say_shared
 from korrigo_backup.errors import Refused
+from korrigo_backup.operations.elsewhere import require_here
 from korrigo_backup.operations.identity import adopt, adoptable, former_names
 from korrigo_backup.operations.recover import exclusive
 
@@ -32,7 +33,9 @@ def command(
     Backups tell sites apart by name, environment, database and database cluster. Nothing is deleted or restored.
     """
     wired: Wired = context.ensure_object(Context).wired()
-    with exclusive(wired.site(), wired.catalog, "adopt", listen=say_shared) as (site, recovered):
+    live = wired.site()
+    require_here(live)
+    with exclusive(live, wired.catalog, "adopt", listen=say_shared) as (site, recovered):
         if not new_key:
             wired.catalog.require_key()
         record = adoptable(site, wired.catalog, database, new_key=new_key) if not new_key or database else None

@@ -102,11 +102,16 @@ def say_findings(findings: Iterable[Finding]) -> None:
             say(f"   hint: {finding.hint}")
 
 
+def say_made(service: str) -> None:
+    """Tell that a service of a Compose project is given a container."""
+    say(f"🧱 Making the container of {service}, which has none; it is not started")
+
+
 def say_shared(step: Step) -> None:
     """Print what every verb may tell: what was finished of an interrupted run, what is waited for after a start."""
     if step.id == "recovered":
         say(f"🔧 {step.facts['what']} (left by an interrupted run)")
-    elif step.id in {"recover.left", "site.renamed"}:
+    elif step.id in {"recover.left", "site.renamed", "compose.elsewhere"}:
         say(f"⚠️ {step.facts['message']}")
         say(f"   hint: {step.facts['hint']}")
     elif step.id == "rights.stranger":

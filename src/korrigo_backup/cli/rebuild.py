@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.catalog import local_now
-from korrigo_backup.cli.output import Context, ask_yes, say, say_services, say_shared
+from korrigo_backup.cli.output import Context, ask_yes, say, say_made, say_services, say_shared
 from korrigo_backup.cli.restore import Choices, restore_and_say
 from korrigo_backup.errors import UsageError
 from korrigo_backup.operations.rebuild import Rebuild, RebuildPlan, newest_good, rebuild
@@ -80,7 +80,7 @@ def _anew(wired: Wired, fixtures: tuple[Path, ...], *, yes: bool, keep: bool) ->
     wish = Rebuild(
         local_now(), lambda plan: _confirm(plan, yes=yes), fixtures, listen=_narrate, keep=keep, report=health.append
     )
-    plan = rebuild(wired.site(), wired.catalog, wish)
+    plan = rebuild(wired.site(say_made), wired.catalog, wish)
     say("✅ Rebuild completed successfully")
     if plan.kept_as:
         say(f"   what it replaced is kept as {plan.kept_as}; to go back: korrigo-backup rollback")

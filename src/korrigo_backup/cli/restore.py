@@ -10,7 +10,7 @@ import typer
 from msgspec.structs import replace
 
 from korrigo_backup.catalog import local_now
-from korrigo_backup.cli.output import Context, ask, ask_yes, human, say, say_findings, say_shared
+from korrigo_backup.cli.output import Context, ask, ask_yes, human, say, say_findings, say_made, say_shared
 from korrigo_backup.cli.plan import refuse, say_plan
 from korrigo_backup.domain.checklist import checklist, unanswered
 from korrigo_backup.domain.finding import Level
@@ -154,7 +154,7 @@ def restore_and_say(wired: Wired, artifact: Artifact, choices: Choices) -> None:
         accept=choices.accept,
         keep=choices.keep,
     )
-    site = wired.site()
+    site = wired.site() if choices.dry_run else wired.site(say_made)
     done = restore(site, wired.catalog, request)
     if choices.dry_run:
         say_plan(done.plan)

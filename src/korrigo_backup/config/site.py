@@ -101,13 +101,15 @@ class ComposeSection(Section):
     """How the Compose project is called when the site runs on Docker, and what its services are called.
 
     `stop` names the services that write, where the project does not say it: by default those that depend on the
-    database or can write to the media. `media` is the media directory inside the backend's container.
+    database or can write to the media. `media` is the media directory inside the backend's container. `started_from`
+    is the directory that the containers were made from, where that is another than the one of `files`.
     """
 
     files: tuple[Path, ...] = (Path("infra/docker/docker-compose.prod.yml"),)
     project: str | None = None
     env_file: Path | None = None
     profiles: tuple[str, ...] = ()
+    started_from: Path | None = None
     db: str = "db"
     backend: str = "backend"
     media: str = "/app/media"

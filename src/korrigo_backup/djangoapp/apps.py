@@ -24,9 +24,14 @@ class KorrigoBackupConfig(AppConfig):
         register(_check, TAG, deploy=True)
 
 
-def _shadowed(app_configs: Any, **given: Any) -> list[Any]:
-    """Tell whether another app's commands stand before ours."""
+def _shadowed(app_configs: Any, databases: Any = None, **given: Any) -> list[Any]:
+    """Tell whether another app's commands stand before ours.
+
+    `migrate` is spared (it alone names databases to the checks): an entry point that migrates has to bring the site up.
+    """
     del app_configs, given
+    if databases:
+        return []
     from korrigo_backup.djangoapp.shadow import check_commands  # noqa: PLC0415 - as below
 
     return check_commands()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.db import connections, models, router
+from django.db.migrations.loader import MigrationLoader
 
 from korrigo_backup.djangoapp.fields import Column, column
 from korrigo_backup.djangoapp.pgcatalog import Relation, relations
@@ -169,8 +170,16 @@ def require_tables(found: Iterable[Any], alias: str) -> None:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise Refused(
             f"the database {alias!r} has no table for {missing[0]}{more}",
-            hint="make the tables first: python manage.py migrate",
+            hint=_how_to_make_tables(connection),
         )
+
+
+def _how_to_make_tables(connection: Any) -> str:
+    """Return how tables come to be that are not there: `migrate` makes none of a migration that is recorded as done."""
+    loader = MigrationLoader(connection)
+    if any(leaf not in loader.applied_migrations for leaf in loader.graph.leaf_nodes()):
+        return "make the tables first: python manage.py migrate"
+    return "migrate makes none, since all migrations are recorded; a backup of the database does: restore latest"
 
 
 def _table(model: Any, connection: Any, keys: NaturalKeys, relation: Relation | None, texts: Texts) -> Table:

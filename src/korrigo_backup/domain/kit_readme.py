@@ -16,6 +16,33 @@ COMPOSE = "2.20"
 """The oldest versions (runbook 2.2)."""
 
 
+_RESTORED = (
+    "korrigo-backup show latest              # its revision of the code: git checkout it",
+    "korrigo-backup rebuild                  # a restore point brings the media, too",
+    "korrigo-backup restore latest-media     # if it was a database alone",
+)
+_SCHEDULED = "korrigo-backup schedule install         # from now on every night again"
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What the containers of a Compose project need of their machine, besides the files of the kit.
+
+    `networks` and `volumes` must be there before the first start: each is the words after `docker network create` and
+    `docker volume create`. `directories` are mounted and not in the kit; `left_out` are those of them, and the files,
+    that the services only read: their content has to come from elsewhere. `variables` were set in no file, and tell
+    which images ran; `images` are these, by service.
+    """
+
+    networks: tuple[tuple[str, ...], ...] = ()
+    volumes: tuple[str, ...] = ()
+    directories: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    registries: tuple[str, ...] = ()
+    variables: tuple[tuple[str, str], ...] = ()
+    images: tuple[tuple[str, str], ...] = ()
+
+
 @dataclass(frozen=True)
 class Facts:
     """What the commands are filled with. No secret is among them.
@@ -42,6 +69,7 @@ class Facts:
     origin: str | None = None
     roles: tuple[str, ...] = ()
     service: str = "db"
+    needs: Needs = Needs()
 
 
 def readme(facts: Facts, files: Iterable[KitFile], links: Iterable[KitLink] = ()) -> str:
@@ -64,8 +92,13 @@ def _lines(facts: Facts, files: Iterable[KitFile], links: Iterable[KitLink]) -> 
     yield from _section("3. The files of this kit, from the directory it was opened in", _placed(facts, files, links))
     yield from _section("4. korrigo-backup", _command(facts))
     yield from _section("5. The backups: bring them from where you keep the copies", _backups(facts))
-    yield from _section("6. The site, empty", _site(facts))
-    yield from _section("7. Its data, from the newest backup that is good", _data(facts))
+    if facts.compose is None:
+        yield from _section("6. The site, empty", _site(facts))
+        yield from _section("7. Its data, from the newest backup that is good", _data(facts))
+        return
+    yield from _section("6. What the containers need of this machine", _needs(facts.needs))
+    yield from _section("7. The database, empty, and its data from the newest backup that is good", _filled(facts))
+    yield from _section("8. The site", _served(facts.compose))
 
 
 def _section(title: str, commands: Iterable[str]) -> Iterator[str]:
@@ -109,14 +142,41 @@ def _backups(facts: Facts) -> Iterator[str]:
     yield f"rsync -a COPIES/ {backups}/    # COPIES: a disk, or host:directory"
 
 
+def _needs(needs: Needs) -> Iterator[str]:
+    """Yield the commands for what Compose takes for granted; the engine makes a directory of a file that is missing."""
+    for path in needs.directories:
+        yield shlex.join(("mkdir", "-p", path))
+    for path in needs.left_out:
+        yield f"ls -d {shlex.quote(path)}    # not in this kit: bring it from the machine that was, or from its backup"
+    for words in needs.networks:
+        made = shlex.join(("docker", "network", "create", *words))
+        yield f"docker network inspect {shlex.quote(words[-1])} > /dev/null || {made}"
+    for name in needs.volumes:
+        yield f"{shlex.join(('docker', 'volume', 'create', name))}    # its content is in no backup of this program"
+    for name in needs.registries:
+        yield shlex.join(("docker", "login", name))
+    for name, value in needs.variables:
+        yield f"export {name}={shlex.quote(value)}    # tells which image ran; put it into .env, too"
+    for service, image in needs.images:
+        yield f"# {service} ran {image}"
+
+
+def _filled(facts: Facts) -> Iterator[str]:
+    compose = facts.compose or ()
+    yield shlex.join(("cd", facts.directory))
+    yield shlex.join((*compose, "up", "-d", "--wait", facts.service))
+    yield from _roles(facts, (*compose, "exec", "-T", facts.service, "psql", "-U", facts.user, "-d", "postgres"))
+    yield from _RESTORED
+
+
+def _served(compose: tuple[str, ...]) -> Iterator[str]:
+    yield f"{shlex.join(compose)} up -d --build --wait"
+    yield "korrigo-backup validate"
+    yield _SCHEDULED
+
+
 def _site(facts: Facts) -> Iterator[str]:
     yield shlex.join(("cd", facts.directory))
-    if facts.compose is not None:
-        yield f"{shlex.join(facts.compose)} up -d --build --wait"
-        yield from _roles(
-            facts, (*facts.compose, "exec", "-T", facts.service, "psql", "-U", facts.user, "-d", "postgres")
-        )
-        return
     yield f"# PostgreSQL at {facts.server}; the password of the role is POSTGRES_PASSWORD"
     yield f"sudo -u postgres createuser --createdb --pwprompt {shlex.quote(facts.user)}"
     yield from _roles(facts, ("sudo", "-u", "postgres", "psql", "-d", "postgres"))
@@ -133,8 +193,6 @@ def _roles(facts: Facts, psql: tuple[str, ...]) -> Iterator[str]:
 
 def _data(facts: Facts) -> Iterator[str]:
     yield shlex.join(("cd", facts.directory))
-    yield "korrigo-backup show latest              # its revision of the code: git checkout it"
-    yield "korrigo-backup rebuild                  # a restore point brings the media, too"
-    yield "korrigo-backup restore latest-media     # if it was a database alone"
+    yield from _RESTORED
     yield "korrigo-backup validate"
-    yield "korrigo-backup schedule install         # from now on every night again"
+    yield _SCHEDULED

@@ -107,6 +107,7 @@ def compose_files(directory: Path, environment: Mapping[str, str]) -> tuple[Path
         named = tuple(Path(name) for name in given.split(environment.get("COMPOSE_PATH_SEPARATOR") or ":") if name)
         return named if all((directory / name).is_file() for name in named) else ()
     first = next((Path(name) for name in COMPOSE_FILES if (directory / name).is_file()), None)
+    first = first or _in_another_place(directory)
     if first is None:
         return _other_file(directory)
     if first.name in _BASES:
@@ -117,6 +118,21 @@ def compose_files(directory: Path, environment: Mapping[str, str]) -> tuple[Path
         if partial or not database_candidates(text.services):
             return (*base, first)
     return (first,)
+
+
+def _in_another_place(directory: Path) -> Path | None:
+    """Return the Compose file of the one directory below that has any, two deep; None where several have one.
+
+    A directory of tests, of samples or of packages is passed over.
+    """
+    aside = re.compile(r"^\.|^_|tests?\b|examples?|samples?|node_modules|venv|site-packages", re.IGNORECASE)
+    inner = [one for pattern in ("*/", "*/*/") for one in directory.glob(pattern)]
+    places = [one.relative_to(directory) for one in inner if one.is_dir()]
+    found: list[Path] = []
+    for place in places:
+        if not any(aside.search(part) for part in place.parts):
+            found += _first_there(directory, place, (*_PRODUCTION, *_BASES))
+    return found[0] if len(found) == 1 else None
 
 
 def _first_there(directory: Path, place: Path, names: tuple[str, ...]) -> tuple[Path, ...]:

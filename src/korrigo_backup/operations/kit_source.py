@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from korrigo_backup import __version__
 from korrigo_backup.config.load import DOTENV, FILE_NAME, OWN_DOTENV
 from korrigo_backup.domain.kit_readme import Facts
 from korrigo_backup.operations.kit import Source
+from korrigo_backup.operations.machine_needs import Machine, machine_of
 from korrigo_backup.site import compose_file
 from korrigo_backup.site.compose import Project
 from korrigo_backup.site.properties import create_roles
@@ -34,7 +35,8 @@ _OWN_FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-comp
 class Given:
     """The configuration, where it was read, and what it was read from.
 
-    `file` is the TOML file where one was named, `outside` the variables that no file has.
+    `file` is the TOML file where one was named, `outside` the variables that no file has. `project` is the Compose
+    project, where Compose is on this machine.
     """
 
     config: Configuration
@@ -42,6 +44,7 @@ class Given:
     environment: Mapping[str, str]
     file: Path | None
     outside: tuple[str, ...]
+    project: Project | None = None
 
 
 def kit_source(given: Given, keyring: Keyring, secrets: tuple[Secret, ...], roles: Iterable[RoleProof]) -> Source:
@@ -52,6 +55,7 @@ def kit_source(given: Given, keyring: Keyring, secrets: tuple[Secret, ...], role
     Raises UsageError for a Compose file that cannot be read: files that it names would be left out.
     """
     config = given.config
+    machine = machine_of(given.project) if given.project else Machine()
     named = (*config.compose.files, *((config.compose.env_file,) if config.compose.env_file else ()))
     return Source(
         name=config.site.name,
@@ -61,10 +65,10 @@ def kit_source(given: Given, keyring: Keyring, secrets: tuple[Secret, ...], role
             *(named if config.composed else ()),
             *config.kit.files,
         ),
-        usual=(Path(DOTENV), Path(OWN_DOTENV), Path(FILE_NAME), *named, *_beside_compose(given)),
+        usual=(Path(DOTENV), Path(OWN_DOTENV), Path(FILE_NAME), *named, *_beside_compose(given), *machine.files),
         keyring=keyring,
         recipients=config.kit.recipients,
-        facts=_facts(given, roles),
+        facts=replace(_facts(given, roles), needs=machine.needs),
         secrets=secrets,
     )
 

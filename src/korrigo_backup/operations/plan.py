@@ -123,7 +123,7 @@ def plan_sql(site: Site, artifact: Artifact, source: SqlSource, *, stamp: str, i
         needs=source.expected.size or (databases.size(live) if exists else 0),
         free=site.postgres.free_space(),
     )
-    readable = exists and not unreadable
+    readable = exists and not unreadable and bool(applied)
     migrations = _migrations(applied, source.expected.migrations) if readable else NO_MIGRATIONS
     findings = [
         *source.findings,

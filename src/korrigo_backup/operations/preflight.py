@@ -25,6 +25,8 @@ from korrigo_backup.domain.media_state import MOUNTS_HINT, mounts_inside
 from korrigo_backup.domain.naming import LATEST_SQL, PARTIAL_PREFIX
 from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.operations.backup import SPACE_FACTOR
+from korrigo_backup.operations.elsewhere import elsewhere
+from korrigo_backup.operations.machine_needs import machine_findings
 from korrigo_backup.operations.needs import site_needs
 from korrigo_backup.operations.properties import GRANT_SET, lost_by_swap
 from korrigo_backup.site.compose import COMPOSE_SECONDS, PROGRAMS, engine_hint
@@ -165,7 +167,10 @@ def services(site: Site) -> Iterator[Finding]:
     access = site.postgres.access
     if isinstance(access, ComposeAccess):
         project = access.project
-        yield running(project.containers(), access.service, project.shown)
+        present = project.containers()
+        yield running(present, access.service, project.shown)
+        yield from elsewhere(site)
+        yield from machine_findings(project, present)
         health = site.services.look()
         yield from health_findings(health, known=site.services.health_known)
         if health.url:

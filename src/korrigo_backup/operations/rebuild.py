@@ -14,9 +14,10 @@ import msgspec
 from korrigo_backup.domain import naming
 from korrigo_backup.domain.finding import Finding, Level
 from korrigo_backup.domain.journal import Listener, Step, silent
-from korrigo_backup.domain.naming import Kind
+from korrigo_backup.domain.naming import Kind, Origin
 from korrigo_backup.errors import Cancelled, NotFound, PartlyDone, UsageError
 from korrigo_backup.operations.downtime import Downtime
+from korrigo_backup.operations.elsewhere import require_here
 from korrigo_backup.operations.journal import recorded
 from korrigo_backup.operations.properties import Target, give
 from korrigo_backup.operations.recover import exclusive
@@ -66,11 +67,13 @@ class Choice:
 
 
 def newest_good(catalog: Catalog, *, now: datetime) -> Choice:
-    """Return the newest database backup or restore point of which every byte verifies; NotFound when none does."""
+    """Return the newest database backup or restore point of which every byte verifies; NotFound when none does.
+
+    A safety backup holds what a restore has replaced, which may be the damage itself: it comes after all others.
+    """
     passed_over: list[tuple[Artifact, str]] = []
-    for artifact in catalog.artifacts():
-        if artifact.kind not in {Kind.SQL, Kind.POINT}:
-            continue
+    found = [one for one in catalog.artifacts() if one.kind in {Kind.SQL, Kind.POINT}]
+    for artifact in sorted(found, key=lambda one: one.origin is Origin.SAFETY):
         bad = next((f for f in verify(catalog, artifact, now=now) if f.level is Level.ERROR), None)
         if bad is None:
             return Choice(artifact, tuple(passed_over))
@@ -95,6 +98,7 @@ def rebuild(site: Site, catalog: Catalog, wish: Rebuild) -> RebuildPlan:
             f"database {site.postgres.database} is the one that this program connects to while it swaps",
             hint="set POSTGRES_DB to the site's own database, or [database] maintenance to another one",
         )
+    require_here(site)
     with exclusive(site, catalog, "rebuild", listen=wish.listen) as (site, _):  # noqa: PLR1704 - now held
         stamp = naming.stamp(own_stamp(site, wish.now))
         plan = _plan(site, wish, stamp)

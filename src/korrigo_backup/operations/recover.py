@@ -23,6 +23,7 @@ from korrigo_backup.domain.naming import (
 )
 from korrigo_backup.errors import UNCHANGED, KorrigoBackupError, Locked, Refused, Unreachable
 from korrigo_backup.operations import undecided
+from korrigo_backup.operations.elsewhere import warn
 from korrigo_backup.operations.identity import identified, renamed, require_own
 from korrigo_backup.site import fence
 from korrigo_backup.site.databases import Databases
@@ -89,6 +90,7 @@ def exclusive(
         if own and recovered.stranger:
             listen(Step("rights.stranger", {"database": site.postgres.database, "owner": recovered.stranger}))
         if own:
+            warn(site, listen)
             for one in renamed(site, catalog, recovered.names):
                 listen(Step("site.renamed", {"message": one.message, "hint": one.hint}))
             require_own(site, catalog, exists=recovered.exists)

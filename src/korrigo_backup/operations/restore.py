@@ -22,6 +22,7 @@ from korrigo_backup.operations import journal
 from korrigo_backup.operations.backup import Wish, dump
 from korrigo_backup.operations.django_restore import open_django
 from korrigo_backup.operations.downtime import Downtime
+from korrigo_backup.operations.elsewhere import elsewhere
 from korrigo_backup.operations.identity import moved_in
 from korrigo_backup.operations.inplace import IN_PLACE, open_in_place, require_database_alone
 from korrigo_backup.operations.manifests import authenticity, members_of
@@ -155,7 +156,10 @@ class _Run:
         self.parts = [part for artifact in artifacts for part in self._opened(artifact, context)]
         downtime = predicted_downtime(journal.read(self.catalog.directory))
         return whole(
-            request.artifact, (p.plan for p in self.parts), [*findings, *self.extra, *services(site)], downtime=downtime
+            request.artifact,
+            (p.plan for p in self.parts),
+            [*elsewhere(site), *findings, *self.extra, *services(site)],
+            downtime=downtime,
         )
 
     def carried_out(self, plan: RestorePlan) -> Restored:

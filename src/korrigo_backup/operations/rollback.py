@@ -14,6 +14,7 @@ from korrigo_backup.domain.journal import Listener, Outcome, Step, silent
 from korrigo_backup.domain.naming import Kind, beside
 from korrigo_backup.errors import Cancelled, NotFound, Refused
 from korrigo_backup.operations.downtime import Downtime
+from korrigo_backup.operations.elsewhere import require_here
 from korrigo_backup.operations.inplace import IN_PLACE
 from korrigo_backup.operations.journal import read, recorded
 from korrigo_backup.operations.needs import require_maintenance
@@ -82,6 +83,7 @@ def rollback(
     when it was made in place; Cancelled when `confirm` says no; any failure rolls back. With `keep`, services that
     do not become healthy are no failure. `report` takes what a person should know of their health.
     """
+    require_here(site)
     move = REDO if redo else ROLLBACK
     with exclusive(site, catalog, "rollback", listen=listen) as (site, recovered):  # noqa: PLR1704 - now held
         if recovered.restore:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.errors import NotFound, Unreachable, UsageError
+from korrigo_backup.system.memory import in_memory
 from korrigo_backup.system.run import Command, Completed, describe_status, run, which
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 COMPOSE_SECONDS = 120.0
 """Seconds for a question; an engine that needs longer is stuck."""
+
+PULL_SECONDS = 3600.0
+"""Seconds for a call that may fetch an image."""
 
 PROGRAMS = (("docker", "compose"), ("docker-compose",))
 """In the order in which they are tried."""
@@ -91,6 +95,7 @@ class _Check(msgspec.Struct, frozen=True, rename="pascal"):
 class _Config(msgspec.Struct, frozen=True, rename="pascal"):
     labels: dict[str, str]
     healthcheck: _Check | None = None
+    image: str = ""
     shell: tuple[str, ...] | None = None
 
 
@@ -142,6 +147,11 @@ class Container:
     check: str = ""
     limit: float | None = None
     ports: tuple[Port, ...] = ()
+    image_name: str = ""
+    project: str = ""
+    directory: str = ""
+    files: tuple[str, ...] = ()
+    """The image as it is named; the project, its directory and its Compose files, which the container was made from."""
     probe: tuple[str, ...] = ()
     patience: float = 0.0
     image: str = ""
@@ -157,8 +167,12 @@ class Project:
     name: str | None = None
     env_file: Path | None = None
     profiles: tuple[str, ...] = ()
+    started_from: Path | None = None
+    """Another directory that the containers may have been made from."""
     known: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
     """The container of each service that ran when the engine was asked last."""
+    seen: list[Container] = field(default_factory=list, compare=False, repr=False)
+    """The containers when the engine was asked last."""
     labels: set[str] = field(default_factory=set, compare=False, repr=False)
     """The name of the project as its containers bear it, once Compose has told which these are."""
 
@@ -179,6 +193,11 @@ class Project:
         """The command line as an operator would type it."""
         return " ".join((*self.program, *self.options))
 
+    @property
+    def place(self) -> str:
+        """The project's name and the directory that its containers were made from; empty before they were asked."""
+        return next((f" (project {one.project} in {one.directory})" for one in self.seen if one.directory), "")
+
     def command(self, *arguments: str) -> Command:
         """Return the call of Compose with `arguments`."""
         return Command((*self.program, *self.options, *arguments), self.environment)
@@ -197,10 +216,19 @@ class Project:
     def one_off(self, service: str, *arguments: str, program: str | None = None) -> Command:
         """Return the command that runs `arguments` in a container of its own, also while the service is stopped.
 
-        `program` takes the place of the image's entry point; without one that runs the arguments.
+        `program` takes the place of the image's entry point; without one that runs the arguments. The image is that of
+        the service's container: the files may name another one, where a variable was set in the deployment's shell.
         """
         instead = ("--entrypoint", program) if program else ()
-        return self.command("run", "--rm", "--no-deps", "-T", *instead, service, *arguments)
+        words = ("run", "--rm", "--no-deps", "-T", *instead, service, *arguments)
+        return Command((*self.program, *self.options, *self._same_image(service), *words), self.environment)
+
+    def _same_image(self, service: str) -> tuple[str, ...]:
+        """Return the option that names a file in memory, with the image that the service's container has."""
+        image = next((one.image for one in self.seen or self.containers() if one.service == service), "")
+        if not image or not self.files:
+            return ()
+        return ("-f", in_memory(f"services:\n  {service}:\n    image: {image}\n    pull_policy: never\n"))
 
     def call(self, *arguments: str, timeout: float = COMPOSE_SECONDS) -> Completed:
         """Run Compose; raises Unreachable with its words when it fails."""
@@ -225,6 +253,7 @@ class Project:
         found = msgspec.json.decode(done.stdout, type=tuple[_Inspected, ...])
         present = tuple(_container(one) for one in found if one.config.labels.get(f"{_LABEL}oneoff") != "True")
         self.known.update({one.service: one.id for one in reversed(present) if one.running})
+        self.seen[:] = present
         self.labels.update(filter(None, (one.config.labels.get(f"{_LABEL}project") for one in found)))
         return present
 
@@ -249,8 +278,18 @@ class Project:
         there = ", ".join(sorted({one.service for one in present})) or "none"
         raise NotFound(
             f"the project has no container of the service {service} (there are: {there})",
-            hint=f"{self.shown} up -d {service}; or correct [compose] in the configuration",
+            hint=self._namesakes(present) or f"{self.shown} up -d {service}; or correct [compose] in the configuration",
         )
+
+    def _namesakes(self, present: Sequence[Container]) -> str | None:
+        """Return the hint for a project without a container whose files run under other names, None for others."""
+        if present or not (names := running_under(self)):
+            return None
+        return f'these files run as the project {", ".join(names)}: set [compose] project = "{names[0]}"'
+
+    def make_container(self, service: str) -> None:
+        """Make the container of a service, its volumes and networks, and start nothing; raises Unreachable."""
+        self.call("up", "--no-start", "--no-deps", service, timeout=PULL_SECONDS)
 
     def is_running(self, service: str) -> bool:
         """Tell whether a service runs."""
@@ -290,6 +329,17 @@ def find_program(environment: Mapping[str, str | Secret]) -> tuple[str, ...]:
         hint="install Docker with its Compose plugin (docker-compose-plugin),"
         " or set POSTGRES_HOST to reach the database directly",
     )
+
+
+def running_under(project: Project) -> tuple[str, ...]:
+    """Return the names of the projects whose containers were made from the first file of this one."""
+    if not project.files:
+        return ()
+    label = f'{{{{.Label "{_LABEL}project"}}}}\t{{{{.Label "{_LABEL}project.config_files"}}}}'
+    done = run(Command(("docker", "ps", "-a", "--format", label), project.environment), timeout=COMPOSE_SECONDS)
+    own = os.path.realpath(project.files[0])
+    pairs = (line.split("\t", 1) for line in done.stdout.decode(errors="replace").splitlines() if "\t" in line)
+    return tuple(sorted({name for name, files in pairs if own in map(os.path.realpath, files.split(","))}))
 
 
 def _plugins(environment: Mapping[str, str | Secret]) -> Iterator[Path]:
@@ -339,6 +389,10 @@ def _container(one: _Inspected) -> Container:
         patience=(check.timeout or _CHECK_EVERY) / 1e9 if check else 0.0,
         image=one.image,
         ports=tuple(_published(one.network_settings.ports or {})),
+        image_name=one.config.image,
+        project=labels.get(f"{_LABEL}project", ""),
+        directory=labels.get(f"{_LABEL}project.working_dir", ""),
+        files=tuple(filter(None, labels.get(f"{_LABEL}project.config_files", "").split(","))),
         health=one.state.health.status if one.state.health else None,
         depends_on=frozenset(word.split(":")[0] for word in depends.split(",") if word),
         mounts=one.mounts,

@@ -58,7 +58,7 @@ class ComposeAccess:
     @property
     def description(self) -> str:
         """Return service and user."""
-        return f"service {self.service} of {self.project.shown} as {self.user}"
+        return f"service {self.service} of {self.project.shown}{self.project.place} as {self.user}"
 
     def postgres(
         self, program: str, *arguments: str, database: str, options: str = "", name: str = APPLICATION

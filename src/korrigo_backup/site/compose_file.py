@@ -60,6 +60,16 @@ def read(files: Iterable[Path], environment: Mapping[str, str]) -> ComposeText:
     return project.text()
 
 
+def images_written(files: Iterable[Path]) -> dict[str, str]:
+    """Return the image of each service as the files write it, with its variables; raises UsageError as `read` does."""
+    found: dict[str, str] = {}
+    for path in files:
+        for name, body in _bodies(_loaded(path), path):
+            if isinstance(image := body.get("image"), str):
+                found[name] = image
+    return found
+
+
 def understood(document: dict[str, Any], first: Path) -> ComposeText:
     """Return what Compose itself has made of the files of a project (`config`); `first` is the first of them."""
     project = _Project(first.parent)

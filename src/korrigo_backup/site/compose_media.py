@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from korrigo_backup.errors import NotFound
 from korrigo_backup.site.compose import COMPOSE_SECONDS, engine_hint, mount_of
 from korrigo_backup.site.media import MediaTree
 from korrigo_backup.system.run import Command, run
 
 if TYPE_CHECKING:
-    from korrigo_backup.site.compose import Project
+    from collections.abc import Callable
+
+    from korrigo_backup.site.compose import Container, Project
     from korrigo_backup.site.tree import Tree
 
 _HERE = "unix://"
@@ -21,15 +24,17 @@ _HERE = "unix://"
 _SCRIPT = "manage.py"
 
 
-def media_tree(project: Project, service: str, directory: str, manage: tuple[str, ...]) -> Tree | None:
+def media_tree(
+    project: Project, service: str, directory: str, manage: tuple[str, ...], make: Callable[[str], None] | None = None
+) -> Tree | None:
     """Return the media tree of a service, None when the service mounts nothing there.
 
     `directory` may lie below a mount: a volume for all data, with the media in it.
     Compose is asked which volume or directory is mounted, and the engine where it keeps it. Where this user may not
     read that place, or the engine is on another machine, or another volume is mounted inside of it, the service's own
-    Python reads and writes the tree.
+    Python reads and writes the tree. A service without a container is given one when `make` hears of it.
     """
-    mounts = project.container(service).mounts
+    mounts = _container(project, service, make).mounts
     mount = mount_of(mounts, directory)
     if mount is None:
         return None
@@ -44,6 +49,17 @@ def media_tree(project: Project, service: str, directory: str, manage: tuple[str
 
     python = _Python(project, service, interpreter(manage))
     return RemoteTree(Path(directory), python.command, lambda stderr: engine_hint(stderr, project.shown))
+
+
+def _container(project: Project, service: str, make: Callable[[str], None] | None) -> Container:
+    try:
+        return project.container(service)
+    except NotFound:
+        if make is None:
+            raise
+    make(service)
+    project.make_container(service)
+    return project.container(service)
 
 
 def interpreter(manage: tuple[str, ...]) -> tuple[str, ...]:

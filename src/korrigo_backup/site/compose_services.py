@@ -14,10 +14,13 @@ from korrigo_backup.site.services import await_address
 from korrigo_backup.system.run import Command, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from korrigo_backup.site.compose import Container, Project
+
+_QUESTION = 2.0
+"""Seconds for the address to answer while the services start."""
 
 STOP_SECONDS = 600.0
 """A Celery worker finishes its task within the grace period of the compose file; this is beyond any of them."""
@@ -183,7 +186,7 @@ class ComposeServices:
             return ()
         begun, limit = time.monotonic(), self._limit(self._of(names))
         told(limit)
-        ill = self._await_ready(names, begun, before.unwell)
+        ill = self._await_ready(names, begun, before)
         if url := before.url or self.health_url:
             ill += await_address(url, max(1.0, begun + limit - time.monotonic()), before)
         return ill
@@ -191,15 +194,17 @@ class ComposeServices:
     def _limit(self, containers: Sequence[Container]) -> float:
         return self.health_timeout or max((one.limit or DEFAULT_SECONDS for one in containers), default=DEFAULT_SECONDS)
 
-    def _await_ready(
-        self, services: Sequence[str], begun: float, spared: Collection[str] = frozenset()
-    ) -> tuple[str, ...]:
-        """Return when all are ready, with those of `spared` that are not; raises KorrigoBackupError for others."""
-        pause = _PAUSE
+    def _await_ready(self, services: Sequence[str], begun: float, before: Health) -> tuple[str, ...]:
+        """Return when all are ready, with those that were unwell `before` and are not; raises KorrigoBackupError else.
+
+        Our own checks begin when the address answers: to ask it costs next to nothing while the site starts.
+        """
+        pause, answers, spared = _PAUSE, before.url is None, before.unwell
         while True:
+            answers = answers or probe(before.url or "", _QUESTION) is None
             elapsed, states = time.monotonic() - begun, {one.service: one for one in self._of(services)}
             unready = {name: states.get(name) for name in services if not _ready(states.get(name))}
-            left = {name: one for name, one in unready.items() if not self.checks.passes(one)}
+            left = {name: one for name, one in unready.items() if not (answers and self.checks.passes(one))}
             lost = {name: one for name, one in left.items() if self._is_lost(one, elapsed)}
             if bad := {name: one for name, one in lost.items() if name not in spared}:
                 raise self._unhealthy(bad, elapsed)

@@ -189,10 +189,11 @@ def _renamed_without_replacing(source: Path, target: Path) -> bool:
 def point_link(link: Path, target: str) -> bool:
     """Make `link` a symbolic link to `target` in one step, replacing only a link.
 
-    Returns False, and makes none, where the file system has no symbolic links.
+    Returns False, and makes none, where the file system has no symbolic links. Raises Refused for a file or directory,
+    which a copy that follows links leaves in its place.
     """
     if link.exists() and not link.is_symlink():
-        raise FileExistsError(errno.EEXIST, "a file of that name is not a link", str(link))
+        raise Refused(f"{link} is not a link, so it is not replaced", hint=f"move it away: mv {link} {link}.former")
     fresh = link.with_name(f".{link.name}.{os.getpid()}")
     fresh.unlink(missing_ok=True)
     try:

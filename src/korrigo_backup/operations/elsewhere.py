@@ -1,0 +1,40 @@
+"""A site whose containers were made from another directory: nothing there is replaced from here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from korrigo_backup.domain.finding import Finding, error
+from korrigo_backup.domain.journal import Step
+from korrigo_backup.errors import Refused
+from korrigo_backup.site.compose_access import ComposeAccess
+from korrigo_backup.site.compose_origin import home, made_elsewhere
+
+if TYPE_CHECKING:
+    from korrigo_backup.domain.journal import Listener
+    from korrigo_backup.site.site import Site
+
+
+def elsewhere(site: Site) -> list[Finding]:
+    """Return an error where the containers of the Compose project were made from another directory than this one's."""
+    access = site.postgres.access
+    if not isinstance(access, ComposeAccess):
+        return []
+    place = made_elsewhere(access.project, access.project.seen or access.project.containers())
+    if place is None:
+        return []
+    message = f"the containers of this project were made from {place}, and this site is {home(access.project)}"
+    hint = f'work in the directory of that site; where both are one site: [compose] started_from = "{place}"'
+    return [error("compose.elsewhere", message, hint)]
+
+
+def require_here(site: Site) -> None:
+    """Raise Refused where the containers were made from another directory."""
+    for one in elsewhere(site):
+        raise Refused(one.message, hint=one.hint)
+
+
+def warn(site: Site, listen: Listener) -> None:
+    """Tell `listen` that a backup is made of a site whose containers were made from another directory."""
+    for one in elsewhere(site):
+        listen(Step("compose.elsewhere", {"message": one.message, "hint": one.hint}))

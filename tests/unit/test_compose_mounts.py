@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from korrigo_backup.site import compose_media
-from korrigo_backup.site.compose import Container, Mount, mount_of, writers
+from korrigo_backup.site.compose_container import Container, Mount, mount_of, writers
 from korrigo_backup.site.compose_media import media_tree
 from korrigo_backup.system.run import Completed
 

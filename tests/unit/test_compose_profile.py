@@ -8,7 +8,8 @@ import pytest
 from korrigo_backup.domain.kit_readme import Facts, Needs, readme
 from korrigo_backup.operations import machine_needs
 from korrigo_backup.site import compose_profile
-from korrigo_backup.site.compose import Container, Project
+from korrigo_backup.site.compose import Project
+from korrigo_backup.site.compose_container import Container
 from korrigo_backup.site.compose_origin import made_elsewhere
 from korrigo_backup.site.compose_profile import Bind, Profile, profile, registry_of, variables_of
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from korrigo_backup.errors import KorrigoBackupError
-from korrigo_backup.site.compose import Container
+from korrigo_backup.site.compose_container import Container
 from korrigo_backup.site.compose_services import ComposeServices, asleep, in_order
 from korrigo_backup.site.health import Health
 

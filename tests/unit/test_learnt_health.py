@@ -3,7 +3,7 @@
 import pytest
 
 import sandbox
-from korrigo_backup.site.compose import Container, Port
+from korrigo_backup.site.compose_container import Container, Port
 from korrigo_backup.site.health import learnt
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from korrigo_backup.domain.finding import Level
 from korrigo_backup.operations.preflight import judged, key_file, running, settings, storage, version_in
-from korrigo_backup.site.compose import Container
+from korrigo_backup.site.compose_container import Container
 
 
 def container(service, *, runs=True, health="healthy"):

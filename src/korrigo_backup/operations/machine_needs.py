@@ -22,7 +22,8 @@ from korrigo_backup.system.run import Command, run
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from korrigo_backup.site.compose import Container, Project
+    from korrigo_backup.site.compose import Project
+    from korrigo_backup.site.compose_container import Container
     from korrigo_backup.site.compose_profile import Bind, Profile
 
 _MOST_FILES = 1000

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.domain.dotenv import Problem
     from korrigo_backup.domain.secret import Secret
-    from korrigo_backup.site.compose import Container
+    from korrigo_backup.site.compose_container import Container
     from korrigo_backup.site.postgres import Postgres
     from korrigo_backup.site.site import Site
 

@@ -12,7 +12,8 @@ from korrigo_backup.system.run import Command, run
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from korrigo_backup.site.compose import Container, Project
+    from korrigo_backup.site.compose import Project
+    from korrigo_backup.site.compose_container import Container
 
 SETTLING = 1.0
 """Seconds that a container has run before its check counts: a check of a file's age would find the file of before."""

@@ -8,14 +8,16 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import NotFound
-from korrigo_backup.site.compose import COMPOSE_SECONDS, engine_hint, mount_of
+from korrigo_backup.site.compose import COMPOSE_SECONDS, engine_hint
+from korrigo_backup.site.compose_container import mount_of
 from korrigo_backup.site.media import MediaTree
 from korrigo_backup.system.run import Command, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from korrigo_backup.site.compose import Container, Project
+    from korrigo_backup.site.compose import Project
+    from korrigo_backup.site.compose_container import Container
     from korrigo_backup.site.tree import Tree
 
 _HERE = "unix://"

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from korrigo_backup.site.compose import Container, Project
+    from korrigo_backup.site.compose import Project
+    from korrigo_backup.site.compose_container import Container
 
 
 def home(project: Project) -> Path | None:

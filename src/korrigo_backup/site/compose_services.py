@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import KorrigoBackupError
-from korrigo_backup.site.compose import PROGRAMS, writers
+from korrigo_backup.site.compose import PROGRAMS
 from korrigo_backup.site.compose_checks import OwnChecks
+from korrigo_backup.site.compose_container import writers
 from korrigo_backup.site.health import DEFAULT_SECONDS, Health, learnt, probe
 from korrigo_backup.site.services import await_address
 from korrigo_backup.system.run import Command, run
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
-    from korrigo_backup.site.compose import Container, Project
+    from korrigo_backup.site.compose import Project
+    from korrigo_backup.site.compose_container import Container
 
 _QUESTION = 2.0
 """Seconds for the address to answer while the services start."""

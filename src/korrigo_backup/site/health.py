@@ -11,7 +11,7 @@ from korrigo_backup.domain.finding import Finding, warning
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from korrigo_backup.site.compose import Container, Port
+    from korrigo_backup.site.compose_container import Container, Port
 
 DEFAULT_SECONDS = 60.0
 """How long a service without a health check of its own, or an address, may take to be there."""

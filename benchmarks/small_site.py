@@ -29,10 +29,10 @@ from machine import describe
 from measure import Sample, run
 
 PROJECT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(PROJECT / "tests" / "compose"), str(PROJECT / "tests")]
+sys.path.insert(0, str(PROJECT / "tests" / "compose"))
 
 from dockerstack import IMAGES, PREFIX, docker  # noqa: E402 - found only now
-from test_korrigo_shape import Shape  # noqa: E402 - found only now
+from korrigoshape import TAG, Shape  # noqa: E402 - found only now
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -186,20 +186,21 @@ def measure(bench: Bench, pairs: int) -> dict[str, dict[str, float]]:
 def site(copies: int) -> Iterator[Shape]:
     """Bring the stack up with its rows and files, and remove it at the end."""
     name = f"{PREFIX}-{os.getpid()}-1"
-    image = f"registry.invalid/{name}/backend:latest"
     with tempfile.TemporaryDirectory(prefix="korrigo-bench-") as place:
-        stack = Shape(Path(place), name).lay_out()
-        docker("tag", IMAGES["KORRIGO_BACKEND_IMAGE"], image)
+        root = Path(place) / "site"
+        root.mkdir()
+        stack = Shape(root, name).lay_out().configured()
+        docker("tag", IMAGES["KORRIGO_BACKEND_IMAGE"], f"{stack.image}:{TAG}")
         docker("network", "create", f"{name}-other")
         try:
-            stack.up()
+            stack.deploy()
             seed = ("python", "manage.py", "seed", "--copies", str(copies), "--pages", "1")
             stack.compose("exec", "-T", "--user", "app", "backend", *seed, limit=1800)
             yield stack
         finally:
             stack.down()
             docker("network", "rm", f"{name}-other")
-            docker("rmi", image)
+            docker("rmi", f"{stack.image}:{TAG}")
 
 
 def main() -> int:
@@ -212,7 +213,7 @@ def main() -> int:
     )
     chosen = parser.parse_args()
     with site(chosen.copies) as stack:
-        machine = describe(stack.sql("SHOW server_version"))
+        machine = describe(stack.sql("SHOW server_version")) | {"server": "that of the stack, in its container"}
         found = measure(Bench(stack, chosen.korrigo), chosen.pairs)
     machine["load after"] = " ".join(f"{value:.1f}" for value in os.getloadavg())
     for job, row in found.items():

@@ -295,6 +295,26 @@ def test_a_site_that_is_not_djangos_is_validated_too(site):
     assert levels["validate.users"] == levels["validate.migrations"] == levels["validate.tables"] == "warning"
 
 
+def test_an_empty_media_tree_is_an_error_where_the_newest_restore_point_has_files(site):
+    def media():
+        found = json.loads(site.korrigo("validate", "--json", code=(0, 9)).out)["findings"]
+        return next((one["level"], one["message"]) for one in found if one["id"] == "validate.media")
+
+    kept = site.home / "kept"
+    site.media.rename(kept)
+    site.media.mkdir()
+    site.korrigo("backup", "full")
+    assert media()[0] == "warning"
+    site.media.rmdir()
+    kept.rename(site.media)
+    site.korrigo("backup", "full")
+    empty_the_media(site)
+    assert media() == (
+        "error",
+        f"No media files in {site.media}, 4 in {max(site.backups.glob('restore_point_*.json')).name}",
+    )
+
+
 def test_a_manage_py_that_does_not_run_is_an_error_with_its_own_words(demo):
     for manage, words in {"nothing-like-it manage.py": "cannot run nothing-like-it", "false": "ended with"}.items():
         found = only(demo.validate(code=9, env={"KORRIGO_BACKUP_MANAGE": manage}), "error")

@@ -54,7 +54,7 @@ def saved_facts(site, database=None):
 
 
 def files(root):
-    """Return every entry of a tree with type, mode, owner and content; what restores keep aside is left out."""
+    """Return every entry of a tree with type, mode, owner, time and content; what restores keep aside is left out."""
     found = {}
     for directory, names, plain in os.walk(os.fsencode(root)):
         names[:] = [name for name in names if not name.startswith((b".stage-", b".before-", b".after-"))]
@@ -68,7 +68,7 @@ def files(root):
                 with open(path, "rb") as file:
                     content = hashlib.sha256(file.read()).digest()
             owner = (info.st_uid, info.st_gid)
-            found[os.path.relpath(path, os.fsencode(root))] = (oct(info.st_mode), *owner, content)
+            found[os.path.relpath(path, os.fsencode(root))] = (oct(info.st_mode), *owner, info.st_mtime_ns, content)
     return found
 
 

@@ -37,8 +37,12 @@ def trees(draw):
     return entries
 
 
+TIMES = (1_700_000_000_123_456_789, 1_600_000_000_000_000_000, 999_999_999, -1_500_000_001, 4_102_444_800_000_000_100)
+"""Nanoseconds since 1970: with a fraction and without, before 1970, after 2038."""
+
+
 def build(root, entries):
-    """Make the tree in an empty directory."""
+    """Make the tree in an empty directory, its times from the longest path to the shortest."""
     root = os.fsencode(root)
     for kind, path, detail in entries:
         place = os.path.join(root, path)
@@ -56,3 +60,6 @@ def build(root, entries):
             os.link(os.path.join(root, detail), place)
         else:
             os.symlink(detail, place)
+    for _, path, _ in sorted(entries, key=lambda entry: entry[1].count(b"/"), reverse=True):
+        time = TIMES[len(path) % len(TIMES)]
+        os.utime(os.path.join(root, path), ns=(time, time), follow_symlinks=False)

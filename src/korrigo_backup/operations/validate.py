@@ -160,7 +160,7 @@ def _users(given: Given) -> Iterator[Finding]:
 
 
 def _media(given: Given) -> Iterator[Finding]:
-    return validate_media.tree(given.site, given.artifact, given.description)
+    return validate_media.tree(given.site, given.artifact, given.description, given.point)
 
 
 def _migrations(given: Given) -> Iterator[Finding]:

@@ -27,8 +27,14 @@ if TYPE_CHECKING:
     from korrigo_backup.site.tree import Tree
 
 
-def tree(site: Site, artifact: Artifact | None, description: Description | None) -> Iterator[Finding]:
-    """Yield whether the media tree is there, holds files, and every one can be opened; and whether it is a backup's."""
+def tree(
+    site: Site, artifact: Artifact | None, description: Description | None, point: Artifact | None
+) -> Iterator[Finding]:
+    """Yield whether the media tree is there, holds files, and every one can be opened; and whether it is a backup's.
+
+    An empty tree is an error where nobody but the newest restore `point` can tell whether there were files, and it had
+    some.
+    """
     if site.media is None:
         yield warning("validate.media", "Media files not checked: no directory is configured", "set MEDIA_ROOT")
         return
@@ -39,8 +45,9 @@ def tree(site: Site, artifact: Artifact | None, description: Description | None)
         yield error("validate.media", words, "give the site's user the right to read them")
     elif files:
         yield ok("validate.media", f"Media files OK ({files} files)")
-    elif description is None:
-        yield error("validate.media", f"No media files in {site.media.root}", _RESTORE)
+    elif description is None and point and (before := _files_in(point)):
+        words = f"No media files in {site.media.root}, {before} in {point.name}"
+        yield error("validate.media", words, _RESTORE)
     else:  # whether any should be there is told by the database
         yield warning("validate.media", f"No media files in {site.media.root}", "right for a site without uploads")
     if artifact and artifact.kind is Kind.MEDIA:
@@ -66,6 +73,11 @@ def references(site: Site, point: Artifact | None, description: Description | No
         yield replace(finding, level=Level.ERROR) if worse.get(finding.id) else finding
     if description and description.elsewhere:
         yield ok("validate.elsewhere", f"not looked at, stored elsewhere: {listed(description.elsewhere)}")
+
+
+def _files_in(point: Artifact) -> int:
+    found = point.manifest.consistency if point.manifest else None
+    return found.references - found.missing + found.orphans if found else 0
 
 
 def _opened(media: Tree) -> tuple[int, list[str]]:

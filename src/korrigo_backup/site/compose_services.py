@@ -27,7 +27,7 @@ _QUESTION = 2.0
 STOP_SECONDS = 600.0
 """A Celery worker finishes its task within the grace period of the compose file; this is beyond any of them."""
 
-_PAUSE, _LONGEST_PAUSE = 0.2, 1.0
+_PAUSE, _LONGEST_PAUSE = 0.2, 0.5
 """Seconds between two looks at the containers: short at first, since most are there at once."""
 
 

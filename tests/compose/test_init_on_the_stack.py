@@ -18,7 +18,7 @@ def settings(stack):
     toml.unlink(missing_ok=True)
     yield stack
     dotenv.write_text(before)
-    for made in set(stack.root.glob("korrigo-backup.toml*")) - there | {toml}:
+    for made in set(stack.root.glob("korrigo-backup.*")) - there | {toml}:
         made.unlink(missing_ok=True)
 
 

@@ -12,7 +12,7 @@ IMAGE = "korrigo-test/systemd:latest"
 HERE = Path(__file__).parent / "systemd"
 SITE = "/srv/my 100% site"
 KORRIGO = "/venv/bin/korrigo-backup"
-HOURS = '[schedule]\ndaily = "* * * * *"\nweekly = "0 4 29 2 *"\njitter = 0\n'
+HOURS = '[schedule]\nmedia = "weekly"\ndaily = "* * * * *"\nweekly = "0 4 29 2 *"\njitter = 0\n'
 
 pytestmark = pytest.mark.skipif(
     not os.environ.get("KORRIGO_TEST_SYSTEMD"), reason="boots a systemd in a container: make test-systemd"

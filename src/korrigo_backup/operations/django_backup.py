@@ -19,6 +19,7 @@ from korrigo_backup.operations.published import published
 from korrigo_backup.operations.recover import exclusive
 from korrigo_backup.site.django import require_own_commands
 from korrigo_backup.system.files import explained
+from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -51,7 +52,8 @@ def backup_django(
         _own_draft(django, catalog, now) as draft,
     ):
         running.listen(Step("django.create", {"by": django.description}))
-        django.bring_out(draft.directory, *(("--accept", SCHEMAS) if SCHEMAS in accept else ()))
+        with phase("backup by manage.py"):
+            django.bring_out(draft.directory, *(("--accept", SCHEMAS) if SCHEMAS in accept else ()))
         made = _only(draft.directory)
         running.listen(Step("backup.verify"))
         manifest, _ = django_format.verify(made)

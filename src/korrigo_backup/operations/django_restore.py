@@ -25,6 +25,7 @@ from korrigo_backup.site.databases import Databases
 from korrigo_backup.site.django import require_own_commands
 from korrigo_backup.site.served import Served
 from korrigo_backup.system.files import explained, open_plain
+from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,6 +139,7 @@ class DjangoPart:
                 hint="stop whatever writes to it ([services] stop), then run the restore again",
             )
 
+    @phase("load by manage.py")
     def _load(self) -> None:
         """Serve manage.py to its end; where it does not come to say how it ended, the server tells."""
         self.context.listen(Step("restore.load", {"artifact": str(self.artifact.path)}))

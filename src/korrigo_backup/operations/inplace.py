@@ -26,6 +26,7 @@ from korrigo_backup.operations.sources import SqlSource, open_sql
 from korrigo_backup.operations.versions import knows_restrict, left_out_here
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.site.servererror import StatementFailed
+from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -89,6 +90,7 @@ class InPlacePart:
         self._committing = True
 
 
+@phase("load in place")
 def replace_content(
     context: Context,
     artifact: Artifact,

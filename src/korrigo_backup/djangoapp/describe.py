@@ -47,6 +47,7 @@ def describe(alias: str) -> Description:
         others=tuple(one.name for one in other_databases(alias)),
         commands={name: get_commands()[name] for name in OURS},
         version=__version__,
+        stages=True,
         media_url=urlsplit(str(settings.MEDIA_URL or "")).path,
     )
 

@@ -58,7 +58,8 @@ class Restore:
     """One restore under way; `state` says at any moment how the site would be left.
 
     `source` is a directory, or what the host serves, which has verified every byte of it; with `verified` it has
-    found its signature good, too. `stamp` is that of what is kept of the media, by default the time of now.
+    found its signature good, too. `stamp` is that of what is kept of the media, by default the time of now. With
+    `into`, the name of a copy of the database, that copy is loaded and the media stay staged: the host swaps both.
     """
 
     source: Path | Host
@@ -68,6 +69,7 @@ class Restore:
     allow_unsigned: bool = False
     verified: bool = False
     stamp: str | None = None
+    into: str | None = None
     state: str = UNCHANGED
     warnings: list[str] = field(default_factory=list)
     _undecided: bool = False
@@ -126,11 +128,14 @@ class Restore:
         try:
             self._stage(tree, stamp, manifest)
             commit.prepare(self.alias)
-            self._commit(tree, record, load)
+            self._commit(*((None, None) if self.into else (tree, record)), load)
         except BaseException:
             if not self._undecided:
                 close(tree, record, committed=False)
             raise
+        if self.into:
+            unfinished.remove(tree, stamp)
+            return
         with suppress(DatabaseError):  # then the record stays, and the next run removes what is left
             close(tree, record, committed=True)
         self.listener(Step("restore.media"))

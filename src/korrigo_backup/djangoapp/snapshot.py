@@ -67,6 +67,15 @@ def lift_limits(alias: str) -> None:
         options["options"] = given + _STARTED_WITH
 
 
+def lead_to(alias: str, name: str) -> None:
+    """Let the connections of an alias lead to another database of the same server, for the rest of this process."""
+    connection = connections[alias]
+    connection.close()  # the site's own code may have opened it when it was loaded
+    if close_pool := getattr(connection, "close_pool", None):
+        close_pool()
+    connection.settings_dict["NAME"] = name
+
+
 @contextmanager
 def reading(alias: str, models: Iterable[Any]) -> Iterator[None]:
     """Hold one moment of the database while the block runs; nothing can be written.

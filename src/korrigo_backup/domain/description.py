@@ -70,7 +70,7 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     database's name of each model's table, by label (`exams.copy`). `others` names the other databases of the settings
     that models may have rows in. `users` is empty in a site without users. `commands` names the app whose command each
     of `manage.py backup` and `restore` is, `version` that of korrigo-backup there; both are empty in a description by
-    an earlier version.
+    an earlier version. `stages`: `manage.py restore -` knows `--into`.
     """
 
     django: str
@@ -86,6 +86,7 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     others: tuple[str, ...] = ()
     commands: dict[str, str] = {}
     version: str = ""
+    stages: bool = False
     media_url: str = ""
 
 

@@ -1,14 +1,15 @@
 """Restore a Django backup (Method 2) by one command: the site's own manage.py loads what is served to it from here.
 
-The database is changed inside, in one transaction of that process, which proves what it loaded and then waits for our
-word; before that we have made sure that it is our database and our media that it changes. The way back is a safety
-backup, made first (way_back.py).
+It loads a copy of the database (django_staged.py), or where there can be none the live one. The load is one transaction
+of that process, which proves what it loaded and then waits for our word; before that we have made sure that it is our
+database and our media that it changes. In place the way back is a safety backup, made first (way_back.py).
 """
 
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import IO, TYPE_CHECKING, Protocol
 
 from korrigo_backup.domain.authenticity import Authenticity
@@ -18,8 +19,16 @@ from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused, Usag
 from korrigo_backup.formats import django as django_format
 from korrigo_backup.formats.sqlproof import holds
 from korrigo_backup.operations import undecided
+from korrigo_backup.operations.django_staged import StagedDjango, StagedMedia, hindrance
 from korrigo_backup.operations.manifests import usable_manifest
-from korrigo_backup.operations.plan_django import Checked, Live, check_counts, plan_database, plan_media_of
+from korrigo_backup.operations.plan_django import (
+    Checked,
+    Live,
+    check_counts,
+    plan_database,
+    plan_media_of,
+    plan_staged,
+)
 from korrigo_backup.operations.way_back import take_back_loaded
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.site.django import require_own_commands
@@ -28,14 +37,17 @@ from korrigo_backup.system.files import explained, open_plain
 from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from korrigo_backup.domain.artifact import Artifact
     from korrigo_backup.domain.finding import Finding
     from korrigo_backup.domain.manifest import Manifest
     from korrigo_backup.operations.parts import Context, Part
     from korrigo_backup.operations.plan import PartPlan
+    from korrigo_backup.operations.sources import SqlSource
     from korrigo_backup.operations.undo import UndoStack
+    from korrigo_backup.site.digests import Snapshot
     from korrigo_backup.site.django import DjangoCommands
 
 # Is it in our database that the transaction holds what it loaded? Both views show it to every role.
@@ -51,6 +63,14 @@ class Run(Protocol):
 
     def secure(self) -> Artifact:
         """Make the safety backup and return it."""
+        ...
+
+    def copied(self, observe: Callable[[Snapshot], None]) -> AbstractContextManager[tuple[Artifact, SqlSource]]:
+        """Dump the live database for a copy of it; `observe` sees the same snapshot."""
+        ...
+
+    def in_place(self) -> None:
+        """Take note that the database is changed in place, although the plan says otherwise."""
         ...
 
     def note(self, **known: str) -> None:
@@ -71,17 +91,22 @@ def open_django(artifact: Artifact, context: Context, run: Run) -> Iterator[tupl
             hint='set [django] manage = ["python", "manage.py"], or KORRIGO_BACKUP_MANAGE;'
             f" or where the site runs: python manage.py restore {artifact.path}",
         )
-    require_own_commands(django)
+    described = require_own_commands(django)
     with ExitStack() as stack:
         manifest, findings, files = _verified(artifact, stack)
         checked = Checked()
         served = Served(files, checked.hear, _not_now)
         django.take_in(served, "--dry-run", *_trust(artifact))
         live = Live.of(checked, manifest)
-        plan = plan_database(context.site, artifact, manifest, live, [*findings, *checked.warnings])
-        loading = DjangoPart(artifact, manifest, files, context, plan, run, django, live)
+        reason = hindrance(context.site, described, checked, context.stamp)
+        plan = plan_database(context.site, artifact, manifest, live, [*findings, *checked.warnings], reason=reason)
+        loading = DjangoPart(artifact, manifest, files, context, plan, run, django, live, _held(checked, manifest))
         media = plan_media_of(context, artifact, manifest, files) if manifest.includes_media else None
-        yield (loading, Along(media)) if media else (loading,)
+        if reason:
+            yield (loading, Along(media)) if media else (loading,)
+        else:
+            staged = StagedDjango(loading, plan_staged(context.site, plan, context.stamp))
+            yield (staged, StagedMedia(staged, media)) if media else (staged,)
 
 
 @dataclass(frozen=True)
@@ -109,6 +134,8 @@ class DjangoPart:
     run: Run
     django: DjangoCommands
     live: Live
+    held: frozenset[str]
+    """The tables whose rows are all those of the backup, by their names as SQL writes them."""
     _transaction: str = field(default="", init=False)
 
     def stage(self, undo: UndoStack) -> None:
@@ -126,7 +153,7 @@ class DjangoPart:
         databases.disconnect(live)
         databases.admit(live)
         self._require_unchanged(safety)
-        self._load()
+        self._load_here()
         counted = check_counts(site, self.live, self.manifest, strict=site.services.configured)
         if counted.tables:  # the former command did not say how many there are
             listen(Step("restore.counted", {"tables": str(counted.tables), "rows": str(counted.rows)}))
@@ -140,28 +167,34 @@ class DjangoPart:
             )
 
     @phase("load by manage.py")
-    def _load(self) -> None:
-        """Serve manage.py to its end; where it does not come to say how it ended, the server tells."""
+    def load(self, *, into: str = "") -> None:
+        """Serve manage.py to its end, which loads the live database, or a copy of it."""
         self.context.listen(Step("restore.load", {"artifact": str(self.artifact.path)}))
-        served = Served(self.files, self._hear, self._ready)
-        options = ("--stamp", self.context.stamp, *_trust(self.artifact))
+        served = Served(self.files, self.hear, partial(self._ready, into=into))
+        options = ("--stamp", self.context.stamp, *_trust(self.artifact), *(("--into", into) if into else ()))
+        self.django.take_in(served, *options)
+
+    def _load_here(self) -> None:
+        """Load the live database; where manage.py does not come to say how it ended, the server tells."""
         try:
-            self.django.take_in(served, *options)
+            self.load()
         except KorrigoBackupError:
             if not self._took_place():
                 raise
 
-    def _hear(self, step: Step) -> None:
+    def hear(self, step: Step) -> None:
+        """Pass on a step of manage.py."""
         facts = step.facts | {"archive": str(self.artifact.path / (self.manifest.media_backup or ""))}
         self.context.listen(Step(f"django.{step.id}", facts))
 
-    def _ready(self, transaction: str) -> None:
+    def _ready(self, transaction: str, *, into: str) -> None:
         """Let the transaction end when it is in our database and the media are ours; it is written down first."""
         site = self.context.site
-        here = transaction.isdigit() and site.postgres.ask(_HERE.format(transaction), int)
+        expected = into or site.postgres.database
+        here = transaction.isdigit() and site.postgres.ask(_HERE.format(transaction), int, database=expected)
         if not here:
             raise Refused(
-                f"the site's manage.py has loaded into another database than {site.postgres.database} at"
+                f"the site's manage.py has loaded into another database than {expected} at"
                 f" {site.postgres.access.description}",
                 hint="make POSTGRES_DB and POSTGRES_HOST those of DATABASES in its settings",
             )
@@ -170,8 +203,9 @@ class DjangoPart:
                 f"the site's manage.py has other media than {site.configured_media().root}",
                 hint="make MEDIA_ROOT ([media] root, on Compose [compose] media) that of its settings",
             )
-        self.run.note(transaction=transaction)
-        self._transaction = transaction
+        if not into:
+            self.run.note(transaction=transaction)
+            self._transaction = transaction
 
     def _took_place(self) -> bool:
         """Tell whether the restore is done in spite of an error; the site's Django finishes or undoes it first."""
@@ -198,6 +232,12 @@ def _verified(artifact: Artifact, stack: ExitStack) -> tuple[Manifest, list[Find
         listing = manifest.media.members if manifest.media else None
         files = {name: stack.enter_context(open_plain(artifact.path / name)) for name in (*names, listing) if name}
     return manifest, findings, files
+
+
+def _held(checked: Checked, manifest: Manifest) -> frozenset[str]:
+    """Return the tables whose rows the backup holds; of some it has only those that others refer to."""
+    partly = {model.name for model in manifest.django.referred} if manifest.django else set()
+    return frozenset(table for label, table in checked.tables.items() if label not in partly)
 
 
 def _trust(artifact: Artifact) -> tuple[str, ...]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING
+
+import msgspec
 
 from korrigo_backup.domain.comparison import Counted, FileChange
 from korrigo_backup.domain.finding import Finding, ok, warning
-from korrigo_backup.domain.plan import Replacement, compare_tables, replaced_by_django
+from korrigo_backup.domain.naming import before_database
+from korrigo_backup.domain.plan import Replacement, compare_tables, loaded_by_django, replaced_by_django
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.formats import members
 from korrigo_backup.operations.compare_media import below, file_changes
@@ -62,9 +65,9 @@ class Live:
         saved = manifest.django.models if manifest.django else ()
         return cls(checked.database, {checked.tables[m.name]: m.rows for m in saved if m.name in checked.tables})
 
-    def now(self, site: Site) -> dict[str, int]:
-        """Return the rows that these tables have now."""
-        with snapshot(site.postgres) as taken:
+    def now(self, site: Site, database: str | None = None) -> dict[str, int]:
+        """Return the rows that these tables have now, in the live database or another one."""
+        with snapshot(site.postgres, database=database) as taken:
             wanted = [table for table in taken.tables() if table.name in self.after]
             found = {table.name: taken.prove(table, rule=None).rows for table in wanted}
             for name in self.after.keys() - found.keys():  # partitioned: its rows are in tables of their own
@@ -82,9 +85,9 @@ class Counts:
 
 
 def plan_database(
-    site: Site, artifact: Artifact, manifest: Manifest, live: Live, findings: Sequence[Finding]
+    site: Site, artifact: Artifact, manifest: Manifest, live: Live, findings: Sequence[Finding], *, reason: str
 ) -> PartPlan:
-    """Return what loading the rows of a Django backup into the live database would do."""
+    """Return what loading the rows of a Django backup into the live database would do; `reason` is why it is done."""
     name = site.postgres.database
     replacement = Replacement(
         part="database",
@@ -100,8 +103,23 @@ def plan_database(
         rows = f"{manifest.django.rows} rows, " if manifest.django else ""
         said.append(ok("artifact.verified", f"{artifact.name}: {rows}every checksum as saved"))
     hint = HINT if may_stage(site) else IN_PLACE_HINT
-    said.append(warning("restore.django", replaced_by_django(name), hint))
+    said.append(warning("restore.django", replaced_by_django(name, reason), hint))
     return PartPlan(replacement, (*said, *room(replacement)), changes)
+
+
+def plan_staged(site: Site, plan: PartPlan, stamp: str) -> PartPlan:
+    """Return what a restore in place would do, done by a copy of the live database."""
+    name, one = site.postgres.database, plan.replacement
+    replacement = msgspec.structs.replace(
+        one, kept_as=before_database(name, stamp), in_place=False, needs=ROOM * one.needs
+    )
+    said = [*(finding for finding in plan.findings if finding.id not in {"restore.django", "space.database"})]
+    said.append(ok("restore.django", loaded_by_django(name)))
+    return replace(plan, replacement=replacement, findings=(*said, *room(replacement)))
+
+
+ROOM = 2
+"""How many times the size of the live database a copy may take while its rows are replaced in one transaction."""
 
 
 def plan_media_of(context: Context, artifact: Artifact, manifest: Manifest, files: Mapping[str, IO[bytes]]) -> PartPlan:
@@ -127,12 +145,12 @@ def plan_media_of(context: Context, artifact: Artifact, manifest: Manifest, file
     return PartPlan(replacement, (*mounted(tree, tree.facts()), *room(replacement)), media=change)
 
 
-def check_counts(site: Site, live: Live, manifest: Manifest, *, strict: bool) -> Counts:
-    """Count the rows of the live database, which its own proof speaks of, once more from here.
+def check_counts(site: Site, live: Live, manifest: Manifest, *, strict: bool, database: str | None = None) -> Counts:
+    """Count the rows of the live database, or of a copy, which manage.py's proof speaks of, once more from here.
 
     Raises ProofFailed when they are not those of the backup and nobody can have written since (`strict`).
     """
-    now = live.now(site)
+    now = live.now(site, database)
     differing = [f"{_shown(name)} has {now.get(name, 'no')} rows, not {rows}" for name, rows in live.after.items()
                  if now.get(name) != rows]  # fmt: skip
     if differing and strict:

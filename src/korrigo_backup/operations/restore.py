@@ -10,6 +10,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from korrigo_backup.domain import naming
 from korrigo_backup.domain.authenticity import Authenticity
 from korrigo_backup.domain.difference import Acceptance, require_possible
@@ -25,6 +27,7 @@ from korrigo_backup.operations.downtime import Downtime
 from korrigo_backup.operations.elsewhere import elsewhere
 from korrigo_backup.operations.identity import moved_in
 from korrigo_backup.operations.inplace import IN_PLACE, open_in_place, require_database_alone
+from korrigo_backup.operations.live_copy import live_copy
 from korrigo_backup.operations.manifests import authenticity, members_of
 from korrigo_backup.operations.parts import Context, Part, open_part
 from korrigo_backup.operations.plan import of_this_site, services, whole
@@ -44,12 +47,15 @@ from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from datetime import datetime
 
     from korrigo_backup.catalog import Catalog
     from korrigo_backup.domain.artifact import Artifact
     from korrigo_backup.domain.finding import Finding
     from korrigo_backup.domain.plan import RestorePlan
+    from korrigo_backup.operations.sources import SqlSource
+    from korrigo_backup.site.digests import Snapshot
     from korrigo_backup.site.rights import Lost
     from korrigo_backup.site.site import Site
 
@@ -183,6 +189,7 @@ class _Run:
             self._replace()
             if any(finding.id == "site.moved" for finding in plan.findings):
                 self.site = moved_in(self.site, self.catalog, self.request.artifact)
+            plan = msgspec.structs.replace(plan, replaces=tuple(part.plan.replacement for part in self.parts))
             kept = plan.kept("database")
             safety = self._safety(kept) if kept and self.request.safety_backup else self.secured
         self.found += map(_not_needed, self.accept.not_needed())
@@ -195,9 +202,13 @@ class _Run:
 
     @property
     def _verb(self) -> str:
-        if self.request.artifact.kind is Kind.DJANGO:
+        if self.request.artifact.kind is Kind.DJANGO and self._is_in_place:
             return DJANGO
         return IN_PLACE if self.request.in_place else "restore"
+
+    @property
+    def _is_in_place(self) -> bool:
+        return any(part.plan.replacement.in_place for part in self.parts)
 
     def _opened(self, artifact: Artifact, context: Context) -> tuple[Part, ...]:
         if artifact.kind is Kind.DJANGO:
@@ -233,6 +244,14 @@ class _Run:
         """Write into the journal what must be known if this run ends here."""
         if self._running:
             self._running.note(**known)
+
+    def in_place(self) -> None:
+        """Write into the journal that a Django backup is restored in place, and so how it is undone."""
+        self.note(verb=DJANGO)
+
+    def copied(self, observe: Callable[[Snapshot], None]) -> AbstractContextManager[tuple[Artifact, SqlSource]]:
+        """Dump the live database for a copy of it; `observe` sees the same snapshot."""
+        return live_copy(self.site, self.catalog, now=self.request.now, observe=observe)
 
     @phase("safety backup")
     def secure(self) -> Artifact:

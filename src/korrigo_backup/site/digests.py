@@ -43,7 +43,7 @@ RULES = frozenset({RULE, WITH_GENERATED})
 
 _MODULUS = 1 << 128
 
-_TOGETHER = 16
+TOGETHER = 16
 """Tables read before their locks go back: a query locks a table with all its indexes, and the server has room for
 `max_locks_per_transaction` (64) locks a connection."""
 
@@ -319,9 +319,9 @@ def snapshot(server: Postgres, *, database: str | None = None, search_path: tupl
 def prove_all(taken: Snapshot, *, rule: str | None = RULE) -> tuple[TableProof, ...]:
     """Return the proof of every table of a snapshot, by a rule; without one, by row counts."""
     tables, found = taken.tables(), []
-    for start in range(0, len(tables), _TOGETHER):
+    for start in range(0, len(tables), TOGETHER):
         with taken.returning_locks():
-            found += [taken.prove(table, rule=rule) for table in tables[start : start + _TOGETHER]]
+            found += [taken.prove(table, rule=rule) for table in tables[start : start + TOGETHER]]
     return tuple(found)
 
 

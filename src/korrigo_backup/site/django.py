@@ -107,8 +107,8 @@ class DjangoCommands(Protocol):
         ...
 
 
-def require_own_commands(django: DjangoCommands) -> None:
-    """Raise Refused when `manage.py backup` or `restore` of the site is another app's, before either is run."""
+def require_own_commands(django: DjangoCommands) -> Description:
+    """Return what the site's Django says of itself; Refused when `manage.py backup` or `restore` of the site is another app's, before either is run."""
     described = django.ask(DESCRIBE, Description)
     theirs = {name: app for name, app in described.commands.items() if app != APP}
     if theirs:
@@ -117,6 +117,7 @@ def require_own_commands(django: DjangoCommands) -> None:
             f"the site's own commands stand before ours: {named}",
             hint=f'put "{APP}" first in INSTALLED_APPS: of two commands of one name Django runs that of the first app',
         )
+    return described
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from korrigo_backup.djangoapp.boundary import reported
 from korrigo_backup.djangoapp.restore import UNDECIDED, Restore, finish_interrupted
 from korrigo_backup.djangoapp.served import Host
-from korrigo_backup.djangoapp.snapshot import lift_limits
+from korrigo_backup.djangoapp.snapshot import lead_to, lift_limits
 from korrigo_backup.domain import naming
 from korrigo_backup.domain.journal import Step
 
@@ -57,6 +57,7 @@ class Command(BaseCommand):
         )
         parser.add_argument("--recover", action="store_true", help="finish or undo an interrupted restore, and stop")
         parser.add_argument("--stamp", type=_stamp, help="name what is kept of the media by this YYYYMMDD_HHMMSS")
+        parser.add_argument("--into", metavar="NAME", help="load into this copy of the database; swap nothing (with -)")
         parser.add_argument("--verified", action="store_true", help="the host has found its signature good (with -)")
 
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -67,6 +68,8 @@ class Command(BaseCommand):
             raise CommandError("name the korrigo_backup_… directory\nhint: manage.py restore PATH", returncode=2)
         elif options["backup_path"] == "-":
             self._serve(options)
+        elif options["into"]:
+            raise CommandError("--into is for korrigo-backup restore on the host alone", returncode=2)
         else:
             self._restore(options)
 
@@ -105,6 +108,7 @@ class Command(BaseCommand):
             options["allow_unsigned"],
             options["verified"],
             options["stamp"],
+            options["into"],
         )
         with host.alive():
             self._run(restore)
@@ -119,6 +123,8 @@ class Command(BaseCommand):
     def _run(self, restore: Restore) -> None:
         with reported("restore", lambda: restore.state):
             lift_limits(restore.alias)
+            if restore.into:
+                lead_to(restore.alias, restore.into)
             connections[restore.alias].ensure_connection()
             restore.run()
 

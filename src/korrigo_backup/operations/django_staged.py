@@ -1,0 +1,184 @@
+"""Restore a Django backup while the site serves: manage.py loads a copy of the database, which is then swapped in.
+
+The copy has the schema of the live database and what the backup does not hold (unheld.py). Database and media are
+exchanged by renames, as after every other restore. Where the copy cannot be made or used, the backup is loaded in the
+live database, as for a role that may make none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from korrigo_backup.domain.finding import Level, warning
+from korrigo_backup.domain.journal import Step, silent
+from korrigo_backup.domain.naming import stage_database
+from korrigo_backup.errors import KorrigoBackupError, Unreachable
+from korrigo_backup.operations import undecided
+from korrigo_backup.operations.needs import site_needs
+from korrigo_backup.operations.parts import Context, DatabasePart
+from korrigo_backup.operations.plan_django import ROOM, check_counts
+from korrigo_backup.operations.unheld import Copied, Unheld, held_tables
+from korrigo_backup.operations.way_back import obstacle
+from korrigo_backup.site.databases import Databases
+from korrigo_backup.system.files import explained
+from korrigo_backup.system.timings import phase
+
+if TYPE_CHECKING:
+    from korrigo_backup.domain.description import Description
+    from korrigo_backup.operations.django_restore import DjangoPart
+    from korrigo_backup.operations.plan import PartPlan
+    from korrigo_backup.operations.plan_django import Checked
+    from korrigo_backup.operations.undo import UndoStack
+    from korrigo_backup.site.digests import Snapshot
+    from korrigo_backup.site.site import Site
+
+_STANDS_IN_THE_WAY = frozenset({"extensions.privileged", "database.maintenance", "database.hba"})
+"""Findings of any level that keep a restore from a database beside the live one."""
+
+
+def hindrance(site: Site, described: Description, checked: Checked, stamp: str) -> str:
+    """Return in words what keeps the site's manage.py from loading a copy of the live database; "" for nothing."""
+    server = site.postgres
+    if not described.stages:
+        return "the site's korrigo-backup is an earlier version, which loads no other database"
+    if checked.database != server.database:
+        return "its settings name the database otherwise, so they cannot be led to a copy of it"
+    if words := obstacle(site):
+        return words
+    for finding in site_needs(server, stage_database(server.database, stamp)):
+        if finding.level is Level.ERROR or finding.id in _STANDS_IN_THE_WAY:
+            return finding.message
+    free = server.free_space()
+    if free is not None and free < ROOM * Databases(server).size(server.database):
+        return "the server's disk has no room for a copy of it"
+    return ""
+
+
+@dataclass
+class StagedDjango:
+    """Database and media, loaded beside by the site's manage.py. `in_place` is the other way, for want of a copy."""
+
+    in_place: DjangoPart
+    plan: PartPlan
+    staged: bool = field(default=False, init=False)
+    _copy: DatabasePart | None = field(default=None, init=False)
+    _copied: Copied | None = field(default=None, init=False)
+
+    def stage(self, undo: UndoStack) -> None:
+        """Copy the live database, and let manage.py load the copy and unpack the media; the site serves."""
+        undo.push("what was staged", self._discard)
+        try:
+            self._make_copy(undo)
+        except Unreachable:
+            raise
+        except KorrigoBackupError as problem:
+            self._give_up(f"the live database cannot be copied: {problem.message}")
+            return
+        try:
+            self._load()
+        except Unreachable as problem:
+            self._give_up(f"the copy of the live database cannot be used: {problem.message}")
+            return
+        self.staged = True
+
+    def swap(self, undo: UndoStack) -> None:
+        """Bring the copy up to date, where nobody writes any more, and swap it in; else load in place."""
+        if self.staged and self._copy:
+            databases, live = Databases(self._site.postgres), self._site.postgres.database
+            undo.push("the closing of the database", lambda: databases.admit(live))
+            try:
+                self._catch_up()
+            except Unreachable:
+                raise
+            except KorrigoBackupError as problem:
+                self._give_up(problem.message)
+                databases.admit(live)
+        if not self.staged or not self._copy:
+            self.in_place.swap(undo)
+            return
+        replace(self._copy, context=self.in_place.context).swap(undo)
+
+    @property
+    def _site(self) -> Site:
+        return self.in_place.context.site
+
+    @property
+    def _stage(self) -> str:
+        return stage_database(self._site.postgres.database, self.in_place.context.stamp)
+
+    def _make_copy(self, undo: UndoStack) -> None:
+        context, server = self.in_place.context, self._site.postgres
+        context.listen(Step("restore.copy", {"database": self._stage}))
+        seen: list[tuple[frozenset[str], Unheld]] = []
+
+        def observe(taken: Snapshot) -> None:
+            held = held_tables(taken, self.in_place.held)
+            seen.append((held, Unheld.of(taken, held)))
+
+        with self.in_place.run.copied(observe) as (dump, source):
+            inner = Context(context.site, context.stamp, silent, trusted=True, report=context.report)
+            self._copy = DatabasePart(dump, source, inner, self.plan)
+            self._copy.stage(undo)
+            self._copied = Copied(*seen[0], source.expected)
+        self._copied.require_equal(server, self._stage)
+
+    def _load(self) -> None:
+        part = self.in_place
+        part.load(into=self._stage)
+        counted = check_counts(self._site, part.live, part.manifest, strict=True, database=self._stage)
+        if counted.tables:
+            part.context.listen(Step("restore.counted", {"tables": str(counted.tables), "rows": str(counted.rows)}))
+
+    @phase("rows written meanwhile")
+    def _catch_up(self) -> None:
+        """End all sessions in the live database but ours, and copy again what has changed besides the backup's rows."""
+        databases, server = Databases(self._site.postgres), self._site.postgres
+        if self._copied is None:
+            return
+        with server.session() as session:
+            databases.disconnect(server.database, but=session.ask("SELECT pg_backend_pid()", int))
+            again = self._copied.renew(session, server, self._stage)
+        if again:
+            self.in_place.context.listen(Step("restore.again", {"tables": ", ".join(again)}))
+
+    def _give_up(self, reason: str) -> None:
+        """Go on in place: what was staged goes, and the operator is told why."""
+        self.staged, self._copy = False, None
+        self.plan = self.in_place.plan
+        self.in_place.run.in_place()
+        self.in_place.context.report(
+            warning("restore.django", f"loaded in place, the site was down meanwhile: {reason}", "see the plan's hint")
+        )
+        self.in_place.context.listen(Step("restore.in_place", {"reason": reason}))
+        self._discard()
+
+    def _discard(self) -> None:
+        Databases(self._site.postgres).drop_staged(self._stage)  # a load under way ends with it
+        if self._site.media and self.in_place.manifest.includes_media:
+            undecided.finish(self._site)
+            self._site.media.discard_stage(self.in_place.context.stamp)
+
+
+@dataclass(frozen=True)
+class StagedMedia:
+    """The media of a Django backup: manage.py stages them, or replaces them along with a database in place."""
+
+    database: StagedDjango
+    plan: PartPlan
+
+    def stage(self, undo: UndoStack) -> None:
+        """Do nothing: see the database's part."""
+
+    @phase("swap of the media")
+    def swap(self, undo: UndoStack) -> None:
+        """Swap the children by renames."""
+        if not self.database.staged:
+            return
+        part = self.database.in_place
+        tree, stamp, listen = part.context.site.configured_media(), part.context.stamp, part.context.listen
+        with explained("swap the media tree"):
+            listen(Step("django.restore.media"))
+            undo.push("the swap of the media", lambda: tree.undo_swap(stamp))
+            tree.swap(stamp)
+        part.hear(Step("restore.media-done"))

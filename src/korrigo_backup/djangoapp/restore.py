@@ -128,7 +128,7 @@ class Restore:
         try:
             self._stage(tree, stamp, manifest)
             commit.prepare(self.alias)
-            self._commit(*((None, None) if self.into else (tree, record)), load)
+            self._commit(None if self.into else tree, None if self.into else record, load)
         except BaseException:
             if not self._undecided:
                 close(tree, record, committed=False)

@@ -147,9 +147,8 @@ class StagedDjango:
         self.staged, self._copy = False, None
         self.plan = self.in_place.plan
         self.in_place.run.in_place()
-        self.in_place.context.report(
-            warning("restore.django", f"loaded in place, the site was down meanwhile: {reason}", "see the plan's hint")
-        )
+        way = next(one.hint for one in self.plan.findings if one.id == "restore.django")
+        self.in_place.context.report(warning("restore.django", f"restored in place: {reason}", way))
         self.in_place.context.listen(Step("restore.in_place", {"reason": reason}))
         self._discard()
 

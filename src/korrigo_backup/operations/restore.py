@@ -60,6 +60,10 @@ if TYPE_CHECKING:
     from korrigo_backup.site.site import Site
 
 
+_DJANGO = "restore.django"
+"""The finding that says how the restore of a Django backup is done, and the way back."""
+
+
 @dataclass(frozen=True)
 class Restored:
     """A restore that was proven: the plan that was carried out, and the safety backup if one was made.
@@ -189,7 +193,8 @@ class _Run:
             self._replace()
             if any(finding.id == "site.moved" for finding in plan.findings):
                 self.site = moved_in(self.site, self.catalog, self.request.artifact)
-            plan = msgspec.structs.replace(plan, replaces=tuple(part.plan.replacement for part in self.parts))
+            if self._is_in_place:  # perhaps against the plan
+                plan = self._carried_out_in_place(plan)
             kept = plan.kept("database")
             safety = self._safety(kept) if kept and self.request.safety_backup else self.secured
         self.found += map(_not_needed, self.accept.not_needed())
@@ -205,6 +210,14 @@ class _Run:
         if self.request.artifact.kind is Kind.DJANGO and self._is_in_place:
             return DJANGO
         return IN_PLACE if self.request.in_place else "restore"
+
+    def _carried_out_in_place(self, plan: RestorePlan) -> RestorePlan:
+        """Return the plan as it was carried out by its parts."""
+        done = tuple(part.plan.replacement for part in self.parts)
+        said = [one for part in self.parts for one in part.plan.findings if one.id == _DJANGO]
+        return msgspec.structs.replace(
+            plan, replaces=done, findings=(*(f for f in plan.findings if f.id != _DJANGO), *said)
+        )
 
     @property
     def _is_in_place(self) -> bool:

@@ -108,7 +108,10 @@ class DjangoCommands(Protocol):
 
 
 def require_own_commands(django: DjangoCommands) -> Description:
-    """Return what the site's Django says of itself; Refused when `manage.py backup` or `restore` of the site is another app's, before either is run."""
+    """Return what the site's Django says of itself.
+
+    Raises Refused when `manage.py backup` or `restore` of the site is another app's, before either is run.
+    """
     described = django.ask(DESCRIBE, Description)
     theirs = {name: app for name, app in described.commands.items() if app != APP}
     if theirs:

@@ -10,6 +10,15 @@ from sandbox import USER, connect, quoted
 
 SERVICES = '[services]\nstop = [["sh", "-c", "echo stopped > {0}"]]\nstart = [["sh", "-c", "echo started > {0}"]]\n'
 
+EARLIER = """
+import msgspec
+from korrigo_backup.djangoapp import describe as module
+
+described = module.describe
+module.describe = lambda alias: msgspec.structs.replace(described(alias), stages=False)
+"""
+"""Settings of a site whose korrigo-backup is an earlier version: it loads no database but that of the settings."""
+
 
 @pytest.fixture(scope="session")
 def saved(seeded):
@@ -37,6 +46,13 @@ def wrecked(saved, demo):
     demo.old = demo.rows(), demo.tree()
     assert demo.old != demo.new
     return demo
+
+
+@pytest.fixture
+def in_place(wrecked):
+    """The same with an earlier version of korrigo-backup, so that a Django backup is restored in place."""
+    wrecked.settings(EARLIER)
+    return wrecked
 
 
 def now(site):

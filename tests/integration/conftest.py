@@ -1,5 +1,5 @@
 """Fixtures of the reference site with a Django backup, imported here alone: every import of one makes it once more."""
 
-from wreckedsite import saved, wrecked
+from wreckedsite import in_place, saved, wrecked
 
-__all__ = ["saved", "wrecked"]
+__all__ = ["saved", "in_place", "wrecked"]

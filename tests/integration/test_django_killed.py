@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from sandbox import connect, kill_all, until
-from wreckedsite import left, now
+from wreckedsite import EARLIER, left, now
 
 # The word to go on is eight zero bytes, which no other answer is. The host dies with it on its way, or just before.
 HOST_DIES = """
@@ -61,8 +61,11 @@ ALTER TABLE exams_annotation ADD CONSTRAINT slow CHECK (sleeps())
 
 @pytest.mark.promise("P2")
 @pytest.mark.parametrize("how", ["both killed", "the host killed", "interrupted"])
-def test_ended_during_the_load_both_are_old(wrecked, how):
+@pytest.mark.parametrize("settings", ["", EARLIER])
+def test_ended_during_the_load_both_are_old(wrecked, how, settings):
     site = wrecked
+    site.settings(settings)
+    (site.home / "services").write_text("started\n")
     site.sql(SLEEPS)
     with site.started("restore", site.made, "--yes") as child:
         until(lambda: sleeping(site), 60)
@@ -71,7 +74,8 @@ def test_ended_during_the_load_both_are_old(wrecked, how):
             assert b"state: rolled back: the site is as it was before" in child.communicate(timeout=60)[1]
         else:
             kill_all(child) if how == "both killed" else os.kill(child.pid, signal.SIGKILL)
-    assert ("🔧 started the services again" in site.korrigo("backup").out) == (how != "interrupted")
+    assert ("🔧 started the services again" in site.korrigo("backup").out) == (bool(settings) and how != "interrupted")
+    assert (site.home / "services").read_text() == "started\n"
     assert now(site) == site.old
     assert left(site) == []
     site.korrigo("rollback", "--yes", code=6)
@@ -79,8 +83,8 @@ def test_ended_during_the_load_both_are_old(wrecked, how):
 
 @pytest.mark.promise("P2")
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_host_that_dies_around_the_word_leaves_both_old_or_both_new_and_the_next_command_knows(wrecked, when):
-    site = wrecked
+def test_a_host_that_dies_around_the_word_leaves_both_old_or_both_new_and_the_next_command_knows(in_place, when):
+    site = in_place
     argv = [sys.executable, "-c", HOST_DIES, when, "restore", str(site.made), "--yes"]
     done = subprocess.run(argv, env=site.env, cwd=site.home, capture_output=True, timeout=60, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
@@ -100,13 +104,13 @@ def test_a_host_that_dies_around_the_word_leaves_both_old_or_both_new_and_the_ne
 @pytest.mark.promise("P2")
 def test_a_manage_py_that_dies_around_its_commit_is_judged_by_what_became_of_it(wrecked):
     site = wrecked
-    site.settings(DJANGO_DIES.format(BEFORE_COMMIT))
+    site.settings(EARLIER + DJANGO_DIES.format(BEFORE_COMMIT))
     done = site.korrigo("restore", site.made, "--yes", code=1)
     assert "was ended by SIGKILL" in done.err
     assert "state: rolled back: the site is as it was before" in done.err
     assert now(site) == site.old
     assert left(site) == []
-    site.settings(DJANGO_DIES.format(AFTER_COMMIT))
+    site.settings(EARLIER + DJANGO_DIES.format(AFTER_COMMIT))
     done = site.korrigo("restore", site.made, "--yes", "--no-validate")
     assert "✅ Restore completed successfully" in done.out
     assert now(site) == site.new
@@ -115,7 +119,38 @@ def test_a_manage_py_that_dies_around_its_commit_is_judged_by_what_became_of_it(
     assert now(site) == site.old
 
 
+@pytest.mark.promise("P2")
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_host_that_dies_around_the_word_about_a_copy_leaves_both_old(wrecked, when):
+    site = wrecked
+    (site.home / "services").write_text("started\n")
+    argv = [sys.executable, "-c", HOST_DIES, when, "restore", str(site.made), "--yes"]
+    done = subprocess.run(argv, env=site.env, cwd=site.home, capture_output=True, timeout=60, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert (site.home / "services").read_text() == "started\n"
+    site.korrigo("backup")
+    assert now(site) == site.old
+    assert left(site) == []
+    site.korrigo("rollback", "--yes", code=6)
+
+
+@pytest.mark.promise("P2")
+@pytest.mark.parametrize("death", [BEFORE_COMMIT, 'unfinished.remove = dies(unfinished.remove, "before")'])
+def test_a_manage_py_that_dies_around_the_commit_of_a_copy_changes_nothing(wrecked, death):
+    site = wrecked
+    site.settings("from korrigo_backup.site import unfinished\n" + DJANGO_DIES.format(death))
+    done = site.korrigo("restore", site.made, "--yes", code=1)
+    assert "was ended by SIGKILL" in done.err
+    assert "state: rolled back: the site is as it was before" in done.err
+    assert now(site) == site.old
+    assert left(site) == []
+    assert not (site.home / "services").exists()
+
+
 def sleeping(site):
-    asked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = %s"
+    """Whether a load is in the midst of its constraints, in the live database or in its copy."""
+    asked = (
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname LIKE %s AND state = 'active'"
+    )
     with connect(site.server) as admin:
-        return admin.execute(asked, [site.database]).fetchone()[0]
+        return admin.execute(asked, [f"{site.database}%"]).fetchone()[0]

@@ -8,7 +8,7 @@ import pytest
 
 from demosite import MANAGE
 from sandbox import USER, USER_PASSWORD, connect, healthy_until, nothing_changes, quoted
-from wreckedsite import SERVICES, left, now
+from wreckedsite import EARLIER, SERVICES, left, now
 
 
 @pytest.fixture(scope="module")
@@ -22,19 +22,25 @@ def plain_role(server):
 @pytest.mark.contract("R2")
 @pytest.mark.contract("R4")
 @pytest.mark.contract("R7")
-def test_it_is_restored_rolled_back_and_brought_again_with_its_media(wrecked):
-    site = wrecked
+@pytest.mark.parametrize("way", ["beside", "in place"])
+def test_it_is_restored_rolled_back_and_brought_again_with_its_media(wrecked, way):
+    site, is_in_place = wrecked, way == "in place"
+    site.settings(EARLIER if is_in_place else "")
     with nothing_changes(site):
         plan = site.json("plan", site.made)
         cancelled = site.korrigo("restore", site.made, code=5, stdin="no\n")
     assert plan["kind"] == "django"
-    assert [(one["part"], one["in_place"]) for one in plan["replaces"]] == [("database", True), ("media", False)]
+    assert [(one["part"], one["in_place"]) for one in plan["replaces"]] == [("database", is_in_place), ("media", False)]
     assert {"name": "exams_annotation", "now": 0, "after": 8} in [
         {key: table[key] for key in ("name", "now", "after")} for table in plan["tables"]
     ]
     assert plan["media"]["added"]["first"] == ["intruder.pdf"]
     assert "restore.django" in {finding["id"] for finding in plan["findings"]}
-    assert "way back: korrigo-backup rollback" in cancelled.out
+    assert ("way back: korrigo-backup rollback" in cancelled.out) == is_in_place
+    assert (
+        "no copy of the database is loaded while it serves: the site's korrigo-backup" in cancelled.out
+    ) == is_in_place
+    assert ("loads a copy of database" in str(plan["findings"])) != is_in_place
     done = site.korrigo("restore", site.made, "--yes")
     assert "Pass 1: Saved 300 objects. 0 remaining." in done.out
     assert f"Restored media from: {site.made}/media_backup_" in done.out
@@ -44,7 +50,7 @@ def test_it_is_restored_rolled_back_and_brought_again_with_its_media(wrecked):
     assert left(site) == []
     safety = site.one("pre_restore_safety_backup_*.sql.gz")
     back = site.korrigo("rollback", "--yes")
-    assert f"Loading what was there, from {safety.name}" in back.out
+    assert (f"Loading what was there, from {safety.name}" in back.out) == is_in_place
     assert now(site) == site.old
     site.korrigo("rollback", "--to", "after", "--yes")
     assert now(site) == site.new
@@ -55,9 +61,9 @@ def test_it_is_restored_rolled_back_and_brought_again_with_its_media(wrecked):
 
 
 @pytest.mark.contract("R7")
-def test_without_media_the_database_alone_goes_forth_and_back_in_the_order_of_the_restores(wrecked):
+def test_without_media_the_database_alone_goes_forth_and_back_in_the_order_of_the_restores(in_place):
     """A restore by renames before it, and one after it, are each undone in their turn."""
-    site = wrecked
+    site = in_place
     dump = site.backup()
     first = site.rows()
     site.sql("UPDATE exams_exam SET name = 'before all'")
@@ -86,13 +92,15 @@ def test_without_media_the_database_alone_goes_forth_and_back_in_the_order_of_th
 
 @pytest.mark.promise("P2")
 @pytest.mark.contract("R8")
-def test_a_manage_py_that_fails_or_a_site_that_does_not_get_well_leaves_all_as_it_was(wrecked):
+@pytest.mark.parametrize("settings", ["", EARLIER])
+def test_a_manage_py_that_fails_or_a_site_that_does_not_get_well_leaves_all_as_it_was(wrecked, settings):
     site = wrecked
+    site.settings(settings)
     with healthy_until(site.home / "services") as url:
         site.toml(SERVICES.format(site.home / "services") + f'health_url = "{url}"\nhealth_timeout = 1\n')
         done = site.korrigo("restore", site.made, "--yes", code=1)
     assert "Restored media from" in done.out
-    assert "Putting back what was there, from pre_restore_safety_backup_" in done.out
+    assert ("Putting back what was there, from pre_restore_safety_backup_" in done.out) == bool(settings)
     assert "state: rolled back: the site is as it was before" in done.err
     assert now(site) == site.old
     assert left(site) == []

@@ -2,4 +2,4 @@
 
 from wreckedsite import in_place, saved, wrecked
 
-__all__ = ["saved", "in_place", "wrecked"]
+__all__ = ["in_place", "saved", "wrecked"]

@@ -175,7 +175,7 @@ def _copy(taken: Snapshot, copy: Snapshot, session: Session, table: Table, *, ra
         yield to_bytes(command) if raw else command.encode()
         for line in taken.stream(f"COPY {name} ({columns}) TO STDOUT"):
             yield line + b"\n"
-        yield b"\\.\n"
+        yield b"\\.\nSELECT 1;\n"  # psql repeats a COPY that is its last statement at the next lone semicolon
 
     if table.computes:
         copy.run(copy.with_functions)

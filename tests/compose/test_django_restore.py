@@ -1,4 +1,4 @@
-"""A Django backup restored by one command on the real stack: in a container of its own while the services are stopped."""
+"""A Django backup restored by one command on the real stack: its manage.py loads a copy of the database, in a container."""
 
 import os
 import signal
@@ -40,8 +40,7 @@ def test_rows_and_files_come_back_go_again_and_survive_a_killed_run(stack):
     with started(stack, "restore", str(made), "--yes") as child:
         eventually(lambda: stack.sql(ASLEEP, "postgres") != "0", 120)
         child.send_signal(signal.SIGKILL)
-    said = korrigo(stack, "backup")
-    assert "started the services again" in said
+    korrigo(stack, "backup")
     stack.up()
     assert (rows(stack), files(stack)) == old
     assert inside(stack) == before

@@ -36,6 +36,34 @@ sys.argv = ["korrigo-backup", *sys.argv[2:]]
 main.run()
 """
 
+HOST_DIES_AT = """
+import os, signal, sys
+from korrigo_backup.cli import main
+from korrigo_backup.operations import django_staged, unheld
+from korrigo_backup.site import databases, media
+
+owner, method, when = sys.argv[1:4]
+kind = {"staged": django_staged.StagedDjango, "copied": unheld.Copied, "databases": databases.Databases,
+        "media": media.MediaTree}[owner]
+real = getattr(kind, method)
+
+def dies(*arguments, **options):
+    if when == "after":
+        real(*arguments, **options)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+setattr(kind, method, dies)
+sys.argv = ["korrigo-backup", *sys.argv[4:]]
+main.run()
+"""
+STEPS = (
+    ("staged", "_load", "before"),
+    ("copied", "renew", "after"),
+    ("databases", "swap", "after"),
+    ("media", "announce", "after"),
+    ("media", "swap", "after"),
+)
+
 DJANGO_DIES = """
 import os, sys
 from korrigo_backup.djangoapp import recovery, served
@@ -132,6 +160,23 @@ def test_a_host_that_dies_around_the_word_about_a_copy_leaves_both_old(wrecked, 
     assert now(site) == site.old
     assert left(site) == []
     site.korrigo("rollback", "--yes", code=6)
+
+
+@pytest.mark.promise("P2")
+def test_a_host_killed_at_any_step_of_a_restore_beside_leaves_both_old_or_both_new(wrecked):
+    site = wrecked
+    for owner, method, when in STEPS:
+        argv = [sys.executable, "-c", HOST_DIES_AT, owner, method, when, "restore", str(site.made), "--yes"]
+        done = subprocess.run(argv, env=site.env, cwd=site.home, capture_output=True, timeout=60, check=False)
+        assert done.returncode == -signal.SIGKILL, (owner, method, when, done.stderr)
+        site.korrigo("backup", "db")
+        is_new = (owner, method, when) == STEPS[-1]
+        assert now(site) == (site.new if is_new else site.old), (owner, method, when)
+        assert left(site) == [], (owner, method, when)
+        if (site.home / "services").exists():
+            assert (site.home / "services").read_text() == "started\n"
+    site.korrigo("rollback", "--yes")
+    assert now(site) == site.old
 
 
 @pytest.mark.promise("P2")

@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from korrigo_backup.domain.finding import Level, warning
+from korrigo_backup.domain.finding import warning
 from korrigo_backup.domain.journal import Step, silent
 from korrigo_backup.domain.naming import stage_database
-from korrigo_backup.errors import KorrigoBackupError, Unreachable
+from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Unreachable
 from korrigo_backup.operations import undecided
 from korrigo_backup.operations.needs import site_needs
 from korrigo_backup.operations.parts import Context, DatabasePart
@@ -25,16 +25,22 @@ from korrigo_backup.system.files import explained
 from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from korrigo_backup.domain.description import Description
+    from korrigo_backup.domain.finding import Finding
     from korrigo_backup.operations.django_restore import DjangoPart
     from korrigo_backup.operations.plan import PartPlan
     from korrigo_backup.operations.plan_django import Checked
     from korrigo_backup.operations.undo import UndoStack
     from korrigo_backup.site.digests import Snapshot
+    from korrigo_backup.site.postgres import Postgres
     from korrigo_backup.site.site import Site
 
-_STANDS_IN_THE_WAY = frozenset({"extensions.privileged", "database.maintenance", "database.hba"})
-"""Findings of any level that keep a restore from a database beside the live one."""
+_SUBSCRIPTIONS = """
+SELECT to_json(count(*)) FROM pg_subscription
+WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 
 
 def hindrance(site: Site, described: Description, checked: Checked, stamp: str) -> str:
@@ -46,13 +52,17 @@ def hindrance(site: Site, described: Description, checked: Checked, stamp: str) 
         return "its settings name the database otherwise, so they cannot be led to a copy of it"
     if words := obstacle(site):
         return words
-    for finding in site_needs(server, stage_database(server.database, stamp)):
-        if finding.level is Level.ERROR or finding.id in _STANDS_IN_THE_WAY:
-            return finding.message
+    return next(_lost_in_a_copy(server, stage_database(server.database, stamp)), "")
+
+
+def _lost_in_a_copy(server: Postgres, staged: str) -> Iterator[str]:
+    if server.ask(_SUBSCRIPTIONS, int):
+        yield "it has subscriptions, which would be disabled in a copy"
+    for finding in site_needs(server, staged):
+        yield finding.message  # a warning names what a swap leaves behind: a replication slot
     free = server.free_space()
     if free is not None and free < ROOM * Databases(server).size(server.database):
-        return "the server's disk has no room for a copy of it"
-    return ""
+        yield "the server's disk has no room for a copy of it"
 
 
 @dataclass
@@ -111,16 +121,19 @@ class StagedDjango:
         context, server = self.in_place.context, self._site.postgres
         context.listen(Step("restore.copy", {"database": self._stage}))
         seen: list[tuple[frozenset[str], Unheld]] = []
+        found: list[Finding] = []
 
         def observe(taken: Snapshot) -> None:
             held = held_tables(taken, self.in_place.held)
             seen.append((held, Unheld.of(taken, held)))
 
         with self.in_place.run.copied(observe) as (dump, source):
-            inner = Context(context.site, context.stamp, silent, trusted=True, report=context.report)
+            inner = Context(context.site, context.stamp, silent, trusted=True, report=found.append)
             self._copy = DatabasePart(dump, source, inner, self.plan)
             self._copy.stage(undo)
             self._copied = Copied(*seen[0], source.expected)
+        if found:  # in a restore a person reads it; a copy of what is live has to be whole
+            raise ProofFailed(found[0].message, hint=found[0].hint)
         self._copied.require_equal(server, self._stage)
 
     def _load(self) -> None:

@@ -1,9 +1,1 @@
-#!/bin/sh
-# Remove old backups by the retention policy, never the last good one or a held one (runbook 7.2).
-set -eu
-PATH="$(dirname "$(readlink -f "$0")")/../.venv/bin:$PATH"
-command -v korrigo-backup >/dev/null || {
-    printf 'error: korrigo-backup is not installed\nhint: pip install korrigo-backup\nstate: nothing was changed\n' >&2
-    exit 2
-}
-exec korrigo-backup prune --apply "$@"
+../src/korrigo_backup/scripts/cleanup_old_backups.sh

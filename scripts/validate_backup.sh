@@ -1,13 +1,1 @@
-#!/bin/sh
-# Validate one backup file: exit 0 when it is good, 1 when it is not (runbook 4.8).
-set -eu
-if [ $# -eq 0 ]; then
-    echo "Usage: $0 <backup_file>"
-    exit 1
-fi
-PATH="$(dirname "$(readlink -f "$0")")/../.venv/bin:$PATH"
-command -v korrigo-backup >/dev/null || {
-    printf 'error: korrigo-backup is not installed\nhint: pip install korrigo-backup\nstate: nothing was changed\n' >&2
-    exit 1
-}
-korrigo-backup verify "$@" || exit 1
+../src/korrigo_backup/scripts/validate_backup.sh

@@ -268,7 +268,7 @@ def test_the_sites_own_scripts_of_the_runbooks_names_are_named_and_replaced_when
     in_dotenv(site, *NAMES)
     theirs = site.home / "scripts" / "backup_db.sh"
     theirs.parent.mkdir()
-    theirs.write_text("#!/bin/bash\npg_dump site > backups/db_backup_1.sql\n")
+    theirs.write_text("#!/bin/bash\npg_dump site > /srv/korrigo-backup/db_backup_1.sql\n")
     (theirs.parent / "deploy.sh").write_text("of the site\n")
     done = site.korrigo("init", env=BARE)
     assert "⚠️ scripts/backup_db.sh is the site's own script, not that of this program" in done.out
@@ -276,7 +276,7 @@ def test_the_sites_own_scripts_of_the_runbooks_names_are_named_and_replaced_when
     before = config(site).read_bytes()
     done = site.korrigo("init", "--scripts", env=BARE)
     kept = site.home / "scripts" / re.search(r"the former one: (backup_db\.sh\.bak-\d{8}_\d{6})", done.out)[1]
-    assert kept.read_text().endswith("pg_dump site > backups/db_backup_1.sql\n")
+    assert kept.read_text().endswith("pg_dump site > /srv/korrigo-backup/db_backup_1.sql\n")
     assert config(site).read_bytes() == before
     assert len(list(theirs.parent.glob("*.sh"))) == 8
     assert "✅ Backup created" in site.run([theirs]).out

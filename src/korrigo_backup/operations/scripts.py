@@ -18,8 +18,8 @@ OURS = Path(__file__).parents[1] / "scripts"
 PLACE = "scripts"
 """Where the runbook has them, below the site's directory."""
 
-_MARK = b"korrigo-backup"
-"""Each script of ours calls this command, and says so; a script without the word does not."""
+_MARK = b"command -v korrigo-backup >/dev/null ||"
+"""Each script of ours looks for the command so; a site's own may name it, too, in a path for example."""
 
 _LARGEST = 1024 * 1024
 _SEARCH = re.compile(r"^PATH=.*$", re.MULTILINE)

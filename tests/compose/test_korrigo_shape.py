@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 
 import pytest
-from dockerstack import PROJECT
+from dockerstack import PROJECT, belongings
 from korrigoshape import TAG, WITHOUT_APP, made_shape
 from test_product import files, korrigo, rows
 
@@ -108,6 +108,8 @@ def test_a_wrong_project_name_is_told_the_right_one(shape):
         said = korrigo(shape, "backup", "db", code=6)
         assert f'these files run as the project {shape.name}: set [compose] project = "{shape.name}"' in said
         assert "up -d" not in said
+        assert f'set [compose] project = "{shape.name}"' in korrigo(shape, "rebuild", "--empty", "--yes", code=6)
+        assert belongings("elsewhere") == set()  # no second, empty stack was made
     finally:
         toml.write_text(settings)
 

@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 
 import pytest
-from dockerstack import PROJECT
+from dockerstack import PROJECT, belongings
 from korrigoshape import TAG, WITHOUT_APP, made_shape
 from test_product import files, korrigo, rows
 
@@ -67,7 +67,7 @@ def test_a_restore_is_kept_with_a_backend_that_does_not_come_up_if_that_is_asked
         assert rows(shape) == lost
         keep = ("--yes", "--no-safety-backup", "--no-validate", "--keep")
         said = korrigo(shape, "restore", "latest-point", *keep, code=3)
-        assert "kept, although the site is not healthy: not healthy after " in said
+        assert "kept, as --keep asks: not healthy after " in said
         assert rows(shape) == kept
     finally:
         shape.delay(0)
@@ -108,6 +108,8 @@ def test_a_wrong_project_name_is_told_the_right_one(shape):
         said = korrigo(shape, "backup", "db", code=6)
         assert f'these files run as the project {shape.name}: set [compose] project = "{shape.name}"' in said
         assert "up -d" not in said
+        assert f'set [compose] project = "{shape.name}"' in korrigo(shape, "rebuild", "--empty", "--yes", code=6)
+        assert belongings("elsewhere") == set()  # no second, empty stack was made
     finally:
         toml.write_text(settings)
 

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 
 import pytest
 from django.conf import settings
+from django.contrib.auth import hashers
 from django.contrib.auth.models import Permission, User
 from django.contrib.sessions.models import Session
 from django.core import mail
@@ -157,6 +158,24 @@ def test_a_sound_site_passes_and_nothing_is_left(people, settings_media):
     assert sorted(settings_media.rglob("*")) == files
     assert not User.objects.filter(username__startswith="korrigo-probe").exists()
     assert not Session.objects.exists()
+
+
+@pytest.mark.parametrize(("hasher", "rounds"), [("PBKDF2PasswordHasher", {1000}), ("PBKDF2SHA1PasswordHasher", {7})])
+def test_the_password_of_the_probe_has_few_rounds_where_the_site_hashes_by_djangos_default(
+    people, change, monkeypatch, hasher, rounds
+):
+    made, encode = set(), hashers.PBKDF2PasswordHasher.encode
+
+    def noted(self, password, salt, iterations=None):
+        made.add(iterations or self.iterations)
+        return encode(self, password, salt, iterations)
+
+    monkeypatch.setattr(hashers.PBKDF2PasswordHasher, "encode", noted)
+    monkeypatch.setattr(hashers.PBKDF2SHA1PasswordHasher, "iterations", 7)
+    change(PASSWORD_HASHERS=[f"django.contrib.auth.hashers.{hasher}"])
+    assert all(check.ok for check in probe().checks)
+    assert made == rounds
+    assert hashers.get_hasher("default").iterations == getattr(hashers, hasher).iterations  # as before the probe
 
 
 def test_handlers_run_and_what_they_write_is_taken_back(people):

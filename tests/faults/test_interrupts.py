@@ -1,5 +1,6 @@
 """A run that is ended in the middle: by Ctrl-C, by the system, by a power cut."""
 
+import ctypes
 import gzip
 import os
 import signal
@@ -79,6 +80,19 @@ def test_a_backup_that_is_interrupted_leaves_nothing(site, slow_pg_dump, number)
     assert child.returncode == 130
     assert "state: " in err.decode()
     assert "✅" not in out.decode()
+    assert site.hidden() == set()
+
+
+@pytest.mark.promise("P3")
+def test_an_interrupt_that_ends_no_wait_of_the_main_thread_is_noticed_all_the_same(site, slow_pg_dump):
+    """The system gives a signal to any thread, or just before the wait begins: the wait itself is not ended then."""
+    with nothing_changes(site), site.started("backup", "db", env=slow_pg_dump) as child:
+        until(lambda: dumped(slow_pg_dump))
+        others = {int(task.name) for task in Path(f"/proc/{child.pid}/task").iterdir()} - {child.pid}
+        assert ctypes.CDLL(None).tgkill(child.pid, max(others), signal.SIGINT) == 0
+        err = child.communicate(timeout=30)[1]
+    assert child.returncode == 130
+    assert "error: interrupted" in err.decode()
     assert site.hidden() == set()
 
 

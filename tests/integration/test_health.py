@@ -44,7 +44,7 @@ def test_a_site_that_does_not_get_well_is_rolled_back_unless_it_is_to_be_kept(si
         assert site.rows() == wrecked
         (site.home / "stopped").unlink()
         kept = site.korrigo("restore", made, "--yes", "--no-safety-backup", "--no-validate", "--keep", code=3)
-        assert f"kept, although the site is not healthy: {url} is not healthy after 1 s: " in kept.out
+        assert f"kept, as --keep asks: {url} is not healthy after 1 s: " in kept.out
         assert "error: the restore is done and proven, but not everything is as it was: services.unhealthy" in kept.err
         assert kept.err.rstrip().endswith("state: restored")
         assert site.rows() == rows

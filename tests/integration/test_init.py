@@ -282,4 +282,7 @@ def test_the_sites_own_scripts_of_the_runbooks_names_are_named_and_replaced_when
     assert "✅ Backup created" in site.run([theirs]).out
     site.korrigo("verify", "latest")
     assert "scripts/" not in site.korrigo("doctor", env=BARE).out
-    assert site.korrigo("init", "--scripts", env=BARE).out == ""
+    assert "scripts are ours already" in site.korrigo("init", "--scripts", env=BARE).out
+    theirs.unlink()
+    config(site).unlink()
+    assert "✅ scripts/backup_db.sh calls korrigo-backup" in site.korrigo("init", "--scripts", env=BARE).out

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from korrigo_backup.errors import NotFound
 from korrigo_backup.site import compose_media
 from korrigo_backup.site.compose_container import Container, Mount, mount_of, writers
 from korrigo_backup.site.compose_media import media_tree
@@ -66,3 +67,24 @@ def test_media_below_a_mount_are_found_and_code_without_media_is_none(tmp_path, 
     assert media_tree(project, "web", "/srv", ("manage.py",)).root == Path(tmp_path)
     assert media_tree(project, "web", "/srv/uploads", ("manage.py",)) is None
     assert media_tree(project, "web", "/elsewhere", ("manage.py",)) is None
+
+
+@pytest.mark.promise("P10")
+@pytest.mark.parametrize("others", [(), ("db",)])
+def test_a_container_is_made_only_in_a_project_that_has_others(others):
+    """A project without any may have the wrong name: a container in it would be a second, empty stack."""
+    asked = []
+
+    class Missing:
+        def __init__(self):
+            self.seen = list(others)
+
+        def container(self, service):
+            raise NotFound(f"no container of {service}", hint="its name")
+
+        def make_container(self, service):
+            asked.append(service)
+
+    with pytest.raises(NotFound):
+        media_tree(Missing(), "backend", "/app/media", (), lambda _: None)
+    assert asked == (["backend"] if others else [])

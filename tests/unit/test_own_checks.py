@@ -1,12 +1,13 @@
 """Containers through the engine's own commands: asked by label, checked by us, stopped side by side, workers first."""
 
 import json
+import sys
 from dataclasses import dataclass
 
 import pytest
 
 import sandbox
-from korrigo_backup.site import compose_checks
+from korrigo_backup.site import compose, compose_checks
 from korrigo_backup.site.compose import Project, find_program
 from korrigo_backup.site.compose_checks import OwnChecks
 from korrigo_backup.site.compose_services import ComposeServices
@@ -155,13 +156,17 @@ def test_compose_v1_stops_its_services_itself(engine, tmp_path):
     assert "v1 stop web" in engine.called()
 
 
-def test_the_plugin_is_found_without_running_it(engine, tmp_path):
+def test_the_plugin_is_found_without_running_it_unless_docker_is_a_script(engine, tmp_path, monkeypatch):
     plugin = tmp_path / "config" / "cli-plugins" / "docker-compose"
     plugin.parent.mkdir(parents=True)
     plugin.write_text("#!/bin/sh\n")
     plugin.chmod(0o755)
-    found = find_program(engine.project.environment | {"DOCKER_CONFIG": str(tmp_path / "config")})
-    assert (found, engine.called()) == (("docker", "compose"), [])
+    environment = engine.project.environment | {"DOCKER_CONFIG": str(tmp_path / "config")}
+    assert find_program(environment) == ("docker", "compose")
+    assert engine.called() == ["compose version"]
+    monkeypatch.setattr(compose, "which", lambda _: sys.executable)
+    assert find_program(environment) == ("docker", "compose")
+    assert engine.called() == ["compose version"]
 
 
 def test_our_checks_begin_when_the_address_answers(engine):

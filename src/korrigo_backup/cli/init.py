@@ -70,10 +70,9 @@ def command(
         target = given.absolute() if given else Path(FILE_NAME)
         os.chdir(directory)
     is_there = os.path.lexists(target)
-    if scripts and write:
+    if scripts and write and is_there and not force:
         _install_scripts()
-        if is_there and not force:
-            return
+        return
     if write and not force and is_there:
         raise Refused(
             f"there is a configuration: {target.absolute()}",
@@ -88,6 +87,8 @@ def command(
         raise NotFound(unknown.message, hint=unknown.hint)
     if write:
         _write(made, wired)
+        if scripts:
+            _install_scripts()
     else:
         _show(made)
     failed = sum(finding.level is Level.ERROR for finding in _check(wired))
@@ -97,7 +98,10 @@ def command(
 
 
 def _install_scripts() -> None:
-    for path, kept in scripts_of_runbook.install(Path.cwd(), own_command(), stamp(local_now())):
+    changed = list(scripts_of_runbook.install(Path.cwd(), own_command(), stamp(local_now())))
+    if not changed:
+        say("✅ The runbook's scripts are ours already, and call this korrigo-backup")
+    for path, kept in changed:
         say(
             f"✅ {path.relative_to(Path.cwd())} calls korrigo-backup{f' (the former one: {kept.name})' if kept else ''}"
         )

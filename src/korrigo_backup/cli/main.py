@@ -22,11 +22,11 @@ from korrigo_backup.domain.secret import redact
 from korrigo_backup.errors import UNCHANGED, Interrupted, KorrigoBackupError, PartlyDone, UsageError
 from korrigo_backup.system import timings
 from korrigo_backup.system.run import forbid_core_dumps
+from korrigo_backup.system.signals import EndingSignals
 from korrigo_backup.wiring import wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from types import FrameType
 
 INTERRUPTED = 130
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -147,8 +147,7 @@ def run() -> None:
     """
     forbid_core_dumps()
     _steady_streams()
-    for number in _ENDING:
-        signal.signal(number, _interrupt)
+    EndingSignals(_ENDING, Interrupted(UNCHANGED)).listen()
     _Begun.at = timings.process_start()
     sys.exit(guarded(sys.argv[1:]))
 
@@ -169,22 +168,6 @@ def _steady_streams() -> None:
             setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
         else:
             stream.reconfigure(encoding="utf-8", errors="surrogateescape")
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """End the run; a second signal must not stop the taking back.
-
-    What is started from now on ignores Ctrl-C, which a terminal sends to every process, but can be terminated.
-    """
-    del number, frame
-    for again in _ENDING:
-        signal.signal(again, _ignore)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    raise Interrupted(UNCHANGED)
-
-
-def _ignore(number: int, frame: FrameType | None) -> None:
-    del number, frame
 
 
 def guarded(arguments: Sequence[str] | None = None) -> int:

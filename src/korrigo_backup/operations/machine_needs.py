@@ -130,7 +130,7 @@ def machine_findings(project: Project, containers: Sequence[Container]) -> Itera
 
 def _other_images(project: Project, found: Profile, containers: Sequence[Container]) -> Iterator[Finding]:
     running = {one.service: one.image_name for one in containers if one.running}
-    other = {name: image for name, image in running.items() if found.images.get(name, image) != image}
+    other = _other(found, running)
     if not other:
         return
     named = ", ".join(f"{name} ({image})" for name, image in sorted(other.items()))
@@ -142,8 +142,12 @@ def _other_images(project: Project, found: Profile, containers: Sequence[Contain
 
 def _unsaved(project: Project, found: Profile, running: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """Return the variables that tell the images that run, where the files alone name other images."""
-    other = {name: image for name, image in running.items() if found.images.get(name, image) != image}
+    other = _other(found, running)
     return tuple(sorted(variables_of(project, other).items())) if other else ()
+
+
+def _other(found: Profile, running: Mapping[str, str]) -> dict[str, str]:
+    return {name: image for name, image in running.items() if found.images.get(name, image) != image}
 
 
 def _images(project: Project) -> dict[str, str]:

@@ -192,9 +192,12 @@ class Project:
 def find_program(environment: Mapping[str, str | Secret]) -> tuple[str, ...]:
     """Return how Compose is called on this machine: v2 before v1; UsageError when there is neither.
 
-    The plugin is looked for where docker does; only where it is not found there the programs are run.
+    The plugin is looked for where docker does. The programs are run only where it is not found there, and where docker
+    is a script: that may stand for another program, which looks elsewhere.
     """
-    if which("docker") and any(os.access(place / "docker-compose", os.X_OK) for place in _plugins(environment)):
+    docker = which("docker")
+    has_plugin = any(os.access(place / "docker-compose", os.X_OK) for place in _plugins(environment))
+    if docker and has_plugin and not _is_script(docker):
         return PROGRAMS[0]
     for program in PROGRAMS:
         if which(program[0]) and run(Command((*program, "version"), environment), timeout=COMPOSE_SECONDS).status == 0:
@@ -215,6 +218,14 @@ def running_under(project: Project) -> tuple[str, ...]:
     own = os.path.realpath(project.files[0])
     pairs = (line.split("\t", 1) for line in done.stdout.decode(errors="replace").splitlines() if "\t" in line)
     return tuple(sorted({name for name, files in pairs if own in map(os.path.realpath, files.split(","))}))
+
+
+def _is_script(program: str) -> bool:
+    try:
+        with Path(program).open("rb") as file:
+            return file.read(2) == b"#!"
+    except OSError:
+        return True  # it cannot be looked into, so it is run
 
 
 def _plugins(environment: Mapping[str, str | Secret]) -> Iterator[Path]:

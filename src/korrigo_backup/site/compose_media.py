@@ -34,7 +34,8 @@ def media_tree(
     `directory` may lie below a mount: a volume for all data, with the media in it.
     Compose is asked which volume or directory is mounted, and the engine where it keeps it. Where this user may not
     read that place, or the engine is on another machine, or another volume is mounted inside of it, the service's own
-    Python reads and writes the tree. A service without a container is given one when `make` hears of it.
+    Python reads and writes the tree. A service without a container is given one when `make` hears of it, unless the
+    project has none at all.
     """
     mounts = _container(project, service, make).mounts
     mount = mount_of(mounts, directory)
@@ -57,7 +58,7 @@ def _container(project: Project, service: str, make: Callable[[str], None] | Non
     try:
         return project.container(service)
     except NotFound:
-        if make is None:
+        if make is None or not project.seen:  # without any container the project's name may be wrong
             raise
     make(service)
     project.make_container(service)

@@ -101,9 +101,7 @@ class Site:
         except KorrigoBackupError as problem:
             if not keep:
                 raise
-            return (
-                loss("services.unhealthy", f"kept, although the site is not healthy: {problem.message}", problem.hint),
-            )
+            return (loss("services.unhealthy", f"kept, as --keep asks: {problem.message}", problem.hint),)
         if self.services.health_known and not ill:
             listen(Step("services.healthy", {"seconds": f"{time.monotonic() - began:.1f}"}))
         return tuple(

@@ -20,7 +20,6 @@ from korrigo_backup.domain import manifest as manifests
 from korrigo_backup.domain.artifact import Artifact, Stranger, Survey
 from korrigo_backup.domain.authenticity import Authenticity, sign, signed_by
 from korrigo_backup.domain.identity import SiteRecord, is_ours, merged
-from korrigo_backup.domain.kit import free_kit_name, is_kit
 from korrigo_backup.domain.naming import (
     DIRECTORY_MANIFEST,
     LATEST_SQL,
@@ -32,7 +31,9 @@ from korrigo_backup.domain.naming import (
     Kind,
     Name,
     Origin,
+    free_kit_name,
     free_name,
+    is_kit,
     parse,
     stamp,
     strange,

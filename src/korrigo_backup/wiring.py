@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.catalog import Catalog
 from korrigo_backup.config import libpq
-from korrigo_backup.config.load import VARIABLES, dotenv_problems, load, surroundings
+from korrigo_backup.config.load import dotenv_problems, load, surroundings
 from korrigo_backup.config.notify import ChannelSection
 from korrigo_backup.domain.authenticity import Authenticity
 from korrigo_backup.domain.identity import Owner
@@ -18,15 +18,17 @@ from korrigo_backup.domain.naming import Kind
 from korrigo_backup.domain.retention import Policy, Rule
 from korrigo_backup.domain.schedule import jobs
 from korrigo_backup.domain.secret import Secret
+from korrigo_backup.domain.variables import VARIABLES
 from korrigo_backup.errors import NotFound, UsageError
 from korrigo_backup.notify import address
 from korrigo_backup.operations import journal
 from korrigo_backup.site.access import Direct
 from korrigo_backup.site.compose import Project, find_program
 from korrigo_backup.site.compose_access import ComposeAccess
+from korrigo_backup.site.compose_manage import ComposeDjango
 from korrigo_backup.site.compose_media import media_tree
 from korrigo_backup.site.compose_services import ComposeServices
-from korrigo_backup.site.django import ComposeDjango, DirectDjango, child_environment
+from korrigo_backup.site.django import DirectDjango, child_environment
 from korrigo_backup.site.media import MediaTree
 from korrigo_backup.site.postgres import Postgres
 from korrigo_backup.site.references import parse_column

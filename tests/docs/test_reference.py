@@ -10,8 +10,8 @@ import typer.main
 
 from korrigo_backup import errors
 from korrigo_backup.cli.main import app
-from korrigo_backup.config.load import VARIABLES
 from korrigo_backup.config.model import Configuration
+from korrigo_backup.domain.variables import VARIABLES
 
 PROJECT = Path(__file__).parents[2]
 DOCS = PROJECT / "docs" / "reference"

@@ -2,7 +2,8 @@
 
 import pytest
 
-from korrigo_backup.config.load import VARIABLES, load
+from korrigo_backup.config.load import load
+from korrigo_backup.domain.variables import VARIABLES
 from korrigo_backup.errors import UsageError
 
 TOML = """

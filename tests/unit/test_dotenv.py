@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from korrigo_backup.config.load import dotenv_problems, load, read_dotenv, surroundings
+from korrigo_backup.config.load import dotenv_problems, load, surroundings
 from korrigo_backup.domain.dotenv import Fault, parse, written
 from korrigo_backup.errors import UsageError
+from korrigo_backup.system.dotenv import read_dotenv
 
 ENVIRONMENT = {"HOME_DIR": "/h", "EMPTY": ""}
 

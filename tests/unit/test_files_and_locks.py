@@ -75,7 +75,7 @@ def test_what_is_no_file_in_the_place_of_one_of_ours_is_said_at_once(tmp_path, m
     with pytest.raises(KorrigoBackupError) as caught, lock.exclusive(tmp_path / "lock", "backup"):
         pass
     assert "move away what has its name" in caught.value.hint
-    begun = journal.recorded(tmp_path, journal.Named("korrigo"), "backup", "db", listener=silent)
+    begun = journal.recorded(tmp_path, journal.SiteName("korrigo"), "backup", "db", listener=silent)
     with pytest.raises(KorrigoBackupError) as caught, begun:
         pass
     assert "move away what has its name" in caught.value.hint

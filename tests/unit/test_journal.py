@@ -12,7 +12,7 @@ from korrigo_backup.operations import journal
 
 
 def run(directory, message="", *, secrets=(), subject="db", why=None):
-    named = journal.Named("korrigo", secrets)
+    named = journal.SiteName("korrigo", secrets)
     with suppress(Refused), journal.recorded(directory, named, "backup", subject, listener=silent, why=why):
         raise Refused(message, hint="")
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from pyrage import x25519
 
 from korrigo_backup.domain.authenticity import Key
-from korrigo_backup.domain.kit import CONTENTS, README, Contents, KitFile, free_kit_name, is_kit, is_member, seal
+from korrigo_backup.domain.kit import CONTENTS, README, Contents, KitFile, is_member, seal
 from korrigo_backup.domain.kit_readme import Facts, readme
-from korrigo_backup.domain.naming import parse
+from korrigo_backup.domain.naming import free_kit_name, is_kit, parse
 from korrigo_backup.domain.secret import without_credentials
 from korrigo_backup.errors import ProofFailed, Refused, UsageError
 from korrigo_backup.formats.kit import pack, unpack

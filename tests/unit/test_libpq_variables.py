@@ -7,8 +7,8 @@ import subprocess
 import pytest
 
 from korrigo_backup.config import libpq
-from korrigo_backup.config.load import VARIABLES
 from korrigo_backup.config.site import DatabaseSection
+from korrigo_backup.domain.variables import VARIABLES
 from korrigo_backup.errors import UsageError
 from korrigo_backup.site.session_settings import options
 from korrigo_backup.wiring import wire

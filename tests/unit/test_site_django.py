@@ -14,7 +14,8 @@ from korrigo_backup.domain.journal import Step
 from korrigo_backup.domain.secret import Secret
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused, Unreachable, UsageError
 from korrigo_backup.operations.validate import Given
-from korrigo_backup.site.django import DirectDjango, child_environment, unpack_flat
+from korrigo_backup.site.compose_manage import unpack_flat
+from korrigo_backup.site.django import DirectDjango, child_environment
 from korrigo_backup.site.served import Served
 
 

@@ -13,6 +13,7 @@ import typer
 from korrigo_backup.catalog import local_now
 from korrigo_backup.cli.announcing import announcer
 from korrigo_backup.cli.output import Context, human, say, say_findings, say_shared
+from korrigo_backup.domain.consistency import recorded_findings
 from korrigo_backup.domain.finding import Level
 from korrigo_backup.domain.leftout import left_out_findings, media_findings
 from korrigo_backup.domain.naming import Kind, Origin
@@ -131,10 +132,10 @@ def _make(wired: Wired, subject: str, origin: Origin, *, digest: bool, accept: f
         done = backup_media(site, catalog, now=now, origin=origin, listen=narrate, accept=accept)
         findings = done.findings
     elif subject == "full":
-        from korrigo_backup.operations.point import backup_full, consistency  # noqa: PLC0415 - see above
+        from korrigo_backup.operations.point import backup_full  # noqa: PLC0415 - see above
 
         done = backup_full(site, catalog, wish, now=now, listen=narrate)
-        findings = (*consistency(done.artifact), *done.findings)
+        findings = (*recorded_findings(done.artifact.manifest), *done.findings)
     else:
         done = backup_database(site, catalog, wish, now=now, listen=narrate)
         findings = done.findings

@@ -21,7 +21,7 @@ from korrigo_backup.errors import KorrigoBackupError, NotFound, PartlyDone, Refu
 from korrigo_backup.operations import init as operation
 from korrigo_backup.operations import path_columns
 from korrigo_backup.operations import scripts as scripts_of_runbook
-from korrigo_backup.operations.discover_compose import CANDIDATES, Named
+from korrigo_backup.operations.discover_compose import CANDIDATES, NamedServices
 from korrigo_backup.operations.unattended import own_command
 from korrigo_backup.system.files import explained
 from korrigo_backup.wiring import wire
@@ -80,7 +80,7 @@ def command(
             " the old file",
         )
     say(f"🔍 Looking at {Path.cwd()}")
-    made, wired = _made(target, Named(db, backend))
+    made, wired = _made(target, NamedServices(db, backend))
     unknown = next((f for f in made.findings if f.level is Level.ERROR), None) if not made.reached else None
     say_findings(finding for finding in made.findings if finding is not unknown)
     if unknown:
@@ -107,7 +107,7 @@ def _install_scripts() -> None:
         )
 
 
-def _made(target: Path, named: Named) -> tuple[Draft, Wired]:
+def _made(target: Path, named: NamedServices) -> tuple[Draft, Wired]:
     """Return the configuration, read as it will be before it gets its place."""
     environment = surroundings(Path.cwd(), os.environ)
     made = operation.draft(Path.cwd(), environment, target, named=named)

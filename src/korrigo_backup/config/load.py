@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, get_args
 from pydantic import BaseModel, ValidationError
 
 from korrigo_backup.config.model import Configuration
-from korrigo_backup.domain.dotenv import Dotenv, Fault, Problem, parse
+from korrigo_backup.domain.dotenv import Fault, Problem
+from korrigo_backup.domain.variables import VARIABLES
 from korrigo_backup.errors import UsageError
+from korrigo_backup.system.dotenv import parse_dotenv, read_dotenv
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,37 +31,6 @@ FILE_NAME = "korrigo-backup.toml"
 DOTENV = ".env"
 OWN_DOTENV = "korrigo-backup.env"
 """A file for our own variables: `.env` is the site's, and its deployment may write it anew."""
-
-VARIABLES: dict[str, tuple[str, str]] = {
-    "POSTGRES_DB": ("database", "name"),
-    "POSTGRES_USER": ("database", "user"),
-    "POSTGRES_PASSWORD": ("database", "password"),
-    "POSTGRES_HOST": ("database", "host"),
-    "POSTGRES_PORT": ("database", "port"),
-    "PGSSLMODE": ("database", "sslmode"),
-    "PGSSLROOTCERT": ("database", "sslrootcert"),
-    "PGSSLCERT": ("database", "sslcert"),
-    "PGSSLKEY": ("database", "sslkey"),
-    "PGPASSFILE": ("database", "passfile"),
-    "PGCONNECT_TIMEOUT": ("database", "connect_timeout"),
-    "MEDIA_ROOT": ("media", "root"),
-    "BACKUP_DIR": ("backup", "dir"),
-    "BACKUP_RETENTION_DAYS": ("backup", "retention_days"),
-    "KORRIGO_BACKUP_SITE": ("site", "name"),
-    "KORRIGO_BACKUP_ENVIRONMENT": ("site", "environment"),
-    "KORRIGO_BACKUP_REVISION": ("site", "revision"),
-    "KORRIGO_BACKUP_KEY_FILE": ("backup", "key_file"),
-    "KORRIGO_BACKUP_CLIENT_DIR": ("database", "client_dir"),
-    "KORRIGO_BACKUP_MANAGE": ("django", "manage"),
-    "KORRIGO_BACKUP_NOTIFY_URLS": ("notify", "urls"),
-    "KORRIGO_BACKUP_HEALTHCHECKS_URL": ("notify", "healthchecks_url"),
-    "KORRIGO_BACKUP_KIT_RECIPIENTS": ("kit", "recipients"),
-    "KORRIGO_BACKUP_DAILY": ("schedule", "daily"),
-    "KORRIGO_BACKUP_WEEKLY": ("schedule", "weekly"),
-    "KORRIGO_BACKUP_DRILL": ("schedule", "drill"),
-    "KORRIGO_BACKUP_OVERDUE": ("schedule", "overdue"),
-}
-"""The runbook's variables (2.3) and ours, with the section and key each one sets. An empty one is as unset."""
 
 OWN_PREFIX = "KORRIGO_BACKUP_"
 _RUNBOOK = ("BACKUP_DIR", "BACKUP_RETENTION_DAYS")
@@ -129,31 +100,6 @@ def read_toml(path: Path, *, required: bool) -> Tree:
                 hint="put it below one, for example [database]",
             )
     return tree
-
-
-def read_dotenv(path: Path, environment: Mapping[str, str] = _NOTHING) -> dict[str, str]:
-    """Return the variables of a `.env` file as Docker Compose reads it; a foreign line is left out.
-
-    A variable in a value is taken from `environment` first. Raises UsageError for a line that sets one of VARIABLES
-    and cannot be read: its value decides what is backed up.
-    """
-    found = parse_dotenv(path, environment)
-    for problem in found.problems:
-        if problem.name in VARIABLES and problem.fault is not Fault.UNSET:
-            raise UsageError(
-                f"{path}, line {problem.line}: {problem.name} cannot be read: {problem.fault}",
-                hint="correct that line; put a value with quotation marks, $ or # in it between single ones",
-            )
-    return dict(found.values)
-
-
-def parse_dotenv(path: Path, environment: Mapping[str, str] = _NOTHING) -> Dotenv:
-    """Return the settings of a `.env` file and its lines that give none; UsageError when it is no readable text."""
-    try:
-        text = path.read_bytes().decode() if path.is_file() else ""
-    except (OSError, UnicodeDecodeError) as problem:
-        raise UsageError(f"cannot read {path}: {problem}", hint="check its mode; it is UTF-8 text") from None
-    return parse(text, environment)
 
 
 def dotenv_problems(directory: Path, environment: Mapping[str, str]) -> tuple[Problem, ...]:

@@ -12,6 +12,8 @@ from korrigo_backup.domain.paths import order, printable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from korrigo_backup.domain.manifest import Manifest
+
 SHOWN = 20
 """Paths of each sort that are named; the counts tell of the rest."""
 
@@ -85,6 +87,11 @@ def findings(found: Consistency) -> Iterator[Finding]:
     if found.orphans:
         yield ok("media.orphans", f"{found.orphans} files are named by no row:"
                  f" {_some(found.first_orphans, found.orphans)}")  # fmt: skip
+
+
+def recorded_findings(manifest: Manifest | None) -> list[Finding]:
+    """Return the findings that the manifest of a restore point records, none for any other artifact."""
+    return list(findings(manifest.consistency)) if manifest and manifest.consistency else []
 
 
 def as_facts(found: Consistency) -> Mapping[str, str]:

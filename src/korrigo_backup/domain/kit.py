@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from korrigo_backup.domain.naming import KIT, KIT_PREFIX, KIT_SUFFIX
-
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Sequence
 
     from korrigo_backup.domain.authenticity import Key
 
@@ -87,20 +85,6 @@ class KitRecord(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[str, ...]
     kind: Literal["kit"] = "kit"
     format: int = FORMAT
-
-
-def is_kit(name: str) -> bool:
-    """Tell whether `name` is that of a recovery kit; the record beside it adds `.manifest.json`."""
-    return KIT.fullmatch(name) is not None
-
-
-def free_kit_name(stamped: str, taken: Container[str]) -> str:
-    """Return the first name of this stamp that is not `taken`."""
-    name, counter = f"{KIT_PREFIX}{stamped}{KIT_SUFFIX}", 1
-    while name in taken:
-        counter += 1
-        name = f"{KIT_PREFIX}{stamped}_{counter}{KIT_SUFFIX}"
-    return name
 
 
 def is_member(name: str) -> bool:

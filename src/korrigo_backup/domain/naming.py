@@ -231,3 +231,17 @@ def _former(live: str, role: str, stamped: str) -> str:
 
 def _cut(live: str, room: int) -> str:
     return live.encode()[:room].decode(errors="ignore")
+
+
+def is_kit(name: str) -> bool:
+    """Tell whether `name` is that of a recovery kit; the record beside it adds `.manifest.json`."""
+    return KIT.fullmatch(name) is not None
+
+
+def free_kit_name(stamped: str, taken: Container[str]) -> str:
+    """Return the first name of this stamp that is not `taken`."""
+    name, counter = f"{KIT_PREFIX}{stamped}{KIT_SUFFIX}", 1
+    while name in taken:
+        counter += 1
+        name = f"{KIT_PREFIX}{stamped}_{counter}{KIT_SUFFIX}"
+    return name

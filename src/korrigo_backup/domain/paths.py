@@ -5,6 +5,14 @@ Bytes that are not UTF-8 are surrogate escapes.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NAMED = 5
+"""The number of names in a line; the line gives the number of the others."""
+
 
 def order(path: str) -> tuple[bytes, ...]:
     """Return the key by which walks, archives and lists of paths are sorted: the parts of the path as bytes."""
@@ -52,3 +60,9 @@ def stays_inside(path: str, target: str) -> bool:
 def on_one_line(text: str) -> str:
     """Return what somebody typed as it can stand in a table: white space is one blank, control characters escaped."""
     return printable(" ".join(text.split()))
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return the first names, and how many more there are."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more

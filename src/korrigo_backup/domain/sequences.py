@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.domain.finding import Finding, error, ok, warning
-from korrigo_backup.domain.validation import listed
+from korrigo_backup.domain.paths import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from korrigo_backup.domain.finding import Finding, Level, error, ok, warning
+from korrigo_backup.domain.paths import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -16,15 +17,6 @@ if TYPE_CHECKING:
 
 FEW_TABLES = 10
 """The runbook's least number of tables of a Korrigo site (5.6)."""
-
-NAMED = 5
-"""How many names a line lists before it says how many more there are."""
-
-
-def listed(names: Sequence[str]) -> str:
-    """Return the first names, and how many more there are."""
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
 
 
 def judge_tables(there: Sequence[str], expected: Iterable[str] | None) -> list[Finding]:

@@ -10,14 +10,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from korrigo_backup.config.load import VARIABLES, read_dotenv
 from korrigo_backup.config.model import Configuration
 from korrigo_backup.domain.finding import Finding, error, ok, warning
+from korrigo_backup.domain.variables import VARIABLES
 from korrigo_backup.operations.compose_roles import database_candidates
-from korrigo_backup.operations.discover_compose import Files, Named, Values, composed
+from korrigo_backup.operations.discover_compose import Files, NamedServices, Values, composed
 from korrigo_backup.site import compose_file
 from korrigo_backup.site.compose_running import environment_of, project_here, resolved
 from korrigo_backup.site.django_settings import SiteSettings, find_manage, try_ask
+from korrigo_backup.system.dotenv import read_dotenv
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -74,7 +75,7 @@ class _Read:
     told_env_file: bool = False
 
 
-def discover(directory: Path, environment: Mapping[str, str], named: Named | None = None) -> Discovered:
+def discover(directory: Path, environment: Mapping[str, str], named: NamedServices | None = None) -> Discovered:
     """Return what `directory` tells; `environment` is that of `.env` and of the process together.
 
     `named` are services that a person has chosen. Raises UsageError for a Compose file that cannot be read: the one
@@ -85,7 +86,7 @@ def discover(directory: Path, environment: Mapping[str, str], named: Named | Non
     read = _read((directory, files), environment) if files else None
     text = read.text if read else None
     if read and (not host or host in read.text.services or _is_alias(host, read.text)):
-        found = _composed(directory, files, read, named or Named())
+        found = _composed(directory, files, read, named or NamedServices())
     else:
         found = _direct(directory, environment)
     name = text.project if text and text.project else directory.absolute().name
@@ -174,7 +175,7 @@ def _variables(directory: Path, beside: Path, environment: Mapping[str, str]) ->
     return {**ours, **read_dotenv(beside, shell), **shell}
 
 
-def _composed(directory: Path, files: tuple[Path, ...], read: _Read, named: Named) -> Discovered:
+def _composed(directory: Path, files: tuple[Path, ...], read: _Read, named: NamedServices) -> Discovered:
     def running(service: str) -> Mapping[str, str] | None:
         return environment_of(read.project, service) if read.project else None
 

@@ -6,13 +6,13 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from korrigo_backup.config.load import parse_dotenv
 from korrigo_backup.domain.finding import Finding, error, ok, warning
 from korrigo_backup.domain.postgres_images import login, variables
 from korrigo_backup.errors import UsageError
 from korrigo_backup.operations import compose_roles as roles
 from korrigo_backup.site.compose_build import media_names, with_build
 from korrigo_backup.site.health import DEFAULT_PATH, probe
+from korrigo_backup.system.dotenv import parse_dotenv
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -32,7 +32,7 @@ Values = dict[str, dict[str, object]]
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedServices:
     """The services that a person has named; None where the files are to tell.
 
     `former` are those of the configuration that is there; one that is no service any more is passed over.
@@ -40,7 +40,7 @@ class Named:
 
     database: str | None = None
     backend: str | None = None
-    former: Named | None = None
+    former: NamedServices | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def composed(
     files: Files,
     text: ComposeText,
     environment: Mapping[str, str],
-    named: Named,
+    named: NamedServices,
     running: Callable[[str], Mapping[str, str] | None],
 ) -> Composed:
     """Return what the project tells. `running` returns the environment of a service's container, None without one.
@@ -77,7 +77,7 @@ def composed(
     """
     services = {name: _whole(one, files.home, environment) for name, one in text.services.items()}
     servers = roles.database_candidates(services)
-    former = named.former or Named()
+    former = named.former or NamedServices()
     backend = _named(services, (named.backend, former.backend), "--backend", files)
     backend = backend or roles.choose_backend(services, servers).service
     host = environment.get("POSTGRES_HOST", "")

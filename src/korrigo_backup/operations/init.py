@@ -9,23 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from korrigo_backup.config.load import (
-    DOTENV,
-    FILE_NAME,
-    OWN_DOTENV,
-    OWN_PREFIX,
-    VARIABLES,
-    load,
-    own_variables,
-    read_toml,
-)
+from korrigo_backup.config.load import DOTENV, FILE_NAME, OWN_DOTENV, OWN_PREFIX, load, own_variables, read_toml
 from korrigo_backup.config.model import Configuration
 from korrigo_backup.config.template import render
 from korrigo_backup.domain.dotenv import written
 from korrigo_backup.domain.finding import Finding, ok, warning
+from korrigo_backup.domain.variables import VARIABLES
 from korrigo_backup.errors import UsageError
 from korrigo_backup.operations.discover import Discovered, discover
-from korrigo_backup.operations.discover_compose import Named
+from korrigo_backup.operations.discover_compose import NamedServices
 from korrigo_backup.system.files import explained, fsync_directory, write_private
 
 if TYPE_CHECKING:
@@ -56,7 +48,7 @@ def draft(
     target: Path,
     *,
     site: str | None = None,
-    named: Named | None = None,
+    named: NamedServices | None = None,
     columns: tuple[str, ...] = (),
 ) -> Draft:
     """Return the configuration for `directory`. What `target` sets already stays as it is set.
@@ -68,7 +60,7 @@ def draft(
     """
     with explained("look at the project"):
         old, findings = _set_before(directory, target)
-        typed = named or Named()
+        typed = named or NamedServices()
         found = discover(directory, environment, replace(typed, former=_former(old)))
         if typed.database and typed.database != _former(old).database:
             old = {**old, "database": _without_login(old)}
@@ -163,12 +155,12 @@ def _set_before(directory: Path, target: Path) -> tuple[Values, list[Finding]]:
     return tree, [ok("init.former", f"{target.name}: its {count} settings stay")] if count else []
 
 
-def _former(old: Values) -> Named:
+def _former(old: Values) -> NamedServices:
     """Return the services that the former configuration names."""
     compose = old.get("compose", {})
     names = (compose.get("db"), compose.get("backend"))
     database, backend = (name if isinstance(name, str) else None for name in names)
-    return Named(database, backend)
+    return NamedServices(database, backend)
 
 
 def _without_login(old: Values) -> dict[str, object]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from secrets import token_hex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 from msgspec.structs import replace
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from korrigo_backup.domain.journal import Listener
     from korrigo_backup.domain.secret import Secret
-    from korrigo_backup.site.site import Site
 
 FILE = ".journal.jsonl"
 _LARGEST = 16 * 1024 * 1024
@@ -43,9 +42,23 @@ INTERRUPTED = 130
 """The exit code of a run that a signal ended."""
 
 
+class JournaledSite(Protocol):
+    """The name of a site, and its secrets, which are never written."""
+
+    @property
+    def name(self) -> str:
+        """The name of the site."""
+        ...
+
+    @property
+    def secrets(self) -> Sequence[Secret]:
+        """Values that are taken out of every line."""
+        ...
+
+
 @dataclass(frozen=True)
-class Named:
-    """What is said of a site that is not reached: its name, and the secrets that must not be written."""
+class SiteName:
+    """The name and the secrets of a site that this run does not reach."""
 
     name: str
     secrets: tuple[Secret, ...] = ()
@@ -101,7 +114,7 @@ class _Recorded(Running):
 @contextmanager
 def recorded(
     directory: Path,
-    site: Site | Named,
+    site: JournaledSite,
     verb: str,
     subject: str,
     *,
@@ -158,7 +171,7 @@ def _note(write: Callable[[Record], None], record: Record) -> None:
         write(record)
 
 
-def decided(directory: Path, site: Site, record: Record) -> None:
+def decided(directory: Path, site: JournaledSite, record: Record) -> None:
     """Write down how an operation ended that could not say so itself."""
     _append(directory, site.secrets, record)
 

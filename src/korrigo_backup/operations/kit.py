@@ -21,7 +21,7 @@ from korrigo_backup.domain.kit_readme import Facts, readme
 from korrigo_backup.domain.paths import printable
 from korrigo_backup.errors import NotFound, ProofFailed, UsageError
 from korrigo_backup.formats.kit import LARGEST, LARGEST_FILE, Opened, pack
-from korrigo_backup.operations.journal import Named, Running, recorded
+from korrigo_backup.operations.journal import Running, SiteName, recorded
 from korrigo_backup.operations.kits import check, damage, known, read
 from korrigo_backup.system import age
 from korrigo_backup.system.files import explained, write_private
@@ -105,7 +105,7 @@ def save(catalog: Catalog, source: Source, *, now: datetime, listen: Listener = 
         raise UsageError("the recovery kit has nobody to be encrypted to", hint=unconfigured().hint)
     with (
         catalog.exclusive("recovery kit"),
-        recorded(catalog.directory, Named(source.name, source.secrets), "kit", "make", listener=listen) as running,
+        recorded(catalog.directory, SiteName(source.name, source.secrets), "kit", "make", listener=listen) as running,
     ):
         return _saved(catalog, source, now, running)
 

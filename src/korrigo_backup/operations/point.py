@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-from korrigo_backup.domain.consistency import as_facts, compare, findings
+from korrigo_backup.domain.consistency import as_facts, compare
 from korrigo_backup.domain.journal import Listener, Step, silent
 from korrigo_backup.domain.manifest import Member
 from korrigo_backup.domain.naming import MANIFEST_SUFFIX, MEMBERS_SUFFIX, Kind
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from korrigo_backup.catalog import Catalog
     from korrigo_backup.domain.artifact import Artifact
     from korrigo_backup.domain.description import PathColumn
-    from korrigo_backup.domain.finding import Finding
     from korrigo_backup.operations.journal import Running
     from korrigo_backup.site.digests import Snapshot
     from korrigo_backup.site.site import Site
@@ -88,13 +87,6 @@ def _required(site: Site, catalog: Catalog, wish: Wish, *, now: datetime, runnin
             hint=problem.hint,
             state=f"the backup {database.path} is good; there is no restore point",
         ) from None
-
-
-def consistency(artifact: Artifact) -> list[Finding]:
-    """Return what a restore point says about its rows and files."""
-    if artifact.manifest is None or artifact.manifest.consistency is None:
-        return []
-    return list(findings(artifact.manifest.consistency))
 
 
 def _take(

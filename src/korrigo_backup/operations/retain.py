@@ -10,7 +10,7 @@ from korrigo_backup.domain.hold import standing
 from korrigo_backup.domain.journal import Listener, Step, silent
 from korrigo_backup.errors import Interrupted, KorrigoBackupError, PartlyDone, Unreachable, UsageError
 from korrigo_backup.operations import holds, kept, prune
-from korrigo_backup.operations.journal import Named, recorded
+from korrigo_backup.operations.journal import SiteName, recorded
 from korrigo_backup.operations.recover import exclusive
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def applied(catalog: Catalog, request: Request) -> tuple[Retention, int]:
         _held(catalog, request) as (site, unseen),
         recorded(
             catalog.directory,
-            site or Named(request.name),
+            site or SiteName(request.name),
             "prune",
             "all",
             listener=request.listen,

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from korrigo_backup.config.load import OWN_DOTENV, VARIABLES, load, surroundings
+from korrigo_backup.config.load import OWN_DOTENV, load, surroundings
 from korrigo_backup.domain.schedule import Surroundings
+from korrigo_backup.domain.variables import VARIABLES
 from korrigo_backup.errors import Refused, UsageError
 from korrigo_backup.system.run import which
 

@@ -11,9 +11,10 @@ from korrigo_backup.domain.finding import Finding, Level, error, ok, warning
 from korrigo_backup.domain.manifest import DatabaseProof, TableProof
 from korrigo_backup.domain.migrations import compare
 from korrigo_backup.domain.naming import Kind, beside
+from korrigo_backup.domain.paths import listed
 from korrigo_backup.domain.sequences import Saved, judge_sequences
 from korrigo_backup.domain.sqlname import normal_name
-from korrigo_backup.domain.validation import judge_rows, judge_schema, judge_tables, listed
+from korrigo_backup.domain.validation import judge_rows, judge_schema, judge_tables
 from korrigo_backup.operations.properties import property_differences
 from korrigo_backup.site.databases import Databases
 from korrigo_backup.site.digests import known_rule, snapshot

@@ -10,7 +10,7 @@ from korrigo_backup.domain import consistency
 from korrigo_backup.domain.consistency import Consistency, compare
 from korrigo_backup.domain.finding import Finding, Level, error, ok, warning
 from korrigo_backup.domain.naming import MEMBERS_SUFFIX, Kind
-from korrigo_backup.domain.validation import listed
+from korrigo_backup.domain.paths import listed
 from korrigo_backup.formats import members
 from korrigo_backup.operations.columns import known_columns
 from korrigo_backup.operations.compare_media import below, side_by_side

@@ -13,7 +13,7 @@ from korrigo_backup.domain.naming import Kind
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed
 from korrigo_backup.operations import journal
 from korrigo_backup.operations.drill import drill, fingerprint
-from korrigo_backup.operations.journal import Named, Running
+from korrigo_backup.operations.journal import Running, SiteName
 from korrigo_backup.operations.manifests import members_of
 from korrigo_backup.operations.recover import exclusive
 from korrigo_backup.operations.verify import Depth, verify
@@ -53,7 +53,7 @@ def verified(catalog: Catalog, request: Request) -> list[Finding]:
     Raises what keeps a drill from being made (Refused, Unreachable, Locked): that is no word about the backup.
     """
     findings: list[Finding] = []
-    named = Named(request.name, request.secrets)
+    named = SiteName(request.name, request.secrets)
     why = {DEPTH: str(request.depth)}
     with suppress(_Bad), _recorded(catalog, named, request.artifact, why) as running:
         findings += verify(catalog, request.artifact, now=request.now, depth=request.depth)
@@ -79,7 +79,7 @@ def _after_damage(catalog: Catalog, request: Request) -> None:
 
 
 @contextmanager
-def _recorded(catalog: Catalog, named: Named, artifact: Artifact, why: dict[str, str]) -> Iterator[Running]:
+def _recorded(catalog: Catalog, named: SiteName, artifact: Artifact, why: dict[str, str]) -> Iterator[Running]:
     """Record the block where it can be: a copy elsewhere, or a medium that is only read, has no journal here."""
     directory = catalog.directory
     places = (directory, directory / journal.FILE)

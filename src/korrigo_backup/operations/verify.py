@@ -7,11 +7,11 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from korrigo_backup.domain.consistency import recorded_findings
 from korrigo_backup.domain.finding import Finding, error, ok, warning
 from korrigo_backup.domain.naming import Kind
 from korrigo_backup.errors import NotFound, ProofFailed
 from korrigo_backup.operations.content import content
-from korrigo_backup.operations.point import consistency
 from korrigo_backup.operations.structure import structure
 from korrigo_backup.system.files import explained, free_bytes
 from korrigo_backup.system.timings import phase
@@ -69,7 +69,7 @@ def _read(catalog: Catalog, artifact: Artifact, depth: Depth) -> list[Finding]:
     try:
         if depth is Depth.STRUCTURE:
             return structure(catalog, artifact)
-        return [*content(catalog, artifact), *consistency(artifact)]
+        return [*content(catalog, artifact), *recorded_findings(artifact.manifest)]
     except (ProofFailed, NotFound) as problem:
         return [error("artifact.damaged", problem.message, problem.hint)]
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from korrigo_backup.config.load import read_dotenv
 from korrigo_backup.errors import UsageError
 from korrigo_backup.site.compose_service import Around, ServiceText, Volume, filled, merged, paths, scalar, service
+from korrigo_backup.system.dotenv import read_dotenv
 from korrigo_backup.system.files import explained
 
 if TYPE_CHECKING:

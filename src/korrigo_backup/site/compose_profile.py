@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from korrigo_backup.config.load import read_dotenv
 from korrigo_backup.site.compose_file import images_written
 from korrigo_backup.site.compose_running import resolved
+from korrigo_backup.system.dotenv import read_dotenv
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

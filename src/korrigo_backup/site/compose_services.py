@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.site.compose import PROGRAMS
+from korrigo_backup.site.compose_address import learnt
 from korrigo_backup.site.compose_checks import OwnChecks
 from korrigo_backup.site.compose_container import writers
-from korrigo_backup.site.health import DEFAULT_SECONDS, Health, learnt, probe
+from korrigo_backup.site.health import DEFAULT_SECONDS, Health, probe
 from korrigo_backup.site.services import await_address
 from korrigo_backup.system.run import Command, run
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tarfile
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 
@@ -22,14 +20,12 @@ from korrigo_backup.errors import (
     Refused,
     Unreachable,
 )
-from korrigo_backup.system.files import CHUNK, create_private, private_directory, write_all
 from korrigo_backup.system.run import Command, Completed, describe_status, ended_after, run, spawn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from korrigo_backup.site.compose import Project
     from korrigo_backup.site.served import Served
 
 T = TypeVar("T")
@@ -49,16 +45,8 @@ WORK_SECONDS = 4 * 3600.0
 BACKUP = ("backup", "--include-media")
 RESTORE = ("restore", "-")
 
-_MADE = (0, PartlyDone.exit_code)
+MADE = (0, PartlyDone.exit_code)
 """Statuses of a backup that is there: whole, or but for files that changed while they were read."""
-
-# In the container: what was made is removed whatever happens. $0 and $@ are the command.
-_OUT = """
-place=$(mktemp -d) && trap 'rm -rf "$place"' EXIT INT TERM HUP
-"$0" "$@" --output-dir "$place" >&2; status=$?
-if [ "$status" -eq 0 ] || [ "$status" -eq 3 ]; then tar -C "$place" -cf - . || status=1; fi
-exit "$status"
-"""
 
 _ANSWERED = (0, ProofFailed.exit_code)
 """Statuses of a command that printed its document: all is well, or something in it is not."""
@@ -147,72 +135,22 @@ class DirectDjango:
         """Run the command with the site's environment; see the port."""
         done = run(Command((*self.manage, *command), self.environment, self.directory), timeout=WORK_SECONDS)
         if done.status:
-            raise _failure(done, f"{self.description} {' '.join(command)}")
+            raise failure(done, f"{self.description} {' '.join(command)}")
 
     def bring_out(self, target: Path, *options: str) -> None:
         """Let manage.py write into `target`; see the port."""
         words = (*self.manage, *BACKUP, *options, "--output-dir", str(target.absolute()))
         done = run(Command(words, self.environment, self.directory), timeout=WORK_SECONDS)
-        if done.status not in _MADE:
-            raise _failure(done, f"{self.description} backup")
+        if done.status not in MADE:
+            raise failure(done, f"{self.description} backup")
 
     def take_in(self, served: Served, *options: str) -> None:
         """Serve manage.py; see the port."""
-        _taken_in(Command((*self.manage, *RESTORE, *options), self.environment, self.directory), served, self)
+        taken_in(Command((*self.manage, *RESTORE, *options), self.environment, self.directory), served, self)
 
 
-@dataclass(frozen=True)
-class ComposeDjango:
-    """`manage.py` in the backend's container: in the running one, or in one of its own while the service is stopped."""
-
-    project: Project
-    service: str
-    manage: tuple[str, ...]
-
-    @property
-    def description(self) -> str:
-        """Return the command line."""
-        return f"{self.project.shown} exec {self.service} {' '.join(self.manage)}"
-
-    def ask(self, command: str, answer: type[T], *options: str) -> T:
-        """Run the command in the container; see the port."""
-        done = run(self._call(command, *options), timeout=COMMAND_SECONDS)
-        return understood(done, f"{self.description} {command}", answer)
-
-    def carry_out(self, *command: str) -> None:
-        """Run the command in the container; see the port."""
-        done = run(self._call(*command), timeout=WORK_SECONDS)
-        if done.status:
-            raise _failure(done, f"{self.description} {' '.join(command)}")
-
-    def bring_out(self, target: Path, *options: str) -> None:
-        """Stream the backup out of the container, where it is removed whatever happens; see the port."""
-        command = self._run("sh", "-c", _OUT, *self.manage, *BACKUP, *options)
-        with spawn(command, stdout=True) as process, ended_after(WORK_SECONDS, process):
-            try:
-                unpack_flat(process.stdout, target)
-            except ProofFailed:
-                status = process.wait()
-                if status not in _MADE:
-                    raise _failure(Completed(status, b"", process.stderr), f"{self.description} backup") from None
-                raise
-            status = process.wait()
-            if status not in _MADE:
-                raise _failure(Completed(status, b"", process.stderr), f"{self.description} backup")
-
-    def take_in(self, served: Served, *options: str) -> None:
-        """Serve it through the pipes of the container; see the port."""
-        _taken_in(self._call(*RESTORE, *options), served, self)
-
-    def _call(self, *command: str) -> Command:
-        return self._run(*self.manage, *command)
-
-    def _run(self, *words: str) -> Command:
-        running = self.project.is_running(self.service)
-        return self.project.exec(self.service, *words) if running else self.project.one_off(self.service, *words)
-
-
-def _taken_in(command: Command, served: Served, by: DjangoCommands) -> None:
+def taken_in(command: Command, served: Served, by: DjangoCommands) -> None:
+    """Serve a backup to a `manage.py restore` until it ends. Raises what `take_in` of the port does."""
     with spawn(command, stdin=True, stdout=True) as process, ended_after(WORK_SECONDS, process):
         try:
             served.answer(process)
@@ -221,44 +159,15 @@ def _taken_in(command: Command, served: Served, by: DjangoCommands) -> None:
             raise
         status = process.wait()
     if status:
-        raise _failure(Completed(status, b"", process.stderr), f"{by.description} restore")
+        raise failure(Completed(status, b"", process.stderr), f"{by.description} restore")
     if not served.complete:
-        raise KorrigoBackupError(f"{by.description} restore ended without a word", hint=_SAME_VERSION)
-
-
-def unpack_flat(stream: IO[bytes], target: Path) -> None:
-    """Write a tar stream that holds one directory of plain files into `target`, each file private.
-
-    Raises ProofFailed for anything else in it: a link, a device, a deeper path, more than a backup has.
-    """
-    files = 0
-    try:
-        with tarfile.open(mode="r|", fileobj=stream) as tar:
-            for info in tar:
-                parts = [part for part in info.name.split("/") if part not in {"", "."}]
-                if info.isdir() and len(parts) <= 1:
-                    continue
-                content = tar.extractfile(info) if info.isreg() and len(parts) == _DEPTH else None
-                files += 1
-                if content is None or ".." in parts or files > _MOST_FILES:
-                    raise ProofFailed(f"{info.name!r} is no part of a Django backup", hint=_SAME_VERSION)
-                private_directory(target / parts[0])
-                with create_private(target / parts[0] / parts[1]) as file:
-                    while piece := content.read(CHUNK):
-                        write_all(file, piece)
-                    os.fsync(file.fileno())
-    except (tarfile.TarError, EOFError) as problem:
-        raise ProofFailed(f"what came out of the container is cut ({problem})", hint=_SAME_VERSION) from None
+        raise KorrigoBackupError(f"{by.description} restore ended without a word", hint=SAME_VERSION)
 
 
 _KINDS = {kind.exit_code: kind for kind in (Refused, NotFound, Locked, Unreachable, ProofFailed)}
 """The error that an exit status of ours stands for."""
 
-_DEPTH = 2
-_MOST_FILES = 10
-"""A backup is a manifest, a fixture, an archive and its list."""
-
-_SAME_VERSION = "run the command again; korrigo-backup must be of the same version there and here"
+SAME_VERSION = "run the command again; korrigo-backup must be of the same version there and here"
 
 
 def child_environment(own: Mapping[str, str], told: Mapping[str, str | None]) -> dict[str, str | Secret]:
@@ -275,7 +184,7 @@ def child_environment(own: Mapping[str, str], told: Mapping[str, str | None]) ->
 def understood(done: Completed, what: str, answer: type[T]) -> T:
     """Return the document that a command printed; raises what `DjangoCommands.ask` does."""
     if done.status not in _ANSWERED:
-        raise _failure(done, what)
+        raise failure(done, what)
     lines = done.stdout.splitlines()  # settings of some sites print, so only the last line is ours
     try:
         return msgspec.json.decode(lines[-1] if lines else b"", type=answer)
@@ -286,7 +195,8 @@ def understood(done: Completed, what: str, answer: type[T]) -> T:
         ) from None
 
 
-def _failure(done: Completed, what: str) -> KorrigoBackupError:
+def failure(done: Completed, what: str) -> KorrigoBackupError:
+    """Return the error for a management command that failed, by its exit code and its own words."""
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     if "Unknown command" in done.stderr:
         return NotConfigured(
@@ -300,7 +210,7 @@ def _failure(done: Completed, what: str) -> KorrigoBackupError:
             " service",
         )
     if "unrecognized arguments" in done.stderr:
-        return Refused(f"{what}: the site's korrigo-backup is another version than this one", hint=_SAME_VERSION)
+        return Refused(f"{what}: the site's korrigo-backup is another version than this one", hint=SAME_VERSION)
     hint = next((line.removeprefix("hint: ") for line in lines if line.startswith("hint: ")), None)
     words = next((line for line in lines if line.startswith("CommandError: ")), lines[-1] if lines else "")
     kind = _KINDS.get(done.status, KorrigoBackupError)

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from korrigo_backup.djangoapp.fields import Column
-    from korrigo_backup.djangoapp.rows import Row
-    from korrigo_backup.djangoapp.tables import Table
+    from korrigo_backup.djangoapp.tables import Row, Table
     from korrigo_backup.domain.manifest import DjangoProof
 
 _NAMED = 5

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from korrigo_backup.djangoapp.column_types import Fit
-    from korrigo_backup.djangoapp.rows import LinkRows, Row
-    from korrigo_backup.djangoapp.tables import Table
+    from korrigo_backup.djangoapp.rows import LinkRows
+    from korrigo_backup.djangoapp.tables import Row, Table
     from korrigo_backup.djangoapp.watch import Watch
     from korrigo_backup.domain.manifest import TableProof
 

@@ -11,8 +11,7 @@ from korrigo_backup.errors import ProofFailed
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from korrigo_backup.djangoapp.rows import Row
-    from korrigo_backup.djangoapp.tables import Table
+    from korrigo_backup.djangoapp.tables import Row, Table
 
 BATCH_ROWS = 1000
 BATCH_BYTES = 4 * 1024 * 1024

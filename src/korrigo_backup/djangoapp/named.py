@@ -14,8 +14,7 @@ from django.db import Error, models
 from django.db.models.base import ModelState
 
 if TYPE_CHECKING:
-    from korrigo_backup.djangoapp.rows import Row
-    from korrigo_backup.djangoapp.tables import Table
+    from korrigo_backup.djangoapp.tables import Row, Table
 
 Key = tuple[Any, ...]
 

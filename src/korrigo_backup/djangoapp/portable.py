@@ -24,8 +24,7 @@ from korrigo_backup.djangoapp.rows import RowDecoder
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from korrigo_backup.djangoapp.rows import Row
-    from korrigo_backup.djangoapp.tables import Table
+    from korrigo_backup.djangoapp.tables import Row, Table
 
 _MODULUS = 1 << 128
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from korrigo_backup.djangoapp.named import Named
-    from korrigo_backup.djangoapp.tables import Table
+    from korrigo_backup.djangoapp.tables import Row, Table
 
 JSON_NULL = "json_null"
 """Key beside `fields` that names the columns whose null is JSON's, not SQL's; loaddata does not look at it."""
@@ -28,8 +28,6 @@ TEXT = "text"
 
 _NULL = b"null"
 _T = TypeVar("_T")
-Row = tuple[Any, ...]
-"""Decoded values in the order of a table's columns."""
 
 
 class RowEncoder:

@@ -26,6 +26,9 @@ _HEAVY = (models.BinaryField, models.TextField, models.JSONField)
 FEW, MANY = 200, 2000
 """Rows read at once from a table that may have large values, and from any other."""
 
+Row = tuple[Any, ...]
+"""Decoded values in the order of a table's columns."""
+
 
 @dataclass(frozen=True)
 class Texts:

@@ -14,8 +14,7 @@ from korrigo_backup.errors import ProofFailed
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from korrigo_backup.djangoapp.rows import Row
-    from korrigo_backup.djangoapp.tables import Table
+    from korrigo_backup.djangoapp.tables import Row, Table
 
 _NAMED = 20
 

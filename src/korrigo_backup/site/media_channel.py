@@ -8,6 +8,7 @@ import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -228,9 +229,9 @@ def _problem(data: bytes) -> Exception:
 @cache
 def text() -> bytes:
     """Return the program as it is sent: names and sources of modules, a package being an empty one."""
-    packages = ("korrigo_backup", *(f"korrigo_backup.{name}" for name in ("domain", "system", "site")))
+    folders = sorted({str(above) for name in _SENT for above in PurePosixPath("korrigo_backup", name).parents[:-1]})
     sources = [
         (f"korrigo_backup.{name.replace('/', '.')}", pkgutil.get_data("korrigo_backup", f"{name}.py")) for name in _SENT
     ]
     texts = [(name, text.decode()) for name, text in sources if text]
-    return json.dumps([*((name, "") for name in packages), *texts]).encode()
+    return json.dumps([*((folder.replace("/", "."), "") for folder in folders), *texts]).encode()

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from korrigo_backup.domain.journal import Outcome
+from korrigo_backup.domain.journal import Outcome, Verb
 from korrigo_backup.domain.naming import parse
+from korrigo_backup.domain.recovery import Action, ActionKind
 from korrigo_backup.errors import Locked, Refused
 from korrigo_backup.operations import journal
 from korrigo_backup.site import unfinished
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from korrigo_backup.site.site import Site
     from korrigo_backup.site.tree import Tree
 
-DJANGO = "restore by Django"
+DJANGO = Verb.RESTORE_BY_DJANGO
 """What the journal calls such a restore, beside `restore`."""
 
 PATIENCE_SECONDS = 20.0
@@ -72,8 +73,8 @@ def committed(server: Postgres, transaction: str) -> bool:
     return status != "aborted"
 
 
-def finish(site: Site) -> list[str]:
-    """Let the site's Django finish or undo the restore that a dead process left; return what was done, in words.
+def finish(site: Site) -> list[Action]:
+    """Let the site's Django finish or undo the restore that a dead process left; return the actions.
 
     Raises Locked while one is at work; Refused when nothing says how the site's manage.py is run: only it knows.
     """
@@ -93,12 +94,8 @@ def finish(site: Site) -> list[str]:
     if left and site.django:
         site.django.carry_out("restore", "--recover")
     kept = media.kept("before")
-    return [
-        f"finished the interrupted Django restore of {one.stamp}"
-        if one.stamp in kept
-        else f"took back the unfinished Django restore of {one.stamp}"
-        for one in left
-    ]
+    finished, rolled_back = ActionKind.DJANGO_RESTORE_FINISHED, ActionKind.DJANGO_RESTORE_ROLLED_BACK
+    return [Action(finished if one.stamp in kept else rolled_back, one.stamp) for one in left]
 
 
 def note(site: Site, catalog: Catalog, taken_back: Collection[str]) -> None:

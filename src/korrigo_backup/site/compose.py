@@ -247,5 +247,8 @@ _HINTS = (
 
 
 def engine_hint(stderr: str, shown: str) -> str | None:
-    """Return what to do about an error of Compose or of the engine, None when it is none that is known."""
+    """Return the hint for an error of Compose or of the engine, None for an unknown one.
+
+    Both end with status 1 or 125 whatever failed, so that the words alone tell the cause.
+    """
     return next((hint.format(shown=shown) for words, hint in _HINTS if words in stderr), None)

@@ -73,7 +73,7 @@ def _for_node_exporter(value: Path | None) -> Path | None:
 
 
 METRICS_ENDING = ".prom"
-"""The ending of the files that node_exporter reads."""
+"""The ending of the files that node_exporter reads; it ignores all others."""
 
 
 class StatusSection(Section):

@@ -1,4 +1,7 @@
-"""The key file: the signing key of this site, and the former keys of its older backups."""
+"""The key file: the signing key of this site, and the former keys of its older backups.
+
+One key a line, 64 hexadecimal digits; the first signs, all verify. To change the key, put a new line first.
+"""
 
 from __future__ import annotations
 

@@ -1,16 +1,16 @@
 """The error tree: each class is a situation an operator can be in.
 
-KorrigoBackupError       1    something failed
-├── UsageError           2    the command or the configuration is wrong
-├── PartlyDone           3    a good result exists, something after it failed
-├── Refused              4    a check before the work failed
-│   └── NotConfigured    4    the site lacks our app, or manage.py is not at the expected path
-├── Cancelled            5    the operator refused
-├── NotFound             6    no such artifact
-├── Locked               7    another run is at work
-├── Unreachable          8    the database or a service cannot be reached
-├── ProofFailed          9    the data read differ from the saved data
-└── ProblemsFound       10    an inspection found problems that need a person
+    KorrigoBackupError       1    something failed
+    ├── UsageError           2    the command or the configuration is wrong
+    ├── PartlyDone           3    a good result exists, something after it failed
+    ├── Refused              4    a check before the work failed
+    │   └── NotConfigured    4    the site lacks our app, or manage.py is not at the expected path
+    ├── Cancelled            5    the operator cancelled
+    ├── NotFound             6    no such artifact
+    ├── Locked               7    another run is at work
+    ├── Unreachable          8    the database or a service cannot be reached
+    ├── ProofFailed          9    the data read differ from the saved data
+    └── ProblemsFound       10    an inspection found problems that need a person
 
 The numbers are the exit codes of the command (docs/reference/exit-codes.md). Ctrl-C is 130.
 """

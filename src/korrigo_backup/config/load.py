@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LARGEST = 1024 * 1024
-"""Bytes: more than any configuration, less than what a device would give."""
+"""Bytes: more than any configuration, less than a device would return."""
 
 FILE_NAME = "korrigo-backup.toml"
 
@@ -59,11 +59,12 @@ VARIABLES: dict[str, tuple[str, str]] = {
     "KORRIGO_BACKUP_DRILL": ("schedule", "drill"),
     "KORRIGO_BACKUP_OVERDUE": ("schedule", "overdue"),
 }
-"""The runbook's variables (2.3) and ours, with the section and key each one sets. An empty one is as unset."""
+"""The runbook's variables (2.3) and ours, with the section and key that each sets. An empty variable counts as unset.
+"""
 
 OWN_PREFIX = "KORRIGO_BACKUP_"
 _RUNBOOK = ("BACKUP_DIR", "BACKUP_RETENTION_DAYS")
-"""The runbook's variables that are nobody's but ours."""
+"""The runbook's variables that only this program uses."""
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -93,7 +94,7 @@ def load(directory: Path, environ: Mapping[str, str], file: Path | None = None) 
 
 
 def surroundings(directory: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables of `.env`, of our own file and of the environment, the later ones before the earlier."""
+    """Return the variables of `.env`, of our own file and of the environment; the later source wins."""
     found: dict[str, str] = {}
     for _, values in _files(directory, environ):
         found |= {name: value for name, value in values.items() if value or name not in found}
@@ -107,7 +108,7 @@ def _files(directory: Path, environ: Mapping[str, str]) -> list[tuple[str, dict[
 
 
 def read_toml(path: Path, *, required: bool) -> Tree:
-    """Return a TOML file by section and key, nothing when it is not there and need not be; UsageError otherwise."""
+    """Return a TOML file by section and key, {} if it is missing and not required; UsageError otherwise."""
     if not required and not path.exists():
         return {}
     try:
@@ -134,8 +135,8 @@ def read_toml(path: Path, *, required: bool) -> Tree:
 def read_dotenv(path: Path, environment: Mapping[str, str] = _NOTHING) -> dict[str, str]:
     """Return the variables of a `.env` file as Docker Compose reads it; a foreign line is left out.
 
-    A variable in a value is taken from `environment` first. Raises UsageError for a line that sets one of VARIABLES
-    and cannot be read: its value decides what is backed up.
+    A variable in a value is taken from `environment` first. Raises UsageError for a line that sets one of VARIABLES and
+    cannot be read: its value decides which data are backed up.
     """
     found = parse_dotenv(path, environment)
     for problem in found.problems:
@@ -184,7 +185,8 @@ def _require_text(value: str, source: str) -> None:
 
 def _explained(problem: ValidationError, sources: Mapping[tuple[str, str], str]) -> UsageError:
     found = problem.errors(include_input=False, include_url=False)
-    first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])  # a slip hides what it names
+    # a misspelt key hides the key that it stands for
+    first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
     place = tuple(str(part) for part in first["loc"])
     name = ".".join(place)
     if first["type"] == "extra_forbidden":

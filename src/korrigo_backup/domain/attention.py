@@ -1,7 +1,7 @@
-"""What needs a person, the most urgent first, each with the next command.
+"""The findings that need a person, the most urgent first, each with the next command.
 
-An error is something to do now: the site would lose more than it may, or a backup will fail. A warning is something
-to do this week. Everything is computed from the status; nothing is read here.
+An error needs action now: the site would lose more than it may, or a backup will fail. A warning needs action this
+week. Everything is computed from the status; no file is read here.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.status import Goals, Good, Seen, Space, Status
 
 SOON_FULL_DAYS = 30
-"""Days before the disk is full from which on it is said; an error in the last week of them."""
+"""Days before the disk is full from which on a warning is given; an error in the last week of them."""
 
 ALMOST_FULL_DAYS = 7
 
@@ -35,7 +35,7 @@ LEAST_FREE = 0.10
 """The runbook's "more than 10 % free" (9.2)."""
 
 USUAL = 7
-"""How many backups before the newest say what is usual: a week."""
+"""How many backups before the newest give the usual size: a week."""
 
 ENOUGH_USUAL = 3
 
@@ -43,7 +43,7 @@ FEWER_ROWS = 0.8
 """The part of the usual rows below which a backup is suspicious: rows vanish by accident or by an attacker."""
 
 ENOUGH_ROWS = 100
-"""Rows below which a part of them says nothing."""
+"""A table with fewer rows is not compared: a share of them means little."""
 
 SIZES = (0.5, 2.0)
 """The part of the usual size outside which a backup is suspicious: encrypted data do not compress."""
@@ -53,7 +53,7 @@ _MESSAGE = 200
 
 
 def attention(status: Status, seen: Seen, goals: Goals) -> tuple[Finding, ...]:
-    """Return what needs a person: errors first, each group in the order of urgency."""
+    """Return the findings that need a person: errors first, each group in the order of urgency."""
     found = [
         *_surroundings(seen),
         *_age(status, seen, goals),
@@ -122,7 +122,7 @@ def _media_age(status: Status, goals: Goals) -> Iterator[Finding]:
 
 
 _AGAIN = {"django": "full --method django"}
-"""The arguments of `backup`, where the journal has another subject."""
+"""The arguments of `backup`, for operations that the journal names differently."""
 
 
 def _failures(status: Status) -> Iterator[Finding]:
@@ -228,7 +228,7 @@ def _proof(status: Status, goals: Goals) -> Iterator[Finding]:
 
 
 def _drill(status: Status) -> str:
-    """Return the command that loads the newest backup beside the live site and proves it."""
+    """Return the command that loads the newest backup into a scratch copy and proves it."""
     return f"korrigo-backup verify {'latest-point' if status.newest(Kind.POINT) else 'latest'} --depth full"
 
 

@@ -1,7 +1,8 @@
 """The status as metrics, in Prometheus' text format (version 0.0.4).
 
 Written here rather than by Prometheus' own client: the site's backend gives the same text and has no room for another
-library, and a registry that lives on is no use to what is computed anew each time. What is not known has no sample.
+library, and a persistent registry has no use for values that are computed anew each time. An unknown value has no
+sample.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.status import Good, Space, Status
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-"""What a web server says that the text is."""
+"""The content type that a web server sends with the text."""
 
 _PREFIX = "korrigo_backup"
 

@@ -29,7 +29,7 @@ MONTH = 31
 _BY_HAND = RESTORES | {Verb.ROLLBACK, Verb.REBUILD}
 
 _GRACE = 2
-"""Days for which what may go may still be there: the schedule removes it once a night, and may miss one."""
+"""Days for which removable backups may stay: the schedule removes them once a night, and may miss a night."""
 
 _PRIVATE = 0o640
 """The most that the runbook lets others do with a backup."""
@@ -127,7 +127,7 @@ def _restore(evidence: Evidence) -> tuple[Answer, ...]:
 
 
 def _age(record: Record, *, old: bool) -> bool:
-    """Tell whether an operation loaded a backup that was older than a week then, or one that was not."""
+    """Return whether an operation loaded a backup that was older than a week (with `old`), or a younger one."""
     named = parse(record.subject)
     made = own_clock(named.stamp) if named else None
     if made is None or not is_proof(record) or record.verb == Verb.COMPARE:

@@ -1,4 +1,4 @@
-"""What the journal says: which operations fail since when, and when a backup was last verified and proven."""
+"""The journal's statements: operations that fail and since when, the last verification and proof of a backup."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.journal import Record
 
 BACKUPS = (Verb.BACKUP, Verb.NIGHTLY)
-"""The verbs that make backups; what they make stands in the record's subject (`db`, `media`, `full`, `django`)."""
+"""The verbs that make backups; the record's subject names the kind (`db`, `media`, `full`, `django`)."""
 
 _BESIDE = (Verb.VERIFY,)
-"""Verbs that run beside others: that they hold no lock tells nothing."""
+"""Verbs that may run at the same time as others: they take no lock."""
 
 _COVERS = {"full": ("full", "db", "media", "django"), "django": ("django", "db", "media", "full")}
-"""What a backup makes up for when it succeeds, besides its own kind."""
+"""The other kinds that a successful backup makes up for."""
 
 _GOOD = (Outcome.DONE, Outcome.PARTLY)
 
@@ -36,13 +36,13 @@ _NO_ERRORS = {
     Outcome.BEGUN: "it was killed: only its beginning is in the journal",
     Outcome.INTERRUPTED: "it was interrupted",
 }
-"""What is said of the ends that no error explains; the message of an interrupted run is the state of the site."""
+"""The text for ends that no error explains; the message of an interrupted run is the state of the site."""
 
 
 class Proof(msgspec.Struct, frozen=True, kw_only=True):
-    """When something was shown to be right, what, and by which verb.
+    """A proof: its time, its object and its verb.
 
-    `seconds` is how long that took, `downtime` how long the site was down for it; None where not known.
+    `seconds` is its duration, `downtime` how long the site was down for it; None if not known.
     """
 
     at: datetime
@@ -83,10 +83,10 @@ class Failing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def failing(records: Sequence[Record], *, running: bool) -> tuple[Failing, ...]:
-    """Return what has failed since it last succeeded, backups first, then the newest first.
+    """Return the operations that have failed since they last succeeded, backups first, then the newest first.
 
     `records` are oldest first. A record that only begins is a run that was killed, unless it is the newest such and a
-    run is at work. A cancelled run says nothing, nor does a verification that did not come to its end. A full backup
+    run is at work. A cancelled run does not count, nor does a verification that did not come to its end. A full backup
     makes up for a failed one of the database or the media; a verification only for one of the same backup.
     """
     failures: dict[_Key, list[Record]] = {}
@@ -104,9 +104,9 @@ def failing(records: Sequence[Record], *, running: bool) -> tuple[Failing, ...]:
 
 
 def unfinished(records: Sequence[Record]) -> Record | None:
-    """Return the newest run when it has begun and not ended: the one at work, if one is.
+    """Return the newest run if it has begun and not ended: the run at work, if there is one.
 
-    There is one at a time; those that were refused meanwhile, and what may run beside it, do not count.
+    Only one run works at a time; runs refused meanwhile, and verbs that may run at the same time, do not count.
     """
     alone = (one for one in reversed(records) if one.verb not in _BESIDE and one.exit_code != Locked.exit_code)
     newest = next(alone, None)
@@ -114,16 +114,13 @@ def unfinished(records: Sequence[Record]) -> Record | None:
 
 
 def _failed(record: Record) -> bool:
-    if record.verb in _BESIDE:  # it may be at work now, beside the run that holds the site
+    if record.verb in _BESIDE:  # it may be at work now, at the same time as the run with the lock
         return record.outcome is Outcome.FAILED
     return record.outcome is not Outcome.CANCELLED
 
 
 def proven(records: Iterable[Record]) -> Proof | None:
-    """Return the newest proof by a load: a restore or a drill whose rows and files were as the manifest says.
-
-    A comparison without a difference counts, too.
-    """
+    """Return the newest proof by a load: a restore or a drill whose rows and files were equal to the manifest's."""
     newest = None
     for record in records:
         if record.outcome in _GOOD and is_proof(record) and (newest is None or record.started >= newest.started):
@@ -172,7 +169,7 @@ def _found_bad(record: Record) -> str:
 
 
 def suspects(records: Sequence[Record], artifacts: Iterable[Artifact]) -> dict[str, str]:
-    """Return the names of artifacts that may be bad, each with why: those found bad, and what they are made of.
+    """Return the names of artifacts that may be bad, each with the reason: artifacts found bad, and related ones.
 
     A restore point is no better than its worst component. A component of a bad point is suspect until it is verified.
     """
@@ -205,7 +202,7 @@ def partly(records: Sequence[Record]) -> Record | None:
 
 
 def is_proof(record: Record) -> bool:
-    """Tell whether an operation that ended well has shown that a backup is what was saved."""
+    """Return whether an operation that ended well has shown that a backup equals the saved data."""
     if record.verb == Verb.COMPARE:
         return record.outcome is Outcome.DONE
     if record.verb == Verb.VERIFY:  # a Django backup is read to its end at that depth, too, and not loaded

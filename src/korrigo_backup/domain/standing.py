@@ -1,4 +1,4 @@
-"""What is good, what is proven, what is late: the status computed from what was read, the goals and the time."""
+"""Which backups are good, proven or late: the status, computed from the facts, the goals and the time."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def good_artifacts(seen: Seen) -> list[Artifact]:
 
 
 def is_good(artifact: Artifact) -> bool:
-    """Tell whether an artifact says what it holds, in a manifest that nobody altered."""
+    """Return whether an artifact has a manifest that lists its content and that was not altered."""
     head = artifact.header
     unproven = {Authenticity.FORGED, Authenticity.UNKNOWN_KEY}
     return bool(head and head.format) and artifact.authenticity not in unproven
 
 
 def of_this_site(artifact: Artifact, seen: Seen) -> bool:
-    """Tell whether an artifact is of this site and environment; one that does not say (Method 2) is."""
+    """Return whether an artifact is of this site and environment; an artifact without a site (Method 2) is."""
     head = artifact.header
     if not artifact.ours:
         return False
@@ -55,7 +55,7 @@ def of_this_site(artifact: Artifact, seen: Seen) -> bool:
 
 
 def describe(seen: Seen, goals: Goals, *, now: datetime) -> Status:
-    """Return how the backups stand, all but what needs attention (`domain/attention.py` adds it)."""
+    """Return how the backups stand, without the findings that need attention (`domain/attention.py` adds them)."""
     moment, good = now.astimezone(UTC), good_artifacts(seen)
     newest = _first([artifact for artifact in good if artifact.kind in WITH_DATABASE], moment)
     past = [record for record in seen.records if record.started <= moment + CLOCKS_DIFFER]

@@ -1,7 +1,7 @@
 """Name the statement of a dump of unknown origin that is refused: its line in the file and its first words.
 
 `sqlforeign.py` puts a mark before each statement, a comment with the statement's end in the text that is loaded. The
-server repeats the statement in the context of its error, so the mark tells which one it was.
+server repeats the statement in the context of its error, so the mark identifies it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _NO_BLOCK = "25001"
 
 
 class NoRight(Refused):
-    """What a dump asks for needs a right that the role without rights which loads it has not."""
+    """The dump needs a right that the restricted role which loads it does not have."""
 
 
 ASK = "do not load it: no dump of a site's database needs this; ask the person who made it"

@@ -6,7 +6,7 @@ Nothing is changed: what the probe makes, it takes back.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
@@ -20,6 +20,7 @@ from korrigo_backup.errors import KorrigoBackupError, NotConfigured, Unreachable
 from korrigo_backup.operations import validate_database, validate_media
 from korrigo_backup.site.django import DESCRIBE, PROBE
 from korrigo_backup.site.health import Health
+from korrigo_backup.system.background import Background
 from korrigo_backup.system.files import explained
 from korrigo_backup.system.timings import phase
 
@@ -45,15 +46,21 @@ class Given:
     point: Artifact | None = None
     saved: Artifact | None = None
     unreachable: str | None = field(default=None, init=False)
+    _probe: Background[Probe | KorrigoBackupError | None] | None = field(default=None, init=False)
 
-    @cached_property
-    def probed(self) -> Probe | KorrigoBackupError | None:
-        """What was tried on the site, or why it was not; None when its Django is not configured.
+    def begin_probe(self) -> None:
+        """Run the probe from now on, while other parts look at the database: it imports the site's code first.
 
-        A site imports its code for a second or more before a command runs, so this one describes it, too; an app of an
-        earlier version does not.
+        It describes the site, too; an app of an earlier version does not.
         """
-        return self._asked(PROBE, Probe, "--verbosity", "2")
+        self._probe = Background(partial(self._asked, PROBE, Probe, "--verbosity", "2"))
+
+    @property
+    def probed(self) -> Probe | KorrigoBackupError | None:
+        """The result of the probe, or why it failed; None when the site's Django is not configured."""
+        if self._probe is None:
+            self.begin_probe()
+        return self._probe.result() if self._probe else None
 
     @cached_property
     def described(self) -> Description | KorrigoBackupError | None:
@@ -118,6 +125,8 @@ def validate(
             listen(Step(part.id))
             for finding in _checked(part, given):
                 tell(accepted(finding, accept))
+            if part.check is _health:  # a site that is still starting migrates its database, perhaps
+                given.begin_probe()
     for finding in unknown_names(accept):
         tell(finding)
     return findings
@@ -152,7 +161,9 @@ def _health(given: Given) -> Iterator[Finding]:
 
 
 def _tables(given: Given) -> Iterator[Finding]:
-    return validate_database.content(given.site, given.artifact, given.description, given.saved, strict=given.strict)
+    return validate_database.content(
+        given.site, given.artifact, lambda: given.description, given.saved, strict=given.strict
+    )
 
 
 def _users(given: Given) -> Iterator[Finding]:

@@ -21,7 +21,7 @@ from korrigo_backup.site.relations import relation, relations, standings
 from korrigo_backup.site.schema import fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from korrigo_backup.domain.artifact import Artifact
     from korrigo_backup.domain.description import Description
@@ -30,17 +30,21 @@ if TYPE_CHECKING:
     from korrigo_backup.site.relations import Relation
     from korrigo_backup.site.site import Site
 
+    Describe = Callable[[], Description | None]
+    """Returns what the site's Django says of itself, None when it does not."""
+
 
 def content(
-    site: Site, artifact: Artifact | None, description: Description | None, saved: Artifact | None, *, strict: bool
+    site: Site, artifact: Artifact | None, describe: Describe, saved: Artifact | None, *, strict: bool
 ) -> Iterator[Finding]:
     """Yield what is to say of tables, rows and sequences, held against a backup if there is one.
 
-    Sequences are held against the newest backup, `saved`, although no `artifact` is to be compared.
+    Sequences are held against the newest backup, `saved`, although no `artifact` is to be compared. `describe` waits
+    for the site's Django, which only a backup by it needs.
     """
     with snapshot(site.postgres) as taken:
         tables = taken.tables()
-        expected, problem = _expected(artifact, description, tables)
+        expected, problem = _expected(artifact, describe, tables)
         promised = {table.name for table in expected.tables} if expected else set()
         names = [table.name for table in tables if table.condition is None or table.name in promised]
         yield from judge_tables(names, None if expected is None else [table.name for table in expected.tables])
@@ -50,7 +54,7 @@ def content(
             now = _proofs(taken, tables, expected)
             yield judge_rows(now, expected.tables, artifact.name, strict=strict)
             yield from judge_schema(fingerprint(taken), expected.schema, artifact.name, strict=strict)
-        before, _ = _expected(saved, description, tables)
+        before, _ = _expected(saved, describe, tables)
         yield from judge_sequences(standings(taken), _saved(saved, before), strict=strict)
 
 
@@ -84,7 +88,7 @@ def users_are_as_saved(site: Site, description: Description | None, saved: Artif
         return False
     with snapshot(site.postgres) as taken:
         tables = [table for table in taken.tables() if table.name == normal_name(found.name)]
-        expected, _ = _expected(saved, description, tables)
+        expected, _ = _expected(saved, lambda: description, tables)
         then = {table.name: table for table in expected.tables} if expected else {}
         now = _proofs(taken, tables, expected) if expected else []
     known = bool(now) and now[0].name in then
@@ -166,7 +170,7 @@ def properties(site: Site, artifact: Artifact | None, *, strict: bool) -> Iterat
 
 
 def _expected(
-    artifact: Artifact | None, description: Description | None, tables: Sequence[Table]
+    artifact: Artifact | None, describe: Describe, tables: Sequence[Table]
 ) -> tuple[DatabaseProof | None, Finding | None]:
     """Return the content that a backup promises for the database, or None and, if it should have, why not."""
     if artifact is None or artifact.kind is Kind.MEDIA:
@@ -176,7 +180,7 @@ def _expected(
     manifest = artifact.manifest
     if manifest and manifest.database:
         return manifest.database, None
-    if manifest and manifest.django and description:
+    if manifest and manifest.django and (description := describe()):
         return _django_proof(manifest.django, description, tables), None
     why = "its rows are known by model: set [django] manage" if manifest and manifest.django else "it has no manifest"
     return None, warning("validate.rows", f"{artifact.name} cannot be compared: {why}")

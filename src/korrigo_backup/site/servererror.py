@@ -15,7 +15,7 @@ from korrigo_backup.errors import KorrigoBackupError, Refused
 _FIRST = re.compile(r"(?:psql:.*?: )?(?:\w[\w ]*):  ([0-9A-Z]{5}): (.*)")
 _LABEL = re.compile(r"(DETAIL|HINT|QUERY|CONTEXT|LOCATION|LINE \d+|[A-Z]+(?: [A-Z]+)? NAME):  ?(.*)")
 _WARNINGS = frozenset({"00", "01", "02"})
-"""SQLSTATE classes of notices and warnings, which end nothing."""
+"""SQLSTATE classes of notices and warnings, which end no statement."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def first_error(stderr: str) -> str:
 
 
 def parse(stderr: str) -> ServerError | None:
-    """Return the first error in what psql printed; None when it names no code (the connection failed, for example)."""
+    """Return the first error in psql's output; None if it has no code (the connection failed, for example)."""
     lines = iter(stderr.splitlines())
     for line in lines:
         found = _FIRST.match(line)

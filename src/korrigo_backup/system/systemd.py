@@ -23,7 +23,7 @@ _MODE = 0o644
 
 
 def boots() -> bool:
-    """Say whether systemd runs this machine."""
+    """Return whether systemd runs this machine."""
     return RUNNING.is_dir()
 
 
@@ -80,7 +80,7 @@ class Systemd:
         return self._asked("is-enabled", timer), self._asked("is-active", timer)
 
     def lingers(self, user: str) -> bool:
-        """Say whether the manager of a user runs while he is not logged in."""
+        """Return whether the manager of a user runs while he is not logged in."""
         return self.system or (_LINGER / user).exists()
 
     def _put(self, wanted: Mapping[str, str | None]) -> None:

@@ -1,4 +1,4 @@
-"""The one place where errors become the text of a management command: never a traceback, always what to do."""
+"""The only place where errors become the text of a management command: never a traceback, always a hint."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ INTERRUPTED = 130
 
 @contextmanager
 def reported(doing: str, state: Callable[[], str]) -> Iterator[None]:
-    """Turn every error that a person can do something about into a CommandError with its exit code.
+    """Turn every error that a person can mend into a CommandError with its exit code.
 
-    `state` says how the site is left when an error does not know it itself.
+    `state` returns the state of the site if an error does not know it itself.
     """
     try:
         with explained(doing, state):
@@ -46,7 +46,7 @@ def reported(doing: str, state: Callable[[], str]) -> Iterator[None]:
 
 
 def explain(problem: DatabaseProblem, doing: str, state: str) -> KorrigoBackupError:
-    """Return a database's error as one of ours, told apart by its SQLSTATE where there is one."""
+    """Return a database's error as one of ours, chosen by its SQLSTATE if there is one."""
     words = f"cannot {doing}: {first_line(problem)}"
     code = _sqlstate(problem)
     if code in {"55P03", "40P01"} or "database is locked" in words:

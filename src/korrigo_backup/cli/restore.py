@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from korrigo_backup.wiring import Wired
 
 QUESTION = "⚠️  DESTRUCTIVE OPERATION - This will DELETE all current data. Continue? (yes/no): "
-"""The runbook's words (5.3.3). The present data is kept beside, as the plan above the question says."""
+"""The runbook's words (5.3.3). The present data become the previous copy, as the plan above the question shows."""
 
 _LINES = {
     "restore.verify": "🔍 Verifying backup integrity...",
@@ -61,7 +61,7 @@ _LINES = {
 
 @dataclass(frozen=True)
 class Choices:
-    """How a restore is asked for: without questions, with which answers, with what allowed."""
+    """The options of a restore: without questions, with the given answers, with the allowed exceptions."""
 
     yes: bool
     answers: Mapping[str, str] = field(default_factory=dict)
@@ -108,9 +108,9 @@ def command(
     window: Annotated[str, typer.Option(help="Minutes set aside for the maintenance.")] = "",
     contacts: Annotated[str, typer.Option(help="Who can be reached if it goes wrong.")] = "",
 ) -> None:
-    """Restore a backup: loaded and proven beside the live data, then swapped in; the old data is kept.
+    """Restore a backup: loaded and proven next to the live data, then swapped in; the old data is kept.
 
-    Anything but the answer `yes` cancels and changes nothing (exit 5). A failure leaves the site as it was.
+    Any other answer than `yes` cancels and changes no data (exit 5). A failure leaves the site as it was.
     """
     wired: Wired = context.ensure_object(Context).wired()
     given = {
@@ -194,10 +194,10 @@ _PROVEN = frozenset({"validate.tables", "validate.users", "validate.media"})
 
 
 def _validate(site: Site, wired: Wired, artifact: Artifact, way_back: str) -> None:
-    """Check the site that serves again, and say what is not as it must be.
+    """Check the site that serves again, and report the failed checks.
 
-    Rows and files were proven to be those of the backup before they went live: that there are few of them is told, and
-    no failure. Raises PartlyDone when another check fails: the restore itself is done.
+    Rows and files were proven to be those of the backup before they went live: a small number of them is reported, and
+    is no failure. Raises PartlyDone if another check fails: the restore itself is done.
     """
     whole = artifact.kind is Kind.DJANGO and artifact.manifest is not None and artifact.manifest.includes_media
     proven = _PROVEN | {"media.missing"} if whole else _PROVEN  # its rows and files are of one moment

@@ -1,4 +1,4 @@
-"""The one place where errors become the text of a management command: never a traceback, always what to do."""
+"""The only place where errors become the text of a management command: never a traceback, always a hint."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _LOCKED, _FULL = frozenset({5, 6}), 13
 
 @contextmanager
 def reported(doing: str, state: Callable[[], str]) -> Iterator[None]:
-    """Turn every error that a person can do something about into a CommandError with its exit code.
+    """Turn every error that a person can mend into a CommandError with its exit code.
 
-    `state` says how the site is left when an error does not know it itself.
+    `state` returns the state of the site if an error does not know it itself.
     """
     try:
         with explained(doing, state):
@@ -52,7 +52,7 @@ def reported(doing: str, state: Callable[[], str]) -> Iterator[None]:
 
 
 def explain(problem: DatabaseProblem, doing: str, state: str) -> KorrigoBackupError:
-    """Return a database's error as one of ours, by its SQLSTATE or by SQLite's error code.
+    """Return a database's error as one of ours, chosen by its SQLSTATE or by SQLite's error code.
 
     SQLite has one code for every error in a statement, also for a table or a column that is missing: for these two the
     words decide.

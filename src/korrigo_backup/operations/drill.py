@@ -1,4 +1,4 @@
-"""A backup loaded beside the live site and proven there, then removed: the site serves on, nothing of it is changed."""
+"""Load a backup next to the live site, prove it there and remove it: the site goes on, and no live data are changed."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ def drill(
     now: datetime,
     listen: Listener,
 ) -> list[Finding]:
-    """Load, prove and remove; the caller holds the site. ProofFailed when it cannot be loaded or proven.
+    """Load, prove and remove; the caller holds the lock. ProofFailed if it cannot be loaded or proven.
 
-    Refused when there is no room for it beside the live site, or no right to make a database.
+    Refused if there is no room for it on the site's server, or no right to make a database.
     """
     if artifact.kind is Kind.DJANGO:
         return [NO_DRILL]
@@ -85,9 +85,9 @@ def drill(
 def _opened(
     artifacts: Iterable[Artifact], context: Context, directory: Path, opened: ExitStack
 ) -> tuple[list[Part], str]:
-    """Open the parts where they can be loaded, and return in words where that is.
+    """Open the parts where they can be loaded, and return that place in words.
 
-    The database of a site whose role may load nothing beside it is loaded on a throw-away server of this machine.
+    If the site's role may not load a database on its server, a throw-away server of this machine is used.
     """
     parts, where = [], "beside the live site"
     for one in artifacts:
@@ -128,7 +128,7 @@ def _stage(part: Part, undo: UndoStack) -> None:
 
 
 def _require_possible(*parts: Part, before: str = "") -> None:
-    """Raise Refused with everything that keeps the parts from being loaded; a drill swaps nothing."""
+    """Raise Refused with all obstacles to the load of the parts; a drill swaps no data."""
     found = [finding for part in parts for finding in part.plan.findings]
     bad = [one for one in found if one.level is Level.ERROR and one.id not in {MOUNTED, *OF_THE_SWAP}]
     if bad:
@@ -137,7 +137,7 @@ def _require_possible(*parts: Part, before: str = "") -> None:
 
 
 def _remove(undo: UndoStack) -> list[Finding]:
-    """Remove what was loaded; a leftover is a finding, because the backup is proven and the site serves."""
+    """Remove the loaded data; a leftover is a finding, because the backup is proven and the site serves."""
     undo.unwind(KorrigoBackupError("the drill is over", hint="korrigo-backup rollback removes what it left"))
     if undo.halt is None:
         return []

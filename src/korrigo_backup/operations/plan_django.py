@@ -1,4 +1,4 @@
-"""What the restore of a Django backup would do, and whether it did: rows by table, files, room."""
+"""The effect of the restore of a Django backup, and a check afterwards: rows by table, files, room."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ IN_PLACE_HINT = f"the way back: {_FROM_SAFETY}"
 
 @dataclass
 class Checked:
-    """What manage.py says of a backup while it checks it: warnings, the database of its settings, tables by model."""
+    """The output of manage.py while it checks a backup: warnings, the database of its settings, tables by model."""
 
     warnings: list[Finding] = field(default_factory=list)
     database: str = ""
     tables: Mapping[str, str] = field(default_factory=dict)
 
     def hear(self, step: Step) -> None:
-        """Take what a step tells."""
+        """Take the facts of a step."""
         if step.id == "restore.warning":
             self.warnings.append(warning("django.warning", step.facts.get("text", "")))
         elif step.id == "restore.database":
@@ -59,7 +59,7 @@ class Live:
 
     @classmethod
     def of(cls, checked: Checked, manifest: Manifest) -> Live:
-        """Return what is known of the tables of the backup's models; a backup of the former command counts no rows."""
+        """Return the known tables of the backup's models; a backup of the former command counts no rows."""
         saved = manifest.django.models if manifest.django else ()
         return cls(checked.database, {checked.tables[m.name]: m.rows for m in saved if m.name in checked.tables})
 
@@ -76,7 +76,7 @@ class Live:
 
 @dataclass(frozen=True)
 class Counts:
-    """What was counted after a load."""
+    """The counts after a load."""
 
     tables: int
     rows: int
@@ -85,7 +85,7 @@ class Counts:
 def plan_database(
     site: Site, artifact: Artifact, manifest: Manifest, live: Live, findings: Sequence[Finding]
 ) -> PartPlan:
-    """Return what loading the rows of a Django backup into the live database would do."""
+    """Return the effect of loading the rows of a Django backup into the live database."""
     name, may_swap = site.postgres.database, may_stage(site)
     replacement = Replacement(
         part="database",
@@ -107,7 +107,7 @@ def plan_database(
 
 
 def plan_media_of(context: Context, artifact: Artifact, manifest: Manifest, files: Mapping[str, IO[bytes]]) -> PartPlan:
-    """Return what the media of a Django backup would replace."""
+    """Return the effect of restoring the media of a Django backup."""
     tree = context.site.configured_media()
     exists = tree.exists()
     replacement = Replacement(
@@ -120,7 +120,7 @@ def plan_media_of(context: Context, artifact: Artifact, manifest: Manifest, file
     listing = files[manifest.media.members] if manifest.media else None
     if not exists:
         change = FileChange(removed=Counted(manifest.media.files if manifest.media else 0))
-    elif manifest.media is None or listing is None:  # without checksums nothing is known to be the same
+    elif manifest.media is None or listing is None:  # without checksums no file is known to be equal
         change = FileChange(changed=Counted(sum(1 for entry in tree.walk() if entry.is_file)))
     else:
         saved = below(members.read(listing, artifact.name), manifest.media.root)
@@ -130,9 +130,9 @@ def plan_media_of(context: Context, artifact: Artifact, manifest: Manifest, file
 
 
 def check_counts(site: Site, live: Live, manifest: Manifest, *, strict: bool) -> Counts:
-    """Count the rows of the live database, which its own proof speaks of, once more from here.
+    """Count the rows of the live database, as its own proof did, once more from here.
 
-    Raises ProofFailed when they are not those of the backup and nobody can have written since (`strict`).
+    Raises ProofFailed if they differ from the backup's and nobody can have written since (`strict`).
     """
     now = live.now(site)
     differing = [f"{_shown(name)} has {now.get(name, 'no')} rows, not {rows}" for name, rows in live.after.items()

@@ -1,7 +1,7 @@
-"""Finish what a killed run left: the state is in the names, so this needs no memory of it.
+"""Recover from a killed run: its state is in the names, so no other record of it is needed.
 
-Database and media of one stamp belong together, and the names of the media say that a swap of both is under way
-from before the first rename of either until after the last: what is found under way is taken back, both of it.
+Database and media of one stamp belong together, and the names of the media mark a swap of both as in progress from
+before the first rename of either until after the last: such a swap is undone, both of it.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ STOPPED = (
 class Recovered:
     """The actions of a recovery, and the stamps of the restores that it rolled back.
 
-    `system` identifies the database cluster; `exists` tells whether the live database is there. `left` has a finding
-    for each leftover that could not be removed. A leftover keeps no run from its work. `stranger` is the owner of the
-    live database where our role has not the owner's rights.
+    `system` identifies the database cluster; `exists`: the live database exists. `left` has a finding for each leftover
+    that could not be removed. A leftover keeps no run from its work. `stranger` is the owner of the live database if
+    our role has not the owner's rights.
     """
 
     actions: tuple[Action, ...] = ()
@@ -74,10 +74,10 @@ class Recovered:
 def exclusive(
     site: Site, catalog: Catalog, doing: str, *, listen: Listener = silent, own: bool = False
 ) -> Iterator[tuple[Site, Recovered]]:
-    """Hold the site against every other run, on this machine and on others, and finish what a dead one left.
+    """Lock the site against every other run, on this machine and on others, and recover from a dead one.
 
-    Yields the site to work on; `listen` hears of everything that was finished. Raises Locked with the holder's words.
-    With `own` the directory must be the site's to write in: else Refused (`identity.require_own`).
+    Yields the site to work on; `listen` receives every action of the recovery. Raises Locked with the text of the other
+    run. With `own` the directory must be the site's to write in: else Refused (`identity.require_own`).
     """
     with catalog.exclusive(doing), fence.held(site.postgres, doing) as server:
         site = replace(site, postgres=server)
@@ -109,9 +109,9 @@ def _tell(action: Action, listen: Listener) -> None:
 
 @phase("leftovers of earlier runs")
 def recover(site: Site) -> Recovered:
-    """Take back half-done swaps, remove what was staged, start what was stopped; return what was done.
+    """Undo half-done swaps, remove stages, start stopped services; return the actions.
 
-    The caller holds the site's lock, so nothing staged belongs to a living run. Kept copies stay.
+    The caller holds the site's lock, so no stage belongs to a living run. Previous copies stay.
     """
     with _stopped(site), explained("finish what was interrupted"):
         databases, live = Databases(site.postgres), site.postgres.database
@@ -162,12 +162,12 @@ def _started_again(site: Site, leftovers: _Leftovers) -> Action | None:
 
 @dataclass
 class _Leftovers:
-    """Removes what earlier runs left, and remembers what could not be removed."""
+    """Removes the leftovers of earlier runs, and notes those that could not be removed."""
 
     findings: list[Finding] = field(default_factory=list)
 
     def removed(self, name: str, remove: Callable[[], object]) -> bool:
-        """Remove one leftover; tell whether it is gone. Raises Unreachable and Locked, which are about the server."""
+        """Remove a leftover; return whether it is gone. Raises Unreachable and Locked, which are about the server."""
         try:
             remove()
         except (Unreachable, Locked):
@@ -180,9 +180,9 @@ class _Leftovers:
 
 
 def take_back(site: Site, stamp: str, move: Move) -> None:
-    """Make media and database of one stamp old again, wherever their swap stopped. Safe to repeat.
+    """Make media and database of one stamp old again from any point of their swap. Safe to repeat.
 
-    The names say that the swap is under way until both are old, so this may be cut off, too.
+    The names mark the swap as in progress until both are old, so this may be cut off, too.
     """
     live, databases, media = site.postgres.database, Databases(site.postgres), site.media
     if media:
@@ -217,7 +217,7 @@ def _take_back_swaps(site: Site, media: Tree) -> list[Action]:
 
 
 def _take_back_incomplete(databases: Databases, live: str, staged: str, leftovers: _Leftovers) -> Action | None:
-    """Make the old database live again where the new one lacks what is made after the swap; the new one is dropped."""
+    """Make the old database live again if the new one lacks an object of the last step; the new one is dropped."""
     names, stamps = databases.names(), beside([staged], live, "stage")
     before = database_of(live, "before", next(iter(stamps), ""), names)
     if before not in names and databases.came_from(live) != staged:
@@ -247,7 +247,7 @@ def _tidy(databases: Databases, live: str, found: Survey, leftovers: _Leftovers)
 
 @contextmanager
 def _stopped(site: Site) -> Iterator[None]:
-    """Say that the site is stopped when finishing fails; otherwise a failure changes nothing."""
+    """Set the state to stopped if the recovery fails; otherwise a failure changes no data."""
     try:
         yield
     except KorrigoBackupError as problem:

@@ -1,4 +1,4 @@
-"""The undo stack of an operation: every changing step says first how it is taken back."""
+"""The undo stack of an operation: every changing step registers its undo first."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class UndoStack:
         self._steps.append((doing, undo))
 
     def forget(self) -> None:
-        """Nothing is to be taken back any more."""
+        """Forget all steps: none is to be undone any more."""
         self._steps.clear()
 
     def unwind(self, cause: KorrigoBackupError) -> KorrigoBackupError:
@@ -70,9 +70,9 @@ class UndoStack:
 
 @contextmanager
 def all_or_nothing() -> Iterator[UndoStack]:
-    """Yield an undo stack; any error, and Ctrl-C, takes back what was done before it goes on.
+    """Yield an undo stack; any error, and Ctrl-C, undoes the steps so far before it goes on.
 
-    Raises the error with the state the site is left in.
+    Raises the error with the state that the site is left in.
     """
     undo = UndoStack()
     try:

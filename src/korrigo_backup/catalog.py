@@ -1,7 +1,7 @@
 """The local directory of artifacts: the only code that publishes, renames or deletes them.
 
-An artifact is made in a private draft (`.partial-…`) and gets its final name when it is complete, verified and
-on disk. What a killed run leaves is a draft, which nothing lists, verifies, counts or restores.
+An artifact is made in a private draft (`.partial-…`) and gets its final name when it is complete, verified and on disk.
+A killed run leaves a draft, which no command lists, verifies, counts or restores.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ if TYPE_CHECKING:
     from korrigo_backup.system.keyring import Keyring
 
 LATEST = {"latest": Kind.SQL, "latest-point": Kind.POINT, "latest-media": Kind.MEDIA}
-"""What names the newest good artifact of a kind wherever one is asked for."""
+"""Names that mean the newest good artifact of a kind in every command that takes an artifact."""
 
 _MEDIA_SUFFIXES = (".tar", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst", ".zip")
 """Endings of archives of uploads as other tools pack them; those of this program end in .tar.gz."""
 _PACKED_DUMPS = (".sql.bz2", ".sql.xz", ".sql.zst", ".sql.zip")
-"""Endings of packed dumps: a damaged one cannot be told by its content."""
+"""Endings of packed dumps. The content of a damaged packed dump does not show that it is a dump."""
 
 NAME_THE_KEY = (
     "name the key file of the user who makes the backups (cron, sudo and other users have another HOME):"
@@ -89,8 +89,8 @@ def _no_records() -> Sequence[Record]:
 class Catalog:
     """The artifacts below one directory.
 
-    `owner` is the site that looks at them: artifacts of others are marked. `records` reads the journal, which says
-    which artifacts were found bad.
+    `owner` is the site that reads them: artifacts of other sites are marked. `records` reads the journal, which holds
+    the artifacts that were found bad.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class Catalog:
             yield
 
     def prepare(self) -> None:
-        """Make the directory and the signing key where they are not there yet: what a confined run may not do."""
+        """Create the directory and the signing key if they are missing. A confined run has no right to do this."""
         with files.explained(f"use the backup directory {self.directory}"):
             files.private_directory(self.directory)
         self.require_key()
@@ -136,7 +136,7 @@ class Catalog:
         return list(self.survey().artifacts)
 
     def survey(self) -> Survey:
-        """Return all artifacts, and what else lies there: a foreign file, a link, a directory that cannot be read."""
+        """Return all artifacts, and the other entries: a foreign file, a link, a directory that cannot be read."""
         with files.explained(f"read the backup directory {self.directory}"):
             names = set(_names(self.directory))
         artifacts, strangers = [], []
@@ -155,7 +155,7 @@ class Catalog:
     def find(self, named: str, kind: Kind | None = None) -> Artifact:
         """Return the artifact called `named`: a path, a name in this directory, or `latest`.
 
-        Raises NotFound, with what there is instead; UsageError for a path that is no artifact.
+        Raises NotFound, with the artifacts that exist; UsageError for a path that is no artifact.
         """
         if named in LATEST or named == LATEST_SQL:
             return self._latest(kind or LATEST.get(named, Kind.SQL))
@@ -182,12 +182,12 @@ class Catalog:
             return sorted(self.directory / name for name in _names(self.directory) if is_kit(name))
 
     def authenticity(self, raw: bytes) -> Authenticity:
-        """Tell what the signature of a record says; `raw` is known to be a JSON object."""
+        """Return the result of checking the signature of a record; `raw` must be a JSON object."""
         return self._reader.authenticity(raw)
 
     @contextmanager
     def draft(self, kind: Kind, origin: Origin, now: datetime) -> Iterator[Draft]:
-        """Yield a draft for one new artifact, named for the local time `now`; it is removed unless published."""
+        """Yield a draft for a new artifact, named for the local time `now`; it is removed unless published."""
         with self._draft(free_name(kind, origin, stamp(now), set(_names(self.directory)))) as draft:
             yield draft
 
@@ -214,9 +214,9 @@ class Catalog:
         files.point_link(self.directory / LATEST_SQL, artifact.name)
 
     def remove(self, artifact: Artifact) -> None:
-        """Delete one artifact and what stands beside it, the artifact itself first.
+        """Delete an artifact and its manifest and listing, the artifact itself first.
 
-        A directory becomes a draft before: cut off in the middle, half a backup is left that nothing lists.
+        A directory is renamed to a draft before: an interruption then leaves half a backup that no command lists.
         """
         with files.explained(f"delete {artifact.path}"):
             if artifact.path.is_dir() and not artifact.path.is_symlink():
@@ -236,7 +236,7 @@ class Catalog:
             raise
 
     def relink(self) -> None:
-        """Make `db_backup_latest.sql.gz` name the newest good dump, when another one was found bad."""
+        """Point `db_backup_latest.sql.gz` to the newest good dump, after a dump was found bad."""
         try:
             newest = self._latest(Kind.SQL)
         except NotFound:
@@ -245,9 +245,9 @@ class Catalog:
             self.point_latest(newest)
 
     def _latest(self, kind: Kind) -> Artifact:
-        """Return the newest good artifact of this site, with those that were passed over.
+        """Return the newest good artifact of this site, with the newer ones that were passed over.
 
-        Where none is good the newest is returned: its use says what is wrong with it.
+        If none is good, return the newest: reading it reports its fault.
         """
         artifacts = self.artifacts()
         alike = [a for a in artifacts if a.kind is kind and a.origin is Origin.ROUTINE and a.header]
@@ -273,7 +273,7 @@ class Catalog:
         return merged((record for record in map(self._site, self._site_files()) if record), headers)
 
     def note_site(self, record: SiteRecord) -> None:
-        """Write the record of a site beside its artifacts, signed; one that says so already stays."""
+        """Write the record of a site next to its artifacts, signed; an equal record stays as it is."""
         place = self.directory / f"{SITE_PREFIX}{record.id}{SITE_SUFFIX}"
         if self._keyring is None or self._site(place) == record:
             return
@@ -301,9 +301,9 @@ class Catalog:
         raise Refused(self._other_key(foreign[0]), hint=f"{NAME_THE_KEY}; if that key is lost: {NEW_KEY}")
 
     def signed_elsewhere(self, databases: Collection[str]) -> str:
-        """Return in words that the backups of these databases, or of any, are signed with a key that is not here.
+        """Return a sentence if the backups of these databases, or of any, are signed with a key that is not here.
 
-        Returns "" where a key that is here has signed one of them.
+        Returns "" if a key that is here has signed at least one of them.
         """
         named = [a for a in self.artifacts() if not databases or _database(a) in databases]
         foreign = [a for a in named if a.authenticity is Authenticity.UNKNOWN_KEY]
@@ -332,7 +332,7 @@ class Catalog:
         return [self.directory / name for name in sorted(names)]
 
     def _site(self, place: Path) -> SiteRecord | None:
-        """Return the record in a file, None for one that is not there or not signed with a key of this site."""
+        """Return the record in a file, None if the file is missing or not signed with a key of this site."""
         try:
             raw = files.read_plain(place, _LARGEST_SITE)
             record = msgspec.json.decode(raw, type=SiteRecord)
@@ -392,11 +392,11 @@ class Draft:
         self.name = name
 
     def path(self, suffix: str = "") -> Path:
-        """Return where the artifact's file, or the one with `suffix` beside it, is written."""
+        """Return the path of the artifact's file, or of the file with `suffix` next to it."""
         return self.directory / f"{self.name}{suffix}"
 
     def empty(self) -> None:
-        """Remove what was written so far, to begin again."""
+        """Remove all files written so far, to begin again."""
         for file in self.directory.iterdir():
             file.unlink()
 
@@ -408,12 +408,14 @@ class Draft:
         return self.publish_signed(manifests.encode(manifest))
 
     def publish_signed(self, raw: bytes) -> Path:
-        """Sign `raw`, a JSON object that describes what was made, and give everything its final name."""
+        """Sign `raw`, a JSON object that describes the artifact, and give every file of the draft its final name."""
         signed = sign(raw, self._keyring.signing()) if self._keyring else raw
         manifests.require_size(signed, self.name)
         own = parse(self.name)
-        is_point = own is not None and own.kind is Kind.POINT  # which is nothing but its manifest
+        is_point = own is not None and own.kind is Kind.POINT  # a restore point is only its manifest
         files.write_private(self.path() if is_point else self.path(MANIFEST_SUFFIX), signed)
+        # The longest name first: the manifest and the listing have the artifact's name and a suffix. So the artifact
+        # itself appears last, when its manifest and listing are there; a crash before leaves no artifact.
         for file in sorted(self.directory.iterdir(), key=lambda path: len(path.name), reverse=True):
             files.rename_new(file, self._catalog / file.name)
         files.fsync_directory(self._catalog)
@@ -445,7 +447,7 @@ def _names(directory: Path) -> list[str]:
 
 
 def local_now() -> datetime:
-    """Return the time in this machine's zone, whatever Django has done to TZ in this process."""
+    """Return the time in this machine's zone, even if Django has changed TZ in this process."""
     return datetime.now().astimezone()
 
 
@@ -474,7 +476,7 @@ def _why(problem: Exception) -> str:
 
 
 def _by_content(path: Path) -> Name | None:
-    """Tell a foreign name by its content or its ending: a file copied or renamed by hand can still be restored."""
+    """Return the name of a file copied or renamed by hand, by its content or its ending: it can still be restored."""
     suffixes = {".sql.gz": Kind.SQL, ".tar.gz": Kind.MEDIA, ".tgz": Kind.MEDIA}
     kind = next((kind for suffix, kind in suffixes.items() if path.name.endswith(suffix)), None)
     if path.name.endswith(_PACKED_DUMPS) and path.is_file():

@@ -3,41 +3,59 @@
     KorrigoBackupError       1    something failed
     ├── UsageError           2    the command or the configuration is wrong
     ├── PartlyDone           3    a good result exists, something after it failed
-    ├── Refused              4    a check before the work said no
-    │   └── NotConfigured    4    the site does not have our app, or no manage.py where it is looked for
-    ├── Cancelled            5    the operator said no
+    ├── Refused              4    a check before the work failed
+    │   └── NotConfigured    4    the site lacks our app, or manage.py is not at the expected path
+    ├── Cancelled            5    the operator cancelled
     ├── NotFound             6    no such artifact
     ├── Locked               7    another run is at work
     ├── Unreachable          8    the database or a service cannot be reached
-    ├── ProofFailed          9    what was read is not what was promised
-    └── ProblemsFound       10    a look at the site found what needs a person
+    ├── ProofFailed          9    the data read differ from the saved data
+    └── ProblemsFound       10    an inspection found problems that need a person
 
 The numbers are the exit codes of the command (docs/reference/exit-codes.md). Ctrl-C is 130.
 """
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import ClassVar
 
 UNCHANGED = "nothing was changed"
 
 
-class KorrigoBackupError(Exception):
-    """Something failed; base of every error that reaches a person.
+class World(StrEnum):
+    """How an error leaves the site. Code decides on this; `state` is the sentence for the operator.
 
-    `message` says what and where, `hint` what to do now, `state` in which world the site is left:
-    unchanged, rolled back, or stopped with the commands to go on. `detail` names objects and rows in the server's own
-    words; it may hold personal data, so it is printed for the operator and goes into no journal and no notification.
+    `CHANGED` covers each outcome that only the sentence describes: stopped, done in part, not known.
+    """
+
+    UNCHANGED = "unchanged"
+    ROLLED_BACK = "rolled back"
+    CHANGED = "changed"
+
+
+class KorrigoBackupError(Exception):
+    """Base of every error that reaches a person.
+
+    `message` names the object and the cause, `hint` the next step, `state` the condition of the site: unchanged, rolled
+    back, or stopped with the commands to go on. `world` is the same as a code. `detail` names objects and rows in the
+    server's own words; it may hold personal data, so it is printed for the operator and goes into no journal and no
+    notification.
     """
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, message: str, *, hint: str, state: str = UNCHANGED, detail: str = "") -> None:
+    def __init__(self, message: str, *, hint: str, state: str | None = None, detail: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
-        self.state = state
+        self.state = UNCHANGED if state is None else state
+        self.world = World.UNCHANGED if state is None else World.CHANGED
         self.detail = detail
+
+    def leave(self, world: World, state: str) -> None:
+        """Set how the site is left, as a code and as a sentence."""
+        self.world, self.state = world, state
 
 
 class UsageError(KorrigoBackupError):
@@ -53,7 +71,7 @@ class PartlyDone(KorrigoBackupError):
 
 
 class Refused(KorrigoBackupError):
-    """A check before the work said no: space, rights, versions, another site."""
+    """A check before the work failed: space, rights, versions, another site. Nothing was changed."""
 
     exit_code = 4
 
@@ -97,14 +115,18 @@ class ProofFailed(KorrigoBackupError):
 
 
 class ProblemsFound(KorrigoBackupError):
-    """A verb that only looks has found something that needs a person; it has said all of it."""
+    """A verb that only inspects has found problems that need a person; it has printed all of them."""
 
     exit_code = 10
 
 
 class Interrupted(BaseException):
-    """A signal asked the run to end; its text is the state in which the site is left.
+    """A signal asked the run to end; the text of the exception is the state of the site, `world` the same as a code.
 
-    No error, so that nothing that handles errors goes on after it; and not KeyboardInterrupt, which typer turns
-    into an exit without a word.
+    It is no Exception, so that error handlers do not go on after it; and no KeyboardInterrupt, because typer turns that
+    into an exit without a message.
     """
+
+    def __init__(self, state: str = "", *, world: World = World.CHANGED) -> None:
+        super().__init__(state)
+        self.world = world

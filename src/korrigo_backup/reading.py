@@ -1,4 +1,4 @@
-"""Read from the disk what an artifact says of itself, and whether it says so with this site's key."""
+"""Read an artifact and its manifest from the disk, and check the manifest's signature with this site's keys."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Reader:
-    """Reads artifacts; without a keyring nothing is known to be authentic."""
+    """Reads artifacts. Without a keyring no artifact is AUTHENTIC."""
 
     def __init__(self, keyring: Keyring | None) -> None:
         self._keyring = keyring
@@ -73,15 +73,15 @@ class Reader:
             return None, str(problem), Authenticity.UNSIGNED
 
     def authenticity(self, raw: bytes, manifest: Manifest | None = None) -> Authenticity:
-        """Tell what the signature of a manifest or record says; `raw` is known to be a JSON object.
+        """Return the result of checking the signature of a manifest or record; `raw` must be a JSON object.
 
-        `manifest` is what was decoded of it, where that is all that will be used (`check`).
+        `manifest` is the part of it that was decoded, if no other part will be used (`check`).
         """
         return check(raw, self._keyring.by_id if self._keyring else {}, read=manifest)
 
 
 def manifest_path(path: Path, kind: Kind) -> Path:
-    """Return where the manifest of an artifact is: in its directory, beside its file, or the file itself."""
+    """Return the path of an artifact's manifest: inside its directory, next to its file, or the file itself."""
     if kind is Kind.POINT:
         return path
     return path / DIRECTORY_MANIFEST if kind is Kind.DJANGO else path.with_name(path.name + MANIFEST_SUFFIX)

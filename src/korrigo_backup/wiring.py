@@ -60,11 +60,11 @@ STOPPED_FILE = ".services-stopped"
 
 @dataclass(frozen=True)
 class Wired:
-    """What a verb works with. `secrets` is every secret value, to be taken out of all that is shown.
+    """The objects that a verb works with. `secrets` holds every secret value, to be redacted from all output.
 
-    `environment` is what the site's own commands are started with; `outside` names the variables of ours among it that
-    no file has; `dotenv` are the lines of `.env` that give no setting. `directory` is where the command runs,
-    `file` the TOML file, where one is named.
+    `environment` is the environment of the site's own commands; `outside` names the variables of ours in it that no
+    file sets. `dotenv` holds the lines of `.env` that set no value. `directory` is the working directory of the
+    command, `file` the TOML file, if one is named.
     """
 
     config: Configuration
@@ -79,14 +79,15 @@ class Wired:
 
     @phase("way to the site")
     def site(self, make: Callable[[str], None] | None = None) -> Site:
-        """Return the live site; UsageError when nothing says how to reach its database.
+        """Return the live site; UsageError if the configuration does not name a way to reach its database.
 
-        A backend of a Compose project that has no container, as on a new server, is given one when `make` hears of it.
+        On a new server a Compose project has no backend container. It is then created, and `make` is called with its
+        name.
         """
         return replace(_site(self.config, self.environment, make), secrets=self.secrets)
 
     def policy(self) -> Policy:
-        """Return what is kept for how long."""
+        """Return the retention policy."""
         sections = self.config.retention
         database = sections.database
         return Policy(
@@ -99,14 +100,14 @@ class Wired:
         )
 
     def announcer(self) -> Announcer:
-        """Return what tells people and monitors how a run went; it is silent when `[notify]` names none."""
+        """Return the notifier of people and monitors; it sends no message when `[notify]` names no address."""
         from korrigo_backup.notify.announce import Announcer  # noqa: PLC0415 - not to be loaded by all
 
         site, notify = self.config.site, self.config.notify
         return Announcer(site.name, site.environment, _channels(notify), notify.timeout, self.secrets)
 
     def kit_source(self) -> Source:
-        """Return what the recovery kit is made of."""
+        """Return the inputs of the recovery kit."""
         from korrigo_backup.operations.kit_source import Given, kit_source  # noqa: PLC0415 - not to be loaded by all
 
         project = None
@@ -125,7 +126,7 @@ class Wired:
         return signed.database.roles if signed and signed.database else ()
 
     def jobs(self) -> tuple[Job, ...]:
-        """Return what is to run by itself: where the media are saved daily, no weekly run but one that is set."""
+        """Return the scheduled jobs. If the media are saved daily, there is a weekly run only if its hour is set."""
         hours = self.config.schedule
         full = (
             hours.media == "daily"
@@ -137,13 +138,13 @@ class Wired:
         return jobs(wanted, media=full)
 
     def around(self) -> Surroundings:
-        """Return what a run needs that nobody types."""
+        """Return the surroundings of an unattended run, which no option sets."""
         from korrigo_backup.operations.unattended import own_command, surroundings_of  # noqa: PLC0415 - see above
 
         return surroundings_of(self.config, self.directory, self.file, own_command())
 
     def schedule(self) -> Schedule:
-        """Return what starts the runs of this site by themselves, installed or not."""
+        """Return the schedule of this site's runs, installed or not."""
         from korrigo_backup.operations.schedule import Schedule  # noqa: PLC0415 - see above
         from korrigo_backup.operations.schedule_cron import CronSchedule  # noqa: PLC0415
         from korrigo_backup.operations.schedule_units import UnitSchedule  # noqa: PLC0415
@@ -160,7 +161,7 @@ class Wired:
 
 
 def wire(directory: Path, environ: Mapping[str, str], file: Path | None) -> Wired:
-    """Load the configuration for `directory` and build what does not need the live site."""
+    """Load the configuration for `directory` and build all objects that do not need the live site."""
     config = load(directory, environ, file)
     keyring = _keyring(config, environ)
     dotenv = surroundings(directory, {})
@@ -182,7 +183,7 @@ def _owner(config: Configuration) -> Owner:
 
 
 def _secrets(config: Configuration, environment: Mapping[str, str]) -> tuple[Secret, ...]:
-    """Return every secret value of the configuration, longer ones first, since they may hold shorter ones."""
+    """Return every secret value of the configuration. Longer ones come first, since they may contain shorter ones."""
     password, notify = config.database.password, config.notify
     addresses = [*notify.urls, *(channel.url for channel in notify.channels), notify.healthchecks_url]
     found = [Secret(password.get_secret_value())] if password else []
@@ -193,7 +194,7 @@ def _secrets(config: Configuration, environment: Mapping[str, str]) -> tuple[Sec
 
 
 def _channels(notify: NotifySection) -> tuple[Channel, ...]:
-    """Return every channel; one without a name is called by its number, since its address is a secret."""
+    """Return every notification channel. A channel without a name is numbered, since its address is a secret."""
     given = [ChannelSection(url=url) for url in notify.urls] + list(notify.channels)
     if not given and not notify.healthchecks_url:
         return ()
@@ -216,7 +217,7 @@ def _channels(notify: NotifySection) -> tuple[Channel, ...]:
 
 
 def _scheme(url: SecretStr) -> str:
-    """Return what kind of address it is, for its channel's name; the host may be a token already."""
+    """Return the scheme of the address in brackets, for its channel's name; the host may already be a token."""
     scheme, found, _ = url.get_secret_value().partition("://")
     return f" ({scheme})" if found and scheme.isalnum() else ""
 
@@ -328,7 +329,7 @@ def _project(config: Configuration, environment: Mapping[str, str]) -> Project:
 
 
 def _django(config: Configuration, environment: Mapping[str, str]) -> DirectDjango | None:
-    """Return the site's management commands; they are told the database and media tree that we are told."""
+    """Return the site's management commands, which get the same database and media tree as this command."""
     if not config.django.manage:
         return None
     database = config.database

@@ -1,4 +1,7 @@
-"""Build what the status needs from the configuration; apart from the rest, so that only verbs that look pay for it."""
+"""Build the input of the status from the configuration.
+
+A separate module, so that only the verbs that inspect a site import it.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def goals(wired: Wired) -> Goals:
-    """Return what the site wants of its backups."""
+    """Return the goals for the backups of this site."""
     wanted = wired.config.status
     return Goals(
         rpo_hours=wanted.rpo_hours,
@@ -37,14 +40,14 @@ _HURRY = 3
 
 
 def _hurried(wired: Wired) -> Site:
-    """Return the live site, for one short question."""
+    """Return the live site with a short connect timeout, for a single question."""
     database = wired.config.database
     short = database.model_copy(update={"connect_timeout": min(_HURRY, database.connect_timeout)})
     return replace(wired, config=wired.config.model_copy(update={"database": short})).site()
 
 
 def about(wired: Wired, *, now: datetime, ask: bool) -> About:
-    """Return what the configuration says of the site, and the catalog cannot."""
+    """Return the facts about the site that are in the configuration and not in the catalog."""
     config = wired.config
     known = About(
         site=config.site.name,
@@ -55,7 +58,7 @@ def about(wired: Wired, *, now: datetime, ask: bool) -> About:
     )
     try:
         return _with_schedule(known, wired.schedule(), now)
-    except KorrigoBackupError:  # another user's, or hours that cannot be: `schedule show` says it
+    except KorrigoBackupError:  # another user's crontab, or impossible hours: `schedule show` reports them
         return known
 
 
@@ -70,13 +73,13 @@ def _with_schedule(known: About, schedule: Schedule, now: datetime) -> About:
 
 
 def seen_of(wired: Wired, *, now: datetime, ask: bool) -> Seen:
-    """Return what can be read of the site's backups, to be judged here or elsewhere."""
+    """Return the facts about the site's backups that can be read; this host or another evaluates them."""
     return look(wired.catalog, about(wired, now=now, ask=ask), now=now)
 
 
 def status(wired: Wired, *, now: datetime, ask: bool) -> Status:
     """Return how the site's backups stand.
 
-    Neither the database nor the services are needed; with `ask`, the database is asked what restores have kept.
+    Neither the database nor the services are needed. With `ask`, the database is asked for previous copies.
     """
     return status_of(wired.catalog, goals(wired), about(wired, now=now, ask=ask), now=now)

@@ -30,7 +30,7 @@ def command(
 ) -> None:
     """Go on with the backups in BACKUP_DIR after a change of server, a renamed database or a lost key.
 
-    Backups tell sites apart by name, environment, database and database cluster. Nothing is deleted or restored.
+    Sites are distinguished by name, environment, database and database cluster. No data are deleted or restored.
     """
     wired: Wired = context.ensure_object(Context).wired()
     live = wired.site()

@@ -1,4 +1,4 @@
-"""Whether a run is told to the channels of `[notify]`."""
+"""Whether a run is announced on the channels of `[notify]`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def announcer(wired: Wired, wish: bool | None) -> Announcer:  # noqa: FBT001 - an option that may be left out
-    """Return who is told: everybody if it is wished, and unless said otherwise when nobody sits at a terminal.
+    """Return the notifier: with all channels if `wish` is True, or if it is None and no terminal is attached.
 
-    Who typed the command sees how it ends; cron, a timer and a pipeline do not look. Raises UsageError when it is
-    wished and nobody is configured.
+    The user at a terminal sees how the command ends; cron, a timer and a pipeline do not. Raises UsageError if `wish`
+    is True and no channel is configured.
     """
     found = wired.announcer()
     if wish and found.silent:

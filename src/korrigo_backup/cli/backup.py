@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class What(StrEnum):
-    """What is backed up."""
+    """The data to back up."""
 
     DB = "db"
     MEDIA = "media"
@@ -74,8 +74,8 @@ def command(
 
     db makes BACKUP_DIR/db_backup_YYYYMMDD_HHMMSS.sql.gz, media makes media_backup_….tar.gz, each with its manifest;
     full makes both, and restore_point_….json, which binds them. Backups of the database older than
-    BACKUP_RETENTION_DAYS are removed, never the newest good one; one made with --pre-deployment stays, and removes
-    nothing.
+    BACKUP_RETENTION_DAYS are removed, never the newest good one; a backup made with --pre-deployment stays, and removes
+    no other.
     """
     wired: Wired = context.ensure_object(Context).wired()
     if check:
@@ -91,7 +91,7 @@ def command(
 
 
 def _check(wired: Wired) -> None:
-    """Print the checklist before a backup (contract B6); Refused when one of its lines says no."""
+    """Print the checklist before a backup (contract B6); Refused if one of its lines is an error."""
     from korrigo_backup.cli.checks import checks  # noqa: PLC0415 - it loads much that a backup does not need
 
     findings = checks(wired)
@@ -113,7 +113,7 @@ def _require_possible(what: What, *, pre_deployment: bool) -> None:
 
 
 def _make(wired: Wired, subject: str, origin: Origin, *, digest: bool, accept: frozenset[str]) -> Artifact:
-    """Make the backup and print what is there now; each kind loads what it needs alone."""
+    """Make the backup and print the result; each kind imports only the modules that it needs."""
     site, catalog, now = wired.site(), wired.catalog, local_now()
     policy = wired.policy() if origin is Origin.ROUTINE else None
     wish = Wish(origin=origin, digest=digest, policy=policy, accept=accept)

@@ -1,4 +1,4 @@
-"""What must be so before a backup can run, for the verbs that ask for it."""
+"""The conditions of a backup run, for the verbs that check them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _path_columns(wired: Wired, looked: list[Finding]) -> list[Finding]:
 
 
 def _quiet(catalog: Catalog) -> list[Finding]:
-    """Return whether no other run is at work (runbook 4.1), and what a killed drill has left."""
+    """Return whether no other run is at work (runbook 4.1), and the leftover of a killed drill."""
     if not catalog.directory.is_dir():
         return [ok("site.quiet", "no other run is at work")]
     try:

@@ -1,4 +1,4 @@
-"""`korrigo-backup compare`: what differs between a saved state and the present one, down to the rows and files."""
+"""`korrigo-backup compare`: the differences between a saved state and the present one, down to the rows and files."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from korrigo_backup.wiring import Wired
 
 BEFORE = "before"
-"""Names what the newest restore replaced and kept."""
+"""The name for the previous copy of the newest restore."""
 
 STATE, LISTING = ".json", ".sha256"
-"""Endings that tell a file which `--save` wrote from a backup."""
+"""Endings that distinguish a file written by `--save` from a backup."""
 
 USERS = "public.auth_user"
 """The table whose rows runbook 6.5 counts."""
@@ -151,7 +151,7 @@ def say_comparison(comparison: Comparison) -> None:
 
 
 def changes(rows: RowChange | None) -> tuple[str, str, str]:
-    """Return added, changed, removed as cells of a table; `-` for what is not known."""
+    """Return added, changed, removed as cells of a table; `-` for unknown counts."""
     if rows is None:
         return "-", "-", "-"
     least = "" if rows.exact else "≥"

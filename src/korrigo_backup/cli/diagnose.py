@@ -1,4 +1,4 @@
-"""`korrigo-backup diagnose`: the report for whoever is asked to help."""
+"""`korrigo-backup diagnose`: the report for a helper."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def command(
     context: typer.Context,
     output: Annotated[Path | None, typer.Option(help="Write it to this new private file instead.")] = None,
 ) -> None:
-    """Report what is there, what runs and what was done, for whoever is asked to help (runbook 8.5).
+    """Report the site, its services and the last operations, for a person who is asked to help (runbook 8.5).
 
     Versions, containers, disks, the database's connections and sizes, logs, variables, checks, backups, journal.
-    Secrets are taken out, statements are named and not quoted; logs are as the services wrote them: read it before
-    you send it.
+    Secrets are taken out, statements are named and not quoted; logs are as the services wrote them: read it before you
+    send it.
     """
     wired: Wired = context.ensure_object(Context).wired()
     people = wired.config.contacts.people

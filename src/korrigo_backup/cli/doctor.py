@@ -1,4 +1,4 @@
-"""`korrigo-backup doctor`: whether this machine and this site have what backups and restores need."""
+"""`korrigo-backup doctor`: whether this machine and this site meet the needs of backups and restores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`korrigo-backup hold`: keep a backup whatever the policy says, for a reason, until a day."""
+"""`korrigo-backup hold`: keep a backup under any policy, for a reason, until a day."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Action(StrEnum):
-    """What is done with holds."""
+    """The actions on holds."""
 
     ADD = "add"
     LIST = "list"
@@ -45,9 +45,9 @@ def command(
     until: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="The first day it may go (add).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document (list).")] = False,
 ) -> None:
-    """Keep a backup whatever the retention policy says: add a hold, list the holds, release one.
+    """Keep a backup under any retention policy: add a hold, list the holds, release a hold.
 
-    A hold wins over every rule and over the maximum age. Holding a restore point holds what it is made of.
+    A hold wins over every rule and over the maximum age. A hold on a restore point also holds its components.
     """
     wired: Wired = context.ensure_object(Context).wired()
     if action is Action.LIST:
@@ -73,7 +73,7 @@ def _add(wired: Wired, name: str, reason: str | None, by: str, until: str | None
 
 
 def _held_name(wired: Wired, name: str) -> str:
-    """Return the name that is held: that of an artifact of the catalog, or of what a restore has kept."""
+    """Return the name for the hold: that of an artifact of the catalog, or of a previous copy."""
     if _is_kept(name, wired.config.database.name):
         there = [one for kept_copy in kept.survey(wired.site()) for one in kept_copy.names]
         if name not in there:
@@ -94,7 +94,7 @@ def _held_name(wired: Wired, name: str) -> str:
 
 
 def _is_kept(name: str, database: str) -> bool:
-    """Tell whether a name is one of a database, or of media, that a restore keeps."""
+    """Return whether a name is that of a previous copy of a database, or of media."""
     media = (name.removeprefix(f".{role}-") for role in kept.ROLES if name.startswith(f".{role}-"))
     databases = (is_beside(name, database, role) or former_beside([name], database, role) for role in kept.ROLES)
     return any(databases) or any(map(is_stamp, media))

@@ -1,4 +1,4 @@
-"""`korrigo-backup init`: look at a project, write its configuration, check everything, say what to do next."""
+"""`korrigo-backup init`: read a project, write its configuration, check everything, name the next step."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _NEXT = (
     ("notify", "korrigo-backup notify test", "whether its messages arrive"),
     ("kit", "korrigo-backup kit make", "what a bare server needs besides the backups"),
 )
-"""What is done next, where there is such a verb."""
+"""The next step, if there is such a verb."""
 
 
 def command(
@@ -59,11 +59,11 @@ def command(
         bool, typer.Option("--scripts", help="Put the runbook's scripts into scripts/; another one is kept beside.")
     ] = False,
 ) -> None:
-    """Write korrigo-backup.toml for this site, make the signing key, check everything, and say what to do next.
+    """Write korrigo-backup.toml for this site, make the signing key, check everything, and name the next step.
 
-    Looks at the Compose file, .env and Django's settings; only what differs from the defaults is set. Exit 2
+    Reads the Compose file, .env and Django's settings; only settings that differ from the defaults are written. Exit 2
     when several services may be the database and none is named, 3 when the file is written and a check failed, 4 when
-    nothing was written.
+    no file was written.
     """
     given: Path | None = context.find_root().params.get("config")
     with explained(f"go to {directory}"):
@@ -128,7 +128,7 @@ def _made(target: Path, named: NamedServices) -> tuple[Draft, Wired]:
 
 
 def _path_columns(wired: Wired) -> list[Proposal]:
-    """Return the columns that name media files; none where the site cannot be asked, which the checks then say."""
+    """Return the columns that name media files; none if the site cannot be asked, which the checks then report."""
     try:
         return path_columns.found_columns(wired.site())
     except KorrigoBackupError:

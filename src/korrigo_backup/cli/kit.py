@@ -1,4 +1,7 @@
-"""`korrigo-backup kit`: the recovery kit, what a bare server needs besides the backups, as one encrypted file."""
+"""`korrigo-backup kit`: the recovery kit, the files that a bare server needs besides the backups.
+
+It is one encrypted file.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ _UNKNOWN = warning("kit.stale", "")
 
 
 class What(StrEnum):
-    """What is done with the kit."""
+    """The actions on the kit."""
 
     MAKE = "make"
     SHOW = "show"
@@ -53,8 +56,8 @@ def command(
 ) -> None:
     """Save .env, the Compose files, korrigo-backup.toml and the signing key, encrypted, and open that again.
 
-    make saves them when they have changed. show says what the newest kit holds, verify whether it is whole (with
-    --identity: opens it and compares). open writes it out on a bare server; README.md in it has the commands.
+    make saves them when they have changed. show lists the newest kit, verify checks that it is whole (with --identity:
+    opens it and compares). open writes it out on a bare server; README.md in it has the commands.
     """
     shared = context.ensure_object(Context)
     if what is What.OPEN:

@@ -49,7 +49,7 @@ def command(
 
 
 def say_strangers(strangers: Sequence[Stranger]) -> None:
-    """Print what lies in the directory and is no backup: nothing of ours ever touches it."""
+    """Print the entries of the directory that are no backups: this program never touches them."""
     say("")
     for stranger in strangers[:_SHOWN]:
         say(f"not ours: {stranger.name} ({stranger.why})")
@@ -58,7 +58,7 @@ def say_strangers(strangers: Sequence[Stranger]) -> None:
 
 
 def summary(artifact: Artifact) -> dict[str, object]:
-    """Return what `--json` says of one artifact; paths absolute."""
+    """Return the fields of an artifact for `--json`; paths absolute."""
     return {
         "name": artifact.name,
         "path": str(artifact.path.absolute()),
@@ -73,7 +73,7 @@ def summary(artifact: Artifact) -> dict[str, object]:
 
 
 def proof(artifact: Artifact) -> str:
-    """Return in a word what the manifest lets us prove: rows, counts, files, or none."""
+    """Return in a word the proof that the manifest allows: rows, counts, files, or none."""
     head = artifact.header
     if artifact.problem:
         return "broken"
@@ -89,7 +89,7 @@ def proof(artifact: Artifact) -> str:
 
 
 def content(artifact: Artifact) -> str:
-    """Return in a few words what is inside."""
+    """Return the content in a few words."""
     head, parts = artifact.header, []
     if head and head.rows is not None:
         parts.append(f"{head.rows} {'objects' if artifact.kind is Kind.DJANGO else 'rows'}")

@@ -19,7 +19,7 @@ from korrigo_backup import __version__
 from korrigo_backup.cli.output import Context, timings_text
 from korrigo_backup.domain.paths import on_one_line
 from korrigo_backup.domain.secret import redact
-from korrigo_backup.errors import UNCHANGED, Interrupted, KorrigoBackupError, PartlyDone, UsageError
+from korrigo_backup.errors import UNCHANGED, Interrupted, KorrigoBackupError, PartlyDone, UsageError, World
 from korrigo_backup.system import timings
 from korrigo_backup.system.run import forbid_core_dumps
 from korrigo_backup.system.signals import EndingSignals
@@ -141,22 +141,22 @@ def _here() -> Path:
 
 
 def run() -> None:
-    """Run the command and exit with its documented code; nobody sees a traceback.
+    """Run the command and exit with its documented code, never with a traceback.
 
-    Ctrl-C, SIGTERM and SIGHUP end a run so that what it began is taken back. Core files are forbidden.
+    Ctrl-C, SIGTERM and SIGHUP end a run so that its changes are undone. Core files are forbidden.
     """
     forbid_core_dumps()
     _steady_streams()
-    EndingSignals(_ENDING, Interrupted(UNCHANGED)).listen()
+    EndingSignals(_ENDING, Interrupted(UNCHANGED, world=World.UNCHANGED)).listen()
     _Begun.at = timings.process_start()
     sys.exit(guarded(sys.argv[1:]))
 
 
 def _steady_streams() -> None:
-    """Make standard input, output and error usable whatever they are.
+    """Make standard input, output and error usable in any state.
 
-    A closed one is /dev/null from now on: else the next file opened, a backup, would take its number and get what is
-    printed. Text is UTF-8: a locale without our signs, or a file name that is no text, must not end a restore.
+    A closed stream is /dev/null from now on: else the next file opened, a backup, would take its number and get the
+    printed text. Text is UTF-8: a locale without our signs, or a file name that is no text, must not end a restore.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
@@ -234,13 +234,13 @@ def _usage_or_bug(problem: Exception) -> int:
 
 
 def _help_of(problem: Exception) -> str:
-    """Return the command whose help says what is right: that of the verb, where the error knows it."""
+    """Return the command whose help describes the right call: that of the verb, if the error knows it."""
     path = getattr(getattr(problem, "ctx", None), "command_path", "korrigo-backup")
     return f"{path} --help"
 
 
 def _in_words(problem: Exception) -> KorrigoBackupError:
-    """Return what to say of an error that no layer has explained: the machine's doing, or a fault of ours."""
+    """Return an error for an exception that no layer has explained: the machine's doing, or a fault of ours."""
     if isinstance(problem, OSError) and problem.errno == errno.ENOSPC and not problem.filename:  # the help, the version
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return KorrigoBackupError(f"cannot print: {problem.strerror}", hint="make room where the output goes")
@@ -259,7 +259,7 @@ def _say(problem: KorrigoBackupError) -> None:
 
 
 def _print(lines: str) -> None:
-    """Print an error; that nobody can read it does not change how the run ended."""
+    """Print an error; a closed stream does not change how the run ended."""
     try:
         print(lines, file=sys.stderr, flush=True)
     except OSError:

@@ -1,4 +1,4 @@
-"""`korrigo-backup nightly`: what the schedule runs: backup, verify, prune, copy, tell."""
+"""`korrigo-backup nightly`: the run of the schedule: backup, verify, prune, copy, notify."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def command(
         bool | None, typer.Option(help="Tell the channels of [notify]; unless said, when nobody sits at the terminal.")
     ] = None,
 ) -> None:
-    """Back up, verify, remove what is too old, copy off-site and tell, as one run: what the schedule calls.
+    """Back up, verify, prune, copy off-site and notify, as one run: the command of the schedule.
 
-    A step after the backup that fails never hides that the backup is good: exit 3, and all that failed is named.
-    When the new backup does not verify nothing is removed: exit 9.
+    A step after the backup that fails never hides that the backup is good: exit 3, and all failures are named. If the
+    new backup does not verify, no backup is removed: exit 9.
     """
     wired: Wired = context.ensure_object(Context).wired()
     now = local_now()

@@ -1,4 +1,4 @@
-"""`korrigo-backup notify`: try the channels that tell people how a run went, or tell them that none has come."""
+"""`korrigo-backup notify`: try the channels that notify people of a run, or notify them that no run has come."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _HOUR = 3600
 
 
 class Action(StrEnum):
-    """What is done with the channels."""
+    """The actions on the channels."""
 
     TEST = "test"
     OVERDUE = "overdue"
@@ -44,11 +44,11 @@ def command(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="test: one JSON document.")] = False,
 ) -> None:
-    """Try the channels, or tell them that a backup has not come.
+    """Try the channels, or notify them that a backup has not come.
 
-    test sends a trial to every channel, whatever events it wants, and says what came of each; Healthchecks gets it in
-    its log: no check turns green or red. Exit 0: all took it, 3: some did, 8: none did. overdue is for a schedule of
-    its own: it tells, and exits with 10, when the newest good backup of the database is too old.
+    test sends a trial to every channel, also if it is not subscribed to the event, and prints each result; Healthchecks
+    gets it in its log: no check turns green or red. Exit 0: all took it, 3: some did, 8: none did. overdue is for a
+    schedule of its own: it notifies, and exits with 10, when the newest good backup of the database is too old.
     """
     wired: Wired = context.ensure_object(Context).wired()
     announcer = wired.announcer()
@@ -73,7 +73,7 @@ def _test(wired: Wired, announcer: Announcer, event: Event, *, as_json: bool) ->
 
 
 def _tell_when_overdue(wired: Wired, announcer: Announcer, max_age: str | None) -> None:
-    """Tell when there is no good backup of the database that is young enough, and raise ProblemsFound then."""
+    """Notify, and raise ProblemsFound, if no good backup of the database is young enough."""
     limit = wired.config.status.rpo_hours * _HOUR if max_age is None else seconds(max_age)
     if not limit:
         raise UsageError("nothing says how old a backup may be", hint="set [status] rpo_hours, or give --max-age 26h")

@@ -1,4 +1,4 @@
-"""What verbs print: shared words, sizes and tables. Results go to stdout, errors to stderr."""
+"""The output of verbs: shared words, sizes and tables. Results go to stdout, errors to stderr."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _TENTHS_BELOW = 10
 
 
 class Context:
-    """What every verb is given: the site's objects, built when first asked for."""
+    """The context of every verb: the site's objects, built on first use."""
 
     known_secrets: ClassVar[tuple[Secret, ...]] = ()
     """Secrets of this process, taken out of everything the error boundary prints."""
@@ -43,10 +43,9 @@ class Context:
         self._build = build
 
     def wired(self, *, quiet: bool = False) -> Wired:
-        """Load the configuration; UsageError when it is wrong.
+        """Load the configuration; UsageError if it is wrong.
 
-        Lines of a settings file that give no setting are named on standard error, unless `quiet` says that the verb
-        names them.
+        Lines of a settings file that set no value are named on standard error, unless with `quiet` the verb names them.
         """
         with phase("configuration"):
             wired = self._build()
@@ -59,8 +58,8 @@ class Context:
 def say(text: str) -> None:
     """Print one line now, also into a pipe.
 
-    That nobody can read it any more (a closed pipe, a full disk below the log) must not end what is being done:
-    a restore is not given up in its middle for a line of text. `Context.output_lost` says so at the end.
+    An output that cannot be written any more (a closed pipe, a full disk below the log) must not end the operation: a
+    restore is not given up in its middle for a line of text. `Context.output_lost` reports it at the end.
     """
     try:
         print(text, flush=True)
@@ -103,12 +102,12 @@ def say_findings(findings: Iterable[Finding]) -> None:
 
 
 def say_made(service: str) -> None:
-    """Tell that a service of a Compose project is given a container."""
+    """Print that a container is created for a service of a Compose project."""
     say(f"🧱 Making the container of {service}, which has none; it is not started")
 
 
 def say_shared(step: Step) -> None:
-    """Print what every verb may tell: what was finished of an interrupted run, what is waited for after a start."""
+    """Print the steps that every verb may have: recovery of an interrupted run, waiting after a start."""
     if step.id == "recovered":
         say(f"🔧 {step.facts['what']} (left by an interrupted run)")
     elif step.id in {"recover.left", "site.renamed", "compose.elsewhere"}:
@@ -128,7 +127,7 @@ def say_shared(step: Step) -> None:
 
 
 def say_services(health: Sequence[Finding], done: str) -> None:
-    """Print what is known of the services' health after a change; PartlyDone when they are ill and it was kept."""
+    """Print the services' health after a change; PartlyDone if they are ill and the change was kept."""
     say_findings(health)
     if any(finding.level is Level.LOSS for finding in health):
         raise PartlyDone(f"{done}, and the site is not healthy", hint="see the services' logs", state="kept, as asked")

@@ -1,4 +1,4 @@
-"""`korrigo-backup plan`: what a restore would do, without doing it."""
+"""`korrigo-backup plan`: the effect of a restore, without doing it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def command(
     accept: Annotated[list[str] | None, typer.Option(help="As restore --accept.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
-    """Show what restoring a backup would change. Everything is read and verified, nothing is changed."""
+    """Show the changes that restoring a backup would make. Everything is read and verified, no data are changed."""
     wired: Wired = context.ensure_object(Context).wired()
     found = wired.catalog.find(artifact)
     request = Request(
@@ -61,7 +61,7 @@ def refuse(plan: RestorePlan) -> None:
 
 
 def say_plan(plan: RestorePlan) -> None:
-    """Print a plan for people: what replaces what, what changes, what is kept."""
+    """Print a plan for people: replacements, changes, previous copies."""
     say(f"Plan: restore {plan.artifact}")
     say(f"  made      {plan.created.astimezone():%Y-%m-%d %H:%M:%S %Z}")
     for one in plan.replaces:

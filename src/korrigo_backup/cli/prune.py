@@ -1,4 +1,4 @@
-"""`korrigo-backup prune`: show what the retention policy lets go, and remove it with --apply."""
+"""`korrigo-backup prune`: show the removals by the retention policy, and remove with --apply."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def command(
     removed_only: Annotated[bool, typer.Option("--removed", help="Show only what goes.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
-    """Show what the retention policy keeps and removes, each with its reason; remove it with --apply.
+    """Show the backups that the retention policy keeps and removes, each with its reason; remove them with --apply.
 
-    Never removed: the newest good backup of a kind, what is held, what was made before a deployment, a safety copy
-    younger than 7 days, whatever this program has not made. Exit 4 when the clock may have jumped or more than half
-    would go at once.
+    Never removed: the newest good backup of a kind, a backup on hold or made before a deployment, a safety copy younger
+    than 7 days, a file that this program has not made. Exit 4 when the clock may have jumped or more than half would go
+    at once.
     """
     wired: Wired = context.ensure_object(Context).wired()
     policy = wired.policy()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from korrigo_backup.catalog import local_now
@@ -15,6 +16,7 @@ from korrigo_backup.cli.plan import refuse, say_plan
 from korrigo_backup.domain.checklist import checklist, unanswered
 from korrigo_backup.domain.finding import Level
 from korrigo_backup.domain.naming import Kind
+from korrigo_backup.domain.plan import ROLLBACK
 from korrigo_backup.errors import PartlyDone, Refused, UsageError
 from korrigo_backup.operations.manifests import compared, saved_database
 from korrigo_backup.operations.restore import Request, restore
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from korrigo_backup.wiring import Wired
 
 QUESTION = "⚠️  DESTRUCTIVE OPERATION - This will DELETE all current data. Continue? (yes/no): "
-"""The runbook's words (5.3.3). The present data is kept beside, as the plan above the question says."""
+"""The runbook's words (5.3.3). The present data become the previous copy, as the plan above the question shows."""
 
 _LINES = {
     "restore.verify": "🔍 Verifying backup integrity...",
@@ -62,7 +64,7 @@ _LINES = {
 
 @dataclass(frozen=True)
 class Choices:
-    """How a restore is asked for: without questions, with which answers, with what allowed."""
+    """The options of a restore: without questions, with the given answers, with the allowed exceptions."""
 
     yes: bool
     answers: Mapping[str, str] = field(default_factory=dict)
@@ -109,9 +111,9 @@ def command(
     window: Annotated[str, typer.Option(help="Minutes set aside for the maintenance.")] = "",
     contacts: Annotated[str, typer.Option(help="Who can be reached if it goes wrong.")] = "",
 ) -> None:
-    """Restore a backup: loaded and proven beside the live data, then swapped in; the old data is kept.
+    """Restore a backup: loaded and proven next to the live data, then swapped in; the old data is kept.
 
-    Anything but the answer `yes` cancels and changes nothing (exit 5). A failure leaves the site as it was.
+    Any other answer than `yes` cancels and changes no data (exit 5). A failure leaves the site as it was.
     """
     wired: Wired = context.ensure_object(Context).wired()
     given = {
@@ -185,11 +187,9 @@ def restore_and_say(wired: Wired, artifact: Artifact, choices: Choices) -> None:
 
 
 def _way_back(plan: RestorePlan) -> str:
-    """Return the command that undoes a restore; where no database is kept a Django backup's finding names it."""
-    if not any(one.in_place for one in plan.replaces):
-        return "korrigo-backup rollback"
-    named = (finding.hint for finding in plan.findings if finding.id == "restore.django")
-    return next(named, "korrigo-backup rollback --to safety --in-place").removeprefix("the way back: ")
+    """Return the command that undoes a restore."""
+    named = (one.undone_by for one in plan.replaces if one.in_place and one.undone_by is not UNSET)
+    return next(named, ROLLBACK)
 
 
 _PROVEN = frozenset({"validate.tables", "validate.users", "validate.media"})
@@ -197,10 +197,10 @@ _PROVEN = frozenset({"validate.tables", "validate.users", "validate.media"})
 
 
 def _validate(site: Site, wired: Wired, artifact: Artifact, way_back: str) -> None:
-    """Check the site that serves again, and say what is not as it must be.
+    """Check the site that serves again, and report the failed checks.
 
-    Rows and files were proven to be those of the backup before they went live: that there are few of them is told, and
-    no failure. Raises PartlyDone when another check fails: the restore itself is done.
+    Rows and files were proven to be those of the backup before they went live: a small number of them is reported, and
+    is no failure. Raises PartlyDone if another check fails: the restore itself is done.
     """
     whole = artifact.kind is Kind.DJANGO and artifact.manifest is not None and artifact.manifest.includes_media
     proven = _PROVEN | {"media.missing"} if whole else _PROVEN  # its rows and files are of one moment

@@ -23,7 +23,7 @@ QUESTION = "⚠️  This puts the data of before the restore back in place. Cont
 
 
 class Target(StrEnum):
-    """What to go back to (runbook 5.7)."""
+    """The state to go back to (runbook 5.7)."""
 
     BEFORE = "before"
     SAFETY = "safety"
@@ -48,7 +48,7 @@ def command(
     keep: Annotated[bool, typer.Option("--keep", help="Keep the result although the services stay ill.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for automation.")] = False,
 ) -> None:
-    """Undo a restore. Nothing is deleted: what is live now is kept and can be brought back with --to after."""
+    """Undo a restore. No data are deleted: the live data are kept and can be brought back with --to after."""
     wired: Wired = context.ensure_object(Context).wired()
     if to in {Target.SAFETY, Target.AUTOMATIC}:
         if media_only:

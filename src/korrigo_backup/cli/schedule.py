@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Action(StrEnum):
-    """What is done with the schedule."""
+    """The actions on the schedule."""
 
     INSTALL = "install"
     SHOW = "show"
@@ -52,7 +52,7 @@ def command(
 ) -> None:
     """Have backups start by themselves: the database daily at 03:00, database and media on Sundays at 04:00.
 
-    Hours, jitter and user are in [schedule] of the configuration. Installing again brings what is there up to date.
+    Hours, jitter and user are in [schedule] of the configuration. Installing again updates an installed schedule.
     """
     if systemd and cron:
         raise UsageError("--systemd and --cron exclude each other", hint="choose one: each job would run twice")
@@ -139,7 +139,7 @@ def _show_json(schedule: Schedule, by: By | None, now: datetime) -> None:
 
 
 def _say_changes(changes: Iterable[Change]) -> None:
-    """Print the lines that come and go, as `diff -u` does; of what goes as a whole only the name."""
+    """Print the added and removed lines, as `diff -u` does; of a file that is removed as a whole only the name."""
     for change in changes:
         if change.after is None:
             say(f"removed: {change.where}")

@@ -1,4 +1,4 @@
-"""`korrigo-backup schedule run` and `health`: for containers, where nothing else starts the runs and looks at them."""
+"""`korrigo-backup schedule run` and `health`: for containers without another scheduler or monitor."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def run_until_ended(wired: Wired) -> None:
 
 
 def say_health(wired: Wired, now: datetime) -> None:
-    """Say whether a backup is missing; KorrigoBackupError when one is."""
+    """Print that no backup is missing; KorrigoBackupError if one is."""
     made = newest(artifact for artifact in wired.catalog.artifacts() if artifact.created <= now)
     last = f"the newest is of {made.astimezone():%a %Y-%m-%d %H:%M}" if made else "there is none"
     if missing := overdue(wired.jobs(), made, now, GRACE):

@@ -1,4 +1,4 @@
-"""`korrigo-backup show`: what one backup says about itself."""
+"""`korrigo-backup show`: the manifest of a backup."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def command(
     artifact: Annotated[str, typer.Argument(help="A path, a name in BACKUP_DIR, or latest.")] = "latest",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
-    """Show a backup's manifest: when, of what, with how many rows and files, proven how."""
+    """Show a backup's manifest: time, content, number of rows and files, proof."""
     wired: Wired = context.ensure_object(Context).wired()
     found = wired.catalog.find(artifact)
     if as_json:

@@ -41,8 +41,11 @@ def shown(wired: Wired) -> Iterator[None]:
 
 
 def write_status(wired: Wired, place: Path) -> Status:
-    """Write what is seen to a file that all may read, and return the status. Raises UsageError for a directory."""
-    from korrigo_backup.domain import snapshot  # noqa: PLC0415 - a night that shows nothing does not load it
+    """Write the facts of the status to a file that all may read, and return the status.
+
+    Raises UsageError for a directory.
+    """
+    from korrigo_backup.domain import snapshot  # noqa: PLC0415 - a night without a published status does not load it
     from korrigo_backup.operations.status import judged  # noqa: PLC0415 - as above
     from korrigo_backup.system.files import explained, replace_public  # noqa: PLC0415 - as above
     from korrigo_backup.wiring_status import goals, seen_of  # noqa: PLC0415 - as above

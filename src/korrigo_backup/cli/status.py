@@ -36,7 +36,7 @@ def command(
         typer.Option(metavar="FILE", help="Also write what was seen to FILE, for the page in Django's admin."),
     ] = None,
 ) -> None:
-    """Show how the backups stand: last good, last proven, age, copies, space, what to do. Exit 10 for an error."""
+    """Show how the backups stand: last good, last proven, age, copies, space, next steps. Exit 10 for an error."""
     if nagios:
         raise typer.Exit(_as_plugin(context))
     wired: Wired = context.ensure_object(Context).wired()
@@ -76,7 +76,7 @@ def say_status(found: Status, people: Sequence[Contact]) -> None:
 
 
 def say_contacts(people: Sequence[Contact]) -> None:
-    """Print who helps (runbook 9.3)."""
+    """Print the contacts (runbook 9.3)."""
     if people:
         say("")
         say("Who helps:")
@@ -85,7 +85,7 @@ def say_contacts(people: Sequence[Contact]) -> None:
 
 
 def _as_plugin(context: typer.Context) -> int:
-    """Print the line and return the exit code; whatever is wrong with the configuration is UNKNOWN."""
+    """Print the line and return the exit code; every fault of the configuration is UNKNOWN."""
     try:
         found = status(context.ensure_object(Context).wired(), now=local_now(), ask=False)
     except KorrigoBackupError as problem:

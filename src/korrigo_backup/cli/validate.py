@@ -76,7 +76,7 @@ def command(
 
 
 def narrate(step: Step) -> None:
-    """Print one step of a validation: what begins, or what was found."""
+    """Print a step of a validation: a part that begins, or a finding."""
     if step.id == FOUND:
         say_findings([msgspec.convert(step.facts, Finding)])
     elif line := LINES.get(step.id):

@@ -39,8 +39,8 @@ def command(
 ) -> None:
     """Verify a backup: existence, integrity, checksums, completeness, size, age, mode. Exit 9 when it is bad.
 
-    Every depth reads every byte, so that a single changed bit is found. With `--depth full` the backup is loaded into
-    a database and a directory of its own beside the live ones, proven row by row and file by file, and removed.
+    Every depth reads every byte, so that a single changed bit is found. With `--depth full` the backup is loaded into a
+    database and a directory of its own next to the live ones, proven row by row and file by file, and removed.
     """
     wired: Wired = context.ensure_object(Context).wired()
     if artifact == ALL:
@@ -85,7 +85,7 @@ def _verify_all(wired: Wired, depth: Depth, *, as_json: bool) -> None:
 
 
 def _each(wired: Wired, depth: Depth) -> Iterator[tuple[Path, list[Finding]]]:
-    """Yield every backup, and whatever has the name of one, with what is found of it: one must not end the others."""
+    """Yield every backup, and every entry named like one, with its findings: a bad one must not hide the others."""
     catalog = wired.catalog
     survey = catalog.survey()
     for glanced in survey.artifacts:

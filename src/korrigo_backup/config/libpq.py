@@ -1,7 +1,7 @@
 """The variables of libpq (PGHOST, PGSSLMODE …): each is obeyed, has no effect by its nature, or is refused by name.
 
-A variable that psql would obey and we would not may be the one that keeps a password off the wire, or that names
-another server. They matter where the site is reached directly; on Compose the clients run inside the container.
+A variable that psql obeys and this program ignores may be the setting that keeps a password off the wire, or that names
+another server. The variables matter if the site is reached directly; on Compose the clients run inside the container.
 """
 
 from __future__ import annotations

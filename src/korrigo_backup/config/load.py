@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LARGEST = 1024 * 1024
-"""Bytes: more than any configuration, less than what a device would give."""
+"""Bytes: more than any configuration, less than a device would return."""
 
 FILE_NAME = "korrigo-backup.toml"
 
@@ -34,7 +34,7 @@ OWN_DOTENV = "korrigo-backup.env"
 
 OWN_PREFIX = "KORRIGO_BACKUP_"
 _RUNBOOK = ("BACKUP_DIR", "BACKUP_RETENTION_DAYS")
-"""The runbook's variables that are nobody's but ours."""
+"""The runbook's variables that only this program uses."""
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -64,7 +64,7 @@ def load(directory: Path, environ: Mapping[str, str], file: Path | None = None) 
 
 
 def surroundings(directory: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables of `.env`, of our own file and of the environment, the later ones before the earlier."""
+    """Return the variables of `.env`, of our own file and of the environment; the later source wins."""
     found: dict[str, str] = {}
     for _, values in _files(directory, environ):
         found |= {name: value for name, value in values.items() if value or name not in found}
@@ -78,7 +78,7 @@ def _files(directory: Path, environ: Mapping[str, str]) -> list[tuple[str, dict[
 
 
 def read_toml(path: Path, *, required: bool) -> Tree:
-    """Return a TOML file by section and key, nothing when it is not there and need not be; UsageError otherwise."""
+    """Return a TOML file by section and key, {} if it is missing and not required; UsageError otherwise."""
     if not required and not path.exists():
         return {}
     try:
@@ -130,7 +130,8 @@ def _require_text(value: str, source: str) -> None:
 
 def _explained(problem: ValidationError, sources: Mapping[tuple[str, str], str]) -> UsageError:
     found = problem.errors(include_input=False, include_url=False)
-    first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])  # a slip hides what it names
+    # a misspelt key hides the key that it stands for
+    first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
     place = tuple(str(part) for part in first["loc"])
     name = ".".join(place)
     if first["type"] == "extra_forbidden":

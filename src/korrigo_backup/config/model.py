@@ -1,4 +1,4 @@
-"""The whole configuration of one site, section by section."""
+"""The whole configuration of a site, section by section."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ with warnings.catch_warnings():  # a field `validate` shadows a method of pydant
     warnings.filterwarnings("ignore", message='Field name "validate"')
 
     class Configuration(Section):
-        """The whole configuration of one site."""
+        """The whole configuration of a site."""
 
         site: SiteSection = SiteSection()
         database: DatabaseSection = DatabaseSection()

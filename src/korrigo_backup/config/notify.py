@@ -1,4 +1,4 @@
-"""The section that says who is told of what."""
+"""The section of notifications: addresses and their events."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from korrigo_backup.domain.wording import unknown_placeholders
 
 
 def _each_word(value: object) -> object:
-    """Split a value that is one text, as it is in a variable, at white space."""
+    """Split a value that is a single text, as in a variable, at white space."""
     return tuple(value.split()) if isinstance(value, str) else value
 
 
@@ -27,7 +27,7 @@ Templates = dict[Event, Annotated[str, AfterValidator(_template)]]
 
 
 class ChannelSection(Section):
-    """One way to tell somebody, with a name for messages and events of its own."""
+    """A notification channel, with a name for messages and events of its own."""
 
     url: SecretStr
     name: str | None = None
@@ -35,10 +35,11 @@ class ChannelSection(Section):
 
 
 class NotifySection(Section):
-    """Who is told of what. An address is one of Apprise, and a secret; `timeout` is for one notice in all, in seconds.
+    """Addresses that are notified, and their events. An address is an Apprise URL, and a secret.
 
-    What is wrong with an address is said when it is used: a slip in it must not keep a backup from being made.
-    `events` is for the channels that have none of their own. `subjects` and `bodies` are templates by event.
+    `timeout` is for all channels of a notice together, in seconds. A wrong address is reported when it is used: a slip
+    in it must not keep a backup from being made. `events` is for the channels that have no events of their own.
+    `subjects` and `bodies` are templates by event.
     """
 
     urls: Annotated[tuple[SecretStr, ...], BeforeValidator(_each_word)] = ()

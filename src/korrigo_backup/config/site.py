@@ -1,4 +1,4 @@
-"""The sections that say what the site is and how it is reached; Korrigo's values are the defaults (runbook 2.3)."""
+"""The sections about the site and the ways to reach it; Korrigo's values are the defaults (runbook 2.3)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from korrigo_backup.config.values import Label, Place, Port, Seconds, Section, W
 
 
 class SiteSection(Section):
-    """What the site is called: written in manifests, so that backups of two sites are not mixed up.
+    """The names of the site: written in manifests, so that backups of two sites are not mixed up.
 
-    `revision` is that of the site's code; without it, the one of the git work tree that the command runs in. `access`
-    is `compose` where the site runs on Docker Compose although POSTGRES_HOST is set: for the containers.
+    `revision` is that of the site's code; without it, that of the git work tree in which the command runs. `access` is
+    `compose` where the site runs on Docker Compose although POSTGRES_HOST is set: for the containers.
     """
 
     name: Label = "korrigo"
@@ -28,7 +28,7 @@ class SiteSection(Section):
 class DatabaseSection(Section):
     """How the database is reached. `host` may be a directory: that of the server's Unix socket.
 
-    `sslmode` and what follows are libpq's, for a site that is reached directly.
+    `sslmode` and the keys after it are libpq's, for a site that is reached directly.
     """
 
     name: str = "viatique"
@@ -82,7 +82,7 @@ class BackupSection(Section):
 
 
 class ServicesSection(Section):
-    """What stops and starts the services that write: one argument list each, run in the order given."""
+    """Commands that stop and start the services that write: one argument list each, run in the order given."""
 
     stop: tuple[Words, ...] = ()
     start: tuple[Words, ...] = ()
@@ -98,11 +98,11 @@ class ServicesSection(Section):
 
 
 class ComposeSection(Section):
-    """How the Compose project is called when the site runs on Docker, and what its services are called.
+    """The names of the Compose project and of its services, when the site runs on Docker.
 
-    `stop` names the services that write, where the project does not say it: by default those that depend on the
-    database or can write to the media. `media` is the media directory inside the backend's container. `started_from`
-    is the directory that the containers were made from, where that is another than the one of `files`.
+    `stop` names the services that write, if the project does not show it: by default those that depend on the database
+    or can write to the media. `media` is the media directory inside the backend's container. `started_from` is the
+    directory from which the containers were made, if that is not the directory of `files`.
     """
 
     files: tuple[Path, ...] = (Path("infra/docker/docker-compose.prod.yml"),)
@@ -143,5 +143,5 @@ class DjangoSection(Section):
     @field_validator("manage", mode="before")
     @classmethod
     def _words(cls, value: object) -> object:
-        """Split a value that is one text into words as a shell does; no shell ever sees it."""
+        """Split a value that is a single text into words as a shell does; no shell ever sees it."""
         return tuple(shlex.split(value)) if isinstance(value, str) else value

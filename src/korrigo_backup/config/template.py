@@ -24,9 +24,9 @@ _VARIABLE = {place: name for name, place in VARIABLES.items()}
 
 
 def render(values: Mapping[str, Mapping[str, object]]) -> str:
-    """Return a TOML file in which `values`, by section and key, are set and all else is shown as a comment.
+    """Return a TOML file in which `values`, by section and key, are set and all other keys are comments.
 
-    Sections and keys come from the model, so that the file knows what the program knows.
+    Sections and keys come from the model, so that the file cannot differ from the program.
     """
     lines = [_HEAD]
     for section, field in Configuration.model_fields.items():

@@ -1,4 +1,4 @@
-"""The sections of what goes on by itself: what is kept, when runs begin, what is expected, who is asked."""
+"""The sections of unattended runs: retention, hours, goals, contacts."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def _hours(value: str) -> str:
 
 
 Hours = Annotated[str, AfterValidator(_hours)]
-"""A cron expression in the machine's time zone, or `never`, which becomes an empty one."""
+"""A cron expression in the machine's time zone, or `never`, which becomes ""."""
 
 
 class RuleSection(Section):
-    """What is kept of one sort: all of `days`, the `last` so many, the newest of so many days, weeks, months and years.
+    """How many backups of one sort are kept.
 
-    All of them 0: for ever.
+    All of `days`, the `last` so many, the newest of so many days, weeks, months and years. All of them 0: for ever.
     """
 
     days: Count = 0
@@ -40,9 +40,10 @@ class RuleSection(Section):
 
 
 class RetentionSection(Section):
-    """How long what is kept (runbook 7.1), by sort; `max_age` is a number of days that wins over all but holds.
+    """How long artifacts and previous copies are kept (runbook 7.1), by sort.
 
-    The days of the `database` are BACKUP_RETENTION_DAYS unless they are set here.
+    `max_age`, in days, wins over all but holds. The days of the `database` are BACKUP_RETENTION_DAYS unless they are
+    set here.
     """
 
     database: RuleSection | None = None
@@ -54,9 +55,10 @@ class RetentionSection(Section):
 
 
 class NightlySection(Section):
-    """What `nightly` does: how deep it verifies, how many seconds it waits for another run to end.
+    """Options of `nightly`: the depth of verification, and how many seconds it waits for another run to end.
 
-    With `drill` the first backup, and the first one of a changed schema, are also loaded beside the site and proven.
+    With `drill` the first backup, and the first one of a changed schema, are also loaded into a scratch copy and
+    proven.
     """
 
     verify: Literal["structure", "content", "full"] = "content"
@@ -71,7 +73,7 @@ def _for_node_exporter(value: Path | None) -> Path | None:
 
 
 METRICS_ENDING = ".prom"
-"""What node_exporter reads; a file of another name would be written for nobody."""
+"""The ending of the files that node_exporter reads; it ignores all others."""
 
 
 class StatusSection(Section):
@@ -90,7 +92,7 @@ class StatusSection(Section):
 
 
 class Contact(Section):
-    """Whom to ask for what (runbook 9.3)."""
+    """A person to ask, with the matters to ask about (runbook 9.3)."""
 
     role: Annotated[str, Field(min_length=1)]
     contact: Annotated[str, Field(min_length=1)]
@@ -98,15 +100,15 @@ class Contact(Section):
 
 
 class ContactsSection(Section):
-    """Who helps, in the order in which they are asked; shown where help is needed."""
+    """The people to ask for help, in the order in which they are asked; shown where help is needed."""
 
     people: tuple[Contact, ...] = ()
 
 
 class KitSection(Section):
-    """Whom the recovery kit is encrypted to (age or SSH public keys), and what it holds besides the usual files.
+    """The public keys (age or SSH) that the recovery kit is encrypted to, and the files in it besides the usual files.
 
-    A recipient that is none is found when a kit is made: it must not keep a backup from running.
+    An invalid recipient is found when a kit is made: it must not keep a backup from running.
     """
 
     recipients: tuple[str, ...] = ()
@@ -115,17 +117,17 @@ class KitSection(Section):
     @field_validator("recipients", mode="before")
     @classmethod
     def _several(cls, value: object) -> object:
-        """Split a value that is one text (a variable) at commas; an SSH key has spaces in it."""
+        """Split a value that is a single text (a variable) at commas; an SSH key contains spaces."""
         return tuple(part.strip() for part in re.split(r"[,\n]", value)) if isinstance(value, str) else value
 
 
 class ScheduleSection(Section):
-    """When backups run by themselves (runbook 4.6), when their absence is told, and what they may use.
+    """When backups run by themselves (runbook 4.6), when their absence is reported, and which resources they may use.
 
     `jitter` spreads the starts of many machines, in seconds. A run that takes longer than `limit_hours` is ended.
-    `media` says when the uploads are saved: with each `daily` run, so that `weekly` runs only where it is set, or with
-    the `weekly` one alone. `user` is who runs them when root installs the schedule. `log` is for cron, `writable` for
-    units: directories that a run writes in besides those that it is known to.
+    `media` sets when the uploads are saved: with each `daily` run, so that `weekly` runs only where it is set, or with
+    the `weekly` run alone. `user` runs the jobs when root installs the schedule. `log` is for cron, `writable` for
+    units: directories that a run writes in besides those that are derived from the configuration.
     """
 
     daily: Hours = "0 3 * * *"

@@ -1,4 +1,4 @@
-"""What the values of the configuration may be: paths, ports, numbers, and what every section is."""
+"""The types of the values of the configuration: paths, ports, numbers; and the base class of its sections."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 def no_switch(value: object) -> object:
     """Refuse true and false where a number is wanted: Python takes them for 1 and 0."""
     if isinstance(value, bool):
-        raise ValueError("must be a number, not true or false")  # noqa: TRY004 - pydantic's way to say it
+        raise ValueError("must be a number, not true or false")  # noqa: TRY004 - pydantic expects a ValueError
     return value
 
 

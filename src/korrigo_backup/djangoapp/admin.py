@@ -34,15 +34,15 @@ class BackupsAdmin(admin.ModelAdmin):
         )
 
     def has_add_permission(self, _request: Any) -> bool:
-        """Say no: backups are made by the command."""
+        """Return False: backups are made by the command."""
         return False
 
     def has_change_permission(self, _request: Any, _obj: Any = None) -> bool:
-        """Say no, and so leave it to the permission to view."""
+        """Return False, so that the permission to view decides."""
         return False
 
     def has_delete_permission(self, _request: Any, _obj: Any = None) -> bool:
-        """Say no: what goes is decided by the policy, or by who has the machine."""
+        """Return False: removal is decided by the policy, or by a user of the machine."""
         return False
 
     def get_urls(self) -> list[Any]:

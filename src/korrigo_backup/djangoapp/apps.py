@@ -25,7 +25,7 @@ class KorrigoBackupConfig(AppConfig):
 
 
 def _shadowed(app_configs: Any, databases: Any = None, **given: Any) -> list[Any]:
-    """Tell whether another app's commands stand before ours.
+    """Return warnings if another app's commands stand before ours.
 
     `migrate` is spared (it alone names databases to the checks): an entry point that migrates has to bring the site up.
     """

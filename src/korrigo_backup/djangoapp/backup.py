@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """What to back up, and where the result is put."""
+    """The content of a backup, and the place of the result."""
 
     output_dir: Path
     alias: str
@@ -103,7 +103,7 @@ def run(request: Request, listener: Listener) -> Manifest:
 
 @contextmanager
 def _calm(tree: MediaTree, wanted: MediaTree | None) -> Iterator[None]:
-    """Finish what a killed restore left, and keep restores of media away while the block reads them."""
+    """Recover from a killed restore, and keep restores of media away while the block reads them."""
     if unfinished.records(tree):
         with unfinished.alone(tree, "finish an interrupted restore"):
             recover(tree)
@@ -155,7 +155,7 @@ def _archived(tree: MediaTree, draft: Path, name: str, *, again: bool) -> tuple[
 
 @contextmanager
 def _draft(directory: Path, started: datetime) -> Iterator[tuple[Path, Path, str]]:
-    """Yield a private directory to fill, its final place and its stamp; what is left of it at the end goes."""
+    """Yield a private directory to fill, its final place and its stamp; a draft left at the end is removed."""
     stamp = naming.stamp(started.astimezone(machine_zone()))
     while True:
         present = {entry.name.removeprefix(naming.PARTIAL_PREFIX) for entry in directory.iterdir()}

@@ -35,7 +35,7 @@ _MAKE_ONE = "make one: korrigo-backup backup; every night: see the runbook's 4.6
 
 
 def check_backups(app_configs: Sequence[Any] | None, **_given: Any) -> list[Any]:
-    """Return the warnings about this site's backups; only manifests are read, and nothing is raised."""
+    """Return the warnings about this site's backups; only manifests are read, and no exception leaves it."""
     if app_configs is not None and all(config.label != _APP for config in app_configs):
         return []
     age, said = DEFAULT_MAX_AGE, []
@@ -56,7 +56,7 @@ def check_backups(app_configs: Sequence[Any] | None, **_given: Any) -> list[Any]
 
 
 def seen(place: Path) -> Seen:
-    """Return what is in a directory, or in a published file. Raises OSError when it is not there, or shut."""
+    """Return the facts in a directory, or in a published file. Raises OSError if it is missing, or cannot be read."""
     if not place.is_file():
         os.scandir(place).close()
     found = sight(place, now=datetime.now(UTC)).seen
@@ -66,9 +66,10 @@ def seen(place: Path) -> Seen:
 
 
 def judged(found: Seen, *, now: datetime, limit: timedelta) -> list[Any]:
-    """Return what is to be said of these backups; `limit` is the age that the newest proven one may have.
+    """Return the warnings about these backups; `limit` is the age that the newest proven one may have.
 
-    Proven is one of the database whose manifest says what was read back, and that no verification has found bad since.
+    A backup of the database counts as proven if its manifest records a read-back, and no verification has found it bad
+    since.
     """
     said = [
         _warned(6, f"the manifest of {artifact.name} was altered", "do not restore it; find out who wrote there")

@@ -1,7 +1,7 @@
-"""Columns of this database against those that a backup was made of, before anything is changed.
+"""Compare the columns of this database with those of the backup, before any change.
 
 Extensions that saved columns need are named with the statement that makes them; so are columns of another type, and
-saved values that a column does not take as far as a length or a whole number tells.
+saved values that a column does not take as far as a length or a whole number shows.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _absent(wanted: Collection[tuple[str, str]], alias: str) -> Iterator[tuple[s
             meta = apps.get_model(label)._meta  # noqa: SLF001 - Django's documented name
             places[label, name] = meta.db_table, meta.get_field(name).column
         except LookupError:
-            continue  # the code has changed: said elsewhere
+            continue  # the code has changed: reported elsewhere
     there = relations({table for table, _ in places.values()}, connections[alias])
     for one, (table, column) in places.items():
         if table not in there or column not in there[table].columns:
@@ -185,7 +185,7 @@ def _places(table: Table, saved: dict[str, str], connection: Any) -> Iterator[_P
 
 
 def _declared(column: Column, type_: str, declared: str, connection: Any) -> str | None:
-    """Return the type that a column of plain values should have; None where the live one takes what was saved."""
+    """Return the type that a column of plain values should have; None if the live one takes the saved values."""
     source = source_of(column.field)
     known = known_type(source)
     if known is None:
@@ -199,7 +199,7 @@ def _declared(column: Column, type_: str, declared: str, connection: Any) -> str
 
 
 def _takes_all(live: str, declared: str) -> bool:
-    """Tell whether the live type takes all texts of the other, as they are."""
+    """Return whether the live type takes all texts of the other, unchanged."""
     if live in _TEXTS:
         return True
     mine, theirs = _LIMITED.fullmatch(live), _LIMITED.fullmatch(_long(declared))
@@ -215,7 +215,7 @@ def _bare(declared: str) -> str:
 
 
 def _test(type_: str, declared: str) -> Callable[[str], bool] | None:
-    """Return what tells whether a text fits; None for a type of which that is not known here."""
+    """Return a test whether a text fits; None for a type whose limits are not known here."""
     if limit := _LIMITED.fullmatch(declared):
         longest = int(limit[1])
         return lambda text: len(text) <= longest

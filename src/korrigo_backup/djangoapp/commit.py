@@ -16,7 +16,7 @@ WAIT_SECONDS = 20.0
 
 _PAUSE = 0.1
 _IN_THE_FUTURE = "22023"
-"""SQLSTATE of a transaction number that the server never gave: what was not on disk at a power cut."""
+"""SQLSTATE of a transaction number that the server never gave: one that was not on disk at a power cut."""
 
 
 def prepare(alias: str) -> None:
@@ -28,7 +28,7 @@ def prepare(alias: str) -> None:
 
 
 def marker(alias: str, stamp: str) -> str:
-    """Return what names the running transaction."""
+    """Return the name of the running transaction."""
     connection = connections[alias]
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
@@ -39,7 +39,7 @@ def marker(alias: str, stamp: str) -> str:
 
 
 def happened(alias: str, named: str) -> bool | None:
-    """Tell whether the named transaction committed; None when the server does not answer or does not know."""
+    """Return whether the named transaction committed; None if the server does not answer or does not know."""
     connection = connections[alias]
     deadline = time.monotonic() + WAIT_SECONDS
     try:
@@ -56,7 +56,7 @@ def happened(alias: str, named: str) -> bool | None:
 
 
 def forget(alias: str) -> None:
-    """Remove what `prepare` made."""
+    """Remove the table of `prepare`."""
     connection = connections[alias]
     if connection.vendor != "postgresql":
         with connection.cursor() as cursor:

@@ -68,7 +68,7 @@ class Constraint:
 
     @property
     def place(self) -> str:
-        """What it stands on, as COMMENT ON CONSTRAINT names it."""
+        """The object of the constraint, as COMMENT ON CONSTRAINT names it."""
         return self.of.removeprefix("TABLE ")
 
 
@@ -76,26 +76,26 @@ class Constraint:
 class Checks:
     """The constraints of the tables of a load. The transaction of the load holds them alone.
 
-    `broken_when_saved` says that the rows are known to be those that the site had under the same migrations: what
-    they break now, they broke then.
+    With `broken_when_saved` the rows are known to be those that the site had under the same migrations: a constraint
+    that they break now, they broke then.
     """
 
     tables: Sequence[Table]
     alias: str
     broken_when_saved: bool = False
     notes: list[str] = field(default_factory=list)
-    """What a person should know of the constraints that were made again."""
+    """Findings about the constraints that were made again."""
     refusal: ProofFailed | None = None
-    """What is said of the broken constraints when the rows prove not to be those that were saved."""
+    """The error about the broken constraints if the rows prove to differ from the saved ones."""
     _aside: list[Constraint] = field(default_factory=list)
 
     @contextmanager
     def deferred(self, outside: Sequence[Constraint] | None) -> Iterator[None]:
         """Check all foreign keys at the end of the block. Raises ProofFailed naming the rows whose target is missing.
 
-        With `outside`, the foreign keys among the tables are taken away, and made again at the end with those of
-        `outside`, as pg_dump's files do: PostgreSQL checks each with one join, where it would otherwise look every
-        row up. None: no foreign key can be set aside.
+        With `outside`, the foreign keys among the tables are dropped, and made again at the end with those of
+        `outside`, as pg_dump's files do: PostgreSQL checks each with one join, where it would otherwise look every row
+        up. None: no foreign key can be dropped.
         """
         if outside is None:
             yield

@@ -1,4 +1,4 @@
-"""What this site is, from its code and settings alone: the database is not asked."""
+"""The description of this site, from its code and settings alone: the database is not asked."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.system.run import Command, run
 
 REVISION = "KORRIGO_BACKUP_REVISION"
-"""Setting, or variable of the environment: the revision of the code, where no git work tree can tell."""
+"""Setting, or variable of the environment: the revision of the code, if there is no git work tree."""
 
 _GIT_SECONDS = 10.0
 
 
 def describe(alias: str) -> Description:
-    """Return what code and settings say; ImproperlyConfigured when they contradict each other."""
+    """Return the description by code and settings; ImproperlyConfigured if they contradict each other."""
     columns, elsewhere = file_columns(alias)
     return Description(
         django=django.get_version(),

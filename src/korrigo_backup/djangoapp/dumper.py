@@ -38,7 +38,7 @@ def dump(
 ) -> DjangoProof:
     """Write the fixture of one moment of the database to `out` and return its proof.
 
-    Raises Refused for what a backup must not leave out in silence and `accept` does not name (outside.py).
+    Raises Refused for objects that a backup must not leave out silently and `accept` does not name (outside.py).
     """
     exclude = tuple(exclude)
     models = data_models(alias, exclude)

@@ -37,11 +37,11 @@ WHERE ev_enabled IN ('O', 'A') AND c.relkind IN ('r', 'p') AND ev_class = ANY(%(
 
 
 def empty(tables: Sequence[Table], alias: str) -> list[Constraint] | None:
-    """Delete all rows of `tables`; return the foreign keys from other tables that were taken away for that.
+    """Delete all rows of `tables`; return the foreign keys from other tables that were dropped for that.
 
-    None means that no foreign key can be set aside: checks of deleted rows are pending. TRUNCATE where no other table
-    refers to them any more, else DELETE; the tables are locked against writing either way.
-    Raises Refused when deleting would also delete or change rows of a table that is not to be restored.
+    None means that no foreign key can be dropped: checks of deleted rows are pending. TRUNCATE if no other table refers
+    to them any more, else DELETE; the tables are locked against writing either way. Raises Refused if deleting would
+    also delete or change rows of a table that is not to be restored.
     """
     connection = connections[alias]
     names = [connection.ops.quote_name(table.name) for table in tables]

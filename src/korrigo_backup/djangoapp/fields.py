@@ -59,7 +59,7 @@ TYPES: dict[type[Any], Any] = {
     models.BinaryField: bytes,
     models.JSONField: msgspec.Raw,
 }
-"""What JSON may hold for a column of each of Django's types."""
+"""The JSON types for a column of each of Django's types."""
 
 _HOOKS = (
     "from_db_value",
@@ -92,16 +92,15 @@ _PROTECTED = (int, Decimal, datetime, date, time)
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """One column of a table.
+    """A column of a table.
 
-    `select` is what a query asks for, `type` what JSON may hold. `out` makes a value of the database into one
-    that msgspec writes; `check` says ValueError when a decoded value cannot be meant; `into` makes a decoded value
-    a parameter of INSERT. None as a step is "as it is"; no step sees None as a value. `keys` are the names that
-    the numbers of a `natural` column have; `beyond` says that the database holds times that Python has not.
-
-    `write` makes the SQL that writes a value into a line, None where only Python can. The values of an `as_text`
-    column are PostgreSQL's own text; `readable` makes the SQL of what stands among the fields then, for `loaddata`.
-    `default` returns the text of the model's default.
+    `select` is the expression of a query, `type` the JSON type. `out` turns a value of the database into one that
+    msgspec writes; `check` raises ValueError for an impossible decoded value; `into` turns a decoded value into a
+    parameter of INSERT. None as a step is "as it is"; no step sees None as a value. `keys` are the names that the
+    numbers of a `natural` column have; with `beyond` the database holds times that Python has not. `write` makes the
+    SQL that writes a value into a line, None if only Python can. The values of an `as_text` column are PostgreSQL's own
+    text; `readable` then makes the SQL of the value among the fields, for `loaddata`. `default` returns the text of the
+    model's default.
     """
 
     field: Any
@@ -137,10 +136,10 @@ def column(
     exact: bool = False,
     as_text: bool | None = None,
 ) -> Column:
-    """Return how to read and write one concrete field, whose column in the database is `there` (None: not PostgreSQL).
+    """Return how to read and write a concrete field, whose column in the database is `there` (None: not PostgreSQL).
 
-    `exact` is for backups that hold PostgreSQL's text of all values that are not plain, and times in UTC. `as_text`
-    says whether such a backup holds this column as text; None decides that for a new backup.
+    `exact` is for backups that hold PostgreSQL's text of all values that are not plain, and times in UTC. `as_text`:
+    whether such a backup holds this column as text; None decides that for a new backup.
     """
     base = partial(Column, field=field, name=field.name, attname=field.attname, column=field.column)
     type_ = there.type if there else ""
@@ -229,13 +228,13 @@ def decode_loosely(column: Column, value: Any) -> Any:
     if value is None or column.natural or column.type is Any or is_beyond(column, value):
         return value
     if column.type is bytes:
-        return b64decode(value, validate=True)  # the field itself would pass over what is not base64
+        return b64decode(value, validate=True)  # the field itself would skip characters that are not base64
     python = source_of(column.field).to_python(value)
     return column.out(python) if column.out and python is not None else python
 
 
 def is_beyond(column: Column, value: Any) -> bool:
-    """Tell whether a value is a time that PostgreSQL has and Python has not: it then goes through as text."""
+    """Return whether a value is a time that PostgreSQL has and Python has not: it then goes through as text."""
     return column.beyond and isinstance(value, str) and _BEYOND.fullmatch(value) is not None
 
 
@@ -335,7 +334,7 @@ def duration(value: str) -> timedelta:
 
 
 def _interval(value: str) -> timedelta | str:
-    """Return a duration as PostgreSQL's own text says it, months and all, else as Django reads it."""
+    """Return a duration as PostgreSQL's own text gives it, months and all, else as Django reads it."""
     return value if _POSTGRES_INTERVAL.fullmatch(value) else duration(value)
 
 

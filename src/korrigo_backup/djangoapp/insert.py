@@ -31,9 +31,9 @@ _PARAMETERS = 30_000
 
 
 class Inserter:
-    """Collects rows of one table and inserts them in batches; `finish` inserts the rest.
+    """Collects rows of a table and inserts them in batches; `finish` inserts the rest.
 
-    `gave_way` is asked about each refusal of the database: True says that its cause is gone.
+    `gave_way` is called with each refusal of the database: True means that its cause is gone.
     """
 
     def __init__(self, table: Table, alias: str, gave_way: Callable[[BaseException], bool]) -> None:
@@ -61,7 +61,7 @@ class Inserter:
             self.finish()
 
     def finish(self) -> None:
-        """Insert what was collected. Raises ProofFailed when the database does not take a row."""
+        """Insert the collected rows. Raises ProofFailed if the database does not take a row."""
         rows, self._rows, self._size = self._rows, [], 0
         if not rows:
             return

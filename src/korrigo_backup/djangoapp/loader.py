@@ -53,8 +53,8 @@ class Load:
 def prepare(alias: str, manifest: Manifest, file: IO[bytes], *, trusted: bool) -> Load:
     """Read the whole fixture, check every byte against the manifest and every object against the models.
 
-    `trusted` says that the backup is known to be this site's own (see watch.py). Nothing is changed. Raises
-    ProofFailed, or Refused when extensions, tables or columns are missing or do not take the saved values.
+    With `trusted` the backup is known to be this site's own (see watch.py). No data are changed. Raises ProofFailed, or
+    Refused if extensions, tables or columns are missing or do not take the saved values.
     """
     name = manifest.database_backup or ""
     if manifest.django:
@@ -91,7 +91,7 @@ def tables_of(alias: str, manifest: Manifest) -> tuple[NaturalKeys, tuple[Table,
 def run(load: Load) -> list[str]:
     """Replace the rows of all tables by those of the fixture and prove them; call inside `snapshot.writing`.
 
-    Return what a person should know of what was done besides.
+    Returns findings about further changes.
     """
     saved = load.manifest.django
     whole = [table for table in load.tables if not table.referred_by]
@@ -134,7 +134,7 @@ def _label(model: Any) -> str:
 
 
 def _not_null(found: Iterable[Table], alias: str) -> dict[str, frozenset[str]]:
-    """Return the columns that the database itself does not let be NULL; the models may say otherwise."""
+    """Return the columns that the database itself does not let be NULL; the models may differ."""
     connection = connections[alias]
     if connection.vendor == "postgresql":
         return {
@@ -181,7 +181,7 @@ def _delete(load: Load, table: Table) -> None:
 
 
 def _is_provable(load: Load) -> bool:
-    """Tell whether the manifest's digests can be compared with this database's rows, text for text."""
+    """Return whether the manifest's digests can be compared with this database's rows, text for text."""
     proof = load.manifest.django
     return proof is not None and proof.digest == RULE and proof.engine == connections[load.alias].vendor
 
@@ -192,7 +192,7 @@ def _same_migrations(load: Load) -> bool:
 
 
 def _prove(load: Load, counts: dict[str, int], said: Meanings | None, refusal: ProofFailed | None) -> None:
-    """Raise ProofFailed where the tables do not hold the saved rows; `refusal` is what a broken constraint said."""
+    """Raise ProofFailed if the tables do not hold the saved rows; `refusal` is the error of a broken constraint."""
     if said is not None:
         found = Meanings(load.alias)
         found.read_all(load.tables, load.alias)
@@ -211,8 +211,8 @@ def _prove(load: Load, counts: dict[str, int], said: Meanings | None, refusal: P
 def _differing(load: Load) -> list[str]:
     """Return the tables that do not hold the manifest's rows.
 
-    Compared by text; where only the text differs (another version of ours wrote it), the file's own lines must have
-    the manifest's digests, and the rows mean what those lines say.
+    Compared by text; if only the text differs (another version of ours wrote it), the file's own lines must have the
+    manifest's digests, and the rows must mean the same as those lines.
     """
     saved = load.manifest.django
     wanted = {proof.name: proof for proof in (*saved.models, *saved.referred)} if saved else {}

@@ -21,11 +21,11 @@ DEFAULT_MAX_AGE = timedelta(hours=26)
 
 
 def backup_directory() -> Path | None:
-    """Return the directory of the backups, None when nothing names one.
+    """Return the directory of the backups, None if no setting names one.
 
     The setting counts before the variable of its name, that before BACKUP_DIR. A relative path is one below BASE_DIR,
-    where the settings have that, since a site's process is started anywhere. Raises TypeError or
-    ValueError for what is no path, RuntimeError for the home of a user that is none.
+    if the settings have that, since a site's process is started anywhere. Raises TypeError or ValueError for an invalid
+    path, RuntimeError for the home of a user that does not exist.
     """
     named = getattr(settings, DIRECTORY, None) or os.environ.get(DIRECTORY) or os.environ.get(_OF_THE_COMMAND)
     if not named:
@@ -36,7 +36,7 @@ def backup_directory() -> Path | None:
 
 
 def max_age() -> timedelta:
-    """Return the age from which the newest backup is too old. ValueError for what is no number above 0."""
+    """Return the age from which the newest backup is too old. ValueError unless it is a number above 0."""
     value = getattr(settings, MAX_AGE, None)
     if value is None:
         return DEFAULT_MAX_AGE

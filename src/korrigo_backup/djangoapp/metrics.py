@@ -1,4 +1,4 @@
-"""The view `/metrics`: the status in Prometheus' text format, for whoever knows the token and staff who may see it.
+"""The view `/metrics`: the status in Prometheus' text format, for clients with the token and permitted staff.
 
 It is off unless the site includes `korrigo_backup.djangoapp.urls`. Only manifests and the journal are read.
 """
@@ -30,7 +30,7 @@ _PLAIN = "text/plain; charset=utf-8"
 @require_safe
 @never_cache
 def view(request: Any) -> Any:
-    """Answer with the metrics; 401 for nobody, 403 for who may not see the backups, 503 where none are to be found."""
+    """Answer with the metrics; 401 without a user or token, 403 without the permission, 503 without backups."""
     if not _knows_the_token(request):
         user = getattr(request, "user", None)  # a site without the middleware has only the token
         if user is None or not user.is_authenticated:
@@ -51,7 +51,7 @@ def view(request: Any) -> Any:
 
 
 def _knows_the_token(request: Any) -> bool:
-    """Compare in constant time; without a token in settings or environment nobody knows it."""
+    """Compare in constant time; without a token in settings or environment no request is accepted."""
     token = getattr(settings, TOKEN, None) or os.environ.get(TOKEN) or ""
     given = request.headers.get("Authorization", "")
     if not token or given[: len(_SCHEME)].lower() != _SCHEME:

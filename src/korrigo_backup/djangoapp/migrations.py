@@ -1,4 +1,4 @@
-"""The migrations of a backup against those of the code and of the database: same, ahead or behind, and what to do."""
+"""The migrations of a backup compared with those of the code and of the database: same, ahead or behind, with hints."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def in_code() -> Code:
 
 
 def compare(theirs: Iterable[str], code: Code, database: Iterable[str]) -> list[str]:
-    """Return what a person should know before loading; nothing when backup, code and database agree.
+    """Return the warnings before a load; none if backup, code and database agree.
 
     `theirs` were applied when the backup was made, `database` are applied now.
     """

@@ -1,7 +1,7 @@
-"""The one model, which has no table: it gives the admin its page and the permission to see it.
+"""The only model, which has no table: it gives the admin its page and the permission to see it.
 
-Unmanaged, so that no migration is needed; a proxy would need one. Its manager finds nothing without asking the
-database, since `dumpdata` reads every unmanaged model, and fails where there is no table.
+Unmanaged, so that no migration is needed; a proxy would need one. Its manager finds no object without asking the
+database, since `dumpdata` reads every unmanaged model, and fails if there is no table.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Nothing(models.Manager):
 
 
 class Backups(models.Model):
-    """What the permission `korrigo_backup.view_backups` is about."""
+    """The object of the permission `korrigo_backup.view_backups`."""
 
     objects = Nothing()
 

@@ -54,23 +54,23 @@ class Named:
 
 
 def has_names(model: Any) -> bool:
-    """Tell whether objects of a model can be named."""
+    """Return whether objects of a model have a natural key."""
     return hasattr(model, "natural_key")
 
 
 def is_numbered_by_database(table: Table) -> bool:
-    """Tell whether an object without a primary key gets the next number."""
+    """Return whether an object without a primary key gets the next number."""
     numbered = models.AutoField | models.BigAutoField | models.SmallAutoField
     return table.pk is not None and isinstance(table.pk.field, numbered)
 
 
 def natural_key(table: Table, row: Row) -> Key | None:
-    """Return the name of a row, None when the model cannot tell it from its own columns.
+    """Return the name of a row, None if the model cannot derive it from its own columns.
 
-    The instance is made without `__init__`: nothing of the site's code runs but `natural_key` itself.
+    The instance is made without `__init__`: of the site's code only `natural_key` itself runs.
     """
     instance = table.model.__new__(table.model)
-    instance._state = ModelState()  # noqa: SLF001 - what Model.__init__ makes
+    instance._state = ModelState()  # noqa: SLF001 - as Model.__init__ does
     instance.__dict__.update({column.attname: value for column, value in zip(table.columns, row, strict=True)})
     try:
         return _plain(instance.natural_key())
@@ -79,5 +79,5 @@ def natural_key(table: Table, row: Row) -> Key | None:
 
 
 def _plain(key: Any) -> Key:
-    """Return a key as JSON has it: what is neither text nor number is text."""
+    """Return a key as JSON has it: a part that is neither text nor number becomes text."""
     return tuple(part if isinstance(part, str | int | None) else str(part) for part in key)

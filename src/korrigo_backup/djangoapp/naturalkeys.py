@@ -1,6 +1,6 @@
 """Content types and permissions are written by name, because their numbers differ from database to database.
 
-Both are made by `migrate` and excluded from a dump; what refers to them must find them again on load.
+Both are made by `migrate` and excluded from a dump; rows that refer to them must find them again on load.
 """
 
 from __future__ import annotations
@@ -102,7 +102,10 @@ class NaturalKeys:
             rows.filter(pk=names.id(key)).exclude(name=name).update(name=name)
 
     def make_missing(self) -> None:
-        """Make what was required and is not there; no signal is sent. A permission is called by its codename."""
+        """Make the objects that were required and are missing; no signal is sent.
+
+        A permission is called by its codename.
+        """
         types, permissions = self._names[CONTENT_TYPE], self._names[PERMISSION]
         for key in permissions.missing:
             types.require(key[1:])

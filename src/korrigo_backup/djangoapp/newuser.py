@@ -1,4 +1,4 @@
-"""A throw-away user of whatever user model the site has: every field that must have a value gets one."""
+"""A throw-away user of any user model: every field that must have a value gets one."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _distinct(field: Any, token: str) -> Any:
 
 
 def _first_target(field: Any, alias: str) -> Any:
-    target = field.related_model._base_manager.using(alias).first()  # noqa: SLF001 - what no manager hides
+    target = field.related_model._base_manager.using(alias).first()  # noqa: SLF001 - this manager hides no row
     if target is None or field.unique:
         raise Refused(
             f"{field.model.__name__}.{field.name} needs a row of {field.related_model.__name__} that is not there",

@@ -23,7 +23,7 @@ _WORD = re.compile(r"\w+")
 _NAME = r'(?:"((?:[^"]|"")+)"|(\w+))'
 _INSERT = re.compile(rf"\s*INSERT\s+INTO\s+(?:{_NAME}\s*\.\s*)?{_NAME}\s*(?:\(([^)]*)\))?", re.IGNORECASE)
 _MOVES = frozenset({"nextval", "setval", "execute"})
-"""Words of SQL that may move a sequence by themselves; what EXECUTE runs is not known."""
+"""Words of SQL that may move a sequence by themselves; the text that EXECUTE runs is not known."""
 
 _INSERTS = frozenset({"insert", "merge"})
 _PLAIN_LANGUAGES = frozenset({"sql", "plpgsql"})
@@ -67,7 +67,7 @@ class WouldMoveError(Exception):
 
 @dataclass
 class _Known:
-    """What the catalog says of one database, by plain lower-case names; schemas are not told apart."""
+    """The catalog of a database, by plain lower-case names; schemas are not distinguished."""
 
     columns: dict[str, set[str]] = field(default_factory=dict)
     triggers: dict[str, set[str | None]] = field(default_factory=dict)
@@ -101,7 +101,7 @@ class _Known:
         return any(self._moves(name, seen) for name in words & self.functions.keys())
 
     def _moves(self, function: str, seen: set[str]) -> bool:
-        """Tell whether a function may take a number; one of a language that we cannot read may."""
+        """Return whether a function may take a number; a function in an unreadable language may."""
         if function in seen:
             return False
         seen.add(function)

@@ -1,4 +1,4 @@
-"""What belongs to the site and is not in a backup of its models: looked for in the moment that the backup shows."""
+"""Objects of the site that are not in a backup of its models: found in the snapshot of the backup."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _LARGE_OBJECTS = "SELECT count(*) FROM pg_largeobject_metadata"
 
 
 def left_out(found: Sequence[Table], alias: str) -> tuple[LeftOut, ...]:
-    """Return what the site has and a backup of these tables does not hold. Runs in the caller's transaction."""
+    """Return the objects of the site that a backup of these tables does not hold. Runs in the caller's transaction."""
     connection = connections[alias]
     said = [*other_databases(alias), *_storages(found, alias), *_columns(found)]
     if connection.vendor == "postgresql":

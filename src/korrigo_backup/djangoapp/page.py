@@ -1,4 +1,4 @@
-"""What the admin page shows: the status as the command tells it, sizes over time, backups, and what ran last."""
+"""The content of the admin page: the status as the command shows it, sizes over time, backups, and the last runs."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ RUNS = 15
 """Operations of the journal that are shown."""
 
 IN_A_CHART = 400
-"""Points of a line: more cannot be told apart on a screen, and would only make the page heavy."""
+"""Points of a line: more cannot be distinguished on a screen, and would only make the page heavy."""
 
 _RHYTHM = 7
-"""Backups from which the time of the next one is told."""
+"""Backups from which the time of the next one is predicted."""
 
 _KINDS = {
     Kind.SQL: pgettext_lazy("korrigo_backup", "Database"),
@@ -55,8 +55,8 @@ _KINDS = {
 class Row:
     """A backup in the table. Times are in the reader's zone, the size in bytes.
 
-    `proof` is what its manifest lets us prove, `restored` when a load of it was last proven to be what was saved,
-    `hold` who holds it, and why.
+    `proof` is the proof that its manifest allows, `restored` when a load of it was last proven to equal the saved data,
+    `hold` the holder and the reason.
     """
 
     name: str
@@ -74,13 +74,14 @@ class Row:
 
 
 def page(query: Mapping[str, str]) -> dict[str, Any]:
-    """Return what the template needs; `query` may say which page of the table (`p`) and which kind (`kind`).
+    """Return the values of the template; `query` may hold the page of the table (`p`) and the kind (`kind`).
 
-    Nothing is raised for what is found, or not found, in the directory of the backups: that is what the page is for.
+    Faults of the backup directory do not raise: the page shows them.
     """
     try:
         place = backup_directory()
-    except (TypeError, ValueError, RuntimeError) as problem:  # a setting that is no path, or a home that nobody has
+    except (TypeError, ValueError, RuntimeError) as problem:
+        # an invalid path, or the home of a user that does not exist
         return {"unset": str(problem)}
     if place is None:
         return {"unset": pgettext("korrigo_backup", "KORRIGO_BACKUP_DIR is not set")}
@@ -135,10 +136,10 @@ def _table(seen: Seen, notes: _Notes, query: Mapping[str, str]) -> dict[str, Any
 
 
 class _Notes:
-    """What is known of artifacts besides what they say themselves, by their names.
+    """Facts about artifacts besides their manifests, by their names.
 
-    `restored` is when a load of one was last proven to be what was saved, `bad` are those that a verification has found
-    damaged; `holds` is None when they cannot be read.
+    `restored` is when a load of one was last proven to equal the saved data, `bad` are those that a verification has
+    found damaged; `holds` is None if they cannot be read.
     """
 
     def __init__(self, seen: Seen, now: datetime) -> None:
@@ -148,9 +149,9 @@ class _Notes:
 
 
 def expected(good: Iterable[Artifact], now: datetime) -> datetime | None:
-    """Return when the next backup of the database is due if it goes on as of late, None when there is no rhythm yet.
+    """Return when the next backup of the database is due if the recent rhythm goes on, None if there is no rhythm yet.
 
-    A time that is past says that one is late. The schedule itself is the host's, and cannot be seen from here.
+    A time in the past means that a backup is late. The schedule itself is the host's, and cannot be seen from here.
     """
     made = [a.created for a in good if a.kind in WITH_DATABASE and a.created <= now][: _RHYTHM + 1]
     if len(made) <= 2:  # noqa: PLR2004 - one distance is not a rhythm
@@ -160,7 +161,7 @@ def expected(good: Iterable[Artifact], now: datetime) -> datetime | None:
 
 
 def local(moment: datetime) -> datetime:
-    """Return a time in the zone of the reader, whatever USE_TZ is."""
+    """Return a time in the zone of the reader, with any USE_TZ."""
     return moment.astimezone(timezone.get_current_timezone())
 
 

@@ -97,7 +97,7 @@ def _table_name(name: str) -> TableName:
 
 
 def stored_elsewhere(storage: Any) -> bool:
-    """Tell whether the files of a storage are not below MEDIA_ROOT."""
+    """Return whether the files of a storage are not below MEDIA_ROOT."""
     return _prefix(storage) is None
 
 

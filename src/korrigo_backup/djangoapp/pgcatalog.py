@@ -1,4 +1,4 @@
-"""What PostgreSQL's own catalog says of the models' tables: kind, true name, and the type of each column."""
+"""The models' tables in PostgreSQL's own catalog: kind, true name, and the type of each column."""
 
 from __future__ import annotations
 

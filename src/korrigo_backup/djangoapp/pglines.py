@@ -1,7 +1,7 @@
 """Lines of the fixture made by PostgreSQL itself: several times as fast as rows that become objects of Python first.
 
 SQL writes every column of a backup of this version. The tables of a former backup may have columns that only Python
-writes (rows.RowEncoder). What both write rows.RowDecoder reads as the same values; their text may differ ("Z",
+writes (rows.RowEncoder). rows.RowDecoder reads the lines of both as the same values; their text may differ ("Z",
 "+00:00").
 """
 
@@ -92,7 +92,7 @@ def _order(table: Table, quote: Callable[[str], str]) -> str:
 
 
 def batches(select: str, connection: Any) -> Iterator[list[bytes]]:
-    """Yield what `statement` selects, some megabytes at a time. Runs in the caller's transaction."""
+    """Yield the lines of the statement `select`, some megabytes at a time. Runs in the caller's transaction."""
     rows = _FIRST
     with connection.chunked_cursor() as cursor:
         cursor.execute(select)

@@ -1,8 +1,8 @@
 """How PostgreSQL writes the value of a column into a line of the fixture: as JSON, or as its own text.
 
-A value is plain when the field is of one of Django's own types and the column of the type that Django gives it: its
-JSON is exact. PostgreSQL's output function writes every other value as text, and its input function reads that text
-back: no class of a field is asked, so nothing is rounded, normalised or decrypted (docs/decisions/0026).
+A value is plain if the field is of one of Django's own types and the column of the type that Django gives it: its JSON
+is exact. PostgreSQL's output function writes every other value as text, and its input function reads that text back: no
+class of a field is asked, so no value is rounded, normalised or decrypted (docs/decisions/0026).
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ _ELEMENTS = frozenset((
 
 
 def plain_way(known: type[Any] | None, kind: Any, type_: str) -> Callable[[str], str] | None:
-    """Return what writes a column of a field type and a PostgreSQL type as JSON; None when only text is exact."""
+    """Return a function that makes the SQL for a type of field and column as JSON; None if only text is exact."""
     if known is None:
         return None
     ways = _WAYS.get(known) or _WAYS.get(kind, {})
@@ -88,9 +88,9 @@ def as_text(name: str) -> str:
 
 
 def readable(field: Any, column: DatabaseColumn) -> Callable[[str], str] | None:
-    """Return what writes a value so that `loaddata` reads it, for the arrays, ranges and hstores of Django itself.
+    """Return a function that makes the SQL of a value for `loaddata`, for Django's own arrays, ranges and hstores.
 
-    It stands among the fields for people and other programs; a restore reads the text beside it.
+    The value stands among the fields for people and other programs; a restore reads the text next to it.
     """
     cls = type(field)
     if cls.__module__.partition(".fields")[0] != "django.contrib.postgres":

@@ -1,7 +1,7 @@
-"""Proof across database engines, and for files that carry none: what was read back means what the file says.
+"""Proof across database engines, and for files without a proof: the values read back equal those of the file.
 
-Two engines write the same value differently (`1.5` and `1.50`, `{"a":1}` and `{"a": 1}`), so here values are
-compared, not their text. Used where the manifest has no digest, or one that was taken on another engine.
+Two engines write the same value differently (`1.5` and `1.50`, `{"a":1}` and `{"a": 1}`), so here values are compared,
+not their text. Used if the manifest has no digest, or one that was taken on another engine.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _as_read_back(column: Any, value: Any, connection: Any) -> Any:
 
 
 def _through(source: Any, value: Any, connection: Any) -> Any:
-    """Return what the class of a field makes of a value when it is saved and read again."""
+    """Return the value that the class of a field makes of a value that is saved and read again."""
     python = source.to_python(value)
     if not hasattr(source, "from_db_value"):
         return python

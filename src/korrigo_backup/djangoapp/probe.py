@@ -1,8 +1,8 @@
-"""Try what the runbook's 5.6 asks to be tried: log in, create, change and delete, in a transaction that is taken back.
+"""Try the actions of the runbook's 5.6: log in, create, change and delete, in a transaction that is rolled back.
 
-Sequences are not transactional, so none is used (`numbers.py`). A signal handler of the site that reaches something
-else than the databases (a task queue) is not undone. Mail is not sent, sessions in a cache are removed, the file
-written below MEDIA_ROOT is deleted.
+Sequences are not transactional, so none is used (`numbers.py`). A signal handler of the site that reaches other systems
+than the databases (a task queue) is not undone. Mail is not sent, sessions in a cache are removed, the file written
+below MEDIA_ROOT is deleted.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ _LIMITS = (
     "SET LOCAL lock_timeout = '10s'",
     "SET LOCAL idle_in_transaction_session_timeout = '60s'",
 )
-"""A probe waits for nobody long: the site may be serving."""
+"""A probe waits for locks only briefly: the site may be serving."""
 
 _UNDEFINED_TABLE = "42P01"
 
 
 def probe() -> Probe:
-    """Return what came of each try; nothing that a transaction holds is left behind."""
+    """Return the result of each try; no object that a transaction holds is left behind."""
     model = get_user_model()
     alias = router.db_for_write(model)
     with _no_mail(), quick_passwords():
@@ -65,18 +65,18 @@ def probe() -> Probe:
 
 
 class _Trial:
-    """One throw-away user, and what is done with it; each try has a savepoint of its own."""
+    """A throw-away user, and the tries with it; each try has a savepoint of its own."""
 
     def __init__(self, model: Any, alias: str) -> None:
         self._model = model
         self._alias = alias
-        self._users = model._base_manager.using(alias)  # noqa: SLF001 - hides nothing
+        self._users = model._base_manager.using(alias)  # noqa: SLF001 - this manager hides no row
         self._password = secrets.token_urlsafe(18)
         self._name: str | None = None
         self.user: Any = None
 
     def works(self) -> Iterator[tuple[str, Callable[[], str]]]:
-        """Yield what is tried, in order; without a user there is nothing after the first."""
+        """Yield the tries, in order; without a user only the first."""
         yield "create", self._tenants if is_elsewhere(self._model, self._alias) else self._create
         if self.user is not None:
             yield "login", self._login
@@ -85,13 +85,13 @@ class _Trial:
             yield "delete", self._delete
 
     def try_(self, id_: str, work: Callable[[], str]) -> Check:
-        """Return what came of one try; an error of the site's own code is a result, too."""
+        """Return the result of a try; an error of the site's own code is a result, too."""
         try:
             with transaction.atomic(using=self._alias):
                 return Check(id_, ok=True, message=work())
         except _Failed as problem:
             return Check(id_, ok=False, message=str(problem))
-        except Exception as problem:  # noqa: BLE001 - whatever handlers and backends of the site raise
+        except Exception as problem:  # noqa: BLE001 - handlers and backends of the site may raise any exception
             if refused := next((one for one in _chain(problem) if isinstance(one, WouldMoveError)), None):
                 return Check(id_, ok=True, message=f"{id_} was not tried: {refused}", tried=False)
             if _lacks_table(problem) and (away := tables_elsewhere(self._alias)):
@@ -177,12 +177,12 @@ class _Trial:
         return self._users.get(pk=(user or self.user).pk)
 
     def left(self) -> bool:
-        """Tell whether the user is there after all."""
+        """Return whether the user still exists."""
         return self._name is not None and self._users.filter(**{self._model.USERNAME_FIELD: self._name}).exists()
 
 
 def _lacks_table(problem: BaseException | None) -> bool:
-    """Tell whether an error, or one that it followed, is PostgreSQL's for a table that is not there."""
+    """Return whether an error, or one that it followed, is PostgreSQL's for a missing table."""
     return any(
         (getattr(one, "sqlstate", None) or getattr(one, "pgcode", None)) == _UNDEFINED_TABLE for one in _chain(problem)
     )

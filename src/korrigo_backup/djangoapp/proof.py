@@ -1,8 +1,8 @@
 """The digest of a model: the sum, modulo 2^128, of a hash of each of its rows' lines.
 
-It does not depend on the order of rows. The line is that of the dump, so what is proven after a load is what a
-new dump of the loaded rows would hold, every microsecond and every digit. Numbers of content types and
-permissions do not count, their names do. It finds damage and loss, not forgery.
+It does not depend on the order of rows. The line is that of the dump, so the proof after a load covers every byte of a
+new dump of the loaded rows, every microsecond and every digit. Numbers of content types and permissions do not count,
+their names do. It finds damage and loss, not forgery.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Digest:
 
     @property
     def proof(self) -> TableProof:
-        """What was counted so far."""
+        """The count and the digest so far."""
         return TableProof(self._label, self._rows, f"{self._sum % _MODULUS:032x}")
 
 

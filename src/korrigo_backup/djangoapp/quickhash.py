@@ -1,4 +1,4 @@
-"""A password hash of few rounds, for the user that a probe makes and takes back: nobody has the time to guess it."""
+"""A password hash of few rounds, for the user that a probe makes and removes: there is no time to guess it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DEFAULT = "django.contrib.auth.hashers.PBKDF2PasswordHasher"
 
 
 class QuickHasher(PBKDF2PasswordHasher):
-    """Django's default with a thousandth of its rounds; Django's own class verifies what it makes."""
+    """Django's default with a thousandth of its rounds; Django's own class verifies its hashes."""
 
     iterations = 1000
 

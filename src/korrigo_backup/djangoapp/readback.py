@@ -1,4 +1,4 @@
-"""A backup just written, decoded as a restore would decode it, before it is said to be made."""
+"""Read back a new backup, decoded as a restore would decode it, before its success is reported."""
 
 from __future__ import annotations
 

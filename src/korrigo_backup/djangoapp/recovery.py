@@ -1,4 +1,4 @@
-"""What a restore that was killed left: database and media are made both new or both old, by the next command."""
+"""Recovery from a killed restore: the next command makes database and media both new or both old."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def recover(tree: MediaTree) -> list[str]:
-    """Finish or undo every interrupted restore and return what was done, in words.
+    """Finish or undo every interrupted restore and return the actions, in words.
 
-    The caller holds the tree alone. Raises Unreachable when the database does not say what became of one: then
-    everything stays as it is, also the record.
+    The caller holds the tree alone. Raises Unreachable if the database does not know the end of one: then everything
+    stays as it is, also the record.
     """
     done = []
     for record in unfinished.records(tree):
@@ -36,7 +36,9 @@ def recover(tree: MediaTree) -> list[str]:
 
 
 def close(tree: MediaTree, record: Record, *, committed: bool) -> None:
-    """Remove what a restore left beside the media that it made new, or that are old again; the record goes last.
+    """Remove the leftovers of a restore next to the media that it made new, or that are old again.
+
+    The record is removed last.
 
     A commit is written into the record before the database forgets it: killed here, the next run is not misled.
     """

@@ -55,7 +55,7 @@ RESERVE = 64 * 1024 * 1024
 
 @dataclass
 class Restore:
-    """One restore under way; `state` says at any moment how the site would be left.
+    """A restore in progress; `state` is at any moment the state in which the site would be left.
 
     `source` is a directory, or what the host serves, which has verified every byte of it; with `verified` it has
     found its signature good, too. `stamp` is that of what is kept of the media, by default the time of now. With
@@ -195,13 +195,13 @@ class Restore:
         self.state, self._undecided = loader.ROLLED_BACK, False
 
     def _marker(self, record: Record | None) -> str | None:
-        """Return what names the transaction; without media only PostgreSQL needs to be asked by it."""
+        """Return the name of the transaction; without media only PostgreSQL is asked about it."""
         if record is None and connections[self.alias].vendor != "postgresql":
             return None
         return commit.marker(self.alias, record.stamp if record else "")
 
     def _committed(self, marker: str | None) -> bool | None:
-        """Tell what became of a COMMIT whose answer is an error."""
+        """Return the outcome of a COMMIT whose answer is an error."""
         return commit.happened(self.alias, marker) if marker else False
 
 
@@ -210,7 +210,7 @@ def _name(table: Table) -> str:
 
 
 def finish_interrupted() -> list[str]:
-    """Finish or undo what a killed restore left; return what was done, in words."""
+    """Finish or undo a killed restore; return the actions, in words."""
     tree = MediaTree(media_root())
     if not unfinished.records(tree):
         return []
@@ -219,7 +219,7 @@ def finish_interrupted() -> list[str]:
 
 
 def _free_stamp(tree: MediaTree, now: datetime) -> str:
-    """Return the first stamp from `now` on under which nothing is kept: undoing this restore must not undo another."""
+    """Return the first stamp from `now` on without a copy: undoing this restore must not undo another."""
     names = [child.name for child in tree.root.iterdir()] if tree.root.is_dir() else []
     while any(naming.stamp(now) in name for name in names):
         now += timedelta(seconds=1)

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from korrigo_backup.djangoapp.tables import Row, Table
 
 JSON_NULL = "json_null"
-"""Key beside `fields` that names the columns whose null is JSON's, not SQL's; loaddata does not look at it."""
+"""Key next to `fields` that names the columns whose null is JSON's, not SQL's; loaddata ignores it."""
 
 TEXT = "text"
-"""Key beside `fields` with PostgreSQL's text of columns whose value among the fields is for loaddata and people."""
+"""Key next to `fields` with PostgreSQL's text of columns whose value among the fields is for loaddata and people."""
 
 _NULL = b"null"
 _T = TypeVar("_T")
@@ -72,7 +72,7 @@ class LinkRows:
 
 
 class RowDecoder:
-    """Turns objects of one model into rows, and says what is wrong with one that cannot be."""
+    """Turns objects of a model into rows, and reports the fault of an object that it cannot turn."""
 
     def __init__(self, table: Table, not_null: frozenset[str], named: Named | None = None) -> None:
         self.table = table
@@ -91,7 +91,7 @@ class RowDecoder:
         self._required = [place for place, column in enumerate(table.columns) if column.column in not_null]
 
     def decode(self, raw: bytes, where: str) -> tuple[Row, dict[LinkRows, list[Any]]]:
-        """Return the row of an object and what its many-to-many lists link it to. Raises ProofFailed."""
+        """Return the row of an object and the targets of its many-to-many lists. Raises ProofFailed."""
         try:
             line = self._decoder.decode(raw)
         except msgspec.ValidationError as problem:
@@ -108,7 +108,7 @@ class RowDecoder:
         return self._in_order(values), {}
 
     def is_readable(self, lines: Sequence[bytes]) -> bool:
-        """Tell whether all lines are as we write them and no value needs a look of its own; False is "not known"."""
+        """Return whether all lines are as we write them and no value needs a check of its own; False is "not known"."""
         if any(not column.is_json for _, column in self._checks):
             return False
         try:
@@ -214,7 +214,7 @@ class RowDecoder:
         self._named = named
 
     def scan(self, raw: bytes, named: Named) -> None:
-        """Remember the name of an object; one that cannot be read yet is said when it is read for good."""
+        """Note the name of an object; an object that cannot be read yet is reported when its turn comes."""
         self._named = None
         try:
             numbered = bytes(msgspec.json.decode(raw, type=_Loose).pk) != _NULL
@@ -304,7 +304,7 @@ def _with_pk(raw: bytes) -> bytes:
 
 def _optional(column: Column) -> Any:
     if column.readable:
-        return Any  # what counts stands in the text
+        return Any  # the value is in the text
     return column.type if column.type is Any or column.is_json else column.type | None
 
 

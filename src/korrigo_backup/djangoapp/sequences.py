@@ -79,10 +79,10 @@ def positions_alone(alias: str) -> tuple[SequenceProof, ...]:
 def move_up(
     tables: Iterable[Table], alias: str, recorded: Iterable[SequenceProof], alone: Sequence[SequenceProof] = ()
 ) -> list[str]:
-    """Set each sequence to the furthest of where it stands, where the backup says it stood, and the rows' numbers.
+    """Set each sequence to the furthest of its position, its position in the backup, and the rows' numbers.
 
-    Return what a person should know of sequences that could not be set. On PostgreSQL this outlasts a rollback,
-    which is harmless: a sequence only ever moves in its own direction.
+    Returns warnings about sequences that could not be set. On PostgreSQL this outlasts a rollback, which is harmless: a
+    sequence only ever moves in its own direction.
     """
     connection = connections[alias]
     stood = {sequence.name: sequence for sequence in recorded}

@@ -31,7 +31,7 @@ _LOOK_MILLISECONDS = 500
 
 @dataclass(frozen=True)
 class Host:
-    """The command on the host: `say` prints a line to it, `answers` is the descriptor that it answers on."""
+    """The command on the host: `say` prints a line to it, `answers` is the descriptor of its answers."""
 
     say: Callable[[str], None]
     answers: int = 0
@@ -39,7 +39,7 @@ class Host:
 
     @contextmanager
     def alive(self) -> Iterator[None]:
-        """Interrupt the block, also in the middle of a statement, when the host goes before it has said its word."""
+        """Interrupt the block, also in the middle of a statement, if the host goes before its word."""
         watch = Thread(target=self._watch, daemon=True)
         watch.start()
         try:
@@ -50,7 +50,7 @@ class Host:
 
     def _watch(self) -> None:
         pipe = select.poll()
-        pipe.register(self.answers, 0)  # that the other end is closed is told unasked
+        pipe.register(self.answers, 0)  # the closing of the other end is always reported
         while not self._done.is_set():
             if pipe.poll(_LOOK_MILLISECONDS):
                 if not self._done.is_set():
@@ -73,7 +73,7 @@ class Host:
         self.say(encode(Told(step.id, step.facts)))
 
     def wait_for_the_word(self, transaction: str) -> None:
-        """Return when the host says that the transaction may be ended; KorrigoBackupError when it says nothing."""
+        """Return when the host sends the word to commit; KorrigoBackupError if it sends none."""
         self._ask(Ready(transaction))
         self._done.set()
 
@@ -82,7 +82,7 @@ class Host:
         return int.from_bytes(self._exactly(HEAD), signed=True)
 
     def _exactly(self, size: int) -> bytes:
-        """Return the next bytes of the answer; nothing is read ahead, so that waiting can be limited."""
+        """Return the next bytes of the answer; it does not read ahead, so that waiting can be limited."""
         pieces, missing = [], size
         while missing:
             if not select.select([self.answers], [], [], PATIENCE_SECONDS)[0]:

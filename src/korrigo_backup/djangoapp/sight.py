@@ -1,4 +1,4 @@
-"""What the site's process sees of its backups: the directory itself, or the document that the host publishes of it."""
+"""The backups as the site's process sees them: the directory itself, or the document that the host publishes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _RETENTION_DAYS = 30
 
 @dataclass(frozen=True)
 class Sight:
-    """What was seen, and the goals it is judged by; `taken` is when the host saw it, None when it was looked at now."""
+    """The facts, and the goals for them; `taken` is when the host saw them, None if they were read now."""
 
     seen: Seen
     goals: Goals
@@ -39,9 +39,9 @@ class Sight:
 
 
 def sight(place: Path, *, now: datetime) -> Sight:
-    """Return what can be seen of the backups in a directory, or in the file that `status --publish` wrote.
+    """Return the facts about the backups in a directory, or in the file of `status --publish`.
 
-    What is wrong with a directory stands in the result. Raises KorrigoBackupError for a file that is no such document.
+    Faults of a directory stand in the result. Raises KorrigoBackupError for a file that is no such document.
     """
     with explained(f"look at {place}"):
         published = place.is_file()
@@ -54,7 +54,10 @@ def sight(place: Path, *, now: datetime) -> Sight:
 
 
 def _goals(keys: Keyring | None) -> Goals:
-    """Return the site's goals; nothing is said of what cannot be seen from here: signatures without a key, copies."""
+    """Return the site's goals; properties that cannot be seen from here are accepted.
+
+    Those are signatures, without a key, and copies off the site.
+    """
     try:
         age = max_age()
     except ValueError:

@@ -35,7 +35,7 @@ def site_keys() -> Keyring | None:
 
 
 def keys_here() -> Keyring | None:
-    """Return the keys for who only looks: None also where they cannot be used, so nothing is known to be altered."""
+    """Return the keys for a reader: None also if they cannot be used, so that no manifest counts as altered."""
     try:
         return site_keys()
     except (KorrigoBackupError, OSError):
@@ -55,10 +55,10 @@ def signed(raw: bytes, keys: Keyring | None, directory: Path) -> bytes:
 
 
 def judge(found: Authenticity, keys: Keyring | None, *, allow_unsigned: bool) -> str | None:
-    """Return the warning that a signature deserves, None for a good one.
+    """Return the warning for a signature, None for a good one.
 
-    Raises ProofFailed for a manifest that was altered; Refused for one that nobody signed, where there are keys
-    to sign with and `allow_unsigned` was not given.
+    Raises ProofFailed for a manifest that was altered; Refused for an unsigned one, if there are keys to sign with and
+    `allow_unsigned` was not given.
     """
     if found is Authenticity.AUTHENTIC:
         return None

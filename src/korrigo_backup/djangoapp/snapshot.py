@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 LOCK_WAIT = "60s"
-"""How long a dump or load waits for a table that another session has locked before it says so."""
+"""How long a dump or load waits for a table that another session has locked before it fails."""
 
 RUNS = 0x6B6F7272
 """Key of the advisory lock in PostgreSQL that keeps dump and load of one database apart ("korr")."""
@@ -37,7 +37,7 @@ _SETTINGS = {
     "quote_all_identifiers": "off",
     "default_transaction_read_only": "off",
 }
-"""What the site may have set to anything and a dump or load depends on: limits, and what values look like as text."""
+"""Settings that the site may have changed and a dump or load depends on: limits, and the form of values as text."""
 
 _UNLIMITED = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
 """Before all else: the site's limits may be shorter than the query that sets the others."""
@@ -58,8 +58,8 @@ _STARTED_WITH = " -c statement_timeout=0 -c idle_in_transaction_session_timeout=
 def lift_limits(alias: str) -> None:
     """Connect without the time limits that the settings give in OPTIONS, before the first connection is made.
 
-    Where the settings give no options nothing is added: a connection pooler may refuse them. There each transaction
-    lifts the limits for itself.
+    If the settings give no options, none is added: a connection pooler may refuse them. There each transaction lifts
+    the limits for itself.
     """
     options = connections[alias].settings_dict.get("OPTIONS", {})
     given = options.get("options")
@@ -78,11 +78,11 @@ def lead_to(alias: str, name: str) -> None:
 
 @contextmanager
 def reading(alias: str, models: Iterable[Any]) -> Iterator[None]:
-    """Hold one moment of the database while the block runs; nothing can be written.
+    """Hold one moment of the database while the block runs; the session is read-only.
 
-    Inside a caller's transaction the moment cannot be chosen any more: there, on PostgreSQL, the tables of
-    `models` are locked against writing until that transaction ends, which shows the same. Row-level security is
-    off: a role that may not see all rows gets an error, never a part of them.
+    Inside a caller's transaction the moment cannot be chosen any more: there, on PostgreSQL, the tables of `models` are
+    locked against writing until that transaction ends, which shows the same. Row-level security is off: a role that may
+    not see all rows gets an error, never a part of them.
     """
     connection = connections[alias]
     nested = connection.in_atomic_block
@@ -103,10 +103,10 @@ def reading(alias: str, models: Iterable[Any]) -> Iterator[None]:
 
 @contextmanager
 def writing(alias: str, *, utc: bool = False) -> Iterator[None]:
-    """Hold the one transaction of a load; it commits at the end of the block.
+    """Hold the single transaction of a load; it commits at the end of the block.
 
     With `utc` the server reads and writes times in UTC, else in the zone of the site's settings. Raises Refused inside
-    a caller's transaction: what is said to be restored could still be undone there.
+    a caller's transaction: a reported restore could still be undone there.
     """
     connection = connections[alias]
     if connection.connection is not None and not connection.in_atomic_block and not connection.is_usable():
@@ -138,7 +138,7 @@ def _leaving(block: Any) -> Iterator[None]:
 
 @contextmanager
 def _server_side(connection: Any) -> Iterator[None]:
-    """Read through server-side cursors whatever the settings say: inside one transaction a pooler allows them."""
+    """Read through server-side cursors with any settings: inside one transaction a pooler allows them."""
     name = "DISABLE_SERVER_SIDE_CURSORS"
     before = connection.settings_dict.get(name, False)
     connection.settings_dict[name] = False

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from korrigo_backup.djangoapp.pgcatalog import DatabaseColumn
 
 EXCLUDED = ("contenttypes", "auth.Permission", "sessions")
-"""What the runbook's command leaves out: made by `migrate`, or of no use in another database."""
+"""Models that the runbook's command leaves out: made by `migrate`, or of no use in another database."""
 
 _HEAVY = (models.BinaryField, models.TextField, models.JSONField)
 FEW, MANY = 200, 2000
@@ -34,8 +34,8 @@ Row = tuple[Any, ...]
 class Texts:
     """The columns that a backup holds as text, by label and name.
 
-    `columns` is None for a backup of a former version, which holds none as text; `is_new` says that they are still to
-    be found, for a new backup.
+    `columns` is None for a backup of a former version, which holds none as text; with `is_new` they are still to be
+    found, for a new backup.
     """
 
     columns: Mapping[str, Mapping[str, str]] | None = None
@@ -48,12 +48,12 @@ FORMER = Texts()
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """One model's own table: `label` as in fixtures (`exams.copy`), `name` in the database, its own columns.
+    """The table of a model: `label` as in fixtures (`exams.copy`), `name` in the database, its own columns.
 
-    `pk` is the column whose value stands beside the fields in a fixture: None when the key is composite, or
-    refers to a content type or permission and therefore is written as a field, by name. `relation` is the table as
-    PostgreSQL has it. `exact`: see fields.column. With `referred_by` (models and their fields) only the rows count
-    that those refer to.
+    `pk` is the column whose value stands next to the fields in a fixture: None if the key is composite, or refers to a
+    content type or permission and therefore is written as a field, by name. `relation` is the table as PostgreSQL has
+    it. `exact`: see fields.column. With `referred_by` (models and their fields) only the rows count that those refer
+    to.
     """
 
     model: Any
@@ -223,7 +223,7 @@ def _require_portable(label: str, saved: Mapping[str, str]) -> None:
 
 
 def _is_generated(there: DatabaseColumn | None) -> bool:
-    """Tell whether the database computes a column although the model does not say so."""
+    """Return whether the database computes a column although the model does not declare it."""
     return there is not None and there.generated
 
 
@@ -253,7 +253,7 @@ def _excluded(names: Iterable[str]) -> tuple[set[str], set[Any]]:
 
 
 def _is_data(alias: str, meta: Any, of_extensions: bool) -> bool:  # noqa: FBT001
-    """Tell whether an unmanaged model's table holds rows of the site."""
+    """Return whether an unmanaged model's table holds rows of the site."""
     connection = connections[alias]
     if connection.vendor != "postgresql":
         return _is_table(alias, meta.db_table)

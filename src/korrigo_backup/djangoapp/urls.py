@@ -1,4 +1,4 @@
-"""What a site may include: `path("korrigo-backup/", include("korrigo_backup.djangoapp.urls"))`."""
+"""URLs that a site may include: `path("korrigo-backup/", include("korrigo_backup.djangoapp.urls"))`."""
 
 from __future__ import annotations
 

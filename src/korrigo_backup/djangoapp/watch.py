@@ -1,4 +1,4 @@
-"""What a person should hear of before the rows of a fixture become the site: new superusers, paths that lead out."""
+"""Warnings before the rows of a fixture become the site: new superusers, paths that lead out."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 _NAMED = 20
 
 _TRUE = (True, "t", "true")
-"""What is_superuser is in a row that makes one, as a value and as PostgreSQL's text."""
+"""The value of is_superuser in the row of a superuser, as a value and as PostgreSQL's text."""
 
 
 class Watch:
-    """Looks at the rows of a fixture while they are checked.
+    """Checks the rows of a fixture while they are read.
 
     With `trusted` the backup is known to be this site's own: a path that leads out of the media tree stood in its
-    database and is only told. Without, it is refused.
+    database and is only reported. Without, it is refused.
     """
 
     def __init__(self, tables: Iterable[Table], *, trusted: bool) -> None:
@@ -47,7 +47,7 @@ class Watch:
             self._superusers.add(str(row[self._user_places[0]]))
 
     def warnings(self, alias: str) -> list[str]:
-        """Return what was seen, compared with the users that the database has now."""
+        """Return the warnings, compared with the users that the database has now."""
         said = []
         if self._odd:
             more = f" and {len(self._odd) - _NAMED} more" if len(self._odd) > _NAMED else ""
@@ -73,7 +73,7 @@ class Watch:
 
 
 def leads_out(path: str) -> bool:
-    """Tell whether a file's name, joined to MEDIA_ROOT, is a place outside of it."""
+    """Return whether a file's name, joined to MEDIA_ROOT, is a place outside of it."""
     return path.startswith("/") or "\0" in path or ".." in path.replace("\\", "/").split("/")
 
 

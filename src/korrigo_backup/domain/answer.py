@@ -23,7 +23,7 @@ GOOD = (Outcome.DONE, Outcome.PARTLY)
 
 
 class State(StrEnum):
-    """Whether a point is met; `ask` for what no machine can know."""
+    """Whether a point is met; `ask` where only a person can know it."""
 
     YES = "yes"
     NO = "no"
@@ -31,7 +31,7 @@ class State(StrEnum):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """One point of a checklist, in the runbook's words, with what shows it and what to do when it is not met."""
+    """A point of a checklist, in the runbook's words, with its evidence and the next step if it is not met."""
 
     group: str
     point: str
@@ -42,9 +42,10 @@ class Answer(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What answers are made of.
+    """The facts that answers are computed from.
 
-    `channels` counts who is told of runs, `people` the contacts; `modes` are those of the newest good backups, by name.
+    `channels` counts the channels that are notified of runs, `people` the contacts; `modes` are those of the newest
+    good backups, by name.
     """
 
     seen: Seen
@@ -77,10 +78,10 @@ def answer(group: str, point: str, *, done: bool, evidence: str, hint: str = "")
 
 
 def ask(group: str, point: str, evidence: str) -> Answer:
-    """Return a point that a person answers, with what the machine knows about it."""
+    """Return a point that a person answers, with the facts that are known about it."""
     return Answer(group, point, State.ASK, evidence)
 
 
 def told(record: Record) -> str:
-    """Return an operation in words: what, by whom, when."""
+    """Return an operation in words: verb, subject, user and time."""
     return f"{record.verb} {record.subject} by {record.by}, {record.started:%Y-%m-%d %H:%M} UTC"

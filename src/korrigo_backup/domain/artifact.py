@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Artifact:
-    """One artifact. `created` comes from the manifest, else from the stamp in the name, never from mtime.
+    """An artifact. `created` comes from the manifest, else from the stamp in the name, never from mtime.
 
-    `source` gives the manifest: itself, None for a file without one (made by the runbook's former script), or what
-    reads it when it is asked for, since a list of thousands needs their headers only. `problem` says why a manifest
-    that is there cannot be used. `size` is in bytes, all members together. `authenticity` is what the manifest's
-    signature says; without a manifest there is none. `ours` is False for an artifact of another site. `passed_over`
-    names newer artifacts that `latest` did not choose, each with the reason.
+    `source` gives the manifest: the manifest itself, None for a file without a manifest (made by the runbook's former
+    script), or a function that reads it on demand, since a list of thousands needs only their headers. `problem` says
+    why a manifest that exists cannot be used. `size` is in bytes, all members together. `authenticity` is the result of
+    checking the manifest's signature; without a manifest there is none. `ours` is False for an artifact of another
+    site. `passed_over` names newer artifacts that `latest` did not choose, each with the reason.
     """
 
     path: Path
@@ -50,7 +50,7 @@ class Artifact:
 
     @cached_property
     def header(self) -> Header | None:
-        """The head of the manifest, None without a usable one; it costs nothing."""
+        """The head of the manifest, None without a usable manifest; it reads no file."""
         return self.head or (header(self.manifest) if self.manifest else None)
 
     @cached_property
@@ -61,10 +61,10 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Stranger:
-    """Something in the backup directory that is no artifact, and why not; nothing of ours touches it.
+    """An entry of the backup directory that is no artifact, with the reason; this program never touches it.
 
-    `name` is as it can be shown anywhere: bytes that are no text are escaped. `ours` when it has the name of an
-    artifact, and is none or cannot be read.
+    `name` is fit for any output: bytes that are no text are escaped. `ours` is True for an entry that is named like an
+    artifact, and is no artifact or cannot be read.
     """
 
     name: str

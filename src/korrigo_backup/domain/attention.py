@@ -1,7 +1,7 @@
-"""What needs a person, the most urgent first, each with the next command.
+"""The findings that need a person, the most urgent first, each with the next command.
 
-An error is something to do now: the site would lose more than it may, or a backup will fail. A warning is something
-to do this week. Everything is computed from the status; nothing is read here.
+An error needs action now: the site would lose more than it may, or a backup will fail. A warning needs action this
+week. Everything is computed from the status; no file is read here.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.authenticity import Authenticity
 from korrigo_backup.domain.finding import Finding, Level, error, warning
+from korrigo_backup.domain.journal import Verb
 from korrigo_backup.domain.naming import Kind
 from korrigo_backup.domain.runs import partly
 from korrigo_backup.domain.standing import CLOCKS_DIFFER, WITH_DATABASE, good_artifacts, rows_of
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.status import Goals, Good, Seen, Space, Status
 
 SOON_FULL_DAYS = 30
-"""Days before the disk is full from which on it is said; an error in the last week of them."""
+"""Days before the disk is full from which on a warning is given; an error in the last week of them."""
 
 ALMOST_FULL_DAYS = 7
 
@@ -34,7 +35,7 @@ LEAST_FREE = 0.10
 """The runbook's "more than 10 % free" (9.2)."""
 
 USUAL = 7
-"""How many backups before the newest say what is usual: a week."""
+"""How many backups before the newest give the usual size: a week."""
 
 ENOUGH_USUAL = 3
 
@@ -42,7 +43,7 @@ FEWER_ROWS = 0.8
 """The part of the usual rows below which a backup is suspicious: rows vanish by accident or by an attacker."""
 
 ENOUGH_ROWS = 100
-"""Rows below which a part of them says nothing."""
+"""A table with fewer rows is not compared: a share of them means little."""
 
 SIZES = (0.5, 2.0)
 """The part of the usual size outside which a backup is suspicious: encrypted data do not compress."""
@@ -52,7 +53,7 @@ _MESSAGE = 200
 
 
 def attention(status: Status, seen: Seen, goals: Goals) -> tuple[Finding, ...]:
-    """Return what needs a person: errors first, each group in the order of urgency."""
+    """Return the findings that need a person: errors first, each group in the order of urgency."""
     found = [
         *_surroundings(seen),
         *_age(status, seen, goals),
@@ -120,24 +121,25 @@ def _media_age(status: Status, goals: Goals) -> Iterator[Finding]:
                       f" {goals.media_rpo_hours:g} h", "korrigo-backup backup full")  # fmt: skip
 
 
-_AGAIN = {"backup django": "backup full --method django"}
-"""What is typed, where the journal names it otherwise."""
+_AGAIN = {"django": "full --method django"}
+"""The arguments of `backup`, for operations that the journal names differently."""
 
 
 def _failures(status: Status) -> Iterator[Finding]:
     for one in status.failing:
         if one.is_backup:
-            yield error("status.failing", _failure(one), f"korrigo-backup {_AGAIN.get(one.what, one.what)}")
-        elif one.what.startswith("verify "):
+            yield error(
+                "status.failing", _failure(one), f"korrigo-backup backup {_AGAIN.get(one.subject, one.subject)}"
+            )
+        elif one.verb == Verb.VERIFY:
             yield from _unverified(one)
         else:
             yield warning("status.failed", _failure(one), f"see why, then: korrigo-backup {one.what} --help")
 
 
 def _unverified(one: Failing) -> Iterator[Finding]:
-    name = one.what.removeprefix("verify ")
     if one.exit_code == ProofFailed.exit_code:
-        yield error("status.damaged", f"{name} does not verify: {one.message[:_MESSAGE]}",
+        yield error("status.damaged", f"{one.subject} does not verify: {one.message[:_MESSAGE]}",
                     "do not rely on it: korrigo-backup backup, and see dmesg for the disk")  # fmt: skip
     else:
         yield warning("status.failed", _failure(one), f"korrigo-backup {one.what}")
@@ -226,7 +228,7 @@ def _proof(status: Status, goals: Goals) -> Iterator[Finding]:
 
 
 def _drill(status: Status) -> str:
-    """Return the command that loads the newest backup beside the live site and proves it."""
+    """Return the command that loads the newest backup into a scratch copy and proves it."""
     return f"korrigo-backup verify {'latest-point' if status.newest(Kind.POINT) else 'latest'} --depth full"
 
 

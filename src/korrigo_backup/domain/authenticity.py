@@ -26,7 +26,7 @@ _ID_DIGITS = 16
 
 
 class Authenticity(StrEnum):
-    """What the signature of a manifest says."""
+    """The result of checking the signature of a manifest."""
 
     AUTHENTIC = "authentic"
     UNSIGNED = "unsigned"
@@ -47,7 +47,7 @@ class Key:
 
 
 class _Auth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`check` tells an altered bit from a key that is not here: it needs no key. The first manifests lack it."""
+    """`check` distinguishes an altered bit from a missing key: it needs no key. The first manifests lack it."""
 
     key: str
     hmac: str
@@ -67,11 +67,11 @@ class _Signed(msgspec.Struct, frozen=True):
 
 
 def check(raw: bytes, ring: Mapping[str, Key], *, read: msgspec.Struct | None = None) -> Authenticity:
-    """Tell whether the manifest `raw` was signed by a key of `ring`; it must be a JSON object (DecodeError).
+    """Return whether the manifest `raw` was signed by a key of `ring`; it must be a JSON object (DecodeError).
 
-    `read` is what the caller has decoded of it, and all that it uses: when that is what was signed, the rest of the
-    file is not looked at. That halves the work for a list of thousands; something that was added to the file, and that
-    nobody reads, is then not told.
+    `read` is the part of it that the caller has decoded, and the only part that it uses: if that part is what was
+    signed, the rest of the file is not checked. That halves the work for a list of thousands; a field that was added to
+    the file, and that no code reads, is then not found.
     """
     if read is not None and _is_signed(raw, ring, read):
         return Authenticity.AUTHENTIC
@@ -89,7 +89,7 @@ def check(raw: bytes, ring: Mapping[str, Key], *, read: msgspec.Struct | None = 
 
 
 def signed_by(raw: bytes) -> str | None:
-    """Return the id of the key that a manifest says it was signed with; None where it says none."""
+    """Return the id of the key that a manifest claims to be signed with; None without a claim."""
     try:
         return msgspec.json.decode(raw, type=_Signed).auth.key
     except msgspec.DecodeError:

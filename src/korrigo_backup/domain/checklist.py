@@ -1,4 +1,4 @@
-"""The pre-restore checklist of the runbook (5.1): what the machine checks, and what only people can answer."""
+"""The pre-restore checklist of the runbook (5.1): points for the machine to check, and points for people to answer."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ QUESTIONS = (
 
 @dataclass(frozen=True)
 class Line:
-    """One point of the list: answered or not, and by what."""
+    """A point of the list: whether it is met, and the evidence."""
 
     point: str
     done: bool

@@ -13,7 +13,8 @@ SET_BACK = timedelta(hours=1)
 """As much later than now a backup may seem to be: two machines whose clocks differ."""
 
 SILENCE = timedelta(days=10)
-"""Longer than the usual pause between two runs (a week, and some days): either nothing ran, or the clock jumped."""
+"""Longer than the usual pause between two runs (a week, and some days): either no run took place, or the clock jumped.
+"""
 
 OFTEN_ENOUGH = 5
 """From so many pauses on, three times the median of them is a usual pause, too: some sites run once a month."""
@@ -23,11 +24,11 @@ SETTLED = timedelta(days=30)
 
 
 def doubt(moments: Iterable[datetime], now: datetime, confirmed: datetime | None = None) -> str | None:
-    """Return why the time `now` is not believed, None when it is.
+    """Return why the time `now` is not believed, None if it is.
 
-    `moments` are those of all that is known to have happened: backups, runs in the journal. `confirmed` is when a
-    person last said that the clock was right. A clock that was set forward looks like a long silence, and everything
-    before it like something old; one that was set back makes the newest backups ones of the future.
+    `moments` are the times of all known events: backups, runs in the journal. `confirmed` is the last time at which a
+    person confirmed the clock. A clock that was set forward looks like a long silence, and all earlier backups look
+    old; a clock that was set back puts the newest backups in the future.
     """
     known = sorted({now, *moments}, reverse=True)
     if known[0] - now > SET_BACK:

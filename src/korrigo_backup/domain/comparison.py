@@ -1,6 +1,6 @@
-"""What differs between a saved state and a present one: tables, rows, sequences, objects and files.
+"""The differences between a saved state and the present state: tables, rows, sequences, objects and files.
 
-"Added", "changed" and "removed" are always meant since the saved state: a restore would take them back.
+"Added", "changed" and "removed" are always meant since the saved state: a restore would undo them.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ import msgspec
 
 
 class RowChange(msgspec.Struct, frozen=True, kw_only=True):
-    """The rows of one table that differ, counted, and the first keys of each kind as `id=5`.
+    """The differing rows of a table, counted, and the first keys of each kind as `id=5`.
 
-    `key` names the columns by which rows are the same row; without a primary key a row is its own key, and nothing
-    counts as changed. `exact` is false when only a part of the differing rows could be told apart: the counts are
-    then at least these. Rows are compared by the columns that both sides have; the others are named.
+    `key` names the columns that identify a row; without a primary key a row is its own key, and no row counts as
+    changed. `exact` is False if only a part of the differing rows could be identified: the counts are then lower
+    bounds. Rows are compared by the columns that both sides have; the others are named.
     """
 
     added: int = 0
@@ -44,7 +44,7 @@ class RowChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TableDifference(msgspec.Struct, frozen=True):
-    """A table that differs: rows then and now (None: not there), and which rows, when that could be told."""
+    """A table that differs: its rows then and now (None: no such table), and the differing rows, if they are known."""
 
     name: str
     saved: int | None
@@ -82,7 +82,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def differences(self) -> tuple[str, ...]:
-        """What differs, in words with numbers; nothing when all is the same."""
+        """The differences, in words with numbers; empty if both states are equal."""
         files = self.files or FileChange()
         counts = (
             (len(self.tables), "table"),

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.manifest import Manifest
 
 SHOWN = 20
-"""Paths of each sort that are named; the counts tell of the rest."""
+"""Paths of each sort that are named; all are counted."""
 
 
 class Consistency(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found: paths in rows, those without a file, files without a row, files of no bytes that a row names.
+    """The result: paths in rows, those without a file, files without a row, files of no bytes that a row names.
 
-    `columns` are those whose values are paths (`public.exams_copy.pdf`); with none, nothing was checked; `unknown` are
-    those that are known and that the database does not have. Paths are relative to the media root.
+    `columns` are the columns whose values are paths (`public.exams_copy.pdf`); with none, no path was checked;
+    `unknown` are the configured columns that the database does not have. Paths are relative to the media root.
     """
 
     columns: tuple[str, ...] = ()

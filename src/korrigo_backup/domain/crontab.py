@@ -22,7 +22,7 @@ _ELSEWHERE = re.compile(rb"backup_db\.sh|manage\.py\s+backup\b|korrigo-backup\b.
 def block(wanted: Iterable[Job], around: Surroundings) -> bytes:
     """Return the marked lines of the jobs, one each; ValueError for a line that is too long for cron.
 
-    What is printed goes to the log, or is dropped; errors go to the log, or are mailed by cron as its owner has set it.
+    Standard output goes to the log, or is dropped; errors go to the log, or are mailed by cron as its owner has set it.
     """
     lines = [line for job in wanted for line in (f"# {job.id}: {job.title}", _line(job, around))]
     return _bytes("".join(f"{line}\n" for line in (_BEGIN + around.identity, *lines, _END + around.identity)))

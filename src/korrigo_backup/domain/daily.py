@@ -48,7 +48,7 @@ def _valid(evidence: Evidence) -> Answer:
 
 
 def notified(group: str, evidence: Evidence) -> Answer:
-    """Return the point of the notification: the machine knows who is told, only a person whether it arrived."""
+    """Return the point about notification: the channels are known, but only a person knows whether a notice arrived."""
     point = "Notification received (mail, Slack)"
     if not evidence.channels:
         return answer(group, point, done=False, evidence="nobody is told: no channel is configured",

@@ -1,6 +1,6 @@
-"""What the site's Django says of itself: `manage.py korrigo_describe` writes it, the command reads it.
+"""The description of the site by its own Django: `manage.py korrigo_describe` writes it, the command reads it.
 
-Both sides use these classes, so that the one cannot drift from the other.
+Both sides use these classes, so that the formats cannot differ.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class AppMigrations(msgspec.Struct, frozen=True):
 
 
 class Description(msgspec.Struct, frozen=True, kw_only=True):
-    """One site as its code and settings describe it; nothing in it was asked of the database.
+    """A site as its code and settings describe it; the database is not asked.
 
     `elsewhere` names the file columns whose storage is not a directory below MEDIA_ROOT. `tables` gives the
     database's name of each model's table, by label (`exams.copy`). `others` names the other databases of the settings
@@ -91,7 +91,7 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Check(msgspec.Struct, frozen=True):
-    """One thing that was tried, and what came of it; not `tried`: what kept it from being tried."""
+    """A check and its result; if it was not `tried`, `message` gives the obstacle."""
 
     id: str
     ok: bool
@@ -100,7 +100,7 @@ class Check(msgspec.Struct, frozen=True):
 
 
 class Probe(msgspec.Struct, frozen=True):
-    """What `manage.py korrigo_probe` tried; with `--verbosity 2` also what `korrigo_describe` says."""
+    """The results of `manage.py korrigo_probe`; with `--verbosity 2` also the output of `korrigo_describe`."""
 
     checks: tuple[Check, ...]
     described: Description | None = None

@@ -1,4 +1,4 @@
-"""How loaded data differs from what was saved: each difference has a name that `restore --accept` takes."""
+"""Differences between loaded and saved data: each difference has a name that `restore --accept` takes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 SHOWN = 5
-"""Differences named in a message; the count tells of the rest."""
+"""Differences named in a message; all are counted."""
 
 _NAMED = 20
 """Names in a command that is shown."""
@@ -58,7 +58,7 @@ def require_possible(names: Iterable[str]) -> None:
     """Raise UsageError for a name that no difference can have."""
     kinds = {one.replace(" ", "-") for one in KINDS}
     for one in sorted(names):
-        kind, _, of = one.partition(":")
+        kind, of = parts(one)
         if one in BY_THEMSELVES or (kind in kinds and of):
             continue
         alike = [f"{each}:{of}" for each in get_close_matches(kind, kinds, 1)] if of else []
@@ -71,10 +71,11 @@ def require_possible(names: Iterable[str]) -> None:
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """One difference. `name` is as `table:public.mark`.
+    """A difference. `name` is as `table:public.mark`.
 
-    A `derived` one concerns what the server computes (a materialised view, a generated column): it refuses nothing.
-    `repair` is SQL, or a sentence, that gives back what is missing. `detail` holds the server's words on single rows.
+    A `derived` difference concerns values that the server computes (a materialised view, a generated column): it
+    refuses no restore. `repair` is SQL, or a sentence, that gives back the missing object. `detail` holds the server's
+    words on single rows.
     """
 
     name: str
@@ -89,6 +90,12 @@ def name(kind: str, of: str) -> str:
     return f"{kind.replace(' ', '-')}:{of}"
 
 
+def parts(difference: str) -> tuple[str, str]:
+    """Return the kind (as `name` writes it) and the object of a difference's name; ("large-objects", "") for others."""
+    kind, _, of = difference.partition(":")
+    return kind, of
+
+
 def some(lines: list[str]) -> str:
     """Return the first few differences and how many more there are."""
     more = f" and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
@@ -96,14 +103,14 @@ def some(lines: list[str]) -> str:
 
 
 def saved(found: Iterable[Difference]) -> list[Difference]:
-    """Return the differences in what was saved."""
+    """Return the differences in the saved data, without the derived ones."""
     return [one for one in found if not one.derived]
 
 
 def require_accepted(
     found: Iterable[Difference], accept: Acceptance, report: Callable[[Finding], None], *, what: str
 ) -> None:
-    """Report what is derived as a warning and what is accepted as a loss; raise ProofFailed for the rest.
+    """Report derived differences as warnings and accepted ones as losses; raise ProofFailed for the rest.
 
     `what` begins the message: "what was loaded is not what was saved".
     """

@@ -1,6 +1,6 @@
 """Take personal data out of text that leaves the host: uploads are named after people, rows hold their addresses.
 
-Who repairs reads the whole message on the host. What is taken out here may be more than was needed, since a name can be
+The whole message stays on the host, for repairs. More may be taken out here than is needed, since a name can be
 anything; backups, configuration and programs keep their names.
 """
 
@@ -24,7 +24,7 @@ _OURS = re.compile(
     r"(db_backup|media_backup|korrigo_backup|restore_point|pre_[a-z]+(_safety)?_backup)_|latest"
     r"|.*\.(toml|ya?ml|env|py|jsonl?|conf|service|timer|sock|sh|sha256)$"
 )
-"""What a name begins or ends like that is not an upload's."""
+"""Beginnings and endings of names that are not those of uploads."""
 
 _MAIL = re.compile(r"[\w.+-]+@[\w-]+(\.[\w-]+)+")
 _ROW = re.compile(r"\([^\n]*?\)=\([^\n]*\)|(?<=row contains )\([^\n]*\)")

@@ -36,11 +36,9 @@ class Fault(StrEnum):
 
 @dataclass(frozen=True)
 class Problem:
-    """A line that is not read as it stands; `name` is the setting that it would make, where that can be told.
+    """A line that is not read as it stands; `name` is the setting that it would make, if it is known.
 
-    `file` is the name of the file that it stands in.
-
-    The text of the line is not kept: it may be a secret.
+    `file` is the name of its file. The text of the line is not kept: it may be a secret.
     """
 
     line: int
@@ -69,7 +67,7 @@ def described(problem: Problem, directory: str = "") -> Finding:
 
 def written(name: str, value: str) -> str:
     """Return the line of a setting, which `parse` reads as it is given."""
-    if "'" not in value:
+    if "'" not in value and not value.endswith("\\"):  # a backslash before the quotation mark takes its meaning
         return f"{name}='{value}'\n"
     for character, escaped in (("\\", "\\\\"), ('"', '\\"'), ("$", "\\$"), ("\n", "\\n")):
         value = value.replace(character, escaped)
@@ -108,7 +106,7 @@ def parse(text: str, environment: Mapping[str, str]) -> Dotenv:
             before, read_to = name, text.count("\n", 0, at) + 1
             continue
         named = _NAMED.match(text, start)
-        belongs = before if line == read_to else ""  # what follows a closed quotation mark on its line
+        belongs = before if line == read_to else ""  # the text that follows a closed quotation mark on its line
         problems.append(Problem(line, fault, named["name"] if named else belongs))
         at = _line_end(text, start)
     return Dotenv(values, tuple(problems))

@@ -1,4 +1,4 @@
-"""When the backup directory will be full: sizes fitted by a line, played forward with what retention removes."""
+"""When the backup directory will be full: sizes fitted by a line, and simulated with the removals by retention."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.retention import Rule
 
 HORIZON_DAYS = 730
-"""How far is looked ahead: further than a line through a few weeks can say anything."""
+"""Days to look ahead: further than a line through a few weeks can predict."""
 
 ENOUGH = 4
 """Backups of a kind from which on a line is drawn through their sizes."""
 
 ENOUGH_DAYS = 2.0
-"""Days that they must span: several backups of one afternoon tell nothing about a month."""
+"""Days that they must span: several backups of one afternoon do not show the growth in a month."""
 
 _WANTED = 2
 """Free space without which a backup is refused (runbook 2.2), as a multiple of the last one's size."""
@@ -43,7 +43,7 @@ class Growth:
 
     @property
     def known(self) -> bool:
-        """Whether there are enough of them to say how it goes on."""
+        """Whether there are enough of them for a forecast."""
         return len(self.sizes) >= ENOUGH and self.span >= ENOUGH_DAYS
 
     @property
@@ -53,9 +53,9 @@ class Growth:
 
     @property
     def keep_days(self) -> int:
-        """For how many days one stays, 0 for ever.
+        """For how many days a backup stays, 0 for ever.
 
-        What a rule keeps by number or calendar is as many days longer as making so many takes: a little too many.
+        Backups kept by number or calendar are counted as that many days longer: slightly too long.
         """
         rule = self.rule
         also = rule.last + rule.daily + rule.weekly + rule.monthly + rule.yearly
@@ -87,9 +87,9 @@ class Forecast:
 
 
 def days_until_full(growths: Sequence[Growth], *, free: int, now: datetime) -> Forecast:
-    """Return when less is free than the next backup wants, which is twice its size.
+    """Return when less is free than the next backup needs, which is twice its size.
 
-    Kinds without enough backups are taken to stay as they are; when no kind has enough, nothing is known.
+    The size of a kind with too few backups is taken as constant; if no kind has enough, the result is unknown.
     """
     known = [growth for growth in growths if growth.known]
     if not known:

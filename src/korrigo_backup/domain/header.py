@@ -1,4 +1,4 @@
-"""The head of a manifest: what lists, ages and sums are made of, without its tables and objects.
+"""The head of a manifest: the fields for lists, ages and sums, without tables and objects.
 
 A directory may hold ten thousand backups; their whole manifests would take a gigabyte of memory.
 """
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """What a manifest says in a line; the fields mean what they mean in `Manifest`.
+    """A manifest in short; the fields mean the same as in `Manifest`.
 
-    `rows` and `files` are None where there are none of them; `digests` says whether each table's rows have one.
+    `rows` and `files` are None for kinds without them; `digests` says whether each table's rows have a digest.
     `database` is the name of the database that was dumped.
     """
 

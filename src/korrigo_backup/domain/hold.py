@@ -1,4 +1,4 @@
-"""Holds: what may not be removed, for which reason, by whose word and until when (contract K3)."""
+"""Holds: artifacts that may not be removed, with reason, holder and end (contract K3)."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
         require_moment(self.until)
 
     def stands(self, now: datetime) -> bool:
-        """Tell whether it still holds at `now`."""
+        """Return whether the hold is in force at `now`."""
         return self.until is None or now < self.until
 
     def described(self) -> str:
-        """Return who holds it until which day of this machine's zone, and why."""
+        """Return the holder, the last day in this machine's zone, and the reason."""
         end = f" until {self.until.astimezone():%Y-%m-%d}" if self.until else ""
         return f"held by {self.holder}{end}: {self.reason}"
 

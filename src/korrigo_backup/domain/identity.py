@@ -1,6 +1,6 @@
-"""Which site an artifact is of: an identity made once, in every signed manifest and in a record beside the artifacts.
+"""The site of an artifact: an identity made once, in every signed manifest and in a record next to the artifacts.
 
-A name that everybody leaves at its default tells no two sites apart. A site is known by its name, its environment, its
+A name that is left at its default does not distinguish two sites. A site is known by its name, its environment, its
 database and the identifier of the database cluster (`system_identifier`). A site that moves to another cluster or
 renames its database keeps its identity by a restore into an empty database, or by `korrigo-backup adopt`.
 """
@@ -25,7 +25,7 @@ _NAMESPACE = uuid.UUID("6b6f7272-6967-4f2d-8261-636b75700001")
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """What a manifest says of its site: UUID, name of the database, identifier of the cluster where it is known.
+    """The site in a manifest: UUID, name of the database, identifier of the cluster if it is known.
 
     The UUID is empty in a manifest of `manage.py backup`, which does not know the name of the site.
     """
@@ -64,7 +64,7 @@ class SiteRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Owner:
-    """The site that a command is run for. `system` is None where the server was not asked, or may not tell."""
+    """The site that a command is run for. `system` is None if the server was not asked, or the role may not read it."""
 
     site: str
     environment: str
@@ -97,7 +97,7 @@ class Standing:
 
     @property
     def identity(self) -> Identity:
-        """What manifests of this site say."""
+        """The identity that manifests of this site contain."""
         return Identity(self.record.id, self.owner.database, self.owner.system)
 
 
@@ -153,7 +153,7 @@ def merged(records: Iterable[SiteRecord], headers: Iterable[Header]) -> list[Sit
 
 
 def is_ours(head: Header | None, owner: Owner, records: Iterable[SiteRecord]) -> bool:
-    """Return whether an artifact is of the site `owner`. One that does not say is taken for the site's own."""
+    """Return whether an artifact is of the site `owner`. An artifact without a site is taken for the site's own."""
     if head is None:
         return True
     if head.site is not None and (head.site, head.environment or owner.environment) != (owner.site, owner.environment):

@@ -16,12 +16,12 @@ _OPERATOR = re.compile(r":?[-?+]")
 
 
 class MissingVariable(ValueError):
-    """A reference `${NAME:?reason}` to a variable without a value. Nothing of the text is quoted."""
+    """A reference `${NAME:?reason}` to a variable without a value. The message quotes no text of the file."""
 
 
 @dataclass(frozen=True)
 class Interpolated:
-    """The text with its variables replaced. `unset` tells that one of them had no value and became an empty text."""
+    """The text with its variables replaced. `unset` is True if a variable had no value and became an empty text."""
 
     text: str
     unset: bool = False
@@ -30,9 +30,9 @@ class Interpolated:
 def interpolate(text: str, lookup: Lookup, *, strict: bool = True) -> Interpolated:
     """Return `text` with `$NAME`, `${NAME}` and the forms with `-`, `:-`, `?`, `:?`, `+`, `:+` replaced; `$$` is `$`.
 
-    The word after an operator may hold variables too. A `$` that begins no reference stays as it is, which Compose
-    would refuse. `lookup` returns None for a variable that is not set. Raises MissingVariable where a variable that
-    must have a value has none; such a one is nothing where the call is not `strict`.
+    The word after an operator may hold variables too. A `$` that begins no reference stays as it is, although Compose
+    would refuse it. `lookup` returns None for a variable that is not set. Raises MissingVariable if a variable that
+    must have a value has none; unless `strict`, such a variable becomes an empty text.
     """
     done: list[str] = []
     unset = False

@@ -1,4 +1,4 @@
-"""The steps of one operation, told to whoever listens while it runs, and what is kept of it afterwards."""
+"""The steps of an operation, passed to a listener while it runs, and the record of it afterwards."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from korrigo_backup.domain.moment import require_moment
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Step:
-    """A step that begins or is done. `id` is stable (`restore.load`); `facts` are what a line about it needs."""
+    """A step that begins or is done. `id` is stable (`restore.load`); `facts` are the values for a line about it."""
 
     id: str
     facts: dict[str, str] = field(default_factory=dict)
@@ -31,9 +32,30 @@ UNANSWERED, STOPPED_FOR = "services.unanswered", "services.stopped"
 """Steps whose fact `seconds` is the downtime: as visitors had it, or of the services where no address is known."""
 
 
+PROVEN = frozenset({"restore.proven", "restore.proven.media"})
+"""Steps at which loaded data were compared with what was saved, and were the same."""
+
+
 def silent(step: Step) -> None:
-    """Listen to nothing."""
+    """Ignore the step."""
     del step
+
+
+class Verb(StrEnum):
+    """The name of an operation in the journal, where code decides on it. The journal may hold others."""
+
+    BACKUP = "backup"
+    NIGHTLY = "nightly"
+    VERIFY = "verify"
+    COMPARE = "compare"
+    RESTORE = "restore"
+    RESTORE_IN_PLACE = "restore in place"
+    RESTORE_BY_DJANGO = "restore by Django"
+    ROLLBACK = "rollback"
+    REBUILD = "rebuild"
+
+
+RESTORES = frozenset({Verb.RESTORE, Verb.RESTORE_IN_PLACE, Verb.RESTORE_BY_DJANGO})
 
 
 class Outcome(StrEnum):
@@ -55,14 +77,16 @@ class Timed(msgspec.Struct, frozen=True):
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """One operation: what, on what, by whom, why, when, how it went.
+    """An operation: verb, subject, user, reasons, time, outcome.
 
-    `why` holds the answers of the pre-restore checklist (runbook 5.1). Times are UTC, durations seconds;
-    `downtime` is from the first request that was refused to the first that was served, or from the stop of the services
-    to their start where no address is known. Where a restore keeps no database beside, `safety`
-    names the backup that it can be taken back with, and `transaction` the one in the live database that decides it; ""
-    again once it is taken back. `from_nothing` is the stamp of a restore that found no database in its place: only its
-    files have something to go back to. `proved` is the fingerprint of the schema that a drill has loaded and proven.
+    `why` holds the answers of the pre-restore checklist (runbook 5.1). Times are UTC, durations seconds; `downtime` is
+    from the first request that was refused to the first that was served, or from the stop of the services to their
+    start where no address is known. Where a restore keeps no previous copy of the database, `safety` names the backup
+    for its undo, and `transaction` the transaction in the live database that decides it; "" again once it is undone.
+    `from_nothing` is the stamp of a restore that found no database in its place: only its files have a previous copy.
+    `proved` is the fingerprint of the schema that a drill has loaded and proven. `damaged` names the artifact that a
+    night made and found bad, `host` is the machine of the run. Lines of the development versions before 0.1.0 have
+    neither.
     """
 
     id: str
@@ -83,6 +107,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     transaction: str = ""
     from_nothing: str = ""
     proved: str = ""
+    damaged: str | UnsetType = UNSET
+    host: str | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         """Refuse a time that cannot be compared with others (ValueError, to a decoder ValidationError)."""
@@ -98,9 +124,9 @@ def downtime(steps: Iterable[Timed]) -> float | None:
 
 
 def predicted_downtime(records: Iterable[Record], *, last: int = 5) -> float | None:
-    """Return the median downtime of the newest restores in seconds, None when there was none.
+    """Return the median downtime of the newest restores in seconds, None without restores.
 
-    It does not depend on the size: what is loaded is loaded before the services are stopped.
+    It does not depend on the size: data are loaded before the services are stopped.
     """
-    known = [record.downtime for record in records if record.downtime is not None and record.verb == "restore"]
+    known = [record.downtime for record in records if record.downtime is not None and record.verb == Verb.RESTORE]
     return round(median(known[-last:]), 1) if known else None

@@ -1,7 +1,7 @@
-"""The recovery kit: what a bare server needs before a backup can be restored on it, as one encrypted file.
+"""The recovery kit: the files that a bare server needs before a restore, in a single encrypted file.
 
-It holds the settings, the Compose files, the signing key and a README with the commands. It is no artifact: nothing
-in it is restored by `restore`, and retention never removes it (runbook 1.3: the `.env` is kept for ever).
+It holds the settings, the Compose files, the signing key and a README with the commands. It is no artifact: `restore`
+does not read it, and retention never removes it (runbook 1.3: the `.env` is kept for ever).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 README = "README.md"
 CONTENTS = "kit.json"
-"""The member that says what the others are."""
+"""The member that describes the other members."""
 
 KEY = "key/key"
 PROJECT = "project/"
@@ -54,7 +54,7 @@ class KitLink(msgspec.Struct, frozen=True):
 
 
 class Contents(msgspec.Struct, frozen=True, kw_only=True):
-    """What a kit says of itself, inside: of which site and machine it is, and its files."""
+    """The description inside a kit: its site and machine, and its files."""
 
     site: str
     environment: str
@@ -68,10 +68,10 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KitRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What stands beside a kit in clear text, signed: no value and no checksum of one, so that nothing can be guessed.
+    """The signed record next to a kit, in clear text: no value and no checksum of a value, so that none can be guessed.
 
-    `sha256` and `size` are of the encrypted file. `seal` is an HMAC over all that is inside: equal when nothing has
-    changed, and of no use to whoever lacks the site's key. `recipients` are public keys, `files` paths.
+    `sha256` and `size` are of the encrypted file. `seal` is an HMAC over the whole content: equal if the content is
+    unchanged, and useless without the site's key. `recipients` are public keys, `files` paths.
     """
 
     site: str
@@ -88,13 +88,13 @@ class KitRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_member(name: str) -> bool:
-    """Tell whether a name in an archive is one that a kit has: a path of plain parts that leads down only."""
+    """Return whether a name in an archive is possible in a kit: a path of plain parts that leads down only."""
     parts = name.split("/")
     return name.isprintable() and not any(part in {"", ".", ".."} for part in parts)
 
 
 def seal(contents: Contents, readme: bytes, recipients: Sequence[str], key: Key) -> str:
-    """Return the HMAC-SHA256 of what a kit holds and for whom; when and on which machine it was made is left out.
+    """Return the HMAC-SHA256 of the content and the recipients of a kit, without its time and its machine.
 
     A plain hash would let anyone who reads the backup directory try passwords until it fits.
     """

@@ -26,12 +26,12 @@ _SCHEDULED = "korrigo-backup schedule install         # from now on every night 
 
 @dataclass(frozen=True)
 class Needs:
-    """What the containers of a Compose project need of their machine, besides the files of the kit.
+    """The needs of a Compose project's containers on their machine, besides the files of the kit.
 
-    `networks` and `volumes` must be there before the first start: each is the words after `docker network create` and
+    `networks` and `volumes` must exist before the first start: each is the words after `docker network create` and
     `docker volume create`. `directories` are mounted and not in the kit; `left_out` are those of them, and the files,
-    that the services only read: their content has to come from elsewhere. `variables` were set in no file, and tell
-    which images ran; `images` are these, by service.
+    that the services only read: their content has to come from elsewhere. `variables` were set in no file, and select
+    the images that ran; `images` are these, by service.
     """
 
     networks: tuple[tuple[str, ...], ...] = ()
@@ -45,13 +45,13 @@ class Needs:
 
 @dataclass(frozen=True)
 class Facts:
-    """What the commands are filled with. No secret is among them.
+    """The values for the commands. No secret is among them.
 
-    `compose` is how Compose is called for this site, None for a site reached directly; then `database` and `user`
-    have to be made. `service` is that of the database in the Compose project. `roles` are the statements that make the
-    other roles of the database, without passwords. `remote` is where the code is cloned from, `outside` the variables
-    that were set outside the files. `requirement` is what pip is given; `origin` is where the program came from, where
-    that was no index. Paths are absolute.
+    `compose` is the Compose command for this site, None for a site reached directly; then `database` and `user` have to
+    be made. `service` is that of the database in the Compose project. `roles` are the statements that make the other
+    roles of the database, without passwords. `remote` is where the code is cloned from, `outside` the variables that
+    were set outside the files. `requirement` is pip's argument; `origin` is the source of the program, if that was no
+    index. Paths are absolute.
     """
 
     site: str
@@ -143,7 +143,7 @@ def _backups(facts: Facts) -> Iterator[str]:
 
 
 def _needs(needs: Needs) -> Iterator[str]:
-    """Yield the commands for what Compose takes for granted; the engine makes a directory of a file that is missing."""
+    """Yield the commands for objects that Compose expects; the engine makes a directory of a file that is missing."""
     for path in needs.directories:
         yield shlex.join(("mkdir", "-p", path))
     for path in needs.left_out:

@@ -31,7 +31,7 @@ class LeftOutKind(StrEnum):
 
 
 class LeftOut(msgspec.Struct, frozen=True):
-    """Something of the site that is not in the backup; `facts` is what a person wants to know beside the name."""
+    """An object of the site that is not in the backup; `facts` are further details for a person."""
 
     kind: LeftOutKind
     name: str

@@ -1,4 +1,4 @@
-"""What an artifact says about itself.
+"""The manifest of an artifact: its description of itself.
 
 The first five keys are the runbook's (4.3) and keep their meaning; a manifest that has only those was written
 by Korrigo's former command and has `format` 0. Times are UTC, sizes bytes, checksums lower-case hexadecimal.
@@ -36,10 +36,10 @@ class Member(msgspec.Struct, frozen=True, gc=False):
 
 
 class TableProof(msgspec.Struct, frozen=True, gc=False):
-    """Rows of one table. `name` is schema-qualified and quoted as SQL needs it; `digest` is None when not taken.
+    """Rows of a table. `name` is schema-qualified and quoted as SQL needs it; `digest` is None if not taken.
 
-    `generated` is the digest of the values in stored generated columns, which the server computes: it is there when the
-    table has such columns, and no part of what was saved.
+    `generated` is the digest of the values in stored generated columns, which the server computes: it exists if the
+    table has such columns, and is not part of the saved data.
     """
 
     name: str
@@ -48,7 +48,7 @@ class TableProof(msgspec.Struct, frozen=True, gc=False):
     generated: str | msgspec.UnsetType = msgspec.UNSET
 
     def same_rows(self, other: TableProof) -> bool:
-        """Tell whether both hold the same saved rows, as far as both know."""
+        """Return whether both hold the same saved rows, as far as both are known."""
         return (self.rows, self.digest) == (other.rows, other.digest)
 
 
@@ -78,11 +78,11 @@ class LargeObjectsProof(msgspec.Struct, frozen=True):
 class DatabaseProof(msgspec.Struct, frozen=True, kw_only=True):
     """The content of a database in one snapshot. `digest` names the rule by which table digests were made.
 
-    `size` is in bytes on the server's disk, 0 when not known; `migrations` are Django's applied ones as `app.name`;
-    `large_objects` is None when nothing is known of them. `left_out` names what pg_dump leaves out, as
-    `invalid index public.copy_mark`. `search_path` is that of the role in this database: its existing schemas.
-    A dump does not hold the `properties`. `roles` are those
-    that the database needs or names, `tablespaces` those of its objects; older manifests have none of the three.
+    `size` is in bytes on the server's disk, 0 if not known; `migrations` are Django's applied ones as `app.name`;
+    `large_objects` is None if unknown. `left_out` names objects that pg_dump leaves out, as `invalid index
+    public.copy_mark`. `search_path` is that of the role in this database: its existing schemas. A dump does not hold
+    the `properties`. `roles` are those that the database needs or names, `tablespaces` those of its objects; older
+    manifests have none of the three.
     """
 
     name: str
@@ -114,7 +114,7 @@ class DatabaseProof(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MediaLink(msgspec.Struct, frozen=True):
-    """A symbolic link that leads out of the media tree, or to nothing; `accepted` when the configuration accepts it."""
+    """A symbolic link that leads out of the media tree, or to no file; `accepted` if the configuration accepts it."""
 
     path: str
     target: str
@@ -122,10 +122,10 @@ class MediaLink(msgspec.Struct, frozen=True):
 
 
 class Doubt(msgspec.Struct, frozen=True):
-    """Why a media backup may not hold what it should: `reference` is the backup that it was compared with.
+    """Why a media backup may be incomplete: `reference` is the backup that it was compared with.
 
     `reason` is `shrunk` (far fewer files than `files`, those of the reference) or `moved` (the media root is on another
-    file system than `file_system`). Retention keeps the reference until a backup is made that is in no doubt.
+    file system than `file_system`). Retention keeps the reference until a backup without doubt is made.
     """
 
     reason: str
@@ -137,8 +137,8 @@ class Doubt(msgspec.Struct, frozen=True):
 class MediaProof(msgspec.Struct, frozen=True, kw_only=True):
     """The content of a media tree; `members` names the file that lists each path with its SHA-256.
 
-    `root` is what every path in the archive begins with. `notes` names what was left out, `unstable` the files
-    that went on changing while they were read. `properties` says that owners, modes, attributes and links are in the
+    `root` is the beginning of every path in the archive. `notes` names files that were left out, `unstable` files that
+    went on changing while they were read. `properties` is True if owners, modes, attributes and links are in the
     archive; `owners` counts files and directories by `uid:gid`. `outside` are the symbolic links that lead out of the
     tree, `mounts` the mount points below its root; `file_system` is the one that holds it.
     """
@@ -170,9 +170,9 @@ class DjangoProof(msgspec.Struct, frozen=True, kw_only=True):
 
     A sequence is named by its model and column: `exams.student.id`. `text_columns` names the columns whose values are
     PostgreSQL's own text, by label and field, with their type; None in backups of former versions, which have none.
-    `referred` are models of which only the rows are in the backup that other rows refer to (sessions). `own_sequences`
-    belong to no column. `left_out` is what the site has and the backup does not hold. `type_extensions` names the
-    extension of each type in `text_columns` that is one's.
+    `referred` are models of which only those rows are in the backup that other rows refer to (sessions).
+    `own_sequences` belong to no column. `left_out` names objects of the site that the backup does not hold.
+    `type_extensions` names the extension of each type in `text_columns` that belongs to an extension.
     """
 
     django_version: str
@@ -195,12 +195,12 @@ class DjangoProof(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """The manifest of one artifact.
+    """The manifest of an artifact.
 
-    `site` and `environment` say which site it is of, so that one site's backup is not restored into another; `identity`
-    tells sites of one name apart. `revision` is that of the site's code, where it is known. The `members` of a restore
-    point are the manifests of its two backups, and `consistency` says whether the files that its rows name are there.
-    `doubt` says that the media may not be all there are.
+    `site` and `environment` name its site, so that the backup of one site is not restored into another; `identity`
+    distinguishes sites of the same name. `revision` is that of the site's code, if it is known. The `members` of a
+    restore point are the manifests of its two backups, and `consistency` holds whether the files that its rows name
+    exist. `doubt` is set if the media may be incomplete.
     """
 
     timestamp: str

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.manifest import Manifest, MediaLink, MediaProof
 
 SHRUNK, MOVED = "media.shrunk", "media.moved"
-"""What `backup --accept` is given when so few files, or another file system, are right."""
+"""Values of `backup --accept` if so few files, or another file system, are right."""
 
 _FEW = 20
 """Files from which on it is odd that more than half of them are gone."""
@@ -45,9 +45,9 @@ def accepted(links: Iterable[MediaLink], patterns: Sequence[str]) -> tuple[Media
 
 
 def doubt(proof: MediaProof, last: Artifact | None, accept: Iterable[str]) -> Doubt | None:
-    """Return why new media may not be all there are, compared with the last backup of them; None where nothing is odd.
+    """Return why new media may be incomplete, compared with their last backup; None if they look complete.
 
-    While it is in doubt itself, the backup that it was compared with counts in its place.
+    If that backup is in doubt itself, its own reference is used instead.
     """
     header = last.header if last else None
     if last is None or header is None:
@@ -69,7 +69,7 @@ def _reference(name: str, header: Header) -> Doubt:
 
 
 def of_media(manifest: Manifest) -> Iterator[Finding]:
-    """Yield what a person should know of the media in a backup: what is not inside, and what a restore meets."""
+    """Yield findings about the media in a backup: missing content, and obstacles to a restore."""
     proof = manifest.media
     if proof is None:
         return

@@ -32,8 +32,8 @@ class Difference(msgspec.Struct, frozen=True):
 def compare(applied: Iterable[Key], code: Iterable[AppMigrations]) -> Difference:
     """Return how the applied migrations and those on disk differ.
 
-    A squashed migration counts as applied when all that it replaces are (Django's rule); what an applied one
-    replaces needs no entry of its own.
+    A squashed migration counts as applied if all migrations that it replaces are (Django's rule); the replaced
+    migrations of an applied one need no entry of their own.
     """
     apps, have = tuple(code), set(applied)
     on_disk = {(app.app, name) for app in apps for name in app.names}
@@ -47,7 +47,7 @@ def compare(applied: Iterable[Key], code: Iterable[AppMigrations]) -> Difference
 
 
 def _covered(key: Key, have: set[Key], on_disk: set[Key], replaces: dict[Key, set[Key]]) -> bool:
-    """Tell whether a migration without an entry needs none: another one with an entry, or to come, stands for it."""
+    """Return whether a migration without an entry needs none: another migration, applied or to come, stands for it."""
     if old := replaces.get(key):
         missing = old - have
         return not missing or (missing != old and missing <= on_disk)  # half of them: the missing are named themselves

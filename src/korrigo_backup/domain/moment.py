@@ -24,5 +24,5 @@ def require_moment(moment: datetime | None) -> None:
 
 
 def is_possible(moment: datetime) -> bool:
-    """Tell whether a time is of a year that a backup can be of."""
+    """Return whether a time is in a year that a backup can have."""
     return moment.year in _YEARS

@@ -1,4 +1,4 @@
-"""Names on disk: what an artifact is called, and what a name found on disk means.
+"""Names on disk: the names of artifacts, and their meaning.
 
 The names are the runbook's (sections 4.2, 4.3, 4.5 and 5.3.2); people have them in crontabs. A stamp is the
 local time of the site, `YYYYMMDD_HHMMSS`; a second artifact of the same second gets `_2`, a third `_3`.
@@ -34,7 +34,7 @@ SITE_PREFIX, SITE_SUFFIX = ".site-", ".json"
 
 
 class Kind(StrEnum):
-    """What an artifact restores, and by which method.
+    """The content that an artifact restores, and the method.
 
     A `point` is a database and a media backup taken together; it names the two, which stay artifacts of their own.
     """
@@ -88,7 +88,7 @@ _PATTERNS = tuple(
 
 
 def parse(name: str) -> Name | None:
-    """Return what `name` says, or None when it is not the name of an artifact."""
+    """Return the parts of `name`, None if it is not the name of an artifact."""
     for kind, origin, pattern in _PATTERNS:
         if match := pattern.fullmatch(name):
             return Name(kind, origin, match["stamp"], int(match["counter"] or 1))
@@ -96,9 +96,9 @@ def parse(name: str) -> Name | None:
 
 
 def strange(name: str, names: Container[str]) -> str | None:
-    """Return why `name`, found among `names` and no artifact's, does not stand beside one either; None when it does.
+    """Return why `name`, which is no artifact's, belongs to no artifact among `names`; None if it does.
 
-    Hidden names are those of drafts, the journal and the lock, or nobody's concern.
+    Hidden names are those of drafts, the journal and the lock, or are ignored.
     """
     if name.startswith(".") or name == LATEST_SQL or KIT.fullmatch(name):
         return None
@@ -115,7 +115,7 @@ def stamp(moment: datetime) -> str:
 
 
 def is_stamp(text: str) -> bool:
-    """Tell whether a text has the form of a stamp."""
+    """Return whether a text has the form of a stamp."""
     return re.fullmatch(r"[0-9]{8}_[0-9]{6}", text, re.ASCII) is not None
 
 
@@ -134,7 +134,7 @@ def free_name(kind: Kind, origin: Origin, stamped: str, taken: Container[str]) -
 
 
 def stage_database(live: str, stamped: str) -> str:
-    """Return the name of the database a restore loads into, beside the live one."""
+    """Return the name of the database that a restore loads into, next to the live database."""
     return _beside(live, "stage", stamped)
 
 
@@ -149,14 +149,15 @@ def before_database(live: str, stamped: str) -> str:
 
 
 def after_database(live: str, stamped: str) -> str:
-    """Return the name under which what a restore had brought is kept after its rollback."""
+    """Return the name under which the restored data are kept after their rollback."""
     return _beside(live, "after", stamped)
 
 
 def loader_role(live: str, stamped: str) -> str:
-    """Return the name of the role without rights that loads what is not authentic; it exists only meanwhile.
+    """Return the name of the role without rights that loads data that are not authentic.
 
-    Roles belong to the whole server: the name says of which site it is, so that no other one takes it for its own.
+    It exists only during the load. Roles belong to the whole server: the name contains the site, so that no other site
+    takes the role for its own.
     """
     return _beside(live, "load", stamped)
 
@@ -173,7 +174,7 @@ def beside(names: Collection[str], live: str, role: str) -> dict[str, str]:
 
 
 def former_beside(names: Iterable[str], live: str, role: str) -> dict[str, str]:
-    """Return the databases that an earlier version has made beside `live`, or beside one whose name is cut alike."""
+    """Return the databases that an earlier version made for `live`, or for a database whose name is cut alike."""
     if not _is_cut(live, role):
         return {}
     head = _former(live, role, "")
@@ -191,7 +192,7 @@ POSTGRES_NAME_BYTES = 63
 """NAMEDATALEN - 1: PostgreSQL silently cuts a longer name, so two of ours could become one."""
 
 _HASH_DIGITS = 10
-"""Hexadecimal digits of the SHA-256 of a full name: they tell names apart that are alike where they are cut."""
+"""Hexadecimal digits of the SHA-256 of a full name: they distinguish names that are equal where they are cut."""
 
 
 _ROLES = ("stage", "back", "before", "after")
@@ -217,7 +218,7 @@ def _room(role: str) -> int:
 
 
 def _beside(live: str, role: str, stamped: str) -> str:
-    """Return the name of a database beside `live`. A name that must be cut carries a hash of the full one."""
+    """Return the name of a database next to `live`. A name that must be cut carries a hash of the full name."""
     if not _is_cut(live, role):
         return f"{live}_{role}_{stamped}"
     digits = hashlib.sha256(live.encode()).hexdigest()[:_HASH_DIGITS]

@@ -1,4 +1,4 @@
-"""Notices: what people are told about a run, and which of them want to be told."""
+"""Notices: the content of a notification about a run, and the subscription to events."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Event(StrEnum):
-    """What a notice is about.
+    """The event of a notice.
 
     `warning` is a run that is done in part, `recovered` a success after a failure, `overdue` a run that has not come.
     """
@@ -34,7 +34,7 @@ class Event(StrEnum):
 
 
 DEFAULT_EVENTS = (Event.WARNING, Event.FAILURE, Event.RECOVERED, Event.OVERDUE)
-"""What a person is told unless configured otherwise: a mail each night that all is well is not read any more."""
+"""The events that people are notified of by default: a nightly mail of success is soon not read any more."""
 
 _LONGEST = 1000
 """Characters of one text that are sent: an error that quotes a whole program's output is read on the host."""
@@ -44,10 +44,10 @@ _FAILED = frozenset({Outcome.FAILED, Outcome.INTERRUPTED})
 
 @dataclass(frozen=True, kw_only=True)
 class Notice:
-    """What happened, where and when.
+    """An event, with place and time.
 
     `message`, `hint` and `state` are those of the error, `facts` names and values of a line each, `tail` the newest
-    lines of the journal. `run` is the same for the start and the end of one run (a UUID); `test` marks a trial.
+    lines of the journal. `run` is the same for the start and the end of a run (a UUID); `test` marks a trial.
     """
 
     event: Event
@@ -82,14 +82,14 @@ class Notice:
 
 
 def wanted(event: Event, events: Collection[Event]) -> bool:
-    """Return whether who asked for `events` is told of this one; who wants every success wants also the first again."""
+    """Return whether a subscriber to `events` receives `event`. A subscriber to SUCCESS also receives RECOVERED."""
     return event in events or (event is Event.RECOVERED and Event.SUCCESS in events)
 
 
 def newest_finished(records: Iterable[Record], verb: str, subject: str | None = None) -> Record | None:
     """Return the newest run of `verb` that has come to an end, of `subject` alone if it is given.
 
-    A cancelled run is none: it says nothing about the one before it.
+    Cancelled runs are skipped: they do not show whether the backups work.
     """
     skipped = {Outcome.BEGUN, Outcome.CANCELLED}
     of_verb = [r for r in records if r.verb == verb and subject in {None, r.subject} and r.outcome not in skipped]
@@ -97,7 +97,7 @@ def newest_finished(records: Iterable[Record], verb: str, subject: str | None = 
 
 
 def after_success(newest: Record | None) -> Event:
-    """Return what a success is after the run `newest`: a recovery when that one failed."""
+    """Return the event of a success after the run `newest`: RECOVERED if that run failed."""
     return Event.RECOVERED if newest and newest.outcome in _FAILED else Event.SUCCESS
 
 

@@ -46,14 +46,14 @@ class Tally:
         return enough and self.alike >= LIKE * self.seen and self.hits >= HITS * self.alike
 
     def add(self, other: Tally) -> None:
-        """Count what another place has, too."""
+        """Add the counts of another place."""
         self.seen, self.alike, self.hits = self.seen + other.seen, self.alike + other.alike, self.hits + other.hits
         self.files |= other.files
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """An entry for `[media] columns`: what it names, and how many of the sampled values name a file."""
+    """An entry for `[media] columns`, and how many of the sampled values name a file."""
 
     entry: str
     sampled: int
@@ -61,7 +61,7 @@ class Proposal:
 
 
 def is_alike(value: str) -> bool:
-    """Tell whether a value looks like the path of a file: with a directory or an ending, no address, one line."""
+    """Return whether a value looks like the path of a file: with a directory or an ending, no address, one line."""
     if not _PATH.fullmatch(value) or _ADDRESS.match(value) or value != value.strip():
         return False
     return bool(_ENDING.search(value)) or ("/" in value and " " not in value and not value.endswith("/"))
@@ -139,7 +139,7 @@ def _gathered(places: dict[tuple[Step, ...], Tally]) -> dict[tuple[Step, ...], T
 
 
 def _around(place: tuple[Step, ...], depth: int) -> tuple[Step, ...]:
-    """Return what places have in common that differ in one key alone."""
+    """Return the common part of places that differ in a single key."""
     return (str(depth), *place[:depth], None, *place[depth + 1 :]) if place[depth] is not None else ()
 
 

@@ -58,7 +58,7 @@ def stays_inside(path: str, target: str) -> bool:
 
 
 def on_one_line(text: str) -> str:
-    """Return what somebody typed as it can stand in a table: white space is one blank, control characters escaped."""
+    """Return a typed text in a form for a table: white space becomes one blank, control characters are escaped."""
     return printable(" ".join(text.split()))
 
 

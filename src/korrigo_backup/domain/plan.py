@@ -1,4 +1,4 @@
-"""What a restore would do: shown by `plan`, asked about and carried out by `restore`."""
+"""The plan of a restore: shown by `plan`, confirmed and carried out by `restore`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ from collections.abc import Iterable  # noqa: TC003 - msgspec reads the annotati
 from datetime import datetime  # noqa: TC003 - msgspec reads it when it encodes
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from korrigo_backup.domain.comparison import FileChange  # noqa: TC001 - msgspec reads it when it encodes
 from korrigo_backup.domain.finding import Finding, Level
 from korrigo_backup.domain.naming import Kind  # noqa: TC001 - msgspec reads it when it encodes
 from korrigo_backup.errors import Refused
+
+ROLLBACK = "korrigo-backup rollback"
+FROM_SAFETY = "korrigo-backup rollback --to safety --in-place"
+"""Commands that undo a restore: by what is kept beside the live data, or by the safety backup."""
 
 
 class TableChange(msgspec.Struct, frozen=True):
@@ -37,11 +42,12 @@ class Migrations(msgspec.Struct, frozen=True):
 
 
 class Replacement(msgspec.Struct, frozen=True, kw_only=True):
-    """One part of the site that is replaced: `database` or `media`.
+    """A part of the site that is replaced: `database` or `media`.
 
-    `kept_as` names what is kept of the present one, None when there is none. `needs` is in bytes, beside what is
-    there; `free` what the disk has, None when that cannot be seen from here. `in_place`: the content is replaced inside
-    the live database, after a safety backup.
+    `kept_as` names the previous copy, None if none is kept. `needs` is in bytes, in addition to the present data;
+    `free` is the free space of the disk, None if it cannot be seen from here. `in_place`: the content is replaced
+    inside the live database, after a safety backup; `undone_by` is then the command that brings the former content
+    back.
     """
 
     part: str
@@ -50,10 +56,11 @@ class Replacement(msgspec.Struct, frozen=True, kw_only=True):
     needs: int
     free: int | None
     in_place: bool = False
+    undone_by: str | UnsetType = UNSET
 
 
 def replaced_in_place(database: str) -> str:
-    """Say what a restore in place costs."""
+    """Return the cost of a restore in place, as a sentence."""
     return (
         f"the content of database {database} is replaced inside it: no database is kept beside, the site is down as"
         " long as a safety backup and the load take, and the server needs room for both contents until the end"
@@ -78,7 +85,7 @@ def loaded_by_django(database: str) -> str:
 
 
 class RestorePlan(msgspec.Struct, frozen=True, kw_only=True):
-    """A restore, decided but not done. Of `media`, what was added since vanishes and what was removed comes back.
+    """A restore that is decided but not done. Of `media`, files added since vanish and files removed since come back.
 
     `downtime` is predicted from earlier restores, in seconds.
     """
@@ -95,11 +102,11 @@ class RestorePlan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def refused(self) -> bool:
-        """Whether a check before the work says no."""
+        """Whether a check before the work refuses the restore."""
         return any(finding.level is Level.ERROR for finding in self.findings)
 
     def kept(self, part: str) -> str | None:
-        """Return what is kept of a part, None when nothing is, or the part is not replaced."""
+        """Return the name of the previous copy of a part, None if none is kept, or the part is not replaced."""
         return next((one.kept_as for one in self.replaces if one.part == part), None)
 
 
@@ -116,7 +123,7 @@ def compare_tables(
 
 
 def refusal(findings: Iterable[Finding]) -> Refused:
-    """Return the error that names everything that stands in the way, with what helps against each, once."""
+    """Return the error that names every obstacle, with the hint against each, once."""
     bad = [finding for finding in findings if finding.level is Level.ERROR]
     hints = dict.fromkeys(finding.hint for finding in bad if finding.hint)
     return Refused("; and ".join(finding.message for finding in bad), hint="; then ".join(hints))

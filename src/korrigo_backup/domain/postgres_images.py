@@ -23,9 +23,9 @@ DATA_DIRECTORIES = ("/var/lib/postgresql", "/bitnami/postgresql", "/var/lib/pgsq
 
 @dataclass(frozen=True)
 class _Family:
-    """Images that take the same variables: their names' mark, the variables in the order of use, the defaults.
+    """Images that take the same variables: the mark in their names, the variables in the order of use, the defaults.
 
-    Without a default the database is called as the role is, which is what the official image does.
+    Without a default the database has the name of the role, as in the official image.
     """
 
     mark: re.Pattern[str]
@@ -64,7 +64,7 @@ def is_server(image: str) -> bool:
 
 
 def is_other_program(image: str) -> bool:
-    """Return whether `image` names a program beside PostgreSQL: an exporter, a pooler, a backup."""
+    """Return whether `image` names another program than PostgreSQL: an exporter, a pooler, a backup."""
     return bool(_NO_SERVER.search(_bare(image).rsplit("/", 1)[-1]))
 
 

@@ -1,4 +1,4 @@
-"""What belongs to a database or a role and not to a dump: encoding, locale, owner, settings, grants, limit, comment."""
+"""Properties of a database or role that no dump contains: encoding, locale, owner, settings, grants, limit, comment."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Retention: which artifacts and kept copies may go, each with its reason (runbook 7). Decides only.
+"""Retention: which artifacts and previous copies may be removed, each with its reason (runbook 7). Decides only.
 
-A rule keeps what any of its lines keeps. What the rules would let go stays all the same when it is held, made before
-a deployment, a young safety copy, the newest good one of its kind, a part of a restore point that stays, or nothing
-that this program has made. Order and age are by the time in the manifest, the calendar by the stamp of the site's
-own clock, never by the file system's times or by what a name contains.
+A rule keeps an artifact if any of its lines keeps it. An artifact that the rules would remove stays all the same if it
+is on hold, made before a deployment, a young safety copy, the newest good one of its kind, a component of a restore
+point that stays, or not made by this program. Order and age are by the time in the manifest, the calendar by the stamp
+of the site's own clock, never by the file system's times or by the text of a name.
 """
 
 from __future__ import annotations
@@ -23,20 +23,21 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.hold import Hold
 
 SAFETY_DAYS = 7
-"""No rule removes a safety backup, or what a restore has kept, within these days: the way back is still wanted."""
+"""No rule removes a safety backup, or a previous copy, within these days: the operator may still need a rollback."""
 
 TRIES = 30
 """How many artifacts of a kind are read to find a good one: where so many are bad, something else than age is wrong."""
 
 FEW = 3
-"""As many may go at once whatever share of the whole they are."""
+"""So many may be removed at once, whatever share of the whole they are."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What is kept of one sort: all of `days`, the `last` so many, the newest of so many days, weeks, months and years.
+    """How many backups of one sort stay.
 
-    A rule of zeros keeps everything: an unset or zero value never means "delete all".
+    All of `days`, the `last` so many, the newest of so many days, weeks, months and years. A rule of zeros keeps
+    everything: an unset or zero value never means "delete all".
     """
 
     days: int = 0
@@ -48,7 +49,7 @@ class Rule:
 
     @property
     def off(self) -> bool:
-        """Whether nothing is ever removed by it."""
+        """Whether the rule never removes anything."""
         return not any((self.days, self.last, self.daily, self.weekly, self.monthly, self.yearly))
 
 
@@ -56,8 +57,8 @@ class Rule:
 class Policy:
     """The rules of a site by sort; the runbook's table 7.1 and 1.3 are the defaults. `max_age` in days, 0 for none.
 
-    `complete` is for restore points and Django backups, and for the media of a point; the dump of a point stays by
-    the rule of the `database`, too. `kept` is for what restores have left beside the live database and media.
+    `complete` is for restore points and Django backups, and for the media of a point; the dump of a point stays by the
+    rule of the `database`, too. `kept` is for the previous copies of restores.
     """
 
     database: Rule = Rule(days=30)
@@ -79,10 +80,11 @@ class Decision:
 
 @dataclass(frozen=True)
 class Given:
-    """What decisions are made of besides the artifacts: the time, the site, the holds that stand, which are good.
+    """The inputs of a decision besides the artifacts: the time, the site, the holds in force, which artifacts are good.
 
-    `good` tells whether an artifact verifies now: it is asked of the newest ones only, and only where something
-    would go. Only those of `kinds` may go. Of an `environment` that is not said, or not known, all are.
+    `good` returns whether an artifact verifies now: it is called for the newest artifacts only, and only where one
+    would be removed. Only artifacts of `kinds` may be removed. If the `environment` is None or an artifact does not
+    name it, it is not compared.
     """
 
     now: datetime
@@ -118,7 +120,7 @@ def too_many(decisions: Iterable[Decision]) -> tuple[int, int] | None:
 
 @dataclass(frozen=True)
 class Moment:
-    """When something was made: the moment itself, and what the site's clock showed (without a zone)."""
+    """When an artifact was made: the moment itself, and the time of the site's clock (without a zone)."""
 
     at: datetime
     clock: datetime
@@ -193,7 +195,7 @@ def _stays_over(artifact: Artifact, policy: Policy, given: Given) -> str:
 
 
 def _exempt(artifact: Artifact, given: Given) -> str | None:
-    """Return why an artifact stays whatever its age, None when the rules decide."""
+    """Return why an artifact stays at any age, None if the rules decide."""
     if hold := given.holds.get(artifact.name):
         return hold.described()
     if foreign := _foreign(artifact, given):
@@ -240,7 +242,7 @@ _STAMP_DIGITS = 8, 6
 
 
 def own_clock(stamp: str) -> datetime | None:
-    """Return what the site's clock showed when `stamp` was made, which no later change of the zone moves."""
+    """Return the time of the site's clock when `stamp` was made; no later change of the zone moves it."""
     day, _, hour = stamp.partition("_")
     if not (day.isdecimal() and hour.isdecimal() and (len(day), len(hour)) == _STAMP_DIGITS):
         return None
@@ -259,9 +261,10 @@ def _kept_for(rule: Rule) -> str:
 
 
 def _keep_newest_good(decisions: Sequence[Decision], given: Given) -> list[Decision]:
-    """Keep of every kind the newest routine one that verifies: thirty bad days must not delete the last good one (T7).
+    """Keep of every kind the newest routine artifact that verifies.
 
-    Where none of the newest `TRIES` verifies, nothing of the kind goes.
+    Thirty bad days must not delete the last good one (T7). If none of the newest `TRIES` verifies, none of the kind is
+    removed.
     """
     kept = {d.artifact.name: d for d in decisions}
     for kind in Kind:
@@ -284,7 +287,7 @@ def _keep_newest_good(decisions: Sequence[Decision], given: Given) -> list[Decis
 
 
 def _keep_members(decisions: Iterable[Decision]) -> list[Decision]:
-    """Keep what a restore point that stays is made of."""
+    """Keep the components of a restore point that stays."""
     decisions = list(decisions)
     needed = {
         name: d.artifact.name

@@ -1,7 +1,7 @@
 """When backups run by themselves: the jobs, their hours, and the times that follow from them.
 
-Hours are one cron expression a job, in the machine's time zone, whatever starts the job: a systemd timer, cron, or
-the loop of `schedule run`. What they share is that all of them understand what is allowed here.
+Hours are one cron expression a job, in the machine's time zone. A systemd timer, cron, or the loop of `schedule run`
+starts the job; the expressions allowed here are understood by all three.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ WAIT = "2h"
 """How long a scheduled run waits for the site's lock before it gives up: the longest restore that one expects."""
 
 MARK = "made by korrigo-backup schedule install for"
-"""What our units say in their first line; the site follows."""
+"""The beginning of the first line of our units; the site follows."""
 
 _FIELDS = ("minute", "hour", "day of the month", "month", "day of the week")
 _WORD = r"(\d{1,2}|[A-Za-z]{3})"
@@ -40,7 +40,7 @@ class Job:
 
 
 class By(StrEnum):
-    """What starts the runs."""
+    """The program that starts the runs."""
 
     SYSTEMD = "systemd"
     CRON = "cron"
@@ -65,9 +65,9 @@ class NextRun:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a run needs that nobody has typed: the command, where, as whom, and what it may touch.
+    """The surroundings of an unattended run: command, directory, user, and the directories that it may use.
 
-    `command` is absolute, `directory` the site's, `identity` what tells the site from others on this machine;
+    `command` is absolute, `directory` the site's, `identity` distinguishes the site from others on this machine;
     `writable` are the directories it writes in, `needed` all others that it must see. Times are seconds.
     """
 
@@ -86,7 +86,7 @@ class Surroundings:
     log: str | None = None
 
     def delay(self, job: Job) -> int:
-        """Return this machine's own delay of a job in seconds, the same every time: what spreads many machines."""
+        """Return this machine's own delay of a job in seconds, always the same: it spreads many machines."""
         digest = hashlib.sha256(f"{self.identity}\0{job.id}".encode("utf-8", "surrogateescape")).digest()
         return int.from_bytes(digest[:8]) % (self.jitter + 1)
 
@@ -99,10 +99,10 @@ JOBS = (
     Job("weekly", "database and media", "0 4 * * 0", ("nightly", "--full", "--wait", WAIT)),
     Job(DRILL, "a backup, proven by a load", "0 5 * * 3", ("nightly", "--db", "--depth", "full", "--wait", WAIT)),
 )
-"""What the runbook (4.6) wants done, at its hours; and once a week the proof that a backup can be restored."""
+"""The runbook's jobs (4.6), at its hours; and once a week the proof that a backup can be restored."""
 
 OVERDUE = Job("overdue", "tell when one is missing", "", ("notify", "overdue"), backs_up=False)
-"""What tells of runs that did not even begin; it has no hour unless it is given one."""
+"""Reports runs that did not even begin; it has no hour unless the configuration sets it."""
 
 
 FULL = "--full"
@@ -110,9 +110,9 @@ FULL = "--full"
 
 
 def jobs(hours: Mapping[str, str], *, media: bool = False) -> tuple[Job, ...]:
-    """Return the jobs at these hours, by their ids; an empty expression, or what is none, leaves its job out.
+    """Return the jobs at these hours, by their ids; an empty or invalid expression leaves its job out.
 
-    With `media` the daily one saves the media, too (runbook 1.3).
+    With `media` the daily job saves the media, too (runbook 1.3).
     """
     found = tuple(replace(job, hours=hours[job.id]) for job in (*JOBS, OVERDUE) if _is_hours(hours.get(job.id, "")))
     return tuple(_with_media(job) if media and job.id == "daily" else job for job in found)
@@ -138,7 +138,7 @@ def check_hours(expression: str) -> str:
     for field, name in zip(fields, _FIELDS, strict=True):
         if not all(_ITEM.fullmatch(item) for item in field.split(",")):
             raise ValueError(f"has {field!r} for the {name}: use numbers, names, * , - and / as cron does")
-    from cronsim import CronSim, CronSimError  # noqa: PLC0415 - only who sets hours or asks for times pays for it
+    from cronsim import CronSim, CronSimError  # noqa: PLC0415 - needed only to set hours or to compute times
 
     try:
         first = next(CronSim(expression, datetime(2024, 1, 1)), None)  # noqa: DTZ001 - any day will do

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 STARS = "***"
 _SHORTEST = 3
-"""A shorter secret is not searched for: replacing every "a" would spoil the message and hide nothing."""
+"""A shorter secret is not searched for: replacing every "a" would spoil the message and protect no secret."""
 
 
 class Secret:

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class Numbered(msgspec.Struct, frozen=True):
-    """A unique column of whole numbers that a sequence gives, as it is now.
+    """A unique column of whole numbers from a sequence, in its present state.
 
-    `is_taken` says that a row has the sequence's next number, `has_beyond` that a row has that or a further one. `rows`
-    is counted to two where the sequence was never used, else not counted unless the number is taken.
+    `is_taken`: a row has the sequence's next number; `has_beyond`: a row has that or a further number. `rows` is
+    counted to two if the sequence was never used, else not counted unless the number is taken.
     """
 
     table: str
@@ -50,24 +50,24 @@ class Standing(msgspec.Struct, frozen=True):
         return not self.is_called and self.last_value == self.first
 
     def is_as(self, saved: SequenceProof) -> bool:
-        """Tell whether it stands where it was saved."""
+        """Return whether the sequence stands where it was saved."""
         return (self.last_value, self.is_called) == (saved.last_value, saved.is_called)
 
     def is_behind(self, saved: SequenceProof) -> bool:
-        """Tell whether it would give a number that was given, or passed over, when it was saved."""
+        """Return whether the sequence would give a number that had been given, or passed over, when it was saved."""
         then = saved.last_value + (self.increment if saved.is_called else 0)
         return (self.following < then) if self.increment > 0 else (self.following > then)
 
 
 class Saved(msgspec.Struct, frozen=True):
-    """What the newest backup says: its name, sequences by name or by `table.column`, rows by table."""
+    """The newest backup: its name, sequences by name or by `table.column`, rows by table."""
 
     source: str
     sequences: Mapping[str, SequenceProof]
     rows: Mapping[str, int]
 
     def of(self, one: Standing) -> SequenceProof | None:
-        """Return where a sequence stood, None when the backup does not say it."""
+        """Return where a sequence stood, None if it is not in the backup."""
         names = (one.name, *(f"{column.table}.{column.column}" for column in one.columns))
         return next((self.sequences[name] for name in names if name in self.sequences), None)
 

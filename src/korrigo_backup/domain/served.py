@@ -1,8 +1,8 @@
-"""What `manage.py restore -` says while the host serves it a backup: one line of its standard output a message.
+"""The messages of `manage.py restore -` while the host serves it a backup: one line of standard output each.
 
-Nothing of the backup is copied to where Django runs: it asks for the pieces that it reads, of whichever file. Both
-sides use these classes, so that the one cannot drift from the other. All but `Told` wait for an answer on standard
-input: eight bytes with its length, then that many bytes. The end of the input instead of an answer ends the restore.
+The backup is not copied to where Django runs: Django asks for the pieces that it reads, of any file. Both sides use
+these classes, so that the formats cannot differ. All but `Told` wait for an answer on standard input: eight bytes with
+its length, then that many bytes. The end of the input instead of an answer ends the restore.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ PIECE = 1024 * 1024
 """The most bytes that one answer holds."""
 
 HEAD = 8
-"""Bytes that say how long an answer is, signed, the highest first."""
+"""Bytes with the length of an answer, signed, the highest first."""
 
 MISSING = -1
-"""The length that says that there is no such file."""
+"""The length that means that there is no such file."""
 
 
 class Size(msgspec.Struct, frozen=True, tag="size"):
@@ -37,7 +37,7 @@ class Read(msgspec.Struct, frozen=True, tag="read"):
 
 
 class Told(msgspec.Struct, frozen=True, tag="told"):
-    """A step, and what a line about it needs. It is not answered."""
+    """A step, and the values for a line about it. It is not answered."""
 
     id: str
     facts: dict[str, str] = {}

@@ -1,7 +1,7 @@
-"""What was seen of a site's backups, as one document for who may not look into their directory: the site's own process.
+"""The facts about a site's backups as one document, for the site's own process: it cannot read their directory.
 
-It holds names, sizes, counts and the journal's last lines, no data and no secret. Ages are not in it: they are
-computed when it is read, so an old document shows that nothing is known since.
+It holds names, sizes, counts and the journal's last lines, no data and no secret. Ages are not in it: they are computed
+when it is read, so an old document shows that newer facts are missing.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Words = tuple[str, str] | None
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One artifact; the fields mean what they mean in `Artifact`."""
+    """An artifact; the fields mean the same as in `Artifact`."""
 
     name: str
     kind: Kind
@@ -54,7 +54,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """What `Seen` and `Goals` hold, at the time `taken`."""
+    """The content of `Seen` and `Goals`, at the time `taken`."""
 
     format: int
     taken: datetime
@@ -118,9 +118,9 @@ def encode(seen: Seen, goals: Goals, *, now: datetime) -> bytes:
 
 
 def decode(raw: bytes, source: str) -> tuple[Seen, Goals, datetime]:
-    """Return what the document in `raw`, read from `source`, says, and when it was taken.
+    """Return the content of the document in `raw`, read from `source`, and its time.
 
-    Raises ProofFailed when it is none, or of another version.
+    Raises ProofFailed if it is not such a document, or of another version.
     """
     try:
         found = msgspec.json.decode(raw, type=Snapshot)

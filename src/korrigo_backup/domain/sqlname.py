@@ -1,4 +1,4 @@
-"""Names of SQL objects, compared as identifiers: the same name has one text, whoever wrote it.
+"""Names of SQL objects, compared as identifiers: a name has the same text, whether it was quoted or not.
 
 Which names are quoted depends on the keywords of the server's version, of pg_dump's version, and on
 quote_all_identifiers.

@@ -1,4 +1,4 @@
-"""What is good, what is proven, what is late: the status computed from what was read, the goals and the time."""
+"""Which backups are good, proven or late: the status, computed from the facts, the goals and the time."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.authenticity import Authenticity
 from korrigo_backup.domain.forecast import HORIZON_DAYS, Growth, days_until_full
+from korrigo_backup.domain.journal import Verb
 from korrigo_backup.domain.naming import Kind, Origin
 from korrigo_backup.domain.retention import sort_of
 from korrigo_backup.domain.runs import Failing, failing, members_of, proven, suspects, verified
@@ -37,14 +38,14 @@ def good_artifacts(seen: Seen) -> list[Artifact]:
 
 
 def is_good(artifact: Artifact) -> bool:
-    """Tell whether an artifact says what it holds, in a manifest that nobody altered."""
+    """Return whether an artifact has a manifest that lists its content and that was not altered."""
     head = artifact.header
     unproven = {Authenticity.FORGED, Authenticity.UNKNOWN_KEY}
     return bool(head and head.format) and artifact.authenticity not in unproven
 
 
 def of_this_site(artifact: Artifact, seen: Seen) -> bool:
-    """Tell whether an artifact is of this site and environment; one that does not say (Method 2) is."""
+    """Return whether an artifact is of this site and environment; an artifact without a site (Method 2) is."""
     head = artifact.header
     if not artifact.ours:
         return False
@@ -54,7 +55,7 @@ def of_this_site(artifact: Artifact, seen: Seen) -> bool:
 
 
 def describe(seen: Seen, goals: Goals, *, now: datetime) -> Status:
-    """Return how the backups stand, all but what needs attention (`domain/attention.py` adds it)."""
+    """Return how the backups stand, without the findings that need attention (`domain/attention.py` adds them)."""
     moment, good = now.astimezone(UTC), good_artifacts(seen)
     newest = _first([artifact for artifact in good if artifact.kind in WITH_DATABASE], moment)
     past = [record for record in seen.records if record.started <= moment + CLOCKS_DIFFER]
@@ -87,8 +88,7 @@ def describe(seen: Seen, goals: Goals, *, now: datetime) -> Status:
 
 def _is_there(one: Failing, seen: Seen) -> bool:
     """Tell whether it still matters: a backup that does not verify, and was removed, does not."""
-    verb, _, name = one.what.partition(" ")
-    return verb != "verify" or any(artifact.name == name for artifact in seen.artifacts)
+    return one.verb != Verb.VERIFY or any(artifact.name == one.subject for artifact in seen.artifacts)
 
 
 def rows_of(artifact: Artifact) -> int | None:

@@ -1,4 +1,4 @@
-"""How a site's backups stand: what was read (`Seen`), what is wanted (`Goals`), and what is said of it (`Status`)."""
+"""How a site's backups stand: the facts (`Seen`), the goals (`Goals`), and the result (`Status`)."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class Good(msgspec.Struct, frozen=True, kw_only=True):
 class Copies(msgspec.Struct, frozen=True, kw_only=True):
     """The 3-2-1 rule (runbook 4.7.3): places that hold the data, supports they are on, places off the site.
 
-    The live site is one place, the backup directory another when it holds a good backup: backups of several nights in
-    one directory are one copy, since one fault takes them all. `supports` is None when it cannot be told from here.
+    The live site is one place, the backup directory another if it holds a good backup: backups of several nights in one
+    directory are one copy, since one fault destroys them all. `supports` is None if it cannot be found out from here.
     """
 
     places: int
@@ -60,10 +60,10 @@ class Copies(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Space(msgspec.Struct, frozen=True, kw_only=True):
-    """The file system of the backup directory, in bytes; `backups` is what the backups take of it.
+    """The file system of the backup directory, in bytes; `backups` is the space that the backups take.
 
-    `full_in_days` is when a backup would be refused for want of room, None when that is more than two years away or
-    not known; `forecast` says it in words.
+    `full_in_days` is when a backup would be refused for want of room, None if that is more than two years away or not
+    known; `forecast` is the same in words.
     """
 
     free: int
@@ -86,7 +86,7 @@ class Named(msgspec.Struct, frozen=True):
 
 
 class Beside(msgspec.Struct, frozen=True):
-    """What a restore or rollback has kept beside the live site: names of a database and of a media directory."""
+    """The previous copies of a restore or rollback: names of a database and of a media directory."""
 
     names: tuple[str, ...]
     at: datetime
@@ -128,12 +128,12 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Goals:
-    """What the site wants.
+    """The goals of the site.
 
-    `rpo_hours` is how old the newest database backup may be (0: does not matter), `media_rpo_hours` the same for
-    media, `proof_days` how long a proof by a restore counts. The defaults follow the runbook's rhythm (4.6, 6.1):
-    daily and two hours, weekly and two hours, monthly. `policy` says how long what is kept; `accepted` are the ids of
-    warnings that the site lives with and does not want to read every day.
+    `rpo_hours` is how old the newest database backup may be (0: any age), `media_rpo_hours` the same for media,
+    `proof_days` how long a proof by a restore counts. The defaults follow the runbook's rhythm (4.6, 6.1): daily and
+    two hours, weekly and two hours, monthly. `policy` is the retention policy; `accepted` are the ids of warnings that
+    the site accepts and does not want to read every day.
     """
 
     rpo_hours: float = 26
@@ -145,13 +145,13 @@ class Goals:
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """What was read of a site's backups. `unreadable` is why the directory could not be, if it could not.
+    """The facts about a site's backups. `unreadable` is why the directory could not be read, if so.
 
-    `site` and `environment` are None where they are not known: then all backups count. `holder` names a run that is
-    at work; `stopped` says that the mark of stopped services is there; `shared_disk` whether the backups lie on the
-    media's file system, None when not known. `held_unread` and `no_database` say why the holds cannot be read and why
-    the database does not answer, each with what to do, `journal_unread` why the journal cannot be read. `scheduled` is
-    None where nobody looked; `schedule` holds what keeps an installed schedule from working.
+    `site` and `environment` are None if they are not known: then all backups count. `holder` names a run that is at
+    work; `stopped` is True if the mark of stopped services exists; `shared_disk` whether the backups lie on the media's
+    file system, None if not known. `held_unread` and `no_database` give the reason why the holds cannot be read and why
+    the database does not answer, each with a hint, `journal_unread` why the journal cannot be read. `scheduled` is None
+    if the schedule was not read; `schedule` holds the obstacles to an installed schedule.
     """
 
     directory: str

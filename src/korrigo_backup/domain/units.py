@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 _HOURS = "# hours of the "
 """Begins the line of a timer that keeps the job and the cron expression it was made from."""
 
-_TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108 - what PrivateTmp= hides
+_TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108 - the directories that PrivateTmp= hides
 _STOP_LIMIT = "10min"
-"""How long a run that is to end may take to take back what it began; then systemd kills it."""
+"""How long a run that is asked to end may take for its undo; then systemd kills it."""
 
 _QUIET = ("UMask=0077", "Nice=10", "IOSchedulingClass=idle")
 _CONFINED = (
@@ -28,11 +28,14 @@ _CONFINED = (
     "SystemCallFilter=@system-service",
     "SystemCallErrorNumber=EPERM",
 )
-"""What a program that starts clients and writes files never needs; it works in units of a user, too."""
+"""Rights that a program of this sort never needs: it starts clients and writes files.
+
+Units of a user can drop them, too.
+"""
 _OF_ROOT = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_KILL CAP_SETGID CAP_SETUID CAP_SYS_NICE"
-"""What root may still do: read and put back uploads whoever owns them, and be less than itself."""
+"""The rights that root keeps: read and restore uploads of any owner, and drop its own privileges."""
 _SYSTEM_ONLY = ("ProtectSystem=strict", "ProtectHome=read-only", "ProtectControlGroups=yes")
-"""What needs mounts of its own: for units of the system. A user's manager may not be allowed to make them."""
+"""Settings that need mounts: for units of the system. A user's manager may not be allowed to mount."""
 _SYSTEM_CONFINED = (
     "ProtectKernelTunables=yes",
     "ProtectKernelModules=yes",
@@ -51,7 +54,10 @@ def unit_name(site: str, job: str) -> str:
 
 
 def units(wanted: Iterable[Job], around: Surroundings, *, system: bool) -> dict[str, str]:
-    """Return the files by name: a service and a timer for each job; ValueError for hours that one timer cannot say."""
+    """Return the files by name: a service and a timer for each job.
+
+    ValueError for hours that no single timer can express.
+    """
     made = {}
     for job in wanted:
         name = unit_name(around.site, job.id)
@@ -61,7 +67,7 @@ def units(wanted: Iterable[Job], around: Surroundings, *, system: bool) -> dict[
 
 
 def is_ours(text: str, identity: str) -> bool:
-    """Say whether a unit was made by us for this site."""
+    """Return whether a unit was made by us for this site."""
     return text.split("\n", 1)[0] == f"# {MARK} {identity}"
 
 
@@ -123,7 +129,7 @@ def _server(around: Surroundings) -> str:
 
 
 def _mounts(around: Surroundings) -> list[str]:
-    """Return what is read-only and what is not; a site in a temporary directory must not get a private one."""
+    """Return the read-only and writable paths; a site in a temporary directory must not get a private one."""
     seen = (*around.command[:1], around.directory, *around.writable, *around.needed)
     shared = any(path == place or path.startswith(f"{place}/") for path in seen for place in _TEMPORARY)
     # with a hyphen, one that is missing does not keep the command from saying so itself

@@ -1,4 +1,4 @@
-"""Decide what the content of a restored database says, held against the backup it came from."""
+"""Evaluate the content of a restored database, compared with the backup it came from."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def judge_tables(there: Sequence[str], expected: Iterable[str] | None) -> list[F
 
 
 def judge_rows(now: Iterable[TableProof], then: Iterable[TableProof], source: str, *, strict: bool) -> Finding:
-    """Return the finding about rows: equal to the backup's, or which tables differ.
+    """Return the finding about rows: equal to the backup's, or the tables that differ.
 
-    A site that serves writes, so a difference fails the check only when `strict` says that nothing has written since.
-    Tables that are on one side only are not looked at.
+    A site that serves writes, so a difference fails the check only with `strict`: nobody has written since. Tables that
+    are on one side only are not compared.
     """
     saved, changed, rows, counted = {table.name: table for table in then}, [], 0, False
     for table in now:
@@ -72,8 +72,8 @@ def judge_schema(
 ) -> list[Finding]:
     """Return the finding about indexes, constraints, views, functions and the like, by kind and name.
 
-    A migration since may have dropped one, so that a missing one fails the check only when `strict`. Nothing is said
-    of a backup that does not list them.
+    A migration since may have dropped one, so a missing object fails the check only with `strict`. A backup that does
+    not list them gives no finding.
     """
     saved = {(one.kind, one.name) for one in then}
     if not saved:

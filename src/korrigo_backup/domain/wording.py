@@ -43,10 +43,11 @@ PLACEHOLDERS = (
     "state",
     "verb",
 )
-"""What a template may hold. `Site` and `Verb` begin with a capital; `details` and `journal` are blocks of lines."""
+"""The placeholders of a template. `Site` and `Verb` begin with a capital; `details` and `journal` are blocks of lines.
+"""
 
 _TITLES = {"nightly": "Backup"}
-"""Verbs that a subject calls otherwise: the runbook's subjects speak of the backup, whatever made it."""
+"""Verbs with another name in subjects: the runbook's subjects name the backup, also for `nightly`."""
 
 _TEST = "[TEST] "
 
@@ -66,7 +67,7 @@ def worded(
 
 
 def unknown_placeholders(template: str) -> list[str]:
-    """Return the names in `template` that stand for nothing; ValueError when it cannot be read ($ alone is $$)."""
+    """Return the unknown placeholders in `template`; ValueError if it cannot be read ($ alone is $$)."""
     parsed = Template(template)
     if not parsed.is_valid():
         raise ValueError("has a $ that names nothing: write $$ for a dollar sign")

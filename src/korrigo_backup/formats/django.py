@@ -54,7 +54,7 @@ def read_manifest(directory: Path) -> Manifest:
 
 
 def read_signed(directory: Path | Served, keys: Mapping[str, Key]) -> tuple[Manifest, Authenticity]:
-    """Return the manifest and what its signature says under `keys`; raises as `read_manifest`."""
+    """Return the manifest and the result of checking its signature with `keys`; raises as `read_manifest`."""
     if isinstance(directory, Path) and not directory.is_dir():
         raise NotFound(
             f"there is no backup directory {directory}",
@@ -80,10 +80,11 @@ def read_signed(directory: Path | Served, keys: Mapping[str, Key]) -> tuple[Mani
 
 
 def verify(directory: Path, count: Callable[[Path, Manifest], int] | None = None) -> tuple[Manifest, list[Finding]]:
-    """Read the whole artifact and return its manifest and what was found.
+    """Read the whole artifact and return its manifest and the findings.
 
-    `count` reads the fixture in place of the check that needs no models, and returns its number of objects.
-    Raises NotFound or ProofFailed for anything that makes it unusable; what could not be proven is a warning.
+    `count` reads the fixture in place of the check that needs no models, and returns its number of objects. Raises
+    NotFound or ProofFailed for every fault that makes the artifact unusable; properties that could not be proven are
+    warnings.
     """
     manifest = read_manifest(directory)
     findings = [ok("django.manifest", f"manifest of {manifest.timestamp}")]
@@ -145,7 +146,7 @@ def verify_media(directory: Path | Served, manifest: Manifest) -> Checked:
 
 
 def expect_media(manifest: Manifest, checked: Checked) -> None:
-    """Raise ProofFailed when what was read from the media archive is not what the manifest says."""
+    """Raise ProofFailed if the media archive that was read differs from the manifest."""
     expect(manifest, manifest.media_backup or "", checked.sha256, checked.size)
     media = manifest.media
     if media and (media.files, media.bytes) != (checked.files, checked.bytes):
@@ -186,7 +187,7 @@ def open_member(directory: Path | Served, name: str) -> Iterator[IO[bytes]]:
 
 
 def expect(manifest: Manifest, name: str, sha256: str, size: int) -> None:
-    """Raise ProofFailed when a file is not as the manifest says; an old manifest says nothing."""
+    """Raise ProofFailed if a file differs from the manifest; an old manifest without members is not compared."""
     if not manifest.members:
         return
     member = _member(manifest, name)
@@ -195,7 +196,7 @@ def expect(manifest: Manifest, name: str, sha256: str, size: int) -> None:
 
 
 def decode_header(raw: bytes, where: str) -> fixture.Header:
-    """Return what an object says of itself; ProofFailed when it is not JSON or not an object of a fixture."""
+    """Return the header of an object; ProofFailed if it is not JSON or not an object of a fixture."""
     try:
         return fixture.HEADER.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:

@@ -1,4 +1,4 @@
-"""Dumps of other tools, made into what `sqlscan.py` reads: plain SQL in UTF-8 with Unix line ends, packed by gzip.
+"""Dumps of other tools, converted for `sqlscan.py`: plain SQL in UTF-8 with Unix line ends, packed by gzip.
 
 pg_restore converts the custom, tar and directory formats. It reads an archive of unknown origin, so on this machine it
 runs as the user nobody when we are root, without a connection and without a password.
@@ -45,11 +45,11 @@ _LAYERS = 4
 
 
 def is_ordinary(file: IO[bytes]) -> bool:
-    """Tell whether an open file is plain SQL by pg_dump packed by gzip; it is left at its start."""
+    """Return whether an open file is plain SQL by pg_dump packed by gzip; it is left at its start."""
     head = file.read(HEAD)
     file.seek(0)
     if form(head) is not Form.GZIP:
-        return not head  # an empty file: whoever reads it says so
+        return not head  # an empty file: its reader reports it
     text = beginning(Form.GZIP, head, file)
     return form(text) is Form.TEXT and not _needs_work(text)
 
@@ -59,7 +59,7 @@ def made_ordinary(path: Path, tool: Callable[..., Command]) -> Iterator[IO[bytes
     """Yield a private file with the dump at `path` as plain SQL, packed by gzip.
 
     `tool` returns the command of a PostgreSQL client that needs no connection. Raises UsageError, with the command to
-    type, for what cannot be converted here, ProofFailed for damage.
+    type, for a form that cannot be converted here, ProofFailed for damage.
     """
     with ExitStack() as stack:
         if path.is_dir():
@@ -75,7 +75,7 @@ def made_ordinary(path: Path, tool: Callable[..., Command]) -> Iterator[IO[bytes
 
 
 def plain(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the text of a dump without what mail programs, editors, terminals and Windows have done to it."""
+    """Yield the text of a dump without the changes by mail programs, editors, terminals and Windows."""
     stream = iter(pieces)
     head = b""
     while len(head) < HEAD and (piece := next(stream, b"")):
@@ -204,7 +204,7 @@ def _restored(
 
 
 def _is_newer(file: IO[bytes] | None, directory: Path | None, tool: Callable[..., Command]) -> bool:
-    """Tell whether a dump is of a newer archive format than pg_restore knows; its head says which."""
+    """Return whether a dump has a newer archive format than pg_restore can read; its head holds the format."""
     if directory:
         head = (directory / TOC).read_bytes()[:HEAD] if (directory / TOC).exists() else b""
     elif file:

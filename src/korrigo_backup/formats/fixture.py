@@ -30,11 +30,11 @@ LARGEST_LOOSE = 1 << 26
 
 _SPACE = " \t\r\n"
 _LOOK = 4096
-"""Bytes from which the layout of a file is told for messages."""
+"""Bytes from which the layout of a file is derived for messages."""
 
 
 class Header(msgspec.Struct):
-    """What every object of a fixture says, whatever its model."""
+    """The keys that every object of a fixture has, of any model."""
 
     model: str
     fields: msgspec.Raw
@@ -77,7 +77,7 @@ def objects(chunks: Iterable[bytes], source: str) -> Iterator[tuple[int, bytes]]
 
 
 def is_ours(file: IO[bytes]) -> bool:
-    """Tell whether a fixture has one object a line; the file is left at its start."""
+    """Return whether a fixture has one object a line; the file is left at its start."""
     file.seek(0)
     start = file.read(_LOOK)
     file.seek(0)

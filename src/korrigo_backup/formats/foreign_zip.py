@@ -54,7 +54,7 @@ def check(archive: IO[bytes], source: str) -> Checked:
 
 
 def load(archive: IO[bytes], source: str, *, root: str, staging: Stage) -> Content:
-    """Write what stands below `root` into `staging`; raises as `check`."""
+    """Write the members below `root` into `staging`; raises as `check`."""
     files = size = 0
     with _opened(archive, source) as opened:
         for name, info in _members(opened, source).items():
@@ -103,7 +103,7 @@ def _members(opened: zipfile.ZipFile, source: str) -> dict[str, zipfile.ZipInfo]
                 raise _unsafe(source, f"{printable(name)} has a backslash: a name of Windows, or a file called so")
             name = name.replace("\\", "/")
         path = plain(name)
-        if path != "." and "__MACOSX" not in path.split("/"):  # what macOS adds beside the files is none of them
+        if path != "." and "__MACOSX" not in path.split("/"):  # macOS adds entries that are not files of the tree
             found[path] = info
     return found
 

@@ -27,7 +27,7 @@ LARGEST = 64 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Opened:
-    """A kit that was read whole: what it says of itself, and every file, proven by it."""
+    """A kit that was read whole: its description, and every file, proven by it."""
 
     contents: Contents
     files: Mapping[str, bytes]
@@ -52,10 +52,10 @@ def pack(contents: Contents, files: Mapping[str, bytes]) -> bytes:
 
 
 def unpack(raw: bytes, source: str) -> Opened:
-    """Return the content of the archive `raw`; anybody could have made it, so nothing in it is believed.
+    """Return the content of the archive `raw`; anybody could have made it, so its content is not trusted.
 
-    Raises ProofFailed for what is no kit: cut, another format, a link, a name that leads elsewhere, a file that is
-    not as the contents say.
+    Raises ProofFailed for an archive that is no kit: cut, another format, a link, a name that leads elsewhere, a file
+    that differs from the contents.
     """
     try:
         files = _members(raw, source)

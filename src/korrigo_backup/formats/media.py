@@ -1,7 +1,7 @@
-"""The `media` kind: the upload tree as tar and gzip, with the SHA-256 of every file beside it.
+"""The `media` kind: the upload tree as tar and gzip, and a listing with the SHA-256 of every file.
 
-Every member stands below one root (`app/media` by default), so that the runbook's `tar -xzf … -C /` puts it in
-its place. Archives of the runbook's former recipes, with the roots `app/media` and `data`, are read, too.
+Every member stands below a single root (`app/media` by default), so that the runbook's `tar -xzf … -C /` puts it in its
+place. Archives of the runbook's former recipes, with the roots `app/media` and `data`, are read, too.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _EXTENDED = "SCHILY.xattr."
 """How the name of an extended attribute begins among the headers of a file, for GNU tar and bsdtar, too."""
 
 _HARMLESS = ("user.", "system.posix_acl_")
-"""Extended attributes that an archive may give though nobody has signed it."""
+"""Extended attributes that are also restored from an archive without an authentic signature."""
 
 _LINKED = "KORRIGO.linked"
 """The header of a file that has more names: those that follow in the archive are links to it."""
@@ -54,7 +54,7 @@ _LINKED = "KORRIGO.linked"
 
 @dataclass(frozen=True)
 class Content:
-    """What an archive holds: files, their bytes, and the entries that were skipped."""
+    """The content of an archive: files, their bytes, and the entries that were skipped."""
 
     files: int
     bytes: int
@@ -72,9 +72,9 @@ class Found:
 
 @dataclass(frozen=True)
 class Checked(Content):
-    """What reading a whole archive gave: its content, and size and SHA-256 of the file as it was read.
+    """The result of reading a whole archive: its content, and size and SHA-256 of the file as it was read.
 
-    `found` names every member, of an archive of another tool alone.
+    `found` names every member, for an archive of another tool only.
     """
 
     size: int
@@ -89,8 +89,8 @@ def create(
 
     Owners, modes, extended attributes (ACLs among them), hard and symbolic links are members' headers, as `tar` has
     them. A file that changes while it is read is read again; one that goes on changing is named in `unstable`. Devices,
-    sockets and pipes are named in `notes`; nothing is followed. Raises ChangedMidway, unless this is done
-    `again`, for a large file that began to change: a second run will copy it before it is read.
+    sockets and pipes are named in `notes`; links are not followed. Raises ChangedMidway, unless this is done `again`,
+    for a large file that began to change: a second run will copy it before it is read.
     """
     with GzipWriter(archive, EFFORT) as gzip:
         writer = _ArchiveWriter(gzip, listing, root, again=again)
@@ -224,7 +224,7 @@ class _ArchiveWriter:
             self._write(bytes(rest))
 
     def close(self) -> None:
-        """Write the end of the archive: two empty blocks, then what fills the last record."""
+        """Write the end of the archive: two empty blocks, then the rest of the last record."""
         self._write(bytes(2 * tarfile.BLOCKSIZE))
         self._fill(tarfile.RECORDSIZE)
 
@@ -249,11 +249,11 @@ def _extended(info: tarfile.TarInfo) -> dict[str, bytes]:
 
 @dataclass(frozen=True)
 class Reading:
-    """How an archive is read. `root` is what its paths begin with, None where that is not known yet.
+    """How an archive is read. `root` is the beginning of its paths, None if it is not known yet.
 
-    Of a `trusted` archive everything that was recorded is given back; of another one no setuid bit, no attribute of the
-    system, and no link that could lead out of the tree. `owners` says that owners are recorded. `repeated` counts the
-    paths that come more than once in an archive of another tool: the last one is meant.
+    From a `trusted` archive everything that was recorded is restored; from another archive no setuid bit, no attribute
+    of the system, and no link that could lead out of the tree. `owners` is True if owners are recorded. `repeated`
+    counts the paths that come more than once in an archive of another tool: the last occurrence is used.
     """
 
     root: str | None = None
@@ -263,7 +263,7 @@ class Reading:
 
 
 class _Given(TypedDict):
-    """What a member gets."""
+    """The properties that a member gets."""
 
     mode: int
     mtime_ns: int
@@ -314,7 +314,7 @@ class _ArchiveReader:
             self.notes.append(f"{what}, left out: {printable(path)}")
 
     def _note(self, info: tarfile.TarInfo, path: str) -> None:
-        """Keep what is known of an archive of another tool before its root is."""
+        """Note a member of an archive of another tool, whose root is not known yet."""
         kind = "directory" if info.isdir() else "link" if info.issym() else "file"
         self.found.append(Found(path, kind, info.linkname if info.issym() else ""))
 
@@ -325,7 +325,7 @@ class _ArchiveReader:
         return left > 1
 
     def _given(self, info: tarfile.TarInfo, *, directory: bool = False) -> _Given:
-        """Return what a member gets, as far as the archive tells it and is trusted with it."""
+        """Return the properties that a member gets: those that the archive records and is trusted with."""
         recorded, trusted = self._reading.owners, self._reading.trusted
         mask = 0o7777 if trusted else 0o3777 if directory else 0o777
         extended = _extended(info) if recorded else {}

@@ -1,9 +1,8 @@
-"""The media of a `django` artifact: the upload tree as ZIP, with the SHA-256 of every file beside it.
+"""The media of a `django` artifact: the upload tree as ZIP, and a listing with the SHA-256 of every file.
 
-Paths are relative to MEDIA_ROOT, as Korrigo's former command wrote them. What does not get smaller is stored.
-Times are kept to the second in Info-ZIP's extended timestamp, and to the nanosecond in a field of our own; a header's
-own time cannot be before 1980.
-Names are bytes: one that is not UTF-8 is written as it is, without the UTF-8 flag.
+Paths are relative to MEDIA_ROOT, as Korrigo's former command wrote them. Data that do not get smaller are stored. Times
+are kept to the second in Info-ZIP's extended timestamp, and to the nanosecond in a field of our own; a header's own
+time cannot be before 1980. Names are bytes: a name that is not UTF-8 is written as it is, without the UTF-8 flag.
 """
 
 from __future__ import annotations
@@ -49,11 +48,11 @@ LEVEL = 3
 WORTH = 0.015
 """The least gain, of a piece of a file, for which it is compressed: most scans and PDFs stay below it, text does not.
 
-Measured and not told from the name: a PDF may hold plain text, and a badly made JPEG gains an eighth.
+Measured, not derived from the name: a PDF may hold plain text, and a badly made JPEG gains an eighth.
 """
 
 _SAMPLE = 16 * 1024
-"""Bytes looked at, from the middle of the first piece: a header says little about what follows."""
+"""Bytes examined, from the middle of the first piece: a header does not show how well the rest compresses."""
 
 LONGEST = 255
 """Bytes of one part of a path on Linux file systems."""
@@ -104,7 +103,7 @@ def load(
 ) -> Checked:
     """Write the archive's content into `staging`, each file proven while it is written; raises as `check`.
 
-    Nothing is written when the archive announces more than `room` bytes (Refused).
+    No file is written if the archive announces more than `room` bytes (Refused).
     """
     return _read(archive, listing, source, staging, room)
 
@@ -159,7 +158,7 @@ class _Writer:
             self._zip.mkdir(_header(entry, directory=True))
 
     def _note_rights(self, entry: Entry) -> None:
-        """Count what has another owner than the root, or set-ID bits: a restore gives everything the root's owner."""
+        """Count entries with another owner than the root, or set-ID bits: a restore gives all the root's owner."""
         owner = entry.info.st_uid, entry.info.st_gid
         self._owner = self._owner or owner  # the root comes first
         special = entry.info.st_mode & (stat.S_ISUID | stat.S_ISGID) and entry.path
@@ -225,7 +224,7 @@ def _header(entry: Entry, *, directory: bool) -> _Info:
     info.external_attr = (stat.S_IFMT(entry.info.st_mode) | (entry.info.st_mode & 0o777)) << 16
     info.CRC = info.compress_size = info.file_size = 0
     if directory:
-        info.external_attr |= 0x10  # what MS-DOS calls a directory, which some tools look at
+        info.external_attr |= 0x10  # the directory attribute of MS-DOS, which some tools read
     if -(1 << 31) <= seconds < 1 << 31:
         info.extra = struct.pack("<HHBi", _TIMESTAMP, 5, 1, seconds)
     if entry.info.st_mtime_ns % SECOND:
@@ -235,7 +234,7 @@ def _header(entry: Entry, *, directory: bool) -> _Info:
 
 @dataclass(frozen=True)
 class _Member:
-    """An entry of an archive after all that can be said without its content was checked."""
+    """An entry of an archive after all checks that do not need its content."""
 
     info: zipfile.ZipInfo
     path: str
@@ -284,7 +283,7 @@ class _Reader:
         self.bytes = 0
 
     def members(self, archive_size: int) -> list[_Member]:
-        """Return the entries in the order of the archive; nothing was read of their content."""
+        """Return the entries in the order of the archive; their content is not read."""
         found = [self._member(info) for info in self._zip.infolist()]
         if len({member.path for member in found}) != len(found):
             raise _wrong(self._source, "a path is in the archive twice")

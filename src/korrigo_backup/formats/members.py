@@ -1,7 +1,7 @@
-"""The members file beside a media archive: one line a file, as `sha256sum` writes and `sha256sum -c` reads.
+"""The listing of a media archive: one line a file, as `sha256sum` writes and `sha256sum -c` reads.
 
-A line is the SHA-256, two spaces and the path as it stands in the archive; a path that holds a backslash or a
-line break is escaped and its line begins with a backslash (coreutils' rule).
+A line is the SHA-256, two spaces and the path as it stands in the archive; a path that holds a backslash or a line
+break is escaped and its line begins with a backslash (coreutils' rule).
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ def line(sha256: str, path: str) -> bytes:
 
 
 def read(file: Source, source: str) -> Iterator[tuple[str, str]]:
-    """Yield (SHA-256, path) of each line; raises ProofFailed for a line that is not one.
+    """Yield (SHA-256, path) of each line; raises ProofFailed for an invalid line.
 
-    `file` may be unbuffered; it is read ahead of what is yielded.
+    `file` may be unbuffered; it is read ahead of the lines that were yielded.
     """
     for raw in _lines(file):
         text = raw.decode("utf-8", "surrogateescape")

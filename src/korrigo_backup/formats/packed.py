@@ -1,4 +1,4 @@
-"""Archives as other tools pack them: gzip, bzip2, xz or not at all, told by their first bytes."""
+"""Archives as other tools pack them: gzip, bzip2, xz or unpacked, recognised by their first bytes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def unpacked(archive: Iterable[bytes], source: str) -> Iterator[bytes]:
 def _streams(
     pieces: Iterable[bytes], begin: Callable[[], bz2.BZ2Decompressor | lzma.LZMADecompressor], source: str
 ) -> Iterator[bytes]:
-    """Yield what one or more packed streams, one after the other, hold; ProofFailed when the last one is cut."""
+    """Yield the content of one or more packed streams, one after the other; ProofFailed if the last stream is cut."""
     engine = begin()
     started = False
     try:

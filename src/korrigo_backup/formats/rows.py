@@ -50,7 +50,7 @@ _Event = _Begin | _End | bytes
 def tables(pieces: Iterable[bytes], source: str, wanted: Container[str]) -> Iterator[TableRows]:
     """Yield the `wanted` tables of a decompressed dump in its own order; the others are skipped at full speed.
 
-    Raises ProofFailed as the scanner does: for a dump that is cut, or holds what psql must not be given.
+    Raises ProofFailed as the scanner does: for a dump that is cut, or contains text that psql must not be given.
     """
     events = _events(pieces, _RowScanner(source, wanted))
     for event in events:
@@ -70,7 +70,7 @@ class _RowScanner(DumpScanner):
         self._taken: list[_Event] = []
 
     def taken(self) -> list[_Event]:
-        """Return what was found since the last call."""
+        """Return the events since the last call."""
         taken, self._taken = self._taken, []
         return taken
 

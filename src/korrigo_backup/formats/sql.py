@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a load gave: the SHA-256 of the file as it was read, and the guarded statements that failed."""
+    """The result of a load: the SHA-256 of the file as it was read, and the guarded statements that failed."""
 
     sha256: str
     failed: tuple[Failure, ...]
@@ -40,11 +40,11 @@ def load(
     foreign: Collection[Sort] | None = None,
     restricted: bool = False,
 ) -> Loaded:
-    r"""Load a dump into an empty database and return the SHA-256 of the file as it was read now, and what failed.
+    r"""Load a dump into an empty database; return the SHA-256 of the file as read now, and the failed statements.
 
     An SQL error stops it, unless the statement is guarded (`sqlguard.py`): `edits` are made in the dump. A `foreign`
-    dump is rewritten (`sqlforeign.py`), without the given sorts of statements. `restricted` says that psql knows
-    `\restrict`. Raises KorrigoBackupError with the server's words, ProofFailed when one of those texts is not there.
+    dump is rewritten (`sqlforeign.py`), without the given sorts of statements. `restricted`: psql knows `\restrict`.
+    Raises KorrigoBackupError with the server's words, ProofFailed if the text of an edit is not in the dump.
     """
     file.seek(0)
     reader = HashingReader(file)
@@ -54,7 +54,7 @@ def load(
         script = as_data(script, source, foreign)
     with nullcontext() if foreign is None else naming(file, source, edits):
         failed = load_shared(server, script, source, database=database, restricted=restricted)
-    for _ in reader:  # what follows the last gzip member counts for the checksum, too
+    for _ in reader:  # bytes after the last gzip member count for the checksum, too
         pass
     sha256, without_success = reader.sha256, failures(failed)
     if foreign is not None:

@@ -1,7 +1,7 @@
 """The `sql` kind loaded in place: the content of a live database is replaced and proven inside one transaction.
 
-Never `psql --single-transaction`: that would commit half a load when whoever feeds it is killed. Here the COMMIT is
-sent last, by us; the end of our output without it takes everything back.
+Never `psql --single-transaction`: that would commit half a load when the process that feeds it is killed. Here the
+COMMIT is sent last, by us; the end of our output without it rolls back everything.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from korrigo_backup.formats.sqlscan import ScanResult
     from korrigo_backup.site.postgres import Session
 
-# Where nobody can be kept out of the database, nobody writes from here on.
+# If other sessions cannot be kept out of the database, no other session writes from here on.
 _LOCK_TABLES = """
 DO $lock$
 DECLARE
@@ -58,12 +58,11 @@ _TRANSACTION = "SELECT to_json(txid_current()::text)"
 
 
 class Replacing:
-    r"""One dump that is to replace the content of the database that a session is in.
+    r"""A dump that is to replace the content of the database of a session.
 
-    Given the open file of a verified dump, its checksum and what reading it told, the proof to hold it against, and
-    sorts of statements to leave out. A `foreign` dump is rewritten first (`sqlforeign.py`); `restricted` says that psql
-    knows `\restrict`. Differences named in `accept` are
-    reported as losses.
+    Arguments: the open file of a verified dump, its checksum and scan, the proof to compare with, and sorts of
+    statements to leave out. A `foreign` dump is rewritten first (`sqlforeign.py`); `restricted`: psql knows
+    `\restrict`. Differences named in `accept` are reported as losses.
     """
 
     def __init__(
@@ -99,9 +98,9 @@ class Replacing:
     ) -> tuple[TableProof, ...]:
         """Replace, prove, commit; until the commit any error leaves the old content.
 
-        `present` is the proof of what is there now: when it is not that any more, somebody has written since, and
-        Refused is raised. `step` is told "load", "prove" and "commit", each before it is done. Raises ProofFailed,
-        KorrigoBackupError.
+        `present` is the proof of the present content: if the content differs from it, somebody has written since, and
+        Refused is raised. `step` is called with "load", "prove" and "commit", each before it is done. Raises
+        ProofFailed, KorrigoBackupError.
         """
         session.run(_BEGIN)
         session.adapt()
@@ -137,7 +136,7 @@ class Replacing:
             script = as_data(script, self._name, {*self._sorts, Sort.EXTENSION_COMMENT})
         with naming(self._file, self._name, edits) if self._foreign else nullcontext():
             session.feed(script, restricted=self._restricted)
-        for _ in reader:  # what follows the last gzip member counts for the checksum, too
+        for _ in reader:  # bytes after the last gzip member count for the checksum, too
             pass
         if reader.sha256 != self._sha256:
             raise ProofFailed(

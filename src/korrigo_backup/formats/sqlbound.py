@@ -1,7 +1,7 @@
 """Extensions that can stand in one database of a server alone: a staged database is loaded without them.
 
-pg_cron refuses to be made in any database but the one that `cron.database_name` names, which is the live one. What a
-dump holds of such an extension is taken out of the load, and executed in the live database after the swap.
+pg_cron refuses to be made in any database but the one that `cron.database_name` names, which is the live one. The
+statements of such an extension are taken out of the load, and executed in the live database after the swap.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ class Bound:
     grants: Sort
 
     def owns(self, name: str) -> bool:
-        """Tell whether a table or sequence of that name belongs to it."""
+        """Return whether a table or sequence of that name belongs to the extension."""
         return name.startswith(f"{self.schema}.")
 
     def concerns(self, name: str) -> bool:
-        """Tell whether an object of the fingerprint is of its schema; owners and grants begin with the object."""
+        """Return whether an object of the fingerprint is of its schema; owners and grants begin with the object."""
         return self.owns(name) or f" {self.schema}." in name or name.startswith(f"schema {self.schema} ")
 
 
@@ -48,7 +48,7 @@ KNOWN = (CRON,)
 
 
 _NAMED = re.compile(rb'(?:CREATE|COMMENT\s+ON)\s+EXTENSION\s+(?:IF\s+NOT\s+EXISTS\s+)?("(?:[^"]|"")+"|[^\s;"]+)')
-"""The name is the word behind EXTENSION alone: whoever has written a dump may write another one anywhere else."""
+"""The name is only the word behind EXTENSION: the author of a dump may have written another name anywhere else."""
 
 
 def bound_in(saved: DatabaseProof, scan: ScanResult | None = None) -> tuple[Bound, ...]:
@@ -58,7 +58,7 @@ def bound_in(saved: DatabaseProof, scan: ScanResult | None = None) -> tuple[Boun
 
 
 def without_bound(saved: DatabaseProof, bound: Bound) -> DatabaseProof:
-    """Return what is proven of a staged database that was loaded without the extension."""
+    """Return the expected proof of a staged database that was loaded without the extension."""
     its = {("extension", bound.extension), ("comment", f"extension {bound.extension}"), ("schema", bound.schema)}
     return replace(
         saved,
@@ -102,6 +102,6 @@ def _afterwards(scan: ScanResult, bound: Bound) -> Iterator[tuple[int, bytes]]:
 
 
 def _speaks_of(statement: bytes, bound: Bound) -> bool:
-    """Tell whether a statement about an extension is about this one."""
+    """Return whether a statement about an extension is about this one."""
     found = _NAMED.match(statement)
     return found is not None and plain_name(found[1].decode(errors="replace")) == bound.extension

@@ -14,6 +14,7 @@ from korrigo_backup.formats.sqlscan import DumpScanner, ScanResult
 from korrigo_backup.site.digests import RULE, Snapshot, prove_all, snapshot
 from korrigo_backup.site.properties import read_properties, read_roles, read_tablespaces
 from korrigo_backup.site.schema import fingerprint, not_dumped
+from korrigo_backup.site.servererror import left_out_subscriptions
 from korrigo_backup.site.session_settings import DUMPING, LOCK_WAIT
 from korrigo_backup.system.blocks import Effort
 from korrigo_backup.system.files import CHUNK
@@ -34,7 +35,7 @@ EFFORT = {True: Effort.SMALL, False: Effort.QUICK}
 
 @dataclass(frozen=True)
 class Checked:
-    """What reading a whole dump gave: its content, and size and SHA-256 of the file as it was read."""
+    """The result of reading a whole dump: its content, and size and SHA-256 of the file as it was read."""
 
     scan: ScanResult
     size: int
@@ -49,10 +50,10 @@ def create(
     digest: bool = True,
     observe: Callable[[Snapshot], None] | None = None,
 ) -> DatabaseProof:
-    """Dump a database into `target` and return the proof of what is in it; `observe` sees the same snapshot.
+    """Dump a database into `target` and return the proof of its content; `observe` sees the same snapshot.
 
-    Raises ProofFailed when the rows in the dump are not those of the snapshot, or the dump has no end mark,
-    whatever pg_dump's exit status says.
+    Raises ProofFailed if the rows in the dump are not those of the snapshot, or the dump has no end mark, even if
+    pg_dump exits with 0.
     """
     name = database or server.database
     with snapshot(server, database=name) as taken, ThreadPoolExecutor(1) as pool:
@@ -101,10 +102,10 @@ def create(
 
 
 def check(file: IO[bytes], source: str) -> Checked:
-    """Read a whole dump and return what it holds; `file` is left at its start.
+    """Read a whole dump and return its content; `file` is left at its start.
 
-    Raises ProofFailed when it is not gzip, is cut or damaged, is not a complete pg_dump, or holds what psql
-    must not be given.
+    Raises ProofFailed if it is not gzip, is cut or damaged, is not a complete pg_dump, or contains text that psql must
+    not be given.
     """
     reader, scanner = HashingReader(file), DumpScanner(source)
     for piece in gunzip(reader, source):
@@ -116,8 +117,8 @@ def check(file: IO[bytes], source: str) -> Checked:
 def read_back(file: Source, source: str) -> str:
     """Read a dump that is being or was just written, against its gzip checksums, and return the SHA-256 of the file.
 
-    What is inside was scanned on its way into the compressor, whose checksums are of those very bytes. Raises
-    ProofFailed when they do not fit.
+    Its text was scanned on its way into the compressor, whose checksums are of those very bytes. Raises ProofFailed if
+    they do not match.
     """
     reader = HashingReader(file)
     for _ in gunzip(reader, source):
@@ -132,8 +133,8 @@ def _dump(server: Postgres, taken: Snapshot, target: GzipWriter, database: str, 
         "--no-password",
         f"--lock-wait-timeout={LOCK_WAIT}",
         f"--snapshot={taken.id}",
-        f"--encoding={dump_encoding(facts.encoding)}",  # no conversion, so nothing that cannot be converted
-        f"--role={facts.role}",  # whatever role `ALTER ROLE … SET role` gives to new sessions
+        f"--encoding={dump_encoding(facts.encoding)}",  # no conversion, so no character that cannot be converted
+        f"--role={facts.role}",  # regardless of the role that `ALTER ROLE … SET role` gives to new sessions
     )
     scanner = DumpScanner("the dump")
     with (
@@ -144,7 +145,7 @@ def _dump(server: Postgres, taken: Snapshot, target: GzipWriter, database: str, 
             scanner.feed(piece)
             gzip.write(piece)
         pg_dump.require_success()
-    if _LEFT_OUT in pg_dump.process.stderr:
+    if left_out_subscriptions(pg_dump.process.stderr):
         raise Refused(
             "pg_dump leaves out the subscriptions of this database: only a superuser may read them",
             hint="back up as a superuser (POSTGRES_USER), or drop them: DROP SUBSCRIPTION …",
@@ -153,22 +154,21 @@ def _dump(server: Postgres, taken: Snapshot, target: GzipWriter, database: str, 
 
 
 def _first_to_fail(problem: KorrigoBackupError, proving: Future[tuple[TableProof, ...]]) -> BaseException:
-    """Return the cause: where the session that holds the snapshot ends, pg_dump only says that the snapshot is gone."""
+    """Return the cause: if the session with the snapshot ends, pg_dump only reports that the snapshot is gone."""
     try:
         return proving.exception(_GRACE) or problem
     except TimeoutError:  # that session works on, so pg_dump has a reason of its own
         return problem
 
 
-_LEFT_OUT = "subscriptions not dumped"
 _GRACE = 2.0
-"""Seconds for the other session to say why it ended; it has ended already."""
+"""Seconds for the other session to give the reason for its end; it has ended already."""
 
 
 def _agree(scan: ScanResult, tables: Iterable[TableProof]) -> None:
     """Raise ProofFailed unless the dump holds the tables of the snapshot with as many rows.
 
-    Sequences are not compared: they are no part of a snapshot, and what the dump sets is what is saved.
+    Sequences are not compared: they are not part of a snapshot, and the values that the dump sets are the saved ones.
     """
     counted = {table.name: table.rows for table in tables}
     differences = [

@@ -2,7 +2,7 @@
 
 pg_dump writes the rows of an extension's configuration tables (`pg_extension_config_dump`). An extension that an
 administrator has made stays in a restore in place, and our role may not write into its tables. Other extensions can
-stand in one database of a server alone, as pg_cron does. The proof tells afterwards whether the rows are there.
+stand in one database of a server alone, as pg_cron does. The proof afterwards finds missing rows.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ WHERE NOT pg_has_role(e.extowner, 'USAGE')
 
 
 def is_temporary(table: bytes) -> bool:
-    """Tell whether a table, as a statement names it, is a temporary one: no other session sees it."""
+    """Return whether a table, as a statement names it, is temporary: no other session sees it."""
     return normal_name(table.decode(errors="replace")).encode().startswith(TEMPORARY)
 
 
@@ -50,7 +50,7 @@ def diverted(scan: ScanResult, tables: Iterable[str]) -> Iterator[Edit]:
 
 
 def _elsewhere(copy: bytes, name: bytes) -> bytes:
-    """Return a COPY into a temporary table; its columns are texts, so that it takes whatever was written."""
+    """Return a COPY into a temporary table; its columns are texts, so that it takes any value."""
     found = _COLUMNS.fullmatch(copy)
     columns = b", ".join(column + b" text" for column in _COLUMN.findall(found[1] if found else b""))
     return b"CREATE TEMPORARY TABLE %b (%b);\nCOPY %b%b FROM stdin;" % (name, columns, TEMPORARY, name)

@@ -1,4 +1,4 @@
-r"""Rewrite a dump of unknown origin so that psql reads nothing but text of ours.
+r"""Rewrite a dump of unknown origin so that psql reads only text of ours.
 
 psql is an interpreter: it runs programs (`\!`, `\copy … program`, backquotes), and where its lexer sees the end of a
 statement depends on settings and encodings that the dump itself changes. So that lexer is given no SQL of such a dump:
@@ -77,7 +77,7 @@ def as_data(pieces: Iterable[bytes], source: str, without: Collection[Sort] = ()
 
 
 class _Rewriter(DumpScanner):
-    """The scanner that every dump is read with, and what becomes of each statement."""
+    """The scanner that reads every dump, and the rewriting of each statement."""
 
     def __init__(self, source: str, without: frozenset[Sort]) -> None:
         super().__init__(source)
@@ -91,7 +91,7 @@ class _Rewriter(DumpScanner):
         self._words = b""
 
     def rewrite(self, data: bytes) -> Iterator[bytes]:
-        """Yield what becomes of the next piece."""
+        """Yield the rewritten next piece."""
         buffer = self._buffer + data if self._buffer else data
         self._buffer, view = b"", memoryview(buffer)
         position = begin = 0
@@ -117,7 +117,7 @@ class _Rewriter(DumpScanner):
         self._offset += position
 
     def end(self) -> Iterator[bytes]:
-        """Yield what becomes of the last bytes."""
+        """Yield the rewritten last bytes."""
         yield from self.rewrite(b"\n" * _ENOUGH)
         self.finish()
         yield from self._flush()
@@ -208,7 +208,7 @@ class _Rewriter(DumpScanner):
             position += len(between)
 
     def _escaped(self, rows: bytes, *, ended: bool) -> bytes:
-        """Return rows with each escape written as a number; `ended` says that their end mark is in them."""
+        """Return rows with each escape written as a number; with `ended` their end mark is in them."""
         rows = self._row_rest + (rows[: -len(_END)] if ended else rows)
         slashes = len(rows) - len(rows.rstrip(b"\\"))
         cut = len(rows) - slashes % 2
@@ -248,4 +248,4 @@ _ENOUGH = 1024
 """Line breaks that let the scanner understand the last bytes: more than it looks ahead."""
 
 _DROP_PUBLIC = re.compile(rb'DROP SCHEMA (?:IF EXISTS )?"?public"?')
-"""Before PostgreSQL 15 this schema belongs to the superuser who made the server."""
+"""Before PostgreSQL 15 this schema belongs to the superuser that made the server."""

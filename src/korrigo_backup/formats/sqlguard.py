@@ -1,4 +1,4 @@
-"""Statements of a dump that may fail on good data, rewritten so that the load goes on and says what it could not do.
+"""Statements of a dump that may fail on good data, rewritten so that the load goes on and reports the failures.
 
 Three things break the load of a backup whose rows are all there: a constraint or an index that its own rows break, a
 function that names others without their schema (a dump sets an empty search path), and a CHECK that reads a table whose
@@ -6,10 +6,10 @@ rows come later. So
 
 * indexes, constraints and refreshes of materialised views are executed inside a DO block, which catches the failure:
   tries again with the search path of the saved database, else adds the constraint as NOT VALID, else leaves it out;
-* CHECK constraints that call functions of the site are taken away before the first rows and added after the last.
+* CHECK constraints that call functions of the site are dropped before the first rows and added after the last.
 
-All is SQL that the server runs, in any kind of session and inside of any transaction. What failed is kept in a setting
-of the session, `korrigo_backup.failed`, as a list in JSON.
+All is SQL that the server runs, in any kind of session and inside of any transaction. The failures are kept in a
+setting of the session, `korrigo_backup.failed`, as a list in JSON.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from korrigo_backup.domain.difference import Difference, name
+from korrigo_backup.domain.difference import Difference, name, parts
 from korrigo_backup.domain.finding import warning
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.formats.sqlscan import Sort
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from korrigo_backup.site.servererror import ServerError
 
 Edit = tuple[int, bytes, bytes]
-"""Offset in the decompressed dump, the text there, and what stands in its place."""
+"""Offset in the decompressed dump, the text there, and its replacement."""
 
 FAILED = "coalesce(current_setting('korrigo_backup.failed', true), '')"
-"""SQL that returns what failed so far in this session."""
+"""SQL that returns the failures in this session so far."""
 
 _NAME = rb'(?:"(?:[^"]|"")+"|[^\s".(;]+)'
 _INDEX = re.compile(
@@ -68,7 +68,7 @@ class Outcome(StrEnum):
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """A statement that failed as it stands in the dump: the name of its object and what became of it."""
+    """A statement that failed as it stands in the dump: the name of its object and the outcome."""
 
     name: str
     outcome: Outcome
@@ -77,6 +77,11 @@ class Failure(msgspec.Struct, frozen=True):
     detail: str
     context: str
     statement: str
+
+    @property
+    def kind(self) -> str:
+        """The kind of the object; "" where the statement has no name."""
+        return parts(self.name)[0]
 
     @property
     def account(self) -> tuple[str, str]:
@@ -96,9 +101,10 @@ class Guarded:
 
 
 def guarded(statement: bytes) -> Guarded:
-    """Return how a statement is executed with care.
+    """Return the guarded form of a statement.
 
-    Without a name are those that follow from others, as a comment on an index: what they miss is named by the proof.
+    A statement about a property of an object, as a comment on an index, has no name: the proof names a missing
+    property.
     """
     if found := _INDEX.fullmatch(statement):
         return Guarded(name("index", _text(found[3] + b"." + found[2])), statement)
@@ -113,9 +119,9 @@ def guarded(statement: bytes) -> Guarded:
 def guarding(
     scan: ScanResult, search_path: tuple[str, ...], *, without: Iterable[Sort] = (), with_path: bool = False
 ) -> tuple[Edit, ...]:
-    """Return what is rewritten in a dump; `search_path` is that of the saved database.
+    """Return the edits of a dump; `search_path` is that of the saved database.
 
-    Statements of the sorts `without` are left out. `with_path` has the whole dump loaded with that search path.
+    Statements of the sorts `without` are left out. With `with_path` the whole dump is loaded with that search path.
     """
     made = [(offset, text, b"") for offset, text in scan.without(*without)]
     made += _guards(scan, search_path)
@@ -132,12 +138,12 @@ def guarding(
 
 
 def path_may_help(problem: ServerError, search_path: tuple[str, ...]) -> bool:
-    """Tell whether a load failed for a name that was not found, so that the saved search path may find it."""
+    """Return whether a load failed for a name that was not found, so that the saved search path may find it."""
     return bool(search_path) and problem.sqlclass == _NAMES and problem.sqlstate not in _NO_NAMES
 
 
 def loaded_with_path(problem: ServerError, search_path: tuple[str, ...]) -> Finding:
-    """Return what is said of a dump that is loaded once more, with the search path of the saved database."""
+    """Return the finding about a dump that is loaded once more, with the search path of the saved database."""
     words = f"the backup loads only with the search path {', '.join(search_path)}: {problem.message}"
     return warning("load.search_path", words, _FUNCTION, problem.context)  # the context may quote the row
 
@@ -165,7 +171,7 @@ def _guards(scan: ScanResult, search_path: tuple[str, ...]) -> Iterator[Edit]:
 
 
 def failures(raw: bytes) -> tuple[Failure, ...]:
-    """Return what FAILED has answered. Raises ProofFailed where the dump has written something else there."""
+    """Return the failures in the answer to FAILED. Raises ProofFailed if the dump has written another text there."""
     text = raw.decode(errors="replace")
     try:
         return msgspec.json.decode(text, type=tuple[Failure, ...]) if text else ()
@@ -178,18 +184,18 @@ def failures(raw: bytes) -> tuple[Failure, ...]:
 
 def without_proof(failed: Iterable[Failure]) -> frozenset[str]:
     """Return the names of differences that a failed statement explains: never rows, positions or large objects."""
-    return frozenset(one.name for one in failed if one.name.partition(":")[0] not in _ALWAYS_PROVEN)
+    return frozenset(one.name for one in failed if one.kind not in _ALWAYS_PROVEN)
 
 
 def report_failures(failed: tuple[Failure, ...], report: Callable[[Finding], None]) -> list[Difference]:
-    """Report what could be helped, and return the objects that are missing: those must be accepted.
+    """Report the failures that were made good, and return the missing objects: those must be accepted.
 
     A foreign key or CHECK that is NOT VALID binds new rows as it did before. A materialised view is filled by hand.
     """
     missing = []
     for one in failed:
         why, detail = one.account
-        kind, _, of = one.name.partition(":")
+        kind, of = parts(one.name)
         match one.outcome:
             case Outcome.WITH_PATH:
                 words = f"{one.name or one.statement} needs the search path of the saved database: {why}"
@@ -223,7 +229,7 @@ def implied(missing: list[Difference]) -> frozenset[str]:
     """Return the names of the differences that follow from objects that are missing."""
     names = set()
     for one in missing:
-        kind, _, of = one.name.partition(":")
+        kind, of = parts(one.name)
         names.add(one.name)
         if kind == "index":
             names.add(name("comment", f"index {of}"))
@@ -241,7 +247,7 @@ def _guard(one: Guarded, search_path: tuple[str, ...]) -> bytes:
 
 
 def _block(body: bytes, search_path: tuple[str, ...] = (), statement: bytes = b"", called: bytes = b"") -> bytes:
-    """Return a DO block; the statement is put in last, so that nothing in it is taken for a place to fill.
+    """Return a DO block; the statement is put in last, so that no text in it is taken for a placeholder.
 
     Our words stand in one line: psql repeats them after the code of an error, and keeps the last lines alone.
     """
@@ -275,7 +281,7 @@ def _text(quoted: bytes) -> str:
 
 
 # No loss of the connection, of room or of a lock is caught, nor a missing right: these are no faults of the statement.
-# A view may fail for whatever its query asks: another server that is away, a right.
+# A view may also fail for reasons outside the database: its query may need another server, or a right.
 _PLACE = b"code ~ '^(25|40|53|55P03|57|58)' OR (code ~ '^(42501|XX)' AND called NOT LIKE 'view:%')"
 
 _KEEP = b"""PERFORM pg_catalog.set_config('korrigo_backup.failed', (

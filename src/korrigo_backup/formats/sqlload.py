@@ -2,7 +2,7 @@
 
 Writing rows is what a load does most, and a server does it with one core a session. Everything but the rows of large
 tables goes through the first session alone, in the dump's order, and a statement runs only when the rows before it are
-all there; so the second session changes the order of rows inside a table and nothing else.
+all there; so the second session changes only the order of rows inside a table.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import threading
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
-from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.formats.sqlextension import is_temporary
 from korrigo_backup.formats.sqlguard import FAILED
 from korrigo_backup.formats.sqlscan import DumpScanner
 from korrigo_backup.site.postgres import PSQL
+from korrigo_backup.site.servererror import ClientFailed
 from korrigo_backup.site.session_settings import LOADING, PRELUDE
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ def load_shared(
 ) -> bytes:
     r"""Run a dump, given in pieces of any size, in an empty database.
 
-    The first SQL error in either session stops it. `restricted` says that psql knows `\restrict`: it then takes no
-    command of its own from the dump. Returns what guarded statements have kept (`sqlguard.FAILED`). Raises
-    KorrigoBackupError with the server's words.
+    The first SQL error in either session stops it. `restricted`: psql knows `\restrict`, and then takes no command of
+    its own from the dump. Returns the failures of guarded statements (`sqlguard.FAILED`). Raises KorrigoBackupError
+    with the server's words.
     """
     with ExitStack() as stack:
         first = _Loader(server, database, stack, restricted=restricted)
@@ -57,8 +57,8 @@ def load_shared(
             failed = first.ask(FAILED)
         except BrokenPipeError:
             for one in both:
-                one.finish()  # a session has stopped, and says why
-            raise KorrigoBackupError(
+                one.finish()  # a session has stopped; finish raises its error
+            raise ClientFailed(
                 f"psql stopped before the end of {source}", hint="the server's log has the details"
             ) from None
         for one in both:
@@ -67,7 +67,7 @@ def load_shared(
 
 
 class _Loader:
-    """One psql that is given SQL; `finish` must be called, and raises what went wrong."""
+    """A psql that is fed with SQL; `finish` must be called, and raises its error."""
 
     def __init__(self, server: Postgres, database: str, stack: ExitStack, *, restricted: bool) -> None:
         self._client: Client = stack.enter_context(
@@ -79,7 +79,7 @@ class _Loader:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         stack.callback(self._stop)
-        with suppress(BrokenPipeError):  # a session that could not be opened says so when it is used
+        with suppress(BrokenPipeError):  # a session that could not be opened reports it when it is used
             self.write(PRELUDE.encode())
             if restricted:
                 self.write(f"\\restrict {self._token}\n".encode())
@@ -91,7 +91,9 @@ class _Loader:
         self._client.write(data)
 
     def synchronise(self) -> bytes:
-        """Wait until all that was written has run; return what tells whether a transaction is open, b"" at the end.
+        """Wait until all SQL written so far has run.
+
+        Returns b"+" if a transaction is open, b"-" if not, b"" at the end.
 
         Asked in SQL: a restricted psql takes no commands of its own.
         """
@@ -110,7 +112,7 @@ class _Loader:
         return self._answer
 
     def finish(self) -> None:
-        """End the session; raises what it ended with."""
+        """End the session; raises the error of its end."""
         with suppress(BrokenPipeError), self.waiting():
             self._client.process.stdin.close()
         self._client.require_success()
@@ -120,7 +122,7 @@ class _Loader:
         return self._client.watch.waiting()
 
     def _stop(self) -> None:
-        """End it, whatever it does, so that its output is at an end before the pipes are closed."""
+        """End the process in any state, so that its output is at an end before the pipes are closed."""
         self._client.process.abort()
         self._reader.join()
 
@@ -135,7 +137,7 @@ class _Loader:
 
 
 class _Run:
-    """The dump on its way: which session gets what."""
+    """The distribution of a dump over the two sessions."""
 
     def __init__(self, first: _Loader, second: _Loader | None, source: str) -> None:
         self._first, self._second = first, second
@@ -176,7 +178,7 @@ class _Run:
             second.write(settings + copy)
             self._sharing = True
         else:
-            self._second = None  # inside a transaction: the second session would see nothing of it
+            self._second = None  # inside a transaction: the second session would not see it
         self._first.write(copy)
 
     def _end_of_rows(self) -> None:

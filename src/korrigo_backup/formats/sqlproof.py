@@ -29,10 +29,10 @@ _BORN_WITH = (("schema", "public"), ("extension", "plpgsql"))
 
 
 def undressing(expected: DatabaseProof, kind: str) -> list[str]:
-    """Return what drops the things of a kind that a new database is born with and the saved one had not.
+    """Return DROP statements for objects of a kind that a new database has and the saved database lacked.
 
-    pg_dump does not say that they were dropped. A schema is dropped before the load, while no event trigger is there
-    to see it; the extension plpgsql after it, because the load needs it.
+    A dump does not record that they were dropped. A schema is dropped before the load, while no event trigger can see
+    it; the extension plpgsql after it, because the load needs it.
     """
     had = {(one.kind, one.name) for one in expected.schema}
     return [
@@ -50,10 +50,10 @@ def prove(
     failed: tuple[Failure, ...] = (),
     roles: bool = True,
 ) -> tuple[TableProof, ...]:
-    """Return the proof of a loaded database; raises ProofFailed, naming what differs, if it is not as `expected`.
+    """Return the proof of a loaded database; raises ProofFailed, naming the differences, if it is not as `expected`.
 
-    Differences named in `accept` are reported as losses; `failed` is what the load could not do. Without `roles`,
-    owners and grants are not compared: the statements that make them were left out.
+    Differences named in `accept` are reported as losses; `failed` are the failures of the load. Without `roles`, owners
+    and grants are not compared: the statements that make them were left out.
     """
     with snapshot(server, database=database, search_path=expected.search_path) as taken:
         return prove_taken(taken, expected, accept=accept, report=report, failed=failed, roles=roles)
@@ -68,7 +68,7 @@ def prove_taken(
     failed: tuple[Failure, ...] = (),
     roles: bool = True,
 ) -> tuple[TableProof, ...]:
-    """Do what `prove` does, in a session that is open."""
+    """Prove as `prove` does, in a session that is open."""
     tables = prove_all(taken, rule=known_rule(expected.digest))
     missing = report_failures(failed, report)
     named = implied(missing) | without_proof(failed)
@@ -79,13 +79,13 @@ def prove_taken(
 
 
 def holds(server: Postgres, expected: DatabaseProof) -> bool:
-    """Tell whether the live database holds exactly the saved facts of a backup."""
+    """Return whether the live database holds exactly the saved facts of a backup."""
     with snapshot(server, search_path=expected.search_path) as taken:
         return not saved(differences(taken, expected, prove_all(taken, rule=known_rule(expected.digest))))
 
 
 def comparable(taken: Snapshot, expected: DatabaseProof, tables: Iterable[TableProof]) -> list[TableProof]:
-    """Leave out tables of which the saved side says nothing.
+    """Leave out tables that the saved side has no facts about.
 
     A dump alone holds no rows of materialised views; former manifests do not name configuration tables of extensions.
     """
@@ -101,7 +101,7 @@ def comparable(taken: Snapshot, expected: DatabaseProof, tables: Iterable[TableP
 def counted_alone(
     taken: Snapshot, expected: DatabaseProof, tables: Iterable[TableProof]
 ) -> tuple[DatabaseProof, list[TableProof]]:
-    """Return the expectation and the tables of which a dump by another tool tells the rows, by the server's names.
+    """Return the expectation and the tables whose rows are known from a dump by another tool, by the server's names.
 
     Such a dump has no manifest: rows are counted where they come by COPY, and names may be quoted without need.
     """
@@ -127,7 +127,7 @@ _IDENTIFIER = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
 def differences(
     taken: Snapshot, expected: DatabaseProof, tables: Iterable[TableProof], *, roles: bool = True
 ) -> list[Difference]:
-    """Return how what a snapshot holds differs from what was saved; `tables` is its proof."""
+    """Return the differences between a snapshot and the saved data; `tables` is the proof of the snapshot."""
     if not expected.name:
         expected, tables = counted_alone(taken, expected, tables)
     tables = comparable(taken, expected, tables)

@@ -1,8 +1,8 @@
 """Read a plain SQL dump as psql would, without running it, in one pass and constant memory.
 
-It knows where statements, quotes, comments and COPY data begin and end, and so tells the rows of each table,
-the sequence positions, the versions in the header, psql meta-commands, and whether the end mark is there.
-COPY data is skipped at the speed of a search; only the statements between are looked at closely.
+It knows where statements, quotes, comments and COPY data begin and end. So it finds the rows of each table, the
+sequence positions, the versions in the header, psql meta-commands, and whether the end mark is there. COPY data is
+skipped at the speed of a search; only the statements between are looked at closely.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ class Sort(StrEnum):
     ROLE = "role"
     """Gives an object to a role, or speaks for one (default privileges)."""
     PUBLIC_OWNER = "owner of schema public"
-    """Since 15 the owner of the database owns schema public; pg_dump says so when it dumps an older server."""
+    """Since 15 the owner of the database owns schema public; pg_dump names this owner when it dumps an older server."""
     TRANSACTION = "transaction"
     """BEGIN and COMMIT, which pg_dump writes around each large object."""
     EXTENSION = "extension"
     EXTENSION_COMMENT = "extension comment"
     OF_CRON = "grant of pg_cron"
-    """Rights on what pg_cron brings: it can stand in one database of a server alone (`sqlbound.py`)."""
+    """Rights on objects of pg_cron: it can stand in a single database of a server (`sqlbound.py`)."""
     RESTRICT = "restrict"
     """Shields psql against other meta-commands. A load leaves out the dump's and puts its own around the dump."""
     NEW_SETTING = "new setting"
     """A time limit of 0 that older servers do not know: SET transaction_timeout (17)."""
     GUARDED = "guarded"
-    """Indexes, constraints, refreshes and what follows from them: a failure is caught (`sqlguard.py`)."""
+    """Indexes, constraints, refreshes and their dependent statements: a failure is caught (`sqlguard.py`)."""
     EVENT_TRIGGER = "event trigger"
     SEARCH_PATH = "search path"
     """Empties the search path."""
@@ -50,13 +50,13 @@ class Sort(StrEnum):
 END_MARK = b"-- PostgreSQL database dump complete"
 
 CLUSTER_MARK = b"-- PostgreSQL database cluster dump"
-"""The head of what pg_dumpall writes: roles, and one database after the other."""
+"""The head of an output of pg_dumpall: roles, and one database after the other."""
 
 ALLOWED_META = (b"restrict", b"unrestrict")
 """Meta-commands that pg_dump itself writes since CVE-2025-8714 was fixed; any other could run programs."""
 
 CONNECT = b"connect"
-"""`pg_dump --create` and pg_dumpall write it. No load passes it on: it says where a database begins."""
+"""`pg_dump --create` and pg_dumpall write it. No load passes it on: it marks where a database begins."""
 
 _HEAD_LIMIT = 512 * 1024
 """Bytes of a statement that are kept to understand it: a COPY with 1,600 columns of 63 bytes fits."""
@@ -142,11 +142,11 @@ Places = tuple[tuple[int, bytes], ...]
 
 @dataclass
 class ScanResult:
-    """What a dump holds. `rows` counts COPY lines by table name, as the dump writes the name.
+    """The content of a dump. `rows` counts COPY lines by table name, as the dump writes the name.
 
-    `own_transactions` tells of transaction commands that pg_dump does not write; `odd_transactions` has the ends of
-    those that neither begin a transaction nor end one that the dump has begun. `connects` names the databases that a
-    dump enters (`--create`, pg_dumpall), `inserts` counts INSERT statements, `code` lists what runs later.
+    `own_transactions` is True if there are transaction commands that pg_dump does not write; `odd_transactions` has the
+    ends of those that neither begin a transaction nor end one that the dump has begun. `connects` names the databases
+    that a dump enters (`--create`, pg_dumpall), `inserts` counts INSERT statements, `code` lists code that runs later.
     Between the offsets `rows_begin` and `rows_end` lie the rows and the positions of sequences. `writes` holds offset
     and text of the COPY or setval statement by the name of its table or sequence.
     """
@@ -213,12 +213,12 @@ class DumpScanner:
         self.settings: dict[bytes, None] = {}
 
     def feed(self, data: bytes) -> None:
-        """Take the next piece; raises ProofFailed for what psql must not be given."""
+        """Take the next piece; raises ProofFailed for text that psql must not be given."""
         for _ in self.split(data):
             pass
 
     def split(self, data: bytes) -> Iterator[tuple[bool, memoryview]]:
-        """As `feed`, and yield what was understood, cut where the rows of a COPY begin and end: (rows?, bytes).
+        """As `feed`, and yield the text understood so far, cut where the rows of a COPY begin and end: (rows?, bytes).
 
         SQL before rows ends with the COPY statement and its line break, rows end with their end mark.
         """
@@ -246,11 +246,11 @@ class DumpScanner:
 
     @property
     def rest(self) -> bytes:
-        """What was fed and is not understood yet: it needs what follows, or `finish`."""
+        """The text that was fed and is not understood yet: it needs the following text, or `finish`."""
         return self._buffer
 
     def finish(self) -> ScanResult:
-        """Return what was found; raises ProofFailed for a dump that ends in the middle."""
+        """Return the result; raises ProofFailed for a dump that ends in the middle."""
         if self._buffer and not self._buffer.endswith(b"\n"):
             self._buffer += b"\n"
         while self._buffer:
@@ -421,7 +421,7 @@ class DumpScanner:
         return normal_name(text if _QUALIFIED.fullmatch(name) else f"{self._path}.{text}")
 
     def _noted(self, statement: bytes, offset: int) -> None:
-        """Remember what a load may have to leave out, and what sets up the session."""
+        """Note statements that a load may have to leave out, and those that set up the session."""
         if (sort := self.sort(statement)) and not self._commented:
             self.result.places[sort].append((offset, statement + b";"))
         elif self.is_transaction(statement):
@@ -454,7 +454,7 @@ class DumpScanner:
 
     @staticmethod
     def is_transaction(statement: bytes) -> bool:
-        """Tell whether a statement begins or ends a transaction."""
+        """Return whether a statement begins or ends a transaction."""
         return _TRANSACTION.match(statement) is not None
 
     def _meta(self, buffer: bytes, at: int, *, final: bool) -> int | None:
@@ -566,14 +566,14 @@ class DumpScanner:
     def _keep(self, text: bytes) -> None:
         if len(text) <= _HEAD_LIMIT - len(self._statement):
             self._statement += text
-        else:  # too long to be of interest; its last two bytes tell whether a quote follows an E
+        else:  # too long to be of interest; its last two bytes show whether a quote follows an E
             self._statement[-2:] = (self._statement[-2:] + text)[-2:]
 
     def _after_e(self) -> bool:
         return self._statement.endswith((b"e", b"E")) and self._word() in {b"e", b"E"}
 
     def _word(self) -> bytes:
-        """Return the identifier or keyword that the text so far ends with, b"" for a number, a sign, or nothing."""
+        """Return the identifier or keyword at the end of the text so far, b"" for a number, a sign, or no text."""
         begin = max(self._dollar_end, len(self._statement) - _LOOKAHEAD)
         found = _WORD.search(self._statement, begin)
         return bytes(found[1] or b"") if found else b""

@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
 
 LONGEST = 16 * 1024 * 1024
-"""Bytes read at once: tarfile takes a whole header into memory, and an archive may say that it has gigabytes."""
+"""Bytes read at once: tarfile takes a whole header into memory, and an archive may announce gigabytes."""
 
 
 class Tape:
-    """Pieces of bytes read as one file; what has passed is gone."""
+    """Pieces of bytes read as a file; bytes that have passed are gone."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
@@ -27,7 +27,7 @@ class Tape:
         return self._position
 
     def seek(self, offset: int) -> None:
-        """Go forwards; ReadError when that is backwards. The end is no obstacle: the next read says so."""
+        """Go forwards; ReadError if that is backwards. Past the end it does not raise: the next read does."""
         if offset < self._position:
             raise ReadError("its members do not follow each other")
         for _ in self._some(offset - self._position):
@@ -40,7 +40,7 @@ class Tape:
         return b"".join(self._some(size))
 
     def content(self, size: int) -> Iterator[memoryview]:
-        """Yield the content of a member of that size, and pass what fills its last block; ReadError when it is cut."""
+        """Yield the content of a member of that size, skip the padding of its last block; ReadError if it is cut."""
         missing = size
         for piece in self._some(size):
             missing -= len(piece)

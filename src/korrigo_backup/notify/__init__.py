@@ -1,1 +1,1 @@
-"""Telling people and machines: mail and chat by Apprise, pings by Healthchecks; nothing here can fail a run."""
+"""Notify people and machines: mail and chat by Apprise, pings by Healthchecks; no failure here can fail a run."""

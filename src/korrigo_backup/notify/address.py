@@ -1,4 +1,4 @@
-"""What in the address of a channel is secret: a mail password, the tokens of a chat, the identity of a check."""
+"""The secrets in the address of a channel: a mail password, the tokens of a chat, the identity of a check."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SHORTEST = 8
 """Characters: shorter parts of a path are words (`hooks`, `services`), which stand in other messages, too."""
 
 _WORD = re.compile(r"[a-z_-]+|[a-z0-9-]+(\.[a-z0-9-]+)*\.[a-z]{2,}|\d+(\.\d+){3}|[a-z._-]+%40[a-z0-9.-]+")
-"""What stands in other messages, too: words, hosts (also that of the database), mail addresses."""
+"""Parts of addresses that other messages contain, too: words, hosts (also that of the database), mail addresses."""
 
 
 def parts(url: Secret) -> tuple[Secret, ...]:
@@ -23,7 +23,7 @@ def parts(url: Secret) -> tuple[Secret, ...]:
 
 
 def secrets(url: Secret) -> tuple[Secret, ...]:
-    """Return what no message of this program may hold: the address, its password and its tokens, not its words."""
+    """Return the secrets that no message may contain: the address, its password and its tokens, not its words."""
     text = url.reveal()
     tokens = [part for part in re.split(r"[/?&=@:#]+", text.partition("://")[2]) if _is_token(part)]
     known = {form for part in (text, *_password(text), *tokens) for form in (part, unquote(part))}
@@ -39,5 +39,5 @@ def _password(text: str) -> list[str]:
 
 
 def _is_token(part: str) -> bool:
-    """Tell a token from a word, a host's name or number: it is long and none of these."""
+    """Return whether a part is a token: it is long and neither a word nor the name or number of a host."""
     return len(part) >= _SHORTEST and not _WORD.fullmatch(part)

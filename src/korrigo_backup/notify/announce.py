@@ -1,4 +1,4 @@
-"""Tell every channel that wants to know, at the same time and within a limit; what failed comes back as findings."""
+"""Notify every subscribed channel, at the same time and within a limit; failures come back as findings."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _START_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Told:
-    """What came of one channel: `problem` is "" when it took the notice."""
+    """The result of notifying a channel: `problem` is "" if it took the notice."""
 
     channel: str
     problem: str = ""
@@ -38,7 +38,7 @@ class Told:
 
 @dataclass(frozen=True)
 class Announcer:
-    """Who is told, and about which site. `seconds` limits the whole of one notice, however many channels there are."""
+    """The channels of a site. `seconds` limits the whole of a notice, for any number of channels."""
 
     site: str = ""
     environment: str = ""
@@ -48,11 +48,11 @@ class Announcer:
 
     @property
     def silent(self) -> bool:
-        """Return whether nobody is told anything."""
+        """Return whether there is no channel."""
         return not self.channels
 
     def checked(self) -> tuple[Finding, ...]:
-        """Return what can be said of the channels without sending; a warning at worst, for no run fails by them."""
+        """Return findings about the channels, without sending; at worst a warning, because no run fails by them."""
         if self.silent:
             return (warning("notify.nobody", "nobody is told when a backup fails", NOT_CONFIGURED),)
         flaws = [(channel.name, channel.flaw()) for channel in self.channels]
@@ -73,9 +73,9 @@ class Announcer:
         )
 
     def tell(self, notice: Notice) -> tuple[Finding, ...]:
-        """Tell whoever wants to know, and return a warning for each channel that did not take it.
+        """Notify the subscribed channels, and return a warning for each channel that did not take the notice.
 
-        Never raises but for a signal, never waits longer than `seconds`; without channels it does nothing.
+        Never raises except for a signal, never waits longer than `seconds`; without channels it returns at once.
         """
         channels = [channel for channel in self.channels if wanted(notice.event, channel.events)]
         told = self.deliver(channels, notice) if channels else ()
@@ -83,7 +83,7 @@ class Announcer:
         return tuple(warning("notify.failed", text, HINT if text is failed[-1] else "") for text in failed)
 
     def deliver(self, channels: Sequence[Channel], notice: Notice) -> tuple[Told, ...]:
-        """Tell these channels, wanted or not, and return what came of each, in their order."""
+        """Notify these channels, subscribed or not, and return the result of each, in their order."""
         clean = notice.fit_to_send(self.secrets)
         seconds = min(self.seconds, _START_SECONDS) if notice.event is Event.START else self.seconds
         errands = [_Errand(channel, clean, seconds) for channel in channels]
@@ -94,7 +94,7 @@ class Announcer:
 
 
 class _Errand(threading.Thread):
-    """One channel being told. Its thread does not hold up the end of the program when the other side hangs."""
+    """The sending to a channel. Its thread does not delay the end of the program when the other side hangs."""
 
     def __init__(self, channel: Channel, notice: Notice, seconds: float) -> None:
         super().__init__(name=channel.name, daemon=True)
@@ -111,7 +111,7 @@ class _Errand(threading.Thread):
             self._problem = "this machine gives no more threads"
 
     def run(self) -> None:
-        """Tell the channel; whatever a library or a foreign server makes of it stays in here."""
+        """Send the notice; no exception of a library leaves the thread."""
         try:
             self._channel.send(self._notice, seconds=self._seconds)
         except NotTold as problem:

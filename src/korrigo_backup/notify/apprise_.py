@@ -33,7 +33,7 @@ _TYPES = {
 """Apprise's name for each event: it chooses a colour or a sign by it."""
 
 _CAUSE = re.compile(r"\w+ Exception\b")
-"""How a line for developers begins that tells the cause. Others quote what was sent, which may speak of causes, too."""
+"""How a log line begins that names the cause. Other lines quote the notice, which may also mention causes."""
 
 _PASSING = (
     (r"Connection refused", "connection refused"),
@@ -48,9 +48,9 @@ _LASTING = (
     (r"SMTP AUTH extension not supported", "it takes no password without TLS: use mailtos://"),
     (r"Connection reset|Connection aborted|unexpectedly closed", "it closed the connection"),
 )
-"""What the library's words for developers are searched for. They hold the address, so they are never shown.
+"""Texts in the library's log lines and their meaning. The lines hold the address, so they are never shown.
 
-After a lasting one, or when nobody knows, it is not tried again: some may have been told already.
+After a lasting cause, or an unknown one, it is not tried again: some recipients may have got the notice already.
 """
 
 _HEARD: ContextVar[list[tuple[int, str]] | None] = ContextVar("heard", default=None)
@@ -59,7 +59,7 @@ _LIBRARIES = ("apprise", "requests", "urllib3")
 
 @dataclass(frozen=True)
 class AppriseChannel:
-    """One address of Apprise. `subjects` and `bodies` are templates that replace the runbook's."""
+    """An Apprise address. `subjects` and `bodies` are templates that replace the runbook's."""
 
     name: str
     events: frozenset[Event]
@@ -68,12 +68,12 @@ class AppriseChannel:
     bodies: Mapping[Event, str] = field(default_factory=dict)
 
     def flaw(self) -> str:
-        """Return what is wrong with the address, as far as it can be told without it."""
+        """Return the fault of the address in words that do not contain it, "" for none."""
         with _heard() as said:
             return "" if _service(self.url) else self._lacks(said)
 
     def send(self, notice: Notice, *, seconds: float) -> None:
-        """Send the notice; NotTold with the reason as far as it can be told without the address."""
+        """Send the notice; NotTold with the reason, in words that do not contain the address."""
         persistent(partial(self._attempt, notice), seconds=seconds)
 
     def _attempt(self, notice: Notice, seconds: float) -> None:
@@ -89,7 +89,7 @@ class AppriseChannel:
                 raise self._problem(said)
 
     def _problem(self, said: list[tuple[int, str]]) -> NotTold:
-        """Return why it failed: a known cause, else what the library says to people."""
+        """Return why it failed: a known cause, else the library's message for people."""
         causes = "\n".join(text for _, text in said if _CAUSE.match(text))
         for pattern, words in _PASSING:
             if re.search(pattern, causes):
@@ -105,7 +105,7 @@ class AppriseChannel:
         return f"its address lacks something: {why}" if why else "no address that Apprise knows"
 
     def _in_its_words(self, said: list[tuple[int, str]]) -> str:
-        """Return the first line for people that quotes no address, without anything of this one; "" for none."""
+        """Return the first line for people that quotes no address, without any part of this address; "" for none."""
         lines = [text for level, text in said if level >= logging.WARNING and "URL" not in text and "://" not in text]
         return redact(lines[0], parts(self.url)).rstrip(" .:") if lines else ""
 
@@ -121,7 +121,7 @@ def _service(url: Secret) -> Any:
 
 
 class _Listener(logging.Handler):
-    """Keeps what the libraries log, for whoever listens; nothing of it reaches the screen."""
+    """Keeps the log lines of the libraries for the sending that listens; they never reach the screen."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a line for the sending that it belongs to."""
@@ -135,11 +135,11 @@ _LISTENER = _Listener(logging.DEBUG)
 
 @contextmanager
 def _heard() -> Iterator[list[tuple[int, str]]]:
-    """Yield the list of what the libraries log in this context: Apprise hands it on to threads of its own."""
+    """Yield the list of the libraries' log lines in this context: Apprise hands the context on to its threads."""
     for name in _LIBRARIES:
         logger = logging.getLogger(name)
         logger.setLevel(logging.DEBUG)
-        logger.propagate = False  # for good: a sending that was given up may log when nobody waits for it any more
+        logger.propagate = False  # for good: a sending that was given up may log later
         if _LISTENER not in logger.handlers:
             logger.addHandler(_LISTENER)
     lines: list[tuple[int, str]] = []

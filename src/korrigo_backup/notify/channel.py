@@ -1,4 +1,4 @@
-"""The port of this layer: what a way to tell somebody can do."""
+"""The port of this layer: a notification channel."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ _PAUSE = 1.0
 
 
 class NotTold(Exception):
-    """The channel did not take the notice; the text says why, without anything of its address."""
+    """The channel did not take the notice; the text gives the reason, without any part of its address."""
 
 
 class TryAgain(NotTold):
-    """It was not reached, or is in trouble: another try may help, and tells nobody twice."""
+    """The channel was not reached, or is in trouble: another try may help, and notifies no recipient twice."""
 
 
 class Channel(Protocol):
-    """One way to tell somebody."""
+    """A way to notify people or a machine."""
 
     @property
     def name(self) -> str:
-        """Return what it is called on the screen; nothing of its address, which is a secret."""
+        """Return its name on the screen, without any part of its address, which is a secret."""
         ...
 
     @property
     def events(self) -> frozenset[Event]:
-        """Return what it wants to be told."""
+        """Return the events that it is subscribed to."""
         ...
 
     def flaw(self) -> str:
-        """Return what is wrong with its address, "" when nothing is that can be seen without sending."""
+        """Return the fault of its address that can be seen without sending, "" for none."""
         ...
 
     def send(self, notice: Notice, *, seconds: float) -> None:
-        """Tell it, within about `seconds`; NotTold when it was not taken."""
+        """Send the notice, within about `seconds`; NotTold if it was not taken."""
         ...
 
 

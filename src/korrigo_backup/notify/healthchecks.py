@@ -1,8 +1,8 @@
-"""Healthchecks.io or one's own server: pings when a run starts, succeeds and fails, with the tail of the journal.
+"""Healthchecks.io or a private server: pings when a run starts, succeeds and fails, with the tail of the journal.
 
 The pinging API (healthchecks.io/docs/http_api): POST to the check's address, to /start, /fail or /log below it; `rid`
-binds the start of a run to its end, so that its duration is measured. Whoever stops pinging is missed: the only alarm
-that also rings when this machine is dead.
+binds the start of a run to its end, so that its duration is measured. Healthchecks raises an alarm when the pings stop:
+the only alarm that also works when this machine is dead.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _SIGNALS = {
     Event.FAILURE: "/fail",
     Event.OVERDUE: "/fail",
 }
-"""A run that is done in part does not exit with 0, which is what the runbook's script pings success for (6.8)."""
+"""A run that is done in part does not exit with 0. The runbook's script pings success only for 0 (6.8)."""
 
 _LOG = "/log"
 """A trial is written there: it must not make a check green or red."""
@@ -49,14 +49,14 @@ _LOG = "/log"
 
 @dataclass(frozen=True)
 class Healthchecks:
-    """One check. It wants every event: that is how it knows that a run has come."""
+    """A Healthchecks check. It is subscribed to every event: a run is recognised by its pings."""
 
     url: Secret
     name: str = "Healthchecks"
     events: frozenset[Event] = frozenset(Event)
 
     def flaw(self) -> str:
-        """Return what is wrong with the address; only http:// and https:// are asked, whatever urllib knows."""
+        """Return the fault of the address, "" for none. Of urllib's schemes only http and https are allowed."""
         good = re.match(r"https?://[^/\s]+/\S+$", self.url.reveal())
         return "" if good else "its address is not that of a check: https://HOST/UUID"
 

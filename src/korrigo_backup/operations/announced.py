@@ -1,4 +1,4 @@
-"""Tell about a run: that it starts, and how it ended; whoever cannot be told is named and changes nothing of it."""
+"""Notify about a run: its start and its end. A channel that fails is named and does not change the run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Telling:
-    """A run that is told about; `facts` are lines for whoever is told (names and sizes, never content)."""
+    """A run with notifications; `facts` are lines for the recipients (names and sizes, never content)."""
 
     facts: dict[str, str] = field(default_factory=dict)
 
@@ -32,11 +32,12 @@ class Telling:
 def announced(
     announcer: Announcer, directory: Path, verb: str, subject: str, *, say: Callable[[tuple[Finding, ...]], None]
 ) -> Iterator[Telling]:
-    """Tell about the run of `verb` that the block is: its start, and its end by how the block is left.
+    """Notify about the run of `verb` in the block: its start, and its end by how the block is left.
 
     Left with PartlyDone it is a warning, with another error or a signal a failure; a success after a failed run of the
-    same verb and subject is a recovery. What is raised goes on unchanged; Cancelled is told to nobody. `say` is given
-    what could not be told, which the journal in `directory` gets, too. Without channels all this costs nothing.
+    same verb and subject is a recovery. An exception goes on unchanged; for Cancelled no notice is sent. `say` is
+    called with findings about failed channels, which are also added to the journal in `directory`. Without channels it
+    has no cost.
     """
     telling = Telling()
     if announcer.silent:
@@ -69,7 +70,7 @@ def announced(
 
 @dataclass(frozen=True)
 class _Run:
-    """One run, and how to tell about it."""
+    """A run, and the means to notify about it."""
 
     announcer: Announcer
     directory: Path
@@ -81,7 +82,7 @@ class _Run:
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def tell(self, event: Event, problem: KorrigoBackupError | None = None) -> None:
-        """Tell, then say and record whoever could not be told."""
+        """Send the notice, then report and record failed channels."""
         said = {"message": problem.message, "hint": problem.hint, "state": problem.state} if problem else {}
         tail = () if event is Event.START else journal_tail(journal.read(self.directory))
         notice = self.announcer.notice(event, self.verb, facts=self.telling.facts, tail=tail, run=self.id, **said)
@@ -92,7 +93,7 @@ class _Run:
             journal.remark(self.directory, self.announcer.secrets, (self.verb, self.subject), self.began, remark)
 
     def tell_of(self, event: Event, problem: KorrigoBackupError, outcome: Outcome = Outcome.FAILED) -> None:
-        """Tell of a run that did not succeed. A signal meanwhile ends the telling, not what is being raised."""
+        """Notify about a run that did not succeed. A signal meanwhile ends the sending, not the raised error."""
         if event is Event.FAILURE:
             self._note(problem, outcome)
         try:
@@ -114,7 +115,7 @@ def _interrupted(signal: BaseException) -> KorrigoBackupError:
 
 
 def _unexpected(fault: Exception) -> KorrigoBackupError:
-    """Return what to tell of a fault of the program; its text, which nobody has looked at, stays on the host."""
+    """Return the error to send for a fault of the program; its text, which may hold secrets, stays on the host."""
     return KorrigoBackupError(
         f"unexpected {type(fault).__name__}", hint="see the output of the run on the host", state="unknown"
     )

@@ -1,4 +1,4 @@
-"""Back up: lock, preflight, draft, create, verify what was written, publish; then clean what is too old."""
+"""Back up: lock, preflight, draft, create, read back, publish; then prune by the policy."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ if TYPE_CHECKING:
     from korrigo_backup.site.site import Site
 
 SPACE_FACTOR = 2
-"""Free space wanted, as a multiple of what the backup will take (runbook 2.2: a margin of twice the data)."""
+"""Free space required, as a multiple of the space for the backup (runbook 2.2: a margin of twice the data)."""
 
 
 @dataclass(frozen=True)
 class BackedUp:
-    """A published backup, and what was decided about the older ones."""
+    """A published backup, and the decisions about the older ones."""
 
     artifact: Artifact
     cleaned: tuple[Decision, ...] = ()
@@ -54,9 +54,9 @@ class BackedUp:
 
 @dataclass(frozen=True)
 class Wish:
-    """What kind of backup is wanted: of which database, why, with digests or not; `observe` sees its snapshot.
+    """Options of a backup: its database, its origin, with digests or not; `observe` sees its snapshot.
 
-    `policy` decides which older dumps go afterwards; without one nothing does.
+    `policy` decides which older dumps are removed afterwards; without a policy none is.
     """
 
     database: str | None = None
@@ -65,15 +65,15 @@ class Wish:
     policy: Policy | None = None
     observe: Callable[[Snapshot], None] | None = None
     accept: frozenset[str] = frozenset()
-    """Names of oddities of the media that the operator has said are right."""
+    """Names of oddities of the media that the operator has accepted."""
 
 
 def backup_database(
     site: Site, catalog: Catalog, wish: Wish | None = None, *, now: datetime, listen: Listener = silent
 ) -> BackedUp:
-    """Make one verified `sql` backup, point `db_backup_latest` at it, and remove what its policy lets go.
+    """Make a verified `sql` backup, point `db_backup_latest` at it, and remove older ones by its policy.
 
-    Raises PartlyDone when the backup is good and only the cleaning failed.
+    Raises PartlyDone if the backup is good and only the pruning failed.
     """
     with (
         exclusive(site, catalog, "backup of the database", listen=listen, own=True) as (site, _),  # noqa: PLR1704 - now held
@@ -83,7 +83,7 @@ def backup_database(
 
 
 def take_database(site: Site, catalog: Catalog, wish: Wish, *, now: datetime, running: Running) -> BackedUp:
-    """Make one verified `sql` backup and what follows it; the caller holds the site."""
+    """Make a verified `sql` backup and the steps after it; the caller holds the lock."""
     artifact = dump(site, catalog, wish, now=now, listen=running.listen)
     running.bytes = artifact.size
     return BackedUp(artifact, afterwards(site, catalog, artifact, wish.policy, now))
@@ -132,7 +132,7 @@ def _size(site: Site, database: str | None) -> int:
 def room_wanted(catalog: Catalog, kind: Kind, *, otherwise: Callable[[], int]) -> int:
     """Return the bytes without which no backup of this kind is begun.
 
-    Twice what the last one took; where there is none, what is asked of the site.
+    Twice the size of the last backup of the kind; without one, the result of `otherwise`.
     """
     last = next((a.size for a in catalog.artifacts() if a.kind is kind and a.header), None)
     return SPACE_FACTOR * last if last is not None else otherwise()
@@ -140,7 +140,7 @@ def room_wanted(catalog: Catalog, kind: Kind, *, otherwise: Callable[[], int]) -
 
 @phase("room")
 def require_space(catalog: Catalog, kind: Kind, *, otherwise: Callable[[], int]) -> None:
-    """Raise Refused for what will not fit; `otherwise` is asked where no backup of this kind is there."""
+    """Raise Refused if the backup will not fit; `otherwise` is called if there is no backup of this kind."""
     need = room_wanted(catalog, kind, otherwise=otherwise)
     free = free_bytes(catalog.directory)
     if free < need:
@@ -151,7 +151,7 @@ def require_space(catalog: Catalog, kind: Kind, *, otherwise: Callable[[], int])
 
 
 def require_same(read: str, written: str, name: str) -> None:
-    """Raise ProofFailed unless the SHA-256 that was read back is that of what was written."""
+    """Raise ProofFailed unless the SHA-256 read back is the one written."""
     if read != written:
         raise ProofFailed(
             f"{name} does not read back as it was written",
@@ -160,7 +160,7 @@ def require_same(read: str, written: str, name: str) -> None:
 
 
 def said(site: Site, catalog: Catalog, members: tuple[Member, ...], now: datetime) -> Manifest:
-    """Return what every manifest of this site says: which site, when, by what, of which files."""
+    """Return the fields of every manifest of this site: site, time, program, files."""
     return Manifest(
         timestamp=now.strftime("%Y%m%d_%H%M%S"),
         includes_media=False,
@@ -182,7 +182,7 @@ def said(site: Site, catalog: Catalog, members: tuple[Member, ...], now: datetim
 def afterwards(
     site: Site, catalog: Catalog, artifact: Artifact, policy: Policy | None, now: datetime
 ) -> tuple[Decision, ...]:
-    """Point `latest` and clean; what fails here must not hide that the backup is good."""
+    """Point `latest` and prune; a failure here must not hide that the backup is good."""
     try:
         if artifact.origin is Origin.ROUTINE:
             with explained(f"point {LATEST_SQL}"):

@@ -1,4 +1,4 @@
-"""Backups of the media: an archive that is read back while it is written, and what may be wrong with it."""
+"""Backups of the media: an archive that is read back while it is written, and its possible faults."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _media_alone(site: Site, catalog: Catalog, listen: Listener) -> Iterator[Sit
 
 
 def media_findings(artifact: Artifact) -> tuple[Finding, ...]:
-    """Return what a person should know of the media in a backup."""
+    """Return the findings about the media in a backup."""
     return tuple(of_media(artifact.manifest)) if artifact.manifest else ()
 
 

@@ -44,7 +44,7 @@ def left_out(context: Context, source: SqlSource, *, rehearsal: bool) -> tuple[B
 
 
 def bound_findings(context: Context, source: SqlSource, *, rehearsal: bool) -> Iterator[Finding]:
-    """Yield what becomes of such extensions: they are made after the swap, or cannot be made here."""
+    """Yield findings about such extensions: they are made after the swap, or cannot be made here."""
     server = context.site.postgres
     for one in sqlbound.bound_in(source.expected, source.scan):
         if rehearsal:
@@ -76,9 +76,9 @@ def _of_a_stranger(bound: Bound) -> Finding:
 
 
 def spooled(context: Context, source: SqlSource, file_name: str) -> list[tuple[Bound, IO[bytes]]]:
-    """Return what is to be executed after the swap, in files without a name that nobody else can open.
+    """Return the SQL to execute after the swap, in files without a name that no other user can open.
 
-    It is executed with the rights of our role, so there is nothing of a dump that this site has not signed.
+    It is executed with the rights of our role, so it contains no text of a dump that this site has not signed.
     """
     spools: list[tuple[Bound, IO[bytes]]] = []
     without = left_out(context, source, rehearsal=False)

@@ -25,7 +25,10 @@ LISTS = {"daily": daily, "release": release}
 def checklist(
     name: str, catalog: Catalog, goals: Goals, about: About, *, now: datetime, channels: int, people: int
 ) -> tuple[Answer, ...]:
-    """Return the answers of one of `LISTS`; reads only. `channels` are told of runs, `people` are the contacts."""
+    """Return the answers of one of `LISTS`; reads only.
+
+    `channels` is the number of notification channels, `people` of contacts.
+    """
     seen = look(catalog, about, now=now)
     status = judged(seen, goals, now=now)
     evidence = Evidence(

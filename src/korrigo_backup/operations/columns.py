@@ -1,4 +1,4 @@
-"""Which columns of a site hold paths of media files: those of the configuration, and those that its Django tells."""
+"""The columns of a site that hold paths of media files: those of the configuration, and those named by its Django."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ URL_ROOT = "media"
 
 @dataclass(frozen=True)
 class Known:
-    """Columns, what their values may begin with, and why the site's Django could not be asked, if it could not.
+    """Columns, the prefixes of their values, and the reason if the site's Django could not be asked.
 
-    `others` names the databases of its settings that are not the one that is backed up.
+    `others` names the databases of its settings other than the one that is backed up.
     """
 
     columns: tuple[PathColumn, ...]
@@ -31,9 +31,9 @@ class Known:
 
 
 def known_columns(site: Site, description: Description | None = None) -> Known:
-    """Return the path columns of a site; its Django is asked unless `description` is what it said.
+    """Return the path columns of a site; its Django is asked unless `description` holds its answer.
 
-    That Django does not answer is no reason for a backup to fail: it is told in `problem`.
+    A backup does not fail if that Django does not answer: the reason is in `problem`.
     """
     problem = None
     if description is None and site.django is not None:

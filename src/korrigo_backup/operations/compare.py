@@ -39,7 +39,7 @@ STATE_SCHEMA = "korrigo-backup/state-1"
 
 @dataclass(frozen=True)
 class Present:
-    """The present side: the live database, or another of the same server; and what of it is of interest.
+    """The present side: the live database, or another of the same server; and the parts of interest.
 
     `tables` are names with or without schema, () for all; `shown` is how many keys of each kind are named.
     """
@@ -70,9 +70,9 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class _Side:
-    """The saved side: what was proven of it, whether with materialised views, and how to read its rows.
+    """The saved side: its proof, whether with materialised views, and a reader of its rows.
 
-    `settings` are those under which its rows may have been written; without a manifest nothing says which.
+    `settings` are those under which its rows may have been written; without a manifest they are not known.
     """
 
     name: str
@@ -112,7 +112,7 @@ def compare_database(present: Present, kept: str) -> Comparison:
 
 
 def compare_state(present: Present, file: Path) -> Comparison:
-    """Compare a state file with a database: tables, sequences and objects; which rows cannot be told from it."""
+    """Compare a state file with a database: tables, sequences and objects; it does not hold single rows."""
     state = read_state(file)
     with snapshot(present.site.postgres, database=present.name) as now:
         return _compare(_Side(f"{file} of {state.taken:%Y-%m-%d %H:%M:%S %Z}", state.database), present, now)
@@ -129,7 +129,7 @@ def save_state(present: Present, file: Path, *, now: datetime) -> State:
 
 
 def read_state(file: Path) -> State:
-    """Return what `save_state` wrote; NotFound, or ProofFailed for a file of another kind."""
+    """Return the state that `save_state` wrote; NotFound, or ProofFailed for a file of another kind."""
     if not file.exists():
         raise NotFound(f"there is no file {file}", hint=_SAVE_HINT)
     try:
@@ -213,7 +213,10 @@ def _different(
 
 
 def _with_surroundings(comparison: Comparison, saved: DatabaseProof, now: DatabaseProof) -> Comparison:
-    """Compare what is not rows. Definitions may be rendered differently once loaded: objects go by kind and name."""
+    """Compare everything except rows.
+
+    Definitions may be rendered differently once loaded: objects go by kind and name.
+    """
     stand = {one.name: one for one in now.sequences}
     had, have = ({(o.kind, o.name) for o in side.schema} for side in (saved, now))
     return replace(

@@ -52,7 +52,7 @@ def compare_listing(site: Site, file: Path, *, shown: int) -> Comparison:
 
 
 def compare_kept(site: Site, kept: Tree, *, shown: int) -> Comparison:
-    """Compare a tree that a restore kept beside the live one with that."""
+    """Compare the previous copy of a media tree with the live tree."""
     saved = ((digest, path) for path, digest in kept.digests())
     return _compared(str(kept.root), site.required_media(), saved, shown)
 

@@ -1,6 +1,6 @@
-"""Which service of a Compose project is the database, which the backend, and which directory holds the media.
+"""Choose the database, the backend and the media directory of a Compose project.
 
-Everything here decides on what the files say (`ComposeText`), so each rule is a test without a container.
+All rules here read only the text of the files (`ComposeText`), so each rule is a test without a container.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _PROGRAMS = frozenset((
     "rabbitmq", "redis", "s3", "selenium", "smtp", "tika", "traefik", "valkey", "vite", "watchtower",
     "webpack", "zookeeper",
 ))  # fmt: skip
-"""Words in the name of an image, or of a service, that runs beside the site."""
+"""Words in the name of an image, or of a service, of a program other than the site's."""
 
 _TASKS = frozenset((
     "async", "backup", "backups", "beat", "broker", "cache", "consumer", "cron", "dashboard", "docs",
@@ -69,7 +69,7 @@ _NO_MEDIA = re.compile(
 
 @dataclass(frozen=True)
 class Choice:
-    """The service that was chosen, and the others that are as good; with `open` nothing tells which one it is."""
+    """The chosen service, and equally good others; with `open` no rule decides between them."""
 
     service: ServiceText | None
     others: tuple[str, ...] = ()
@@ -117,9 +117,9 @@ def choose_database(
 def choose_media(
     backend: ServiceText, services: Mapping[str, ServiceText], names: Iterable[str] = ()
 ) -> MediaChoice | None:
-    """Return the media directory inside the backend's container, None when nothing tells.
+    """Return the media directory inside the backend's container, None if no rule finds it.
 
-    `names` are the last parts of MEDIA_ROOT in the site's settings, where they could be read.
+    `names` are the last parts of MEDIA_ROOT in the site's settings, if they could be read.
     """
     if told := _told_media(backend, tuple(names)):
         return MediaChoice(told)
@@ -140,10 +140,10 @@ def choose_media(
 def silent_writers(
     services: Mapping[str, ServiceText], database: ServiceText, backend: ServiceText, media: str | None
 ) -> tuple[str, ...]:
-    """Return all services that write, when the project does not say it of each of them, else none.
+    """Return all services that write, if some of them cannot be recognised from the project, else none.
 
-    A restore stops the services that depend on the database or can write to the media. One that names the database in
-    its variables alone, and runs the backend's image or is a worker, is not among these.
+    A restore stops the services that depend on the database or can write to the media. A service that names the
+    database in its variables alone, and runs the backend's image or is a worker, is not among these.
     """
     known = {database.name}
     while more := {one.name for one in services.values() if one.depends_on & known} - known:

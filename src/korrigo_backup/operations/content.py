@@ -1,4 +1,4 @@
-"""The second depth of verification: an artifact is unpacked and read to its end, whoever signed it."""
+"""The second depth of verification: an artifact is unpacked and read to its end, signed or not."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 
 def content(catalog: Catalog, artifact: Artifact) -> list[Finding]:
-    """Return what reading the content tells: end mark, rows of every table, checksums of every file.
+    """Return the findings of reading the content: end mark, rows of every table, checksums of every file.
 
-    Raises ProofFailed or NotFound for what is not whole. That nobody signed it is a warning: it may still be whole.
+    Raises ProofFailed or NotFound for an artifact that is not whole. A missing signature is a warning: it may still be
+    whole.
     """
     signed = [_as_warning(finding) for finding in authenticity(artifact, allow_unsigned=False)]
     if artifact.kind is Kind.DJANGO:

@@ -1,6 +1,6 @@
-"""The report of the runbook's 8.5, for whoever is asked to help: what is there, what runs, what was done, no secrets.
+"""The report of the runbook's 8.5, for a helper: the backups, the services, the last operations, without secrets.
 
-Each part is asked by itself, and one that cannot be asked says why: a report is wanted most when much is broken.
+Each part is gathered by itself, and a part that fails gives its reason: a report is needed most when much is broken.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ LOG_LINES = 50
 """Lines of each service's log (runbook 8.5)."""
 
 NEWEST = 10
-"""Backups, and runs of the journal, that are told."""
+"""How many backups, and runs of the journal, are shown."""
 
 _SECONDS = 30
 
@@ -41,7 +41,7 @@ _PLAIN = re.compile(
     r"(POSTGRES_(DB|USER|HOST|PORT)|BACKUP_DIR|BACKUP_RETENTION_DAYS|MEDIA_ROOT|DJANGO_(SETTINGS_MODULE|DEBUG|ENV)"
     r"|DEBUG|TZ|LANG|COMPOSE_(FILE|PROJECT_NAME|PROFILES)|KORRIGO_BACKUP_(SITE|ENVIRONMENT|REVISION|CLIENT_DIR|MANAGE))"
 )
-"""Variables whose values are told; of all others of interest only that they are set."""
+"""Variables whose values are shown; of all other relevant variables only that they are set."""
 
 _OF_INTEREST = re.compile(
     r"(POSTGRES|DJANGO|KORRIGO|BACKUP|COMPOSE|REDIS|CELERY|MEDIA|DATABASE|EMAIL)_?\w*|DEBUG|TZ|LANG"
@@ -56,7 +56,7 @@ _SHORTEST = 8
 
 @dataclass(frozen=True)
 class Sources:
-    """What the report is made of; `build` returns the live site or raises, `checks` are the lines of `doctor`."""
+    """The sources of the report; `build` returns the live site or raises, `checks` are the lines of `doctor`."""
 
     catalog: Catalog
     build: Callable[[], Site]
@@ -104,7 +104,7 @@ _ASKED = (
     "- what was done before, step by step",
     "- how many users are affected, and what they cannot do",
 )
-"""What the runbook (8.5) wants to be told besides this report, and no machine knows."""
+"""Facts that the runbook (8.5) asks for besides this report, and that no machine knows."""
 
 
 def _guarded(part: Callable[[], Iterable[str]]) -> Iterator[str]:

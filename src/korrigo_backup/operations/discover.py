@@ -1,6 +1,6 @@
-"""What a project's directory tells about its site: Compose files, `.env`, Django. Nothing is changed, no secret shown.
+"""Find out about a site from its project's directory: Compose files, `.env`, Django. Changes no file, shows no secret.
 
-The result is what a configuration has to set; what the defaults or the environment say already is left out.
+The result is the settings for a configuration; settings with their default value or in the environment are left out.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _PRODUCTION = tuple(
     for ending in ("yml", "yaml")
 )
 _BASES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
-"""What Compose itself reads, in its order."""
+"""The files that Compose itself reads, in its order."""
 
 COMPOSE_FILES = (
     "infra/docker/docker-compose.prod.yml",
@@ -42,11 +42,11 @@ COMPOSE_FILES = (
       for place in ("", "docker/", "deploy/", "infra/", "infra/docker/", "compose/", ".docker/", "contrib/container/")
       for name in (*_PRODUCTION, "production.yml", *_BASES)),
 )  # fmt: skip
-"""Where a Compose file is looked for: the runbook's place, then production before all else, then what Compose reads."""
+"""Where a Compose file is looked for: the runbook's place, then production before all else, then Compose's names."""
 
 _OVERRIDES = ("compose.override.yml", "compose.override.yaml", "docker-compose.override.yml",
               "docker-compose.override.yaml")  # fmt: skip
-"""What Compose reads too, unless a file is named to it, which we do."""
+"""Files that Compose also reads if no file is named to it; we name one."""
 
 _SOCKET = "/var/run/postgresql"
 """Where libpq looks when Django's HOST is empty, on Debian."""
@@ -54,9 +54,9 @@ _SOCKET = "/var/run/postgresql"
 
 @dataclass(frozen=True)
 class Discovered:
-    """What has to be set, by section and key; what was found, in words; whether the site's database can be reached.
+    """The settings, by section and key; the findings, in words; whether the site's database can be reached.
 
-    `candidates` are the services of which one is the database, when nothing tells which.
+    `candidates` are the possible database services if no rule decides between them.
     """
 
     values: Values = field(default_factory=dict)
@@ -78,8 +78,8 @@ class _Read:
 def discover(directory: Path, environment: Mapping[str, str], named: NamedServices | None = None) -> Discovered:
     """Return what `directory` tells; `environment` is that of `.env` and of the process together.
 
-    `named` are services that a person has chosen. Raises UsageError for a Compose file that cannot be read: the one
-    thing that must be right before all else.
+    `named` are services that a person has chosen. Raises UsageError for a Compose file that cannot be read, because all
+    else depends on it.
     """
     files = compose_files(directory, environment)
     host = environment.get("POSTGRES_HOST")
@@ -153,7 +153,7 @@ def _other_file(directory: Path) -> tuple[Path, ...]:
 
 
 def _read(project: tuple[Path, tuple[Path, ...]], environment: Mapping[str, str]) -> _Read:
-    """Return the project as Compose understands it where it is there, else as its files say."""
+    """Return the project as Compose reads it if Compose is installed, else as text."""
     directory, files = project
     paths = [directory / file for file in files]
     beside = paths[0].parent / ".env"
@@ -166,7 +166,7 @@ def _read(project: tuple[Path, tuple[Path, ...]], environment: Mapping[str, str]
 
 
 def _variables(directory: Path, beside: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that Compose fills its files from: the `.env` beside the first one is before that here."""
+    """Return the variables that Compose fills its files from: the `.env` next to the first file wins over ours."""
     here = directory / ".env"
     if not beside.is_file() or (here.exists() and here.samefile(beside)):
         return dict(environment)
@@ -189,7 +189,7 @@ def _composed(directory: Path, files: tuple[Path, ...], read: _Read, named: Name
         findings.append(ok("site.access", f"POSTGRES_HOST={host} is a service: it is for the"
                            " containers, this command goes through Docker Compose"))  # fmt: skip
     if read.told_env_file:
-        values["compose"]["env_file"] = ".env"  # Compose looks beside its first file
+        values["compose"]["env_file"] = ".env"  # Compose looks next to its first file
     return Discovered(values, tuple(findings), found.reached, found.candidates)
 
 
@@ -234,7 +234,7 @@ def _below(path: Path, directory: Path) -> str | None:
 
 
 def _needed(values: Values, environment: Mapping[str, str]) -> Values:
-    """Leave out what the environment sets, which wins anyway, and what the defaults say."""
+    """Leave out settings that the environment sets, which wins anyway, and those with their default value."""
     defaults = Configuration().model_dump(mode="json")
     told = {place for variable, place in VARIABLES.items() if environment.get(variable)}
     kept = {

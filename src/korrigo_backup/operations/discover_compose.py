@@ -1,4 +1,4 @@
-"""What a project's Compose files, and its containers where there are any, tell about the site."""
+"""Find out about the site from a project's Compose files, and from its containers if there are any."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Values = dict[str, dict[str, object]]
 class NamedServices:
     """The services that a person has named; None where the files are to tell.
 
-    `former` are those of the configuration that is there; one that is no service any more is passed over.
+    `former` are those of the present configuration; a name that is no service any more is passed over.
     """
 
     database: str | None = None
@@ -45,9 +45,9 @@ class NamedServices:
 
 @dataclass(frozen=True)
 class Composed:
-    """What the files tell: the values to set, the findings, whether there is a database, and the open question.
+    """The result: the values to set, the findings, whether there is a database, and the open question.
 
-    `candidates` are the services that may be the database, when nothing tells which of them it is.
+    `candidates` are the possible database services if no rule decides between them.
     """
 
     values: Values = field(default_factory=dict)
@@ -71,9 +71,9 @@ def composed(
     named: NamedServices,
     running: Callable[[str], Mapping[str, str] | None],
 ) -> Composed:
-    """Return what the project tells. `running` returns the environment of a service's container, None without one.
+    """Return the settings of the project. `running` returns the environment of a service's container, None without one.
 
-    Raises UsageError when a service that was named is none of the project.
+    Raises UsageError if a named service is not in the project.
     """
     services = {name: _whole(one, files.home, environment) for name, one in text.services.items()}
     servers = roles.database_candidates(services)
@@ -111,7 +111,7 @@ def composed(
 
 
 def _whole(one: ServiceText, home: Path, environment: Mapping[str, str]) -> ServiceText:
-    """Return a service with the variables of its `env_file` below its own, and with what its build tells."""
+    """Return a service with the variables of its `env_file` below its own, and with the facts in its build context."""
     told: dict[str, str] = {}
     for name in one.env_files:
         told |= parse_dotenv(home / name, environment).values
@@ -129,7 +129,7 @@ def _named(
 
 
 def _profiles(chosen: tuple[ServiceText | None, ...], environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the profiles that Compose must be told so that it knows the chosen services."""
+    """Return the profiles that Compose needs as options so that it knows the chosen services."""
     active = {word.strip() for word in environment.get("COMPOSE_PROFILES", "").split(",")}
     asleep = [one.profiles[0] for one in chosen if one and one.profiles and not active & set(one.profiles)]
     return tuple(dict.fromkeys(asleep))

@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 def backup_django(
     site: Site, catalog: Catalog, *, now: datetime, listen: Listener = silent, accept: Collection[str] = ()
 ) -> BackedUp:
-    """Make one verified `django` backup with its media (contract B5); nothing of it stays where Django runs.
+    """Make a verified `django` backup with its media (contract B5); no copy of it stays where Django runs.
 
-    `accept` may hold `SCHEMAS`: tables of the site's apps in other schemas are left out.
-    Raises PartlyDone when files went on changing while they were read: the backup is good but for those.
+    `accept` may hold `SCHEMAS`: tables of the site's apps in other schemas are left out. Raises PartlyDone if files
+    went on changing while they were read: the backup is good except for those.
     """
     django = site.django
     if django is None:

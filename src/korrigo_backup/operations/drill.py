@@ -1,4 +1,4 @@
-"""A backup loaded beside the live site and proven there, then removed: the site serves on, nothing of it is changed."""
+"""Load a backup next to the live site, prove it there and remove it: the site goes on, and no live data are changed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from korrigo_backup.operations.parts import Context, DatabasePart, open_part
 from korrigo_backup.operations.plan import MOUNTED
 from korrigo_backup.operations.stamps import own_stamp
 from korrigo_backup.operations.undo import UndoStack, all_or_nothing
-from korrigo_backup.site.servererror import StatementFailed
+from korrigo_backup.site.servererror import ClientFailed, StatementFailed
 from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
@@ -41,6 +41,9 @@ NO_DRILL = warning(
     "python manage.py restore PATH --dry-run; or restore it on a staging site",
 )
 
+REFUSED_DUMP = (StatementFailed, ClientFailed)
+"""Errors with which a server or psql refuses a dump: they concern the backup, and no other error of a load does."""
+
 _AS_SUPERUSER = (
     "on this machine a role without rights loads it; if an administrator has made this in the live database, restore it"
     " on a staging server as a superuser; else find out who has made it"
@@ -56,9 +59,9 @@ def drill(
     now: datetime,
     listen: Listener,
 ) -> list[Finding]:
-    """Load, prove and remove; the caller holds the site. ProofFailed when it cannot be loaded or proven.
+    """Load, prove and remove; the caller holds the lock. ProofFailed if it cannot be loaded or proven.
 
-    Refused when there is no room for it beside the live site, or no right to make a database.
+    Refused if there is no room for it on the site's server, or no right to make a database.
     """
     if artifact.kind is Kind.DJANGO:
         return [NO_DRILL]
@@ -82,9 +85,9 @@ def drill(
 def _opened(
     artifacts: Iterable[Artifact], context: Context, directory: Path, opened: ExitStack
 ) -> tuple[list[Part], str]:
-    """Open the parts where they can be loaded, and return in words where that is.
+    """Open the parts where they can be loaded, and return that place in words.
 
-    The database of a site whose role may load nothing beside it is loaded on a throw-away server of this machine.
+    If the site's role may not load a database on its server, a throw-away server of this machine is used.
     """
     parts, where = [], "beside the live site"
     for one in artifacts:
@@ -110,9 +113,9 @@ def fingerprint(catalog: Catalog, artifact: Artifact) -> str:
 
 
 def _stage(part: Part, undo: UndoStack) -> None:
-    """Load a part. What the server says of a dump that it does not take is a word about the backup.
+    """Load a part. Raises ProofFailed where the server or psql does not take the dump: that concerns the backup.
 
-    No room, no right and no connection have classes of their own, and are none.
+    An error of another class (no room, no right, no connection, a lock) concerns the place, and goes on as it is.
     """
     try:
         part.stage(undo)
@@ -120,15 +123,12 @@ def _stage(part: Part, undo: UndoStack) -> None:
         if isinstance(part, DatabasePart) and part.context.confined:
             raise Refused(f"no drill on this machine: {problem.message}", hint=_AS_SUPERUSER) from None
         raise
-    except KorrigoBackupError as problem:
-        if isinstance(part, DatabasePart) and type(problem) in {KorrigoBackupError, StatementFailed}:
-            words = f"it does not load: {problem.message}"
-            raise ProofFailed(words, hint=problem.hint, detail=problem.detail) from None
-        raise
+    except REFUSED_DUMP as problem:
+        raise ProofFailed(f"it does not load: {problem.message}", hint=problem.hint, detail=problem.detail) from None
 
 
 def _require_possible(*parts: Part, before: str = "") -> None:
-    """Raise Refused with everything that keeps the parts from being loaded; a drill swaps nothing."""
+    """Raise Refused with all obstacles to the load of the parts; a drill swaps no data."""
     found = [finding for part in parts for finding in part.plan.findings]
     bad = [one for one in found if one.level is Level.ERROR and one.id not in {MOUNTED, *OF_THE_SWAP}]
     if bad:
@@ -137,7 +137,7 @@ def _require_possible(*parts: Part, before: str = "") -> None:
 
 
 def _remove(undo: UndoStack) -> list[Finding]:
-    """Remove what was loaded; a leftover is a finding, because the backup is proven and the site serves."""
+    """Remove the loaded data; a leftover is a finding, because the backup is proven and the site serves."""
     undo.unwind(KorrigoBackupError("the drill is over", hint="korrigo-backup rollback removes what it left"))
     if undo.halt is None:
         return []

@@ -1,4 +1,4 @@
-"""A site whose containers were made from another directory: nothing there is replaced from here."""
+"""A site whose containers were made from another directory: this directory must not replace its data."""
 
 from __future__ import annotations
 
@@ -35,6 +35,6 @@ def require_here(site: Site) -> None:
 
 
 def warn(site: Site, listen: Listener) -> None:
-    """Tell `listen` that a backup is made of a site whose containers were made from another directory."""
+    """Warn `listen` that a backup is made of a site whose containers were made from another directory."""
     for one in elsewhere(site):
         listen(Step("compose.elsewhere", {"message": one.message, "hint": one.hint}))

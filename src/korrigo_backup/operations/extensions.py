@@ -72,9 +72,9 @@ def extensions_made(scan: ScanResult) -> dict[str, str]:
 def privileged(
     server: Postgres, scan: ScanResult, *, exists: bool, every: bool = False, without: Collection[str] = ()
 ) -> Privileged:
-    """Return what a dump wants that its loader may not make, but for the extensions `without`.
+    """Return the extensions of a dump that its loader may not make, except the extensions `without`.
 
-    `exists` tells whether there is a live database. With `every`, it is not asked for leave.
+    `exists`: there is a live database. With `every`, its installed extensions are not asked for.
     """
     wanted = {name: schema for name, schema in extensions_made(scan).items() if name not in without}
     if not wanted:
@@ -92,7 +92,7 @@ def privileged(
 
 
 def extension_findings(server: Postgres, name: str, found: Privileged) -> Iterator[Finding]:
-    """Yield what becomes of those extensions."""
+    """Yield findings about those extensions."""
     if found.made:
         yield warning("extensions.first", f"{name} needs the extensions {_listed(found.made)}: they are made before"
                       " the load, because the live database has them", "nothing to do")  # fmt: skip

@@ -1,4 +1,4 @@
-"""What is to be known of a dump of unknown origin before it is loaded: refusals with a command, and warnings."""
+"""Facts about a dump of unknown origin before it is loaded: refusals with a command, and warnings."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def uncounted(name: str, scan: ScanResult) -> Iterator[Finding]:
 def code(name: str, scan: ScanResult) -> Iterator[Finding]:
     """Yield a warning that names the functions, triggers, rules and policies of a dump that this site has not signed.
 
-    They do not run with rights while it is loaded. Afterwards they run as whoever uses the database.
+    They do not run with rights while it is loaded. Afterwards they run with the rights of each user of the database.
     """
     if not scan.code:
         return
@@ -98,7 +98,7 @@ def code(name: str, scan: ScanResult) -> Iterator[Finding]:
 
 
 def as_owner(name: str, role: Role, *, in_place: bool = False) -> Iterator[Finding]:
-    """Yield a warning where statements of a dump that nobody has signed run with the rights of our own role."""
+    """Yield a warning if statements of an unsigned dump run with the rights of our own role."""
     if role.makes_roles and not in_place:
         return
     yield warning(

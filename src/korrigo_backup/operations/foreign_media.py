@@ -1,4 +1,4 @@
-"""Archives of uploads that another tool has made: where in them the media tree begins, and what is not taken."""
+"""Archives of uploads that another tool has made: the root of the media tree in them, and the members left out."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _DUMP = re.compile(
 _PACKED = re.compile(r"\.(gz|bz2|xz|zst|lz4)$", re.IGNORECASE)
 
 LINKS = "media.links"
-"""What `--accept` is given to leave links that lead out of the tree out."""
+"""The name for `--accept` to leave out links that lead out of the tree."""
 
 
 def located(tree: Tree, artifact: Artifact, source: MediaSource, accept: Acceptance) -> MediaSource:
-    """Return a source that knows where in its archive the media tree begins; those of this program know it already.
+    """Return a source with the root of the media tree in its archive; archives of this program name it.
 
-    Raises UsageError, with the commands to type, where neither the live tree nor the names tell, and where the archive
-    holds database dumps alone.
+    Raises UsageError, with the commands to type, if neither the live tree nor the names show the root, and if the
+    archive holds database dumps alone.
     """
     if not source.found:
         return source
@@ -109,7 +109,7 @@ def _candidates(found: Iterable[Found]) -> list[str]:
 
 
 def _below(path: str, root: str) -> str:
-    """Return the path below a root, empty for what is not below it."""
+    """Return the path below a root, "" for a path outside it."""
     if root == ".":
         return "" if path == "." else path
     return path[len(root) + 1 :] if path.startswith(f"{root}/") else ""

@@ -1,7 +1,7 @@
-"""The holds of a site, in a private file beside the backups (`.holds.json`).
+"""The holds of a site, in a private file in the backup directory (`.holds.json`).
 
-A file that cannot be read stops every removal: it must never be taken for "nothing is held". An empty one is such a
-file: what is written here begins with a bracket.
+A file that cannot be read stops every removal: it must never be taken for an empty list of holds. An empty file is such
+a file: content that is written here begins with a bracket.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def _alone(directory: Path) -> Iterator[None]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[bytes | None]:
-    """Yield what the file holds, None without one: an empty file has lost what it held."""
+    """Yield the content of the file, None without a file: an empty file has lost its holds."""
     try:
         file = open_plain(path)
     except FileNotFoundError:

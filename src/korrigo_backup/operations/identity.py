@@ -63,11 +63,11 @@ def require_own(site: Site, catalog: Catalog, *, exists: bool = True) -> None:
 def place_findings(
     site: Site, artifact: Artifact, *, into_other_site: bool, dump: Artifact | None = None
 ) -> list[Finding]:
-    """Return a finding where an artifact is of another site, or takes the place of a lost one.
+    """Return a finding if an artifact is of another site, or takes the place of a lost one.
 
-    An unused or missing live database loses nothing: a backup of the same name is restored into it, and the finding
-    says from where. So is one whose every row `dump`, the dump of the artifact, holds too: those rows are what data
-    migrations made. An error otherwise, unless `into_other_site` says that it is meant.
+    If the live database is unused or missing, no data can be lost: a backup of the same name is restored into it, and
+    the finding names its origin. The same holds if `dump`, the dump of the artifact, holds every live row too: those
+    rows were made by data migrations. An error otherwise, unless `into_other_site` confirms it.
     """
     standing, theirs = site.standing, _identity(artifact)
     if standing is None or theirs is None:

@@ -1,4 +1,4 @@
-"""Write the first configuration of a site: what its directory tells, and what was set before."""
+"""Write the first configuration of a site: the settings found in its directory, and those set before."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Draft:
-    """The configuration that would be written: its text, whether it says anything new, and what was found out.
+    """The configuration that would be written: its text, whether it contains new settings, and the findings.
 
-    `candidates` are the services of which one is the database, when nothing tells which.
+    `candidates` are the possible database services if no rule decides between them.
     """
 
     target: Path
@@ -51,12 +51,11 @@ def draft(
     named: NamedServices | None = None,
     columns: tuple[str, ...] = (),
 ) -> Draft:
-    """Return the configuration for `directory`. What `target` sets already stays as it is set.
+    """Return the configuration for `directory`. Settings that `target` already has stay as they are.
 
-    `site` is the name that the backups there are carry, which must not change: else they would be another site's.
-    `named` are the services that were typed, which win over all else. `columns` are path columns that were found; they
-    come after those that are set.
-    Raises UsageError for a Compose file or a `.env` that cannot be read.
+    `site` is the site's name in the backups there, which must not change: else they would be another site's. `named`
+    are the services that were typed, which win over all else. `columns` are path columns that were found; they come
+    after those that are set. Raises UsageError for a Compose file or a `.env` that cannot be read.
     """
     with explained("look at the project"):
         old, findings = _set_before(directory, target)
@@ -79,13 +78,13 @@ def draft(
 
 
 def site_of(catalog: Catalog) -> str | None:
-    """Return the name of the site that the newest backup is of, None when there is none that says it."""
+    """Return the site's name in the newest backup that has one, None if none has."""
     return next((a.header.site for a in catalog.artifacts() if a.header and a.header.site), None)
 
 
 @contextmanager
 def in_a_file(text: str) -> Iterator[Path]:
-    """Yield a private file for a moment, with the configuration in it; nothing in it is secret."""
+    """Yield a private file for a moment, with the configuration in it; it holds no secret."""
     with (
         explained("write into the directory for temporary files (TMPDIR)"),
         tempfile.TemporaryDirectory(prefix="korrigo-backup-") as place,
@@ -176,7 +175,7 @@ def _content(path: Path) -> str | None:
 
 
 def _named(found: Discovered, site: str | None) -> Values:
-    """Return what was found, with the name of the site that there are backups of already."""
+    """Return the settings, with the site's name that the existing backups have."""
     if site is None:
         return found.values
     default = Configuration().site.name

@@ -1,7 +1,7 @@
 """Restore in place: for a role that may not create databases, the content is replaced inside the live database.
 
-Nothing can be kept beside, so the way back is a safety backup, made and read back while the site is stopped and before
-anything is touched. Content is replaced in one transaction: a failure, or a crash, before its end leaves the old one.
+No previous copy can be kept, so a safety backup serves for a rollback, made and read back while the site is stopped and
+before any change. Content is replaced in one transaction: a failure, or a crash, before its end leaves the old one.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.finding import Finding, error, warning
-from korrigo_backup.domain.journal import Step
+from korrigo_backup.domain.journal import Step, Verb
 from korrigo_backup.domain.naming import Kind
-from korrigo_backup.domain.plan import replaced_in_place
+from korrigo_backup.domain.plan import FROM_SAFETY, replaced_in_place
 from korrigo_backup.errors import UsageError
 from korrigo_backup.formats.sql_inplace import Replacing
 from korrigo_backup.formats.sqlguard import loaded_with_path, path_may_help
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from korrigo_backup.operations.parts import Context
     from korrigo_backup.operations.undo import UndoStack
 
-IN_PLACE = "restore in place"
-"""What the journal calls such a restore, beside `restore`."""
+IN_PLACE = Verb.RESTORE_IN_PLACE
+"""The verb of such a restore in the journal, instead of `restore`."""
 
 
 @contextmanager
@@ -62,7 +62,7 @@ class InPlacePart:
     _committing: bool = field(default=False, init=False)
 
     def stage(self, undo: UndoStack) -> None:
-        """Nothing can be staged; the dump was read whole and verified when it was opened."""
+        """Return at once: there is no stage; the dump was read whole and verified when it was opened."""
 
     def swap(self, undo: UndoStack) -> None:
         """Make the safety backup, then replace the content; the services are stopped."""
@@ -73,9 +73,9 @@ class InPlacePart:
         self._replace(self.artifact, self.source, safety.manifest.database if safety.manifest else None)
 
     def _bring_back(self, safety: Artifact) -> None:
-        """Load the safety backup, unless the transaction has taken itself back.
+        """Load the safety backup, unless the transaction was rolled back.
 
-        Once the commit was sent, only the content tells on which side an interruption was.
+        Once the commit was sent, only the content shows on which side of it an interruption was.
         """
         if not self._committing:
             return
@@ -101,7 +101,8 @@ def replace_content(
 ) -> None:
     """Replace the content of the live database by that of a verified dump, in one transaction, and prove it.
 
-    `present` is the proof of what must still be there; `committing` is called when the transaction is about to end.
+    `present` is the proof that the present content must still match; `committing` is called when the transaction is
+    about to end.
     """
     server = context.site.postgres
     databases, live = Databases(server), server.database
@@ -147,7 +148,7 @@ def replace_content(
 
 
 def require_database_alone(artifact: Artifact) -> None:
-    """Raise UsageError for what cannot be restored in place: media have no transaction with the database."""
+    """Raise UsageError for an artifact that cannot be restored in place: media and database share no transaction."""
     if artifact.kind is not Kind.SQL:
         manifest = artifact.manifest
         names = (manifest.database_backup, manifest.media_backup) if manifest else (None, None)
@@ -192,6 +193,4 @@ def _findings(context: Context, source: SqlSource) -> Iterator[Finding]:
     if source.scan.own_transactions:
         yield error("restore.in_place", "the dump has transaction commands of its own, so it cannot be taken back",
                     "restore it without --in-place")  # fmt: skip
-    yield warning(
-        "restore.in_place", replaced_in_place(live), "the way back: korrigo-backup rollback --to safety --in-place"
-    )
+    yield warning("restore.in_place", replaced_in_place(live), f"the way back: {FROM_SAFETY}")

@@ -1,7 +1,8 @@
 """The journal of a site: one line when an operation begins and one when it ends, never rewritten.
 
-It stands beside the backups (`.journal.jsonl`). A killed run leaves its first line alone, which says `begun`. What must
-be known of a run after its death is a line of its own in between; of the lines of one operation the last one counts.
+It stands in the backup directory (`.journal.jsonl`). A killed run leaves its first line alone, with the outcome
+`begun`. Facts that must be known of a run after its death are a line of its own in between; of the lines of one
+operation the last one counts.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ class Running:
         self.listener(step)
 
     def note(self, **known: str) -> None:
-        """Write down what must be known of this operation if it ends here (fields of `Record`)."""
+        """Write the facts that must be known of this operation if it ends here (fields of `Record`)."""
 
 
 @dataclass(kw_only=True)
@@ -93,7 +94,7 @@ class _Recorded(Running):
     write: Callable[[Record], None]
 
     def note(self, **known: str) -> None:
-        """Write the record with what is known now."""
+        """Write the record with the facts known so far."""
         self.record = replace(self.record, **known)
         self.write(self.record)
 
@@ -121,11 +122,11 @@ def recorded(
     listener: Listener,
     why: Mapping[str, str] | None = None,
 ) -> Iterator[Running]:
-    """Record the operation that the block is, whatever its end; the caller holds the site's lock.
+    """Record the operation in the block, with any end; the caller holds the site's lock.
 
-    Yields what listens to its steps and passes them on to `listener`. No secret of the site gets into the file.
-    `why` is what was said about it: who approved it, the ticket, the reason. Raises PartlyDone when all is done and
-    only its last line could not be written.
+    Yields a listener of its steps, which passes them on to `listener`. No secret of the site gets into the file. `why`
+    holds the answers about it: approver, ticket, reason. Raises PartlyDone if all is done and only its last line could
+    not be written.
     """
     record = replace(_record(site.name, verb, subject, datetime.now(UTC)), why=dict(why or {}))
     write = partial(_append, directory, site.secrets)
@@ -162,11 +163,13 @@ def _record(site: str, verb: str, subject: str, started: datetime) -> Record:
         site=site,
         by=f"{user()}@{socket.gethostname()}",
         started=started,
+        damaged="",
+        host=socket.gethostname(),
     )
 
 
 def _note(write: Callable[[Record], None], record: Record) -> None:
-    """Write how it ended; where that fails, too, what is said is why it ended, and the line stays `begun`."""
+    """Write how it ended; if that fails, too, the reason of the end is still reported, and the line stays `begun`."""
     with suppress(KorrigoBackupError):
         write(record)
 
@@ -217,8 +220,8 @@ def note_early(
 ) -> None:
     """Record the run (site, verb, subject) that ended like this, unless it has recorded itself since `began`.
 
-    A run that never got as far as the site (no server, another run at work) has not. What cannot be written is lost:
-    how it ended is being said.
+    A run that never got as far as the site (no server, another run at work) has not. A record that cannot be written is
+    lost: the end itself is being reported.
     """
     site, verb, subject = run
     if not _since(directory, verb, subject, began):
@@ -240,7 +243,7 @@ def _since(directory: Path, verb: str, subject: str, began: datetime) -> Record 
 
 
 def user() -> str:
-    """Return the name of who runs this; the number of one without a name, as in a container started with --user."""
+    """Return the name of the user, or the number of a user without a name, as in a container started with --user."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # OSError from Python 3.13 on
@@ -253,7 +256,7 @@ def _append(directory: Path, secrets: Sequence[Secret], record: Record) -> None:
     with explained(f"write the journal {directory / FILE}"):
         descriptor = open_own(directory / FILE, os.O_RDWR | os.O_APPEND)
         try:
-            os.fchmod(descriptor, FILE_MODE)  # whatever the umask has taken away
+            os.fchmod(descriptor, FILE_MODE)  # the umask may have removed bits
             size = os.fstat(descriptor).st_size
             if size and os.pread(descriptor, 1, size - 1) != b"\n":
                 line = b"\n" + line
@@ -265,9 +268,10 @@ def _append(directory: Path, secrets: Sequence[Secret], record: Record) -> None:
 
 
 def _clean(record: Record, secrets: Sequence[Secret]) -> Record:
-    """Return the record without secrets, and with what is no text escaped, in whatever a person or a program has said.
+    """Return the record without secrets, with undecodable bytes escaped, in all texts of persons or programs.
 
-    In the encoded line a secret with a quotation mark would not be found, and one like `done` would spoil the record.
+    In the encoded line a secret with a quotation mark would not be found, and a secret like `done` would spoil the
+    record.
     """
 
     def clean(said: str) -> str:

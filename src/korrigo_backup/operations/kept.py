@@ -1,4 +1,4 @@
-"""What restores and rollbacks have kept beside the live database and media: counted, and pruned by the same policy."""
+"""The previous copies of restores and rollbacks, next to the live data: counted, and pruned by the same policy."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from korrigo_backup.site.site import Site
 
 ROLES = ("before", "after")
-"""What a restore replaced, and what a rollback replaced in turn."""
+"""The copy that a restore replaced, and the copy that a rollback replaced in turn."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,9 @@ class KeptDecision:
 
 
 def survey(site: Site) -> list[Kept]:
-    """Return what is kept, newest first; Unreachable when the database does not answer.
+    """Return the previous copies, newest first; Unreachable if the database does not answer.
 
-    Media that cannot be written from here are left out, and the database of their stamp: both are another's to remove.
+    Media that cannot be written from here are left out, and the database of their stamp: another place removes both.
     """
     live, names = site.postgres.database, Databases(site.postgres).names()
     found, other = [], namesake(names, live)
@@ -95,7 +95,7 @@ def survey(site: Site) -> list[Kept]:
 
 
 def decide(found: list[Kept], policy: Policy, held: Mapping[str, Hold], now: datetime) -> list[KeptDecision]:
-    """Return a decision for each: what is held or younger than a safety backup may be stays whatever the rule says."""
+    """Return a decision for each: a copy on hold, or younger than the safety period, stays under any rule."""
     moments = [Moment(one.at, one.at.replace(tzinfo=None)) for one in found]
     decisions = []
     for one, why in zip(found, by_age(moments, policy.kept, now), strict=True):
@@ -113,7 +113,7 @@ def decide(found: list[Kept], policy: Policy, held: Mapping[str, Hold], now: dat
 
 
 def remove(site: Site, directory: Path, decisions: list[KeptDecision], *, now: datetime, listen: Listener) -> int:
-    """Drop what the decisions let go, and return how many; the caller holds the site."""
+    """Drop the copies that the decisions remove, and return how many; the caller holds the lock."""
     held = set(standing(holds.read(directory), now))
     removed = 0
     if site.media and not site.media.read_only:

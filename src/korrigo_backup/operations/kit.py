@@ -1,4 +1,7 @@
-"""The recovery kit: what a bare server needs besides the backups, saved encrypted whenever it changes (contract C5)."""
+"""The recovery kit: the files that a bare server needs besides the backups, saved after each change (contract C5).
+
+The kit is encrypted.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Source:
-    """What a kit is made of. `required` are files that the configuration names, `usual` those saved where they are.
+    """The inputs of a kit. `required` are files that the configuration names, `usual` those saved if they exist.
 
     `directory` is the project's, absolute: paths below it are kept relative to it.
     """
@@ -69,9 +72,9 @@ class _Gathered:
 
 
 def save_if_changed(catalog: Catalog, source: Source, *, now: datetime) -> list[Finding]:
-    """Save a kit if anybody is named to encrypt it to and anything has changed; the caller holds the site's lock.
+    """Save a kit if there are recipients and its content has changed; the caller holds the site's lock.
 
-    That nobody is named is a warning. Raises what `save` raises when a kit is wanted and cannot be made.
+    Missing recipients are a warning. Raises as `save` if a kit is wanted and cannot be made.
     """
     if not source.recipients:
         return [unconfigured()]
@@ -87,7 +90,7 @@ def unconfigured() -> Finding:
 
 
 def state(catalog: Catalog, source: Source, *, now: datetime) -> list[Finding]:
-    """Return whether the secrets of this site are saved, whole, and as they are now; nothing is made."""
+    """Return whether the secrets of this site are saved, whole, and up to date; makes no kit."""
     if not source.recipients:
         return [unconfigured()]
     newest = next(iter(known(catalog)), None)
@@ -111,7 +114,7 @@ def save(catalog: Catalog, source: Source, *, now: datetime, listen: Listener = 
 
 
 def changes(kit: Kit, source: Source, *, now: datetime) -> Finding:
-    """Return whether a kit holds what the site has now; without opening it, by its seal."""
+    """Return whether a kit holds the present files; without opening it, by its seal."""
     if not source.keyring.keys:
         return _keyless()
     gathered = _gather(source, now)
@@ -127,7 +130,7 @@ def opened_well(opened: Opened) -> Finding:
 
 
 def compare(opened: Opened, source: Source, *, now: datetime) -> list[Finding]:
-    """Return how an opened kit and the files of the live site differ, by name; no content is told."""
+    """Return how an opened kit and the files of the live site differ, by name, without their content."""
     if not source.keyring.keys:
         return [_keyless()]
     kept = {file.name: file.sha256 for file in opened.contents.files}
@@ -151,7 +154,7 @@ def _saved(catalog: Catalog, source: Source, now: datetime, running: Running) ->
 
 
 def _keyless() -> Finding:
-    """Return what is said on a machine that has no key: reading must not make one, which a restore would then miss."""
+    """Return the finding for a machine without a key: reading must not make a key, which a restore would then miss."""
     return warning("kit.stale", "this machine has no signing key, so the kit is not that of a site here",
                    "put the key of the kit in place: README.md in it says where")  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""What a recovery kit is made of, by the configuration: which files, and what its commands are filled with."""
+"""The inputs of a recovery kit, from the configuration: the files, and the values of its commands."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     from korrigo_backup.system.keyring import Keyring
 
 _OWN_FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
-"""What Compose reads when no file is named to it."""
+"""The files that Compose reads if no file is named to it."""
 
 
 @dataclass(frozen=True)
 class Given:
-    """The configuration, where it was read, and what it was read from.
+    """The configuration, where it was read, and its sources.
 
-    `file` is the TOML file where one was named, `outside` the variables that no file has. `project` is the Compose
-    project, where Compose is on this machine.
+    `file` is the TOML file if one was named, `outside` the variables that no file sets. `project` is the Compose
+    project, if Compose is on this machine.
     """
 
     config: Configuration
@@ -74,7 +74,7 @@ def kit_source(given: Given, keyring: Keyring, secrets: tuple[Secret, ...], role
 
 
 def _beside_compose(given: Given) -> tuple[Path, ...]:
-    """Return what Compose reads besides the files that are named to it, and what those name."""
+    """Return the files that Compose reads besides the named ones, and the files that those name."""
     compose = given.config.compose
     if not given.config.composed:
         return ()
@@ -111,6 +111,6 @@ def _facts(given: Given, roles: Iterable[RoleProof]) -> Facts:
 
 
 def _statements(roles: Iterable[RoleProof], user: str) -> tuple[str, ...]:
-    """Return what makes the roles; the role of the site is made by a command of its own, or by the image."""
+    """Return the statements that make the roles, without the site's: a command of its own, or the image, makes that."""
     there = f"CREATE ROLE {identifier(user)} "
     return tuple(sql for sql in create_roles(roles) if not sql.startswith(there))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Kit:
-    """A kit on disk. `record` is None where the file beside it is missing or cannot be read."""
+    """A kit on disk. `record` is None if its record is missing or cannot be read."""
 
     path: Path
     record: KitRecord | None
@@ -56,7 +56,7 @@ def find(catalog: Catalog, named: str | None) -> Kit:
 
 
 def check(kit: Kit) -> list[Finding]:
-    """Return what can be said of a kit without a private key: that it is the file that was made, and by whom."""
+    """Return the findings about a kit without a private key: whether the file is unchanged, and its signature."""
     if wrong := damage(kit):
         return [error("kit.damaged", wrong, "make a new one: korrigo-backup kit make")]
     if kit.record is None or kit.authenticity is not Authenticity.AUTHENTIC:
@@ -66,7 +66,7 @@ def check(kit: Kit) -> list[Finding]:
 
 
 def open_kit(path: Path, identity: bytes) -> Opened:
-    """Return the content of a kit; see `age.unseal` and `formats.kit.unpack` for what is raised."""
+    """Return the content of a kit; raises as `age.unseal` and `formats.kit.unpack`."""
     return unpack(age.unseal(read(path, LARGEST), identity, path.name), path.name)
 
 
@@ -88,7 +88,7 @@ def _directory(path: Path) -> None:
 
 
 def damage(kit: Kit) -> str | None:
-    """Return what is wrong with the encrypted file, as far as that shows from outside."""
+    """Return the fault of the encrypted file, as far as it shows from outside."""
     try:
         sealed = read(kit.path, LARGEST)
         age.require_form(sealed, kit.path.name)
@@ -102,7 +102,10 @@ def damage(kit: Kit) -> str | None:
 
 
 def read(path: Path, most: int) -> bytes:
-    """Return a whole file, also behind a link (a `.env` may be one); Refused for what is too large or no file."""
+    """Return a whole file, also behind a link (a `.env` may be one).
+
+    Refused for a file that is too large or not regular.
+    """
     with explained(f"read {path}"):
         try:
             with open_plain(path.resolve()) as raw, io.BufferedReader(cast("io.RawIOBase", raw)) as file:

@@ -1,6 +1,6 @@
-"""A place for a drill on this machine, where the site's server lets our role load nothing beside the live database.
+"""A place for a drill on this machine, if the site's server lets our role load no other database.
 
-Whoever writes to the live database writes the functions that a load runs. Here they would run on the machine of the
+A user who writes to the live database writes the functions that a load runs. Here they would run on the machine of the
 backups and of their key, so the dump is loaded by a role without rights, and no role of the dump gets any.
 """
 
@@ -30,7 +30,7 @@ ROOM_FACTOR = 2
 """Free bytes wanted, as a multiple of the database: its data and the log of writing them."""
 
 LACKING = frozenset({"extensions.privileged", "role.createdb", "database.hba"})
-"""Findings about what our role may not do on the site's server, and may on a server of its own."""
+"""Findings about rights that our role lacks on the site's server, and has on a server of its own."""
 
 
 def lacks(findings: Iterable[Finding]) -> Finding | None:
@@ -39,31 +39,30 @@ def lacks(findings: Iterable[Finding]) -> Finding | None:
 
 
 def left(directory: Path) -> Path | None:
-    """Return what a killed drill has left in the backup directory, None where there is nothing."""
+    """Return the server directory of a killed drill in the backup directory, None if there is none."""
     home = directory / DRILL_SERVER
     return home if home.exists() else None
 
 
-def remove_left(directory: Path) -> str:
-    """End and remove the server of a killed drill; return in words what was done. The caller holds the lock."""
+def remove_left(directory: Path) -> None:
+    """End and remove the server of a killed drill. The caller holds the lock."""
     home = left(directory)
     if home is None:
-        return ""
+        return
     version = home / "data" / "PG_VERSION"
     programs = server_programs(_major(version.read_text())) if version.exists() else None
     with explained(f"remove {home}"):
         if programs:
             ThrowawayServer(programs, home=home).end_left()
         shutil.rmtree(home, ignore_errors=True)
-    return f"removed the throw-away server of a drill in {home}"
 
 
 @contextmanager
 def local_server(directory: Path, proof: DatabaseProof, live: str, lacking: Finding) -> Iterator[Postgres]:
     """Yield a throw-away server of the saved major version or a newer one, with roles that have the saved names alone.
 
-    Its data lie in the private backup `directory`, whose lock the caller holds: what a killed drill left there is ended
-    and removed first. Raises Refused with `lacking` when this machine has no such programs, no room, or cannot start
+    Its data lie in the private backup `directory`, whose lock the caller holds: the leftover of a killed drill is ended
+    and removed first. Raises Refused with `lacking` if this machine has no such programs, no room, or cannot start
     them.
     """
     programs = server_programs(_major(proof.server_version))

@@ -1,4 +1,4 @@
-"""What the containers of a site need of their machine: for the recovery kit, and for `doctor`."""
+"""The needs of a site's containers on their machine: for the recovery kit, and for `doctor`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _MOST_BYTES = 16 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Machine:
-    """What a kit takes of the machine: `files` belong into it, `needs` are what only commands can bring."""
+    """The machine's part of a kit: `files` belong into it, `needs` can only be met by commands."""
 
     files: tuple[Path, ...] = ()
     needs: Needs = field(default_factory=Needs)
@@ -54,10 +54,10 @@ class _Network(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 def machine_of(project: Project) -> Machine:
-    """Return what the project needs of this machine; nothing where Compose does not say it.
+    """Return the needs of the project on this machine; empty if Compose does not list them.
 
-    Files and small directories that are mounted for reading alone are settings and belong into the kit. What services
-    write to is data, and what is too large is code or data: the kit names both.
+    Files and small directories that are mounted for reading alone are settings and belong into the kit. Directories
+    that services write to are data, and large ones are code or data: the kit names both.
     """
     found = profile(project)
     if found is None:
@@ -80,7 +80,10 @@ def machine_of(project: Project) -> Machine:
 
 
 def _mounted(found: Profile) -> tuple[tuple[Path, ...], tuple[str, ...], tuple[str, ...]]:
-    """Return the files for the kit, the directories to be made, and what is mounted and too large or not readable."""
+    """Return the files for the kit, the directories to be made, and the mounted paths that cannot be taken along.
+
+    The latter are too large or not readable.
+    """
     files, directories, left_out = list[Path](), list[str](), list[str]()
     for bind in found.binds:
         if _of_the_system(bind.path):
@@ -96,7 +99,7 @@ def _mounted(found: Profile) -> tuple[tuple[Path, ...], tuple[str, ...], tuple[s
 
 
 def _of_the_system(path: Path) -> bool:
-    """Tell whether a path is the machine's own, which another machine has by itself."""
+    """Return whether a path belongs to the operating system, so that another machine has it."""
     return str(path) in _SYSTEM_FILES or any(path.is_relative_to(one) for one in _SYSTEM)
 
 
@@ -111,7 +114,7 @@ def _settings(bind: Bind) -> tuple[Path, ...] | None:
 
 
 def machine_findings(project: Project, containers: Sequence[Container]) -> Iterator[Finding]:
-    """Yield what the files name and the machine lacks, and the services that run another image than the files name."""
+    """Yield the objects that the files name and the machine lacks, and the services that run another image."""
     found = profile(project)
     if found is None:
         return
@@ -141,7 +144,7 @@ def _other_images(project: Project, found: Profile, containers: Sequence[Contain
 
 
 def _unsaved(project: Project, found: Profile, running: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """Return the variables that tell the images that run, where the files alone name other images."""
+    """Return the variables that select the images that run, if the files alone name other images."""
     other = _other(found, running)
     return tuple(sorted(variables_of(project, other).items())) if other else ()
 
@@ -181,7 +184,7 @@ def _options(project: Project, network: str) -> tuple[str, ...]:
 
 
 def _inspected(project: Project, kind: str, name: str) -> dict[str, object] | None:
-    """Return what the engine says of a network or volume, None where there is none."""
+    """Return the engine's description of a network or volume, None if it does not exist."""
     done = run(Command(("docker", kind, "inspect", name), project.environment), timeout=COMPOSE_SECONDS)
     found = msgspec.json.decode(done.stdout) if done.status == 0 else []
     return found[0] if found else None

@@ -1,4 +1,4 @@
-"""What an artifact says of itself: its manifest, who signed it, and the artifacts that a restore point binds."""
+"""The manifest of an artifact, its signature, and the components of a restore point."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def members_of(catalog: Catalog, point: Artifact) -> tuple[Artifact, ...]:
 
 
 def compared(catalog: Catalog, artifact: Artifact | None) -> Artifact | None:
-    """Return the restore point that tells how many files were missing before: `artifact` itself, else the newest."""
+    """Return the restore point whose number of missing files is compared: `artifact` itself, else the newest."""
     if artifact is not None and artifact.kind is Kind.POINT:
         return artifact
     try:
@@ -61,9 +61,11 @@ def compared(catalog: Catalog, artifact: Artifact | None) -> Artifact | None:
 
 
 def saved_database(catalog: Catalog, artifact: Artifact | None) -> Artifact | None:
-    """Return the backup that says how the database stood: `artifact` or its component, else the newest; None if none.
+    """Return the backup for the former state of the database: `artifact` or its component, else the newest.
 
-    A backup directory that cannot be read is as one without backups: the site is looked at all the same.
+    None if none.
+
+    A backup directory that cannot be read counts as empty: the site is checked all the same.
     """
     try:
         if artifact is not None and artifact.kind is Kind.POINT:
@@ -84,9 +86,9 @@ def _newest(catalog: Catalog, kind: Kind) -> Artifact | None:
 
 
 def authenticity(artifact: Artifact, *, allow_unsigned: bool) -> list[Finding]:
-    """Return what the signature says; an error finding where it says too little and that is not allowed.
+    """Return the findings about the signature; an error if it is insufficient and that is not allowed.
 
-    Raises ProofFailed for a manifest whose signature does not fit: it was altered, whatever is allowed.
+    Raises ProofFailed for a manifest whose signature does not fit: it was altered, and no option allows that.
     """
     if artifact.authenticity is Authenticity.FORGED:
         raise ProofFailed(
@@ -129,7 +131,7 @@ def _unsigned(artifact: Artifact) -> tuple[str, str]:
 
 
 def _renamed(artifact: Artifact) -> list[Finding]:
-    """Tell when an older backup stands under a newer name: the name is not signed, the time in the manifest is."""
+    """Return a warning if an older backup has a newer name: the name is not signed, the time in the manifest is."""
     named, manifest = parse(artifact.name), artifact.manifest
     if named is None or manifest is None or named.stamp == manifest.timestamp:
         return []

@@ -1,4 +1,4 @@
-"""Narrow tables that differ to their rows: two sides are read as COPY text, nothing is loaded anywhere.
+"""Narrow tables that differ to their rows: two sides are read as COPY text, and no data are loaded.
 
 Rows belong together by primary key. A table of up to `SMALL` rows is compared in one pass: the saved side is kept as
 key and 16-byte digest, the present side is held against it. A larger one is first divided by a hash of the key into
@@ -40,10 +40,10 @@ HELD = 200_000
 """Rows of differing buckets that are held at once: some 40 MB."""
 
 BUCKETS = 1 << 16
-"""A million rows are 15 a bucket, so that thousands of changed rows are still told exactly; 6 MB for one table."""
+"""A million rows are 15 a bucket, so that thousands of changed rows are still counted exactly; 6 MB for one table."""
 
 SHOWN = 5
-"""Keys that are named of each kind, unless told."""
+"""Keys of each kind that are named by default."""
 
 _WHOLE_KEY = 64
 """Bytes up to which a key is kept as it is; a longer one as its beginning and a digest."""
@@ -110,9 +110,9 @@ def narrow(
 def narrow_under(
     settings: Iterable[str], saved: Saved, now: Snapshot, wanted: Mapping[str, int], *, shown: int = SHOWN
 ) -> dict[str, RowChange]:
-    """Return for each table the change under those of several settings that let most rows be equal.
+    """Return for each table the change under the setting, of several, that leaves most rows equal.
 
-    A dump without a manifest does not tell the settings under which it was written.
+    A dump without a manifest does not hold the settings under which it was written.
     """
     best: dict[str, RowChange] = {}
     for each in settings:

@@ -81,10 +81,10 @@ def restore_needs(
     roles: bool = True,
     extensions: Collection[str] = (),
 ) -> Iterator[Finding]:
-    """Yield what the server or our role lacks for a restore of `saved`; `staged` names the database that it loads.
+    """Yield the things that the server or our role lacks for a restore of `saved` into the database `staged`.
 
     Without `roles`, the statements that name roles are not executed. `extensions` are those that the dump makes and
-    `saved` may not name, because nothing was recorded with it.
+    `saved` may not name, because they were not recorded with it.
     """
     found = server.ask_server(_SERVER, _Server)
     if roles:
@@ -105,11 +105,11 @@ def restore_needs(
 
 
 _IN_PLACE = frozenset({"extensions.privileged", "database.maintenance"})
-"""What keeps a restore from a database beside the live one, and not from one in place."""
+"""Findings that prevent a restore into a second database, and not a restore in place."""
 
 
 def site_needs(server: Postgres, staged: str) -> Iterator[Finding]:
-    """Yield what the server or our role lacks for a restore of the live database as it is now."""
+    """Yield the things that the server or our role lacks for a restore of the live database in its present state."""
     found, live = server.ask_server(_SERVER, _Server), _live(server)
     yield from _owner(server, live, found)
     ways = (*_swap(server, live, in_place=False),
@@ -123,7 +123,7 @@ def site_needs(server: Postgres, staged: str) -> Iterator[Finding]:
 
 
 def refused_extensions(server: Postgres, saved: DatabaseProof | None) -> list[str]:
-    """Return the extensions, saved or else live, that our role may not make in a database beside the live one."""
+    """Return the extensions, saved or else live, that our role may not make in a second database."""
     found = server.ask_server(_SERVER, _Server)
     if found.superuser:
         return []
@@ -143,7 +143,7 @@ def require_entrance(server: Postgres, staged: str) -> None:
 
 
 def _live(server: Postgres) -> _Live:
-    """Return what is known of the live database; one that cannot be entered is asked from outside."""
+    """Return the facts about the live database; if it cannot be entered, those seen from another database."""
     name = literal(server.database)
     try:
         return server.ask(_LIVE.format(extensions="pg_extension", name=name), _Live)
@@ -208,7 +208,7 @@ def _maintenance(server: Postgres) -> Finding:
 def _extensions(
     server: Postgres, wanted: Iterable[str], found: _Server, installed: frozenset[str] | None, *, in_place: bool
 ) -> Iterator[Finding]:
-    """Yield what keeps `wanted` from being made; `installed` are the live extensions, None without a database."""
+    """Yield the obstacles to making `wanted`; `installed` are the live extensions, None without a database."""
     if missing := sorted(set(wanted) - found.available):
         yield error("extensions.missing", f"extensions are not available on this server: {', '.join(missing)}",
                     "install their packages on the database server")  # fmt: skip
@@ -224,7 +224,7 @@ def _extensions(
 
 
 def _by_hand(server: Postgres, found: _Server, lacking: Iterable[str], installed: frozenset[str] | None) -> str:
-    """Return what a superuser types, so that a restore in place finds the extensions that the role may not make."""
+    """Return a superuser's commands, after which a restore in place finds the extensions that the role may not make."""
     name = identifier(server.database)
     create = f"CREATE DATABASE {name} OWNER {identifier(found.name)}; then " if installed is None else ""
     extensions = "; ".join(f"CREATE EXTENSION {identifier(one)}" for one in lacking)

@@ -1,7 +1,7 @@
-"""What runs at three in the morning: backup, verify, prune, copy off-site, as one run with one line in the journal.
+"""The nightly run: backup, verify, prune, copy off-site, as one run with one line in the journal.
 
-A step after the backup that fails never hides that the backup is good: the others are still done, and the run ends
-with PartlyDone, which names them all.
+A step after the backup that fails never hides that the backup is good: the others are still done, and the run ends with
+PartlyDone, which names them all.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from korrigo_backup.domain.finding import Finding, Level, warning
 from korrigo_backup.domain.journal import Listener, Step, silent
 from korrigo_backup.domain.naming import Kind
 from korrigo_backup.domain.runs import drill_due
-from korrigo_backup.errors import UNCHANGED, Interrupted, KorrigoBackupError, Locked, NotFound, PartlyDone, ProofFailed
+from korrigo_backup.errors import Interrupted, KorrigoBackupError, Locked, NotFound, PartlyDone, ProofFailed, World
 from korrigo_backup.operations import journal, retain
 from korrigo_backup.operations.backup import Wish, take_database
 from korrigo_backup.operations.drill import drill, fingerprint
@@ -24,7 +24,6 @@ from korrigo_backup.operations.journal import Running, recorded
 from korrigo_backup.operations.point import take_point
 from korrigo_backup.operations.prune import Meant
 from korrigo_backup.operations.recover import exclusive
-from korrigo_backup.operations.undo import ROLLED_BACK
 from korrigo_backup.operations.verify import Depth, verify
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ class Offsite(Protocol):
 
     @property
     def name(self) -> str:
-        """What the place is called."""
+        """The name of the place."""
         ...
 
     def copy(self, artifact: Artifact) -> None:
@@ -58,10 +57,10 @@ class Offsite(Protocol):
 
 @dataclass(frozen=True)
 class Night:
-    """What is wanted of one run. `wait` is in seconds: so long another run may go on before this one gives up.
+    """Options of a run. `wait` is in seconds: so long another run may go on before this one gives up.
 
-    `drill` also loads the backup beside the site when none was proven so far, or none with its schema. `settings` saves
-    what else a rebuild needs, when it has changed, and tells what it found.
+    `drill` also loads the backup into a scratch copy if none was proven so far, or none with its schema. `settings`
+    saves the other files for a rebuild, if they have changed, and returns findings.
     """
 
     full: bool
@@ -82,7 +81,7 @@ class Night:
 
 @dataclass
 class Done:
-    """What a run has done: the artifact, how many old ones went, and what a person should know."""
+    """The results of a run: the artifact, how many old ones were removed, and the findings."""
 
     artifact: Artifact | None = None
     removed: int = 0
@@ -93,8 +92,8 @@ class Done:
 def nightly(site: Site, catalog: Catalog, night: Night) -> Done:
     """Back up, verify, prune and copy.
 
-    Raises what the backup raises, and ProofFailed when what it made does not verify: then nothing is removed.
-    PartlyDone when the backup is good and something after it failed. Locked when another run goes on for too long.
+    Raises as the backup, and ProofFailed if the new backup does not verify: then no artifact is removed. PartlyDone if
+    the backup is good and a step after it failed. Locked if another run goes on for too long.
     """
     subject, began = "full" if night.full else "db", time.monotonic()
     with (
@@ -115,20 +114,20 @@ def nightly(site: Site, catalog: Catalog, night: Night) -> Done:
 
 @contextmanager
 def _interruptible(done: Done) -> Iterator[None]:
-    """Say of a run that a signal ends after the backup that there is one."""
+    """Name the finished backup in the message of a signal that comes after it."""
     try:
         yield
     except Interrupted as signal:
         if done.artifact is None:
             raise
-        more = "" if str(signal) == UNCHANGED else f"; {signal}"
+        more = "" if signal.world is World.UNCHANGED else f"; {signal}"
         raise Interrupted(f"the backup {done.artifact.path} is made, not all after it is done{more}") from None
 
 
 def _later(night: Night, began: float) -> Night:
-    """Return the night with the time that it is, after a wait that began then.
+    """Return the options with the present time, after a wait that began at `began`.
 
-    What was made by the run that was waited for, and this run's own line in the journal, would be of the future else.
+    Without that, the artifacts of the awaited run, and this run's own line in the journal, would lie in the future.
     """
     return replace(night, now=night.now + timedelta(seconds=time.monotonic() - began))
 
@@ -148,7 +147,7 @@ def _backup(site: Site, catalog: Catalog, night: Night, running: Running, done: 
 
 
 def _made(catalog: Catalog, night: Night) -> Artifact | None:
-    """Return what this run has made of the kind that was wanted."""
+    """Return this run's artifact of the wanted kind."""
     moment = night.now.astimezone(UTC)
     ours = (a for a in catalog.artifacts() if a.kind is night.kind and a.header and a.header.created == moment)
     return next(ours, None)
@@ -163,6 +162,7 @@ def _verify(site: Site, catalog: Catalog, night: Night, running: Running, done: 
     bad = next((finding for finding in findings if finding.level is Level.ERROR), None)
     if bad:
         _relink(catalog)
+        running.note(damaged=artifact.name)
         hint = bad.hint or "see dmesg: the disk or the memory of this machine may be failing"
         raise ProofFailed(f"{artifact.name} was made and does not verify: {bad.message}", hint=hint, state=_UNTOUCHED)
     done.findings += [finding for finding in findings if finding.level is Level.WARNING]
@@ -177,22 +177,23 @@ def _verify(site: Site, catalog: Catalog, night: Night, running: Running, done: 
 
 
 def _drilled(site: Site, catalog: Catalog, artifact: Artifact, night: Night, running: Running, done: Done) -> Depth:
-    """Return the depth that was reached: what keeps a drill from being made says nothing about the backup.
+    """Return the depth that was reached: an obstacle to the drill is no fault of the backup.
 
-    ProofFailed when the drill says that it is no good.
+    ProofFailed if the drill shows that the backup is bad.
     """
     try:
         found = drill(site, catalog, artifact, now=night.now, listen=running.listen)
     except ProofFailed as problem:
         _relink(catalog)
-        state = _UNTOUCHED if problem.state in {UNCHANGED, ROLLED_BACK} else problem.state
+        running.note(damaged=artifact.name)
+        state = _UNTOUCHED if problem.world in {World.UNCHANGED, World.ROLLED_BACK} else problem.state
         raise ProofFailed(
             f"{artifact.name} was made and cannot be restored: {problem.message}", hint=problem.hint, state=state
         ) from None
     except KorrigoBackupError as problem:
         if night.depth is Depth.FULL:
             _collect(done, "drill", problem)
-        else:  # nobody has asked for it: a place that is too small for a drill is no failure of the night
+        else:  # the drill is an extra: a place that is too small for it is no failure of the night
             done.findings.append(warning("nightly.undrilled", f"not proven by a load: {problem.message}", problem.hint))
         return Depth.CONTENT
     done.findings += [finding for finding in found if finding.level is not Level.OK]
@@ -205,7 +206,7 @@ def _own_records(site: Site, catalog: Catalog) -> list[Record]:
 
 
 def _relink(catalog: Catalog) -> None:
-    """Let the link name the newest dump that is not known to be bad; what failed is being said."""
+    """Point the link to the newest dump that is not known to be bad; the failure itself is being reported."""
     with suppress(KorrigoBackupError):
         catalog.relink()
 
@@ -233,7 +234,7 @@ def _settings(site: Site, catalog: Catalog, night: Night, running: Running, done
 
 @contextmanager
 def _collected(done: Done, step: str) -> Iterator[None]:
-    """Note what goes wrong in a step after the backup, and go on."""
+    """Note the error of a step after the backup, and go on."""
     try:
         yield
     except KorrigoBackupError as problem:
@@ -259,7 +260,7 @@ def _require_all(done: Done) -> None:
 
 @contextmanager
 def _patiently_held(site: Site, catalog: Catalog, night: Night) -> Iterator[Site]:
-    """Hold the site; another run is waited for, and that it is waited for is told once."""
+    """Take the lock of the site; wait for another run, and report the wait once."""
     deadline, told = time.monotonic() + night.wait, False
     with ExitStack() as stack:
         while True:

@@ -1,4 +1,4 @@
-"""The parts of a site that a restore replaces, the database and the media, each staged beside and then swapped in."""
+"""The parts of a site that a restore replaces, the database and the media, each staged and then swapped in."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 
 
 def _ignore(finding: Finding) -> None:
-    """Take a finding that nobody shows."""
+    """Ignore a finding that is not shown."""
 
 
 class Part(Protocol):
@@ -67,11 +67,11 @@ class Part(Protocol):
 
     @property
     def plan(self) -> PartPlan:
-        """What replacing this part would do."""
+        """The effect of replacing this part."""
         ...
 
     def stage(self, undo: UndoStack) -> None:
-        """Load beside the live part and prove it; the site serves on."""
+        """Load next to the live part and prove it; the site serves on."""
         ...
 
     def swap(self, undo: UndoStack) -> None:
@@ -81,11 +81,11 @@ class Part(Protocol):
 
 @dataclass(frozen=True)
 class Context:
-    """What every part is given: the site, the stamp of all names, who listens, whether the content is trusted.
+    """The surroundings of every part: the site, the stamp of all names, the listener, whether the content is trusted.
 
-    `accept` holds the names of differences that the operator goes on over (`restore --accept`). `report` takes what a
-    step finds only while it works; a finding of level LOSS there ends the restore with exit code 3. On a `confined`
-    server, one that runs on this machine, a role without rights loads also what this site has signed.
+    `accept` holds the names of differences that the operator accepts (`restore --accept`). `report` takes findings that
+    come up during a step; a finding of level LOSS there ends the restore with exit code 3. On a `confined` server,
+    which runs on this machine, a role without rights loads also data that this site has signed.
     """
 
     site: Site
@@ -169,7 +169,7 @@ class DatabasePart:
     """Extensions, and their schemas, that our role makes for a loader."""
     databases: Databases = field(init=False)
     spools: list[tuple[Bound, IO[bytes]]] = field(init=False, default_factory=list)
-    """What is made in the live database after the swap."""
+    """The statements that are executed in the live database after the swap."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "databases", Databases(self.context.site.postgres))
@@ -219,7 +219,7 @@ class DatabasePart:
         return self.staged_as or naming.stage_database(self.context.site.postgres.database, self.context.stamp)
 
     def _loader(self, role: Role, undo: UndoStack) -> _Loader | None:
-        """Make a role without rights for what asks for one; our own has to do when it may make none."""
+        """Make a role without rights if the content needs one; our own is used if it may make none."""
         if not self.context.without_rights or not role.makes_roles:
             return None
         made = _Loader(
@@ -290,7 +290,7 @@ class DatabasePart:
 
     @phase("proof")
     def _prove(self, loader: _Loader | None, failed: tuple[Failure, ...]) -> None:
-        """Prove what was loaded, as the role that loaded it: to read a table can run a function of its indexes."""
+        """Prove the loaded data, as the role that loaded them: to read a table can run a function of its indexes."""
         self.context.listen(Step("restore.prove"))
         server = self.context.site.postgres
         with reading(self.artifact.name) if self.context.without_rights else nullcontext():
@@ -308,7 +308,7 @@ class DatabasePart:
 
 
 _NOT_OURS = (Sort.ROLE, Sort.PUBLIC_OWNER, Sort.EXTENSION_COMMENT)
-"""Statements that a role without rights may not execute; what it loads gets its owner afterwards."""
+"""Statements that a role without rights may not execute; its objects get their owner afterwards."""
 
 
 @dataclass(frozen=True)
@@ -328,7 +328,7 @@ class MediaPart:
 
     @phase("staging of the media")
     def stage(self, undo: UndoStack) -> None:
-        """Unpack the archive beside the live children, each file proven as it is written."""
+        """Unpack the archive next to the live children, each file proven as it is written."""
         tree, stamp = self._tree, self.context.stamp
         with explained("write the media tree"):
             self.context.listen(Step("restore.load", {"artifact": str(self.artifact.path)}))

@@ -1,4 +1,4 @@
-"""Find columns that name media files and that nobody has named: text and JSON, held against the media tree."""
+"""Find unconfigured columns that name media files: text and JSON, compared with the media tree."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from korrigo_backup.site.site import Site
 
 _SECONDS = 60.0
-"""The walk of the media is ended after so long: nothing is proposed for files that were not reached."""
+"""The walk of the media ends after so long: no column is proposed for files that were not reached."""
 
 
 def found_columns(site: Site) -> list[Proposal]:
-    """Return the columns, not known yet, of whose sampled values most name media files.
+    """Return the columns, not known yet, whose sampled values mostly name media files.
 
-    No more of the values is kept than the sample, whatever the size of the tree.
+    Only the sample of the values is kept, at any size of the tree.
     """
     if site.media is None or not site.media.exists():
         return []

@@ -1,17 +1,18 @@
-"""Plan a restore: read, verify and decide exactly as the real run does, and change nothing."""
+"""Plan a restore: read, verify and decide exactly as the real run does, without any change."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from korrigo_backup.domain.comparison import Counted, FileChange
 from korrigo_backup.domain.finding import Finding, error, warning
 from korrigo_backup.domain.media_state import foreseen
 from korrigo_backup.domain.naming import before_database
-from korrigo_backup.domain.plan import Migrations, Replacement, RestorePlan, TableChange, compare_tables
+from korrigo_backup.domain.plan import FROM_SAFETY, Migrations, Replacement, RestorePlan, TableChange, compare_tables
 from korrigo_backup.errors import KorrigoBackupError, Refused, UsageError
 from korrigo_backup.formats import members
 from korrigo_backup.formats.sqlproof import comparable
@@ -42,10 +43,10 @@ if TYPE_CHECKING:
 NO_MIGRATIONS = Migrations()
 
 LARGE_OBJECTS = "large objects"
-"""What stands in the place of a table's name for them; no table is called so, for one has a schema before its name."""
+"""The name for large objects in place of a table's name; a table's name begins with its schema."""
 
 MOUNTED = "media.mounted"
-"""The finding that refuses a swap of the media, and nothing else."""
+"""The finding that refuses only a swap of the media."""
 
 NAMED = 10
 """Paths of each sort that a plan names."""
@@ -53,7 +54,7 @@ NAMED = 10
 
 @dataclass(frozen=True)
 class PartPlan:
-    """What replacing one part would do."""
+    """The effect of replacing one part."""
 
     replacement: Replacement
     findings: tuple[Finding, ...]
@@ -100,13 +101,13 @@ def of_this_site(
 
 
 def services(site: Site) -> list[Finding]:
-    """Return what is to be known of the services before they are stopped, and whether anything stops them at all."""
+    """Return findings about the services before they are stopped, and whether a command to stop them is configured."""
     found = health_findings(site.services.look(), known=site.services.health_known)
     return [*([] if site.services.configured else [_NO_SERVICES]), *found]
 
 
 def plan_sql(site: Site, artifact: Artifact, source: SqlSource, *, stamp: str, in_place: bool = False) -> PartPlan:
-    """Return what restoring a dump over the live database would do."""
+    """Return the effect of restoring a dump over the live database."""
     databases, live = Databases(site.postgres), site.postgres.database
     if live == site.postgres.maintenance:
         raise UsageError(
@@ -120,6 +121,7 @@ def plan_sql(site: Site, artifact: Artifact, source: SqlSource, *, stamp: str, i
         target=f"database {live} at {site.postgres.access.description}",
         kept_as=before_database(live, stamp) if exists and not in_place else None,
         in_place=in_place,
+        undone_by=FROM_SAFETY if in_place else UNSET,
         needs=source.expected.size or (databases.size(live) if exists else 0),
         free=site.postgres.free_space(),
     )
@@ -145,7 +147,7 @@ def _left_out(source: SqlSource) -> Iterator[Finding]:
 
 
 def plan_media(site: Site, artifact: Artifact, source: MediaSource, *, stamp: str) -> PartPlan:
-    """Return what restoring a media archive over the live tree would do."""
+    """Return the effect of restoring a media archive over the live tree."""
     tree = site.configured_media()
     exists = tree.exists()
     replacement = Replacement(
@@ -188,7 +190,7 @@ def _database_findings(databases: Databases, replacement: Replacement) -> Iterat
 
 
 def room(replacement: Replacement) -> Iterator[Finding]:
-    """Yield an error when what is replaced does not fit beside what is there."""
+    """Yield an error if the new data do not fit in addition to the present data."""
     if replacement.free is not None and replacement.free < replacement.needs:
         what = f"{replacement.target}: {replacement.free:,} bytes free, {replacement.needs:,} needed"
         hint = "make room: the old data is kept beside the new"
@@ -215,10 +217,10 @@ def _behind(artifact: Artifact, migrations: Migrations) -> Iterator[Finding]:
 def _changes(
     site: Site, artifact: Artifact, source: SqlSource
 ) -> tuple[tuple[TableChange, ...], tuple[str, ...], tuple[Finding, ...]]:
-    """Return what changes in each table, the live migrations, and a finding when the live database cannot be read.
+    """Return the changes in each table, the live migrations, and a finding if the live database cannot be read.
 
     A damaged database, also one that cannot be connected to while its server answers, is a reason to restore, and is
-    kept as it is: it must not stand in the way.
+    kept as it is: it must not prevent the restore.
     """
     try:
         with snapshot(site.postgres) as taken:
@@ -241,7 +243,7 @@ def _table_changes(taken: Snapshot, artifact: Artifact, source: SqlSource) -> tu
     """Return the change of each table; small tables are compared by key."""
     rule = known_rule(source.expected.digest)
     tables = comparable(taken, source.expected, prove_all(taken, rule=rule))
-    known = source.expected.large_objects is not None  # a dump without a manifest does not tell of them
+    known = source.expected.large_objects is not None  # a dump without a manifest does not list them
     now = _with_large_objects(tables, taken.large_objects(digest=rule is not None) if known else None)
     changes = compare_tables(now, _after(source))
     small = {
@@ -282,7 +284,7 @@ def _with_large_objects(
 
 
 def _files(tree: Tree, artifact: Artifact, source: MediaSource) -> FileChange:
-    if source.listing is None:  # without checksums nothing is known to be the same
+    if source.listing is None:  # without checksums no file is known to be equal
         return FileChange(changed=Counted(sum(1 for entry in tree.walk() if entry.is_file)))
     change = file_changes(below(members.read(source.listing, artifact.name), source.root or ""), tree, shown=NAMED)
     source.listing.seek(0)

@@ -1,4 +1,4 @@
-"""What the restore of a Django backup would do, and whether it did: rows by table, files, room."""
+"""The effect of the restore of a Django backup, and a check afterwards: rows by table, files, room."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ import msgspec
 from korrigo_backup.domain.comparison import Counted, FileChange
 from korrigo_backup.domain.finding import Finding, ok, warning
 from korrigo_backup.domain.naming import before_database
-from korrigo_backup.domain.plan import Replacement, compare_tables, loaded_by_django, replaced_by_django
+from korrigo_backup.domain.plan import (
+    FROM_SAFETY,
+    ROLLBACK,
+    Replacement,
+    compare_tables,
+    loaded_by_django,
+    replaced_by_django,
+)
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.formats import members
 from korrigo_backup.operations.compare_media import below, file_changes
@@ -29,20 +36,21 @@ if TYPE_CHECKING:
     from korrigo_backup.operations.parts import Context
     from korrigo_backup.site.site import Site
 
-HINT = "the way back: korrigo-backup rollback"
-IN_PLACE_HINT = "the way back: korrigo-backup rollback --to safety --in-place, then rollback --media-only"
+HINT = f"the way back: {ROLLBACK}"
+_FROM_SAFETY = f"{FROM_SAFETY}, then rollback --media-only"
+IN_PLACE_HINT = f"the way back: {_FROM_SAFETY}"
 
 
 @dataclass
 class Checked:
-    """What manage.py says of a backup while it checks it: warnings, the database of its settings, tables by model."""
+    """The output of manage.py while it checks a backup: warnings, the database of its settings, tables by model."""
 
     warnings: list[Finding] = field(default_factory=list)
     database: str = ""
     tables: Mapping[str, str] = field(default_factory=dict)
 
     def hear(self, step: Step) -> None:
-        """Take what a step tells."""
+        """Take the facts of a step."""
         if step.id == "restore.warning":
             self.warnings.append(warning("django.warning", step.facts.get("text", "")))
         elif step.id == "restore.database":
@@ -61,7 +69,7 @@ class Live:
 
     @classmethod
     def of(cls, checked: Checked, manifest: Manifest) -> Live:
-        """Return what is known of the tables of the backup's models; a backup of the former command counts no rows."""
+        """Return the known tables of the backup's models; a backup of the former command counts no rows."""
         saved = manifest.django.models if manifest.django else ()
         return cls(checked.database, {checked.tables[m.name]: m.rows for m in saved if m.name in checked.tables})
 
@@ -78,7 +86,7 @@ class Live:
 
 @dataclass(frozen=True)
 class Counts:
-    """What was counted after a load."""
+    """The counts after a load."""
 
     tables: int
     rows: int
@@ -94,6 +102,7 @@ def plan_database(
         target=f"rows of {len(live.after) or 'all'} models in database {name} at {site.postgres.access.description}",
         kept_as=None,
         in_place=True,
+        undone_by=ROLLBACK if may_stage(site) else _FROM_SAFETY,
         needs=Databases(site.postgres).size(name),
         free=site.postgres.free_space(),
     )
@@ -123,7 +132,7 @@ ROOM = 2
 
 
 def plan_media_of(context: Context, artifact: Artifact, manifest: Manifest, files: Mapping[str, IO[bytes]]) -> PartPlan:
-    """Return what the media of a Django backup would replace."""
+    """Return the effect of restoring the media of a Django backup."""
     tree = context.site.configured_media()
     exists = tree.exists()
     replacement = Replacement(
@@ -136,7 +145,7 @@ def plan_media_of(context: Context, artifact: Artifact, manifest: Manifest, file
     listing = files[manifest.media.members] if manifest.media else None
     if not exists:
         change = FileChange(removed=Counted(manifest.media.files if manifest.media else 0))
-    elif manifest.media is None or listing is None:  # without checksums nothing is known to be the same
+    elif manifest.media is None or listing is None:  # without checksums no file is known to be equal
         change = FileChange(changed=Counted(sum(1 for entry in tree.walk() if entry.is_file)))
     else:
         saved = below(members.read(listing, artifact.name), manifest.media.root)
@@ -148,7 +157,7 @@ def plan_media_of(context: Context, artifact: Artifact, manifest: Manifest, file
 def check_counts(site: Site, live: Live, manifest: Manifest, *, strict: bool, database: str | None = None) -> Counts:
     """Count the rows of the live database, or of a copy, which manage.py's proof speaks of, once more from here.
 
-    Raises ProofFailed when they are not those of the backup and nobody can have written since (`strict`).
+    Raises ProofFailed if they differ from the backup's and nobody can have written since (`strict`).
     """
     now = live.now(site, database)
     differing = [f"{_shown(name)} has {now.get(name, 'no')} rows, not {rows}" for name, rows in live.after.items()

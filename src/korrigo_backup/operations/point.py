@@ -1,7 +1,7 @@
-"""Restore points: database and media taken together, and the files that rows name held against the files that are.
+"""Restore points: database and media taken together, and the files that rows name compared with the files that exist.
 
-The media are read after the snapshot of the database: a row's file is there before the row, so nothing that a row of
-the snapshot names is too young to be in the archive; what was deleted in between is found missing and said.
+The media are read after the snapshot of the database: a row's file exists before the row, so no file that a row of the
+snapshot names is too young to be in the archive; a file that was deleted in between is reported as missing.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def backup_full(
 
 
 def take_point(site: Site, catalog: Catalog, wish: Wish, *, now: datetime, running: Running) -> BackedUp:
-    """Make one restore point and what follows it; the caller holds the site."""
+    """Make a restore point and the steps after it; the caller holds the lock."""
     tree = _required(site, catalog, wish, now=now, running=running)
     point, database, media = _take(site, tree, catalog, wish, now=now, listen=running.listen)
     running.bytes = database.size + media.size
@@ -152,7 +152,7 @@ class _Named:
             write_all(file, bytes(batch))
 
     def paths(self) -> Iterator[tuple[str, str]]:
-        """Yield what `note` wrote."""
+        """Yield the paths that `note` wrote."""
         with open(self._file, "rb") as file:  # noqa: PTH123 - buffered, unlike open_plain: it is read by lines
             for line in file:
                 yield msgspec.json.decode(line, type=tuple[str, str])

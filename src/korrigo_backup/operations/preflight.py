@@ -1,6 +1,6 @@
-"""What must be so before a backup can run: the machine, the engine, the services, the database, the media, the disk.
+"""The conditions of a backup run: the machine, the engine, the services, the database, the media, the disk.
 
-Each part returns findings and raises nothing that a person can mend; nothing is changed (contract C4, B6).
+Each part returns findings and does not raise for a fault that a person can mend; it changes no data (contract C4, B6).
 """
 
 from __future__ import annotations
@@ -64,11 +64,11 @@ _OTHERS = 0o077
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What is looked at besides the site: `composed` says how it is reached, `environment` what its programs get.
+    """The surroundings of the site: `composed` is how it is reached, `environment` that of its programs.
 
-    `dotenv` are the lines of `.env` that give no setting. `least` is asked how many bytes must be free for a backup to
-    begin, given the sizes of the database and the media. `require_key` raises Refused where the backups there
-    are signed with a key that is not here.
+    `dotenv` are the lines of `.env` that set no value. `least` returns how many bytes must be free for a backup to
+    begin, given the sizes of the database and the media. `require_key` raises Refused if the backups there are signed
+    with a key that is not here.
     """
 
     composed: bool
@@ -83,7 +83,7 @@ class Surroundings:
 
 @dataclass(frozen=True)
 class Looked:
-    """What was found of a part that takes room in a backup, and its size in bytes."""
+    """The findings about a part that takes room in a backup, and its size in bytes."""
 
     findings: tuple[Finding, ...]
     bytes: int = 0
@@ -91,7 +91,7 @@ class Looked:
 
 @phase("checks")
 def preflight(build: Callable[[], Site], around: Surroundings) -> list[Finding]:
-    """Return the findings of every part, whatever one of them says; `build` returns the live site, or raises."""
+    """Return the findings of every part, even if one of them fails; `build` returns the live site, or raises."""
     findings = [*machine(), *(engine(around.environment) if around.composed else ())]
     findings += guarded(error("env.file", ""), partial(settings, around.directory, around.dotenv))
     findings += guarded(error("key.file", ""), partial(key_file, around.key_file, around.require_key))
@@ -181,9 +181,9 @@ def services(site: Site) -> Iterator[Finding]:
 
 
 def running(found: Sequence[Container], database: str, shown: str) -> Finding:
-    """Return whether the containers of a project run; without its database there is nothing to back up.
+    """Return whether the containers of a project run; without its database there are no data to back up.
 
-    `shown` is how Compose is called, for the hint.
+    `shown` is the Compose command, for the hint.
     """
     bad = {one.service: one.status for one in found if not one.running}
     bad |= {one.service: "unhealthy" for one in found if one.running and one.health == "unhealthy"}
@@ -196,7 +196,7 @@ def running(found: Sequence[Container], database: str, shown: str) -> Finding:
 
 
 def database(server: Postgres) -> Looked:
-    """Return what the database says: that it answers, versions, rights."""
+    """Return the findings about the database: that it answers, versions, rights."""
     version = server.version()
     size = Databases(server).size(server.database)
     told = f"database {server.database} answers, PostgreSQL {version}, {size:,} bytes"
@@ -268,7 +268,7 @@ def media(site: Site) -> Looked:
 def storage(directory: Path, needed: int, *, least: Callable[[], int] = int) -> Iterator[Finding]:
     """Return whether backups can be written, are private, and have room: twice the data, `needed` bytes.
 
-    With fewer bytes than `least` says a backup refuses to begin.
+    With fewer free bytes than `least` returns, a backup refuses to begin.
     """
     place = next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
     if not place.is_dir():
@@ -294,7 +294,7 @@ def storage(directory: Path, needed: int, *, least: Callable[[], int] = int) -> 
 
 
 def abilities(directory: Path) -> Iterator[Finding]:
-    """Publish a file in the backup directory and return what its file system lacks of what backups use."""
+    """Publish a file in the backup directory and return the features of backups that its file system lacks."""
     found = try_out(directory, f"{PARTIAL_PREFIX}doctor-{os.getpid()}")
     if not found.modes:
         yield warning("backup.modes", f"the file system of {directory} keeps no modes: whoever can open it reads all",
@@ -347,7 +347,7 @@ def key_file(path: Path, require: Callable[[], None]) -> Iterator[Finding]:
 
 
 def guarded(otherwise: Finding, check: Callable[[], Iterable[Finding]]) -> list[Finding]:
-    """Return what a check finds, or `otherwise` with the words of what kept it from looking."""
+    """Return the findings of a check, or `otherwise` with the message of the error that stopped it."""
     try:
         with explained("look"):
             return list(check())

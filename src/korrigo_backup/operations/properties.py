@@ -1,4 +1,4 @@
-"""Which properties a restore gives to the database, and what is said of those that it cannot give."""
+"""The properties that a restore gives to the database, and the findings about those that it cannot give."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ SETTINGS = "database.settings"
 
 @dataclass(frozen=True)
 class Target:
-    """The properties that a staged database is to have, and what of them is lost.
+    """The properties that a staged database is to have, and those of them that are lost.
 
-    `like` is None where nothing is known of them; `clauses` make the database where there is none to copy them from.
+    `like` is None if the properties are not known; `clauses` make the database if there is none to copy them from.
     `of_roles` are settings that roles of the lost server had.
     """
 
@@ -112,10 +112,10 @@ def create_like(databases: Databases, name: str, target: Target, report: Callabl
 
 
 def give(databases: Databases, name: str, target: Target, report: Callable[[Finding], None]) -> None:
-    """Give the staged database its properties, but for those that the plan names as lost.
+    """Give the staged database its properties, except for those that the plan names as lost.
 
-    From nothing, a property that the server refuses is reported as a loss. Raises Refused where a live database has
-    it: the settings of a database after a restore are those of before.
+    From nothing, a property that the server refuses is reported as a loss. Raises Refused if a live database has it: a
+    restore must not change the settings of a database.
     """
     if target.like is None:
         return
@@ -137,7 +137,7 @@ def give(databases: Databases, name: str, target: Target, report: Callable[[Find
 
 
 def give_role_settings(databases: Databases, target: Target, report: Callable[[Finding], None]) -> None:
-    """Give roles the settings that they had on the lost server and that nobody has set here."""
+    """Give roles the settings that they had on the lost server and that are not set here."""
     for one in target.of_roles:
         _give_one(databases, one, report)
 
@@ -186,7 +186,7 @@ def difference_findings(live: Properties, saved: Properties | None) -> Iterator[
 
 
 def property_differences(before: Properties, now: Properties) -> list[str]:
-    """Return in words how two databases differ in what a dump does not hold."""
+    """Return in words how two databases differ in properties that a dump does not hold."""
     left, right = _comparable(before), _comparable(now)
     return [f"{_WORDS.get(key, key)} ({left[key]} then, {right[key]} now)" for key in left if left[key] != right[key]]
 
@@ -205,7 +205,7 @@ def _give_one(databases: Databases, one: PropertyStatement, report: Callable[[Fi
 
 
 def _unsigned(name: str, saved: Properties) -> tuple[Properties, tuple[Lost, ...]]:
-    """Return encoding and locale alone, and the loss of all else: nobody has signed it."""
+    """Return encoding and locale alone, and the loss of all else: it is not signed."""
     bare = msgspec.structs.replace(saved, settings=(), grants=None, comment=None, datconnlimit=-1)
     born = {one.property for one in property_statements(name, bare)}
     given = (one for one in property_statements(name, saved) if one.property not in born)

@@ -1,6 +1,7 @@
-"""Prune: plan what the policy lets go, each with its reason; refuse what looks like a mistake; remove.
+"""Prune: plan the removals by the policy, each with its reason; refuse a likely mistake; remove.
 
-The plan is the whole decision: showing it and acting on it are the same code path. Whoever acts holds the site's lock.
+The plan is the whole decision: showing it and acting on it are the same code path. The caller that acts holds the
+site's lock.
 """
 
 from __future__ import annotations
@@ -30,18 +31,18 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.retention import Policy
 
 CLOCK, CONFIRMED = "clock", "confirmed"
-"""What the journal says of a run for which a person has said that the clock is right."""
+"""The journal's fields of a run for which a person has confirmed the clock."""
 
 REMOVED = "prune.removed"
-"""The step that says that one is removed."""
+"""The step that reports a removal."""
 
 _FIRST = {Kind.POINT: 0}
-"""A restore point goes before what it is made of: cut off in between, no point is left that lacks a part."""
+"""A restore point is removed before its components: an interruption leaves no point that lacks a component."""
 
 
 @dataclass(frozen=True)
 class Meant:
-    """What a person has said is meant: that the clock is right, that so many may go at once."""
+    """The confirmations of a person: that the clock is right, that so many may be removed at once."""
 
     clock: bool = False
     many: bool = False
@@ -49,7 +50,7 @@ class Meant:
 
 @dataclass(frozen=True)
 class Pruning:
-    """What would be kept and removed, and why nothing is removed, if something speaks against it."""
+    """The artifacts that would be kept and removed, and the reason if none may be removed."""
 
     decisions: tuple[Decision, ...]
     refusal: Refused | None = None
@@ -62,7 +63,7 @@ class Pruning:
 
     @property
     def bytes(self) -> int:
-        """What becomes free."""
+        """The bytes that become free."""
         return sum(artifact.size for artifact in self.leaving)
 
 
@@ -77,10 +78,10 @@ def plan(
     meant: Meant | None = None,
     more: bool = False,
 ) -> Pruning:
-    """Return what `policy` says of every artifact; only those of `kinds` go.
+    """Return the decision of `policy` about every artifact; only those of `kinds` are removed.
 
-    Where something would go, the newest artifacts of that kind are read until one is good. Refused when the holds
-    cannot be read. `more` says that something else would go for its age, too: the clock has a say in that as well.
+    If one would be removed, the newest artifacts of that kind are read until one is good. Refused if the holds cannot
+    be read. `more`: other objects would be removed for their age, too, so the clock is checked for them as well.
     """
     meant = meant or Meant()
     artifacts = catalog.artifacts()
@@ -93,10 +94,10 @@ def plan(
 
 
 def carry_out(catalog: Catalog, pruning: Pruning, *, now: datetime, listen: Listener) -> int:
-    """Remove what the plan lets go, and return how many; the caller holds the site's lock.
+    """Remove the artifacts that the plan removes, and return how many; the caller holds the site's lock.
 
-    Raises the plan's refusal; PartlyDone when one could not be removed, after the others. A hold that was added since
-    is heeded; a restore point that stays keeps its parts.
+    Raises the plan's refusal; PartlyDone if one could not be removed, after the others. A hold that was added since is
+    heeded; a restore point that stays keeps its components.
     """
     if pruning.refusal:
         raise pruning.refusal
@@ -125,9 +126,9 @@ def carry_out(catalog: Catalog, pruning: Pruning, *, now: datetime, listen: List
 def clean(
     catalog: Catalog, policy: Policy, *, site: str, environment: str | None, now: datetime
 ) -> tuple[Decision, ...]:
-    """Remove the dumps of the database that the policy lets go, as `backup` does at its end (runbook 4.2).
+    """Remove the dumps of the database by the policy, as `backup` does at its end (runbook 4.2).
 
-    A restore point goes with its dump; what else there is waits for `prune`.
+    A restore point is removed with its dump; all other artifacts wait for `prune`.
     """
     alike = replace(policy, complete=policy.database)
     pruning = plan(catalog, alike, site=site, environment=environment, now=now, kinds=(Kind.SQL, Kind.POINT))

@@ -1,4 +1,4 @@
-"""The last step of a backup: what was published is read as every later command will read it."""
+"""The last step of a backup: the published artifact is read as every later command will read it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Emergency rebuild (runbook 5.7.3): the newest backup that is good, or a database anew; nothing is deleted.
+"""Emergency rebuild (runbook 5.7.3): the newest backup that is good, or a new database; no data are deleted.
 
-The runbook takes the volumes down for ever and begins with nothing. Here the present database, readable or not, stays
-aside under its `_before_` name, and `rollback` brings it back.
+The runbook removes the volumes for ever and begins with none. Here the present database, readable or not, is kept under
+its `_before_` name, and `rollback` brings it back.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class RebuildPlan(msgspec.Struct, frozen=True):
-    """What an empty rebuild would do: which database is made anew, what is kept of it, what fills it."""
+    """The effect of an empty rebuild: the database that is made anew, the previous copy, the commands that fill it."""
 
     database: str
     kept_as: str | None
@@ -55,7 +55,7 @@ class Rebuild:
     keep: bool = False
     """Whether it stays although the services do not become healthy."""
     report: Callable[[Finding], None] = lambda _: None
-    """Takes what a person should know of their health."""
+    """Takes the findings about the services' health."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,10 @@ class Choice:
 
 
 def newest_good(catalog: Catalog, *, now: datetime) -> Choice:
-    """Return the newest database backup or restore point of which every byte verifies; NotFound when none does.
+    """Return the newest database backup or restore point of which every byte verifies; NotFound if none does.
 
-    A safety backup holds what a restore has replaced, which may be the damage itself: it comes after all others.
+    A safety backup holds the data that a restore has replaced, which may be the damage itself: it comes after all
+    others.
     """
     passed_over: list[tuple[Artifact, str]] = []
     found = [one for one in catalog.artifacts() if one.kind in {Kind.SQL, Kind.POINT}]
@@ -87,8 +88,8 @@ def newest_good(catalog: Catalog, *, now: datetime) -> Choice:
 def rebuild(site: Site, catalog: Catalog, wish: Rebuild) -> RebuildPlan:
     """Put an empty database in the place of the live one, with the site's migrations and fixtures.
 
-    Any failure, also of a migration, brings the old one back. Raises Cancelled when `confirm` says no; PartlyDone when
-    nothing says how the site's management commands are run: the database is anew, the commands are in the hint.
+    Any failure, also of a migration, brings the old one back. Raises Cancelled if `confirm` returns False; PartlyDone
+    if no way to run the site's management commands is configured: the database is new, the commands are in the hint.
     """
     missing = next((path for path in wish.fixtures if not path.is_file()), None)
     if missing:

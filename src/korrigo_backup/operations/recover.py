@@ -1,7 +1,7 @@
-"""Finish what a killed run left: the state is in the names, so this needs no memory of it.
+"""Recover from a killed run: its state is in the names, so no other record of it is needed.
 
-Database and media of one stamp belong together, and the names of the media say that a swap of both is under way
-from before the first rename of either until after the last: what is found under way is taken back, both of it.
+Database and media of one stamp belong together, and the names of the media mark a swap of both as in progress from
+before the first rename of either until after the last: such a swap is undone, both of it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from korrigo_backup.domain.naming import (
     is_beside,
     stage_database,
 )
-from korrigo_backup.errors import UNCHANGED, KorrigoBackupError, Locked, Refused, Unreachable
+from korrigo_backup.domain.recovery import Action, ActionKind
+from korrigo_backup.errors import KorrigoBackupError, Locked, Refused, Unreachable, World
 from korrigo_backup.operations import undecided
 from korrigo_backup.operations.elsewhere import warn
 from korrigo_backup.operations.identity import identified, renamed, require_own
@@ -47,15 +48,14 @@ STOPPED = (
 
 @dataclass(frozen=True)
 class Recovered:
-    """What was finished, in words, whether an interrupted restore was taken back, and the stamps of what was.
+    """The actions of a recovery, and the stamps of the restores that it rolled back.
 
-    `system` identifies the database cluster; `exists` tells whether the live database is there. `left` has a finding
-    for each leftover that could not be removed. A leftover keeps no run from its work. `stranger` is the owner of the
-    live database where our role has not the owner's rights.
+    `system` identifies the database cluster; `exists`: the live database exists. `left` has a finding for each leftover
+    that could not be removed. A leftover keeps no run from its work. `stranger` is the owner of the live database if
+    our role has not the owner's rights.
     """
 
-    done: tuple[str, ...] = ()
-    restore: bool = False
+    actions: tuple[Action, ...] = ()
     stamps: frozenset[str] = frozenset()
     left: tuple[Finding, ...] = ()
     system: str | None = None
@@ -64,26 +64,32 @@ class Recovered:
     names: frozenset[str] = frozenset()
     """All databases of the server."""
 
+    @property
+    def restore(self) -> bool:
+        """Whether an interrupted restore was rolled back."""
+        return any(action.undoes_a_restore for action in self.actions)
+
 
 @contextmanager
 def exclusive(
     site: Site, catalog: Catalog, doing: str, *, listen: Listener = silent, own: bool = False
 ) -> Iterator[tuple[Site, Recovered]]:
-    """Hold the site against every other run, on this machine and on others, and finish what a dead one left.
+    """Lock the site against every other run, on this machine and on others, and recover from a dead one.
 
-    Yields the site to work on; `listen` hears of everything that was finished. Raises Locked with the holder's words.
-    With `own` the directory must be the site's to write in: else Refused (`identity.require_own`).
+    Yields the site to work on; `listen` receives every action of the recovery. Raises Locked with the text of the other
+    run. With `own` the directory must be the site's to write in: else Refused (`identity.require_own`).
     """
     with catalog.exclusive(doing), fence.held(site.postgres, doing) as server:
         site = replace(site, postgres=server)
         if (catalog.directory / DRILL_SERVER).exists():
             from korrigo_backup.operations.local_place import remove_left  # noqa: PLC0415 - only after a killed drill
 
-            listen(Step("recovered", {"what": remove_left(catalog.directory)}))
+            remove_left(catalog.directory)
+            _tell(Action(ActionKind.DRILL_SERVER_REMOVED, str(catalog.directory / DRILL_SERVER)), listen)
         recovered = recover(site)
         undecided.note(site, catalog, recovered.stamps)
-        for line in recovered.done:
-            listen(Step("recovered", {"what": line}))
+        for action in recovered.actions:
+            _tell(action, listen)
         for one in recovered.left:
             listen(Step("recover.left", {"message": one.message, "hint": one.hint}))
         site = identified(site, catalog, recovered.system)
@@ -97,36 +103,38 @@ def exclusive(
         yield site, recovered
 
 
+def _tell(action: Action, listen: Listener) -> None:
+    listen(Step("recovered", {"what": action.sentence}))
+
+
 @phase("leftovers of earlier runs")
 def recover(site: Site) -> Recovered:
-    """Take back half-done swaps, remove what was staged, start what was stopped; return what was done.
+    """Undo half-done swaps, remove stages, start stopped services; return the actions.
 
-    The caller holds the site's lock, so nothing staged belongs to a living run. Kept copies stay.
+    The caller holds the site's lock, so no stage belongs to a living run. Previous copies stay.
     """
     with _stopped(site), explained("finish what was interrupted"):
         databases, live = Databases(site.postgres), site.postgres.database
         done = undecided.finish(site)
         stamps = {stamp for stamp, move in site.media.unfinished() if move.source == "stage"} if site.media else set()
         done += _take_back_swaps(site, site.media) if site.media else []
-        restore = any("unfinished" in line and "restore" in line for line in done)
         found = databases.survey(live)
         leftovers = _Leftovers()
         if found.incomplete and (taken := _take_back_incomplete(databases, live, found.incomplete, leftovers)):
             done.append(taken)
-            restore, found = True, databases.survey(live)
+            found = databases.survey(live)
         staged = beside(found.names, live, "stage")
         for name in sorted({*staged.values(), *beside(found.names, live, "back").values()}):
             if leftovers.removed(f"database {name}", partial(databases.drop_staged, name)):
-                done.append(f"dropped the unfinished database {name}")
-                restore = restore or name in staged.values()
+                kind = ActionKind.STAGED_DROPPED if name in staged.values() else ActionKind.LOADED_DROPPED
+                done.append(Action(kind, name))
         stamps |= set(staged)
         done += _tidy(databases, live, found, leftovers)
         if site.left_stopped and (started := _started_again(site, leftovers)):
             done.append(started)
     there = live in found.names
     return Recovered(
-        done=tuple(done),
-        restore=restore,
+        actions=tuple(done),
         stamps=frozenset(stamps),
         left=tuple(leftovers.findings),
         system=found.system,
@@ -136,7 +144,7 @@ def recover(site: Site) -> Recovered:
     )
 
 
-def _started_again(site: Site, leftovers: _Leftovers) -> str | None:
+def _started_again(site: Site, leftovers: _Leftovers) -> Action | None:
     """Start the services that an earlier run has stopped. One that does not start keeps no backup from being made.
 
     Raises Refused where only another machine can start them: there the interrupted run is to be finished first.
@@ -149,17 +157,17 @@ def _started_again(site: Site, leftovers: _Leftovers) -> str | None:
         words = f"services that an earlier run has stopped do not run again: {problem.message}"
         leftovers.findings.append(warning("recover.left", words, problem.hint))
         return None
-    return "started the services again"
+    return Action(ActionKind.SERVICES_STARTED)
 
 
 @dataclass
 class _Leftovers:
-    """Removes what earlier runs left, and remembers what could not be removed."""
+    """Removes the leftovers of earlier runs, and notes those that could not be removed."""
 
     findings: list[Finding] = field(default_factory=list)
 
     def removed(self, name: str, remove: Callable[[], object]) -> bool:
-        """Remove one leftover; tell whether it is gone. Raises Unreachable and Locked, which are about the server."""
+        """Remove a leftover; return whether it is gone. Raises Unreachable and Locked, which are about the server."""
         try:
             remove()
         except (Unreachable, Locked):
@@ -172,9 +180,9 @@ class _Leftovers:
 
 
 def take_back(site: Site, stamp: str, move: Move) -> None:
-    """Make media and database of one stamp old again, wherever their swap stopped. Safe to repeat.
+    """Make media and database of one stamp old again from any point of their swap. Safe to repeat.
 
-    The names say that the swap is under way until both are old, so this may be cut off, too.
+    The names mark the swap as in progress until both are old, so this may be cut off, too.
     """
     live, databases, media = site.postgres.database, Databases(site.postgres), site.media
     if media:
@@ -196,18 +204,20 @@ def database_of(live: str, role: str, stamp: str, names: Collection[str] = ()) -
     return beside(names, live, role).get(stamp, made)
 
 
-def _take_back_swaps(site: Site, media: Tree) -> list[str]:
+def _take_back_swaps(site: Site, media: Tree) -> list[Action]:
     done = []
     for stamp, move in media.unfinished():
         take_back(site, stamp, move)
         if move.source == "stage":
             media.discard_stage(stamp)
-        done.append(f"took back the unfinished {'restore' if move.source == 'stage' else 'rollback'} of {stamp}")
+            done.append(Action(ActionKind.RESTORE_ROLLED_BACK, stamp))
+        else:
+            done.append(Action(ActionKind.ROLLBACK_ROLLED_BACK, stamp))
     return done
 
 
-def _take_back_incomplete(databases: Databases, live: str, staged: str, leftovers: _Leftovers) -> str | None:
-    """Make the old database live again where the new one lacks what is made after the swap; the new one is dropped."""
+def _take_back_incomplete(databases: Databases, live: str, staged: str, leftovers: _Leftovers) -> Action | None:
+    """Make the old database live again if the new one lacks an object of the last step; the new one is dropped."""
     names, stamps = databases.names(), beside([staged], live, "stage")
     before = database_of(live, "before", next(iter(stamps), ""), names)
     if before not in names and databases.came_from(live) != staged:
@@ -215,32 +225,32 @@ def _take_back_incomplete(databases: Databases, live: str, staged: str, leftover
         leftovers.findings.append(warning("recover.left", words, "restore again: korrigo-backup restore latest"))
         return None
     databases.undo_swap(live, staged, before)
-    return f"took back the unfinished restore of {next(iter(stamps))}"
+    return Action(ActionKind.RESTORE_ROLLED_BACK, next(iter(stamps)))
 
 
-def _tidy(databases: Databases, live: str, found: Survey, leftovers: _Leftovers) -> list[str]:
+def _tidy(databases: Databases, live: str, found: Survey, leftovers: _Leftovers) -> list[Action]:
     loaders = [name for name in sorted(found.roles) if is_beside(name, live, "load")]
     gone = [name for name in loaders if leftovers.removed(f"role {name}", partial(databases.drop_role, name))]
-    done = [f"dropped the role {name}" for name in gone]
+    done = [Action(ActionKind.ROLE_DROPPED, name) for name in gone]
     if found.unsettled:
         databases.settle(live)
-        done.append(f"database {live} is complete")
+        done.append(Action(ActionKind.DATABASE_COMPLETED, live))
     kept = {name for role in ("before", "after") for name in beside(found.names, live, role).values()}
     for name in sorted(found.closed):
         if name == live:
             databases.disconnect(live)  # a killed restore in place ends here, and with it its transaction
         if name == live or name in kept:
             databases.admit(name)
-            done.append(f"database {name} takes connections again")
+            done.append(Action(ActionKind.CONNECTIONS_ALLOWED, name))
     return done
 
 
 @contextmanager
 def _stopped(site: Site) -> Iterator[None]:
-    """Say that the site is stopped when finishing fails; otherwise a failure changes nothing."""
+    """Set the state to stopped if the recovery fails; otherwise a failure changes no data."""
     try:
         yield
     except KorrigoBackupError as problem:
-        if problem.state == UNCHANGED and (site.left_stopped or (site.media and site.media.unfinished())):
-            problem.state = STOPPED
+        if problem.world is World.UNCHANGED and (site.left_stopped or (site.media and site.media.unfinished())):
+            problem.leave(World.CHANGED, STOPPED)
         raise

@@ -1,4 +1,4 @@
-"""The verb `prune`: what the policy says of all artifacts and of what restores have kept, and the removal of it."""
+"""The verb `prune`: the decisions of the policy about all artifacts and previous copies, and their removal."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Retention:
-    """The whole plan. `unseen` says why the kept copies could not be looked at."""
+    """The whole plan. `unseen` is the reason if the previous copies could not be listed."""
 
     artifacts: Pruning
     kept: list[KeptDecision]
@@ -35,9 +35,9 @@ class Retention:
 
 @dataclass(frozen=True)
 class Request:
-    """What is wanted: the policy, of which site and environment, when, what a person says is meant.
+    """The request: the policy, the site and environment, the time, the confirmations of a person.
 
-    `site` gives the live site; UsageError from it means that there is none here (a machine that only keeps copies).
+    `site` returns the live site; UsageError from it means that there is none here (a machine that only keeps copies).
     """
 
     policy: Policy
@@ -50,7 +50,7 @@ class Request:
 
 
 def planned(catalog: Catalog, request: Request) -> Retention:
-    """Return what would be kept and removed; only reads."""
+    """Return the artifacts and copies that would be kept and removed; only reads."""
     try:
         return _plan(catalog, request, request.site())
     except (UsageError, Unreachable) as problem:
@@ -58,10 +58,9 @@ def planned(catalog: Catalog, request: Request) -> Retention:
 
 
 def applied(catalog: Catalog, request: Request) -> tuple[Retention, int]:
-    """Carry the plan out and return it with the number of what was removed.
+    """Carry the plan out and return it with the number of removals.
 
-    Raises Refused when something speaks against it; PartlyDone when artifacts are removed and the kept copies could
-    not be.
+    Raises Refused with the plan's refusal; PartlyDone if artifacts are removed and the previous copies could not be.
     """
     why = {prune.CLOCK: prune.CONFIRMED} if request.meant.clock else {}
     with (
@@ -81,9 +80,9 @@ def applied(catalog: Catalog, request: Request) -> tuple[Retention, int]:
 
 
 def carried_out(catalog: Catalog, plan: Retention, site: Site | None, *, now: datetime, listen: Listener) -> int:
-    """Remove what the plan lets go; the caller holds the site, and has planned under the same lock.
+    """Carry out the removals of the plan; the caller holds the lock, and has planned under the same lock.
 
-    Interrupted says how many are removed, if any are.
+    The text of Interrupted contains the number of removals, if any.
     """
     gone: list[str] = []
 

@@ -1,4 +1,4 @@
-"""Roll back a restore: what it replaced comes back by renames, what it brought is kept in turn.
+"""Roll back a restore: the previous copy comes back by renames, and the restored data are kept in turn.
 
 Rolling back twice is going forward again: `_before_S` and `_after_S` change places with the live data.
 """
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from korrigo_backup.domain.journal import Listener, Outcome, Step, silent
+from korrigo_backup.domain.journal import RESTORES, Listener, Outcome, Step, Verb, silent
 from korrigo_backup.domain.naming import Kind, beside
 from korrigo_backup.errors import Cancelled, NotFound, Refused
 from korrigo_backup.operations.downtime import Downtime
@@ -39,19 +39,19 @@ if TYPE_CHECKING:
 
 
 _DONE = frozenset({Outcome.DONE, Outcome.PARTLY})
-_REPLACING = frozenset({"restore", IN_PLACE, DJANGO, "rebuild"})
-"""What the journal calls the operations that put another database in the place of the live one, or into it."""
+_REPLACING = RESTORES | {Verb.REBUILD}
+"""The journal's verbs of operations that put another database in the place of the live one, or into it."""
 
 
-_VERB = "rollback"
+_VERB = Verb.ROLLBACK
 _ONLY = "only"
-"""The key under which the journal says that a rollback was of one part."""
+"""The key in the journal for a rollback of a single part."""
 
 
 class RollbackPlan(msgspec.Struct, frozen=True):
-    """What would come back and where the present state is kept; None for a part that has nothing to bring back.
+    """The data that would come back and where the present state is kept; None for a part without a previous copy.
 
-    `safety` names the backup that the database is loaded from first, after a restore that kept none beside.
+    `safety` names the backup that the database is loaded from first, after a restore that kept no previous copy.
     """
 
     stamp: str
@@ -74,14 +74,14 @@ def rollback(
     keep: bool = False,
     report: Callable[[Finding], None] = lambda _: None,
 ) -> RollbackPlan | None:
-    """Bring back what the newest restore replaced (or, with `redo`, what the newest rollback replaced).
+    """Bring back the previous copy of the newest restore (or, with `redo`, of the newest rollback).
 
-    An interrupted restore is taken back, and that is all that is done then: to go on would undo the one before it.
-    Returns None in that case. After a restore by Django the database comes back from its safety backup, loaded and
-    proven beside while the site serves, and the media with it. Raises NotFound when nothing is kept; Refused when
-    something else than the whole was asked for after an interrupted restore, when only half of it could come back, or
-    when it was made in place; Cancelled when `confirm` says no; any failure rolls back. With `keep`, services that
-    do not become healthy are no failure. `report` takes what a person should know of their health.
+    An interrupted restore is undone, and no other step is taken then: to go on would undo the restore before it.
+    Returns None in that case. After a restore by Django the database comes back from its safety backup, staged and
+    proven while the site serves, and the media with it. Raises NotFound if there is no previous copy; Refused if less
+    than the whole was asked for after an interrupted restore, if only half of it could come back, or if it was made in
+    place; Cancelled if `confirm` returns False; any failure rolls back. With `keep`, services that do not become
+    healthy are no failure. `report` takes the findings about their health.
     """
     require_here(site)
     move = REDO if redo else ROLLBACK
@@ -110,7 +110,7 @@ def rollback(
 
 
 def _finished(*, redo: bool, media_only: bool) -> None:
-    """Nothing more is done after an interrupted restore; say so when more was asked for."""
+    """Refuse the rest of the request after an interrupted restore was undone; return if there is no rest."""
     if redo or media_only:
         raise Refused(
             "an interrupted restore was taken back first: the site is as it was before it",
@@ -171,7 +171,7 @@ def _plan(site: Site, move: Move, records: Sequence[Record], *, media_only: bool
 
 
 def _nothing_kept(site: Site, move: Move, names: Collection[str]) -> NotFound:
-    """Return the error for a rollback that has nothing to bring back; a rollback before it can be undone."""
+    """Return the error for a rollback without a previous copy; a rollback before it can be undone."""
     other = "restore a backup instead: korrigo-backup restore latest, or a pre_restore_safety_backup_… file"
     if move is REDO:
         return NotFound("no rollback has left anything to bring back", hint=other)
@@ -209,9 +209,9 @@ def _plan_loaded(site: Site, safety: Artifact) -> RollbackPlan:
 
 
 def _refuse_half(site: Site, records: Iterable[Record], stamp: str) -> None:
-    """Refuse to bring back files alone when the restore of this stamp has brought a database, too.
+    """Refuse to bring back files alone if the restore of this stamp has brought a database, too.
 
-    The journal says so; former versions said it in the comment of the database.
+    The journal records that; former versions recorded it in the comment of the database.
     """
     live = site.postgres.database
     marked = Databases(site.postgres).came_from(live) == database_of(live, "stage", stamp)
@@ -239,7 +239,7 @@ def _standing(records: Iterable[Record]) -> Record | None:
 
 
 def _refuse_after_in_place(newest: Record | None) -> None:
-    """Refuse to undo the restore before the newest one, when that one was in place and so left nothing to rename."""
+    """Refuse to undo the restore before the newest one, if the newest was in place and left no copy to rename."""
     if newest and newest.verb == IN_PLACE:
         raise Refused(
             f"the newest restore, of {newest.subject}, was made in place: a rename would undo the one before it",
@@ -248,9 +248,9 @@ def _refuse_after_in_place(newest: Record | None) -> None:
 
 
 def _safety_of_django(site: Site, catalog: Catalog, newest: Record | None) -> Artifact | None:
-    """Return the safety backup that the newest restore is undone with, None when renames do that.
+    """Return the safety backup that the newest restore is undone with, None if renames do that.
 
-    Raises NotFound when the backup is gone; Refused, with the way, where it cannot be loaded beside.
+    Raises NotFound if the backup is gone; Refused, with the way, if it cannot be staged.
     """
     if newest is None or newest.verb != DJANGO:
         return None

@@ -1,4 +1,4 @@
-"""Schedules: plan, install, look at and remove what starts the backups by themselves (runbook 4.6)."""
+"""Schedules: plan, install, inspect and remove the units or lines that start the backups (runbook 4.6)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Place(Protocol):
 
     @property
     def by(self) -> By:
-        """What starts the runs."""
+        """The program that starts the runs."""
         ...
 
     def require(self) -> None:
@@ -27,11 +27,11 @@ class Place(Protocol):
         ...
 
     def plan(self) -> list[Change]:
-        """Return what an installation changes; ValueError when this schedule cannot stand there."""
+        """Return the changes of an installation; ValueError if this schedule cannot be expressed there."""
         ...
 
     def plan_removal(self) -> list[Change]:
-        """Return what a removal changes."""
+        """Return the changes of a removal."""
         ...
 
     def apply(self, changes: Iterable[Change]) -> None:
@@ -43,17 +43,17 @@ class Place(Protocol):
         ...
 
     def there(self) -> bool:
-        """Say whether anything of ours is there."""
+        """Return whether anything of ours is installed."""
         ...
 
     def findings(self) -> list[Finding]:
-        """Return what keeps an installed schedule from doing what it should."""
+        """Return findings about an installed schedule that does not work."""
         ...
 
 
 @dataclass(frozen=True)
 class Installed:
-    """A schedule that is installed; `changes` is what another installation would change now."""
+    """A schedule that is installed; `changes` are those of another installation now."""
 
     by: By
     jobs: tuple[Job, ...]
@@ -74,10 +74,10 @@ class Schedule:
         return next(place for place in self.places if place.by is by)
 
     def plan(self, by: By) -> list[Change]:
-        """Return what an installation changes.
+        """Return the changes of an installation.
 
-        Raises Refused when it is installed in another place: each job would run twice; UsageError when these hours or
-        these paths cannot stand there.
+        Raises Refused if it is installed in another place: each job would run twice; UsageError if these hours or these
+        paths cannot be expressed there.
         """
         for other in self.places:
             if other.by is not by and other.there():
@@ -88,15 +88,15 @@ class Schedule:
         return _plan(self.at(by))
 
     def installed(self) -> list[Installed]:
-        """Return what is installed, by systemd, by cron, or both."""
+        """Return the installed schedules, by systemd, by cron, or both."""
         return [_installed(place) for place in self.there()]
 
     def there(self) -> list[Place]:
-        """Return the places where it is installed; what would change there is not looked at."""
+        """Return the places where it is installed, without computing changes."""
         return [place for place in self.places if place.there()]
 
     def removal(self, only: By | None) -> list[tuple[Place, list[Change]]]:
-        """Return what a removal changes in each place; NotFound when nothing is installed there."""
+        """Return the changes of a removal in each place; NotFound if no schedule is installed there."""
         places = [place for place in self.places if (only is None or place.by is only) and place.there()]
         if not places:
             raise NotFound("no schedule of this site is installed" + (f" by {only}" if only else ""), hint=_SHOW)
@@ -121,7 +121,7 @@ def _installed(place: Place) -> Installed:
     found = place.findings()
     try:
         changes = _plan(place)
-    except KorrigoBackupError as problem:  # the stack is down: what is there can be shown all the same
+    except KorrigoBackupError as problem:  # the stack is down: the installed schedule can be shown all the same
         unknown = f"whether the schedule is up to date is not known: {problem.message}"
         return Installed(place.by, place.installed(), (), (*found, warning("schedule.unknown", unknown, problem.hint)))
     return Installed(place.by, place.installed(), tuple(changes), tuple(found))

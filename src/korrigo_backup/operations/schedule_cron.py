@@ -30,7 +30,7 @@ class CronSchedule:
         self.crontab.require()
 
     def plan(self) -> list[Change]:
-        """Return what an installation changes; ValueError for a line that cron does not take."""
+        """Return the changes of an installation; ValueError for a line that cron does not take."""
         if not self.wanted:
             return self.plan_removal()
         block = lines.block(self.wanted, self.around)
@@ -38,7 +38,7 @@ class CronSchedule:
             return self._change(lines.with_block(self.crontab.read(), self.around.identity, block))
 
     def plan_removal(self) -> list[Change]:
-        """Return what a removal changes: our block goes, and nothing else."""
+        """Return the changes of a removal: only our block is removed."""
         with self._understood():
             return self._change(lines.without_block(self.crontab.read(), self.around.identity))
 
@@ -54,11 +54,11 @@ class CronSchedule:
         return jobs(lines.hours_in(self._block() or b""))
 
     def there(self) -> bool:
-        """Say whether our block is there."""
+        """Return whether our block is there."""
         return self._block() is not None
 
     def findings(self) -> list[Finding]:
-        """Return what keeps the lines from starting anything, and what else backs up in that crontab."""
+        """Return findings about lines that cannot start, and about other backups in that crontab."""
         found = []
         if not daemon_runs():
             found.append(
@@ -84,7 +84,7 @@ class CronSchedule:
 
     @contextmanager
     def _understood(self) -> Iterator[None]:
-        """Refuse marks that somebody has broken: what stands between them may be his."""
+        """Refuse marks that somebody has broken: the lines between them may be his."""
         try:
             yield
         except ValueError as problem:

@@ -1,4 +1,4 @@
-"""The loop of `schedule run`: a scheduler in the foreground, for containers, where nothing else starts the runs."""
+"""The loop of `schedule run`: a scheduler in the foreground, for containers without another one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Loop:
     """Begins jobs at their hours, one at a time, in this process.
 
     A job that was missed (the container did not run, another job took longer) is made up for at once, and only once,
-    even when it fails. What was missed is told from the backups that are there, so a new container knows it, too.
+    even if it fails. Missed jobs are found from the existing backups, so a new container knows them, too.
     """
 
     jobs: tuple[Job, ...]
@@ -49,12 +49,12 @@ class Loop:
         sleep: Callable[[float], None],
         tell: Callable[[NextRun], None],
     ) -> int:
-        """Run what is due and sleep until the next, until a run is interrupted; return its exit code then.
+        """Run due jobs and sleep until the next, until a run is interrupted; return its exit code then.
 
-        `run` runs a job to its end, whatever that is, and returns its exit code; `tell` hears what comes next.
+        `run` runs a job to its end and returns its exit code; `tell` is called with the next run.
         """
         told = None
-        # what makes no backup cannot have been missed
+        # a job that makes no backup cannot have been missed
         self._done.update({job.id: clock() for job in self.jobs if not job.backs_up})
         while True:
             now = clock()
@@ -79,7 +79,7 @@ class Loop:
         return next((job for job in (*backups, *drills) if self._is_due(job, now)), None)
 
     def coming(self, now: datetime) -> NextRun:
-        """Return what begins next, and when, this machine's delay included."""
+        """Return the next job, and its time, this machine's delay included."""
         delays = {job.id: timedelta(seconds=self.around.delay(job)) for job in self.jobs}
         runs = [run for job in self.jobs for run in next_runs([job], now - delays[job.id])]
         return min((NextRun(run.job, run.at + delays[run.job]) for run in runs), key=lambda run: run.at)
@@ -102,7 +102,7 @@ class Loop:
 
     @staticmethod
     def _covers(time: datetime | None, due: datetime, now: datetime) -> bool:
-        """Say whether what was done at a time is enough; one in the future (the clock went back) says nothing."""
+        """Return whether a job done at a time is enough; a time in the future (the clock went back) does not count."""
         return time is not None and due <= time <= now
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class UnitSchedule:
-    """Our units among the others of a directory; the first line of each says for which site it was made."""
+    """Our units among the others of a directory; the first line of each names its site."""
 
     wanted: tuple[Job, ...]
     around: Surroundings
@@ -34,11 +34,10 @@ class UnitSchedule:
         self.systemd.require()
 
     def plan(self) -> list[Change]:
-        """Return what an installation changes; ValueError for hours that one timer cannot say.
+        """Return the changes of an installation; ValueError for hours that no single timer can express.
 
-        Raises what asking for the media raises.
-
-        Raises Refused when a unit of that name is there that was not made for this site.
+        Raises as `media` if the media cannot be found, and Refused if a unit of that name exists that was not made for
+        this site.
         """
         wanted = units(self.wanted, self._around(), system=self.systemd.system)
         for name in wanted:
@@ -54,7 +53,7 @@ class UnitSchedule:
         return [change for change in changes if change.before != change.after]
 
     def plan_removal(self) -> list[Change]:
-        """Return what a removal changes: our units go, and nothing else."""
+        """Return the changes of a removal: only our units are removed."""
         return [Change(self._path(name), self.systemd.read(name), None) for name in self._own()]
 
     def apply(self, changes: Iterable[Change]) -> None:
@@ -69,11 +68,11 @@ class UnitSchedule:
         return jobs(found)
 
     def there(self) -> bool:
-        """Say whether any unit of ours is there."""
+        """Return whether any unit of ours is there."""
         return bool(self._own())
 
     def findings(self) -> list[Finding]:
-        """Return what keeps the installed timers from starting anything."""
+        """Return findings about installed timers that cannot start their jobs."""
         found = []
         for name in self._timers():
             enabled, active = self.systemd.state(name)
@@ -87,7 +86,7 @@ class UnitSchedule:
         return found
 
     def _around(self) -> Surroundings:
-        """Return the surroundings with the uploads: a run first takes back what an interrupted restore moved there."""
+        """Return the surroundings with the uploads: a run first undoes an interrupted restore there."""
         media = self.media()
         return replace(self.around, writable=(*self.around.writable, str(media))) if media else self.around
 

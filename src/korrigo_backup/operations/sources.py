@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SqlSource:
-    """A verified dump, open for loading. `expected` is what must be there afterwards.
+    """A verified dump, open for loading. `expected` is the proof for the loaded data.
 
-    `scan` is what reading it told, with the places of what a load may have to leave out.
+    `scan` is the result of reading it, with the places of statements that a load may have to leave out.
     """
 
     file: IO[bytes]
@@ -49,7 +49,7 @@ class SqlSource:
 
     @property
     def proof(self) -> str:
-        """What is proven of the rows after a load: their content, or their number alone."""
+        """The proof of the rows after a load: by their content, or by their number alone."""
         return "content" if self.expected.digest else "count"
 
 
@@ -64,7 +64,7 @@ class MediaSource:
     bytes: int
     findings: tuple[Finding, ...]
     saved: MediaProof | None = None
-    """What the manifest says of them; None for an archive of another tool."""
+    """The manifest's proof of them; None for an archive of another tool."""
     found: tuple[Found, ...] = ()
     """The members of an archive of another tool."""
     repeated: Mapping[str, int] = field(default_factory=dict)
@@ -72,16 +72,16 @@ class MediaSource:
 
     @property
     def proof(self) -> str:
-        """What is proven of the files after a load: their content, or, without checksums, their number alone."""
+        """The proof of the files after a load: by their content, or, without checksums, by their number alone."""
         return "content" if self.listing else "count"
 
 
 @contextmanager
 def open_sql(artifact: Artifact, access: Access | None = None) -> Iterator[SqlSource]:
-    """Open and verify a dump; the file stays open, so that what was verified is what is loaded.
+    """Open and verify a dump; the file stays open, so that the loaded bytes are the verified ones.
 
-    A dump of another tool is converted first, by the clients that `access` reaches. Raises ProofFailed when it is
-    damaged, cut, not a dump, or not what its manifest says; UsageError for a dump that cannot be restored here.
+    A dump of another tool is converted first, by the clients that `access` reaches. Raises ProofFailed if it is
+    damaged, cut, not a dump, or differs from its manifest; UsageError for a dump that cannot be restored here.
     """
     with ExitStack() as stack:
         with explained(f"read {artifact.path}"):
@@ -92,15 +92,15 @@ def open_sql(artifact: Artifact, access: Access | None = None) -> Iterator[SqlSo
                 if artifact.manifest is not None:
                     raise
                 source = _verified_sql(artifact, _made_ordinary(artifact, access, stack))
-        yield source  # outside of `explained`: what goes wrong from here on is not the reading
+        yield source  # outside of `explained`: an error from here on is no error of reading
 
 
 @contextmanager
 def open_media(artifact: Artifact, *, unpacked: bool = True) -> Iterator[MediaSource]:
     """Open and verify a media archive; raises as `open_sql`.
 
-    Without `unpacked` the checksum of an authentic archive is enough: the key's holder has read every file in it
-    when it was made, and whoever loads it proves each again.
+    Without `unpacked` the checksum of an authentic archive is enough: the key's holder has read every file in it when
+    it was made, and a load proves each again.
     """
     unpacked = unpacked or artifact.authenticity is not Authenticity.AUTHENTIC
     with ExitStack() as stack:
@@ -154,7 +154,7 @@ def _verified_media(artifact: Artifact, stack: ExitStack, *, unpacked: bool) -> 
     if manifest is None or media is None:
         return _foreign_media(artifact, archive)
     listing = stack.enter_context(_open_listing(artifact.path.with_name(artifact.name + MEMBERS_SUFFIX)))
-    if unpacked or not _is_member(manifest, archive):  # unpacking tells what is wrong with it
+    if unpacked or not _is_member(manifest, archive):  # unpacking finds its faults
         checked = media_format.check(archive, listing, artifact.name, root=media.root)
         _require_member(artifact, manifest, artifact.name, checked.sha256, checked.size)
     _require_listing(artifact, manifest, listing)
@@ -178,7 +178,7 @@ def _foreign_media(artifact: Artifact, archive: IO[bytes]) -> MediaSource:
 
 
 def _is_member(manifest: Manifest, file: IO[bytes]) -> bool:
-    """Tell whether an open file is one that the manifest names, by checksum and size; it is left at its start."""
+    """Return whether an open file is named in the manifest, by checksum and size; it is left at its start."""
     reader = HashingReader(file)
     for _ in reader:
         pass

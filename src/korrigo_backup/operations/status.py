@@ -1,7 +1,7 @@
-"""Status: look at everything that tells how a site's backups stand, and say so. Reads only, and takes no lock.
+"""Status: collect all facts about a site's backups, and evaluate them. Reads only, and takes no lock.
 
-It needs neither the database nor the services, so it works when they are down; a directory that is missing, foreign
-or unreadable is a finding, not an error.
+It needs neither the database nor the services, so it works when they are down; a directory that is missing, foreign or
+unreadable is a finding, not an error.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from korrigo_backup.catalog import LOCK_FILE
 from korrigo_backup.domain.artifact import Survey
@@ -42,10 +42,10 @@ _ELSEWHERE = timedelta(hours=12)
 
 @dataclass(frozen=True, kw_only=True)
 class About:
-    """What only the caller knows: which site it is, where its media are, and when the schedule runs next.
+    """Facts that only the caller knows: the site, the place of its media, and the next run of the schedule.
 
-    `stopped` is the file that is there while the services are stopped; `offsite` counts the copies off the site.
-    `live` gives the live site where its database may be asked what restores have kept.
+    `stopped` is the file that exists while the services are stopped; `offsite` counts the copies off the site. `live`
+    returns the live site if its database may be asked for previous copies.
     """
 
     site: str | None = None
@@ -60,12 +60,12 @@ class About:
 
 
 def status(catalog: Catalog, goals: Goals, about: About, *, now: datetime) -> Status:
-    """Return how the backups in the catalog's directory stand; raises nothing for what it finds there."""
+    """Return how the backups in the catalog's directory stand; faults found there do not raise."""
     return judged(look(catalog, about, now=now), goals, now=now)
 
 
 def judged(seen: Seen, goals: Goals, *, now: datetime) -> Status:
-    """Return the status of what was seen, with what needs attention."""
+    """Return the status of the facts, with the findings that need attention."""
     described = describe(seen, goals, now=now)
     return structs.replace(described, attention=attention(described, seen, goals))
 
@@ -102,7 +102,7 @@ def _with_holds(seen: Seen, directory: Path) -> Seen:
 
 
 def _with_kept(seen: Seen, about: About) -> Seen:
-    """Ask the live site what is kept beside it; that it does not answer is worth a word, and no more than that."""
+    """Ask the live site for previous copies; if it does not answer, that is only noted."""
     if about.live is None:
         return seen
     try:
@@ -122,7 +122,7 @@ def _survey(catalog: Catalog) -> tuple[Survey, tuple[str, str] | None]:
 
 
 def _with_disk(seen: Seen, directory: Path, media: Path | None) -> Seen:
-    """Add what the file system says; what it does not tell stays unknown."""
+    """Add the facts of the file system; facts that it does not give stay unknown."""
     try:
         info = directory.stat()
         usage = shutil.disk_usage(directory)
@@ -147,9 +147,14 @@ def _shared(info: os.stat_result, media: Path | None) -> bool | None:
         return None
 
 
+def _host(record: Record) -> str:
+    """Return the machine of a run. Lines of the development versions before 0.1.0 have it in `by` alone."""
+    return record.by.rpartition("@")[2] if record.host is UNSET else record.host
+
+
 def _elsewhere(records: Sequence[Record], now: datetime) -> str | None:
     """Return the words of a run of another host that has begun, not ended, and may be at work."""
     last = unfinished(records)
-    if last is None or last.by.endswith(f"@{socket.gethostname()}") or now - last.started > _ELSEWHERE:
+    if last is None or _host(last) == socket.gethostname() or now - last.started > _ELSEWHERE:
         return None
     return f"{last.verb} {last.subject} by {last.by} since {last.started:%Y-%m-%d %H:%M} UTC"

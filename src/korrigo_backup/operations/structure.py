@@ -1,7 +1,7 @@
-"""The first depth of verification: every file of an artifact is there and is, bit by bit, what was saved.
+"""The first depth of verification: every file of an artifact exists and is, bit by bit, as saved.
 
-What was read back when it was made needs no unpacking to be known again: its checksum in a signed manifest says so.
-Whatever is not signed is read as far as its content.
+A file that was read back when it was made need not be unpacked again: its checksum is in a signed manifest. An unsigned
+artifact is read as far as its content.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 
 def structure(catalog: Catalog, artifact: Artifact) -> list[Finding]:
-    """Return what its files say, each read whole; ProofFailed or NotFound for the first that is not as saved."""
+    """Return the findings about its files, each read whole; ProofFailed or NotFound for the first with a fault."""
     manifest = artifact.manifest
     if manifest is None or artifact.authenticity is not Authenticity.AUTHENTIC or not manifest.members:
-        from korrigo_backup.operations.content import content  # noqa: PLC0415 - what is signed is not unpacked
+        from korrigo_backup.operations.content import content  # noqa: PLC0415 - a signed artifact is not unpacked
 
         return content(catalog, artifact)
     found = authenticity(artifact, allow_unsigned=False)
@@ -39,7 +39,7 @@ def structure(catalog: Catalog, artifact: Artifact) -> list[Finding]:
 
 
 def is_good(catalog: Catalog, artifact: Artifact) -> bool:
-    """Tell whether every file of an artifact is there and as saved; a failing disk is raised."""
+    """Return whether every file of an artifact exists and is as saved; a failing disk is raised."""
     try:
         structure(catalog, artifact)
     except (ProofFailed, NotFound):

@@ -1,4 +1,4 @@
-"""What a run needs that nobody types: where, as whom, with which programs, and what only this shell knows."""
+"""The surroundings of an unattended run: directory, user, programs, and the settings that only this shell has."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _USUAL_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 _PROGRAMS = ("docker", "docker-compose", "psql", "pg_dump", "git")
 _GAIN_RIGHTS = frozenset({"sudo", "doas", "su", "pkexec", "runuser"})
-"""Programs that do nothing in a unit with NoNewPrivileges=."""
+"""Programs that have no effect in a unit with NoNewPrivileges=."""
 
 _ENGINE = (
     "DOCKER_HOST",
@@ -41,7 +41,7 @@ _HOUR = 3600  # seconds
 
 
 def own_command() -> Path:
-    """Return the absolute path of the command that is running: what a crontab or a unit must name."""
+    """Return the absolute path of the running command, for a crontab or a unit."""
     typed, beside = Path(sys.argv[0]), Path(sys.executable).with_name(_NAME)
     for candidate in (typed, beside, Path(which(_NAME) or beside)):
         if candidate.name == _NAME and candidate.is_file():
@@ -52,7 +52,7 @@ def own_command() -> Path:
 
 
 def surroundings_of(config: Configuration, directory: Path, file: Path | None, command: Path) -> Surroundings:
-    """Return what runs of this site need; `command` is the program itself, `file` the TOML file it was told.
+    """Return the surroundings of this site's runs; `command` is the program itself, `file` the TOML file of `--config`.
 
     Raises UsageError for paths that no unit and no crontab can hold.
     """
@@ -60,7 +60,7 @@ def surroundings_of(config: Configuration, directory: Path, file: Path | None, c
     told = file.absolute() if file else None
     written = [config.backup.dir, *schedule.writable]
     if config.media.root:
-        written.append(config.media.root)  # a run first takes back what an interrupted restore has moved there
+        written.append(config.media.root)  # a run first undoes an interrupted restore there
     needed = [path for path in (told, database.client_dir, _socket(database.host)) if path]
     around = Surroundings(
         site=config.site.name,
@@ -82,9 +82,9 @@ def surroundings_of(config: Configuration, directory: Path, file: Path | None, c
 
 
 def require_told(config: Configuration, directory: Path, file: Path | None, environ: Mapping[str, str]) -> None:
-    """Raise Refused, with their names, when settings come from the environment of this shell alone: no run has it.
+    """Raise Refused, with their names, if settings come from the environment of this shell alone: no run has it.
 
-    Raises UsageError for a user who does not exist, or whose schedule only root can install.
+    Raises UsageError for a user that does not exist, or whose schedule only root can install.
     """
     _require_user(config.schedule.user)
     alone = load(directory, {}, file)

@@ -1,7 +1,7 @@
-"""What became of a Django restore whose run cannot say it: its transaction decides, and the server remembers that.
+"""The end of a Django restore whose run could not record it: its transaction decides, and the server remembers that.
 
 The load of the Django method runs in the site's own process. When the command that serves it dies, it ends by itself:
-before the word to go on it takes everything back, after it the transaction comes to its end within a moment.
+before the word to go on it rolls everything back, after it the transaction comes to its end within a moment.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from korrigo_backup.domain.journal import Outcome
+from korrigo_backup.domain.journal import Outcome, Verb
 from korrigo_backup.domain.naming import parse
+from korrigo_backup.domain.recovery import Action, ActionKind
 from korrigo_backup.errors import Locked, Refused
 from korrigo_backup.operations import journal
 from korrigo_backup.site import unfinished
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from korrigo_backup.site.site import Site
     from korrigo_backup.site.tree import Tree
 
-DJANGO = "restore by Django"
-"""What the journal calls such a restore, beside `restore`."""
+DJANGO = Verb.RESTORE_BY_DJANGO
+"""The verb of such a restore in the journal, instead of `restore`."""
 
 PATIENCE_SECONDS = 20.0
 """How long a load whose host has gone may take to end: it notices at once, and a commit is flushed within seconds."""
@@ -52,9 +53,9 @@ _IN_THE_FUTURE = "22023"
 
 
 def committed(server: Postgres, transaction: str) -> bool:
-    """Tell whether a transaction of the live database took place; one that is ending is waited for.
+    """Return whether a transaction of the live database was committed; if it is ending, wait for it.
 
-    Of one that is so old that the server has forgotten it, nothing that could have been taken back is left: it counts.
+    A transaction that is so old that the server has forgotten it counts as committed: no trace of it is left to undo.
     """
     deadline = time.monotonic() + PATIENCE_SECONDS
     try:
@@ -72,10 +73,10 @@ def committed(server: Postgres, transaction: str) -> bool:
     return status != "aborted"
 
 
-def finish(site: Site) -> list[str]:
-    """Let the site's Django finish or undo the restore that a dead process left; return what was done, in words.
+def finish(site: Site) -> list[Action]:
+    """Let the site's Django finish or undo the restore of a dead process; return the actions.
 
-    Raises Locked while one is at work; Refused when nothing says how the site's manage.py is run: only it knows.
+    Raises Locked while one is at work; Refused if no way to run the site's manage.py is configured: only it knows.
     """
     media = site.media
     left = unfinished.records(media) if media else []
@@ -93,18 +94,14 @@ def finish(site: Site) -> list[str]:
     if left and site.django:
         site.django.carry_out("restore", "--recover")
     kept = media.kept("before")
-    return [
-        f"finished the interrupted Django restore of {one.stamp}"
-        if one.stamp in kept
-        else f"took back the unfinished Django restore of {one.stamp}"
-        for one in left
-    ]
+    finished, rolled_back = ActionKind.DJANGO_RESTORE_FINISHED, ActionKind.DJANGO_RESTORE_ROLLED_BACK
+    return [Action(finished if one.stamp in kept else rolled_back, one.stamp) for one in left]
 
 
 def note(site: Site, catalog: Catalog, taken_back: Collection[str]) -> None:
-    """Write into the journal how the newest Django restore ended, when its own run did not come to say it.
+    """Write into the journal how the newest Django restore ended, if its own run could not write it.
 
-    `taken_back` are the stamps of what was taken back just now.
+    `taken_back` are the stamps of the restores undone just now.
     """
     ours = (one for one in reversed(journal.read(catalog.directory)) if one.site == site.name)
     newest = next((one for one in ours if one.verb == DJANGO), None)
@@ -131,10 +128,10 @@ def stamp_of(record: Record) -> str:
 
 
 def end_load(server: Postgres) -> None:
-    """End the session of a load whose process is dead or has been given up; its transaction is taken back.
+    """End the session of a load whose process is dead or has been given up; its transaction is rolled back.
 
-    A server does not notice in the middle of a statement that its client has gone, and what the load holds locked would
-    stay so. Raises Locked when it does not end.
+    A server does not notice in the middle of a statement that its client has gone, and the locks of the load would
+    stay. Raises Locked if it does not end.
     """
     deadline = time.monotonic() + PATIENCE_SECONDS
     while server.ask(_END_LOADS, int):

@@ -1,4 +1,4 @@
-"""The undo stack of an operation: every changing step says first how it is taken back."""
+"""The undo stack of an operation: every changing step registers its undo first."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from korrigo_backup.errors import Interrupted, KorrigoBackupError, Unreachable
+from korrigo_backup.errors import Interrupted, KorrigoBackupError, Unreachable, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,7 +43,7 @@ class UndoStack:
         self._steps.append((doing, undo))
 
     def forget(self) -> None:
-        """Nothing is to be taken back any more."""
+        """Forget all steps: none is to be undone any more."""
         self._steps.clear()
 
     def unwind(self, cause: KorrigoBackupError) -> KorrigoBackupError:
@@ -58,29 +58,33 @@ class UndoStack:
             except (KorrigoBackupError, OSError) as problem:
                 self.halt = Halt(doing, problem)
                 hint = problem.hint if isinstance(problem, KorrigoBackupError) else ""
-                cause.state = (
+                cause.leave(
+                    World.CHANGED,
                     f"STOPPED while taking back ({doing}): {problem}. Nothing was deleted;"
-                    f" {hint or 'put right what it names'}; then run korrigo-backup rollback: it finishes this first"
+                    f" {hint or 'put right what it names'}; then run korrigo-backup rollback: it finishes this first",
                 )
                 return cause
-            cause.state = ROLLED_BACK
+            cause.leave(World.ROLLED_BACK, ROLLED_BACK)
         return cause
 
 
 @contextmanager
 def all_or_nothing() -> Iterator[UndoStack]:
-    """Yield an undo stack; any error, and Ctrl-C, takes back what was done before it goes on.
+    """Yield an undo stack; any error, and Ctrl-C, undoes the steps so far before it goes on.
 
-    Raises the error with the state the site is left in.
+    Raises the error with the state that the site is left in.
     """
     undo = UndoStack()
     try:
         yield undo
     except KorrigoBackupError as problem:
         raise undo.unwind(problem) from None
-    except (Interrupted, KeyboardInterrupt) as problem:
+    except Interrupted:
         stopped = undo.unwind(KorrigoBackupError("interrupted", hint=""))
-        raise type(problem)(stopped.state) from None
+        raise Interrupted(stopped.state, world=stopped.world) from None
+    except KeyboardInterrupt:
+        stopped = undo.unwind(KorrigoBackupError("interrupted", hint=""))
+        raise KeyboardInterrupt(stopped.state) from None
     except Exception:
         undo.unwind(KorrigoBackupError("unexpected", hint=""))
         raise

@@ -1,6 +1,6 @@
 """Validate a restored site: the runbook's 5.6, one part after the other; a part that fails stops no other.
 
-Nothing is changed: what the probe makes, it takes back.
+No data are changed: the probe undoes its own changes.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 FOUND = "validate.found"
-"""The step that tells one finding: its fields are the facts."""
+"""The step that reports a finding: its fields are the facts."""
 
 
 @dataclass
 class Given:
-    """What is validated against what, and what was learned on the way."""
+    """The site and the backup to compare it with, and facts that are read once."""
 
     site: Site
     artifact: Artifact | None
@@ -64,7 +64,7 @@ class Given:
 
     @cached_property
     def described(self) -> Description | KorrigoBackupError | None:
-        """What the site's Django says of itself, or why it does not; None when it is not configured."""
+        """The description by the site's Django, or the reason of its failure; None if it is not configured."""
         if isinstance(self.probed, Probe) and self.probed.described:
             return self.probed.described
         return self.probed if isinstance(self.probed, NotConfigured) else self._asked(DESCRIBE, Description)
@@ -77,7 +77,7 @@ class Given:
 
     @property
     def description(self) -> Description | None:
-        """What the site's Django says of itself, if it does."""
+        """The description by the site's Django, if there is one."""
         return self.described if isinstance(self.described, Description) else None
 
     @property
@@ -88,7 +88,7 @@ class Given:
 
 @dataclass(frozen=True)
 class Part:
-    """One part of the validation: the step that announces it, the finding that says why it could not be made."""
+    """A part of the validation: the step that announces it, the finding for a check that could not be made."""
 
     id: str
     check: Callable[[Given], Iterator[Finding]]
@@ -106,13 +106,13 @@ def validate(
     listen: Listener = silent,
     strict: bool = False,
 ) -> list[Finding]:
-    """Return the findings about a live site, all of them, whatever fails.
+    """Return the findings about a live site, all of them, even if a part fails.
 
-    With `artifact` its tables, rows or files are compared; a table that differs is a warning, because the site may
-    have written since, and with `strict` an error. As many missing files as when the restore `point` was made are no
-    error, nor is any state of the database that stood so in the backup `saved`. `accept` gives the reasons for which
-    the site lives with a finding, by id.
-    `listen` is told each part as it begins (`validate.health`, …) and each finding as it is made (`FOUND`).
+    With `artifact` its tables, rows or files are compared; a table that differs is a warning, because the site may have
+    written since, and with `strict` an error. As many missing files as when the restore `point` was made are no error,
+    nor is any state of the database that was the same in the backup `saved`. `accept` gives the reasons for which the
+    site lives with a finding, by id. `listen` receives each part as it begins (`validate.health`, …) and each finding
+    as it is made (`FOUND`).
     """
     given, findings = Given(site, artifact, strict, point, saved), []
 
@@ -251,4 +251,4 @@ PARTS = (
     Part("validate.probe", _probe),
     Part("validate.database", _properties, of_database=True),
 )
-"""In the runbook's order, then what it leaves to hands."""
+"""In the runbook's order, then the checks that it leaves to people."""

@@ -32,15 +32,15 @@ if TYPE_CHECKING:
     from korrigo_backup.site.site import Site
 
     Describe = Callable[[], Description | None]
-    """Returns what the site's Django says of itself, None when it does not."""
+    """Returns the description by the site's Django, None if it fails."""
 
 
 def content(
     site: Site, artifact: Artifact | None, describe: Describe, saved: Artifact | None, *, strict: bool
 ) -> Iterator[Finding]:
-    """Yield what is to say of tables, rows and sequences, held against a backup if there is one.
+    """Yield the findings about tables, rows and sequences, compared with a backup if there is one.
 
-    Sequences are held against the newest backup, `saved`, although no `artifact` is to be compared. `describe` waits
+    Sequences are compared with the newest backup, `saved`, although no `artifact` is to be compared. `describe` waits
     for the site's Django, which only a backup by it needs.
     """
     with snapshot(site.postgres) as taken:
@@ -82,7 +82,7 @@ def users(site: Site, description: Description | None, saved: Artifact | None) -
 
 
 def users_are_as_saved(site: Site, description: Description | None, saved: Artifact) -> bool:
-    """Tell whether the users' table has the rows that the newest backup has."""
+    """Return whether the users' table has the rows of the newest backup."""
     name = description.users if description else TableName("auth_user")
     found = relation(site.postgres, name.table, name.schema)
     if found is None:
@@ -138,7 +138,7 @@ def migrations(site: Site, description: Description | None, saved: Artifact | No
 
 
 def _stood(applied: Sequence[tuple[str, str]], description: Description, saved: Artifact | None) -> bool:
-    """Tell whether the newest backup has the same applied migrations and was made by the same, known code."""
+    """Return whether the newest backup has the same applied migrations and was made by the same, known code."""
     manifest = saved.manifest if saved else None
     if manifest is None or not manifest.revision or manifest.revision != description.revision:
         return False

@@ -30,10 +30,9 @@ if TYPE_CHECKING:
 def tree(
     site: Site, artifact: Artifact | None, description: Description | None, point: Artifact | None
 ) -> Iterator[Finding]:
-    """Yield whether the media tree is there, holds files, and every one can be opened; and whether it is a backup's.
+    """Yield whether the media tree exists, holds files, and every one can be opened; and whether it equals a backup's.
 
-    An empty tree is an error where nobody but the newest restore `point` can tell whether there were files, and it had
-    some.
+    An empty tree is an error if only the newest restore `point` shows whether there were files, and it had some.
     """
     if site.media is None:
         yield warning("validate.media", "Media files not checked: no directory is configured", "set MEDIA_ROOT")
@@ -48,7 +47,7 @@ def tree(
     elif description is None and point and (before := _files_in(point)):
         words = f"No media files in {site.media.root}, {before} in {point.name}"
         yield error("validate.media", words, _RESTORE)
-    else:  # whether any should be there is told by the database
+    else:  # the database shows whether there should be any
         yield warning("validate.media", f"No media files in {site.media.root}", "right for a site without uploads")
     if artifact and artifact.kind is Kind.MEDIA:
         yield from _as_saved(site.media, artifact)

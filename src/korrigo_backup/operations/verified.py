@@ -1,4 +1,4 @@
-"""The verb `verify`: one artifact at one of three depths, and what was found, in the journal."""
+"""The verb `verify`: an artifact at one of three depths, and the findings, in the journal."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from korrigo_backup.site.site import Site
 
 DEPTH = "depth"
-"""What the journal says of a verification besides its outcome: how deep it went."""
+"""The journal's key for the depth of a verification."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is verified how deep; `site` gives the live site, which the full depth needs."""
+    """The artifact and the depth of a verification; `site` returns the live site, which the full depth needs."""
 
     artifact: Artifact
     depth: Depth
@@ -44,13 +44,13 @@ class Request:
 
 
 class _Bad(ProofFailed):
-    """Ends the journal's block with what was found."""
+    """Ends the journal's block with the findings."""
 
 
 def verified(catalog: Catalog, request: Request) -> list[Finding]:
-    """Return the findings; damage is one of level error. What was found is written to the journal where it can be.
+    """Return the findings; damage is one of level error. They are written to the journal if that is possible.
 
-    Raises what keeps a drill from being made (Refused, Unreachable, Locked): that is no word about the backup.
+    Raises the obstacle to a drill (Refused, Unreachable, Locked): it is no fault of the backup.
     """
     findings: list[Finding] = []
     named = SiteName(request.name, request.secrets)

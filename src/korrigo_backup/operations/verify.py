@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.artifact import Artifact
 
 SMALL = 1024 * 1024
-"""Bytes; the runbook's "Backup size < 1 MB" (4.8). A warning only: size proves nothing, content does."""
+"""Bytes; the runbook's "Backup size < 1 MB" (4.8). A warning only: size is no proof, content is."""
 
 OLD = timedelta(hours=24)
 """The runbook's "Backup older than 24h" (4.8)."""
 
 
 class Depth(StrEnum):
-    """How deep a backup is looked into; each reads every byte, and the next includes the one before.
+    """The depth of a verification; each reads every byte, and the next includes the one before.
 
-    `structure`: every file is, bit by bit, what was saved. `content`: unpacked and read: end mark, the rows of every
-    table, the checksum of every file. `full`: loaded beside the live site and proven there, then removed.
+    `structure`: every file is, bit by bit, as saved. `content`: unpacked and read: end mark, the rows of every table,
+    the checksum of every file. `full`: loaded into a scratch copy and proven there, then removed.
     """
 
     STRUCTURE = "structure"
@@ -43,10 +43,10 @@ class Depth(StrEnum):
 
 @phase("verify")
 def verify(catalog: Catalog, artifact: Artifact, *, now: datetime, depth: Depth = Depth.CONTENT) -> list[Finding]:
-    """Return the findings about one artifact; every byte of it is read, of a restore point those of its two backups.
+    """Return the findings about an artifact; every byte of it is read, of a restore point those of its two backups.
 
-    Damage is a finding of level error, never an exception; a missing right or a failing disk is raised. That nobody
-    signed it is a warning here: it may still be whole.
+    Damage is a finding of level error, never an exception; a missing right or a failing disk is raised. A missing
+    signature is a warning here: the artifact may still be whole.
     """
     findings = [*_read(catalog, artifact, depth), *_mode(artifact)]
     if artifact.size < SMALL and artifact.kind is not Kind.POINT:

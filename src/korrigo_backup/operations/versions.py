@@ -1,4 +1,4 @@
-"""A dump of one PostgreSQL and a server of another: what is left out so that it loads, and what is said before."""
+"""A dump of one PostgreSQL and a server of another: statements left out of the load, and findings before it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from korrigo_backup.site.postgres import Postgres
 
 TRANSACTION_TIMEOUT = 17
-"""The first version that knows this setting. pg_dump 17 and newer set it to 0, which is what older ones do anyway."""
+"""The first version that knows this setting. pg_dump 17 and newer set it to 0; older servers have no such timeout."""
 
 DATABASE_OWNER = 15
 """The first version where schema public belongs to pg_database_owner."""
@@ -34,7 +34,7 @@ def left_out_here(server: Postgres, scan: ScanResult) -> tuple[Sort, ...]:
 
 
 def subscription_findings(names: Iterable[str]) -> Iterator[Finding]:
-    """Return what a restore means for subscriptions: pg_dump writes them so that they connect to nowhere."""
+    """Return the effect of a restore on subscriptions: pg_dump writes them without a connection."""
     if found := sorted(names):
         yield warning("database.subscriptions", f"restored subscriptions are disabled: {', '.join(found)}",
                       "after the restore: drop it in the kept database, then ALTER SUBSCRIPTION … SET (slot_name …),"
@@ -42,7 +42,7 @@ def subscription_findings(names: Iterable[str]) -> Iterator[Finding]:
 
 
 def _public_changes_hands(server: Postgres, scan: ScanResult) -> bool:
-    """Tell whether schema public comes from before 15 into a newer server, for a role that may not give it away."""
+    """Return whether schema public comes from before 15 into a newer server, for a role that may not give it away."""
     saved = _major(scan.server_version)
     if not scan.places[Sort.PUBLIC_OWNER] or saved is None or not saved < DATABASE_OWNER <= server.version():
         return False
@@ -50,13 +50,13 @@ def _public_changes_hands(server: Postgres, scan: ScanResult) -> bool:
 
 
 def knows_restrict(version: tuple[int, int]) -> bool:
-    """Tell whether the psql of a version has that command."""
+    """Return whether the psql of a version has that command."""
     major, minor = version
     return minor >= RESTRICT.get(major, 0 if major > max(RESTRICT) else minor + 1)
 
 
 def version_findings(server: Postgres, scan: ScanResult) -> Iterator[Finding]:
-    """Return what a dump of another major version than the server's means."""
+    """Return the findings about a dump of another major version than the server's."""
     saved, here = _major(scan.server_version), server.version()
     made_by = _major(scan.client_version)
     if saved and saved > here:

@@ -1,7 +1,7 @@
-"""The way back from a Django restore: its safety backup becomes the database of before it, beside the live one.
+"""The rollback of a Django restore: its safety backup is staged as the former database, next to the live one.
 
-From there on the names are those that every restore leaves (`_before_S`, `.before-S`), and so is what is done with
-them: `rollback`, its undoing, and the taking back of a restore that fails at its end, of database and media together.
+From there on the names are those that every restore leaves (`_before_S`, `.before-S`), and so are the operations on
+them: `rollback`, its undo, and the undo of a restore that fails at its end, of database and media together.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ if TYPE_CHECKING:
 
 
 def may_stage(site: Site, safety: Artifact | None = None) -> bool:
-    """Tell whether our role may load a database beside the live one, and exchange the two whole."""
+    """Return whether our role may load a database next to the live one, and swap the two as a whole."""
     return not obstacle(site, safety)
 
 
 def obstacle(site: Site, safety: Artifact | None = None) -> str:
-    """Return in words what keeps a database from being loaded beside the live one and put in its place; "" for nothing.
+    """Return in words the obstacle to a database that is staged and swapped with the live one; "" for none.
 
-    An extension that can stand in the live database alone would be missing from one that is loaded beside it. Where
-    there is a safety backup it tells of them: the live database of an interrupted run may be closed.
+    An extension that can stand in the live database alone would be missing from a staged one. A safety backup lists
+    such extensions: the live database of an interrupted run may be closed.
     """
     server = site.postgres
     role = Databases(server).role()
@@ -72,9 +72,9 @@ def load_before(site: Site, safety: Artifact, stamp: str, listen: Listener) -> N
 
 
 def take_back_loaded(site: Site, safety: Artifact, stamp: str, listen: Listener) -> None:
-    """Make database and media those of before a restore by Django; what it brought goes. Safe to repeat.
+    """Make database and media those of before a restore by Django; the restored data are removed. Safe to repeat.
 
-    Beside the live database where the role may, else in place: then nothing ties the two together if this is killed.
+    Staged if the role may, else in place: then database and media are not undone together if this is killed.
     """
     databases, live = Databases(site.postgres), site.postgres.database
     with explained("put the media back"):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 APPLICATION = "korrigo-backup"
-"""What our sessions are called on the server."""
+"""The application name of our sessions on the server."""
 
 _ALIVE = "--dbname=keepalives=1 keepalives_idle=30 keepalives_interval=10 keepalives_count=3 tcp_user_timeout=300000"
 """A connection whose other end is gone without a word ends after a minute, with data under way after five: a server
@@ -56,7 +56,7 @@ class Access(Protocol):
         ...
 
     def explain(self, stderr: str) -> str | None:
-        """Return what to do when a client could not even be started where it runs, None when it was."""
+        """Return a hint if a client could not even be started where it runs, None if it was."""
         ...
 
     def free(self, directory: str) -> int | None:
@@ -75,7 +75,7 @@ class Direct:
     connect_timeout: int
     client_dir: Path | None = None
     security: Mapping[str, str | Secret] = field(default_factory=dict)
-    """Variables of libpq that say how a connection is secured, and where its secrets are."""
+    """Variables of libpq about the security of a connection and the places of its secrets."""
 
     @property
     def description(self) -> str:

@@ -1,6 +1,7 @@
-"""What goes on in the database: connections, sizes, locks (runbook 8.4). Statements are named, not quoted.
+"""The activity in the database: connections, sizes, locks (runbook 8.4). Statements are named, not quoted.
 
-The text of a statement may hold names and marks of pupils, and a report is sent to others: only its first word is told.
+The text of a statement may hold names and marks of pupils, and a report is sent to others: only its first word is
+shown.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ LARGEST_TABLES = 10
 
 
 class Connection(msgspec.Struct, frozen=True):
-    """One session: of whom, what it does (first word of its statement), for how many seconds, who blocks it."""
+    """A session: user, first word of its statement, seconds, and the session that blocks it."""
 
     pid: int
     user: str | None
@@ -49,7 +50,7 @@ class Activity(msgspec.Struct, frozen=True):
 
 
 def activity(server: Postgres) -> Activity:
-    """Return what goes on now; Unreachable when the database does not answer."""
+    """Return the present activity; Unreachable if the database does not answer."""
     return server.ask(_ACTIVITY.format(largest=LARGEST_TABLES), Activity)
 
 

@@ -28,12 +28,15 @@ class Asker:
         self._busy = threading.Lock()
 
     def answer(self, sql: str) -> bytes | None:
-        """Return what the statements print, None where this session cannot be had or was lost; raises as `script`."""
+        """Return the output of the statements, None if this session cannot be opened or was lost.
+
+        Raises as `script`.
+        """
         if not self._busy.acquire(blocking=False):
             return None
         try:
             return self._answered(sql)
-        except Unreachable:  # a session of its own says more, or can be had
+        except Unreachable:  # a new session gives the full error, or can be opened
             self.close()
             return None
         except BaseException:

@@ -1,8 +1,8 @@
-"""A site on Docker Compose: the project is asked what runs, and commands stream through its containers.
+"""A site on Docker Compose: the project is asked for its containers, and commands stream through them.
 
-Nothing is guessed that Compose can be asked: containers, volumes and their mount points come from the project's own
-containers. Works with `docker compose` (v2) and with `docker-compose` (v1), because what is read are the labels that
-both put on their containers.
+Facts that Compose knows are not guessed: containers, volumes and their mount points come from the project's own
+containers. Works with `docker compose` (v2) and with `docker-compose` (v1), because only labels are read that both put
+on their containers.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Project:
     seen: list[Container] = field(default_factory=list, compare=False, repr=False)
     """The containers when the engine was asked last."""
     labels: set[str] = field(default_factory=set, compare=False, repr=False)
-    """The name of the project as its containers bear it, once Compose has told which these are."""
+    """The name of the project on its containers' labels, once Compose has listed them."""
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -145,7 +145,10 @@ class Project:
         return done.stdout.decode().split()
 
     def container(self, service: str) -> Container:
-        """Return the container of a service, a running one if it has several; NotFound, with what there is, if none."""
+        """Return the container of a service, a running one if it has several.
+
+        NotFound, with the services that exist, if none.
+        """
         present = self.containers()
         own = sorted((one for one in present if one.service == service), key=lambda one: not one.running)
         if own:
@@ -163,11 +166,11 @@ class Project:
         return f'these files run as the project {", ".join(names)}: set [compose] project = "{names[0]}"'
 
     def make_container(self, service: str) -> None:
-        """Make the container of a service, its volumes and networks, and start nothing; raises Unreachable."""
+        """Make the container of a service, its volumes and networks, without starting any; raises Unreachable."""
         self.call("up", "--no-start", "--no-deps", service, timeout=PULL_SECONDS)
 
     def is_running(self, service: str) -> bool:
-        """Tell whether a service runs."""
+        """Return whether a service runs."""
         if service in self.known:
             asked = Command(
                 ("docker", "inspect", "--format", "{{.State.Running}}", self.known[service]), self.environment
@@ -247,5 +250,8 @@ _HINTS = (
 
 
 def engine_hint(stderr: str, shown: str) -> str | None:
-    """Return what to do about an error of Compose or of the engine, None when it is none that is known."""
+    """Return a hint for an error of Compose or of the engine, None for an unknown error.
+
+    Both end with status 1 or 125 whatever failed, so that the words alone give the cause.
+    """
     return next((hint.format(shown=shown) for words, hint in _HINTS if words in stderr), None)

@@ -24,8 +24,8 @@ export PGPASSWORD
 """
 _AS_GIVEN = "IFS= read -r PGPASSWORD; export PGPASSWORD\n"
 
-# `docker exec` enters the official image as root. The data directory's owner is the server's user, whatever its name;
-# the image brings a program that becomes this user. Where the container's user is not root, nothing is to be done.
+# `docker exec` enters the official image as root. The data directory's owner is the server's user, with any name; the
+# image brings a program that becomes this user. If the container's user is not root, the command runs as it is.
 AS_THE_SERVER = """
 if [ "$(id -u)" = 0 ]; then
   owner=$(stat -c %u:%g "${PGDATA:-/var/lib/postgresql/data}" 2>/dev/null)
@@ -83,7 +83,7 @@ class ComposeAccess:
         return replace(self, user=user, password=password)
 
     def explain(self, stderr: str) -> str | None:
-        """Return what to do when the container cannot be reached at all, None when it was."""
+        """Return a hint if the container cannot be reached at all, None if it was reached."""
         return engine_hint(stderr, self.project.shown)
 
     def is_stopped(self, pid: int) -> bool:
@@ -92,7 +92,7 @@ class ComposeAccess:
         return done.status == 0 and state_of(done.stdout.decode(errors="replace")) in STOPPED
 
     def free(self, directory: str) -> int | None:
-        """Return the free bytes of a directory in the database's container, None when it does not say."""
+        """Return the free bytes of a directory in the database's container, None if they cannot be read."""
         done = run(self.project.exec(self.service, "df", "-Pk", directory), timeout=_SECONDS)
         fields = done.stdout.decode(errors="replace").splitlines()[-1:]
         words = fields[0].split() if done.status == 0 and fields else []

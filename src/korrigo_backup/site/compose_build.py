@@ -1,4 +1,4 @@
-"""What the directory that an image is built from tells of a service: the base image, its program, Django's media."""
+"""Facts about a service from the directory that its image is built from: base image, program, Django's media."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LEFT_OUT = {"node_modules", "venv", "env", "site-packages", "static", "media", 
 
 
 def with_build(one: ServiceText, home: Path) -> ServiceText:
-    """Return the service with what its build context tells; `home` is the directory of the project's first file.
+    """Return the service with the facts in its build context; `home` is the directory of the project's first file.
 
     `base` becomes the image that its image is made from, `program` the image's own command, `manage` whether a
     manage.py is copied from the context, `code` the directories of the container that are Python files of this machine.

@@ -47,7 +47,7 @@ class OwnChecks:
     _asked: dict[_Start, _Asked] = field(default_factory=dict)
 
     def passes(self, one: Container | None) -> bool:
-        """Tell whether a container's own check has passed since its last start."""
+        """Return whether a container's own check has passed since its last start."""
         if one is None or not one.running or one.health != "starting" or not one.probe:
             return False
         now = time.monotonic()
@@ -61,7 +61,7 @@ class OwnChecks:
         command = Command(("docker", "exec", one.id, *one.probe), self.project.environment)
         try:
             status = run(command, timeout=min(one.patience or _LONGEST, _LONGEST)).status
-        except KorrigoBackupError:  # it hangs in there, and another one would hang beside it
+        except KorrigoBackupError:  # it hangs in the container, and a second one would hang, too
             status = min(_NOT_THERE)
         now = time.monotonic()
         asked.due = float("inf") if status in _NOT_THERE else now + max(asked.pause, now - began)

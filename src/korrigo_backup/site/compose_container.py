@@ -1,4 +1,4 @@
-"""The containers of a Compose project, as `docker inspect` tells them."""
+"""The containers of a Compose project, from the output of `docker inspect`."""
 
 from __future__ import annotations
 
@@ -149,11 +149,11 @@ def mount_of(mounts: Sequence[Mount], directory: str) -> Mount | None:
 
 
 def writers(containers: Sequence[Container], *, database: str, media: str | None) -> frozenset[str]:
-    """Return the services that can write to database or media, or that serve what does (contract T3).
+    """Return the services that can write to database or media, or that serve such a service (contract T3).
 
     Those that depend on the database, directly or through others, and those that have the directory `media` mounted for
-    writing, also from a volume that holds more than it, and under another name. Containers of Compose v1 do not say
-    what they depend on: there every service but the database's and those without a mount in common is found by the
+    writing, also from a volume that holds more than it, and under another name. Containers of Compose v1 have no label
+    with their dependencies: there every service but the database's and those without a mount in common is found by the
     mounts alone, so name them in the configuration.
     """
     held = {mount.source for one in containers if media and (mount := mount_of(one.mounts, media))}

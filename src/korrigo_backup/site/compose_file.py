@@ -1,6 +1,6 @@
-"""Compose files read as text, where no engine has to be there: which services they name, and what these are.
+"""Compose files read as text, without an engine: the services that they name, and their settings.
 
-`include` and `extends` are followed, also into other files; what lies on another machine is named in `unread`.
+`include` and `extends` are followed, also into other files; files on another machine are named in `unread`.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _DEEPEST = 20
 
 @dataclass(frozen=True)
 class ComposeText:
-    """What the files of a project say together; of two that name a service, the later one's words are added.
+    """The merged content of the files of a project; if two files name a service, the later words are added.
 
-    `secrets` are the files that `secrets:` and `configs:` take their values from, by name. `files` are those that
-    were read besides the given ones, `unread` those that are named and not there. All are relative to the directory
-    of the first file.
+    `secrets` are the files that `secrets:` and `configs:` take their values from, by name. `files` are those that were
+    read besides the given ones, `unread` those that are named and missing. All are relative to the directory of the
+    first file.
     """
 
     project: str | None
@@ -49,9 +49,9 @@ class ComposeText:
 
 
 def read(files: Iterable[Path], environment: Mapping[str, str]) -> ComposeText:
-    """Return what `files` say, with variables filled from `environment` as Compose fills them.
+    """Return the content of `files`, with variables filled from `environment` as Compose fills them.
 
-    Raises UsageError for a file that is no YAML, or in which services are not what they should be.
+    Raises UsageError for a file that is no YAML, or whose services have a wrong form.
     """
     given = tuple(files)
     project = _Project(given[0].parent if given else Path())
@@ -71,7 +71,7 @@ def images_written(files: Iterable[Path]) -> dict[str, str]:
 
 
 def understood(document: dict[str, Any], first: Path) -> ComposeText:
-    """Return what Compose itself has made of the files of a project (`config`); `first` is the first of them."""
+    """Return the project in the output of `docker compose config`; `first` is the first of its files."""
     project = _Project(first.parent)
     project.add(_as_written(document, first.parent), first, Around({}))
     return project.text()
@@ -80,7 +80,7 @@ def understood(document: dict[str, Any], first: Path) -> ComposeText:
 def _as_written(document: dict[str, Any], home: Path) -> dict[str, Any]:
     """Return the document with the sources of mounts below `home` as a file writes them: `./shop`.
 
-    Compose makes them absolute, and the directories above the project say nothing about what is mounted.
+    Compose makes them absolute, and the directories above the project do not show which data are mounted.
     """
     for body in (document.get("services") or {}).values():
         for volume in body.get("volumes") or ():
@@ -103,12 +103,12 @@ class _Project:
     unread: list[str] = field(default_factory=list)
 
     def text(self) -> ComposeText:
-        """Return what was read."""
+        """Return the content read so far."""
         unread = tuple(dict.fromkeys(self.unread))
         return ComposeText(self.name, self.services, self.secrets, tuple(self.files), unread)
 
     def add(self, document: dict[str, Any], path: Path, around: Around, depth: int = 0) -> None:
-        """Add what the file `path` says, those that it includes first."""
+        """Add the content of the file `path`, its included files first."""
         for entry in _list(document.get("include")):
             self._include(entry, around, depth)
         name = document.get("name")
@@ -148,7 +148,7 @@ class _Project:
     def _service(
         self, one: tuple[str, dict[str, Any]], document: dict[str, Any], path: Path, around: Around, depth: int
     ) -> ServiceText:
-        """Return a service, with what it takes from the one that it extends."""
+        """Return a service, with the settings of the service that it extends."""
         name, body = one
         own = service(name, body, around)
         extended = body.get("extends")

@@ -29,13 +29,12 @@ _SCRIPT = "manage.py"
 def media_tree(
     project: Project, service: str, directory: str, manage: tuple[str, ...], make: Callable[[str], None] | None = None
 ) -> Tree | None:
-    """Return the media tree of a service, None when the service mounts nothing there.
+    """Return the media tree of a service, None if the service has no mount there.
 
-    `directory` may lie below a mount: a volume for all data, with the media in it.
-    Compose is asked which volume or directory is mounted, and the engine where it keeps it. Where this user may not
-    read that place, or the engine is on another machine, or another volume is mounted inside of it, the service's own
-    Python reads and writes the tree. A service without a container is given one when `make` hears of it, unless the
-    project has none at all.
+    `directory` may lie below a mount: a volume for all data, with the media in it. Compose is asked which volume or
+    directory is mounted, and the engine where it keeps it. If this user may not read that place, or the engine is on
+    another machine, or another volume is mounted inside of it, the service's own Python reads and writes the tree. If a
+    service has no container, it is created and `make` is called, unless the project has no container at all.
     """
     mounts = _container(project, service, make).mounts
     mount = mount_of(mounts, directory)
@@ -86,7 +85,7 @@ class _Python:
 
 
 def _is_here(project: Project) -> bool:
-    """Tell whether the engine is on this machine: a path that it names may be another one's elsewhere."""
+    """Return whether the engine is on this machine: elsewhere its paths may be those of other files."""
     asked = Command(("docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"), project.environment)
     done = run(asked, timeout=COMPOSE_SECONDS)
     return done.status != 0 or done.stdout.decode(errors="replace").strip().startswith(_HERE)

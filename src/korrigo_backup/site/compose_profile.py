@@ -1,4 +1,4 @@
-"""What a Compose project needs of its machine, as Compose itself understands its files: `docker compose config`."""
+"""The needs of a Compose project on its machine, as Compose itself reads its files: `docker compose config`."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Profile:
 
 
 def profile(project: Project) -> Profile | None:
-    """Return what Compose says of the project, None where it says nothing: no Compose, or a file that is missing."""
+    """Return the needs of the project, None if Compose gives no answer: no Compose, or a file that is missing."""
     document = resolved(project)
     if document is None:
         return None
@@ -104,10 +104,10 @@ def registry_of(image: str) -> str:
 
 
 def variables_of(project: Project, running: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables of the files whose values tell the images that run, given the image of each service.
+    """Return the variables of the files that select the images that run, given the image of each service.
 
-    A variable that was set in a shell when the containers were made stands in no file. Its value is told by the name of
-    the image, where that fits the text in the file in one way. Variables that have this value here are left out.
+    A variable that was set in a shell when the containers were made stands in no file. Its value follows from the name
+    of the image, if that fits the text in the file in a single way. Variables that have this value here are left out.
     """
     told: dict[str, str] = {}
     for name, written in images_written(project.files).items():

@@ -1,4 +1,4 @@
-"""What a Compose project and its containers say of themselves, where the programs and an engine are there."""
+"""The description of a Compose project and its containers by the programs and the engine themselves."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def project_here(
 
 
 def resolved(project: Project) -> dict[str, Any] | None:
-    """Return the project as Compose itself understands it, None where it does not say it.
+    """Return the project as Compose itself reads it, None if Compose fails.
 
     Compose merges the files, follows `include` and `extends`, and fills variables; a dollar sign is doubled in it.
     """

@@ -1,4 +1,4 @@
-"""One service of a Compose file: its body, as YAML has it, becomes a record of what is asked about it."""
+"""A service of a Compose file: its body, as YAML has it, becomes a record."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Volume:
 
 @dataclass(frozen=True)
 class ServiceText:
-    """One service. Values of `environment` may be secrets: they are never shown.
+    """A service. Values of `environment` may be secrets: they are never shown.
 
-    `command` holds the entry point too. `context` and `dockerfile` say where the image is built. `ports` says under
-    which port of this machine each port of the container is reached; `health` is the command of the health check.
-    `secrets` names the secret that stands in each file of the container. `hosts` are the names that other services
-    reach it by. `base`, `program`, `manage` and `code` come from the build context and the mounts (`compose_build`).
+    `command` holds the entry point too. `context` and `dockerfile` are the places from which the image is built.
+    `ports` maps ports of the container to those of this machine; `health` is the command of the health check. `secrets`
+    names the secret that stands in each file of the container. `hosts` are the names that other services reach it by.
+    `base`, `program`, `manage` and `code` come from the build context and the mounts (`compose_build`).
     """
 
     name: str
@@ -60,7 +60,7 @@ class ServiceText:
 
 @dataclass(frozen=True)
 class Around:
-    """What a Compose file is read with: the variables, and the directory that its paths begin at.
+    """The surroundings of a Compose file: the variables, and the directory that its paths begin at.
 
     `prefix` leads there from the directory of the project's first file; it is "." for the files of the project itself.
     """
@@ -69,7 +69,7 @@ class Around:
     prefix: Path = Path()
 
     def fill(self, text: str) -> str:
-        """Return `text` with its variables replaced; one without a value, also a required one, is nothing."""
+        """Return `text` with its variables replaced; a variable without a value, also a required one, becomes ""."""
         return filled(text, self.environment)
 
     def path(self, text: str) -> str:
@@ -78,12 +78,12 @@ class Around:
 
 
 def filled(text: str, environment: Mapping[str, str]) -> str:
-    """Return `text` with its variables replaced from `environment`; a missing one is nothing."""
+    """Return `text` with its variables replaced from `environment`; a missing one becomes ""."""
     return interpolate(text, environment.get, strict=False).text
 
 
 def service(name: str, body: dict[str, Any], around: Around) -> ServiceText:
-    """Return what `body` says of the service `name`; what is not as Compose wants it is as none."""
+    """Return the service `name` in `body`; a value of a wrong form is ignored."""
     context, dockerfile = _build(body.get("build"), around)
     words = (*_words(body.get("entrypoint")), *_words(body.get("command")))
     return ServiceText(
@@ -106,7 +106,7 @@ def service(name: str, body: dict[str, Any], around: Around) -> ServiceText:
 
 
 def merged(earlier: ServiceText | None, later: ServiceText) -> ServiceText:
-    """Return one service that two files, or a service and the one that it extends, say together."""
+    """Return the combined service of two files, or of a service and the one that it extends."""
     if earlier is None:
         return later
     volumes = {volume.target: volume for volume in (*earlier.volumes, *later.volumes)}
@@ -134,7 +134,7 @@ def merged(earlier: ServiceText | None, later: ServiceText) -> ServiceText:
 
 
 def scalar(value: Any) -> str:
-    """Return a value as text; of what is no scalar nothing, for it may be as deep as its aliases make it."""
+    """Return a value as text, "" if it is no scalar: it may be as deep as its aliases make it."""
     return "" if value is None or isinstance(value, (dict, list)) else str(value)
 
 
@@ -169,7 +169,7 @@ def _hosts(body: dict[str, Any], around: Around) -> Iterator[str]:
 
 
 def _build(value: Any, around: Around) -> tuple[str, str]:
-    """Return the build context and the Dockerfile in it, "" where nothing is built from a directory."""
+    """Return the build context and the Dockerfile in it, "" if the image is not built from a directory."""
     given = value if isinstance(value, dict) else {"context": value}
     context = around.fill(scalar(given.get("context"))) or ("." if isinstance(value, dict) else "")
     return (around.path(context) if context else ""), around.fill(scalar(given.get("dockerfile")))

@@ -1,4 +1,4 @@
-"""The services of a Compose project: those that write are stopped, and only what ran is started again."""
+"""The services of a Compose project: those that write are stopped, and only services that ran are started again."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _PAUSE, _LONGEST_PAUSE = 0.2, 0.5
 
 @dataclass(frozen=True)
 class ComposeServices:
-    """The writers of a project. `names` says which they are where the operator knows better than the project."""
+    """The writers of a project. `names` lists them if the operator knows better than the project."""
 
     project: Project
     database: str
@@ -44,7 +44,7 @@ class ComposeServices:
     health_url: str | None
     health_timeout: float | None = None
     checks: OwnChecks = field(init=False, compare=False, repr=False)
-    """What our own checks have found is known for the rest of the run."""
+    """The results of our own checks are known for the rest of the run."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "checks", OwnChecks(self.project))
@@ -56,7 +56,7 @@ class ComposeServices:
 
     @property
     def health_known(self) -> bool:
-        """Return whether the services' health can be told: the engine is asked."""
+        """Return whether the services' health is known: here always, by the engine."""
         return True
 
     def running(self) -> tuple[str, ...]:
@@ -112,9 +112,9 @@ class ComposeServices:
         self._require_running(services, {one.id: one.started for one in containers})
 
     def _halt(self, containers: Sequence[Container]) -> None:
-        """Stop containers side by side; the engine gives each the grace period that Compose has given to it.
+        """Stop containers in parallel; the engine gives each the grace period from its Compose file.
 
-        Compose v1 does not tell it the engine, so it stops its services itself.
+        Compose v1 does not pass this period to the engine, so it stops its services itself.
         """
         if not containers:
             return
@@ -129,7 +129,7 @@ class ComposeServices:
             raise self.project.failure(done.stderr, done.status, "stop", again)
 
     def _workers(self, containers: Sequence[Container]) -> frozenset[str]:
-        """Return the services that no visitor misses at once: of the backend's image, and nothing depends on them."""
+        """Return the services that visitors do not use directly: of the backend's image, without dependent services."""
         images = {one.image for one in containers if one.service == self.backend}
         needed = {name for one in containers for name in one.depends_on}
         return frozenset(
@@ -181,9 +181,9 @@ class ComposeServices:
     def await_health(self, names: Sequence[str], before: Health, told: Callable[[float], None]) -> tuple[str, ...]:
         """Return when every service runs and is healthy, and the address that answered before answers.
 
-        A container is healthy when its own check passes, whoever runs it first, the engine or we. Each has the time
-        that its check gives it, unless `health_timeout` says another. Raises KorrigoBackupError naming each that is not
-        healthy; those that were not before the stop are returned.
+        A container is healthy if its own check passes, run by the engine or by us. Each has the time that its check
+        gives it, unless `health_timeout` is set. Raises KorrigoBackupError naming each that is not healthy; those that
+        were unhealthy before the stop are returned.
         """
         if not names:
             return ()
@@ -200,7 +200,7 @@ class ComposeServices:
     def _await_ready(self, services: Sequence[str], begun: float, before: Health) -> tuple[str, ...]:
         """Return when all are ready, with those that were unwell `before` and are not; raises KorrigoBackupError else.
 
-        Our own checks begin when the address answers: to ask it costs next to nothing while the site starts.
+        Our own checks begin when the address answers: asking the address costs very little while the site starts.
         """
         pause, answers, spared = _PAUSE, before.url is None, before.unwell
         while True:
@@ -217,7 +217,7 @@ class ComposeServices:
             pause = min(1.3 * pause, _LONGEST_PAUSE)
 
     def _is_lost(self, one: Container | None, elapsed: float) -> bool:
-        """Tell whether a service will not become healthy any more: the engine says so, or its time is over."""
+        """Return whether a service will not become healthy any more: reported unhealthy, or its time is over."""
         if one is not None and one.running and one.health == "unhealthy":
             return True
         return elapsed > self._limit([one] if one else [])

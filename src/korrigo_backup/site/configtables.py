@@ -1,8 +1,8 @@
 """SQL about tables `c` (pg_class) that need care when their rows are read.
 
-An extension marks tables whose rows its users write, and pg_dump saves those rows: cron jobs, partition sets, spatial
-reference systems of one's own (`pg_extension_config_dump` in an extension's script). And the planner evaluates the
-expressions of indexes and statistics in any query of a table, so their functions must find what they name.
+An extension marks tables whose rows its users write, and pg_dump saves those rows: cron jobs, partition sets, private
+spatial reference systems (`pg_extension_config_dump` in an extension's script). And the planner evaluates the
+expressions of indexes and statistics in any query of a table, so their functions must find the names that they use.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Whole databases: made like the live one, swapped by renames, kept, dropped.
 
-A swap is one transaction of two renames, so a crash leaves either the old or the new database under the live
-name; which one it was can be told by whether the `_before_` name exists. Where there was no database before, its
-comment says so, set in the same transaction; `settle` makes it another comment. A comment, too, says of a new database
-that something is made in it after the swap; until `complete` the swap is one that is taken back.
+A swap is one transaction of two renames, so a crash leaves either the old or the new database under the live name; if
+the `_before_` name exists, it is the new database. If there was no database before, a comment on the new database
+records that, set in the same transaction; `settle` replaces the comment. Another comment marks a new database that
+lacks an object until after the swap; until `complete`, recovery undoes such a swap.
 """
 
 from __future__ import annotations
@@ -36,8 +36,10 @@ _FROM_NOTHING = f"{OWN_COMMENT}not complete yet; there was no database before "
 the database is to have follows after a line break."""
 
 _INCOMPLETE = f"{OWN_COMMENT}not complete yet; its last extension is made after it took its place from "
-"""Comment of a live database that lacks what is made after the swap, before the name under which it was staged. The
-comment that it is to have follows after a line break: `_FROM_NOTHING` where it took no other's place."""
+"""Comment of a live database that lacks an extension made after the swap, before the name under which it was staged.
+
+The comment that it is to have follows after a line break: `_FROM_NOTHING` if it replaced no database.
+"""
 
 _SETTLED = f"{OWN_COMMENT}there was no database before "
 """The same of a complete restore, as former versions marked it."""
@@ -116,7 +118,7 @@ SELECT to_json(json_build_array(
 """
 
 _GRANT_OPTIONS = 16
-"""The first version where a membership says whether rights are inherited and the role may be set."""
+"""The first version where a membership holds whether rights are inherited and the role may be set."""
 
 
 class Survey(msgspec.Struct, frozen=True):
@@ -133,17 +135,17 @@ class Survey(msgspec.Struct, frozen=True):
 
     @property
     def unsettled(self) -> bool:
-        """Whether the live database has come from nothing and was not settled."""
+        """Whether the live database replaced no other and was not settled."""
         return self.comment.startswith(_FROM_NOTHING)
 
     @property
     def incomplete(self) -> str | None:
-        """The name under which the live database was staged, when it lacks what is made after the swap."""
+        """The name under which the live database was staged, if an object that is made after the swap is missing."""
         return _staged_as(self.comment, _INCOMPLETE)
 
 
 class Role(msgspec.Struct, frozen=True):
-    """What the role that we are may do."""
+    """The rights of our role."""
 
     name: str
     superuser: bool
@@ -152,7 +154,7 @@ class Role(msgspec.Struct, frozen=True):
 
     @property
     def makes_roles(self) -> bool:
-        """Whether it may make the role without rights that loads what nobody has signed."""
+        """Whether the role may make the restricted role that loads unsigned data."""
         return self.superuser or self.createrole
 
 
@@ -167,11 +169,11 @@ class Databases:
         return frozenset(self._ask("SELECT json_agg(datname) FROM pg_database", list[str]))
 
     def role(self) -> Role:
-        """Return what our role may do."""
+        """Return the rights of our role."""
         return self._ask(_ROLE, Role)
 
     def properties(self, name: str) -> Properties:
-        """Return what a database carries."""
+        """Return the properties of a database."""
         return self._ask(PROPERTIES.format(name=literal(name)), Properties)
 
     def create(self, name: str, like: Properties | None, *, clauses: str | None = None) -> None:
@@ -196,10 +198,10 @@ class Databases:
         return self._ask(_ROLE_SETTINGS, dict[str, tuple[str, ...]])
 
     def create_loader(self, name: str, password: Secret, role: Role) -> None:
-        """Make a role that may log in and nothing else: what it loads cannot do what `role`, which is ours, can.
+        """Make a role whose only right is to log in: data that it loads cannot use the rights of `role`, which is ours.
 
-        A superuser lets it read its own tables whole, also where they force row security. Who is none becomes a member
-        of it, so that its objects can be given away.
+        A superuser lets it read its own tables whole, also where they force row security. A role that is no superuser
+        becomes a member of it, so that its objects can be given away.
         """
         may = f"LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION {'' if role.superuser else 'NO'}BYPASSRLS"
         made = f"CREATE ROLE {identifier(name)} {may} PASSWORD {literal(password.reveal())}"
@@ -209,7 +211,7 @@ class Databases:
         self._run(made)
 
     def shared_state(self) -> str:
-        """Return in words of the server what our role could change outside of the database that it loads."""
+        """Return in words of the server the state that our role could change outside of the database that it loads."""
         return self._ask(_SHARED.format(live=literal(self._server.database)), str)
 
     def own(self, database: str, role: str) -> None:
@@ -228,7 +230,7 @@ class Databases:
         self._run(f"DROP ROLE IF EXISTS {identifier(name)}")
 
     def rename(self, name: str, to: str) -> None:
-        """Give a database that nobody uses another name."""
+        """Rename a database without sessions."""
         self._run(f"ALTER DATABASE {identifier(name)} RENAME TO {identifier(to)}")
 
     def size(self, name: str) -> int:
@@ -255,15 +257,15 @@ class Databases:
         self.drop(name)
 
     def owns(self, name: str) -> bool:
-        """Tell whether our role has the rights of a database's owner."""
+        """Return whether our role has the rights of a database's owner."""
         asked = f"SELECT to_json(pg_has_role(datdba, 'USAGE')) FROM pg_database WHERE datname = {literal(name)}"
         return self._ask(asked, bool)
 
     def disconnect(self, name: str, *, but: int = 0) -> None:
-        """Let nobody connect to a database and end every session in it, except that of the process `but`.
+        """Close a database to new sessions and end every session in it, except that of the process `but`.
 
-        Nobody can be kept out of the database from which the server is asked: there the sessions are ended alone.
-        Raises Refused, naming the sessions that would not end; the database then takes connections again.
+        The database from which the server is asked cannot be closed: there the sessions are only ended. Raises Refused,
+        naming the sessions that would not end; the database then takes connections again.
         """
         sessions = _SESSIONS.format(name=literal(name), but=but, run=RUN_LOCK)
         close = "" if name == self._server.common else f"{_allow(name, 'false')}; "
@@ -285,12 +287,12 @@ class Databases:
         self._run(_allow(name, "true"))
 
     def closed(self, name: str) -> bool:
-        """Tell whether a database exists and takes no connections."""
+        """Return whether a database exists and takes no connections."""
         asked = f"SELECT to_json(count(*)) FROM pg_database WHERE datname = {literal(name)} AND NOT datallowconn"
         return self._ask(asked, int) > 0
 
     def survey(self, live: str) -> Survey:
-        """Return in one answer what tells whether an earlier run left something."""
+        """Return in one answer the traces of an earlier run."""
         return self._ask(_SURVEY.format(live=literal(live), comment=_COMMENT.format(name=literal(live))), Survey)
 
     def is_empty(self, name: str) -> bool:
@@ -298,10 +300,10 @@ class Databases:
         return name not in self.names() or self._server.ask(_IS_EMPTY, bool, database=name)
 
     def swap(self, live: str, stage: str, before: str, *, comment: str | None = None, incomplete: bool = False) -> bool:
-        """Make `stage` the live database and keep the old one as `before`; tell whether there was one.
+        """Make `stage` the live database and keep the old one as `before`; return whether there was an old one.
 
-        Where there was none the new one is marked as such: `undo_swap` takes it away again, `settle` ends that and
-        gives it `comment`. One that is `incomplete` is marked until `complete`.
+        If there was none, the new database is marked: `undo_swap` removes it again, `settle` ends that and gives it
+        `comment`. An `incomplete` database is marked until `complete`.
         """
         rename = f"ALTER DATABASE {identifier(stage)} RENAME TO {identifier(live)}"
         unfinished = _INCOMPLETE + stage + "\n" if incomplete else ""

@@ -1,12 +1,11 @@
 """Row-level proof: the row count and digest of every table, taken in one snapshot.
 
-The digest of a table is the sum, modulo 2^128, of a 64-bit hash of each row; it does not depend on the order of
-rows, nor on the order of columns (which pg_dump may change below an inheritance parent). The hash of a row joins
-the hashes of its values (`site/rowhash.py`). It finds damage and loss, not forgery: a forger could choose rows that
-match.
+The digest of a table is the sum, modulo 2^128, of a 64-bit hash of each row; it does not depend on the order of rows,
+nor on the order of columns (which pg_dump may change below an inheritance parent). The hash of a row joins the hashes
+of its values (`site/rowhash.py`). It finds damage and loss, not forgery: a forger could choose rows that match.
 
-A dump holds no values of generated columns: the server computes them anew. They have a digest of their own, which is
-compared and refuses nothing.
+A dump holds no values of generated columns: the server computes them anew. They have a digest of their own, whose
+difference is reported and never refuses a restore.
 """
 
 from __future__ import annotations
@@ -47,9 +46,9 @@ TOGETHER = 16
 """Tables read before their locks go back: a query locks a table with all its indexes, and the server has room for
 `max_locks_per_transaction` (64) locks a connection."""
 
-# Tables whose rows pg_dump writes: ordinary ones and leaf partitions, not what an extension or the system owns,
-# nor the content of foreign tables; materialised views, whose rows are made anew on load; and the configuration tables
-# of extensions.
+# Tables whose rows pg_dump writes: ordinary ones and leaf partitions, without tables of an extension or the system, and
+# without the content of foreign tables; materialised views, whose rows are made anew on load; and the configuration
+# tables of extensions.
 _TABLES = f"""
 WITH config AS ({CONFIG_TABLES})
 SELECT coalesce(json_agg(json_build_object(
@@ -73,8 +72,8 @@ WHERE (c.relkind = 'r' OR (c.relkind = 'm' AND c.relispopulated))
                        WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'))
 """
 
-# One that was used stands where the view says. Of the others the view says nothing: `setval(…, false)` and
-# `RESTART WITH` write a position that pg_dump saves, so each is read itself.
+# The position of a used sequence is in the view. The view has no position for the others: `setval(…, false)` and
+# `RESTART WITH` write a position that pg_dump saves, so each of them is read itself.
 _SEQUENCES = """
 SELECT coalesce(json_agg(json_build_object(
          'name', quote_ident(schemaname) || '.' || quote_ident(sequencename),
@@ -167,7 +166,7 @@ class Table(msgspec.Struct, frozen=True):
 
     @property
     def source(self) -> str:
-        """What stands behind FROM for the rows that are proven; they are called `t`."""
+        """The text behind FROM for the rows that are proven; they are called `t`."""
         name = f"{identifier(self.schema)}.{identifier(self.table)}"
         return f"(SELECT * FROM {name} {self.condition}) t" if self.condition else f"ONLY {name} t"
 
@@ -200,7 +199,7 @@ class Snapshot:
         self._session = session
         self.id = id_
         self.search_path = search_path
-        """The schemas where functions find what they name without a schema."""
+        """The schemas where functions find names without a schema."""
 
     def facts(self) -> Facts:
         """Return version and size."""
@@ -258,7 +257,7 @@ class Snapshot:
 
     @property
     def with_functions(self) -> str:
-        """The statement that lets functions find what they name, for the rest of a transaction."""
+        """The statement that lets functions find names without a schema, for the rest of a transaction."""
         return f"SET LOCAL search_path = {', '.join(identifier(one) for one in ('pg_catalog', *self.search_path))}"
 
     def large_objects(self, *, digest: bool = True) -> LargeObjectsProof:
@@ -274,7 +273,7 @@ class Snapshot:
         return self._session.ask(sql, answer)
 
     def run(self, sql: str) -> bytes:
-        """Run statements in this snapshot and return what they print."""
+        """Run statements in this snapshot and return their output."""
         return self._session.run(sql)
 
     def migrations(self) -> tuple[str, ...]:
@@ -288,7 +287,7 @@ class Snapshot:
 
     @contextmanager
     def returning_locks(self) -> Iterator[None]:
-        """Give the locks that the block takes back at its end; the snapshot stays. What it changes is undone."""
+        """Give back the locks of the block at its end; the snapshot stays. Changes in the block are undone."""
         self._session.run("SAVEPOINT locks")
         yield
         self._session.run("ROLLBACK TO locks; RELEASE locks")
@@ -307,7 +306,7 @@ def snapshot(server: Postgres, *, database: str | None = None, search_path: tupl
     """Yield a snapshot of the database; it ends with the block.
 
     Row-level security is off: a role that may not see all rows gets an error, never a part of them. Functions find
-    what they name without a schema in `search_path`, or else in the schemas of the role's own path.
+    names without a schema in `search_path`, or else in the schemas of the role's own path.
     """
     with server.session(database=database) as session:
         session.adapt()

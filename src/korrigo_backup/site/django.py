@@ -77,20 +77,20 @@ class DjangoCommands(Protocol):
         ...
 
     def carry_out(self, *command: str) -> None:
-        """Run a management command with its arguments to its end; raises what `ask` does when it fails."""
+        """Run a management command with its arguments to its end; raises as `ask` if it fails."""
         ...
 
     def bring_out(self, target: Path, *options: str) -> None:
         """Run `manage.py backup` with the media and `options`, and put the directory that it makes into `target`.
 
-        Nothing of it stays anywhere else. Raises what `ask` does, ProofFailed when what comes out is cut or odd.
+        No copy of it stays anywhere else. Raises as `ask`, ProofFailed if the output is cut or malformed.
         """
         ...
 
     def take_in(self, served: Served, *options: str) -> None:
-        """Run `manage.py restore -` with `options`, and give it what it asks for of a backup until it ends.
+        """Run `manage.py restore -` with `options`, and answer its requests for the files of a backup until it ends.
 
-        Nothing is copied to where it runs. Raises what `ask` does; the class of an error is that of its exit code.
+        The backup is not copied to where it runs. Raises as `ask`; the class of an error is that of its exit code.
         """
         ...
 
@@ -155,7 +155,7 @@ def taken_in(command: Command, served: Served, by: DjangoCommands) -> None:
         try:
             served.answer(process)
         except KorrigoBackupError:
-            process.hang_up()  # it takes back by itself what it has begun
+            process.hang_up()  # it undoes its own changes
             raise
         status = process.wait()
     if status:
@@ -171,18 +171,18 @@ SAME_VERSION = "run the command again; korrigo-backup must be of the same versio
 
 
 def child_environment(own: Mapping[str, str], told: Mapping[str, str | None]) -> dict[str, str | Secret]:
-    """Return what manage.py is started with: everything of `own`, and over it what is known of `told`.
+    """Return the environment of manage.py: all of `own`, and over it the known values of `told`.
 
     Every other child gets a reduced environment. This one is the site's code, whose settings read variables that we
-    cannot know (DJANGO_SETTINGS_MODULE, DJANGO_SECRET_KEY, a broker's address): it gets what the operator's shell and
-    `.env` hold. Values whose names sound secret are taken out of what the child says.
+    cannot know (DJANGO_SETTINGS_MODULE, DJANGO_SECRET_KEY, a broker's address): it gets the variables of the operator's
+    shell and `.env`. Values whose names sound secret are redacted from the child's output.
     """
     merged = {**own, **{name: value for name, value in told.items() if value is not None}}
     return {name: Secret(value) if _SECRET_NAME.search(name) else value for name, value in merged.items()}
 
 
 def understood(done: Completed, what: str, answer: type[T]) -> T:
-    """Return the document that a command printed; raises what `DjangoCommands.ask` does."""
+    """Return the document that a command printed; raises as `DjangoCommands.ask`."""
     if done.status not in _ANSWERED:
         raise failure(done, what)
     lines = done.stdout.splitlines()  # settings of some sites print, so only the last line is ours

@@ -1,4 +1,4 @@
-"""What a site's Django settings say, asked of its manage.py before anything is configured."""
+"""A site's Django settings, read through its manage.py before the site is configured."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ print("\\n" + json.dumps({
     "host": str(one.get("HOST", "")), "port": str(one.get("PORT", "")), "media": str(settings.MEDIA_ROOT),
     "app": any(name.startswith("korrigo_backup.djangoapp") for name in settings.INSTALLED_APPS)}))
 """
-"""What is printed holds no password."""
+"""The output holds no password."""
 
 _PLACES = (".", "backend", "src", "app", "server", "django", "web", "site")
 _VENVS = (".venv", "venv", "env")
 
 
 class SiteSettings(msgspec.Struct, frozen=True):
-    """The default database and the media root; `app` tells whether korrigo_backup.djangoapp is installed there."""
+    """The default database and the media root; `app`: whether korrigo_backup.djangoapp is installed there."""
 
     engine: str
     name: str
@@ -70,13 +70,13 @@ def find_manage(directory: Path, environment: Mapping[str, str]) -> Manage | Non
 
 
 def ask(manage: Manage, environment: Mapping[str, str]) -> SiteSettings:
-    """Return what the settings say; raises KorrigoBackupError with the last line of what manage.py said."""
+    """Return the settings; raises KorrigoBackupError with the last line of manage.py's output."""
     command = Command((*manage.command, "shell", "-c", _ASK), child_environment(environment, {}), manage.directory)
     return understood(run(command, timeout=_SECONDS), f"{' '.join(manage.command)} shell", SiteSettings)
 
 
 def try_ask(manage: Manage, environment: Mapping[str, str]) -> SiteSettings | str:
-    """Return what the settings say, or in words why they do not."""
+    """Return the settings, or the reason why they cannot be read."""
     try:
         return ask(manage, environment)
     except KorrigoBackupError as problem:

@@ -1,4 +1,4 @@
-"""One run at a time on a site's database, from whichever host; and nothing of a dead run acts after its end.
+"""A single run at a time on a site's database, from any host; and no client of a dead run acts after its end.
 
 A session in the common database (`Postgres.common`) holds an advisory lock while a run lasts; the server releases it
 when the process dies, with its host or without. The clients of a killed run can outlive it, so every change is fenced:
@@ -105,7 +105,7 @@ class _Fence:
             if time.monotonic() > deadline:
                 raise _locked(session.ask(_HOLDER.format(lock=self._lock(RUN_LOCK)), list[_Holder]))
             time.sleep(_POLL)
-        # What a killed run has begun ends now; what it would begin later finds the lock gone.
+        # A change that a killed run has begun ends now; a change that it would begin later finds the lock gone.
         gate = f"({_CHANGE}, {self._key})"
         session.run(f"SELECT pg_advisory_lock{gate}, pg_advisory_unlock{gate} \\g /dev/null")
         while session.ask(_COUNT.format(lock=self._lock(_CHANGE)), int):
@@ -113,7 +113,7 @@ class _Fence:
         self._session, self._pid = session, answer.pid
 
     def _held_elsewhere(self, session: Session) -> bool:
-        """Tell whether a run holds the same lock in another database, and give ours back then.
+        """Return whether a run holds the same lock in another database; if so, ours is given back.
 
         A lock belongs to the database of its session, and not every role is let into the same one.
         """

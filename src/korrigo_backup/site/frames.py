@@ -1,4 +1,4 @@
-"""What travels between this machine and what runs for it in a container: a kind, a length, and that many bytes."""
+"""Frames between this machine and its process in a container: a kind, a length, and that many bytes."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ DATA = b"D"
 """A piece of a file."""
 
 END = b"."
-"""All was said, and done."""
+"""The output is complete, and the request is done."""
 
 ERROR = b"E"
-"""A JSON document that says what went wrong; nothing follows."""
+"""A JSON document with the error; no frame follows."""
 
 LONGEST = 16 * 1024 * 1024
 """Bytes of a frame: more was never sent, so something else writes to the pipe."""
@@ -36,7 +36,7 @@ def send_value(file: IO[bytes], value: object, kind: bytes = VALUE) -> None:
 
 
 def receive(file: IO[bytes]) -> tuple[bytes, bytes]:
-    """Return kind and content of the next frame; EOFError where the pipe ends, ValueError for what is no frame."""
+    """Return kind and content of the next frame; EOFError if the pipe ends, ValueError for an invalid frame."""
     head = _exactly(file, _HEAD.size)
     kind, size = _HEAD.unpack(head)
     if kind not in {VALUE, DATA, END, ERROR} or size > LONGEST:

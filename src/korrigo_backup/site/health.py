@@ -1,4 +1,4 @@
-"""The health of a site: what is so before its services are stopped, and what a restore is judged by afterwards."""
+"""The health of a site: its state before its services are stopped, and the criteria for a restore afterwards."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _PROBE_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Health:
-    """What was seen of the services: those that run and are `unwell`, and the address that answers.
+    """The state of the services: those that run and are `unwell`, and the address that answers.
 
-    `silent` tells why the configured address does not answer, "" where it does or none is configured.
+    `silent` gives the reason why the configured address does not answer, "" if it does or none is configured.
     """
 
     unwell: frozenset[str] = frozenset()
@@ -34,9 +34,11 @@ class Health:
 
 
 def health_findings(health: Health, *, known: bool) -> Iterator[Finding]:
-    """Yield what a restore is not judged by, because it is not healthy now; `known` says that health can be told.
+    """Yield the parts that a restore cannot be validated by, because they are not healthy now.
 
-    An address is named only when it answered just now.
+    `known`: health is known.
+
+    An address is named only if it answered just now.
     """
     judged = "a restore is not judged by"
     if health.unwell:

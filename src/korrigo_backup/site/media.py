@@ -1,9 +1,9 @@
-"""The media tree: walked without following links, built beside the live one, swapped by renames.
+"""The media tree: walked without following links, staged next to the live tree, swapped by renames.
 
-A media root is often a mount point and cannot be renamed, so a swap moves its children. The state of a swap
-is in the names below the root alone, so that after a crash anyone can see where it stopped:
+A media root is often a mount point and cannot be renamed, so a swap moves its children. The state of a swap is in the
+names below the root alone, so that they show after a crash where it stopped:
 
-    .absent-S                            there was no root before: it goes again with what was staged
+    .absent-S                            there was no root before: it goes with the stage
     .stage-S.partial                     being filled; may be removed
     .stage-S                             complete and proven; may be removed
     .stage-S.moving                      a swap has begun
@@ -11,10 +11,10 @@ is in the names below the root alone, so that after a crash anyone can see where
     .stage-S.moving  .before-S           the new children are being moved in
                      .before-S           done; the old children are kept
 
-A rollback is the same swap from `.before-S` to `.after-S`, and undoing a rollback the way back again; which
-directory is `.moving` tells which it is. It is `.moving-alone` where the database has no part in it: otherwise the
-names say that a swap is under way from before the database's swap until after it, so both can be taken back.
-`.journal-S` is the record of a Method 2 restore (site/unfinished.py), which says more than the names do.
+A rollback is the same swap from `.before-S` to `.after-S`, and its undo the reverse; the name of the `.moving`
+directory shows the direction. It is `.moving-alone` if the database has no part in it: otherwise the names mark a swap
+in progress from before the database's swap until after it, so both can be undone. `.journal-S` is the record of a
+Method 2 restore (site/unfinished.py), which holds more than the names.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Move:
 
 @dataclass(frozen=True)
 class TreeFacts:
-    """What is known of a tree without reading it.
+    """Facts about a tree that are known without reading it.
 
     `mounts` are the mount points below its root, as relative paths; `file_system` is type and source of the one that
     holds the root; `user` and `groups` are the numbers that files are written with.
@@ -80,7 +80,7 @@ class TreeFacts:
 
 
 def require_no_live_mounts(root: Path, facts: TreeFacts) -> None:
-    """Raise Refused when the live tree holds a mount point: a swap would move it, and what is mounted stays away."""
+    """Raise Refused if the live tree holds a mount point: a swap would move the directory without the mounted files."""
     if facts.live_mounts:
         first = root / facts.live_mounts[0]
         raise Refused(
@@ -104,7 +104,7 @@ class MediaTree:
     """A media tree on this machine, named by its root."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root.resolve()  # MEDIA_ROOT itself may be a link to another disk; nothing below it is followed
+        self.root = root.resolve()  # MEDIA_ROOT itself may be a link to another disk; links below it are not followed
 
     def require(self) -> None:
         """Raise NotFound when the root is not a directory: an absent tree is never "no media"."""
@@ -115,7 +115,7 @@ class MediaTree:
             )
 
     def exists(self) -> bool:
-        """Tell whether there is a root; raises NotFound as `require` when it is something else than a directory."""
+        """Return whether there is a root; raises NotFound as `require` if it is not a directory."""
         if self.root.exists():
             self.require()
         return self.root.exists()
@@ -129,28 +129,28 @@ class MediaTree:
         return free_bytes(self.root)
 
     def facts(self) -> TreeFacts:
-        """Return what the kernel says of the tree, without reading it."""
+        """Return the kernel's facts about the tree, without reading it."""
         groups = tuple(sorted({os.getegid(), *os.getgroups()}))
         return TreeFacts(tuple(mounts_below(self.root)), file_system_of(self.root), os.geteuid(), groups)
 
     @property
     def read_only(self) -> bool:
-        """Whether nobody may write there from here: the tree is mounted so, as in a sidecar."""
+        """Whether the tree cannot be written from here: it is mounted read-only, as in a sidecar."""
         return self.root.is_dir() and bool(os.statvfs(self.root).f_flag & os.ST_RDONLY)
 
     def walk(self) -> Iterator[Entry]:
         """Yield every entry below the root, a directory before its content, ordered by the parts of the path.
 
-        What a restore keeps aside (`.stage-…`, `.before-…`) is left out. Raises OSError where a directory cannot
-        be read: an unreadable part must fail, not be missing.
+        The directories of restores (`.stage-…`, `.before-…`) are left out. Raises OSError where a directory cannot be
+        read: an unreadable part must fail, not be missing.
         """
         return walk(self.root)
 
     def contents(self) -> Iterator[tuple[Entry, Steady | None]]:
-        """Yield the root, then what `walk` does, with all that a restore gives back, and each file with its content.
+        """Yield the root, then the entries of `walk`, with all properties for a restore, and each file's content.
 
-        The content is to be read before the next one is asked for. A second name of a file (a hard link) has none, nor
-        has a file that the site has deleted meanwhile.
+        The content must be read before the next entry is asked for. A second name of a file (a hard link) has no
+        content, nor has a file that the site has deleted meanwhile.
         """
         yield root_entry(self.root), None
         seen: dict[tuple[int, int, int, int], str] = {}
@@ -200,7 +200,7 @@ class MediaTree:
                     yield entry.path, True
 
     def stage(self, stamp: str) -> Staging:
-        """Return an empty tree beside the live children, to be filled and then swapped in."""
+        """Return an empty tree next to the live children, to be filled and then swapped in."""
         absent = not self.root.is_dir()
         if absent:
             self.root.mkdir(parents=True)
@@ -211,7 +211,7 @@ class MediaTree:
         return Staging(self.root, partial, stage, absent=absent)
 
     def announce(self, stamp: str, move: Move) -> None:
-        """Begin a swap: from now until its end, or until it is taken back, the names say that it is under way."""
+        """Mark the swap as in progress: the names show it from now until its end or its undo."""
         require_no_live_mounts(self.root, self.facts())
         self.beside(move.source, stamp).rename(self._moving(move, stamp))
         fsync_directory(self.root)
@@ -219,8 +219,8 @@ class MediaTree:
     def swap(self, stamp: str, move: Move = RESTORE) -> Path:
         """Put the children of the move's source in the place of the live ones; return where those are kept.
 
-        Renames only, within one file system. Interrupted at any point, `undo_swap` makes the tree old again.
-        Raises Refused, with nothing changed, when a file system is mounted inside the live tree.
+        Renames only, within one file system. Interrupted at any point, `undo_swap` makes the tree old again. Raises
+        Refused, without any change, if a file system is mounted inside the live tree.
         """
         require_no_live_mounts(self.root, self.facts())
         kept = self.beside(move.kept, stamp)
@@ -244,12 +244,12 @@ class MediaTree:
         return kept
 
     def undo_swap(self, stamp: str, move: Move = RESTORE) -> None:
-        """Make the tree old again, wherever `swap` stopped; does nothing when it never began. Safe to repeat."""
+        """Make the tree old again from any point of `swap`; no effect if it never began. Safe to repeat."""
         self.undo_moves(stamp, move)
         self.undo_announce(stamp, move)
 
     def undo_moves(self, stamp: str, move: Move) -> None:
-        """Move the old children back; the names still say that the swap is under way."""
+        """Move the old children back; the names still mark the swap as in progress."""
         kept = self.beside(move.kept, stamp)
         taking, moving = self._partial(kept), self._moving(move, stamp)
         if kept.exists():
@@ -262,7 +262,7 @@ class MediaTree:
             taking.rmdir()
 
     def undo_announce(self, stamp: str, move: Move) -> None:
-        """Give what was to come in its name back: nothing is under way any more."""
+        """Rename `.stage-S.moving` back to `.stage-S`: the swap is no longer in progress."""
         moving = self._moving(move, stamp)
         if moving.exists():
             moving.rename(self.beside(move.source, stamp))
@@ -277,12 +277,12 @@ class MediaTree:
         return [(stamp, move) for stamp in sorted(found) if (move := _half_done(found[stamp]))]
 
     def kept(self, role: str) -> list[str]:
-        """Return the stamps of what is kept under `role`, newest first."""
+        """Return the stamps of the copies kept under `role`, newest first."""
         matches = (OURS.fullmatch(name) for name in self.names())
         return sorted((m[2] for m in matches if m and m[1] == role and not m[3]), reverse=True)
 
     def discard_kept(self, role: str, stamp: str) -> None:
-        """Remove what is kept under `role` and `stamp`; its name goes first, so that half of it is never taken back."""
+        """Remove the copy kept under `role` and `stamp`; it is renamed first, so that half of it is never restored."""
         kept = self.beside(role, stamp)
         if kept.exists():
             require_no_mounts(kept, "removed")
@@ -290,7 +290,10 @@ class MediaTree:
         remove_tree(self._partial(kept))
 
     def half_discarded(self) -> list[tuple[str, str]]:
-        """Return role and stamp of what a killed run had begun to discard; a swap under way is none of it."""
+        """Return role and stamp of copies that a killed run had begun to discard.
+
+        The copies of a swap in progress are not among them.
+        """
         under_way = {stamp for stamp, _ in self.unfinished()}
         matches = (OURS.fullmatch(name) for name in self.names())
         return [
@@ -300,7 +303,7 @@ class MediaTree:
         ]
 
     def discard_stage(self, stamp: str) -> None:
-        """Remove what was staged under `stamp`, complete or not."""
+        """Remove the stage of `stamp`, complete or not."""
         stage = self.beside("stage", stamp)
         for path in (stage, self._partial(stage), self._moving(RESTORE, stamp)):
             remove_tree(path)
@@ -317,9 +320,9 @@ class MediaTree:
 
     @contextmanager
     def held(self, *, shared: bool = False) -> Iterator[None]:
-        """Hold the kernel's lock of the root while the block runs; BlockingIOError while another has it.
+        """Take the kernel's lock of the root while the block runs; BlockingIOError while another has it.
 
-        It dies with the process, and holds between the containers of a machine, too; `shared` lets in who only reads.
+        It dies with the process, and works between the containers of a machine, too; `shared` admits other readers.
         """
         descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -329,7 +332,7 @@ class MediaTree:
             os.close(descriptor)
 
     def is_held(self) -> bool:
-        """Tell whether another run holds the tree now."""
+        """Return whether another run has locked the tree now."""
         try:
             with self.held():
                 return False
@@ -337,11 +340,11 @@ class MediaTree:
             return True
 
     def aside(self, role: str, stamp: str) -> MediaTree:
-        """Return what is kept under a role and stamp, as a tree of its own."""
+        """Return the copy kept under a role and stamp, as a tree of its own."""
         return MediaTree(self.beside(role, stamp))
 
     def beside(self, role: str, stamp: str) -> Path:
-        """Return the path of what stands beside the live children: `stage`, `before`, `after` or `journal`."""
+        """Return the path of an entry next to the live children: `stage`, `before`, `after` or `journal`."""
         return self.root / f".{role}-{stamp}"
 
     def _moving(self, move: Move, stamp: str) -> Path:

@@ -1,7 +1,7 @@
-"""What a container runs for a media tree that this machine cannot reach: `media.py`, one request, one answer.
+"""The program of a container for a media tree that this machine cannot reach: `media.py`, one request, one answer.
 
-It is sent as source text (`media_remote.py`), so that the container needs Python 3.9 and nothing of ours. It ends when
-its client does: a stream is cut, and a change that has not begun is not made.
+It is sent as source text (`media_remote.py`), so that the container needs only Python 3.9. It ends when its client
+does: a stream is cut, and a change that has not begun is not made.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _BUFFER = 1024 * 1024
 
 
 def main() -> None:
-    """Answer the one request on standard input; ends the process with status 1 when there is nobody to answer."""
+    """Answer the request on standard input; ends the process with status 1 if the client is gone."""
     incoming = sys.stdin.buffer
     outgoing = os.fdopen(os.dup(1), "wb", buffering=_BUFFER)
     _, data = receive(incoming)
@@ -80,7 +80,7 @@ def _answer(tree: MediaTree, request: dict[str, Any], incoming: IO[bytes], outgo
 
 
 def described(entry: Entry) -> list[object]:
-    """Return an entry as it travels: path, mode, size, time in nanoseconds, owner, group, what is odd, its links."""
+    """Return an entry for sending: path, mode, size, time in nanoseconds, owner, group, its oddity, its links."""
     info = entry.info
     return [
         entry.path,
@@ -95,7 +95,7 @@ def described(entry: Entry) -> list[object]:
 
 
 def _whole(entry: Entry, size: int | None) -> list[object]:
-    """Return an entry of `contents` as it travels: the size of what follows, attributes, and links."""
+    """Return an entry of `contents` for sending: the size of the following data, attributes, and links."""
     extended = {name: value.decode("latin-1") for name, value in entry.extended.items()}
     return [*described(entry), size, extended, entry.target, entry.leads_out, entry.same_as]
 
@@ -126,9 +126,9 @@ def _contents(tree: MediaTree, outgoing: IO[bytes]) -> None:
 
 
 def _stage(tree: MediaTree, stamp: str, incoming: IO[bytes]) -> Lost:
-    """Build what the client sends, and return what could not be given back.
+    """Build the tree that the client sends, and return the properties that could not be given back.
 
-    A file comes as ["file", path], its data, then ["settle", what it gets]; the other words are those of `_BUILT`.
+    A file comes as ["file", path], its data, then ["settle", its properties]; the other words are those of `_BUILT`.
     """
     staging = tree.stage(stamp)
     with ExitStack() as stack:
@@ -247,7 +247,7 @@ def _held(tree: MediaTree, *, shared: bool = False) -> Iterator[None]:
 
 
 def _require_client(incoming: IO[bytes]) -> None:
-    """Raise EOFError when the client is gone: it says nothing after its request, so what can be read is the end."""
+    """Raise EOFError if the client is gone: it sends no data after its request, so readable input is the end."""
     if select.select([incoming], [], [], 0)[0]:
         raise EOFError("the client is gone")
 

@@ -1,4 +1,4 @@
-"""The way to `media_agent.py`: its program goes to a Python there, then a request; what it says is told or raised."""
+"""The channel to `media_agent.py`: its program and a request go to a Python there; its answer is returned or raised."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _SENT = (
     "site/frames",
     "site/media_agent",
 )
-"""The program, in the order in which one needs the other; they import nothing but Python's own library."""
+"""The program, each module after those that it needs; they import only Python's own library."""
 
 _BOOT = """
 import sys, json, types
@@ -60,7 +60,7 @@ sys.modules["korrigo_backup.site.media_agent"].main()
 """
 
 WORDS = ("-I", "-S", "-X", "utf8", "-c", _BOOT)
-"""What Python is started with. Nothing of the site's own: no directory, variable or package may change what it does."""
+"""Python's options. No directory, variable or package of the site may change the program."""
 
 _NEEDS = (
     "the service's image needs Python 3.9 or newer, called as [compose] manage says;"
@@ -101,7 +101,7 @@ def asked(
 
 @dataclass
 class Channel:
-    """The pipes to one process there. `explain` says what to do about an error of the way to it."""
+    """The pipes to a process there. `explain` returns a hint for an error of the channel."""
 
     process: Process
     explain: Callable[[str], str | None]
@@ -109,7 +109,7 @@ class Channel:
     late: bool = field(default=False, init=False)
 
     def value(self, kind: type[T]) -> T | None:
-        """Return the next document, None at the end; raises what was said to have gone wrong there."""
+        """Return the next document, None at the end; raises the error that was sent."""
         frame, data = self._receive()
         if frame == END:
             return None
@@ -128,12 +128,12 @@ class Channel:
         return data
 
     def end(self) -> None:
-        """Take the end; until it came, what was asked for may be done in part."""
+        """Take the end frame; until it came, the request may be done in part."""
         if self._receive()[0] != END:
             raise self._nonsense()
 
     def write(self, data: bytes | memoryview) -> None:
-        """Write to the process; when nobody reads it, raise what was said about that."""
+        """Write to the process; if it does not read any more, raise the error that it sent."""
         try:
             with self.watch.waiting():
                 self.process.stdin.write(data)
@@ -188,7 +188,7 @@ class Channel:
         return frame, data
 
     def _broken(self) -> Exception:
-        """Return why nobody reads any more: what was said before the end, or how it ended."""
+        """Return why the process does not read any more: the error that it sent, or how it ended."""
         try:
             self._receive()
         except (KorrigoBackupError, OSError, ValueError) as problem:

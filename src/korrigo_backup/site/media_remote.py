@@ -1,8 +1,8 @@
-"""A media tree that this machine cannot reach: `media_agent.py` runs where it is, and this speaks with it.
+"""A media tree that this machine cannot reach: `media_agent.py` runs where it is, and this module talks to it.
 
 For users who may not read the engine's volumes: those of the group `docker`, rootless engines, Docker Desktop, an
-engine on another machine. Each request is one process there, which gets its program and answers; nothing is installed
-or left. Files stream once, and their SHA-256 is taken at both ends.
+engine on another machine. Each request is a process there, which gets its program and answers; no file is installed or
+left. Files stream once, and their SHA-256 is taken at both ends.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ T = TypeVar("T")
 class RemoteTree:
     """A media tree behind a container. `python` makes the command that runs Python there with the words given.
 
-    `explain` says what to do about an error of the way to it.
+    `explain` returns a hint for an error of the channel.
     """
 
     def __init__(
@@ -59,16 +59,16 @@ class RemoteTree:
         self._ask(type(None), "require")
 
     def facts(self) -> TreeFacts:
-        """Return what the kernel there says of the tree."""
+        """Return the facts of the kernel there about the tree."""
         return self._ask(TreeFacts, "facts")
 
     @property
     def read_only(self) -> bool:
-        """Whether nobody may write there: the service mounts it so."""
+        """Whether the tree cannot be written there: the service mounts it read-only."""
         return self._ask(bool, "read_only")
 
     def exists(self) -> bool:
-        """Tell whether there is a root."""
+        """Return whether there is a root."""
         return self._ask(bool, "exists")
 
     def names(self) -> list[str]:
@@ -85,7 +85,7 @@ class RemoteTree:
             yield described.entry
 
     def contents(self) -> Iterator[tuple[Entry, Steady | None]]:
-        """Yield what `walk` does, each file with its content, which is to be read before the next is asked for."""
+        """Yield the entries of `walk`, each file with its content, which must be read before the next is asked for."""
         with self._asked("contents") as channel:
             while (value := channel.value(_Described)) is not None:
                 if value.content is None:
@@ -108,7 +108,7 @@ class RemoteTree:
         return self._batches("opened", tuple[str, bool])
 
     def stage(self, stamp: str) -> RemoteStaging:
-        """Return an empty tree beside the live children; what is wrong with it may be said as late as `finish`."""
+        """Return an empty tree next to the live children; an error may be raised as late as in `finish`."""
         stack = ExitStack()
         return RemoteStaging(stack, stack.enter_context(self._asked("stage", stamp=stamp)))
 
@@ -129,7 +129,7 @@ class RemoteTree:
         self._ask(type(None), "undo_moves", stamp=stamp, move=asdict(move))
 
     def undo_announce(self, stamp: str, move: Move) -> None:
-        """Say that nothing is under way any more."""
+        """Mark the swap as no longer in progress."""
         self._ask(type(None), "undo_announce", stamp=stamp, move=asdict(move))
 
     def unfinished(self) -> list[tuple[str, Move]]:
@@ -137,19 +137,19 @@ class RemoteTree:
         return self._ask(list[tuple[str, Move]], "unfinished")
 
     def kept(self, role: str) -> list[str]:
-        """Return the stamps of what is kept under `role`, newest first."""
+        """Return the stamps of the copies kept under `role`, newest first."""
         return self._ask(list[str], "kept", role=role)
 
     def discard_kept(self, role: str, stamp: str) -> None:
-        """Remove what is kept under `role` and `stamp`."""
+        """Remove the copy kept under `role` and `stamp`."""
         self._ask(type(None), "discard_kept", role=role, stamp=stamp)
 
     def half_discarded(self) -> list[tuple[str, str]]:
-        """Return role and stamp of what a killed run had begun to discard."""
+        """Return role and stamp of copies that a killed run had begun to discard."""
         return self._ask(list[tuple[str, str]], "half_discarded")
 
     def discard_stage(self, stamp: str) -> None:
-        """Remove what was staged under `stamp`."""
+        """Remove the stage of `stamp`."""
         self._ask(type(None), "discard_stage", stamp=stamp)
 
     def record(self, stamp: str) -> bytes:
@@ -157,15 +157,15 @@ class RemoteTree:
         return self._ask(str, "record", stamp=stamp).encode("latin-1")
 
     def is_held(self) -> bool:
-        """Tell whether another run holds the tree now."""
+        """Return whether another run has locked the tree now."""
         return self._ask(bool, "is_held")
 
     def aside(self, role: str, stamp: str) -> RemoteTree:
-        """Return what is kept under a role and stamp, as a tree of its own."""
+        """Return the copy kept under a role and stamp, as a tree of its own."""
         return RemoteTree(self.beside(role, stamp), self._python, self._explain)
 
     def beside(self, role: str, stamp: str) -> Path:
-        """Return the path of what stands beside the live children."""
+        """Return the path of an entry next to the live children."""
         return self._path / f".{role}-{stamp}"
 
     def _asked(self, doing: str, **given: object) -> AbstractContextManager[Channel]:
@@ -184,7 +184,10 @@ class RemoteTree:
 
 
 class _Described(msgspec.Struct, frozen=True, array_like=True):
-    """An entry as `media_agent.described` sends it; of `contents` with its attributes and the size of what follows."""
+    """An entry as `media_agent.described` sends it.
+
+    An entry of `contents` also has its attributes and the size of the following data.
+    """
 
     path: str
     mode: int
@@ -235,7 +238,7 @@ class _Streamed:
 
     @property
     def sha256(self) -> str:
-        """The checksum of what was read."""
+        """The checksum of the bytes read."""
         return self._digest.hexdigest()
 
     @property
@@ -244,11 +247,11 @@ class _Streamed:
         return self.finish()[2]
 
     def is_stable(self) -> bool:
-        """Tell whether what was read is one state of the file."""
+        """Return whether the bytes read are one state of the file."""
         return self.finish()[1]
 
     def finish(self) -> tuple[str, bool, bool]:
-        """Read what is left and what is said of the file; ProofFailed when it is not what was read there."""
+        """Read the rest and the statement about the file; ProofFailed if the bytes differ from those read there."""
         while self._end is None:
             if self.read():
                 continue
@@ -277,7 +280,7 @@ class RemoteStaging:
         owner: tuple[int, int] | None = None,
         extended: Mapping[str, bytes] | None = None,
     ) -> None:
-        """Make a directory; what it gets is set by `finish`."""
+        """Make a directory; `finish` sets its properties."""
         self._channel.send_value(["directory", path, _given(mode, mtime_ns, owner, extended)])
 
     def create(self, path: str) -> IO[bytes]:
@@ -311,7 +314,7 @@ class RemoteStaging:
         self._channel.send_value(["carry", path, target])
 
     def finish(self) -> Lost:
-        """Let the tree be completed there and given its proven name; raises what was wrong with it."""
+        """Let the tree be completed there and given its proven name; raises the error from there."""
         with self._stack:
             self._channel.send(END)
             self._channel.flush()
@@ -327,7 +330,7 @@ class RemoteStaging:
 def _given(
     mode: int, mtime_ns: int, owner: tuple[int, int] | None, extended: Mapping[str, bytes] | None
 ) -> dict[str, object]:
-    """Return what a file or directory gets, as JSON can carry it."""
+    """Return the properties of a file or directory, in a form for JSON."""
     shown = {name: value.decode("latin-1") for name, value in (extended or {}).items()}
     return {"mode": mode, "mtime_ns": mtime_ns, "owner": owner, "extended": shown}
 
@@ -339,10 +342,10 @@ class _Sent(io.RawIOBase):
         self._channel = channel
 
     def writable(self) -> bool:
-        """Tell that it is."""
+        """Return True."""
         return True
 
-    def write(self, data: bytes | memoryview) -> int:  # type: ignore[override]  # nothing else is written here
+    def write(self, data: bytes | memoryview) -> int:  # type: ignore[override] # only bytes are written here
         """Send a piece."""
         view = memoryview(data)[:CHUNK]
         self._channel.send(DATA, view)

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PAUSE = 0.2
-"""Seconds between two questions: what is measured is as exact as this."""
+"""Seconds between two questions: the precision of the measurement."""
 
 _QUESTION = 2.0
 """Seconds for an answer; later than this no visitor waits."""
 
 _GRACE = 3.0
-"""Seconds in which the watch sees, too, what the caller has seen: that the address answers."""
+"""Seconds in which the watch notices, too, that the address answers, as the caller has noticed."""
 
 
 @dataclass
@@ -68,7 +68,7 @@ class Outage:
 
 @contextmanager
 def watched(url: str | None) -> Iterator[Outage | None]:
-    """Watch an address while the block runs; without one there is nothing to watch."""
+    """Watch an address while the block runs; without an address yields None."""
     if url is None:
         yield None
         return

@@ -18,7 +18,15 @@ from korrigo_backup.domain.encodings import RAW, to_bytes, to_text
 from korrigo_backup.errors import KorrigoBackupError, Refused, Unreachable
 from korrigo_backup.site.access import APPLICATION
 from korrigo_backup.site.asking import Asker
-from korrigo_backup.site.servererror import TableLocked, client_error, first_error, parse, statement_error
+from korrigo_backup.site.servererror import (
+    TableLocked,
+    client_error,
+    connection_cause,
+    first_error,
+    is_pooler,
+    parse,
+    statement_error,
+)
 from korrigo_backup.site.session_settings import IS_DIRECT, PATIENT, PRELUDE, QUESTION
 from korrigo_backup.site.silent_backend import judge
 from korrigo_backup.site.sql import literal
@@ -76,8 +84,8 @@ class Postgres:
     def asking(self, database: str | None = None) -> Iterator[None]:
         """Answer the questions to a database, the common one by default, through one session while the block runs.
 
-        It is a session more, so nothing is loaded in the block; and it is not opened in a database whose sessions are
-        ended in the block.
+        It is an additional session, so no data are loaded in the block; and it is not opened in a database whose
+        sessions are ended in the block.
         """
         name = database or self.common
         if name in self._askers or (database is None and self.common == self.database):
@@ -94,7 +102,7 @@ class Postgres:
         return self._copy(self.access, fence)
 
     def change(self, sql: str) -> bytes:
-        """Change databases or roles as a whole, from the common database; return what the statements print."""
+        """Change databases or roles as a whole, from the common database; return the output of the statements."""
         return self.script(f"{self._fence() if self._fence else ''}{sql}", database=self.common)
 
     def ask_server(self, sql: str, answer: type[T]) -> T:
@@ -107,10 +115,10 @@ class Postgres:
         return self.ask(sql, answer, database=self.common)
 
     def keep_out(self, problem: Unreachable) -> bool:
-        """Take the site's own database for the common one where the role is not let into that for maintenance.
+        """Use the site's own database as the common one if the role is not let into the maintenance database.
 
-        `problem` is how that ended. A server that is away for a moment is no reason, and while a run holds the site
-        nothing changes. Tell whether the database is another now.
+        `problem` is the error from there. A server that is away for a moment is no reason, and during a locked run the
+        common database stays. Returns whether the common database has changed.
         """
         if self._fence or self.common == self.database:
             return False
@@ -147,7 +155,7 @@ class Postgres:
         options: str = QUESTION,
         timeout: float | None = None,
     ) -> bytes:
-        """Run SQL statements, given on standard input, and return what psql prints."""
+        """Run SQL statements, given on standard input, and return the output of psql."""
         name = database or self.database
         command = self.access.postgres("psql", *PSQL, database=name, options=options)
         if timeout:  # the time for the whole question counts, not that for the connection
@@ -161,7 +169,7 @@ class Postgres:
     def session(self, *, database: str | None = None, options: str = PATIENT) -> Iterator[Session]:
         """Yield a session that stays open over several questions (one transaction, one snapshot).
 
-        A table that someone else has locked is waited for `LOCK_WAIT` long, unless `options` say otherwise.
+        It waits `LOCK_WAIT` for a table that another session has locked, unless `options` set another time.
         """
         name = database or self.database
         with self.watched("psql", *PSQL, database=name, options=options, stdin=True) as client:
@@ -193,7 +201,7 @@ class Postgres:
         return self.ask_server(asked, int)
 
     def client_version(self) -> tuple[int, int]:
-        """Return major and minor version of psql, (0, 0) when it does not tell."""
+        """Return major and minor version of psql, (0, 0) if unknown."""
         told = run(
             self.access.postgres("psql", "--version", database=self.maintenance), timeout=QUESTION_SECONDS
         ).stdout
@@ -206,7 +214,7 @@ class Postgres:
         return self.access.free(place) if place else None
 
     def failure(self, command: Command, status: int, stderr: str, database: str) -> KorrigoBackupError:
-        """Return the error for a client that ended with `status`: why, and what to do."""
+        """Return the error for a client that ended with `status`: the cause and a hint."""
         program = command.argv[0].rpartition("/")[2]
         server = parse(stderr)
         words = server.message if server else first_error(stderr) or f"{program} {describe_status(status)}"
@@ -223,13 +231,12 @@ class Postgres:
         place = self.access.description
         if cannot := self.access.explain(stderr):
             return Unreachable(f"cannot reach the {place}: {words}", hint=cannot)
-        if re.search(_POOLER, stderr):
+        if is_pooler(stderr):
             return _pooled(place, f": {words}")
-        for pattern, hint in _UNREACHABLE:
-            if re.search(pattern, stderr):
-                kind = NotAdmitted if pattern in _NOT_ADMITTED else Unreachable
-                where = place if pattern in _OF_THE_CONNECTION else f"database {database} at {place}"
-                return kind(f"cannot use {where}: {words}", hint=hint)
+        if cause := connection_cause(stderr):
+            kind = NotAdmitted if cause.not_admitted else Unreachable
+            where = f"database {database} at {place}" if cause.of_the_database else place
+            return kind(f"cannot use {where}: {words}", hint=cause.hint)
         if status == _CONNECTION_STATUS:
             return Unreachable(
                 f"the connection to {place} failed: {words}",
@@ -238,7 +245,7 @@ class Postgres:
         return None
 
     def _lockers(self, database: str) -> str:
-        """Return in words who has locked tables of a database against everybody else, "" when that cannot be told."""
+        """Return in words the sessions that lock tables of a database exclusively, "" if they cannot be found."""
         try:
             held = self.ask(_LOCKERS, list[str], database=database)
         except KorrigoBackupError:
@@ -280,7 +287,7 @@ class Client:
             return self.process.stdout.read(size)
 
     def require_success(self) -> None:
-        """Wait for its end; raise what it ended with, unless that is success."""
+        """Wait for its end; raise its error, unless it succeeded."""
         with self.watch.waiting():
             status = self.process.wait()
         if status or self.watch.lost:
@@ -298,7 +305,7 @@ class Client:
 
 
 class Session:
-    """One open psql; questions are answered in order, inside whatever transaction was begun."""
+    """An open psql; questions are answered in order, inside the transaction that was begun, if any."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -311,13 +318,13 @@ class Session:
             self._raw = True
 
     def run(self, sql: str) -> bytes:
-        """Run statements and return what they print; raises as `Postgres.script` does."""
+        """Run statements and return their output; raises as `Postgres.script`."""
         return b"".join(line + b"\n" for line in self.stream(sql))
 
     def feed(self, pieces: Iterable[bytes], *, restricted: bool = False) -> None:
-        r"""Run a script as it comes, and throw away what it prints; raises as `Postgres.script` does.
+        r"""Run a script as it comes, and throw away its output; raises as `Postgres.script`.
 
-        `restricted` says that psql knows `\restrict`: it then takes no command of its own from the script.
+        `restricted`: psql knows `\restrict`, and then takes no command of its own from the script.
         """
         key = secrets.token_hex(16) if restricted else ""
         begin, end = (f"\\restrict {key}\n", f"\n\\unrestrict {key}\n") if key else ("", "\n")
@@ -336,9 +343,9 @@ class Session:
         return msgspec.json.decode(to_text(out) if self._raw else out, type=answer, strict=False)
 
     def stream(self, sql: str) -> Iterator[bytes]:
-        """Run statements and yield what they print, line by line without the line break, in constant memory.
+        """Run statements and yield their output, line by line without the line break, in constant memory.
 
-        It must be read to its end before the next question. Raises as `Postgres.script` does.
+        It must be read to its end before the next question. Raises as `Postgres.script`.
         """
         mark = f"\x1f{secrets.token_hex(16)}".encode()  # rows may hold anything, so the mark is not to be guessed
         try:
@@ -371,52 +378,6 @@ FROM pg_locks l JOIN pg_stat_activity a USING (pid) JOIN pg_class c ON c.oid = l
 WHERE l.granted AND l.mode = 'AccessExclusiveLock' AND c.relkind IN ('r', 'p', 'm') AND a.pid <> pg_backend_pid()
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
-
-_POOLER = (
-    r"unsupported startup parameter|FATAL:\s+no such database: |FATAL:\s+(?:pgbouncer|odyssey:|pgcat)"
-    r"|query_wait_timeout|bouncer config error"
-)
-"""Words of connection poolers that no server writes: pgbouncer, Odyssey, pgcat."""
-
-# psql prints no SQLSTATE for a connection that was refused. The name of the file is the same in every language.
-_WITHOUT_TLS = r"pg_hba\.conf.*(?:no encryption|SSL off)"
-_NO_TLS = r"server does not support SSL"
-_AUTHORITY = r"certificate verify failed|root certificate file|server certificate for"
-_CERTIFICATE = r"certificate file|private key file|could not load client certificate"
-_OF_THE_CONNECTION = frozenset({_NO_TLS, _AUTHORITY, _CERTIFICATE})
-"""Failures that have nothing to do with the database that was asked for."""
-
-_HBA = r"pg_hba\.conf"
-_NOT_ADMITTED = frozenset({_WITHOUT_TLS, _HBA})
-
-_UNREACHABLE = (
-    (
-        r"password authentication failed|no password supplied|fe_sendauth",
-        "check POSTGRES_USER and POSTGRES_PASSWORD (in .env or the environment)",
-    ),
-    (
-        r'FATAL:  database ".*" does not exist',
-        "check POSTGRES_DB; if it was dropped, restore makes it anew: korrigo-backup restore latest",
-    ),
-    (r'FATAL:  role ".*" does not exist', "check POSTGRES_USER"),
-    (_WITHOUT_TLS,
-     "the server may demand TLS: set [database] sslmode (PGSSLMODE) to verify-full or require; or see its pg_hba.conf"),
-    (_NO_TLS,
-     "turn TLS on in the server (ssl = on), or change [database] sslmode (PGSSLMODE)"),
-    (_AUTHORITY,
-     "[database] sslrootcert must name the authority of the server's certificate, POSTGRES_HOST the host in it"),
-    (_CERTIFICATE,
-     "check [database] sslcert and sslkey; the key is for its owner alone (chmod 600)"),
-    (_HBA, "allow this host and user in the server's pg_hba.conf"),
-    (r"not currently accepting connections", "a restore was interrupted: korrigo-backup rollback finishes it"),
-    (r"connect(?:ion)? to server.*(?:Connection refused|No such file|timeout expired|timed out)",
-     "see whether the server runs and listens there: check POSTGRES_HOST and POSTGRES_PORT, run pg_isready"),
-    (r"could not translate host name",
-     "see whether the server runs and listens there: check POSTGRES_HOST and POSTGRES_PORT, run pg_isready"),
-    (r"too many clients|remaining connection slots", "close connections or raise max_connections, then run it again"),
-    (r"server closed the connection|terminating connection|connection to server was lost",
-     "the server stopped or was restarted in the middle: see its log, then run the command again"),
-)  # fmt: skip
 
 
 def _pooled(place: str, words: str = "") -> Refused:

@@ -179,7 +179,7 @@ def _settings(target: str, role: str | None, entries: Iterable[str]) -> Iterator
 
 
 def _grants(database: str, like: Properties) -> Iterator[PropertyStatement]:
-    """Yield what changes the rights that a new database is born with into those of `like`, in their order."""
+    """Yield the statements that change the rights of a new database into those of `like`, in their order."""
     if like.grants is None:
         return
     for role, born in ((None, _BORN_PUBLIC), (like.owner, _BORN_OWNER)):

@@ -1,4 +1,4 @@
-"""The site's code: its revision, so that a restore point says which code its rows are of, and where it comes from."""
+"""The site's code: its revision, so that a restore point names the code of its rows, and its source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the role that we log in as may do on a server, and which properties of a database it cannot give to another."""
+"""The rights of our role on a server, and the properties of a database that it cannot give to another."""
 
 from __future__ import annotations
 
@@ -58,21 +58,25 @@ WHERE has_parameter_privilege(name, 'SET')
 _LOCALE = """
 DO $probe$ BEGIN
   CREATE COLLATION pg_temp.{probe} ({definition});
-  PERFORM set_config('korrigo_backup.locale',
-                     'version ' || coalesce(pg_collation_actual_version('pg_temp.{probe}'::regcollation), ''), false);
+  PERFORM set_config('korrigo_backup.locale', json_build_object('version',
+                     coalesce(pg_collation_actual_version('pg_temp.{probe}'::regcollation), ''))::text, false);
 EXCEPTION WHEN invalid_parameter_value OR undefined_object OR undefined_file OR feature_not_supported
                OR internal_error THEN
-  PERFORM set_config('korrigo_backup.locale', 'missing', false);
+  PERFORM set_config('korrigo_backup.locale', '{{"version": null}}', false);
 END $probe$;
-SELECT to_json(current_setting('korrigo_backup.locale'))
+SELECT current_setting('korrigo_backup.locale')
 """
+
+
+class _Locale(msgspec.Struct, frozen=True):
+    version: str | None
 
 
 class Rights(msgspec.Struct, frozen=True):
     """Rights of our role, and the names that the server knows.
 
     `encoding` is that of template0, `here` that of the database that was asked; `places` are tablespaces in which our
-    role may create, `contexts` says which settings exist and who may set each.
+    role may create, `contexts` holds which settings exist and who may set each.
     """
 
     name: str
@@ -91,13 +95,13 @@ class Rights(msgspec.Struct, frozen=True):
     parameters: frozenset[str] = frozenset()
 
     def may_set(self, setting: str) -> bool:
-        """Tell whether our role may give a setting to a database or to itself."""
+        """Return whether our role may give a setting to a database or to itself."""
         return self.superuser or self.contexts.get(setting) == "user" or setting.lower() in self.parameters
 
 
 @dataclass(frozen=True)
 class Lost:
-    """A property that cannot be given: its words, the reason, and the statements for a person who may."""
+    """A property that cannot be given: its words, the reason, and the statements for a person with the right."""
 
     property: str
     reason: str
@@ -105,7 +109,7 @@ class Lost:
 
 
 def rights(server: Postgres, settings: Iterable[str] = ()) -> Rights:
-    """Return what our role may do; `settings` are those of which it is asked whether the role may set them."""
+    """Return the rights of our role, also whether it may set each of `settings`."""
     found = server.ask_server(_RIGHTS, Rights)
     names = sorted({name.lower() for name in settings})
     if not names or found.superuser or found.version < PARAMETER_RIGHTS:
@@ -115,7 +119,7 @@ def rights(server: Postgres, settings: Iterable[str] = ()) -> Rights:
 
 
 def rights_for(server: Postgres, like: Properties) -> Rights:
-    """Return what our role may do, asked for the settings of a database, too."""
+    """Return the rights of our role, also for the settings of a database."""
     return rights(server, (entry.partition("=")[0] for setting in like.settings for entry in setting.entries))
 
 
@@ -157,7 +161,7 @@ def _lower(names: Iterable[str]) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class Made:
-    """How a database is made from nothing: with these properties, and what of the saved ones is lost by that."""
+    """How a database is made from nothing: with these properties, and the saved ones that are lost by that."""
 
     like: Properties
     clauses: str
@@ -219,5 +223,4 @@ def _locale(server: Postgres, like: Properties, may: Rights) -> str | None:
     else:
         definition = f"provider = libc, lc_collate = {literal(like.datcollate)}, lc_ctype = {literal(like.datctype)}"
     probe = f"korrigo_{secrets.token_hex(4)}"
-    told = server.ask_server(_LOCALE.format(probe=probe, definition=definition), str)
-    return None if told == "missing" else told.removeprefix("version ")
+    return server.ask_server(_LOCALE.format(probe=probe, definition=definition), _Locale).version

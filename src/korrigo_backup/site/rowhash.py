@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _TEXT = 'pg_catalog.hashtextextended({value}::text COLLATE "C", {seed})'
-"""For types whose cast to text is what the server sends for them; the settings that it depends on are fixed."""
+"""For types whose cast to text is the text that the server sends; the settings that it depends on are fixed."""
 
 _FLOAT = (
     "CASE WHEN {value} OPERATOR(pg_catalog.<>) 0 AND {value} OPERATOR(pg_catalog.<>) 'NaN'"

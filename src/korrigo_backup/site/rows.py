@@ -1,4 +1,4 @@
-"""The rows of a table as COPY writes them, in one snapshot: what is held against the rows of a dump."""
+"""The rows of a table as COPY writes them, in one snapshot: compared with the rows of a dump."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from korrigo_backup.site.digests import Snapshot
 
 OURS = "RESET lc_monetary"
-"""What differs between a snapshot's settings and those under which we run pg_dump: the text of `money` alone."""
+"""The only difference between a snapshot's settings and those of our pg_dump: the text of `money`."""
 
 SAME = "SET LOCAL lc_monetary = 'C'"
 """For two databases that are both read by us."""

@@ -35,10 +35,10 @@ _STRUCTURE = frozenset({
 ROLES = frozenset({"default privilege", "grant", "owner"})
 """Kinds that name roles: not to be expected where the statements that give objects to roles are left out."""
 
-# One row an object. Left out is what belongs to an extension, an index that pg_dump leaves out, what a range brings
-# along (its constructors, a cast), and a foreign key that another one makes on partitions (its name differs between
-# versions). `pg_get_…def` renders with the search path of a snapshot session, so that every name is qualified.
-# A dump gives the sequence of an identity column the column's type; it may have another one (LIKE, ALTER SEQUENCE).
+# One row an object. Objects of an extension are left out, an index that pg_dump leaves out, objects that come with a
+# range (its constructors, a cast), and a foreign key that another one makes on partitions (its name differs between
+# versions). `pg_get_…def` renders with the search path of a snapshot session, so that every name is qualified. A dump
+# gives the sequence of an identity column the column's type; it may have another one (LIKE, ALTER SEQUENCE).
 _OBJECTS = """
 WITH spaces AS (
   SELECT * FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
@@ -122,12 +122,12 @@ def fingerprint(taken: Snapshot) -> tuple[SchemaObject, ...]:
 
 
 def brought_schemas(taken: Snapshot) -> frozenset[str]:
-    """Return the schemas that extensions have brought: whoever makes the extension owns them."""
+    """Return the schemas that extensions have brought: the maker of the extension owns them."""
     return taken.ask(_BROUGHT, frozenset[str])
 
 
 def not_dumped(taken: Snapshot) -> tuple[str, ...]:
-    """Return what pg_dump leaves out of a dump, in words: invalid indexes."""
+    """Return the objects that pg_dump leaves out of a dump, in words: invalid indexes."""
     return taken.ask(_NOT_DUMPED, tuple[str, ...])
 
 
@@ -139,11 +139,11 @@ def schema_differences(
     roles: bool,
     brought: Collection[str] = (),
 ) -> list[Difference]:
-    """Return what a load has lost, changed or added; `version` is that of the server it was loaded into.
+    """Return the objects that a load has lost, changed or added; `version` is that of the server it was loaded into.
 
-    Without `roles`, who owns and who may do what is not compared. Between major versions nothing is compared that
-    the versions themselves decide: the rights on schema public, MAINTAIN (new in 17), the form of a definition.
-    Former manifests name the owners of schemas that extensions have `brought`; those are not compared.
+    Without `roles`, owners and rights are not compared. Between major versions nothing is compared that the versions
+    themselves decide: the rights on schema public, MAINTAIN (new in 17), the form of a definition. Former manifests
+    name the owners of schemas that extensions have `brought`; those are not compared.
     """
     theirs = tuple(f"schema {schema} is " for schema in brought)
     same = major(version) == major(expected.server_version)

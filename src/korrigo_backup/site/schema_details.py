@@ -100,14 +100,14 @@ _ELSEWHERE = """
     WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
 
-# Without what is PostgreSQL's own. An extension brings its comments, but its own may have been changed.
+# Without PostgreSQL's own comments. An extension brings its comments, but its own may have been changed.
 _COMMENTS = """
   UNION ALL SELECT 'comment', i.type || ' ' || i.identity, d.description
     FROM pg_description d, LATERAL pg_identify_object(d.classoid, d.objoid, d.objsubid) i
     WHERE d.objoid >= {first} AND (d.classoid, d.objoid) NOT IN (SELECT classid, objid FROM members)
 """
 
-# Only what differs from the rights that an object of its kind is born with: pg_dump writes no more, either.
+# Only rights that differ from those of a new object of its kind: pg_dump writes no more, either.
 _RIGHTS = """
   UNION ALL SELECT 'grant', concat_ws(' ', o.kind, o.name, 'to', coalesce(quote_ident(r.rolname), 'PUBLIC') || ':',
                                       g.privilege_type, CASE WHEN g.is_grantable THEN 'with grant option' END, g.sign),

@@ -1,4 +1,4 @@
-"""The host's side of `manage.py restore -`: it answers what is asked of the files of one backup (domain/served.py)."""
+"""The host's side of `manage.py restore -`: it answers requests for the files of a backup (domain/served.py)."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from korrigo_backup.system.run import Process
 
 COMPLETE = "restore.complete"
-"""The last step that is told by a restore, or a check, that went well."""
+"""The last step of a restore, or a check, that went well."""
 
 
 @dataclass
 class Served:
-    """The open files of a backup by name, who hears of the steps, and who says whether a transaction may end.
+    """The open files of a backup by name, the listener of steps, and the judge of whether a transaction may end.
 
-    `ready` is given the number of the transaction that holds everything, and raises when it must not be committed.
-    `complete` tells whether all was done.
+    `ready` is called with the number of the transaction that holds everything, and raises if it must not be committed.
+    `complete` is True when all is done.
     """
 
     files: Mapping[str, IO[bytes]]

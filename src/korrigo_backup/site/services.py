@@ -35,11 +35,11 @@ class Services(Protocol):
 
     @property
     def health_known(self) -> bool:
-        """Return whether there is a way to tell that the services are healthy."""
+        """Return whether the health of the services can be found out."""
         ...
 
     def running(self) -> tuple[str, ...]:
-        """Return the names of the services that write and run now: what `stop` is to stop."""
+        """Return the names of the services that write and run now: those that `stop` will stop."""
         ...
 
     def stop(self, names: Sequence[str]) -> None:
@@ -47,9 +47,9 @@ class Services(Protocol):
         ...
 
     def start(self, names: Sequence[str], *, stop_begun: datetime | None = None) -> None:
-        """Start these services again; harmless when they run.
+        """Start these services again; harmless if they run.
 
-        `stop_begun` is when they were last told to stop, None when they were not. That stop may be under way still.
+        `stop_begun` is when their last stop began, None if they were not stopped. That stop may be under way still.
         """
         ...
 
@@ -58,9 +58,10 @@ class Services(Protocol):
         ...
 
     def await_health(self, names: Sequence[str], before: Health, told: Callable[[float], None]) -> tuple[str, ...]:
-        """Wait until these services are healthy, and `told` how many seconds at most.
+        """Wait until these services are healthy; `told` is called with the longest wait in seconds.
 
-        Returns what is not healthy and was not `before` either, in words. Raises KorrigoBackupError for the others.
+        Returns in words the parts that are unhealthy and were unhealthy `before`. Raises KorrigoBackupError for the
+        others.
         """
         ...
 
@@ -119,7 +120,7 @@ class CommandServices:
         return Health(silent=f"{self.health_url} does not answer: {reason}")
 
     def await_health(self, names: Sequence[str], before: Health, told: Callable[[float], None]) -> tuple[str, ...]:
-        """Ask the health address until it answers 200; without one there is nothing to ask."""
+        """Ask the health address until it answers 200; without an address return at once."""
         del names
         if not self.health_url:
             return ()

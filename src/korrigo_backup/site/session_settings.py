@@ -48,7 +48,7 @@ FIXED: Mapping[str, str] = _LIMITS | _TEXT | _CONDUCT
 """Settings of every session; PostgreSQL 13 to 18 know each of them, and any role may set them."""
 
 ARRIVED = "korrigo_backup.options"
-"""A setting of our own by which a session tells that its options have reached the server."""
+"""A setting of our own that proves that the options of a session have reached the server."""
 
 LOCK_WAIT = "60s"
 """A backup waits no longer for a table that someone has locked: a migration under way is named, not waited out."""
@@ -81,7 +81,7 @@ DUMPING = options({"timezone": "UTC"})
 """For pg_dump: with these, equal rows have equal text in all our dumps. A dump loads the same with or without them."""
 
 LOADING = options({"synchronous_commit": "off", "maintenance_work_mem": "256MB"})
-"""For a load: the staged database is worth nothing until the swap, whose commit forces everything before it to disk."""
+"""For a load: the staged database has no value until the swap, whose commit forces everything before it to disk."""
 
 PROVING = "; ".join(f"SET {name} = {literal(value)}" for name, value in (_TEXT | _CONDUCT | _PROVING).items()) + ";"
 """Statements that fix the settings again where a session has run statements of others, and those of a proof."""

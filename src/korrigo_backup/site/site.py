@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Site:
-    """A site. `archive_root` is what media paths begin with inside an archive.
+    """A site. `archive_root` is the beginning of media paths inside an archive.
 
-    Name and environment (`production`, `staging`) say which site a backup is of; `columns` are those whose values are
-    paths of media files; `revision` is that of the code, when it is known. `secrets` are taken out of all that is
-    written about it. `django` is None where nothing says how to run the site's management commands.
+    Name and environment (`production`, `staging`) name the site of a backup; `columns` are those whose values are paths
+    of media files; `revision` is that of the code, if it is known. `secrets` are redacted from all texts about it.
+    `django` is None if there is no way to run the site's management commands.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Site:
     secrets: tuple[Secret, ...] = ()
     django: DjangoCommands | None = None
     accepted_links: tuple[str, ...] = ()
-    """Paths (with * and ?) of symbolic links out of the media tree that nobody needs to be warned of."""
+    """Paths (with * and ?) of symbolic links out of the media tree that need no warning."""
     standing: Standing | None = None
     """Which site of the backup directory this is; known while a run holds the site."""
     stopped: Path | None = None
@@ -57,7 +57,7 @@ class Site:
     def stop_services(self) -> None:
         """Stop the services that write and run. Their names are on disk before the first of them is stopped.
 
-        The time of that file tells `start_services` when they were last told to stop.
+        `start_services` takes the time of that file as the begin of their last stop.
         """
         names = self._stopped_names() or self.services.running()
         if self.stopped and self.services.configured:

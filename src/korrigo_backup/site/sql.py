@@ -11,7 +11,7 @@ def identifier(name: str) -> str:
 
 
 def literal(text: str) -> str:
-    """Return `text` as a string literal that means the same whatever standard_conforming_strings is."""
+    """Return `text` as a string literal that means the same with any standard_conforming_strings."""
     if "\0" in text:
         raise ValueError("an SQL string cannot hold a NUL character")
     quoted = "'" + text.replace("'", "''") + "'"

@@ -1,8 +1,9 @@
-"""Read a live file so that what is read is one state of it.
+"""Read a live file so that the bytes read are one state of it.
 
-A file is stable when nothing about it changed between opening and the end of reading. A small one is read whole, again
-if need be, before anything is written; so is a large one that was written to a moment ago, into a temporary file. Any
-other large one streams, and says afterwards; the archive can then be made again, and finds it recently written to.
+A file is stable if it did not change between opening and the end of reading. A small file is read whole, again if need
+be, before any byte of it is written; so is a large file that was written to a moment ago, into a temporary file. Any
+other large file streams, and its stability is known afterwards; the archive can then be made again, and finds it
+recently written to.
 """
 
 from __future__ import annotations
@@ -39,11 +40,11 @@ _CHUNK = 1024 * 1024
 
 
 class ChangedMidway(Exception):
-    """A large file that had been at rest was written to while it streamed; the path says which."""
+    """A large file that had been at rest was written to while it streamed; the text is its path."""
 
 
 class Steady(Protocol):
-    """A file whose content is one state of it, or says that it is not: read it whole, then ask."""
+    """A file that knows whether its content is one state of it: read it whole, then ask."""
 
     @property
     def size(self) -> int:
@@ -52,7 +53,7 @@ class Steady(Protocol):
 
     @property
     def sha256(self) -> str:
-        """The checksum of what was read."""
+        """The checksum of the bytes read."""
         ...
 
     @property
@@ -65,12 +66,12 @@ class Steady(Protocol):
         ...
 
     def is_stable(self) -> bool:
-        """Tell, after reading, whether what was read is one state of the file."""
+        """Return, after reading, whether the bytes read are one state of the file."""
         ...
 
 
 class StableFile:
-    """A file being archived: exactly `size` bytes come out of it, whatever happens to it meanwhile."""
+    """A file being archived: it gives exactly `size` bytes, even if the file changes meanwhile."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -99,11 +100,11 @@ class StableFile:
 
     @property
     def sha256(self) -> str:
-        """The checksum of what was read."""
+        """The checksum of the bytes read."""
         return self._digest.hexdigest()
 
     def is_stable(self) -> bool:
-        """Tell, after reading, whether what was read is one state of the file."""
+        """Return, after reading, whether the bytes read are one state of the file."""
         if self._settled is not None:
             return self._settled
         return not self._short and _same(self._before, os.fstat(self._file.fileno()))
@@ -159,9 +160,9 @@ class StableFile:
 
 
 def unsettled(entry: Entry, file: Steady, *, again: bool) -> list[str]:
-    """Return what to name of a file that was read: nothing, or its path when it changed meanwhile.
+    """Return the path of a file that changed while it was read, as a list; an empty list if it did not.
 
-    Raises ChangedMidway for one that streamed, unless this is already done `again`.
+    Raises ChangedMidway for a file that streamed, unless this is already done `again`.
     """
     if file.is_stable():
         return []
@@ -171,7 +172,7 @@ def unsettled(entry: Entry, file: Steady, *, again: bool) -> list[str]:
 
 
 def made(make: Callable[..., Result], restart: Callable[[str], None]) -> Result:
-    """Return what `make(again=False)` makes; after ChangedMidway, `restart(path)` and make it `again`."""
+    """Return the result of `make(again=False)`; after ChangedMidway call `restart(path)` and make it `again`."""
     try:
         return make(again=False)
     except ChangedMidway as changed:

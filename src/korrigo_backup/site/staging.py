@@ -1,4 +1,4 @@
-"""A media tree being built beside the live one: nothing is written outside it, whatever an archive says."""
+"""A media tree being staged next to the live tree: no file is written outside it, with any paths in an archive."""
 
 from __future__ import annotations
 
@@ -42,7 +42,10 @@ _PLAIN, _ALL = 0o777, 0o7777
 
 @dataclass
 class Lost:
-    """What could not be given back, by kind (`owner`, `mode`, `extended`, `hard link`, `link`): number, first names."""
+    """Properties that could not be given back, by kind: number, first names.
+
+    The kinds are `owner`, `mode`, `extended`, `hard link` and `link`.
+    """
 
     counts: dict[str, int] = field(default_factory=dict)
     first: dict[str, list[str]] = field(default_factory=dict)
@@ -57,7 +60,10 @@ class Lost:
 
 @dataclass(frozen=True)
 class _Given:
-    """What a file, directory or link is to get; `owner` is None where the archive does not tell (then the root's)."""
+    """The properties for a file, directory or link.
+
+    `owner` is None if the archive does not record it (then the root's).
+    """
 
     mode: int
     mtime_ns: int
@@ -71,7 +77,7 @@ class _Sparse(io.FileIO):
     path = ""
     has_hole = False
 
-    def write(self, data: bytes | bytearray | memoryview) -> int:  # type: ignore[override]  # nothing else is written
+    def write(self, data: bytes | bytearray | memoryview) -> int:  # type: ignore[override] # only bytes are written
         """Write, or pass over zeros; `settle` gives the file its length."""
         size = len(data)
         if size >= _HOLE and not data[0] and not data[-1] and bytes(data) == bytes(size):
@@ -82,10 +88,10 @@ class _Sparse(io.FileIO):
 
 
 class Staging:
-    """A tree being built. Nothing is written outside it, whatever the paths it is given say.
+    """A tree being built. No file is written outside it, with any paths it is given.
 
-    What was recorded of owners, modes and attributes is given back as far as this user and the file system allow;
-    `finish` returns the rest.
+    The recorded owners, modes and attributes are given back as far as this user and the file system allow; `finish`
+    returns the rest.
     """
 
     def __init__(self, live: Path, partial: Path, final: Path, *, absent: bool = False) -> None:
@@ -175,7 +181,7 @@ class Staging:
             os.close(source)
 
     def add_link(self, path: str, target: str, *, mtime_ns: int, owner: tuple[int, int] | None = None) -> None:
-        """Make a symbolic link when all files are there, so that nothing is written through it."""
+        """Note a symbolic link to be made when all files are there, so that no file is written through it."""
         safe_parts(path)
         self._links.append((path, target, _Given(_PLAIN, mtime_ns, owner)))
 
@@ -187,7 +193,7 @@ class Staging:
     def finish(self) -> Lost:
         """Make links, set directory modes and times, force all to disk, and give the tree its proven name.
 
-        Returns what could not be given back.
+        Returns the properties that could not be given back.
         """
         for link in self._links:
             self._make_link(*link)
@@ -245,7 +251,7 @@ class Staging:
             os.close(descriptor)
 
     def _make_link(self, path: str, target: str, given: _Given | None) -> None:
-        """Make a link; `given` is None for one of the live tree, which gives way to what has its path."""
+        """Make a link; `given` is None for a link of the live tree, which gives way to an entry of the same path."""
         parts = safe_parts(path)
         try:
             parent = self._enter(parts[:-1])
@@ -280,7 +286,7 @@ class Staging:
             self.settle(file, mode=info.st_mode, mtime_ns=info.st_mtime_ns, owner=(info.st_uid, info.st_gid))
 
     def close(self) -> None:
-        """Close what is open; the tree stays as it is."""
+        """Close the open descriptors; the tree stays as it is."""
         while self._open:
             os.close(self._open.pop())
 
@@ -307,7 +313,7 @@ class Staging:
 
 
 def safe_parts(path: str) -> tuple[str, ...]:
-    """Return the parts of a relative path; Refused when it could lead out of the tree or into what is ours."""
+    """Return the parts of a relative path; Refused if it could lead out of the tree or into our own directories."""
     parts = tuple(path.split("/"))
     unsafe = any(part in {"", ".", ".."} or "\0" in part for part in parts)
     if unsafe or len(parts) > DEEPEST or OURS.fullmatch(parts[0]):

@@ -1,8 +1,8 @@
 """A throw-away PostgreSQL server: for the demo, the tests and drills.
 
-It listens on a socket in a private directory and never on the network, and needs no account: PostgreSQL refuses
-to run as root, so root runs its programs in a user namespace, or where that is forbidden (most containers) as
-nobody who may pass closed directories. No mode is opened and nothing that exists is chowned.
+It listens on a socket in a private directory and never on the network, and needs no account: PostgreSQL refuses to run
+as root, so root runs its programs in a user namespace, or where that is forbidden (most containers) as the user nobody
+with the right to pass closed directories. No mode is opened and no existing file is chowned.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ OTHER_USER = (
     *(f"--{kind}={ONLY_PASSING}" for kind in ("bounding-set", "inh-caps", "ambient-caps")),
 )
 WITHOUT_ROOT = (NAMESPACE, OTHER_USER)
-"""What root puts before PostgreSQL's programs; the first that this machine allows is taken."""
+"""Prefixes that root puts before PostgreSQL's programs; the first that this machine allows is used."""
 
 START_SECONDS = 60
 SUPERUSER = "postgres"
@@ -146,7 +146,7 @@ class ThrowawayServer:
     def end_left(self) -> None:
         """End the server that a killed run left at work in `home`, and remove its socket directory.
 
-        The caller knows that nobody else is using `home`. After a power cut the noted process can be another one by
+        The caller knows that no other run is using `home`. After a power cut the noted process can be another one by
         now: it is left alone, and the note is removed.
         """
         note = self._data / "postmaster.pid"
@@ -161,7 +161,7 @@ class ThrowawayServer:
                 shutil.rmtree(sockets, ignore_errors=True)
 
     def _is_at_work(self, pid: str) -> bool:
-        """Tell whether a process works in our data directory, as a server does from its start to its end."""
+        """Return whether a process works in our data directory, as a server does from its start to its end."""
         if not pid.isdecimal():
             return False
         place = Path("/proc", pid, "cwd")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Stage(Protocol):
-    """A tree being built beside the live one; see `staging.Staging`."""
+    """A tree being staged next to the live tree; see `staging.Staging`."""
 
     def add_directory(
         self,
@@ -28,7 +28,7 @@ class Stage(Protocol):
         owner: tuple[int, int] | None = None,
         extended: Mapping[str, bytes] | None = None,
     ) -> None:
-        """Make a directory; what it gets is set by `finish`. The empty path is the root."""
+        """Make a directory; `finish` sets its properties. The empty path is the root."""
         ...
 
     def create(self, path: str) -> IO[bytes]:
@@ -60,18 +60,21 @@ class Stage(Protocol):
         ...
 
     def finish(self) -> Lost:
-        """Set directory modes, force all to disk, and give the tree its proven name; return what was not given back."""
+        """Set directory modes, force all to disk, give the tree its proven name.
+
+        Returns the properties that were not given back.
+        """
         ...
 
     def close(self) -> None:
-        """Close what is open; the tree stays as it is."""
+        """Close the open descriptors; the tree stays as it is."""
         ...
 
 
 class Tree(Protocol):
-    """What backups and restores do with a media tree; `media.MediaTree` says what each guarantees.
+    """The operations of backups and restores on a media tree; `media.MediaTree` describes the guarantees.
 
-    `root` is its path where it is: a name for messages, not always one that this machine could open.
+    `root` is its path where it is: a name for messages, not always a path that this machine could open.
     """
 
     @property
@@ -84,16 +87,16 @@ class Tree(Protocol):
         ...
 
     def facts(self) -> TreeFacts:
-        """Return what is known of the tree without reading it."""
+        """Return the facts about the tree that are known without reading it."""
         ...
 
     @property
     def read_only(self) -> bool:
-        """Whether nobody may write there from here."""
+        """Whether the tree cannot be written from here."""
         ...
 
     def exists(self) -> bool:
-        """Tell whether there is a root."""
+        """Return whether there is a root."""
         ...
 
     def names(self) -> list[str]:
@@ -109,7 +112,7 @@ class Tree(Protocol):
         ...
 
     def contents(self) -> Iterator[tuple[Entry, Steady | None]]:
-        """Yield the root and what `walk` does, with all that a restore gives back, each file with its content."""
+        """Yield the root and the entries of `walk`, with all properties for a restore, and each file's content."""
         ...
 
     def links(self) -> Iterator[tuple[str, str, bool]]:
@@ -125,7 +128,7 @@ class Tree(Protocol):
         ...
 
     def stage(self, stamp: str) -> Stage:
-        """Return an empty tree beside the live children."""
+        """Return an empty tree next to the live children."""
         ...
 
     def announce(self, stamp: str, move: Move) -> None:
@@ -145,7 +148,7 @@ class Tree(Protocol):
         ...
 
     def undo_announce(self, stamp: str, move: Move) -> None:
-        """Say that nothing is under way any more."""
+        """Mark the swap as no longer in progress."""
         ...
 
     def unfinished(self) -> list[tuple[str, Move]]:
@@ -153,19 +156,19 @@ class Tree(Protocol):
         ...
 
     def kept(self, role: str) -> list[str]:
-        """Return the stamps of what is kept under `role`, newest first."""
+        """Return the stamps of the copies kept under `role`, newest first."""
         ...
 
     def discard_kept(self, role: str, stamp: str) -> None:
-        """Remove what is kept under `role` and `stamp`."""
+        """Remove the copy kept under `role` and `stamp`."""
         ...
 
     def half_discarded(self) -> list[tuple[str, str]]:
-        """Return role and stamp of what a killed run had begun to discard."""
+        """Return role and stamp of copies that a killed run had begun to discard."""
         ...
 
     def discard_stage(self, stamp: str) -> None:
-        """Remove what was staged under `stamp`."""
+        """Remove the stage of `stamp`."""
         ...
 
     def record(self, stamp: str) -> bytes:
@@ -173,13 +176,13 @@ class Tree(Protocol):
         ...
 
     def is_held(self) -> bool:
-        """Tell whether another run holds the tree now."""
+        """Return whether another run has locked the tree now."""
         ...
 
     def aside(self, role: str, stamp: str) -> Tree:
-        """Return what is kept under a role and stamp, as a tree of its own."""
+        """Return the copy kept under a role and stamp, as a tree of its own."""
         ...
 
     def beside(self, role: str, stamp: str) -> Path:
-        """Return the path of what stands beside the live children."""
+        """Return the path of an entry next to the live children."""
         ...

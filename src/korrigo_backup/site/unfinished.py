@@ -1,12 +1,12 @@
-"""The record of a Method 2 restore under way, beside the live media: it outlives the process that wrote it.
+"""The record of a Method 2 restore in progress, next to the live media: it outlives the process that wrote it.
 
-`.journal-S` says which transaction decides the fate of the media of stamp S. Whoever finds one asks the database:
-committed, then the media are new and complete, and the record alone is removed; else the media become old again.
+`.journal-S` names the transaction that decides about the media of stamp S. A later run asks the database: if the
+transaction committed, the media are new and complete, and only the record is removed; else the media become old again.
 
     .journal-S                 being staged: nothing is decided, both are old
     .journal-S  with a marker  the swap is under way or done; the transaction decides
     `.journal-S` that is done  the transaction committed; leftovers of ours go
-    none                       nothing is under way
+    none                       no restore is in progress
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 
 class Record(msgspec.Struct, frozen=True):
-    """One restore: the stamp of its media, Django's alias and the name of its database, and its transaction.
+    """A restore: the stamp of its media, Django's alias and the name of its database, and its transaction.
 
-    `marker` is None until the transaction is about to commit; `done` says that it did, and that only leftovers of
-    ours are to be removed.
+    `marker` is None until the transaction is about to commit; `done`: it committed, and only our leftovers are to be
+    removed.
     """
 
     stamp: str
@@ -59,7 +59,7 @@ def remove(tree: MediaTree, stamp: str) -> None:
 
 
 def records(tree: Tree) -> list[Record]:
-    """Return what dead runs left, oldest first. Raises ProofFailed for a record that cannot be read."""
+    """Return the records of dead runs, oldest first. Raises ProofFailed for a record that cannot be read."""
     return [_read(tree, stamp) for stamp in reversed(tree.kept("journal"))]
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _MOST_TABLES = 200
 _MOST_BYTES = 64 << 20
-"""A database with more than that has been used; nothing else is asked of it."""
+"""A larger database has been used; it is not examined further."""
 
 OF_MIGRATE = ("django_migrations", "django_content_type", "django_site", "auth_permission")
 """Tables whose rows `migrate` makes."""

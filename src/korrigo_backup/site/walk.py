@@ -32,13 +32,12 @@ _ODD = {
 
 @dataclass(frozen=True)
 class Entry:
-    """A regular file, a directory or an odd thing (`odd` says what) below the root.
+    """A regular file, a directory or an odd entry (`odd` names its type) below the root.
 
     `path` is relative, its parts joined by "/", bytes that are not UTF-8 as surrogate escapes; that of the root is
-    empty. `parent` is the descriptor of its directory, open only while the walk stands at this entry.
-
-    The last fields are known of what `described` returned: the extended attributes (ACLs among them), the target of a
-    symbolic link, whether that is outside the tree or missing, and the earlier path of the same file (a hard link).
+    empty. `parent` is the descriptor of its directory, open only while the walk stands at this entry. The last fields
+    are set in the result of `described`: the extended attributes (ACLs among them), the target of a symbolic link,
+    whether that is outside the tree or missing, and the earlier path of the same file (a hard link).
     """
 
     path: str

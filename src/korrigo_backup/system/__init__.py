@@ -1,1 +1,1 @@
-"""The operating system: processes, files, streams, locks. Nothing here knows what a backup is."""
+"""The operating system: processes, files, streams, locks. No module here knows about backups."""

@@ -1,4 +1,4 @@
-"""What a file system can do, found out by trying: hard links, symbolic links, private modes."""
+"""Find out by trying whether a file system supports hard links, symbolic links and private modes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Abilities:
-    """What a file system does of what a backup directory uses. A backup needs none of the three."""
+    """The features of a file system that a backup directory uses. A backup needs none of the three."""
 
     hard_links: bool
     symbolic_links: bool
@@ -25,9 +25,9 @@ class Abilities:
 
 
 def try_out(directory: Path, name: str) -> Abilities:
-    """Try it in a private directory `name` inside of `directory`, and remove that; OSError when nothing can be written.
+    """Try the features in a private directory `name` inside `directory`, and remove it; OSError if it is not writable.
 
-    A file is published there by the very function that publishes backups.
+    A file is published there by the same function that publishes backups.
     """
     place = directory / name
     remove_tree(place)

@@ -1,7 +1,7 @@
 """Encryption to public keys with age (age-encryption.org), by the library pyrage, which is loaded when it is needed.
 
-What is encrypted can be opened by `age`, `rage` or this program with one of the private keys, and by nobody else; it
-tells the reader nothing about who has written it.
+A sealed file can be opened by `age`, `rage` or this program with one of the private keys, and in no other way. It does
+not identify its writer.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MAGIC = b"age-encryption.org/v1\n"
 _HEADER = re.compile(re.escape(MAGIC) + rb"(?:-> [!-~ ]+\n(?:[A-Za-z0-9+/]*\n)*)+--- [A-Za-z0-9+/]{43}\n")
 _SMALLEST = 16 + 16
-"""Bytes after the header: a nonce, and the tag of one empty piece."""
+"""Bytes after the header: a nonce, and the tag of an empty piece."""
 
 _PRIVATE = ("AGE-SECRET-KEY-", "-----BEGIN")
 
@@ -25,7 +25,7 @@ _PRIVATE = ("AGE-SECRET-KEY-", "-----BEGIN")
 def seal(content: bytes, recipients: Sequence[str]) -> bytes:
     """Return `content` encrypted to every one of `recipients`: `age1…`, `ssh-ed25519 …` or `ssh-rsa …`.
 
-    Raises UsageError for a recipient that is none, and where pyrage is not installed.
+    Raises UsageError for an invalid recipient, and if pyrage is not installed.
     """
     library = _library()
     keys = [_recipient(library, text) for text in recipients]
@@ -34,9 +34,9 @@ def seal(content: bytes, recipients: Sequence[str]) -> bytes:
 
 
 def unseal(sealed: bytes, identity: bytes, source: str) -> bytes:
-    """Return what was encrypted; `identity` is the content of an age identity file or of an OpenSSH private key.
+    """Return the decrypted content; `identity` is the content of an age identity file or of an OpenSSH private key.
 
-    Raises UsageError for an identity that is none, Refused when it is not of a recipient, ProofFailed for damage.
+    Raises UsageError for an invalid identity, Refused if it belongs to no recipient, ProofFailed for damage.
     """
     require_form(sealed, source)
     library = _library()
@@ -44,7 +44,7 @@ def unseal(sealed: bytes, identity: bytes, source: str) -> bytes:
     try:
         content: bytes = library.decrypt(sealed, keys)
     except library.DecryptError as problem:
-        if "No matching keys" in str(problem):
+        if "No matching keys" in str(problem):  # pyrage has one class for every failure, and no code
             raise Refused(
                 f"{source} is not encrypted to this identity",
                 hint="use the private key that belongs to one of its recipients: korrigo-backup kit show",
@@ -54,7 +54,7 @@ def unseal(sealed: bytes, identity: bytes, source: str) -> bytes:
 
 
 def require_form(sealed: bytes, source: str) -> None:
-    """Raise ProofFailed unless `sealed` looks like a complete age file; only a private key can tell more."""
+    """Raise ProofFailed unless `sealed` looks like a complete age file; only a private key can check more."""
     header = _HEADER.match(sealed)
     if header is None:
         raise _damaged(source, "it does not begin with the header of an age file")
@@ -63,7 +63,7 @@ def require_form(sealed: bytes, source: str) -> None:
 
 
 def shown(recipient: str) -> str:
-    """Return a public key as people tell it from another: its kind, its end and its comment."""
+    """Return a short form by which people recognise a public key: its kind, its end and its comment."""
     kind, _, rest = recipient.partition(" ")
     if not rest:
         return f"{recipient[:12]}…{recipient[-6:]}"
@@ -73,7 +73,7 @@ def shown(recipient: str) -> str:
 
 def _library() -> Any:
     try:
-        import pyrage  # noqa: PLC0415 - needed by one verb, and not everywhere installed
+        import pyrage  # noqa: PLC0415 - only one verb needs it, and it may not be installed
     except ImportError:
         raise UsageError(
             "the library pyrage, which encrypts, is not installed", hint="pip install 'korrigo-backup[kit]'"

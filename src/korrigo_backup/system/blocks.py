@@ -1,7 +1,7 @@
-"""Gzip in blocks: each block is a gzip member of its own, and the member's header says how long it is.
+"""Gzip in blocks: each block is a gzip member of its own, and the header of the member holds its length.
 
-Any gzip reader reads the file as ever: members may follow each other, and extra fields in a header are skipped
-(RFC 1952). Who knows the length can give whole blocks to several threads, when writing and when reading.
+Every gzip reader can read the file: members may follow each other, and extra fields in a header are skipped (RFC 1952).
+A program that knows the length can give whole blocks to several threads, when writing and when reading.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ BLOCK = 1024 * 1024
 """Bytes of content in a block: a fresh start costs below 1 % of size, and a few fit well into the memory limit."""
 
 _START = b"\x1f\x8b\x08\x04"
-"""Gzip, deflated, with an extra field and nothing else."""
+"""Gzip, deflated, with an extra field and no other flag."""
 
 _FIELD = b"KB"
 """The subfield's name; its value is the length of the whole member."""
@@ -46,7 +46,7 @@ class Effort(Enum):
 
 
 def pack(data: bytes, effort: Effort) -> bytes:
-    """Return `data`, at most a block, as one member; what does not compress is stored."""
+    """Return `data`, at most a block, as a member; data that do not compress are stored."""
     body: bytes | bytearray
     if effort is Effort.SMALL:
         body = deflate.deflate_compress(data, 5)
@@ -72,7 +72,7 @@ def _pays(packed: bytes | bytearray, data: bytes) -> bool:
 
 
 def length(head: bytes) -> int | None:
-    """Return the length of the member that begins with `head`, None when it is not one of ours."""
+    """Return the length of the member that begins with `head`, None if `pack` did not make it."""
     if len(head) < HEAD:
         return None
     start, _, _, _, extra, field, size, whole = _HEADER.unpack_from(head)

@@ -10,19 +10,19 @@ from korrigo_backup.system.run import Command, Completed, run, which
 
 _LIMIT = 30.0  # seconds
 _NONE = ("no crontab", "No such file")
-"""What the implementations of cron say when a user has no crontab."""
+"""Texts of the implementations of cron for a user without a crontab: the exit status is that of any failure."""
 _DAEMONS = frozenset({"cron", "crond", "fcron", "busybox"})
 
 
 @dataclass(frozen=True)
 class Crontab:
-    """The crontab of `user`, or of whoever runs this."""
+    """The crontab of `user`, by default of the user of this process."""
 
     user: str | None = None
 
     @property
     def name(self) -> str:
-        """What it is called in a plan."""
+        """The name of the crontab in a plan."""
         return f"crontab of {self.user}" if self.user else "your crontab"
 
     def require(self) -> None:
@@ -43,7 +43,7 @@ class Crontab:
         return b"" if done.status else done.stdout
 
     def write(self, content: bytes) -> None:
-        """Put `content` in its place, and read it back; an empty one is removed."""
+        """Replace the crontab by `content`, and read it back; an empty crontab is removed."""
         self.require()
         done = run(self._command("-") if content else self._command("-r"), stdin=content, timeout=_LIMIT)
         if done.status and (content or self.read()):
@@ -67,7 +67,7 @@ class Crontab:
 
 
 def daemon_runs() -> bool:
-    """Say whether a cron daemon seems to run; true where processes of others cannot be seen."""
+    """Return whether a cron daemon seems to run; True if the processes of others cannot be seen."""
     names = set()
     for process in Path("/proc").glob("[0-9]*/comm"):
         try:

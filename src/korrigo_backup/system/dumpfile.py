@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TOC = "toc.dat"
-"""The table of contents of a dump in directory format, and the first member of one in tar format."""
+"""The table of contents of a dump in directory format, and the first member of a dump in tar format."""
 
 HEAD = 64 * 1024
-"""Bytes that are looked at to tell what a file is."""
+"""Bytes that are read to find the form of a file."""
 
 
 class Form(StrEnum):
-    """What a file is by its first bytes."""
+    """The form of a file by its first bytes."""
 
     GZIP = "gzip"
     ZSTD = "zstd"
@@ -40,7 +40,7 @@ class Form(StrEnum):
     CUSTOM = "custom format"
     TAR = "tar format"
     ARCHIVE = "tar archive"
-    """Of files that another program has packed; `TAR` is what pg_dump makes."""
+    """An archive made by another program; `TAR` is the format of pg_dump."""
     TEXT = "text"
 
 
@@ -68,7 +68,7 @@ def form(head: bytes) -> Form:
 
 
 def is_dump(path: Path) -> bool:
-    """Tell whether a file or directory is a PostgreSQL dump, however packed; damage is no answer of this question."""
+    """Return whether a file or directory is a PostgreSQL dump, in any packing. Damage does not raise: returns False."""
     if path.is_dir():
         return (path / TOC).is_file()
     try:
@@ -87,7 +87,7 @@ def is_dump(path: Path) -> bool:
 
 
 def _holds_one_file(path: Path) -> bool:
-    """Tell whether a tar archive, packed or not, holds one file; it is read as far as its second one."""
+    """Return whether a tar archive, packed or not, holds a single file; it is read as far as its second file."""
     try:
         with tarfile.open(path) as archive:
             return sum(1 for _, one in zip(range(2), filter(tarfile.TarInfo.isreg, archive), strict=False)) == 1
@@ -96,7 +96,7 @@ def _holds_one_file(path: Path) -> bool:
 
 
 def beginning(packed: Form, head: bytes, file: IO[bytes]) -> bytes:
-    """Return the first bytes of what a packed file that begins with `head` holds; b"" when they cannot be had."""
+    """Return the first bytes of the content of a packed file that begins with `head`; b"" if they cannot be read."""
     try:
         match packed:
             case Form.GZIP:
@@ -139,7 +139,7 @@ def unpacked(packed: Form, file: IO[bytes], source: str) -> Iterator[Iterator[by
                 yield _by_zstd(file, source)
     except OSError as problem:
         if problem.errno is not None:
-            raise  # of the disk; bz2 raises one without a number for damage
+            raise  # an error of the disk; bz2 raises OSError without a number for damage
         raise _damaged(packed, source, problem) from None
     except (lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError) as problem:
         raise _damaged(packed, source, problem) from None

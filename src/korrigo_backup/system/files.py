@@ -21,12 +21,12 @@ CHUNK = 1024 * 1024
 """Bytes read or written at once: large enough that calls do not count, small against the memory limit."""
 
 _NO_FILE = {errno.EISDIR, errno.ENXIO}
-"""What opening or writing something else than a regular file says: a directory, a pipe that nobody reads."""
+"""Errors of opening or writing a path that is no regular file: a directory, a pipe without a reader."""
 
 _BAD_PATH = {errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR}
 
 _UNSUPPORTED = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.EMLINK}
-"""What a file system says that has no such thing: hard links, symbolic links, modes (FAT, exFAT, SMB, some of FUSE)."""
+"""Errors of file systems without hard links, symbolic links or modes (FAT, exFAT, SMB, some of FUSE)."""
 
 _NO_REPLACE = 1
 """RENAME_NOREPLACE of renameat2(2)."""
@@ -37,7 +37,7 @@ DIRECTORY_MODE = 0o700
 
 
 def private_directory(path: Path) -> None:
-    """Make `path` (and its parents) for the owner alone, whatever the umask; an existing one is left as it is."""
+    """Make `path` (and its parents) for the owner alone, with any umask; an existing directory is left as it is."""
     if path.is_dir():
         return
     private_directory(path.parent) if not path.parent.exists() else None
@@ -47,7 +47,7 @@ def private_directory(path: Path) -> None:
 
 
 def create_private(path: Path) -> IO[bytes]:
-    """Open a new file for writing, readable by the owner alone; FileExistsError if there is one."""
+    """Open a new file for writing, readable by the owner alone; FileExistsError if the name is taken."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(path, flags, FILE_MODE)
     with _modes_if_any():
@@ -73,9 +73,10 @@ def write_private(path: Path, data: bytes) -> None:
 
 
 def replace_public(path: Path, data: bytes) -> None:
-    """Give `path` this content at once, readable by all (0644): who reads it sees the old or the new, never a part.
+    """Replace the content of `path` at once, readable by all (0644).
 
-    The fresh file stands beside it under a hidden name until then.
+    A reader sees the old or the new content, never a part. Until then the new file has a hidden name in the same
+    directory.
     """
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     fresh.unlink(missing_ok=True)
@@ -111,8 +112,8 @@ def open_plain(path: Path) -> IO[bytes]:
 def open_own(path: Path, flags: int) -> int:
     """Open a private file that stays for good (a lock, a journal), made when it is missing; return its descriptor.
 
-    Raises OSError: ELOOP for a link, EISDIR or ENXIO for anything else that is no regular file. Nothing is waited for:
-    opening a pipe would wait for its reader.
+    Raises OSError: ELOOP for a link, EISDIR or ENXIO for another file that is not regular. It never blocks: opening a
+    pipe would wait for a reader.
     """
     also = os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     descriptor = os.open(path, flags | also, FILE_MODE)
@@ -123,7 +124,7 @@ def open_own(path: Path, flags: int) -> int:
 
 
 def read_plain(path: Path, largest: int) -> bytes:
-    """Return the content of a regular file, `largest` bytes of it at most; raises what `open_plain` raises."""
+    """Return the content of a regular file, at most `largest` bytes; raises like `open_plain`."""
     with open_plain(path) as file:
         return file.read(min(os.fstat(file.fileno()).st_size, largest))  # a buffer of `largest` would cost more
 
@@ -171,7 +172,7 @@ def rename_new(source: Path, target: Path) -> None:
 
 def _renamed_without_replacing(source: Path, target: Path) -> bool:
     """Rename by renameat2(2); return whether this system and file system know it."""
-    import ctypes  # noqa: PLC0415 - what is sent into a container needs it rarely, and not every Python has it
+    import ctypes  # noqa: PLC0415 - code sent into a container needs it rarely, and not every Python has it
 
     try:
         rename = ctypes.CDLL(None, use_errno=True).renameat2
@@ -189,8 +190,8 @@ def _renamed_without_replacing(source: Path, target: Path) -> bool:
 def point_link(link: Path, target: str) -> bool:
     """Make `link` a symbolic link to `target` in one step, replacing only a link.
 
-    Returns False, and makes none, where the file system has no symbolic links. Raises Refused for a file or directory,
-    which a copy that follows links leaves in its place.
+    Returns False, and makes no link, if the file system has no symbolic links. Raises Refused for a file or directory,
+    which is left by a copy that follows links.
     """
     if link.exists() and not link.is_symlink():
         raise Refused(f"{link} is not a link, so it is not replaced", hint=f"move it away: mv {link} {link}.former")
@@ -207,9 +208,10 @@ def point_link(link: Path, target: str) -> bool:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a file or a whole directory; nothing is followed, a missing one is fine.
+    """Remove a file or a whole directory; links are not followed, a missing path is no error.
 
-    Raises Refused, with nothing removed, when another file system is mounted below: its files are not ours to remove.
+    Raises Refused, without removing any file, if another file system is mounted below: its files are not ours to
+    remove.
     """
     if not path.is_dir() or path.is_symlink():
         path.unlink(missing_ok=True)
@@ -235,7 +237,7 @@ def require_no_mounts(path: Path, doing: str) -> None:
 
 
 def _remove_below(above: int, name: str, device: int, shown: Path) -> None:
-    """Remove a directory by descriptors; OSError, with what is left of it, at the border of a file system."""
+    """Remove a directory by descriptors; OSError at the border of a file system, where the rest stays."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     directory = os.open(name, flags, dir_fd=above)
     try:
@@ -262,9 +264,9 @@ def free_bytes(path: Path) -> int:
 
 @contextmanager
 def explained(doing: str, state: Callable[[], str] | None = None) -> Iterator[None]:
-    """Turn an operating system error inside the block into one line of cause and one of what to do.
+    """Turn an operating system error inside the block into an error with its cause and a hint.
 
-    No space and no rights are told apart because they need different help. `state` says how things stand then.
+    A full disk and missing rights get different hints. `state` returns the state of the site at that moment.
     """
     try:
         yield

@@ -1,7 +1,7 @@
-"""Read files back while they are still being written: what was written is read from the file, not from memory.
+"""Read files back while they are still being written: the bytes are read from the file, not from memory.
 
-A backup is read back before it gets its name. Done afterwards, that costs the time of a second pass; done behind the
-writer, only that of the last few blocks.
+A backup is read back before it gets its final name. A second pass afterwards costs its whole time again; reading behind
+the writer costs only the time of the last few blocks.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Following:
     def read(self, size: int) -> bytes:
         """Return the next bytes, at most `size`, waiting for them; none at the end."""
         while True:
-            ended = self._ended.is_set()  # asked first: what was written before the end is still to be read
+            ended = self._ended.is_set()  # checked first: bytes written before the end must still be read
             data = self._file.read(size)
             if data or ended:
                 return data
@@ -40,11 +40,11 @@ class Following:
             self._grown.clear()
 
     def grown(self) -> None:
-        """Say that there is more."""
+        """Announce that the file has grown."""
         self._grown.set()
 
     def end(self) -> None:
-        """Say that there will be no more."""
+        """Announce that the file is complete."""
         self._ended.set()
         self._grown.set()
 
@@ -57,17 +57,17 @@ class Followed(Generic[Result]):
         self._reading = reading
 
     def grown(self) -> None:
-        """Say that something was written."""
+        """Announce that files have grown."""
         for file in self._files:
             file.grown()
 
     def end(self) -> None:
-        """Say that all is written."""
+        """Announce that all files are complete."""
         for file in self._files:
             file.end()
 
     def result(self) -> Result:
-        """Wait until all was read and return what the reading gave, or raise what it raised."""
+        """Wait until all is read and return the result of `read`, or raise its exception."""
         self.end()
         return self._reading.result()
 
@@ -76,7 +76,7 @@ class Followed(Generic[Result]):
 def followed(paths: Sequence[Path], read: Callable[..., Result]) -> Iterator[Followed[Result]]:
     """Run `read` on the files at `paths`, opened anew, in a thread of its own while the caller writes them.
 
-    Leaving the block ends the files, so that nothing goes on reading when the writer has failed.
+    Leaving the block ends the files, so that no reader goes on after the writer has failed.
     """
     with ExitStack() as stack:
         files = [Following(stack.enter_context(open_plain(path))) for path in paths]

@@ -17,14 +17,14 @@ class _Revision(msgspec.Struct, frozen=True):
 
 
 class _Origin(msgspec.Struct, frozen=True):
-    """What pip notes beside an installation that came from no index (PEP 610)."""
+    """The record that pip writes next to an installation that came from no index (PEP 610)."""
 
     url: str
     vcs_info: _Revision | None = None
 
 
 def requirement(version: str, extra: str) -> tuple[str, str | None]:
-    """Return what pip is given for this `version` with an extra, and a directory or archive it came from, if it did."""
+    """Return pip's requirement for this `version` with an extra, and its source directory or archive, if any."""
     try:
         noted = metadata.distribution(NAME).read_text("direct_url.json")
         origin = msgspec.json.decode(noted or b"", type=_Origin)

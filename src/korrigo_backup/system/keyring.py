@@ -1,4 +1,4 @@
-"""The key file: the signing key of this site, and the old ones that its backups were signed with.
+"""The key file: the signing key of this site, and the former keys of its older backups.
 
 One key a line, 64 hexadecimal digits; the first signs, all verify. To change the key, put a new line first.
 """
@@ -50,9 +50,9 @@ class Keyring:
 
 
 def read(path: Path) -> Keyring:
-    """Return the keys in `path`, none when there is no such file.
+    """Return the keys in `path`, none if there is no such file.
 
-    Raises Refused when others may read it (whoever has the key can forge), UsageError when it is no key file.
+    Raises Refused if other users may read it (a reader of the key can forge), UsageError if it is no key file.
     """
     with explained(f"look for the key file {path} (KORRIGO_BACKUP_KEY_FILE)"):
         if not path.exists():

@@ -1,4 +1,4 @@
-"""One run at a time: a kernel lock that dies with its process."""
+"""A single run at a time: a kernel lock that dies with its process."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 _LOCKS = Path("/proc/locks")
 _WORDS = 200
-"""Bytes read of what a holder says of itself."""
+"""Bytes read of the description that a run writes into its lock."""
 
 
 @contextmanager
 def exclusive(path: Path, doing: str) -> Iterator[None]:
-    """Hold the lock file `path` while the block runs; `doing` is what another run is told.
+    """Hold the lock file `path` while the block runs; `doing` is shown to another run.
 
-    Raises Locked with the holder's words when it is held. The file stays: removing it would let two runs hold
-    two different files of one name.
+    Raises Locked with the text of the other run if it is locked. The file stays: removing it would let two runs lock
+    two different files of the same name.
     """
     with explained(f"use the backup directory {path.parent}"):
         private_directory(path.parent)
@@ -55,10 +55,10 @@ def _take(descriptor: int) -> None:
 
 
 def holder(path: Path) -> str | None:
-    """Return the words of the run that holds the lock file `path`, None when nobody does. Takes no lock itself.
+    """Return the text of the run that has locked the file `path`, None if it is not locked. Takes no lock itself.
 
-    The kernel's list (`/proc/locks`) tells whether it is held; a run in a container that this one cannot see is not
-    in it.
+    The kernel's list (`/proc/locks`) shows whether it is locked. A run in a container that this process cannot see is
+    not in the list.
     """
     try:
         with open_plain(path) as file:

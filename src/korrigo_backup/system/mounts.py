@@ -18,7 +18,7 @@ _POINT, _LEAST = 4, 7
 
 @dataclass(frozen=True)
 class Mount:
-    """One mounted file system: where it is mounted, its type, and the device or share that it comes from."""
+    """A mounted file system: its mount point, its type, and the device or share that it comes from."""
 
     point: str
     type: str
@@ -53,7 +53,7 @@ def file_system_of(path: Path) -> str:
     if not holding:
         return ""
     longest = max(len(one.point) for one in holding)
-    last = [one for one in holding if len(one.point) == longest][-1]  # a later mount covers an earlier one
+    last = [one for one in holding if len(one.point) == longest][-1]  # a later mount covers an earlier mount
     return f"{last.type} {last.source}"
 
 

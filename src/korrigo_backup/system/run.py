@@ -1,7 +1,7 @@
-"""Run processes: the only module that starts one.
+"""Run processes: the only module that starts a process.
 
-Callers build a `Command` value; secrets travel in its environment, never in argv. A child gets a reduced
-environment, its standard error is drained while it runs and its tail is kept for messages.
+Callers build a `Command` value; secrets travel in its environment, never in argv. A child gets a reduced environment,
+its standard error is drained while it runs and its tail is kept for messages.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TZ", "SSH_AUTH_SOCK")
-"""What a child sees of our environment; everything else is given by name."""
+"""The variables of our environment that a child inherits; all others are passed by name."""
 
 TAIL_LINES = 40
-"""Lines of standard error kept for a message: enough for psql's context, small whatever a child writes."""
+"""Lines of standard error kept for a message: enough for psql's context, and few even if a child writes much."""
 
 _PIPE_BYTES = 1024 * 1024
 """The most that Linux gives an ordinary user: fewer switches between a client and us."""
@@ -41,7 +41,7 @@ _NOT_RUNNABLE = {errno.ENOENT, errno.EACCES, errno.ENOTDIR, errno.ENOEXEC, errno
 """Not there, not allowed, a file in place of its directory, for another machine."""
 
 _CLEARING = 300.0
-"""Seconds for a process that has said all it will to clear away what it has begun: a media tree, a transaction."""
+"""Seconds for a process that has ended its output to clear away its work: a media tree, a transaction."""
 
 _GRACE = 5.0
 """Seconds a child gets between SIGTERM and SIGKILL."""
@@ -55,8 +55,8 @@ class NotRunnable(UsageError):
 class Command:
     """A process to run: argument list, environment added to the reduced one, working directory.
 
-    `first` is a secret line that is written to its standard input before anything else. An `unprivileged` process
-    reads data of unknown origin: when we are root, it runs as the user nobody.
+    `first` is a secret line that is written to its standard input first. An `unprivileged` process reads data of
+    unknown origin: if this process is root, it runs as the user nobody.
     """
 
     argv: tuple[str, ...]
@@ -112,7 +112,7 @@ class Process:
         return self._child.poll()
 
     def hang_up(self) -> None:
-        """Close its standard input and let it come to its end by itself; what it still prints is thrown away."""
+        """Close its standard input and let it end by itself; its remaining output is thrown away."""
         _close_quietly(self.stdin)
         with ended_after(_CLEARING, self):
             for _ in self.stdout:
@@ -121,7 +121,7 @@ class Process:
             self._child.wait(_CLEARING)
 
     def terminate(self) -> None:
-        """Ask the process to end now; whoever reads its output sees the end of it."""
+        """Ask the process to end now; a reader of its output sees the end of it."""
         if self._child.poll() is None:
             self._child.terminate()
 
@@ -148,7 +148,7 @@ class Process:
 
     def end(self) -> None:
         """End the process if it still runs: SIGTERM, then SIGKILL after a grace time."""
-        timer = threading.Timer(_GRACE, self.abort)  # to close a pipe that nobody reads takes for ever
+        timer = threading.Timer(_GRACE, self.abort)  # closing a pipe without a reader can block forever
         timer.daemon = True
         timer.start()
         for pipe in (self._child.stdin, self._child.stdout):
@@ -227,7 +227,7 @@ def which(program: str, directory: Path | None = None) -> str | None:
 
 
 def describe_status(status: int) -> str:
-    """Return an exit status in words, with the name of the signal if it was one."""
+    """Return an exit status in words, with the name of the signal that ended the process."""
     return f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
 
 
@@ -265,7 +265,7 @@ def _start(command: Command, *, stdin: bool | IO[bytes], stdout: bool) -> subpro
             hint="see what the machine is short of (free -h, ulimit -a), then run the command again",
         ) from None
     if command.first and child.stdin:
-        with suppress(BrokenPipeError):  # the child is gone; its status says why
+        with suppress(BrokenPipeError):  # the child is gone; its status gives the reason
             child.stdin.write(command.first.reveal().encode() + b"\n")
             child.stdin.flush()
     return child
@@ -278,5 +278,5 @@ def _present(pipe: IO[bytes] | None) -> IO[bytes]:
 
 
 def _close_quietly(pipe: IO[bytes]) -> None:
-    with suppress(BrokenPipeError):  # the child is gone; its status says why
+    with suppress(BrokenPipeError):  # the child is gone; its status gives the reason
         pipe.close()

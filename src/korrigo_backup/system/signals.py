@@ -1,4 +1,4 @@
-"""Make a signal end what a process waits for.
+"""Make a signal end the wait of a process.
 
 Python only takes note of a signal, and runs its handler between two steps of the main thread. A signal that arrives
 just before that thread begins to wait, or in another thread, does not end the wait: a Ctrl-C is answered when the
@@ -31,8 +31,8 @@ class EndingSignals:
     def listen(self) -> None:
         """Raise the exception in the main thread when the first of the signals comes; only that thread may call this.
 
-        Whatever it waits for then ends. What is started afterwards ignores Ctrl-C, which a terminal sends to every
-        process, but can be terminated. Later signals do nothing: they must not stop the taking back.
+        A wait of the main thread then ends. Processes started afterwards ignore Ctrl-C, which a terminal sends to every
+        process, but can be terminated. Later signals have no effect: they must not stop the undo.
         """
         reader, writer = os.pipe()
         os.set_blocking(writer, False)

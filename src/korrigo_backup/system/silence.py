@@ -1,7 +1,7 @@
 """End a process whose other side has gone silent, and no other: a long statement is work, not silence.
 
-While somebody waits for a process and nothing moves, a judge is asked from time to time. Only what the judge calls
-hopeless again and again, for `LIMITS.hopeless` seconds, ends the process; the reader then sees the end of its output.
+While a caller waits for a process and no byte arrives, a judge is asked from time to time. The process is ended only if
+the judge calls it hopeless again and again, for `LIMITS.hopeless` seconds; the reader then sees the end of its output.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ class HashingWriter:
         return len(data)
 
     def flush(self) -> None:
-        """Do nothing: the file is unbuffered."""
+        """Return at once: the file is unbuffered."""
 
     @property
     def sha256(self) -> str:
@@ -56,7 +56,7 @@ class HashingWriter:
 
 
 class Source(Protocol):
-    """What can be read from, forwards."""
+    """A source of bytes, read forwards."""
 
     def read(self, size: int, /) -> bytes:
         """Return the next bytes, at most `size`; none at the end."""
@@ -83,9 +83,9 @@ class HashingReader:
 
 
 class GzipWriter:
-    """Compresses what is written to it into `target` on threads of its own; zcat reads the result.
+    """Compresses bytes into `target` on threads of its own; zcat reads the result.
 
-    A context manager: leaving the block without an error writes all that is still held.
+    A context manager: leaving the block without an error writes all pending bytes.
     """
 
     def __init__(self, target: HashingWriter, effort: Effort) -> None:
@@ -114,7 +114,7 @@ class GzipWriter:
             self._packers.shutdown(cancel_futures=True)
 
     def write(self, data: bytes) -> int:
-        """Give `data` to the threads; raises what went wrong when an earlier piece was written."""
+        """Give `data` to the threads; raises the error of an earlier piece, if any."""
         start = 0
         while len(data) - start >= self._missing:
             end = start + self._missing
@@ -141,8 +141,8 @@ class GzipWriter:
 def gunzip(chunks: Iterable[bytes], source: str) -> Iterator[bytes]:
     """Yield the decompressed bytes of a gzip stream in pieces of at most 1 MiB, several members allowed.
 
-    Members that say how long they are (`blocks`) are decompressed by several threads. Raises ProofFailed when it is
-    not gzip, is damaged (CRC), or ends before its trailer.
+    Members with their length in the header (`blocks`) are decompressed by several threads. Raises ProofFailed if the
+    stream is not gzip, is damaged (CRC), or ends before its trailer.
     """
     feed = _Feed(_ahead(chunks))
     unpacked: deque[Future[bytes]] = deque()
@@ -187,7 +187,7 @@ class _Threads:
 
 
 def _ahead(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the chunks, of which the next one is read (and hashed) while this one is worked on."""
+    """Yield the chunks; the next chunk is read (and hashed) while the present chunk is worked on."""
     source = iter(chunks)
     with ThreadPoolExecutor(1) as reader:
         coming = reader.submit(next, source, b"")
@@ -197,7 +197,7 @@ def _ahead(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 class _Feed:
-    """Chunks of any size, read as a stream: so many bytes, or what comes next."""
+    """Chunks of any size, read as a stream: a number of bytes, or the next chunk."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
@@ -221,14 +221,14 @@ class _Feed:
         return b"".join(parts)
 
     def some(self) -> bytes:
-        """Return what comes next; EOFError at the end."""
+        """Return the next bytes; EOFError at the end."""
         if not self.peek(1):
             raise EOFError
         data, self._held = self._held, b""
         return data
 
     def give_back(self, data: bytes) -> None:
-        """Put back what was not used."""
+        """Put back unused bytes."""
         self._held = data + self._held
 
     def skip_padding(self) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from korrigo_backup.errors import KorrigoBackupError, Refused
+from korrigo_backup.errors import KorrigoBackupError, Refused, World
 from korrigo_backup.system.files import explained
 from korrigo_backup.system.run import Command, run
 
@@ -23,7 +23,7 @@ _MODE = 0o644
 
 
 def boots() -> bool:
-    """Say whether systemd runs this machine."""
+    """Return whether systemd runs this machine."""
     return RUNNING.is_dir()
 
 
@@ -66,8 +66,9 @@ class Systemd:
             try:
                 self._put(before)
             except KorrigoBackupError as problem:
-                problem.state = (
-                    f"units in {self.directory} are half written: korrigo-backup schedule remove, then again"
+                problem.leave(
+                    World.CHANGED,
+                    f"units in {self.directory} are half written: korrigo-backup schedule remove, then again",
                 )
                 raise
             raise
@@ -79,7 +80,7 @@ class Systemd:
         return self._asked("is-enabled", timer), self._asked("is-active", timer)
 
     def lingers(self, user: str) -> bool:
-        """Say whether the manager of a user runs while he is not logged in."""
+        """Return whether the manager of a user runs while he is not logged in."""
         return self.system or (_LINGER / user).exists()
 
     def _put(self, wanted: Mapping[str, str | None]) -> None:

@@ -1,7 +1,7 @@
 """Where the seconds of a run go: phases and processes, recorded while a recorder is on (`--timings`).
 
-Phases do not overlap: the time of an inner one is not counted for the outer one. Threads beside the first one are
-counted for the phase that the first one is in; processes run beside each other, so their seconds may add up to more.
+Phases do not overlap: the time of an inner phase is not counted for the outer phase. Threads other than the main one
+are counted for the phase of the main thread; processes run at the same time, so their seconds may add up to more.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Spent:
 
 @dataclass
 class Recorder:
-    """Counts from `began` (by the monotonic clock) on; the thread that makes it is the one whose phases count."""
+    """Counts from `began` (by the monotonic clock) on; only the phases of the thread that makes it are counted."""
 
     began: float = field(default_factory=time.monotonic)
     phases: dict[str, Spent] = field(default_factory=dict)
@@ -56,7 +56,7 @@ class Recorder:
         self._last = (self.began, 0.0, 0.0)
 
     def enter(self, name: str) -> bool:
-        """Begin a phase; tell whether this is the thread whose phases count."""
+        """Begin a phase; return whether this is the thread whose phases are counted."""
         if threading.get_ident() != self._thread:
             return False
         self.charge()
@@ -70,7 +70,7 @@ class Recorder:
         self._stack.pop()
 
     def charge(self, name: str | None = None) -> None:
-        """Count what was spent since the last change for the phase `name`, by default for the present one."""
+        """Count the time since the last change for the phase `name`, by default for the present phase."""
         times = os.times()
         now = (time.monotonic(), times.user + times.system, times.children_user + times.children_system)
         spent = self.phases.setdefault(name or self._stack[-1], Spent())
@@ -92,7 +92,7 @@ class _Present:
 
 
 def begin(*, since: float | None = None) -> Recorder:
-    """Record from now on, and count what was spent since the time `since` for the start of the program."""
+    """Record from now on, and count the time since `since` for the start of the program."""
     recorder = Recorder() if since is None else Recorder(since)
     recorder.charge(START)
     _Present.recorder = recorder
@@ -109,7 +109,7 @@ def finish() -> Recorder | None:
 
 @contextmanager
 def phase(name: str) -> Iterator[None]:
-    """Count the block for a phase; also a decorator. It does nothing while nothing is recorded."""
+    """Count the block for a phase; also a decorator. It has no effect unless a recorder is on."""
     recorder = _Present.recorder
     counted = recorder.enter(name) if recorder else False
     try:
@@ -121,7 +121,7 @@ def phase(name: str) -> Iterator[None]:
 
 @contextmanager
 def process(argv: Sequence[str]) -> Iterator[None]:
-    """Count the block as the life of a process. It does nothing while nothing is recorded."""
+    """Count the block as the life of a process. It has no effect unless a recorder is on."""
     began = time.monotonic()
     try:
         yield
@@ -147,7 +147,7 @@ def kind_of(argv: Sequence[str]) -> str:
 
 
 def process_start() -> float:
-    """Return when this process was started, by the monotonic clock; now where the system does not tell."""
+    """Return when this process was started, by the monotonic clock; now if the system does not show it."""
     now = time.monotonic()
     try:
         ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[_STARTED_FIELD])

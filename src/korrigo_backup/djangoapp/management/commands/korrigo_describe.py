@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Command(BaseCommand):
-    """Tell what the site is, for korrigo-backup."""
+    """Describe the site for korrigo-backup."""
 
     help = (
         "Print one JSON document: versions, code revision, migrations on disk, the users' table, and every column "

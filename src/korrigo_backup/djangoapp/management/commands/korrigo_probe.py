@@ -18,7 +18,7 @@ DESCRIBING = 2
 
 
 class Command(BaseCommand):
-    """Try what a user of the site does, and take it back."""
+    """Try the actions of a user of the site, and undo them."""
 
     help = (
         "Create a throw-away user, log it in, change and delete it, inside a transaction that is always rolled back, "
@@ -27,7 +27,7 @@ class Command(BaseCommand):
     )
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        """Print what came of each try; from verbosity 2 on also what korrigo_describe prints."""
+        """Print the result of each try; from verbosity 2 on also the output of korrigo_describe."""
         with reported("probe the site", lambda: UNCHANGED):
             found = probe()
             if options["verbosity"] >= DESCRIBING:

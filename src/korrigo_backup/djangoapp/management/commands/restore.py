@@ -1,4 +1,4 @@
-"""`manage.py restore`: put back what `manage.py backup` made, whole or not at all (runbook 5.4)."""
+"""`manage.py restore`: restore a backup of `manage.py backup`, whole or not at all (runbook 5.4)."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Command(BaseCommand):
         parser.add_argument("--verified", action="store_true", help="the host has found its signature good (with -)")
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        """Restore, or say what a restore would do, and print the runbook's lines."""
+        """Restore, or show the effect of a restore, and print the runbook's lines."""
         if options["recover"]:
             self._recover()
         elif not options["backup_path"]:
@@ -98,7 +98,7 @@ class Command(BaseCommand):
         self.stdout.write("Restore completed successfully")
 
     def _serve(self, options: dict[str, Any]) -> None:
-        """Restore what the host serves; it is told each step and each warning, and says them."""
+        """Restore the backup that the host serves; the host gets each step and each warning, and prints them."""
         host = Host(self._line)
         restore = Restore(
             host,

@@ -20,6 +20,7 @@ from korrigo_backup.domain.plan import ROLLBACK
 from korrigo_backup.errors import PartlyDone, Refused, UsageError
 from korrigo_backup.operations.manifests import compared, saved_database
 from korrigo_backup.operations.restore import Request, restore
+from korrigo_backup.operations.validate import begin_probe
 from korrigo_backup.operations.validate import validate as validate_site
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.artifact import Artifact
     from korrigo_backup.domain.journal import Step
     from korrigo_backup.domain.plan import RestorePlan
+    from korrigo_backup.operations.validate import Probing
     from korrigo_backup.site.site import Site
     from korrigo_backup.wiring import Wired
 
@@ -146,11 +148,19 @@ def command(
 
 def restore_and_say(wired: Wired, artifact: Artifact, choices: Choices) -> None:
     """Restore one artifact and print every step; the plan and the checklist first."""
+    site = wired.site() if choices.dry_run else wired.site(say_made)
+    probing: list[Probing] = []
+
+    def listen(step: Step) -> None:
+        _narrate(step)
+        if step.id == "restore.healthy" and choices.validate:  # while the safety backup is made
+            probing.append(begin_probe(site))
+
     request = Request(
         artifact,
         local_now(),
         confirm=lambda plan: _confirm(wired, plan, choices),
-        listen=_narrate,
+        listen=listen,
         dry_run=choices.dry_run,
         safety_backup=choices.safety_backup,
         allow_unsigned=choices.allow_unsigned,
@@ -159,7 +169,6 @@ def restore_and_say(wired: Wired, artifact: Artifact, choices: Choices) -> None:
         accept=choices.accept,
         keep=choices.keep,
     )
-    site = wired.site() if choices.dry_run else wired.site(say_made)
     done = restore(site, wired.catalog, request)
     if choices.dry_run:
         say_plan(done.plan)
@@ -175,7 +184,7 @@ def restore_and_say(wired: Wired, artifact: Artifact, choices: Choices) -> None:
             say(f"   to go back to what was there: {_way_back(done.plan)}")
     say_findings(done.findings)
     if choices.validate:
-        _validate(site, wired, artifact, _way_back(done.plan))
+        _validate(site, wired, artifact, _way_back(done.plan), probing[-1] if probing else None)
     say("📊 Verification recommended - check database contents")
     if done.losses:
         raise PartlyDone(
@@ -196,7 +205,7 @@ _PROVEN = frozenset({"validate.tables", "validate.users", "validate.media"})
 """Findings about content alone."""
 
 
-def _validate(site: Site, wired: Wired, artifact: Artifact, way_back: str) -> None:
+def _validate(site: Site, wired: Wired, artifact: Artifact, way_back: str, probing: Probing | None) -> None:
     """Check the site that serves again, and report the failed checks.
 
     Rows and files were proven to be those of the backup before they went live: a small number of them is reported, and
@@ -210,6 +219,7 @@ def _validate(site: Site, wired: Wired, artifact: Artifact, way_back: str) -> No
         point=compared(wired.catalog, artifact),
         saved=saved_database(wired.catalog, artifact),
         accept=wired.config.validate.accept,
+        probing=probing,
     )
     findings = [
         replace(finding, level=Level.WARNING) if finding.id in proven and finding.level is Level.ERROR else finding

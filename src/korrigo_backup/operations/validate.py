@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+Probing = Background[Probe | KorrigoBackupError | None]
+"""A probe in progress; the reason of a failure is its result."""
+
 FOUND = "validate.found"
 """The step that reports a finding: its fields are the facts."""
 
@@ -45,35 +48,21 @@ class Given:
     strict: bool
     point: Artifact | None = None
     saved: Artifact | None = None
+    probing: Probing | None = None
     unreachable: str | None = field(default=None, init=False)
-    _probe: Background[Probe | KorrigoBackupError | None] | None = field(default=None, init=False)
-
-    def begin_probe(self) -> None:
-        """Run the probe from now on, while other parts look at the database: it imports the site's code first.
-
-        It describes the site, too; an app of an earlier version does not.
-        """
-        self._probe = Background(partial(self._asked, PROBE, Probe, "--verbosity", "2"))
 
     @property
     def probed(self) -> Probe | KorrigoBackupError | None:
-        """The result of the probe, or why it failed; None when the site's Django is not configured."""
-        if self._probe is None:
-            self.begin_probe()
-        return self._probe.result() if self._probe else None
+        """The result of the probe, or the reason of its failure; None if the site's Django is not configured."""
+        self.probing = self.probing or begin_probe(self.site)
+        return self.probing.result()
 
     @cached_property
     def described(self) -> Description | KorrigoBackupError | None:
         """The description by the site's Django, or the reason of its failure; None if it is not configured."""
         if isinstance(self.probed, Probe) and self.probed.described:
             return self.probed.described
-        return self.probed if isinstance(self.probed, NotConfigured) else self._asked(DESCRIBE, Description)
-
-    def _asked(self, command: str, answer: type[T], *options: str) -> T | KorrigoBackupError | None:
-        try:
-            return self.site.django.ask(command, answer, *options) if self.site.django else None
-        except KorrigoBackupError as problem:
-            return problem
+        return self.probed if isinstance(self.probed, NotConfigured) else _asked(self.site, DESCRIBE, Description)
 
     @property
     def description(self) -> Description | None:
@@ -84,6 +73,21 @@ class Given:
     def answering(self) -> Site:
         """The site, without its Django where that has failed to answer already."""
         return replace(self.site, django=None) if isinstance(self.described, KorrigoBackupError) else self.site
+
+
+def begin_probe(site: Site) -> Probing:
+    """Start the probe of a site, whose result `validate` takes: it loads the site's code first, a second or more.
+
+    It describes the site, too; an app of an earlier version does not.
+    """
+    return Background(partial(_asked, site, PROBE, Probe, "--verbosity", "2"))
+
+
+def _asked(site: Site, command: str, answer: type[T], *options: str) -> T | KorrigoBackupError | None:
+    try:
+        return site.django.ask(command, answer, *options) if site.django else None
+    except KorrigoBackupError as problem:
+        return problem
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,7 @@ def validate(
     accept: Mapping[str, str] = MappingProxyType({}),
     listen: Listener = silent,
     strict: bool = False,
+    probing: Probing | None = None,
 ) -> list[Finding]:
     """Return the findings about a live site, all of them, even if a part fails.
 
@@ -114,7 +119,7 @@ def validate(
     site lives with a finding, by id. `listen` receives each part as it begins (`validate.health`, …) and each finding
     as it is made (`FOUND`).
     """
-    given, findings = Given(site, artifact, strict, point, saved), []
+    given, findings = Given(site, artifact, strict, point, saved, probing), []
 
     def tell(finding: Finding) -> None:
         findings.append(finding)
@@ -126,7 +131,7 @@ def validate(
             for finding in _checked(part, given):
                 tell(accepted(finding, accept))
             if part.check is _health:  # a site that is still starting migrates its database, perhaps
-                given.begin_probe()
+                given.probing = given.probing or begin_probe(site)
     for finding in unknown_names(accept):
         tell(finding)
     return findings

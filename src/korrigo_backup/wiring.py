@@ -62,7 +62,7 @@ class Wired:
 
     `environment` is the environment of the site's own commands; `outside` names the variables of ours in it that no
     file sets. `dotenv` holds the lines of `.env` that set no value. `directory` is the working directory of the
-    command, `file` the TOML file, if one is named.
+    command, `file` the TOML file, if it is named.
     """
 
     config: Configuration
@@ -181,7 +181,7 @@ def _owner(config: Configuration) -> Owner:
 
 
 def _secrets(config: Configuration, environment: Mapping[str, str]) -> tuple[Secret, ...]:
-    """Return every secret value of the configuration. Longer ones come first, since they may contain shorter ones."""
+    """Return every secret value of the configuration. Longer values come first, since they may contain shorter ones."""
     password, notify = config.database.password, config.notify
     addresses = [*notify.urls, *(channel.url for channel in notify.channels), notify.healthchecks_url]
     found = [Secret(password.get_secret_value())] if password else []

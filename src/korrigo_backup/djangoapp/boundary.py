@@ -46,7 +46,7 @@ def reported(doing: str, state: Callable[[], str]) -> Iterator[None]:
 
 
 def explain(problem: DatabaseProblem, doing: str, state: str) -> KorrigoBackupError:
-    """Return a database's error as one of ours, chosen by its SQLSTATE if there is one."""
+    """Return a database's error as an error of ours, chosen by its SQLSTATE if there is one."""
     words = f"cannot {doing}: {first_line(problem)}"
     code = _sqlstate(problem)
     if code in {"55P03", "40P01"} or "database is locked" in words:

@@ -37,7 +37,7 @@ def silent(step: Step) -> None:
 
 
 class Outcome(StrEnum):
-    """How an operation ended; `begun` is all that a killed one leaves."""
+    """How an operation ended; `begun` is the trace of a killed operation."""
 
     BEGUN = "begun"
     DONE = "done"

@@ -72,7 +72,7 @@ def interpreter(manage: tuple[str, ...]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _Python:
-    """Python in the service's container: in the running one, or in one of its own while the service is stopped."""
+    """Python in the service's container: in the running container, or in a new one while the service is stopped."""
 
     project: Project
     service: str

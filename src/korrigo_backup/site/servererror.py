@@ -15,7 +15,7 @@ _WARNINGS = frozenset({"00", "01", "02"})
 
 @dataclass(frozen=True)
 class ServerError:
-    """One error of a PostgreSQL server. `sqlstate` has five characters; the other texts may be empty.
+    """An error of a PostgreSQL server. `sqlstate` has five characters; the other texts may be empty.
 
     `detail` may name keys and values of rows: it is shown to the operator and goes into no notification.
     """
@@ -68,7 +68,10 @@ def statement_error(program: str, words: str, server: ServerError) -> KorrigoBac
 
 
 def client_error(program: str, words: str, stderr: str) -> KorrigoBackupError:
-    """Return the error for a client that ended without an SQLSTATE. pg_dump never prints one, so its words must do."""
+    """Return the error for a client that ended without an SQLSTATE.
+
+    pg_dump never prints an SQLSTATE, so its words must do.
+    """
     said = f"{program}: {words}"
     if re.search(r"aborting because of server version mismatch", stderr):
         return Refused(said, hint=_CLIENTS)
@@ -100,7 +103,7 @@ def parse(stderr: str) -> ServerError | None:
 
 
 def _parsed(sqlstate: str, message: str, lines: list[str]) -> ServerError:
-    """Collect the labelled lines after the first; a line without a label continues the one before."""
+    """Collect the labelled lines after the first; a line without a label continues the line before."""
     texts, label = {"MESSAGE": message}, "MESSAGE"
     for line in lines:
         if _FIRST.match(line):

@@ -17,27 +17,45 @@ The numbers are the exit codes of the command (docs/reference/exit-codes.md). Ct
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import ClassVar
 
 UNCHANGED = "nothing was changed"
+
+
+class World(StrEnum):
+    """How an error leaves the site. Code decides on this; `state` is the sentence for the operator.
+
+    `CHANGED` covers each outcome that only the sentence describes: stopped, done in part, not known.
+    """
+
+    UNCHANGED = "unchanged"
+    ROLLED_BACK = "rolled back"
+    CHANGED = "changed"
 
 
 class KorrigoBackupError(Exception):
     """Base of every error that reaches a person.
 
     `message` names the object and the cause, `hint` the next step, `state` the condition of the site: unchanged, rolled
-    back, or stopped with the commands to go on. `detail` names objects and rows in the server's own words; it may hold
-    personal data, so it is printed for the operator and goes into no journal and no notification.
+    back, or stopped with the commands to go on. `world` is the same as a code. `detail` names objects and rows in the
+    server's own words; it may hold personal data, so it is printed for the operator and goes into no journal and no
+    notification.
     """
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, message: str, *, hint: str, state: str = UNCHANGED, detail: str = "") -> None:
+    def __init__(self, message: str, *, hint: str, state: str | None = None, detail: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
-        self.state = state
+        self.state = UNCHANGED if state is None else state
+        self.world = World.UNCHANGED if state is None else World.CHANGED
         self.detail = detail
+
+    def leave(self, world: World, state: str) -> None:
+        """Set how the site is left, as a code and as a sentence."""
+        self.world, self.state = world, state
 
 
 class UsageError(KorrigoBackupError):
@@ -103,8 +121,12 @@ class ProblemsFound(KorrigoBackupError):
 
 
 class Interrupted(BaseException):
-    """A signal asked the run to end; the text of the exception is the state in which the site is left.
+    """A signal asked the run to end; the text of the exception is the state of the site, `world` the same as a code.
 
     It is no Exception, so that error handlers do not go on after it; and no KeyboardInterrupt, because typer turns that
     into an exit without a message.
     """
+
+    def __init__(self, state: str = "", *, world: World = World.CHANGED) -> None:
+        super().__init__(state)
+        self.world = world

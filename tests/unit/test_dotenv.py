@@ -1,7 +1,7 @@
 """`.env` as Docker Compose reads it. The expected values are those of compose-go's own reader."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from korrigo_backup.config.load import dotenv_problems, load, read_dotenv, surroundings
@@ -120,5 +120,6 @@ def test_our_own_file_wins_over_dotenv_and_the_environment_over_both(tmp_path):
 
 
 @given(st.text(st.characters(blacklist_categories=["Cs", "Cc"], whitelist_characters="\n"), max_size=30))
+@example("a\\")
 def test_a_written_setting_is_read_as_it_was_given(value):
     assert parse(written("NAME", value), {}).values == {"NAME": value}

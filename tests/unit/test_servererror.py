@@ -2,8 +2,9 @@
 
 import pytest
 
-from korrigo_backup.errors import KorrigoBackupError, Refused
+from korrigo_backup.errors import Refused
 from korrigo_backup.site.servererror import (
+    ClientFailed,
     NotPermitted,
     StatementFailed,
     TableLocked,
@@ -88,7 +89,7 @@ def test_the_class_of_an_error_follows_from_its_code_in_every_language(stderr, k
         ("pg_dump: error: query failed: ERROR:  permission denied for table a", NotPermitted),
         ("pg_dump: error: aborting because of server version mismatch", Refused),
         ("pg_dump: error: query failed: ERROR:  canceling statement due to lock timeout", TableLocked),
-        ("pg_dump: error: something else", KorrigoBackupError),
+        ("pg_dump: error: something else", ClientFailed),
     ],
 )
 def test_the_words_of_pg_dump_decide_because_it_prints_no_code(stderr, kind):

@@ -19,7 +19,7 @@ from korrigo_backup import __version__
 from korrigo_backup.cli.output import Context, timings_text
 from korrigo_backup.domain.paths import on_one_line
 from korrigo_backup.domain.secret import redact
-from korrigo_backup.errors import UNCHANGED, Interrupted, KorrigoBackupError, PartlyDone, UsageError
+from korrigo_backup.errors import UNCHANGED, Interrupted, KorrigoBackupError, PartlyDone, UsageError, World
 from korrigo_backup.system import timings
 from korrigo_backup.system.run import forbid_core_dumps
 from korrigo_backup.system.signals import EndingSignals
@@ -147,7 +147,7 @@ def run() -> None:
     """
     forbid_core_dumps()
     _steady_streams()
-    EndingSignals(_ENDING, Interrupted(UNCHANGED)).listen()
+    EndingSignals(_ENDING, Interrupted(UNCHANGED, world=World.UNCHANGED)).listen()
     _Begun.at = timings.process_start()
     sys.exit(guarded(sys.argv[1:]))
 

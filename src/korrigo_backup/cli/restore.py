@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from korrigo_backup.catalog import local_now
@@ -15,6 +16,7 @@ from korrigo_backup.cli.plan import refuse, say_plan
 from korrigo_backup.domain.checklist import checklist, unanswered
 from korrigo_backup.domain.finding import Level
 from korrigo_backup.domain.naming import Kind
+from korrigo_backup.domain.plan import ROLLBACK
 from korrigo_backup.errors import PartlyDone, Refused, UsageError
 from korrigo_backup.operations.manifests import compared, saved_database
 from korrigo_backup.operations.restore import Request, restore
@@ -182,11 +184,9 @@ def restore_and_say(wired: Wired, artifact: Artifact, choices: Choices) -> None:
 
 
 def _way_back(plan: RestorePlan) -> str:
-    """Return the command that undoes a restore; where no database is kept a Django backup's finding names it."""
-    if not any(one.in_place for one in plan.replaces):
-        return "korrigo-backup rollback"
-    named = (finding.hint for finding in plan.findings if finding.id == "restore.django")
-    return next(named, "korrigo-backup rollback --to safety --in-place").removeprefix("the way back: ")
+    """Return the command that undoes a restore."""
+    named = (one.undone_by for one in plan.replaces if one.in_place and one.undone_by is not UNSET)
+    return next(named, ROLLBACK)
 
 
 _PROVEN = frozenset({"validate.tables", "validate.users", "validate.media"})

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 
+_PRIMARY = 0xFF
+"""The bits of an extended result code of SQLite that hold the primary one."""
+
+_LOCKED, _FULL = frozenset({5, 6}), 13
+"""SQLITE_BUSY and SQLITE_LOCKED, SQLITE_FULL. Not from the module sqlite3: some builds of Python have none."""
+
 
 @contextmanager
 def reported(doing: str, state: Callable[[], str]) -> Iterator[None]:
@@ -46,14 +52,18 @@ def reported(doing: str, state: Callable[[], str]) -> Iterator[None]:
 
 
 def explain(problem: DatabaseProblem, doing: str, state: str) -> KorrigoBackupError:
-    """Return a database's error as an error of ours, chosen by its SQLSTATE if there is one."""
+    """Return a database's error as an error of ours, chosen by its SQLSTATE or by SQLite's error code.
+
+    SQLite has the same code for every error in a statement, also for a missing table or column: for these two the words
+    decide.
+    """
     words = f"cannot {doing}: {first_line(problem)}"
-    code = _sqlstate(problem)
-    if code in {"55P03", "40P01"} or "database is locked" in words:
+    code, sqlite = _sqlstate(problem), _sqlite_code(problem)
+    if code in {"55P03", "40P01"} or sqlite in _LOCKED:
         return Locked(words, hint="stop the site's services (they hold its tables), then run it again", state=state)
     if code == "42501":
         return Refused(words, hint="run as the role that owns the tables, or give it the right", state=state)
-    if code in {"53100", "53200"} or "disk is full" in words:
+    if code in {"53100", "53200"} or sqlite == _FULL:
         return KorrigoBackupError(words, hint="make room on the database server's disk, then run it again", state=state)
     if isinstance(problem, ProgrammingError) or "no such table" in words or "no such column" in words:
         return Refused(words, hint="bring the tables to the code: python manage.py migrate", state=state)
@@ -65,6 +75,12 @@ def explain(problem: DatabaseProblem, doing: str, state: str) -> KorrigoBackupEr
 def _sqlstate(problem: DatabaseProblem) -> str:
     cause = problem.__cause__
     return getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None) or ""
+
+
+def _sqlite_code(problem: DatabaseProblem) -> int | None:
+    """Return SQLite's primary result code, None for another database."""
+    code = getattr(problem.__cause__, "sqlite_errorcode", None)
+    return None if code is None else code & _PRIMARY
 
 
 def _command_error(problem: KorrigoBackupError) -> CommandError:

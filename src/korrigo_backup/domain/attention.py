@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.authenticity import Authenticity
 from korrigo_backup.domain.finding import Finding, Level, error, warning
+from korrigo_backup.domain.journal import Verb
 from korrigo_backup.domain.naming import Kind
 from korrigo_backup.domain.runs import partly
 from korrigo_backup.domain.standing import CLOCKS_DIFFER, WITH_DATABASE, good_artifacts, rows_of
@@ -120,24 +121,25 @@ def _media_age(status: Status, goals: Goals) -> Iterator[Finding]:
                       f" {goals.media_rpo_hours:g} h", "korrigo-backup backup full")  # fmt: skip
 
 
-_AGAIN = {"backup django": "backup full --method django"}
-"""The command to type, for operations that the journal names differently."""
+_AGAIN = {"django": "full --method django"}
+"""The arguments of `backup`, for operations that the journal names differently."""
 
 
 def _failures(status: Status) -> Iterator[Finding]:
     for one in status.failing:
         if one.is_backup:
-            yield error("status.failing", _failure(one), f"korrigo-backup {_AGAIN.get(one.what, one.what)}")
-        elif one.what.startswith("verify "):
+            yield error(
+                "status.failing", _failure(one), f"korrigo-backup backup {_AGAIN.get(one.subject, one.subject)}"
+            )
+        elif one.verb == Verb.VERIFY:
             yield from _unverified(one)
         else:
             yield warning("status.failed", _failure(one), f"see why, then: korrigo-backup {one.what} --help")
 
 
 def _unverified(one: Failing) -> Iterator[Finding]:
-    name = one.what.removeprefix("verify ")
     if one.exit_code == ProofFailed.exit_code:
-        yield error("status.damaged", f"{name} does not verify: {one.message[:_MESSAGE]}",
+        yield error("status.damaged", f"{one.subject} does not verify: {one.message[:_MESSAGE]}",
                     "do not rely on it: korrigo-backup backup, and see dmesg for the disk")  # fmt: skip
     else:
         yield warning("status.failed", _failure(one), f"korrigo-backup {one.what}")

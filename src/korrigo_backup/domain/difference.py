@@ -58,7 +58,7 @@ def require_possible(names: Iterable[str]) -> None:
     """Raise UsageError for a name that no difference can have."""
     kinds = {one.replace(" ", "-") for one in KINDS}
     for one in sorted(names):
-        kind, _, of = one.partition(":")
+        kind, of = parts(one)
         if one in BY_THEMSELVES or (kind in kinds and of):
             continue
         alike = [f"{each}:{of}" for each in get_close_matches(kind, kinds, 1)] if of else []
@@ -88,6 +88,12 @@ class Difference(msgspec.Struct, frozen=True):
 def name(kind: str, of: str) -> str:
     """Return the name of a difference in an object: kind and qualified name, in a single word if possible."""
     return f"{kind.replace(' ', '-')}:{of}"
+
+
+def parts(difference: str) -> tuple[str, str]:
+    """Return the kind (as `name` writes it) and the object of a difference's name; ("large-objects", "") for others."""
+    kind, _, of = difference.partition(":")
+    return kind, of
 
 
 def some(lines: list[str]) -> str:

@@ -67,7 +67,7 @@ def described(problem: Problem, directory: str = "") -> Finding:
 
 def written(name: str, value: str) -> str:
     """Return the line of a setting, which `parse` reads as it is given."""
-    if "'" not in value:
+    if "'" not in value and not value.endswith("\\"):  # a backslash before the quotation mark takes its meaning
         return f"{name}='{value}'\n"
     for character, escaped in (("\\", "\\\\"), ('"', '\\"'), ("$", "\\$"), ("\n", "\\n")):
         value = value.replace(character, escaped)

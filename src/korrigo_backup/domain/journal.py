@@ -10,6 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from korrigo_backup.domain.moment import require_moment
 
@@ -31,9 +32,30 @@ UNANSWERED, STOPPED_FOR = "services.unanswered", "services.stopped"
 """Steps whose fact `seconds` is the downtime: as visitors had it, or of the services where no address is known."""
 
 
+PROVEN = frozenset({"restore.proven", "restore.proven.media"})
+"""Steps at which loaded data were compared with what was saved, and were the same."""
+
+
 def silent(step: Step) -> None:
     """Ignore the step."""
     del step
+
+
+class Verb(StrEnum):
+    """The name of an operation in the journal, where code decides on it. The journal may hold others."""
+
+    BACKUP = "backup"
+    NIGHTLY = "nightly"
+    VERIFY = "verify"
+    COMPARE = "compare"
+    RESTORE = "restore"
+    RESTORE_IN_PLACE = "restore in place"
+    RESTORE_BY_DJANGO = "restore by Django"
+    ROLLBACK = "rollback"
+    REBUILD = "rebuild"
+
+
+RESTORES = frozenset({Verb.RESTORE, Verb.RESTORE_IN_PLACE, Verb.RESTORE_BY_DJANGO})
 
 
 class Outcome(StrEnum):
@@ -62,7 +84,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     start where no address is known. Where a restore keeps no previous copy of the database, `safety` names the backup
     for its undo, and `transaction` the transaction in the live database that decides it; "" again once it is undone.
     `from_nothing` is the stamp of a restore that found no database in its place: only its files have a previous copy.
-    `proved` is the fingerprint of the schema that a drill has loaded and proven.
+    `proved` is the fingerprint of the schema that a drill has loaded and proven. `damaged` names the artifact that a
+    night made and found bad, `host` is the machine of the run. Lines of the development versions before 0.1.0 have
+    neither.
     """
 
     id: str
@@ -83,6 +107,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     transaction: str = ""
     from_nothing: str = ""
     proved: str = ""
+    damaged: str | UnsetType = UNSET
+    host: str | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         """Refuse a time that cannot be compared with others (ValueError, to a decoder ValidationError)."""
@@ -102,5 +128,5 @@ def predicted_downtime(records: Iterable[Record], *, last: int = 5) -> float | N
 
     It does not depend on the size: data are loaded before the services are stopped.
     """
-    known = [record.downtime for record in records if record.downtime is not None and record.verb == "restore"]
+    known = [record.downtime for record in records if record.downtime is not None and record.verb == Verb.RESTORE]
     return round(median(known[-last:]), 1) if known else None

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup import __version__
 from korrigo_backup.domain.finding import Level
+from korrigo_backup.domain.journal import Verb
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from korrigo_backup.domain.runs import Failing
     from korrigo_backup.domain.status import Good, Space, Status
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -81,7 +83,7 @@ def _of_kinds(good: Iterable[Good]) -> Iterator[Family]:
 
 
 def _attention(status: Status) -> Iterator[Family]:
-    failures = [({"operation": _verb(one.what)}, one.times) for one in status.failing]
+    failures = [({"operation": _operation(one)}, one.times) for one in status.failing]
     yield _one("failures", "Runs that failed since their kind last succeeded.", sum(n for _, n in failures))
     yield "attention", "What needs a person, by the id of the finding.", [
         ({"id": finding.id, "level": finding.level.value}, 1) for finding in status.attention
@@ -106,9 +108,9 @@ def _unix(moment: datetime) -> float:
     return round(moment.timestamp(), 3)
 
 
-def _verb(what: str) -> str:
+def _operation(one: Failing) -> str:
     """Return the operation without the name of an artifact: a label must not have a value for every backup."""
-    return "verify" if what.startswith("verify ") else what
+    return one.verb if one.verb == Verb.VERIFY else one.what
 
 
 def _family(family: Family, own: Mapping[str, str]) -> Iterator[str]:

@@ -6,11 +6,16 @@ from collections.abc import Iterable  # noqa: TC003 - msgspec reads the annotati
 from datetime import datetime  # noqa: TC003 - msgspec reads it when it encodes
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from korrigo_backup.domain.comparison import FileChange  # noqa: TC001 - msgspec reads it when it encodes
 from korrigo_backup.domain.finding import Finding, Level
 from korrigo_backup.domain.naming import Kind  # noqa: TC001 - msgspec reads it when it encodes
 from korrigo_backup.errors import Refused
+
+ROLLBACK = "korrigo-backup rollback"
+FROM_SAFETY = "korrigo-backup rollback --to safety --in-place"
+"""Commands that undo a restore: by what is kept beside the live data, or by the safety backup."""
 
 
 class TableChange(msgspec.Struct, frozen=True):
@@ -41,7 +46,8 @@ class Replacement(msgspec.Struct, frozen=True, kw_only=True):
 
     `kept_as` names the previous copy, None if none is kept. `needs` is in bytes, in addition to the present data;
     `free` is the free space of the disk, None if it cannot be seen from here. `in_place`: the content is replaced
-    inside the live database, after a safety backup.
+    inside the live database, after a safety backup; `undone_by` is then the command that brings the former content
+    back.
     """
 
     part: str
@@ -50,6 +56,7 @@ class Replacement(msgspec.Struct, frozen=True, kw_only=True):
     needs: int
     free: int | None
     in_place: bool = False
+    undone_by: str | UnsetType = UNSET
 
 
 def replaced_in_place(database: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from korrigo_backup.domain.answer import Answer, Evidence, answer, ask, told
 from korrigo_backup.domain.daily import notified
 from korrigo_backup.domain.hold import standing
+from korrigo_backup.domain.journal import RESTORES, Verb
 from korrigo_backup.domain.naming import parse
 from korrigo_backup.domain.retention import Given, Rule, decide, own_clock
 from korrigo_backup.domain.runs import is_proof
@@ -24,6 +25,8 @@ OLD = timedelta(days=7)
 
 MONTH = 31
 """Days within which a disaster recovery test counts (6.1: monthly)."""
+
+_BY_HAND = RESTORES | {Verb.ROLLBACK, Verb.REBUILD}
 
 _GRACE = 2
 """Days for which removable backups may stay: the schedule removes them once a night, and may miss a night."""
@@ -105,10 +108,10 @@ def _later(policy: Policy) -> Policy:
 
 
 def _restore(evidence: Evidence) -> tuple[Answer, ...]:
-    restored = evidence.newest(lambda r: r.verb.startswith("restore") and is_proof(r))
+    restored = evidence.newest(lambda r: r.verb in RESTORES and is_proof(r))
     media = evidence.newest(lambda r: any(step.id == "restore.proven.media" for step in r.steps))
-    loaded = evidence.newest(lambda r: is_proof(r) and r.verb != "compare")
-    rollback = evidence.newest(lambda r: r.verb == "rollback")
+    loaded = evidence.newest(lambda r: is_proof(r) and r.verb != Verb.COMPARE)
+    rollback = evidence.newest(lambda r: r.verb == Verb.ROLLBACK)
     again = "restore into a test site: korrigo-backup restore ARTIFACT"
     return (
         _ran("Restore of a recent backup succeeds", evidence.newest(lambda r: _age(r, old=False)), again, RESTORE),
@@ -127,7 +130,7 @@ def _age(record: Record, *, old: bool) -> bool:
     """Return whether an operation loaded a backup that was older than a week (with `old`), or a younger backup."""
     named = parse(record.subject)
     made = own_clock(named.stamp) if named else None
-    if made is None or not is_proof(record) or record.verb == "compare":
+    if made is None or not is_proof(record) or record.verb == Verb.COMPARE:
         return False
     return (record.started.astimezone().replace(tzinfo=None) - made > OLD) is old
 
@@ -152,8 +155,8 @@ def _documents(evidence: Evidence) -> tuple[Answer, ...]:
 
 
 def _team(evidence: Evidence) -> tuple[Answer, ...]:
-    hands = sorted({r.by for r in evidence.seen.records if r.verb.startswith(("restore", "rollback", "rebuild"))})
-    drills = [r for r in evidence.since(MONTH) if is_proof(r) and r.verb != "compare"]
+    hands = sorted({r.by for r in evidence.seen.records if r.verb in _BY_HAND})
+    drills = [r for r in evidence.since(MONTH) if is_proof(r) and r.verb != Verb.COMPARE]
     proof = evidence.status.proven
     timed = proof is not None and proof.seconds is not None
     return (

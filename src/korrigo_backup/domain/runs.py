@@ -6,8 +6,9 @@ from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import UNSET
 
-from korrigo_backup.domain.journal import Outcome
+from korrigo_backup.domain.journal import PROVEN, Outcome, Verb
 from korrigo_backup.domain.naming import Kind, parse
 from korrigo_backup.errors import Locked, ProofFailed
 
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.artifact import Artifact
     from korrigo_backup.domain.journal import Record
 
-BACKUPS = ("backup", "nightly")
+BACKUPS = (Verb.BACKUP, Verb.NIGHTLY)
 """The verbs that make backups; the record's subject names the kind (`db`, `media`, `full`, `django`)."""
 
-_BESIDE = ("verify",)
+_BESIDE = (Verb.VERIFY,)
 """Verbs that may run at the same time as others: they take no lock."""
 
 _COVERS = {"full": ("full", "db", "media", "django"), "django": ("django", "db", "media", "full")}
@@ -28,6 +29,8 @@ _COVERS = {"full": ("full", "db", "media", "django"), "django": ("django", "db",
 
 _GOOD = (Outcome.DONE, Outcome.PARTLY)
 
+_Key = tuple[str, str]
+"""Verb and subject, as in `Failing`."""
 
 _NO_ERRORS = {
     Outcome.BEGUN: "it was killed: only its beginning is in the journal",
@@ -57,10 +60,14 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
 class Failing(msgspec.Struct, frozen=True, kw_only=True):
     """An operation that failed `times` times in a row, first at `since`, last at `last`.
 
-    `succeeded` is when it last did, None for never (or longer ago than the journal reaches).
+    `what` names it for a person; `verb` and `subject` are the same as data. Every verb that makes backups is `backup`.
+    The subject is what a backup saves, or the artifact that a verification read; "" for other verbs. `succeeded` is
+    when it last did, None for never (or longer ago than the journal reaches).
     """
 
     what: str
+    verb: str
+    subject: str
     times: int
     since: datetime
     last: datetime
@@ -72,7 +79,7 @@ class Failing(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_backup(self) -> bool:
         """Whether it is a backup, which is worse than anything else: the next backup may be needed."""
-        return self.what.split(" ", maxsplit=1)[0] in BACKUPS
+        return self.verb == Verb.BACKUP
 
 
 def failing(records: Sequence[Record], *, running: bool) -> tuple[Failing, ...]:
@@ -83,17 +90,17 @@ def failing(records: Sequence[Record], *, running: bool) -> tuple[Failing, ...]:
     makes up for a failed backup of the database or the media; a verification only for a verification of the same
     backup.
     """
-    failures: dict[str, list[Record]] = {}
-    succeeded: dict[str, datetime] = {}
+    failures: dict[_Key, list[Record]] = {}
+    succeeded: dict[_Key, datetime] = {}
     at_work = unfinished(records) if running else None
     for record in records:
         if record.outcome in _GOOD:
-            for what in _made_good(record):
-                failures.pop(what, None)
-                succeeded[what] = record.started
+            for key in _made_good(record):
+                failures.pop(key, None)
+                succeeded[key] = record.started
         elif record is not at_work and _failed(record):
             failures.setdefault(_key(record), []).append(record)
-    found = [_failing(what, runs, succeeded.get(what)) for what, runs in failures.items()]
+    found = [_failing(key, runs, succeeded.get(key)) for key, runs in failures.items()]
     return tuple(sorted(found, key=lambda one: (not one.is_backup, -one.last.timestamp())))
 
 
@@ -132,26 +139,34 @@ def drill_due(records: Iterable[Record], fingerprint: str) -> str | None:
 
 def verified(records: Iterable[Record], newest: Artifact | None) -> Proof | None:
     """Return when a backup was last read whole: by `verify`, or when the newest good backup was made and read back."""
-    found = [_proof(record) for record in records if record.verb == "verify" and record.outcome is Outcome.DONE]
+    found = [_proof(record) for record in records if record.verb == Verb.VERIFY and record.outcome is Outcome.DONE]
     if newest:
         found.append(Proof(at=newest.created, what=newest.name, by="backup"))
     return max(found, key=lambda proof: proof.at, default=None)
 
 
 def damaged(records: Iterable[Record]) -> dict[str, str]:
-    """Return the names of what was read since it was made and found bad, and was not found good after that; with why.
-
-    `nightly` says the name in its message: its subject is what it makes.
-    """
+    """Return the artifacts that were found bad after they were made, and not found good since: name and message."""
     found: dict[str, str] = {}
     for record in records:
-        if record.verb == "verify" and record.outcome is Outcome.DONE:
+        if record.verb == Verb.VERIFY and record.outcome is Outcome.DONE:
             found.pop(record.subject, None)
-        elif record.outcome is Outcome.FAILED and record.exit_code == ProofFailed.exit_code:
-            name = record.subject if record.verb == "verify" else record.message.split(" ", maxsplit=1)[0]
-            if record.verb in {"verify", *BACKUPS} and parse(name):
-                found[name] = record.message
+        elif name := _found_bad(record):
+            found[name] = record.message
     return found
+
+
+def _found_bad(record: Record) -> str:
+    """Return the name of the artifact that a run found bad, "" where it found none."""
+    if record.outcome is not Outcome.FAILED or record.exit_code != ProofFailed.exit_code:
+        return ""
+    if record.verb == Verb.VERIFY:
+        return record.subject if parse(record.subject) else ""
+    if record.damaged is not UNSET:
+        return record.damaged
+    # A line of a development version before 0.1.0 has no such field: `nightly` began its message with the name.
+    name = record.message.split(" ", maxsplit=1)[0]
+    return name if record.verb in BACKUPS and parse(name) else ""
 
 
 def suspects(records: Sequence[Record], artifacts: Iterable[Artifact]) -> dict[str, str]:
@@ -160,7 +175,9 @@ def suspects(records: Sequence[Record], artifacts: Iterable[Artifact]) -> dict[s
     A restore point is no better than its worst component. A component of a bad point is suspect until it is verified.
     """
     bad = damaged(records)
-    good = {record.subject for record in records if record.verb == "verify" and record.outcome is Outcome.DONE} - {*bad}
+    good = {record.subject for record in records if record.verb == Verb.VERIFY and record.outcome is Outcome.DONE} - {
+        *bad
+    }
     found = {name: f"was found bad: {why}" for name, why in bad.items()}
     for point in artifacts:
         for name in members_of(point) if point.kind is Kind.POINT else ():
@@ -187,12 +204,12 @@ def partly(records: Sequence[Record]) -> Record | None:
 
 def is_proof(record: Record) -> bool:
     """Return whether an operation that ended well has shown that a backup equals the saved data."""
-    if record.verb == "compare":
+    if record.verb == Verb.COMPARE:
         return record.outcome is Outcome.DONE
-    if record.verb == "verify":  # a Django backup is read to its end at that depth, too, and not loaded
+    if record.verb == Verb.VERIFY:  # a Django backup is read to its end at that depth, too, and not loaded
         named = parse(record.subject)
         return record.why.get("depth") == "full" and named is not None and named.kind is not Kind.DJANGO
-    return any(step.id.startswith("restore.proven") for step in record.steps)
+    return any(step.id in PROVEN for step in record.steps)
 
 
 def _proof(record: Record) -> Proof:
@@ -201,22 +218,24 @@ def _proof(record: Record) -> Proof:
     )
 
 
-def _key(record: Record) -> str:
+def _key(record: Record) -> _Key:
     if record.verb in BACKUPS:
-        return f"backup {record.subject}"
-    return f"verify {record.subject}" if record.verb == "verify" else record.verb
+        return Verb.BACKUP, record.subject
+    return record.verb, record.subject if record.verb == Verb.VERIFY else ""
 
 
-def _made_good(record: Record) -> set[str]:
+def _made_good(record: Record) -> set[_Key]:
     covered = _COVERS.get(record.subject, ()) if record.verb in BACKUPS else ()
-    return {_key(record), *(f"backup {subject}" for subject in covered)}
+    return {_key(record), *((Verb.BACKUP, subject) for subject in covered)}
 
 
-def _failing(what: str, runs: Sequence[Record], succeeded: datetime | None) -> Failing:
-    last = runs[-1]
+def _failing(key: _Key, runs: Sequence[Record], succeeded: datetime | None) -> Failing:
+    last, (verb, subject) = runs[-1], key
     words = _NO_ERRORS.get(last.outcome, "") or last.message
     return Failing(
-        what=what,
+        what=f"{verb} {subject}".rstrip(),
+        verb=verb,
+        subject=subject,
         times=len(runs),
         since=runs[0].started,
         last=last.started,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.authenticity import Authenticity
 from korrigo_backup.domain.forecast import HORIZON_DAYS, Growth, days_until_full
+from korrigo_backup.domain.journal import Verb
 from korrigo_backup.domain.naming import Kind, Origin
 from korrigo_backup.domain.retention import sort_of
 from korrigo_backup.domain.runs import Failing, failing, members_of, proven, suspects, verified
@@ -87,8 +88,7 @@ def describe(seen: Seen, goals: Goals, *, now: datetime) -> Status:
 
 def _is_there(one: Failing, seen: Seen) -> bool:
     """Tell whether it still matters: a backup that does not verify, and was removed, does not."""
-    verb, _, name = one.what.partition(" ")
-    return verb != "verify" or any(artifact.name == name for artifact in seen.artifacts)
+    return one.verb != Verb.VERIFY or any(artifact.name == one.subject for artifact in seen.artifacts)
 
 
 def rows_of(artifact: Artifact) -> int | None:

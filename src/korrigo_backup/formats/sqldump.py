@@ -14,6 +14,7 @@ from korrigo_backup.formats.sqlscan import DumpScanner, ScanResult
 from korrigo_backup.site.digests import RULE, Snapshot, prove_all, snapshot
 from korrigo_backup.site.properties import read_properties, read_roles, read_tablespaces
 from korrigo_backup.site.schema import fingerprint, not_dumped
+from korrigo_backup.site.servererror import left_out_subscriptions
 from korrigo_backup.site.session_settings import DUMPING, LOCK_WAIT
 from korrigo_backup.system.blocks import Effort
 from korrigo_backup.system.files import CHUNK
@@ -144,7 +145,7 @@ def _dump(server: Postgres, taken: Snapshot, target: GzipWriter, database: str, 
             scanner.feed(piece)
             gzip.write(piece)
         pg_dump.require_success()
-    if _LEFT_OUT in pg_dump.process.stderr:
+    if left_out_subscriptions(pg_dump.process.stderr):
         raise Refused(
             "pg_dump leaves out the subscriptions of this database: only a superuser may read them",
             hint="back up as a superuser (POSTGRES_USER), or drop them: DROP SUBSCRIPTION …",
@@ -160,7 +161,6 @@ def _first_to_fail(problem: KorrigoBackupError, proving: Future[tuple[TableProof
         return problem
 
 
-_LEFT_OUT = "subscriptions not dumped"
 _GRACE = 2.0
 """Seconds for the other session to give the reason for its end; it has ended already."""
 

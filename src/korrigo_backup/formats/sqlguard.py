@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from korrigo_backup.domain.difference import Difference, name
+from korrigo_backup.domain.difference import Difference, name, parts
 from korrigo_backup.domain.finding import warning
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.formats.sqlscan import Sort
@@ -77,6 +77,11 @@ class Failure(msgspec.Struct, frozen=True):
     detail: str
     context: str
     statement: str
+
+    @property
+    def kind(self) -> str:
+        """The kind of the object; "" where the statement has no name."""
+        return parts(self.name)[0]
 
     @property
     def account(self) -> tuple[str, str]:
@@ -179,7 +184,7 @@ def failures(raw: bytes) -> tuple[Failure, ...]:
 
 def without_proof(failed: Iterable[Failure]) -> frozenset[str]:
     """Return the names of differences that a failed statement explains: never rows, positions or large objects."""
-    return frozenset(one.name for one in failed if one.name.partition(":")[0] not in _ALWAYS_PROVEN)
+    return frozenset(one.name for one in failed if one.kind not in _ALWAYS_PROVEN)
 
 
 def report_failures(failed: tuple[Failure, ...], report: Callable[[Finding], None]) -> list[Difference]:
@@ -190,7 +195,7 @@ def report_failures(failed: tuple[Failure, ...], report: Callable[[Finding], Non
     missing = []
     for one in failed:
         why, detail = one.account
-        kind, _, of = one.name.partition(":")
+        kind, of = parts(one.name)
         match one.outcome:
             case Outcome.WITH_PATH:
                 words = f"{one.name or one.statement} needs the search path of the saved database: {why}"
@@ -224,7 +229,7 @@ def implied(missing: list[Difference]) -> frozenset[str]:
     """Return the names of the differences that follow from objects that are missing."""
     names = set()
     for one in missing:
-        kind, _, of = one.name.partition(":")
+        kind, of = parts(one.name)
         names.add(one.name)
         if kind == "index":
             names.add(name("comment", f"index {of}"))

@@ -13,11 +13,11 @@ import threading
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
-from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.formats.sqlextension import is_temporary
 from korrigo_backup.formats.sqlguard import FAILED
 from korrigo_backup.formats.sqlscan import DumpScanner
 from korrigo_backup.site.postgres import PSQL
+from korrigo_backup.site.servererror import ClientFailed
 from korrigo_backup.site.session_settings import LOADING, PRELUDE
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def load_shared(
         except BrokenPipeError:
             for one in both:
                 one.finish()  # a session has stopped; finish raises its error
-            raise KorrigoBackupError(
+            raise ClientFailed(
                 f"psql stopped before the end of {source}", hint="the server's log has the details"
             ) from None
         for one in both:

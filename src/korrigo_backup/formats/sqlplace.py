@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.domain.paths import printable
@@ -48,15 +49,32 @@ def mark(end: int) -> bytes:
     return b"/*korrigo-backup %d*/" % end
 
 
-def described(file: IO[bytes], source: str, end: int) -> str:
-    """Return line and first words of the statement that ends at an offset of a dump; the file's position changes."""
+@dataclass(frozen=True)
+class Place:
+    """A statement of a dump, and the line at which it begins."""
+
+    line: int
+    statement: bytes
+
+    @property
+    def makes_extension(self) -> bool:
+        """Whether the statement is CREATE EXTENSION."""
+        return self.statement.split(maxsplit=2)[:2] == [b"CREATE", b"EXTENSION"]
+
+    def __str__(self) -> str:
+        """Return line and first words."""
+        return f"line {self.line}: {first_words(self.statement)!r}"
+
+
+def located(file: IO[bytes], source: str, end: int) -> Place:
+    """Return the statement that ends at an offset of a dump; the file's position changes."""
     finder = _Finder(source, end)
     for piece in _text(file, source):
         finder.feed(piece)
         if finder.found:
             break
     offset, statement = finder.found or (end, b"")
-    return f"line {_line(file, source, offset)}: {first_words(statement)!r}"
+    return Place(_line(file, source, offset), statement)
 
 
 def first_words(statement: bytes) -> str:
@@ -79,9 +97,9 @@ def naming(file: IO[bytes], source: str, edits: Iterable[Edit]) -> Iterator[None
         which = _which(file, source, edits, problem.server)
         if problem.server.sqlstate == _NO_BLOCK:
             raise _refused(problem.message, which, source) from None
-        if not which:
+        if which is None:
             raise
-        hint = f"{_ASK_WHY}: {problem.hint}" if "'CREATE EXTENSION" in which else problem.hint
+        hint = f"{_ASK_WHY}: {problem.hint}" if which.makes_extension else problem.hint
         raise StatementFailed(f"{source}, {which}: {problem.message}", hint=hint, server=problem.server) from None
 
 
@@ -98,9 +116,9 @@ def reading(source: str) -> Iterator[None]:
 def require_permitted(file: IO[bytes], source: str, edits: Iterable[Edit], failed: Iterable[Failure]) -> None:
     """Raise Refused for an index or a constraint of the dump whose functions ask for rights."""
     for one in failed:
-        if one.sqlstate == _NO_RIGHT and not one.name.startswith("view:"):
+        if one.sqlstate == _NO_RIGHT and one.kind != "view":
             place = next((at + len(text) for at, text, _ in edits if text.startswith(one.statement.encode())), None)
-            which = first_words(one.statement.encode()) if place is None else described(file, source, place)
+            which = first_words(one.statement.encode()) if place is None else located(file, source, place)
             raise _refused(one.message, which, source)
 
 
@@ -110,20 +128,20 @@ def require_plain_transactions(file: IO[bytes], source: str, scan: ScanResult) -
     The file is left at its start.
     """
     if scan.odd_transactions:
-        which = described(file, source, scan.odd_transactions[0])
+        which = located(file, source, scan.odd_transactions[0])
         file.seek(0)
         raise ProofFailed(f"{source} holds a transaction command that pg_dump does not write, {which}", hint=ASK)
 
 
-def _refused(message: str, which: str, source: str) -> NoRight:
+def _refused(message: str, which: Place | str | None, source: str) -> NoRight:
     what = f"{source}, {which}" if which else f"a statement of {source}"
     return NoRight(f"the role that loads the dump has no right to {what}: {message}", hint=ASK)
 
 
-def _which(file: IO[bytes], source: str, edits: Iterable[Edit], server: ServerError | None) -> str:
-    """Return line and first words of the statement that the server names, "" when it names none of the dump."""
+def _which(file: IO[bytes], source: str, edits: Iterable[Edit], server: ServerError | None) -> Place | None:
+    """Return the statement that the server names, None when it names none of the dump."""
     marks = _MARK.findall(f"{server.query} {server.context}") if server else []
-    return described(file, source, _in_dump(int(marks[-1]), edits)) if marks else ""
+    return located(file, source, _in_dump(int(marks[-1]), edits)) if marks else None
 
 
 def _in_dump(end: int, edits: Iterable[Edit]) -> int:

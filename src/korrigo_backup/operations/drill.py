@@ -21,7 +21,7 @@ from korrigo_backup.operations.parts import Context, DatabasePart, open_part
 from korrigo_backup.operations.plan import MOUNTED
 from korrigo_backup.operations.stamps import own_stamp
 from korrigo_backup.operations.undo import UndoStack, all_or_nothing
-from korrigo_backup.site.servererror import StatementFailed
+from korrigo_backup.site.servererror import ClientFailed, StatementFailed
 from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ NO_DRILL = warning(
     "a Django backup is loaded by the site's own code alone: it was read to its end, but not loaded",
     "python manage.py restore PATH --dry-run; or restore it on a staging site",
 )
+
+REFUSED_DUMP = (StatementFailed, ClientFailed)
+"""Errors with which a server or psql refuses a dump: they concern the backup, and no other error of a load does."""
 
 _AS_SUPERUSER = (
     "on this machine a role without rights loads it; if an administrator has made this in the live database, restore it"
@@ -110,9 +113,9 @@ def fingerprint(catalog: Catalog, artifact: Artifact) -> str:
 
 
 def _stage(part: Part, undo: UndoStack) -> None:
-    """Load a part. What the server says of a dump that it does not take is a word about the backup.
+    """Load a part. Raises ProofFailed where the server or psql does not take the dump: that concerns the backup.
 
-    No room, no right and no connection have classes of their own, and are none.
+    An error of another class (no room, no right, no connection, a lock) concerns the place, and goes on as it is.
     """
     try:
         part.stage(undo)
@@ -120,11 +123,8 @@ def _stage(part: Part, undo: UndoStack) -> None:
         if isinstance(part, DatabasePart) and part.context.confined:
             raise Refused(f"no drill on this machine: {problem.message}", hint=_AS_SUPERUSER) from None
         raise
-    except KorrigoBackupError as problem:
-        if isinstance(part, DatabasePart) and type(problem) in {KorrigoBackupError, StatementFailed}:
-            words = f"it does not load: {problem.message}"
-            raise ProofFailed(words, hint=problem.hint, detail=problem.detail) from None
-        raise
+    except REFUSED_DUMP as problem:
+        raise ProofFailed(f"it does not load: {problem.message}", hint=problem.hint, detail=problem.detail) from None
 
 
 def _require_possible(*parts: Part, before: str = "") -> None:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.finding import Finding, error, warning
-from korrigo_backup.domain.journal import Step
+from korrigo_backup.domain.journal import Step, Verb
 from korrigo_backup.domain.naming import Kind
-from korrigo_backup.domain.plan import replaced_in_place
+from korrigo_backup.domain.plan import FROM_SAFETY, replaced_in_place
 from korrigo_backup.errors import UsageError
 from korrigo_backup.formats.sql_inplace import Replacing
 from korrigo_backup.formats.sqlguard import loaded_with_path, path_may_help
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from korrigo_backup.operations.parts import Context
     from korrigo_backup.operations.undo import UndoStack
 
-IN_PLACE = "restore in place"
+IN_PLACE = Verb.RESTORE_IN_PLACE
 """The verb of such a restore in the journal, instead of `restore`."""
 
 
@@ -193,6 +193,4 @@ def _findings(context: Context, source: SqlSource) -> Iterator[Finding]:
     if source.scan.own_transactions:
         yield error("restore.in_place", "the dump has transaction commands of its own, so it cannot be taken back",
                     "restore it without --in-place")  # fmt: skip
-    yield warning(
-        "restore.in_place", replaced_in_place(live), "the way back: korrigo-backup rollback --to safety --in-place"
-    )
+    yield warning("restore.in_place", replaced_in_place(live), f"the way back: {FROM_SAFETY}")

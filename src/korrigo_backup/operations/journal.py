@@ -150,6 +150,8 @@ def _record(site: str, verb: str, subject: str, started: datetime) -> Record:
         site=site,
         by=f"{user()}@{socket.gethostname()}",
         started=started,
+        damaged="",
+        host=socket.gethostname(),
     )
 
 

@@ -44,18 +44,17 @@ def left(directory: Path) -> Path | None:
     return home if home.exists() else None
 
 
-def remove_left(directory: Path) -> str:
-    """End and remove the server of a killed drill; return the action in words. The caller holds the lock."""
+def remove_left(directory: Path) -> None:
+    """End and remove the server of a killed drill. The caller holds the lock."""
     home = left(directory)
     if home is None:
-        return ""
+        return
     version = home / "data" / "PG_VERSION"
     programs = server_programs(_major(version.read_text())) if version.exists() else None
     with explained(f"remove {home}"):
         if programs:
             ThrowawayServer(programs, home=home).end_left()
         shutil.rmtree(home, ignore_errors=True)
-    return f"removed the throw-away server of a drill in {home}"
 
 
 @contextmanager

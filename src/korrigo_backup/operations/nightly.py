@@ -16,7 +16,7 @@ from korrigo_backup.domain.finding import Finding, Level, warning
 from korrigo_backup.domain.journal import Listener, Step, silent
 from korrigo_backup.domain.naming import Kind
 from korrigo_backup.domain.runs import drill_due
-from korrigo_backup.errors import UNCHANGED, Interrupted, KorrigoBackupError, Locked, NotFound, PartlyDone, ProofFailed
+from korrigo_backup.errors import Interrupted, KorrigoBackupError, Locked, NotFound, PartlyDone, ProofFailed, World
 from korrigo_backup.operations import journal, retain
 from korrigo_backup.operations.backup import Wish, take_database
 from korrigo_backup.operations.drill import drill, fingerprint
@@ -24,7 +24,6 @@ from korrigo_backup.operations.journal import Running, recorded
 from korrigo_backup.operations.point import take_point
 from korrigo_backup.operations.prune import Meant
 from korrigo_backup.operations.recover import exclusive
-from korrigo_backup.operations.undo import ROLLED_BACK
 from korrigo_backup.operations.verify import Depth, verify
 
 if TYPE_CHECKING:
@@ -121,7 +120,7 @@ def _interruptible(done: Done) -> Iterator[None]:
     except Interrupted as signal:
         if done.artifact is None:
             raise
-        more = "" if str(signal) == UNCHANGED else f"; {signal}"
+        more = "" if signal.world is World.UNCHANGED else f"; {signal}"
         raise Interrupted(f"the backup {done.artifact.path} is made, not all after it is done{more}") from None
 
 
@@ -163,6 +162,7 @@ def _verify(site: Site, catalog: Catalog, night: Night, running: Running, done: 
     bad = next((finding for finding in findings if finding.level is Level.ERROR), None)
     if bad:
         _relink(catalog)
+        running.note(damaged=artifact.name)
         hint = bad.hint or "see dmesg: the disk or the memory of this machine may be failing"
         raise ProofFailed(f"{artifact.name} was made and does not verify: {bad.message}", hint=hint, state=_UNTOUCHED)
     done.findings += [finding for finding in findings if finding.level is Level.WARNING]
@@ -185,7 +185,8 @@ def _drilled(site: Site, catalog: Catalog, artifact: Artifact, night: Night, run
         found = drill(site, catalog, artifact, now=night.now, listen=running.listen)
     except ProofFailed as problem:
         _relink(catalog)
-        state = _UNTOUCHED if problem.state in {UNCHANGED, ROLLED_BACK} else problem.state
+        running.note(damaged=artifact.name)
+        state = _UNTOUCHED if problem.world in {World.UNCHANGED, World.ROLLED_BACK} else problem.state
         raise ProofFailed(
             f"{artifact.name} was made and cannot be restored: {problem.message}", hint=problem.hint, state=state
         ) from None

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from korrigo_backup.domain.comparison import Counted, FileChange
 from korrigo_backup.domain.finding import Finding, error, warning
 from korrigo_backup.domain.media_state import foreseen
 from korrigo_backup.domain.naming import before_database
-from korrigo_backup.domain.plan import Migrations, Replacement, RestorePlan, TableChange, compare_tables
+from korrigo_backup.domain.plan import FROM_SAFETY, Migrations, Replacement, RestorePlan, TableChange, compare_tables
 from korrigo_backup.errors import KorrigoBackupError, Refused, UsageError
 from korrigo_backup.formats import members
 from korrigo_backup.formats.sqlproof import comparable
@@ -120,6 +121,7 @@ def plan_sql(site: Site, artifact: Artifact, source: SqlSource, *, stamp: str, i
         target=f"database {live} at {site.postgres.access.description}",
         kept_as=before_database(live, stamp) if exists and not in_place else None,
         in_place=in_place,
+        undone_by=FROM_SAFETY if in_place else UNSET,
         needs=source.expected.size or (databases.size(live) if exists else 0),
         free=site.postgres.free_space(),
     )

@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.domain.comparison import Counted, FileChange
 from korrigo_backup.domain.finding import Finding, ok, warning
-from korrigo_backup.domain.plan import Replacement, compare_tables, replaced_by_django
+from korrigo_backup.domain.plan import FROM_SAFETY, ROLLBACK, Replacement, compare_tables, replaced_by_django
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.formats import members
 from korrigo_backup.operations.compare_media import below, file_changes
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from korrigo_backup.operations.parts import Context
     from korrigo_backup.site.site import Site
 
-HINT = "the way back: korrigo-backup rollback"
-IN_PLACE_HINT = "the way back: korrigo-backup rollback --to safety --in-place, then rollback --media-only"
+HINT = f"the way back: {ROLLBACK}"
+_FROM_SAFETY = f"{FROM_SAFETY}, then rollback --media-only"
+IN_PLACE_HINT = f"the way back: {_FROM_SAFETY}"
 
 
 @dataclass
@@ -85,12 +86,13 @@ def plan_database(
     site: Site, artifact: Artifact, manifest: Manifest, live: Live, findings: Sequence[Finding]
 ) -> PartPlan:
     """Return the effect of loading the rows of a Django backup into the live database."""
-    name = site.postgres.database
+    name, may_swap = site.postgres.database, may_stage(site)
     replacement = Replacement(
         part="database",
         target=f"rows of {len(live.after) or 'all'} models in database {name} at {site.postgres.access.description}",
         kept_as=None,
         in_place=True,
+        undone_by=ROLLBACK if may_swap else _FROM_SAFETY,
         needs=Databases(site.postgres).size(name),
         free=site.postgres.free_space(),
     )
@@ -99,7 +101,7 @@ def plan_database(
     if manifest.members:
         rows = f"{manifest.django.rows} rows, " if manifest.django else ""
         said.append(ok("artifact.verified", f"{artifact.name}: {rows}every checksum as saved"))
-    hint = HINT if may_stage(site) else IN_PLACE_HINT
+    hint = HINT if may_swap else IN_PLACE_HINT
     said.append(warning("restore.django", replaced_by_django(name), hint))
     return PartPlan(replacement, (*said, *room(replacement)), changes)
 

@@ -21,7 +21,8 @@ from korrigo_backup.domain.naming import (
     is_beside,
     stage_database,
 )
-from korrigo_backup.errors import UNCHANGED, KorrigoBackupError, Locked, Refused, Unreachable
+from korrigo_backup.domain.recovery import Action, ActionKind
+from korrigo_backup.errors import KorrigoBackupError, Locked, Refused, Unreachable, World
 from korrigo_backup.operations import undecided
 from korrigo_backup.operations.elsewhere import warn
 from korrigo_backup.operations.identity import identified, renamed, require_own
@@ -47,15 +48,14 @@ STOPPED = (
 
 @dataclass(frozen=True)
 class Recovered:
-    """The actions of a recovery, in words, whether an interrupted restore was undone, and the stamps of those undone.
+    """The actions of a recovery, and the stamps of the restores that it rolled back.
 
     `system` identifies the database cluster; `exists`: the live database exists. `left` has a finding for each leftover
     that could not be removed. A leftover keeps no run from its work. `stranger` is the owner of the live database if
     our role has not the owner's rights.
     """
 
-    done: tuple[str, ...] = ()
-    restore: bool = False
+    actions: tuple[Action, ...] = ()
     stamps: frozenset[str] = frozenset()
     left: tuple[Finding, ...] = ()
     system: str | None = None
@@ -63,6 +63,11 @@ class Recovered:
     stranger: str | None = None
     names: frozenset[str] = frozenset()
     """All databases of the server."""
+
+    @property
+    def restore(self) -> bool:
+        """Whether an interrupted restore was rolled back."""
+        return any(action.undoes_a_restore for action in self.actions)
 
 
 @contextmanager
@@ -79,11 +84,12 @@ def exclusive(
         if (catalog.directory / DRILL_SERVER).exists():
             from korrigo_backup.operations.local_place import remove_left  # noqa: PLC0415 - only after a killed drill
 
-            listen(Step("recovered", {"what": remove_left(catalog.directory)}))
+            remove_left(catalog.directory)
+            _tell(Action(ActionKind.DRILL_SERVER_REMOVED, str(catalog.directory / DRILL_SERVER)), listen)
         recovered = recover(site)
         undecided.note(site, catalog, recovered.stamps)
-        for line in recovered.done:
-            listen(Step("recovered", {"what": line}))
+        for action in recovered.actions:
+            _tell(action, listen)
         for one in recovered.left:
             listen(Step("recover.left", {"message": one.message, "hint": one.hint}))
         site = identified(site, catalog, recovered.system)
@@ -97,6 +103,10 @@ def exclusive(
         yield site, recovered
 
 
+def _tell(action: Action, listen: Listener) -> None:
+    listen(Step("recovered", {"what": action.sentence}))
+
+
 @phase("leftovers of earlier runs")
 def recover(site: Site) -> Recovered:
     """Undo half-done swaps, remove stages, start stopped services; return the actions.
@@ -108,25 +118,23 @@ def recover(site: Site) -> Recovered:
         done = undecided.finish(site)
         stamps = {stamp for stamp, move in site.media.unfinished() if move.source == "stage"} if site.media else set()
         done += _take_back_swaps(site, site.media) if site.media else []
-        restore = any("unfinished" in line and "restore" in line for line in done)
         found = databases.survey(live)
         leftovers = _Leftovers()
         if found.incomplete and (taken := _take_back_incomplete(databases, live, found.incomplete, leftovers)):
             done.append(taken)
-            restore, found = True, databases.survey(live)
+            found = databases.survey(live)
         staged = beside(found.names, live, "stage")
         for name in sorted({*staged.values(), *beside(found.names, live, "back").values()}):
             if leftovers.removed(f"database {name}", partial(databases.drop_staged, name)):
-                done.append(f"dropped the unfinished database {name}")
-                restore = restore or name in staged.values()
+                kind = ActionKind.STAGED_DROPPED if name in staged.values() else ActionKind.LOADED_DROPPED
+                done.append(Action(kind, name))
         stamps |= set(staged)
         done += _tidy(databases, live, found, leftovers)
         if site.left_stopped and (started := _started_again(site, leftovers)):
             done.append(started)
     there = live in found.names
     return Recovered(
-        done=tuple(done),
-        restore=restore,
+        actions=tuple(done),
         stamps=frozenset(stamps),
         left=tuple(leftovers.findings),
         system=found.system,
@@ -136,10 +144,8 @@ def recover(site: Site) -> Recovered:
     )
 
 
-def _started_again(site: Site, leftovers: _Leftovers) -> str | None:
-    """Start the services that an earlier run has stopped.
-
-    A service that does not start keeps no backup from being made.
+def _started_again(site: Site, leftovers: _Leftovers) -> Action | None:
+    """Start the services that an earlier run has stopped. A failure to start keeps no backup from being made.
 
     Raises Refused where only another machine can start them: there the interrupted run is to be finished first.
     """
@@ -151,7 +157,7 @@ def _started_again(site: Site, leftovers: _Leftovers) -> str | None:
         words = f"services that an earlier run has stopped do not run again: {problem.message}"
         leftovers.findings.append(warning("recover.left", words, problem.hint))
         return None
-    return "started the services again"
+    return Action(ActionKind.SERVICES_STARTED)
 
 
 @dataclass
@@ -198,18 +204,20 @@ def database_of(live: str, role: str, stamp: str, names: Collection[str] = ()) -
     return beside(names, live, role).get(stamp, made)
 
 
-def _take_back_swaps(site: Site, media: Tree) -> list[str]:
+def _take_back_swaps(site: Site, media: Tree) -> list[Action]:
     done = []
     for stamp, move in media.unfinished():
         take_back(site, stamp, move)
         if move.source == "stage":
             media.discard_stage(stamp)
-        done.append(f"took back the unfinished {'restore' if move.source == 'stage' else 'rollback'} of {stamp}")
+            done.append(Action(ActionKind.RESTORE_ROLLED_BACK, stamp))
+        else:
+            done.append(Action(ActionKind.ROLLBACK_ROLLED_BACK, stamp))
     return done
 
 
-def _take_back_incomplete(databases: Databases, live: str, staged: str, leftovers: _Leftovers) -> str | None:
-    """Make the old database live again if the new one lacks an object of the last step, and drop the new database."""
+def _take_back_incomplete(databases: Databases, live: str, staged: str, leftovers: _Leftovers) -> Action | None:
+    """Make the old database live again if the new one lacks an object of the last step, and drop the new one."""
     names, stamps = databases.names(), beside([staged], live, "stage")
     before = database_of(live, "before", next(iter(stamps), ""), names)
     if before not in names and databases.came_from(live) != staged:
@@ -217,23 +225,23 @@ def _take_back_incomplete(databases: Databases, live: str, staged: str, leftover
         leftovers.findings.append(warning("recover.left", words, "restore again: korrigo-backup restore latest"))
         return None
     databases.undo_swap(live, staged, before)
-    return f"took back the unfinished restore of {next(iter(stamps))}"
+    return Action(ActionKind.RESTORE_ROLLED_BACK, next(iter(stamps)))
 
 
-def _tidy(databases: Databases, live: str, found: Survey, leftovers: _Leftovers) -> list[str]:
+def _tidy(databases: Databases, live: str, found: Survey, leftovers: _Leftovers) -> list[Action]:
     loaders = [name for name in sorted(found.roles) if is_beside(name, live, "load")]
     gone = [name for name in loaders if leftovers.removed(f"role {name}", partial(databases.drop_role, name))]
-    done = [f"dropped the role {name}" for name in gone]
+    done = [Action(ActionKind.ROLE_DROPPED, name) for name in gone]
     if found.unsettled:
         databases.settle(live)
-        done.append(f"database {live} is complete")
+        done.append(Action(ActionKind.DATABASE_COMPLETED, live))
     kept = {name for role in ("before", "after") for name in beside(found.names, live, role).values()}
     for name in sorted(found.closed):
         if name == live:
             databases.disconnect(live)  # a killed restore in place ends here, and with it its transaction
         if name == live or name in kept:
             databases.admit(name)
-            done.append(f"database {name} takes connections again")
+            done.append(Action(ActionKind.CONNECTIONS_ALLOWED, name))
     return done
 
 
@@ -243,6 +251,6 @@ def _stopped(site: Site) -> Iterator[None]:
     try:
         yield
     except KorrigoBackupError as problem:
-        if problem.state == UNCHANGED and (site.left_stopped or (site.media and site.media.unfinished())):
-            problem.state = STOPPED
+        if problem.world is World.UNCHANGED and (site.left_stopped or (site.media and site.media.unfinished())):
+            problem.leave(World.CHANGED, STOPPED)
         raise

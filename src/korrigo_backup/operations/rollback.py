@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from korrigo_backup.domain.journal import Listener, Outcome, Step, silent
+from korrigo_backup.domain.journal import RESTORES, Listener, Outcome, Step, Verb, silent
 from korrigo_backup.domain.naming import Kind, beside
 from korrigo_backup.errors import Cancelled, NotFound, Refused
 from korrigo_backup.operations.downtime import Downtime
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
 
 
 _DONE = frozenset({Outcome.DONE, Outcome.PARTLY})
-_REPLACING = frozenset({"restore", IN_PLACE, DJANGO, "rebuild"})
+_REPLACING = RESTORES | {Verb.REBUILD}
 """The journal's verbs of operations that put another database in the place of the live database, or into it."""
 
 
-_VERB = "rollback"
+_VERB = Verb.ROLLBACK
 _ONLY = "only"
 """The key in the journal for a rollback of a single part."""
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from korrigo_backup.catalog import LOCK_FILE
 from korrigo_backup.domain.artifact import Survey
@@ -147,9 +147,14 @@ def _shared(info: os.stat_result, media: Path | None) -> bool | None:
         return None
 
 
+def _host(record: Record) -> str:
+    """Return the machine of a run. Lines of the development versions before 0.1.0 have it in `by` alone."""
+    return record.by.rpartition("@")[2] if record.host is UNSET else record.host
+
+
 def _elsewhere(records: Sequence[Record], now: datetime) -> str | None:
     """Return the words of a run of another host that has begun, not ended, and may be at work."""
     last = unfinished(records)
-    if last is None or last.by.endswith(f"@{socket.gethostname()}") or now - last.started > _ELSEWHERE:
+    if last is None or _host(last) == socket.gethostname() or now - last.started > _ELSEWHERE:
         return None
     return f"{last.verb} {last.subject} by {last.by} since {last.started:%Y-%m-%d %H:%M} UTC"

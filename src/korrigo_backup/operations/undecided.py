@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from korrigo_backup.domain.journal import Outcome
+from korrigo_backup.domain.journal import Outcome, Verb
 from korrigo_backup.domain.naming import parse
+from korrigo_backup.domain.recovery import Action, ActionKind
 from korrigo_backup.errors import Locked, Refused
 from korrigo_backup.operations import journal
 from korrigo_backup.site import unfinished
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from korrigo_backup.site.site import Site
     from korrigo_backup.site.tree import Tree
 
-DJANGO = "restore by Django"
+DJANGO = Verb.RESTORE_BY_DJANGO
 """The verb of such a restore in the journal, instead of `restore`."""
 
 PATIENCE_SECONDS = 20.0
@@ -72,8 +73,8 @@ def committed(server: Postgres, transaction: str) -> bool:
     return status != "aborted"
 
 
-def finish(site: Site) -> list[str]:
-    """Let the site's Django finish or undo the restore of a dead process; return the actions, in words.
+def finish(site: Site) -> list[Action]:
+    """Let the site's Django finish or undo the restore of a dead process; return the actions.
 
     Raises Locked while a restore is at work; Refused if no way to run the site's manage.py is configured: only it
     knows.
@@ -94,12 +95,8 @@ def finish(site: Site) -> list[str]:
     if left and site.django:
         site.django.carry_out("restore", "--recover")
     kept = media.kept("before")
-    return [
-        f"finished the interrupted Django restore of {one.stamp}"
-        if one.stamp in kept
-        else f"took back the unfinished Django restore of {one.stamp}"
-        for one in left
-    ]
+    finished, rolled_back = ActionKind.DJANGO_RESTORE_FINISHED, ActionKind.DJANGO_RESTORE_ROLLED_BACK
+    return [Action(finished if one.stamp in kept else rolled_back, one.stamp) for one in left]
 
 
 def note(site: Site, catalog: Catalog, taken_back: Collection[str]) -> None:

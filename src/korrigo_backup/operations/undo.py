@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from korrigo_backup.errors import Interrupted, KorrigoBackupError, Unreachable
+from korrigo_backup.errors import Interrupted, KorrigoBackupError, Unreachable, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,12 +58,13 @@ class UndoStack:
             except (KorrigoBackupError, OSError) as problem:
                 self.halt = Halt(doing, problem)
                 hint = problem.hint if isinstance(problem, KorrigoBackupError) else ""
-                cause.state = (
+                cause.leave(
+                    World.CHANGED,
                     f"STOPPED while taking back ({doing}): {problem}. Nothing was deleted;"
-                    f" {hint or 'put right what it names'}; then run korrigo-backup rollback: it finishes this first"
+                    f" {hint or 'put right what it names'}; then run korrigo-backup rollback: it finishes this first",
                 )
                 return cause
-            cause.state = ROLLED_BACK
+            cause.leave(World.ROLLED_BACK, ROLLED_BACK)
         return cause
 
 
@@ -78,9 +79,12 @@ def all_or_nothing() -> Iterator[UndoStack]:
         yield undo
     except KorrigoBackupError as problem:
         raise undo.unwind(problem) from None
-    except (Interrupted, KeyboardInterrupt) as problem:
+    except Interrupted:
         stopped = undo.unwind(KorrigoBackupError("interrupted", hint=""))
-        raise type(problem)(stopped.state) from None
+        raise Interrupted(stopped.state, world=stopped.world) from None
+    except KeyboardInterrupt:
+        stopped = undo.unwind(KorrigoBackupError("interrupted", hint=""))
+        raise KeyboardInterrupt(stopped.state) from None
     except Exception:
         undo.unwind(KorrigoBackupError("unexpected", hint=""))
         raise

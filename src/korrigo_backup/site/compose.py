@@ -251,5 +251,8 @@ _HINTS = (
 
 
 def engine_hint(stderr: str, shown: str) -> str | None:
-    """Return a hint for an error of Compose or of the engine, None for an unknown error."""
+    """Return a hint for an error of Compose or of the engine, None for an unknown error.
+
+    Both end with status 1 or 125 whatever failed, so that the words alone give the cause.
+    """
     return next((hint.format(shown=shown) for words, hint in _HINTS if words in stderr), None)

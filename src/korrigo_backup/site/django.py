@@ -283,6 +283,11 @@ def understood(done: Completed, what: str, answer: type[T]) -> T:
 
 
 def _failure(done: Completed, what: str) -> KorrigoBackupError:
+    """Return the error for a call of manage.py that failed: its class by the exit code, else by the words.
+
+    Django, argparse and Python give no code of their own to an unknown command, option or file, so that their English
+    words are read here, and nowhere else. Our own commands put the hint on a line of its own.
+    """
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     if "Unknown command" in done.stderr:
         return NotConfigured(

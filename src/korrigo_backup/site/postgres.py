@@ -18,7 +18,15 @@ from korrigo_backup.domain.encodings import RAW, to_bytes, to_text
 from korrigo_backup.errors import KorrigoBackupError, Refused, Unreachable
 from korrigo_backup.site.access import APPLICATION
 from korrigo_backup.site.asking import Asker
-from korrigo_backup.site.servererror import TableLocked, client_error, first_error, parse, statement_error
+from korrigo_backup.site.servererror import (
+    TableLocked,
+    client_error,
+    connection_cause,
+    first_error,
+    is_pooler,
+    parse,
+    statement_error,
+)
 from korrigo_backup.site.session_settings import IS_DIRECT, PATIENT, PRELUDE, QUESTION
 from korrigo_backup.site.silent_backend import judge
 from korrigo_backup.site.sql import literal
@@ -223,13 +231,12 @@ class Postgres:
         place = self.access.description
         if cannot := self.access.explain(stderr):
             return Unreachable(f"cannot reach the {place}: {words}", hint=cannot)
-        if re.search(_POOLER, stderr):
+        if is_pooler(stderr):
             return _pooled(place, f": {words}")
-        for pattern, hint in _UNREACHABLE:
-            if re.search(pattern, stderr):
-                kind = NotAdmitted if pattern in _NOT_ADMITTED else Unreachable
-                where = place if pattern in _OF_THE_CONNECTION else f"database {database} at {place}"
-                return kind(f"cannot use {where}: {words}", hint=hint)
+        if cause := connection_cause(stderr):
+            kind = NotAdmitted if cause.not_admitted else Unreachable
+            where = f"database {database} at {place}" if cause.of_the_database else place
+            return kind(f"cannot use {where}: {words}", hint=cause.hint)
         if status == _CONNECTION_STATUS:
             return Unreachable(
                 f"the connection to {place} failed: {words}",
@@ -371,52 +378,6 @@ FROM pg_locks l JOIN pg_stat_activity a USING (pid) JOIN pg_class c ON c.oid = l
 WHERE l.granted AND l.mode = 'AccessExclusiveLock' AND c.relkind IN ('r', 'p', 'm') AND a.pid <> pg_backend_pid()
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
-
-_POOLER = (
-    r"unsupported startup parameter|FATAL:\s+no such database: |FATAL:\s+(?:pgbouncer|odyssey:|pgcat)"
-    r"|query_wait_timeout|bouncer config error"
-)
-"""Words of connection poolers that no server writes: pgbouncer, Odyssey, pgcat."""
-
-# psql prints no SQLSTATE for a connection that was refused. The name of the file is the same in every language.
-_WITHOUT_TLS = r"pg_hba\.conf.*(?:no encryption|SSL off)"
-_NO_TLS = r"server does not support SSL"
-_AUTHORITY = r"certificate verify failed|root certificate file|server certificate for"
-_CERTIFICATE = r"certificate file|private key file|could not load client certificate"
-_OF_THE_CONNECTION = frozenset({_NO_TLS, _AUTHORITY, _CERTIFICATE})
-"""Failures that do not depend on the database that was asked for."""
-
-_HBA = r"pg_hba\.conf"
-_NOT_ADMITTED = frozenset({_WITHOUT_TLS, _HBA})
-
-_UNREACHABLE = (
-    (
-        r"password authentication failed|no password supplied|fe_sendauth",
-        "check POSTGRES_USER and POSTGRES_PASSWORD (in .env or the environment)",
-    ),
-    (
-        r'FATAL:  database ".*" does not exist',
-        "check POSTGRES_DB; if it was dropped, restore makes it anew: korrigo-backup restore latest",
-    ),
-    (r'FATAL:  role ".*" does not exist', "check POSTGRES_USER"),
-    (_WITHOUT_TLS,
-     "the server may demand TLS: set [database] sslmode (PGSSLMODE) to verify-full or require; or see its pg_hba.conf"),
-    (_NO_TLS,
-     "turn TLS on in the server (ssl = on), or change [database] sslmode (PGSSLMODE)"),
-    (_AUTHORITY,
-     "[database] sslrootcert must name the authority of the server's certificate, POSTGRES_HOST the host in it"),
-    (_CERTIFICATE,
-     "check [database] sslcert and sslkey; the key is for its owner alone (chmod 600)"),
-    (_HBA, "allow this host and user in the server's pg_hba.conf"),
-    (r"not currently accepting connections", "a restore was interrupted: korrigo-backup rollback finishes it"),
-    (r"connect(?:ion)? to server.*(?:Connection refused|No such file|timeout expired|timed out)",
-     "see whether the server runs and listens there: check POSTGRES_HOST and POSTGRES_PORT, run pg_isready"),
-    (r"could not translate host name",
-     "see whether the server runs and listens there: check POSTGRES_HOST and POSTGRES_PORT, run pg_isready"),
-    (r"too many clients|remaining connection slots", "close connections or raise max_connections, then run it again"),
-    (r"server closed the connection|terminating connection|connection to server was lost",
-     "the server stopped or was restarted in the middle: see its log, then run the command again"),
-)  # fmt: skip
 
 
 def _pooled(place: str, words: str = "") -> Refused:

@@ -58,14 +58,18 @@ WHERE has_parameter_privilege(name, 'SET')
 _LOCALE = """
 DO $probe$ BEGIN
   CREATE COLLATION pg_temp.{probe} ({definition});
-  PERFORM set_config('korrigo_backup.locale',
-                     'version ' || coalesce(pg_collation_actual_version('pg_temp.{probe}'::regcollation), ''), false);
+  PERFORM set_config('korrigo_backup.locale', json_build_object('version',
+                     coalesce(pg_collation_actual_version('pg_temp.{probe}'::regcollation), ''))::text, false);
 EXCEPTION WHEN invalid_parameter_value OR undefined_object OR undefined_file OR feature_not_supported
                OR internal_error THEN
-  PERFORM set_config('korrigo_backup.locale', 'missing', false);
+  PERFORM set_config('korrigo_backup.locale', '{{"version": null}}', false);
 END $probe$;
-SELECT to_json(current_setting('korrigo_backup.locale'))
+SELECT current_setting('korrigo_backup.locale')
 """
+
+
+class _Locale(msgspec.Struct, frozen=True):
+    version: str | None
 
 
 class Rights(msgspec.Struct, frozen=True):
@@ -219,5 +223,4 @@ def _locale(server: Postgres, like: Properties, may: Rights) -> str | None:
     else:
         definition = f"provider = libc, lc_collate = {literal(like.datcollate)}, lc_ctype = {literal(like.datctype)}"
     probe = f"korrigo_{secrets.token_hex(4)}"
-    told = server.ask_server(_LOCALE.format(probe=probe, definition=definition), str)
-    return None if told == "missing" else told.removeprefix("version ")
+    return server.ask_server(_LOCALE.format(probe=probe, definition=definition), _Locale).version

@@ -1,4 +1,9 @@
-"""Errors of the server as psql prints them with VERBOSITY=verbose: code, message, detail, hint and context apart."""
+"""Errors of the server as psql prints them with VERBOSITY=verbose: code, message, detail, hint and context apart.
+
+This is the only module that reads the words of psql and pg_dump. A server's error has an SQLSTATE, which decides its
+class. pg_dump prints no code, and psql none for a failed connection or a line that it cannot parse: there the words
+decide. Clients on this machine print English (LC_ALL in system/run.py). Other modules decide on the classes below.
+"""
 
 from __future__ import annotations
 
@@ -42,6 +47,10 @@ class StatementFailed(KorrigoBackupError):
         self.server = server
 
 
+class ClientFailed(KorrigoBackupError):
+    """A client (psql, pg_dump) ended without an SQLSTATE, for no cause that has a class of its own."""
+
+
 class TableLocked(KorrigoBackupError):
     """Another session holds a lock on a table for longer than we wait."""
 
@@ -68,10 +77,7 @@ def statement_error(program: str, words: str, server: ServerError) -> KorrigoBac
 
 
 def client_error(program: str, words: str, stderr: str) -> KorrigoBackupError:
-    """Return the error for a client that ended without an SQLSTATE.
-
-    pg_dump never prints an SQLSTATE, so its words must do.
-    """
+    """Return the error for a client that ended without an SQLSTATE: its class and its hint by the client's words."""
     said = f"{program}: {words}"
     if re.search(r"aborting because of server version mismatch", stderr):
         return Refused(said, hint=_CLIENTS)
@@ -81,7 +87,35 @@ def client_error(program: str, words: str, stderr: str) -> KorrigoBackupError:
         return Refused(said, hint=_MAKE_ROOM)
     if "lock timeout" in words:
         return TableLocked(said, hint=_LOCKED)
-    return KorrigoBackupError(said, hint=_hint(_FAILED, words, _LOG))
+    return ClientFailed(said, hint=_hint(_FAILED, words, _LOG))
+
+
+@dataclass(frozen=True)
+class ConnectionCause:
+    """The cause for which a client was not connected, or lost its connection.
+
+    `of_the_database` is False where another database of the server would not be reached either. `not_admitted`: the
+    server's pg_hba.conf does not let us in.
+    """
+
+    hint: str
+    of_the_database: bool = True
+    not_admitted: bool = False
+
+
+def connection_cause(stderr: str) -> ConnectionCause | None:
+    """Return the known cause of a failed connection; None for another failure. psql prints no SQLSTATE for these."""
+    return next((cause for pattern, cause in _CONNECTION if re.search(pattern, stderr)), None)
+
+
+def is_pooler(stderr: str) -> bool:
+    """Tell whether a connection pooler wrote a client's error: pgbouncer, Odyssey, pgcat."""
+    return bool(re.search(_POOLER, stderr))
+
+
+def left_out_subscriptions(stderr: str) -> bool:
+    """Tell whether pg_dump, which then ends with status 0, left the subscriptions out."""
+    return "subscriptions not dumped" in stderr
 
 
 def first_error(stderr: str) -> str:
@@ -153,5 +187,76 @@ _FAILED = (
     (
         r"invalid command \\(un)?restrict",
         "update the PostgreSQL clients: psql 13.22, 14.19, 15.14, 16.10, 17.6 or newer",
+    ),
+)
+
+_POOLER = (
+    r"unsupported startup parameter|FATAL:\s+no such database: |FATAL:\s+(?:pgbouncer|odyssey:|pgcat)"
+    r"|query_wait_timeout|bouncer config error"
+)
+"""Words of connection poolers that no server writes."""
+
+# The name of the file is the same in every language.
+_CONNECTION = (
+    (
+        r"password authentication failed|no password supplied|fe_sendauth",
+        ConnectionCause("check POSTGRES_USER and POSTGRES_PASSWORD (in .env or the environment)"),
+    ),
+    (
+        r'FATAL:  database ".*" does not exist',
+        ConnectionCause("check POSTGRES_DB; if it was dropped, restore makes it anew: korrigo-backup restore latest"),
+    ),
+    (r'FATAL:  role ".*" does not exist', ConnectionCause("check POSTGRES_USER")),
+    (
+        r"pg_hba\.conf.*(?:no encryption|SSL off)",
+        ConnectionCause(
+            "the server may demand TLS: set [database] sslmode (PGSSLMODE) to verify-full or require;"
+            " or see its pg_hba.conf",
+            not_admitted=True,
+        ),
+    ),
+    (
+        r"server does not support SSL",
+        ConnectionCause(
+            "turn TLS on in the server (ssl = on), or change [database] sslmode (PGSSLMODE)", of_the_database=False
+        ),
+    ),
+    (
+        r"certificate verify failed|root certificate file|server certificate for",
+        ConnectionCause(
+            "[database] sslrootcert must name the authority of the server's certificate, POSTGRES_HOST the host in it",
+            of_the_database=False,
+        ),
+    ),
+    (
+        r"certificate file|private key file|could not load client certificate",
+        ConnectionCause(
+            "check [database] sslcert and sslkey; the key is for its owner alone (chmod 600)", of_the_database=False
+        ),
+    ),
+    (
+        r"pg_hba\.conf",
+        ConnectionCause("allow this host and user in the server's pg_hba.conf", not_admitted=True),
+    ),
+    (
+        r"not currently accepting connections",
+        ConnectionCause("a restore was interrupted: korrigo-backup rollback finishes it"),
+    ),
+    (
+        (
+            r"connect(?:ion)? to server.*(?:Connection refused|No such file|timeout expired|timed out)"
+            r"|could not translate host name"
+        ),
+        ConnectionCause(
+            "see whether the server runs and listens there: check POSTGRES_HOST and POSTGRES_PORT, run pg_isready"
+        ),
+    ),
+    (
+        r"too many clients|remaining connection slots",
+        ConnectionCause("close connections or raise max_connections, then run it again"),
+    ),
+    (
+        r"server closed the connection|terminating connection|connection to server was lost",
+        ConnectionCause("the server stopped or was restarted in the middle: see its log, then run the command again"),
     ),
 )

@@ -23,7 +23,7 @@ SECONDS = 30.0
 _ASKED = """
 SELECT coalesce((SELECT json_build_object('pid', pid, 'state', state, 'wait', wait_event, 'since', state_change::text)
                  FROM pg_stat_activity WHERE application_name = {name} ORDER BY backend_start LIMIT 1),
-                json_build_object('pid', 0, 'state', 'gone'))
+                '{{"pid": 0}}')
 """
 
 _WAITS_FOR_US = {"ClientRead", "ClientWrite"}
@@ -47,9 +47,9 @@ def judge(server: Postgres, database: str, name: str) -> str | None:
         return "the server takes no connection any more, and the one that is open is silent"
     except KorrigoBackupError:
         return None  # no connection is free, or the database takes none now: the state is unknown
-    if found.state == "gone":
+    if not found.pid:
         return "its session has ended on the server, and the connection did not say so"
-    if found.pid and server.access.is_stopped(found.pid):
+    if server.access.is_stopped(found.pid):
         return f"the process {found.pid} of its session on the server is stopped"
     if found.state is not None and (found.state != "active" or found.wait in _WAITS_FOR_US):
         return f"its session on the server waits for us since {found.since}, and nothing arrives"

@@ -44,7 +44,7 @@ def unseal(sealed: bytes, identity: bytes, source: str) -> bytes:
     try:
         content: bytes = library.decrypt(sealed, keys)
     except library.DecryptError as problem:
-        if "No matching keys" in str(problem):
+        if "No matching keys" in str(problem):  # pyrage has one class for every failure, and no code
             raise Refused(
                 f"{source} is not encrypted to this identity",
                 hint="use the private key that belongs to one of its recipients: korrigo-backup kit show",

@@ -10,7 +10,7 @@ from korrigo_backup.system.run import Command, Completed, run, which
 
 _LIMIT = 30.0  # seconds
 _NONE = ("no crontab", "No such file")
-"""Texts of the implementations of cron for a user without a crontab."""
+"""Texts of the implementations of cron for a user without a crontab: the exit status is that of any failure."""
 _DAEMONS = frozenset({"cron", "crond", "fcron", "busybox"})
 
 

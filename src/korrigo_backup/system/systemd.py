@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from korrigo_backup.errors import KorrigoBackupError, Refused
+from korrigo_backup.errors import KorrigoBackupError, Refused, World
 from korrigo_backup.system.files import explained
 from korrigo_backup.system.run import Command, run
 
@@ -66,8 +66,9 @@ class Systemd:
             try:
                 self._put(before)
             except KorrigoBackupError as problem:
-                problem.state = (
-                    f"units in {self.directory} are half written: korrigo-backup schedule remove, then again"
+                problem.leave(
+                    World.CHANGED,
+                    f"units in {self.directory} are half written: korrigo-backup schedule remove, then again",
                 )
                 raise
             raise

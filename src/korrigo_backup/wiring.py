@@ -79,8 +79,8 @@ class Wired:
     def site(self, make: Callable[[str], None] | None = None) -> Site:
         """Return the live site; UsageError if the configuration does not name a way to reach its database.
 
-        On a new server a Compose project has no backend container. It is then created, and `make` is called with its
-        name.
+        On a new server a Compose project has no backend container. With `make` it is created: `make` is called with the
+        name of the service.
         """
         return replace(_site(self.config, self.environment, make), secrets=self.secrets)
 

@@ -116,6 +116,9 @@ class _Info(zipfile.ZipInfo):
     """A header whose name is bytes."""
 
     def _encodeFilenameFlags(self) -> tuple[bytes, int]:  # noqa: N802 - zipfile's name
+        # zipfile writes a name as ASCII or UTF-8 and fails for a name with surrogates. A name on Linux is any bytes, so
+        # this private method, which zipfile calls for each header, returns the bytes themselves. The flag for UTF-8 is
+        # set only if they are UTF-8: readers take them for the local encoding otherwise.
         raw = os.fsencode(self.filename)
         if raw.isascii():
             return raw, self.flag_bits & ~_UTF8

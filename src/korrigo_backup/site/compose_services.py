@@ -128,7 +128,7 @@ class ComposeServices:
             raise self.project.failure(done.stderr, done.status, "stop", again)
 
     def _workers(self, containers: Sequence[Container]) -> frozenset[str]:
-        """Return the services that visitors do not use directly: of the backend's image, without dependent services."""
+        """Return the services that visitors do not use directly: of the backend's image, no ports, no dependents."""
         images = {one.image for one in containers if one.service == self.backend}
         needed = {name for one in containers for name in one.depends_on}
         return frozenset(

@@ -275,7 +275,7 @@ class Databases:
         try:
             while others := msgspec.json.decode(self._run(doing), type=list[str]):
                 if time.monotonic() > deadline:
-                    raise _persistent(name, others)  # noqa: TRY301 - taken back just below
+                    raise _persistent(name, others)  # noqa: TRY301 - undone just below
                 time.sleep(_POLL)
         except BaseException:
             self.admit(name)

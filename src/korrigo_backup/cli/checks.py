@@ -65,6 +65,6 @@ def _quiet(catalog: Catalog) -> list[Finding]:
 
 
 def _least(catalog: Catalog, database: int = 0, media: int = 0) -> int:
-    """Return the bytes without which a backup of one of these, of so many bytes, is not begun."""
+    """Return the bytes without which a backup of a database or of media of so many bytes is not begun."""
     sizes = ((Kind.SQL, database), (Kind.MEDIA, media))
     return max(room_wanted(catalog, kind, otherwise=partial(int, size)) for kind, size in sizes)

@@ -1,4 +1,4 @@
-"""The command `korrigo-backup`: its verbs, and the one boundary where errors become words and exit codes."""
+"""The command `korrigo-backup`: its verbs, and the only boundary where errors become words and exit codes."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ VERBS = {
     "init": "korrigo_backup.cli.init",
     "schedule": "korrigo_backup.cli.schedule",
 }
-"""Where the `command` of each verb is; only the typed one is loaded, which saves time."""
+"""Where the `command` of each verb is; only the typed verb is loaded, which saves time."""
 
 _WAY: Any = {
     "add_completion": False,
@@ -161,7 +161,7 @@ def _steady_streams() -> None:
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number, which is this one
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number, which is that of the closed stream
         stream = getattr(sys, name)
         if stream is None:
             setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
@@ -170,7 +170,7 @@ def _steady_streams() -> None:
 
 
 def guarded(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line, the one typed unless another is given, and return its documented exit code.
+    """Run a command line, the typed one unless another is given, and return its documented exit code.
 
     With `--timings`, where the seconds went is printed at the end, however it ends.
     """

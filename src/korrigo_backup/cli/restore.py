@@ -142,7 +142,7 @@ def command(
 
 
 def restore_and_say(wired: Wired, artifact: Artifact, choices: Choices) -> None:
-    """Restore one artifact and print every step; the plan and the checklist first."""
+    """Restore an artifact and print every step; the plan and the checklist first."""
     request = Request(
         artifact,
         local_now(),
@@ -247,7 +247,7 @@ def _confirm(wired: Wired, plan: RestorePlan, choices: Choices) -> Mapping[str, 
 
 
 def _means_it(wired: Wired, choices: Choices) -> bool:
-    """Ask; to put another site's data in the place of this one's, its name must be typed."""
+    """Ask; to put another site's data in the place of this site's, its name must be typed."""
     if not choices.into_other_site:
         return ask_yes(QUESTION)
     name = wired.config.site.name

@@ -50,7 +50,7 @@ def command(
 
 
 def require_calm(found: Status) -> None:
-    """Raise ProblemsFound for the most urgent error, if there is one."""
+    """Raise ProblemsFound for the most urgent error, if any."""
     bad = [finding for finding in found.attention if finding.level is Level.ERROR]
     if bad:
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""

@@ -50,10 +50,10 @@ def reported(doing: str, state: Callable[[], str]) -> Iterator[None]:
 
 
 def explain(problem: DatabaseProblem, doing: str, state: str) -> KorrigoBackupError:
-    """Return a database's error as one of ours, chosen by its SQLSTATE or by SQLite's error code.
+    """Return a database's error as an error of ours, chosen by its SQLSTATE or by SQLite's error code.
 
-    SQLite has one code for every error in a statement, also for a table or a column that is missing: for these two the
-    words decide.
+    SQLite has the same code for every error in a statement, also for a missing table or column: for these two the words
+    decide.
     """
     words = f"cannot {doing}: {first_line(problem)}"
     code, sqlite = _sqlstate(problem), _sqlite_code(problem)

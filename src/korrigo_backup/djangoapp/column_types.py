@@ -143,7 +143,7 @@ class Fit:
         self.labels: Collection[str] = self._places.keys()
 
     def see(self, label: str, row: Row, where: str) -> None:
-        """Count the values of one row that their columns do not take."""
+        """Count the values of a row that their columns do not take."""
         for place in self._places.get(label, ()):
             value = row[place.index]
             if place.fits and isinstance(value, str) and not place.fits(value):
@@ -186,7 +186,7 @@ def _places(table: Table, saved: dict[str, str], connection: Any) -> Iterator[_P
 
 
 def _declared(column: Column, type_: str, declared: str, connection: Any) -> str | None:
-    """Return the type that a column of plain values should have; None if the live one takes the saved values."""
+    """Return the type that a column of plain values should have; None if the live column takes the saved values."""
     source = source_of(column.field)
     known = known_type(source)
     if known is None:

@@ -1,7 +1,7 @@
-"""Whether a transaction committed, asked by this process after its connection was lost, or by the next one.
+"""Whether a transaction committed, asked by this process after its connection was lost, or by the next process.
 
-PostgreSQL remembers the fate of each transaction. Elsewhere a row of a table of our own is written in the
-transaction: it is there afterwards, or not. The table goes when it has answered.
+PostgreSQL remembers the fate of each transaction. Elsewhere a row of a table of our own is written in the transaction:
+it is there afterwards, or not. The table goes when it has answered.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ WAIT_SECONDS = 20.0
 
 _PAUSE = 0.1
 _IN_THE_FUTURE = "22023"
-"""SQLSTATE of a transaction number that the server never gave: one that was not on disk at a power cut."""
+"""SQLSTATE of a transaction number that the server never gave: a transaction that was not on disk at a power cut."""
 
 
 def prepare(alias: str) -> None:

@@ -24,7 +24,7 @@ def applied(alias: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Code:
-    """The migrations that the code has, as `app.name`; the `squashed` ones and those they replace may stand apart."""
+    """The migrations of the code, as `app.name`; the `squashed` ones and those they replace may stand apart."""
 
     names: frozenset[str]
     squashed: frozenset[str]

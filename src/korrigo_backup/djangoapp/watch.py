@@ -40,7 +40,7 @@ class Watch:
         self.labels = self._paths.keys() | ({self._user.label} if self._user and self._user_places else set())
 
     def see(self, label: str, row: Row, where: str) -> None:
-        """Look at one row of a table of `labels`. Raises ProofFailed for a path that leads out."""
+        """Check a row of a table of `labels`. Raises ProofFailed for a path that leads out."""
         for place, name in self._paths.get(label, ()):
             if row[place] and leads_out(str(row[place])):
                 self._found_odd(f"{label}.{name} = {str(row[place])[:100]!r}", where)

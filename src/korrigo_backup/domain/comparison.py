@@ -39,7 +39,7 @@ class RowChange(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def only_removed(self) -> bool:
-        """Whether every present row, with all its columns, is among the saved ones."""
+        """Whether every present row, with all its columns, is among the saved rows."""
         return self.exact and not (self.added or self.changed or self.new_columns)
 
 

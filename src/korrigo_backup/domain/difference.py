@@ -86,7 +86,7 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 def name(kind: str, of: str) -> str:
-    """Return the name of a difference in an object: kind and qualified name, in one word where the object's is one."""
+    """Return the name of a difference in an object: kind and qualified name, in a single word if possible."""
     return f"{kind.replace(' ', '-')}:{of}"
 
 

@@ -77,7 +77,7 @@ def media_findings(notes: Iterable[str]) -> list[Finding]:
 
 
 def left_out_findings(found: Iterable[LeftOut]) -> list[Finding]:
-    """Return one warning for each kind, with the names."""
+    """Return a warning for each kind, with the names."""
     by_kind: dict[LeftOutKind, list[LeftOut]] = {}
     for one in found:
         by_kind.setdefault(one.kind, []).append(one)

@@ -27,7 +27,7 @@ _PREFIX = "korrigo_backup"
 
 Sample = tuple[Mapping[str, str], float | None]
 Family = tuple[str, str, Iterable[Sample]]
-"""Name without its prefix, help, and samples; every one is a gauge: it can go down."""
+"""Name without its prefix, help, and samples; every family is a gauge: it can go down."""
 
 
 def metrics(status: Status) -> str:

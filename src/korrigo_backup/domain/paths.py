@@ -42,7 +42,7 @@ def leads_out(path: str, target: str) -> bool:
 def stays_inside(path: str, target: str) -> bool:
     """Return whether a link at `path` stays in the tree also when its target goes through links that stay in it.
 
-    Steps up may only come first, where every directory above is a real one.
+    Steps up may only come first, where no directory above is a link.
     """
     parts = [part for part in target.split("/") if part not in {"", "."}]
     up = next((number for number, part in enumerate(parts) if part != ".."), len(parts))

@@ -1,7 +1,7 @@
 """When backups run by themselves: the jobs, their hours, and the times that follow from them.
 
-Hours are one cron expression a job, in the machine's time zone. A systemd timer, cron, or the loop of `schedule run`
-starts the job; the expressions allowed here are understood by all three.
+Hours are a cron expression for each job, in the machine's time zone. A systemd timer, cron, or the loop of `schedule
+run` starts the job; the expressions allowed here are understood by all three.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 WAIT = "2h"
-"""How long a scheduled run waits for the site's lock before it gives up: the longest restore that one expects."""
+"""How long a scheduled run waits for the site's lock before it gives up: the longest restore to be expected."""
 
 MARK = "made by korrigo-backup schedule install for"
 """The beginning of the first line of our units; the site follows."""
@@ -131,7 +131,7 @@ def _is_hours(expression: str) -> bool:
 
 
 def check_hours(expression: str) -> str:
-    """Return a cron expression, its fields one space apart; ValueError in words when no cron would take it."""
+    """Return a cron expression, its fields a single space apart; ValueError in words when no cron would take it."""
     fields = expression.split()
     if len(fields) != len(_FIELDS):
         raise ValueError(f"must be five fields: {', '.join(_FIELDS)}; for example 0 3 * * *")
@@ -152,7 +152,7 @@ def check_hours(expression: str) -> str:
 def times(expression: str, now: datetime, *, back: bool = False) -> Iterator[datetime]:
     """Yield the times after `now` (before it, newest first, with `back`), aware, in the machine's time zone.
 
-    An hour that the clock repeats counts once; one that it leaves out comes when the clock goes on.
+    An hour that the clock repeats counts once; an hour that it leaves out comes when the clock goes on.
     """
     from cronsim import CronSim  # noqa: PLC0415
 
@@ -185,7 +185,7 @@ def overdue(wanted: Iterable[Job], newest: datetime | None, now: datetime, grace
 
 
 def on_calendar(expression: str) -> str:
-    """Return a cron expression as systemd writes it (systemd.time(7)), in one line.
+    """Return a cron expression as systemd writes it (systemd.time(7)), on a single line.
 
     Raises ValueError for days of the month and of the week at once: cron takes either, systemd both.
     """

@@ -76,8 +76,8 @@ def judge_sequences(now: Iterable[Standing], saved: Saved | None, *, strict: boo
     """Return the findings about sequences.
 
     A number that a row has already is an error, unless the sequence stands as it was saved, or was never used: then the
-    site gives its rows their numbers itself (a settings table with one row of number 1). A sequence that stands before
-    its saved position is an error when rows have the numbers that are to come.
+    site gives its rows their numbers itself (a settings table with a single row of number 1). A sequence that stands
+    before its saved position is an error when rows have the numbers that are to come.
     """
     sorts: dict[str, list[str]] = {name: [] for name in ("behind", "taken", "before", "unused", "kept")}
     count = 0

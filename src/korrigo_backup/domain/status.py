@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 class Good(msgspec.Struct, frozen=True, kw_only=True):
-    """The newest good backup of a kind, and how many good ones of it there are.
+    """The newest good backup of a kind, and the number of good backups of the kind.
 
     `age` is in whole seconds, negative when the clock has gone back since. `rows` and `files` are None where the kind
-    has none; `seconds` is how long it took; `count` and `bytes` are of all good ones of the kind together.
+    has none; `seconds` is how long it took; `count` and `bytes` are of all good backups of the kind together.
     """
 
     kind: Kind
@@ -87,7 +87,7 @@ class Beside(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """How the backups of one site stand. Times are UTC, ages seconds; `attention` has the most urgent first.
+    """How the backups of a site stand. Times are UTC, ages seconds; `attention` has the most urgent first.
 
     `kept` is None when the database was not asked, or did not answer; `others` counts backups of other sites.
     """

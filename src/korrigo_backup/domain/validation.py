@@ -80,8 +80,8 @@ def judge_schema(
 ) -> list[Finding]:
     """Return the finding about indexes, constraints, views, functions and the like, by kind and name.
 
-    A migration since may have dropped one, so a missing object fails the check only with `strict`. A backup that does
-    not list them gives no finding.
+    A migration since may have dropped an object, so a missing object fails the check only with `strict`. A backup that
+    does not list them gives no finding.
     """
     saved = {(one.kind, one.name) for one in then}
     if not saved:

@@ -128,7 +128,7 @@ def _expect_rows(manifest: Manifest, rows: int) -> None:
 
 
 def _decode_headers(batch: list[tuple[int, bytes]], name: str) -> None:
-    """Raise ProofFailed when one of some objects is none; all are decoded at once, which is quicker."""
+    """Raise ProofFailed if any of the objects is invalid; all are decoded at once, which is quicker."""
     with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         if len(fixture.HEADERS.decode(b"[" + b",".join([raw for _, raw in batch]) + b"]")) == len(batch):
             return
@@ -208,7 +208,7 @@ def _open(directory: Path | Served, name: str) -> IO[bytes]:
 
 
 def _pieces(file: IO[bytes], limit: int) -> Iterator[bytes]:
-    """Yield the content of an unbuffered file up to a limit; one read may give less than was asked for."""
+    """Yield the content of an unbuffered file up to a limit; a single read may give less than was asked for."""
     while limit > 0 and (piece := file.read(limit)):
         yield piece
         limit -= len(piece)

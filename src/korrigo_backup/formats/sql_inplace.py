@@ -52,7 +52,7 @@ END $lock$
 
 _BEGIN = f"{PROVING} BEGIN; SET LOCAL maintenance_work_mem = '256MB'"
 _AGAIN = f"RESET SESSION AUTHORIZATION; {PROVING} SET client_encoding = 'UTF8'"
-"""A dump changes settings of its session; the proof is made under the usual ones."""
+"""A dump changes settings of its session; the proof is made under the usual settings."""
 
 _TRANSACTION = "SELECT to_json(txid_current()::text)"
 

@@ -78,7 +78,7 @@ def located(file: IO[bytes], source: str, end: int) -> Place:
 
 
 def first_words(statement: bytes) -> str:
-    """Return the beginning of a statement in one line, without rows and passwords."""
+    """Return the beginning of a statement on a single line, without rows and passwords."""
     words = " ".join(_PRIVATE.sub(" …", statement[: 4 * _SHOWN].decode(errors="replace")).split())
     return printable(words if len(words) <= _SHOWN else f"{words[:_SHOWN]}…")
 

@@ -24,7 +24,7 @@ NO_ROWS = "artifact.no_rows"
 """A finding, and the name of the difference that can be accepted."""
 
 _SHOWN = 5
-"""Names that a finding lists of one kind."""
+"""Names that a finding lists of a kind."""
 
 _SYSTEM = ("template1", "template0", "postgres")
 

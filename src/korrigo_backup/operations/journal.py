@@ -1,7 +1,7 @@
-"""The journal of a site: one line when an operation begins and one when it ends, never rewritten.
+"""The journal of a site: one line when an operation begins and another when it ends, never rewritten.
 
 It stands in the backup directory (`.journal.jsonl`). A killed run leaves its first line alone, with the outcome
-`begun`. Facts that must be known of a run after its death are a line of its own in between; of the lines of one
+`begun`. Facts that must be known of a run after its death are a line of its own in between; of the lines of an
 operation the last one counts.
 """
 
@@ -72,7 +72,7 @@ class Running:
 
 @dataclass(kw_only=True)
 class _Recorded(Running):
-    """One that is written down, at the end and wherever something must be known of it."""
+    """An operation that is written down, at its end and whenever facts about it must be known."""
 
     record: Record
     write: Callable[[Record], None]
@@ -235,7 +235,7 @@ def user() -> str:
 
 
 def _append(directory: Path, secrets: Sequence[Secret], record: Record) -> None:
-    """Write one line in one call, so that a crash cannot mix two; one that a full disk has cut is ended first."""
+    """Write a line in a single call, so that a crash cannot mix two; a line that a full disk has cut is ended first."""
     line = msgspec.json.encode(_clean(record, secrets)) + b"\n"
     with explained(f"write the journal {directory / FILE}"):
         descriptor = open_own(directory / FILE, os.O_RDWR | os.O_APPEND)

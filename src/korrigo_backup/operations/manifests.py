@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def members_of(catalog: Catalog, point: Artifact) -> tuple[Artifact, ...]:
     """Return the database and the media backup of a restore point.
 
-    Raises NotFound when one is gone, ProofFailed when its manifest is not the one that the point was made of, or when
-    the point names none.
+    Raises NotFound if a backup is gone, ProofFailed if its manifest differs from that in the point, or if the point
+    names no backups.
     """
     manifest = usable_manifest(point)
     if manifest is None or not manifest.database_backup or not manifest.media_backup:
@@ -113,7 +113,7 @@ def _passed_over(artifact: Artifact) -> list[Finding]:
 
 
 def usable_manifest(artifact: Artifact) -> Manifest | None:
-    """Return the manifest, None when there is none; ProofFailed for one that is there and cannot be read."""
+    """Return the manifest, None when there is none; ProofFailed for a manifest that cannot be read."""
     if artifact.problem:
         raise ProofFailed(artifact.problem, hint="use another backup: korrigo-backup list shows them")
     return artifact.manifest

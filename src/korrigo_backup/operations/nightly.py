@@ -44,7 +44,7 @@ PAUSE = 5.0
 
 @dataclass(frozen=True)
 class Night:
-    """Options of a run. `wait` is in seconds: so long another run may go on before this one gives up.
+    """Options of a run. `wait` is in seconds: so long another run may go on before this run gives up.
 
     `drill` also loads the backup into a scratch copy if none was proven so far, or none with its schema. `settings`
     saves the other files for a rebuild, if they have changed, and returns findings.
@@ -67,7 +67,7 @@ class Night:
 
 @dataclass
 class Done:
-    """The results of a run: the artifact, how many old ones were removed, and the findings."""
+    """The results of a run: the artifact, how many old artifacts were removed, and the findings."""
 
     artifact: Artifact | None = None
     removed: int = 0

@@ -1,4 +1,4 @@
-"""The loop of `schedule run`: a scheduler in the foreground, for containers without another one."""
+"""The loop of `schedule run`: a scheduler in the foreground, for containers without another scheduler."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ class Loop:
     proven: Callable[[], datetime | None] = lambda: None
     """When a backup was last loaded and proven."""
     _done: dict[str, datetime] = field(default_factory=dict)
-    """When each job was tried, or its backup was made, last; the backups are read only when one seems to be missing."""
+    """When each job was tried, or its backup was made, last.
+
+    The backups are read only if one seems to be missing.
+    """
 
     def forever(
         self,
@@ -69,7 +72,7 @@ class Loop:
             sleep(min(_PAUSE, max(0.0, (coming.at - clock()).total_seconds())))
 
     def due(self, now: datetime) -> Job | None:
-        """Return the job that should have begun by now and did not; the one of most content first, a drill last.
+        """Return the job that should have begun by now and did not; the job of most content first, a drill last.
 
         The first backup of a site is drilled anyway.
         """

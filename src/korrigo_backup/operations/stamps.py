@@ -1,4 +1,4 @@
-"""A stamp of its own for every operation that keeps something: undoing one must not undo another."""
+"""A stamp of its own for every operation that keeps something: the undo of an operation must not undo another."""
 
 from __future__ import annotations
 

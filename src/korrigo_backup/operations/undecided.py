@@ -76,7 +76,8 @@ def committed(server: Postgres, transaction: str) -> bool:
 def finish(site: Site) -> list[Action]:
     """Let the site's Django finish or undo the restore of a dead process; return the actions.
 
-    Raises Locked while one is at work; Refused if no way to run the site's manage.py is configured: only it knows.
+    Raises Locked while a restore is at work; Refused if no way to run the site's manage.py is configured: only it
+    knows.
     """
     media = site.media
     left = unfinished.records(media) if media else []

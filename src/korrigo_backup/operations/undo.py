@@ -92,7 +92,7 @@ def all_or_nothing() -> Iterator[UndoStack]:
 
 
 def _patiently(undo: Callable[[], object]) -> None:
-    """Take one step back; a server that cannot be reached is given `PATIENCE_SECONDS` to come back."""
+    """Undo a step; a server that cannot be reached is given `PATIENCE_SECONDS` to come back."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:

@@ -224,7 +224,7 @@ def _saved(saved: Artifact | None, proof: DatabaseProof | None) -> Saved | None:
 
 
 _TENANTS = 101
-"""Tables of users that are counted at most: one, and those of a hundred tenants."""
+"""Tables of users that are counted at most: the common table, and those of a hundred tenants."""
 
 _RESTORE = "restore the backup again, or go back: korrigo-backup rollback"
 _SUPERUSER = "python manage.py createsuperuser"

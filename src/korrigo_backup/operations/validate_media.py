@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def tree(
     site: Site, artifact: Artifact | None, description: Description | None, point: Artifact | None
 ) -> Iterator[Finding]:
-    """Yield whether the media tree exists, holds files, and every one can be opened; and whether it equals a backup's.
+    """Yield whether the media tree exists, holds files, and every file can be opened; and whether it equals a backup's.
 
     An empty tree is an error if only the newest restore `point` shows whether there were files, and it had some.
     """
@@ -56,7 +56,7 @@ def tree(
 def references(site: Site, point: Artifact | None, description: Description | None) -> Iterator[Finding]:
     """Yield whether every file that the database names is there; files that no row names are counted.
 
-    A missing one is an error, unless as many were missing already when the restore `point` was made.
+    A missing file is an error, unless as many were missing already when the restore `point` was made.
     """
     if site.media is None:
         yield warning("media.unreferenced", "media not compared with the database", "set MEDIA_ROOT")

@@ -67,7 +67,7 @@ class ComposeServices:
     def stop(self, services: Sequence[str]) -> None:
         """Stop services, each within its grace period: workers first, while the site serves, then all others at once.
 
-        Raises KorrigoBackupError when one runs on.
+        Raises KorrigoBackupError if a service runs on.
         """
         if not services:
             return
@@ -128,7 +128,7 @@ class ComposeServices:
             raise self.project.failure(done.stderr, done.status, "stop", again)
 
     def _workers(self, containers: Sequence[Container]) -> frozenset[str]:
-        """Return the services that visitors do not use directly: of the backend's image, without dependent services."""
+        """Return the services that visitors do not use directly: of the backend's image, no ports, no dependents."""
         images = {one.image for one in containers if one.service == self.backend}
         needed = {name for one in containers for name in one.depends_on}
         return frozenset(
@@ -146,7 +146,7 @@ class ComposeServices:
     def _require_running(self, services: Sequence[str], earlier: Mapping[str, datetime]) -> None:
         """Raise KorrigoBackupError for services that do not run, given when each was started `earlier`.
 
-        One that was started now and has ended with status 0 has done its work.
+        A service that was started now and has ended with status 0 has done its work.
         """
         ended = {
             one.service: one
@@ -165,7 +165,7 @@ class ComposeServices:
         return frozenset(self.names) or writers(containers, database=self.database, media=self.media)
 
     def look(self) -> Health:
-        """Ask the engine, and the address: the configured one, else one that the project publishes and that answers."""
+        """Ask the engine, and the address: the configured address, else a published one of the project that answers."""
         present = self.project.containers()
         wanted = self._wanted(present)
         ill = frozenset(

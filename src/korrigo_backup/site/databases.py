@@ -1,4 +1,4 @@
-"""Whole databases: made like the live one, swapped by renames, kept, dropped.
+"""Whole databases: made like the live database, swapped by renames, kept, dropped.
 
 A swap is one transaction of two renames, so a crash leaves either the old or the new database under the live name; if
 the `_before_` name exists, it is the new database. If there was no database before, a comment on the new database
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TERMINATE_SECONDS = 15.0
-"""How long sessions get to end after pg_terminate_backend; one in an uninterruptible write needs the disk."""
+"""How long sessions get to end after pg_terminate_backend; a session in an uninterruptible write needs the disk."""
 
 _POLL = 0.1
 
@@ -159,7 +159,7 @@ class Role(msgspec.Struct, frozen=True):
 
 
 class Databases:
-    """The databases of one server, seen from its common database."""
+    """The databases of a server, seen from its common database."""
 
     def __init__(self, server: Postgres) -> None:
         self._server = server
@@ -190,7 +190,7 @@ class Databases:
         self._run("; ".join(["BEGIN", *statements, "COMMIT"]))
 
     def alter(self, statement: str) -> None:
-        """Run one statement that changes a property of a database or of a role."""
+        """Run a statement that changes a property of a database or of a role."""
         self._run(statement)
 
     def role_settings(self) -> dict[str, tuple[str, ...]]:
@@ -246,8 +246,9 @@ class Databases:
     def drop_staged(self, name: str) -> None:
         """Drop a database that was loaded for a restore or a drill; it may have subscriptions.
 
-        A subscription of a dump names the slot of the live one. It is detached from the slot first: DROP SUBSCRIPTION
-        would drop the live slot at the publisher, and DROP DATABASE is refused as long as there is a subscription.
+        A subscription of a dump names the slot of the live subscription. It is detached from the slot first: DROP
+        SUBSCRIPTION would drop the live slot at the publisher, and DROP DATABASE is refused as long as there is a
+        subscription.
         """
         if name not in self.names():
             return
@@ -300,7 +301,7 @@ class Databases:
         return name not in self.names() or self._server.ask(_IS_EMPTY, bool, database=name)
 
     def swap(self, live: str, stage: str, before: str, *, comment: str | None = None, incomplete: bool = False) -> bool:
-        """Make `stage` the live database and keep the old one as `before`; return whether there was an old one.
+        """Make `stage` the live database and keep the old database as `before`; return whether there was one.
 
         If there was none, the new database is marked: `undo_swap` removes it again, `settle` ends that and gives it
         `comment`. An `incomplete` database is marked until `complete`.

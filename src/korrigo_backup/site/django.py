@@ -159,7 +159,7 @@ class DirectDjango:
 
 @dataclass(frozen=True)
 class ComposeDjango:
-    """`manage.py` in the backend's container: in the running one, or in one of its own while the service is stopped."""
+    """`manage.py` in the backend's container: in the running one, or in a new one while the service is stopped."""
 
     project: Project
     service: str
@@ -223,7 +223,7 @@ def _taken_in(command: Command, served: Served, by: DjangoCommands) -> None:
 
 
 def unpack_flat(stream: IO[bytes], target: Path) -> None:
-    """Write a tar stream that holds one directory of plain files into `target`, each file private.
+    """Write a tar stream that holds a directory of plain files into `target`, each file private.
 
     Raises ProofFailed for anything else in it: a link, a device, a deeper path, more than a backup has.
     """
@@ -260,7 +260,7 @@ _SAME_VERSION = "run the command again; korrigo-backup must be of the same versi
 def child_environment(own: Mapping[str, str], told: Mapping[str, str | None]) -> dict[str, str | Secret]:
     """Return the environment of manage.py: all of `own`, and over it the known values of `told`.
 
-    Every other child gets a reduced environment. This one is the site's code, whose settings read variables that we
+    Every other child gets a reduced environment. manage.py is the site's code, whose settings read variables that we
     cannot know (DJANGO_SETTINGS_MODULE, DJANGO_SECRET_KEY, a broker's address): it gets the variables of the operator's
     shell and `.env`. Values whose names sound secret are redacted from the child's output.
     """

@@ -30,7 +30,7 @@ _CHANGE = RUN_LOCK + 1
 """First number of the lock that changes share, and that the next run waits for."""
 
 _PATIENCE = 3.0
-"""Seconds that a dead run's session gets to be noticed by the server before it counts as a living one."""
+"""Seconds that a dead run's session gets to be noticed by the server before it counts as living."""
 
 _POLL = 0.1
 
@@ -115,7 +115,7 @@ class _Fence:
     def _held_elsewhere(self, session: Session) -> bool:
         """Return whether a run holds the same lock in another database; if so, ours is given back.
 
-        A lock belongs to the database of its session, and not every role is let into the same one.
+        A lock belongs to the database of its session, and not every role is let into the same database.
         """
         if not session.ask(_COUNT.format(lock=self._lock(RUN_LOCK)), int):
             return False

@@ -77,8 +77,8 @@ def probe(url: str, seconds: float = _PROBE_SECONDS) -> str | None:
 def learnt(containers: Sequence[Container], *, backend: str, database: str) -> str | None:
     """Return the first published address of the project that answers the backend's health path, None when none does.
 
-    The path is the one that the backend's own check asks for. Its port comes first, then those of the other services, a
-    proxy's too. The ports of the database are not tried.
+    The path is that of the backend's own check. Its port comes first, then those of the other services, a proxy's too.
+    The ports of the database are not tried.
     """
     running = [one for one in containers if one.running and one.service != database]
     for url in list(dict.fromkeys(_addresses(running, backend)))[:_MOST_TRIED]:

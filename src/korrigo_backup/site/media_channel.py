@@ -28,7 +28,7 @@ ANSWER_SECONDS = 600.0
 """Seconds for a question or a swap, which is a rename for each child of the root."""
 
 STREAM = Limits(silent=ANSWER_SECONDS, between=30.0, hopeless=3000.0)
-"""A stream of files stands still for an hour at most: to read one large file to its end takes minutes."""
+"""A stream of files stands still for an hour at most: to read a large file to its end takes minutes."""
 
 LEAVE_SECONDS = 10.0
 """Seconds that the command gets to end once its program has: it removes the container that was made for that."""
@@ -140,7 +140,7 @@ class Channel:
             raise self._broken() from None
 
     def send(self, kind: bytes, data: bytes | memoryview = b"") -> None:
-        """Write one frame; raises as `write`."""
+        """Write a frame; raises as `write`."""
         try:
             with self.watch.waiting():
                 send(self.process.stdin, kind, data)
@@ -148,7 +148,7 @@ class Channel:
             raise self._broken() from None
 
     def send_value(self, value: object) -> None:
-        """Write one document; raises as `write`."""
+        """Write a document; raises as `write`."""
         self.send(VALUE, json.dumps(value).encode())
 
     def flush(self) -> None:
@@ -227,7 +227,7 @@ def _problem(data: bytes) -> Exception:
 
 @cache
 def text() -> bytes:
-    """Return the program as it is sent: names and sources of modules, a package being an empty one."""
+    """Return the program as it is sent: names and sources of modules, a package being an empty module."""
     packages = ("korrigo_backup", *(f"korrigo_backup.{name}" for name in ("domain", "system", "site")))
     sources = [
         (f"korrigo_backup.{name.replace('/', '.')}", pkgutil.get_data("korrigo_backup", f"{name}.py")) for name in _SENT

@@ -21,7 +21,7 @@ _ROWS, _VALUES = 5000, 200
 """Rows of a table that are looked at, and values of a column that are taken from them."""
 
 _LARGEST = 20_000
-"""Bytes of a value as it is stored: a larger one is passed over."""
+"""Bytes of a value as it is stored: a larger value is skipped."""
 
 _TOGETHER = 16
 """Columns read before their locks go back."""

@@ -68,7 +68,7 @@ class Services(Protocol):
 
 @dataclass(frozen=True)
 class CommandServices:
-    """Services of a directly reached site: the operator's own commands, and the health address if there is one.
+    """Services of a directly reached site: the operator's own commands, and the health address if configured.
 
     The commands name the services themselves, so names given are not looked at.
     """
@@ -89,7 +89,7 @@ class CommandServices:
         return bool(self.health_url)
 
     def running(self) -> tuple[str, ...]:
-        """Return one name for all that the commands stop."""
+        """Return a single name for all services that the commands stop."""
         return ("services",) if self.stops else ()
 
     def stop(self, names: Sequence[str]) -> None:
@@ -113,7 +113,7 @@ class CommandServices:
             _call(argv)
 
     def look(self) -> Health:
-        """Ask the health address, when one is configured."""
+        """Ask the health address, if it is configured."""
         reason = probe(self.health_url) if self.health_url else None
         if reason is None:
             return Health(url=self.health_url)

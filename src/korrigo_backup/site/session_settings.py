@@ -1,8 +1,8 @@
 """The settings of every session of ours, fixed by us: a role, a database or a server may be set to anything.
 
 Settings that each supported server knows travel with the connection (PGOPTIONS), where they win over `ALTER ROLE … SET`
-and `ALTER DATABASE … SET`. Newer ones, and those that cannot be given there, are set by the first statement of a
-session (`PRELUDE`). pg_dump takes no statement: it sets the newer ones itself and is given the role by `--role`.
+and `ALTER DATABASE … SET`. Newer settings, and those that cannot be given there, are set by the first statement of a
+session (`PRELUDE`). pg_dump takes no statement: it sets the newer settings itself and is given the role by `--role`.
 """
 
 from __future__ import annotations

@@ -73,7 +73,8 @@ class Site:
     def start_services(self) -> tuple[str, ...]:
         """Start the services that were stopped, and no others; return their names.
 
-        The file with their names is removed when all of them run again. Raises KorrigoBackupError when one does not.
+        The file with their names is removed when all of them run again. Raises KorrigoBackupError if a service does not
+        run.
         """
         names = self._stopped_names()
         self.services.start(names, stop_begun=self._stop_begun())

@@ -19,7 +19,7 @@ from korrigo_backup import __version__
 from korrigo_backup.cli.output import Context, timings_text
 from korrigo_backup.domain.paths import on_one_line
 from korrigo_backup.domain.secret import redact
-from korrigo_backup.errors import UNCHANGED, Interrupted, KorrigoBackupError, PartlyDone, UsageError, World
+from korrigo_backup.errors import INTERRUPTED, UNCHANGED, Interrupted, KorrigoBackupError, PartlyDone, UsageError, World
 from korrigo_backup.system import timings
 from korrigo_backup.system.run import forbid_core_dumps
 from korrigo_backup.system.signals import EndingSignals
@@ -28,7 +28,6 @@ from korrigo_backup.wiring import wire
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-INTERRUPTED = 130
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _UNKNOWN = "unknown: run korrigo-backup list, and see that the site answers"
 DEBUG_VARIABLE = "KORRIGO_BACKUP_DEBUG"

@@ -12,13 +12,11 @@ from django.db import OperationalError, ProgrammingError
 from django.utils.connection import ConnectionDoesNotExist
 
 from korrigo_backup.djangoapp.insert import first_line
-from korrigo_backup.errors import KorrigoBackupError, Locked, Refused, Unreachable, UsageError
+from korrigo_backup.errors import INTERRUPTED, KorrigoBackupError, Locked, Refused, Unreachable, UsageError
 from korrigo_backup.system.files import explained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-INTERRUPTED = 130
 
 _PRIMARY = 0xFF
 """The bits of an extended result code of SQLite that hold the primary one."""

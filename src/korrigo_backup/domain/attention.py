@@ -259,9 +259,6 @@ def _copies(status: Status) -> Iterator[Finding]:
     if status.copies.supports == 1:
         yield warning("status.one_disk", "the backups lie on the same file system as the media: one fault takes both",
                       "set BACKUP_DIR to another disk")  # fmt: skip
-    if not status.copies.offsite and status.good:
-        yield warning("status.offsite", "no copy of the backups is off the site (3-2-1 wants one)",
-                      f"copy {status.directory} to another place, for example with rsync or restic")  # fmt: skip
 
 
 def span(seconds: int) -> str:

@@ -133,9 +133,8 @@ def _newest(good: Sequence[Artifact], kind: Kind, now: datetime) -> Good | None:
 def _copies(seen: Seen, *, have_backup: bool) -> Copies:
     supports = None if seen.shared_disk is None else 1 if seen.shared_disk or not have_backup else 2
     return Copies(
-        places=1 + have_backup + seen.offsite,
-        supports=supports if not seen.offsite else max(2, supports or 0),
-        offsite=seen.offsite,
+        places=1 + have_backup,
+        supports=supports,
     )
 
 

@@ -25,7 +25,7 @@ from msgspec.structs import replace
 from korrigo_backup.domain.journal import STOPPED_FOR, UNANSWERED, Outcome, Record, Step, Timed, downtime, silent
 from korrigo_backup.domain.paths import readable
 from korrigo_backup.domain.secret import redact
-from korrigo_backup.errors import Cancelled, Interrupted, KorrigoBackupError, PartlyDone
+from korrigo_backup.errors import INTERRUPTED, Cancelled, Interrupted, KorrigoBackupError, PartlyDone
 from korrigo_backup.system.files import FILE_MODE, explained, open_own, open_plain
 
 if TYPE_CHECKING:
@@ -39,9 +39,6 @@ if TYPE_CHECKING:
 FILE = ".journal.jsonl"
 _LARGEST = 16 * 1024 * 1024
 """Bytes read from the end: some ten thousand operations."""
-
-INTERRUPTED = 130
-"""The exit code of a run that a signal ended."""
 
 
 @dataclass(frozen=True)

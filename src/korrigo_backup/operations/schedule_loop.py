@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.naming import Kind, Origin
 from korrigo_backup.domain.schedule import DRILL, FULL, NextRun, due_since, next_runs
+from korrigo_backup.errors import INTERRUPTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -21,8 +22,6 @@ GRACE = timedelta(hours=3)
 
 _PAUSE = 60.0
 """Seconds that are slept at most: a clock that was set, or a machine that slept, is noticed after them."""
-
-_INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Loop:
             now = clock()
             if job := self.due(now):
                 self._done[job.id] = now
-                if (code := run(job)) == _INTERRUPTED:
+                if (code := run(job)) == INTERRUPTED:
                     return code
                 continue
             coming = self.coming(now)

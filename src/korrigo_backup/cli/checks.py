@@ -42,7 +42,7 @@ def checks(wired: Wired) -> list[Finding]:
 
 
 def _path_columns(wired: Wired, looked: list[Finding]) -> list[Finding]:
-    """Return the columns that name media files without being known to; none where the site could not be looked at."""
+    """Return the findings about unconfigured columns that name media files; none if the site cannot be read."""
     if any(finding.level is Level.ERROR for finding in looked):
         return []
     return guarded(warning("media.unnamed", ""), lambda: unnamed(found_columns(wired.site())))

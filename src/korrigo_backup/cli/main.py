@@ -125,7 +125,7 @@ def options(
 
 
 class _Begun:
-    """When this process was started, None where it runs command lines for somebody else."""
+    """When this process was started, None if it runs command lines for another program."""
 
     at: ClassVar[float | None] = None
 

@@ -93,7 +93,7 @@ def _each(wired: Wired, depth: Depth) -> Iterator[tuple[Path, list[Finding]]]:
     survey = catalog.survey()
     for glanced in survey.artifacts:
         try:
-            found = catalog.find(str(glanced.path))  # read again: a list does not look at every bit of a manifest
+            found = catalog.find(str(glanced.path))  # read again: a list does not check every bit of a manifest
             yield found.path, _verified(wired, found, depth)
         except KorrigoBackupError as problem:
             if not os.path.lexists(glanced.path):

@@ -132,7 +132,7 @@ class _Place:
 
 
 class Fit:
-    """Looks at the rows of a fixture while they are checked, where a column has another type than was saved."""
+    """Checks the rows of a fixture while they are read, if a column has another type than the saved one."""
 
     def __init__(self, tables: Iterable[Table], proof: DjangoProof | None, alias: str) -> None:
         saved = (proof.text_columns if proof else None) or {}

@@ -69,7 +69,7 @@ class FileChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """A saved state held against a present one. `tables` are those that differ, `same` counts the others."""
+    """A saved state compared with a present state. `tables` are those that differ, `same` counts the others."""
 
     saved: str
     now: str

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
-    """A hold. `name` is that of an artifact or of a kept copy; `until` None has no end. Times are UTC."""
+    """A hold. `name` is that of an artifact or of a previous copy; `until` None has no end. Times are UTC."""
 
     name: str
     reason: str

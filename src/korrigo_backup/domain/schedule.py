@@ -176,9 +176,9 @@ def due_since(wanted: Iterable[Job], now: datetime) -> NextRun | None:
 
 
 def overdue(wanted: Iterable[Job], newest: datetime | None, now: datetime, grace: timedelta) -> datetime | None:
-    """Return the time at which a backup was due that is not there `grace` later; None when all is as it should be.
+    """Return the time at which a backup was due that is still missing `grace` later; None if no backup is missing.
 
-    `newest` is when the newest good backup was made, `now` minus `grace` the moment that is looked at.
+    `newest` is when the newest good backup was made; the moment examined is `now` minus `grace`.
     """
     due = due_since([job for job in wanted if job.backs_up], now - grace)
     return due.at if due and (newest is None or newest < due.at) else None
@@ -191,7 +191,7 @@ def on_calendar(expression: str) -> str:
     """
     from cronsim import CronSim  # noqa: PLC0415
 
-    read = CronSim(expression, datetime(2024, 1, 1))  # noqa: DTZ001 - only its fields are looked at
+    read = CronSim(expression, datetime(2024, 1, 1))  # noqa: DTZ001 - only its fields are used
     _, _, day, _, weekday = expression.split()
     if not read.day_and:
         raise ValueError(f"{expression!r} means either day in cron, both in systemd: leave one of the days as *")

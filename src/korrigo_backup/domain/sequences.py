@@ -1,4 +1,4 @@
-"""Decide whether sequences stand where they must, held against the rows and against the newest backup."""
+"""Evaluate the positions of sequences, compared with the rows and with the newest backup."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The `django` kind (Method 2), seen without Django: a directory with manifest, fixture and media archive.
 
-The rows themselves are checked against the models by the site's own `restore --dry-run`; here every byte is
-read, held against the manifest, and known to be complete JSON and a complete ZIP.
+The rows themselves are checked against the models by the site's own `restore --dry-run`; here every byte is read,
+compared with the manifest, and known to be complete JSON and a complete ZIP.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def _decode_headers(batch: list[tuple[int, bytes]], name: str) -> None:
 
 
 def verify_media(directory: Path | Served, manifest: Manifest) -> Checked:
-    """Read the media archive and hold it against its members file and the manifest; raises ProofFailed."""
+    """Read the media archive and compare it with its listing and the manifest; raises ProofFailed."""
     name = manifest.media_backup or ""
     with open_member(directory, name) as archive, open_listing(directory, manifest) as listing:
         checked = media_zip.check(archive, listing, name)
@@ -158,7 +158,7 @@ def expect_media(manifest: Manifest, checked: Checked) -> None:
 
 @contextmanager
 def open_listing(directory: Path | Served, manifest: Manifest) -> Iterator[IO[bytes] | None]:
-    """Yield the members file, held against the manifest and left at its start; None for an old artifact."""
+    """Yield the listing, compared with the manifest and left at its start; None for an old artifact."""
     if manifest.media is None:
         yield None
         return

@@ -98,8 +98,8 @@ class Replacing:
     ) -> tuple[TableProof, ...]:
         """Replace, prove, commit; until the commit any error leaves the old content.
 
-        `present` is the proof of the present content: if the content differs from it, somebody has written since, and
-        Refused is raised. `step` is called with "load", "prove" and "commit", each before it is done. Raises
+        `present` is the proof of the present content: if the content differs from it, another session has written
+        since, and Refused is raised. `step` is called with "load", "prove" and "commit", each before it is done. Raises
         ProofFailed, KorrigoBackupError.
         """
         session.run(_BEGIN)

@@ -118,7 +118,7 @@ class _Loader:
         self._client.require_success()
 
     def waiting(self) -> AbstractContextManager[None]:
-        """Return a context in which somebody waits for the session."""
+        """Return a context in which a caller waits for the session."""
         return self._client.watch.waiting()
 
     def _stop(self) -> None:

@@ -33,7 +33,7 @@ _PRIVATE = re.compile(r"\s(?:VALUES|PASSWORD)\b.*", re.DOTALL | re.IGNORECASE)
 
 _NO_RIGHT = "42501"
 _NO_BLOCK = "25001"
-"""ALTER SYSTEM, CREATE DATABASE and others that no transaction can take back."""
+"""ALTER SYSTEM, CREATE DATABASE and others that no transaction can roll back."""
 
 
 class NoRight(Refused):
@@ -123,7 +123,7 @@ def require_permitted(file: IO[bytes], source: str, edits: Iterable[Edit], faile
 
 
 def require_plain_transactions(file: IO[bytes], source: str, scan: ScanResult) -> None:
-    """Raise ProofFailed for a dump that ends or takes back a transaction which it has not begun.
+    """Raise ProofFailed for a dump that ends or rolls back a transaction which it has not begun.
 
     The file is left at its start.
     """

@@ -2,7 +2,7 @@
 
 It knows where statements, quotes, comments and COPY data begin and end. So it finds the rows of each table, the
 sequence positions, the versions in the header, psql meta-commands, and whether the end mark is there. COPY data is
-skipped at the speed of a search; only the statements between are looked at closely.
+skipped at the speed of a search; only the statements between are parsed closely.
 """
 
 from __future__ import annotations
@@ -408,7 +408,7 @@ class DumpScanner:
     def _strings(self, statement: bytes, *, at_line_end: bool) -> None:
         """Follow standard_conforming_strings as pg_dump sets it: `off` for a database where it is off.
 
-        psql looks at the setting once a line, so a change must end its line.
+        psql reads the setting once a line, so a change must end its line.
         """
         found = _STRINGS_SET.fullmatch(statement)
         if found is None or not at_line_end:

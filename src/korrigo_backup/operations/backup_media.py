@@ -67,7 +67,7 @@ def backup_media(
 
 @contextmanager
 def _media_alone(site: Site, catalog: Catalog, listen: Listener) -> Iterator[Site]:
-    """Hold the site; files can be saved while the database is down, unless they are half-swapped."""
+    """Lock the site; files can be saved while the database is down, unless they are half-swapped."""
     with ExitStack() as stack:
         doing = "backup of the media"
         try:

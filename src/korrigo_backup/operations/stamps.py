@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def own_stamp(site: Site, now: datetime) -> datetime:
-    """Return the first second from `now` on whose stamp no kept copy of the site has."""
+    """Return the first second from `now` on whose stamp no previous copy of the site has."""
     names = set(Databases(site.postgres).names())
     if site.media:
         names |= set(site.media.names())

@@ -90,7 +90,7 @@ def finish(site: Site) -> list[Action]:
         return []
     _wait_for_its_end(media)
     left = unfinished.records(media)
-    if any(one.marker is None for one in left):  # it was not at its end, so it can only be taken back
+    if any(one.marker is None for one in left):  # it was not at its end, so it can only be undone
         end_load(site.postgres)
     if left and site.django is None:
         raise Refused(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ROLLED_BACK = "rolled back: the site is as it was before"
 
 PATIENCE_SECONDS = 30.0
-"""How long a taking back waits for a server that is gone: a restart takes seconds, and to stop half-way costs more."""
+"""How long an undo waits for a server that is gone: a restart takes seconds, and to stop half-way costs more."""
 
 _PAUSE = 0.5
 
@@ -40,7 +40,7 @@ class UndoStack:
         self._steps: list[tuple[str, Callable[[], object]]] = []
 
     def push(self, doing: str, undo: Callable[[], object]) -> None:
-        """Register how the next step is taken back; call it before the step."""
+        """Register the undo of the next step; call it before the step."""
         self._steps.append((doing, undo))
 
     def forget(self) -> None:
@@ -48,7 +48,7 @@ class UndoStack:
         self._steps.clear()
 
     def unwind(self, cause: KorrigoBackupError) -> KorrigoBackupError:
-        """Take back every step and return `cause` with the state the site is left in.
+        """Undo every step and return `cause` with the state the site is left in.
 
         Halts at the first undo that fails: to go on would start services on a half-swapped site.
         """

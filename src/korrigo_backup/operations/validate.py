@@ -49,7 +49,7 @@ class Given:
     _probe: Background[Probe | KorrigoBackupError | None] | None = field(default=None, init=False)
 
     def begin_probe(self) -> None:
-        """Run the probe from now on, while other parts look at the database: it imports the site's code first.
+        """Run the probe from now on, while other parts read the database: it imports the site's code first.
 
         It describes the site, too; an app of an earlier version does not.
         """

@@ -148,7 +148,7 @@ def _stood(applied: Sequence[tuple[str, str]], description: Description, saved: 
 def properties(site: Site, artifact: Artifact | None, *, strict: bool) -> Iterator[Finding]:
     """Yield whether the database carries the saved properties: owner, encoding, locale, settings, grants, limit.
 
-    Without a backup that has them, it is held against the newest database that a restore replaced.
+    Without a backup that has them, the newest previous copy is the reference.
     """
     databases, live = Databases(site.postgres), site.postgres.database
     now = databases.properties(live)

@@ -1,4 +1,4 @@
-"""The parts of a validation that look at the media: the tree itself, and the tree against the database."""
+"""The parts of a validation about the media: the tree itself, and the tree compared with the database."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ STOP_SECONDS = 600.0
 """A Celery worker finishes its task within the grace period of the compose file; this is beyond any of them."""
 
 _PAUSE, _LONGEST_PAUSE = 0.2, 0.5
-"""Seconds between two looks at the containers: short at first, since most are there at once."""
+"""Seconds between two questions about the containers: short at first, since most are ready at once."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +84,11 @@ class ComposeServices:
     def start(self, services: Sequence[str], *, stop_begun: datetime | None = None) -> None:
         """Start services, each after those it depends on, and no other that writes; harmless when they run.
 
-        A queue that only serves them is started with them; a writer that somebody has stopped stays so. None waits for
-        the health of another, so that the site serves as soon as it can: after a reboot the engine starts them so, too.
-        The engine goes on with a stop whose caller has ended. A container that has not been started since `stop_begun`
-        is therefore stopped to the end first, else it would end after its start. Raises KorrigoBackupError when a
-        service does not run afterwards.
+        A queue that only serves them is started with them; a writer that the operator has stopped stays stopped. None
+        waits for the health of another, so that the site serves as soon as it can: after a reboot the engine starts
+        them so, too. The engine goes on with a stop whose caller has ended. A container that has not been started since
+        `stop_begun` is therefore stopped to the end first, else it would end after its start. Raises KorrigoBackupError
+        when a service does not run afterwards.
         """
         if not services:
             return

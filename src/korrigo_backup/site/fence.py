@@ -137,8 +137,8 @@ class _Fence:
     def words(self) -> str:
         """Return the statements before a change that let it happen only while we hold the lock.
 
-        Raises Unreachable once when the lock's session was lost (the server was restarted); it is then held again,
-        so that the taking back can go on.
+        Raises Unreachable once when the lock's session was lost (the server was restarted); it is then held again, so
+        that the undo can go on.
         """
         try:
             if self._session:

@@ -310,7 +310,7 @@ class MediaTree:
         absent = self.beside("absent", stamp)
         if absent.is_dir():
             absent.rmdir()
-            with suppress(OSError):  # somebody else has put something there: the root is in use
+            with suppress(OSError):  # there is a new file: the root is in use
                 self.root.rmdir()
 
     def record(self, stamp: str) -> bytes:

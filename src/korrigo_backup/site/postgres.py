@@ -255,7 +255,7 @@ class Postgres:
 
 @dataclass(frozen=True)
 class Client:
-    """A client program at work, watched while somebody waits for it."""
+    """A client program at work, watched while a caller waits for it."""
 
     server: Postgres
     command: Command

@@ -72,7 +72,7 @@ class Services(Protocol):
 class CommandServices:
     """Services of a directly reached site: the operator's own commands, and the health address if configured.
 
-    The commands name the services themselves, so names given are not looked at.
+    The commands name the services themselves, so given names are ignored.
     """
 
     stops: Sequence[tuple[str, ...]]
@@ -103,7 +103,8 @@ class CommandServices:
     def start(self, names: Sequence[str], *, stop_begun: datetime | None = None) -> None:
         """Run the start commands in order; the first that fails raises.
 
-        Raises Refused for services that only somebody else can start: they were stopped where commands are configured.
+        Raises Refused for services that only another machine can start: they were stopped where commands are
+        configured.
         """
         del stop_begun  # a stop command that was cut off is the operator's own: it knows how to be run again
         if names and not self.stops and not self.starts:

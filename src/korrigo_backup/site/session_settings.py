@@ -75,7 +75,7 @@ MAKING = options({"client_encoding": "UTF8"})
 """To make extensions in a new database: the script of PostGIS topology fails with a search path of pg_catalog alone."""
 
 PATIENT = options({"client_encoding": "UTF8", "search_path": "pg_catalog", "lock_timeout": LOCK_WAIT})
-"""For a session that reads tables which somebody may have locked."""
+"""For a session that reads tables which another session may have locked."""
 
 DUMPING = options({"timezone": "UTC"})
 """For pg_dump: with these, equal rows have equal text in all our dumps. A dump loads the same with or without them."""

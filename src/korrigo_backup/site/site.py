@@ -50,7 +50,7 @@ class Site:
     accepted_links: tuple[str, ...] = ()
     """Paths (with * and ?) of symbolic links out of the media tree that need no warning."""
     standing: Standing | None = None
-    """Which site of the backup directory this is; known while a run holds the site."""
+    """Which site of the backup directory this is; known while a run has locked the site."""
     stopped: Path | None = None
     """A file that is there while the services are stopped by us: after a crash the next command starts them."""
 

@@ -167,7 +167,7 @@ class ThrowawayServer:
         place = Path("/proc", pid, "cwd")
         try:
             works_in = str(place.readlink())
-        except PermissionError:  # in a container root may not look at another user's process; that user may
+        except PermissionError:  # in a container root may not read another user's process; that user may
             told = run(Command((*self._prefix, "readlink", "--", str(place))))
             works_in = os.fsdecode(told.stdout.removesuffix(b"\n"))
         except OSError:

@@ -16,6 +16,7 @@ from django.db import connections
 from korrigo_backup.djangoapp import pgtypes
 from korrigo_backup.djangoapp.fields import TYPES, known_type, source_of
 from korrigo_backup.djangoapp.pgcatalog import relations
+from korrigo_backup.domain.excerpt import first_of
 from korrigo_backup.errors import Refused
 
 if TYPE_CHECKING:
@@ -227,5 +228,5 @@ def _test(type_: str, declared: str) -> Callable[[str], bool] | None:
 
 
 def _some(names: Sequence[object], separator: str = ", ") -> str:
-    shown = [".".join(name) if isinstance(name, tuple) else str(name) for name in names[:_NAMED]]
-    return separator.join(shown) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+    shown = [".".join(name) if isinstance(name, tuple) else str(name) for name in names]
+    return first_of(shown, _NAMED, separator)

@@ -11,6 +11,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from korrigo_backup.djangoapp import commit
 from korrigo_backup.djangoapp.pathcolumns import stored_elsewhere
 from korrigo_backup.djangoapp.pgcatalog import relations
+from korrigo_backup.domain.excerpt import first_of
 from korrigo_backup.domain.leftout import SCHEMAS, LeftOut, LeftOutKind, left_out_findings
 from korrigo_backup.errors import Refused
 
@@ -65,10 +66,9 @@ def require_accepted(found: Iterable[LeftOut], accepted: Collection[str]) -> Non
     """Raise Refused when tables of the site's own apps stand in schemas that the backup does not hold."""
     schemas = [one for one in found if one.kind is LeftOutKind.SCHEMA]
     if schemas and SCHEMAS not in accepted:
-        named = ", ".join(f"{one.name} ({one.facts})" for one in schemas[:5])
-        more = f" and {len(schemas) - 5} more" if len(schemas) > 5 else ""  # noqa: PLR2004
+        named = first_of([f"{one.name} ({one.facts})" for one in schemas], 5)
         raise Refused(
-            f"tables of this site's apps stand in schemas that a backup by Django does not hold: {named}{more}",
+            f"tables of this site's apps stand in schemas that a backup by Django does not hold: {named}",
             hint="back up the whole database: korrigo-backup backup full; or leave them out: --accept schemas",
         )
 

@@ -12,6 +12,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.authenticity import Authenticity
+from korrigo_backup.domain.excerpt import first_of
 from korrigo_backup.domain.finding import Finding, Level, error, warning
 from korrigo_backup.domain.journal import Verb
 from korrigo_backup.domain.naming import Kind
@@ -271,5 +272,4 @@ def span(seconds: int) -> str:
 
 def named(names: Sequence[str], most: int = 3) -> str:
     """Return the first names, and how many more there are."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    return first_of(names, most)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from korrigo_backup.domain.excerpt import first_of
 from korrigo_backup.domain.finding import Finding, loss, warning
 from korrigo_backup.errors import ProofFailed, UsageError
 
@@ -98,8 +99,7 @@ def parts(difference: str) -> tuple[str, str]:
 
 def some(lines: list[str]) -> str:
     """Return the first few differences and how many more there are."""
-    more = f" and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
-    return "; ".join(lines[:SHOWN]) + more
+    return first_of(lines, SHOWN, "; ")
 
 
 def saved(found: Iterable[Difference]) -> list[Difference]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from korrigo_backup.domain.excerpt import first_of
 from korrigo_backup.domain.finding import Finding, Level, error, ok, warning
 
 if TYPE_CHECKING:
@@ -23,8 +24,7 @@ NAMED = 5
 
 def listed(names: Sequence[str]) -> str:
     """Return the first names, and how many more there are."""
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
+    return first_of(names, NAMED)
 
 
 def judge_tables(there: Sequence[str], expected: Iterable[str] | None) -> list[Finding]:

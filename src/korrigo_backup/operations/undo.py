@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import not_
 from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import Interrupted, KorrigoBackupError, Unreachable, World
+from korrigo_backup.system.wait import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -93,13 +94,13 @@ def all_or_nothing() -> Iterator[UndoStack]:
 
 def _patiently(undo: Callable[[], object]) -> None:
     """Undo a step; a server that cannot be reached is given `PATIENCE_SECONDS` to come back."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
+
+    def attempt() -> Unreachable | None:
         try:
             undo()
-        except Unreachable:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(_PAUSE)
-        else:
-            return
+        except Unreachable as problem:
+            return problem
+        return None
+
+    if problem := wait_until(not_, attempt, seconds=PATIENCE_SECONDS, pause=_PAUSE):
+        raise problem

@@ -8,7 +8,7 @@ lacks an object until after the swap; until `complete`, recovery undoes such a s
 
 from __future__ import annotations
 
-import time
+from operator import not_
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -17,6 +17,7 @@ from korrigo_backup.domain.properties import Properties
 from korrigo_backup.errors import Refused
 from korrigo_backup.site.properties import OWN_COMMENT, PROPERTIES, made_like, property_statements
 from korrigo_backup.site.sql import identifier, literal
+from korrigo_backup.system.wait import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -271,12 +272,13 @@ class Databases:
         sessions = _SESSIONS.format(name=literal(name), but=but, run=RUN_LOCK)
         close = "" if name == self._server.common else f"{_allow(name, 'false')}; "
         doing = f"{close}{_TERMINATE} {sessions} \\g /dev/null\n{_OTHERS} {sessions}"
-        deadline = time.monotonic() + TERMINATE_SECONDS
+
+        def end_sessions() -> list[str]:
+            return msgspec.json.decode(self._run(doing), type=list[str])
+
         try:
-            while others := msgspec.json.decode(self._run(doing), type=list[str]):
-                if time.monotonic() > deadline:
-                    raise _persistent(name, others)  # noqa: TRY301 - undone just below
-                time.sleep(_POLL)
+            if others := wait_until(not_, end_sessions, seconds=TERMINATE_SECONDS, pause=_POLL):
+                raise _persistent(name, others)  # noqa: TRY301 - undone just below
         except BaseException:
             self.admit(name)
             raise

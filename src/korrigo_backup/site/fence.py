@@ -20,6 +20,7 @@ from korrigo_backup.errors import KorrigoBackupError, Locked, Unreachable
 from korrigo_backup.site.databases import RUN_LOCK
 from korrigo_backup.site.sql import literal
 from korrigo_backup.system.timings import phase
+from korrigo_backup.system.wait import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,11 +101,14 @@ class _Fence:
         asked = (
             f"SELECT json_build_object('pid', pg_backend_pid(), 'taken', pg_try_advisory_lock({RUN_LOCK}, {self._key}))"
         )
-        deadline = time.monotonic() + _PATIENCE
-        while not (answer := session.ask(asked, _Answer)).taken or self._held_elsewhere(session):
-            if time.monotonic() > deadline:
-                raise _locked(session.ask(_HOLDER.format(lock=self._lock(RUN_LOCK)), list[_Holder]))
-            time.sleep(_POLL)
+
+        def try_lock() -> _Answer | None:
+            answer = session.ask(asked, _Answer)
+            return answer if answer.taken and not self._held_elsewhere(session) else None
+
+        answer = wait_until(bool, try_lock, seconds=_PATIENCE, pause=_POLL)
+        if answer is None:
+            raise _locked(session.ask(_HOLDER.format(lock=self._lock(RUN_LOCK)), list[_Holder]))
         # A change that a killed run has begun ends now; a change that it would begin later finds the lock gone.
         gate = f"({_CHANGE}, {self._key})"
         session.run(f"SELECT pg_advisory_lock{gate}, pg_advisory_unlock{gate} \\g /dev/null")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
+from functools import partial
+from operator import is_
 from typing import TYPE_CHECKING, Protocol
 
 from korrigo_backup.errors import KorrigoBackupError, Refused
 from korrigo_backup.site.health import DEFAULT_SECONDS, Health, probe
 from korrigo_backup.system.run import Command, describe_status, run
+from korrigo_backup.system.wait import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -143,13 +145,9 @@ def await_address(url: str, seconds: float, before: Health) -> tuple[str, ...]:
 
 def await_url(url: str, seconds: float) -> None:
     """Return when an address answers 200; raises KorrigoBackupError when it does not within `seconds`."""
-    deadline = time.monotonic() + seconds
-    while (answer := probe(url)) is not None:
-        if time.monotonic() > deadline:
-            raise KorrigoBackupError(
-                f"{url} is not healthy after {seconds:g} s: {answer}", hint="see the services' logs"
-            )
-        time.sleep(_PAUSE)
+    answer = wait_until(partial(is_, None), partial(probe, url), seconds=seconds, pause=_PAUSE)
+    if answer is not None:
+        raise KorrigoBackupError(f"{url} is not healthy after {seconds:g} s: {answer}", hint="see the services' logs")
 
 
 def _call(argv: tuple[str, ...]) -> None:

@@ -1,0 +1,14 @@
+"""The first of many names, for a message."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def first_of(names: Sequence[str], most: int, separator: str = ", ") -> str:
+    """Return at most `most` names, and the count of the others: `a, b and 3 more`."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return separator.join(names[:most]) + more

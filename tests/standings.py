@@ -61,5 +61,5 @@ def seen(*artifacts, **more):
 
 def healthy(**more):
     restored = ran(30, verb="restore", subject="x", steps=["restore.proven"])
-    given = {"records": [restored, ran(3)], "offsite": 1} | more
+    given = {"records": [restored, ran(3)]} | more
     return seen(backup(3), backup(27), backup(50, kind=Kind.MEDIA), **given)

@@ -87,7 +87,7 @@ def _no_records() -> Sequence[Record]:
 
 
 class Catalog:
-    """The artifacts below one directory.
+    """The artifacts below a directory.
 
     `owner` is the site that reads them: artifacts of other sites are marked. `records` reads the journal, which holds
     the artifacts that were found bad.
@@ -245,7 +245,7 @@ class Catalog:
             self.point_latest(newest)
 
     def _latest(self, kind: Kind) -> Artifact:
-        """Return the newest good artifact of this site, with the newer ones that were passed over.
+        """Return the newest good artifact of this site, with the newer artifacts that were passed over.
 
         If none is good, return the newest: reading it reports its fault.
         """
@@ -303,7 +303,7 @@ class Catalog:
     def signed_elsewhere(self, databases: Collection[str]) -> str:
         """Return a sentence if the backups of these databases, or of any, are signed with a key that is not here.
 
-        Returns "" if a key that is here has signed at least one of them.
+        Returns "" if a key that is here has signed any of them.
         """
         named = [a for a in self.artifacts() if not databases or _database(a) in databases]
         foreign = [a for a in named if a.authenticity is Authenticity.UNKNOWN_KEY]

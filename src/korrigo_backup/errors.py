@@ -22,6 +22,9 @@ from typing import ClassVar
 
 UNCHANGED = "nothing was changed"
 
+INTERRUPTED = 130
+"""The exit code of a run that a signal ended."""
+
 
 class World(StrEnum):
     """How an error leaves the site. Code decides on this; `state` is the sentence for the operator.

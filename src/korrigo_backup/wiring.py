@@ -64,7 +64,7 @@ class Wired:
 
     `environment` is the environment of the site's own commands; `outside` names the variables of ours in it that no
     file sets. `dotenv` holds the lines of `.env` that set no value. `directory` is the working directory of the
-    command, `file` the TOML file, if one is named.
+    command, `file` the TOML file, if it is named.
     """
 
     config: Configuration
@@ -81,8 +81,8 @@ class Wired:
     def site(self, make: Callable[[str], None] | None = None) -> Site:
         """Return the live site; UsageError if the configuration does not name a way to reach its database.
 
-        On a new server a Compose project has no backend container. It is then created, and `make` is called with its
-        name.
+        On a new server a Compose project has no backend container. With `make` it is created: `make` is called with the
+        name of the service.
         """
         return replace(_site(self.config, self.environment, make), secrets=self.secrets)
 
@@ -183,7 +183,7 @@ def _owner(config: Configuration) -> Owner:
 
 
 def _secrets(config: Configuration, environment: Mapping[str, str]) -> tuple[Secret, ...]:
-    """Return every secret value of the configuration. Longer ones come first, since they may contain shorter ones."""
+    """Return every secret value of the configuration. Longer values come first, since they may contain shorter ones."""
     password, notify = config.database.password, config.notify
     addresses = [*notify.urls, *(channel.url for channel in notify.channels), notify.healthchecks_url]
     found = [Secret(password.get_secret_value())] if password else []

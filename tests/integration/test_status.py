@@ -14,7 +14,7 @@ from sandbox import kill_all, nothing_changes, until
 
 CALM = """
 [status]
-accept = ["status.offsite", "status.one_disk", "status.schedule", "status.unproven"]
+accept = ["status.one_disk", "status.schedule", "status.unproven"]
 
 [[contacts.people]]
 role = "DBA"
@@ -36,14 +36,14 @@ def test_a_site_with_a_fresh_backup_is_shown_on_one_screen(site):
         found = site.json("status")
     assert out.startswith("✅ korrigo (production): all is well\n")
     assert "620 rows" in out
-    assert "2 of 3 places, 1 of 2 supports, 0 of 1 off the site" in out
+    assert "2 of 3 places, 1 of 2 supports\n" in out
     assert "not enough history" in out
     assert len(out.splitlines()) < 25
     assert found["schema"] == "korrigo-backup/status-1"
     assert {good["kind"] for good in found["good"]} == {"sql", "media", "point"}
     assert (found["overdue"], ids(found)) == (False, [])
     assert found["verified"]["by"] == "backup"
-    assert found["copies"] == {"places": 2, "supports": 1, "offsite": 0}
+    assert found["copies"] == {"places": 2, "supports": 1}
     assert found["contacts"] == [{"role": "DBA", "contact": "dba@example.com", "scope": "validation DB"}]
     line = site.korrigo("status", "--nagios").out
     assert re.fullmatch(

@@ -69,7 +69,6 @@ SEEN = Seen(
     holder="another run",
     stopped=True,
     shared_disk=True,
-    offsite=3,
     next_run=NOW + timedelta(days=1),
     scheduled=True,
     schedule=(warning("schedule.installed", "late", "hurry"),),
@@ -88,6 +87,12 @@ GOALS = Goals(
 
 def test_all_that_is_judged_arrives():
     assert decode(encode(SEEN, GOALS, now=NOW), "it") == (SEEN, GOALS, NOW)
+
+
+def test_a_document_of_a_version_with_a_count_of_copies_off_the_site_is_read():
+    older = encode(SEEN, GOALS, now=NOW).replace(b'"format":1,', b'"format":1,"offsite":3,', 1)
+    assert b'"offsite":3' in older
+    assert decode(older, "it") == (SEEN, GOALS, NOW)
 
 
 def test_the_example_above_leaves_no_field_at_its_default():

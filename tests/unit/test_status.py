@@ -27,7 +27,7 @@ def ids(found, goals=None):
 def test_a_healthy_site_needs_nobody():
     assert ids(healthy()) == []
     found = describe(healthy(), Goals(), now=NOW)
-    assert (found.age, found.overdue, found.copies.complete) == (3 * 3600, False, True)
+    assert (found.age, found.overdue) == (3 * 3600, False)
     assert (found.newest(Kind.SQL).count, found.newest(Kind.SQL).rows) == (2, 1000)
 
 
@@ -57,9 +57,9 @@ def test_errors_come_first_and_accepted_warnings_are_not_said_but_errors_are():
     found = seen(backup(30), strangers=[Stranger("db_backup_x", "a link", ours=True)], stopped=True)
     levels = ids(found)
     assert levels[:2] == ["status.stopped", "status.overdue"]
-    assert {"status.unread", "status.offsite", "status.unproven", "status.no_media"} <= set(levels)
-    accepting = Goals(accepted=("status.offsite", "status.overdue"))
-    assert set(levels) - set(ids(found, accepting)) == {"status.offsite"}
+    assert {"status.unread", "status.unproven", "status.no_media"} <= set(levels)
+    accepting = Goals(accepted=("status.unread", "status.overdue"))
+    assert set(levels) - set(ids(found, accepting)) == {"status.unread"}
 
 
 def test_rows_that_vanish_and_sizes_that_jump_are_said():
@@ -194,16 +194,16 @@ def test_the_disk_is_an_error_in_its_last_week_and_a_warning_in_its_last_month()
 
 def test_all_backups_of_one_directory_are_one_copy():
     found = describe(seen(*[backup(24 * day) for day in range(9)], shared_disk=True), Goals(), now=NOW).copies
-    assert (found.places, found.supports, found.offsite, found.complete) == (2, 1, 0, False)
-    found = describe(seen(backup(1), shared_disk=False, offsite=1), Goals(), now=NOW).copies
-    assert (found.places, found.supports, found.offsite, found.complete) == (3, 2, 1, True)
+    assert (found.places, found.supports) == (2, 1)
+    found = describe(seen(backup(1), shared_disk=False), Goals(), now=NOW).copies
+    assert (found.places, found.supports) == (2, 2)
 
 
 @pytest.mark.parametrize(
     ("found", "code", "word"),
     [
         (healthy(), 0, "OK"),
-        (healthy(offsite=0), 1, "WARNING"),
+        (healthy(shared_disk=True), 1, "WARNING"),
         (seen(), 2, "CRITICAL"),
         (seen(unreadable=("cannot read | it", "chmod")), 3, "UNKNOWN"),
     ],

@@ -3,8 +3,8 @@
 import pytest
 
 from korrigo_backup.errors import KorrigoBackupError, Unreachable
-from korrigo_backup.operations import undo
 from korrigo_backup.operations.undo import PATIENCE_SECONDS, ROLLED_BACK, UndoStack
+from korrigo_backup.system import wait
 
 GONE = Unreachable("the server is gone", hint="")
 
@@ -24,7 +24,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     made = Clock()
-    monkeypatch.setattr(undo, "time", made)
+    monkeypatch.setattr(wait, "time", made)
     return made
 
 

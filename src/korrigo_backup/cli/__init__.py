@@ -1,1 +1,1 @@
-"""The command: one file a verb (options, one call, text out) and one error boundary."""
+"""The command: a file for each verb (options, one call, text out) and one error boundary."""

@@ -1,4 +1,4 @@
-"""`korrigo-backup adopt`: let this database, or this key, take the place of the one that the backups are of."""
+"""`korrigo-backup adopt`: let this database, or this key, take the place of the former one of the backups."""
 
 from __future__ import annotations
 

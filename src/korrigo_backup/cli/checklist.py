@@ -40,7 +40,7 @@ def command(
     name: Annotated[List, typer.Argument(help="daily (runbook 9.2) or release (runbook 6.7).")] = List.DAILY,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
-    """Answer a checklist of the runbook, each point with its evidence. Exit 10 when one is not met."""
+    """Answer a checklist of the runbook, each point with its evidence. Exit 10 when a point is not met."""
     wired: Wired = context.ensure_object(Context).wired()
     now, people = local_now(), wired.config.contacts.people
     answers = checklist(

@@ -42,7 +42,7 @@ def checks(wired: Wired) -> list[Finding]:
 
 
 def _path_columns(wired: Wired, looked: list[Finding]) -> list[Finding]:
-    """Return the columns that name media files without being known to; none where the site could not be looked at."""
+    """Return the findings about unconfigured columns that name media files; none if the site cannot be read."""
     if any(finding.level is Level.ERROR for finding in looked):
         return []
     return guarded(warning("media.unnamed", ""), lambda: unnamed(found_columns(wired.site())))
@@ -65,6 +65,6 @@ def _quiet(catalog: Catalog) -> list[Finding]:
 
 
 def _least(catalog: Catalog, database: int = 0, media: int = 0) -> int:
-    """Return the bytes without which a backup of one of these, of so many bytes, is not begun."""
+    """Return the bytes without which a backup of a database or of media of so many bytes is not begun."""
     sizes = ((Kind.SQL, database), (Kind.MEDIA, media))
     return max(room_wanted(catalog, kind, otherwise=partial(int, size)) for kind, size in sizes)

@@ -1,4 +1,4 @@
-"""`korrigo-backup compare`: the differences between a saved state and the present one, down to the rows and files."""
+"""`korrigo-backup compare`: the differences between a saved state and the present state, down to the rows and files."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def command(
     save: Annotated[Path | None, typer.Option(help="Write the present state to this new file, and stop.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
-    """Compare a saved state with the present one: which tables, rows and files differ. Exit 9 when any does."""
+    """Compare a saved state with the present state: which tables, rows and files differ. Exit 9 when any does."""
     wired: Wired = context.ensure_object(Context).wired()
     present = Present(wired.site(), database, tuple(table or ()), rows)
     if save:

@@ -1,4 +1,4 @@
-"""The command `korrigo-backup`: its verbs, and the one boundary where errors become words and exit codes."""
+"""The command `korrigo-backup`: its verbs, and the only boundary where errors become words and exit codes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from korrigo_backup import __version__
 from korrigo_backup.cli.output import Context, timings_text
 from korrigo_backup.domain.paths import on_one_line
 from korrigo_backup.domain.secret import redact
-from korrigo_backup.errors import UNCHANGED, Interrupted, KorrigoBackupError, PartlyDone, UsageError, World
+from korrigo_backup.errors import INTERRUPTED, UNCHANGED, Interrupted, KorrigoBackupError, PartlyDone, UsageError, World
 from korrigo_backup.system import timings
 from korrigo_backup.system.run import forbid_core_dumps
 from korrigo_backup.system.signals import EndingSignals
@@ -28,7 +28,6 @@ from korrigo_backup.wiring import wire
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-INTERRUPTED = 130
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _UNKNOWN = "unknown: run korrigo-backup list, and see that the site answers"
 DEBUG_VARIABLE = "KORRIGO_BACKUP_DEBUG"
@@ -59,7 +58,7 @@ VERBS = {
     "init": "korrigo_backup.cli.init",
     "schedule": "korrigo_backup.cli.schedule",
 }
-"""Where the `command` of each verb is; only the typed one is loaded, which saves time."""
+"""Where the `command` of each verb is; only the typed verb is loaded, which saves time."""
 
 _WAY: Any = {
     "add_completion": False,
@@ -126,7 +125,7 @@ def options(
 
 
 class _Begun:
-    """When this process was started, None where it runs command lines for somebody else."""
+    """When this process was started, None if it runs command lines for another program."""
 
     at: ClassVar[float | None] = None
 
@@ -162,7 +161,7 @@ def _steady_streams() -> None:
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number, which is this one
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number, which is that of the closed stream
         stream = getattr(sys, name)
         if stream is None:
             setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
@@ -171,7 +170,7 @@ def _steady_streams() -> None:
 
 
 def guarded(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line, the one typed unless another is given, and return its documented exit code.
+    """Run a command line, the typed one unless another is given, and return its documented exit code.
 
     With `--timings`, where the seconds went is printed at the end, however it ends.
     """

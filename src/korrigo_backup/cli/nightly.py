@@ -33,7 +33,7 @@ def command(
         bool | None, typer.Option(help="Tell the channels of [notify]; unless said, when nobody sits at the terminal.")
     ] = None,
 ) -> None:
-    """Back up, verify, prune, copy off-site and notify, as one run: the command of the schedule.
+    """Back up, verify, prune and notify, as one run: the command of the schedule.
 
     A step after the backup that fails never hides that the backup is good: exit 3, and all failures are named. If the
     new backup does not verify, no backup is removed: exit 9.
@@ -73,5 +73,3 @@ def _narrate(step: Step) -> None:
         say(f"✅ Backup validation passed ({step.facts['depth']})")
     elif step.id == "prune.removed":
         say(f"🗑️ {step.facts['name']}")
-    elif step.id == "nightly.copy":
-        say(f"☁️ Copying to {step.facts['to']}")

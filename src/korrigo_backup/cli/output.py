@@ -37,7 +37,7 @@ class Context:
     """Secrets of this process, taken out of everything the error boundary prints."""
 
     output_lost: ClassVar[OSError | None] = None
-    """Why a line could not be printed, if one could not."""
+    """Why a line could not be printed, if so."""
 
     def __init__(self, build: Callable[[], Wired]) -> None:
         self._build = build
@@ -56,7 +56,7 @@ class Context:
 
 
 def say(text: str) -> None:
-    """Print one line now, also into a pipe.
+    """Print a line now, also into a pipe.
 
     An output that cannot be written any more (a closed pipe, a full disk below the log) must not end the operation: a
     restore is not given up in its middle for a line of text. `Context.output_lost` reports it at the end.
@@ -90,7 +90,7 @@ def ask(question: str) -> str:
 
 
 def say_findings(findings: Iterable[Finding]) -> None:
-    """Print one line a finding, its hint below."""
+    """Print a line for each finding, its hint below."""
     for finding in findings:
         say(f"{_MARKS[finding.level]} {finding.message}")
         if finding.accepted:
@@ -134,7 +134,7 @@ def say_services(health: Sequence[Finding], done: str) -> None:
 
 
 def say_json(schema: str, document: object) -> None:
-    """Print one JSON document with the name of its schema; times are RFC 3339, sizes bytes."""
+    """Print a JSON document with the name of its schema; times are RFC 3339, sizes bytes."""
     whole = {"schema": f"korrigo-backup/{schema}-1", **_mapping(document)}
     try:
         raw = msgspec.json.encode(whole)

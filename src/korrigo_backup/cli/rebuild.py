@@ -41,7 +41,7 @@ def command(
     keep: Annotated[bool, typer.Option("--keep", help="Keep the result although the services stay ill.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for automation.")] = False,
 ) -> None:
-    """Make the database anew, in an emergency: from the newest backup that is good, from one that is named, or empty.
+    """Make the database anew, in an emergency: from the newest backup that is good, from a named backup, or empty.
 
     The present database is kept, readable or not, and `rollback` brings it back.
     """

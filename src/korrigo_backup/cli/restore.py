@@ -260,7 +260,7 @@ def _confirm(wired: Wired, plan: RestorePlan, choices: Choices) -> Mapping[str, 
 
 
 def _means_it(wired: Wired, choices: Choices) -> bool:
-    """Ask; to put another site's data in the place of this one's, its name must be typed."""
+    """Ask; to put another site's data in the place of this site's, its name must be typed."""
     if not choices.into_other_site:
         return ask_yes(QUESTION)
     name = wired.config.site.name

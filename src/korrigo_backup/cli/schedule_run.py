@@ -51,7 +51,7 @@ def run_until_ended(wired: Wired) -> None:
 
 
 def say_health(wired: Wired, now: datetime) -> None:
-    """Print that no backup is missing; KorrigoBackupError if one is."""
+    """Print that no backup is missing; KorrigoBackupError if a backup is missing."""
     made = newest(artifact for artifact in wired.catalog.artifacts() if artifact.created <= now)
     last = f"the newest is of {made.astimezone():%a %Y-%m-%d %H:%M}" if made else "there is none"
     if missing := overdue(wired.jobs(), made, now, GRACE):

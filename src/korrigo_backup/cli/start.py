@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 
-_INTERRUPTED = 130
+from korrigo_backup.errors import INTERRUPTED
+
 _WORDS = b"error: interrupted\nhint: run it again when you are ready\nstate: nothing was changed\n"
 
 
@@ -23,4 +24,4 @@ def _leave(number: int, frame: object) -> None:
     try:
         os.write(2, _WORDS)
     finally:
-        os._exit(_INTERRUPTED)
+        os._exit(INTERRUPTED)

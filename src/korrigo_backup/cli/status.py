@@ -50,7 +50,7 @@ def command(
 
 
 def require_calm(found: Status) -> None:
-    """Raise ProblemsFound for the most urgent error, if there is one."""
+    """Raise ProblemsFound for the most urgent error, if any."""
     bad = [finding for finding in found.attention if finding.level is Level.ERROR]
     if bad:
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
@@ -116,7 +116,7 @@ def _lines(found: Status) -> Iterator[tuple[str, str]]:
     yield "proven", _proof(found.proven, "never by a restore or a comparison")
     copies = found.copies
     supports = "?" if copies.supports is None else str(copies.supports)
-    yield "copies", f"{copies.places} of 3 places, {supports} of 2 supports, {copies.offsite} of 1 off the site"
+    yield "copies", f"{copies.places} of 3 places, {supports} of 2 supports"
     if found.space:
         space = found.space
         part = f"{human(space.free)} of {human(space.total)} free ({space.free_part:.0%})"

@@ -42,7 +42,7 @@ def command(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
-    """Validate the live site after a restore. Every check is made and reported. Exit 9 when one fails."""
+    """Validate the live site after a restore. Every check is made and reported. Exit 9 when a check fails."""
     wired: Wired = context.ensure_object(Context).wired()
     site = wired.site()
     found = wired.catalog.find(artifact) if artifact else None

@@ -40,7 +40,7 @@ def command(
     """Verify a backup: existence, integrity, checksums, completeness, size, age, mode. Exit 9 when it is bad.
 
     Every depth reads every byte, so that a single changed bit is found. With `--depth full` the backup is loaded into a
-    database and a directory of its own next to the live ones, proven row by row and file by file, and removed.
+    database and a directory of its own next to the live data, proven row by row and file by file, and removed.
     """
     wired: Wired = context.ensure_object(Context).wired()
     if artifact == ALL:
@@ -85,18 +85,21 @@ def _verify_all(wired: Wired, depth: Depth, *, as_json: bool) -> None:
 
 
 def _each(wired: Wired, depth: Depth) -> Iterator[tuple[Path, list[Finding]]]:
-    """Yield every backup, and every entry named like one, with its findings: a bad one must not hide the others."""
+    """Yield every backup, and every entry named like a backup, with its findings.
+
+    A bad entry must not hide the others.
+    """
     catalog = wired.catalog
     survey = catalog.survey()
     for glanced in survey.artifacts:
         try:
-            found = catalog.find(str(glanced.path))  # read again: a list does not look at every bit of a manifest
+            found = catalog.find(str(glanced.path))  # read again: a list does not check every bit of a manifest
             yield found.path, _verified(wired, found, depth)
         except KorrigoBackupError as problem:
             if not os.path.lexists(glanced.path):
                 continue  # it was removed meanwhile
             if depth is Depth.FULL:
-                raise  # a word about the site, which would be the same for the next one
+                raise  # a word about the site, which would be the same for the next backup
             yield glanced.path, [error("artifact.unread", problem.message, problem.hint)]
     for stranger in survey.strangers:
         if stranger.ours:

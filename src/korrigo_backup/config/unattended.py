@@ -57,7 +57,7 @@ class RetentionSection(Section):
 class NightlySection(Section):
     """Options of `nightly`: the depth of verification, and how many seconds it waits for another run to end.
 
-    With `drill` the first backup, and the first one of a changed schema, are also loaded into a scratch copy and
+    With `drill` the first backup, and the first backup of a changed schema, are also loaded into a scratch copy and
     proven.
     """
 

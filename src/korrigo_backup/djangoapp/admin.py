@@ -46,7 +46,7 @@ class BackupsAdmin(admin.ModelAdmin):
         return False
 
     def get_urls(self) -> list[Any]:
-        """Return the one address: there are no rows to add, change or delete."""
+        """Return the only address: there are no rows to add, change or delete."""
         view = self.admin_site.admin_view(self.changelist_view)
         return [path("", view, name=f"{self.opts.app_label}_{self.opts.model_name}_changelist")]
 

@@ -56,7 +56,7 @@ class Request:
 
 
 def run(request: Request, listener: Listener) -> Manifest:
-    """Make one verified artifact in `request.output_dir` and return its manifest.
+    """Make a verified artifact in `request.output_dir` and return its manifest.
 
     Afterwards the directory has one more entry, or, after an error, as many as before.
     """

@@ -12,13 +12,11 @@ from django.db import OperationalError, ProgrammingError
 from django.utils.connection import ConnectionDoesNotExist
 
 from korrigo_backup.djangoapp.insert import first_line
-from korrigo_backup.errors import KorrigoBackupError, Locked, Refused, Unreachable, UsageError
+from korrigo_backup.errors import INTERRUPTED, KorrigoBackupError, Locked, Refused, Unreachable, UsageError
 from korrigo_backup.system.files import explained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-INTERRUPTED = 130
 
 _PRIMARY = 0xFF
 """The bits of an extended result code of SQLite that hold the primary one."""
@@ -52,10 +50,10 @@ def reported(doing: str, state: Callable[[], str]) -> Iterator[None]:
 
 
 def explain(problem: DatabaseProblem, doing: str, state: str) -> KorrigoBackupError:
-    """Return a database's error as one of ours, chosen by its SQLSTATE or by SQLite's error code.
+    """Return a database's error as an error of ours, chosen by its SQLSTATE or by SQLite's error code.
 
-    SQLite has one code for every error in a statement, also for a table or a column that is missing: for these two the
-    words decide.
+    SQLite has the same code for every error in a statement, also for a missing table or column: for these two the words
+    decide.
     """
     words = f"cannot {doing}: {first_line(problem)}"
     code, sqlite = _sqlstate(problem), _sqlite_code(problem)

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 _APP = "korrigo_backup"
 
 _AHEAD = timedelta(hours=1)
-"""By how much a backup's time may be ahead of this clock: one from a wrong year would hide that none was made since."""
+"""By how much a backup's time may be ahead of this clock.
+
+A backup from a wrong year would hide that none was made since.
+"""
 
 _SEE_WHY = "see why the nightly backup does not run, or what the host sees is not published: korrigo-backup status"
 _MAKE_ONE = "make one: korrigo-backup backup; every night: see the runbook's 4.6"
@@ -66,7 +69,7 @@ def seen(place: Path) -> Seen:
 
 
 def judged(found: Seen, *, now: datetime, limit: timedelta) -> list[Any]:
-    """Return the warnings about these backups; `limit` is the age that the newest proven one may have.
+    """Return the warnings about these backups; `limit` is the age that the newest proven backup may have.
 
     A backup of the database counts as proven if its manifest records a read-back, and no verification has found it bad
     since.

@@ -16,6 +16,7 @@ from django.db import connections
 from korrigo_backup.djangoapp import pgtypes
 from korrigo_backup.djangoapp.fields import TYPES, known_type, source_of
 from korrigo_backup.djangoapp.pgcatalog import relations
+from korrigo_backup.domain.excerpt import first_of
 from korrigo_backup.errors import Refused
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ class _Place:
 
 
 class Fit:
-    """Looks at the rows of a fixture while they are checked, where a column has another type than was saved."""
+    """Checks the rows of a fixture while they are read, if a column has another type than the saved one."""
 
     def __init__(self, tables: Iterable[Table], proof: DjangoProof | None, alias: str) -> None:
         saved = (proof.text_columns if proof else None) or {}
@@ -142,7 +143,7 @@ class Fit:
         self.labels: Collection[str] = self._places.keys()
 
     def see(self, label: str, row: Row, where: str) -> None:
-        """Count the values of one row that their columns do not take."""
+        """Count the values of a row that their columns do not take."""
         for place in self._places.get(label, ()):
             value = row[place.index]
             if place.fits and isinstance(value, str) and not place.fits(value):
@@ -185,7 +186,7 @@ def _places(table: Table, saved: dict[str, str], connection: Any) -> Iterator[_P
 
 
 def _declared(column: Column, type_: str, declared: str, connection: Any) -> str | None:
-    """Return the type that a column of plain values should have; None if the live one takes the saved values."""
+    """Return the type that a column of plain values should have; None if the live column takes the saved values."""
     source = source_of(column.field)
     known = known_type(source)
     if known is None:
@@ -226,5 +227,5 @@ def _test(type_: str, declared: str) -> Callable[[str], bool] | None:
 
 
 def _some(names: Sequence[object], separator: str = ", ") -> str:
-    shown = [".".join(name) if isinstance(name, tuple) else str(name) for name in names[:_NAMED]]
-    return separator.join(shown) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+    shown = [".".join(name) if isinstance(name, tuple) else str(name) for name in names]
+    return first_of(shown, _NAMED, separator)

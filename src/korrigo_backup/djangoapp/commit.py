@@ -1,14 +1,16 @@
-"""Whether a transaction committed, asked by this process after its connection was lost, or by the next one.
+"""Whether a transaction committed, asked by this process after its connection was lost, or by the next process.
 
-PostgreSQL remembers the fate of each transaction. Elsewhere a row of a table of our own is written in the
-transaction: it is there afterwards, or not. The table goes when it has answered.
+PostgreSQL remembers the fate of each transaction. Elsewhere a row of a table of our own is written in the transaction:
+it is there afterwards, or not. The table goes when it has answered.
 """
 
 from __future__ import annotations
 
-import time
+from functools import partial
 
 from django.db import Error, connections
+
+from korrigo_backup.system.wait import wait_until
 
 TABLE = "korrigo_backup_restore"
 WAIT_SECONDS = 20.0
@@ -16,7 +18,7 @@ WAIT_SECONDS = 20.0
 
 _PAUSE = 0.1
 _IN_THE_FUTURE = "22023"
-"""SQLSTATE of a transaction number that the server never gave: one that was not on disk at a power cut."""
+"""SQLSTATE of a transaction number that the server never gave: a transaction that was not on disk at a power cut."""
 
 
 def prepare(alias: str) -> None:
@@ -41,18 +43,20 @@ def marker(alias: str, stamp: str) -> str:
 def happened(alias: str, named: str) -> bool | None:
     """Return whether the named transaction committed; None if the server does not answer or does not know."""
     connection = connections[alias]
-    deadline = time.monotonic() + WAIT_SECONDS
     try:
         connection.close_if_unusable_or_obsolete()
         if connection.vendor != "postgresql":
             return _has_row(connection, named)
-        while (status := _status(connection, named)) == "in progress" and time.monotonic() < deadline:
-            time.sleep(_PAUSE)
+        status = wait_until(_has_ended, partial(_status, connection, named), seconds=WAIT_SECONDS, pause=_PAUSE)
     except Error as problem:
         cause = problem.__cause__  # psycopg 3 calls it sqlstate, psycopg 2 pgcode
         code = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
         return False if code == _IN_THE_FUTURE else None
     return {"committed": True, "aborted": False}.get(status)
+
+
+def _has_ended(status: str) -> bool:
+    return status != "in progress"
 
 
 def forget(alias: str) -> None:

@@ -86,7 +86,7 @@ class Checks:
     notes: list[str] = field(default_factory=list)
     """Findings about the constraints that were made again."""
     refusal: ProofFailed | None = None
-    """The error about the broken constraints if the rows prove to differ from the saved ones."""
+    """The error about the broken constraints if the rows prove to differ from the saved rows."""
     _aside: list[Constraint] = field(default_factory=list)
 
     @contextmanager
@@ -94,7 +94,7 @@ class Checks:
         """Check all foreign keys at the end of the block. Raises ProofFailed naming the rows whose target is missing.
 
         With `outside`, the foreign keys among the tables are dropped, and made again at the end with those of
-        `outside`, as pg_dump's files do: PostgreSQL checks each with one join, where it would otherwise look every row
+        `outside`, as pg_dump's files do: PostgreSQL checks each with a join, where it would otherwise look every row
         up. None: no foreign key can be dropped.
         """
         if outside is None:

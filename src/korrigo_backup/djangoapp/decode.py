@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class FixtureReader:
-    """One fixture file and the tables that its objects may belong to.
+    """A fixture file and the tables that its objects may belong to.
 
     It may be read several times; `objects`, `sha256` and `size` are those of the last complete run.
     """
@@ -40,7 +40,7 @@ class FixtureReader:
         self.size = 0
 
     def read_names(self) -> None:
-        """Read the names of all objects that have one; for files of others, which may use them."""
+        """Read the names of all objects with a name; for files of other programs, which may use them."""
         named = Named()
         decoders = {label: one for label, one in self._decoders.items() if has_names(one.table.model)}
         self._file.seek(0)

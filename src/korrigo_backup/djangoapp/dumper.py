@@ -36,7 +36,7 @@ def dump(
     indent: int | None = None,
     accept: Collection[str] = (),
 ) -> DjangoProof:
-    """Write the fixture of one moment of the database to `out` and return its proof.
+    """Write the fixture of a moment of the database to `out` and return its proof.
 
     Raises Refused for objects that a backup must not leave out silently and `accept` does not name (outside.py).
     """
@@ -77,7 +77,7 @@ def _dump_table(table: Table, alias: str, writer: _ArrayWriter) -> TableProof:
 
 
 class _ArrayWriter:
-    """Writes objects as one JSON array, each on a line of its own, or indented for people."""
+    """Writes objects as a JSON array, each on a line of its own, or indented for people."""
 
     def __init__(self, out: IO[bytes], indent: int | None) -> None:
         self._out = out

@@ -67,7 +67,7 @@ def empty(tables: Sequence[Table], alias: str) -> list[Constraint] | None:
 def _set_aside(cursor: Any, names: Sequence[str]) -> list[Constraint] | None:
     """Take away the foreign keys of other tables that refer to these: their rows stay, and are checked at the end.
 
-    None when one of those tables is another role's.
+    None if any of those tables is another role's.
     """
     cursor.execute(_OUTSIDE, [names, names])
     found = cursor.fetchall()

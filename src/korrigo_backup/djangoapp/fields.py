@@ -1,9 +1,9 @@
 """Columns: how a value of the database becomes JSON and becomes the same value again.
 
-Django's own encoder cuts times to milliseconds and numbers in JSON to floats. A column of one of Django's own
-field types is read and written here without loss. PostgreSQL itself writes and reads any other as text (pgtypes.py).
-On other engines, and in backups of former versions, such a column goes through its own `value_to_string`,
-`to_python` and `get_db_prep_save`, as in `dumpdata` and `loaddata`.
+Django's own encoder cuts times to milliseconds and numbers in JSON to floats. A column of Django's own field types is
+read and written here without loss. PostgreSQL itself writes and reads any other as text (pgtypes.py). On other engines,
+and in backups of former versions, such a column goes through its own `value_to_string`, `to_python` and
+`get_db_prep_save`, as in `dumpdata` and `loaddata`.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ _HOOKS = (
     "value_to_string",
     "select_format",
 )
-"""A field class that changes one of these is not Django's own any more."""
+"""A field class that changes any of these is not Django's own any more."""
 
 _AS_THEY_ARE = (models.IntegerField, models.BooleanField, models.CharField, models.TextField, models.JSONField)
 """Types whose parameter is the same on every engine; for the others it is Django's own."""
@@ -94,7 +94,7 @@ _PROTECTED = (int, Decimal, datetime, date, time)
 class Column:
     """A column of a table.
 
-    `select` is the expression of a query, `type` the JSON type. `out` turns a value of the database into one that
+    `select` is the expression of a query, `type` the JSON type. `out` turns a value of the database into a value that
     msgspec writes; `check` raises ValueError for an impossible decoded value; `into` turns a decoded value into a
     parameter of INSERT. None as a step is "as it is"; no step sees None as a value. `keys` are the names that the
     numbers of a `natural` column have; with `beyond` the database holds times that Python has not. `write` makes the

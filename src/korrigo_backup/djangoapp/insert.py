@@ -27,7 +27,7 @@ _EQUAL = (
 _OTHER_TABLES = "the backup does not fit this database: compare the migrations (manage.py showmigrations)"
 
 _PARAMETERS = 30_000
-"""Values of one statement; the protocol of PostgreSQL counts them in 16 bits."""
+"""Values of a statement; the protocol of PostgreSQL counts them in 16 bits."""
 
 
 class Inserter:
@@ -80,7 +80,7 @@ class Inserter:
         return None
 
     def _insert(self, rows: Sequence[list[Any]]) -> None:
-        # not connection.cursor(): with DEBUG on, that one keeps the text of every statement in memory
+        # not connection.cursor(): with DEBUG on, that cursor keeps the text of every statement in memory
         with self._connection.make_cursor(self._connection.create_cursor()) as cursor:
             if self._connection.vendor == "sqlite" and self._fixed:
                 cursor.executemany(self._head + self._fixed, rows)
@@ -121,7 +121,7 @@ class Inserter:
 
 
 def first_line(problem: BaseException) -> str:
-    """Return the first line of a database's message, with its detail when there is one."""
+    """Return the first line of a database's message, with its detail if there is any."""
     lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
     detail = next((line for line in lines[1:] if line.startswith("DETAIL:")), "")
     return f"{lines[0]} {detail}".strip()[:400] if lines else type(problem).__name__

@@ -79,7 +79,7 @@ def prepare(alias: str, manifest: Manifest, file: IO[bytes], *, trusted: bool) -
 def tables_of(alias: str, manifest: Manifest) -> tuple[NaturalKeys, tuple[Table, ...]]:
     """Return the names of this database and the tables that a backup holds, as it holds them.
 
-    Raises Refused when one is missing, ProofFailed for a model that this site does not have.
+    Raises Refused if a table is missing, ProofFailed for a model that this site does not have.
     """
     models, referred = _models(alias, manifest.django)
     require_tables(models, alias)

@@ -1,8 +1,8 @@
 """The machine's own time zone, which Django replaces in the process by its setting TIME_ZONE.
 
-Names of backups carry local time of the site's machine, the same for a shell script and for Django. Settings
-overwrite the variable TZ when they load, so it is read from the environment the process was started with;
-without one the machine's /etc/localtime decides, and UTC where there is neither.
+Names of backups carry local time of the site's machine, the same for a shell script and for Django. Settings overwrite
+the variable TZ when they load, so it is read from the environment the process was started with; without it the
+machine's /etc/localtime decides, and UTC where there is neither.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ DEFAULT_MAX_AGE = timedelta(hours=26)
 def backup_directory() -> Path | None:
     """Return the directory of the backups, None if no setting names one.
 
-    The setting counts before the variable of its name, that before BACKUP_DIR. A relative path is one below BASE_DIR,
-    if the settings have that, since a site's process is started anywhere. Raises TypeError or ValueError for an invalid
+    The setting counts before the variable of its name, that before BACKUP_DIR. A relative path is below BASE_DIR, if
+    the settings have that, since a site's process is started anywhere. Raises TypeError or ValueError for an invalid
     path, RuntimeError for the home of a user that does not exist.
     """
     named = getattr(settings, DIRECTORY, None) or os.environ.get(DIRECTORY) or os.environ.get(_OF_THE_COMMAND)

@@ -9,6 +9,8 @@ from django.db import connections
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
+from korrigo_backup.domain.excerpt import first_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -24,7 +26,7 @@ def applied(alias: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Code:
-    """The migrations that the code has, as `app.name`; the `squashed` ones and those they replace may stand apart."""
+    """The migrations of the code, as `app.name`; the `squashed` ones and those they replace may stand apart."""
 
     names: frozenset[str]
     squashed: frozenset[str]
@@ -61,5 +63,4 @@ def compare(theirs: Iterable[str], code: Code, database: Iterable[str]) -> list[
 
 
 def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
+    return first_of(names, _NAMED)

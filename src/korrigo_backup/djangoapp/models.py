@@ -1,7 +1,7 @@
 """The only model, which has no table: it gives the admin its page and the permission to see it.
 
-Unmanaged, so that no migration is needed; a proxy would need one. Its manager finds no object without asking the
-database, since `dumpdata` reads every unmanaged model, and fails if there is no table.
+Unmanaged, so that no migration is needed; a proxy would need a migration. Its manager finds no object without asking
+the database, since `dumpdata` reads every unmanaged model, and fails if there is no table.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ class Named:
         self._unnumbered: dict[str, list[Key]] = defaultdict(list)
 
     def add(self, table: Table, row: Row, *, numbered: bool) -> None:
-        """Remember an object; one that the file does not number gets a number at `settle`."""
+        """Note an object; an object that the file does not number gets a number at `settle`."""
         key = natural_key(table, row)
         if key is None:
             return
@@ -37,7 +37,7 @@ class Named:
             self._unnumbered[table.label].append(key)
 
     def settle(self) -> None:
-        """Give each object without a number one, above the largest of its model, in the order of the file."""
+        """Give each object without a number a new number, above the largest of its model, in the order of the file."""
         for label, keys in self._unnumbered.items():
             known = self._keys[label]
             last = max((pk for pk in known.values() if isinstance(pk, int)), default=0)

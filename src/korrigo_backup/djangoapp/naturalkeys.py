@@ -24,7 +24,7 @@ KEY_TYPES: dict[str, Any] = {CONTENT_TYPE: tuple[str, str], PERMISSION: tuple[st
 
 
 class Names:
-    """Numbers and names of one model's rows in one database, and the names that are still to be made."""
+    """Numbers and names of a model's rows in a database, and the names that are still to be made."""
 
     def __init__(self, keys: dict[int, Key]) -> None:
         self._keys = keys
@@ -57,7 +57,7 @@ class Names:
 
 
 class NaturalKeys:
-    """The names of all content types and permissions of one database."""
+    """The names of all content types and permissions of a database."""
 
     def __init__(self, alias: str) -> None:
         self._alias = alias
@@ -70,7 +70,7 @@ class NaturalKeys:
                 self._names[PERMISSION] = Names({pk: (code, *types[ct]) for pk, code, ct in rows if ct in types})
 
     def of(self, label: str) -> Names:
-        """Return the names of one model."""
+        """Return the names of a model."""
         return self._names[label]
 
     @property

@@ -1,4 +1,4 @@
-"""A throw-away user of any user model: every field that must have a value gets one."""
+"""A throw-away user of any user model: every field that must have a value is filled."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _value(field: Any, token: str, alias: str) -> Any:
 
 
 def _distinct(field: Any, token: str) -> Any:
-    """Return a value that no other row has, where the type of the field has room for one."""
+    """Return a value that no other row has, where the type of the field has room for it."""
     if isinstance(field, models.EmailField):
         return f"{PREFIX}{token}@{DOMAIN}"
     if isinstance(field, models.CharField | models.TextField):

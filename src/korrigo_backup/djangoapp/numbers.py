@@ -1,8 +1,8 @@
 """Keep every sequence of the site where it stands while the probe writes: a rollback does not give a number back.
 
 Rows that Django's ORM inserts get a free number of ours from the top of the column's range. Every other statement that
-would take a number from a sequence is refused before it reaches the server: one that leaves the column out, one that
-calls nextval, one whose trigger does so.
+would take a number from a sequence is refused before it reaches the server: a statement that leaves the column out,
+calls nextval, or has a trigger that does so.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from korrigo_backup.djangoapp import commit
 from korrigo_backup.djangoapp.pathcolumns import stored_elsewhere
 from korrigo_backup.djangoapp.pgcatalog import relations
+from korrigo_backup.domain.excerpt import first_of
 from korrigo_backup.domain.leftout import SCHEMAS, LeftOut, LeftOutKind, left_out_findings
 from korrigo_backup.errors import Refused
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 ACCEPT = "KORRIGO_BACKUP_ACCEPT"
 """The setting that accepts it for every backup: ["schemas"]."""
 
-# Tables that no extension owns and that are not the leaves of a partitioned one; the schemas of a session's own
-# temporary tables and of the system do not count. `here` is whether the schema is one that the site's tables are in.
+# Tables that no extension owns and that are not the leaves of a partitioned table; the schemas of a session's own
+# temporary tables and of the system do not count. `here` is whether any of the site's tables is in the schema.
 _TABLES = """
 SELECT n.nspname, c.relname, quote_ident(n.nspname) || '.' || quote_ident(c.relname),
        n.nspname = ANY(current_schemas(false)) OR n.nspname = ANY(%s::text[]), c.reltuples
@@ -65,10 +66,9 @@ def require_accepted(found: Iterable[LeftOut], accepted: Collection[str]) -> Non
     """Raise Refused when tables of the site's own apps stand in schemas that the backup does not hold."""
     schemas = [one for one in found if one.kind is LeftOutKind.SCHEMA]
     if schemas and SCHEMAS not in accepted:
-        named = ", ".join(f"{one.name} ({one.facts})" for one in schemas[:5])
-        more = f" and {len(schemas) - 5} more" if len(schemas) > 5 else ""  # noqa: PLR2004
+        named = first_of([f"{one.name} ({one.facts})" for one in schemas], 5)
         raise Refused(
-            f"tables of this site's apps stand in schemas that a backup by Django does not hold: {named}{more}",
+            f"tables of this site's apps stand in schemas that a backup by Django does not hold: {named}",
             hint="back up the whole database: korrigo-backup backup full; or leave them out: --accept schemas",
         )
 
@@ -98,7 +98,7 @@ def _storages(found: Iterable[Table], alias: str) -> Iterator[LeftOut]:
             if isinstance(column.field, models.FileField) and stored_elsewhere(column.field.storage):
                 rows = models.QuerySet(table.model, using=alias).order_by().exclude(**{column.attname: None})
                 if count := rows.exclude(**{column.attname: ""}).count():
-                    storage = column.field.storage.__class__.__name__  # also of a lazy one
+                    storage = column.field.storage.__class__.__name__  # also of a lazy storage
                     yield LeftOut(LeftOutKind.STORAGE, f"{table.label}.{column.name}", f"{count} files in {storage}")
 
 
@@ -136,7 +136,7 @@ def _tables_of_models(cursor: Any) -> tuple[set[str], set[str]]:
 def _columns(found: Iterable[Table]) -> Iterator[LeftOut]:
     """Yield columns of the models' tables that no model has.
 
-    Raises Refused for one that a row cannot do without: no restore could insert it.
+    Raises Refused for a column that a row cannot do without: no restore could insert it.
     """
     for table in found:
         where = table.relation.name if table.relation else table.name

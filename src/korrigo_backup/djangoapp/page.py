@@ -41,7 +41,7 @@ IN_A_CHART = 400
 """Points of a line: more cannot be distinguished on a screen, and would only make the page heavy."""
 
 _RHYTHM = 7
-"""Backups from which the time of the next one is predicted."""
+"""Backups from which the time of the next backup is predicted."""
 
 _KINDS = {
     Kind.SQL: pgettext_lazy("korrigo_backup", "Database"),
@@ -138,8 +138,8 @@ def _table(seen: Seen, notes: _Notes, query: Mapping[str, str]) -> dict[str, Any
 class _Notes:
     """Facts about artifacts besides their manifests, by their names.
 
-    `restored` is when a load of one was last proven to equal the saved data, `bad` are those that a verification has
-    found damaged; `holds` is None if they cannot be read.
+    `restored` is when a load of an artifact was last proven to equal the saved data, `bad` are those that a
+    verification has found damaged; `holds` is None if they cannot be read.
     """
 
     def __init__(self, seen: Seen, now: datetime) -> None:
@@ -166,7 +166,7 @@ def local(moment: datetime) -> datetime:
 
 
 def _chart(good: Sequence[Artifact], kind: Kind) -> dict[str, Any] | None:
-    """Return the sizes of one kind, oldest first, as milliseconds since 1970 and bytes; None for fewer than two."""
+    """Return the sizes of a kind, oldest first, as milliseconds since 1970 and bytes; None for fewer than two."""
     alike = [artifact for artifact in reversed(good) if artifact.kind is kind and artifact.origin is Origin.ROUTINE]
     if len(alike) <= 1:
         return None

@@ -21,11 +21,11 @@ SETTING = "KORRIGO_BACKUP_PATH_COLUMNS"
 """A list of "table.column" or "table.column:path", where path is an SQL/JSON path into a JSON column."""
 
 EVERY_STRING = 'strict $.** ? (@.type() == "string")'
-"""The path for a JSON column without one: all strings in it, however deep."""
+"""The path for a JSON column without a path: all strings in it, however deep."""
 
 
 def models_of(alias: str) -> Iterator[Any]:
-    """Yield the models that have a table of their own in one database."""
+    """Yield the models that have a table of their own in a database."""
     for model in apps.get_models(include_auto_created=True):
         meta = model._meta  # noqa: SLF001 - Django's documented name
         if not (meta.proxy or meta.swapped) and router.allow_migrate_model(alias, model):

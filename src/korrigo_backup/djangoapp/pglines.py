@@ -30,7 +30,7 @@ _FIRST, _MOST_ROWS, _BATCH_BYTES = 100, 4000, 2 * 1024 * 1024
 
 
 def statement(table: Table, connection: Any) -> str | None:
-    """Return a SELECT of one column, the line of each row; None when a column cannot be written by SQL.
+    """Return a SELECT of a single column, the line of each row; None when a column cannot be written by SQL.
 
     It reads under the settings of `snapshot`, and a TimeZone of UTC.
     """
@@ -69,7 +69,10 @@ def _reads_utc(table: Table, connection: Any) -> bool:
 
 
 def _source(table: Table, quote: Callable[[str], str]) -> str:
-    """Return the table without those that inherit from it: they are tables of their own. A partitioned one is whole."""
+    """Return the table without those that inherit from it: they are tables of their own.
+
+    A partitioned table is whole.
+    """
     only = "ONLY " if table.relation and table.relation.kind == "r" else ""
     return f"{only}{quote(table.name)}{_where(table, quote)}"
 

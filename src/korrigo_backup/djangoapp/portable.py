@@ -1,7 +1,7 @@
 """Proof across database engines, and for files without a proof: the values read back equal those of the file.
 
 Two engines write the same value differently (`1.5` and `1.50`, `{"a":1}` and `{"a": 1}`), so here values are compared,
-not their text. Used if the manifest has no digest, or one that was taken on another engine.
+not their text. Used if the manifest has no digest, or a digest taken on another engine.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def _through(source: Any, value: Any, connection: Any) -> Any:
 
 
 def _span(column: Any, value: str) -> str:
-    """Return a duration in the one form of two, where Django can read it at all."""
+    """Return a duration in a single form of two, if Django can read it at all."""
     try:
         return str(column.out(duration(value)))
     except ValueError:

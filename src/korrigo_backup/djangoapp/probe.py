@@ -100,7 +100,10 @@ class _Trial:
             return Check(id_, ok=False, message=f"{id_}: {type(problem).__name__}: {_line(problem)}")
 
     def count(self, id_: str, what: str, **conditions: bool) -> Check:
-        """Count users that fulfil a condition; there must be one. A user model without the field has no such thing."""
+        """Count users that fulfil a condition; there must be at least one.
+
+        A user model without the field has no such thing.
+        """
         fields = {field.name for field in self._model._meta.get_fields()}  # noqa: SLF001
         if not conditions.keys() <= fields:
             return Check(id_, ok=True, message=f"{what}: this user model does not have them")
@@ -182,7 +185,7 @@ class _Trial:
 
 
 def _lacks_table(problem: BaseException | None) -> bool:
-    """Return whether an error, or one that it followed, is PostgreSQL's for a missing table."""
+    """Return whether an error, or its cause, is PostgreSQL's for a missing table."""
     return any(
         (getattr(one, "sqlstate", None) or getattr(one, "pgcode", None)) == _UNDEFINED_TABLE for one in _chain(problem)
     )
@@ -208,7 +211,8 @@ def _require(true: bool, message: str) -> None:  # noqa: FBT001 - an assertion t
 def _taken_back(alias: str) -> Iterator[None]:
     """Run the block in a transaction on every database that answers, and take all of it back.
 
-    Handlers of the site may write to another database than that of the users; one that is down cannot be written to.
+    Handlers of the site may write to another database than that of the users; a database that is down cannot be written
+    to.
     """
     with ExitStack() as stack:
         for name in (alias, *(other for other in connections if other != alias)):
@@ -283,7 +287,7 @@ def _media_root_of(place: Path) -> Path:
 
 
 def _request() -> HttpRequest:
-    """Return a request as far as backends and handlers look at one."""
+    """Return a request with the parts that backends and handlers read."""
     request = HttpRequest()
     request.method = "POST"
     request.META.update(REMOTE_ADDR="127.0.0.1", SERVER_NAME="localhost", SERVER_PORT="80", HTTP_USER_AGENT="probe")

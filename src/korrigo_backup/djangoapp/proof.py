@@ -30,7 +30,7 @@ _MODULUS = 1 << (8 * _BYTES)
 
 
 class Digest:
-    """Row count and digest of one model, row by row."""
+    """Row count and digest of a model, row by row."""
 
     def __init__(self, label: str) -> None:
         self._label = label

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def recover(tree: MediaTree) -> list[str]:
     """Finish or undo every interrupted restore and return the actions, in words.
 
-    The caller holds the tree alone. Raises Unreachable if the database does not know the end of one: then everything
-    stays as it is, also the record.
+    The caller holds the tree alone. Raises Unreachable if the database does not know the end of a restore: then
+    everything stays as it is, also the record.
     """
     done = []
     for record in unfinished.records(tree):

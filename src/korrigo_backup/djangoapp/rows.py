@@ -1,4 +1,4 @@
-"""One row as one line of the fixture, and one object of a fixture as one row."""
+"""Turn a row into a line of the fixture, and an object of a fixture into a row."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _T = TypeVar("_T")
 
 
 class RowEncoder:
-    """Turns rows of one table, as the database gives them, into lines without their end."""
+    """Turns rows of a table, as the database gives them, into lines without their end."""
 
     def __init__(self, table: Table) -> None:
         self._label = table.label
@@ -42,7 +42,7 @@ class RowEncoder:
         self._encode = msgspec.json.Encoder().encode
 
     def encode(self, row: Iterable[Any]) -> bytes:
-        """Return the line of one row."""
+        """Return the line of a row."""
         values = list(row)
         for place, out in self._steps:
             if values[place] is not None:
@@ -59,14 +59,14 @@ class RowEncoder:
 
 
 class LinkRows:
-    """Rows of an automatic through table, as an old fixture has them: a list among the fields of one side."""
+    """Rows of an automatic through table, as an old fixture has them: a list among the fields of either side."""
 
     def __init__(self, field: Any) -> None:
         self.label: str = field.remote_field.through._meta.label_lower  # noqa: SLF001 - Django's documented name
         self._names = field.m2m_field_name(), field.m2m_reverse_field_name()
 
     def row(self, table: Table, number: int, source: Any, target: Any) -> Row:
-        """Return one row of `table`, numbered as asked, that links two objects."""
+        """Return a row of `table`, numbered as asked, that links two objects."""
         values = dict(zip(self._names, (source, target), strict=True))
         return tuple(number if column is table.pk else values[column.name] for column in table.columns)
 
@@ -296,7 +296,7 @@ def _line_type(table: Table) -> Any:
 
 
 def _with_pk(raw: bytes) -> bytes:
-    """Return an object with a primary key of 0, for one that has none."""
+    """Return an object with a primary key of 0, for an object without a key."""
     outer = msgspec.json.decode(raw, type=dict[str, Raw])
     outer["pk"] = Raw(b"0")
     return msgspec.json.encode(outer)

@@ -50,7 +50,7 @@ class _Sequence:
 
     @property
     def sign(self) -> int:
-        """1 for a sequence that counts up, -1 for one that counts down."""
+        """1 for a sequence that counts up, -1 for a sequence that counts down."""
         return 1 if self.step > 0 else -1
 
 
@@ -141,7 +141,7 @@ def _alone(cursor: Any) -> list[_Sequence]:
 
 
 def _read(cursor: Any, found: Sequence[_Sequence]) -> tuple[SequenceProof, ...]:
-    """Return where sequences stand; one that was never used stands at its first number."""
+    """Return where sequences stand; a sequence that was never used stands at its first number."""
     if not found:
         return ()
     each = [f"(SELECT {number}, last_value, is_called FROM {one.name})" for number, one in enumerate(found)]

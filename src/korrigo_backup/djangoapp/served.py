@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.served import Message
 
 PATIENCE_SECONDS = 300.0
-"""How long the host may take to answer. It holds the input open while it lives; this is for one that hangs."""
+"""How long the host may take to answer. It holds the input open while it lives; this is for a host that hangs."""
 
 _LOOK_MILLISECONDS = 500
 
@@ -99,7 +99,7 @@ class Host:
 
 
 class _File(io.RawIOBase):
-    """One file of the backup, of which each read asks the host."""
+    """A file of the backup; each read asks the host."""
 
     def __init__(self, host: Host, name: str, size: int) -> None:
         self._host = host

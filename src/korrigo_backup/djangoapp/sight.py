@@ -54,15 +54,12 @@ def sight(place: Path, *, now: datetime) -> Sight:
 
 
 def _goals(keys: Keyring | None) -> Goals:
-    """Return the site's goals; properties that cannot be seen from here are accepted.
-
-    Those are signatures, without a key, and copies off the site.
-    """
+    """Return the site's goals; without a key, signatures cannot be seen from here and are accepted."""
     try:
         age = max_age()
     except ValueError:
         age = DEFAULT_MAX_AGE
-    unseen = {"status.offsite"} if keys else {"status.offsite", "status.unsigned"}
+    unseen = () if keys else ("status.unsigned",)
     policy = Policy(database=Rule(days=_retention_days()))
     return Goals(rpo_hours=age / timedelta(hours=1), policy=policy, accepted=frozenset(unseen))
 

@@ -1,7 +1,7 @@
-"""The manifest's signature inside the backend: made when there is a key, judged when there is one to judge by.
+"""The manifest's signature inside the backend: made if there is a key, checked if there is a key to check with.
 
 The key file is that of the host's command: KORRIGO_BACKUP_KEY_FILE, or the default place when a file is there. A
-container usually has neither; then backups are unsigned, and the host command that brings one out signs it.
+container usually has neither; then backups are unsigned, and the host command that brings a backup out signs it.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def signed(raw: bytes, keys: Keyring | None, directory: Path) -> bytes:
 def judge(found: Authenticity, keys: Keyring | None, *, allow_unsigned: bool) -> str | None:
     """Return the warning for a signature, None for a good one.
 
-    Raises ProofFailed for a manifest that was altered; Refused for an unsigned one, if there are keys to sign with and
-    `allow_unsigned` was not given.
+    Raises ProofFailed for a manifest that was altered; Refused for an unsigned manifest, if there are keys to sign with
+    and `allow_unsigned` was not given.
     """
     if found is Authenticity.AUTHENTIC:
         return None

@@ -1,4 +1,4 @@
-"""Transactions in which a dump is one moment and a load is not killed by the site's own limits."""
+"""Transactions in which a dump shows a single moment and a load is not killed by the site's own limits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LOCK_WAIT = "60s"
 """How long a dump or load waits for a table that another session has locked before it fails."""
 
 RUNS = 0x6B6F7272
-"""Key of the advisory lock in PostgreSQL that keeps dump and load of one database apart ("korr")."""
+"""Key of the advisory lock in PostgreSQL that keeps dump and load of a database apart ("korr")."""
 
 _SETTINGS = {
     "statement_timeout": "0",
@@ -52,7 +52,7 @@ FROM unnest(%s::text[], %s::text[]) AS w (name, value) JOIN pg_settings s ON low
 
 
 _STARTED_WITH = " -c statement_timeout=0 -c idle_in_transaction_session_timeout=0 -c lock_timeout=60s"
-"""Options of a connection; the last of one name counts, and each wins over those of role, database and server."""
+"""Options of a connection; the last of a name counts, and each wins over those of role, database and server."""
 
 
 def lift_limits(alias: str) -> None:
@@ -78,7 +78,7 @@ def lead_to(alias: str, name: str) -> None:
 
 @contextmanager
 def reading(alias: str, models: Iterable[Any]) -> Iterator[None]:
-    """Hold one moment of the database while the block runs; the session is read-only.
+    """Hold a moment of the database while the block runs; the session is read-only.
 
     Inside a caller's transaction the moment cannot be chosen any more: there, on PostgreSQL, the tables of `models` are
     locked against writing until that transaction ends, which shows the same. Row-level security is off: a role that may

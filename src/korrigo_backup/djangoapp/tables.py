@@ -100,7 +100,7 @@ class Table:
 def referred_models(found: Iterable[Any], exclude: Iterable[str] = ()) -> list[tuple[Any, tuple[tuple[Any, Any], ...]]]:
     """Return models whose rows are left out by default but for those that the models `found` refer to: sessions.
 
-    Each comes with the models and fields that refer to it. One that the caller excludes by name is left out whole.
+    Each comes with the models and fields that refer to it. A model that the caller excludes by name is left out whole.
     """
     if not apps.is_installed("django.contrib.sessions") or "sessions" in {name.partition(".")[0] for name in exclude}:
         return []
@@ -117,10 +117,10 @@ def referred_models(found: Iterable[Any], exclude: Iterable[str] = ()) -> list[t
 def data_models(alias: str, exclude: Iterable[str] = (), *, of_extensions: bool = False) -> list[Any]:
     """Return the models whose rows a backup of `alias` holds.
 
-    Left out are those of `exclude` (labels of apps or models; UsageError for an unknown one), proxies, models of
+    Left out are those of `exclude` (labels of apps or models; UsageError for an unknown label), proxies, models of
     other databases, and unmanaged models that are not over a table, or over a partition or the table of an extension
-    (spatial_ref_sys; backups of former versions have it: `of_extensions`). Of two models over one table the managed
-    one counts, else the one with more columns.
+    (spatial_ref_sys; backups of former versions have it: `of_extensions`). Of two models over the same table the
+    managed model counts, else the model with more columns.
     """
     apps_out, models_out = _excluded((*(name for name in EXCLUDED if _is_known(name)), *exclude))
     chosen: dict[str, Any] = {}

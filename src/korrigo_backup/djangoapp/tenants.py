@@ -8,6 +8,7 @@ from django.apps import apps
 from django.db import connections
 
 from korrigo_backup.djangoapp.pathcolumns import table_of
+from korrigo_backup.domain.excerpt import first_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +43,7 @@ def tables_elsewhere(alias: str) -> str:
     with connection.cursor() as cursor:
         cursor.execute(_ELSEWHERE, [names, list(map(connection.ops.quote_name, names))])
         found = [name for (name,) in cursor.fetchall()]
-    return ", ".join(found[:_NAMED]) + (f" and {len(found) - _NAMED} more" if len(found) > _NAMED else "")
+    return first_of(found, _NAMED)
 
 
 def schemas_of(model: Any, alias: str) -> list[str]:

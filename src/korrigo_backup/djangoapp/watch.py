@@ -9,6 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import FileSystemStorage
 from django.db import models
 
+from korrigo_backup.domain.excerpt import first_of
 from korrigo_backup.errors import ProofFailed
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Watch:
         self.labels = self._paths.keys() | ({self._user.label} if self._user and self._user_places else set())
 
     def see(self, label: str, row: Row, where: str) -> None:
-        """Look at one row of a table of `labels`. Raises ProofFailed for a path that leads out."""
+        """Check a row of a table of `labels`. Raises ProofFailed for a path that leads out."""
         for place, name in self._paths.get(label, ()):
             if row[place] and leads_out(str(row[place])):
                 self._found_odd(f"{label}.{name} = {str(row[place])[:100]!r}", where)
@@ -50,11 +51,9 @@ class Watch:
         """Return the warnings, compared with the users that the database has now."""
         said = []
         if self._odd:
-            more = f" and {len(self._odd) - _NAMED} more" if len(self._odd) > _NAMED else ""
-            said.append(f"paths that lead out of the media tree: {'; '.join(self._odd[:_NAMED])}{more}")
+            said.append(f"paths that lead out of the media tree: {first_of(self._odd, _NAMED, '; ')}")
         if self._superusers and (new := sorted(self._superusers - self._present(alias))):
-            more = f" and {len(new) - _NAMED} more" if len(new) > _NAMED else ""
-            said.append(f"superusers that this site does not have now: {', '.join(new[:_NAMED])}{more}")
+            said.append(f"superusers that this site does not have now: {first_of(new, _NAMED)}")
         return said
 
     def _found_odd(self, what: str, where: str) -> None:

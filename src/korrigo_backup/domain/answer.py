@@ -56,7 +56,7 @@ class Evidence:
     modes: Mapping[str, int]
 
     def found(self, *ids: str) -> Finding | None:
-        """Return the first finding of the status with one of these ids."""
+        """Return the first finding of the status with any of these ids."""
         return next((finding for finding in self.status.attention if finding.id in ids), None)
 
     def newest(self, wanted: Callable[[Record], bool]) -> Record | None:
@@ -64,7 +64,7 @@ class Evidence:
         return next((r for r in reversed(self.seen.records) if r.outcome in GOOD and wanted(r)), None)
 
     def made(self, *verbs: str) -> Record | None:
-        """Return the newest backup that ended well, by one of these verbs (any)."""
+        """Return the newest backup that ended well, by any of these verbs (all by default)."""
         return self.newest(lambda record: record.verb in (verbs or BACKUPS))
 
     def since(self, days: float) -> Sequence[Record]:

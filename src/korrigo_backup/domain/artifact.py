@@ -45,7 +45,7 @@ class Artifact:
 
     @cached_property
     def manifest(self) -> Manifest | None:
-        """The whole manifest; ProofFailed when it must be read, and is not the one any more that was seen first."""
+        """The whole manifest; ProofFailed when it must be read, and has changed since it was first read."""
         return self.source() if callable(self.source) else self.source
 
     @cached_property

@@ -12,6 +12,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.authenticity import Authenticity
+from korrigo_backup.domain.excerpt import first_of
 from korrigo_backup.domain.finding import Finding, Level, error, warning
 from korrigo_backup.domain.journal import Verb
 from korrigo_backup.domain.naming import Kind
@@ -259,9 +260,6 @@ def _copies(status: Status) -> Iterator[Finding]:
     if status.copies.supports == 1:
         yield warning("status.one_disk", "the backups lie on the same file system as the media: one fault takes both",
                       "set BACKUP_DIR to another disk")  # fmt: skip
-    if not status.copies.offsite and status.good:
-        yield warning("status.offsite", "no copy of the backups is off the site (3-2-1 wants one)",
-                      f"copy {status.directory} to another place, for example with rsync or restic")  # fmt: skip
 
 
 def span(seconds: int) -> str:
@@ -274,5 +272,4 @@ def span(seconds: int) -> str:
 
 def named(names: Sequence[str], most: int = 3) -> str:
     """Return the first names, and how many more there are."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    return first_of(names, most)

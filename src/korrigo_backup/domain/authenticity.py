@@ -1,8 +1,8 @@
-"""Authentic manifests: signed with a key that is kept elsewhere, so that a made-up or altered one is found.
+"""Authentic manifests: signed with a key that is kept elsewhere, so that a made-up or altered manifest is found.
 
-The signature is an HMAC-SHA256 over the manifest's JSON in canonical form (keys sorted, no white space, without
-the `auth` key itself); fields that a newer version added are covered, too. The manifest names every member with
-its SHA-256, the site, the kind and the time, so members cannot be exchanged, nor an old backup made a new one.
+The signature is an HMAC-SHA256 over the manifest's JSON in canonical form (keys sorted, no white space, without the
+`auth` key itself); fields that a newer version added are covered, too. The manifest names every member with its
+SHA-256, the site, the kind and the time, so members cannot be exchanged, nor an old backup passed off as new.
 """
 
 from __future__ import annotations

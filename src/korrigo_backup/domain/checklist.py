@@ -32,7 +32,7 @@ QUESTIONS = (
     Question("window", "--window", "maintenance window", "Minutes set aside"),
     Question("contacts", "--contacts", "team", "Who can be reached if it goes wrong"),
 )
-"""In the order in which they are asked. `ticket` and `reason` are one point: either answers it."""
+"""In the order in which they are asked. `ticket` and `reason` belong to the same point: either answers it."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ OFTEN_ENOUGH = 5
 """From so many pauses on, three times the median of them is a usual pause, too: some sites run once a month."""
 
 SETTLED = timedelta(days=30)
-"""After so long of regular runs since a silence the clock is believed again: somebody would have noticed."""
+"""After so long of regular runs since a silence the clock is believed again: people would have noticed by then."""
 
 
 def doubt(moments: Iterable[datetime], now: datetime, confirmed: datetime | None = None) -> str | None:

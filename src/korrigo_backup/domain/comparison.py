@@ -39,7 +39,7 @@ class RowChange(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def only_removed(self) -> bool:
-        """Whether every present row, with all its columns, is among the saved ones."""
+        """Whether every present row, with all its columns, is among the saved rows."""
         return self.exact and not (self.added or self.changed or self.new_columns)
 
 
@@ -69,7 +69,7 @@ class FileChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """A saved state held against a present one. `tables` are those that differ, `same` counts the others."""
+    """A saved state compared with a present state. `tables` are those that differ, `same` counts the others."""
 
     saved: str
     now: str

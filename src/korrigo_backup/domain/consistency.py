@@ -1,4 +1,4 @@
-"""Whether the files that the rows name are there: database and media held against each other."""
+"""Whether the files that the rows name exist: database and media compared with each other."""
 
 from __future__ import annotations
 

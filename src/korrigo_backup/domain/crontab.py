@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.schedule import Job, Surroundings
 
 LONGEST = 998
-"""Bytes of a command that Debian's cron takes (MAX_COMMAND); a longer one makes it refuse the whole crontab."""
+"""Bytes of a command that Debian's cron takes (MAX_COMMAND); a longer command makes it refuse the whole crontab."""
 
 _HOUR_FIELDS = 5
 _BEGIN, _END = "# BEGIN korrigo-backup schedule for ", "# END korrigo-backup schedule for "
@@ -96,7 +96,7 @@ def _line(job: Job, around: Surroundings) -> str:
         f"PATH={shlex.quote(around.path)} {command}",
     )
     output = f">>{shlex.quote(around.log)} 2>&1" if around.log else ">/dev/null"
-    text = f"{' && '.join(words)} {output}".replace("%", r"\%")  # cron makes a new line of a bare one
+    text = f"{' && '.join(words)} {output}".replace("%", r"\%")  # cron turns a bare % into a new line
     if len(_bytes(text)) > LONGEST:
         raise ValueError(f"the line of the {job.id} job has more than {LONGEST} bytes, which cron does not take")
     return f"{job.hours} {text}"

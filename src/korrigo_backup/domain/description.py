@@ -55,7 +55,7 @@ class DatabaseName(msgspec.Struct, frozen=True):
 
 
 class AppMigrations(msgspec.Struct, frozen=True):
-    """The migrations of one app on disk, which of them are leaves, and which older ones a squashed one replaces."""
+    """The migrations of an app on disk, the leaves among them, and the older ones that squashed migrations replace."""
 
     app: str
     names: tuple[str, ...]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from korrigo_backup.domain.excerpt import first_of
 from korrigo_backup.domain.finding import Finding, loss, warning
 from korrigo_backup.errors import ProofFailed, UsageError
 
@@ -86,7 +87,7 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 def name(kind: str, of: str) -> str:
-    """Return the name of a difference in an object: kind and qualified name, in one word where the object's is one."""
+    """Return the name of a difference in an object: kind and qualified name, in a single word if possible."""
     return f"{kind.replace(' ', '-')}:{of}"
 
 
@@ -98,8 +99,7 @@ def parts(difference: str) -> tuple[str, str]:
 
 def some(lines: list[str]) -> str:
     """Return the first few differences and how many more there are."""
-    more = f" and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
-    return "; ".join(lines[:SHOWN]) + more
+    return first_of(lines, SHOWN, "; ")
 
 
 def saved(found: Iterable[Difference]) -> list[Difference]:

@@ -26,7 +26,7 @@ _OCTAL = re.compile("[0-3][0-7]{2}")
 
 
 class Fault(StrEnum):
-    """Why a line gives no value, or not the one that it seems to give."""
+    """Why a line gives no value, or another value than it seems to give."""
 
     NO_SETTING = "it is not NAME=value"
     OPEN_QUOTE = "a quotation mark is not closed"
@@ -153,7 +153,7 @@ def _setting(text: str, start: int, known: Mapping[str, str]) -> tuple[str, str 
 
 
 def _quoted(text: str, at: int) -> tuple[str, int]:
-    """Return the text between the quotation mark at `at` and its like, and the place behind that one."""
+    """Return the text between the quotation mark at `at` and its like, and the place behind it."""
     mark, done = text[at], list[str]()
     pieces: Iterator[re.Match[str]] = re.finditer(r"\\.|.", text[at + 1 :], re.DOTALL)
     for piece in pieces:

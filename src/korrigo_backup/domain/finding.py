@@ -22,7 +22,7 @@ class Level(StrEnum):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One line of a check. `id` is documented in docs/reference/findings.md and never changes.
+    """A line of a check. `id` is documented in docs/reference/findings.md and never changes.
 
     `detail` holds the server's words on single rows. It is shown to the operator alone: neither a journal nor a
     notification takes it. `accepted` is the reason for which the configuration accepts it.

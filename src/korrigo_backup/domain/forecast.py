@@ -24,14 +24,14 @@ ENOUGH_DAYS = 2.0
 """Days that they must span: several backups of one afternoon do not show the growth in a month."""
 
 _WANTED = 2
-"""Free space without which a backup is refused (runbook 2.2), as a multiple of the last one's size."""
+"""Free space without which a backup is refused (runbook 2.2), as a multiple of the last backup's size."""
 
 _DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class Growth:
-    """The backups that one rule counts together: (created, bytes), newest first; and that rule."""
+    """The backups that a rule counts together: (created, bytes), newest first; and that rule."""
 
     sizes: Sequence[tuple[datetime, int]]
     rule: Rule

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
-    """One hold. `name` is that of an artifact or of a kept copy; `until` None has no end. Times are UTC."""
+    """A hold. `name` is that of an artifact or of a previous copy; `until` None has no end. Times are UTC."""
 
     name: str
     reason: str
@@ -38,7 +38,7 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def standing(holds: Iterable[Hold], now: datetime) -> dict[str, Hold]:
-    """Return the holds that stand at `now` by the name they hold; of two on one name, the one that lasts longer."""
+    """Return the holds that stand at `now` by the name they hold; of two on the same name, the longer."""
     found: dict[str, Hold] = {}
     for hold in holds:
         if hold.stands(now) and (hold.name not in found or _longer(hold, found[hold.name])):

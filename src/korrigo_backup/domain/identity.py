@@ -57,7 +57,7 @@ class SiteRecord(msgspec.Struct, frozen=True, kw_only=True):
         return frozenset({self.id, *self.former})
 
     def at(self, place: Place, former: Iterable[str] = ()) -> SiteRecord:
-        """Return the record with one place more."""
+        """Return the record with a further place."""
         places = tuple(dict.fromkeys((*self.places, place)))
         return msgspec.structs.replace(self, places=places, former=tuple(sorted({*self.former, *former} - {self.id})))
 

@@ -83,7 +83,7 @@ def _decided(value: str | None, operator: str, word: str, lookup: Lookup, *, str
 
 
 def _closing(text: str, brace: int) -> int:
-    """Return the place of the brace that closes the one at `brace`, -1 where there is none."""
+    """Return the place of the brace that closes the brace at `brace`, -1 where there is none."""
     depth = 0
     for place in range(brace, len(text)):
         depth += {"{": 1, "}": -1}.get(text[place], 0)

@@ -59,7 +59,7 @@ RESTORES = frozenset({Verb.RESTORE, Verb.RESTORE_IN_PLACE, Verb.RESTORE_BY_DJANG
 
 
 class Outcome(StrEnum):
-    """How an operation ended; `begun` is all that a killed one leaves."""
+    """How an operation ended; `begun` is the trace of a killed operation."""
 
     BEGUN = "begun"
     DONE = "done"

@@ -34,7 +34,7 @@ _CONTEXT = b"korrigo-backup kit 1\n"
 
 
 class KitFile(msgspec.Struct, frozen=True):
-    """One file of a kit: its name inside, where it belongs, its permission bits, size in bytes and SHA-256.
+    """A file of a kit: its name inside, where it belongs, its permission bits, size in bytes and SHA-256.
 
     A relative `path` is below the project's directory.
     """

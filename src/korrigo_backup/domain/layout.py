@@ -1,4 +1,4 @@
-"""JSON for people and programs: an object is indented, each element of a list stands on one line of its own.
+"""JSON for people and programs: an object is indented, each element of a list stands on its own line.
 
 A manifest of 24,000 tables stays a third smaller than with every value on its own line, and `grep` finds a table.
 """

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from korrigo_backup.domain.excerpt import first_of
 from korrigo_backup.domain.finding import Finding, warning
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def media_findings(notes: Iterable[str]) -> list[Finding]:
 
 
 def left_out_findings(found: Iterable[LeftOut]) -> list[Finding]:
-    """Return one warning for each kind, with the names."""
+    """Return a warning for each kind, with the names."""
     by_kind: dict[LeftOutKind, list[LeftOut]] = {}
     for one in found:
         by_kind.setdefault(one.kind, []).append(one)
@@ -86,6 +87,5 @@ def left_out_findings(found: Iterable[LeftOut]) -> list[Finding]:
 
 def _finding(kind: LeftOutKind, found: list[LeftOut]) -> Finding:
     words, hint = _WORDS[kind]
-    names = ", ".join(f"{one.name} ({one.facts})" if one.facts else one.name for one in found[:_NAMED])
-    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-    return warning(f"django.left-out.{kind}", f"{words}: {names}{more}", hint)
+    names = first_of([f"{one.name} ({one.facts})" if one.facts else one.name for one in found], _NAMED)
+    return warning(f"django.left-out.{kind}", f"{words}: {names}", hint)

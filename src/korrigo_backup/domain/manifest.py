@@ -53,7 +53,7 @@ class TableProof(msgspec.Struct, frozen=True, gc=False):
 
 
 class SequenceProof(msgspec.Struct, frozen=True, gc=False):
-    """Position of one sequence, named like a table."""
+    """Position of a sequence, named like a table."""
 
     name: str
     last_value: int
@@ -61,7 +61,7 @@ class SequenceProof(msgspec.Struct, frozen=True, gc=False):
 
 
 class SchemaObject(msgspec.Struct, frozen=True, gc=False):
-    """One object of a schema: its kind, its qualified name, the MD5 of its definition (a fingerprint)."""
+    """An object of a schema: its kind, its qualified name, the MD5 of its definition (a fingerprint)."""
 
     kind: str
     name: str
@@ -78,7 +78,7 @@ class LargeObjectsProof(msgspec.Struct, frozen=True):
 class DatabaseProof(msgspec.Struct, frozen=True, kw_only=True):
     """The content of a database in one snapshot. `digest` names the rule by which table digests were made.
 
-    `size` is in bytes on the server's disk, 0 if not known; `migrations` are Django's applied ones as `app.name`;
+    `size` is in bytes on the server's disk, 0 if not known; `migrations` are Django's applied migrations as `app.name`;
     `large_objects` is None if unknown. `left_out` names objects that pg_dump leaves out, as `invalid index
     public.copy_mark`. `search_path` is that of the role in this database: its existing schemas. A dump does not hold
     the `properties`. `roles` are those that the database needs or names, `tablespaces` those of its objects; older
@@ -140,7 +140,7 @@ class MediaProof(msgspec.Struct, frozen=True, kw_only=True):
     `root` is the beginning of every path in the archive. `notes` names files that were left out, `unstable` files that
     went on changing while they were read. `properties` is True if owners, modes, attributes and links are in the
     archive; `owners` counts files and directories by `uid:gid`. `outside` are the symbolic links that lead out of the
-    tree, `mounts` the mount points below its root; `file_system` is the one that holds it.
+    tree, `mounts` the mount points below its root; `file_system` is the file system of the root.
     """
 
     files: int
@@ -166,7 +166,7 @@ class PermissionName(msgspec.Struct, frozen=True, gc=False):
 
 
 class DjangoProof(msgspec.Struct, frozen=True, kw_only=True):
-    """The content of a Method 2 dump, per model label; `migrations` are the applied ones as `app.name`.
+    """The content of a Method 2 dump, per model label; `migrations` are the applied migrations as `app.name`.
 
     A sequence is named by its model and column: `exams.student.id`. `text_columns` names the columns whose values are
     PostgreSQL's own text, by label and field, with their type; None in backups of former versions, which have none.
@@ -256,8 +256,8 @@ def require_size(raw: bytes, source: str) -> None:
 def decode(raw: bytes, source: str) -> Manifest:
     """Return the manifest in `raw`, read from `source`.
 
-    Raises ProofFailed when it is not JSON, lacks one of the five keys, is of a newer format, or names a file
-    outside its directory (a made-up manifest must not make us read or write elsewhere).
+    Raises ProofFailed when it is not JSON, lacks any of the five keys, is of a newer format, or names a file outside
+    its directory (a made-up manifest must not make us read or write elsewhere).
     """
     try:
         manifest = msgspec.json.decode(raw, type=Manifest)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from korrigo_backup.domain.excerpt import first_of
 from korrigo_backup.domain.finding import Finding, loss, ok, warning
 from korrigo_backup.domain.manifest import Doubt
 
@@ -35,8 +36,7 @@ def mounts_inside(mounts: tuple[str, ...]) -> str:
 
 def listed(names: tuple[str, ...]) -> str:
     """Return the first names of many, and how many more there are."""
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+    return first_of(names, _SHOWN)
 
 
 def accepted(links: Iterable[MediaLink], patterns: Sequence[str]) -> tuple[MediaLink, ...]:

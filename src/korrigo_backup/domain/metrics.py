@@ -27,7 +27,7 @@ _PREFIX = "korrigo_backup"
 
 Sample = tuple[Mapping[str, str], float | None]
 Family = tuple[str, str, Iterable[Sample]]
-"""Name without its prefix, help, and samples; every one is a gauge: it can go down."""
+"""Name without its prefix, help, and samples; every family is a gauge: it can go down."""
 
 
 def metrics(status: Status) -> str:
@@ -59,7 +59,6 @@ def _general(status: Status) -> Iterator[Family]:
     yield _one("last_proven_downtime_seconds", "How long the site was down.", proven.downtime if proven else None)
     yield _one("copies", "Places that hold the data, the live site among them.", status.copies.places)
     yield _one("copies_supports", "Supports that they are on.", status.copies.supports)
-    yield _one("copies_offsite", "Copies off the site.", status.copies.offsite)
     yield _one("holds", "Backups and kept copies that may not be removed.", len(status.holds))
     kept = None if status.kept is None else len(status.kept)
     yield _one("kept", "Copies that restores have kept beside the live site.", kept)

@@ -20,7 +20,7 @@ class Difference(msgspec.Struct, frozen=True):
     """Migrations that only one side has, as `app.name`.
 
     `unapplied`: the code has them, the database does not. `ahead`: the database has them and their number is above
-    every one of the code, so it was made by newer code. `gone`: the database has them and the code knows them no
+    every number of the code, so it was made by newer code. `gone`: the database has them and the code knows them no
     more: squashed and removed, or their app was removed.
     """
 
@@ -33,7 +33,7 @@ def compare(applied: Iterable[Key], code: Iterable[AppMigrations]) -> Difference
     """Return how the applied migrations and those on disk differ.
 
     A squashed migration counts as applied if all migrations that it replaces are (Django's rule); the replaced
-    migrations of an applied one need no entry of their own.
+    migrations of an applied migration need no entry of their own.
     """
     apps, have = tuple(code), set(applied)
     on_disk = {(app.app, name) for app in apps for name in app.names}

@@ -1,6 +1,6 @@
 """Times in files: with their zone, and of years that can be calculated with in every zone.
 
-One that is not would be compared with the others wherever backups are listed, and take the whole list with it.
+Another time would be compared with the others wherever backups are listed, and break the whole list.
 """
 
 from __future__ import annotations

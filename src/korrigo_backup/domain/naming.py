@@ -139,7 +139,7 @@ def stage_database(live: str, stamped: str) -> str:
 
 
 def back_database(live: str, stamped: str) -> str:
-    """Return the name of the database that a safety backup is loaded into, to become the one of before a restore."""
+    """Return the name of the database for a safety backup, which becomes the database as before a restore."""
     return _beside(live, "back", stamped)
 
 
@@ -189,7 +189,7 @@ def is_beside(name: str, live: str, role: str) -> bool:
 _STAMP_LENGTH = len("20260204_030000")
 
 POSTGRES_NAME_BYTES = 63
-"""NAMEDATALEN - 1: PostgreSQL silently cuts a longer name, so two of ours could become one."""
+"""NAMEDATALEN - 1: PostgreSQL silently cuts a longer name, so two of our names could become equal."""
 
 _HASH_DIGITS = 10
 """Hexadecimal digits of the SHA-256 of a full name: they distinguish names that are equal where they are cut."""

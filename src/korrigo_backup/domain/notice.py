@@ -102,7 +102,7 @@ def after_success(newest: Record | None) -> Event:
 
 
 def journal_tail(records: Sequence[Record], *, last: int = 10) -> tuple[str, ...]:
-    """Return the newest records as a line each, and below the newest one its steps with their seconds."""
+    """Return the newest records as a line each, and below the newest its steps with their seconds."""
     lines = [_line(record) for record in records[-last:]]
     steps = records[-1].steps if records else ()
     return (*lines, *(f"  {step.at:9.3f} s  {step.id}" for step in steps))

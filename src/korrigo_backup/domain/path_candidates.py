@@ -16,7 +16,7 @@ _ADDRESS = re.compile(r"[A-Za-z][\w+.-]*:|//")
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 LIKE = 0.95
-"""The share of a column's values that must look like paths: each value of a path column is taken for one."""
+"""The share of a column's values that must look like paths: each value of a path column is taken for a path."""
 
 HITS = 0.5
 """The share of those that must name a file: a site may have lost some."""
@@ -32,7 +32,7 @@ Step = str | None
 
 @dataclass
 class Tally:
-    """How many strings of one place were seen, look like a path, and name a file."""
+    """How many strings of a place were seen, look like a path, and name a file."""
 
     seen: int = 0
     alike: int = 0
@@ -41,7 +41,7 @@ class Tally:
 
     @property
     def is_media(self) -> bool:
-        """Whether these values name media files. One bare name may be chance, a path below a directory is none."""
+        """Whether these values name media files. A single bare name may be chance, a path below a directory is not."""
         enough = len(self.files) > 1 or any("/" in file for file in self.files)
         return enough and self.alike >= LIKE * self.seen and self.hits >= HITS * self.alike
 
@@ -92,10 +92,10 @@ def strings(value: object, place: tuple[Step, ...] = ()) -> Iterator[tuple[tuple
 
 
 def propose(column: str, samples: Sequence[object], roots: Sequence[str], files: Container[str]) -> list[Proposal]:
-    """Return the entries for one column.
+    """Return the entries for a column.
 
-    `column` is its name as `[media] columns` has it, `samples` are values, `files` the paths that are there.
-    Where every string of a JSON column names a file the column itself is proposed, else the ways to those that do.
+    `column` is its name as `[media] columns` has it, `samples` are values, `files` the paths that are there. Where
+    every string of a JSON column names a file the column itself is proposed, else the ways to those that do.
     """
     places: dict[tuple[Step, ...], Tally] = {}
     for place, value in (found for sample in samples for found in strings(sample)):
@@ -123,7 +123,7 @@ _ANY = "*"
 
 
 def _gathered(places: dict[tuple[Step, ...], Tally]) -> dict[tuple[Step, ...], Tally]:
-    """Return the places, those as one that differ in a key of which there are many."""
+    """Return the places, merged where they differ only in a key with many values."""
     keys: dict[tuple[Step, ...], set[str]] = {}
     for place in places:
         for depth, step in enumerate(place):

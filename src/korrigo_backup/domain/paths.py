@@ -5,14 +5,6 @@ Bytes that are not UTF-8 are surrogate escapes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-NAMED = 5
-"""The number of names in a line; the line gives the number of the others."""
-
 
 def order(path: str) -> tuple[bytes, ...]:
     """Return the key by which walks, archives and lists of paths are sorted: the parts of the path as bytes."""
@@ -50,7 +42,7 @@ def leads_out(path: str, target: str) -> bool:
 def stays_inside(path: str, target: str) -> bool:
     """Return whether a link at `path` stays in the tree also when its target goes through links that stay in it.
 
-    Steps up may only come first, where every directory above is a real one.
+    Steps up may only come first, where no directory above is a link.
     """
     parts = [part for part in target.split("/") if part not in {"", "."}]
     up = next((number for number, part in enumerate(parts) if part != ".."), len(parts))
@@ -60,9 +52,3 @@ def stays_inside(path: str, target: str) -> bool:
 def on_one_line(text: str) -> str:
     """Return a typed text in a form for a table: white space becomes one blank, control characters are escaped."""
     return printable(" ".join(text.split()))
-
-
-def listed(names: Sequence[str]) -> str:
-    """Return the first names, and how many more there are."""
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more

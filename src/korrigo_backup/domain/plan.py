@@ -21,8 +21,8 @@ FROM_SAFETY = "korrigo-backup rollback --to safety --in-place"
 class TableChange(msgspec.Struct, frozen=True):
     """Rows of a table now and after the restore; None where the table does not exist on that side.
 
-    `added`, `changed` and `removed` count the rows since the backup, which a restore takes back; None when the rows
-    were not compared one by one.
+    `added`, `changed` and `removed` count the rows since the backup, which a restore undoes; None if single rows were
+    not compared.
     """
 
     name: str

@@ -1,6 +1,7 @@
 """Container images of PostgreSQL: which image is a server, and which database and role it makes at its first start.
 
-The rules are those of the images' own documentation. An image that is not known follows the official one, as most do.
+The rules are those of the images' own documentation. An image that is not known follows the rules of the official
+image, as most do.
 """
 
 from __future__ import annotations

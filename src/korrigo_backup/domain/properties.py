@@ -11,7 +11,7 @@ SECRET = re.compile(r"secret|passw|token|credential|private|(^|[._])(api_?)?key(
 
 
 class Setting(msgspec.Struct, frozen=True):
-    """`ALTER DATABASE … SET` entries (`name=value`), of one role or of all.
+    """`ALTER DATABASE … SET` entries (`name=value`), of a role or of all.
 
     `withheld` names settings whose value was not saved, because it is a secret.
     """
@@ -22,7 +22,7 @@ class Setting(msgspec.Struct, frozen=True):
 
 
 class Grant(msgspec.Struct, frozen=True):
-    """One privilege on the database; role None is PUBLIC."""
+    """A privilege on the database; role None is PUBLIC."""
 
     role: str | None
     privilege: str
@@ -57,7 +57,7 @@ class Properties(msgspec.Struct, frozen=True):
 
 
 class Membership(msgspec.Struct, frozen=True):
-    """A role that another one is a member of."""
+    """A role that has another role as a member."""
 
     role: str
     admin: bool = False
@@ -93,7 +93,7 @@ def role_without_secrets(role: RoleProof) -> RoleProof:
 
 
 def without_secret_values(setting: Setting) -> Setting:
-    """Return the settings of one role or of all, those that are secrets by name alone."""
+    """Return the settings of a role or of all; those that are secrets are only named."""
     names = [entry.partition("=")[0] for entry in setting.entries]
     kept = tuple(entry for entry, name in zip(setting.entries, names, strict=True) if not SECRET.search(name))
     secret = tuple(name for name in names if SECRET.search(name))

@@ -127,7 +127,7 @@ def _restore(evidence: Evidence) -> tuple[Answer, ...]:
 
 
 def _age(record: Record, *, old: bool) -> bool:
-    """Return whether an operation loaded a backup that was older than a week (with `old`), or a younger one."""
+    """Return whether an operation loaded a backup that was older than a week (with `old`), or a younger backup."""
     named = parse(record.subject)
     made = own_clock(named.stamp) if named else None
     if made is None or not is_proof(record) or record.verb == Verb.COMPARE:

@@ -1,9 +1,9 @@
 """Retention: which artifacts and previous copies may be removed, each with its reason (runbook 7). Decides only.
 
 A rule keeps an artifact if any of its lines keeps it. An artifact that the rules would remove stays all the same if it
-is on hold, made before a deployment, a young safety copy, the newest good one of its kind, a component of a restore
-point that stays, or not made by this program. Order and age are by the time in the manifest, the calendar by the stamp
-of the site's own clock, never by the file system's times or by the text of a name.
+is on hold, made before a deployment, a young safety copy, the newest good artifact of its kind, a component of a
+restore point that stays, or not made by this program. Order and age are by the time in the manifest, the calendar by
+the stamp of the site's own clock, never by the file system's times or by the text of a name.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Policy:
 
 @dataclass(frozen=True)
 class Decision:
-    """Keep or remove one artifact, and why."""
+    """The decision to keep or remove an artifact, with the reason."""
 
     artifact: Artifact
     remove: bool
@@ -82,7 +82,7 @@ class Decision:
 class Given:
     """The inputs of a decision besides the artifacts: the time, the site, the holds in force, which artifacts are good.
 
-    `good` returns whether an artifact verifies now: it is called for the newest artifacts only, and only where one
+    `good` returns whether an artifact verifies now: it is called for the newest artifacts only, and only if an artifact
     would be removed. Only artifacts of `kinds` may be removed. If the `environment` is None or an artifact does not
     name it, it is not compared.
     """
@@ -167,7 +167,7 @@ def sort_of(artifact: Artifact, policy: Policy, members: set[str]) -> tuple[Rule
 
 
 def _by_rule(group: Sequence[Artifact], rule: Rule, policy: Policy, given: Given) -> list[Decision]:
-    """Decide on those that one rule counts together, newest first; only those that are ours are counted."""
+    """Decide on those that a rule counts together, newest first; only those that are ours are counted."""
     decided = {
         one.name: Decision(one, remove=False, reason=why + _stays_over(one, policy, given))
         for one in group
@@ -189,7 +189,7 @@ def _by_rule(group: Sequence[Artifact], rule: Rule, policy: Policy, given: Given
 
 
 def _stays_over(artifact: Artifact, policy: Policy, given: Given) -> str:
-    """Return the words for one that stays though it is over the maximum age: a person decides on that."""
+    """Return the words for an artifact that stays though it is over the maximum age: a person decides on that."""
     over = 0 < policy.max_age < (given.now - artifact.created).days
     return f" (over the maximum age of {policy.max_age} days)" if over else ""
 
@@ -208,7 +208,7 @@ def _exempt(artifact: Artifact, given: Given) -> str | None:
 
 
 def _foreign(artifact: Artifact, given: Given) -> str | None:
-    """Return why an artifact is not one of ours, None when it is."""
+    """Return why an artifact is not ours, None when it is."""
     if artifact.header is None or artifact.header.format == 0:
         return "has no readable manifest: not ours to remove"
     if artifact.authenticity is not Authenticity.AUTHENTIC:
@@ -263,8 +263,8 @@ def _kept_for(rule: Rule) -> str:
 def _keep_newest_good(decisions: Sequence[Decision], given: Given) -> list[Decision]:
     """Keep of every kind the newest routine artifact that verifies.
 
-    Thirty bad days must not delete the last good one (T7). If none of the newest `TRIES` verifies, none of the kind is
-    removed.
+    Thirty bad days must not delete the last good backup (T7). If none of the newest `TRIES` verifies, none of the kind
+    is removed.
     """
     kept = {d.artifact.name: d for d in decisions}
     for kind in Kind:

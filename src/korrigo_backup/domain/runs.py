@@ -78,7 +78,7 @@ class Failing(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_backup(self) -> bool:
-        """Whether it is a backup, which is worse than anything else: the next one may be needed."""
+        """Whether it is a backup, which is worse than anything else: the next backup may be needed."""
         return self.verb == Verb.BACKUP
 
 
@@ -87,7 +87,8 @@ def failing(records: Sequence[Record], *, running: bool) -> tuple[Failing, ...]:
 
     `records` are oldest first. A record that only begins is a run that was killed, unless it is the newest such and a
     run is at work. A cancelled run does not count, nor does a verification that did not come to its end. A full backup
-    makes up for a failed one of the database or the media; a verification only for one of the same backup.
+    makes up for a failed backup of the database or the media; a verification only for a verification of the same
+    backup.
     """
     failures: dict[_Key, list[Record]] = {}
     succeeded: dict[_Key, datetime] = {}
@@ -129,7 +130,7 @@ def proven(records: Iterable[Record]) -> Proof | None:
 
 
 def drill_due(records: Iterable[Record], fingerprint: str) -> str | None:
-    """Return why a backup with this schema is to be loaded and proven now, None when one like it was."""
+    """Return why a backup with this schema is to be loaded and proven now, None if that was done since."""
     proved = [record.proved for record in records if record.proved and record.outcome in _GOOD]
     if not proved:
         return "no backup of this site was loaded and proven so far"
@@ -137,7 +138,7 @@ def drill_due(records: Iterable[Record], fingerprint: str) -> str | None:
 
 
 def verified(records: Iterable[Record], newest: Artifact | None) -> Proof | None:
-    """Return when a backup was last read whole: by `verify`, or when the newest good one was made and read back."""
+    """Return when a backup was last read whole: by `verify`, or when the newest good backup was made and read back."""
     found = [_proof(record) for record in records if record.verb == Verb.VERIFY and record.outcome is Outcome.DONE]
     if newest:
         found.append(Proof(at=newest.created, what=newest.name, by="backup"))
@@ -188,7 +189,7 @@ def suspects(records: Sequence[Record], artifacts: Iterable[Artifact]) -> dict[s
 
 
 def members_of(point: Artifact) -> list[str]:
-    """Return the names of the two backups that a restore point binds; none of a broken one."""
+    """Return the names of the two backups that a restore point binds; none of a broken point."""
     if point.header is None:
         return []
     return [name for name in (point.header.database_backup, point.header.media_backup) if name]

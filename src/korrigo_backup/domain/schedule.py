@@ -1,7 +1,7 @@
 """When backups run by themselves: the jobs, their hours, and the times that follow from them.
 
-Hours are one cron expression a job, in the machine's time zone. A systemd timer, cron, or the loop of `schedule run`
-starts the job; the expressions allowed here are understood by all three.
+Hours are a cron expression for each job, in the machine's time zone. A systemd timer, cron, or the loop of `schedule
+run` starts the job; the expressions allowed here are understood by all three.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 WAIT = "2h"
-"""How long a scheduled run waits for the site's lock before it gives up: the longest restore that one expects."""
+"""How long a scheduled run waits for the site's lock before it gives up: the longest restore to be expected."""
 
 MARK = "made by korrigo-backup schedule install for"
 """The beginning of the first line of our units; the site follows."""
@@ -131,7 +131,7 @@ def _is_hours(expression: str) -> bool:
 
 
 def check_hours(expression: str) -> str:
-    """Return a cron expression, its fields one space apart; ValueError in words when no cron would take it."""
+    """Return a cron expression, its fields a single space apart; ValueError in words when no cron would take it."""
     fields = expression.split()
     if len(fields) != len(_FIELDS):
         raise ValueError(f"must be five fields: {', '.join(_FIELDS)}; for example 0 3 * * *")
@@ -152,7 +152,7 @@ def check_hours(expression: str) -> str:
 def times(expression: str, now: datetime, *, back: bool = False) -> Iterator[datetime]:
     """Yield the times after `now` (before it, newest first, with `back`), aware, in the machine's time zone.
 
-    An hour that the clock repeats counts once; one that it leaves out comes when the clock goes on.
+    An hour that the clock repeats counts once; an hour that it leaves out comes when the clock goes on.
     """
     from cronsim import CronSim  # noqa: PLC0415
 
@@ -176,22 +176,22 @@ def due_since(wanted: Iterable[Job], now: datetime) -> NextRun | None:
 
 
 def overdue(wanted: Iterable[Job], newest: datetime | None, now: datetime, grace: timedelta) -> datetime | None:
-    """Return the time at which a backup was due that is not there `grace` later; None when all is as it should be.
+    """Return the time at which a backup was due that is still missing `grace` later; None if no backup is missing.
 
-    `newest` is when the newest good backup was made, `now` minus `grace` the moment that is looked at.
+    `newest` is when the newest good backup was made; the moment examined is `now` minus `grace`.
     """
     due = due_since([job for job in wanted if job.backs_up], now - grace)
     return due.at if due and (newest is None or newest < due.at) else None
 
 
 def on_calendar(expression: str) -> str:
-    """Return a cron expression as systemd writes it (systemd.time(7)), in one line.
+    """Return a cron expression as systemd writes it (systemd.time(7)), on a single line.
 
     Raises ValueError for days of the month and of the week at once: cron takes either, systemd both.
     """
     from cronsim import CronSim  # noqa: PLC0415
 
-    read = CronSim(expression, datetime(2024, 1, 1))  # noqa: DTZ001 - only its fields are looked at
+    read = CronSim(expression, datetime(2024, 1, 1))  # noqa: DTZ001 - only its fields are used
     _, _, day, _, weekday = expression.split()
     if not read.day_and:
         raise ValueError(f"{expression!r} means either day in cron, both in systemd: leave one of the days as *")

@@ -38,7 +38,7 @@ class Secret:
 
 
 def redact(text: str, secrets: Iterable[Secret]) -> str:
-    """Return `text` with every secret replaced by stars, the longest first: one may be a part of another."""
+    """Return `text` with every secret replaced by stars, the longest first: a secret may be a part of another."""
     for secret in sorted(secrets, key=lambda one: len(one.reveal()), reverse=True):
         if len(secret.reveal()) >= _SHORTEST:
             text = text.replace(secret.reveal(), STARS)

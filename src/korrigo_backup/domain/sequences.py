@@ -1,4 +1,4 @@
-"""Decide whether sequences stand where they must, held against the rows and against the newest backup."""
+"""Evaluate the positions of sequences, compared with the rows and with the newest backup."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from korrigo_backup.domain.excerpt import listed
 from korrigo_backup.domain.finding import Finding, error, ok, warning
-from korrigo_backup.domain.paths import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -76,8 +76,8 @@ def judge_sequences(now: Iterable[Standing], saved: Saved | None, *, strict: boo
     """Return the findings about sequences.
 
     A number that a row has already is an error, unless the sequence stands as it was saved, or was never used: then the
-    site gives its rows their numbers itself (a settings table with one row of number 1). A sequence that stands before
-    its saved position is an error when rows have the numbers that are to come.
+    site gives its rows their numbers itself (a settings table with a single row of number 1). A sequence that stands
+    before its saved position is an error when rows have the numbers that are to come.
     """
     sorts: dict[str, list[str]] = {name: [] for name in ("behind", "taken", "before", "unused", "kept")}
     count = 0

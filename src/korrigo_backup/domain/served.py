@@ -13,7 +13,7 @@ MARK = "\x1f"
 """Begins each line that is a message; settings of some sites print lines of their own."""
 
 PIECE = 1024 * 1024
-"""The most bytes that one answer holds."""
+"""The most bytes of an answer."""
 
 HEAD = 8
 """Bytes with the length of an answer, signed, the highest first."""

@@ -1,7 +1,8 @@
 """The facts about a site's backups as one document, for the site's own process: it cannot read their directory.
 
 It holds names, sizes, counts and the journal's last lines, no data and no secret. Ages are not in it: they are computed
-when it is read, so an old document shows that newer facts are missing.
+when it is read, so an old document shows that newer facts are missing. A development version before 0.1.0 also wrote
+`offsite`, which is ignored.
 """
 
 from __future__ import annotations
@@ -76,7 +77,6 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     holder: str | None
     stopped: bool
     shared_disk: bool | None
-    offsite: int
     next_run: datetime | None
     scheduled: bool | None
     schedule: tuple[Finding, ...]

@@ -37,7 +37,7 @@ def normal_name(name: str) -> str:
 
 
 def plain_name(name: str) -> str:
-    """Return one name without the quotation marks that it may have."""
+    """Return a name without the quotation marks that it may have."""
     return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 

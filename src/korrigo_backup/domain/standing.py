@@ -92,7 +92,7 @@ def _is_there(one: Failing, seen: Seen) -> bool:
 
 
 def rows_of(artifact: Artifact) -> int | None:
-    """Return how many rows an artifact holds, None for one without."""
+    """Return how many rows an artifact holds, None for an artifact without rows."""
     return artifact.header.rows if artifact.header else None
 
 
@@ -101,9 +101,10 @@ def _age(artifact: Artifact, now: datetime) -> int:
 
 
 def _first(alike: Sequence[Artifact], now: datetime) -> Artifact | None:
-    """Return the newest one that is not of the future, or of those when there are no others.
+    """Return the newest artifact that is not of the future; if there is none, the newest of the future.
 
-    One that was made while the clock was wrong would else be the newest for years, and hide that no other is made.
+    An artifact that was made while the clock was wrong would else be the newest for years, and hide that no other is
+    made.
     """
     return next((one for one in alike if one.created <= now + CLOCKS_DIFFER), next(iter(alike), None))
 
@@ -132,9 +133,8 @@ def _newest(good: Sequence[Artifact], kind: Kind, now: datetime) -> Good | None:
 def _copies(seen: Seen, *, have_backup: bool) -> Copies:
     supports = None if seen.shared_disk is None else 1 if seen.shared_disk or not have_backup else 2
     return Copies(
-        places=1 + have_backup + seen.offsite,
-        supports=supports if not seen.offsite else max(2, supports or 0),
-        offsite=seen.offsite,
+        places=1 + have_backup,
+        supports=supports,
     )
 
 

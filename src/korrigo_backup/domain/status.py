@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 class Good(msgspec.Struct, frozen=True, kw_only=True):
-    """The newest good backup of a kind, and how many good ones of it there are.
+    """The newest good backup of a kind, and the number of good backups of the kind.
 
     `age` is in whole seconds, negative when the clock has gone back since. `rows` and `files` are None where the kind
-    has none; `seconds` is how long it took; `count` and `bytes` are of all good ones of the kind together.
+    has none; `seconds` is how long it took; `count` and `bytes` are of all good backups of the kind together.
     """
 
     kind: Kind
@@ -43,7 +43,7 @@ class Good(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Copies(msgspec.Struct, frozen=True, kw_only=True):
-    """The 3-2-1 rule (runbook 4.7.3): places that hold the data, supports they are on, places off the site.
+    """Two figures of the 3-2-1 rule (runbook 4.7.3): the places that hold the data, and the supports they are on.
 
     The live site is one place, the backup directory another if it holds a good backup: backups of several nights in one
     directory are one copy, since one fault destroys them all. `supports` is None if it cannot be found out from here.
@@ -51,12 +51,6 @@ class Copies(msgspec.Struct, frozen=True, kw_only=True):
 
     places: int
     supports: int | None
-    offsite: int
-
-    @property
-    def complete(self) -> bool:
-        """Whether 3-2-1 is kept."""
-        return self.places >= 3 and (self.supports or 0) >= 2 and self.offsite >= 1  # noqa: PLR2004 - 3-2-1
 
 
 class Space(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,7 +87,7 @@ class Beside(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """How the backups of one site stand. Times are UTC, ages seconds; `attention` has the most urgent first.
+    """How the backups of a site stand. Times are UTC, ages seconds; `attention` has the most urgent first.
 
     `kept` is None when the database was not asked, or did not answer; `others` counts backups of other sites.
     """
@@ -166,7 +160,6 @@ class Seen:
     holder: str | None = None
     stopped: bool = False
     shared_disk: bool | None = None
-    offsite: int = 0
     next_run: datetime | None = None
     scheduled: bool | None = None
     schedule: Sequence[Finding] = ()

@@ -48,7 +48,7 @@ _SYSTEM_CONFINED = (
 
 
 def unit_name(site: str, job: str) -> str:
-    """Return the name of a job's units without its ending: `korrigo-backup`, the runbook's, for the daily one."""
+    """Return the name of a job's units without its ending: `korrigo-backup`, the runbook's, for the daily job."""
     plain = re.sub(r"[^A-Za-z0-9_.]+", "-", site).strip("-.") or "site"
     return f"{plain}-backup" if job == "daily" else f"{plain}-backup-{job}"
 
@@ -78,7 +78,7 @@ def hours_in(timer: str) -> dict[str, str]:
 
 
 def _timer(job: Job, around: Surroundings) -> str:
-    """Return a timer with one OnCalendar; it starts the service of its name without any Requires= (contract T11)."""
+    """Return a timer with a single OnCalendar; it starts the service of its name without Requires= (contract T11)."""
     return _text(
         f"# {MARK} {around.identity}",
         f"{_HOURS}{job.id} job: {job.hours}",
@@ -129,10 +129,10 @@ def _server(around: Surroundings) -> str:
 
 
 def _mounts(around: Surroundings) -> list[str]:
-    """Return the read-only and writable paths; a site in a temporary directory must not get a private one."""
+    """Return the read-only and writable paths; a site in a temporary directory must not get a private /tmp."""
     seen = (*around.command[:1], around.directory, *around.writable, *around.needed)
     shared = any(path == place or path.startswith(f"{place}/") for path in seen for place in _TEMPORARY)
-    # with a hyphen, one that is missing does not keep the command from saying so itself
+    # with a hyphen, a missing path does not keep the command from reporting it
     writable = [f"-{path}" for path in (*around.writable, *(_TEMPORARY if shared else ()))]
     return [
         *_SYSTEM_ONLY,
@@ -150,12 +150,12 @@ def _text(*lines: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return the value of a setting that is one text: only specifiers mean something in it."""
+    """Return the value of a setting that is a single text: only specifiers mean something in it."""
     return text.replace("%", "%%")
 
 
 def _word(text: str, *, dollar: bool = False) -> str:
-    """Return one word of a list, quoted where it must be; a `$` means something in command lines only."""
+    """Return a word of a list, quoted where it must be; a `$` means something in command lines only."""
     text = text.replace("%", "%%")
     if dollar:
         text = text.replace("$", "$$")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from korrigo_backup.domain.excerpt import listed
 from korrigo_backup.domain.finding import Finding, Level, error, ok, warning
-from korrigo_backup.domain.paths import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -72,8 +72,8 @@ def judge_schema(
 ) -> list[Finding]:
     """Return the finding about indexes, constraints, views, functions and the like, by kind and name.
 
-    A migration since may have dropped one, so a missing object fails the check only with `strict`. A backup that does
-    not list them gives no finding.
+    A migration since may have dropped an object, so a missing object fails the check only with `strict`. A backup that
+    does not list them gives no finding.
     """
     saved = {(one.kind, one.name) for one in then}
     if not saved:

@@ -57,7 +57,7 @@ def worded(
 ) -> tuple[str, str]:
     """Return subject and text of a notice; templates that are not given are the runbook's.
 
-    The subject is one line. Blocks that are empty leave no gap.
+    The subject is a single line. Blocks that are empty leave no gap.
     """
     values = _values(notice)
     subject = Template((subjects or {}).get(notice.event, SUBJECTS[notice.event])).safe_substitute(values)

@@ -1,1 +1,1 @@
-"""The kinds of artifact, one file each: create, verify, load."""
+"""The kinds of artifact, a file for each: create, verify, load."""

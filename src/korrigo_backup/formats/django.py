@@ -1,7 +1,7 @@
 """The `django` kind (Method 2), seen without Django: a directory with manifest, fixture and media archive.
 
-The rows themselves are checked against the models by the site's own `restore --dry-run`; here every byte is
-read, held against the manifest, and known to be complete JSON and a complete ZIP.
+The rows themselves are checked against the models by the site's own `restore --dry-run`; here every byte is read,
+compared with the manifest, and known to be complete JSON and a complete ZIP.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def _expect_rows(manifest: Manifest, rows: int) -> None:
 
 
 def _decode_headers(batch: list[tuple[int, bytes]], name: str) -> None:
-    """Raise ProofFailed when one of some objects is none; all are decoded at once, which is quicker."""
+    """Raise ProofFailed if any of the objects is invalid; all are decoded at once, which is quicker."""
     with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         if len(fixture.HEADERS.decode(b"[" + b",".join([raw for _, raw in batch]) + b"]")) == len(batch):
             return
@@ -137,7 +137,7 @@ def _decode_headers(batch: list[tuple[int, bytes]], name: str) -> None:
 
 
 def verify_media(directory: Path | Served, manifest: Manifest) -> Checked:
-    """Read the media archive and hold it against its members file and the manifest; raises ProofFailed."""
+    """Read the media archive and compare it with its listing and the manifest; raises ProofFailed."""
     name = manifest.media_backup or ""
     with open_member(directory, name) as archive, open_listing(directory, manifest) as listing:
         checked = media_zip.check(archive, listing, name)
@@ -158,7 +158,7 @@ def expect_media(manifest: Manifest, checked: Checked) -> None:
 
 @contextmanager
 def open_listing(directory: Path | Served, manifest: Manifest) -> Iterator[IO[bytes] | None]:
-    """Yield the members file, held against the manifest and left at its start; None for an old artifact."""
+    """Yield the listing, compared with the manifest and left at its start; None for an old artifact."""
     if manifest.media is None:
         yield None
         return
@@ -208,7 +208,7 @@ def _open(directory: Path | Served, name: str) -> IO[bytes]:
 
 
 def _pieces(file: IO[bytes], limit: int) -> Iterator[bytes]:
-    """Yield the content of an unbuffered file up to a limit; one read may give less than was asked for."""
+    """Yield the content of an unbuffered file up to a limit; a single read may give less than was asked for."""
     while limit > 0 and (piece := file.read(limit)):
         yield piece
         limit -= len(piece)

@@ -1,7 +1,7 @@
-"""The text of a Django fixture: one JSON array of objects, read one object at a time.
+"""The text of a Django fixture: a JSON array of objects, read one object at a time.
 
-Our own have one object a line; Korrigo's former command and `dumpdata` write any layout. Either way the whole
-file is never in memory.
+Our own have one object a line; Korrigo's former command and `dumpdata` write any layout. Either way the whole file is
+never in memory.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ SEPARATOR = b",\n"
 CLOSING = b"\n]\n"
 
 LARGEST_LINE = 1 << 30
-"""Bytes of one object, one a line; PostgreSQL holds no larger value."""
+"""Bytes of an object on its line; PostgreSQL holds no larger value."""
 
 LARGEST_LOOSE = 1 << 26
-"""Characters of one object in a file of another layout, where the end of a broken one cannot be seen."""
+"""Characters of an object in a file of another layout, where the end of a broken object cannot be seen."""
 
 _SPACE = " \t\r\n"
 _LOOK = 4096

@@ -92,7 +92,7 @@ def _opened(archive: IO[bytes], source: str) -> Iterator[zipfile.ZipFile]:
 
 
 def _members(opened: zipfile.ZipFile, source: str) -> dict[str, zipfile.ZipInfo]:
-    """Return the entries by path; of a path that comes twice the last one, as unzip does."""
+    """Return the entries by path; of a path that comes twice the last entry, as unzip does."""
     found = {}
     for info in opened.infolist():
         name = named(info)

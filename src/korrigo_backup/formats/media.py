@@ -88,9 +88,9 @@ def create(
     """Write every file and directory of `tree` into `archive` and its checksum into `listing`.
 
     Owners, modes, extended attributes (ACLs among them), hard and symbolic links are members' headers, as `tar` has
-    them. A file that changes while it is read is read again; one that goes on changing is named in `unstable`. Devices,
-    sockets and pipes are named in `notes`; links are not followed. Raises ChangedMidway, unless this is done `again`,
-    for a large file that began to change: a second run will copy it before it is read.
+    them. A file that changes while it is read is read again; a file that goes on changing is named in `unstable`.
+    Devices, sockets and pipes are named in `notes`; links are not followed. Raises ChangedMidway, unless this is done
+    `again`, for a large file that began to change: a second run will copy it before it is read.
     """
     with GzipWriter(archive, EFFORT) as gzip:
         writer = _ArchiveWriter(gzip, listing, root, again=again)
@@ -375,7 +375,7 @@ class _ArchiveReader:
             raise self._wrong(f"{printable(info.name)} is not as its checksum says")
 
     def _content(self, tar: tarfile.TarFile, info: tarfile.TarInfo) -> Iterator[Buffer]:
-        """Return the pieces of a file; one with holes (GNU tar's --sparse) is put together by tarfile."""
+        """Return the pieces of a file; a file with holes (GNU tar's --sparse) is put together by tarfile."""
         if not info.issparse():
             return self._tape.content(info.size)
         file = tar.extractfile(info)

@@ -55,7 +55,7 @@ _SAMPLE = 16 * 1024
 """Bytes examined, from the middle of the first piece: a header does not show how well the rest compresses."""
 
 LONGEST = 255
-"""Bytes of one part of a path on Linux file systems."""
+"""Bytes of a part of a path on Linux file systems."""
 
 _NOTES = 50
 _UNIX = 3
@@ -74,7 +74,7 @@ def create(
 ) -> MediaProof:
     """Write every file and directory of `tree` into `archive` and its checksum into `listing`.
 
-    A file that changes while it is read is read again; one that goes on changing is named in `unstable`. Links,
+    A file that changes while it is read is read again; a file that goes on changing is named in `unstable`. Links,
     devices, sockets and pipes are never followed and are named in `notes`. Raises ChangedMidway, unless this is done
     `again`, for a large file that began to change: a second run will copy it before it is read.
     """
@@ -116,6 +116,9 @@ class _Info(zipfile.ZipInfo):
     """A header whose name is bytes."""
 
     def _encodeFilenameFlags(self) -> tuple[bytes, int]:  # noqa: N802 - zipfile's name
+        # zipfile writes a name as ASCII or UTF-8 and fails for a name with surrogates. A name on Linux is any bytes, so
+        # this private method, which zipfile calls for each header, returns the bytes themselves. The flag for UTF-8 is
+        # set only if they are UTF-8: readers take them for the local encoding otherwise.
         raw = os.fsencode(self.filename)
         if raw.isascii():
             return raw, self.flag_bits & ~_UTF8

@@ -23,7 +23,7 @@ _LONGEST = 32 * 1024
 
 
 def line(sha256: str, path: str) -> bytes:
-    """Return the line of one member."""
+    """Return the line of a member."""
     escaped = path
     for character, escape in _ESCAPES:
         escaped = escaped.replace(character, escape)

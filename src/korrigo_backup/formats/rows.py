@@ -22,7 +22,7 @@ _END_MARK_BYTES = len(b"\\.\n")
 
 @dataclass(frozen=True)
 class TableRows:
-    """The rows of one table: its name as the dump writes it, its columns in their order, the text's encoding.
+    """The rows of a table: its name as the dump writes it, its columns in their order, the text's encoding.
 
     `lines` can be read once, and before the next table is asked for.
     """

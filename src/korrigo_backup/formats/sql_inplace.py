@@ -52,7 +52,7 @@ END $lock$
 
 _BEGIN = f"{PROVING} BEGIN; SET LOCAL maintenance_work_mem = '256MB'"
 _AGAIN = f"RESET SESSION AUTHORIZATION; {PROVING} SET client_encoding = 'UTF8'"
-"""A dump changes settings of its session; the proof is made under the usual ones."""
+"""A dump changes settings of its session; the proof is made under the usual settings."""
 
 _TRANSACTION = "SELECT to_json(txid_current()::text)"
 
@@ -98,8 +98,8 @@ class Replacing:
     ) -> tuple[TableProof, ...]:
         """Replace, prove, commit; until the commit any error leaves the old content.
 
-        `present` is the proof of the present content: if the content differs from it, somebody has written since, and
-        Refused is raised. `step` is called with "load", "prove" and "commit", each before it is done. Raises
+        `present` is the proof of the present content: if the content differs from it, another session has written
+        since, and Refused is raised. `step` is called with "load", "prove" and "commit", each before it is done. Raises
         ProofFailed, KorrigoBackupError.
         """
         session.run(_BEGIN)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Bound:
-    """An extension, the server's setting that names its one database, and the schema of its tables."""
+    """An extension, the server's setting that names its database, and the schema of its tables."""
 
     extension: str
     setting: str
@@ -102,6 +102,6 @@ def _afterwards(scan: ScanResult, bound: Bound) -> Iterator[tuple[int, bytes]]:
 
 
 def _speaks_of(statement: bytes, bound: Bound) -> bool:
-    """Return whether a statement about an extension is about this one."""
+    """Return whether a statement about an extension is about this extension."""
     found = _NAMED.match(statement)
     return found is not None and plain_name(found[1].decode(errors="replace")) == bound.extension

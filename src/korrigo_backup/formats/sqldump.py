@@ -168,7 +168,8 @@ _GRACE = 2.0
 def _agree(scan: ScanResult, tables: Iterable[TableProof]) -> None:
     """Raise ProofFailed unless the dump holds the tables of the snapshot with as many rows.
 
-    Sequences are not compared: they are not part of a snapshot, and the values that the dump sets are the saved ones.
+    Sequences are not compared: they are not part of a snapshot, and the values that the dump sets are those to be
+    saved.
     """
     counted = {table.name: table.rows for table in tables}
     differences = [

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
 LONGEST = 256 * 1024 * 1024
-"""Bytes of one statement. The server takes values of up to 1 GB, and base64 adds a third."""
+"""Bytes of a statement. The server takes values of up to 1 GB, and base64 adds a third."""
 
 BATCH = 256 * 1024
-"""Bytes of INSERT statements that share one DO block, and so one transaction."""
+"""Bytes of INSERT statements that share a DO block, and so a transaction."""
 
 UNSAFE_ENCODINGS = ("SJIS", "SHIFT_JIS_2004", "BIG5", "GBK", "UHC", "GB18030", "JOHAB")
 """Client encodings in which a byte of another character can be an ASCII character."""
@@ -68,7 +68,7 @@ def as_data(pieces: Iterable[bytes], source: str, without: Collection[Sort] = ()
     """Yield a script that makes the server run a dump, given in pieces of any size.
 
     Statements of the sorts `without` are left out, and psql commands always. Raises ProofFailed, naming the statement,
-    for one that cannot be carried this way.
+    if it cannot be carried this way.
     """
     rewriter = _Rewriter(source, frozenset(without))
     for piece in pieces:
@@ -130,7 +130,7 @@ class _Rewriter(DumpScanner):
         return after
 
     def _understood(self, statement: bytes, buffer: bytes, after: int) -> int:
-        if not self._body:  # the statements inside of BEGIN ATOMIC are part of the one that began
+        if not self._body:  # the statements inside of BEGIN ATOMIC are part of the statement around them
             self._words = statement
         return super()._understood(statement, buffer, after)
 

@@ -249,7 +249,7 @@ def _guard(one: Guarded, search_path: tuple[str, ...]) -> bytes:
 def _block(body: bytes, search_path: tuple[str, ...] = (), statement: bytes = b"", called: bytes = b"") -> bytes:
     """Return a DO block; the statement is put in last, so that no text in it is taken for a placeholder.
 
-    Our words stand in one line: psql repeats them after the code of an error, and keeps the last lines alone.
+    Our words stand on a single line: psql repeats them after the code of an error, and keeps the last lines alone.
     """
     body = b" ".join(body.replace(b"{keep}", _KEEP).split()).replace(b"{path}", _quoted(_path(search_path).encode()))
     tag = _tag(body + statement + called)
@@ -336,7 +336,7 @@ BEGIN
     + b"""END"""
 )
 
-# Functions of an extension count where they are not immutable: such a one may read a table of the extension.
+# Functions of an extension count where they are not immutable: such a function may read a table of the extension.
 _TAKE_CHECKS = b"""DECLARE
   one record;
   kept jsonb := '[]';

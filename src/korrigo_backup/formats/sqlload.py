@@ -101,7 +101,7 @@ class _Loader:
         return self.ask(f"CASE WHEN {alone} THEN '-' ELSE '+' END")
 
     def ask(self, text: str) -> bytes:
-        """Return the value of an SQL expression of type text, of one line; b"" when the session has ended."""
+        """Return the value of an SQL expression of type text, without a line break; b"" when the session has ended."""
         try:
             self.write(f"SELECT '{self._token}' || {text};\n".encode())
             self._client.flush()
@@ -118,7 +118,7 @@ class _Loader:
         self._client.require_success()
 
     def waiting(self) -> AbstractContextManager[None]:
-        """Return a context in which somebody waits for the session."""
+        """Return a context in which a caller waits for the session."""
         return self._client.watch.waiting()
 
     def _stop(self) -> None:
@@ -170,7 +170,7 @@ class _Run:
                 self._share(self._second)
 
     def _share(self, second: _Loader) -> None:
-        """End the first session's COPY so that the second sees the table, and let both go on with one of their own."""
+        """End the first session's COPY so that the second sees the table, and let both go on with their own COPY."""
         self._first.write(_END)
         copy = self._scanner.copy + b";\n"
         if self._first.synchronise() == _ALONE:

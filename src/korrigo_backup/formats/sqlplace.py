@@ -33,7 +33,7 @@ _PRIVATE = re.compile(r"\s(?:VALUES|PASSWORD)\b.*", re.DOTALL | re.IGNORECASE)
 
 _NO_RIGHT = "42501"
 _NO_BLOCK = "25001"
-"""ALTER SYSTEM, CREATE DATABASE and others that no transaction can take back."""
+"""ALTER SYSTEM, CREATE DATABASE and others that no transaction can roll back."""
 
 
 class NoRight(Refused):
@@ -78,7 +78,7 @@ def located(file: IO[bytes], source: str, end: int) -> Place:
 
 
 def first_words(statement: bytes) -> str:
-    """Return the beginning of a statement in one line, without rows and passwords."""
+    """Return the beginning of a statement on a single line, without rows and passwords."""
     words = " ".join(_PRIVATE.sub(" …", statement[: 4 * _SHOWN].decode(errors="replace")).split())
     return printable(words if len(words) <= _SHOWN else f"{words[:_SHOWN]}…")
 
@@ -123,7 +123,7 @@ def require_permitted(file: IO[bytes], source: str, edits: Iterable[Edit], faile
 
 
 def require_plain_transactions(file: IO[bytes], source: str, scan: ScanResult) -> None:
-    """Raise ProofFailed for a dump that ends or takes back a transaction which it has not begun.
+    """Raise ProofFailed for a dump that ends or rolls back a transaction which it has not begun.
 
     The file is left at its start.
     """

@@ -2,7 +2,7 @@
 
 It knows where statements, quotes, comments and COPY data begin and end. So it finds the rows of each table, the
 sequence positions, the versions in the header, psql meta-commands, and whether the end mark is there. COPY data is
-skipped at the speed of a search; only the statements between are looked at closely.
+skipped at the speed of a search; only the statements between are parsed closely.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Sort(StrEnum):
     """Sorts of statements that a load may have to leave out."""
 
     ROLE = "role"
-    """Gives an object to a role, or speaks for one (default privileges)."""
+    """Gives an object to a role, or speaks for a role (default privileges)."""
     PUBLIC_OWNER = "owner of schema public"
     """Since 15 the owner of the database owns schema public; pg_dump names this owner when it dumps an older server."""
     TRANSACTION = "transaction"
@@ -67,7 +67,7 @@ _LOOKAHEAD = 256
 _INTERESTING = re.compile(rb"""[-/'"$\\;()]""")
 _DOLLAR_TAG = re.compile(rb"\$(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\$")
 _WORD = re.compile(rb"(?:[0-9]+(?:[eE][0-9]+)?)?((?:\$[0-9]+)?[A-Za-z_\x80-\xff][A-Za-z0-9_$\x80-\xff]*)?\Z")
-"""A parameter takes the letters behind it (`$1e`): psql reads them as one word since PostgreSQL 15."""
+"""A parameter takes the letters behind it (`$1e`): psql reads them as a single word since PostgreSQL 15."""
 _BLOCK = re.compile(rb"/\*|\*/")
 _ESCAPED_END = re.compile(rb"\\.|''|'", re.DOTALL)
 _NAME = rb'(?:"(?:[^"]|"")+"|[^\s".(;]+)'
@@ -408,7 +408,7 @@ class DumpScanner:
     def _strings(self, statement: bytes, *, at_line_end: bool) -> None:
         """Follow standard_conforming_strings as pg_dump sets it: `off` for a database where it is off.
 
-        psql looks at the setting once a line, so a change must end its line.
+        psql reads the setting once a line, so a change must end its line.
         """
         found = _STRINGS_SET.fullmatch(statement)
         if found is None or not at_line_end:
@@ -429,7 +429,7 @@ class DumpScanner:
         if self.is_transaction(statement):
             self._transaction(statement, offset + len(statement) + 1)
         if _SETTING.match(statement):
-            self.settings.pop(statement, None)  # the last one of its kind counts, and there are few
+            self.settings.pop(statement, None)  # the last setting of its kind counts, and there are few
             self.settings[statement] = None
             if found := _SEARCH_PATH.fullmatch(statement):
                 self._path = to_text(found[1], self.result.encoding)

@@ -50,7 +50,7 @@ _LASTING = (
 )
 """Texts in the library's log lines and their meaning. The lines hold the address, so they are never shown.
 
-After a lasting cause, or an unknown one, it is not tried again: some recipients may have got the notice already.
+After a lasting cause, or an unknown cause, it is not tried again: some recipients may have got the notice already.
 """
 
 _HEARD: ContextVar[list[tuple[int, str]] | None] = ContextVar("heard", default=None)

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from korrigo_backup.domain.journal import Outcome
 from korrigo_backup.domain.notice import Event, after_success, journal_tail, newest_finished
-from korrigo_backup.errors import Cancelled, Interrupted, KorrigoBackupError, PartlyDone
+from korrigo_backup.errors import INTERRUPTED, Cancelled, Interrupted, KorrigoBackupError, PartlyDone
 from korrigo_backup.operations import journal
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class _Run:
 
     def _note(self, problem: KorrigoBackupError, outcome: Outcome) -> None:
         """Record a run that failed before it was recorded: else its successor would not be known as a recovery."""
-        code = journal.INTERRUPTED if outcome is Outcome.INTERRUPTED else problem.exit_code
+        code = INTERRUPTED if outcome is Outcome.INTERRUPTED else problem.exit_code
         run = (self.announcer.site, self.verb, self.subject)
         journal.note_early(
             self.directory, self.announcer.secrets, run, self.began, outcome=outcome, code=code, message=problem.message

@@ -45,7 +45,7 @@ SPACE_FACTOR = 2
 
 @dataclass(frozen=True)
 class BackedUp:
-    """A published backup, and the decisions about the older ones."""
+    """A published backup, and the decisions about the older backups."""
 
     artifact: Artifact
     cleaned: tuple[Decision, ...] = ()
@@ -71,7 +71,7 @@ class Wish:
 def backup_database(
     site: Site, catalog: Catalog, wish: Wish | None = None, *, now: datetime, listen: Listener = silent
 ) -> BackedUp:
-    """Make a verified `sql` backup, point `db_backup_latest` at it, and remove older ones by its policy.
+    """Make a verified `sql` backup, point `db_backup_latest` at it, and remove older backups by its policy.
 
     Raises PartlyDone if the backup is good and only the pruning failed.
     """
@@ -90,7 +90,7 @@ def take_database(site: Site, catalog: Catalog, wish: Wish, *, now: datetime, ru
 
 
 def dump(site: Site, catalog: Catalog, wish: Wish, *, now: datetime, listen: Listener) -> Artifact:
-    """Make and publish one `sql` artifact; the caller holds the lock."""
+    """Make and publish an `sql` artifact; the caller holds the lock."""
     started = time.monotonic()
     require_space(catalog, Kind.SQL, otherwise=partial(_size, site, wish.database))
     with explained("write the backup"), catalog.draft(Kind.SQL, wish.origin, now) as draft:
@@ -132,7 +132,7 @@ def _size(site: Site, database: str | None) -> int:
 def room_wanted(catalog: Catalog, kind: Kind, *, otherwise: Callable[[], int]) -> int:
     """Return the bytes without which no backup of this kind is begun.
 
-    Twice the size of the last backup of the kind; without one, the result of `otherwise`.
+    Twice the size of the last backup of the kind; without it, the result of `otherwise`.
     """
     last = next((a.size for a in catalog.artifacts() if a.kind is kind and a.header), None)
     return SPACE_FACTOR * last if last is not None else otherwise()
@@ -151,7 +151,7 @@ def require_space(catalog: Catalog, kind: Kind, *, otherwise: Callable[[], int])
 
 
 def require_same(read: str, written: str, name: str) -> None:
-    """Raise ProofFailed unless the SHA-256 read back is the one written."""
+    """Raise ProofFailed unless the SHA-256 read back equals that of the written bytes."""
     if read != written:
         raise ProofFailed(
             f"{name} does not read back as it was written",

@@ -48,7 +48,7 @@ def backup_media(
     listen: Listener = silent,
     accept: frozenset[str] = frozenset(),
 ) -> BackedUp:
-    """Make one verified `media` backup.
+    """Make a verified `media` backup.
 
     PartlyDone when files went on changing while they were read, or when far fewer are there than before, unless that is
     accepted.
@@ -67,7 +67,7 @@ def backup_media(
 
 @contextmanager
 def _media_alone(site: Site, catalog: Catalog, listen: Listener) -> Iterator[Site]:
-    """Hold the site; files can be saved while the database is down, unless they are half-swapped."""
+    """Lock the site; files can be saved while the database is down, unless they are half-swapped."""
     with ExitStack() as stack:
         doing = "backup of the media"
         try:
@@ -126,7 +126,7 @@ def archive(
     origin: Origin = Origin.ROUTINE,
     accept: frozenset[str] = frozenset(),
 ) -> Artifact:
-    """Make and publish one `media` artifact; the caller holds the lock."""
+    """Make and publish a `media` artifact; the caller holds the lock."""
     started = time.monotonic()
     require_space(catalog, Kind.MEDIA, otherwise=lambda: sum(e.info.st_size for e in tree.walk() if e.is_file))
     last = last_media(site, catalog)

@@ -1,4 +1,4 @@
-"""A restore of a database with an extension that can stand in that one database alone (`formats/sqlbound.py`)."""
+"""A restore of a database with an extension that can stand in that database alone (`formats/sqlbound.py`)."""
 
 from __future__ import annotations
 

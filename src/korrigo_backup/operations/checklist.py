@@ -1,4 +1,4 @@
-"""Answer a checklist: look at everything once, and let each point find its evidence."""
+"""Answer a checklist: collect all facts once, and let each point find its evidence."""
 
 from __future__ import annotations
 

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from korrigo_backup.site.site import Site
 
 URL_ROOT = "media"
-"""Django's usual MEDIA_URL: a path that begins with it is taken as one below the media root."""
+"""Django's usual MEDIA_URL: a path that begins with it is taken as a path below the media root."""
 
 
 @dataclass(frozen=True)
 class Known:
     """Columns, the prefixes of their values, and the reason if the site's Django could not be asked.
 
-    `others` names the databases of its settings other than the one that is backed up.
+    `others` names the databases of its settings other than the database that is backed up.
     """
 
     columns: tuple[PathColumn, ...]

@@ -1,4 +1,4 @@
-"""Compare a saved state (a backup, a kept database, a state file) with a present one, down to rows and files.
+"""Compare a saved state (a backup, a kept database, a state file) with the present state, down to rows and files.
 
 Tables are compared by row count and digest first; only those that differ are read row by row.
 """
@@ -61,7 +61,7 @@ class Present:
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
-    """The state of a database at one moment, as `--save` writes it: no rows, only counts and digests."""
+    """The state of a database at a moment, as `--save` writes it: no rows, only counts and digests."""
 
     schema: str
     taken: datetime
@@ -101,7 +101,7 @@ def compare_artifact(present: Present, artifact: Artifact) -> Comparison:
 
 
 def compare_database(present: Present, kept: str) -> Comparison:
-    """Compare a database of the same server, such as one that a restore kept, with the present one."""
+    """Compare a database of the same server, such as a previous copy, with the present one."""
     if kept not in (names := Databases(present.site.postgres).names()):
         beside = sorted(name for name in names if name.startswith(present.name))
         raise NotFound(f"there is no database {kept}", hint=f"there are: {', '.join(beside) or 'none of this site'}")
@@ -119,7 +119,7 @@ def compare_state(present: Present, file: Path) -> Comparison:
 
 
 def save_state(present: Present, file: Path, *, now: datetime) -> State:
-    """Write the state of a database to a new private file; UsageError when there is one of that name."""
+    """Write the state of a database to a new private file; UsageError if a file of that name exists."""
     require_new(file)
     with snapshot(present.site.postgres, database=present.name) as taken:
         state = State(schema=STATE_SCHEMA, taken=now, database=_prove(taken, present.name, rule=RULE))

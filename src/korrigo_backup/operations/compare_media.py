@@ -70,7 +70,7 @@ def save_listing(site: Site, file: Path) -> int:
 
 
 def file_changes(saved: Iterable[Saved], tree: Tree, *, shown: int) -> FileChange:
-    """Return which files of `tree` differ from the saved ones, which are ordered by the parts of their paths."""
+    """Return which files of `tree` differ from the saved files, which are ordered by the parts of their paths."""
     added, changed, removed = _Names(shown), _Names(shown), _Names(shown)
     same = 0
     for path, digest, present in side_by_side(iter(saved), tree.digests()):
@@ -110,7 +110,7 @@ def _compared(name: str, tree: Tree, saved: Iterable[Saved], shown: int) -> Comp
 def side_by_side(
     saved: Iterator[Saved], live: Iterator[tuple[str, str]]
 ) -> Iterator[tuple[str, str | None, str | None]]:
-    """Yield path, saved and live checksum; one of the last two is None when the file is only on the other side."""
+    """Yield path, saved and live checksum; a checksum is None if the file is only on the other side."""
     left, right = next(saved, None), next(live, None)
     while left or right:
         if right is None or (left is not None and order(left[1]) < order(right[0])):

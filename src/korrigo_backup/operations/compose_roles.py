@@ -78,7 +78,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class MediaChoice:
-    """The media directory inside the backend's container; `guessed` where it is the only one that could be."""
+    """The media directory inside the backend's container; `guessed` if it is the only possible directory."""
 
     directory: str
     guessed: bool = False
@@ -164,7 +164,7 @@ def is_worker(one: ServiceText) -> bool:
 
 
 def image_of(one: ServiceText) -> str:
-    """Return the image whose rules a database service follows: its own, else the one that it is built from."""
+    """Return the image whose rules a database service follows: its own, else the image that it is built from."""
     return one.base if is_server(one.base) and not is_server(one.image) else one.image
 
 
@@ -231,7 +231,7 @@ def _database_rank(
 
 
 def _mention(one: ServiceText, server: ServiceText) -> int:
-    """Return 2 when a variable that is the database's address names `server`, 1 when another one does, else 0."""
+    """Return 2 when a variable that is the database's address names `server`, 1 when another variable does, else 0."""
     hosts = "|".join(re.escape(host) for host in {server.name, *server.hosts})
     named = re.compile(rf"^(?:{hosts})(?::\d+)?$|[@/](?:{hosts})[:/?]|['\"]HOST['\"]\s*:\s*['\"](?:{hosts})['\"]"
                        rf"|\bhost=(?:{hosts})\b")  # fmt: skip

@@ -51,7 +51,7 @@ _SECRET_WORDS = re.compile(r"PASS|SECRET|TOKEN|KEY|URL|DSN|CREDENTIAL", re.IGNOR
 
 
 _SHORTEST = 8
-"""Characters of a line of a secret that is looked for by itself: a shorter one is the end of a key, or a word."""
+"""Characters of a line of a secret that is looked for by itself: a shorter line is the end of a key, or a word."""
 
 
 @dataclass(frozen=True)

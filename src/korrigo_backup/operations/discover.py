@@ -46,7 +46,7 @@ COMPOSE_FILES = (
 
 _OVERRIDES = ("compose.override.yml", "compose.override.yaml", "docker-compose.override.yml",
               "docker-compose.override.yaml")  # fmt: skip
-"""Files that Compose also reads if no file is named to it; we name one."""
+"""Files that Compose also reads if no file is named to it; we name a file."""
 
 _SOCKET = "/var/run/postgresql"
 """Where libpq looks when Django's HOST is empty, on Debian."""
@@ -100,9 +100,9 @@ def _is_alias(host: str, text: ComposeText) -> bool:
 
 
 def compose_files(directory: Path, environment: Mapping[str, str]) -> tuple[Path, ...]:
-    """Return the Compose files, relative to `directory`: those that COMPOSE_FILE names, else the first usual one.
+    """Return the Compose files, relative to `directory`: those that COMPOSE_FILE names, else the first usual file.
 
-    A file for production that only adds to the usual one comes after it.
+    A file for production that only adds to the usual file comes after it.
     """
     if given := environment.get("COMPOSE_FILE"):
         named = tuple(Path(name) for name in given.split(environment.get("COMPOSE_PATH_SEPARATOR") or ":") if name)
@@ -122,7 +122,7 @@ def compose_files(directory: Path, environment: Mapping[str, str]) -> tuple[Path
 
 
 def _in_another_place(directory: Path) -> Path | None:
-    """Return the Compose file of the one directory below that has any, two deep; None where several have one.
+    """Return the Compose file of the only directory below that has any, two deep; None where several have one.
 
     A directory of tests, of samples or of packages is passed over.
     """
@@ -141,9 +141,9 @@ def _first_there(directory: Path, place: Path, names: tuple[str, ...]) -> tuple[
 
 
 def _other_file(directory: Path) -> tuple[Path, ...]:
-    """Return the one Compose file here that has another name (`docker-compose.hobby.yml`), none where there are two.
+    """Return the only Compose file here that has another name (`docker-compose.hobby.yml`), none where there are two.
 
-    A file that another one includes or extends is not counted.
+    A file that another file includes or extends is not counted.
     """
     found = {path.name: path.read_bytes() for path in directory.glob("*compose*.y*ml") if path.is_file()}
     aside = re.compile(r"override|test|\bci\b|dev|local")

@@ -58,7 +58,7 @@ class Composed:
 
 @dataclass(frozen=True)
 class Files:
-    """The project's files, as they are named in messages, and the directory of the first one."""
+    """The project's files, as they are named in messages, and the directory of the first file."""
 
     shown: str
     home: Path
@@ -222,7 +222,7 @@ def health_addresses(backend: ServiceText, services: Iterable[ServiceText]) -> I
     """Yield addresses on this machine at which the site's health may answer.
 
     First the published port that the backend's own check asks, then every published port, a proxy's too. The host name
-    stays the one that the check uses: the site may answer to no other (ALLOWED_HOSTS).
+    stays that of the check: the site may answer to no other (ALLOWED_HOSTS).
     """
     asked = _HEALTH.search(backend.health)
     host, path = (asked["host"], asked["path"]) if asked else ("localhost", DEFAULT_PATH)

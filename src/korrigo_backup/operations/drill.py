@@ -105,7 +105,7 @@ def _opened(
 
 
 def fingerprint(catalog: Catalog, artifact: Artifact) -> str:
-    """Return the fingerprint of the schema that an artifact holds; "" for one without a database."""
+    """Return the fingerprint of the schema that an artifact holds; "" for an artifact without a database."""
     if artifact.kind is Kind.POINT:
         artifact = members_of(catalog, artifact)[0]
     proof = artifact.manifest.database if artifact.manifest else None

@@ -111,7 +111,7 @@ def extension_findings(server: Postgres, name: str, found: Privileged) -> Iterat
 def make_first(server: Postgres, database: str, made: Mapping[str, str], loader: str) -> None:
     """Make the extensions in a staged database, and let the loader write the rows of their tables.
 
-    Raises Refused when one of them, or of those that they need, brings an untrusted language.
+    Raises Refused if any of them, or of those that they need, brings an untrusted language.
     """
     if not made:
         return

@@ -6,6 +6,7 @@ from itertools import groupby
 from shlex import quote
 from typing import TYPE_CHECKING
 
+from korrigo_backup.domain.excerpt import first_of
 from korrigo_backup.domain.finding import Finding, error, loss, warning
 from korrigo_backup.domain.paths import printable
 from korrigo_backup.errors import UsageError
@@ -24,7 +25,7 @@ NO_ROWS = "artifact.no_rows"
 """A finding, and the name of the difference that can be accepted."""
 
 _SHOWN = 5
-"""Names that a finding lists of one kind."""
+"""Names that a finding lists of a kind."""
 
 _SYSTEM = ("template1", "template0", "postgres")
 
@@ -115,5 +116,4 @@ def _counted(kind: str, names: list[str]) -> str:
 
 
 def _names(names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(map(printable, names[:_SHOWN])) + more
+    return first_of(list(map(printable, names)), _SHOWN)

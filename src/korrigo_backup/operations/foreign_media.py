@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from korrigo_backup.site.tree import Tree
 
 KNOWN_ROOTS = ("app/media", "media", "data", "uploads")
-"""Names of media directories in archives without a manifest: the runbook's two recipes (4.5) and common ones."""
+"""Names of media directories in archives without a manifest: the runbook's two recipes (4.5) and common names."""
 
 _DUMP = re.compile(
     r"toc\.dat|\d+\.dat|blobs(_\d+)?\.toc|blob_\d+\.dat|restore\.sql|.+\.(sql|dump|pgdump)", re.ASCII | re.IGNORECASE
@@ -116,7 +116,7 @@ def _below(path: str, root: str) -> str:
 
 
 def _is_litter(path: str) -> bool:
-    """Return whether this is one of the files that macOS adds."""
+    """Return whether macOS adds files of this name."""
     name = path.rpartition("/")[2]
     return name.startswith("._") or name == ".DS_Store" or "__MACOSX" in path.split("/")
 

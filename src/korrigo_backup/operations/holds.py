@@ -28,7 +28,7 @@ _LARGEST = 16 * 1024 * 1024
 
 
 def read(directory: Path) -> tuple[Hold, ...]:
-    """Return every hold, ended ones too, oldest first; Refused when the file is there and cannot be read."""
+    """Return every hold, also ended holds, oldest first; Refused when the file is there and cannot be read."""
     try:
         with explained(f"read the holds {directory / FILE}"), _opened(directory / FILE) as raw:
             return () if raw is None else tuple(msgspec.json.decode(raw, type=list[Hold]))
@@ -40,7 +40,7 @@ def read(directory: Path) -> tuple[Hold, ...]:
 
 
 def add(directory: Path, hold: Hold) -> None:
-    """Add one hold; UsageError for one that has ended already, or for the same name and holder twice."""
+    """Add a hold; UsageError for a hold that has ended already, or for the same name and holder twice."""
     if hold.until is not None and hold.until <= hold.since:
         day = f"{hold.until.astimezone():%Y-%m-%d}"
         raise UsageError(f"{day} has passed", hint="name a later day, or leave --until out")
@@ -56,7 +56,7 @@ def add(directory: Path, hold: Hold) -> None:
 
 
 def release(directory: Path, name: str, holder: str | None) -> tuple[Hold, ...]:
-    """Take away the holds on `name`, all or those of one holder; return them. NotFound when there is none."""
+    """Take away the holds on `name`, all or those of a holder; return them. NotFound when there is none."""
     with _alone(directory):
         known = read(directory)
         gone = tuple(one for one in known if one.name == name and holder in {None, one.holder})

@@ -63,7 +63,7 @@ def require_own(site: Site, catalog: Catalog, *, exists: bool = True) -> None:
 def place_findings(
     site: Site, artifact: Artifact, *, into_other_site: bool, dump: Artifact | None = None
 ) -> list[Finding]:
-    """Return a finding if an artifact is of another site, or takes the place of a lost one.
+    """Return a finding if an artifact is of another site, or takes the place of a lost database.
 
     If the live database is unused or missing, no data can be lost: a backup of the same name is restored into it, and
     the finding names its origin. The same holds if `dump`, the dump of the artifact, holds every live row too: those
@@ -143,9 +143,9 @@ def moved_in(site: Site, catalog: Catalog, artifact: Artifact) -> Site:
 
 
 def renamed(site: Site, catalog: Catalog, names: Collection[str]) -> Iterator[Finding]:
-    """Yield a warning where a site without backups of its own may be another one here, whose database was renamed.
+    """Yield a warning where a site without backups of its own may be another site here, whose database was renamed.
 
-    `names` are the databases of the server. A backup under the new name is good and complete; the older ones are no
+    `names` are the databases of the server. A backup under the new name is good and complete; the older backups are no
     longer found by `latest`, and no policy removes them.
     """
     standing = site.standing
@@ -158,7 +158,7 @@ def renamed(site: Site, catalog: Catalog, names: Collection[str]) -> Iterator[Fi
 
 
 def former_names(site: Site, names: Collection[str]) -> str:
-    """Return in words, with the commands, which databases this one may have taken the place of; "" for none."""
+    """Return in words, with the commands, which databases this database may have taken the place of; "" for none."""
     gone = _gone(site.standing, names) if site.standing else []
     return f"backups of a database that is no longer on this server are adopted by: {_or(gone)}" if gone else ""
 
@@ -236,7 +236,7 @@ def _adopted(standing: Standing, record: SiteRecord, catalog: Catalog) -> Standi
 
 
 def _identity(artifact: Artifact) -> Identity | None:
-    """Return the identity of an artifact; of an older one only the database of a routine dump is known."""
+    """Return the identity of an artifact; of an older artifact only the database of a routine dump is known."""
     from korrigo_backup.domain.identity import Identity  # noqa: PLC0415 - a value is made of it here alone
 
     head = artifact.header

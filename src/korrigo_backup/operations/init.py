@@ -95,7 +95,7 @@ def in_a_file(text: str) -> Iterator[Path]:
 
 
 def write(made: Draft, stamp: str) -> Path | None:
-    """Give the configuration its place in one step; return where the one that was there before is kept.
+    """Give the configuration its place in one step; return the place of the copy of the former file.
 
     Raises Refused when the directory may not be written to.
     """
@@ -115,7 +115,7 @@ def write(made: Draft, stamp: str) -> Path | None:
 def own_settings(directory: Path) -> tuple[Path, int] | None:
     """Make the file of our own settings, private, with those of `.env` that are ours; return it and their number.
 
-    None when there is one already. `.env` stays as it is. Raises Refused when the directory may not be written to.
+    None if the file exists already. `.env` stays as it is. Raises Refused when the directory may not be written to.
     """
     path = directory / OWN_DOTENV
     if os.path.lexists(path):

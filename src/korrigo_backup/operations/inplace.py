@@ -1,7 +1,7 @@
 """Restore in place: for a role that may not create databases, the content is replaced inside the live database.
 
 No previous copy can be kept, so a safety backup serves for a rollback, made and read back while the site is stopped and
-before any change. Content is replaced in one transaction: a failure, or a crash, before its end leaves the old one.
+before any change. Content is replaced in one transaction: a failure, or a crash, before its end leaves the old content.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The journal of a site: one line when an operation begins and one when it ends, never rewritten.
+"""The journal of a site: one line when an operation begins and another when it ends, never rewritten.
 
 It stands in the backup directory (`.journal.jsonl`). A killed run leaves its first line alone, with the outcome
-`begun`. Facts that must be known of a run after its death are a line of its own in between; of the lines of one
+`begun`. Facts that must be known of a run after its death are a line of its own in between; of the lines of an
 operation the last one counts.
 """
 
@@ -25,7 +25,7 @@ from msgspec.structs import replace
 from korrigo_backup.domain.journal import STOPPED_FOR, UNANSWERED, Outcome, Record, Step, Timed, downtime, silent
 from korrigo_backup.domain.paths import readable
 from korrigo_backup.domain.secret import redact
-from korrigo_backup.errors import Cancelled, Interrupted, KorrigoBackupError, PartlyDone
+from korrigo_backup.errors import INTERRUPTED, Cancelled, Interrupted, KorrigoBackupError, PartlyDone
 from korrigo_backup.system.files import FILE_MODE, explained, open_own, open_plain
 
 if TYPE_CHECKING:
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
 FILE = ".journal.jsonl"
 _LARGEST = 16 * 1024 * 1024
 """Bytes read from the end: some ten thousand operations."""
-
-INTERRUPTED = 130
-"""The exit code of a run that a signal ended."""
 
 
 class JournaledSite(Protocol):
@@ -88,7 +85,7 @@ class Running:
 
 @dataclass(kw_only=True)
 class _Recorded(Running):
-    """One that is written down, at the end and wherever something must be known of it."""
+    """An operation that is written down, at its end and whenever facts about it must be known."""
 
     record: Record
     write: Callable[[Record], None]
@@ -251,7 +248,7 @@ def user() -> str:
 
 
 def _append(directory: Path, secrets: Sequence[Secret], record: Record) -> None:
-    """Write one line in one call, so that a crash cannot mix two; one that a full disk has cut is ended first."""
+    """Write a line in a single call, so that a crash cannot mix two; a line that a full disk has cut is ended first."""
     line = msgspec.json.encode(_clean(record, secrets)) + b"\n"
     with explained(f"write the journal {directory / FILE}"):
         descriptor = open_own(directory / FILE, os.O_RDWR | os.O_APPEND)

@@ -31,7 +31,7 @@ ROLES = ("before", "after")
 
 @dataclass(frozen=True)
 class Kept:
-    """The database, the media or both that were kept under one stamp and role; None for a part that was not.
+    """The database, the media or both that were kept under a stamp and role; None for a part that was not.
 
     `at` is the moment of the stamp, read in this machine's zone. `namesake` is a database that the copy may be of, too.
     """
@@ -53,7 +53,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class KeptDecision:
-    """Keep or remove one kept copy, and why."""
+    """The decision to keep or remove a previous copy, with the reason."""
 
     kept: Kept
     remove: bool

@@ -100,7 +100,7 @@ def state(catalog: Catalog, source: Source, *, now: datetime) -> list[Finding]:
 
 
 def save(catalog: Catalog, source: Source, *, now: datetime, listen: Listener = silent) -> Saved:
-    """Save a kit unless the newest one is whole and holds the same for the same recipients.
+    """Save a kit unless the newest kit is whole and holds the same for the same recipients.
 
     Raises UsageError without recipients or without pyrage, NotFound for a file that the configuration names.
     """
@@ -204,7 +204,7 @@ def _gather(source: Source, now: datetime) -> _Gathered:
 
 
 def _places(source: Source) -> tuple[dict[str, Path], tuple[KitLink, ...]]:
-    """Return every file by its name in the kit, and the links that lead to one of them."""
+    """Return every file by its name in the kit, and the links that lead to any of them."""
     missing = [path for path in source.required if not (source.directory / path).exists()]
     if missing:
         raise NotFound(

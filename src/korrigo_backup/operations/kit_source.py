@@ -35,7 +35,7 @@ _OWN_FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-comp
 class Given:
     """The configuration, where it was read, and its sources.
 
-    `file` is the TOML file if one was named, `outside` the variables that no file sets. `project` is the Compose
+    `file` is the TOML file if it was named, `outside` the variables that no file sets. `project` is the Compose
     project, if Compose is on this machine.
     """
 
@@ -48,7 +48,7 @@ class Given:
 
 
 def kit_source(given: Given, keyring: Keyring, secrets: tuple[Secret, ...], roles: Iterable[RoleProof]) -> Source:
-    """Return the files of the site's settings: those that the configuration names, and the usual ones.
+    """Return the files of the site's settings: those that the configuration names, and the usual files.
 
     `roles` are those of the newest backup.
 
@@ -74,7 +74,7 @@ def kit_source(given: Given, keyring: Keyring, secrets: tuple[Secret, ...], role
 
 
 def _beside_compose(given: Given) -> tuple[Path, ...]:
-    """Return the files that Compose reads besides the named ones, and the files that those name."""
+    """Return the files that Compose reads besides the named files, and the files that those name."""
     compose = given.config.compose
     if not given.config.composed:
         return ()

@@ -34,14 +34,14 @@ class Kit:
 
 
 def known(catalog: Catalog) -> list[Kit]:
-    """Return the kits that there are, newest first by their records, those without one by their names."""
+    """Return the kits that there are, newest first by their records, those without a record by their names."""
     kits = [_kit(catalog, path) for path in catalog.kits()]
     return sorted(kits, key=lambda kit: (kit.record is not None, kit.record and kit.record.created, kit.path.name),
                   reverse=True)  # fmt: skip
 
 
 def find(catalog: Catalog, named: str | None) -> Kit:
-    """Return the kit of a path or of a name in the backup directory, without one the newest; NotFound without any."""
+    """Return the kit of a path or of a name in the backup directory, by default the newest; NotFound without any."""
     if named is None:
         newest = next(iter(known(catalog)), None)
         if newest is None:
@@ -102,7 +102,7 @@ def damage(kit: Kit) -> str | None:
 
 
 def read(path: Path, most: int) -> bytes:
-    """Return a whole file, also behind a link (a `.env` may be one).
+    """Return a whole file, also behind a link (a `.env` may be a link).
 
     Refused for a file that is too large or not regular.
     """

@@ -59,7 +59,7 @@ def remove_left(directory: Path) -> None:
 
 @contextmanager
 def local_server(directory: Path, proof: DatabaseProof, live: str, lacking: Finding) -> Iterator[Postgres]:
-    """Yield a throw-away server of the saved major version or a newer one, with roles that have the saved names alone.
+    """Yield a throw-away server of the saved major version or a newer one, with roles that have only the saved names.
 
     Its data lie in the private backup `directory`, whose lock the caller holds: the leftover of a killed drill is ended
     and removed first. Raises Refused with `lacking` if this machine has no such programs, no room, or cannot start

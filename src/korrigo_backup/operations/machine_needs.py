@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _MOST_FILES = 1000
 _MOST_BYTES = 16 * 1024 * 1024
-"""Of one mounted directory; a larger one holds data, not settings."""
+"""Of a mounted directory; a larger directory holds data, not settings."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def machine_of(project: Project) -> Machine:
     """Return the needs of the project on this machine; empty if Compose does not list them.
 
     Files and small directories that are mounted for reading alone are settings and belong into the kit. Directories
-    that services write to are data, and large ones are code or data: the kit names both.
+    that services write to are data, and large directories are code or data: the kit names both.
     """
     found = profile(project)
     if found is None:

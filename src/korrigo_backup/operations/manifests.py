@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def members_of(catalog: Catalog, point: Artifact) -> tuple[Artifact, ...]:
     """Return the database and the media backup of a restore point.
 
-    Raises NotFound when one is gone, ProofFailed when its manifest is not the one that the point was made of, or when
-    the point names none.
+    Raises NotFound if a backup is gone, ProofFailed if its manifest differs from that in the point, or if the point
+    names no backups.
     """
     manifest = usable_manifest(point)
     if manifest is None or not manifest.database_backup or not manifest.media_backup:
@@ -63,9 +63,8 @@ def compared(catalog: Catalog, artifact: Artifact | None) -> Artifact | None:
 def saved_database(catalog: Catalog, artifact: Artifact | None) -> Artifact | None:
     """Return the backup for the former state of the database: `artifact` or its component, else the newest.
 
-    None if none.
-
-    A backup directory that cannot be read counts as empty: the site is checked all the same.
+    Returns None without a backup of a database. A backup directory that cannot be read counts as empty: the site is
+    checked all the same.
     """
     try:
         if artifact is not None and artifact.kind is Kind.POINT:
@@ -113,7 +112,7 @@ def _passed_over(artifact: Artifact) -> list[Finding]:
 
 
 def usable_manifest(artifact: Artifact) -> Manifest | None:
-    """Return the manifest, None when there is none; ProofFailed for one that is there and cannot be read."""
+    """Return the manifest, None when there is none; ProofFailed for a manifest that cannot be read."""
     if artifact.problem:
         raise ProofFailed(artifact.problem, hint="use another backup: korrigo-backup list shows them")
     return artifact.manifest

@@ -1,7 +1,7 @@
 """Narrow tables that differ to their rows: two sides are read as COPY text, and no data are loaded.
 
 Rows belong together by primary key. A table of up to `SMALL` rows is compared in one pass: the saved side is kept as
-key and 16-byte digest, the present side is held against it. A larger one is first divided by a hash of the key into
+key and 16-byte digest, the present side is compared with it. A larger table is first divided by a hash of the key into
 `BUCKETS`, each with the count and the sum of its rows' hashes on both sides; a second pass compares only the buckets
 that differ, as many as hold `HELD` rows of the saved side. So memory is bounded whatever the size, and the saved side
 is read at most twice. Only when more than that differs are the counts a lower bound (`RowChange.exact`).
@@ -40,13 +40,13 @@ HELD = 200_000
 """Rows of differing buckets that are held at once: some 40 MB."""
 
 BUCKETS = 1 << 16
-"""A million rows are 15 a bucket, so that thousands of changed rows are still counted exactly; 6 MB for one table."""
+"""A million rows are 15 a bucket, so that thousands of changed rows are still counted exactly; 6 MB for a table."""
 
 SHOWN = 5
 """Keys of each kind that are named by default."""
 
 _WHOLE_KEY = 64
-"""Bytes up to which a key is kept as it is; a longer one as its beginning and a digest."""
+"""Bytes up to which a key is kept as it is; a longer key as its beginning and a digest."""
 
 _ONE = 1 << 64
 """Added to each hash in a sum: the upper bits then count the rows."""
@@ -124,7 +124,7 @@ def narrow_under(
 
 
 class _Pair:
-    """One table on both sides, its rows made comparable: the columns that both have, in the same order."""
+    """A table on both sides, its rows made comparable: the columns that both have, in the same order."""
 
     def __init__(self, saved: TableRows, layout: Layout, now: Snapshot, settings: str) -> None:
         here = set(layout.columns)
@@ -300,5 +300,5 @@ def _digest(row: bytes) -> bytes:
 
 
 def _short(key: bytes) -> bytes:
-    """Return a key of bounded length; a NUL, which no row's text holds, marks one that was cut."""
+    """Return a key of bounded length; a NUL, which no row's text holds, marks a key that was cut."""
     return key if len(key) <= _WHOLE_KEY else key[: _WHOLE_KEY - 17] + b"\0" + _digest(key)

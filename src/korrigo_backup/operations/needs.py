@@ -132,7 +132,7 @@ def refused_extensions(server: Postgres, saved: DatabaseProof | None) -> list[st
 
 
 def require_entrance(server: Postgres, staged: str) -> None:
-    """Raise Refused when we are not let into a database that we have made; we are in the live one."""
+    """Raise Refused when we are not let into a database that we have made; we are in the live database."""
     try:
         server.script("SELECT 1", database=staged)
     except Unreachable as problem:

@@ -1,4 +1,4 @@
-"""The nightly run: backup, verify, prune, copy off-site, as one run with one line in the journal.
+"""The nightly run: backup, verify, prune, as one run with one line in the journal.
 
 A step after the backup that fails never hides that the backup is good: the others are still done, and the run ends with
 PartlyDone, which names them all.
@@ -10,7 +10,7 @@ import time
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.finding import Finding, Level, warning
 from korrigo_backup.domain.journal import Listener, Step, silent
@@ -42,22 +42,9 @@ PAUSE = 5.0
 """Seconds between two looks whether the other run has ended."""
 
 
-class Offsite(Protocol):
-    """Another place for artifacts (S3, a host reached by SSH)."""
-
-    @property
-    def name(self) -> str:
-        """The name of the place."""
-        ...
-
-    def copy(self, artifact: Artifact) -> None:
-        """Put a copy there and prove it; KorrigoBackupError when it is not there, whole, afterwards."""
-        ...
-
-
 @dataclass(frozen=True)
 class Night:
-    """Options of a run. `wait` is in seconds: so long another run may go on before this one gives up.
+    """Options of a run. `wait` is in seconds: so long another run may go on before this run gives up.
 
     `drill` also loads the backup into a scratch copy if none was proven so far, or none with its schema. `settings`
     saves the other files for a rebuild, if they have changed, and returns findings.
@@ -69,7 +56,6 @@ class Night:
     depth: Depth = Depth.CONTENT
     wait: float = 0
     listen: Listener = silent
-    offsite: Sequence[Offsite] = ()
     settings: Callable[[], Sequence[Finding]] = tuple
     drill: bool = False
 
@@ -81,7 +67,7 @@ class Night:
 
 @dataclass
 class Done:
-    """The results of a run: the artifact, how many old ones were removed, and the findings."""
+    """The results of a run: the artifact, how many old artifacts were removed, and the findings."""
 
     artifact: Artifact | None = None
     removed: int = 0
@@ -105,7 +91,7 @@ def nightly(site: Site, catalog: Catalog, night: Night) -> Done:
         with _interruptible(done):
             if done.artifact:
                 _verify(site, catalog, night, running, done)
-            for step, act in (("prune", _prune), ("copy", _copy), ("settings", _settings)):
+            for step, act in (("prune", _prune), ("settings", _settings)):
                 with _collected(done, step):
                     act(site, catalog, night, running, done)
         _require_all(done)
@@ -216,15 +202,6 @@ def _prune(site: Site, catalog: Catalog, night: Night, running: Running, done: D
     request = retain.Request(night.policy, site.name, site.environment, night.now, Meant(), lambda: site)
     plan = retain.plan_held(catalog, request, site)
     done.removed = retain.carried_out(catalog, plan, site, now=night.now, listen=running.listen)
-
-
-def _copy(site: Site, catalog: Catalog, night: Night, running: Running, done: Done) -> None:
-    del site, catalog
-    for place in night.offsite:
-        if done.artifact:
-            running.listen(Step("nightly.copy", {"to": place.name}))
-            with _collected(done, f"copy to {place.name}"):
-                place.copy(done.artifact)
 
 
 def _settings(site: Site, catalog: Catalog, night: Night, running: Running, done: Done) -> None:

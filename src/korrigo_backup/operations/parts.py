@@ -63,7 +63,7 @@ def _ignore(finding: Finding) -> None:
 
 
 class Part(Protocol):
-    """One part of a restore. Each step registers its undo before it changes anything."""
+    """A part of a restore. Each step registers its undo before it changes anything."""
 
     @property
     def plan(self) -> PartPlan:
@@ -75,7 +75,7 @@ class Part(Protocol):
         ...
 
     def swap(self, undo: UndoStack) -> None:
-        """Put the staged part in the place of the live one, by renames; the services are stopped."""
+        """Put the staged part in the place of the live part, by renames; the services are stopped."""
         ...
 
 
@@ -104,7 +104,7 @@ class Context:
 
 @contextmanager
 def open_part(artifact: Artifact, context: Context, *, rehearsal: bool = False) -> Iterator[Part]:
-    """Open and verify one artifact as the part of the site that it restores; a `rehearsal` ends before the swap."""
+    """Open and verify an artifact as the part of the site that it restores; a `rehearsal` ends before the swap."""
     with ExitStack() as stack:
         if artifact.kind is Kind.SQL:
             dump = stack.enter_context(open_sql(artifact, context.site.postgres.access))

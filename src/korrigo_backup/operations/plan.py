@@ -54,7 +54,7 @@ NAMED = 10
 
 @dataclass(frozen=True)
 class PartPlan:
-    """The effect of replacing one part."""
+    """The effect of replacing a part."""
 
     replacement: Replacement
     findings: tuple[Finding, ...]
@@ -66,7 +66,7 @@ class PartPlan:
 def whole(
     artifact: Artifact, parts: Iterable[PartPlan], findings: Iterable[Finding], *, downtime: float | None
 ) -> RestorePlan:
-    """Return the plan of a restore of one artifact from the plans of its parts."""
+    """Return the plan of a restore of an artifact from the plans of its parts."""
     plans = tuple(parts)
     return RestorePlan(
         artifact=str(artifact.path),
@@ -219,8 +219,8 @@ def _changes(
 ) -> tuple[tuple[TableChange, ...], tuple[str, ...], tuple[Finding, ...]]:
     """Return the changes in each table, the live migrations, and a finding if the live database cannot be read.
 
-    A damaged database, also one that cannot be connected to while its server answers, is a reason to restore, and is
-    kept as it is: it must not prevent the restore.
+    A damaged database, also a database that cannot be connected to while its server answers, is a reason to restore,
+    and is kept as it is: it must not prevent the restore.
     """
     try:
         with snapshot(site.postgres) as taken:
@@ -276,7 +276,7 @@ def _after(source: SqlSource) -> dict[str, tuple[int, str | None]]:
 def _with_large_objects(
     tables: Iterable[TableProof], large_objects: LargeObjectsProof | None
 ) -> dict[str, tuple[int, str | None]]:
-    """Return rows and digest by name; large objects, where there are any, count as one more table."""
+    """Return rows and digest by name; large objects, where there are any, count as a further table."""
     counted = {t.name: (t.rows, t.digest) for t in tables}
     if large_objects and large_objects.count:
         counted[LARGE_OBJECTS] = (large_objects.count, large_objects.digest)

@@ -51,7 +51,7 @@ _BATCH = 1024 * 1024
 def backup_full(
     site: Site, catalog: Catalog, wish: Wish | None = None, *, now: datetime, listen: Listener = silent
 ) -> BackedUp:
-    """Make one restore point: a verified `sql` and a verified `media` backup, and the point that binds them.
+    """Make a restore point: a verified `sql` and a verified `media` backup, and the point that binds them.
 
     Raises PartlyDone when the database's backup is good and the media's or the cleaning failed.
     """

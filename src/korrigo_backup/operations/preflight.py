@@ -50,13 +50,13 @@ if TYPE_CHECKING:
 PYTHON = (3, 11)
 DOCKER = (24, 0)
 COMPOSE = (2, 20)
-"""The oldest versions (runbook 2.2). Docker and Compose may do with older ones, so those are a warning."""
+"""The oldest versions (runbook 2.2). Older versions of Docker and Compose may work, so they are a warning."""
 
 SERVERS = range(13, 19)
 """The versions of PostgreSQL that the tests restore from and into."""
 
 SAFE_CLIENTS = {18: 6, 17: 11, 16: 15, 15: 19, 14: 24}
-"""The first minor release of each major one whose psql no dump is known to take over (postgresql.org, security)."""
+"""The first minor release of each major version whose psql no dump is known to take over (postgresql.org, security)."""
 
 _OTHERS = 0o077
 """Rights of group and others."""
@@ -91,7 +91,7 @@ class Looked:
 
 @phase("checks")
 def preflight(build: Callable[[], Site], around: Surroundings) -> list[Finding]:
-    """Return the findings of every part, even if one of them fails; `build` returns the live site, or raises."""
+    """Return the findings of every part, even if a part fails; `build` returns the live site, or raises."""
     findings = [*machine(), *(engine(around.environment) if around.composed else ())]
     findings += guarded(error("env.file", ""), partial(settings, around.directory, around.dotenv))
     findings += guarded(error("key.file", ""), partial(key_file, around.key_file, around.require_key))
@@ -154,7 +154,7 @@ def judged(id_: str, name: str, version: tuple[int, int], oldest: tuple[int, int
 
 
 def version_in(text: str) -> tuple[int, int] | None:
-    """Return the first `major.minor` in a text; a version to come has no minor one (`18beta1`)."""
+    """Return the first `major.minor` in a text; a version to come has no minor number (`18beta1`)."""
     found = re.search(r"(\d+)(?:\.(\d+))?", text)
     return (int(found[1]), int(found[2] or 0)) if found else None
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 GRANT_SET = "as a superuser: GRANT SET ON PARAMETER … TO the role of the site (PostgreSQL 15 and newer)"
 
 SETTINGS = "database.settings"
-"""The difference that `--accept` takes: a setting of the live database that our role cannot give to a staged one."""
+"""The difference for `--accept`: a setting of the live database that our role cannot give to a staged database."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Target:
 
 
 def target_properties(server: Postgres, saved: DatabaseProof, *, exists: bool, trusted: bool) -> Target:
-    """Return the properties for a restored database: those of the live one, or the saved ones where there is none.
+    """Return the properties for a restored database: those of the live database, or the saved properties without one.
 
     Of a backup that is not signed only encoding and locale are taken.
     """
@@ -97,7 +97,7 @@ def _in_encoding_of(like: Properties, saved: Properties) -> Properties:
 
 
 def create_like(databases: Databases, name: str, target: Target, report: Callable[[Finding], None]) -> None:
-    """Make the staged database; where only its locale is not to be had, with another one, which is reported."""
+    """Make the staged database; where only its locale is not to be had, with another locale, which is reported."""
     if target.clauses is None or target.like is None or target.may is None:
         databases.create(name, target.like)
         return
@@ -143,7 +143,7 @@ def give_role_settings(databases: Databases, target: Target, report: Callable[[F
 
 
 def lost_by_swap(server: Postgres) -> tuple[Lost, ...]:
-    """Return the settings and the like of the live database that our role cannot give to a staged one."""
+    """Return the settings and the like of the live database that our role cannot give to a staged database."""
     if server.database not in Databases(server).names():
         return ()
     like = Databases(server).properties(server.database)
@@ -177,7 +177,7 @@ def loss_findings(target: Target) -> Iterator[Finding]:
 
 
 def difference_findings(live: Properties, saved: Properties | None) -> Iterator[Finding]:
-    """Yield a warning where the live database differs from the saved one; a restore keeps the live properties."""
+    """Yield a warning where the live database differs from the saved database; a restore keeps the live properties."""
     if saved is None:
         return
     if differing := property_differences(saved, live):

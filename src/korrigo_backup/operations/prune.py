@@ -80,8 +80,8 @@ def plan(
 ) -> Pruning:
     """Return the decision of `policy` about every artifact; only those of `kinds` are removed.
 
-    If one would be removed, the newest artifacts of that kind are read until one is good. Refused if the holds cannot
-    be read. `more`: other objects would be removed for their age, too, so the clock is checked for them as well.
+    If an artifact would be removed, the newest artifacts of that kind are read until one is good. Refused if the holds
+    cannot be read. `more`: other objects would be removed for their age, too, so the clock is checked for them as well.
     """
     meant = meant or Meant()
     artifacts = catalog.artifacts()
@@ -96,8 +96,8 @@ def plan(
 def carry_out(catalog: Catalog, pruning: Pruning, *, now: datetime, listen: Listener) -> int:
     """Remove the artifacts that the plan removes, and return how many; the caller holds the site's lock.
 
-    Raises the plan's refusal; PartlyDone if one could not be removed, after the others. A hold that was added since is
-    heeded; a restore point that stays keeps its components.
+    Raises the plan's refusal; PartlyDone if an artifact could not be removed, after the others. A hold that was added
+    since is heeded; a restore point that stays keeps its components.
     """
     if pruning.refusal:
         raise pruning.refusal

@@ -60,7 +60,7 @@ class Rebuild:
 
 @dataclass(frozen=True)
 class Choice:
-    """The backup that a rebuild takes, and the newer ones that are no good, each with the reason."""
+    """The backup that a rebuild takes, and the newer backups that are no good, each with the reason."""
 
     artifact: Artifact
     passed_over: tuple[tuple[Artifact, str], ...] = ()
@@ -86,10 +86,11 @@ def newest_good(catalog: Catalog, *, now: datetime) -> Choice:
 
 
 def rebuild(site: Site, catalog: Catalog, wish: Rebuild) -> RebuildPlan:
-    """Put an empty database in the place of the live one, with the site's migrations and fixtures.
+    """Put an empty database in the place of the live database, with the site's migrations and fixtures.
 
-    Any failure, also of a migration, brings the old one back. Raises Cancelled if `confirm` returns False; PartlyDone
-    if no way to run the site's management commands is configured: the database is new, the commands are in the hint.
+    Any failure, also of a migration, brings the old database back. Raises Cancelled if `confirm` returns False;
+    PartlyDone if no way to run the site's management commands is configured: the database is new, the commands are in
+    the hint.
     """
     missing = next((path for path in wish.fixtures if not path.is_file()), None)
     if missing:

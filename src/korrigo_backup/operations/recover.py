@@ -1,7 +1,7 @@
 """Recover from a killed run: its state is in the names, so no other record of it is needed.
 
-Database and media of one stamp belong together, and the names of the media mark a swap of both as in progress from
-before the first rename of either until after the last: such a swap is undone, both of it.
+Database and media of a stamp belong together, and the names of the media mark a swap of both as in progress from before
+the first rename of either until after the last: such a swap is undone, both of it.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Recovered:
 def exclusive(
     site: Site, catalog: Catalog, doing: str, *, listen: Listener = silent, own: bool = False
 ) -> Iterator[tuple[Site, Recovered]]:
-    """Lock the site against every other run, on this machine and on others, and recover from a dead one.
+    """Lock the site against every other run, on this machine and on others, and recover from a dead run.
 
     Yields the site to work on; `listen` receives every action of the recovery. Raises Locked with the text of the other
     run. With `own` the directory must be the site's to write in: else Refused (`identity.require_own`).
@@ -145,7 +145,7 @@ def recover(site: Site) -> Recovered:
 
 
 def _started_again(site: Site, leftovers: _Leftovers) -> Action | None:
-    """Start the services that an earlier run has stopped. One that does not start keeps no backup from being made.
+    """Start the services that an earlier run has stopped. A failure to start keeps no backup from being made.
 
     Raises Refused where only another machine can start them: there the interrupted run is to be finished first.
     """
@@ -180,7 +180,7 @@ class _Leftovers:
 
 
 def take_back(site: Site, stamp: str, move: Move) -> None:
-    """Make media and database of one stamp old again from any point of their swap. Safe to repeat.
+    """Make media and database of a stamp old again from any point of their swap. Safe to repeat.
 
     The names mark the swap as in progress until both are old, so this may be cut off, too.
     """
@@ -196,9 +196,9 @@ def take_back(site: Site, stamp: str, move: Move) -> None:
 
 
 def database_of(live: str, role: str, stamp: str, names: Collection[str] = ()) -> str:
-    """Return the name of the database of one role (`stage`, `before`, `after`) and stamp.
+    """Return the name of the database of a role (`stage`, `before`, `after`) and stamp.
 
-    `names` are all databases of the server: one of them that an earlier version has named is found under that name.
+    `names` are all databases of the server: a database that an earlier version has named is found under that name.
     """
     made = {"stage": stage_database, "before": before_database, "after": after_database}[role](live, stamp)
     return beside(names, live, role).get(stamp, made)
@@ -217,7 +217,7 @@ def _take_back_swaps(site: Site, media: Tree) -> list[Action]:
 
 
 def _take_back_incomplete(databases: Databases, live: str, staged: str, leftovers: _Leftovers) -> Action | None:
-    """Make the old database live again if the new one lacks an object of the last step; the new one is dropped."""
+    """Make the old database live again if the new one lacks an object of the last step, and drop the new one."""
     names, stamps = databases.names(), beside([staged], live, "stage")
     before = database_of(live, "before", next(iter(stamps), ""), names)
     if before not in names and databases.came_from(live) != staged:

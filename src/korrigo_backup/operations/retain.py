@@ -137,7 +137,7 @@ def plan_held(catalog: Catalog, request: Request, site: Site) -> Retention:
 
 @contextmanager
 def _held(catalog: Catalog, request: Request) -> Iterator[tuple[Site | None, str | None]]:
-    """Hold the site, or where it is not reached the backups alone; with why it is not."""
+    """Lock the site, or if it cannot be reached only the backups; also yields the reason."""
     with ExitStack() as stack:
         try:
             site, _ = stack.enter_context(exclusive(request.site(), catalog, "prune", listen=request.listen, own=True))

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 _DONE = frozenset({Outcome.DONE, Outcome.PARTLY})
 _REPLACING = RESTORES | {Verb.REBUILD}
-"""The journal's verbs of operations that put another database in the place of the live one, or into it."""
+"""The journal's verbs of operations that put another database in the place of the live database, or into it."""
 
 
 _VERB = Verb.ROLLBACK
@@ -185,7 +185,7 @@ def _nothing_kept(site: Site, move: Move, names: Collection[str]) -> NotFound:
 
 
 def _last_undone(records: Sequence[Record], stamps: set[str]) -> str:
-    """Return the stamp of the restore that was rolled back last: restores are undone from the newest one down."""
+    """Return the stamp of the restore that was rolled back last: restores are undone from the newest down."""
     undone = (one.subject for one in reversed(records) if one.verb == _VERB and one.subject in stamps)
     return next(undone, max(stamps))
 
@@ -223,7 +223,10 @@ def _refuse_half(site: Site, records: Iterable[Record], stamp: str) -> None:
 
 
 def _standing(records: Iterable[Record]) -> Record | None:
-    """Return the newest restore that no rollback has undone; a second rollback of one stamp has brought it again."""
+    """Return the newest restore that no rollback has undone.
+
+    A second rollback of the same stamp has brought it again.
+    """
     stack: list[Record] = []
     undone: dict[str, Record] = {}
     for one in records:
@@ -239,7 +242,7 @@ def _standing(records: Iterable[Record]) -> Record | None:
 
 
 def _refuse_after_in_place(newest: Record | None) -> None:
-    """Refuse to undo the restore before the newest one, if the newest was in place and left no copy to rename."""
+    """Refuse to undo the restore before the newest, if the newest was in place and left no copy to rename."""
     if newest and newest.verb == IN_PLACE:
         raise Refused(
             f"the newest restore, of {newest.subject}, was made in place: a rename would undo the one before it",

@@ -63,7 +63,7 @@ class Installed:
 
 @dataclass(frozen=True)
 class Schedule:
-    """The schedule of one site, wherever it stands."""
+    """The schedule of a site, wherever it stands."""
 
     places: tuple[Place, ...]
     jitter: int = 0

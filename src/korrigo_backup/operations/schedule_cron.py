@@ -43,7 +43,7 @@ class CronSchedule:
             return self._change(lines.without_block(self.crontab.read(), self.around.identity))
 
     def apply(self, changes: Iterable[Change]) -> None:
-        """Make the change true; Refused when somebody has changed the crontab meanwhile."""
+        """Apply the changes; Refused if the crontab was changed meanwhile."""
         for change in changes:
             if _text(self.crontab.read()) != change.before:
                 raise Refused(f"{self.crontab.name} was changed meanwhile", hint="run it again")
@@ -84,7 +84,7 @@ class CronSchedule:
 
     @contextmanager
     def _understood(self) -> Iterator[None]:
-        """Refuse marks that somebody has broken: the lines between them may be his."""
+        """Refuse broken marks: the lines between them may belong to the user."""
         try:
             yield
         except ValueError as problem:

@@ -1,4 +1,4 @@
-"""The loop of `schedule run`: a scheduler in the foreground, for containers without another one."""
+"""The loop of `schedule run`: a scheduler in the foreground, for containers without another scheduler."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.naming import Kind, Origin
 from korrigo_backup.domain.schedule import DRILL, FULL, NextRun, due_since, next_runs
+from korrigo_backup.errors import INTERRUPTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -21,8 +22,6 @@ GRACE = timedelta(hours=3)
 
 _PAUSE = 60.0
 """Seconds that are slept at most: a clock that was set, or a machine that slept, is noticed after them."""
-
-_INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,10 @@ class Loop:
     proven: Callable[[], datetime | None] = lambda: None
     """When a backup was last loaded and proven."""
     _done: dict[str, datetime] = field(default_factory=dict)
-    """When each job was tried, or its backup was made, last; the backups are read only when one seems to be missing."""
+    """When each job was tried, or its backup was made, last.
+
+    The backups are read only if one seems to be missing.
+    """
 
     def forever(
         self,
@@ -60,7 +62,7 @@ class Loop:
             now = clock()
             if job := self.due(now):
                 self._done[job.id] = now
-                if (code := run(job)) == _INTERRUPTED:
+                if (code := run(job)) == INTERRUPTED:
                     return code
                 continue
             coming = self.coming(now)
@@ -70,7 +72,7 @@ class Loop:
             sleep(min(_PAUSE, max(0.0, (coming.at - clock()).total_seconds())))
 
     def due(self, now: datetime) -> Job | None:
-        """Return the job that should have begun by now and did not; the one of most content first, a drill last.
+        """Return the job that should have begun by now and did not; the job of most content first, a drill last.
 
         The first backup of a site is drilled anyway.
         """

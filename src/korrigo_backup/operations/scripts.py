@@ -27,7 +27,7 @@ _MODE = 0o755
 
 
 def foreign(directory: Path) -> list[Path]:
-    """Return the site's own scripts that have the name of one of ours."""
+    """Return the site's own scripts that have the name of a script of ours."""
     there = (directory / PLACE / one.name for one in sorted(OURS.glob("*.sh")))
     return [path for path in there if path.is_file() and not _is_ours(path)]
 
@@ -45,9 +45,9 @@ def findings(directory: Path) -> Iterator[Finding]:
 
 
 def install(directory: Path, command: Path, stamp: str) -> Iterator[tuple[Path, Path | None]]:
-    """Put our scripts into the site's directory and yield each that changed, with the copy that is kept of another one.
+    """Put our scripts into the site's directory and yield each that changed, with the copy of the former script.
 
-    They call `command`. Raises Refused when the directory may not be written to.
+    They call `command`. Raises Refused if the directory may not be written to.
     """
     with explained(f"write {directory / PLACE}"):
         (directory / PLACE).mkdir(exist_ok=True)

@@ -55,7 +55,7 @@ class SqlSource:
 
 @dataclass(frozen=True)
 class MediaSource:
-    """A verified media archive, open for loading, with its members file if it has one."""
+    """A verified media archive, open for loading, with its listing if it exists."""
 
     archive: IO[bytes]
     listing: IO[bytes] | None
@@ -110,7 +110,7 @@ def open_media(artifact: Artifact, *, unpacked: bool = True) -> Iterator[MediaSo
 
 
 def _opened(artifact: Artifact, access: Access | None, stack: ExitStack) -> IO[bytes]:
-    """Open a dump; one without a manifest may be of any form, and is made ordinary."""
+    """Open a dump; a dump without a manifest may be of any form, and is made ordinary."""
     if not artifact.path.is_dir():
         file = stack.enter_context(open_plain(artifact.path))
         if artifact.manifest is not None or artifact.problem or is_ordinary(file):
@@ -210,7 +210,7 @@ def _require_member(artifact: Artifact, manifest: Manifest, name: str, sha256: s
 
 
 def _require_listing(artifact: Artifact, manifest: Manifest, listing: IO[bytes]) -> None:
-    """Raise ProofFailed unless the members file is the one that was saved; it is left at its start."""
+    """Raise ProofFailed unless the listing is the saved file; it is left at its start."""
     reader = HashingReader(listing)
     for _ in reader:
         pass

@@ -1,4 +1,4 @@
-"""A stamp of its own for every operation that keeps something: undoing one must not undo another."""
+"""A stamp of its own for every operation that keeps something: the undo of an operation must not undo another."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def own_stamp(site: Site, now: datetime) -> datetime:
-    """Return the first second from `now` on whose stamp no kept copy of the site has."""
+    """Return the first second from `now` on whose stamp no previous copy of the site has."""
     names = set(Databases(site.postgres).names())
     if site.media:
         names |= set(site.media.names())

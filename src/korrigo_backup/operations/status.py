@@ -44,8 +44,8 @@ _ELSEWHERE = timedelta(hours=12)
 class About:
     """Facts that only the caller knows: the site, the place of its media, and the next run of the schedule.
 
-    `stopped` is the file that exists while the services are stopped; `offsite` counts the copies off the site. `live`
-    returns the live site if its database may be asked for previous copies.
+    `stopped` is the file that exists while the services are stopped; `live` returns the live site if its database may
+    be asked for previous copies.
     """
 
     site: str | None = None
@@ -55,7 +55,6 @@ class About:
     next_run: datetime | None = None
     scheduled: bool | None = None
     schedule: Sequence[Finding] = ()
-    offsite: int = 0
     live: Callable[[], Site] | None = None
 
 
@@ -84,7 +83,6 @@ def look(catalog: Catalog, about: About, *, now: datetime) -> Seen:
         unreadable=unreadable,
         holder=lock.holder(directory / LOCK_FILE) or _elsewhere(records, now),
         stopped=bool(about.stopped and os.path.lexists(about.stopped)),
-        offsite=about.offsite,
         next_run=about.next_run,
         scheduled=about.scheduled,
         schedule=about.schedule,

@@ -106,7 +106,8 @@ def require_told(config: Configuration, directory: Path, file: Path | None, envi
 def prepare(config: Configuration, catalog: Catalog) -> None:
     """Make the backup directory and the signing key, which a confined run could not do.
 
-    Raises Refused when the runs are another user's and one of them is not there: made by root it would not be his.
+    Raises Refused when the runs are another user's and the directory or the key is missing: made by root it would not
+    be his.
     """
     user = config.schedule.user
     if user is None or pwd.getpwnam(user).pw_uid == os.geteuid():

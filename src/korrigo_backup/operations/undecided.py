@@ -6,7 +6,8 @@ before the word to go on it rolls everything back, after it the transaction come
 
 from __future__ import annotations
 
-import time
+from functools import partial
+from operator import not_
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -18,6 +19,7 @@ from korrigo_backup.errors import Locked, Refused
 from korrigo_backup.operations import journal
 from korrigo_backup.site import unfinished
 from korrigo_backup.site.servererror import StatementFailed
+from korrigo_backup.system.wait import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -57,26 +59,30 @@ def committed(server: Postgres, transaction: str) -> bool:
 
     A transaction that is so old that the server has forgotten it counts as committed: no trace of it is left to undo.
     """
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    asked = partial(server.ask, _STATUS.format(int(transaction)), str)
     try:
-        while (status := server.ask(_STATUS.format(int(transaction)), str)) == "in progress":
-            if time.monotonic() > deadline:
-                raise Locked(
-                    f"transaction {transaction} of an interrupted Django restore has not ended",
-                    hint="see what it waits for (pg_stat_activity), then run this again",
-                )
-            time.sleep(_PAUSE)
+        status = wait_until(_has_ended, asked, seconds=PATIENCE_SECONDS, pause=_PAUSE)
     except StatementFailed as problem:
         if problem.server.sqlstate == _IN_THE_FUTURE:
             return False
         raise
+    if not _has_ended(status):
+        raise Locked(
+            f"transaction {transaction} of an interrupted Django restore has not ended",
+            hint="see what it waits for (pg_stat_activity), then run this again",
+        )
     return status != "aborted"
+
+
+def _has_ended(status: str) -> bool:
+    return status != "in progress"
 
 
 def finish(site: Site) -> list[Action]:
     """Let the site's Django finish or undo the restore of a dead process; return the actions.
 
-    Raises Locked while one is at work; Refused if no way to run the site's manage.py is configured: only it knows.
+    Raises Locked while a restore is at work; Refused if no way to run the site's manage.py is configured: only it
+    knows.
     """
     media = site.media
     left = unfinished.records(media) if media else []
@@ -84,7 +90,7 @@ def finish(site: Site) -> list[Action]:
         return []
     _wait_for_its_end(media)
     left = unfinished.records(media)
-    if any(one.marker is None for one in left):  # it was not at its end, so it can only be taken back
+    if any(one.marker is None for one in left):  # it was not at its end, so it can only be undone
         end_load(site.postgres)
     if left and site.django is None:
         raise Refused(
@@ -133,19 +139,13 @@ def end_load(server: Postgres) -> None:
     A server does not notice in the middle of a statement that its client has gone, and the locks of the load would
     stay. Raises Locked if it does not end.
     """
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while server.ask(_END_LOADS, int):
-        if time.monotonic() > deadline:
-            raise Locked(
-                "a restore by Django is at work on this database",
-                hint="wait for its end (pg_stat_activity shows it), then run this again",
-            )
-        time.sleep(_PAUSE)
+    if wait_until(not_, partial(server.ask, _END_LOADS, int), seconds=PATIENCE_SECONDS, pause=_PAUSE):
+        raise Locked(
+            "a restore by Django is at work on this database",
+            hint="wait for its end (pg_stat_activity shows it), then run this again",
+        )
 
 
 def _wait_for_its_end(media: Tree) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while media.is_held():
-        if time.monotonic() > deadline:
-            raise unfinished.locked(media, "look at a Django restore under way")
-        time.sleep(_PAUSE)
+    if wait_until(not_, media.is_held, seconds=PATIENCE_SECONDS, pause=_PAUSE):
+        raise unfinished.locked(media, "look at a Django restore under way")

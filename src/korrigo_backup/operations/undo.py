@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import not_
 from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import Interrupted, KorrigoBackupError, Unreachable, World
+from korrigo_backup.system.wait import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 ROLLED_BACK = "rolled back: the site is as it was before"
 
 PATIENCE_SECONDS = 30.0
-"""How long a taking back waits for a server that is gone: a restart takes seconds, and to stop half-way costs more."""
+"""How long an undo waits for a server that is gone: a restart takes seconds, and to stop half-way costs more."""
 
 _PAUSE = 0.5
 
@@ -39,7 +40,7 @@ class UndoStack:
         self._steps: list[tuple[str, Callable[[], object]]] = []
 
     def push(self, doing: str, undo: Callable[[], object]) -> None:
-        """Register how the next step is taken back; call it before the step."""
+        """Register the undo of the next step; call it before the step."""
         self._steps.append((doing, undo))
 
     def forget(self) -> None:
@@ -47,7 +48,7 @@ class UndoStack:
         self._steps.clear()
 
     def unwind(self, cause: KorrigoBackupError) -> KorrigoBackupError:
-        """Take back every step and return `cause` with the state the site is left in.
+        """Undo every step and return `cause` with the state the site is left in.
 
         Halts at the first undo that fails: to go on would start services on a half-swapped site.
         """
@@ -92,14 +93,14 @@ def all_or_nothing() -> Iterator[UndoStack]:
 
 
 def _patiently(undo: Callable[[], object]) -> None:
-    """Take one step back; a server that cannot be reached is given `PATIENCE_SECONDS` to come back."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
+    """Undo a step; a server that cannot be reached is given `PATIENCE_SECONDS` to come back."""
+
+    def attempt() -> Unreachable | None:
         try:
             undo()
-        except Unreachable:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(_PAUSE)
-        else:
-            return
+        except Unreachable as problem:
+            return problem
+        return None
+
+    if problem := wait_until(not_, attempt, seconds=PATIENCE_SECONDS, pause=_PAUSE):
+        raise problem

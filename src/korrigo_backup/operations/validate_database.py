@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from korrigo_backup.domain.description import TableName
+from korrigo_backup.domain.excerpt import listed
 from korrigo_backup.domain.finding import Finding, Level, error, ok, warning
 from korrigo_backup.domain.manifest import DatabaseProof, TableProof
 from korrigo_backup.domain.migrations import compare
 from korrigo_backup.domain.naming import Kind, beside
-from korrigo_backup.domain.paths import listed
 from korrigo_backup.domain.sequences import Saved, judge_sequences
 from korrigo_backup.domain.sqlname import normal_name
 from korrigo_backup.domain.validation import judge_rows, judge_schema, judge_tables
@@ -149,7 +149,7 @@ def _stood(applied: Sequence[tuple[str, str]], description: Description, saved: 
 def properties(site: Site, artifact: Artifact | None, *, strict: bool) -> Iterator[Finding]:
     """Yield whether the database carries the saved properties: owner, encoding, locale, settings, grants, limit.
 
-    Without a backup that has them, it is held against the newest database that a restore replaced.
+    Without a backup that has them, the newest previous copy is the reference.
     """
     databases, live = Databases(site.postgres), site.postgres.database
     now = databases.properties(live)
@@ -225,7 +225,7 @@ def _saved(saved: Artifact | None, proof: DatabaseProof | None) -> Saved | None:
 
 
 _TENANTS = 101
-"""Tables of users that are counted at most: one, and those of a hundred tenants."""
+"""Tables of users that are counted at most: the common table, and those of a hundred tenants."""
 
 _RESTORE = "restore the backup again, or go back: korrigo-backup rollback"
 _SUPERUSER = "python manage.py createsuperuser"

@@ -1,4 +1,4 @@
-"""The parts of a validation that look at the media: the tree itself, and the tree against the database."""
+"""The parts of a validation about the media: the tree itself, and the tree compared with the database."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from msgspec.structs import replace
 
 from korrigo_backup.domain import consistency
 from korrigo_backup.domain.consistency import Consistency, compare
+from korrigo_backup.domain.excerpt import listed
 from korrigo_backup.domain.finding import Finding, Level, error, ok, warning
 from korrigo_backup.domain.naming import MEMBERS_SUFFIX, Kind
-from korrigo_backup.domain.paths import listed
 from korrigo_backup.formats import members
 from korrigo_backup.operations.columns import known_columns
 from korrigo_backup.operations.compare_media import below, side_by_side
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def tree(
     site: Site, artifact: Artifact | None, description: Description | None, point: Artifact | None
 ) -> Iterator[Finding]:
-    """Yield whether the media tree exists, holds files, and every one can be opened; and whether it equals a backup's.
+    """Yield whether the media tree exists, holds files, and every file can be opened; and whether it equals a backup's.
 
     An empty tree is an error if only the newest restore `point` shows whether there were files, and it had some.
     """
@@ -56,7 +56,7 @@ def tree(
 def references(site: Site, point: Artifact | None, description: Description | None) -> Iterator[Finding]:
     """Yield whether every file that the database names is there; files that no row names are counted.
 
-    A missing one is an error, unless as many were missing already when the restore `point` was made.
+    A missing file is an error, unless as many were missing already when the restore `point` was made.
     """
     if site.media is None:
         yield warning("media.unreferenced", "media not compared with the database", "set MEDIA_ROOT")

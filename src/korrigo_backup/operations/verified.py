@@ -48,7 +48,7 @@ class _Bad(ProofFailed):
 
 
 def verified(catalog: Catalog, request: Request) -> list[Finding]:
-    """Return the findings; damage is one of level error. They are written to the journal if that is possible.
+    """Return the findings; damage is a finding of level error. They are written to the journal if that is possible.
 
     Raises the obstacle to a drill (Refused, Unreachable, Locked): it is no fault of the backup.
     """

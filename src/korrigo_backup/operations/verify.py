@@ -1,4 +1,4 @@
-"""Verify one artifact: the checklist of the runbook's 4.8, each line with its finding."""
+"""Verify an artifact: the checklist of the runbook's 4.8, each line with its finding."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OLD = timedelta(hours=24)
 
 
 class Depth(StrEnum):
-    """The depth of a verification; each reads every byte, and the next includes the one before.
+    """The depth of a verification; each reads every byte, and the next includes the depth before.
 
     `structure`: every file is, bit by bit, as saved. `content`: unpacked and read: end mark, the rows of every table,
     the checksum of every file. `full`: loaded into a scratch copy and proven there, then removed.

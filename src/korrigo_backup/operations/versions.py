@@ -20,7 +20,7 @@ DATABASE_OWNER = 15
 """The first version where schema public belongs to pg_database_owner."""
 
 RESTRICT = {13: 22, 14: 19, 15: 14, 16: 10, 17: 6}
-"""By major version, the first minor one whose psql knows the command (CVE-2025-8714)."""
+"""By major version, the first minor version whose psql knows the command (CVE-2025-8714)."""
 
 
 def left_out_here(server: Postgres, scan: ScanResult) -> tuple[Sort, ...]:

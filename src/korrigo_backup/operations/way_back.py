@@ -32,15 +32,15 @@ if TYPE_CHECKING:
 
 
 def may_stage(site: Site, safety: Artifact | None = None) -> bool:
-    """Return whether our role may load a database next to the live one, and swap the two as a whole."""
+    """Return whether our role may load a database next to the live database, and swap the two as a whole."""
     return not obstacle(site, safety)
 
 
 def obstacle(site: Site, safety: Artifact | None = None) -> str:
-    """Return in words the obstacle to a database that is staged and swapped with the live one; "" for none.
+    """Return in words the obstacle to a database that is staged and swapped with the live database; "" for none.
 
-    An extension that can stand in the live database alone would be missing from a staged one. A safety backup lists
-    such extensions: the live database of an interrupted run may be closed.
+    An extension that can stand in the live database alone would be missing from a staged database. A safety backup
+    lists such extensions: the live database of an interrupted run may be closed.
     """
     server = site.postgres
     role = Databases(server).role()

@@ -87,8 +87,8 @@ class Direct:
     ) -> Command:
         """Return the command; database and password are in the environment.
 
-        The database name is not an argument because libpq would read one with "=" or "://" as a connection
-        string; the password never is (`ps` shows arguments to everyone).
+        The database name is not an argument because libpq would read a name with "=" or "://" as a connection string;
+        the password never is (`ps` shows arguments to everyone).
         """
         env: dict[str, str | Secret] = {
             "PGHOST": self.host,

@@ -30,7 +30,7 @@ class Connection(msgspec.Struct, frozen=True):
 
 
 class Table(msgspec.Struct, frozen=True):
-    """One table with its indexes: bytes on disk, and about how many rows by the last ANALYZE (-1: never)."""
+    """A table with its indexes: bytes on disk, and about how many rows by the last ANALYZE (-1: never)."""
 
     name: str
     bytes: int

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Asker:
     """Answers questions one after the other through a session that is opened with the first.
 
-    A session whose question fails has ended: the next one opens another. While one thread asks, no other is served.
+    A session whose question fails has ended: the next question opens another. While a thread asks, no other is served.
     """
 
     def __init__(self, opened: Callable[[], AbstractContextManager[Session]]) -> None:

@@ -92,8 +92,9 @@ class Project:
     def one_off(self, service: str, *arguments: str, program: str | None = None) -> Command:
         """Return the command that runs `arguments` in a container of its own, also while the service is stopped.
 
-        `program` takes the place of the image's entry point; without one that runs the arguments. The image is that of
-        the service's container: the files may name another one, where a variable was set in the deployment's shell.
+        `program` takes the place of the image's entry point; without `program` the entry point runs the arguments. The
+        image is that of the service's container: the files may name another image, if a variable was set in the
+        deployment's shell.
         """
         instead = ("--entrypoint", program) if program else ()
         words = ("run", "--rm", "--no-deps", "-T", *instead, service, *arguments)
@@ -213,7 +214,7 @@ def find_program(environment: Mapping[str, str | Secret]) -> tuple[str, ...]:
 
 
 def running_under(project: Project) -> tuple[str, ...]:
-    """Return the names of the projects whose containers were made from the first file of this one."""
+    """Return the names of the projects whose containers were made from the first file of this project."""
     if not project.files:
         return ()
     label = f'{{{{.Label "{LABEL}project"}}}}\t{{{{.Label "{LABEL}project.config_files"}}}}'

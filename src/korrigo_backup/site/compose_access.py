@@ -65,7 +65,7 @@ class ComposeAccess:
     ) -> Command:
         """Return the command; the database is named in the environment, which a name with "=" does not mislead.
 
-        A password of our own goes first on standard input; without one the container's is used.
+        A password of our own goes first on standard input; without it the container's is used.
         """
         settings = {"PGUSER": self.user, "PGDATABASE": database, "PGAPPNAME": name}
         if options:

@@ -80,7 +80,7 @@ def _settings(top: Path) -> Iterator[Path]:
 
 
 def _base(text: str) -> str:
-    """Return the image of the last stage of a Dockerfile; a stage that is made from another leads to that one's."""
+    """Return the image of the last stage of a Dockerfile; if that is another stage, return the image of that stage."""
     stages: dict[str, str] = {}
     image = ""
     for found in _FROM.finditer(text):

@@ -19,7 +19,7 @@ SETTLING = 1.0
 """Seconds that a container has run before its check counts: a check of a file's age would find the file of before."""
 
 _LONGEST = 10.0
-"""Seconds for one check; where it needs more, the engine's own result is waited for."""
+"""Seconds for a check; where it needs more, the engine's own result is waited for."""
 
 _PAUSE, _LONGEST_PAUSE = 0.3, 5.0
 
@@ -61,7 +61,7 @@ class OwnChecks:
         command = Command(("docker", "exec", one.id, *one.probe), self.project.environment)
         try:
             status = run(command, timeout=min(one.patience or _LONGEST, _LONGEST)).status
-        except KorrigoBackupError:  # it hangs in the container, and a second one would hang, too
+        except KorrigoBackupError:  # it hangs in the container, and a second check would hang, too
             status = min(_NOT_THERE)
         now = time.monotonic()
         asked.due = float("inf") if status in _NOT_THERE else now + max(asked.pause, now - began)

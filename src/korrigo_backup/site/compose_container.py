@@ -107,7 +107,7 @@ class Port:
 
 @dataclass(frozen=True)
 class Container:
-    """One container of the project. `health` is None where no check is defined.
+    """A container of the project. `health` is None where no check is defined.
 
     `started` is the engine's time of its last start, `exit_code` that of its last end, 0 before it. `check` is the text
     of its health check, `probe` the command that this runs inside, within `patience` seconds, and `limit` the seconds
@@ -143,7 +143,7 @@ def decode_containers(inspected: bytes) -> tuple[Container, ...]:
 
 
 def mount_of(mounts: Sequence[Mount], directory: str) -> Mount | None:
-    """Return the mount that holds `directory` of a container: the one there, else the nearest above it."""
+    """Return the mount that holds `directory` of a container: the mount there, else the nearest above it."""
     holding = [one for one in mounts if PurePosixPath(directory).is_relative_to(one.destination)]
     return max(holding, key=lambda one: len(PurePosixPath(one.destination).parts), default=None)
 

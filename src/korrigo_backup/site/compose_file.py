@@ -23,7 +23,7 @@ _LARGEST = 1024 * 1024
 """Bytes; a hundred services take a tenth."""
 
 _DEEPEST = 20
-"""Files that include or extend one another; a circle ends there."""
+"""Files that include or extend others; a circle ends there."""
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,9 @@ def media_tree(
 
     `directory` may lie below a mount: a volume for all data, with the media in it. Compose is asked which volume or
     directory is mounted, and the engine where it keeps it. If this user may not read that place, or the engine is on
-    another machine, or another volume is mounted inside of it, the service's own Python reads and writes the tree. If a
-    service has no container, it is created and `make` is called, unless the project has no container at all.
+    another machine, or another volume is mounted inside of it, the service's own Python reads and writes the tree. With
+    `make`, a missing container of the service is created, unless the project has no container at all: `make` is called
+    with the name of the service.
     """
     mounts = _container(project, service, make).mounts
     mount = mount_of(mounts, directory)
@@ -72,7 +73,7 @@ def interpreter(manage: tuple[str, ...]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _Python:
-    """Python in the service's container: in the running one, or in one of its own while the service is stopped."""
+    """Python in the service's container: in the running container, or in a new one while the service is stopped."""
 
     project: Project
     service: str

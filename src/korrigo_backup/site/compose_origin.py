@@ -19,7 +19,7 @@ def home(project: Project) -> Path | None:
 
 
 def made_elsewhere(project: Project, containers: Sequence[Container]) -> Path | None:
-    """Return the directory that the containers were made from, where that is another one on this machine.
+    """Return the directory that the containers were made from, if that is another directory on this machine.
 
     A directory that is gone was moved or renamed, and is no other site. A symbolic link leads to the same directory.
     """

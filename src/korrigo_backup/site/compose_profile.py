@@ -53,7 +53,10 @@ class _Document(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Bind:
-    """A path of this machine that services mount, also as a volume that lies there; `writable` where one may write."""
+    """A path of this machine that services mount, also as a volume that lies there.
+
+    `writable` if a service may write there.
+    """
 
     path: Path
     services: tuple[str, ...]
@@ -151,7 +154,7 @@ def _binds(found: _Document) -> Iterator[Bind]:
 
 
 def _device(volume: _Outside) -> str | None:
-    """Return the directory that a volume of the local driver lies in, None for one that the engine keeps."""
+    """Return the directory that a volume of the local driver lies in, None for a volume that the engine keeps."""
     options = volume.driver_opts or {}
     return options.get("device") if "bind" in options.get("o", "").split(",") else None
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from korrigo_backup.domain.secret import Secret
 
 _SECONDS = 20.0
-"""Seconds for one question; init goes on by the files alone where the engine needs longer."""
+"""Seconds for a question; init goes on by the files alone where the engine needs longer."""
 
 
 class _Config(msgspec.Struct, frozen=True, rename="pascal"):
@@ -58,7 +58,7 @@ def resolved(project: Project) -> dict[str, Any] | None:
 
 
 def environment_of(project: Project, service: str) -> dict[str, str] | None:
-    """Return the environment of a service's container, the running one first; None where there is none.
+    """Return the environment of a service's container, a running container first; None where there is none.
 
     The values may be secrets.
     """

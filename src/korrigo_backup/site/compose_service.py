@@ -20,7 +20,7 @@ _SECRETS = PurePosixPath("/run/secrets")
 
 @dataclass(frozen=True)
 class Volume:
-    """A mount of a service as it is written: `source` is a volume's name or a path, "" for an anonymous one."""
+    """A mount of a service as it is written: `source` is a volume's name or a path, "" for an anonymous volume."""
 
     source: str
     target: str
@@ -78,7 +78,7 @@ class Around:
 
 
 def filled(text: str, environment: Mapping[str, str]) -> str:
-    """Return `text` with its variables replaced from `environment`; a missing one becomes ""."""
+    """Return `text` with its variables replaced from `environment`; a missing variable becomes ""."""
     return interpolate(text, environment.get, strict=False).text
 
 
@@ -106,7 +106,7 @@ def service(name: str, body: dict[str, Any], around: Around) -> ServiceText:
 
 
 def merged(earlier: ServiceText | None, later: ServiceText) -> ServiceText:
-    """Return the combined service of two files, or of a service and the one that it extends."""
+    """Return the combined service of two files, or of a service and the service that it extends."""
     if earlier is None:
         return later
     volumes = {volume.target: volume for volume in (*earlier.volumes, *later.volumes)}
@@ -139,7 +139,7 @@ def scalar(value: Any) -> str:
 
 
 def paths(value: Any, around: Around) -> Iterator[str]:
-    """Yield the paths of a value that is one, a list of them, or of mappings with a `path`; as they are written."""
+    """Yield the paths of a value that is a path, a list of paths, or of mappings with a `path`; as they are written."""
     for entry in value if isinstance(value, list) else [value]:
         path = entry.get("path") if isinstance(entry, dict) else entry
         if isinstance(path, str):

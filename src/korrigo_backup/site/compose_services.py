@@ -29,7 +29,7 @@ STOP_SECONDS = 600.0
 """A Celery worker finishes its task within the grace period of the compose file; this is beyond any of them."""
 
 _PAUSE, _LONGEST_PAUSE = 0.2, 0.5
-"""Seconds between two looks at the containers: short at first, since most are there at once."""
+"""Seconds between two questions about the containers: short at first, since most are ready at once."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class ComposeServices:
     def stop(self, services: Sequence[str]) -> None:
         """Stop services, each within its grace period: workers first, while the site serves, then all others at once.
 
-        Raises KorrigoBackupError when one runs on.
+        Raises KorrigoBackupError if a service runs on.
         """
         if not services:
             return
@@ -85,11 +85,11 @@ class ComposeServices:
     def start(self, services: Sequence[str], *, stop_begun: datetime | None = None) -> None:
         """Start services, each after those it depends on, and no other that writes; harmless when they run.
 
-        A queue that only serves them is started with them; a writer that somebody has stopped stays so. None waits for
-        the health of another, so that the site serves as soon as it can: after a reboot the engine starts them so, too.
-        The engine goes on with a stop whose caller has ended. A container that has not been started since `stop_begun`
-        is therefore stopped to the end first, else it would end after its start. Raises KorrigoBackupError when a
-        service does not run afterwards.
+        A queue that only serves them is started with them; a writer that the operator has stopped stays stopped. None
+        waits for the health of another, so that the site serves as soon as it can: after a reboot the engine starts
+        them so, too. The engine goes on with a stop whose caller has ended. A container that has not been started since
+        `stop_begun` is therefore stopped to the end first, else it would end after its start. Raises KorrigoBackupError
+        when a service does not run afterwards.
         """
         if not services:
             return
@@ -129,7 +129,7 @@ class ComposeServices:
             raise self.project.failure(done.stderr, done.status, "stop", again)
 
     def _workers(self, containers: Sequence[Container]) -> frozenset[str]:
-        """Return the services that visitors do not use directly: of the backend's image, without dependent services."""
+        """Return the services that visitors do not use directly: of the backend's image, no ports, no dependents."""
         images = {one.image for one in containers if one.service == self.backend}
         needed = {name for one in containers for name in one.depends_on}
         return frozenset(
@@ -147,7 +147,7 @@ class ComposeServices:
     def _require_running(self, services: Sequence[str], earlier: Mapping[str, datetime]) -> None:
         """Raise KorrigoBackupError for services that do not run, given when each was started `earlier`.
 
-        One that was started now and has ended with status 0 has done its work.
+        A service that was started now and has ended with status 0 has done its work.
         """
         ended = {
             one.service: one
@@ -166,7 +166,7 @@ class ComposeServices:
         return frozenset(self.names) or writers(containers, database=self.database, media=self.media)
 
     def look(self) -> Health:
-        """Ask the engine, and the address: the configured one, else one that the project publishes and that answers."""
+        """Ask the engine, and the address: the configured address, else a published one of the project that answers."""
         present = self.project.containers()
         wanted = self._wanted(present)
         ill = frozenset(

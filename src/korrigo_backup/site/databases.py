@@ -1,4 +1,4 @@
-"""Whole databases: made like the live one, swapped by renames, kept, dropped.
+"""Whole databases: made like the live database, swapped by renames, kept, dropped.
 
 A swap is one transaction of two renames, so a crash leaves either the old or the new database under the live name; if
 the `_before_` name exists, it is the new database. If there was no database before, a comment on the new database
@@ -8,7 +8,7 @@ lacks an object until after the swap; until `complete`, recovery undoes such a s
 
 from __future__ import annotations
 
-import time
+from operator import not_
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -17,6 +17,7 @@ from korrigo_backup.domain.properties import Properties
 from korrigo_backup.errors import Refused
 from korrigo_backup.site.properties import OWN_COMMENT, PROPERTIES, made_like, property_statements
 from korrigo_backup.site.sql import identifier, literal
+from korrigo_backup.system.wait import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TERMINATE_SECONDS = 15.0
-"""How long sessions get to end after pg_terminate_backend; one in an uninterruptible write needs the disk."""
+"""How long sessions get to end after pg_terminate_backend; a session in an uninterruptible write needs the disk."""
 
 _POLL = 0.1
 
@@ -159,7 +160,7 @@ class Role(msgspec.Struct, frozen=True):
 
 
 class Databases:
-    """The databases of one server, seen from its common database."""
+    """The databases of a server, seen from its common database."""
 
     def __init__(self, server: Postgres) -> None:
         self._server = server
@@ -190,7 +191,7 @@ class Databases:
         self._run("; ".join(["BEGIN", *statements, "COMMIT"]))
 
     def alter(self, statement: str) -> None:
-        """Run one statement that changes a property of a database or of a role."""
+        """Run a statement that changes a property of a database or of a role."""
         self._run(statement)
 
     def role_settings(self) -> dict[str, tuple[str, ...]]:
@@ -246,8 +247,9 @@ class Databases:
     def drop_staged(self, name: str) -> None:
         """Drop a database that was loaded for a restore or a drill; it may have subscriptions.
 
-        A subscription of a dump names the slot of the live one. It is detached from the slot first: DROP SUBSCRIPTION
-        would drop the live slot at the publisher, and DROP DATABASE is refused as long as there is a subscription.
+        A subscription of a dump names the slot of the live subscription. It is detached from the slot first: DROP
+        SUBSCRIPTION would drop the live slot at the publisher, and DROP DATABASE is refused as long as there is a
+        subscription.
         """
         if name not in self.names():
             return
@@ -270,12 +272,13 @@ class Databases:
         sessions = _SESSIONS.format(name=literal(name), but=but, run=RUN_LOCK)
         close = "" if name == self._server.common else f"{_allow(name, 'false')}; "
         doing = f"{close}{_TERMINATE} {sessions} \\g /dev/null\n{_OTHERS} {sessions}"
-        deadline = time.monotonic() + TERMINATE_SECONDS
+
+        def end_sessions() -> list[str]:
+            return msgspec.json.decode(self._run(doing), type=list[str])
+
         try:
-            while others := msgspec.json.decode(self._run(doing), type=list[str]):
-                if time.monotonic() > deadline:
-                    raise _persistent(name, others)  # noqa: TRY301 - taken back just below
-                time.sleep(_POLL)
+            if others := wait_until(not_, end_sessions, seconds=TERMINATE_SECONDS, pause=_POLL):
+                raise _persistent(name, others)  # noqa: TRY301 - undone just below
         except BaseException:
             self.admit(name)
             raise
@@ -300,7 +303,7 @@ class Databases:
         return name not in self.names() or self._server.ask(_IS_EMPTY, bool, database=name)
 
     def swap(self, live: str, stage: str, before: str, *, comment: str | None = None, incomplete: bool = False) -> bool:
-        """Make `stage` the live database and keep the old one as `before`; return whether there was an old one.
+        """Make `stage` the live database and keep the old database as `before`; return whether there was one.
 
         If there was none, the new database is marked: `undo_swap` removes it again, `settle` ends that and gives it
         `comment`. An `incomplete` database is marked until `complete`.

@@ -46,8 +46,8 @@ TOGETHER = 16
 """Tables read before their locks go back: a query locks a table with all its indexes, and the server has room for
 `max_locks_per_transaction` (64) locks a connection."""
 
-# Tables whose rows pg_dump writes: ordinary ones and leaf partitions, without tables of an extension or the system, and
-# without the content of foreign tables; materialised views, whose rows are made anew on load; and the configuration
+# Tables whose rows pg_dump writes: ordinary tables and leaf partitions, without tables of an extension or the system,
+# and without the content of foreign tables; materialised views, whose rows are made anew on load; and the configuration
 # tables of extensions.
 _TABLES = f"""
 WITH config AS ({CONFIG_TABLES})
@@ -84,11 +84,11 @@ FROM pg_sequences
 
 _ONE_SEQUENCE = "SELECT {number} AS number, last_value, is_called FROM {name}"
 _AT_ONCE = 50
-"""Sequences that are read in one question."""
+"""Sequences that are read by a single query."""
 
-# Read in pieces, because one may be larger than a value can be; opened and not read from pg_largeobject, which only a
-# superuser may see. 262144 is INV_READ, 2 SEEK_END. The size is a scalar subquery, not a LATERAL join: PostgreSQL 14
-# and newer would memoize that by the descriptor, which is 0 each time.
+# Read in pieces, because an object may be larger than a value can be; opened and not read from pg_largeobject, which
+# only a superuser may see. 262144 is INV_READ, 2 SEEK_END. The size is a scalar subquery, not a LATERAL join:
+# PostgreSQL 14 and newer would memoize that by the descriptor, which is 0 each time.
 _LARGE_OBJECTS = """
 SELECT json_build_array(count(DISTINCT p.oid),
          sum(hashtextextended(p.oid || ':' || p.n || ':' || md5(lo_get(p.oid, p.n * 1048576, 1048576)), 0))::text)
@@ -136,7 +136,7 @@ FROM public.django_migrations
 
 
 class Column(msgspec.Struct, frozen=True):
-    """A column, with its type where that is built in. The value of a generated one is computed by the server.
+    """A column, with its type where that is built in. The value of a generated column is computed by the server.
 
     PostgreSQL 18 computes it at each reading where it is not `stored`.
     """
@@ -150,8 +150,8 @@ class Column(msgspec.Struct, frozen=True):
 class Table(msgspec.Struct, frozen=True):
     """A table whose rows are proven.
 
-    `name` is as pg_dump writes it; `columns` are in a fixed order. A dump does not hold the rows of a `derived` one (a
-    materialised view): they are made anew. Of an extension's configuration table pg_dump writes the rows that fulfil
+    `name` is as pg_dump writes it; `columns` are in a fixed order. A dump does not hold the rows of a `derived` table
+    (a materialised view): they are made anew. Of an extension's configuration table pg_dump writes the rows that fulfil
     `condition` (SQL that follows the table's name, perhaps empty); it is None for every other table. Where an index or
     a statistic `computes` an expression, a query of the table is planned with its functions.
     """
@@ -183,7 +183,7 @@ class Table(msgspec.Struct, frozen=True):
 class Facts(msgspec.Struct, frozen=True):
     """Facts about the server and the database.
 
-    `size` is in bytes on the server's disk, `role` is the one we log in as, `encoding` is named as the server does.
+    `size` is in bytes on the server's disk, `role` is our role, `encoding` is named as the server does.
     """
 
     server_version: str
@@ -193,7 +193,7 @@ class Facts(msgspec.Struct, frozen=True):
 
 
 class Snapshot:
-    """One moment of a database, seen through a session that holds it."""
+    """A moment of a database, seen through a session that keeps the snapshot open."""
 
     def __init__(self, session: Session, id_: str, search_path: tuple[str, ...] = ()) -> None:
         self._session = session
@@ -236,7 +236,7 @@ class Snapshot:
         return tuple(replace(one, name=normal_name(one.name)) for one in found)
 
     def prove(self, table: Table, *, rule: str | None = RULE) -> TableProof:
-        """Return row count and the digest by a rule of one table; without a rule, the row count alone."""
+        """Return row count and the digest by a rule of a table; without a rule, the row count alone."""
         if rule is None:
             return TableProof(table.name, self._ask_of(table, "pg_catalog.count(*)", int))
         hashes = [row_hash(table.hashed(rule))]
@@ -261,7 +261,7 @@ class Snapshot:
         return f"SET LOCAL search_path = {', '.join(identifier(one) for one in ('pg_catalog', *self.search_path))}"
 
     def large_objects(self, *, digest: bool = True) -> LargeObjectsProof:
-        """Return number and, if wanted, digest of all large objects; without any, it costs one short question."""
+        """Return number and, if wanted, digest of all large objects; without any, it costs a short query."""
         count = self._session.ask(_COUNT_LARGE_OBJECTS, int)
         if not digest or not count:
             return LargeObjectsProof(count, f"{0:032x}" if digest else None)
@@ -269,7 +269,7 @@ class Snapshot:
         return LargeObjectsProof(count, f"{int(total or 0) % _MODULUS:032x}")
 
     def ask(self, sql: str, answer: type[T]) -> T:
-        """Return the answer to a query in this snapshot whose one value is JSON."""
+        """Return the answer to a query in this snapshot whose only value is JSON."""
         return self._session.ask(sql, answer)
 
     def run(self, sql: str) -> bytes:
@@ -316,7 +316,7 @@ def snapshot(server: Postgres, *, database: str | None = None, search_path: tupl
 
 
 def prove_all(taken: Snapshot, *, rule: str | None = RULE) -> tuple[TableProof, ...]:
-    """Return the proof of every table of a snapshot, by a rule; without one, by row counts."""
+    """Return the proof of every table of a snapshot, by a rule; without a rule, by row counts."""
     tables, found = taken.tables(), []
     for start in range(0, len(tables), TOGETHER):
         with taken.returning_locks():

@@ -173,7 +173,7 @@ SAME_VERSION = "run the command again; korrigo-backup must be of the same versio
 def child_environment(own: Mapping[str, str], told: Mapping[str, str | None]) -> dict[str, str | Secret]:
     """Return the environment of manage.py: all of `own`, and over it the known values of `told`.
 
-    Every other child gets a reduced environment. This one is the site's code, whose settings read variables that we
+    Every other child gets a reduced environment. manage.py is the site's code, whose settings read variables that we
     cannot know (DJANGO_SETTINGS_MODULE, DJANGO_SECRET_KEY, a broker's address): it gets the variables of the operator's
     shell and `.env`. Values whose names sound secret are redacted from the child's output.
     """

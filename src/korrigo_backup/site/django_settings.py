@@ -48,7 +48,7 @@ class SiteSettings(msgspec.Struct, frozen=True):
 
     @property
     def is_postgres(self) -> bool:
-        """Whether the database is one that can be backed up by Method 1."""
+        """Whether the database can be backed up by Method 1."""
         return "postgres" in self.engine or "postgis" in self.engine
 
 

@@ -1,7 +1,7 @@
 """Empty a database inside a transaction: everything that a dump would make again is dropped, the database stays.
 
-Schema public is emptied object by object and set back to how a new database has it, because its owner may be one that
-only a superuser could give it to again. Extensions that belong to another role (made by an administrator) stay.
+Schema public is emptied object by object and set back to how a new database has it, because its owner may be a role
+that only a superuser could give it to again. Extensions that belong to another role (made by an administrator) stay.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from korrigo_backup.errors import KorrigoBackupError, Locked, Unreachable
 from korrigo_backup.site.databases import RUN_LOCK
 from korrigo_backup.site.sql import literal
 from korrigo_backup.system.timings import phase
+from korrigo_backup.system.wait import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +31,7 @@ _CHANGE = RUN_LOCK + 1
 """First number of the lock that changes share, and that the next run waits for."""
 
 _PATIENCE = 3.0
-"""Seconds that a dead run's session gets to be noticed by the server before it counts as a living one."""
+"""Seconds that a dead run's session gets to be noticed by the server before it counts as living."""
 
 _POLL = 0.1
 
@@ -100,11 +101,14 @@ class _Fence:
         asked = (
             f"SELECT json_build_object('pid', pg_backend_pid(), 'taken', pg_try_advisory_lock({RUN_LOCK}, {self._key}))"
         )
-        deadline = time.monotonic() + _PATIENCE
-        while not (answer := session.ask(asked, _Answer)).taken or self._held_elsewhere(session):
-            if time.monotonic() > deadline:
-                raise _locked(session.ask(_HOLDER.format(lock=self._lock(RUN_LOCK)), list[_Holder]))
-            time.sleep(_POLL)
+
+        def try_lock() -> _Answer | None:
+            answer = session.ask(asked, _Answer)
+            return answer if answer.taken and not self._held_elsewhere(session) else None
+
+        answer = wait_until(bool, try_lock, seconds=_PATIENCE, pause=_POLL)
+        if answer is None:
+            raise _locked(session.ask(_HOLDER.format(lock=self._lock(RUN_LOCK)), list[_Holder]))
         # A change that a killed run has begun ends now; a change that it would begin later finds the lock gone.
         gate = f"({_CHANGE}, {self._key})"
         session.run(f"SELECT pg_advisory_lock{gate}, pg_advisory_unlock{gate} \\g /dev/null")
@@ -115,7 +119,7 @@ class _Fence:
     def _held_elsewhere(self, session: Session) -> bool:
         """Return whether a run holds the same lock in another database; if so, ours is given back.
 
-        A lock belongs to the database of its session, and not every role is let into the same one.
+        A lock belongs to the database of its session, and not every role is let into the same database.
         """
         if not session.ask(_COUNT.format(lock=self._lock(RUN_LOCK)), int):
             return False
@@ -133,8 +137,8 @@ class _Fence:
     def words(self) -> str:
         """Return the statements before a change that let it happen only while we hold the lock.
 
-        Raises Unreachable once when the lock's session was lost (the server was restarted); it is then held again,
-        so that the taking back can go on.
+        Raises Unreachable once when the lock's session was lost (the server was restarted); it is then held again, so
+        that the undo can go on.
         """
         try:
             if self._session:

@@ -25,13 +25,13 @@ _HEAD = struct.Struct(">cI")
 
 
 def send(file: IO[bytes], kind: bytes, data: bytes | memoryview = b"") -> None:
-    """Write one frame; the file is buffered, so flush it before an answer is waited for."""
+    """Write a frame; the file is buffered, so flush it before an answer is waited for."""
     file.write(_HEAD.pack(kind, len(data)))
     file.write(data)
 
 
 def send_value(file: IO[bytes], value: object, kind: bytes = VALUE) -> None:
-    """Write one document."""
+    """Write a document."""
     send(file, kind, json.dumps(value).encode())
 
 

@@ -64,8 +64,8 @@ class Move:
 class TreeFacts:
     """Facts about a tree that are known without reading it.
 
-    `mounts` are the mount points below its root, as relative paths; `file_system` is type and source of the one that
-    holds the root; `user` and `groups` are the numbers that files are written with.
+    `mounts` are the mount points below its root, as relative paths; `file_system` is type and source of the file system
+    of the root; `user` and `groups` are the numbers that files are written with.
     """
 
     mounts: tuple[str, ...] = ()
@@ -217,7 +217,7 @@ class MediaTree:
         fsync_directory(self.root)
 
     def swap(self, stamp: str, move: Move = RESTORE) -> Path:
-        """Put the children of the move's source in the place of the live ones; return where those are kept.
+        """Put the children of the move's source in the place of the live children; return where those are kept.
 
         Renames only, within one file system. Interrupted at any point, `undo_swap` makes the tree old again. Raises
         Refused, without any change, if a file system is mounted inside the live tree.
@@ -310,7 +310,7 @@ class MediaTree:
         absent = self.beside("absent", stamp)
         if absent.is_dir():
             absent.rmdir()
-            with suppress(OSError):  # somebody else has put something there: the root is in use
+            with suppress(OSError):  # there is a new file: the root is in use
                 self.root.rmdir()
 
     def record(self, stamp: str) -> bytes:
@@ -384,7 +384,7 @@ def _described(entry: Entry) -> Entry | None:
 
 
 def _half_done(present: set[tuple[str, str | None]]) -> Move | None:
-    """Return the move that the names of one stamp (role, ending) show to be under way, None when all is done."""
+    """Return the move that the names of a stamp (role, ending) show to be under way, None when all is done."""
     for move in (RESTORE, ROLLBACK, REDO):
         for alone in (False, True):
             under_way = replace(move, alone=alone)

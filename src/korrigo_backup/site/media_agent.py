@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from korrigo_backup.site.walk import Entry
 
 BATCH = 200
-"""Entries of one frame: few enough to be soon there, so many that frames do not count."""
+"""Entries of a frame: few enough to be soon there, so many that frames do not count."""
 
 PATIENCE = 20.0
-"""Seconds that a change waits for another one of this tree: that of a run that was killed ends within moments."""
+"""Seconds that a change waits for another change of this tree: that of a killed run ends within moments."""
 
 _POLL = 0.1
 _BUFFER = 1024 * 1024

@@ -29,7 +29,7 @@ ANSWER_SECONDS = 600.0
 """Seconds for a question or a swap, which is a rename for each child of the root."""
 
 STREAM = Limits(silent=ANSWER_SECONDS, between=30.0, hopeless=3000.0)
-"""A stream of files stands still for an hour at most: to read one large file to its end takes minutes."""
+"""A stream of files stands still for an hour at most: to read a large file to its end takes minutes."""
 
 LEAVE_SECONDS = 10.0
 """Seconds that the command gets to end once its program has: it removes the container that was made for that."""
@@ -141,7 +141,7 @@ class Channel:
             raise self._broken() from None
 
     def send(self, kind: bytes, data: bytes | memoryview = b"") -> None:
-        """Write one frame; raises as `write`."""
+        """Write a frame; raises as `write`."""
         try:
             with self.watch.waiting():
                 send(self.process.stdin, kind, data)
@@ -149,7 +149,7 @@ class Channel:
             raise self._broken() from None
 
     def send_value(self, value: object) -> None:
-        """Write one document; raises as `write`."""
+        """Write a document; raises as `write`."""
         self.send(VALUE, json.dumps(value).encode())
 
     def flush(self) -> None:

@@ -117,7 +117,7 @@ class RemoteTree:
         self._ask(type(None), "announce", stamp=stamp, move=asdict(move))
 
     def swap(self, stamp: str, move: Move = RESTORE) -> Path:
-        """Swap the children; return where the old ones are kept."""
+        """Swap the children; return where the old children are kept."""
         return Path(self._ask(str, "swap", stamp=stamp, move=asdict(move)))
 
     def undo_swap(self, stamp: str, move: Move = RESTORE) -> None:

@@ -1,6 +1,6 @@
 """The database server, spoken to through its own clients: psql for questions, pg_dump and psql for streams.
 
-One way serves direct access and containers alike, and the client always comes with the server.
+The same way serves direct access and containers, and the client always comes with the server.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class Postgres:
         return self.ask(sql, answer, database=self.common)
 
     def keep_out(self, problem: Unreachable) -> bool:
-        """Use the site's own database as the common one if the role is not let into the maintenance database.
+        """Use the site's own database as the common database if the role is not let into the maintenance database.
 
         `problem` is the error from there. A server that is away for a moment is no reason, and during a locked run the
         common database stays. Returns whether the common database has changed.
@@ -137,7 +137,7 @@ class Postgres:
         return made
 
     def ask(self, sql: str, answer: type[T], *, database: str | None = None, timeout: float | None = None) -> T:
-        """Return the answer to a query whose one value is JSON, decoded as `answer`.
+        """Return the answer to a query whose only value is JSON, decoded as `answer`.
 
         Raises Unreachable, or KorrigoBackupError with the server's words; TimedOut after `timeout` seconds.
         """
@@ -255,7 +255,7 @@ class Postgres:
 
 @dataclass(frozen=True)
 class Client:
-    """A client program at work, watched while somebody waits for it."""
+    """A client program at work, watched while a caller waits for it."""
 
     server: Postgres
     command: Command
@@ -338,7 +338,7 @@ class Session:
         self.run("")
 
     def ask(self, sql: str, answer: type[T]) -> T:
-        """Return the answer to a query whose one value is JSON."""
+        """Return the answer to a query whose only value is JSON."""
         out = self.run(sql)
         return msgspec.json.decode(to_text(out) if self._raw else out, type=answer, strict=False)
 

@@ -87,7 +87,7 @@ _BORN_OWNER = ("CREATE", "CONNECT", "TEMPORARY")
 
 @dataclass(frozen=True)
 class PropertyStatement:
-    """One statement that gives a database a property: its words for a person, the role and the setting that it names.
+    """A statement that gives a database a property: its words for a person, the role and the setting that it names.
 
     `of_role` is the role whose setting it changes.
     """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from korrigo_backup.site.digests import Snapshot
 
 EVERY_STRING = 'strict $.** ? (@.type() == "string")'
-"""The SQL/JSON path of a JSON column that is given without one: every string anywhere in the value."""
+"""The SQL/JSON path of a JSON column that is given without a path: every string anywhere in the value."""
 
 _WITH_SCHEMA = 3
 
@@ -73,7 +73,8 @@ def select_paths(taken: Snapshot, columns: Iterable[PathColumn]) -> tuple[list[s
 def named_files(taken: Snapshot, selects: list[str], *, roots: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Yield each path once with a column that names it, in the order of `paths.order`; the server sorts.
 
-    Doubled slashes are one; a path that begins with one of `roots` (`/app/media`, `/media`) is taken as relative to it.
+    Doubled slashes count as single ones; a path that begins with one of `roots` (`/app/media`, `/media`) is taken as
+    relative to it.
     """
     if not selects:
         return

@@ -69,7 +69,7 @@ class _Sequence(msgspec.Struct, frozen=True):
 def relation(server: Postgres | Snapshot, table: str, schema: str | None = None) -> Relation | None:
     """Return a table by its plain name, None when there is none.
 
-    Without a schema, first the one that our role sees, then that of the schema `public`.
+    Without a schema, first the table that our role sees, then that of the schema `public`.
     """
     return next(iter(relations(server, table, schema)), None)
 

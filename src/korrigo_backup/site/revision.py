@@ -34,5 +34,5 @@ def _git(directory: Path, *arguments: str) -> str:
     try:
         done = run(Command(("git", "-C", str(directory), *arguments)), timeout=_SECONDS)
     except KorrigoBackupError:
-        return ""  # no git, or one that does not answer: a backup does not depend on it
+        return ""  # no git, or no answer from it: a backup does not depend on it
     return done.stdout.decode(errors="replace").strip() if done.status == 0 else ""

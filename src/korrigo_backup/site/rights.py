@@ -161,7 +161,7 @@ def _lower(names: Iterable[str]) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class Made:
-    """How a database is made from nothing: with these properties, and the saved ones that are lost by that."""
+    """How a database is made from nothing: with these properties, and the saved properties that are lost by that."""
 
     like: Properties
     clauses: str

@@ -1,9 +1,9 @@
-"""The hash of one row as an SQL expression: cheap for the types that fill a site's tables, exact for all.
+"""The hash of a row as an SQL expression: cheap for the types that fill a site's tables, exact for all.
 
-Each value is hashed with its column's number as seed, NULL counts as that number, the hashes are joined by
-exclusive or and hashed once more. Functions and operators are named with their schema: the search path may hold others.
-Types of fixed size are hashed as they are, which costs a fraction of writing them
-as text; every other value by its text. The hash functions are the same on PostgreSQL 11 and later, on every machine.
+Each value is hashed with its column's number as seed, NULL counts as that number, the hashes are joined by exclusive or
+and hashed once more. Functions and operators are named with their schema: the search path may hold others. Types of
+fixed size are hashed as they are, which costs a fraction of writing them as text; every other value by its text. The
+hash functions are the same on PostgreSQL 11 and later, on every machine.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _BIGINT = (
     "pg_catalog.hashint4extended(({value} OPERATOR(pg_catalog.>>) 32)::int, {seed}) OPERATOR(pg_catalog.#)"
     " pg_catalog.hashint4extended((({value} OPERATOR(pg_catalog.<<) 32) OPERATOR(pg_catalog.>>) 32)::int, -{seed})"
 )
-"""Half by half: hashint8extended folds the halves into one first, and takes 2^32 for 1."""
+"""Half by half: hashint8extended folds the halves together first, and takes 2^32 for 1."""
 
 _SENT = "pg_catalog.hashtextextended(pg_catalog.encode(pg_catalog.{send}({{value}}), 'hex') COLLATE \"C\", {{seed}})"
 """The eight bytes that go over the wire: the same everywhere, and made faster than text."""
@@ -48,7 +48,7 @@ _HASHES = {
 }
 
 _ANY = 'pg_catalog.hashtextextended(ROW({value})::text COLLATE "C", {seed})'
-"""For any type at all: a row of one value is written with the type's own output function."""
+"""For any type at all: a row of a single value is written with the type's own output function."""
 
 
 def row_hash(columns: Iterable[tuple[str, str | None]], row: str = "t") -> str:

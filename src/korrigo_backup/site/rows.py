@@ -28,7 +28,7 @@ FOREIGN = tuple(f"RESET lc_monetary; RESET timezone; SET LOCAL bytea_output = '{
 Our sessions fix `bytea_output`, so the setting of the database is not known here: both forms are tried.
 """
 
-# Ordinary columns (pg_dump writes no generated ones) in their order, and the columns of the primary key.
+# Ordinary columns (pg_dump writes no generated columns) in their order, and the columns of the primary key.
 _LAYOUTS = f"""
 WITH config AS ({CONFIG_TABLES})
 SELECT coalesce(json_agg(json_build_object(
@@ -70,7 +70,7 @@ def layouts(taken: Snapshot) -> dict[str, Layout]:
 def lines(
     taken: Snapshot, layout: Layout, columns: Sequence[str], *, settings: str = OURS, encoding: str = "UTF8"
 ) -> Iterator[bytes]:
-    """Yield the rows of one table, these columns in this order, as COPY text in `encoding`.
+    """Yield the rows of a table, these columns in this order, as COPY text in `encoding`.
 
     Read it to the end. `settings` hold for these rows alone; the snapshot's own are back afterwards.
     """

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from korrigo_backup.site.digests import Snapshot
 
 _SECONDS = 20.0
-"""All samples together; a column that is not reached is not looked at."""
+"""All samples together; a column that is not reached is not sampled."""
 
 _ROWS, _VALUES = 5000, 200
-"""Rows of a table that are looked at, and values of a column that are taken from them."""
+"""Rows of a table that are read, and values of a column that are taken from them."""
 
 _LARGEST = 20_000
-"""Bytes of a value as it is stored: a larger one is passed over."""
+"""Bytes of a value as it is stored: a larger value is skipped."""
 
 _TOGETHER = 16
 """Columns read before their locks go back."""

@@ -30,15 +30,15 @@ _STRUCTURE = frozenset({
     "column", "constraint", "enum", "extension", "function", "index", "policy", "schema", "sequence", "table",
     "trigger", "view",
 })  # fmt: skip
-"""Kinds of which one too many is an error. The manifests of former versions do not know the other kinds."""
+"""Kinds of which a surplus object is an error. The manifests of former versions do not know the other kinds."""
 
 ROLES = frozenset({"default privilege", "grant", "owner"})
 """Kinds that name roles: not to be expected where the statements that give objects to roles are left out."""
 
-# One row an object. Objects of an extension are left out, an index that pg_dump leaves out, objects that come with a
-# range (its constructors, a cast), and a foreign key that another one makes on partitions (its name differs between
-# versions). `pg_get_…def` renders with the search path of a snapshot session, so that every name is qualified. A dump
-# gives the sequence of an identity column the column's type; it may have another one (LIKE, ALTER SEQUENCE).
+# A row for each object. Objects of an extension are left out, an index that pg_dump leaves out, objects that come with
+# a range (its constructors, a cast), and a foreign key that another foreign key makes on partitions (its name differs
+# between versions). `pg_get_…def` renders with the search path of a snapshot session, so that every name is qualified.
+# A dump gives the sequence of an identity column the column's type; it may have another type (LIKE, ALTER SEQUENCE).
 _OBJECTS = """
 WITH spaces AS (
   SELECT * FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'

@@ -20,7 +20,7 @@ _WARNINGS = frozenset({"00", "01", "02"})
 
 @dataclass(frozen=True)
 class ServerError:
-    """One error of a PostgreSQL server. `sqlstate` has five characters; the other texts may be empty.
+    """An error of a PostgreSQL server. `sqlstate` has five characters; the other texts may be empty.
 
     `detail` may name keys and values of rows: it is shown to the operator and goes into no notification.
     """
@@ -137,7 +137,7 @@ def parse(stderr: str) -> ServerError | None:
 
 
 def _parsed(sqlstate: str, message: str, lines: list[str]) -> ServerError:
-    """Collect the labelled lines after the first; a line without a label continues the one before."""
+    """Collect the labelled lines after the first; a line without a label continues the line before."""
     texts, label = {"MESSAGE": message}, "MESSAGE"
     for line in lines:
         if _FIRST.match(line):

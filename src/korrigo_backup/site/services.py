@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
+from functools import partial
+from operator import is_
 from typing import TYPE_CHECKING, Protocol
 
 from korrigo_backup.errors import KorrigoBackupError, Refused
 from korrigo_backup.site.health import DEFAULT_SECONDS, Health, probe
 from korrigo_backup.system.run import Command, describe_status, run
+from korrigo_backup.system.wait import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -68,9 +70,9 @@ class Services(Protocol):
 
 @dataclass(frozen=True)
 class CommandServices:
-    """Services of a directly reached site: the operator's own commands, and the health address if there is one.
+    """Services of a directly reached site: the operator's own commands, and the health address if configured.
 
-    The commands name the services themselves, so names given are not looked at.
+    The commands name the services themselves, so given names are ignored.
     """
 
     stops: Sequence[tuple[str, ...]]
@@ -89,7 +91,7 @@ class CommandServices:
         return bool(self.health_url)
 
     def running(self) -> tuple[str, ...]:
-        """Return one name for all that the commands stop."""
+        """Return a single name for all services that the commands stop."""
         return ("services",) if self.stops else ()
 
     def stop(self, names: Sequence[str]) -> None:
@@ -101,7 +103,8 @@ class CommandServices:
     def start(self, names: Sequence[str], *, stop_begun: datetime | None = None) -> None:
         """Run the start commands in order; the first that fails raises.
 
-        Raises Refused for services that only somebody else can start: they were stopped where commands are configured.
+        Raises Refused for services that only another machine can start: they were stopped where commands are
+        configured.
         """
         del stop_begun  # a stop command that was cut off is the operator's own: it knows how to be run again
         if names and not self.stops and not self.starts:
@@ -113,7 +116,7 @@ class CommandServices:
             _call(argv)
 
     def look(self) -> Health:
-        """Ask the health address, when one is configured."""
+        """Ask the health address, if it is configured."""
         reason = probe(self.health_url) if self.health_url else None
         if reason is None:
             return Health(url=self.health_url)
@@ -142,13 +145,9 @@ def await_address(url: str, seconds: float, before: Health) -> tuple[str, ...]:
 
 def await_url(url: str, seconds: float) -> None:
     """Return when an address answers 200; raises KorrigoBackupError when it does not within `seconds`."""
-    deadline = time.monotonic() + seconds
-    while (answer := probe(url)) is not None:
-        if time.monotonic() > deadline:
-            raise KorrigoBackupError(
-                f"{url} is not healthy after {seconds:g} s: {answer}", hint="see the services' logs"
-            )
-        time.sleep(_PAUSE)
+    answer = wait_until(partial(is_, None), partial(probe, url), seconds=seconds, pause=_PAUSE)
+    if answer is not None:
+        raise KorrigoBackupError(f"{url} is not healthy after {seconds:g} s: {answer}", hint="see the services' logs")
 
 
 def _call(argv: tuple[str, ...]) -> None:

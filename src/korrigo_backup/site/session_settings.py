@@ -1,8 +1,8 @@
 """The settings of every session of ours, fixed by us: a role, a database or a server may be set to anything.
 
 Settings that each supported server knows travel with the connection (PGOPTIONS), where they win over `ALTER ROLE … SET`
-and `ALTER DATABASE … SET`. Newer ones, and those that cannot be given there, are set by the first statement of a
-session (`PRELUDE`). pg_dump takes no statement: it sets the newer ones itself and is given the role by `--role`.
+and `ALTER DATABASE … SET`. Newer settings, and those that cannot be given there, are set by the first statement of a
+session (`PRELUDE`). pg_dump takes no statement: it sets the newer settings itself and is given the role by `--role`.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ MAKING = options({"client_encoding": "UTF8"})
 """To make extensions in a new database: the script of PostGIS topology fails with a search path of pg_catalog alone."""
 
 PATIENT = options({"client_encoding": "UTF8", "search_path": "pg_catalog", "lock_timeout": LOCK_WAIT})
-"""For a session that reads tables which somebody may have locked."""
+"""For a session that reads tables which another session may have locked."""
 
 DUMPING = options({"timezone": "UTC"})
 """For pg_dump: with these, equal rows have equal text in all our dumps. A dump loads the same with or without them."""

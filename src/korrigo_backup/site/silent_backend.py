@@ -1,7 +1,8 @@
 """Is it hopeless to wait for a session? Ask the server by a second connection about the session's backend.
 
 A backend that works may be silent for hours. A backend that waits for its client while the client waits for it, a
-missing one, one whose process is stopped, and a server that does not even take a connection will never answer.
+missing backend, a backend whose process is stopped, and a server that does not even take a connection will never
+answer.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ class Site:
     accepted_links: tuple[str, ...] = ()
     """Paths (with * and ?) of symbolic links out of the media tree that need no warning."""
     standing: Standing | None = None
-    """Which site of the backup directory this is; known while a run holds the site."""
+    """Which site of the backup directory this is; known while a run has locked the site."""
     stopped: Path | None = None
     """A file that is there while the services are stopped by us: after a crash the next command starts them."""
 
@@ -73,7 +73,8 @@ class Site:
     def start_services(self) -> tuple[str, ...]:
         """Start the services that were stopped, and no others; return their names.
 
-        The file with their names is removed when all of them run again. Raises KorrigoBackupError when one does not.
+        The file with their names is removed when all of them run again. Raises KorrigoBackupError if a service does not
+        run.
         """
         names = self._stopped_names()
         self.services.start(names, stop_begun=self._stop_begun())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def identifier(name: str) -> str:
-    """Return `name` as a quoted identifier. A NUL cannot be in one (ValueError)."""
+    """Return `name` as a quoted identifier. A NUL cannot be in an identifier (ValueError)."""
     if "\0" in name:
         raise ValueError("an SQL identifier cannot hold a NUL character")
     return '"' + name.replace('"', '""') + '"'

@@ -1,4 +1,4 @@
-"""Read a live file so that the bytes read are one state of it.
+"""Read a live file so that the bytes read are a single state of it.
 
 A file is stable if it did not change between opening and the end of reading. A small file is read whole, again if need
 be, before any byte of it is written; so is a large file that was written to a moment ago, into a temporary file. Any
@@ -44,7 +44,7 @@ class ChangedMidway(Exception):
 
 
 class Steady(Protocol):
-    """A file that knows whether its content is one state of it: read it whole, then ask."""
+    """A file that knows whether its content is a single state of it: read it whole, then ask."""
 
     @property
     def size(self) -> int:
@@ -66,7 +66,7 @@ class Steady(Protocol):
         ...
 
     def is_stable(self) -> bool:
-        """Return, after reading, whether the bytes read are one state of the file."""
+        """Return, after reading, whether the bytes read are a single state of the file."""
         ...
 
 
@@ -79,7 +79,7 @@ class StableFile:
         self.size = self._before.st_size
         self._digest = hashlib.sha256()
         self._content = self._read_whole() if self.size <= WHOLE else None
-        self._settled: bool | None = None  # whether a copy was made of one state; None where there is no copy
+        self._settled: bool | None = None  # whether a copy was made of a single state; None without a copy
         self._source = self._copied() if self._content is None and _is_recent(self._before) else file
         self._position = 0
         self._short = False
@@ -104,7 +104,7 @@ class StableFile:
         return self._digest.hexdigest()
 
     def is_stable(self) -> bool:
-        """Return, after reading, whether the bytes read are one state of the file."""
+        """Return, after reading, whether the bytes read are a single state of the file."""
         if self._settled is not None:
             return self._settled
         return not self._short and _same(self._before, os.fstat(self._file.fileno()))
@@ -119,7 +119,7 @@ class StableFile:
         return read_extended(self._file.fileno())
 
     def close(self) -> None:
-        """Forget the copy, if one was made; the file itself is the caller's."""
+        """Forget the copy, if any; the file itself is the caller's."""
         if self._source is not self._file:
             self._source.close()
 
@@ -136,7 +136,7 @@ class StableFile:
         return content
 
     def _copied(self) -> IO[bytes]:
-        """Return a copy of one state of a large file, or the file itself where there is no room for a copy."""
+        """Return a copy of a single state of a large file, or the file itself where there is no room for a copy."""
         copy = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by close()
         for attempt in range(TRIES):
             if attempt:

@@ -34,7 +34,7 @@ DEEPEST = 100
 
 
 _HOLE = 4096
-"""Bytes of zeros from which on they are left out of the file: a sparse file stays one."""
+"""Bytes of zeros from which on they are left out of the file: a sparse file stays sparse."""
 
 _SHOWN = 3
 _PLAIN, _ALL = 0o777, 0o7777
@@ -51,7 +51,7 @@ class Lost:
     first: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, kind: str, path: str, detail: str = "") -> None:
-        """Count one, and keep the names of the first."""
+        """Count a path, and keep the names of the first."""
         self.counts[kind] = self.counts.get(kind, 0) + 1
         names = self.first.setdefault(kind, [])
         if len(names) < _SHOWN:
@@ -133,7 +133,7 @@ class Staging:
         self._directories.append((path, given))
 
     def create(self, path: str) -> IO[bytes]:
-        """Open a new file for unbuffered writing; FileExistsError for a second one of that path."""
+        """Open a new file for unbuffered writing; FileExistsError for a second file of that path."""
         parts = safe_parts(path)
         parent = self._enter(parts[:-1])
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

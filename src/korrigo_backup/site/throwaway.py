@@ -78,7 +78,7 @@ def _packaged() -> list[Path]:
 
 
 def server_programs(major: int) -> Path | None:
-    """Return the server programs of that major version on this machine, else of the next newer one, else None.
+    """Return the server programs of that major version on this machine, else of the next newer version, else None.
 
     Those of Debian's packages are looked for, and those of the `embedded` extra.
     """
@@ -106,7 +106,7 @@ def embedded_bindir() -> Path:
 class ThrowawayServer:
     """A server below `home`; a context manager that starts it and stops it.
 
-    Without `home` it lives in a temporary directory and is removed at the end; with one, its data stays.
+    Without `home` it lives in a temporary directory and is removed at the end; with it, its data stays.
     """
 
     def __init__(
@@ -167,7 +167,7 @@ class ThrowawayServer:
         place = Path("/proc", pid, "cwd")
         try:
             works_in = str(place.readlink())
-        except PermissionError:  # in a container root may not look at another user's process; that user may
+        except PermissionError:  # in a container root may not read another user's process; that user may
             told = run(Command((*self._prefix, "readlink", "--", str(place))))
             works_in = os.fsdecode(told.stdout.removesuffix(b"\n"))
         except OSError:
@@ -217,7 +217,7 @@ class ThrowawayServer:
 
 
 def _directory_for_sockets() -> Path:
-    """Make a private directory, in the one for temporary files unless a socket's path would be too long there."""
+    """Make a private directory, in the directory for temporary files unless a socket's path would be too long there."""
     longest = _LONGEST_SOCKET - len(f"/{_SOCKETS_PREFIX}xxxxxxxx/.s.PGSQL.5432")
     usual = tempfile.gettempdir()
     parent = usual if len(os.fsencode(usual)) <= longest else _SOCKETS_FALLBACK

@@ -32,7 +32,7 @@ class Stage(Protocol):
         ...
 
     def create(self, path: str) -> IO[bytes]:
-        """Open a new file for writing; FileExistsError for a second one of that path, at once or by `finish`."""
+        """Open a new file for writing; FileExistsError for a second file of that path, at once or by `finish`."""
         ...
 
     def settle(
@@ -136,7 +136,7 @@ class Tree(Protocol):
         ...
 
     def swap(self, stamp: str, move: Move = RESTORE) -> Path:
-        """Swap the children; return where the old ones are kept."""
+        """Swap the children; return where the old children are kept."""
         ...
 
     def undo_swap(self, stamp: str, move: Move = RESTORE) -> None:

@@ -41,7 +41,7 @@ class Record(msgspec.Struct, frozen=True):
 
 
 def write(tree: MediaTree, record: Record) -> None:
-    """Put the record in place of an older one of its stamp, on disk when this returns."""
+    """Put the record in place of an older record of its stamp, on disk when this returns."""
     path = tree.beside("journal", record.stamp)
     partial = path.with_name(path.name + ".partial")
     partial.unlink(missing_ok=True)
@@ -82,8 +82,8 @@ def _read(tree: Tree, stamp: str) -> Record:
 def alone(tree: MediaTree, doing: str, *, shared: bool = False) -> Iterator[None]:
     """Hold the media tree while the block runs: a kernel lock on its directory, which dies with the process.
 
-    It holds between containers of one machine, too; `shared` lets others in that only read. Raises Locked when
-    another run has it.
+    It holds between containers of a machine, too; `shared` lets others in that only read. Raises Locked when another
+    run has it.
     """
     tree.root.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:

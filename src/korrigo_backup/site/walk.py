@@ -124,7 +124,7 @@ def _below(directory: int, prefix: str, depth: int) -> Iterator[Entry]:
         except FileNotFoundError:
             continue  # deleted by the site since the directory was listed
         if is_named_as_ours and stat.S_ISDIR(info.st_mode):
-            continue  # of a restore whose media root is a directory of this one
+            continue  # from a restore whose media root is a directory of this tree
         if stat.S_ISDIR(info.st_mode) and depth == 0 and name == LOST_AND_FOUND and not _is_open(directory, name):
             yield Entry(name, info, directory, "directory of the file system, which only root may read,")
             continue

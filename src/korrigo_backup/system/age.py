@@ -23,7 +23,7 @@ _PRIVATE = ("AGE-SECRET-KEY-", "-----BEGIN")
 
 
 def seal(content: bytes, recipients: Sequence[str]) -> bytes:
-    """Return `content` encrypted to every one of `recipients`: `age1…`, `ssh-ed25519 …` or `ssh-rsa …`.
+    """Return `content` encrypted to all `recipients`: `age1…`, `ssh-ed25519 …` or `ssh-rsa …`.
 
     Raises UsageError for an invalid recipient, and if pyrage is not installed.
     """

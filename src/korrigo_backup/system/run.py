@@ -53,7 +53,7 @@ class NotRunnable(UsageError):
 
 @dataclass(frozen=True)
 class Command:
-    """A process to run: argument list, environment added to the reduced one, working directory.
+    """A process to run: argument list, environment added to the reduced environment, working directory.
 
     `first` is a secret line that is written to its standard input first. An `unprivileged` process reads data of
     unknown origin: if this process is root, it runs as the user nobody.

@@ -58,7 +58,7 @@ class Watch:
         self._over.set()
 
     def begin(self) -> None:
-        """Take note that somebody waits for the process from now on."""
+        """Take note that a caller waits for the process from now on."""
         self._moved = time.monotonic()
         self._waiting += 1
 
@@ -68,7 +68,7 @@ class Watch:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Somebody waits for the process while the block runs."""
+        """Take note that a caller waits for the process while the block runs."""
         self.begin()
         try:
             yield

@@ -1,6 +1,6 @@
 """Where the seconds of a run go: phases and processes, recorded while a recorder is on (`--timings`).
 
-Phases do not overlap: the time of an inner phase is not counted for the outer phase. Threads other than the main one
+Phases do not overlap: the time of an inner phase is not counted for the outer phase. Threads other than the main thread
 are counted for the phase of the main thread; processes run at the same time, so their seconds may add up to more.
 """
 

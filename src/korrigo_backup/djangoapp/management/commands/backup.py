@@ -1,4 +1,4 @@
-"""`manage.py backup`: the rows and, if wanted, the media of this site as one proven artifact (runbook 4.3)."""
+"""`manage.py backup`: the rows and, if wanted, the media of this site as a proven artifact (runbook 4.3)."""
 
 from __future__ import annotations
 

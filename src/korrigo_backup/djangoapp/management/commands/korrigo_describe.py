@@ -1,4 +1,4 @@
-"""`manage.py korrigo_describe`: this site as one JSON document, on the last line of the output."""
+"""`manage.py korrigo_describe`: this site as a JSON document, on the last line of the output."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Command(BaseCommand):
         "Print one JSON document: versions, code revision, migrations on disk, the users' table, and every column "
         "that names media files (settings: KORRIGO_BACKUP_PATH_COLUMNS). The database is not asked."
     )
-    requires_system_checks: list[str] = []  # noqa: RUF012 - Django's name; a described site need not be a sound one
+    requires_system_checks: list[str] = []  # noqa: RUF012 - Django's name; a site is described even if it is not sound
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Take the database."""

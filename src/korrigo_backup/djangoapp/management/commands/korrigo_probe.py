@@ -1,4 +1,4 @@
-"""`manage.py korrigo_probe`: log in, create, change, delete and take it all back; one JSON document (runbook 5.6)."""
+"""`manage.py korrigo_probe`: log in, create, change, delete and take it all back; as a JSON document (runbook 5.6)."""
 
 from __future__ import annotations
 

@@ -70,6 +70,7 @@ def borders(text):
 @example(["$", "E", "'\\'", BORDER])
 @example(["E'a'\n'b\\''", BORDER])
 @example(["E'a'", " -- c\n", "'b\\'", BORDER, "'"])
+@example(["E'a'", "-- c\n", "/* ; */", "'b\\'", BORDER])
 def test_borders_are_those_of_postgresql(fragments):
     text = "SELECT " + "".join(fragments) + "\n x;"
     expected = of_postgresql(text)

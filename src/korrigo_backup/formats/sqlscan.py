@@ -329,6 +329,7 @@ class DumpScanner:
     def _slash(self, buffer: bytes, at: int) -> int:
         if buffer.startswith(b"/*", at):
             self._state, self._depth = self._in_block_comment, 0
+            self._escapes_end = 0  # PostgreSQL continues a string over blanks and `--` comments only
             self._comment()
             return at
         self._keep(b"/")

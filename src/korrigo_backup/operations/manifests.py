@@ -63,9 +63,8 @@ def compared(catalog: Catalog, artifact: Artifact | None) -> Artifact | None:
 def saved_database(catalog: Catalog, artifact: Artifact | None) -> Artifact | None:
     """Return the backup for the former state of the database: `artifact` or its component, else the newest.
 
-    None if none.
-
-    A backup directory that cannot be read counts as empty: the site is checked all the same.
+    Returns None without a backup of a database. A backup directory that cannot be read counts as empty: the site is
+    checked all the same.
     """
     try:
         if artifact is not None and artifact.kind is Kind.POINT:

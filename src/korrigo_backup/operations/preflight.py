@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 PYTHON = (3, 11)
 DOCKER = (24, 0)
 COMPOSE = (2, 20)
-"""The oldest versions (runbook 2.2). Docker and Compose may work in older versions, so those are a warning."""
+"""The oldest versions (runbook 2.2). Older versions of Docker and Compose may work, so they are a warning."""
 
 SERVERS = range(13, 19)
 """The versions of PostgreSQL that the tests restore from and into."""

@@ -249,6 +249,7 @@ class _Run:
             for part in self.parts:
                 part.stage(undo)
             if self._from_nothing:
+                # Before the stop: `rollback` finds it also after a kill, and refuses to bring back the files alone.
                 self.note(from_nothing=self.request.stamp)
             down.stop(undo)
             for part in self.parts:
@@ -257,6 +258,10 @@ class _Run:
             self.found += down.start(undo, keep=self.request.keep)
             self._listen(Step("restore.healthy"))
             if self._from_nothing:
+                # Last, when the services are healthy. Until then the comment of the new database records that it
+                # replaced none, and the undo takes it away by this mark. `settle` replaces the mark by the saved
+                # comment. After a kill the next run undoes the swap if the names of the media show it as in progress,
+                # else it settles.
                 Databases(self.site.postgres).settle(self.site.postgres.database)
 
     @property

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from korrigo_backup.catalog import Catalog
-from korrigo_backup.domain.authenticity import Authenticity, Key, check, sign
+from korrigo_backup.domain.authenticity import Authenticity, Key, Verdict, check, sign, verdict
 from korrigo_backup.domain.identity import SiteRecord
 from korrigo_backup.errors import Interrupted, Refused, UsageError
 from korrigo_backup.system import keyring
@@ -89,3 +89,17 @@ def test_a_site_record_whose_writing_is_interrupted_leaves_no_file(tmp_path, mon
             SiteRecord(id="of-a-test", site="korrigo", environment="production")
         )
     assert list((tmp_path / "backups").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("found", "refused", "allowed"),
+    [
+        (Authenticity.AUTHENTIC, Verdict.GOOD, Verdict.GOOD),
+        (Authenticity.FORGED, Verdict.ALTERED, Verdict.ALTERED),
+        (Authenticity.UNSIGNED, Verdict.REFUSED, Verdict.ALLOWED),
+        (Authenticity.UNKNOWN_KEY, Verdict.REFUSED, Verdict.ALLOWED),
+    ],
+)
+def test_a_signature_has_the_same_consequence_on_the_host_and_in_the_site(found, refused, allowed):
+    assert verdict(found, allow_unsigned=False) is refused
+    assert verdict(found, allow_unsigned=True) is allowed

@@ -19,6 +19,7 @@ from korrigo_backup.domain.naming import (
     beside,
     compose,
     free_name,
+    free_second,
     is_beside,
     loader_role,
     namesake,
@@ -187,3 +188,10 @@ def test_the_hour_that_a_zone_repeats_or_leaves_out_costs_no_backup_its_name_or_
     assert len(set(taken)) == 2
     for name, moment in zip(taken, moments, strict=True):
         assert own_clock(parse(name).stamp) == moment.astimezone(ZoneInfo(zone)).replace(tzinfo=None, microsecond=0)
+
+
+def test_a_free_second_is_the_first_whose_stamp_no_previous_copy_has():
+    now = datetime(2026, 2, 4, 3, 0, 0, tzinfo=UTC)
+    names = {"db_before_20260204_030000", ".after-20260204_030001"}
+    assert free_second(now, set()) == now
+    assert free_second(now, names) == now + timedelta(seconds=2)

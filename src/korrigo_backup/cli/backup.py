@@ -14,7 +14,7 @@ from korrigo_backup.catalog import local_now
 from korrigo_backup.cli.announcing import announcer
 from korrigo_backup.cli.output import Context, human, say, say_findings, say_shared
 from korrigo_backup.domain.consistency import recorded_findings
-from korrigo_backup.domain.finding import Level
+from korrigo_backup.domain.finding import refuse_on_error
 from korrigo_backup.domain.leftout import left_out_findings, media_findings
 from korrigo_backup.domain.naming import Kind, Origin
 from korrigo_backup.errors import Refused, UsageError
@@ -96,9 +96,7 @@ def _check(wired: Wired) -> None:
 
     findings = checks(wired)
     say_findings(findings)
-    failed = [finding for finding in findings if finding.level is Level.ERROR]
-    if failed:
-        raise Refused(f"a backup could not run: {failed[0].message}", hint=failed[0].hint or "see the lines above")
+    refuse_on_error(findings, Refused, subject="a backup could not run", otherwise="see the lines above")
     say("✅ Ready for a backup")
 
 

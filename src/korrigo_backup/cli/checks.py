@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from korrigo_backup.catalog import local_now
-from korrigo_backup.domain.finding import Level, error, ok, warning
+from korrigo_backup.domain.finding import error, first_error, ok, warning
 from korrigo_backup.domain.naming import Kind
 from korrigo_backup.errors import Locked
 from korrigo_backup.operations import scripts
@@ -43,7 +43,7 @@ def checks(wired: Wired) -> list[Finding]:
 
 def _path_columns(wired: Wired, looked: list[Finding]) -> list[Finding]:
     """Return the findings about unconfigured columns that name media files; none if the site cannot be read."""
-    if any(finding.level is Level.ERROR for finding in looked):
+    if first_error(looked):
         return []
     return guarded(warning("media.unnamed", ""), lambda: unnamed(found_columns(wired.site())))
 

@@ -14,7 +14,7 @@ from korrigo_backup.catalog import local_now
 from korrigo_backup.cli.checks import checks
 from korrigo_backup.cli.output import Context, ask, say, say_findings
 from korrigo_backup.config.load import FILE_NAME, surroundings
-from korrigo_backup.domain.finding import Level
+from korrigo_backup.domain.finding import Level, first_error
 from korrigo_backup.domain.naming import stamp
 from korrigo_backup.domain.secret import redact
 from korrigo_backup.errors import KorrigoBackupError, NotFound, PartlyDone, Refused, UsageError
@@ -81,7 +81,7 @@ def command(
         )
     say(f"🔍 Looking at {Path.cwd()}")
     made, wired = _made(target, NamedServices(db, backend))
-    unknown = next((f for f in made.findings if f.level is Level.ERROR), None) if not made.reached else None
+    unknown = None if made.reached else first_error(made.findings)
     say_findings(finding for finding in made.findings if finding is not unknown)
     if unknown:
         raise NotFound(unknown.message, hint=unknown.hint)

@@ -15,7 +15,7 @@ import typer
 
 from korrigo_backup.catalog import local_now
 from korrigo_backup.cli.output import Context, human, say, say_findings, say_json
-from korrigo_backup.domain.finding import Level, warning
+from korrigo_backup.domain.finding import first_error, refuse_on_error, warning
 from korrigo_backup.domain.kit import README
 from korrigo_backup.domain.paths import printable
 from korrigo_backup.errors import ProofFailed, UsageError
@@ -130,17 +130,16 @@ def _verify(wired: Wired, file: str | None, identity: str | None, *, as_json: bo
     findings = kits.check(kit)
     if identity is None:
         findings += _changes(wired, kit)
-    elif not any(finding.level is Level.ERROR for finding in findings):
+    elif not first_error(findings):
         opened = kits.open_kit(kit.path, _key(identity))
         findings.append(kit_operation.opened_well(opened))
         findings += guarded(_UNKNOWN, lambda: kit_operation.compare(opened, wired.kit_source(), now=local_now()))
-    bad = next((finding for finding in findings if finding.level is Level.ERROR), None)
+    bad = first_error(findings)
     if as_json:
         say_json("kit", {"path": str(kit.path), "record": kit.record, "findings": findings})
     else:
         say_findings(finding for finding in findings if finding is not bad)
-    if bad:
-        raise ProofFailed(f"{kit.path}: {bad.message}", hint=bad.hint)
+    refuse_on_error(findings, ProofFailed, subject=str(kit.path))
 
 
 def _open(shared: Context, file: str | None, identity: str | None, to: Path | None) -> None:

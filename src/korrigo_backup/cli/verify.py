@@ -9,13 +9,13 @@ import typer
 
 from korrigo_backup.catalog import local_now
 from korrigo_backup.cli.output import Context, say, say_findings, say_json
-from korrigo_backup.domain.finding import Level, error
+from korrigo_backup.domain.finding import error, first_error, refuse_on_error
 from korrigo_backup.errors import KorrigoBackupError, NotFound, ProofFailed
 from korrigo_backup.operations.verified import Request, verified
 from korrigo_backup.operations.verify import Depth
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from korrigo_backup.domain.artifact import Artifact
@@ -48,13 +48,12 @@ def command(
         return
     found = wired.catalog.find(artifact)
     findings = _verified(wired, found, depth)
-    bad = _bad(findings)
+    bad = first_error(findings)
     if as_json:
         say_json("verify", _document(found.path, findings))
     else:
         say_findings(finding for finding in findings if finding is not bad)
-    if bad:
-        raise ProofFailed(f"{found.path}: {bad.message}", hint=bad.hint)
+    refuse_on_error(findings, ProofFailed, subject=str(found.path))
     if not as_json:
         say(f"✅ Backup validation passed: {artifact if artifact != 'latest' else found.path}")
 
@@ -64,7 +63,7 @@ def _verify_all(wired: Wired, depth: Depth, *, as_json: bool) -> None:
     for path, findings in _each(wired, depth):
         results.append((path, findings))
         if not as_json:
-            bad = _bad(findings)
+            bad = first_error(findings)
             say(f"{'❌' if bad else '✅'} {path.name}{f': {bad.message}' if bad else ''}")
     if as_json:
         say_json("verify-all", {"items": [_document(*result) for result in results]})
@@ -73,7 +72,7 @@ def _verify_all(wired: Wired, depth: Depth, *, as_json: bool) -> None:
             f"there is no backup in {wired.catalog.directory}: nothing was verified",
             hint="check BACKUP_DIR (is the disk mounted?), or make one: korrigo-backup backup",
         )
-    bad_ones = [(path, bad) for path, findings in results if (bad := _bad(findings))]
+    bad_ones = [(path, bad) for path, findings in results if (bad := first_error(findings))]
     if bad_ones:
         path, bad = bad_ones[0]
         raise ProofFailed(
@@ -113,9 +112,5 @@ def _verified(wired: Wired, found: Artifact, depth: Depth) -> list[Finding]:
     return verified(wired.catalog, request)
 
 
-def _bad(findings: Iterable[Finding]) -> Finding | None:
-    return next((finding for finding in findings if finding.level is Level.ERROR), None)
-
-
 def _document(path: Path, findings: list[Finding]) -> dict[str, object]:
-    return {"path": str(path), "passed": _bad(findings) is None, "findings": findings}
+    return {"path": str(path), "passed": first_error(findings) is None, "findings": findings}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.db import DatabaseError, connections
@@ -221,6 +221,4 @@ def finish_interrupted() -> list[str]:
 def _free_stamp(tree: MediaTree, now: datetime) -> str:
     """Return the first stamp from `now` on without a copy: undoing this restore must not undo another."""
     names = [child.name for child in tree.root.iterdir()] if tree.root.is_dir() else []
-    while any(naming.stamp(now) in name for name in names):
-        now += timedelta(seconds=1)
-    return naming.stamp(now)
+    return naming.stamp(naming.free_second(now, names))

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from korrigo_backup.domain.authenticity import Authenticity, sign
+from korrigo_backup.domain.authenticity import Authenticity, Verdict, sign, verdict
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused, UsageError
 from korrigo_backup.system import keyring
 
@@ -60,9 +60,11 @@ def judge(found: Authenticity, keys: Keyring | None, *, allow_unsigned: bool) ->
     Raises ProofFailed for a manifest that was altered; Refused for an unsigned manifest, if there are keys to sign with
     and `allow_unsigned` was not given.
     """
-    if found is Authenticity.AUTHENTIC:
+    is_allowed = allow_unsigned or keys is None or not keys.keys
+    judged = verdict(found, allow_unsigned=is_allowed)
+    if judged is Verdict.GOOD:
         return None
-    if found is Authenticity.FORGED:
+    if judged is Verdict.ALTERED:
         raise ProofFailed(
             "the manifest was altered: its signature does not fit",
             hint="do not use this backup, and find out who wrote to the place where it lay",
@@ -72,6 +74,6 @@ def judge(found: Authenticity, keys: Keyring | None, *, allow_unsigned: bool) ->
         if found is Authenticity.UNKNOWN_KEY
         else "the backup is not signed: anybody could have written it"
     )
-    if keys is None or not keys.keys or allow_unsigned:
+    if judged is Verdict.ALLOWED:
         return what
     raise Refused(what, hint="if you know where it comes from, add --allow-unsigned")

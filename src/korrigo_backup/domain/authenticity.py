@@ -12,7 +12,7 @@ import hmac
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 import msgspec
 
@@ -32,6 +32,31 @@ class Authenticity(StrEnum):
     UNSIGNED = "unsigned"
     UNKNOWN_KEY = "unknown key"
     FORGED = "forged"
+
+
+class Verdict(StrEnum):
+    """The consequence of a signature for a restore, on the host and in the site's Django alike."""
+
+    GOOD = "good"
+    ALLOWED = "allowed"
+    REFUSED = "refused"
+    ALTERED = "altered"
+
+
+def verdict(found: Authenticity, *, allow_unsigned: bool) -> Verdict:
+    """Return the consequence of a signature.
+
+    A good one is needed unless `allow_unsigned`; no option allows a manifest that was altered.
+    """
+    match found:
+        case Authenticity.AUTHENTIC:
+            return Verdict.GOOD
+        case Authenticity.FORGED:
+            return Verdict.ALTERED
+        case Authenticity.UNSIGNED | Authenticity.UNKNOWN_KEY:
+            return Verdict.ALLOWED if allow_unsigned else Verdict.REFUSED
+        case _:
+            assert_never(found)
 
 
 @dataclass(frozen=True)

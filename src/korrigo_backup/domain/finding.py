@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import UNSET, UnsetType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from korrigo_backup.errors import KorrigoBackupError
 
 
 class Level(StrEnum):
@@ -54,3 +60,19 @@ def loss(id_: str, message: str, hint: str = "", detail: str = "") -> Finding:
 def error(id_: str, message: str, hint: str = "") -> Finding:
     """Return a line that fails the check."""
     return Finding(id_, Level.ERROR, message, hint)
+
+
+def first_error(findings: Iterable[Finding]) -> Finding | None:
+    """Return the first finding of level ERROR, None without an error."""
+    return next((finding for finding in findings if finding.level is Level.ERROR), None)
+
+
+def refuse_on_error(
+    findings: Iterable[Finding], kind: type[KorrigoBackupError], *, subject: str = "", otherwise: str = ""
+) -> None:
+    """Raise `kind` with message and hint of the first error, if any.
+
+    `subject` stands before the message; `otherwise` is the hint for an error that has none.
+    """
+    if bad := first_error(findings):
+        raise kind(f"{subject}: {bad.message}" if subject else bad.message, hint=bad.hint or otherwise)

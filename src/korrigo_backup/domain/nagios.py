@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from korrigo_backup.domain.attention import span
-from korrigo_backup.domain.finding import Level
+from korrigo_backup.domain.finding import first_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,7 @@ def plugin_line(status: Status) -> tuple[str, int]:
 def _code(status: Status) -> int:
     if any(finding.id == "status.unreadable" for finding in status.attention):
         return UNKNOWN
-    if any(finding.level is Level.ERROR for finding in status.attention):
+    if first_error(status.attention):
         return CRITICAL
     return WARNING if status.attention else OK
 

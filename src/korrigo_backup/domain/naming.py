@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -123,6 +124,16 @@ def compose(kind: Kind, origin: Origin, stamped: str, counter: int = 1) -> str:
     """Return the artifact name of a stamp; `counter` 1 is not written."""
     prefix, suffix = next((p, s) for k, o, p, s in _SHAPES if (k, o) == (kind, origin))
     return f"{prefix}{stamped}{f'_{counter}' if counter > 1 else ''}{suffix}"
+
+
+def free_second(now: datetime, names: Collection[str]) -> datetime:
+    """Return the first second from `now` on whose stamp is in none of the names of previous copies.
+
+    Two operations with the same stamp would share their copies, and the undo of one would undo the other.
+    """
+    while any(stamp(now) in name for name in names):
+        now += timedelta(seconds=1)
+    return now
 
 
 def free_name(kind: Kind, origin: Origin, stamped: str, taken: Container[str]) -> str:

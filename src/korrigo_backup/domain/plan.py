@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from korrigo_backup.domain.comparison import FileChange  # noqa: TC001 - msgspec reads it when it encodes
-from korrigo_backup.domain.finding import Finding, Level
+from korrigo_backup.domain.finding import Finding, Level, first_error
 from korrigo_backup.domain.naming import Kind  # noqa: TC001 - msgspec reads it when it encodes
 from korrigo_backup.errors import Refused
 
@@ -103,7 +103,7 @@ class RestorePlan(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def refused(self) -> bool:
         """Whether a check before the work refuses the restore."""
-        return any(finding.level is Level.ERROR for finding in self.findings)
+        return first_error(self.findings) is not None
 
     def kept(self, part: str) -> str | None:
         """Return the name of the previous copy of a part, None if none is kept, or the part is not replaced."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from korrigo_backup.catalog import NAME_THE_KEY
-from korrigo_backup.domain.authenticity import Authenticity
+from korrigo_backup.domain.authenticity import Authenticity, Verdict, verdict
 from korrigo_backup.domain.finding import Finding, error, ok, warning
 from korrigo_backup.domain.naming import MANIFEST_SUFFIX, Kind, parse
 from korrigo_backup.errors import KorrigoBackupError, NotFound, ProofFailed
@@ -89,16 +89,17 @@ def authenticity(artifact: Artifact, *, allow_unsigned: bool) -> list[Finding]:
 
     Raises ProofFailed for a manifest whose signature does not fit: it was altered, and no option allows that.
     """
-    if artifact.authenticity is Authenticity.FORGED:
+    found = verdict(artifact.authenticity, allow_unsigned=allow_unsigned)
+    if found is Verdict.ALTERED:
         raise ProofFailed(
             f"the manifest of {artifact.name} was altered: its signature does not fit",
             hint="do not use this backup, and find out who wrote to the backup directory",
         )
-    if artifact.authenticity is Authenticity.AUTHENTIC:
+    if found is Verdict.GOOD:
         signed = ok("artifact.authentic", f"{artifact.name}: signed with this site's key")
         return [signed, *_renamed(artifact), *_passed_over(artifact)]
     what, hint = _unsigned(artifact)
-    if allow_unsigned:
+    if found is Verdict.ALLOWED:
         how = "only rows of the site's models" if artifact.kind is Kind.DJANGO else "loaded without superuser rights"
         return [warning("artifact.unsigned", f"{what}; allowed, and {how}"), *_passed_over(artifact)]
     return [error("artifact.unsigned", what, hint), *_passed_over(artifact)]

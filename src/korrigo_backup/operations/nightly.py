@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING
 
-from korrigo_backup.domain.finding import Finding, Level, warning
+from korrigo_backup.domain.finding import Finding, Level, first_error, warning
 from korrigo_backup.domain.journal import Listener, Step, silent
 from korrigo_backup.domain.naming import Kind
 from korrigo_backup.domain.runs import drill_due
@@ -145,7 +145,7 @@ def _verify(site: Site, catalog: Catalog, night: Night, running: Running, done: 
         return
     running.listen(Step("nightly.verify", {"depth": night.depth}))
     findings = verify(catalog, artifact, now=night.now, depth=night.depth)
-    bad = next((finding for finding in findings if finding.level is Level.ERROR), None)
+    bad = first_error(findings)
     if bad:
         _relink(catalog)
         running.note(damaged=artifact.name)

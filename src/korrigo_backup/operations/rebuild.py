@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.domain import naming
-from korrigo_backup.domain.finding import Finding, Level
+from korrigo_backup.domain.finding import Finding, first_error
 from korrigo_backup.domain.journal import Listener, Step, silent
 from korrigo_backup.domain.naming import Kind, Origin
 from korrigo_backup.errors import Cancelled, NotFound, PartlyDone, UsageError
@@ -75,7 +75,7 @@ def newest_good(catalog: Catalog, *, now: datetime) -> Choice:
     passed_over: list[tuple[Artifact, str]] = []
     found = [one for one in catalog.artifacts() if one.kind in {Kind.SQL, Kind.POINT}]
     for artifact in sorted(found, key=lambda one: one.origin is Origin.SAFETY):
-        bad = next((f for f in verify(catalog, artifact, now=now) if f.level is Level.ERROR), None)
+        bad = first_error(verify(catalog, artifact, now=now))
         if bad is None:
             return Choice(artifact, tuple(passed_over))
         passed_over.append((artifact, bad.message))

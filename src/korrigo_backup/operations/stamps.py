@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from korrigo_backup.domain import naming
+from korrigo_backup.domain.naming import free_second
 from korrigo_backup.site.databases import Databases
 
 if TYPE_CHECKING:
@@ -19,6 +18,4 @@ def own_stamp(site: Site, now: datetime) -> datetime:
     names = set(Databases(site.postgres).names())
     if site.media:
         names |= set(site.media.names())
-    while any(naming.stamp(now) in name for name in names):
-        now += timedelta(seconds=1)
-    return now
+    return free_second(now, names)

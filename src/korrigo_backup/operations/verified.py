@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from korrigo_backup.domain.finding import Finding, Level, error
+from korrigo_backup.domain.finding import Finding, error, first_error
 from korrigo_backup.domain.journal import silent
 from korrigo_backup.domain.naming import Kind
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed
@@ -57,13 +57,13 @@ def verified(catalog: Catalog, request: Request) -> list[Finding]:
     why = {DEPTH: str(request.depth)}
     with suppress(_Bad), _recorded(catalog, named, request.artifact, why) as running:
         findings += verify(catalog, request.artifact, now=request.now, depth=request.depth)
-        if request.depth is Depth.FULL and request.site and not _damaged(findings):
+        if request.depth is Depth.FULL and request.site and not first_error(findings):
             findings += _drilled(catalog, request, request.site)
         if any(finding.id == "verify.drilled" for finding in findings):
             running.note(proved=fingerprint(catalog, request.artifact))
-        if bad := _damaged(findings):
+        if bad := first_error(findings):
             raise _Bad(bad.message, hint=bad.hint)
-    if _damaged(findings):
+    if first_error(findings):
         _after_damage(catalog, request)
     return findings
 
@@ -98,7 +98,3 @@ def _drilled(catalog: Catalog, request: Request, live: Callable[[], Site]) -> Se
             return drill(site, catalog, request.artifact, now=request.now, listen=silent)
         except ProofFailed as problem:
             return [error("verify.drill-failed", problem.message, problem.hint)]
-
-
-def _damaged(findings: Sequence[Finding]) -> Finding | None:
-    return next((finding for finding in findings if finding.level is Level.ERROR), None)

@@ -23,9 +23,9 @@ from statistics import median
 
 from msgspec.structs import replace
 
-from korrigo_backup.domain.authenticity import sign
-from korrigo_backup.domain.consistency import Consistency
-from korrigo_backup.domain.manifest import (
+from korrigo_backup.artifact import keyring
+from korrigo_backup.artifact.consistency import Consistency
+from korrigo_backup.artifact.manifest import (
     DatabaseProof,
     DjangoProof,
     Manifest,
@@ -36,8 +36,8 @@ from korrigo_backup.domain.manifest import (
     TableProof,
     encode,
 )
-from korrigo_backup.domain.naming import Kind, Origin, compose, stamp
-from korrigo_backup.system import keyring
+from korrigo_backup.artifact.name import Kind, Origin, compose, stamp
+from korrigo_backup.artifact.signature import sign
 
 GOAL = 2.0
 """Seconds."""

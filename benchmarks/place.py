@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import data
-from korrigo_backup.site.postgres import Postgres
+from korrigo_backup.postgres.client import Postgres
 
 if TYPE_CHECKING:
     from data import Size
-    from korrigo_backup.site.throwaway import ThrowawayServer
+    from korrigo_backup.postgres.throwaway import ThrowawayServer
 
 HOME = data.PROJECT / ".venv" / "bench"
 USER = "viatique_user"

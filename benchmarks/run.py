@@ -14,7 +14,7 @@ from statistics import median
 
 from data import SIZES, Size
 from jobs import Job, jobs
-from korrigo_backup.site.throwaway import ThrowawayServer, embedded_bindir, system_bindir
+from korrigo_backup.postgres.throwaway import ThrowawayServer, embedded_bindir, system_bindir
 from machine import describe
 from measure import Sample, middle
 from place import HOME, Place

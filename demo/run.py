@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from korrigo_backup.errors import KorrigoBackupError, Refused
-from korrigo_backup.site.postgres import Postgres
-from korrigo_backup.site.throwaway import ThrowawayServer, embedded_bindir
+from korrigo_backup.postgres.client import Postgres
+from korrigo_backup.postgres.throwaway import ThrowawayServer, embedded_bindir
 from korrigo_backup.system.files import explained, free_bytes
 from korrigo_backup.system.lock import exclusive
 from witness import NOT_CARRIED_BY_METHOD_2, Testimony, testify
@@ -28,8 +28,8 @@ from witness import NOT_CARRIED_BY_METHOD_2, Testimony, testify
 if TYPE_CHECKING:
     from types import FrameType
 
-    from korrigo_backup.domain.secret import Secret
-    from korrigo_backup.site.access import Direct
+    from korrigo_backup.core.secret import Secret
+    from korrigo_backup.postgres.access import Direct
 
 PROJECT = Path(__file__).resolve().parent.parent
 HOME = Path(os.environ.get("DEMO_HOME", PROJECT / ".venv" / "demo")).absolute()

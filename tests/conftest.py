@@ -8,7 +8,7 @@ import hypothesis
 import pytest
 
 from demosite import demo, seeded
-from korrigo_backup.site.throwaway import ThrowawayServer
+from korrigo_backup.postgres.throwaway import ThrowawayServer
 from sandbox import SCHEMA, USER, USER_PASSWORD, Sandbox, bindir, connect, drop_database
 
 __all__ = ["demo", "seeded"]

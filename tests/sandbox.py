@@ -19,15 +19,15 @@ from pathlib import Path
 
 import psycopg
 
-from korrigo_backup.catalog import local_now
-from korrigo_backup.domain.authenticity import sign
-from korrigo_backup.domain.journal import silent
-from korrigo_backup.operations.backup import Wish, backup_database
-from korrigo_backup.operations.backup_media import backup_media
-from korrigo_backup.operations.restore import Request, restore
-from korrigo_backup.site.throwaway import embedded_bindir, system_bindir
-from korrigo_backup.system import keyring
-from korrigo_backup.wiring import wire
+from korrigo_backup.app.build import wire
+from korrigo_backup.artifact import keyring
+from korrigo_backup.artifact.catalog import local_now
+from korrigo_backup.artifact.signature import sign
+from korrigo_backup.backup.backup import Wish, backup_database
+from korrigo_backup.backup.media import backup_media
+from korrigo_backup.postgres.throwaway import embedded_bindir, system_bindir
+from korrigo_backup.restore.restore import Request, restore
+from korrigo_backup.run.record import silent
 
 PROJECT = Path(__file__).parents[1]
 KORRIGO = Path(sys.executable).parent / "korrigo-backup"

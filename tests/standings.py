@@ -3,12 +3,12 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from korrigo_backup.domain.artifact import Artifact
-from korrigo_backup.domain.authenticity import Authenticity
-from korrigo_backup.domain.journal import Outcome, Record, Timed
-from korrigo_backup.domain.manifest import DatabaseProof, Manifest, MediaProof, TableProof
-from korrigo_backup.domain.naming import Kind, Origin, compose, stamp
-from korrigo_backup.domain.status import Seen
+from korrigo_backup.artifact.artifact import Artifact
+from korrigo_backup.artifact.manifest import DatabaseProof, Manifest, MediaProof, TableProof
+from korrigo_backup.artifact.name import Kind, Origin, compose, stamp
+from korrigo_backup.artifact.signature import Authenticity
+from korrigo_backup.run.record import Outcome, Record, Timed
+from korrigo_backup.status.model import Seen
 
 NOW = datetime(2026, 2, 4, 12, tzinfo=UTC)
 GB = 10**9

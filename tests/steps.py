@@ -25,7 +25,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from korrigo_backup.cli import main
-from korrigo_backup.operations import undo
+from korrigo_backup.run import undo
 
 CALLS = ("rename", "mkdir", "rmdir", "link", "unlink", "replace", "symlink")
 FLUSHES = ("fsync", "sync")

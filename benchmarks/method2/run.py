@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "demo"))
 from benchmarks.method2.site import PROJECT, Run, Site
 
 import django
-from korrigo_backup.site.throwaway import ThrowawayServer, embedded_bindir, system_bindir
+from korrigo_backup.postgres.throwaway import ThrowawayServer, embedded_bindir, system_bindir
 from witness import NOT_CARRIED_BY_METHOD_2, testify
 
 EXCLUDE = ("--exclude", "sessions", "--exclude", "contenttypes", "--exclude", "auth.permission")

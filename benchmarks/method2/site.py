@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 if TYPE_CHECKING:
-    from korrigo_backup.site.throwaway import ThrowawayServer
+    from korrigo_backup.postgres.throwaway import ThrowawayServer
 
 PROJECT = Path(__file__).resolve().parents[2]
 RIVALS = PROJECT / "benchmarks" / "rivals"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 def ours(root: Path, target: Path) -> None:
     """Write the archive and the SHA-256 of every file, and read both back, as `manage.py backup` does."""
-    from korrigo_backup.formats import media_zip
-    from korrigo_backup.site.media import MediaTree
+    from korrigo_backup.media import zip_archive as media_zip
+    from korrigo_backup.media.tree import MediaTree
     from korrigo_backup.system.streams import HashingWriter
 
     listing = target.with_name(target.name + ".sha256")
@@ -18,7 +18,7 @@ def ours(root: Path, target: Path) -> None:
 
 def check(_root: Path, target: Path) -> None:
     """Read the archive back, every byte held against its SHA-256."""
-    from korrigo_backup.formats import media_zip
+    from korrigo_backup.media import zip_archive as media_zip
 
     listing = target.with_name(target.name + ".sha256")
     with target.open("rb", buffering=0) as archive, listing.open("rb") as lines:

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.method2.site import PROJECT, Site
 
-from korrigo_backup.site.throwaway import ThrowawayServer, embedded_bindir, system_bindir
+from korrigo_backup.postgres.throwaway import ThrowawayServer, embedded_bindir, system_bindir
 
 GOLDEN = PROJECT / "tests" / "golden"
 SIZE = ("--copies", "3", "--pages", "1", "--annotations-per-copy", "4", "--events-per-copy", "4")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from states import BY_ADMINS, BY_OWNERS, ENCODINGS
 from trees import trees
 
-from korrigo_backup.domain.secret import Secret
+from korrigo_backup.core.secret import Secret
 from law import bounded, hold
 from sandbox import USER, USER_PASSWORD, Sandbox, connect, drop_database
 

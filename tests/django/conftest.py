@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 import django
-from korrigo_backup.site.throwaway import ThrowawayServer, embedded_bindir, system_bindir
+from korrigo_backup.postgres.throwaway import ThrowawayServer, embedded_bindir, system_bindir
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "testsite.settings"
 os.environ.setdefault("TZ", "UTC")

@@ -16,18 +16,18 @@ from django.test import Client, override_settings
 from django.utils import timezone
 
 import korrigo_backup.djangoapp
-from korrigo_backup.catalog import Catalog
-from korrigo_backup.djangoapp.checks import check_backups
-from korrigo_backup.djangoapp.page import IN_A_CHART, expected, page
-from korrigo_backup.domain import snapshot
-from korrigo_backup.domain.artifact import Artifact
-from korrigo_backup.domain.authenticity import Key, sign
-from korrigo_backup.domain.hold import Hold
-from korrigo_backup.domain.manifest import DjangoProof, Manifest
-from korrigo_backup.domain.naming import Kind, Origin
-from korrigo_backup.domain.status import Goals
-from korrigo_backup.operations import holds
-from korrigo_backup.operations.status import About, look
+from korrigo_backup.artifact.artifact import Artifact
+from korrigo_backup.artifact.catalog import Catalog
+from korrigo_backup.artifact.manifest import DjangoProof, Manifest
+from korrigo_backup.artifact.name import Kind, Origin
+from korrigo_backup.artifact.signature import Key, sign
+from korrigo_backup.djangoapp.status.checks import check_backups
+from korrigo_backup.djangoapp.status.page import IN_A_CHART, expected, page
+from korrigo_backup.retention import holds
+from korrigo_backup.retention.hold import Hold
+from korrigo_backup.status import published as snapshot
+from korrigo_backup.status.collect import About, look
+from korrigo_backup.status.model import Goals
 
 PAGE = "/admin/korrigo_backup/backups/"
 LOCALE = Path(korrigo_backup.djangoapp.__file__).parent / "locale" / "fr" / "LC_MESSAGES"

@@ -22,9 +22,9 @@ from django.test.utils import isolate_apps
 from testsite import content
 from testsite import models as m
 
-from korrigo_backup.djangoapp.newuser import new_user
-from korrigo_backup.djangoapp.pathcolumns import configured_columns, file_columns
-from korrigo_backup.djangoapp.probe import probe
+from korrigo_backup.djangoapp.fixture.path_columns import configured_columns, file_columns
+from korrigo_backup.djangoapp.probe.new_user import new_user
+from korrigo_backup.djangoapp.probe.probe import probe
 
 pytestmark = pytest.mark.contract("R6")
 

@@ -11,9 +11,9 @@ from django.core.management import CommandError, call_command
 from django.db import connections
 from testsite import models as m
 
-from korrigo_backup.djangoapp import commit
+from korrigo_backup.djangoapp.transaction import commit
+from korrigo_backup.media.tree import MediaTree
 from korrigo_backup.site import unfinished
-from korrigo_backup.site.media import MediaTree
 from korrigo_backup.site.unfinished import Record
 
 FILES = {"os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.chmod", "os.utime", "open", "os.link"}

@@ -10,10 +10,10 @@ from django.core.management import CommandError
 from django.db import connections
 from testsite import models as m
 
-from korrigo_backup.djangoapp import loader
-from korrigo_backup.djangoapp.migrations import Code
-from korrigo_backup.domain.finding import Level
-from korrigo_backup.formats import django as artifact
+from korrigo_backup.core.finding import Level
+from korrigo_backup.djangoapp.fixture.migration_state import Code
+from korrigo_backup.djangoapp.load import load as loader
+from korrigo_backup.verify import django_artifact as artifact
 
 pytestmark = pytest.mark.parametrize("alias", ["default"], indirect=True)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from korrigo_backup.formats import django as artifact
-from korrigo_backup.site.throwaway import ThrowawayServer, embedded_bindir, system_bindir
+from korrigo_backup.postgres.throwaway import ThrowawayServer, embedded_bindir, system_bindir
+from korrigo_backup.verify import django_artifact as artifact
 
 PROJECT = Path(__file__).resolve().parents[2]
 GOLDEN = PROJECT / "tests" / "golden"

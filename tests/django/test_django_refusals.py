@@ -20,10 +20,11 @@ from django.core.management import CommandError, call_command
 from django.db import OperationalError, connections, transaction
 from testsite import models as m
 
-from korrigo_backup.djangoapp import backup, loader, restore
+from korrigo_backup.djangoapp import backup, restore
+from korrigo_backup.djangoapp.load import load as loader
 from korrigo_backup.errors import ProofFailed
-from korrigo_backup.formats import django as artifact
-from korrigo_backup.site.media import MediaTree
+from korrigo_backup.media.tree import MediaTree
+from korrigo_backup.verify import django_artifact as artifact
 
 
 def fixture_of(path):

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from korrigo_backup.site.throwaway import ThrowawayServer, embedded_bindir, system_bindir
+from korrigo_backup.postgres.throwaway import ThrowawayServer, embedded_bindir, system_bindir
 from sandbox import connect
 
 SETTINGS = """

@@ -10,11 +10,11 @@ from django.db import connections
 from django.db.models import QuerySet
 from testsite import models as m
 
-from korrigo_backup.catalog import Catalog
-from korrigo_backup.djangoapp.migrations import Code, compare
-from korrigo_backup.djangoapp.watch import leads_out
-from korrigo_backup.domain.identity import SiteRecord
-from korrigo_backup.system.keyring import read
+from korrigo_backup.artifact.catalog import Catalog
+from korrigo_backup.artifact.identity import SiteRecord
+from korrigo_backup.artifact.keyring import read
+from korrigo_backup.djangoapp.fixture.migration_state import Code, compare
+from korrigo_backup.djangoapp.load.suspicious import leads_out
 
 
 @pytest.fixture

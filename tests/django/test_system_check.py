@@ -11,12 +11,12 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 from django.utils import translation
 
+from korrigo_backup.artifact.signature import Key, sign
 from korrigo_backup.djangoapp import shadow
-from korrigo_backup.djangoapp.checks import check_backups
 from korrigo_backup.djangoapp.location import backup_directory
-from korrigo_backup.djangoapp.page import page
 from korrigo_backup.djangoapp.shadow import check_commands
-from korrigo_backup.domain.authenticity import Key, sign
+from korrigo_backup.djangoapp.status.checks import check_backups
+from korrigo_backup.djangoapp.status.page import page
 
 
 @pytest.fixture(autouse=True)

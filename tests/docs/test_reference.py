@@ -11,7 +11,7 @@ import typer.main
 from korrigo_backup import errors
 from korrigo_backup.cli.main import app
 from korrigo_backup.config.model import Configuration
-from korrigo_backup.domain.variables import VARIABLES
+from korrigo_backup.core.variables import VARIABLES
 
 PROJECT = Path(__file__).parents[2]
 DOCS = PROJECT / "docs" / "reference"
@@ -43,7 +43,7 @@ def test_every_finding_is_documented_and_every_documented_one_exists():
 
 
 def test_every_system_check_is_documented_and_every_documented_one_exists():
-    source = (PROJECT / "src" / "korrigo_backup" / "djangoapp" / "checks.py").read_text(encoding="utf-8")
+    source = (PROJECT / "src" / "korrigo_backup" / "djangoapp" / "status" / "checks.py").read_text(encoding="utf-8")
     in_code = {f"W{int(number):03}" for number in re.findall(r"\b_warned\((\d+),", source)}
     assert in_code == set(re.findall(r"^\| `korrigo_backup\.(W\d+)` \|", document("findings.md"), re.MULTILINE))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from korrigo_backup.site.throwaway import ThrowawayServer
+from korrigo_backup.postgres.throwaway import ThrowawayServer
 from sandbox import USER, USER_PASSWORD, bindir, connect, nothing_changes, quoted, until
 
 ROOT = os.geteuid() == 0

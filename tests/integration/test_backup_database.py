@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from korrigo_backup import catalog as catalog_module
-from korrigo_backup.catalog import local_now
-from korrigo_backup.domain.authenticity import sign
+from korrigo_backup.artifact import catalog as catalog_module
+from korrigo_backup.artifact.catalog import local_now
+from korrigo_backup.artifact.signature import sign
+from korrigo_backup.backup.backup import backup_database
+from korrigo_backup.backup.media import backup_media
+from korrigo_backup.backup.point import backup_full
 from korrigo_backup.errors import ProofFailed
-from korrigo_backup.operations.backup import backup_database
-from korrigo_backup.operations.backup_media import backup_media
-from korrigo_backup.operations.point import backup_full
 from sandbox import connect, quoted
 
 LINES = r"""📦 Creating database backup: (?P<dir>\S+)/db_backup_(?P<stamp>\d{8}_\d{6})\.sql

@@ -9,16 +9,17 @@ import pytest
 from msgspec.structs import replace
 
 import steps
-from korrigo_backup.domain.difference import Acceptance
-from korrigo_backup.domain.finding import Level
-from korrigo_backup.domain.journal import Outcome, Record, silent
-from korrigo_backup.operations import journal, needs, parts
-from korrigo_backup.operations.parts import Context, open_part
-from korrigo_backup.operations.recover import exclusive
-from korrigo_backup.operations.undecided import DJANGO
-from korrigo_backup.operations.way_back import may_stage, take_back_loaded
-from korrigo_backup.site import throwaway
-from korrigo_backup.site.throwaway import ThrowawayServer
+from korrigo_backup.core.finding import Level
+from korrigo_backup.postgres import throwaway
+from korrigo_backup.postgres.difference import Acceptance
+from korrigo_backup.postgres.throwaway import ThrowawayServer
+from korrigo_backup.recovery.django import DJANGO
+from korrigo_backup.recovery.recover import exclusive
+from korrigo_backup.restore import needs, parts
+from korrigo_backup.restore.django.way_back import may_stage, take_back_loaded
+from korrigo_backup.restore.parts import Context, open_part
+from korrigo_backup.run import journal
+from korrigo_backup.run.record import Outcome, Record, silent
 from sandbox import USER, USER_PASSWORD, Sandbox, bindir, connect
 
 NAME = "viatique_cron"

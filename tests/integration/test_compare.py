@@ -8,10 +8,10 @@ import subprocess
 import pytest
 
 from korrigo_backup.cli.compare import changes
-from korrigo_backup.operations.compare import Present, compare_artifact
-from korrigo_backup.operations.narrow import dump_rows, narrow
-from korrigo_backup.operations.sources import open_sql
-from korrigo_backup.site.digests import snapshot
+from korrigo_backup.compare.compare import Present, compare_artifact
+from korrigo_backup.compare.rows import dump_rows, narrow
+from korrigo_backup.postgres.digest import snapshot
+from korrigo_backup.verify.sources import open_sql
 from sandbox import PROJECT, Sandbox, connect, nothing_changes
 
 ODD = """
@@ -230,7 +230,7 @@ def test_a_large_table_is_narrowed_by_buckets_to_the_same_answer(kinds, twin):
 
 
 def test_when_more_differs_than_is_held_the_counts_are_said_to_be_the_least(kinds, twin, monkeypatch):
-    monkeypatch.setattr("korrigo_backup.operations.narrow.HELD", 10)
+    monkeypatch.setattr("korrigo_backup.compare.rows.HELD", 10)
     wired = kinds.wired()
     name = twin("UPDATE late SET b = 0")
     with open_sql(wired.catalog.find(str(kinds.made))) as source, snapshot(wired.site().postgres, database=name) as now:

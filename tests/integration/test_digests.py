@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 
-from korrigo_backup.site.digests import prove_all, snapshot
+from korrigo_backup.postgres.digest import prove_all, snapshot
 
 TYPES = {
     "boolean": ("true", "false"),

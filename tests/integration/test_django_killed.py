@@ -39,8 +39,10 @@ main.run()
 HOST_DIES_AT = """
 import os, signal, sys
 from korrigo_backup.cli import main
-from korrigo_backup.operations import django_staged, unheld
-from korrigo_backup.site import databases, media
+from korrigo_backup.restore.django import staged as django_staged
+from korrigo_backup.restore.django import unheld
+from korrigo_backup.postgres import databases
+from korrigo_backup.media import tree as media
 
 owner, method, when = sys.argv[1:4]
 kind = {"staged": django_staged.StagedDjango, "copied": unheld.Copied, "databases": databases.Databases,

@@ -99,7 +99,7 @@ def test_rows_that_others_depend_on_make_the_restore_go_on_in_place(waiting):
 
 
 NO_ENTRANCE = """
-from korrigo_backup.djangoapp import snapshot
+from korrigo_backup.djangoapp.transaction import snapshot
 
 lead_to = snapshot.lead_to
 snapshot.lead_to = lambda alias, name: lead_to(alias, "not_admitted")

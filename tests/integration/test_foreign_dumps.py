@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from korrigo_backup.errors import KorrigoBackupError, UsageError
-from korrigo_backup.formats import sql as sql_format
-from korrigo_backup.formats import sqldump
-from korrigo_backup.formats.dumpfile import is_ordinary, made_ordinary
+from korrigo_backup.postgres.dump import create as sqldump
+from korrigo_backup.postgres.dump import edit as sql_format
+from korrigo_backup.postgres.dump.other_tools import is_ordinary, made_ordinary
 from sandbox import USER, connect, nothing_changes, quoted
 
 SCHEMA = r"""

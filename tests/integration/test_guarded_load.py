@@ -6,7 +6,7 @@ import json
 import pytest
 
 from korrigo_backup.errors import ProofFailed
-from korrigo_backup.formats.sqlguard import Failure, Outcome, without_proof
+from korrigo_backup.postgres.dump.guard import Failure, Outcome, without_proof
 from sandbox import nothing_changes
 
 

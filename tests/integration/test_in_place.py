@@ -8,14 +8,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from korrigo_backup.catalog import local_now
-from korrigo_backup.domain.finding import error
+from korrigo_backup.artifact.catalog import local_now
+from korrigo_backup.core.finding import error
+from korrigo_backup.drill import drill
 from korrigo_backup.errors import KorrigoBackupError, Refused
-from korrigo_backup.operations import drill
-from korrigo_backup.operations.restore import Request, restore
-from korrigo_backup.operations.way_back import obstacle
-from korrigo_backup.site.postgres import Session
-from korrigo_backup.site.throwaway import ThrowawayServer
+from korrigo_backup.postgres.client import Session
+from korrigo_backup.postgres.throwaway import ThrowawayServer
+from korrigo_backup.restore.django.way_back import obstacle
+from korrigo_backup.restore.restore import Request, restore
 from sandbox import SCHEMA, USER_PASSWORD, bindir, connect, healthy_until, kill_all, nothing_changes, quoted, until
 from shapes import LOSSES, OWNERS, SUPERUSERS, known, large_objects, make_roles
 

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from korrigo_backup.domain.journal import silent
 from korrigo_backup.errors import KorrigoBackupError
-from korrigo_backup.operations import journal
+from korrigo_backup.run import journal
+from korrigo_backup.run.record import silent
 from sandbox import nothing_changes
 
 SERVICES = """

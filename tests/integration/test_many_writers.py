@@ -8,8 +8,8 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from korrigo_backup.catalog import local_now
-from korrigo_backup.operations.backup import Wish, dump
+from korrigo_backup.artifact.catalog import local_now
+from korrigo_backup.backup.backup import Wish, dump
 from sandbox import _rows, bindir, until
 
 CLIENTS = 50

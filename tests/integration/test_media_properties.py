@@ -190,8 +190,8 @@ def test_a_tree_that_is_not_mounted_is_a_doubt_until_so_few_are_accepted(site):
 AS_NOBODY = """
 import os, sys
 from pathlib import Path
-from korrigo_backup.formats.media import Reading, load
-from korrigo_backup.site.media import MediaTree
+from korrigo_backup.media.archive import Reading, load
+from korrigo_backup.media.tree import MediaTree
 archive = open(sys.argv[2], "rb", buffering=0)
 os.chdir(sys.argv[1])
 os.setgroups([]); os.setgid(65534); os.setuid(65534)

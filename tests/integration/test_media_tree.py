@@ -7,8 +7,8 @@ import tarfile
 
 import pytest
 
+from korrigo_backup.media.tree import MediaTree
 from korrigo_backup.site import unfinished
-from korrigo_backup.site.media import MediaTree
 from sandbox import nothing_changes, tree
 
 LARGE = 9 * 1024 * 1024

@@ -9,13 +9,13 @@ from datetime import timedelta
 
 import pytest
 
-from korrigo_backup.catalog import local_now
-from korrigo_backup.domain.authenticity import Authenticity, check
-from korrigo_backup.domain.manifest import decode
+from korrigo_backup.artifact import keyring
+from korrigo_backup.artifact.catalog import local_now
+from korrigo_backup.artifact.manifest import decode
+from korrigo_backup.artifact.signature import Authenticity, check
 from korrigo_backup.errors import Interrupted, ProofFailed
-from korrigo_backup.operations.nightly import Night, nightly
-from korrigo_backup.operations.verify import Depth, verify
-from korrigo_backup.system import keyring
+from korrigo_backup.nightly import Night, nightly
+from korrigo_backup.verify.verify import Depth, verify
 from sandbox import nothing_changes, until
 
 

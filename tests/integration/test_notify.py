@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
-from korrigo_backup.domain.journal import Outcome
-from korrigo_backup.operations import journal
+from korrigo_backup.run import journal
+from korrigo_backup.run.record import Outcome
 from sandbox import KORRIGO, until
 from sinks import MAIL_PASSWORD, TRUST, dead, deaf, mail, web
 

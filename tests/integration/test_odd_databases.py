@@ -4,7 +4,7 @@ import psycopg
 import pytest
 
 from korrigo_backup.errors import ProofFailed
-from korrigo_backup.formats import sql as sql_format
+from korrigo_backup.postgres.dump import edit as sql_format
 from sandbox import connect
 
 ODD_NAMES = [

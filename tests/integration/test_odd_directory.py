@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from korrigo_backup.domain.authenticity import Authenticity
+from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.errors import ProofFailed
 from sandbox import KORRIGO
 

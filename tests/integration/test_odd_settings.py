@@ -2,7 +2,7 @@
 
 import pytest
 
-from korrigo_backup.site.session_settings import FIXED
+from korrigo_backup.postgres.session_settings import FIXED
 from sandbox import USER, connect, quoted
 
 ODD = {

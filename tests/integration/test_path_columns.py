@@ -6,7 +6,7 @@ import re
 import pytest
 
 from korrigo_backup.config.load import load
-from korrigo_backup.operations.path_columns import found_columns
+from korrigo_backup.setup.path_columns import found_columns
 
 PAGES = [f"pages/2026/page_{number}.png" for number in range(12)]
 

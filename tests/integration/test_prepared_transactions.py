@@ -2,8 +2,8 @@
 
 import pytest
 
-from korrigo_backup.site import throwaway
-from korrigo_backup.site.throwaway import ThrowawayServer
+from korrigo_backup.postgres import throwaway
+from korrigo_backup.postgres.throwaway import ThrowawayServer
 from sandbox import USER, USER_PASSWORD, Sandbox, bindir, connect
 
 

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from korrigo_backup.catalog import local_now
+from korrigo_backup.artifact.catalog import local_now
 from sandbox import tree
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from pyrage import x25519
 
-from korrigo_backup.catalog import local_now
-from korrigo_backup.operations.kit import save, state
-from korrigo_backup.operations.kits import check, find
+from korrigo_backup.artifact.catalog import local_now
+from korrigo_backup.kit.files import check, find
+from korrigo_backup.kit.kit import save, state
 from sandbox import USER_PASSWORD
 
 IDENTITY = x25519.Identity.generate()

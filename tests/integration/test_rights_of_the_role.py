@@ -3,14 +3,14 @@
 import psycopg
 import pytest
 
-from korrigo_backup.catalog import local_now
+from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.errors import Locked, Unreachable
-from korrigo_backup.formats import sql_inplace
-from korrigo_backup.operations.recover import exclusive
-from korrigo_backup.operations.restore import Request, restore
-from korrigo_backup.operations.way_back import may_stage
-from korrigo_backup.site.databases import Databases
-from korrigo_backup.site.fence import held
+from korrigo_backup.postgres.databases import Databases
+from korrigo_backup.postgres.dump import load_in_place as sql_inplace
+from korrigo_backup.postgres.fence import held
+from korrigo_backup.recovery.recover import exclusive
+from korrigo_backup.restore.django.way_back import may_stage
+from korrigo_backup.restore.restore import Request, restore
 from sandbox import nothing_changes
 
 

@@ -5,7 +5,7 @@ import json
 import psycopg
 import pytest
 
-from korrigo_backup.domain.finding import Level
+from korrigo_backup.core.finding import Level
 from korrigo_backup.errors import ProofFailed
 
 SEQUENCES = """

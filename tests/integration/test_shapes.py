@@ -5,10 +5,10 @@ import hashlib
 import psycopg
 import pytest
 
-from korrigo_backup.domain.difference import Acceptance
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused
-from korrigo_backup.formats.sqlproof import differences, prove
-from korrigo_backup.site.digests import prove_all, snapshot
+from korrigo_backup.postgres.difference import Acceptance
+from korrigo_backup.postgres.digest import prove_all, snapshot
+from korrigo_backup.postgres.dump.proof import differences, prove
 from sandbox import USER, connect
 from shapes import LOSSES, OWNERS, SUPERUSERS, known, large_objects, make_roles
 

@@ -6,9 +6,9 @@ import re
 import pytest
 
 from korrigo_backup.errors import KorrigoBackupError
-from korrigo_backup.formats import sql as sql_format
-from korrigo_backup.formats.sqlforeign import as_data
-from korrigo_backup.formats.sqlload import SHARED_FROM, load_shared
+from korrigo_backup.postgres.dump import edit as sql_format
+from korrigo_backup.postgres.dump.foreign import as_data
+from korrigo_backup.postgres.dump.load import SHARED_FROM, load_shared
 from sandbox import USER, connect, quoted
 
 ROWS = 80_000

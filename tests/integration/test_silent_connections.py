@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from korrigo_backup.errors import TimedOut, Unreachable
-from korrigo_backup.formats.sqlload import load_shared
-from korrigo_backup.site import postgres, silent_backend
-from korrigo_backup.site.silent_backend import judge
+from korrigo_backup.postgres import client as postgres
+from korrigo_backup.postgres import silent_backend
+from korrigo_backup.postgres.dump.load import load_shared
+from korrigo_backup.postgres.silent_backend import judge
 from korrigo_backup.system import silence
 from korrigo_backup.system.silence import Limits
 from sandbox import connect, quoted

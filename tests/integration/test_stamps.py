@@ -4,15 +4,15 @@ from datetime import UTC, datetime
 
 import pytest
 
-from korrigo_backup.catalog import Catalog
-from korrigo_backup.domain.authenticity import Key
-from korrigo_backup.operations.backup_media import backup_media
-from korrigo_backup.operations.restore import Request, restore
-from korrigo_backup.site.media import MediaTree
-from korrigo_backup.site.postgres import Postgres
+from korrigo_backup.artifact.catalog import Catalog
+from korrigo_backup.artifact.keyring import Keyring
+from korrigo_backup.artifact.signature import Key
+from korrigo_backup.backup.media import backup_media
+from korrigo_backup.media.tree import MediaTree
+from korrigo_backup.postgres.client import Postgres
+from korrigo_backup.restore.restore import Request, restore
 from korrigo_backup.site.services import CommandServices
 from korrigo_backup.site.site import Site
-from korrigo_backup.system.keyring import Keyring
 
 
 @pytest.mark.contract("T14")

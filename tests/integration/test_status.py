@@ -6,10 +6,10 @@ import re
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from korrigo_backup.catalog import local_now
-from korrigo_backup.domain import snapshot
-from korrigo_backup.operations.status import judged
-from korrigo_backup.wiring_status import seen_of
+from korrigo_backup.app.build_status import seen_of
+from korrigo_backup.artifact.catalog import local_now
+from korrigo_backup.status import published as snapshot
+from korrigo_backup.status.collect import judged
 from sandbox import kill_all, nothing_changes, until
 
 CALM = """

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from korrigo_backup.errors import UsageError
-from korrigo_backup.site.throwaway import OTHER_USER, ThrowawayServer, embedded_bindir
+from korrigo_backup.postgres.throwaway import OTHER_USER, ThrowawayServer, embedded_bindir
 from sandbox import bindir, connect
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user needs no way around root")
 KEPT = """
 import sys, time
 from pathlib import Path
-from korrigo_backup.site.throwaway import ThrowawayServer
+from korrigo_backup.postgres.throwaway import ThrowawayServer
 with ThrowawayServer(Path(sys.argv[1]), home=Path(sys.argv[2])):
     print("up", flush=True)
     time.sleep(60)

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from korrigo_backup.errors import KorrigoBackupError, Unreachable
-from korrigo_backup.site import fence
+from korrigo_backup.postgres import fence
 from sandbox import until
 
 

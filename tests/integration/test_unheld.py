@@ -2,10 +2,10 @@
 
 import pytest
 
-from korrigo_backup.domain.manifest import DatabaseProof
-from korrigo_backup.operations.unheld import Copied, Dependent, Unheld, held_tables
-from korrigo_backup.site.digests import snapshot
-from korrigo_backup.site.schema import fingerprint
+from korrigo_backup.artifact.manifest import DatabaseProof
+from korrigo_backup.postgres.digest import snapshot
+from korrigo_backup.postgres.schema import fingerprint
+from korrigo_backup.restore.django.unheld import Copied, Dependent, Unheld, held_tables
 from sandbox import connect, quoted
 
 SCHEMA = """

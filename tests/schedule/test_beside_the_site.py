@@ -1,7 +1,7 @@
 """A run that has no rights over the site, as in a sidecar: it leaves to others what only they can finish."""
 
-from korrigo_backup.operations.kept import survey
-from korrigo_backup.site.media import MediaTree
+from korrigo_backup.media.tree import MediaTree
+from korrigo_backup.retention.previous_copies import survey
 
 STAMP = "20200101_000000"
 

@@ -5,13 +5,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from korrigo_backup.domain.journal import Outcome, silent
-from korrigo_backup.domain.notice import Event
 from korrigo_backup.errors import Cancelled, Interrupted, KorrigoBackupError, Locked, PartlyDone, Unreachable
-from korrigo_backup.notify.announce import Announcer
-from korrigo_backup.notify.channel import NotTold
-from korrigo_backup.operations import journal
-from korrigo_backup.operations.announced import announced
+from korrigo_backup.notify.event import Event
+from korrigo_backup.notify.notifier import NotTold
+from korrigo_backup.notify.run import announced
+from korrigo_backup.notify.send import Announcer
+from korrigo_backup.run import journal
+from korrigo_backup.run.record import Outcome, silent
 
 
 class Channel:

@@ -6,13 +6,13 @@ import threading
 
 import pytest
 
-from korrigo_backup.domain.notice import Event
-from korrigo_backup.domain.secret import Secret, redact
-from korrigo_backup.notify import channel as port
+from korrigo_backup.core.secret import Secret, redact
+from korrigo_backup.notify import notifier as port
 from korrigo_backup.notify.address import parts, secrets
-from korrigo_backup.notify.announce import Announcer
-from korrigo_backup.notify.channel import NotTold, TryAgain, persistent
+from korrigo_backup.notify.event import Event
 from korrigo_backup.notify.healthchecks import address
+from korrigo_backup.notify.notifier import NotTold, TryAgain, persistent
+from korrigo_backup.notify.send import Announcer
 
 ALL = frozenset(Event)
 

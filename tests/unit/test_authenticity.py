@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from korrigo_backup.catalog import Catalog
-from korrigo_backup.domain.authenticity import Authenticity, Key, Verdict, check, sign, verdict
-from korrigo_backup.domain.identity import SiteRecord
+from korrigo_backup.artifact import keyring
+from korrigo_backup.artifact.catalog import Catalog
+from korrigo_backup.artifact.identity import SiteRecord
+from korrigo_backup.artifact.signature import Authenticity, Key, Verdict, check, sign, verdict
 from korrigo_backup.errors import Interrupted, Refused, UsageError
-from korrigo_backup.system import keyring
 
 KEY, OTHER = Key(b"k" * 32), Key(b"o" * 32)
 RAW = json.dumps({"timestamp": "t", "members": [{"name": "a", "size": 1}], "of a newer version": {"x": 1.5}}).encode()

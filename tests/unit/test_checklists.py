@@ -5,13 +5,13 @@ import re
 import pytest
 from msgspec.structs import replace
 
-from korrigo_backup.domain.answer import Evidence, State
-from korrigo_backup.domain.attention import attention
-from korrigo_backup.domain.daily import daily
-from korrigo_backup.domain.journal import Outcome
-from korrigo_backup.domain.release import release
-from korrigo_backup.domain.standing import describe
-from korrigo_backup.domain.status import Goals
+from korrigo_backup.run.record import Outcome
+from korrigo_backup.status.attention import attention
+from korrigo_backup.status.checklists.answer import Evidence, State
+from korrigo_backup.status.checklists.daily import daily
+from korrigo_backup.status.checklists.release import release
+from korrigo_backup.status.evaluate import describe
+from korrigo_backup.status.model import Goals
 from standings import GB, NOW, backup, healthy, ran, seen
 
 YES, NO, ASK = State.YES, State.NO, State.ASK

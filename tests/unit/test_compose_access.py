@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from korrigo_backup.site.compose_access import AS_THE_SERVER
+from korrigo_backup.compose.access import AS_THE_SERVER
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="to become another user takes root")
 

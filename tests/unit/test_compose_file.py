@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from korrigo_backup.compose.file import Volume, filled, read
 from korrigo_backup.errors import UsageError
-from korrigo_backup.site.compose_file import Volume, filled, read
 
 PROJECT = Path(__file__).parents[2]
 PROD = PROJECT / "infra" / "docker" / "docker-compose.prod.yml"

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from korrigo_backup.compose import media as compose_media
+from korrigo_backup.compose.container import Container, Mount, mount_of, writers
+from korrigo_backup.compose.media import media_tree
 from korrigo_backup.errors import NotFound
-from korrigo_backup.site import compose_media
-from korrigo_backup.site.compose_container import Container, Mount, mount_of, writers
-from korrigo_backup.site.compose_media import media_tree
 from korrigo_backup.system.run import Completed
 
 DATA = Mount("volume", "/vol/data", "/srv/data", "data")

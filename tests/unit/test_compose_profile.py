@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from korrigo_backup.domain.kit_readme import Facts, Needs, readme
-from korrigo_backup.operations import machine_needs
-from korrigo_backup.site import compose_profile
-from korrigo_backup.site.compose import Project
-from korrigo_backup.site.compose_container import Container
-from korrigo_backup.site.compose_origin import made_elsewhere
-from korrigo_backup.site.compose_profile import Bind, Profile, profile, registry_of, variables_of
+from korrigo_backup.compose import machine_needs
+from korrigo_backup.compose import profile as compose_profile
+from korrigo_backup.compose.container import Container
+from korrigo_backup.compose.origin import made_elsewhere
+from korrigo_backup.compose.profile import Bind, Profile, profile, registry_of, variables_of
+from korrigo_backup.compose.project import Project
+from korrigo_backup.kit.readme import Facts, Needs, readme
 
 
 @pytest.mark.parametrize(

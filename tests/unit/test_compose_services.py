@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from korrigo_backup.compose.container import Container
+from korrigo_backup.compose.services import ComposeServices, asleep, in_order
 from korrigo_backup.errors import KorrigoBackupError
-from korrigo_backup.site.compose_container import Container
-from korrigo_backup.site.compose_services import ComposeServices, asleep, in_order
 from korrigo_backup.site.health import Health
 
 DEPENDS = {

@@ -6,8 +6,8 @@ import pytest
 
 from korrigo_backup.config.load import surroundings
 from korrigo_backup.config.model import Configuration
-from korrigo_backup.domain.finding import Level
-from korrigo_backup.operations.discover import compose_files, discover
+from korrigo_backup.core.finding import Level
+from korrigo_backup.setup.discover import compose_files, discover
 
 
 @dataclasses.dataclass(frozen=True)

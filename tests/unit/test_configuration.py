@@ -3,7 +3,7 @@
 import pytest
 
 from korrigo_backup.config.load import load
-from korrigo_backup.domain.variables import VARIABLES
+from korrigo_backup.core.variables import VARIABLES
 from korrigo_backup.errors import UsageError
 
 TOML = """

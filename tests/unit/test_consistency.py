@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from korrigo_backup.domain.checklist import QUESTIONS, unanswered
-from korrigo_backup.domain.consistency import SHOWN, compare, findings
-from korrigo_backup.domain.description import PathColumn, PathKind
-from korrigo_backup.domain.journal import Outcome, Record, Timed, downtime, predicted_downtime
-from korrigo_backup.domain.paths import order
+from korrigo_backup.artifact.consistency import SHOWN, compare, findings
+from korrigo_backup.core.paths import order
+from korrigo_backup.core.site_description import PathColumn, PathKind
 from korrigo_backup.errors import UsageError
-from korrigo_backup.site.references import parse_column
+from korrigo_backup.postgres.references import parse_column
+from korrigo_backup.restore.checklist import QUESTIONS, unanswered
+from korrigo_backup.run.record import Outcome, Record, Timed, downtime, predicted_downtime
 
 names = st.text(alphabet="ab-/é\U0001f600\udc80 ", min_size=1, max_size=6)
 

@@ -9,17 +9,17 @@ import pytest
 from msgspec.structs import replace
 
 import korrigo_backup
+from korrigo_backup.artifact.history import damaged, failing
+from korrigo_backup.artifact.name import Kind
 from korrigo_backup.cli.restore import _way_back
-from korrigo_backup.domain.journal import Outcome, Record, Verb
-from korrigo_backup.domain.naming import Kind
-from korrigo_backup.domain.plan import Replacement, RestorePlan
-from korrigo_backup.domain.recovery import Action, ActionKind
-from korrigo_backup.domain.runs import damaged, failing
+from korrigo_backup.drill.drill import REFUSED_DUMP
 from korrigo_backup.errors import Interrupted, KorrigoBackupError, Unreachable, World
-from korrigo_backup.operations.drill import REFUSED_DUMP
-from korrigo_backup.operations.recover import Recovered
-from korrigo_backup.operations.undo import UndoStack, all_or_nothing
-from korrigo_backup.site.servererror import ServerError, client_error, statement_error
+from korrigo_backup.postgres.server_error import ServerError, client_error, statement_error
+from korrigo_backup.recovery.actions import Action, ActionKind
+from korrigo_backup.recovery.recover import Recovered
+from korrigo_backup.restore.plan import Replacement, RestorePlan
+from korrigo_backup.run.record import Outcome, Record, Verb
+from korrigo_backup.run.undo import UndoStack, all_or_nothing
 
 SOURCES = Path(korrigo_backup.__file__).parent
 PROSE = frozenset({"message", "hint", "state", "detail", "stderr", "evidence", "sentence", "description", "what"})
@@ -27,16 +27,16 @@ PROSE = frozenset({"message", "hint", "state", "detail", "stderr", "evidence", "
 
 FOREIGN = {
     "djangoapp/boundary.py": "SQLite has no code of its own for a table that is missing",
-    "domain/runs.py": "a journal line from before 0.1.0 has no field for the artifact that was found bad",
-    "formats/dumpfile.py": "the first line of pg_restore is shown",
+    "artifact/history.py": "a journal line from before 0.1.0 has no field for the artifact that was found bad",
+    "postgres/dump/other_tools.py": "the first line of pg_restore is shown",
     "notify/apprise_.py": "Apprise only logs the cause",
     "notify/healthchecks.py": "Healthchecks answers OK to an unknown check",
-    "site/compose.py": "docker ends with the same status whatever failed",
-    "site/django.py": "manage.py has no code for an unknown command or option",
-    "site/servererror.py": "pg_dump prints no SQLSTATE, psql none for a connection",
-    "site/silent_backend.py": "the state is a code of pg_stat_activity",
+    "compose/project.py": "docker ends with the same status whatever failed",
+    "site/manage.py": "manage.py has no code for an unknown command or option",
+    "postgres/server_error.py": "pg_dump prints no SQLSTATE, psql none for a connection",
+    "postgres/silent_backend.py": "the state is a code of pg_stat_activity",
     "system/age.py": "pyrage has one class for every failure",
-    "system/crontab.py": "crontab -l ends with 1 also where there is none",
+    "schedule/crontab.py": "crontab -l ends with 1 also where there is none",
 }
 """Modules of programs and libraries that give no code for a cause: they may read its words, each for its own program."""
 

@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from korrigo_backup.domain.difference import KINDS, Acceptance, require_possible
 from korrigo_backup.errors import UsageError
-from korrigo_backup.site.schema import _OBJECTS
-from korrigo_backup.site.schema_details import DETAILS
+from korrigo_backup.postgres.difference import KINDS, Acceptance, require_possible
+from korrigo_backup.postgres.schema import _OBJECTS
+from korrigo_backup.postgres.schema_details import DETAILS
 
 
 def test_every_kind_of_the_fingerprint_can_be_accepted():

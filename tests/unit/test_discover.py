@@ -6,12 +6,12 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
+from korrigo_backup.compose.file import read
 from korrigo_backup.config.load import load
-from korrigo_backup.domain.finding import Level
-from korrigo_backup.operations.discover import compose_files, discover
-from korrigo_backup.operations.discover_compose import health_addresses
-from korrigo_backup.operations.init import draft
-from korrigo_backup.site.compose_file import read
+from korrigo_backup.core.finding import Level
+from korrigo_backup.setup.discover import compose_files, discover
+from korrigo_backup.setup.discover_compose import health_addresses
+from korrigo_backup.setup.init import draft
 
 COOKIECUTTER = """
 services:

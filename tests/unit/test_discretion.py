@@ -2,7 +2,7 @@
 
 import pytest
 
-from korrigo_backup.domain.discretion import discreet
+from korrigo_backup.core.personal_data import discreet
 
 
 @pytest.mark.promise("P7")

@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from korrigo_backup.config.load import dotenv_problems, load, surroundings
-from korrigo_backup.domain.dotenv import Fault, parse, written
+from korrigo_backup.core.dotenv import Fault, parse, written
 from korrigo_backup.errors import UsageError
 from korrigo_backup.system.dotenv import read_dotenv
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from korrigo_backup.domain.excerpt import first_of
+from korrigo_backup.core.excerpt import first_of
 
 
 @pytest.mark.parametrize(

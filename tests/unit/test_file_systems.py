@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from korrigo_backup.errors import Refused
-from korrigo_backup.site.media import REDO, RESTORE, MediaTree
+from korrigo_backup.media.tree import REDO, RESTORE, MediaTree
 from korrigo_backup.system import files
 from korrigo_backup.system.abilities import try_out
 from korrigo_backup.system.mounts import file_system_of, is_mount, mounts_below

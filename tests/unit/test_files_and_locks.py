@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
-from korrigo_backup.domain.journal import silent
 from korrigo_backup.errors import KorrigoBackupError, Locked, Refused
-from korrigo_backup.operations import journal
+from korrigo_backup.run import journal
+from korrigo_backup.run.record import silent
 from korrigo_backup.system import files, lock
 
 HOLD = """

@@ -6,7 +6,7 @@ from threading import Event
 import pytest
 
 from korrigo_backup.errors import ProofFailed
-from korrigo_backup.formats import sqldump
+from korrigo_backup.postgres.dump import create as sqldump
 from korrigo_backup.system.follow import followed
 from korrigo_backup.system.streams import Effort, GzipWriter, HashingWriter
 

@@ -8,13 +8,14 @@ import zipfile
 
 import pytest
 
-from korrigo_backup.domain.paths import leads_out, stays_inside
+from korrigo_backup.artifact import dump_file as dumpfile
+from korrigo_backup.core.paths import leads_out, stays_inside
 from korrigo_backup.errors import ProofFailed, UsageError
-from korrigo_backup.formats import foreign_zip, media
-from korrigo_backup.formats.media import Found
-from korrigo_backup.operations.foreign_media import find_dumps, find_root
-from korrigo_backup.site.media import MediaTree
-from korrigo_backup.system import dumpfile
+from korrigo_backup.media import archive as media
+from korrigo_backup.media import foreign_zip
+from korrigo_backup.media.archive import Found
+from korrigo_backup.media.tree import MediaTree
+from korrigo_backup.restore.foreign_media import find_dumps, find_root
 
 STAMP = "20260204_030000"
 

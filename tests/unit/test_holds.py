@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from korrigo_backup.catalog import Catalog
-from korrigo_backup.domain.artifact import Artifact
-from korrigo_backup.domain.hold import Hold, standing
-from korrigo_backup.domain.journal import silent
-from korrigo_backup.domain.manifest import Manifest
-from korrigo_backup.domain.naming import Kind, Origin
-from korrigo_backup.domain.retention import Decision
+from korrigo_backup.artifact.artifact import Artifact
+from korrigo_backup.artifact.catalog import Catalog
+from korrigo_backup.artifact.manifest import Manifest
+from korrigo_backup.artifact.name import Kind, Origin
 from korrigo_backup.errors import Interrupted, Refused
-from korrigo_backup.operations import holds
-from korrigo_backup.operations.prune import Pruning, carry_out
+from korrigo_backup.retention import holds
+from korrigo_backup.retention.hold import Hold, standing
+from korrigo_backup.retention.policy import Decision
+from korrigo_backup.retention.prune import Pruning, carry_out
+from korrigo_backup.run.record import silent
 from korrigo_backup.system import files
 
 NOW = datetime(2026, 2, 4, 12, tzinfo=UTC)

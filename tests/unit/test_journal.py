@@ -5,10 +5,10 @@ from contextlib import suppress
 
 import pytest
 
-from korrigo_backup.domain.journal import Outcome, silent
-from korrigo_backup.domain.secret import Secret
+from korrigo_backup.core.secret import Secret
 from korrigo_backup.errors import Refused
-from korrigo_backup.operations import journal
+from korrigo_backup.run import journal
+from korrigo_backup.run.record import Outcome, silent
 
 
 def run(directory, message="", *, secrets=(), subject="db", why=None):

@@ -14,14 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyrage import x25519
 
-from korrigo_backup.domain.authenticity import Key
-from korrigo_backup.domain.kit import CONTENTS, README, Contents, KitFile, is_member, seal
-from korrigo_backup.domain.kit_readme import Facts, readme
-from korrigo_backup.domain.naming import free_kit_name, is_kit, parse
-from korrigo_backup.domain.secret import without_credentials
+from korrigo_backup.artifact.name import free_kit_name, is_kit, parse
+from korrigo_backup.artifact.signature import Key
+from korrigo_backup.core.secret import without_credentials
 from korrigo_backup.errors import ProofFailed, Refused, UsageError
-from korrigo_backup.formats.kit import pack, unpack
-from korrigo_backup.operations.kits import write_out
+from korrigo_backup.kit.archive import pack, unpack
+from korrigo_backup.kit.files import write_out
+from korrigo_backup.kit.model import CONTENTS, README, Contents, KitFile, is_member, seal
+from korrigo_backup.kit.readme import Facts, readme
 from korrigo_backup.system import age
 from korrigo_backup.system.installed import requirement
 

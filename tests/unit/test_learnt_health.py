@@ -3,8 +3,8 @@
 import pytest
 
 import sandbox
-from korrigo_backup.site.compose_address import learnt
-from korrigo_backup.site.compose_container import Container, Port
+from korrigo_backup.compose.address import learnt
+from korrigo_backup.compose.container import Container, Port
 
 
 def answering(path):

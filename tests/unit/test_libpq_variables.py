@@ -6,12 +6,12 @@ import subprocess
 
 import pytest
 
+from korrigo_backup.app.build import wire
 from korrigo_backup.config import libpq
 from korrigo_backup.config.site import DatabaseSection
-from korrigo_backup.domain.variables import VARIABLES
+from korrigo_backup.core.variables import VARIABLES
 from korrigo_backup.errors import UsageError
-from korrigo_backup.site.session_settings import options
-from korrigo_backup.wiring import wire
+from korrigo_backup.postgres.session_settings import options
 
 DATABASE = DatabaseSection(host="db.example", port=5433, name="shop", user="app")
 

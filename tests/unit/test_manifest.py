@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from korrigo_backup.domain import manifest as manifest_module
-from korrigo_backup.domain.authenticity import Authenticity, Key, check, sign
-from korrigo_backup.domain.manifest import (
+from korrigo_backup.artifact import manifest as manifest_module
+from korrigo_backup.artifact.manifest import (
     FORMAT,
     DatabaseProof,
     Manifest,
@@ -19,8 +18,10 @@ from korrigo_backup.domain.manifest import (
     decode,
     encode,
 )
+from korrigo_backup.artifact.signature import Authenticity, Key, check, sign
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused
-from korrigo_backup.operations import holds, journal
+from korrigo_backup.retention import holds
+from korrigo_backup.run import journal
 
 FIVE = {
     "timestamp": "20260203_120000",

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from korrigo_backup.domain.manifest import MediaLink
+from korrigo_backup.artifact.manifest import MediaLink
+from korrigo_backup.compose.media import interpreter
 from korrigo_backup.errors import KorrigoBackupError, Locked, NotFound, ProofFailed, Refused, Unreachable
-from korrigo_backup.formats import media as media_format
-from korrigo_backup.site import media_agent
-from korrigo_backup.site.compose_media import interpreter
-from korrigo_backup.site.frames import send_value
-from korrigo_backup.site.media import RESTORE, MediaTree
-from korrigo_backup.site.media_channel import WORDS, text
-from korrigo_backup.site.media_remote import RemoteTree
+from korrigo_backup.media import archive as media_format
+from korrigo_backup.media.remote import agent as media_agent
+from korrigo_backup.media.remote.channel import WORDS, text
+from korrigo_backup.media.remote.frames import send_value
+from korrigo_backup.media.remote.tree import RemoteTree
+from korrigo_backup.media.tree import RESTORE, MediaTree
 from korrigo_backup.system.run import Command
 from korrigo_backup.system.streams import HashingWriter
 

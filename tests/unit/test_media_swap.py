@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from korrigo_backup.site.media import REDO, RESTORE, ROLLBACK, MediaTree
+from korrigo_backup.media.tree import REDO, RESTORE, ROLLBACK, MediaTree
 
 STAMP = "20260204_030000"
 OLD = {"a.pdf": b"old a", "scans/1.jpg": b"old 1", "zz": b"old z"}

@@ -11,8 +11,8 @@ import zlib
 import pytest
 
 from korrigo_backup.errors import ProofFailed
-from korrigo_backup.formats import media_zip
-from korrigo_backup.site.media import MediaTree
+from korrigo_backup.media import zip_archive as media_zip
+from korrigo_backup.media.tree import MediaTree
 from korrigo_backup.system.streams import HashingWriter
 
 TEXT = b"marks and remarks of a copy\n" * 3000

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from korrigo_backup.errors import ProofFailed
-from korrigo_backup.formats import members
+from korrigo_backup.media import listing as members
 
 NAMES = [
     b"plain",

@@ -5,12 +5,12 @@ from datetime import timedelta
 from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
-from korrigo_backup.domain.attention import attention
-from korrigo_backup.domain.journal import Outcome
-from korrigo_backup.domain.metrics import metrics
-from korrigo_backup.domain.naming import Kind
-from korrigo_backup.domain.standing import describe
-from korrigo_backup.domain.status import Beside, Goals
+from korrigo_backup.artifact.name import Kind
+from korrigo_backup.run.record import Outcome
+from korrigo_backup.status.attention import attention
+from korrigo_backup.status.evaluate import describe
+from korrigo_backup.status.metrics import metrics
+from korrigo_backup.status.model import Beside, Goals
 from standings import GB, NOW, backup, healthy, ran, seen
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from korrigo_backup.domain.description import AppMigrations
-from korrigo_backup.domain.migrations import Difference, compare
+from korrigo_backup.core.site_description import AppMigrations
+from korrigo_backup.site.migrations import Difference, compare
 
 PLAIN = AppMigrations("exams", ("0001_initial", "0002_groups"), ("0002_groups",))
 OLD = (("exams", "0001_initial"), ("exams", "0002_groups"))

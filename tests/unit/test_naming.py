@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from korrigo_backup.domain.naming import (
+from korrigo_backup.artifact.name import (
     POSTGRES_NAME_BYTES,
     Kind,
     Name,
@@ -28,7 +28,7 @@ from korrigo_backup.domain.naming import (
     stamp,
     strange,
 )
-from korrigo_backup.domain.retention import own_clock
+from korrigo_backup.retention.policy import own_clock
 from sandbox import stamped
 
 SHAPES = [

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from korrigo_backup.domain.journal import Outcome, Record, Timed
-from korrigo_backup.domain.notice import (
+from korrigo_backup.core.secret import Secret
+from korrigo_backup.notify.event import (
     DEFAULT_EVENTS,
     Event,
     Notice,
@@ -14,8 +14,8 @@ from korrigo_backup.domain.notice import (
     newest_finished,
     wanted,
 )
-from korrigo_backup.domain.secret import Secret
-from korrigo_backup.domain.wording import BODIES, SUBJECTS, unknown_placeholders, worded
+from korrigo_backup.notify.wording import BODIES, SUBJECTS, unknown_placeholders, worded
+from korrigo_backup.run.record import Outcome, Record, Timed
 
 NOON = datetime(2026, 2, 4, 12, tzinfo=UTC)
 

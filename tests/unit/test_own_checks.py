@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import pytest
 
 import sandbox
-from korrigo_backup.site import compose, compose_checks
-from korrigo_backup.site.compose import Project, find_program
-from korrigo_backup.site.compose_checks import OwnChecks
-from korrigo_backup.site.compose_services import ComposeServices
+from korrigo_backup.compose import checks as compose_checks
+from korrigo_backup.compose import project as compose
+from korrigo_backup.compose.checks import OwnChecks
+from korrigo_backup.compose.project import Project, find_program
+from korrigo_backup.compose.services import ComposeServices
 from korrigo_backup.site.health import Health
 
 DOCKER = r"""#!/bin/sh

@@ -2,9 +2,9 @@
 
 import pytest
 
-from korrigo_backup.domain.path_candidates import is_alike, propose, relative
 from korrigo_backup.errors import UsageError
-from korrigo_backup.site.references import parse_column, written_column
+from korrigo_backup.postgres.references import parse_column, written_column
+from korrigo_backup.setup.path_candidates import is_alike, propose, relative
 
 FILES = {"a/1.png", "a/2.png", "top.png"}
 

@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime
 
+from korrigo_backup.artifact.name import Kind
 from korrigo_backup.cli.plan import say_plan
-from korrigo_backup.domain.naming import Kind
-from korrigo_backup.domain.plan import RestorePlan, TableChange
+from korrigo_backup.restore.plan import RestorePlan, TableChange
 
 
 def said(capsys, *tables):

@@ -5,9 +5,9 @@ import subprocess
 
 import pytest
 
-from korrigo_backup.domain.finding import Level
-from korrigo_backup.operations.preflight import judged, key_file, running, settings, storage, version_in
-from korrigo_backup.site.compose_container import Container
+from korrigo_backup.compose.container import Container
+from korrigo_backup.core.finding import Level
+from korrigo_backup.setup.preflight import judged, key_file, running, settings, storage, version_in
 
 
 def container(service, *, runs=True, health="healthy"):

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from korrigo_backup.domain.secret import Secret
+from korrigo_backup.core.secret import Secret
 from korrigo_backup.errors import KorrigoBackupError, UsageError
 from korrigo_backup.system.run import TAIL_LINES, Command, describe_status, ended_after, run, spawn
 

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from korrigo_backup.domain.artifact import Artifact
-from korrigo_backup.domain.authenticity import Authenticity
-from korrigo_backup.domain.clock import doubt
-from korrigo_backup.domain.hold import Hold, standing
-from korrigo_backup.domain.manifest import Manifest
-from korrigo_backup.domain.naming import Kind, Origin, compose, stamp
-from korrigo_backup.domain.retention import Given, Moment, Policy, Rule, by_age, decide, too_many
-from korrigo_backup.operations.kept import Kept
-from korrigo_backup.operations.kept import decide as decide_kept
+from korrigo_backup.artifact.artifact import Artifact
+from korrigo_backup.artifact.manifest import Manifest
+from korrigo_backup.artifact.name import Kind, Origin, compose, stamp
+from korrigo_backup.artifact.signature import Authenticity
+from korrigo_backup.retention.clock import doubt
+from korrigo_backup.retention.hold import Hold, standing
+from korrigo_backup.retention.policy import Given, Moment, Policy, Rule, by_age, decide, too_many
+from korrigo_backup.retention.previous_copies import Kept
+from korrigo_backup.retention.previous_copies import decide as decide_kept
 from sandbox import stamped
 
 NOW = stamped(2026, 2, 4)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from korrigo_backup.errors import ProofFailed
-from korrigo_backup.formats.rows import tables
+from korrigo_backup.postgres.dump.rows import tables
 
 END = b"\n--\n-- PostgreSQL database dump complete\n--\n\n"
 DUMP = (

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from korrigo_backup.app.build import wire
 from korrigo_backup.config.load import load
-from korrigo_backup.domain import crontab
-from korrigo_backup.domain.schedule import JOBS, Surroundings, check_hours, next_runs, on_calendar, overdue, times
-from korrigo_backup.domain.units import hours_in, is_ours, unit_name, units
 from korrigo_backup.errors import UsageError
-from korrigo_backup.wiring import wire
+from korrigo_backup.schedule import crontab_lines as crontab
+from korrigo_backup.schedule.model import JOBS, Surroundings, check_hours, next_runs, on_calendar, overdue, times
+from korrigo_backup.schedule.unit_files import hours_in, is_ours, unit_name, units
 
 AROUND = Surroundings(
     site="korrigo",

@@ -4,11 +4,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from korrigo_backup.domain.artifact import Artifact
-from korrigo_backup.domain.manifest import Manifest
-from korrigo_backup.domain.naming import Kind, Origin
-from korrigo_backup.domain.schedule import JOBS, OVERDUE, Surroundings
-from korrigo_backup.operations.schedule_loop import Loop, newest
+from korrigo_backup.artifact.artifact import Artifact
+from korrigo_backup.artifact.manifest import Manifest
+from korrigo_backup.artifact.name import Kind, Origin
+from korrigo_backup.schedule.loop import Loop, newest
+from korrigo_backup.schedule.model import JOBS, OVERDUE, Surroundings
 
 AROUND = Surroundings(site="k", identity="/k", command=("/k",), directory="/k", path="/bin")
 SATURDAY = datetime(2026, 11, 28, 12).astimezone()

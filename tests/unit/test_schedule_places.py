@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from korrigo_backup.catalog import Catalog
+from korrigo_backup.app.unattended import prepare, require_told, surroundings_of
+from korrigo_backup.artifact.catalog import Catalog
+from korrigo_backup.artifact.keyring import read
 from korrigo_backup.config.load import load
-from korrigo_backup.domain.schedule import JOBS, By, Surroundings
-from korrigo_backup.domain.units import units
 from korrigo_backup.errors import NotFound, Refused, Unreachable, UsageError
-from korrigo_backup.operations.schedule import Schedule
-from korrigo_backup.operations.schedule_units import UnitSchedule
-from korrigo_backup.operations.unattended import prepare, require_told, surroundings_of
-from korrigo_backup.system.keyring import read
-from korrigo_backup.system.systemd import Systemd
+from korrigo_backup.schedule.model import JOBS, By, Surroundings
+from korrigo_backup.schedule.schedule import Schedule
+from korrigo_backup.schedule.systemd import Systemd
+from korrigo_backup.schedule.unit_files import units
+from korrigo_backup.schedule.units import UnitSchedule
 
 AROUND = Surroundings(site="korrigo", identity="/srv/a", command=("/bin/true",), directory="/srv/a", path="/bin")
 COMMAND = Path("/opt/bin/korrigo-backup")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from korrigo_backup.domain.secret import STARS, Secret, redact
+from korrigo_backup.core.secret import STARS, Secret, redact
 
 pytestmark = [pytest.mark.contract("C5"), pytest.mark.promise("P7")]
 

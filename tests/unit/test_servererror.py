@@ -3,7 +3,7 @@
 import pytest
 
 from korrigo_backup.errors import Refused
-from korrigo_backup.site.servererror import (
+from korrigo_backup.postgres.server_error import (
     ClientFailed,
     NotPermitted,
     StatementFailed,

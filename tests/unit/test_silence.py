@@ -6,8 +6,8 @@ import time
 import pytest
 
 from korrigo_backup.errors import Unreachable
-from korrigo_backup.site import media_channel
-from korrigo_backup.site.access import STOPPED, state_of
+from korrigo_backup.media.remote import channel as media_channel
+from korrigo_backup.postgres.access import STOPPED, state_of
 from korrigo_backup.system import run
 from korrigo_backup.system.run import Command, spawn
 from korrigo_backup.system.silence import Limits, Watch

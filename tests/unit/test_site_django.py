@@ -8,15 +8,15 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
+from korrigo_backup.compose.manage import unpack_flat
 from korrigo_backup.config.load import load, surroundings
-from korrigo_backup.domain.description import Description, Probe
-from korrigo_backup.domain.journal import Step
-from korrigo_backup.domain.secret import Secret
+from korrigo_backup.core.secret import Secret
+from korrigo_backup.core.site_description import Description, Probe
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused, Unreachable, UsageError
-from korrigo_backup.operations.validate import Given
-from korrigo_backup.site.compose_manage import unpack_flat
-from korrigo_backup.site.django import DirectDjango, child_environment
+from korrigo_backup.run.record import Step
+from korrigo_backup.site.manage import DirectDjango, child_environment
 from korrigo_backup.site.served import Served
+from korrigo_backup.validate.validate import Given
 
 
 class Answer(msgspec.Struct):
@@ -71,7 +71,7 @@ def served(tmp_path):
 
 ASKS = """
 from korrigo_backup.djangoapp.served import Host
-from korrigo_backup.domain.journal import Step
+from korrigo_backup.run.record import Step
 host = Host(lambda line: print(line, flush=True))
 print("settings may print")
 """

@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from korrigo_backup.domain.artifact import Artifact, Stranger
-from korrigo_backup.domain.authenticity import Authenticity
-from korrigo_backup.domain.finding import warning
-from korrigo_backup.domain.header import Header
-from korrigo_backup.domain.hold import Hold
-from korrigo_backup.domain.journal import Outcome, Record
-from korrigo_backup.domain.naming import Kind, Origin
-from korrigo_backup.domain.retention import Policy, Rule
-from korrigo_backup.domain.snapshot import Snapshot, decode, encode
-from korrigo_backup.domain.status import Beside, Goals, Seen
+from korrigo_backup.artifact.artifact import Artifact, Stranger
+from korrigo_backup.artifact.header import Header
+from korrigo_backup.artifact.name import Kind, Origin
+from korrigo_backup.artifact.signature import Authenticity
+from korrigo_backup.core.finding import warning
 from korrigo_backup.errors import ProofFailed
+from korrigo_backup.retention.hold import Hold
+from korrigo_backup.retention.policy import Policy, Rule
+from korrigo_backup.run.record import Outcome, Record
+from korrigo_backup.status.model import Beside, Goals, Seen
+from korrigo_backup.status.published import Snapshot, decode, encode
 
 NOW = datetime(2026, 2, 4, 3, tzinfo=UTC)
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from korrigo_backup.domain.manifest import DatabaseProof
-from korrigo_backup.formats.sqlbound import bound_in, script
-from korrigo_backup.formats.sqlscan import DumpScanner
+from korrigo_backup.artifact.manifest import DatabaseProof
+from korrigo_backup.postgres.dump.bound import bound_in, script
+from korrigo_backup.postgres.dump.scan import DumpScanner
 
 OURS = [
     "CREATE EXTENSION pg_cron;",

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from korrigo_backup.errors import ProofFailed
-from korrigo_backup.formats.sqlforeign import as_data
+from korrigo_backup.postgres.dump.foreign import as_data
 
 END = b"\n--\n-- PostgreSQL database dump complete\n--\n\n"
 _STATEMENT = re.compile(rb"EXECUTE pg_catalog\.convert_from\(pg_catalog\.decode\('([A-Za-z0-9+/=]*)'")

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from korrigo_backup.domain.encodings import dump_encoding, to_bytes, to_text
-from korrigo_backup.domain.sqlname import bare_name, normal_name
-from korrigo_backup.formats.sqlscan import DumpScanner
+from korrigo_backup.core.encodings import dump_encoding, to_bytes, to_text
+from korrigo_backup.core.sqlname import bare_name, normal_name
+from korrigo_backup.postgres.dump.scan import DumpScanner
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from korrigo_backup.errors import ProofFailed
-from korrigo_backup.formats.sqlscan import DumpScanner
+from korrigo_backup.postgres.dump.scan import DumpScanner
 
 END = b"\n--\n-- PostgreSQL database dump complete\n--\n\n\\unrestrict abc\n"
 DUMP = (

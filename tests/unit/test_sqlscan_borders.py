@@ -8,8 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from korrigo_backup.errors import ProofFailed
-from korrigo_backup.formats.sqlforeign import as_data
-from korrigo_backup.formats.sqlscan import DumpScanner
+from korrigo_backup.postgres.dump.foreign import as_data
+from korrigo_backup.postgres.dump.scan import DumpScanner
 
 END = b"\n--\n-- PostgreSQL database dump complete\n--\n\n"
 BORDER = "; SELECT "

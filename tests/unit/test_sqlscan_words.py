@@ -3,7 +3,7 @@
 import pytest
 
 from korrigo_backup.errors import ProofFailed
-from korrigo_backup.formats.sqlscan import DumpScanner
+from korrigo_backup.postgres.dump.scan import DumpScanner
 
 END = b"\n--\n-- PostgreSQL database dump complete\n--\n"
 

@@ -8,12 +8,12 @@ from contextlib import closing
 
 import pytest
 
-from korrigo_backup.catalog import local_now
+from korrigo_backup.artifact.catalog import local_now
+from korrigo_backup.backup.media import backup_media
 from korrigo_backup.errors import PartlyDone
-from korrigo_backup.operations.backup_media import backup_media
-from korrigo_backup.site import stable
-from korrigo_backup.site.media import MediaTree
-from korrigo_backup.site.stable import StableFile, open_stable
+from korrigo_backup.media import stable
+from korrigo_backup.media.stable import StableFile, open_stable
+from korrigo_backup.media.tree import MediaTree
 
 pytestmark = pytest.mark.promise("P1")
 

@@ -5,17 +5,17 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from korrigo_backup.domain.artifact import Stranger
-from korrigo_backup.domain.attention import attention
-from korrigo_backup.domain.authenticity import Authenticity
-from korrigo_backup.domain.forecast import Growth, days_until_full
-from korrigo_backup.domain.journal import Outcome
-from korrigo_backup.domain.nagios import plugin_line
-from korrigo_backup.domain.naming import Kind, Origin
-from korrigo_backup.domain.retention import Policy, Rule
-from korrigo_backup.domain.runs import failing
-from korrigo_backup.domain.standing import describe
-from korrigo_backup.domain.status import Goals
+from korrigo_backup.artifact.artifact import Stranger
+from korrigo_backup.artifact.history import failing
+from korrigo_backup.artifact.name import Kind, Origin
+from korrigo_backup.artifact.signature import Authenticity
+from korrigo_backup.retention.policy import Policy, Rule
+from korrigo_backup.run.record import Outcome
+from korrigo_backup.status.attention import attention
+from korrigo_backup.status.evaluate import describe
+from korrigo_backup.status.forecast import Growth, days_until_full
+from korrigo_backup.status.model import Goals
+from korrigo_backup.status.nagios import plugin_line
 from standings import GB, NOW, backup, healthy, ran, seen
 
 

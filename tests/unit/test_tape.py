@@ -8,9 +8,9 @@ import tarfile
 import pytest
 
 from korrigo_backup.errors import ProofFailed
-from korrigo_backup.formats import media
-from korrigo_backup.formats.tape import Tape
-from korrigo_backup.site.media import MediaTree
+from korrigo_backup.media import archive as media
+from korrigo_backup.media.tree import MediaTree
+from korrigo_backup.system.tape import Tape
 
 
 def test_pieces_of_any_size_are_one_file():

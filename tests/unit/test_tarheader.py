@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from korrigo_backup.formats.tarheader import Header, mtime_ns, packed, written_time
+from korrigo_backup.media.tar_header import Header, mtime_ns, packed, written_time
 
 NUMBERS = st.integers(0, 8**7 - 1)
 

@@ -3,8 +3,8 @@
 import pytest
 
 from korrigo_backup.errors import UNCHANGED, Interrupted, KorrigoBackupError, Unreachable
-from korrigo_backup.operations import undo as undo_module
-from korrigo_backup.operations.undo import ROLLED_BACK, Halt, UndoStack, all_or_nothing
+from korrigo_backup.run import undo as undo_module
+from korrigo_backup.run.undo import ROLLED_BACK, Halt, UndoStack, all_or_nothing
 
 
 def broken(message="out of luck"):

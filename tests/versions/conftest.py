@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from binaries import Unavailable, client_bindir, server_bindir
 
-from korrigo_backup.site.throwaway import ThrowawayServer
+from korrigo_backup.postgres.throwaway import ThrowawayServer
 from sandbox import USER, USER_PASSWORD, Sandbox, connect, drop_database
 from shapes import make_roles
 

@@ -6,7 +6,7 @@ import shutil
 import pytest
 from binaries import SERVERS
 
-from korrigo_backup.operations.versions import knows_restrict
+from korrigo_backup.restore.versions import knows_restrict
 from sandbox import SCHEMA
 from shapes import OWNERS, large_objects
 

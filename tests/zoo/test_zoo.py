@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from korrigo_backup.site.throwaway import ThrowawayServer, embedded_bindir, system_bindir
+from korrigo_backup.postgres.throwaway import ThrowawayServer, embedded_bindir, system_bindir
 from sandbox import connect
 
 PLACE = Path(os.environ.get("KORRIGO_TEST_ZOO", "no-zoo-was-fetched"))

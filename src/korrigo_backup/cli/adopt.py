@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.cli.output import Context, ask_yes, say, say_shared
+from korrigo_backup.compare.identity import adopt, adoptable, former_names
+from korrigo_backup.compose.elsewhere import require_here
 from korrigo_backup.errors import Refused
-from korrigo_backup.operations.elsewhere import require_here
-from korrigo_backup.operations.identity import adopt, adoptable, former_names
-from korrigo_backup.operations.recover import exclusive
+from korrigo_backup.recovery.recover import exclusive
 
 if TYPE_CHECKING:
-    from korrigo_backup.domain.identity import SiteRecord, Standing
-    from korrigo_backup.wiring import Wired
+    from korrigo_backup.app.build import Wired
+    from korrigo_backup.artifact.identity import SiteRecord, Standing
 
 
 def command(

@@ -6,10 +6,10 @@ import sys
 from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import UsageError
-from korrigo_backup.notify.announce import NOT_CONFIGURED, Announcer
+from korrigo_backup.notify.send import NOT_CONFIGURED, Announcer
 
 if TYPE_CHECKING:
-    from korrigo_backup.wiring import Wired
+    from korrigo_backup.app.build import Wired
 
 
 def announcer(wired: Wired, wish: bool | None) -> Announcer:  # noqa: FBT001 - an option that may be left out

@@ -10,24 +10,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from korrigo_backup.catalog import local_now
+from korrigo_backup.artifact.catalog import local_now
+from korrigo_backup.artifact.consistency import recorded_findings
+from korrigo_backup.artifact.left_out import left_out_findings, media_findings
+from korrigo_backup.artifact.name import Kind, Origin
+from korrigo_backup.backup.backup import BackedUp, Wish, backup_database
 from korrigo_backup.cli.announcing import announcer
 from korrigo_backup.cli.output import Context, human, say, say_findings, say_shared
-from korrigo_backup.domain.consistency import recorded_findings
-from korrigo_backup.domain.finding import refuse_on_error
-from korrigo_backup.domain.leftout import left_out_findings, media_findings
-from korrigo_backup.domain.naming import Kind, Origin
+from korrigo_backup.core.finding import refuse_on_error
 from korrigo_backup.errors import Refused, UsageError
-from korrigo_backup.operations.announced import announced
-from korrigo_backup.operations.backup import BackedUp, Wish, backup_database
+from korrigo_backup.notify.run import announced
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from korrigo_backup.domain.artifact import Artifact
-    from korrigo_backup.domain.finding import Finding
-    from korrigo_backup.domain.journal import Step
-    from korrigo_backup.wiring import Wired
+    from korrigo_backup.app.build import Wired
+    from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.core.finding import Finding
+    from korrigo_backup.run.record import Step
 
 
 class What(StrEnum):
@@ -116,7 +116,7 @@ def _make(wired: Wired, subject: str, origin: Origin, *, digest: bool, accept: f
     policy = wired.policy() if origin is Origin.ROUTINE else None
     wish = Wish(origin=origin, digest=digest, policy=policy, accept=accept)
     if subject == "django":
-        from korrigo_backup.operations.django_backup import backup_django  # noqa: PLC0415 - see above
+        from korrigo_backup.backup.django import backup_django  # noqa: PLC0415 - see above
 
         done = backup_django(site, catalog, now=now, listen=narrate, accept=accept)
         made = done.artifact.manifest
@@ -125,12 +125,12 @@ def _make(wired: Wired, subject: str, origin: Origin, *, digest: bool, accept: f
             *media_findings(made.media.notes if made and made.media else ()),
         )
     elif subject == "media":
-        from korrigo_backup.operations.backup_media import backup_media  # noqa: PLC0415 - see above
+        from korrigo_backup.backup.media import backup_media  # noqa: PLC0415 - see above
 
         done = backup_media(site, catalog, now=now, origin=origin, listen=narrate, accept=accept)
         findings = done.findings
     elif subject == "full":
-        from korrigo_backup.operations.point import backup_full  # noqa: PLC0415 - see above
+        from korrigo_backup.backup.point import backup_full  # noqa: PLC0415 - see above
 
         done = backup_full(site, catalog, wish, now=now, listen=narrate)
         findings = (*recorded_findings(done.artifact.manifest), *done.findings)

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from korrigo_backup.catalog import local_now
+from korrigo_backup.app.build_status import about, goals
+from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import Context, say, say_json
 from korrigo_backup.cli.status import say_contacts
-from korrigo_backup.domain.answer import State
 from korrigo_backup.errors import ProblemsFound
-from korrigo_backup.operations.checklist import checklist
-from korrigo_backup.wiring_status import about, goals
+from korrigo_backup.status.checklists.answer import State
+from korrigo_backup.status.checklists.collect import checklist
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from korrigo_backup.domain.answer import Answer
-    from korrigo_backup.wiring import Wired
+    from korrigo_backup.app.build import Wired
+    from korrigo_backup.status.checklists.answer import Answer
 
 _MARKS = {State.YES: "✅", State.NO: "❌", State.ASK: "❓ a person:"}
 

@@ -5,22 +5,22 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from korrigo_backup.catalog import local_now
-from korrigo_backup.domain.finding import error, first_error, ok, warning
-from korrigo_backup.domain.naming import Kind
+from korrigo_backup.artifact.catalog import local_now
+from korrigo_backup.artifact.name import Kind
+from korrigo_backup.backup.backup import room_wanted
+from korrigo_backup.core.finding import error, first_error, ok, warning
 from korrigo_backup.errors import Locked
-from korrigo_backup.operations import scripts
-from korrigo_backup.operations.backup import room_wanted
-from korrigo_backup.operations.kit import state
-from korrigo_backup.operations.local_place import left
-from korrigo_backup.operations.path_columns import found_columns, unnamed
-from korrigo_backup.operations.preflight import Surroundings, guarded, preflight
-from korrigo_backup.site.django import child_environment
+from korrigo_backup.kit.kit import state
+from korrigo_backup.recovery.local_place import left
+from korrigo_backup.setup import scripts
+from korrigo_backup.setup.path_columns import found_columns, unnamed
+from korrigo_backup.setup.preflight import Surroundings, guarded, preflight
+from korrigo_backup.site.manage import child_environment
 
 if TYPE_CHECKING:
-    from korrigo_backup.catalog import Catalog
-    from korrigo_backup.domain.finding import Finding
-    from korrigo_backup.wiring import Wired
+    from korrigo_backup.app.build import Wired
+    from korrigo_backup.artifact.catalog import Catalog
+    from korrigo_backup.core.finding import Finding
 
 
 def checks(wired: Wired) -> list[Finding]:

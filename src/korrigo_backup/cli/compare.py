@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from korrigo_backup.catalog import local_now
+from korrigo_backup.artifact.catalog import local_now
+from korrigo_backup.artifact.name import Kind, beside
 from korrigo_backup.cli.output import Context, say, say_json, say_table
-from korrigo_backup.domain.naming import Kind, beside
-from korrigo_backup.errors import NotFound, ProofFailed, UsageError
-from korrigo_backup.operations.compare import (
+from korrigo_backup.compare.compare import (
     Present,
     compare_artifact,
     compare_database,
@@ -19,12 +18,13 @@ from korrigo_backup.operations.compare import (
     read_state,
     save_state,
 )
-from korrigo_backup.operations.compare_media import compare_archive, compare_kept, compare_listing, save_listing
-from korrigo_backup.site.databases import Databases
+from korrigo_backup.compare.media import compare_archive, compare_kept, compare_listing, save_listing
+from korrigo_backup.errors import NotFound, ProofFailed, UsageError
+from korrigo_backup.postgres.databases import Databases
 
 if TYPE_CHECKING:
-    from korrigo_backup.domain.comparison import Comparison, Counted, RowChange, TableDifference
-    from korrigo_backup.wiring import Wired
+    from korrigo_backup.app.build import Wired
+    from korrigo_backup.compare.differences import Comparison, Counted, RowChange, TableDifference
 
 BEFORE = "before"
 """The name for the previous copy of the newest restore."""

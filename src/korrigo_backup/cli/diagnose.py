@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from korrigo_backup.catalog import local_now
+from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.checks import checks
 from korrigo_backup.cli.output import Context, say
 from korrigo_backup.errors import UsageError
-from korrigo_backup.operations.diagnose import Sources, report
+from korrigo_backup.setup.diagnose import Sources, report
 from korrigo_backup.system.files import explained, write_private
 
 if TYPE_CHECKING:
-    from korrigo_backup.wiring import Wired
+    from korrigo_backup.app.build import Wired
 
 
 def command(

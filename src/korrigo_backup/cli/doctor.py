@@ -8,11 +8,11 @@ import typer
 
 from korrigo_backup.cli.checks import checks
 from korrigo_backup.cli.output import Context, say, say_findings, say_json
-from korrigo_backup.domain.finding import Level
+from korrigo_backup.core.finding import Level
 from korrigo_backup.errors import ProblemsFound
 
 if TYPE_CHECKING:
-    from korrigo_backup.wiring import Wired
+    from korrigo_backup.app.build import Wired
 
 
 def command(

@@ -9,21 +9,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from korrigo_backup.catalog import local_now
+from korrigo_backup.artifact.catalog import local_now
+from korrigo_backup.artifact.name import former_beside, is_beside, is_stamp, parse
 from korrigo_backup.cli.output import Context, say, say_json, say_table
-from korrigo_backup.domain.attention import named
-from korrigo_backup.domain.hold import Hold
-from korrigo_backup.domain.moment import require_moment
-from korrigo_backup.domain.naming import former_beside, is_beside, is_stamp, parse
-from korrigo_backup.domain.paths import on_one_line, printable
+from korrigo_backup.core.moment import require_moment
+from korrigo_backup.core.paths import on_one_line, printable
 from korrigo_backup.errors import NotFound, UsageError
-from korrigo_backup.operations import holds, kept
-from korrigo_backup.operations.journal import user
+from korrigo_backup.retention import holds
+from korrigo_backup.retention import previous_copies as kept
+from korrigo_backup.retention.hold import Hold
+from korrigo_backup.run.journal import user
+from korrigo_backup.status.attention import named
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from korrigo_backup.wiring import Wired
+    from korrigo_backup.app.build import Wired
 
 
 class Action(StrEnum):

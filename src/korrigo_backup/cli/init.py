@@ -10,29 +10,29 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from korrigo_backup.catalog import local_now
+from korrigo_backup.app.build import wire
+from korrigo_backup.app.unattended import own_command
+from korrigo_backup.artifact.catalog import local_now
+from korrigo_backup.artifact.name import stamp
 from korrigo_backup.cli.checks import checks
 from korrigo_backup.cli.output import Context, ask, say, say_findings
 from korrigo_backup.config.load import FILE_NAME, surroundings
-from korrigo_backup.domain.finding import Level, first_error
-from korrigo_backup.domain.naming import stamp
-from korrigo_backup.domain.secret import redact
+from korrigo_backup.core.finding import Level, first_error
+from korrigo_backup.core.secret import redact
 from korrigo_backup.errors import KorrigoBackupError, NotFound, PartlyDone, Refused, UsageError
-from korrigo_backup.operations import init as operation
-from korrigo_backup.operations import path_columns
-from korrigo_backup.operations import scripts as scripts_of_runbook
-from korrigo_backup.operations.discover_compose import CANDIDATES, NamedServices
-from korrigo_backup.operations.unattended import own_command
+from korrigo_backup.setup import init as operation
+from korrigo_backup.setup import path_columns
+from korrigo_backup.setup import scripts as scripts_of_runbook
+from korrigo_backup.setup.discover_compose import CANDIDATES, NamedServices
 from korrigo_backup.system.files import explained
-from korrigo_backup.wiring import wire
 
 if TYPE_CHECKING:
     from collections.abc import Container
 
-    from korrigo_backup.domain.finding import Finding
-    from korrigo_backup.domain.path_candidates import Proposal
-    from korrigo_backup.operations.init import Draft
-    from korrigo_backup.wiring import Wired
+    from korrigo_backup.app.build import Wired
+    from korrigo_backup.core.finding import Finding
+    from korrigo_backup.setup.init import Draft
+    from korrigo_backup.setup.path_candidates import Proposal
 
 _NEXT = (
     ("backup", "korrigo-backup backup full", "the first backup, database and media"),

@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from korrigo_backup.catalog import local_now
+from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import Context, human, say, say_findings, say_json
-from korrigo_backup.domain.finding import first_error, refuse_on_error, warning
-from korrigo_backup.domain.kit import README
-from korrigo_backup.domain.paths import printable
+from korrigo_backup.core.finding import first_error, refuse_on_error, warning
+from korrigo_backup.core.paths import printable
 from korrigo_backup.errors import ProofFailed, UsageError
-from korrigo_backup.operations import kit as kit_operation
-from korrigo_backup.operations import kits
-from korrigo_backup.operations.kits import Kit
-from korrigo_backup.operations.preflight import guarded
+from korrigo_backup.kit import files as kits
+from korrigo_backup.kit import kit as kit_operation
+from korrigo_backup.kit.files import Kit
+from korrigo_backup.kit.model import README
+from korrigo_backup.setup.preflight import guarded
 
 if TYPE_CHECKING:
-    from korrigo_backup.domain.finding import Finding
-    from korrigo_backup.wiring import Wired
+    from korrigo_backup.app.build import Wired
+    from korrigo_backup.core.finding import Finding
 
 _LARGEST_IDENTITY = 64 * 1024
 """Bytes; an RSA key is a few thousand."""

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from korrigo_backup.artifact.history import suspects
+from korrigo_backup.artifact.name import Kind
+from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.cli.output import Context, human, say, say_json, say_table
-from korrigo_backup.domain.authenticity import Authenticity
-from korrigo_backup.domain.naming import Kind
-from korrigo_backup.domain.runs import suspects
-from korrigo_backup.operations.journal import read
+from korrigo_backup.run.journal import read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from korrigo_backup.domain.artifact import Artifact, Stranger
-    from korrigo_backup.wiring import Wired
+    from korrigo_backup.app.build import Wired
+    from korrigo_backup.artifact.artifact import Artifact, Stranger
 
 _SHOWN = 10
 """Strangers that are named."""

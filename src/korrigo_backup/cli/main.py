@@ -16,14 +16,14 @@ import typer
 from typer.core import TyperGroup
 
 from korrigo_backup import __version__
+from korrigo_backup.app.build import wire
 from korrigo_backup.cli.output import Context, timings_text
-from korrigo_backup.domain.paths import on_one_line
-from korrigo_backup.domain.secret import redact
+from korrigo_backup.core.paths import on_one_line
+from korrigo_backup.core.secret import redact
 from korrigo_backup.errors import INTERRUPTED, UNCHANGED, Interrupted, KorrigoBackupError, PartlyDone, UsageError, World
 from korrigo_backup.system import timings
 from korrigo_backup.system.run import forbid_core_dumps
 from korrigo_backup.system.signals import EndingSignals
-from korrigo_backup.wiring import wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from korrigo_backup.catalog import local_now
+from korrigo_backup.app.build_status import status
+from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import Context, say
 from korrigo_backup.cli.showing import write_metrics
 from korrigo_backup.config.unattended import METRICS_ENDING
-from korrigo_backup.domain.metrics import metrics
 from korrigo_backup.errors import UsageError
-from korrigo_backup.wiring_status import status
+from korrigo_backup.status.metrics import metrics
 
 if TYPE_CHECKING:
-    from korrigo_backup.wiring import Wired
+    from korrigo_backup.app.build import Wired
 
 
 def command(

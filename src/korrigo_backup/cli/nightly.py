@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from korrigo_backup.catalog import local_now
+from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.announcing import announcer
 from korrigo_backup.cli.backup import narrate as narrate_backup
 from korrigo_backup.cli.output import Context, human, say, say_findings
 from korrigo_backup.cli.showing import shown
 from korrigo_backup.cli.words import seconds
-from korrigo_backup.operations.announced import announced
-from korrigo_backup.operations.kit import save_if_changed
-from korrigo_backup.operations.nightly import Night, nightly
-from korrigo_backup.operations.verify import Depth
+from korrigo_backup.kit.kit import save_if_changed
+from korrigo_backup.nightly import Night, nightly
+from korrigo_backup.notify.run import announced
+from korrigo_backup.verify.verify import Depth
 
 if TYPE_CHECKING:
-    from korrigo_backup.domain.journal import Step
-    from korrigo_backup.wiring import Wired
+    from korrigo_backup.app.build import Wired
+    from korrigo_backup.run.record import Step
 
 
 def command(

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from korrigo_backup.catalog import local_now
+from korrigo_backup.app.build_status import status
+from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import Context, say, say_findings, say_json
 from korrigo_backup.cli.words import seconds
-from korrigo_backup.domain.attention import span
-from korrigo_backup.domain.notice import Event, journal_tail
 from korrigo_backup.errors import UNCHANGED, PartlyDone, ProblemsFound, Unreachable, UsageError
-from korrigo_backup.notify.announce import NOT_CONFIGURED
-from korrigo_backup.operations import journal
-from korrigo_backup.wiring_status import status
+from korrigo_backup.notify.event import Event, journal_tail
+from korrigo_backup.notify.send import NOT_CONFIGURED
+from korrigo_backup.run import journal
+from korrigo_backup.status.attention import span
 
 if TYPE_CHECKING:
-    from korrigo_backup.notify.announce import Announcer, Told
-    from korrigo_backup.wiring import Wired
+    from korrigo_backup.app.build import Wired
+    from korrigo_backup.notify.send import Announcer, Told
 
 _MESSAGE = "this is a trial by korrigo-backup notify test: nothing happened"
 _HINT = "correct the address in [notify] or .env, then try again: korrigo-backup notify test"

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
-from korrigo_backup.domain.dotenv import described
-from korrigo_backup.domain.finding import Finding, Level
-from korrigo_backup.domain.journal import STOPPED_FOR, UNANSWERED
-from korrigo_backup.domain.paths import readable
+from korrigo_backup.core.dotenv import described
+from korrigo_backup.core.finding import Finding, Level
+from korrigo_backup.core.paths import readable
 from korrigo_backup.errors import PartlyDone
+from korrigo_backup.run.record import STOPPED_FOR, UNANSWERED
 from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from korrigo_backup.domain.journal import Step
-    from korrigo_backup.domain.secret import Secret
+    from korrigo_backup.app.build import Wired
+    from korrigo_backup.core.secret import Secret
+    from korrigo_backup.run.record import Step
     from korrigo_backup.system.timings import Recorder
-    from korrigo_backup.wiring import Wired
 
 _MARKS = {Level.OK: "✅", Level.WARNING: "⚠️", Level.LOSS: "⚠️", Level.ERROR: "❌"}
 _UNITS = "BKMGTP"

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from korrigo_backup.catalog import local_now
+from korrigo_backup.artifact.catalog import local_now
+from korrigo_backup.artifact.name import Kind
 from korrigo_backup.cli.output import Context, human, say, say_findings, say_json, say_shared, say_table
-from korrigo_backup.domain.journal import silent
-from korrigo_backup.domain.naming import Kind
-from korrigo_backup.domain.plan import refusal
-from korrigo_backup.operations.restore import Request, restore
+from korrigo_backup.restore.plan import refusal
+from korrigo_backup.restore.restore import Request, restore
+from korrigo_backup.run.record import silent
 
 if TYPE_CHECKING:
-    from korrigo_backup.domain.plan import Replacement, RestorePlan, TableChange
-    from korrigo_backup.wiring import Wired
+    from korrigo_backup.app.build import Wired
+    from korrigo_backup.restore.plan import Replacement, RestorePlan, TableChange
 
 NAMED = 3
 """Paths of each sort that are shown; --json has more."""

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from korrigo_backup.catalog import local_now
+from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import Context, human, say, say_json, say_shared, say_table
-from korrigo_backup.operations.prune import Meant
-from korrigo_backup.operations.retain import Request, Retention, applied, planned
+from korrigo_backup.retention.command import Request, Retention, applied, planned
+from korrigo_backup.retention.prune import Meant
 
 if TYPE_CHECKING:
-    from korrigo_backup.domain.journal import Step
-    from korrigo_backup.domain.retention import Decision
-    from korrigo_backup.wiring import Wired
+    from korrigo_backup.app.build import Wired
+    from korrigo_backup.retention.policy import Decision
+    from korrigo_backup.run.record import Step
 
 
 def command(

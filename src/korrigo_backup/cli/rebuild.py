@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from korrigo_backup.catalog import local_now
+from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import Context, ask_yes, say, say_made, say_services, say_shared
 from korrigo_backup.cli.restore import Choices, restore_and_say
 from korrigo_backup.errors import UsageError
-from korrigo_backup.operations.rebuild import Rebuild, RebuildPlan, newest_good, rebuild
+from korrigo_backup.restore.rebuild import Rebuild, RebuildPlan, newest_good, rebuild
 
 if TYPE_CHECKING:
-    from korrigo_backup.domain.artifact import Artifact
-    from korrigo_backup.domain.finding import Finding
-    from korrigo_backup.domain.journal import Step
-    from korrigo_backup.wiring import Wired
+    from korrigo_backup.app.build import Wired
+    from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.core.finding import Finding
+    from korrigo_backup.run.record import Step
 
 QUESTION = "⚠️  This puts an EMPTY database in the place of the present one. Continue? (yes/no): "
 

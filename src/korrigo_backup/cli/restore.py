@@ -10,28 +10,28 @@ import typer
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from korrigo_backup.catalog import local_now
+from korrigo_backup.artifact.catalog import local_now
+from korrigo_backup.artifact.components import compared, saved_database
+from korrigo_backup.artifact.name import Kind
 from korrigo_backup.cli.output import Context, ask, ask_yes, human, say, say_findings, say_made, say_shared
 from korrigo_backup.cli.plan import refuse, say_plan
-from korrigo_backup.domain.checklist import checklist, unanswered
-from korrigo_backup.domain.finding import Level
-from korrigo_backup.domain.naming import Kind
-from korrigo_backup.domain.plan import ROLLBACK
+from korrigo_backup.core.finding import Level
 from korrigo_backup.errors import PartlyDone, Refused, UsageError
-from korrigo_backup.operations.manifests import compared, saved_database
-from korrigo_backup.operations.restore import Request, restore
-from korrigo_backup.operations.validate import begin_probe
-from korrigo_backup.operations.validate import validate as validate_site
+from korrigo_backup.restore.checklist import checklist, unanswered
+from korrigo_backup.restore.plan import ROLLBACK
+from korrigo_backup.restore.restore import Request, restore
+from korrigo_backup.validate.validate import begin_probe
+from korrigo_backup.validate.validate import validate as validate_site
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from korrigo_backup.domain.artifact import Artifact
-    from korrigo_backup.domain.journal import Step
-    from korrigo_backup.domain.plan import RestorePlan
-    from korrigo_backup.operations.validate import Probing
+    from korrigo_backup.app.build import Wired
+    from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.restore.plan import RestorePlan
+    from korrigo_backup.run.record import Step
     from korrigo_backup.site.site import Site
-    from korrigo_backup.wiring import Wired
+    from korrigo_backup.validate.validate import Probing
 
 QUESTION = "⚠️  DESTRUCTIVE OPERATION - This will DELETE all current data. Continue? (yes/no): "
 """The runbook's words (5.3.3). The present data become the previous copy, as the plan above the question shows."""

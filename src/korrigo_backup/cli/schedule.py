@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from korrigo_backup.catalog import local_now
+from korrigo_backup.app.unattended import prepare, require_told
+from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import Context, say, say_findings, say_json
 from korrigo_backup.cli.schedule_run import run_until_ended, say_health
-from korrigo_backup.domain.schedule import By, Change, next_runs
 from korrigo_backup.errors import UsageError
-from korrigo_backup.operations.unattended import prepare, require_told
-from korrigo_backup.system.systemd import boots
+from korrigo_backup.schedule.model import By, Change, next_runs
+from korrigo_backup.schedule.systemd import boots
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from korrigo_backup.domain.schedule import Job
-    from korrigo_backup.operations.schedule import Installed, Schedule
-    from korrigo_backup.wiring import Wired
+    from korrigo_backup.app.build import Wired
+    from korrigo_backup.schedule.model import Job
+    from korrigo_backup.schedule.schedule import Installed, Schedule
 
 
 class Action(StrEnum):

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from korrigo_backup.catalog import local_now
+from korrigo_backup.artifact.catalog import local_now
+from korrigo_backup.artifact.history import proven
 from korrigo_backup.cli.output import say
-from korrigo_backup.domain.runs import proven
-from korrigo_backup.domain.schedule import overdue
 from korrigo_backup.errors import Interrupted, KorrigoBackupError, UsageError
-from korrigo_backup.operations.journal import read
-from korrigo_backup.operations.schedule_loop import GRACE, Loop, newest
+from korrigo_backup.run.journal import read
+from korrigo_backup.schedule.loop import GRACE, Loop, newest
+from korrigo_backup.schedule.model import overdue
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from korrigo_backup.domain.schedule import Job, NextRun
-    from korrigo_backup.wiring import Wired
+    from korrigo_backup.app.build import Wired
+    from korrigo_backup.schedule.model import Job, NextRun
 
 
 def run_until_ended(wired: Wired) -> None:

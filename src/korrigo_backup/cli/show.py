@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from korrigo_backup.artifact.consistency import findings
 from korrigo_backup.cli.list_ import content, proof, summary
 from korrigo_backup.cli.output import Context, human, say, say_findings, say_json, say_table
-from korrigo_backup.domain.consistency import findings
 
 if TYPE_CHECKING:
-    from korrigo_backup.domain.manifest import Manifest, TableProof
-    from korrigo_backup.wiring import Wired
+    from korrigo_backup.app.build import Wired
+    from korrigo_backup.artifact.manifest import Manifest, TableProof
 
 
 def command(

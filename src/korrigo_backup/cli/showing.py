@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import UTC
 from typing import TYPE_CHECKING
 
-from korrigo_backup.catalog import local_now
+from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import say
 from korrigo_backup.errors import KorrigoBackupError, PartlyDone, UsageError
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from korrigo_backup.domain.status import Status
-    from korrigo_backup.wiring import Wired
+    from korrigo_backup.app.build import Wired
+    from korrigo_backup.status.model import Status
 
 
 @contextmanager
@@ -45,10 +45,10 @@ def write_status(wired: Wired, place: Path) -> Status:
 
     Raises UsageError for a directory.
     """
-    from korrigo_backup.domain import snapshot  # noqa: PLC0415 - a night without a published status does not load it
-    from korrigo_backup.operations.status import judged  # noqa: PLC0415 - as above
+    from korrigo_backup.app.build_status import goals, seen_of  # noqa: PLC0415 - as above
+    from korrigo_backup.status import published as snapshot  # noqa: PLC0415 - a night without a published status does not load it
+    from korrigo_backup.status.collect import judged  # noqa: PLC0415 - as above
     from korrigo_backup.system.files import explained, replace_public  # noqa: PLC0415 - as above
-    from korrigo_backup.wiring_status import goals, seen_of  # noqa: PLC0415 - as above
 
     if place.is_dir():
         raise UsageError(f"{place} is a directory", hint="name a file in it, which the site's process can see")
@@ -61,9 +61,9 @@ def write_status(wired: Wired, place: Path) -> Status:
 
 def write_metrics(wired: Wired, place: Path) -> None:
     """Write the metrics to a file that all may read."""
-    from korrigo_backup.domain.metrics import metrics  # noqa: PLC0415 - as above
+    from korrigo_backup.app.build_status import status  # noqa: PLC0415 - as above
+    from korrigo_backup.status.metrics import metrics  # noqa: PLC0415 - as above
     from korrigo_backup.system.files import explained, replace_public  # noqa: PLC0415 - as above
-    from korrigo_backup.wiring_status import status  # noqa: PLC0415 - as above
 
     text = metrics(status(wired, now=local_now(), ask=True))
     with explained(f"write the metrics {place}"):

@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from korrigo_backup.catalog import local_now
+from korrigo_backup.app.build_status import status
+from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import Context, human, say, say_findings, say_json, say_table
 from korrigo_backup.cli.showing import write_status
-from korrigo_backup.domain.attention import named, span
-from korrigo_backup.domain.finding import Level
-from korrigo_backup.domain.nagios import UNKNOWN, plugin_line
+from korrigo_backup.core.finding import Level
 from korrigo_backup.errors import KorrigoBackupError, ProblemsFound
-from korrigo_backup.wiring_status import status
+from korrigo_backup.status.attention import named, span
+from korrigo_backup.status.nagios import UNKNOWN, plugin_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from korrigo_backup.app.build import Wired
+    from korrigo_backup.artifact.history import Proof
     from korrigo_backup.config.unattended import Contact
-    from korrigo_backup.domain.runs import Proof
-    from korrigo_backup.domain.status import Good, Status
-    from korrigo_backup.wiring import Wired
+    from korrigo_backup.status.model import Good, Status
 
 
 def command(

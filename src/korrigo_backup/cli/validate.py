@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
+from korrigo_backup.artifact.components import compared, members_of, saved_database
+from korrigo_backup.artifact.name import Kind
 from korrigo_backup.cli.output import Context, say, say_findings, say_json
-from korrigo_backup.domain.finding import Finding, Level
-from korrigo_backup.domain.journal import silent
-from korrigo_backup.domain.naming import Kind
+from korrigo_backup.core.finding import Finding, Level
 from korrigo_backup.errors import ProofFailed
-from korrigo_backup.operations.manifests import compared, members_of, saved_database
-from korrigo_backup.operations.validate import FOUND, validate
+from korrigo_backup.run.record import silent
+from korrigo_backup.validate.validate import FOUND, validate
 
 if TYPE_CHECKING:
-    from korrigo_backup.domain.journal import Step
-    from korrigo_backup.wiring import Wired
+    from korrigo_backup.app.build import Wired
+    from korrigo_backup.run.record import Step
 
 LINES = {
     "validate.health": "1. Testing health endpoint...",

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from korrigo_backup.catalog import local_now
+from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import Context, say, say_findings, say_json
-from korrigo_backup.domain.finding import error, first_error, refuse_on_error
+from korrigo_backup.core.finding import error, first_error, refuse_on_error
+from korrigo_backup.drill.verify import Request, verified
 from korrigo_backup.errors import KorrigoBackupError, NotFound, ProofFailed
-from korrigo_backup.operations.verified import Request, verified
-from korrigo_backup.operations.verify import Depth
+from korrigo_backup.verify.verify import Depth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from korrigo_backup.domain.artifact import Artifact
-    from korrigo_backup.domain.finding import Finding
-    from korrigo_backup.wiring import Wired
+    from korrigo_backup.app.build import Wired
+    from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.core.finding import Finding
 
 
 ALL = "all"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from korrigo_backup.domain.secret import Secret
+from korrigo_backup.core.secret import Secret
 from korrigo_backup.errors import UsageError
 
 if TYPE_CHECKING:

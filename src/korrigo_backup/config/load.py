@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, get_args
 from pydantic import BaseModel, ValidationError
 
 from korrigo_backup.config.model import Configuration
-from korrigo_backup.domain.dotenv import Fault, Problem
-from korrigo_backup.domain.variables import VARIABLES
+from korrigo_backup.core.dotenv import Fault, Problem
+from korrigo_backup.core.variables import VARIABLES
 from korrigo_backup.errors import UsageError
 from korrigo_backup.system.dotenv import parse_dotenv, read_dotenv
 

@@ -7,8 +7,8 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from korrigo_backup.config.values import Section, no_switch
-from korrigo_backup.domain.notice import DEFAULT_EVENTS, Event
-from korrigo_backup.domain.wording import unknown_placeholders
+from korrigo_backup.notify.event import DEFAULT_EVENTS, Event
+from korrigo_backup.notify.wording import unknown_placeholders
 
 
 def _each_word(value: object) -> object:

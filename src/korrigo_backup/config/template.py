@@ -9,7 +9,7 @@ from pydantic import BaseModel, SecretStr
 
 from korrigo_backup.config.load import DOTENV, OWN_DOTENV, OWN_PREFIX
 from korrigo_backup.config.model import Configuration
-from korrigo_backup.domain.variables import VARIABLES
+from korrigo_backup.core.variables import VARIABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

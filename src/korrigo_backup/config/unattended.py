@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from korrigo_backup.config.values import Count, Place, Section, no_switch
-from korrigo_backup.domain.retention import Policy
-from korrigo_backup.domain.schedule import check_hours
+from korrigo_backup.retention.policy import Policy
+from korrigo_backup.schedule.model import check_hours
 
 if TYPE_CHECKING:
     from pathlib import Path

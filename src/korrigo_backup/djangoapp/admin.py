@@ -55,7 +55,7 @@ class BackupsAdmin(admin.ModelAdmin):
         """Answer with the page. Raises PermissionDenied (403) without the permission to view."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        from korrigo_backup.djangoapp.page import page  # noqa: PLC0415 - the start of the site does not pay for it
+        from korrigo_backup.djangoapp.status.page import page  # noqa: PLC0415 - the start of the site does not pay for it
 
         request.current_app = self.admin_site.name  # so that the links of the template stay on this site
         context = {

@@ -39,6 +39,6 @@ def _shadowed(app_configs: Any, databases: Any = None, **given: Any) -> list[Any
 
 def _check(app_configs: Any, **given: Any) -> list[Any]:
     """Load the check when it runs, so that the start of the site's processes does not pay for it."""
-    from korrigo_backup.djangoapp.checks import check_backups  # noqa: PLC0415
+    from korrigo_backup.djangoapp.status.checks import check_backups  # noqa: PLC0415
 
     return check_backups(app_configs, **given)

@@ -15,32 +15,32 @@ from django.conf import settings
 from django.db import connections
 
 from korrigo_backup import __version__
-from korrigo_backup.catalog import Catalog
-from korrigo_backup.djangoapp.dumper import dump
+from korrigo_backup.artifact import manifest as manifests
+from korrigo_backup.artifact import name as naming
+from korrigo_backup.artifact.catalog import Catalog
+from korrigo_backup.artifact.manifest import Manifest, Member
+from korrigo_backup.artifact.name import Kind, Origin
+from korrigo_backup.djangoapp.fixture.dump import dump
+from korrigo_backup.djangoapp.fixture.pg_catalog import place
+from korrigo_backup.djangoapp.load.readback import count_rows
 from korrigo_backup.djangoapp.localtime import machine_zone
-from korrigo_backup.djangoapp.pgcatalog import place
-from korrigo_backup.djangoapp.readback import count_rows
 from korrigo_backup.djangoapp.recovery import recover
 from korrigo_backup.djangoapp.signing import signed, site_keys
-from korrigo_backup.domain import manifest as manifests
-from korrigo_backup.domain import naming
-from korrigo_backup.domain.journal import Step
-from korrigo_backup.domain.manifest import Manifest, Member
-from korrigo_backup.domain.naming import Kind, Origin
 from korrigo_backup.errors import PartlyDone
-from korrigo_backup.formats import django as artifact
-from korrigo_backup.formats import media_zip
+from korrigo_backup.media import zip_archive as media_zip
+from korrigo_backup.media.stable import made
+from korrigo_backup.media.tree import MediaTree
+from korrigo_backup.run.record import Step
 from korrigo_backup.site import unfinished
-from korrigo_backup.site.media import MediaTree
-from korrigo_backup.site.stable import made
 from korrigo_backup.system.files import create_private, fsync_directory, remove_tree, rename_new, write_private
 from korrigo_backup.system.streams import HashingWriter
+from korrigo_backup.verify import django_artifact as artifact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from korrigo_backup.domain.journal import Listener
-    from korrigo_backup.domain.manifest import MediaProof
+    from korrigo_backup.artifact.manifest import MediaProof
+    from korrigo_backup.run.record import Listener
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from django.db import Error as DatabaseProblem
 from django.db import OperationalError, ProgrammingError
 from django.utils.connection import ConnectionDoesNotExist
 
-from korrigo_backup.djangoapp.insert import first_line
+from korrigo_backup.djangoapp.load.insert import first_line
 from korrigo_backup.errors import INTERRUPTED, KorrigoBackupError, Locked, Refused, Unreachable, UsageError
 from korrigo_backup.system.files import explained
 

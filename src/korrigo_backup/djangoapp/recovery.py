@@ -8,12 +8,12 @@ from django.db import connections
 from django.utils.connection import ConnectionDoesNotExist
 from msgspec.structs import replace
 
-from korrigo_backup.djangoapp import commit
+from korrigo_backup.djangoapp.transaction import commit
 from korrigo_backup.errors import Refused, Unreachable
 from korrigo_backup.site import unfinished
 
 if TYPE_CHECKING:
-    from korrigo_backup.site.media import MediaTree
+    from korrigo_backup.media.tree import MediaTree
     from korrigo_backup.site.unfinished import Record
 
 

@@ -14,34 +14,35 @@ from typing import TYPE_CHECKING
 from django.db import DatabaseError, connections
 from msgspec.structs import replace
 
-from korrigo_backup.djangoapp import commit, loader
+from korrigo_backup.artifact import name as naming
+from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.djangoapp.backup import media_root
+from korrigo_backup.djangoapp.fixture.migration_state import applied, compare, in_code
+from korrigo_backup.djangoapp.fixture.outside import missing_rights
+from korrigo_backup.djangoapp.load import load as loader
 from korrigo_backup.djangoapp.localtime import machine_zone
-from korrigo_backup.djangoapp.migrations import applied, compare, in_code
-from korrigo_backup.djangoapp.outside import missing_rights
 from korrigo_backup.djangoapp.recovery import close, recover
 from korrigo_backup.djangoapp.served import Host
 from korrigo_backup.djangoapp.signing import judge, site_keys
-from korrigo_backup.djangoapp.snapshot import writing
-from korrigo_backup.domain import naming
-from korrigo_backup.domain.authenticity import Authenticity
-from korrigo_backup.domain.journal import Step
-from korrigo_backup.domain.retention import SAFETY_DAYS
+from korrigo_backup.djangoapp.transaction import commit
+from korrigo_backup.djangoapp.transaction.snapshot import writing
 from korrigo_backup.errors import UNCHANGED
-from korrigo_backup.formats import django as artifact
-from korrigo_backup.formats import media_zip
+from korrigo_backup.media import zip_archive as media_zip
+from korrigo_backup.media.tree import MediaTree
+from korrigo_backup.retention.policy import SAFETY_DAYS
+from korrigo_backup.run.record import Step
 from korrigo_backup.site import unfinished
-from korrigo_backup.site.media import MediaTree
 from korrigo_backup.site.unfinished import Record
 from korrigo_backup.system.files import free_bytes
+from korrigo_backup.verify import django_artifact as artifact
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from korrigo_backup.djangoapp.loader import Load
-    from korrigo_backup.djangoapp.tables import Table
-    from korrigo_backup.domain.journal import Listener
-    from korrigo_backup.domain.manifest import Manifest
+    from korrigo_backup.artifact.manifest import Manifest
+    from korrigo_backup.djangoapp.fixture.tables import Table
+    from korrigo_backup.djangoapp.load.load import Load
+    from korrigo_backup.run.record import Listener
 
 UNDECIDED = "the media were being put back: run manage.py restore or backup again, it finishes or undoes this first"
 UNKNOWN = (

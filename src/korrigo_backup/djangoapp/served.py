@@ -1,4 +1,4 @@
-"""A backup that the host serves (domain/served.py): read piece by piece over the standard streams, copied nowhere."""
+"""A backup that the host serves, read piece by piece over the standard streams (site/served_protocol.py)."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from dataclasses import dataclass, field
 from threading import Event, Thread
 from typing import IO, TYPE_CHECKING
 
-from korrigo_backup.domain.served import HEAD, MISSING, PIECE, Read, Ready, Size, Told, encode
 from korrigo_backup.errors import KorrigoBackupError
+from korrigo_backup.site.served_protocol import HEAD, MISSING, PIECE, Read, Ready, Size, Told, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from _typeshed import WriteableBuffer
 
-    from korrigo_backup.domain.journal import Step
-    from korrigo_backup.domain.served import Message
+    from korrigo_backup.run.record import Step
+    from korrigo_backup.site.served_protocol import Message
 
 PATIENCE_SECONDS = 300.0
 """How long the host may take to answer. It holds the input open while it lives; this is for a host that hangs."""

@@ -10,12 +10,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from korrigo_backup.domain.authenticity import Authenticity, Verdict, sign, verdict
+from korrigo_backup.artifact import keyring
+from korrigo_backup.artifact.signature import Authenticity, Verdict, sign, verdict
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused, UsageError
-from korrigo_backup.system import keyring
 
 if TYPE_CHECKING:
-    from korrigo_backup.system.keyring import Keyring
+    from korrigo_backup.artifact.keyring import Keyring
 
 KEY_FILE = "KORRIGO_BACKUP_KEY_FILE"
 _DEFAULT = Path(".config") / "korrigo-backup" / "key"

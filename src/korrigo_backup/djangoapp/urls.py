@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from korrigo_backup.djangoapp.metrics import view
+from korrigo_backup.djangoapp.status.metrics import view
 
 app_name = "korrigo_backup"
 urlpatterns = [path("metrics", view, name="metrics")]

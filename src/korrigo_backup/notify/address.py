@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote, urlsplit
 
-from korrigo_backup.domain.secret import Secret
+from korrigo_backup.core.secret import Secret
 
 _SHORTEST = 8
 """Characters: shorter parts of a path are words (`hooks`, `services`), which stand in other messages, too."""

@@ -10,17 +10,17 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from korrigo_backup.domain.notice import Event
-from korrigo_backup.domain.secret import redact
-from korrigo_backup.domain.wording import worded
+from korrigo_backup.core.secret import redact
 from korrigo_backup.notify.address import parts
-from korrigo_backup.notify.channel import NotTold, TryAgain, persistent
+from korrigo_backup.notify.event import Event
+from korrigo_backup.notify.notifier import NotTold, TryAgain, persistent
+from korrigo_backup.notify.wording import worded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from korrigo_backup.domain.notice import Notice
-    from korrigo_backup.domain.secret import Secret
+    from korrigo_backup.core.secret import Secret
+    from korrigo_backup.notify.event import Notice
 
 _TYPES = {
     Event.START: "info",

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from korrigo_backup import __version__
-from korrigo_backup.domain.notice import Event
-from korrigo_backup.domain.wording import worded
-from korrigo_backup.notify.channel import NotTold, TryAgain, persistent
+from korrigo_backup.notify.event import Event
+from korrigo_backup.notify.notifier import NotTold, TryAgain, persistent
+from korrigo_backup.notify.wording import worded
 
 if TYPE_CHECKING:
-    from korrigo_backup.domain.notice import Notice
-    from korrigo_backup.domain.secret import Secret
+    from korrigo_backup.core.secret import Secret
+    from korrigo_backup.notify.event import Notice
 
 _LARGEST = 100_000
 """Bytes of a body that the service keeps."""

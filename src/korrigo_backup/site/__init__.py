@@ -1,1 +1,1 @@
-"""The live platform: how it is reached, its database, its media, its services."""
+"""One running platform: database, media, services, and its Django."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.errors import KorrigoBackupError
-from korrigo_backup.site.django import child_environment, understood
+from korrigo_backup.site.manage import child_environment, understood
 from korrigo_backup.system.run import Command, run
 
 if TYPE_CHECKING:

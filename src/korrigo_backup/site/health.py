@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from korrigo_backup.domain.finding import Finding, warning
+from korrigo_backup.core.finding import Finding, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

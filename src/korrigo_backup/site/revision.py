@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from korrigo_backup.domain.secret import without_credentials
+from korrigo_backup.core.secret import without_credentials
 from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.system.run import Command, run
 

@@ -1,4 +1,4 @@
-"""The host's side of `manage.py restore -`: it answers requests for the files of a backup (domain/served.py)."""
+"""The host's side of `manage.py restore -`: it answers requests for the files of a backup (site/served_protocol.py)."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import os
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-from korrigo_backup.domain.journal import Step
-from korrigo_backup.domain.served import HEAD, MISSING, PIECE, Read, Ready, Size, Told, decode
+from korrigo_backup.run.record import Step
+from korrigo_backup.site.served_protocol import HEAD, MISSING, PIECE, Read, Ready, Size, Told, decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from korrigo_backup.domain.journal import Listener
+    from korrigo_backup.run.record import Listener
     from korrigo_backup.system.run import Process
 
 COMPLETE = "restore.complete"

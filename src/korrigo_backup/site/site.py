@@ -8,24 +8,24 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from korrigo_backup.domain.finding import Finding, loss, warning
-from korrigo_backup.domain.journal import Step
+from korrigo_backup.core.finding import Finding, loss, warning
 from korrigo_backup.errors import KorrigoBackupError, UsageError
+from korrigo_backup.run.record import Step
 from korrigo_backup.system.files import explained, fsync_directory, private_directory, write_private
 from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from korrigo_backup.domain.description import PathColumn
-    from korrigo_backup.domain.identity import Standing
-    from korrigo_backup.domain.journal import Listener
-    from korrigo_backup.domain.secret import Secret
-    from korrigo_backup.site.django import DjangoCommands
+    from korrigo_backup.artifact.identity import Standing
+    from korrigo_backup.core.secret import Secret
+    from korrigo_backup.core.site_description import PathColumn
+    from korrigo_backup.media.port import Tree
+    from korrigo_backup.postgres.client import Postgres
+    from korrigo_backup.run.record import Listener
     from korrigo_backup.site.health import Health
-    from korrigo_backup.site.postgres import Postgres
+    from korrigo_backup.site.manage import DjangoCommands
     from korrigo_backup.site.services import Services
-    from korrigo_backup.site.tree import Tree
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from korrigo_backup.system.files import fsync_directory, write_private
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from korrigo_backup.site.media import MediaTree
-    from korrigo_backup.site.tree import Tree
+    from korrigo_backup.media.port import Tree
+    from korrigo_backup.media.tree import MediaTree
 
 
 class Record(msgspec.Struct, frozen=True):

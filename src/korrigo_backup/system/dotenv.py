@@ -1,12 +1,12 @@
-"""Read `.env` files from the disk, by the rules of Docker Compose (domain/dotenv.py)."""
+"""Read `.env` files from the disk, by the rules of Docker Compose (core/dotenv.py)."""
 
 from __future__ import annotations
 
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from korrigo_backup.domain.dotenv import Dotenv, Fault, parse
-from korrigo_backup.domain.variables import VARIABLES
+from korrigo_backup.core.dotenv import Dotenv, Fault, parse
+from korrigo_backup.core.variables import VARIABLES
 from korrigo_backup.errors import UsageError
 
 if TYPE_CHECKING:

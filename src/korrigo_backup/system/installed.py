@@ -6,7 +6,7 @@ from importlib import metadata
 
 import msgspec
 
-from korrigo_backup.domain.secret import without_credentials
+from korrigo_backup.core.secret import without_credentials
 
 NAME = "korrigo-backup"
 

@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
-from korrigo_backup.domain.secret import Secret, redact
+from korrigo_backup.core.secret import Secret, redact
 from korrigo_backup.errors import KorrigoBackupError, TimedOut, UsageError
 from korrigo_backup.system import timings
 

@@ -10,19 +10,19 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import DEFAULT_DB_ALIAS, connections
 
+from korrigo_backup.artifact.left_out import SCHEMAS, left_out_findings
 from korrigo_backup.djangoapp import backup
 from korrigo_backup.djangoapp.boundary import reported
-from korrigo_backup.djangoapp.outside import ACCEPT
-from korrigo_backup.djangoapp.snapshot import lift_limits
-from korrigo_backup.domain.leftout import SCHEMAS, left_out_findings
+from korrigo_backup.djangoapp.fixture.outside import ACCEPT
+from korrigo_backup.djangoapp.transaction.snapshot import lift_limits
 from korrigo_backup.errors import UNCHANGED
 from korrigo_backup.system.files import private_directory
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
 
-    from korrigo_backup.domain.journal import Step
-    from korrigo_backup.domain.manifest import Manifest
+    from korrigo_backup.artifact.manifest import Manifest
+    from korrigo_backup.run.record import Step
 
 _LINES = {
     "backup.database": "Backing up database...",

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand
 from django.db import DEFAULT_DB_ALIAS
 
 from korrigo_backup.djangoapp.boundary import reported
-from korrigo_backup.djangoapp.describe import describe
+from korrigo_backup.djangoapp.probe.describe import describe
 from korrigo_backup.errors import UNCHANGED
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS
 
 from korrigo_backup.djangoapp.boundary import reported
-from korrigo_backup.djangoapp.describe import describe
-from korrigo_backup.djangoapp.probe import probe
+from korrigo_backup.djangoapp.probe.describe import describe
+from korrigo_backup.djangoapp.probe.probe import probe
 from korrigo_backup.errors import UNCHANGED, ProofFailed
 
 DESCRIBING = 2

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS, connections
 
+from korrigo_backup.artifact import name as naming
 from korrigo_backup.djangoapp.boundary import reported
 from korrigo_backup.djangoapp.restore import UNDECIDED, Restore, finish_interrupted
 from korrigo_backup.djangoapp.served import Host
-from korrigo_backup.djangoapp.snapshot import lead_to, lift_limits
-from korrigo_backup.domain import naming
-from korrigo_backup.domain.journal import Step
+from korrigo_backup.djangoapp.transaction.snapshot import lead_to, lift_limits
+from korrigo_backup.run.record import Step
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser

@@ -1,0 +1,1 @@
+"""Objects built from the configuration."""

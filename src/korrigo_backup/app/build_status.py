@@ -1,0 +1,85 @@
+"""Build the input of the status from the configuration.
+
+A separate module, so that only the verbs that inspect a site import it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from korrigo_backup.app.build import STOPPED_FILE
+from korrigo_backup.errors import KorrigoBackupError
+from korrigo_backup.status.collect import About, look
+from korrigo_backup.status.collect import status as status_of
+from korrigo_backup.status.model import Goals
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from korrigo_backup.app.build import Wired
+    from korrigo_backup.schedule.schedule import Schedule
+    from korrigo_backup.site.site import Site
+    from korrigo_backup.status.model import Seen, Status
+
+
+def goals(wired: Wired) -> Goals:
+    """Return the goals for the backups of this site."""
+    wanted = wired.config.status
+    return Goals(
+        rpo_hours=wanted.rpo_hours,
+        media_rpo_hours=wanted.media_rpo_hours,
+        proof_days=wanted.proof_days,
+        policy=wired.policy(),
+        accepted=wanted.accept,
+    )
+
+
+_HURRY = 3
+"""Seconds for a connection: a look must not wait for a dead host as long as a restore does."""
+
+
+def _hurried(wired: Wired) -> Site:
+    """Return the live site with a short connect timeout, for a single question."""
+    database = wired.config.database
+    short = database.model_copy(update={"connect_timeout": min(_HURRY, database.connect_timeout)})
+    return replace(wired, config=wired.config.model_copy(update={"database": short})).site()
+
+
+def about(wired: Wired, *, now: datetime, ask: bool) -> About:
+    """Return the facts about the site that are in the configuration and not in the catalog."""
+    config = wired.config
+    known = About(
+        site=config.site.name,
+        environment=config.site.environment,
+        media=config.media.root,
+        stopped=config.backup.dir / STOPPED_FILE,
+        live=(lambda: _hurried(wired)) if ask else None,
+    )
+    try:
+        return _with_schedule(known, wired.schedule(), now)
+    except KorrigoBackupError:  # another user's crontab, or impossible hours: `schedule show` reports them
+        return known
+
+
+def _with_schedule(known: About, schedule: Schedule, now: datetime) -> About:
+    there = schedule.there()
+    return replace(
+        known,
+        next_run=min((run.at for run in schedule.next_runs(now)), default=None),
+        scheduled=bool(there),
+        schedule=tuple(finding for place in there for finding in place.findings()),
+    )
+
+
+def seen_of(wired: Wired, *, now: datetime, ask: bool) -> Seen:
+    """Return the facts about the site's backups that can be read; this host or another evaluates them."""
+    return look(wired.catalog, about(wired, now=now, ask=ask), now=now)
+
+
+def status(wired: Wired, *, now: datetime, ask: bool) -> Status:
+    """Return how the site's backups stand.
+
+    Neither the database nor the services are needed. With `ask`, the database is asked for previous copies.
+    """
+    return status_of(wired.catalog, goals(wired), about(wired, now=now, ask=ask), now=now)

@@ -1,0 +1,1 @@
+"""Artifacts: the restorable things on disk, and the directory that holds them."""

@@ -1,0 +1,80 @@
+"""Artifacts: restorable things on disk, as the catalog found them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from korrigo_backup.artifact.header import header
+from korrigo_backup.artifact.signature import Authenticity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from pathlib import Path
+
+    from korrigo_backup.artifact.header import Header
+    from korrigo_backup.artifact.manifest import Manifest
+    from korrigo_backup.artifact.name import Kind, Origin
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """An artifact. `created` comes from the manifest, else from the stamp in the name, never from mtime.
+
+    `source` gives the manifest: the manifest itself, None for a file without a manifest (made by the runbook's former
+    script), or a function that reads it on demand, since a list of thousands needs only their headers. `problem` says
+    why a manifest that exists cannot be used. `size` is in bytes, all members together. `authenticity` is the result of
+    checking the manifest's signature; without a manifest there is none. `ours` is False for an artifact of another
+    site. `passed_over` names newer artifacts that `latest` did not choose, each with the reason.
+    """
+
+    path: Path
+    kind: Kind
+    origin: Origin
+    stamp: str
+    created: datetime
+    size: int
+    source: Manifest | Callable[[], Manifest] | None
+    problem: str | None = None
+    authenticity: Authenticity = Authenticity.UNSIGNED
+    head: Header | None = None
+    ours: bool = True
+    passed_over: tuple[Stranger, ...] = ()
+
+    @cached_property
+    def manifest(self) -> Manifest | None:
+        """The whole manifest; ProofFailed when it must be read, and has changed since it was first read."""
+        return self.source() if callable(self.source) else self.source
+
+    @cached_property
+    def header(self) -> Header | None:
+        """The head of the manifest, None without a usable manifest; it reads no file."""
+        return self.head or (header(self.manifest) if self.manifest else None)
+
+    @cached_property
+    def name(self) -> str:
+        """The file or directory name."""
+        return self.path.name
+
+
+@dataclass(frozen=True)
+class Stranger:
+    """An entry of the backup directory that is no artifact, with the reason; this program never touches it.
+
+    `name` is fit for any output: bytes that are no text are escaped. `ours` is True for an entry that is named like an
+    artifact, and is no artifact or cannot be read.
+    """
+
+    name: str
+    why: str
+    ours: bool = False
+
+
+@dataclass(frozen=True)
+class Survey:
+    """All that was found in a directory of artifacts: those, newest first, and the rest, by name."""
+
+    artifacts: tuple[Artifact, ...] = ()
+    strangers: tuple[Stranger, ...] = ()

@@ -1,0 +1,491 @@
+"""The local directory of artifacts: the only code that publishes, renames or deletes them.
+
+An artifact is made in a private draft (`.partial-…`) and gets its final name when it is complete, verified and on disk.
+A killed run leaves a draft, which no command lists, verifies, counts or restores.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from korrigo_backup.artifact import manifest as manifests
+from korrigo_backup.artifact.artifact import Artifact, Stranger, Survey
+from korrigo_backup.artifact.dump_file import is_dump
+from korrigo_backup.artifact.history import suspects
+from korrigo_backup.artifact.identity import SiteRecord, is_ours, merged
+from korrigo_backup.artifact.name import (
+    DIRECTORY_MANIFEST,
+    LATEST_SQL,
+    MANIFEST_SUFFIX,
+    MEMBERS_SUFFIX,
+    PARTIAL_PREFIX,
+    SITE_PREFIX,
+    SITE_SUFFIX,
+    Kind,
+    Name,
+    Origin,
+    free_kit_name,
+    free_name,
+    is_kit,
+    parse,
+    stamp,
+    strange,
+)
+from korrigo_backup.artifact.reader import Reader, manifest_path
+from korrigo_backup.artifact.signature import Authenticity, sign, signed_by
+from korrigo_backup.core.paths import printable
+from korrigo_backup.errors import KorrigoBackupError, NotFound, Refused, UsageError
+from korrigo_backup.system import files, lock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+
+    from korrigo_backup.artifact.identity import Owner
+    from korrigo_backup.artifact.keyring import Keyring
+    from korrigo_backup.artifact.manifest import Manifest
+    from korrigo_backup.run.record import Record
+
+LATEST = {"latest": Kind.SQL, "latest-point": Kind.POINT, "latest-media": Kind.MEDIA}
+"""Names that mean the newest good artifact of a kind in every command that takes an artifact."""
+
+_MEDIA_SUFFIXES = (".tar", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst", ".zip")
+"""Endings of archives of uploads as other tools pack them; those of this program end in .tar.gz."""
+_PACKED_DUMPS = (".sql.bz2", ".sql.xz", ".sql.zst", ".sql.zip")
+"""Endings of packed dumps. The content of a damaged packed dump does not show that it is a dump."""
+
+NAME_THE_KEY = (
+    "name the key file of the user who makes the backups (cron, sudo and other users have another HOME):"
+    " KORRIGO_BACKUP_KEY_FILE, or [backup] key_file"
+)
+NEW_KEY = "korrigo-backup adopt --new-key"
+"""The way on where no backup here is signed with a key that is at hand."""
+
+LOCK_FILE = ".lock"
+"""Held by the run that is at work on the site."""
+
+
+_LARGEST_SITE = 1024 * 1024
+"""Bytes read of the record of a site."""
+
+_UNPROVABLE = {
+    Authenticity.UNSIGNED: "is not signed, and others are",
+    Authenticity.UNKNOWN_KEY: "is signed with a key that is not here",
+    Authenticity.FORGED: "was altered: its signature does not fit",
+}
+
+
+def _no_records() -> Sequence[Record]:
+    return ()
+
+
+class Catalog:
+    """The artifacts below a directory.
+
+    `owner` is the site that reads them: artifacts of other sites are marked. `records` reads the journal, which holds
+    the artifacts that were found bad.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        keyring: Keyring | None = None,
+        *,
+        owner: Owner | None = None,
+        records: Callable[[], Sequence[Record]] = _no_records,
+    ) -> None:
+        self.directory = directory
+        self.owner = owner
+        self._keyring = keyring
+        self._records = records
+        self._reader = Reader(keyring)
+
+    @property
+    def is_signing(self) -> bool:
+        """Whether manifests are signed when they are published."""
+        return self._keyring is not None
+
+    @contextmanager
+    def exclusive(self, doing: str) -> Iterator[None]:
+        """Hold this site's lock; Locked when another run has it. Drafts of dead runs are removed first."""
+        with files.explained(f"use the backup directory {self.directory}"):
+            _names(self.directory)
+            files.private_directory(self.directory)
+        self._require_writable(doing)
+        with lock.exclusive(self.directory / LOCK_FILE, doing):
+            self._sweep()
+            yield
+
+    def prepare(self) -> None:
+        """Create the directory and the signing key if they are missing. A confined run has no right to do this."""
+        with files.explained(f"use the backup directory {self.directory}"):
+            files.private_directory(self.directory)
+        self.require_key()
+        if self._keyring:
+            self._keyring.signing()
+
+    def artifacts(self) -> list[Artifact]:
+        """Return all artifacts, newest first; a directory that is not there has none."""
+        return list(self.survey().artifacts)
+
+    def survey(self) -> Survey:
+        """Return all artifacts, and the other entries: a foreign file, a link, a directory that cannot be read."""
+        with files.explained(f"read the backup directory {self.directory}"):
+            names = set(_names(self.directory))
+        artifacts, strangers = [], []
+        for name in names:
+            try:
+                if parsed := parse(name):
+                    artifacts.append(self._reader.glance(self.directory / name, parsed))
+                elif why := strange(name, names):
+                    strangers.append(Stranger(printable(name), why))
+            except (OSError, ValueError) as problem:
+                strangers.append(Stranger(printable(name), _why(problem), ours=True))
+        artifacts.sort(key=lambda a: (a.created, a.name), reverse=True)
+        artifacts = self._marked(artifacts)
+        return Survey(tuple(artifacts), tuple(sorted(strangers, key=lambda stranger: stranger.name)))
+
+    def find(self, named: str, kind: Kind | None = None) -> Artifact:
+        """Return the artifact called `named`: a path, a name in this directory, or `latest`.
+
+        Raises NotFound, with the artifacts that exist; UsageError for a path that is no artifact.
+        """
+        if named in LATEST or named == LATEST_SQL:
+            return self._latest(kind or LATEST.get(named, Kind.SQL))
+        with files.explained(f"look for {named[:200]!r}"):
+            path = Path(named)
+            path = path if path.exists() or os.sep in named else self.directory / named
+            there = bool(named) and path.exists()
+        if not there:
+            raise NotFound(f"Backup file not found: {named}", hint=self._instead())
+        path = path.resolve() if path.is_symlink() or not path.name else path
+        parsed = parse(path.name) or _by_content(path)
+        artifact = self._artifact(path, parsed) if parsed else None
+        if artifact is None:
+            raise UsageError(
+                f"{named} is not a backup that this program knows",
+                hint="expected db_backup_….sql.gz, media_backup_….tar.gz, restore_point_….json"
+                " or a korrigo_backup_… directory",
+            )
+        return artifact
+
+    def kits(self) -> list[Path]:
+        """Return the recovery kits, in the order of their names; they are no artifacts: `restore` takes none."""
+        with files.explained(f"read the backup directory {self.directory}"):
+            return sorted(self.directory / name for name in _names(self.directory) if is_kit(name))
+
+    def authenticity(self, raw: bytes) -> Authenticity:
+        """Return the result of checking the signature of a record; `raw` must be a JSON object."""
+        return self._reader.authenticity(raw)
+
+    @contextmanager
+    def draft(self, kind: Kind, origin: Origin, now: datetime) -> Iterator[Draft]:
+        """Yield a draft for a new artifact, named for the local time `now`; it is removed unless published."""
+        with self._draft(free_name(kind, origin, stamp(now), set(_names(self.directory)))) as draft:
+            yield draft
+
+    @contextmanager
+    def draft_kit(self, now: datetime) -> Iterator[Draft]:
+        """Yield a draft for a recovery kit, as `draft` does; `publish_signed` gives it its name."""
+        with self._draft(free_kit_name(stamp(now), set(_names(self.directory)))) as draft:
+            yield draft
+
+    @contextmanager
+    def _draft(self, name: str) -> Iterator[Draft]:
+        directory = self.directory / f"{PARTIAL_PREFIX}{name}"
+        files.private_directory(directory)
+        try:
+            yield Draft(self.directory, directory, name, self._keyring)
+        finally:
+            files.remove_tree(directory)
+
+    def point_latest(self, artifact: Artifact) -> None:
+        """Make `db_backup_latest.sql.gz` name this artifact (contract B13); the link of another site stays."""
+        link = self.directory / LATEST_SQL
+        if self.owner and any(a.path.name == _target(link) and not a.ours for a in self.artifacts()):
+            return
+        files.point_link(self.directory / LATEST_SQL, artifact.name)
+
+    def remove(self, artifact: Artifact) -> None:
+        """Delete an artifact and its manifest and listing, the artifact itself first.
+
+        A directory is renamed to a draft before: an interruption then leaves half a backup that no command lists.
+        """
+        with files.explained(f"delete {artifact.path}"):
+            if artifact.path.is_dir() and not artifact.path.is_symlink():
+                self._remove_directory(artifact.path)
+            else:
+                artifact.path.unlink(missing_ok=True)
+            for suffix in (MANIFEST_SUFFIX, MEMBERS_SUFFIX):
+                artifact.path.with_name(artifact.name + suffix).unlink(missing_ok=True)
+
+    def _remove_directory(self, path: Path) -> None:
+        draft = path.with_name(f"{PARTIAL_PREFIX}{path.name}")
+        files.rename_new(path, draft)
+        try:
+            files.remove_tree(draft)
+        except OSError:
+            draft.rename(path)  # as a draft that cannot be removed it would be in the way of every other run
+            raise
+
+    def relink(self) -> None:
+        """Point `db_backup_latest.sql.gz` to the newest good dump, after a dump was found bad."""
+        try:
+            newest = self._latest(Kind.SQL)
+        except NotFound:
+            return
+        if newest.ours:
+            self.point_latest(newest)
+
+    def _latest(self, kind: Kind) -> Artifact:
+        """Return the newest good artifact of this site, with the newer artifacts that were passed over.
+
+        If none is good, return the newest: reading it reports its fault.
+        """
+        artifacts = self.artifacts()
+        alike = [a for a in artifacts if a.kind is kind and a.origin is Origin.ROUTINE and a.header]
+        candidates = [a for a in alike if a.ours] or alike
+        if not candidates or len(_identities(candidates)) > 1:
+            raise NotFound(f"there is no good {kind} backup{self._of_whom()} in {self.directory}", hint=self._instead())
+        signed = any(a.authenticity is Authenticity.AUTHENTIC for a in candidates)
+        bad, passed = suspects(self._records(), artifacts), list[Stranger]()
+        for seen in candidates:
+            why = bad.get(seen.name) or (_UNPROVABLE.get(seen.authenticity) if signed else None)
+            if why is None:
+                return replace(self.find(str(seen.path)), passed_over=tuple(passed))
+            passed.append(Stranger(seen.name, why))
+        return self.find(str(candidates[0].path))
+
+    def _of_whom(self) -> str:
+        return f" of {self.owner.site} {self.owner.environment}, database {self.owner.database}," if self.owner else ""
+
+    def sites(self, artifacts: Iterable[Artifact]) -> list[SiteRecord]:
+        """Return the sites that have artifacts here: from their own records, and from signed manifests."""
+        signed = {Authenticity.AUTHENTIC} if self._keyring and self._keyring.keys else set(Authenticity)
+        headers = [a.header for a in artifacts if a.header and a.authenticity in signed]
+        return merged((record for record in map(self._site, self._site_files()) if record), headers)
+
+    def note_site(self, record: SiteRecord) -> None:
+        """Write the record of a site next to its artifacts, signed; an equal record stays as it is."""
+        place = self.directory / f"{SITE_PREFIX}{record.id}{SITE_SUFFIX}"
+        if self._keyring is None or self._site(place) == record:
+            return
+        with files.explained(f"write {place}"):
+            fresh = place.with_name(f"{PARTIAL_PREFIX}{place.name}")
+            fresh.unlink(missing_ok=True)
+            try:
+                files.write_private(fresh, sign(msgspec.json.encode(record), self._keyring.signing()))
+                fresh.replace(place)
+            finally:
+                fresh.unlink(missing_ok=True)  # of a run that was interrupted here
+            files.fsync_directory(self.directory)
+
+    def require_key(self) -> None:
+        """Raise Refused where this site's artifacts are signed, and none of them with a key that is here.
+
+        A key made in silence would split the backups of a site in two: neither user could restore those of the other.
+        """
+        if self._keyring is None or any(self._is_own(record) for record in map(self._site, self._site_files())):
+            return
+        own = [a for a in self.artifacts() if a.ours]
+        foreign = [a for a in own if a.authenticity is Authenticity.UNKNOWN_KEY]
+        if not foreign or any(a.authenticity is Authenticity.AUTHENTIC for a in own):
+            return
+        raise Refused(self._other_key(foreign[0]), hint=f"{NAME_THE_KEY}; if that key is lost: {NEW_KEY}")
+
+    def signed_elsewhere(self, databases: Collection[str]) -> str:
+        """Return a sentence if the backups of these databases, or of any, are signed with a key that is not here.
+
+        Returns "" if a key that is here has signed any of them.
+        """
+        named = [a for a in self.artifacts() if not databases or _database(a) in databases]
+        foreign = [a for a in named if a.authenticity is Authenticity.UNKNOWN_KEY]
+        if not foreign or any(a.authenticity is Authenticity.AUTHENTIC for a in named):
+            return ""
+        return self._other_key(foreign[0])
+
+    def _is_own(self, record: SiteRecord | None) -> bool:
+        if record is None:
+            return False
+        if self.owner is None:  # `manage.py backup`: any site that this key has signed for
+            return True
+        named = (record.site, record.environment) == (self.owner.site, self.owner.environment)
+        return named and any(place.database == self.owner.database for place in record.places)
+
+    def _other_key(self, artifact: Artifact) -> str:
+        with files.explained(f"read {artifact.path}"):
+            key = signed_by(files.read_plain(manifest_path(artifact.path, artifact.kind), manifests.LARGEST))
+        path = self._keyring.path if self._keyring else None
+        here = f"the key file {path} does not hold it" if path and path.exists() else f"there is no key file {path}"
+        return f"the backups in {self.directory} are signed with the key {key}, and {here}"
+
+    def _site_files(self) -> list[Path]:
+        with files.explained(f"read the backup directory {self.directory}"):
+            names = [n for n in _names(self.directory) if n.startswith(SITE_PREFIX) and n.endswith(SITE_SUFFIX)]
+        return [self.directory / name for name in sorted(names)]
+
+    def _site(self, place: Path) -> SiteRecord | None:
+        """Return the record in a file, None if the file is missing or not signed with a key of this site."""
+        try:
+            raw = files.read_plain(place, _LARGEST_SITE)
+            record = msgspec.json.decode(raw, type=SiteRecord)
+            return record if self.authenticity(raw) is Authenticity.AUTHENTIC else None
+        except (OSError, ValueError, KorrigoBackupError):
+            return None
+
+    def _marked(self, artifacts: list[Artifact]) -> list[Artifact]:
+        if self.owner is None:
+            return artifacts
+        owner, records = self.owner, self.sites(artifacts)
+        return [a if is_ours(a.header, owner, records) else replace(a, ours=False) for a in artifacts]
+
+    def _require_writable(self, doing: str) -> None:
+        """Raise Refused for a directory on a read-only file system, with the way to use its backups all the same."""
+        try:
+            os.close(os.open(self.directory / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600))
+        except OSError as problem:
+            if problem.errno != errno.EROFS:
+                return
+            raise Refused(
+                f"the backup directory {self.directory} is read-only, and a {doing} writes its lock, its journal and"
+                " safety backups there",
+                hint=f"name a directory for those, and the backup by its path: BACKUP_DIR=/some/directory"
+                f" korrigo-backup restore {self._example()}",
+            ) from None
+
+    def _example(self) -> Path:
+        newest = next((a.name for a in self.artifacts() if a.kind in {Kind.POINT, Kind.SQL}), "NAME")
+        return self.directory.absolute() / newest
+
+    def _instead(self) -> str:
+        names = [artifact.name for artifact in self.artifacts()[:3]]
+        if not names:
+            return f"{self.directory} holds no backups: check BACKUP_DIR, or make one with korrigo-backup backup"
+        return f"newest in {self.directory}: {', '.join(names)}"
+
+    def _artifact(self, path: Path, name: Name) -> Artifact | None:
+        try:
+            return self._reader.read(path, name)
+        except (OSError, ValueError):
+            return None
+
+    def _sweep(self) -> None:
+        for path in self.directory.glob(f"{PARTIAL_PREFIX}*"):
+            with files.explained(f"remove the unfinished {path}"):
+                files.remove_tree(path)
+
+
+class Draft:
+    """An artifact being made: a private directory in which its files are written."""
+
+    def __init__(self, catalog: Path, directory: Path, name: str, keyring: Keyring | None) -> None:
+        self._catalog = catalog
+        self._keyring = keyring
+        self.directory = directory
+        self.name = name
+
+    def path(self, suffix: str = "") -> Path:
+        """Return the path of the artifact's file, or of the file with `suffix` next to it."""
+        return self.directory / f"{self.name}{suffix}"
+
+    def empty(self) -> None:
+        """Remove all files written so far, to begin again."""
+        for file in self.directory.iterdir():
+            file.unlink()
+
+    def publish(self, manifest: Manifest) -> Path:
+        """Write and sign the manifest and give everything its final name, the artifact last; return its path.
+
+        The caller has forced the files to disk and verified them.
+        """
+        return self.publish_signed(manifests.encode(manifest))
+
+    def publish_signed(self, raw: bytes) -> Path:
+        """Sign `raw`, a JSON object that describes the artifact, and give every file of the draft its final name."""
+        signed = sign(raw, self._keyring.signing()) if self._keyring else raw
+        manifests.require_size(signed, self.name)
+        own = parse(self.name)
+        is_point = own is not None and own.kind is Kind.POINT  # a restore point is only its manifest
+        files.write_private(self.path() if is_point else self.path(MANIFEST_SUFFIX), signed)
+        # The longest name first: the manifest and the listing have the artifact's name and a suffix. So the artifact
+        # itself appears last, when its manifest and listing are there; a crash before leaves no artifact.
+        for file in sorted(self.directory.iterdir(), key=lambda path: len(path.name), reverse=True):
+            files.rename_new(file, self._catalog / file.name)
+        files.fsync_directory(self._catalog)
+        return self._catalog / self.name
+
+    def publish_directory(self, made: Path, complete: Callable[[Path], Manifest]) -> Path:
+        """Give a directory of this draft its final place, with the manifest that `complete` makes for it, signed."""
+        final = _named(self._catalog, made.name)
+        raw = manifests.encode(complete(final))
+        (made / DIRECTORY_MANIFEST).unlink()
+        files.write_private(made / DIRECTORY_MANIFEST, sign(raw, self._keyring.signing()) if self._keyring else raw)
+        files.fsync_directory(made)
+        files.rename_new(made, final)
+        files.fsync_directory(self._catalog)
+        return final
+
+
+def _named(place: Path, name: str) -> Path:
+    parsed = parse(name)
+    if parsed is None or parsed.kind is not Kind.DJANGO:
+        raise UsageError(f"{name} is not the name of a Django backup", hint="install the same version on both sides")
+    return place / free_name(Kind.DJANGO, Origin.ROUTINE, parsed.stamp, set(_names(place)))
+
+
+def _names(directory: Path) -> list[str]:
+    if directory.exists() and not directory.is_dir():
+        raise UsageError(f"the backup directory {directory} is a file", hint="set BACKUP_DIR to a directory")
+    return [path.name for path in directory.iterdir()] if directory.is_dir() else []
+
+
+def local_now() -> datetime:
+    """Return the time in this machine's zone, even if Django has changed TZ in this process."""
+    return datetime.now().astimezone()
+
+
+def _target(link: Path) -> str:
+    try:
+        return link.readlink().name
+    except OSError:
+        return ""
+
+
+def _database(artifact: Artifact) -> str | None:
+    head = artifact.header
+    if head is None:
+        return None
+    return head.identity.database if head.identity else head.database
+
+
+def _identities(artifacts: Iterable[Artifact]) -> set[str]:
+    return {a.header.identity.id for a in artifacts if a.header and a.header.identity and not a.ours}
+
+
+def _why(problem: Exception) -> str:
+    if isinstance(problem, PermissionError):
+        return "cannot be read: permission denied"
+    return f"is not what its name says: {getattr(problem, 'strerror', None) or problem}"
+
+
+def _by_content(path: Path) -> Name | None:
+    """Return the name of a file copied or renamed by hand, by its content or its ending: it can still be restored."""
+    suffixes = {".sql.gz": Kind.SQL, ".tar.gz": Kind.MEDIA, ".tgz": Kind.MEDIA}
+    kind = next((kind for suffix, kind in suffixes.items() if path.name.endswith(suffix)), None)
+    if path.name.endswith(_PACKED_DUMPS) and path.is_file():
+        kind = Kind.SQL
+    elif path.name.endswith(_MEDIA_SUFFIXES) and path.is_file():
+        kind = Kind.MEDIA
+    if (path / DIRECTORY_MANIFEST).exists():
+        kind = Kind.DJANGO
+    elif is_dump(path):
+        kind = Kind.SQL
+    changed = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
+    return Name(kind, Origin.ROUTINE, stamp(changed), 1) if kind else None

@@ -1,0 +1,1 @@
+"""Backups: database, media, or both as one restore point."""

@@ -1,0 +1,1 @@
+"""Comparison of a saved state with a present one."""

@@ -1,0 +1,142 @@
+"""Compare saved checksums of media files (an archive's, a list's, a kept tree's) with the live tree, file by file.
+
+Both sides are ordered by the parts of the path and merged: constant memory for any number of files.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from korrigo_backup.compare.compare import require_new
+from korrigo_backup.compare.differences import Comparison, Counted, FileChange
+from korrigo_backup.core.paths import order, printable
+from korrigo_backup.errors import NotFound, ProofFailed, UsageError
+from korrigo_backup.media import listing as members
+from korrigo_backup.system.files import create_private, explained, open_plain, write_all
+from korrigo_backup.verify.sources import open_media
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.media.port import Tree
+    from korrigo_backup.site.site import Site
+
+    Saved = tuple[str, str]
+    """SHA-256 and path below the media root."""
+
+
+def compare_archive(site: Site, artifact: Artifact, *, shown: int) -> Comparison:
+    """Compare a media archive, which is verified first, with the live tree; UsageError when it has no checksums."""
+    tree = site.required_media()
+    with open_media(artifact) as source:
+        if source.listing is None:
+            raise UsageError(
+                f"{artifact.name} has no list of checksums beside it: its files cannot be compared one by one",
+                hint="korrigo-backup plan counts what a restore would replace",
+            )
+        saved = below(members.read(source.listing, artifact.name), source.root or site.archive_root)
+        return _compared(artifact.name, tree, saved, shown)
+
+
+def compare_listing(site: Site, file: Path, *, shown: int) -> Comparison:
+    """Compare a list that `save_listing` (or a media backup) wrote with the live tree."""
+    tree = site.required_media()
+    if not file.exists():
+        raise NotFound(f"there is no file {file}", hint="make one: korrigo-backup compare --media --save FILE.sha256")
+    with open_plain(file) as opened:
+        saved = _in_order(below(members.read(opened, str(file)), site.archive_root), file)
+        return _compared(str(file), tree, saved, shown)
+
+
+def compare_kept(site: Site, kept: Tree, *, shown: int) -> Comparison:
+    """Compare the previous copy of a media tree with the live tree."""
+    saved = ((digest, path) for path, digest in kept.digests())
+    return _compared(str(kept.root), site.required_media(), saved, shown)
+
+
+def save_listing(site: Site, file: Path) -> int:
+    """Write the SHA-256 of every live file to a new private file, as `sha256sum` writes it; return how many."""
+    tree, count = site.required_media(), 0
+    require_new(file)
+    with explained(f"write {file}"), create_private(file) as target:
+        for path, digest in tree.digests():
+            write_all(target, members.line(digest, f"{site.archive_root}/{path}"))
+            count += 1
+        os.fsync(target.fileno())
+    return count
+
+
+def file_changes(saved: Iterable[Saved], tree: Tree, *, shown: int) -> FileChange:
+    """Return which files of `tree` differ from the saved files, which are ordered by the parts of their paths."""
+    added, changed, removed = _Names(shown), _Names(shown), _Names(shown)
+    same = 0
+    for path, digest, present in side_by_side(iter(saved), tree.digests()):
+        if digest == present:
+            same += digest is not None
+        elif digest is None:
+            added.add(path)
+        elif present is None:
+            removed.add(path)
+        else:
+            changed.add(path)
+    return FileChange(added=added.counted, changed=changed.counted, removed=removed.counted, same=same)
+
+
+class _Names:
+    def __init__(self, shown: int) -> None:
+        self._shown = shown
+        self._first: list[str] = []
+        self._count = 0
+
+    def add(self, path: str) -> None:
+        if len(self._first) < self._shown:
+            self._first.append(printable(path))
+        self._count += 1
+
+    @property
+    def counted(self) -> Counted:
+        return Counted(self._count, tuple(self._first))
+
+
+def _compared(name: str, tree: Tree, saved: Iterable[Saved], shown: int) -> Comparison:
+    with explained(f"read the media tree {tree.root}"):
+        files = file_changes(saved, tree, shown=shown)
+    return Comparison(saved=name, now=f"media tree {tree.root}", files=files)
+
+
+def side_by_side(
+    saved: Iterator[Saved], live: Iterator[tuple[str, str]]
+) -> Iterator[tuple[str, str | None, str | None]]:
+    """Yield path, saved and live checksum; a checksum is None if the file is only on the other side."""
+    left, right = next(saved, None), next(live, None)
+    while left or right:
+        if right is None or (left is not None and order(left[1]) < order(right[0])):
+            yield left[1], left[0], None  # type: ignore[index]  # one of the two is there
+            left = next(saved, None)
+        elif left is None or left[1] != right[0]:
+            yield right[0], None, right[1]
+            right = next(live, None)
+        else:
+            yield right[0], left[0], right[1]
+            left, right = next(saved, None), next(live, None)
+
+
+def below(saved: Iterable[Saved], root: str) -> Iterator[Saved]:
+    """Return the saved files by their paths below an archive's root."""
+    return ((digest, path.removeprefix(f"{root}/")) for digest, path in saved)
+
+
+def _in_order(saved: Iterable[Saved], file: Path) -> Iterator[Saved]:
+    last: tuple[bytes, ...] = ()
+    for digest, path in saved:
+        parts = order(path)
+        if parts <= last:
+            raise ProofFailed(
+                f"{file} is not ordered by path at {printable(path)}",
+                hint="make it with korrigo-backup compare --media --save FILE.sha256",
+            )
+        last = parts
+        yield digest, path

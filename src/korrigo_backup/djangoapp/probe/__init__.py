@@ -1,0 +1,1 @@
+"""The description of the site, and the trial of its functions."""

@@ -1,0 +1,1 @@
+"""The status of the backups, as the site's process shows it."""

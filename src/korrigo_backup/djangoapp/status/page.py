@@ -1,0 +1,222 @@
+"""The content of the admin page: the status as the command shows it, sizes over time, backups, and the last runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from django.core.paginator import Paginator
+from django.template.defaultfilters import filesizeformat
+from django.utils import timezone
+from django.utils.translation import pgettext, pgettext_lazy
+
+from korrigo_backup.artifact.history import damaged, proven
+from korrigo_backup.artifact.name import Kind, Origin
+from korrigo_backup.artifact.signature import Authenticity
+from korrigo_backup.djangoapp.location import backup_directory
+from korrigo_backup.djangoapp.status.source import Sight, sight
+from korrigo_backup.errors import KorrigoBackupError
+from korrigo_backup.retention.hold import standing
+from korrigo_backup.status.collect import judged
+from korrigo_backup.status.evaluate import WITH_DATABASE, good_artifacts, rows_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.artifact.header import Header
+    from korrigo_backup.status.model import Goals, Seen
+
+ON_A_PAGE = 25
+"""Backups in the table at once."""
+
+RUNS = 15
+"""Operations of the journal that are shown."""
+
+IN_A_CHART = 400
+"""Points of a line: more cannot be distinguished on a screen, and would only make the page heavy."""
+
+_RHYTHM = 7
+"""Backups from which the time of the next backup is predicted."""
+
+_KINDS = {
+    Kind.SQL: pgettext_lazy("korrigo_backup", "Database"),
+    Kind.MEDIA: pgettext_lazy("korrigo_backup", "Media"),
+    Kind.DJANGO: pgettext_lazy("korrigo_backup", "Django"),
+    Kind.POINT: pgettext_lazy("korrigo_backup", "Restore point"),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A backup in the table. Times are in the reader's zone, the size in bytes.
+
+    `proof` is the proof that its manifest allows, `restored` when a load of it was last proven to equal the saved data,
+    `hold` the holder and the reason.
+    """
+
+    name: str
+    kind: str
+    origin: str
+    created: datetime
+    size: int
+    rows: int | None
+    files: int | None
+    seconds: float | None
+    proof: str
+    restored: datetime | None
+    hold: str
+    problem: str | None
+
+
+def page(query: Mapping[str, str]) -> dict[str, Any]:
+    """Return the values of the template; `query` may hold the page of the table (`p`) and the kind (`kind`).
+
+    Faults of the backup directory do not raise: the page shows them.
+    """
+    try:
+        place = backup_directory()
+    except (TypeError, ValueError, RuntimeError) as problem:
+        # an invalid path, or the home of a user that does not exist
+        return {"unset": str(problem)}
+    if place is None:
+        return {"unset": pgettext("korrigo_backup", "KORRIGO_BACKUP_DIR is not set")}
+    try:
+        found = sight(place, now=datetime.now(UTC))
+    except KorrigoBackupError as problem:
+        return {"unset": str(problem)}
+    return _shown(found, place, query)
+
+
+def _shown(found: Sight, place: Path, query: Mapping[str, str]) -> dict[str, Any]:
+    seen, now = found.seen, datetime.now(UTC)
+    good = good_artifacts(seen)
+    return {
+        "place": str(place),
+        "taken": found.taken and local(found.taken),
+        **_state(seen, good, found.goals, now),
+        **_drawing(good),
+        **_table(seen, _Notes(seen, now), query),
+        "runs": [(record, local(record.started)) for record in reversed(seen.records[-RUNS:])],
+    }
+
+
+def _state(seen: Seen, good: Sequence[Artifact], wanted: Goals, now: datetime) -> dict[str, Any]:
+    status = judged(seen, wanted, now=now)
+    newest = next((artifact for artifact in good if artifact.kind in WITH_DATABASE), None)
+    return {
+        "status": status,
+        "newest": newest and (newest, local(newest.created)),
+        "next_run": status.next_run and local(status.next_run),
+        "expected": expected(good, now),
+    }
+
+
+def _drawing(good: Sequence[Artifact]) -> dict[str, Any]:
+    charts = [chart for kind in (Kind.SQL, Kind.MEDIA, Kind.DJANGO) if (chart := _chart(good, kind))]
+    return {"charts": charts, "drawing": {"charts": charts, "units": [_unit(1024**power) for power in range(6)]}}
+
+
+def _table(seen: Seen, notes: _Notes, query: Mapping[str, str]) -> dict[str, Any]:
+    there = {artifact.kind for artifact in seen.artifacts}
+    kind = next((kind for kind in Kind if kind == query.get("kind")), None)
+    listed = [artifact for artifact in seen.artifacts if kind in {None, artifact.kind}]
+    table = Paginator(listed, ON_A_PAGE).get_page(query.get("p"))
+    return {
+        "kinds": [(one.value, _KINDS[one], one is kind) for one in Kind if one in there],
+        "kind": kind,
+        "table": table,
+        "rows": [_row(artifact, notes) for artifact in table.object_list],
+        "holds": len(notes.holds) if notes.holds is not None else None,
+    }
+
+
+class _Notes:
+    """Facts about artifacts besides their manifests, by their names.
+
+    `restored` is when a load of an artifact was last proven to equal the saved data, `bad` are those that a
+    verification has found damaged; `holds` is None if they cannot be read.
+    """
+
+    def __init__(self, seen: Seen, now: datetime) -> None:
+        self.restored = {proof.what: proof.at for record in seen.records if (proof := proven([record]))}
+        self.bad = damaged(seen.records)
+        self.holds = None if seen.held_unread else standing(seen.holds, now)
+
+
+def expected(good: Iterable[Artifact], now: datetime) -> datetime | None:
+    """Return when the next backup of the database is due if the recent rhythm goes on, None if there is no rhythm yet.
+
+    A time in the past means that a backup is late. The schedule itself is the host's, and cannot be seen from here.
+    """
+    made = [a.created for a in good if a.kind in WITH_DATABASE and a.created <= now][: _RHYTHM + 1]
+    if len(made) <= 2:  # noqa: PLR2004 - one distance is not a rhythm
+        return None
+    apart = median((later - earlier).total_seconds() for later, earlier in pairwise(made))
+    return local(made[0] + timedelta(seconds=apart))
+
+
+def local(moment: datetime) -> datetime:
+    """Return a time in the zone of the reader, with any USE_TZ."""
+    return moment.astimezone(timezone.get_current_timezone())
+
+
+def _chart(good: Sequence[Artifact], kind: Kind) -> dict[str, Any] | None:
+    """Return the sizes of a kind, oldest first, as milliseconds since 1970 and bytes; None for fewer than two."""
+    alike = [artifact for artifact in reversed(good) if artifact.kind is kind and artifact.origin is Origin.ROUTINE]
+    if len(alike) <= 1:
+        return None
+    step = -(-len(alike) // IN_A_CHART)
+    kept = alike[::-1][::step][::-1]  # the newest always
+    return {
+        "id": f"korrigo-chart-{kind.value}",
+        "label": str(_KINDS[kind]),
+        "count": len(alike),
+        "first": kept[0].size,
+        "last": kept[-1].size,
+        "points": [{"x": int(a.created.timestamp() * 1000), "y": a.size} for a in kept],
+    }
+
+
+def _row(artifact: Artifact, notes: _Notes) -> Row:
+    head, restored = artifact.header, notes.restored.get(artifact.name)
+    hold = (notes.holds or {}).get(artifact.name)
+    return Row(
+        name=artifact.name,
+        kind=str(_KINDS[artifact.kind]),
+        origin="" if artifact.origin is Origin.ROUTINE else artifact.origin.value,
+        created=local(artifact.created),
+        size=artifact.size,
+        rows=rows_of(artifact),
+        files=head.files if head else None,
+        seconds=head.seconds if head else None,
+        proof=_proof(head),
+        restored=restored and local(restored),
+        hold=hold.described() if hold else "",
+        problem=_problem(artifact, notes),
+    )
+
+
+def _proof(head: Header | None) -> str:
+    if head is None or head.format == 0 or head.consistency:
+        return ""
+    if head.rows is None:
+        return str(pgettext("korrigo_backup", "files"))
+    return str(pgettext("korrigo_backup", "rows") if head.digests else pgettext("korrigo_backup", "counts"))
+
+
+def _problem(artifact: Artifact, notes: _Notes) -> str | None:
+    if artifact.authenticity is Authenticity.FORGED:
+        return str(pgettext("korrigo_backup", "its manifest was altered"))
+    if artifact.name in notes.bad:
+        return str(pgettext("korrigo_backup", "found damaged when it was verified"))
+    return artifact.problem
+
+
+def _unit(size: int) -> str:
+    """Return the word that stands after a size in the table, so that the charts use the same."""
+    return str(filesizeformat(size if size > 1 else 2)).split("\xa0")[-1]

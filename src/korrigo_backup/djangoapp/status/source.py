@@ -1,0 +1,70 @@
+"""The backups as the site's process sees them: the directory itself, or the document that the host publishes."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from korrigo_backup.artifact.catalog import Catalog
+from korrigo_backup.djangoapp.location import DEFAULT_MAX_AGE, max_age
+from korrigo_backup.djangoapp.signing import keys_here
+from korrigo_backup.retention.policy import Policy, Rule
+from korrigo_backup.status import published as snapshot
+from korrigo_backup.status.collect import About, look
+from korrigo_backup.status.model import Goals
+from korrigo_backup.system.files import explained, open_plain
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from korrigo_backup.artifact.keyring import Keyring
+    from korrigo_backup.status.model import Seen
+
+_LARGEST = 64 * 1024 * 1024
+"""Bytes: ten thousand backups take some five million."""
+
+_RETENTION_DAYS = 30
+"""The runbook's (7): a guess here, for the forecast of the space alone."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """The facts, and the goals for them; `taken` is when the host saw them, None if they were read now."""
+
+    seen: Seen
+    goals: Goals
+    taken: datetime | None = None
+
+
+def sight(place: Path, *, now: datetime) -> Sight:
+    """Return the facts about the backups in a directory, or in the file of `status --publish`.
+
+    Faults of a directory stand in the result. Raises KorrigoBackupError for a file that is no such document.
+    """
+    with explained(f"look at {place}"):
+        published = place.is_file()
+    if not published:
+        keys = keys_here()
+        return Sight(look(Catalog(place, keys), About(), now=now), _goals(keys))
+    with explained(f"read {place}"), open_plain(place) as file:
+        raw = file.read(_LARGEST)
+    return Sight(*snapshot.decode(raw, str(place)))
+
+
+def _goals(keys: Keyring | None) -> Goals:
+    """Return the site's goals; without a key, signatures cannot be seen from here and are accepted."""
+    try:
+        age = max_age()
+    except ValueError:
+        age = DEFAULT_MAX_AGE
+    unseen = () if keys else ("status.unsigned",)
+    policy = Policy(database=Rule(days=_retention_days()))
+    return Goals(rpo_hours=age / timedelta(hours=1), policy=policy, accepted=frozenset(unseen))
+
+
+def _retention_days() -> int:
+    """Return BACKUP_RETENTION_DAYS as the command has it where it shares the site's environment, else its default."""
+    given = os.environ.get("BACKUP_RETENTION_DAYS", "")
+    return int(given) if given.isascii() and given.isdigit() else _RETENTION_DAYS

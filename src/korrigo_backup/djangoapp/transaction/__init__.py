@@ -1,0 +1,1 @@
+"""Transactions of a dump and of a load."""

@@ -1,0 +1,1 @@
+"""Drills: an artifact restored into a throw-away place."""

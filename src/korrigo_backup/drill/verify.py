@@ -1,0 +1,100 @@
+"""The verb `verify`: an artifact at one of three depths, and the findings, in the journal."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from korrigo_backup.artifact.components import members_of
+from korrigo_backup.artifact.name import Kind
+from korrigo_backup.core.finding import Finding, error, first_error
+from korrigo_backup.drill.drill import drill, fingerprint
+from korrigo_backup.errors import KorrigoBackupError, ProofFailed
+from korrigo_backup.recovery.recover import exclusive
+from korrigo_backup.run import journal
+from korrigo_backup.run.journal import Running, SiteName
+from korrigo_backup.run.record import silent
+from korrigo_backup.verify.verify import Depth, verify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
+
+    from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.artifact.catalog import Catalog
+    from korrigo_backup.core.secret import Secret
+    from korrigo_backup.site.site import Site
+
+DEPTH = "depth"
+"""The journal's key for the depth of a verification."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """The artifact and the depth of a verification; `site` returns the live site, which the full depth needs."""
+
+    artifact: Artifact
+    depth: Depth
+    now: datetime
+    name: str
+    secrets: tuple[Secret, ...] = ()
+    site: Callable[[], Site] | None = None
+
+
+class _Bad(ProofFailed):
+    """Ends the journal's block with the findings."""
+
+
+def verified(catalog: Catalog, request: Request) -> list[Finding]:
+    """Return the findings; damage is a finding of level error. They are written to the journal if that is possible.
+
+    Raises the obstacle to a drill (Refused, Unreachable, Locked): it is no fault of the backup.
+    """
+    findings: list[Finding] = []
+    named = SiteName(request.name, request.secrets)
+    why = {DEPTH: str(request.depth)}
+    with suppress(_Bad), _recorded(catalog, named, request.artifact, why) as running:
+        findings += verify(catalog, request.artifact, now=request.now, depth=request.depth)
+        if request.depth is Depth.FULL and request.site and not first_error(findings):
+            findings += _drilled(catalog, request, request.site)
+        if any(finding.id == "verify.drilled" for finding in findings):
+            running.note(proved=fingerprint(catalog, request.artifact))
+        if bad := first_error(findings):
+            raise _Bad(bad.message, hint=bad.hint)
+    if first_error(findings):
+        _after_damage(catalog, request)
+    return findings
+
+
+def _after_damage(catalog: Catalog, request: Request) -> None:
+    """Find out which component of a bad restore point is bad, and let the link name a good dump."""
+    if request.artifact.kind is Kind.POINT:
+        with suppress(KorrigoBackupError):
+            for component in members_of(catalog, request.artifact):
+                verified(catalog, replace(request, artifact=component, depth=Depth.CONTENT))
+    with suppress(KorrigoBackupError):
+        catalog.relink()
+
+
+@contextmanager
+def _recorded(catalog: Catalog, named: SiteName, artifact: Artifact, why: dict[str, str]) -> Iterator[Running]:
+    """Record the block where it can be: a copy elsewhere, or a medium that is only read, has no journal here."""
+    directory = catalog.directory
+    places = (directory, directory / journal.FILE)
+    ours = artifact.path.resolve().parent == directory.resolve()
+    if not ours or not all(os.access(place, os.W_OK) for place in places if place.exists()):
+        yield Running()
+        return
+    with journal.recorded(directory, named, "verify", artifact.name, listener=silent, why=why) as running:
+        running.bytes = artifact.size
+        yield running
+
+
+def _drilled(catalog: Catalog, request: Request, live: Callable[[], Site]) -> Sequence[Finding]:
+    with exclusive(live(), catalog, f"drill of {request.artifact.name}") as (site, _):
+        try:
+            return drill(site, catalog, request.artifact, now=request.now, listen=silent)
+        except ProofFailed as problem:
+            return [error("verify.drill-failed", problem.message, problem.hint)]

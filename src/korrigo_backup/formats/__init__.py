@@ -1,1 +1,0 @@
-"""The kinds of artifact, a file for each: create, verify, load."""

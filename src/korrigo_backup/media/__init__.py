@@ -1,0 +1,1 @@
+"""The media tree: walked, archived, staged and swapped."""

@@ -1,0 +1,188 @@
+"""A media tree, wherever it is: on this machine (`media.py`) or behind a container (`media_remote.py`)."""
+
+from __future__ import annotations
+
+from typing import IO, TYPE_CHECKING, Protocol
+
+from korrigo_backup.media.tree import RESTORE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from korrigo_backup.media.stable import Steady
+    from korrigo_backup.media.staging import Lost
+    from korrigo_backup.media.tree import Move, TreeFacts
+    from korrigo_backup.media.walk import Entry
+
+
+class Stage(Protocol):
+    """A tree being staged next to the live tree; see `staging.Staging`."""
+
+    def add_directory(
+        self,
+        path: str,
+        *,
+        mode: int,
+        mtime_ns: int,
+        owner: tuple[int, int] | None = None,
+        extended: Mapping[str, bytes] | None = None,
+    ) -> None:
+        """Make a directory; `finish` sets its properties. The empty path is the root."""
+        ...
+
+    def create(self, path: str) -> IO[bytes]:
+        """Open a new file for writing; FileExistsError for a second file of that path, at once or by `finish`."""
+        ...
+
+    def settle(
+        self,
+        file: IO[bytes],
+        *,
+        mode: int,
+        mtime_ns: int,
+        owner: tuple[int, int] | None = None,
+        extended: Mapping[str, bytes] | None = None,
+    ) -> None:
+        """Give a written file its mode, time, owner and attributes."""
+        ...
+
+    def add_hard_link(self, path: str, existing: str) -> None:
+        """Give a file that was written before a second name."""
+        ...
+
+    def add_link(self, path: str, target: str, *, mtime_ns: int, owner: tuple[int, int] | None = None) -> None:
+        """Make a symbolic link when all files are there."""
+        ...
+
+    def carry_link(self, path: str, target: str) -> None:
+        """Make a symbolic link of the live tree, unless something else has its path."""
+        ...
+
+    def finish(self) -> Lost:
+        """Set directory modes, force all to disk, give the tree its proven name.
+
+        Returns the properties that were not given back.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close the open descriptors; the tree stays as it is."""
+        ...
+
+
+class Tree(Protocol):
+    """The operations of backups and restores on a media tree; `media.MediaTree` describes the guarantees.
+
+    `root` is its path where it is: a name for messages, not always a path that this machine could open.
+    """
+
+    @property
+    def root(self) -> Path:
+        """The path of the tree where it is."""
+        ...
+
+    def require(self) -> None:
+        """Raise NotFound when the root is not a directory."""
+        ...
+
+    def facts(self) -> TreeFacts:
+        """Return the facts about the tree that are known without reading it."""
+        ...
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the tree cannot be written from here."""
+        ...
+
+    def exists(self) -> bool:
+        """Return whether there is a root."""
+        ...
+
+    def names(self) -> list[str]:
+        """Return the names of the root's children."""
+        ...
+
+    def free(self) -> int:
+        """Return the bytes that may still be written."""
+        ...
+
+    def walk(self) -> Iterator[Entry]:
+        """Yield every entry below the root, ordered by the parts of the path."""
+        ...
+
+    def contents(self) -> Iterator[tuple[Entry, Steady | None]]:
+        """Yield the root and the entries of `walk`, with all properties for a restore, and each file's content."""
+        ...
+
+    def links(self) -> Iterator[tuple[str, str, bool]]:
+        """Yield path and target of every symbolic link, and whether it leads out of the tree."""
+        ...
+
+    def digests(self) -> Iterator[tuple[str, str]]:
+        """Yield path and SHA-256 of every regular file."""
+        ...
+
+    def opened(self) -> Iterator[tuple[str, bool]]:
+        """Yield the path of every regular file, and whether it can be opened."""
+        ...
+
+    def stage(self, stamp: str) -> Stage:
+        """Return an empty tree next to the live children."""
+        ...
+
+    def announce(self, stamp: str, move: Move) -> None:
+        """Begin a swap."""
+        ...
+
+    def swap(self, stamp: str, move: Move = RESTORE) -> Path:
+        """Swap the children; return where the old children are kept."""
+        ...
+
+    def undo_swap(self, stamp: str, move: Move = RESTORE) -> None:
+        """Make the tree old again, wherever `swap` stopped."""
+        ...
+
+    def undo_moves(self, stamp: str, move: Move) -> None:
+        """Move the old children back."""
+        ...
+
+    def undo_announce(self, stamp: str, move: Move) -> None:
+        """Mark the swap as no longer in progress."""
+        ...
+
+    def unfinished(self) -> list[tuple[str, Move]]:
+        """Return the swaps that a killed run left half done."""
+        ...
+
+    def kept(self, role: str) -> list[str]:
+        """Return the stamps of the copies kept under `role`, newest first."""
+        ...
+
+    def discard_kept(self, role: str, stamp: str) -> None:
+        """Remove the copy kept under `role` and `stamp`."""
+        ...
+
+    def half_discarded(self) -> list[tuple[str, str]]:
+        """Return role and stamp of copies that a killed run had begun to discard."""
+        ...
+
+    def discard_stage(self, stamp: str) -> None:
+        """Remove the stage of `stamp`."""
+        ...
+
+    def record(self, stamp: str) -> bytes:
+        """Return the record of a Method 2 restore."""
+        ...
+
+    def is_held(self) -> bool:
+        """Return whether another run has locked the tree now."""
+        ...
+
+    def aside(self, role: str, stamp: str) -> Tree:
+        """Return the copy kept under a role and stamp, as a tree of its own."""
+        ...
+
+    def beside(self, role: str, stamp: str) -> Path:
+        """Return the path of an entry next to the live children."""
+        ...

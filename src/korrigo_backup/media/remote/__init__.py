@@ -1,0 +1,1 @@
+"""A media tree that only a container reaches."""

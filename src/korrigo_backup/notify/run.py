@@ -1,0 +1,121 @@
+"""Notify about a run: its start and its end. A channel that fails is named and does not change the run."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from korrigo_backup.errors import INTERRUPTED, Cancelled, Interrupted, KorrigoBackupError, PartlyDone
+from korrigo_backup.notify.event import Event, after_success, journal_tail, newest_finished
+from korrigo_backup.run import journal
+from korrigo_backup.run.record import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from korrigo_backup.core.finding import Finding
+    from korrigo_backup.notify.send import Announcer
+
+
+@dataclass
+class Telling:
+    """A run with notifications; `facts` are lines for the recipients (names and sizes, never content)."""
+
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def announced(
+    announcer: Announcer, directory: Path, verb: str, subject: str, *, say: Callable[[tuple[Finding, ...]], None]
+) -> Iterator[Telling]:
+    """Notify about the run of `verb` in the block: its start, and its end by how the block is left.
+
+    Left with PartlyDone it is a warning, with another error or a signal a failure; a success after a failed run of the
+    same verb and subject is a recovery. An exception goes on unchanged; for Cancelled no notice is sent. `say` is
+    called with findings about failed channels, which are also added to the journal in `directory`. Without channels it
+    has no cost.
+    """
+    telling = Telling()
+    if announcer.silent:
+        yield telling
+        return
+    run = _Run(announcer, directory, verb, subject, say, telling)
+    success = after_success(newest_finished(journal.read(directory), verb, subject))
+    try:
+        run.tell(Event.START)
+        yield telling
+    except Cancelled:
+        raise
+    except PartlyDone as problem:
+        run.tell_of(Event.WARNING, problem)
+        raise
+    except KorrigoBackupError as problem:
+        run.tell_of(Event.FAILURE, problem)
+        raise
+    except (Interrupted, KeyboardInterrupt) as signal:
+        run.tell_of(Event.FAILURE, _interrupted(signal), Outcome.INTERRUPTED)
+        raise
+    except Exception as fault:
+        run.tell_of(Event.FAILURE, _unexpected(fault))
+        raise
+    try:
+        run.tell(success)
+    except Interrupted:
+        raise Interrupted(f"the {verb} itself is complete") from None
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A run, and the means to notify about it."""
+
+    announcer: Announcer
+    directory: Path
+    verb: str
+    subject: str
+    say: Callable[[tuple[Finding, ...]], None]
+    telling: Telling
+    id: str = field(default_factory=lambda: str(uuid4()))
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def tell(self, event: Event, problem: KorrigoBackupError | None = None) -> None:
+        """Send the notice, then report and record failed channels."""
+        said = {"message": problem.message, "hint": problem.hint, "state": problem.state} if problem else {}
+        tail = () if event is Event.START else journal_tail(journal.read(self.directory))
+        notice = self.announcer.notice(event, self.verb, facts=self.telling.facts, tail=tail, run=self.id, **said)
+        failed = self.announcer.tell(notice)
+        if failed:
+            self.say(failed)
+            remark = "; ".join(finding.message for finding in failed)
+            journal.remark(self.directory, self.announcer.secrets, (self.verb, self.subject), self.began, remark)
+
+    def tell_of(self, event: Event, problem: KorrigoBackupError, outcome: Outcome = Outcome.FAILED) -> None:
+        """Notify about a run that did not succeed. A signal meanwhile ends the sending, not the raised error."""
+        if event is Event.FAILURE:
+            self._note(problem, outcome)
+        try:
+            self.tell(event, problem)
+        except (Interrupted, KeyboardInterrupt):
+            return
+
+    def _note(self, problem: KorrigoBackupError, outcome: Outcome) -> None:
+        """Record a run that failed before it was recorded: else its successor would not be known as a recovery."""
+        code = INTERRUPTED if outcome is Outcome.INTERRUPTED else problem.exit_code
+        run = (self.announcer.site, self.verb, self.subject)
+        journal.note_early(
+            self.directory, self.announcer.secrets, run, self.began, outcome=outcome, code=code, message=problem.message
+        )
+
+
+def _interrupted(signal: BaseException) -> KorrigoBackupError:
+    return KorrigoBackupError("interrupted", hint="run it again when you are ready", state=str(signal) or "unknown")
+
+
+def _unexpected(fault: Exception) -> KorrigoBackupError:
+    """Return the error to send for a fault of the program; its text, which may hold secrets, stays on the host."""
+    return KorrigoBackupError(
+        f"unexpected {type(fault).__name__}", hint="see the output of the run on the host", state="unknown"
+    )

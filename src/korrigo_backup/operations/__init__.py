@@ -1,1 +1,0 @@
-"""The verbs, each a straight line over the layers below."""

@@ -1,0 +1,1 @@
+"""The PostgreSQL server of a site: access, snapshots, digests, whole databases."""

@@ -1,0 +1,1 @@
+"""Dumps as SQL text: made, read, edited, loaded and proven."""

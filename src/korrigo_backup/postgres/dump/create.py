@@ -1,0 +1,185 @@
+"""The `sql` kind: a plain pg_dump, gzip, with row counts and digests of the very snapshot that was dumped."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+from korrigo_backup.artifact.manifest import DatabaseProof
+from korrigo_backup.core.encodings import dump_encoding
+from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused
+from korrigo_backup.postgres.difference import some
+from korrigo_backup.postgres.digest import RULE, Snapshot, prove_all, snapshot
+from korrigo_backup.postgres.dump.scan import DumpScanner, ScanResult
+from korrigo_backup.postgres.properties import read_properties, read_roles, read_tablespaces
+from korrigo_backup.postgres.schema import fingerprint, not_dumped
+from korrigo_backup.postgres.server_error import left_out_subscriptions
+from korrigo_backup.postgres.session_settings import DUMPING, LOCK_WAIT
+from korrigo_backup.system.blocks import Effort
+from korrigo_backup.system.files import CHUNK
+from korrigo_backup.system.streams import GzipWriter, HashingReader, HashingWriter, Source, gunzip
+from korrigo_backup.system.timings import phase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from concurrent.futures import Future
+
+    from korrigo_backup.artifact.manifest import TableProof
+    from korrigo_backup.postgres.client import Postgres
+    from korrigo_backup.postgres.digest import Facts
+
+EFFORT = {True: Effort.SMALL, False: Effort.QUICK}
+"""With digests, a backup is as small as gzip's; without (in a hurry), it is a few percent larger."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The result of reading a whole dump: its content, and size and SHA-256 of the file as it was read."""
+
+    scan: ScanResult
+    size: int
+    sha256: str
+
+
+def create(
+    server: Postgres,
+    target: HashingWriter,
+    *,
+    database: str | None = None,
+    digest: bool = True,
+    observe: Callable[[Snapshot], None] | None = None,
+) -> DatabaseProof:
+    """Dump a database into `target` and return the proof of its content; `observe` sees the same snapshot.
+
+    Raises ProofFailed if the rows in the dump are not those of the snapshot, or the dump has no end mark, even if
+    pg_dump exits with 0.
+    """
+    name = database or server.database
+    with snapshot(server, database=name) as taken, ThreadPoolExecutor(1) as pool:
+        with phase("snapshot and its facts"):
+            facts = taken.facts()
+            with taken.returning_locks():
+                schema = fingerprint(taken)
+                left_out = not_dumped(taken)
+                properties, roles, tablespaces = read_properties(taken), read_roles(taken), read_tablespaces(taken)
+            migrations = taken.migrations()
+            derived = {table.name for table in taken.tables() if table.derived}
+        rule = RULE if digest else None
+        proving = pool.submit(prove_all, taken, rule=rule)
+        try:
+            scan = _dump(server, taken, GzipWriter(target, EFFORT[digest]), name, facts)
+            with phase("digests, after the dump"):
+                tables = proving.result()
+                large_objects = taken.large_objects(digest=digest)
+                if observe:
+                    observe(taken)
+        except KorrigoBackupError as problem:
+            cause = _first_to_fail(problem, proving)
+            taken.abandon()
+            raise cause from None
+        except BaseException:
+            taken.abandon()
+            raise
+    _agree(scan, [table for table in tables if table.name not in derived])
+    return DatabaseProof(
+        name=name,
+        server_version=facts.server_version,
+        client_version=scan.client_version or "",
+        digest=rule,
+        tables=tables,
+        sequences=tuple(scan.sequences[name] for name in sorted(scan.sequences)),
+        schema=schema,
+        large_objects=large_objects,
+        size=facts.size,
+        migrations=migrations,
+        left_out=left_out,
+        search_path=taken.search_path,
+        properties=properties,
+        roles=roles,
+        tablespaces=tablespaces,
+    )
+
+
+def check(file: IO[bytes], source: str) -> Checked:
+    """Read a whole dump and return its content; `file` is left at its start.
+
+    Raises ProofFailed if it is not gzip, is cut or damaged, is not a complete pg_dump, or contains text that psql must
+    not be given.
+    """
+    reader, scanner = HashingReader(file), DumpScanner(source)
+    for piece in gunzip(reader, source):
+        scanner.feed(piece)
+    file.seek(0)
+    return Checked(scanner.finish(), reader.size, reader.sha256)
+
+
+def read_back(file: Source, source: str) -> str:
+    """Read a dump that is being or was just written, against its gzip checksums, and return the SHA-256 of the file.
+
+    Its text was scanned on its way into the compressor, whose checksums are of those very bytes. Raises ProofFailed if
+    they do not match.
+    """
+    reader = HashingReader(file)
+    for _ in gunzip(reader, source):
+        pass
+    return reader.sha256
+
+
+@phase("dump")
+def _dump(server: Postgres, taken: Snapshot, target: GzipWriter, database: str, facts: Facts) -> ScanResult:
+    arguments = (
+        "--format=plain",
+        "--no-password",
+        f"--lock-wait-timeout={LOCK_WAIT}",
+        f"--snapshot={taken.id}",
+        f"--encoding={dump_encoding(facts.encoding)}",  # no conversion, so no character that cannot be converted
+        f"--role={facts.role}",  # regardless of the role that `ALTER ROLE … SET role` gives to new sessions
+    )
+    scanner = DumpScanner("the dump")
+    with (
+        target as gzip,
+        server.watched("pg_dump", *arguments, database=database, options=DUMPING) as pg_dump,
+    ):
+        while piece := pg_dump.read(CHUNK):
+            scanner.feed(piece)
+            gzip.write(piece)
+        pg_dump.require_success()
+    if left_out_subscriptions(pg_dump.process.stderr):
+        raise Refused(
+            "pg_dump leaves out the subscriptions of this database: only a superuser may read them",
+            hint="back up as a superuser (POSTGRES_USER), or drop them: DROP SUBSCRIPTION …",
+        )
+    return scanner.finish()
+
+
+def _first_to_fail(problem: KorrigoBackupError, proving: Future[tuple[TableProof, ...]]) -> BaseException:
+    """Return the cause: if the session with the snapshot ends, pg_dump only reports that the snapshot is gone."""
+    try:
+        return proving.exception(_GRACE) or problem
+    except TimeoutError:  # that session works on, so pg_dump has a reason of its own
+        return problem
+
+
+_GRACE = 2.0
+"""Seconds for the other session to give the reason for its end; it has ended already."""
+
+
+def _agree(scan: ScanResult, tables: Iterable[TableProof]) -> None:
+    """Raise ProofFailed unless the dump holds the tables of the snapshot with as many rows.
+
+    Sequences are not compared: they are not part of a snapshot, and the values that the dump sets are those to be
+    saved.
+    """
+    counted = {table.name: table.rows for table in tables}
+    differences = [
+        f"{name}: {counted.get(name, 0)} rows in the snapshot, {rows} in the dump"
+        for name, rows in scan.rows.items()
+        if counted.get(name, 0) != rows
+    ]
+    differences += [f"{name}: not in the dump" for name in counted if name not in scan.rows]
+    if differences:
+        raise ProofFailed(
+            f"pg_dump did not write what the snapshot holds: {some(differences)}",
+            hint="run the backup again; if it happens twice, check the server's log and disk",
+        )

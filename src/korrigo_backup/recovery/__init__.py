@@ -1,0 +1,1 @@
+"""Recovery: what the next run does about a crash."""

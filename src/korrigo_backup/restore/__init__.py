@@ -1,0 +1,1 @@
+"""Restores: plan, stage, prove, swap, roll back."""

@@ -1,0 +1,249 @@
+"""Restore a Django backup (Method 2) by one command: the site's own manage.py loads what is served to it from here.
+
+It loads a copy of the database (django_staged.py), or where there can be none the live one. The load is one transaction
+of that process, which proves what it loaded and then waits for our word; before that we have made sure that it is our
+database and our media that it changes. In place the way back is a safety backup, made first (way_back.py).
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import IO, TYPE_CHECKING, Protocol
+
+from korrigo_backup.artifact.components import usable_manifest
+from korrigo_backup.artifact.name import DIRECTORY_MANIFEST
+from korrigo_backup.artifact.signature import Authenticity
+from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused, UsageError
+from korrigo_backup.postgres.databases import Databases
+from korrigo_backup.postgres.dump.proof import holds
+from korrigo_backup.recovery import django as undecided
+from korrigo_backup.restore.django.planning import (
+    Checked,
+    Live,
+    check_counts,
+    plan_database,
+    plan_media_of,
+    plan_staged,
+)
+from korrigo_backup.restore.django.staged import StagedDjango, StagedMedia, hindrance
+from korrigo_backup.restore.django.way_back import take_back_loaded
+from korrigo_backup.run.record import Step
+from korrigo_backup.site.manage import require_own_commands
+from korrigo_backup.site.served import Served
+from korrigo_backup.system.files import explained, open_plain
+from korrigo_backup.system.timings import phase
+from korrigo_backup.verify import django_artifact as django_format
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.artifact.manifest import Manifest
+    from korrigo_backup.core.finding import Finding
+    from korrigo_backup.postgres.digest import Snapshot
+    from korrigo_backup.restore.parts import Context, Part
+    from korrigo_backup.restore.planning import PartPlan
+    from korrigo_backup.run.undo import UndoStack
+    from korrigo_backup.site.manage import DjangoCommands
+    from korrigo_backup.verify.sources import SqlSource
+
+# Is it in our database that the transaction holds what it loaded? Both views show it to every role.
+_HERE = """
+SELECT to_json(count(*)) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+WHERE l.locktype = 'transactionid' AND l.granted AND l.transactionid::text = (({0}::bigint) & 4294967295)::text
+  AND a.datname = current_database()
+"""
+
+
+class Run(Protocol):
+    """What a restore under way gives to its parts."""
+
+    def secure(self) -> Artifact:
+        """Make the safety backup and return it."""
+        ...
+
+    def copied(self, observe: Callable[[Snapshot], None]) -> AbstractContextManager[tuple[Artifact, SqlSource]]:
+        """Dump the live database for a copy of it; `observe` sees the same snapshot."""
+        ...
+
+    def in_place(self) -> None:
+        """Take note that the database is changed in place, although the plan says otherwise."""
+        ...
+
+    def note(self, **known: str) -> None:
+        """Write into the journal what must be known if the run ends here."""
+        ...
+
+
+@contextmanager
+def open_django(artifact: Artifact, context: Context, run: Run) -> Iterator[tuple[Part, ...]]:
+    """Open and verify a Django backup, let the site's manage.py check it, and yield what it replaces.
+
+    Raises UsageError when nothing says how manage.py is run, ProofFailed, and what manage.py says against it.
+    """
+    django = context.site.django
+    if django is None:
+        raise UsageError(
+            "how the site's manage.py is run is not configured",
+            hint='set [django] manage = ["python", "manage.py"], or KORRIGO_BACKUP_MANAGE;'
+            f" or where the site runs: python manage.py restore {artifact.path}",
+        )
+    described = require_own_commands(django)
+    with ExitStack() as stack:
+        manifest, findings, files = _verified(artifact, stack)
+        checked = Checked()
+        served = Served(files, checked.hear, _not_now)
+        django.take_in(served, "--dry-run", *_trust(artifact))
+        live = Live.of(checked, manifest)
+        reason = hindrance(context.site, described, checked, context.stamp)
+        plan = plan_database(context.site, artifact, manifest, live, [*findings, *checked.warnings], reason=reason)
+        loading = DjangoPart(artifact, manifest, files, context, plan, run, django, live, _held(checked, manifest))
+        media = plan_media_of(context, artifact, manifest, files) if manifest.includes_media else None
+        if reason:
+            yield (loading, Along(media)) if media else (loading,)
+        else:
+            staged = StagedDjango(loading, plan_staged(context.site, plan, context.stamp))
+            yield (staged, StagedMedia(staged, media)) if media else (staged,)
+
+
+@dataclass(frozen=True)
+class Along:
+    """The media of a Django backup: manage.py replaces them along with the database."""
+
+    plan: PartPlan
+
+    def stage(self, undo: UndoStack) -> None:
+        """Do nothing: see the database's part."""
+
+    def swap(self, undo: UndoStack) -> None:
+        """Do nothing: see the database's part."""
+
+
+@dataclass
+class DjangoPart:
+    """Database and media, from a Django backup."""
+
+    artifact: Artifact
+    manifest: Manifest
+    files: dict[str, IO[bytes]]
+    context: Context
+    plan: PartPlan
+    run: Run
+    django: DjangoCommands
+    live: Live
+    held: frozenset[str]
+    """The tables whose rows are all those of the backup, by their names as SQL writes them."""
+    _transaction: str = field(default="", init=False)
+
+    def stage(self, undo: UndoStack) -> None:
+        """Nothing can be staged; all was verified and checked when it was opened."""
+
+    def swap(self, undo: UndoStack) -> None:
+        """Make the safety backup, then let manage.py replace database and media; the services are stopped."""
+        site, listen = self.context.site, self.context.listen
+        listen(Step("restore.safety.first"))
+        safety = self.run.secure()
+        self.run.note(safety=safety.name)
+        undo.push("the restore by Django", lambda: self._take_back(safety))
+        listen(Step("restore.terminate"))
+        databases, live = Databases(site.postgres), site.postgres.database
+        databases.disconnect(live)
+        databases.admit(live)
+        self._require_unchanged(safety)
+        self._load_here()
+        counted = check_counts(site, self.live, self.manifest, strict=site.services.configured)
+        if counted.tables:  # the former command did not say how many there are
+            listen(Step("restore.counted", {"tables": str(counted.tables), "rows": str(counted.rows)}))
+
+    def _require_unchanged(self, safety: Artifact) -> None:
+        present = safety.manifest.database if safety.manifest else None
+        if present and not holds(self.context.site.postgres, present):
+            raise Refused(
+                "somebody has written to the database since its safety backup was made",
+                hint="stop whatever writes to it ([services] stop), then run the restore again",
+            )
+
+    @phase("load by manage.py")
+    def load(self, *, into: str = "") -> None:
+        """Serve manage.py to its end, which loads the live database, or a copy of it."""
+        self.context.listen(Step("restore.load", {"artifact": str(self.artifact.path)}))
+        served = Served(self.files, self.hear, partial(self._ready, into=into))
+        options = ("--stamp", self.context.stamp, *_trust(self.artifact), *(("--into", into) if into else ()))
+        self.django.take_in(served, *options)
+
+    def _load_here(self) -> None:
+        """Load the live database; where manage.py does not come to say how it ended, the server tells."""
+        try:
+            self.load()
+        except KorrigoBackupError:
+            if not self._took_place():
+                raise
+
+    def hear(self, step: Step) -> None:
+        """Pass on a step of manage.py."""
+        facts = step.facts | {"archive": str(self.artifact.path / (self.manifest.media_backup or ""))}
+        self.context.listen(Step(f"django.{step.id}", facts))
+
+    def _ready(self, transaction: str, *, into: str) -> None:
+        """Let the transaction end when it is in our database and the media are ours; it is written down first."""
+        site = self.context.site
+        expected = into or site.postgres.database
+        here = transaction.isdigit() and site.postgres.ask(_HERE.format(transaction), int, database=expected)
+        if not here:
+            raise Refused(
+                f"the site's manage.py has loaded into another database than {expected} at"
+                f" {site.postgres.access.description}",
+                hint="make POSTGRES_DB and POSTGRES_HOST those of DATABASES in its settings",
+            )
+        if self.manifest.includes_media and self.context.stamp not in site.configured_media().kept("journal"):
+            raise Refused(
+                f"the site's manage.py has other media than {site.configured_media().root}",
+                hint="make MEDIA_ROOT ([media] root, on Compose [compose] media) that of its settings",
+            )
+        if not into:
+            self.run.note(transaction=transaction)
+            self._transaction = transaction
+
+    def _took_place(self) -> bool:
+        """Tell whether the restore is done in spite of an error; the site's Django finishes or undoes it first."""
+        site = self.context.site
+        if not self._transaction:
+            undecided.end_load(site.postgres)
+        undecided.finish(site)
+        return bool(self._transaction) and undecided.committed(site.postgres, self._transaction)
+
+    def _take_back(self, safety: Artifact) -> None:
+        if self._took_place():
+            self.context.listen(Step("restore.back", {"safety": safety.name}))
+            take_back_loaded(self.context.site, safety, self.context.stamp, self.context.listen)
+        self.run.note(transaction="")
+
+
+def _verified(artifact: Artifact, stack: ExitStack) -> tuple[Manifest, list[Finding], dict[str, IO[bytes]]]:
+    """Open the files of the artifact, read every byte, and return its manifest, what was found, and the files."""
+    with explained(f"read {artifact.path}"):
+        manifest, findings = django_format.verify(artifact.path)
+        if manifest != usable_manifest(artifact):
+            raise ProofFailed(f"the manifest of {artifact.name} has changed just now", hint="find out who writes to it")
+        names = (DIRECTORY_MANIFEST, manifest.database_backup, manifest.media_backup)
+        listing = manifest.media.members if manifest.media else None
+        files = {name: stack.enter_context(open_plain(artifact.path / name)) for name in (*names, listing) if name}
+    return manifest, findings, files
+
+
+def _held(checked: Checked, manifest: Manifest) -> frozenset[str]:
+    """Return the tables whose rows the backup holds; of some it has only those that others refer to."""
+    partly = {model.name for model in manifest.django.referred} if manifest.django else set()
+    return frozenset(table for label, table in checked.tables.items() if label not in partly)
+
+
+def _trust(artifact: Artifact) -> tuple[str, ...]:
+    """Return the option that says what was found of the signature; whether it is allowed was decided here."""
+    return ("--verified",) if artifact.authenticity is Authenticity.AUTHENTIC else ("--allow-unsigned",)
+
+
+def _not_now(transaction: str) -> None:
+    raise Refused(f"a check must not change anything, and transaction {transaction} has", hint="report this")

@@ -1,0 +1,196 @@
+"""Restore in place: for a role that may not create databases, the content is replaced inside the live database.
+
+No previous copy can be kept, so a safety backup serves for a rollback, made and read back while the site is stopped and
+before any change. Content is replaced in one transaction: a failure, or a crash, before its end leaves the old content.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from korrigo_backup.artifact.name import Kind
+from korrigo_backup.core.finding import Finding, error, warning
+from korrigo_backup.errors import UsageError
+from korrigo_backup.postgres.databases import Databases
+from korrigo_backup.postgres.dump.guard import loaded_with_path, path_may_help
+from korrigo_backup.postgres.dump.load_in_place import Replacing
+from korrigo_backup.postgres.dump.proof import holds
+from korrigo_backup.postgres.server_error import StatementFailed
+from korrigo_backup.restore.extensions import extensions_made
+from korrigo_backup.restore.needs import restore_needs
+from korrigo_backup.restore.plan import FROM_SAFETY, replaced_in_place
+from korrigo_backup.restore.planning import PartPlan, plan_sql
+from korrigo_backup.restore.versions import knows_restrict, left_out_here
+from korrigo_backup.run.record import Step, Verb
+from korrigo_backup.system.timings import phase
+from korrigo_backup.verify.foreign import as_owner, without_rows
+from korrigo_backup.verify.sources import SqlSource, open_sql
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.artifact.manifest import DatabaseProof, TableProof
+    from korrigo_backup.restore.parts import Context
+    from korrigo_backup.run.undo import UndoStack
+
+IN_PLACE = Verb.RESTORE_IN_PLACE
+"""The verb of such a restore in the journal, instead of `restore`."""
+
+
+@contextmanager
+def open_in_place(artifact: Artifact, context: Context, secure: Callable[[], Artifact]) -> Iterator[InPlacePart]:
+    """Open and verify a dump that is to replace the content of the live database; `secure` makes a safety backup."""
+    with open_sql(artifact, context.site.postgres.access) as source:
+        plan = plan_sql(context.site, artifact, source, stamp=context.stamp, in_place=True)
+        found = (*plan.findings, *_findings(context, source), *_needs(context, source))
+        yield InPlacePart(source, context, replace(plan, findings=found), artifact, secure)
+
+
+@dataclass
+class InPlacePart:
+    """The content of the database, from a dump."""
+
+    source: SqlSource
+    context: Context
+    plan: PartPlan
+    artifact: Artifact
+    secure: Callable[[], Artifact]
+    safety: Artifact | None = field(default=None, init=False)
+    _committing: bool = field(default=False, init=False)
+
+    def stage(self, undo: UndoStack) -> None:
+        """Return at once: there is no stage; the dump was read whole and verified when it was opened."""
+
+    def swap(self, undo: UndoStack) -> None:
+        """Make the safety backup, then replace the content; the services are stopped."""
+        self.context.listen(Step("restore.safety.first"))
+        safety = self.safety = self.secure()
+        undo.push(f"the content of the database, from {safety.path}", lambda: self._bring_back(safety))
+        self.context.listen(Step("restore.terminate"))
+        self._replace(self.artifact, self.source, safety.manifest.database if safety.manifest else None)
+
+    def _bring_back(self, safety: Artifact) -> None:
+        """Load the safety backup, unless the transaction was rolled back.
+
+        Once the commit was sent, only the content shows on which side of it an interruption was.
+        """
+        if not self._committing:
+            return
+        with open_sql(safety) as source:
+            if not holds(self.context.site.postgres, source.expected):
+                self._replace(safety, source, None)
+
+    def _replace(self, artifact: Artifact, source: SqlSource, present: DatabaseProof | None) -> None:
+        replace_content(self.context, artifact, source, present, committing=self._commits)
+
+    def _commits(self) -> None:
+        self._committing = True
+
+
+@phase("load in place")
+def replace_content(
+    context: Context,
+    artifact: Artifact,
+    source: SqlSource,
+    present: DatabaseProof | None,
+    *,
+    committing: Callable[[], None] = lambda: None,
+) -> None:
+    """Replace the content of the live database by that of a verified dump, in one transaction, and prove it.
+
+    `present` is the proof that the present content must still match; `committing` is called when the transaction is
+    about to end.
+    """
+    server = context.site.postgres
+    databases, live = Databases(server), server.database
+    sorts = left_out_here(server, source.scan)
+    replacing = Replacing(
+        source.file,
+        artifact.name,
+        source.sha256,
+        source.scan,
+        source.expected,
+        *sorts,
+        accept=context.accept,
+        report=context.report,
+        foreign=not context.trusted,
+        restricted=knows_restrict(server.client_version()),
+        is_open=server.common == server.database,
+    )
+
+    def tell(step: str) -> None:
+        if step == "commit":
+            committing()
+        else:
+            context.listen(Step(f"restore.{step}", {"artifact": str(artifact.path)}))
+
+    def run() -> tuple[TableProof, ...]:
+        with server.session() as session:
+            try:
+                databases.disconnect(live, but=session.ask("SELECT pg_backend_pid()", int))
+                return replacing.run(session, present=present, step=tell)
+            finally:
+                databases.admit(live)
+
+    try:
+        tables = run()
+    except StatementFailed as problem:
+        if not path_may_help(problem.server, source.expected.search_path):
+            raise
+        context.report(loaded_with_path(problem.server, source.expected.search_path))
+        replacing.with_path = True
+        tables = run()
+    facts = {"tables": str(len(tables)), "rows": str(sum(table.rows for table in tables))}
+    context.listen(Step("restore.proven", facts | {"proof": source.proof}))
+
+
+def require_database_alone(artifact: Artifact) -> None:
+    """Raise UsageError for an artifact that cannot be restored in place: media and database share no transaction."""
+    if artifact.kind is not Kind.SQL:
+        manifest = artifact.manifest
+        names = (manifest.database_backup, manifest.media_backup) if manifest else (None, None)
+        ways = [
+            f"korrigo-backup restore {name}{option}"
+            for name, option in zip(names, (" --in-place", ""), strict=True)
+            if name
+        ]
+        raise UsageError(
+            f"--in-place restores a database alone, and {artifact.name} is not one",
+            hint=f"one after the other: {'; '.join(ways)}" if artifact.kind is Kind.POINT else "leave out --in-place",
+        )
+
+
+def _needs(context: Context, source: SqlSource) -> Iterator[Finding]:
+    server = context.site.postgres
+    if server.database in Databases(server).names():
+        makes = extensions_made(source.scan)
+        yield from restore_needs(server, source.expected, "", exists=True, in_place=True, extensions=makes)
+
+
+def _findings(context: Context, source: SqlSource) -> Iterator[Finding]:
+    databases, live = Databases(context.site.postgres), context.site.postgres.database
+    role = databases.role()
+    if live not in databases.names():
+        yield error("restore.in_place", f"database {live} does not exist: there is nothing to restore in place",
+                    "restore without --in-place, or make it: CREATE DATABASE")  # fmt: skip
+        return
+    if not databases.owns(live):
+        yield error("restore.in_place", f"role {role.name} does not own database {live}",
+                    f'as a superuser: ALTER DATABASE "{live}" OWNER TO "{role.name}"')  # fmt: skip
+    saved, now = source.expected.properties, databases.properties(live).encoding_name
+    if saved and saved.encoding_name != now:
+        yield error("restore.in_place", f"the backup is in {saved.encoding_name}, database {live} in {now}",
+                    "restore without --in-place: the database is then made in the saved encoding")  # fmt: skip
+    if role.superuser and not context.trusted:
+        yield error("restore.in_place", "what is not signed cannot be restored in place by a superuser",
+                    "restore it without --in-place: it is then loaded by a role without rights")  # fmt: skip
+    if not role.superuser and not context.trusted:
+        yield from as_owner("the dump", role, in_place=True)
+        yield from without_rows("the dump", source.scan, context.accept)
+    if source.scan.own_transactions:
+        yield error("restore.in_place", "the dump has transaction commands of its own, so it cannot be taken back",
+                    "restore it without --in-place")  # fmt: skip
+    yield warning("restore.in_place", replaced_in_place(live), f"the way back: {FROM_SAFETY}")

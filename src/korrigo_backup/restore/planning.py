@@ -1,0 +1,291 @@
+"""Plan a restore: read, verify and decide exactly as the real run does, without any change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from korrigo_backup.artifact.name import before_database
+from korrigo_backup.compare.differences import Counted, FileChange
+from korrigo_backup.compare.identity import place_findings
+from korrigo_backup.compare.media import below, file_changes
+from korrigo_backup.compare.rows import SMALL, dump_rows, narrow_under
+from korrigo_backup.core.finding import Finding, error, warning
+from korrigo_backup.errors import KorrigoBackupError, Refused, UsageError
+from korrigo_backup.media import listing as members
+from korrigo_backup.media.findings import foreseen
+from korrigo_backup.media.tree import UNMOUNT
+from korrigo_backup.postgres.databases import Databases
+from korrigo_backup.postgres.digest import known_rule, prove_all, snapshot
+from korrigo_backup.postgres.dump.proof import comparable
+from korrigo_backup.postgres.property_differences import difference_findings
+from korrigo_backup.postgres.rows import FOREIGN, OURS
+from korrigo_backup.postgres.server_error import NotPermitted, TableLocked
+from korrigo_backup.restore.plan import FROM_SAFETY, Migrations, Replacement, RestorePlan, TableChange, compare_tables
+from korrigo_backup.restore.versions import subscription_findings, version_findings
+from korrigo_backup.site.health import health_findings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.artifact.manifest import LargeObjectsProof, TableProof
+    from korrigo_backup.compare.differences import RowChange
+    from korrigo_backup.media.port import Tree
+    from korrigo_backup.media.tree import TreeFacts
+    from korrigo_backup.postgres.digest import Snapshot
+    from korrigo_backup.site.site import Site
+    from korrigo_backup.verify.sources import MediaSource, SqlSource
+
+NO_MIGRATIONS = Migrations()
+
+LARGE_OBJECTS = "large objects"
+"""The name for large objects in place of a table's name; a table's name begins with its schema."""
+
+MOUNTED = "media.mounted"
+"""The finding that refuses only a swap of the media."""
+
+NAMED = 10
+"""Paths of each sort that a plan names."""
+
+
+@dataclass(frozen=True)
+class PartPlan:
+    """The effect of replacing a part."""
+
+    replacement: Replacement
+    findings: tuple[Finding, ...]
+    tables: tuple[TableChange, ...] = ()
+    migrations: Migrations = NO_MIGRATIONS
+    media: FileChange | None = None
+
+
+def whole(
+    artifact: Artifact, parts: Iterable[PartPlan], findings: Iterable[Finding], *, downtime: float | None
+) -> RestorePlan:
+    """Return the plan of a restore of an artifact from the plans of its parts."""
+    plans = tuple(parts)
+    return RestorePlan(
+        artifact=str(artifact.path),
+        kind=artifact.kind,
+        created=artifact.created,
+        replaces=tuple(plan.replacement for plan in plans),
+        tables=tuple(table for plan in plans for table in plan.tables),
+        media=next((plan.media for plan in plans if plan.media), None),
+        migrations=next((plan.migrations for plan in plans if plan.replacement.part == "database"), NO_MIGRATIONS),
+        downtime=downtime,
+        findings=(*findings, *(finding for plan in plans for finding in plan.findings)),
+    )
+
+
+def of_this_site(
+    site: Site, artifact: Artifact, *, into_other_site: bool, dump: Artifact | None = None
+) -> list[Finding]:
+    """Return a finding when a backup is of another site or environment: an error unless that is meant.
+
+    `dump` is the dump that a restore of the artifact loads, None when there is none.
+    """
+    manifest = artifact.manifest
+    if manifest is None or (manifest.site is None and manifest.identity is None):
+        return []
+    theirs = (manifest.site or site.name, manifest.environment or site.environment)
+    if theirs == (site.name, site.environment):
+        return place_findings(site, artifact, into_other_site=into_other_site, dump=dump)
+    what = f"this is a backup of {' '.join(theirs)}, and this site is {site.name} {site.environment}"
+    if into_other_site:
+        return [warning("site.other", what)]
+    return [error("site.other", what, "if you mean it, add --into-other-site; else check --config and BACKUP_DIR")]
+
+
+def services(site: Site) -> list[Finding]:
+    """Return findings about the services before they are stopped, and whether a command to stop them is configured."""
+    found = health_findings(site.services.look(), known=site.services.health_known)
+    return [*([] if site.services.configured else [_NO_SERVICES]), *found]
+
+
+def plan_sql(site: Site, artifact: Artifact, source: SqlSource, *, stamp: str, in_place: bool = False) -> PartPlan:
+    """Return the effect of restoring a dump over the live database."""
+    databases, live = Databases(site.postgres), site.postgres.database
+    if live == site.postgres.maintenance:
+        raise UsageError(
+            f"database {live} is the one that this program connects to while it swaps",
+            hint="set POSTGRES_DB to the site's own database, or [database] maintenance to another one",
+        )
+    exists = live in databases.names()
+    changes, applied, unreadable = _changes(site, artifact, source) if exists else (_all_new(source), (), ())
+    replacement = Replacement(
+        part="database",
+        target=f"database {live} at {site.postgres.access.description}",
+        kept_as=before_database(live, stamp) if exists and not in_place else None,
+        in_place=in_place,
+        undone_by=FROM_SAFETY if in_place else UNSET,
+        needs=source.expected.size or (databases.size(live) if exists else 0),
+        free=site.postgres.free_space(),
+    )
+    readable = exists and not unreadable and bool(applied)
+    migrations = _migrations(applied, source.expected.migrations) if readable else NO_MIGRATIONS
+    findings = [
+        *source.findings,
+        *version_findings(site.postgres, source.scan),
+        *subscription_findings(o.name for o in source.expected.schema if o.kind == "subscription"),
+        *unreadable,
+        *_left_out(source),
+        *_database_findings(databases, replacement),
+        *(difference_findings(databases.properties(live), source.expected.properties) if exists else ()),
+        *_behind(artifact, migrations),
+    ]
+    return PartPlan(replacement, tuple(findings), changes, migrations)
+
+
+def _left_out(source: SqlSource) -> Iterator[Finding]:
+    if names := source.expected.left_out:
+        yield warning("database.left_out", f"pg_dump has left out: {', '.join(names)}",
+                      "an index that was not valid is made again by hand: CREATE INDEX …")  # fmt: skip
+
+
+def plan_media(site: Site, artifact: Artifact, source: MediaSource, *, stamp: str) -> PartPlan:
+    """Return the effect of restoring a media archive over the live tree."""
+    tree = site.configured_media()
+    exists = tree.exists()
+    replacement = Replacement(
+        part="media",
+        target=f"media tree {tree.root}",
+        kept_as=str(tree.beside("before", stamp)) if exists else None,
+        needs=source.bytes,
+        free=tree.free(),
+    )
+    change = _files(tree, artifact, source) if exists else FileChange(removed=Counted(source.files))
+    facts = tree.facts()
+    lost = foreseen(source.saved, facts.user, facts.groups) if source.saved else ()
+    findings = (*source.findings, *mounted(tree, facts), *lost, *room(replacement))
+    return PartPlan(replacement, findings, media=change)
+
+
+def mounted(tree: Tree, facts: TreeFacts) -> Iterator[Finding]:
+    """Yield an error when a file system is mounted inside the live tree: it can neither be swapped nor kept."""
+    if facts.live_mounts:
+        first = tree.root / facts.live_mounts[0]
+        yield error("media.mounted", f"{len(facts.live_mounts)} file systems are mounted inside the media tree:"
+                    f" {first}; a restore would move them away", UNMOUNT.format(path=first))  # fmt: skip
+
+
+_NO_SERVICES = warning(
+    "services.unknown",
+    "no commands to stop the services are configured",
+    "sessions are ended during the swap; stop the site yourself, or set [services]",
+)
+
+
+def _database_findings(databases: Databases, replacement: Replacement) -> Iterator[Finding]:
+    role = databases.role()
+    if not (role.createdb or role.superuser or replacement.in_place):
+        yield error("role.createdb", f"role {role.name} may not create databases",
+                    f'as a superuser: ALTER ROLE "{role.name}" CREATEDB; or restore with --in-place')  # fmt: skip
+    if replacement.kept_as is None and not replacement.in_place:
+        yield warning("database.missing", f"{replacement.target.split(' at ')[0]} does not exist: it is made anew")
+    yield from room(replacement)
+
+
+def room(replacement: Replacement) -> Iterator[Finding]:
+    """Yield an error if the new data do not fit in addition to the present data."""
+    if replacement.free is not None and replacement.free < replacement.needs:
+        what = f"{replacement.target}: {replacement.free:,} bytes free, {replacement.needs:,} needed"
+        hint = "make room: the old data is kept beside the new"
+        yield error("space.media", what, hint) if replacement.part == "media" else error("space.database", what, hint)
+
+
+def _migrations(applied: tuple[str, ...], saved: tuple[str, ...]) -> Migrations:
+    if not saved:
+        return NO_MIGRATIONS  # an old manifest, or not a Django site
+    return Migrations(tuple(sorted(set(applied) - set(saved))), tuple(sorted(set(saved) - set(applied))))
+
+
+def _behind(artifact: Artifact, migrations: Migrations) -> Iterator[Finding]:
+    if migrations.lost:
+        yield warning("migrations.lost", f"the backup is {len(migrations.lost)} migrations behind the live database:"
+                      f" {', '.join(migrations.lost[:3])}", "after the restore: python manage.py migrate")  # fmt: skip
+    if migrations.gained:
+        revision = artifact.manifest.revision if artifact.manifest else None
+        yield warning("migrations.gained", f"the backup is {len(migrations.gained)} migrations ahead of the live"
+                      f" database: {', '.join(migrations.gained[:3])}",
+                      f"run the code that it was made with{f' (revision {revision})' if revision else ''}")  # fmt: skip
+
+
+def _changes(
+    site: Site, artifact: Artifact, source: SqlSource
+) -> tuple[tuple[TableChange, ...], tuple[str, ...], tuple[Finding, ...]]:
+    """Return the changes in each table, the live migrations, and a finding if the live database cannot be read.
+
+    A damaged database, also a database that cannot be connected to while its server answers, is a reason to restore,
+    and is kept as it is: it must not prevent the restore.
+    """
+    try:
+        with snapshot(site.postgres) as taken:
+            return _table_changes(taken, artifact, source), taken.migrations(), ()
+    except NotPermitted as problem:
+        found = warning("database.unreadable", f"database {site.postgres.database} cannot be read to its end:"
+                        f" {problem.message}", "it is kept as it is; but the safety backup after the restore will fail:"
+                        " make a backup as a superuser first, if you need one")  # fmt: skip
+        return _all_new(source), (), (found,)
+    except (Refused, TableLocked):  # a pooler, a full disk, a session at work in it: that is no damage
+        raise
+    except KorrigoBackupError as problem:
+        name = site.postgres.database
+        found = warning("database.unreadable", f"database {name} cannot be read to its end: {problem.message}",
+                        "it is kept as it is; what would change cannot be told")  # fmt: skip
+        return _all_new(source), (), (found,)
+
+
+def _table_changes(taken: Snapshot, artifact: Artifact, source: SqlSource) -> tuple[TableChange, ...]:
+    """Return the change of each table; small tables are compared by key."""
+    rule = known_rule(source.expected.digest)
+    tables = comparable(taken, source.expected, prove_all(taken, rule=rule))
+    known = source.expected.large_objects is not None  # a dump without a manifest does not list them
+    now = _with_large_objects(tables, taken.large_objects(digest=rule is not None) if known else None)
+    changes = compare_tables(now, _after(source))
+    small = {
+        change.name: max(change.now, change.after)
+        for change in changes
+        if change.now is not None and change.after is not None and not change.identical
+        if change.name != LARGE_OBJECTS
+        if max(change.now, change.after) <= SMALL
+    }
+    settings = (OURS,) if artifact.manifest else FOREIGN
+    rows = narrow_under(settings, dump_rows(source.file, artifact.name), taken, small) if small else {}
+    return tuple(_counted(change, rows) for change in changes)
+
+
+def _counted(change: TableChange, rows: Mapping[str, RowChange]) -> TableChange:
+    found = rows.get(change.name)
+    if found is None:
+        return change
+    return replace(change, added=found.added, changed=found.changed, removed=found.removed)
+
+
+def _all_new(source: SqlSource) -> tuple[TableChange, ...]:
+    return compare_tables({}, _after(source))
+
+
+def _after(source: SqlSource) -> dict[str, tuple[int, str | None]]:
+    return _with_large_objects(source.expected.tables, source.expected.large_objects)
+
+
+def _with_large_objects(
+    tables: Iterable[TableProof], large_objects: LargeObjectsProof | None
+) -> dict[str, tuple[int, str | None]]:
+    """Return rows and digest by name; large objects, where there are any, count as a further table."""
+    counted = {t.name: (t.rows, t.digest) for t in tables}
+    if large_objects and large_objects.count:
+        counted[LARGE_OBJECTS] = (large_objects.count, large_objects.digest)
+    return counted
+
+
+def _files(tree: Tree, artifact: Artifact, source: MediaSource) -> FileChange:
+    if source.listing is None:  # without checksums no file is known to be equal
+        return FileChange(changed=Counted(sum(1 for entry in tree.walk() if entry.is_file)))
+    change = file_changes(below(members.read(source.listing, artifact.name), source.root or ""), tree, shown=NAMED)
+    source.listing.seek(0)
+    return change

@@ -1,0 +1,1 @@
+"""Retention: what the policy removes, holds, and the removal."""

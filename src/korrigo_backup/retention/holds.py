@@ -1,0 +1,97 @@
+"""The holds of a site, in a private file in the backup directory (`.holds.json`).
+
+A file that cannot be read stops every removal: it must never be taken for an empty list of holds. An empty file is such
+a file: content that is written here begins with a bracket.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from korrigo_backup.errors import NotFound, Refused, UsageError
+from korrigo_backup.retention.hold import Hold
+from korrigo_backup.system import lock
+from korrigo_backup.system.files import explained, fsync_directory, open_plain, write_private
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FILE = ".holds.json"
+_LOCK = ".holds.lock"
+_LARGEST = 16 * 1024 * 1024
+"""Bytes: some fifty thousand holds."""
+
+
+def read(directory: Path) -> tuple[Hold, ...]:
+    """Return every hold, also ended holds, oldest first; Refused when the file is there and cannot be read."""
+    try:
+        with explained(f"read the holds {directory / FILE}"), _opened(directory / FILE) as raw:
+            return () if raw is None else tuple(msgspec.json.decode(raw, type=list[Hold]))
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError) as problem:
+        raise Refused(
+            f"the holds {directory / FILE} cannot be read: {problem}",
+            hint="correct the file or put it back from a copy: until then nothing is removed",
+        ) from None
+
+
+def add(directory: Path, hold: Hold) -> None:
+    """Add a hold; UsageError for a hold that has ended already, or for the same name and holder twice."""
+    if hold.until is not None and hold.until <= hold.since:
+        day = f"{hold.until.astimezone():%Y-%m-%d}"
+        raise UsageError(f"{day} has passed", hint="name a later day, or leave --until out")
+    with _alone(directory):
+        known = read(directory)
+        for one in known:
+            if (one.name, one.holder) == (hold.name, hold.holder) and one.stands(hold.since):
+                raise UsageError(
+                    f"{hold.name} is {one.described()}",
+                    hint=f"to change it, release it first: korrigo-backup hold release {hold.name} --by {hold.holder}",
+                )
+        _write(directory, (*known, hold))
+
+
+def release(directory: Path, name: str, holder: str | None) -> tuple[Hold, ...]:
+    """Take away the holds on `name`, all or those of a holder; return them. NotFound when there is none."""
+    with _alone(directory):
+        known = read(directory)
+        gone = tuple(one for one in known if one.name == name and holder in {None, one.holder})
+        if not gone:
+            names = sorted({one.name for one in known})
+            raise NotFound(
+                f"nothing holds {name}" + (f" for {holder}" if holder else ""),
+                hint=f"held are: {', '.join(names[:5]) or 'none'}; korrigo-backup hold list",
+            )
+        _write(directory, tuple(one for one in known if one not in gone))
+    return gone
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Keep other changes of the holds out: not the site's lock, since a hold must be possible during a long backup."""
+    with lock.exclusive(directory / _LOCK, "change of the holds"), explained(f"write the holds {directory / FILE}"):
+        yield
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[bytes | None]:
+    """Yield the content of the file, None without a file: an empty file has lost its holds."""
+    try:
+        file = open_plain(path)
+    except FileNotFoundError:
+        yield None
+        return
+    with file:
+        yield file.read(_LARGEST)
+
+
+def _write(directory: Path, holds: tuple[Hold, ...]) -> None:
+    fresh = directory / f"{FILE}.{os.getpid()}"
+    fresh.unlink(missing_ok=True)
+    write_private(fresh, msgspec.json.format(msgspec.json.encode(holds), indent=2) + b"\n")
+    fresh.replace(directory / FILE)
+    fsync_directory(directory)

@@ -1,0 +1,157 @@
+"""Prune: plan the removals by the policy, each with its reason; refuse a likely mistake; remove.
+
+The plan is the whole decision: showing it and acting on it are the same code path. The caller that acts holds the
+site's lock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING
+
+from korrigo_backup.artifact.history import members_of
+from korrigo_backup.artifact.name import Kind
+from korrigo_backup.artifact.signature import Authenticity
+from korrigo_backup.errors import KorrigoBackupError, PartlyDone, Refused
+from korrigo_backup.retention import holds
+from korrigo_backup.retention.clock import doubt
+from korrigo_backup.retention.hold import standing
+from korrigo_backup.retention.policy import Decision, Given, decide, too_many
+from korrigo_backup.run import journal
+from korrigo_backup.run.record import Step, silent
+from korrigo_backup.verify.structure import is_good
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Sequence
+    from datetime import datetime
+
+    from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.artifact.catalog import Catalog
+    from korrigo_backup.retention.policy import Policy
+    from korrigo_backup.run.record import Listener, Record
+
+CLOCK, CONFIRMED = "clock", "confirmed"
+"""The journal's fields of a run for which a person has confirmed the clock."""
+
+REMOVED = "prune.removed"
+"""The step that reports a removal."""
+
+_FIRST = {Kind.POINT: 0}
+"""A restore point is removed before its components: an interruption leaves no point that lacks a component."""
+
+
+@dataclass(frozen=True)
+class Meant:
+    """The confirmations of a person: that the clock is right, that so many may be removed at once."""
+
+    clock: bool = False
+    many: bool = False
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """The artifacts that would be kept and removed, and the reason if none may be removed."""
+
+    decisions: tuple[Decision, ...]
+    refusal: Refused | None = None
+
+    @property
+    def leaving(self) -> tuple[Artifact, ...]:
+        """The artifacts that go, in the order in which they go."""
+        gone = [decision.artifact for decision in self.decisions if decision.remove]
+        return tuple(sorted(gone, key=lambda one: _FIRST.get(one.kind, 1)))
+
+    @property
+    def bytes(self) -> int:
+        """The bytes that become free."""
+        return sum(artifact.size for artifact in self.leaving)
+
+
+def plan(
+    catalog: Catalog,
+    policy: Policy,
+    *,
+    site: str,
+    environment: str | None,
+    now: datetime,
+    kinds: Container[Kind] = tuple(Kind),
+    meant: Meant | None = None,
+    more: bool = False,
+) -> Pruning:
+    """Return the decision of `policy` about every artifact; only those of `kinds` are removed.
+
+    If an artifact would be removed, the newest artifacts of that kind are read until one is good. Refused if the holds
+    cannot be read. `more`: other objects would be removed for their age, too, so the clock is checked for them as well.
+    """
+    meant = meant or Meant()
+    artifacts = catalog.artifacts()
+    records = journal.read(catalog.directory)
+    known = standing(holds.read(catalog.directory), now)
+    given = Given(now, site, known, cache(lambda artifact: is_good(catalog, artifact)), kinds, environment)
+    decisions = tuple(decide(artifacts, policy, given))
+    going = more or any(decision.remove for decision in decisions)
+    return Pruning(decisions, _refusal(decisions, records, now, meant) if going else None)
+
+
+def carry_out(catalog: Catalog, pruning: Pruning, *, now: datetime, listen: Listener) -> int:
+    """Remove the artifacts that the plan removes, and return how many; the caller holds the site's lock.
+
+    Raises the plan's refusal; PartlyDone if an artifact could not be removed, after the others. A hold that was added
+    since is heeded; a restore point that stays keeps its components.
+    """
+    if pruning.refusal:
+        raise pruning.refusal
+    removed, staying, failed = 0, set[str](), list[KorrigoBackupError]()
+    for artifact in pruning.leaving:
+        if artifact.name in {*staying, *standing(holds.read(catalog.directory), now)}:
+            staying.update(members_of(artifact))
+            continue
+        try:
+            catalog.remove(artifact)
+        except KorrigoBackupError as problem:
+            failed.append(problem)
+            staying.update(members_of(artifact))
+            continue
+        removed += 1
+        listen(Step(REMOVED, {"name": artifact.name, "bytes": str(artifact.size)}))
+    if failed:
+        raise PartlyDone(
+            f"{removed} backups are removed, {len(failed)} could not be: {failed[0].message}",
+            hint=failed[0].hint,
+            state="what was not to go is untouched",
+        )
+    return removed
+
+
+def clean(
+    catalog: Catalog, policy: Policy, *, site: str, environment: str | None, now: datetime
+) -> tuple[Decision, ...]:
+    """Remove the dumps of the database by the policy, as `backup` does at its end (runbook 4.2).
+
+    A restore point is removed with its dump; all other artifacts wait for `prune`.
+    """
+    alike = replace(policy, complete=policy.database)
+    pruning = plan(catalog, alike, site=site, environment=environment, now=now, kinds=(Kind.SQL, Kind.POINT))
+    carry_out(catalog, pruning, now=now, listen=silent)
+    return tuple(one for one in pruning.decisions if one.artifact.kind is Kind.SQL)
+
+
+def _refusal(decisions: Sequence[Decision], records: Sequence[Record], now: datetime, meant: Meant) -> Refused | None:
+    if not meant.clock and (why := _clock(records, [one.artifact for one in decisions], now)):
+        return Refused(
+            f"nothing is removed: {why}",
+            hint="look at the clock (timedatectl); if it is right: korrigo-backup prune --apply --clock-is-right",
+        )
+    if not meant.many and (many := too_many(decisions)):
+        return Refused(
+            f"nothing is removed: {many[0]} of {many[1]} backups of one kind would go at once",
+            hint="look at the plan (korrigo-backup prune); if it is meant: korrigo-backup prune --apply --allow-many",
+        )
+    return None
+
+
+def _clock(records: Sequence[Record], artifacts: Sequence[Artifact], now: datetime) -> str | None:
+    confirmed = max((one.started for one in records if one.why.get(CLOCK) == CONFIRMED), default=None)
+    ours = [one.created for one in artifacts if one.authenticity is Authenticity.AUTHENTIC]
+    return doubt([*ours, *(record.started for record in records)], now, confirmed)

@@ -1,0 +1,132 @@
+"""The steps of an operation, passed to a listener while it runs, and the record of it afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
+from enum import StrEnum
+from statistics import median
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from korrigo_backup.core.moment import require_moment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step that begins or is done. `id` is stable (`restore.load`); `facts` are the values for a line about it."""
+
+    id: str
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+Listener = Callable[[Step], None]
+
+UNANSWERED, STOPPED_FOR = "services.unanswered", "services.stopped"
+"""Steps whose fact `seconds` is the downtime: as visitors had it, or of the services where no address is known."""
+
+
+PROVEN = frozenset({"restore.proven", "restore.proven.media"})
+"""Steps at which loaded data were compared with what was saved, and were the same."""
+
+
+def silent(step: Step) -> None:
+    """Ignore the step."""
+    del step
+
+
+class Verb(StrEnum):
+    """The name of an operation in the journal, where code decides on it. The journal may hold others."""
+
+    BACKUP = "backup"
+    NIGHTLY = "nightly"
+    VERIFY = "verify"
+    COMPARE = "compare"
+    RESTORE = "restore"
+    RESTORE_IN_PLACE = "restore in place"
+    RESTORE_BY_DJANGO = "restore by Django"
+    ROLLBACK = "rollback"
+    REBUILD = "rebuild"
+
+
+RESTORES = frozenset({Verb.RESTORE, Verb.RESTORE_IN_PLACE, Verb.RESTORE_BY_DJANGO})
+
+
+class Outcome(StrEnum):
+    """How an operation ended; `begun` is the trace of a killed operation."""
+
+    BEGUN = "begun"
+    DONE = "done"
+    PARTLY = "partly"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+class Timed(msgspec.Struct, frozen=True):
+    """A step and the second of the operation at which it began."""
+
+    id: str
+    at: float
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """An operation: verb, subject, user, reasons, time, outcome.
+
+    `why` holds the answers of the pre-restore checklist (runbook 5.1). Times are UTC, durations seconds; `downtime` is
+    from the first request that was refused to the first that was served, or from the stop of the services to their
+    start where no address is known. Where a restore keeps no previous copy of the database, `safety` names the backup
+    for its undo, and `transaction` the transaction in the live database that decides it; "" again once it is undone.
+    `from_nothing` is the stamp of a restore that found no database in its place: only its files have a previous copy.
+    `proved` is the fingerprint of the schema that a drill has loaded and proven. `damaged` names the artifact that a
+    night made and found bad, `host` is the machine of the run. Lines of the development versions before 0.1.0 have
+    neither.
+    """
+
+    id: str
+    verb: str
+    subject: str
+    site: str
+    by: str
+    started: datetime
+    outcome: Outcome = Outcome.BEGUN
+    exit_code: int | None = None
+    seconds: float | None = None
+    downtime: float | None = None
+    bytes: int | None = None
+    message: str = ""
+    why: dict[str, str] = {}
+    steps: tuple[Timed, ...] = ()
+    safety: str = ""
+    transaction: str = ""
+    from_nothing: str = ""
+    proved: str = ""
+    damaged: str | UnsetType = UNSET
+    host: str | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        """Refuse a time that cannot be compared with others (ValueError, to a decoder ValidationError)."""
+        require_moment(self.started)
+
+
+def downtime(steps: Iterable[Timed]) -> float | None:
+    """Return the seconds from the stop of the services to their health, None when they were not both reached."""
+    at = {step.id: step.at for step in steps}
+    begin = next((at[name] for name in ("restore.stop", "restore.stop.none") if name in at), None)
+    end = at.get("restore.healthy")
+    return None if begin is None or end is None else round(end - begin, 3)
+
+
+def predicted_downtime(records: Iterable[Record], *, last: int = 5) -> float | None:
+    """Return the median downtime of the newest restores in seconds, None without restores.
+
+    It does not depend on the size: data are loaded before the services are stopped.
+    """
+    known = [record.downtime for record in records if record.downtime is not None and record.verb == Verb.RESTORE]
+    return round(median(known[-last:]), 1) if known else None

@@ -1,0 +1,1 @@
+"""Schedules: cron, systemd, and the loop for containers."""

@@ -1,0 +1,1 @@
+"""The first configuration, preflight checks and the report for support."""

@@ -1,0 +1,213 @@
+"""The report of the runbook's 8.5, for a helper: the backups, the services, the last operations, without secrets.
+
+Each part is gathered by itself, and a part that fails gives its reason: a report is needed most when much is broken.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from korrigo_backup import __version__
+from korrigo_backup.compose.access import ComposeAccess
+from korrigo_backup.compose.project import PROGRAMS
+from korrigo_backup.core.secret import Secret, redact
+from korrigo_backup.errors import KorrigoBackupError
+from korrigo_backup.notify import address
+from korrigo_backup.postgres.activity import activity
+from korrigo_backup.run import journal
+from korrigo_backup.system.run import Command, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from korrigo_backup.artifact.catalog import Catalog
+    from korrigo_backup.compose.project import Project
+    from korrigo_backup.core.finding import Finding
+    from korrigo_backup.site.site import Site
+
+LOG_LINES = 50
+"""Lines of each service's log (runbook 8.5)."""
+
+NEWEST = 10
+"""How many backups, and runs of the journal, are shown."""
+
+_SECONDS = 30
+
+_PLAIN = re.compile(
+    r"(POSTGRES_(DB|USER|HOST|PORT)|BACKUP_DIR|BACKUP_RETENTION_DAYS|MEDIA_ROOT|DJANGO_(SETTINGS_MODULE|DEBUG|ENV)"
+    r"|DEBUG|TZ|LANG|COMPOSE_(FILE|PROJECT_NAME|PROFILES)|KORRIGO_BACKUP_(SITE|ENVIRONMENT|REVISION|CLIENT_DIR|MANAGE))"
+)
+"""Variables whose values are shown; of all other relevant variables only that they are set."""
+
+_OF_INTEREST = re.compile(
+    r"(POSTGRES|DJANGO|KORRIGO|BACKUP|COMPOSE|REDIS|CELERY|MEDIA|DATABASE|EMAIL)_?\w*|DEBUG|TZ|LANG"
+)
+
+_SECRET_WORDS = re.compile(r"PASS|SECRET|TOKEN|KEY|URL|DSN|CREDENTIAL", re.IGNORECASE)
+
+
+_SHORTEST = 8
+"""Characters of a line of a secret that is looked for by itself: a shorter line is the end of a key, or a word."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The sources of the report; `build` returns the live site or raises, `checks` are the lines of `doctor`."""
+
+    catalog: Catalog
+    build: Callable[[], Site]
+    checks: Callable[[], Sequence[Finding]]
+    environment: Mapping[str, str]
+    secrets: tuple[Secret, ...]
+    contacts: Sequence[str]
+    now: datetime
+
+
+def report(sources: Sources) -> Iterator[str]:
+    """Yield the lines of the report, every known secret taken out of them."""
+    hidden = (*sources.secrets, *_values(sources.environment))
+    for line in _lines(sources):
+        yield redact(line, hidden)
+
+
+def _lines(sources: Sources) -> Iterator[str]:
+    yield "=== DIAGNOSTIC REPORT ==="
+    yield f"Date: {sources.now.isoformat(timespec='seconds')}"
+    for number, (title, part) in enumerate(_parts(sources), 1):
+        yield ""
+        yield f"{number}. {title}:"
+        yield from _guarded(part)
+
+
+def _parts(sources: Sources) -> list[tuple[str, Callable[[], Iterable[str]]]]:
+    return [
+        ("Versions", lambda: _versions(sources)),
+        ("Container status", lambda: _containers(sources.build())),
+        ("Disk space", _disks),
+        ("Database status", lambda: _database(sources.build())),
+        (f"Recent logs (last {LOG_LINES} lines)", lambda: _logs(sources.build())),
+        ("Environment variables (sanitized)", lambda: _variables(sources.environment)),
+        ("Checks", lambda: [f"{one.level}: {one.message}{_hint(one.hint)}" for one in sources.checks()]),
+        (f"Backups (newest {NEWEST})", lambda: _backups(sources.catalog)),
+        (f"Journal (newest {NEWEST})", lambda: _runs(sources.catalog)),
+        ("Whom to ask", lambda: sources.contacts or ["nobody is named: set [[contacts.people]]"]),
+        ("To be added by you", lambda: _ASKED),
+    ]
+
+
+_ASKED = (
+    "- what is wrong, and since when",
+    "- what was done before, step by step",
+    "- how many users are affected, and what they cannot do",
+)
+"""Facts that the runbook (8.5) asks for besides this report, and that no machine knows."""
+
+
+def _guarded(part: Callable[[], Iterable[str]]) -> Iterator[str]:
+    try:
+        for line in part():
+            yield f"   {line}"
+    except (KorrigoBackupError, OSError) as problem:
+        yield f"   cannot be told: {problem}"
+
+
+def _versions(sources: Sources) -> Iterator[str]:
+    yield f"korrigo-backup {__version__}, Python {platform.python_version()}"
+    yield f"{platform.platform()}"
+    for argv in (("docker", "--version"), *((*program, "version") for program in PROGRAMS)):
+        yield from _guarded(lambda argv=argv: [_first_line(argv, sources.environment)])  # type: ignore[misc]
+
+
+def _first_line(argv: tuple[str, ...], environment: Mapping[str, str]) -> str:
+    done = run(Command(argv, {"PATH": environment.get("PATH", "")}), timeout=_SECONDS)
+    said = (done.stdout.decode(errors="replace").strip() or done.stderr.strip() or "says nothing").splitlines()
+    return f"{' '.join(argv)}: {said[0]}"
+
+
+def _containers(site: Site) -> Iterator[str]:
+    project = _project(site)
+    if project is None:
+        yield "no Compose: the database is reached directly"
+        return
+    for one in project.containers():
+        yield f"{one.service}: {one.status}{f', {one.health}' if one.health else ''}"
+
+
+def _disks() -> list[str]:
+    done = run(Command(("df", "-h")), timeout=_SECONDS)
+    return done.stdout.decode(errors="replace").splitlines()
+
+
+def _database(site: Site) -> Iterator[str]:
+    found = activity(site.postgres)
+    yield f"{site.postgres.access.description}: accepting connections"
+    yield (
+        f"PostgreSQL {found.version}, running since {found.started}{', recovering' if found.recovering else ''},"
+        f" database {site.postgres.database} {found.size:,} bytes,"
+        f" {len(found.connections) + 1} of {found.connections_allowed} connections"
+    )
+    for one in found.connections:
+        blocked = f", blocked by {', '.join(map(str, one.blocked_by))}" if one.blocked_by else ""
+        yield (
+            f"connection {one.pid} {one.user} {one.application or '-'}: {one.state or '-'} {one.statement or '-'}"
+            f" for {one.seconds or 0:g} s, waits for {one.waits or 'nothing'}{blocked}"
+        )
+    for table in found.tables:
+        rows = "rows not counted yet" if table.rows < 0 else f"about {table.rows:,.0f} rows"
+        yield f"table {table.name}: {table.bytes:,} bytes, {rows}"
+
+
+def _logs(site: Site) -> Iterator[str]:
+    project = _project(site)
+    if project is None:
+        yield "no Compose: see the services' own logs (journalctl -u …)"
+        return
+    for service in sorted({one.service for one in project.containers()}):
+        yield f"--- {service}"
+        done = project.call("logs", "--no-color", "--no-log-prefix", f"--tail={LOG_LINES}", service, timeout=_SECONDS)
+        yield from (done.stdout.decode(errors="replace") + done.stderr).splitlines()
+
+
+def _variables(environment: Mapping[str, str]) -> Iterator[str]:
+    for name in sorted(filter(_OF_INTEREST.fullmatch, environment)):
+        shown = environment[name] if _PLAIN.fullmatch(name) else "***REDACTED***" if environment[name] else ""
+        yield f"{name}={shown}"
+
+
+def _backups(catalog: Catalog) -> Iterator[str]:
+    for one in catalog.artifacts()[:NEWEST]:
+        problem = f", {one.problem}" if one.problem else ""
+        yield f"{one.created.isoformat(timespec='seconds')} {one.name} {one.size:,} bytes, {one.authenticity}{problem}"
+
+
+def _runs(catalog: Catalog) -> Iterator[str]:
+    for one in journal.read(catalog.directory)[-NEWEST:]:
+        code = "" if one.exit_code is None else f" (exit {one.exit_code})"
+        yield f"{one.started.isoformat(timespec='seconds')} {one.verb} {one.subject}: {one.outcome}{code} {one.message}"
+
+
+def _hint(hint: str) -> str:
+    return f" ({hint})" if hint else ""
+
+
+def _project(site: Site) -> Project | None:
+    access = site.postgres.access
+    return access.project if isinstance(access, ComposeAccess) else None
+
+
+def _values(environment: Mapping[str, str]) -> list[Secret]:
+    """Return the values of all variables that may be secret, and their parts: they stand in logs, too.
+
+    Of an address the password and the tokens, since a log has them without the rest; of a key in several lines each
+    line, since the report goes line by line.
+    """
+    found: list[Secret] = []
+    for name, value in environment.items():
+        if value and _SECRET_WORDS.search(name):
+            found += [Secret(value), *(Secret(line) for line in value.splitlines() if len(line) >= _SHORTEST)]
+            found += address.secrets(Secret(value)) if "://" in value else ()
+    return found

@@ -1,0 +1,21 @@
+"""A stamp of its own for every operation that keeps something: the undo of an operation must not undo another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from korrigo_backup.artifact.name import free_second
+from korrigo_backup.postgres.databases import Databases
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from korrigo_backup.site.site import Site
+
+
+def own_stamp(site: Site, now: datetime) -> datetime:
+    """Return the first second from `now` on whose stamp no previous copy of the site has."""
+    names = set(Databases(site.postgres).names())
+    if site.media:
+        names |= set(site.media.names())
+    return free_second(now, names)

@@ -1,0 +1,1 @@
+"""The status of a site's backups: collected, evaluated, published."""

@@ -1,0 +1,275 @@
+"""The findings that need a person, the most urgent first, each with the next command.
+
+An error needs action now: the site would lose more than it may, or a backup will fail. A warning needs action this
+week. Everything is computed from the status; no file is read here.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import takewhile
+from statistics import median
+from typing import TYPE_CHECKING
+
+from korrigo_backup.artifact.history import partly
+from korrigo_backup.artifact.name import Kind
+from korrigo_backup.artifact.signature import Authenticity
+from korrigo_backup.core.excerpt import first_of
+from korrigo_backup.core.finding import Finding, Level, error, warning
+from korrigo_backup.errors import ProofFailed
+from korrigo_backup.run.record import Verb
+from korrigo_backup.status.evaluate import CLOCKS_DIFFER, WITH_DATABASE, good_artifacts, rows_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.artifact.history import Failing
+    from korrigo_backup.status.model import Goals, Good, Seen, Space, Status
+
+SOON_FULL_DAYS = 30
+"""Days before the disk is full from which on a warning is given; an error in the last week of them."""
+
+ALMOST_FULL_DAYS = 7
+
+LEAST_FREE = 0.10
+"""The runbook's "more than 10 % free" (9.2)."""
+
+USUAL = 7
+"""How many backups before the newest give the usual size: a week."""
+
+ENOUGH_USUAL = 3
+
+FEWER_ROWS = 0.8
+"""The part of the usual rows below which a backup is suspicious: rows vanish by accident or by an attacker."""
+
+ENOUGH_ROWS = 100
+"""A table with fewer rows is not compared: a share of them means little."""
+
+SIZES = (0.5, 2.0)
+"""The part of the usual size outside which a backup is suspicious: encrypted data do not compress."""
+
+_MESSAGE = 200
+"""Characters of a message of the journal that are shown."""
+
+
+def attention(status: Status, seen: Seen, goals: Goals) -> tuple[Finding, ...]:
+    """Return the findings that need a person: errors first, each group in the order of urgency."""
+    found = [
+        *_surroundings(seen),
+        *_age(status, seen, goals),
+        *_failures(status),
+        *_in_part(seen),
+        *_broken(seen),
+        *_space(status.space),
+        *_sudden(seen),
+        *_schedule(seen),
+        *_proof(status, goals),
+        *_signatures(status.good),
+        *_other_key(seen),
+        *_copies(status),
+    ]
+    wanted = [one for one in found if one.level is Level.ERROR or one.id not in goals.accepted]
+    return tuple(sorted(wanted, key=lambda finding: finding.level is not Level.ERROR))
+
+
+def _surroundings(seen: Seen) -> Iterator[Finding]:
+    if seen.unreadable:
+        message, hint = seen.unreadable
+        yield error("status.unreadable", message, hint)
+    elif not seen.there:
+        yield error("status.directory", f"the backup directory {seen.directory} does not exist",
+                    "check BACKUP_DIR, or make the first backup: korrigo-backup backup")  # fmt: skip
+    if seen.stopped and not seen.holder:
+        yield error("status.stopped", "the site's services were stopped by a run that did not live to start them",
+                    "korrigo-backup rollback finishes what was interrupted, and starts them")  # fmt: skip
+    if seen.journal_unread:
+        yield error("status.journal", f"the journal cannot be read, so failures are not known: {seen.journal_unread}",
+                    f"look at {seen.directory}/.journal.jsonl: who owns it, and what it is")  # fmt: skip
+    if seen.no_database:
+        yield warning("status.database", *seen.no_database)
+    if seen.open_mode is not None:
+        yield warning("status.mode", f"others can look into the backup directory (mode {seen.open_mode:o})",
+                      f"chmod 700 {seen.directory}")  # fmt: skip
+
+
+def _age(status: Status, seen: Seen, goals: Goals) -> Iterator[Finding]:
+    if status.age is None:
+        if seen.there and not seen.unreadable:
+            yield error("status.none", "there is no good backup of the database",
+                        "korrigo-backup backup")  # fmt: skip
+    elif status.overdue:
+        yield error("status.overdue",
+                    f"the newest good backup of the database is {span(status.age)} old: more than the"
+                    f" {goals.rpo_hours:g} h that may be lost",
+                    "korrigo-backup backup; then see why the schedule did not run")  # fmt: skip
+    yield from _media_age(status, goals)
+    future = [one.name for one in good_artifacts(seen) if one.created > status.now + CLOCKS_DIFFER]
+    if future:
+        yield warning("status.future", f"of the future: {named(future)}: the clock of this machine has gone back,"
+                      " or was wrong when it was made", "check the clock: timedatectl, date; if it is right, make"
+                      " a backup and remove those by hand")  # fmt: skip
+
+
+def _media_age(status: Status, goals: Goals) -> Iterator[Finding]:
+    ages = [good.age for good in status.good if good.kind in {Kind.MEDIA, Kind.DJANGO} and good.files is not None]
+    if not ages and status.age is not None:
+        yield warning("status.no_media", "there is no good backup of the media",
+                      "korrigo-backup backup full")  # fmt: skip
+    elif ages and 0 < goals.media_rpo_hours * 3600 < min(ages):
+        yield warning("status.media_overdue",
+                      f"the newest good backup of the media is {span(min(ages))} old: more than"
+                      f" {goals.media_rpo_hours:g} h", "korrigo-backup backup full")  # fmt: skip
+
+
+_AGAIN = {"django": "full --method django"}
+"""The arguments of `backup`, for operations that the journal names differently."""
+
+
+def _failures(status: Status) -> Iterator[Finding]:
+    for one in status.failing:
+        if one.is_backup:
+            yield error(
+                "status.failing", _failure(one), f"korrigo-backup backup {_AGAIN.get(one.subject, one.subject)}"
+            )
+        elif one.verb == Verb.VERIFY:
+            yield from _unverified(one)
+        else:
+            yield warning("status.failed", _failure(one), f"see why, then: korrigo-backup {one.what} --help")
+
+
+def _unverified(one: Failing) -> Iterator[Finding]:
+    if one.exit_code == ProofFailed.exit_code:
+        yield error("status.damaged", f"{one.subject} does not verify: {one.message[:_MESSAGE]}",
+                    "do not rely on it: korrigo-backup backup, and see dmesg for the disk")  # fmt: skip
+    else:
+        yield warning("status.failed", _failure(one), f"korrigo-backup {one.what}")
+
+
+def _in_part(seen: Seen) -> Iterator[Finding]:
+    record = partly(seen.records)
+    if record:
+        yield warning("status.partly", f"the newest backup is good, but then: {record.message[:_MESSAGE]}",
+                      "put it right, then: korrigo-backup nightly")  # fmt: skip
+
+
+def _failure(one: Failing) -> str:
+    times = f"{one.times} times" if one.times > 1 else "once"
+    since = f"last good {one.succeeded:%Y-%m-%d %H:%M} UTC" if one.succeeded else "never good so far"
+    return f"{one.what} failed {times} ({since}): {one.message[:_MESSAGE]}"
+
+
+def _broken(seen: Seen) -> Iterator[Finding]:
+    if seen.held_unread:
+        yield error("status.holds", *seen.held_unread)
+    forged = [artifact.name for artifact in seen.artifacts if artifact.authenticity is Authenticity.FORGED]
+    if forged:
+        yield error("status.forged", f"altered after it was made: {named(forged)}",
+                    "do not restore it; find out who wrote into the backup directory")  # fmt: skip
+    broken = [artifact.name for artifact in seen.artifacts if artifact.problem]
+    if broken:
+        yield warning("status.broken", f"no backup any more, its manifest cannot be used: {named(broken)}",
+                      "see why: korrigo-backup show NAME; then remove it by hand")  # fmt: skip
+    unread = [stranger.name for stranger in seen.strangers if stranger.ours]
+    if unread:
+        yield warning("status.unread", f"has the name of a backup, and is none or cannot be read: {named(unread)}",
+                      f"look at it: ls -la {seen.directory}")  # fmt: skip
+
+
+def _space(space: Space | None) -> Iterator[Finding]:
+    if space is None:
+        return
+    hint = "a larger disk, or fewer days: BACKUP_RETENTION_DAYS; df -h shows what else is there"
+    if space.full_in_days is not None and space.full_in_days <= ALMOST_FULL_DAYS:
+        yield error("status.full", f"the backup directory: {space.forecast}", hint)
+    elif space.full_in_days is not None and space.full_in_days <= SOON_FULL_DAYS:
+        yield warning("status.filling", f"the backup directory: {space.forecast}", hint)
+    elif space.free_part < LEAST_FREE:
+        yield warning("status.little", f"{space.free_part:.0%} of the backup directory's disk is free", hint)
+
+
+def _sudden(seen: Seen) -> Iterator[Finding]:
+    """Compare the newest backup of each kind with those before it."""
+    good = good_artifacts(seen)
+    for kind in (*WITH_DATABASE, Kind.MEDIA):
+        alike = [artifact for artifact in good if artifact.kind is kind]
+        newest, before = alike[:1], alike[1 : 1 + USUAL]
+        if newest and len(before) >= ENOUGH_USUAL:
+            yield from _against(newest[0], before)
+
+
+def _against(newest: Artifact, before: Sequence[Artifact]) -> Iterator[Finding]:
+    hint = f"compare it with the one before: korrigo-backup compare {before[0].name}"
+    rows, usual = rows_of(newest), median(rows_of(artifact) or 0 for artifact in before)
+    if rows is not None and usual >= ENOUGH_ROWS and rows < FEWER_ROWS * usual:
+        yield warning("status.rows", f"{newest.name} holds {rows} rows, usual are {usual:.0f}", hint)
+    size = median(artifact.size for artifact in before)
+    if not SIZES[0] * size <= newest.size <= SIZES[1] * size:
+        yield warning("status.size", f"{newest.name} has {newest.size} bytes, usual are {size:.0f}", hint)
+
+
+def _schedule(seen: Seen) -> Iterator[Finding]:
+    if seen.scheduled is False:
+        what = "no schedule is installed by this program: unless something else does, nothing starts a backup"
+        yield warning("status.schedule", what, "korrigo-backup schedule install --systemd, or --cron")
+    yield from (finding for finding in seen.schedule if finding.level is not Level.OK)
+
+
+def _proof(status: Status, goals: Goals) -> Iterator[Finding]:
+    if not status.good:
+        return
+    if status.proven is None:
+        yield warning("status.unproven", "no backup was ever proven by a restore",
+                      _drill(status))  # fmt: skip
+        return
+    age = status.now - status.proven.at
+    if age > timedelta(days=goals.proof_days):
+        yield warning("status.proof_old", f"the last proof by a restore is {span(int(age.total_seconds()))} old",
+                      _drill(status))  # fmt: skip
+
+
+def _drill(status: Status) -> str:
+    """Return the command that loads the newest backup into a scratch copy and proves it."""
+    return f"korrigo-backup verify {'latest-point' if status.newest(Kind.POINT) else 'latest'} --depth full"
+
+
+def _signatures(good: Sequence[Good]) -> Iterator[Finding]:
+    unsigned = [one.name for one in good if one.signature is Authenticity.UNSIGNED]
+    if unsigned:
+        yield warning("status.unsigned", f"not signed with this site's key: {named(unsigned)}",
+                      "a restore will want --allow-unsigned; see KORRIGO_BACKUP_KEY_FILE")  # fmt: skip
+
+
+def _other_key(seen: Seen) -> Iterator[Finding]:
+    """Yield an error where newer backups than any that this key proves are signed with another key."""
+    newer = takewhile(lambda one: one.authenticity is not Authenticity.AUTHENTIC, filter(_is_ours, seen.artifacts))
+    foreign = [one.name for one in newer if one.authenticity is Authenticity.UNKNOWN_KEY]
+    hint = (
+        "name the key file of the user who makes them (cron and sudo have another HOME): KORRIGO_BACKUP_KEY_FILE, or"
+        " [backup] key_file; a lost key: korrigo-backup adopt --new-key"
+    )
+    if foreign:
+        yield error("status.other_key", f"signed with a key that is not here, so not proven: {named(foreign)}", hint)
+
+
+def _is_ours(artifact: Artifact) -> bool:
+    return artifact.ours
+
+
+def _copies(status: Status) -> Iterator[Finding]:
+    if status.copies.supports == 1:
+        yield warning("status.one_disk", "the backups lie on the same file system as the media: one fault takes both",
+                      "set BACKUP_DIR to another disk")  # fmt: skip
+
+
+def span(seconds: int) -> str:
+    """Return a time in the unit that people use: 45 min, 26 h, 12 days."""
+    minutes = abs(seconds) // 60
+    if minutes < 2 * 60:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if minutes < 3 * 24 * 60 else f"{minutes // (24 * 60)} days"
+
+
+def named(names: Sequence[str], most: int = 3) -> str:
+    """Return the first names, and how many more there are."""
+    return first_of(names, most)

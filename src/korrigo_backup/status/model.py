@@ -1,0 +1,172 @@
+"""How a site's backups stand: the facts (`Seen`), the goals (`Goals`), and the result (`Status`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from korrigo_backup.artifact.history import Failing, Proof  # noqa: TC001 - msgspec reads it when it decodes
+from korrigo_backup.artifact.name import Kind  # noqa: TC001 - msgspec reads it when it decodes
+from korrigo_backup.artifact.signature import Authenticity  # noqa: TC001 - msgspec reads it when it decodes
+from korrigo_backup.core.finding import Finding  # noqa: TC001 - msgspec reads it when it decodes
+from korrigo_backup.retention.hold import Hold  # noqa: TC001 - msgspec reads it when it decodes
+from korrigo_backup.retention.policy import Policy
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from korrigo_backup.artifact.artifact import Artifact, Stranger
+    from korrigo_backup.run.record import Record
+
+
+class Good(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest good backup of a kind, and the number of good backups of the kind.
+
+    `age` is in whole seconds, negative when the clock has gone back since. `rows` and `files` are None where the kind
+    has none; `seconds` is how long it took; `count` and `bytes` are of all good backups of the kind together.
+    """
+
+    kind: Kind
+    name: str
+    created: datetime
+    age: int
+    size: int
+    rows: int | None
+    files: int | None
+    seconds: float | None
+    signature: Authenticity
+    count: int
+    bytes: int
+
+
+class Copies(msgspec.Struct, frozen=True, kw_only=True):
+    """Two figures of the 3-2-1 rule (runbook 4.7.3): the places that hold the data, and the supports they are on.
+
+    The live site is one place, the backup directory another if it holds a good backup: backups of several nights in one
+    directory are one copy, since one fault destroys them all. `supports` is None if it cannot be found out from here.
+    """
+
+    places: int
+    supports: int | None
+
+
+class Space(msgspec.Struct, frozen=True, kw_only=True):
+    """The file system of the backup directory, in bytes; `backups` is the space that the backups take.
+
+    `full_in_days` is when a backup would be refused for want of room, None if that is more than two years away or not
+    known; `forecast` is the same in words.
+    """
+
+    free: int
+    total: int
+    backups: int
+    full_in_days: int | None
+    forecast: str
+
+    @property
+    def free_part(self) -> float:
+        """The free part, 0 to 1."""
+        return self.free / self.total if self.total else 0.0
+
+
+class Named(msgspec.Struct, frozen=True):
+    """Something in the backup directory that is not as it should be, and why."""
+
+    name: str
+    why: str
+
+
+class Beside(msgspec.Struct, frozen=True):
+    """The previous copies of a restore or rollback: names of a database and of a media directory."""
+
+    names: tuple[str, ...]
+    at: datetime
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """How the backups of a site stand. Times are UTC, ages seconds; `attention` has the most urgent first.
+
+    `kept` is None when the database was not asked, or did not answer; `others` counts backups of other sites.
+    """
+
+    site: str | None
+    environment: str | None
+    directory: str
+    now: datetime
+    rpo_hours: float
+    age: int | None
+    overdue: bool
+    good: tuple[Good, ...]
+    verified: Proof | None
+    proven: Proof | None
+    copies: Copies
+    space: Space | None
+    failing: tuple[Failing, ...]
+    running: str | None
+    last_run: datetime | None
+    next_run: datetime | None
+    holds: tuple[Hold, ...]
+    kept: tuple[Beside, ...] | None
+    others: int
+    strangers: tuple[Named, ...]
+    problems: tuple[Named, ...]
+    attention: tuple[Finding, ...]
+
+    def newest(self, kind: Kind) -> Good | None:
+        """Return the newest good backup of a kind."""
+        return next((good for good in self.good if good.kind is kind), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Goals:
+    """The goals of the site.
+
+    `rpo_hours` is how old the newest database backup may be (0: any age), `media_rpo_hours` the same for media,
+    `proof_days` how long a proof by a restore counts. The defaults follow the runbook's rhythm (4.6, 6.1): daily and
+    two hours, weekly and two hours, monthly. `policy` is the retention policy; `accepted` are the ids of warnings that
+    the site accepts and does not want to read every day.
+    """
+
+    rpo_hours: float = 26
+    media_rpo_hours: float = 170
+    proof_days: float = 31
+    policy: Policy = field(default_factory=Policy)
+    accepted: Collection[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """The facts about a site's backups. `unreadable` is why the directory could not be read, if so.
+
+    `site` and `environment` are None if they are not known: then all backups count. `holder` names a run that is at
+    work; `stopped` is True if the mark of stopped services exists; `shared_disk` whether the backups lie on the media's
+    file system, None if not known. `held_unread` and `no_database` give the reason why the holds cannot be read and why
+    the database does not answer, each with a hint, `journal_unread` why the journal cannot be read. `scheduled` is None
+    if the schedule was not read; `schedule` holds the obstacles to an installed schedule.
+    """
+
+    directory: str
+    artifacts: Sequence[Artifact] = ()
+    strangers: Sequence[Stranger] = ()
+    records: Sequence[Record] = ()
+    unreadable: tuple[str, str] | None = None
+    there: bool = True
+    open_mode: int | None = None
+    free: int | None = None
+    total: int | None = None
+    holder: str | None = None
+    stopped: bool = False
+    shared_disk: bool | None = None
+    next_run: datetime | None = None
+    scheduled: bool | None = None
+    schedule: Sequence[Finding] = ()
+    holds: Sequence[Hold] = ()
+    held_unread: tuple[str, str] | None = None
+    journal_unread: str | None = None
+    kept: Sequence[Beside] | None = None
+    no_database: tuple[str, str] | None = None
+    site: str | None = None
+    environment: str | None = None

@@ -1,0 +1,1 @@
+"""Validation: does the live site work."""

@@ -1,0 +1,1 @@
+"""Verification: is an artifact whole and authentic."""

@@ -1,0 +1,38 @@
+"""The second depth of verification: an artifact is unpacked and read to its end, signed or not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from korrigo_backup.artifact.components import authenticity, members_of
+from korrigo_backup.artifact.name import Kind
+from korrigo_backup.core.finding import Finding, Level
+from korrigo_backup.verify import django_artifact as django_format
+from korrigo_backup.verify.sources import open_media, open_sql
+
+if TYPE_CHECKING:
+    from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.artifact.catalog import Catalog
+
+
+def content(catalog: Catalog, artifact: Artifact) -> list[Finding]:
+    """Return the findings of reading the content: end mark, rows of every table, checksums of every file.
+
+    Raises ProofFailed or NotFound for an artifact that is not whole. A missing signature is a warning: it may still be
+    whole.
+    """
+    signed = [_as_warning(finding) for finding in authenticity(artifact, allow_unsigned=False)]
+    if artifact.kind is Kind.DJANGO:
+        return django_format.verify(artifact.path)[1]
+    if artifact.kind is Kind.POINT:
+        inside = [one for member in members_of(catalog, artifact) for one in content(catalog, member)]
+        return [*inside, *signed]
+    opened = open_sql(artifact) if artifact.kind is Kind.SQL else open_media(artifact)
+    with opened as source:
+        return [*source.findings, *signed]
+
+
+def _as_warning(finding: Finding) -> Finding:
+    if finding.level is not Level.ERROR:
+        return finding
+    return Finding(finding.id, Level.WARNING, finding.message, finding.hint, finding.detail)

@@ -1,0 +1,227 @@
+"""Artifacts opened for a restore or a check: every byte verified, then used through the same open file."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING
+
+from korrigo_backup.artifact.components import usable_manifest
+from korrigo_backup.artifact.manifest import DatabaseProof, TableProof, with_normal_names
+from korrigo_backup.artifact.name import MEMBERS_SUFFIX
+from korrigo_backup.artifact.signature import Authenticity
+from korrigo_backup.core.finding import Finding, ok, warning
+from korrigo_backup.errors import ProofFailed
+from korrigo_backup.media import archive as media_format
+from korrigo_backup.media import foreign_zip
+from korrigo_backup.media.findings import listed, of_media
+from korrigo_backup.postgres.dump import create as sqldump
+from korrigo_backup.postgres.dump.other_tools import is_ordinary, made_ordinary
+from korrigo_backup.postgres.dump.place import require_plain_transactions
+from korrigo_backup.postgres.dump.scan import TrailingText
+from korrigo_backup.system.files import explained, open_plain
+from korrigo_backup.system.packed import ZIP
+from korrigo_backup.system.streams import HashingReader
+from korrigo_backup.verify.foreign import code, local_tool, require_loadable, uncounted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.artifact.manifest import Manifest, MediaProof
+    from korrigo_backup.media.archive import Found
+    from korrigo_backup.postgres.access import Access
+    from korrigo_backup.postgres.dump.scan import ScanResult
+
+
+@dataclass(frozen=True)
+class SqlSource:
+    """A verified dump, open for loading. `expected` is the proof for the loaded data.
+
+    `scan` is the result of reading it, with the places of statements that a load may have to leave out.
+    """
+
+    file: IO[bytes]
+    sha256: str
+    scan: ScanResult
+    expected: DatabaseProof
+    findings: tuple[Finding, ...]
+
+    @property
+    def proof(self) -> str:
+        """The proof of the rows after a load: by their content, or by their number alone."""
+        return "content" if self.expected.digest else "count"
+
+
+@dataclass(frozen=True)
+class MediaSource:
+    """A verified media archive, open for loading, with its listing if it exists."""
+
+    archive: IO[bytes]
+    listing: IO[bytes] | None
+    root: str | None
+    files: int
+    bytes: int
+    findings: tuple[Finding, ...]
+    saved: MediaProof | None = None
+    """The manifest's proof of them; None for an archive of another tool."""
+    found: tuple[Found, ...] = ()
+    """The members of an archive of another tool."""
+    repeated: Mapping[str, int] = field(default_factory=dict)
+    is_zip: bool = False
+
+    @property
+    def proof(self) -> str:
+        """The proof of the files after a load: by their content, or, without checksums, by their number alone."""
+        return "content" if self.listing else "count"
+
+
+@contextmanager
+def open_sql(artifact: Artifact, access: Access | None = None) -> Iterator[SqlSource]:
+    """Open and verify a dump; the file stays open, so that the loaded bytes are the verified ones.
+
+    A dump of another tool is converted first, by the clients that `access` reaches. Raises ProofFailed if it is
+    damaged, cut, not a dump, or differs from its manifest; UsageError for a dump that cannot be restored here.
+    """
+    with ExitStack() as stack:
+        with explained(f"read {artifact.path}"):
+            file = _opened(artifact, access, stack)
+            try:
+                source = _verified_sql(artifact, file)
+            except TrailingText:
+                if artifact.manifest is not None:
+                    raise
+                source = _verified_sql(artifact, _made_ordinary(artifact, access, stack))
+        yield source  # outside of `explained`: an error from here on is no error of reading
+
+
+@contextmanager
+def open_media(artifact: Artifact, *, unpacked: bool = True) -> Iterator[MediaSource]:
+    """Open and verify a media archive; raises as `open_sql`.
+
+    Without `unpacked` the checksum of an authentic archive is enough: the key's holder has read every file in it when
+    it was made, and a load proves each again.
+    """
+    unpacked = unpacked or artifact.authenticity is not Authenticity.AUTHENTIC
+    with ExitStack() as stack:
+        with explained(f"read {artifact.path}"):
+            source = _verified_media(artifact, stack, unpacked=unpacked)
+        yield source
+
+
+def _opened(artifact: Artifact, access: Access | None, stack: ExitStack) -> IO[bytes]:
+    """Open a dump; a dump without a manifest may be of any form, and is made ordinary."""
+    if not artifact.path.is_dir():
+        file = stack.enter_context(open_plain(artifact.path))
+        if artifact.manifest is not None or artifact.problem or is_ordinary(file):
+            return file
+    return _made_ordinary(artifact, access, stack)
+
+
+def _made_ordinary(artifact: Artifact, access: Access | None, stack: ExitStack) -> IO[bytes]:
+    return stack.enter_context(made_ordinary(artifact.path, access.tool if access else local_tool))
+
+
+def _verified_sql(artifact: Artifact, file: IO[bytes]) -> SqlSource:
+    checked = sqldump.check(file, artifact.name)
+    manifest = usable_manifest(artifact)
+    if artifact.authenticity is not Authenticity.AUTHENTIC:
+        require_plain_transactions(file, artifact.name, checked.scan)
+    if manifest is None or manifest.database is None:
+        require_loadable(artifact.path, checked.scan)
+        counted = tuple(TableProof(name, rows) for name, rows in sorted(checked.scan.rows.items()))
+        proof = DatabaseProof(
+            name="",
+            server_version=checked.scan.server_version or "",
+            client_version=checked.scan.client_version or "",
+            digest=None,
+            tables=counted,
+            sequences=tuple(checked.scan.sequences.values()),
+        )
+        findings = (_unproven(artifact), *uncounted(artifact.name, checked.scan), *code(artifact.name, checked.scan))
+        return SqlSource(file, checked.sha256, checked.scan, proof, findings)
+    _require_member(artifact, manifest, artifact.name, checked.sha256, checked.size)
+    found = ok("artifact.verified", f"{artifact.name}: {manifest.database.rows} rows, checksum and end mark as saved")
+    ours = artifact.authenticity is Authenticity.AUTHENTIC
+    later = () if ours else tuple(code(artifact.name, checked.scan))
+    return SqlSource(file, checked.sha256, checked.scan, with_normal_names(manifest.database), (found, *later))
+
+
+def _verified_media(artifact: Artifact, stack: ExitStack, *, unpacked: bool) -> MediaSource:
+    manifest = usable_manifest(artifact)
+    media = manifest.media if manifest else None
+    archive = stack.enter_context(open_plain(artifact.path))
+    if manifest is None or media is None:
+        return _foreign_media(artifact, archive)
+    listing = stack.enter_context(_open_listing(artifact.path.with_name(artifact.name + MEMBERS_SUFFIX)))
+    if unpacked or not _is_member(manifest, archive):  # unpacking finds its faults
+        checked = media_format.check(archive, listing, artifact.name, root=media.root)
+        _require_member(artifact, manifest, artifact.name, checked.sha256, checked.size)
+    _require_listing(artifact, manifest, listing)
+    found = ok("artifact.verified", f"{artifact.name}: {media.files} files, every checksum as saved")
+    findings = (found, *of_media(manifest))
+    return MediaSource(archive, listing, media.root, media.files, media.bytes, findings, media)
+
+
+def _foreign_media(artifact: Artifact, archive: IO[bytes]) -> MediaSource:
+    """Read an archive of another tool to its end."""
+    is_zip = archive.read(len(ZIP)) == ZIP
+    archive.seek(0)
+    place = str(artifact.path)  # as a whole: it stands in commands to type
+    checked = foreign_zip.check(archive, place) if is_zip else media_format.check(archive, None, place, root=None)
+    notes = listed(checked.notes)
+    left = (warning("media.left_out", f"{len(checked.notes)} entries of the archive are not taken: {notes}",
+                    "right for pipes and devices"),) if notes else ()  # fmt: skip
+    return MediaSource(
+        archive, None, None, checked.files, checked.bytes, (_unproven(artifact), *left), None, checked.found, {}, is_zip
+    )
+
+
+def _is_member(manifest: Manifest, file: IO[bytes]) -> bool:
+    """Return whether an open file is named in the manifest, by checksum and size; it is left at its start."""
+    reader = HashingReader(file)
+    for _ in reader:
+        pass
+    file.seek(0)
+    return (reader.sha256, reader.size) in {(member.sha256, member.size) for member in manifest.members}
+
+
+def _open_listing(path: Path) -> IO[bytes]:
+    try:
+        return open_plain(path)
+    except FileNotFoundError:
+        raise ProofFailed(
+            f"{path} is missing: the checksums of the files cannot be compared",
+            hint="copy it back beside the archive, or use another backup: korrigo-backup list",
+        ) from None
+
+
+def _require_member(artifact: Artifact, manifest: Manifest, name: str, sha256: str, size: int) -> None:
+    """Raise ProofFailed unless the manifest names this member with this checksum and size.
+
+    A renamed artifact (its own file only) is still known by its content.
+    """
+    saved = {(member.sha256, member.size) for member in manifest.members}
+    if (sha256, size) not in saved:
+        raise ProofFailed(
+            f"{name} is not the file that was saved: its checksum differs from the manifest's",
+            hint=f"it was changed or damaged since {artifact.created:%Y-%m-%d %H:%M}: use another backup",
+        )
+
+
+def _require_listing(artifact: Artifact, manifest: Manifest, listing: IO[bytes]) -> None:
+    """Raise ProofFailed unless the listing is the saved file; it is left at its start."""
+    reader = HashingReader(listing)
+    for _ in reader:
+        pass
+    listing.seek(0)
+    _require_member(artifact, manifest, artifact.name + MEMBERS_SUFFIX, reader.sha256, reader.size)
+
+
+def _unproven(artifact: Artifact) -> Finding:
+    return warning(
+        "artifact.unproven",
+        f"{artifact.name} has no manifest: it is whole, but whether it is what was saved cannot be proven",
+        "it was made by another tool or its .manifest.json was lost",
+    )

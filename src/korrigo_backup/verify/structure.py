@@ -1,0 +1,75 @@
+"""The first depth of verification: every file of an artifact exists and is, bit by bit, as saved.
+
+A file that was read back when it was made need not be unpacked again: its checksum is in a signed manifest. An unsigned
+artifact is read as far as its content.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from korrigo_backup.artifact.components import authenticity, members_of
+from korrigo_backup.artifact.name import Kind
+from korrigo_backup.artifact.signature import Authenticity
+from korrigo_backup.core.finding import Finding, ok
+from korrigo_backup.errors import NotFound, ProofFailed
+from korrigo_backup.system.files import explained, sha256_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.artifact.catalog import Catalog
+    from korrigo_backup.artifact.manifest import Manifest, Member
+
+
+def structure(catalog: Catalog, artifact: Artifact) -> list[Finding]:
+    """Return the findings about its files, each read whole; ProofFailed or NotFound for the first with a fault."""
+    manifest = artifact.manifest
+    if manifest is None or artifact.authenticity is not Authenticity.AUTHENTIC or not manifest.members:
+        from korrigo_backup.verify.content import content  # noqa: PLC0415 - a signed artifact is not unpacked
+
+        return content(catalog, artifact)
+    found = authenticity(artifact, allow_unsigned=False)
+    if artifact.kind is Kind.POINT:
+        return [*found, *(one for member in members_of(catalog, artifact) for one in structure(catalog, member))]
+    size = sum(_same(path, member) for path, member in _files(artifact, manifest))
+    return [*found, ok("artifact.checksum", f"{artifact.name}: {size:,} bytes, every one as saved")]
+
+
+def is_good(catalog: Catalog, artifact: Artifact) -> bool:
+    """Return whether every file of an artifact exists and is as saved; a failing disk is raised."""
+    try:
+        structure(catalog, artifact)
+    except (ProofFailed, NotFound):
+        return False
+    return True
+
+
+def _files(artifact: Artifact, manifest: Manifest) -> Iterator[tuple[Path, Member]]:
+    """Yield each member with its path; a file artifact may have been renamed, and its members with it."""
+    saved = manifest.database_backup if artifact.kind is Kind.SQL else manifest.media_backup
+    for member in manifest.members:
+        if artifact.kind is Kind.DJANGO:
+            yield artifact.path / member.name, member
+        else:
+            yield artifact.path.with_name(artifact.name + member.name.removeprefix(saved or "")), member
+
+
+def _same(path: Path, member: Member) -> int:
+    try:
+        with explained(f"read {path}"):
+            found = sha256_of(path) if path.exists() and not path.is_symlink() else None
+    except ValueError:
+        found = None
+    if found is None:
+        raise ProofFailed(
+            f"{path} is missing, or is not a file", hint="copy it back, or use another backup: korrigo-backup list"
+        )
+    if found != (member.sha256, member.size):
+        raise ProofFailed(
+            f"{path.name} is not the file that was saved: its checksum differs from the manifest's",
+            hint="it was changed, cut or damaged since: use another backup (korrigo-backup list)",
+        )
+    return member.size

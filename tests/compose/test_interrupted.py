@@ -107,7 +107,6 @@ def test_a_backend_that_is_killed_during_a_django_backup_leaves_no_backup(stack)
 
 
 @as_root
-@pytest.mark.stops_engine
 @pytest.mark.promise("P2")
 def test_an_engine_that_is_restarted_before_the_swap_leaves_the_old(stack):
     if not os.path.exists(STATE):

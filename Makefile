@@ -65,7 +65,7 @@ test-law: setup
 test-compose: setup
 	@tests/compose/engine.sh
 	@infra/docker/images/build.sh
-	@$(PYTEST) -m compose tests/compose
+	@$(BIN)/python -m pytest -m compose tests/compose
 
 demo-korrigo: setup
 	@tests/compose/engine.sh

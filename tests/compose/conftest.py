@@ -21,12 +21,10 @@
 end, with their volumes, and nothing of them may be left. Without an engine the tests are skipped, with the reason.
 """
 
-import fcntl
 import itertools
 import os
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 from dockerstack import PREFIX, PROJECT, Stack, remove_left_by_the_dead
@@ -45,21 +43,19 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session")
-def engine(tmp_path_factory):
+def engine():
     """A running engine with Compose, and the images made from the work tree as it is now."""
     missing = _what_the_engine_lacks()
     if missing:
         pytest.skip(f"{missing}; `make test-compose` tries to install and start one")
-    with Path(tmp_path_factory.getbasetemp().parent, "images.lock").open("w") as one_worker:
-        fcntl.flock(one_worker, fcntl.LOCK_EX)
-        build = subprocess.run(
-            [PROJECT / "infra" / "docker" / "images" / "build.sh"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=BUILD_LIMIT,
-        )
+    build = subprocess.run(
+        [PROJECT / "infra" / "docker" / "images" / "build.sh"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=BUILD_LIMIT,
+    )
     if build.returncode:
         pytest.fail(f"the images cannot be built\n{build.stderr}", pytrace=False)
     remove_left_by_the_dead()

@@ -12,7 +12,7 @@ SERVICES = '[services]\nstop = [["sh", "-c", "echo stopped > {0}"]]\nstart = [["
 
 EARLIER = """
 import msgspec
-from korrigo_backup.djangoapp.probe.probe import describe as module
+from korrigo_backup.djangoapp.probe import describe as module
 
 described = module.describe
 module.describe = lambda alias: msgspec.structs.replace(described(alias), stages=False)

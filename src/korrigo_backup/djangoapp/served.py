@@ -73,9 +73,12 @@ class Host:
         self.say(encode(Told(step.id, step.facts)))
 
     def wait_for_the_word(self, transaction: str) -> None:
-        """Return when the host sends the word to commit; KorrigoBackupError if it sends none."""
-        self._ask(Ready(transaction))
+        """Return when the host sends the word to commit; KorrigoBackupError if it sends none.
+
+        The watch ends before: this thread waits for the host itself, and a host that dies after its word is obeyed.
+        """
         self._done.set()
+        self._ask(Ready(transaction))
 
     def _ask(self, message: Message) -> int:
         self.say(encode(message))

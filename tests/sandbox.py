@@ -23,10 +23,10 @@ from korrigo_backup.app.build import wire
 from korrigo_backup.artifact import keyring
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.artifact.signature import sign
-from korrigo_backup.backup.backup import Wish, backup_database
+from korrigo_backup.backup.backup import BackupOptions, backup_database
 from korrigo_backup.backup.media import backup_media
 from korrigo_backup.postgres.throwaway import embedded_bindir, system_bindir
-from korrigo_backup.restore.restore import Request, restore
+from korrigo_backup.restore.restore import RestoreOptions, restore
 from korrigo_backup.run.record import silent
 
 PROJECT = Path(__file__).parents[1]
@@ -302,7 +302,7 @@ class Sandbox:
     def backup(self, *, digest=True):
         """Make a backup of the database and return its path; in this process, which is quicker."""
         wired = self.wired()
-        made = backup_database(wired.site(), wired.catalog, Wish(digest=digest), now=local_now())
+        made = backup_database(wired.site(), wired.catalog, BackupOptions(digest=digest), now=local_now())
         return made.artifact.path
 
     def backup_media(self):
@@ -313,7 +313,7 @@ class Sandbox:
     def restore(self, path, *, safety_backup=False, listen=silent):
         """Restore without asking, in this process."""
         wired = self.wired()
-        request = Request(
+        request = RestoreOptions(
             wired.catalog.find(str(path)),
             local_now(),
             confirm=lambda _: {},

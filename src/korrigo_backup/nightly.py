@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.history import drill_due
 from korrigo_backup.artifact.name import Kind
-from korrigo_backup.backup.backup import Wish, take_database
+from korrigo_backup.backup.backup import BackupOptions, take_database
 from korrigo_backup.backup.point import take_point
 from korrigo_backup.core.finding import Finding, Level, first_error, warning
 from korrigo_backup.drill.drill import drill, fingerprint
@@ -122,11 +122,11 @@ def _later(night: Night, began: float) -> Night:
 def _backup(site: Site, catalog: Catalog, night: Night, running: Running, done: Done) -> None:
     take = take_point if night.full else take_database
     try:
-        done.artifact = take(site, catalog, Wish(), now=night.now, running=running).artifact
+        done.artifact = take(site, catalog, BackupOptions(), now=night.now, running=running).artifact
     except NotFound as problem:  # no media, and none were ever saved: the database is saved all the same
         if not night.full:
             raise
-        done.artifact = take_database(site, catalog, Wish(), now=night.now, running=running).artifact
+        done.artifact = take_database(site, catalog, BackupOptions(), now=night.now, running=running).artifact
         done.problems.append(problem)
     except PartlyDone as problem:  # there is a good backup all the same
         done.problems.append(problem)
@@ -200,7 +200,7 @@ def _relink(catalog: Catalog) -> None:
 
 def _prune(site: Site, catalog: Catalog, night: Night, running: Running, done: Done) -> None:
     running.listen(Step("nightly.prune"))
-    request = retain.Request(night.policy, site.name, site.environment, night.now, Meant(), lambda: site)
+    request = retain.PruneOptions(night.policy, site.name, site.environment, night.now, Meant(), lambda: site)
     plan = retain.plan_held(catalog, request, site)
     done.removed = retain.carried_out(catalog, plan, site, now=night.now, listen=running.listen)
 

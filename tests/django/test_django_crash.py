@@ -14,7 +14,7 @@ from testsite import models as m
 from korrigo_backup.djangoapp.transaction import commit
 from korrigo_backup.media.tree import MediaTree
 from korrigo_backup.site import unfinished
-from korrigo_backup.site.unfinished import Record
+from korrigo_backup.site.unfinished import DjangoRestoreRecord
 
 FILES = {"os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.chmod", "os.utime", "open", "os.link"}
 """What Python tells an audit hook about before it happens; statements to the database are added below."""
@@ -173,7 +173,7 @@ def test_a_transaction_that_the_server_never_wrote_down_did_not_happen(site):
 
 def test_a_record_of_another_database_is_not_guessed_at(site, two, refused):
     tree = MediaTree(site.media)
-    unfinished.write(tree, Record("20260204_030000", site.alias, "elsewhere", "1"))
+    unfinished.write(tree, DjangoRestoreRecord("20260204_030000", site.alias, "elsewhere", "1"))
     found = refused(two.made)
     assert found.code == 4
     assert "was into the database elsewhere" in found.text

@@ -11,7 +11,7 @@ from django.db import connections
 from testsite import models as m
 
 from korrigo_backup.core.finding import Level
-from korrigo_backup.djangoapp.fixture.migration_state import Code
+from korrigo_backup.djangoapp.fixture.migration_state import CodeMigrations
 from korrigo_backup.djangoapp.load import load as loader
 from korrigo_backup.verify import django_artifact as artifact
 
@@ -397,7 +397,7 @@ def test_rows_that_break_a_check_of_newer_code_are_refused(site, refused, monkey
     made = site.backup(include_media=False)
     sql("UPDATE testsite_club SET name = 'never'")
     sql("ALTER TABLE testsite_club ADD CONSTRAINT newer CHECK (name = 'never')")
-    monkeypatch.setattr(loader, "in_code", lambda: Code(frozenset({"testsite.0002_newer"}), frozenset()))
+    monkeypatch.setattr(loader, "in_code", lambda: CodeMigrations(frozenset({"testsite.0002_newer"}), frozenset()))
     assert '"newer"' in refused(made.path).text
 
 

@@ -13,7 +13,7 @@ from testsite import models as m
 from korrigo_backup.artifact.catalog import Catalog
 from korrigo_backup.artifact.identity import SiteRecord
 from korrigo_backup.artifact.keyring import read
-from korrigo_backup.djangoapp.fixture.migration_state import Code, compare
+from korrigo_backup.djangoapp.fixture.migration_state import CodeMigrations, compare
 from korrigo_backup.djangoapp.load.suspicious import leads_out
 
 
@@ -156,7 +156,7 @@ def test_which_paths_lead_out(path, out):
     assert leads_out(path) is out
 
 
-CODE = Code(
+CODE = CodeMigrations(
     frozenset({"exams.0001", "exams.0002", "exams.0001_squashed"}), frozenset({"exams.0001", "exams.0001_squashed"})
 )
 

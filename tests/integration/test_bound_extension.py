@@ -17,7 +17,7 @@ from korrigo_backup.recovery.django import DJANGO
 from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.restore import needs, parts
 from korrigo_backup.restore.django.way_back import may_stage, take_back_loaded
-from korrigo_backup.restore.parts import Context, open_part
+from korrigo_backup.restore.parts import RestoreContext, open_part
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Outcome, Record, silent
 from sandbox import USER, USER_PASSWORD, Sandbox, bindir, connect
@@ -165,7 +165,9 @@ def test_a_server_without_its_package_does_without_it(site, monkeypatch):
     artifact = wired.catalog.find(str(made))
 
     def errors(*accepted, rehearsal=False):
-        context = Context(wired.site(), artifact.stamp, silent, trusted=True, accept=Acceptance(frozenset(accepted)))
+        context = RestoreContext(
+            wired.site(), artifact.stamp, silent, trusted=True, accept=Acceptance(frozenset(accepted))
+        )
         with open_part(artifact, context, rehearsal=rehearsal) as part:
             return [one.id for one in part.plan.findings if one.level is Level.ERROR]
 

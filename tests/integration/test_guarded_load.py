@@ -6,7 +6,7 @@ import json
 import pytest
 
 from korrigo_backup.errors import ProofFailed
-from korrigo_backup.postgres.dump.guard import Failure, Outcome, without_proof
+from korrigo_backup.postgres.dump.guard import Failure, StatementOutcome, without_proof
 from sandbox import nothing_changes
 
 
@@ -205,5 +205,8 @@ def test_a_dump_that_writes_into_the_note_of_its_own_load_is_refused(site):
 
 
 def test_no_failed_statement_explains_other_rows():
-    made = [Failure(f"{kind}:public.exam", Outcome.LEFT_OUT, "42P01", "", "", "", "") for kind in ("table", "index")]
+    made = [
+        Failure(f"{kind}:public.exam", StatementOutcome.LEFT_OUT, "42P01", "", "", "", "")
+        for kind in ("table", "index")
+    ]
     assert without_proof(made) == {"index:public.exam"}

@@ -15,7 +15,7 @@ from korrigo_backup.errors import KorrigoBackupError, Refused
 from korrigo_backup.postgres.client import Session
 from korrigo_backup.postgres.throwaway import ThrowawayServer
 from korrigo_backup.restore.django.way_back import obstacle
-from korrigo_backup.restore.restore import Request, restore
+from korrigo_backup.restore.restore import RestoreOptions, restore
 from sandbox import SCHEMA, USER_PASSWORD, bindir, connect, healthy_until, kill_all, nothing_changes, quoted, until
 from shapes import LOSSES, OWNERS, SUPERUSERS, known, large_objects, make_roles
 
@@ -343,7 +343,7 @@ def test_an_interruption_around_the_commit_ends_in_the_old_content(plain_site, m
 
     monkeypatch.setattr(Session, "run", strike)
     wired = site.wired()
-    request = Request(wired.catalog.find(str(made)), local_now(), confirm=lambda _: {}, in_place=True)
+    request = RestoreOptions(wired.catalog.find(str(made)), local_now(), confirm=lambda _: {}, in_place=True)
     with pytest.raises(KorrigoBackupError, match="struck") as failure:
         restore(wired.site(), wired.catalog, request)
     assert failure.value.state == "rolled back: the site is as it was before"

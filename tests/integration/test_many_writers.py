@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from korrigo_backup.artifact.catalog import local_now
-from korrigo_backup.backup.backup import Wish, dump
+from korrigo_backup.backup.backup import BackupOptions, dump
 from sandbox import _rows, bindir, until
 
 CLIENTS = 50
@@ -85,7 +85,7 @@ def test_what_is_restored_while_fifty_clients_write_is_the_snapshot_exactly(site
         made = dump(
             wired.site(),
             wired.catalog,
-            Wish(observe=lambda taken: seen.update(rows_in(site, taken))),
+            BackupOptions(observe=lambda taken: seen.update(rows_in(site, taken))),
             now=now,
             listen=lambda _: None,
         )

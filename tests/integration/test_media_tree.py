@@ -191,7 +191,7 @@ def test_archives_of_the_former_recipes_restore_too(site, root):
 def test_an_interrupted_django_restore_is_left_to_the_django_that_can_ask_its_transaction(site):
     made = site.backup_media()
     tree = MediaTree(site.media)
-    unfinished.write(tree, unfinished.Record("20260204_030000", "default", site.database, marker="749"))
+    unfinished.write(tree, unfinished.DjangoRestoreRecord("20260204_030000", "default", site.database, marker="749"))
     (site.media / ".stage-20260204_030000.moving").mkdir()
     with nothing_changes(site):
         done = site.korrigo("restore", made, "--yes", code=4)

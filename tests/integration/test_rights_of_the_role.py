@@ -10,7 +10,7 @@ from korrigo_backup.postgres.dump import load_in_place as sql_inplace
 from korrigo_backup.postgres.fence import held
 from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.restore.django.way_back import may_stage
-from korrigo_backup.restore.restore import Request, restore
+from korrigo_backup.restore.restore import RestoreOptions, restore
 from sandbox import nothing_changes
 
 
@@ -68,7 +68,7 @@ def test_nobody_writes_while_a_restore_in_place_replaces_what_it_has_saved(shut,
 
     monkeypatch.setattr(sql_inplace, "_require_unchanged", then_write)
     wired = shut.wired()
-    request = Request(wired.catalog.find(str(made)), local_now(), confirm=lambda _: {}, in_place=True)
+    request = RestoreOptions(wired.catalog.find(str(made)), local_now(), confirm=lambda _: {}, in_place=True)
     restore(wired.site(), wired.catalog, request)
     assert tried
 

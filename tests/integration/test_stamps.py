@@ -10,7 +10,7 @@ from korrigo_backup.artifact.signature import Key
 from korrigo_backup.backup.media import backup_media
 from korrigo_backup.media.tree import MediaTree
 from korrigo_backup.postgres.client import Postgres
-from korrigo_backup.restore.restore import Request, restore
+from korrigo_backup.restore.restore import RestoreOptions, restore
 from korrigo_backup.site.services import CommandServices
 from korrigo_backup.site.site import Site
 
@@ -28,7 +28,7 @@ def test_two_restores_of_one_second_do_not_undo_each_other(server, tmp_path):
     artifact = backup_media(site, catalog, now=now).artifact
     for number in (1, 2):
         (tree.root / "a").write_text(f"damaged {number}")
-        restore(site, catalog, Request(artifact, now, confirm=lambda _: {}))
+        restore(site, catalog, RestoreOptions(artifact, now, confirm=lambda _: {}))
         assert (tree.root / "a").read_text() == "saved"
     kept = sorted((tree.beside("before", stamp) / "a").read_text() for stamp in tree.kept("before"))
     assert kept == ["damaged 1", "damaged 2"]

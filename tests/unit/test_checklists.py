@@ -7,14 +7,14 @@ from msgspec.structs import replace
 
 from korrigo_backup.run.record import Outcome
 from korrigo_backup.status.attention import attention
-from korrigo_backup.status.checklists.answer import Evidence, State
+from korrigo_backup.status.checklists.answer import AnswerState, Evidence
 from korrigo_backup.status.checklists.daily import daily
 from korrigo_backup.status.checklists.release import release
 from korrigo_backup.status.evaluate import describe
 from korrigo_backup.status.model import Goals
 from standings import GB, NOW, backup, healthy, ran, seen
 
-YES, NO, ASK = State.YES, State.NO, State.ASK
+YES, NO, ASK = AnswerState.YES, AnswerState.NO, AnswerState.ASK
 
 
 def evidence(found, **more):

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from korrigo_backup.compose import media as compose_media
-from korrigo_backup.compose.container import Container, Mount, mount_of, writers
+from korrigo_backup.compose.container import Container, ContainerMount, mount_of, writers
 from korrigo_backup.compose.media import media_tree
 from korrigo_backup.errors import NotFound
 from korrigo_backup.system.run import Completed
 
-DATA = Mount("volume", "/vol/data", "/srv/data", "data")
-CODE = Mount("bind", "/home/site", "/srv")
-OTHER = Mount("volume", "/vol/other", "/srv/database")
+DATA = ContainerMount("volume", "/vol/data", "/srv/data", "data")
+CODE = ContainerMount("bind", "/home/site", "/srv")
+OTHER = ContainerMount("volume", "/vol/other", "/srv/database")
 
 
 def container(service, *mounts, depends=()):
@@ -37,8 +37,8 @@ def test_the_nearest_mount_holds_a_directory(directory, mount):
 
 @pytest.mark.contract("T3")
 def test_a_service_that_has_the_media_s_volume_under_another_name_writes():
-    elsewhere = Mount("volume", "/vol/data", "/files", "data")
-    reader = Mount("volume", "/vol/data", "/files", "data", rw=False)
+    elsewhere = ContainerMount("volume", "/vol/data", "/files", "data")
+    reader = ContainerMount("volume", "/vol/data", "/files", "data", rw=False)
     present = [
         container("backend", DATA, depends=["db"]),
         container("importer", elsewhere),
@@ -62,7 +62,7 @@ class Here:
 def test_media_below_a_mount_are_found_and_code_without_media_is_none(tmp_path, monkeypatch):
     monkeypatch.setattr(compose_media, "run", lambda *_, **__: Completed(0, b"unix:///var/run/docker.sock", ""))
     (tmp_path / "media").mkdir()
-    project = Here(Mount("bind", str(tmp_path), "/srv"))
+    project = Here(ContainerMount("bind", str(tmp_path), "/srv"))
     assert media_tree(project, "web", "/srv/media", ("manage.py",)).root == Path(tmp_path / "media")
     assert media_tree(project, "web", "/srv", ("manage.py",)).root == Path(tmp_path)
     assert media_tree(project, "web", "/srv/uploads", ("manage.py",)) is None

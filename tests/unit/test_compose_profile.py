@@ -11,7 +11,7 @@ from korrigo_backup.compose.container import Container
 from korrigo_backup.compose.origin import made_elsewhere
 from korrigo_backup.compose.profile import Bind, Profile, profile, registry_of, variables_of
 from korrigo_backup.compose.project import Project
-from korrigo_backup.kit.readme import Facts, Needs, readme
+from korrigo_backup.kit.readme import Needs, ReadmeFacts, readme
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_settings_go_into_the_kit_and_data_does_not(tmp_path, monkeypatch):
 
 
 def test_the_readme_brings_up_the_database_alone_before_the_site():
-    facts = Facts("korrigo", "production", "/srv/k", "korrigo-backup", "/srv/b", "viatique", "u",
+    facts = ReadmeFacts("korrigo", "production", "/srv/k", "korrigo-backup", "/srv/b", "viatique", "u",
                   compose=("docker", "compose", "-f", "c.yml"))  # fmt: skip
     needs = Needs(
         (("infra",),), ("old",), ("/srv/data",), ("/srv/film",), ("ghcr.io",), (("SHA", "a b"),), (("web", "w:1"),)

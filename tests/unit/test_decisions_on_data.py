@@ -15,7 +15,7 @@ from korrigo_backup.cli.restore import _way_back
 from korrigo_backup.drill.drill import REFUSED_DUMP
 from korrigo_backup.errors import Interrupted, KorrigoBackupError, Unreachable, World
 from korrigo_backup.postgres.server_error import ServerError, client_error, statement_error
-from korrigo_backup.recovery.actions import Action, ActionKind
+from korrigo_backup.recovery.actions import ActionKind, RecoveryAction
 from korrigo_backup.recovery.recover import Recovered
 from korrigo_backup.restore.plan import Replacement, RestorePlan
 from korrigo_backup.run.record import Outcome, Record, Verb
@@ -106,7 +106,7 @@ def test_the_rule_finds_a_decision_on_words(code):
 
 
 def test_a_recovery_is_typed_and_its_sentences_decide_nothing():
-    rolled_back = Recovered((Action(ActionKind.RESTORE_ROLLED_BACK, "20260101_020000"),))
+    rolled_back = Recovered((RecoveryAction(ActionKind.RESTORE_ROLLED_BACK, "20260101_020000"),))
     assert rolled_back.restore
     assert rolled_back.actions[0].sentence == "took back the unfinished restore of 20260101_020000"
     others = set(ActionKind) - {
@@ -114,11 +114,11 @@ def test_a_recovery_is_typed_and_its_sentences_decide_nothing():
         ActionKind.DJANGO_RESTORE_ROLLED_BACK,
         ActionKind.STAGED_DROPPED,
     }
-    assert not any(Recovered((Action(kind, "a restore unfinished"),)).restore for kind in others)
+    assert not any(Recovered((RecoveryAction(kind, "a restore unfinished"),)).restore for kind in others)
 
 
 def test_every_kind_of_action_has_a_sentence():
-    assert all(Action(kind, "S").sentence for kind in ActionKind)
+    assert all(RecoveryAction(kind, "S").sentence for kind in ActionKind)
 
 
 def test_a_drill_decides_on_classes():

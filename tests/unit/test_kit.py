@@ -21,12 +21,14 @@ from korrigo_backup.errors import ProofFailed, Refused, UsageError
 from korrigo_backup.kit.archive import pack, unpack
 from korrigo_backup.kit.files import write_out
 from korrigo_backup.kit.model import CONTENTS, README, Contents, KitFile, is_member, seal
-from korrigo_backup.kit.readme import Facts, readme
+from korrigo_backup.kit.readme import ReadmeFacts, readme
 from korrigo_backup.system import age
 from korrigo_backup.system.installed import requirement
 
 NOW = datetime(2026, 2, 4, 3, 0, tzinfo=UTC)
-FACTS = Facts("korrigo", "production", "/srv/my site", "korrigo-backup", "/srv/backups", "viatique", "viatique_user")
+FACTS = ReadmeFacts(
+    "korrigo", "production", "/srv/my site", "korrigo-backup", "/srv/backups", "viatique", "viatique_user"
+)
 
 
 def listed(name, content):

@@ -3,7 +3,7 @@
 import pytest
 
 from korrigo_backup.core.site_description import AppMigrations
-from korrigo_backup.site.migrations import Difference, compare
+from korrigo_backup.site.migrations import MigrationDifference, compare
 
 PLAIN = AppMigrations("exams", ("0001_initial", "0002_groups"), ("0002_groups",))
 OLD = (("exams", "0001_initial"), ("exams", "0002_groups"))
@@ -41,4 +41,4 @@ pytestmark = pytest.mark.contract("R6")
     ],
 )
 def test_what_only_one_side_has(applied, code, unapplied, ahead, gone):
-    assert compare(applied, [code]) == Difference(unapplied, ahead, gone)
+    assert compare(applied, [code]) == MigrationDifference(unapplied, ahead, gone)

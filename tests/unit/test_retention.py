@@ -16,7 +16,7 @@ from korrigo_backup.artifact.name import Kind, Origin, compose, stamp
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.retention.clock import doubt
 from korrigo_backup.retention.hold import Hold, standing
-from korrigo_backup.retention.policy import Given, Moment, Policy, Rule, by_age, decide, too_many
+from korrigo_backup.retention.policy import Moment, Policy, RetentionFacts, Rule, by_age, decide, too_many
 from korrigo_backup.retention.previous_copies import Kept
 from korrigo_backup.retention.previous_copies import decide as decide_kept
 from sandbox import stamped
@@ -53,7 +53,7 @@ def point(days):
 
 
 def decided(artifacts, policy=None, *, now=NOW, **known):
-    decisions = decide(artifacts, policy or Policy(), Given(now, SITE, **known))
+    decisions = decide(artifacts, policy or Policy(), RetentionFacts(now, SITE, **known))
     assert [d.artifact for d in decisions] == artifacts
     assert all(d.reason for d in decisions)
     return decisions
@@ -313,7 +313,7 @@ def test_a_backup_dated_in_the_future_stays_whatever_the_rule_says():
     policy = Policy(database=Rule(last=1), max_age=1)
     (found,) = [
         one
-        for one in decide([ahead, artifact(0), artifact(90)], policy, Given(NOW, "korrigo"))
+        for one in decide([ahead, artifact(0), artifact(90)], policy, RetentionFacts(NOW, "korrigo"))
         if one.artifact == ahead
     ]
     assert not found.remove
@@ -322,17 +322,17 @@ def test_a_backup_dated_in_the_future_stays_whatever_the_rule_says():
 
 def test_a_backup_dated_in_the_future_takes_no_place_of_those_that_are_kept():
     ahead, today = artifact(-400), artifact(0)
-    kept = decide([ahead, today, artifact(90)], Policy(database=Rule(last=1)), Given(NOW, "korrigo"))
+    kept = decide([ahead, today, artifact(90)], Policy(database=Rule(last=1)), RetentionFacts(NOW, "korrigo"))
     assert [one.artifact for one in kept if not one.remove] == [ahead, today]
 
 
 def test_a_backup_of_this_very_moment_is_not_of_the_future():
-    (found,) = decide([artifact(0)], Policy(database=Rule(days=1)), Given(NOW, "korrigo"))
+    (found,) = decide([artifact(0)], Policy(database=Rule(days=1)), RetentionFacts(NOW, "korrigo"))
     assert found.reason == "0 days old, kept for 1"
 
 
 def test_a_backup_of_another_site_of_this_name_is_not_ours_to_remove():
     theirs = replace(artifact(400), ours=False)
-    found = decide([artifact(0), artifact(1), theirs], Policy(), Given(NOW, "korrigo"))
+    found = decide([artifact(0), artifact(1), theirs], Policy(), RetentionFacts(NOW, "korrigo"))
     assert not found[2].remove
     assert "another site of this name" in found[2].reason

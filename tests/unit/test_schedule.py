@@ -13,10 +13,10 @@ from korrigo_backup.app.build import wire
 from korrigo_backup.config.load import load
 from korrigo_backup.errors import UsageError
 from korrigo_backup.schedule import crontab_lines as crontab
-from korrigo_backup.schedule.model import JOBS, Surroundings, check_hours, next_runs, on_calendar, overdue, times
+from korrigo_backup.schedule.model import JOBS, RunEnvironment, check_hours, next_runs, on_calendar, overdue, times
 from korrigo_backup.schedule.unit_files import hours_in, is_ours, unit_name, units
 
-AROUND = Surroundings(
+AROUND = RunEnvironment(
     site="korrigo",
     identity="/srv/korrigo",
     command=("/bin/echo",),

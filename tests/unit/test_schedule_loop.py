@@ -8,9 +8,9 @@ from korrigo_backup.artifact.artifact import Artifact
 from korrigo_backup.artifact.manifest import Manifest
 from korrigo_backup.artifact.name import Kind, Origin
 from korrigo_backup.schedule.loop import Loop, newest
-from korrigo_backup.schedule.model import JOBS, OVERDUE, Surroundings
+from korrigo_backup.schedule.model import JOBS, OVERDUE, RunEnvironment
 
-AROUND = Surroundings(site="k", identity="/k", command=("/k",), directory="/k", path="/bin")
+AROUND = RunEnvironment(site="k", identity="/k", command=("/k",), directory="/k", path="/bin")
 SATURDAY = datetime(2026, 11, 28, 12).astimezone()
 MANIFEST = Manifest(
     timestamp="", includes_media=False, database_backup=None, media_backup=None, backup_dir="", created=SATURDAY

@@ -11,13 +11,13 @@ from korrigo_backup.artifact.catalog import Catalog
 from korrigo_backup.artifact.keyring import read
 from korrigo_backup.config.load import load
 from korrigo_backup.errors import NotFound, Refused, Unreachable, UsageError
-from korrigo_backup.schedule.model import JOBS, By, Surroundings
+from korrigo_backup.schedule.model import JOBS, By, RunEnvironment
 from korrigo_backup.schedule.schedule import Schedule
 from korrigo_backup.schedule.systemd import Systemd
 from korrigo_backup.schedule.unit_files import units
 from korrigo_backup.schedule.units import UnitSchedule
 
-AROUND = Surroundings(site="korrigo", identity="/srv/a", command=("/bin/true",), directory="/srv/a", path="/bin")
+AROUND = RunEnvironment(site="korrigo", identity="/srv/a", command=("/bin/true",), directory="/srv/a", path="/bin")
 COMMAND = Path("/opt/bin/korrigo-backup")
 
 

@@ -10,7 +10,7 @@ from korrigo_backup.media.remote import channel as media_channel
 from korrigo_backup.postgres.access import STOPPED, state_of
 from korrigo_backup.system import run
 from korrigo_backup.system.run import Command, spawn
-from korrigo_backup.system.silence import Limits, Watch
+from korrigo_backup.system.silence import Limits, SilenceWatch
 
 SOON = Limits(silent=0.05, between=0.02, hopeless=0.2)
 
@@ -26,7 +26,7 @@ class Aborted:
 
 def watched(judge, seconds, *, waiting=True, move=False):
     process = Aborted()
-    with Watch(process, judge, SOON) as watch:
+    with SilenceWatch(process, judge, SOON) as watch:
         if waiting:
             watch.begin()
         until = time.monotonic() + seconds

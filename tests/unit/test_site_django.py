@@ -16,7 +16,7 @@ from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused, Unre
 from korrigo_backup.run.record import Step
 from korrigo_backup.site.manage import DirectDjango, child_environment
 from korrigo_backup.site.served import Served
-from korrigo_backup.validate.validate import Given
+from korrigo_backup.validate.validate import ValidationInputs
 
 
 class Answer(msgspec.Struct):
@@ -219,6 +219,6 @@ print(json.dumps({"korrigo_probe": {"checks": []}, "korrigo_describe": described
 
 
 def test_a_site_whose_app_is_an_older_version_is_asked_twice(tmp_path):
-    given = Given(SimpleNamespace(django=program(tmp_path, OLDER)), None, strict=False)
+    given = ValidationInputs(SimpleNamespace(django=program(tmp_path, OLDER)), None, strict=False)
     assert isinstance(given.probed, Probe)
     assert isinstance(given.described, Description)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from korrigo_backup.artifact.artifact import Artifact, Stranger
-from korrigo_backup.artifact.header import Header
+from korrigo_backup.artifact.header import ManifestHeader
 from korrigo_backup.artifact.name import Kind, Origin
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.finding import warning
@@ -19,11 +19,11 @@ from korrigo_backup.retention.hold import Hold
 from korrigo_backup.retention.policy import Policy, Rule
 from korrigo_backup.run.record import Outcome, Record
 from korrigo_backup.status.model import Beside, Goals, Seen
-from korrigo_backup.status.published import Snapshot, decode, encode
+from korrigo_backup.status.published import PublishedStatus, decode, encode
 
 NOW = datetime(2026, 2, 4, 3, tzinfo=UTC)
 
-HEAD = Header(
+HEAD = ManifestHeader(
     timestamp="20260204_030000",
     format=1,
     kind=Kind.SQL,
@@ -103,7 +103,7 @@ def test_the_example_above_leaves_no_field_at_its_default():
 
 @given(
     st.binary(max_size=200)
-    | st.dictionaries(st.sampled_from(Snapshot.__struct_fields__), st.none()).map(msgspec.json.encode)
+    | st.dictionaries(st.sampled_from(PublishedStatus.__struct_fields__), st.none()).map(msgspec.json.encode)
 )
 def test_garbage_is_a_proof_that_failed_and_nothing_else(raw):
     with pytest.raises(ProofFailed):

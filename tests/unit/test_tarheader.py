@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from korrigo_backup.media.tar_header import Header, mtime_ns, packed, written_time
+from korrigo_backup.media.tar_header import TarHeader, mtime_ns, packed, written_time
 
 NUMBERS = st.integers(0, 8**7 - 1)
 
@@ -19,7 +19,7 @@ def member(name, **fields):
     return info
 
 
-def read(raw, kind=Header):
+def read(raw, kind=TarHeader):
     with tarfile.open(fileobj=io.BytesIO(raw + bytes(1024)), mode="r:", tarinfo=kind) as tar:
         return tar.next()
 

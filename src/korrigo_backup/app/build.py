@@ -49,10 +49,10 @@ if TYPE_CHECKING:
     from korrigo_backup.config.notify import NotifySection
     from korrigo_backup.config.unattended import RuleSection
     from korrigo_backup.core.dotenv import Problem
-    from korrigo_backup.kit.kit import Source
-    from korrigo_backup.notify.notifier import Channel
+    from korrigo_backup.kit.kit import KitSource
+    from korrigo_backup.notify.notifier import Notifier
     from korrigo_backup.notify.send import Announcer
-    from korrigo_backup.schedule.model import Job, Surroundings
+    from korrigo_backup.schedule.model import Job, RunEnvironment
     from korrigo_backup.schedule.schedule import Schedule
 
 STOPPED_FILE = ".services-stopped"
@@ -106,14 +106,16 @@ class Wired:
         site, notify = self.config.site, self.config.notify
         return Announcer(site.name, site.environment, _channels(notify), notify.timeout, self.secrets)
 
-    def kit_source(self) -> Source:
+    def kit_source(self) -> KitSource:
         """Return the inputs of the recovery kit."""
-        from korrigo_backup.app.kit_source import Given, kit_source  # noqa: PLC0415 - not to be loaded by all
+        from korrigo_backup.app.kit_source import LoadedConfiguration, kit_source  # noqa: PLC0415 - not to be loaded by all
 
         project = None
         if self.config.composed and which("docker"):
             project = _project(self.config, self.environment)
-        given = Given(self.config, self.directory.absolute(), self.environment, self.file, self.outside, project)
+        given = LoadedConfiguration(
+            self.config, self.directory.absolute(), self.environment, self.file, self.outside, project
+        )
         return kit_source(given, self.keyring, self.secrets, self._saved_roles())
 
     def _saved_roles(self) -> tuple[RoleProof, ...]:
@@ -137,7 +139,7 @@ class Wired:
         wanted = {"daily": hours.daily, "weekly": weekly, "drill": hours.drill, "overdue": hours.overdue}
         return jobs(wanted, media=full)
 
-    def around(self) -> Surroundings:
+    def around(self) -> RunEnvironment:
         """Return the surroundings of an unattended run, which no option sets."""
         from korrigo_backup.app.unattended import own_command, surroundings_of  # noqa: PLC0415 - see above
 
@@ -193,7 +195,7 @@ def _secrets(config: Configuration, environment: Mapping[str, str]) -> tuple[Sec
     return tuple(sorted(found, key=lambda secret: len(secret.reveal()), reverse=True))
 
 
-def _channels(notify: NotifySection) -> tuple[Channel, ...]:
+def _channels(notify: NotifySection) -> tuple[Notifier, ...]:
     """Return every notification channel. A channel without a name is numbered, since its address is a secret."""
     given = [ChannelSection(url=url) for url in notify.urls] + list(notify.channels)
     if not given and not notify.healthchecks_url:
@@ -201,7 +203,7 @@ def _channels(notify: NotifySection) -> tuple[Channel, ...]:
     from korrigo_backup.notify.apprise_ import AppriseChannel  # noqa: PLC0415 - no site without channels needs them
     from korrigo_backup.notify.healthchecks import Healthchecks  # noqa: PLC0415
 
-    channels: list[Channel] = [
+    channels: list[Notifier] = [
         AppriseChannel(
             name=channel.name or f"channel {number}{_scheme(channel.url)}",
             events=frozenset(notify.events if channel.events is None else channel.events),

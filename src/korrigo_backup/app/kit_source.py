@@ -11,8 +11,8 @@ from korrigo_backup.compose import file as compose_file
 from korrigo_backup.compose.machine_needs import Machine, machine_of
 from korrigo_backup.compose.project import Project
 from korrigo_backup.config.load import DOTENV, FILE_NAME, OWN_DOTENV
-from korrigo_backup.kit.kit import Source
-from korrigo_backup.kit.readme import Facts
+from korrigo_backup.kit.kit import KitSource
+from korrigo_backup.kit.readme import ReadmeFacts
 from korrigo_backup.postgres.properties import create_roles
 from korrigo_backup.postgres.sql import identifier
 from korrigo_backup.site.revision import work_tree_remote
@@ -32,7 +32,7 @@ _OWN_FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-comp
 
 
 @dataclass(frozen=True)
-class Given:
+class LoadedConfiguration:
     """The configuration, where it was read, and its sources.
 
     `file` is the TOML file if it was named, `outside` the variables that no file sets. `project` is the Compose
@@ -47,7 +47,9 @@ class Given:
     project: Project | None = None
 
 
-def kit_source(given: Given, keyring: Keyring, secrets: tuple[Secret, ...], roles: Iterable[RoleProof]) -> Source:
+def kit_source(
+    given: LoadedConfiguration, keyring: Keyring, secrets: tuple[Secret, ...], roles: Iterable[RoleProof]
+) -> KitSource:
     """Return the files of the site's settings: those that the configuration names, and the usual files.
 
     `roles` are those of the newest backup.
@@ -57,7 +59,7 @@ def kit_source(given: Given, keyring: Keyring, secrets: tuple[Secret, ...], role
     config = given.config
     machine = machine_of(given.project) if given.project else Machine()
     named = (*config.compose.files, *((config.compose.env_file,) if config.compose.env_file else ()))
-    return Source(
+    return KitSource(
         name=config.site.name,
         directory=given.directory,
         required=(
@@ -73,7 +75,7 @@ def kit_source(given: Given, keyring: Keyring, secrets: tuple[Secret, ...], role
     )
 
 
-def _beside_compose(given: Given) -> tuple[Path, ...]:
+def _beside_compose(given: LoadedConfiguration) -> tuple[Path, ...]:
     """Return the files that Compose reads besides the named files, and the files that those name."""
     compose = given.config.compose
     if not given.config.composed:
@@ -86,12 +88,12 @@ def _beside_compose(given: Given) -> tuple[Path, ...]:
     return (*files, beside / ".env", *(beside / path for path in named))
 
 
-def _facts(given: Given, roles: Iterable[RoleProof]) -> Facts:
+def _facts(given: LoadedConfiguration, roles: Iterable[RoleProof]) -> ReadmeFacts:
     config, here = given.config, given.directory
     compose, database = config.compose, config.database
     options = Project((), compose.files, {}, compose.project, compose.env_file, compose.profiles).options
     wanted, origin = requirement(__version__, "kit")
-    return Facts(
+    return ReadmeFacts(
         site=config.site.name,
         environment=config.site.environment,
         directory=str(here),

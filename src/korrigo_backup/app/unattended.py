@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from korrigo_backup.config.load import OWN_DOTENV, load, surroundings
 from korrigo_backup.core.variables import VARIABLES
 from korrigo_backup.errors import Refused, UsageError
-from korrigo_backup.schedule.model import Surroundings
+from korrigo_backup.schedule.model import RunEnvironment
 from korrigo_backup.system.run import which
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def own_command() -> Path:
     )
 
 
-def surroundings_of(config: Configuration, directory: Path, file: Path | None, command: Path) -> Surroundings:
+def surroundings_of(config: Configuration, directory: Path, file: Path | None, command: Path) -> RunEnvironment:
     """Return the surroundings of this site's runs; `command` is the program itself, `file` the TOML file of `--config`.
 
     Raises UsageError for paths that no unit and no crontab can hold.
@@ -62,7 +62,7 @@ def surroundings_of(config: Configuration, directory: Path, file: Path | None, c
     if config.media.root:
         written.append(config.media.root)  # a run first undoes an interrupted restore there
     needed = [path for path in (told, database.client_dir, _socket(database.host)) if path]
-    around = Surroundings(
+    around = RunEnvironment(
         site=config.site.name,
         identity=str(told or directory),
         command=(str(command), *(("--config", str(told)) if told else ())),
@@ -137,7 +137,7 @@ def _gain_rights(config: Configuration) -> bool:
     return any(words and Path(words[0]).name in _GAIN_RIGHTS for words in commands)
 
 
-def _require_plain(around: Surroundings) -> None:
+def _require_plain(around: RunEnvironment) -> None:
     texts = (*around.command, around.directory, around.path, around.log or "", *around.writable)
     bad = next((text for text in texts if any(ord(letter) < ord(" ") for letter in text)), None)
     if bad is not None:

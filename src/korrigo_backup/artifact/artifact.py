@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from korrigo_backup.artifact.header import Header
+    from korrigo_backup.artifact.header import ManifestHeader
     from korrigo_backup.artifact.manifest import Manifest
     from korrigo_backup.artifact.name import Kind, Origin
 
@@ -39,7 +39,7 @@ class Artifact:
     source: Manifest | Callable[[], Manifest] | None
     problem: str | None = None
     authenticity: Authenticity = Authenticity.UNSIGNED
-    head: Header | None = None
+    head: ManifestHeader | None = None
     ours: bool = True
     passed_over: tuple[Stranger, ...] = ()
 
@@ -49,7 +49,7 @@ class Artifact:
         return self.source() if callable(self.source) else self.source
 
     @cached_property
-    def header(self) -> Header | None:
+    def header(self) -> ManifestHeader | None:
         """The head of the manifest, None without a usable manifest; it reads no file."""
         return self.head or (header(self.manifest) if self.manifest else None)
 
@@ -73,7 +73,7 @@ class Stranger:
 
 
 @dataclass(frozen=True)
-class Survey:
+class CatalogSurvey:
     """All that was found in a directory of artifacts: those, newest first, and the rest, by name."""
 
     artifacts: tuple[Artifact, ...] = ()

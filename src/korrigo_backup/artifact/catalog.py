@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.artifact import manifest as manifests
-from korrigo_backup.artifact.artifact import Artifact, Stranger, Survey
+from korrigo_backup.artifact.artifact import Artifact, CatalogSurvey, Stranger
 from korrigo_backup.artifact.dump_file import is_dump
 from korrigo_backup.artifact.history import suspects
 from korrigo_backup.artifact.identity import SiteRecord, is_ours, merged
@@ -135,7 +135,7 @@ class Catalog:
         """Return all artifacts, newest first; a directory that is not there has none."""
         return list(self.survey().artifacts)
 
-    def survey(self) -> Survey:
+    def survey(self) -> CatalogSurvey:
         """Return all artifacts, and the other entries: a foreign file, a link, a directory that cannot be read."""
         with files.explained(f"read the backup directory {self.directory}"):
             names = set(_names(self.directory))
@@ -150,7 +150,7 @@ class Catalog:
                 strangers.append(Stranger(printable(name), _why(problem), ours=True))
         artifacts.sort(key=lambda a: (a.created, a.name), reverse=True)
         artifacts = self._marked(artifacts)
-        return Survey(tuple(artifacts), tuple(sorted(strangers, key=lambda stranger: stranger.name)))
+        return CatalogSurvey(tuple(artifacts), tuple(sorted(strangers, key=lambda stranger: stranger.name)))
 
     def find(self, named: str, kind: Kind | None = None) -> Artifact:
         """Return the artifact called `named`: a path, a name in this directory, or `latest`.
@@ -186,23 +186,23 @@ class Catalog:
         return self._reader.authenticity(raw)
 
     @contextmanager
-    def draft(self, kind: Kind, origin: Origin, now: datetime) -> Iterator[Draft]:
+    def draft(self, kind: Kind, origin: Origin, now: datetime) -> Iterator[ArtifactDraft]:
         """Yield a draft for a new artifact, named for the local time `now`; it is removed unless published."""
         with self._draft(free_name(kind, origin, stamp(now), set(_names(self.directory)))) as draft:
             yield draft
 
     @contextmanager
-    def draft_kit(self, now: datetime) -> Iterator[Draft]:
+    def draft_kit(self, now: datetime) -> Iterator[ArtifactDraft]:
         """Yield a draft for a recovery kit, as `draft` does; `publish_signed` gives it its name."""
         with self._draft(free_kit_name(stamp(now), set(_names(self.directory)))) as draft:
             yield draft
 
     @contextmanager
-    def _draft(self, name: str) -> Iterator[Draft]:
+    def _draft(self, name: str) -> Iterator[ArtifactDraft]:
         directory = self.directory / f"{PARTIAL_PREFIX}{name}"
         files.private_directory(directory)
         try:
-            yield Draft(self.directory, directory, name, self._keyring)
+            yield ArtifactDraft(self.directory, directory, name, self._keyring)
         finally:
             files.remove_tree(directory)
 
@@ -382,7 +382,7 @@ class Catalog:
                 files.remove_tree(path)
 
 
-class Draft:
+class ArtifactDraft:
     """An artifact being made: a private directory in which its files are written."""
 
     def __init__(self, catalog: Path, directory: Path, name: str, keyring: Keyring | None) -> None:

@@ -33,15 +33,15 @@ _LOOK = 4096
 """Bytes from which the layout of a file is derived for messages."""
 
 
-class Header(msgspec.Struct):
+class FixtureHeader(msgspec.Struct):
     """The keys that every object of a fixture has, of any model."""
 
     model: str
     fields: msgspec.Raw
 
 
-HEADER = msgspec.json.Decoder(Header)
-HEADERS = msgspec.json.Decoder(list[Header])
+HEADER = msgspec.json.Decoder(FixtureHeader)
+HEADERS = msgspec.json.Decoder(list[FixtureHeader])
 
 
 def indented(value: bytes, spaces: int) -> bytes:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.manifest import Manifest
 
 
-class Header(msgspec.Struct, frozen=True, kw_only=True):
+class ManifestHeader(msgspec.Struct, frozen=True, kw_only=True):
     """A manifest in short; the fields mean the same as in `Manifest`.
 
     `rows` and `files` are None for kinds without them; `digests` says whether each table's rows have a digest.
@@ -46,10 +46,10 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     database: str | None = None
 
 
-def header(manifest: Manifest) -> Header:
+def header(manifest: Manifest) -> ManifestHeader:
     """Return the head of a manifest."""
     rows = manifest.database or manifest.django
-    return Header(
+    return ManifestHeader(
         timestamp=manifest.timestamp,
         format=manifest.format,
         kind=manifest.kind,

@@ -19,7 +19,7 @@ from korrigo_backup.artifact.name import Origin
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from korrigo_backup.artifact.header import Header
+    from korrigo_backup.artifact.header import ManifestHeader
 
 _NAMESPACE = uuid.UUID("6b6f7272-6967-4f2d-8261-636b75700001")
 
@@ -35,7 +35,7 @@ class Identity(msgspec.Struct, frozen=True):
     system: str | None = None
 
 
-class Place(msgspec.Struct, frozen=True):
+class DatabasePlace(msgspec.Struct, frozen=True):
     """Where a site's database is or was. `system` is None where the role may not read it."""
 
     database: str
@@ -48,7 +48,7 @@ class SiteRecord(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     site: str
     environment: str
-    places: tuple[Place, ...] = ()
+    places: tuple[DatabasePlace, ...] = ()
     former: tuple[str, ...] = ()
 
     @property
@@ -56,7 +56,7 @@ class SiteRecord(msgspec.Struct, frozen=True, kw_only=True):
         """All identities under which artifacts of this site were made."""
         return frozenset({self.id, *self.former})
 
-    def at(self, place: Place, former: Iterable[str] = ()) -> SiteRecord:
+    def at(self, place: DatabasePlace, former: Iterable[str] = ()) -> SiteRecord:
         """Return the record with a further place."""
         places = tuple(dict.fromkeys((*self.places, place)))
         return msgspec.structs.replace(self, places=places, former=tuple(sorted({*self.former, *former} - {self.id})))
@@ -72,12 +72,12 @@ class Owner:
     system: str | None = None
 
     @property
-    def place(self) -> Place:
+    def place(self) -> DatabasePlace:
         """Where its database is."""
-        return Place(self.database, self.system)
+        return DatabasePlace(self.database, self.system)
 
 
-class Known(StrEnum):
+class IdentityMatch(StrEnum):
     """How a site stands to the records of a backup directory."""
 
     OWN = "own"
@@ -87,11 +87,11 @@ class Known(StrEnum):
 
 
 @dataclass(frozen=True)
-class Standing:
+class FoundIdentity:
     """The record of a site, how it was found, and the other sites of the directory."""
 
     owner: Owner
-    known: Known
+    known: IdentityMatch
     record: SiteRecord
     others: tuple[SiteRecord, ...] = ()
 
@@ -101,21 +101,21 @@ class Standing:
         return Identity(self.record.id, self.owner.database, self.owner.system)
 
 
-def stand(owner: Owner, records: Iterable[SiteRecord]) -> Standing:
+def stand(owner: Owner, records: Iterable[SiteRecord]) -> FoundIdentity:
     """Return how `owner` stands to the sites that have backups in a directory."""
     records = tuple(records)
     alike = [one for one in records if (one.site, one.environment) == (owner.site, owner.environment)]
     same = [one for one in alike if any(place.database == owner.database for place in one.places)]
     own = [one for one in same if any(_is_at(place, owner) for place in one.places)]
     own.sort(key=lambda one: owner.place not in one.places)
-    known = Known.OWN if own else Known.MOVED if same else Known.NEW
+    known = IdentityMatch.OWN if own else IdentityMatch.MOVED if same else IdentityMatch.NEW
     record = own[0] if own else _made(owner)
-    return Standing(owner, known, record, tuple(one for one in records if not own or one.id != record.id))
+    return FoundIdentity(owner, known, record, tuple(one for one in records if not own or one.id != record.id))
 
 
-def is_place_of(place: Place, standing: Standing) -> bool:
+def is_place_of(place: DatabasePlace, standing: FoundIdentity) -> bool:
     """Return whether a database is or was the site's; of a site without a record its name alone decides."""
-    if standing.known is not Known.OWN:
+    if standing.known is not IdentityMatch.OWN:
         return place.database == standing.owner.database
     return any(
         place.database == one.database and (place.system == one.system or None in {place.system, one.system})
@@ -123,7 +123,7 @@ def is_place_of(place: Place, standing: Standing) -> bool:
     )
 
 
-def _is_at(place: Place, owner: Owner) -> bool:
+def _is_at(place: DatabasePlace, owner: Owner) -> bool:
     return place.database == owner.database and (place.system == owner.system or None in {place.system, owner.system})
 
 
@@ -134,7 +134,7 @@ def _made(owner: Owner) -> SiteRecord:
     return SiteRecord(id=made, site=owner.site, environment=owner.environment, places=(owner.place,))
 
 
-def merged(records: Iterable[SiteRecord], headers: Iterable[Header]) -> list[SiteRecord]:
+def merged(records: Iterable[SiteRecord], headers: Iterable[ManifestHeader]) -> list[SiteRecord]:
     """Return the sites of a directory: those recorded, and those that signed manifests name besides."""
     found = {one.id: one for one in records}
     for one in tuple(found.values()):
@@ -145,21 +145,21 @@ def merged(records: Iterable[SiteRecord], headers: Iterable[Header]) -> list[Sit
         if head.identity is None or head.site is None or head.environment is None:
             continue
         name = aliases.get(head.identity.id, head.identity.id)
-        place = Place(head.identity.database, head.identity.system)
+        place = DatabasePlace(head.identity.database, head.identity.system)
         known = found.get(name) or SiteRecord(id=name, site=head.site, environment=head.environment)
         if place not in known.places:
             found[name] = known.at(place)
     return list(found.values())
 
 
-def is_ours(head: Header | None, owner: Owner, records: Iterable[SiteRecord]) -> bool:
+def is_ours(head: ManifestHeader | None, owner: Owner, records: Iterable[SiteRecord]) -> bool:
     """Return whether an artifact is of the site `owner`. An artifact without a site is taken for the site's own."""
     if head is None:
         return True
     if head.site is not None and (head.site, head.environment or owner.environment) != (owner.site, owner.environment):
         return False
     if head.identity is not None and not head.identity.id:
-        return is_place_of(Place(head.identity.database, head.identity.system), stand(owner, records))
+        return is_place_of(DatabasePlace(head.identity.database, head.identity.system), stand(owner, records))
     if head.identity is not None:
         own = ids_of(owner, records)
         return head.identity.id in own if own else head.identity.database == owner.database
@@ -172,7 +172,7 @@ def is_ours(head: Header | None, owner: Owner, records: Iterable[SiteRecord]) ->
 def ids_of(owner: Owner, records: Iterable[SiteRecord]) -> frozenset[str]:
     """Return every identity whose artifacts are those of `owner`."""
     found = stand(owner, records)
-    if found.known is Known.OWN:
+    if found.known is IdentityMatch.OWN:
         same = [
             one
             for one in (found.record, *found.others)

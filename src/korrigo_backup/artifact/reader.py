@@ -23,7 +23,7 @@ from korrigo_backup.system import files
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from korrigo_backup.artifact.header import Header
+    from korrigo_backup.artifact.header import ManifestHeader
     from korrigo_backup.artifact.keyring import Keyring
     from korrigo_backup.artifact.manifest import Manifest
     from korrigo_backup.artifact.name import Name
@@ -50,7 +50,7 @@ class Reader:
             return seen
         return replace(seen, source=partial(self._again, head, path, name.kind, seen.authenticity), head=head)
 
-    def _again(self, head: Header, path: Path, kind: Kind, authenticity: Authenticity) -> Manifest:
+    def _again(self, head: ManifestHeader, path: Path, kind: Kind, authenticity: Authenticity) -> Manifest:
         manifest, _, signed = self._manifest(path, kind, strict=True)
         if manifest is None or (header(manifest), signed) != (head, authenticity):
             raise ProofFailed(

@@ -53,7 +53,7 @@ class BackedUp:
 
 
 @dataclass(frozen=True)
-class Wish:
+class BackupOptions:
     """Options of a backup: its database, its origin, with digests or not; `observe` sees its snapshot.
 
     `policy` decides which older dumps are removed afterwards; without a policy none is.
@@ -69,7 +69,7 @@ class Wish:
 
 
 def backup_database(
-    site: Site, catalog: Catalog, wish: Wish | None = None, *, now: datetime, listen: Listener = silent
+    site: Site, catalog: Catalog, wish: BackupOptions | None = None, *, now: datetime, listen: Listener = silent
 ) -> BackedUp:
     """Make a verified `sql` backup, point `db_backup_latest` at it, and remove older backups by its policy.
 
@@ -79,17 +79,17 @@ def backup_database(
         exclusive(site, catalog, "backup of the database", listen=listen, own=True) as (site, _),  # noqa: PLR1704 - now held
         recorded(catalog.directory, site, "backup", "db", listener=listen) as running,
     ):
-        return take_database(site, catalog, wish or Wish(), now=now, running=running)
+        return take_database(site, catalog, wish or BackupOptions(), now=now, running=running)
 
 
-def take_database(site: Site, catalog: Catalog, wish: Wish, *, now: datetime, running: Running) -> BackedUp:
+def take_database(site: Site, catalog: Catalog, wish: BackupOptions, *, now: datetime, running: Running) -> BackedUp:
     """Make a verified `sql` backup and the steps after it; the caller holds the lock."""
     artifact = dump(site, catalog, wish, now=now, listen=running.listen)
     running.bytes = artifact.size
     return BackedUp(artifact, afterwards(site, catalog, artifact, wish.policy, now))
 
 
-def dump(site: Site, catalog: Catalog, wish: Wish, *, now: datetime, listen: Listener) -> Artifact:
+def dump(site: Site, catalog: Catalog, wish: BackupOptions, *, now: datetime, listen: Listener) -> Artifact:
     """Make and publish an `sql` artifact; the caller holds the lock."""
     started = time.monotonic()
     require_space(catalog, Kind.SQL, otherwise=partial(_size, site, wish.database))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from korrigo_backup.artifact.catalog import Catalog, Draft
+    from korrigo_backup.artifact.catalog import ArtifactDraft, Catalog
     from korrigo_backup.artifact.manifest import Manifest
     from korrigo_backup.site.manage import DjangoCommands
     from korrigo_backup.site.site import Site
@@ -65,7 +65,7 @@ def backup_django(
 
 
 @contextmanager
-def _own_draft(django: DjangoCommands, catalog: Catalog, now: datetime) -> Iterator[Draft]:
+def _own_draft(django: DjangoCommands, catalog: Catalog, now: datetime) -> Iterator[ArtifactDraft]:
     """Yield the directory of a backup to be, once it is known that the site's command is ours."""
     require_own_commands(django)
     with explained("write the Django backup"), catalog.draft(Kind.DJANGO, Origin.ROUTINE, now) as draft:

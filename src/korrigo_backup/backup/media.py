@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from korrigo_backup.artifact.artifact import Artifact
-    from korrigo_backup.artifact.catalog import Catalog, Draft
+    from korrigo_backup.artifact.catalog import ArtifactDraft, Catalog
     from korrigo_backup.artifact.manifest import MediaProof
     from korrigo_backup.core.finding import Finding
     from korrigo_backup.media.port import Tree
@@ -160,7 +160,7 @@ def archive(
 
 @phase("media archive")
 def _archived(
-    tree: Tree, draft: Draft, root: str, listen: Listener, *, again: bool
+    tree: Tree, draft: ArtifactDraft, root: str, listen: Listener, *, again: bool
 ) -> tuple[MediaProof, tuple[Member, ...]]:
     """Write the archive and its listing into the draft, read back behind the writer."""
     listing_name = draft.name + MEMBERS_SUFFIX

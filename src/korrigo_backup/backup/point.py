@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from korrigo_backup.artifact.consistency import as_facts, compare
 from korrigo_backup.artifact.manifest import Member
 from korrigo_backup.artifact.name import MANIFEST_SUFFIX, MEMBERS_SUFFIX, Kind
-from korrigo_backup.backup.backup import BackedUp, Wish, afterwards, dump, said
+from korrigo_backup.backup.backup import BackedUp, BackupOptions, afterwards, dump, said
 from korrigo_backup.backup.media import archive, last_media, media_findings, require_expected, require_stable
 from korrigo_backup.backup.published import published
 from korrigo_backup.errors import KorrigoBackupError, NotFound, PartlyDone
@@ -49,7 +49,7 @@ _BATCH = 1024 * 1024
 
 
 def backup_full(
-    site: Site, catalog: Catalog, wish: Wish | None = None, *, now: datetime, listen: Listener = silent
+    site: Site, catalog: Catalog, wish: BackupOptions | None = None, *, now: datetime, listen: Listener = silent
 ) -> BackedUp:
     """Make a restore point: a verified `sql` and a verified `media` backup, and the point that binds them.
 
@@ -59,10 +59,10 @@ def backup_full(
         exclusive(site, catalog, "backup of database and media", listen=listen, own=True) as (site, _),  # noqa: PLR1704 - now held
         recorded(catalog.directory, site, "backup", "full", listener=listen) as running,
     ):
-        return take_point(site, catalog, wish or Wish(), now=now, running=running)
+        return take_point(site, catalog, wish or BackupOptions(), now=now, running=running)
 
 
-def take_point(site: Site, catalog: Catalog, wish: Wish, *, now: datetime, running: Running) -> BackedUp:
+def take_point(site: Site, catalog: Catalog, wish: BackupOptions, *, now: datetime, running: Running) -> BackedUp:
     """Make a restore point and the steps after it; the caller holds the lock."""
     tree = _required(site, catalog, wish, now=now, running=running)
     point, database, media = _take(site, tree, catalog, wish, now=now, listen=running.listen)
@@ -73,7 +73,7 @@ def take_point(site: Site, catalog: Catalog, wish: Wish, *, now: datetime, runni
     return BackedUp(point, cleaned, media_findings(media))
 
 
-def _required(site: Site, catalog: Catalog, wish: Wish, *, now: datetime, running: Running) -> Tree:
+def _required(site: Site, catalog: Catalog, wish: BackupOptions, *, now: datetime, running: Running) -> Tree:
     """Return the media tree. Where it was there at the last backup and is gone, the database is saved all the same."""
     try:
         return site.required_media()
@@ -90,7 +90,7 @@ def _required(site: Site, catalog: Catalog, wish: Wish, *, now: datetime, runnin
 
 
 def _take(
-    site: Site, tree: Tree, catalog: Catalog, wish: Wish, *, now: datetime, listen: Listener
+    site: Site, tree: Tree, catalog: Catalog, wish: BackupOptions, *, now: datetime, listen: Listener
 ) -> tuple[Artifact, Artifact, Artifact]:
     started = time.monotonic()
     with explained("write the restore point"), catalog.draft(Kind.POINT, wish.origin, now) as draft:

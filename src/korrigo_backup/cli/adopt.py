@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from korrigo_backup.cli.output import Context, ask_yes, say, say_shared
+from korrigo_backup.cli.output import CommandContext, ask_yes, say, say_shared
 from korrigo_backup.compare.identity import adopt, adoptable, former_names
 from korrigo_backup.compose.elsewhere import require_here
 from korrigo_backup.errors import Refused
@@ -15,7 +15,7 @@ from korrigo_backup.recovery.recover import exclusive
 
 if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
-    from korrigo_backup.artifact.identity import SiteRecord, Standing
+    from korrigo_backup.artifact.identity import FoundIdentity, SiteRecord
 
 
 def command(
@@ -32,7 +32,7 @@ def command(
 
     Sites are distinguished by name, environment, database and database cluster. No data are deleted or restored.
     """
-    wired: Wired = context.ensure_object(Context).wired()
+    wired: Wired = context.ensure_object(CommandContext).wired()
     live = wired.site()
     require_here(live)
     with exclusive(live, wired.catalog, "adopt", listen=say_shared) as (site, recovered):
@@ -48,7 +48,7 @@ def command(
     say("✅ Adopted: backups go on from here")
 
 
-def _confirm(standing: Standing | None, record: SiteRecord | None, *, yes: bool, new_key: bool) -> bool:
+def _confirm(standing: FoundIdentity | None, record: SiteRecord | None, *, yes: bool, new_key: bool) -> bool:
     if standing is None:
         raise Refused("the site is not known", hint="run it again")
     if record:

@@ -14,9 +14,9 @@ from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.artifact.consistency import recorded_findings
 from korrigo_backup.artifact.left_out import left_out_findings, media_findings
 from korrigo_backup.artifact.name import Kind, Origin
-from korrigo_backup.backup.backup import BackedUp, Wish, backup_database
+from korrigo_backup.backup.backup import BackedUp, BackupOptions, backup_database
 from korrigo_backup.cli.announcing import announcer
-from korrigo_backup.cli.output import Context, human, say, say_findings, say_shared
+from korrigo_backup.cli.output import CommandContext, human, say, say_findings, say_shared
 from korrigo_backup.core.finding import refuse_on_error
 from korrigo_backup.errors import Refused, UsageError
 from korrigo_backup.notify.run import announced
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from korrigo_backup.run.record import Step
 
 
-class What(StrEnum):
+class BackupSubject(StrEnum):
     """The data to back up."""
 
     DB = "db"
@@ -47,7 +47,9 @@ class Method(StrEnum):
 
 def command(
     context: typer.Context,
-    what: Annotated[What, typer.Argument(help="db: the database; media: the uploaded files; full: both.")] = What.DB,
+    what: Annotated[
+        BackupSubject, typer.Argument(help="db: the database; media: the uploaded files; full: both.")
+    ] = BackupSubject.DB,
     method: Annotated[
         Method, typer.Option(help="sql: dump and archive; django: the site's manage.py backup, brought out (full).")
     ] = Method.SQL,
@@ -77,7 +79,7 @@ def command(
     BACKUP_RETENTION_DAYS are removed, never the newest good one; a backup made with --pre-deployment stays, and removes
     no other.
     """
-    wired: Wired = context.ensure_object(Context).wired()
+    wired: Wired = context.ensure_object(CommandContext).wired()
     if check:
         _check(wired)
         return
@@ -100,8 +102,8 @@ def _check(wired: Wired) -> None:
     say("✅ Ready for a backup")
 
 
-def _require_possible(what: What, *, pre_deployment: bool) -> None:
-    if what is not What.FULL:
+def _require_possible(what: BackupSubject, *, pre_deployment: bool) -> None:
+    if what is not BackupSubject.FULL:
         raise UsageError("--method django makes full backups only", hint="korrigo-backup backup full --method django")
     if pre_deployment:
         raise UsageError(
@@ -114,7 +116,7 @@ def _make(wired: Wired, subject: str, origin: Origin, *, digest: bool, accept: f
     """Make the backup and print the result; each kind imports only the modules that it needs."""
     site, catalog, now = wired.site(), wired.catalog, local_now()
     policy = wired.policy() if origin is Origin.ROUTINE else None
-    wish = Wish(origin=origin, digest=digest, policy=policy, accept=accept)
+    wish = BackupOptions(origin=origin, digest=digest, policy=policy, accept=accept)
     if subject == "django":
         from korrigo_backup.backup.django import backup_django  # noqa: PLC0415 - see above
 

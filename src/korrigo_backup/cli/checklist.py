@@ -10,10 +10,10 @@ import typer
 
 from korrigo_backup.app.build_status import about, goals
 from korrigo_backup.artifact.catalog import local_now
-from korrigo_backup.cli.output import Context, say, say_json
+from korrigo_backup.cli.output import CommandContext, say, say_json
 from korrigo_backup.cli.status import say_contacts
 from korrigo_backup.errors import ProblemsFound
-from korrigo_backup.status.checklists.answer import State
+from korrigo_backup.status.checklists.answer import AnswerState
 from korrigo_backup.status.checklists.collect import checklist
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
     from korrigo_backup.status.checklists.answer import Answer
 
-_MARKS = {State.YES: "✅", State.NO: "❌", State.ASK: "❓ a person:"}
+_MARKS = {AnswerState.YES: "✅", AnswerState.NO: "❌", AnswerState.ASK: "❓ a person:"}
 
 
 class List(StrEnum):
@@ -41,7 +41,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Answer a checklist of the runbook, each point with its evidence. Exit 10 when a point is not met."""
-    wired: Wired = context.ensure_object(Context).wired()
+    wired: Wired = context.ensure_object(CommandContext).wired()
     now, people = local_now(), wired.config.contacts.people
     answers = checklist(
         name,
@@ -52,7 +52,7 @@ def command(
         channels=len(wired.announcer().channels),
         people=len(people),
     )
-    open_points = [answer for answer in answers if answer.state is State.NO]
+    open_points = [answer for answer in answers if answer.state is AnswerState.NO]
     if as_json:
         say_json("checklist", {"name": name, "met": not open_points, "answers": answers})
     else:

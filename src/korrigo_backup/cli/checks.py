@@ -14,7 +14,7 @@ from korrigo_backup.kit.kit import state
 from korrigo_backup.recovery.local_place import left
 from korrigo_backup.setup import scripts
 from korrigo_backup.setup.path_columns import found_columns, unnamed
-from korrigo_backup.setup.preflight import Surroundings, guarded, preflight
+from korrigo_backup.setup.preflight import PreflightFacts, guarded, preflight
 from korrigo_backup.site.manage import child_environment
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def checks(wired: Wired) -> list[Finding]:
     """Return the findings of every check: machine, services, database, media, disk, settings, kit, channels."""
-    around = Surroundings(
+    around = PreflightFacts(
         composed=wired.config.composed,
         environment=child_environment(wired.environment, {}),
         backups=wired.config.backup.dir,

@@ -9,7 +9,7 @@ import typer
 
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.artifact.name import Kind, beside
-from korrigo_backup.cli.output import Context, say, say_json, say_table
+from korrigo_backup.cli.output import CommandContext, say, say_json, say_table
 from korrigo_backup.compare.compare import (
     Present,
     compare_artifact,
@@ -57,7 +57,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Compare a saved state with the present state: which tables, rows and files differ. Exit 9 when any does."""
-    wired: Wired = context.ensure_object(Context).wired()
+    wired: Wired = context.ensure_object(CommandContext).wired()
     present = Present(wired.site(), database, tuple(table or ()), rows)
     if save:
         _save(present, save, media=media)

@@ -9,7 +9,7 @@ import typer
 
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.checks import checks
-from korrigo_backup.cli.output import Context, say
+from korrigo_backup.cli.output import CommandContext, say
 from korrigo_backup.errors import UsageError
 from korrigo_backup.setup.diagnose import Sources, report
 from korrigo_backup.system.files import explained, write_private
@@ -28,7 +28,7 @@ def command(
     Secrets are taken out, statements are named and not quoted; logs are as the services wrote them: read it before you
     send it.
     """
-    wired: Wired = context.ensure_object(Context).wired()
+    wired: Wired = context.ensure_object(CommandContext).wired()
     people = wired.config.contacts.people
     sources = Sources(
         catalog=wired.catalog,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.cli.checks import checks
-from korrigo_backup.cli.output import Context, say, say_findings, say_json
+from korrigo_backup.cli.output import CommandContext, say, say_findings, say_json
 from korrigo_backup.core.finding import Level
 from korrigo_backup.errors import ProblemsFound
 
@@ -20,7 +20,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Check the machine, Docker, the services, the database, the media, the disk and the settings. Exit 10 if ill."""
-    wired: Wired = context.ensure_object(Context).wired(quiet=True)
+    wired: Wired = context.ensure_object(CommandContext).wired(quiet=True)
     findings = checks(wired)
     ill = [finding for finding in findings if finding.level is Level.ERROR]
     if as_json:

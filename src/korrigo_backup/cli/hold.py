@@ -11,7 +11,7 @@ import typer
 
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.artifact.name import former_beside, is_beside, is_stamp, parse
-from korrigo_backup.cli.output import Context, say, say_json, say_table
+from korrigo_backup.cli.output import CommandContext, say, say_json, say_table
 from korrigo_backup.core.moment import require_moment
 from korrigo_backup.core.paths import on_one_line, printable
 from korrigo_backup.errors import NotFound, UsageError
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
 
 
-class Action(StrEnum):
+class HoldAction(StrEnum):
     """The actions on holds."""
 
     ADD = "add"
@@ -37,7 +37,7 @@ class Action(StrEnum):
 
 def command(
     context: typer.Context,
-    action: Annotated[Action, typer.Argument(help="add, list or release.")] = Action.LIST,
+    action: Annotated[HoldAction, typer.Argument(help="add, list or release.")] = HoldAction.LIST,
     name: Annotated[
         str | None, typer.Argument(help="A backup (path, name in BACKUP_DIR, latest), or what a restore has kept.")
     ] = None,
@@ -50,13 +50,13 @@ def command(
 
     A hold wins over every rule and over the maximum age. A hold on a restore point also holds its components.
     """
-    wired: Wired = context.ensure_object(Context).wired()
-    if action is Action.LIST:
+    wired: Wired = context.ensure_object(CommandContext).wired()
+    if action is HoldAction.LIST:
         _list(wired, as_json=as_json)
         return
     if name is None:
         raise UsageError("which backup?", hint=f"korrigo-backup hold {action} NAME; the names: korrigo-backup list")
-    if action is Action.ADD:
+    if action is HoldAction.ADD:
         _add(wired, name, reason, by or user(), until)
         return
     for hold in holds.release(wired.catalog.directory, Path(name).name, by):

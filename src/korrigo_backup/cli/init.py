@@ -15,7 +15,7 @@ from korrigo_backup.app.unattended import own_command
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.artifact.name import stamp
 from korrigo_backup.cli.checks import checks
-from korrigo_backup.cli.output import Context, ask, say, say_findings
+from korrigo_backup.cli.output import CommandContext, ask, say, say_findings
 from korrigo_backup.config.load import FILE_NAME, surroundings
 from korrigo_backup.core.finding import Level, first_error
 from korrigo_backup.core.secret import redact
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.app.build import Wired
     from korrigo_backup.core.finding import Finding
-    from korrigo_backup.setup.init import Draft
+    from korrigo_backup.setup.init import ConfigurationDraft
     from korrigo_backup.setup.path_candidates import Proposal
 
 _NEXT = (
@@ -107,7 +107,7 @@ def _install_scripts() -> None:
         )
 
 
-def _made(target: Path, named: NamedServices) -> tuple[Draft, Wired]:
+def _made(target: Path, named: NamedServices) -> tuple[ConfigurationDraft, Wired]:
     """Return the configuration, read as it will be before it gets its place."""
     environment = surroundings(Path.cwd(), os.environ)
     made = operation.draft(Path.cwd(), environment, target, named=named)
@@ -118,7 +118,7 @@ def _made(target: Path, named: NamedServices) -> tuple[Draft, Wired]:
     if (site := operation.site_of(wired.catalog)) and site != wired.config.site.name:
         made = operation.draft(Path.cwd(), environment, target, site=site, named=named)
         wired = _wired(made)
-    Context.known_secrets = wired.secrets
+    CommandContext.known_secrets = wired.secrets
     if proposals := _path_columns(wired) if made.reached else []:
         columns = tuple(one.entry for one in proposals)
         made = operation.draft(Path.cwd(), environment, target, site=site, named=named, columns=columns)
@@ -135,7 +135,7 @@ def _path_columns(wired: Wired) -> list[Proposal]:
         return []
 
 
-def _chosen(made: Draft) -> str:
+def _chosen(made: ConfigurationDraft) -> str:
     """Return the database's service as a person chooses it on a terminal; UsageError elsewhere."""
     question = next(finding for finding in made.findings if finding.id == CANDIDATES)
     if not sys.stdin.isatty():
@@ -144,12 +144,12 @@ def _chosen(made: Draft) -> str:
     return ask(f"The database's service ({', '.join(made.candidates)}): ")
 
 
-def _wired(made: Draft) -> Wired:
+def _wired(made: ConfigurationDraft) -> Wired:
     with operation.in_a_file(made.text) as file:
         return wire(Path.cwd(), os.environ, file)
 
 
-def _write(made: Draft, wired: Wired) -> None:
+def _write(made: ConfigurationDraft, wired: Wired) -> None:
     if made.new:
         kept = operation.write(made, stamp(local_now()))
         say(f"✅ Configuration written: {made.target}{f' (the former one: {kept})' if kept else ''}")
@@ -163,10 +163,10 @@ def _write(made: Draft, wired: Wired) -> None:
         wired.keyring.signing()
 
 
-def _show(made: Draft) -> None:
+def _show(made: ConfigurationDraft) -> None:
     if made.new:
         say(f"📝 {made.target} would be:\n")
-        say(redact(made.text, Context.known_secrets))  # a former file may hold some
+        say(redact(made.text, CommandContext.known_secrets))  # a former file may hold some
     else:
         say(f"✅ Nothing to change in {made.target}")
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.artifact.catalog import local_now
-from korrigo_backup.cli.output import Context, human, say, say_findings, say_json
+from korrigo_backup.cli.output import CommandContext, human, say, say_findings, say_json
 from korrigo_backup.core.finding import first_error, refuse_on_error, warning
 from korrigo_backup.core.paths import printable
 from korrigo_backup.errors import ProofFailed, UsageError
@@ -35,7 +35,7 @@ _LARGEST_IDENTITY = 64 * 1024
 _UNKNOWN = warning("kit.stale", "")
 
 
-class What(StrEnum):
+class KitAction(StrEnum):
     """The actions on the kit."""
 
     MAKE = "make"
@@ -46,7 +46,7 @@ class What(StrEnum):
 
 def command(
     context: typer.Context,
-    what: Annotated[What, typer.Argument(help="make, show, verify, open.")],
+    what: Annotated[KitAction, typer.Argument(help="make, show, verify, open.")],
     file: Annotated[str | None, typer.Argument(help="A kit: a path or a name in BACKUP_DIR; the newest.")] = None,
     identity: Annotated[
         str | None, typer.Option(help="The private key: an age identity file, an OpenSSH key, or - to read it here.")
@@ -59,16 +59,16 @@ def command(
     make saves them when they have changed. show lists the newest kit, verify checks that it is whole (with --identity:
     opens it and compares). open writes it out on a bare server; README.md in it has the commands.
     """
-    shared = context.ensure_object(Context)
-    if what is What.OPEN:
+    shared = context.ensure_object(CommandContext)
+    if what is KitAction.OPEN:
         _open(shared, file, identity, to)
     elif to is not None:
         raise UsageError(f"--to is for kit open, not for kit {what}", hint="korrigo-backup kit open --to DIRECTORY")
-    elif what is What.MAKE:
+    elif what is KitAction.MAKE:
         if file is not None or identity is not None:
             raise UsageError("kit make takes no file and no identity", hint="korrigo-backup kit make")
         _make(shared.wired())
-    elif what is What.SHOW:
+    elif what is KitAction.SHOW:
         _show(shared.wired(), file, as_json=as_json)
     else:
         _verify(shared.wired(), file, identity, as_json=as_json)
@@ -142,7 +142,7 @@ def _verify(wired: Wired, file: str | None, identity: str | None, *, as_json: bo
     refuse_on_error(findings, ProofFailed, subject=str(kit.path))
 
 
-def _open(shared: Context, file: str | None, identity: str | None, to: Path | None) -> None:
+def _open(shared: CommandContext, file: str | None, identity: str | None, to: Path | None) -> None:
     if identity is None or to is None:
         raise UsageError(
             "kit open needs a private key and a directory",

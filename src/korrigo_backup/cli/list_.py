@@ -9,7 +9,7 @@ import typer
 from korrigo_backup.artifact.history import suspects
 from korrigo_backup.artifact.name import Kind
 from korrigo_backup.artifact.signature import Authenticity
-from korrigo_backup.cli.output import Context, human, say, say_json, say_table
+from korrigo_backup.cli.output import CommandContext, human, say, say_json, say_table
 from korrigo_backup.run.journal import read
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """List the backups, newest first. A backup without a manifest can be restored, but not proven."""
-    wired: Wired = context.ensure_object(Context).wired()
+    wired: Wired = context.ensure_object(CommandContext).wired()
     survey = wired.catalog.survey()
     found = [a for a in survey.artifacts if kind is None or a.kind is kind]
     if as_json:

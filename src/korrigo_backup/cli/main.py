@@ -17,7 +17,7 @@ from typer.core import TyperGroup
 
 from korrigo_backup import __version__
 from korrigo_backup.app.build import wire
-from korrigo_backup.cli.output import Context, timings_text
+from korrigo_backup.cli.output import CommandContext, timings_text
 from korrigo_backup.core.paths import on_one_line
 from korrigo_backup.core.secret import redact
 from korrigo_backup.errors import INTERRUPTED, UNCHANGED, Interrupted, KorrigoBackupError, PartlyDone, UsageError, World
@@ -121,7 +121,7 @@ def options(
     """Proven backup and restore for Django, PostgreSQL and media sites."""
     if show_timings:
         timings.begin(since=_Begun.at)
-    context.obj = Context(lambda: wire(_here(), os.environ, config))
+    context.obj = CommandContext(lambda: wire(_here(), os.environ, config))
 
 
 class _Begun:
@@ -206,7 +206,7 @@ def _guarded(words: Sequence[str]) -> int:
         return 1
     except Exception as problem:  # noqa: BLE001 - the boundary
         return _usage_or_bug(problem)
-    if lost := Context.output_lost:
+    if lost := CommandContext.output_lost:
         _say(
             PartlyDone(
                 f"what was asked is done, but it could not be printed: {lost.strerror}",
@@ -254,7 +254,7 @@ def _in_words(problem: Exception) -> KorrigoBackupError:
 def _say(problem: KorrigoBackupError) -> None:
     detail = f"detail: {problem.detail}\n" if problem.detail else ""
     lines = f"error: {problem.message}\n{detail}hint: {problem.hint}\nstate: {problem.state}"
-    _print(redact(lines, Context.known_secrets))
+    _print(redact(lines, CommandContext.known_secrets))
 
 
 def _print(lines: str) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from korrigo_backup.app.build_status import status
 from korrigo_backup.artifact.catalog import local_now
-from korrigo_backup.cli.output import Context, say
+from korrigo_backup.cli.output import CommandContext, say
 from korrigo_backup.cli.showing import write_metrics
 from korrigo_backup.config.unattended import METRICS_ENDING
 from korrigo_backup.errors import UsageError
@@ -32,7 +32,7 @@ def command(
             f"{textfile} is not a file that node_exporter reads",
             hint=f"name a file that ends in {METRICS_ENDING}, in the directory of --collector.textfile.directory",
         )
-    wired: Wired = context.ensure_object(Context).wired()
+    wired: Wired = context.ensure_object(CommandContext).wired()
     if textfile is None:
         say(metrics(status(wired, now=local_now(), ask=False)).rstrip("\n"))
     else:

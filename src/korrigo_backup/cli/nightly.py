@@ -9,7 +9,7 @@ import typer
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.announcing import announcer
 from korrigo_backup.cli.backup import narrate as narrate_backup
-from korrigo_backup.cli.output import Context, human, say, say_findings
+from korrigo_backup.cli.output import CommandContext, human, say, say_findings
 from korrigo_backup.cli.showing import shown
 from korrigo_backup.cli.words import seconds
 from korrigo_backup.kit.kit import save_if_changed
@@ -38,7 +38,7 @@ def command(
     A step after the backup that fails never hides that the backup is good: exit 3, and all failures are named. If the
     new backup does not verify, no backup is removed: exit 9.
     """
-    wired: Wired = context.ensure_object(Context).wired()
+    wired: Wired = context.ensure_object(CommandContext).wired()
     now = local_now()
     subject = "full" if full else "db"
     told = announced(announcer(wired, notify), wired.catalog.directory, "nightly", subject, say=say_findings)

@@ -9,7 +9,7 @@ import typer
 
 from korrigo_backup.app.build_status import status
 from korrigo_backup.artifact.catalog import local_now
-from korrigo_backup.cli.output import Context, say, say_findings, say_json
+from korrigo_backup.cli.output import CommandContext, say, say_findings, say_json
 from korrigo_backup.cli.words import seconds
 from korrigo_backup.errors import UNCHANGED, PartlyDone, ProblemsFound, Unreachable, UsageError
 from korrigo_backup.notify.event import Event, journal_tail
@@ -19,7 +19,7 @@ from korrigo_backup.status.attention import span
 
 if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
-    from korrigo_backup.notify.send import Announcer, Told
+    from korrigo_backup.notify.send import Announcer, Notified
 
 _MESSAGE = "this is a trial by korrigo-backup notify test: nothing happened"
 _HINT = "correct the address in [notify] or .env, then try again: korrigo-backup notify test"
@@ -27,7 +27,7 @@ _BACK_UP = "korrigo-backup backup; then see why the schedule did not run"
 _HOUR = 3600
 
 
-class Action(StrEnum):
+class NotifyAction(StrEnum):
     """The actions on the channels."""
 
     TEST = "test"
@@ -36,7 +36,7 @@ class Action(StrEnum):
 
 def command(
     context: typer.Context,
-    action: Annotated[Action, typer.Argument(help="test: send a trial; overdue: tell when no backup has come.")],
+    action: Annotated[NotifyAction, typer.Argument(help="test: send a trial; overdue: tell when no backup has come.")],
     event: Annotated[Event, typer.Option(help="test: the event whose words are sent.")] = Event.SUCCESS,
     max_age: Annotated[
         str | None,
@@ -50,11 +50,11 @@ def command(
     gets it in its log: no check turns green or red. Exit 0: all took it, 3: some did, 8: none did. overdue is for a
     schedule of its own: it notifies, and exits with 10, when the newest good backup of the database is too old.
     """
-    wired: Wired = context.ensure_object(Context).wired()
+    wired: Wired = context.ensure_object(CommandContext).wired()
     announcer = wired.announcer()
     if announcer.silent:
         raise UsageError("nobody is configured to be told", hint=NOT_CONFIGURED)
-    if action is Action.OVERDUE:
+    if action is NotifyAction.OVERDUE:
         _tell_when_overdue(wired, announcer, max_age)
     else:
         _test(wired, announcer, event, as_json=as_json)
@@ -88,7 +88,7 @@ def _tell_when_overdue(wired: Wired, announcer: Announcer, max_age: str | None) 
     raise ProblemsFound(message, hint=_BACK_UP)
 
 
-def _require_all(told: tuple[Told, ...]) -> None:
+def _require_all(told: tuple[Notified, ...]) -> None:
     failed = [one.channel for one in told if one.problem]
     if len(failed) == len(told):
         raise Unreachable("no channel took the notification", hint=_HINT)

@@ -30,7 +30,7 @@ _STEP = 1024
 _TENTHS_BELOW = 10
 
 
-class Context:
+class CommandContext:
     """The context of every verb: the site's objects, built on first use."""
 
     known_secrets: ClassVar[tuple[Secret, ...]] = ()
@@ -49,7 +49,7 @@ class Context:
         """
         with phase("configuration"):
             wired = self._build()
-        Context.known_secrets = wired.secrets
+        CommandContext.known_secrets = wired.secrets
         for problem in () if quiet else wired.dotenv:
             warn(described(problem))
         return wired
@@ -65,7 +65,7 @@ def say(text: str) -> None:
         print(text, flush=True)
     except OSError as problem:
         if not isinstance(problem, BrokenPipeError):
-            Context.output_lost = problem
+            CommandContext.output_lost = problem
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

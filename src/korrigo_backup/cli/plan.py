@@ -8,9 +8,9 @@ import typer
 
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.artifact.name import Kind
-from korrigo_backup.cli.output import Context, human, say, say_findings, say_json, say_shared, say_table
+from korrigo_backup.cli.output import CommandContext, human, say, say_findings, say_json, say_shared, say_table
 from korrigo_backup.restore.plan import refusal
-from korrigo_backup.restore.restore import Request, restore
+from korrigo_backup.restore.restore import RestoreOptions, restore
 from korrigo_backup.run.record import silent
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Show the changes that restoring a backup would make. Everything is read and verified, no data are changed."""
-    wired: Wired = context.ensure_object(Context).wired()
+    wired: Wired = context.ensure_object(CommandContext).wired()
     found = wired.catalog.find(artifact)
-    request = Request(
+    request = RestoreOptions(
         found,
         local_now(),
         confirm=lambda _: None,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.artifact.catalog import local_now
-from korrigo_backup.cli.output import Context, human, say, say_json, say_shared, say_table
-from korrigo_backup.retention.command import Request, Retention, applied, planned
+from korrigo_backup.cli.output import CommandContext, human, say, say_json, say_shared, say_table
+from korrigo_backup.retention.command import PruneOptions, Retention, applied, planned
 from korrigo_backup.retention.prune import Meant
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ def command(
     than 7 days, a file that this program has not made. Exit 4 when the clock may have jumped or more than half would go
     at once.
     """
-    wired: Wired = context.ensure_object(Context).wired()
+    wired: Wired = context.ensure_object(CommandContext).wired()
     policy = wired.policy()
-    request = Request(
+    request = PruneOptions(
         policy=policy,
         name=wired.config.site.name,
         environment=wired.config.site.environment,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.artifact.catalog import local_now
-from korrigo_backup.cli.output import Context, ask_yes, say, say_made, say_services, say_shared
+from korrigo_backup.cli.output import CommandContext, ask_yes, say, say_made, say_services, say_shared
 from korrigo_backup.cli.restore import Choices, restore_and_say
 from korrigo_backup.errors import UsageError
 from korrigo_backup.restore.rebuild import Rebuild, RebuildPlan, newest_good, rebuild
@@ -45,7 +45,7 @@ def command(
 
     The present database is kept, readable or not, and `rollback` brings it back.
     """
-    wired: Wired = context.ensure_object(Context).wired()
+    wired: Wired = context.ensure_object(CommandContext).wired()
     named = source or []
     fixtures = tuple(Path(name) for name in named if _is_fixture(name))
     if (empty and named) or (fixtures and len(fixtures) < len(named)) or (len(named) > 1 and not fixtures):

@@ -13,13 +13,13 @@ from msgspec.structs import replace
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.artifact.components import compared, saved_database
 from korrigo_backup.artifact.name import Kind
-from korrigo_backup.cli.output import Context, ask, ask_yes, human, say, say_findings, say_made, say_shared
+from korrigo_backup.cli.output import CommandContext, ask, ask_yes, human, say, say_findings, say_made, say_shared
 from korrigo_backup.cli.plan import refuse, say_plan
 from korrigo_backup.core.finding import Level
 from korrigo_backup.errors import PartlyDone, Refused, UsageError
 from korrigo_backup.restore.checklist import checklist, unanswered
 from korrigo_backup.restore.plan import ROLLBACK
-from korrigo_backup.restore.restore import Request, restore
+from korrigo_backup.restore.restore import RestoreOptions, restore
 from korrigo_backup.validate.validate import begin_probe
 from korrigo_backup.validate.validate import validate as validate_site
 
@@ -117,7 +117,7 @@ def command(
 
     Any other answer than `yes` cancels and changes no data (exit 5). A failure leaves the site as it was.
     """
-    wired: Wired = context.ensure_object(Context).wired()
+    wired: Wired = context.ensure_object(CommandContext).wired()
     given = {
         "approved_by": approved_by,
         "reason": reason,
@@ -156,7 +156,7 @@ def restore_and_say(wired: Wired, artifact: Artifact, choices: Choices) -> None:
         if step.id == "restore.healthy" and choices.validate:  # while the safety backup is made
             probing.append(begin_probe(site))
 
-    request = Request(
+    request = RestoreOptions(
         artifact,
         local_now(),
         confirm=lambda plan: _confirm(wired, plan, choices),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.artifact.name import Kind, Origin
-from korrigo_backup.cli.output import Context, ask_yes, say, say_services, say_shared
+from korrigo_backup.cli.output import CommandContext, ask_yes, say, say_services, say_shared
 from korrigo_backup.cli.restore import Choices, restore_and_say
 from korrigo_backup.errors import NotFound, UsageError
 from korrigo_backup.restore.rollback import RollbackPlan, rollback
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 QUESTION = "⚠️  This puts the data of before the restore back in place. Continue? (yes/no): "
 
 
-class Target(StrEnum):
+class RollbackTarget(StrEnum):
     """The state to go back to (runbook 5.7)."""
 
     BEFORE = "before"
@@ -34,12 +34,12 @@ class Target(StrEnum):
 def command(
     context: typer.Context,
     to: Annotated[
-        Target,
+        RollbackTarget,
         typer.Option(
             help="before: the data the last restore replaced, by a rename; safety: the newest safety backup;"
             " automatic: the newest routine backup; after: undo the last rollback."
         ),
-    ] = Target.BEFORE,
+    ] = RollbackTarget.BEFORE,
     media_only: Annotated[bool, typer.Option("--media-only", help="Only the uploaded files (before, after).")] = False,
     allow_unsigned: Annotated[
         bool, typer.Option("--allow-unsigned", help="As restore --allow-unsigned (safety, automatic).")
@@ -49,13 +49,13 @@ def command(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for automation.")] = False,
 ) -> None:
     """Undo a restore. No data are deleted: the live data are kept and can be brought back with --to after."""
-    wired: Wired = context.ensure_object(Context).wired()
-    if to in {Target.SAFETY, Target.AUTOMATIC}:
+    wired: Wired = context.ensure_object(CommandContext).wired()
+    if to in {RollbackTarget.SAFETY, RollbackTarget.AUTOMATIC}:
         if media_only:
             raise UsageError(
                 "--media-only goes with --to before or after", hint="korrigo-backup restore media_backup_….tar.gz"
             )
-        artifact = _newest_safety(wired) if to is Target.SAFETY else wired.catalog.find("latest", Kind.SQL)
+        artifact = _newest_safety(wired) if to is RollbackTarget.SAFETY else wired.catalog.find("latest", Kind.SQL)
         restore_and_say(wired, artifact, Choices(yes, allow_unsigned=allow_unsigned, in_place=in_place, keep=keep))
         return
     health: list[Finding] = []
@@ -64,7 +64,7 @@ def command(
         wired.catalog,
         confirm=lambda plan: _confirm(plan, yes=yes),
         media_only=media_only,
-        redo=to is Target.AFTER,
+        redo=to is RollbackTarget.AFTER,
         listen=_narrate,
         keep=keep,
         report=health.append,

@@ -11,7 +11,7 @@ import typer
 
 from korrigo_backup.app.unattended import prepare, require_told
 from korrigo_backup.artifact.catalog import local_now
-from korrigo_backup.cli.output import Context, say, say_findings, say_json
+from korrigo_backup.cli.output import CommandContext, say, say_findings, say_json
 from korrigo_backup.cli.schedule_run import run_until_ended, say_health
 from korrigo_backup.errors import UsageError
 from korrigo_backup.schedule.model import By, Change, next_runs
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from korrigo_backup.schedule.schedule import Installed, Schedule
 
 
-class Action(StrEnum):
+class ScheduleAction(StrEnum):
     """The actions on the schedule."""
 
     INSTALL = "install"
@@ -39,12 +39,12 @@ class Action(StrEnum):
 def command(
     context: typer.Context,
     action: Annotated[
-        Action,
+        ScheduleAction,
         typer.Argument(
             help="install: write it; show: what is installed, and the next runs; remove: take it away; run: start the"
             " runs from here until ended (containers); health: exit 0 when no backup is missing."
         ),
-    ] = Action.SHOW,
+    ] = ScheduleAction.SHOW,
     systemd: Annotated[bool, typer.Option("--systemd", help="By timers of systemd: the system's for root.")] = False,
     cron: Annotated[bool, typer.Option("--cron", help="By lines in the crontab.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be written, and stop.")] = False,
@@ -57,14 +57,14 @@ def command(
     if systemd and cron:
         raise UsageError("--systemd and --cron exclude each other", hint="choose one: each job would run twice")
     by = By.SYSTEMD if systemd else By.CRON if cron else None
-    wired: Wired = context.ensure_object(Context).wired()
-    if action is Action.INSTALL:
+    wired: Wired = context.ensure_object(CommandContext).wired()
+    if action is ScheduleAction.INSTALL:
         _install(wired, by or (By.SYSTEMD if boots() else By.CRON), dry_run=dry_run)
-    elif action is Action.REMOVE:
+    elif action is ScheduleAction.REMOVE:
         _remove(wired.schedule(), by, dry_run=dry_run)
-    elif action is Action.RUN:
+    elif action is ScheduleAction.RUN:
         run_until_ended(wired)
-    elif action is Action.HEALTH:
+    elif action is ScheduleAction.HEALTH:
         say_health(wired, local_now())
     elif as_json:
         _show_json(wired.schedule(), by, local_now())

@@ -8,7 +8,7 @@ import typer
 
 from korrigo_backup.artifact.consistency import findings
 from korrigo_backup.cli.list_ import content, proof, summary
-from korrigo_backup.cli.output import Context, human, say, say_findings, say_json, say_table
+from korrigo_backup.cli.output import CommandContext, human, say, say_findings, say_json, say_table
 
 if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
@@ -21,7 +21,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Show a backup's manifest: time, content, number of rows and files, proof."""
-    wired: Wired = context.ensure_object(Context).wired()
+    wired: Wired = context.ensure_object(CommandContext).wired()
     found = wired.catalog.find(artifact)
     if as_json:
         say_json("show", {**summary(found), "manifest": found.manifest})

@@ -9,7 +9,7 @@ import typer
 
 from korrigo_backup.app.build_status import status
 from korrigo_backup.artifact.catalog import local_now
-from korrigo_backup.cli.output import Context, human, say, say_findings, say_json, say_table
+from korrigo_backup.cli.output import CommandContext, human, say, say_findings, say_json, say_table
 from korrigo_backup.cli.showing import write_status
 from korrigo_backup.core.finding import Level
 from korrigo_backup.errors import KorrigoBackupError, ProblemsFound
@@ -39,7 +39,7 @@ def command(
     """Show how the backups stand: last good, last proven, age, copies, space, next steps. Exit 10 for an error."""
     if nagios:
         raise typer.Exit(_as_plugin(context))
-    wired: Wired = context.ensure_object(Context).wired()
+    wired: Wired = context.ensure_object(CommandContext).wired()
     found = write_status(wired, publish) if publish else status(wired, now=local_now(), ask=True)
     people = wired.config.contacts.people
     if as_json:
@@ -87,7 +87,7 @@ def say_contacts(people: Sequence[Contact]) -> None:
 def _as_plugin(context: typer.Context) -> int:
     """Print the line and return the exit code; every fault of the configuration is UNKNOWN."""
     try:
-        found = status(context.ensure_object(Context).wired(), now=local_now(), ask=False)
+        found = status(context.ensure_object(CommandContext).wired(), now=local_now(), ask=False)
     except KorrigoBackupError as problem:
         say(f"BACKUP UNKNOWN - {problem.message}")
         return UNKNOWN

@@ -9,7 +9,7 @@ import typer
 
 from korrigo_backup.artifact.components import compared, members_of, saved_database
 from korrigo_backup.artifact.name import Kind
-from korrigo_backup.cli.output import Context, say, say_findings, say_json
+from korrigo_backup.cli.output import CommandContext, say, say_findings, say_json
 from korrigo_backup.core.finding import Finding, Level
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.run.record import silent
@@ -43,7 +43,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Validate the live site after a restore. Every check is made and reported. Exit 9 when a check fails."""
-    wired: Wired = context.ensure_object(Context).wired()
+    wired: Wired = context.ensure_object(CommandContext).wired()
     site = wired.site()
     found = wired.catalog.find(artifact) if artifact else None
     if not as_json:

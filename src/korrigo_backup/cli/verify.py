@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.artifact.catalog import local_now
-from korrigo_backup.cli.output import Context, say, say_findings, say_json
+from korrigo_backup.cli.output import CommandContext, say, say_findings, say_json
 from korrigo_backup.core.finding import error, first_error, refuse_on_error
-from korrigo_backup.drill.verify import Request, verified
+from korrigo_backup.drill.verify import VerifyOptions, verified
 from korrigo_backup.errors import KorrigoBackupError, NotFound, ProofFailed
 from korrigo_backup.verify.verify import Depth
 
@@ -42,7 +42,7 @@ def command(
     Every depth reads every byte, so that a single changed bit is found. With `--depth full` the backup is loaded into a
     database and a directory of its own next to the live data, proven row by row and file by file, and removed.
     """
-    wired: Wired = context.ensure_object(Context).wired()
+    wired: Wired = context.ensure_object(CommandContext).wired()
     if artifact == ALL:
         _verify_all(wired, depth, as_json=as_json)
         return
@@ -108,7 +108,7 @@ def _each(wired: Wired, depth: Depth) -> Iterator[tuple[Path, list[Finding]]]:
 
 def _verified(wired: Wired, found: Artifact, depth: Depth) -> list[Finding]:
     site = wired.site if depth is Depth.FULL else None
-    request = Request(found, depth, local_now(), wired.config.site.name, wired.secrets, site)
+    request = VerifyOptions(found, depth, local_now(), wired.config.site.name, wired.secrets, site)
     return verified(wired.catalog, request)
 
 

@@ -60,7 +60,7 @@ class Present:
         return f"database {self.name} at {self.site.postgres.access.description}"
 
 
-class State(msgspec.Struct, frozen=True, kw_only=True):
+class SavedState(msgspec.Struct, frozen=True, kw_only=True):
     """The state of a database at a moment, as `--save` writes it: no rows, only counts and digests."""
 
     schema: str
@@ -118,23 +118,23 @@ def compare_state(present: Present, file: Path) -> Comparison:
         return _compare(_Side(f"{file} of {state.taken:%Y-%m-%d %H:%M:%S %Z}", state.database), present, now)
 
 
-def save_state(present: Present, file: Path, *, now: datetime) -> State:
+def save_state(present: Present, file: Path, *, now: datetime) -> SavedState:
     """Write the state of a database to a new private file; UsageError if a file of that name exists."""
     require_new(file)
     with snapshot(present.site.postgres, database=present.name) as taken:
-        state = State(schema=STATE_SCHEMA, taken=now, database=_prove(taken, present.name, rule=RULE))
+        state = SavedState(schema=STATE_SCHEMA, taken=now, database=_prove(taken, present.name, rule=RULE))
     with explained(f"write {file}"):
         write_private(file, msgspec.json.format(msgspec.json.encode(state), indent=2) + b"\n")
     return state
 
 
-def read_state(file: Path) -> State:
+def read_state(file: Path) -> SavedState:
     """Return the state that `save_state` wrote; NotFound, or ProofFailed for a file of another kind."""
     if not file.exists():
         raise NotFound(f"there is no file {file}", hint=_SAVE_HINT)
     try:
         with explained(f"read {file}"), open_plain(file) as opened:
-            state = msgspec.json.decode(opened.read(LARGEST), type=State)
+            state = msgspec.json.decode(opened.read(LARGEST), type=SavedState)
     except (msgspec.DecodeError, ValueError) as problem:
         raise ProofFailed(f"{file} is not a state file: {problem}", hint=_SAVE_HINT) from None
     if state.schema != STATE_SCHEMA:

@@ -7,7 +7,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.catalog import NAME_THE_KEY, NEW_KEY
-from korrigo_backup.artifact.identity import Known, Owner, Place, Standing, is_place_of, stand
+from korrigo_backup.artifact.identity import DatabasePlace, FoundIdentity, IdentityMatch, Owner, is_place_of, stand
 from korrigo_backup.artifact.name import Kind, Origin
 from korrigo_backup.core.finding import Finding, error, warning
 from korrigo_backup.errors import Cancelled, NotFound, Refused
@@ -48,7 +48,7 @@ def require_own(site: Site, catalog: Catalog, *, exists: bool = True) -> None:
     standing = site.standing
     if standing is None:
         return
-    if standing.known is Known.MOVED:
+    if standing.known is IdentityMatch.MOVED:
         there = next(one for one in standing.others if _is_alike(one, standing.owner))
         raise Refused(
             f"{catalog.directory} holds backups of {_named(there)}, made of another database cluster than the one at"
@@ -125,7 +125,7 @@ def _filled(dump: Artifact) -> int:
     return sum(table.rows > 0 and table.name.rpartition(".")[2] not in OF_MIGRATE for table in tables)
 
 
-def _moved(what: str, standing: Standing) -> Finding:
+def _moved(what: str, standing: FoundIdentity) -> Finding:
     here = f"database {standing.owner.database} here has nothing that the backup has not, and takes its place"
     return warning("site.moved", f"{what}; {here}", "after the restore this site goes on with the backups of that one")
 
@@ -149,7 +149,7 @@ def renamed(site: Site, catalog: Catalog, names: Collection[str]) -> Iterator[Fi
     longer found by `latest`, and no policy removes them.
     """
     standing = site.standing
-    if standing is None or standing.known is not Known.NEW:
+    if standing is None or standing.known is not IdentityMatch.NEW:
         return
     if gone := _gone(standing, names):
         yield warning("site.renamed", f"{catalog.directory} holds backups of database {', '.join(gone)}, which is no"
@@ -163,7 +163,7 @@ def former_names(site: Site, names: Collection[str]) -> str:
     return f"backups of a database that is no longer on this server are adopted by: {_or(gone)}" if gone else ""
 
 
-def _gone(standing: Standing, names: Collection[str]) -> list[str]:
+def _gone(standing: FoundIdentity, names: Collection[str]) -> list[str]:
     """Return the databases of other sites of this name that were on this server and are not any more."""
     owner, gone = standing.owner, dict[str, None]()
     for record in standing.others:
@@ -185,7 +185,7 @@ def adoptable(site: Site, catalog: Catalog, database: str | None = None, *, new_
     the site goes on with a `new_key`, when their backups are signed with a key that is not here.
     """
     standing = site.standing
-    if standing is None or (standing.known is Known.OWN and database is None):
+    if standing is None or (standing.known is IdentityMatch.OWN and database is None):
         return None
     alike = [one for one in standing.others if _is_alike(one, standing.owner, database)]
     if not alike and database is None:
@@ -228,11 +228,11 @@ def adopt(site: Site, catalog: Catalog, record: SiteRecord | None, *, confirm: C
             catalog.note_site(standing.record.at(standing.owner.place))
 
 
-def _adopted(standing: Standing, record: SiteRecord, catalog: Catalog) -> Standing:
+def _adopted(standing: FoundIdentity, record: SiteRecord, catalog: Catalog) -> FoundIdentity:
     former = standing.record.ids if any(one == standing.owner.place for one in standing.record.places) else frozenset()
     taken = record.at(standing.owner.place, former)
     catalog.note_site(taken)
-    return replace(standing, known=Known.OWN, record=taken)
+    return replace(standing, known=IdentityMatch.OWN, record=taken)
 
 
 def _identity(artifact: Artifact) -> Identity | None:
@@ -247,10 +247,10 @@ def _identity(artifact: Artifact) -> Identity | None:
     return Identity("", head.database) if head.database and head.origin is Origin.ROUTINE else None
 
 
-def _is_at_home(theirs: Identity, standing: Standing) -> bool:
+def _is_at_home(theirs: Identity, standing: FoundIdentity) -> bool:
     owner = standing.owner
     if not theirs.id:
-        return is_place_of(Place(theirs.database, theirs.system), standing)
+        return is_place_of(DatabasePlace(theirs.database, theirs.system), standing)
     return theirs.database == owner.database and theirs.system == owner.system
 
 
@@ -272,5 +272,5 @@ def _last(records: Iterable[SiteRecord]) -> list[str]:
     return [record.places[-1].database for record in records if record.places]
 
 
-def _cluster(theirs: Identity, standing: Standing) -> str:
+def _cluster(theirs: Identity, standing: FoundIdentity) -> str:
     return "" if theirs.system in {None, standing.owner.system} else " of another database cluster"

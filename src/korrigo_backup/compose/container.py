@@ -26,7 +26,7 @@ _NEVER = datetime(1, 1, 1, tzinfo=UTC)
 """The engine's time of a start that has not been."""
 
 
-class Mount(msgspec.Struct, frozen=True, rename="pascal"):
+class ContainerMount(msgspec.Struct, frozen=True, rename="pascal"):
     """Where a container has a volume or a directory: `source` on the engine's machine, `destination` inside."""
 
     type: str
@@ -93,7 +93,7 @@ class _Inspected(msgspec.Struct, frozen=True, rename="pascal"):
     config: _Config
     image: str = ""
     network_settings: _Network = _Network()
-    mounts: tuple[Mount, ...] = ()
+    mounts: tuple[ContainerMount, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class Container:
     status: str
     health: str | None
     depends_on: frozenset[str]
-    mounts: tuple[Mount, ...]
+    mounts: tuple[ContainerMount, ...]
     started: datetime = _NEVER
     exit_code: int = 0
     check: str = ""
@@ -142,7 +142,7 @@ def decode_containers(inspected: bytes) -> tuple[Container, ...]:
     return tuple(_container(one) for one in found if one.config.labels.get(f"{LABEL}oneoff") != "True")
 
 
-def mount_of(mounts: Sequence[Mount], directory: str) -> Mount | None:
+def mount_of(mounts: Sequence[ContainerMount], directory: str) -> ContainerMount | None:
     """Return the mount that holds `directory` of a container: the mount there, else the nearest above it."""
     holding = [one for one in mounts if PurePosixPath(directory).is_relative_to(one.destination)]
     return max(holding, key=lambda one: len(PurePosixPath(one.destination).parts), default=None)

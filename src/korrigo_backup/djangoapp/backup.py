@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Request:
+class DjangoBackupOptions:
     """The content of a backup, and the place of the result."""
 
     output_dir: Path
@@ -55,7 +55,7 @@ class Request:
     accept: Sequence[str] = ()
 
 
-def run(request: Request, listener: Listener) -> Manifest:
+def run(request: DjangoBackupOptions, listener: Listener) -> Manifest:
     """Make a verified artifact in `request.output_dir` and return its manifest.
 
     Afterwards the directory has one more entry, or, after an error, as many as before.

@@ -14,7 +14,7 @@ from korrigo_backup.site import unfinished
 
 if TYPE_CHECKING:
     from korrigo_backup.media.tree import MediaTree
-    from korrigo_backup.site.unfinished import Record
+    from korrigo_backup.site.unfinished import DjangoRestoreRecord
 
 
 def recover(tree: MediaTree) -> list[str]:
@@ -35,7 +35,7 @@ def recover(tree: MediaTree) -> list[str]:
     return done
 
 
-def close(tree: MediaTree, record: Record, *, committed: bool) -> None:
+def close(tree: MediaTree, record: DjangoRestoreRecord, *, committed: bool) -> None:
     """Remove the leftovers of a restore next to the media that it made new, or that are old again.
 
     The record is removed last.
@@ -49,7 +49,7 @@ def close(tree: MediaTree, record: Record, *, committed: bool) -> None:
     unfinished.remove(tree, record.stamp)
 
 
-def _committed(record: Record) -> bool:
+def _committed(record: DjangoRestoreRecord) -> bool:
     try:
         name = str(connections[record.alias].settings_dict["NAME"])
     except ConnectionDoesNotExist:

@@ -32,7 +32,7 @@ from korrigo_backup.media.tree import MediaTree
 from korrigo_backup.retention.policy import SAFETY_DAYS
 from korrigo_backup.run.record import Step
 from korrigo_backup.site import unfinished
-from korrigo_backup.site.unfinished import Record
+from korrigo_backup.site.unfinished import DjangoRestoreRecord
 from korrigo_backup.system.files import free_bytes
 from korrigo_backup.verify import django_artifact as artifact
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from korrigo_backup.artifact.manifest import Manifest
-    from korrigo_backup.djangoapp.fixture.tables import Table
+    from korrigo_backup.djangoapp.fixture.tables import ModelTable
     from korrigo_backup.djangoapp.load.load import Load
     from korrigo_backup.run.record import Listener
 
@@ -124,7 +124,7 @@ class Restore:
     def _replace_both(self, tree: MediaTree, manifest: Manifest, load: Load) -> None:
         stamp = self.stamp or _free_stamp(tree, datetime.now(machine_zone()))
         name = str(connections[self.alias].settings_dict["NAME"])
-        record = Record(stamp, self.alias, name)
+        record = DjangoRestoreRecord(stamp, self.alias, name)
         unfinished.write(tree, record)  # from here on the next command cleans up after us
         try:
             self._stage(tree, stamp, manifest)
@@ -162,7 +162,7 @@ class Restore:
             finally:
                 staging.close()
 
-    def _commit(self, tree: MediaTree | None, record: Record | None, load: Load) -> None:
+    def _commit(self, tree: MediaTree | None, record: DjangoRestoreRecord | None, load: Load) -> None:
         marker, swapped = None, False
         try:
             with writing(self.alias, utc=load.is_exact):
@@ -182,12 +182,12 @@ class Restore:
         self.state, self._undecided = "the restore is complete", False
         self.listener(Step("restore.loaded", {"objects": str(load.objects)}))
 
-    def _swap(self, tree: MediaTree, record: Record) -> None:
+    def _swap(self, tree: MediaTree, record: DjangoRestoreRecord) -> None:
         unfinished.write(tree, record)
         self.state, self._undecided = UNDECIDED, True
         tree.swap(record.stamp)
 
-    def _take_back(self, tree: MediaTree | None, record: Record | None, committed: bool | None) -> None:  # noqa: FBT001
+    def _take_back(self, tree: MediaTree | None, record: DjangoRestoreRecord | None, committed: bool | None) -> None:  # noqa: FBT001
         if committed is None:
             self.state = UNKNOWN
             return
@@ -195,7 +195,7 @@ class Restore:
             tree.undo_swap(record.stamp)
         self.state, self._undecided = loader.ROLLED_BACK, False
 
-    def _marker(self, record: Record | None) -> str | None:
+    def _marker(self, record: DjangoRestoreRecord | None) -> str | None:
         """Return the name of the transaction; without media only PostgreSQL is asked about it."""
         if record is None and connections[self.alias].vendor != "postgresql":
             return None
@@ -206,7 +206,7 @@ class Restore:
         return commit.happened(self.alias, marker) if marker else False
 
 
-def _name(table: Table) -> str:
+def _name(table: ModelTable) -> str:
     return table.relation.name if table.relation else table.name
 
 

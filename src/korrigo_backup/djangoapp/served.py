@@ -13,7 +13,7 @@ from threading import Event, Thread
 from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.errors import KorrigoBackupError
-from korrigo_backup.site.served_protocol import HEAD, MISSING, PIECE, Read, Ready, Size, Told, encode
+from korrigo_backup.site.served_protocol import HEAD, MISSING, PIECE, Read, Ready, Size, StepMessage, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,7 +70,7 @@ class Host:
 
     def tell(self, step: Step) -> None:
         """Pass a step on."""
-        self.say(encode(Told(step.id, step.facts)))
+        self.say(encode(StepMessage(step.id, step.facts)))
 
     def wait_for_the_word(self, transaction: str) -> None:
         """Return when the host sends the word to commit; KorrigoBackupError if it sends none.

@@ -17,7 +17,7 @@ from korrigo_backup.postgres.server_error import ClientFailed, StatementFailed
 from korrigo_backup.recovery.local_place import lacks, local_server
 from korrigo_backup.restore.bound import BOUND
 from korrigo_backup.restore.needs import OF_THE_SWAP
-from korrigo_backup.restore.parts import Context, DatabasePart, open_part
+from korrigo_backup.restore.parts import DatabasePart, RestoreContext, open_part
 from korrigo_backup.restore.plan import refusal
 from korrigo_backup.restore.planning import MOUNTED
 from korrigo_backup.run.undo import UndoStack, all_or_nothing
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.catalog import Catalog
-    from korrigo_backup.restore.parts import Part
+    from korrigo_backup.restore.parts import RestorePart
     from korrigo_backup.run.record import Listener
     from korrigo_backup.site.site import Site
 
@@ -69,7 +69,7 @@ def drill(
     trusted = artifact.authenticity is Authenticity.AUTHENTIC
     found: list[Finding] = []
     stamp = naming.stamp(own_stamp(site, now))
-    context = Context(site, stamp, listen, trusted, report=found.append)
+    context = RestoreContext(site, stamp, listen, trusted, report=found.append)
     with ExitStack() as opened:
         parts, where = _opened(artifacts, context, catalog.directory, opened)
         _require_possible(*parts)
@@ -83,8 +83,8 @@ def drill(
 
 
 def _opened(
-    artifacts: Iterable[Artifact], context: Context, directory: Path, opened: ExitStack
-) -> tuple[list[Part], str]:
+    artifacts: Iterable[Artifact], context: RestoreContext, directory: Path, opened: ExitStack
+) -> tuple[list[RestorePart], str]:
     """Open the parts where they can be loaded, and return that place in words.
 
     If the site's role may not load a database on its server, a throw-away server of this machine is used.
@@ -112,7 +112,7 @@ def fingerprint(catalog: Catalog, artifact: Artifact) -> str:
     return proof.fingerprint if proof else ""
 
 
-def _stage(part: Part, undo: UndoStack) -> None:
+def _stage(part: RestorePart, undo: UndoStack) -> None:
     """Load a part. Raises ProofFailed where the server or psql does not take the dump: that concerns the backup.
 
     An error of another class (no room, no right, no connection, a lock) concerns the place, and goes on as it is.
@@ -127,7 +127,7 @@ def _stage(part: Part, undo: UndoStack) -> None:
         raise ProofFailed(f"it does not load: {problem.message}", hint=problem.hint, detail=problem.detail) from None
 
 
-def _require_possible(*parts: Part, before: str = "") -> None:
+def _require_possible(*parts: RestorePart, before: str = "") -> None:
     """Raise Refused with all obstacles to the load of the parts; a drill swaps no data."""
     found = [finding for part in parts for finding in part.plan.findings]
     bad = [one for one in found if one.level is Level.ERROR and one.id not in {MOUNTED, *OF_THE_SWAP}]

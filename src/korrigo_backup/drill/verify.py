@@ -32,7 +32,7 @@ DEPTH = "depth"
 
 
 @dataclass(frozen=True)
-class Request:
+class VerifyOptions:
     """The artifact and the depth of a verification; `site` returns the live site, which the full depth needs."""
 
     artifact: Artifact
@@ -47,7 +47,7 @@ class _Bad(ProofFailed):
     """Ends the journal's block with the findings."""
 
 
-def verified(catalog: Catalog, request: Request) -> list[Finding]:
+def verified(catalog: Catalog, request: VerifyOptions) -> list[Finding]:
     """Return the findings; damage is a finding of level error. They are written to the journal if that is possible.
 
     Raises the obstacle to a drill (Refused, Unreachable, Locked): it is no fault of the backup.
@@ -68,7 +68,7 @@ def verified(catalog: Catalog, request: Request) -> list[Finding]:
     return findings
 
 
-def _after_damage(catalog: Catalog, request: Request) -> None:
+def _after_damage(catalog: Catalog, request: VerifyOptions) -> None:
     """Find out which component of a bad restore point is bad, and let the link name a good dump."""
     if request.artifact.kind is Kind.POINT:
         with suppress(KorrigoBackupError):
@@ -92,7 +92,7 @@ def _recorded(catalog: Catalog, named: SiteName, artifact: Artifact, why: dict[s
         yield running
 
 
-def _drilled(catalog: Catalog, request: Request, live: Callable[[], Site]) -> Sequence[Finding]:
+def _drilled(catalog: Catalog, request: VerifyOptions, live: Callable[[], Site]) -> Sequence[Finding]:
     with exclusive(live(), catalog, f"drill of {request.artifact.name}") as (site, _):
         try:
             return drill(site, catalog, request.artifact, now=request.now, listen=silent)

@@ -23,7 +23,7 @@ from korrigo_backup.errors import NotFound, ProofFailed, UsageError
 from korrigo_backup.kit.archive import LARGEST, LARGEST_FILE, Opened, pack
 from korrigo_backup.kit.files import check, damage, known, read
 from korrigo_backup.kit.model import ELSEWHERE, KEY, PROJECT, README, Contents, KitFile, KitLink, KitRecord, seal
-from korrigo_backup.kit.readme import Facts, readme
+from korrigo_backup.kit.readme import ReadmeFacts, readme
 from korrigo_backup.run.journal import Running, SiteName, recorded
 from korrigo_backup.run.record import Listener, Step, silent
 from korrigo_backup.system import age
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Source:
+class KitSource:
     """The inputs of a kit. `required` are files that the configuration names, `usual` those saved if they exist.
 
     `directory` is the project's, absolute: paths below it are kept relative to it.
@@ -52,12 +52,12 @@ class Source:
     usual: tuple[Path, ...]
     keyring: Keyring
     recipients: tuple[str, ...]
-    facts: Facts
+    facts: ReadmeFacts
     secrets: tuple[Secret, ...] = ()
 
 
 @dataclass(frozen=True)
-class Saved:
+class SavedKit:
     """The newest kit, and whether it was made just now."""
 
     path: Path
@@ -71,7 +71,7 @@ class _Gathered:
     seal: str
 
 
-def save_if_changed(catalog: Catalog, source: Source, *, now: datetime) -> list[Finding]:
+def save_if_changed(catalog: Catalog, source: KitSource, *, now: datetime) -> list[Finding]:
     """Save a kit if there are recipients and its content has changed; the caller holds the site's lock.
 
     Missing recipients are a warning. Raises as `save` if a kit is wanted and cannot be made.
@@ -89,7 +89,7 @@ def unconfigured() -> Finding:
                    " age1… or ssh-ed25519 …, whose private key is not on this machine")  # fmt: skip
 
 
-def state(catalog: Catalog, source: Source, *, now: datetime) -> list[Finding]:
+def state(catalog: Catalog, source: KitSource, *, now: datetime) -> list[Finding]:
     """Return whether the secrets of this site are saved, whole, and up to date; makes no kit."""
     if not source.recipients:
         return [unconfigured()]
@@ -99,7 +99,7 @@ def state(catalog: Catalog, source: Source, *, now: datetime) -> list[Finding]:
     return [*check(newest), changes(newest, source, now=now)]
 
 
-def save(catalog: Catalog, source: Source, *, now: datetime, listen: Listener = silent) -> Saved:
+def save(catalog: Catalog, source: KitSource, *, now: datetime, listen: Listener = silent) -> SavedKit:
     """Save a kit unless the newest kit is whole and holds the same for the same recipients.
 
     Raises UsageError without recipients or without pyrage, NotFound for a file that the configuration names.
@@ -113,7 +113,7 @@ def save(catalog: Catalog, source: Source, *, now: datetime, listen: Listener = 
         return _saved(catalog, source, now, running)
 
 
-def changes(kit: Kit, source: Source, *, now: datetime) -> Finding:
+def changes(kit: Kit, source: KitSource, *, now: datetime) -> Finding:
     """Return whether a kit holds the present files; without opening it, by its seal."""
     if not source.keyring.keys:
         return _keyless()
@@ -129,7 +129,7 @@ def opened_well(opened: Opened) -> Finding:
     return ok("kit.opened", f"opened: {len(opened.contents.files)} files, each as its checksum says")
 
 
-def compare(opened: Opened, source: Source, *, now: datetime) -> list[Finding]:
+def compare(opened: Opened, source: KitSource, *, now: datetime) -> list[Finding]:
     """Return how an opened kit and the files of the live site differ, by name, without their content."""
     if not source.keyring.keys:
         return [_keyless()]
@@ -145,12 +145,12 @@ def compare(opened: Opened, source: Source, *, now: datetime) -> list[Finding]:
     return [warning("kit.stale", f"not as they are now: {names}", "korrigo-backup kit make")]
 
 
-def _saved(catalog: Catalog, source: Source, now: datetime, running: Running) -> Saved:
+def _saved(catalog: Catalog, source: KitSource, now: datetime, running: Running) -> SavedKit:
     gathered = _gather(source, now)
     newest = next(iter(known(catalog)), None)
     if newest and newest.record and newest.record.seal == gathered.seal and not damage(newest):
-        return Saved(newest.path, new=False)
-    return Saved(_publish(catalog, source, gathered, now, running), new=True)
+        return SavedKit(newest.path, new=False)
+    return SavedKit(_publish(catalog, source, gathered, now, running), new=True)
 
 
 def _keyless() -> Finding:
@@ -159,7 +159,7 @@ def _keyless() -> Finding:
                    "put the key of the kit in place: README.md in it says where")  # fmt: skip
 
 
-def _publish(catalog: Catalog, source: Source, gathered: _Gathered, now: datetime, running: Running) -> Path:
+def _publish(catalog: Catalog, source: KitSource, gathered: _Gathered, now: datetime, running: Running) -> Path:
     sealed = age.seal(pack(gathered.contents, gathered.files), source.recipients)
     digest = hashlib.sha256(sealed).hexdigest()
     record = KitRecord(
@@ -183,7 +183,7 @@ def _publish(catalog: Catalog, source: Source, gathered: _Gathered, now: datetim
     return path
 
 
-def _gather(source: Source, now: datetime) -> _Gathered:
+def _gather(source: KitSource, now: datetime) -> _Gathered:
     key = source.keyring.signing()
     with explained("look for the files of the recovery kit"):
         paths, links = _places(source)
@@ -203,7 +203,7 @@ def _gather(source: Source, now: datetime) -> _Gathered:
     return _Gathered(contents, {**contents_of, README: text}, seal(contents, text, source.recipients, key))
 
 
-def _places(source: Source) -> tuple[dict[str, Path], tuple[KitLink, ...]]:
+def _places(source: KitSource) -> tuple[dict[str, Path], tuple[KitLink, ...]]:
     """Return every file by its name in the kit, and the links that lead to any of them."""
     missing = [path for path in source.required if not (source.directory / path).exists()]
     if missing:
@@ -219,7 +219,7 @@ def _places(source: Source) -> tuple[dict[str, Path], tuple[KitLink, ...]]:
     return {KEY: source.keyring.path, **{_named(source, path): path for path in files}}, tuple(links)
 
 
-def _belongs(source: Source, path: Path) -> str:
+def _belongs(source: KitSource, path: Path) -> str:
     inside = path.is_relative_to(source.directory)
     shown = str(path.relative_to(source.directory) if inside else path)
     _require_text(shown)
@@ -231,7 +231,7 @@ def _require_text(path: str) -> None:
         raise UsageError(f"{printable(path)} cannot be put into a kit", hint="give it a name of UTF-8 text")
 
 
-def _named(source: Source, path: Path) -> str:
+def _named(source: KitSource, path: Path) -> str:
     belongs = _belongs(source, path)
     return f"{ELSEWHERE}{belongs[1:]}" if belongs.startswith("/") else f"{PROJECT}{belongs}"
 

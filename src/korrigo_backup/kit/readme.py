@@ -44,7 +44,7 @@ class Needs:
 
 
 @dataclass(frozen=True)
-class Facts:
+class ReadmeFacts:
     """The values for the commands. No secret is among them.
 
     `compose` is the Compose command for this site, None for a site reached directly; then `database` and `user` have to
@@ -72,12 +72,12 @@ class Facts:
     needs: Needs = Needs()
 
 
-def readme(facts: Facts, files: Iterable[KitFile], links: Iterable[KitLink] = ()) -> str:
+def readme(facts: ReadmeFacts, files: Iterable[KitFile], links: Iterable[KitLink] = ()) -> str:
     """Return the text, Markdown; equal facts give equal text, so that it does not make a kit look changed."""
     return "\n".join(_lines(facts, files, links)) + "\n"
 
 
-def _lines(facts: Facts, files: Iterable[KitFile], links: Iterable[KitLink]) -> Iterator[str]:
+def _lines(facts: ReadmeFacts, files: Iterable[KitFile], links: Iterable[KitLink]) -> Iterator[str]:
     yield f"# {facts.site} ({facts.environment}) on a bare server"
     yield ""
     yield "Everything beside this file is secret: delete the directory when the site is back."
@@ -105,30 +105,30 @@ def _section(title: str, commands: Iterable[str]) -> Iterator[str]:
     yield from ("", f"## {title}", "", "```sh", *commands, "```")
 
 
-def _machine(facts: Facts) -> Iterator[str]:
+def _machine(facts: ReadmeFacts) -> Iterator[str]:
     yield "apt-get update && apt-get install -y ca-certificates curl git python3 python3-venv rsync"
     if facts.compose is not None:
         yield f"curl -fsSL https://get.docker.com | sh    # Docker {DOCKER} and Compose {COMPOSE}, or newer"
 
 
-def _code(facts: Facts) -> str:
+def _code(facts: ReadmeFacts) -> str:
     if facts.remote:
         return shlex.join(("git", "clone", facts.remote, facts.directory))
     return f"mkdir -p {shlex.quote(facts.directory)}    # and put the site's code there"
 
 
-def _placed(facts: Facts, files: Iterable[KitFile], links: Iterable[KitLink]) -> Iterator[str]:
+def _placed(facts: ReadmeFacts, files: Iterable[KitFile], links: Iterable[KitLink]) -> Iterator[str]:
     for file in files:
         yield shlex.join(("install", "-D", "-m", f"{file.mode:03o}", file.name, _absolute(facts, file.path)))
     for link in links:
         yield shlex.join(("ln", "-s", "-f", "-r", _absolute(facts, link.to), _absolute(facts, link.path)))
 
 
-def _absolute(facts: Facts, path: str) -> str:
+def _absolute(facts: ReadmeFacts, path: str) -> str:
     return path if path.startswith("/") else f"{facts.directory}/{path}"
 
 
-def _command(facts: Facts) -> Iterator[str]:
+def _command(facts: ReadmeFacts) -> Iterator[str]:
     yield "python3 -m venv ~/korrigo-backup"
     yield f"~/korrigo-backup/bin/pip install {shlex.quote(facts.requirement)}"
     if facts.origin:
@@ -136,7 +136,7 @@ def _command(facts: Facts) -> Iterator[str]:
     yield "export PATH=~/korrigo-backup/bin:$PATH"
 
 
-def _backups(facts: Facts) -> Iterator[str]:
+def _backups(facts: ReadmeFacts) -> Iterator[str]:
     backups = shlex.quote(facts.backups)
     yield f"install -d -m 700 {backups}"
     yield f"rsync -a COPIES/ {backups}/    # COPIES: a disk, or host:directory"
@@ -161,7 +161,7 @@ def _needs(needs: Needs) -> Iterator[str]:
         yield f"# {service} ran {image}"
 
 
-def _filled(facts: Facts) -> Iterator[str]:
+def _filled(facts: ReadmeFacts) -> Iterator[str]:
     compose = facts.compose or ()
     yield shlex.join(("cd", facts.directory))
     yield shlex.join((*compose, "up", "-d", "--wait", facts.service))
@@ -175,7 +175,7 @@ def _served(compose: tuple[str, ...]) -> Iterator[str]:
     yield _SCHEDULED
 
 
-def _site(facts: Facts) -> Iterator[str]:
+def _site(facts: ReadmeFacts) -> Iterator[str]:
     yield shlex.join(("cd", facts.directory))
     yield f"# PostgreSQL at {facts.server}; the password of the role is POSTGRES_PASSWORD"
     yield f"sudo -u postgres createuser --createdb --pwprompt {shlex.quote(facts.user)}"
@@ -184,14 +184,14 @@ def _site(facts: Facts) -> Iterator[str]:
         yield shlex.join(("mkdir", "-p", facts.media))
 
 
-def _roles(facts: Facts, psql: tuple[str, ...]) -> Iterator[str]:
+def _roles(facts: ReadmeFacts, psql: tuple[str, ...]) -> Iterator[str]:
     """Yield the commands that make the roles which own objects of the database or have rights in it."""
     if facts.roles:
         yield "# passwords are in no backup: give each of these roles that logs in its own, with ALTER ROLE … PASSWORD"
     yield from (shlex.join((*psql, "-c", statement)) for statement in facts.roles)
 
 
-def _data(facts: Facts) -> Iterator[str]:
+def _data(facts: ReadmeFacts) -> Iterator[str]:
     yield shlex.join(("cd", facts.directory))
     yield from _RESTORED
     yield "korrigo-backup validate"

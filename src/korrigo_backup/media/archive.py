@@ -16,7 +16,7 @@ from korrigo_backup.core.paths import printable, stays_inside
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.media import listing as members
 from korrigo_backup.media.stable import unsettled
-from korrigo_backup.media.tar_header import SECOND, Header, mtime_ns, packed, written_time
+from korrigo_backup.media.tar_header import SECOND, TarHeader, mtime_ns, packed, written_time
 from korrigo_backup.system.blocks import Effort
 from korrigo_backup.system.files import CHUNK, write_all
 from korrigo_backup.system.packed import unpacked
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from korrigo_backup.media.port import Stage, Tree
     from korrigo_backup.media.stable import Steady
-    from korrigo_backup.media.walk import Entry
-    from korrigo_backup.system.streams import Source
+    from korrigo_backup.media.walk import TreeEntry
+    from korrigo_backup.system.streams import ByteSource
 
     Buffer = bytes | memoryview
 
@@ -71,7 +71,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Checked(Content):
+class CheckedArchive(Content):
     """The result of reading a whole archive: its content, and size and SHA-256 of the file as it was read.
 
     `found` names every member, for an archive of another tool only.
@@ -110,7 +110,7 @@ def create(
     )
 
 
-def check(archive: IO[bytes], listing: IO[bytes] | None, source: str, *, root: str | None) -> Checked:
+def check(archive: IO[bytes], listing: IO[bytes] | None, source: str, *, root: str | None) -> CheckedArchive:
     """Read a whole archive and hold every file against `listing`; both are left at their start.
 
     Raises ProofFailed when it is not gzip or tar, is cut or damaged, or a file is not as listed.
@@ -122,7 +122,7 @@ def check(archive: IO[bytes], listing: IO[bytes] | None, source: str, *, root: s
     return checked
 
 
-def read_back(archive: Source, listing: Source, *, source: str, root: str) -> str:
+def read_back(archive: ByteSource, listing: ByteSource, *, source: str, root: str) -> str:
     """Read an archive that is being or was just written, as `check` does, and return the SHA-256 of the file."""
     return _checked(archive, listing, source, Reading(root, trusted=True)).sha256
 
@@ -150,7 +150,7 @@ class _ArchiveWriter:
         self.outside: list[MediaLink] = []
         self._digests: dict[str, str] = {}  # of files with more than one name
 
-    def add(self, entry: Entry, file: Steady | None) -> None:
+    def add(self, entry: TreeEntry, file: Steady | None) -> None:
         if file:
             self._add_file(entry, file)
         elif entry.same_as is not None:
@@ -168,21 +168,21 @@ class _ArchiveWriter:
         owner = f"{entry.info.st_uid}:{entry.info.st_gid}"
         self.owners[owner] = self.owners.get(owner, 0) + 1
 
-    def _add_link(self, entry: Entry, target: str) -> None:
+    def _add_link(self, entry: TreeEntry, target: str) -> None:
         info = self._header(entry)
         info.linkname = target
         self._write(packed(info))
         if entry.leads_out and len(self.outside) < _OUTSIDE:
             self.outside.append(MediaLink(printable(entry.path), printable(target)))
 
-    def _add_hard_link(self, entry: Entry, existing: str) -> None:
+    def _add_hard_link(self, entry: TreeEntry, existing: str) -> None:
         info = self._header(entry)
         info.type, info.linkname = tarfile.LNKTYPE, f"{self._root}/{existing}"
         self._write(packed(info))
         self._listing.write(members.line(self._digests[existing], info.name))
         self.files += 1
 
-    def _add_file(self, entry: Entry, file: Steady) -> None:
+    def _add_file(self, entry: TreeEntry, file: Steady) -> None:
         info = self._header(entry)
         info.size = file.size
         self._write(packed(info))
@@ -197,7 +197,7 @@ class _ArchiveWriter:
         self.bytes += file.size
         self.unstable += unsettled(entry, file, again=self._again)
 
-    def _header(self, entry: Entry) -> tarfile.TarInfo:
+    def _header(self, entry: TreeEntry) -> tarfile.TarInfo:
         info = tarfile.TarInfo(f"{self._root}/{entry.path}" if entry.path else self._root)
         if entry.is_directory:
             info.type = tarfile.DIRTYPE
@@ -404,20 +404,20 @@ def plain(name: str) -> str:
     return clean.rstrip("/") or "."
 
 
-def _checked(archive: Source, listing: Source | None, source: str, reading: Reading) -> Checked:
+def _checked(archive: ByteSource, listing: ByteSource | None, source: str, reading: Reading) -> CheckedArchive:
     file = HashingReader(archive)
     content, found = _read(file, listing, source, reading, None)
-    return Checked(content.files, content.bytes, content.notes, file.size, file.sha256, tuple(found))
+    return CheckedArchive(content.files, content.bytes, content.notes, file.size, file.sha256, tuple(found))
 
 
 def _read(
-    archive: Iterable[bytes], listing: Source | None, source: str, reading: Reading, staging: Stage | None
+    archive: Iterable[bytes], listing: ByteSource | None, source: str, reading: Reading, staging: Stage | None
 ) -> tuple[Content, list[Found]]:
     pieces = gunzip(archive, source) if listing else unpacked(archive, source)
     tape = Tape(pieces)
     reader = _ArchiveReader(source, tape, reading, members.read(listing, source) if listing else None)
     try:
-        with tarfile.open(mode="r:", fileobj=tape, tarinfo=Header) as tar:  # type: ignore[call-overload]
+        with tarfile.open(mode="r:", fileobj=tape, tarinfo=TarHeader) as tar:  # type: ignore[call-overload]
             reader.read_all(tar, staging)
     except (tarfile.TarError, EOFError, UnicodeError, ValueError) as problem:
         raise ProofFailed(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from korrigo_backup.artifact.artifact import Artifact
-    from korrigo_backup.artifact.header import Header
+    from korrigo_backup.artifact.header import ManifestHeader
     from korrigo_backup.artifact.manifest import Manifest, MediaLink, MediaProof
 
 SHRUNK, MOVED = "media.shrunk", "media.moved"
@@ -62,7 +62,7 @@ def doubt(proof: MediaProof, last: Artifact | None, accept: Iterable[str]) -> Do
     return None
 
 
-def _reference(name: str, header: Header) -> Doubt:
+def _reference(name: str, header: ManifestHeader) -> Doubt:
     if header.doubt and header.doubt.reason == "shrunk":
         return header.doubt
     return Doubt("", name, header.files or 0, header.file_system)

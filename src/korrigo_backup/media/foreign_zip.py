@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.core.paths import printable, stays_inside
 from korrigo_backup.errors import ProofFailed, UsageError
-from korrigo_backup.media.archive import Checked, Content, Found, plain
+from korrigo_backup.media.archive import CheckedArchive, Content, Found, plain
 from korrigo_backup.media.zip_archive import copy_content, modified, named
 from korrigo_backup.system.streams import HashingReader
 
@@ -25,7 +25,7 @@ _LONGEST_TARGET = 4096
 _DEFAULT_FILE, _DEFAULT_DIRECTORY = 0o644, 0o755
 
 
-def check(archive: IO[bytes], source: str) -> Checked:
+def check(archive: IO[bytes], source: str) -> CheckedArchive:
     """Read a whole archive; it is left at its start.
 
     Raises ProofFailed when it is cut or damaged; UsageError, with the command to type, when it holds something that
@@ -50,7 +50,7 @@ def check(archive: IO[bytes], source: str) -> Checked:
                     _, length = copy_content(content, None)
                 files, size = files + 1, size + length
     archive.seek(0)
-    return Checked(files, size, (), reader.size, reader.sha256, tuple(found))
+    return CheckedArchive(files, size, (), reader.size, reader.sha256, tuple(found))
 
 
 def load(archive: IO[bytes], source: str, *, root: str, staging: Stage) -> Content:

@@ -13,7 +13,7 @@ from korrigo_backup.errors import ProofFailed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from korrigo_backup.system.streams import Source
+    from korrigo_backup.system.streams import ByteSource
 
 _ESCAPES = (("\\", "\\\\"), ("\n", "\\n"), ("\r", "\\r"))
 _SHA256_DIGITS = 64
@@ -31,7 +31,7 @@ def line(sha256: str, path: str) -> bytes:
     return f"{mark}{sha256}  {escaped}\n".encode("utf-8", "surrogateescape")
 
 
-def read(file: Source, source: str) -> Iterator[tuple[str, str]]:
+def read(file: ByteSource, source: str) -> Iterator[tuple[str, str]]:
     """Yield (SHA-256, path) of each line; raises ProofFailed for an invalid line.
 
     `file` may be unbuffered; it is read ahead of the lines that were yielded.
@@ -48,7 +48,7 @@ def read(file: Source, source: str) -> Iterator[tuple[str, str]]:
         yield digest, _unescape(path) if escaped else path
 
 
-def _lines(file: Source) -> Iterator[bytes]:
+def _lines(file: ByteSource) -> Iterator[bytes]:
     rest = b""
     while piece := file.read(_PIECE):
         *lines, rest = (rest + piece).split(b"\n")

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from korrigo_backup.media.stable import Steady
-    from korrigo_backup.media.staging import Lost
+    from korrigo_backup.media.staging import LostFileProperties
     from korrigo_backup.media.tree import Move, TreeFacts
-    from korrigo_backup.media.walk import Entry
+    from korrigo_backup.media.walk import TreeEntry
 
 
 class Stage(Protocol):
@@ -59,7 +59,7 @@ class Stage(Protocol):
         """Make a symbolic link of the live tree, unless something else has its path."""
         ...
 
-    def finish(self) -> Lost:
+    def finish(self) -> LostFileProperties:
         """Set directory modes, force all to disk, give the tree its proven name.
 
         Returns the properties that were not given back.
@@ -107,11 +107,11 @@ class Tree(Protocol):
         """Return the bytes that may still be written."""
         ...
 
-    def walk(self) -> Iterator[Entry]:
+    def walk(self) -> Iterator[TreeEntry]:
         """Yield every entry below the root, ordered by the parts of the path."""
         ...
 
-    def contents(self) -> Iterator[tuple[Entry, Steady | None]]:
+    def contents(self) -> Iterator[tuple[TreeEntry, Steady | None]]:
         """Yield the root and the entries of `walk`, with all properties for a restore, and each file's content."""
         ...
 

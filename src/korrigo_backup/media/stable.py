@@ -22,7 +22,7 @@ from korrigo_backup.system.files import write_all
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from korrigo_backup.media.walk import Entry
+    from korrigo_backup.media.walk import TreeEntry
 
 Result = TypeVar("Result")
 
@@ -159,7 +159,7 @@ class StableFile:
         return copy
 
 
-def unsettled(entry: Entry, file: Steady, *, again: bool) -> list[str]:
+def unsettled(entry: TreeEntry, file: Steady, *, again: bool) -> list[str]:
     """Return the path of a file that changed while it was read, as a list; an empty list if it did not.
 
     Raises ChangedMidway for a file that streamed, unless this is already done `again`.
@@ -181,7 +181,7 @@ def made(make: Callable[..., Result], restart: Callable[[str], None]) -> Result:
 
 
 @contextmanager
-def open_stable(entry: Entry) -> Iterator[StableFile | None]:
+def open_stable(entry: TreeEntry) -> Iterator[StableFile | None]:
     """Yield the file of `entry`, or None when the site deleted it since it was listed."""
     try:
         file = entry.open()

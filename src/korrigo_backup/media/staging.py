@@ -41,7 +41,7 @@ _PLAIN, _ALL = 0o777, 0o7777
 
 
 @dataclass
-class Lost:
+class LostFileProperties:
     """Properties that could not be given back, by kind: number, first names.
 
     The kinds are `owner`, `mode`, `extended`, `hard link` and `link`.
@@ -108,7 +108,7 @@ class Staging:
         self._links: list[tuple[str, str, _Given | None]] = []
         self._of_root: _Given | None = None
         self._absent = absent
-        self._lost = Lost()
+        self._lost = LostFileProperties()
         self._parts: tuple[str, ...] = ()
         self._open: list[int] = [self._root]
 
@@ -190,7 +190,7 @@ class Staging:
         safe_parts(path)
         self._links.append((path, target, None))
 
-    def finish(self) -> Lost:
+    def finish(self) -> LostFileProperties:
         """Make links, set directory modes and times, force all to disk, and give the tree its proven name.
 
         Returns the properties that could not be given back.

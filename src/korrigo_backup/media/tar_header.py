@@ -27,7 +27,7 @@ _OWN = re.compile(
 )
 
 
-class Header(tarfile.TarInfo):
+class TarHeader(tarfile.TarInfo):
     """A member; a block as `packed` writes it is read here."""
 
     @classmethod

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from korrigo_backup.media.stable import Steady
-    from korrigo_backup.media.walk import Entry
+    from korrigo_backup.media.walk import TreeEntry
 
 _RECORD = 64 * 1024
 """Bytes of the largest record of a restore that is read."""
@@ -138,7 +138,7 @@ class MediaTree:
         """Whether the tree cannot be written from here: it is mounted read-only, as in a sidecar."""
         return self.root.is_dir() and bool(os.statvfs(self.root).f_flag & os.ST_RDONLY)
 
-    def walk(self) -> Iterator[Entry]:
+    def walk(self) -> Iterator[TreeEntry]:
         """Yield every entry below the root, a directory before its content, ordered by the parts of the path.
 
         The directories of restores (`.stage-…`, `.before-…`) are left out. Raises OSError where a directory cannot be
@@ -146,7 +146,7 @@ class MediaTree:
         """
         return walk(self.root)
 
-    def contents(self) -> Iterator[tuple[Entry, Steady | None]]:
+    def contents(self) -> Iterator[tuple[TreeEntry, Steady | None]]:
         """Yield the root, then the entries of `walk`, with all properties for a restore, and each file's content.
 
         The content must be read before the next entry is asked for. A second name of a file (a hard link) has no
@@ -375,7 +375,7 @@ class MediaTree:
         fsync_directory(source)
 
 
-def _described(entry: Entry) -> Entry | None:
+def _described(entry: TreeEntry) -> TreeEntry | None:
     """Return a directory or link with all that is known of it, None when the site has deleted it since it was seen."""
     try:
         return entry if entry.odd and not entry.is_link else entry.described()

@@ -31,7 +31,7 @@ _ODD = {
 
 
 @dataclass(frozen=True)
-class Entry:
+class TreeEntry:
     """A regular file, a directory or an odd entry (`odd` names its type) below the root.
 
     `path` is relative, its parts joined by "/", bytes that are not UTF-8 as surrogate escapes; that of the root is
@@ -64,7 +64,7 @@ class Entry:
         """Whether this is a symbolic link."""
         return stat.S_ISLNK(self.info.st_mode)
 
-    def described(self) -> Entry:
+    def described(self) -> TreeEntry:
         """Return a directory with its extended attributes, or a symbolic link with its target; others as they are."""
         name = self.path.rpartition("/")[2] or "."
         if self.is_link:
@@ -100,7 +100,7 @@ class Entry:
         return digest.hexdigest()
 
 
-def walk(root: Path) -> Iterator[Entry]:
+def walk(root: Path) -> Iterator[TreeEntry]:
     """Yield every entry, a directory before its content, ordered by the parts of the path; OSError as it comes."""
     descriptor = os.open(root, READ | os.O_DIRECTORY)
     try:
@@ -109,7 +109,7 @@ def walk(root: Path) -> Iterator[Entry]:
         os.close(descriptor)
 
 
-def _below(directory: int, prefix: str, depth: int) -> Iterator[Entry]:
+def _below(directory: int, prefix: str, depth: int) -> Iterator[TreeEntry]:
     if depth > DEEPEST:
         raise KorrigoBackupError(
             f"the media tree is more than {DEEPEST} directories deep at {prefix[:60]}…",
@@ -126,9 +126,9 @@ def _below(directory: int, prefix: str, depth: int) -> Iterator[Entry]:
         if is_named_as_ours and stat.S_ISDIR(info.st_mode):
             continue  # from a restore whose media root is a directory of this tree
         if stat.S_ISDIR(info.st_mode) and depth == 0 and name == LOST_AND_FOUND and not _is_open(directory, name):
-            yield Entry(name, info, directory, "directory of the file system, which only root may read,")
+            yield TreeEntry(name, info, directory, "directory of the file system, which only root may read,")
             continue
-        yield Entry(prefix + name, info, directory, _ODD.get(stat.S_IFMT(info.st_mode)))
+        yield TreeEntry(prefix + name, info, directory, _ODD.get(stat.S_IFMT(info.st_mode)))
         if stat.S_ISDIR(info.st_mode):
             inner = os.open(name, READ | os.O_DIRECTORY, dir_fd=directory)
             try:
@@ -137,11 +137,11 @@ def _below(directory: int, prefix: str, depth: int) -> Iterator[Entry]:
                 os.close(inner)
 
 
-def root_entry(root: Path) -> Entry:
+def root_entry(root: Path) -> TreeEntry:
     """Return the root itself, with its extended attributes."""
     descriptor = os.open(root, READ | os.O_DIRECTORY)
     try:
-        return Entry("", os.fstat(descriptor), -1, extended=read_extended(descriptor))
+        return TreeEntry("", os.fstat(descriptor), -1, extended=read_extended(descriptor))
     finally:
         os.close(descriptor)
 

@@ -25,7 +25,7 @@ from korrigo_backup.artifact.manifest import MediaLink, MediaProof
 from korrigo_backup.core.paths import printable
 from korrigo_backup.errors import ProofFailed, Refused
 from korrigo_backup.media import listing as members
-from korrigo_backup.media.archive import Checked
+from korrigo_backup.media.archive import CheckedArchive
 from korrigo_backup.media.stable import open_stable, unsettled
 from korrigo_backup.media.staging import safe_parts
 from korrigo_backup.media.tar_header import SECOND
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from korrigo_backup.media.stable import Steady
     from korrigo_backup.media.staging import Staging
     from korrigo_backup.media.tree import MediaTree
-    from korrigo_backup.media.walk import Entry
+    from korrigo_backup.media.walk import TreeEntry
     from korrigo_backup.system.streams import HashingWriter
 
 ROOT = "."
@@ -85,7 +85,7 @@ def create(
     return writer.proof(members_name)
 
 
-def check(archive: IO[bytes], listing: IO[bytes] | None, source: str) -> Checked:
+def check(archive: IO[bytes], listing: IO[bytes] | None, source: str) -> CheckedArchive:
     """Read a whole archive and hold every file against `listing`; both are left at their start.
 
     Raises ProofFailed when it is not a ZIP, is cut or damaged, or a file is not as listed; Refused for a name
@@ -100,7 +100,7 @@ def check(archive: IO[bytes], listing: IO[bytes] | None, source: str) -> Checked
 
 def load(
     archive: IO[bytes], listing: IO[bytes] | None, source: str, *, staging: Staging, room: int | None = None
-) -> Checked:
+) -> CheckedArchive:
     """Write the archive's content into `staging`, each file proven while it is written; raises as `check`.
 
     No file is written if the archive announces more than `room` bytes (Refused).
@@ -143,7 +143,7 @@ class _Writer:
         self._plain: list[str] = []
         self._bare = 0
 
-    def add(self, entry: Entry, file: Steady | None) -> None:
+    def add(self, entry: TreeEntry, file: Steady | None) -> None:
         self._note_rights(entry)
         if file:
             self._add_file(entry, file)
@@ -160,7 +160,7 @@ class _Writer:
         elif entry.path:
             self._zip.mkdir(_header(entry, directory=True))
 
-    def _note_rights(self, entry: Entry) -> None:
+    def _note_rights(self, entry: TreeEntry) -> None:
         """Count entries with another owner than the root, or set-ID bits: a restore gives all the root's owner."""
         owner = entry.info.st_uid, entry.info.st_gid
         self._owner = self._owner or owner  # the root comes first
@@ -180,7 +180,7 @@ class _Writer:
         if len(self._notes) < _NOTES:
             self._notes.append(text)
 
-    def _add_file(self, entry: Entry, file: Steady) -> None:
+    def _add_file(self, entry: TreeEntry, file: Steady) -> None:
         info = _header(entry, directory=False)
         info.file_size = file.size
         piece = file.read()
@@ -219,7 +219,7 @@ def _is_worth(piece: bytes) -> bool:
     return len(engine.compress(sample)) + len(engine.flush()) < len(sample) * (1 - WORTH)
 
 
-def _header(entry: Entry, *, directory: bool) -> _Info:
+def _header(entry: TreeEntry, *, directory: bool) -> _Info:
     seconds = entry.info.st_mtime_ns // SECOND
     local = time.localtime(max(seconds, 0))[:6]
     info = _Info(entry.path + ("/" if directory else ""), min(max(local, _FIRST), _LAST))
@@ -248,7 +248,7 @@ class _Member:
 
 def _read(
     archive: IO[bytes], listing: IO[bytes] | None, source: str, staging: Staging | None, room: int | None
-) -> Checked:
+) -> CheckedArchive:
     whole = HashingReader(archive)
     for _ in whole:
         pass
@@ -274,7 +274,7 @@ def _read(
         raise _wrong(source, f"it is not a complete ZIP archive ({problem})") from None
     finally:
         buffered.detach()
-    return Checked(reader.files, reader.bytes, (), whole.size, whole.sha256)
+    return CheckedArchive(reader.files, reader.bytes, (), whole.size, whole.sha256)
 
 
 class _Reader:

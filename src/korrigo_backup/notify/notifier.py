@@ -26,7 +26,7 @@ class TryAgain(NotTold):
     """The channel was not reached, or is in trouble: another try may help, and notifies no recipient twice."""
 
 
-class Channel(Protocol):
+class Notifier(Protocol):
     """A way to notify people or a machine."""
 
     @property

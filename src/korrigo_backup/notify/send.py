@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from korrigo_backup.core.secret import Secret
-    from korrigo_backup.notify.notifier import Channel
+    from korrigo_backup.notify.notifier import Notifier
 
 NOT_CONFIGURED = "set KORRIGO_BACKUP_NOTIFY_URLS or KORRIGO_BACKUP_HEALTHCHECKS_URL in .env, or [notify]"
 HINT = "see [notify] in the configuration, then try it: korrigo-backup notify test"
@@ -29,7 +29,7 @@ _START_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class Told:
+class Notified:
     """The result of notifying a channel: `problem` is "" if it took the notice."""
 
     channel: str
@@ -42,7 +42,7 @@ class Announcer:
 
     site: str = ""
     environment: str = ""
-    channels: tuple[Channel, ...] = ()
+    channels: tuple[Notifier, ...] = ()
     seconds: float = 30.0
     secrets: tuple[Secret, ...] = field(default=(), repr=False)
 
@@ -82,7 +82,7 @@ class Announcer:
         failed = [f"notification not sent to {one.channel}: {one.problem}" for one in told if one.problem]
         return tuple(warning("notify.failed", text, HINT if text is failed[-1] else "") for text in failed)
 
-    def deliver(self, channels: Sequence[Channel], notice: Notice) -> tuple[Told, ...]:
+    def deliver(self, channels: Sequence[Notifier], notice: Notice) -> tuple[Notified, ...]:
         """Notify these channels, subscribed or not, and return the result of each, in their order."""
         clean = notice.fit_to_send(self.secrets)
         seconds = min(self.seconds, _START_SECONDS) if notice.event is Event.START else self.seconds
@@ -90,13 +90,13 @@ class Announcer:
         for errand in errands:
             errand.set_out()
         end = time.monotonic() + seconds
-        return tuple(Told(errand.name, redact(errand.result(end), self.secrets)) for errand in errands)
+        return tuple(Notified(errand.name, redact(errand.result(end), self.secrets)) for errand in errands)
 
 
 class _Errand(threading.Thread):
     """The sending to a channel. Its thread does not delay the end of the program when the other side hangs."""
 
-    def __init__(self, channel: Channel, notice: Notice, seconds: float) -> None:
+    def __init__(self, channel: Notifier, notice: Notice, seconds: float) -> None:
         super().__init__(name=channel.name, daemon=True)
         self._channel = channel
         self._notice = notice

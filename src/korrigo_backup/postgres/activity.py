@@ -29,7 +29,7 @@ class Connection(msgspec.Struct, frozen=True):
     blocked_by: tuple[int, ...]
 
 
-class Table(msgspec.Struct, frozen=True):
+class TableSize(msgspec.Struct, frozen=True):
     """A table with its indexes: bytes on disk, and about how many rows by the last ANALYZE (-1: never)."""
 
     name: str
@@ -46,7 +46,7 @@ class Activity(msgspec.Struct, frozen=True):
     connections_allowed: int
     size: int
     connections: tuple[Connection, ...]
-    tables: tuple[Table, ...]
+    tables: tuple[TableSize, ...]
 
 
 def activity(server: Postgres) -> Activity:

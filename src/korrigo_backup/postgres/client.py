@@ -31,7 +31,7 @@ from korrigo_backup.postgres.session_settings import IS_DIRECT, PATIENT, PRELUDE
 from korrigo_backup.postgres.silent_backend import judge
 from korrigo_backup.postgres.sql import literal
 from korrigo_backup.system.run import describe_status, run, spawn
-from korrigo_backup.system.silence import Watch
+from korrigo_backup.system.silence import SilenceWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -187,7 +187,7 @@ class Postgres:
         command = self.access.postgres(program, *arguments, database=database, options=options, name=name)
         with (
             spawn(command, stdin=stdin, stdout=True) as process,
-            Watch(process, partial(judge, self, database, name)) as watch,
+            SilenceWatch(process, partial(judge, self, database, name)) as watch,
         ):
             yield Client(self, command, process, watch, database)
 
@@ -260,7 +260,7 @@ class Client:
     server: Postgres
     command: Command
     process: Process
-    watch: Watch
+    watch: SilenceWatch
     database: str
 
     def write(self, data: bytes | memoryview) -> None:

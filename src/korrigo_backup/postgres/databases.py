@@ -122,7 +122,7 @@ _GRANT_OPTIONS = 16
 """The first version where a membership holds whether rights are inherited and the role may be set."""
 
 
-class Survey(msgspec.Struct, frozen=True):
+class ServerSurvey(msgspec.Struct, frozen=True):
     """All databases, those that take no connections, all roles, and the comment of the live database."""
 
     names: frozenset[str]
@@ -294,9 +294,9 @@ class Databases:
         asked = f"SELECT to_json(count(*)) FROM pg_database WHERE datname = {literal(name)} AND NOT datallowconn"
         return self._ask(asked, int) > 0
 
-    def survey(self, live: str) -> Survey:
+    def survey(self, live: str) -> ServerSurvey:
         """Return in one answer the traces of an earlier run."""
-        return self._ask(_SURVEY.format(live=literal(live), comment=_COMMENT.format(name=literal(live))), Survey)
+        return self._ask(_SURVEY.format(live=literal(live), comment=_COMMENT.format(name=literal(live))), ServerSurvey)
 
     def is_empty(self, name: str) -> bool:
         """Return whether a database is not there, or holds no table, view or sequence besides those of extensions."""

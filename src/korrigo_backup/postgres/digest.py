@@ -180,7 +180,7 @@ class Table(msgspec.Struct, frozen=True):
         return tuple((c.name, c.type) for c in self.columns if c.generated and c.stored)
 
 
-class Facts(msgspec.Struct, frozen=True):
+class DatabaseFacts(msgspec.Struct, frozen=True):
     """Facts about the server and the database.
 
     `size` is in bytes on the server's disk, `role` is our role, `encoding` is named as the server does.
@@ -201,9 +201,9 @@ class Snapshot:
         self.search_path = search_path
         """The schemas where functions find names without a schema."""
 
-    def facts(self) -> Facts:
+    def facts(self) -> DatabaseFacts:
         """Return version and size."""
-        return self._session.ask(_FACTS, Facts)
+        return self._session.ask(_FACTS, DatabaseFacts)
 
     def tables(self) -> tuple[Table, ...]:
         """Return the tables to prove, in a fixed order."""

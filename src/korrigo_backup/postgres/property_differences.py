@@ -13,7 +13,7 @@ from korrigo_backup.errors import KorrigoBackupError, Locked, Refused, Unreachab
 from korrigo_backup.postgres.databases import Databases
 from korrigo_backup.postgres.properties import comment_of, property_statements, role_settings
 from korrigo_backup.postgres.rights import (
-    Lost,
+    LostProperty,
     lost_locale,
     lost_settings,
     made_from_nothing,
@@ -39,7 +39,7 @@ SETTINGS = "database.settings"
 
 
 @dataclass(frozen=True)
-class Target:
+class TargetProperties:
     """The properties that a staged database is to have, and those of them that are lost.
 
     `like` is None if the properties are not known; `clauses` make the database if there is none to copy them from.
@@ -48,7 +48,7 @@ class Target:
 
     like: Properties | None = None
     clauses: str | None = None
-    lost: tuple[Lost, ...] = ()
+    lost: tuple[LostProperty, ...] = ()
     from_nothing: bool = True
     of_roles: tuple[PropertyStatement, ...] = ()
     may: Rights | None = field(default=None, compare=False)
@@ -59,7 +59,7 @@ class Target:
         return comment_of(self.like) if self.like and self.from_nothing else None
 
 
-def target_properties(server: Postgres, saved: DatabaseProof, *, exists: bool, trusted: bool) -> Target:
+def target_properties(server: Postgres, saved: DatabaseProof, *, exists: bool, trusted: bool) -> TargetProperties:
     """Return the properties for a restored database: those of the live database, or the saved properties without one.
 
     Of a backup that is not signed only encoding and locale are taken.
@@ -70,16 +70,16 @@ def target_properties(server: Postgres, saved: DatabaseProof, *, exists: bool, t
         if trusted and saved.properties and saved.properties.encoding_name != like.encoding_name:
             like = _in_encoding_of(like, saved.properties)
         may = rights_for(server, like)
-        return Target(like, None, tuple(lost_settings(live, like, may)), from_nothing=False, may=may)
+        return TargetProperties(like, None, tuple(lost_settings(live, like, may)), from_nothing=False, may=may)
     if saved.properties is None:
-        return Target()
+        return TargetProperties()
     like, dropped = (saved.properties, ()) if trusted else _unsigned(live, saved.properties)
     may = rights_for(server, like)
     if not trusted:
         like = msgspec.structs.replace(like, owner=may.name)
     made = made_from_nothing(server, live, like, may)
     given, lost = _of_roles(server, saved.roles, may) if trusted else ((), ())
-    return Target(made.like, made.clauses, (*made.lost, *dropped, *lost), of_roles=given, may=may)
+    return TargetProperties(made.like, made.clauses, (*made.lost, *dropped, *lost), of_roles=given, may=may)
 
 
 def _in_encoding_of(like: Properties, saved: Properties) -> Properties:
@@ -96,7 +96,7 @@ def _in_encoding_of(like: Properties, saved: Properties) -> Properties:
     )
 
 
-def create_like(databases: Databases, name: str, target: Target, report: Callable[[Finding], None]) -> None:
+def create_like(databases: Databases, name: str, target: TargetProperties, report: Callable[[Finding], None]) -> None:
     """Make the staged database; where only its locale is not to be had, with another locale, which is reported."""
     if target.clauses is None or target.like is None or target.may is None:
         databases.create(name, target.like)
@@ -111,7 +111,7 @@ def create_like(databases: Databases, name: str, target: Target, report: Callabl
         report(loss("properties.lost", f"{lost.property} is lost: {problem.message}", lost.sql))
 
 
-def give(databases: Databases, name: str, target: Target, report: Callable[[Finding], None]) -> None:
+def give(databases: Databases, name: str, target: TargetProperties, report: Callable[[Finding], None]) -> None:
     """Give the staged database its properties, except for those that the plan names as lost.
 
     From nothing, a property that the server refuses is reported as a loss. Raises Refused if a live database has it: a
@@ -136,13 +136,13 @@ def give(databases: Databases, name: str, target: Target, report: Callable[[Find
                 _give_one(databases, one, report)
 
 
-def give_role_settings(databases: Databases, target: Target, report: Callable[[Finding], None]) -> None:
+def give_role_settings(databases: Databases, target: TargetProperties, report: Callable[[Finding], None]) -> None:
     """Give roles the settings that they had on the lost server and that are not set here."""
     for one in target.of_roles:
         _give_one(databases, one, report)
 
 
-def lost_by_swap(server: Postgres) -> tuple[Lost, ...]:
+def lost_by_swap(server: Postgres) -> tuple[LostProperty, ...]:
     """Return the settings and the like of the live database that our role cannot give to a staged database."""
     if server.database not in Databases(server).names():
         return ()
@@ -150,19 +150,19 @@ def lost_by_swap(server: Postgres) -> tuple[Lost, ...]:
     return tuple(lost_settings(server.database, like, rights_for(server, like)))
 
 
-def settings_lost(lost: Sequence[Lost]) -> list[Finding]:
+def settings_lost(lost: Sequence[LostProperty]) -> list[Finding]:
     """Return a loss for each setting that a swap does away with; the operator has accepted them."""
     return [loss("properties.lost", f"{one.property} is lost: {one.reason}", _to_type(one.sql)) for one in lost]
 
 
-def in_place_for(lost: Sequence[Lost]) -> Finding:
+def in_place_for(lost: Sequence[LostProperty]) -> Finding:
     """Return the warning about a restore that is made in place to keep properties of the live database."""
     words = "; ".join(f"{one.property} ({one.reason})" for one in lost)
     return warning("database.settings", f"the restore is made in place, because a database beside would lose: {words}",
                    f"for a swap instead: {GRANT_SET}; or --accept {SETTINGS}")  # fmt: skip
 
 
-def settings_refused(server: Postgres, lost: Sequence[Lost]) -> Finding:
+def settings_refused(server: Postgres, lost: Sequence[LostProperty]) -> Finding:
     """Return the error about properties that a swap would lose."""
     words = "; ".join(f"{one.property} ({one.reason})" for one in lost)
     return error("database.settings", f"a restored database {server.database} would lose: {words}",
@@ -170,7 +170,7 @@ def settings_refused(server: Postgres, lost: Sequence[Lost]) -> Finding:
                  " --in-place, which keeps them")  # fmt: skip
 
 
-def loss_findings(target: Target) -> Iterator[Finding]:
+def loss_findings(target: TargetProperties) -> Iterator[Finding]:
     """Yield a loss for each property that a database made from nothing will not have."""
     for one in target.lost:
         yield loss("properties.lost", f"{one.property} is lost: {one.reason}", _to_type(one.sql))
@@ -204,18 +204,20 @@ def _give_one(databases: Databases, one: PropertyStatement, report: Callable[[Fi
         report(loss("properties.lost", f"{one.property} is lost: {problem.message}", _to_type(one.sql)))
 
 
-def _unsigned(name: str, saved: Properties) -> tuple[Properties, tuple[Lost, ...]]:
+def _unsigned(name: str, saved: Properties) -> tuple[Properties, tuple[LostProperty, ...]]:
     """Return encoding and locale alone, and the loss of all else: it is not signed."""
     bare = msgspec.structs.replace(saved, settings=(), grants=None, comment=None, datconnlimit=-1)
     born = {one.property for one in property_statements(name, bare)}
     given = (one for one in property_statements(name, saved) if one.property not in born)
-    lost = tuple(Lost(one.property, "the backup is not signed with a key of this site", one.sql) for one in given)
+    lost = tuple(
+        LostProperty(one.property, "the backup is not signed with a key of this site", one.sql) for one in given
+    )
     return msgspec.structs.replace(bare, tablespace="pg_default"), lost
 
 
 def _of_roles(
     server: Postgres, roles: tuple[RoleProof, ...], may: Rights
-) -> tuple[tuple[PropertyStatement, ...], tuple[Lost, ...]]:
+) -> tuple[tuple[PropertyStatement, ...], tuple[LostProperty, ...]]:
     """Return the settings of roles that are given, and those that are lost; a setting that is there already stays."""
     here = Databases(server).role_settings()
     given, lost = [], []
@@ -226,13 +228,15 @@ def _of_roles(
                 continue
             reason = "it has another value here" if one.setting in present else refusal(one, may)
             if reason:
-                lost.append(Lost(one.property, reason, one.sql))
+                lost.append(LostProperty(one.property, reason, one.sql))
             else:
                 given.append(one)
         for name in role.withheld:
             if role.name in may.roles and name not in present:
                 sql = f"ALTER ROLE {identifier(role.name)} SET {name} TO '…'"
-                lost.append(Lost(f"setting {name} of role {role.name}", "its value is a secret and was not saved", sql))
+                lost.append(
+                    LostProperty(f"setting {name} of role {role.name}", "its value is a secret and was not saved", sql)
+                )
     return tuple(given), tuple(lost)
 
 

@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from korrigo_backup.core.sqlname import normal_name
-from korrigo_backup.postgres.sequences import Numbered, Standing
+from korrigo_backup.postgres.sequences import Numbered, SequenceState
 from korrigo_backup.postgres.sql import identifier, literal
 
 if TYPE_CHECKING:
@@ -80,19 +80,19 @@ def relations(server: Postgres | Snapshot, table: str, schema: str | None = None
     return server.ask(wanted, list[Relation])
 
 
-def standings(taken: Snapshot) -> list[Standing]:
+def standings(taken: Snapshot) -> list[SequenceState]:
     """Return where each sequence stands, and whether rows have the numbers that are to come."""
     return [_standing(taken, one) for one in taken.ask(_SEQUENCES, list[_Sequence])]
 
 
-def _standing(taken: Snapshot, one: _Sequence) -> Standing:
+def _standing(taken: Snapshot, one: _Sequence) -> SequenceState:
     last, called = taken.ask(f"SELECT json_build_array(last_value, is_called) FROM {one.name}", tuple[int, bool])
-    bare = Standing(normal_name(one.name), last, called, one.increment, one.first)
+    bare = SequenceState(normal_name(one.name), last, called, one.increment, one.first)
     columns = tuple(_numbered(taken, bare, table, column) for table, column in one.columns)
     return replace(bare, columns=columns)
 
 
-def _numbered(taken: Snapshot, one: Standing, table: str, column: str) -> Numbered:
+def _numbered(taken: Snapshot, one: SequenceState, table: str, column: str) -> Numbered:
     quoted, beyond = identifier(column), ">=" if one.increment > 0 else "<="
     having = f"EXISTS (SELECT FROM {table} WHERE {quoted} {{}} ({one.following}))"
     asked = f"SELECT json_build_array({having.format('=')}, {having.format(beyond)})"

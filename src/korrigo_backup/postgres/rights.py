@@ -100,7 +100,7 @@ class Rights(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class Lost:
+class LostProperty:
     """A property that cannot be given: its words, the reason, and the statements for a person with the right."""
 
     property: str
@@ -123,16 +123,16 @@ def rights_for(server: Postgres, like: Properties) -> Rights:
     return rights(server, (entry.partition("=")[0] for setting in like.settings for entry in setting.entries))
 
 
-def lost_settings(name: str, like: Properties, may: Rights) -> Iterator[Lost]:
+def lost_settings(name: str, like: Properties, may: Rights) -> Iterator[LostProperty]:
     """Yield the settings, grants and the like that our role cannot give to a database of its own, called `name`."""
     for one in property_statements(name, like):
         if reason := refusal(one, may):
-            yield Lost(one.property, reason, _shown(one))
+            yield LostProperty(one.property, reason, _shown(one))
     for setting in like.settings:
         for withheld in setting.withheld:
             target = f"ROLE {identifier(setting.role)} IN DATABASE" if setting.role else "DATABASE"
             sql = f"ALTER {target} {identifier(name)} SET {withheld} TO '…'"
-            yield Lost(f"setting {withheld}", "its value is a secret and was not saved", sql)
+            yield LostProperty(f"setting {withheld}", "its value is a secret and was not saved", sql)
 
 
 def _shown(one: PropertyStatement) -> str:
@@ -165,7 +165,7 @@ class Made:
 
     like: Properties
     clauses: str
-    lost: tuple[Lost, ...]
+    lost: tuple[LostProperty, ...]
 
 
 def made_from_nothing(server: Postgres, name: str, saved: Properties, may: Rights) -> Made:
@@ -175,13 +175,15 @@ def made_from_nothing(server: Postgres, name: str, saved: Properties, may: Right
     if like.owner not in may.roles or not (may.superuser or like.owner in may.member_of):
         known = like.owner in may.roles
         why = f"role {may.name} is no member of it" if known else f"role {like.owner} does not exist"
-        lost.append(Lost(f"owner {like.owner}", why, f"ALTER DATABASE {database} OWNER TO {identifier(like.owner)}"))
+        lost.append(
+            LostProperty(f"owner {like.owner}", why, f"ALTER DATABASE {database} OWNER TO {identifier(like.owner)}")
+        )
         like = msgspec.structs.replace(like, owner=may.name)
     if like.tablespace not in may.places and like.tablespace != "pg_default":
         known = like.tablespace in may.tablespaces
         why = f"role {may.name} may not create in it" if known else "it does not exist"
         sql = f"ALTER DATABASE {database} SET TABLESPACE {identifier(like.tablespace)}"
-        lost.append(Lost(f"tablespace {like.tablespace}", why, sql))
+        lost.append(LostProperty(f"tablespace {like.tablespace}", why, sql))
         like = msgspec.structs.replace(like, tablespace="pg_default")
     clauses = made_like(like)
     found = _locale(server, like, may)
@@ -191,15 +193,17 @@ def made_from_nothing(server: Postgres, name: str, saved: Properties, may: Right
     elif found and like.datcollversion and found != like.datcollversion:
         words = f"collation version {like.datcollversion}"
         lost.append(
-            Lost(words, f"this server sorts by version {found}", f"ALTER DATABASE {database} REFRESH COLLATION VERSION")
+            LostProperty(
+                words, f"this server sorts by version {found}", f"ALTER DATABASE {database} REFRESH COLLATION VERSION"
+            )
         )
     return Made(like, clauses, (*lost, *lost_settings(name, like, may)))
 
 
-def lost_locale(name: str, like: Properties) -> Lost:
+def lost_locale(name: str, like: Properties) -> LostProperty:
     """Return the loss of a locale that the server does not have."""
     sql = f"CREATE DATABASE {identifier(name)} TEMPLATE template0{made_like(like)}"
-    return Lost(f"locale {like.locale}", "the server does not have it, so rows are sorted otherwise", sql)
+    return LostProperty(f"locale {like.locale}", "the server does not have it, so rows are sorted otherwise", sql)
 
 
 def without_locale(like: Properties, may: Rights) -> str:

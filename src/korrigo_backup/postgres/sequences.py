@@ -29,7 +29,7 @@ class Numbered(msgspec.Struct, frozen=True):
     rows: int = 0
 
 
-class Standing(msgspec.Struct, frozen=True):
+class SequenceState(msgspec.Struct, frozen=True):
     """A sequence as it is now; it was never used when it stands at its first number and was not called."""
 
     name: str
@@ -59,20 +59,20 @@ class Standing(msgspec.Struct, frozen=True):
         return (self.following < then) if self.increment > 0 else (self.following > then)
 
 
-class Saved(msgspec.Struct, frozen=True):
+class SavedSequences(msgspec.Struct, frozen=True):
     """The newest backup: its name, sequences by name or by `table.column`, rows by table."""
 
     source: str
     sequences: Mapping[str, SequenceProof]
     rows: Mapping[str, int]
 
-    def of(self, one: Standing) -> SequenceProof | None:
+    def of(self, one: SequenceState) -> SequenceProof | None:
         """Return where a sequence stood, None if it is not in the backup."""
         names = (one.name, *(f"{column.table}.{column.column}" for column in one.columns))
         return next((self.sequences[name] for name in names if name in self.sequences), None)
 
 
-def judge_sequences(now: Iterable[Standing], saved: Saved | None, *, strict: bool) -> list[Finding]:
+def judge_sequences(now: Iterable[SequenceState], saved: SavedSequences | None, *, strict: bool) -> list[Finding]:
     """Return the findings about sequences.
 
     A number that a row has already is an error, unless the sequence stands as it was saved, or was never used: then the
@@ -110,7 +110,7 @@ def judge_sequences(now: Iterable[Standing], saved: Saved | None, *, strict: boo
     return found
 
 
-def _sort(one: Standing, saved: Saved | None) -> str | None:
+def _sort(one: SequenceState, saved: SavedSequences | None) -> str | None:
     then = saved.of(one) if saved else None
     if then and one.is_behind(then):
         if not one.columns:

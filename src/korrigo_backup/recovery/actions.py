@@ -42,7 +42,7 @@ _UNDOES_A_RESTORE = frozenset(
 
 
 @dataclass(frozen=True)
-class Action:
+class RecoveryAction:
     """One action; `of` is a stamp, or the name of a database, a role or a directory."""
 
     kind: ActionKind

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from korrigo_backup.artifact.name import parse
 from korrigo_backup.errors import Locked, Refused
 from korrigo_backup.postgres.server_error import StatementFailed
-from korrigo_backup.recovery.actions import Action, ActionKind
+from korrigo_backup.recovery.actions import ActionKind, RecoveryAction
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Outcome, Verb
 from korrigo_backup.site import unfinished
@@ -78,7 +78,7 @@ def _has_ended(status: str) -> bool:
     return status != "in progress"
 
 
-def finish(site: Site) -> list[Action]:
+def finish(site: Site) -> list[RecoveryAction]:
     """Let the site's Django finish or undo the restore of a dead process; return the actions.
 
     Raises Locked while a restore is at work; Refused if no way to run the site's manage.py is configured: only it
@@ -101,7 +101,7 @@ def finish(site: Site) -> list[Action]:
         site.django.carry_out("restore", "--recover")
     kept = media.kept("before")
     finished, rolled_back = ActionKind.DJANGO_RESTORE_FINISHED, ActionKind.DJANGO_RESTORE_ROLLED_BACK
-    return [Action(finished if one.stamp in kept else rolled_back, one.stamp) for one in left]
+    return [RecoveryAction(finished if one.stamp in kept else rolled_back, one.stamp) for one in left]
 
 
 def note(site: Site, catalog: Catalog, taken_back: Collection[str]) -> None:

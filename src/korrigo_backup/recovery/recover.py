@@ -26,7 +26,7 @@ from korrigo_backup.errors import KorrigoBackupError, Locked, Refused, Unreachab
 from korrigo_backup.postgres import fence
 from korrigo_backup.postgres.databases import Databases
 from korrigo_backup.recovery import django as undecided
-from korrigo_backup.recovery.actions import Action, ActionKind
+from korrigo_backup.recovery.actions import ActionKind, RecoveryAction
 from korrigo_backup.run.record import Listener, Step, silent
 from korrigo_backup.system.files import explained
 from korrigo_backup.system.timings import phase
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.media.port import Tree
     from korrigo_backup.media.tree import Move
-    from korrigo_backup.postgres.databases import Survey
+    from korrigo_backup.postgres.databases import ServerSurvey
     from korrigo_backup.site.site import Site
 
 STOPPED = (
@@ -55,7 +55,7 @@ class Recovered:
     our role has not the owner's rights.
     """
 
-    actions: tuple[Action, ...] = ()
+    actions: tuple[RecoveryAction, ...] = ()
     stamps: frozenset[str] = frozenset()
     left: tuple[Finding, ...] = ()
     system: str | None = None
@@ -85,7 +85,7 @@ def exclusive(
             from korrigo_backup.recovery.local_place import remove_left  # noqa: PLC0415 - only after a killed drill
 
             remove_left(catalog.directory)
-            _tell(Action(ActionKind.DRILL_SERVER_REMOVED, str(catalog.directory / DRILL_SERVER)), listen)
+            _tell(RecoveryAction(ActionKind.DRILL_SERVER_REMOVED, str(catalog.directory / DRILL_SERVER)), listen)
         recovered = recover(site)
         undecided.note(site, catalog, recovered.stamps)
         for action in recovered.actions:
@@ -103,7 +103,7 @@ def exclusive(
         yield site, recovered
 
 
-def _tell(action: Action, listen: Listener) -> None:
+def _tell(action: RecoveryAction, listen: Listener) -> None:
     listen(Step("recovered", {"what": action.sentence}))
 
 
@@ -127,7 +127,7 @@ def recover(site: Site) -> Recovered:
         for name in sorted({*staged.values(), *beside(found.names, live, "back").values()}):
             if leftovers.removed(f"database {name}", partial(databases.drop_staged, name)):
                 kind = ActionKind.STAGED_DROPPED if name in staged.values() else ActionKind.LOADED_DROPPED
-                done.append(Action(kind, name))
+                done.append(RecoveryAction(kind, name))
         stamps |= set(staged)
         done += _tidy(databases, live, found, leftovers)
         if site.left_stopped and (started := _started_again(site, leftovers)):
@@ -144,7 +144,7 @@ def recover(site: Site) -> Recovered:
     )
 
 
-def _started_again(site: Site, leftovers: _Leftovers) -> Action | None:
+def _started_again(site: Site, leftovers: _Leftovers) -> RecoveryAction | None:
     """Start the services that an earlier run has stopped. A failure to start keeps no backup from being made.
 
     Raises Refused where only another machine can start them: there the interrupted run is to be finished first.
@@ -157,7 +157,7 @@ def _started_again(site: Site, leftovers: _Leftovers) -> Action | None:
         words = f"services that an earlier run has stopped do not run again: {problem.message}"
         leftovers.findings.append(warning("recover.left", words, problem.hint))
         return None
-    return Action(ActionKind.SERVICES_STARTED)
+    return RecoveryAction(ActionKind.SERVICES_STARTED)
 
 
 @dataclass
@@ -204,19 +204,19 @@ def database_of(live: str, role: str, stamp: str, names: Collection[str] = ()) -
     return beside(names, live, role).get(stamp, made)
 
 
-def _take_back_swaps(site: Site, media: Tree) -> list[Action]:
+def _take_back_swaps(site: Site, media: Tree) -> list[RecoveryAction]:
     done = []
     for stamp, move in media.unfinished():
         take_back(site, stamp, move)
         if move.source == "stage":
             media.discard_stage(stamp)
-            done.append(Action(ActionKind.RESTORE_ROLLED_BACK, stamp))
+            done.append(RecoveryAction(ActionKind.RESTORE_ROLLED_BACK, stamp))
         else:
-            done.append(Action(ActionKind.ROLLBACK_ROLLED_BACK, stamp))
+            done.append(RecoveryAction(ActionKind.ROLLBACK_ROLLED_BACK, stamp))
     return done
 
 
-def _take_back_incomplete(databases: Databases, live: str, staged: str, leftovers: _Leftovers) -> Action | None:
+def _take_back_incomplete(databases: Databases, live: str, staged: str, leftovers: _Leftovers) -> RecoveryAction | None:
     """Make the old database live again if the new one lacks an object of the last step, and drop the new one."""
     names, stamps = databases.names(), beside([staged], live, "stage")
     before = database_of(live, "before", next(iter(stamps), ""), names)
@@ -225,23 +225,23 @@ def _take_back_incomplete(databases: Databases, live: str, staged: str, leftover
         leftovers.findings.append(warning("recover.left", words, "restore again: korrigo-backup restore latest"))
         return None
     databases.undo_swap(live, staged, before)
-    return Action(ActionKind.RESTORE_ROLLED_BACK, next(iter(stamps)))
+    return RecoveryAction(ActionKind.RESTORE_ROLLED_BACK, next(iter(stamps)))
 
 
-def _tidy(databases: Databases, live: str, found: Survey, leftovers: _Leftovers) -> list[Action]:
+def _tidy(databases: Databases, live: str, found: ServerSurvey, leftovers: _Leftovers) -> list[RecoveryAction]:
     loaders = [name for name in sorted(found.roles) if is_beside(name, live, "load")]
     gone = [name for name in loaders if leftovers.removed(f"role {name}", partial(databases.drop_role, name))]
-    done = [Action(ActionKind.ROLE_DROPPED, name) for name in gone]
+    done = [RecoveryAction(ActionKind.ROLE_DROPPED, name) for name in gone]
     if found.unsettled:
         databases.settle(live)
-        done.append(Action(ActionKind.DATABASE_COMPLETED, live))
+        done.append(RecoveryAction(ActionKind.DATABASE_COMPLETED, live))
     kept = {name for role in ("before", "after") for name in beside(found.names, live, role).values()}
     for name in sorted(found.closed):
         if name == live:
             databases.disconnect(live)  # a killed restore in place ends here, and with it its transaction
         if name == live or name in kept:
             databases.admit(name)
-            done.append(Action(ActionKind.CONNECTIONS_ALLOWED, name))
+            done.append(RecoveryAction(ActionKind.CONNECTIONS_ALLOWED, name))
     return done
 
 

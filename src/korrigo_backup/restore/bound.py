@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from korrigo_backup.core.finding import Finding
     from korrigo_backup.postgres.client import Postgres
     from korrigo_backup.postgres.dump.bound import Bound
-    from korrigo_backup.restore.parts import Context
+    from korrigo_backup.restore.parts import RestoreContext
     from korrigo_backup.verify.sources import SqlSource
 
 BOUND = "extensions.bound"
@@ -37,13 +37,13 @@ def standing_in(server: Postgres) -> tuple[Bound, ...]:
     return tuple(one for one in sqlbound.KNOWN if one.extension in names)
 
 
-def left_out(context: Context, source: SqlSource, *, rehearsal: bool) -> tuple[Bound, ...]:
+def left_out(context: RestoreContext, source: SqlSource, *, rehearsal: bool) -> tuple[Bound, ...]:
     """Return the extensions of that kind that are not made: of a drill, of a stranger's dump, and those accepted."""
     found = sqlbound.bound_in(source.expected, source.scan)
     return tuple(one for one in found if rehearsal or not context.trusted or _accepted(context, one))
 
 
-def bound_findings(context: Context, source: SqlSource, *, rehearsal: bool) -> Iterator[Finding]:
+def bound_findings(context: RestoreContext, source: SqlSource, *, rehearsal: bool) -> Iterator[Finding]:
     """Yield findings about such extensions: they are made after the swap, or cannot be made here."""
     server = context.site.postgres
     for one in sqlbound.bound_in(source.expected, source.scan):
@@ -75,7 +75,7 @@ def _of_a_stranger(bound: Bound) -> Finding:
                  f"find the key that signed it: [backup] key_file; or go on without: {_without(bound)}")  # fmt: skip
 
 
-def spooled(context: Context, source: SqlSource, file_name: str) -> list[tuple[Bound, IO[bytes]]]:
+def spooled(context: RestoreContext, source: SqlSource, file_name: str) -> list[tuple[Bound, IO[bytes]]]:
     """Return the SQL to execute after the swap, in files without a name that no other user can open.
 
     It is executed with the rights of our role, so it contains no text of a dump that this site has not signed.
@@ -92,7 +92,7 @@ def spooled(context: Context, source: SqlSource, file_name: str) -> list[tuple[B
     return spools
 
 
-def make(context: Context, source: SqlSource, bound: Bound, spool: IO[bytes], *, restricted: bool) -> None:
+def make(context: RestoreContext, source: SqlSource, bound: Bound, spool: IO[bytes], *, restricted: bool) -> None:
     """Make the extension in the live database, with its rows, and prove them, in one transaction."""
     spool.seek(0)
     with context.site.postgres.session() as session:
@@ -125,5 +125,5 @@ def _without(bound: Bound) -> str:
     return f"--accept {name('extension', bound.extension)}"
 
 
-def _accepted(context: Context, bound: Bound) -> bool:
+def _accepted(context: RestoreContext, bound: Bound) -> bool:
     return context.accept.takes(name("extension", bound.extension))

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.manifest import DatabaseProof, TableProof
-    from korrigo_backup.restore.parts import Context
+    from korrigo_backup.restore.parts import RestoreContext
     from korrigo_backup.run.undo import UndoStack
 
 IN_PLACE = Verb.RESTORE_IN_PLACE
@@ -41,7 +41,7 @@ IN_PLACE = Verb.RESTORE_IN_PLACE
 
 
 @contextmanager
-def open_in_place(artifact: Artifact, context: Context, secure: Callable[[], Artifact]) -> Iterator[InPlacePart]:
+def open_in_place(artifact: Artifact, context: RestoreContext, secure: Callable[[], Artifact]) -> Iterator[InPlacePart]:
     """Open and verify a dump that is to replace the content of the live database; `secure` makes a safety backup."""
     with open_sql(artifact, context.site.postgres.access) as source:
         plan = plan_sql(context.site, artifact, source, stamp=context.stamp, in_place=True)
@@ -54,7 +54,7 @@ class InPlacePart:
     """The content of the database, from a dump."""
 
     source: SqlSource
-    context: Context
+    context: RestoreContext
     plan: PartPlan
     artifact: Artifact
     secure: Callable[[], Artifact]
@@ -92,7 +92,7 @@ class InPlacePart:
 
 @phase("load in place")
 def replace_content(
-    context: Context,
+    context: RestoreContext,
     artifact: Artifact,
     source: SqlSource,
     present: DatabaseProof | None,
@@ -163,14 +163,14 @@ def require_database_alone(artifact: Artifact) -> None:
         )
 
 
-def _needs(context: Context, source: SqlSource) -> Iterator[Finding]:
+def _needs(context: RestoreContext, source: SqlSource) -> Iterator[Finding]:
     server = context.site.postgres
     if server.database in Databases(server).names():
         makes = extensions_made(source.scan)
         yield from restore_needs(server, source.expected, "", exists=True, in_place=True, extensions=makes)
 
 
-def _findings(context: Context, source: SqlSource) -> Iterator[Finding]:
+def _findings(context: RestoreContext, source: SqlSource) -> Iterator[Finding]:
     databases, live = Databases(context.site.postgres), context.site.postgres.database
     role = databases.role()
     if live not in databases.names():

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from korrigo_backup.postgres.databases import Role
     from korrigo_backup.postgres.dump.bound import Bound
     from korrigo_backup.postgres.dump.guard import Failure
-    from korrigo_backup.postgres.property_differences import Target
+    from korrigo_backup.postgres.property_differences import TargetProperties
     from korrigo_backup.run.record import Listener
     from korrigo_backup.run.undo import UndoStack
     from korrigo_backup.site.site import Site
@@ -62,7 +62,7 @@ def _ignore(finding: Finding) -> None:
     """Ignore a finding that is not shown."""
 
 
-class Part(Protocol):
+class RestorePart(Protocol):
     """A part of a restore. Each step registers its undo before it changes anything."""
 
     @property
@@ -80,7 +80,7 @@ class Part(Protocol):
 
 
 @dataclass(frozen=True)
-class Context:
+class RestoreContext:
     """The surroundings of every part: the site, the stamp of all names, the listener, whether the content is trusted.
 
     `accept` holds the names of differences that the operator accepts (`restore --accept`). `report` takes findings that
@@ -103,7 +103,7 @@ class Context:
 
 
 @contextmanager
-def open_part(artifact: Artifact, context: Context, *, rehearsal: bool = False) -> Iterator[Part]:
+def open_part(artifact: Artifact, context: RestoreContext, *, rehearsal: bool = False) -> Iterator[RestorePart]:
     """Open and verify an artifact as the part of the site that it restores; a `rehearsal` ends before the swap."""
     with ExitStack() as stack:
         if artifact.kind is Kind.SQL:
@@ -117,12 +117,12 @@ def open_part(artifact: Artifact, context: Context, *, rehearsal: bool = False) 
             )
 
 
-def _unsigned(artifact: Artifact, dump: SqlSource, context: Context) -> Iterator[Finding]:
+def _unsigned(artifact: Artifact, dump: SqlSource, context: RestoreContext) -> Iterator[Finding]:
     yield from without_rows(artifact.name, dump.scan, context.accept)
     yield from as_owner(artifact.name, Databases(context.site.postgres).role())
 
 
-def _open_database(artifact: Artifact, dump: SqlSource, context: Context, *, rehearsal: bool) -> DatabasePart:
+def _open_database(artifact: Artifact, dump: SqlSource, context: RestoreContext, *, rehearsal: bool) -> DatabasePart:
     plan = plan_sql(context.site, artifact, dump, stamp=context.stamp)
     exists = plan.replacement.kept_as is not None
     target = target_properties(context.site.postgres, dump.expected, exists=exists, trusted=context.trusted)
@@ -160,10 +160,10 @@ class DatabasePart:
 
     artifact: Artifact
     source: SqlSource
-    context: Context
+    context: RestoreContext
     plan: PartPlan
     staged_as: str = ""
-    target: Target | None = None
+    target: TargetProperties | None = None
     rehearsal: bool = False
     made_first: Mapping[str, str] = field(default_factory=dict)
     """Extensions, and their schemas, that our role makes for a loader."""
@@ -230,7 +230,7 @@ class DatabasePart:
         self.databases.create_loader(made.user, made.password, role)
         return made
 
-    def _target(self) -> Target:
+    def _target(self) -> TargetProperties:
         return self.target or target_properties(
             self.context.site.postgres,
             self.source.expected,
@@ -238,7 +238,7 @@ class DatabasePart:
             trusted=self.context.trusted,
         )
 
-    def _create(self, target: Target, loader: _Loader | None) -> None:
+    def _create(self, target: TargetProperties, loader: _Loader | None) -> None:
         create_like(self.databases, self._stage, target, self.context.report)
         require_entrance(self.context.site.postgres, self._stage)
         if loader:
@@ -246,7 +246,7 @@ class DatabasePart:
             make_first(self.context.site.postgres, self._stage, self.made_first, loader.user)
 
     @phase("load")
-    def _loaded(self, target: Target, loader: _Loader | None) -> tuple[Failure, ...]:
+    def _loaded(self, target: TargetProperties, loader: _Loader | None) -> tuple[Failure, ...]:
         """Load the dump; where a name is not found, once more with the search path of the saved database."""
         try:
             return self._load(loader)
@@ -323,7 +323,7 @@ class MediaPart:
 
     artifact: Artifact
     source: MediaSource
-    context: Context
+    context: RestoreContext
     plan: PartPlan
 
     @phase("staging of the media")

@@ -17,7 +17,7 @@ from korrigo_backup.compose.elsewhere import require_here
 from korrigo_backup.core.finding import Finding, first_error
 from korrigo_backup.errors import Cancelled, NotFound, PartlyDone, UsageError
 from korrigo_backup.postgres.databases import Databases
-from korrigo_backup.postgres.property_differences import Target, give
+from korrigo_backup.postgres.property_differences import TargetProperties, give
 from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.restore.downtime import Downtime
 from korrigo_backup.run.journal import recorded
@@ -59,14 +59,14 @@ class Rebuild:
 
 
 @dataclass(frozen=True)
-class Choice:
+class RebuildChoice:
     """The backup that a rebuild takes, and the newer backups that are no good, each with the reason."""
 
     artifact: Artifact
     passed_over: tuple[tuple[Artifact, str], ...] = ()
 
 
-def newest_good(catalog: Catalog, *, now: datetime) -> Choice:
+def newest_good(catalog: Catalog, *, now: datetime) -> RebuildChoice:
     """Return the newest database backup or restore point of which every byte verifies; NotFound if none does.
 
     A safety backup holds the data that a restore has replaced, which may be the damage itself: it comes after all
@@ -77,7 +77,7 @@ def newest_good(catalog: Catalog, *, now: datetime) -> Choice:
     for artifact in sorted(found, key=lambda one: one.origin is Origin.SAFETY):
         bad = first_error(verify(catalog, artifact, now=now))
         if bad is None:
-            return Choice(artifact, tuple(passed_over))
+            return RebuildChoice(artifact, tuple(passed_over))
         passed_over.append((artifact, bad.message))
     raise NotFound(
         f"none of the backups in {catalog.directory} is good: {len(passed_over)} were read",
@@ -130,7 +130,7 @@ def _carry_out(site: Site, plan: RebuildPlan, stamp: str, listen: Listener, *, k
         undo.push(f"the staged database {stage}", lambda: databases.drop(stage))
         databases.create(stage, like)
         if like:
-            give(databases, stage, Target(like, from_nothing=False), lambda _: None)
+            give(databases, stage, TargetProperties(like, from_nothing=False), lambda _: None)
         down.stop(undo)
         undo.push("the swap of the databases", lambda: databases.undo_swap(live, stage, before))
         databases.swap(live, stage, before)

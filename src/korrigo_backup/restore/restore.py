@@ -16,7 +16,7 @@ from korrigo_backup.artifact import name as naming
 from korrigo_backup.artifact.components import authenticity, members_of
 from korrigo_backup.artifact.name import Kind, Origin
 from korrigo_backup.artifact.signature import Authenticity
-from korrigo_backup.backup.backup import Wish, dump
+from korrigo_backup.backup.backup import BackupOptions, dump
 from korrigo_backup.compare.identity import moved_in
 from korrigo_backup.compose.elsewhere import elsewhere
 from korrigo_backup.core.finding import Level, warning
@@ -36,7 +36,7 @@ from korrigo_backup.restore.django.live_copy import live_copy
 from korrigo_backup.restore.django.restore import open_django
 from korrigo_backup.restore.downtime import Downtime
 from korrigo_backup.restore.in_place import IN_PLACE, open_in_place, require_database_alone
-from korrigo_backup.restore.parts import Context, Part, open_part
+from korrigo_backup.restore.parts import RestoreContext, RestorePart, open_part
 from korrigo_backup.restore.plan import refusal
 from korrigo_backup.restore.planning import of_this_site, services, whole
 from korrigo_backup.run import journal
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.core.finding import Finding
     from korrigo_backup.postgres.digest import Snapshot
-    from korrigo_backup.postgres.rights import Lost
+    from korrigo_backup.postgres.rights import LostProperty
     from korrigo_backup.restore.plan import RestorePlan
     from korrigo_backup.site.site import Site
     from korrigo_backup.verify.sources import SqlSource
@@ -82,7 +82,7 @@ class Restored:
 
 
 @dataclass(frozen=True)
-class Request:
+class RestoreOptions:
     """What is wanted: which artifact, when, asked how, told to whom; a dry run ends after the plan.
 
     `why` is written to the journal: who approved it, the ticket, the reason (runbook 5.1).
@@ -109,7 +109,7 @@ class Request:
         return naming.stamp(self.now)
 
 
-def restore(site: Site, catalog: Catalog, request: Request) -> Restored:
+def restore(site: Site, catalog: Catalog, request: RestoreOptions) -> Restored:
     """Restore one artifact by the method of its kind (contract R4).
 
     Raises ProofFailed, Refused, Cancelled, Unreachable, each with what was changed; PartlyDone when the site is
@@ -141,9 +141,9 @@ class _Run:
 
     site: Site
     catalog: Catalog
-    request: Request
+    request: RestoreOptions
     stack: ExitStack
-    parts: list[Part] = field(default_factory=list)
+    parts: list[RestorePart] = field(default_factory=list)
     found: list[Finding] = field(default_factory=list)
     accept: Acceptance = field(init=False)
 
@@ -162,7 +162,7 @@ class _Run:
         dump = next((one for one in artifacts if one.kind is Kind.SQL), None)
         findings += of_this_site(site, request.artifact, into_other_site=request.into_other_site, dump=dump)
         trusted = request.artifact.authenticity is Authenticity.AUTHENTIC
-        context = Context(site, request.stamp, self._listen, trusted, self.accept, self.found.append)
+        context = RestoreContext(site, request.stamp, self._listen, trusted, self.accept, self.found.append)
         self.parts = [part for artifact in artifacts for part in self._opened(artifact, context)]
         downtime = predicted_downtime(journal.read(self.catalog.directory))
         return whole(
@@ -223,7 +223,7 @@ class _Run:
     def _is_in_place(self) -> bool:
         return any(part.plan.replacement.in_place for part in self.parts)
 
-    def _opened(self, artifact: Artifact, context: Context) -> tuple[Part, ...]:
+    def _opened(self, artifact: Artifact, context: RestoreContext) -> tuple[RestorePart, ...]:
         if artifact.kind is Kind.DJANGO:
             return self.stack.enter_context(open_django(artifact, context, self))
         if self.request.in_place:
@@ -232,7 +232,9 @@ class _Run:
             return (self._keeping_settings(artifact, context, lost),)
         return (self.stack.enter_context(open_part(artifact, context)),)
 
-    def _keeping_settings(self, artifact: Artifact, context: Context, lost: Sequence[Lost]) -> Part:
+    def _keeping_settings(
+        self, artifact: Artifact, context: RestoreContext, lost: Sequence[LostProperty]
+    ) -> RestorePart:
         """Return the part for a live database with settings that our role cannot give to a staged one.
 
         In place the database keeps them. A restore point has media, which are swapped together with a database beside:
@@ -269,7 +271,7 @@ class _Run:
     @phase("safety backup")
     def secure(self) -> Artifact:
         """Make the safety backup that a restore without a database beside has for its way back."""
-        wish = Wish(origin=Origin.SAFETY)
+        wish = BackupOptions(origin=Origin.SAFETY)
         self.secured = dump(self.site, self.catalog, wish, now=self.request.now, listen=silent)
         return self.secured
 
@@ -306,7 +308,7 @@ class _Run:
     def _safety(self, kept: str) -> Artifact:
         self._listen(Step("restore.safety"))
         restored = f"restored; the old data is complete in database {kept}"
-        wish = Wish(database=kept, origin=Origin.SAFETY)
+        wish = BackupOptions(database=kept, origin=Origin.SAFETY)
         try:
             return dump(self.site, self.catalog, wish, now=self.request.now, listen=silent)
         except KorrigoBackupError as problem:

@@ -35,7 +35,7 @@ class Retention:
 
 
 @dataclass(frozen=True)
-class Request:
+class PruneOptions:
     """The request: the policy, the site and environment, the time, the confirmations of a person.
 
     `site` returns the live site; UsageError from it means that there is none here (a machine that only keeps copies).
@@ -50,7 +50,7 @@ class Request:
     listen: Listener = silent
 
 
-def planned(catalog: Catalog, request: Request) -> Retention:
+def planned(catalog: Catalog, request: PruneOptions) -> Retention:
     """Return the artifacts and copies that would be kept and removed; only reads."""
     try:
         return _plan(catalog, request, request.site())
@@ -58,7 +58,7 @@ def planned(catalog: Catalog, request: Request) -> Retention:
         return _plan(catalog, request, None, problem.message)
 
 
-def applied(catalog: Catalog, request: Request) -> tuple[Retention, int]:
+def applied(catalog: Catalog, request: PruneOptions) -> tuple[Retention, int]:
     """Carry the plan out and return it with the number of removals.
 
     Raises Refused with the plan's refusal; PartlyDone if artifacts are removed and the previous copies could not be.
@@ -114,7 +114,7 @@ def _removed(catalog: Catalog, plan: Retention, site: Site | None, *, now: datet
         ) from None
 
 
-def _plan(catalog: Catalog, request: Request, site: Site | None, unseen: str | None = None) -> Retention:
+def _plan(catalog: Catalog, request: PruneOptions, site: Site | None, unseen: str | None = None) -> Retention:
     beside = []
     if site is not None:
         held = standing(holds.read(catalog.directory), request.now)
@@ -131,13 +131,13 @@ def _plan(catalog: Catalog, request: Request, site: Site | None, unseen: str | N
     return Retention(artifacts, beside, unseen)
 
 
-def plan_held(catalog: Catalog, request: Request, site: Site) -> Retention:
+def plan_held(catalog: Catalog, request: PruneOptions, site: Site) -> Retention:
     """Return the plan for a site that the caller holds."""
     return _plan(catalog, request, site)
 
 
 @contextmanager
-def _held(catalog: Catalog, request: Request) -> Iterator[tuple[Site | None, str | None]]:
+def _held(catalog: Catalog, request: PruneOptions) -> Iterator[tuple[Site | None, str | None]]:
     """Lock the site, or if it cannot be reached only the backups; also yields the reason."""
     with ExitStack() as stack:
         try:

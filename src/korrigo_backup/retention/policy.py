@@ -79,7 +79,7 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class Given:
+class RetentionFacts:
     """The inputs of a decision besides the artifacts: the time, the site, the holds in force, which artifacts are good.
 
     `good` returns whether an artifact verifies now: it is called for the newest artifacts only, and only if an artifact
@@ -95,7 +95,7 @@ class Given:
     environment: str | None = None
 
 
-def decide(artifacts: Sequence[Artifact], policy: Policy, given: Given) -> list[Decision]:
+def decide(artifacts: Sequence[Artifact], policy: Policy, given: RetentionFacts) -> list[Decision]:
     """Return a decision for each of `artifacts`, in their order."""
     ordered = sorted(artifacts, key=lambda one: (one.created, one.name), reverse=True)
     members = {name for one in ordered if one.kind is Kind.POINT for name in members_of(one)}
@@ -166,7 +166,7 @@ def sort_of(artifact: Artifact, policy: Policy, members: set[str]) -> tuple[Rule
     return policy.database, artifact.kind
 
 
-def _by_rule(group: Sequence[Artifact], rule: Rule, policy: Policy, given: Given) -> list[Decision]:
+def _by_rule(group: Sequence[Artifact], rule: Rule, policy: Policy, given: RetentionFacts) -> list[Decision]:
     """Decide on those that a rule counts together, newest first; only those that are ours are counted."""
     decided = {
         one.name: Decision(one, remove=False, reason=why + _stays_over(one, policy, given))
@@ -188,13 +188,13 @@ def _by_rule(group: Sequence[Artifact], rule: Rule, policy: Policy, given: Given
     return [decided[one.name] for one in group]
 
 
-def _stays_over(artifact: Artifact, policy: Policy, given: Given) -> str:
+def _stays_over(artifact: Artifact, policy: Policy, given: RetentionFacts) -> str:
     """Return the words for an artifact that stays though it is over the maximum age: a person decides on that."""
     over = 0 < policy.max_age < (given.now - artifact.created).days
     return f" (over the maximum age of {policy.max_age} days)" if over else ""
 
 
-def _exempt(artifact: Artifact, given: Given) -> str | None:
+def _exempt(artifact: Artifact, given: RetentionFacts) -> str | None:
     """Return why an artifact stays at any age, None if the rules decide."""
     if hold := given.holds.get(artifact.name):
         return hold.described()
@@ -207,7 +207,7 @@ def _exempt(artifact: Artifact, given: Given) -> str | None:
     return None if artifact.kind in given.kinds else "not cleaned now"
 
 
-def _foreign(artifact: Artifact, given: Given) -> str | None:
+def _foreign(artifact: Artifact, given: RetentionFacts) -> str | None:
     """Return why an artifact is not ours, None when it is."""
     if artifact.header is None or artifact.header.format == 0:
         return "has no readable manifest: not ours to remove"
@@ -260,7 +260,7 @@ def _kept_for(rule: Rule) -> str:
     return f"kept: {', '.join(parts)}"
 
 
-def _keep_newest_good(decisions: Sequence[Decision], given: Given) -> list[Decision]:
+def _keep_newest_good(decisions: Sequence[Decision], given: RetentionFacts) -> list[Decision]:
     """Keep of every kind the newest routine artifact that verifies.
 
     Thirty bad days must not delete the last good backup (T7). If none of the newest `TRIES` verifies, none of the kind

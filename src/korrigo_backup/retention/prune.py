@@ -17,7 +17,7 @@ from korrigo_backup.errors import KorrigoBackupError, PartlyDone, Refused
 from korrigo_backup.retention import holds
 from korrigo_backup.retention.clock import doubt
 from korrigo_backup.retention.hold import standing
-from korrigo_backup.retention.policy import Decision, Given, decide, too_many
+from korrigo_backup.retention.policy import Decision, RetentionFacts, decide, too_many
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Step, silent
 from korrigo_backup.verify.structure import is_good
@@ -88,7 +88,7 @@ def plan(
     artifacts = catalog.artifacts()
     records = journal.read(catalog.directory)
     known = standing(holds.read(catalog.directory), now)
-    given = Given(now, site, known, cache(lambda artifact: is_good(catalog, artifact)), kinds, environment)
+    given = RetentionFacts(now, site, known, cache(lambda artifact: is_good(catalog, artifact)), kinds, environment)
     decisions = tuple(decide(artifacts, policy, given))
     going = more or any(decision.remove for decision in decisions)
     return Pruning(decisions, _refusal(decisions, records, now, meant) if going else None)

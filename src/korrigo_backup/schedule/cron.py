@@ -10,7 +10,7 @@ from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.errors import Refused
 from korrigo_backup.schedule import crontab_lines as lines
 from korrigo_backup.schedule.crontab import Crontab, daemon_runs
-from korrigo_backup.schedule.model import By, Change, Job, Surroundings, jobs
+from korrigo_backup.schedule.model import By, Change, Job, RunEnvironment, jobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,7 +21,7 @@ class CronSchedule:
     """Our block in a crontab; every other byte of it is its owner's."""
 
     wanted: tuple[Job, ...]
-    around: Surroundings
+    around: RunEnvironment
     crontab: Crontab
     by: By = By.CRON
 

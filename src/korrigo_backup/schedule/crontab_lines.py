@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from korrigo_backup.schedule.model import Job, Surroundings
+    from korrigo_backup.schedule.model import Job, RunEnvironment
 
 LONGEST = 998
 """Bytes of a command that Debian's cron takes (MAX_COMMAND); a longer command makes it refuse the whole crontab."""
@@ -19,7 +19,7 @@ _BEGIN, _END = "# BEGIN korrigo-backup schedule for ", "# END korrigo-backup sch
 _ELSEWHERE = re.compile(rb"backup_db\.sh|manage\.py\s+backup\b|korrigo-backup\b.*\s(backup|nightly)\b")
 
 
-def block(wanted: Iterable[Job], around: Surroundings) -> bytes:
+def block(wanted: Iterable[Job], around: RunEnvironment) -> bytes:
     """Return the marked lines of the jobs, one each; ValueError for a line that is too long for cron.
 
     Standard output goes to the log, or is dropped; errors go to the log, or are mailed by cron as its owner has set it.
@@ -87,7 +87,7 @@ def _place(crontab: bytes, identity: str) -> tuple[int, int] | None:
     return begins[0], min(ends[0] + len(marks[1]) + 1, len(crontab))
 
 
-def _line(job: Job, around: Surroundings) -> str:
+def _line(job: Job, around: RunEnvironment) -> str:
     delay = around.delay(job)
     command = shlex.join(("nice", "-n", "10", *around.command, *job.arguments))
     words = (

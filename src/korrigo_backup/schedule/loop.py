@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from korrigo_backup.artifact.artifact import Artifact
-    from korrigo_backup.schedule.model import Job, Surroundings
+    from korrigo_backup.schedule.model import Job, RunEnvironment
 
 GRACE = timedelta(hours=3)
 """How long after its hour a backup may be missing: waiting for another run, and making it."""
@@ -33,7 +33,7 @@ class Loop:
     """
 
     jobs: tuple[Job, ...]
-    around: Surroundings
+    around: RunEnvironment
     artifacts: Callable[[], Iterable[Artifact]]
     proven: Callable[[], datetime | None] = lambda: None
     """When a backup was last loaded and proven."""

@@ -64,7 +64,7 @@ class NextRun:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class RunEnvironment:
     """The surroundings of an unattended run: command, directory, user, and the directories that it may use.
 
     `command` is absolute, `directory` the site's, `identity` distinguishes the site from others on this machine;

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
-class Place(Protocol):
+class Scheduler(Protocol):
     """Where a schedule can stand: systemd's units, or a crontab."""
 
     @property
@@ -65,11 +65,11 @@ class Installed:
 class Schedule:
     """The schedule of a site, wherever it stands."""
 
-    places: tuple[Place, ...]
+    places: tuple[Scheduler, ...]
     jitter: int = 0
     """Seconds by which a run may begin later than its hour."""
 
-    def at(self, by: By) -> Place:
+    def at(self, by: By) -> Scheduler:
         """Return the place of a kind."""
         return next(place for place in self.places if place.by is by)
 
@@ -91,11 +91,11 @@ class Schedule:
         """Return the installed schedules, by systemd, by cron, or both."""
         return [_installed(place) for place in self.there()]
 
-    def there(self) -> list[Place]:
+    def there(self) -> list[Scheduler]:
         """Return the places where it is installed, without computing changes."""
         return [place for place in self.places if place.there()]
 
-    def removal(self, only: By | None) -> list[tuple[Place, list[Change]]]:
+    def removal(self, only: By | None) -> list[tuple[Scheduler, list[Change]]]:
         """Return the changes of a removal in each place; NotFound if no schedule is installed there."""
         places = [place for place in self.places if (only is None or place.by is only) and place.there()]
         if not places:
@@ -107,7 +107,7 @@ class Schedule:
         return next_runs([job for place in self.there() for job in place.installed() if job.backs_up], now)
 
 
-def _plan(place: Place) -> list[Change]:
+def _plan(place: Scheduler) -> list[Change]:
     try:
         return place.plan()
     except ValueError as problem:
@@ -117,7 +117,7 @@ def _plan(place: Place) -> list[Change]:
         ) from None
 
 
-def _installed(place: Place) -> Installed:
+def _installed(place: Scheduler) -> Installed:
     found = place.findings()
     try:
         changes = _plan(place)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from korrigo_backup.schedule.model import MARK, Job, Surroundings, on_calendar
+from korrigo_backup.schedule.model import MARK, Job, RunEnvironment, on_calendar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,7 +53,7 @@ def unit_name(site: str, job: str) -> str:
     return f"{plain}-backup" if job == "daily" else f"{plain}-backup-{job}"
 
 
-def units(wanted: Iterable[Job], around: Surroundings, *, system: bool) -> dict[str, str]:
+def units(wanted: Iterable[Job], around: RunEnvironment, *, system: bool) -> dict[str, str]:
     """Return the files by name: a service and a timer for each job.
 
     ValueError for hours that no single timer can express.
@@ -77,7 +77,7 @@ def hours_in(timer: str) -> dict[str, str]:
     return {words[0]: words[1] for words in said if len(words) > 1}
 
 
-def _timer(job: Job, around: Surroundings) -> str:
+def _timer(job: Job, around: RunEnvironment) -> str:
     """Return a timer with a single OnCalendar; it starts the service of its name without Requires= (contract T11)."""
     return _text(
         f"# {MARK} {around.identity}",
@@ -96,7 +96,7 @@ def _timer(job: Job, around: Surroundings) -> str:
     )
 
 
-def _service(job: Job, around: Surroundings, *, system: bool) -> str:
+def _service(job: Job, around: RunEnvironment, *, system: bool) -> str:
     words = " ".join(_word(word, dollar=True) for word in (*around.command, *job.arguments))
     return _text(
         f"# {MARK} {around.identity}",
@@ -120,15 +120,15 @@ def _service(job: Job, around: Surroundings, *, system: bool) -> str:
     )
 
 
-def _after(around: Surroundings) -> list[str]:
+def _after(around: RunEnvironment) -> list[str]:
     return ["Wants=network-online.target", f"After=network-online.target {_server(around)}.service"]
 
 
-def _server(around: Surroundings) -> str:
+def _server(around: RunEnvironment) -> str:
     return "docker" if around.compose else "postgresql"
 
 
-def _mounts(around: Surroundings) -> list[str]:
+def _mounts(around: RunEnvironment) -> list[str]:
     """Return the read-only and writable paths; a site in a temporary directory must not get a private /tmp."""
     seen = (*around.command[:1], around.directory, *around.writable, *around.needed)
     shared = any(path == place or path.startswith(f"{place}/") for path in seen for place in _TEMPORARY)
@@ -141,7 +141,7 @@ def _mounts(around: Surroundings) -> list[str]:
     ]
 
 
-def _rights(around: Surroundings) -> list[str]:
+def _rights(around: RunEnvironment) -> list[str]:
     return [*_SYSTEM_CONFINED, f"CapabilityBoundingSet={'' if around.user else _OF_ROOT}"]
 
 

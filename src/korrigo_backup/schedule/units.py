@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.errors import Refused
 from korrigo_backup.run.journal import user
-from korrigo_backup.schedule.model import By, Change, Job, Surroundings, jobs
+from korrigo_backup.schedule.model import By, Change, Job, RunEnvironment, jobs
 from korrigo_backup.schedule.unit_files import hours_in, is_ours, units
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class UnitSchedule:
     """Our units among the others of a directory; the first line of each names its site."""
 
     wanted: tuple[Job, ...]
-    around: Surroundings
+    around: RunEnvironment
     systemd: Systemd
     media: Callable[[], Path | None]
     """Asks where the uploads are on this machine when that is not in the configuration (Docker Compose)."""
@@ -85,7 +85,7 @@ class UnitSchedule:
             found.append(warning("schedule.linger", what, f"loginctl enable-linger {me}"))
         return found
 
-    def _around(self) -> Surroundings:
+    def _around(self) -> RunEnvironment:
         """Return the surroundings with the uploads: a run first undoes an interrupted restore there."""
         media = self.media()
         return replace(self.around, writable=(*self.around.writable, str(media))) if media else self.around

@@ -68,7 +68,7 @@ _NO_MEDIA = re.compile(
 
 
 @dataclass(frozen=True)
-class Choice:
+class ServiceChoice:
     """The chosen service, and equally good others; with `open` no rule decides between them."""
 
     service: ServiceText | None
@@ -89,29 +89,29 @@ def database_candidates(services: Mapping[str, ServiceText]) -> tuple[ServiceTex
     return tuple(one for one in services.values() if _is_database(one))
 
 
-def choose_backend(services: Mapping[str, ServiceText], databases: Iterable[ServiceText]) -> Choice:
+def choose_backend(services: Mapping[str, ServiceText], databases: Iterable[ServiceText]) -> ServiceChoice:
     """Return the service that runs Django: by command, build, name, variables; workers and proxies are none."""
     servers = tuple(databases)
     scores = {one.name: _backend_score(one, services, servers) for one in services.values() if one not in servers}
     best = max(scores.values(), default=0)
     if best <= 1:
-        return Choice(None)
+        return ServiceChoice(None)
     leading = [services[name] for name, score in scores.items() if score == best]
     chosen = min(leading, key=lambda one: _place(one.name, _BACKENDS))
-    return Choice(chosen, tuple(one.name for one in leading if one is not chosen))
+    return ServiceChoice(chosen, tuple(one.name for one in leading if one is not chosen))
 
 
 def choose_database(
     services: Mapping[str, ServiceText], candidates: tuple[ServiceText, ...], backend: ServiceText | None
-) -> Choice:
+) -> ServiceChoice:
     """Return the server that the backend uses; where several are as good by every rule, the choice is open."""
     if not candidates:
-        return Choice(None)
+        return ServiceChoice(None)
     ranks = {one.name: _database_rank(one, services, backend) for one in candidates}
     best = max(ranks.values())
     leading = [one for one in candidates if ranks[one.name] == best]
     others = tuple(one.name for one in candidates if one is not leading[0])
-    return Choice(leading[0], others, open=len(leading) > 1)
+    return ServiceChoice(leading[0], others, open=len(leading) > 1)
 
 
 def choose_media(

@@ -83,7 +83,7 @@ def composed(
     host = environment.get("POSTGRES_HOST", "")
     given = _named(services, (named.database, former.database), "--db", files)
     given = given or next((one for one in servers if host in {one.name, *one.hosts}), None)
-    choice = roles.Choice(given) if given else roles.choose_database(services, servers, backend)
+    choice = roles.ServiceChoice(given) if given else roles.choose_database(services, servers, backend)
     values: Values = {"site": {}, "compose": {}, "database": {}}
     findings = [*_unread(text, files)]
     candidates: tuple[str, ...] = ()
@@ -149,7 +149,7 @@ def _unread(text: ComposeText, files: Files) -> Iterator[Finding]:
 
 
 def _database(
-    files: Files, choice: roles.Choice, text: ComposeText, values: Values, inside: Mapping[str, str] | None
+    files: Files, choice: roles.ServiceChoice, text: ComposeText, values: Values, inside: Mapping[str, str] | None
 ) -> Iterator[Finding]:
     db = choice.service
     if db is None:

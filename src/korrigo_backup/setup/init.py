@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Draft:
+class ConfigurationDraft:
     """The configuration that would be written: its text, whether it contains new settings, and the findings.
 
     `candidates` are the possible database services if no rule decides between them.
@@ -50,7 +50,7 @@ def draft(
     site: str | None = None,
     named: NamedServices | None = None,
     columns: tuple[str, ...] = (),
-) -> Draft:
+) -> ConfigurationDraft:
     """Return the configuration for `directory`. Settings that `target` already has stay as they are.
 
     `site` is the site's name in the backups there, which must not change: else they would be another site's. `named`
@@ -74,7 +74,7 @@ def draft(
     text = render(values)
     told = (*findings, *found.findings)
     reached = found.reached or (bool(old) and not found.candidates)
-    return Draft(target, text, _content(target) != text, told, reached, found.candidates)
+    return ConfigurationDraft(target, text, _content(target) != text, told, reached, found.candidates)
 
 
 def site_of(catalog: Catalog) -> str | None:
@@ -94,7 +94,7 @@ def in_a_file(text: str) -> Iterator[Path]:
         yield path
 
 
-def write(made: Draft, stamp: str) -> Path | None:
+def write(made: ConfigurationDraft, stamp: str) -> Path | None:
     """Give the configuration its place in one step; return the place of the copy of the former file.
 
     Raises Refused when the directory may not be written to.

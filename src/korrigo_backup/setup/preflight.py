@@ -63,7 +63,7 @@ _OTHERS = 0o077
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class PreflightFacts:
     """The surroundings of the site: `composed` is how it is reached, `environment` that of its programs.
 
     `dotenv` are the lines of `.env` that set no value. `least` returns how many bytes must be free for a backup to
@@ -90,7 +90,7 @@ class Looked:
 
 
 @phase("checks")
-def preflight(build: Callable[[], Site], around: Surroundings) -> list[Finding]:
+def preflight(build: Callable[[], Site], around: PreflightFacts) -> list[Finding]:
     """Return the findings of every part, even if a part fails; `build` returns the live site, or raises."""
     findings = [*machine(), *(engine(around.environment) if around.composed else ())]
     findings += guarded(error("env.file", ""), partial(settings, around.directory, around.dotenv))

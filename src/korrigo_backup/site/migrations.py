@@ -16,7 +16,7 @@ Key = tuple[str, str]
 """App label and name of a migration."""
 
 
-class Difference(msgspec.Struct, frozen=True):
+class MigrationDifference(msgspec.Struct, frozen=True):
     """Migrations that only one side has, as `app.name`.
 
     `unapplied`: the code has them, the database does not. `ahead`: the database has them and their number is above
@@ -29,7 +29,7 @@ class Difference(msgspec.Struct, frozen=True):
     gone: tuple[str, ...]
 
 
-def compare(applied: Iterable[Key], code: Iterable[AppMigrations]) -> Difference:
+def compare(applied: Iterable[Key], code: Iterable[AppMigrations]) -> MigrationDifference:
     """Return how the applied migrations and those on disk differ.
 
     A squashed migration counts as applied if all migrations that it replaces are (Django's rule); the replaced
@@ -43,7 +43,7 @@ def compare(applied: Iterable[Key], code: Iterable[AppMigrations]) -> Difference
     highest = {app.app: max((_number(name) for name in app.names), default=0) for app in apps}
     unknown = have - known
     ahead = {key for key in unknown if key[0] in highest and _number(key[1]) > highest[key[0]]}
-    return Difference(_named(unapplied), _named(ahead), _named(unknown - ahead))
+    return MigrationDifference(_named(unapplied), _named(ahead), _named(unknown - ahead))
 
 
 def _covered(key: Key, have: set[Key], on_disk: set[Key], replaces: dict[Key, set[Key]]) -> bool:

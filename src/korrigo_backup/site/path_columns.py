@@ -18,7 +18,7 @@ URL_ROOT = "media"
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownColumns:
     """Columns, the prefixes of their values, and the reason if the site's Django could not be asked.
 
     `others` names the databases of its settings other than the database that is backed up.
@@ -30,7 +30,7 @@ class Known:
     others: tuple[str, ...] = ()
 
 
-def known_columns(site: Site, description: Description | None = None) -> Known:
+def known_columns(site: Site, description: Description | None = None) -> KnownColumns:
     """Return the path columns of a site; its Django is asked unless `description` holds its answer.
 
     A backup does not fail if that Django does not answer: the reason is in `problem`.
@@ -51,4 +51,4 @@ def known_columns(site: Site, description: Description | None = None) -> Known:
             roots[description.media_url] = None
     if site.media:
         roots[str(site.media.root)] = None
-    return Known((*site.columns, *more), tuple(roots), problem, description.others if description else ())
+    return KnownColumns((*site.columns, *more), tuple(roots), problem, description.others if description else ())

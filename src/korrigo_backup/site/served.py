@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.run.record import Step
-from korrigo_backup.site.served_protocol import HEAD, MISSING, PIECE, Read, Ready, Size, Told, decode
+from korrigo_backup.site.served_protocol import HEAD, MISSING, PIECE, Read, Ready, Size, StepMessage, decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,7 +37,7 @@ class Served:
         try:
             for line in process.stdout:
                 message = decode(line)
-                if isinstance(message, Told):
+                if isinstance(message, StepMessage):
                     self._hear(message)
                 elif message is not None:
                     process.stdin.write(self._answered(message))
@@ -45,7 +45,7 @@ class Served:
         except BrokenPipeError:
             return
 
-    def _hear(self, told: Told) -> None:
+    def _hear(self, told: StepMessage) -> None:
         if told.id == COMPLETE:
             self.complete = True
         else:

@@ -1,8 +1,8 @@
 """The messages of `manage.py restore -` while the host serves it a backup: one line of standard output each.
 
 The backup is not copied to where Django runs: Django asks for the pieces that it reads, of any file. Both sides use
-these classes, so that the formats cannot differ. All but `Told` wait for an answer on standard input: eight bytes with
-its length, then that many bytes. The end of the input instead of an answer ends the restore.
+these classes, so that the formats cannot differ. All but `StepMessage` wait for an answer on standard input: eight
+bytes with its length, then that many bytes. The end of the input instead of an answer ends the restore.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Read(msgspec.Struct, frozen=True, tag="read"):
     size: int
 
 
-class Told(msgspec.Struct, frozen=True, tag="told"):
+class StepMessage(msgspec.Struct, frozen=True, tag="told"):
     """A step, and the values for a line about it. It is not answered."""
 
     id: str
@@ -49,7 +49,7 @@ class Ready(msgspec.Struct, frozen=True, tag="ready"):
     transaction: str
 
 
-Message = Size | Read | Told | Ready
+Message = Size | Read | StepMessage | Ready
 
 
 def encode(message: Message) -> str:

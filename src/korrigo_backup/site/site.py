@@ -17,7 +17,7 @@ from korrigo_backup.system.timings import phase
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from korrigo_backup.artifact.identity import Standing
+    from korrigo_backup.artifact.identity import FoundIdentity
     from korrigo_backup.core.secret import Secret
     from korrigo_backup.core.site_description import PathColumn
     from korrigo_backup.media.port import Tree
@@ -49,7 +49,7 @@ class Site:
     django: DjangoCommands | None = None
     accepted_links: tuple[str, ...] = ()
     """Paths (with * and ?) of symbolic links out of the media tree that need no warning."""
-    standing: Standing | None = None
+    standing: FoundIdentity | None = None
     """Which site of the backup directory this is; known while a run has locked the site."""
     stopped: Path | None = None
     """A file that is there while the services are stopped by us: after a crash the next command starts them."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from korrigo_backup.media.tree import MediaTree
 
 
-class Record(msgspec.Struct, frozen=True):
+class DjangoRestoreRecord(msgspec.Struct, frozen=True):
     """A restore: the stamp of its media, Django's alias and the name of its database, and its transaction.
 
     `marker` is None until the transaction is about to commit; `done`: it committed, and only our leftovers are to be
@@ -40,7 +40,7 @@ class Record(msgspec.Struct, frozen=True):
     done: bool = False
 
 
-def write(tree: MediaTree, record: Record) -> None:
+def write(tree: MediaTree, record: DjangoRestoreRecord) -> None:
     """Put the record in place of an older record of its stamp, on disk when this returns."""
     path = tree.beside("journal", record.stamp)
     partial = path.with_name(path.name + ".partial")
@@ -58,15 +58,15 @@ def remove(tree: MediaTree, stamp: str) -> None:
     fsync_directory(tree.root)
 
 
-def records(tree: Tree) -> list[Record]:
+def records(tree: Tree) -> list[DjangoRestoreRecord]:
     """Return the records of dead runs, oldest first. Raises ProofFailed for a record that cannot be read."""
     return [_read(tree, stamp) for stamp in reversed(tree.kept("journal"))]
 
 
-def _read(tree: Tree, stamp: str) -> Record:
+def _read(tree: Tree, stamp: str) -> DjangoRestoreRecord:
     path = tree.beside("journal", stamp)
     try:
-        record = msgspec.json.decode(tree.record(stamp), type=Record)
+        record = msgspec.json.decode(tree.record(stamp), type=DjangoRestoreRecord)
         if record.stamp == stamp:
             return record
         problem = f"it speaks of {record.stamp}"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET, structs
 
-from korrigo_backup.artifact.artifact import Survey
+from korrigo_backup.artifact.artifact import CatalogSurvey
 from korrigo_backup.artifact.catalog import LOCK_FILE
 from korrigo_backup.artifact.history import unfinished
 from korrigo_backup.errors import KorrigoBackupError, UsageError
@@ -114,11 +114,11 @@ def _with_kept(seen: Seen, about: About) -> Seen:
     return replace(seen, kept=[Beside(one.names, one.at) for one in found])
 
 
-def _survey(catalog: Catalog) -> tuple[Survey, tuple[str, str] | None]:
+def _survey(catalog: Catalog) -> tuple[CatalogSurvey, tuple[str, str] | None]:
     try:
         return catalog.survey(), None
     except KorrigoBackupError as problem:
-        return Survey(), (problem.message, problem.hint)
+        return CatalogSurvey(), (problem.message, problem.hint)
 
 
 def _with_disk(seen: Seen, directory: Path, media: Path | None) -> Seen:

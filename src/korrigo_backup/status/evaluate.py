@@ -11,7 +11,7 @@ from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.retention.policy import sort_of
 from korrigo_backup.run.record import Verb
 from korrigo_backup.status.forecast import HORIZON_DAYS, Growth, days_until_full
-from korrigo_backup.status.model import Copies, Goals, Good, Named, Seen, Space, Status
+from korrigo_backup.status.model import Copies, Goals, Good, NamedArtifact, Seen, Space, Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,8 +80,8 @@ def describe(seen: Seen, goals: Goals, *, now: datetime) -> Status:
         holds=tuple(hold for hold in seen.holds if hold.stands(moment)),
         kept=None if seen.kept is None else tuple(seen.kept),
         others=sum(not of_this_site(artifact, seen) for artifact in seen.artifacts),
-        strangers=tuple(Named(stranger.name, stranger.why) for stranger in seen.strangers),
-        problems=tuple(Named(a.name, _problem(a)) for a in seen.artifacts if _problem(a)),
+        strangers=tuple(NamedArtifact(stranger.name, stranger.why) for stranger in seen.strangers),
+        problems=tuple(NamedArtifact(a.name, _problem(a)) for a in seen.artifacts if _problem(a)),
         attention=(),
     )
 

@@ -72,7 +72,7 @@ class Space(msgspec.Struct, frozen=True, kw_only=True):
         return self.free / self.total if self.total else 0.0
 
 
-class Named(msgspec.Struct, frozen=True):
+class NamedArtifact(msgspec.Struct, frozen=True):
     """Something in the backup directory that is not as it should be, and why."""
 
     name: str
@@ -111,8 +111,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     holds: tuple[Hold, ...]
     kept: tuple[Beside, ...] | None
     others: int
-    strangers: tuple[Named, ...]
-    problems: tuple[Named, ...]
+    strangers: tuple[NamedArtifact, ...]
+    problems: tuple[NamedArtifact, ...]
     attention: tuple[Finding, ...]
 
     def newest(self, kind: Kind) -> Good | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.artifact.artifact import Artifact, Stranger
-from korrigo_backup.artifact.header import Header  # noqa: TC001 - the same
+from korrigo_backup.artifact.header import ManifestHeader  # noqa: TC001 - the same
 from korrigo_backup.artifact.name import Kind, Origin  # noqa: TC001 - the same
 from korrigo_backup.artifact.signature import Authenticity  # noqa: TC001 - msgspec reads it when it decodes
 from korrigo_backup.core.finding import Finding  # noqa: TC001 - the same
@@ -35,7 +35,7 @@ RECORDS = 2000
 Words = tuple[str, str] | None
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PublishedArtifact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An artifact; the fields mean the same as in `Artifact`."""
 
     name: str
@@ -46,7 +46,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     size: int
     authenticity: Authenticity
     problem: str | None = None
-    head: Header | None = None
+    head: ManifestHeader | None = None
     ours: bool = True
 
     def __post_init__(self) -> None:
@@ -54,7 +54,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         require_moment(self.created)
 
 
-class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+class PublishedStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The content of `Seen` and `Goals`, at the time `taken`."""
 
     format: int
@@ -65,7 +65,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     policy: Policy
     accepted: tuple[str, ...]
     directory: str
-    artifacts: tuple[Entry, ...]
+    artifacts: tuple[PublishedArtifact, ...]
     strangers: tuple[Stranger, ...]
     records: tuple[Record, ...]
     unreadable: Words
@@ -95,13 +95,13 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 _OWN = {"format", "taken", "artifacts", "strangers", "records", "schedule", "holds", "kept", "accepted"}
 _OF_GOALS = ("rpo_hours", "media_rpo_hours", "proof_days", "policy")
-_OF_SEEN = tuple(set(Snapshot.__struct_fields__) - _OWN - set(_OF_GOALS))
+_OF_SEEN = tuple(set(PublishedStatus.__struct_fields__) - _OWN - set(_OF_GOALS))
 """The fields that are the same there and here."""
 
 
 def encode(seen: Seen, goals: Goals, *, now: datetime) -> bytes:
     """Return the document, JSON in UTF-8."""
-    snapshot = Snapshot(
+    snapshot = PublishedStatus(
         format=FORMAT,
         taken=now,
         artifacts=tuple(_entries(seen.artifacts)),
@@ -123,7 +123,7 @@ def decode(raw: bytes, source: str) -> tuple[Seen, Goals, datetime]:
     Raises ProofFailed if it is not such a document, or of another version.
     """
     try:
-        found = msgspec.json.decode(raw, type=Snapshot)
+        found = msgspec.json.decode(raw, type=PublishedStatus)
     except (msgspec.DecodeError, UnicodeDecodeError) as problem:
         raise ProofFailed(
             f"{source} is not what korrigo-backup status --publish writes: {problem}", hint="write it anew"
@@ -139,9 +139,9 @@ def decode(raw: bytes, source: str) -> tuple[Seen, Goals, datetime]:
     return seen, goals, found.taken
 
 
-def _entries(artifacts: Iterable[Artifact]) -> Iterable[Entry]:
+def _entries(artifacts: Iterable[Artifact]) -> Iterable[PublishedArtifact]:
     for one in artifacts:
-        yield Entry(
+        yield PublishedArtifact(
             name=one.name,
             kind=one.kind,
             origin=one.origin,
@@ -155,7 +155,7 @@ def _entries(artifacts: Iterable[Artifact]) -> Iterable[Entry]:
         )
 
 
-def _artifact(directory: str, entry: Entry) -> Artifact:
+def _artifact(directory: str, entry: PublishedArtifact) -> Artifact:
     return Artifact(
         path=Path(directory) / entry.name,
         kind=entry.kind,

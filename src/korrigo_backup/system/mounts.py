@@ -17,7 +17,7 @@ _POINT, _LEAST = 4, 7
 
 
 @dataclass(frozen=True)
-class Mount:
+class MountPoint:
     """A mounted file system: its mount point, its type, and the device or share that it comes from."""
 
     point: str
@@ -25,7 +25,7 @@ class Mount:
     source: str
 
 
-def mounts() -> list[Mount]:
+def mounts() -> list[MountPoint]:
     """Return every mount of this process's view, in the kernel's order; none where the kernel lists none."""
     try:
         with open(_TABLE, encoding="utf-8", errors="surrogateescape") as table:  # noqa: PTH123 - a path of the kernel's
@@ -57,13 +57,13 @@ def file_system_of(path: Path) -> str:
     return f"{last.type} {last.source}"
 
 
-def _parsed(line: str) -> Mount | None:
+def _parsed(line: str) -> MountPoint | None:
     fields = line.rstrip("\n").split(" ")
     if len(fields) < _LEAST or "-" not in fields[_LEAST - 1 :]:
         return None
     own = fields.index("-", _LEAST - 1)
     of_type, source = (*fields[own + 1 : own + 3], "", "")[:2]
-    return Mount(_unescaped(fields[_POINT]), of_type, _unescaped(source))
+    return MountPoint(_unescaped(fields[_POINT]), of_type, _unescaped(source))
 
 
 def _unescaped(text: str) -> str:

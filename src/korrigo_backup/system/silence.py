@@ -31,7 +31,7 @@ class Limits:
 LIMITS = Limits()
 
 
-class Watch:
+class SilenceWatch:
     """A context manager around the life of a process; `judge` returns why it is hopeless to wait, None when it is not.
 
     A judge may take its time, and it may return other words when it has seen something move: the count begins anew.

@@ -55,7 +55,7 @@ class HashingWriter:
         return self._digest.hexdigest()
 
 
-class Source(Protocol):
+class ByteSource(Protocol):
     """A source of bytes, read forwards."""
 
     def read(self, size: int, /) -> bytes:
@@ -65,7 +65,7 @@ class Source(Protocol):
 class HashingReader:
     """Yields the chunks of a file and knows size and SHA-256 of all that was read."""
 
-    def __init__(self, file: Source) -> None:
+    def __init__(self, file: ByteSource) -> None:
         self._file = file
         self._digest = hashlib.sha256()
         self.size = 0

@@ -17,7 +17,7 @@ from korrigo_backup.postgres.digest import known_rule, snapshot
 from korrigo_backup.postgres.property_differences import property_differences
 from korrigo_backup.postgres.relations import relation, relations, standings
 from korrigo_backup.postgres.schema import fingerprint
-from korrigo_backup.postgres.sequences import Saved, judge_sequences
+from korrigo_backup.postgres.sequences import SavedSequences, judge_sequences
 from korrigo_backup.site.migrations import compare
 from korrigo_backup.validate.evaluate import judge_rows, judge_schema, judge_tables
 
@@ -217,11 +217,11 @@ def _proofs(taken: Snapshot, tables: Sequence[Table], expected: DatabaseProof) -
     return [taken.prove(table, rule=known_rule(expected.digest)) for table in tables if table.name in wanted]
 
 
-def _saved(saved: Artifact | None, proof: DatabaseProof | None) -> Saved | None:
+def _saved(saved: Artifact | None, proof: DatabaseProof | None) -> SavedSequences | None:
     if saved is None or proof is None:
         return None
     rows = {table.name: table.rows for table in proof.tables}
-    return Saved(saved.name, {normal_name(one.name): one for one in proof.sequences}, rows)
+    return SavedSequences(saved.name, {normal_name(one.name): one for one in proof.sequences}, rows)
 
 
 _TENANTS = 101

@@ -41,7 +41,7 @@ FOUND = "validate.found"
 
 
 @dataclass
-class Given:
+class ValidationInputs:
     """The site and the backup to compare it with, and facts that are read once."""
 
     site: Site
@@ -92,11 +92,11 @@ def _asked(site: Site, command: str, answer: type[T], *options: str) -> T | Korr
 
 
 @dataclass(frozen=True)
-class Part:
+class ValidationPart:
     """A part of the validation: the step that announces it, the finding for a check that could not be made."""
 
     id: str
-    check: Callable[[Given], Iterator[Finding]]
+    check: Callable[[ValidationInputs], Iterator[Finding]]
     of_database: bool = False
 
 
@@ -120,7 +120,7 @@ def validate(
     site lives with a finding, by id. `listen` receives each part as it begins (`validate.health`, …) and each finding
     as it is made (`FOUND`).
     """
-    given, findings = Given(site, artifact, strict, point, saved, probing), []
+    given, findings = ValidationInputs(site, artifact, strict, point, saved, probing), []
 
     def tell(finding: Finding) -> None:
         findings.append(finding)
@@ -138,7 +138,7 @@ def validate(
     return findings
 
 
-def _checked(part: Part, given: Given) -> Iterator[Finding]:
+def _checked(part: ValidationPart, given: ValidationInputs) -> Iterator[Finding]:
     if part.of_database and given.unreachable:
         yield error(part.id, f"not checked: {given.unreachable}")
         return
@@ -151,7 +151,7 @@ def _checked(part: Part, given: Given) -> Iterator[Finding]:
         yield error(part.id, problem.message, problem.hint)
 
 
-def _health(given: Given) -> Iterator[Finding]:
+def _health(given: ValidationInputs) -> Iterator[Finding]:
     services = given.site.services
     before = services.look()
     if not services.health_url and not before.url:
@@ -166,21 +166,21 @@ def _health(given: Given) -> Iterator[Finding]:
         yield ok("validate.health", "Health check OK")
 
 
-def _tables(given: Given) -> Iterator[Finding]:
+def _tables(given: ValidationInputs) -> Iterator[Finding]:
     return validate_database.content(
         given.site, given.artifact, lambda: given.description, given.saved, strict=given.strict
     )
 
 
-def _users(given: Given) -> Iterator[Finding]:
+def _users(given: ValidationInputs) -> Iterator[Finding]:
     return validate_database.users(given.site, given.description, given.saved)
 
 
-def _media(given: Given) -> Iterator[Finding]:
+def _media(given: ValidationInputs) -> Iterator[Finding]:
     return validate_media.tree(given.site, given.artifact, given.description, given.point)
 
 
-def _migrations(given: Given) -> Iterator[Finding]:
+def _migrations(given: ValidationInputs) -> Iterator[Finding]:
     if isinstance(given.described, NotConfigured):
         message = f"not configured, so the site's Django was not asked: {given.described.message}"
         yield warning("validate.django", message, given.described.hint)
@@ -205,11 +205,11 @@ def _same_database(ours: str, described: Description) -> Finding:
     return ok("validate.django", f"Django OK ({described.django}, Python {described.python}{revision})")
 
 
-def _media_against_database(given: Given) -> Iterator[Finding]:
+def _media_against_database(given: ValidationInputs) -> Iterator[Finding]:
     return validate_media.references(given.answering, given.point, given.description)
 
 
-def _probe(given: Given) -> Iterator[Finding]:
+def _probe(given: ValidationInputs) -> Iterator[Finding]:
     if given.site.django is None or isinstance(given.described, NotConfigured):
         hint = given.described.hint if isinstance(given.described, NotConfigured) else _NO_DJANGO
         yield warning("validate.probe", "Login, create, update and delete were not tried", hint)
@@ -240,7 +240,7 @@ def _probe(given: Given) -> Iterator[Finding]:
             yield warning("validate.probe", words, "log in as a user of one tenant")
 
 
-def _properties(given: Given) -> Iterator[Finding]:
+def _properties(given: ValidationInputs) -> Iterator[Finding]:
     return validate_database.properties(given.site, given.artifact, strict=given.strict)
 
 
@@ -248,13 +248,13 @@ _NO_DJANGO = 'set [django] manage = ["python", "manage.py"], or KORRIGO_BACKUP_M
 _SUPERUSER = "python manage.py createsuperuser"
 
 PARTS = (
-    Part("validate.health", _health),
-    Part("validate.tables", _tables, of_database=True),
-    Part("validate.users", _users, of_database=True),
-    Part("validate.media", _media),
-    Part("validate.migrations", _migrations, of_database=True),
-    Part("media.references", _media_against_database, of_database=True),
-    Part("validate.probe", _probe),
-    Part("validate.database", _properties, of_database=True),
+    ValidationPart("validate.health", _health),
+    ValidationPart("validate.tables", _tables, of_database=True),
+    ValidationPart("validate.users", _users, of_database=True),
+    ValidationPart("validate.media", _media),
+    ValidationPart("validate.migrations", _migrations, of_database=True),
+    ValidationPart("media.references", _media_against_database, of_database=True),
+    ValidationPart("validate.probe", _probe),
+    ValidationPart("validate.database", _properties, of_database=True),
 )
 """In the runbook's order, then the checks that it leaves to people."""

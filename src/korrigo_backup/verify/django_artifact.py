@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.artifact.manifest import Manifest, Member
     from korrigo_backup.artifact.signature import Authenticity, Key
-    from korrigo_backup.media.archive import Checked
+    from korrigo_backup.media.archive import CheckedArchive
 
 _BATCH = 200
 """Objects checked at once."""
@@ -38,7 +38,7 @@ _BATCH = 200
 _ANOTHER = "use another backup: korrigo-backup list shows them"
 
 
-class Served(Protocol):
+class ServedFiles(Protocol):
     """An artifact that is no directory of this machine."""
 
     def open(self, name: str) -> IO[bytes]:
@@ -54,7 +54,7 @@ def read_manifest(directory: Path) -> Manifest:
     return read_signed(directory, {})[0]
 
 
-def read_signed(directory: Path | Served, keys: Mapping[str, Key]) -> tuple[Manifest, Authenticity]:
+def read_signed(directory: Path | ServedFiles, keys: Mapping[str, Key]) -> tuple[Manifest, Authenticity]:
     """Return the manifest and the result of checking its signature with `keys`; raises as `read_manifest`."""
     if isinstance(directory, Path) and not directory.is_dir():
         raise NotFound(
@@ -137,7 +137,7 @@ def _decode_headers(batch: list[tuple[int, bytes]], name: str) -> None:
         decode_header(raw, f"{name}: object at {number}")
 
 
-def verify_media(directory: Path | Served, manifest: Manifest) -> Checked:
+def verify_media(directory: Path | ServedFiles, manifest: Manifest) -> CheckedArchive:
     """Read the media archive and compare it with its listing and the manifest; raises ProofFailed."""
     name = manifest.media_backup or ""
     with open_member(directory, name) as archive, open_listing(directory, manifest) as listing:
@@ -146,7 +146,7 @@ def verify_media(directory: Path | Served, manifest: Manifest) -> Checked:
     return checked
 
 
-def expect_media(manifest: Manifest, checked: Checked) -> None:
+def expect_media(manifest: Manifest, checked: CheckedArchive) -> None:
     """Raise ProofFailed if the media archive that was read differs from the manifest."""
     expect(manifest, manifest.media_backup or "", checked.sha256, checked.size)
     media = manifest.media
@@ -158,7 +158,7 @@ def expect_media(manifest: Manifest, checked: Checked) -> None:
 
 
 @contextmanager
-def open_listing(directory: Path | Served, manifest: Manifest) -> Iterator[IO[bytes] | None]:
+def open_listing(directory: Path | ServedFiles, manifest: Manifest) -> Iterator[IO[bytes] | None]:
     """Yield the listing, compared with the manifest and left at its start; None for an old artifact."""
     if manifest.media is None:
         yield None
@@ -173,7 +173,7 @@ def open_listing(directory: Path | Served, manifest: Manifest) -> Iterator[IO[by
 
 
 @contextmanager
-def open_member(directory: Path | Served, name: str) -> Iterator[IO[bytes]]:
+def open_member(directory: Path | ServedFiles, name: str) -> Iterator[IO[bytes]]:
     """Yield a file of the artifact, unbuffered; ProofFailed when it is missing or is a link or device."""
     try:
         file = _open(directory, name)
@@ -196,7 +196,7 @@ def expect(manifest: Manifest, name: str, sha256: str, size: int) -> None:
         raise ProofFailed(f"{name} is not what the manifest says: it was changed or damaged", hint=_ANOTHER)
 
 
-def decode_header(raw: bytes, where: str) -> fixture.Header:
+def decode_header(raw: bytes, where: str) -> fixture.FixtureHeader:
     """Return the header of an object; ProofFailed if it is not JSON or not an object of a fixture."""
     try:
         return fixture.HEADER.decode(raw)
@@ -204,7 +204,7 @@ def decode_header(raw: bytes, where: str) -> fixture.Header:
         raise ProofFailed(f"{where}: {problem}", hint=_ANOTHER) from None
 
 
-def _open(directory: Path | Served, name: str) -> IO[bytes]:
+def _open(directory: Path | ServedFiles, name: str) -> IO[bytes]:
     return open_plain(directory / name) if isinstance(directory, Path) else directory.open(name)
 
 

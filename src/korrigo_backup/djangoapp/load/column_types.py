@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from korrigo_backup.artifact.manifest import DjangoProof
-    from korrigo_backup.djangoapp.fixture.fields import Column
-    from korrigo_backup.djangoapp.fixture.tables import Row, Table
+    from korrigo_backup.djangoapp.fixture.fields import FieldColumn
+    from korrigo_backup.djangoapp.fixture.tables import ModelTable, Row
 
 _NAMED = 5
 
@@ -102,7 +102,7 @@ def _absent(wanted: Collection[tuple[str, str]], alias: str) -> Iterator[tuple[s
             yield one
 
 
-def require_columns(tables: Iterable[Table]) -> None:
+def require_columns(tables: Iterable[ModelTable]) -> None:
     """Raise Refused when a table lacks columns of its model."""
     lacking = [
         f"{table.name}.{column.column}"
@@ -133,7 +133,7 @@ class _Place:
 class Fit:
     """Checks the rows of a fixture while they are read, if a column has another type than the saved one."""
 
-    def __init__(self, tables: Iterable[Table], proof: DjangoProof | None, alias: str) -> None:
+    def __init__(self, tables: Iterable[ModelTable], proof: DjangoProof | None, alias: str) -> None:
         saved = (proof.text_columns if proof else None) or {}
         self._places = {
             table.label: places
@@ -166,7 +166,7 @@ class Fit:
         return [f"columns of another type than was saved, which may refuse values: {words}\nhint: {mends}"]
 
 
-def _places(table: Table, saved: dict[str, str], connection: Any) -> Iterator[_Place]:
+def _places(table: ModelTable, saved: dict[str, str], connection: Any) -> Iterator[_Place]:
     there = table.relation.columns if table.relation else {}
     for index, column in enumerate(table.columns):
         live = there.get(column.column)
@@ -185,7 +185,7 @@ def _places(table: Table, saved: dict[str, str], connection: Any) -> Iterator[_P
         )
 
 
-def _declared(column: Column, type_: str, declared: str, connection: Any) -> str | None:
+def _declared(column: FieldColumn, type_: str, declared: str, connection: Any) -> str | None:
     """Return the type that a column of plain values should have; None if the live column takes the saved values."""
     source = source_of(column.field)
     known = known_type(source)

@@ -15,7 +15,7 @@ from korrigo_backup.errors import ProofFailed
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from korrigo_backup.djangoapp.fixture.tables import Table
+    from korrigo_backup.djangoapp.fixture.tables import ModelTable
 
 NAMED = 20
 """Rows that an error names; the others are counted."""
@@ -80,7 +80,7 @@ class Checks:
     that they break now, they broke then.
     """
 
-    tables: Sequence[Table]
+    tables: Sequence[ModelTable]
     alias: str
     broken_when_saved: bool = False
     notes: list[str] = field(default_factory=list)
@@ -165,7 +165,7 @@ class Checks:
         return None
 
 
-def check(tables: Sequence[Table], alias: str) -> None:
+def check(tables: Sequence[ModelTable], alias: str) -> None:
     """Check every foreign key of the database now. Raises ProofFailed naming the rows whose target is not there."""
     connection = connections[alias]
     with _named(tables, alias), transaction.atomic(using=alias):
@@ -195,7 +195,7 @@ def _said(one: Constraint, problem: BaseException) -> str:
 
 
 @contextmanager
-def _named(tables: Sequence[Table], alias: str) -> Iterator[None]:
+def _named(tables: Sequence[ModelTable], alias: str) -> Iterator[None]:
     """Turn a constraint that is broken in the block into an error that names the rows, up to a limit."""
     try:
         yield
@@ -203,7 +203,7 @@ def _named(tables: Sequence[Table], alias: str) -> Iterator[None]:
         raise _refused(tables, alias, problem) from None
 
 
-def _refused(tables: Sequence[Table], alias: str, problem: BaseException) -> ProofFailed:
+def _refused(tables: Sequence[ModelTable], alias: str, problem: BaseException) -> ProofFailed:
     """Return the error for rows that break a constraint. A foreign key's are looked for and named."""
     found = list(islice((text for table in tables for text in _offenders(table, alias)), _COUNTED + 1))
     more = f" and {'more than ' * (len(found) > _COUNTED)}{min(len(found), _COUNTED) - NAMED} more"
@@ -216,7 +216,7 @@ def _refused(tables: Sequence[Table], alias: str, problem: BaseException) -> Pro
     )
 
 
-def _offenders(table: Table, alias: str) -> Iterator[str]:
+def _offenders(table: ModelTable, alias: str) -> Iterator[str]:
     for column in table.columns:
         field = column.field
         if not field.is_relation or not field.db_constraint:

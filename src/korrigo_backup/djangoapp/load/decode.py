@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.artifact.fixture import is_ours, objects
-from korrigo_backup.djangoapp.fixture.named import Named, has_names
+from korrigo_backup.djangoapp.fixture.named import NaturalKeyIndex, has_names
 from korrigo_backup.djangoapp.fixture.proof import Digest
 from korrigo_backup.djangoapp.fixture.rows import RowDecoder
 from korrigo_backup.errors import ProofFailed
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from korrigo_backup.artifact.manifest import TableProof
     from korrigo_backup.djangoapp.fixture.rows import LinkRows
-    from korrigo_backup.djangoapp.fixture.tables import Row, Table
+    from korrigo_backup.djangoapp.fixture.tables import ModelTable, Row
     from korrigo_backup.djangoapp.load.column_types import Fit
-    from korrigo_backup.djangoapp.load.suspicious import Watch
+    from korrigo_backup.djangoapp.load.suspicious import RowChecks
 
 
 class FixtureReader:
@@ -29,7 +29,7 @@ class FixtureReader:
     """
 
     def __init__(
-        self, file: IO[bytes], source: str, tables: Iterable[Table], not_null: Mapping[str, frozenset[str]]
+        self, file: IO[bytes], source: str, tables: Iterable[ModelTable], not_null: Mapping[str, frozenset[str]]
     ) -> None:
         self._file = file
         self._source = source
@@ -41,7 +41,7 @@ class FixtureReader:
 
     def read_names(self) -> None:
         """Read the names of all objects with a name; for files of other programs, which may use them."""
-        named = Named()
+        named = NaturalKeyIndex()
         decoders = {label: one for label, one in self._decoders.items() if has_names(one.table.model)}
         self._file.seek(0)
         for number, raw in objects(HashingReader(self._file), self._source):
@@ -52,7 +52,7 @@ class FixtureReader:
         for decoder in self._decoders.values():
             decoder.use(named)
 
-    def check(self, *watches: Watch | Fit) -> None:
+    def check(self, *watches: RowChecks | Fit) -> None:
         """Decode and check every object and show it to `watches`. Raises ProofFailed at the first that is wrong."""
         for decoder, row, where, _ in self._read():
             decoder.check(row, where)
@@ -60,7 +60,7 @@ class FixtureReader:
                 if decoder.table.label in watch.labels:
                     watch.see(decoder.table.label, row, where)
 
-    def rows(self) -> Iterator[tuple[Table, Row, int]]:
+    def rows(self) -> Iterator[tuple[ModelTable, Row, int]]:
         """Yield table, row and the size of its text in bytes, in the order of the file."""
         for decoder, row, _, size in self._read():
             yield decoder.table, row, size

@@ -13,7 +13,7 @@ from korrigo_backup.errors import Refused
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from korrigo_backup.djangoapp.fixture.tables import Table
+    from korrigo_backup.djangoapp.fixture.tables import ModelTable
 
 _OUTSIDE = """
 SELECT 'TABLE ' || c.conrelid::regclass, quote_ident(c.conname), pg_get_constraintdef(c.oid),
@@ -36,7 +36,7 @@ WHERE ev_enabled IN ('O', 'A') AND c.relkind IN ('r', 'p') AND ev_class = ANY(%(
 """
 
 
-def empty(tables: Sequence[Table], alias: str) -> list[Constraint] | None:
+def empty(tables: Sequence[ModelTable], alias: str) -> list[Constraint] | None:
     """Delete all rows of `tables`; return the foreign keys from other tables that were dropped for that.
 
     None means that no foreign key can be dropped: checks of deleted rows are pending. TRUNCATE if no other table refers
@@ -86,7 +86,7 @@ def _set_aside(cursor: Any, names: Sequence[str]) -> list[Constraint] | None:
 
 
 @contextmanager
-def silent_triggers(tables: Sequence[Table], alias: str) -> Iterator[None]:
+def silent_triggers(tables: Sequence[ModelTable], alias: str) -> Iterator[None]:
     """Keep the database's own triggers and rules from firing, as pg_dump does, and put them back at the block's end.
 
     The caller's constraints must be checked by then: PostgreSQL alters no table with deferred checks open.

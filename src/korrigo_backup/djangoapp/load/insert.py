@@ -11,7 +11,7 @@ from korrigo_backup.errors import ProofFailed
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from korrigo_backup.djangoapp.fixture.tables import Row, Table
+    from korrigo_backup.djangoapp.fixture.tables import ModelTable, Row
 
 BATCH_ROWS = 1000
 BATCH_BYTES = 4 * 1024 * 1024
@@ -36,7 +36,7 @@ class Inserter:
     `gave_way` is called with each refusal of the database: True means that its cause is gone.
     """
 
-    def __init__(self, table: Table, alias: str, gave_way: Callable[[BaseException], bool]) -> None:
+    def __init__(self, table: ModelTable, alias: str, gave_way: Callable[[BaseException], bool]) -> None:
         self._gave_way = gave_way
         self._table = table
         self._alias = alias

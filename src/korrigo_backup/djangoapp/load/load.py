@@ -21,7 +21,7 @@ from korrigo_backup.djangoapp.load.column_types import Fit, require_columns, req
 from korrigo_backup.djangoapp.load.constraints import Checks
 from korrigo_backup.djangoapp.load.decode import FixtureReader
 from korrigo_backup.djangoapp.load.insert import Inserter
-from korrigo_backup.djangoapp.load.suspicious import Watch
+from korrigo_backup.djangoapp.load.suspicious import RowChecks
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.verify.django_artifact import expect
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from korrigo_backup.artifact.manifest import DjangoProof, Manifest
-    from korrigo_backup.djangoapp.fixture.tables import Table
+    from korrigo_backup.djangoapp.fixture.tables import ModelTable
 
 ROLLED_BACK = "the restore was rolled back: the site is as before"
 
@@ -41,7 +41,7 @@ class Load:
     alias: str
     manifest: Manifest
     keys: NaturalKeys
-    tables: tuple[Table, ...]
+    tables: tuple[ModelTable, ...]
     reader: FixtureReader
     objects: int
     warnings: tuple[str, ...]
@@ -66,7 +66,7 @@ def prepare(alias: str, manifest: Manifest, file: IO[bytes], *, trusted: bool) -
     reader = FixtureReader(file, name, found, _not_null(found, alias))
     if manifest.django is None:
         reader.read_names()
-    watch = Watch(found, trusted=trusted)
+    watch = RowChecks(found, trusted=trusted)
     fit = Fit(found, manifest.django, alias)
     reader.check(watch, fit)
     expect(manifest, name, reader.sha256, reader.size)
@@ -78,7 +78,7 @@ def prepare(alias: str, manifest: Manifest, file: IO[bytes], *, trusted: bool) -
     return Load(alias, manifest, keys, found, reader, reader.objects, (*watch.warnings(alias), *fit.warnings()))
 
 
-def tables_of(alias: str, manifest: Manifest) -> tuple[NaturalKeys, tuple[Table, ...]]:
+def tables_of(alias: str, manifest: Manifest) -> tuple[NaturalKeys, tuple[ModelTable, ...]]:
     """Return the names of this database and the tables that a backup holds, as it holds them.
 
     Raises Refused if a table is missing, ProofFailed for a model that this site does not have.
@@ -135,7 +135,7 @@ def _label(model: Any) -> str:
     return str(model._meta.label_lower)  # noqa: SLF001 - Django's documented name
 
 
-def _not_null(found: Iterable[Table], alias: str) -> dict[str, frozenset[str]]:
+def _not_null(found: Iterable[ModelTable], alias: str) -> dict[str, frozenset[str]]:
     """Return the columns that the database itself does not let be NULL; the models may differ."""
     connection = connections[alias]
     if connection.vendor == "postgresql":
@@ -174,7 +174,7 @@ def _insert(load: Load, said: Meanings | None, checks: Checks) -> dict[str, int]
     return {label: inserter.count for label, inserter in inserters.items()}
 
 
-def _delete(load: Load, table: Table) -> None:
+def _delete(load: Load, table: ModelTable) -> None:
     """Delete the rows of a table that the fixture brings; all others stay."""
     pk = table.pk
     head = takewhile(lambda one: one[0].referred_by, load.reader.rows())  # they stand first

@@ -11,7 +11,7 @@ from korrigo_backup.djangoapp.load.insert import first_line
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from korrigo_backup.djangoapp.fixture.tables import Table
+    from korrigo_backup.djangoapp.fixture.tables import ModelTable
 
 # Views and materialised views that read the tables, through any number of other views; the longest way counts, so that
 # a view comes after those it reads. A view cannot read itself: the way ends.
@@ -29,7 +29,7 @@ WHERE c.relkind = 'm' AND c.relispopulated GROUP BY c.oid ORDER BY max(o.depth),
 """
 
 
-def refresh(tables: Sequence[Table], alias: str) -> list[str]:
+def refresh(tables: Sequence[ModelTable], alias: str) -> list[str]:
     """Fill the materialised views over `tables`; return a sentence for each that could not be and stays as it was."""
     said: list[str] = []
     connection = connections[alias]

@@ -15,7 +15,7 @@ from korrigo_backup.errors import ProofFailed
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from korrigo_backup.djangoapp.fixture.tables import Row, Table
+    from korrigo_backup.djangoapp.fixture.tables import ModelTable, Row
 
 _NAMED = 20
 
@@ -23,14 +23,14 @@ _TRUE = (True, "t", "true")
 """The value of is_superuser in the row of a superuser, as a value and as PostgreSQL's text."""
 
 
-class Watch:
+class RowChecks:
     """Checks the rows of a fixture while they are read.
 
     With `trusted` the backup is known to be this site's own: a path that leads out of the media tree stood in its
     database and is only reported. Without, it is refused.
     """
 
-    def __init__(self, tables: Iterable[Table], *, trusted: bool) -> None:
+    def __init__(self, tables: Iterable[ModelTable], *, trusted: bool) -> None:
         self._trusted = trusted
         self._paths = {table.label: places for table in tables if (places := _file_places(table))}
         self._user = next((table for table in tables if table.model is _user_model()), None)
@@ -76,7 +76,7 @@ def leads_out(path: str) -> bool:
     return path.startswith("/") or "\0" in path or ".." in path.replace("\\", "/").split("/")
 
 
-def _file_places(table: Table) -> list[tuple[int, str]]:
+def _file_places(table: ModelTable) -> list[tuple[int, str]]:
     return [
         (place, column.name)
         for place, column in enumerate(table.columns)
@@ -84,7 +84,7 @@ def _file_places(table: Table) -> list[tuple[int, str]]:
     ]
 
 
-def _superuser_places(table: Table) -> tuple[int, int] | None:
+def _superuser_places(table: ModelTable) -> tuple[int, int] | None:
     places = {column.name: place for place, column in enumerate(table.columns)}
     name = table.model.USERNAME_FIELD
     return (places[name], places["is_superuser"]) if name in places and "is_superuser" in places else None

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from korrigo_backup.artifact.artifact import Artifact
-    from korrigo_backup.artifact.header import Header
+    from korrigo_backup.artifact.header import ManifestHeader
     from korrigo_backup.status.model import Goals, Seen
 
 ON_A_PAGE = 25
@@ -201,7 +201,7 @@ def _row(artifact: Artifact, notes: _Notes) -> Row:
     )
 
 
-def _proof(head: Header | None) -> str:
+def _proof(head: ManifestHeader | None) -> str:
     if head is None or head.format == 0 or head.consistency:
         return ""
     if head.rows is None:

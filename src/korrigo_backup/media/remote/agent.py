@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
-    from korrigo_backup.media.staging import Lost, Staging
-    from korrigo_backup.media.walk import Entry
+    from korrigo_backup.media.staging import LostFileProperties, Staging
+    from korrigo_backup.media.walk import TreeEntry
 
 BATCH = 200
 """Entries of a frame: few enough to be soon there, so many that frames do not count."""
@@ -79,7 +79,7 @@ def _answer(tree: MediaTree, request: dict[str, Any], incoming: IO[bytes], outgo
         send_value(outgoing, _QUESTIONS[doing](tree, **request))
 
 
-def described(entry: Entry) -> list[object]:
+def described(entry: TreeEntry) -> list[object]:
     """Return an entry for sending: path, mode, size, time in nanoseconds, owner, group, its oddity, its links."""
     info = entry.info
     return [
@@ -94,7 +94,7 @@ def described(entry: Entry) -> list[object]:
     ]
 
 
-def _whole(entry: Entry, size: int | None) -> list[object]:
+def _whole(entry: TreeEntry, size: int | None) -> list[object]:
     """Return an entry of `contents` for sending: the size of the following data, attributes, and links."""
     extended = {name: value.decode("latin-1") for name, value in entry.extended.items()}
     return [*described(entry), size, extended, entry.target, entry.leads_out, entry.same_as]
@@ -125,7 +125,7 @@ def _contents(tree: MediaTree, outgoing: IO[bytes]) -> None:
             send_value(outgoing, [file.sha256, file.is_stable(), file.streamed])
 
 
-def _stage(tree: MediaTree, stamp: str, incoming: IO[bytes]) -> Lost:
+def _stage(tree: MediaTree, stamp: str, incoming: IO[bytes]) -> LostFileProperties:
     """Build the tree that the client sends, and return the properties that could not be given back.
 
     A file comes as ["file", path], its data, then ["settle", its properties]; the other words are those of `_BUILT`.

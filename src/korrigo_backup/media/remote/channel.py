@@ -16,7 +16,7 @@ import msgspec
 from korrigo_backup.errors import KorrigoBackupError, Locked, NotFound, Refused, Unreachable
 from korrigo_backup.media.remote.frames import DATA, END, ERROR, VALUE, receive, send
 from korrigo_backup.system.run import describe_status, spawn
-from korrigo_backup.system.silence import Limits, Watch
+from korrigo_backup.system.silence import Limits, SilenceWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -86,7 +86,7 @@ def asked(
     """Start the program where `python` runs Python with the words given, and ask it; leaving the block ends it."""
     with (
         spawn(python(*WORDS), stdin=True, stdout=True) as process,
-        Watch(process, _nothing_comes, STREAM) as watch,
+        SilenceWatch(process, _nothing_comes, STREAM) as watch,
     ):
         channel = Channel(process, explain, watch)
         program = text()
@@ -105,7 +105,7 @@ class Channel:
 
     process: Process
     explain: Callable[[str], str | None]
-    watch: Watch
+    watch: SilenceWatch
     late: bool = field(default=False, init=False)
 
     def value(self, kind: type[T]) -> T | None:

@@ -21,9 +21,9 @@ from korrigo_backup.core.paths import printable
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.media.remote.channel import Channel, asked
 from korrigo_backup.media.remote.frames import DATA, END
-from korrigo_backup.media.staging import Lost
+from korrigo_backup.media.staging import LostFileProperties
 from korrigo_backup.media.tree import RESTORE, Move, TreeFacts
-from korrigo_backup.media.walk import Entry
+from korrigo_backup.media.walk import TreeEntry
 from korrigo_backup.system.files import CHUNK
 
 if TYPE_CHECKING:
@@ -79,12 +79,12 @@ class RemoteTree:
         """Return the bytes that may still be written."""
         return self._ask(int, "free")
 
-    def walk(self) -> Iterator[Entry]:
+    def walk(self) -> Iterator[TreeEntry]:
         """Yield every entry below the root; it cannot be opened here, use `contents`."""
         for described in self._batches("walk", _Described):
             yield described.entry
 
-    def contents(self) -> Iterator[tuple[Entry, Steady | None]]:
+    def contents(self) -> Iterator[tuple[TreeEntry, Steady | None]]:
         """Yield the entries of `walk`, each file with its content, which must be read before the next is asked for."""
         with self._asked("contents") as channel:
             while (value := channel.value(_Described)) is not None:
@@ -204,12 +204,12 @@ class _Described(msgspec.Struct, frozen=True, array_like=True):
     same_as: str | None = None
 
     @property
-    def entry(self) -> Entry:
+    def entry(self) -> TreeEntry:
         whole, exact = (self.mtime_ns // 1_000_000_000,) * 3, (self.mtime_ns,) * 3
         times = (*whole, *(self.mtime_ns / 1_000_000_000,) * 3, *exact)
         info = os.stat_result((self.mode, 0, 0, self.links, self.uid, self.gid, self.size, *times))
         extended = {name: value.encode("latin-1") for name, value in self.extended.items()}
-        return Entry(self.path, info, -1, self.odd, extended, self.target, self.leads_out, self.same_as)
+        return TreeEntry(self.path, info, -1, self.odd, extended, self.target, self.leads_out, self.same_as)
 
 
 class _Streamed:
@@ -313,12 +313,12 @@ class RemoteStaging:
         """Make a symbolic link of the live tree, unless something else has its path."""
         self._channel.send_value(["carry", path, target])
 
-    def finish(self) -> Lost:
+    def finish(self) -> LostFileProperties:
         """Let the tree be completed there and given its proven name; raises the error from there."""
         with self._stack:
             self._channel.send(END)
             self._channel.flush()
-            lost = self._channel.value(Lost) or Lost()
+            lost = self._channel.value(LostFileProperties) or LostFileProperties()
             self._channel.end()
             return lost
 

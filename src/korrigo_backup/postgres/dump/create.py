@@ -18,7 +18,7 @@ from korrigo_backup.postgres.server_error import left_out_subscriptions
 from korrigo_backup.postgres.session_settings import DUMPING, LOCK_WAIT
 from korrigo_backup.system.blocks import Effort
 from korrigo_backup.system.files import CHUNK
-from korrigo_backup.system.streams import GzipWriter, HashingReader, HashingWriter, Source, gunzip
+from korrigo_backup.system.streams import ByteSource, GzipWriter, HashingReader, HashingWriter, gunzip
 from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
     from korrigo_backup.artifact.manifest import TableProof
     from korrigo_backup.postgres.client import Postgres
-    from korrigo_backup.postgres.digest import Facts
+    from korrigo_backup.postgres.digest import DatabaseFacts
 
 EFFORT = {True: Effort.SMALL, False: Effort.QUICK}
 """With digests, a backup is as small as gzip's; without (in a hurry), it is a few percent larger."""
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckedDump:
     """The result of reading a whole dump: its content, and size and SHA-256 of the file as it was read."""
 
     scan: ScanResult
@@ -101,7 +101,7 @@ def create(
     )
 
 
-def check(file: IO[bytes], source: str) -> Checked:
+def check(file: IO[bytes], source: str) -> CheckedDump:
     """Read a whole dump and return its content; `file` is left at its start.
 
     Raises ProofFailed if it is not gzip, is cut or damaged, is not a complete pg_dump, or contains text that psql must
@@ -111,10 +111,10 @@ def check(file: IO[bytes], source: str) -> Checked:
     for piece in gunzip(reader, source):
         scanner.feed(piece)
     file.seek(0)
-    return Checked(scanner.finish(), reader.size, reader.sha256)
+    return CheckedDump(scanner.finish(), reader.size, reader.sha256)
 
 
-def read_back(file: Source, source: str) -> str:
+def read_back(file: ByteSource, source: str) -> str:
     """Read a dump that is being or was just written, against its gzip checksums, and return the SHA-256 of the file.
 
     Its text was scanned on its way into the compressor, whose checksums are of those very bytes. Raises ProofFailed if
@@ -127,7 +127,7 @@ def read_back(file: Source, source: str) -> str:
 
 
 @phase("dump")
-def _dump(server: Postgres, taken: Snapshot, target: GzipWriter, database: str, facts: Facts) -> ScanResult:
+def _dump(server: Postgres, taken: Snapshot, target: GzipWriter, database: str, facts: DatabaseFacts) -> ScanResult:
     arguments = (
         "--format=plain",
         "--no-password",

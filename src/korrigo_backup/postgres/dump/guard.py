@@ -59,7 +59,7 @@ _ALWAYS_PROVEN = frozenset({"table", "sequence", "large-objects"})
 """Kinds of differences that no failed statement of a load explains."""
 
 
-class Outcome(StrEnum):
+class StatementOutcome(StrEnum):
     """How a statement came to its end."""
 
     WITH_PATH = "with path"
@@ -71,7 +71,7 @@ class Failure(msgspec.Struct, frozen=True):
     """A statement that failed as it stands in the dump: the name of its object and the outcome."""
 
     name: str
-    outcome: Outcome
+    outcome: StatementOutcome
     sqlstate: str
     message: str
     detail: str
@@ -197,17 +197,17 @@ def report_failures(failed: tuple[Failure, ...], report: Callable[[Finding], Non
         why, detail = one.account
         kind, of = parts(one.name)
         match one.outcome:
-            case Outcome.WITH_PATH:
+            case StatementOutcome.WITH_PATH:
                 words = f"{one.name or one.statement} needs the search path of the saved database: {why}"
                 report(warning("load.search_path", words, _FUNCTION, detail))
-            case Outcome.NOT_VALID:
+            case StatementOutcome.NOT_VALID:
                 last = of.removeprefix(f"{_table(of)}.")
                 repair = f"mend the rows that break it, then: ALTER TABLE {_table(of)} VALIDATE CONSTRAINT {last}"
                 report(warning("load.not_valid", f"{of} is NOT VALID: saved rows break it: {why}", repair, detail))
-            case Outcome.LEFT_OUT if kind == "view":
+            case StatementOutcome.LEFT_OUT if kind == "view":
                 words = f"the materialised view {of} is not filled: {why}"
                 report(warning("load.not_filled", words, one.statement, detail))
-            case Outcome.LEFT_OUT if one.name:
+            case StatementOutcome.LEFT_OUT if one.name:
                 words = f"{kind} {of} cannot be made: {why}"
                 missing.append(Difference(one.name, words, repair=one.statement, detail=detail))
     return missing

@@ -50,7 +50,7 @@ def mark(end: int) -> bytes:
 
 
 @dataclass(frozen=True)
-class Place:
+class Position:
     """A statement of a dump, and the line at which it begins."""
 
     line: int
@@ -66,7 +66,7 @@ class Place:
         return f"line {self.line}: {first_words(self.statement)!r}"
 
 
-def located(file: IO[bytes], source: str, end: int) -> Place:
+def located(file: IO[bytes], source: str, end: int) -> Position:
     """Return the statement that ends at an offset of a dump; the file's position changes."""
     finder = _Finder(source, end)
     for piece in _text(file, source):
@@ -74,7 +74,7 @@ def located(file: IO[bytes], source: str, end: int) -> Place:
         if finder.found:
             break
     offset, statement = finder.found or (end, b"")
-    return Place(_line(file, source, offset), statement)
+    return Position(_line(file, source, offset), statement)
 
 
 def first_words(statement: bytes) -> str:
@@ -133,12 +133,12 @@ def require_plain_transactions(file: IO[bytes], source: str, scan: ScanResult) -
         raise ProofFailed(f"{source} holds a transaction command that pg_dump does not write, {which}", hint=ASK)
 
 
-def _refused(message: str, which: Place | str | None, source: str) -> NoRight:
+def _refused(message: str, which: Position | str | None, source: str) -> NoRight:
     what = f"{source}, {which}" if which else f"a statement of {source}"
     return NoRight(f"the role that loads the dump has no right to {what}: {message}", hint=ASK)
 
 
-def _which(file: IO[bytes], source: str, edits: Iterable[Edit], server: ServerError | None) -> Place | None:
+def _which(file: IO[bytes], source: str, edits: Iterable[Edit], server: ServerError | None) -> Position | None:
     """Return the statement that the server names, None when it names none of the dump."""
     marks = _MARK.findall(f"{server.query} {server.context}") if server else []
     return located(file, source, _in_dump(int(marks[-1]), edits)) if marks else None

@@ -127,7 +127,7 @@ _DEFINER = re.compile(rb"\bSECURITY DEFINER\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Code:
+class DumpedCode:
     """Something in a dump that runs later: a function, procedure, trigger, event trigger, rule or policy."""
 
     kind: str
@@ -166,7 +166,7 @@ class ScanResult:
     inserts: int = 0
     cluster: bool = False
     connects: list[str] = field(default_factory=list)
-    code: list[Code] = field(default_factory=list)
+    code: list[DumpedCode] = field(default_factory=list)
     own_transactions: bool = False
     odd_transactions: list[int] = field(default_factory=list)
     complete: bool = False
@@ -404,7 +404,7 @@ class DumpScanner:
             self._database = found[1]
         elif found := _CODE.match(statement):
             name = to_text(found[2], self.result.encoding)
-            self.result.code.append(Code(found[1].decode().lower(), name, _DEFINER.search(statement) is not None))
+            self.result.code.append(DumpedCode(found[1].decode().lower(), name, _DEFINER.search(statement) is not None))
 
     def _strings(self, statement: bytes, *, at_line_end: bool) -> None:
         """Follow standard_conforming_strings as pg_dump sets it: `off` for a database where it is off.

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.manifest import Manifest
-    from korrigo_backup.restore.parts import Context
+    from korrigo_backup.restore.parts import RestoreContext
     from korrigo_backup.run.record import Step
     from korrigo_backup.site.site import Site
 
@@ -42,7 +42,7 @@ IN_PLACE_HINT = f"the way back: {_FROM_SAFETY}"
 
 
 @dataclass
-class Checked:
+class DjangoCheck:
     """The output of manage.py while it checks a backup: warnings, the database of its settings, tables by model."""
 
     warnings: list[Finding] = field(default_factory=list)
@@ -68,7 +68,7 @@ class Live:
     """Rows by the table's name, qualified and quoted as SQL needs it."""
 
     @classmethod
-    def of(cls, checked: Checked, manifest: Manifest) -> Live:
+    def of(cls, checked: DjangoCheck, manifest: Manifest) -> Live:
         """Return the known tables of the backup's models; a backup of the former command counts no rows."""
         saved = manifest.django.models if manifest.django else ()
         return cls(checked.database, {checked.tables[m.name]: m.rows for m in saved if m.name in checked.tables})
@@ -131,7 +131,9 @@ ROOM = 2
 """How many times the size of the live database a copy may take while its rows are replaced in one transaction."""
 
 
-def plan_media_of(context: Context, artifact: Artifact, manifest: Manifest, files: Mapping[str, IO[bytes]]) -> PartPlan:
+def plan_media_of(
+    context: RestoreContext, artifact: Artifact, manifest: Manifest, files: Mapping[str, IO[bytes]]
+) -> PartPlan:
     """Return the effect of restoring the media of a Django backup."""
     tree = context.site.configured_media()
     exists = tree.exists()

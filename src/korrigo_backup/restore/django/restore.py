@@ -20,7 +20,7 @@ from korrigo_backup.postgres.databases import Databases
 from korrigo_backup.postgres.dump.proof import holds
 from korrigo_backup.recovery import django as undecided
 from korrigo_backup.restore.django.planning import (
-    Checked,
+    DjangoCheck,
     Live,
     check_counts,
     plan_database,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.manifest import Manifest
     from korrigo_backup.core.finding import Finding
     from korrigo_backup.postgres.digest import Snapshot
-    from korrigo_backup.restore.parts import Context, Part
+    from korrigo_backup.restore.parts import RestoreContext, RestorePart
     from korrigo_backup.restore.planning import PartPlan
     from korrigo_backup.run.undo import UndoStack
     from korrigo_backup.site.manage import DjangoCommands
@@ -79,7 +79,7 @@ class Run(Protocol):
 
 
 @contextmanager
-def open_django(artifact: Artifact, context: Context, run: Run) -> Iterator[tuple[Part, ...]]:
+def open_django(artifact: Artifact, context: RestoreContext, run: Run) -> Iterator[tuple[RestorePart, ...]]:
     """Open and verify a Django backup, let the site's manage.py check it, and yield what it replaces.
 
     Raises UsageError when nothing says how manage.py is run, ProofFailed, and what manage.py says against it.
@@ -94,7 +94,7 @@ def open_django(artifact: Artifact, context: Context, run: Run) -> Iterator[tupl
     described = require_own_commands(django)
     with ExitStack() as stack:
         manifest, findings, files = _verified(artifact, stack)
-        checked = Checked()
+        checked = DjangoCheck()
         served = Served(files, checked.hear, _not_now)
         django.take_in(served, "--dry-run", *_trust(artifact))
         live = Live.of(checked, manifest)
@@ -129,7 +129,7 @@ class DjangoPart:
     artifact: Artifact
     manifest: Manifest
     files: dict[str, IO[bytes]]
-    context: Context
+    context: RestoreContext
     plan: PartPlan
     run: Run
     django: DjangoCommands
@@ -234,7 +234,7 @@ def _verified(artifact: Artifact, stack: ExitStack) -> tuple[Manifest, list[Find
     return manifest, findings, files
 
 
-def _held(checked: Checked, manifest: Manifest) -> frozenset[str]:
+def _held(checked: DjangoCheck, manifest: Manifest) -> frozenset[str]:
     """Return the tables whose rows the backup holds; of some it has only those that others refer to."""
     partly = {model.name for model in manifest.django.referred} if manifest.django else set()
     return frozenset(table for label, table in checked.tables.items() if label not in partly)

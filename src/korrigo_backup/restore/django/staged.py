@@ -19,7 +19,7 @@ from korrigo_backup.restore.django.planning import ROOM, check_counts
 from korrigo_backup.restore.django.unheld import Copied, Unheld, held_tables
 from korrigo_backup.restore.django.way_back import obstacle
 from korrigo_backup.restore.needs import site_needs
-from korrigo_backup.restore.parts import Context, DatabasePart
+from korrigo_backup.restore.parts import DatabasePart, RestoreContext
 from korrigo_backup.run.record import Step, silent
 from korrigo_backup.system.files import explained
 from korrigo_backup.system.timings import phase
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from korrigo_backup.core.site_description import Description
     from korrigo_backup.postgres.client import Postgres
     from korrigo_backup.postgres.digest import Snapshot
-    from korrigo_backup.restore.django.planning import Checked
+    from korrigo_backup.restore.django.planning import DjangoCheck
     from korrigo_backup.restore.django.restore import DjangoPart
     from korrigo_backup.restore.planning import PartPlan
     from korrigo_backup.run.undo import UndoStack
@@ -43,7 +43,7 @@ WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
 
 
-def hindrance(site: Site, described: Description, checked: Checked, stamp: str) -> str:
+def hindrance(site: Site, described: Description, checked: DjangoCheck, stamp: str) -> str:
     """Return in words what keeps the site's manage.py from loading a copy of the live database; "" for nothing."""
     server = site.postgres
     if not described.stages:
@@ -128,7 +128,7 @@ class StagedDjango:
             seen.append((held, Unheld.of(taken, held)))
 
         with self.in_place.run.copied(observe) as (dump, source):
-            inner = Context(context.site, context.stamp, silent, trusted=True, report=found.append)
+            inner = RestoreContext(context.site, context.stamp, silent, trusted=True, report=found.append)
             self._copy = DatabasePart(dump, source, inner, self.plan)
             self._copy.stage(undo)
             self._copied = Copied(*seen[0], source.expected)

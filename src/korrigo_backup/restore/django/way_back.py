@@ -18,7 +18,7 @@ from korrigo_backup.recovery.recover import take_back
 from korrigo_backup.restore.bound import standing_in
 from korrigo_backup.restore.in_place import replace_content
 from korrigo_backup.restore.needs import refused_extensions
-from korrigo_backup.restore.parts import Context, DatabasePart
+from korrigo_backup.restore.parts import DatabasePart, RestoreContext
 from korrigo_backup.restore.plan import Replacement
 from korrigo_backup.restore.planning import PartPlan
 from korrigo_backup.run.undo import all_or_nothing
@@ -65,7 +65,7 @@ def load_before(site: Site, safety: Artifact, stamp: str, listen: Listener) -> N
     if before in databases.names():
         return
     plan = PartPlan(Replacement(part="database", target=live, kept_as=before, needs=0, free=None), ())
-    context = Context(site, stamp, listen, safety.authenticity is Authenticity.AUTHENTIC)
+    context = RestoreContext(site, stamp, listen, safety.authenticity is Authenticity.AUTHENTIC)
     with open_sql(safety) as source, all_or_nothing() as undo:
         DatabasePart(safety, source, context, plan, staged).stage(undo)
         databases.rename(staged, before)
@@ -84,7 +84,7 @@ def take_back_loaded(site: Site, safety: Artifact, stamp: str, listen: Listener)
             take_back(site, stamp, RESTORE)
             databases.drop_staged(stage_database(live, stamp))
         else:
-            context = Context(site, stamp, listen, trusted=True)
+            context = RestoreContext(site, stamp, listen, trusted=True)
             with open_sql(safety) as source:
                 replace_content(context, safety, source, None)
             if site.media:

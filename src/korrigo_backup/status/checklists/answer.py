@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 GOOD = (Outcome.DONE, Outcome.PARTLY)
 
 
-class State(StrEnum):
+class AnswerState(StrEnum):
     """Whether a point is met; `ask` where only a person can know it."""
 
     YES = "yes"
@@ -35,7 +35,7 @@ class Answer(msgspec.Struct, frozen=True):
 
     group: str
     point: str
-    state: State
+    state: AnswerState
     evidence: str
     hint: str = ""
 
@@ -74,12 +74,12 @@ class Evidence:
 
 def answer(group: str, point: str, *, done: bool, evidence: str, hint: str = "") -> Answer:
     """Return a point that the machine has answered; the hint only where it is not met."""
-    return Answer(group, point, State.YES if done else State.NO, evidence, "" if done else hint)
+    return Answer(group, point, AnswerState.YES if done else AnswerState.NO, evidence, "" if done else hint)
 
 
 def ask(group: str, point: str, evidence: str) -> Answer:
     """Return a point that a person answers, with the facts that are known about it."""
-    return Answer(group, point, State.ASK, evidence)
+    return Answer(group, point, AnswerState.ASK, evidence)
 
 
 def told(record: Record) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from korrigo_backup.artifact.history import is_proof
 from korrigo_backup.artifact.name import parse
 from korrigo_backup.retention.hold import standing
-from korrigo_backup.retention.policy import Given, Rule, decide, own_clock
+from korrigo_backup.retention.policy import RetentionFacts, Rule, decide, own_clock
 from korrigo_backup.run.record import RESTORES, Verb
 from korrigo_backup.status.checklists.answer import Answer, Evidence, answer, ask, told
 from korrigo_backup.status.checklists.daily import notified
@@ -82,7 +82,7 @@ def _modes(evidence: Evidence) -> Answer:
 
 def _retention(evidence: Evidence) -> Answer:
     point, seen, now = "Retention works: what is too old is removed", evidence.seen, evidence.status.now
-    given = Given(now, seen.site or "", standing(seen.holds, now), environment=seen.environment)
+    given = RetentionFacts(now, seen.site or "", standing(seen.holds, now), environment=seen.environment)
     left = [one.artifact.name for one in decide(seen.artifacts, _later(evidence.goals.policy), given) if one.remove]
     if left:
         return answer(BACKUP, point, done=False, evidence=f"{len(left)} should have been removed: {left[0]}",

@@ -68,7 +68,7 @@ class Command(BaseCommand):
         with reported("back up", lambda: UNCHANGED):
             lift_limits(options["database"])
             connections[options["database"]].ensure_connection()
-            request = backup.Request(
+            request = backup.DjangoBackupOptions(
                 output_dir=self._directory(options["output_dir"]),
                 alias=options["database"],
                 include_media=options["include_media"],

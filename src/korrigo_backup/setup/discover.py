@@ -226,7 +226,7 @@ def _asked(manage: Manage, environment: Mapping[str, str], values: Values) -> It
     yield ok("site.django", f"{where} tells its settings")
     if not told.app:
         yield warning("site.app", "the site has no management command backup: validate sees less",
-                      'pip install korrigo-backup there; INSTALLED_APPS needs "korrigo_backup.djangoapp"')  # fmt: skip
+                      'install korrigo-backup there; INSTALLED_APPS needs "korrigo_backup.djangoapp"')  # fmt: skip
 
 
 def _below(path: Path, directory: Path) -> str | None:

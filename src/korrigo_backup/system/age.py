@@ -76,7 +76,7 @@ def _library() -> Any:
         import pyrage  # noqa: PLC0415 - only one verb needs it, and it may not be installed
     except ImportError:
         raise UsageError(
-            "the library pyrage, which encrypts, is not installed", hint="pip install 'korrigo-backup[kit]'"
+            "the library pyrage, which encrypts, is not installed", hint="pip install 'pyrage>=1.2'"
         ) from None
     return pyrage
 

@@ -36,7 +36,7 @@ from korrigo_backup.artifact.manifest import (
     TableProof,
     encode,
 )
-from korrigo_backup.artifact.name import Kind, Origin, compose, stamp
+from korrigo_backup.artifact.naming import Kind, Origin, compose, stamp
 from korrigo_backup.artifact.signature import sign
 
 GOAL = 2.0

@@ -1,1 +1,10 @@
-../src/korrigo_backup/scripts/backup_db.sh
+#!/bin/sh
+# Back up the database: BACKUP_DIR/db_backup_YYYYMMDD_HHMMSS.sql.gz, verified (runbook 4.2).
+set -eu
+here=$(dirname "$(readlink -f "$0")")
+PATH="$here/../.venv/bin:$here/../../../.venv/bin:$PATH"
+command -v korrigo-backup >/dev/null || {
+    printf 'error: korrigo-backup is not installed\nhint: pip install DIRECTORY, a clone of the project korrigo-backup\nstate: nothing was changed\n' >&2
+    exit 2
+}
+exec korrigo-backup backup db "$@"

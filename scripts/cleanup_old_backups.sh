@@ -1,1 +1,10 @@
-../src/korrigo_backup/scripts/cleanup_old_backups.sh
+#!/bin/sh
+# Remove old backups by the retention policy, never the last good one or a held one (runbook 7.2).
+set -eu
+here=$(dirname "$(readlink -f "$0")")
+PATH="$here/../.venv/bin:$here/../../../.venv/bin:$PATH"
+command -v korrigo-backup >/dev/null || {
+    printf 'error: korrigo-backup is not installed\nhint: pip install DIRECTORY, a clone of the project korrigo-backup\nstate: nothing was changed\n' >&2
+    exit 2
+}
+exec korrigo-backup prune --apply "$@"

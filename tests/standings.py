@@ -5,7 +5,7 @@ from pathlib import Path
 
 from korrigo_backup.artifact.artifact import Artifact
 from korrigo_backup.artifact.manifest import DatabaseProof, Manifest, MediaProof, TableProof
-from korrigo_backup.artifact.name import Kind, Origin, compose, stamp
+from korrigo_backup.artifact.naming import Kind, Origin, compose, stamp
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.run.record import Outcome, Record, Timed
 from korrigo_backup.status.model import Seen

@@ -19,7 +19,7 @@ import korrigo_backup.djangoapp
 from korrigo_backup.artifact.artifact import Artifact
 from korrigo_backup.artifact.catalog import Catalog
 from korrigo_backup.artifact.manifest import DjangoProof, Manifest
-from korrigo_backup.artifact.name import Kind, Origin
+from korrigo_backup.artifact.naming import Kind, Origin
 from korrigo_backup.artifact.signature import Key, sign
 from korrigo_backup.djangoapp.status.checks import check_backups
 from korrigo_backup.djangoapp.status.page import IN_A_CHART, expected, page

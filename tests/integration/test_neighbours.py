@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from korrigo_backup.artifact.name import stage_database
+from korrigo_backup.artifact.naming import stage_database
 from sandbox import drop_database, nothing_changes, quoted
 
 STAMP = "20260204_030000"

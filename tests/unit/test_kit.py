@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyrage import x25519
 
-from korrigo_backup.artifact.name import free_kit_name, is_kit, parse
+from korrigo_backup.artifact.naming import free_kit_name, is_kit, parse
 from korrigo_backup.artifact.signature import Key
 from korrigo_backup.core.secret import without_credentials
 from korrigo_backup.errors import ProofFailed, Refused, UsageError

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from korrigo_backup.artifact.name import (
+from korrigo_backup.artifact.naming import (
     POSTGRES_NAME_BYTES,
     Kind,
     Name,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from korrigo_backup.artifact.artifact import Artifact
 from korrigo_backup.artifact.manifest import Manifest
-from korrigo_backup.artifact.name import Kind, Origin, compose, stamp
+from korrigo_backup.artifact.naming import Kind, Origin, compose, stamp
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.retention.clock import doubt
 from korrigo_backup.retention.hold import Hold, standing

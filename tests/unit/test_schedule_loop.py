@@ -6,7 +6,7 @@ from pathlib import Path
 
 from korrigo_backup.artifact.artifact import Artifact
 from korrigo_backup.artifact.manifest import Manifest
-from korrigo_backup.artifact.name import Kind, Origin
+from korrigo_backup.artifact.naming import Kind, Origin
 from korrigo_backup.schedule.loop import Loop, newest
 from korrigo_backup.schedule.model import JOBS, OVERDUE, RunEnvironment
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.artifact.header import ManifestHeader
     from korrigo_backup.artifact.manifest import Manifest
-    from korrigo_backup.artifact.name import Kind, Origin
+    from korrigo_backup.artifact.naming import Kind, Origin
 
 
 @dataclass(frozen=True)

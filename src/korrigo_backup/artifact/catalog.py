@@ -21,7 +21,7 @@ from korrigo_backup.artifact.artifact import Artifact, CatalogSurvey, Stranger
 from korrigo_backup.artifact.dump_file import is_dump
 from korrigo_backup.artifact.history import suspects
 from korrigo_backup.artifact.identity import SiteRecord, is_ours, merged
-from korrigo_backup.artifact.name import (
+from korrigo_backup.artifact.naming import (
     DIRECTORY_MANIFEST,
     LATEST_SQL,
     MANIFEST_SUFFIX,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.catalog import NAME_THE_KEY
-from korrigo_backup.artifact.name import MANIFEST_SUFFIX, Kind, parse
+from korrigo_backup.artifact.naming import MANIFEST_SUFFIX, Kind, parse
 from korrigo_backup.artifact.signature import Authenticity, Verdict, verdict
 from korrigo_backup.core.finding import Finding, error, ok, warning
 from korrigo_backup.errors import KorrigoBackupError, NotFound, ProofFailed

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import UNSET
 
-from korrigo_backup.artifact.name import Kind, parse
+from korrigo_backup.artifact.naming import Kind, parse
 from korrigo_backup.errors import Locked, ProofFailed
 from korrigo_backup.run.record import PROVEN, Outcome, Verb
 

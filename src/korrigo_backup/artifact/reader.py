@@ -14,7 +14,7 @@ from korrigo_backup.artifact import manifest as manifests
 from korrigo_backup.artifact.artifact import Artifact
 from korrigo_backup.artifact.dump_file import is_dump
 from korrigo_backup.artifact.header import header
-from korrigo_backup.artifact.name import DIRECTORY_MANIFEST, MANIFEST_SUFFIX, STAMP_FORMAT, Kind
+from korrigo_backup.artifact.naming import DIRECTORY_MANIFEST, MANIFEST_SUFFIX, STAMP_FORMAT, Kind
 from korrigo_backup.artifact.signature import Authenticity, check
 from korrigo_backup.core.moment import require_moment
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.header import ManifestHeader
     from korrigo_backup.artifact.keyring import Keyring
     from korrigo_backup.artifact.manifest import Manifest
-    from korrigo_backup.artifact.name import Name
+    from korrigo_backup.artifact.naming import Name
 
 
 class Reader:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from korrigo_backup import __version__
 from korrigo_backup.artifact.manifest import FORMAT, Manifest, Member
-from korrigo_backup.artifact.name import LATEST_SQL, Kind, Origin
+from korrigo_backup.artifact.naming import LATEST_SQL, Kind, Origin
 from korrigo_backup.backup.published import published
 from korrigo_backup.errors import Interrupted, KorrigoBackupError, PartlyDone, ProofFailed, Refused
 from korrigo_backup.postgres.digest import snapshot

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from korrigo_backup.artifact.manifest import Member
-from korrigo_backup.artifact.name import MEMBERS_SUFFIX, Kind, Origin
+from korrigo_backup.artifact.naming import MEMBERS_SUFFIX, Kind, Origin
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.backup.backup import BackedUp, require_same, require_space, said
 from korrigo_backup.backup.published import published

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.artifact.catalog import local_now
-from korrigo_backup.artifact.name import Kind, beside
+from korrigo_backup.artifact.naming import Kind, beside
 from korrigo_backup.cli.output import CommandContext, say, say_json, say_table
 from korrigo_backup.compare.compare import (
     Present,

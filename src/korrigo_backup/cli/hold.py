@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.artifact.catalog import local_now
-from korrigo_backup.artifact.name import former_beside, is_beside, is_stamp, parse
+from korrigo_backup.artifact.naming import former_beside, is_beside, is_stamp, parse
 from korrigo_backup.cli.output import CommandContext, say, say_json, say_table
 from korrigo_backup.core.moment import require_moment
 from korrigo_backup.core.paths import on_one_line, printable

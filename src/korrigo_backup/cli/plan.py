@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.artifact.catalog import local_now
-from korrigo_backup.artifact.name import Kind
+from korrigo_backup.artifact.naming import Kind
 from korrigo_backup.cli.output import CommandContext, human, say, say_findings, say_json, say_shared, say_table
 from korrigo_backup.restore.plan import refusal
 from korrigo_backup.restore.restore import RestoreOptions, restore

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.artifact.components import compared, saved_database
-from korrigo_backup.artifact.name import Kind
+from korrigo_backup.artifact.naming import Kind
 from korrigo_backup.cli.output import CommandContext, ask, ask_yes, human, say, say_findings, say_made, say_shared
 from korrigo_backup.cli.plan import refuse, say_plan
 from korrigo_backup.core.finding import Level

@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from korrigo_backup.artifact.components import compared, members_of, saved_database
-from korrigo_backup.artifact.name import Kind
+from korrigo_backup.artifact.naming import Kind
 from korrigo_backup.cli.output import CommandContext, say, say_findings, say_json
 from korrigo_backup.core.finding import Finding, Level
 from korrigo_backup.errors import ProofFailed

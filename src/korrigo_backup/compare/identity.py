@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.catalog import NAME_THE_KEY, NEW_KEY
 from korrigo_backup.artifact.identity import DatabasePlace, FoundIdentity, IdentityMatch, Owner, is_place_of, stand
-from korrigo_backup.artifact.name import Kind, Origin
+from korrigo_backup.artifact.naming import Kind, Origin
 from korrigo_backup.core.finding import Finding, error, warning
 from korrigo_backup.errors import Cancelled, NotFound, Refused
 from korrigo_backup.postgres.databases import Databases

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from django.db import DatabaseError, connections
 from msgspec.structs import replace
 
-from korrigo_backup.artifact import name as naming
+from korrigo_backup.artifact import naming
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.djangoapp.backup import media_root
 from korrigo_backup.djangoapp.fixture.migration_state import applied, compare, in_code

@@ -6,9 +6,9 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from korrigo_backup.artifact import name as naming
+from korrigo_backup.artifact import naming
 from korrigo_backup.artifact.components import members_of
-from korrigo_backup.artifact.name import Kind
+from korrigo_backup.artifact.naming import Kind
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.finding import Finding, Level, ok, warning
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.components import members_of
-from korrigo_backup.artifact.name import Kind
+from korrigo_backup.artifact.naming import Kind
 from korrigo_backup.core.finding import Finding, error, first_error
 from korrigo_backup.drill.drill import drill, fingerprint
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed

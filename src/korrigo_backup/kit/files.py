@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from korrigo_backup.artifact.name import MANIFEST_SUFFIX
+from korrigo_backup.artifact.naming import MANIFEST_SUFFIX
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.finding import Finding, error, ok, warning
 from korrigo_backup.errors import KorrigoBackupError, NotFound, Refused, UsageError

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from korrigo_backup.artifact.name import parse
+from korrigo_backup.artifact.naming import parse
 from korrigo_backup.errors import Locked, Refused
 from korrigo_backup.postgres.server_error import StatementFailed
 from korrigo_backup.recovery.actions import ActionKind, RecoveryAction

@@ -10,7 +10,7 @@ import shutil
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from korrigo_backup.artifact.name import DRILL_SERVER
+from korrigo_backup.artifact.naming import DRILL_SERVER
 from korrigo_backup.artifact.properties import RoleProof
 from korrigo_backup.core.finding import Level
 from korrigo_backup.errors import KorrigoBackupError, Refused

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from korrigo_backup.artifact.name import (
+from korrigo_backup.artifact.naming import (
     DRILL_SERVER,
     after_database,
     before_database,

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from korrigo_backup.artifact.name import Kind
+from korrigo_backup.artifact.naming import Kind
 from korrigo_backup.core.finding import Finding, error, warning
 from korrigo_backup.errors import UsageError
 from korrigo_backup.postgres.databases import Databases

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import IO, TYPE_CHECKING, Protocol
 
-from korrigo_backup.artifact import name as naming
-from korrigo_backup.artifact.name import Kind
+from korrigo_backup.artifact import naming
+from korrigo_backup.artifact.naming import Kind
 from korrigo_backup.core.secret import Secret
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.media import archive as media_format

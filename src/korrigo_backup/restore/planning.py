@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from korrigo_backup.artifact.name import before_database
+from korrigo_backup.artifact.naming import before_database
 from korrigo_backup.compare.differences import Counted, FileChange
 from korrigo_backup.compare.identity import place_findings
 from korrigo_backup.compare.media import below, file_changes

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from korrigo_backup.artifact import name as naming
-from korrigo_backup.artifact.name import Kind, Origin
+from korrigo_backup.artifact import naming
+from korrigo_backup.artifact.naming import Kind, Origin
 from korrigo_backup.compose.elsewhere import require_here
 from korrigo_backup.core.finding import Finding, first_error
 from korrigo_backup.errors import Cancelled, NotFound, PartlyDone, UsageError

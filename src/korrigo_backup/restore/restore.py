@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from korrigo_backup.artifact import name as naming
+from korrigo_backup.artifact import naming
 from korrigo_backup.artifact.components import authenticity, members_of
-from korrigo_backup.artifact.name import Kind, Origin
+from korrigo_backup.artifact.naming import Kind, Origin
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.backup.backup import BackupOptions, dump
 from korrigo_backup.compare.identity import moved_in

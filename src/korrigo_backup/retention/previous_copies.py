@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING
 
-from korrigo_backup.artifact.name import beside, former_beside, namesake
+from korrigo_backup.artifact.naming import beside, former_beside, namesake
 from korrigo_backup.core.moment import is_possible
 from korrigo_backup.postgres.databases import Databases
 from korrigo_backup.retention import holds

@@ -11,7 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.history import members_of
-from korrigo_backup.artifact.name import Kind
+from korrigo_backup.artifact.naming import Kind
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.errors import KorrigoBackupError, PartlyDone, Refused
 from korrigo_backup.retention import holds

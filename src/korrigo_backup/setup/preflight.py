@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from korrigo_backup.artifact import name as naming
+from korrigo_backup.artifact import naming
 from korrigo_backup.artifact.catalog import local_now
-from korrigo_backup.artifact.name import LATEST_SQL, PARTIAL_PREFIX
+from korrigo_backup.artifact.naming import LATEST_SQL, PARTIAL_PREFIX
 from korrigo_backup.backup.backup import SPACE_FACTOR
 from korrigo_backup.compose.access import ComposeAccess
 from korrigo_backup.compose.elsewhere import elsewhere

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from korrigo_backup.artifact.name import free_second
+from korrigo_backup.artifact.naming import free_second
 from korrigo_backup.postgres.databases import Databases
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.history import partly
-from korrigo_backup.artifact.name import Kind
+from korrigo_backup.artifact.naming import Kind
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.finding import Finding, Level, error, warning

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.history import Failing, failing, members_of, proven, suspects, verified
-from korrigo_backup.artifact.name import Kind, Origin
+from korrigo_backup.artifact.naming import Kind, Origin
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.retention.policy import sort_of
 from korrigo_backup.run.record import Verb

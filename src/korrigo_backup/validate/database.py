@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from korrigo_backup.artifact.manifest import DatabaseProof, TableProof
-from korrigo_backup.artifact.name import Kind, beside
+from korrigo_backup.artifact.naming import Kind, beside
 from korrigo_backup.core.excerpt import listed
 from korrigo_backup.core.finding import Finding, Level, error, ok, warning
 from korrigo_backup.core.site_description import TableName

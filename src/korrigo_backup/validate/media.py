@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from korrigo_backup.artifact import consistency
 from korrigo_backup.artifact.consistency import Consistency, compare
-from korrigo_backup.artifact.name import MEMBERS_SUFFIX, Kind
+from korrigo_backup.artifact.naming import MEMBERS_SUFFIX, Kind
 from korrigo_backup.compare.media import below, side_by_side
 from korrigo_backup.core.excerpt import listed
 from korrigo_backup.core.finding import Finding, Level, error, ok, warning

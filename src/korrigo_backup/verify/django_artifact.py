@@ -18,7 +18,7 @@ from korrigo_backup.artifact import fixture
 from korrigo_backup.artifact import manifest as manifests
 from korrigo_backup.artifact import signature as authenticity
 from korrigo_backup.artifact.left_out import left_out_findings, media_findings
-from korrigo_backup.artifact.name import DIRECTORY_MANIFEST
+from korrigo_backup.artifact.naming import DIRECTORY_MANIFEST
 from korrigo_backup.core.finding import Finding, ok, warning
 from korrigo_backup.errors import NotFound, ProofFailed
 from korrigo_backup.media import zip_archive as media_zip

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.artifact.components import usable_manifest
 from korrigo_backup.artifact.manifest import DatabaseProof, TableProof, with_normal_names
-from korrigo_backup.artifact.name import MEMBERS_SUFFIX
+from korrigo_backup.artifact.naming import MEMBERS_SUFFIX
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.finding import Finding, ok, warning
 from korrigo_backup.errors import ProofFailed

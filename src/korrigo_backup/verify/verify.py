@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.consistency import recorded_findings
-from korrigo_backup.artifact.name import Kind
+from korrigo_backup.artifact.naming import Kind
 from korrigo_backup.core.finding import Finding, error, ok, warning
 from korrigo_backup.errors import NotFound, ProofFailed
 from korrigo_backup.system.files import explained, free_bytes

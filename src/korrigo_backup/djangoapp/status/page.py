@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.translation import pgettext, pgettext_lazy
 
 from korrigo_backup.artifact.history import damaged, proven
-from korrigo_backup.artifact.name import Kind, Origin
+from korrigo_backup.artifact.naming import Kind, Origin
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.djangoapp.location import backup_directory
 from korrigo_backup.djangoapp.status.source import Sight, sight

@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING
 
 import msgspec
 
-from korrigo_backup.artifact.name import before_database
+from korrigo_backup.artifact.naming import before_database
 from korrigo_backup.compare.differences import Counted, FileChange
 from korrigo_backup.compare.media import below, file_changes
 from korrigo_backup.core.finding import Finding, ok, warning

@@ -13,7 +13,7 @@ from functools import partial
 from typing import IO, TYPE_CHECKING, Protocol
 
 from korrigo_backup.artifact.components import usable_manifest
-from korrigo_backup.artifact.name import DIRECTORY_MANIFEST
+from korrigo_backup.artifact.naming import DIRECTORY_MANIFEST
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused, UsageError
 from korrigo_backup.postgres.databases import Databases

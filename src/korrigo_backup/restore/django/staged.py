@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from korrigo_backup.artifact.name import stage_database
+from korrigo_backup.artifact.naming import stage_database
 from korrigo_backup.core.finding import warning
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Unreachable
 from korrigo_backup.postgres.databases import Databases

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from korrigo_backup.artifact.name import back_database, before_database, stage_database
+from korrigo_backup.artifact.naming import back_database, before_database, stage_database
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.media.tree import RESTORE
 from korrigo_backup.postgres.databases import Databases

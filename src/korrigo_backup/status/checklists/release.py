@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.history import is_proof
-from korrigo_backup.artifact.name import parse
+from korrigo_backup.artifact.naming import parse
 from korrigo_backup.retention.hold import standing
 from korrigo_backup.retention.policy import RetentionFacts, Rule, decide, own_clock
 from korrigo_backup.run.record import RESTORES, Verb

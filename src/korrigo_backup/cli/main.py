@@ -16,7 +16,6 @@ import typer
 from typer.core import TyperGroup
 
 from korrigo_backup import __version__
-from korrigo_backup.app.build import wire
 from korrigo_backup.cli.output import CommandContext, timings_text
 from korrigo_backup.core.paths import on_one_line
 from korrigo_backup.core.secret import redact
@@ -27,6 +26,8 @@ from korrigo_backup.system.signals import EndingSignals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from korrigo_backup.app.build import Wired
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _UNKNOWN = "unknown: run korrigo-backup list, and see that the site answers"
@@ -121,7 +122,13 @@ def options(
     """Proven backup and restore for Django, PostgreSQL and media sites."""
     if show_timings:
         timings.begin(since=_Begun.at)
-    context.obj = CommandContext(lambda: wire(_here(), os.environ, config))
+    context.obj = CommandContext(lambda: _wired(config))
+
+
+def _wired(config: Path | None) -> Wired:
+    from korrigo_backup.app.build import wire  # noqa: PLC0415 - help and version need no configuration
+
+    return wire(_here(), os.environ, config)
 
 
 class _Begun:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from korrigo_backup.compose.address import learnt
@@ -13,6 +14,7 @@ from korrigo_backup.compose.project import PROGRAMS
 from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.site.health import DEFAULT_SECONDS, Health, probe
 from korrigo_backup.site.services import await_address
+from korrigo_backup.system.background import Background
 from korrigo_backup.system.run import Command, run
 
 if TYPE_CHECKING:
@@ -207,7 +209,7 @@ class ComposeServices:
             answers = answers or probe(before.url or "", _QUESTION) is None
             elapsed, states = time.monotonic() - begun, {one.service: one for one in self._of(services)}
             unready = {name: states.get(name) for name in services if not _ready(states.get(name))}
-            left = {name: one for name, one in unready.items() if not (answers and self.checks.passes(one))}
+            left = self._not_passing(unready) if answers else unready
             lost = {name: one for name, one in left.items() if self._is_lost(one, elapsed)}
             if bad := {name: one for name, one in lost.items() if name not in spared}:
                 raise self._unhealthy(bad, elapsed)
@@ -215,6 +217,11 @@ class ComposeServices:
                 return tuple(f"{name} ({_state(one)})" for name, one in left.items())
             time.sleep(pause)
             pause = min(1.3 * pause, _LONGEST_PAUSE)
+
+    def _not_passing(self, unready: Mapping[str, Container | None]) -> dict[str, Container | None]:
+        """Return the services whose own check does not pass; the checks run side by side."""
+        checks = {name: Background(partial(self.checks.passes, one)) for name, one in unready.items()}
+        return {name: unready[name] for name, check in checks.items() if not check.result()}
 
     def _is_lost(self, one: Container | None, elapsed: float) -> bool:
         """Return whether a service will not become healthy any more: reported unhealthy, or its time is over."""

@@ -16,6 +16,7 @@ import msgspec
 from korrigo_backup.artifact.properties import Properties
 from korrigo_backup.errors import Refused
 from korrigo_backup.postgres.properties import OWN_COMMENT, PROPERTIES, made_like, property_statements
+from korrigo_backup.postgres.server_error import StatementFailed
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.system.wait import wait_until
 
@@ -31,6 +32,9 @@ TERMINATE_SECONDS = 15.0
 """How long sessions get to end after pg_terminate_backend; a session in an uninterruptible write needs the disk."""
 
 _POLL = 0.1
+
+_IN_USE = "55006"
+"""SQLSTATE of a rename whose database still has sessions (object_in_use)."""
 
 _FROM_NOTHING = f"{OWN_COMMENT}not complete yet; there was no database before "
 """Comment of a live database that took no other's place, before the name under which it was staged. The comment that
@@ -269,9 +273,7 @@ class Databases:
         The database from which the server is asked cannot be closed: there the sessions are only ended. Raises Refused,
         naming the sessions that would not end; the database then takes connections again.
         """
-        sessions = _SESSIONS.format(name=literal(name), but=but, run=RUN_LOCK)
-        close = "" if name == self._server.common else f"{_allow(name, 'false')}; "
-        doing = f"{close}{_TERMINATE} {sessions} \\g /dev/null\n{_OTHERS} {sessions}"
+        doing = f"{self._ending(name, but)}{_OTHERS} {_sessions(name, but)}"
 
         def end_sessions() -> list[str]:
             return msgspec.json.decode(self._run(doing), type=list[str])
@@ -282,6 +284,11 @@ class Databases:
         except BaseException:
             self.admit(name)
             raise
+
+    def _ending(self, name: str, but: int = 0) -> str:
+        """Return the statements that close a database to new sessions and end those in it."""
+        close = "" if name == self._server.common else f"{_allow(name, 'false')}; "
+        return f"{close}{_TERMINATE} {_sessions(name, but)} \\g /dev/null\n"
 
     def admit(self, name: str) -> None:
         """Let a database take connections."""
@@ -302,23 +309,32 @@ class Databases:
         """Return whether a database is not there, or holds no table, view or sequence besides those of extensions."""
         return name not in self.names() or self._server.ask(_IS_EMPTY, bool, database=name)
 
-    def swap(self, live: str, stage: str, before: str, *, comment: str | None = None, incomplete: bool = False) -> bool:
-        """Make `stage` the live database and keep the old database as `before`; return whether there was one.
+    def swap(
+        self, live: str, stage: str, before: str | None, *, comment: str | None = None, incomplete: bool = False
+    ) -> None:
+        """Make `stage` the live database and keep the old database as `before`, None if there is none.
 
-        If there was none, the new database is marked: `undo_swap` removes it again, `settle` ends that and gives it
-        `comment`. An `incomplete` database is marked until `complete`.
+        If there is none, the new database is marked: `undo_swap` removes it again, `settle` ends that and gives it
+        `comment`. An `incomplete` database is marked until `complete`. Raises Refused, naming the sessions of the old
+        database that would not end.
         """
         rename = f"ALTER DATABASE {identifier(stage)} RENAME TO {identifier(live)}"
         unfinished = _INCOMPLETE + stage + "\n" if incomplete else ""
-        if live in self.names():
-            marked = [_commented(stage, unfinished + self._comment(stage))] if incomplete else []
+        if before is None:
+            mark = unfinished + _FROM_NOTHING + stage + ("" if comment is None else f"\n{comment}")
+            self._at_once(rename, _commented(live, mark))
+            return
+        marked = [_commented(stage, unfinished + self._comment(stage))] if incomplete else []
+        keep = f"ALTER DATABASE {identifier(live)} RENAME TO {identifier(before)}"
+        renames = (*marked, keep, rename, _allow(before, "true"), _allow(live, "true"))
+        try:
+            # One call of the client, since the site is stopped; a rename waits 5 s for the ended sessions.
+            self._at_once(*renames, first=self._ending(live))
+        except StatementFailed as problem:
+            if problem.server.sqlstate != _IN_USE:
+                raise
             self.disconnect(live)
-            keep = f"ALTER DATABASE {identifier(live)} RENAME TO {identifier(before)}"
-            self._at_once(*marked, keep, rename, _allow(before, "true"), _allow(live, "true"))
-            return True
-        mark = unfinished + _FROM_NOTHING + stage + ("" if comment is None else f"\n{comment}")
-        self._at_once(rename, _commented(live, mark))
-        return False
+            self._at_once(*renames)
 
     def complete(self, live: str) -> None:
         """Let a database that was swapped in `incomplete` stay as any other."""
@@ -368,8 +384,9 @@ class Databases:
     def _run(self, sql: str) -> bytes:
         return self._server.change(sql)
 
-    def _at_once(self, *statements: str) -> None:
-        self._run("; ".join(["BEGIN", *statements, "COMMIT"]))
+    def _at_once(self, *statements: str, first: str = "") -> None:
+        """Run statements in one transaction, after those that no transaction takes back."""
+        self._run(first + "; ".join(["BEGIN", *statements, "COMMIT"]))
 
 
 def _commented(name: str, comment: str | None) -> str:
@@ -379,6 +396,10 @@ def _commented(name: str, comment: str | None) -> str:
 def _staged_as(comment: str, mark: str) -> str | None:
     """Return the name behind a mark of ours, None where the comment does not begin with that mark."""
     return comment.removeprefix(mark).partition("\n")[0] if comment.startswith(mark) else None
+
+
+def _sessions(name: str, but: int) -> str:
+    return _SESSIONS.format(name=literal(name), but=but, run=RUN_LOCK)
 
 
 def _allow(name: str, whether: str) -> str:

@@ -127,7 +127,8 @@ def _open_database(artifact: Artifact, dump: SqlSource, context: RestoreContext,
     exists = plan.replacement.kept_as is not None
     target = target_properties(context.site.postgres, dump.expected, exists=exists, trusted=context.trusted)
     server, staged = context.site.postgres, naming.stage_database(context.site.postgres.database, context.stamp)
-    is_loader = context.without_rights and Databases(server).role().superuser
+    role = Databases(server).role()
+    is_loader = context.without_rights and role.superuser
     wanted_here = reduce(without_bound, left_out(context, dump, rehearsal=rehearsal), dump.expected)
     later = {one.extension for one in bound_in(dump.expected, dump.scan)}
     makes = extensions_made(dump.scan).keys() - later
@@ -150,6 +151,7 @@ def _open_database(artifact: Artifact, dump: SqlSource, context: RestoreContext,
         replace(plan, findings=tuple(found)),
         target=target,
         rehearsal=rehearsal,
+        role=role,
         made_first=made_first,
     )
 
@@ -165,6 +167,8 @@ class DatabasePart:
     staged_as: str = ""
     target: TargetProperties | None = None
     rehearsal: bool = False
+    role: Role | None = None
+    """Our role, None if it is to be asked for."""
     made_first: Mapping[str, str] = field(default_factory=dict)
     """Extensions, and their schemas, that our role makes for a loader."""
     databases: Databases = field(init=False)
@@ -177,7 +181,7 @@ class DatabasePart:
     @phase("staging of the database")
     def stage(self, undo: UndoStack) -> None:
         """Load the dump into a database of its own and prove it there."""
-        target, role = self._target(), self.databases.role()
+        target, role = self._target(), self.role or self.databases.role()
         self.context.listen(Step("restore.create", {"database": self._stage}))
         loader = self._loader(role, undo)
         undo.push(f"the staged database {self._stage}", lambda: self.databases.drop_staged(self._stage))
@@ -207,7 +211,7 @@ class DatabasePart:
         self.context.listen(Step("restore.terminate"))
         undo.push("the swap of the databases", lambda: self.databases.undo_swap(live, self._stage, before))
         self.context.listen(Step("restore.swap", {"kept": kept or ""}))
-        self.databases.swap(live, self._stage, before, comment=self._target().comment, incomplete=bool(self.spools))
+        self.databases.swap(live, self._stage, kept, comment=self._target().comment, incomplete=bool(self.spools))
         for bound, spool in self.spools:
             restricted = knows_restrict(self.context.site.postgres.client_version())
             make(self.context, self.source, bound, spool, restricted=restricted)

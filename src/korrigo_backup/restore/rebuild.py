@@ -133,7 +133,7 @@ def _carry_out(site: Site, plan: RebuildPlan, stamp: str, listen: Listener, *, k
             give(databases, stage, TargetProperties(like, from_nothing=False), lambda _: None)
         down.stop(undo)
         undo.push("the swap of the databases", lambda: databases.undo_swap(live, stage, before))
-        databases.swap(live, stage, before)
+        databases.swap(live, stage, plan.kept_as)
         for command in plan.commands if site.django else ():
             listen(Step("rebuild.manage", {"command": " ".join(command)}))
             if site.django:

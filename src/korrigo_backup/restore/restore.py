@@ -126,9 +126,9 @@ def restore(site: Site, catalog: Catalog, request: RestoreOptions) -> Restored:
     doing = f"restore of {request.artifact.name}"
     held = exclusive(site, catalog, doing, listen=request.listen)
     with held as (site, _), ExitStack() as stack:  # noqa: PLR1704 - now held
-        request = replace(request, now=own_stamp(site, request.now))
-        run = _Run(site, catalog, request, stack)
         with site.postgres.asking():
+            request = replace(request, now=own_stamp(site, request.now))
+            run = _Run(site, catalog, request, stack)
             plan = run.planned()
         if request.dry_run:
             return Restored(plan)

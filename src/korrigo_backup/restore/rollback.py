@@ -121,7 +121,7 @@ def _finished(*, redo: bool, media_only: bool) -> None:
 
 def _carry_out(site: Site, plan: RollbackPlan, move: Move, listen: Listener, *, keep: bool) -> tuple[Finding, ...]:
     move = replace(move, alone=plan.database is None)
-    databases, live, replaced = Databases(site.postgres), site.postgres.database, True
+    databases, live, exists = Databases(site.postgres), site.postgres.database, True
     with Downtime(site, _VERB, listen) as down, all_or_nothing() as undo, explained("swap the media tree"):
         down.stop(undo)
         undo.push("the swap of database and media", lambda: take_back(_parts(site, plan), plan.stamp, move))
@@ -129,13 +129,14 @@ def _carry_out(site: Site, plan: RollbackPlan, move: Move, listen: Listener, *, 
             if site.media and plan.media:
                 site.media.announce(plan.stamp, move)
             if plan.database and plan.database_kept_as:
+                exists = live in databases.names()
                 databases.disconnect(plan.database)
-                replaced = databases.swap(live, plan.database, plan.database_kept_as)
+                databases.swap(live, plan.database, plan.database_kept_as if exists else None)
             if site.media and plan.media:
                 site.media.swap(plan.stamp, move)
         listen(Step("rollback.swapped"))
         health = down.start(undo, keep=keep)
-        if not replaced:
+        if not exists:
             databases.settle(live)
     return health
 

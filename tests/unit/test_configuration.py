@@ -3,6 +3,7 @@
 import pytest
 
 from korrigo_backup.config.load import load
+from korrigo_backup.core.secret import Secret
 from korrigo_backup.core.variables import VARIABLES
 from korrigo_backup.errors import UsageError
 
@@ -48,7 +49,7 @@ def test_an_empty_variable_is_as_unset(place):
 
 def plain(value):
     """A value as it was given, a secret one too."""
-    return value.get_secret_value() if hasattr(value, "get_secret_value") else str(value)
+    return value.reveal() if isinstance(value, Secret) else str(value)
 
 
 @pytest.mark.contract("C1")
@@ -130,4 +131,4 @@ def test_a_file_that_was_named_must_be_there(tmp_path):
 
 def test_a_password_is_taken_as_it_stands_in_dotenv(tmp_path):
     (tmp_path / ".env").write_text("POSTGRES_PASSWORD='pa$$w${HOME}rd #1'\n")
-    assert load(tmp_path, {}).database.password.get_secret_value() == "pa$$w${HOME}rd #1"
+    assert load(tmp_path, {}).database.password.reveal() == "pa$$w${HOME}rd #1"

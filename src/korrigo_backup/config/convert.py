@@ -79,7 +79,8 @@ def _read(model: type[Section], values: Mapping[str, object], place: Place) -> d
             try:
                 done[key] = reader(value)
             except ValueError as problem:
-                raise WrongValueError((*place, key), str(problem)) from None
+                words = str(problem)
+                raise WrongValueError((*place, key), words[:1].lower() + words[1:]) from None
         elif part := parts.get(key):
             tables = [_read(part, inner, where) for where, inner in _inner(value, (*place, key))]
             if isinstance(value, dict):
@@ -95,7 +96,10 @@ def _explained(words: str) -> WrongValueError:
     place = tuple(re.findall(r"[\w-]+", path.partition("$")[2]))
     if words.startswith("Invalid enum value") and (choices := _choices(place)):
         return WrongValueError(place, f"must be one of {', '.join(choices)}")
+    if missing := re.fullmatch(r"Object missing required field `(\w+)`", words):
+        return WrongValueError((*place, missing[1]), "is missing")
     plain = re.sub(r"`([^`]+)`", lambda found: _in_words(found[1]), words)
+    plain = re.sub(r"(?<=[<>=] )(-?\d+)\.0$", r"\1", plain).replace("matching regex", "that matches")
     return WrongValueError(place, re.sub(r"^Expected", "must be", plain))
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, field
 
-from korrigo_backup.config.values import Port, Reader, Seconds, Section, Text, Words, label, number
+from korrigo_backup.config.values import Port, Reader, Seconds, Section, Text, Words, label, number, switch
 from korrigo_backup.core.secret import Secret
 
 
@@ -144,6 +144,8 @@ class ComposeSection(Section, frozen=True):
 
 class RestoreSection(Section, frozen=True):
     """Whether a restore may go on while a point of the checklist (runbook 5.1) that people answer is open."""
+
+    readers: ClassVar[Mapping[str, Reader]] = {"require_checklist": switch}
 
     require_checklist: bool = False
 

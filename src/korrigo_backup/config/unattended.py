@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from korrigo_backup.config.values import Count, Reader, Section, Text
+from korrigo_backup.config.values import Count, Reader, Section, Text, switch
 from korrigo_backup.retention.policy import Policy
 from korrigo_backup.schedule.model import check_hours
 
@@ -82,6 +82,8 @@ class NightlySection(Section, frozen=True):
     With `drill` the first backup, and the first backup of a changed schema, are also loaded into a scratch copy and
     proven.
     """
+
+    readers: ClassVar[Mapping[str, Reader]] = {"drill": switch}
 
     verify: Literal["structure", "content", "full"] = "content"
     wait: Annotated[float, Meta(ge=0, le=86400)] = 7200

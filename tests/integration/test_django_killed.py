@@ -126,7 +126,7 @@ def test_a_host_that_dies_around_the_word_leaves_both_old_or_both_new_and_the_ne
         site.korrigo("rollback", "--yes", code=6)
         return
     assert now(site) == site.new
-    assert "Loading what was there" in site.korrigo("rollback", "--yes").out
+    assert "Loading the data of before" in site.korrigo("rollback", "--yes").out
     assert now(site) == site.old
 
 

@@ -50,12 +50,12 @@ def test_it_is_restored_rolled_back_and_brought_again_with_its_media(wrecked, wa
     assert left(site) == []
     safety = site.one("pre_restore_safety_backup_*.sql.gz")
     back = site.korrigo("rollback", "--yes")
-    assert (f"Loading what was there, from {safety.name}" in back.out) == is_in_place
+    assert (f"Loading the data of before, from {safety.name}" in back.out) == is_in_place
     assert now(site) == site.old
     site.korrigo("rollback", "--to", "after", "--yes")
     assert now(site) == site.new
     again = site.korrigo("rollback", "--yes")
-    assert "Loading what was there" not in again.out  # it is kept as a database now
+    assert "Loading the data of before" not in again.out  # it is kept as a database now
     assert now(site) == site.old
     assert left(site) == []
 
@@ -100,7 +100,7 @@ def test_a_manage_py_that_fails_or_a_site_that_does_not_get_well_leaves_all_as_i
         site.toml(SERVICES.format(site.home / "services") + f'health_url = "{url}"\nhealth_timeout = 1\n')
         done = site.korrigo("restore", site.made, "--yes", code=1)
     assert "Restored media from" in done.out
-    assert ("Putting back what was there, from pre_restore_safety_backup_" in done.out) == bool(settings)
+    assert ("Putting back the data of before, from pre_restore_safety_backup_" in done.out) == bool(settings)
     assert "state: rolled back: the site is as it was before" in done.err
     assert now(site) == site.old
     assert left(site) == []

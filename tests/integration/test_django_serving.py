@@ -88,12 +88,12 @@ def test_rows_that_others_depend_on_make_the_restore_go_on_in_place(waiting):
         site.sql("INSERT INTO notes (words) VALUES ('meanwhile')")
         written = site.rows()
     assert "Restoring in place: rows of public.notes have changed since the copy" in said[0]
-    assert "to go back to what was there: korrigo-backup rollback" in said[0]
+    assert "to go back to the data of before: korrigo-backup rollback" in said[0]
     assert site.rows() == site.new[0] | {name: written[name] for name in ("notes", "remarks")}
     assert site.tree() == site.new[1]
     assert left(site) == []
     assert site.journal()[-1]["verb"] == "restore by Django"
-    assert "Loading what was there" in site.korrigo("rollback", "--yes").out
+    assert "Loading the data of before" in site.korrigo("rollback", "--yes").out
     assert site.rows() == written
     assert site.tree() == site.old[1]
 

@@ -77,5 +77,5 @@ def test_without_an_address_the_seconds_are_those_in_which_the_services_were_sto
     made = site.backup()
     (site.home / "korrigo-backup.toml").write_text('[services]\nstop = [["true"]]\nstart = [["true"]]\n')
     done = site.korrigo("restore", made, "--yes", "--no-safety-backup", "--no-validate")
-    assert re.search(r"   the services were stopped for \d+\.\d s \(no address tells", done.out)
+    assert re.search(r"   the services were stopped for \d+\.\d s \(no address to measure", done.out)
     assert "had no answer" not in done.out

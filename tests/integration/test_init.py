@@ -61,7 +61,7 @@ def test_a_site_reached_directly_is_configured_checked_and_backed_up(site):
     assert USER_PASSWORD not in config(site).read_text() + done.said
     assert (site.home / ".config" / "korrigo-backup" / "key").exists()
     site.korrigo("backup", "full", env=BARE)
-    assert "Nothing to change" in site.korrigo("init", "--dry-run", env=BARE).out
+    assert "No change is needed" in site.korrigo("init", "--dry-run", env=BARE).out
 
 
 def test_django_is_asked_where_the_environment_says_nothing(site):
@@ -275,7 +275,7 @@ def test_the_sites_own_scripts_of_the_runbooks_names_are_named_and_replaced_when
     assert "korrigo-backup init --scripts" in done.out
     before = config(site).read_bytes()
     done = site.korrigo("init", "--scripts", env=BARE)
-    kept = site.home / "scripts" / re.search(r"the former one: (backup_db\.sh\.bak-\d{8}_\d{6})", done.out)[1]
+    kept = site.home / "scripts" / re.search(r"formerly: (backup_db\.sh\.bak-\d{8}_\d{6})", done.out)[1]
     assert kept.read_text().endswith("pg_dump site > /srv/korrigo-backup/db_backup_1.sql\n")
     assert config(site).read_bytes() == before
     assert len(list(theirs.parent.glob("*.sh"))) == 8

@@ -87,7 +87,7 @@ def test_after_a_change_of_server_the_site_is_adopted_by_one_command(site):
     assert site.korrigo("adopt", stdin="no\n", code=5)
     site.korrigo("adopt", "--yes")
     site.korrigo("backup", "db")
-    assert "Nothing to adopt" in site.korrigo("adopt", "--yes").out
+    assert "No adoption is needed" in site.korrigo("adopt", "--yes").out
     plan = {one["name"]: one["reason"] for one in site.json("prune")["artifacts"]}
     assert "another site" not in plan[made.name]
     site.korrigo("restore", made.name, "--yes", "--no-safety-backup")
@@ -100,7 +100,7 @@ def test_a_lost_server_is_restored_into_a_new_cluster_without_a_question(site):
     site.sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public", superuser=True)
     site.sql(f"ALTER SCHEMA public OWNER TO {site.user}", superuser=True)
     done = site.korrigo("restore", "latest", "--yes", "--no-validate")
-    assert "has nothing that the backup has not, and takes its place" in done.out
+    assert "holds no more than the backup, and takes its place" in done.out
     assert site.rows() == wanted[1]
     site.korrigo("backup", "db")
     assert len({one["ours"] for one in site.json("list")["items"]}) == 1
@@ -127,7 +127,7 @@ def test_a_new_server_on_which_only_migrate_has_run_is_restored_without_a_questi
     elsewhere(site)
     migrated(site)
     done = site.korrigo("restore", "latest", "--yes", "--no-validate")
-    assert "has nothing that the backup has not, and takes its place" in done.out
+    assert "holds no more than the backup, and takes its place" in done.out
     assert site.rows() == wanted[1]
 
 

@@ -193,7 +193,7 @@ def test_a_trial_exits_with_3_when_some_took_it_with_8_when_none_did_and_with_2_
     ]
     configure(site)
     assert "KORRIGO_BACKUP_NOTIFY_URLS" in site.korrigo("notify", "test", code=2).err
-    assert "nobody is configured" in site.korrigo("backup", "--notify", code=2).err
+    assert "no channel is configured" in site.korrigo("backup", "--notify", code=2).err
 
 
 def test_what_a_message_speaks_of_is_not_taken_for_why_it_was_not_sent(site, hooks):

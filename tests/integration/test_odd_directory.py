@@ -155,7 +155,7 @@ def test_all_are_verified_though_one_cannot_be_read_and_none_is_not_all(site):
     done = plain(site, "verify", "all", code=9)
     assert f"✅ {good.name}" in done.out
     assert f"❌ {shut.name}: cannot" in done.out
-    assert f"❌ {link.name}: is not what its name says" in done.out
+    assert f"❌ {link.name}: does not have the content that its name promises" in done.out
     assert "2 of 3 backups are not good" in done.err
 
 

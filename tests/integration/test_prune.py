@@ -87,7 +87,7 @@ def test_a_held_one_stays_until_it_is_released(site, aged):
 def test_a_hold_that_makes_no_sense_is_refused(site, arguments, code, says):
     site.backup()
     assert says in site.korrigo("hold", *arguments, code=code).err
-    assert site.korrigo("hold").out == "nothing is held\n"
+    assert site.korrigo("hold").out == "no hold is set\n"
 
 
 @pytest.mark.promise("P4")
@@ -111,7 +111,7 @@ def test_a_hold_is_one_line_and_is_released_by_the_path_that_it_was_given(site):
     row = site.korrigo("hold", "list").out.splitlines()[1]
     assert row.endswith(r"exam 12 and\x1b[31m 13")
     site.korrigo("hold", "release", made)
-    assert site.korrigo("hold", "list").out == "nothing is held\n"
+    assert site.korrigo("hold", "list").out == "no hold is set\n"
 
 
 @pytest.mark.promise("P4")
@@ -194,7 +194,7 @@ def test_what_restores_have_kept_goes_after_its_days_unless_held(site):
 def test_without_the_database_the_backups_are_pruned_and_the_rest_is_said(site, aged):
     done = site.korrigo("prune", "--apply", env={"POSTGRES_PASSWORD": "wrong"})
     assert "✅ Deleted 2 old backups" in done.out
-    assert "what restores have kept was not looked at" in done.out
+    assert "the previous copies of restores were not examined" in done.out
 
 
 def test_a_machine_that_only_keeps_copies_can_prune_them(site, aged):
@@ -264,7 +264,7 @@ def test_holds_take_any_word_and_anybody_but_only_what_can_be_removed(site):
     assert "held by dpo: appeal \\xff" in plan(site)[held.name]["reason"]
     foreign = site.backups / os.fsdecode(b"of \xff.sql.gz")
     foreign.write_bytes(held.read_bytes())
-    assert "nothing removes it" in site.korrigo("hold", "add", foreign, "--reason", "x", code=2).err
+    assert "korrigo-backup does not remove it" in site.korrigo("hold", "add", foreign, "--reason", "x", code=2).err
 
 
 @pytest.mark.promise("P1")

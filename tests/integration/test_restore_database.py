@@ -29,7 +29,7 @@ def test_after_the_script_the_database_is_as_it_was_saved(site):
     site.wreck()
     done = site.script("restore_db.sh", made, stdin="yes\n")
     assert site.content() == before
-    assert "✅ Proven: 4 tables, 620 rows, every one as it was saved" in done.out
+    assert "✅ Proven: 4 tables, 620 rows, all as they were saved" in done.out
 
 
 @pytest.mark.contract("R1")

@@ -120,7 +120,7 @@ def test_a_point_without_its_media_archive_says_which_file_is_gone(site):
     site.one("media_backup_*.tar.gz").unlink()
     done = site.korrigo("restore", "latest-point", "--yes", code=6)
     assert "media_backup_" in done.err
-    assert "which is not beside it" in done.err
+    assert "which is not in the same directory" in done.err
 
 
 def test_a_full_backup_without_media_makes_no_point_and_says_so(site):

@@ -17,7 +17,7 @@ NEVER_NOW = {
 @pytest.mark.contract("B7")
 def test_what_was_never_made_is_made_at_once_and_then_the_next_is_awaited(site):
     said = site.korrigo("schedule", "health", env=NEVER_NOW, code=1).err
-    assert "no good backup since the one that was due at Thu 2024-02-29 05:00: there is none" in said
+    assert "no good backup since the run that was due at Thu 2024-02-29 05:00: there is none" in said
     with site.started("schedule", "run", env=NEVER_NOW) as child:
         lines = [child.stdout.readline().decode()]
         while not lines[-1].startswith("⏳ Next"):
@@ -54,7 +54,7 @@ def test_a_signal_takes_back_the_run_that_is_under_way(site, tmp_path):
 
 def test_a_schedule_without_hours_is_refused(site):
     refused = site.korrigo("schedule", "run", env=dict.fromkeys(NEVER_NOW, "never"), code=2)
-    assert "nothing would ever run" in refused.err
+    assert "no job would ever run" in refused.err
     assert "hint: set [schedule] daily, weekly or drill" in refused.err
 
 

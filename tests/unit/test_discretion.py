@@ -33,7 +33,7 @@ def test_names_of_uploads_addresses_and_values_are_taken_out(text, left):
     [
         "the backup /srv/korrigo/backups/db_backup_20260204_030000.sql.gz is made and verified, but then: no space",
         'connection to server on socket "/nowhere/.s.PGSQL.5432" failed: No such file or directory',
-        "nothing says how to reach the database: there is no infra/docker/docker-compose.prod.yml",
+        "the way to reach the database is unknown: there is no infra/docker/docker-compose.prod.yml",
         "the key file /home/ops/.config/korrigo-backup/key can be read by others (mode 644)",
         "korrigo-backup restore backups/pre_restore_safety_backup_20260204_030000.sql.gz",
         "cannot read /srv/korrigo/.env: it is not UTF-8; run python manage.py migrate",

@@ -112,7 +112,7 @@ def test_a_name_that_leads_elsewhere_is_refused(where, name):
         "members": [{"name": name, "size": 1, "sha256": "0"}],
         "media": {"files": 1, "bytes": 1, "members": name, "root": "r"},
     }
-    with pytest.raises(ProofFailed, match="not a file beside it"):
+    with pytest.raises(ProofFailed, match="not a file in the same directory"):
         decode(raw(**{where: values.get(where, name)}), "m")
 
 

@@ -235,7 +235,7 @@ def _keyring(config: Configuration, environ: Mapping[str, str]) -> Keyring:
     path = config.backup.key_file or home / ".config" / "korrigo-backup" / "key"
     if _inside(path, config.backup.dir):
         raise UsageError(
-            f"the key file {path} lies in the backup directory: who can write there could sign, too",
+            f"the key file {path} lies in the backup directory: users with write access there could sign, too",
             hint="set KORRIGO_BACKUP_KEY_FILE to a place outside BACKUP_DIR",
         )
     return read(path)
@@ -291,7 +291,7 @@ def _composed(config: Configuration, environment: Mapping[str, str], make: Calla
     missing = [file for file in compose.files if not file.exists()]
     if missing:
         raise UsageError(
-            f"nothing says how to reach the database: POSTGRES_HOST is not set, and there is no {missing[0]}",
+            f"the way to reach the database is unknown: POSTGRES_HOST is not set, and there is no {missing[0]}",
             hint="run it from the site's project directory, or set [compose] files;"
             " or set POSTGRES_HOST (a name, an address or a socket directory) in .env",
         )

@@ -98,7 +98,7 @@ def require_told(config: Configuration, directory: Path, file: Path | None, envi
         lost += [name for name in _ENGINE if environ.get(name) and kept.get(name) != environ[name]]
     if lost:
         raise Refused(
-            f"a run that nobody starts has not got these variables of your shell: {', '.join(lost)}",
+            f"a scheduled run does not have these variables of your shell: {', '.join(lost)}",
             hint=f"put them into {directory / OWN_DOTENV} (mode 600), then run this again",
         )
 

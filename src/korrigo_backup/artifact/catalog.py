@@ -62,7 +62,7 @@ _PACKED_DUMPS = (".sql.bz2", ".sql.xz", ".sql.zst", ".sql.zip")
 """Endings of packed dumps. The content of a damaged packed dump does not show that it is a dump."""
 
 NAME_THE_KEY = (
-    "name the key file of the user who makes the backups (cron, sudo and other users have another HOME):"
+    "name the key file of the user that makes the backups (cron, sudo and other users have another HOME):"
     " KORRIGO_BACKUP_KEY_FILE, or [backup] key_file"
 )
 NEW_KEY = "korrigo-backup adopt --new-key"
@@ -367,7 +367,7 @@ class Catalog:
     def _instead(self) -> str:
         names = [artifact.name for artifact in self.artifacts()[:3]]
         if not names:
-            return f"{self.directory} holds no backups: check BACKUP_DIR, or make one with korrigo-backup backup"
+            return f"{self.directory} holds no backups: check BACKUP_DIR, or make a backup: korrigo-backup backup"
         return f"newest in {self.directory}: {', '.join(names)}"
 
     def _artifact(self, path: Path, name: Name) -> Artifact | None:
@@ -472,7 +472,7 @@ def _identities(artifacts: Iterable[Artifact]) -> set[str]:
 def _why(problem: Exception) -> str:
     if isinstance(problem, PermissionError):
         return "cannot be read: permission denied"
-    return f"is not what its name says: {getattr(problem, 'strerror', None) or problem}"
+    return f"does not have the content that its name promises: {getattr(problem, 'strerror', None) or problem}"
 
 
 def _by_content(path: Path) -> Name | None:

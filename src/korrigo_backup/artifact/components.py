@@ -35,7 +35,7 @@ def members_of(catalog: Catalog, point: Artifact) -> tuple[Artifact, ...]:
         path = point.path.with_name(name)
         if not path.exists():
             raise NotFound(
-                f"{point.name} names {name}, which is not beside it",
+                f"{point.name} names {name}, which is not in the same directory",
                 hint="copy it back, or use another restore point: korrigo-backup list --kind point",
             )
         own = path.with_name(name + MANIFEST_SUFFIX)
@@ -93,7 +93,7 @@ def authenticity(artifact: Artifact, *, allow_unsigned: bool) -> list[Finding]:
     if found is Verdict.ALTERED:
         raise ProofFailed(
             f"the manifest of {artifact.name} was altered: its signature does not fit",
-            hint="do not use this backup, and find out who wrote to the backup directory",
+            hint="do not use this backup; find the user or program that wrote to the backup directory",
         )
     if found is Verdict.GOOD:
         signed = ok("artifact.authentic", f"{artifact.name}: signed with this site's key")
@@ -107,7 +107,7 @@ def authenticity(artifact: Artifact, *, allow_unsigned: bool) -> list[Finding]:
 
 def _passed_over(artifact: Artifact) -> list[Finding]:
     """Return a warning for each newer artifact that `latest` did not choose."""
-    hint = "if it is the one you mean, give its name; korrigo-backup verify NAME reads it again"
+    hint = "to use this backup, give its name; korrigo-backup verify NAME reads it again"
     return [warning("latest.passed_over", f"newer, and passed over: {one.name} {one.why}", hint)
             for one in artifact.passed_over]  # fmt: skip
 
@@ -126,7 +126,7 @@ def _unsigned(artifact: Artifact) -> tuple[str, str]:
             f"{artifact.name} was signed with a key that this site does not have",
             f"{NAME_THE_KEY}, or add that key as a line to yours; {meant}",
         )
-    lacks = "has no signature" if artifact.manifest else "has no manifest, so nothing says who made it"
+    lacks = "has no signature" if artifact.manifest else "has no manifest, so its origin is unknown"
     return f"{artifact.name} {lacks}: anybody could have written it", meant
 
 
@@ -136,4 +136,4 @@ def _renamed(artifact: Artifact) -> list[Finding]:
     if named is None or manifest is None or named.stamp == manifest.timestamp:
         return []
     return [warning("artifact.renamed", f"{artifact.name} was renamed: it was made at {manifest.timestamp}",
-                    "make sure that it is the one you mean")]  # fmt: skip
+                    "make sure that you mean this backup")]  # fmt: skip

@@ -71,7 +71,7 @@ def findings(found: Consistency) -> Iterator[Finding]:
                       "apply the migrations, or correct [media] columns and KORRIGO_BACKUP_PATH_COLUMNS")  # fmt: skip
     if not found.columns:
         yield warning("media.unreferenced", "no column is known to hold paths: rows and files were not compared",
-                      "set [django] manage, which tells those in the search path; or name them in [media]"
+                      "set [django] manage, which lists the columns in the search path; or name them in [media]"
                       " columns")  # fmt: skip
         return
     if found.missing:

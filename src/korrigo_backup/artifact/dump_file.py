@@ -156,7 +156,7 @@ def _only_member(file: IO[bytes], source: str) -> IO[bytes]:
     files = [one for one in archive.infolist() if not one.is_dir()]
     if len(files) != 1:
         raise UsageError(
-            f"{source} holds {len(files)} files, and one dump is needed",
+            f"{source} holds {len(files)} files, and exactly one is needed: the dump",
             hint="unpack it, and name the dump: unzip FILE.zip",
         )
     if files[0].flag_bits & 0x1:
@@ -173,7 +173,7 @@ def _only_file(file: IO[bytes], source: str) -> IO[bytes]:
     inside = archive.extractfile(files[0]) if len(files) == 1 else None
     if inside is None:
         raise UsageError(
-            f"{source} holds {len(files)} files, and one dump is needed",
+            f"{source} holds {len(files)} files, and exactly one is needed: the dump",
             hint=f"take the dump out of it: tar -xOf {quote(source)}"
             f" {quote(files[0].name) if files else 'MEMBER'} | gzip > NAME.sql.gz",
         )

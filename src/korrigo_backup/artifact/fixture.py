@@ -202,5 +202,5 @@ class _Text:
 def _damaged(source: str, what: str) -> ProofFailed:
     return ProofFailed(
         f"{source}: {what}",
-        hint="the backup is damaged: use another (korrigo-backup list), nothing was read into the site",
+        hint="the backup is damaged: use another (korrigo-backup list); the site is unchanged",
     )

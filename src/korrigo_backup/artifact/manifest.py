@@ -248,7 +248,7 @@ def require_size(raw: bytes, source: str) -> None:
     """Raise KorrigoBackupError for a manifest that is larger than any is read."""
     if len(raw) > LARGEST:
         raise KorrigoBackupError(
-            f"the manifest {source} has more than {LARGEST:,} bytes: the database has too many tables for one backup",
+            f"the manifest {source} has more than {LARGEST:,} bytes: the database has too many tables for a backup",
             hint="a dump by pg_dump --schema of each schema can be restored by psql",
         )
 
@@ -264,17 +264,17 @@ def decode(raw: bytes, source: str) -> Manifest:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
         raise ProofFailed(
             f"the manifest {source} cannot be read: {problem}",
-            hint="the backup is damaged or is not one: use another (korrigo-backup list)",
+            hint="the file is damaged or no backup: use another backup (korrigo-backup list)",
         ) from None
     if manifest.format > FORMAT:
         raise ProofFailed(
             f"the manifest {source} has format {manifest.format}, this version reads up to {FORMAT}",
-            hint="install the version of korrigo-backup that made it, or a newer one",
+            hint="install the version of korrigo-backup that made it, or a newer version",
         )
     for name in _named_files(manifest):
         if not _is_plain(name):
             raise ProofFailed(
-                f"the manifest {source} names {name!r}, which is not a file beside it",
+                f"the manifest {source} names {name!r}, which is not a file in the same directory",
                 hint="the manifest was altered: do not use this backup",
             )
     return manifest

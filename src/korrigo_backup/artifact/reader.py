@@ -55,7 +55,7 @@ class Reader:
         if manifest is None or (header(manifest), signed) != (head, authenticity):
             raise ProofFailed(
                 f"the manifest of {path} changed while it was looked at",
-                hint="see who writes there, then run it again: korrigo-backup list",
+                hint="find the program that writes there, then run it again: korrigo-backup list",
             )
         return manifest
 

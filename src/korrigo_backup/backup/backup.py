@@ -146,7 +146,7 @@ def require_space(catalog: Catalog, kind: Kind, *, otherwise: Callable[[], int])
     if free < need:
         raise Refused(
             f"not enough space in {catalog.directory}: {free:,} bytes free, {need:,} wanted",
-            hint="make room (df -h; remove what you do not need), or set BACKUP_DIR to a larger disk",
+            hint="make room (df -h; remove files that you do not need), or set BACKUP_DIR to a larger disk",
         )
 
 

@@ -24,8 +24,8 @@ def published(catalog: Catalog, path: Path, listen: Listener) -> Artifact:
     if problem := artifact.problem or _unsigned(catalog, artifact):
         raise ProofFailed(
             f"{path} was written, but cannot be read again as a backup: {problem}",
-            hint="see the disk and who else writes to the backup directory, then run the backup again",
-            state=f"{path} is no backup: nothing restores it; the backups of before are as they were",
+            hint="check the disk, and other programs that write to the backup directory; then run the backup again",
+            state=f"{path} is no backup and is never restored; the earlier backups are as they were",
         )
     listen(Step("backup.published", {"path": str(path), "bytes": str(artifact.size)}))
     return artifact

@@ -24,7 +24,7 @@ def command(
         str | None, typer.Option(metavar="NAME", help="The former database; needed where BACKUP_DIR holds several.")
     ] = None,
     new_key: Annotated[
-        bool, typer.Option("--new-key", help="Sign with the key that is here, or a new one: the former key is lost.")
+        bool, typer.Option("--new-key", help="The former key is lost: sign with the present key, or with a new key.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for automation.")] = False,
 ) -> None:
@@ -40,7 +40,7 @@ def command(
             wired.catalog.require_key()
         record = adoptable(site, wired.catalog, database, new_key=new_key) if not new_key or database else None
         if record is None and not new_key:
-            say(f"✅ Nothing to adopt: the backups of {wired.config.site.name} are of this database already")
+            say(f"✅ No adoption is needed: the backups of {wired.config.site.name} are of this database already")
             if former := former_names(site, recovered.names):
                 say(f"   hint: {former}")
             return

@@ -56,7 +56,7 @@ def command(
     digests: Annotated[bool, typer.Option(help="Take a digest of every table's rows (db, full).")] = True,
     check: Annotated[
         bool,
-        typer.Option("--check", help="Only check what a backup needs (runbook 4.1). Exit 4 when it could not run."),
+        typer.Option("--check", help="Only check the needs of a backup (runbook 4.1). Exit 4 when it could not run."),
     ] = False,
     pre_deployment: Annotated[
         bool, typer.Option("--pre-deployment", help="Before a deployment: kept for ever, under a name of its own.")
@@ -69,7 +69,7 @@ def command(
         ),
     ] = None,
     notify: Annotated[
-        bool | None, typer.Option(help="Tell the channels of [notify]; unless said, when nobody sits at the terminal.")
+        bool | None, typer.Option(help="Notify the channels of [notify]; default: when no user is at the terminal.")
     ] = None,
 ) -> None:
     """Make a backup, verify it, and only then give it its name.

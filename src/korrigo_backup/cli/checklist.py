@@ -38,7 +38,7 @@ _SECTIONS = {List.DAILY: "9.2", List.RELEASE: "6.7"}
 def command(
     context: typer.Context,
     name: Annotated[List, typer.Argument(help="daily (runbook 9.2) or release (runbook 6.7).")] = List.DAILY,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
 ) -> None:
     """Answer a checklist of the runbook, each point with its evidence. Exit 10 when a point is not met."""
     wired: Wired = context.ensure_object(CommandContext).wired()

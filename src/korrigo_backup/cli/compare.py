@@ -42,7 +42,7 @@ def command(
         str,
         typer.Argument(
             metavar="SAVED",
-            help="A backup (path, name in BACKUP_DIR, latest), before (what the newest restore replaced),"
+            help="A backup (path, name in BACKUP_DIR, latest), before (the data that the newest restore replaced),"
             " or a file that --save wrote.",
         ),
     ] = "latest",
@@ -54,7 +54,7 @@ def command(
     rows: Annotated[int, typer.Option(min=0, help="How many rows or files of each kind to name.")] = 5,
     media: Annotated[bool, typer.Option("--media", help="The uploaded files; with before and --save.")] = False,
     save: Annotated[Path | None, typer.Option(help="Write the present state to this new file, and stop.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
 ) -> None:
     """Compare a saved state with the present state: which tables, rows and files differ. Exit 9 when any does."""
     wired: Wired = context.ensure_object(CommandContext).wired()
@@ -72,14 +72,17 @@ def command(
     if comparison.differences:
         raise ProofFailed(
             f"{comparison.now} differs from {comparison.saved}: {', '.join(comparison.differences)}",
-            hint="if the site was used since, that is why; korrigo-backup plan shows what a restore would do",
+            hint="a site that was used since differs; korrigo-backup plan shows the effect of a restore",
         )
 
 
 def _save(present: Present, file: Path, *, media: bool) -> None:
     ending = LISTING if media else STATE
     if not file.name.endswith(ending):
-        raise UsageError(f"{file} does not end in {ending}", hint="compare knows what it is given by the name's ending")
+        raise UsageError(
+            f"{file} does not end in {ending}",
+            hint="give the file that ending: compare recognises the kind of a file by it",
+        )
     if media:
         count = save_listing(present.site, file)
         say(f"✅ Checksums of {count} files saved: {file}")
@@ -108,7 +111,7 @@ def _compare(wired: Wired, present: Present, saved: str, with_database: str | No
         return compare_artifact(present, artifact)
     raise UsageError(
         f"{artifact.name} is a Django backup: compare reads SQL dumps and media archives",
-        hint="python manage.py restore … --dry-run shows what it would load",
+        hint="python manage.py restore … --dry-run shows the rows that it would load",
     )
 
 

@@ -44,7 +44,7 @@ def command(
             say(line)
         return
     if output.exists():
-        raise UsageError(f"{output} exists already", hint="name another file, or remove this one")
+        raise UsageError(f"{output} exists already", hint="name another file, or remove this file")
     text = "".join(f"{line}\n" for line in report(sources))
     with explained(f"write {output}"):
         write_private(output, text.encode(errors="replace"))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def command(
     context: typer.Context,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
 ) -> None:
     """Check the machine, Docker, the services, the database, the media, the disk and the settings. Exit 10 if ill."""
     wired: Wired = context.ensure_object(CommandContext).wired(quiet=True)
@@ -32,4 +32,4 @@ def command(
             f"{len(ill)} of {len(findings)} checks failed: {ill[0].message}", hint=ill[0].hint or "see above"
         )
     if not as_json:
-        say("✅ Nothing is missing")
+        say("✅ No prerequisite is missing")

@@ -39,12 +39,13 @@ def command(
     context: typer.Context,
     action: Annotated[HoldAction, typer.Argument(help="add, list or release.")] = HoldAction.LIST,
     name: Annotated[
-        str | None, typer.Argument(help="A backup (path, name in BACKUP_DIR, latest), or what a restore has kept.")
+        str | None,
+        typer.Argument(help="A backup (path, name in BACKUP_DIR, latest), or a previous copy that a restore kept."),
     ] = None,
     reason: Annotated[str | None, typer.Option(help="Why it must stay (add).")] = None,
-    by: Annotated[str | None, typer.Option(help="Who holds it; default: the user.")] = None,
+    by: Annotated[str | None, typer.Option(help="The holder's name; default: the user.")] = None,
     until: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="The first day it may go (add).")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document (list).")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="list: print a JSON document.")] = False,
 ) -> None:
     """Keep a backup under any retention policy: add a hold, list the holds, release a hold.
 
@@ -78,17 +79,17 @@ def _held_name(wired: Wired, name: str) -> str:
     if _is_kept(name, wired.config.database.name):
         there = [one for kept_copy in kept.survey(wired.site()) for one in kept_copy.names]
         if name not in there:
-            raise NotFound(f"there is no {name} beside the live site", hint=f"kept are: {named(there) or 'none'}")
+            raise NotFound(f"the site has no previous copy {name}", hint=f"kept are: {named(there) or 'none'}")
         return name
     found = wired.catalog.find(name)
     if found.path.resolve().parent != wired.catalog.directory.resolve():
         raise UsageError(
-            f"{found.path} is not in {wired.catalog.directory}: nothing removes it from there",
-            hint="hold what is in BACKUP_DIR",
+            f"{found.path} is not in {wired.catalog.directory}: korrigo-backup removes no files there",
+            hint="a hold is only for backups in BACKUP_DIR",
         )
     if parse(found.name) is None:
         raise UsageError(
-            f"{printable(found.name)} does not have the name of a backup: nothing removes it",
+            f"{printable(found.name)} does not have the name of a backup: korrigo-backup does not remove it",
             hint="the names that can be held: korrigo-backup list",
         )
     return found.name
@@ -118,7 +119,7 @@ def _list(wired: Wired, *, as_json: bool) -> None:
     if as_json:
         say_json("hold", {"holds": found})
     elif not found:
-        say("nothing is held")
+        say("no hold is set")
     else:
         say_table(("NAME", "HOLDER", "SINCE", "UNTIL", "REASON"), _rows(found, now))
 

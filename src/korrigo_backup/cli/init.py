@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 
 _NEXT = (
     ("backup", "korrigo-backup backup full", "the first backup, database and media"),
-    ("restore", "korrigo-backup restore latest-point --dry-run", "what a restore would do"),
+    ("restore", "korrigo-backup restore latest-point --dry-run", "the steps of a restore"),
     ("schedule", "korrigo-backup schedule install", "every night from now on"),
     ("notify", "korrigo-backup notify test", "whether its messages arrive"),
-    ("kit", "korrigo-backup kit make", "what a bare server needs besides the backups"),
+    ("kit", "korrigo-backup kit make", "the files that a bare server needs besides the backups"),
 )
 """The next step, if there is such a verb."""
 
@@ -47,16 +47,18 @@ _NEXT = (
 def command(
     context: typer.Context,
     directory: Annotated[Path, typer.Option(help="The site's project directory.")] = Path(),
-    write: Annotated[
-        bool, typer.Option("--write/--dry-run", help="Write the file, or show it and change nothing.")
-    ] = True,
+    write: Annotated[bool, typer.Option("--write/--dry-run", help="Write the file, or only show it.")] = True,
     force: Annotated[
-        bool, typer.Option("--force", help="Write it anew; what it sets stays, the old file is kept beside.")
+        bool, typer.Option("--force", help="Write it anew; its settings stay, the old file is kept under another name.")
     ] = False,
     db: Annotated[str | None, typer.Option("--db", help="The Compose service that is the database.")] = None,
     backend: Annotated[str | None, typer.Option("--backend", help="The Compose service that runs Django.")] = None,
     scripts: Annotated[
-        bool, typer.Option("--scripts", help="Put the runbook's scripts into scripts/; another one is kept beside.")
+        bool,
+        typer.Option(
+            "--scripts",
+            help="Put the runbook's scripts into scripts/; a script of the site is kept under another name.",
+        ),
     ] = False,
 ) -> None:
     """Write korrigo-backup.toml for this site, make the signing key, check everything, and name the next step.
@@ -76,8 +78,8 @@ def command(
     if write and not force and is_there:
         raise Refused(
             f"there is a configuration: {target.absolute()}",
-            hint="korrigo-backup doctor checks it; --dry-run shows what init would write, --force writes that and keeps"
-            " the old file",
+            hint="korrigo-backup doctor checks it; --dry-run shows the file that init would write, --force writes"
+            " it and keeps the old file",
         )
     say(f"🔍 Looking at {Path.cwd()}")
     made, wired = _made(target, NamedServices(db, backend))
@@ -102,9 +104,7 @@ def _install_scripts() -> None:
     if not changed:
         say("✅ The runbook's scripts are ours already, and call this korrigo-backup")
     for path, kept in changed:
-        say(
-            f"✅ {path.relative_to(Path.cwd())} calls korrigo-backup{f' (the former one: {kept.name})' if kept else ''}"
-        )
+        say(f"✅ {path.relative_to(Path.cwd())} calls korrigo-backup{f' (formerly: {kept.name})' if kept else ''}")
 
 
 def _made(target: Path, named: NamedServices) -> tuple[ConfigurationDraft, Wired]:
@@ -152,9 +152,9 @@ def _wired(made: ConfigurationDraft) -> Wired:
 def _write(made: ConfigurationDraft, wired: Wired) -> None:
     if made.new:
         kept = operation.write(made, stamp(local_now()))
-        say(f"✅ Configuration written: {made.target}{f' (the former one: {kept})' if kept else ''}")
+        say(f"✅ Configuration written: {made.target}{f' (formerly: {kept})' if kept else ''}")
     else:
-        say(f"✅ Nothing to change in {made.target}")
+        say(f"✅ No change is needed in {made.target}")
     if made_own := operation.own_settings(Path.cwd()):
         path, taken = made_own
         said = f", {taken} taken over from .env, which a deployment may write anew" if taken else ""
@@ -168,7 +168,7 @@ def _show(made: ConfigurationDraft) -> None:
         say(f"📝 {made.target} would be:\n")
         say(redact(made.text, CommandContext.known_secrets))  # a former file may hold some
     else:
-        say(f"✅ Nothing to change in {made.target}")
+        say(f"✅ No change is needed in {made.target}")
 
 
 def _check(wired: Wired) -> list[Finding]:
@@ -188,7 +188,7 @@ def _next_steps(verbs: Container[str], wired: Wired) -> None:
 
 def _failure(failed: int, target: Path, *, written: bool) -> KorrigoBackupError:
     said = "a check failed" if failed == 1 else f"{failed} checks failed"
-    hint = "put right what is marked ❌ above, then check again: korrigo-backup doctor"
+    hint = "correct each line marked ❌ above, then check again: korrigo-backup doctor"
     if written:
         return PartlyDone(f"{target} is written, and {said}", hint=hint, state="the configuration is there")
     return Refused(said, hint=hint)

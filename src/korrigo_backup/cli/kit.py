@@ -52,7 +52,7 @@ def command(
         str | None, typer.Option(help="The private key: an age identity file, an OpenSSH key, or - to read it here.")
     ] = None,
     to: Annotated[Path | None, typer.Option(help="open: the directory to write to; new or empty.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="show, verify: one JSON document.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="show, verify: print a JSON document.")] = False,
 ) -> None:
     """Save .env, the Compose files, korrigo-backup.toml and the signing key, encrypted, and open that again.
 
@@ -79,7 +79,7 @@ def _make(wired: Wired) -> None:
     saved = kit_operation.save(wired.catalog, source, now=local_now())
     kit = kits.find(wired.catalog, str(saved.path))
     if not saved.new:
-        say(f"✅ Nothing has changed since {saved.path}")
+        say(f"✅ No change since {saved.path}")
     elif kit.record:
         say(f"✅ Recovery kit saved: {saved.path} ({human(kit.record.size)})")
         _say_content(kit)

@@ -25,7 +25,7 @@ _SHOWN = 10
 def command(
     context: typer.Context,
     kind: Annotated[Kind | None, typer.Option(help="Only this kind.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
 ) -> None:
     """List the backups, newest first. A backup without a manifest can be restored, but not proven."""
     wired: Wired = context.ensure_object(CommandContext).wired()
@@ -36,7 +36,7 @@ def command(
         say_json("list", {"items": [summary(artifact) for artifact in found], "strangers": strangers})
         return
     if not found:
-        say(f"no backups in {wired.config.backup.dir}; make one: korrigo-backup backup")
+        say(f"no backups in {wired.config.backup.dir}; make a backup: korrigo-backup backup")
     else:
         bad = suspects(read(wired.catalog.directory), survey.artifacts)
         rows = [_row(artifact, bad.get(artifact.name)) for artifact in found]

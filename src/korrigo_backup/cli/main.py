@@ -113,7 +113,7 @@ def options(
     context: typer.Context,
     config: Annotated[Path | None, typer.Option(help="TOML file; default: korrigo-backup.toml here.")] = None,
     show_timings: Annotated[
-        bool, typer.Option("--timings", help="Also after the verb: say at the end where the seconds went (stderr).")
+        bool, typer.Option("--timings", help="Also after the verb: print the seconds of each step at the end (stderr).")
     ] = False,
     _version_wanted: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
@@ -216,7 +216,7 @@ def _guarded(words: Sequence[str]) -> int:
     if lost := CommandContext.output_lost:
         _say(
             PartlyDone(
-                f"what was asked is done, but it could not be printed: {lost.strerror}",
+                f"the command is done, but its output could not be printed: {lost.strerror}",
                 hint="make room where the output goes; korrigo-backup list shows the backups",
                 state="the work itself is complete",
             )

@@ -30,7 +30,7 @@ def command(
         str | None, typer.Option(metavar="TIME", help="How long to wait for another run: 90s, 30m, 2h.")
     ] = None,
     notify: Annotated[
-        bool | None, typer.Option(help="Tell the channels of [notify]; unless said, when nobody sits at the terminal.")
+        bool | None, typer.Option(help="Notify the channels of [notify]; default: when no user is at the terminal.")
     ] = None,
 ) -> None:
     """Back up, verify, prune and notify, as one run: the command of the schedule.
@@ -68,7 +68,7 @@ def _narrate(step: Step) -> None:
     if step.id == "lock.waiting":
         say(f"⏳ {step.facts['for']}; waiting {step.facts['limit']} s at most")
     elif step.id == "nightly.drill":
-        say(f"🔬 Loading it beside the site to prove it: {step.facts['why']}...")
+        say(f"🔬 Loading a throw-away copy to prove it: {step.facts['why']}...")
     elif step.id == "nightly.verified":
         say(f"✅ Backup validation passed ({step.facts['depth']})")
     elif step.id == "prune.removed":

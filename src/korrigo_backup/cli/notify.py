@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
     from korrigo_backup.notify.send import Announcer, Notified
 
-_MESSAGE = "this is a trial by korrigo-backup notify test: nothing happened"
+_MESSAGE = "this is a trial by korrigo-backup notify test: no backup has failed or succeeded"
 _HINT = "correct the address in [notify] or .env, then try again: korrigo-backup notify test"
 _BACK_UP = "korrigo-backup backup; then see why the schedule did not run"
 _HOUR = 3600
@@ -36,13 +36,15 @@ class NotifyAction(StrEnum):
 
 def command(
     context: typer.Context,
-    action: Annotated[NotifyAction, typer.Argument(help="test: send a trial; overdue: tell when no backup has come.")],
+    action: Annotated[
+        NotifyAction, typer.Argument(help="test: send a trial; overdue: notify when a backup is missing.")
+    ],
     event: Annotated[Event, typer.Option(help="test: the event whose words are sent.")] = Event.SUCCESS,
     max_age: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="overdue: how old the newest may be; unless said, [status] rpo_hours."),
+        typer.Option(metavar="TIME", help="overdue: the limit of age; default: [status] rpo_hours."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="test: one JSON document.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="test: print a JSON document.")] = False,
 ) -> None:
     """Try the channels, or notify them that a backup has not come.
 
@@ -53,7 +55,7 @@ def command(
     wired: Wired = context.ensure_object(CommandContext).wired()
     announcer = wired.announcer()
     if announcer.silent:
-        raise UsageError("nobody is configured to be told", hint=NOT_CONFIGURED)
+        raise UsageError("no notification channel is configured", hint=NOT_CONFIGURED)
     if action is NotifyAction.OVERDUE:
         _tell_when_overdue(wired, announcer, max_age)
     else:
@@ -76,7 +78,7 @@ def _tell_when_overdue(wired: Wired, announcer: Announcer, max_age: str | None) 
     """Notify, and raise ProblemsFound, if no good backup of the database is young enough."""
     limit = wired.config.status.rpo_hours * _HOUR if max_age is None else seconds(max_age)
     if not limit:
-        raise UsageError("nothing says how old a backup may be", hint="set [status] rpo_hours, or give --max-age 26h")
+        raise UsageError("the limit of a backup's age is not set", hint="set [status] rpo_hours, or give --max-age 26h")
     age = status(wired, now=local_now(), ask=False).age
     if age is not None and age <= limit:
         say(f"✅ The newest good backup of the database is {span(age)} old")

@@ -123,7 +123,7 @@ def say_shared(step: Step) -> None:
     elif step.id == UNANSWERED:
         say(f"   visitors had no answer for {step.facts['seconds']} s ({step.facts['address']})")
     elif step.id == STOPPED_FOR:
-        say(f"   the services were stopped for {step.facts['seconds']} s (no address tells how long visitors waited)")
+        say(f"   the services were stopped for {step.facts['seconds']} s (no address to measure the wait of visitors)")
 
 
 def say_services(health: Sequence[Finding], done: str) -> None:

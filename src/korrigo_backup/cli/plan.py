@@ -30,7 +30,7 @@ def command(
     into_other_site: Annotated[bool, typer.Option("--into-other-site", help="As restore --into-other-site.")] = False,
     in_place: Annotated[bool, typer.Option("--in-place", help="As restore --in-place.")] = False,
     accept: Annotated[list[str] | None, typer.Option(help="As restore --accept.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
 ) -> None:
     """Show the changes that restoring a backup would make. Everything is read and verified, no data are changed."""
     wired: Wired = context.ensure_object(CommandContext).wired()
@@ -89,13 +89,13 @@ def say_plan(plan: RestorePlan) -> None:
 def _keeps(one: Replacement) -> str:
     if one.in_place:
         return "no database: only a safety backup, made first"
-    return f"the present state as {one.kept_as}" if one.kept_as else "nothing: there is none"
+    return f"the present state as {one.kept_as}" if one.kept_as else "no copy: there is no present state"
 
 
 def _downtime(plan: RestorePlan) -> str:
     if any(one.in_place for one in plan.replaces):
         return "as long as the safety backup and the load take"
-    return f"{'not known yet' if plan.downtime is None else f'about {plan.downtime:g} s'}, whatever the size"
+    return f"{'not known yet' if plan.downtime is None else f'about {plan.downtime:g} s'}, at any size"
 
 
 def _say_changes(tables: list[TableChange], *, compared: bool) -> None:

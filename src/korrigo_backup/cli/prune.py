@@ -19,15 +19,17 @@ if TYPE_CHECKING:
 
 def command(
     context: typer.Context,
-    apply: Annotated[bool, typer.Option("--apply", help="Remove what the plan lets go, not only show it.")] = False,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Remove the backups that the plan names; default: only show the plan.")
+    ] = False,
     clock_is_right: Annotated[
         bool, typer.Option("--clock-is-right", help="After a long silence: the clock was looked at and is right.")
     ] = False,
     allow_many: Annotated[
         bool, typer.Option("--allow-many", help="More than half of the backups of a kind may go at once.")
     ] = False,
-    removed_only: Annotated[bool, typer.Option("--removed", help="Show only what goes.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    removed_only: Annotated[bool, typer.Option("--removed", help="Show only the removals.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
 ) -> None:
     """Show the backups that the retention policy keeps and removes, each with its reason; remove them with --apply.
 
@@ -71,7 +73,7 @@ def _say_plan(plan: Retention, *, removed_only: bool) -> None:
     if rows:
         say_table(("NAME", "PLAN", "SIZE", "REASON"), rows)
     if plan.unseen:
-        say(f"⚠️ what restores have kept was not looked at: {plan.unseen}")
+        say(f"⚠️ the previous copies of restores were not examined: {plan.unseen}")
 
 
 def _say_end(plan: Retention, count: int, *, applied: bool) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from korrigo_backup.core.finding import Finding
     from korrigo_backup.run.record import Step
 
-QUESTION = "⚠️  This puts an EMPTY database in the place of the present one. Continue? (yes/no): "
+QUESTION = "⚠️  This puts an EMPTY database in the place of the present database. Continue? (yes/no): "
 
 _LINES = {
     "rebuild.create": "🆕 Creating fresh database... (it takes the place of {database})",
@@ -35,7 +35,7 @@ def command(
         list[str] | None,
         typer.Option("--from", help="A backup, as restore takes it; or a fixture (….json), which may be given again."),
     ] = None,
-    empty: Annotated[bool, typer.Option("--empty", help="Nothing but the tables that the migrations make.")] = False,
+    empty: Annotated[bool, typer.Option("--empty", help="Only the tables that the migrations make.")] = False,
     safety_backup: Annotated[bool, typer.Option(help="As restore --safety-backup.")] = True,
     allow_unsigned: Annotated[bool, typer.Option("--allow-unsigned", help="As restore --allow-unsigned.")] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the result although the services stay ill.")] = False,
@@ -50,8 +50,8 @@ def command(
     fixtures = tuple(Path(name) for name in named if _is_fixture(name))
     if (empty and named) or (fixtures and len(fixtures) < len(named)) or (len(named) > 1 and not fixtures):
         raise UsageError(
-            "a database is made anew in one way: from one backup, from fixtures, or empty",
-            hint="give one --from BACKUP, or --from FIXTURE.json once or more, or --empty",
+            "a database is made anew from a backup, from fixtures, or empty: the options exclude each other",
+            hint="give a single --from BACKUP, or --from FIXTURE.json (may be given again), or --empty",
         )
     if empty or fixtures:
         _anew(wired, fixtures, yes=yes, keep=keep)
@@ -83,13 +83,13 @@ def _anew(wired: Wired, fixtures: tuple[Path, ...], *, yes: bool, keep: bool) ->
     plan = rebuild(wired.site(say_made), wired.catalog, wish)
     say("✅ Rebuild completed successfully")
     if plan.kept_as:
-        say(f"   what it replaced is kept as {plan.kept_as}; to go back: korrigo-backup rollback")
+        say(f"   the replaced data is kept as {plan.kept_as}; to go back: korrigo-backup rollback")
     say_services(health, "the database is anew")
 
 
 def _confirm(plan: RebuildPlan, *, yes: bool) -> bool:
     say(f"Plan: make database {plan.database} anew")
-    say(f"  keeps     {f'the present one as {plan.kept_as}' if plan.kept_as else 'nothing: there is none'}")
+    say(f"  keeps     {f'the present database as {plan.kept_as}' if plan.kept_as else 'no copy: there is no database'}")
     for line in plan.commands:
         say(f"  then      manage.py {' '.join(line)}")
     say("  media     stay as they are")

@@ -38,9 +38,9 @@ QUESTION = "⚠️  DESTRUCTIVE OPERATION - This will DELETE all current data. C
 
 _LINES = {
     "restore.verify": "🔍 Verifying backup integrity...",
-    "restore.create": "🆕 Creating fresh database... ({database}, beside the live one)",
+    "restore.create": "🆕 Creating fresh database... ({database}, staged next to the live database)",
     "restore.load": "📥 Restoring from {artifact}...",
-    "restore.prove": "🔬 Proving what was loaded...",
+    "restore.prove": "🔬 Proving the loaded data...",
     "restore.stop": "🛑 Stopping backend...",
     "restore.stop.none": "🛑 Stopping backend... skipped: no command is configured ([services] stop)",
     "restore.start.none": "🚀 Starting backend... skipped: no command is configured ([services] start)",
@@ -48,8 +48,8 @@ _LINES = {
     "restore.start": "🚀 Starting backend...",
     "restore.safety.first": "💾 Creating safety backup of current state...",
     "restore.safety": "💾 Creating safety backup of current state... (as it was before the restore)",
-    "restore.back": "↩️ Putting back what was there, from {safety}...",
-    "restore.copy": "🆕 Copying the live database... ({database}, beside it)",
+    "restore.back": "↩️ Putting back the data of before, from {safety}...",
+    "restore.copy": "🆕 Copying the live database... (to {database})",
     "restore.again": "🔁 Copied again, as rows were written meanwhile: {tables}",
     "restore.in_place": "↪️ Restoring in place: {reason}",
     "restore.counted": "✅ Counted from here: {rows} rows in {tables} tables, as in the backup",
@@ -90,10 +90,10 @@ def command(
     ] = True,
     validate: Annotated[bool, typer.Option(help="Validate the site afterwards, as `validate` does.")] = True,
     allow_unsigned: Annotated[
-        bool, typer.Option("--allow-unsigned", help="Restore what nobody has signed, without superuser rights.")
+        bool, typer.Option("--allow-unsigned", help="Restore an unsigned backup, without superuser rights.")
     ] = False,
     into_other_site: Annotated[
-        bool, typer.Option("--into-other-site", help="Restore another site's backup into this one.")
+        bool, typer.Option("--into-other-site", help="Restore another site's backup into this site.")
     ] = False,
     in_place: Annotated[
         bool,
@@ -106,12 +106,12 @@ def command(
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep the restored data although the services do not become healthy.")
     ] = False,
-    approved_by: Annotated[str, typer.Option(help="Who approved it in writing.")] = "",
-    reason: Annotated[str, typer.Option(help="What happened.")] = "",
+    approved_by: Annotated[str, typer.Option(help="The person with the written approval.")] = "",
+    reason: Annotated[str, typer.Option(help="The incident, in a sentence.")] = "",
     ticket: Annotated[str, typer.Option(help="Ticket or report of the incident.")] = "",
-    users_told: Annotated[str, typer.Option(help="Who told the users.")] = "",
-    window: Annotated[str, typer.Option(help="Minutes set aside for the maintenance.")] = "",
-    contacts: Annotated[str, typer.Option(help="Who can be reached if it goes wrong.")] = "",
+    users_told: Annotated[str, typer.Option(help="The person that informed the users.")] = "",
+    window: Annotated[str, typer.Option(help="Minutes planned for the maintenance.")] = "",
+    contacts: Annotated[str, typer.Option(help="The people to call if it goes wrong.")] = "",
 ) -> None:
     """Restore a backup: loaded and proven next to the live data, then swapped in; the old data is kept.
 
@@ -181,7 +181,7 @@ def restore_and_say(wired: Wired, artifact: Artifact, choices: Choices) -> None:
         if one.kept_as:
             say(f"   the replaced {one.part} is kept as {one.kept_as}; to go back: korrigo-backup rollback")
         if one.in_place:
-            say(f"   to go back to what was there: {_way_back(done.plan)}")
+            say(f"   to go back to the data of before: {_way_back(done.plan)}")
     say_findings(done.findings)
     if choices.validate:
         _validate(site, wired, artifact, _way_back(done.plan), probing[-1] if probing else None)
@@ -264,7 +264,10 @@ def _means_it(wired: Wired, choices: Choices) -> bool:
     if not choices.into_other_site:
         return ask_yes(QUESTION)
     name = wired.config.site.name
-    return ask(f"⚠️  Another site's data replaces that of this one. Type its name ({name}) to go on: ") == name
+    return (
+        ask(f"⚠️  The data of another site replaces the data of this site. Type this site's name ({name}) to go on: ")
+        == name
+    )
 
 
 def _narrate(step: Step) -> None:
@@ -282,6 +285,6 @@ def _narrate(step: Step) -> None:
 
 def _say_proof(step: Step, what: str) -> None:
     if step.facts["proof"] == "content":
-        say(f"✅ Proven: {what}, every one as it was saved")
+        say(f"✅ Proven: {what}, all as they were saved")
     else:
         say(f"⚠️ Counted: {what}, as in the backup; it has no checksums to prove their content by")

@@ -75,7 +75,7 @@ def command(
     say("✅ Rollback completed successfully")
     for kept in (plan.database_kept_as, plan.media_kept_as):
         if kept:
-            say(f"   what it replaced is kept as {kept}")
+            say(f"   the replaced data is kept as {kept}")
     say_services(health, "the rollback is done")
 
 
@@ -85,7 +85,7 @@ def _newest_safety(wired: Wired) -> Artifact:
             return artifact
     raise NotFound(
         f"there is no safety backup in {wired.config.backup.dir}",
-        hint="korrigo-backup rollback brings back what the last restore replaced, if it is still kept",
+        hint="korrigo-backup rollback brings back the data that the last restore replaced, if it is still kept",
     )
 
 
@@ -98,7 +98,7 @@ def _confirm(plan: RollbackPlan, *, yes: bool) -> bool:
         if back:
             if part == "database" and plan.safety:
                 say(f"  {part:<9} {back} is loaded from {plan.safety} first, while the site serves")
-            say(f"  {part:<9} {back} becomes live, the present one is kept as {kept}")
+            say(f"  {part:<9} {back} becomes live, the present {part} is kept as {kept}")
         else:
             say(f"  {part:<9} stays as it is")
     return yes or ask_yes(QUESTION)
@@ -107,7 +107,7 @@ def _confirm(plan: RollbackPlan, *, yes: bool) -> bool:
 def _narrate(step: Step) -> None:
     say_shared(step)
     if step.id == "rollback.load":
-        say(f"📥 Loading what was there, from {step.facts['safety']}...")
+        say(f"📥 Loading the data of before, from {step.facts['safety']}...")
     elif step.id == "rollback.stop":
         say("🛑 Stopping backend...")
     elif step.id == "rollback.stop.none":

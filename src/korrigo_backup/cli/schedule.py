@@ -41,21 +41,23 @@ def command(
     action: Annotated[
         ScheduleAction,
         typer.Argument(
-            help="install: write it; show: what is installed, and the next runs; remove: take it away; run: start the"
+            help="install: write it; show: the installed jobs and their next runs; remove: take it away; run: start the"
             " runs from here until ended (containers); health: exit 0 when no backup is missing."
         ),
     ] = ScheduleAction.SHOW,
     systemd: Annotated[bool, typer.Option("--systemd", help="By timers of systemd: the system's for root.")] = False,
     cron: Annotated[bool, typer.Option("--cron", help="By lines in the crontab.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be written, and stop.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document (show).")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the changes, and stop.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="show: print a JSON document.")] = False,
 ) -> None:
     """Have backups start by themselves: the database daily at 03:00, database and media on Sundays at 04:00.
 
     Hours, jitter and user are in [schedule] of the configuration. Installing again updates an installed schedule.
     """
     if systemd and cron:
-        raise UsageError("--systemd and --cron exclude each other", hint="choose one: each job would run twice")
+        raise UsageError(
+            "--systemd and --cron exclude each other", hint="choose systemd or cron: with both each job would run twice"
+        )
     by = By.SYSTEMD if systemd else By.CRON if cron else None
     wired: Wired = context.ensure_object(CommandContext).wired()
     if action is ScheduleAction.INSTALL:
@@ -81,7 +83,7 @@ def _install(wired: Wired, by: By, *, dry_run: bool) -> None:
     changes = schedule.plan(by)
     _say_changes(changes)
     if dry_run:
-        say("Nothing was changed (--dry-run)")
+        say("No change was made (--dry-run)")
         return
     prepare(wired.config, wired.catalog)
     place.apply(changes)
@@ -94,7 +96,7 @@ def _remove(schedule: Schedule, by: By | None, *, dry_run: bool) -> None:
     for _, changes in removals:
         _say_changes(changes)
     if dry_run:
-        say("Nothing was changed (--dry-run)")
+        say("No change was made (--dry-run)")
         return
     for place, changes in removals:
         place.apply(changes)
@@ -116,7 +118,7 @@ def _show(schedule: Schedule, by: By | None, now: datetime) -> None:
         say(f"Installed by {found.by}:")
         _say_installed(schedule, found.by, now)
         if found.changes:
-            say("What korrigo-backup schedule install would change now:")
+            say("Changes that korrigo-backup schedule install would make now:")
             _say_changes(found.changes)
 
 

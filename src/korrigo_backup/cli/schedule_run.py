@@ -28,9 +28,7 @@ def run_until_ended(wired: Wired) -> None:
     from korrigo_backup.cli.main import guarded  # noqa: PLC0415 - it loads this module
 
     if not wired.jobs():
-        raise UsageError(
-            "[schedule] has no hours: nothing would ever run", hint="set [schedule] daily, weekly or drill"
-        )
+        raise UsageError("[schedule] has no hours: no job would ever run", hint="set [schedule] daily, weekly or drill")
     around = wired.around()
 
     def run(job: Job) -> int:
@@ -56,8 +54,8 @@ def say_health(wired: Wired, now: datetime) -> None:
     last = f"the newest is of {made.astimezone():%a %Y-%m-%d %H:%M}" if made else "there is none"
     if missing := overdue(wired.jobs(), made, now, GRACE):
         raise KorrigoBackupError(
-            f"no good backup since the one that was due at {missing:%a %Y-%m-%d %H:%M}: {last}",
-            hint="see what the last runs said (docker logs, journalctl, cron's mail)",
+            f"no good backup since the run that was due at {missing:%a %Y-%m-%d %H:%M}: {last}",
+            hint="read the output of the last runs (docker logs, journalctl, cron's mail)",
         )
     say(f"✅ No backup is missing: {last}")
 

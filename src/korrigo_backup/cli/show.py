@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def command(
     context: typer.Context,
     artifact: Annotated[str, typer.Argument(help="A path, a name in BACKUP_DIR, or latest.")] = "latest",
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
 ) -> None:
     """Show a backup's manifest: time, content, number of rows and files, proof."""
     wired: Wired = context.ensure_object(CommandContext).wired()

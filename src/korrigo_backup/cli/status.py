@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 def command(
     context: typer.Context,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
     nagios: Annotated[
-        bool, typer.Option("--nagios", help="One line for a monitoring system, with its own exit codes 0 to 3.")
+        bool, typer.Option("--nagios", help="Print a line for a monitoring system, with its own exit codes 0 to 3.")
     ] = False,
     publish: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Also write what was seen to FILE, for the page in Django's admin."),
+        typer.Option(metavar="FILE", help="Also write the status to FILE, for the page in Django's admin."),
     ] = None,
 ) -> None:
     """Show how the backups stand: last good, last proven, age, copies, space, next steps. Exit 10 for an error."""
@@ -80,7 +80,7 @@ def say_contacts(people: Sequence[Contact]) -> None:
     """Print the contacts (runbook 9.3)."""
     if people:
         say("")
-        say("Who helps:")
+        say("Contacts:")
     for person in people:
         say(f"  {person.role}: {person.contact}{f' ({person.scope})' if person.scope else ''}")
 
@@ -134,7 +134,7 @@ def _lines(found: Status) -> Iterator[tuple[str, str]]:
         oldest = span(int((found.now - found.kept[-1].at).total_seconds()))
         yield (
             "kept",
-            f"{len(found.kept)} beside the live site by restores, the oldest {oldest} old: korrigo-backup prune",
+            f"{len(found.kept)} previous copies of restores, the oldest {oldest} old: korrigo-backup prune",
         )
     if found.others:
         yield "others", f"{found.others} backups of another site or environment are not counted"

@@ -38,9 +38,10 @@ def command(
         str | None, typer.Argument(help="The backup that was restored: its tables, rows or files are compared.")
     ] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Nothing has written since the restore: a table that differs is an error.")
+        bool,
+        typer.Option("--strict", help="The site was not used since the restore: a table that differs is an error."),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
 ) -> None:
     """Validate the live site after a restore. Every check is made and reported. Exit 9 when a check fails."""
     wired: Wired = context.ensure_object(CommandContext).wired()

@@ -32,10 +32,10 @@ def command(
     depth: Annotated[
         Depth,
         typer.Option(
-            help="structure: every bit as saved; content: read to its end; full: loaded beside the site, too."
+            help="structure: every bit as saved; content: read to its end; full: loaded as a throw-away copy, too."
         ),
     ] = Depth.CONTENT,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
 ) -> None:
     """Verify a backup: existence, integrity, checksums, completeness, size, age, mode. Exit 9 when it is bad.
 
@@ -69,8 +69,8 @@ def _verify_all(wired: Wired, depth: Depth, *, as_json: bool) -> None:
         say_json("verify-all", {"items": [_document(*result) for result in results]})
     if not results:
         raise NotFound(
-            f"there is no backup in {wired.catalog.directory}: nothing was verified",
-            hint="check BACKUP_DIR (is the disk mounted?), or make one: korrigo-backup backup",
+            f"there is no backup in {wired.catalog.directory} to verify",
+            hint="check BACKUP_DIR (is the disk mounted?), or make a backup: korrigo-backup backup",
         )
     bad_ones = [(path, bad) for path, findings in results if (bad := first_error(findings))]
     if bad_ones:

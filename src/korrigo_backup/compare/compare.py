@@ -145,10 +145,10 @@ def read_state(file: Path) -> SavedState:
 def require_new(file: Path) -> None:
     """Raise UsageError when there is a file of that name: a state that was saved is never replaced."""
     if file.exists():
-        raise UsageError(f"{file} exists already", hint="name another file, or remove this one")
+        raise UsageError(f"{file} exists already", hint="name another file, or remove this file")
 
 
-_SAVE_HINT = "make one: korrigo-backup compare --save FILE.json"
+_SAVE_HINT = "save a state: korrigo-backup compare --save FILE.json"
 
 
 def _prove(taken: Snapshot, name: str, *, rule: str | None) -> DatabaseProof:

@@ -51,9 +51,9 @@ def require_own(site: Site, catalog: Catalog, *, exists: bool = True) -> None:
     if standing.known is IdentityMatch.MOVED:
         there = next(one for one in standing.others if _is_alike(one, standing.owner))
         raise Refused(
-            f"{catalog.directory} holds backups of {_named(there)}, made of another database cluster than the one at"
+            f"{catalog.directory} holds backups of {_named(there)}, made of another database cluster than that at"
             f" {site.postgres.access.description}",
-            hint=f"if this cluster takes the place of that one (a new server, an upgrade): {_ADOPT};"
+            hint=f"if this cluster replaces the former cluster (a new server, an upgrade): {_ADOPT};"
             " if it is another site: give it a BACKUP_DIR, or a [site] name, of its own",
         )
     if exists:
@@ -87,7 +87,7 @@ def place_findings(
         return [_moved(what, standing)] if theirs.id else []
     return [error("site.other", f"{what}, and this site is database {standing.owner.database} at"
                   f" {site.postgres.access.description}",
-                  f"if this database takes the place of that one: {_ADOPT}; to restore another site's data into it:"
+                  f"if this database replaces the former database: {_ADOPT}; to restore another site's data into it:"
                   " add --into-other-site; else check --config and BACKUP_DIR")]  # fmt: skip
 
 
@@ -126,8 +126,8 @@ def _filled(dump: Artifact) -> int:
 
 
 def _moved(what: str, standing: FoundIdentity) -> Finding:
-    here = f"database {standing.owner.database} here has nothing that the backup has not, and takes its place"
-    return warning("site.moved", f"{what}; {here}", "after the restore this site goes on with the backups of that one")
+    here = f"database {standing.owner.database} here holds no more than the backup, and takes its place"
+    return warning("site.moved", f"{what}; {here}", "after the restore this site continues the backups of that site")
 
 
 def moved_in(site: Site, catalog: Catalog, artifact: Artifact) -> Site:
@@ -154,7 +154,7 @@ def renamed(site: Site, catalog: Catalog, names: Collection[str]) -> Iterator[Fi
     if gone := _gone(standing, names):
         yield warning("site.renamed", f"{catalog.directory} holds backups of database {', '.join(gone)}, which is no"
                       f" longer on this server; database {standing.owner.database} begins as a new site",
-                      f"if the database was renamed: {_or(gone)}; if it is another site, nothing")  # fmt: skip
+                      f"if the database was renamed: {_or(gone)}; if it is another site: leave it")  # fmt: skip
 
 
 def former_names(site: Site, names: Collection[str]) -> str:
@@ -195,12 +195,12 @@ def adoptable(site: Site, catalog: Catalog, database: str | None = None, *, new_
         raise NotFound(
             f"{catalog.directory} holds no backups of {f'database {database}' if database else 'another database'}"
             f" under the name {standing.owner.site} {standing.owner.environment}",
-            hint="korrigo-backup list shows what is there; [site] name and environment must be those of the backups",
+            hint="korrigo-backup list shows the backups; [site] name and environment must be those of the backups",
         )
     if len(alike) > 1:
         raise Refused(
             f"{catalog.directory} holds backups of several sites: {'; '.join(map(_named, alike))}",
-            hint=f"say which database this one takes the place of: {_or(_last(alike))}",
+            hint=f"name the former database that this database replaces: {_or(_last(alike))}",
         )
     if not new_key:
         _require_key(catalog, {place.database for place in alike[0].places})
@@ -220,7 +220,7 @@ def adopt(site: Site, catalog: Catalog, record: SiteRecord | None, *, confirm: C
     if standing is None:
         return
     if not confirm():
-        raise Cancelled("Cancelled: no site was adopted", hint="nothing to do; only the answer yes goes on")
+        raise Cancelled("Cancelled: no site was adopted", hint="to continue, run it again and answer yes")
     with recorded(catalog.directory, site, "adopt", standing.owner.database, listener=silent):
         if record:
             _adopted(standing, record, catalog)

@@ -34,8 +34,8 @@ def compare_archive(site: Site, artifact: Artifact, *, shown: int) -> Comparison
     with open_media(artifact) as source:
         if source.listing is None:
             raise UsageError(
-                f"{artifact.name} has no list of checksums beside it: its files cannot be compared one by one",
-                hint="korrigo-backup plan counts what a restore would replace",
+                f"{artifact.name} has no list of checksums: its files cannot be compared individually",
+                hint="korrigo-backup plan counts the files that a restore would replace",
             )
         saved = below(members.read(source.listing, artifact.name), source.root or site.archive_root)
         return _compared(artifact.name, tree, saved, shown)
@@ -45,7 +45,9 @@ def compare_listing(site: Site, file: Path, *, shown: int) -> Comparison:
     """Compare a list that `save_listing` (or a media backup) wrote with the live tree."""
     tree = site.required_media()
     if not file.exists():
-        raise NotFound(f"there is no file {file}", hint="make one: korrigo-backup compare --media --save FILE.sha256")
+        raise NotFound(
+            f"there is no file {file}", hint="make a list: korrigo-backup compare --media --save FILE.sha256"
+        )
     with open_plain(file) as opened:
         saved = _in_order(below(members.read(opened, str(file)), site.archive_root), file)
         return _compared(str(file), tree, saved, shown)

@@ -24,7 +24,7 @@ def elsewhere(site: Site) -> list[Finding]:
     if place is None:
         return []
     message = f"the containers of this project were made from {place}, and this site is {home(access.project)}"
-    hint = f'work in the directory of that site; where both are one site: [compose] started_from = "{place}"'
+    hint = f'work in the directory of that site; where both are the same site: [compose] started_from = "{place}"'
     return [error("compose.elsewhere", message, hint)]
 
 

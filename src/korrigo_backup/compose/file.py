@@ -186,7 +186,10 @@ def _loaded(path: Path) -> dict[str, Any]:
             f"{path}{where}: not valid YAML", hint="docker compose config names the mistake"
         ) from None
     if not isinstance(document, dict):
-        raise UsageError(f"{path} is not a Compose file: there is no `services:` in it", hint="name the right one")
+        raise UsageError(
+            f"{path} is not a Compose file: there is no `services:` in it",
+            hint="set [compose] files to the site's Compose file",
+        )
     return document
 
 

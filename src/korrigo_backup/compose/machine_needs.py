@@ -62,7 +62,7 @@ def machine_of(project: Project) -> Machine:
     found = profile(project)
     if found is None:
         return Machine()
-    with explained("look at what the containers mount"):
+    with explained("look at the mounts of the containers"):
         files, directories, left_out = _mounted(found)
     images = _images(project)
     return Machine(

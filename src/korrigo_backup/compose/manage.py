@@ -116,4 +116,4 @@ def unpack_flat(stream: IO[bytes], target: Path) -> None:
                         write_all(file, piece)
                     os.fsync(file.fileno())
     except (tarfile.TarError, EOFError) as problem:
-        raise ProofFailed(f"what came out of the container is cut ({problem})", hint=SAME_VERSION) from None
+        raise ProofFailed(f"the output of the container is cut ({problem})", hint=SAME_VERSION) from None

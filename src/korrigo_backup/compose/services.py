@@ -81,7 +81,7 @@ class ComposeServices:
         if left := sorted({one.service for one in self._of(services) if one.running}):
             raise KorrigoBackupError(
                 f"{', '.join(left)} runs on although it was stopped",
-                hint=f"see what starts it again, then stop it: {self.project.shown} stop {' '.join(left)}",
+                hint=f"find the program that starts it again, then stop it: {self.project.shown} stop {' '.join(left)}",
             )
 
     def start(self, services: Sequence[str], *, stop_begun: datetime | None = None) -> None:

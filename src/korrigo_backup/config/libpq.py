@@ -40,7 +40,7 @@ _SERVICE = "write the service's values into POSTGRES_HOST, _PORT, _DB, _USER and
 
 REFUSED = {
     "PGHOSTADDR": "set POSTGRES_HOST to that address, and unset PGHOSTADDR",
-    "PGLOADBALANCEHOSTS": "unset it: all sessions of a backup must be on one server",
+    "PGLOADBALANCEHOSTS": "unset it: all sessions of a backup must be on the same server",
     "PGOAUTHDEBUG": "unset it: it would write secrets of the connection to the screen",
     "PGOPTIONS": "unset it: a backup fixes the settings of its sessions (time limits alone may stay)",
     "PGSERVICE": _SERVICE,
@@ -68,7 +68,7 @@ def security(database: DatabaseSection, environment: Mapping[str, str]) -> dict[
         if (given := environment.get(name)) and given != used:
             raise UsageError(
                 f"{name} is {given!r}, and this site has [database] {key} {used!r}",
-                hint=f"set {ours} to the right one, and unset {name}",
+                hint=f"set {ours} to the right value, and unset {name}",
             )
     files = {
         "PGSSLROOTCERT": database.sslrootcert,

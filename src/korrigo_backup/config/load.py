@@ -100,7 +100,7 @@ def read_toml(path: Path, *, required: bool) -> Tree:
         if not isinstance(keys, dict):
             raise UsageError(
                 f"{path}: {section!r} stands outside a section",
-                hint="put it below one, for example [database]",
+                hint="put it below a section, for example [database]",
             )
     return tree
 

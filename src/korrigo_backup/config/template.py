@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from korrigo_backup.config.values import Section
 
 _HEAD = """\
-# The configuration of korrigo-backup. What begins with # is the default; take the # away to change it.
+# The configuration of korrigo-backup. A line that begins with # shows the default; take the # away to change it.
 # The environment wins over korrigo-backup.env, that over .env, .env over this file. Secrets stand in one of these two.
 """
 _VARIABLE = {place: name for name, place in VARIABLES.items()}

@@ -34,7 +34,7 @@ def _hours(value: object) -> object:
 
 def _for_node_exporter(value: object) -> object:
     if isinstance(value, str) and value and Path(value).suffix != METRICS_ENDING:
-        raise ValueError(f"must end in {METRICS_ENDING}: node_exporter reads nothing else")
+        raise ValueError(f"must end in {METRICS_ENDING}: node_exporter reads no other files")
     return value
 
 

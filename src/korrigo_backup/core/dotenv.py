@@ -31,7 +31,7 @@ class Fault(StrEnum):
     NO_SETTING = "it is not NAME=value"
     OPEN_QUOTE = "a quotation mark is not closed"
     REQUIRED = "it needs a variable that has no value (${NAME:?…})"
-    UNSET = "a $ in it names a variable that is not set, which Compose replaces by nothing"
+    UNSET = "a $ in it names a variable that is not set, which Compose replaces by an empty string"
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def signed(raw: bytes, keys: Keyring | None, directory: Path) -> bytes:
         return raw
     if keys.path.resolve().is_relative_to(directory.resolve()):
         raise UsageError(
-            f"the key file {keys.path} lies in the backup directory: who can write there could sign, too",
+            f"the key file {keys.path} lies in the backup directory: users with write access there could sign, too",
             hint=f"set {KEY_FILE} to a place outside {directory}",
         )
     return sign(raw, keys.signing())

@@ -46,7 +46,7 @@ REFUSED_DUMP = (StatementFailed, ClientFailed)
 
 _AS_SUPERUSER = (
     "on this machine a role without rights loads it; if an administrator has made this in the live database, restore it"
-    " on a staging server as a superuser; else find out who has made it"
+    " on a staging server as a superuser; else find out where it comes from"
 )
 
 
@@ -138,7 +138,7 @@ def _require_possible(*parts: RestorePart, before: str = "") -> None:
 
 def _remove(undo: UndoStack) -> list[Finding]:
     """Remove the loaded data; a leftover is a finding, because the backup is proven and the site serves."""
-    undo.unwind(KorrigoBackupError("the drill is over", hint="korrigo-backup rollback removes what it left"))
+    undo.unwind(KorrigoBackupError("the drill is over", hint="korrigo-backup rollback removes its leftovers"))
     if undo.halt is None:
         return []
     words = f"the drill could not remove {undo.halt.step}: {undo.halt.problem}"

@@ -105,7 +105,7 @@ def rebuild(site: Site, catalog: Catalog, wish: Rebuild) -> RebuildPlan:
         stamp = naming.stamp(own_stamp(site, wish.now))
         plan = _plan(site, wish, stamp)
         if not wish.confirm(plan):
-            raise Cancelled("Rebuild cancelled", hint="nothing to do; only the answer yes goes on")
+            raise Cancelled("Rebuild cancelled", hint="to continue, run it again and answer yes")
         with recorded(catalog.directory, site, "rebuild", "empty", listener=wish.listen) as running:
             for finding in _carry_out(site, plan, stamp, running.listen, keep=wish.keep):
                 wish.report(finding)

@@ -178,7 +178,7 @@ class _Run:
             raise refusal(plan.findings)
         why = self.request.confirm(plan)
         if why is None:
-            raise Cancelled("Restore cancelled", hint="nothing to do; only the answer yes goes on")
+            raise Cancelled("Restore cancelled", hint="to continue, run it again and answer yes")
         if self.request.accept:
             why = {**why, "accepted": " ".join(sorted(self.request.accept))}
         with journal.recorded(

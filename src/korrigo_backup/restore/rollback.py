@@ -97,7 +97,7 @@ def rollback(
         with site.postgres.asking():
             plan = _plan_loaded(site, safety) if safety else _plan(site, move, records, media_only=media_only)
         if not confirm(plan):
-            raise Cancelled("Rollback cancelled", hint="nothing to do; only the answer yes goes on")
+            raise Cancelled("Rollback cancelled", hint="to continue, run it again and answer yes")
         why = {_ONLY: "media"} if media_only else {}
         with recorded(catalog.directory, site, _VERB, plan.stamp, listener=listen, why=why) as running:
             if safety:

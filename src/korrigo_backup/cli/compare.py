@@ -69,7 +69,7 @@ def command(
         say_json("compare", comparison)
     else:
         say_comparison(comparison)
-        if saved.endswith(STATE) and not parse(Path(saved).name):  # a restore point is a file of that ending
+        if _is_state(saved):
             _say_as_the_runbook(comparison, Path(saved))
     if comparison.differences:
         raise ProofFailed(
@@ -101,7 +101,7 @@ def _compare(wired: Wired, present: Present, saved: str, with_database: str | No
         _refuse_tables(present)
     if saved == BEFORE:
         return _compare_before(present, media=media)
-    if saved.endswith(STATE):
+    if _is_state(saved):
         return compare_state(present, Path(saved))
     if saved.endswith(LISTING):
         return compare_listing(present.site, Path(saved), shown=present.shown)
@@ -120,6 +120,11 @@ def _compare(wired: Wired, present: Present, saved: str, with_database: str | No
             raise _of_django(artifact)
         case _:
             assert_never(artifact.kind)
+
+
+def _is_state(saved: str) -> bool:
+    """Return whether a name is that of a file written by `--save`; a restore point has the same ending."""
+    return saved.endswith(STATE) and not parse(Path(saved).name)
 
 
 def _of_django(artifact: Artifact) -> UsageError:

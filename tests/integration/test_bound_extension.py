@@ -192,7 +192,7 @@ def test_the_way_back_of_a_restore_by_django_is_in_place_and_keeps_its_jobs(site
     assert site.sql(SEEN, superuser=True) == seen
     assert site.sql("SELECT name FROM exam", superuser=True) == [("one",)]
     refused = site.korrigo("rollback", "--yes", code=4)
-    assert "its extension pg_cron can stand in it alone" in refused.err
+    assert "the extension pg_cron can stand in the live database alone" in refused.err
     assert "rollback --to safety --in-place" in refused.err
     assert site.databases() == {NAME}
 

@@ -358,5 +358,5 @@ def test_a_night_that_is_ended_while_it_removes_says_what_is_done(site):
     night = Night(full=False, policy=wired.policy(), now=local_now(), listen=end_it)
     with pytest.raises(Interrupted) as caught:
         nightly(wired.site(), wired.catalog, night)
-    assert "is made, not all after it is done; 1 old ones are removed" in str(caught.value)
+    assert "is made, not all after it is done; 1 old backups and copies are removed" in str(caught.value)
     assert sum(path.exists() for path in old) == 1

@@ -270,7 +270,7 @@ def test_another_change_is_waited_for_but_not_for_ever(root, tree, monkeypatch):
     [
         (lambda *_: Command(("sh", "-c", "echo no such service >&2; exit 1")), Unreachable, "no such service"),
         (lambda *_: Command(("false",)), Unreachable, "ended with status 1"),
-        (through('echo hello; exec "$@"'), KorrigoBackupError, "something else there writes"),
+        (through('echo hello; exec "$@"'), KorrigoBackupError, "another program there writes"),
     ],
 )
 def test_a_way_that_does_not_lead_there_is_said(root, way, error, words):

@@ -62,7 +62,7 @@ def _committed(record: DjangoRestoreRecord) -> bool:
     committed = commit.happened(record.alias, record.marker or "")
     if committed is None:
         raise Unreachable(
-            f"the database does not say whether the interrupted restore of {record.stamp} took place",
+            f"the database does not answer whether the interrupted restore of {record.stamp} took place",
             hint="start the database server, then run this again",
         )
     return committed

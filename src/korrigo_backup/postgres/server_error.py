@@ -181,7 +181,7 @@ _FAILED = (
     ),
     (
         r"max_locks_per_transaction|out of shared memory",
-        "raise max_locks_per_transaction on the server: one transaction locks every object",
+        "raise max_locks_per_transaction on the server: a single transaction locks every object",
     ),
     (r"unrecognized configuration parameter|syntax error", "the dump may be of a newer PostgreSQL than this server"),
     (

@@ -69,7 +69,7 @@ def committed(server: Postgres, transaction: str) -> bool:
     if not _has_ended(status):
         raise Locked(
             f"transaction {transaction} of an interrupted Django restore has not ended",
-            hint="see what it waits for (pg_stat_activity), then run this again",
+            hint="look for its wait event in pg_stat_activity, then run this again",
         )
     return status != "aborted"
 

@@ -62,7 +62,7 @@ class Replacement(msgspec.Struct, frozen=True, kw_only=True):
 def replaced_in_place(database: str) -> str:
     """Return the cost of a restore in place, as a sentence."""
     return (
-        f"the content of database {database} is replaced inside it: no database is kept beside, the site is down as"
+        f"the content of database {database} is replaced inside it: no previous copy is kept, the site is down as"
         " long as a safety backup and the load take, and the server needs room for both contents until the end"
     )
 
@@ -70,7 +70,7 @@ def replaced_in_place(database: str) -> str:
 def replaced_by_django(database: str, reason: str) -> str:
     """Say what a restore by the site's Django in place costs, and why it is one."""
     return (
-        f"the rows in database {database} are replaced inside it by the site's manage.py, in one transaction, and its"
+        f"the rows in database {database} are replaced inside it by the site's manage.py, in a transaction, and its"
         " tables stay as they are: the site is down as long as a safety backup, the load and the media take"
         f" (no copy of the database is loaded while it serves: {reason})"
     )

@@ -180,7 +180,7 @@ def _nothing_kept(site: Site, move: Move, names: Collection[str]) -> NotFound:
     if not undone:
         return NotFound("no restore has left anything to go back to", hint=other)
     return NotFound(
-        "no restore has left anything to go back to: the last one is rolled back already",
+        "no restore has left anything to go back to: the last restore is rolled back already",
         hint=f"korrigo-backup rollback --to after brings the restored data again; or {other}",
     )
 
@@ -218,7 +218,7 @@ def _refuse_half(site: Site, records: Iterable[Record], stamp: str) -> None:
     marked = Databases(site.postgres).came_from(live) == database_of(live, "stage", stamp)
     if marked or any(one.from_nothing == stamp for one in records):
         raise Refused(
-            f"before the restore of {stamp} there was no database {live}: there is nothing to go back to",
+            f"before the restore of {stamp} there was no database {live} to go back to",
             hint="add --media-only to bring back the files alone, or restore another backup",
         )
 
@@ -246,8 +246,8 @@ def _refuse_after_in_place(newest: Record | None) -> None:
     """Refuse to undo the restore before the newest, if the newest was in place and left no copy to rename."""
     if newest and newest.verb == IN_PLACE:
         raise Refused(
-            f"the newest restore, of {newest.subject}, was made in place: a rename would undo the one before it",
-            hint="korrigo-backup rollback --to safety --in-place brings back what it replaced",
+            f"the newest restore, of {newest.subject}, was made in place: a rename would undo the restore before it",
+            hint="korrigo-backup rollback --to safety --in-place brings back the replaced data",
         )
 
 
@@ -263,7 +263,7 @@ def _safety_of_django(site: Site, catalog: Catalog, newest: Record | None) -> Ar
     safety = catalog.find(str(catalog.directory / newest.safety), Kind.SQL)
     if words := obstacle(site, safety):
         raise Refused(
-            f"the restore of {newest.subject} changed the database in place, and none is loaded beside it: {words}",
+            f"the restore of {newest.subject} was made in place, and its safety backup cannot be staged: {words}",
             hint="korrigo-backup rollback --to safety --in-place, then korrigo-backup rollback --media-only",
         )
     return safety

@@ -82,10 +82,10 @@ def _surroundings(seen: Seen) -> Iterator[Finding]:
                     "check BACKUP_DIR, or make the first backup: korrigo-backup backup")  # fmt: skip
     if seen.stopped and not seen.holder:
         yield error("status.stopped", "the site's services were stopped by a run that did not live to start them",
-                    "korrigo-backup rollback finishes what was interrupted, and starts them")  # fmt: skip
+                    "korrigo-backup rollback finishes the interrupted run, and starts them")  # fmt: skip
     if seen.journal_unread:
         yield error("status.journal", f"the journal cannot be read, so failures are not known: {seen.journal_unread}",
-                    f"look at {seen.directory}/.journal.jsonl: who owns it, and what it is")  # fmt: skip
+                    f"see the owner and the kind of the file: ls -l {seen.directory}/.journal.jsonl")  # fmt: skip
     if seen.no_database:
         yield warning("status.database", *seen.no_database)
     if seen.open_mode is not None:
@@ -165,7 +165,7 @@ def _broken(seen: Seen) -> Iterator[Finding]:
     forged = [artifact.name for artifact in seen.artifacts if artifact.authenticity is Authenticity.FORGED]
     if forged:
         yield error("status.forged", f"altered after it was made: {named(forged)}",
-                    "do not restore it; find out who wrote into the backup directory")  # fmt: skip
+                    "do not restore it; find the user or program that wrote to the backup directory")  # fmt: skip
     broken = [artifact.name for artifact in seen.artifacts if artifact.problem]
     if broken:
         yield warning("status.broken", f"no backup any more, its manifest cannot be used: {named(broken)}",
@@ -179,7 +179,7 @@ def _broken(seen: Seen) -> Iterator[Finding]:
 def _space(space: Space | None) -> Iterator[Finding]:
     if space is None:
         return
-    hint = "a larger disk, or fewer days: BACKUP_RETENTION_DAYS; df -h shows what else is there"
+    hint = "a larger disk, or fewer days: BACKUP_RETENTION_DAYS; df -h shows its use"
     if space.full_in_days is not None and space.full_in_days <= ALMOST_FULL_DAYS:
         yield error("status.full", f"the backup directory: {space.forecast}", hint)
     elif space.full_in_days is not None and space.full_in_days <= SOON_FULL_DAYS:
@@ -199,7 +199,7 @@ def _sudden(seen: Seen) -> Iterator[Finding]:
 
 
 def _against(newest: Artifact, before: Sequence[Artifact]) -> Iterator[Finding]:
-    hint = f"compare it with the one before: korrigo-backup compare {before[0].name}"
+    hint = f"compare it with the backup before: korrigo-backup compare {before[0].name}"
     rows, usual = rows_of(newest), median(rows_of(artifact) or 0 for artifact in before)
     if rows is not None and usual >= ENOUGH_ROWS and rows < FEWER_ROWS * usual:
         yield warning("status.rows", f"{newest.name} holds {rows} rows, usual are {usual:.0f}", hint)
@@ -210,7 +210,7 @@ def _against(newest: Artifact, before: Sequence[Artifact]) -> Iterator[Finding]:
 
 def _schedule(seen: Seen) -> Iterator[Finding]:
     if seen.scheduled is False:
-        what = "no schedule is installed by this program: unless something else does, nothing starts a backup"
+        what = "no schedule is installed by this program: backups start only if another program starts them"
         yield warning("status.schedule", what, "korrigo-backup schedule install --systemd, or --cron")
     yield from (finding for finding in seen.schedule if finding.level is not Level.OK)
 

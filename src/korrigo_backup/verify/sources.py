@@ -193,7 +193,7 @@ def _open_listing(path: Path) -> IO[bytes]:
     except FileNotFoundError:
         raise ProofFailed(
             f"{path} is missing: the checksums of the files cannot be compared",
-            hint="copy it back beside the archive, or use another backup: korrigo-backup list",
+            hint="copy it back to the archive's directory, or use another backup: korrigo-backup list",
         ) from None
 
 
@@ -222,6 +222,6 @@ def _require_listing(artifact: Artifact, manifest: Manifest, listing: IO[bytes])
 def _unproven(artifact: Artifact) -> Finding:
     return warning(
         "artifact.unproven",
-        f"{artifact.name} has no manifest: it is whole, but whether it is what was saved cannot be proven",
+        f"{artifact.name} has no manifest: it is whole, but its content cannot be proven",
         "it was made by another tool or its .manifest.json was lost",
     )

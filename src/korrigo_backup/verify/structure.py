@@ -35,7 +35,7 @@ def structure(catalog: Catalog, artifact: Artifact) -> list[Finding]:
     if artifact.kind is Kind.POINT:
         return [*found, *(one for member in members_of(catalog, artifact) for one in structure(catalog, member))]
     size = sum(_same(path, member) for path, member in _files(artifact, manifest))
-    return [*found, ok("artifact.checksum", f"{artifact.name}: {size:,} bytes, every one as saved")]
+    return [*found, ok("artifact.checksum", f"{artifact.name}: {size:,} bytes, all as saved")]
 
 
 def is_good(catalog: Catalog, artifact: Artifact) -> bool:

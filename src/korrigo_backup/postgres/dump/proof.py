@@ -74,7 +74,7 @@ def prove_taken(
     named = implied(missing) | without_proof(failed)
     found = differences(taken, expected, tables, roles=roles)
     found = [*missing, *(one for one in found if one.name not in named)]
-    require_accepted(found, accept, report, what="what was loaded is not what was saved")
+    require_accepted(found, accept, report, what="the loaded data differs from the saved data")
     return tables
 
 

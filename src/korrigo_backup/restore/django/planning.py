@@ -167,7 +167,7 @@ def check_counts(site: Site, live: Live, manifest: Manifest, *, strict: bool, da
     if differing and strict:
         raise ProofFailed(
             f"after the restore of {manifest.timestamp}: {', '.join(differing[:5])}",
-            hint="something writes to the database while the services are stopped: find out what, then run it again",
+            hint="a program writes to the database while the services are stopped: stop it, then run it again",
         )
     return Counts(len(live.after), sum(live.after.values()))
 

@@ -163,7 +163,7 @@ class DjangoPart:
         if present and not holds(self.context.site.postgres, present):
             raise Refused(
                 "somebody has written to the database since its safety backup was made",
-                hint="stop whatever writes to it ([services] stop), then run the restore again",
+                hint="stop the programs that write to it ([services] stop), then run the restore again",
             )
 
     @phase("load by manage.py")
@@ -227,7 +227,9 @@ def _verified(artifact: Artifact, stack: ExitStack) -> tuple[Manifest, list[Find
     with explained(f"read {artifact.path}"):
         manifest, findings = django_format.verify(artifact.path)
         if manifest != usable_manifest(artifact):
-            raise ProofFailed(f"the manifest of {artifact.name} has changed just now", hint="find out who writes to it")
+            raise ProofFailed(
+                f"the manifest of {artifact.name} has changed just now", hint="find the program that writes to it"
+            )
         names = (DIRECTORY_MANIFEST, manifest.database_backup, manifest.media_backup)
         listing = manifest.media.members if manifest.media else None
         files = {name: stack.enter_context(open_plain(artifact.path / name)) for name in (*names, listing) if name}

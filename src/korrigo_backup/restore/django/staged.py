@@ -77,7 +77,7 @@ class StagedDjango:
 
     def stage(self, undo: UndoStack) -> None:
         """Copy the live database, and let manage.py load the copy and unpack the media; the site serves."""
-        undo.push("what was staged", self._discard)
+        undo.push("the staged data", self._discard)
         try:
             self._make_copy(undo)
         except Unreachable:

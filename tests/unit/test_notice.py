@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from korrigo_backup.core.secret import Secret
+from korrigo_backup.notify import apprise_, healthchecks
 from korrigo_backup.notify.event import (
     DEFAULT_EVENTS,
     Event,
@@ -87,6 +88,11 @@ def test_every_event_has_words_and_a_trial_says_that_it_is_one():
         assert not unknown_placeholders(SUBJECTS[event]) + unknown_placeholders(BODIES[event])
         assert "$" not in "".join(worded(notice(event)))
         assert all(text.startswith("[TEST] ") for text in worded(notice(event, test=True)))
+
+
+def test_every_notifier_knows_every_event():
+    assert set(apprise_._TYPES) == set(Event)
+    assert set(healthchecks._SIGNALS) == set(Event)
 
 
 def test_a_subject_is_one_line_and_what_a_message_holds_is_no_template():

@@ -366,7 +366,7 @@ def test_what_was_written_after_the_safety_backup_is_not_lost(plain_site):
     (wrapper / "pg_dump").chmod(0o755)
     done = site.korrigo("restore", made, "--yes", "--in-place", code=4, env={"KORRIGO_BACKUP_CLIENT_DIR": str(wrapper)})
     assert (
-        "somebody has written to the database since its safety backup was made: public.exam has 21 rows, not 20"
+        "another program has written to the database since its safety backup was made: public.exam has 21 rows, not 20"
         in done.err
     )
     assert site.sql("SELECT count(*) FROM exam") == [(21,)]

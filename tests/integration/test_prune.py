@@ -220,7 +220,7 @@ def test_the_maximum_age_is_heeded_and_a_point_keeps_what_it_is_made_of(site):
 def test_a_clock_set_back_a_year_removes_nothing(site, aged):
     future = site.aged(aged[0], -365)
     assert (
-        f"there is something of {local_now() + timedelta(days=365):%Y-%m-%d}"
+        f"a backup or run is dated {local_now() + timedelta(days=365):%Y-%m-%d}"
         in site.korrigo("prune", "--apply", code=4).err
     )
     assert all(path.exists() for path in [future, *aged])

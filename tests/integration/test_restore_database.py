@@ -107,7 +107,7 @@ def test_a_database_that_was_dropped_is_made_anew(site):
     with connect(site.server) as connection:
         connection.execute(f"DROP DATABASE {quoted(site.database)}")
     done = site.korrigo("restore", made, "--yes")
-    assert f"database {site.database} does not exist: it is made anew" in done.out
+    assert f"database {site.database} does not exist: the restore creates it" in done.out
     assert site.content() == before
     assert site.databases() == {site.database}
 

@@ -203,7 +203,7 @@ def test_a_large_file_that_grows_while_it_streams_is_noticed(root, tree):
 @pytest.mark.promise("P1")
 def test_a_byte_that_is_changed_on_the_way_is_noticed(root):
     (root / "private").write_bytes(b"XXXXXXXXXXXXXXXXX")
-    with pytest.raises(ProofFailed, match="came out of the container otherwise"):
+    with pytest.raises(ProofFailed, match="differs from the file that was read in the container"):
         archived(RemoteTree(root, through('"$@" | tr X Y')))
 
 

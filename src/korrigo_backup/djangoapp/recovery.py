@@ -30,7 +30,7 @@ def recover(tree: MediaTree) -> list[str]:
             done.append(f"the interrupted restore of {record.stamp} was complete: database and media are new")
         else:
             tree.undo_swap(record.stamp)
-            done.append(f"took back the interrupted restore of {record.stamp}: database and media are as before it")
+            done.append(f"undid the interrupted restore of {record.stamp}: database and media are as before it")
         close(tree, record, committed=committed)
     return done
 

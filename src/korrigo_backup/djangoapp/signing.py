@@ -72,7 +72,7 @@ def judge(found: Authenticity, keys: Keyring | None, *, allow_unsigned: bool) ->
     what = (
         "the backup was signed with a key that this site does not have"
         if found is Authenticity.UNKNOWN_KEY
-        else "the backup is not signed: anybody could have written it"
+        else "the backup is not signed: its origin is not proven"
     )
     if judged is Verdict.ALLOWED:
         return what

@@ -120,7 +120,7 @@ def changes(kit: Kit, source: KitSource, *, now: datetime) -> Finding:
     gathered = _gather(source, now)
     if kit.record and kit.record.seal == gathered.seal:
         return ok("kit.current", "no change since it was made")
-    return warning("kit.stale", "something in it, or whom it is encrypted to, has changed since",
+    return warning("kit.stale", "its files or its recipients have changed since it was made",
                    "korrigo-backup kit make")  # fmt: skip
 
 
@@ -176,7 +176,7 @@ def _publish(catalog: Catalog, source: KitSource, gathered: _Gathered, now: date
     with explained("write the recovery kit"), catalog.draft_kit(now) as draft:
         write_private(draft.path(), sealed)
         if hashlib.sha256(read(draft.path(), LARGEST)).hexdigest() != digest:
-            raise ProofFailed(f"{draft.name} reads back other than it was written", hint="check the disk (dmesg)")
+            raise ProofFailed(f"{draft.name} does not read back as it was written", hint="check the disk (dmesg)")
         path = draft.publish_signed(msgspec.json.encode(record))
     running.bytes = len(sealed)
     running.listen(Step("kit.published", {"path": str(path), "bytes": str(len(sealed))}))
@@ -208,7 +208,7 @@ def _places(source: KitSource) -> tuple[dict[str, Path], tuple[KitLink, ...]]:
     missing = [path for path in source.required if not (source.directory / path).exists()]
     if missing:
         raise NotFound(
-            f"the recovery kit wants {missing[0]}, which is not there",
+            f"the recovery kit needs {missing[0]}, which does not exist",
             hint="run it from the site's project directory, or correct [compose] files or [kit] files",
         )
     _require_text(str(source.directory))

@@ -147,7 +147,7 @@ def _needs(needs: Needs) -> Iterator[str]:
     for path in needs.directories:
         yield shlex.join(("mkdir", "-p", path))
     for path in needs.left_out:
-        yield f"ls -d {shlex.quote(path)}    # not in this kit: bring it from the machine that was, or from its backup"
+        yield f"ls -d {shlex.quote(path)}    # not in this kit: bring it from the former machine, or from its backup"
     for words in needs.networks:
         made = shlex.join(("docker", "network", "create", *words))
         yield f"docker network inspect {shlex.quote(words[-1])} > /dev/null || {made}"

@@ -122,7 +122,7 @@ def losses(counts: Mapping[str, int], first: Mapping[str, Sequence[str]]) -> Ite
                        "the file system of the media has no hard links")  # fmt: skip
         else:
             yield loss("media.links_lost", f"{count} symbolic links could not be made: {names}",
-                       "the file system of the media has none, or something else has their names")  # fmt: skip
+                       "the file system of the media has none, or other entries have their names")  # fmt: skip
 
 
 _AS_ROOT = "run the restore as root, or give them by hand (chown, chmod, setfacl)"

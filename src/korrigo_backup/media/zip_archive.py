@@ -319,7 +319,7 @@ class _Reader:
         try:
             self._read(member, staging)
         except (FileExistsError, NotADirectoryError, IsADirectoryError):
-            raise _wrong(self._source, f"{printable(member.path)} is both a file and something else") from None
+            raise _wrong(self._source, f"{printable(member.path)} is both a file and another entry") from None
 
     def _read(self, member: _Member, staging: Staging | None) -> None:
         if member.is_directory:

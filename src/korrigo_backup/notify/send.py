@@ -108,7 +108,7 @@ class _Errand(threading.Thread):
         try:
             self.start()
         except RuntimeError:
-            self._problem = "this machine gives no more threads"
+            self._problem = "this machine allows no more threads"
 
     def run(self) -> None:
         """Send the notice; no exception of a library leaves the thread."""

@@ -120,7 +120,7 @@ def note(site: Site, catalog: Catalog, taken_back: Collection[str]) -> None:
             journal.decided(catalog.directory, site, ended)
         return
     if stamp_of(newest) in taken_back or not committed(site.postgres, newest.transaction):
-        ended = replace(newest, transaction="", outcome=Outcome.FAILED, message="interrupted, and taken back")
+        ended = replace(newest, transaction="", outcome=Outcome.FAILED, message="interrupted, and undone")
     else:
         message = "interrupted after its end: database and media are new"
         ended = replace(newest, outcome=Outcome.PARTLY, message=message)

@@ -89,7 +89,7 @@ def _verified(known: set[str]) -> str:
 def _saved(kept: list[str], *, in_place: bool) -> str:
     if in_place:
         files = f"; files kept as {', '.join(kept)}" if kept else ""
-        return f"in a safety backup, before anything is touched{files}"
+        return f"in a safety backup, before the first change{files}"
     return f"kept as {', '.join(kept)}" if kept else "there is none"
 
 

@@ -193,6 +193,6 @@ def _findings(context: RestoreContext, source: SqlSource) -> Iterator[Finding]:
         yield from as_owner("the dump", role, in_place=True)
         yield from without_rows("the dump", source.scan, context.accept)
     if source.scan.own_transactions:
-        yield error("restore.in_place", "the dump has transaction commands of its own, so it cannot be taken back",
+        yield error("restore.in_place", "the dump has transaction commands of its own, so it cannot be rolled back",
                     "restore it without --in-place")  # fmt: skip
-    yield warning("restore.in_place", replaced_in_place(live), f"the way back: {FROM_SAFETY}")
+    yield warning("restore.in_place", replaced_in_place(live), f"to go back: {FROM_SAFETY}")

@@ -181,7 +181,7 @@ def _swap(server: Postgres, live: _Live, *, in_place: bool) -> Iterator[Finding]
         yield warning("database.slots", f"logical replication slots of {name} stay with the replaced database, which"
                       f" cannot be dropped while it has them: {', '.join(live.slots)}",
                       f"restore with --in-place to keep them; or afterwards, in the kept database: {drop};"
-                      " then make them anew and load their consumers again")  # fmt: skip
+                      " then make them again and load their consumers again")  # fmt: skip
     if server.common != server.maintenance and not in_place:
         yield _maintenance(server)
     if live.sessions:

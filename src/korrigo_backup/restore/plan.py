@@ -68,7 +68,7 @@ def replaced_in_place(database: str) -> str:
 
 
 def replaced_by_django(database: str, reason: str) -> str:
-    """Say what a restore by the site's Django in place costs, and why it is one."""
+    """Return the cost of a restore in place by the site's Django, with the reason, as a sentence."""
     return (
         f"the rows in database {database} are replaced inside it by the site's manage.py, in a transaction, and its"
         " tables stay as they are: the site is down as long as a safety backup, the load and the media take"
@@ -77,7 +77,7 @@ def replaced_by_django(database: str, reason: str) -> str:
 
 
 def loaded_by_django(database: str) -> str:
-    """Say what a restore by the site's Django does where it loads a copy of the live database."""
+    """Return the effect of a restore by the site's Django into a copy of the live database, as a sentence."""
     return (
         f"the site's manage.py loads a copy of database {database} while the site serves; tables that the backup does"
         " not hold (sessions, tables without a model) keep the rows that they have at the stop"

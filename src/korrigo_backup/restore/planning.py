@@ -143,7 +143,7 @@ def plan_sql(site: Site, artifact: Artifact, source: SqlSource, *, stamp: str, i
 def _left_out(source: SqlSource) -> Iterator[Finding]:
     if names := source.expected.left_out:
         yield warning("database.left_out", f"pg_dump has left out: {', '.join(names)}",
-                      "an index that was not valid is made again by hand: CREATE INDEX …")  # fmt: skip
+                      "make an invalid index again by hand: CREATE INDEX …")  # fmt: skip
 
 
 def plan_media(site: Site, artifact: Artifact, source: MediaSource, *, stamp: str) -> PartPlan:
@@ -185,7 +185,9 @@ def _database_findings(databases: Databases, replacement: Replacement) -> Iterat
         yield error("role.createdb", f"role {role.name} may not create databases",
                     f'as a superuser: ALTER ROLE "{role.name}" CREATEDB; or restore with --in-place')  # fmt: skip
     if replacement.kept_as is None and not replacement.in_place:
-        yield warning("database.missing", f"{replacement.target.split(' at ')[0]} does not exist: it is made anew")
+        yield warning(
+            "database.missing", f"{replacement.target.split(' at ')[0]} does not exist: the restore creates it"
+        )
     yield from room(replacement)
 
 

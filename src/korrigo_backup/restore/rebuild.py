@@ -148,7 +148,7 @@ def _by_hand(plan: RebuildPlan) -> PartlyDone:
     commands = "; ".join(f"python manage.py {' '.join(command)}" for command in plan.commands)
     kept = f"; the replaced data is complete in database {plan.kept_as}" if plan.kept_as else ""
     return PartlyDone(
-        f"database {plan.database} is anew and empty; its tables are still to be made",
+        f"database {plan.database} is new and empty; its tables are still to be made",
         hint=f"run this in the site's environment: {commands}",
         state=f"the database is empty{kept}; to go back: korrigo-backup rollback",
     )

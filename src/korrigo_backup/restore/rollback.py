@@ -113,9 +113,9 @@ def _finished(*, redo: bool, media_only: bool) -> None:
     """Refuse the rest of the request after an interrupted restore was undone; return if there is no rest."""
     if redo or media_only:
         raise Refused(
-            "an interrupted restore was taken back first: the site is as it was before it",
+            "an interrupted restore was undone first: the site is as it was before it",
             hint="look at the site, then run the same command again if you still want it",
-            state="the interrupted restore is taken back; nothing else was changed",
+            state="the interrupted restore is undone; no other change was made",
         )
 
 
@@ -175,12 +175,12 @@ def _nothing_kept(site: Site, move: Move, names: Collection[str]) -> NotFound:
     """Return the error for a rollback without a previous copy; a rollback before it can be undone."""
     other = "restore a backup instead: korrigo-backup restore latest, or a pre_restore_safety_backup_… file"
     if move is REDO:
-        return NotFound("no rollback has left anything to bring back", hint=other)
+        return NotFound("no rollback has left data to bring back", hint=other)
     undone = beside(names, site.postgres.database, REDO.source) or (site.media and site.media.kept(REDO.source))
     if not undone:
-        return NotFound("no restore has left anything to go back to", hint=other)
+        return NotFound("no restore has left data to go back to", hint=other)
     return NotFound(
-        "no restore has left anything to go back to: the last restore is rolled back already",
+        "no restore has left data to go back to: the last restore is rolled back already",
         hint=f"korrigo-backup rollback --to after brings the restored data again; or {other}",
     )
 

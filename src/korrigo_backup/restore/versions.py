@@ -61,7 +61,7 @@ def version_findings(server: Postgres, scan: ScanResult) -> Iterator[Finding]:
     made_by = _major(scan.client_version)
     if saved and saved > here:
         yield warning("version.older", f"the backup is of PostgreSQL {saved}, this server is {here}{_FAILS}",
-                      f"better restore into {saved} or newer")  # fmt: skip
+                      f"restore into PostgreSQL {saved} or newer")  # fmt: skip
     elif made_by and made_by > here:
         yield warning("version.older", f"pg_dump {made_by} wrote this backup, this server is {here}{_FAILS}")
 

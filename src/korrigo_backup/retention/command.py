@@ -110,7 +110,7 @@ def _removed(catalog: Catalog, plan: Retention, site: Site | None, *, now: datet
         return removed + kept.remove(site, catalog.directory, plan.kept, now=now, listen=listen)
     except KorrigoBackupError as problem:
         raise PartlyDone(
-            f"{removed} backups are removed, but not all that restores have kept: {problem.message}",
+            f"{removed} backups are removed, but not all previous copies of restores: {problem.message}",
             hint=problem.hint,
             state="the entries that are listed as kept are there; the live site is unchanged",
         ) from None

@@ -61,7 +61,7 @@ class UndoStack:
                 hint = problem.hint if isinstance(problem, KorrigoBackupError) else ""
                 cause.leave(
                     World.CHANGED,
-                    f"STOPPED while taking back ({doing}): {problem}. No data was deleted;"
+                    f"STOPPED while undoing ({doing}): {problem}. No data was deleted;"
                     f" {hint or 'remove the cause'}; then run korrigo-backup rollback: it finishes this first",
                 )
                 return cause

@@ -94,7 +94,7 @@ def _parts(sources: Sources) -> list[tuple[str, Callable[[], Iterable[str]]]]:
         ("Checks", lambda: [f"{one.level}: {one.message}{_hint(one.hint)}" for one in sources.checks()]),
         (f"Backups (newest {NEWEST})", lambda: _backups(sources.catalog)),
         (f"Journal (newest {NEWEST})", lambda: _runs(sources.catalog)),
-        ("Whom to ask", lambda: sources.contacts or ["no contact is configured: set [[contacts.people]]"]),
+        ("Contacts", lambda: sources.contacts or ["no contact is configured: set [[contacts.people]]"]),
         ("To be added by you", lambda: _ASKED),
     ]
 

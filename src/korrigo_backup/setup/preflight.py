@@ -227,7 +227,7 @@ def _holes(client: tuple[int, int]) -> Iterator[Finding]:
     if client < (min(SAFE_CLIENTS), 0) or (safe is not None and client[1] < safe):
         to = f"{client[0]}.{safe}" if safe else f"{min(SAFE_CLIENTS)} or newer"
         yield warning("database.holes", f"psql {_dotted(client)} has known holes (CVE-2026-18408, CVE-2025-8714):"
-                      " a dump of a stranger could run commands", f"update it to {to}; until then restore only"
+                      " a hostile dump could run commands", f"update it to {to}; until then restore only"
                       " backups signed with this site's key")  # fmt: skip
 
 

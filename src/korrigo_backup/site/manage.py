@@ -161,7 +161,7 @@ def taken_in(command: Command, served: Served, by: DjangoCommands) -> None:
     if status:
         raise failure(Completed(status, b"", process.stderr), f"{by.description} restore")
     if not served.complete:
-        raise KorrigoBackupError(f"{by.description} restore ended without a word", hint=SAME_VERSION)
+        raise KorrigoBackupError(f"{by.description} restore ended without output", hint=SAME_VERSION)
 
 
 _KINDS = {kind.exit_code: kind for kind in (Refused, NotFound, Locked, Unreachable, ProofFailed)}
@@ -216,5 +216,5 @@ def failure(done: Completed, what: str) -> KorrigoBackupError:
     kind = _KINDS.get(done.status, KorrigoBackupError)
     return kind(
         f"{what} {describe_status(done.status)}: {words.removeprefix('CommandError: ')}",
-        hint=hint or "run that command by hand and see why it fails ([django] in the configuration)",
+        hint=hint or "run that command by hand to see its error ([django] in the configuration)",
     )

@@ -81,7 +81,7 @@ def _surroundings(seen: Seen) -> Iterator[Finding]:
         yield error("status.directory", f"the backup directory {seen.directory} does not exist",
                     "check BACKUP_DIR, or make the first backup: korrigo-backup backup")  # fmt: skip
     if seen.stopped and not seen.holder:
-        yield error("status.stopped", "the site's services were stopped by a run that did not live to start them",
+        yield error("status.stopped", "an interrupted run has stopped the site's services and not started them again",
                     "korrigo-backup rollback finishes the interrupted run, and starts them")  # fmt: skip
     if seen.journal_unread:
         yield error("status.journal", f"the journal cannot be read, so failures are not known: {seen.journal_unread}",
@@ -102,11 +102,11 @@ def _age(status: Status, seen: Seen, goals: Goals) -> Iterator[Finding]:
         yield error("status.overdue",
                     f"the newest good backup of the database is {span(status.age)} old: more than the"
                     f" {goals.rpo_hours:g} h that may be lost",
-                    "korrigo-backup backup; then see why the schedule did not run")  # fmt: skip
+                    "korrigo-backup backup; then find the reason that the schedule did not run")  # fmt: skip
     yield from _media_age(status, goals)
     future = [one.name for one in good_artifacts(seen) if one.created > status.now + CLOCKS_DIFFER]
     if future:
-        yield warning("status.future", f"of the future: {named(future)}: the clock of this machine has gone back,"
+        yield warning("status.future", f"dated in the future: {named(future)}: the clock of this machine has gone back,"
                       " or was wrong when it was made", "check the clock: timedatectl, date; if it is right, make"
                       " a backup and remove those by hand")  # fmt: skip
 
@@ -150,7 +150,7 @@ def _in_part(seen: Seen) -> Iterator[Finding]:
     record = partly(seen.records)
     if record:
         yield warning("status.partly", f"the newest backup is good, but then: {record.message[:_MESSAGE]}",
-                      "put it right, then: korrigo-backup nightly")  # fmt: skip
+                      "correct the cause, then: korrigo-backup nightly")  # fmt: skip
 
 
 def _failure(one: Failing) -> str:
@@ -172,7 +172,7 @@ def _broken(seen: Seen) -> Iterator[Finding]:
                       "see why: korrigo-backup show NAME; then remove it by hand")  # fmt: skip
     unread = [stranger.name for stranger in seen.strangers if stranger.ours]
     if unread:
-        yield warning("status.unread", f"has the name of a backup, and is none or cannot be read: {named(unread)}",
+        yield warning("status.unread", f"named like a backup, but no backup or unreadable: {named(unread)}",
                       f"look at it: ls -la {seen.directory}")  # fmt: skip
 
 
@@ -237,7 +237,7 @@ def _signatures(good: Sequence[Good]) -> Iterator[Finding]:
     unsigned = [one.name for one in good if one.signature is Authenticity.UNSIGNED]
     if unsigned:
         yield warning("status.unsigned", f"not signed with this site's key: {named(unsigned)}",
-                      "a restore will want --allow-unsigned; see KORRIGO_BACKUP_KEY_FILE")  # fmt: skip
+                      "a restore will need --allow-unsigned; see KORRIGO_BACKUP_KEY_FILE")  # fmt: skip
 
 
 def _other_key(seen: Seen) -> Iterator[Finding]:

@@ -87,7 +87,7 @@ def describe(seen: Seen, goals: Goals, *, now: datetime) -> Status:
 
 
 def _is_there(one: Failing, seen: Seen) -> bool:
-    """Tell whether it still matters: a backup that does not verify, and was removed, does not."""
+    """Return whether the record still matters: a bad backup that was removed does not."""
     return one.verb != Verb.VERIFY or any(artifact.name == one.subject for artifact in seen.artifacts)
 
 

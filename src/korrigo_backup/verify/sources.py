@@ -205,7 +205,7 @@ def _require_member(artifact: Artifact, manifest: Manifest, name: str, sha256: s
     saved = {(member.sha256, member.size) for member in manifest.members}
     if (sha256, size) not in saved:
         raise ProofFailed(
-            f"{name} is not the file that was saved: its checksum differs from the manifest's",
+            f"{name} is not the saved file: its checksum differs from the manifest's",
             hint=f"it was changed or damaged since {artifact.created:%Y-%m-%d %H:%M}: use another backup",
         )
 

@@ -69,7 +69,7 @@ def _same(path: Path, member: Member) -> int:
         )
     if found != (member.sha256, member.size):
         raise ProofFailed(
-            f"{path.name} is not the file that was saved: its checksum differs from the manifest's",
+            f"{path.name} is not the saved file: its checksum differs from the manifest's",
             hint="it was changed, cut or damaged since: use another backup (korrigo-backup list)",
         )
     return member.size

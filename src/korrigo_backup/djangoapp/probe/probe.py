@@ -250,7 +250,7 @@ def _no_mail() -> Iterator[None]:
 def _nothing_left(trial: _Trial) -> Check:
     if trial.left():
         return Check("rollback", ok=False, message=f"a user {PREFIX}… is still there: delete it")
-    return Check("rollback", ok=True, message="all of it was taken back")
+    return Check("rollback", ok=True, message="all changes were rolled back")
 
 
 def _upload() -> Check:

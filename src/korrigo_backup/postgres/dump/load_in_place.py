@@ -166,6 +166,6 @@ def _require_unchanged(taken: Snapshot, present: DatabaseProof) -> None:
     if found := saved(differences(taken, present, tables)):
         words = some([one.message for one in found])
         raise Refused(
-            f"somebody has written to the database since its safety backup was made: {words}",
+            f"another program has written to the database since its safety backup was made: {words}",
             hint="stop the programs that write to it ([services] stop), then run the restore again",
         )

@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from korrigo_backup.run.record import Step
     from korrigo_backup.site.site import Site
 
-HINT = f"the way back: {ROLLBACK}"
+HINT = f"to go back: {ROLLBACK}"
 _FROM_SAFETY = f"{FROM_SAFETY}, then rollback --media-only"
-IN_PLACE_HINT = f"the way back: {_FROM_SAFETY}"
+IN_PLACE_HINT = f"to go back: {_FROM_SAFETY}"
 
 
 @dataclass

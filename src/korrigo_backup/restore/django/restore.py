@@ -162,7 +162,7 @@ class DjangoPart:
         present = safety.manifest.database if safety.manifest else None
         if present and not holds(self.context.site.postgres, present):
             raise Refused(
-                "somebody has written to the database since its safety backup was made",
+                "another program has written to the database since its safety backup was made",
                 hint="stop the programs that write to it ([services] stop), then run the restore again",
             )
 
@@ -208,7 +208,7 @@ class DjangoPart:
             self._transaction = transaction
 
     def _took_place(self) -> bool:
-        """Tell whether the restore is done in spite of an error; the site's Django finishes or undoes it first."""
+        """Return whether the restore is done in spite of an error; the site's Django finishes or undoes it first."""
         site = self.context.site
         if not self._transaction:
             undecided.end_load(site.postgres)
@@ -248,4 +248,4 @@ def _trust(artifact: Artifact) -> tuple[str, ...]:
 
 
 def _not_now(transaction: str) -> None:
-    raise Refused(f"a check must not change anything, and transaction {transaction} has", hint="report this")
+    raise Refused(f"a check must not change a row, and transaction {transaction} has", hint="report this")

@@ -49,7 +49,7 @@ def hindrance(site: Site, described: Description, checked: DjangoCheck, stamp: s
     if not described.stages:
         return "the site's korrigo-backup is an earlier version, which loads no other database"
     if checked.database != server.database:
-        return "its settings name the database otherwise, so they cannot be led to a copy of it"
+        return "its settings name the database in another way, so they cannot be pointed to a copy of it"
     if words := obstacle(site):
         return words
     return next(_lost_in_a_copy(server, stage_database(server.database, stamp)), "")

@@ -34,7 +34,7 @@ def _made(evidence: Evidence) -> Answer:
     by = f"; {told(record)}" if record else ""
     text = f"{newest.name}, {span(newest.age)} old{by}"
     if evidence.seen.scheduled is False:
-        return ask(GROUP, point, f"{text}; no schedule is installed by korrigo-backup: does something else start it?")
+        return ask(GROUP, point, f"{text}; no schedule is installed by korrigo-backup: does another program start it?")
     return answer(GROUP, point, done=True, evidence=text)
 
 

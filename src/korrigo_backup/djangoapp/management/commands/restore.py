@@ -40,7 +40,7 @@ class Command(BaseCommand):
     """Restore a backup made by `manage.py backup`."""
 
     help = (
-        "Restore a backup made by `manage.py backup`. Everything is checked before anything is changed, and the "
+        "Restore a backup made by `manage.py backup`. Everything is checked before the first change, and the "
         "load is a single transaction: it succeeds whole or is undone. Exit status: 0 done, 4 refused, 6 no such "
         "backup, 7 another run, 8 database unreachable, 9 proof failed, 1 another error."
     )

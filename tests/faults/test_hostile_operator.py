@@ -167,7 +167,7 @@ def test_the_scripts_say_when_there_is_no_command(site, name, code):
 
 def test_an_interrupt_while_the_program_is_loading_is_told_in_words(site):
     with site.started("backup") as child:
-        until(lambda: "pydantic_core" in Path(f"/proc/{child.pid}/maps").read_text())
+        until(lambda: "msgspec/_core" in Path(f"/proc/{child.pid}/maps").read_text())
         child.send_signal(signal.SIGINT)
         err = child.communicate(timeout=30)[1].decode()
     assert child.returncode == 130

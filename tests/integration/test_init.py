@@ -256,7 +256,7 @@ def test_settings_of_ours_get_a_file_that_no_deployment_writes_anew(site):
     assert USER_PASSWORD not in own.read_text()
     in_dotenv(site, "POSTGRES_HOST", "POSTGRES_PORT", "POSTGRES_DB", "POSTGRES_USER", "POSTGRES_PASSWORD", "MEDIA_ROOT")
     config = load(site.home, {})
-    assert config.notify.healthchecks_url.get_secret_value() == "https://hc.example/t0ken"
+    assert config.notify.healthchecks_url.reveal() == "https://hc.example/t0ken"
     assert (config.backup.dir, config.site.name) == (site.backups, "it's ours")
     before = own.read_bytes()
     own.write_bytes(before + b"# a person's\n")

@@ -2,10 +2,12 @@
 
 import dataclasses
 
+import msgspec
 import pytest
 
 from korrigo_backup.config.load import surroundings
 from korrigo_backup.config.model import Configuration
+from korrigo_backup.config.values import encoded
 from korrigo_backup.core.finding import Level
 from korrigo_backup.setup.discover import compose_files, discover
 
@@ -332,7 +334,7 @@ def test_a_published_shape_is_understood(tmp_path, name):
     assert shape.file in [str(path) for path in compose_files(tmp_path, {})]
     found = discover(tmp_path, surroundings(tmp_path, {}))
     assert found.reached
-    defaults = Configuration().model_dump(mode="json")
+    defaults = msgspec.to_builtins(Configuration(), enc_hook=encoded)
     for wanted in shape.found.split():
         place, _, value = wanted.partition("=")
         section, _, key = place.partition(".")

@@ -3,6 +3,7 @@
 import pytest
 
 from korrigo_backup.config.load import load
+from korrigo_backup.core.secret import Secret
 from korrigo_backup.core.variables import VARIABLES
 from korrigo_backup.errors import UsageError
 
@@ -48,7 +49,7 @@ def test_an_empty_variable_is_as_unset(place):
 
 def plain(value):
     """A value as it was given, a secret one too."""
-    return value.get_secret_value() if hasattr(value, "get_secret_value") else str(value)
+    return value.reveal() if isinstance(value, Secret) else str(value)
 
 
 @pytest.mark.contract("C1")
@@ -93,6 +94,23 @@ def test_every_variable_sets_its_key(tmp_path, variable, place_):
             "unknown key 'contacts.people.0.contct'",
             "did you mean 'contact'?",
         ),
+        ("[[notify.channels]]\nname = 'x'", "notify.channels.0.url: is missing", "correct the value"),
+        ("[retention.media]\ndayz = 3", "unknown key 'retention.media.dayz'", "did you mean 'days'?"),
+        ("[schedule]\nmedia = 'monthly'", "schedule.media: must be one of daily, weekly", "correct the value"),
+        ("[notify]\nevents = ['success', 'x']", "notify.events.1: must be one of start, success,", "correct the value"),
+        ("[database]\nport = true", "database.port: must be a whole number, got true or false", "correct the value"),
+        ("[status]\nrpo_hours = -1", "status.rpo_hours: must be a number >= 0", "correct the value"),
+        ("[database]\nsslcert = ''", "database.sslcert: must not be empty", "correct the value"),
+        ("[backup]\ndir = '~no-such-user/b'", "has ~ and no such home directory", "correct the value"),
+        ("[backup]\ndir = 5", "backup.dir: must be text", "correct the value"),
+        ("[contacts]\npeople = ['x']", "contacts.people.0: must be a table, got text", "correct the value"),
+        ("[retention]\nmedia = [{days = 1}]", "retention.media: must be a table, got a list", "correct the value"),
+        ('[django]\nmanage = "\'a"', "django.manage: no closing quotation", "correct the value"),
+        (
+            "[validate.accept]\n'validate.users' = ' '",
+            "validate.accept: must be text of length >= 1",
+            "correct the value",
+        ),
         ("[notify]\nurl = 'x'", "unknown key 'notify.url'", "did you mean 'urls'?"),
         ("[notify.subjects]\nfailure = '$Stie'", "unknown placeholder $Stie", "correct the value"),
         ("[notify.subjects]\nfailure = '$ 5'", "write $$ for a dollar sign", "correct the value"),
@@ -114,6 +132,26 @@ def test_a_wrong_value_names_the_variable_and_where_it_was_set(place):
         load(place, {})
 
 
+@pytest.mark.parametrize(("text", "value"), [("'off'", False), ("'yes'", True), ("1", True), ("false", False)])
+def test_a_switch_may_be_text_or_a_number(tmp_path, text, value):
+    (tmp_path / "korrigo-backup.toml").write_text(f"[nightly]\ndrill = {text}\n")
+    assert load(tmp_path, {}).nightly.drill is value
+
+
+def test_a_variable_that_is_a_number_may_stand_between_blanks(tmp_path):
+    assert load(tmp_path, {"POSTGRES_PORT": " 7 "}).database.port == 7
+
+
+def test_home_is_known_in_every_path(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/school")
+    (tmp_path / "korrigo-backup.toml").write_text("[kit]\nfiles = ['~/certificate']\n[backup]\ndir = '~/b'\n")
+    config = load(tmp_path, {})
+    assert [str(path) for path in (config.backup.dir, *config.kit.files)] == [
+        "/home/school/b",
+        "/home/school/certificate",
+    ]
+
+
 @pytest.mark.contract("C5")
 def test_a_wrong_value_beside_a_password_does_not_show_it(place):
     with pytest.raises(UsageError) as caught:
@@ -130,4 +168,4 @@ def test_a_file_that_was_named_must_be_there(tmp_path):
 
 def test_a_password_is_taken_as_it_stands_in_dotenv(tmp_path):
     (tmp_path / ".env").write_text("POSTGRES_PASSWORD='pa$$w${HOME}rd #1'\n")
-    assert load(tmp_path, {}).database.password.get_secret_value() == "pa$$w${HOME}rd #1"
+    assert load(tmp_path, {}).database.password.reveal() == "pa$$w${HOME}rd #1"

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from korrigo_backup.app.build import wire
 from korrigo_backup.config.load import load
+from korrigo_backup.config.unattended import WEEKLY
 from korrigo_backup.errors import UsageError
 from korrigo_backup.schedule import crontab_lines as crontab
 from korrigo_backup.schedule.model import JOBS, RunEnvironment, check_hours, next_runs, on_calendar, overdue, times
@@ -200,8 +201,8 @@ def test_other_lines_that_back_up_are_found():
 @pytest.mark.contract("B7")
 def test_the_hours_are_the_runbooks(tmp_path):
     schedule = load(tmp_path, {}).schedule
-    assert (schedule.daily, schedule.weekly, schedule.drill) == ("0 3 * * *", "0 4 * * 0", "0 5 * * 3")
-    hours = [("daily", schedule.daily), ("weekly", schedule.weekly), ("drill", schedule.drill)]
+    assert (schedule.daily, WEEKLY, schedule.drill) == ("0 3 * * *", "0 4 * * 0", "0 5 * * 3")
+    hours = [("daily", schedule.daily), ("weekly", WEEKLY), ("drill", schedule.drill)]
     assert [(job.id, job.hours) for job in JOBS] == hours
 
 

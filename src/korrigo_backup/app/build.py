@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from korrigo_backup.artifact.catalog import Catalog
 from korrigo_backup.artifact.identity import Owner
 from korrigo_backup.artifact.keyring import Keyring, read
@@ -21,6 +23,7 @@ from korrigo_backup.compose.services import ComposeServices
 from korrigo_backup.config import libpq
 from korrigo_backup.config.load import dotenv_problems, load, surroundings
 from korrigo_backup.config.notify import ChannelSection
+from korrigo_backup.config.unattended import NEVER, WEEKLY
 from korrigo_backup.core.secret import Secret
 from korrigo_backup.core.variables import VARIABLES
 from korrigo_backup.errors import NotFound, UsageError
@@ -41,8 +44,6 @@ from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    from pydantic import SecretStr
 
     from korrigo_backup.artifact.properties import RoleProof
     from korrigo_backup.config.model import Configuration
@@ -132,12 +133,12 @@ class Wired:
         hours = self.config.schedule
         full = (
             hours.media == "daily"
-            and bool(hours.daily)
+            and hours.daily != NEVER
             and (self.config.composed or self.config.media.root is not None)
         )
-        weekly = "" if full and "weekly" not in hours.model_fields_set else hours.weekly
+        weekly = hours.weekly or (NEVER if full else WEEKLY)
         wanted = {"daily": hours.daily, "weekly": weekly, "drill": hours.drill, "overdue": hours.overdue}
-        return jobs(wanted, media=full)
+        return jobs({name: "" if time == NEVER else time for name, time in wanted.items()}, media=full)
 
     def around(self) -> RunEnvironment:
         """Return the surroundings of an unattended run, which no option sets."""
@@ -188,10 +189,10 @@ def _secrets(config: Configuration, environment: Mapping[str, str]) -> tuple[Sec
     """Return every secret value of the configuration. Longer values come first, since they may contain shorter ones."""
     password, notify = config.database.password, config.notify
     addresses = [*notify.urls, *(channel.url for channel in notify.channels), notify.healthchecks_url]
-    found = [Secret(password.get_secret_value())] if password else []
+    found = [password] if password else []
     found += [Secret(other)] if (other := environment.get("PGPASSWORD")) else []
     for url in filter(None, addresses):
-        found += address.secrets(Secret(url.get_secret_value()))
+        found += address.secrets(url)
     return tuple(sorted(found, key=lambda secret: len(secret.reveal()), reverse=True))
 
 
@@ -207,25 +208,25 @@ def _channels(notify: NotifySection) -> tuple[Notifier, ...]:
         AppriseChannel(
             name=channel.name or f"channel {number}{_scheme(channel.url)}",
             events=frozenset(notify.events if channel.events is None else channel.events),
-            url=Secret(channel.url.get_secret_value()),
+            url=channel.url,
             subjects=notify.subjects,
             bodies=notify.bodies,
         )
         for number, channel in enumerate(given, 1)
     ]
     if notify.healthchecks_url:
-        channels.append(Healthchecks(Secret(notify.healthchecks_url.get_secret_value())))
+        channels.append(Healthchecks(notify.healthchecks_url))
     return tuple(channels)
 
 
-def _scheme(url: SecretStr) -> str:
+def _scheme(url: Secret) -> str:
     """Return the scheme of the address in brackets, for its channel's name; the host may already be a token."""
-    scheme, found, _ = url.get_secret_value().partition("://")
+    scheme, found, _ = url.reveal().partition("://")
     return f" ({scheme})" if found and scheme.isalnum() else ""
 
 
 def _rule(section: RuleSection) -> Rule:
-    return Rule(**section.model_dump())
+    return Rule(**structs.asdict(section))
 
 
 def _keyring(config: Configuration, environ: Mapping[str, str]) -> Keyring:
@@ -338,7 +339,7 @@ def _django(config: Configuration, environment: Mapping[str, str]) -> DirectDjan
     told = {
         "POSTGRES_DB": database.name,
         "POSTGRES_USER": database.user,
-        "POSTGRES_PASSWORD": database.password.get_secret_value() if database.password else None,
+        "POSTGRES_PASSWORD": database.password.reveal() if database.password else None,
         "POSTGRES_HOST": database.host,
         "POSTGRES_PORT": str(database.port),
         "MEDIA_ROOT": str(config.media.root.absolute()) if config.media.root else None,

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from korrigo_backup.app.build import STOPPED_FILE
 from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.status.collect import About, look
@@ -42,8 +44,8 @@ _HURRY = 3
 def _hurried(wired: Wired) -> Site:
     """Return the live site with a short connect timeout, for a single question."""
     database = wired.config.database
-    short = database.model_copy(update={"connect_timeout": min(_HURRY, database.connect_timeout)})
-    return replace(wired, config=wired.config.model_copy(update={"database": short})).site()
+    short = structs.replace(database, connect_timeout=min(_HURRY, database.connect_timeout))
+    return replace(wired, config=structs.replace(wired.config, database=short)).site()
 
 
 def about(wired: Wired, *, now: datetime, ask: bool) -> About:

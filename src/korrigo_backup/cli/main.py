@@ -230,8 +230,7 @@ def _usage_or_bug(problem: Exception) -> int:
         print(problem, file=sys.stderr)
         return UsageError.exit_code
     if hasattr(problem, "format_message"):  # click's own errors: an unknown option, a missing argument
-        message = problem.format_message().replace("Value error, ", "")  # pydantic's word
-        _say(UsageError(on_one_line(message), hint=_help_of(problem)))
+        _say(UsageError(on_one_line(problem.format_message()), hint=_help_of(problem)))
         return UsageError.exit_code
     if os.environ.get(DEBUG_VARIABLE):
         traceback.print_exc()

@@ -6,6 +6,7 @@ from pathlib import Path  # noqa: TC003 - typer reads it when the verb runs
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import structs
 
 from korrigo_backup.app.build_status import status
 from korrigo_backup.artifact.catalog import local_now
@@ -43,7 +44,7 @@ def command(
     found = write_status(wired, publish) if publish else status(wired, now=local_now(), ask=True)
     people = wired.config.contacts.people
     if as_json:
-        say_json("status", {**_fields(found), "contacts": [person.model_dump() for person in people]})
+        say_json("status", {**_fields(found), "contacts": [structs.asdict(person) for person in people]})
     else:
         say_status(found, people)
     require_calm(found)

@@ -85,7 +85,7 @@ def security(database: DatabaseSection, environment: Mapping[str, str]) -> dict[
 
 def password(database: DatabaseSection, environment: Mapping[str, str]) -> Secret | None:
     """Return the password: that of the site, else PGPASSWORD. Raises UsageError when both are set and differ."""
-    own = database.password.get_secret_value() if database.password else ""
+    own = database.password.reveal() if database.password else ""
     other = environment.get("PGPASSWORD", "")
     if own and other and own != other:
         raise UsageError(

@@ -5,15 +5,12 @@ Each of these wins over those before it.
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ValidationError
-
-from korrigo_backup.config.model import Configuration
+from korrigo_backup.config.convert import WrongValueError, convert
 from korrigo_backup.core.dotenv import Fault, Problem
 from korrigo_backup.core.variables import VARIABLES
 from korrigo_backup.errors import UsageError
@@ -22,6 +19,8 @@ from korrigo_backup.system.dotenv import parse_dotenv, read_dotenv
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from korrigo_backup.config.model import Configuration
 
 _LARGEST = 1024 * 1024
 """Bytes: more than any configuration, less than a device would return."""
@@ -48,7 +47,8 @@ def load(directory: Path, environ: Mapping[str, str], file: Path | None = None) 
     Raises UsageError, naming the source, for a file that cannot be read, an unknown key or a wrong value.
     """
     tree = read_toml(file or directory / FILE_NAME, required=file is not None)
-    sources = {(section, key): "the TOML file" for section, keys in tree.items() for key in keys}
+    sources: dict[tuple[str, ...], str] = {}
+    sources |= {(section, key): "the TOML file" for section, keys in tree.items() for key in keys}
     files = [(values, str(directory / name)) for name, values in _files(directory, environ)]
     for values, source in (*files, (environ, "the environment")):
         for variable, (section, key) in VARIABLES.items():
@@ -58,9 +58,12 @@ def load(directory: Path, environ: Mapping[str, str], file: Path | None = None) 
                 tree.setdefault(section, {})[key] = value
                 sources[section, key] = f"{variable} in {source}"
     try:
-        return Configuration.model_validate(tree)
-    except ValidationError as problem:
-        raise _explained(problem, sources) from None
+        return convert(tree)
+    except WrongValueError as problem:
+        source = sources.get(problem.place[:2], "the configuration")
+        raise UsageError(
+            f"{source}: {'.'.join(problem.place)}: {problem.words}", hint="correct the value, then run it again"
+        ) from None
 
 
 def surroundings(directory: Path, environ: Mapping[str, str]) -> dict[str, str]:
@@ -126,30 +129,3 @@ def _require_text(value: str, source: str) -> None:
         value.encode()
     except UnicodeEncodeError:
         raise UsageError(f"{source} is not UTF-8 text", hint="use a name in UTF-8") from None
-
-
-def _explained(problem: ValidationError, sources: Mapping[tuple[str, str], str]) -> UsageError:
-    found = problem.errors(include_input=False, include_url=False)
-    # a misspelt key hides the key that it stands for
-    first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
-    place = tuple(str(part) for part in first["loc"])
-    name = ".".join(place)
-    if first["type"] == "extra_forbidden":
-        known = _known(place)
-        near = difflib.get_close_matches(place[-1], known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
-        return UsageError(f"the configuration has an unknown key {name!r}", hint=hint)
-    source = sources.get((place[0], place[1]), "the configuration") if len(place) > 1 else "the configuration"
-    what = first["msg"].removeprefix("Value error, ")
-    return UsageError(f"{source}: {name}: {what[:1].lower()}{what[1:]}", hint="correct the value, then run it again")
-
-
-def _known(place: tuple[str, ...]) -> list[str]:
-    model: type[BaseModel] = Configuration
-    for part in (part for part in place[:-1] if not part.isdigit()):  # a number is a place in a list of sections
-        inner = model.model_fields[part].annotation if part in model.model_fields else None
-        inner = next((one for one in get_args(inner) if one is not Ellipsis), inner)
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            return []
-        model = inner
-    return sorted(model.model_fields)

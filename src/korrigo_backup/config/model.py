@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+from typing import TYPE_CHECKING
 
 from korrigo_backup.config.notify import (
     NotifySection,
@@ -28,30 +28,38 @@ from korrigo_backup.config.unattended import (
 )
 from korrigo_backup.config.values import Section
 
-with warnings.catch_warnings():  # a field `validate` shadows a method of pydantic's former version, which we do not use
-    warnings.filterwarnings("ignore", message='Field name "validate"')
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-    class Configuration(Section):
-        """The whole configuration of a site."""
 
-        site: SiteSection = SiteSection()
-        database: DatabaseSection = DatabaseSection()
-        media: MediaSection = MediaSection()
-        backup: BackupSection = BackupSection()
-        services: ServicesSection = ServicesSection()
-        restore: RestoreSection = RestoreSection()
-        validate: ValidateSection = ValidateSection()  # type: ignore[assignment]
-        django: DjangoSection = DjangoSection()
-        compose: ComposeSection = ComposeSection()
-        retention: RetentionSection = RetentionSection()
-        nightly: NightlySection = NightlySection()
-        notify: NotifySection = NotifySection()
-        status: StatusSection = StatusSection()
-        contacts: ContactsSection = ContactsSection()
-        kit: KitSection = KitSection()
-        schedule: ScheduleSection = ScheduleSection()
+class Configuration(Section, frozen=True):
+    """The whole configuration of a site."""
 
-        @property
-        def composed(self) -> bool:
-            """Whether the site is reached through Docker Compose (contract C3: directly where POSTGRES_HOST is set)."""
-            return self.database.host is None or self.site.access == "compose"
+    site: SiteSection = SiteSection()
+    database: DatabaseSection = DatabaseSection()
+    media: MediaSection = MediaSection()
+    backup: BackupSection = BackupSection()
+    services: ServicesSection = ServicesSection()
+    restore: RestoreSection = RestoreSection()
+    validate: ValidateSection = ValidateSection()
+    django: DjangoSection = DjangoSection()
+    compose: ComposeSection = ComposeSection()
+    retention: RetentionSection = RetentionSection()
+    nightly: NightlySection = NightlySection()
+    notify: NotifySection = NotifySection()
+    status: StatusSection = StatusSection()
+    contacts: ContactsSection = ContactsSection()
+    kit: KitSection = KitSection()
+    schedule: ScheduleSection = ScheduleSection()
+
+    @property
+    def composed(self) -> bool:
+        """Whether the site is reached through Docker Compose (contract C3: directly where POSTGRES_HOST is set)."""
+        return self.database.host is None or self.site.access == "compose"
+
+
+SECTIONS: Mapping[str, type[Section]] = {
+    name: type(default)
+    for name, default in zip(Configuration.__struct_fields__, Configuration.__struct_defaults__, strict=True)
+}
+"""The sections by name."""

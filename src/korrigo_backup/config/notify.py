@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from msgspec import Meta, field
 
-from korrigo_backup.config.values import Section, no_switch
+from korrigo_backup.config.values import Reader, Section
+from korrigo_backup.core.secret import Secret
 from korrigo_backup.notify.event import DEFAULT_EVENTS, Event
 from korrigo_backup.notify.wording import unknown_placeholders
 
 
 def _each_word(value: object) -> object:
     """Split a value that is a single text, as in a variable, at white space."""
-    return tuple(value.split()) if isinstance(value, str) else value
+    return value.split() if isinstance(value, str) else value
 
 
-def _template(value: str) -> str:
-    if unknown := unknown_placeholders(value):
-        raise ValueError(f"has an unknown placeholder ${unknown[0]}")
+def _templates(value: object) -> object:
+    """Read templates by event."""
+    for name, text in value.items() if isinstance(value, dict) else ():
+        if isinstance(text, str) and (unknown := unknown_placeholders(text)):
+            raise ValueError(f"{name} has an unknown placeholder ${unknown[0]}")
     return value
 
 
-Events = tuple[Event, ...]
-Templates = dict[Event, Annotated[str, AfterValidator(_template)]]
-
-
-class ChannelSection(Section):
+class ChannelSection(Section, frozen=True):
     """A notification channel, with a name for messages and events of its own."""
 
-    url: SecretStr
+    url: Secret
     name: str | None = None
-    events: Events | None = None
+    events: tuple[Event, ...] | None = None
 
 
-class NotifySection(Section):
+class NotifySection(Section, frozen=True):
     """Addresses that are notified, and their events. An address is an Apprise URL, and a secret.
 
     `timeout` is for all channels of a notice together, in seconds. A wrong address is reported when it is used: a slip
@@ -42,10 +42,16 @@ class NotifySection(Section):
     `subjects` and `bodies` are templates by event.
     """
 
-    urls: Annotated[tuple[SecretStr, ...], BeforeValidator(_each_word)] = ()
+    readers: ClassVar[Mapping[str, Reader]] = {
+        **dict.fromkeys(("urls", "events"), _each_word),
+        **dict.fromkeys(("subjects", "bodies"), _templates),
+    }
+    parts: ClassVar[Mapping[str, type[Section]]] = {"channels": ChannelSection}
+
+    urls: tuple[Secret, ...] = ()
     channels: tuple[ChannelSection, ...] = ()
-    events: Annotated[Events, BeforeValidator(_each_word)] = DEFAULT_EVENTS
-    healthchecks_url: SecretStr | None = None
-    timeout: Annotated[float, BeforeValidator(no_switch), Field(gt=0, le=600)] = 30
-    subjects: Templates = Field(default_factory=dict)
-    bodies: Templates = Field(default_factory=dict)
+    events: tuple[Event, ...] = DEFAULT_EVENTS
+    healthchecks_url: Secret | None = None
+    timeout: Annotated[float, Meta(gt=0, le=600)] = 30
+    subjects: dict[Event, str] = field(default_factory=dict)
+    bodies: dict[Event, str] = field(default_factory=dict)

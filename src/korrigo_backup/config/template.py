@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
-from pydantic import BaseModel, SecretStr
+import msgspec
 
 from korrigo_backup.config.load import DOTENV, OWN_DOTENV, OWN_PREFIX
-from korrigo_backup.config.model import Configuration
+from korrigo_backup.config.model import SECTIONS
+from korrigo_backup.core.secret import Secret
 from korrigo_backup.core.variables import VARIABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from pydantic.fields import FieldInfo
+    from korrigo_backup.config.values import Section
 
 _HEAD = """\
 # The configuration of korrigo-backup. A line that begins with # shows the default; take the # away to change it.
@@ -29,29 +30,23 @@ def render(values: Mapping[str, Mapping[str, object]]) -> str:
     Sections and keys come from the model, so that the file cannot differ from the program.
     """
     lines = [_HEAD]
-    for section, field in Configuration.model_fields.items():
-        model = field.annotation
-        if isinstance(model, type) and issubclass(model, BaseModel):
-            lines += [
-                *_comment(model.__doc__ or ""),
-                f"[{section}]",
-                *_keys(section, model, values.get(section, {})),
-                "",
-            ]
+    for section, model in SECTIONS.items():
+        lines += [*_comment(model.__doc__ or ""), f"[{section}]", *_keys(section, model, values.get(section, {})), ""]
     return "\n".join(lines)
 
 
-def _keys(section: str, model: type[BaseModel], values: Mapping[str, object]) -> Iterator[str]:
-    for key, field in model.model_fields.items():
+def _keys(section: str, model: type[Section], values: Mapping[str, object]) -> Iterator[str]:
+    defaults, types = model(), get_type_hints(model)
+    for key in model.__struct_fields__:
         variable = _VARIABLE.get((section, key))
         note = f"    # or {variable}" if variable else ""
         if key in values:
             yield f"{key} = {written(values[key])}{note}"
-        elif _is_secret(field):
+        elif Secret in (types[key], *get_args(types[key])):
             place = OWN_DOTENV if variable and variable.startswith(OWN_PREFIX) else DOTENV
             yield f"# {key}: in {place}{f', {variable}' if variable else ''}"
         else:
-            default = field.get_default(call_default_factory=True)
+            default = getattr(defaults, key)
             yield f"# {key} ={'' if default is None else f' {written(default)}'}{note}"
 
 
@@ -61,17 +56,13 @@ def written(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, (int, float)):
         return f"{value:g}" if isinstance(value, float) else str(value)
-    if isinstance(value, BaseModel):
-        return written({key: one for key, one in value.model_dump().items() if one is not None})
+    if isinstance(value, msgspec.Struct):
+        return written({key: one for key, one in msgspec.structs.asdict(value).items() if one is not None})
     if isinstance(value, dict):
         return f"{{{', '.join(f'{json.dumps(str(key))} = {written(one)}' for key, one in value.items())}}}"
     if isinstance(value, (list, tuple, set, frozenset)):
         return f"[{', '.join(written(one) for one in value)}]"
     return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _is_secret(field: FieldInfo) -> bool:
-    return SecretStr in (field.annotation, *getattr(field.annotation, "__args__", ()))
 
 
 def _comment(docstring: str) -> Iterable[str]:

@@ -1,51 +1,74 @@
-"""The types of the values of the configuration: paths, ports, numbers; and the base class of its sections."""
+"""Values of the configuration: the base class of its sections, limits of numbers, and readers of raw values."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+import msgspec
 
+from korrigo_backup.core.secret import Secret
 
-def no_switch(value: object) -> object:
-    """Refuse true and false where a number is wanted: Python takes them for 1 and 0."""
-    if isinstance(value, bool):
-        raise ValueError("must be a number, not true or false")  # noqa: TRY004 - pydantic expects a ValueError
-    return value
+Reader = Callable[[object], object]
+"""Returns a raw value as its key takes it; raises ValueError in words. The type is checked afterwards."""
 
-
-def _place(value: object) -> object:
-    if value == "":
-        raise ValueError("must not be empty")
-    return value
+Words = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=86400)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=100_000)]
+Text = Annotated[str, msgspec.Meta(min_length=1)]
 
 
-def _at_home(value: Path) -> Path:
-    try:
-        return value.expanduser()
-    except RuntimeError:
-        raise ValueError("has ~ and no such home directory") from None
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A section: unknown keys are refused, values never change after loading.
+
+    `readers` are applied to raw values by key; `parts` are the sections inside of this one.
+    """
+
+    readers: ClassVar[Mapping[str, Reader]] = {}
+    parts: ClassVar[Mapping[str, type[Section]]] = {}
 
 
-def _label(value: str) -> str:
-    if not value.strip() or not value.isprintable():
+def decoded(kind: type, value: object) -> object:
+    """Return a path or a secret from text, as msgspec's `dec_hook`. `~` in a path is the home directory.
+
+    No shell sees to `~` in an environment file or in TOML. Raises ValueError in words.
+    """
+    if not isinstance(value, str):
+        raise ValueError("must be text")  # noqa: TRY004 - msgspec names the place of a ValueError
+    return Secret(value) if kind is Secret else _path(value)
+
+
+def encoded(value: object) -> object:
+    """Return a path or a secret as text, as msgspec's `enc_hook`; a secret stays hidden."""
+    return str(value)
+
+
+def label(value: object) -> object:
+    """Read a name that is written in manifests, tables and messages."""
+    if isinstance(value, str) and not (value.strip() and value.isprintable()):
         raise ValueError("must be a name, without control characters")
     return value
 
 
-Label = Annotated[str, AfterValidator(_label)]
-"""A name that is written in manifests, tables and messages."""
-
-Place = Annotated[Path, BeforeValidator(_place), AfterValidator(_at_home)]
-"""A path; `~` is the home directory, for `.env` and TOML files, where no shell sees to it."""
-Words = Annotated[tuple[str, ...], Field(min_length=1)]
-Port = Annotated[int, BeforeValidator(no_switch), Field(ge=1, le=65535)]
-Seconds = Annotated[float, Field(gt=0, le=86400)]
-Count = Annotated[int, BeforeValidator(no_switch), Field(ge=0, le=100_000)]
+def number(value: object) -> object:
+    """Read a number that a variable may hold between blanks."""
+    return value.strip() if isinstance(value, str) else value
 
 
-class Section(BaseModel):
-    """A section: unknown keys are refused, values never change after loading."""
+def switch(value: object) -> object:
+    """Read true or false, also as text."""
+    return _SWITCH.get(value.lower(), value) if isinstance(value, str) else value
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+
+_SWITCH = dict.fromkeys(("yes", "on", "y", "t"), True) | dict.fromkeys(("no", "off", "n", "f"), False)
+
+
+def _path(value: str) -> Path:
+    if not value:
+        raise ValueError("must not be empty")
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:
+        raise ValueError("has ~ and no such home directory") from None

@@ -10,9 +10,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from korrigo_backup.compose import file as compose_file
 from korrigo_backup.compose.running import environment_of, project_here, resolved
 from korrigo_backup.config.model import Configuration
+from korrigo_backup.config.values import encoded
 from korrigo_backup.core.finding import Finding, error, ok, warning
 from korrigo_backup.core.variables import VARIABLES
 from korrigo_backup.setup.compose_roles import database_candidates
@@ -235,7 +238,7 @@ def _below(path: Path, directory: Path) -> str | None:
 
 def _needed(values: Values, environment: Mapping[str, str]) -> Values:
     """Leave out settings that the environment sets, which wins anyway, and those with their default value."""
-    defaults = Configuration().model_dump(mode="json")
+    defaults = msgspec.to_builtins(Configuration(), enc_hook=encoded)
     told = {place for variable, place in VARIABLES.items() if environment.get(variable)}
     kept = {
         section: {

@@ -126,7 +126,7 @@ def test_what_it_cannot_see_it_says(backups, member, tmp_path):
         assert "does not exist" in text(client)
     (tmp_path / "file").write_text("")
     with override_settings(KORRIGO_BACKUP_DIR=tmp_path / "file"):
-        assert "is not what korrigo-backup status --publish writes" in text(client)
+        assert "was not written by korrigo-backup status --publish" in text(client)
     with override_settings(KORRIGO_BACKUP_DIR="a\0b"):
         assert "it is no path" in text(client)
     with override_settings(KORRIGO_BACKUP_DIR=5):

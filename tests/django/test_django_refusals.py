@@ -226,7 +226,7 @@ def test_rows_that_are_not_what_the_manifest_says_are_not_kept(refused, site, co
     forge(path)
     found = refused(path)
     assert "after the load testsite.base" in found.text
-    assert "did not hold what the backup says" in found.text
+    assert "differed from the backup" in found.text
 
 
 @pytest.mark.promise("P5")

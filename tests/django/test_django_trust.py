@@ -106,7 +106,7 @@ def test_the_manifest_names_the_database_and_its_cluster(site):
 @pytest.mark.contract("R2")
 def test_without_a_key_the_flow_of_the_runbook_is_not_broken(site):
     said = site.restore(site.backup().path)
-    assert said.errors.splitlines() == ["warning: the backup is not signed: anybody could have written it"]
+    assert said.errors.splitlines() == ["warning: the backup is not signed: its origin is not proven"]
 
 
 def test_a_key_among_the_backups_is_refused(site, monkeypatch):

@@ -44,7 +44,7 @@ def test_every_finding_is_documented_and_every_documented_one_exists():
 
 def test_every_system_check_is_documented_and_every_documented_one_exists():
     source = (PROJECT / "src" / "korrigo_backup" / "djangoapp" / "status" / "checks.py").read_text(encoding="utf-8")
-    in_code = {f"W{int(number):03}" for number in re.findall(r"\b_warned\((\d+),", source)}
+    in_code = {f"W{int(number):03}" for number in re.findall(r"\b_warned\(\s*(\d+),", source)}
     assert in_code == set(re.findall(r"^\| `korrigo_backup\.(W\d+)` \|", document("findings.md"), re.MULTILINE))
 
 

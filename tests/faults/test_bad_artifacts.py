@@ -46,7 +46,7 @@ DAMAGE = {
     flipped: "",
     other_content: "is not a complete PostgreSQL dump: its end mark is missing",
     cut_dump: "is not a complete PostgreSQL dump: its end mark is missing",
-    row_changed: "is not the file that was saved: its checksum differs from the manifest's",
+    row_changed: "is not the saved file: its checksum differs from the manifest's",
     not_gzip: "is not a valid gzip file",
     lambda _: b"": "is empty",
 }

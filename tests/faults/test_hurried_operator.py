@@ -63,13 +63,13 @@ def test_a_media_root_that_is_a_link_is_the_tree_it_points_to_and_one_that_is_a_
     assert (site.home / "link").is_symlink()
     (site.home / "afile").touch()
     done = site.korrigo("restore", made, "--yes", code=6, env={"MEDIA_ROOT": str(site.home / "afile")})
-    assert "is not one" in done.err
+    assert "is not a directory" in done.err
     assert "state: nothing was changed" in done.err
 
 
 def test_the_maintenance_database_is_not_restored_over(site):
     made = site.backup()
     assert (
-        "connects to while it swaps"
+        "is the maintenance database, which a swap needs"
         in site.korrigo("restore", made, "--yes", code=2, env={"POSTGRES_DB": "postgres"}).err
     )

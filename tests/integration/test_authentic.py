@@ -22,7 +22,7 @@ def test_an_unsigned_dump_is_refused_before_anything_is_changed(site):
     with nothing_changes(site):
         done = site.korrigo("restore", made, "--yes", code=4)
         plan = site.korrigo("plan", made, code=4)
-    assert "has no signature: anybody could have written it" in done.err
+    assert "has no signature: its origin is not proven" in done.err
     assert "add --allow-unsigned" in done.err
     assert "has no signature" in plan.out
     site.wreck()

@@ -142,7 +142,7 @@ def test_a_restore_that_is_killed_before_its_jobs_are_made_is_taken_back(site, s
         assert steps.run(site, "restore", made, "--yes").killed
     assert site.sql("SELECT name FROM exam", superuser=True) == [("one",)], "it was killed before the swap"
     taken_back = site.korrigo("rollback", "--yes")
-    assert "The interrupted restore is taken back" in taken_back.out
+    assert "The interrupted restore is undone" in taken_back.out
     if from_nothing:
         assert not site.databases()
         site.korrigo("restore", made, "--yes")
@@ -192,7 +192,7 @@ def test_the_way_back_of_a_restore_by_django_is_in_place_and_keeps_its_jobs(site
     assert site.sql(SEEN, superuser=True) == seen
     assert site.sql("SELECT name FROM exam", superuser=True) == [("one",)]
     refused = site.korrigo("rollback", "--yes", code=4)
-    assert "its extension pg_cron can stand in it alone" in refused.err
+    assert "the extension pg_cron can stand in the live database alone" in refused.err
     assert "rollback --to safety --in-place" in refused.err
     assert site.databases() == {NAME}
 

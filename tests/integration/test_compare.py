@@ -277,7 +277,7 @@ def test_compare_can_be_told_which_tables(site):
 
 def test_what_a_restore_replaced_is_compared_with_what_it_brought(site):
     made = site.backup()
-    assert "no restore has kept anything" in site.korrigo("compare", "before", code=6).err
+    assert "no restore has kept a previous copy" in site.korrigo("compare", "before", code=6).err
     site.sql("UPDATE exam SET name = 'later' WHERE id = 4")
     site.restore(made)
     (kept,) = site.kept()

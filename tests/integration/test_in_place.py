@@ -66,7 +66,7 @@ def test_the_content_is_replaced_and_the_way_back_is_the_safety_backup(plain_sit
     site.wreck()
     old = site.content()
     done = site.korrigo("restore", made, "--yes", "--in-place")
-    assert "no database is kept beside" in done.out
+    assert "no previous copy is kept" in done.out
     assert "keeps     no database: only a safety backup, made first" in done.out
     assert site.content() == new
     assert site.databases() == {site.database}
@@ -137,7 +137,7 @@ def test_a_database_with_an_administrator_s_extension_is_not_loaded_beside_for_a
     try:
         wired = plain_site.wired()
         for known_by in (None, wired.catalog.find(str(safety))):
-            assert obstacle(wired.site(), known_by) == "this role may not create the extensions kb_own in another one"
+            assert obstacle(wired.site(), known_by) == "this role may not create the extensions kb_own in a staged copy"
     finally:
         with connect(plain_site.server) as admin:
             admin.execute(f"ALTER ROLE {PLAIN} NOCREATEDB")
@@ -366,7 +366,7 @@ def test_what_was_written_after_the_safety_backup_is_not_lost(plain_site):
     (wrapper / "pg_dump").chmod(0o755)
     done = site.korrigo("restore", made, "--yes", "--in-place", code=4, env={"KORRIGO_BACKUP_CLIENT_DIR": str(wrapper)})
     assert (
-        "somebody has written to the database since its safety backup was made: public.exam has 21 rows, not 20"
+        "another program has written to the database since its safety backup was made: public.exam has 21 rows, not 20"
         in done.err
     )
     assert site.sql("SELECT count(*) FROM exam") == [(21,)]

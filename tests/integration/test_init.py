@@ -95,14 +95,14 @@ def test_a_manage_py_that_fails_is_a_warning_without_its_secrets(site):
         file.write("DATABASE_URL=postgres://me:very-s3cret@host/db\n")
     (site.home / "manage.py").write_text("import os\nraise SystemExit('no ' + os.environ['DATABASE_URL'])\n")
     done = site.korrigo("init", env=BARE)
-    assert "does not tell its settings" in done.out
+    assert "but its settings cannot be read" in done.out
     assert "very-s3cret" not in done.said
 
 
 def test_an_empty_directory_is_not_a_site_and_stays_empty(site, tmp_path):
     (tmp_path / "empty").mkdir()
     done = site.korrigo("init", "--directory", tmp_path / "empty", env=BARE, code=6)
-    assert "nothing here tells how the site's database is reached" in done.err
+    assert "the way to reach the site's database is unknown" in done.err
     assert list((tmp_path / "empty").iterdir()) == []
 
 

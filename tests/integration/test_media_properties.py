@@ -136,7 +136,7 @@ def test_a_link_out_of_the_tree_is_named_until_it_is_accepted_and_never_dropped(
     assert os.readlink(site.media / "archive") == "/mnt/nas/archive"
     (site.home / "korrigo-backup.toml").write_text('[media]\naccepted_links = ["arch*"]\n')
     done = site.korrigo("backup", "media")
-    assert "lead out of the media tree, or to nothing" not in done.out
+    assert "lead out of the media tree, or to no file" not in done.out
     assert "1 accepted symbolic links" in done.out
 
 

@@ -292,4 +292,4 @@ def test_a_slip_in_an_address_keeps_no_backup_from_being_made_and_is_said_withou
         for name in ("channel 1", "channel 2 (slack)", "channel 3 (mailto)", "Healthchecks"):
             assert name in text
         assert not [secret for secret in (TOKEN, MAIL_PASSWORD) if secret in text]
-    assert "channel 1 cannot be told: no address that Apprise knows" in said[1]
+    assert "channel 1 cannot be used: no address that Apprise knows" in said[1]

@@ -81,7 +81,7 @@ def test_a_held_one_stays_until_it_is_released(site, aged):
         (("add", "latest", "--reason", "x", "--until", "2020-01-01"), 2, "has passed"),
         (("add", "latest", "--reason", "x", "--until", "soon"), 2, "is not a day"),
         (("add", "latest", "--reason", "x", "--until", "9999-12-31"), 2, "is not a day"),
-        (("release", "nothing"), 6, "nothing holds"),
+        (("release", "nothing"), 6, "there is no hold on"),
     ],
 )
 def test_a_hold_that_makes_no_sense_is_refused(site, arguments, code, says):
@@ -132,7 +132,7 @@ def test_a_long_silence_is_refused_until_a_person_says_that_the_clock_is_right(s
 @pytest.mark.promise("P4")
 def test_more_than_half_at_once_must_be_meant(site, aged):
     (site.home / "korrigo-backup.toml").write_text("[retention.database]\nlast = 2\n")
-    assert "7 of 9 backups of one kind" in site.korrigo("prune", "--apply", code=4).err
+    assert "7 of 9 backups of a kind" in site.korrigo("prune", "--apply", code=4).err
     assert all(path.exists() for path in aged)
     site.korrigo("prune", "--apply", "--allow-many")
     assert [path for path in aged if path.exists()] == aged[:2]
@@ -220,7 +220,7 @@ def test_the_maximum_age_is_heeded_and_a_point_keeps_what_it_is_made_of(site):
 def test_a_clock_set_back_a_year_removes_nothing(site, aged):
     future = site.aged(aged[0], -365)
     assert (
-        f"there is something of {local_now() + timedelta(days=365):%Y-%m-%d}"
+        f"a backup or run is dated {local_now() + timedelta(days=365):%Y-%m-%d}"
         in site.korrigo("prune", "--apply", code=4).err
     )
     assert all(path.exists() for path in [future, *aged])

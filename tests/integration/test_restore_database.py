@@ -107,7 +107,7 @@ def test_a_database_that_was_dropped_is_made_anew(site):
     with connect(site.server) as connection:
         connection.execute(f"DROP DATABASE {quoted(site.database)}")
     done = site.korrigo("restore", made, "--yes")
-    assert f"database {site.database} does not exist: it is made anew" in done.out
+    assert f"database {site.database} does not exist: the restore creates it" in done.out
     assert site.content() == before
     assert site.databases() == {site.database}
 
@@ -212,7 +212,7 @@ def test_a_copy_under_another_name_restores_but_says_what_it_cannot_prove(site):
     moved.write_bytes(made.read_bytes())
     site.wreck()
     done = site.korrigo("restore", moved, "--yes", "--no-safety-backup", "--allow-unsigned")
-    assert "whether it is what was saved cannot be proven" in done.out
+    assert "its content cannot be proven" in done.out
     assert "⚠️ Counted: 4 tables, 620 rows" in done.out
     assert "Proven:" not in done.out
     assert site.content() == before

@@ -63,7 +63,7 @@ def test_a_restore_from_nothing_is_not_rolled_back_by_half(site):
     site.write("copies/new.pdf", b"uploaded since")
     site.korrigo("restore", "latest-point", "--yes")
     refused = site.korrigo("rollback", "--yes", code=4)
-    assert f"there was no database {site.database}: there is nothing to go back to" in refused.err
+    assert f"there was no database {site.database} to go back to" in refused.err
     assert "--media-only" in refused.err
     assert (site.content(), site.tree()) == (saved, files)
     site.korrigo("rollback", "--media-only", "--yes")
@@ -95,7 +95,7 @@ def test_any_other_answer_than_yes_leaves_everything(restored):
 
 
 def test_without_a_restore_there_is_nothing_to_go_back_to(site):
-    assert "no restore has left anything" in site.korrigo("rollback", "--yes", code=6).err
+    assert "no restore has left data" in site.korrigo("rollback", "--yes", code=6).err
 
 
 def kill_while_staging(site, artifact):
@@ -118,7 +118,7 @@ def test_a_rollback_after_an_interrupted_restore_takes_back_that_one_alone(resto
     now = site.content()
     kill_while_staging(site, made)
     done = site.korrigo("rollback", "--yes")
-    assert "The interrupted restore is taken back: the site is as it was before it" in done.out
+    assert "The interrupted restore is undone: the site is as it was before it" in done.out
     assert site.content() == now != saved
     assert site.kept() == [before]
 
@@ -128,7 +128,7 @@ def test_what_is_asked_for_beyond_that_is_not_done_blindly(restored):
     now = site.content()
     kill_while_staging(site, "latest")
     done = site.korrigo("rollback", "--to", "after", "--yes", code=4)
-    assert "an interrupted restore was taken back first" in done.err
+    assert "an interrupted restore was undone first" in done.err
     assert site.content() == now
 
 

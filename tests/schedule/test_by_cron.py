@@ -115,7 +115,7 @@ def test_half_of_the_marks_is_left_alone(room):
     room.run("crontab", "-", given=broken)
     try:
         for action in ("install", "show", "remove"):
-            assert "not one BEGIN and one END" in room.korrigo("schedule", action, code=4)
+            assert "not a single BEGIN and a single END" in room.korrigo("schedule", action, code=4)
         assert room.crontab() == broken
     finally:
         room.run("crontab", "-", given=whole)

@@ -63,8 +63,8 @@ def test_a_check_says_who_is_told_and_whose_address_is_wrong_without_sending():
     channels = (Channel("good"), Channel("bad"), Channel("good too"))
     found = Announcer("s", "e", channels).checked()
     assert [(one.level, one.message) for one in found] == [
-        ("warning", "bad cannot be told: bad is wrong"),
-        ("ok", "told when a backup fails: good, good too"),
+        ("warning", "bad cannot be used: bad is wrong"),
+        ("ok", "notified when a backup fails: good, good too"),
     ]
     assert not [channel for channel in channels if channel.told]
     assert [one.id for one in Announcer().checked()] == ["notify.nobody"]

@@ -57,7 +57,7 @@ def test_a_bad_day_is_told_with_what_to_do(found, point):
 
 def test_without_a_schedule_of_ours_a_person_says_what_starts_the_backup():
     answer = daily(evidence(healthy(scheduled=False)))[0]
-    assert (answer.state, "does something else start it?" in answer.evidence) == (ASK, True)
+    assert (answer.state, "does another program start it?" in answer.evidence) == (ASK, True)
 
 
 def test_nobody_who_is_told_is_no_matter_for_a_person():

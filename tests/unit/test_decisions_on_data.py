@@ -108,7 +108,7 @@ def test_the_rule_finds_a_decision_on_words(code):
 def test_a_recovery_is_typed_and_its_sentences_decide_nothing():
     rolled_back = Recovered((RecoveryAction(ActionKind.RESTORE_ROLLED_BACK, "20260101_020000"),))
     assert rolled_back.restore
-    assert rolled_back.actions[0].sentence == "took back the unfinished restore of 20260101_020000"
+    assert rolled_back.actions[0].sentence == "undid the unfinished restore of 20260101_020000"
     others = set(ActionKind) - {
         ActionKind.RESTORE_ROLLED_BACK,
         ActionKind.DJANGO_RESTORE_ROLLED_BACK,

@@ -11,7 +11,7 @@ from korrigo_backup.core.personal_data import discreet
     [
         ("2 files changed while they were read: copies/2026/Dupont Jean 3B.pdf", "2 files changed while they were read: <file>"),
         ("cannot read the media: Permission denied: /srv/media/dupont.jpg", "cannot read the media: Permission denied: <file>"),
-        ("media_backup_20260204_040000.tar.gz: copies/dupont.pdf is not as its checksum says", "media_backup_20260204_040000.tar.gz: <file> is not as its checksum says"),
+        ("media_backup_20260204_040000.tar.gz: copies/dupont.pdf differs from its checksum", "media_backup_20260204_040000.tar.gz: <file> differs from its checksum"),
         ("Dupont_Jean.PDF is listed but not in the archive", "<file> is listed but not in the archive"),
         ("a.pdf, b/c d.png, e.docx.", "<file>, <file>, <file>."),
         ("duplicate key: Key (email)=(jean@lycee.example) already exists.", "duplicate key: Key (<value>) already exists."),

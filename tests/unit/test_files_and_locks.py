@@ -74,11 +74,11 @@ def test_what_is_no_file_in_the_place_of_one_of_ours_is_said_at_once(tmp_path, m
     make(tmp_path / journal.FILE)
     with pytest.raises(KorrigoBackupError) as caught, lock.exclusive(tmp_path / "lock", "backup"):
         pass
-    assert "move away what has its name" in caught.value.hint
+    assert "move away the entry of that name" in caught.value.hint
     begun = journal.recorded(tmp_path, journal.SiteName("korrigo"), "backup", "db", listener=silent)
     with pytest.raises(KorrigoBackupError) as caught, begun:
         pass
-    assert "move away what has its name" in caught.value.hint
+    assert "move away the entry of that name" in caught.value.hint
 
 
 @pytest.mark.contract("B8")

@@ -203,7 +203,7 @@ def test_a_large_file_that_grows_while_it_streams_is_noticed(root, tree):
 @pytest.mark.promise("P1")
 def test_a_byte_that_is_changed_on_the_way_is_noticed(root):
     (root / "private").write_bytes(b"XXXXXXXXXXXXXXXXX")
-    with pytest.raises(ProofFailed, match="came out of the container otherwise"):
+    with pytest.raises(ProofFailed, match="differs from the file that was read in the container"):
         archived(RemoteTree(root, through('"$@" | tr X Y')))
 
 
@@ -270,7 +270,7 @@ def test_another_change_is_waited_for_but_not_for_ever(root, tree, monkeypatch):
     [
         (lambda *_: Command(("sh", "-c", "echo no such service >&2; exit 1")), Unreachable, "no such service"),
         (lambda *_: Command(("false",)), Unreachable, "ended with status 1"),
-        (through('echo hello; exec "$@"'), KorrigoBackupError, "something else there writes"),
+        (through('echo hello; exec "$@"'), KorrigoBackupError, "another program there writes"),
     ],
 )
 def test_a_way_that_does_not_lead_there_is_said(root, way, error, words):

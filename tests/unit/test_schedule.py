@@ -162,9 +162,9 @@ def test_a_block_with_half_of_its_marks_is_not_touched(cut):
     block = crontab.block(JOBS, AROUND)
     broken = b"".join(line for line in block.splitlines(keepends=True) if not line.startswith(cut.encode()))
     for edit in (crontab.without_block, crontab.block_in):
-        with pytest.raises(ValueError, match="BEGIN and one END"):
+        with pytest.raises(ValueError, match="BEGIN and a single END"):
             edit(broken, AROUND.identity)
-    with pytest.raises(ValueError, match="BEGIN and one END"):
+    with pytest.raises(ValueError, match="BEGIN and a single END"):
         crontab.with_block(block + block, AROUND.identity, block)
 
 

@@ -102,7 +102,7 @@ def test_a_media_container_that_sends_nothing_is_given_up(monkeypatch):
         return Command((sys.executable, "-c", "import time; time.sleep(60)"))
 
     with (
-        pytest.raises(Unreachable, match="nothing was received"),
+        pytest.raises(Unreachable, match="no data was received"),
         media_channel.asked(silent, {"do": "walk"}, lambda _: None) as channel,
     ):
         channel.value(dict)

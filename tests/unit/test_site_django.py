@@ -99,7 +99,7 @@ host.tell(Step("restore.complete"))
 @pytest.mark.parametrize(
     ("text", "kind", "words"),
     [
-        ("pass", KorrigoBackupError, "ended without a word"),
+        ("pass", KorrigoBackupError, "ended without output"),
         ("sys.exit(4)", Refused, "ended with status 4"),
         ("host.tell(Step('restore.complete')); sys.exit(9)", ProofFailed, "ended with status 9"),
         ("sys.stderr.write('error: unrecognized arguments: --stamp'); sys.exit(2)", Refused, "another version"),

@@ -112,7 +112,7 @@ def test_a_dump_cut_anywhere_is_not_complete(length):
 
 
 def test_an_end_mark_in_the_middle_ends_nothing():
-    with pytest.raises(ProofFailed, match="goes on after its end mark"):
+    with pytest.raises(ProofFailed, match="has text after its end mark"):
         scan(END + b"CREATE TABLE late ();\n")
 
 

@@ -39,7 +39,7 @@ def test_the_stack_halts_at_the_first_undo_that_fails():
         undo.push("the swap", fail)
         raise broken()
     assert done == []
-    assert "STOPPED while taking back (the swap): no server" in caught.value.state
+    assert "STOPPED while undoing (the swap): no server" in caught.value.state
 
 
 def test_a_stack_that_halted_names_the_step_and_the_reason():
@@ -109,5 +109,5 @@ def test_a_server_that_stays_away_is_given_up(monkeypatch):
 
     undo = UndoStack()
     undo.push("the swap", back)
-    assert "STOPPED while taking back (the swap): away" in undo.unwind(broken()).state
+    assert "STOPPED while undoing (the swap): away" in undo.unwind(broken()).state
     assert len(tries) > 1

@@ -49,7 +49,7 @@ def test_a_server_that_does_not_come_back_stops_the_undo_soon_after_the_limit(cl
     def step():
         raise GONE
 
-    assert unwound(step).startswith("STOPPED while taking back (a step): the server is gone")
+    assert unwound(step).startswith("STOPPED while undoing (a step): the server is gone")
     assert PATIENCE_SECONDS < clock.now <= PATIENCE_SECONDS + 2
 
 

@@ -131,7 +131,7 @@ def _unsigned(artifact: Artifact) -> tuple[str, str]:
             f"{NAME_THE_KEY}, or add that key as a line to yours; {meant}",
         )
     lacks = "has no signature" if artifact.manifest else "has no manifest, so its origin is unknown"
-    return f"{artifact.name} {lacks}: anybody could have written it", meant
+    return f"{artifact.name} {lacks}: its origin is not proven", meant
 
 
 def _renamed(artifact: Artifact) -> list[Finding]:

@@ -95,7 +95,7 @@ def _by_line(chunks: Iterable[bytes], source: str) -> Iterator[tuple[int, bytes]
     closed, comma = False, True
     for number, line in lines:
         if closed and line:
-            raise _damaged(source, f"line {number}: something follows the end of the array")
+            raise _damaged(source, f"line {number}: the file goes on after the end of the array")
         if line in {b"]", b""}:
             closed = closed or (line == b"]" and (not comma or number == 2))  # noqa: PLR2004 - the first line
             continue
@@ -139,9 +139,11 @@ def _by_value(chunks: Iterable[bytes], source: str) -> Iterator[tuple[int, bytes
             continue
         break
     if sign != "]":
-        raise _damaged(source, f"after object {number} the array neither goes on nor ends: the file is cut or altered")
+        raise _damaged(
+            source, f"after object {number} the array has no next object and no end: the file is cut or altered"
+        )
     if text.next_sign():
-        raise _damaged(source, "something follows the end of the array")
+        raise _damaged(source, "the file goes on after the end of the array")
 
 
 class _Text:

@@ -246,7 +246,7 @@ def _cut(live: str, room: int) -> str:
 
 
 def is_kit(name: str) -> bool:
-    """Tell whether `name` is that of a recovery kit; the record beside it adds `.manifest.json`."""
+    """Return whether `name` is that of a recovery kit; the record beside it adds `.manifest.json`."""
     return KIT.fullmatch(name) is not None
 
 

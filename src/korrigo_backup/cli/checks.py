@@ -60,7 +60,7 @@ def _quiet(catalog: Catalog) -> list[Finding]:
         return [error("site.quiet", problem.message, "wait for its end; nightly --wait does")]
     if place is None:
         return [quiet]
-    words = f"{place} holds the throw-away server of a drill that was killed; it may be running still"
+    words = f"{place} holds the throw-away server of a killed drill; the server may still run"
     return [quiet, warning("recover.left", words, "the next backup, plan, restore or rollback ends and removes it")]
 
 

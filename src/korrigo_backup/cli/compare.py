@@ -144,7 +144,9 @@ def _compare_before(present: Present, *, media: bool) -> Comparison:
     stamps = site.required_media().kept("before") if media else []
     databases = {} if media else beside(Databases(site.postgres).names(), site.postgres.database, "before")
     if not stamps and not databases:
-        raise NotFound("no restore has kept anything", hint="compare a backup instead: korrigo-backup compare latest")
+        raise NotFound(
+            "no restore has kept a previous copy", hint="compare a backup instead: korrigo-backup compare latest"
+        )
     if media:
         return compare_kept(site, site.required_media().aside("before", stamps[0]), shown=present.shown)
     return compare_database(present, databases[max(databases)])

@@ -66,7 +66,7 @@ def command(
 
 def _add(wired: Wired, name: str, reason: str | None, by: str, until: str | None) -> None:
     if not reason or not on_one_line(reason):
-        raise UsageError("a hold needs a reason", hint='add --reason "…": the next operator will want to know')
+        raise UsageError("a hold needs a reason", hint='add --reason "…": the next operator needs the reason')
     held = _held_name(wired, name)
     why, now = on_one_line(reason), datetime.now(UTC)
     hold = Hold(name=held, reason=why, holder=on_one_line(by), since=now, until=_day(until))
@@ -90,7 +90,7 @@ def _held_name(wired: Wired, name: str) -> str:
     if parse(found.name) is None:
         raise UsageError(
             f"{printable(found.name)} does not have the name of a backup: korrigo-backup does not remove it",
-            hint="the names that can be held: korrigo-backup list",
+            hint="korrigo-backup list shows the names",
         )
     return found.name
 

@@ -49,7 +49,10 @@ def command(
     directory: Annotated[Path, typer.Option(help="The site's project directory.")] = Path(),
     write: Annotated[bool, typer.Option("--write/--dry-run", help="Write the file, or only show it.")] = True,
     force: Annotated[
-        bool, typer.Option("--force", help="Write it anew; its settings stay, the old file is kept under another name.")
+        bool,
+        typer.Option(
+            "--force", help="Write the file again; its settings stay, the old file is kept under another name."
+        ),
     ] = False,
     db: Annotated[str | None, typer.Option("--db", help="The Compose service that is the database.")] = None,
     backend: Annotated[str | None, typer.Option("--backend", help="The Compose service that runs Django.")] = None,

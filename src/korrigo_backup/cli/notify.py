@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _MESSAGE = "this is a trial by korrigo-backup notify test: no backup has failed or succeeded"
 _HINT = "correct the address in [notify] or .env, then try again: korrigo-backup notify test"
-_BACK_UP = "korrigo-backup backup; then see why the schedule did not run"
+_BACK_UP = "korrigo-backup backup; then find the reason that the schedule did not run"
 _HOUR = 3600
 
 

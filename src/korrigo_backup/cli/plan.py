@@ -108,7 +108,7 @@ def _say_changes(tables: list[TableChange], *, compared: bool) -> None:
     rows = [(f"  {t.name}", _count(t.now), _count(t.after), words) for t, words in zip(tables, said, strict=True)]
     since = [(_count(t.added), _count(t.changed), _count(t.removed)) for t in tables]
     if any(t.added is not None for t in tables):
-        say("  rows since the backup: + added, ~ changed, - removed; a restore takes this back")
+        say("  rows since the backup: + added, ~ changed, - removed; a restore undoes these changes")
         say_table((*header, "+", "~", "-"), [(*row, *more) for row, more in zip(rows, since, strict=True)])
     else:
         say_table(header, rows)

@@ -38,7 +38,9 @@ def command(
     empty: Annotated[bool, typer.Option("--empty", help="Only the tables that the migrations make.")] = False,
     safety_backup: Annotated[bool, typer.Option(help="As restore --safety-backup.")] = True,
     allow_unsigned: Annotated[bool, typer.Option("--allow-unsigned", help="As restore --allow-unsigned.")] = False,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the result although the services stay ill.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the result although the services are not healthy.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for automation.")] = False,
 ) -> None:
     """Make the database anew, in an emergency: from the newest backup that is good, from a named backup, or empty.
@@ -50,7 +52,7 @@ def command(
     fixtures = tuple(Path(name) for name in named if _is_fixture(name))
     if (empty and named) or (fixtures and len(fixtures) < len(named)) or (len(named) > 1 and not fixtures):
         raise UsageError(
-            "a database is made anew from a backup, from fixtures, or empty: the options exclude each other",
+            "a database is rebuilt from a backup, from fixtures, or empty: the options exclude each other",
             hint="give a single --from BACKUP, or --from FIXTURE.json (may be given again), or --empty",
         )
     if empty or fixtures:
@@ -84,11 +86,11 @@ def _anew(wired: Wired, fixtures: tuple[Path, ...], *, yes: bool, keep: bool) ->
     say("✅ Rebuild completed successfully")
     if plan.kept_as:
         say(f"   the replaced data is kept as {plan.kept_as}; to go back: korrigo-backup rollback")
-    say_services(health, "the database is anew")
+    say_services(health, "the database is rebuilt")
 
 
 def _confirm(plan: RebuildPlan, *, yes: bool) -> bool:
-    say(f"Plan: make database {plan.database} anew")
+    say(f"Plan: rebuild database {plan.database}")
     say(f"  keeps     {f'the present database as {plan.kept_as}' if plan.kept_as else 'no copy: there is no database'}")
     for line in plan.commands:
         say(f"  then      manage.py {' '.join(line)}")

@@ -128,7 +128,7 @@ def command(
     }
     if in_place and not safety_backup:
         raise UsageError(
-            "a restore in place always makes a safety backup: there is no other way back",
+            "a restore in place always makes a safety backup: a rollback needs it",
             hint="leave out --no-safety-backup, or --in-place",
         )
     choices = Choices(

@@ -45,7 +45,9 @@ def command(
         bool, typer.Option("--allow-unsigned", help="As restore --allow-unsigned (safety, automatic).")
     ] = False,
     in_place: Annotated[bool, typer.Option("--in-place", help="As restore --in-place (safety, automatic).")] = False,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the result although the services stay ill.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the result although the services are not healthy.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for automation.")] = False,
 ) -> None:
     """Undo a restore. No data are deleted: the live data are kept and can be brought back with --to after."""
@@ -70,7 +72,7 @@ def command(
         report=health.append,
     )
     if plan is None:
-        say("✅ The interrupted restore is taken back: the site is as it was before it")
+        say("✅ The interrupted restore is undone: the site is as it was before it")
         return
     say("✅ Rollback completed successfully")
     for kept in (plan.database_kept_as, plan.media_kept_as):

@@ -241,7 +241,7 @@ def _plugins(environment: Mapping[str, str | Secret]) -> Iterator[Path]:
 
 _HINTS = (
     ("is not running", "start it: {shown} up -d"),
-    ("o such container", "it was made anew while this ran: run the command again"),
+    ("o such container", "the container was replaced during the run: run the command again"),
     ("o such service", "correct the names in [compose] of the configuration; {shown} config --services lists them"),
     ("annot connect to the Docker daemon", "start the engine: systemctl start docker"),
     ("permission denied while trying to connect", "run as root or as a user in the group docker"),

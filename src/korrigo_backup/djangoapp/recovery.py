@@ -30,7 +30,7 @@ def recover(tree: MediaTree) -> list[str]:
             done.append(f"the interrupted restore of {record.stamp} was complete: database and media are new")
         else:
             tree.undo_swap(record.stamp)
-            done.append(f"took back the interrupted restore of {record.stamp}: database and media are as before it")
+            done.append(f"undid the interrupted restore of {record.stamp}: database and media are as before it")
         close(tree, record, committed=committed)
     return done
 
@@ -62,7 +62,7 @@ def _committed(record: DjangoRestoreRecord) -> bool:
     committed = commit.happened(record.alias, record.marker or "")
     if committed is None:
         raise Unreachable(
-            f"the database does not say whether the interrupted restore of {record.stamp} took place",
+            f"the database does not answer whether the interrupted restore of {record.stamp} took place",
             hint="start the database server, then run this again",
         )
     return committed

@@ -44,7 +44,9 @@ if TYPE_CHECKING:
     from korrigo_backup.djangoapp.load.load import Load
     from korrigo_backup.run.record import Listener
 
-UNDECIDED = "the media were being put back: run manage.py restore or backup again, it finishes or undoes this first"
+UNDECIDED = (
+    "the restore of the media was interrupted: run manage.py restore or backup again, it finishes or undoes this first"
+)
 UNKNOWN = (
     "whether the database took the restore is not known, as its server does not answer: start it and run"
     " manage.py restore or backup, which makes database and media both new or both old"

@@ -18,7 +18,7 @@ def check_commands() -> list[Any]:
     return [
         Error(
             f"manage.py {name} is the command of {found[name]}, not of korrigo-backup: shadowed",
-            hint=f'put "{NAME}" first in INSTALLED_APPS: of two commands of one name Django runs that of the first app',
+            hint=f'put "{NAME}" first in INSTALLED_APPS: Django runs the command of the first app that has it',
             id="korrigo_backup.E001",
         )
         for name in OURS

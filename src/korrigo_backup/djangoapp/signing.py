@@ -67,12 +67,12 @@ def judge(found: Authenticity, keys: Keyring | None, *, allow_unsigned: bool) ->
     if judged is Verdict.ALTERED:
         raise ProofFailed(
             "the manifest was altered: its signature does not fit",
-            hint="do not use this backup, and find out who wrote to the place where it lay",
+            hint="do not use this backup; find the user or program that wrote to its directory",
         )
     what = (
         "the backup was signed with a key that this site does not have"
         if found is Authenticity.UNKNOWN_KEY
-        else "the backup is not signed: anybody could have written it"
+        else "the backup is not signed: its origin is not proven"
     )
     if judged is Verdict.ALLOWED:
         return what

@@ -89,7 +89,7 @@ def _opened(
 
     If the site's role may not load a database on its server, a throw-away server of this machine is used.
     """
-    parts, where = [], "beside the live site"
+    parts, where = [], "next to the live site"
     for one in artifacts:
         part = opened.enter_context(open_part(one, context, rehearsal=True))
         if isinstance(part, DatabasePart) and context.trusted and (lacking := lacks(part.plan.findings)):

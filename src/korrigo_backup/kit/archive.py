@@ -68,7 +68,7 @@ def unpack(raw: bytes, source: str) -> Opened:
     found = {name: (len(data), hashlib.sha256(data).hexdigest()) for name, data in files.items() if name != README}
     if said != found or README not in files or len(said) != len(contents.files):
         odd = next(iter(sorted(said.items() ^ found.items())), ("a file",))[0]
-        raise _wrong(source, f"{printable(odd)} is not as its contents say")
+        raise _wrong(source, f"{printable(odd)} differs from the kit's list of contents")
     return Opened(contents, files)
 
 

@@ -58,11 +58,11 @@ def find(catalog: Catalog, named: str | None) -> Kit:
 def check(kit: Kit) -> list[Finding]:
     """Return the findings about a kit without a private key: whether the file is unchanged, and its signature."""
     if wrong := damage(kit):
-        return [error("kit.damaged", wrong, "make a new one: korrigo-backup kit make")]
+        return [error("kit.damaged", wrong, "make a new kit: korrigo-backup kit make")]
     if kit.record is None or kit.authenticity is not Authenticity.AUTHENTIC:
         return [warning("kit.unsigned", f"{kit.path.name} has the form of an age file; no record signed with this"
-                        " site's key says whether it is what was made", "open it: --identity FILE")]  # fmt: skip
-    return [ok("kit.whole", f"{kit.path.name} is what was made, {kit.record.size} bytes, SHA-256 as signed")]
+                        " site's key proves that it is unchanged", "open it: --identity FILE")]  # fmt: skip
+    return [ok("kit.whole", f"{kit.path.name} is unchanged, {kit.record.size} bytes, SHA-256 as signed")]
 
 
 def open_kit(path: Path, identity: bytes) -> Opened:
@@ -74,7 +74,7 @@ def write_out(opened: Opened, directory: Path) -> None:
     """Write every file of a kit below `directory`, which must be new or empty, for its owner alone."""
     with explained(f"write the kit to {directory}"):
         if directory.is_symlink() or (directory.exists() and (not directory.is_dir() or any(directory.iterdir()))):
-            raise Refused(f"{directory} is not an empty directory", hint="name a new one: --to DIRECTORY")
+            raise Refused(f"{directory} is not an empty directory", hint="name a new directory: --to DIRECTORY")
         _directory(directory)
         for name, content in opened.files.items():
             for parent in reversed(Path(name).parents[:-1]):
@@ -95,9 +95,9 @@ def damage(kit: Kit) -> str | None:
     except KorrigoBackupError as problem:
         return problem.message
     if kit.authenticity is Authenticity.FORGED:
-        return f"the record beside {kit.path.name} was altered"
+        return f"the record of {kit.path.name} was altered"
     if kit.record and (len(sealed), hashlib.sha256(sealed).hexdigest()) != (kit.record.size, kit.record.sha256):
-        return f"{kit.path.name} is not what was made: its SHA-256 differs"
+        return f"{kit.path.name} was changed after it was made: its SHA-256 differs"
     return None
 
 

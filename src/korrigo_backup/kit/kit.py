@@ -85,7 +85,7 @@ def save_if_changed(catalog: Catalog, source: KitSource, *, now: datetime) -> li
 def unconfigured() -> Finding:
     """Return the warning that the secrets of this site are saved nowhere."""
     return warning("kit.unconfigured", "no recovery kit: .env and the signing key are saved nowhere",
-                   "set [kit] recipients (or KORRIGO_BACKUP_KIT_RECIPIENTS) to the public key of whoever may open it:"
+                   "set [kit] recipients (or KORRIGO_BACKUP_KIT_RECIPIENTS) to the public key of each reader:"
                    " age1… or ssh-ed25519 …, whose private key is not on this machine")  # fmt: skip
 
 
@@ -105,7 +105,7 @@ def save(catalog: Catalog, source: KitSource, *, now: datetime, listen: Listener
     Raises UsageError without recipients or without pyrage, NotFound for a file that the configuration names.
     """
     if not source.recipients:
-        raise UsageError("the recovery kit has nobody to be encrypted to", hint=unconfigured().hint)
+        raise UsageError("the recovery kit has no recipient", hint=unconfigured().hint)
     with (
         catalog.exclusive("recovery kit"),
         recorded(catalog.directory, SiteName(source.name, source.secrets), "kit", "make", listener=listen) as running,
@@ -119,14 +119,14 @@ def changes(kit: Kit, source: KitSource, *, now: datetime) -> Finding:
         return _keyless()
     gathered = _gather(source, now)
     if kit.record and kit.record.seal == gathered.seal:
-        return ok("kit.current", "nothing has changed since")
-    return warning("kit.stale", "something in it, or whom it is encrypted to, has changed since",
+        return ok("kit.current", "no change since it was made")
+    return warning("kit.stale", "its files or its recipients have changed since it was made",
                    "korrigo-backup kit make")  # fmt: skip
 
 
 def opened_well(opened: Opened) -> Finding:
     """Return that a kit was opened and read to its end."""
-    return ok("kit.opened", f"opened: {len(opened.contents.files)} files, each as its checksum says")
+    return ok("kit.opened", f"opened: {len(opened.contents.files)} files, each with its saved checksum")
 
 
 def compare(opened: Opened, source: KitSource, *, now: datetime) -> list[Finding]:
@@ -156,7 +156,7 @@ def _saved(catalog: Catalog, source: KitSource, now: datetime, running: Running)
 def _keyless() -> Finding:
     """Return the finding for a machine without a key: reading must not make a key, which a restore would then miss."""
     return warning("kit.stale", "this machine has no signing key, so the kit is not that of a site here",
-                   "put the key of the kit in place: README.md in it says where")  # fmt: skip
+                   "put the key of the kit in place: README.md in it names the path")  # fmt: skip
 
 
 def _publish(catalog: Catalog, source: KitSource, gathered: _Gathered, now: datetime, running: Running) -> Path:
@@ -176,7 +176,7 @@ def _publish(catalog: Catalog, source: KitSource, gathered: _Gathered, now: date
     with explained("write the recovery kit"), catalog.draft_kit(now) as draft:
         write_private(draft.path(), sealed)
         if hashlib.sha256(read(draft.path(), LARGEST)).hexdigest() != digest:
-            raise ProofFailed(f"{draft.name} reads back other than it was written", hint="check the disk (dmesg)")
+            raise ProofFailed(f"{draft.name} does not read back as it was written", hint="check the disk (dmesg)")
         path = draft.publish_signed(msgspec.json.encode(record))
     running.bytes = len(sealed)
     running.listen(Step("kit.published", {"path": str(path), "bytes": str(len(sealed))}))
@@ -208,7 +208,7 @@ def _places(source: KitSource) -> tuple[dict[str, Path], tuple[KitLink, ...]]:
     missing = [path for path in source.required if not (source.directory / path).exists()]
     if missing:
         raise NotFound(
-            f"the recovery kit wants {missing[0]}, which is not there",
+            f"the recovery kit needs {missing[0]}, which does not exist",
             hint="run it from the site's project directory, or correct [compose] files or [kit] files",
         )
     _require_text(str(source.directory))

@@ -80,7 +80,7 @@ def readme(facts: ReadmeFacts, files: Iterable[KitFile], links: Iterable[KitLink
 def _lines(facts: ReadmeFacts, files: Iterable[KitFile], links: Iterable[KitLink]) -> Iterator[str]:
     yield f"# {facts.site} ({facts.environment}) on a bare server"
     yield ""
-    yield "Everything beside this file is secret: delete the directory when the site is back."
+    yield "Every other file in this directory is secret: delete the directory when the site is back."
     if facts.outside:
         yield ""
         yield (
@@ -96,7 +96,7 @@ def _lines(facts: ReadmeFacts, files: Iterable[KitFile], links: Iterable[KitLink
         yield from _section("6. The site, empty", _site(facts))
         yield from _section("7. Its data, from the newest backup that is good", _data(facts))
         return
-    yield from _section("6. What the containers need of this machine", _needs(facts.needs))
+    yield from _section("6. The needs of the containers on this machine", _needs(facts.needs))
     yield from _section("7. The database, empty, and its data from the newest backup that is good", _filled(facts))
     yield from _section("8. The site", _served(facts.compose))
 
@@ -147,7 +147,7 @@ def _needs(needs: Needs) -> Iterator[str]:
     for path in needs.directories:
         yield shlex.join(("mkdir", "-p", path))
     for path in needs.left_out:
-        yield f"ls -d {shlex.quote(path)}    # not in this kit: bring it from the machine that was, or from its backup"
+        yield f"ls -d {shlex.quote(path)}    # not in this kit: bring it from the former machine, or from its backup"
     for words in needs.networks:
         made = shlex.join(("docker", "network", "create", *words))
         yield f"docker network inspect {shlex.quote(words[-1])} > /dev/null || {made}"
@@ -156,7 +156,7 @@ def _needs(needs: Needs) -> Iterator[str]:
     for name in needs.registries:
         yield shlex.join(("docker", "login", name))
     for name, value in needs.variables:
-        yield f"export {name}={shlex.quote(value)}    # tells which image ran; put it into .env, too"
+        yield f"export {name}={shlex.quote(value)}    # names the image that ran; put it into .env, too"
     for service, image in needs.images:
         yield f"# {service} ran {image}"
 

@@ -372,7 +372,7 @@ class _ArchiveReader:
 
     def _require_listed(self, digest: str, info: tarfile.TarInfo) -> None:
         if self._listed and next(self._listed, None) != (digest, info.name):
-            raise self._wrong(f"{printable(info.name)} is not as its checksum says")
+            raise self._wrong(f"{printable(info.name)} differs from its checksum")
 
     def _content(self, tar: tarfile.TarFile, info: tarfile.TarInfo) -> Iterator[Buffer]:
         """Return the pieces of a file; a file with holes (GNU tar's --sparse) is put together by tarfile."""

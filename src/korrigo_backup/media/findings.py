@@ -99,7 +99,7 @@ def _links(outside: Sequence[MediaLink]) -> Iterator[Finding]:
     shown = tuple(f"{one.path} -> {one.target}" for one in new)
     if new:
         names = ", ".join(f'"{one.path}"' for one in new[:_SHOWN])
-        yield warning("media.links", f"{len(new)} symbolic links lead out of the media tree, or to nothing:"
+        yield warning("media.links", f"{len(new)} symbolic links lead out of the media tree, or to no file:"
                       f" {listed(shown)}; the links are in the backup, the files that they name are not",
                       f"save those files elsewhere, then set [media] accepted_links = [{names}]")  # fmt: skip
     elif outside:
@@ -122,7 +122,7 @@ def losses(counts: Mapping[str, int], first: Mapping[str, Sequence[str]]) -> Ite
                        "the file system of the media has no hard links")  # fmt: skip
         else:
             yield loss("media.links_lost", f"{count} symbolic links could not be made: {names}",
-                       "the file system of the media has none, or something else has their names")  # fmt: skip
+                       "the file system of the media has none, or other entries have their names")  # fmt: skip
 
 
 _AS_ROOT = "run the restore as root, or give them by hand (chown, chmod, setfacl)"

@@ -110,7 +110,7 @@ class MediaTree:
         """Raise NotFound when the root is not a directory: an absent tree is never "no media"."""
         if not self.root.is_dir():
             raise NotFound(
-                f"the media directory {self.root} {'is not one' if self.root.exists() else 'does not exist'}",
+                f"the media directory {self.root} {'is not a directory' if self.root.exists() else 'does not exist'}",
                 hint="set MEDIA_ROOT (or [media] root) to the site's media directory, or mount it",
             )
 

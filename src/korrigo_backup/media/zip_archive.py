@@ -319,7 +319,7 @@ class _Reader:
         try:
             self._read(member, staging)
         except (FileExistsError, NotADirectoryError, IsADirectoryError):
-            raise _wrong(self._source, f"{printable(member.path)} is both a file and something else") from None
+            raise _wrong(self._source, f"{printable(member.path)} is both a file and another entry") from None
 
     def _read(self, member: _Member, staging: Staging | None) -> None:
         if member.is_directory:
@@ -334,9 +334,9 @@ class _Reader:
                     digest, size = copy_content(content, file)
                     staging.settle(file, mode=member.mode, mtime_ns=member.mtime_ns)
         if size != member.info.file_size:
-            raise _wrong(self._source, f"{printable(member.path)} is not as long as the archive says")
+            raise _wrong(self._source, f"{printable(member.path)} has another length than the archive names")
         if self._listed and next(self._listed, None) != (digest, member.path):
-            raise _wrong(self._source, f"{printable(member.path)} is not as its checksum says")
+            raise _wrong(self._source, f"{printable(member.path)} differs from its checksum")
         self.files += 1
         self.bytes += size
 

@@ -102,7 +102,7 @@ class AppriseChannel:
 
     def _lacks(self, said: list[tuple[int, str]]) -> str:
         why = self._in_its_words(said)
-        return f"its address lacks something: {why}" if why else "no address that Apprise knows"
+        return f"its address is incomplete: {why}" if why else "no address that Apprise knows"
 
     def _in_its_words(self, said: list[tuple[int, str]]) -> str:
         """Return the first line for people that quotes no address, without any part of this address; "" for none."""

@@ -54,11 +54,11 @@ class Announcer:
     def checked(self) -> tuple[Finding, ...]:
         """Return findings about the channels, without sending; at worst a warning, because no run fails by them."""
         if self.silent:
-            return (warning("notify.nobody", "nobody is told when a backup fails", NOT_CONFIGURED),)
+            return (warning("notify.nobody", "no address is notified when a backup fails", NOT_CONFIGURED),)
         flaws = [(channel.name, channel.flaw()) for channel in self.channels]
-        bad = [warning("notify.address", f"{name} cannot be told: {flaw}", HINT) for name, flaw in flaws if flaw]
+        bad = [warning("notify.address", f"{name} cannot be used: {flaw}", HINT) for name, flaw in flaws if flaw]
         good = ", ".join(name for name, flaw in flaws if not flaw)
-        return (*bad, *([ok("notify.address", f"told when a backup fails: {good}")] if good else ()))
+        return (*bad, *([ok("notify.address", f"notified when a backup fails: {good}")] if good else ()))
 
     def notice(self, event: Event, verb: str, **said: Any) -> Notice:
         """Return a notice of this site on this host, now; `said` are further fields of it."""
@@ -108,7 +108,7 @@ class _Errand(threading.Thread):
         try:
             self.start()
         except RuntimeError:
-            self._problem = "this machine gives no more threads"
+            self._problem = "this machine allows no more threads"
 
     def run(self) -> None:
         """Send the notice; no exception of a library leaves the thread."""

@@ -70,7 +70,7 @@ def unknown_placeholders(template: str) -> list[str]:
     """Return the unknown placeholders in `template`; ValueError if it cannot be read ($ alone is $$)."""
     parsed = Template(template)
     if not parsed.is_valid():
-        raise ValueError("has a $ that names nothing: write $$ for a dollar sign")
+        raise ValueError("has a $ without a name: write $$ for a dollar sign")
     return [name for name in parsed.get_identifiers() if name not in PLACEHOLDERS]
 
 

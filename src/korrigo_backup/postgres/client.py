@@ -240,7 +240,7 @@ class Postgres:
         if status == _CONNECTION_STATUS:
             return Unreachable(
                 f"the connection to {place} failed: {words}",
-                hint="see whether the server runs (pg_isready) and what its log says",
+                hint="see whether the server runs (pg_isready), and read its log",
             )
         return None
 

@@ -112,7 +112,7 @@ def require_accepted(
 ) -> None:
     """Report derived differences as warnings and accepted ones as losses; raise ProofFailed for the rest.
 
-    `what` begins the message: "what was loaded is not what was saved".
+    `what` begins the message: "the loaded data differs from the saved data".
     """
     refused = []
     for one in found:

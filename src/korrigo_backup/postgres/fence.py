@@ -163,5 +163,5 @@ def _locked(holders: list[_Holder]) -> Locked:
     words = next((f"{h.name or 'a session'}, session {h.pid} since {h.since}" for h in holders), "it has just ended")
     return Locked(
         f"another run is at work on this database: {words}",
-        hint="wait for its end, then run this again; a lock never outlives its process",
+        hint="wait for its end, then run this again; a lock ends with its process",
     )

@@ -128,7 +128,7 @@ def give(databases: Databases, name: str, target: TargetProperties, report: Call
     except KorrigoBackupError as problem:
         if not target.from_nothing:
             raise Refused(
-                f"the properties of the live database cannot be given to a staged one: {problem.message}",
+                f"the properties of the live database cannot be given to the staged database: {problem.message}",
                 hint="restore with --in-place, which keeps the database and its properties",
             ) from None
         for one in property_statements(name, like):
@@ -158,7 +158,7 @@ def settings_lost(lost: Sequence[LostProperty]) -> list[Finding]:
 def in_place_for(lost: Sequence[LostProperty]) -> Finding:
     """Return the warning about a restore that is made in place to keep properties of the live database."""
     words = "; ".join(f"{one.property} ({one.reason})" for one in lost)
-    return warning("database.settings", f"the restore is made in place, because a database beside would lose: {words}",
+    return warning("database.settings", f"the restore is made in place, because a staged copy would lose: {words}",
                    f"for a swap instead: {GRANT_SET}; or --accept {SETTINGS}")  # fmt: skip
 
 

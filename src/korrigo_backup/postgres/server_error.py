@@ -109,12 +109,12 @@ def connection_cause(stderr: str) -> ConnectionCause | None:
 
 
 def is_pooler(stderr: str) -> bool:
-    """Tell whether a connection pooler wrote a client's error: pgbouncer, Odyssey, pgcat."""
+    """Return whether a connection pooler wrote a client's error: pgbouncer, Odyssey, pgcat."""
     return bool(re.search(_POOLER, stderr))
 
 
 def left_out_subscriptions(stderr: str) -> bool:
-    """Tell whether pg_dump, which then ends with status 0, left the subscriptions out."""
+    """Return whether pg_dump, which then ends with status 0, left the subscriptions out."""
     return "subscriptions not dumped" in stderr
 
 
@@ -181,7 +181,7 @@ _FAILED = (
     ),
     (
         r"max_locks_per_transaction|out of shared memory",
-        "raise max_locks_per_transaction on the server: one transaction locks every object",
+        "raise max_locks_per_transaction on the server: a single transaction locks every object",
     ),
     (r"unrecognized configuration parameter|syntax error", "the dump may be of a newer PostgreSQL than this server"),
     (
@@ -204,7 +204,7 @@ _CONNECTION = (
     ),
     (
         r'FATAL:  database ".*" does not exist',
-        ConnectionCause("check POSTGRES_DB; if it was dropped, restore makes it anew: korrigo-backup restore latest"),
+        ConnectionCause("check POSTGRES_DB; if it was dropped, restore makes it again: korrigo-backup restore latest"),
     ),
     (r'FATAL:  role ".*" does not exist', ConnectionCause("check POSTGRES_USER")),
     (

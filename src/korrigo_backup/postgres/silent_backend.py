@@ -44,13 +44,13 @@ def judge(server: Postgres, database: str, name: str) -> str | None:
     try:
         found = server.ask(_ASKED.format(name=literal(name)), _Backend, database=database, timeout=SECONDS)
     except TimedOut:
-        return "the server takes no connection any more, and the one that is open is silent"
+        return "the server takes no connection any more, and the open connection is silent"
     except KorrigoBackupError:
         return None  # no connection is free, or the database takes none now: the state is unknown
     if not found.pid:
-        return "its session has ended on the server, and the connection did not say so"
+        return "its session has ended on the server, and the connection did not report it"
     if server.access.is_stopped(found.pid):
         return f"the process {found.pid} of its session on the server is stopped"
     if found.state is not None and (found.state != "active" or found.wait in _WAITS_FOR_US):
-        return f"its session on the server waits for us since {found.since}, and nothing arrives"
+        return f"its session on the server waits for us since {found.since}, and no data arrives"
     return None

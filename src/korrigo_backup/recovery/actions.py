@@ -23,9 +23,9 @@ class ActionKind(StrEnum):
 
 
 _SENTENCES = {
-    ActionKind.RESTORE_ROLLED_BACK: "took back the unfinished restore of {of}",
-    ActionKind.ROLLBACK_ROLLED_BACK: "took back the unfinished rollback of {of}",
-    ActionKind.DJANGO_RESTORE_ROLLED_BACK: "took back the unfinished Django restore of {of}",
+    ActionKind.RESTORE_ROLLED_BACK: "undid the unfinished restore of {of}",
+    ActionKind.ROLLBACK_ROLLED_BACK: "undid the unfinished rollback of {of}",
+    ActionKind.DJANGO_RESTORE_ROLLED_BACK: "undid the unfinished Django restore of {of}",
     ActionKind.DJANGO_RESTORE_FINISHED: "finished the interrupted Django restore of {of}",
     ActionKind.STAGED_DROPPED: "dropped the unfinished database {of}",
     ActionKind.LOADED_DROPPED: "dropped the unfinished database {of}",

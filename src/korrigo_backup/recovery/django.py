@@ -69,7 +69,7 @@ def committed(server: Postgres, transaction: str) -> bool:
     if not _has_ended(status):
         raise Locked(
             f"transaction {transaction} of an interrupted Django restore has not ended",
-            hint="see what it waits for (pg_stat_activity), then run this again",
+            hint="look for its wait event in pg_stat_activity, then run this again",
         )
     return status != "aborted"
 
@@ -120,7 +120,7 @@ def note(site: Site, catalog: Catalog, taken_back: Collection[str]) -> None:
             journal.decided(catalog.directory, site, ended)
         return
     if stamp_of(newest) in taken_back or not committed(site.postgres, newest.transaction):
-        ended = replace(newest, transaction="", outcome=Outcome.FAILED, message="interrupted, and taken back")
+        ended = replace(newest, transaction="", outcome=Outcome.FAILED, message="interrupted, and undone")
     else:
         message = "interrupted after its end: database and media are new"
         ended = replace(newest, outcome=Outcome.PARTLY, message=message)

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from korrigo_backup.site.site import Site
 
 STOPPED = (
-    "STOPPED: what was interrupted is not finished yet. Nothing was deleted; put right what the message names,"
+    "STOPPED: the interrupted run is not finished yet. No data was deleted; remove the cause that is named,"
     " then run korrigo-backup rollback: it finishes this first"
 )
 
@@ -113,7 +113,7 @@ def recover(site: Site) -> Recovered:
 
     The caller holds the site's lock, so no stage belongs to a living run. Previous copies stay.
     """
-    with _stopped(site), explained("finish what was interrupted"):
+    with _stopped(site), explained("finish the interrupted run"):
         databases, live = Databases(site.postgres), site.postgres.database
         done = undecided.finish(site)
         stamps = {stamp for stamp, move in site.media.unfinished() if move.source == "stage"} if site.media else set()
@@ -221,7 +221,7 @@ def _take_back_incomplete(databases: Databases, live: str, staged: str, leftover
     names, stamps = databases.names(), beside([staged], live, "stage")
     before = database_of(live, "before", next(iter(stamps), ""), names)
     if before not in names and databases.came_from(live) != staged:
-        words = f"database {live} lacks what a restore makes last, and the database that it replaced is gone"
+        words = f"database {live} lacks an object that a restore makes last, and the database that it replaced is gone"
         leftovers.findings.append(warning("recover.left", words, "restore again: korrigo-backup restore latest"))
         return None
     databases.undo_swap(live, staged, before)

@@ -49,7 +49,7 @@ def bound_findings(context: RestoreContext, source: SqlSource, *, rehearsal: boo
     for one in sqlbound.bound_in(source.expected, source.scan):
         if rehearsal:
             yield warning("extensions.bound", f"the drill leaves out the extension {one.extension}, which can stand in"
-                          " one database alone, and its rows")  # fmt: skip
+                          " a single database, and its rows")  # fmt: skip
             continue
         if _accepted(context, one):
             yield loss("extensions.bound", f"the extension {one.extension} and its rows are left out")

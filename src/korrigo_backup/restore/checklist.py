@@ -26,11 +26,11 @@ class Question:
 
 QUESTIONS = (
     Question("approved_by", "--approved-by", "authorisation", "Approved in writing by"),
-    Question("reason", "--reason", "incident", "What happened"),
+    Question("reason", "--reason", "incident", "The incident, in a sentence"),
     Question("ticket", "--ticket", "incident", "Ticket or report"),
-    Question("users_told", "--users-told", "users", "Users were told by"),
-    Question("window", "--window", "maintenance window", "Minutes set aside"),
-    Question("contacts", "--contacts", "team", "Who can be reached if it goes wrong"),
+    Question("users_told", "--users-told", "users", "Users were informed by"),
+    Question("window", "--window", "maintenance window", "Minutes planned"),
+    Question("contacts", "--contacts", "team", "People to call if it goes wrong"),
 )
 """In the order in which they are asked. `ticket` and `reason` belong to the same point: either answers it."""
 
@@ -83,22 +83,22 @@ def _asked(point: str, answers: Mapping[str, str], *keys: str) -> Line:
 
 
 def _verified(known: set[str]) -> str:
-    return "every byte read, as its manifest says" if "artifact.verified" in known else "whole, but not proven"
+    return "every byte read, as in its manifest" if "artifact.verified" in known else "whole, but not proven"
 
 
 def _saved(kept: list[str], *, in_place: bool) -> str:
     if in_place:
         files = f"; files kept as {', '.join(kept)}" if kept else ""
-        return f"in a safety backup, before anything is touched{files}"
+        return f"in a safety backup, before the first change{files}"
     return f"kept as {', '.join(kept)}" if kept else "there is none"
 
 
 def _way_back(plan: RestorePlan, kept: list[str], *, in_place: bool) -> str:
     if plan.kind is Kind.DJANGO:
-        return "korrigo-backup rollback, which loads the safety backup beside the site"
+        return "korrigo-backup rollback, which loads the safety backup while the site serves"
     if in_place:
         return "korrigo-backup rollback --to safety --in-place, as long as a restore"
-    return "korrigo-backup rollback, about a second" if kept else "nothing to go back to"
+    return "korrigo-backup rollback, about a second" if kept else "there is no previous data"
 
 
 def _space(plan: RestorePlan) -> str:

@@ -95,7 +95,7 @@ def extension_findings(server: Postgres, name: str, found: Privileged) -> Iterat
     """Yield findings about those extensions."""
     if found.made:
         yield warning("extensions.first", f"{name} needs the extensions {_listed(found.made)}: they are made before"
-                      " the load, because the live database has them", "nothing to do")  # fmt: skip
+                      " the load, because the live database has them", "no action is needed")  # fmt: skip
     if found.missing:
         make = "; ".join(f"CREATE EXTENSION {identifier(one)}" for one in found.missing)
         yield error("extensions.unsigned", f"{name} is not signed, so a role without rights loads it, which may not"
@@ -127,7 +127,7 @@ def make_first(server: Postgres, database: str, made: Mapping[str, str], loader:
     if untrusted := tuple(sorted(name for name, brings in languages.items() if brings)):
         raise Refused(
             f"the dump needs {_listed(untrusted)}: an untrusted language runs commands on the machine of the server",
-            hint="load it on a staging server that holds nothing else, as a superuser",
+            hint="load it on a staging server without other data, as a superuser",
         )
 
 

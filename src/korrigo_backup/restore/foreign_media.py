@@ -157,8 +157,8 @@ def _ambiguous(artifact: Artifact, found: Iterable[Found]) -> UsageError:
     unpacked = "unpacked"
     return UsageError(
         f"{artifact.name}: it is not clear which directory in it is the media directory:"
-        f" {printable(deepest)}, or one above it",
-        hint=f"pack it anew from there: {_unpack(artifact, unpacked)}"
+        f" {printable(deepest)}, or a directory above it",
+        hint=f"pack that directory again: {_unpack(artifact, unpacked)}"
         f" && tar -czf media.tar.gz -C {shlex.quote(f'{unpacked}/{deepest}')} ."
         " ; then korrigo-backup restore media.tar.gz --allow-unsigned",
     )

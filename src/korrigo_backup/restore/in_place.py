@@ -158,8 +158,10 @@ def require_database_alone(artifact: Artifact) -> None:
             if name
         ]
         raise UsageError(
-            f"--in-place restores a database alone, and {artifact.name} is not one",
-            hint=f"one after the other: {'; '.join(ways)}" if artifact.kind is Kind.POINT else "leave out --in-place",
+            f"--in-place restores a database alone, and {artifact.name} is not a dump of a database",
+            hint=f"restore its components in turn: {'; '.join(ways)}"
+            if artifact.kind is Kind.POINT
+            else "leave out --in-place",
         )
 
 
@@ -174,7 +176,7 @@ def _findings(context: RestoreContext, source: SqlSource) -> Iterator[Finding]:
     databases, live = Databases(context.site.postgres), context.site.postgres.database
     role = databases.role()
     if live not in databases.names():
-        yield error("restore.in_place", f"database {live} does not exist: there is nothing to restore in place",
+        yield error("restore.in_place", f"database {live} does not exist: a restore in place needs it",
                     "restore without --in-place, or make it: CREATE DATABASE")  # fmt: skip
         return
     if not databases.owns(live):
@@ -185,12 +187,12 @@ def _findings(context: RestoreContext, source: SqlSource) -> Iterator[Finding]:
         yield error("restore.in_place", f"the backup is in {saved.encoding_name}, database {live} in {now}",
                     "restore without --in-place: the database is then made in the saved encoding")  # fmt: skip
     if role.superuser and not context.trusted:
-        yield error("restore.in_place", "what is not signed cannot be restored in place by a superuser",
+        yield error("restore.in_place", "an unsigned backup cannot be restored in place by a superuser",
                     "restore it without --in-place: it is then loaded by a role without rights")  # fmt: skip
     if not role.superuser and not context.trusted:
         yield from as_owner("the dump", role, in_place=True)
         yield from without_rows("the dump", source.scan, context.accept)
     if source.scan.own_transactions:
-        yield error("restore.in_place", "the dump has transaction commands of its own, so it cannot be taken back",
+        yield error("restore.in_place", "the dump has transaction commands of its own, so it cannot be rolled back",
                     "restore it without --in-place")  # fmt: skip
-    yield warning("restore.in_place", replaced_in_place(live), f"the way back: {FROM_SAFETY}")
+    yield warning("restore.in_place", replaced_in_place(live), f"to go back: {FROM_SAFETY}")

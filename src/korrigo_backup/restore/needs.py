@@ -137,7 +137,7 @@ def require_entrance(server: Postgres, staged: str) -> None:
         server.script("SELECT 1", database=staged)
     except Unreachable as problem:
         raise Refused(
-            f"the server does not let this role into a database beside the live one: {problem.message}",
+            f"the server does not let this role into a second database: {problem.message}",
             hint="restore with --in-place; or allow the role more databases in the server's pg_hba.conf",
         ) from None
 
@@ -174,14 +174,14 @@ def _swap(server: Postgres, live: _Live, *, in_place: bool) -> Iterator[Finding]
     name = server.database
     if live.prepared:
         ways = "; ".join(f"ROLLBACK PREPARED {literal(gid)}" for gid in live.prepared[:5])
-        yield error("database.prepared", f"database {name} has prepared transactions that nobody has ended:"
+        yield error("database.prepared", f"database {name} has prepared transactions that have not ended:"
                     f" {', '.join(live.prepared[:5])}", f"there: COMMIT PREPARED '…', or {ways}")  # fmt: skip
     if live.slots and not in_place:
         drop = "; ".join(f"SELECT pg_drop_replication_slot({literal(slot)})" for slot in live.slots)
         yield warning("database.slots", f"logical replication slots of {name} stay with the replaced database, which"
                       f" cannot be dropped while it has them: {', '.join(live.slots)}",
                       f"restore with --in-place to keep them; or afterwards, in the kept database: {drop};"
-                      " then make them anew and load their consumers again")  # fmt: skip
+                      " then make them again and load their consumers again")  # fmt: skip
     if server.common != server.maintenance and not in_place:
         yield _maintenance(server)
     if live.sessions:
@@ -217,7 +217,7 @@ def _extensions(
     refused = lacking if in_place else sorted(privileged)
     if refused and not found.superuser:
         where = f"in database {server.database}" if in_place else "in a staged database"
-        keeps = "restore a database with --in-place, which keeps the extensions of the live one"
+        keeps = "restore a database with --in-place, which keeps the extensions of the live database"
         yield error("extensions.privileged", f"role {found.name} may not create the extensions {', '.join(refused)}"
                     f" {where}", f"{_by_hand(server, found, lacking, installed) if lacking else keeps};"
                     " or restore as a superuser (POSTGRES_USER)")  # fmt: skip

@@ -195,7 +195,7 @@ class DatabasePart:
         if shared and self.databases.shared_state() != shared:
             raise ProofFailed(
                 f"{self.artifact.name} changed role {role.name} or the live database while it was loaded",
-                hint="do not use it; see what it changed: \\drds, \\du and \\l in psql",
+                hint="do not use it; look for its changes: \\drds, \\du and \\l in psql",
             )
         self._prove(loader, failed)
         if loader and not self.context.confined:
@@ -292,7 +292,7 @@ class DatabasePart:
             server.script(statement, database=self._stage)
         if loaded.sha256 != self.source.sha256:
             raise ProofFailed(
-                f"{name} changed while it was read", hint="something writes to it: find out what, then retry"
+                f"{name} changed while it was read", hint="find the program that writes to it, then retry"
             )
         return loaded.failed
 

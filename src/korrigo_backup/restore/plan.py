@@ -62,22 +62,22 @@ class Replacement(msgspec.Struct, frozen=True, kw_only=True):
 def replaced_in_place(database: str) -> str:
     """Return the cost of a restore in place, as a sentence."""
     return (
-        f"the content of database {database} is replaced inside it: no database is kept beside, the site is down as"
+        f"the content of database {database} is replaced inside it: no previous copy is kept, the site is down as"
         " long as a safety backup and the load take, and the server needs room for both contents until the end"
     )
 
 
 def replaced_by_django(database: str, reason: str) -> str:
-    """Say what a restore by the site's Django in place costs, and why it is one."""
+    """Return the cost of a restore in place by the site's Django, with the reason, as a sentence."""
     return (
-        f"the rows in database {database} are replaced inside it by the site's manage.py, in one transaction, and its"
+        f"the rows in database {database} are replaced inside it by the site's manage.py, in a transaction, and its"
         " tables stay as they are: the site is down as long as a safety backup, the load and the media take"
         f" (no copy of the database is loaded while it serves: {reason})"
     )
 
 
 def loaded_by_django(database: str) -> str:
-    """Say what a restore by the site's Django does where it loads a copy of the live database."""
+    """Return the effect of a restore by the site's Django into a copy of the live database, as a sentence."""
     return (
         f"the site's manage.py loads a copy of database {database} while the site serves; tables that the backup does"
         " not hold (sessions, tables without a model) keep the rows that they have at the stop"

@@ -111,8 +111,8 @@ def plan_sql(site: Site, artifact: Artifact, source: SqlSource, *, stamp: str, i
     databases, live = Databases(site.postgres), site.postgres.database
     if live == site.postgres.maintenance:
         raise UsageError(
-            f"database {live} is the one that this program connects to while it swaps",
-            hint="set POSTGRES_DB to the site's own database, or [database] maintenance to another one",
+            f"database {live} is the maintenance database, which a swap needs",
+            hint="set POSTGRES_DB to the site's own database, or [database] maintenance to another database",
         )
     exists = live in databases.names()
     changes, applied, unreadable = _changes(site, artifact, source) if exists else (_all_new(source), (), ())
@@ -143,7 +143,7 @@ def plan_sql(site: Site, artifact: Artifact, source: SqlSource, *, stamp: str, i
 def _left_out(source: SqlSource) -> Iterator[Finding]:
     if names := source.expected.left_out:
         yield warning("database.left_out", f"pg_dump has left out: {', '.join(names)}",
-                      "an index that was not valid is made again by hand: CREATE INDEX …")  # fmt: skip
+                      "make an invalid index again by hand: CREATE INDEX …")  # fmt: skip
 
 
 def plan_media(site: Site, artifact: Artifact, source: MediaSource, *, stamp: str) -> PartPlan:
@@ -185,7 +185,9 @@ def _database_findings(databases: Databases, replacement: Replacement) -> Iterat
         yield error("role.createdb", f"role {role.name} may not create databases",
                     f'as a superuser: ALTER ROLE "{role.name}" CREATEDB; or restore with --in-place')  # fmt: skip
     if replacement.kept_as is None and not replacement.in_place:
-        yield warning("database.missing", f"{replacement.target.split(' at ')[0]} does not exist: it is made anew")
+        yield warning(
+            "database.missing", f"{replacement.target.split(' at ')[0]} does not exist: the restore creates it"
+        )
     yield from room(replacement)
 
 
@@ -193,7 +195,7 @@ def room(replacement: Replacement) -> Iterator[Finding]:
     """Yield an error if the new data do not fit in addition to the present data."""
     if replacement.free is not None and replacement.free < replacement.needs:
         what = f"{replacement.target}: {replacement.free:,} bytes free, {replacement.needs:,} needed"
-        hint = "make room: the old data is kept beside the new"
+        hint = "make room: the old data is kept in addition to the new"
         yield error("space.media", what, hint) if replacement.part == "media" else error("space.database", what, hint)
 
 
@@ -228,14 +230,14 @@ def _changes(
     except NotPermitted as problem:
         found = warning("database.unreadable", f"database {site.postgres.database} cannot be read to its end:"
                         f" {problem.message}", "it is kept as it is; but the safety backup after the restore will fail:"
-                        " make a backup as a superuser first, if you need one")  # fmt: skip
+                        " make a backup as a superuser first, if you need it")  # fmt: skip
         return _all_new(source), (), (found,)
     except (Refused, TableLocked):  # a pooler, a full disk, a session at work in it: that is no damage
         raise
     except KorrigoBackupError as problem:
         name = site.postgres.database
         found = warning("database.unreadable", f"database {name} cannot be read to its end: {problem.message}",
-                        "it is kept as it is; what would change cannot be told")  # fmt: skip
+                        "it is kept as it is; the changes are unknown")  # fmt: skip
         return _all_new(source), (), (found,)
 
 

@@ -81,7 +81,7 @@ def newest_good(catalog: Catalog, *, now: datetime) -> RebuildChoice:
         passed_over.append((artifact, bad.message))
     raise NotFound(
         f"none of the backups in {catalog.directory} is good: {len(passed_over)} were read",
-        hint="bring one back from another place, or begin with an empty database: korrigo-backup rebuild --empty",
+        hint="bring a backup back from another place, or begin with an empty database: korrigo-backup rebuild --empty",
     )
 
 
@@ -97,8 +97,8 @@ def rebuild(site: Site, catalog: Catalog, wish: Rebuild) -> RebuildPlan:
         raise NotFound(f"there is no fixture {missing}", hint="name a JSON file that manage.py loaddata takes")
     if site.postgres.database == site.postgres.maintenance:
         raise UsageError(
-            f"database {site.postgres.database} is the one that this program connects to while it swaps",
-            hint="set POSTGRES_DB to the site's own database, or [database] maintenance to another one",
+            f"database {site.postgres.database} is the maintenance database, which a swap needs",
+            hint="set POSTGRES_DB to the site's own database, or [database] maintenance to another database",
         )
     require_here(site)
     with exclusive(site, catalog, "rebuild", listen=wish.listen) as (site, _):  # noqa: PLR1704 - now held
@@ -146,9 +146,9 @@ def _carry_out(site: Site, plan: RebuildPlan, stamp: str, listen: Listener, *, k
 
 def _by_hand(plan: RebuildPlan) -> PartlyDone:
     commands = "; ".join(f"python manage.py {' '.join(command)}" for command in plan.commands)
-    kept = f"; what it replaced is complete in database {plan.kept_as}" if plan.kept_as else ""
+    kept = f"; the replaced data is complete in database {plan.kept_as}" if plan.kept_as else ""
     return PartlyDone(
-        f"database {plan.database} is anew and empty; its tables are still to be made",
+        f"database {plan.database} is new and empty; its tables are still to be made",
         hint=f"run this in the site's environment: {commands}",
         state=f"the database is empty{kept}; to go back: korrigo-backup rollback",
     )

@@ -120,7 +120,7 @@ def restore(site: Site, catalog: Catalog, request: RestoreOptions) -> Restored:
         require_database_alone(request.artifact)
     if request.artifact.kind is Kind.DJANGO and not request.safety_backup:
         raise UsageError(
-            "the restore of a Django backup always makes a safety backup: there is no other way back",
+            "the restore of a Django backup always makes a safety backup: a rollback needs it",
             hint="leave out --no-safety-backup",
         )
     doing = f"restore of {request.artifact.name}"

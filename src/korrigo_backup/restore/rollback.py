@@ -113,9 +113,9 @@ def _finished(*, redo: bool, media_only: bool) -> None:
     """Refuse the rest of the request after an interrupted restore was undone; return if there is no rest."""
     if redo or media_only:
         raise Refused(
-            "an interrupted restore was taken back first: the site is as it was before it",
+            "an interrupted restore was undone first: the site is as it was before it",
             hint="look at the site, then run the same command again if you still want it",
-            state="the interrupted restore is taken back; nothing else was changed",
+            state="the interrupted restore is undone; no other change was made",
         )
 
 
@@ -175,12 +175,12 @@ def _nothing_kept(site: Site, move: Move, names: Collection[str]) -> NotFound:
     """Return the error for a rollback without a previous copy; a rollback before it can be undone."""
     other = "restore a backup instead: korrigo-backup restore latest, or a pre_restore_safety_backup_… file"
     if move is REDO:
-        return NotFound("no rollback has left anything to bring back", hint=other)
+        return NotFound("no rollback has left data to bring back", hint=other)
     undone = beside(names, site.postgres.database, REDO.source) or (site.media and site.media.kept(REDO.source))
     if not undone:
-        return NotFound("no restore has left anything to go back to", hint=other)
+        return NotFound("no restore has left data to go back to", hint=other)
     return NotFound(
-        "no restore has left anything to go back to: the last one is rolled back already",
+        "no restore has left data to go back to: the last restore is rolled back already",
         hint=f"korrigo-backup rollback --to after brings the restored data again; or {other}",
     )
 
@@ -218,7 +218,7 @@ def _refuse_half(site: Site, records: Iterable[Record], stamp: str) -> None:
     marked = Databases(site.postgres).came_from(live) == database_of(live, "stage", stamp)
     if marked or any(one.from_nothing == stamp for one in records):
         raise Refused(
-            f"before the restore of {stamp} there was no database {live}: there is nothing to go back to",
+            f"before the restore of {stamp} there was no database {live} to go back to",
             hint="add --media-only to bring back the files alone, or restore another backup",
         )
 
@@ -246,8 +246,8 @@ def _refuse_after_in_place(newest: Record | None) -> None:
     """Refuse to undo the restore before the newest, if the newest was in place and left no copy to rename."""
     if newest and newest.verb == IN_PLACE:
         raise Refused(
-            f"the newest restore, of {newest.subject}, was made in place: a rename would undo the one before it",
-            hint="korrigo-backup rollback --to safety --in-place brings back what it replaced",
+            f"the newest restore, of {newest.subject}, was made in place: a rename would undo the restore before it",
+            hint="korrigo-backup rollback --to safety --in-place brings back the replaced data",
         )
 
 
@@ -263,7 +263,7 @@ def _safety_of_django(site: Site, catalog: Catalog, newest: Record | None) -> Ar
     safety = catalog.find(str(catalog.directory / newest.safety), Kind.SQL)
     if words := obstacle(site, safety):
         raise Refused(
-            f"the restore of {newest.subject} changed the database in place, and none is loaded beside it: {words}",
+            f"the restore of {newest.subject} was made in place, and its safety backup cannot be staged: {words}",
             hint="korrigo-backup rollback --to safety --in-place, then korrigo-backup rollback --media-only",
         )
     return safety

@@ -38,7 +38,7 @@ def subscription_findings(names: Iterable[str]) -> Iterator[Finding]:
     if found := sorted(names):
         yield warning("database.subscriptions", f"restored subscriptions are disabled: {', '.join(found)}",
                       "after the restore: drop it in the kept database, then ALTER SUBSCRIPTION … SET (slot_name …),"
-                      " ENABLE and REFRESH PUBLICATION in the live one")  # fmt: skip
+                      " ENABLE and REFRESH PUBLICATION in the live database")  # fmt: skip
 
 
 def _public_changes_hands(server: Postgres, scan: ScanResult) -> bool:
@@ -61,12 +61,12 @@ def version_findings(server: Postgres, scan: ScanResult) -> Iterator[Finding]:
     made_by = _major(scan.client_version)
     if saved and saved > here:
         yield warning("version.older", f"the backup is of PostgreSQL {saved}, this server is {here}{_FAILS}",
-                      f"better restore into {saved} or newer")  # fmt: skip
+                      f"restore into PostgreSQL {saved} or newer")  # fmt: skip
     elif made_by and made_by > here:
         yield warning("version.older", f"pg_dump {made_by} wrote this backup, this server is {here}{_FAILS}")
 
 
-_FAILS = ": what it does not know makes the load fail, which changes nothing"
+_FAILS = ": a statement that it does not know makes the load fail, and the site stays as it is"
 
 
 def _major(version: str | None) -> int | None:

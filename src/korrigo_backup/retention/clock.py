@@ -32,7 +32,7 @@ def doubt(moments: Iterable[datetime], now: datetime, confirmed: datetime | None
     """
     known = sorted({now, *moments}, reverse=True)
     if known[0] - now > SET_BACK:
-        return f"the clock says {now:%Y-%m-%d %H:%M}, but there is something of {known[0]:%Y-%m-%d %H:%M}"
+        return f"the clock is at {now:%Y-%m-%d %H:%M}, but a backup or run is dated {known[0]:%Y-%m-%d %H:%M}"
     pauses = [later - earlier for later, earlier in pairwise(known)]
     usual = max(SILENCE, 3 * sorted(pauses)[len(pauses) // 2]) if len(pauses) >= OFTEN_ENOUGH else SILENCE
     for later, earlier in pairwise(known):
@@ -40,7 +40,7 @@ def doubt(moments: Iterable[datetime], now: datetime, confirmed: datetime | None
             if now - later > SETTLED or (confirmed and confirmed >= later):
                 return None
             return (
-                f"nothing ran between {earlier:%Y-%m-%d} and {later:%Y-%m-%d}:"
+                f"there was no run between {earlier:%Y-%m-%d} and {later:%Y-%m-%d}:"
                 " either the site was off, or the clock has jumped"
             )
     return None

@@ -97,7 +97,9 @@ def carried_out(catalog: Catalog, plan: Retention, site: Site | None, *, now: da
     except Interrupted:
         if not gone:
             raise
-        raise Interrupted(f"{len(gone)} old ones are removed, the last {gone[-1]}; the others are untouched") from None
+        raise Interrupted(
+            f"{len(gone)} old backups and copies are removed, the last {gone[-1]}; the others are untouched"
+        ) from None
 
 
 def _removed(catalog: Catalog, plan: Retention, site: Site | None, *, now: datetime, listen: Listener) -> int:
@@ -108,9 +110,9 @@ def _removed(catalog: Catalog, plan: Retention, site: Site | None, *, now: datet
         return removed + kept.remove(site, catalog.directory, plan.kept, now=now, listen=listen)
     except KorrigoBackupError as problem:
         raise PartlyDone(
-            f"{removed} backups are removed, but not all that restores have kept: {problem.message}",
+            f"{removed} backups are removed, but not all previous copies of restores: {problem.message}",
             hint=problem.hint,
-            state="what is listed as kept is there; the live site is unchanged",
+            state="the entries that are listed as kept are there; the live site is unchanged",
         ) from None
 
 

@@ -35,7 +35,7 @@ def read(directory: Path) -> tuple[Hold, ...]:
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError) as problem:
         raise Refused(
             f"the holds {directory / FILE} cannot be read: {problem}",
-            hint="correct the file or put it back from a copy: until then nothing is removed",
+            hint="correct the file or put it back from a copy: until then no backup is removed",
         ) from None
 
 
@@ -63,7 +63,7 @@ def release(directory: Path, name: str, holder: str | None) -> tuple[Hold, ...]:
         if not gone:
             names = sorted({one.name for one in known})
             raise NotFound(
-                f"nothing holds {name}" + (f" for {holder}" if holder else ""),
+                f"there is no hold on {name}" + (f" for {holder}" if holder else ""),
                 hint=f"held are: {', '.join(names[:5]) or 'none'}; korrigo-backup hold list",
             )
         _write(directory, tuple(one for one in known if one not in gone))

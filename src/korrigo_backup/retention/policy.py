@@ -136,7 +136,7 @@ def by_age(moments: Sequence[Moment], rule: Rule, now: datetime) -> list[str | N
             if now - moment.at <= timedelta(days=rule.days):
                 reasons[place] = f"{(now - moment.at).days} days old, kept for {rule.days}"
     for place in range(min(rule.last, len(moments))):
-        reasons[place] = reasons[place] or f"one of the last {rule.last}"
+        reasons[place] = reasons[place] or f"among the last {rule.last}"
     for word, count, bucket in _calendar(rule):
         seen: set[tuple[int, ...]] = set()
         for place, moment in enumerate(moments):
@@ -283,7 +283,7 @@ def _keep_newest_good(decisions: Sequence[Decision], given: RetentionFacts) -> l
             sure = d.artifact.header is not None and d.artifact.header.doubt is None
             good = ours and sure and tries <= TRIES and given.good(d.artifact)
             if d.remove:
-                reason = "the newest good one" if good else "newer than any good one"
+                reason = "the newest good backup" if good else "newer than any good backup"
                 kept[d.artifact.name] = Decision(d.artifact, remove=False, reason=reason)
             if good:
                 break

@@ -67,7 +67,7 @@ def survey(site: Site) -> list[Kept]:
     """
     live, names = site.postgres.database, Databases(site.postgres).names()
     found, other = [], namesake(names, live)
-    with explained("look at what is kept beside the media"):
+    with explained("look at the previous copies of the media"):
         fixed = bool(site.media and site.media.read_only)
         mounts = site.media.facts().mounts if site.media else ()
         for role in ROLES:
@@ -117,7 +117,7 @@ def remove(site: Site, directory: Path, decisions: list[KeptDecision], *, now: d
     held = set(standing(holds.read(directory), now))
     removed = 0
     if site.media and not site.media.read_only:
-        with explained("remove what was kept beside the media"):
+        with explained("remove previous copies of the media"):
             for role, stamp in site.media.half_discarded():
                 site.media.discard_kept(role, stamp)
     for kept in (one.kept for one in decisions if one.remove and not held & set(one.kept.names)):

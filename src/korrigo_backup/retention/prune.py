@@ -119,7 +119,7 @@ def carry_out(catalog: Catalog, pruning: Pruning, *, now: datetime, listen: List
         raise PartlyDone(
             f"{removed} backups are removed, {len(failed)} could not be: {failed[0].message}",
             hint=failed[0].hint,
-            state="what was not to go is untouched",
+            state="the backups that the plan keeps are untouched",
         )
     return removed
 
@@ -140,12 +140,12 @@ def clean(
 def _refusal(decisions: Sequence[Decision], records: Sequence[Record], now: datetime, meant: Meant) -> Refused | None:
     if not meant.clock and (why := _clock(records, [one.artifact for one in decisions], now)):
         return Refused(
-            f"nothing is removed: {why}",
+            f"no backup is removed: {why}",
             hint="look at the clock (timedatectl); if it is right: korrigo-backup prune --apply --clock-is-right",
         )
     if not meant.many and (many := too_many(decisions)):
         return Refused(
-            f"nothing is removed: {many[0]} of {many[1]} backups of one kind would go at once",
+            f"no backup is removed: {many[0]} of {many[1]} backups of a kind would go at once",
             hint="look at the plan (korrigo-backup prune); if it is meant: korrigo-backup prune --apply --allow-many",
         )
     return None

@@ -61,8 +61,8 @@ class UndoStack:
                 hint = problem.hint if isinstance(problem, KorrigoBackupError) else ""
                 cause.leave(
                     World.CHANGED,
-                    f"STOPPED while taking back ({doing}): {problem}. Nothing was deleted;"
-                    f" {hint or 'put right what it names'}; then run korrigo-backup rollback: it finishes this first",
+                    f"STOPPED while undoing ({doing}): {problem}. No data was deleted;"
+                    f" {hint or 'remove the cause'}; then run korrigo-backup rollback: it finishes this first",
                 )
                 return cause
             cause.leave(World.ROLLED_BACK, ROLLED_BACK)

@@ -51,7 +51,7 @@ class Crontab:
         if self.read() != content:
             raise KorrigoBackupError(
                 f"{self.name} does not read back as it was written",
-                hint="look at it with crontab -l: something else changes it, too",
+                hint="look at it with crontab -l: another program changes it, too",
                 state="the crontab was written",
             )
 

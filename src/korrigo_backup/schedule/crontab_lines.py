@@ -83,7 +83,7 @@ def _place(crontab: bytes, identity: str) -> tuple[int, int] | None:
     if not begins and not ends:
         return None
     if len(begins) != 1 or len(ends) != 1 or ends[0] < begins[0]:
-        raise ValueError("the marks around the lines of korrigo-backup are not one BEGIN and one END")
+        raise ValueError("the marks around the lines of korrigo-backup are not a single BEGIN and a single END")
     return begins[0], min(ends[0] + len(marks[1]) + 1, len(crontab))
 
 

@@ -194,7 +194,7 @@ def on_calendar(expression: str) -> str:
     read = CronSim(expression, datetime(2024, 1, 1))  # noqa: DTZ001 - only its fields are used
     _, _, day, _, weekday = expression.split()
     if not read.day_and:
-        raise ValueError(f"{expression!r} means either day in cron, both in systemd: leave one of the days as *")
+        raise ValueError(f"{expression!r} means either day in cron, both in systemd: leave the day or the weekday as *")
     weekdays = {(int(number) - 1) % 7 for number in read.weekdays if isinstance(number, int)}
     names = "" if weekday == "*" else ",".join(_WEEKDAYS[number] for number in sorted(weekdays)) + " "
     date = f"*-{_list(read.months, 12)}-{'*' if day == '*' else _list(read.days, 31)}"

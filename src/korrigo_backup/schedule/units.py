@@ -77,7 +77,7 @@ class UnitSchedule:
         for name in self._timers():
             enabled, active = self.systemd.state(name)
             if not (enabled and active):
-                what = f"{name} is {'not active' if enabled else 'not enabled'}: it starts nothing"
+                what = f"{name} is {'not active' if enabled else 'not enabled'}: it starts no job"
                 found.append(warning("schedule.inactive", what, f"systemctl enable --now {name}"))
         me = user()
         if not self.systemd.lingers(me):

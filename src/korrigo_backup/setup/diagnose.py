@@ -94,15 +94,15 @@ def _parts(sources: Sources) -> list[tuple[str, Callable[[], Iterable[str]]]]:
         ("Checks", lambda: [f"{one.level}: {one.message}{_hint(one.hint)}" for one in sources.checks()]),
         (f"Backups (newest {NEWEST})", lambda: _backups(sources.catalog)),
         (f"Journal (newest {NEWEST})", lambda: _runs(sources.catalog)),
-        ("Whom to ask", lambda: sources.contacts or ["nobody is named: set [[contacts.people]]"]),
+        ("Contacts", lambda: sources.contacts or ["no contact is configured: set [[contacts.people]]"]),
         ("To be added by you", lambda: _ASKED),
     ]
 
 
 _ASKED = (
-    "- what is wrong, and since when",
-    "- what was done before, step by step",
-    "- how many users are affected, and what they cannot do",
+    "- the problem, and when it began",
+    "- the actions before it, step by step",
+    "- the number of affected users, and the actions that fail for them",
 )
 """Facts that the runbook (8.5) asks for besides this report, and that no machine knows."""
 
@@ -112,7 +112,7 @@ def _guarded(part: Callable[[], Iterable[str]]) -> Iterator[str]:
         for line in part():
             yield f"   {line}"
     except (KorrigoBackupError, OSError) as problem:
-        yield f"   cannot be told: {problem}"
+        yield f"   unknown: {problem}"
 
 
 def _versions(sources: Sources) -> Iterator[str]:
@@ -124,7 +124,7 @@ def _versions(sources: Sources) -> Iterator[str]:
 
 def _first_line(argv: tuple[str, ...], environment: Mapping[str, str]) -> str:
     done = run(Command(argv, {"PATH": environment.get("PATH", "")}), timeout=_SECONDS)
-    said = (done.stdout.decode(errors="replace").strip() or done.stderr.strip() or "says nothing").splitlines()
+    said = (done.stdout.decode(errors="replace").strip() or done.stderr.strip() or "no output").splitlines()
     return f"{' '.join(argv)}: {said[0]}"
 
 

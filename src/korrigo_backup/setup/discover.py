@@ -201,12 +201,12 @@ def _direct(directory: Path, environment: Mapping[str, str]) -> Discovered:
         values["django"] = {"manage": list(manage.command), "dir": _below(manage.directory, directory)}
         findings += _asked(manage, environment, values)
     if not environment.get("MEDIA_ROOT") and "root" not in values["media"]:
-        findings.append(warning("site.media", "nothing tells where the media are", "set MEDIA_ROOT in .env"))
+        findings.append(warning("site.media", "the place of the media is unknown", "set MEDIA_ROOT in .env"))
     if host := environment.get("POSTGRES_HOST") or values["database"].get("host"):
         findings.insert(0, ok("site.direct", f"the database is reached directly, at {host}"))
         return Discovered(values, tuple(findings), reached=True)
-    unknown = error("site.unknown", "nothing here tells how the site's database is reached: no Compose file,"
-                    " no POSTGRES_HOST in .env or the environment, no manage.py that tells it",
+    unknown = error("site.unknown", "the way to reach the site's database is unknown: no Compose file,"
+                    " no POSTGRES_HOST in .env or the environment, no manage.py that prints its settings",
                     "run it in the site's project directory (--directory), or set POSTGRES_HOST in .env")  # fmt: skip
     return Discovered(values, (*findings, unknown))
 
@@ -215,7 +215,7 @@ def _asked(manage: Manage, environment: Mapping[str, str], values: Values) -> It
     told = try_ask(manage, environment)
     where = manage.directory / "manage.py"
     if not isinstance(told, SiteSettings):
-        yield warning("site.django", f"{where} is there, and does not tell its settings: {told}",
+        yield warning("site.django", f"{where} is there, but its settings cannot be read: {told}",
                       "correct [django] manage: the Python of the site's virtual environment")  # fmt: skip
         return
     if told.is_postgres:
@@ -223,7 +223,7 @@ def _asked(manage: Manage, environment: Mapping[str, str], values: Values) -> It
         values["database"] = {"name": told.name, "user": told.user, "host": told.host or _SOCKET, "port": port}
     if told.media:
         values["media"]["root"] = told.media
-    yield ok("site.django", f"{where} tells its settings")
+    yield ok("site.django", f"the settings were read with {where}")
     if not told.app:
         yield warning("site.app", "the site has no management command backup: validate sees less",
                       'install korrigo-backup there; INSTALLED_APPS needs "korrigo_backup.djangoapp"')  # fmt: skip

@@ -124,7 +124,7 @@ def _named(
     typed, former = names
     if typed is None or typed in services:
         return services.get(typed or former or "")
-    hint = f"{option} is one of {', '.join(sorted(services))}"
+    hint = f"{option} takes the name of a service: {', '.join(sorted(services))}"
     raise UsageError(f"{files.shown} has no service {typed!r}", hint=hint)
 
 
@@ -137,7 +137,7 @@ def _profiles(chosen: tuple[ServiceText | None, ...], environment: Mapping[str, 
 
 def _question(files: Files, candidates: tuple[str, ...]) -> Finding:
     message = (
-        f"{files.shown}: {' and '.join(candidates)} are PostgreSQL, and nothing tells which is the site's database"
+        f"{files.shown}: {' and '.join(candidates)} are PostgreSQL, and it is not clear which is the site's database"
     )
     return error("site.candidates", message, f"korrigo-backup init --db {candidates[0]}, or --db {candidates[1]}")
 
@@ -158,13 +158,13 @@ def _database(
     told = dict(inside) if inside is not None else _with_secrets(db, text, files.home)
     found = login(roles.image_of(db), told)
     values["database"] = {"name": found.database, "user": found.user}
-    source = "its container says" if inside is not None else db.image or db.base or "built"
+    source = "from its container" if inside is not None else db.image or db.base or "built"
     yield ok("site.compose", f"{files.shown}: the database is the service {db.name} ({source}):"
              f" {found.database}, role {found.user}")  # fmt: skip
     if choice.others:
         others = ", ".join(choice.others)
         yield warning("site.databases", f"{files.shown}: PostgreSQL too, and not backed up: {others}",
-                      "where the site's database is one of these: korrigo-backup init --db SERVICE; another site's"
+                      "if the site's database is among these: korrigo-backup init --db SERVICE; that of another site"
                       " has its own configuration")  # fmt: skip
 
 
@@ -214,7 +214,7 @@ def _writers(
     if names:
         values["compose"]["stop"] = list(names)
         yield ok(
-            "site.writers", f"a restore stops {', '.join(names)}: not all of them say that they depend on {db.name}"
+            "site.writers", f"a restore stops {', '.join(names)}: not all of them declare that they depend on {db.name}"
         )
 
 

@@ -61,7 +61,7 @@ def unnamed(proposals: Iterable[Proposal]) -> list[Finding]:
         warning(
             "media.unnamed",
             f"{one.entry} names media files ({one.hits} of {one.sampled} sampled values), and is not known as a path"
-            " column: its files count as orphans, and a lost one is not noticed",
+            " column: its files count as orphans, and a lost file is not noticed",
             "korrigo-backup init --force adds it to [media] columns and keeps the other settings",
         )
         for one in proposals

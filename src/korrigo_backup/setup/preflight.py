@@ -140,7 +140,7 @@ def _program(
     done = run(Command(argv, environment), timeout=COMPOSE_SECONDS)
     version = version_in(done.stdout.decode(errors="replace"))
     if done.status or version is None:
-        words = (done.stderr.splitlines() or ["it says nothing"])[-1]
+        words = (done.stderr.splitlines() or ["no output"])[-1]
         hint = engine_hint(done.stderr, "docker compose") or f"run it by hand: {' '.join(argv[:-1])}"
         return [error(id_, f"{name} does not answer: {words}", hint)]
     return [judged(id_, name, version, oldest)]
@@ -176,7 +176,7 @@ def services(site: Site) -> Iterator[Finding]:
         if health.url:
             yield ok("services.health", f"{health.url} answers: a restore waits for it")
     elif not site.services.configured:
-        yield warning("services.unknown", "nothing is configured that stops the services during a restore",
+        yield warning("services.unknown", "no command is configured that stops the services during a restore",
                       "set [services] stop and start")  # fmt: skip
 
 
@@ -227,8 +227,8 @@ def _holes(client: tuple[int, int]) -> Iterator[Finding]:
     if client < (min(SAFE_CLIENTS), 0) or (safe is not None and client[1] < safe):
         to = f"{client[0]}.{safe}" if safe else f"{min(SAFE_CLIENTS)} or newer"
         yield warning("database.holes", f"psql {_dotted(client)} has known holes (CVE-2026-18408, CVE-2025-8714):"
-                      " a dump of a stranger could run commands", f"update it to {to}; until then restore only"
-                      " what is signed with this site's key")  # fmt: skip
+                      " a hostile dump could run commands", f"update it to {to}; until then restore only"
+                      " backups signed with this site's key")  # fmt: skip
 
 
 def _needs(server: Postgres) -> Iterator[Finding]:
@@ -297,7 +297,7 @@ def abilities(directory: Path) -> Iterator[Finding]:
     """Publish a file in the backup directory and return the features of backups that its file system lacks."""
     found = try_out(directory, f"{PARTIAL_PREFIX}doctor-{os.getpid()}")
     if not found.modes:
-        yield warning("backup.modes", f"the file system of {directory} keeps no modes: whoever can open it reads all",
+        yield warning("backup.modes", f"the file system of {directory} keeps no modes: other users can read it",
                       "mount it with umask=077 and the user's uid, or use another disk")  # fmt: skip
     links = {"hard links": found.hard_links, "symbolic links": found.symbolic_links}
     lacking = " and no ".join(name for name, there in links.items() if not there)
@@ -318,7 +318,7 @@ def settings(directory: Path, problems: Iterable[Problem] = ()) -> Iterator[Find
         if (directory / ".git").exists() and which("git"):
             tracked = run(Command(("git", "-C", str(directory), "ls-files", "--error-unmatch", path.name)), timeout=10)
             if tracked.status == 0:
-                yield error("env.tracked", f"{path.name} is in git: whoever has the code has the secrets",
+                yield error("env.tracked", f"{path.name} is in git: every copy of the code holds the secrets",
                             f"git rm --cached {path.name}, add it to .gitignore, change the secrets")  # fmt: skip
     if site.is_file() and own.is_file():
         theirs, ours = own_variables(site), own_variables(own)

@@ -38,9 +38,9 @@ def findings(directory: Path) -> Iterator[Finding]:
         shown = path.relative_to(directory)
         yield warning(
             "scripts.foreign",
-            f"{shown} is the site's own script, not that of this program: it neither verifies nor signs what it makes,"
-            " and takes no lock",
-            "korrigo-backup init --scripts puts ours there and keeps that one beside; or type korrigo-backup itself",
+            f"{shown} is the site's own script, not that of this program: its backups are neither verified nor signed,"
+            " and it takes no lock",
+            "korrigo-backup init --scripts puts our script there and renames the site's; or type korrigo-backup",
         )
 
 

@@ -49,7 +49,7 @@ def health_findings(health: Health, *, known: bool) -> Iterator[Finding]:
         hint = other if health.url else "start the site, or correct [services] health_url"
         yield warning("services.silent", f"the health address {health.silent}; {judged} it", hint)
     elif known and not health.url:
-        words = "no published address answers the health path: the containers' own checks alone tell the site's health"
+        words = "no published address answers the health path: only the containers' own checks show the site's health"
         yield warning("services.silent", words, "set [services] health_url to an address that answers 200")
 
 

@@ -106,7 +106,7 @@ def require_own_commands(django: DjangoCommands) -> Description:
         named = ", ".join(f"manage.py {name} is that of {app}" for name, app in sorted(theirs.items()))
         raise Refused(
             f"the site's own commands stand before ours: {named}",
-            hint=f'put "{APP}" first in INSTALLED_APPS: of two commands of one name Django runs that of the first app',
+            hint=f'put "{APP}" first in INSTALLED_APPS: Django runs the command of the first app that has it',
         )
     return described
 
@@ -161,7 +161,7 @@ def taken_in(command: Command, served: Served, by: DjangoCommands) -> None:
     if status:
         raise failure(Completed(status, b"", process.stderr), f"{by.description} restore")
     if not served.complete:
-        raise KorrigoBackupError(f"{by.description} restore ended without a word", hint=SAME_VERSION)
+        raise KorrigoBackupError(f"{by.description} restore ended without output", hint=SAME_VERSION)
 
 
 _KINDS = {kind.exit_code: kind for kind in (Refused, NotFound, Locked, Unreachable, ProofFailed)}
@@ -205,16 +205,16 @@ def failure(done: Completed, what: str) -> KorrigoBackupError:
         )
     if done.status in _NOT_THERE or (done.status == _NO_FILE and "can't open file" in done.stderr):
         return NotConfigured(
-            f"{what}: there is no such program or file there: {lines[-1] if lines else 'it says nothing'}",
+            f"{what}: there is no such program or file there: {lines[-1] if lines else 'no output'}",
             hint="set [compose] manage or [django] manage to the command line of manage.py, [compose] backend to its"
             " service",
         )
     if "unrecognized arguments" in done.stderr:
-        return Refused(f"{what}: the site's korrigo-backup is another version than this one", hint=SAME_VERSION)
+        return Refused(f"{what}: the site has another version of korrigo-backup than this command", hint=SAME_VERSION)
     hint = next((line.removeprefix("hint: ") for line in lines if line.startswith("hint: ")), None)
     words = next((line for line in lines if line.startswith("CommandError: ")), lines[-1] if lines else "")
     kind = _KINDS.get(done.status, KorrigoBackupError)
     return kind(
         f"{what} {describe_status(done.status)}: {words.removeprefix('CommandError: ')}",
-        hint=hint or "run that command by hand and see why it fails ([django] in the configuration)",
+        hint=hint or "run that command by hand to see its error ([django] in the configuration)",
     )

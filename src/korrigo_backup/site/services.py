@@ -109,7 +109,8 @@ class CommandServices:
         del stop_begun  # a stop command that was cut off is the operator's own: it knows how to be run again
         if names and not self.stops and not self.starts:
             raise Refused(
-                f"an interrupted run has left these services stopped: {', '.join(names)}; here is no way to start them",
+                f"an interrupted run has left these services stopped: {', '.join(names)};"
+                " no command to start them is configured here",
                 hint="korrigo-backup rollback where that run was started (on Docker Compose: on the host)",
             )
         for argv in self.starts:
@@ -156,5 +157,5 @@ def _call(argv: tuple[str, ...]) -> None:
         words = done.stderr or done.stdout.decode(errors="replace").strip()
         raise KorrigoBackupError(
             f"{' '.join(argv)} {describe_status(done.status)}: {words}",
-            hint="run that command by hand and see why it fails ([services] in the configuration)",
+            hint="run that command by hand to see its error ([services] in the configuration)",
         )

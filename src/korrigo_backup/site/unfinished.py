@@ -98,5 +98,5 @@ def locked(tree: Tree, doing: str) -> Locked:
     """Return the error for a tree that another run holds."""
     return Locked(
         f"cannot {doing}: another run is at work on the media {tree.root}",
-        hint="wait for its end, then run this again; a lock never outlives its process",
+        hint="wait for its end, then run this again; a lock ends with its process",
     )

@@ -81,11 +81,11 @@ def _surroundings(seen: Seen) -> Iterator[Finding]:
         yield error("status.directory", f"the backup directory {seen.directory} does not exist",
                     "check BACKUP_DIR, or make the first backup: korrigo-backup backup")  # fmt: skip
     if seen.stopped and not seen.holder:
-        yield error("status.stopped", "the site's services were stopped by a run that did not live to start them",
-                    "korrigo-backup rollback finishes what was interrupted, and starts them")  # fmt: skip
+        yield error("status.stopped", "an interrupted run has stopped the site's services and not started them again",
+                    "korrigo-backup rollback finishes the interrupted run, and starts them")  # fmt: skip
     if seen.journal_unread:
         yield error("status.journal", f"the journal cannot be read, so failures are not known: {seen.journal_unread}",
-                    f"look at {seen.directory}/.journal.jsonl: who owns it, and what it is")  # fmt: skip
+                    f"see the owner and the kind of the file: ls -l {seen.directory}/.journal.jsonl")  # fmt: skip
     if seen.no_database:
         yield warning("status.database", *seen.no_database)
     if seen.open_mode is not None:
@@ -102,11 +102,11 @@ def _age(status: Status, seen: Seen, goals: Goals) -> Iterator[Finding]:
         yield error("status.overdue",
                     f"the newest good backup of the database is {span(status.age)} old: more than the"
                     f" {goals.rpo_hours:g} h that may be lost",
-                    "korrigo-backup backup; then see why the schedule did not run")  # fmt: skip
+                    "korrigo-backup backup; then find the reason that the schedule did not run")  # fmt: skip
     yield from _media_age(status, goals)
     future = [one.name for one in good_artifacts(seen) if one.created > status.now + CLOCKS_DIFFER]
     if future:
-        yield warning("status.future", f"of the future: {named(future)}: the clock of this machine has gone back,"
+        yield warning("status.future", f"dated in the future: {named(future)}: the clock of this machine has gone back,"
                       " or was wrong when it was made", "check the clock: timedatectl, date; if it is right, make"
                       " a backup and remove those by hand")  # fmt: skip
 
@@ -150,7 +150,7 @@ def _in_part(seen: Seen) -> Iterator[Finding]:
     record = partly(seen.records)
     if record:
         yield warning("status.partly", f"the newest backup is good, but then: {record.message[:_MESSAGE]}",
-                      "put it right, then: korrigo-backup nightly")  # fmt: skip
+                      "correct the cause, then: korrigo-backup nightly")  # fmt: skip
 
 
 def _failure(one: Failing) -> str:
@@ -165,21 +165,21 @@ def _broken(seen: Seen) -> Iterator[Finding]:
     forged = [artifact.name for artifact in seen.artifacts if artifact.authenticity is Authenticity.FORGED]
     if forged:
         yield error("status.forged", f"altered after it was made: {named(forged)}",
-                    "do not restore it; find out who wrote into the backup directory")  # fmt: skip
+                    "do not restore it; find the user or program that wrote to the backup directory")  # fmt: skip
     broken = [artifact.name for artifact in seen.artifacts if artifact.problem]
     if broken:
         yield warning("status.broken", f"no backup any more, its manifest cannot be used: {named(broken)}",
                       "see why: korrigo-backup show NAME; then remove it by hand")  # fmt: skip
     unread = [stranger.name for stranger in seen.strangers if stranger.ours]
     if unread:
-        yield warning("status.unread", f"has the name of a backup, and is none or cannot be read: {named(unread)}",
+        yield warning("status.unread", f"named like a backup, but no backup or unreadable: {named(unread)}",
                       f"look at it: ls -la {seen.directory}")  # fmt: skip
 
 
 def _space(space: Space | None) -> Iterator[Finding]:
     if space is None:
         return
-    hint = "a larger disk, or fewer days: BACKUP_RETENTION_DAYS; df -h shows what else is there"
+    hint = "a larger disk, or fewer days: BACKUP_RETENTION_DAYS; df -h shows its use"
     if space.full_in_days is not None and space.full_in_days <= ALMOST_FULL_DAYS:
         yield error("status.full", f"the backup directory: {space.forecast}", hint)
     elif space.full_in_days is not None and space.full_in_days <= SOON_FULL_DAYS:
@@ -199,7 +199,7 @@ def _sudden(seen: Seen) -> Iterator[Finding]:
 
 
 def _against(newest: Artifact, before: Sequence[Artifact]) -> Iterator[Finding]:
-    hint = f"compare it with the one before: korrigo-backup compare {before[0].name}"
+    hint = f"compare it with the backup before: korrigo-backup compare {before[0].name}"
     rows, usual = rows_of(newest), median(rows_of(artifact) or 0 for artifact in before)
     if rows is not None and usual >= ENOUGH_ROWS and rows < FEWER_ROWS * usual:
         yield warning("status.rows", f"{newest.name} holds {rows} rows, usual are {usual:.0f}", hint)
@@ -210,7 +210,7 @@ def _against(newest: Artifact, before: Sequence[Artifact]) -> Iterator[Finding]:
 
 def _schedule(seen: Seen) -> Iterator[Finding]:
     if seen.scheduled is False:
-        what = "no schedule is installed by this program: unless something else does, nothing starts a backup"
+        what = "no schedule is installed by this program: backups start only if another program starts them"
         yield warning("status.schedule", what, "korrigo-backup schedule install --systemd, or --cron")
     yield from (finding for finding in seen.schedule if finding.level is not Level.OK)
 
@@ -237,7 +237,7 @@ def _signatures(good: Sequence[Good]) -> Iterator[Finding]:
     unsigned = [one.name for one in good if one.signature is Authenticity.UNSIGNED]
     if unsigned:
         yield warning("status.unsigned", f"not signed with this site's key: {named(unsigned)}",
-                      "a restore will want --allow-unsigned; see KORRIGO_BACKUP_KEY_FILE")  # fmt: skip
+                      "a restore will need --allow-unsigned; see KORRIGO_BACKUP_KEY_FILE")  # fmt: skip
 
 
 def _other_key(seen: Seen) -> Iterator[Finding]:

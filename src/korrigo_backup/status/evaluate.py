@@ -87,7 +87,7 @@ def describe(seen: Seen, goals: Goals, *, now: datetime) -> Status:
 
 
 def _is_there(one: Failing, seen: Seen) -> bool:
-    """Tell whether it still matters: a backup that does not verify, and was removed, does not."""
+    """Return whether the record still matters: a bad backup that was removed does not."""
     return one.verb != Verb.VERIFY or any(artifact.name == one.subject for artifact in seen.artifacts)
 
 
@@ -148,7 +148,7 @@ def _space(seen: Seen, good: Sequence[Artifact], goals: Goals, now: datetime) ->
     growths = [Growth(sizes, rule) for (rule, _), sizes in sorts.items()]
     found = days_until_full(growths, free=seen.free, now=now)
     if not found.known:
-        words = "not enough history to tell when it will be full"
+        words = "not enough history for a forecast"
     elif found.days is None:
         words = f"will not be full within {HORIZON_DAYS // 365} years"
     else:

@@ -52,7 +52,7 @@ def _general(status: Status) -> Iterator[Family]:
     )
     yield _one(
         "last_proven_timestamp_seconds",
-        "When a backup was last loaded and proven to be what was saved.",
+        "When a backup was last loaded and its content proven.",
         _unix(proven.at) if proven else None,
     )
     yield _one("last_proven_duration_seconds", "How long that took.", proven.seconds if proven else None)
@@ -61,7 +61,7 @@ def _general(status: Status) -> Iterator[Family]:
     yield _one("copies_supports", "Supports that they are on.", status.copies.supports)
     yield _one("holds", "Backups and kept copies that may not be removed.", len(status.holds))
     kept = None if status.kept is None else len(status.kept)
-    yield _one("kept", "Copies that restores have kept beside the live site.", kept)
+    yield _one("kept", "Previous copies that restores have kept.", kept)
     yield _one("running", "Whether a run is at work.", status.running is not None)
     next_run = _unix(status.next_run) if status.next_run else None
     yield _one("next_run_timestamp_seconds", "When the schedule runs next.", next_run)
@@ -84,7 +84,7 @@ def _of_kinds(good: Iterable[Good]) -> Iterator[Family]:
 def _attention(status: Status) -> Iterator[Family]:
     failures = [({"operation": _operation(one)}, one.times) for one in status.failing]
     yield _one("failures", "Runs that failed since their kind last succeeded.", sum(n for _, n in failures))
-    yield "attention", "What needs a person, by the id of the finding.", [
+    yield "attention", "Findings that need a person, by their id.", [
         ({"id": finding.id, "level": finding.level.value}, 1) for finding in status.attention
     ]  # fmt: skip
     errors = sum(finding.level is Level.ERROR for finding in status.attention)
@@ -96,7 +96,7 @@ def _space(space: Space | None) -> Iterator[Family]:
     yield _one("free_bytes", "Free on the file system of the backups.", space.free if space else None)
     yield _one("total_bytes", "The size of that file system.", space.total if space else None)
     full = space.full_in_days * 86400 if space and space.full_in_days is not None else None
-    yield _one("full_in_seconds", "When a backup will be refused for want of room, if it can be told.", full)
+    yield _one("full_in_seconds", "When a backup will be refused for want of room, if it is known.", full)
 
 
 def _one(name: str, words: str, value: float | None) -> Family:

@@ -126,7 +126,7 @@ def decode(raw: bytes, source: str) -> tuple[Seen, Goals, datetime]:
         found = msgspec.json.decode(raw, type=PublishedStatus)
     except (msgspec.DecodeError, UnicodeDecodeError) as problem:
         raise ProofFailed(
-            f"{source} is not what korrigo-backup status --publish writes: {problem}", hint="write it anew"
+            f"{source} was not written by korrigo-backup status --publish: {problem}", hint="write it again"
         ) from None
     if found.format != FORMAT:
         raise ProofFailed(

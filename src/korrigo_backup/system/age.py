@@ -47,7 +47,7 @@ def unseal(sealed: bytes, identity: bytes, source: str) -> bytes:
         if "No matching keys" in str(problem):  # pyrage has one class for every failure, and no code
             raise Refused(
                 f"{source} is not encrypted to this identity",
-                hint="use the private key that belongs to one of its recipients: korrigo-backup kit show",
+                hint="use the private key of a recipient of the kit: korrigo-backup kit show",
             ) from None
         raise _damaged(source, str(problem)) from None
     return content
@@ -103,7 +103,7 @@ def _identities(library: Any, raw: bytes) -> Iterable[Any]:
             yield library.ssh.Identity.from_buffer(raw)
         except library.IdentityError:
             raise _no_identity(
-                "it is no OpenSSH private key, or one with a passphrase",
+                "it is no OpenSSH private key, or it has a passphrase",
                 "for a key with a passphrase: age --decrypt -i KEY FILE | tar -x",
             ) from None
         return

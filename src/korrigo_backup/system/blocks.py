@@ -88,5 +88,5 @@ def unpack(member: bytes) -> bytes:
     except isal_zlib.error as problem:  # type: ignore[misc]  # its stub calls it a variable
         raise ValueError(str(problem)) from None
     if not engine.eof or engine.unused_data:
-        raise ValueError("a block is not as long as its header says")
+        raise ValueError("a block has another length than its header names")
     return data

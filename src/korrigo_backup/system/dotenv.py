@@ -27,7 +27,7 @@ def read_dotenv(path: Path, environment: Mapping[str, str] = _NOTHING) -> dict[s
         if problem.name in VARIABLES and problem.fault is not Fault.UNSET:
             raise UsageError(
                 f"{path}, line {problem.line}: {problem.name} cannot be read: {problem.fault}",
-                hint="correct that line; put a value with quotation marks, $ or # in it between single ones",
+                hint="correct that line; put a value with quotation marks, $ or # in it between single quotation marks",
             )
     return dict(found.values)
 

@@ -280,12 +280,12 @@ def explained(doing: str, state: Callable[[], str] | None = None) -> Iterator[No
                 message, hint="make room (df -h, ulimit -f), or use a larger disk, then run it again", **now
             ) from None
         if problem.errno == errno.EROFS:
-            hint = "mount that file system for writing; when it was, dmesg says why it no longer is"
+            hint = "mount that file system for writing; if it was, dmesg shows why it became read-only"
             raise Refused(message, hint=hint, **now) from None
         if problem.errno in {errno.EACCES, errno.EPERM}:
             raise Refused(message, hint="run as the user who owns it, or change its owner or mode", **now) from None
         if problem.errno in _NO_FILE:
-            hint = "a regular file belongs there: move away what has its name, then run it again"
+            hint = "a regular file belongs there: move away the entry of that name, then run it again"
             raise KorrigoBackupError(message, hint=hint, **now) from None
         if problem.errno in _BAD_PATH:
             hint = "correct the path: a part of it is missing, too long, a loop of links, or not a directory"

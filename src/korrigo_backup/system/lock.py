@@ -50,7 +50,7 @@ def _take(descriptor: int) -> None:
         holder = os.pread(descriptor, _WORDS, 0).decode(errors="replace") or "another run"
         raise Locked(
             f"another run is at work: {holder}",
-            hint="wait for its end, then run this again; a lock never outlives its process",
+            hint="wait for its end, then run this again; a lock ends with its process",
         ) from None
 
 

@@ -262,7 +262,7 @@ def _start(command: Command, *, stdin: bool | IO[bytes], stdout: bool) -> subpro
             ) from None
         raise KorrigoBackupError(
             f"cannot start {command.argv[0]}: {problem.strerror or problem}",
-            hint="see what the machine is short of (free -h, ulimit -a), then run the command again",
+            hint="see which resource of the machine is used up (free -h, ulimit -a), then run the command again",
         ) from None
     if command.first and child.stdin:
         with suppress(BrokenPipeError):  # the child is gone; its status gives the reason

@@ -23,7 +23,7 @@ def judge_tables(there: Sequence[str], expected: Iterable[str] | None) -> list[F
     """Return the findings about which tables are there; `expected` are those of the backup, if there is one."""
     wanted = set(expected) if expected is not None else None
     if wanted is None and len(there) < FEW_TABLES:
-        hint = "right for a small site; else see what is missing: korrigo-backup validate BACKUP"
+        hint = "right for a small site; else look for missing tables: korrigo-backup validate BACKUP"
         found = f"Too few tables: {len(there)}"
         return [warning("validate.tables", found, hint) if there else error("validate.tables", found, _RESTORE)]
     missing = sorted(wanted - set(there)) if wanted else []
@@ -37,7 +37,7 @@ def judge_tables(there: Sequence[str], expected: Iterable[str] | None) -> list[F
             warning(
                 "validate.tables",
                 f"{len(extra)} tables are not of the backup: {listed(extra)}",
-                "made since by a migration? else look who made them",
+                "right if a migration made them since; else find their origin",
             )
         )
     return findings
@@ -63,7 +63,7 @@ def judge_rows(now: Iterable[TableProof], then: Iterable[TableProof], source: st
         proof = "counts as saved (digests were not taken)" if counted else "every digest as saved"
         return ok("validate.rows", f"Rows OK ({rows} rows as in {source}: {proof})")
     message = f"{len(changed)} tables differ from {source}: {listed(changed)}"
-    hint = "right if the site has written since; if nothing has, the restore is not what was saved"
+    hint = "right if the site was used since; if it was not, the restore differs from the backup"
     return error("validate.rows", message, hint) if strict else warning("validate.rows", message, hint)
 
 

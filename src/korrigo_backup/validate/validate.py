@@ -221,7 +221,7 @@ def _probe(given: ValidationInputs) -> Iterator[Finding]:
         if check.ok:
             continue
         if check.id == "superusers":
-            yield warning("validate.superusers", "nobody is superuser: no one can use the admin", _SUPERUSER)
+            yield warning("validate.superusers", "no user is superuser: the admin cannot be used", _SUPERUSER)
         elif check.id == "users":
             saved = given.saved
             as_saved = saved and validate_database.users_are_as_saved(given.site, given.description, saved)

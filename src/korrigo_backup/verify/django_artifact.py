@@ -124,7 +124,7 @@ def _verify_database(directory: Path, manifest: Manifest) -> int:
 def _expect_rows(manifest: Manifest, rows: int) -> None:
     if manifest.django and manifest.django.rows != rows:
         raise ProofFailed(
-            f"{manifest.database_backup} holds {rows} objects, the manifest says {manifest.django.rows}", hint=_ANOTHER
+            f"{manifest.database_backup} holds {rows} objects, the manifest names {manifest.django.rows}", hint=_ANOTHER
         )
 
 
@@ -152,7 +152,7 @@ def expect_media(manifest: Manifest, checked: CheckedArchive) -> None:
     media = manifest.media
     if media and (media.files, media.bytes) != (checked.files, checked.bytes):
         raise ProofFailed(
-            f"{manifest.media_backup} holds {checked.files} files, the manifest says {media.files}",
+            f"{manifest.media_backup} holds {checked.files} files, the manifest names {media.files}",
             hint=_ANOTHER,
         )
 
@@ -193,7 +193,7 @@ def expect(manifest: Manifest, name: str, sha256: str, size: int) -> None:
         return
     member = _member(manifest, name)
     if member is None or (member.sha256, member.size) != (sha256, size):
-        raise ProofFailed(f"{name} is not what the manifest says: it was changed or damaged", hint=_ANOTHER)
+        raise ProofFailed(f"{name} differs from the manifest: it was changed or damaged", hint=_ANOTHER)
 
 
 def decode_header(raw: bytes, where: str) -> fixture.FixtureHeader:

@@ -43,7 +43,7 @@ def require_loadable(path: Path, scan: ScanResult) -> None:
         begin, end = f'/^-- Database "{name}" dump/', "/^-- PostgreSQL database dump complete/"
         raise UsageError(
             f"{path.name} holds a whole server, by pg_dumpall: {', '.join(map(printable, names)) or 'no database'}",
-            hint="take one database out of it, and restore that file:"
+            hint="take a single database out of it, and restore that file:"
             f" gzip -dcf {quote(str(path))} | sed -n {quote(f'{begin},{end}p')} | gzip > one.sql.gz",
         )
     if scan.rows and not scan.tables:

@@ -193,7 +193,7 @@ def _open_listing(path: Path) -> IO[bytes]:
     except FileNotFoundError:
         raise ProofFailed(
             f"{path} is missing: the checksums of the files cannot be compared",
-            hint="copy it back beside the archive, or use another backup: korrigo-backup list",
+            hint="copy it back to the archive's directory, or use another backup: korrigo-backup list",
         ) from None
 
 
@@ -205,7 +205,7 @@ def _require_member(artifact: Artifact, manifest: Manifest, name: str, sha256: s
     saved = {(member.sha256, member.size) for member in manifest.members}
     if (sha256, size) not in saved:
         raise ProofFailed(
-            f"{name} is not the file that was saved: its checksum differs from the manifest's",
+            f"{name} is not the saved file: its checksum differs from the manifest's",
             hint=f"it was changed or damaged since {artifact.created:%Y-%m-%d %H:%M}: use another backup",
         )
 
@@ -222,6 +222,6 @@ def _require_listing(artifact: Artifact, manifest: Manifest, listing: IO[bytes])
 def _unproven(artifact: Artifact) -> Finding:
     return warning(
         "artifact.unproven",
-        f"{artifact.name} has no manifest: it is whole, but whether it is what was saved cannot be proven",
+        f"{artifact.name} has no manifest: it is whole, but its content cannot be proven",
         "it was made by another tool or its .manifest.json was lost",
     )

@@ -35,7 +35,7 @@ def structure(catalog: Catalog, artifact: Artifact) -> list[Finding]:
     if artifact.kind is Kind.POINT:
         return [*found, *(one for member in members_of(catalog, artifact) for one in structure(catalog, member))]
     size = sum(_same(path, member) for path, member in _files(artifact, manifest))
-    return [*found, ok("artifact.checksum", f"{artifact.name}: {size:,} bytes, every one as saved")]
+    return [*found, ok("artifact.checksum", f"{artifact.name}: {size:,} bytes, all as saved")]
 
 
 def is_good(catalog: Catalog, artifact: Artifact) -> bool:
@@ -77,7 +77,7 @@ def _same(path: Path, member: Member) -> int:
         )
     if found != (member.sha256, member.size):
         raise ProofFailed(
-            f"{path.name} is not the file that was saved: its checksum differs from the manifest's",
+            f"{path.name} is not the saved file: its checksum differs from the manifest's",
             hint="it was changed, cut or damaged since: use another backup (korrigo-backup list)",
         )
     return member.size

@@ -51,7 +51,7 @@ def verify(catalog: Catalog, artifact: Artifact, *, now: datetime, depth: Depth 
     findings = [*_read(catalog, artifact, depth), *_mode(artifact)]
     if artifact.size < SMALL and artifact.kind is not Kind.POINT:
         findings.append(warning("artifact.small", f"Warning: Backup size < 1 MB ({artifact.size} bytes)",
-                                "right for a small site; else see what is missing: korrigo-backup show"))  # fmt: skip
+                                "right for a small site; else look for missing data: korrigo-backup show"))  # fmt: skip
     age = now - artifact.created
     if age > OLD:
         findings.append(warning("artifact.old", f"Warning: Backup older than 24h ({int(age.total_seconds()) // 3600}h)",

@@ -21,7 +21,7 @@ _TAKEN = frozenset({"23505", "23P01"})
 """SQLSTATE: a unique index or an exclusion constraint has such a row already."""
 
 _EQUAL = (
-    "two rows are equal for that index, as after a change of the sorting rules (collation): remove one of them in"
+    "two rows are equal for that index, as after a change of the sorting rules (collation): remove either of them in"
     " the site and make the backup again; or restore by method 1, which can go on without it (korrigo-backup restore)"
 )
 _OTHER_TABLES = "the backup does not fit this database: compare the migrations (manage.py showmigrations)"

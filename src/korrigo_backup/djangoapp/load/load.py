@@ -72,7 +72,7 @@ def prepare(alias: str, manifest: Manifest, file: IO[bytes], *, trusted: bool) -
     expect(manifest, name, reader.sha256, reader.size)
     if manifest.django and manifest.django.rows != reader.objects:
         raise ProofFailed(
-            f"{name} holds {reader.objects} objects, the manifest says {manifest.django.rows}",
+            f"{name} holds {reader.objects} objects, the manifest names {manifest.django.rows}",
             hint="use another backup (korrigo-backup list)",
         )
     return Load(alias, manifest, keys, found, reader, reader.objects, (*watch.warnings(alias), *fit.warnings()))
@@ -203,7 +203,7 @@ def _prove(load: Load, counts: dict[str, int], said: Meanings | None, refusal: P
         differing = _differing(load)
     if differing:
         raise refusal or ProofFailed(
-            f"after the load {', '.join(differing[:5])} did not hold what the backup says"
+            f"after the load {', '.join(differing[:5])} differed from the backup"
             f" ({sum(counts.values())} rows were inserted)",
             hint="look for triggers, rules or column types that change values; the backup itself is intact",
             state=ROLLED_BACK,

@@ -164,7 +164,7 @@ class _Trial:
         changed = f"{self._password}-changed"
         self.user.set_password(changed)
         self.user.save(using=self._alias)
-        _require(self._fresh().check_password(changed), "a changed password is not what was saved")
+        _require(self._fresh().check_password(changed), "a changed password was not saved")
         return "a row was changed and read again"
 
     def _delete(self) -> str:
@@ -250,7 +250,7 @@ def _no_mail() -> Iterator[None]:
 def _nothing_left(trial: _Trial) -> Check:
     if trial.left():
         return Check("rollback", ok=False, message=f"a user {PREFIX}… is still there: delete it")
-    return Check("rollback", ok=True, message="all of it was taken back")
+    return Check("rollback", ok=True, message="all changes were rolled back")
 
 
 def _upload() -> Check:
@@ -276,7 +276,7 @@ def _upload() -> Check:
     except OSError as problem:
         return Check("upload", ok=False, message=f"a file cannot be uploaded: {_line(problem)}")
     if not same:
-        return Check("upload", ok=False, message="an uploaded file is not what was written")
+        return Check("upload", ok=False, message="an uploaded file was read back with other content")
     return Check("upload", ok=True, message="a file was uploaded, read again and deleted")
 
 

@@ -33,8 +33,8 @@ _AHEAD = timedelta(hours=1)
 A backup from a wrong year would hide that none was made since.
 """
 
-_SEE_WHY = "see why the nightly backup does not run, or what the host sees is not published: korrigo-backup status"
-_MAKE_ONE = "make one: korrigo-backup backup; every night: see the runbook's 4.6"
+_SEE_WHY = "see on the host why the nightly backup or the publication of its status does not run: korrigo-backup status"
+_MAKE_ONE = "make a backup: korrigo-backup backup; every night: see the runbook's 4.6"
 
 
 def check_backups(app_configs: Sequence[Any] | None, **_given: Any) -> list[Any]:
@@ -75,7 +75,9 @@ def judged(found: Seen, *, now: datetime, limit: timedelta) -> list[Any]:
     since.
     """
     said = [
-        _warned(6, f"the manifest of {artifact.name} was altered", "do not restore it; find out who wrote there")
+        _warned(
+            6, f"the manifest of {artifact.name} was altered", "do not restore it; find the program that wrote there"
+        )
         for artifact in found.artifacts
         if artifact.authenticity is Authenticity.FORGED
     ]

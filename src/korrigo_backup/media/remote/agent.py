@@ -236,7 +236,7 @@ def _held(tree: MediaTree, *, shared: bool = False) -> Iterator[None]:
                 if time.monotonic() > deadline:
                     raise Locked(
                         f"another run is at work on the media {tree.root}",
-                        hint="wait for its end, then run this again; a lock never outlives its process",
+                        hint="wait for its end, then run this again; a lock ends with its process",
                     ) from None
                 time.sleep(_POLL)
                 continue

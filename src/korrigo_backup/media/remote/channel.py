@@ -63,7 +63,7 @@ WORDS = ("-I", "-S", "-X", "utf8", "-c", _BOOT)
 """Python's options. No directory, variable or package of the site may change the program."""
 
 _NEEDS = (
-    "the service's image needs Python 3.9 or newer, called as [compose] manage says;"
+    "the service's image needs Python 3.9 or newer, called as in [compose] manage;"
     " or run as root on the machine that the engine runs on"
 )
 
@@ -207,13 +207,13 @@ class Channel:
 
     def _nonsense(self) -> KorrigoBackupError:
         return KorrigoBackupError(
-            "what came out of the container is no answer: something else there writes to standard output",
+            "the output of the container is no answer: another program there writes to standard output",
             hint=_NEEDS,
         )
 
 
 def _nothing_comes() -> str:
-    return "nothing was received or taken for an hour"
+    return "no data was received or taken for an hour"
 
 
 def _problem(data: bytes) -> Exception:

@@ -258,7 +258,7 @@ class _Streamed:
             self._end = self._channel.value(tuple[str, bool, bool])
             if self._end is None or self._end[0] != self.sha256:
                 raise ProofFailed(
-                    f"{printable(self._path)} came out of the container otherwise than it was read there",
+                    f"{printable(self._path)} differs from the file that was read in the container",
                     hint="run the backup again; if it happens again, the memory or the network between is failing",
                 )
         return self._end

@@ -180,6 +180,6 @@ def _agree(scan: ScanResult, tables: Iterable[TableProof]) -> None:
     differences += [f"{name}: not in the dump" for name in counted if name not in scan.rows]
     if differences:
         raise ProofFailed(
-            f"pg_dump did not write what the snapshot holds: {some(differences)}",
+            f"the dump by pg_dump differs from its snapshot: {some(differences)}",
             hint="run the backup again; if it happens twice, check the server's log and disk",
         )

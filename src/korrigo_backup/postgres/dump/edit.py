@@ -75,7 +75,9 @@ def edited(pieces: Iterable[bytes], edits: Iterable[Edit], source: str) -> Itera
                 rest = data[at:]
                 break
             if data[at : at + len(text)] != text:
-                raise ProofFailed(f"{source} changed while it was read", hint="find out what writes to it, then retry")
+                raise ProofFailed(
+                    f"{source} changed while it was read", hint="find the program that writes to it, then retry"
+                )
             yield data[start:at] + new
             start = at + len(text)
             places.popleft()

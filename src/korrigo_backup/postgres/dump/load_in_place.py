@@ -140,7 +140,7 @@ class Replacing:
             pass
         if reader.sha256 != self._sha256:
             raise ProofFailed(
-                f"{self._name} changed while it was read", hint="something writes to it: find out what, then retry"
+                f"{self._name} changed while it was read", hint="find the program that writes to it, then retry"
             )
 
     def _edits(self, session: Session) -> tuple[Edit, ...]:
@@ -166,6 +166,6 @@ def _require_unchanged(taken: Snapshot, present: DatabaseProof) -> None:
     if found := saved(differences(taken, present, tables)):
         words = some([one.message for one in found])
         raise Refused(
-            f"somebody has written to the database since its safety backup was made: {words}",
-            hint="stop whatever writes to it ([services] stop), then run the restore again",
+            f"another program has written to the database since its safety backup was made: {words}",
+            hint="stop the programs that write to it ([services] stop), then run the restore again",
         )

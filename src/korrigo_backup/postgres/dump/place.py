@@ -41,7 +41,7 @@ class NoRight(Refused):
 
 
 ASK = "do not load it: no dump of a site's database needs this; ask the person who made it"
-_ASK_WHY = "do not load it before its maker has said why it needs this extension"
+_ASK_WHY = "do not load it before you know why it needs this extension: ask its maker"
 
 
 def mark(end: int) -> bytes:

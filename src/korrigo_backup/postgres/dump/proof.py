@@ -74,7 +74,7 @@ def prove_taken(
     named = implied(missing) | without_proof(failed)
     found = differences(taken, expected, tables, roles=roles)
     found = [*missing, *(one for one in found if one.name not in named)]
-    require_accepted(found, accept, report, what="what was loaded is not what was saved")
+    require_accepted(found, accept, report, what="the loaded data differs from the saved data")
     return tables
 
 
@@ -160,7 +160,7 @@ def _table(table: str, want: TableProof | None, have: TableProof | None) -> Diff
     if want.digest != have.digest:
         return Difference(called, f"{table} has other content")
     if want.generated != have.generated:
-        words = f"the generated columns of {table} have other values: the server has computed them anew at the load"
+        words = f"the generated columns of {table} have other values: the server has computed them again at the load"
         return Difference(called, words, derived=True)
     return None
 

@@ -262,8 +262,8 @@ class DumpScanner:
         shown = (self._behind or bytes(self._statement)).decode(errors="replace").strip().partition("\n")[0][:60]
         if self._behind and not self.result.complete:
             raise ProofFailed(
-                f"{self._source} goes on after its end mark: {shown!r}",
-                hint="pg_dump writes nothing behind that mark: ask who added it, and delete it only when you know",
+                f"{self._source} has text after its end mark: {shown!r}",
+                hint="pg_dump ends a dump with that mark: find the origin of the rest; delete it only when you know",
             )
         if self.result.complete and (self._statement.strip() or self._state != self._in_sql):
             raise TrailingText(

@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from korrigo_backup.run.record import Step
     from korrigo_backup.site.site import Site
 
-HINT = f"the way back: {ROLLBACK}"
+HINT = f"to go back: {ROLLBACK}"
 _FROM_SAFETY = f"{FROM_SAFETY}, then rollback --media-only"
-IN_PLACE_HINT = f"the way back: {_FROM_SAFETY}"
+IN_PLACE_HINT = f"to go back: {_FROM_SAFETY}"
 
 
 @dataclass
@@ -167,7 +167,7 @@ def check_counts(site: Site, live: Live, manifest: Manifest, *, strict: bool, da
     if differing and strict:
         raise ProofFailed(
             f"after the restore of {manifest.timestamp}: {', '.join(differing[:5])}",
-            hint="something writes to the database while the services are stopped: find out what, then run it again",
+            hint="a program writes to the database while the services are stopped: stop it, then run it again",
         )
     return Counts(len(live.after), sum(live.after.values()))
 

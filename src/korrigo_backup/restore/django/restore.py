@@ -162,8 +162,8 @@ class DjangoPart:
         present = safety.manifest.database if safety.manifest else None
         if present and not holds(self.context.site.postgres, present):
             raise Refused(
-                "somebody has written to the database since its safety backup was made",
-                hint="stop whatever writes to it ([services] stop), then run the restore again",
+                "another program has written to the database since its safety backup was made",
+                hint="stop the programs that write to it ([services] stop), then run the restore again",
             )
 
     @phase("load by manage.py")
@@ -208,7 +208,7 @@ class DjangoPart:
             self._transaction = transaction
 
     def _took_place(self) -> bool:
-        """Tell whether the restore is done in spite of an error; the site's Django finishes or undoes it first."""
+        """Return whether the restore is done in spite of an error; the site's Django finishes or undoes it first."""
         site = self.context.site
         if not self._transaction:
             undecided.end_load(site.postgres)
@@ -227,7 +227,9 @@ def _verified(artifact: Artifact, stack: ExitStack) -> tuple[Manifest, list[Find
     with explained(f"read {artifact.path}"):
         manifest, findings = django_format.verify(artifact.path)
         if manifest != usable_manifest(artifact):
-            raise ProofFailed(f"the manifest of {artifact.name} has changed just now", hint="find out who writes to it")
+            raise ProofFailed(
+                f"the manifest of {artifact.name} has changed just now", hint="find the program that writes to it"
+            )
         names = (DIRECTORY_MANIFEST, manifest.database_backup, manifest.media_backup)
         listing = manifest.media.members if manifest.media else None
         files = {name: stack.enter_context(open_plain(artifact.path / name)) for name in (*names, listing) if name}
@@ -246,4 +248,4 @@ def _trust(artifact: Artifact) -> tuple[str, ...]:
 
 
 def _not_now(transaction: str) -> None:
-    raise Refused(f"a check must not change anything, and transaction {transaction} has", hint="report this")
+    raise Refused(f"a check must not change a row, and transaction {transaction} has", hint="report this")

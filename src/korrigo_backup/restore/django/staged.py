@@ -49,7 +49,7 @@ def hindrance(site: Site, described: Description, checked: DjangoCheck, stamp: s
     if not described.stages:
         return "the site's korrigo-backup is an earlier version, which loads no other database"
     if checked.database != server.database:
-        return "its settings name the database otherwise, so they cannot be led to a copy of it"
+        return "its settings name the database in another way, so they cannot be pointed to a copy of it"
     if words := obstacle(site):
         return words
     return next(_lost_in_a_copy(server, stage_database(server.database, stamp)), "")
@@ -77,7 +77,7 @@ class StagedDjango:
 
     def stage(self, undo: UndoStack) -> None:
         """Copy the live database, and let manage.py load the copy and unpack the media; the site serves."""
-        undo.push("what was staged", self._discard)
+        undo.push("the staged data", self._discard)
         try:
             self._make_copy(undo)
         except Unreachable:

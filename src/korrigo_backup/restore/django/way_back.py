@@ -45,16 +45,16 @@ def obstacle(site: Site, safety: Artifact | None = None) -> str:
     server = site.postgres
     role = Databases(server).role()
     if not (role.createdb or role.superuser):
-        return "this role may load none beside it"
+        return "this role may not create a database"
     if server.common != server.maintenance:
         return f"this role cannot enter database {server.maintenance}, from which databases are exchanged"
     if lost_by_swap(server):
-        return "it has settings that this role cannot give to another one"
+        return "the database has settings that this role cannot give to a staged copy"
     saved = safety.manifest.database if safety and safety.manifest else None
     if refused := refused_extensions(server, saved):
-        return f"this role may not create the extensions {', '.join(refused)} in another one"
+        return f"this role may not create the extensions {', '.join(refused)} in a staged copy"
     if bound := bound_in(saved) if saved else standing_in(server):
-        return f"its extension {bound[0].extension} can stand in it alone"
+        return f"the extension {bound[0].extension} can stand in the live database alone"
     return ""
 
 

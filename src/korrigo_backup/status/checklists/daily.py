@@ -34,7 +34,7 @@ def _made(evidence: Evidence) -> Answer:
     by = f"; {told(record)}" if record else ""
     text = f"{newest.name}, {span(newest.age)} old{by}"
     if evidence.seen.scheduled is False:
-        return ask(GROUP, point, f"{text}; no schedule is installed by korrigo-backup: does something else start it?")
+        return ask(GROUP, point, f"{text}; no schedule is installed by korrigo-backup: does another program start it?")
     return answer(GROUP, point, done=True, evidence=text)
 
 
@@ -51,9 +51,9 @@ def notified(group: str, evidence: Evidence) -> Answer:
     """Return the point about notification: the channels are known, but only a person knows whether a notice arrived."""
     point = "Notification received (mail, Slack)"
     if not evidence.channels:
-        return answer(group, point, done=False, evidence="nobody is told: no channel is configured",
+        return answer(group, point, done=False, evidence="no channel is configured",
                       hint="set [notify] urls, then: korrigo-backup notify test")  # fmt: skip
-    return ask(group, point, f"{evidence.channels} channels are told; korrigo-backup notify test tries them")
+    return ask(group, point, f"{evidence.channels} channels are configured; korrigo-backup notify test tries them")
 
 
 def _space(evidence: Evidence) -> Answer:
@@ -71,7 +71,7 @@ def _space(evidence: Evidence) -> Answer:
 def _logs(evidence: Evidence) -> Answer:
     point, records = "Logs looked at (no errors)", evidence.since(1)
     if not records:
-        return ask(GROUP, point, "nothing ran in the last day, or its journal cannot be read: korrigo-backup status")
+        return ask(GROUP, point, "no run in the last day, or the journal cannot be read: korrigo-backup status")
     at_work = unfinished(evidence.seen.records) if evidence.status.running else None
     bad = [record for record in records if record.outcome in _BAD and record is not at_work]
     if bad:

@@ -69,7 +69,9 @@ def _ran(point: str, record: Record | None, command: str, group: str = BACKUP) -
 def _automatic(evidence: Evidence) -> Answer:
     point, record = "Automatic backup works (cron, systemd)", evidence.made("nightly")
     if record and evidence.seen.scheduled is False:
-        return ask(BACKUP, point, f"{told(record)}; no schedule is installed by korrigo-backup: what started it?")
+        return ask(
+            BACKUP, point, f"{told(record)}; no schedule is installed by korrigo-backup: which program started it?"
+        )
     return _ran(point, record, "korrigo-backup schedule install --systemd, or --cron")
 
 
@@ -81,7 +83,7 @@ def _modes(evidence: Evidence) -> Answer:
 
 
 def _retention(evidence: Evidence) -> Answer:
-    point, seen, now = "Retention works: what is too old is removed", evidence.seen, evidence.status.now
+    point, seen, now = "Retention works: backups that are too old are removed", evidence.seen, evidence.status.now
     given = RetentionFacts(now, seen.site or "", standing(seen.holds, now), environment=seen.environment)
     left = [one.artifact.name for one in decide(seen.artifacts, _later(evidence.goals.policy), given) if one.remove]
     if left:
@@ -89,8 +91,8 @@ def _retention(evidence: Evidence) -> Answer:
                       hint="korrigo-backup prune shows why; korrigo-backup prune --apply")  # fmt: skip
     removed = sum(step.id == "prune.removed" for record in evidence.since(MONTH) for step in record.steps)
     if removed:
-        return answer(BACKUP, point, done=True, evidence=f"{removed} removed in a month, nothing too old is left")
-    return ask(BACKUP, point, "nothing too old is left, and nothing was removed in the last month: not shown yet")
+        return answer(BACKUP, point, done=True, evidence=f"{removed} removed in a month, no backup is too old")
+    return ask(BACKUP, point, "no backup is too old, and none was removed in the last month: not shown yet")
 
 
 def _later(policy: Policy) -> Policy:

@@ -20,7 +20,7 @@ class Command(BaseCommand):
     """Describe the site for korrigo-backup."""
 
     help = (
-        "Print one JSON document: versions, code revision, migrations on disk, the users' table, and every column "
+        "Print a JSON document: versions, code revision, migrations on disk, the users' table, and every column "
         "that names media files (settings: KORRIGO_BACKUP_PATH_COLUMNS). The database is not asked."
     )
     requires_system_checks: list[str] = []  # noqa: RUF012 - Django's name; a site is described even if it is not sound

@@ -22,8 +22,8 @@ class Command(BaseCommand):
 
     help = (
         "Create a throw-away user, log it in, change and delete it, inside a transaction that is always rolled back, "
-        "and print one JSON document, which from --verbosity 2 on holds that of korrigo_describe as well. "
-        "No sequence is used. Exit status: 0 all works, 9 something does not."
+        "and print a JSON document, which from --verbosity 2 on holds that of korrigo_describe as well. "
+        "No sequence is used. Exit status: 0 all works, 9 a check failed."
     )
 
     def handle(self, *_args: Any, **options: Any) -> None:

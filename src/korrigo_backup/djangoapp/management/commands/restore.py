@@ -27,7 +27,7 @@ _LINES = {
     "restore.media": "Restoring media files...",
     "restore.media-done": "Restored media from: {archive}",
     "restore.media-kept": "Previous media kept in: {path} (korrigo-backup prune removes it after {days} days,"
-    " or as [retention.kept] says)",
+    " or by [retention.kept])",
 }
 _DRY_LINES = {
     "restore.begin": "Backup timestamp: {timestamp}",
@@ -40,15 +40,15 @@ class Command(BaseCommand):
     """Restore a backup made by `manage.py backup`."""
 
     help = (
-        "Restore a backup made by `manage.py backup`. Everything is checked before anything is changed, and the "
-        "load is one transaction: it succeeds whole or changes nothing. Exit status: 0 done, 4 refused, 6 no such "
+        "Restore a backup made by `manage.py backup`. Everything is checked before the first change, and the "
+        "load is a single transaction: it succeeds whole or is undone. Exit status: 0 done, 4 refused, 6 no such "
         "backup, 7 another run, 8 database unreachable, 9 proof failed, 1 another error."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Take the runbook's path and option."""
         parser.add_argument("backup_path", nargs="?", help="the korrigo_backup_… directory; -: the host serves it")
-        parser.add_argument("--dry-run", action="store_true", help="check everything, change nothing")
+        parser.add_argument("--dry-run", action="store_true", help="check everything, without a change")
         parser.add_argument(
             "--allow-unsigned", action="store_true", help="restore a backup although this site did not sign it"
         )
@@ -56,8 +56,10 @@ class Command(BaseCommand):
             "--database", default=DEFAULT_DB_ALIAS, metavar="ALIAS", help="which database (default: default)"
         )
         parser.add_argument("--recover", action="store_true", help="finish or undo an interrupted restore, and stop")
-        parser.add_argument("--stamp", type=_stamp, help="name what is kept of the media by this YYYYMMDD_HHMMSS")
-        parser.add_argument("--into", metavar="NAME", help="load into this copy of the database; swap nothing (with -)")
+        parser.add_argument("--stamp", type=_stamp, help="name the previous copy of the media by this YYYYMMDD_HHMMSS")
+        parser.add_argument(
+            "--into", metavar="NAME", help="load into this copy of the database, without a swap (with -)"
+        )
         parser.add_argument("--verified", action="store_true", help="the host has found its signature good (with -)")
 
     def handle(self, *_args: Any, **options: Any) -> None:

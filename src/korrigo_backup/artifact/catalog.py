@@ -1,8 +1,4 @@
-"""The local directory of artifacts: the only code that publishes, renames or deletes them.
-
-An artifact is made in a private draft (`.partial-…`) and gets its final name when it is complete, verified and on disk.
-A killed run leaves a draft, which no command lists, verifies, counts or restores.
-"""
+"""The local directory of artifacts: found, chosen, marked as ours or not, removed; made as drafts (`draft.py`)."""
 
 from __future__ import annotations
 
@@ -18,6 +14,7 @@ import msgspec
 
 from korrigo_backup.artifact import manifest as manifests
 from korrigo_backup.artifact.artifact import Artifact, CatalogSurvey, Stranger
+from korrigo_backup.artifact.draft import ArtifactDraft, names_in
 from korrigo_backup.artifact.dump_file import is_dump
 from korrigo_backup.artifact.history import suspects
 from korrigo_backup.artifact.identity import SiteRecord, is_ours, merged
@@ -50,7 +47,6 @@ if TYPE_CHECKING:
 
     from korrigo_backup.artifact.identity import Owner
     from korrigo_backup.artifact.keyring import Keyring
-    from korrigo_backup.artifact.manifest import Manifest
     from korrigo_backup.run.record import Record
 
 LATEST = {"latest": Kind.SQL, "latest-point": Kind.POINT, "latest-media": Kind.MEDIA}
@@ -116,7 +112,7 @@ class Catalog:
     def exclusive(self, doing: str) -> Iterator[None]:
         """Hold this site's lock; Locked when another run has it. Drafts of dead runs are removed first."""
         with files.explained(f"use the backup directory {self.directory}"):
-            _names(self.directory)
+            names_in(self.directory)
             files.private_directory(self.directory)
         self._require_writable(doing)
         with lock.exclusive(self.directory / LOCK_FILE, doing):
@@ -138,7 +134,7 @@ class Catalog:
     def survey(self) -> CatalogSurvey:
         """Return all artifacts, and the other entries: a foreign file, a link, a directory that cannot be read."""
         with files.explained(f"read the backup directory {self.directory}"):
-            names = set(_names(self.directory))
+            names = set(names_in(self.directory))
         artifacts, strangers = [], []
         for name in names:
             try:
@@ -179,7 +175,7 @@ class Catalog:
     def kits(self) -> list[Path]:
         """Return the recovery kits, in the order of their names; they are no artifacts: `restore` takes none."""
         with files.explained(f"read the backup directory {self.directory}"):
-            return sorted(self.directory / name for name in _names(self.directory) if is_kit(name))
+            return sorted(self.directory / name for name in names_in(self.directory) if is_kit(name))
 
     def authenticity(self, raw: bytes) -> Authenticity:
         """Return the result of checking the signature of a record; `raw` must be a JSON object."""
@@ -188,13 +184,13 @@ class Catalog:
     @contextmanager
     def draft(self, kind: Kind, origin: Origin, now: datetime) -> Iterator[ArtifactDraft]:
         """Yield a draft for a new artifact, named for the local time `now`; it is removed unless published."""
-        with self._draft(free_name(kind, origin, stamp(now), set(_names(self.directory)))) as draft:
+        with self._draft(free_name(kind, origin, stamp(now), set(names_in(self.directory)))) as draft:
             yield draft
 
     @contextmanager
     def draft_kit(self, now: datetime) -> Iterator[ArtifactDraft]:
         """Yield a draft for a recovery kit, as `draft` does; `publish_signed` gives it its name."""
-        with self._draft(free_kit_name(stamp(now), set(_names(self.directory)))) as draft:
+        with self._draft(free_kit_name(stamp(now), set(names_in(self.directory)))) as draft:
             yield draft
 
     @contextmanager
@@ -328,7 +324,7 @@ class Catalog:
 
     def _site_files(self) -> list[Path]:
         with files.explained(f"read the backup directory {self.directory}"):
-            names = [n for n in _names(self.directory) if n.startswith(SITE_PREFIX) and n.endswith(SITE_SUFFIX)]
+            names = [n for n in names_in(self.directory) if n.startswith(SITE_PREFIX) and n.endswith(SITE_SUFFIX)]
         return [self.directory / name for name in sorted(names)]
 
     def _site(self, place: Path) -> SiteRecord | None:
@@ -380,70 +376,6 @@ class Catalog:
         for path in self.directory.glob(f"{PARTIAL_PREFIX}*"):
             with files.explained(f"remove the unfinished {path}"):
                 files.remove_tree(path)
-
-
-class ArtifactDraft:
-    """An artifact being made: a private directory in which its files are written."""
-
-    def __init__(self, catalog: Path, directory: Path, name: str, keyring: Keyring | None) -> None:
-        self._catalog = catalog
-        self._keyring = keyring
-        self.directory = directory
-        self.name = name
-
-    def path(self, suffix: str = "") -> Path:
-        """Return the path of the artifact's file, or of the file with `suffix` next to it."""
-        return self.directory / f"{self.name}{suffix}"
-
-    def empty(self) -> None:
-        """Remove all files written so far, to begin again."""
-        for file in self.directory.iterdir():
-            file.unlink()
-
-    def publish(self, manifest: Manifest) -> Path:
-        """Write and sign the manifest and give everything its final name, the artifact last; return its path.
-
-        The caller has forced the files to disk and verified them.
-        """
-        return self.publish_signed(manifests.encode(manifest))
-
-    def publish_signed(self, raw: bytes) -> Path:
-        """Sign `raw`, a JSON object that describes the artifact, and give every file of the draft its final name."""
-        signed = sign(raw, self._keyring.signing()) if self._keyring else raw
-        manifests.require_size(signed, self.name)
-        own = parse(self.name)
-        is_point = own is not None and own.kind is Kind.POINT  # a restore point is only its manifest
-        files.write_private(self.path() if is_point else self.path(MANIFEST_SUFFIX), signed)
-        # The longest name first: the manifest and the listing have the artifact's name and a suffix. So the artifact
-        # itself appears last, when its manifest and listing are there; a crash before leaves no artifact.
-        for file in sorted(self.directory.iterdir(), key=lambda path: len(path.name), reverse=True):
-            files.rename_new(file, self._catalog / file.name)
-        files.fsync_directory(self._catalog)
-        return self._catalog / self.name
-
-    def publish_directory(self, made: Path, complete: Callable[[Path], Manifest]) -> Path:
-        """Give a directory of this draft its final place, with the manifest that `complete` makes for it, signed."""
-        final = _named(self._catalog, made.name)
-        raw = manifests.encode(complete(final))
-        (made / DIRECTORY_MANIFEST).unlink()
-        files.write_private(made / DIRECTORY_MANIFEST, sign(raw, self._keyring.signing()) if self._keyring else raw)
-        files.fsync_directory(made)
-        files.rename_new(made, final)
-        files.fsync_directory(self._catalog)
-        return final
-
-
-def _named(place: Path, name: str) -> Path:
-    parsed = parse(name)
-    if parsed is None or parsed.kind is not Kind.DJANGO:
-        raise UsageError(f"{name} is not the name of a Django backup", hint="install the same version on both sides")
-    return place / free_name(Kind.DJANGO, Origin.ROUTINE, parsed.stamp, set(_names(place)))
-
-
-def _names(directory: Path) -> list[str]:
-    if directory.exists() and not directory.is_dir():
-        raise UsageError(f"the backup directory {directory} is a file", hint="set BACKUP_DIR to a directory")
-    return [path.name for path in directory.iterdir()] if directory.is_dir() else []
 
 
 def local_now() -> datetime:

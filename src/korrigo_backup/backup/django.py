@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from korrigo_backup.artifact.catalog import ArtifactDraft, Catalog
+    from korrigo_backup.artifact.catalog import Catalog
+    from korrigo_backup.artifact.draft import ArtifactDraft
     from korrigo_backup.artifact.manifest import Manifest
     from korrigo_backup.site.manage import DjangoCommands
     from korrigo_backup.site.site import Site

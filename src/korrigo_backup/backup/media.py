@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from korrigo_backup.artifact.artifact import Artifact
-    from korrigo_backup.artifact.catalog import ArtifactDraft, Catalog
+    from korrigo_backup.artifact.catalog import Catalog
+    from korrigo_backup.artifact.draft import ArtifactDraft
     from korrigo_backup.artifact.manifest import MediaProof
     from korrigo_backup.core.finding import Finding
     from korrigo_backup.media.port import Tree

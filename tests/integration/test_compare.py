@@ -368,6 +368,16 @@ def test_the_script_compares_the_checksums_of_all_media(site):
     assert "  ~ pages/empty.jpg" in done.out
 
 
+def test_a_restore_point_is_compared_by_its_components(site):
+    site.korrigo("backup", "full")
+    refused = site.korrigo("compare", "latest-point", code=2).err
+    assert "is a restore point: compare reads one component at a time" in refused
+    dump = site.one("db_backup_*.sql.gz").name
+    assert f"korrigo-backup compare {dump}; korrigo-backup compare media_backup_" in refused
+    assert refused == site.korrigo("compare", site.one("restore_point_*.json"), code=2).err
+    site.korrigo("compare", dump)
+
+
 def test_a_state_that_was_saved_is_never_replaced_and_another_file_is_no_state(site):
     site.korrigo("compare", "--save", "a.json")
     assert "a.json exists already" in site.korrigo("compare", "--save", "a.json", code=2).err

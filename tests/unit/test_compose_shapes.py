@@ -2,12 +2,10 @@
 
 import dataclasses
 
-import msgspec
 import pytest
 
 from korrigo_backup.config.load import surroundings
-from korrigo_backup.config.model import Configuration
-from korrigo_backup.config.values import encoded
+from korrigo_backup.config.model import defaults
 from korrigo_backup.core.finding import Level
 from korrigo_backup.setup.discover import compose_files, discover
 
@@ -334,11 +332,11 @@ def test_a_published_shape_is_understood(tmp_path, name):
     assert shape.file in [str(path) for path in compose_files(tmp_path, {})]
     found = discover(tmp_path, surroundings(tmp_path, {}))
     assert found.reached
-    defaults = msgspec.to_builtins(Configuration(), enc_hook=encoded)
+    usual = defaults()
     for wanted in shape.found.split():
         place, _, value = wanted.partition("=")
         section, _, key = place.partition(".")
-        there = found.values.get(section, {}).get(key, defaults[section][key])
+        there = found.values.get(section, {}).get(key, usual[section][key])
         assert str(there).replace(" ", "") == value, (place, [one.message for one in found.findings])
 
 

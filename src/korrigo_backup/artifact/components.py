@@ -50,6 +50,11 @@ def members_of(catalog: Catalog, point: Artifact) -> tuple[Artifact, ...]:
     return tuple(found)
 
 
+def components(catalog: Catalog, artifact: Artifact) -> tuple[Artifact, ...]:
+    """Return the components of a restore point; the artifact itself if it is of another kind."""
+    return members_of(catalog, artifact) if artifact.kind is Kind.POINT else (artifact,)
+
+
 def compared(catalog: Catalog, artifact: Artifact | None) -> Artifact | None:
     """Return the restore point whose number of missing files is compared: `artifact` itself, else the newest."""
     if artifact is not None and artifact.kind is Kind.POINT:
@@ -67,10 +72,9 @@ def saved_database(catalog: Catalog, artifact: Artifact | None) -> Artifact | No
     checked all the same.
     """
     try:
-        if artifact is not None and artifact.kind is Kind.POINT:
-            return members_of(catalog, artifact)[0]
-        if artifact is not None and artifact.kind is not Kind.MEDIA:
-            return artifact
+        for component in components(catalog, artifact) if artifact is not None else ():
+            if component.kind is not Kind.MEDIA:
+                return component
     except KorrigoBackupError:
         return None
     newest = [one for kind in (Kind.SQL, Kind.DJANGO) if (one := _newest(catalog, kind))]

@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from korrigo_backup.artifact import manifest as manifests
 from korrigo_backup.artifact.artifact import Artifact
@@ -82,9 +82,15 @@ class Reader:
 
 def manifest_path(path: Path, kind: Kind) -> Path:
     """Return the path of an artifact's manifest: inside its directory, next to its file, or the file itself."""
-    if kind is Kind.POINT:
-        return path
-    return path / DIRECTORY_MANIFEST if kind is Kind.DJANGO else path.with_name(path.name + MANIFEST_SUFFIX)
+    match kind:
+        case Kind.POINT:
+            return path
+        case Kind.DJANGO:
+            return path / DIRECTORY_MANIFEST
+        case Kind.SQL | Kind.MEDIA:
+            return path.with_name(path.name + MANIFEST_SUFFIX)
+        case _:
+            assert_never(kind)
 
 
 def _local(stamped: str) -> datetime:

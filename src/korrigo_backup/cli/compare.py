@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, assert_never
 
 import typer
 
 from korrigo_backup.artifact.catalog import local_now
-from korrigo_backup.artifact.naming import Kind, beside
+from korrigo_backup.artifact.components import components
+from korrigo_backup.artifact.naming import Kind, beside, parse
 from korrigo_backup.cli.output import CommandContext, say, say_json, say_table
 from korrigo_backup.compare.compare import (
     Present,
@@ -24,6 +25,7 @@ from korrigo_backup.postgres.databases import Databases
 
 if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
+    from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.compare.differences import Comparison, Counted, RowChange, TableDifference
 
 BEFORE = "before"
@@ -67,7 +69,7 @@ def command(
         say_json("compare", comparison)
     else:
         say_comparison(comparison)
-        if saved.endswith(STATE):
+        if _is_state(saved):
             _say_as_the_runbook(comparison, Path(saved))
     if comparison.differences:
         raise ProofFailed(
@@ -99,17 +101,34 @@ def _compare(wired: Wired, present: Present, saved: str, with_database: str | No
         _refuse_tables(present)
     if saved == BEFORE:
         return _compare_before(present, media=media)
-    if saved.endswith(STATE):
+    if _is_state(saved):
         return compare_state(present, Path(saved))
     if saved.endswith(LISTING):
         return compare_listing(present.site, Path(saved), shown=present.shown)
     artifact = wired.catalog.find(saved, Kind.MEDIA if media else None)
-    if artifact.kind is Kind.MEDIA:
-        _refuse_tables(present)
-        return compare_archive(present.site, artifact, shown=present.shown)
-    if artifact.kind is Kind.SQL:
-        return compare_artifact(present, artifact)
-    raise UsageError(
+    match artifact.kind:
+        case Kind.MEDIA:
+            _refuse_tables(present)
+            return compare_archive(present.site, artifact, shown=present.shown)
+        case Kind.SQL:
+            return compare_artifact(present, artifact)
+        case Kind.POINT:
+            names = [one.name for one in components(wired.catalog, artifact)]
+            ways = "; ".join(f"korrigo-backup compare {name}" for name in names)
+            raise UsageError(f"{artifact.name} is a restore point: compare reads one component at a time", hint=ways)
+        case Kind.DJANGO:
+            raise _of_django(artifact)
+        case _:
+            assert_never(artifact.kind)
+
+
+def _is_state(saved: str) -> bool:
+    """Return whether a name is that of a file written by `--save`; a restore point has the same ending."""
+    return saved.endswith(STATE) and not parse(Path(saved).name)
+
+
+def _of_django(artifact: Artifact) -> UsageError:
+    return UsageError(
         f"{artifact.name} is a Django backup: compare reads SQL dumps and media archives",
         hint="python manage.py restore … --dry-run shows the rows that it would load",
     )

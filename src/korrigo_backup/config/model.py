@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from korrigo_backup.config.notify import (
     NotifySection,
 )
@@ -26,7 +28,7 @@ from korrigo_backup.config.unattended import (
     ScheduleSection,
     StatusSection,
 )
-from korrigo_backup.config.values import Section
+from korrigo_backup.config.values import Section, encoded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,3 +65,10 @@ SECTIONS: Mapping[str, type[Section]] = {
     for name, default in zip(Configuration.__struct_fields__, Configuration.__struct_defaults__, strict=True)
 }
 """The sections by name."""
+
+
+def defaults() -> dict[str, dict[str, object]]:
+    """Return the default values by section and key, as a file would hold them: texts, numbers, lists, tables."""
+    return msgspec.json.decode(
+        msgspec.json.encode(Configuration(), enc_hook=encoded), type=dict[str, dict[str, object]]
+    )

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact import naming
-from korrigo_backup.artifact.components import members_of
+from korrigo_backup.artifact.components import components
 from korrigo_backup.artifact.naming import Kind
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.finding import Finding, Level, ok, warning
@@ -65,7 +65,7 @@ def drill(
     """
     if artifact.kind is Kind.DJANGO:
         return [NO_DRILL]
-    artifacts = list(members_of(catalog, artifact)) if artifact.kind is Kind.POINT else [artifact]
+    artifacts = components(catalog, artifact)
     trusted = artifact.authenticity is Authenticity.AUTHENTIC
     found: list[Finding] = []
     stamp = naming.stamp(own_stamp(site, now))
@@ -106,10 +106,8 @@ def _opened(
 
 def fingerprint(catalog: Catalog, artifact: Artifact) -> str:
     """Return the fingerprint of the schema that an artifact holds; "" for an artifact without a database."""
-    if artifact.kind is Kind.POINT:
-        artifact = members_of(catalog, artifact)[0]
-    proof = artifact.manifest.database if artifact.manifest else None
-    return proof.fingerprint if proof else ""
+    manifests = [one.manifest for one in components(catalog, artifact) if one.manifest]
+    return next((one.database.fingerprint for one in manifests if one.database), "")
 
 
 def _stage(part: RestorePart, undo: UndoStack) -> None:

@@ -6,7 +6,7 @@ import secrets
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import reduce
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, Protocol, assert_never
 
 from korrigo_backup.artifact import naming
 from korrigo_backup.artifact.naming import Kind
@@ -106,15 +106,19 @@ class RestoreContext:
 def open_part(artifact: Artifact, context: RestoreContext, *, rehearsal: bool = False) -> Iterator[RestorePart]:
     """Open and verify an artifact as the part of the site that it restores; a `rehearsal` ends before the swap."""
     with ExitStack() as stack:
-        if artifact.kind is Kind.SQL:
-            dump = stack.enter_context(open_sql(artifact, context.site.postgres.access))
-            yield _open_database(artifact, dump, context, rehearsal=rehearsal)
-        else:
-            opened = stack.enter_context(open_media(artifact, unpacked=False))
-            archive = located(context.site.configured_media(), artifact, opened, context.accept)
-            yield MediaPart(
-                artifact, archive, context, plan_media(context.site, artifact, archive, stamp=context.stamp)
-            )
+        match artifact.kind:
+            case Kind.SQL:
+                dump = stack.enter_context(open_sql(artifact, context.site.postgres.access))
+                yield _open_database(artifact, dump, context, rehearsal=rehearsal)
+            case Kind.MEDIA:
+                opened = stack.enter_context(open_media(artifact, unpacked=False))
+                archive = located(context.site.configured_media(), artifact, opened, context.accept)
+                plan = plan_media(context.site, artifact, archive, stamp=context.stamp)
+                yield MediaPart(artifact, archive, context, plan)
+            case Kind.POINT | Kind.DJANGO:
+                raise ValueError(f"{artifact.name} is no single part of a site")
+            case _:
+                assert_never(artifact.kind)
 
 
 def _unsigned(artifact: Artifact, dump: SqlSource, context: RestoreContext) -> Iterator[Finding]:

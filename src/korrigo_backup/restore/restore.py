@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.artifact import naming
-from korrigo_backup.artifact.components import authenticity, members_of
+from korrigo_backup.artifact.components import authenticity, components
 from korrigo_backup.artifact.naming import Kind, Origin
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.backup.backup import BackupOptions, dump
@@ -156,9 +156,7 @@ class _Run:
         site, request = self.site, self.request
         request.listen(Step("restore.verify"))
         findings = authenticity(request.artifact, allow_unsigned=request.allow_unsigned)
-        artifacts = [request.artifact]
-        if request.artifact.kind is Kind.POINT:
-            artifacts = list(members_of(self.catalog, request.artifact))
+        artifacts = components(self.catalog, request.artifact)
         dump = next((one for one in artifacts if one.kind is Kind.SQL), None)
         findings += of_this_site(site, request.artifact, into_other_site=request.into_other_site, dump=dump)
         trusted = request.artifact.authenticity is Authenticity.AUTHENTIC

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from korrigo_backup.artifact.history import members_of
 from korrigo_backup.artifact.naming import Kind, Origin
@@ -159,11 +159,15 @@ def sort_of(artifact: Artifact, policy: Policy, members: set[str]) -> tuple[Rule
     """Return the rule of an artifact, and the name of those it is counted with; `members` are named by points."""
     if artifact.origin is not Origin.ROUTINE:
         return policy.safety, f"{artifact.origin} {artifact.kind}"
-    if artifact.kind in {Kind.POINT, Kind.DJANGO}:
-        return policy.complete, artifact.kind
-    if artifact.kind is Kind.MEDIA:
-        return (policy.complete, "media of points") if artifact.name in members else (policy.media, artifact.kind)
-    return policy.database, artifact.kind
+    match artifact.kind:
+        case Kind.POINT | Kind.DJANGO:
+            return policy.complete, artifact.kind
+        case Kind.MEDIA:
+            return (policy.complete, "media of points") if artifact.name in members else (policy.media, artifact.kind)
+        case Kind.SQL:
+            return policy.database, artifact.kind
+        case _:
+            assert_never(artifact.kind)
 
 
 def _by_rule(group: Sequence[Artifact], rule: Rule, policy: Policy, given: RetentionFacts) -> list[Decision]:

@@ -10,12 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from korrigo_backup.compose import file as compose_file
 from korrigo_backup.compose.running import environment_of, project_here, resolved
-from korrigo_backup.config.model import Configuration
-from korrigo_backup.config.values import encoded
+from korrigo_backup.config.model import defaults
 from korrigo_backup.core.finding import Finding, error, ok, warning
 from korrigo_backup.core.variables import VARIABLES
 from korrigo_backup.setup.compose_roles import database_candidates
@@ -238,13 +235,13 @@ def _below(path: Path, directory: Path) -> str | None:
 
 def _needed(values: Values, environment: Mapping[str, str]) -> Values:
     """Leave out settings that the environment sets, which wins anyway, and those with their default value."""
-    defaults = msgspec.to_builtins(Configuration(), enc_hook=encoded)
+    usual = defaults()
     told = {place for variable, place in VARIABLES.items() if environment.get(variable)}
     kept = {
         section: {
             key: value
             for key, value in keys.items()
-            if value not in (None, "") and (section, key) not in told and value != defaults[section][key]
+            if value not in (None, "") and (section, key) not in told and value != usual[section][key]
         }
         for section, keys in values.items()
     }

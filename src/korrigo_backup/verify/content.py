@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from korrigo_backup.artifact.components import authenticity, members_of
 from korrigo_backup.artifact.naming import Kind
@@ -22,14 +22,20 @@ def content(catalog: Catalog, artifact: Artifact) -> list[Finding]:
     whole.
     """
     signed = [_as_warning(finding) for finding in authenticity(artifact, allow_unsigned=False)]
-    if artifact.kind is Kind.DJANGO:
-        return django_format.verify(artifact.path)[1]
-    if artifact.kind is Kind.POINT:
-        inside = [one for member in members_of(catalog, artifact) for one in content(catalog, member)]
-        return [*inside, *signed]
-    opened = open_sql(artifact) if artifact.kind is Kind.SQL else open_media(artifact)
-    with opened as source:
-        return [*source.findings, *signed]
+    match artifact.kind:
+        case Kind.DJANGO:
+            return django_format.verify(artifact.path)[1]
+        case Kind.POINT:
+            inside = [one for member in members_of(catalog, artifact) for one in content(catalog, member)]
+            return [*inside, *signed]
+        case Kind.SQL:
+            with open_sql(artifact) as dump:
+                return [*dump.findings, *signed]
+        case Kind.MEDIA:
+            with open_media(artifact) as archive:
+                return [*archive.findings, *signed]
+        case _:
+            assert_never(artifact.kind)
 
 
 def _as_warning(finding: Finding) -> Finding:

@@ -6,7 +6,7 @@ artifact is read as far as its content.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from korrigo_backup.artifact.components import authenticity, members_of
 from korrigo_backup.artifact.naming import Kind
@@ -49,12 +49,20 @@ def is_good(catalog: Catalog, artifact: Artifact) -> bool:
 
 def _files(artifact: Artifact, manifest: Manifest) -> Iterator[tuple[Path, Member]]:
     """Yield each member with its path; a file artifact may have been renamed, and its members with it."""
-    saved = manifest.database_backup if artifact.kind is Kind.SQL else manifest.media_backup
+    match artifact.kind:
+        case Kind.DJANGO:
+            yield from ((artifact.path / member.name, member) for member in manifest.members)
+            return
+        case Kind.SQL:
+            saved = manifest.database_backup
+        case Kind.MEDIA:
+            saved = manifest.media_backup
+        case Kind.POINT:
+            raise ValueError(f"{artifact.name} is a restore point, which has no file besides its manifest")
+        case _:
+            assert_never(artifact.kind)
     for member in manifest.members:
-        if artifact.kind is Kind.DJANGO:
-            yield artifact.path / member.name, member
-        else:
-            yield artifact.path.with_name(artifact.name + member.name.removeprefix(saved or "")), member
+        yield artifact.path.with_name(artifact.name + member.name.removeprefix(saved or "")), member
 
 
 def _same(path: Path, member: Member) -> int:

@@ -50,7 +50,7 @@ def test_a_wrong_place_is_named(site, variable, value, code, words):
         ("[media]\narchive_root = '../etc'", "without .. in it"),
         ("[media]\narchive_root = ''", "must be a path of plain names"),
         ("[backup]\ndir = ''", "backup.dir: must not be empty"),
-        ("[backup]\nretention_days = true", "must be a number, not true or false"),
+        ("[backup]\nretention_days = true", "must be a whole number, got true or false"),
     ],
 )
 def test_settings_that_would_fail_in_the_middle_of_a_restore_are_refused_before(site, toml, words):

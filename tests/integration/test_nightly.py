@@ -223,7 +223,7 @@ def test_a_drill_loads_beside_the_site_and_leaves_nothing(site):
     site.wreck()
     with nothing_changes(site):
         done = site.korrigo("verify", "latest-point", "--depth", "full")
-    assert "loaded beside the live site, proven, and removed again" in done.out
+    assert "loaded next to the live site, proven, and removed again" in done.out
     record = journal(site)[-1]
     assert (record["verb"], record["why"], record["outcome"]) == ("verify", {"depth": "full"}, "done")
 

@@ -221,11 +221,11 @@ def test_a_compose_file_that_is_missing_is_named_and_one_outside_the_project_is_
     settled.dotenv.write_text("")
     toml = settled.home / "korrigo-backup.toml"
     toml.write_text(f'{toml.read_text()}[compose]\nfiles = ["{tmp_path}/outside.yml", "gone.yml"]\n')
-    assert "wants gone.yml" in settled.korrigo("kit", "make", env=BARE, code=6).err
+    assert "needs gone.yml" in settled.korrigo("kit", "make", env=BARE, code=6).err
     (settled.home / "gone.yml").write_text("services: {}\n")
     said = settled.korrigo("kit", "make", env=BARE).out
     (settled.home / "gone.yml").unlink()
-    assert "wants gone.yml" in settled.korrigo("kit", "verify", "--identity", "identity", env=BARE).out
+    assert "needs gone.yml" in settled.korrigo("kit", "verify", "--identity", "identity", env=BARE).out
     assert f"holds     {tmp_path}/outside.yml" in said
     assert "holds     gone.yml" in said
 

@@ -1,4 +1,7 @@
-"""Build the objects from the configuration: the only place that sees all of it."""
+"""Build the objects from the configuration: the only place that sees all of it.
+
+One file: a list of objects, each built from a section.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The local directory of artifacts: found, chosen, marked as ours or not, removed; made as drafts (`draft.py`)."""
+"""The local directory of artifacts: found, chosen, marked as ours or not, removed; made as drafts (`draft.py`).
+
+One file: every method reads or changes the same directory, under the same lock.
+"""
 
 from __future__ import annotations
 

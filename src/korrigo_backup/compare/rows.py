@@ -5,6 +5,8 @@ key and 16-byte digest, the present side is compared with it. A larger table is 
 `BUCKETS`, each with the count and the sum of its rows' hashes on both sides; a second pass compares only the buckets
 that differ, as many as hold `HELD` rows of the saved side. So memory is bounded whatever the size, and the saved side
 is read at most twice. Only when more than that differs are the counts a lower bound (`RowChange.exact`).
+
+One file: both passes share the buckets and their limits.
 """
 
 from __future__ import annotations

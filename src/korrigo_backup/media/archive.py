@@ -2,6 +2,8 @@
 
 Every member stands below a single root (`app/media` by default), so that the runbook's `tar -xzf … -C /` puts it in its
 place. Archives of the runbook's former recipes, with the roots `app/media` and `data`, are read, too.
+
+One file: what the writer puts into the archive and the listing is what the reader accepts.
 """
 
 from __future__ import annotations

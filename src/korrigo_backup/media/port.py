@@ -1,4 +1,4 @@
-"""A media tree, wherever it is: on this machine (`media.py`) or behind a container (`media_remote.py`)."""
+"""A media tree, wherever it is: on this machine (`tree.py`) or behind a container (`remote/tree.py`)."""
 
 from __future__ import annotations
 

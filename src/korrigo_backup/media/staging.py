@@ -1,4 +1,7 @@
-"""A media tree being staged next to the live tree: no file is written outside it, with any paths in an archive."""
+"""A media tree being staged next to the live tree: no file is written outside it, with any paths in an archive.
+
+One file: every write goes through the same directory descriptor and the same checks of its path.
+"""
 
 from __future__ import annotations
 

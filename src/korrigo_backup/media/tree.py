@@ -15,6 +15,8 @@ A rollback is the same swap from `.before-S` to `.after-S`, and its undo the rev
 directory shows the direction. It is `.moving-alone` if the database has no part in it: otherwise the names mark a swap
 in progress from before the database's swap until after it, so both can be undone. `.journal-S` is the record of a
 Method 2 restore (site/unfinished.py), which holds more than the names.
+
+One file: only here are the names of a swap written, and read after a crash.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 Paths are relative to MEDIA_ROOT, as Korrigo's former command wrote them. Data that do not get smaller are stored. Times
 are kept to the second in Info-ZIP's extended timestamp, and to the nanosecond in a field of our own; a header's own
 time cannot be before 1980. Names are bytes: a name that is not UTF-8 is written as it is, without the UTF-8 flag.
+
+One file: the fields that the writer makes are those that the reader understands.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """The database server, spoken to through its own clients: psql for questions, pg_dump and psql for streams.
 
 The same way serves direct access and containers, and the client always comes with the server.
+
+One file: questions, scripts, sessions and client programs fail by the same rules (`Postgres.failure`).
 """
 
 from __future__ import annotations

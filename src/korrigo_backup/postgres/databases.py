@@ -4,6 +4,8 @@ A swap is one transaction of two renames, so a crash leaves either the old or th
 the `_before_` name exists, it is the new database. If there was no database before, a comment on the new database
 records that, set in the same transaction; `settle` replaces the comment. Another comment marks a new database that
 lacks an object until after the swap; until `complete`, recovery undoes such a swap.
+
+One file: each change stands next to the change that undoes it, with the comments that both read.
 """
 
 from __future__ import annotations

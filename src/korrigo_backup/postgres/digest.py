@@ -6,6 +6,8 @@ of its values (`postgres/row_hash.py`). It finds damage and loss, not forgery: a
 
 A dump holds no values of generated columns: the server computes them anew. They have a digest of their own, whose
 difference is reported and never refuses a restore.
+
+One file: the query of a digest and the rules that make two digests comparable belong together.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The parts of a site that a restore replaces, the database and the media, each staged and then swapped in."""
+"""The parts of a site that a restore replaces, the database and the media, each staged and then swapped in.
+
+One file: both parts have the same steps, and stage into the same names.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 Every changing step registers its undo first. An error says in which of three worlds the site is: nothing was
 changed, rolled back, or stopped.
+
+One file: the straight line of a restore, readable from top to bottom.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ A rule keeps an artifact if any of its lines keeps it. An artifact that the rule
 is on hold, made before a deployment, a young safety copy, the newest good artifact of its kind, a component of a
 restore point that stays, or not made by this program. Order and age are by the time in the manifest, the calendar by
 the stamp of the site's own clock, never by the file system's times or by the text of a name.
+
+One file: the order in which rules, exemptions and components are applied is the policy.
 """
 
 from __future__ import annotations

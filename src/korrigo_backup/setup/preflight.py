@@ -1,6 +1,8 @@
 """The conditions of a backup run: the machine, the engine, the services, the database, the media, the disk.
 
 Each part returns findings and does not raise for a fault that a person can mend; it changes no data (contract C4, B6).
+
+One file: a list of conditions, each a short function.
 """
 
 from __future__ import annotations

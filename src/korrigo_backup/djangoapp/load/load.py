@@ -55,8 +55,8 @@ class Load:
 def prepare(alias: str, manifest: Manifest, file: IO[bytes], *, trusted: bool) -> Load:
     """Read the whole fixture, check every byte against the manifest and every object against the models.
 
-    With `trusted` the backup is known to be this site's own (see watch.py). No data are changed. Raises ProofFailed, or
-    Refused if extensions, tables or columns are missing or do not take the saved values.
+    With `trusted` the backup is known to be this site's own (`suspicious.py`). No data are changed. Raises ProofFailed,
+    or Refused if extensions, tables or columns are missing or do not take the saved values.
     """
     name = manifest.database_backup or ""
     if manifest.django:

@@ -1,6 +1,6 @@
 """The program of a container for a media tree that this machine cannot reach: `media.py`, one request, one answer.
 
-It is sent as source text (`media_remote.py`), so that the container needs only Python 3.9. It ends when its client
+It is sent as source text (`channel.py`), so that the container needs only Python 3.9. It ends when its client
 does: a stream is cut, and a change that has not begun is not made.
 """
 

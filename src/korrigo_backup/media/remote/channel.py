@@ -1,4 +1,4 @@
-"""The channel to `media_agent.py`: its program and a request go to a Python there; its answer is returned or raised."""
+"""The channel to `agent.py`: its program and a request go to a Python there; its answer is returned or raised."""
 
 from __future__ import annotations
 

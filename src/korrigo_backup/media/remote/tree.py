@@ -1,8 +1,10 @@
-"""A media tree that this machine cannot reach: `media_agent.py` runs where it is, and this module talks to it.
+"""A media tree that this machine cannot reach: `agent.py` runs where it is, and this module talks to it.
 
 For users who may not read the engine's volumes: those of the group `docker`, rootless engines, Docker Desktop, an
 engine on another machine. Each request is a process there, which gets its program and answers; no file is installed or
 left. Files stream once, and their SHA-256 is taken at both ends.
+
+One file: the methods of `media/port.py`, each a request to the agent.
 """
 
 from __future__ import annotations

@@ -42,8 +42,8 @@ def load(
 ) -> Loaded:
     r"""Load a dump into an empty database; return the SHA-256 of the file as read now, and the failed statements.
 
-    An SQL error stops it, unless the statement is guarded (`sqlguard.py`): `edits` are made in the dump. A `foreign`
-    dump is rewritten (`sqlforeign.py`), without the given sorts of statements. `restricted`: psql knows `\restrict`.
+    An SQL error stops it, unless the statement is guarded (`guard.py`): `edits` are made in the dump. A `foreign`
+    dump is rewritten (`foreign.py`), without the given sorts of statements. `restricted`: psql knows `\restrict`.
     Raises KorrigoBackupError with the server's words, ProofFailed if the text of an edit is not in the dump.
     """
     file.seek(0)

@@ -10,6 +10,8 @@ rows come later. So
 
 All is SQL that the server runs, in any kind of session and inside of any transaction. The failures are kept in a
 setting of the session, `korrigo_backup.failed`, as a list in JSON.
+
+One file: the rewritings share the DO block and the setting that it writes.
 """
 
 from __future__ import annotations

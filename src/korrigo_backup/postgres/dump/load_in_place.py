@@ -61,7 +61,7 @@ class Replacing:
     r"""A dump that is to replace the content of the database of a session.
 
     Arguments: the open file of a verified dump, its checksum and scan, the proof to compare with, and sorts of
-    statements to leave out. A `foreign` dump is rewritten first (`sqlforeign.py`); `restricted`: psql knows
+    statements to leave out. A `foreign` dump is rewritten first (`foreign.py`); `restricted`: psql knows
     `\restrict`. Differences named in `accept` are reported as losses.
     """
 

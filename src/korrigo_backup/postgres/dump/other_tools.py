@@ -1,4 +1,4 @@
-"""Dumps of other tools, converted for `sqlscan.py`: plain SQL in UTF-8 with Unix line ends, packed by gzip.
+"""Dumps of other tools, converted for `scan.py`: plain SQL in UTF-8 with Unix line ends, packed by gzip.
 
 pg_restore converts the custom, tar and directory formats. It reads an archive of unknown origin, so on this machine it
 runs as the user nobody when we are root, without a connection and without a password.

@@ -1,6 +1,6 @@
 """Name the statement of a dump of unknown origin that is refused: its line in the file and its first words.
 
-`sqlforeign.py` puts a mark before each statement, a comment with the statement's end in the text that is loaded. The
+`foreign.py` puts a mark before each statement, a comment with the statement's end in the text that is loaded. The
 server repeats the statement in the context of its error, so the mark identifies it.
 """
 

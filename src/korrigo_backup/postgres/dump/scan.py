@@ -3,6 +3,8 @@
 It knows where statements, quotes, comments and COPY data begin and end. So it finds the rows of each table, the
 sequence positions, the versions in the header, psql meta-commands, and whether the end mark is there. COPY data is
 skipped at the speed of a search; only the statements between are parsed closely.
+
+One file: a single reader, whose states hand over to each other.
 """
 
 from __future__ import annotations
@@ -33,13 +35,13 @@ class Sort(StrEnum):
     EXTENSION = "extension"
     EXTENSION_COMMENT = "extension comment"
     OF_CRON = "grant of pg_cron"
-    """Rights on objects of pg_cron: it can stand in a single database of a server (`sqlbound.py`)."""
+    """Rights on objects of pg_cron: it can stand in a single database of a server (`bound.py`)."""
     RESTRICT = "restrict"
     """Shields psql against other meta-commands. A load leaves out the dump's and puts its own around the dump."""
     NEW_SETTING = "new setting"
     """A time limit of 0 that older servers do not know: SET transaction_timeout (17)."""
     GUARDED = "guarded"
-    """Indexes, constraints, refreshes and their dependent statements: a failure is caught (`sqlguard.py`)."""
+    """Indexes, constraints, refreshes and their dependent statements: a failure is caught (`guard.py`)."""
     EVENT_TRIGGER = "event trigger"
     SEARCH_PATH = "search path"
     """Empties the search path."""

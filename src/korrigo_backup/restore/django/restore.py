@@ -1,6 +1,6 @@
 """Restore a Django backup (Method 2) by one command: the site's own manage.py loads what is served to it from here.
 
-It loads a copy of the database (django_staged.py), or where there can be none the live one. The load is one transaction
+It loads a copy of the database (`staged.py`), or where there can be none the live one. The load is one transaction
 of that process, which proves what it loaded and then waits for our word; before that we have made sure that it is our
 database and our media that it changes. In place the way back is a safety backup, made first (way_back.py).
 """

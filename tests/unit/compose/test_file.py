@@ -7,7 +7,7 @@ import pytest
 from korrigo_backup.compose.file import Volume, filled, read
 from korrigo_backup.errors import UsageError
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 PROD = PROJECT / "infra" / "docker" / "docker-compose.prod.yml"
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from korrigo_backup.artifact import catalog as catalog_module
+from korrigo_backup.artifact import draft
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.artifact.signature import sign
 from korrigo_backup.backup.backup import backup_database
@@ -150,7 +150,7 @@ def test_the_script_reads_dotenv_beside_which_it_is_run(site):
 )
 @pytest.mark.parametrize("make", [backup_database, backup_media, backup_full])
 def test_success_is_said_only_of_what_the_catalog_reads_again(site, monkeypatch, make, harm):
-    monkeypatch.setattr(catalog_module, "sign", lambda raw, key: harm(sign(raw, key)))
+    monkeypatch.setattr(draft, "sign", lambda raw, key: harm(sign(raw, key)))
     wired = site.wired()
     with pytest.raises(ProofFailed, match="cannot be read again as a backup"):
         make(wired.site(), wired.catalog, now=local_now())

@@ -108,7 +108,9 @@ def _interruptible(done: Done) -> Iterator[None]:
         if done.artifact is None:
             raise
         more = "" if signal.world is World.UNCHANGED else f"; {signal}"
-        raise Interrupted(f"the backup {done.artifact.path} is made, but not all steps after it{more}") from None
+        raise Interrupted(
+            f"the backup {done.artifact.path} is made, but not all steps after it are done{more}"
+        ) from None
 
 
 def _later(night: Night, began: float) -> Night:

@@ -190,7 +190,9 @@ def test_an_interrupt_after_the_backup_says_that_it_is_there(site):
 
     wired = site.wired()
     night = Night(full=False, policy=wired.policy(), now=local_now(), listen=stop)
-    with pytest.raises(Interrupted, match=r"the backup \S+/db_backup_\S+\.sql\.gz is made, but not all steps after it"):
+    with pytest.raises(
+        Interrupted, match=r"the backup \S+/db_backup_\S+\.sql\.gz is made, but not all steps after it are done"
+    ):
         nightly(wired.site(), wired.catalog, night)
     assert site.one("db_backup_2*.sql.gz").exists()
     done = site.korrigo("status", code=(0, 10))
@@ -358,5 +360,5 @@ def test_a_night_that_is_ended_while_it_removes_says_what_is_done(site):
     night = Night(full=False, policy=wired.policy(), now=local_now(), listen=end_it)
     with pytest.raises(Interrupted) as caught:
         nightly(wired.site(), wired.catalog, night)
-    assert "is made, but not all steps after it; 1 old backups and copies are removed" in str(caught.value)
+    assert "is made, but not all steps after it are done; 1 old backups and copies are removed" in str(caught.value)
     assert sum(path.exists() for path in old) == 1

@@ -53,6 +53,15 @@ def test_a_rollback_of_the_media_leaves_the_database(site):
     assert site.content() == rows
 
 
+@pytest.mark.promise("P1")
+def test_a_rollback_brings_the_database_back_although_the_live_one_was_dropped(restored):
+    site, _, before = restored
+    site.sql(f'DROP DATABASE "{site.database}"', "postgres", superuser=True)
+    done = site.korrigo("rollback", "--yes")
+    assert "Rollback completed successfully" in done.out
+    assert site.content() == before
+
+
 @pytest.mark.promise("P2")
 def test_a_restore_from_nothing_is_not_rolled_back_by_half(site):
     """Its files have something to go back to, its database has nothing; the comment of the database is that of the backup."""

@@ -188,7 +188,7 @@ def _loaded(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise UsageError(
             f"{path} is not a Compose file: there is no `services:` in it",
-            hint="set [compose] files to the site's Compose file",
+            hint="correct that file, or the place that names it ([compose] files, include, extends)",
         )
     return document
 

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Literal, get_args, get_origin, get_type_hints
 import msgspec
 
 from korrigo_backup.config.model import SECTIONS, Configuration
-from korrigo_backup.config.values import Section, decoded
+from korrigo_backup.config.values import Section, WrongEntryError, decoded
 from korrigo_backup.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
+    from korrigo_backup.config.values import Reader
 
 Place = tuple[str, ...]
 """Section and key; in a list of sections, the position and the key in it follow."""
@@ -43,21 +45,21 @@ def convert(tree: Mapping[str, object]) -> Configuration:
         hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(sorted(known))}"
         raise UsageError(f"the configuration has an unknown key {'.'.join(place)!r}", hint=hint)
     try:
-        return msgspec.convert(_read(Configuration, tree, ()), Configuration, strict=False, dec_hook=decoded)
+        return msgspec.convert(_read(Configuration, tree, ()), Configuration, dec_hook=decoded)
     except msgspec.ValidationError as problem:
         raise _explained(str(problem)) from None
 
 
 def _parts(model: type[Section]) -> Mapping[str, type[Section]]:
-    return SECTIONS if model is Configuration else model.parts
+    return SECTIONS if model is Configuration else {**model.parts, **model.lists}
 
 
-def _inner(value: object, place: Place) -> Iterator[tuple[Place, Mapping[str, object]]]:
-    """Yield the tables of a value that is a section, or a list of sections."""
-    if isinstance(value, dict):
-        yield place, value
-    elif isinstance(value, list):
-        yield from (((*place, str(index)), one) for index, one in enumerate(value) if isinstance(one, dict))
+def _tables(model: type[Section], key: str, value: object, place: Place) -> list[tuple[Place, Mapping[str, object]]]:
+    """Return the tables of a value that is a section, or a list of sections; none if it is of another type."""
+    if key in model.lists:
+        listed = value if isinstance(value, list) else []
+        return [((*place, key, str(index)), one) for index, one in enumerate(listed) if isinstance(one, dict)]
+    return [((*place, key), value)] if isinstance(value, dict) else []
 
 
 def _unknown(model: type[Section], values: Mapping[str, object], place: Place) -> Iterator[tuple[Place, Iterable[str]]]:
@@ -65,7 +67,7 @@ def _unknown(model: type[Section], values: Mapping[str, object], place: Place) -
     known = model.__struct_fields__
     yield from (((*place, key), known) for key in values if key not in known)
     for key, part in _parts(model).items():
-        for where, inner in _inner(values.get(key), (*place, key)):
+        for where, inner in _tables(model, key, values.get(key), place):
             yield from _unknown(part, inner, where)
 
 
@@ -76,30 +78,38 @@ def _read(model: type[Section], values: Mapping[str, object], place: Place) -> d
     for key, value in values.items():
         done[key] = value
         if reader := model.readers.get(key):
-            try:
-                done[key] = reader(value)
-            except ValueError as problem:
-                words = str(problem)
-                raise WrongValueError((*place, key), words[:1].lower() + words[1:]) from None
+            done[key] = _applied(reader, value, (*place, key))
         elif part := parts.get(key):
-            tables = [_read(part, inner, where) for where, inner in _inner(value, (*place, key))]
-            if isinstance(value, dict):
+            tables = [_read(part, inner, where) for where, inner in _tables(model, key, value, place)]
+            if isinstance(value, dict) and tables:
                 (done[key],) = tables
             elif isinstance(value, list) and len(tables) == len(value):
                 done[key] = tables
     return done
 
 
+def _applied(reader: Reader, value: object, place: Place) -> object:
+    try:
+        return reader(value)
+    except WrongEntryError as problem:
+        raise WrongValueError((*place, problem.key), str(problem)) from None
+    except ValueError as problem:
+        words = str(problem)
+        raise WrongValueError(place, words[:1].lower() + words[1:]) from None
+
+
 def _explained(words: str) -> WrongValueError:
     """Return the error for one of msgspec, which ends in its place."""
-    words, _, path = words.partition(" - at `")
+    words, _, path = words.rpartition(" - at `")
     place = tuple(re.findall(r"[\w-]+", path.partition("$")[2]))
     if words.startswith("Invalid enum value") and (choices := _choices(place)):
         return WrongValueError(place, f"must be one of {', '.join(choices)}")
     if missing := re.fullmatch(r"Object missing required field `(\w+)`", words):
         return WrongValueError((*place, missing[1]), "is missing")
     plain = re.sub(r"`([^`]+)`", lambda found: _in_words(found[1]), words)
-    plain = re.sub(r"(?<=[<>=] )(-?\d+)\.0$", r"\1", plain).replace("matching regex", "that matches")
+    plain = (
+        re.sub(r"(?<=[<>=] )(-?\d+)\.0$", r"\1", plain).replace("matching regex", "that matches").replace("\\\\", "\\")
+    )
     return WrongValueError(place, re.sub(r"^Expected", "must be", plain))
 
 

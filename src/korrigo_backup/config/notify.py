@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta, field
 
-from korrigo_backup.config.values import Reader, Section
+from korrigo_backup.config.values import Reader, Section, WrongEntryError, number
 from korrigo_backup.core.secret import Secret
 from korrigo_backup.notify.event import DEFAULT_EVENTS, Event
 from korrigo_backup.notify.wording import unknown_placeholders
@@ -21,9 +21,16 @@ def _each_word(value: object) -> object:
 def _templates(value: object) -> object:
     """Read templates by event."""
     for name, text in value.items() if isinstance(value, dict) else ():
-        if isinstance(text, str) and (unknown := unknown_placeholders(text)):
-            raise ValueError(f"{name} has an unknown placeholder ${unknown[0]}")
+        if name not in _EVENTS:
+            raise WrongEntryError(name, f"is no event; these are: {', '.join(_EVENTS)}")
+        if not isinstance(text, str):
+            raise WrongEntryError(name, "must be text")
+        if unknown := unknown_placeholders(text):
+            raise WrongEntryError(name, f"has an unknown placeholder ${unknown[0]}")
     return value
+
+
+_EVENTS = tuple(str(event) for event in Event)
 
 
 class ChannelSection(Section, frozen=True):
@@ -45,8 +52,9 @@ class NotifySection(Section, frozen=True):
     readers: ClassVar[Mapping[str, Reader]] = {
         **dict.fromkeys(("urls", "events"), _each_word),
         **dict.fromkeys(("subjects", "bodies"), _templates),
+        "timeout": number,
     }
-    parts: ClassVar[Mapping[str, type[Section]]] = {"channels": ChannelSection}
+    lists: ClassVar[Mapping[str, type[Section]]] = {"channels": ChannelSection}
 
     urls: tuple[Secret, ...] = ()
     channels: tuple[ChannelSection, ...] = ()

@@ -10,7 +10,18 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, field
 
-from korrigo_backup.config.values import Port, Reader, Seconds, Section, Text, Words, label, number, switch
+from korrigo_backup.config.values import (
+    Port,
+    Reader,
+    Seconds,
+    Section,
+    Text,
+    Words,
+    WrongEntryError,
+    label,
+    number,
+    switch,
+)
 from korrigo_backup.core.secret import Secret
 
 
@@ -32,13 +43,16 @@ def _plain_path(value: object) -> object:
 def _http(value: object) -> object:
     if isinstance(value, str) and value and not re.match(r"https?://[^/\s]+\S*$", value):
         raise ValueError("must be an http:// or https:// address")
-    return value or None
+    return None if value == "" else value
 
 
-def _stripped(value: object) -> object:
+def _reasons(value: object) -> object:
     if not isinstance(value, dict):
         return value
-    return {key: one.strip() if isinstance(one, str) else one for key, one in value.items()}
+    for key, reason in value.items():
+        if not isinstance(reason, str) or not reason.strip():
+            raise WrongEntryError(key, "must be a reason, as text")
+    return {key: reason.strip() for key, reason in value.items()}
 
 
 def _command_line(value: object) -> object:
@@ -114,7 +128,7 @@ class BackupSection(Section, frozen=True):
 class ServicesSection(Section, frozen=True):
     """Commands that stop and start the services that write: one argument list each, run in the order given."""
 
-    readers: ClassVar[Mapping[str, Reader]] = {"health_url": _http}
+    readers: ClassVar[Mapping[str, Reader]] = {"health_url": _http, "health_timeout": number}
 
     stop: tuple[Words, ...] = ()
     start: tuple[Words, ...] = ()
@@ -156,7 +170,7 @@ class ValidateSection(Section, frozen=True):
     An accepted finding is shown with its reason and fails no validation.
     """
 
-    readers: ClassVar[Mapping[str, Reader]] = {"accept": _stripped}
+    readers: ClassVar[Mapping[str, Reader]] = {"accept": _reasons}
 
     accept: dict[str, Text] = field(default_factory=dict)
 

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from korrigo_backup.config.values import Count, Reader, Section, Text, switch
+from korrigo_backup.config.values import Count, Reader, Section, Text, number, switch
 from korrigo_backup.retention.policy import Policy
 from korrigo_backup.schedule.model import check_hours
 
@@ -49,6 +49,10 @@ class RuleSection(Section, frozen=True):
     All of `days`, the `last` so many, the newest of so many days, weeks, months and years. All of them 0: for ever.
     """
 
+    readers: ClassVar[Mapping[str, Reader]] = dict.fromkeys(
+        ("days", "last", "daily", "weekly", "monthly", "yearly"), number
+    )
+
     days: Count = 0
     last: Count = 0
     daily: Count = 0
@@ -64,6 +68,7 @@ class RetentionSection(Section, frozen=True):
     set here.
     """
 
+    readers: ClassVar[Mapping[str, Reader]] = {"max_age": number}
     parts: ClassVar[Mapping[str, type[Section]]] = dict.fromkeys(
         ("database", "media", "complete", "safety", "kept"), RuleSection
     )
@@ -83,7 +88,7 @@ class NightlySection(Section, frozen=True):
     proven.
     """
 
-    readers: ClassVar[Mapping[str, Reader]] = {"drill": switch}
+    readers: ClassVar[Mapping[str, Reader]] = {"drill": switch, "wait": number}
 
     verify: Literal["structure", "content", "full"] = "content"
     wait: Annotated[float, Meta(ge=0, le=86400)] = 7200
@@ -97,12 +102,15 @@ class StatusSection(Section, frozen=True):
     in Django's admin) and `textfile` (for node_exporter).
     """
 
-    readers: ClassVar[Mapping[str, Reader]] = {"textfile": _for_node_exporter}
+    readers: ClassVar[Mapping[str, Reader]] = {
+        **dict.fromkeys(("rpo_hours", "media_rpo_hours", "proof_days"), number),
+        "textfile": _for_node_exporter,
+    }
 
     rpo_hours: Annotated[float, Meta(ge=0, le=100_000)] = 26
     media_rpo_hours: Annotated[float, Meta(ge=0, le=100_000)] = 170
     proof_days: Annotated[float, Meta(gt=0, le=10_000)] = 31
-    accept: tuple[Annotated[str, Meta(pattern=r"^status\.[a-z_]+$")], ...] = ()
+    accept: tuple[Annotated[str, Meta(pattern=r"^status\.[a-z_]+\Z")], ...] = ()
     publish: Path | None = None
     textfile: Path | None = None
 
@@ -118,7 +126,7 @@ class Contact(Section, frozen=True):
 class ContactsSection(Section, frozen=True):
     """The people to ask for help, in the order in which they are asked; shown where help is needed."""
 
-    parts: ClassVar[Mapping[str, type[Section]]] = {"people": Contact}
+    lists: ClassVar[Mapping[str, type[Section]]] = {"people": Contact}
 
     people: tuple[Contact, ...] = ()
 
@@ -144,7 +152,10 @@ class ScheduleSection(Section, frozen=True):
     cron, `writable` for units: directories that a run writes in besides those that are derived from the configuration.
     """
 
-    readers: ClassVar[Mapping[str, Reader]] = dict.fromkeys(("daily", "weekly", "drill", "overdue"), _hours)
+    readers: ClassVar[Mapping[str, Reader]] = {
+        **dict.fromkeys(("daily", "weekly", "drill", "overdue"), _hours),
+        **dict.fromkeys(("jitter", "limit_hours"), number),
+    }
 
     daily: str = "0 3 * * *"
     weekly: str | None = None
@@ -153,6 +164,6 @@ class ScheduleSection(Section, frozen=True):
     overdue: str = NEVER
     jitter: Annotated[int, Meta(ge=0, le=43200)] = 300
     limit_hours: Annotated[int, Meta(ge=1, le=168)] = 12
-    user: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$")] | None = None
+    user: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*\Z")] | None = None
     log: Path | None = None
     writable: tuple[Path, ...] = ()

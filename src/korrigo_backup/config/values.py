@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -23,11 +24,21 @@ Text = Annotated[str, msgspec.Meta(min_length=1)]
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A section: unknown keys are refused, values never change after loading.
 
-    `readers` are applied to raw values by key; `parts` are the sections inside of this one.
+    `readers` are applied to raw values by key; a number and a switch always have one. `parts` are the sections inside
+    of this one, `lists` those of which there may be several.
     """
 
     readers: ClassVar[Mapping[str, Reader]] = {}
     parts: ClassVar[Mapping[str, type[Section]]] = {}
+    lists: ClassVar[Mapping[str, type[Section]]] = {}
+
+
+class WrongEntryError(ValueError):
+    """An entry of a table that its reader does not take; `key` names the entry."""
+
+    def __init__(self, key: str, words: str) -> None:
+        super().__init__(words)
+        self.key = key
 
 
 def decoded(kind: type, value: object) -> object:
@@ -53,16 +64,25 @@ def label(value: object) -> object:
 
 
 def number(value: object) -> object:
-    """Read a number that a variable may hold between blanks."""
-    return value.strip() if isinstance(value, str) else value
+    """Read a number, also as text between blanks, with a sign, and with zeros in front, as variables have it."""
+    if isinstance(value, str):
+        text = value.strip()
+        try:
+            value = int(text) if re.fullmatch(r"[+-]?\d+(_\d+)*", text, re.ASCII) else float(text)
+        except ValueError:  # thousands of digits, too, in words of Python's own
+            raise ValueError("must be a number, not other text") from None
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def switch(value: object) -> object:
-    """Read true or false, also as text."""
-    return _SWITCH.get(value.lower(), value) if isinstance(value, str) else value
+    """Read true or false, also as 1 or 0 and as text."""
+    if isinstance(value, str):
+        return _SWITCH.get(value.lower(), value)
+    return bool(value) if isinstance(value, (int, float)) and value in {0, 1} else value
 
 
-_SWITCH = dict.fromkeys(("yes", "on", "y", "t"), True) | dict.fromkeys(("no", "off", "n", "f"), False)
+_SWITCH = dict.fromkeys(("yes", "on", "y", "t", "true", "1"), True)
+_SWITCH |= dict.fromkeys(("no", "off", "n", "f", "false", "0"), False)
 
 
 def _path(value: str) -> Path:

@@ -324,7 +324,7 @@ class Databases:
         unfinished = _INCOMPLETE + stage + "\n" if incomplete else ""
         if before is None:
             mark = unfinished + _FROM_NOTHING + stage + ("" if comment is None else f"\n{comment}")
-            self._at_once(rename, _commented(live, mark))
+            self._at_once(rename, _commented(live, mark), _allow(live, "true"))
             return
         marked = [_commented(stage, unfinished + self._comment(stage))] if incomplete else []
         keep = f"ALTER DATABASE {identifier(live)} RENAME TO {identifier(before)}"
@@ -335,7 +335,8 @@ class Databases:
         except StatementFailed as problem:
             if problem.server.sqlstate != _IN_USE:
                 raise
-            self.disconnect(live)
+            for name in (live, stage):
+                self.disconnect(name)
             self._at_once(*renames)
 
     def complete(self, live: str) -> None:

@@ -73,6 +73,10 @@ def statement_error(program: str, words: str, server: ServerError) -> KorrigoBac
             return Refused(said, hint=_MAKE_ROOM)
         case "55P03":
             return TableLocked(said, hint=_LOCKED)
+        case "55006":
+            return StatementFailed(said, hint=_IN_USE, server=server)
+        case "3D000" | "42P04":
+            return StatementFailed(said, hint=_MEANWHILE, server=server)
     return StatementFailed(said, hint=_hint(_FAILED, words, _LOG), server=server)
 
 
@@ -157,6 +161,8 @@ def _hint(hints: tuple[tuple[str, str], ...], words: str, otherwise: str) -> str
 
 _LOG = "the server's log has the details"
 _LOCKED = "another session holds a lock on a table (a migration?): see pg_locks, then run the command again"
+_IN_USE = "end its sessions (select pid, usename, application_name from pg_stat_activity), then run the command again"
+_MEANWHILE = "a database was made or dropped by another program: look at them (psql -l), then run the command again"
 _GIVE_RIGHTS = "run as the role that owns the database, or give it the right"
 _MAKE_ROOM = "make room on the database server's disk"
 _CLIENTS = (

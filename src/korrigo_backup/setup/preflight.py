@@ -299,7 +299,8 @@ def abilities(directory: Path) -> Iterator[Finding]:
     """Publish a file in the backup directory and return the features of backups that its file system lacks."""
     found = try_out(directory, f"{PARTIAL_PREFIX}doctor-{os.getpid()}")
     if not found.modes:
-        yield warning("backup.modes", f"the file system of {directory} keeps no modes: other users can read it",
+        words = f"the file system of {directory} keeps no modes: every user that can enter it can read the backups"
+        yield warning("backup.modes", words,
                       "mount it with umask=077 and the user's uid, or use another disk")  # fmt: skip
     links = {"hard links": found.hard_links, "symbolic links": found.symbolic_links}
     lacking = " and no ".join(name for name, there in links.items() if not there)

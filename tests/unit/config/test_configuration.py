@@ -3,6 +3,7 @@
 import pytest
 
 from korrigo_backup.config.load import load
+from korrigo_backup.config.model import Configuration, defaults
 from korrigo_backup.core.secret import Secret
 from korrigo_backup.core.variables import VARIABLES
 from korrigo_backup.errors import UsageError
@@ -108,7 +109,33 @@ def test_every_variable_sets_its_key(tmp_path, variable, place_):
         ('[django]\nmanage = "\'a"', "django.manage: no closing quotation", "correct the value"),
         (
             "[validate.accept]\n'validate.users' = ' '",
-            "validate.accept: must be text of length >= 1",
+            "validate.accept.validate.users: must be a reason, as text",
+            "correct the value",
+        ),
+        (
+            "[notify.subjects]\n'a - at `$.x' = 'y'",
+            "notify.subjects.a - at `$.x: is no event; these are: start,",
+            "correct the value",
+        ),
+        ("[notify.bodies]\nsuccess = 1", "notify.bodies.success: must be text", "correct the value"),
+        (
+            "[notify.channels]\nops = {url = 'a://b'}",
+            "notify.channels: must be a list, got a table",
+            "correct the value",
+        ),
+        ('[schedule]\nuser = "root\\n"', "schedule.user: must be text that matches", "correct the value"),
+        ('[status]\naccept = ["status.a\\n"]', r"must be text that matches '^status\.[a-z_]+\Z'", "correct the value"),
+        ("[database]\nsslmode = 'null'", "database.sslmode: must be one of disable,", "correct the value"),
+        (
+            "[services]\nhealth_timeout = 'null'",
+            "services.health_timeout: must be a number, not other text",
+            "correct the value",
+        ),
+        ("[services]\nhealth_url = false", "services.health_url: must be text, got true or false", "correct the value"),
+        ("[retention]\ndatabase = 'null'", "retention.database: must be a table, got text", "correct the value"),
+        (
+            "[backup]\nretention_days = '7                                 x'",
+            "must be a number, not other text",
             "correct the value",
         ),
         ("[notify]\nurl = 'x'", "unknown key 'notify.url'", "did you mean 'urls'?"),
@@ -138,8 +165,26 @@ def test_a_switch_may_be_text_or_a_number(tmp_path, text, value):
     assert load(tmp_path, {}).nightly.drill is value
 
 
-def test_a_variable_that_is_a_number_may_stand_between_blanks(tmp_path):
-    assert load(tmp_path, {"POSTGRES_PORT": " 7 "}).database.port == 7
+@pytest.mark.parametrize("text", [" 7 ", "007", "+7", "7.0"])
+def test_a_variable_that_is_a_number_is_read_as_people_write_it(tmp_path, text):
+    assert load(tmp_path, {"POSTGRES_PORT": text}).database.port == 7
+
+
+def test_every_number_may_be_text(tmp_path):
+    """A number without a reader of its own would be refused as text, which the environment and templates give."""
+    for section, keys in defaults().items():
+        texts = {key: str(value) for key, value in keys.items() if type(value) in {int, float}}
+        if texts:
+            lines = "".join(f'{key} = "{text}"\n' for key, text in texts.items())
+            (tmp_path / "korrigo-backup.toml").write_text(f"[{section}]\n{lines}")
+            assert load(tmp_path, {}) == Configuration()
+    (tmp_path / "korrigo-backup.toml").write_text('[retention.media]\ndays = "030"\n')
+    assert load(tmp_path, {}).retention.media.days == 30
+
+
+def test_an_empty_secret_counts_as_none(tmp_path):
+    (tmp_path / "korrigo-backup.toml").write_text("[notify]\nhealthchecks_url = ''\n")
+    assert not load(tmp_path, {}).notify.healthchecks_url
 
 
 def test_home_is_known_in_every_path(tmp_path, monkeypatch):

@@ -130,8 +130,9 @@ def _unsigned(artifact: Artifact) -> tuple[str, str]:
             f"{artifact.name} was signed with a key that this site does not have",
             f"{NAME_THE_KEY}, or add that key as a line to yours; {meant}",
         )
-    lacks = "has no signature" if artifact.manifest else "has no manifest"
-    return f"{artifact.name} {lacks}: its origin is not proven", meant
+    if artifact.manifest:
+        return f"{artifact.name} has no signature: its origin is not proven", meant
+    return f"{artifact.name} has no manifest, so its origin is unknown", meant
 
 
 def _renamed(artifact: Artifact) -> list[Finding]:

@@ -317,7 +317,7 @@ class Databases:
         """Make `stage` the live database and keep the old database as `before`, None if there is none.
 
         If there is none, the new database is marked: `undo_swap` removes it again, `settle` ends that and gives it
-        `comment`. An `incomplete` database is marked until `complete`. Raises Refused, naming the sessions of the old
+        `comment`. An `incomplete` database is marked until `complete`. Raises Refused, naming the sessions of either
         database that would not end.
         """
         rename = f"ALTER DATABASE {identifier(stage)} RENAME TO {identifier(live)}"

@@ -26,6 +26,8 @@ PATIENCE = 30
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch):
     monkeypatch.setattr(silence, "LIMITS", Limits(silent=0.2, between=0.1, hopeless=0.5))
+    # A process that is stopped while it writes its line of pg_stat_activity keeps every reader of that view waiting.
+    monkeypatch.setattr(silent_backend, "SECONDS", 3)
 
 
 class Stopper:
@@ -125,7 +127,7 @@ def test_a_server_that_takes_no_connection_is_given_up(site, stopper, monkeypatc
         postmaster = int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1])
         stopper.stop(postmaster)
         stopper.stop(pid)
-        with pytest.raises(Unreachable, match="takes no connection any more"):
+        with pytest.raises(Unreachable, match="second connection"):
             within(lambda: session.run("SELECT 1"))
 
 

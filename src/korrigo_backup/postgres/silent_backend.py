@@ -44,7 +44,7 @@ def judge(server: Postgres, database: str, name: str) -> str | None:
     try:
         found = server.ask(_ASKED.format(name=literal(name)), _Backend, database=database, timeout=SECONDS)
     except TimedOut:
-        return "the server takes no connection any more, and the open connection is silent"
+        return "a second connection to the server gets no answer, and the open connection is silent"
     except KorrigoBackupError:
         return None  # no connection is free, or the database takes none now: the state is unknown
     if not found.pid:

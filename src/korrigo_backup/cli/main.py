@@ -47,6 +47,8 @@ VERBS = {
     "validate": "korrigo_backup.cli.validate",
     "prune": "korrigo_backup.cli.prune",
     "hold": "korrigo_backup.cli.hold",
+    "copy": "korrigo_backup.cli.copy",
+    "fetch": "korrigo_backup.cli.fetch",
     "adopt": "korrigo_backup.cli.adopt",
     "nightly": "korrigo_backup.cli.nightly",
     "notify": "korrigo_backup.cli.notify",

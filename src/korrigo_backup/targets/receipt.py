@@ -1,0 +1,71 @@
+"""The receipt of an artifact on a target: the signed list of its objects there, put after all of them.
+
+An artifact whose receipt is there is there as a whole.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
+
+import msgspec
+
+from korrigo_backup.core.moment import require_moment
+from korrigo_backup.errors import ProofFailed
+
+SUFFIX = ".receipt.json"
+SEALED_SUFFIX = ".age"
+FORMAT = 1
+LARGEST = 512 * 1024 * 1024
+"""Bytes; a receipt names the files of an artifact."""
+
+
+class ReceiptObject(msgspec.Struct, frozen=True, gc=False):
+    """An object of the artifact: its name below the site, size and SHA-256 of its bytes on the target."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """The receipt. `created` is the time of the artifact, `copied` that of the copy; both UTC.
+
+    `sealed` is True if each object was read back as an age file before it was sent.
+    """
+
+    artifact: str
+    site: str
+    created: datetime
+    copied: datetime
+    sealed: bool
+    objects: tuple[ReceiptObject, ...]
+    format: int = FORMAT
+
+    def __post_init__(self) -> None:
+        """Refuse times that cannot be compared with others (ValueError, to a decoder ValidationError)."""
+        require_moment(self.created)
+        require_moment(self.copied)
+
+
+def decode(raw: bytes, source: str) -> Receipt:
+    """Return a receipt; ProofFailed if it cannot be read or is of a newer format."""
+    try:
+        found = msgspec.json.decode(raw, type=Receipt)
+    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+        raise ProofFailed(f"the receipt {source} cannot be read: {problem}", hint="copy the backup again") from None
+    if found.format > FORMAT:
+        raise ProofFailed(
+            f"the receipt {source} has format {found.format}, this version reads up to {FORMAT}",
+            hint="install the version of korrigo-backup that made it, or a newer version",
+        )
+    return found
+
+
+def receipt_name(artifact: str) -> str:
+    """Return the name of the receipt of an artifact."""
+    return f"{artifact}{SUFFIX}"
+
+
+def plain_name(name: str) -> str:
+    """Return the name of the file that an object holds, below the backup directory."""
+    return name.removesuffix(SEALED_SUFFIX)

@@ -5,8 +5,6 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from korrigo_backup.artifact.naming import (
     POSTGRES_NAME_BYTES,
@@ -29,7 +27,8 @@ from korrigo_backup.artifact.naming import (
     strange,
 )
 from korrigo_backup.retention.policy import own_clock
-from sandbox import stamped
+from local_times import stamped
+from property_testing import given, st
 
 SHAPES = [
     (Kind.SQL, Origin.ROUTINE),

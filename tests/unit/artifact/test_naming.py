@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from korrigo_backup.artifact.kinds import Kind, Origin
 from korrigo_backup.artifact.naming import (
     POSTGRES_NAME_BYTES,
-    Kind,
     Name,
-    Origin,
     after_database,
     back_database,
     before_database,

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from korrigo_backup.artifact.artifact import Artifact
+from korrigo_backup.artifact.kinds import Kind, Origin
 from korrigo_backup.artifact.manifest import Manifest
-from korrigo_backup.artifact.naming import Kind, Origin, compose, stamp
+from korrigo_backup.artifact.naming import compose, stamp
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.retention.clock import doubt
 from korrigo_backup.retention.hold import Hold, standing

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from korrigo_backup.artifact.artifact import Artifact, Stranger
 from korrigo_backup.artifact.header import ManifestHeader
-from korrigo_backup.artifact.naming import Kind, Origin
+from korrigo_backup.artifact.kinds import Kind, Origin
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.finding import warning
 from korrigo_backup.errors import ProofFailed

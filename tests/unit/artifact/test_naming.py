@@ -6,11 +6,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from korrigo_backup.artifact.kinds import Kind, Origin
 from korrigo_backup.artifact.naming import (
     POSTGRES_NAME_BYTES,
-    Kind,
     Name,
-    Origin,
     after_database,
     back_database,
     before_database,

@@ -9,8 +9,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from korrigo_backup.artifact.artifact import Artifact
+from korrigo_backup.artifact.kinds import Kind, Origin
 from korrigo_backup.artifact.manifest import Manifest
-from korrigo_backup.artifact.naming import Kind, Origin, compose, stamp
+from korrigo_backup.artifact.naming import compose, stamp
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.retention.clock import doubt
 from korrigo_backup.retention.hold import Hold, standing

@@ -9,7 +9,7 @@ import pytest
 
 from korrigo_backup.artifact.artifact import Artifact, Stranger
 from korrigo_backup.artifact.header import ManifestHeader
-from korrigo_backup.artifact.naming import Kind, Origin
+from korrigo_backup.artifact.kinds import Kind, Origin
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.finding import warning
 from korrigo_backup.errors import ProofFailed

@@ -50,7 +50,7 @@ def ran(hours, outcome=Outcome.DONE, *, verb="backup", subject="db", steps=(), m
         started=NOW - timedelta(hours=hours),
         outcome=outcome,
         message=message,
-        steps=tuple(Timed(step, 0) for step in steps),
+        steps=tuple(Timed(step, 0.0) for step in steps),
         **more,
     )
 

@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING, Protocol
 from korrigo_backup.media.tree import RESTORE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from korrigo_backup.media.stable import Steady
@@ -111,8 +111,14 @@ class Tree(Protocol):
         """Yield every entry below the root, ordered by the parts of the path."""
         ...
 
-    def contents(self) -> Iterator[tuple[TreeEntry, Steady | None]]:
-        """Yield the root and the entries of `walk`, with all properties for a restore, and each file's content."""
+    def contents(
+        self, knows: Callable[[TreeEntry], bool] | None = None
+    ) -> Iterator[tuple[TreeEntry, Steady | None]]:
+        """Yield the root and the entries of `walk`, with all properties for a restore, and each file's content.
+
+        A regular file for which `knows` returns True comes without its content: it is not read. `knows` is asked about
+        every regular file, in the order of the walk.
+        """
         ...
 
     def links(self) -> Iterator[tuple[str, str, bool]]:

@@ -86,16 +86,34 @@ class RemoteTree:
         for described in self._batches("walk", _Described):
             yield described.entry
 
-    def contents(self) -> Iterator[tuple[TreeEntry, Steady | None]]:
-        """Yield the entries of `walk`, each file with its content, which must be read before the next is asked for."""
-        with self._asked("contents") as channel:
-            while (value := channel.value(_Described)) is not None:
-                if value.content is None:
-                    yield value.entry, None
-                else:
-                    file = _Streamed(channel, value.path, value.content)
-                    yield value.entry, file
-                    file.finish()
+    def contents(
+        self, knows: Callable[[TreeEntry], bool] | None = None
+    ) -> Iterator[tuple[TreeEntry, Steady | None]]:
+        """Yield the entries of `walk`, each file with its content, which must be read before the next is asked for.
+
+        With `knows` a batch of entries comes first, and the agent is then sent the numbers of the files to read.
+        """
+        if knows is None:
+            with self._asked("contents") as channel:
+                while (value := channel.value(_Described)) is not None:
+                    yield from _with_content(channel, value)
+            return
+        with self._asked("changed") as channel:
+            while (batch := channel.value(list[_Described])) is not None:
+                entries = [one.entry for one in batch]
+                wanted = [
+                    number
+                    for number, entry in enumerate(entries)
+                    if entry.is_file and entry.same_as is None and not knows(entry)
+                ]
+                channel.send_value(wanted)
+                channel.flush()
+                read = set(wanted)
+                for number, entry in enumerate(entries):
+                    if number not in read:
+                        yield entry, None
+                    elif (value := channel.value(_Described)) is not None:
+                        yield from _with_content(channel, value)
 
     def links(self) -> Iterator[tuple[str, str, bool]]:
         """Yield path and target of every symbolic link, and whether it leads out of the tree."""
@@ -185,6 +203,15 @@ class RemoteTree:
                 yield from batch
 
 
+def _with_content(channel: Channel, value: _Described) -> Iterator[tuple[TreeEntry, Steady | None]]:
+    if value.content is None:
+        yield value.entry, None
+        return
+    file = _Streamed(channel, value.path, value.content)
+    yield value.entry, file
+    file.finish()
+
+
 class _Described(msgspec.Struct, frozen=True, array_like=True):
     """An entry as `media_agent.described` sends it.
 
@@ -199,6 +226,8 @@ class _Described(msgspec.Struct, frozen=True, array_like=True):
     gid: int
     odd: str | None
     links: int = 1
+    ctime_ns: int = 0
+    inode: int = 0
     content: int | None = None
     extended: dict[str, str] = {}
     target: str | None = None
@@ -207,9 +236,9 @@ class _Described(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def entry(self) -> TreeEntry:
-        whole, exact = (self.mtime_ns // 1_000_000_000,) * 3, (self.mtime_ns,) * 3
-        times = (*whole, *(self.mtime_ns / 1_000_000_000,) * 3, *exact)
-        info = os.stat_result((self.mode, 0, 0, self.links, self.uid, self.gid, self.size, *times))
+        exact = (self.mtime_ns, self.mtime_ns, self.ctime_ns)
+        times = (*(time // 1_000_000_000 for time in exact), *(time / 1_000_000_000 for time in exact), *exact)
+        info = os.stat_result((self.mode, self.inode, 0, self.links, self.uid, self.gid, self.size, *times))
         extended = {name: value.encode("latin-1") for name, value in self.extended.items()}
         return TreeEntry(self.path, info, -1, self.odd, extended, self.target, self.leads_out, self.same_as)
 

@@ -24,6 +24,7 @@ from korrigo_backup.artifact.identity import SiteRecord, is_ours, merged
 from korrigo_backup.artifact.naming import (
     DIRECTORY_MANIFEST,
     LATEST_SQL,
+    LISTING_SUFFIX,
     MANIFEST_SUFFIX,
     MEMBERS_SUFFIX,
     PARTIAL_PREFIX,
@@ -170,7 +171,7 @@ class Catalog:
         if artifact is None:
             raise UsageError(
                 f"{named} is not a backup that this program knows",
-                hint="expected db_backup_….sql.gz, media_backup_….tar.gz, restore_point_….json"
+                hint="expected db_backup_….sql.gz, media_backup_….tar.gz or .files.gz, restore_point_….json"
                 " or a korrigo_backup_… directory",
             )
         return artifact
@@ -185,9 +186,12 @@ class Catalog:
         return self._reader.authenticity(raw)
 
     @contextmanager
-    def draft(self, kind: Kind, origin: Origin, now: datetime) -> Iterator[ArtifactDraft]:
-        """Yield a draft for a new artifact, named for the local time `now`; it is removed unless published."""
-        with self._draft(free_name(kind, origin, stamp(now), set(names_in(self.directory)))) as draft:
+    def draft(self, kind: Kind, origin: Origin, now: datetime, *, stored: bool = False) -> Iterator[ArtifactDraft]:
+        """Yield a draft for a new artifact, named for the local time `now`; it is removed unless published.
+
+        `stored`: the files of a media backup are in the media store.
+        """
+        with self._draft(free_name(kind, origin, stamp(now), set(names_in(self.directory)), stored=stored)) as draft:
             yield draft
 
     @contextmanager
@@ -412,7 +416,7 @@ def _why(problem: Exception) -> str:
 
 def _by_content(path: Path) -> Name | None:
     """Return the name of a file copied or renamed by hand, by its content or its ending: it can still be restored."""
-    suffixes = {".sql.gz": Kind.SQL, ".tar.gz": Kind.MEDIA, ".tgz": Kind.MEDIA}
+    suffixes = {".sql.gz": Kind.SQL, ".tar.gz": Kind.MEDIA, ".tgz": Kind.MEDIA, LISTING_SUFFIX: Kind.MEDIA}
     kind = next((kind for suffix, kind in suffixes.items() if path.name.endswith(suffix)), None)
     if path.name.endswith(_PACKED_DUMPS) and path.is_file():
         kind = Kind.SQL

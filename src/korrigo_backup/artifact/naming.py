@@ -24,6 +24,12 @@ MANIFEST_SUFFIX = ".manifest.json"
 MEMBERS_SUFFIX = ".sha256"
 """Added to the name of a media archive: its members in the format of `sha256sum`."""
 
+LISTING_SUFFIX = ".files.gz"
+"""The end of the name of a media backup whose files are in the media store: it is their listing."""
+
+MEDIA_STORE = "media-store"
+"""The directory of stored media files, next to the artifacts."""
+
 DIRECTORY_MANIFEST = "manifest.json"
 LATEST_SQL = "db_backup_latest.sql.gz"
 DRILL_SERVER = ".drill-server"
@@ -75,6 +81,8 @@ _SHAPES: tuple[tuple[Kind, Origin, str, str], ...] = (
     (Kind.SQL, Origin.PRE_DEPLOYMENT, "pre_deployment_db_", ".sql.gz"),
     (Kind.MEDIA, Origin.ROUTINE, "media_backup_", ".tar.gz"),
     (Kind.MEDIA, Origin.PRE_DEPLOYMENT, "pre_deployment_media_", ".tar.gz"),
+    (Kind.MEDIA, Origin.ROUTINE, "media_backup_", LISTING_SUFFIX),
+    (Kind.MEDIA, Origin.PRE_DEPLOYMENT, "pre_deployment_media_", LISTING_SUFFIX),
     (Kind.DJANGO, Origin.ROUTINE, "korrigo_backup_", ""),
     (Kind.POINT, Origin.ROUTINE, "restore_point_", ".json"),
     (Kind.POINT, Origin.PRE_DEPLOYMENT, "pre_deployment_point_", ".json"),
@@ -101,7 +109,7 @@ def strange(name: str, names: Container[str]) -> str | None:
 
     Hidden names are those of drafts, the journal and the lock, or are ignored.
     """
-    if name.startswith(".") or name == LATEST_SQL or KIT.fullmatch(name):
+    if name.startswith(".") or name in {LATEST_SQL, MEDIA_STORE} or KIT.fullmatch(name):
         return None
     for suffix in (MANIFEST_SUFFIX, MEMBERS_SUFFIX):
         owner = name.removesuffix(suffix)
@@ -120,9 +128,9 @@ def is_stamp(text: str) -> bool:
     return re.fullmatch(r"[0-9]{8}_[0-9]{6}", text, re.ASCII) is not None
 
 
-def compose(kind: Kind, origin: Origin, stamped: str, counter: int = 1) -> str:
-    """Return the artifact name of a stamp; `counter` 1 is not written."""
-    prefix, suffix = next((p, s) for k, o, p, s in _SHAPES if (k, o) == (kind, origin))
+def compose(kind: Kind, origin: Origin, stamped: str, counter: int = 1, *, stored: bool = False) -> str:
+    """Return the artifact name of a stamp; `counter` 1 is not written. `stored`: media files are in the store."""
+    prefix, suffix = next((p, s) for k, o, p, s in _SHAPES if (k, o, s == LISTING_SUFFIX) == (kind, origin, stored))
     return f"{prefix}{stamped}{f'_{counter}' if counter > 1 else ''}{suffix}"
 
 
@@ -136,10 +144,10 @@ def free_second(now: datetime, names: Collection[str]) -> datetime:
     return now
 
 
-def free_name(kind: Kind, origin: Origin, stamped: str, taken: Container[str]) -> str:
+def free_name(kind: Kind, origin: Origin, stamped: str, taken: Container[str], *, stored: bool = False) -> str:
     """Return the first name of this stamp that is not `taken` (two runs in one second, contract T14)."""
     counter = 1
-    while (name := compose(kind, origin, stamped, counter)) in taken:
+    while (name := compose(kind, origin, stamped, counter, stored=stored)) in taken:
         counter += 1
     return name
 

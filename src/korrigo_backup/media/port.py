@@ -111,9 +111,7 @@ class Tree(Protocol):
         """Yield every entry below the root, ordered by the parts of the path."""
         ...
 
-    def contents(
-        self, knows: Callable[[TreeEntry], bool] | None = None
-    ) -> Iterator[tuple[TreeEntry, Steady | None]]:
+    def contents(self, knows: Callable[[TreeEntry], bool] | None = None) -> Iterator[tuple[TreeEntry, Steady | None]]:
         """Yield the root and the entries of `walk`, with all properties for a restore, and each file's content.
 
         A regular file for which `knows` returns True comes without its content: it is not read. `knows` is asked about

@@ -148,9 +148,7 @@ class MediaTree:
         """
         return walk(self.root)
 
-    def contents(
-        self, knows: Callable[[TreeEntry], bool] | None = None
-    ) -> Iterator[tuple[TreeEntry, Steady | None]]:
+    def contents(self, knows: Callable[[TreeEntry], bool] | None = None) -> Iterator[tuple[TreeEntry, Steady | None]]:
         """Yield the root, then the entries of `walk`, with all properties for a restore, and each file's content.
 
         The content must be read before the next entry is asked for. A second name of a file (a hard link) has no

@@ -86,9 +86,7 @@ class RemoteTree:
         for described in self._batches("walk", _Described):
             yield described.entry
 
-    def contents(
-        self, knows: Callable[[TreeEntry], bool] | None = None
-    ) -> Iterator[tuple[TreeEntry, Steady | None]]:
+    def contents(self, knows: Callable[[TreeEntry], bool] | None = None) -> Iterator[tuple[TreeEntry, Steady | None]]:
         """Yield the entries of `walk`, each file with its content, which must be read before the next is asked for.
 
         With `knows` a batch of entries comes first, and the agent is then sent the numbers of the files to read.

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from korrigo_backup.media.walk import TreeEntry
     from korrigo_backup.system.streams import ByteSource
 
-SUFFIX = ".files.gz"
 DIRECTORY, LINK = "directory", "link"
 
 _NO_STATE = "-"
@@ -94,7 +93,8 @@ def lines(entry: TreeEntry, *, sha256: str | None = None, size: int | None = Non
     elif entry.is_file and entry.info.st_nlink > 1:
         more.append(f"+links {entry.info.st_nlink}\n")
     for name, value in entry.extended.items():
-        more.append(f"+xattr {_escape(name).replace('%', '%25').replace(' ', '%20')} {binascii.b2a_base64(value, newline=False).decode()}\n")
+        attribute = _escape(name).replace("%", "%25").replace(" ", "%20")
+        more.append(f"+xattr {attribute} {binascii.b2a_base64(value, newline=False).decode()}\n")
     return first + "".join(more).encode("utf-8", "surrogateescape")
 
 
@@ -143,8 +143,6 @@ def parse(block: bytes, source: str) -> ListedEntry:
     first, *more = block.decode("utf-8", "surrogateescape").split("\n")[:-1]
     try:
         word, size, mtime, mode, owner, state, path = first.split(" ", 6)
-        if word not in {DIRECTORY, LINK} and not _SHA256.fullmatch(word):
-            raise ValueError(word)
         user, _, group = owner.partition(":")
         given: dict[str, object] = {}
         extended = {}
@@ -152,7 +150,9 @@ def parse(block: bytes, source: str) -> ListedEntry:
             key, _, value = line.removeprefix("+").partition(" ")
             if key == "xattr":
                 name, _, encoded = value.partition(" ")
-                extended[_unescape(name.replace("%20", " ").replace("%25", "%"))] = binascii.a2b_base64(encoded, strict_mode=True)
+                extended[_unescape(name.replace("%20", " ").replace("%25", "%"))] = binascii.a2b_base64(
+                    encoded, strict_mode=True
+                )
             else:
                 given[_KEYS[key]] = int(value) if key == "links" else _unescape(value)
         found = ListedEntry(
@@ -168,7 +168,8 @@ def parse(block: bytes, source: str) -> ListedEntry:
         )
     except (ValueError, KeyError, IndexError):
         raise _damaged(source, block) from None
-    if (found.target is None) == (word == LINK) or found.size < 0:
+    known = word in {DIRECTORY, LINK} or _SHA256.fullmatch(word)
+    if not known or (found.target is None) == (word == LINK) or found.size < 0:
         raise _damaged(source, block)
     return found
 

@@ -12,6 +12,7 @@ import stat
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
+from korrigo_backup.artifact.naming import MEDIA_STORE
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.media.stable import WHOLE
 from korrigo_backup.system.files import (
@@ -25,12 +26,11 @@ from korrigo_backup.system.files import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from korrigo_backup.media.stable import Steady
 
-DIRECTORY_NAME = "media-store"
 _PARTIAL = ".partial"
 _DAMAGED = "damaged"
 """Where files are moved whose content is not that of their name: evidence, and no part of any backup."""
@@ -48,7 +48,7 @@ class MediaStore:
     """The media store of a backup directory."""
 
     def __init__(self, backups: Path) -> None:
-        self.directory = backups / DIRECTORY_NAME
+        self.directory = backups / MEDIA_STORE
 
     def path(self, sha256: str) -> Path:
         """Return where the content with this checksum is, or would be."""
@@ -86,14 +86,10 @@ class MediaStore:
             return []
         return sorted(path for path in self.directory.iterdir() if re.fullmatch(r"[0-9a-f]{2}", path.name))
 
-    def names(self) -> Iterator[tuple[str, os.stat_result]]:
-        """Yield name and properties of every stored file, in order; other files are passed over."""
-        for shelf in self.shelves():
-            with os.scandir(shelf) as found:
-                here = sorted(found, key=lambda entry: entry.name)
-            for entry in here:
-                if _SHA256.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
-                    yield entry.name, entry.stat(follow_symlinks=False)
+    def names(self, shelves: Iterable[Path] | None = None) -> Iterator[str]:
+        """Yield the names of the stored files, of all shelves or of some, in order; other files are passed over."""
+        for shelf in self.shelves() if shelves is None else shelves:
+            yield from sorted(path.name for path in shelf.iterdir() if _SHA256.fullmatch(path.name))
 
     def set_aside(self, sha256: str) -> None:
         """Move a file whose content is not that of its name to `damaged/`, so that the next backup writes it anew."""
@@ -207,7 +203,7 @@ def force_to_disk(path: Path) -> None:
 def missing(sha256: str) -> ProofFailed:
     """Return the error for a stored file that is not there, or has another size."""
     return ProofFailed(
-        f"{DIRECTORY_NAME}/{sha256[:2]}/{sha256} is missing or cut",
+        f"{MEDIA_STORE}/{sha256[:2]}/{sha256} is missing or cut",
         hint="copy it back from another copy of the backup directory, or use another backup: korrigo-backup list",
     )
 
@@ -215,8 +211,7 @@ def missing(sha256: str) -> ProofFailed:
 def damaged(sha256: str) -> ProofFailed:
     """Return the error for a stored file whose content is not that of its name."""
     return ProofFailed(
-        f"{DIRECTORY_NAME}/{sha256[:2]}/{sha256} is damaged: its content is not that of its name",
+        f"{MEDIA_STORE}/{sha256[:2]}/{sha256} is damaged: its content is not that of its name",
         hint="the next backup moves it away, and stores it again if the site still has the file;"
         " or use another backup: korrigo-backup list",
     )
-

@@ -106,3 +106,18 @@ def test_every_name_of_an_artifact_is_in_the_reference():
             if prefix not in page:
                 missing.append(prefix)
     assert missing == []
+
+
+def test_the_tests_that_the_makefile_leaves_out_exist():
+    left_out = re.search(r"^WITHOUT_POSTGRES := (.*?[^\\])$", text(PROJECT / "Makefile"), re.MULTILINE | re.DOTALL)
+    paths = left_out[1].replace("\\\n", " ").split()
+    assert len(paths) > 1
+    assert [path for path in paths if not (PROJECT / "tests" / "integration" / path).exists()] == []
+
+
+@pytest.mark.parametrize("tier", ["unit", "integration"])
+def test_a_folder_of_tests_is_a_folder_of_the_package(tier):
+    tests = PROJECT / "tests" / tier
+    folders = {path.parent.relative_to(tests) for path in tests.rglob("test_*.py")}
+    assert len(folders) > 1
+    assert {folder for folder in folders if not (PROJECT / "src" / "korrigo_backup" / folder).is_dir()} == set()

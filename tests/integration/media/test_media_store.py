@@ -73,7 +73,8 @@ def test_a_restore_gives_back_the_tree(stored):
     assert (stored.media / "copies/2026/scan 1.pdf").read_bytes() == b"other"
 
 
-def test_an_unchanged_file_is_not_read_again(stored, _at_rest, monkeypatch):
+@pytest.mark.usefixtures("_at_rest")
+def test_an_unchanged_file_is_not_read_again(stored):
     first = stored.backup_media()
     stored.write("pages/new.jpg", b"new")
     second = stored.backup_media()
@@ -191,3 +192,58 @@ def test_a_site_with_a_listing_goes_on_with_the_store(stored):
     stored.backup_media()
     (stored.home / "korrigo-backup.toml").unlink()
     assert stored.backup_media().name.endswith(".files.gz")
+
+
+def aged_listing(site, days):
+    """A media backup of so many days ago with a file that only it names; returns its path and that file's checksum."""
+    site.write("pages/only then.jpg", b"%d" % days)
+    path = site.backup_media()
+    (site.media / "pages/only then.jpg").unlink()
+    old = site.aged(path, days)
+    for one in (path, path.with_name(path.name + ".manifest.json")):
+        one.unlink()
+    return old, hashlib.sha256(b"%d" % days).hexdigest()
+
+
+def test_prune_removes_what_no_backup_names(stored):
+    old, only = aged_listing(stored, 40)
+    new = stored.backup_media()
+    assert only in contents(stored)
+    stored.korrigo("prune", "--apply", "--clock-is-right")
+    assert not old.exists()
+    assert sorted(contents(stored).values()) == sorted(MEDIA.values())
+    stored.korrigo("verify", new, "--depth", "content")
+
+
+def test_a_hold_keeps_the_files_of_a_backup(stored):
+    old, only = aged_listing(stored, 40)
+    stored.backup_media()
+    stored.korrigo("hold", "add", old.name, "--reason", "the inspector asked")
+    stored.korrigo("prune", "--apply", "--clock-is-right")
+    assert only in contents(stored)
+
+
+def test_nothing_is_swept_while_a_listing_cannot_be_read(stored):
+    aged_listing(stored, 40)
+    stored.backup_media()
+    foreign = stored.backups / "of another site.files.gz"
+    foreign.write_bytes(b"not gzip")
+    before = contents(stored)
+    done = stored.korrigo("prune", "--apply", "--clock-is-right", code=3)
+    assert foreign.name in done.said
+    assert contents(stored) == before
+    foreign.unlink()
+    stored.korrigo("prune", "--apply", "--clock-is-right")
+    assert len(contents(stored)) == len(before) - 1
+
+
+def test_a_lost_listing_does_not_empty_the_store(stored):
+    for number in range(60):
+        stored.write(f"pages/{number}.jpg", b"page %d" % number)
+    path = stored.backup_media()
+    kept = path.rename(stored.home / path.name)
+    stored.korrigo("prune", "--apply", "--clock-is-right", code=3)
+    assert len(contents(stored)) == 60 + len(MEDIA)
+    kept.rename(path)
+    stored.korrigo("prune", "--apply", "--clock-is-right")
+    assert len(contents(stored)) == 60 + len(MEDIA)

@@ -138,11 +138,19 @@ def unpacked(file: ByteSource, source: str) -> Iterator[bytes]:
     return blocks(gunzip(iter(lambda: file.read(_PIECE), b""), source), source)
 
 
+def word(block: bytes, source: str) -> str:
+    """Return the WORD of a block without decoding the rest; ProofFailed if it is invalid."""
+    found = block[: max(block.find(b" "), 0)].decode("ascii", "replace")
+    if found not in {DIRECTORY, LINK} and not _SHA256.fullmatch(found):
+        raise _damaged(source, block)
+    return found
+
+
 def parse(block: bytes, source: str) -> ListedEntry:
     """Return the entry of a block; ProofFailed if it is invalid."""
     first, *more = block.decode("utf-8", "surrogateescape").split("\n")[:-1]
     try:
-        word, size, mtime, mode, owner, state, path = first.split(" ", 6)
+        kind, size, mtime, mode, owner, state, path = first.split(" ", 6)
         user, _, group = owner.partition(":")
         given: dict[str, object] = {}
         extended = {}
@@ -157,7 +165,7 @@ def parse(block: bytes, source: str) -> ListedEntry:
                 given[_KEYS[key]] = int(value) if key == "links" else _unescape(value)
         found = ListedEntry(
             path="" if path == "." else _unescape(path),
-            word=word,
+            word=kind,
             size=int(size),
             mtime_ns=_nanoseconds(mtime),
             mode=int(mode, 8),
@@ -168,8 +176,7 @@ def parse(block: bytes, source: str) -> ListedEntry:
         )
     except (ValueError, KeyError, IndexError):
         raise _damaged(source, block) from None
-    known = word in {DIRECTORY, LINK} or _SHA256.fullmatch(word)
-    if not known or (found.target is None) == (word == LINK) or found.size < 0:
+    if word(block, source) != found.word or (found.target is None) == (found.word == LINK) or found.size < 0:
         raise _damaged(source, block)
     return found
 

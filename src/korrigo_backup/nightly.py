@@ -13,7 +13,7 @@ from datetime import UTC, timedelta
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.history import drill_due
-from korrigo_backup.artifact.naming import LISTING_SUFFIX, Kind
+from korrigo_backup.artifact.kinds import Kind
 from korrigo_backup.backup.backup import BackupOptions, take_database
 from korrigo_backup.backup.point import take_point
 from korrigo_backup.core.finding import Finding, Level, first_error, warning
@@ -206,7 +206,7 @@ def _prune(site: Site, catalog: Catalog, night: Night, running: Running, done: D
     request = retain.PruneOptions(night.policy, site.name, site.environment, night.now, Meant(), lambda: site)
     plan = retain.plan_held(catalog, request, site)
     done.removed = retain.carried_out(catalog, plan, site, now=night.now, listen=running.listen)
-    if any(artifact.name.endswith(LISTING_SUFFIX) for artifact in plan.artifacts.leaving):
+    if any(artifact.is_listing for artifact in plan.artifacts.leaving):
         sweep(catalog)
 
 

@@ -4,10 +4,10 @@ import os
 import shutil
 
 from facts import damage, files, saved_facts
-from hypothesis import HealthCheck, Phase, event, note, settings
 from states import apply, recreate
 from trees import build
 
+from property_testing import HealthCheck, Phase, event, note, settings
 from sandbox import USER, connect, drop_database
 
 MANY = int(os.environ.get("KORRIGO_TEST_LAW", "0"))

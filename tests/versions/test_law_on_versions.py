@@ -2,12 +2,11 @@
 
 import pytest
 from binaries import SERVERS
-from hypothesis import given
-from hypothesis import strategies as st
 from states import BY_ADMINS, BY_OWNERS, ENCODINGS
 from trees import trees
 
 from law import bounded, hold
+from property_testing import given, st
 
 pytestmark = pytest.mark.versions
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from korrigo_backup.artifact.kinds import KINDS, Kind, Origin
 from korrigo_backup.artifact.manifest import Member
-from korrigo_backup.artifact.naming import LISTING_SUFFIX, MEMBERS_SUFFIX, Kind, Origin
+from korrigo_backup.artifact.naming import MEMBERS_SUFFIX
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.backup.backup import BackedUp, require_same, require_space, said
 from korrigo_backup.backup.media_store import store_tree
@@ -130,7 +131,7 @@ def last_media(site: Site, catalog: Catalog) -> Artifact | None:
     """Return the newest media backup of this site that this site has signed, None when there is none."""
     for one in catalog.artifacts():
         ours = one.header and (one.header.site, one.header.environment) == (site.name, site.environment)
-        if one.kind is Kind.MEDIA and ours and one.authenticity is Authenticity.AUTHENTIC:
+        if KINDS[one.kind].has_files_alone and ours and one.authenticity is Authenticity.AUTHENTIC:
             return one
     return None
 
@@ -187,7 +188,7 @@ def _belongs_in_store(site: Site, tree: Tree, last: Artifact | None) -> bool:
         return site.store.use
     if last is not None:
         files = last.header.files if last.header else None
-        return last.name.endswith(LISTING_SUFFIX) or last.size > _LARGE_BYTES or (files or 0) > _LARGE_FILES
+        return last.is_listing or last.size > _LARGE_BYTES or (files or 0) > _LARGE_FILES
     files = size = 0
     for entry in tree.walk():
         files += entry.is_file

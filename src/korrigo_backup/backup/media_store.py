@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from korrigo_backup.artifact.manifest import Member
-from korrigo_backup.artifact.naming import LISTING_SUFFIX
 from korrigo_backup.backup.backup import require_same
 from korrigo_backup.media.stable import made
 from korrigo_backup.media.store import listing
@@ -98,7 +97,7 @@ def _saved(
 def _former(last: Artifact | None, store: MediaStore, stack: ExitStack) -> FormerListing | None:
     """Return the listing of the last backup, None if there is none, or if it is not the file that was signed."""
     manifest = last.manifest if last else None
-    if last is None or manifest is None or manifest.created is None or not last.name.endswith(LISTING_SUFFIX):
+    if last is None or manifest is None or manifest.created is None or not last.is_listing:
         return None
     signed = {(member.sha256, member.size) for member in manifest.members}
     if sha256_of(last.path) not in signed:

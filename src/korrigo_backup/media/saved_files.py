@@ -6,7 +6,8 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from korrigo_backup.artifact.naming import LISTING_SUFFIX, MEMBERS_SUFFIX
+from korrigo_backup.artifact.kinds import LISTING_SUFFIX
+from korrigo_backup.artifact.naming import MEMBERS_SUFFIX
 from korrigo_backup.media import listing as members
 from korrigo_backup.media.store import listing as stored
 from korrigo_backup.system.files import open_plain

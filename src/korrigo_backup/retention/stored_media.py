@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from korrigo_backup.artifact.naming import LISTING_SUFFIX
+from korrigo_backup.artifact.kinds import LISTING_SUFFIX
 from korrigo_backup.errors import KorrigoBackupError, PartlyDone
 from korrigo_backup.media.store import listing
 from korrigo_backup.media.store.objects import MediaStore

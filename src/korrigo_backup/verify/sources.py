@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.artifact.components import usable_manifest
 from korrigo_backup.artifact.manifest import DatabaseProof, TableProof, with_normal_names
-from korrigo_backup.artifact.naming import LISTING_SUFFIX, MEMBERS_SUFFIX
+from korrigo_backup.artifact.naming import MEMBERS_SUFFIX
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.finding import Finding, ok, warning
 from korrigo_backup.errors import ProofFailed
@@ -185,7 +185,7 @@ def _verified_media(artifact: Artifact, stack: ExitStack, *, unpacked: bool) -> 
     manifest = usable_manifest(artifact)
     media = manifest.media if manifest else None
     archive = stack.enter_context(open_plain(artifact.path))
-    if artifact.name.endswith(LISTING_SUFFIX):
+    if artifact.is_listing:
         return _stored_media(artifact, manifest, archive, unpacked=unpacked)
     if manifest is None or media is None:
         return _foreign_media(artifact, archive)

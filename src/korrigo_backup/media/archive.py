@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import tarfile
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, TypedDict
+from typing import IO, TYPE_CHECKING, Protocol, TypedDict
 
 from korrigo_backup.artifact.manifest import MediaLink, MediaProof
 from korrigo_backup.core.paths import printable, stays_inside
@@ -28,7 +28,7 @@ from korrigo_backup.system.tape import Tape
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from korrigo_backup.media.port import Stage, Tree
+    from korrigo_backup.media.port import Stage
     from korrigo_backup.media.stable import Steady
     from korrigo_backup.media.walk import TreeEntry
     from korrigo_backup.system.streams import ByteSource
@@ -84,8 +84,16 @@ class CheckedArchive(Content):
     found: tuple[Found, ...] = ()
 
 
+class Contents(Protocol):
+    """Anything whose entries can be archived: a live tree, or the listing of a stored one."""
+
+    def contents(self) -> Iterator[tuple[TreeEntry, Steady | None]]:
+        """Yield every entry, and each file's content, which is read before the next entry is asked for."""
+        ...
+
+
 def create(
-    tree: Tree, archive: HashingWriter, listing: HashingWriter, *, root: str, members_name: str, again: bool = True
+    tree: Contents, archive: HashingWriter, listing: HashingWriter, *, root: str, members_name: str, again: bool = True
 ) -> MediaProof:
     """Write every file and directory of `tree` into `archive` and its checksum into `listing`.
 

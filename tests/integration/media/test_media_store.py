@@ -247,3 +247,44 @@ def test_a_lost_listing_does_not_empty_the_store(stored):
     kept.rename(path)
     stored.korrigo("prune", "--apply", "--clock-is-right")
     assert len(contents(stored)) == 60 + len(MEDIA)
+
+
+def test_an_exported_archive_is_the_archive_of_a_direct_backup(stored):
+    (stored.media / "link.pdf").symlink_to("copies/2026/scan 1.pdf")
+    os.link(stored.media / "pages/p1.jpg", stored.media / "pages/p2.jpg")
+    os.setxattr(stored.media / "pages/p1.jpg", "user.of site", b"\0value")
+    listing = stored.backup_media()
+    (stored.home / "korrigo-backup.toml").write_text("[media]\nstore = false\n")
+    direct = stored.backup_media()
+    assert direct.name.endswith(".tar.gz")
+    stored.korrigo("media", "export", listing, stored.home / "out.tar.gz")
+    assert gzip.decompress((stored.home / "out.tar.gz").read_bytes()) == gzip.decompress(direct.read_bytes())
+    assert (stored.home / "out.tar.gz").read_bytes() == direct.read_bytes()
+    sums = stored.home / "out.tar.gz.sha256"
+    assert sums.read_bytes() == direct.with_name(direct.name + ".sha256").read_bytes()
+    stored.run(["bash", "-c", f"mkdir plain && tar -xzf out.tar.gz -C plain && cd plain && sha256sum -c {sums}"])
+    stored.korrigo("media", "export", listing, stored.home / "out.tar.gz", code=2)
+
+
+def test_an_imported_archive_restores_as_it_did(site):
+    (site.media / "link.pdf").symlink_to("copies/2026/scan 1.pdf")
+    os.link(site.media / "pages/p1.jpg", site.media / "pages/p2.jpg")
+    before = tree(site.media)
+    archive = site.backup_media()
+    site.korrigo("media", "import", archive.name)
+    listing = site.one("media_backup_*.files.gz")
+    assert manifest_of(site, listing).created == manifest_of(site, archive).created
+    for name in (archive.name, archive.name + ".sha256", archive.name + ".manifest.json"):
+        (site.backups / name).unlink()
+    shutil.rmtree(site.media / "pages")
+    site.restore(listing)
+    assert tree(site.media) == before
+    assert os.path.samefile(site.media / "pages/p1.jpg", site.media / "pages/p2.jpg")
+
+
+def test_an_archive_that_this_site_has_not_signed_is_not_taken_in(site):
+    archive = site.backup_media()
+    archive.with_name(archive.name + ".manifest.json").unlink()
+    done = site.korrigo("media", "import", archive.name, code=4)
+    assert "not signed" in done.err
+    assert not (site.backups / "media-store").exists()

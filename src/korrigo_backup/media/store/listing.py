@@ -90,7 +90,7 @@ def lines(entry: TreeEntry, *, sha256: str | None = None, size: int | None = Non
         more.append(f"+target {_escape(entry.target)}\n")
     if entry.same_as is not None:
         more.append(f"+same {_escape(entry.same_as)}\n")
-    elif entry.is_file and entry.info.st_nlink > 1:
+    if entry.is_file and entry.info.st_nlink > 1:
         more.append(f"+links {entry.info.st_nlink}\n")
     for name, value in entry.extended.items():
         attribute = _escape(name).replace("%", "%25").replace(" ", "%20")

@@ -2,6 +2,8 @@
 
 The first five keys are the runbook's (4.3) and keep their meaning; a manifest that has only those was written
 by Korrigo's former command and has `format` 0. Times are UTC, sizes bytes, checksums lower-case hexadecimal.
+
+One file: the format of a manifest, readable from top to bottom.
 """
 
 from __future__ import annotations

@@ -7,11 +7,11 @@ from typing import IO, TYPE_CHECKING, Protocol
 from korrigo_backup.media.tree import RESTORE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from korrigo_backup.media.stable import Steady
-    from korrigo_backup.media.staging import LostFileProperties
+    from korrigo_backup.media.staging import LiveFile, LostFileProperties
     from korrigo_backup.media.tree import Move, TreeFacts
     from korrigo_backup.media.walk import TreeEntry
 
@@ -45,6 +45,10 @@ class Stage(Protocol):
         extended: Mapping[str, bytes] | None = None,
     ) -> None:
         """Give a written file its mode, time, owner and attributes."""
+        ...
+
+    def link_unchanged(self, files: Sequence[LiveFile]) -> list[bool]:
+        """Make hard links to those live files that are unchanged; return for each whether that was done."""
         ...
 
     def add_hard_link(self, path: str, existing: str) -> None:

@@ -344,7 +344,11 @@ class MediaPart:
             undo.push("the staged media", lambda: tree.discard_stage(stamp))
             staging = tree.stage(stamp)
             try:
-                loaded = self.source.load(staging, trusted=self.context.trusted)
+                loaded = self.source.load(
+                    staging,
+                    trusted=self.context.trusted,
+                    link_unchanged=self.context.site.store.link_unchanged,
+                )
                 self._carry_links(staging)
             except BaseException:
                 staging.close()

@@ -96,11 +96,15 @@ class MediaSource:
         self.listing.seek(0)
         return members.below(members.read(self.listing, self.name), self.root or "")
 
-    def load(self, staging: Stage, *, trusted: bool) -> media_format.Content:
-        """Write the files into `staging`, each proven while it is written; raises ProofFailed."""
+    def load(self, staging: Stage, *, trusted: bool, link_unchanged: bool = False) -> media_format.Content:
+        """Write the files into `staging`, each proven while it is written; raises ProofFailed.
+
+        `link_unchanged` is for a listing of the media store: see `load`.
+        """
         self.archive.seek(0)
         if self.store:
-            return load_stored(listing.read(self.archive, self.name), self.store, staging, trusted=trusted)
+            entries = listing.read(self.archive, self.name)
+            return load_stored(entries, self.store, staging, trusted=trusted, link_unchanged=link_unchanged)
         if self.is_zip:
             return foreign_zip.load(self.archive, self.name, root=self.root or ".", staging=staging)
         if self.listing:

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from korrigo_backup.media.store import save
-from sandbox import MEDIA, nothing_changes, tree
+from sandbox import MEDIA, PROJECT, nothing_changes, tree
 
 
 @pytest.fixture
@@ -288,3 +288,13 @@ def test_an_archive_that_this_site_has_not_signed_is_not_taken_in(site):
     done = site.korrigo("media", "import", archive.name, code=4)
     assert "not signed" in done.err
     assert not (site.backups / "media-store").exists()
+
+
+def test_the_lines_of_the_documentation_restore_a_tree_without_this_program(stored):
+    page = (PROJECT / "docs" / "how-to" / "media-store.md").read_text()
+    block = page.split("## Without this program")[1].split("```console\n")[1].split("```")[0]
+    name = stored.backup_media().name
+    commands = block.replace("$ ", "", 1).replace("\n$ ", "\n").replace("media_backup_20260204_030000.files.gz", name)
+    stored.run(["bash", "-ec", commands])
+    for path, content in MEDIA.items():
+        assert (stored.backups / "out" / path).read_bytes() == content

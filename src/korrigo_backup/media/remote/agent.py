@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.errors import KorrigoBackupError, Locked
 from korrigo_backup.media.remote.frames import DATA, END, ERROR, receive, send, send_value
+from korrigo_backup.media.staging import LiveFile
 from korrigo_backup.media.tree import MediaTree, Move
 from korrigo_backup.system.files import CHUNK, write_all
 
@@ -72,7 +73,7 @@ def _answer(tree: MediaTree, request: dict[str, Any], incoming: IO[bytes], outgo
         _changed(tree, incoming, outgoing)
     elif doing == "stage":
         with _held(tree, shared=True):
-            send_value(outgoing, asdict(_stage(tree, request["stamp"], incoming)))
+            send_value(outgoing, asdict(_stage(tree, request["stamp"], incoming, outgoing)))
     elif doing in _CHANGES:
         if "move" in request:
             request["move"] = Move(**request["move"])
@@ -146,10 +147,11 @@ def _changed(tree: MediaTree, incoming: IO[bytes], outgoing: IO[bytes]) -> None:
                 _send_entry(outgoing, entry, file)
 
 
-def _stage(tree: MediaTree, stamp: str, incoming: IO[bytes]) -> LostFileProperties:
+def _stage(tree: MediaTree, stamp: str, incoming: IO[bytes], outgoing: IO[bytes]) -> LostFileProperties:
     """Build the tree that the client sends, and return the properties that could not be given back.
 
-    A file comes as ["file", path], its data, then ["settle", its properties]; the other words are those of `_BUILT`.
+    A file comes as ["file", path], its data, then ["settle", its properties]; ["unchanged", files] is answered; the
+    other words are those of `_BUILT`.
     """
     staging = tree.stage(stamp)
     with ExitStack() as stack:
@@ -167,6 +169,9 @@ def _stage(tree: MediaTree, stamp: str, incoming: IO[bytes]) -> LostFileProperti
                 with file:
                     staging.settle(file, **_given(rest[0]))
                 file = None
+            elif word == "unchanged":
+                send_value(outgoing, staging.link_unchanged([LiveFile(*values) for values in rest[0]]))
+                outgoing.flush()
             else:
                 _BUILT[word](staging, rest)
         stack.pop_all()

@@ -29,10 +29,11 @@ from korrigo_backup.media.walk import TreeEntry
 from korrigo_backup.system.files import CHUNK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from korrigo_backup.media.stable import Steady
+    from korrigo_backup.media.staging import LiveFile
     from korrigo_backup.system.run import Command
 
 T = TypeVar("T")
@@ -329,6 +330,12 @@ class RemoteStaging:
         """Give the file that was written last its mode, time, owner and attributes."""
         del file
         self._channel.send_value(["settle", _given(mode, mtime_ns, owner, extended)])
+
+    def link_unchanged(self, files: Sequence[LiveFile]) -> list[bool]:
+        """Make hard links to those live files that are unchanged; return for each whether that was done."""
+        self._channel.send_value(["unchanged", [list(asdict(file).values()) for file in files]])
+        self._channel.flush()
+        return self._channel.value(list[bool]) or [False for _ in files]
 
     def add_hard_link(self, path: str, existing: str) -> None:
         """Give a file that was written before a second name."""

@@ -15,8 +15,9 @@ from korrigo_backup.media.store.listing import DIRECTORY, LINK, ListedEntry
 from korrigo_backup.media.store.stored_tree import tree_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from korrigo_backup.media.staging import LiveFile
     from korrigo_backup.media.store.objects import ObjectWriter
 
 _NOBODY = (0, 0)
@@ -65,6 +66,10 @@ class StoreStage:
         self._entries[incoming.path] = ListedEntry(
             incoming.path, sha256, incoming.size, mtime_ns, mode, owner or _NOBODY, extended=extended or {}
         )
+
+    def link_unchanged(self, files: Sequence[LiveFile]) -> list[bool]:
+        """Return that none was linked: there is no live tree."""
+        return [False for _ in files]
 
     def add_hard_link(self, path: str, existing: str) -> None:
         """Note a second name of a file; FileNotFoundError when there is none of that name."""

@@ -6,12 +6,12 @@ import textwrap
 from dataclasses import dataclass
 
 import pytest
-from dockerstack import IMAGES, PREFIX, docker, remove
-from states import BY_ADMINS, BY_OWNERS, ENCODINGS
-from trees import trees
 
+from compose.dockerstack import IMAGES, PREFIX, docker, remove
 from korrigo_backup.core.secret import Secret
-from law import bounded, hold
+from law.law import bounded, hold
+from law.states import BY_ADMINS, BY_OWNERS, ENCODINGS
+from law.trees import trees
 from property_testing import given, st
 from sandbox import USER, USER_PASSWORD, Sandbox, connect, drop_database
 

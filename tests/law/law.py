@@ -3,10 +3,9 @@
 import os
 import shutil
 
-from facts import damage, files, saved_facts
-from states import apply, recreate
-from trees import build
-
+from law.facts import damage, files, saved_facts
+from law.states import apply, recreate
+from law.trees import build
 from property_testing import HealthCheck, Phase, event, note, settings
 from sandbox import USER, connect, drop_database
 

@@ -1,12 +1,12 @@
 """The law of `tests/law`, on PostgreSQL 13 to 18."""
 
 import pytest
-from binaries import SERVERS
-from states import BY_ADMINS, BY_OWNERS, ENCODINGS
-from trees import trees
 
-from law import bounded, hold
+from law.law import bounded, hold
+from law.states import BY_ADMINS, BY_OWNERS, ENCODINGS
+from law.trees import trees
 from property_testing import given, st
+from versions.binaries import SERVERS
 
 pytestmark = pytest.mark.versions
 

@@ -47,12 +47,13 @@ test: setup
 
 # Left out is what another PostgreSQL cannot change: the demonstration takes the embedded one in any case; what is done with
 # backups and how the site is asked is tested by the rest, and make test-versions goes through the main line on six versions.
-WITHOUT_POSTGRES := compare demo diagnose distribution django_from_host django_killed django_restore init journal leftovers many_writers \
-	media_properties media_tree memory neighbours newest_good nightly notify odd_directory prune rebuild recovery_kit stamps \
-	status two_hosts validate verbs
+WITHOUT_POSTGRES := artifact backup/test_django_from_host.py backup/test_many_writers.py cli compare kit media notify \
+	postgres/test_two_hosts.py recovery restore/django/test_killed.py restore/django/test_restore.py restore/test_rebuild.py \
+	restore/test_stamps.py retention run/test_journal.py schedule setup/test_diagnose.py setup/test_init.py status validate \
+	test_demo.py test_distribution.py test_memory.py test_nightly.py
 test-embedded: setup
 	@if ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then \
-		KORRIGO_TEST_PG=embedded $(PYTEST) tests/integration $(WITHOUT_POSTGRES:%=--ignore=tests/integration/test_%.py); \
+		KORRIGO_TEST_PG=embedded $(PYTEST) tests/integration $(WITHOUT_POSTGRES:%=--ignore=tests/integration/%); \
 	else echo "left out: this machine has no other PostgreSQL, so make test runs the same tests"; fi
 
 test-faults: setup
@@ -79,11 +80,11 @@ test-systemd: setup
 	@KORRIGO_TEST_SYSTEMD=1 $(BIN)/python -m pytest -m compose tests/compose/test_systemd.py
 
 test-django42: setup $(VENV)/django42/ready
-	@PYTHONPATH=$(CURDIR)/$(VENV)/django42 $(PYTEST) tests/django
+	@PYTHONPATH=$(CURDIR)/$(VENV)/django42 $(PYTEST) tests/djangoapp
 
 # Django 6.0 wants Python 3.12: make test-django60 PYTHON312=/path/to/python3.12
 test-django60: setup $(VENV)/django60/django60
-	@$(VENV)/django60/bin/python -m pytest tests/django
+	@$(VENV)/django60/bin/python -m pytest tests/djangoapp
 
 $(VENV)/django60/django60: requirements/dev.txt requirements/django60.txt
 	@PYTHON=$(PYTHON312) sh requirements/setup.sh $(VENV)/django60
@@ -92,7 +93,7 @@ $(VENV)/django60/django60: requirements/dev.txt requirements/django60.txt
 	@touch $@
 
 test-psycopg2: setup $(VENV)/psycopg2/ready
-	@PYTHONPATH=$(CURDIR)/$(VENV)/psycopg2 KORRIGO_TEST_DRIVER=psycopg2 $(PYTEST) tests/django
+	@PYTHONPATH=$(CURDIR)/$(VENV)/psycopg2 KORRIGO_TEST_DRIVER=psycopg2 $(PYTEST) tests/djangoapp
 
 $(VENV)/psycopg2/ready: requirements/psycopg2.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-cache-dir --no-deps --require-hashes \

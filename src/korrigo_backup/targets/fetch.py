@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact import manifest as manifests
 from korrigo_backup.artifact.catalog import LATEST
-from korrigo_backup.artifact.naming import Kind, is_kit, parse
+from korrigo_backup.artifact.kinds import Kind
+from korrigo_backup.artifact.naming import is_kit, parse
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.errors import ProofFailed, Refused, UsageError
 from korrigo_backup.run.record import Listener, Step, silent

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from korrigo_backup.artifact.components import components
 from korrigo_backup.artifact.history import suspects
 from korrigo_backup.artifact.identity import IdentityMatch, stand
-from korrigo_backup.artifact.naming import MANIFEST_SUFFIX, MEMBERS_SUFFIX, Kind, Origin
+from korrigo_backup.artifact.kinds import Kind, Origin
+from korrigo_backup.artifact.naming import MANIFEST_SUFFIX, MEMBERS_SUFFIX
 from korrigo_backup.errors import NotFound
 from korrigo_backup.run.journal import read
 from korrigo_backup.system.files import explained

@@ -14,7 +14,8 @@ from msgspec.structs import replace
 
 from korrigo_backup.artifact import manifest as manifests
 from korrigo_backup.artifact.catalog import LATEST
-from korrigo_backup.artifact.naming import DIRECTORY_MANIFEST, MANIFEST_SUFFIX, Origin, is_kit, parse
+from korrigo_backup.artifact.kinds import Origin
+from korrigo_backup.artifact.naming import DIRECTORY_MANIFEST, MANIFEST_SUFFIX, is_kit, parse
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.finding import Finding, error, first_error, ok, warning
 from korrigo_backup.errors import NotFound, UsageError

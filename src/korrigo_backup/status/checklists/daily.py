@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.history import unfinished
+from korrigo_backup.artifact.kinds import WITH_ROWS
 from korrigo_backup.run.record import Outcome
 from korrigo_backup.status.attention import LEAST_FREE, span
 from korrigo_backup.status.checklists.answer import Answer, answer, ask, told
-from korrigo_backup.status.evaluate import WITH_DATABASE
 
 if TYPE_CHECKING:
     from korrigo_backup.status.checklists.answer import Evidence
@@ -25,7 +25,7 @@ def daily(evidence: Evidence) -> tuple[Answer, ...]:
 
 def _made(evidence: Evidence) -> Answer:
     point, status = "Backup of the database made (by itself, by the schedule)", evidence.status
-    newest = next((good for good in status.good if good.kind in WITH_DATABASE), None)
+    newest = next((good for good in status.good if good.kind in WITH_ROWS), None)
     late = evidence.found("status.none", "status.overdue", "status.directory", "status.unreadable")
     if late or newest is None:
         text = late.message if late else "there is none"
@@ -33,7 +33,7 @@ def _made(evidence: Evidence) -> Answer:
     record = evidence.made()
     by = f"; {told(record)}" if record else ""
     text = f"{newest.name}, {span(newest.age)} old{by}"
-    if evidence.seen.scheduled is False:
+    if evidence.status.facts.scheduled is False:
         return ask(GROUP, point, f"{text}; no schedule is installed by korrigo-backup: does another program start it?")
     return answer(GROUP, point, done=True, evidence=text)
 
@@ -72,7 +72,7 @@ def _logs(evidence: Evidence) -> Answer:
     point, records = "Logs looked at (no errors)", evidence.since(1)
     if not records:
         return ask(GROUP, point, "no run in the last day, or the journal cannot be read: korrigo-backup status")
-    at_work = unfinished(evidence.seen.records) if evidence.status.running else None
+    at_work = unfinished(evidence.status.facts.records) if evidence.status.facts.holder else None
     bad = [record for record in records if record.outcome in _BAD and record is not at_work]
     if bad:
         text = f"{len(bad)} of {len(records)} operations of the last day did not end well: {told(bad[-1])}"

@@ -1,0 +1,278 @@
+"""The admin's page of backups: who sees it, what it says of what is there, and that it harms no one who does not look."""
+
+import gettext
+import io
+import json
+import re
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import Permission, User
+from django.core.management import call_command
+from django.test import Client, override_settings
+from django.utils import timezone
+from msgspec.structs import replace
+
+import korrigo_backup.djangoapp
+from korrigo_backup.artifact.artifact import Artifact
+from korrigo_backup.artifact.catalog import Catalog
+from korrigo_backup.artifact.kinds import KINDS, Kind, Origin
+from korrigo_backup.artifact.manifest import DjangoProof, Manifest
+from korrigo_backup.artifact.signature import Key, sign
+from korrigo_backup.djangoapp.status.checks import check_backups
+from korrigo_backup.djangoapp.status.page import IN_A_CHART, expected, page
+from korrigo_backup.retention import holds
+from korrigo_backup.retention.hold import Hold
+from korrigo_backup.status.collect import Sources, collect, known
+from korrigo_backup.status.model import Goals
+from korrigo_backup.status.published import encode
+
+PAGE = "/admin/korrigo_backup/backups/"
+LOCALE = Path(korrigo_backup.djangoapp.__file__).parent / "locale" / "fr" / "LC_MESSAGES"
+
+only_lite = pytest.mark.parametrize("alias", ["lite"], indirect=True)
+
+
+@pytest.fixture
+def backups(tmp_path, monkeypatch):
+    """The directory that the settings name."""
+    monkeypatch.setattr(settings, "KORRIGO_BACKUP_DIR", tmp_path / "out", raising=False)
+    (tmp_path / "out").mkdir(mode=0o700)
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def member(databases):
+    """Return a client that is logged in as staff with these permissions."""
+    call_command("migrate", run_syncdb=True, verbosity=0)
+    User.objects.filter(username__startswith="staff").delete()
+
+    def make(*codenames):
+        user = User.objects.create_user("staff" + "-".join(codenames), is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+        assert user.user_permissions.count() == len(codenames)
+        client = Client()
+        client.force_login(user)
+        return client
+
+    yield make
+    User.objects.filter(username__startswith="staff").delete()
+
+
+def text(client, query="", **headers):
+    answer = client.get(PAGE + query, **headers)
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+@only_lite
+def test_staff_with_the_permission_sees_the_backups(site, backups, member):
+    made = site.backup().path
+    seen = text(member("view_backups"))
+    assert made.name in seen
+    assert "Last good backup" in seen
+    assert "Nothing needs attention." not in seen  # there is no proof by a restore yet
+    assert 'class="korrigo-charts"' not in seen  # one backup is no line
+
+
+@only_lite
+def test_holds_and_altered_manifests_are_marked(site, backups, member, tmp_path, monkeypatch):
+    made = site.backup().path
+    now = datetime.now(UTC)
+    holds.add(backups, Hold(name=made.name, reason="an appeal", holder="the head", since=now))
+    assert "held by the head: an appeal" in text(member("view_backups"))
+    (backups / ".holds.json").write_text("{")
+    key = Key(b"k" * 32)
+    (tmp_path / "key").write_text(key.secret.hex())
+    (tmp_path / "key").chmod(0o600)
+    monkeypatch.setenv("KORRIGO_BACKUP_KEY_FILE", str(tmp_path / "key"))
+    signed = json.loads(sign((made / "manifest.json").read_bytes(), key))
+    (made / "manifest.json").write_text(json.dumps(signed | {"site": "another"}))
+    User.objects.filter(username__startswith="staff").delete()
+    seen = text(member("view_backups"))
+    assert "the holds cannot be read" in seen
+    assert "its manifest was altered" in seen
+
+
+def test_nobody_else_sees_them(backups, member):
+    for client in (member(), member("view_user", "change_user")):
+        assert client.get(PAGE).status_code == 403
+        assert PAGE not in client.get("/admin/", follow=True).content.decode()
+    assert PAGE in member("view_backups").get("/admin/").content.decode()
+    assert Client().get(PAGE).headers["Location"] == f"/admin/login/?next={PAGE}"
+
+
+def test_the_page_only_answers(backups, member):
+    client = member("view_backups")
+    assert client.post(PAGE).status_code == 405
+    for address in ("add/", "1/", "1/change/", "1/delete/", "1/history/"):
+        assert client.get(PAGE + address).status_code == 404
+
+
+def test_migrate_makes_one_permission_and_no_table(member):
+    assert [p.codename for p in Permission.objects.filter(content_type__app_label="korrigo_backup")] == ["view_backups"]
+    for arguments in (["korrigo_backup"], ["korrigo_backup", "--all"]):
+        call_command("dumpdata", *arguments, stdout=(dumped := io.StringIO()))
+        assert json.loads(dumped.getvalue()) == []
+    call_command("makemigrations", "--check", "--dry-run", stdout=io.StringIO())
+
+
+def test_what_it_cannot_see_it_says(backups, member, tmp_path):
+    client = member("view_backups")
+    assert "there is no good backup" in text(client)
+    with override_settings(KORRIGO_BACKUP_DIR=tmp_path / "gone"):
+        assert "does not exist" in text(client)
+    (tmp_path / "file").write_text("")
+    with override_settings(KORRIGO_BACKUP_DIR=tmp_path / "file"):
+        assert "was not written by korrigo-backup status --publish" in text(client)
+    with override_settings(KORRIGO_BACKUP_DIR="a\0b"):
+        assert "it is no path" in text(client)
+    with override_settings(KORRIGO_BACKUP_DIR=5):
+        assert "is not known from here" in text(client)
+
+
+@only_lite
+def test_what_the_host_has_published_is_shown_instead_of_the_directory(site, backups, member, tmp_path):
+    made = site.backup().path
+    holds.add(backups, Hold(name=made.name, reason="an appeal", holder="the head", since=datetime.now(UTC)))
+    now = datetime.now(UTC)
+    catalog = Catalog(backups)
+    given = replace(known(catalog, now=now), site="korrigo", next_run=now + timedelta(days=300))
+    document = encode(collect(catalog, given, Sources()), Goals())
+    (tmp_path / "seen.json").write_bytes(document)
+    shutil.rmtree(backups)
+    with override_settings(KORRIGO_BACKUP_DIR=tmp_path / "seen.json"):
+        shown = text(member("view_backups"))
+        assert made.name in shown
+        assert "(seen by the host: " in shown
+        assert f"{timezone.localtime(now + timedelta(days=300)):%Y}" in shown
+        assert "held by the head: an appeal" in shown
+        assert check_backups(None) == []
+        (tmp_path / "seen.json").write_bytes(document[:-9])
+        assert [warning.id for warning in check_backups(None)] == ["korrigo_backup.W002"]
+
+
+def test_without_a_directory_it_says_which_setting(member, monkeypatch):
+    for name in ("KORRIGO_BACKUP_DIR", "BACKUP_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    assert "KORRIGO_BACKUP_DIR is not set" in text(member("view_backups"))
+
+
+@only_lite
+def test_nothing_of_what_is_found_is_taken_for_html(site, backups, member):
+    site.backup()
+    hostile = "</script><script>alert(1)</script>"
+    record = {"id": "1", "verb": "backup", "subject": hostile, "site": "s", "by": hostile, "started": now_text()}
+    record |= {"outcome": "failed", "message": hostile, "exit_code": 1}
+    (backups / ".journal.jsonl").write_text(json.dumps(record) + "\n{]\n")
+    (backups / hostile.replace("/", "_")).write_text("")
+    seen = text(member("view_backups"), f"?kind={hostile}&p={hostile}")
+    assert "<script>alert" not in seen
+    assert "&lt;script&gt;alert(1)" in seen
+
+
+@only_lite
+def test_one_made_up_manifest_does_not_hide_the_others(site, backups, member):
+    made = site.backup().path
+    for number, moment in enumerate(("2026-01-01T00:00:00", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00")):
+        copied(made, f"korrigo_backup_2026010{number + 1}_030000", moment)
+    for name in ("db_backup_00010101_000000.sql.gz", "db_backup_99991231_235959.sql.gz"):
+        (backups / name).write_bytes(b"")
+    seen = text(member("view_backups"))
+    assert made.name in seen
+    assert "cannot be read" in seen
+    assert {warning.id for warning in check_backups(None)} == set()
+
+
+@only_lite
+def test_the_table_has_pages_and_kinds(site, backups, member):
+    made = site.backup().path
+    for day in range(1, 30):
+        copied(made, f"korrigo_backup_202601{day:02}_030000", datetime(2026, 1, day, 3, tzinfo=UTC).isoformat())
+    client = member("view_backups")
+    assert "1 / 2" in text(client)
+    assert "korrigo_backup_20260101_030000" in text(client, "?p=2")
+    assert "korrigo_backup_20260101_030000" in text(client, "?p=99&kind=nonsense")
+    assert text(client, "?kind=sql").count("korrigo-name") == 0
+    assert text(client, "?kind=django").count("korrigo-name") == 25
+    seen = text(client)
+    (raw,) = re.findall(r'<script id="korrigo-charts-data" type="application/json">(.*)</script>', seen)
+    (chart,) = json.loads(raw)["charts"]
+    assert [point["y"] > 0 for point in chart["points"]] == [True] * 30
+    assert chart["points"][0]["x"] == datetime(2026, 1, 1, 3, tzinfo=UTC).timestamp() * 1000
+
+
+def test_it_speaks_french(backups, member):
+    seen = text(member("view_backups"), HTTP_ACCEPT_LANGUAGE="fr")
+    assert "<h1>Sauvegardes</h1>" in seen
+    assert "Dernière sauvegarde valide" in seen
+
+
+def test_every_french_message_is_compiled_and_has_our_context():
+    source = (LOCALE / "django.po").read_text(encoding="utf-8")
+    entries = re.findall(r'^msgctxt "(.*)"\nmsgid "(.+)"\nmsgstr "(.+)"$', source, re.MULTILINE)
+    assert len(entries) == source.count("\nmsgid ") - 1 == source.count("msgctxt ")
+    with (LOCALE / "django.mo").open("rb") as file:
+        compiled = gettext.GNUTranslations(file)
+    assert {compiled.pgettext(context, plain) == words for context, plain, words in entries} == {True}
+    assert {context for context, _, _ in entries} == {"korrigo_backup"}
+
+
+def test_every_message_of_page_and_template_is_in_french():
+    here = LOCALE.parents[2]
+    source = "".join(path.read_text(encoding="utf-8") for path in [*here.glob("*.py"), *here.rglob("*.html")])
+    used = set(re.findall(r'pgettext(?:_lazy)?\(\s*"korrigo_backup", "([^"]+)"', source))
+    used |= {spec.label for spec in KINDS.values()}
+    used |= set(re.findall(r"\{% translate '([^']+)' context 'korrigo_backup' %\}", source))
+    known = re.findall(r'^msgid "(.+)"$', (LOCALE / "django.po").read_text(encoding="utf-8"), re.MULTILINE)
+    assert used - set(known) == set()
+
+
+def test_the_next_backup_is_told_from_the_rhythm(settings_media):
+    now = datetime(2026, 2, 10, 12, tzinfo=UTC)
+    nightly = [artifact(datetime(2026, 2, day, 3, tzinfo=UTC)) for day in (10, 9, 8, 7)]
+    assert expected(nightly, now) == datetime(2026, 2, 11, 3, tzinfo=UTC)
+    by_hand = artifact(datetime(2026, 2, 9, 14, tzinfo=UTC))
+    assert expected([nightly[0], by_hand, *nightly[1:]], now) > now
+    assert expected(nightly[:2], now) is None
+    assert expected([artifact(now + timedelta(days=300)), *nightly], now) == datetime(2026, 2, 11, 3, tzinfo=UTC)
+
+
+@only_lite
+def test_a_chart_of_many_backups_stays_light_and_has_the_newest(site, backups):
+    made = site.backup().path
+    newest = json.loads((made / "manifest.json").read_text())["created"]
+    for number in range(IN_A_CHART + 5):
+        moment = datetime(2025, 1, 1, tzinfo=UTC) + timedelta(hours=number)
+        copied(made, f"korrigo_backup_{moment:%Y%m%d_%H%M%S}", moment.isoformat())
+    (chart,) = page({})["charts"]
+    assert len(chart["points"]) <= IN_A_CHART
+    assert chart["points"][-1]["x"] == int(datetime.fromisoformat(newest).timestamp() * 1000)
+
+
+def artifact(created):
+    proof = DjangoProof(django_version="", engine="", digest="", models=())
+    manifest = Manifest(
+        timestamp="",
+        includes_media=False,
+        database_backup=None,
+        media_backup=None,
+        backup_dir="",
+        format=1,
+        django=proof,
+    )
+    return Artifact(Path("x"), Kind.DJANGO, Origin.ROUTINE, "", created, 1, manifest)
+
+
+def copied(made, name, created):
+    """A backup of another time, with an empty body: the page reads manifests alone."""
+    (made.parent / name).mkdir()
+    manifest = json.loads((made / "manifest.json").read_text()) | {"created": created}
+    (made.parent / name / "manifest.json").write_text(json.dumps(manifest))
+
+
+def now_text():
+    return datetime.now(UTC).isoformat()

@@ -1,0 +1,46 @@
+"""The metrics of the site's own process: off unless included, and only for who knows the token or may see the backups."""
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from prometheus_client.parser import text_string_to_metric_families
+
+from djangoapp.test_admin_page import backups, member, only_lite
+
+__all__ = ["backups", "member"]
+
+VIEW = "/korrigo-backup/metrics"
+
+
+@only_lite
+def test_who_knows_the_token_gets_what_prometheus_reads(site, backups, databases, monkeypatch):
+    site.backup()
+    monkeypatch.setattr(settings, "KORRIGO_BACKUP_METRICS_TOKEN", "t0p-secret", raising=False)
+    answer = Client().get(VIEW, headers={"Authorization": "Bearer t0p-secret"})
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert "no-store" in answer.headers["Cache-Control"]
+    names = {family.name for family in text_string_to_metric_families(answer.content.decode())}
+    assert {"korrigo_backup_last_success_timestamp_seconds", "korrigo_backup_overdue"} <= names
+    for given in ("Bearer t0p", "Bearer ", "Basic t0p-secret", "t0p-secret", "Bearer é"):
+        refused = Client().get(VIEW, headers={"Authorization": given})
+        assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (401, "Bearer")
+    assert Client().post(VIEW, headers={"Authorization": "Bearer t0p-secret"}).status_code == 405
+
+
+def test_without_a_token_only_staff_who_may_see_the_backups_get_them(backups, member, monkeypatch):
+    monkeypatch.delenv("KORRIGO_BACKUP_METRICS_TOKEN", raising=False)
+    assert Client().get(VIEW, headers={"Authorization": "Bearer "}).status_code == 401
+    assert member().get(VIEW).status_code == 403
+    answer = member("view_backups").get(VIEW)
+    assert answer.status_code == 200
+    assert b"korrigo_backup_overdue 1" in answer.content
+
+
+@pytest.mark.parametrize("directory", [None, 7])
+def test_a_site_that_does_not_say_where_its_backups_are_is_told(member, monkeypatch, directory):
+    for name in ("KORRIGO_BACKUP_DIR", "BACKUP_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(settings, "KORRIGO_BACKUP_DIR", directory, raising=False)
+    answer = member("view_backups").get(VIEW)
+    assert answer.status_code == 503

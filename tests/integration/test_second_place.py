@@ -234,3 +234,30 @@ def test_a_django_backup_is_copied_as_a_directory(site, s3):
     shutil.rmtree(site.backups / golden.name)
     site.korrigo("fetch", "cloud", golden.name)
     assert objects(site.backups / golden.name) == objects(golden)
+
+
+@pytest.mark.parametrize("seals", [False, True])
+def test_a_listing_of_the_media_store_is_copied_with_its_files_and_only_new_ones_are_sent(site, s3, key, seals):
+    private, public = key
+    more = "" if seals else "seal = false"
+    configure(site, f'[kit]\nrecipients = ["{public}"]', "[media]\nstore = true", cloud(site, s3, more=more), s3=s3)
+    site.korrigo("backup", "full")
+    site.korrigo("copy")
+    (place,) = (s3.data / site.database).iterdir()
+    stored = {path.name for path in (place / "media-store").rglob("*") if path.is_file()}
+    here = {path.name for path in (site.backups / "media-store").rglob("*") if path.is_file()}
+    assert len(stored) == len(here)
+    assert stored.isdisjoint(here) if seals else stored == here
+    site.write("new.pdf", b"a new file")
+    site.korrigo("backup", "full")
+    site.korrigo("copy")
+    assert len([path for path in (place / "media-store").rglob("*") if path.is_file()]) == len(here) + 1
+    site.korrigo("verify", "--on", "cloud", "latest-point", "--identity", private)
+
+    before = site.content(), site.tree()
+    shutil.rmtree(site.backups)
+    site.wreck()
+    shutil.rmtree(site.media / "copies")
+    site.korrigo("fetch", "cloud", "latest-point", "--identity", private)
+    site.korrigo("restore", "latest-point", "--yes")
+    assert (site.content(), site.tree()) == before

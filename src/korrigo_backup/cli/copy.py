@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.app.build import Wired
     from korrigo_backup.run.record import Listener, Step
-    from korrigo_backup.targets.copy import TargetResult
+    from korrigo_backup.targets.target_copy import TargetResult
 
 
 def command(
@@ -47,8 +47,9 @@ def command(
 def copied(wired: Wired, artifacts: Sequence[str], to: Sequence[str], *, listen: Listener) -> list[TargetResult]:
     """Copy to the targets called `to`, to all without names, and return the result of each."""
     from korrigo_backup.app.build_targets import destinations  # noqa: PLC0415 - see above
-    from korrigo_backup.targets.copy import CopyOptions, recorded_copy  # noqa: PLC0415
+    from korrigo_backup.targets.copy import recorded_copy  # noqa: PLC0415
     from korrigo_backup.targets.items import items, require_site  # noqa: PLC0415
+    from korrigo_backup.targets.target_copy import CopyOptions  # noqa: PLC0415
 
     places = destinations(wired, to)
     found = items(wired.catalog, artifacts, now=local_now())

@@ -65,7 +65,8 @@ def reader(wired: Wired, target: str, identity: str | None, site: str | None) ->
 
     place = destination(wired, target)
     found = require_one_site(place, site, own_site(wired.catalog))
-    return Reader(wired.catalog, place, found, private_key(identity) if identity else None)
+    key = wired.keyring.keys[0] if wired.keyring.keys else None
+    return Reader(wired.catalog, place, found, private_key(identity) if identity else None, key)
 
 
 def private_key(identity: str) -> bytes:

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 from korrigo_backup.artifact import manifest as manifests
 from korrigo_backup.artifact.catalog import LATEST
 from korrigo_backup.artifact.kinds import Kind
-from korrigo_backup.artifact.naming import is_kit, parse
+from korrigo_backup.artifact.naming import MEDIA_STORE, is_kit, parse
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.errors import ProofFailed, Refused, UsageError
+from korrigo_backup.media.store.objects import MediaStore
 from korrigo_backup.run.record import Listener, Step, silent
 from korrigo_backup.system.files import explained, fsync_directory, private_directory, rename_new, sha256_of
 from korrigo_backup.targets.port import require_plain
 from korrigo_backup.targets.read_back import artifacts_on
+from korrigo_backup.targets.receipt import stored_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,7 +54,7 @@ def _fetch_one(reader: Reader, name: str, *, listen: Listener, allow_unsigned: b
             )
         got = to / "got"
         private_directory(got)
-        for named, place, why in reader.files(receipt, to):
+        for named, place, why in reader.files(receipt, to, without=_at_hand(reader)):
             if why:
                 raise ProofFailed(f"{reader.destination.name}: {why}", hint="use another copy or another backup")
             if place is None:
@@ -69,9 +71,25 @@ def _fetch_one(reader: Reader, name: str, *, listen: Listener, allow_unsigned: b
     return directory / name
 
 
+def _at_hand(reader: Reader) -> frozenset[str]:
+    """Return the names of the objects whose files the media store here has already."""
+    store, key = MediaStore(reader.catalog.directory), reader.key
+    names = list(store.names())
+    sealed = (stored_name(name, key) for name in names) if key else ()
+    return frozenset([*(stored_name(name, None) for name in names), *sealed])
+
+
 def _publish(got: Path, directory: Path, name: str) -> None:
     """Give the files their names, the artifact's own last: a crash leaves no artifact that lacks a file."""
-    for path in sorted(got.iterdir(), key=lambda one: (one.name == name, one.name)):
+    for path in sorted((got / MEDIA_STORE).rglob("*")):
+        final = directory / path.relative_to(got)
+        if path.is_dir():
+            private_directory(final)
+        elif not final.exists():
+            path.chmod(0o400)
+            rename_new(path, final)
+    own = (path for path in got.iterdir() if path.name != MEDIA_STORE)
+    for path in sorted(own, key=lambda one: (one.name == name, one.name)):
         final = directory / path.name
         if final.exists():
             _require_same(path, final)

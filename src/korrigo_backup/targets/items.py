@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.components import components
@@ -11,11 +12,12 @@ from korrigo_backup.artifact.identity import IdentityMatch, stand
 from korrigo_backup.artifact.kinds import Kind, Origin
 from korrigo_backup.artifact.naming import MANIFEST_SUFFIX, MEMBERS_SUFFIX
 from korrigo_backup.errors import NotFound
+from korrigo_backup.media.store.listing import read as read_listing
 from korrigo_backup.run.journal import read
-from korrigo_backup.system.files import explained
+from korrigo_backup.system.files import explained, open_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -30,7 +32,8 @@ _ORDER = {Kind.POINT: 1}
 class CopyItem:
     """An artifact or a recovery kit: its files by their names below the backup directory, the artifact's own first.
 
-    `sha256` has the checksums that the manifest names. A recovery kit is sealed by itself.
+    `sha256` has the checksums that the manifest names. A recovery kit is sealed by itself. `stored` returns the
+    SHA-256 of each file in the media store that the artifact lists.
     """
 
     name: str
@@ -38,6 +41,7 @@ class CopyItem:
     files: Mapping[str, Path]
     sha256: Mapping[str, str] = field(default_factory=dict)
     is_kit: bool = False
+    stored: Callable[[], frozenset[str]] = frozenset
 
 
 def items(catalog: Catalog, names: Sequence[str], *, now: datetime) -> list[CopyItem]:
@@ -94,7 +98,13 @@ def _item(artifact: Artifact) -> CopyItem:
         return CopyItem(artifact.name, artifact.created, files, {f"{artifact.name}/{n}": s for n, s in named.items()})
     beside = [path.with_name(f"{path.name}{suffix}") for suffix in (MEMBERS_SUFFIX, MANIFEST_SUFFIX)]
     files = {one.name: one for one in (path, *beside) if one.exists()}
-    return CopyItem(artifact.name, artifact.created, files, named)
+    stored = partial(_stored, path) if artifact.is_listing else frozenset
+    return CopyItem(artifact.name, artifact.created, files, named, stored=stored)
+
+
+def _stored(listing: Path) -> frozenset[str]:
+    with explained(f"read {listing}"), open_plain(listing) as file:
+        return frozenset(entry.sha256 for entry in read_listing(file, listing.name) if entry.sha256)
 
 
 def _kits(catalog: Catalog, now: datetime) -> list[CopyItem]:

@@ -21,14 +21,24 @@ from korrigo_backup.core.finding import Finding, error, first_error, ok, warning
 from korrigo_backup.errors import NotFound, UsageError
 from korrigo_backup.system import age
 from korrigo_backup.system.files import create_private, explained, open_plain, private_directory, sha256_of
-from korrigo_backup.targets.copy import SPOOL_PREFIX
 from korrigo_backup.targets.ledger import Ledger
-from korrigo_backup.targets.receipt import LARGEST, SEALED_SUFFIX, SUFFIX, decode, plain_name, receipt_name
+from korrigo_backup.targets.receipt import (
+    LARGEST,
+    SEALED_SUFFIX,
+    SUFFIX,
+    decode,
+    is_stored,
+    plain_name,
+    receipt_name,
+    stored_name,
+)
+from korrigo_backup.targets.target_copy import SPOOL_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
 
     from korrigo_backup.artifact.catalog import Catalog
+    from korrigo_backup.artifact.signature import Key
     from korrigo_backup.targets.destination import Destination
     from korrigo_backup.targets.receipt import Receipt
 
@@ -99,12 +109,16 @@ def _belongs(name: str, artifact: str) -> bool:
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads artifacts back from a target, into a private directory. `identity` opens sealed copies, if it is given."""
+    """Reads artifacts back from a target, into a private directory.
+
+    `identity` opens sealed copies, if it is given; `key` is the signing key, which names sealed files of the store.
+    """
 
     catalog: Catalog
     destination: Destination
     site: str
     identity: bytes | None = None
+    key: Key | None = None
 
     @contextmanager
     def directory(self) -> Iterator[Path]:
@@ -136,10 +150,17 @@ class Reader:
         place.unlink()
         return decode(raw, name), self.catalog.authenticity(raw)
 
-    def files(self, receipt: Receipt, to: Path) -> Iterator[tuple[str, Path | None, str]]:
-        """Yield for each object its name, the file as it was saved (None if it stays sealed), and why it is bad."""
+    def files(
+        self, receipt: Receipt, to: Path, *, without: Container[str] = ()
+    ) -> Iterator[tuple[str, Path | None, str]]:
+        """Yield for each object its name, the file as it was saved (None if it stays sealed), and why it is bad.
+
+        The objects `without` are passed over. A file of the media store is named by its content.
+        """
         sealed = receipt.sealed and not is_kit(receipt.artifact)
         for one in receipt.objects:
+            if one.name in without:
+                continue
             place = to / "object"
             place.unlink(missing_ok=True)
             try:
@@ -154,7 +175,11 @@ class Reader:
             elif not age.is_sealed(place):
                 yield one.name, None, f"{one.name} is not sealed"
             else:
-                yield plain_name(one.name), self._opened(place, to / "opened", one.name), ""
+                opened = self._opened(place, to / "opened", one.name)
+                name = plain_name(one.name)
+                if opened and is_stored(name):
+                    name = stored_name(sha256_of(opened)[0], None)
+                yield name, opened, ""
 
     def _opened(self, place: Path, to: Path, name: str) -> Path | None:
         if self.identity is None:

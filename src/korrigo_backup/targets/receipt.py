@@ -5,13 +5,20 @@ An artifact whose receipt is there is there as a whole.
 
 from __future__ import annotations
 
+import hmac
 from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from korrigo_backup.artifact.naming import MEDIA_STORE
 from korrigo_backup.core.moment import require_moment
 from korrigo_backup.errors import ProofFailed
 
+if TYPE_CHECKING:
+    from korrigo_backup.artifact.signature import Key
+
+_CONTEXT = b"korrigo-backup store\n"
 SUFFIX = ".receipt.json"
 SEALED_SUFFIX = ".age"
 FORMAT = 1
@@ -67,5 +74,24 @@ def receipt_name(artifact: str) -> str:
 
 
 def plain_name(name: str) -> str:
-    """Return the name of the file that an object holds, below the backup directory."""
+    """Return the name of the file that a sealed object holds, below the backup directory.
+
+    That of a file of the media store is not known from the object: it is the SHA-256 of the content.
+    """
     return name.removesuffix(SEALED_SUFFIX)
+
+
+def stored_name(sha256: str, key: Key | None) -> str:
+    """Return the name of an object with a file of the media store; with a `key` it is sealed.
+
+    A sealed one is named by an HMAC: by its bare SHA-256 a reader could test whether a known file is there.
+    """
+    if key is None:
+        return f"{MEDIA_STORE}/{sha256[:2]}/{sha256}"
+    named = hmac.digest(key.secret, _CONTEXT + sha256.encode(), "sha256").hex()
+    return f"{MEDIA_STORE}/{named[:2]}/{named}{SEALED_SUFFIX}"
+
+
+def is_stored(name: str) -> bool:
+    """Return whether an object or file is one of the media store."""
+    return name.startswith(f"{MEDIA_STORE}/")

@@ -2,6 +2,8 @@
 
 The server gets the SHA-256 of each request and of each object. After a put, the checksums of the server are compared
 with ours: its SHA-256 where it returns one, else its ETag (MD5); the object is read back if it has neither.
+
+One file: the port's methods, the requests they make, and the errors of these requests.
 """
 
 from __future__ import annotations
@@ -100,7 +102,6 @@ class S3Target:
                 head = self._head(key)
                 if head is not None:
                     return self._compared(name, head, ObjectChecksums.of(file, size, part), size, sha256)
-                self._abort_left(key)
                 extra = self._extra(sha256)
                 if size <= part:
                     version = self._put_whole(key, file, extra)
@@ -209,6 +210,7 @@ class S3Target:
 
     def _put_parts(self, key: str, file: Any, size: int, part: int, extra: dict[str, Any]) -> str | None:
         at = {"Bucket": self.bucket.bucket, "Key": key}
+        self._abort_left(key)
         upload = self._client.create_multipart_upload(**at, ChecksumAlgorithm="SHA256", **extra)["UploadId"]
         try:
             offsets = range(0, size, part)

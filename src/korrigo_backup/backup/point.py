@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-from korrigo_backup.artifact.consistency import as_facts, compare
+from korrigo_backup.artifact.consistency import compare
 from korrigo_backup.artifact.manifest import Member
 from korrigo_backup.artifact.naming import MANIFEST_SUFFIX, MEMBERS_SUFFIX, Kind
 from korrigo_backup.backup.backup import BackedUp, BackupOptions, afterwards, dump, said
@@ -26,7 +26,7 @@ from korrigo_backup.media import listing as members
 from korrigo_backup.postgres.references import named_files, select_paths
 from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.run.journal import recorded
-from korrigo_backup.run.record import Listener, Step, silent
+from korrigo_backup.run.step import Listener, OtherDatabases, PathColumnsUnknown, ReferencesCompared, silent
 from korrigo_backup.site.path_columns import known_columns
 from korrigo_backup.system.files import create_private, explained, open_plain, sha256_of, write_all
 
@@ -108,11 +108,11 @@ def _take(
         found = compare(named.columns, named.paths(), _files(media, site.archive_root))
         found = replace(found, unknown=named.unknown)
         named.forget()
-        listen(Step("point.consistency", dict(as_facts(found))))
+        listen(ReferencesCompared())
         if known.problem:
-            listen(Step("point.columns", {"problem": known.problem}))
+            listen(PathColumnsUnknown(known.problem))
         if known.others:
-            listen(Step("point.databases", {"names": "; ".join(known.others)}))
+            listen(OtherDatabases("; ".join(known.others)))
         manifest = replace(
             said(site, catalog, tuple(_bound(a) for a in (database, media)), now),
             kind=Kind.POINT,

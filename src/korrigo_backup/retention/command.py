@@ -12,7 +12,7 @@ from korrigo_backup.retention import holds, prune
 from korrigo_backup.retention import previous_copies as kept
 from korrigo_backup.retention.hold import standing
 from korrigo_backup.run.journal import SiteName, recorded
-from korrigo_backup.run.record import Listener, Step, silent
+from korrigo_backup.run.step import CopiesUnseen, Listener, Removed, Step, silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -88,8 +88,8 @@ def carried_out(catalog: Catalog, plan: Retention, site: Site | None, *, now: da
     gone: list[str] = []
 
     def heard(step: Step) -> None:
-        if step.id == prune.REMOVED:
-            gone.append(step.facts["name"])
+        if isinstance(step, Removed):
+            gone.append(step.name)
         listen(step)
 
     try:
@@ -146,7 +146,7 @@ def _held(catalog: Catalog, request: PruneOptions) -> Iterator[tuple[Site | None
             site, _ = stack.enter_context(exclusive(request.site(), catalog, "prune", listen=request.listen, own=True))
         except (UsageError, Unreachable) as problem:
             stack.enter_context(catalog.exclusive("prune"))
-            request.listen(Step("prune.unseen", {"why": problem.message}))
+            request.listen(CopiesUnseen(problem.message))
             yield None, problem.message
         else:
             yield site, None

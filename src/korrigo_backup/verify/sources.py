@@ -49,9 +49,9 @@ class SqlSource:
     findings: tuple[Finding, ...]
 
     @property
-    def proof(self) -> str:
-        """The proof of the rows after a load: by their content, or by their number alone."""
-        return "content" if self.expected.digest else "count"
+    def by_content(self) -> bool:
+        """Whether the rows are proven after a load by their content, and not by their number alone."""
+        return bool(self.expected.digest)
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,9 @@ class MediaSource:
     is_zip: bool = False
 
     @property
-    def proof(self) -> str:
-        """The proof of the files after a load: by their content, or, without checksums, by their number alone."""
-        return "content" if self.listing else "count"
+    def by_content(self) -> bool:
+        """Whether the files are proven after a load by their content: without checksums it is by their number alone."""
+        return self.listing is not None
 
 
 @contextmanager

@@ -80,11 +80,11 @@ test-systemd: setup
 	@KORRIGO_TEST_SYSTEMD=1 $(BIN)/python -m pytest -m compose tests/compose/test_systemd.py
 
 test-django42: setup $(VENV)/django42/ready
-	@PYTHONPATH=$(CURDIR)/$(VENV)/django42 $(PYTEST) tests/django
+	@PYTHONPATH=$(CURDIR)/$(VENV)/django42 $(PYTEST) tests/djangoapp
 
 # Django 6.0 wants Python 3.12: make test-django60 PYTHON312=/path/to/python3.12
 test-django60: setup $(VENV)/django60/django60
-	@$(VENV)/django60/bin/python -m pytest tests/django
+	@$(VENV)/django60/bin/python -m pytest tests/djangoapp
 
 $(VENV)/django60/django60: requirements/dev.txt requirements/django60.txt
 	@PYTHON=$(PYTHON312) sh requirements/setup.sh $(VENV)/django60
@@ -93,7 +93,7 @@ $(VENV)/django60/django60: requirements/dev.txt requirements/django60.txt
 	@touch $@
 
 test-psycopg2: setup $(VENV)/psycopg2/ready
-	@PYTHONPATH=$(CURDIR)/$(VENV)/psycopg2 KORRIGO_TEST_DRIVER=psycopg2 $(PYTEST) tests/django
+	@PYTHONPATH=$(CURDIR)/$(VENV)/psycopg2 KORRIGO_TEST_DRIVER=psycopg2 $(PYTEST) tests/djangoapp
 
 $(VENV)/psycopg2/ready: requirements/psycopg2.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-cache-dir --no-deps --require-hashes \

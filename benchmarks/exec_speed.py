@@ -18,9 +18,9 @@ from pathlib import Path
 from statistics import median
 
 PROJECT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(PROJECT / "tests" / "compose"))
+sys.path.insert(0, str(PROJECT / "tests"))
 
-from dockerstack import PREFIX, Stack, docker  # noqa: E402 - found only now
+from compose.dockerstack import PREFIX, Stack, docker  # noqa: E402 - found only now
 
 BIN = Path(sys.executable).parent
 GOAL = 0.8

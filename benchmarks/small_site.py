@@ -29,10 +29,10 @@ from machine import describe
 from measure import Sample, run
 
 PROJECT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(PROJECT / "tests" / "compose"))
+sys.path.insert(0, str(PROJECT / "tests"))
 
-from dockerstack import IMAGES, PREFIX, docker  # noqa: E402 - found only now
-from korrigoshape import TAG, Shape  # noqa: E402 - found only now
+from compose.dockerstack import IMAGES, PREFIX, docker  # noqa: E402 - found only now
+from compose.korrigoshape import TAG, Shape  # noqa: E402 - found only now
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,32 +1,20 @@
-"""Fixtures for all tests: one throw-away PostgreSQL a run, one site of its own a test."""
+"""Fixtures for all tests: one throw-away PostgreSQL a run, one site of its own a test.
+
+Each fixture imports its modules when a test uses it. A unit test starts without psycopg, Django and hypothesis.
+"""
 
 import itertools
-import os
-from pathlib import Path
+import sys
 
-import hypothesis
 import pytest
 
-from demosite import demo, seeded
-from korrigo_backup.postgres.throwaway import ThrowawayServer
-from sandbox import SCHEMA, USER, USER_PASSWORD, Sandbox, bindir, connect, drop_database
-
-__all__ = ["demo", "seeded"]
-"""Of the reference site; imported here alone, since every import of a fixture makes it once more."""
-
-PROJECT = Path(__file__).parents[1]
-
-os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(PROJECT / ".venv" / "cache" / "hypothesis")
-hypothesis.settings.register_profile(
-    "ours",
-    deadline=None,  # the machine may be busy
-    database=None,
-    max_examples=60,
-    suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.function_scoped_fixture],
-)
-hypothesis.settings.load_profile("ours")
-
 _numbers = itertools.count(1)
+
+
+def pytest_collection_finish(session):
+    """Remove the plugin of hypothesis when no test uses it: its summary imports all of hypothesis."""
+    if "hypothesis" not in sys.modules:
+        session.config.pluginmanager.unregister(name="hypothesispytest")
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +26,9 @@ def _home(tmp_path, monkeypatch):
 @pytest.fixture(scope="session")
 def server():
     """A real server for the whole run; what a test leaves in it is dropped by its `site`."""
+    from korrigo_backup.postgres.throwaway import ThrowawayServer
+    from sandbox import USER, USER_PASSWORD, bindir, connect
+
     with ThrowawayServer(bindir()) as running:
         with connect(running) as connection:
             connection.execute(f"CREATE ROLE {USER} LOGIN CREATEDB PASSWORD '{USER_PASSWORD}'")
@@ -47,8 +38,9 @@ def server():
 @pytest.fixture
 def make_site(server, tmp_path):
     """Return a function that makes a site: database, media, backup directory. All is dropped at the end."""
-    with connect(server) as connection:
-        before = _databases(connection)
+    from sandbox import SCHEMA, Sandbox, database_names, drop_database
+
+    before = database_names(server)
 
     def make(*, name=None, schema=SCHEMA):
         number = next(_numbers)
@@ -57,9 +49,7 @@ def make_site(server, tmp_path):
         return made
 
     yield make
-    with connect(server) as connection:
-        made = _databases(connection) - before
-    for name in made:
+    for name in database_names(server) - before:
         drop_database(server, name)
 
 
@@ -75,5 +65,18 @@ def empty_site(make_site):
     return make_site(schema="")
 
 
-def _databases(connection):
-    return {name for (name,) in connection.execute("SELECT datname FROM pg_database")}
+@pytest.fixture(scope="session")
+def seeded(server, tmp_path_factory):
+    """The reference site, migrated and seeded once: a database to copy, and its media."""
+    from demosite import make_seeded
+
+    with make_seeded(server, tmp_path_factory.mktemp("seeded") / "site") as made:
+        yield made
+
+
+@pytest.fixture
+def demo(seeded, make_site, tmp_path):
+    """A copy of the reference site. It is dropped by `make_site`."""
+    from demosite import copy_of
+
+    return copy_of(seeded, tmp_path / "validated")

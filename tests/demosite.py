@@ -4,8 +4,7 @@ import json
 import shlex
 import shutil
 import sys
-
-import pytest
+from contextlib import contextmanager
 
 from sandbox import PROJECT, USER, Sandbox, connect, quoted
 
@@ -14,10 +13,10 @@ SEED = ("seed", "--copies", "4", "--pages", "2", "--annotations-per-copy", "2", 
 TEMPLATE = "validated_template"
 
 
-@pytest.fixture(scope="session")
-def seeded(server, tmp_path_factory):
-    """The reference site, migrated and seeded once: a database to copy, and its media."""
-    made = Sandbox(server, TEMPLATE, tmp_path_factory.mktemp("seeded") / "site")
+@contextmanager
+def make_seeded(server, home):
+    """Make the reference site, migrated and seeded: a database to copy, and its media. Drop the database at the end."""
+    made = Sandbox(server, TEMPLATE, home)
     made.create(schema="")
     shutil.rmtree(made.media)
     for arguments in (("migrate", "--verbosity", "0"), SEED):
@@ -56,11 +55,11 @@ class Validated(Sandbox):
         return min(self.media.glob(pattern))
 
 
-@pytest.fixture
-def demo(seeded, server, make_site, tmp_path):
-    made = Validated(server, f"{TEMPLATE}_copy", tmp_path / "validated")
+def copy_of(seeded, home):
+    """Copy the reference site to a database and a directory of its own."""
+    made = Validated(seeded.server, f"{TEMPLATE}_copy", home)
     made.home.mkdir()
-    with connect(server) as connection:
+    with connect(seeded.server) as connection:
         connection.execute(f"CREATE DATABASE {quoted(made.database)} TEMPLATE {TEMPLATE} OWNER {USER}")
     shutil.copytree(seeded.media, made.media)
     made.extra = {"KORRIGO_BACKUP_MANAGE": MANAGE, "DEBUG": "1"}

@@ -9,12 +9,10 @@ import signal
 import stat
 import subprocess
 import sys
-import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from datetime import UTC, timedelta
 from pathlib import Path
 
 import psycopg
@@ -106,6 +104,11 @@ def connect(server, database="postgres", user="postgres", password=None):
         dbname=database,
         autocommit=True,
     )
+
+
+def database_names(server):
+    with connect(server) as connection:
+        return {name for (name,) in connection.execute("SELECT datname FROM pg_database")}
 
 
 def drop_database(server, database):
@@ -361,35 +364,6 @@ class Sandbox:
 
 
 @contextmanager
-def answering(is_well):
-    """Yield the port of a server that answers 200 where `is_well(path)`, else 503."""
-
-    class Site(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200 if is_well(self.path) else 503)
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Site) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-@contextmanager
-def healthy_until(path):
-    """Yield an address that is well as long as there is no file `path`: a site that does not come back."""
-    with answering(lambda _: not path.exists()) as port:
-        yield f"http://127.0.0.1:{port}/"
-
-
-@contextmanager
 def nothing_changes(site):
     """Database, media tree and published backups are the same after the block as before."""
     before = site.state()
@@ -435,11 +409,6 @@ def _rows(connection, table):
 
 def quoted(name):
     return '"' + name.replace('"', '""') + '"'
-
-
-def stamped(year=2026, month=2, day=4, hour=3, minute=0, second=0):
-    """A local time for names."""
-    return datetime(year, month, day, hour, minute, second).astimezone()
 
 
 def until(condition, seconds=20):

@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from korrigo_backup.artifact.artifact import Artifact
+from korrigo_backup.artifact.kinds import Kind, Origin
 from korrigo_backup.artifact.manifest import DatabaseProof, Manifest, MediaProof, TableProof
-from korrigo_backup.artifact.naming import Kind, Origin, compose, stamp
+from korrigo_backup.artifact.naming import compose, stamp
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.run.record import Outcome, Record, Timed
 from korrigo_backup.status.model import Seen

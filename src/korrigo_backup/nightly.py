@@ -13,7 +13,7 @@ from datetime import UTC, timedelta
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.history import drill_due
-from korrigo_backup.artifact.naming import Kind
+from korrigo_backup.artifact.kinds import Kind
 from korrigo_backup.backup.backup import BackupOptions, take_database
 from korrigo_backup.backup.point import take_point
 from korrigo_backup.core.finding import Finding, Level, first_error, warning

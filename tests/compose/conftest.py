@@ -27,7 +27,8 @@ import shutil
 import subprocess
 
 import pytest
-from dockerstack import PREFIX, PROJECT, Stack, remove_left_by_the_dead
+
+from compose.dockerstack import PREFIX, PROJECT, Stack, remove_left_by_the_dead
 
 BUILD_LIMIT = 900  # seconds, from nothing on a busy machine
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dockerstack import IMAGES, PREFIX, PROJECT, Stack, docker, free_port
+from compose.dockerstack import IMAGES, PREFIX, PROJECT, Stack, docker, free_port
 
 SHAPE = PROJECT / "tests" / "compose" / "korrigo_shape"
 TAG = "3f9c2d1"

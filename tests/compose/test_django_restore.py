@@ -4,9 +4,10 @@ import os
 import signal
 
 import pytest
-from dockerstack import belongings, eventually
-from test_interrupted import started
-from test_product import files, korrigo, rows
+
+from compose.dockerstack import belongings, eventually
+from compose.test_interrupted import started
+from compose.test_product import files, korrigo, rows
 
 SLOW = """
 CREATE FUNCTION slow() RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN true; END';

@@ -5,7 +5,8 @@ import tomllib
 
 import pytest
 from pyrage import x25519
-from test_product import korrigo
+
+from compose.test_product import korrigo
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="the engine's volumes are root's")
 

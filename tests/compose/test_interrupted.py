@@ -8,8 +8,9 @@ import time
 from contextlib import contextmanager, suppress
 
 import pytest
-from dockerstack import PROJECT, SERVICES, ComposeFailed, belongings, docker, eventually
-from test_product import BIN, files, korrigo, rows, typed
+
+from compose.dockerstack import PROJECT, SERVICES, ComposeFailed, belongings, docker, eventually
+from compose.test_product import BIN, files, korrigo, rows, typed
 
 ENGINE = PROJECT / "tests" / "compose" / "engine.sh"
 STATE = "/run/korrigo-test-engine/pid"

@@ -10,9 +10,10 @@ import subprocess
 import sys
 
 import pytest
-from korrigoshape import TAG, made_shape
 from pyrage import x25519
-from test_product import BIN, korrigo
+
+from compose.korrigoshape import TAG, made_shape
+from compose.test_product import BIN, korrigo
 
 _SH = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 

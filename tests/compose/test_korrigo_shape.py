@@ -8,9 +8,10 @@ import time
 from dataclasses import replace
 
 import pytest
-from dockerstack import PROJECT, belongings
-from korrigoshape import TAG, WITHOUT_APP, made_shape
-from test_product import files, korrigo, rows
+
+from compose.dockerstack import PROJECT, belongings
+from compose.korrigoshape import TAG, WITHOUT_APP, made_shape
+from compose.test_product import files, korrigo, rows
 
 SLOW = 75
 """Seconds that the backend takes: more than the product's own limit, less than the site's `start_period`."""

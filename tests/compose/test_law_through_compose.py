@@ -6,14 +6,13 @@ import textwrap
 from dataclasses import dataclass
 
 import pytest
-from dockerstack import IMAGES, PREFIX, docker, remove
-from hypothesis import given
-from hypothesis import strategies as st
-from states import BY_ADMINS, BY_OWNERS, ENCODINGS
-from trees import trees
 
+from compose.dockerstack import IMAGES, PREFIX, docker, remove
 from korrigo_backup.core.secret import Secret
-from law import bounded, hold
+from law.law import bounded, hold
+from law.states import BY_ADMINS, BY_OWNERS, ENCODINGS
+from law.trees import trees
+from property_testing import given, st
 from sandbox import USER, USER_PASSWORD, Sandbox, connect, drop_database
 
 PASSWORD = "only-for-this-test"

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from urllib.parse import quote
 
 import pytest
-from dockerstack import Visitor, belongings, docker, eventually
-from test_interrupted import started
-from test_product import BIN, files, korrigo, rows, typed
+
+from compose.dockerstack import Visitor, belongings, docker, eventually
+from compose.test_interrupted import started
+from compose.test_product import BIN, files, korrigo, rows, typed
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can hide the engine's volumes from a command")
 

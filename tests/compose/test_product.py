@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from dockerstack import eventually
-from test_stack import mark_a_copy
+
+from compose.dockerstack import eventually
+from compose.test_stack import mark_a_copy
 
 BIN = Path(sys.executable).parent
 

@@ -6,8 +6,9 @@ import re
 from urllib.request import urlopen
 
 import pytest
-from dockerstack import PREFIX, docker
-from test_product import files, korrigo, rows, typed
+
+from compose.dockerstack import PREFIX, docker
+from compose.test_product import files, korrigo, rows, typed
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="the engine's volumes are root's")
 

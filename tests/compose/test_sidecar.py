@@ -5,8 +5,9 @@ import os
 from contextlib import contextmanager
 
 import pytest
-from dockerstack import docker, eventually
-from test_product import ended, korrigo
+
+from compose.dockerstack import docker, eventually
+from compose.test_product import ended, korrigo
 
 OVERLAY = "infra/docker/docker-compose.backup.yml"
 SETTINGS = {

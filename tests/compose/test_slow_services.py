@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from dockerstack import IMAGES, PREFIX, docker, eventually, remove
-from test_product import BIN
+
+from compose.dockerstack import IMAGES, PREFIX, docker, eventually, remove
+from compose.test_product import BIN
 
 EVERY = bool(os.environ.get("KORRIGO_TEST_EVERY_SECOND"))
 SLOW = 10 if EVERY else 6

@@ -8,7 +8,8 @@ import subprocess
 import time
 
 import pytest
-from dockerstack import PROJECT, SERVICES, Visitor, belongings, eventually
+
+from compose.dockerstack import PROJECT, SERVICES, Visitor, belongings, eventually
 
 pytestmark = pytest.mark.contract("C2")
 

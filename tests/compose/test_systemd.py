@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from dockerstack import CALL_LIMIT, docker, eventually
+
+from compose.dockerstack import CALL_LIMIT, docker, eventually
 
 IMAGE = "korrigo-test/systemd:latest"
 HERE = Path(__file__).parent / "systemd"

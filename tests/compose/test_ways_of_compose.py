@@ -4,7 +4,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from test_product import BIN, files, korrigo, rows, typed
+
+from compose.test_product import BIN, files, korrigo, rows, typed
 
 PLUGINS = ("/usr/local/lib/docker/cli-plugins", "/usr/libexec/docker/cli-plugins", "/usr/lib/docker/cli-plugins")
 WITHOUT_PLUGIN = """#!/bin/sh

@@ -3,11 +3,10 @@
 import os
 import shutil
 
-from facts import damage, files, saved_facts
-from hypothesis import HealthCheck, Phase, event, note, settings
-from states import apply, recreate
-from trees import build
-
+from law.facts import damage, files, saved_facts
+from law.states import apply, recreate
+from law.trees import build
+from property_testing import HealthCheck, Phase, event, note, settings
 from sandbox import USER, connect, drop_database
 
 MANY = int(os.environ.get("KORRIGO_TEST_LAW", "0"))

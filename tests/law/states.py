@@ -11,8 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import psycopg
-from hypothesis import strategies as st
 
+from property_testing import st
 from sandbox import USER, connect, quoted
 from shapes import OWNERS, SUPERUSERS, make_roles
 

@@ -6,12 +6,11 @@
 import itertools
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from states import ADMIN_KINDS, ENCODINGS, OWNER_KINDS, databases
-from trees import trees
 
-from law import bounded, hold
+from law.law import bounded, hold
+from law.states import ADMIN_KINDS, ENCODINGS, OWNER_KINDS, databases
+from law.trees import trees
+from property_testing import given, st
 
 _numbers = itertools.count(1)
 

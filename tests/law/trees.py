@@ -2,7 +2,7 @@
 
 import os
 
-from hypothesis import strategies as st
+from property_testing import st
 
 NAMES = st.one_of(
     st.sampled_from([b"scan 1.pdf", "é.jpg".encode(), "e\u0301.jpg".encode(), b"new\nline", b"caf\xe9", b"-rf", b"x" * 255, b"a'b", b"%s$(id)"]),

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 import korrigo_backup
 from korrigo_backup.artifact.history import damaged, failing
-from korrigo_backup.artifact.naming import Kind
+from korrigo_backup.artifact.kinds import Kind
 from korrigo_backup.cli.restore import _way_back
 from korrigo_backup.drill.drill import REFUSED_DUMP
 from korrigo_backup.errors import Interrupted, KorrigoBackupError, Unreachable, World

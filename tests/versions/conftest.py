@@ -4,11 +4,11 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
-from binaries import Unavailable, client_bindir, server_bindir
 
 from korrigo_backup.postgres.throwaway import ThrowawayServer
 from sandbox import USER, USER_PASSWORD, Sandbox, connect, drop_database
 from shapes import make_roles
+from versions.binaries import Unavailable, client_bindir, server_bindir
 
 
 class VersionServer(ThrowawayServer):

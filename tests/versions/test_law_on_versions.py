@@ -1,13 +1,12 @@
 """The law of `tests/law`, on PostgreSQL 13 to 18."""
 
 import pytest
-from binaries import SERVERS
-from hypothesis import given
-from hypothesis import strategies as st
-from states import BY_ADMINS, BY_OWNERS, ENCODINGS
-from trees import trees
 
-from law import bounded, hold
+from law.law import bounded, hold
+from law.states import BY_ADMINS, BY_OWNERS, ENCODINGS
+from law.trees import trees
+from property_testing import given, st
+from versions.binaries import SERVERS
 
 pytestmark = pytest.mark.versions
 

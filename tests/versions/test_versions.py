@@ -4,11 +4,11 @@ import gzip
 import shutil
 
 import pytest
-from binaries import SERVERS
 
 from korrigo_backup.restore.versions import knows_restrict
 from sandbox import SCHEMA
 from shapes import OWNERS, large_objects
+from versions.binaries import SERVERS
 
 pytestmark = pytest.mark.versions
 

@@ -16,7 +16,7 @@ from msgspec import structs
 from korrigo_backup.artifact.catalog import Catalog
 from korrigo_backup.artifact.identity import Owner
 from korrigo_backup.artifact.keyring import Keyring, read
-from korrigo_backup.artifact.naming import Kind
+from korrigo_backup.artifact.kinds import Kind
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.compose.access import ComposeAccess
 from korrigo_backup.compose.manage import ComposeDjango

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from korrigo_backup.artifact.header import ManifestHeader
+    from korrigo_backup.artifact.kinds import Kind, Origin
     from korrigo_backup.artifact.manifest import Manifest
-    from korrigo_backup.artifact.naming import Kind, Origin
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from korrigo_backup.artifact.draft import ArtifactDraft, names_in
 from korrigo_backup.artifact.dump_file import is_dump
 from korrigo_backup.artifact.history import suspects
 from korrigo_backup.artifact.identity import SiteRecord, is_ours, merged
+from korrigo_backup.artifact.kinds import KINDS, WITH_DUMP, Kind, Origin
 from korrigo_backup.artifact.naming import (
     DIRECTORY_MANIFEST,
     LATEST_SQL,
@@ -29,9 +30,7 @@ from korrigo_backup.artifact.naming import (
     PARTIAL_PREFIX,
     SITE_PREFIX,
     SITE_SUFFIX,
-    Kind,
     Name,
-    Origin,
     free_kit_name,
     free_name,
     is_kit,
@@ -52,13 +51,8 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.keyring import Keyring
     from korrigo_backup.run.record import Record
 
-LATEST = {"latest": Kind.SQL, "latest-point": Kind.POINT, "latest-media": Kind.MEDIA}
+LATEST = {spec.latest: kind for kind, spec in KINDS.items() if spec.latest}
 """Names that mean the newest good artifact of a kind in every command that takes an artifact."""
-
-_MEDIA_SUFFIXES = (".tar", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst", ".zip")
-"""Endings of archives of uploads as other tools pack them; those of this program end in .tar.gz."""
-_PACKED_DUMPS = (".sql.bz2", ".sql.xz", ".sql.zst", ".sql.zip")
-"""Endings of packed dumps. The content of a damaged packed dump does not show that it is a dump."""
 
 NAME_THE_KEY = (
     "name the key file of the user that makes the backups (cron, sudo and other users have another HOME):"
@@ -360,7 +354,7 @@ class Catalog:
             ) from None
 
     def _example(self) -> Path:
-        newest = next((a.name for a in self.artifacts() if a.kind in {Kind.POINT, Kind.SQL}), "NAME")
+        newest = next((a.name for a in self.artifacts() if a.kind in WITH_DUMP), "NAME")
         return self.directory.absolute() / newest
 
     def _instead(self) -> str:
@@ -412,12 +406,8 @@ def _why(problem: Exception) -> str:
 
 def _by_content(path: Path) -> Name | None:
     """Return the name of a file copied or renamed by hand, by its content or its ending: it can still be restored."""
-    suffixes = {".sql.gz": Kind.SQL, ".tar.gz": Kind.MEDIA, ".tgz": Kind.MEDIA}
-    kind = next((kind for suffix, kind in suffixes.items() if path.name.endswith(suffix)), None)
-    if path.name.endswith(_PACKED_DUMPS) and path.is_file():
-        kind = Kind.SQL
-    elif path.name.endswith(_MEDIA_SUFFIXES) and path.is_file():
-        kind = Kind.MEDIA
+    endings = {ending: kind for kind, spec in KINDS.items() for ending in spec.endings if path.name.endswith(ending)}
+    kind = endings[max(endings, key=len)] if endings and path.is_file() else None  # .sql.zip is no .zip of uploads
     if (path / DIRECTORY_MANIFEST).exists():
         kind = Kind.DJANGO
     elif is_dump(path):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.catalog import NAME_THE_KEY
-from korrigo_backup.artifact.naming import MANIFEST_SUFFIX, Kind, parse
+from korrigo_backup.artifact.kinds import KINDS, WITH_ROWS, Kind
+from korrigo_backup.artifact.naming import MANIFEST_SUFFIX, parse
 from korrigo_backup.artifact.signature import Authenticity, Verdict, verdict
 from korrigo_backup.core.finding import Finding, error, ok, warning
 from korrigo_backup.errors import KorrigoBackupError, NotFound, ProofFailed
@@ -52,12 +53,12 @@ def members_of(catalog: Catalog, point: Artifact) -> tuple[Artifact, ...]:
 
 def components(catalog: Catalog, artifact: Artifact) -> tuple[Artifact, ...]:
     """Return the components of a restore point; the artifact itself if it is of another kind."""
-    return members_of(catalog, artifact) if artifact.kind is Kind.POINT else (artifact,)
+    return members_of(catalog, artifact) if KINDS[artifact.kind].components else (artifact,)
 
 
 def compared(catalog: Catalog, artifact: Artifact | None) -> Artifact | None:
     """Return the restore point whose number of missing files is compared: `artifact` itself, else the newest."""
-    if artifact is not None and artifact.kind is Kind.POINT:
+    if artifact is not None and KINDS[artifact.kind].components:
         return artifact
     try:
         return catalog.find("latest-point")
@@ -73,11 +74,11 @@ def saved_database(catalog: Catalog, artifact: Artifact | None) -> Artifact | No
     """
     try:
         for component in components(catalog, artifact) if artifact is not None else ():
-            if component.kind is not Kind.MEDIA:
+            if KINDS[component.kind].has_rows:
                 return component
     except KorrigoBackupError:
         return None
-    newest = [one for kind in (Kind.SQL, Kind.DJANGO) if (one := _newest(catalog, kind))]
+    newest = [one for kind in WITH_ROWS if (one := _newest(catalog, kind))]
     return max(newest, key=lambda one: one.created, default=None)
 
 
@@ -104,9 +105,13 @@ def authenticity(artifact: Artifact, *, allow_unsigned: bool) -> list[Finding]:
         return [signed, *_renamed(artifact), *_passed_over(artifact)]
     what, hint = _unsigned(artifact)
     if found is Verdict.ALLOWED:
-        how = "only rows of the site's models" if artifact.kind is Kind.DJANGO else "loaded without superuser rights"
-        return [warning("artifact.unsigned", f"{what}; allowed, and {how}"), *_passed_over(artifact)]
+        return [warning("artifact.unsigned", f"{what}; allowed, and {_loaded(artifact.kind)}"), *_passed_over(artifact)]
     return [error("artifact.unsigned", what, hint), *_passed_over(artifact)]
+
+
+def _loaded(kind: Kind) -> str:
+    """Return the bounds of a load of an artifact that is not signed."""
+    return "only rows of the site's models" if KINDS[kind].loaded_by_django else "loaded without superuser rights"
 
 
 def _passed_over(artifact: Artifact) -> list[Finding]:

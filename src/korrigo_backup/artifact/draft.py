@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact import manifest as manifests
-from korrigo_backup.artifact.naming import DIRECTORY_MANIFEST, MANIFEST_SUFFIX, Kind, Origin, free_name, parse
+from korrigo_backup.artifact.kinds import KINDS, ArtifactLayout, Origin
+from korrigo_backup.artifact.naming import DIRECTORY_MANIFEST, MANIFEST_SUFFIX, free_name, parse
 from korrigo_backup.artifact.signature import sign
 from korrigo_backup.errors import UsageError
 from korrigo_backup.system import files
@@ -52,8 +53,8 @@ class ArtifactDraft:
         signed = sign(raw, self._keyring.signing()) if self._keyring else raw
         manifests.require_size(signed, self.name)
         own = parse(self.name)
-        is_point = own is not None and own.kind is Kind.POINT  # a restore point is only its manifest
-        files.write_private(self.path() if is_point else self.path(MANIFEST_SUFFIX), signed)
+        is_manifest = own is not None and KINDS[own.kind].layout is ArtifactLayout.MANIFEST
+        files.write_private(self.path() if is_manifest else self.path(MANIFEST_SUFFIX), signed)
         # The longest name first: the manifest and the listing have the artifact's name and a suffix. So the artifact
         # itself appears last, when its manifest and listing are there; a crash before leaves no artifact.
         for file in sorted(self.directory.iterdir(), key=lambda path: len(path.name), reverse=True):
@@ -75,9 +76,9 @@ class ArtifactDraft:
 
 def _named(place: Path, name: str) -> Path:
     parsed = parse(name)
-    if parsed is None or parsed.kind is not Kind.DJANGO:
+    if parsed is None or KINDS[parsed.kind].layout is not ArtifactLayout.DIRECTORY:
         raise UsageError(f"{name} is not the name of a Django backup", hint="install the same version on both sides")
-    return place / free_name(Kind.DJANGO, Origin.ROUTINE, parsed.stamp, set(names_in(place)))
+    return place / free_name(parsed.kind, Origin.ROUTINE, parsed.stamp, set(names_in(place)))
 
 
 def names_in(directory: Path) -> list[str]:

@@ -12,8 +12,8 @@ import msgspec
 
 from korrigo_backup.artifact.consistency import Consistency  # noqa: TC001 - msgspec reads it when it decodes
 from korrigo_backup.artifact.identity import Identity  # noqa: TC001 - the same
+from korrigo_backup.artifact.kinds import Kind, Origin  # noqa: TC001 - the same
 from korrigo_backup.artifact.manifest import Doubt  # noqa: TC001 - the same
-from korrigo_backup.artifact.naming import Kind, Origin  # noqa: TC001 - the same
 
 if TYPE_CHECKING:
     from korrigo_backup.artifact.manifest import Manifest

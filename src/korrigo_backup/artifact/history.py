@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import UNSET
 
-from korrigo_backup.artifact.naming import Kind, parse
+from korrigo_backup.artifact.kinds import KINDS
+from korrigo_backup.artifact.naming import parse
 from korrigo_backup.errors import Locked, ProofFailed
 from korrigo_backup.run.record import PROVEN, Outcome, Verb
 
@@ -180,7 +181,7 @@ def suspects(records: Sequence[Record], artifacts: Iterable[Artifact]) -> dict[s
     }
     found = {name: f"was found bad: {why}" for name, why in bad.items()}
     for point in artifacts:
-        for name in members_of(point) if point.kind is Kind.POINT else ():
+        for name in members_of(point):
             if name in bad:
                 found.setdefault(point.name, f"its component {name} was found bad")
             elif point.name in bad and name not in good:
@@ -189,8 +190,8 @@ def suspects(records: Sequence[Record], artifacts: Iterable[Artifact]) -> dict[s
 
 
 def members_of(point: Artifact) -> list[str]:
-    """Return the names of the two backups that a restore point binds; none of a broken point."""
-    if point.header is None:
+    """Return the names of the two backups that a restore point binds; none of a broken point or of another kind."""
+    if point.header is None or not KINDS[point.kind].components:
         return []
     return [name for name in (point.header.database_backup, point.header.media_backup) if name]
 
@@ -208,7 +209,7 @@ def is_proof(record: Record) -> bool:
         return record.outcome is Outcome.DONE
     if record.verb == Verb.VERIFY:  # a Django backup is read to its end at that depth, too, and not loaded
         named = parse(record.subject)
-        return record.why.get("depth") == "full" and named is not None and named.kind is not Kind.DJANGO
+        return record.why.get("depth") == "full" and named is not None and not KINDS[named.kind].loaded_by_django
     return any(step.id in PROVEN for step in record.steps)
 
 

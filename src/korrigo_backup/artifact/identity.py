@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from korrigo_backup.artifact.naming import Origin
+from korrigo_backup.artifact.kinds import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

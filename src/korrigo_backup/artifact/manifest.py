@@ -14,8 +14,8 @@ from msgspec.structs import replace
 
 from korrigo_backup.artifact.consistency import Consistency  # noqa: TC001 - msgspec reads it when it decodes
 from korrigo_backup.artifact.identity import Identity  # noqa: TC001 - the same
+from korrigo_backup.artifact.kinds import Kind, Origin
 from korrigo_backup.artifact.left_out import LeftOut  # noqa: TC001 - msgspec reads it when it decodes
-from korrigo_backup.artifact.naming import Kind, Origin
 from korrigo_backup.artifact.properties import Properties, RoleProof  # noqa: TC001 - msgspec reads them when it decodes
 from korrigo_backup.core.json_lines import lay_out
 from korrigo_backup.core.moment import require_moment

@@ -10,12 +10,15 @@ import hashlib
 import re
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from korrigo_backup.artifact.kinds import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Container, Iterable
     from datetime import datetime
+
+    from korrigo_backup.artifact.kinds import Kind, Origin
 
 STAMP_FORMAT = "%Y%m%d_%H%M%S"
 MANIFEST_SUFFIX = ".manifest.json"
@@ -34,26 +37,6 @@ SITE_PREFIX, SITE_SUFFIX = ".site-", ".json"
 """Around the UUID of a site in the name of its record."""
 
 
-class Kind(StrEnum):
-    """The content that an artifact restores, and the method.
-
-    A `point` is a database and a media backup taken together; it names the two, which stay artifacts of their own.
-    """
-
-    SQL = "sql"
-    DJANGO = "django"
-    MEDIA = "media"
-    POINT = "point"
-
-
-class Origin(StrEnum):
-    """Why an artifact was made; retention treats each differently."""
-
-    ROUTINE = "routine"
-    SAFETY = "safety"
-    PRE_DEPLOYMENT = "pre-deployment"
-
-
 @dataclass(frozen=True)
 class Name:
     """A parsed artifact name."""
@@ -69,22 +52,14 @@ KIT_PREFIX, KIT_SUFFIX = "recovery_kit_", ".tar.age"
 STAMP = r"(?P<stamp>[0-9]{8}_[0-9]{6})(?:_(?P<counter>[1-9][0-9]{0,3}))?"
 """A stamp and its counter in a pattern."""
 
-_SHAPES: tuple[tuple[Kind, Origin, str, str], ...] = (
-    (Kind.SQL, Origin.ROUTINE, "db_backup_", ".sql.gz"),
-    (Kind.SQL, Origin.SAFETY, "pre_restore_safety_backup_", ".sql.gz"),
-    (Kind.SQL, Origin.PRE_DEPLOYMENT, "pre_deployment_db_", ".sql.gz"),
-    (Kind.MEDIA, Origin.ROUTINE, "media_backup_", ".tar.gz"),
-    (Kind.MEDIA, Origin.PRE_DEPLOYMENT, "pre_deployment_media_", ".tar.gz"),
-    (Kind.DJANGO, Origin.ROUTINE, "korrigo_backup_", ""),
-    (Kind.POINT, Origin.ROUTINE, "restore_point_", ".json"),
-    (Kind.POINT, Origin.PRE_DEPLOYMENT, "pre_deployment_point_", ".json"),
-)
 KIT = re.compile(re.escape(KIT_PREFIX) + STAMP + re.escape(KIT_SUFFIX), re.ASCII)
 """A recovery kit: it lies among the backups, and is none."""
 
 _PATTERNS = tuple(
     (kind, origin, re.compile(re.escape(prefix) + STAMP + re.escape(suffix), re.ASCII))
-    for kind, origin, prefix, suffix in _SHAPES
+    for kind, spec in KINDS.items()
+    for origin, prefix in spec.prefixes.items()
+    for suffix in spec.suffixes
 )
 
 
@@ -122,8 +97,8 @@ def is_stamp(text: str) -> bool:
 
 def compose(kind: Kind, origin: Origin, stamped: str, counter: int = 1) -> str:
     """Return the artifact name of a stamp; `counter` 1 is not written."""
-    prefix, suffix = next((p, s) for k, o, p, s in _SHAPES if (k, o) == (kind, origin))
-    return f"{prefix}{stamped}{f'_{counter}' if counter > 1 else ''}{suffix}"
+    spec = KINDS[kind]
+    return f"{spec.prefixes[origin]}{stamped}{f'_{counter}' if counter > 1 else ''}{spec.suffixes[0]}"
 
 
 def free_second(now: datetime, names: Collection[str]) -> datetime:

@@ -14,7 +14,8 @@ from korrigo_backup.artifact import manifest as manifests
 from korrigo_backup.artifact.artifact import Artifact
 from korrigo_backup.artifact.dump_file import is_dump
 from korrigo_backup.artifact.header import header
-from korrigo_backup.artifact.naming import DIRECTORY_MANIFEST, MANIFEST_SUFFIX, STAMP_FORMAT, Kind
+from korrigo_backup.artifact.kinds import KINDS, ArtifactLayout, Kind
+from korrigo_backup.artifact.naming import DIRECTORY_MANIFEST, MANIFEST_SUFFIX, STAMP_FORMAT
 from korrigo_backup.artifact.signature import Authenticity, check
 from korrigo_backup.core.moment import require_moment
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed
@@ -37,7 +38,7 @@ class Reader:
 
     def read(self, path: Path, name: Name, *, strict: bool = True) -> Artifact:
         """Raise OSError or ValueError for a link, a device, a directory where a file should be, a date that is none."""
-        size = _size(path, directory=name.kind is Kind.DJANGO)
+        size = _size(path, directory=KINDS[name.kind].layout is ArtifactLayout.DIRECTORY)
         manifest, problem, authenticity = self._manifest(path, name.kind, strict=strict)
         created = manifest.created if manifest and manifest.created else _local(name.stamp)
         return Artifact(path, name.kind, name.origin, name.stamp, created, size, manifest, problem, authenticity)
@@ -67,7 +68,8 @@ class Reader:
             manifest = manifests.decode(raw, str(place))
             return manifest, None, self.authenticity(raw, manifest=None if strict else manifest)
         except FileNotFoundError:
-            problem = "Manifest file not found in backup directory" if kind is Kind.DJANGO else None
+            required = KINDS[kind].layout is ArtifactLayout.DIRECTORY
+            problem = "Manifest file not found in backup directory" if required else None
             return None, problem, Authenticity.UNSIGNED
         except (OSError, ValueError, KorrigoBackupError) as problem:
             return None, str(problem), Authenticity.UNSIGNED
@@ -82,15 +84,16 @@ class Reader:
 
 def manifest_path(path: Path, kind: Kind) -> Path:
     """Return the path of an artifact's manifest: inside its directory, next to its file, or the file itself."""
-    match kind:
-        case Kind.POINT:
+    layout = KINDS[kind].layout
+    match layout:
+        case ArtifactLayout.MANIFEST:
             return path
-        case Kind.DJANGO:
+        case ArtifactLayout.DIRECTORY:
             return path / DIRECTORY_MANIFEST
-        case Kind.SQL | Kind.MEDIA:
+        case ArtifactLayout.FILE:
             return path.with_name(path.name + MANIFEST_SUFFIX)
         case _:
-            assert_never(kind)
+            assert_never(layout)
 
 
 def _local(stamped: str) -> datetime:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from korrigo_backup import __version__
+from korrigo_backup.artifact.kinds import Kind, Origin
 from korrigo_backup.artifact.manifest import FORMAT, Manifest, Member
-from korrigo_backup.artifact.naming import LATEST_SQL, Kind, Origin
+from korrigo_backup.artifact.naming import LATEST_SQL
 from korrigo_backup.backup.published import published
 from korrigo_backup.errors import Interrupted, KorrigoBackupError, PartlyDone, ProofFailed, Refused
 from korrigo_backup.postgres.digest import snapshot

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from korrigo_backup.artifact.kinds import Kind, Origin
 from korrigo_backup.artifact.left_out import SCHEMAS
-from korrigo_backup.artifact.naming import Kind, Origin
 from korrigo_backup.backup.backup import BackedUp
 from korrigo_backup.backup.media import require_stable
 from korrigo_backup.backup.published import published

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from korrigo_backup.artifact.kinds import KINDS, Kind, Origin
 from korrigo_backup.artifact.manifest import Member
-from korrigo_backup.artifact.naming import MEMBERS_SUFFIX, Kind, Origin
+from korrigo_backup.artifact.naming import MEMBERS_SUFFIX
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.backup.backup import BackedUp, require_same, require_space, said
 from korrigo_backup.backup.published import published
@@ -112,7 +113,7 @@ def last_media(site: Site, catalog: Catalog) -> Artifact | None:
     """Return the newest media backup of this site that this site has signed, None when there is none."""
     for one in catalog.artifacts():
         ours = one.header and (one.header.site, one.header.environment) == (site.name, site.environment)
-        if one.kind is Kind.MEDIA and ours and one.authenticity is Authenticity.AUTHENTIC:
+        if KINDS[one.kind].has_files_alone and ours and one.authenticity is Authenticity.AUTHENTIC:
             return one
     return None
 

@@ -16,8 +16,9 @@ import msgspec
 from msgspec.structs import replace
 
 from korrigo_backup.artifact.consistency import compare
+from korrigo_backup.artifact.kinds import Kind
 from korrigo_backup.artifact.manifest import Member
-from korrigo_backup.artifact.naming import MANIFEST_SUFFIX, MEMBERS_SUFFIX, Kind
+from korrigo_backup.artifact.naming import MANIFEST_SUFFIX, MEMBERS_SUFFIX
 from korrigo_backup.backup.backup import BackedUp, BackupOptions, afterwards, dump, said
 from korrigo_backup.backup.media import archive, last_media, media_findings, require_expected, require_stable
 from korrigo_backup.backup.published import published

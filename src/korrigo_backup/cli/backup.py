@@ -12,8 +12,8 @@ import typer
 
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.artifact.consistency import recorded_findings
+from korrigo_backup.artifact.kinds import Kind, Origin
 from korrigo_backup.artifact.left_out import left_out_findings, media_findings
-from korrigo_backup.artifact.naming import Kind, Origin
 from korrigo_backup.backup.backup import BackedUp, BackupOptions, backup_database
 from korrigo_backup.cli.announcing import announcer
 from korrigo_backup.cli.output import CommandContext, narrator, say, say_findings

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.catalog import local_now
-from korrigo_backup.artifact.naming import Kind
+from korrigo_backup.artifact.kinds import Kind
 from korrigo_backup.backup.backup import room_wanted
 from korrigo_backup.core.finding import error, first_error, ok, warning
 from korrigo_backup.errors import Locked

@@ -9,7 +9,8 @@ import typer
 
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.artifact.components import components
-from korrigo_backup.artifact.naming import Kind, beside, parse
+from korrigo_backup.artifact.kinds import Kind
+from korrigo_backup.artifact.naming import beside, parse
 from korrigo_backup.cli.output import CommandContext, say, say_json, say_table
 from korrigo_backup.compare.compare import (
     Present,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.artifact.history import suspects
-from korrigo_backup.artifact.naming import Kind
+from korrigo_backup.artifact.kinds import KINDS, Kind
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.cli.output import CommandContext, say, say_json, say_table
 from korrigo_backup.core.size import human
@@ -93,7 +93,7 @@ def content(artifact: Artifact) -> str:
     """Return the content in a few words."""
     head, parts = artifact.header, []
     if head and head.rows is not None:
-        parts.append(f"{head.rows} {'objects' if artifact.kind is Kind.DJANGO else 'rows'}")
+        parts.append(f"{head.rows} {KINDS[artifact.kind].row_word}")
     if head and head.files is not None:
         parts.append(f"{head.files} files")
     if head and head.consistency:

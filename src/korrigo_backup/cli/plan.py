@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.artifact.catalog import local_now
-from korrigo_backup.artifact.naming import Kind
+from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.cli.output import CommandContext, narrator, say, say_findings, say_json, say_table
 from korrigo_backup.core.size import human
 from korrigo_backup.restore.plan import refusal
@@ -73,10 +73,10 @@ def say_plan(plan: RestorePlan) -> None:
     say(f"  downtime  {_downtime(plan)}")
     changes = [table for table in plan.tables if not table.identical]
     if plan.tables:
-        verb = "are replaced" if plan.kind is Kind.DJANGO else "change"
+        verb = "are replaced" if KINDS[plan.kind].loaded_by_django else "change"
         say(f"  tables    {len(changes)} of {len(plan.tables)} {verb}")
     if changes:
-        _say_changes(changes, compared=plan.kind is not Kind.DJANGO)
+        _say_changes(changes, compared=not KINDS[plan.kind].loaded_by_django)
     if plan.media:
         files = plan.media
         counts = f"{files.added.count} vanish, {files.removed.count} come back, {files.changed.count} change"

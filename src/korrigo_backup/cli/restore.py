@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.artifact.components import compared, saved_database
-from korrigo_backup.artifact.naming import Kind
+from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.cli.output import CommandContext, ask, ask_yes, narrator, say, say_findings, say_made
 from korrigo_backup.cli.plan import refuse, say_plan
 from korrigo_backup.core.finding import Level
@@ -188,7 +188,8 @@ def _validate(site: Site, wired: Wired, artifact: Artifact, way_back: str, probi
     Rows and files were proven to be those of the backup before they went live: a small number of them is reported, and
     is no failure. Raises PartlyDone if another check fails: the restore itself is done.
     """
-    whole = artifact.kind is Kind.DJANGO and artifact.manifest is not None and artifact.manifest.includes_media
+    has_rows = KINDS[artifact.kind].has_rows
+    whole = has_rows and artifact.manifest is not None and artifact.manifest.includes_media
     proven = _PROVEN | {"media.missing"} if whole else _PROVEN  # its rows and files are of one moment
     found = validate_site(
         site,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from korrigo_backup.artifact.naming import Kind, Origin
+from korrigo_backup.artifact.kinds import KINDS, Kind, Origin
 from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say, say_services
 from korrigo_backup.cli.restore import Choices, restore_and_say
 from korrigo_backup.errors import NotFound, UsageError
@@ -83,7 +83,7 @@ def command(
 
 def _newest_safety(wired: Wired) -> Artifact:
     for artifact in wired.catalog.artifacts():
-        if artifact.ours and artifact.kind is Kind.SQL and artifact.origin is Origin.SAFETY:
+        if artifact.ours and KINDS[artifact.kind].is_dump and artifact.origin is Origin.SAFETY:
             return artifact
     raise NotFound(
         f"there is no safety backup in {wired.config.backup.dir}",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.artifact.components import compared, members_of, saved_database
-from korrigo_backup.artifact.naming import Kind
+from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.cli.output import CommandContext, narrator, say, say_json
 from korrigo_backup.core.finding import Level
 from korrigo_backup.errors import ProofFailed
@@ -35,7 +35,7 @@ def command(
     found = wired.catalog.find(artifact) if artifact else None
     if not as_json:
         say("🔍 Validating restore...")
-    point = found if found and found.kind is Kind.POINT else None
+    point = found if found and KINDS[found.kind].components else None
     against = members_of(wired.catalog, point)[0] if point else found
     findings = validate(
         site,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.catalog import NAME_THE_KEY, NEW_KEY
 from korrigo_backup.artifact.identity import DatabasePlace, FoundIdentity, IdentityMatch, Owner, is_place_of, stand
-from korrigo_backup.artifact.naming import Kind, Origin
+from korrigo_backup.artifact.kinds import KINDS, Origin
 from korrigo_backup.core.finding import Finding, error, warning
 from korrigo_backup.errors import Cancelled, NotFound, Refused
 from korrigo_backup.postgres.databases import Databases
@@ -97,7 +97,7 @@ def _loses_nothing(site: Site, artifact: Artifact, dump: Artifact | None) -> boo
     A copy of the site has rows in about as many tables as the dump; in a new database migrations have filled few. Where
     the media alone are restored, they must not be there yet either.
     """
-    if artifact.kind is Kind.MEDIA and site.media and _has_files(site.media):
+    if KINDS[artifact.kind].has_files_alone and site.media and _has_files(site.media):
         return False
     used = tables_in_use(site.postgres, site.postgres.database)
     if not used:

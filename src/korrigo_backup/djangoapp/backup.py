@@ -18,8 +18,8 @@ from korrigo_backup import __version__
 from korrigo_backup.artifact import manifest as manifests
 from korrigo_backup.artifact import naming
 from korrigo_backup.artifact.catalog import Catalog
+from korrigo_backup.artifact.kinds import Kind, Origin
 from korrigo_backup.artifact.manifest import Manifest, Member
-from korrigo_backup.artifact.naming import Kind, Origin
 from korrigo_backup.djangoapp.fixture.dump import dump
 from korrigo_backup.djangoapp.fixture.pg_catalog import place
 from korrigo_backup.djangoapp.load.readback import count_rows

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact import naming
 from korrigo_backup.artifact.components import components
-from korrigo_backup.artifact.naming import Kind
+from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.finding import Finding, Level, ok, warning
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused
@@ -63,7 +63,7 @@ def drill(
 
     Refused if there is no room for it on the site's server, or no right to make a database.
     """
-    if artifact.kind is Kind.DJANGO:
+    if KINDS[artifact.kind].loaded_by_django:
         return [NO_DRILL]
     artifacts = components(catalog, artifact)
     trusted = artifact.authenticity is Authenticity.AUTHENTIC

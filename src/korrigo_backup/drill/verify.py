@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.components import members_of
-from korrigo_backup.artifact.naming import Kind
+from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.core.finding import Finding, error, first_error
 from korrigo_backup.drill.drill import drill, fingerprint
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed
@@ -70,7 +70,7 @@ def verified(catalog: Catalog, request: VerifyOptions) -> list[Finding]:
 
 def _after_damage(catalog: Catalog, request: VerifyOptions) -> None:
     """Find out which component of a bad restore point is bad, and let the link name a good dump."""
-    if request.artifact.kind is Kind.POINT:
+    if KINDS[request.artifact.kind].components:
         with suppress(KorrigoBackupError):
             for component in members_of(catalog, request.artifact):
                 verified(catalog, replace(request, artifact=component, depth=Depth.CONTENT))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from korrigo_backup.artifact.naming import Kind
+from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.core.finding import Level
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _saved(kept: list[str], *, in_place: bool) -> str:
 
 
 def _way_back(plan: RestorePlan, kept: list[str], *, in_place: bool) -> str:
-    if plan.kind is Kind.DJANGO:
+    if KINDS[plan.kind].loaded_by_django:
         return "korrigo-backup rollback, which loads the safety backup while the site serves"
     if in_place:
         return "korrigo-backup rollback --to safety --in-place, as long as a restore"

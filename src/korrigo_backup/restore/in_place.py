@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, assert_never
 
-from korrigo_backup.artifact.naming import Kind
+from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.core.finding import Finding, error, warning
 from korrigo_backup.errors import UsageError
 from korrigo_backup.postgres.databases import Databases
@@ -163,7 +163,7 @@ def _listener(
 
 def require_database_alone(artifact: Artifact) -> None:
     """Raise UsageError for an artifact that cannot be restored in place: media and database share no transaction."""
-    if artifact.kind is not Kind.SQL:
+    if not KINDS[artifact.kind].is_dump:
         manifest = artifact.manifest
         names = (manifest.database_backup, manifest.media_backup) if manifest else (None, None)
         ways = [
@@ -174,7 +174,7 @@ def require_database_alone(artifact: Artifact) -> None:
         raise UsageError(
             f"--in-place restores a database alone, and {artifact.name} is not a dump of a database",
             hint=f"restore its components in turn: {'; '.join(ways)}"
-            if artifact.kind is Kind.POINT
+            if KINDS[artifact.kind].components
             else "leave out --in-place",
         )
 

@@ -12,7 +12,7 @@ from functools import reduce
 from typing import IO, TYPE_CHECKING, Protocol, assert_never
 
 from korrigo_backup.artifact import naming
-from korrigo_backup.artifact.naming import Kind
+from korrigo_backup.artifact.kinds import Kind
 from korrigo_backup.core.secret import Secret
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.media import archive as media_format

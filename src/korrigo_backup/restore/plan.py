@@ -8,7 +8,7 @@ from datetime import datetime  # noqa: TC003 - msgspec reads it when it encodes
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from korrigo_backup.artifact.naming import Kind  # noqa: TC001 - msgspec reads it when it encodes
+from korrigo_backup.artifact.kinds import Kind  # noqa: TC001 - msgspec reads it when it encodes
 from korrigo_backup.compare.differences import FileChange  # noqa: TC001 - msgspec reads it when it encodes
 from korrigo_backup.core.finding import Finding, Level, first_error
 from korrigo_backup.errors import Refused

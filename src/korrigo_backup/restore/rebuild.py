@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.artifact import naming
-from korrigo_backup.artifact.naming import Kind, Origin
+from korrigo_backup.artifact.kinds import WITH_DUMP, Origin
 from korrigo_backup.compose.elsewhere import require_here
 from korrigo_backup.core.finding import Finding, first_error
 from korrigo_backup.errors import Cancelled, NotFound, PartlyDone, UsageError
@@ -73,7 +73,7 @@ def newest_good(catalog: Catalog, *, now: datetime) -> RebuildChoice:
     others.
     """
     passed_over: list[tuple[Artifact, str]] = []
-    found = [one for one in catalog.artifacts() if one.kind in {Kind.SQL, Kind.POINT}]
+    found = [one for one in catalog.artifacts() if one.kind in WITH_DUMP]
     for artifact in sorted(found, key=lambda one: one.origin is Origin.SAFETY):
         bad = first_error(verify(catalog, artifact, now=now))
         if bad is None:

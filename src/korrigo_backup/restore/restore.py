@@ -16,7 +16,7 @@ import msgspec
 
 from korrigo_backup.artifact import naming
 from korrigo_backup.artifact.components import authenticity, components
-from korrigo_backup.artifact.naming import Kind, Origin
+from korrigo_backup.artifact.kinds import KINDS, Origin
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.backup.backup import BackupOptions, dump
 from korrigo_backup.compare.identity import moved_in
@@ -129,7 +129,7 @@ def restore(site: Site, catalog: Catalog, request: RestoreOptions) -> Restored:
     require_possible(request.accept)
     if request.in_place:
         require_database_alone(request.artifact)
-    if request.artifact.kind is Kind.DJANGO and not request.safety_backup:
+    if KINDS[request.artifact.kind].loaded_by_django and not request.safety_backup:
         raise UsageError(
             "the restore of a Django backup always makes a safety backup: a rollback needs it",
             hint="leave out --no-safety-backup",
@@ -168,7 +168,7 @@ class _Run:
         request.listen(VerifyingArtifact())
         findings = authenticity(request.artifact, allow_unsigned=request.allow_unsigned)
         artifacts = components(self.catalog, request.artifact)
-        dump = next((one for one in artifacts if one.kind is Kind.SQL), None)
+        dump = next((one for one in artifacts if KINDS[one.kind].is_dump), None)
         findings += of_this_site(site, request.artifact, into_other_site=request.into_other_site, dump=dump)
         trusted = request.artifact.authenticity is Authenticity.AUTHENTIC
         context = RestoreContext(site, request.stamp, self._listen, trusted, self.accept, self.found.append)
@@ -216,7 +216,7 @@ class _Run:
 
     @property
     def _verb(self) -> str:
-        if self.request.artifact.kind is Kind.DJANGO and self._is_in_place:
+        if KINDS[self.request.artifact.kind].loaded_by_django and self._is_in_place:
             return DJANGO
         return IN_PLACE if self.request.in_place else "restore"
 
@@ -233,11 +233,11 @@ class _Run:
         return any(part.plan.replacement.in_place for part in self.parts)
 
     def _opened(self, artifact: Artifact, context: RestoreContext) -> tuple[RestorePart, ...]:
-        if artifact.kind is Kind.DJANGO:
+        if KINDS[artifact.kind].loaded_by_django:
             return self.stack.enter_context(open_django(artifact, context, self))
         if self.request.in_place:
             return (self.stack.enter_context(open_in_place(artifact, context, self.secure)),)
-        if artifact.kind is Kind.SQL and (lost := lost_by_swap(self.site.postgres)):
+        if KINDS[artifact.kind].is_dump and (lost := lost_by_swap(self.site.postgres)):
             return (self._keeping_settings(artifact, context, lost),)
         return (self.stack.enter_context(open_part(artifact, context)),)
 
@@ -254,7 +254,7 @@ class _Run:
             staged = self.stack.enter_context(open_part(artifact, context))
             self.extra += settings_lost(lost)
             return staged
-        if self.request.artifact.kind is Kind.SQL:
+        if KINDS[self.request.artifact.kind].is_dump:
             part = self.stack.enter_context(open_in_place(artifact, context, self.secure))
             if not any(finding.level is Level.ERROR for finding in part.plan.findings):
                 self.request = replace(self.request, in_place=True)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from korrigo_backup.artifact.naming import Kind, beside
+from korrigo_backup.artifact.kinds import Kind
+from korrigo_backup.artifact.naming import beside
 from korrigo_backup.compose.elsewhere import require_here
 from korrigo_backup.errors import Cancelled, NotFound, Refused
 from korrigo_backup.media.tree import REDO, ROLLBACK, require_no_live_mounts

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, assert_never
 
 from korrigo_backup.artifact.history import members_of
-from korrigo_backup.artifact.naming import Kind, Origin
+from korrigo_backup.artifact.kinds import KINDS, Kind, Origin, RetentionRule
 from korrigo_backup.artifact.signature import Authenticity
 
 if TYPE_CHECKING:
@@ -70,6 +70,18 @@ class Policy:
     kept: Rule = Rule(days=SAFETY_DAYS)
     max_age: int = 0
 
+    def rule(self, name: RetentionRule) -> Rule:
+        """Return the rule of this name."""
+        match name:
+            case RetentionRule.DATABASE:
+                return self.database
+            case RetentionRule.MEDIA:
+                return self.media
+            case RetentionRule.COMPLETE:
+                return self.complete
+            case _:
+                assert_never(name)
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -100,10 +112,10 @@ class RetentionFacts:
 def decide(artifacts: Sequence[Artifact], policy: Policy, given: RetentionFacts) -> list[Decision]:
     """Return a decision for each of `artifacts`, in their order."""
     ordered = sorted(artifacts, key=lambda one: (one.created, one.name), reverse=True)
-    members = {name for one in ordered if one.kind is Kind.POINT for name in members_of(one)}
+    components = {name for one in ordered for name in members_of(one)}
     groups: dict[tuple[Rule, str], list[Artifact]] = {}
     for one in ordered:
-        groups.setdefault(sort_of(one, policy, members), []).append(one)
+        groups.setdefault(sort_of(one, policy, components), []).append(one)
     first = [d for (rule, _), group in groups.items() for d in _by_rule(group, rule, policy, given)]
     first = _keep_newest_good(first, given)
     by_name = {d.artifact.name: d for d in _keep_members(first)}
@@ -157,19 +169,14 @@ def _calendar(rule: Rule) -> tuple[tuple[str, int, Callable[[datetime], tuple[in
     )
 
 
-def sort_of(artifact: Artifact, policy: Policy, members: set[str]) -> tuple[Rule, str]:
-    """Return the rule of an artifact, and the name of those it is counted with; `members` are named by points."""
+def sort_of(artifact: Artifact, policy: Policy, components: set[str]) -> tuple[Rule, str]:
+    """Return the rule of an artifact, and the name of those it is counted with; `components` are named by points."""
     if artifact.origin is not Origin.ROUTINE:
         return policy.safety, f"{artifact.origin} {artifact.kind}"
-    match artifact.kind:
-        case Kind.POINT | Kind.DJANGO:
-            return policy.complete, artifact.kind
-        case Kind.MEDIA:
-            return (policy.complete, "media of points") if artifact.name in members else (policy.media, artifact.kind)
-        case Kind.SQL:
-            return policy.database, artifact.kind
-        case _:
-            assert_never(artifact.kind)
+    spec = KINDS[artifact.kind]
+    if spec.rule_of_component and artifact.name in components:
+        return policy.rule(spec.rule_of_component), f"{artifact.kind} of points"
+    return policy.rule(spec.rule), artifact.kind
 
 
 def _by_rule(group: Sequence[Artifact], rule: Rule, policy: Policy, given: RetentionFacts) -> list[Decision]:
@@ -295,12 +302,7 @@ def _keep_newest_good(decisions: Sequence[Decision], given: RetentionFacts) -> l
 def _keep_members(decisions: Iterable[Decision]) -> list[Decision]:
     """Keep the components of a restore point that stays."""
     decisions = list(decisions)
-    needed = {
-        name: d.artifact.name
-        for d in decisions
-        if d.artifact.kind is Kind.POINT and not d.remove
-        for name in members_of(d.artifact)
-    }
+    needed = {name: d.artifact.name for d in decisions if not d.remove for name in members_of(d.artifact)}
     return [
         Decision(d.artifact, remove=False, reason=f"part of {needed[d.artifact.name]}")
         if d.remove and d.artifact.name in needed

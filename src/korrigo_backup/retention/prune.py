@@ -11,7 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.history import members_of
-from korrigo_backup.artifact.naming import Kind
+from korrigo_backup.artifact.kinds import KINDS, WITH_DUMP, Kind, RetentionRule
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.errors import KorrigoBackupError, PartlyDone, Refused
 from korrigo_backup.retention import holds
@@ -35,9 +35,6 @@ if TYPE_CHECKING:
 CLOCK, CONFIRMED = "clock", "confirmed"
 """The journal's fields of a run for which a person has confirmed the clock."""
 
-_FIRST = {Kind.POINT: 0}
-"""A restore point is removed before its components: an interruption leaves no point that lacks a component."""
-
 
 @dataclass(frozen=True)
 class Meant:
@@ -58,7 +55,7 @@ class Pruning:
     def leaving(self) -> tuple[Artifact, ...]:
         """The artifacts that go, in the order in which they go."""
         gone = [decision.artifact for decision in self.decisions if decision.remove]
-        return tuple(sorted(gone, key=lambda one: _FIRST.get(one.kind, 1)))
+        return tuple(sorted(gone, key=lambda one: KINDS[one.kind].removal))
 
     @property
     def bytes(self) -> int:
@@ -130,9 +127,9 @@ def clean(
     A restore point is removed with its dump; all other artifacts wait for `prune`.
     """
     alike = replace(policy, complete=policy.database)
-    pruning = plan(catalog, alike, site=site, environment=environment, now=now, kinds=(Kind.SQL, Kind.POINT))
+    pruning = plan(catalog, alike, site=site, environment=environment, now=now, kinds=WITH_DUMP)
     carry_out(catalog, pruning, now=now, listen=silent)
-    return tuple(one for one in pruning.decisions if one.artifact.kind is Kind.SQL)
+    return tuple(one for one in pruning.decisions if KINDS[one.artifact.kind].rule is RetentionRule.DATABASE)
 
 
 def _refusal(decisions: Sequence[Decision], records: Sequence[Record], now: datetime, meant: Meant) -> Refused | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from korrigo_backup.artifact.naming import Kind, Origin
+from korrigo_backup.artifact.kinds import Kind, Origin
 from korrigo_backup.errors import INTERRUPTED
 from korrigo_backup.schedule.model import DRILL, FULL, NextRun, due_since, next_runs
 

@@ -12,13 +12,13 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.history import partly
-from korrigo_backup.artifact.naming import Kind
+from korrigo_backup.artifact.kinds import KINDS, Kind
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.finding import Finding, Level, error, warning
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.run.record import Verb
-from korrigo_backup.status.evaluate import CLOCKS_DIFFER, WITH_DATABASE, good_artifacts, rows_of
+from korrigo_backup.status.evaluate import CLOCKS_DIFFER, good_artifacts, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -112,7 +112,7 @@ def _age(status: Status, seen: Seen, goals: Goals) -> Iterator[Finding]:
 
 
 def _media_age(status: Status, goals: Goals) -> Iterator[Finding]:
-    ages = [good.age for good in status.good if good.kind in {Kind.MEDIA, Kind.DJANGO} and good.files is not None]
+    ages = [good.age for good in status.good if KINDS[good.kind].has_files and good.files is not None]
     if not ages and status.age is not None:
         yield warning("status.no_media", "there is no good backup of the media",
                       "korrigo-backup backup full")  # fmt: skip
@@ -191,7 +191,7 @@ def _space(space: Space | None) -> Iterator[Finding]:
 def _sudden(seen: Seen) -> Iterator[Finding]:
     """Compare the newest backup of each kind with those before it."""
     good = good_artifacts(seen)
-    for kind in (*WITH_DATABASE, Kind.MEDIA):
+    for kind in (kind for kind in Kind if not KINDS[kind].components):
         alike = [artifact for artifact in good if artifact.kind is kind]
         newest, before = alike[:1], alike[1 : 1 + USUAL]
         if newest and len(before) >= ENOUGH_USUAL:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.history import Failing, failing, members_of, proven, suspects, verified
-from korrigo_backup.artifact.naming import Kind, Origin
+from korrigo_backup.artifact.kinds import WITH_ROWS, Kind, Origin
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.retention.policy import sort_of
 from korrigo_backup.run.record import Verb
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 CLOCKS_DIFFER = timedelta(minutes=5)
 """How far two clocks may differ without a word."""
-
-WITH_DATABASE = (Kind.SQL, Kind.DJANGO)
-"""The kinds that hold rows: the age of the newest decides whether the site is overdue."""
 
 
 def good_artifacts(seen: Seen) -> list[Artifact]:
@@ -57,7 +54,7 @@ def of_this_site(artifact: Artifact, seen: Seen) -> bool:
 def describe(seen: Seen, goals: Goals, *, now: datetime) -> Status:
     """Return how the backups stand, without the findings that need attention (`status/attention.py` adds them)."""
     moment, good = now.astimezone(UTC), good_artifacts(seen)
-    newest = _first([artifact for artifact in good if artifact.kind in WITH_DATABASE], moment)
+    newest = _first([artifact for artifact in good if artifact.kind in WITH_ROWS], moment)
     past = [record for record in seen.records if record.started <= moment + CLOCKS_DIFFER]
     age = _age(newest, moment) if newest else None
     return Status(
@@ -141,10 +138,10 @@ def _copies(seen: Seen, *, have_backup: bool) -> Copies:
 def _space(seen: Seen, good: Sequence[Artifact], goals: Goals, now: datetime) -> Space | None:
     if seen.free is None or seen.total is None:
         return None
-    members = {name for artifact in good if artifact.kind is Kind.POINT for name in members_of(artifact)}
+    components = {name for artifact in good for name in members_of(artifact)}
     sorts: dict[tuple[Rule, str], list[tuple[datetime, int]]] = {}
     for one in good:
-        sorts.setdefault(sort_of(one, goals.policy, members), []).append((one.created, one.size))
+        sorts.setdefault(sort_of(one, goals.policy, components), []).append((one.created, one.size))
     growths = [Growth(sizes, rule) for (rule, _), sizes in sorts.items()]
     found = days_until_full(growths, free=seen.free, now=now)
     if not found.known:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.artifact.history import Failing, Proof  # noqa: TC001 - msgspec reads it when it decodes
-from korrigo_backup.artifact.naming import Kind  # noqa: TC001 - msgspec reads it when it decodes
+from korrigo_backup.artifact.kinds import Kind  # noqa: TC001 - msgspec reads it when it decodes
 from korrigo_backup.artifact.signature import Authenticity  # noqa: TC001 - msgspec reads it when it decodes
 from korrigo_backup.core.finding import Finding  # noqa: TC001 - msgspec reads it when it decodes
 from korrigo_backup.retention.hold import Hold  # noqa: TC001 - msgspec reads it when it decodes

@@ -15,7 +15,7 @@ import msgspec
 
 from korrigo_backup.artifact.artifact import Artifact, Stranger
 from korrigo_backup.artifact.header import ManifestHeader  # noqa: TC001 - the same
-from korrigo_backup.artifact.naming import Kind, Origin  # noqa: TC001 - the same
+from korrigo_backup.artifact.kinds import Kind, Origin  # noqa: TC001 - the same
 from korrigo_backup.artifact.signature import Authenticity  # noqa: TC001 - msgspec reads it when it decodes
 from korrigo_backup.core.finding import Finding  # noqa: TC001 - the same
 from korrigo_backup.core.moment import require_moment

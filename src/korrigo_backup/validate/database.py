@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.artifact.manifest import DatabaseProof, TableProof
-from korrigo_backup.artifact.naming import Kind, beside
+from korrigo_backup.artifact.naming import beside
 from korrigo_backup.core.excerpt import listed
 from korrigo_backup.core.finding import Finding, Level, error, ok, warning
 from korrigo_backup.core.site_description import TableName
@@ -174,7 +175,7 @@ def _expected(
     artifact: Artifact | None, describe: Describe, tables: Sequence[Table]
 ) -> tuple[DatabaseProof | None, Finding | None]:
     """Return the content that a backup promises for the database, or None and, if it should have, why not."""
-    if artifact is None or artifact.kind is Kind.MEDIA:
+    if artifact is None or KINDS[artifact.kind].has_files_alone:
         return None, None
     if artifact.problem:
         return None, error("validate.rows", artifact.problem, "use another backup: korrigo-backup list shows them")

@@ -8,7 +8,8 @@ from msgspec.structs import replace
 
 from korrigo_backup.artifact import consistency
 from korrigo_backup.artifact.consistency import Consistency, compare
-from korrigo_backup.artifact.naming import MEMBERS_SUFFIX, Kind
+from korrigo_backup.artifact.kinds import KINDS
+from korrigo_backup.artifact.naming import MEMBERS_SUFFIX
 from korrigo_backup.compare.media import below, side_by_side
 from korrigo_backup.core.excerpt import listed
 from korrigo_backup.core.finding import Finding, Level, error, ok, warning
@@ -49,7 +50,7 @@ def tree(
         yield error("validate.media", words, _RESTORE)
     else:  # the database shows whether there should be any
         yield warning("validate.media", f"No media files in {site.media.root}", "right for a site without uploads")
-    if artifact and artifact.kind is Kind.MEDIA:
+    if artifact and KINDS[artifact.kind].has_files_alone:
         yield from _as_saved(site.media, artifact)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from korrigo_backup.artifact.components import authenticity, members_of
-from korrigo_backup.artifact.naming import Kind
+from korrigo_backup.artifact.kinds import Kind
 from korrigo_backup.core.finding import Finding, Level
 from korrigo_backup.verify import django_artifact as django_format
 from korrigo_backup.verify.sources import open_media, open_sql

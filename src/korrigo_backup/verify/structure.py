@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from korrigo_backup.artifact.components import authenticity, members_of
-from korrigo_backup.artifact.naming import Kind
+from korrigo_backup.artifact.kinds import KINDS, Kind
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.finding import Finding, ok
 from korrigo_backup.errors import NotFound, ProofFailed
@@ -32,7 +32,7 @@ def structure(catalog: Catalog, artifact: Artifact) -> list[Finding]:
 
         return content(catalog, artifact)
     found = authenticity(artifact, allow_unsigned=False)
-    if artifact.kind is Kind.POINT:
+    if KINDS[artifact.kind].components:
         return [*found, *(one for member in members_of(catalog, artifact) for one in structure(catalog, member))]
     size = sum(_same(path, member) for path, member in _files(artifact, manifest))
     return [*found, ok("artifact.checksum", f"{artifact.name}: {size:,} bytes, all as saved")]

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.consistency import recorded_findings
-from korrigo_backup.artifact.naming import Kind
+from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.core.finding import Finding, error, ok, warning
 from korrigo_backup.errors import NotFound, ProofFailed
 from korrigo_backup.system.files import explained, free_bytes
@@ -49,7 +49,7 @@ def verify(catalog: Catalog, artifact: Artifact, *, now: datetime, depth: Depth 
     signature is a warning here: the artifact may still be whole.
     """
     findings = [*_read(catalog, artifact, depth), *_mode(artifact)]
-    if artifact.size < SMALL and artifact.kind is not Kind.POINT:
+    if artifact.size < SMALL and not KINDS[artifact.kind].components:
         findings.append(warning("artifact.small", f"Warning: Backup size < 1 MB ({artifact.size} bytes)",
                                 "right for a small site; else look for missing data: korrigo-backup show"))  # fmt: skip
     age = now - artifact.created

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from health_server import healthy_until
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.core.finding import error
 from korrigo_backup.drill import drill
@@ -16,7 +17,7 @@ from korrigo_backup.postgres.client import Session
 from korrigo_backup.postgres.throwaway import ThrowawayServer
 from korrigo_backup.restore.django.way_back import obstacle
 from korrigo_backup.restore.restore import RestoreOptions, restore
-from sandbox import SCHEMA, USER_PASSWORD, bindir, connect, healthy_until, kill_all, nothing_changes, quoted, until
+from sandbox import SCHEMA, USER_PASSWORD, bindir, connect, kill_all, nothing_changes, quoted, until
 from shapes import LOSSES, OWNERS, SUPERUSERS, known, large_objects, make_roles
 
 PLAIN = "plain_owner"

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from sandbox import healthy_until
+from health_server import healthy_until
 
 SILENT = "http://127.0.0.1:9/"
 

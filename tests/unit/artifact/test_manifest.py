@@ -4,8 +4,6 @@ import json
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from korrigo_backup.artifact import manifest as manifest_module
 from korrigo_backup.artifact.manifest import (
@@ -22,6 +20,7 @@ from korrigo_backup.artifact.signature import Authenticity, Key, check, sign
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused
 from korrigo_backup.retention import holds
 from korrigo_backup.run import journal
+from property_testing import given, st
 
 FIVE = {
     "timestamp": "20260203_120000",

@@ -5,14 +5,11 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from korrigo_backup.artifact.kinds import Kind, Origin
 from korrigo_backup.artifact.naming import (
     POSTGRES_NAME_BYTES,
-    Kind,
     Name,
-    Origin,
     after_database,
     back_database,
     before_database,
@@ -29,7 +26,8 @@ from korrigo_backup.artifact.naming import (
     strange,
 )
 from korrigo_backup.retention.policy import own_clock
-from sandbox import stamped
+from local_times import stamped
+from property_testing import given, st
 
 SHAPES = [
     (Kind.SQL, Origin.ROUTINE),

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from korrigo_backup.artifact.naming import Kind
+from korrigo_backup.artifact.kinds import Kind
 from korrigo_backup.cli.plan import say_plan
 from korrigo_backup.restore.plan import RestorePlan, TableChange
 

@@ -2,13 +2,13 @@
 
 import pytest
 
-import sandbox
+import health_server
 from korrigo_backup.compose.address import learnt
 from korrigo_backup.compose.container import Container, Port
 
 
 def answering(path):
-    return sandbox.answering(lambda asked: asked == path)
+    return health_server.answering(lambda asked: asked == path)
 
 
 def container(service, *ports, check="", running=True):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-import sandbox
+from health_server import answering
 from korrigo_backup.compose import checks as compose_checks
 from korrigo_backup.compose import project as compose
 from korrigo_backup.compose.checks import OwnChecks
@@ -179,7 +179,7 @@ def test_our_checks_begin_when_the_address_answers(engine):
         return len(checked) > 3
 
     services = ComposeServices(engine.project, "db", "web", None, ("web",), None)
-    with sandbox.answering(answers) as port:
+    with answering(answers) as port:
         address = Health(url=f"http://127.0.0.1:{port}/")
         assert services.await_health(("web",), address, lambda _: None) == ()
     assert checked[:4] == [False] * 4

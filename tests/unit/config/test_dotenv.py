@@ -1,13 +1,12 @@
 """`.env` as Docker Compose reads it. The expected values are those of compose-go's own reader."""
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from korrigo_backup.config.load import dotenv_problems, load, surroundings
 from korrigo_backup.core.dotenv import Fault, parse, written
 from korrigo_backup.errors import UsageError
 from korrigo_backup.system.dotenv import read_dotenv
+from property_testing import example, given, st
 
 ENVIRONMENT = {"HOME_DIR": "/h", "EMPTY": ""}
 

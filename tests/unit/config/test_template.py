@@ -4,12 +4,11 @@ import re
 import tomllib
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from korrigo_backup.config.load import load
 from korrigo_backup.config.model import SECTIONS, Configuration
 from korrigo_backup.config.template import render, written
+from property_testing import given, st
 
 scalars = st.one_of(st.text(st.characters(exclude_categories=["Cs"])), st.integers(-(2**60), 2**60), st.booleans())
 values = st.one_of(scalars, st.lists(scalars, max_size=3), st.dictionaries(st.text('ab ."\n', max_size=4), scalars))

@@ -1,10 +1,9 @@
 """Secrets are shown nowhere."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from korrigo_backup.core.secret import STARS, Secret, redact
+from property_testing import given, st
 
 pytestmark = [pytest.mark.contract("C5"), pytest.mark.promise("P7")]
 

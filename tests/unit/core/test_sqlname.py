@@ -1,12 +1,11 @@
 """Names are compared as identifiers, and bytes that are no text stay the same bytes."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from korrigo_backup.core.encodings import dump_encoding, to_bytes, to_text
 from korrigo_backup.core.sqlname import bare_name, normal_name
 from korrigo_backup.postgres.dump.scan import DumpScanner
+from property_testing import given, st
 
 
 @pytest.mark.parametrize(

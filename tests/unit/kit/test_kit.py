@@ -10,8 +10,6 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pyrage import x25519
 
 from korrigo_backup.artifact.naming import free_kit_name, is_kit, parse
@@ -24,6 +22,7 @@ from korrigo_backup.kit.model import CONTENTS, README, Contents, KitFile, is_mem
 from korrigo_backup.kit.readme import ReadmeFacts, readme
 from korrigo_backup.system import age
 from korrigo_backup.system.installed import requirement
+from property_testing import given, st
 
 NOW = datetime(2026, 2, 4, 3, 0, tzinfo=UTC)
 FACTS = ReadmeFacts(

@@ -6,11 +6,10 @@ import os
 import subprocess
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.media import listing as members
+from property_testing import given, st
 
 NAMES = [
     b"plain",

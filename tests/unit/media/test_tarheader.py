@@ -4,10 +4,9 @@ import io
 import tarfile
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from korrigo_backup.media.tar_header import TarHeader, mtime_ns, packed, written_time
+from property_testing import given, st
 
 NUMBERS = st.integers(0, 8**7 - 1)
 

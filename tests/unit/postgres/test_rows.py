@@ -1,11 +1,10 @@
 """The rows of a dump come out as they went in, table by table, whatever the size of the pieces."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.postgres.dump.rows import tables
+from property_testing import given, st
 
 END = b"\n--\n-- PostgreSQL database dump complete\n--\n\n"
 DUMP = (

@@ -10,8 +10,8 @@ import pytest
 
 from korrigo_backup.artifact.artifact import Artifact
 from korrigo_backup.artifact.catalog import Catalog
+from korrigo_backup.artifact.kinds import Kind, Origin
 from korrigo_backup.artifact.manifest import Manifest
-from korrigo_backup.artifact.naming import Kind, Origin
 from korrigo_backup.errors import Interrupted, Refused
 from korrigo_backup.retention import holds
 from korrigo_backup.retention.hold import Hold, standing

@@ -7,19 +7,19 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from korrigo_backup.artifact.artifact import Artifact
+from korrigo_backup.artifact.kinds import Kind, Origin
 from korrigo_backup.artifact.manifest import Manifest
-from korrigo_backup.artifact.naming import Kind, Origin, compose, stamp
+from korrigo_backup.artifact.naming import compose, stamp
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.retention.clock import doubt
 from korrigo_backup.retention.hold import Hold, standing
 from korrigo_backup.retention.policy import Moment, Policy, RetentionFacts, Rule, by_age, decide, too_many
 from korrigo_backup.retention.previous_copies import Kept
 from korrigo_backup.retention.previous_copies import decide as decide_kept
-from sandbox import stamped
+from local_times import stamped
+from property_testing import given, st
 
 NOW = stamped(2026, 2, 4)
 SITE = "korrigo"

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from korrigo_backup.artifact.artifact import Artifact
+from korrigo_backup.artifact.kinds import Kind, Origin
 from korrigo_backup.artifact.manifest import Manifest
-from korrigo_backup.artifact.naming import Kind, Origin
 from korrigo_backup.schedule.loop import Loop, newest
 from korrigo_backup.schedule.model import JOBS, OVERDUE, RunEnvironment
 

@@ -6,8 +6,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from korrigo_backup.app.build import wire
 from korrigo_backup.config.load import load
@@ -16,6 +14,7 @@ from korrigo_backup.errors import UsageError
 from korrigo_backup.schedule import crontab_lines as crontab
 from korrigo_backup.schedule.model import JOBS, RunEnvironment, check_hours, next_runs, on_calendar, overdue, times
 from korrigo_backup.schedule.unit_files import hours_in, is_ours, unit_name, units
+from property_testing import given, st
 
 AROUND = RunEnvironment(
     site="korrigo",

@@ -2,7 +2,7 @@
 
 import time
 
-import sandbox
+from health_server import answering
 from korrigo_backup.site.outage import watched
 
 
@@ -12,13 +12,13 @@ def wait_for_refusal(outage):
 
 
 def test_an_address_that_always_answers_has_no_outage():
-    with sandbox.answering(lambda _: True) as port, watched(f"http://127.0.0.1:{port}/") as outage:
+    with answering(lambda _: True) as port, watched(f"http://127.0.0.1:{port}/") as outage:
         assert outage.seconds() == 0
 
 
 def test_the_seconds_are_those_without_an_answer():
     down = []
-    with sandbox.answering(lambda _: not down) as port, watched(f"http://127.0.0.1:{port}/") as outage:
+    with answering(lambda _: not down) as port, watched(f"http://127.0.0.1:{port}/") as outage:
         down.append(True)
         wait_for_refusal(outage)
         again = time.monotonic()
@@ -30,7 +30,7 @@ def test_the_seconds_are_those_without_an_answer():
 def test_one_that_is_not_over_has_no_seconds(monkeypatch):
     monkeypatch.setattr("korrigo_backup.site.outage._GRACE", 0.1)
     down = []
-    with sandbox.answering(lambda _: not down) as port, watched(f"http://127.0.0.1:{port}/") as outage:
+    with answering(lambda _: not down) as port, watched(f"http://127.0.0.1:{port}/") as outage:
         down.append(True)
         wait_for_refusal(outage)
         assert outage.seconds() is None

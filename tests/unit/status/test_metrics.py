@@ -5,7 +5,7 @@ from datetime import timedelta
 from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
-from korrigo_backup.artifact.naming import Kind
+from korrigo_backup.artifact.kinds import Kind
 from korrigo_backup.run.record import Outcome
 from korrigo_backup.status.attention import attention
 from korrigo_backup.status.evaluate import describe

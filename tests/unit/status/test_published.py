@@ -6,12 +6,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from korrigo_backup.artifact.artifact import Artifact, Stranger
 from korrigo_backup.artifact.header import ManifestHeader
-from korrigo_backup.artifact.naming import Kind, Origin
+from korrigo_backup.artifact.kinds import Kind, Origin
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.finding import warning
 from korrigo_backup.errors import ProofFailed
@@ -20,6 +18,7 @@ from korrigo_backup.retention.policy import Policy, Rule
 from korrigo_backup.run.record import Outcome, Record
 from korrigo_backup.status.model import Beside, Goals, Seen
 from korrigo_backup.status.published import PublishedStatus, decode, encode
+from property_testing import given, st
 
 NOW = datetime(2026, 2, 4, 3, tzinfo=UTC)
 

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from korrigo_backup.artifact.artifact import Stranger
 from korrigo_backup.artifact.history import failing
-from korrigo_backup.artifact.naming import Kind, Origin
+from korrigo_backup.artifact.kinds import Kind, Origin
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.retention.policy import Policy, Rule
 from korrigo_backup.run.record import Outcome

@@ -9,12 +9,11 @@ import zlib
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.system.blocks import BLOCK, Effort
 from korrigo_backup.system.streams import GzipWriter, HashingReader, HashingWriter, gunzip
+from property_testing import given, st
 
 DATA = bytes(range(256)) * 40 + b"some text that compresses " * 400
 GZ = gzip.compress(DATA, mtime=0)

@@ -3,8 +3,6 @@
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from korrigo_backup.artifact.consistency import SHOWN, compare, findings
 from korrigo_backup.core.paths import order
@@ -13,6 +11,7 @@ from korrigo_backup.errors import UsageError
 from korrigo_backup.postgres.references import parse_column
 from korrigo_backup.restore.checklist import QUESTIONS, unanswered
 from korrigo_backup.run.record import Outcome, Record, Timed, downtime, predicted_downtime
+from property_testing import given, st
 
 names = st.text(alphabet="ab-/é\U0001f600\udc80 ", min_size=1, max_size=6)
 

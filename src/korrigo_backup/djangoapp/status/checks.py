@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.checks import Warning as Warned
 
+from korrigo_backup.artifact.kinds import WITH_ROWS
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.djangoapp.location import DEFAULT_MAX_AGE, DIRECTORY, backup_directory, max_age
 from korrigo_backup.djangoapp.status.source import sight
 from korrigo_backup.errors import KorrigoBackupError
-from korrigo_backup.status.evaluate import WITH_DATABASE, good_artifacts
+from korrigo_backup.status.evaluate import good_artifacts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,7 +82,7 @@ def judged(found: Seen, *, now: datetime, limit: timedelta) -> list[Any]:
         for artifact in found.artifacts
         if artifact.authenticity is Authenticity.FORGED
     ]
-    good = [a for a in good_artifacts(found) if a.kind in WITH_DATABASE and a.created <= now + _AHEAD]
+    good = [a for a in good_artifacts(found) if a.kind in WITH_ROWS and a.created <= now + _AHEAD]
     if not good:
         shut = next((f"{artifact.name}: {artifact.problem}" for artifact in found.artifacts if artifact.problem), None)
         return [*said, _warned(3, f"no proven backup at all in {found.directory}", shut or _MAKE_ONE)]

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 from django.core.paginator import Paginator
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
-from django.utils.translation import pgettext, pgettext_lazy
+from django.utils.translation import pgettext
 
 from korrigo_backup.artifact.history import damaged, proven
-from korrigo_backup.artifact.naming import Kind, Origin
+from korrigo_backup.artifact.kinds import KINDS, WITH_ROWS, Kind, Origin
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.djangoapp.location import backup_directory
 from korrigo_backup.djangoapp.status.source import Sight, sight
 from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.retention.hold import standing
 from korrigo_backup.status.collect import judged
-from korrigo_backup.status.evaluate import WITH_DATABASE, good_artifacts, rows_of
+from korrigo_backup.status.evaluate import good_artifacts, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -42,13 +42,6 @@ IN_A_CHART = 400
 
 _RHYTHM = 7
 """Backups from which the time of the next backup is predicted."""
-
-_KINDS = {
-    Kind.SQL: pgettext_lazy("korrigo_backup", "Database"),
-    Kind.MEDIA: pgettext_lazy("korrigo_backup", "Media"),
-    Kind.DJANGO: pgettext_lazy("korrigo_backup", "Django"),
-    Kind.POINT: pgettext_lazy("korrigo_backup", "Restore point"),
-}
 
 
 @dataclass(frozen=True)
@@ -107,7 +100,7 @@ def _shown(found: Sight, place: Path, query: Mapping[str, str]) -> dict[str, Any
 
 def _state(seen: Seen, good: Sequence[Artifact], wanted: Goals, now: datetime) -> dict[str, Any]:
     status = judged(seen, wanted, now=now)
-    newest = next((artifact for artifact in good if artifact.kind in WITH_DATABASE), None)
+    newest = next((artifact for artifact in good if artifact.kind in WITH_ROWS), None)
     return {
         "status": status,
         "newest": newest and (newest, local(newest.created)),
@@ -117,7 +110,7 @@ def _state(seen: Seen, good: Sequence[Artifact], wanted: Goals, now: datetime) -
 
 
 def _drawing(good: Sequence[Artifact]) -> dict[str, Any]:
-    charts = [chart for kind in (Kind.SQL, Kind.MEDIA, Kind.DJANGO) if (chart := _chart(good, kind))]
+    charts = [chart for kind, spec in KINDS.items() if not spec.components and (chart := _chart(good, kind))]
     return {"charts": charts, "drawing": {"charts": charts, "units": [_unit(1024**power) for power in range(6)]}}
 
 
@@ -127,7 +120,7 @@ def _table(seen: Seen, notes: _Notes, query: Mapping[str, str]) -> dict[str, Any
     listed = [artifact for artifact in seen.artifacts if kind in {None, artifact.kind}]
     table = Paginator(listed, ON_A_PAGE).get_page(query.get("p"))
     return {
-        "kinds": [(one.value, _KINDS[one], one is kind) for one in Kind if one in there],
+        "kinds": [(one.value, _label(one), one is kind) for one in Kind if one in there],
         "kind": kind,
         "table": table,
         "rows": [_row(artifact, notes) for artifact in table.object_list],
@@ -153,7 +146,7 @@ def expected(good: Iterable[Artifact], now: datetime) -> datetime | None:
 
     A time in the past means that a backup is late. The schedule itself is the host's, and cannot be seen from here.
     """
-    made = [a.created for a in good if a.kind in WITH_DATABASE and a.created <= now][: _RHYTHM + 1]
+    made = [a.created for a in good if a.kind in WITH_ROWS and a.created <= now][: _RHYTHM + 1]
     if len(made) <= 2:  # noqa: PLR2004 - one distance is not a rhythm
         return None
     apart = median((later - earlier).total_seconds() for later, earlier in pairwise(made))
@@ -174,7 +167,7 @@ def _chart(good: Sequence[Artifact], kind: Kind) -> dict[str, Any] | None:
     kept = alike[::-1][::step][::-1]  # the newest always
     return {
         "id": f"korrigo-chart-{kind.value}",
-        "label": str(_KINDS[kind]),
+        "label": _label(kind),
         "count": len(alike),
         "first": kept[0].size,
         "last": kept[-1].size,
@@ -187,7 +180,7 @@ def _row(artifact: Artifact, notes: _Notes) -> Row:
     hold = (notes.holds or {}).get(artifact.name)
     return Row(
         name=artifact.name,
-        kind=str(_KINDS[artifact.kind]),
+        kind=_label(artifact.kind),
         origin="" if artifact.origin is Origin.ROUTINE else artifact.origin.value,
         created=local(artifact.created),
         size=artifact.size,
@@ -199,6 +192,10 @@ def _row(artifact: Artifact, notes: _Notes) -> Row:
         hold=hold.described() if hold else "",
         problem=_problem(artifact, notes),
     )
+
+
+def _label(kind: Kind) -> str:
+    return str(pgettext("korrigo_backup", KINDS[kind].label))
 
 
 def _proof(head: ManifestHeader | None) -> str:

@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.artifact import Artifact
+from korrigo_backup.artifact.kinds import Kind, Origin
 from korrigo_backup.artifact.manifest import with_normal_names
-from korrigo_backup.artifact.naming import Kind, Origin, stamp
+from korrigo_backup.artifact.naming import stamp
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.backup.backup import require_space
 from korrigo_backup.postgres.databases import Databases

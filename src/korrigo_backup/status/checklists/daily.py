@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.history import unfinished
+from korrigo_backup.artifact.kinds import WITH_ROWS
 from korrigo_backup.run.record import Outcome
 from korrigo_backup.status.attention import LEAST_FREE, span
 from korrigo_backup.status.checklists.answer import Answer, answer, ask, told
-from korrigo_backup.status.evaluate import WITH_DATABASE
 
 if TYPE_CHECKING:
     from korrigo_backup.status.checklists.answer import Evidence
@@ -25,7 +25,7 @@ def daily(evidence: Evidence) -> tuple[Answer, ...]:
 
 def _made(evidence: Evidence) -> Answer:
     point, status = "Backup of the database made (by itself, by the schedule)", evidence.status
-    newest = next((good for good in status.good if good.kind in WITH_DATABASE), None)
+    newest = next((good for good in status.good if good.kind in WITH_ROWS), None)
     late = evidence.found("status.none", "status.overdue", "status.directory", "status.unreadable")
     if late or newest is None:
         text = late.message if late else "there is none"

@@ -7,7 +7,8 @@ import shutil
 import pytest
 
 from demosite import MANAGE
-from sandbox import USER, USER_PASSWORD, connect, healthy_until, nothing_changes, quoted
+from health_server import healthy_until
+from sandbox import USER, USER_PASSWORD, connect, nothing_changes, quoted
 from wreckedsite import EARLIER, SERVICES, left, now
 
 

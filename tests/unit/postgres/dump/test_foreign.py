@@ -4,11 +4,10 @@ import re
 from base64 import b64decode
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.postgres.dump.foreign import as_data
+from property_testing import given, st
 
 END = b"\n--\n-- PostgreSQL database dump complete\n--\n\n"
 _STATEMENT = re.compile(rb"EXECUTE pg_catalog\.convert_from\(pg_catalog\.decode\('([A-Za-z0-9+/=]*)'")

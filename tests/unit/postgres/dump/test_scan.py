@@ -1,11 +1,10 @@
 """A dump is read as psql reads it: rows counted, programs refused, whatever the size of the pieces."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.postgres.dump.scan import DumpScanner
+from property_testing import given, st
 
 END = b"\n--\n-- PostgreSQL database dump complete\n--\n\n\\unrestrict abc\n"
 DUMP = (

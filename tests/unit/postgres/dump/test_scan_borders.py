@@ -4,12 +4,11 @@ import re
 
 import pglast
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.postgres.dump.foreign import as_data
 from korrigo_backup.postgres.dump.scan import DumpScanner
+from property_testing import example, given, settings, st
 
 END = b"\n--\n-- PostgreSQL database dump complete\n--\n\n"
 BORDER = "; SELECT "

@@ -19,12 +19,12 @@ from django.db import OperationalError, connection, connections, models
 from django.db.models.signals import post_save, pre_delete
 from django.test import override_settings
 from django.test.utils import isolate_apps
-from testsite import content
-from testsite import models as m
 
 from korrigo_backup.djangoapp.fixture.path_columns import configured_columns, file_columns
 from korrigo_backup.djangoapp.probe.new_user import new_user
 from korrigo_backup.djangoapp.probe.probe import probe
+from testsite import content
+from testsite import models as m
 
 pytestmark = pytest.mark.contract("R6")
 

@@ -8,12 +8,12 @@ from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
 from django.core.management import CommandError
 from django.db import connections
-from testsite import models as m
 
 from korrigo_backup.core.finding import Level
 from korrigo_backup.djangoapp.fixture.migration_state import CodeMigrations
 from korrigo_backup.djangoapp.load import load as loader
 from korrigo_backup.verify import django_artifact as artifact
+from testsite import models as m
 
 pytestmark = pytest.mark.parametrize("alias", ["default"], indirect=True)
 

@@ -8,13 +8,13 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import connections
 from django.db.models import QuerySet
-from testsite import models as m
 
 from korrigo_backup.artifact.catalog import Catalog
 from korrigo_backup.artifact.identity import SiteRecord
 from korrigo_backup.artifact.keyring import read
 from korrigo_backup.djangoapp.fixture.migration_state import CodeMigrations, compare
 from korrigo_backup.djangoapp.load.suspicious import leads_out
+from testsite import models as m
 
 
 @pytest.fixture

@@ -18,8 +18,6 @@ from django.core.management import call_command
 from django.db import connections, transaction
 from django.db.models import DurationField, FloatField, JSONField
 from django.db.models.signals import post_save
-from testsite import content
-from testsite import models as m
 
 from korrigo_backup.djangoapp import backup
 from korrigo_backup.djangoapp.fixture import dump as dumper
@@ -30,6 +28,8 @@ from korrigo_backup.djangoapp.fixture.rows import RowDecoder, RowEncoder
 from korrigo_backup.djangoapp.fixture.tables import data_models, tables
 from korrigo_backup.djangoapp.load import load as loader
 from korrigo_backup.media import stable
+from testsite import content
+from testsite import models as m
 
 
 @pytest.mark.contract("B2")

@@ -12,8 +12,8 @@ from contextlib import suppress
 import pytest
 from django.core.management import CommandError
 from django.db import DatabaseError, connections, transaction
-from hypothesis import HealthCheck, Phase, event, given, note, settings
-from hypothesis import strategies as st
+
+from property_testing import HealthCheck, Phase, event, given, note, settings, st
 
 MANY = int(os.environ.get("KORRIGO_TEST_LAW", "0"))
 

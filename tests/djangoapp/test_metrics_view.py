@@ -4,7 +4,8 @@ import pytest
 from django.conf import settings
 from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
-from test_admin_page import backups, member, only_lite
+
+from djangoapp.test_admin_page import backups, member, only_lite
 
 __all__ = ["backups", "member"]
 

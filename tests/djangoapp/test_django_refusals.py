@@ -18,13 +18,13 @@ from django.contrib.auth.models import Group, User
 from django.core import serializers
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connections, transaction
-from testsite import models as m
 
 from korrigo_backup.djangoapp import backup, restore
 from korrigo_backup.djangoapp.load import load as loader
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.media.tree import MediaTree
 from korrigo_backup.verify import django_artifact as artifact
+from testsite import models as m
 
 
 def fixture_of(path):

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import django
 import pytest
 
-import django
 from korrigo_backup.postgres.throwaway import ThrowawayServer, embedded_bindir, system_bindir
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "testsite.settings"
@@ -27,9 +27,9 @@ from django.conf import settings  # noqa: E402
 from django.contrib.contenttypes.models import ContentType  # noqa: E402
 from django.core.management import CommandError, call_command  # noqa: E402
 from django.db import connections  # noqa: E402
-from testsite import content  # noqa: E402
 
 from sandbox import connect  # noqa: E402
+from testsite import content  # noqa: E402
 
 ALIASES = ["default"] if PSYCOPG2 else ["default", "lite"]
 """SQLite has no psycopg that could be another."""

@@ -18,8 +18,8 @@ from django.utils import timezone
 import korrigo_backup.djangoapp
 from korrigo_backup.artifact.artifact import Artifact
 from korrigo_backup.artifact.catalog import Catalog
+from korrigo_backup.artifact.kinds import KINDS, Kind, Origin
 from korrigo_backup.artifact.manifest import DjangoProof, Manifest
-from korrigo_backup.artifact.naming import Kind, Origin
 from korrigo_backup.artifact.signature import Key, sign
 from korrigo_backup.djangoapp.status.checks import check_backups
 from korrigo_backup.djangoapp.status.page import IN_A_CHART, expected, page
@@ -222,6 +222,7 @@ def test_every_message_of_page_and_template_is_in_french():
     here = LOCALE.parents[2]
     source = "".join(path.read_text(encoding="utf-8") for path in [*here.glob("*.py"), *here.rglob("*.html")])
     used = set(re.findall(r'pgettext(?:_lazy)?\(\s*"korrigo_backup", "([^"]+)"', source))
+    used |= {spec.label for spec in KINDS.values()}
     used |= set(re.findall(r"\{% translate '([^']+)' context 'korrigo_backup' %\}", source))
     known = re.findall(r'^msgid "(.+)"$', (LOCALE / "django.po").read_text(encoding="utf-8"), re.MULTILINE)
     assert used - set(known) == set()

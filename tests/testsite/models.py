@@ -4,6 +4,7 @@
 
 import uuid
 
+import django
 from django.contrib.auth.models import Permission, User
 from django.contrib.contenttypes.fields import GenericForeignKey, GenericRelation
 from django.contrib.contenttypes.models import ContentType
@@ -12,8 +13,6 @@ from django.contrib.postgres.fields import ArrayField, DateTimeRangeField
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models.signals import post_save
-
-import django
 
 
 class VisibleOnly(models.Manager):

@@ -9,12 +9,12 @@ from types import SimpleNamespace
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connections
-from testsite import models as m
 
 from korrigo_backup.djangoapp.transaction import commit
 from korrigo_backup.media.tree import MediaTree
 from korrigo_backup.site import unfinished
 from korrigo_backup.site.unfinished import DjangoRestoreRecord
+from testsite import models as m
 
 FILES = {"os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.chmod", "os.utime", "open", "os.link"}
 """What Python tells an audit hook about before it happens; statements to the database are added below."""

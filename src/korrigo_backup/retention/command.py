@@ -11,8 +11,9 @@ from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.retention import holds, prune
 from korrigo_backup.retention import previous_copies as kept
 from korrigo_backup.retention.hold import standing
+from korrigo_backup.retention.stored_media import sweep
 from korrigo_backup.run.journal import SiteName, recorded
-from korrigo_backup.run.step import CopiesUnseen, Listener, Removed, Step, silent
+from korrigo_backup.run.step import CopiesUnseen, Listener, Removed, Step, StoreSwept, silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,6 +78,8 @@ def applied(catalog: Catalog, request: PruneOptions) -> tuple[Retention, int]:
     ):
         plan = _plan(catalog, request, site, unseen)
         removed = carried_out(catalog, plan, site, now=request.now, listen=running.listen)
+        swept = sweep(catalog, allow_many=request.meant.many)
+        running.listen(StoreSwept(swept.files, swept.bytes))
     return plan, removed
 
 

@@ -140,6 +140,9 @@ def _prune(step: PruneStep) -> str:
     match step:
         case of.Removed():
             return f"🗑️ {step.name}"
+        case of.StoreSwept():
+            swept = f"🗑️ media store: {step.files} files, {human(step.size)}, that no backup names"
+            return swept if step.files else ""
         case of.CopiesUnseen():
             return ""
         case _:

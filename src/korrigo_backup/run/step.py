@@ -219,7 +219,14 @@ class CopiesUnseen(_Tagged, frozen=True, tag="prune.unseen"):
     reason: str
 
 
-PruneStep = Removed | CopiesUnseen
+class StoreSwept(_Tagged, frozen=True, tag="prune.swept"):
+    """Files that no backup names, `size` bytes in sum, are removed from the media store."""
+
+    files: int
+    size: int
+
+
+PruneStep = Removed | CopiesUnseen | StoreSwept
 """Steps of a removal by the policy."""
 
 

@@ -156,7 +156,7 @@ def _verify(site: Site, catalog: Catalog, night: Night, running: Running, done: 
     if artifact is None:
         return
     running.listen(VerifyingBackup(night.depth))
-    findings = verify(catalog, artifact, now=night.now, depth=night.depth)
+    findings = verify(catalog, artifact, now=night.now, depth=night.depth, stored_media=False)
     bad = first_error(findings)
     if bad:
         _relink(catalog)

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.artifact.catalog import local_now
-from korrigo_backup.cli.output import CommandContext, human, say, say_findings, say_json
+from korrigo_backup.cli.output import CommandContext, narrator, say, say_findings, say_json
 from korrigo_backup.core.finding import Finding
+from korrigo_backup.core.size import human
 from korrigo_backup.run.journal import SiteName
-from korrigo_backup.run.record import silent
+from korrigo_backup.run.step import CopyStep, silent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from korrigo_backup.app.build import Wired
-    from korrigo_backup.run.record import Listener, Step
+    from korrigo_backup.run.step import Listener
     from korrigo_backup.targets.target_copy import TargetResult
 
 
@@ -34,7 +35,7 @@ def command(
     backups here are never changed.
     """
     wired: Wired = context.ensure_object(CommandContext).wired()
-    results = copied(wired, artifacts or (), to or (), listen=silent if as_json else narrate)
+    results = copied(wired, artifacts or (), to or (), listen=silent if as_json else narrator(CopyStep))
     from korrigo_backup.targets.copy import require_all  # noqa: PLC0415 - only this verb and the night need them
 
     if as_json:
@@ -66,15 +67,6 @@ def say_results(results: Sequence[TargetResult]) -> None:
         say(f"{mark} {result.name}: {done}, {result.place}")
         for problem in result.problems:
             say(f"   {problem.message}")
-
-
-def narrate(step: Step) -> None:
-    """Print the steps of a copy."""
-    if step.id == "copy.sent":
-        how = "sealed" if step.facts["sealed"] == "True" else "not sealed"
-        say(f"☁️ {step.facts['target']}: {step.facts['name']} copied ({human(int(step.facts['bytes']))}, {how})")
-    elif step.id == "copy.again":
-        say(f"⏳ {step.facts['message']}; trying again")
 
 
 def _document(result: TargetResult) -> dict[str, object]:

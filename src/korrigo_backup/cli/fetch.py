@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from korrigo_backup.cli.output import CommandContext, say, say_json
-from korrigo_backup.run.record import silent
+from korrigo_backup.cli.output import CommandContext, narrator, say, say_json
+from korrigo_backup.run.step import CopyStep, silent
 from korrigo_backup.system.files import explained, read_plain
 
 if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
-    from korrigo_backup.run.record import Step
     from korrigo_backup.targets.read_back import Reader
 
 _LARGEST_IDENTITY = 64 * 1024
@@ -54,7 +53,7 @@ def fetched(reading: Reader, artifact: str, *, quiet: bool, allow_unsigned: bool
     from korrigo_backup.targets.fetch import fetch  # noqa: PLC0415 - see reader
 
     with reading.catalog.exclusive("fetch"):
-        return fetch(reading, artifact, listen=silent if quiet else _narrate, allow_unsigned=allow_unsigned)
+        return fetch(reading, artifact, listen=silent if quiet else narrator(CopyStep), allow_unsigned=allow_unsigned)
 
 
 def reader(wired: Wired, target: str, identity: str | None, site: str | None) -> Reader:
@@ -78,8 +77,3 @@ def private_key(identity: str) -> bytes:
     path = Path(identity).expanduser()
     with explained(f"read the private key {path}"):
         return read_plain(path, _LARGEST_IDENTITY)
-
-
-def _narrate(step: Step) -> None:
-    if step.id == "fetch.done":
-        say(f"⬇️ {step.facts['name']} from {step.facts['target']}")

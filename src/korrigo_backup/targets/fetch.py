@@ -11,7 +11,7 @@ from korrigo_backup.artifact.naming import MEDIA_STORE, is_kit, parse
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.errors import ProofFailed, Refused, UsageError
 from korrigo_backup.media.store.objects import MediaStore
-from korrigo_backup.run.record import Listener, Step, silent
+from korrigo_backup.run.step import CopyFetched, Listener, silent
 from korrigo_backup.system.files import explained, fsync_directory, private_directory, rename_new, sha256_of
 from korrigo_backup.targets.port import require_plain
 from korrigo_backup.targets.read_back import artifacts_on
@@ -67,7 +67,7 @@ def _fetch_one(reader: Reader, name: str, *, listen: Listener, allow_unsigned: b
             place.rename(file)
         with explained(f"write {directory}"):
             _publish(got, directory, name)
-    listen(Step("fetch.done", {"name": name, "target": reader.destination.name}))
+    listen(CopyFetched(reader.destination.name, name))
     return directory / name
 
 

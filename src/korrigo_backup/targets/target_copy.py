@@ -20,7 +20,7 @@ from korrigo_backup.artifact.signature import sign
 from korrigo_backup.core.finding import Finding, loss, warning
 from korrigo_backup.errors import KorrigoBackupError, NotFound, ProofFailed, Refused, Unreachable
 from korrigo_backup.media.store.objects import MediaStore
-from korrigo_backup.run.record import Step
+from korrigo_backup.run.step import CopySent, CopyTriedAgain
 from korrigo_backup.system import age
 from korrigo_backup.system.files import (
     CHUNK,
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.artifact.signature import Key
-    from korrigo_backup.run.record import Listener
+    from korrigo_backup.run.step import Listener
     from korrigo_backup.targets.destination import Destination
     from korrigo_backup.targets.items import CopyItem
 
@@ -141,7 +141,7 @@ class TargetCopy:
             try:
                 return act()
             except Unreachable as problem:
-                self._options.listen(Step("copy.again", {"target": self.result.name, "message": problem.message}))
+                self._options.listen(CopyTriedAgain(problem.message))
                 if self._stop.wait(pause):
                     raise Stopped from None
         return act()
@@ -176,8 +176,7 @@ class TargetCopy:
         self._receipt(item, lines, sealing=sealing)
         self.result.sent.append(item.name)
         size = sum(line.size for line in lines)
-        facts = {"target": self.result.name, "name": item.name, "bytes": str(size), "sealed": str(sealing)}
-        self._options.listen(Step("copy.sent", facts))
+        self._options.listen(CopySent(self.result.name, item.name, size, sealing))
 
     def _own(self, item: CopyItem, *, sealing: bool) -> list[LedgerLine]:
         """Put the files of an item, unless they are there, and return their lines."""

@@ -10,7 +10,7 @@ from korrigo_backup.artifact.manifest import DatabaseProof, Manifest, MediaProof
 from korrigo_backup.artifact.naming import compose, stamp
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.run.record import Outcome, Record, Timed
-from korrigo_backup.status.model import Seen
+from korrigo_backup.status.model import Facts
 
 NOW = datetime(2026, 2, 4, 12, tzinfo=UTC)
 GB = 10**9
@@ -55,17 +55,18 @@ def ran(hours, outcome=Outcome.DONE, *, verb="backup", subject="db", steps=(), m
         started=NOW - timedelta(hours=hours),
         outcome=outcome,
         message=message,
-        steps=tuple(Timed(step, 0) for step in steps),
+        steps=tuple(Timed(step, 0.0) for step in steps),
         **more,
     )
 
 
-def seen(*artifacts, **more):
+def facts(*artifacts, **more):
     given: dict[str, Any] = {"site": "korrigo", "environment": "production", "free": 100 * GB, "total": 200 * GB} | more
-    return Seen(directory="/b", artifacts=sorted(artifacts, key=lambda a: a.created, reverse=True), **given)
+    ordered = sorted(artifacts, key=lambda artifact: artifact.created, reverse=True)
+    return Facts(taken=NOW, directory="/b", artifacts=tuple(ordered), **given)
 
 
 def healthy(**more):
     restored = ran(30, verb="restore", subject="x", steps=["restore.proven"])
     given: dict[str, Any] = {"records": [restored, ran(3)]} | more
-    return seen(backup(3), backup(27), backup(50, kind=Kind.MEDIA), **given)
+    return facts(backup(3), backup(27), backup(50, kind=Kind.MEDIA), **given)

@@ -21,9 +21,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "demo"))
 
+import django
 from benchmarks.method2.site import PROJECT, Run, Site
 
-import django
 from korrigo_backup.postgres.throwaway import ThrowawayServer, embedded_bindir, system_bindir
 from witness import NOT_CARRIED_BY_METHOD_2, testify
 

@@ -1,8 +1,7 @@
 """Check constraints under the name that the running Django gives their condition."""
 
-from django.db import models
-
 import django
+from django.db import models
 
 CONDITION = "condition" if django.VERSION >= (5, 1) else "check"
 

@@ -22,6 +22,7 @@ from korrigo_backup.errors import Interrupted, KorrigoBackupError, Locked, NotFo
 from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.retention import command as retain
 from korrigo_backup.retention.prune import Meant
+from korrigo_backup.retention.stored_media import sweep
 from korrigo_backup.run import journal
 from korrigo_backup.run.journal import Running, recorded
 from korrigo_backup.run.record import Listener, Step, silent
@@ -147,7 +148,7 @@ def _verify(site: Site, catalog: Catalog, night: Night, running: Running, done: 
     if artifact is None:
         return
     running.listen(Step("nightly.verify", {"depth": night.depth}))
-    findings = verify(catalog, artifact, now=night.now, depth=night.depth)
+    findings = verify(catalog, artifact, now=night.now, depth=night.depth, stored_media=False)
     bad = first_error(findings)
     if bad:
         _relink(catalog)
@@ -205,6 +206,8 @@ def _prune(site: Site, catalog: Catalog, night: Night, running: Running, done: D
     request = retain.PruneOptions(night.policy, site.name, site.environment, night.now, Meant(), lambda: site)
     plan = retain.plan_held(catalog, request, site)
     done.removed = retain.carried_out(catalog, plan, site, now=night.now, listen=running.listen)
+    if any(artifact.is_listing for artifact in plan.artifacts.leaving):
+        sweep(catalog)
 
 
 def _settings(site: Site, catalog: Catalog, night: Night, running: Running, done: Done) -> None:

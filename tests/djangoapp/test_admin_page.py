@@ -14,6 +14,7 @@ from django.contrib.auth.models import Permission, User
 from django.core.management import call_command
 from django.test import Client, override_settings
 from django.utils import timezone
+from msgspec.structs import replace
 
 import korrigo_backup.djangoapp
 from korrigo_backup.artifact.artifact import Artifact
@@ -25,9 +26,9 @@ from korrigo_backup.djangoapp.status.checks import check_backups
 from korrigo_backup.djangoapp.status.page import IN_A_CHART, expected, page
 from korrigo_backup.retention import holds
 from korrigo_backup.retention.hold import Hold
-from korrigo_backup.status import published as snapshot
-from korrigo_backup.status.collect import About, look
+from korrigo_backup.status.collect import Sources, collect, known
 from korrigo_backup.status.model import Goals
+from korrigo_backup.status.published import encode
 
 PAGE = "/admin/korrigo_backup/backups/"
 LOCALE = Path(korrigo_backup.djangoapp.__file__).parent / "locale" / "fr" / "LC_MESSAGES"
@@ -138,8 +139,10 @@ def test_what_the_host_has_published_is_shown_instead_of_the_directory(site, bac
     made = site.backup().path
     holds.add(backups, Hold(name=made.name, reason="an appeal", holder="the head", since=datetime.now(UTC)))
     now = datetime.now(UTC)
-    seen = look(Catalog(backups), About(site="korrigo", next_run=now + timedelta(days=300)), now=now)
-    (tmp_path / "seen.json").write_bytes(snapshot.encode(seen, Goals(), now=now))
+    catalog = Catalog(backups)
+    given = replace(known(catalog, now=now), site="korrigo", next_run=now + timedelta(days=300))
+    document = encode(collect(catalog, given, Sources()), Goals())
+    (tmp_path / "seen.json").write_bytes(document)
     shutil.rmtree(backups)
     with override_settings(KORRIGO_BACKUP_DIR=tmp_path / "seen.json"):
         shown = text(member("view_backups"))
@@ -148,7 +151,7 @@ def test_what_the_host_has_published_is_shown_instead_of_the_directory(site, bac
         assert f"{timezone.localtime(now + timedelta(days=300)):%Y}" in shown
         assert "held by the head: an appeal" in shown
         assert check_backups(None) == []
-        (tmp_path / "seen.json").write_bytes(snapshot.encode(seen, Goals(), now=now)[:-9])
+        (tmp_path / "seen.json").write_bytes(document[:-9])
         assert [warning.id for warning in check_backups(None)] == ["korrigo_backup.W002"]
 
 

@@ -41,7 +41,7 @@ from korrigo_backup.schedule.model import jobs
 from korrigo_backup.site.manage import DirectDjango, child_environment
 from korrigo_backup.site.revision import work_tree_revision
 from korrigo_backup.site.services import CommandServices
-from korrigo_backup.site.site import Site
+from korrigo_backup.site.site import Site, StoreOptions
 from korrigo_backup.system.run import which
 from korrigo_backup.system.timings import phase
 
@@ -261,6 +261,7 @@ def _site(config: Configuration, environment: Mapping[str, str], make: Callable[
         environment=config.site.environment,
         columns=tuple(parse_column(text) for text in config.media.columns),
         accepted_links=config.media.accepted_links,
+        store=StoreOptions(config.media.store, config.media.reread_nights, config.media.link_unchanged),
         revision=config.site.revision or work_tree_revision(Path.cwd()),
         stopped=config.backup.dir / STOPPED_FILE,
     )

@@ -12,8 +12,8 @@ from msgspec import structs
 
 from korrigo_backup.app.build import STOPPED_FILE
 from korrigo_backup.errors import KorrigoBackupError
-from korrigo_backup.status.collect import About, look
-from korrigo_backup.status.collect import status as status_of
+from korrigo_backup.status.collect import Sources, collect, known
+from korrigo_backup.status.evaluate import evaluate
 from korrigo_backup.status.model import Goals
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
     from korrigo_backup.schedule.schedule import Schedule
     from korrigo_backup.site.site import Site
-    from korrigo_backup.status.model import Seen, Status
+    from korrigo_backup.status.model import Facts, Status
 
 
 def goals(wired: Wired) -> Goals:
@@ -33,7 +33,7 @@ def goals(wired: Wired) -> Goals:
         media_rpo_hours=wanted.media_rpo_hours,
         proof_days=wanted.proof_days,
         policy=wired.policy(),
-        accepted=wanted.accept,
+        accepted=tuple(wanted.accept),
     )
 
 
@@ -48,40 +48,44 @@ def _hurried(wired: Wired) -> Site:
     return replace(wired, config=structs.replace(wired.config, database=short)).site()
 
 
-def about(wired: Wired, *, now: datetime, ask: bool) -> About:
+def given(wired: Wired, *, now: datetime) -> Facts:
     """Return the facts about the site that are in the configuration and not in the catalog."""
-    config = wired.config
-    known = About(
-        site=config.site.name,
-        environment=config.site.environment,
-        media=config.media.root,
-        stopped=config.backup.dir / STOPPED_FILE,
-        live=(lambda: _hurried(wired)) if ask else None,
-    )
+    site = wired.config.site
+    facts = structs.replace(known(wired.catalog, now=now), site=site.name, environment=site.environment)
     try:
-        return _with_schedule(known, wired.schedule(), now)
+        return _with_schedule(facts, wired.schedule(), now)
     except KorrigoBackupError:  # another user's crontab, or impossible hours: `schedule show` reports them
-        return known
+        return facts
 
 
-def _with_schedule(known: About, schedule: Schedule, now: datetime) -> About:
+def _with_schedule(facts: Facts, schedule: Schedule, now: datetime) -> Facts:
     there = schedule.there()
-    return replace(
-        known,
+    return structs.replace(
+        facts,
         next_run=min((run.at for run in schedule.next_runs(now)), default=None),
         scheduled=bool(there),
         schedule=tuple(finding for place in there for finding in place.findings()),
     )
 
 
-def seen_of(wired: Wired, *, now: datetime, ask: bool) -> Seen:
+def sources(wired: Wired, *, ask: bool) -> Sources:
+    """Return where the facts are found besides the catalog; with `ask`, also the live database."""
+    config = wired.config
+    return Sources(
+        media=config.media.root,
+        stopped=config.backup.dir / STOPPED_FILE,
+        live=(lambda: _hurried(wired)) if ask else None,
+    )
+
+
+def facts(wired: Wired, *, now: datetime, ask: bool) -> Facts:
     """Return the facts about the site's backups that can be read; this host or another evaluates them."""
-    return look(wired.catalog, about(wired, now=now, ask=ask), now=now)
+    return collect(wired.catalog, given(wired, now=now), sources(wired, ask=ask))
 
 
 def status(wired: Wired, *, now: datetime, ask: bool) -> Status:
-    """Return how the site's backups stand.
+    """Return how the site's backups stand; faults found there do not raise.
 
     Neither the database nor the services are needed. With `ask`, the database is asked for previous copies.
     """
-    return status_of(wired.catalog, goals(wired), about(wired, now=now, ask=ask), now=now)
+    return evaluate(facts(wired, now=now, ask=ask), goals(wired), now=now)

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.header import header
+from korrigo_backup.artifact.kinds import LISTING_SUFFIX
 from korrigo_backup.artifact.signature import Authenticity
 
 if TYPE_CHECKING:
@@ -57,6 +58,11 @@ class Artifact:
     def name(self) -> str:
         """The file or directory name."""
         return self.path.name
+
+    @property
+    def is_listing(self) -> bool:
+        """Whether it is a listing of the media store, which holds its files."""
+        return self.name.endswith(LISTING_SUFFIX)
 
 
 @dataclass(frozen=True)

@@ -164,7 +164,7 @@ class Catalog:
         if artifact is None:
             raise UsageError(
                 f"{named} is not a backup that this program knows",
-                hint="expected db_backup_….sql.gz, media_backup_….tar.gz, restore_point_….json"
+                hint="expected db_backup_….sql.gz, media_backup_….tar.gz or .files.gz, restore_point_….json"
                 " or a korrigo_backup_… directory",
             )
         return artifact
@@ -179,9 +179,12 @@ class Catalog:
         return self._reader.authenticity(raw)
 
     @contextmanager
-    def draft(self, kind: Kind, origin: Origin, now: datetime) -> Iterator[ArtifactDraft]:
-        """Yield a draft for a new artifact, named for the local time `now`; it is removed unless published."""
-        with self._draft(free_name(kind, origin, stamp(now), set(names_in(self.directory)))) as draft:
+    def draft(self, kind: Kind, origin: Origin, now: datetime, *, stored: bool = False) -> Iterator[ArtifactDraft]:
+        """Yield a draft for a new artifact, named for the local time `now`; it is removed unless published.
+
+        `stored`: the files of a media backup are in the media store.
+        """
+        with self._draft(free_name(kind, origin, stamp(now), set(names_in(self.directory)), stored=stored)) as draft:
             yield draft
 
     @contextmanager

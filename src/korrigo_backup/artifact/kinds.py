@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+LISTING_SUFFIX = ".files.gz"
+"""The end of the name of a media backup whose files are in the media store: it is their listing."""
+
+
 class Kind(StrEnum):
     """The content that an artifact restores, and the method.
 
@@ -112,14 +116,17 @@ KINDS: Mapping[Kind, KindSpec] = {
     Kind.MEDIA: KindSpec(
         label="Media",
         prefixes={Origin.ROUTINE: "media_backup_", Origin.PRE_DEPLOYMENT: "pre_deployment_media_"},
-        suffixes=(".tar.gz",),
+        suffixes=(".tar.gz", LISTING_SUFFIX),
         layout=ArtifactLayout.FILE,
         rule=RetentionRule.MEDIA,
         rule_of_component=RetentionRule.COMPLETE,
         has_files=True,
         latest="latest-media",
         # Archives of uploads as other tools pack them, too.
-        endings=(*(".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst", ".zip"),),
+        endings=(
+            *(LISTING_SUFFIX, ".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tbz2", ".tar.xz", ".txz"),
+            *(".tar.zst", ".tzst", ".zip"),
+        ),
     ),
     Kind.DJANGO: KindSpec(
         label="Django",

@@ -2,6 +2,8 @@
 
 The first five keys are the runbook's (4.3) and keep their meaning; a manifest that has only those was written
 by Korrigo's former command and has `format` 0. Times are UTC, sizes bytes, checksums lower-case hexadecimal.
+
+One file: the format of a manifest, readable from top to bottom.
 """
 
 from __future__ import annotations
@@ -134,13 +136,28 @@ class Doubt(msgspec.Struct, frozen=True):
     file_system: str = ""
 
 
+class StoreProof(msgspec.Struct, frozen=True):
+    """The part of the media store in a backup: new files and their bytes, and files taken over without being read.
+
+    `reread` counts stored files that were read to find damage; `damaged` names those whose content was not that of
+    their name, and which the site does not have any more.
+    """
+
+    new_files: int = 0
+    new_bytes: int = 0
+    taken_over: int = 0
+    reread: int = 0
+    damaged: tuple[str, ...] = ()
+
+
 class MediaProof(msgspec.Struct, frozen=True, kw_only=True):
     """The content of a media tree; `members` names the file that lists each path with its SHA-256.
 
     `root` is the beginning of every path in the archive. `notes` names files that were left out, `unstable` files that
     went on changing while they were read. `properties` is True if owners, modes, attributes and links are in the
     archive; `owners` counts files and directories by `uid:gid`. `outside` are the symbolic links that lead out of the
-    tree, `mounts` the mount points below its root; `file_system` is the file system of the root.
+    tree, `mounts` the mount points below its root; `file_system` is the file system of the root. With `store` the files
+    are in the media store, and the artifact is their listing.
     """
 
     files: int
@@ -154,6 +171,7 @@ class MediaProof(msgspec.Struct, frozen=True, kw_only=True):
     outside: tuple[MediaLink, ...] = ()
     mounts: tuple[str, ...] = ()
     file_system: str = ""
+    store: StoreProof | None = None
 
 
 class PermissionName(msgspec.Struct, frozen=True, gc=False):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from korrigo_backup.artifact.kinds import KINDS
+from korrigo_backup.artifact.kinds import KINDS, LISTING_SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Container, Iterable
@@ -26,6 +26,9 @@ MANIFEST_SUFFIX = ".manifest.json"
 
 MEMBERS_SUFFIX = ".sha256"
 """Added to the name of a media archive: its members in the format of `sha256sum`."""
+
+MEDIA_STORE = "media-store"
+"""The directory of stored media files, next to the artifacts."""
 
 DIRECTORY_MANIFEST = "manifest.json"
 LATEST_SQL = "db_backup_latest.sql.gz"
@@ -76,7 +79,7 @@ def strange(name: str, names: Container[str]) -> str | None:
 
     Hidden names are those of drafts, the journal and the lock, or are ignored.
     """
-    if name.startswith(".") or name == LATEST_SQL or KIT.fullmatch(name):
+    if name.startswith(".") or name in {LATEST_SQL, MEDIA_STORE} or KIT.fullmatch(name):
         return None
     for suffix in (MANIFEST_SUFFIX, MEMBERS_SUFFIX):
         owner = name.removesuffix(suffix)
@@ -95,10 +98,11 @@ def is_stamp(text: str) -> bool:
     return re.fullmatch(r"[0-9]{8}_[0-9]{6}", text, re.ASCII) is not None
 
 
-def compose(kind: Kind, origin: Origin, stamped: str, counter: int = 1) -> str:
-    """Return the artifact name of a stamp; `counter` 1 is not written."""
+def compose(kind: Kind, origin: Origin, stamped: str, counter: int = 1, *, stored: bool = False) -> str:
+    """Return the artifact name of a stamp; `counter` 1 is not written. `stored`: media files are in the store."""
     spec = KINDS[kind]
-    return f"{spec.prefixes[origin]}{stamped}{f'_{counter}' if counter > 1 else ''}{spec.suffixes[0]}"
+    suffix = LISTING_SUFFIX if stored else spec.suffixes[0]
+    return f"{spec.prefixes[origin]}{stamped}{f'_{counter}' if counter > 1 else ''}{suffix}"
 
 
 def free_second(now: datetime, names: Collection[str]) -> datetime:
@@ -111,10 +115,10 @@ def free_second(now: datetime, names: Collection[str]) -> datetime:
     return now
 
 
-def free_name(kind: Kind, origin: Origin, stamped: str, taken: Container[str]) -> str:
+def free_name(kind: Kind, origin: Origin, stamped: str, taken: Container[str], *, stored: bool = False) -> str:
     """Return the first name of this stamp that is not `taken` (two runs in one second, contract T14)."""
     counter = 1
-    while (name := compose(kind, origin, stamped, counter)) in taken:
+    while (name := compose(kind, origin, stamped, counter, stored=stored)) in taken:
         counter += 1
     return name
 

@@ -15,10 +15,11 @@ from korrigo_backup.artifact.manifest import Member
 from korrigo_backup.artifact.naming import MEMBERS_SUFFIX
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.backup.backup import BackedUp, require_same, require_space, said
+from korrigo_backup.backup.media_store import store_tree
 from korrigo_backup.backup.published import published
 from korrigo_backup.errors import PartlyDone, Unreachable
 from korrigo_backup.media import archive as media_format
-from korrigo_backup.media.findings import accepted, doubt, doubtful, of_media
+from korrigo_backup.media.findings import accepted, damaged_files, doubt, doubtful, of_media
 from korrigo_backup.media.stable import made
 from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.run.journal import recorded
@@ -62,8 +63,7 @@ def backup_media(
     ):
         artifact = archive(site, tree, catalog, now=now, origin=origin, listen=running.listen, accept=accept)
         running.bytes = artifact.size
-        require_stable(artifact)
-        require_expected(artifact)
+        require_complete(artifact)
         return BackedUp(artifact, findings=media_findings(artifact))
 
 
@@ -86,6 +86,24 @@ def media_findings(artifact: Artifact) -> tuple[Finding, ...]:
     return tuple(of_media(artifact.manifest)) if artifact.manifest else ()
 
 
+def require_complete(artifact: Artifact) -> None:
+    """Raise PartlyDone when a media backup that was made does not hold all that it should, or an older one is hurt."""
+    require_stable(artifact)
+    _require_expected(artifact)
+    _require_undamaged(artifact)
+
+
+def _require_undamaged(artifact: Artifact) -> None:
+    store = artifact.manifest.media.store if artifact.manifest and artifact.manifest.media else None
+    if store and store.damaged:
+        found = damaged_files(store)
+        raise PartlyDone(
+            f"{artifact.name} is good, but {found.message}",
+            hint=found.hint,
+            state=f"the backup {artifact.path} holds every file that the site has",
+        )
+
+
 def require_stable(artifact: Artifact) -> None:
     """Raise PartlyDone when files went on changing while they were read: the backup is good but for those."""
     unstable = artifact.manifest.media.unstable if artifact.manifest and artifact.manifest.media else ()
@@ -97,7 +115,7 @@ def require_stable(artifact: Artifact) -> None:
         )
 
 
-def require_expected(artifact: Artifact) -> None:
+def _require_expected(artifact: Artifact) -> None:
     """Raise PartlyDone when the media may not be all there are: the disk with them may not be mounted."""
     manifest = artifact.manifest
     if manifest and manifest.media and manifest.doubt:
@@ -132,14 +150,18 @@ def archive(
     started = time.monotonic()
     require_space(catalog, Kind.MEDIA, otherwise=lambda: sum(e.info.st_size for e in tree.walk() if e.is_file))
     last = last_media(site, catalog)
-    with explained("write the media backup"), catalog.draft(Kind.MEDIA, origin, now) as draft:
+    stored = _belongs_in_store(site, tree, last)
+    with explained("write the media backup"), catalog.draft(Kind.MEDIA, origin, now, stored=stored) as draft:
         listen(Step("media.create", {"path": str(catalog.directory / draft.name)}))
 
         def restart(changed: str) -> None:
             listen(Step("media.again", {"path": changed}))
             draft.empty()
 
-        proof, members = made(partial(_archived, tree, draft, site.archive_root, listen), restart)
+        if stored:
+            proof, members = store_tree(site, tree, catalog, draft, last, now, restart)
+        else:
+            proof, members = made(partial(_archived, tree, draft, site.archive_root, listen), restart)
         facts = tree.facts()
         outside = accepted(proof.outside, site.accepted_links)
         proof = replace(proof, outside=outside, mounts=facts.live_mounts, file_system=facts.file_system)
@@ -158,6 +180,26 @@ def archive(
             )
         )
     return published(catalog, path, listen)
+
+
+def _belongs_in_store(site: Site, tree: Tree, last: Artifact | None) -> bool:
+    """Return whether the files go to the media store: as configured, else for a large tree, and then for ever."""
+    if site.store.use is not None:
+        return site.store.use
+    if last is not None:
+        files = last.header.files if last.header else None
+        return last.is_listing or last.size > _LARGE_BYTES or (files or 0) > _LARGE_FILES
+    files = size = 0
+    for entry in tree.walk():
+        files += entry.is_file
+        size += entry.info.st_size if entry.is_file else 0
+        if size > _LARGE_BYTES or files > _LARGE_FILES:
+            return True
+    return False
+
+
+_LARGE_BYTES, _LARGE_FILES = 1_000_000_000, 20_000
+"""A tree of more than this goes to the media store unless the configuration says no: a whole archive takes too long."""
 
 
 @phase("media archive")

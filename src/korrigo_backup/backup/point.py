@@ -18,18 +18,18 @@ from msgspec.structs import replace
 from korrigo_backup.artifact.consistency import as_facts, compare
 from korrigo_backup.artifact.kinds import Kind
 from korrigo_backup.artifact.manifest import Member
-from korrigo_backup.artifact.naming import MANIFEST_SUFFIX, MEMBERS_SUFFIX
+from korrigo_backup.artifact.naming import MANIFEST_SUFFIX
 from korrigo_backup.backup.backup import BackedUp, BackupOptions, afterwards, dump, said
-from korrigo_backup.backup.media import archive, last_media, media_findings, require_expected, require_stable
+from korrigo_backup.backup.media import archive, last_media, media_findings, require_complete
 from korrigo_backup.backup.published import published
 from korrigo_backup.errors import KorrigoBackupError, NotFound, PartlyDone
-from korrigo_backup.media import listing as members
+from korrigo_backup.media.saved_files import saved_files
 from korrigo_backup.postgres.references import named_files, select_paths
 from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.run.journal import recorded
 from korrigo_backup.run.record import Listener, Step, silent
 from korrigo_backup.site.path_columns import known_columns
-from korrigo_backup.system.files import create_private, explained, open_plain, sha256_of, write_all
+from korrigo_backup.system.files import create_private, explained, sha256_of, write_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -69,8 +69,7 @@ def take_point(site: Site, catalog: Catalog, wish: BackupOptions, *, now: dateti
     point, database, media = _take(site, tree, catalog, wish, now=now, listen=running.listen)
     running.bytes = database.size + media.size
     cleaned = afterwards(site, catalog, database, wish.policy, now)
-    require_stable(media)
-    require_expected(media)
+    require_complete(media)
     return BackedUp(point, cleaned, media_findings(media))
 
 
@@ -106,7 +105,9 @@ def _take(
                 hint=problem.hint,
                 state=f"the backup {database.path} is good; there is no restore point",
             ) from None
-        found = compare(named.columns, named.paths(), _files(media, site.archive_root))
+        with saved_files(media.path, site.archive_root) as files:
+            sizes = ((path, digest == _EMPTY) for digest, path in files)
+            found = compare(named.columns, named.paths(), sizes)
         found = replace(found, unknown=named.unknown)
         named.forget()
         listen(Step("point.consistency", dict(as_facts(found))))
@@ -161,15 +162,6 @@ class _Named:
     def forget(self) -> None:
         """Remove the file: it is no part of the point."""
         os.unlink(self._file)  # noqa: PTH108
-
-
-def _files(media: Artifact, root: str) -> Iterator[tuple[str, bool]]:
-    with (
-        open_plain(media.path.with_name(media.name + MEMBERS_SUFFIX)) as raw,
-        os.fdopen(os.dup(raw.fileno()), "rb") as file,
-    ):
-        for digest, path in members.read(file, media.name):
-            yield path.removeprefix(f"{root}/"), digest == _EMPTY
 
 
 def _bound(artifact: Artifact) -> Member:

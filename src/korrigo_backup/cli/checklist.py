@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from korrigo_backup.app.build_status import about, goals
+from korrigo_backup.app.build_status import status
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import CommandContext, say, say_json
 from korrigo_backup.cli.status import say_contacts
@@ -45,10 +45,7 @@ def command(
     now, people = local_now(), wired.config.contacts.people
     answers = checklist(
         name,
-        wired.catalog,
-        goals(wired),
-        about(wired, now=now, ask=False),
-        now=now,
+        status(wired, now=now, ask=False),
         channels=len(wired.announcer().channels),
         people=len(people),
     )

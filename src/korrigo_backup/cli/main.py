@@ -45,6 +45,7 @@ VERBS = {
     "rollback": "korrigo_backup.cli.rollback",
     "rebuild": "korrigo_backup.cli.rebuild",
     "validate": "korrigo_backup.cli.validate",
+    "media": "korrigo_backup.cli.media",
     "prune": "korrigo_backup.cli.prune",
     "hold": "korrigo_backup.cli.hold",
     "adopt": "korrigo_backup.cli.adopt",

@@ -119,6 +119,8 @@ def _narrate(step: Step) -> None:
     say_shared(step)
     if step.id == "prune.removed":
         say(f"🗑️ {step.facts['name']}")
+    elif step.id == "prune.swept" and step.facts["files"] != "0":
+        say(f"🗑️ media store: {step.facts['files']} files, {human(int(step.facts['bytes']))}, that no backup names")
 
 
 def _silent(step: Step) -> None:

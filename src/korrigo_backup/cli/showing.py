@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from datetime import UTC
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.catalog import local_now
@@ -45,18 +44,18 @@ def write_status(wired: Wired, place: Path) -> Status:
 
     Raises UsageError for a directory.
     """
-    from korrigo_backup.app.build_status import goals, seen_of  # noqa: PLC0415 - as above
-    from korrigo_backup.status import published as snapshot  # noqa: PLC0415 - a night without a published status does not load it
-    from korrigo_backup.status.collect import judged  # noqa: PLC0415 - as above
+    from korrigo_backup.app.build_status import facts, goals  # noqa: PLC0415 - as above
+    from korrigo_backup.status import published  # noqa: PLC0415 - a night without a published status does not load it
+    from korrigo_backup.status.evaluate import evaluate  # noqa: PLC0415 - as above
     from korrigo_backup.system.files import explained, replace_public  # noqa: PLC0415 - as above
 
     if place.is_dir():
         raise UsageError(f"{place} is a directory", hint="name a file in it, which the site's process can see")
     now = local_now()
-    seen, wanted = seen_of(wired, now=now, ask=True), goals(wired)
+    found, wanted = facts(wired, now=now, ask=True), goals(wired)
     with explained(f"publish the status in {place}"):
-        replace_public(place, snapshot.encode(seen, wanted, now=now.astimezone(UTC)))
-    return judged(seen, wanted, now=now)
+        replace_public(place, published.encode(found, wanted))
+    return evaluate(found, wanted, now=now)
 
 
 def write_metrics(wired: Wired, place: Path) -> None:

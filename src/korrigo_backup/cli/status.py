@@ -44,7 +44,7 @@ def command(
     found = write_status(wired, publish) if publish else status(wired, now=local_now(), ask=True)
     people = wired.config.contacts.people
     if as_json:
-        say_json("status", {**_fields(found), "contacts": [structs.asdict(person) for person in people]})
+        say_json("status", {**found.document(), "contacts": [structs.asdict(person) for person in people]})
     else:
         say_status(found, people)
     require_calm(found)
@@ -66,9 +66,9 @@ def say_status(found: Status, people: Sequence[Contact]) -> None:
     if found.good:
         say("")
         say_table(("NEWEST GOOD", "AGE", "SIZE", "CONTENT", "TOOK", "COUNT", "IN ALL"), [_row(g) for g in found.good])
-    if found.strangers:
+    if found.facts.strangers:
         say("")
-        say(f"Not ours, never touched: {named([stranger.name for stranger in found.strangers])}")
+        say(f"Not ours, never touched: {named([stranger.name for stranger in found.facts.strangers])}")
     if found.attention:
         say("")
         say("Needs attention:")
@@ -97,21 +97,17 @@ def _as_plugin(context: typer.Context) -> int:
     return code
 
 
-def _fields(found: Status) -> dict[str, object]:
-    return {name: getattr(found, name) for name in found.__struct_fields__}
-
-
 def _headline(found: Status) -> str:
     errors = sum(finding.level is Level.ERROR for finding in found.attention)
     warnings = len(found.attention) - errors
-    name = f"{found.site} ({found.environment})"
+    name = f"{found.facts.site} ({found.facts.environment})"
     if errors:
         return f"❌ {name}: {errors} to do now, {warnings} to know"
     return f"⚠️ {name}: no errors, {warnings} to know" if warnings else f"✅ {name}: all is well"
 
 
 def _lines(found: Status) -> Iterator[tuple[str, str]]:
-    yield "backups", found.directory
+    yield "backups", found.facts.directory
     yield "objective", _objective(found)
     yield "verified", _proof(found.verified, "never")
     yield "proven", _proof(found.proven, "never by a restore or a comparison")
@@ -124,17 +120,17 @@ def _lines(found: Status) -> Iterator[tuple[str, str]]:
         yield "space", f"{part}, backups take {human(space.backups)}; {space.forecast}"
     if found.last_run:
         yield "last run", f"{found.last_run.astimezone():%Y-%m-%d %H:%M %Z}"
-    if found.next_run:
-        yield "next run", f"{found.next_run.astimezone():%Y-%m-%d %H:%M %Z}"
-    if found.running:
-        yield "running", found.running
+    if found.facts.next_run:
+        yield "next run", f"{found.facts.next_run.astimezone():%Y-%m-%d %H:%M %Z}"
+    if found.facts.holder:
+        yield "running", found.facts.holder
     if found.holds:
         yield "held", f"{len(found.holds)}: {named(list(dict.fromkeys(hold.name for hold in found.holds)))}"
-    if found.kept:
-        oldest = span(int((found.now - found.kept[-1].at).total_seconds()))
+    if found.facts.kept:
+        oldest = span(int((found.now - found.facts.kept[-1].at).total_seconds()))
         yield (
             "kept",
-            f"{len(found.kept)} previous copies of restores, the oldest {oldest} old: korrigo-backup prune",
+            f"{len(found.facts.kept)} previous copies of restores, the oldest {oldest} old: korrigo-backup prune",
         )
     if found.others:
         yield "others", f"{found.others} backups of another site or environment are not counted"
@@ -142,7 +138,8 @@ def _lines(found: Status) -> Iterator[tuple[str, str]]:
 
 def _objective(found: Status) -> str:
     age = "there is none" if found.age is None else f"the newest is {span(found.age)} old"
-    return f"a database backup every {found.rpo_hours:g} h; {age}" if found.rpo_hours else f"none set; {age}"
+    hours = found.goals.rpo_hours
+    return f"a database backup every {hours:g} h; {age}" if hours else f"none set; {age}"
 
 
 def _proof(proof: Proof | None, otherwise: str) -> str:

@@ -32,12 +32,12 @@ def compare_archive(site: Site, artifact: Artifact, *, shown: int) -> Comparison
     """Compare a media archive, which is verified first, with the live tree; UsageError when it has no checksums."""
     tree = site.required_media()
     with open_media(artifact) as source:
-        if source.listing is None:
+        saved = source.saved_files()
+        if saved is None:
             raise UsageError(
                 f"{artifact.name} has no list of checksums: its files cannot be compared individually",
                 hint="korrigo-backup plan counts the files that a restore would replace",
             )
-        saved = below(members.read(source.listing, artifact.name), source.root or site.archive_root)
         return _compared(artifact.name, tree, saved, shown)
 
 
@@ -49,7 +49,7 @@ def compare_listing(site: Site, file: Path, *, shown: int) -> Comparison:
             f"there is no file {file}", hint="make a list: korrigo-backup compare --media --save FILE.sha256"
         )
     with open_plain(file) as opened:
-        saved = _in_order(below(members.read(opened, str(file)), site.archive_root), file)
+        saved = _in_order(members.below(members.read(opened, str(file)), site.archive_root), file)
         return _compared(str(file), tree, saved, shown)
 
 
@@ -124,11 +124,6 @@ def side_by_side(
         else:
             yield right[0], left[0], right[1]
             left, right = next(saved, None), next(live, None)
-
-
-def below(saved: Iterable[Saved], root: str) -> Iterator[Saved]:
-    """Return the saved files by their paths below an archive's root."""
-    return ((digest, path.removeprefix(f"{root}/")) for digest, path in saved)
 
 
 def _in_order(saved: Iterable[Saved], file: Path) -> Iterator[Saved]:

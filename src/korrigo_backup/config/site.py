@@ -105,14 +105,26 @@ class MediaSection(Section, frozen=True):
     """Where the uploads are, the root they get inside an archive, and the columns whose values are paths of them.
 
     `accepted_links` are paths of symbolic links that may lead out of the tree without a warning; * stands for many.
+    `store` decides whether files are kept in the media store, once each, or in an archive a night; without it a tree of
+    more than 1 GB or 20,000 files goes to the store. All of the store is read again within `reread_nights` backups, to
+    find damage; 0 for never.
     """
 
-    readers: ClassVar[Mapping[str, Reader]] = {"archive_root": _plain_path}
+    readers: ClassVar[Mapping[str, Reader]] = {
+        "archive_root": _plain_path,
+        "store": switch,
+        "reread_nights": number,
+        "link_unchanged": switch,
+    }
 
     root: Path | None = None
     archive_root: str = "app/media"
     columns: tuple[str, ...] = ()
     accepted_links: tuple[str, ...] = ()
+    store: bool | None = None
+    reread_nights: Annotated[int, Meta(ge=0, le=3650)] = 30
+    link_unchanged: bool = False
+    """Whether a restore makes hard links to unchanged live files. Only for sites that never write to an old file."""
 
 
 class BackupSection(Section, frozen=True):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import tarfile
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, TypedDict
+from typing import IO, TYPE_CHECKING, Protocol, TypedDict
 
 from korrigo_backup.artifact.manifest import MediaLink, MediaProof
 from korrigo_backup.core.paths import printable, stays_inside
@@ -28,7 +28,7 @@ from korrigo_backup.system.tape import Tape
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from korrigo_backup.media.port import Stage, Tree
+    from korrigo_backup.media.port import Stage
     from korrigo_backup.media.stable import Steady
     from korrigo_backup.media.walk import TreeEntry
     from korrigo_backup.system.streams import ByteSource
@@ -84,8 +84,16 @@ class CheckedArchive(Content):
     found: tuple[Found, ...] = ()
 
 
+class Contents(Protocol):
+    """Anything whose entries can be archived: a live tree, or the listing of a stored one."""
+
+    def contents(self) -> Iterator[tuple[TreeEntry, Steady | None]]:
+        """Yield every entry, and each file's content, which is read before the next entry is asked for."""
+        ...
+
+
 def create(
-    tree: Tree, archive: HashingWriter, listing: HashingWriter, *, root: str, members_name: str, again: bool = True
+    tree: Contents, archive: HashingWriter, listing: HashingWriter, *, root: str, members_name: str, again: bool = True
 ) -> MediaProof:
     """Write every file and directory of `tree` into `archive` and its checksum into `listing`.
 
@@ -264,8 +272,8 @@ class Reading:
     repeated: Mapping[str, int] = field(default_factory=dict)
 
 
-class _Given(TypedDict):
-    """The properties that a member gets."""
+class GivenProperties(TypedDict):
+    """The properties that a restored file, directory or link gets."""
 
     mode: int
     mtime_ns: int
@@ -326,19 +334,13 @@ class _ArchiveReader:
             self._left[path] = left - 1
         return left > 1
 
-    def _given(self, info: tarfile.TarInfo, *, directory: bool = False) -> _Given:
+    def _given(self, info: tarfile.TarInfo, *, directory: bool = False) -> GivenProperties:
         """Return the properties that a member gets: those that the archive records and is trusted with."""
-        recorded, trusted = self._reading.owners, self._reading.trusted
-        mask = 0o7777 if trusted else 0o3777 if directory else 0o777
+        recorded = self._reading.owners
+        owner = (info.uid, info.gid) if recorded else None
         extended = _extended(info) if recorded else {}
-        if not trusted:
-            extended = {name: value for name, value in extended.items() if name.startswith(_HARMLESS)}
-        return {
-            "mode": info.mode & mask,
-            "mtime_ns": mtime_ns(info),
-            "owner": (info.uid, info.gid) if recorded else None,
-            "extended": extended,
-        }
+        trusted = self._reading.trusted
+        return given_properties(info.mode, mtime_ns(info), owner, extended, trusted=trusted, directory=directory)
 
     def _file(self, tar: tarfile.TarFile, info: tarfile.TarInfo, path: str, staging: Stage | None) -> None:
         if not path:
@@ -396,6 +398,22 @@ class _ArchiveReader:
 
     def _wrong(self, what: str) -> ProofFailed:
         return ProofFailed(f"{self._source}: {what}", hint="use another backup: korrigo-backup list shows them")
+
+
+def given_properties(
+    mode: int,
+    mtime_ns: int,
+    owner: tuple[int, int] | None,
+    extended: Mapping[str, bytes],
+    *,
+    trusted: bool,
+    directory: bool,
+) -> GivenProperties:
+    """Return the properties that an entry gets: those that its backup records and is trusted with."""
+    if not trusted:
+        mode &= 0o3777 if directory else 0o777
+        extended = {name: value for name, value in extended.items() if name.startswith(_HARMLESS)}
+    return {"mode": mode & 0o7777, "mtime_ns": mtime_ns, "owner": owner, "extended": extended}
 
 
 def plain(name: str) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.header import ManifestHeader
-    from korrigo_backup.artifact.manifest import Manifest, MediaLink, MediaProof
+    from korrigo_backup.artifact.manifest import Manifest, MediaLink, MediaProof, StoreProof
 
 SHRUNK, MOVED = "media.shrunk", "media.moved"
 """Values of `backup --accept` if so few files, or another file system, are right."""
@@ -75,12 +75,22 @@ def of_media(manifest: Manifest) -> Iterator[Finding]:
         return
     if manifest.doubt:
         yield doubtful(manifest.doubt, proof)
+    if proof.store and proof.store.damaged:
+        yield damaged_files(proof.store)
     yield from _links(proof.outside)
     if proof.mounts:
         yield warning("media.mounts", mounts_inside(proof.mounts), MOUNTS_HINT)
     if proof.notes:
         yield warning("media.left_out", f"{len(proof.notes)} entries of the media tree are not in the backup:"
                       f" {listed(proof.notes)}", "right for sockets, pipes and devices")  # fmt: skip
+
+
+def damaged_files(store: StoreProof) -> Finding:
+    """Return the warning about stored files that were found damaged, and that the site does not have any more."""
+    return warning("media.damaged", f"{len(store.damaged)} files in the media store are damaged, and the site does not"
+                   f" have them any more: {listed(store.damaged)}",
+                   "older backups may name them: korrigo-backup verify --all; copy them back from another copy of the"
+                   " backup directory")  # fmt: skip
 
 
 def doubtful(found: Doubt, proof: MediaProof) -> Finding:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from korrigo_backup.errors import ProofFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from korrigo_backup.system.streams import ByteSource
 
@@ -46,6 +46,11 @@ def read(file: ByteSource, source: str) -> Iterator[tuple[str, str]]:
                 hint="the file is damaged: use another backup (korrigo-backup list)",
             )
         yield digest, _unescape(path) if escaped else path
+
+
+def below(files: Iterable[tuple[str, str]], root: str) -> Iterator[tuple[str, str]]:
+    """Yield the files of an archive's listing with their paths below the archive's root."""
+    return ((digest, path.removeprefix(f"{root}/")) for digest, path in files)
 
 
 def _lines(file: ByteSource) -> Iterator[bytes]:

@@ -7,11 +7,11 @@ from typing import IO, TYPE_CHECKING, Protocol
 from korrigo_backup.media.tree import RESTORE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from korrigo_backup.media.stable import Steady
-    from korrigo_backup.media.staging import LostFileProperties
+    from korrigo_backup.media.staging import LiveFile, LostFileProperties
     from korrigo_backup.media.tree import Move, TreeFacts
     from korrigo_backup.media.walk import TreeEntry
 
@@ -45,6 +45,10 @@ class Stage(Protocol):
         extended: Mapping[str, bytes] | None = None,
     ) -> None:
         """Give a written file its mode, time, owner and attributes."""
+        ...
+
+    def link_unchanged(self, files: Sequence[LiveFile]) -> list[bool]:
+        """Make hard links to those live files that are unchanged; return for each whether that was done."""
         ...
 
     def add_hard_link(self, path: str, existing: str) -> None:
@@ -111,8 +115,12 @@ class Tree(Protocol):
         """Yield every entry below the root, ordered by the parts of the path."""
         ...
 
-    def contents(self) -> Iterator[tuple[TreeEntry, Steady | None]]:
-        """Yield the root and the entries of `walk`, with all properties for a restore, and each file's content."""
+    def contents(self, knows: Callable[[TreeEntry], bool] | None = None) -> Iterator[tuple[TreeEntry, Steady | None]]:
+        """Yield the root and the entries of `walk`, with all properties for a restore, and each file's content.
+
+        A regular file for which `knows` returns True comes without its content: it is not read. `knows` is asked about
+        every regular file, in the order of the walk.
+        """
         ...
 
     def links(self) -> Iterator[tuple[str, str, bool]]:

@@ -19,7 +19,7 @@ from korrigo_backup.media.extended import forget_default_acl, give_extended
 from korrigo_backup.system.files import DIRECTORY_MODE, fsync_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 OURS = re.compile(
@@ -74,6 +74,22 @@ class _Given:
     extended: Mapping[str, bytes] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class LiveFile:
+    """A file of the live tree as the last backup saw it: times in nanoseconds, size in bytes."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+    def is_seen_in(self, info: os.stat_result) -> bool:
+        """Return whether a file is this one, unchanged."""
+        seen = (info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
+        return stat.S_ISREG(info.st_mode) and seen == (self.size, self.mtime_ns, self.ctime_ns, self.inode)
+
+
 class _Sparse(io.FileIO):
     """A new file: long runs of zeros become holes."""
 
@@ -100,6 +116,7 @@ class Staging:
     def __init__(self, live: Path, partial: Path, final: Path, *, absent: bool = False) -> None:
         self._partial = partial
         self._final = final
+        self._live = live
         info = live.stat()
         self._default = (info.st_uid, info.st_gid) if os.geteuid() == 0 else None
         self._own = (os.geteuid(), os.getegid())
@@ -163,6 +180,32 @@ class Staging:
             if file.has_hole:
                 file.truncate()
         self._give(file.fileno(), path, _Given(mode, mtime_ns, owner, extended or {}))
+
+    def link_unchanged(self, files: Sequence[LiveFile]) -> list[bool]:
+        """Make hard links to those live files that are unchanged; return for each whether that was done."""
+        return [self._link_unchanged(file) for file in files]
+
+    def _link_unchanged(self, file: LiveFile) -> bool:
+        *above, name = parts = safe_parts(file.path)
+        opened = []
+        try:
+            opened.append(os.open(self._live, READ | os.O_DIRECTORY))
+            for part in above:
+                opened.append(os.open(part, READ | os.O_DIRECTORY, dir_fd=opened[-1]))
+            if not file.is_seen_in(os.stat(name, dir_fd=opened[-1], follow_symlinks=False)):
+                return False
+            target = self._enter(parts[:-1])
+            os.link(name, name, src_dir_fd=opened[-1], dst_dir_fd=target, follow_symlinks=False)
+            info = os.stat(name, dir_fd=target, follow_symlinks=False)
+            if (info.st_ino, info.st_size, info.st_mtime_ns) == (file.inode, file.size, file.mtime_ns):
+                return True
+            os.unlink(name, dir_fd=target)  # the site replaced or changed it a moment ago
+        except OSError:
+            return False
+        finally:
+            for descriptor in opened:
+                os.close(descriptor)
+        return False
 
     def add_hard_link(self, path: str, existing: str) -> None:
         """Give a file that was written before a second name; FileNotFoundError when there is none of that name."""

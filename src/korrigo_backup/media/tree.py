@@ -24,13 +24,13 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import NotFound, Refused
 from korrigo_backup.media.stable import open_stable
-from korrigo_backup.media.staging import OURS, Staging
+from korrigo_backup.media.staging import OURS, READ, Staging
 from korrigo_backup.media.walk import LOST_AND_FOUND, root_entry, walk
 from korrigo_backup.system.files import (
     DIRECTORY_MODE,
@@ -43,7 +43,7 @@ from korrigo_backup.system.files import (
 from korrigo_backup.system.mounts import file_system_of, mounts_below
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from korrigo_backup.media.stable import Steady
@@ -148,11 +148,11 @@ class MediaTree:
         """
         return walk(self.root)
 
-    def contents(self) -> Iterator[tuple[TreeEntry, Steady | None]]:
+    def contents(self, knows: Callable[[TreeEntry], bool] | None = None) -> Iterator[tuple[TreeEntry, Steady | None]]:
         """Yield the root, then the entries of `walk`, with all properties for a restore, and each file's content.
 
         The content must be read before the next entry is asked for. A second name of a file (a hard link) has no
-        content, nor has a file that the site has deleted meanwhile.
+        content, nor has a file that the site has deleted meanwhile, nor one for which `knows` returns True.
         """
         yield root_entry(self.root), None
         seen: dict[tuple[int, int, int, int], str] = {}
@@ -162,9 +162,15 @@ class MediaTree:
                 if found := _described(entry):
                     yield found, None
                 continue
+            known = knows(entry) if knows else False
             key = (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns)
             if info.st_nlink > 1 and key in seen:
                 yield replace(entry, same_as=seen[key]), None
+                continue
+            if known:
+                if info.st_nlink > 1:
+                    seen[key] = entry.path
+                yield entry, None
                 continue
             with open_stable(entry) as file:
                 if file is None:
@@ -174,6 +180,30 @@ class MediaTree:
                     yield (replace(entry, extended=extended) if extended else entry), file
                     if info.st_nlink > 1:
                         seen[key] = entry.path
+
+    @contextmanager
+    def reopened(self, entry: TreeEntry) -> Iterator[tuple[TreeEntry, Steady | None]]:
+        """Yield a regular file of an earlier walk with its attributes and content, which is None if it is gone."""
+        with ExitStack() as stack:
+            try:
+                directory = self._enter(entry.path.split("/")[:-1])
+            except (FileNotFoundError, NotADirectoryError):
+                yield entry, None
+                return
+            stack.callback(os.close, directory)
+            file = stack.enter_context(open_stable(replace(entry, parent=directory)))
+            yield (replace(entry, extended=file.extended()) if file else entry), file
+
+    def _enter(self, parts: list[str]) -> int:
+        """Return a descriptor of a directory below the root; no link is followed."""
+        directory = os.open(self.root, READ | os.O_DIRECTORY)
+        for part in parts:
+            try:
+                inner = os.open(part, READ | os.O_DIRECTORY, dir_fd=directory)
+            finally:
+                os.close(directory)
+            directory = inner
+        return directory
 
     def links(self) -> Iterator[tuple[str, str, bool]]:
         """Yield path and target of every symbolic link, and whether it leads out of the tree."""

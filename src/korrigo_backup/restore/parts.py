@@ -15,8 +15,6 @@ from korrigo_backup.artifact import naming
 from korrigo_backup.artifact.kinds import Kind
 from korrigo_backup.core.secret import Secret
 from korrigo_backup.errors import ProofFailed
-from korrigo_backup.media import archive as media_format
-from korrigo_backup.media import foreign_zip
 from korrigo_backup.media.findings import losses
 from korrigo_backup.postgres.databases import Databases
 from korrigo_backup.postgres.difference import Acceptance
@@ -116,7 +114,7 @@ def open_part(artifact: Artifact, context: RestoreContext, *, rehearsal: bool = 
             case Kind.MEDIA:
                 opened = stack.enter_context(open_media(artifact, unpacked=False))
                 archive = located(context.site.configured_media(), artifact, opened, context.accept)
-                plan = plan_media(context.site, artifact, archive, stamp=context.stamp)
+                plan = plan_media(context.site, archive, stamp=context.stamp)
                 yield MediaPart(artifact, archive, context, plan)
             case Kind.POINT | Kind.DJANGO:
                 raise ValueError(f"{artifact.name} is no single part of a site")
@@ -346,7 +344,11 @@ class MediaPart:
             undo.push("the staged media", lambda: tree.discard_stage(stamp))
             staging = tree.stage(stamp)
             try:
-                loaded = self._load(staging)
+                loaded = self.source.load(
+                    staging,
+                    trusted=self.context.trusted,
+                    link_unchanged=self.context.site.store.link_unchanged,
+                )
                 self._carry_links(staging)
             except BaseException:
                 staging.close()
@@ -365,14 +367,6 @@ class MediaPart:
             undo.push("the swap of the media", lambda: tree.undo_swap(stamp))
             self.context.listen(Step("restore.swap", {"kept": str(tree.beside("before", stamp))}))
             tree.swap(stamp)
-
-    def _load(self, staging: Stage) -> media_format.Content:
-        source, name = self.source, self.artifact.name
-        if source.is_zip:
-            return foreign_zip.load(source.archive, name, root=source.root or ".", staging=staging)
-        owners = bool(source.saved and source.saved.properties)
-        reading = media_format.Reading(source.root, self.context.trusted, owners, source.repeated)
-        return media_format.load(source.archive, source.listing, name, reading=reading, staging=staging)
 
     def _carry_links(self, staging: Stage) -> None:
         """Keep the live links that lead out of the tree, and of an archive without links all of them."""

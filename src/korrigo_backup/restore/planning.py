@@ -11,11 +11,10 @@ from msgspec.structs import replace
 from korrigo_backup.artifact.naming import before_database
 from korrigo_backup.compare.differences import Counted, FileChange
 from korrigo_backup.compare.identity import place_findings
-from korrigo_backup.compare.media import below, file_changes
+from korrigo_backup.compare.media import file_changes
 from korrigo_backup.compare.rows import SMALL, dump_rows, narrow_under
 from korrigo_backup.core.finding import Finding, error, warning
 from korrigo_backup.errors import KorrigoBackupError, Refused, UsageError
-from korrigo_backup.media import listing as members
 from korrigo_backup.media.findings import foreseen
 from korrigo_backup.media.tree import UNMOUNT
 from korrigo_backup.postgres.databases import Databases
@@ -146,7 +145,7 @@ def _left_out(source: SqlSource) -> Iterator[Finding]:
                       "make an invalid index again by hand: CREATE INDEX …")  # fmt: skip
 
 
-def plan_media(site: Site, artifact: Artifact, source: MediaSource, *, stamp: str) -> PartPlan:
+def plan_media(site: Site, source: MediaSource, *, stamp: str) -> PartPlan:
     """Return the effect of restoring a media archive over the live tree."""
     tree = site.configured_media()
     exists = tree.exists()
@@ -157,7 +156,7 @@ def plan_media(site: Site, artifact: Artifact, source: MediaSource, *, stamp: st
         needs=source.bytes,
         free=tree.free(),
     )
-    change = _files(tree, artifact, source) if exists else FileChange(removed=Counted(source.files))
+    change = _files(tree, source) if exists else FileChange(removed=Counted(source.files))
     facts = tree.facts()
     lost = foreseen(source.saved, facts.user, facts.groups) if source.saved else ()
     findings = (*source.findings, *mounted(tree, facts), *lost, *room(replacement))
@@ -285,9 +284,8 @@ def _with_large_objects(
     return counted
 
 
-def _files(tree: Tree, artifact: Artifact, source: MediaSource) -> FileChange:
-    if source.listing is None:  # without checksums no file is known to be equal
+def _files(tree: Tree, source: MediaSource) -> FileChange:
+    saved = source.saved_files()
+    if saved is None:  # without checksums no file is known to be equal
         return FileChange(changed=Counted(sum(1 for entry in tree.walk() if entry.is_file)))
-    change = file_changes(below(members.read(source.listing, artifact.name), source.root or ""), tree, shown=NAMED)
-    source.listing.seek(0)
-    return change
+    return file_changes(saved, tree, shown=NAMED)

@@ -11,6 +11,7 @@ from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.retention import holds, prune
 from korrigo_backup.retention import previous_copies as kept
 from korrigo_backup.retention.hold import standing
+from korrigo_backup.retention.stored_media import sweep
 from korrigo_backup.run.journal import SiteName, recorded
 from korrigo_backup.run.record import Listener, Step, silent
 
@@ -77,6 +78,8 @@ def applied(catalog: Catalog, request: PruneOptions) -> tuple[Retention, int]:
     ):
         plan = _plan(catalog, request, site, unseen)
         removed = carried_out(catalog, plan, site, now=request.now, listen=running.listen)
+        swept = sweep(catalog, allow_many=request.meant.many)
+        running.listen(Step("prune.swept", {"files": str(swept.files), "bytes": str(swept.bytes)}))
     return plan, removed
 
 

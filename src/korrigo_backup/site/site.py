@@ -29,6 +29,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class StoreOptions:
+    """How media backups use the media store ([media] store, reread_nights, link_unchanged).
+
+    `use` is None if the size of the tree decides.
+    """
+
+    use: bool | None = None
+    reread_nights: int = 30
+    link_unchanged: bool = False
+
+
+@dataclass(frozen=True)
 class Site:
     """A site. `archive_root` is the beginning of media paths inside an archive.
 
@@ -49,6 +61,7 @@ class Site:
     django: DjangoCommands | None = None
     accepted_links: tuple[str, ...] = ()
     """Paths (with * and ?) of symbolic links out of the media tree that need no warning."""
+    store: StoreOptions = StoreOptions()
     standing: FoundIdentity | None = None
     """Which site of the backup directory this is; known while a run has locked the site."""
     stopped: Path | None = None

@@ -18,14 +18,14 @@ from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.finding import Finding, Level, error, warning
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.run.record import Verb
-from korrigo_backup.status.evaluate import CLOCKS_DIFFER, good_artifacts, rows_of
+from korrigo_backup.status.good import CLOCKS_DIFFER, good_artifacts, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.history import Failing
-    from korrigo_backup.status.model import Goals, Good, Seen, Space, Status
+    from korrigo_backup.status.model import Facts, Good, Space, Status
 
 SOON_FULL_DAYS = 30
 """Days before the disk is full from which on a warning is given; an error in the last week of them."""
@@ -53,49 +53,51 @@ _MESSAGE = 200
 """Characters of a message of the journal that are shown."""
 
 
-def attention(status: Status, seen: Seen, goals: Goals) -> tuple[Finding, ...]:
+def attention(status: Status) -> tuple[Finding, ...]:
     """Return the findings that need a person: errors first, each group in the order of urgency."""
+    facts = status.facts
     found = [
-        *_surroundings(seen),
-        *_age(status, seen, goals),
+        *_surroundings(facts),
+        *_age(status),
         *_failures(status),
-        *_in_part(seen),
-        *_broken(seen),
+        *_in_part(facts),
+        *_broken(facts),
         *_space(status.space),
-        *_sudden(seen),
-        *_schedule(seen),
-        *_proof(status, goals),
+        *_sudden(facts),
+        *_schedule(facts),
+        *_proof(status),
         *_signatures(status.good),
-        *_other_key(seen),
+        *_other_key(facts),
         *_copies(status),
     ]
-    wanted = [one for one in found if one.level is Level.ERROR or one.id not in goals.accepted]
+    wanted = [one for one in found if one.level is Level.ERROR or one.id not in status.goals.accepted]
     return tuple(sorted(wanted, key=lambda finding: finding.level is not Level.ERROR))
 
 
-def _surroundings(seen: Seen) -> Iterator[Finding]:
-    if seen.unreadable:
-        message, hint = seen.unreadable
+def _surroundings(facts: Facts) -> Iterator[Finding]:
+    if facts.unreadable:
+        message, hint = facts.unreadable
         yield error("status.unreadable", message, hint)
-    elif not seen.there:
-        yield error("status.directory", f"the backup directory {seen.directory} does not exist",
+    elif not facts.there:
+        yield error("status.directory", f"the backup directory {facts.directory} does not exist",
                     "check BACKUP_DIR, or make the first backup: korrigo-backup backup")  # fmt: skip
-    if seen.stopped and not seen.holder:
+    if facts.stopped and not facts.holder:
         yield error("status.stopped", "an interrupted run has stopped the site's services and not started them again",
                     "korrigo-backup rollback finishes the interrupted run, and starts them")  # fmt: skip
-    if seen.journal_unread:
-        yield error("status.journal", f"the journal cannot be read, so failures are not known: {seen.journal_unread}",
-                    f"see the owner and the kind of the file: ls -l {seen.directory}/.journal.jsonl")  # fmt: skip
-    if seen.no_database:
-        yield warning("status.database", *seen.no_database)
-    if seen.open_mode is not None:
-        yield warning("status.mode", f"others can look into the backup directory (mode {seen.open_mode:o})",
-                      f"chmod 700 {seen.directory}")  # fmt: skip
+    if facts.journal_unread:
+        yield error("status.journal", f"the journal cannot be read, so failures are not known: {facts.journal_unread}",
+                    f"see the owner and the kind of the file: ls -l {facts.directory}/.journal.jsonl")  # fmt: skip
+    if facts.no_database:
+        yield warning("status.database", *facts.no_database)
+    if facts.open_mode is not None:
+        yield warning("status.mode", f"others can look into the backup directory (mode {facts.open_mode:o})",
+                      f"chmod 700 {facts.directory}")  # fmt: skip
 
 
-def _age(status: Status, seen: Seen, goals: Goals) -> Iterator[Finding]:
+def _age(status: Status) -> Iterator[Finding]:
+    facts, goals = status.facts, status.goals
     if status.age is None:
-        if seen.there and not seen.unreadable:
+        if facts.there and not facts.unreadable:
             yield error("status.none", "there is no good backup of the database",
                         "korrigo-backup backup")  # fmt: skip
     elif status.overdue:
@@ -103,23 +105,24 @@ def _age(status: Status, seen: Seen, goals: Goals) -> Iterator[Finding]:
                     f"the newest good backup of the database is {span(status.age)} old: more than the"
                     f" {goals.rpo_hours:g} h that may be lost",
                     "korrigo-backup backup; then find the reason that the schedule did not run")  # fmt: skip
-    yield from _media_age(status, goals)
-    future = [one.name for one in good_artifacts(seen) if one.created > status.now + CLOCKS_DIFFER]
+    yield from _media_age(status)
+    future = [one.name for one in good_artifacts(facts) if one.created > status.now + CLOCKS_DIFFER]
     if future:
         yield warning("status.future", f"dated in the future: {named(future)}: the clock of this machine has gone back,"
                       " or was wrong when it was made", "check the clock: timedatectl, date; if it is right, make"
                       " a backup and remove those by hand")  # fmt: skip
 
 
-def _media_age(status: Status, goals: Goals) -> Iterator[Finding]:
+def _media_age(status: Status) -> Iterator[Finding]:
+    limit = status.goals.media_rpo_hours
     ages = [good.age for good in status.good if KINDS[good.kind].has_files and good.files is not None]
     if not ages and status.age is not None:
         yield warning("status.no_media", "there is no good backup of the media",
                       "korrigo-backup backup full")  # fmt: skip
-    elif ages and 0 < goals.media_rpo_hours * 3600 < min(ages):
+    elif ages and 0 < limit * 3600 < min(ages):
         yield warning("status.media_overdue",
                       f"the newest good backup of the media is {span(min(ages))} old: more than"
-                      f" {goals.media_rpo_hours:g} h", "korrigo-backup backup full")  # fmt: skip
+                      f" {limit:g} h", "korrigo-backup backup full")  # fmt: skip
 
 
 _AGAIN = {"django": "full --method django"}
@@ -146,8 +149,8 @@ def _unverified(one: Failing) -> Iterator[Finding]:
         yield warning("status.failed", _failure(one), f"korrigo-backup {one.what}")
 
 
-def _in_part(seen: Seen) -> Iterator[Finding]:
-    record = partly(seen.records)
+def _in_part(facts: Facts) -> Iterator[Finding]:
+    record = partly(facts.records)
     if record:
         yield warning("status.partly", f"the newest backup is good, but then: {record.message[:_MESSAGE]}",
                       "correct the cause, then: korrigo-backup nightly")  # fmt: skip
@@ -159,21 +162,21 @@ def _failure(one: Failing) -> str:
     return f"{one.what} failed {times} ({since}): {one.message[:_MESSAGE]}"
 
 
-def _broken(seen: Seen) -> Iterator[Finding]:
-    if seen.held_unread:
-        yield error("status.holds", *seen.held_unread)
-    forged = [artifact.name for artifact in seen.artifacts if artifact.authenticity is Authenticity.FORGED]
+def _broken(facts: Facts) -> Iterator[Finding]:
+    if facts.held_unread:
+        yield error("status.holds", *facts.held_unread)
+    forged = [artifact.name for artifact in facts.artifacts if artifact.authenticity is Authenticity.FORGED]
     if forged:
         yield error("status.forged", f"altered after it was made: {named(forged)}",
                     "do not restore it; find the user or program that wrote to the backup directory")  # fmt: skip
-    broken = [artifact.name for artifact in seen.artifacts if artifact.problem]
+    broken = [artifact.name for artifact in facts.artifacts if artifact.problem]
     if broken:
         yield warning("status.broken", f"no backup any more, its manifest cannot be used: {named(broken)}",
                       "see why: korrigo-backup show NAME; then remove it by hand")  # fmt: skip
-    unread = [stranger.name for stranger in seen.strangers if stranger.ours]
+    unread = [stranger.name for stranger in facts.strangers if stranger.ours]
     if unread:
         yield warning("status.unread", f"named like a backup, but no backup or unreadable: {named(unread)}",
-                      f"look at it: ls -la {seen.directory}")  # fmt: skip
+                      f"look at it: ls -la {facts.directory}")  # fmt: skip
 
 
 def _space(space: Space | None) -> Iterator[Finding]:
@@ -188,9 +191,9 @@ def _space(space: Space | None) -> Iterator[Finding]:
         yield warning("status.little", f"{space.free_part:.0%} of the backup directory's disk is free", hint)
 
 
-def _sudden(seen: Seen) -> Iterator[Finding]:
+def _sudden(facts: Facts) -> Iterator[Finding]:
     """Compare the newest backup of each kind with those before it."""
-    good = good_artifacts(seen)
+    good = good_artifacts(facts)
     for kind in (kind for kind in Kind if not KINDS[kind].components):
         alike = [artifact for artifact in good if artifact.kind is kind]
         newest, before = alike[:1], alike[1 : 1 + USUAL]
@@ -208,14 +211,14 @@ def _against(newest: Artifact, before: Sequence[Artifact]) -> Iterator[Finding]:
         yield warning("status.size", f"{newest.name} has {newest.size} bytes, usual are {size:.0f}", hint)
 
 
-def _schedule(seen: Seen) -> Iterator[Finding]:
-    if seen.scheduled is False:
+def _schedule(facts: Facts) -> Iterator[Finding]:
+    if facts.scheduled is False:
         what = "no schedule is installed by this program: backups start only if another program starts them"
         yield warning("status.schedule", what, "korrigo-backup schedule install --systemd, or --cron")
-    yield from (finding for finding in seen.schedule if finding.level is not Level.OK)
+    yield from (finding for finding in facts.schedule if finding.level is not Level.OK)
 
 
-def _proof(status: Status, goals: Goals) -> Iterator[Finding]:
+def _proof(status: Status) -> Iterator[Finding]:
     if not status.good:
         return
     if status.proven is None:
@@ -223,7 +226,7 @@ def _proof(status: Status, goals: Goals) -> Iterator[Finding]:
                       _drill(status))  # fmt: skip
         return
     age = status.now - status.proven.at
-    if age > timedelta(days=goals.proof_days):
+    if age > timedelta(days=status.goals.proof_days):
         yield warning("status.proof_old", f"the last proof by a restore is {span(int(age.total_seconds()))} old",
                       _drill(status))  # fmt: skip
 
@@ -240,9 +243,9 @@ def _signatures(good: Sequence[Good]) -> Iterator[Finding]:
                       "a restore will need --allow-unsigned; see KORRIGO_BACKUP_KEY_FILE")  # fmt: skip
 
 
-def _other_key(seen: Seen) -> Iterator[Finding]:
+def _other_key(facts: Facts) -> Iterator[Finding]:
     """Yield an error where newer backups than any that this key proves are signed with another key."""
-    newer = takewhile(lambda one: one.authenticity is not Authenticity.AUTHENTIC, filter(_is_ours, seen.artifacts))
+    newer = takewhile(lambda one: one.authenticity is not Authenticity.AUTHENTIC, filter(_is_ours, facts.artifacts))
     foreign = [one.name for one in newer if one.authenticity is Authenticity.UNKNOWN_KEY]
     hint = (
         "name the key file of the user who makes them (cron and sudo have another HOME): KORRIGO_BACKUP_KEY_FILE, or"

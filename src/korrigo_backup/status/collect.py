@@ -1,4 +1,4 @@
-"""Status: collect all facts about a site's backups, and evaluate them. Reads only, and takes no lock.
+"""Status: collect all facts about a site's backups. Reads only, and takes no lock.
 
 It needs neither the database nor the services, so it works when they are down; a directory that is missing, foreign or
 unreadable is a finding, not an error.
@@ -10,11 +10,12 @@ import os
 import shutil
 import socket
 import stat
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from msgspec import UNSET, structs
+from msgspec import UNSET
+from msgspec.structs import replace
 
 from korrigo_backup.artifact.artifact import CatalogSurvey
 from korrigo_backup.artifact.catalog import LOCK_FILE
@@ -23,18 +24,14 @@ from korrigo_backup.errors import KorrigoBackupError, UsageError
 from korrigo_backup.retention import holds
 from korrigo_backup.retention import previous_copies as kept
 from korrigo_backup.run import journal
-from korrigo_backup.status.attention import attention
-from korrigo_backup.status.evaluate import describe
-from korrigo_backup.status.model import Beside, Goals, Seen, Status
+from korrigo_backup.status.model import Beside, Facts
 from korrigo_backup.system import lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import datetime
     from pathlib import Path
 
     from korrigo_backup.artifact.catalog import Catalog
-    from korrigo_backup.core.finding import Finding
     from korrigo_backup.run.record import Record
     from korrigo_backup.site.site import Site
 
@@ -43,75 +40,59 @@ _ELSEWHERE = timedelta(hours=12)
 
 
 @dataclass(frozen=True, kw_only=True)
-class About:
-    """Facts that only the caller knows: the site, the place of its media, and the next run of the schedule.
+class Sources:
+    """Where facts are found besides the catalog.
 
-    `stopped` is the file that exists while the services are stopped; `live` returns the live site if its database may
-    be asked for previous copies.
+    `media` is the site's media directory, `stopped` the file that exists while the services are stopped; `live` returns
+    the live site if its database may be asked for previous copies.
     """
 
-    site: str | None = None
-    environment: str | None = None
     media: Path | None = None
     stopped: Path | None = None
-    next_run: datetime | None = None
-    scheduled: bool | None = None
-    schedule: Sequence[Finding] = ()
     live: Callable[[], Site] | None = None
 
 
-def status(catalog: Catalog, goals: Goals, about: About, *, now: datetime) -> Status:
-    """Return how the backups in the catalog's directory stand; faults found there do not raise."""
-    return judged(look(catalog, about, now=now), goals, now=now)
+def known(catalog: Catalog, *, now: datetime) -> Facts:
+    """Return the facts that need no look at the disk: `collect` adds all others."""
+    return Facts(taken=now.astimezone(UTC), directory=str(catalog.directory.absolute()))
 
 
-def judged(seen: Seen, goals: Goals, *, now: datetime) -> Status:
-    """Return the status of the facts, with the findings that need attention."""
-    described = describe(seen, goals, now=now)
-    return structs.replace(described, attention=attention(described, seen, goals))
-
-
-def look(catalog: Catalog, about: About, *, now: datetime) -> Seen:
-    """Return all that can be read of a site's backups."""
+def collect(catalog: Catalog, given: Facts, sources: Sources) -> Facts:
+    """Return all that can be read of a site's backups, added to the facts that are `given`."""
     directory = catalog.directory
     survey, unreadable = _survey(catalog)
-    records = journal.read(directory)
-    seen = Seen(
-        directory=str(directory.absolute()),
+    records = tuple(journal.read(directory))
+    facts = replace(
+        given,
         artifacts=survey.artifacts,
         strangers=survey.strangers,
         records=records,
         journal_unread=journal.unread(directory),
         unreadable=unreadable,
-        holder=lock.holder(directory / LOCK_FILE) or _elsewhere(records, now),
-        stopped=bool(about.stopped and os.path.lexists(about.stopped)),
-        next_run=about.next_run,
-        scheduled=about.scheduled,
-        schedule=about.schedule,
-        site=about.site,
-        environment=about.environment,
+        holder=lock.holder(directory / LOCK_FILE) or _elsewhere(records, given.taken),
+        stopped=bool(sources.stopped and os.path.lexists(sources.stopped)),
     )
-    return _with_disk(_with_kept(_with_holds(seen, directory), about), directory, about.media)
+    return _with_disk(_with_kept(_with_holds(facts, directory), sources.live), directory, sources.media)
 
 
-def _with_holds(seen: Seen, directory: Path) -> Seen:
+def _with_holds(facts: Facts, directory: Path) -> Facts:
     try:
-        return replace(seen, holds=holds.read(directory))
+        return replace(facts, holds=tuple(holds.read(directory)))
     except KorrigoBackupError as problem:
-        return replace(seen, held_unread=(problem.message, problem.hint))
+        return replace(facts, held_unread=(problem.message, problem.hint))
 
 
-def _with_kept(seen: Seen, about: About) -> Seen:
+def _with_kept(facts: Facts, live: Callable[[], Site] | None) -> Facts:
     """Ask the live site for previous copies; if it does not answer, that is only noted."""
-    if about.live is None:
-        return seen
+    if live is None:
+        return facts
     try:
-        found = kept.survey(about.live())
+        found = kept.survey(live())
     except UsageError:  # a machine that only keeps copies has no site
-        return seen
+        return facts
     except KorrigoBackupError as problem:
-        return replace(seen, no_database=(problem.message, problem.hint))
-    return replace(seen, kept=[Beside(one.names, one.at) for one in found])
+        return replace(facts, no_database=(problem.message, problem.hint))
+    return replace(facts, kept=tuple(Beside(one.names, one.at) for one in found))
 
 
 def _survey(catalog: Catalog) -> tuple[CatalogSurvey, tuple[str, str] | None]:
@@ -121,18 +102,18 @@ def _survey(catalog: Catalog) -> tuple[CatalogSurvey, tuple[str, str] | None]:
         return CatalogSurvey(), (problem.message, problem.hint)
 
 
-def _with_disk(seen: Seen, directory: Path, media: Path | None) -> Seen:
+def _with_disk(facts: Facts, directory: Path, media: Path | None) -> Facts:
     """Add the facts of the file system; facts that it does not give stay unknown."""
     try:
         info = directory.stat()
         usage = shutil.disk_usage(directory)
     except FileNotFoundError:
-        return replace(seen, there=False)
+        return replace(facts, there=False)
     except OSError:
-        return seen
+        return facts
     mode = stat.S_IMODE(info.st_mode)
     return replace(
-        seen,
+        facts,
         open_mode=mode if mode & 0o077 else None,
         free=usage.free,
         total=usage.total,

@@ -32,9 +32,8 @@ Family = tuple[str, str, Iterable[Sample]]
 
 def metrics(status: Status) -> str:
     """Return all metrics of a status; each sample has the labels `site` and `environment`, where they are known."""
-    own = {
-        name: value for name, value in (("site", status.site), ("environment", status.environment)) if value is not None
-    }
+    named = (("site", status.facts.site), ("environment", status.facts.environment))
+    own = {name: value for name, value in named if value is not None}
     families = (*_general(status), *_of_kinds(status.good), *_attention(status), *_space(status.space))
     return "".join(line for family in families for line in _family(family, own))
 
@@ -43,8 +42,10 @@ def _general(status: Status) -> Iterator[Family]:
     yield _one("generated_timestamp_seconds", "When this was computed: alarm when it grows old.", _unix(status.now))
     yield "info", "The version.", [({"version": __version__}, 1)]
     yield _one("overdue", "Whether the newest good database backup is older than it may be.", status.overdue)
-    yield _one("rpo_seconds", "How old the newest database backup may be, 0 for any age.", status.rpo_hours * 3600)
-    verified, proven = status.verified, status.proven
+    yield _one(
+        "rpo_seconds", "How old the newest database backup may be, 0 for any age.", status.goals.rpo_hours * 3600
+    )
+    facts, verified, proven = status.facts, status.verified, status.proven
     yield _one(
         "last_verified_timestamp_seconds",
         "When a backup was last read whole and found good.",
@@ -60,10 +61,10 @@ def _general(status: Status) -> Iterator[Family]:
     yield _one("copies", "Places that hold the data, the live site among them.", status.copies.places)
     yield _one("copies_supports", "Supports that they are on.", status.copies.supports)
     yield _one("holds", "Backups and kept copies that may not be removed.", len(status.holds))
-    kept = None if status.kept is None else len(status.kept)
+    kept = None if facts.kept is None else len(facts.kept)
     yield _one("kept", "Previous copies that restores have kept.", kept)
-    yield _one("running", "Whether a run is at work.", status.running is not None)
-    next_run = _unix(status.next_run) if status.next_run else None
+    yield _one("running", "Whether a run is at work.", facts.holder is not None)
+    next_run = _unix(facts.next_run) if facts.next_run else None
     yield _one("next_run_timestamp_seconds", "When the schedule runs next.", next_run)
 
 

@@ -1,25 +1,24 @@
-"""How a site's backups stand: the facts (`Seen`), the goals (`Goals`), and the result (`Status`)."""
+"""How a site's backups stand: one record, `Status`, of the facts that were collected, the goals and the verdicts.
+
+Each field has its name in one place: facts are collected, published and read back as `CollectedFacts`; `evaluate` adds
+the verdicts; `document` is the JSON of the command.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
-from typing import TYPE_CHECKING
+from datetime import datetime  # noqa: TC003 - msgspec reads the annotations of this module
+from typing import Generic, TypeVar
 
 import msgspec
 
-from korrigo_backup.artifact.history import Failing, Proof  # noqa: TC001 - msgspec reads it when it decodes
-from korrigo_backup.artifact.kinds import Kind  # noqa: TC001 - msgspec reads it when it decodes
-from korrigo_backup.artifact.signature import Authenticity  # noqa: TC001 - msgspec reads it when it decodes
-from korrigo_backup.core.finding import Finding  # noqa: TC001 - msgspec reads it when it decodes
-from korrigo_backup.retention.hold import Hold  # noqa: TC001 - msgspec reads it when it decodes
+from korrigo_backup.artifact.artifact import Artifact, Stranger
+from korrigo_backup.artifact.history import Failing, Proof  # noqa: TC001 - the same
+from korrigo_backup.artifact.kinds import Kind  # noqa: TC001 - the same
+from korrigo_backup.artifact.signature import Authenticity  # noqa: TC001 - the same
+from korrigo_backup.core.finding import Finding  # noqa: TC001 - the same
+from korrigo_backup.retention.hold import Hold  # noqa: TC001 - the same
 from korrigo_backup.retention.policy import Policy
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-
-    from korrigo_backup.artifact.artifact import Artifact, Stranger
-    from korrigo_backup.run.record import Record
+from korrigo_backup.run.record import Record  # noqa: TC001 - the same
 
 
 class Good(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,42 +85,7 @@ class Beside(msgspec.Struct, frozen=True):
     at: datetime
 
 
-class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """How the backups of a site stand. Times are UTC, ages seconds; `attention` has the most urgent first.
-
-    `kept` is None when the database was not asked, or did not answer; `others` counts backups of other sites.
-    """
-
-    site: str | None
-    environment: str | None
-    directory: str
-    now: datetime
-    rpo_hours: float
-    age: int | None
-    overdue: bool
-    good: tuple[Good, ...]
-    verified: Proof | None
-    proven: Proof | None
-    copies: Copies
-    space: Space | None
-    failing: tuple[Failing, ...]
-    running: str | None
-    last_run: datetime | None
-    next_run: datetime | None
-    holds: tuple[Hold, ...]
-    kept: tuple[Beside, ...] | None
-    others: int
-    strangers: tuple[NamedArtifact, ...]
-    problems: tuple[NamedArtifact, ...]
-    attention: tuple[Finding, ...]
-
-    def newest(self, kind: Kind) -> Good | None:
-        """Return the newest good backup of a kind."""
-        return next((good for good in self.good if good.kind is kind), None)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Goals:
+class Goals(msgspec.Struct, frozen=True, kw_only=True):
     """The goals of the site.
 
     `rpo_hours` is how old the newest database backup may be (0: any age), `media_rpo_hours` the same for media,
@@ -133,26 +97,33 @@ class Goals:
     rpo_hours: float = 26
     media_rpo_hours: float = 170
     proof_days: float = 31
-    policy: Policy = field(default_factory=Policy)
-    accepted: Collection[str] = ()
+    policy: Policy = msgspec.field(default_factory=Policy)
+    accepted: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Seen:
-    """The facts about a site's backups. `unreadable` is why the directory could not be read, if so.
+_ArtifactT = TypeVar("_ArtifactT")
 
-    `site` and `environment` are None if they are not known: then all backups count. `holder` names a run that is at
-    work; `stopped` is True if the mark of stopped services exists; `shared_disk` whether the backups lie on the media's
-    file system, None if not known. `held_unread` and `no_database` give the reason why the holds cannot be read and why
-    the database does not answer, each with a hint, `journal_unread` why the journal cannot be read. `scheduled` is None
-    if the schedule was not read; `schedule` holds the obstacles to an installed schedule.
+
+class CollectedFacts(msgspec.Struct, Generic[_ArtifactT], frozen=True, kw_only=True):
+    """The facts about a site's backups at the time `taken`, as they are collected, published and read back.
+
+    `site` and `environment` are None if they are not known: then all backups count. `unreadable` is why the directory
+    could not be read, if so. `holder` names a run that is at work; `stopped` is True if the mark of stopped services
+    exists; `shared_disk` whether the backups lie on the media's file system, None if not known. `held_unread` and
+    `no_database` give the reason why the holds cannot be read and why the database does not answer, each with a hint,
+    `journal_unread` why the journal cannot be read. `kept` is None if the database was not asked, or did not answer.
+    `scheduled` is None if the schedule was not read; `schedule` holds the obstacles to an installed schedule.
+
+    The order of the fields is that of the published document.
     """
 
+    taken: datetime
     directory: str
-    artifacts: Sequence[Artifact] = ()
-    strangers: Sequence[Stranger] = ()
-    records: Sequence[Record] = ()
+    artifacts: tuple[_ArtifactT, ...] = ()
+    strangers: tuple[Stranger, ...] = ()
+    records: tuple[Record, ...] = ()
     unreadable: tuple[str, str] | None = None
+    journal_unread: str | None = None
     there: bool = True
     open_mode: int | None = None
     free: int | None = None
@@ -162,11 +133,71 @@ class Seen:
     shared_disk: bool | None = None
     next_run: datetime | None = None
     scheduled: bool | None = None
-    schedule: Sequence[Finding] = ()
-    holds: Sequence[Hold] = ()
+    schedule: tuple[Finding, ...] = ()
+    holds: tuple[Hold, ...] = ()
     held_unread: tuple[str, str] | None = None
-    journal_unread: str | None = None
-    kept: Sequence[Beside] | None = None
+    kept: tuple[Beside, ...] | None = None
     no_database: tuple[str, str] | None = None
     site: str | None = None
     environment: str | None = None
+
+
+Facts = CollectedFacts[Artifact]
+"""The facts with the artifacts as the catalog found them; a published document has a shorter form of those."""
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """How the backups of a site stand at the time `now`: the facts, the goals, and the verdicts on them.
+
+    Times are UTC, ages seconds; `attention` has the most urgent first. `holds` are those in force now; `others` counts
+    backups of other sites.
+    """
+
+    facts: Facts
+    goals: Goals
+    now: datetime
+    age: int | None
+    overdue: bool
+    good: tuple[Good, ...]
+    verified: Proof | None
+    proven: Proof | None
+    copies: Copies
+    space: Space | None
+    failing: tuple[Failing, ...]
+    last_run: datetime | None
+    holds: tuple[Hold, ...]
+    others: int
+    problems: tuple[NamedArtifact, ...]
+    attention: tuple[Finding, ...] = ()
+
+    def newest(self, kind: Kind) -> Good | None:
+        """Return the newest good backup of a kind."""
+        return next((good for good in self.good if good.kind is kind), None)
+
+    def document(self) -> dict[str, object]:
+        """Return the status as `status --json` prints it, in the order of its keys."""
+        facts = self.facts
+        return {
+            "site": facts.site,
+            "environment": facts.environment,
+            "directory": facts.directory,
+            "now": self.now,
+            "rpo_hours": self.goals.rpo_hours,
+            "age": self.age,
+            "overdue": self.overdue,
+            "good": self.good,
+            "verified": self.verified,
+            "proven": self.proven,
+            "copies": self.copies,
+            "space": self.space,
+            "failing": self.failing,
+            "running": facts.holder,
+            "last_run": self.last_run,
+            "next_run": facts.next_run,
+            "holds": self.holds,
+            "kept": facts.kept,
+            "others": self.others,
+            "strangers": [NamedArtifact(stranger.name, stranger.why) for stranger in facts.strangers],
+            "problems": self.problems,
+            "attention": self.attention,
+        }

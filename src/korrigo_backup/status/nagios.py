@@ -43,7 +43,7 @@ def _calm(status: Status) -> str:
 
 def _performance(status: Status) -> Iterator[str]:
     """Yield `label=value[unit];warn;crit;min;max`; unknown values are left out."""
-    limit = f"{status.rpo_hours * 3600:.0f}" if status.rpo_hours else ""
+    limit = f"{status.goals.rpo_hours * 3600:.0f}" if status.goals.rpo_hours else ""
     if status.age is not None:
         yield f"age={status.age}s;;{limit};0"
     for good in status.good:

@@ -9,15 +9,13 @@ from msgspec.structs import replace
 from korrigo_backup.artifact import consistency
 from korrigo_backup.artifact.consistency import Consistency, compare
 from korrigo_backup.artifact.kinds import KINDS
-from korrigo_backup.artifact.naming import MEMBERS_SUFFIX
-from korrigo_backup.compare.media import below, side_by_side
+from korrigo_backup.compare.media import side_by_side
 from korrigo_backup.core.excerpt import listed
 from korrigo_backup.core.finding import Finding, Level, error, ok, warning
-from korrigo_backup.media import listing as members
+from korrigo_backup.media.saved_files import listing_path, saved_files
 from korrigo_backup.postgres.digest import snapshot
 from korrigo_backup.postgres.references import named_files, select_paths
 from korrigo_backup.site.path_columns import known_columns
-from korrigo_backup.system.files import open_plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,15 +91,15 @@ def _opened(media: Tree) -> tuple[int, list[str]]:
 def _as_saved(media: Tree, artifact: Artifact) -> Iterator[Finding]:
     """Yield whether every file of a media backup is in the tree, by name; contents were proven when it was restored."""
     root = artifact.manifest.media.root if artifact.manifest and artifact.manifest.media else None
-    listing = artifact.path.with_name(artifact.name + MEMBERS_SUFFIX)
+    listing = listing_path(artifact.path)
     if root is None or not listing.exists():
         why = artifact.problem or ("it has no manifest" if root is None else f"{listing.name} is not there")
         yield warning("validate.files", f"{artifact.name} cannot be compared: {why}")
         return
     missing, saved = [], 0
     live = ((entry.path, "") for entry in media.walk() if entry.is_file)
-    with open_plain(listing) as lines:
-        for path, is_saved, is_live in side_by_side(below(members.read(lines, listing.name), root), live):
+    with saved_files(artifact.path, root) as files:
+        for path, is_saved, is_live in side_by_side(files, live):
             saved += is_saved is not None
             if is_live is None:
                 missing.append(path)

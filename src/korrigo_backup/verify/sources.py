@@ -14,7 +14,13 @@ from korrigo_backup.core.finding import Finding, ok, warning
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.media import archive as media_format
 from korrigo_backup.media import foreign_zip
+from korrigo_backup.media import listing as members
 from korrigo_backup.media.findings import listed, of_media
+from korrigo_backup.media.saved_files import stored_files
+from korrigo_backup.media.store import listing
+from korrigo_backup.media.store.load import load as load_stored
+from korrigo_backup.media.store.load import verify as verify_stored
+from korrigo_backup.media.store.objects import MediaStore
 from korrigo_backup.postgres.dump import create as sqldump
 from korrigo_backup.postgres.dump.other_tools import is_ordinary, made_ordinary
 from korrigo_backup.postgres.dump.place import require_plain_transactions
@@ -31,6 +37,7 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.manifest import Manifest, MediaProof
     from korrigo_backup.media.archive import Found
+    from korrigo_backup.media.port import Stage
     from korrigo_backup.postgres.access import Access
     from korrigo_backup.postgres.dump.scan import ScanResult
 
@@ -70,11 +77,41 @@ class MediaSource:
     """The members of an archive of another tool."""
     repeated: Mapping[str, int] = field(default_factory=dict)
     is_zip: bool = False
+    name: str = ""
+    store: MediaStore | None = None
+    """Where the files are if `archive` is a listing of the media store."""
 
     @property
     def proof(self) -> str:
         """The proof of the files after a load: by their content, or, without checksums, by their number alone."""
-        return "content" if self.listing else "count"
+        return "content" if self.listing or self.store else "count"
+
+    def saved_files(self) -> Iterator[tuple[str, str]] | None:
+        """Yield the SHA-256 and the path below the media root of every file; None if the checksums are not known."""
+        if self.store:
+            self.archive.seek(0)
+            return stored_files(self.archive, self.name)
+        if self.listing is None:
+            return None
+        self.listing.seek(0)
+        return members.below(members.read(self.listing, self.name), self.root or "")
+
+    def load(self, staging: Stage, *, trusted: bool, link_unchanged: bool = False) -> media_format.Content:
+        """Write the files into `staging`, each proven while it is written; raises ProofFailed.
+
+        `link_unchanged` is for a listing of the media store: see `load`.
+        """
+        self.archive.seek(0)
+        if self.store:
+            entries = listing.read(self.archive, self.name)
+            return load_stored(entries, self.store, staging, trusted=trusted, link_unchanged=link_unchanged)
+        if self.is_zip:
+            return foreign_zip.load(self.archive, self.name, root=self.root or ".", staging=staging)
+        if self.listing:
+            self.listing.seek(0)
+        owners = bool(self.saved and self.saved.properties)
+        reading = media_format.Reading(self.root, trusted, owners, self.repeated)
+        return media_format.load(self.archive, self.listing, self.name, reading=reading, staging=staging)
 
 
 @contextmanager
@@ -152,16 +189,34 @@ def _verified_media(artifact: Artifact, stack: ExitStack, *, unpacked: bool) -> 
     manifest = usable_manifest(artifact)
     media = manifest.media if manifest else None
     archive = stack.enter_context(open_plain(artifact.path))
+    if artifact.is_listing:
+        return _stored_media(artifact, manifest, archive, unpacked=unpacked)
     if manifest is None or media is None:
         return _foreign_media(artifact, archive)
-    listing = stack.enter_context(_open_listing(artifact.path.with_name(artifact.name + MEMBERS_SUFFIX)))
+    listed_in = stack.enter_context(_open_listing(artifact.path.with_name(artifact.name + MEMBERS_SUFFIX)))
     if unpacked or not _is_member(manifest, archive):  # unpacking finds its faults
-        checked = media_format.check(archive, listing, artifact.name, root=media.root)
+        checked = media_format.check(archive, listed_in, artifact.name, root=media.root)
         _require_member(artifact, manifest, artifact.name, checked.sha256, checked.size)
-    _require_listing(artifact, manifest, listing)
+    _require_listing(artifact, manifest, listed_in)
     found = ok("artifact.verified", f"{artifact.name}: {media.files} files, every checksum as saved")
     findings = (found, *of_media(manifest))
-    return MediaSource(archive, listing, media.root, media.files, media.bytes, findings, media)
+    return MediaSource(archive, listed_in, media.root, media.files, media.bytes, findings, media, name=artifact.name)
+
+
+def _stored_media(artifact: Artifact, manifest: Manifest | None, archive: IO[bytes], *, unpacked: bool) -> MediaSource:
+    """Verify a listing, and that every file that it names is stored; `unpacked`: their contents are read."""
+    if manifest and not _is_member(manifest, archive):
+        raise _not_saved(artifact, artifact.name)
+    store = MediaStore(artifact.path.parent)
+    files, size = verify_stored(listing.read(archive, artifact.name), store, content=unpacked)
+    archive.seek(0)
+    media = manifest.media if manifest else None
+    if manifest is None or media is None:
+        findings: tuple[Finding, ...] = (_unproven(artifact),)
+    else:
+        words = "every checksum as saved" if unpacked else "all in the media store"
+        findings = (ok("artifact.verified", f"{artifact.name}: {files} files, {words}"), *of_media(manifest))
+    return MediaSource(archive, None, None, files, size, findings, media, name=artifact.name, store=store)
 
 
 def _foreign_media(artifact: Artifact, archive: IO[bytes]) -> MediaSource:
@@ -174,7 +229,17 @@ def _foreign_media(artifact: Artifact, archive: IO[bytes]) -> MediaSource:
     left = (warning("media.left_out", f"{len(checked.notes)} entries of the archive are not taken: {notes}",
                     "right for pipes and devices"),) if notes else ()  # fmt: skip
     return MediaSource(
-        archive, None, None, checked.files, checked.bytes, (_unproven(artifact), *left), None, checked.found, {}, is_zip
+        archive,
+        None,
+        None,
+        checked.files,
+        checked.bytes,
+        (_unproven(artifact), *left),
+        None,
+        checked.found,
+        {},
+        is_zip,
+        name=artifact.name,
     )
 
 
@@ -204,10 +269,14 @@ def _require_member(artifact: Artifact, manifest: Manifest, name: str, sha256: s
     """
     saved = {(member.sha256, member.size) for member in manifest.members}
     if (sha256, size) not in saved:
-        raise ProofFailed(
-            f"{name} is not the saved file: its checksum differs from the manifest's",
-            hint=f"it was changed or damaged since {artifact.created:%Y-%m-%d %H:%M}: use another backup",
-        )
+        raise _not_saved(artifact, name)
+
+
+def _not_saved(artifact: Artifact, name: str) -> ProofFailed:
+    return ProofFailed(
+        f"{name} is not the saved file: its checksum differs from the manifest's",
+        hint=f"it was changed or damaged since {artifact.created:%Y-%m-%d %H:%M}: use another backup",
+    )
 
 
 def _require_listing(artifact: Artifact, manifest: Manifest, listing: IO[bytes]) -> None:

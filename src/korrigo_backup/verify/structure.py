@@ -14,6 +14,7 @@ from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.finding import Finding, ok
 from korrigo_backup.errors import NotFound, ProofFailed
 from korrigo_backup.system.files import explained, sha256_of
+from korrigo_backup.verify.sources import open_media
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +36,9 @@ def structure(catalog: Catalog, artifact: Artifact) -> list[Finding]:
     if KINDS[artifact.kind].components:
         return [*found, *(one for member in members_of(catalog, artifact) for one in structure(catalog, member))]
     size = sum(_same(path, member) for path, member in _files(artifact, manifest))
+    if artifact.is_listing:
+        with open_media(artifact, unpacked=False) as source:
+            found += source.findings
     return [*found, ok("artifact.checksum", f"{artifact.name}: {size:,} bytes, all as saved")]
 
 

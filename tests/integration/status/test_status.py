@@ -6,10 +6,10 @@ import re
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from korrigo_backup.app.build_status import seen_of
+from korrigo_backup.app.build_status import facts
 from korrigo_backup.artifact.catalog import local_now
-from korrigo_backup.status import published as snapshot
-from korrigo_backup.status.collect import judged
+from korrigo_backup.status.evaluate import evaluate
+from korrigo_backup.status.published import decode
 from sandbox import kill_all, nothing_changes, until
 
 CALM = """
@@ -143,14 +143,11 @@ def test_what_is_published_can_be_read_by_all_and_tells_the_same(site):
     published = site.home / "seen.json"
     site.korrigo("status", "--publish", published, code=(0, 10), umask=0o077)
     assert published.stat().st_mode & 0o777 == 0o644
-    seen, goals, taken = snapshot.decode(published.read_bytes(), "it")
-    assert [artifact.name for artifact in seen.artifacts] == [made.name]
-    assert judged(seen, goals, now=taken).good == tuple(judged(look(site), goals, now=taken).good)
+    found, goals = decode(published.read_bytes(), "it")
+    assert [artifact.name for artifact in found.artifacts] == [made.name]
+    here = facts(site.wired(), now=local_now(), ask=False)
+    assert evaluate(found, goals, now=found.taken).good == evaluate(here, goals, now=found.taken).good
     assert site.user not in published.read_text()
     assert "is a directory" in site.korrigo("status", "--publish", site.home, code=2).err
     site.korrigo("status", "--publish", site.home / "nowhere" / "seen.json", code=1)
     assert not [path for path in site.home.iterdir() if path.name.startswith(".seen")]
-
-
-def look(site):
-    return seen_of(site.wired(), now=local_now(), ask=False)

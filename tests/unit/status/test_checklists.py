@@ -3,25 +3,22 @@
 import re
 
 import pytest
-from msgspec.structs import replace
 
 from korrigo_backup.run.record import Outcome
-from korrigo_backup.status.attention import attention
 from korrigo_backup.status.checklists.answer import AnswerState, Evidence
 from korrigo_backup.status.checklists.daily import daily
 from korrigo_backup.status.checklists.release import release
-from korrigo_backup.status.evaluate import describe
+from korrigo_backup.status.evaluate import evaluate
 from korrigo_backup.status.model import Goals
-from standings import GB, NOW, backup, healthy, ran, seen
+from standings import GB, NOW, backup, facts, healthy, ran
 
 YES, NO, ASK = AnswerState.YES, AnswerState.NO, AnswerState.ASK
 
 
 def evidence(found, **more):
-    status = describe(found, Goals(), now=NOW)
-    status = replace(status, attention=attention(status, found, Goals()))
+    status = evaluate(found, Goals(), now=NOW)
     modes = {one.name: 0o600 for one in status.good}
-    return Evidence(**{"seen": found, "status": status, "goals": Goals(), "channels": 2, "modes": modes, **more})
+    return Evidence(**{"status": status, "channels": 2, "modes": modes, **more})
 
 
 def states(answers):
@@ -40,9 +37,9 @@ def test_a_good_day_leaves_only_the_notification_to_a_person():
 @pytest.mark.parametrize(
     ("found", "point"),
     [
-        (seen(), 0),
-        (seen(backup(30)), 0),
-        (seen(backup(3, size=5 * GB), *[backup(27 + 24 * n) for n in range(5)]), 1),
+        (facts(), 0),
+        (facts(backup(30)), 0),
+        (facts(backup(3, size=5 * GB), *[backup(27 + 24 * n) for n in range(5)]), 1),
         (healthy(free=5 * GB), 3),
         (healthy(records=[ran(5, Outcome.FAILED, message="no space"), ran(3)]), 4),
         (healthy(records=[ran(5, Outcome.PARTLY, message="copy"), ran(3)]), 4),
@@ -84,17 +81,17 @@ def test_the_complete_checklist_has_the_runbook_s_points_and_their_evidence():
 
 
 def test_without_evidence_no_point_is_met_and_each_says_what_would_show_it():
-    answers = release(evidence(seen(scheduled=False), channels=0))
+    answers = release(evidence(facts(scheduled=False), channels=0))
     assert YES not in states(answers)
     assert all(answer.hint for answer in answers if answer.state is NO)
 
 
 def test_what_should_have_gone_and_modes_that_are_open_are_found():
     old = backup(24 * 40)
-    answers = {a.point: a for a in release(evidence(seen(backup(3), backup(27), old), modes={"x": 0o644}))}
+    answers = {a.point: a for a in release(evidence(facts(backup(3), backup(27), old), modes={"x": 0o644}))}
     assert next(a for point, a in answers.items() if "Retention" in point).state is NO
     assert "x (644)" in answers["Permissions right (600, 640)"].evidence
-    just = seen(backup(3), backup(27), backup(24 * 31))
+    just = facts(backup(3), backup(27), backup(24 * 31))
     assert next(a for a in release(evidence(just)) if "Retention" in a.point).state is ASK
 
 

@@ -2,22 +2,19 @@
 
 from datetime import timedelta
 
-from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from korrigo_backup.artifact.kinds import Kind
 from korrigo_backup.run.record import Outcome
-from korrigo_backup.status.attention import attention
-from korrigo_backup.status.evaluate import describe
+from korrigo_backup.status.evaluate import evaluate
 from korrigo_backup.status.metrics import metrics
 from korrigo_backup.status.model import Beside, Goals
-from standings import GB, NOW, backup, healthy, ran, seen
+from standings import GB, NOW, backup, facts, healthy, ran
 
 
 def samples(found, goals=None):
     goals = goals or Goals()
-    status = describe(found, goals, now=NOW)
-    text = metrics(replace(status, attention=attention(status, found, goals)))
+    text = metrics(evaluate(found, goals, now=NOW))
     families = list(text_string_to_metric_families(text))
     assert all(family.documentation and family.type == "gauge" for family in families)
     assert text.count("# TYPE") == len(families)
@@ -42,7 +39,7 @@ def test_a_healthy_site_has_all_of_them():
 
 
 def test_a_site_without_backups_has_those_that_are_known():
-    found = samples(seen(site=None, environment=None, free=None))
+    found = samples(facts(site=None, environment=None, free=None))
     assert (found["overdue", ""], found["findings", "error"]) == (1, 1)
     assert not {"last_proven_timestamp_seconds", "last_rows", "free_bytes", "kept"} & {name for name, _ in found}
 
@@ -50,9 +47,8 @@ def test_a_site_without_backups_has_those_that_are_known():
 def test_labels_are_escaped_and_have_no_value_for_each_backup():
     odd = 'a "quoted"\\ name\nof two lines'
     bad = [ran(n, Outcome.FAILED, verb="verify", subject=backup(n).name, message="x", exit_code=9) for n in (1, 2)]
-    found = seen(backup(1), backup(2), site=odd, environment=None, records=bad)
-    status = describe(found, Goals(), now=NOW)
-    text = metrics(replace(status, attention=attention(status, found, Goals())))
+    found = facts(backup(1), backup(2), site=odd, environment=None, records=bad)
+    text = metrics(evaluate(found, Goals(), now=NOW))
     families = list(text_string_to_metric_families(text))
     assert {sample.labels["site"] for family in families for sample in family.samples} == {odd}
     assert "db_backup_" not in text
@@ -61,4 +57,4 @@ def test_labels_are_escaped_and_have_no_value_for_each_backup():
 
 
 def test_a_size_keeps_all_its_digits():
-    assert samples(seen(backup(1, size=123_456_789_012_345)))["last_size_bytes", Kind.SQL.value] == 123_456_789_012_345
+    assert samples(facts(backup(1, size=123_456_789_012_345)))["last_size_bytes", Kind.SQL.value] == 123_456_789_012_345

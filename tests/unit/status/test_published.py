@@ -1,6 +1,5 @@
-"""What the host publishes of its backups: nothing that is judged gets lost on the way, and garbage is refused."""
+"""The published facts: nothing that is evaluated gets lost on the way, and garbage is refused."""
 
-from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,8 +15,8 @@ from korrigo_backup.errors import ProofFailed
 from korrigo_backup.retention.hold import Hold
 from korrigo_backup.retention.policy import Policy, Rule
 from korrigo_backup.run.record import Outcome, Record
-from korrigo_backup.status.model import Beside, Goals, Seen
-from korrigo_backup.status.published import PublishedStatus, decode, encode
+from korrigo_backup.status.model import Beside, Facts, Goals
+from korrigo_backup.status.published import decode, encode
 from property_testing import given, st
 
 NOW = datetime(2026, 2, 4, 3, tzinfo=UTC)
@@ -39,7 +38,8 @@ HEAD = ManifestHeader(
     consistency=None,
 )
 
-SEEN = Seen(
+FACTS = Facts(
+    taken=NOW,
     directory="/srv/backups",
     artifacts=(
         Artifact(
@@ -84,25 +84,28 @@ GOALS = Goals(
 )
 
 
-def test_all_that_is_judged_arrives():
-    assert decode(encode(SEEN, GOALS, now=NOW), "it") == (SEEN, GOALS, NOW)
+def test_every_fact_and_goal_arrives():
+    assert decode(encode(FACTS, GOALS), "it") == (FACTS, GOALS)
 
 
 def test_a_document_of_a_version_with_a_count_of_copies_off_the_site_is_read():
-    older = encode(SEEN, GOALS, now=NOW).replace(b'"format":1,', b'"format":1,"offsite":3,', 1)
+    older = encode(FACTS, GOALS).replace(b'"format":1,', b'"format":1,"offsite":3,', 1)
     assert b'"offsite":3' in older
-    assert decode(older, "it") == (SEEN, GOALS, NOW)
+    assert decode(older, "it") == (FACTS, GOALS)
 
 
 def test_the_example_above_leaves_no_field_at_its_default():
-    plain = Seen(directory="")
-    assert [f.name for f in fields(Seen) if getattr(SEEN, f.name) == getattr(plain, f.name)] == []
-    assert [f.name for f in fields(Goals) if getattr(GOALS, f.name) == getattr(Goals(), f.name)] == []
+    plain = Facts(taken=NOW, directory="/srv/backups")
+    required = {"taken", "directory"}
+    assert {name for name in FACTS.__struct_fields__ if getattr(FACTS, name) == getattr(plain, name)} == required
+    assert [name for name in GOALS.__struct_fields__ if getattr(GOALS, name) == getattr(Goals(), name)] == []
 
 
 @given(
     st.binary(max_size=200)
-    | st.dictionaries(st.sampled_from(PublishedStatus.__struct_fields__), st.none()).map(msgspec.json.encode)
+    | st.dictionaries(st.sampled_from(("format", *FACTS.__struct_fields__, *GOALS.__struct_fields__)), st.none()).map(
+        msgspec.json.encode
+    )
 )
 def test_garbage_is_a_proof_that_failed_and_nothing_else(raw):
     with pytest.raises(ProofFailed):
@@ -110,6 +113,6 @@ def test_garbage_is_a_proof_that_failed_and_nothing_else(raw):
 
 
 def test_another_format_is_refused_with_both_numbers():
-    raw = encode(SEEN, GOALS, now=NOW).replace(b'"format":1,"taken"', b'"format":2,"taken"')
+    raw = encode(FACTS, GOALS).replace(b'"format":1,"taken"', b'"format":2,"taken"')
     with pytest.raises(ProofFailed, match="has format 2, this version reads 1"):
         decode(raw, "it")

@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from msgspec.structs import replace
 
 from korrigo_backup.artifact.artifact import Stranger
 from korrigo_backup.artifact.history import failing
@@ -11,37 +10,36 @@ from korrigo_backup.artifact.kinds import Kind, Origin
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.retention.policy import Policy, Rule
 from korrigo_backup.run.record import Outcome
-from korrigo_backup.status.attention import attention
-from korrigo_backup.status.evaluate import describe
+from korrigo_backup.status.evaluate import evaluate
 from korrigo_backup.status.forecast import Growth, days_until_full
 from korrigo_backup.status.model import Goals
 from korrigo_backup.status.nagios import plugin_line
-from standings import GB, NOW, backup, healthy, ran, seen
+from standings import GB, NOW, backup, facts, healthy, ran
 
 
 def newest(found, kind=Kind.SQL, goals=None):
-    good = describe(found, goals or Goals(), now=NOW).newest(kind)
+    good = evaluate(found, goals or Goals(), now=NOW).newest(kind)
     assert good
     return good
 
 
 def ids(found, goals=None):
     goals = goals or Goals()
-    return [finding.id for finding in attention(describe(found, goals, now=NOW), found, goals)]
+    return [finding.id for finding in evaluate(found, goals, now=NOW).attention]
 
 
 def test_a_healthy_site_needs_nobody():
     assert ids(healthy()) == []
-    found = describe(healthy(), Goals(), now=NOW)
+    found = evaluate(healthy(), Goals(), now=NOW)
     assert (found.age, found.overdue) == (3 * 3600, False)
     assert (newest(healthy()).count, newest(healthy()).rows) == (2, 1000)
 
 
 @pytest.mark.parametrize(("hours", "overdue"), [(25.9, False), (26.1, True)])
 def test_overdue_is_what_is_older_than_the_objective(hours, overdue):
-    found = describe(seen(backup(hours)), Goals(), now=NOW)
+    found = evaluate(facts(backup(hours)), Goals(), now=NOW)
     assert found.overdue is overdue
-    assert describe(seen(backup(hours)), Goals(rpo_hours=0), now=NOW).overdue is False
+    assert evaluate(facts(backup(hours)), Goals(rpo_hours=0), now=NOW).overdue is False
 
 
 @pytest.mark.promise("P3")
@@ -53,14 +51,14 @@ def test_what_is_broken_forged_a_safety_copy_or_of_another_site_is_no_good_backu
         backup(4, site="another"),
         backup(5, source=None),
     ]
-    found = describe(seen(*bad, backup(20)), Goals(), now=NOW)
+    found = evaluate(facts(*bad, backup(20)), Goals(), now=NOW)
     assert (found.age, found.others) == (20 * 3600, 1)
-    assert ids(seen(*bad))[:2] == ["status.none", "status.forged"]
-    assert "status.broken" in ids(seen(*bad))
+    assert ids(facts(*bad))[:2] == ["status.none", "status.forged"]
+    assert "status.broken" in ids(facts(*bad))
 
 
 def test_errors_come_first_and_accepted_warnings_are_not_said_but_errors_are():
-    found = seen(backup(30), strangers=[Stranger("db_backup_x", "a link", ours=True)], stopped=True)
+    found = facts(backup(30), strangers=[Stranger("db_backup_x", "a link", ours=True)], stopped=True)
     levels = ids(found)
     assert levels[:2] == ["status.stopped", "status.overdue"]
     assert {"status.unread", "status.unproven", "status.no_media"} <= set(levels)
@@ -70,20 +68,20 @@ def test_errors_come_first_and_accepted_warnings_are_not_said_but_errors_are():
 
 def test_rows_that_vanish_and_sizes_that_jump_are_said():
     week = [backup(3 + 24 * day) for day in range(1, 6)]
-    assert "status.rows" in ids(seen(backup(3, rows=790), *week))
-    assert "status.rows" not in ids(seen(backup(3, rows=810), *week))
-    assert "status.size" in ids(seen(backup(3, size=3 * GB), *week))
-    assert not {"status.rows", "status.size"} & set(ids(seen(backup(3), *week)))
+    assert "status.rows" in ids(facts(backup(3, rows=790), *week))
+    assert "status.rows" not in ids(facts(backup(3, rows=810), *week))
+    assert "status.size" in ids(facts(backup(3, size=3 * GB), *week))
+    assert not {"status.rows", "status.size"} & set(ids(facts(backup(3), *week)))
 
 
 def test_the_clock_that_went_back_is_said():
-    assert "status.future" in ids(seen(backup(-24)))
+    assert "status.future" in ids(facts(backup(-24)))
 
 
 @pytest.mark.promise("P1")
 def test_one_of_the_future_does_not_hide_that_the_others_are_old():
-    found = seen(backup(-9000), backup(200), backup(-9000, kind=Kind.MEDIA), backup(300, kind=Kind.MEDIA))
-    said = describe(found, Goals(), now=NOW)
+    found = facts(backup(-9000), backup(200), backup(-9000, kind=Kind.MEDIA), backup(300, kind=Kind.MEDIA))
+    said = evaluate(found, Goals(), now=NOW)
     assert (said.overdue, said.age, newest(found, Kind.MEDIA).age) == (True, 200 * 3600, 300 * 3600)
     assert {"status.overdue", "status.media_overdue", "status.future"} <= set(ids(found))
     proof = ran(-9000, verb="restore", subject="x", steps=["restore.proven"])
@@ -120,23 +118,23 @@ def test_failures_count_from_the_last_success_of_their_kind():
 def test_a_backup_that_does_not_verify_is_not_good_until_it_does():
     made, older = backup(3), backup(27)
     bad = ran(2, Outcome.FAILED, verb="verify", subject=made.name, message="cut", exit_code=9)
-    assert newest(seen(made, older, records=[bad])).name == older.name
-    assert "status.damaged" in ids(seen(made, older, records=[bad]))
-    assert "status.damaged" not in ids(seen(older, records=[bad]))
+    assert newest(facts(made, older, records=[bad])).name == older.name
+    assert "status.damaged" in ids(facts(made, older, records=[bad]))
+    assert "status.damaged" not in ids(facts(older, records=[bad]))
     good = ran(1, verb="verify", subject=made.name)
-    assert newest(seen(made, older, records=[bad, good])).name == made.name
+    assert newest(facts(made, older, records=[bad, good])).name == made.name
     night = ran(2, Outcome.FAILED, verb="nightly", message=f"{made.name} was made and does not verify: x", exit_code=9)
-    assert newest(seen(made, older, records=[night])).name == older.name
+    assert newest(facts(made, older, records=[night])).name == older.name
 
 
 def test_a_backup_that_was_loaded_by_a_drill_is_proven_and_one_only_read_is_not():
     made = backup(3)
     read = ran(2, verb="verify", subject=made.name, why={"depth": "content"})
-    found = describe(seen(made, records=[read]), Goals(), now=NOW)
+    found = evaluate(facts(made, records=[read]), Goals(), now=NOW)
     assert found.verified
     assert (found.verified.by, found.proven) == ("verify", None)
     drilled = ran(1, verb="verify", subject=made.name, why={"depth": "full"})
-    proven = describe(seen(made, records=[read, drilled]), Goals(), now=NOW).proven
+    proven = evaluate(facts(made, records=[read, drilled]), Goals(), now=NOW).proven
     assert proven
     assert proven.what == made.name
 
@@ -160,8 +158,8 @@ def test_what_runs_beside_a_run_at_work_makes_it_no_killed_one():
 def test_a_cancelled_restore_is_no_failure_and_a_failed_one_comes_after_the_backups():
     runs = [ran(9, Outcome.FAILED, verb="restore", subject="x"), ran(12, Outcome.FAILED), ran(2, Outcome.CANCELLED)]
     assert [one.what for one in failing(runs, running=False)] == ["backup db", "restore"]
-    assert ids(seen(backup(3), records=runs))[:1] == ["status.failing"]
-    assert "status.failed" in ids(seen(backup(3), records=runs))
+    assert ids(facts(backup(3), records=runs))[:1] == ["status.failing"]
+    assert "status.failed" in ids(facts(backup(3), records=runs))
 
 
 def growth(*sizes, keep=0, **rule):
@@ -197,15 +195,15 @@ def test_no_room_for_the_next_one_is_full_today_and_too_little_history_is_said()
 def test_the_disk_is_an_error_in_its_last_week_and_a_warning_in_its_last_month():
     for_ever = Goals(policy=Policy(database=Rule()))
     daily = [backup(3 + 24 * day) for day in range(10)]
-    assert ids(seen(*daily, free=6 * GB), for_ever)[0] == "status.full"
-    assert "status.filling" in ids(seen(*daily, free=22 * GB), for_ever)
-    assert "status.little" in ids(seen(*daily[:3], free=10 * GB, total=200 * GB))
+    assert ids(facts(*daily, free=6 * GB), for_ever)[0] == "status.full"
+    assert "status.filling" in ids(facts(*daily, free=22 * GB), for_ever)
+    assert "status.little" in ids(facts(*daily[:3], free=10 * GB, total=200 * GB))
 
 
 def test_all_backups_of_one_directory_are_one_copy():
-    found = describe(seen(*[backup(24 * day) for day in range(9)], shared_disk=True), Goals(), now=NOW).copies
+    found = evaluate(facts(*[backup(24 * day) for day in range(9)], shared_disk=True), Goals(), now=NOW).copies
     assert (found.places, found.supports) == (2, 1)
-    found = describe(seen(backup(1), shared_disk=False), Goals(), now=NOW).copies
+    found = evaluate(facts(backup(1), shared_disk=False), Goals(), now=NOW).copies
     assert (found.places, found.supports) == (2, 2)
 
 
@@ -214,13 +212,12 @@ def test_all_backups_of_one_directory_are_one_copy():
     [
         (healthy(), 0, "OK"),
         (healthy(shared_disk=True), 1, "WARNING"),
-        (seen(), 2, "CRITICAL"),
-        (seen(unreadable=("cannot read | it", "chmod")), 3, "UNKNOWN"),
+        (facts(), 2, "CRITICAL"),
+        (facts(unreadable=("cannot read | it", "chmod")), 3, "UNKNOWN"),
     ],
 )
 def test_a_monitoring_system_gets_one_line(found, code, word):
-    goals, described = Goals(), describe(found, Goals(), now=NOW)
-    line, given = plugin_line(replace(described, attention=attention(described, found, goals)))
+    line, given = plugin_line(evaluate(found, Goals(), now=NOW))
     assert (given, line.startswith(f"BACKUP {word} - ")) == (code, True)
     assert line.count("|") == 1
     assert "\n" not in line

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import django
 from django.apps import apps
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -15,7 +16,6 @@ from django.core.management import get_commands
 from django.db import connections
 from django.db.migrations.loader import MigrationLoader
 
-import django
 from korrigo_backup import __version__
 from korrigo_backup.core.site_description import AppMigrations, DatabaseName, Description, TableName
 from korrigo_backup.djangoapp.fixture.outside import other_databases

@@ -16,15 +16,15 @@ from django.core.checks import Warning as Warned
 from korrigo_backup.artifact.kinds import WITH_ROWS
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.djangoapp.location import DEFAULT_MAX_AGE, DIRECTORY, backup_directory, max_age
-from korrigo_backup.djangoapp.status.source import sight
+from korrigo_backup.djangoapp.status.source import read
 from korrigo_backup.errors import KorrigoBackupError
-from korrigo_backup.status.evaluate import good_artifacts
+from korrigo_backup.status.good import good_artifacts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from korrigo_backup.status.model import Seen
+    from korrigo_backup.status.model import Facts
 
 _APP = "korrigo_backup"
 
@@ -52,24 +52,24 @@ def check_backups(app_configs: Sequence[Any] | None, **_given: Any) -> list[Any]
         if directory is None:
             hint = f"set {DIRECTORY}, or silence {_APP}.W001 where backups cannot be seen"
             return [*said, _warned(1, f"{DIRECTORY} is not set: whether this site has backups is not known", hint)]
-        found = seen(directory)
+        found = readable(directory)
     except (OSError, ValueError, TypeError, RuntimeError, KorrigoBackupError) as problem:
         hint = f"see that {DIRECTORY} is right, mounted, and readable by the user that runs the site"
         return [*said, _warned(2, f"the backups cannot be seen: {problem}", hint)]
-    return [*said, *judged(found, now=datetime.now(UTC), limit=age)]
+    return [*said, *warnings(found, now=datetime.now(UTC), limit=age)]
 
 
-def seen(place: Path) -> Seen:
+def readable(place: Path) -> Facts:
     """Return the facts in a directory, or in a published file. Raises OSError if it is missing, or cannot be read."""
     if not place.is_file():
         os.scandir(place).close()
-    found = sight(place, now=datetime.now(UTC)).seen
+    found = read(place, now=datetime.now(UTC))[0]
     if found.unreadable:
         raise OSError(found.unreadable[0])
     return found
 
 
-def judged(found: Seen, *, now: datetime, limit: timedelta) -> list[Any]:
+def warnings(found: Facts, *, now: datetime, limit: timedelta) -> list[Any]:
     """Return the warnings about these backups; `limit` is the age that the newest proven backup may have.
 
     A backup of the database counts as proven if its manifest records a read-back, and no verification has found it bad

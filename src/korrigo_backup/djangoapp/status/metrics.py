@@ -16,9 +16,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from korrigo_backup.djangoapp.location import backup_directory
-from korrigo_backup.djangoapp.status.source import sight
+from korrigo_backup.djangoapp.status.source import read
 from korrigo_backup.errors import KorrigoBackupError
-from korrigo_backup.status.collect import judged
+from korrigo_backup.status.evaluate import evaluate
 from korrigo_backup.status.metrics import CONTENT_TYPE, metrics
 
 TOKEN = "KORRIGO_BACKUP_METRICS_TOKEN"  # noqa: S105 - the name of a setting
@@ -44,10 +44,10 @@ def view(request: Any) -> Any:
         if place is None:
             return HttpResponse("KORRIGO_BACKUP_DIR is not set", status=503, content_type=_PLAIN)
         now = datetime.now(UTC)
-        found = sight(place, now=now)
+        facts, goals = read(place, now=now)
     except (TypeError, ValueError, RuntimeError, KorrigoBackupError) as problem:
         return HttpResponse(str(problem), status=503, content_type=_PLAIN)
-    return HttpResponse(metrics(judged(found.seen, found.goals, now=now)), content_type=CONTENT_TYPE)
+    return HttpResponse(metrics(evaluate(facts, goals, now=now)), content_type=CONTENT_TYPE)
 
 
 def _knows_the_token(request: Any) -> bool:

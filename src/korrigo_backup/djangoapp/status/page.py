@@ -17,11 +17,11 @@ from korrigo_backup.artifact.history import damaged, proven
 from korrigo_backup.artifact.kinds import KINDS, WITH_ROWS, Kind, Origin
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.djangoapp.location import backup_directory
-from korrigo_backup.djangoapp.status.source import Sight, sight
+from korrigo_backup.djangoapp.status.source import read
 from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.retention.hold import standing
-from korrigo_backup.status.collect import judged
-from korrigo_backup.status.evaluate import good_artifacts, rows_of
+from korrigo_backup.status.evaluate import evaluate
+from korrigo_backup.status.good import good_artifacts, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.header import ManifestHeader
-    from korrigo_backup.status.model import Goals, Seen
+    from korrigo_backup.status.model import Facts, Goals
 
 ON_A_PAGE = 25
 """Backups in the table at once."""
@@ -79,32 +79,35 @@ def page(query: Mapping[str, str]) -> dict[str, Any]:
     if place is None:
         return {"unset": pgettext("korrigo_backup", "KORRIGO_BACKUP_DIR is not set")}
     try:
-        found = sight(place, now=datetime.now(UTC))
+        facts, goals = read(place, now=datetime.now(UTC))
     except KorrigoBackupError as problem:
         return {"unset": str(problem)}
-    return _shown(found, place, query)
+    return {**_shown(facts, goals, query), **_origin(facts, place)}
 
 
-def _shown(found: Sight, place: Path, query: Mapping[str, str]) -> dict[str, Any]:
-    seen, now = found.seen, datetime.now(UTC)
-    good = good_artifacts(seen)
+def _origin(facts: Facts, place: Path) -> dict[str, Any]:
+    """Return the place of the facts, and when the host has published them, None if they were read now."""
+    return {"place": str(place), "taken": local(facts.taken) if place.is_file() else None}
+
+
+def _shown(facts: Facts, goals: Goals, query: Mapping[str, str]) -> dict[str, Any]:
+    now = datetime.now(UTC)
+    good = good_artifacts(facts)
     return {
-        "place": str(place),
-        "taken": found.taken and local(found.taken),
-        **_state(seen, good, found.goals, now),
+        **_state(facts, good, goals, now),
         **_drawing(good),
-        **_table(seen, _Notes(seen, now), query),
-        "runs": [(record, local(record.started)) for record in reversed(seen.records[-RUNS:])],
+        **_table(facts, _Notes(facts, now), query),
+        "runs": [(record, local(record.started)) for record in reversed(facts.records[-RUNS:])],
     }
 
 
-def _state(seen: Seen, good: Sequence[Artifact], wanted: Goals, now: datetime) -> dict[str, Any]:
-    status = judged(seen, wanted, now=now)
+def _state(facts: Facts, good: Sequence[Artifact], wanted: Goals, now: datetime) -> dict[str, Any]:
+    status = evaluate(facts, wanted, now=now)
     newest = next((artifact for artifact in good if artifact.kind in WITH_ROWS), None)
     return {
         "status": status,
         "newest": newest and (newest, local(newest.created)),
-        "next_run": status.next_run and local(status.next_run),
+        "next_run": facts.next_run and local(facts.next_run),
         "expected": expected(good, now),
     }
 
@@ -114,10 +117,10 @@ def _drawing(good: Sequence[Artifact]) -> dict[str, Any]:
     return {"charts": charts, "drawing": {"charts": charts, "units": [_unit(1024**power) for power in range(6)]}}
 
 
-def _table(seen: Seen, notes: _Notes, query: Mapping[str, str]) -> dict[str, Any]:
-    there = {artifact.kind for artifact in seen.artifacts}
+def _table(facts: Facts, notes: _Notes, query: Mapping[str, str]) -> dict[str, Any]:
+    there = {artifact.kind for artifact in facts.artifacts}
     kind = next((kind for kind in Kind if kind == query.get("kind")), None)
-    listed = [artifact for artifact in seen.artifacts if kind in {None, artifact.kind}]
+    listed = [artifact for artifact in facts.artifacts if kind in {None, artifact.kind}]
     table = Paginator(listed, ON_A_PAGE).get_page(query.get("p"))
     return {
         "kinds": [(one.value, _label(one), one is kind) for one in Kind if one in there],
@@ -135,10 +138,10 @@ class _Notes:
     verification has found damaged; `holds` is None if they cannot be read.
     """
 
-    def __init__(self, seen: Seen, now: datetime) -> None:
-        self.restored = {proof.what: proof.at for record in seen.records if (proof := proven([record]))}
-        self.bad = damaged(seen.records)
-        self.holds = None if seen.held_unread else standing(seen.holds, now)
+    def __init__(self, facts: Facts, now: datetime) -> None:
+        self.restored = {proof.what: proof.at for record in facts.records if (proof := proven([record]))}
+        self.bad = damaged(facts.records)
+        self.holds = None if facts.held_unread else standing(facts.holds, now)
 
 
 def expected(good: Iterable[Artifact], now: datetime) -> datetime | None:

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.catalog import Catalog
 from korrigo_backup.djangoapp.location import DEFAULT_MAX_AGE, max_age
 from korrigo_backup.djangoapp.signing import keys_here
 from korrigo_backup.retention.policy import Policy, Rule
-from korrigo_backup.status import published as snapshot
-from korrigo_backup.status.collect import About, look
+from korrigo_backup.status.collect import Sources, collect, known
 from korrigo_backup.status.model import Goals
+from korrigo_backup.status.published import decode
 from korrigo_backup.system.files import explained, open_plain
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from korrigo_backup.artifact.keyring import Keyring
-    from korrigo_backup.status.model import Seen
+    from korrigo_backup.status.model import Facts
 
 _LARGEST = 64 * 1024 * 1024
 """Bytes: ten thousand backups take some five million."""
@@ -29,28 +29,20 @@ _RETENTION_DAYS = 30
 """The runbook's (7): a guess here, for the forecast of the space alone."""
 
 
-@dataclass(frozen=True)
-class Sight:
-    """The facts, and the goals for them; `taken` is when the host saw them, None if they were read now."""
-
-    seen: Seen
-    goals: Goals
-    taken: datetime | None = None
-
-
-def sight(place: Path, *, now: datetime) -> Sight:
-    """Return the facts about the backups in a directory, or in the file of `status --publish`.
+def read(place: Path, *, now: datetime) -> tuple[Facts, Goals]:
+    """Return the facts about the backups in a directory, or in the file of `status --publish`, and the goals for them.
 
     Faults of a directory stand in the result. Raises KorrigoBackupError for a file that is no such document.
     """
     with explained(f"look at {place}"):
-        published = place.is_file()
-    if not published:
+        is_published = place.is_file()
+    if not is_published:
         keys = keys_here()
-        return Sight(look(Catalog(place, keys), About(), now=now), _goals(keys))
+        catalog = Catalog(place, keys)
+        return collect(catalog, known(catalog, now=now), Sources()), _goals(keys)
     with explained(f"read {place}"), open_plain(place) as file:
         raw = file.read(_LARGEST)
-    return Sight(*snapshot.decode(raw, str(place)))
+    return decode(raw, str(place))
 
 
 def _goals(keys: Keyring | None) -> Goals:
@@ -61,7 +53,7 @@ def _goals(keys: Keyring | None) -> Goals:
         age = DEFAULT_MAX_AGE
     unseen = () if keys else ("status.unsigned",)
     policy = Policy(database=Rule(days=_retention_days()))
-    return Goals(rpo_hours=age / timedelta(hours=1), policy=policy, accepted=frozenset(unseen))
+    return Goals(rpo_hours=age / timedelta(hours=1), policy=policy, accepted=unseen)
 
 
 def _retention_days() -> int:

@@ -14,11 +14,13 @@ import threading
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.errors import KorrigoBackupError, Locked
 from korrigo_backup.media.remote.frames import DATA, END, ERROR, receive, send, send_value
+from korrigo_backup.media.staging import LiveFile
 from korrigo_backup.media.tree import MediaTree, Move
 from korrigo_backup.system.files import CHUNK, write_all
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
+    from korrigo_backup.media.stable import Steady
     from korrigo_backup.media.staging import LostFileProperties, Staging
     from korrigo_backup.media.walk import TreeEntry
 
@@ -66,9 +69,11 @@ def _answer(tree: MediaTree, request: dict[str, Any], incoming: IO[bytes], outgo
     if doing in _STREAMS:
         threading.Thread(target=_end_with, args=(incoming,), daemon=True).start()
         _STREAMS[doing](tree, outgoing)
+    elif doing == "changed":
+        _changed(tree, incoming, outgoing)
     elif doing == "stage":
         with _held(tree, shared=True):
-            send_value(outgoing, asdict(_stage(tree, request["stamp"], incoming)))
+            send_value(outgoing, asdict(_stage(tree, request["stamp"], incoming, outgoing)))
     elif doing in _CHANGES:
         if "move" in request:
             request["move"] = Move(**request["move"])
@@ -91,6 +96,8 @@ def described(entry: TreeEntry) -> list[object]:
         info.st_gid,
         entry.odd,
         info.st_nlink,
+        info.st_ctime_ns,
+        info.st_ino,
     ]
 
 
@@ -118,17 +125,33 @@ def _links(tree: MediaTree, outgoing: IO[bytes]) -> None:
 
 def _contents(tree: MediaTree, outgoing: IO[bytes]) -> None:
     for entry, file in tree.contents():
-        send_value(outgoing, _whole(entry, file.size if file else None))
-        if file:
-            while piece := file.read(CHUNK):
-                send(outgoing, DATA, piece)
-            send_value(outgoing, [file.sha256, file.is_stable(), file.streamed])
+        _send_entry(outgoing, entry, file)
 
 
-def _stage(tree: MediaTree, stamp: str, incoming: IO[bytes]) -> LostFileProperties:
+def _send_entry(outgoing: IO[bytes], entry: TreeEntry, file: Steady | None) -> None:
+    send_value(outgoing, _whole(entry, file.size if file else None))
+    if file:
+        while piece := file.read(CHUNK):
+            send(outgoing, DATA, piece)
+        send_value(outgoing, [file.sha256, file.is_stable(), file.streamed])
+
+
+def _changed(tree: MediaTree, incoming: IO[bytes], outgoing: IO[bytes]) -> None:
+    """Send entries in batches; after each the client sends the numbers of the files that it wants to read."""
+    everything = tree.contents(lambda _: True)
+    while batch := [entry for entry, _ in islice(everything, BATCH)]:
+        send_value(outgoing, [_whole(entry, None) for entry in batch])
+        outgoing.flush()
+        for number in json.loads(receive(incoming)[1]):
+            with tree.reopened(batch[number]) as (entry, file):
+                _send_entry(outgoing, entry, file)
+
+
+def _stage(tree: MediaTree, stamp: str, incoming: IO[bytes], outgoing: IO[bytes]) -> LostFileProperties:
     """Build the tree that the client sends, and return the properties that could not be given back.
 
-    A file comes as ["file", path], its data, then ["settle", its properties]; the other words are those of `_BUILT`.
+    A file comes as ["file", path], its data, then ["settle", its properties]; ["unchanged", files] is answered; the
+    other words are those of `_BUILT`.
     """
     staging = tree.stage(stamp)
     with ExitStack() as stack:
@@ -146,6 +169,9 @@ def _stage(tree: MediaTree, stamp: str, incoming: IO[bytes]) -> LostFileProperti
                 with file:
                     staging.settle(file, **_given(rest[0]))
                 file = None
+            elif word == "unchanged":
+                send_value(outgoing, staging.link_unchanged([LiveFile(*values) for values in rest[0]]))
+                outgoing.flush()
             else:
                 _BUILT[word](staging, rest)
         stack.pop_all()

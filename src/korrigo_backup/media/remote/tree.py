@@ -29,10 +29,11 @@ from korrigo_backup.media.walk import TreeEntry
 from korrigo_backup.system.files import CHUNK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from korrigo_backup.media.stable import Steady
+    from korrigo_backup.media.staging import LiveFile
     from korrigo_backup.system.run import Command
 
 T = TypeVar("T")
@@ -86,16 +87,32 @@ class RemoteTree:
         for described in self._batches("walk", _Described):
             yield described.entry
 
-    def contents(self) -> Iterator[tuple[TreeEntry, Steady | None]]:
-        """Yield the entries of `walk`, each file with its content, which must be read before the next is asked for."""
-        with self._asked("contents") as channel:
-            while (value := channel.value(_Described)) is not None:
-                if value.content is None:
-                    yield value.entry, None
-                else:
-                    file = _Streamed(channel, value.path, value.content)
-                    yield value.entry, file
-                    file.finish()
+    def contents(self, knows: Callable[[TreeEntry], bool] | None = None) -> Iterator[tuple[TreeEntry, Steady | None]]:
+        """Yield the entries of `walk`, each file with its content, which must be read before the next is asked for.
+
+        With `knows` a batch of entries comes first, and the agent is then sent the numbers of the files to read.
+        """
+        if knows is None:
+            with self._asked("contents") as channel:
+                while (value := channel.value(_Described)) is not None:
+                    yield from _with_content(channel, value)
+            return
+        with self._asked("changed") as channel:
+            while (batch := channel.value(list[_Described])) is not None:
+                entries = [one.entry for one in batch]
+                wanted = [
+                    number
+                    for number, entry in enumerate(entries)
+                    if entry.is_file and entry.same_as is None and not knows(entry)
+                ]
+                channel.send_value(wanted)
+                channel.flush()
+                read = set(wanted)
+                for number, entry in enumerate(entries):
+                    if number not in read:
+                        yield entry, None
+                    elif (value := channel.value(_Described)) is not None:
+                        yield from _with_content(channel, value)
 
     def links(self) -> Iterator[tuple[str, str, bool]]:
         """Yield path and target of every symbolic link, and whether it leads out of the tree."""
@@ -185,6 +202,15 @@ class RemoteTree:
                 yield from batch
 
 
+def _with_content(channel: Channel, value: _Described) -> Iterator[tuple[TreeEntry, Steady | None]]:
+    if value.content is None:
+        yield value.entry, None
+        return
+    file = _Streamed(channel, value.path, value.content)
+    yield value.entry, file
+    file.finish()
+
+
 class _Described(msgspec.Struct, frozen=True, array_like=True):
     """An entry as `media_agent.described` sends it.
 
@@ -199,6 +225,8 @@ class _Described(msgspec.Struct, frozen=True, array_like=True):
     gid: int
     odd: str | None
     links: int = 1
+    ctime_ns: int = 0
+    inode: int = 0
     content: int | None = None
     extended: dict[str, str] = {}
     target: str | None = None
@@ -207,9 +235,9 @@ class _Described(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def entry(self) -> TreeEntry:
-        whole, exact = (self.mtime_ns // 1_000_000_000,) * 3, (self.mtime_ns,) * 3
-        times = (*whole, *(self.mtime_ns / 1_000_000_000,) * 3, *exact)
-        info = os.stat_result((self.mode, 0, 0, self.links, self.uid, self.gid, self.size, *times))
+        exact = (self.mtime_ns, self.mtime_ns, self.ctime_ns)
+        times = (*(time // 1_000_000_000 for time in exact), *(time / 1_000_000_000 for time in exact), *exact)
+        info = os.stat_result((self.mode, self.inode, 0, self.links, self.uid, self.gid, self.size, *times))
         extended = {name: value.encode("latin-1") for name, value in self.extended.items()}
         return TreeEntry(self.path, info, -1, self.odd, extended, self.target, self.leads_out, self.same_as)
 
@@ -302,6 +330,12 @@ class RemoteStaging:
         """Give the file that was written last its mode, time, owner and attributes."""
         del file
         self._channel.send_value(["settle", _given(mode, mtime_ns, owner, extended)])
+
+    def link_unchanged(self, files: Sequence[LiveFile]) -> list[bool]:
+        """Make hard links to those live files that are unchanged; return for each whether that was done."""
+        self._channel.send_value(["unchanged", [list(asdict(file).values()) for file in files]])
+        self._channel.flush()
+        return self._channel.value(list[bool]) or [False for _ in files]
 
     def add_hard_link(self, path: str, existing: str) -> None:
         """Give a file that was written before a second name."""

@@ -9,7 +9,7 @@ import msgspec
 
 from korrigo_backup.artifact.naming import before_database
 from korrigo_backup.compare.differences import Counted, FileChange
-from korrigo_backup.compare.media import below, file_changes
+from korrigo_backup.compare.media import file_changes
 from korrigo_backup.core.finding import Finding, ok, warning
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.media import listing as members
@@ -150,7 +150,7 @@ def plan_media_of(
     elif manifest.media is None or listing is None:  # without checksums no file is known to be equal
         change = FileChange(changed=Counted(sum(1 for entry in tree.walk() if entry.is_file)))
     else:
-        saved = below(members.read(listing, artifact.name), manifest.media.root)
+        saved = members.below(members.read(listing, artifact.name), manifest.media.root)
         change = file_changes(saved, tree, shown=NAMED)
         listing.seek(0)
     return PartPlan(replacement, (*mounted(tree, tree.facts()), *room(replacement)), media=change)

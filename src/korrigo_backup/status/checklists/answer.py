@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.core.finding import Finding
     from korrigo_backup.run.record import Record
-    from korrigo_backup.status.model import Goals, Seen, Status
+    from korrigo_backup.status.model import Status
 
 GOOD = (Outcome.DONE, Outcome.PARTLY)
 
@@ -48,9 +48,7 @@ class Evidence:
     good backups, by name.
     """
 
-    seen: Seen
     status: Status
-    goals: Goals
     channels: int = 0
     people: int = 0
     modes: Mapping[str, int]
@@ -61,7 +59,7 @@ class Evidence:
 
     def newest(self, wanted: Callable[[Record], bool]) -> Record | None:
         """Return the newest operation that ended well and is wanted."""
-        return next((r for r in reversed(self.seen.records) if r.outcome in GOOD and wanted(r)), None)
+        return next((r for r in reversed(self.status.facts.records) if r.outcome in GOOD and wanted(r)), None)
 
     def made(self, *verbs: str) -> Record | None:
         """Return the newest backup that ended well, by any of these verbs (all by default)."""
@@ -69,7 +67,7 @@ class Evidence:
 
     def since(self, days: float) -> Sequence[Record]:
         """Return the operations of the last `days`."""
-        return [r for r in self.seen.records if self.status.now - r.started <= timedelta(days=days)]
+        return [r for r in self.status.facts.records if self.status.now - r.started <= timedelta(days=days)]
 
 
 def answer(group: str, point: str, *, done: bool, evidence: str, hint: str = "") -> Answer:

@@ -33,7 +33,7 @@ def _made(evidence: Evidence) -> Answer:
     record = evidence.made()
     by = f"; {told(record)}" if record else ""
     text = f"{newest.name}, {span(newest.age)} old{by}"
-    if evidence.seen.scheduled is False:
+    if evidence.status.facts.scheduled is False:
         return ask(GROUP, point, f"{text}; no schedule is installed by korrigo-backup: does another program start it?")
     return answer(GROUP, point, done=True, evidence=text)
 
@@ -72,7 +72,7 @@ def _logs(evidence: Evidence) -> Answer:
     point, records = "Logs looked at (no errors)", evidence.since(1)
     if not records:
         return ask(GROUP, point, "no run in the last day, or the journal cannot be read: korrigo-backup status")
-    at_work = unfinished(evidence.seen.records) if evidence.status.running else None
+    at_work = unfinished(evidence.status.facts.records) if evidence.status.facts.holder else None
     bad = [record for record in records if record.outcome in _BAD and record is not at_work]
     if bad:
         text = f"{len(bad)} of {len(records)} operations of the last day did not end well: {told(bad[-1])}"

@@ -68,7 +68,7 @@ def _ran(point: str, record: Record | None, command: str, group: str = BACKUP) -
 
 def _automatic(evidence: Evidence) -> Answer:
     point, record = "Automatic backup works (cron, systemd)", evidence.made("nightly")
-    if record and evidence.seen.scheduled is False:
+    if record and evidence.status.facts.scheduled is False:
         return ask(
             BACKUP, point, f"{told(record)}; no schedule is installed by korrigo-backup: which program started it?"
         )
@@ -79,13 +79,16 @@ def _modes(evidence: Evidence) -> Answer:
     wide = [f"{name} ({mode:o})" for name, mode in evidence.modes.items() if mode & ~_PRIVATE & 0o777 & ~0o100]
     text = ", ".join(wide) or ", ".join(f"{name} ({mode:o})" for name, mode in evidence.modes.items()) or "no backup"
     return answer(BACKUP, "Permissions right (600, 640)", done=bool(evidence.modes) and not wide, evidence=text,
-                  hint=f"chmod go-rwx {evidence.status.directory}/*")  # fmt: skip
+                  hint=f"chmod go-rwx {evidence.status.facts.directory}/*")  # fmt: skip
 
 
 def _retention(evidence: Evidence) -> Answer:
-    point, seen, now = "Retention works: backups that are too old are removed", evidence.seen, evidence.status.now
-    given = RetentionFacts(now, seen.site or "", standing(seen.holds, now), environment=seen.environment)
-    left = [one.artifact.name for one in decide(seen.artifacts, _later(evidence.goals.policy), given) if one.remove]
+    point, status = "Retention works: backups that are too old are removed", evidence.status
+    facts, policy = status.facts, _later(status.goals.policy)
+    given = RetentionFacts(
+        status.now, facts.site or "", standing(facts.holds, status.now), environment=facts.environment
+    )
+    left = [one.artifact.name for one in decide(facts.artifacts, policy, given) if one.remove]
     if left:
         return answer(BACKUP, point, done=False, evidence=f"{len(left)} should have been removed: {left[0]}",
                       hint="korrigo-backup prune shows why; korrigo-backup prune --apply")  # fmt: skip
@@ -157,7 +160,7 @@ def _documents(evidence: Evidence) -> tuple[Answer, ...]:
 
 
 def _team(evidence: Evidence) -> tuple[Answer, ...]:
-    hands = sorted({r.by for r in evidence.seen.records if r.verb in _BY_HAND})
+    hands = sorted({r.by for r in evidence.status.facts.records if r.verb in _BY_HAND})
     drills = [r for r in evidence.since(MONTH) if is_proof(r) and r.verb != Verb.COMPARE]
     proof = evidence.status.proven
     timed = proof is not None and proof.seconds is not None

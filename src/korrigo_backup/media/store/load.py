@@ -1,0 +1,134 @@
+"""Restore a media tree from the store: every file is proven while it is written."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from korrigo_backup.core.paths import printable, stays_inside
+from korrigo_backup.errors import ProofFailed
+from korrigo_backup.media.archive import Content, GivenProperties, given_properties
+from korrigo_backup.media.staging import LiveFile
+from korrigo_backup.media.store.objects import damaged
+from korrigo_backup.system.files import CHUNK, write_all
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from korrigo_backup.media.port import Stage
+    from korrigo_backup.media.store.listing import ListedEntry
+    from korrigo_backup.media.store.objects import MediaStore
+
+
+_BATCH = 200
+"""Files about which the stage is asked at once."""
+
+
+def load(
+    entries: Iterable[ListedEntry], store: MediaStore, staging: Stage, *, trusted: bool, link_unchanged: bool = False
+) -> Content:
+    """Write the entries of a listing into `staging`, each file proven while it is written.
+
+    From a listing that is not `trusted` no setuid bit, no attribute of the system, and no link that could lead out of
+    the tree is restored. With `link_unchanged` a live file that is unchanged since the backup, by size, mtime, ctime
+    and inode, is linked and not written. Raises ProofFailed for a stored file that is missing or damaged.
+    """
+    loading = _Loading(store, staging, trusted=trusted, link_unchanged=link_unchanged and trusted)
+    for entry in entries:
+        loading.add(entry)
+    loading.flush()
+    return Content(loading.files, loading.bytes, tuple(loading.notes))
+
+
+class _Loading:
+    """The entries of a listing on their way into a stage."""
+
+    def __init__(self, store: MediaStore, staging: Stage, *, trusted: bool, link_unchanged: bool) -> None:
+        self._store = store
+        self._staging = staging
+        self._trusted = trusted
+        self._link = link_unchanged
+        self._pending: list[ListedEntry] = []
+        self.files = 0
+        self.bytes = 0
+        self.notes: list[str] = []
+
+    def add(self, entry: ListedEntry) -> None:
+        if entry.target is not None:
+            self._add_link(entry, entry.target)
+        elif entry.sha256 is None:
+            self._staging.add_directory(entry.path, **self._given(entry, directory=True))
+        elif entry.same_as is not None:
+            self.flush()  # its first name may be among the pending
+            _add_other_name(self._staging, entry.path, entry.same_as)
+            self.files += 1
+        else:
+            self._pending.append(entry)
+            if len(self._pending) >= _BATCH or not self._link:
+                self.flush()
+
+    def flush(self) -> None:
+        """Link or write the pending files."""
+        candidates = [one for one in self._pending if self._link and one.state]
+        done: set[str] = set()
+        if candidates:
+            live = [LiveFile(one.path, one.size, one.mtime_ns, *one.state) for one in candidates if one.state]
+            linked = self._staging.link_unchanged(live)
+            done = {one.path for one, is_linked in zip(candidates, linked, strict=True) if is_linked}
+        for entry in self._pending:
+            if entry.path not in done:
+                self._write(entry, entry.word)
+            self.files += 1
+            self.bytes += entry.size
+        self._pending.clear()
+
+    def _write(self, entry: ListedEntry, sha256: str) -> None:
+        with self._staging.create(entry.path) as file:
+            digest = hashlib.sha256()
+            with self._store.open(sha256) as content:
+                while piece := content.read(CHUNK):
+                    digest.update(piece)
+                    write_all(file, piece)
+            if digest.hexdigest() != sha256:
+                raise damaged(sha256)
+            self._staging.settle(file, **self._given(entry))
+
+    def _add_link(self, entry: ListedEntry, target: str) -> None:
+        if self._trusted or stays_inside(entry.path, target):
+            given = self._given(entry)
+            self._staging.add_link(entry.path, target, mtime_ns=given["mtime_ns"], owner=given["owner"])
+        else:
+            self.notes.append(f"link that leads out of the tree, left out: {printable(entry.path)}")
+
+    def _given(self, entry: ListedEntry, *, directory: bool = False) -> GivenProperties:
+        return given_properties(
+            entry.mode, entry.mtime_ns, entry.owner, entry.extended, trusted=self._trusted, directory=directory
+        )
+
+
+def verify(entries: Iterable[ListedEntry], store: MediaStore, *, content: bool) -> tuple[int, int]:
+    """Return the number of files and their bytes; ProofFailed if a file is not stored with its size.
+
+    With `content` each file is read, and its checksum compared.
+    """
+    files = size = 0
+    for entry in entries:
+        if entry.sha256 is None:
+            continue
+        files += 1
+        if entry.same_as is None:
+            size += entry.size
+            check = store.verify if content else store.require
+            check(entry.sha256, entry.size)
+    return files, size
+
+
+def _add_other_name(staging: Stage, path: str, existing: str) -> None:
+    try:
+        staging.add_hard_link(path, existing)
+    except FileNotFoundError:
+        raise ProofFailed(
+            f"the listing says that {printable(path)} is a link to {printable(existing)}, which does not come before"
+            " it",
+            hint="use another backup: korrigo-backup list shows them",
+        ) from None

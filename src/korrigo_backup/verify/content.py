@@ -15,24 +15,25 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.catalog import Catalog
 
 
-def content(catalog: Catalog, artifact: Artifact) -> list[Finding]:
+def content(catalog: Catalog, artifact: Artifact, *, stored_media: bool = True) -> list[Finding]:
     """Return the findings of reading the content: end mark, rows of every table, checksums of every file.
 
-    Raises ProofFailed or NotFound for an artifact that is not whole. A missing signature is a warning: it may still be
-    whole.
+    Without `stored_media` the files of the media store must be there with their sizes, and are not read. Raises
+    ProofFailed or NotFound for an artifact that is not whole. A missing signature is a warning: it may still be whole.
     """
     signed = [_as_warning(finding) for finding in authenticity(artifact, allow_unsigned=False)]
     match artifact.kind:
         case Kind.DJANGO:
             return django_format.verify(artifact.path)[1]
         case Kind.POINT:
-            inside = [one for member in members_of(catalog, artifact) for one in content(catalog, member)]
+            members = members_of(catalog, artifact)
+            inside = [one for member in members for one in content(catalog, member, stored_media=stored_media)]
             return [*inside, *signed]
         case Kind.SQL:
             with open_sql(artifact) as dump:
                 return [*dump.findings, *signed]
         case Kind.MEDIA:
-            with open_media(artifact) as archive:
+            with open_media(artifact, unpacked=stored_media or not artifact.is_listing) as archive:
                 return [*archive.findings, *signed]
         case _:
             assert_never(artifact.kind)

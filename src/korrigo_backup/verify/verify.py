@@ -32,8 +32,9 @@ OLD = timedelta(hours=24)
 class Depth(StrEnum):
     """The depth of a verification; each reads every byte, and the next includes the depth before.
 
-    `structure`: every file is, bit by bit, as saved. `content`: unpacked and read: end mark, the rows of every table,
-    the checksum of every file. `full`: loaded into a scratch copy and proven there, then removed.
+    `structure`: every file is, bit by bit, as saved; files of the media store are there with their sizes. `content`:
+    unpacked and read: end mark, the rows of every table, the checksum of every file. `full`: loaded into a scratch copy
+    and proven there, then removed.
     """
 
     STRUCTURE = "structure"
@@ -42,14 +43,22 @@ class Depth(StrEnum):
 
 
 @phase("verify")
-def verify(catalog: Catalog, artifact: Artifact, *, now: datetime, depth: Depth = Depth.CONTENT) -> list[Finding]:
+def verify(
+    catalog: Catalog,
+    artifact: Artifact,
+    *,
+    now: datetime,
+    depth: Depth = Depth.CONTENT,
+    stored_media: bool = True,
+) -> list[Finding]:
     """Return the findings about an artifact; every byte of it is read, of a restore point those of its two backups.
 
     Damage is a finding of level error, never an exception; a missing right or a failing disk is raised. A missing
-    signature is a warning here: the artifact may still be whole.
+    signature is a warning here: the artifact may still be whole. Without `stored_media` the files of the media store
+    are not read: each backup reads a share of them.
     """
-    findings = [*_read(catalog, artifact, depth), *_mode(artifact)]
-    if artifact.size < SMALL and not KINDS[artifact.kind].components:
+    findings = [*_read(catalog, artifact, depth, stored_media=stored_media), *_mode(artifact)]
+    if artifact.size < SMALL and not KINDS[artifact.kind].components and not artifact.is_listing:
         findings.append(warning("artifact.small", f"Warning: Backup size < 1 MB ({artifact.size} bytes)",
                                 "right for a small site; else look for missing data: korrigo-backup show"))  # fmt: skip
     age = now - artifact.created
@@ -65,11 +74,11 @@ def verify(catalog: Catalog, artifact: Artifact, *, now: datetime, depth: Depth 
     return findings
 
 
-def _read(catalog: Catalog, artifact: Artifact, depth: Depth) -> list[Finding]:
+def _read(catalog: Catalog, artifact: Artifact, depth: Depth, *, stored_media: bool) -> list[Finding]:
     try:
         if depth is Depth.STRUCTURE:
             return structure(catalog, artifact)
-        return [*content(catalog, artifact), *recorded_findings(artifact.manifest)]
+        return [*content(catalog, artifact, stored_media=stored_media), *recorded_findings(artifact.manifest)]
     except (ProofFailed, NotFound) as problem:
         return [error("artifact.damaged", problem.message, problem.hint)]
 

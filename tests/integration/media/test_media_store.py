@@ -298,3 +298,16 @@ def test_the_lines_of_the_documentation_restore_a_tree_without_this_program(stor
     stored.run(["bash", "-ec", commands])
     for path, content in MEDIA.items():
         assert (stored.backups / "out" / path).read_bytes() == content
+
+
+def test_a_night_reads_new_files_and_a_share_of_the_store(stored):
+    stored.korrigo("nightly", "--full")
+    victim = next(file for file in (stored.backups / "media-store").glob("??/*") if file.stat().st_size)
+    victim.chmod(0o600)
+    victim.write_bytes(bytes(victim.stat().st_size))
+    (stored.home / "korrigo-backup.toml").write_text("[media]\nstore = true\nreread_nights = 0\n")
+    stored.korrigo("nightly", "--full")  # none is read: the size is that of before
+    stored.korrigo("verify", "latest-point", code=9)
+    (stored.home / "korrigo-backup.toml").write_text("[media]\nstore = true\nreread_nights = 1\n")
+    stored.korrigo("nightly", "--full")
+    stored.korrigo("verify", "latest-point")

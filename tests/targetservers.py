@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,12 +29,12 @@ class S3Server:
     bucket: str = "korrigo-backups"
 
     @property
-    def env(self):
+    def env(self) -> dict[str, str]:
         return {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
 
 
 @contextmanager
-def s3_server(home):
+def s3_server(home: Path) -> Iterator[S3Server]:
     """Run an S3 server; without versions, Object Lock, or a check of the SHA-256 that it is given."""
     home.mkdir(parents=True, exist_ok=True)
     data, port = home / "s3", free_port()
@@ -53,12 +54,12 @@ class SshServer:
 
     port: int
     data: Path
-    words: tuple
-    write_only: tuple
+    words: tuple[str, ...]
+    write_only: tuple[str, ...]
 
 
 @contextmanager
-def ssh_server(home):
+def ssh_server(home: Path) -> Iterator[SshServer]:
     """Run an sshd of this user; skip where sshd or rsync is missing."""
     if not (SSHD and shutil.which("rsync") and RRSYNC):
         pytest.skip("needs sshd, rsync and rrsync: apt-get install openssh-server rsync")
@@ -86,7 +87,7 @@ def ssh_server(home):
             child.terminate()
 
 
-def ssh_words(home, key):
+def ssh_words(home: Path, key: str) -> tuple[str, ...]:
     options = {
         "IdentityFile": home / key,
         "IdentitiesOnly": "yes",
@@ -97,12 +98,13 @@ def ssh_words(home, key):
     return ("ssh", "-F", "none", *(word for name, value in options.items() for word in ("-o", f"{name}={value}")))
 
 
-def free_port():
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        return listening.getsockname()[1]
+        port: int = listening.getsockname()[1]
+        return port
 
 
-def await_port(port):
+def await_port(port: int) -> None:
     deadline = time.monotonic() + 20
     while True:
         try:

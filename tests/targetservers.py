@@ -39,7 +39,16 @@ def s3_server(home: Path) -> Iterator[S3Server]:
     home.mkdir(parents=True, exist_ok=True)
     data, port = home / "s3", free_port()
     (data / S3Server.bucket).mkdir(parents=True)
-    argv = [RCLONE, "serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", data]
+    argv: list[str | Path] = [
+        RCLONE,
+        "serve",
+        "s3",
+        "--addr",
+        f"127.0.0.1:{port}",
+        "--auth-key",
+        f"{ACCESS_KEY},{SECRET_KEY}",
+        data,
+    ]
     with (home / "s3.log").open("wb") as log, subprocess.Popen(argv, stdout=log, stderr=log) as child:
         try:
             await_port(port)
@@ -78,7 +87,7 @@ def ssh_server(home: Path) -> Iterator[SshServer]:
         "PidFile none\nUsePAM no\nStrictModes no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
         "PermitRootLogin prohibit-password\nMaxStartups 100\n"
     )
-    argv = [SSHD, "-D", "-e", "-f", home / "sshd_config"]
+    argv: list[str | Path] = [SSHD, "-D", "-e", "-f", home / "sshd_config"]
     with (home / "sshd.log").open("wb") as log, subprocess.Popen(argv, stdout=log, stderr=log) as child:
         try:
             await_port(port)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact import manifest as manifests
 from korrigo_backup.artifact.catalog import LATEST
-from korrigo_backup.artifact.kinds import Kind
+from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.artifact.naming import MEDIA_STORE, is_kit, parse
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.errors import ProofFailed, Refused, UsageError
@@ -36,7 +36,7 @@ def fetch(reader: Reader, named: str, *, listen: Listener = silent, allow_unsign
             f"{name} is not the name of a backup", hint=f"korrigo-backup list --on {reader.destination.name}"
         )
     path = _fetch_one(reader, name, listen=listen, allow_unsigned=allow_unsigned)
-    if parsed and parsed.kind is Kind.POINT:
+    if parsed and KINDS[parsed.kind].components:
         point = manifests.decode(path.read_bytes(), name)
         for component in filter(None, (point.database_backup, point.media_backup)):
             _fetch_one(reader, component, listen=listen, allow_unsigned=allow_unsigned)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from korrigo_backup.artifact.components import components
 from korrigo_backup.artifact.history import suspects
 from korrigo_backup.artifact.identity import IdentityMatch, stand
-from korrigo_backup.artifact.kinds import Kind, Origin
+from korrigo_backup.artifact.kinds import KINDS, ArtifactLayout, Origin
 from korrigo_backup.artifact.naming import MANIFEST_SUFFIX, MEMBERS_SUFFIX
 from korrigo_backup.errors import NotFound
 from korrigo_backup.media.store.listing import read as read_listing
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.catalog import Catalog
-
-_ORDER = {Kind.POINT: 1}
-"""A restore point is copied after its components, so that no point on a target lacks one."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,8 @@ def items(catalog: Catalog, names: Sequence[str], *, now: datetime) -> list[Copy
     artifacts = catalog.artifacts()
     bad = suspects(read(catalog.directory), artifacts)
     good = [a for a in artifacts if a.ours and not a.problem and a.name not in bad and a.origin is not Origin.SAFETY]
-    good.sort(key=lambda a: (_ORDER.get(a.kind, 0), a.created))
+    # a restore point after its components, so that no point on a target lacks one
+    good.sort(key=lambda a: (len(KINDS[a.kind].components), a.created))
     return [*map(_item, good), *_kits(catalog, now)]
 
 
@@ -82,7 +80,7 @@ def require_site(catalog: Catalog) -> str:
 
 
 def _with_components(catalog: Catalog, artifact: Artifact) -> Iterable[Artifact]:
-    if artifact.kind is Kind.POINT:
+    if KINDS[artifact.kind].components:
         yield from components(catalog, artifact)
     yield artifact
 
@@ -90,8 +88,8 @@ def _with_components(catalog: Catalog, artifact: Artifact) -> Iterable[Artifact]
 def _item(artifact: Artifact) -> CopyItem:
     path = artifact.path
     manifest = artifact.manifest
-    named = {} if manifest is None or artifact.kind is Kind.POINT else {m.name: m.sha256 for m in manifest.members}
-    if artifact.kind is Kind.DJANGO:
+    named = {} if manifest is None or KINDS[artifact.kind].components else {m.name: m.sha256 for m in manifest.members}
+    if KINDS[artifact.kind].layout is ArtifactLayout.DIRECTORY:
         with explained(f"read {path}"):
             inside = sorted(child for child in path.iterdir() if child.is_file() and not child.is_symlink())
         files = {f"{artifact.name}/{child.name}": child for child in inside}

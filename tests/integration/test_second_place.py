@@ -1,6 +1,7 @@
 """Copies on other places by the command: made, listed, read back, fetched; what goes wrong there harms nothing here."""
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -261,3 +262,40 @@ def test_a_listing_of_the_media_store_is_copied_with_its_files_and_only_new_ones
     site.korrigo("fetch", "cloud", "latest-point", "--identity", private)
     site.korrigo("restore", "latest-point", "--yes")
     assert (site.content(), site.tree()) == before
+
+
+@pytest.mark.contract("B10")
+def test_the_status_counts_copies_off_site_and_says_when_they_were_last_read_back(site, s3):
+    configure(site, cloud(site, s3, more="seal = false"), s3=s3)
+    site.backup()
+    before = site.json("status", code=(0, 10))
+    assert (before["copies"]["places"], before["copies"]["off_site"]) == (2, 0)
+    assert "status.target_behind" in {one["id"] for one in before["attention"]}
+    site.korrigo("copy")
+    copied = site.json("status", code=(0, 10))
+    assert (copied["copies"]["places"], copied["copies"]["off_site"], copied["copies"]["immutable"]) == (3, 1, 0)
+    assert "status.target_unread" in {one["id"] for one in copied["attention"]}
+    site.korrigo("verify", "--on", "cloud")
+    shown = site.korrigo("status", code=(0, 10)).out
+    assert "3 of 3 places" in shown
+    assert "last read back from there" in shown
+    read = site.json("status", code=(0, 10))
+    assert not {one["id"] for one in read["attention"]} & {"status.target_behind", "status.target_unread"}
+    assert read["targets"][0]["copies"][0]["read"]
+    assert "korrigo_backup_target_last_read_timestamp_seconds{" in site.korrigo("metrics").out
+
+
+def test_a_key_is_made_for_its_holder_and_proven(site, tmp_path):
+    assert "needs a terminal" in site.korrigo("seal", "init", code=2).err
+    stick = tmp_path / "stick"
+    done = site.korrigo("seal", "init", "--to", stick)
+    assert stick.stat().st_mode & 0o777 == 0o600
+    assert "AGE-SECRET-KEY" not in done.said
+    public = re.search(r'recipients = \["(age1\w+)"\]', done.out)[1]
+    configure(site, f'[kit]\nrecipients = ["{public}"]')
+    assert "opens what is sealed to [kit] recipients" in site.korrigo("seal", "check", "--identity", stick).out
+    other = tmp_path / "other"
+    site.korrigo("seal", "init", "--to", other)
+    site.korrigo("seal", "check", "--identity", other, code=4)
+    site.backups.mkdir(exist_ok=True)
+    assert "lies in the backup directory" in site.korrigo("seal", "init", "--to", site.backups / "key", code=4).err

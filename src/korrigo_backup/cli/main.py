@@ -50,6 +50,7 @@ VERBS = {
     "hold": "korrigo_backup.cli.hold",
     "copy": "korrigo_backup.cli.copy",
     "fetch": "korrigo_backup.cli.fetch",
+    "seal": "korrigo_backup.cli.seal",
     "adopt": "korrigo_backup.cli.adopt",
     "nightly": "korrigo_backup.cli.nightly",
     "notify": "korrigo_backup.cli.notify",

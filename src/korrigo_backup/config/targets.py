@@ -10,7 +10,6 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from korrigo_backup.config.unattended import RuleSection
 from korrigo_backup.config.values import Count, Reader, Section, Words, number, switch
 
 _URL = re.compile(
@@ -31,22 +30,12 @@ def _command_line(value: object) -> object:
     return shlex.split(value) if isinstance(value, str) else value
 
 
-class ArchiveSection(Section, frozen=True):
-    """How long backups stay on a target that may delete (runbook 7.1, the column of the archive), by sort."""
-
-    parts: ClassVar[Mapping[str, type[Section]]] = dict.fromkeys(("database", "media", "complete"), RuleSection)
-
-    database: RuleSection = RuleSection(days=90)
-    media: RuleSection = RuleSection(days=365)
-    complete: RuleSection = RuleSection(days=365)
-
-
 class TargetSection(Section, frozen=True):
     """Another place for backups: `[targets.NAME]`.
 
     Copies are sealed to `recipients` (those of `[kit]` if there are none here) unless `seal` is false. `may_delete`
-    gives the right to delete, for `prune --on`. `limit` is in KiB a second (0: none), `timeout` in seconds. `off_site`
-    is false for a place that the same fire would reach.
+    gives the right to delete a damaged copy, to send it again. `limit` is in KiB a second (0: none), `timeout` in
+    seconds. `off_site` is false for a place that the same fire would reach.
     """
 
     readers: ClassVar[Mapping[str, Reader]] = {
@@ -55,7 +44,6 @@ class TargetSection(Section, frozen=True):
         **dict.fromkeys(("limit", "timeout", "lock_days"), number),
         "ssh": _command_line,
     }
-    parts: ClassVar[Mapping[str, type[Section]]] = {"retention": ArchiveSection}
 
     url: str = ""
     seal: bool = True
@@ -72,4 +60,3 @@ class TargetSection(Section, frozen=True):
     lock_days: Count = 0
     lock_mode: Literal["governance", "compliance"] = "governance"
     ssh: Words = ("ssh",)
-    retention: ArchiveSection = ArchiveSection()

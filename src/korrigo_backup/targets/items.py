@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.components import components
-from korrigo_backup.artifact.history import suspects
+from korrigo_backup.artifact.history import members_of, suspects
 from korrigo_backup.artifact.identity import IdentityMatch, stand
 from korrigo_backup.artifact.kinds import KINDS, ArtifactLayout, Origin
 from korrigo_backup.artifact.naming import MANIFEST_SUFFIX, MEMBERS_SUFFIX
@@ -38,6 +38,7 @@ class CopyItem:
     files: Mapping[str, Path]
     sha256: Mapping[str, str] = field(default_factory=dict)
     is_kit: bool = False
+    components: tuple[str, ...] = ()
     stored: Callable[[], frozenset[str]] = frozenset
 
 
@@ -97,7 +98,9 @@ def _item(artifact: Artifact) -> CopyItem:
     beside = [path.with_name(f"{path.name}{suffix}") for suffix in (MEMBERS_SUFFIX, MANIFEST_SUFFIX)]
     files = {one.name: one for one in (path, *beside) if one.exists()}
     stored = partial(_stored, path) if artifact.is_listing else frozenset
-    return CopyItem(artifact.name, artifact.created, files, named, stored=stored)
+    return CopyItem(
+        artifact.name, artifact.created, files, named, components=tuple(members_of(artifact)), stored=stored
+    )
 
 
 def _stored(listing: Path) -> frozenset[str]:

@@ -37,7 +37,8 @@ class ReceiptObject(msgspec.Struct, frozen=True, gc=False):
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     """The receipt. `created` is the time of the artifact, `copied` that of the copy; both UTC.
 
-    `sealed` is True if each object was read back as an age file before it was sent.
+    `components` names the artifacts that a restore point binds. `sealed` is True if each object was read back as an age
+    file before it was sent.
     """
 
     artifact: str
@@ -46,6 +47,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     copied: datetime
     sealed: bool
     objects: tuple[ReceiptObject, ...]
+    components: tuple[str, ...] = ()
     format: int = FORMAT
 
     def __post_init__(self) -> None:

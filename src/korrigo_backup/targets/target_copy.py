@@ -298,6 +298,7 @@ class TargetCopy:
                 created=item.created.astimezone(UTC),
                 copied=datetime.now(UTC),
                 sealed=sealing or item.is_kit,
+                components=item.components,
                 objects=tuple(ReceiptObject(line.object, line.size, line.sha256) for line in lines),
             )
             place.unlink(missing_ok=True)

@@ -291,7 +291,7 @@ def test_a_key_is_made_for_its_holder_and_proven(site, tmp_path):
     done = site.korrigo("seal", "init", "--to", stick)
     assert stick.stat().st_mode & 0o777 == 0o600
     assert "AGE-SECRET-KEY" not in done.said
-    public = re.search(r'recipients = \["(age1\w+)"\]', done.out)[1]
+    (public,) = re.findall(r'recipients = \["(age1\w+)"\]', done.out)
     configure(site, f'[kit]\nrecipients = ["{public}"]')
     assert "opens what is sealed to [kit] recipients" in site.korrigo("seal", "check", "--identity", stick).out
     other = tmp_path / "other"

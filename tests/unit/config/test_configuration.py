@@ -65,6 +65,7 @@ def test_every_variable_sets_its_key(tmp_path, variable, place_):
         "retention_days": "7",
         "daily": "1 2 * * *",
         "weekly": "1 2 * * 3",
+        "points": "*/15 * * * *",
         "drill": "1 2 * * 3",
         "overdue": "1 2 * * 3",
     }

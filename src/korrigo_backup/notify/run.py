@@ -42,8 +42,8 @@ def announced(
 
     Left with PartlyDone it is a warning, with another error or a signal a failure; a success after a failed run of the
     same verb and subject is a recovery. An exception goes on unchanged; for Cancelled no notice is sent. `say` is
-    called with findings about failed channels, which are also added to the journal in `directory`. With `once` a failure
-    after a failure is not notified again. Without channels it has no cost.
+    called with findings about failed channels, which are also added to the journal in `directory`. With `once` a
+    failure after a failure is not notified again. Without channels it has no cost.
     """
     telling = Telling()
     if announcer.silent:

@@ -25,7 +25,7 @@ from korrigo_backup.backup.backup import BackupOptions, backup_database
 from korrigo_backup.backup.media import backup_media
 from korrigo_backup.postgres.throwaway import embedded_bindir, system_bindir
 from korrigo_backup.restore.restore import RestoreOptions, restore
-from korrigo_backup.run.record import silent
+from korrigo_backup.run.step import silent
 
 PROJECT = Path(__file__).parents[1]
 KORRIGO = Path(sys.executable).parent / "korrigo-backup"

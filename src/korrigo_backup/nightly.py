@@ -25,7 +25,15 @@ from korrigo_backup.retention.prune import Meant
 from korrigo_backup.retention.stored_media import sweep
 from korrigo_backup.run import journal
 from korrigo_backup.run.journal import Running, recorded
-from korrigo_backup.run.record import Listener, Step, silent
+from korrigo_backup.run.step import (
+    AwaitingLock,
+    BackupVerified,
+    DrillingBackup,
+    Listener,
+    PruningBackups,
+    VerifyingBackup,
+    silent,
+)
 from korrigo_backup.verify.verify import Depth, verify
 
 if TYPE_CHECKING:
@@ -147,7 +155,7 @@ def _verify(site: Site, catalog: Catalog, night: Night, running: Running, done: 
     artifact = done.artifact
     if artifact is None:
         return
-    running.listen(Step("nightly.verify", {"depth": night.depth}))
+    running.listen(VerifyingBackup(night.depth))
     findings = verify(catalog, artifact, now=night.now, depth=night.depth, stored_media=False)
     bad = first_error(findings)
     if bad:
@@ -161,9 +169,9 @@ def _verify(site: Site, catalog: Catalog, night: Night, running: Running, done: 
     if depth is Depth.FULL:
         depth = _drilled(site, catalog, artifact, night, running, done)
     elif why:
-        running.listen(Step("nightly.drill", {"why": why}))
+        running.listen(DrillingBackup(why))
         depth = _drilled(site, catalog, artifact, night, running, done)
-    running.listen(Step("nightly.verified", {"depth": depth}))
+    running.listen(BackupVerified(depth))
 
 
 def _drilled(site: Site, catalog: Catalog, artifact: Artifact, night: Night, running: Running, done: Done) -> Depth:
@@ -202,7 +210,7 @@ def _relink(catalog: Catalog) -> None:
 
 
 def _prune(site: Site, catalog: Catalog, night: Night, running: Running, done: Done) -> None:
-    running.listen(Step("nightly.prune"))
+    running.listen(PruningBackups())
     request = retain.PruneOptions(night.policy, site.name, site.environment, night.now, Meant(), lambda: site)
     plan = retain.plan_held(catalog, request, site)
     done.removed = retain.carried_out(catalog, plan, site, now=night.now, listen=running.listen)
@@ -255,7 +263,7 @@ def _patiently_held(site: Site, catalog: Catalog, night: Night) -> Iterator[Site
                 if left <= 0:
                     raise
                 if not told:
-                    night.listen(Step("lock.waiting", {"for": problem.message, "limit": f"{night.wait:g}"}))
+                    night.listen(AwaitingLock(problem.message, night.wait))
                     told = True
                 time.sleep(min(PAUSE, left))
         yield held

@@ -10,7 +10,7 @@ from korrigo_backup.core.finding import Finding, ok, warning
 from korrigo_backup.core.paths import order, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from korrigo_backup.artifact.manifest import Manifest
 
@@ -92,11 +92,6 @@ def findings(found: Consistency) -> Iterator[Finding]:
 def recorded_findings(manifest: Manifest | None) -> list[Finding]:
     """Return the findings that the manifest of a restore point records, none for any other artifact."""
     return list(findings(manifest.consistency)) if manifest and manifest.consistency else []
-
-
-def as_facts(found: Consistency) -> Mapping[str, str]:
-    """Return the counts as the facts of a step."""
-    return {name: str(getattr(found, name)) for name in ("references", "missing", "orphans", "empty")}
 
 
 def _merged(references: Iterator[tuple[str, str]], files: Iterator[tuple[str, bool]]) -> Iterator[tuple[str, str]]:

@@ -22,7 +22,7 @@ from korrigo_backup.postgres.dump import create as sqldump
 from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.retention.prune import clean
 from korrigo_backup.run.journal import recorded
-from korrigo_backup.run.record import Listener, Step, silent
+from korrigo_backup.run.step import CreatingDump, IndexesLeftOut, Listener, ReadingBack, silent
 from korrigo_backup.system.files import create_private, explained, free_bytes
 from korrigo_backup.system.follow import followed
 from korrigo_backup.system.streams import HashingWriter
@@ -95,7 +95,7 @@ def dump(site: Site, catalog: Catalog, wish: BackupOptions, *, now: datetime, li
     started = time.monotonic()
     require_space(catalog, Kind.SQL, otherwise=partial(_size, site, wish.database))
     with explained("write the backup"), catalog.draft(Kind.SQL, wish.origin, now) as draft:
-        listen(Step("backup.create", {"path": str(catalog.directory / draft.name.removesuffix(".gz"))}))
+        listen(CreatingDump(str(catalog.directory / draft.name.removesuffix(".gz"))))
         with (
             create_private(draft.path()) as file,
             followed([draft.path()], partial(sqldump.read_back, source=draft.name)) as behind,
@@ -106,8 +106,8 @@ def dump(site: Site, catalog: Catalog, wish: BackupOptions, *, now: datetime, li
             )
             os.fsync(file.fileno())
             if proof.left_out:
-                listen(Step("backup.left_out", {"names": ", ".join(proof.left_out)}))
-            listen(Step("backup.verify"))
+                listen(IndexesLeftOut(", ".join(proof.left_out)))
+            listen(ReadingBack())
             with phase("reading back"):
                 require_same(behind.result(), target.sha256, draft.name)
         manifest = said(site, catalog, (Member(draft.name, target.size, target.sha256),), now)

@@ -15,7 +15,7 @@ from korrigo_backup.backup.published import published
 from korrigo_backup.errors import UsageError
 from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.run.journal import recorded
-from korrigo_backup.run.record import Listener, Step, silent
+from korrigo_backup.run.step import CreatingDjangoBackup, Listener, ReadingBack, silent
 from korrigo_backup.site.manage import require_own_commands
 from korrigo_backup.system.files import explained
 from korrigo_backup.system.timings import phase
@@ -52,11 +52,11 @@ def backup_django(
         recorded(catalog.directory, site, "backup", "django", listener=listen) as running,
         _own_draft(django, catalog, now) as draft,
     ):
-        running.listen(Step("django.create", {"by": django.description}))
+        running.listen(CreatingDjangoBackup(django.description))
         with phase("backup by manage.py"):
             django.bring_out(draft.directory, *(("--accept", SCHEMAS) if SCHEMAS in accept else ()))
         made = _only(draft.directory)
-        running.listen(Step("backup.verify"))
+        running.listen(ReadingBack())
         manifest, _ = django_format.verify(made)
         path = draft.publish_directory(made, lambda final: _of_this_site(site, manifest, final))
         artifact = published(catalog, path, running.listen)

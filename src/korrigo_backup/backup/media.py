@@ -23,7 +23,7 @@ from korrigo_backup.media.findings import accepted, damaged_files, doubt, doubtf
 from korrigo_backup.media.stable import made
 from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.run.journal import recorded
-from korrigo_backup.run.record import Listener, Step, silent
+from korrigo_backup.run.step import ArchivingAgain, CreatingArchive, Listener, ReadingBack, silent
 from korrigo_backup.system.files import create_private, explained, sha256_of
 from korrigo_backup.system.follow import followed
 from korrigo_backup.system.streams import HashingWriter
@@ -152,10 +152,10 @@ def archive(
     last = last_media(site, catalog)
     stored = _belongs_in_store(site, tree, last)
     with explained("write the media backup"), catalog.draft(Kind.MEDIA, origin, now, stored=stored) as draft:
-        listen(Step("media.create", {"path": str(catalog.directory / draft.name)}))
+        listen(CreatingArchive(str(catalog.directory / draft.name)))
 
         def restart(changed: str) -> None:
-            listen(Step("media.again", {"path": changed}))
+            listen(ArchivingAgain(changed))
             draft.empty()
 
         if stored:
@@ -220,7 +220,7 @@ def _archived(
         proof = media_format.create(tree, target, listing, root=root, members_name=listing_name, again=again)
         os.fsync(file.fileno())
         os.fsync(list_file.fileno())
-        listen(Step("backup.verify"))
+        listen(ReadingBack())
         require_same(behind.result(), target.sha256, draft.name)
     require_same(sha256_of(draft.path(MEMBERS_SUFFIX))[0], listing.sha256, listing_name)
     return proof, (

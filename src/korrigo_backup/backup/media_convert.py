@@ -20,7 +20,7 @@ from korrigo_backup.media import archive as media_format
 from korrigo_backup.media.store.objects import MediaStore
 from korrigo_backup.media.store.stored_tree import StoredTree
 from korrigo_backup.media.store.taking_in import StoreStage
-from korrigo_backup.run.record import silent
+from korrigo_backup.run.step import silent
 from korrigo_backup.system.blocks import Effort
 from korrigo_backup.system.files import create_private, explained, open_plain, sha256_of
 from korrigo_backup.system.streams import GzipWriter, HashingWriter

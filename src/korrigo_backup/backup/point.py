@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-from korrigo_backup.artifact.consistency import as_facts, compare
+from korrigo_backup.artifact.consistency import compare
 from korrigo_backup.artifact.kinds import Kind
 from korrigo_backup.artifact.manifest import Member
 from korrigo_backup.artifact.naming import MANIFEST_SUFFIX
@@ -27,7 +27,7 @@ from korrigo_backup.media.saved_files import saved_files
 from korrigo_backup.postgres.references import named_files, select_paths
 from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.run.journal import recorded
-from korrigo_backup.run.record import Listener, Step, silent
+from korrigo_backup.run.step import Listener, OtherDatabases, PathColumnsUnknown, ReferencesCompared, silent
 from korrigo_backup.site.path_columns import known_columns
 from korrigo_backup.system.files import create_private, explained, sha256_of, write_all
 
@@ -110,11 +110,11 @@ def _take(
             found = compare(named.columns, named.paths(), sizes)
         found = replace(found, unknown=named.unknown)
         named.forget()
-        listen(Step("point.consistency", dict(as_facts(found))))
+        listen(ReferencesCompared())
         if known.problem:
-            listen(Step("point.columns", {"problem": known.problem}))
+            listen(PathColumnsUnknown(known.problem))
         if known.others:
-            listen(Step("point.databases", {"names": "; ".join(known.others)}))
+            listen(OtherDatabases("; ".join(known.others)))
         manifest = replace(
             said(site, catalog, tuple(_bound(a) for a in (database, media)), now),
             kind=Kind.POINT,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.errors import ProofFailed
-from korrigo_backup.run.record import Listener, Step
+from korrigo_backup.run.step import Listener, Published
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,7 @@ def published(catalog: Catalog, path: Path, listen: Listener) -> Artifact:
             hint="check the disk, and other programs that write to the backup directory; then run the backup again",
             state=f"{path} is no backup and is never restored; the earlier backups are as they were",
         )
-    listen(Step("backup.published", {"path": str(path), "bytes": str(artifact.size)}))
+    listen(Published(str(path), artifact.size))
     return artifact
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from korrigo_backup.cli.output import CommandContext, ask_yes, say, say_shared
+from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say
 from korrigo_backup.compare.identity import adopt, adoptable, former_names
 from korrigo_backup.compose.elsewhere import require_here
 from korrigo_backup.errors import Refused
@@ -35,7 +35,7 @@ def command(
     wired: Wired = context.ensure_object(CommandContext).wired()
     live = wired.site()
     require_here(live)
-    with exclusive(live, wired.catalog, "adopt", listen=say_shared) as (site, recovered):
+    with exclusive(live, wired.catalog, "adopt", listen=narrator()) as (site, recovered):
         if not new_key:
             wired.catalog.require_key()
         record = adoptable(site, wired.catalog, database, new_key=new_key) if not new_key or database else None

@@ -16,10 +16,12 @@ from korrigo_backup.artifact.kinds import Kind, Origin
 from korrigo_backup.artifact.left_out import left_out_findings, media_findings
 from korrigo_backup.backup.backup import BackedUp, BackupOptions, backup_database
 from korrigo_backup.cli.announcing import announcer
-from korrigo_backup.cli.output import CommandContext, human, say, say_findings, say_shared
+from korrigo_backup.cli.output import CommandContext, narrator, say, say_findings
 from korrigo_backup.core.finding import refuse_on_error
+from korrigo_backup.core.size import human
 from korrigo_backup.errors import Refused, UsageError
 from korrigo_backup.notify.run import announced
+from korrigo_backup.run.step import BackupStep
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.core.finding import Finding
-    from korrigo_backup.run.record import Step
 
 
 class BackupSubject(StrEnum):
@@ -115,12 +116,13 @@ def _require_possible(what: BackupSubject, *, pre_deployment: bool) -> None:
 def _make(wired: Wired, subject: str, origin: Origin, *, digest: bool, accept: frozenset[str]) -> Artifact:
     """Make the backup and print the result; each kind imports only the modules that it needs."""
     site, catalog, now = wired.site(), wired.catalog, local_now()
+    listen = narrator(BackupStep)
     policy = wired.policy() if origin is Origin.ROUTINE else None
     wish = BackupOptions(origin=origin, digest=digest, policy=policy, accept=accept)
     if subject == "django":
         from korrigo_backup.backup.django import backup_django  # noqa: PLC0415 - see above
 
-        done = backup_django(site, catalog, now=now, listen=narrate, accept=accept)
+        done = backup_django(site, catalog, now=now, listen=listen, accept=accept)
         made = done.artifact.manifest
         findings: Iterable[Finding] = (
             *left_out_findings(made.django.left_out if made and made.django else ()),
@@ -129,40 +131,21 @@ def _make(wired: Wired, subject: str, origin: Origin, *, digest: bool, accept: f
     elif subject == "media":
         from korrigo_backup.backup.media import backup_media  # noqa: PLC0415 - see above
 
-        done = backup_media(site, catalog, now=now, origin=origin, listen=narrate, accept=accept)
+        done = backup_media(site, catalog, now=now, origin=origin, listen=listen, accept=accept)
         findings = done.findings
     elif subject == "full":
         from korrigo_backup.backup.point import backup_full  # noqa: PLC0415 - see above
 
-        done = backup_full(site, catalog, wish, now=now, listen=narrate)
+        done = backup_full(site, catalog, wish, now=now, listen=listen)
         findings = (*recorded_findings(done.artifact.manifest), *done.findings)
     else:
-        done = backup_database(site, catalog, wish, now=now, listen=narrate)
+        done = backup_database(site, catalog, wish, now=now, listen=listen)
         findings = done.findings
     say_findings(findings)
     if policy and subject in {"db", "full"}:
         say(f"🧹 Cleaned {_removed(done)} old backups (>{policy.database.days} days)")
     _say_available(wired, done.artifact.kind, origin)
     return done.artifact
-
-
-def narrate(step: Step) -> None:
-    """Print the runbook's line about a step of a backup."""
-    say_shared(step)
-    if step.id == "backup.create":
-        say(f"📦 Creating database backup: {step.facts['path']}")
-    elif step.id == "django.create":
-        say(f"📦 Creating Django backup: {step.facts['by']} backup --include-media")
-    elif step.id == "media.create":
-        say(f"📦 Creating media backup: {step.facts['path']}")
-    elif step.id == "backup.left_out":
-        say(f"⚠️ pg_dump leaves out: {step.facts['names']} (REINDEX INDEX … or DROP INDEX … ends this)")
-    elif step.id == "media.again":
-        say(f"↻ {step.facts['path']} was written to while it was read: archiving once more")
-    elif step.id == "point.databases":
-        say(f"⚠️ Not in this backup, other databases of the site's DATABASES: {step.facts['names']}")
-    elif step.id == "backup.published":
-        say(f"✅ Backup created: {step.facts['path']} ({human(int(step.facts['bytes']))})")
 
 
 def _removed(done: BackedUp) -> int:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.artifact.catalog import local_now
-from korrigo_backup.cli.output import CommandContext, human, say, say_findings, say_json
+from korrigo_backup.cli.output import CommandContext, say, say_findings, say_json
 from korrigo_backup.core.finding import first_error, refuse_on_error, warning
 from korrigo_backup.core.paths import printable
+from korrigo_backup.core.size import human
 from korrigo_backup.errors import ProofFailed, UsageError
 from korrigo_backup.kit import files as kits
 from korrigo_backup.kit import kit as kit_operation

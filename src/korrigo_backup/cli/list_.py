@@ -9,7 +9,8 @@ import typer
 from korrigo_backup.artifact.history import suspects
 from korrigo_backup.artifact.kinds import KINDS, Kind
 from korrigo_backup.artifact.signature import Authenticity
-from korrigo_backup.cli.output import CommandContext, human, say, say_json, say_table
+from korrigo_backup.cli.output import CommandContext, say, say_json, say_table
+from korrigo_backup.core.size import human
 from korrigo_backup.run.journal import read
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ import typer
 
 from korrigo_backup.artifact.kinds import LISTING_SUFFIX, Kind
 from korrigo_backup.backup.media_convert import export_archive, import_archive
-from korrigo_backup.cli.output import CommandContext, human, say
+from korrigo_backup.cli.output import CommandContext, say
+from korrigo_backup.core.size import human
 
 if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired

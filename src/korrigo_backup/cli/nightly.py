@@ -8,18 +8,18 @@ import typer
 
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.announcing import announcer
-from korrigo_backup.cli.backup import narrate as narrate_backup
-from korrigo_backup.cli.output import CommandContext, human, say, say_findings
+from korrigo_backup.cli.output import CommandContext, narrator, say, say_findings
 from korrigo_backup.cli.showing import shown
 from korrigo_backup.cli.words import seconds
+from korrigo_backup.core.size import human
 from korrigo_backup.kit.kit import save_if_changed
 from korrigo_backup.nightly import Night, nightly
 from korrigo_backup.notify.run import announced
+from korrigo_backup.run.step import BackupStep, NightStep, PruneStep
 from korrigo_backup.verify.verify import Depth
 
 if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
-    from korrigo_backup.run.record import Step
 
 
 def command(
@@ -50,7 +50,7 @@ def command(
             now=now,
             depth=depth or Depth(configured.verify),
             wait=configured.wait if wait is None else seconds(wait),
-            listen=_narrate,
+            listen=narrator(BackupStep, NightStep, PruneStep),
             drill=configured.drill,
             settings=lambda: save_if_changed(wired.catalog, wired.kit_source(), now=now),
         )
@@ -61,15 +61,3 @@ def command(
         if done.artifact:
             say(f"✅ Done: {done.artifact.path}")
             telling.facts |= {"backup": done.artifact.name, "size": human(done.artifact.size)}
-
-
-def _narrate(step: Step) -> None:
-    narrate_backup(step)
-    if step.id == "lock.waiting":
-        say(f"⏳ {step.facts['for']}; waiting {step.facts['limit']} s at most")
-    elif step.id == "nightly.drill":
-        say(f"🔬 Loading a throw-away copy to prove it: {step.facts['why']}...")
-    elif step.id == "nightly.verified":
-        say(f"✅ Backup validation passed ({step.facts['depth']})")
-    elif step.id == "prune.removed":
-        say(f"🗑️ {step.facts['name']}")

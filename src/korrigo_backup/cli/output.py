@@ -13,21 +13,18 @@ from korrigo_backup.core.dotenv import described
 from korrigo_backup.core.finding import Finding, Level
 from korrigo_backup.core.paths import readable
 from korrigo_backup.errors import PartlyDone
-from korrigo_backup.run.record import STOPPED_FOR, UNANSWERED
+from korrigo_backup.run.narrate import finding_text, narrate
+from korrigo_backup.run.step import CommonStep
 from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from types import UnionType
 
     from korrigo_backup.app.build import Wired
     from korrigo_backup.core.secret import Secret
-    from korrigo_backup.run.record import Step
+    from korrigo_backup.run.step import Listener, Step
     from korrigo_backup.system.timings import Recorder
-
-_MARKS = {Level.OK: "✅", Level.WARNING: "⚠️", Level.LOSS: "⚠️", Level.ERROR: "❌"}
-_UNITS = "BKMGTP"
-_STEP = 1024
-_TENTHS_BELOW = 10
 
 
 class CommandContext:
@@ -92,13 +89,7 @@ def ask(question: str) -> str:
 def say_findings(findings: Iterable[Finding]) -> None:
     """Print a line for each finding, its hint below."""
     for finding in findings:
-        say(f"{_MARKS[finding.level]} {finding.message}")
-        if finding.accepted:
-            say(f"   accepted: {finding.accepted}")
-        if finding.detail:
-            say(f"   detail: {finding.detail}")
-        if finding.hint:
-            say(f"   hint: {finding.hint}")
+        say(finding_text(finding))
 
 
 def say_made(service: str) -> None:
@@ -106,24 +97,15 @@ def say_made(service: str) -> None:
     say(f"🧱 Making the container of {service}, which has none; it is not started")
 
 
-def say_shared(step: Step) -> None:
-    """Print the steps that every verb may have: recovery of an interrupted run, waiting after a start."""
-    if step.id == "recovered":
-        say(f"🔧 {step.facts['what']} (left by an interrupted run)")
-    elif step.id in {"recover.left", "site.renamed", "compose.elsewhere"}:
-        say(f"⚠️ {step.facts['message']}")
-        say(f"   hint: {step.facts['hint']}")
-    elif step.id == "rights.stranger":
-        say(f"⚠️ this role cannot restore database {step.facts['database']}, which belongs to {step.facts['owner']}")
-        say(f"   hint: korrigo-backup doctor names the statements; or restore as {step.facts['owner']} (POSTGRES_USER)")
-    elif step.id == "services.await":
-        say(f"⏳ Waiting until healthy, {step.facts['limit']} s at most: {step.facts['services']}")
-    elif step.id == "services.healthy":
-        say(f"   healthy after {step.facts['seconds']} s")
-    elif step.id == UNANSWERED:
-        say(f"   visitors had no answer for {step.facts['seconds']} s ({step.facts['address']})")
-    elif step.id == STOPPED_FOR:
-        say(f"   the services were stopped for {step.facts['seconds']} s (no address to measure the wait of visitors)")
+def narrator(*groups: type | UnionType) -> Listener:
+    """Return a listener that prints the line of each step of these groups, and of the steps that every verb prints."""
+    printed = (CommonStep, *groups)
+
+    def listen(step: Step) -> None:
+        if isinstance(step, printed) and (text := narrate(step)):
+            say(text)
+
+    return listen
 
 
 def say_services(health: Sequence[Finding], done: str) -> None:
@@ -165,16 +147,6 @@ def timings_text(recorder: Recorder) -> str:
     for name, one in sorted(recorder.processes.items(), key=lambda item: -item[1].seconds):
         lines.append(f"{one.seconds:9.2f}  {one.times:6}  {name}")
     return "\n".join(lines)
-
-
-def human(size: int) -> str:
-    """Return a size as `ls -h` writes it: 512B, 2.3M."""
-    value, unit = float(size), 0
-    while value >= _STEP and unit < len(_UNITS) - 1:
-        value, unit = value / _STEP, unit + 1
-    if unit == 0:
-        return f"{size}B"
-    return f"{value:.1f}{_UNITS[unit]}" if value < _TENTHS_BELOW else f"{value:.0f}{_UNITS[unit]}"
 
 
 def _mapping(document: object) -> dict[str, object]:

@@ -9,11 +9,12 @@ import typer
 
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.artifact.kinds import KINDS
-from korrigo_backup.cli.output import CommandContext, human, say, say_findings, say_json, say_shared, say_table
+from korrigo_backup.cli.output import CommandContext, narrator, say, say_findings, say_json, say_table
+from korrigo_backup.core.size import human
 from korrigo_backup.errors import UsageError
 from korrigo_backup.restore.plan import refusal
 from korrigo_backup.restore.restore import RestoreOptions, restore
-from korrigo_backup.run.record import silent
+from korrigo_backup.run.step import silent
 
 if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
@@ -45,7 +46,7 @@ def command(
         found,
         local_now(),
         confirm=lambda _: None,
-        listen=silent if as_json else say_shared,
+        listen=silent if as_json else narrator(),
         dry_run=True,
         allow_unsigned=allow_unsigned,
         into_other_site=into_other_site,

@@ -10,12 +10,12 @@ from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.backup.backup import BackupOptions
 from korrigo_backup.backup.point import backup_full
 from korrigo_backup.cli.announcing import announcer
-from korrigo_backup.cli.backup import narrate
-from korrigo_backup.cli.output import CommandContext, human, say, say_findings
+from korrigo_backup.cli.output import CommandContext, narrator, say, say_findings
+from korrigo_backup.core.size import human
 from korrigo_backup.errors import Cancelled, Locked
 from korrigo_backup.notify.run import announced
 from korrigo_backup.run import journal
-from korrigo_backup.run.record import silent
+from korrigo_backup.run.step import BackupStep, silent
 
 if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
@@ -47,6 +47,6 @@ def command(context: typer.Context) -> None:
 def _made(site: Site, catalog: Catalog) -> BackedUp:
     """Make the point; Cancelled, which notifies no one, while another run is at work."""
     try:
-        return backup_full(site, catalog, BackupOptions(), now=local_now(), listen=narrate)
+        return backup_full(site, catalog, BackupOptions(), now=local_now(), listen=narrator(BackupStep))
     except Locked as problem:
         raise Cancelled(problem.message, hint=problem.hint) from None

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.artifact.catalog import local_now
-from korrigo_backup.cli.output import CommandContext, human, say, say_json, say_shared, say_table
+from korrigo_backup.cli.output import CommandContext, narrator, say, say_json, say_table
+from korrigo_backup.core.size import human
 from korrigo_backup.retention.command import PruneOptions, Retention, applied, planned
 from korrigo_backup.retention.prune import Meant
+from korrigo_backup.run.step import PruneStep, silent
 
 if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
     from korrigo_backup.retention.policy import Decision
-    from korrigo_backup.run.record import Step
 
 
 def command(
@@ -46,7 +47,7 @@ def command(
         now=local_now(),
         meant=Meant(clock_is_right, allow_many),
         site=wired.site,
-        listen=_silent if as_json else _narrate,
+        listen=silent if as_json else narrator(PruneStep),
     )
     if not as_json:
         age = f" older than {policy.database.days} days" if policy.database.days else ""
@@ -113,15 +114,3 @@ def _document(plan: Retention, *, applied: bool) -> dict[str, object]:
             for one in plan.kept
         ],
     }
-
-
-def _narrate(step: Step) -> None:
-    say_shared(step)
-    if step.id == "prune.removed":
-        say(f"🗑️ {step.facts['name']}")
-    elif step.id == "prune.swept" and step.facts["files"] != "0":
-        say(f"🗑️ media store: {step.facts['files']} files, {human(int(step.facts['bytes']))}, that no backup names")
-
-
-def _silent(step: Step) -> None:
-    del step

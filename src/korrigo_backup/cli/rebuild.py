@@ -8,25 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.artifact.catalog import local_now
-from korrigo_backup.cli.output import CommandContext, ask_yes, say, say_made, say_services, say_shared
+from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say, say_made, say_services
 from korrigo_backup.cli.restore import Choices, restore_and_say
 from korrigo_backup.errors import UsageError
 from korrigo_backup.restore.rebuild import Rebuild, RebuildPlan, newest_good, rebuild
+from korrigo_backup.run.step import RebuildStep, StoppingServices
 
 if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.core.finding import Finding
-    from korrigo_backup.run.record import Step
 
 QUESTION = "⚠️  This puts an EMPTY database in the place of the present database. Continue? (yes/no): "
-
-_LINES = {
-    "rebuild.create": "🆕 Creating fresh database... (it takes the place of {database})",
-    "rebuild.stop": "🛑 Stopping backend...",
-    "rebuild.stop.none": "🛑 Stopping backend... skipped: no command is configured ([services] stop)",
-    "rebuild.manage": "⚙️  manage.py {command}...",
-}
 
 
 def command(
@@ -79,8 +72,14 @@ def _newest_good(wired: Wired) -> Artifact:
 
 def _anew(wired: Wired, fixtures: tuple[Path, ...], *, yes: bool, keep: bool) -> None:
     health: list[Finding] = []
+    listen = narrator(RebuildStep, StoppingServices)
     wish = Rebuild(
-        local_now(), lambda plan: _confirm(plan, yes=yes), fixtures, listen=_narrate, keep=keep, report=health.append
+        local_now(),
+        lambda plan: _confirm(plan, yes=yes),
+        fixtures,
+        listen=listen,
+        keep=keep,
+        report=health.append,
     )
     plan = rebuild(wired.site(say_made), wired.catalog, wish)
     say("✅ Rebuild completed successfully")
@@ -96,9 +95,3 @@ def _confirm(plan: RebuildPlan, *, yes: bool) -> bool:
         say(f"  then      manage.py {' '.join(line)}")
     say("  media     stay as they are")
     return yes or ask_yes(QUESTION)
-
-
-def _narrate(step: Step) -> None:
-    say_shared(step)
-    if step.id in _LINES:
-        say(_LINES[step.id].format(**step.facts))

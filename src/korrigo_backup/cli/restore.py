@@ -13,13 +13,15 @@ from msgspec.structs import replace
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.artifact.components import compared, saved_database
 from korrigo_backup.artifact.kinds import KINDS
-from korrigo_backup.cli.output import CommandContext, ask, ask_yes, human, say, say_findings, say_made, say_shared
+from korrigo_backup.cli.output import CommandContext, ask, ask_yes, narrator, say, say_findings, say_made
 from korrigo_backup.cli.plan import named_or_before, refuse, say_plan
 from korrigo_backup.core.finding import Level
+from korrigo_backup.core.size import human
 from korrigo_backup.errors import PartlyDone, Refused, UsageError
 from korrigo_backup.restore.checklist import checklist, unanswered
 from korrigo_backup.restore.plan import ROLLBACK
 from korrigo_backup.restore.restore import RestoreOptions, restore
+from korrigo_backup.run.step import DjangoStep, RestoredSiteHealthy, RestoreStep, StoppingServices
 from korrigo_backup.validate.validate import begin_probe
 from korrigo_backup.validate.validate import validate as validate_site
 
@@ -29,39 +31,12 @@ if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.restore.plan import RestorePlan
-    from korrigo_backup.run.record import Step
+    from korrigo_backup.run.step import Step
     from korrigo_backup.site.site import Site
     from korrigo_backup.validate.validate import Probing
 
 QUESTION = "⚠️  DESTRUCTIVE OPERATION - This will DELETE all current data. Continue? (yes/no): "
 """The runbook's words (5.3.3). The present data become the previous copy, as the plan above the question shows."""
-
-_LINES = {
-    "restore.verify": "🔍 Verifying backup integrity...",
-    "restore.create": "🆕 Creating fresh database... ({database}, staged next to the live database)",
-    "restore.load": "📥 Restoring from {artifact}...",
-    "restore.prove": "🔬 Proving the loaded data...",
-    "restore.stop": "🛑 Stopping backend...",
-    "restore.stop.none": "🛑 Stopping backend... skipped: no command is configured ([services] stop)",
-    "restore.start.none": "🚀 Starting backend... skipped: no command is configured ([services] start)",
-    "restore.terminate": "🔌 Terminating database connections...",
-    "restore.start": "🚀 Starting backend...",
-    "restore.safety.first": "💾 Creating safety backup of current state...",
-    "restore.safety": "💾 Creating safety backup of current state... (as it was before the restore)",
-    "restore.back": "↩️ Putting back the data of before, from {safety}...",
-    "restore.copy": "🆕 Copying the live database... (to {database})",
-    "restore.again": "🔁 Copied again, as rows were written meanwhile: {tables}",
-    "restore.in_place": "↪️ Restoring in place: {reason}",
-    "restore.counted": "✅ Counted from here: {rows} rows in {tables} tables, as in the backup",
-    "django.restore.begin": "   Backup timestamp: {timestamp}",
-    "django.restore.database": "   Restoring database...",
-    "django.restore.load": "   Starting restoration of {objects} objects...",
-    "django.restore.loaded": "   Pass 1: Saved {objects} objects. 0 remaining.\n   Database restored successfully",
-    "django.restore.media": "   Restoring media files...",
-    "django.restore.media-done": "   Restored media from: {archive}",
-    "django.restore.warning": "⚠️ {text}",
-}
-"""The lines of manage.py restore (runbook 5.4.4) stand further in."""
 
 
 @dataclass(frozen=True)
@@ -156,9 +131,11 @@ def restore_and_say(wired: Wired, artifact: Artifact, choices: Choices) -> None:
     site = wired.site() if choices.dry_run else wired.site(say_made)
     probing: list[Probing] = []
 
+    narrate = narrator(RestoreStep, StoppingServices, DjangoStep)
+
     def listen(step: Step) -> None:
-        _narrate(step)
-        if step.id == "restore.healthy" and choices.validate:  # while the safety backup is made
+        narrate(step)
+        if isinstance(step, RestoredSiteHealthy) and choices.validate:  # while the safety backup is made
             probing.append(begin_probe(site))
 
     request = RestoreOptions(
@@ -274,23 +251,3 @@ def _means_it(wired: Wired, choices: Choices) -> bool:
         ask(f"⚠️  The data of another site replaces the data of this site. Type this site's name ({name}) to go on: ")
         == name
     )
-
-
-def _narrate(step: Step) -> None:
-    say_shared(step)
-    if step.id in _LINES:
-        say(_LINES[step.id].format(**step.facts))
-    elif step.id == "restore.proven":
-        _say_proof(step, f"{step.facts['tables']} tables, {step.facts['rows']} rows")
-    elif step.id == "restore.proven.media":
-        _say_proof(step, f"{step.facts['files']} files, {human(int(step.facts['bytes']))}")
-    elif step.id == "restore.swap":
-        kept = step.facts["kept"]
-        say(f"🔁 Swapping in the restored data... (the old is kept as {kept})" if kept else "🔁 Putting it in place...")
-
-
-def _say_proof(step: Step, what: str) -> None:
-    if step.facts["proof"] == "content":
-        say(f"✅ Proven: {what}, all as they were saved")
-    else:
-        say(f"⚠️ Counted: {what}, as in the backup; it has no checksums to prove their content by")

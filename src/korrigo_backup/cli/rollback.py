@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.artifact.kinds import KINDS, Kind, Origin
-from korrigo_backup.cli.output import CommandContext, ask_yes, say, say_services, say_shared
+from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say, say_services
 from korrigo_backup.cli.restore import Choices, restore_and_say
 from korrigo_backup.errors import NotFound, UsageError
 from korrigo_backup.restore.rollback import RollbackPlan, rollback
+from korrigo_backup.run.step import RollbackStep, StoppingServices
 
 if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.core.finding import Finding
-    from korrigo_backup.run.record import Step
 
 QUESTION = "⚠️  This puts the data of before the restore back in place. Continue? (yes/no): "
 
@@ -67,7 +67,7 @@ def command(
         confirm=lambda plan: _confirm(plan, yes=yes),
         media_only=media_only,
         redo=to is RollbackTarget.AFTER,
-        listen=_narrate,
+        listen=narrator(RollbackStep, StoppingServices),
         keep=keep,
         report=health.append,
     )
@@ -104,15 +104,3 @@ def _confirm(plan: RollbackPlan, *, yes: bool) -> bool:
         else:
             say(f"  {part:<9} stays as it is")
     return yes or ask_yes(QUESTION)
-
-
-def _narrate(step: Step) -> None:
-    say_shared(step)
-    if step.id == "rollback.load":
-        say(f"📥 Loading the data of before, from {step.facts['safety']}...")
-    elif step.id == "rollback.stop":
-        say("🛑 Stopping backend...")
-    elif step.id == "rollback.stop.none":
-        say("🛑 Stopping backend... skipped: no command is configured ([services] stop)")
-    elif step.id == "rollback.swapped":
-        say("🔁 Swapped; starting...")

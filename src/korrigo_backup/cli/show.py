@@ -8,7 +8,8 @@ import typer
 
 from korrigo_backup.artifact.consistency import findings
 from korrigo_backup.cli.list_ import content, proof, summary
-from korrigo_backup.cli.output import CommandContext, human, say, say_findings, say_json, say_table
+from korrigo_backup.cli.output import CommandContext, say, say_findings, say_json, say_table
+from korrigo_backup.core.size import human
 
 if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired

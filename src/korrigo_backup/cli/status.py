@@ -10,9 +10,10 @@ from msgspec import structs
 
 from korrigo_backup.app.build_status import status
 from korrigo_backup.artifact.catalog import local_now
-from korrigo_backup.cli.output import CommandContext, human, say, say_findings, say_json, say_table
+from korrigo_backup.cli.output import CommandContext, say, say_findings, say_json, say_table
 from korrigo_backup.cli.showing import write_status
 from korrigo_backup.core.finding import Level
+from korrigo_backup.core.size import human
 from korrigo_backup.errors import KorrigoBackupError, ProblemsFound
 from korrigo_backup.status.attention import named, span
 from korrigo_backup.status.nagios import UNKNOWN, plugin_line

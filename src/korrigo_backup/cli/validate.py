@@ -4,32 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 
 from korrigo_backup.artifact.components import compared, members_of, saved_database
 from korrigo_backup.artifact.kinds import KINDS
-from korrigo_backup.cli.output import CommandContext, say, say_findings, say_json
-from korrigo_backup.core.finding import Finding, Level
+from korrigo_backup.cli.output import CommandContext, narrator, say, say_json
+from korrigo_backup.core.finding import Level
 from korrigo_backup.errors import ProofFailed
-from korrigo_backup.run.record import silent
-from korrigo_backup.validate.validate import FOUND, validate
+from korrigo_backup.run.step import ValidateStep, silent
+from korrigo_backup.validate.validate import validate
 
 if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
-    from korrigo_backup.run.record import Step
-
-LINES = {
-    "validate.health": "1. Testing health endpoint...",
-    "validate.tables": "2. Checking database tables...",
-    "validate.users": "3. Checking users...",
-    "validate.media": "4. Checking media files...",
-    "validate.migrations": "5. Checking migrations...",
-    "media.references": "6. Checking media against the database...",
-    "validate.probe": "7. Testing login, create, update, delete...",
-    "validate.database": "8. Checking database properties...",
-}
-"""The first four are the runbook's."""
 
 
 def command(
@@ -58,7 +44,7 @@ def command(
         saved=saved_database(wired.catalog, found),
         accept=wired.config.validate.accept,
         strict=strict,
-        listen=silent if as_json else narrate,
+        listen=silent if as_json else narrator(ValidateStep),
     )
     bad = [finding for finding in findings if finding.level is Level.ERROR]
     if as_json:
@@ -74,11 +60,3 @@ def command(
         say("")
         say("✅ All validation checks passed!")
         say("⚠️  Manual testing still recommended")
-
-
-def narrate(step: Step) -> None:
-    """Print a step of a validation: a part that begins, or a finding."""
-    if step.id == FOUND:
-        say_findings([msgspec.convert(step.facts, Finding)])
-    elif line := LINES.get(step.id):
-        say(line)

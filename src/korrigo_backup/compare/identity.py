@@ -14,7 +14,7 @@ from korrigo_backup.errors import Cancelled, NotFound, Refused
 from korrigo_backup.postgres.databases import Databases
 from korrigo_backup.postgres.unused import OF_MIGRATE, tables_in_use
 from korrigo_backup.run.journal import recorded
-from korrigo_backup.run.record import silent
+from korrigo_backup.run.step import silent
 from korrigo_backup.system.files import explained
 from korrigo_backup.system.timings import phase
 

@@ -8,10 +8,10 @@ from korrigo_backup.compose.access import ComposeAccess
 from korrigo_backup.compose.origin import home, made_elsewhere
 from korrigo_backup.core.finding import Finding, error
 from korrigo_backup.errors import Refused
-from korrigo_backup.run.record import Step
+from korrigo_backup.run.step import ContainersElsewhere
 
 if TYPE_CHECKING:
-    from korrigo_backup.run.record import Listener
+    from korrigo_backup.run.step import Listener
     from korrigo_backup.site.site import Site
 
 
@@ -37,4 +37,4 @@ def require_here(site: Site) -> None:
 def warn(site: Site, listen: Listener) -> None:
     """Warn `listen` that a backup is made of a site whose containers were made from another directory."""
     for one in elsewhere(site):
-        listen(Step("compose.elsewhere", {"message": one.message, "hint": one.hint}))
+        listen(ContainersElsewhere(one.message, one.hint))

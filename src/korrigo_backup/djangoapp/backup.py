@@ -30,7 +30,7 @@ from korrigo_backup.errors import PartlyDone
 from korrigo_backup.media import zip_archive as media_zip
 from korrigo_backup.media.stable import made
 from korrigo_backup.media.tree import MediaTree
-from korrigo_backup.run.record import Step
+from korrigo_backup.run.step import DjangoArchiving, DjangoArchivingAgain, DjangoSavingRows
 from korrigo_backup.site import unfinished
 from korrigo_backup.system.files import create_private, fsync_directory, remove_tree, rename_new, write_private
 from korrigo_backup.system.streams import HashingWriter
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from korrigo_backup.artifact.manifest import MediaProof
-    from korrigo_backup.run.record import Listener
+    from korrigo_backup.run.step import DjangoListener
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class DjangoBackupOptions:
     accept: Sequence[str] = ()
 
 
-def run(request: DjangoBackupOptions, listener: Listener) -> Manifest:
+def run(request: DjangoBackupOptions, listener: DjangoListener) -> Manifest:
     """Make a verified artifact in `request.output_dir` and return its manifest.
 
     Afterwards the directory has one more entry, or, after an error, as many as before.
@@ -64,7 +64,7 @@ def run(request: DjangoBackupOptions, listener: Listener) -> Manifest:
     Catalog(request.output_dir, keys).require_key()
     media = MediaTree(media_root()) if request.include_media else None
     with _calm(media or MediaTree(media_root()), media), _draft(request.output_dir, started) as (draft, final, stamp):
-        listener(Step("backup.database"))
+        listener(DjangoSavingRows())
         with _member(draft, f"db_backup_{stamp}.json") as out:
             proof = dump(
                 request.alias,
@@ -75,7 +75,7 @@ def run(request: DjangoBackupOptions, listener: Listener) -> Manifest:
             )
         members, media_proof = [out.member], None
         if media:
-            listener(Step("backup.media"))
+            listener(DjangoArchiving())
             media_proof, added = _archive(media, draft, f"media_backup_{stamp}.zip", listener)
             members += added
         manifest = Manifest(
@@ -137,9 +137,9 @@ def _member(draft: Path, name: str) -> Iterator[_MemberWriter]:
         os.fsync(file.fileno())
 
 
-def _archive(tree: MediaTree, draft: Path, name: str, listener: Listener) -> tuple[MediaProof, list[Member]]:
+def _archive(tree: MediaTree, draft: Path, name: str, listener: DjangoListener) -> tuple[MediaProof, list[Member]]:
     def restart(changed: str) -> None:
-        listener(Step("backup.media.again", {"path": changed}))
+        listener(DjangoArchivingAgain(changed))
         for written in (name, name + naming.MEMBERS_SUFFIX):
             (draft / written).unlink()
 

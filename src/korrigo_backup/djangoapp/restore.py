@@ -30,7 +30,16 @@ from korrigo_backup.errors import UNCHANGED
 from korrigo_backup.media import zip_archive as media_zip
 from korrigo_backup.media.tree import MediaTree
 from korrigo_backup.retention.policy import SAFETY_DAYS
-from korrigo_backup.run.record import Step
+from korrigo_backup.run.step import (
+    DjangoBegun,
+    DjangoDatabase,
+    DjangoLoaded,
+    DjangoLoading,
+    DjangoMedia,
+    DjangoMediaKept,
+    DjangoMediaRestored,
+    DjangoTables,
+)
 from korrigo_backup.site import unfinished
 from korrigo_backup.site.unfinished import DjangoRestoreRecord
 from korrigo_backup.system.files import free_bytes
@@ -42,7 +51,7 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.manifest import Manifest
     from korrigo_backup.djangoapp.fixture.tables import ModelTable
     from korrigo_backup.djangoapp.load.load import Load
-    from korrigo_backup.run.record import Listener
+    from korrigo_backup.run.step import DjangoListener
 
 UNDECIDED = (
     "the restore of the media was interrupted: run manage.py restore or backup again, it finishes or undoes this first"
@@ -68,7 +77,7 @@ class Restore:
     source: Path | Host
     alias: str
     dry_run: bool
-    listener: Listener
+    listener: DjangoListener
     allow_unsigned: bool = False
     verified: bool = False
     stamp: str | None = None
@@ -81,17 +90,17 @@ class Restore:
         """Restore the artifact, or with `dry_run` check all that can be checked without changing anything."""
         keys = site_keys()
         manifest, found = artifact.read_signed(self.source, keys.by_id if keys else {})
-        self.listener(Step("restore.begin", {"timestamp": manifest.timestamp}))
+        self.listener(DjangoBegun(manifest.timestamp))
         with ExitStack() as stack:
             file = stack.enter_context(artifact.open_member(self.source, manifest.database_backup or ""))
-            self.listener(Step("restore.database", {"name": str(connections[self.alias].settings_dict["NAME"])}))
+            self.listener(DjangoDatabase(str(connections[self.alias].settings_dict["NAME"])))
             if warning := judge(found, keys, allow_unsigned=self.allow_unsigned or self.verified):
                 self.warnings += [] if self.verified else [warning]
             trusted = self.allow_unsigned or self.verified or found is Authenticity.AUTHENTIC
             load = loader.prepare(self.alias, manifest, file, trusted=trusted)
             self._warn(load)
             if self.dry_run:
-                self.listener(Step("restore.tables", {table.label: _name(table) for table in load.tables}))
+                self.listener(DjangoTables({table.label: _name(table) for table in load.tables}))
                 self.warnings += missing_rights(load.tables, self.alias)
                 self._check_media(manifest)
             else:
@@ -109,7 +118,7 @@ class Restore:
         if unfinished.records(MediaTree(media_root())):
             self.warnings.append("a restore was interrupted: the next restore or backup will first finish or undo it")
         if manifest.includes_media:
-            self.listener(Step("restore.media"))
+            self.listener(DjangoMedia())
             if not isinstance(self.source, Host):
                 artifact.verify_media(self.source, manifest)
 
@@ -141,10 +150,10 @@ class Restore:
             return
         with suppress(DatabaseError):  # then the record stays, and the next run removes what is left
             close(tree, record, committed=True)
-        self.listener(Step("restore.media"))
-        self.listener(Step("restore.media-done", {"archive": f"{self.source}/{manifest.media_backup}"}))
+        self.listener(DjangoMedia())
+        self.listener(DjangoMediaRestored(f"{self.source}/{manifest.media_backup}"))
         if (kept := tree.beside("before", stamp)).is_dir():
-            self.listener(Step("restore.media-kept", {"path": str(kept), "days": str(SAFETY_DAYS)}))
+            self.listener(DjangoMediaKept(str(kept), SAFETY_DAYS))
 
     def _say_all(self, done: list[str]) -> None:
         self.warnings += done
@@ -168,7 +177,7 @@ class Restore:
         marker, swapped = None, False
         try:
             with writing(self.alias, utc=load.is_exact):
-                self.listener(Step("restore.load", {"objects": str(load.objects)}))
+                self.listener(DjangoLoading(load.objects))
                 self.warnings += loader.run(load)
                 marker = self._marker(record)
                 if isinstance(self.source, Host):
@@ -182,7 +191,7 @@ class Restore:
                 self._take_back(tree, record, committed)
                 raise
         self.state, self._undecided = "the restore is complete", False
-        self.listener(Step("restore.loaded", {"objects": str(load.objects)}))
+        self.listener(DjangoLoaded(load.objects))
 
     def _swap(self, tree: MediaTree, record: DjangoRestoreRecord) -> None:
         unfinished.write(tree, record)

@@ -13,14 +13,14 @@ from threading import Event, Thread
 from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.errors import KorrigoBackupError
-from korrigo_backup.site.served_protocol import HEAD, MISSING, PIECE, Read, Ready, Size, StepMessage, encode
+from korrigo_backup.site.served_protocol import HEAD, MISSING, PIECE, Read, Ready, Size, encode, message_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from _typeshed import WriteableBuffer
 
-    from korrigo_backup.run.record import Step
+    from korrigo_backup.run.step import DjangoStep
     from korrigo_backup.site.served_protocol import Message
 
 PATIENCE_SECONDS = 300.0
@@ -68,9 +68,9 @@ class Host:
         """Return a piece of a file; fewer bytes than `size` mean its end."""
         return self._exactly(self._ask(Read(name, at, min(size, PIECE))))
 
-    def tell(self, step: Step) -> None:
+    def tell(self, step: DjangoStep) -> None:
         """Pass a step on."""
-        self.say(encode(StepMessage(step.id, step.facts)))
+        self.say(encode(message_of(step)))
 
     def wait_for_the_word(self, transaction: str) -> None:
         """Return when the host sends the word to commit; KorrigoBackupError if it sends none.

@@ -15,7 +15,7 @@ from korrigo_backup.errors import KorrigoBackupError, ProofFailed
 from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.run import journal
 from korrigo_backup.run.journal import Running, SiteName
-from korrigo_backup.run.record import silent
+from korrigo_backup.run.step import silent
 from korrigo_backup.verify.verify import Depth, verify
 
 if TYPE_CHECKING:

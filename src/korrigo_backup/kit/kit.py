@@ -25,7 +25,7 @@ from korrigo_backup.kit.files import check, damage, known, read
 from korrigo_backup.kit.model import ELSEWHERE, KEY, PROJECT, README, Contents, KitFile, KitLink, KitRecord, seal
 from korrigo_backup.kit.readme import ReadmeFacts, readme
 from korrigo_backup.run.journal import Running, SiteName, recorded
-from korrigo_backup.run.record import Listener, Step, silent
+from korrigo_backup.run.step import KitPublished, Listener, silent
 from korrigo_backup.system import age
 from korrigo_backup.system.files import explained, write_private
 
@@ -179,7 +179,7 @@ def _publish(catalog: Catalog, source: KitSource, gathered: _Gathered, now: date
             raise ProofFailed(f"{draft.name} does not read back as it was written", hint="check the disk (dmesg)")
         path = draft.publish_signed(msgspec.json.encode(record))
     running.bytes = len(sealed)
-    running.listen(Step("kit.published", {"path": str(path), "bytes": str(len(sealed))}))
+    running.listen(KitPublished())
     return path
 
 

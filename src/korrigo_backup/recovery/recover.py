@@ -27,7 +27,7 @@ from korrigo_backup.postgres import fence
 from korrigo_backup.postgres.databases import Databases
 from korrigo_backup.recovery import django as undecided
 from korrigo_backup.recovery.actions import ActionKind, RecoveryAction
-from korrigo_backup.run.record import Listener, Step, silent
+from korrigo_backup.run.step import Listener, RecoveryDone, RecoveryLeft, SiteRenamed, StrangerOwner, silent
 from korrigo_backup.system.files import explained
 from korrigo_backup.system.timings import phase
 
@@ -91,20 +91,20 @@ def exclusive(
         for action in recovered.actions:
             _tell(action, listen)
         for one in recovered.left:
-            listen(Step("recover.left", {"message": one.message, "hint": one.hint}))
+            listen(RecoveryLeft(one.message, one.hint))
         site = identified(site, catalog, recovered.system)
         if own and recovered.stranger:
-            listen(Step("rights.stranger", {"database": site.postgres.database, "owner": recovered.stranger}))
+            listen(StrangerOwner(site.postgres.database, recovered.stranger))
         if own:
             warn(site, listen)
             for one in renamed(site, catalog, recovered.names):
-                listen(Step("site.renamed", {"message": one.message, "hint": one.hint}))
+                listen(SiteRenamed(one.message, one.hint))
             require_own(site, catalog, exists=recovered.exists)
         yield site, recovered
 
 
 def _tell(action: RecoveryAction, listen: Listener) -> None:
-    listen(Step("recovered", {"what": action.sentence}))
+    listen(RecoveryDone(action.sentence))
 
 
 @phase("leftovers of earlier runs")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 from korrigo_backup.core.finding import Level
-from korrigo_backup.run.record import STOPPED_FOR, UNANSWERED, Listener, Step
+from korrigo_backup.run.step import Listener, ServicesWereStopped, StoppingServices, VisitorsUnanswered
 from korrigo_backup.site.health import Health
 from korrigo_backup.site.outage import Outage, watched
 from korrigo_backup.system.timings import phase
@@ -49,7 +49,7 @@ class Downtime:
     def stop(self, undo: UndoStack) -> None:
         """Look at the services, then stop those that write."""
         configured = self.site.services.configured
-        self.listen(Step(f"{self.verb}.stop" if configured else f"{self.verb}.stop.none"))
+        self.listen(StoppingServices(self.verb, configured))
         self.before = self.site.services.look()
         self._outage = self._stack.enter_context(watched(self.before.url))
         undo.push("the stop of the services", self.site.start_services)
@@ -75,6 +75,6 @@ class Downtime:
     def _tell(self, stopped: float) -> None:
         if self._outage is None:
             if self.site.services.configured:
-                self.listen(Step(STOPPED_FOR, {"seconds": f"{stopped:.1f}"}))
+                self.listen(ServicesWereStopped(stopped))
         elif (seconds := self._outage.seconds()) is not None:
-            self.listen(Step(UNANSWERED, {"seconds": f"{seconds:.1f}", "address": self._outage.url}))
+            self.listen(VisitorsUnanswered(seconds, self._outage.url))

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.core.finding import Finding, error, warning
 from korrigo_backup.errors import UsageError
 from korrigo_backup.postgres.databases import Databases
 from korrigo_backup.postgres.dump.guard import loaded_with_path, path_may_help
-from korrigo_backup.postgres.dump.load_in_place import Replacing
+from korrigo_backup.postgres.dump.load_in_place import InPlacePhase, Replacing
 from korrigo_backup.postgres.dump.proof import holds
 from korrigo_backup.postgres.server_error import StatementFailed
 from korrigo_backup.restore.extensions import extensions_made
@@ -23,7 +23,8 @@ from korrigo_backup.restore.needs import restore_needs
 from korrigo_backup.restore.plan import FROM_SAFETY, replaced_in_place
 from korrigo_backup.restore.planning import PartPlan, plan_sql
 from korrigo_backup.restore.versions import knows_restrict, left_out_here
-from korrigo_backup.run.record import Step, Verb
+from korrigo_backup.run.record import Verb
+from korrigo_backup.run.step import DatabaseProven, EndingSessions, LoadingArtifact, Proving, SecuringFirst
 from korrigo_backup.system.timings import phase
 from korrigo_backup.verify.foreign import as_owner, without_rows
 from korrigo_backup.verify.sources import SqlSource, open_sql
@@ -66,10 +67,10 @@ class InPlacePart:
 
     def swap(self, undo: UndoStack) -> None:
         """Make the safety backup, then replace the content; the services are stopped."""
-        self.context.listen(Step("restore.safety.first"))
+        self.context.listen(SecuringFirst())
         safety = self.safety = self.secure()
         undo.push(f"the content of the database, from {safety.path}", lambda: self._bring_back(safety))
-        self.context.listen(Step("restore.terminate"))
+        self.context.listen(EndingSessions())
         self._replace(self.artifact, self.source, safety.manifest.database if safety.manifest else None)
 
     def _bring_back(self, safety: Artifact) -> None:
@@ -121,17 +122,13 @@ def replace_content(
         is_open=server.common == server.database,
     )
 
-    def tell(step: str) -> None:
-        if step == "commit":
-            committing()
-        else:
-            context.listen(Step(f"restore.{step}", {"artifact": str(artifact.path)}))
+    listen = _listener(context, artifact, committing)
 
     def run() -> tuple[TableProof, ...]:
         with server.session() as session:
             try:
                 databases.disconnect(live, but=session.ask("SELECT pg_backend_pid()", int))
-                return replacing.run(session, present=present, step=tell)
+                return replacing.run(session, present=present, listen=listen)
             finally:
                 databases.admit(live)
 
@@ -143,8 +140,25 @@ def replace_content(
         context.report(loaded_with_path(problem.server, source.expected.search_path))
         replacing.with_path = True
         tables = run()
-    facts = {"tables": str(len(tables)), "rows": str(sum(table.rows for table in tables))}
-    context.listen(Step("restore.proven", facts | {"proof": source.proof}))
+    rows = sum(table.rows for table in tables)
+    context.listen(DatabaseProven(len(tables), rows, content=source.by_content))
+
+
+def _listener(
+    context: RestoreContext, artifact: Artifact, committing: Callable[[], None]
+) -> Callable[[InPlacePhase], None]:
+    def tell(begun: InPlacePhase) -> None:
+        match begun:
+            case InPlacePhase.LOAD:
+                context.listen(LoadingArtifact(str(artifact.path)))
+            case InPlacePhase.PROVE:
+                context.listen(Proving())
+            case InPlacePhase.COMMIT:
+                committing()
+            case _:
+                assert_never(begun)
+
+    return tell
 
 
 def require_database_alone(artifact: Artifact) -> None:

@@ -38,7 +38,15 @@ from korrigo_backup.restore.foreign_media import located
 from korrigo_backup.restore.needs import require_entrance, restore_needs
 from korrigo_backup.restore.planning import PartPlan, plan_media, plan_sql
 from korrigo_backup.restore.versions import knows_restrict, left_out_here
-from korrigo_backup.run.record import Step
+from korrigo_backup.run.step import (
+    CreatingDatabase,
+    DatabaseProven,
+    EndingSessions,
+    LoadingArtifact,
+    MediaProven,
+    Proving,
+    Swapping,
+)
 from korrigo_backup.system.files import explained
 from korrigo_backup.system.timings import phase
 from korrigo_backup.verify.foreign import as_owner, without_rows
@@ -54,7 +62,7 @@ if TYPE_CHECKING:
     from korrigo_backup.postgres.dump.bound import Bound
     from korrigo_backup.postgres.dump.guard import Failure
     from korrigo_backup.postgres.property_differences import TargetProperties
-    from korrigo_backup.run.record import Listener
+    from korrigo_backup.run.step import Listener
     from korrigo_backup.run.undo import UndoStack
     from korrigo_backup.site.site import Site
 
@@ -187,7 +195,7 @@ class DatabasePart:
     def stage(self, undo: UndoStack) -> None:
         """Load the dump into a database of its own and prove it there."""
         target, role = self._target(), self.role or self.databases.role()
-        self.context.listen(Step("restore.create", {"database": self._stage}))
+        self.context.listen(CreatingDatabase(self._stage))
         loader = self._loader(role, undo)
         undo.push(f"the staged database {self._stage}", lambda: self.databases.drop_staged(self._stage))
         self._create(target, loader)
@@ -213,9 +221,9 @@ class DatabasePart:
         """Swap by two renames in one transaction, after every session has ended."""
         live, kept = self.context.site.postgres.database, self.plan.replacement.kept_as
         before = naming.before_database(live, self.context.stamp)
-        self.context.listen(Step("restore.terminate"))
+        self.context.listen(EndingSessions())
         undo.push("the swap of the databases", lambda: self.databases.undo_swap(live, self._stage, before))
-        self.context.listen(Step("restore.swap", {"kept": kept or ""}))
+        self.context.listen(Swapping(kept or ""))
         self.databases.swap(live, self._stage, kept, comment=self._target().comment, incomplete=bool(self.spools))
         for bound, spool in self.spools:
             restricted = knows_restrict(self.context.site.postgres.client_version())
@@ -272,7 +280,7 @@ class DatabasePart:
         server, name = self.context.site.postgres, self.artifact.name
         sorts = left_out_here(server, self.source.scan)
         foreign = {*sorts, *(_NOT_OURS if loader else ())} if self.context.without_rights else None
-        self.context.listen(Step("restore.load", {"artifact": str(self.artifact.path)}))
+        self.context.listen(LoadingArtifact(str(self.artifact.path)))
         expected = self.source.expected
         edits = guarding(self.source.scan, expected.search_path, without=sorts, with_path=with_path)
         edits += tuple(
@@ -300,7 +308,7 @@ class DatabasePart:
     @phase("proof")
     def _prove(self, loader: _Loader | None, failed: tuple[Failure, ...]) -> None:
         """Prove the loaded data, as the role that loaded them: to read a table can run a function of its indexes."""
-        self.context.listen(Step("restore.prove"))
+        self.context.listen(Proving())
         server = self.context.site.postgres
         with reading(self.artifact.name) if self.context.without_rights else nullcontext():
             tables = prove(
@@ -312,8 +320,8 @@ class DatabasePart:
                 failed=failed,
                 roles=loader is None,
             )
-        facts = {"tables": str(len(tables)), "rows": str(sum(table.rows for table in tables))}
-        self.context.listen(Step("restore.proven", facts | {"proof": self.source.proof}))
+        rows = sum(table.rows for table in tables)
+        self.context.listen(DatabaseProven(len(tables), rows, content=self.source.by_content))
 
 
 _NOT_OURS = (Sort.ROLE, Sort.PUBLIC_OWNER, Sort.EXTENSION_COMMENT)
@@ -340,7 +348,7 @@ class MediaPart:
         """Unpack the archive next to the live children, each file proven as it is written."""
         tree, stamp = self._tree, self.context.stamp
         with explained("write the media tree"):
-            self.context.listen(Step("restore.load", {"artifact": str(self.artifact.path)}))
+            self.context.listen(LoadingArtifact(str(self.artifact.path)))
             undo.push("the staged media", lambda: tree.discard_stage(stamp))
             staging = tree.stage(stamp)
             try:
@@ -356,8 +364,7 @@ class MediaPart:
             lost = staging.finish()
         for finding in losses(lost.counts, lost.first):
             self.context.report(finding)
-        facts = {"files": str(loaded.files), "bytes": str(loaded.bytes)}
-        self.context.listen(Step("restore.proven.media", facts | {"proof": self.source.proof}))
+        self.context.listen(MediaProven(loaded.files, loaded.bytes, content=self.source.by_content))
 
     @phase("swap of the media")
     def swap(self, undo: UndoStack) -> None:
@@ -365,7 +372,7 @@ class MediaPart:
         tree, stamp = self._tree, self.context.stamp
         with explained("swap the media tree"):
             undo.push("the swap of the media", lambda: tree.undo_swap(stamp))
-            self.context.listen(Step("restore.swap", {"kept": str(tree.beside("before", stamp))}))
+            self.context.listen(Swapping(str(tree.beside("before", stamp))))
             tree.swap(stamp)
 
     def _carry_links(self, staging: Stage) -> None:

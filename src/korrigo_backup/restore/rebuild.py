@@ -21,7 +21,7 @@ from korrigo_backup.postgres.property_differences import TargetProperties, give
 from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.restore.downtime import Downtime
 from korrigo_backup.run.journal import recorded
-from korrigo_backup.run.record import Listener, Step, silent
+from korrigo_backup.run.step import CreatingEmpty, Listener, RunningManage, silent
 from korrigo_backup.run.undo import all_or_nothing
 from korrigo_backup.site.stamps import own_stamp
 from korrigo_backup.verify.verify import verify
@@ -126,7 +126,7 @@ def _carry_out(site: Site, plan: RebuildPlan, stamp: str, listen: Listener, *, k
     stage, before = naming.stage_database(live, stamp), naming.before_database(live, stamp)
     like = databases.properties(live) if plan.kept_as else None
     with Downtime(site, "rebuild", listen) as down, all_or_nothing() as undo:
-        listen(Step("rebuild.create", {"database": live}))
+        listen(CreatingEmpty(live))
         undo.push(f"the staged database {stage}", lambda: databases.drop(stage))
         databases.create(stage, like)
         if like:
@@ -135,7 +135,7 @@ def _carry_out(site: Site, plan: RebuildPlan, stamp: str, listen: Listener, *, k
         undo.push("the swap of the databases", lambda: databases.undo_swap(live, stage, before))
         databases.swap(live, stage, plan.kept_as)
         for command in plan.commands if site.django else ():
-            listen(Step("rebuild.manage", {"command": " ".join(command)}))
+            listen(RunningManage(" ".join(command)))
             if site.django:
                 site.django.carry_out(*command)
         health = down.start(undo, wait=bool(site.django), keep=keep)  # without its tables a site is not healthy

@@ -42,7 +42,16 @@ from korrigo_backup.restore.parts import RestoreContext, RestorePart, open_part
 from korrigo_backup.restore.plan import refusal
 from korrigo_backup.restore.planning import of_this_site, services, whole
 from korrigo_backup.run import journal
-from korrigo_backup.run.record import Listener, Step, predicted_downtime, silent
+from korrigo_backup.run.record import predicted_downtime
+from korrigo_backup.run.step import (
+    Listener,
+    RestoredSiteHealthy,
+    SecuringReplaced,
+    StartingServices,
+    Step,
+    VerifyingArtifact,
+    silent,
+)
 from korrigo_backup.run.undo import all_or_nothing
 from korrigo_backup.site.stamps import own_stamp
 from korrigo_backup.system.timings import phase
@@ -156,7 +165,7 @@ class _Run:
     def planned(self) -> RestorePlan:
         """Open and verify everything, and return what would be done."""
         site, request = self.site, self.request
-        request.listen(Step("restore.verify"))
+        request.listen(VerifyingArtifact())
         findings = authenticity(request.artifact, allow_unsigned=request.allow_unsigned)
         artifacts = components(self.catalog, request.artifact)
         dump = next((one for one in artifacts if KINDS[one.kind].is_dump), None)
@@ -288,9 +297,9 @@ class _Run:
             down.stop(undo)
             for part in self.parts:
                 part.swap(undo)
-            self._listen(Step("restore.start" if self.site.services.configured else "restore.start.none"))
+            self._listen(StartingServices(self.site.services.configured))
             self.found += down.start(undo, keep=self.request.keep)
-            self._listen(Step("restore.healthy"))
+            self._listen(RestoredSiteHealthy())
             if self._from_nothing:
                 # Last, when the services are healthy. Until then the comment of the new database records that it
                 # replaced none, and the undo takes it away by this mark. `settle` replaces the mark by the saved
@@ -306,7 +315,7 @@ class _Run:
 
     @phase("safety backup")
     def _safety(self, kept: str) -> Artifact:
-        self._listen(Step("restore.safety"))
+        self._listen(SecuringReplaced())
         restored = f"restored; the old data is complete in database {kept}"
         wish = BackupOptions(database=kept, origin=Origin.SAFETY)
         try:

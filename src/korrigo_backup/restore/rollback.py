@@ -23,7 +23,8 @@ from korrigo_backup.restore.downtime import Downtime
 from korrigo_backup.restore.in_place import IN_PLACE
 from korrigo_backup.restore.needs import require_maintenance
 from korrigo_backup.run.journal import read, recorded
-from korrigo_backup.run.record import RESTORES, Listener, Outcome, Step, Verb, silent
+from korrigo_backup.run.record import RESTORES, Outcome, Verb
+from korrigo_backup.run.step import Listener, LoadingSafety, RolledBack, silent
 from korrigo_backup.run.undo import all_or_nothing
 from korrigo_backup.system.files import explained
 from korrigo_backup.system.timings import phase
@@ -102,7 +103,7 @@ def rollback(
         why = {_ONLY: "media"} if media_only else {}
         with recorded(catalog.directory, site, _VERB, plan.stamp, listener=listen, why=why) as running:
             if safety:
-                running.listen(Step("rollback.load", {"safety": safety.name}))
+                running.listen(LoadingSafety(safety.name))
                 load_before(site, safety, plan.stamp, running.listen)
             health = _carry_out(site, plan, move, running.listen, keep=keep)
             for finding in health:
@@ -135,7 +136,7 @@ def _carry_out(site: Site, plan: RollbackPlan, move: Move, listen: Listener, *, 
                 databases.swap(live, plan.database, plan.database_kept_as if exists else None)
             if site.media and plan.media:
                 site.media.swap(plan.stamp, move)
-        listen(Step("rollback.swapped"))
+        listen(RolledBack())
         health = down.start(undo, keep=keep)
         if not exists:
             databases.settle(live)

@@ -13,7 +13,7 @@ from korrigo_backup.retention import previous_copies as kept
 from korrigo_backup.retention.hold import standing
 from korrigo_backup.retention.stored_media import sweep
 from korrigo_backup.run.journal import SiteName, recorded
-from korrigo_backup.run.record import Listener, Step, silent
+from korrigo_backup.run.step import CopiesUnseen, Listener, Removed, Step, StoreSwept, silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -79,7 +79,7 @@ def applied(catalog: Catalog, request: PruneOptions) -> tuple[Retention, int]:
         plan = _plan(catalog, request, site, unseen)
         removed = carried_out(catalog, plan, site, now=request.now, listen=running.listen)
         swept = sweep(catalog, allow_many=request.meant.many)
-        running.listen(Step("prune.swept", {"files": str(swept.files), "bytes": str(swept.bytes)}))
+        running.listen(StoreSwept(swept.files, swept.bytes))
     return plan, removed
 
 
@@ -91,8 +91,8 @@ def carried_out(catalog: Catalog, plan: Retention, site: Site | None, *, now: da
     gone: list[str] = []
 
     def heard(step: Step) -> None:
-        if step.id == prune.REMOVED:
-            gone.append(step.facts["name"])
+        if isinstance(step, Removed):
+            gone.append(step.name)
         listen(step)
 
     try:
@@ -149,7 +149,7 @@ def _held(catalog: Catalog, request: PruneOptions) -> Iterator[tuple[Site | None
             site, _ = stack.enter_context(exclusive(request.site(), catalog, "prune", listen=request.listen, own=True))
         except (UsageError, Unreachable) as problem:
             stack.enter_context(catalog.exclusive("prune"))
-            request.listen(Step("prune.unseen", {"why": problem.message}))
+            request.listen(CopiesUnseen(problem.message))
             yield None, problem.message
         else:
             yield site, None

@@ -12,7 +12,7 @@ from korrigo_backup.postgres.databases import Databases
 from korrigo_backup.retention import holds
 from korrigo_backup.retention.hold import standing
 from korrigo_backup.retention.policy import SAFETY_DAYS, Moment, by_age, own_clock
-from korrigo_backup.run.record import Step
+from korrigo_backup.run.step import Removed
 from korrigo_backup.system.files import explained
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.retention.hold import Hold
     from korrigo_backup.retention.policy import Policy
-    from korrigo_backup.run.record import Listener
+    from korrigo_backup.run.step import Listener
     from korrigo_backup.site.site import Site
 
 ROLES = ("before", "after")
@@ -127,6 +127,6 @@ def remove(site: Site, directory: Path, decisions: list[KeptDecision], *, now: d
             with explained(f"remove {kept.media}"):
                 site.media.discard_kept(kept.role, kept.stamp)
         for name in kept.names:
-            listen(Step("prune.removed", {"name": name, "bytes": ""}))
+            listen(Removed(name))
         removed += 1
     return removed

@@ -19,7 +19,7 @@ from korrigo_backup.retention.clock import doubt
 from korrigo_backup.retention.hold import standing
 from korrigo_backup.retention.policy import Decision, RetentionFacts, decide, too_many
 from korrigo_backup.run import journal
-from korrigo_backup.run.record import Step, silent
+from korrigo_backup.run.step import Removed, silent
 from korrigo_backup.verify.structure import is_good
 
 if TYPE_CHECKING:
@@ -29,13 +29,11 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.retention.policy import Policy
-    from korrigo_backup.run.record import Listener, Record
+    from korrigo_backup.run.record import Record
+    from korrigo_backup.run.step import Listener
 
 CLOCK, CONFIRMED = "clock", "confirmed"
 """The journal's fields of a run for which a person has confirmed the clock."""
-
-REMOVED = "prune.removed"
-"""The step that reports a removal."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +109,7 @@ def carry_out(catalog: Catalog, pruning: Pruning, *, now: datetime, listen: List
             staying.update(members_of(artifact))
             continue
         removed += 1
-        listen(Step(REMOVED, {"name": artifact.name, "bytes": str(artifact.size)}))
+        listen(Removed(artifact.name))
     if failed:
         raise PartlyDone(
             f"{removed} backups are removed, {len(failed)} could not be: {failed[0].message}",

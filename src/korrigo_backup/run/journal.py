@@ -25,7 +25,8 @@ from msgspec.structs import replace
 from korrigo_backup.core.paths import readable
 from korrigo_backup.core.secret import redact
 from korrigo_backup.errors import INTERRUPTED, Cancelled, Interrupted, KorrigoBackupError, PartlyDone
-from korrigo_backup.run.record import STOPPED_FOR, UNANSWERED, Outcome, Record, Step, Timed, downtime, silent
+from korrigo_backup.run.record import Outcome, Record, Timed, downtime
+from korrigo_backup.run.step import ServicesWereStopped, Step, VisitorsUnanswered, silent
 from korrigo_backup.system.files import FILE_MODE, explained, open_own, open_plain
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from korrigo_backup.core.secret import Secret
-    from korrigo_backup.run.record import Listener
+    from korrigo_backup.run.step import Listener
 
 FILE = ".journal.jsonl"
 _LARGEST = 16 * 1024 * 1024
@@ -75,8 +76,8 @@ class Running:
     def listen(self, step: Step) -> None:
         """Note the step and pass it on."""
         self._steps.append(Timed(step.id, round(time.monotonic() - self._began, 3)))
-        if step.id in {UNANSWERED, STOPPED_FOR}:
-            self.downtime = float(step.facts["seconds"])
+        if isinstance(step, VisitorsUnanswered | ServicesWereStopped):
+            self.downtime = round(step.seconds, 1)
         self.listener(step)
 
     def note(self, **known: str) -> None:

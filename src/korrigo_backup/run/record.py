@@ -1,9 +1,7 @@
-"""The steps of an operation, passed to a listener while it runs, and the record of it afterwards."""
+"""The record of an operation in the journal."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
 from enum import StrEnum
 from statistics import median
@@ -18,27 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-@dataclass(frozen=True)
-class Step:
-    """A step that begins or is done. `id` is stable (`restore.load`); `facts` are the values for a line about it."""
-
-    id: str
-    facts: dict[str, str] = field(default_factory=dict)
-
-
-Listener = Callable[[Step], None]
-
-UNANSWERED, STOPPED_FOR = "services.unanswered", "services.stopped"
-"""Steps whose fact `seconds` is the downtime: as visitors had it, or of the services where no address is known."""
-
-
 PROVEN = frozenset({"restore.proven", "restore.proven.media"})
 """Steps at which loaded data were compared with what was saved, and were the same."""
-
-
-def silent(step: Step) -> None:
-    """Ignore the step."""
-    del step
 
 
 class Verb(StrEnum):

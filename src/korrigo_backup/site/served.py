@@ -6,17 +6,14 @@ import os
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-from korrigo_backup.run.record import Step
-from korrigo_backup.site.served_protocol import HEAD, MISSING, PIECE, Read, Ready, Size, StepMessage, decode
+from korrigo_backup.run.step import DjangoComplete
+from korrigo_backup.site.served_protocol import HEAD, MISSING, PIECE, Read, Ready, Size, StepMessage, decode, step_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from korrigo_backup.run.record import Listener
+    from korrigo_backup.run.step import DjangoListener
     from korrigo_backup.system.run import Process
-
-COMPLETE = "restore.complete"
-"""The last step of a restore, or a check, that went well."""
 
 
 @dataclass
@@ -28,7 +25,7 @@ class Served:
     """
 
     files: Mapping[str, IO[bytes]]
-    listen: Listener
+    listen: DjangoListener
     ready: Callable[[str], None]
     complete: bool = False
 
@@ -46,10 +43,11 @@ class Served:
             return
 
     def _hear(self, told: StepMessage) -> None:
-        if told.id == COMPLETE:
+        step = step_of(told)
+        if isinstance(step, DjangoComplete):
             self.complete = True
         else:
-            self.listen(Step(told.id, told.facts))
+            self.listen(step)
 
     def _answered(self, message: Size | Read | Ready) -> bytes:
         if isinstance(message, Ready):

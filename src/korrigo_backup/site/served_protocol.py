@@ -8,6 +8,22 @@ bytes with its length, then that many bytes. The end of the input instead of an 
 from __future__ import annotations
 
 import msgspec
+from msgspec.structs import asdict
+
+from korrigo_backup.run.step import (
+    DjangoBegun,
+    DjangoComplete,
+    DjangoDatabase,
+    DjangoLoaded,
+    DjangoLoading,
+    DjangoMedia,
+    DjangoMediaKept,
+    DjangoMediaRestored,
+    DjangoStep,
+    DjangoTables,
+    DjangoUnknown,
+    DjangoWarning,
+)
 
 MARK = "\x1f"
 """Begins each line that is a message; settings of some sites print lines of their own."""
@@ -66,3 +82,39 @@ def decode(line: bytes) -> Message | None:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     return message
+
+
+_Sent = (
+    DjangoBegun
+    | DjangoDatabase
+    | DjangoLoading
+    | DjangoLoaded
+    | DjangoMedia
+    | DjangoMediaRestored
+    | DjangoMediaKept
+    | DjangoWarning
+    | DjangoComplete
+)
+"""Steps whose facts are their fields."""
+
+_TABLES = "restore.tables"
+_PREFIX = "django."
+"""Begins the ids of the steps of manage.py, and is left out in the messages."""
+
+
+def message_of(step: DjangoStep) -> StepMessage:
+    """Return the message of a step of manage.py."""
+    facts = step.tables if isinstance(step, DjangoTables) else {name: str(one) for name, one in asdict(step).items()}
+    return StepMessage(step.id.removeprefix(_PREFIX), facts)
+
+
+def step_of(message: StepMessage) -> DjangoStep:
+    """Return the step of a message, `DjangoUnknown` for a step that only another version of manage.py has."""
+    if message.id == _TABLES:
+        return DjangoTables(message.facts)
+    fields = {**message.facts, "type": f"{_PREFIX}{message.id}"}
+    try:
+        sent: DjangoStep = msgspec.convert(fields, _Sent, strict=False)
+    except msgspec.ValidationError:
+        return DjangoUnknown(message.id)
+    return sent

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.core.finding import Finding, loss, warning
 from korrigo_backup.errors import KorrigoBackupError, UsageError
-from korrigo_backup.run.record import Step
+from korrigo_backup.run.step import AwaitingHealth, ServicesHealthy
 from korrigo_backup.system.files import explained, fsync_directory, private_directory, write_private
 from korrigo_backup.system.timings import phase
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from korrigo_backup.core.site_description import PathColumn
     from korrigo_backup.media.port import Tree
     from korrigo_backup.postgres.client import Postgres
-    from korrigo_backup.run.record import Listener
+    from korrigo_backup.run.step import Listener
     from korrigo_backup.site.health import Health
     from korrigo_backup.site.manage import DjangoCommands
     from korrigo_backup.site.services import Services
@@ -108,7 +108,7 @@ class Site:
         began, names = time.monotonic(), ", ".join(started) or "the site"
 
         def told(limit: float) -> None:
-            listen(Step("services.await", {"services": names, "limit": f"{limit:g}"}))
+            listen(AwaitingHealth(names, limit))
 
         try:
             ill = self.services.await_health(started, before, told)
@@ -117,7 +117,7 @@ class Site:
                 raise
             return (loss("services.unhealthy", f"kept, as --keep asks: {problem.message}", problem.hint),)
         if self.services.health_known and not ill:
-            listen(Step("services.healthy", {"seconds": f"{time.monotonic() - began:.1f}"}))
+            listen(ServicesHealthy(time.monotonic() - began))
         return tuple(
             warning("services.unwell", f"not healthy, as before: {words}", "see the services' logs") for words in ill
         )

@@ -10,12 +10,10 @@ from functools import cached_property, partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
-import msgspec
-
 from korrigo_backup.core.finding import Finding, error, ok, warning
 from korrigo_backup.core.site_description import Description, Probe
 from korrigo_backup.errors import KorrigoBackupError, NotConfigured, Unreachable
-from korrigo_backup.run.record import Listener, Step, silent
+from korrigo_backup.run.step import Checking, FindingMade, Listener, silent
 from korrigo_backup.site.health import Health
 from korrigo_backup.site.manage import DESCRIBE, PROBE
 from korrigo_backup.system.background import Background
@@ -35,9 +33,6 @@ T = TypeVar("T")
 
 Probing = Background[Probe | KorrigoBackupError | None]
 """A probe in progress; the reason of a failure is its result."""
-
-FOUND = "validate.found"
-"""The step that reports a finding: its fields are the facts."""
 
 
 @dataclass
@@ -118,17 +113,17 @@ def validate(
     written since, and with `strict` an error. As many missing files as when the restore `point` was made are no error,
     nor is any state of the database that was the same in the backup `saved`. `accept` gives the reasons for which the
     site lives with a finding, by id. `listen` receives each part as it begins (`validate.health`, …) and each finding
-    as it is made (`FOUND`).
+    as it is made.
     """
     given, findings = ValidationInputs(site, artifact, strict, point, saved, probing), []
 
     def tell(finding: Finding) -> None:
         findings.append(finding)
-        listen(Step(FOUND, msgspec.to_builtins(finding)))
+        listen(FindingMade(finding))
 
     with site.postgres.asking(), site.postgres.asking(site.postgres.database):
         for part in PARTS:
-            listen(Step(part.id))
+            listen(Checking(part.id))
             for finding in _checked(part, given):
                 tell(accepted(finding, accept))
             if part.check is _health:  # a site that is still starting migrates its database, perhaps

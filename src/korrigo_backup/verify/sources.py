@@ -56,9 +56,9 @@ class SqlSource:
     findings: tuple[Finding, ...]
 
     @property
-    def proof(self) -> str:
-        """The proof of the rows after a load: by their content, or by their number alone."""
-        return "content" if self.expected.digest else "count"
+    def by_content(self) -> bool:
+        """Whether the rows are proven after a load by their content, and not by their number alone."""
+        return bool(self.expected.digest)
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,9 @@ class MediaSource:
     """Where the files are if `archive` is a listing of the media store."""
 
     @property
-    def proof(self) -> str:
-        """The proof of the files after a load: by their content, or, without checksums, by their number alone."""
-        return "content" if self.listing or self.store else "count"
+    def by_content(self) -> bool:
+        """Whether the files are proven after a load by their content: without checksums it is by their number alone."""
+        return bool(self.listing or self.store)
 
     def saved_files(self) -> Iterator[tuple[str, str]] | None:
         """Yield the SHA-256 and the path below the media root of every file; None if the checksums are not known."""

@@ -10,6 +10,7 @@ from korrigo_backup.backup.media import backup_media
 from korrigo_backup.errors import PartlyDone
 from korrigo_backup.media import stable
 from korrigo_backup.media.stable import StableFile
+from korrigo_backup.run.step import ArchivingAgain
 
 pytestmark = [pytest.mark.promise("P1"), pytest.mark.contract("B4")]
 
@@ -56,7 +57,7 @@ def test_a_large_file_that_begins_to_change_is_archived_once_more(site, uploaded
     steps = []
     wired = site.wired()
     backup_media(wired.site(), wired.catalog, now=local_now(), listen=steps.append)
-    assert [step.facts for step in steps if step.id == "media.again"] == [{"path": "copies/2026/scan 1.pdf"}]
+    assert [step for step in steps if step.id == "media.again"] == [ArchivingAgain("copies/2026/scan 1.pdf")]
     made = site.one("media_backup_*.tar.gz")
     assert site.json("show", made)["manifest"]["media"]["unstable"] == []
     with tarfile.open(made) as archive:

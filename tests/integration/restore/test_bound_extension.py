@@ -19,7 +19,8 @@ from korrigo_backup.restore import needs, parts
 from korrigo_backup.restore.django.way_back import may_stage, take_back_loaded
 from korrigo_backup.restore.parts import RestoreContext, open_part
 from korrigo_backup.run import journal
-from korrigo_backup.run.record import Outcome, Record, silent
+from korrigo_backup.run.record import Outcome, Record
+from korrigo_backup.run.step import silent
 from sandbox import USER, USER_PASSWORD, Sandbox, bindir, connect
 
 NAME = "viatique_cron"

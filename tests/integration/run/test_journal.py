@@ -7,7 +7,7 @@ import pytest
 
 from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.run import journal
-from korrigo_backup.run.record import silent
+from korrigo_backup.run.step import silent
 from sandbox import nothing_changes
 
 SERVICES = """

@@ -11,7 +11,8 @@ from korrigo_backup.notify.notifier import NotTold
 from korrigo_backup.notify.run import announced
 from korrigo_backup.notify.send import Announcer
 from korrigo_backup.run import journal
-from korrigo_backup.run.record import Outcome, silent
+from korrigo_backup.run.record import Outcome
+from korrigo_backup.run.step import silent
 
 
 class Channel:

@@ -17,7 +17,7 @@ from korrigo_backup.retention import holds
 from korrigo_backup.retention.hold import Hold, standing
 from korrigo_backup.retention.policy import Decision
 from korrigo_backup.retention.prune import Pruning, carry_out
-from korrigo_backup.run.record import silent
+from korrigo_backup.run.step import silent
 from korrigo_backup.system import files
 
 NOW = datetime(2026, 2, 4, 12, tzinfo=UTC)

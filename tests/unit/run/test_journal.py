@@ -8,7 +8,8 @@ import pytest
 from korrigo_backup.core.secret import Secret
 from korrigo_backup.errors import Refused
 from korrigo_backup.run import journal
-from korrigo_backup.run.record import Outcome, silent
+from korrigo_backup.run.record import Outcome
+from korrigo_backup.run.step import silent
 
 
 def run(directory, message="", *, secrets=(), subject="db", why=None):

@@ -13,7 +13,7 @@ from korrigo_backup.config.load import load, surroundings
 from korrigo_backup.core.secret import Secret
 from korrigo_backup.core.site_description import Description, Probe
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused, Unreachable, UsageError
-from korrigo_backup.run.record import Step
+from korrigo_backup.run.step import DjangoWarning
 from korrigo_backup.site.manage import DirectDjango, child_environment
 from korrigo_backup.site.served import Served
 from korrigo_backup.validate.validate import ValidationInputs
@@ -71,7 +71,7 @@ def served(tmp_path):
 
 ASKS = """
 from korrigo_backup.djangoapp.served import Host
-from korrigo_backup.run.record import Step
+from korrigo_backup.run.step import DjangoComplete, DjangoWarning
 host = Host(lambda line: print(line, flush=True))
 print("settings may print")
 """
@@ -88,12 +88,12 @@ assert file.read(10) == bytes([253, 254, 255]) and file.read(10) == b""
 file.seek(257)
 assert (file.tell(), file.read(2)) == (257, bytes([1, 2]))
 try: host.open("../secret")
-except FileNotFoundError: host.tell(Step("restore.warning", {"text": "none"}))
+except FileNotFoundError: host.tell(DjangoWarning("none"))
 host.wait_for_the_word("17")
-host.tell(Step("restore.complete"))
+host.tell(DjangoComplete())
 """
     program(tmp_path, ASKS + text).take_in(served.it)
-    assert served.heard == [Step("restore.warning", {"text": "none"}), "17"]
+    assert served.heard == [DjangoWarning("none"), "17"]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ host.tell(Step("restore.complete"))
     [
         ("pass", KorrigoBackupError, "ended without output"),
         ("sys.exit(4)", Refused, "ended with status 4"),
-        ("host.tell(Step('restore.complete')); sys.exit(9)", ProofFailed, "ended with status 9"),
+        ("host.tell(DjangoComplete()); sys.exit(9)", ProofFailed, "ended with status 9"),
         ("sys.stderr.write('error: unrecognized arguments: --stamp'); sys.exit(2)", Refused, "another version"),
         ("os.close(0); host.open('rows.json')", KorrigoBackupError, "ended with status 1"),
     ],

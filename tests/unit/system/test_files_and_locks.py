@@ -11,7 +11,7 @@ import pytest
 
 from korrigo_backup.errors import KorrigoBackupError, Locked, Refused
 from korrigo_backup.run import journal
-from korrigo_backup.run.record import silent
+from korrigo_backup.run.step import silent
 from korrigo_backup.system import files, lock
 
 HOLD = """

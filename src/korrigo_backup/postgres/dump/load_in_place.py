@@ -7,6 +7,7 @@ COMMIT is sent last, by us; the end of our output without it rolls back everythi
 from __future__ import annotations
 
 from contextlib import nullcontext
+from enum import Enum, auto
 from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.core.sqlname import normal_name
@@ -57,6 +58,14 @@ _AGAIN = f"RESET SESSION AUTHORIZATION; {PROVING} SET client_encoding = 'UTF8'"
 _TRANSACTION = "SELECT to_json(txid_current()::text)"
 
 
+class InPlacePhase(Enum):
+    """A phase of a restore in place: all of it is one transaction."""
+
+    LOAD = auto()
+    PROVE = auto()
+    COMMIT = auto()
+
+
 class Replacing:
     r"""A dump that is to replace the content of the database of a session.
 
@@ -94,13 +103,13 @@ class Replacing:
         """Whether the dump is loaded with the search path of the saved database."""
 
     def run(
-        self, session: Session, *, present: DatabaseProof | None, step: Callable[[str], None]
+        self, session: Session, *, present: DatabaseProof | None, listen: Callable[[InPlacePhase], None]
     ) -> tuple[TableProof, ...]:
         """Replace, prove, commit; until the commit any error leaves the old content.
 
         `present` is the proof of the present content: if the content differs from it, another session has written
-        since, and Refused is raised. `step` is called with "load", "prove" and "commit", each before it is done. Raises
-        ProofFailed, KorrigoBackupError.
+        since, and Refused is raised. `listen` is called with each phase before it begins. Raises ProofFailed,
+        KorrigoBackupError.
         """
         session.run(_BEGIN)
         session.adapt()
@@ -112,9 +121,9 @@ class Replacing:
         session.run(EMPTY)
         for statement in undressing(self._expected, "schema"):
             session.run(statement)
-        step("load")
+        listen(InPlacePhase.LOAD)
         self._load(session)
-        step("prove")
+        listen(InPlacePhase.PROVE)
         with reading(self._name) if self._foreign else nullcontext():
             tables = self._proven(session)
         if session.ask(_TRANSACTION, str) != transaction:
@@ -122,7 +131,7 @@ class Replacing:
                 f"{self._name} has ended the transaction that it was loaded in",
                 hint="it is not made by pg_dump; go back: korrigo-backup rollback --to safety --in-place",
             )
-        step("commit")
+        listen(InPlacePhase.COMMIT)
         session.run("COMMIT")
         return tables
 

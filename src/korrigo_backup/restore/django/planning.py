@@ -26,6 +26,7 @@ from korrigo_backup.restore.plan import (
     replaced_by_django,
 )
 from korrigo_backup.restore.planning import NAMED, PartPlan, mounted, room
+from korrigo_backup.run.step import DjangoDatabase, DjangoTables, DjangoWarning
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.manifest import Manifest
     from korrigo_backup.restore.parts import RestoreContext
-    from korrigo_backup.run.record import Step
+    from korrigo_backup.run.step import DjangoStep
     from korrigo_backup.site.site import Site
 
 HINT = f"to go back: {ROLLBACK}"
@@ -49,14 +50,14 @@ class DjangoCheck:
     database: str = ""
     tables: Mapping[str, str] = field(default_factory=dict)
 
-    def hear(self, step: Step) -> None:
-        """Take the facts of a step."""
-        if step.id == "restore.warning":
-            self.warnings.append(warning("django.warning", step.facts.get("text", "")))
-        elif step.id == "restore.database":
-            self.database = step.facts.get("name", "")
-        elif step.id == "restore.tables":
-            self.tables = step.facts
+    def hear(self, step: DjangoStep) -> None:
+        """Take the facts of a step; the other steps of a check have none."""
+        if isinstance(step, DjangoWarning):
+            self.warnings.append(warning("django.warning", step.text))
+        elif isinstance(step, DjangoDatabase):
+            self.database = step.name
+        elif isinstance(step, DjangoTables):
+            self.tables = step.tables
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,14 @@ from korrigo_backup.restore.django.planning import (
 )
 from korrigo_backup.restore.django.staged import StagedDjango, StagedMedia, hindrance
 from korrigo_backup.restore.django.way_back import take_back_loaded
-from korrigo_backup.run.record import Step
+from korrigo_backup.run.step import (
+    DjangoMediaRestored,
+    EndingSessions,
+    LoadingArtifact,
+    PuttingBack,
+    RowsCounted,
+    SecuringFirst,
+)
 from korrigo_backup.site.manage import require_own_commands
 from korrigo_backup.site.served import Served
 from korrigo_backup.system.files import explained, open_plain
@@ -46,6 +53,7 @@ if TYPE_CHECKING:
     from korrigo_backup.postgres.digest import Snapshot
     from korrigo_backup.restore.parts import RestoreContext, RestorePart
     from korrigo_backup.restore.planning import PartPlan
+    from korrigo_backup.run.step import DjangoStep
     from korrigo_backup.run.undo import UndoStack
     from korrigo_backup.site.manage import DjangoCommands
     from korrigo_backup.verify.sources import SqlSource
@@ -144,11 +152,11 @@ class DjangoPart:
     def swap(self, undo: UndoStack) -> None:
         """Make the safety backup, then let manage.py replace database and media; the services are stopped."""
         site, listen = self.context.site, self.context.listen
-        listen(Step("restore.safety.first"))
+        listen(SecuringFirst())
         safety = self.run.secure()
         self.run.note(safety=safety.name)
         undo.push("the restore by Django", lambda: self._take_back(safety))
-        listen(Step("restore.terminate"))
+        listen(EndingSessions())
         databases, live = Databases(site.postgres), site.postgres.database
         databases.disconnect(live)
         databases.admit(live)
@@ -156,7 +164,7 @@ class DjangoPart:
         self._load_here()
         counted = check_counts(site, self.live, self.manifest, strict=site.services.configured)
         if counted.tables:  # the former command did not say how many there are
-            listen(Step("restore.counted", {"tables": str(counted.tables), "rows": str(counted.rows)}))
+            listen(RowsCounted(counted.tables, counted.rows))
 
     def _require_unchanged(self, safety: Artifact) -> None:
         present = safety.manifest.database if safety.manifest else None
@@ -169,7 +177,7 @@ class DjangoPart:
     @phase("load by manage.py")
     def load(self, *, into: str = "") -> None:
         """Serve manage.py to its end, which loads the live database, or a copy of it."""
-        self.context.listen(Step("restore.load", {"artifact": str(self.artifact.path)}))
+        self.context.listen(LoadingArtifact(str(self.artifact.path)))
         served = Served(self.files, self.hear, partial(self._ready, into=into))
         options = ("--stamp", self.context.stamp, *_trust(self.artifact), *(("--into", into) if into else ()))
         self.django.take_in(served, *options)
@@ -182,10 +190,11 @@ class DjangoPart:
             if not self._took_place():
                 raise
 
-    def hear(self, step: Step) -> None:
-        """Pass on a step of manage.py."""
-        facts = step.facts | {"archive": str(self.artifact.path / (self.manifest.media_backup or ""))}
-        self.context.listen(Step(f"django.{step.id}", facts))
+    def hear(self, step: DjangoStep) -> None:
+        """Pass on a step of manage.py; the archive of the media is that on this machine."""
+        if isinstance(step, DjangoMediaRestored):
+            step = DjangoMediaRestored(str(self.artifact.path / (self.manifest.media_backup or "")))
+        self.context.listen(step)
 
     def _ready(self, transaction: str, *, into: str) -> None:
         """Let the transaction end when it is in our database and the media are ours; it is written down first."""
@@ -217,7 +226,7 @@ class DjangoPart:
 
     def _take_back(self, safety: Artifact) -> None:
         if self._took_place():
-            self.context.listen(Step("restore.back", {"safety": safety.name}))
+            self.context.listen(PuttingBack(safety.name))
             take_back_loaded(self.context.site, safety, self.context.stamp, self.context.listen)
         self.run.note(transaction="")
 

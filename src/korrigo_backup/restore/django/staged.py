@@ -20,7 +20,15 @@ from korrigo_backup.restore.django.unheld import Copied, Unheld, held_tables
 from korrigo_backup.restore.django.way_back import obstacle
 from korrigo_backup.restore.needs import site_needs
 from korrigo_backup.restore.parts import DatabasePart, RestoreContext
-from korrigo_backup.run.record import Step, silent
+from korrigo_backup.run.step import (
+    CopiedAgain,
+    CopyingDatabase,
+    DjangoMedia,
+    DjangoMediaRestored,
+    RestoringInPlace,
+    RowsCounted,
+    silent,
+)
 from korrigo_backup.system.files import explained
 from korrigo_backup.system.timings import phase
 
@@ -119,7 +127,7 @@ class StagedDjango:
 
     def _make_copy(self, undo: UndoStack) -> None:
         context, server = self.in_place.context, self._site.postgres
-        context.listen(Step("restore.copy", {"database": self._stage}))
+        context.listen(CopyingDatabase(self._stage))
         seen: list[tuple[frozenset[str], Unheld]] = []
         found: list[Finding] = []
 
@@ -141,7 +149,7 @@ class StagedDjango:
         part.load(into=self._stage)
         counted = check_counts(self._site, part.live, part.manifest, strict=True, database=self._stage)
         if counted.tables:
-            part.context.listen(Step("restore.counted", {"tables": str(counted.tables), "rows": str(counted.rows)}))
+            part.context.listen(RowsCounted(counted.tables, counted.rows))
 
     @phase("rows written meanwhile")
     def _catch_up(self) -> None:
@@ -153,7 +161,7 @@ class StagedDjango:
             databases.disconnect(server.database, but=session.ask("SELECT pg_backend_pid()", int))
             again = self._copied.renew(session, server, self._stage)
         if again:
-            self.in_place.context.listen(Step("restore.again", {"tables": ", ".join(again)}))
+            self.in_place.context.listen(CopiedAgain(", ".join(again)))
 
     def _give_up(self, reason: str) -> None:
         """Go on in place: what was staged goes, and the operator is told why."""
@@ -162,7 +170,7 @@ class StagedDjango:
         self.in_place.run.in_place()
         way = next(one.hint for one in self.plan.findings if one.id == "restore.django")
         self.in_place.context.report(warning("restore.django", f"restored in place: {reason}", way))
-        self.in_place.context.listen(Step("restore.in_place", {"reason": reason}))
+        self.in_place.context.listen(RestoringInPlace(reason))
         self._discard()
 
     def _discard(self) -> None:
@@ -190,7 +198,7 @@ class StagedMedia:
         part = self.database.in_place
         tree, stamp, listen = part.context.site.configured_media(), part.context.stamp, part.context.listen
         with explained("swap the media tree"):
-            listen(Step("django.restore.media"))
+            listen(DjangoMedia())
             undo.push("the swap of the media", lambda: tree.undo_swap(stamp))
             tree.swap(stamp)
-        part.hear(Step("restore.media-done"))
+        part.hear(DjangoMediaRestored())

@@ -27,7 +27,7 @@ from korrigo_backup.verify.sources import open_sql
 
 if TYPE_CHECKING:
     from korrigo_backup.artifact.artifact import Artifact
-    from korrigo_backup.run.record import Listener
+    from korrigo_backup.run.step import Listener
     from korrigo_backup.site.site import Site
 
 

@@ -16,19 +16,15 @@ from korrigo_backup.djangoapp.boundary import reported
 from korrigo_backup.djangoapp.fixture.outside import ACCEPT
 from korrigo_backup.djangoapp.transaction.snapshot import lift_limits
 from korrigo_backup.errors import UNCHANGED
+from korrigo_backup.run.narrate import narrate_django
 from korrigo_backup.system.files import private_directory
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
 
     from korrigo_backup.artifact.manifest import Manifest
-    from korrigo_backup.run.record import Step
+    from korrigo_backup.run.step import DjangoStep
 
-_LINES = {
-    "backup.database": "Backing up database...",
-    "backup.media": "Backing up media files...",
-    "backup.media.again": "{path} was written to while it was read: archiving once more",
-}
 _SHOWN = ("timestamp", "includes_media", "database_backup", "media_backup", "backup_dir")
 
 
@@ -85,8 +81,8 @@ class Command(BaseCommand):
                 self.stderr.write(f"warning: {found.message}\nhint: {found.hint}")
             backup.require_stable(manifest)
 
-    def _say(self, step: Step) -> None:
-        self.stdout.write(_LINES[step.id].format(**step.facts))
+    def _say(self, step: DjangoStep) -> None:
+        self.stdout.write(narrate_django(step))
 
     def _directory(self, given: str | None) -> Path:
         path = Path(given).absolute() if given else Path(tempfile.mkdtemp(prefix="korrigo_backup_"))

@@ -14,26 +14,13 @@ from korrigo_backup.djangoapp.boundary import reported
 from korrigo_backup.djangoapp.restore import UNDECIDED, Restore, finish_interrupted
 from korrigo_backup.djangoapp.served import Host
 from korrigo_backup.djangoapp.transaction.snapshot import lead_to, lift_limits
-from korrigo_backup.run.record import Step
+from korrigo_backup.run.narrate import narrate_django
+from korrigo_backup.run.step import DjangoComplete, DjangoWarning
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
 
-_LINES = {
-    "restore.begin": "Backup timestamp: {timestamp}",
-    "restore.database": "Restoring database...",
-    "restore.load": "Starting restoration of {objects} objects...",
-    "restore.loaded": "Pass 1: Saved {objects} objects. 0 remaining.\nDatabase restored successfully",
-    "restore.media": "Restoring media files...",
-    "restore.media-done": "Restored media from: {archive}",
-    "restore.media-kept": "Previous media kept in: {path} (korrigo-backup prune removes it after {days} days,"
-    " or by [retention.kept])",
-}
-_DRY_LINES = {
-    "restore.begin": "Backup timestamp: {timestamp}",
-    "restore.database": "Would restore database...",
-    "restore.media": "Would restore media files...",
-}
+    from korrigo_backup.run.step import DjangoStep
 
 
 class Command(BaseCommand):
@@ -77,11 +64,10 @@ class Command(BaseCommand):
 
     def _restore(self, options: dict[str, Any]) -> None:
         dry_run = options["dry_run"]
-        lines = _DRY_LINES if dry_run else _LINES
 
-        def say(step: Step) -> None:
-            if text := lines.get(step.id):
-                self.stdout.write(text.format(**step.facts))
+        def say(step: DjangoStep) -> None:
+            if text := narrate_django(step, dry_run=dry_run):
+                self.stdout.write(text)
 
         restore = Restore(
             Path(options["backup_path"]).absolute(),
@@ -115,8 +101,8 @@ class Command(BaseCommand):
         with host.alive():
             self._run(restore)
         for warning in restore.warnings:
-            host.tell(Step("restore.warning", {"text": warning}))
-        host.tell(Step("restore.complete"))
+            host.tell(DjangoWarning(warning))
+        host.tell(DjangoComplete())
 
     def _line(self, text: str) -> None:
         self.stdout.write(text)

@@ -38,6 +38,7 @@ def test_of_failures_in_a_row_the_first_notifies(site):
 
 def test_a_time_names_the_point_before_it(site):
     site.korrigo("point")
+    time.sleep(1.1)  # the time is given in whole seconds
     before, moment = tree(site.media), local_now()
     time.sleep(1.1)
     site.write("late/c.pdf", b"late")

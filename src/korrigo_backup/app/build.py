@@ -195,6 +195,10 @@ def _secrets(config: Configuration, environment: Mapping[str, str]) -> tuple[Sec
     addresses = [*notify.urls, *(channel.url for channel in notify.channels), notify.healthchecks_url]
     found = [password] if password else []
     found += [Secret(other)] if (other := environment.get("PGPASSWORD")) else []
+    if config.targets:
+        from korrigo_backup.app.build_targets import secrets_of  # noqa: PLC0415 - not to be loaded by all
+
+        found += secrets_of(environment, list(config.targets))
     for url in filter(None, addresses):
         found += address.secrets(url)
     return tuple(sorted(found, key=lambda secret: len(secret.reveal()), reverse=True))

@@ -48,6 +48,8 @@ VERBS = {
     "media": "korrigo_backup.cli.media",
     "prune": "korrigo_backup.cli.prune",
     "hold": "korrigo_backup.cli.hold",
+    "copy": "korrigo_backup.cli.copy",
+    "fetch": "korrigo_backup.cli.fetch",
     "adopt": "korrigo_backup.cli.adopt",
     "nightly": "korrigo_backup.cli.nightly",
     "point": "korrigo_backup.cli.point",

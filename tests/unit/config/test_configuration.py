@@ -144,7 +144,7 @@ def test_every_variable_sets_its_key(tmp_path, variable, place_):
         ("[notify.subjects]\nfailure = '$ 5'", "write $$ for a dollar sign", "correct the value"),
     ],
 )
-def test_a_mistake_is_named_with_what_to_do(tmp_path, text, message, hint):
+def test_a_mistake_is_named_with_the_next_step(tmp_path, text, message, hint):
     (tmp_path / "korrigo-backup.toml").write_text(text)
     with pytest.raises(UsageError) as caught:
         load(tmp_path, {})
@@ -201,7 +201,7 @@ def test_home_is_known_in_every_path(tmp_path, monkeypatch):
 
 
 @pytest.mark.contract("C5")
-def test_a_wrong_value_beside_a_password_does_not_show_it(place):
+def test_a_wrong_value_near_a_password_does_not_show_it(place):
     with pytest.raises(UsageError) as caught:
         load(place, {"POSTGRES_PASSWORD": "hunter22", "POSTGRES_PORT": "x"})
     assert "hunter22" not in str(caught.value) + caught.value.hint

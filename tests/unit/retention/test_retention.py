@@ -102,7 +102,7 @@ def test_the_newest_verified_one_stays_whatever_its_age():
 
 
 @pytest.mark.contract("T7")
-def test_what_does_not_verify_is_not_the_newest_good_one():
+def test_a_backup_that_does_not_verify_is_not_the_newest_good_backup():
     oldest, older, newest = artifact(500), artifact(400), artifact(300)
     known = {"good": lambda one: one != newest}
     assert removed([oldest, older, newest], **known) == [oldest]
@@ -136,7 +136,7 @@ def test_nothing_is_read_where_nothing_would_go():
         artifact(-5),
     ],
 )
-def test_what_is_not_ours_is_neither_removed_nor_the_newest_good_one(other):
+def test_a_backup_of_another_site_is_neither_removed_nor_the_newest_good_backup(other):
     good = artifact(300)
     assert removed([good, other]) == []
     old = artifact(

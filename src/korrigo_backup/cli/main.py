@@ -53,6 +53,7 @@ VERBS = {
     "seal": "korrigo_backup.cli.seal",
     "adopt": "korrigo_backup.cli.adopt",
     "nightly": "korrigo_backup.cli.nightly",
+    "point": "korrigo_backup.cli.point",
     "notify": "korrigo_backup.cli.notify",
     "status": "korrigo_backup.cli.status",
     "doctor": "korrigo_backup.cli.doctor",

@@ -65,6 +65,7 @@ def test_every_variable_sets_its_key(tmp_path, variable, place_):
         "retention_days": "7",
         "daily": "1 2 * * *",
         "weekly": "1 2 * * 3",
+        "points": "*/15 * * * *",
         "drill": "1 2 * * 3",
         "overdue": "1 2 * * 3",
     }
@@ -179,7 +180,9 @@ def test_every_number_may_be_text(tmp_path):
             (tmp_path / "korrigo-backup.toml").write_text(f"[{section}]\n{lines}")
             assert load(tmp_path, {}) == Configuration()
     (tmp_path / "korrigo-backup.toml").write_text('[retention.media]\ndays = "030"\n')
-    assert load(tmp_path, {}).retention.media.days == 30
+    rule = load(tmp_path, {}).retention.media
+    assert rule is not None
+    assert rule.days == 30
 
 
 def test_an_empty_secret_counts_as_none(tmp_path):

@@ -54,7 +54,9 @@ class RcloneTarget:
         require_named(name, source)
         there = self.stat(name)
         if there is None:
-            self._require(self._rclone("copyto", "--immutable", "--checksum", str(source), self._at(name)), "store", name)
+            self._require(
+                self._rclone("copyto", "--immutable", "--checksum", str(source), self._at(name)), "store", name
+            )
             there = self.stat(name)
         elif there.size != source.stat().st_size or self._sha256_there(name) != sha256:
             raise other_content(self, name)

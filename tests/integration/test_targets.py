@@ -15,9 +15,10 @@ from korrigo_backup.core.secret import Secret
 from korrigo_backup.errors import KorrigoBackupError, NotFound, ProofFailed, Refused, Unreachable, UsageError
 from korrigo_backup.targets.pace import Pace
 from korrigo_backup.targets.port import DeletingTarget, StoredObject, Target
+from korrigo_backup.targets.rclone import DeletingRcloneTarget, RcloneTarget
 from korrigo_backup.targets.s3 import Bucket, DeletingS3Target, S3Target
 from korrigo_backup.targets.ssh import DeletingSshTarget, SshPlace, SshTarget
-from targetservers import ACCESS_KEY, SECRET_KEY, free_port, s3_server, ssh_server
+from targetservers import ACCESS_KEY, RCLONE, SECRET_KEY, free_port, s3_server, ssh_server
 
 SITE = "0e2f6c1a-6a0c-5f0b-9a51-3d8f6f0a7e11"
 
@@ -63,9 +64,32 @@ def ssh_place(ssh, root):
     return Place(SshTarget("nas", at), DeletingSshTarget("nas", at), SshTarget("nas", absent), ssh.data / root)
 
 
-@pytest.fixture(params=["s3", "ssh"])
+def rclone_place(rclone, prefix):
+    s3, words = rclone
+    root = f"there:{s3.bucket}/{prefix}"
+    return Place(
+        RcloneTarget("drive", root, words),
+        DeletingRcloneTarget("drive", root, words),
+        RcloneTarget("drive", root.replace("there:", "nowhere:"), words, timeout=2),
+        s3.data / prefix,
+    )
+
+
+@pytest.fixture(scope="module")
+def rclone(s3, tmp_path_factory):
+    config = tmp_path_factory.mktemp("rclone") / "rclone.conf"
+    for name, endpoint in (("there", s3.endpoint), ("nowhere", f"http://127.0.0.1:{free_port()}")):
+        with config.open("a") as file:
+            file.write(
+                f"[{name}]\ntype = s3\nprovider = Other\nendpoint = {endpoint}\n"
+                f"access_key_id = {ACCESS_KEY}\nsecret_access_key = {SECRET_KEY}\n"
+            )
+    return s3, (str(RCLONE), "--config", str(config))
+
+
+@pytest.fixture(params=["s3", "ssh", "rclone"])
 def place(request, tmp_path):
-    make = {"s3": s3_place, "ssh": ssh_place}[request.param]
+    make = {"s3": s3_place, "ssh": ssh_place, "rclone": rclone_place}[request.param]
     return make(request.getfixturevalue(request.param), f"korrigo/{tmp_path.name}")
 
 

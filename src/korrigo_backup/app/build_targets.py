@@ -12,6 +12,7 @@ from korrigo_backup.core.secret import Secret
 from korrigo_backup.errors import UsageError
 from korrigo_backup.targets.destination import Destination
 from korrigo_backup.targets.pace import Pace
+from korrigo_backup.targets.rclone import DeletingRcloneTarget, RcloneTarget
 from korrigo_backup.targets.s3 import Bucket, DeletingS3Target, S3Target
 from korrigo_backup.targets.ssh import DeletingSshTarget, SshPlace, SshTarget
 
@@ -72,6 +73,9 @@ def _target(environment: Mapping[str, str], name: str, section: TargetSection) -
         return _s3(environment, name, section)
     if scheme == "ssh":
         return _ssh(name, section)
+    if scheme == "rclone":
+        kind = DeletingRcloneTarget if section.may_delete else RcloneTarget
+        return kind(name, section.url.removeprefix("rclone:"), section.rclone, section.limit, section.timeout)
     raise UsageError(f"[targets.{name}] has no url", hint='for example url = "s3://bucket/prefix"')
 
 

@@ -122,7 +122,8 @@ def _lines(found: Status) -> Iterator[tuple[str, str]]:
     yield "proven", _proof(found.proven, "never by a restore or a comparison")
     copies = found.copies
     supports = "?" if copies.supports is None else str(copies.supports)
-    yield "copies", f"{copies.places} of 3 places, {supports} of 2 supports, {copies.off_site} of 1 off site"
+    off_site = f", {copies.off_site} of 1 off site" if found.facts.targets else ""
+    yield "copies", f"{copies.places} of 3 places, {supports} of 2 supports{off_site}"
     for target in found.facts.targets:
         yield target.name, _target(target)
     if found.space:

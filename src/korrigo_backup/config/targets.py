@@ -14,14 +14,17 @@ from korrigo_backup.config.values import Count, Reader, Section, Words, number, 
 
 _URL = re.compile(
     r"s3://[A-Za-z0-9][A-Za-z0-9.-]*(/[A-Za-z0-9._-]+)*/?"
-    r"|ssh://([A-Za-z0-9._-]+@)?(\[[0-9a-fA-F:]+\]|[A-Za-z0-9][A-Za-z0-9._-]*)(:[0-9]+)?(/~?[A-Za-z0-9._-]*)*",
+    r"|ssh://([A-Za-z0-9._-]+@)?(\[[0-9a-fA-F:]+\]|[A-Za-z0-9][A-Za-z0-9._-]*)(:[0-9]+)?(/~?[A-Za-z0-9._-]*)*"
+    r"|rclone:[A-Za-z0-9_][A-Za-z0-9_ .-]*:[A-Za-z0-9._/-]*",
     re.ASCII,
 )
 
 
 def _url(value: object) -> object:
     if isinstance(value, str) and (not _URL.fullmatch(value) or ".." in value):
-        raise ValueError("must be s3://BUCKET/PREFIX or ssh://USER@HOST:PORT/DIRECTORY, without spaces or ..")
+        raise ValueError(
+            "must be s3://BUCKET/PREFIX, ssh://USER@HOST:PORT/DIRECTORY or rclone:REMOTE:PATH, without spaces or .."
+        )
     return value
 
 
@@ -42,7 +45,7 @@ class TargetSection(Section, frozen=True):
         "url": _url,
         **dict.fromkeys(("seal", "may_delete", "off_site"), switch),
         **dict.fromkeys(("limit", "timeout", "lock_days"), number),
-        "ssh": _command_line,
+        **dict.fromkeys(("ssh", "rclone"), _command_line),
     }
 
     url: str = ""
@@ -60,3 +63,4 @@ class TargetSection(Section, frozen=True):
     lock_days: Count = 0
     lock_mode: Literal["governance", "compliance"] = "governance"
     ssh: Words = ("ssh",)
+    rclone: Words = ("rclone",)

@@ -70,7 +70,7 @@ def rclone_place(rclone, prefix):
     return Place(
         RcloneTarget("drive", root, words),
         DeletingRcloneTarget("drive", root, words),
-        RcloneTarget("drive", root.replace("there:", "nowhere:"), words, timeout=2),
+        RcloneTarget("drive", root.replace("there:", "nowhere:"), (*words, "--low-level-retries", "1"), timeout=2),
         s3.data / prefix,
     )
 

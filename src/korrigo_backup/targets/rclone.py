@@ -89,7 +89,7 @@ class RcloneTarget:
     def fetch(self, name: str, to: Path) -> str:
         """Write an object to a file; see the port."""
         done = self._rclone("copyto", "--immutable", self._at(require_plain(name)), str(to))
-        if done.status in {_NO_DIRECTORY, _NO_FILE}:
+        if done.status in {0, _NO_DIRECTORY, _NO_FILE} and not to.exists():  # a missing name may be an empty directory
             raise NotFound(f"{self.name}: {self.place} has no {name}", hint="korrigo-backup list --on TARGET")
         self._require(done, "fetch", name)
         to.chmod(0o600)
@@ -108,7 +108,7 @@ class RcloneTarget:
     def _rclone(self, *words: str) -> Completed:
         limit = ("--bwlimit", f"{self.limit}Ki") if self.limit else ()
         tries = ("--retries", "1", "--low-level-retries", "3", "--contimeout", "10s", "--timeout", f"{self.timeout:g}s")
-        return run(Command((*self.words, *tries, *limit, *words)))
+        return run(Command((self.words[0], *tries, *limit, *self.words[1:], *words)))
 
     def _require(self, done: Completed, doing: str, name: str) -> None:
         if done.status == 0:

@@ -9,9 +9,10 @@ import typer
 
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say, say_made, say_services
-from korrigo_backup.cli.restore import Choices, restore_and_say
+from korrigo_backup.cli.restore import Questions, restore_and_say
 from korrigo_backup.errors import UsageError
 from korrigo_backup.restore.rebuild import Rebuild, RebuildPlan, newest_good, rebuild
+from korrigo_backup.restore.restore import RestoreOptions
 from korrigo_backup.run.step import RebuildStep, StoppingServices
 
 if TYPE_CHECKING:
@@ -52,9 +53,8 @@ def command(
         _anew(wired, fixtures, yes=yes, keep=keep)
         return
     artifact = wired.catalog.find(named[0]) if named else _newest_good(wired)
-    restore_and_say(
-        wired, artifact, Choices(yes, safety_backup=safety_backup, allow_unsigned=allow_unsigned, keep=keep)
-    )
+    options = RestoreOptions(safety_backup=safety_backup, allow_unsigned=allow_unsigned, keep=keep)
+    restore_and_say(wired, artifact, options, Questions(yes))
 
 
 def _is_fixture(name: str) -> bool:

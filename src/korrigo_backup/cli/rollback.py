@@ -9,8 +9,9 @@ import typer
 
 from korrigo_backup.artifact.kinds import KINDS, Kind, Origin
 from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say, say_services
-from korrigo_backup.cli.restore import Choices, restore_and_say
+from korrigo_backup.cli.restore import Questions, restore_and_say
 from korrigo_backup.errors import NotFound, UsageError
+from korrigo_backup.restore.restore import RestoreOptions
 from korrigo_backup.restore.rollback import RollbackPlan, rollback
 from korrigo_backup.run.step import RollbackStep, StoppingServices
 
@@ -58,7 +59,8 @@ def command(
                 "--media-only goes with --to before or after", hint="korrigo-backup restore media_backup_….tar.gz"
             )
         artifact = _newest_safety(wired) if to is RollbackTarget.SAFETY else wired.catalog.find("latest", Kind.SQL)
-        restore_and_say(wired, artifact, Choices(yes, allow_unsigned=allow_unsigned, in_place=in_place, keep=keep))
+        options = RestoreOptions(allow_unsigned=allow_unsigned, in_place=in_place, keep=keep)
+        restore_and_say(wired, artifact, options, Questions(yes))
         return
     health: list[Finding] = []
     plan = rollback(

@@ -20,7 +20,6 @@ from korrigo_backup.recovery.django import DJANGO, stamp_of
 from korrigo_backup.recovery.recover import database_of, exclusive, take_back
 from korrigo_backup.restore.django.way_back import load_before, obstacle
 from korrigo_backup.restore.downtime import Downtime
-from korrigo_backup.restore.in_place import IN_PLACE
 from korrigo_backup.restore.needs import require_maintenance
 from korrigo_backup.run.journal import read, recorded
 from korrigo_backup.run.record import RESTORES, Outcome, Verb
@@ -246,7 +245,7 @@ def _standing(records: Iterable[Record]) -> Record | None:
 
 def _refuse_after_in_place(newest: Record | None) -> None:
     """Refuse to undo the restore before the newest, if the newest was in place and left no copy to rename."""
-    if newest and newest.verb == IN_PLACE:
+    if newest and newest.verb == Verb.RESTORE_IN_PLACE:
         raise Refused(
             f"the newest restore, of {newest.subject}, was made in place: a rename would undo the restore before it",
             hint="korrigo-backup rollback --to safety --in-place brings back the replaced data",

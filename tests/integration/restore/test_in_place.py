@@ -344,9 +344,9 @@ def test_an_interruption_around_the_commit_ends_in_the_old_content(plain_site, m
 
     monkeypatch.setattr(Session, "run", strike)
     wired = site.wired()
-    request = RestoreOptions(wired.catalog.find(str(made)), local_now(), confirm=lambda _: {}, in_place=True)
+    options, artifact = RestoreOptions(in_place=True), wired.catalog.find(str(made))
     with pytest.raises(KorrigoBackupError, match="struck") as failure:
-        restore(wired.site(), wired.catalog, request)
+        restore(wired.site(), wired.catalog, artifact, options, now=local_now(), confirm=lambda _: {})
     assert failure.value.state == "rolled back: the site is as it was before"
     assert struck == [when]
     assert site.content() == before

@@ -56,7 +56,7 @@ class Outcome:
     without: tuple[str, ...] = ()
 
     @property
-    def digests(self) -> tuple[str, str, str]:
+    def digests(self) -> tuple[str, ...]:
         return tuple(said.digest(self.without) for said in (self.before, self.damaged, self.after))
 
     @property

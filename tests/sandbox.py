@@ -361,7 +361,8 @@ class Sandbox:
         return path.with_name(name)
 
     def state(self):
-        return State(*self.content(), self.databases(), self.tree(), self.published())
+        schema, rows, sequences = self.content()
+        return State(schema, rows, sequences, self.databases(), self.tree(), self.published())
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from korrigo_backup.artifact.artifact import Artifact
 from korrigo_backup.artifact.kinds import Kind, Origin
@@ -35,7 +36,11 @@ def backup(hours, *, kind=Kind.SQL, size=GB, rows=1000, site="korrigo", **more):
         database=database if kind is Kind.SQL else None,
         media=MediaProof(files=4, bytes=9, members="m", root="r") if kind is Kind.MEDIA else None,
     )
-    given = {"source": manifest, "authenticity": Authenticity.AUTHENTIC, "origin": Origin.ROUTINE} | more
+    given: dict[str, Any] = {
+        "source": manifest,
+        "authenticity": Authenticity.AUTHENTIC,
+        "origin": Origin.ROUTINE,
+    } | more
     name = compose(kind, given["origin"], stamp(created))
     return Artifact(path=Path("/b") / name, kind=kind, stamp=stamp(created), created=created, size=size, **given)
 
@@ -56,12 +61,12 @@ def ran(hours, outcome=Outcome.DONE, *, verb="backup", subject="db", steps=(), m
 
 
 def facts(*artifacts, **more):
-    given = {"site": "korrigo", "environment": "production", "free": 100 * GB, "total": 200 * GB} | more
+    given: dict[str, Any] = {"site": "korrigo", "environment": "production", "free": 100 * GB, "total": 200 * GB} | more
     ordered = sorted(artifacts, key=lambda artifact: artifact.created, reverse=True)
     return Facts(taken=NOW, directory="/b", artifacts=tuple(ordered), **given)
 
 
 def healthy(**more):
     restored = ran(30, verb="restore", subject="x", steps=["restore.proven"])
-    given = {"records": [restored, ran(3)]} | more
+    given: dict[str, Any] = {"records": [restored, ran(3)]} | more
     return facts(backup(3), backup(27), backup(50, kind=Kind.MEDIA), **given)

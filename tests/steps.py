@@ -23,6 +23,7 @@ import time
 import traceback
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from korrigo_backup.cli import main
 from korrigo_backup.run import undo
@@ -126,7 +127,8 @@ def _instrument(steps):
         setattr(os, name, _counted(steps, name, getattr(os, name)))
     for name in FLUSHES:
         setattr(os, name, _counted(steps, name, lambda *_: None))
-    subprocess.Popen = type("Popen", (_Popen,), {"steps": steps})
+    changed: Any = subprocess
+    changed.Popen = type("Popen", (_Popen,), {"steps": steps})
 
 
 def _counted(steps, name, real):
@@ -143,7 +145,7 @@ def _counted(steps, name, real):
 
 
 class _Popen(subprocess.Popen):
-    steps = None
+    steps: Steps
 
     def __init__(self, argv, **options):
         self.name = os.path.basename(argv[0])

@@ -1,6 +1,7 @@
 """What the site does in the background: the writers that go on while nobody looks."""
 
 import time
+from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -40,5 +41,5 @@ def _copy_and_marker() -> tuple[Copy | None, User | None]:
     return Copy.objects.order_by("-status", "pk").first(), User.objects.order_by("pk").first()
 
 
-def _record(copy: Copy, actor: User, action: GradingEvent.Action, metadata: dict[str, str]) -> GradingEvent:
+def _record(copy: Copy, actor: User, action: Any, metadata: dict[str, str]) -> GradingEvent:
     return GradingEvent.objects.create(copy=copy, actor=actor, action=action, metadata=metadata)

@@ -186,7 +186,7 @@ class Visitor:
 
     def post(self, path, fields, files=()):
         """Send the form of a page, its own token included, and return the address and body that follow."""
-        token = re.search(rb'name="csrfmiddlewaretoken" value="([^"]+)"', self.get(path)).group(1).decode()
+        token = re.findall(rb'name="csrfmiddlewaretoken" value="([^"]+)"', self.get(path))[0].decode()
         body, kind = multipart({"csrfmiddlewaretoken": token, **fields}, files)
         request = urllib.request.Request(urllib.parse.urljoin(self.url, path), body, {"Content-Type": kind})  # noqa: S310
         with self.opener.open(request, timeout=60) as answer:
@@ -203,7 +203,7 @@ class Visitor:
         fields = {"exam": exam, "anonymous_id": name, "status": "staging", "_continue": "1"}
         address, page = self.post("/admin/exams/copy/add/", fields, [("pdf", f"{name}.pdf", content)])
         assert "/change/" in address, re.findall(r"errorlist[^>]*>(.*?)</ul>", page.decode())
-        return re.search(rb'href="(/media/[^"]+)"', page).group(1).decode()
+        return re.findall(rb'href="(/media/[^"]+)"', page)[0].decode()
 
 
 def multipart(fields, files):

@@ -59,8 +59,7 @@ def test_4_3_and_5_4_method_2_made_in_the_container_copied_out_and_in_and_restor
     said = manage(stack, "backup", "--output-dir", "/tmp/database-alone")
     assert "Successfully created backup at: /tmp/database-alone/korrigo_backup_" in said
     said = manage(stack, "backup", "--output-dir", "/tmp/backups", "--include-media")
-    place = re.search(r"Successfully created backup at: (/tmp/backups/(korrigo_backup_\S+))", said)
-    path, name = place[1], place[2]
+    ((path, name),) = re.findall(r"Successfully created backup at: (/tmp/backups/(korrigo_backup_\S+))", said)
     kept, tree = rows(stack), files(stack)
     stack.exec("backend", "tar", "-czf", f"/tmp/{name}.tar.gz", "-C", "/tmp/backups", name)
     (stack.root / "backups").mkdir(mode=0o700, exist_ok=True)

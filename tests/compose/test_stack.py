@@ -88,17 +88,17 @@ def test_user_of_the_database_is_its_superuser_and_the_collation_is_that_of_the_
 
 @pytest.mark.parametrize("file", ["prod", "dev", "test"])
 def test_compose_files_are_valid_and_ask_for_the_secrets(engine, file, tmp_path):
-    words = ["docker", "compose", "-f", PROJECT / "infra" / "docker" / f"docker-compose.{file}.yml", "--env-file"]
+    words = ["docker", "compose", "-f", str(PROJECT / "infra" / "docker" / f"docker-compose.{file}.yml"), "--env-file"]
     (tmp_path / "empty").touch()
     (tmp_path / "env").write_text("POSTGRES_PASSWORD=a\nDJANGO_SECRET_KEY=b\n")
     env = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     without = subprocess.run(
-        [*words, tmp_path / "empty", "config"], env=env, capture_output=True, text=True, check=False
+        [*words, str(tmp_path / "empty"), "config"], env=env, capture_output=True, text=True, check=False
     )
     assert without.returncode != 0
     assert "set it in .env" in without.stderr
     done = subprocess.run(
-        [*words, tmp_path / "env", "config", "--services"], env=env, capture_output=True, text=True, check=True
+        [*words, str(tmp_path / "env"), "config", "--services"], env=env, capture_output=True, text=True, check=True
     )
     assert sorted(done.stdout.split()) == sorted(SERVICES)
 

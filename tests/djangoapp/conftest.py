@@ -7,6 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import django
 import pytest
@@ -17,10 +18,11 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "testsite.settings"
 os.environ.setdefault("TZ", "UTC")
 PSYCOPG2 = os.environ.get("KORRIGO_TEST_DRIVER") == "psycopg2"
 if PSYCOPG2:  # Django takes the older driver where the newer one is not
-    newer, sys.modules["psycopg"] = sys.modules.get("psycopg"), None
+    modules: dict[str, Any] = sys.modules
+    newer, modules["psycopg"] = modules.get("psycopg"), None
     import django.db.backends.postgresql.base
 
-    sys.modules["psycopg"] = newer
+    modules["psycopg"] = newer
 django.setup()
 
 from django.conf import settings  # noqa: E402
@@ -57,6 +59,7 @@ def databases(tmp_path_factory):
 
     with ThrowawayServer(system_bindir() or embedded_bindir()) as server:
         access = server.access()
+        assert access.password
         with connect(server) as admin:
             admin.execute("CREATE DATABASE filled")
         default, lite = (connections[alias].settings_dict for alias in ("default", "lite"))

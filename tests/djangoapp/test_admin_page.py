@@ -236,7 +236,9 @@ def test_the_next_backup_is_told_from_the_rhythm(settings_media):
     nightly = [artifact(datetime(2026, 2, day, 3, tzinfo=UTC)) for day in (10, 9, 8, 7)]
     assert expected(nightly, now) == datetime(2026, 2, 11, 3, tzinfo=UTC)
     by_hand = artifact(datetime(2026, 2, 9, 14, tzinfo=UTC))
-    assert expected([nightly[0], by_hand, *nightly[1:]], now) > now
+    after_now = expected([nightly[0], by_hand, *nightly[1:]], now)
+    assert after_now
+    assert after_now > now
     assert expected(nightly[:2], now) is None
     assert expected([artifact(now + timedelta(days=300)), *nightly], now) == datetime(2026, 2, 11, 3, tzinfo=UTC)
 

@@ -158,7 +158,7 @@ def _is_swapped(tree):
 
 def _committed(tree):
     (record,) = unfinished.records(tree)
-    return record.done or commit.happened(record.alias, record.marker)
+    return record.done or commit.happened(record.alias, record.marker or "")
 
 
 def test_a_second_restore_of_the_media_is_told_to_wait(site, two, refused):

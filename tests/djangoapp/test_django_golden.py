@@ -60,8 +60,8 @@ def demo(request, tmp_path):
         )
 
     def run(*argv, program=None):
-        argv = [sys.executable, *(("-c", program) if program else ("manage.py",)), *argv]
-        done = subprocess.run(argv, cwd=PROJECT / "demo", env=env, capture_output=True, text=True, check=False)
+        words = [sys.executable, *(("-c", program) if program else ("manage.py",)), *argv]
+        done = subprocess.run(words, cwd=PROJECT / "demo", env=env, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return done
 

@@ -20,8 +20,9 @@ from django.core.management import CommandError, call_command
 from django.db import OperationalError, connections, transaction
 
 from korrigo_backup.djangoapp import backup, restore
-from korrigo_backup.djangoapp.load import load as loader
+from korrigo_backup.djangoapp.fixture import sequences
 from korrigo_backup.errors import ProofFailed
+from korrigo_backup.media import zip_archive as media_zip
 from korrigo_backup.media.tree import MediaTree
 from korrigo_backup.verify import django_artifact as artifact
 from testsite import models as m
@@ -293,7 +294,7 @@ def test_an_error_in_the_middle_leaves_rows_and_files_as_they_were(refused, site
         elif place == "commit":
             patch.setattr(type(connection), "_commit", fail)
         else:
-            patch.setattr(loader.sequences, "move_up", fail)
+            patch.setattr(sequences, "move_up", fail)
         found = refused(made.path)
     assert found.code == (1 if place == "swap" else 8)
 
@@ -352,7 +353,7 @@ def test_a_backup_that_fails_leaves_nothing(site, monkeypatch):
     def full(*arguments, **options):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(backup.media_zip, "create", full)
+    monkeypatch.setattr(media_zip, "create", full)
     with pytest.raises(CommandError, match="No space left on device") as caught:
         site.backup()
     assert caught.value.returncode == 1
@@ -362,7 +363,7 @@ def test_a_backup_that_fails_leaves_nothing(site, monkeypatch):
 @pytest.mark.promise("P3")
 @pytest.mark.parametrize("member", ["media_backup_*.zip", "db_backup_*.json"])
 def test_a_backup_that_is_not_what_was_written_is_not_published(site, monkeypatch, member):
-    inner = backup.artifact.verify
+    inner = artifact.verify
 
     def spoil(draft, count):
         with next(draft.glob(member)).open("r+b") as file:

@@ -8,7 +8,9 @@ import os
 import shutil
 import stat
 import time
+import uuid
 import zipfile
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -17,6 +19,7 @@ from django.contrib.sessions.models import Session
 from django.core.management import call_command
 from django.db import connections, transaction
 from django.db.models import DurationField, FloatField, JSONField
+from django.db.models.query import QuerySet
 from django.db.models.signals import post_save
 
 from korrigo_backup.djangoapp import backup
@@ -194,7 +197,7 @@ def test_loaddata_takes_the_fixture(site):
         if table != "testsite_everything":  # Django makes JSON null SQL NULL, and long numbers in JSON floats
             assert found[table] == rows[table]
     assert len(found["testsite_everything"]) == len(rows["testsite_everything"])
-    one = content.QuerySet(m.Everything, using=site.alias).get(pk=content.uuid.UUID(int=1))
+    one = QuerySet(m.Everything, using=site.alias).get(pk=uuid.UUID(int=1))
     assert one.moment.microsecond == 123457
     assert bytes(one.blob) == bytes(range(256))
 
@@ -236,7 +239,7 @@ def test_signals_do_not_fire_and_auto_now_does_not_move(site):
     made = site.backup(include_media=False)
     site.restore(made.path)
     assert sorted(m.Profile.objects.using(site.alias).values_list("bio", flat=True)) == ["edited", "made by a signal"]
-    moved = content.QuerySet(m.Everything, using=site.alias).get(pk=content.uuid.UUID(int=1)).changed
+    moved = QuerySet(m.Everything, using=site.alias).get(pk=uuid.UUID(int=1)).changed
     assert moved == dt.datetime(2001, 1, 1, 1, 1, 1, 1, tzinfo=dt.UTC)
 
 
@@ -283,7 +286,11 @@ def test_lines_of_postgresql_and_of_python_mean_the_same_rows(site):
 
 
 def _values(table, rows):
-    plain = {DurationField: duration, FloatField: lambda value: repr(float(value)), JSONField: bytes}
+    plain: dict[type, Any] = {
+        DurationField: duration,
+        FloatField: lambda value: repr(float(value)),
+        JSONField: bytes,
+    }
     kinds = [plain.get(type(column.field), str) for column in table.columns]
     return sorted(
         repr([kind(value) if value is not None else None for kind, value in zip(kinds, row, strict=True)])
@@ -406,7 +413,7 @@ def test_a_backup_leaves_the_connection_as_it_was(site):
 @pytest.mark.parametrize("alias", ["default"], indirect=True)
 def test_a_backup_shows_one_moment(site, monkeypatch):
     other = connections["default"].copy()
-    inner = dumper.tables
+    inner = tables
 
     def and_meanwhile(*arguments):
         with other.cursor() as cursor:

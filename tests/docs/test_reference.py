@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
@@ -26,8 +27,13 @@ def all_errors(kind=errors.KorrigoBackupError):
     return [kind, *(deeper for child in kind.__subclasses__() for deeper in all_errors(child))]
 
 
+def commands():
+    command: Any = typer.main.get_command(app)
+    return command.commands
+
+
 def verbs():
-    return sorted(typer.main.get_command(app).commands)
+    return sorted(commands())
 
 
 @pytest.mark.parametrize("kind", all_errors(), ids=lambda kind: kind.__name__)
@@ -61,8 +67,7 @@ def test_every_verb_is_in_the_reference_with_each_of_its_options(verb):
     text = document("commands.md")
     assert f"## {verb}" in text
     part = text.split(f"## {verb}\n")[1].split("\n## ")[0]
-    command = typer.main.get_command(app).commands[verb]
-    options = [option for parameter in command.params for option in parameter.opts if option.startswith("--")]
+    options = [option for parameter in commands()[verb].params for option in parameter.opts if option.startswith("--")]
     assert [option for option in options if f"`{option}" not in part] == []
 
 

@@ -325,6 +325,7 @@ def test_a_night_that_waited_is_of_the_time_at_which_it_began_to_work(site):
 
         night = Night(full=False, policy=wired.policy(), now=typed, wait=1, listen=end_it)
         done = nightly(wired.site(), wired.catalog, night)
+    assert done.artifact
     assert done.artifact.created > typed
 
 

@@ -77,7 +77,8 @@ def on_exact_class(node):
 
 def offences(module):
     tree = ast.parse((SOURCES / module).read_text(encoding="utf-8"))
-    return [f"{module}:{node.lineno}" for node in ast.walk(tree) if on_prose(node) or on_exact_class(node)]
+    nodes = (node for node in ast.walk(tree) if isinstance(node, ast.expr))
+    return [f"{module}:{node.lineno}" for node in nodes if on_prose(node) or on_exact_class(node)]
 
 
 MODULES = sorted(str(path.relative_to(SOURCES)) for path in SOURCES.rglob("*.py"))

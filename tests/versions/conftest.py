@@ -64,7 +64,7 @@ def empty_site_on(site_on):
 @pytest.fixture
 def site_on(server_of, tmp_path):
     """Return a function that makes a site on a server of a version."""
-    made = []
+    made: list[Sandbox] = []
 
     def make(major, schema):
         site = Sandbox(server_of(major), f"viatique_{len(made)}", tmp_path / f"site{len(made)}")

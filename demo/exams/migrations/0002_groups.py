@@ -1,11 +1,13 @@
 """The groups every site starts with; their permissions do not exist yet and are given later."""
 
+from typing import Any
+
 from django.db import migrations
 
 GROUPS = ("Teachers", "Admins", "Correctors")
 
 
-def create_groups(apps, schema_editor):
+def create_groups(apps: Any, schema_editor: Any) -> None:
     """Create the groups that are missing."""
     groups = apps.get_model("auth", "Group").objects.using(schema_editor.connection.alias)
     for name in GROUPS:

@@ -4,6 +4,7 @@ import base64
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from typing import Any
 
 from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
@@ -22,7 +23,7 @@ TODAY = datetime(2026, 6, 30, 15, 4, 5, 678901, tzinfo=UTC)
 def notes(size: Size) -> Iterator[Note]:
     """Yield notes on exams, students and every tenth copy."""
     rng = size.stream("notes")
-    targets = [(Exam, sitting(size, number).id) for number in range(size.exams)]
+    targets: list[tuple[Any, object]] = [(Exam, sitting(size, number).id) for number in range(size.exams)]
     targets += [(Student, pk) for pk in range(1, size.students + 1, 7)]
     targets += [(Copy, paper.id) for paper in islice(papers(size), 0, None, 10)]
     for pk, (model, key) in enumerate(targets, start=1):

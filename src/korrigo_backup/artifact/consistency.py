@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.finding import Finding, ok, warning
 from korrigo_backup.core.paths import order, printable
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 SHOWN = 20
 """Paths of each sort that are named; all are counted."""
+
+_ON_A_LINE = 3
+"""Paths of each sort that a line of a check names."""
 
 
 class Consistency(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,5 +116,4 @@ def _merged(references: Iterator[tuple[str, str]], files: Iterator[tuple[str, bo
 
 
 def _some(paths: tuple[str, ...], count: int) -> str:
-    shown = ", ".join(paths[:3])
-    return f"{shown} and {count - 3} more" if count > 3 else shown  # noqa: PLR2004 - three names fit on a line
+    return first_of(paths, _ON_A_LINE, count=count)

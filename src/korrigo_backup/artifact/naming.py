@@ -10,6 +10,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import count
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.kinds import KINDS, LISTING_SUFFIX
@@ -117,10 +118,7 @@ def free_second(now: datetime, names: Collection[str]) -> datetime:
 
 def free_name(kind: Kind, origin: Origin, stamped: str, taken: Container[str], *, stored: bool = False) -> str:
     """Return the first name of this stamp that is not `taken` (two runs in one second, contract T14)."""
-    counter = 1
-    while (name := compose(kind, origin, stamped, counter, stored=stored)) in taken:
-        counter += 1
-    return name
+    return _first_free((compose(kind, origin, stamped, counter, stored=stored) for counter in count(1)), taken)
 
 
 def stage_database(live: str, stamped: str) -> str:
@@ -231,8 +229,9 @@ def is_kit(name: str) -> bool:
 
 def free_kit_name(stamped: str, taken: Container[str]) -> str:
     """Return the first name of this stamp that is not `taken`."""
-    name, counter = f"{KIT_PREFIX}{stamped}{KIT_SUFFIX}", 1
-    while name in taken:
-        counter += 1
-        name = f"{KIT_PREFIX}{stamped}_{counter}{KIT_SUFFIX}"
-    return name
+    stamps = (stamped if counter == 1 else f"{stamped}_{counter}" for counter in count(1))
+    return _first_free((f"{KIT_PREFIX}{one}{KIT_SUFFIX}" for one in stamps), taken)
+
+
+def _first_free(names: Iterable[str], taken: Container[str]) -> str:
+    return next(name for name in names if name not in taken)

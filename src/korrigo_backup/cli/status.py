@@ -12,7 +12,7 @@ from korrigo_backup.app.build_status import status
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import CommandContext, say, say_findings, say_json, say_table
 from korrigo_backup.cli.showing import write_status
-from korrigo_backup.core.finding import Level
+from korrigo_backup.core.finding import Level, headline
 from korrigo_backup.core.size import human
 from korrigo_backup.errors import KorrigoBackupError, ProblemsFound
 from korrigo_backup.status.attention import named, span
@@ -55,8 +55,7 @@ def require_calm(found: Status) -> None:
     """Raise ProblemsFound for the most urgent error, if any."""
     bad = [finding for finding in found.attention if finding.level is Level.ERROR]
     if bad:
-        more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
-        raise ProblemsFound(f"{bad[0].message}{more}", hint=bad[0].hint)
+        raise ProblemsFound(headline(bad), hint=bad[0].hint)
 
 
 def say_status(found: Status, people: Sequence[Contact]) -> None:

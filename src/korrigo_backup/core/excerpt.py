@@ -11,10 +11,13 @@ NAMED = 5
 """The number of names in a line of a check."""
 
 
-def first_of(names: Sequence[str], most: int, separator: str = ", ") -> str:
-    """Return at most `most` names, and the count of the others: `a, b and 3 more`."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return separator.join(names[:most]) + more
+def first_of(names: Sequence[str], most: int, separator: str = ", ", *, count: int | None = None) -> str:
+    """Return at most `most` names, and the number of the others: `a, b and 3 more`.
+
+    `count` is the number of all where `names` are only the first of them.
+    """
+    left = (len(names) if count is None else count) - min(most, len(names))
+    return separator.join(names[:most]) + (f" and {left} more" if left > 0 else "")
 
 
 def listed(names: Sequence[str]) -> str:

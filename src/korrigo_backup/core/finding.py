@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from korrigo_backup.errors import KorrigoBackupError
 
@@ -65,6 +65,12 @@ def error(id_: str, message: str, hint: str = "") -> Finding:
 def first_error(findings: Iterable[Finding]) -> Finding | None:
     """Return the first finding of level ERROR, None without an error."""
     return next((finding for finding in findings if finding.level is Level.ERROR), None)
+
+
+def headline(findings: Sequence[Finding]) -> str:
+    """Return the message of the first finding, and the number of the others. `findings` must not be empty."""
+    more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
+    return f"{findings[0].message}{more}"
 
 
 def refuse_on_error(

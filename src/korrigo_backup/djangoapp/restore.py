@@ -232,5 +232,4 @@ def finish_interrupted() -> list[str]:
 
 def _free_stamp(tree: MediaTree, now: datetime) -> str:
     """Return the first stamp from `now` on without a copy: undoing this restore must not undo another."""
-    names = [child.name for child in tree.root.iterdir()] if tree.root.is_dir() else []
-    return naming.stamp(naming.free_second(now, names))
+    return naming.stamp(naming.free_second(now, tree.names()))

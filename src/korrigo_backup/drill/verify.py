@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.components import members_of
 from korrigo_backup.artifact.kinds import KINDS
-from korrigo_backup.core.finding import Finding, error, first_error
+from korrigo_backup.core.finding import Finding, error, first_error, refuse_on_error
 from korrigo_backup.drill.drill import drill, fingerprint
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed
 from korrigo_backup.recovery.recover import exclusive
@@ -61,8 +61,7 @@ def verified(catalog: Catalog, request: VerifyOptions) -> list[Finding]:
             findings += _drilled(catalog, request, request.site)
         if any(finding.id == "verify.drilled" for finding in findings):
             running.note(proved=fingerprint(catalog, request.artifact))
-        if bad := first_error(findings):
-            raise _Bad(bad.message, hint=bad.hint)
+        refuse_on_error(findings, _Bad)
     if first_error(findings):
         _after_damage(catalog, request)
     return findings

@@ -24,6 +24,7 @@ from typing import IO, TYPE_CHECKING
 from isal import isal_zlib
 
 from korrigo_backup.artifact.manifest import MediaLink, MediaProof
+from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.paths import printable
 from korrigo_backup.errors import ProofFailed, Refused
 from korrigo_backup.media import listing as members
@@ -175,8 +176,7 @@ class _Writer:
     def _rights(self) -> list[str]:
         if not self._bare:
             return []
-        more = f" and {self._bare - len(self._plain)} more" if self._bare > len(self._plain) else ""
-        return [f"owner or set-ID bits left out: {', '.join(self._plain)}{more}"]
+        return [f"owner or set-ID bits left out: {first_of(self._plain, _NAMED, count=self._bare)}"]
 
     def _note(self, text: str) -> None:
         if len(self._notes) < _NOTES:

@@ -148,19 +148,23 @@ def _left_out(source: SqlSource) -> Iterator[Finding]:
 def plan_media(site: Site, source: MediaSource, *, stamp: str) -> PartPlan:
     """Return the effect of restoring a media archive over the live tree."""
     tree = site.configured_media()
-    exists = tree.exists()
-    replacement = Replacement(
-        part="media",
-        target=f"media tree {tree.root}",
-        kept_as=str(tree.beside("before", stamp)) if exists else None,
-        needs=source.bytes,
-        free=tree.free(),
-    )
-    change = _files(tree, source) if exists else FileChange(removed=Counted(source.files))
+    replacement = media_replacement(tree, stamp, needs=source.bytes)
+    change = _files(tree, source) if replacement.kept_as else FileChange(removed=Counted(source.files))
     facts = tree.facts()
     lost = foreseen(source.saved, facts.user, facts.groups) if source.saved else ()
     findings = (*source.findings, *mounted(tree, facts), *lost, *room(replacement))
     return PartPlan(replacement, findings, media=change)
+
+
+def media_replacement(tree: Tree, stamp: str, *, needs: int) -> Replacement:
+    """Return the replacement of a media tree by files that need so many bytes; without a live tree, none is kept."""
+    return Replacement(
+        part="media",
+        target=f"media tree {tree.root}",
+        kept_as=str(tree.beside("before", stamp)) if tree.exists() else None,
+        needs=needs,
+        free=tree.free(),
+    )
 
 
 def mounted(tree: Tree, facts: TreeFacts) -> Iterator[Finding]:

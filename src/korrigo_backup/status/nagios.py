@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from korrigo_backup.core.finding import first_error
+from korrigo_backup.core.finding import first_error, headline
 from korrigo_backup.status.attention import span
 
 if TYPE_CHECKING:
@@ -23,9 +23,8 @@ _WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 def plugin_line(status: Status) -> tuple[str, int]:
     """Return the line and its exit code: UNKNOWN when the directory cannot be read, else by the worst finding."""
     code = _code(status)
-    most = status.attention[0].message if status.attention else _calm(status)
-    more = f" (and {len(status.attention) - 1} more)" if len(status.attention) > 1 else ""
-    text = f"{most}{more}".replace("|", "/").replace("\n", " ")
+    words = headline(status.attention) if status.attention else _calm(status)
+    text = words.replace("|", "/").replace("\n", " ")
     return f"BACKUP {_WORDS[code]} - {text} | {' '.join(_performance(status))}", code
 
 

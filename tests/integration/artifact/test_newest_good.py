@@ -78,8 +78,8 @@ def test_no_key_is_made_or_used_where_the_backups_are_signed_with_another(site, 
     with nothing_changes(site):
         for words in (("backup", "db"), ("nightly",), ("prune", "--apply")):
             done = site.korrigo(*words, env=other_home, code=4)
-    for words in ("are signed with the key", "cron, sudo", "KORRIGO_BACKUP_KEY_FILE", "adopt --new-key"):
-        assert words in done.err
+    for part in ("are signed with the key", "cron, sudo", "KORRIGO_BACKUP_KEY_FILE", "adopt --new-key"):
+        assert part in done.err
     assert key.exists() == has_a_key
     doctor = site.korrigo("doctor", env=other_home, code=10)
     assert "are signed with the key" in doctor.said

@@ -42,7 +42,8 @@ def site(make_site):
 @contextmanager
 def busy(site):
     """Fifty clients move money between tables; one uploads: the file first, then the row that names it, as Django does."""
-    stop, uploaded = threading.Event(), []
+    stop = threading.Event()
+    uploaded: list[str] = []
 
     def upload():
         with site.connect() as connection:
@@ -90,6 +91,8 @@ def test_what_is_restored_while_fifty_clients_write_is_the_snapshot_exactly(site
             listen=lambda _: None,
         )
         grown = site.sql("SELECT count(*) FROM pgbench_history")[0][0]
+    assert made.manifest
+    assert made.manifest.database
     proven = {table.name.removeprefix("public."): table.rows for table in made.manifest.database.tables}
     assert proven == {name: count for name, (count, _) in seen.items()}
     with pgbench(site, f"--client={CLIENTS}", "--time=600", "--no-vacuum") as clients:

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 import subprocess
+from typing import Any
 
 import pytest
 
@@ -80,7 +81,7 @@ ONE_BYTE = {
 @pytest.fixture(scope="module")
 def kinds(server, tmp_path_factory):
     """A site with rows of many types, and its backup; it is not changed."""
-    made = Sandbox(server, "viatique_kinds", tmp_path_factory.mktemp("kinds") / "site")
+    made: Any = Sandbox(server, "viatique_kinds", tmp_path_factory.mktemp("kinds") / "site")
     made.create(ODD)
     made.sql(SETTINGS.format("viatique_kinds"))
     made.made = made.backup()

@@ -108,7 +108,7 @@ def test_a_bare_server_comes_back_with_the_commands_of_the_kit(settled, tmp_path
     settled.korrigo("kit", "open", kit, "--identity", bare / "identity", "--to", bare / "kit", env=BARE)
     text = (bare / "kit" / "README.md").read_text()
     files, backups, media_root = (
-        re.search(f"## {number}\\. .*?```sh\n(.*?)```", text, re.DOTALL)[1] for number in "356"
+        re.findall(f"## {number}\\. .*?```sh\n(.*?)```", text, re.DOTALL)[0] for number in "356"
     )
     commands = files + backups.replace("rsync -a COPIES/", f"cp -a {copies}/.") + media_root.split("\n")[-2]
     subprocess.run(["sh", "-euc", commands], cwd=bare / "kit", check=True)
@@ -242,7 +242,7 @@ def test_the_settings_that_a_compose_file_names_and_links_to_the_env_file_are_ke
     text = (tmp_path / "kit" / "README.md").read_text()
     shutil.rmtree(settled.home / "infra")
     settled.dotenv.unlink()
-    commands = re.search("## 3\\. .*?```sh\n(.*?)```", text, re.DOTALL)[1]
+    commands = re.findall("## 3\\. .*?```sh\n(.*?)```", text, re.DOTALL)[0]
     subprocess.run(["sh", "-euc", commands], cwd=tmp_path / "kit", check=True)
     assert (docker / ".env").readlink() == Path("../../.env")
     assert (docker / "web.env").read_text() == "SENTRY=secret\n"

@@ -2,6 +2,7 @@
 
 import os
 import tarfile
+from typing import Any
 
 import pytest
 
@@ -54,12 +55,14 @@ def uploaded_into(monkeypatch):
 def test_a_large_file_that_begins_to_change_is_archived_once_more(site, uploaded_into):
     path = site.media / "copies/2026/scan 1.pdf"
     uploaded_into(path)
-    steps = []
+    steps: list[Any] = []
     wired = site.wired()
     backup_media(wired.site(), wired.catalog, now=local_now(), listen=steps.append)
     assert [step for step in steps if step.id == "media.again"] == [ArchivingAgain("copies/2026/scan 1.pdf")]
     made = site.one("media_backup_*.tar.gz")
     assert site.json("show", made)["manifest"]["media"]["unstable"] == []
     with tarfile.open(made) as archive:
-        assert archive.extractfile("app/media/copies/2026/scan 1.pdf").read() == path.read_bytes()
+        file = archive.extractfile("app/media/copies/2026/scan 1.pdf")
+        assert file
+        assert file.read() == path.read_bytes()
     assert set(path.read_bytes()) == set(b"new")

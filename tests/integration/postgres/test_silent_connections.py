@@ -136,6 +136,7 @@ def test_what_the_server_says_of_a_session_is_judged(site):
     with site.connect() as other:
         other.execute("SET application_name = 'korrigo-backup judged'")
         waits = judge(server, site.database, "korrigo-backup judged")
+        assert waits
         assert "waits for us" in waits
         assert judge(server, site.database, "korrigo-backup judged") == waits
         other.execute("SELECT 1")
@@ -145,7 +146,9 @@ def test_what_the_server_says_of_a_session_is_judged(site):
         time.sleep(0.5)
         assert judge(server, site.database, "korrigo-backup judged") is None
         working.join()
-    assert "has ended on the server" in judge(server, site.database, "korrigo-backup judged")
+    ended = judge(server, site.database, "korrigo-backup judged")
+    assert ended
+    assert "has ended on the server" in ended
 
 
 def test_a_database_that_takes_no_connections_tells_nothing(site):

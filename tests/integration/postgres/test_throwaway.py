@@ -78,6 +78,7 @@ def test_what_a_killed_run_left_is_ended_by_the_next(tmp_path, temporary):
     home = tmp_path / "server"
     argv = [sys.executable, "-c", KEPT, str(bindir()), str(home)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE) as child:
+        assert child.stdout
         child.stdout.readline()
         child.send_signal(signal.SIGKILL)
     (left,) = _servers_of(home)
@@ -99,6 +100,7 @@ def test_another_process_with_the_number_that_a_power_cut_left_is_not_touched(tm
     arguments = [str(bindir()), str(other)] if program[0] == sys.executable else []
     with subprocess.Popen([*program, *arguments], stdout=subprocess.PIPE) as child:
         if arguments:
+            assert child.stdout
             child.stdout.readline()
         pid = _servers_of(other)[0] if arguments else child.pid
         note = home / "data" / "postmaster.pid"

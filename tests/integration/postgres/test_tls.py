@@ -19,6 +19,8 @@ HBA = "hostssl all all 127.0.0.1/32 scram-sha-256\nhostssl all all ::1/128 scram
 class TlsServer(ThrowawayServer):
     """A server on `localhost` whose certificate is signed by itself."""
 
+    port: int
+
     def _create(self):
         super()._create()
         owner = self._data.stat()

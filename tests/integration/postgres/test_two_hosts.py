@@ -51,6 +51,7 @@ def test_a_change_of_a_dead_run_that_comes_late_is_refused_by_the_server(site):
     """A client of a killed run connects only after the next run has begun: it must not rename anything then."""
     server = site.wired().site().postgres
     with fence.held(server, "the first") as first:
+        assert first._fence
         words = first._fence()
         first.change("SELECT 1")
     with pytest.raises(KorrigoBackupError, match="holds the lock of its site no more"):
@@ -71,6 +72,7 @@ def test_the_next_run_waits_for_a_change_that_a_dead_one_has_begun(site):
 
     with server.session(database="postgres") as orphan:
         with fence.held(server, "the first") as first:
+            assert first._fence
             orphan.run(first._fence())
         thread = threading.Thread(target=next_run)
         thread.start()

@@ -332,7 +332,7 @@ def test_an_interruption_around_the_commit_ends_in_the_old_content(plain_site, m
     site.wreck()
     before = site.content()
     real = Session.run
-    struck = []
+    struck: list[str] = []
 
     def strike(session, sql):
         if sql != "COMMIT" or struck:

@@ -68,7 +68,7 @@ def test_a_restore_and_a_rollback_say_and_record_for_how_long_visitors_had_no_an
         rolled_back = site.korrigo("rollback", "--yes")
     for done in (restored, rolled_back):
         assert re.search(rf"   visitors had no answer for \d+\.\d s \({re.escape(url)}\)\n", done.out)
-    said = [float(re.search(r"no answer for (\S+) s", done.out)[1]) for done in (restored, rolled_back)]
+    said = [float(re.findall(r"no answer for (\S+) s", done.out)[0]) for done in (restored, rolled_back)]
     journal = map(json.loads, (site.backups / ".journal.jsonl").read_text().splitlines())
     assert [one["downtime"] for one in journal if one.get("downtime")] == said
 

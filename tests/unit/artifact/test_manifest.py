@@ -1,6 +1,7 @@
 """What a manifest may say."""
 
 import json
+from typing import Any
 
 import msgspec
 import pytest
@@ -22,7 +23,7 @@ from korrigo_backup.retention import holds
 from korrigo_backup.run import journal
 from property_testing import given, st
 
-FIVE = {
+FIVE: dict[str, Any] = {
     "timestamp": "20260203_120000",
     "includes_media": True,
     "database_backup": "db_backup_20260203_120000.json",

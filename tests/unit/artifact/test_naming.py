@@ -56,7 +56,8 @@ def test_the_names_of_the_runbook_are_known(name, kind, origin):
 
 @given(shape=st.sampled_from(SHAPES), stamped_=stamps, counter=st.integers(1, 9999))
 def test_what_is_composed_is_parsed_back(shape, stamped_, counter):
-    assert parse(compose(*shape, stamped_, counter)) == Name(*shape, stamped_, counter)
+    kind, origin = shape
+    assert parse(compose(kind, origin, stamped_, counter)) == Name(kind, origin, stamped_, counter)
 
 
 @given(st.text(alphabet=string.printable, max_size=60))
@@ -85,7 +86,7 @@ def test_what_stands_beside_a_backup_is_not_one(name):
 
 @pytest.mark.contract("T14")
 def test_a_name_that_is_taken_gets_a_counter():
-    taken = set()
+    taken: set[str] = set()
     for _ in range(3):
         taken.add(free_name(Kind.SQL, Origin.ROUTINE, STAMP, taken))
     assert taken == {
@@ -180,12 +181,14 @@ def test_what_stands_beside_a_backup_is_not_strange_and_what_lost_it_is():
 def test_the_hour_that_a_zone_repeats_or_leaves_out_costs_no_backup_its_name_or_its_place(zone, at, hours):
     """Two backups, some hours apart, in any zone and year: two names, both read back, in the order of their manifests."""
     moments = [at, at + timedelta(hours=hours)]
-    taken = []
+    taken: list[str] = []
     for moment in moments:
         taken.append(free_name(Kind.SQL, Origin.ROUTINE, stamp(moment.astimezone(ZoneInfo(zone))), taken))
     assert len(set(taken)) == 2
     for name, moment in zip(taken, moments, strict=True):
-        assert own_clock(parse(name).stamp) == moment.astimezone(ZoneInfo(zone)).replace(tzinfo=None, microsecond=0)
+        parsed = parse(name)
+        assert parsed
+        assert own_clock(parsed.stamp) == moment.astimezone(ZoneInfo(zone)).replace(tzinfo=None, microsecond=0)
 
 
 def test_a_free_second_is_the_first_whose_stamp_no_previous_copy_has():

@@ -1,6 +1,6 @@
 """Mounts of containers: which holds the media, and which services can write there."""
 
-from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,11 +62,16 @@ class Here:
 def test_media_below_a_mount_are_found_and_code_without_media_is_none(tmp_path, monkeypatch):
     monkeypatch.setattr(compose_media, "run", lambda *_, **__: Completed(0, b"unix:///var/run/docker.sock", ""))
     (tmp_path / "media").mkdir()
-    project = Here(ContainerMount("bind", str(tmp_path), "/srv"))
-    assert media_tree(project, "web", "/srv/media", ("manage.py",)).root == Path(tmp_path / "media")
-    assert media_tree(project, "web", "/srv", ("manage.py",)).root == Path(tmp_path)
-    assert media_tree(project, "web", "/srv/uploads", ("manage.py",)) is None
-    assert media_tree(project, "web", "/elsewhere", ("manage.py",)) is None
+    project: Any = Here(ContainerMount("bind", str(tmp_path), "/srv"))
+
+    def root_of(media):
+        tree = media_tree(project, "web", media, ("manage.py",))
+        return tree.root if tree else None
+
+    assert root_of("/srv/media") == tmp_path / "media"
+    assert root_of("/srv") == tmp_path
+    assert root_of("/srv/uploads") is None
+    assert root_of("/elsewhere") is None
 
 
 @pytest.mark.promise("P10")
@@ -85,6 +90,7 @@ def test_a_container_is_made_only_in_a_project_that_has_others(others):
         def make_container(self, service):
             asked.append(service)
 
+    project: Any = Missing()
     with pytest.raises(NotFound):
-        media_tree(Missing(), "backend", "/app/media", (), lambda _: None)
+        media_tree(project, "backend", "/app/media", (), lambda _: None)
     assert asked == (["backend"] if others else [])

@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -53,8 +54,8 @@ def inspected(service, *, check=None, health="starting", shell=None, image="", d
 @dataclass
 class Engine:
     project: Project
-    log: object
-    containers: object
+    log: Path
+    containers: Path
 
     def has(self, *containers):
         self.containers.write_text(json.dumps(containers))

@@ -11,6 +11,7 @@ from korrigo_backup.compose.container import Container
 from korrigo_backup.compose.origin import made_elsewhere
 from korrigo_backup.compose.profile import Bind, Profile, profile, registry_of, variables_of
 from korrigo_backup.compose.project import Project
+from korrigo_backup.kit.archive import LARGEST_FILE
 from korrigo_backup.kit.readme import Needs, ReadmeFacts, readme
 
 
@@ -101,7 +102,7 @@ def test_settings_go_into_the_kit_and_data_does_not(tmp_path, monkeypatch):
         (place / "file").write_text("x")
     (large / "film").write_bytes(b"")
     with (large / "film").open("r+b") as film:
-        film.truncate(machine_needs.LARGEST_FILE + 1)
+        film.truncate(LARGEST_FILE + 1)
     (settings / "__pycache__").mkdir()
     (settings / "__pycache__" / "a.pyc").write_bytes(b"")
     found = Profile(

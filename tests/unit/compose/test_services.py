@@ -1,6 +1,7 @@
 """Only what ran is started: Compose starts what a service depends on as well, so that is looked at first."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -53,7 +54,13 @@ class Scripted:
 
 
 def container(name, **known):
-    usual = {"running": True, "status": "running", "health": None, "depends_on": frozenset(), "mounts": ()}
+    usual: dict[str, Any] = {
+        "running": True,
+        "status": "running",
+        "health": None,
+        "depends_on": frozenset(),
+        "mounts": (),
+    }
     return Container(name, name, **usual | known)
 
 
@@ -64,8 +71,13 @@ def seen(**health):
     ]
 
 
+def scripted(*states, limit=None):
+    project: Any = Scripted(*states)
+    return ComposeServices(project, "db", "web", None, (), None, limit)
+
+
 def awaited(*states, unwell=(), limit=5.0, names=("web", "worker")):
-    services = ComposeServices(Scripted(*states), "db", "web", None, (), None, limit)
+    services = scripted(*states, limit=limit)
     return services.await_health(names, Health(frozenset(unwell)), lambda _: None)
 
 
@@ -87,7 +99,7 @@ def test_what_was_unhealthy_before_is_named_and_fails_nothing():
 
 
 def test_a_check_of_its_own_gives_the_time_unless_a_limit_is_configured():
-    services = ComposeServices(Scripted(seen(web="starting")), "db", "web", None, (), None)
+    services = scripted(seen(web="starting"))
     assert services._limit([container("a", health="starting", limit=195.0)]) == 195
     assert services._limit([container("a")]) == 60
     assert replace(services, health_timeout=7)._limit(seen(web="starting")) == 7
@@ -106,7 +118,7 @@ def test_a_circle_of_dependencies_is_started_all_the_same():
 
 
 def test_a_service_whose_container_is_gone_is_named_and_not_started():
-    services = ComposeServices(Scripted(seen(web="healthy")), "db", "web", None, (), None)
+    services = scripted(seen(web="healthy"))
     with pytest.raises(KorrigoBackupError, match="no container of worker any more") as caught:
         services.start(["web", "worker"])
     assert caught.value.hint == "make it: docker compose up -d worker"

@@ -37,7 +37,7 @@ def test_every_line_is_the_one_sha256sum_writes(tmp_path):
     for name in NAMES:
         (tmp_path / os.fsdecode(name)).write_bytes(name)
         ours += members.line(hashlib.sha256(name).hexdigest(), os.fsdecode(name))
-    argv = ["sha256sum", "--", *NAMES]
+    argv = [b"sha256sum", b"--", *NAMES]
     assert subprocess.run(argv, cwd=tmp_path, check=True, capture_output=True).stdout == ours
     subprocess.run(["sha256sum", "-c", "--strict", "-"], cwd=tmp_path, check=True, capture_output=True, input=ours)
 

@@ -8,6 +8,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -210,7 +211,7 @@ def test_a_byte_that_is_changed_on_the_way_is_noticed(root):
 def test_a_stream_that_is_left_ends_the_process_there(root):
     mark = f"KORRIGO_TEST_MARK={root}"
     tree = RemoteTree(root, lambda *words: Command(("env", mark, sys.executable, *words)))
-    entries = tree.contents()
+    entries: Any = tree.contents()
     next(entries)
     assert running(mark)
     entries.close()
@@ -239,6 +240,8 @@ def test_a_swap_whose_client_is_gone_is_not_made(root, tree):
     before = shape(root)
     request = {"do": "swap", "root": str(root), "stamp": STAMP, "move": {"source": "stage", "kept": "before"}}
     with subprocess.Popen([sys.executable, *WORDS], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as there:
+        assert there.stdin
+        assert there.stdout
         with MediaTree(root).held():  # another change is under way
             there.stdin.write(b"%d\n" % len(text()) + text())
             send_value(there.stdin, request)

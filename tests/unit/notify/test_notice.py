@@ -63,7 +63,9 @@ def test_a_success_is_a_recovery_when_the_newest_finished_run_failed(ends, event
 def test_runs_of_other_verbs_and_subjects_do_not_count():
     others = records(Outcome.FAILED, verb="restore") + records(Outcome.FAILED, subject="media")
     assert newest_finished(others, "backup", "db") is None
-    assert newest_finished(others, "backup").subject == "media"
+    newest = newest_finished(others, "backup")
+    assert newest
+    assert newest.subject == "media"
 
 
 @pytest.mark.contract("B12")

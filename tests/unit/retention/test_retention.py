@@ -111,16 +111,17 @@ def test_what_does_not_verify_is_not_the_newest_good_one():
 
 
 def test_where_the_newest_thirty_are_bad_no_more_are_read_and_nothing_goes():
-    asked = []
+    asked: list[Artifact] = []
     many = [artifact(n) for n in range(100)]
     assert removed(many, good=asked.append) == []
     assert asked == many[:30]
 
 
 def test_nothing_is_read_where_nothing_would_go():
-    asked = []
-    decided([artifact(1), artifact(2)], good=lambda one: asked.append(one) or True)
-    assert asked == []
+    def never(one):
+        pytest.fail(f"{one} was read")
+
+    decided([artifact(1), artifact(2)], good=never)
 
 
 @pytest.mark.parametrize(
@@ -292,8 +293,8 @@ def days(*numbers):
 def test_a_clock_that_went_back_or_jumped_is_not_believed():
     regular = days(*range(1, 50))
     assert doubt(regular, NOW) is None
-    assert "the clock is at" in doubt(regular, NOW - timedelta(days=365))
-    assert "jumped" in doubt(regular, NOW + timedelta(days=365))
+    assert "the clock is at" in (doubt(regular, NOW - timedelta(days=365)) or "")
+    assert "jumped" in (doubt(regular, NOW + timedelta(days=365)) or "")
     assert doubt([], NOW) is None
 
 
@@ -301,9 +302,9 @@ def test_a_silence_stays_doubtful_until_confirmed_or_long_past():
     after_a_jump = [NOW + timedelta(days=365 + n) for n in range(40)]
     early, late = after_a_jump[5], after_a_jump[35]
     known = days(*range(50))
-    assert "jumped" in doubt([*known, *after_a_jump[:5]], early)
+    assert "jumped" in (doubt([*known, *after_a_jump[:5]], early) or "")
     assert doubt([*known, *after_a_jump[:5]], early, confirmed=after_a_jump[0]) is None
-    assert "jumped" in doubt([*known, *after_a_jump[:5]], early, confirmed=NOW)
+    assert "jumped" in (doubt([*known, *after_a_jump[:5]], early, confirmed=NOW) or "")
     assert doubt([*known, *after_a_jump[:35]], late) is None
 
 

@@ -51,17 +51,24 @@ def test_a_dry_run_of_manage_py_would_restore():
     assert narrate_django(of.DjangoMedia()) == "Restoring media files..."
 
 
+def read(line):
+    """Return the step that a line of manage.py holds."""
+    message = decode(line)
+    assert isinstance(message, StepMessage)
+    return step_of(message)
+
+
 SENT = [kind for kind in get_args(of.DjangoStep) if "restore" in str(kind.__struct_config__.tag)]
 
 
 @pytest.mark.parametrize("kind", SENT)
 def test_a_step_of_manage_py_reaches_the_host_as_it_was_sent(kind):
-    assert step_of(decode(encode(message_of(example(kind))).encode())) == example(kind)
+    assert read(encode(message_of(example(kind))).encode()) == example(kind)
 
 
 def test_the_messages_of_earlier_versions_are_read():
     loading = b'\x1f{"type":"told","id":"restore.load","facts":{"objects":"12"}}'
-    assert step_of(decode(loading)) == of.DjangoLoading(12)
+    assert read(loading) == of.DjangoLoading(12)
     assert encode(message_of(of.DjangoLoading(12))).encode() == loading
     assert step_of(StepMessage("restore.tables", {"auth.User": "auth_user"})) == of.DjangoTables(
         {"auth.User": "auth_user"}

@@ -1,5 +1,7 @@
 """Undo runs backwards, halts at the first failure, and the error says which world we are in."""
 
+from functools import partial
+
 import pytest
 
 from korrigo_backup.errors import UNCHANGED, Interrupted, KorrigoBackupError, Unreachable
@@ -12,10 +14,10 @@ def broken(message="out of luck"):
 
 
 def test_steps_are_taken_back_last_first():
-    done = []
+    done: list[int] = []
     with pytest.raises(KorrigoBackupError) as caught, all_or_nothing() as undo:
         for number in (1, 2, 3):
-            undo.push(str(number), lambda number=number: done.append(number))
+            undo.push(str(number), partial(done.append, number))
         raise broken()
     assert done == [3, 2, 1]
     assert caught.value.state == ROLLED_BACK

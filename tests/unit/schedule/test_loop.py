@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from korrigo_backup.artifact.artifact import Artifact
 from korrigo_backup.artifact.kinds import Kind, Origin
@@ -25,14 +26,16 @@ def artifact(kind, created, **others):
 
 
 class Machine:
-    """A clock that goes on when something sleeps or runs; what runs makes its backups unless told to fail."""
+    """A clock that goes on when something sleeps or runs; what runs makes its backups unless it is set to fail."""
 
     def __init__(self, start, *, until, made=(), fails=(), takes=timedelta(minutes=1), jitter=0, jobs=JOBS[:2]):
         self.now, self.until, self.fails, self.takes = start, until, fails, takes
         self.artifacts = list(made)
-        self.begun, self.told, self.proven = [], [], None
+        self.begun: list[tuple[str, str]] = []
+        self.missed: list[Any] = []
+        self.proven = None
         self.loop = Loop(jobs, replace(AROUND, jitter=jitter), lambda: self.artifacts, lambda: self.proven)
-        self.code = self.loop.forever(self.run, clock=lambda: self.now, sleep=self.sleep, tell=self.told.append)
+        self.code = self.loop.forever(self.run, clock=lambda: self.now, sleep=self.sleep, tell=self.missed.append)
 
     def run(self, job):
         if self.now >= self.until:
@@ -58,7 +61,7 @@ def test_jobs_begin_at_their_hours_and_the_loop_ends_when_a_run_is_interrupted()
     machine = Machine(SATURDAY, until=SATURDAY + timedelta(days=2), made=made_before(SATURDAY))
     assert machine.begun == [("daily", "Sun 03:00"), ("weekly", "Sun 04:00"), ("daily", "Mon 03:00")]
     assert machine.code == 130
-    assert [(run.job, f"{run.at:%a %H:%M}") for run in machine.told] == [
+    assert [(run.job, f"{run.at:%a %H:%M}") for run in machine.missed] == [
         ("daily", "Sun 03:00"),
         ("weekly", "Sun 04:00"),
         ("daily", "Mon 03:00"),
@@ -84,7 +87,7 @@ def test_a_run_longer_than_the_time_to_the_next_is_followed_by_one_of_each():
     assert machine.begun == [("daily", "Sun 03:00"), ("weekly", "Mon 09:00")]
 
 
-def test_that_one_is_missing_is_told_at_its_hour_and_not_for_a_time_before_the_start():
+def test_a_missing_backup_is_reported_at_its_hour_and_not_for_a_time_before_the_start():
     jobs = (*JOBS[:2], replace(OVERDUE, hours="0 9 * * *"))
     machine = Machine(SATURDAY, until=SATURDAY + timedelta(hours=22), jobs=jobs)
     assert machine.begun == [
@@ -117,7 +120,7 @@ def test_the_delay_of_a_machine_is_always_the_same_and_below_the_jitter():
     delay = around.delay(JOBS[0])
     assert 0 < delay <= 600
     machine = Machine(SATURDAY, until=SATURDAY + timedelta(hours=16), made=made_before(SATURDAY), jitter=600)
-    (run,) = machine.told[:1]
+    (run,) = machine.missed[:1]
     assert run.at == SATURDAY + timedelta(hours=15, seconds=delay)
 
 

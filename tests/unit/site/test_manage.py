@@ -4,6 +4,7 @@ import io
 import sys
 import tarfile
 from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import pytest
@@ -65,7 +66,7 @@ def served(tmp_path):
     """A backup of one file that is served, and what was heard."""
     (tmp_path / "rows.json").write_bytes(bytes(range(256)) * 9000)
     with (tmp_path / "rows.json").open("rb", buffering=0) as file:
-        heard = []
+        heard: list[object] = []
         yield SimpleNamespace(heard=heard, it=Served({"rows.json": file}, heard.append, heard.append))
 
 
@@ -219,6 +220,7 @@ print(json.dumps({"korrigo_probe": {"checks": []}, "korrigo_describe": described
 
 
 def test_a_site_whose_app_is_an_older_version_is_asked_twice(tmp_path):
-    given = ValidationInputs(SimpleNamespace(django=program(tmp_path, OLDER)), None, strict=False)
+    site: Any = SimpleNamespace(django=program(tmp_path, OLDER))
+    given = ValidationInputs(site, None, strict=False)
     assert isinstance(given.probed, Probe)
     assert isinstance(given.described, Description)

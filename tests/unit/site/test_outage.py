@@ -7,32 +7,40 @@ from korrigo_backup.site.outage import watched
 
 
 def wait_for_refusal(outage):
+    assert outage
     while outage.refused is None:
         time.sleep(0.05)
 
 
 def test_an_address_that_always_answers_has_no_outage():
     with answering(lambda _: True) as port, watched(f"http://127.0.0.1:{port}/") as outage:
+        assert outage
         assert outage.seconds() == 0
 
 
 def test_the_seconds_are_those_without_an_answer():
-    down = []
+    down: list[bool] = []
     with answering(lambda _: not down) as port, watched(f"http://127.0.0.1:{port}/") as outage:
         down.append(True)
         wait_for_refusal(outage)
         again = time.monotonic()
         down.clear()
-        assert outage.seconds() == outage.served - outage.refused
-        assert outage.served > again > outage.refused
+        assert outage
+        seconds = outage.seconds()
+        refused, served = outage.refused, outage.served
+        assert refused
+        assert served
+        assert seconds == served - refused
+        assert served > again > refused
 
 
 def test_one_that_is_not_over_has_no_seconds(monkeypatch):
     monkeypatch.setattr("korrigo_backup.site.outage._GRACE", 0.1)
-    down = []
+    down: list[bool] = []
     with answering(lambda _: not down) as port, watched(f"http://127.0.0.1:{port}/") as outage:
         down.append(True)
         wait_for_refusal(outage)
+        assert outage
         assert outage.seconds() is None
 
 

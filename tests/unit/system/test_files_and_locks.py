@@ -28,6 +28,7 @@ with lock.exclusive(Path(sys.argv[1]), "backup of the database"):
 def holder(tmp_path):
     argv = [sys.executable, "-c", HOLD, str(tmp_path / "lock")]
     with subprocess.Popen(argv, stdout=subprocess.PIPE) as child:
+        assert child.stdout
         assert child.stdout.readline() == b"held\n"
         yield child
         child.kill()

@@ -7,8 +7,9 @@ import pytest
 
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.postgres.dump import create as sqldump
+from korrigo_backup.system.blocks import Effort
 from korrigo_backup.system.follow import followed
-from korrigo_backup.system.streams import Effort, GzipWriter, HashingWriter
+from korrigo_backup.system.streams import GzipWriter, HashingWriter
 
 
 def read_all(file):

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ class Aborted:
 
 
 def watched(judge, seconds, *, waiting=True, move=False):
-    process = Aborted()
+    process: Any = Aborted()
     with SilenceWatch(process, judge, SOON) as watch:
         if waiting:
             watch.begin()
@@ -74,8 +75,9 @@ def test_a_pipe_that_nobody_reads_does_not_keep_the_end_waiting(monkeypatch):
     monkeypatch.setattr(run, "_GRACE", 0.2)
     started = time.monotonic()
     with spawn(Command((sys.executable, "-c", "import time; time.sleep(60)")), stdin=True) as process:
-        process.stdin.raw.write(b"x" * (1 << 20))
-        process.stdin.write(b"x")
+        pipe: Any = process.stdin
+        pipe.raw.write(b"x" * (1 << 20))
+        pipe.write(b"x")
     assert time.monotonic() - started < 30
 
 

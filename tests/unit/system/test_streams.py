@@ -7,6 +7,7 @@ import threading
 import tracemalloc
 import zlib
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -123,7 +124,8 @@ class Full(io.RawIOBase):
 @pytest.mark.parametrize("room", [20, 100_000])
 def test_an_error_of_the_disk_is_never_lost_between_the_threads(room):
     noise = [random.Random(n).randbytes(300_000) for n in range(30)]
-    with pytest.raises(OSError, match="No space left"), GzipWriter(HashingWriter(Full(room)), Effort.QUICK) as writer:
+    disk: Any = Full(room)
+    with pytest.raises(OSError, match="No space left"), GzipWriter(HashingWriter(disk), Effort.QUICK) as writer:
         for piece in noise:
             writer.write(piece)
 

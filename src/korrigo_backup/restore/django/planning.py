@@ -25,7 +25,7 @@ from korrigo_backup.restore.plan import (
     loaded_by_django,
     replaced_by_django,
 )
-from korrigo_backup.restore.planning import NAMED, PartPlan, mounted, room
+from korrigo_backup.restore.planning import NAMED, PartPlan, media_replacement, mounted, room
 from korrigo_backup.run.step import DjangoDatabase, DjangoTables, DjangoWarning
 
 if TYPE_CHECKING:
@@ -137,16 +137,10 @@ def plan_media_of(
 ) -> PartPlan:
     """Return the effect of restoring the media of a Django backup."""
     tree = context.site.configured_media()
-    exists = tree.exists()
-    replacement = Replacement(
-        part="media",
-        target=f"media tree {tree.root}",
-        kept_as=str(tree.beside("before", context.stamp)) if exists else None,
-        needs=manifest.media.bytes if manifest.media else artifact.size,
-        free=tree.free(),
-    )
+    needs = manifest.media.bytes if manifest.media else artifact.size
+    replacement = media_replacement(tree, context.stamp, needs=needs)
     listing = files[manifest.media.members] if manifest.media else None
-    if not exists:
+    if replacement.kept_as is None:
         change = FileChange(removed=Counted(manifest.media.files if manifest.media else 0))
     elif manifest.media is None or listing is None:  # without checksums no file is known to be equal
         change = FileChange(changed=Counted(sum(1 for entry in tree.walk() if entry.is_file)))

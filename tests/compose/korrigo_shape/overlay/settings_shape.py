@@ -10,4 +10,4 @@ _OURS = "korrigo_backup.djangoapp"
 _SITE = ["core", *(name for name in reference.INSTALLED_APPS if name != _OURS)]
 
 INSTALLED_APPS = {"first": [_OURS, *_SITE], "last": [*_SITE, _OURS]}.get(_PLACE, _SITE)
-KORRIGO_BACKUP_PATH_COLUMNS: list[str] = []
+KORRIGO_BACKUP_PATH_COLUMNS = []

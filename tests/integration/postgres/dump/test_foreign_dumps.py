@@ -10,6 +10,7 @@ import subprocess
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -159,8 +160,13 @@ def forms(site, dump, place):
         (place / name).write_bytes(content)
     with zipfile.ZipFile(place / "zip.zip", "w") as archive:
         archive.writestr("dump.sql", plain)
-    for name, mode in (("archive.tar", "w"), ("archive.tgz", "w:gz"), ("archive.tar.xz", "w:xz")):
-        with tarfile.open(place / name, mode) as archive:
+    modes: dict[str, Literal["w", "w:gz", "w:xz"]] = {
+        "archive.tar": "w",
+        "archive.tgz": "w:gz",
+        "archive.tar.xz": "w:xz",
+    }
+    for name, mode in modes.items():
+        with tarfile.open(place / name, mode=mode) as archive:
             archive.add(place / "plain.sql", "backup/plain.sql")
     dump("--format=directory", f"--file={place / 'directory'}")
     if shutil.which("zstd"):

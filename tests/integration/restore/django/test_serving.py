@@ -33,7 +33,7 @@ def waiting(wrecked):
 @contextmanager
 def loading(site):
     """The restore, waiting in the midst of its load; it goes on after the block, and its result is appended."""
-    said = []
+    said: list[str] = []
     with site.started("restore", site.made, "--yes", "--no-validate") as child:
         until(lambda: is_waiting(site), 60)
         yield said

@@ -72,7 +72,7 @@ def drill(
     context = RestoreContext(site, stamp, listen, trusted, report=found.append)
     with ExitStack() as opened:
         parts, where = _opened(artifacts, context, catalog.directory, opened)
-        _require_possible(*parts)
+        _require_possible(finding for part in parts for finding in part.plan.findings)
         with all_or_nothing() as undo:
             for part in parts:
                 _stage(part, undo)
@@ -98,7 +98,8 @@ def _opened(
             server = opened.enter_context(place)
             elsewhere = replace(context, site=replace(context.site, postgres=server), confined=True)
             part = opened.enter_context(open_part(one, elsewhere, rehearsal=True))
-            _require_possible(part, before=f"{lacking.message}, and a server on this machine has no way either: ")
+            before = f"{lacking.message}, and a server on this machine has no way either: "
+            _require_possible(part.plan.findings, before=before)
             where = f"on a throw-away server of this machine, because {lacking.message}"
         parts.append(part)
     return parts, where
@@ -125,9 +126,8 @@ def _stage(part: StagedPart, undo: UndoStack) -> None:
         raise ProofFailed(f"it does not load: {problem.message}", hint=problem.hint, detail=problem.detail) from None
 
 
-def _require_possible(*parts: StagedPart, before: str = "") -> None:
-    """Raise Refused with all obstacles to the load of the parts; a drill swaps no data."""
-    found = [finding for part in parts for finding in part.plan.findings]
+def _require_possible(found: Iterable[Finding], *, before: str = "") -> None:
+    """Raise Refused with all obstacles to a load; a drill swaps no data."""
     bad = [one for one in found if one.level is Level.ERROR and one.id not in {MOUNTED, *OF_THE_SWAP}]
     if bad:
         problem = refusal(bad)

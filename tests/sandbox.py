@@ -316,14 +316,15 @@ class Sandbox:
     def restore(self, path, *, safety_backup=False, listen=silent):
         """Restore without asking, in this process."""
         wired = self.wired()
-        request = RestoreOptions(
+        return restore(
+            wired.site(),
+            wired.catalog,
             wired.catalog.find(str(path)),
-            local_now(),
+            RestoreOptions(safety_backup=safety_backup),
+            now=local_now(),
             confirm=lambda _: {},
-            safety_backup=safety_backup,
             listen=listen,
         )
-        return restore(wired.site(), wired.catalog, request)
 
     def seal(self, path):
         """Sign a manifest that a test has altered, with the site's own key: a forger who has it."""

@@ -34,6 +34,7 @@ from korrigo_backup.run.step import (
     VerifyingBackup,
     silent,
 )
+from korrigo_backup.system.wait import wait_until
 from korrigo_backup.verify.verify import Depth, verify
 
 if TYPE_CHECKING:
@@ -267,18 +268,21 @@ def _require_all(done: Done) -> None:
 @contextmanager
 def _patiently_held(site: Site, catalog: Catalog, night: Night) -> Iterator[Site]:
     """Take the lock of the site; wait for another run, and report the wait once."""
-    deadline, told = time.monotonic() + night.wait, False
+    told = False
+
+    def attempt() -> Site | Locked:
+        nonlocal told
+        try:
+            held, _ = stack.enter_context(exclusive(site, catalog, "nightly backup", listen=night.listen, own=True))
+        except Locked as problem:
+            if night.wait and not told:
+                night.listen(AwaitingLock(problem.message, night.wait))
+                told = True
+            return problem
+        return held
+
     with ExitStack() as stack:
-        while True:
-            try:
-                held, _ = stack.enter_context(exclusive(site, catalog, "nightly backup", listen=night.listen, own=True))
-                break
-            except Locked as problem:
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise
-                if not told:
-                    night.listen(AwaitingLock(problem.message, night.wait))
-                    told = True
-                time.sleep(min(PAUSE, left))
-        yield held
+        found = wait_until(lambda one: not isinstance(one, Locked), attempt, seconds=night.wait, pause=PAUSE)
+        if isinstance(found, Locked):
+            raise found
+        yield found

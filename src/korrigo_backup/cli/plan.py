@@ -42,18 +42,16 @@ def command(
     """Show the changes that restoring a backup would make. Everything is read and verified, no data are changed."""
     wired: Wired = context.ensure_object(CommandContext).wired()
     found = named_or_before(wired.catalog, artifact or (None if at else "latest"), at)
-    request = RestoreOptions(
-        found,
-        local_now(),
-        confirm=lambda _: None,
-        listen=silent if as_json else narrator(),
+    options = RestoreOptions(
         dry_run=True,
         allow_unsigned=allow_unsigned,
         into_other_site=into_other_site,
         in_place=in_place,
         accept=frozenset(accept or ()),
     )
-    plan = restore(wired.site(), wired.catalog, request).plan
+    listen = silent if as_json else narrator()
+    done = restore(wired.site(), wired.catalog, found, options, now=local_now(), confirm=lambda _: None, listen=listen)
+    plan = done.plan
     if as_json:
         say_json("plan", plan)
     else:

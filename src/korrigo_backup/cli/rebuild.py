@@ -9,15 +9,15 @@ import typer
 
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say, say_made, say_services
-from korrigo_backup.cli.restore import Choices, restore_and_say
+from korrigo_backup.cli.restore import Questions, restore_and_say
 from korrigo_backup.errors import UsageError
-from korrigo_backup.restore.rebuild import Rebuild, RebuildPlan, newest_good, rebuild
+from korrigo_backup.restore.rebuild import RebuildOptions, RebuildPlan, newest_good, rebuild
+from korrigo_backup.restore.restore import RestoreOptions
 from korrigo_backup.run.step import RebuildStep, StoppingServices
 
 if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
     from korrigo_backup.artifact.artifact import Artifact
-    from korrigo_backup.core.finding import Finding
 
 QUESTION = "⚠️  This puts an EMPTY database in the place of the present database. Continue? (yes/no): "
 
@@ -52,9 +52,8 @@ def command(
         _anew(wired, fixtures, yes=yes, keep=keep)
         return
     artifact = wired.catalog.find(named[0]) if named else _newest_good(wired)
-    restore_and_say(
-        wired, artifact, Choices(yes, safety_backup=safety_backup, allow_unsigned=allow_unsigned, keep=keep)
-    )
+    options = RestoreOptions(safety_backup=safety_backup, allow_unsigned=allow_unsigned, keep=keep)
+    restore_and_say(wired, artifact, options, Questions(yes))
 
 
 def _is_fixture(name: str) -> bool:
@@ -71,21 +70,18 @@ def _newest_good(wired: Wired) -> Artifact:
 
 
 def _anew(wired: Wired, fixtures: tuple[Path, ...], *, yes: bool, keep: bool) -> None:
-    health: list[Finding] = []
-    listen = narrator(RebuildStep, StoppingServices)
-    wish = Rebuild(
-        local_now(),
-        lambda plan: _confirm(plan, yes=yes),
-        fixtures,
-        listen=listen,
-        keep=keep,
-        report=health.append,
+    done = rebuild(
+        wired.site(say_made),
+        wired.catalog,
+        RebuildOptions(fixtures, keep),
+        now=local_now(),
+        confirm=lambda plan: _confirm(plan, yes=yes),
+        listen=narrator(RebuildStep, StoppingServices),
     )
-    plan = rebuild(wired.site(say_made), wired.catalog, wish)
     say("✅ Rebuild completed successfully")
-    if plan.kept_as:
-        say(f"   the replaced data is kept as {plan.kept_as}; to go back: korrigo-backup rollback")
-    say_services(health, "the database is rebuilt")
+    if done.plan.kept_as:
+        say(f"   the replaced data is kept as {done.plan.kept_as}; to go back: korrigo-backup rollback")
+    say_services(done.health, "the database is rebuilt")
 
 
 def _confirm(plan: RebuildPlan, *, yes: bool) -> bool:

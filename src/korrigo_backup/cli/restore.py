@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.restore.plan import RestorePlan
+    from korrigo_backup.restore.restore import Restored
     from korrigo_backup.run.step import Step
     from korrigo_backup.site.site import Site
     from korrigo_backup.validate.validate import Probing
@@ -40,19 +41,11 @@ QUESTION = "⚠️  DESTRUCTIVE OPERATION - This will DELETE all current data. C
 
 
 @dataclass(frozen=True)
-class Choices:
-    """The options of a restore: without questions, with the given answers, with the allowed exceptions."""
+class Questions:
+    """How the operator is asked: `yes` is the answer to the last question, `answers` are given for the checklist."""
 
     yes: bool
     answers: Mapping[str, str] = field(default_factory=dict)
-    dry_run: bool = False
-    safety_backup: bool = True
-    allow_unsigned: bool = False
-    into_other_site: bool = False
-    validate: bool = True
-    in_place: bool = False
-    accept: frozenset[str] = frozenset()
-    keep: bool = False
 
 
 def command(
@@ -111,61 +104,42 @@ def command(
             "a restore in place always makes a safety backup: a rollback needs it",
             hint="leave out --no-safety-backup, or --in-place",
         )
-    choices = Choices(
-        yes,
-        given,
-        dry_run,
-        safety_backup,
-        allow_unsigned,
-        into_other_site,
-        validate,
-        in_place,
-        frozenset(accept or ()),
-        keep,
+    options = RestoreOptions(
+        dry_run=dry_run,
+        safety_backup=safety_backup,
+        allow_unsigned=allow_unsigned,
+        into_other_site=into_other_site,
+        in_place=in_place,
+        accept=frozenset(accept or ()),
+        keep=keep,
     )
-    restore_and_say(wired, named_or_before(wired.catalog, artifact, at), choices)
+    found = named_or_before(wired.catalog, artifact, at)
+    restore_and_say(wired, found, options, Questions(yes, given), validate=validate)
 
 
-def restore_and_say(wired: Wired, artifact: Artifact, choices: Choices) -> None:
+def restore_and_say(
+    wired: Wired, artifact: Artifact, options: RestoreOptions, questions: Questions, *, validate: bool = True
+) -> None:
     """Restore one artifact and print every step; the plan and the checklist first."""
-    site = wired.site() if choices.dry_run else wired.site(say_made)
+    site = wired.site() if options.dry_run else wired.site(say_made)
     probing: list[Probing] = []
-
     narrate = narrator(RestoreStep, StoppingServices, DjangoStep)
 
     def listen(step: Step) -> None:
         narrate(step)
-        if isinstance(step, RestoredSiteHealthy) and choices.validate:  # while the safety backup is made
+        if isinstance(step, RestoredSiteHealthy) and validate:  # while the safety backup is made
             probing.append(begin_probe(site))
 
-    request = RestoreOptions(
-        artifact,
-        local_now(),
-        confirm=lambda plan: _confirm(wired, plan, choices),
-        listen=listen,
-        dry_run=choices.dry_run,
-        safety_backup=choices.safety_backup,
-        allow_unsigned=choices.allow_unsigned,
-        into_other_site=choices.into_other_site,
-        in_place=choices.in_place,
-        accept=choices.accept,
-        keep=choices.keep,
-    )
-    done = restore(site, wired.catalog, request)
-    if choices.dry_run:
+    def confirm(plan: RestorePlan) -> Mapping[str, str] | None:
+        return _confirm(wired, plan, questions, into_other_site=options.into_other_site)
+
+    done = restore(site, wired.catalog, artifact, options, now=local_now(), confirm=confirm, listen=listen)
+    if options.dry_run:
         say_plan(done.plan)
         refuse(done.plan)
         return
-    if done.safety:
-        say(f"   {done.safety.path} ({human(done.safety.size)})")
-    say("✅ Restore completed successfully")
-    for one in done.plan.replaces:
-        if one.kept_as:
-            say(f"   the replaced {one.part} is kept as {one.kept_as}; to go back: korrigo-backup rollback")
-        if one.in_place:
-            say(f"   to go back to the data of before: {_way_back(done.plan)}")
-    say_findings(done.findings)
-    if choices.validate:
+    _say_done(done)
+    if validate:
         _validate(site, wired, artifact, _way_back(done.plan), probing[-1] if probing else None)
     say("📊 Verification recommended - check database contents")
     if done.losses:
@@ -175,6 +149,18 @@ def restore_and_say(wired: Wired, artifact: Artifact, choices: Choices) -> None:
             hint="each is named above, with the command that helps",
             state="restored" if any(one.id == "services.unhealthy" for one in done.losses) else "restored, and serving",
         )
+
+
+def _say_done(done: Restored) -> None:
+    if done.safety:
+        say(f"   {done.safety.path} ({human(done.safety.size)})")
+    say("✅ Restore completed successfully")
+    for one in done.plan.replaces:
+        if one.kept_as:
+            say(f"   the replaced {one.part} is kept as {one.kept_as}; to go back: korrigo-backup rollback")
+        if one.in_place:
+            say(f"   to go back to the data of before: {_way_back(done.plan)}")
+    say_findings(done.findings)
 
 
 def _way_back(plan: RestorePlan) -> str:
@@ -222,10 +208,12 @@ def _validate(site: Site, wired: Wired, artifact: Artifact, way_back: str, probi
     say(f"✅ Validation passed ({passed} of {len(findings)} checks without a remark)")
 
 
-def _confirm(wired: Wired, plan: RestorePlan, choices: Choices) -> Mapping[str, str] | None:
+def _confirm(
+    wired: Wired, plan: RestorePlan, questions: Questions, *, into_other_site: bool
+) -> Mapping[str, str] | None:
     say_plan(plan)
-    answers = {key: answer for key, answer in choices.answers.items() if answer}
-    if not choices.yes and sys.stdin.isatty():
+    answers = {key: answer for key, answer in questions.answers.items() if answer}
+    if not questions.yes and sys.stdin.isatty():
         for question in unanswered(answers):
             if answer := ask(f"   {question.words} (empty: not stated): "):
                 answers[question.key] = answer
@@ -237,14 +225,14 @@ def _confirm(wired: Wired, plan: RestorePlan, choices: Choices) -> Mapping[str, 
             f"the checklist is not complete: {', '.join(question.point for question in left)}",
             hint=f"answer with {' '.join(question.option for question in left)}",
         )
-    if choices.yes or _means_it(wired, choices):
+    if questions.yes or _means_it(wired, into_other_site=into_other_site):
         return answers
     return None
 
 
-def _means_it(wired: Wired, choices: Choices) -> bool:
+def _means_it(wired: Wired, *, into_other_site: bool) -> bool:
     """Ask; to put another site's data in the place of this site's, its name must be typed."""
-    if not choices.into_other_site:
+    if not into_other_site:
         return ask_yes(QUESTION)
     name = wired.config.site.name
     return (

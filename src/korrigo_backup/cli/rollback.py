@@ -9,15 +9,15 @@ import typer
 
 from korrigo_backup.artifact.kinds import KINDS, Kind, Origin
 from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say, say_services
-from korrigo_backup.cli.restore import Choices, restore_and_say
+from korrigo_backup.cli.restore import Questions, restore_and_say
 from korrigo_backup.errors import NotFound, UsageError
-from korrigo_backup.restore.rollback import RollbackPlan, rollback
+from korrigo_backup.restore.restore import RestoreOptions
+from korrigo_backup.restore.rollback import RollbackOptions, RollbackPlan, rollback
 from korrigo_backup.run.step import RollbackStep, StoppingServices
 
 if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
     from korrigo_backup.artifact.artifact import Artifact
-    from korrigo_backup.core.finding import Finding
 
 QUESTION = "⚠️  This puts the data of before the restore back in place. Continue? (yes/no): "
 
@@ -58,27 +58,24 @@ def command(
                 "--media-only goes with --to before or after", hint="korrigo-backup restore media_backup_….tar.gz"
             )
         artifact = _newest_safety(wired) if to is RollbackTarget.SAFETY else wired.catalog.find("latest", Kind.SQL)
-        restore_and_say(wired, artifact, Choices(yes, allow_unsigned=allow_unsigned, in_place=in_place, keep=keep))
+        options = RestoreOptions(allow_unsigned=allow_unsigned, in_place=in_place, keep=keep)
+        restore_and_say(wired, artifact, options, Questions(yes))
         return
-    health: list[Finding] = []
-    plan = rollback(
+    done = rollback(
         wired.site(),
         wired.catalog,
+        RollbackOptions(media_only=media_only, redo=to is RollbackTarget.AFTER, keep=keep),
         confirm=lambda plan: _confirm(plan, yes=yes),
-        media_only=media_only,
-        redo=to is RollbackTarget.AFTER,
         listen=narrator(RollbackStep, StoppingServices),
-        keep=keep,
-        report=health.append,
     )
-    if plan is None:
+    if done is None:
         say("✅ The interrupted restore is undone: the site is as it was before it")
         return
     say("✅ Rollback completed successfully")
-    for kept in (plan.database_kept_as, plan.media_kept_as):
+    for kept in (done.plan.database_kept_as, done.plan.media_kept_as):
         if kept:
             say(f"   the replaced data is kept as {kept}")
-    say_services(health, "the rollback is done")
+    say_services(done.health, "the rollback is done")
 
 
 def _newest_safety(wired: Wired) -> Artifact:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.catalog import Catalog
-    from korrigo_backup.restore.parts import RestorePart
+    from korrigo_backup.restore.parts import StagedPart
     from korrigo_backup.run.step import Listener
     from korrigo_backup.site.site import Site
 
@@ -72,7 +72,7 @@ def drill(
     context = RestoreContext(site, stamp, listen, trusted, report=found.append)
     with ExitStack() as opened:
         parts, where = _opened(artifacts, context, catalog.directory, opened)
-        _require_possible(*parts)
+        _require_possible(finding for part in parts for finding in part.plan.findings)
         with all_or_nothing() as undo:
             for part in parts:
                 _stage(part, undo)
@@ -84,7 +84,7 @@ def drill(
 
 def _opened(
     artifacts: Iterable[Artifact], context: RestoreContext, directory: Path, opened: ExitStack
-) -> tuple[list[RestorePart], str]:
+) -> tuple[list[StagedPart], str]:
     """Open the parts where they can be loaded, and return that place in words.
 
     If the site's role may not load a database on its server, a throw-away server of this machine is used.
@@ -98,7 +98,8 @@ def _opened(
             server = opened.enter_context(place)
             elsewhere = replace(context, site=replace(context.site, postgres=server), confined=True)
             part = opened.enter_context(open_part(one, elsewhere, rehearsal=True))
-            _require_possible(part, before=f"{lacking.message}, and a server on this machine has no way either: ")
+            before = f"{lacking.message}, and a server on this machine has no way either: "
+            _require_possible(part.plan.findings, before=before)
             where = f"on a throw-away server of this machine, because {lacking.message}"
         parts.append(part)
     return parts, where
@@ -110,7 +111,7 @@ def fingerprint(catalog: Catalog, artifact: Artifact) -> str:
     return next((one.database.fingerprint for one in manifests if one.database), "")
 
 
-def _stage(part: RestorePart, undo: UndoStack) -> None:
+def _stage(part: StagedPart, undo: UndoStack) -> None:
     """Load a part. Raises ProofFailed where the server or psql does not take the dump: that concerns the backup.
 
     An error of another class (no room, no right, no connection, a lock) concerns the place, and goes on as it is.
@@ -125,9 +126,8 @@ def _stage(part: RestorePart, undo: UndoStack) -> None:
         raise ProofFailed(f"it does not load: {problem.message}", hint=problem.hint, detail=problem.detail) from None
 
 
-def _require_possible(*parts: RestorePart, before: str = "") -> None:
-    """Raise Refused with all obstacles to the load of the parts; a drill swaps no data."""
-    found = [finding for part in parts for finding in part.plan.findings]
+def _require_possible(found: Iterable[Finding], *, before: str = "") -> None:
+    """Raise Refused with all obstacles to a load; a drill swaps no data."""
     bad = [one for one in found if one.level is Level.ERROR and one.id not in {MOUNTED, *OF_THE_SWAP}]
     if bad:
         problem = refusal(bad)

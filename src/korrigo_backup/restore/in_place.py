@@ -34,43 +34,43 @@ if TYPE_CHECKING:
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.manifest import DatabaseProof, TableProof
+    from korrigo_backup.restore.method import RestoreRun
     from korrigo_backup.restore.parts import RestoreContext
     from korrigo_backup.run.undo import UndoStack
 
-IN_PLACE = Verb.RESTORE_IN_PLACE
-"""The verb of such a restore in the journal, instead of `restore`."""
-
 
 @contextmanager
-def open_in_place(artifact: Artifact, context: RestoreContext, secure: Callable[[], Artifact]) -> Iterator[InPlacePart]:
-    """Open and verify a dump that is to replace the content of the live database; `secure` makes a safety backup."""
+def open_in_place(artifact: Artifact, context: RestoreContext) -> Iterator[InPlace]:
+    """Open and verify a dump that is to replace the content of the live database."""
     with open_sql(artifact, context.site.postgres.access) as source:
         plan = plan_sql(context.site, artifact, source, stamp=context.stamp, in_place=True)
         found = (*plan.findings, *_findings(context, source), *_needs(context, source))
-        yield InPlacePart(source, context, replace(plan, findings=found), artifact, secure)
+        yield InPlace(source, context, replace(plan, findings=found), artifact)
 
 
 @dataclass
-class InPlacePart:
-    """The content of the database, from a dump."""
+class InPlace:
+    """Replace the content of the live database, in one transaction, after a safety backup."""
 
     source: SqlSource
     context: RestoreContext
-    plan: PartPlan
+    part: PartPlan
     artifact: Artifact
-    secure: Callable[[], Artifact]
-    safety: Artifact | None = field(default=None, init=False)
+    verb: Verb = Verb.RESTORE_IN_PLACE
     _committing: bool = field(default=False, init=False)
 
-    def stage(self, undo: UndoStack) -> None:
-        """Return at once: there is no stage; the dump was read whole and verified when it was opened."""
+    def plan(self) -> tuple[PartPlan, ...]:
+        """Return the effect on the database."""
+        return (self.part,)
 
-    def swap(self, undo: UndoStack) -> None:
-        """Make the safety backup, then replace the content; the services are stopped."""
-        self.context.listen(SecuringFirst())
-        safety = self.safety = self.secure()
+    def carry_out(self, undo: UndoStack, run: RestoreRun) -> None:
+        """Stop, make the safety backup, replace. There is no stage: the dump was verified when it was opened."""
+        self.context = self.context.heard_by(run.listen)
+        run.stop(undo)
+        run.listen(SecuringFirst())
+        safety = run.secure()
         undo.push(f"the content of the database, from {safety.path}", lambda: self._bring_back(safety))
-        self.context.listen(EndingSessions())
+        run.listen(EndingSessions())
         self._replace(self.artifact, self.source, safety.manifest.database if safety.manifest else None)
 
     def _bring_back(self, safety: Artifact) -> None:

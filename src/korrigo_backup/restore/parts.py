@@ -9,7 +9,7 @@ import secrets
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import reduce
-from typing import IO, TYPE_CHECKING, Protocol, assert_never
+from typing import IO, TYPE_CHECKING, assert_never
 
 from korrigo_backup.artifact import naming
 from korrigo_backup.artifact.kinds import Kind
@@ -71,23 +71,6 @@ def _ignore(finding: Finding) -> None:
     """Ignore a finding that is not shown."""
 
 
-class RestorePart(Protocol):
-    """A part of a restore. Each step registers its undo before it changes anything."""
-
-    @property
-    def plan(self) -> PartPlan:
-        """The effect of replacing this part."""
-        ...
-
-    def stage(self, undo: UndoStack) -> None:
-        """Load next to the live part and prove it; the site serves on."""
-        ...
-
-    def swap(self, undo: UndoStack) -> None:
-        """Put the staged part in the place of the live part, by renames; the services are stopped."""
-        ...
-
-
 @dataclass(frozen=True)
 class RestoreContext:
     """The surroundings of every part: the site, the stamp of all names, the listener, whether the content is trusted.
@@ -110,9 +93,13 @@ class RestoreContext:
         """Whether a role without rights is to load a dump."""
         return self.confined or not self.trusted
 
+    def heard_by(self, listen: Listener) -> RestoreContext:
+        """Return this context with another listener."""
+        return replace(self, listen=listen)
+
 
 @contextmanager
-def open_part(artifact: Artifact, context: RestoreContext, *, rehearsal: bool = False) -> Iterator[RestorePart]:
+def open_part(artifact: Artifact, context: RestoreContext, *, rehearsal: bool = False) -> Iterator[StagedPart]:
     """Open and verify an artifact as the part of the site that it restores; a `rehearsal` ends before the swap."""
     with ExitStack() as stack:
         match artifact.kind:
@@ -190,6 +177,10 @@ class DatabasePart:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "databases", Databases(self.context.site.postgres))
+
+    def heard_by(self, listen: Listener) -> DatabasePart:
+        """Return this part with another listener of its steps."""
+        return replace(self, context=self.context.heard_by(listen))
 
     @phase("staging of the database")
     def stage(self, undo: UndoStack) -> None:
@@ -343,6 +334,10 @@ class MediaPart:
     context: RestoreContext
     plan: PartPlan
 
+    def heard_by(self, listen: Listener) -> MediaPart:
+        """Return this part with another listener of its steps."""
+        return replace(self, context=self.context.heard_by(listen))
+
     @phase("staging of the media")
     def stage(self, undo: UndoStack) -> None:
         """Unpack the archive next to the live children, each file proven as it is written."""
@@ -387,3 +382,10 @@ class MediaPart:
     @property
     def _tree(self) -> Tree:
         return self.context.site.configured_media()
+
+
+StagedPart = DatabasePart | MediaPart
+"""A part of the site: `stage` loads and proves it next to the live part, while the site serves; `swap` exchanges both.
+
+Each step registers its undo before it changes anything.
+"""

@@ -45,17 +45,22 @@ class RebuildPlan(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class Rebuild:
-    """A database anew: the site's migrations, then `fixtures` if there are any."""
+class RebuildOptions:
+    """The choices of the operator: `fixtures` are loaded after the site's migrations.
 
-    now: datetime
-    confirm: Callable[[RebuildPlan], bool]
+    With `keep`, the new database stays although the services do not become healthy.
+    """
+
     fixtures: tuple[Path, ...] = ()
-    listen: Listener = silent
     keep: bool = False
-    """Whether it stays although the services do not become healthy."""
-    report: Callable[[Finding], None] = lambda _: None
-    """Takes the findings about the services' health."""
+
+
+@dataclass(frozen=True)
+class RebuildResult:
+    """A rebuild that is done, with findings about the services' health."""
+
+    plan: RebuildPlan
+    health: tuple[Finding, ...]
 
 
 @dataclass(frozen=True)
@@ -85,14 +90,22 @@ def newest_good(catalog: Catalog, *, now: datetime) -> RebuildChoice:
     )
 
 
-def rebuild(site: Site, catalog: Catalog, wish: Rebuild) -> RebuildPlan:
+def rebuild(
+    site: Site,
+    catalog: Catalog,
+    options: RebuildOptions,
+    *,
+    now: datetime,
+    confirm: Callable[[RebuildPlan], bool],
+    listen: Listener = silent,
+) -> RebuildResult:
     """Put an empty database in the place of the live database, with the site's migrations and fixtures.
 
     Any failure, also of a migration, brings the old database back. Raises Cancelled if `confirm` returns False;
     PartlyDone if no way to run the site's management commands is configured: the database is new, the commands are in
     the hint.
     """
-    missing = next((path for path in wish.fixtures if not path.is_file()), None)
+    missing = next((path for path in options.fixtures if not path.is_file()), None)
     if missing:
         raise NotFound(f"there is no fixture {missing}", hint="name a JSON file that manage.py loaddata takes")
     if site.postgres.database == site.postgres.maintenance:
@@ -101,23 +114,22 @@ def rebuild(site: Site, catalog: Catalog, wish: Rebuild) -> RebuildPlan:
             hint="set POSTGRES_DB to the site's own database, or [database] maintenance to another database",
         )
     require_here(site)
-    with exclusive(site, catalog, "rebuild", listen=wish.listen) as (site, _):  # noqa: PLR1704 - now held
-        stamp = naming.stamp(own_stamp(site, wish.now))
-        plan = _plan(site, wish, stamp)
-        if not wish.confirm(plan):
+    with exclusive(site, catalog, "rebuild", listen=listen) as (site, _):  # noqa: PLR1704 - now held
+        stamp = naming.stamp(own_stamp(site, now))
+        plan = _plan(site, options, stamp)
+        if not confirm(plan):
             raise Cancelled("Rebuild cancelled", hint="to continue, run it again and answer yes")
-        with recorded(catalog.directory, site, "rebuild", "empty", listener=wish.listen) as running:
-            for finding in _carry_out(site, plan, stamp, running.listen, keep=wish.keep):
-                wish.report(finding)
+        with recorded(catalog.directory, site, "rebuild", "empty", listener=listen) as running:
+            health = _carry_out(site, plan, stamp, running.listen, keep=options.keep)
         if site.django is None:
             raise _by_hand(plan)
-    return plan
+    return RebuildResult(plan, health)
 
 
-def _plan(site: Site, wish: Rebuild, stamp: str) -> RebuildPlan:
+def _plan(site: Site, options: RebuildOptions, stamp: str) -> RebuildPlan:
     live = site.postgres.database
     exists = live in Databases(site.postgres).names()
-    commands = [("migrate", "--noinput"), *(("loaddata", str(path.resolve())) for path in wish.fixtures)]
+    commands = [("migrate", "--noinput"), *(("loaddata", str(path.resolve())) for path in options.fixtures)]
     return RebuildPlan(live, naming.before_database(live, stamp) if exists else None, tuple(commands))
 
 

@@ -5,7 +5,7 @@ Rolling back twice is going forward again: `_before_S` and `_after_S` change pla
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,7 +20,6 @@ from korrigo_backup.recovery.django import DJANGO, stamp_of
 from korrigo_backup.recovery.recover import database_of, exclusive, take_back
 from korrigo_backup.restore.django.way_back import load_before, obstacle
 from korrigo_backup.restore.downtime import Downtime
-from korrigo_backup.restore.in_place import IN_PLACE
 from korrigo_backup.restore.needs import require_maintenance
 from korrigo_backup.run.journal import read, recorded
 from korrigo_backup.run.record import RESTORES, Outcome, Verb
@@ -65,55 +64,69 @@ class RollbackPlan(msgspec.Struct, frozen=True):
     safety: str | None = None
 
 
+@dataclass(frozen=True)
+class RollbackOptions:
+    """The choices of the operator: `redo` brings back the previous copy of the newest rollback.
+
+    With `keep`, services that do not become healthy are no failure.
+    """
+
+    media_only: bool = False
+    redo: bool = False
+    keep: bool = False
+
+
+@dataclass(frozen=True)
+class RollbackResult:
+    """A rollback that is done, with findings about the services' health."""
+
+    plan: RollbackPlan
+    health: tuple[Finding, ...]
+
+
 def rollback(
     site: Site,
     catalog: Catalog,
+    options: RollbackOptions,
     *,
     confirm: Callable[[RollbackPlan], bool],
-    media_only: bool = False,
-    redo: bool = False,
     listen: Listener = silent,
-    keep: bool = False,
-    report: Callable[[Finding], None] = lambda _: None,
-) -> RollbackPlan | None:
+) -> RollbackResult | None:
     """Bring back the previous copy of the newest restore (or, with `redo`, of the newest rollback).
 
     An interrupted restore is undone, and no other step is taken then: to go on would undo the restore before it.
     Returns None in that case. After a restore by Django the database comes back from its safety backup, staged and
     proven while the site serves, and the media with it. Raises NotFound if there is no previous copy; Refused if less
     than the whole was asked for after an interrupted restore, if only half of it could come back, or if it was made in
-    place; Cancelled if `confirm` returns False; any failure rolls back. With `keep`, services that do not become
-    healthy are no failure. `report` takes the findings about their health.
+    place; Cancelled if `confirm` returns False; any failure rolls back.
     """
     require_here(site)
-    move = REDO if redo else ROLLBACK
+    move = REDO if options.redo else ROLLBACK
     with exclusive(site, catalog, "rollback", listen=listen) as (site, recovered):  # noqa: PLR1704 - now held
         if recovered.restore:
-            _finished(redo=redo, media_only=media_only)
+            _finished(options)
             return None
         safety, records = None, [one for one in read(catalog.directory) if one.site == site.name]
-        if move is ROLLBACK and not media_only:
+        if move is ROLLBACK and not options.media_only:
             newest = _standing(records)
             _refuse_after_in_place(newest)
             safety = _safety_of_django(site, catalog, newest)
         with site.postgres.asking():
-            plan = _plan_loaded(site, safety) if safety else _plan(site, move, records, media_only=media_only)
+            plan = _plan_loaded(site, safety) if safety else _plan(site, move, records, media_only=options.media_only)
         if not confirm(plan):
             raise Cancelled("Rollback cancelled", hint="to continue, run it again and answer yes")
-        why = {_ONLY: "media"} if media_only else {}
+        why = {_ONLY: "media"} if options.media_only else {}
         with recorded(catalog.directory, site, _VERB, plan.stamp, listener=listen, why=why) as running:
             if safety:
                 running.listen(LoadingSafety(safety.name))
                 load_before(site, safety, plan.stamp, running.listen)
-            health = _carry_out(site, plan, move, running.listen, keep=keep)
-            for finding in health:
-                report(finding)
-    return plan
+            health = _carry_out(site, plan, move, running.listen, keep=options.keep)
+    return RollbackResult(plan, health)
 
 
-def _finished(*, redo: bool, media_only: bool) -> None:
+def _finished(options: RollbackOptions) -> None:
     """Refuse the rest of the request after an interrupted restore was undone; return if there is no rest."""
-    if redo or media_only:
+    if options.redo or options.media_only:
         raise Refused(
             "an interrupted restore was undone first: the site is as it was before it",
             hint="look at the site, then run the same command again if you still want it",
@@ -246,7 +259,7 @@ def _standing(records: Iterable[Record]) -> Record | None:
 
 def _refuse_after_in_place(newest: Record | None) -> None:
     """Refuse to undo the restore before the newest, if the newest was in place and left no copy to rename."""
-    if newest and newest.verb == IN_PLACE:
+    if newest and newest.verb == Verb.RESTORE_IN_PLACE:
         raise Refused(
             f"the newest restore, of {newest.subject}, was made in place: a rename would undo the restore before it",
             hint="korrigo-backup rollback --to safety --in-place brings back the replaced data",

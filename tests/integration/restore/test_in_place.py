@@ -4,7 +4,6 @@ import gzip
 import os
 import signal
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -159,11 +158,9 @@ def test_the_server_of_a_killed_drill_is_named_by_doctor_and_removed_by_the_next
 
 
 def test_a_drill_names_everything_that_is_in_its_way():
-    plans = [
-        SimpleNamespace(plan=SimpleNamespace(findings=(error("space.database", what, f"do {what}"),))) for what in "ab"
-    ]
+    found = [error("space.database", what, f"do {what}") for what in "ab"]
     with pytest.raises(Refused, match="a; and b") as refused:
-        drill._require_possible(*plans)
+        drill._require_possible(found)
     assert refused.value.hint == "do a; then do b"
 
 
@@ -344,9 +341,9 @@ def test_an_interruption_around_the_commit_ends_in_the_old_content(plain_site, m
 
     monkeypatch.setattr(Session, "run", strike)
     wired = site.wired()
-    request = RestoreOptions(wired.catalog.find(str(made)), local_now(), confirm=lambda _: {}, in_place=True)
+    options, artifact = RestoreOptions(in_place=True), wired.catalog.find(str(made))
     with pytest.raises(KorrigoBackupError, match="struck") as failure:
-        restore(wired.site(), wired.catalog, request)
+        restore(wired.site(), wired.catalog, artifact, options, now=local_now(), confirm=lambda _: {})
     assert failure.value.state == "rolled back: the site is as it was before"
     assert struck == [when]
     assert site.content() == before

@@ -68,8 +68,8 @@ def test_nobody_writes_while_a_restore_in_place_replaces_what_it_has_saved(shut,
 
     monkeypatch.setattr(sql_inplace, "_require_unchanged", then_write)
     wired = shut.wired()
-    request = RestoreOptions(wired.catalog.find(str(made)), local_now(), confirm=lambda _: {}, in_place=True)
-    restore(wired.site(), wired.catalog, request)
+    options, artifact = RestoreOptions(in_place=True), wired.catalog.find(str(made))
+    restore(wired.site(), wired.catalog, artifact, options, now=local_now(), confirm=lambda _: {})
     assert tried
 
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.artifact.components import usable_manifest
 from korrigo_backup.artifact.naming import DIRECTORY_MANIFEST
 from korrigo_backup.artifact.signature import Authenticity
+from korrigo_backup.core.finding import warning
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused, UsageError
 from korrigo_backup.postgres.databases import Databases
 from korrigo_backup.postgres.dump.proof import holds
@@ -27,13 +28,15 @@ from korrigo_backup.restore.django.planning import (
     plan_media_of,
     plan_staged,
 )
-from korrigo_backup.restore.django.staged import StagedDjango, StagedMedia, hindrance
+from korrigo_backup.restore.django.staged import discard, hindrance, stage_copy
 from korrigo_backup.restore.django.way_back import take_back_loaded
+from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import (
     DjangoMediaRestored,
     EndingSessions,
     LoadingArtifact,
     PuttingBack,
+    RestoringInPlace,
     RowsCounted,
     SecuringFirst,
 )
@@ -44,19 +47,17 @@ from korrigo_backup.system.timings import phase
 from korrigo_backup.verify import django_artifact as django_format
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterator
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.manifest import Manifest
     from korrigo_backup.core.finding import Finding
-    from korrigo_backup.postgres.digest import Snapshot
-    from korrigo_backup.restore.parts import RestoreContext, RestorePart
+    from korrigo_backup.restore.method import RestoreRun
+    from korrigo_backup.restore.parts import RestoreContext
     from korrigo_backup.restore.planning import PartPlan
     from korrigo_backup.run.step import DjangoStep
     from korrigo_backup.run.undo import UndoStack
     from korrigo_backup.site.manage import DjangoCommands
-    from korrigo_backup.verify.sources import SqlSource
 
 # Is it in our database that the transaction holds what it loaded? Both views show it to every role.
 _HERE = """
@@ -66,29 +67,9 @@ WHERE l.locktype = 'transactionid' AND l.granted AND l.transactionid::text = (({
 """
 
 
-class Run(Protocol):
-    """What a restore under way gives to its parts."""
-
-    def secure(self) -> Artifact:
-        """Make the safety backup and return it."""
-        ...
-
-    def copied(self, observe: Callable[[Snapshot], None]) -> AbstractContextManager[tuple[Artifact, SqlSource]]:
-        """Dump the live database for a copy of it; `observe` sees the same snapshot."""
-        ...
-
-    def in_place(self) -> None:
-        """Take note that the database is changed in place, although the plan says otherwise."""
-        ...
-
-    def note(self, **known: str) -> None:
-        """Write into the journal what must be known if the run ends here."""
-        ...
-
-
 @contextmanager
-def open_django(artifact: Artifact, context: RestoreContext, run: Run) -> Iterator[tuple[RestorePart, ...]]:
-    """Open and verify a Django backup, let the site's manage.py check it, and yield what it replaces.
+def open_django(artifact: Artifact, context: RestoreContext) -> Iterator[DjangoLoad]:
+    """Open and verify a Django backup, let the site's manage.py check it, and yield the method of its restore.
 
     Raises UsageError when nothing says how manage.py is run, ProofFailed, and what manage.py says against it.
     """
@@ -108,48 +89,87 @@ def open_django(artifact: Artifact, context: RestoreContext, run: Run) -> Iterat
         live = Live.of(checked, manifest)
         reason = hindrance(context.site, described, checked, context.stamp)
         plan = plan_database(context.site, artifact, manifest, live, [*findings, *checked.warnings], reason=reason)
-        loading = DjangoPart(artifact, manifest, files, context, plan, run, django, live, _held(checked, manifest))
+        backup = DjangoBackup(artifact, manifest, files, django, live, _held(checked, manifest))
         media = plan_media_of(context, artifact, manifest, files) if manifest.includes_media else None
-        if reason:
-            yield (loading, Along(media)) if media else (loading,)
-        else:
-            staged = StagedDjango(loading, plan_staged(context.site, plan, context.stamp))
-            yield (staged, StagedMedia(staged, media)) if media else (staged,)
-
-
-@dataclass(frozen=True)
-class Along:
-    """The media of a Django backup: manage.py replaces them along with the database."""
-
-    plan: PartPlan
-
-    def stage(self, undo: UndoStack) -> None:
-        """Do nothing: see the database's part."""
-
-    def swap(self, undo: UndoStack) -> None:
-        """Do nothing: see the database's part."""
+        staged = None if reason else plan_staged(context.site, plan, context.stamp)
+        yield DjangoLoad(backup, context, plan, staged, media)
 
 
 @dataclass
-class DjangoPart:
-    """Database and media, from a Django backup."""
+class DjangoLoad:
+    """Let the site's manage.py load a copy of the live database, and swap; without a copy, load the live database.
+
+    `staged` is the plan of the former, None for want of a copy; `in_place` that of the latter.
+    """
+
+    backup: DjangoBackup
+    context: RestoreContext
+    in_place: PartPlan
+    staged: PartPlan | None
+    media: PartPlan | None
+
+    @property
+    def verb(self) -> Verb:
+        """The verb in the journal: it says how the restore is undone."""
+        return Verb.RESTORE if self.staged else Verb.RESTORE_BY_DJANGO
+
+    def plan(self) -> tuple[PartPlan, ...]:
+        """Return the effect on the database, and on the media if the backup has some."""
+        database = self.staged or self.in_place
+        return (database, self.media) if self.media else (database,)
+
+    def carry_out(self, undo: UndoStack, run: RestoreRun) -> None:
+        """Load a copy while the site serves, stop, copy again what was written meanwhile, swap; else load in place."""
+        loading = ManageLoad(self.backup, self.context.heard_by(run.listen), run)
+        copy = stage_copy(loading, self.staged, undo) if self.staged else None
+        if isinstance(copy, str):
+            self._give_up(copy, loading)
+            copy = None
+        run.stop(undo)
+        if copy and (reason := copy.catch_up(undo)):
+            self._give_up(reason, loading)
+            Databases(run.site.postgres).admit(run.site.postgres.database)
+            copy = None
+        if copy is None:
+            loading.load_in_place(undo)
+            return
+        copy.swap_database(undo)
+        if self.media:
+            copy.swap_media(undo)
+
+    def _give_up(self, reason: str, loading: ManageLoad) -> None:
+        """Go on in place: remove the staged data, and report the reason."""
+        self.staged = None
+        loading.run.note(verb=self.verb)
+        way = next(one.hint for one in self.in_place.findings if one.id == "restore.django")
+        self.context.report(warning("restore.django", f"restored in place: {reason}", way))
+        loading.context.listen(RestoringInPlace(reason))
+        discard(loading)
+
+
+@dataclass(frozen=True)
+class DjangoBackup:
+    """A Django backup, open and verified, and checked by the site's manage.py."""
 
     artifact: Artifact
     manifest: Manifest
     files: dict[str, IO[bytes]]
-    context: RestoreContext
-    plan: PartPlan
-    run: Run
     django: DjangoCommands
     live: Live
     held: frozenset[str]
     """The tables whose rows are all those of the backup, by their names as SQL writes them."""
+
+
+@dataclass
+class ManageLoad:
+    """A load of database and media by the site's manage.py."""
+
+    backup: DjangoBackup
+    context: RestoreContext
+    run: RestoreRun
     _transaction: str = field(default="", init=False)
 
-    def stage(self, undo: UndoStack) -> None:
-        """Nothing can be staged; all was verified and checked when it was opened."""
-
-    def swap(self, undo: UndoStack) -> None:
+    def load_in_place(self, undo: UndoStack) -> None:
         """Make the safety backup, then let manage.py replace database and media; the services are stopped."""
         site, listen = self.context.site, self.context.listen
         listen(SecuringFirst())
@@ -162,7 +182,7 @@ class DjangoPart:
         databases.admit(live)
         self._require_unchanged(safety)
         self._load_here()
-        counted = check_counts(site, self.live, self.manifest, strict=site.services.configured)
+        counted = check_counts(site, self.backup.live, self.backup.manifest, strict=site.services.configured)
         if counted.tables:  # the former command did not say how many there are
             listen(RowsCounted(counted.tables, counted.rows))
 
@@ -177,10 +197,10 @@ class DjangoPart:
     @phase("load by manage.py")
     def load(self, *, into: str = "") -> None:
         """Serve manage.py to its end, which loads the live database, or a copy of it."""
-        self.context.listen(LoadingArtifact(str(self.artifact.path)))
-        served = Served(self.files, self.hear, partial(self._ready, into=into))
-        options = ("--stamp", self.context.stamp, *_trust(self.artifact), *(("--into", into) if into else ()))
-        self.django.take_in(served, *options)
+        self.context.listen(LoadingArtifact(str(self.backup.artifact.path)))
+        served = Served(self.backup.files, self.hear, partial(self._ready, into=into))
+        options = ("--stamp", self.context.stamp, *_trust(self.backup.artifact), *(("--into", into) if into else ()))
+        self.backup.django.take_in(served, *options)
 
     def _load_here(self) -> None:
         """Load the live database; where manage.py does not come to say how it ended, the server tells."""
@@ -193,7 +213,7 @@ class DjangoPart:
     def hear(self, step: DjangoStep) -> None:
         """Pass on a step of manage.py; the archive of the media is that on this machine."""
         if isinstance(step, DjangoMediaRestored):
-            step = DjangoMediaRestored(str(self.artifact.path / (self.manifest.media_backup or "")))
+            step = DjangoMediaRestored(str(self.backup.artifact.path / (self.backup.manifest.media_backup or "")))
         self.context.listen(step)
 
     def _ready(self, transaction: str, *, into: str) -> None:
@@ -207,7 +227,7 @@ class DjangoPart:
                 f" {site.postgres.access.description}",
                 hint="make POSTGRES_DB and POSTGRES_HOST those of DATABASES in its settings",
             )
-        if self.manifest.includes_media and self.context.stamp not in site.configured_media().kept("journal"):
+        if self.backup.manifest.includes_media and self.context.stamp not in site.configured_media().kept("journal"):
             raise Refused(
                 f"the site's manage.py has other media than {site.configured_media().root}",
                 hint="make MEDIA_ROOT ([media] root, on Compose [compose] media) that of its settings",

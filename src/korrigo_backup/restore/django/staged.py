@@ -7,11 +7,10 @@ live database, as for a role that may make none.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.naming import stage_database
-from korrigo_backup.core.finding import warning
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Unreachable
 from korrigo_backup.postgres.databases import Databases
 from korrigo_backup.recovery import django as undecided
@@ -25,7 +24,6 @@ from korrigo_backup.run.step import (
     CopyingDatabase,
     DjangoMedia,
     DjangoMediaRestored,
-    RestoringInPlace,
     RowsCounted,
     silent,
 )
@@ -40,7 +38,7 @@ if TYPE_CHECKING:
     from korrigo_backup.postgres.client import Postgres
     from korrigo_backup.postgres.digest import Snapshot
     from korrigo_backup.restore.django.planning import DjangoCheck
-    from korrigo_backup.restore.django.restore import DjangoPart
+    from korrigo_backup.restore.django.restore import ManageLoad
     from korrigo_backup.restore.planning import PartPlan
     from korrigo_backup.run.undo import UndoStack
     from korrigo_backup.site.site import Site
@@ -73,132 +71,112 @@ def _lost_in_a_copy(server: Postgres, staged: str) -> Iterator[str]:
         yield "the server's disk has no room for a copy of it"
 
 
-@dataclass
+@dataclass(frozen=True)
 class StagedDjango:
-    """Database and media, loaded beside by the site's manage.py. `in_place` is the other way, for want of a copy."""
+    """A copy of the live database, and how it was copied. manage.py loads it, and stages the media."""
 
-    in_place: DjangoPart
-    plan: PartPlan
-    staged: bool = field(default=False, init=False)
-    _copy: DatabasePart | None = field(default=None, init=False)
-    _copied: Copied | None = field(default=None, init=False)
+    loading: ManageLoad
+    part: DatabasePart
+    copied: Copied
 
-    def stage(self, undo: UndoStack) -> None:
-        """Copy the live database, and let manage.py load the copy and unpack the media; the site serves."""
-        undo.push("the staged data", self._discard)
+    def load(self) -> None:
+        """Let manage.py load the copy, and count its rows from here."""
+        loading, staged = self.loading, staged_name(self.loading.context)
+        loading.load(into=staged)
+        backup, context = loading.backup, loading.context
+        counted = check_counts(context.site, backup.live, backup.manifest, strict=True, database=staged)
+        if counted.tables:
+            context.listen(RowsCounted(counted.tables, counted.rows))
+
+    def catch_up(self, undo: UndoStack) -> str:
+        """Close the live database, and copy again what has changed besides the backup's rows.
+
+        Returns the reason why the copy cannot be used, "" if it can.
+        """
+        databases, live = Databases(self.loading.context.site.postgres), self.loading.context.site.postgres.database
+        undo.push("the closing of the database", lambda: databases.admit(live))
         try:
-            self._make_copy(undo)
+            self._renew(databases)
         except Unreachable:
             raise
         except KorrigoBackupError as problem:
-            self._give_up(f"the live database cannot be copied: {problem.message}")
-            return
-        try:
-            self._load()
-        except Unreachable as problem:
-            self._give_up(f"the copy of the live database cannot be used: {problem.message}")
-            return
-        self.staged = True
-
-    def swap(self, undo: UndoStack) -> None:
-        """Bring the copy up to date, where nobody writes any more, and swap it in; else load in place."""
-        if self.staged and self._copy:
-            databases, live = Databases(self._site.postgres), self._site.postgres.database
-            undo.push("the closing of the database", lambda: databases.admit(live))
-            try:
-                self._catch_up()
-            except Unreachable:
-                raise
-            except KorrigoBackupError as problem:
-                self._give_up(problem.message)
-                databases.admit(live)
-        if not self.staged or not self._copy:
-            self.in_place.swap(undo)
-            return
-        replace(self._copy, context=self.in_place.context).swap(undo)
-
-    @property
-    def _site(self) -> Site:
-        return self.in_place.context.site
-
-    @property
-    def _stage(self) -> str:
-        return stage_database(self._site.postgres.database, self.in_place.context.stamp)
-
-    def _make_copy(self, undo: UndoStack) -> None:
-        context, server = self.in_place.context, self._site.postgres
-        context.listen(CopyingDatabase(self._stage))
-        seen: list[tuple[frozenset[str], Unheld]] = []
-        found: list[Finding] = []
-
-        def observe(taken: Snapshot) -> None:
-            held = held_tables(taken, self.in_place.held)
-            seen.append((held, Unheld.of(taken, held)))
-
-        with self.in_place.run.copied(observe) as (dump, source):
-            inner = RestoreContext(context.site, context.stamp, silent, trusted=True, report=found.append)
-            self._copy = DatabasePart(dump, source, inner, self.plan)
-            self._copy.stage(undo)
-            self._copied = Copied(*seen[0], source.expected)
-        if found:  # in a restore a person reads it; a copy of what is live has to be whole
-            raise ProofFailed(found[0].message, hint=found[0].hint)
-        self._copied.require_equal(server, self._stage)
-
-    def _load(self) -> None:
-        part = self.in_place
-        part.load(into=self._stage)
-        counted = check_counts(self._site, part.live, part.manifest, strict=True, database=self._stage)
-        if counted.tables:
-            part.context.listen(RowsCounted(counted.tables, counted.rows))
+            return problem.message
+        return ""
 
     @phase("rows written meanwhile")
-    def _catch_up(self) -> None:
-        """End all sessions in the live database but ours, and copy again what has changed besides the backup's rows."""
-        databases, server = Databases(self._site.postgres), self._site.postgres
-        if self._copied is None:
-            return
+    def _renew(self, databases: Databases) -> None:
+        context, server = self.loading.context, self.loading.context.site.postgres
         with server.session() as session:
             databases.disconnect(server.database, but=session.ask("SELECT pg_backend_pid()", int))
-            again = self._copied.renew(session, server, self._stage)
+            again = self.copied.renew(session, server, staged_name(context))
         if again:
-            self.in_place.context.listen(CopiedAgain(", ".join(again)))
+            context.listen(CopiedAgain(", ".join(again)))
 
-    def _give_up(self, reason: str) -> None:
-        """Go on in place: what was staged goes, and the operator is told why."""
-        self.staged, self._copy = False, None
-        self.plan = self.in_place.plan
-        self.in_place.run.in_place()
-        way = next(one.hint for one in self.plan.findings if one.id == "restore.django")
-        self.in_place.context.report(warning("restore.django", f"restored in place: {reason}", way))
-        self.in_place.context.listen(RestoringInPlace(reason))
-        self._discard()
-
-    def _discard(self) -> None:
-        Databases(self._site.postgres).drop_staged(self._stage)  # a load under way ends with it
-        if self._site.media and self.in_place.manifest.includes_media:
-            undecided.finish(self._site)
-            self._site.media.discard_stage(self.in_place.context.stamp)
-
-
-@dataclass(frozen=True)
-class StagedMedia:
-    """The media of a Django backup: manage.py stages them, or replaces them along with a database in place."""
-
-    database: StagedDjango
-    plan: PartPlan
-
-    def stage(self, undo: UndoStack) -> None:
-        """Do nothing: see the database's part."""
+    def swap_database(self, undo: UndoStack) -> None:
+        """Swap the copy with the live database."""
+        replace(self.part, context=self.loading.context).swap(undo)
 
     @phase("swap of the media")
-    def swap(self, undo: UndoStack) -> None:
+    def swap_media(self, undo: UndoStack) -> None:
         """Swap the children by renames."""
-        if not self.database.staged:
-            return
-        part = self.database.in_place
-        tree, stamp, listen = part.context.site.configured_media(), part.context.stamp, part.context.listen
+        context = self.loading.context
+        tree, stamp = context.site.configured_media(), context.stamp
         with explained("swap the media tree"):
-            listen(DjangoMedia())
+            context.listen(DjangoMedia())
             undo.push("the swap of the media", lambda: tree.undo_swap(stamp))
             tree.swap(stamp)
-        part.hear(DjangoMediaRestored())
+        self.loading.hear(DjangoMediaRestored())
+
+
+def stage_copy(loading: ManageLoad, plan: PartPlan, undo: UndoStack) -> StagedDjango | str:
+    """Copy the live database, and let manage.py load the copy and unpack the media; the site serves.
+
+    Returns the reason, in words, if the copy cannot be made or entered.
+    """
+    undo.push("the staged data", lambda: discard(loading))
+    try:
+        staged = _copy(loading, plan, undo)
+    except Unreachable:
+        raise
+    except KorrigoBackupError as problem:
+        return f"the live database cannot be copied: {problem.message}"
+    try:
+        staged.load()
+    except Unreachable as problem:
+        return f"the copy of the live database cannot be used: {problem.message}"
+    return staged
+
+
+def _copy(loading: ManageLoad, plan: PartPlan, undo: UndoStack) -> StagedDjango:
+    context = loading.context
+    context.listen(CopyingDatabase(staged_name(context)))
+    seen: list[tuple[frozenset[str], Unheld]] = []
+    found: list[Finding] = []
+
+    def observe(taken: Snapshot) -> None:
+        held = held_tables(taken, loading.backup.held)
+        seen.append((held, Unheld.of(taken, held)))
+
+    with loading.run.copied(observe) as (dump, source):
+        inner = RestoreContext(context.site, context.stamp, silent, trusted=True, report=found.append)
+        part = DatabasePart(dump, source, inner, plan)
+        part.stage(undo)
+        copied = Copied(*seen[0], source.expected)
+    if found:  # in a restore a person reads it; a copy of what is live has to be whole
+        raise ProofFailed(found[0].message, hint=found[0].hint)
+    copied.require_equal(context.site.postgres, staged_name(context))
+    return StagedDjango(loading, part, copied)
+
+
+def staged_name(context: RestoreContext) -> str:
+    """Return the name of the copy."""
+    return stage_database(context.site.postgres.database, context.stamp)
+
+
+def discard(loading: ManageLoad) -> None:
+    """Remove the copy and the staged media. Safe to repeat."""
+    site = loading.context.site
+    Databases(site.postgres).drop_staged(staged_name(loading.context))  # a load under way ends with it
+    if site.media and loading.backup.manifest.includes_media:
+        undecided.finish(site)
+        site.media.discard_stage(loading.context.stamp)

@@ -59,7 +59,7 @@ sys.argv = ["korrigo-backup", *sys.argv[4:]]
 main.run()
 """
 STEPS = (
-    ("staged", "_load", "before"),
+    ("staged", "load", "before"),
     ("copied", "renew", "after"),
     ("databases", "swap", "after"),
     ("media", "announce", "after"),

@@ -17,11 +17,12 @@ from korrigo_backup.system.files import create_private, explained, open_plain, w
 from korrigo_backup.verify.sources import open_media
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.media.port import Tree
+    from korrigo_backup.media.walk import TreeEntry
     from korrigo_backup.site.site import Site
 
     Saved = tuple[str, str]
@@ -71,11 +72,16 @@ def save_listing(site: Site, file: Path) -> int:
     return count
 
 
-def file_changes(saved: Iterable[Saved], tree: Tree, *, shown: int) -> FileChange:
-    """Return which files of `tree` differ from the saved files, which are ordered by the parts of their paths."""
+def file_changes(
+    saved: Iterable[Saved], tree: Tree, *, shown: int, knows: Callable[[TreeEntry], str | None] | None = None
+) -> FileChange:
+    """Return which files of `tree` differ from the saved files, which are ordered by the parts of their paths.
+
+    `knows` returns the SHA-256 of a file that need not be read.
+    """
     added, changed, removed = _Names(shown), _Names(shown), _Names(shown)
     same = 0
-    for path, digest, present in side_by_side(iter(saved), tree.digests()):
+    for path, digest, present in side_by_side(iter(saved), tree.digests(knows)):
         if digest == present:
             same += digest is not None
         elif digest is None:

@@ -127,8 +127,11 @@ class Tree(Protocol):
         """Yield path and target of every symbolic link, and whether it leads out of the tree."""
         ...
 
-    def digests(self) -> Iterator[tuple[str, str]]:
-        """Yield path and SHA-256 of every regular file."""
+    def digests(self, knows: Callable[[TreeEntry], str | None] | None = None) -> Iterator[tuple[str, str]]:
+        """Yield path and SHA-256 of every regular file; it is not read if `knows` returns its SHA-256.
+
+        `knows` is asked about every regular file, in the order of the walk.
+        """
         ...
 
     def opened(self) -> Iterator[tuple[str, bool]]:

@@ -194,6 +194,19 @@ class MediaTree:
             file = stack.enter_context(open_stable(replace(entry, parent=directory)))
             yield (replace(entry, extended=file.extended()) if file else entry), file
 
+    def digest_again(self, entry: TreeEntry) -> str | None:
+        """Return the SHA-256 of a regular file of an earlier walk, None if it is gone."""
+        try:
+            directory = self._enter(entry.path.split("/")[:-1])
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        try:
+            return replace(entry, parent=directory).sha256()
+        except FileNotFoundError:
+            return None
+        finally:
+            os.close(directory)
+
     def _enter(self, parts: list[str]) -> int:
         """Return a descriptor of a directory below the root; no link is followed."""
         directory = os.open(self.root, READ | os.O_DIRECTORY)
@@ -211,12 +224,12 @@ class MediaTree:
             if entry.is_link and (found := _described(entry)) and found.target is not None:
                 yield found.path, found.target, found.leads_out
 
-    def digests(self) -> Iterator[tuple[str, str]]:
-        """Yield path and SHA-256 of every regular file, in the order of `walk`."""
+    def digests(self, knows: Callable[[TreeEntry], str | None] | None = None) -> Iterator[tuple[str, str]]:
+        """Yield path and SHA-256 of every regular file, in the order of `walk`; see `port.Tree`."""
         for entry in self.walk():
             if entry.is_file:
                 with suppress(FileNotFoundError):  # deleted by the site since the directory was listed
-                    yield entry.path, entry.sha256()
+                    yield entry.path, (knows(entry) if knows else None) or entry.sha256()
 
     def opened(self) -> Iterator[tuple[str, bool]]:
         """Yield the path of every regular file, and whether it can be opened."""

@@ -292,4 +292,4 @@ def _files(tree: Tree, source: MediaSource) -> FileChange:
     saved = source.saved_files()
     if saved is None:  # without checksums no file is known to be equal
         return FileChange(changed=Counted(sum(1 for entry in tree.walk() if entry.is_file)))
-    return file_changes(saved, tree, shown=NAMED)
+    return file_changes(saved, tree, shown=NAMED, knows=source.unchanged())

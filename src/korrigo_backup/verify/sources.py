@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
@@ -21,6 +22,7 @@ from korrigo_backup.media.store import listing
 from korrigo_backup.media.store.load import load as load_stored
 from korrigo_backup.media.store.load import verify as verify_stored
 from korrigo_backup.media.store.objects import MediaStore
+from korrigo_backup.media.store.save import REST_NS, FormerListing
 from korrigo_backup.postgres.dump import create as sqldump
 from korrigo_backup.postgres.dump.other_tools import is_ordinary, made_ordinary
 from korrigo_backup.postgres.dump.place import require_plain_transactions
@@ -31,13 +33,15 @@ from korrigo_backup.system.streams import HashingReader
 from korrigo_backup.verify.foreign import code, local_tool, require_loadable, uncounted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from datetime import datetime
     from pathlib import Path
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.manifest import Manifest, MediaProof
     from korrigo_backup.media.archive import Found
     from korrigo_backup.media.port import Stage
+    from korrigo_backup.media.walk import TreeEntry
     from korrigo_backup.postgres.access import Access
     from korrigo_backup.postgres.dump.scan import ScanResult
 
@@ -80,6 +84,8 @@ class MediaSource:
     name: str = ""
     store: MediaStore | None = None
     """Where the files are if `archive` is a listing of the media store."""
+    began: datetime | None = None
+    """When the backup began, by its manifest."""
 
     @property
     def by_content(self) -> bool:
@@ -89,22 +95,40 @@ class MediaSource:
     def saved_files(self) -> Iterator[tuple[str, str]] | None:
         """Yield the SHA-256 and the path below the media root of every file; None if the checksums are not known."""
         if self.store:
-            self.archive.seek(0)
-            return stored_files(self.archive, self.name)
+            return stored_files(_FromStart(self.archive), self.name)
         if self.listing is None:
             return None
         self.listing.seek(0)
         return members.below(members.read(self.listing, self.name), self.root or "")
 
+    def unchanged(self) -> Callable[[TreeEntry], str | None] | None:
+        """Return a function from a live file to its SHA-256, None if it must be read; None for an archive.
+
+        A file is unchanged since the backup by size, mtime, ctime and inode.
+        """
+        if self.store is None or self.began is None:
+            return None
+        blocks = listing.unpacked(_FromStart(self.archive), self.name)
+        return FormerListing(blocks, self.store, began_ns=int(self.began.timestamp()) * 1_000_000_000).digest
+
+    @property
+    def at_rest_before_ns(self) -> int:
+        """The time, in nanoseconds, before which a stored file must have changed last to be known as unchanged now.
+
+        0 without a signed time of the backup.
+        """
+        return int(self.began.timestamp()) * 1_000_000_000 - REST_NS if self.began else 0
+
     def load(self, staging: Stage, *, trusted: bool, link_unchanged: bool = False) -> media_format.Content:
         """Write the files into `staging`, each proven while it is written; raises ProofFailed.
 
-        `link_unchanged` is for a listing of the media store: see `load`.
+        `link_unchanged`: unchanged live files of a listing of the media store are linked and not written.
         """
         self.archive.seek(0)
         if self.store:
             entries = listing.read(self.archive, self.name)
-            return load_stored(entries, self.store, staging, trusted=trusted, link_unchanged=link_unchanged)
+            before_ns = self.at_rest_before_ns if link_unchanged else 0
+            return load_stored(entries, self.store, staging, trusted=trusted, link_before_ns=before_ns)
         if self.is_zip:
             return foreign_zip.load(self.archive, self.name, root=self.root or ".", staging=staging)
         if self.listing:
@@ -112,6 +136,20 @@ class MediaSource:
         owners = bool(self.saved and self.saved.properties)
         reading = media_format.Reading(self.root, trusted, owners, self.repeated)
         return media_format.load(self.archive, self.listing, self.name, reading=reading, staging=staging)
+
+
+class _FromStart:
+    """An open file read from its start, apart from the position of other readers."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._descriptor = file.fileno()
+        self._position = 0
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes, none at the end."""
+        data = os.pread(self._descriptor, size, self._position)
+        self._position += len(data)
+        return data
 
 
 @contextmanager
@@ -216,7 +254,8 @@ def _stored_media(artifact: Artifact, manifest: Manifest | None, archive: IO[byt
     else:
         words = "every checksum as saved" if unpacked else "all in the media store"
         findings = (ok("artifact.verified", f"{artifact.name}: {files} files, {words}"), *of_media(manifest))
-    return MediaSource(archive, None, None, files, size, findings, media, name=artifact.name, store=store)
+    began = manifest.created if manifest and artifact.authenticity is Authenticity.AUTHENTIC else None
+    return MediaSource(archive, None, None, files, size, findings, media, name=artifact.name, store=store, began=began)
 
 
 def _foreign_media(artifact: Artifact, archive: IO[bytes]) -> MediaSource:

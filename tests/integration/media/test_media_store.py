@@ -9,6 +9,7 @@ import time
 import pytest
 
 from korrigo_backup.media.store import save
+from korrigo_backup.verify import sources
 from sandbox import MEDIA, PROJECT, nothing_changes, tree
 
 
@@ -311,3 +312,25 @@ def test_a_night_reads_new_files_and_a_share_of_the_store(stored):
     (stored.home / "korrigo-backup.toml").write_text("[media]\nstore = true\nreread_nights = 1\n")
     stored.korrigo("nightly", "--full")
     stored.korrigo("verify", "latest-point")
+
+
+@pytest.mark.usefixtures("_at_rest")
+def test_a_restore_may_link_unchanged_files(stored, monkeypatch):
+    monkeypatch.setattr(sources, "REST_NS", -10_000_000_000)
+    (stored.home / "korrigo-backup.toml").write_text("[media]\nstore = true\nlink_unchanged = true\n")
+    before = tree(stored.media)
+    path = stored.backup_media()
+    stored.write("pages/p1.jpg", b"damaged")
+    same = (stored.media / "copies/2026/scan 1.pdf").stat().st_ino
+    done = stored.restore(path)
+    assert tree(stored.media) == before
+    assert (stored.media / "copies/2026/scan 1.pdf").stat().st_ino == same
+    change = done.plan.media
+    assert (change.same, change.changed.count) == (len(MEDIA) - 1, 1)
+
+
+def test_a_restore_links_no_file_without_the_setting(stored):
+    path = stored.backup_media()
+    same = (stored.media / "copies/2026/scan 1.pdf").stat().st_ino
+    stored.restore(path)
+    assert (stored.media / "copies/2026/scan 1.pdf").stat().st_ino != same

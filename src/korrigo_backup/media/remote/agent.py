@@ -71,6 +71,8 @@ def _answer(tree: MediaTree, request: dict[str, Any], incoming: IO[bytes], outgo
         _STREAMS[doing](tree, outgoing)
     elif doing == "changed":
         _changed(tree, incoming, outgoing)
+    elif doing == "unknown digests":
+        _unknown_digests(tree, incoming, outgoing)
     elif doing == "stage":
         with _held(tree, shared=True):
             send_value(outgoing, asdict(_stage(tree, request["stamp"], incoming, outgoing)))
@@ -145,6 +147,16 @@ def _changed(tree: MediaTree, incoming: IO[bytes], outgoing: IO[bytes]) -> None:
         for number in json.loads(receive(incoming)[1]):
             with tree.reopened(batch[number]) as (entry, file):
                 _send_entry(outgoing, entry, file)
+
+
+def _unknown_digests(tree: MediaTree, incoming: IO[bytes], outgoing: IO[bytes]) -> None:
+    """Send regular files in batches; after each the client sends the numbers of those whose SHA-256 it wants."""
+    files = (entry for entry in tree.walk() if entry.is_file)
+    while batch := list(islice(files, BATCH)):
+        send_value(outgoing, [described(entry) for entry in batch])
+        outgoing.flush()
+        send_value(outgoing, [tree.digest_again(batch[number]) for number in json.loads(receive(incoming)[1])])
+        outgoing.flush()
 
 
 def _stage(tree: MediaTree, stamp: str, incoming: IO[bytes], outgoing: IO[bytes]) -> LostFileProperties:

@@ -118,9 +118,21 @@ class RemoteTree:
         """Yield path and target of every symbolic link, and whether it leads out of the tree."""
         return self._batches("links", tuple[str, str, bool])
 
-    def digests(self) -> Iterator[tuple[str, str]]:
-        """Yield path and SHA-256, which is taken there, of every regular file."""
-        return self._batches("digests", tuple[str, str])
+    def digests(self, knows: Callable[[TreeEntry], str | None] | None = None) -> Iterator[tuple[str, str]]:
+        """Yield path and SHA-256, which is taken there, of every regular file; see `port.Tree`."""
+        if knows is None:
+            yield from self._batches("digests", tuple[str, str])
+            return
+        with self._asked("unknown digests") as channel:
+            while (batch := channel.value(list[_Described])) is not None:
+                entries = [one.entry for one in batch if one.odd is None]
+                known = [knows(entry) for entry in entries]
+                channel.send_value([number for number, digest in enumerate(known) if digest is None])
+                channel.flush()
+                read = iter(channel.value(list[str | None]) or [])
+                for entry, digest in zip(entries, known, strict=True):
+                    if found := digest or next(read, None):
+                        yield entry.path, found
 
     def opened(self) -> Iterator[tuple[str, bool]]:
         """Yield the path of every regular file, and whether it can be opened there."""

@@ -25,15 +25,16 @@ _BATCH = 200
 
 
 def load(
-    entries: Iterable[ListedEntry], store: MediaStore, staging: Stage, *, trusted: bool, link_unchanged: bool = False
+    entries: Iterable[ListedEntry], store: MediaStore, staging: Stage, *, trusted: bool, link_before_ns: int = 0
 ) -> Content:
     """Write the entries of a listing into `staging`, each file proven while it is written.
 
     From a listing that is not `trusted` no setuid bit, no attribute of the system, and no link that could lead out of
-    the tree is restored. With `link_unchanged` a live file that is unchanged since the backup, by size, mtime, ctime
-    and inode, is linked and not written. Raises ProofFailed for a stored file that is missing or damaged.
+    the tree is restored. A live file that last changed before `link_before_ns` and is unchanged since the backup, by
+    size, mtime, ctime and inode, is linked and not written. Raises ProofFailed for a stored file that is missing or
+    damaged.
     """
-    loading = _Loading(store, staging, trusted=trusted, link_unchanged=link_unchanged and trusted)
+    loading = _Loading(store, staging, trusted=trusted, link_before_ns=link_before_ns if trusted else 0)
     for entry in entries:
         loading.add(entry)
     loading.flush()
@@ -43,11 +44,11 @@ def load(
 class _Loading:
     """The entries of a listing on their way into a stage."""
 
-    def __init__(self, store: MediaStore, staging: Stage, *, trusted: bool, link_unchanged: bool) -> None:
+    def __init__(self, store: MediaStore, staging: Stage, *, trusted: bool, link_before_ns: int) -> None:
         self._store = store
         self._staging = staging
         self._trusted = trusted
-        self._link = link_unchanged
+        self._link_before_ns = link_before_ns
         self._pending: list[ListedEntry] = []
         self.files = 0
         self.bytes = 0
@@ -64,12 +65,12 @@ class _Loading:
             self.files += 1
         else:
             self._pending.append(entry)
-            if len(self._pending) >= _BATCH or not self._link:
+            if len(self._pending) >= _BATCH or not self._link_before_ns:
                 self.flush()
 
     def flush(self) -> None:
         """Link or write the pending files."""
-        candidates = [one for one in self._pending if self._link and one.state]
+        candidates = [one for one in self._pending if one.state and one.state[0] < self._link_before_ns]
         done: set[str] = set()
         if candidates:
             live = [LiveFile(one.path, one.size, one.mtime_ns, *one.state) for one in candidates if one.state]

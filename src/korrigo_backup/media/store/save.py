@@ -66,6 +66,12 @@ class FormerListing:
             return self._taken.popleft()[1]
         return None
 
+    def digest(self, entry: TreeEntry) -> str | None:
+        """Return the SHA-256 of an unchanged file, None if it must be read; asked in the order of the walk."""
+        if not self.knows(entry):
+            return None
+        return self._taken.popleft()[1][:_WORD].decode()
+
     def _is_first_line(self, wanted: bytes) -> bool:
         return self._block.startswith(wanted, _WORD)
 

@@ -148,7 +148,7 @@ def test_unchanged_live_files_are_linked_if_that_is_allowed(root, store, tree_at
     (root / "a b" / "100").write_bytes(b"damaged.")
     (root / "a b" / "101").unlink()
     stage = tree_at(root).stage(STAMP)
-    load(entries(text), store, stage, trusted=True, link_unchanged=True)
+    load(entries(text), store, stage, trusted=True, link_before_ns=10**19)
     stage.finish()
     new = root / f".stage-{STAMP}" / "a b"
     assert (new / "100").read_bytes() == b"page 100"
@@ -157,10 +157,38 @@ def test_unchanged_live_files_are_linked_if_that_is_allowed(root, store, tree_at
     assert (new / "100").stat().st_ino != (root / "a b" / "100").stat().st_ino
 
 
+def test_a_live_file_that_changed_too_late_is_written(root, store):
+    text, _ = saved(MediaTree(root), store)
+    stage = MediaTree(root).stage(STAMP)
+    oldest = min(path.lstat().st_ctime_ns for path in root.rglob("*"))
+    load(entries(text), store, stage, trusted=True, link_before_ns=oldest)
+    stage.finish()
+    assert (root / f".stage-{STAMP}" / "a b" / "102").stat().st_ino != (root / "a b" / "102").stat().st_ino
+
+
+def test_digests_of_unchanged_files_are_those_of_the_listing(root, store, tree_at):
+    text, _ = saved(MediaTree(root), store)
+    (root / "a b" / "100").write_bytes(b"other")
+    name = "a b/102"
+    store.path(hashlib.sha256(b"page 101").hexdigest()).unlink()  # then the listing alone is no proof
+    known = save.FormerListing(listing.blocks([text], "l"), store, began_ns=10**19)
+    asked = []
+
+    def knows(entry):
+        found = known.digest(entry)
+        asked.append((entry.path, found))
+        return found
+
+    found = dict(tree_at(root).digests(knows))
+    assert found == dict(MediaTree(root).digests())
+    assert dict(asked)[name] == hashlib.sha256(b"page 102").hexdigest()
+    assert {path for path, digest in asked if digest is None} >= {"a b/100", "a b/101", "second name"}
+
+
 def test_no_file_of_an_untrusted_listing_is_linked(root, store):
     text, _ = saved(MediaTree(root), store)
     stage = MediaTree(root).stage(STAMP)
-    load(entries(text), store, stage, trusted=False, link_unchanged=True)
+    load(entries(text), store, stage, trusted=False, link_before_ns=10**19)
     stage.finish()
     staged = root / f".stage-{STAMP}"
     assert (staged / "large").stat().st_ino != (root / "large").stat().st_ino

@@ -79,10 +79,10 @@ def test_a_backup_is_copied_once_listed_read_back_and_restored_from_there(site, 
     before = site.content(), site.tree()
     shutil.rmtree(site.backups)
     site.wreck()
-    site.korrigo("fetch", "cloud", "latest-point")
-    site.korrigo("verify", "latest-point")
-    site.korrigo("restore", "latest-point", "--yes")
+    site.korrigo("restore", "--from", "cloud", "--yes", code=2)
+    site.korrigo("restore", "--from", "cloud", "latest-point", "--yes")
     assert (site.content(), site.tree()) == before
+    site.korrigo("verify", "latest-point")
 
 
 @pytest.mark.contract("B9")

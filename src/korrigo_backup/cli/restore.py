@@ -56,6 +56,12 @@ def command(
     at: Annotated[
         str | None, typer.Option(metavar="TIME", help='The restore point before this time: "2026-05-04 14:05".')
     ] = None,
+    target: Annotated[
+        str | None, typer.Option("--from", metavar="TARGET", help="Fetch the backup from this target first.")
+    ] = None,
+    identity: Annotated[
+        str | None, typer.Option(help="With --from, for a sealed copy: the file of the private key, or -.")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for automation.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop, as `plan` does.")] = False,
     safety_backup: Annotated[
@@ -113,8 +119,22 @@ def command(
         accept=frozenset(accept or ()),
         keep=keep,
     )
+    if target:
+        artifact = _fetched(wired, target, artifact, at, identity, allow_unsigned=allow_unsigned)
     found = named_or_before(wired.catalog, artifact, at)
     restore_and_say(wired, found, options, Questions(yes, given), validate=validate)
+
+
+def _fetched(
+    wired: Wired, target: str, artifact: str | None, at: str | None, identity: str | None, *, allow_unsigned: bool
+) -> str:
+    """Fetch a backup from a target and return its path; UsageError unless it is named."""
+    if artifact is None or at:
+        raise UsageError("name the backup on the target", hint=f"korrigo-backup list --on {target} shows the names")
+    from korrigo_backup.cli.fetch import fetched, reader  # noqa: PLC0415 - few restores begin elsewhere
+
+    reading = reader(wired, target, identity, None)
+    return str(fetched(reading, artifact, quiet=False, allow_unsigned=allow_unsigned))
 
 
 def restore_and_say(

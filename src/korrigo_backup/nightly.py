@@ -1,4 +1,4 @@
-"""The nightly run: backup, verify, prune, as one run with one line in the journal.
+"""The nightly run: backup, verify, prune, as one run with one line in the journal; then the copies to the targets.
 
 A step after the backup that fails never hides that the backup is good: the others are still done, and the run ends with
 PartlyDone, which names them all.
@@ -58,7 +58,8 @@ class Night:
     """Options of a run. `wait` is in seconds: so long another run may go on before this run gives up.
 
     `drill` also loads the backup into a scratch copy if none was proven so far, or none with its schema. `settings`
-    saves the other files for a rebuild, if they have changed, and returns findings.
+    saves the other files for a rebuild, if they have changed, and returns findings. `copy` copies to the targets, after
+    the lock is given back: a slow target must not keep the next backup from being made.
     """
 
     full: bool
@@ -69,6 +70,7 @@ class Night:
     listen: Listener = silent
     settings: Callable[[], Sequence[Finding]] = tuple
     drill: bool = False
+    copy: Callable[[], Sequence[Finding]] = tuple
 
     @property
     def kind(self) -> Kind:
@@ -92,12 +94,26 @@ def nightly(site: Site, catalog: Catalog, night: Night) -> Done:
     Raises as the backup, and ProofFailed if the new backup does not verify: then no artifact is removed. PartlyDone if
     the backup is good and a step after it failed. Locked if another run goes on for too long.
     """
+    done = Done()
+    try:
+        _on_this_machine(site, catalog, night, done)
+    except PartlyDone as problem:
+        done.problems = done.problems or [problem]  # else it is of the journal alone
+    if done.artifact:
+        with _interruptible(done), _collected(done, "copy"):
+            done.findings += night.copy()
+    _require_all(done)
+    return done
+
+
+def _on_this_machine(site: Site, catalog: Catalog, night: Night, done: Done) -> None:
+    """Back up, verify and prune, under the lock of the site."""
     subject, began = "full" if night.full else "db", time.monotonic()
     with (
         _patiently_held(site, catalog, night) as site,  # noqa: PLR1704 - now held
         recorded(catalog.directory, site, "nightly", subject, listener=night.listen) as running,
     ):
-        done, night = Done(), _later(night, began)
+        night = _later(night, began)
         _backup(site, catalog, night, running, done)
         with _interruptible(done):
             if done.artifact:
@@ -106,7 +122,6 @@ def nightly(site: Site, catalog: Catalog, night: Night) -> Done:
                 with _collected(done, step):
                     act(site, catalog, night, running, done)
         _require_all(done)
-    return done
 
 
 @contextmanager

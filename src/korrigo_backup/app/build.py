@@ -35,7 +35,7 @@ from korrigo_backup.notify import address
 from korrigo_backup.postgres.access import Direct
 from korrigo_backup.postgres.client import Postgres
 from korrigo_backup.postgres.references import parse_column
-from korrigo_backup.retention.policy import Policy, Rule
+from korrigo_backup.retention.policy import Policy, Rule, thinned
 from korrigo_backup.run import journal
 from korrigo_backup.schedule.model import jobs
 from korrigo_backup.site.manage import DirectDjango, child_environment
@@ -93,13 +93,13 @@ class Wired:
     def policy(self) -> Policy:
         """Return the retention policy."""
         sections = self.config.retention
-        database = sections.database
+        days, points = self.config.backup.retention_days, self.config.schedule.points != NEVER
         return Policy(
-            database=_rule(database) if database else Rule(days=self.config.backup.retention_days),
-            media=_rule(sections.media),
-            complete=_rule(sections.complete),
-            safety=_rule(sections.safety),
-            kept=_rule(sections.kept),
+            database=_rule(sections.database, thinned(days) if points else Rule(days=days)),
+            media=_rule(sections.media, thinned(days) if points else Policy.media),
+            complete=_rule(sections.complete, thinned(days) if points else Policy.complete),
+            safety=_rule(sections.safety, Policy.safety),
+            kept=_rule(sections.kept, Policy.kept),
             max_age=sections.max_age,
         )
 
@@ -140,7 +140,8 @@ class Wired:
             and (self.config.composed or self.config.media.root is not None)
         )
         weekly = hours.weekly or (NEVER if full else WEEKLY)
-        wanted = {"daily": hours.daily, "weekly": weekly, "drill": hours.drill, "overdue": hours.overdue}
+        wanted = {"daily": hours.daily, "weekly": weekly, "points": hours.points, "drill": hours.drill}
+        wanted["overdue"] = hours.overdue
         return jobs({name: "" if time == NEVER else time for name, time in wanted.items()}, media=full)
 
     def around(self) -> RunEnvironment:
@@ -194,6 +195,10 @@ def _secrets(config: Configuration, environment: Mapping[str, str]) -> tuple[Sec
     addresses = [*notify.urls, *(channel.url for channel in notify.channels), notify.healthchecks_url]
     found = [password] if password else []
     found += [Secret(other)] if (other := environment.get("PGPASSWORD")) else []
+    if config.targets:
+        from korrigo_backup.app.build_targets import secrets_of  # noqa: PLC0415 - not to be loaded by all
+
+        found += secrets_of(environment, list(config.targets))
     for url in filter(None, addresses):
         found += address.secrets(url)
     return tuple(sorted(found, key=lambda secret: len(secret.reveal()), reverse=True))
@@ -228,8 +233,8 @@ def _scheme(url: Secret) -> str:
     return f" ({scheme})" if found and scheme.isalnum() else ""
 
 
-def _rule(section: RuleSection) -> Rule:
-    return Rule(**structs.asdict(section))
+def _rule(section: RuleSection | None, default: Rule) -> Rule:
+    return Rule(**structs.asdict(section)) if section else default
 
 
 def _keyring(config: Configuration, environ: Mapping[str, str]) -> Keyring:

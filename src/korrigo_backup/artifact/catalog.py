@@ -169,6 +169,10 @@ class Catalog:
             )
         return artifact
 
+    def find_before(self, moment: datetime) -> Artifact:
+        """Return the newest good restore point of this site that was made at `moment` or before; raises NotFound."""
+        return self._latest(Kind.POINT, before=moment)
+
     def kits(self) -> list[Path]:
         """Return the recovery kits, in the order of their names; they are no artifacts: `restore` takes none."""
         with files.explained(f"read the backup directory {self.directory}"):
@@ -240,16 +244,20 @@ class Catalog:
         if newest.ours:
             self.point_latest(newest)
 
-    def _latest(self, kind: Kind) -> Artifact:
+    def _latest(self, kind: Kind, *, before: datetime | None = None) -> Artifact:
         """Return the newest good artifact of this site, with the newer artifacts that were passed over.
 
         If none is good, return the newest: reading it reports its fault.
         """
         artifacts = self.artifacts()
         alike = [a for a in artifacts if a.kind is kind and a.origin is Origin.ROUTINE and a.header]
+        alike = [a for a in alike if before is None or a.created <= before]
         candidates = [a for a in alike if a.ours] or alike
         if not candidates or len(_identities(candidates)) > 1:
-            raise NotFound(f"there is no good {kind} backup{self._of_whom()} in {self.directory}", hint=self._instead())
+            until = f" from {before:%Y-%m-%d %H:%M} or before" if before else ""
+            raise NotFound(
+                f"there is no good {kind} backup{self._of_whom()}{until} in {self.directory}", hint=self._instead()
+            )
         signed = any(a.authenticity is Authenticity.AUTHENTIC for a in candidates)
         bad, passed = suspects(self._records(), artifacts), list[Stranger]()
         for seen in candidates:

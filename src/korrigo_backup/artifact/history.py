@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 BACKUPS = (Verb.BACKUP, Verb.NIGHTLY)
 """The verbs that make backups; the record's subject names the kind (`db`, `media`, `full`, `django`)."""
 
-_BESIDE = (Verb.VERIFY,)
+_BESIDE = (Verb.VERIFY, Verb.COPY)
 """Verbs that may run at the same time as others: they take no lock."""
 
 _COVERS = {"full": ("full", "db", "media", "django"), "django": ("django", "db", "media", "full")}

@@ -5,8 +5,6 @@ It is one encrypted file.
 
 from __future__ import annotations
 
-import getpass
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.artifact.catalog import local_now
+from korrigo_backup.cli.fetch import private_key
 from korrigo_backup.cli.output import CommandContext, say, say_findings, say_json
 from korrigo_backup.core.finding import first_error, refuse_on_error, warning
 from korrigo_backup.core.paths import printable
@@ -28,10 +27,6 @@ from korrigo_backup.setup.preflight import guarded
 if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
     from korrigo_backup.core.finding import Finding
-
-_LARGEST_IDENTITY = 64 * 1024
-"""Bytes; an RSA key is a few thousand."""
-
 
 _UNKNOWN = warning("kit.stale", "")
 
@@ -132,7 +127,7 @@ def _verify(wired: Wired, file: str | None, identity: str | None, *, as_json: bo
     if identity is None:
         findings += _changes(wired, kit)
     elif not first_error(findings):
-        opened = kits.open_kit(kit.path, _key(identity))
+        opened = kits.open_kit(kit.path, private_key(identity))
         findings.append(kit_operation.opened_well(opened))
         findings += guarded(_UNKNOWN, lambda: kit_operation.compare(opened, wired.kit_source(), now=local_now()))
     bad = first_error(findings)
@@ -150,16 +145,8 @@ def _open(shared: CommandContext, file: str | None, identity: str | None, to: Pa
             hint="korrigo-backup kit open FILE --identity KEY --to DIRECTORY",
         )
     here = Path(file) if file and Path(file).exists() else kits.find(shared.wired().catalog, file).path
-    opened = kits.open_kit(here, _key(identity))  # a bare server has no configuration, and needs none for this
+    opened = kits.open_kit(here, private_key(identity))  # a bare server has no configuration, and needs none for this
     kits.write_out(opened, to)
     say(f"✅ {len(opened.contents.files)} files written to {to}, made {opened.contents.created:%Y-%m-%d %H:%M} UTC"
         f" on {printable(opened.contents.host)}")  # fmt: skip
     say(f"   read on in {to / README}; delete the directory when the site is back: its files are secrets")
-
-
-def _key(identity: str) -> bytes:
-    if identity == "-" and sys.stdin.isatty():
-        return getpass.getpass("Private key (AGE-SECRET-KEY-1…; it is not shown): ").encode()
-    if identity == "-":
-        return sys.stdin.buffer.read(_LARGEST_IDENTITY)
-    return kits.read(Path(identity).expanduser(), _LARGEST_IDENTITY)

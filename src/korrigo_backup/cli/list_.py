@@ -8,6 +8,7 @@ import typer
 
 from korrigo_backup.artifact.history import suspects
 from korrigo_backup.artifact.kinds import KINDS, Kind
+from korrigo_backup.artifact.naming import parse
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.cli.output import CommandContext, say, say_json, say_table
 from korrigo_backup.core.size import human
@@ -15,6 +16,7 @@ from korrigo_backup.run.journal import read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from korrigo_backup.app.build import Wired
     from korrigo_backup.artifact.artifact import Artifact, Stranger
@@ -26,10 +28,15 @@ _SHOWN = 10
 def command(
     context: typer.Context,
     kind: Annotated[Kind | None, typer.Option(help="Only this kind.")] = None,
+    on: Annotated[str | None, typer.Option(metavar="TARGET", help="The copies on this target.")] = None,
+    site: Annotated[str | None, typer.Option(help="--on: one of the sites on the target.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
 ) -> None:
     """List the backups, newest first. A backup without a manifest can be restored, but not proven."""
     wired: Wired = context.ensure_object(CommandContext).wired()
+    if on is not None:
+        _list_copies(wired, on, site, kind, as_json=as_json)
+        return
     survey = wired.catalog.survey()
     found = [a for a in survey.artifacts if kind is None or a.kind is kind]
     if as_json:
@@ -47,6 +54,32 @@ def command(
                 say(f"⚠️ {artifact.name} {why}")
     if survey.strangers and kind is None:
         say_strangers(survey.strangers)
+
+
+def _list_copies(wired: Wired, on: str, site: str | None, kind: Kind | None, *, as_json: bool) -> None:
+    from korrigo_backup.cli.fetch import reader  # noqa: PLC0415 - only this option needs them
+    from korrigo_backup.targets.read_back import copies  # noqa: PLC0415
+
+    reading = reader(wired, on, None, site)
+    found = [one for one in copies(wired.catalog, reading.destination, reading.site) if _is_kind(one.name, kind)]
+    if as_json:
+        say_json("list-on", {"target": on, "site": reading.site, "items": found})
+        return
+    if not found:
+        say(f"no copies on {on} ({reading.destination.target.place}); make some: korrigo-backup copy")
+        return
+    rows = [(one.name, human(one.size), "sealed" if one.sealed else "plain", _day(one.sent), _day(one.read),
+             "incomplete" if one.missing else "whole") for one in found]  # fmt: skip
+    say_table(("NAME", "SIZE", "FORM", "COPIED", "READ BACK", "STATE"), rows)
+
+
+def _is_kind(name: str, kind: Kind | None) -> bool:
+    parsed = parse(name)
+    return kind is None or (parsed is not None and parsed.kind is kind)
+
+
+def _day(moment: datetime | None) -> str:
+    return f"{moment.astimezone():%Y-%m-%d %H:%M}" if moment else "never"
 
 
 def say_strangers(strangers: Sequence[Stranger]) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.announcing import announcer
+from korrigo_backup.cli.copy import copied, say_results
 from korrigo_backup.cli.output import CommandContext, narrator, say, say_findings
 from korrigo_backup.cli.showing import shown
 from korrigo_backup.cli.words import seconds
@@ -15,11 +16,14 @@ from korrigo_backup.core.size import human
 from korrigo_backup.kit.kit import save_if_changed
 from korrigo_backup.nightly import Night, nightly
 from korrigo_backup.notify.run import announced
-from korrigo_backup.run.step import BackupStep, NightStep, PruneStep
+from korrigo_backup.run.step import BackupStep, CopyStep, NightStep, PruneStep
 from korrigo_backup.verify.verify import Depth
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from korrigo_backup.app.build import Wired
+    from korrigo_backup.core.finding import Finding
 
 
 def command(
@@ -33,10 +37,10 @@ def command(
         bool | None, typer.Option(help="Notify the channels of [notify]; default: when no user is at the terminal.")
     ] = None,
 ) -> None:
-    """Back up, verify, prune and notify, as one run: the command of the schedule.
+    """Back up, verify, prune, copy and notify, as one run: the command of the schedule.
 
     A step after the backup that fails never hides that the backup is good: exit 3, and all failures are named. If the
-    new backup does not verify, no backup is removed: exit 9.
+    new backup does not verify, no backup is removed or copied: exit 9.
     """
     wired: Wired = context.ensure_object(CommandContext).wired()
     now = local_now()
@@ -53,6 +57,7 @@ def command(
             listen=narrator(BackupStep, NightStep, PruneStep),
             drill=configured.drill,
             settings=lambda: save_if_changed(wired.catalog, wired.kit_source(), now=now),
+            copy=lambda: _copy(wired),
         )
         done = nightly(wired.site(), wired.catalog, night)
         say_findings(done.findings)
@@ -61,3 +66,15 @@ def command(
         if done.artifact:
             say(f"✅ Done: {done.artifact.path}")
             telling.facts |= {"backup": done.artifact.name, "size": human(done.artifact.size)}
+
+
+def _copy(wired: Wired) -> Sequence[Finding]:
+    """Copy to every target, if there are any; PartlyDone names those that lack a copy."""
+    if not wired.config.targets:
+        return ()
+    from korrigo_backup.targets.copy import require_all  # noqa: PLC0415 - only a site with targets needs it
+
+    results = copied(wired, (), (), listen=narrator(CopyStep))
+    say_results(results)
+    require_all(results)
+    return ()

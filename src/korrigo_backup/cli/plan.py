@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,12 +11,15 @@ from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.cli.output import CommandContext, narrator, say, say_findings, say_json, say_table
 from korrigo_backup.core.size import human
+from korrigo_backup.errors import UsageError
 from korrigo_backup.restore.plan import refusal
 from korrigo_backup.restore.restore import RestoreOptions, restore
 from korrigo_backup.run.step import silent
 
 if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
+    from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.restore.plan import Replacement, RestorePlan, TableChange
 
 NAMED = 3
@@ -25,8 +29,10 @@ NAMED = 3
 def command(
     context: typer.Context,
     artifact: Annotated[
-        str, typer.Argument(help="A path, a name in BACKUP_DIR, latest, latest-point, latest-media.")
-    ] = "latest",
+        str | None,
+        typer.Argument(help="A path, a name in BACKUP_DIR, latest (the default), latest-point, latest-media."),
+    ] = None,
+    at: Annotated[str | None, typer.Option(metavar="TIME", help="As restore --at.")] = None,
     allow_unsigned: Annotated[bool, typer.Option("--allow-unsigned", help="As restore --allow-unsigned.")] = False,
     into_other_site: Annotated[bool, typer.Option("--into-other-site", help="As restore --into-other-site.")] = False,
     in_place: Annotated[bool, typer.Option("--in-place", help="As restore --in-place.")] = False,
@@ -35,7 +41,7 @@ def command(
 ) -> None:
     """Show the changes that restoring a backup would make. Everything is read and verified, no data are changed."""
     wired: Wired = context.ensure_object(CommandContext).wired()
-    found = wired.catalog.find(artifact)
+    found = named_or_before(wired.catalog, artifact or (None if at else "latest"), at)
     options = RestoreOptions(
         dry_run=True,
         allow_unsigned=allow_unsigned,
@@ -51,6 +57,22 @@ def command(
     else:
         say_plan(plan)
     refuse(plan)
+
+
+def named_or_before(catalog: Catalog, artifact: str | None, at: str | None) -> Artifact:
+    """Return the artifact of that name, or the newest good restore point before a time of this machine's clock.
+
+    Raises UsageError without one of the two, or with both; NotFound if there is none.
+    """
+    if artifact and not at:
+        return catalog.find(artifact)
+    if artifact or not at:
+        raise UsageError("name a backup, or a time with --at", hint="korrigo-backup list shows the names and times")
+    try:
+        moment = datetime.fromisoformat(at.strip()).astimezone()
+    except (ValueError, OverflowError):
+        raise UsageError(f"{at!r} is not a time", hint='write it as --at "2026-05-04 14:05"') from None
+    return catalog.find_before(moment)
 
 
 def refuse(plan: RestorePlan) -> None:

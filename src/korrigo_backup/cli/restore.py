@@ -14,7 +14,7 @@ from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.artifact.components import compared, saved_database
 from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.cli.output import CommandContext, ask, ask_yes, narrator, say, say_findings, say_made
-from korrigo_backup.cli.plan import refuse, say_plan
+from korrigo_backup.cli.plan import named_or_before, refuse, say_plan
 from korrigo_backup.core.finding import Level
 from korrigo_backup.core.size import human
 from korrigo_backup.errors import PartlyDone, Refused, UsageError
@@ -50,7 +50,12 @@ class Questions:
 
 def command(
     context: typer.Context,
-    artifact: Annotated[str, typer.Argument(help="A path, a name in BACKUP_DIR, latest, latest-point, latest-media.")],
+    artifact: Annotated[
+        str | None, typer.Argument(help="A path, a name in BACKUP_DIR, latest, latest-point, latest-media.")
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option(metavar="TIME", help='The restore point before this time: "2026-05-04 14:05".')
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for automation.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop, as `plan` does.")] = False,
     safety_backup: Annotated[
@@ -108,7 +113,8 @@ def command(
         accept=frozenset(accept or ()),
         keep=keep,
     )
-    restore_and_say(wired, wired.catalog.find(artifact), options, Questions(yes, given), validate=validate)
+    found = named_or_before(wired.catalog, artifact, at)
+    restore_and_say(wired, found, options, Questions(yes, given), validate=validate)
 
 
 def restore_and_say(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
     from korrigo_backup.artifact.history import Proof
     from korrigo_backup.config.unattended import Contact
-    from korrigo_backup.status.model import Good, Status
+    from korrigo_backup.status.model import Good, Status, TargetCopies
 
 
 def command(
@@ -106,6 +106,15 @@ def _headline(found: Status) -> str:
     return f"⚠️ {name}: no errors, {warnings} to know" if warnings else f"✅ {name}: all is well"
 
 
+def _target(target: TargetCopies) -> str:
+    """Return how the copies on a target stand, in words."""
+    if not target.copies:
+        return "no copies so far: korrigo-backup copy"
+    newest, read = target.copies[0], max((copy.read for copy in target.copies if copy.read), default=None)
+    back = f"last read back from there {read.astimezone():%Y-%m-%d %H:%M}" if read else "never read back from there"
+    return f"{len(target.copies)} copies, the last {newest.sent.astimezone():%Y-%m-%d %H:%M} ({newest.name}); {back}"
+
+
 def _lines(found: Status) -> Iterator[tuple[str, str]]:
     yield "backups", found.facts.directory
     yield "objective", _objective(found)
@@ -113,7 +122,10 @@ def _lines(found: Status) -> Iterator[tuple[str, str]]:
     yield "proven", _proof(found.proven, "never by a restore or a comparison")
     copies = found.copies
     supports = "?" if copies.supports is None else str(copies.supports)
-    yield "copies", f"{copies.places} of 3 places, {supports} of 2 supports"
+    off_site = f", {copies.off_site} of 1 off site" if found.facts.targets else ""
+    yield "copies", f"{copies.places} of 3 places, {supports} of 2 supports{off_site}"
+    for target in found.facts.targets:
+        yield target.name, _target(target)
     if found.space:
         space = found.space
         part = f"{human(space.free)} of {human(space.total)} free ({space.free_part:.0%})"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.artifact.catalog import local_now
+from korrigo_backup.cli.fetch import reader
 from korrigo_backup.cli.output import CommandContext, say, say_findings, say_json
 from korrigo_backup.core.finding import error, first_error, refuse_on_error
 from korrigo_backup.drill.verify import VerifyOptions, verified
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.core.finding import Finding
+    from korrigo_backup.targets.read_back import Reader
 
 
 ALL = "all"
@@ -35,6 +37,9 @@ def command(
             help="structure: every bit as saved; content: read to its end; full: loaded as a throw-away copy, too."
         ),
     ] = Depth.CONTENT,
+    on: Annotated[str | None, typer.Option(metavar="TARGET", help="Read the copy on this target back.")] = None,
+    identity: Annotated[str | None, typer.Option(help="--on: a private key that opens it: a file, or -.")] = None,
+    site: Annotated[str | None, typer.Option(help="--on: one of the sites on the target.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
 ) -> None:
     """Verify a backup: existence, integrity, checksums, completeness, size, age, mode. Exit 9 when it is bad.
@@ -43,6 +48,9 @@ def command(
     database and a directory of its own next to the live data, proven row by row and file by file, and removed.
     """
     wired: Wired = context.ensure_object(CommandContext).wired()
+    if on is not None:
+        _verify_copies(reader(wired, on, identity, site), artifact, as_json=as_json)
+        return
     if artifact == ALL:
         _verify_all(wired, depth, as_json=as_json)
         return
@@ -56,6 +64,32 @@ def command(
     refuse_on_error(findings, ProofFailed, subject=str(found.path))
     if not as_json:
         say(f"✅ Backup validation passed: {artifact if artifact != 'latest' else found.path}")
+
+
+def _verify_copies(reading: Reader, artifact: str, *, as_json: bool) -> None:
+    """Read copies back from a target; exit 9 if any is bad there."""
+    from korrigo_backup.targets.read_back import artifacts_on  # noqa: PLC0415 - only this option needs it
+    from korrigo_backup.targets.read_back import verify as read_back  # noqa: PLC0415
+
+    names = artifacts_on(reading, artifact)
+    bad, documents = [], []
+    for name in names:
+        findings = read_back(reading, name)
+        documents.append({"name": name, "passed": first_error(findings) is None, "findings": findings})
+        if not as_json:
+            say_findings(findings)
+        if found := first_error(findings):
+            bad.append((name, found))
+    if as_json:
+        say_json("verify-on", {"target": reading.destination.name, "items": documents})
+    if bad:
+        raise ProofFailed(
+            f"{len(bad)} of {len(names)} copies on {reading.destination.name} are not good:"
+            f" {', '.join(name for name, _ in bad[:5])}: {bad[0][1].message}",
+            hint=bad[0][1].hint,
+        )
+    if not as_json:
+        say(f"✅ {len(names)} copies read back from {reading.destination.name}")
 
 
 def _verify_all(wired: Wired, depth: Depth, *, as_json: bool) -> None:

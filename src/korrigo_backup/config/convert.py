@@ -51,11 +51,15 @@ def convert(tree: Mapping[str, object]) -> Configuration:
 
 
 def _parts(model: type[Section]) -> Mapping[str, type[Section]]:
-    return SECTIONS if model is Configuration else {**model.parts, **model.lists}
+    single = SECTIONS if model is Configuration else {**model.parts, **model.lists}
+    return {**single, **model.named}
 
 
 def _tables(model: type[Section], key: str, value: object, place: Place) -> list[tuple[Place, Mapping[str, object]]]:
-    """Return the tables of a value that is a section, or a list of sections; none if it is of another type."""
+    """Return the tables of a value that is a section, or a list or table of sections; none if it is of another type."""
+    if key in model.named:
+        by_name = value if isinstance(value, dict) else {}
+        return [((*place, key, name), one) for name, one in by_name.items() if isinstance(one, dict)]
     if key in model.lists:
         listed = value if isinstance(value, list) else []
         return [((*place, key, str(index)), one) for index, one in enumerate(listed) if isinstance(one, dict)]
@@ -80,8 +84,11 @@ def _read(model: type[Section], values: Mapping[str, object], place: Place) -> d
         if reader := model.readers.get(key):
             done[key] = _applied(reader, value, (*place, key))
         elif part := parts.get(key):
-            tables = [_read(part, inner, where) for where, inner in _tables(model, key, value, place)]
-            if isinstance(value, dict) and tables:
+            found = _tables(model, key, value, place)
+            tables = [_read(part, inner, where) for where, inner in found]
+            if key in model.named and isinstance(value, dict) and len(tables) == len(value):
+                done[key] = {where[-1]: table for (where, _), table in zip(found, tables, strict=True)}
+            elif isinstance(value, dict) and tables and key not in model.named:
                 (done[key],) = tables
             elif isinstance(value, list) and len(tables) == len(value):
                 done[key] = tables

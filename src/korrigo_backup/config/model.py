@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
 import msgspec
+from msgspec import Meta, field
 
 from korrigo_backup.config.notify import (
     NotifySection,
@@ -20,6 +22,7 @@ from korrigo_backup.config.site import (
     SiteSection,
     ValidateSection,
 )
+from korrigo_backup.config.targets import TargetSection
 from korrigo_backup.config.unattended import (
     ContactsSection,
     KitSection,
@@ -30,12 +33,16 @@ from korrigo_backup.config.unattended import (
 )
 from korrigo_backup.config.values import Section, encoded
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+TargetName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,30}\Z")]
+
+NAMED_SECTIONS: Mapping[str, type[Section]] = {"targets": TargetSection}
+"""The sections of which there are as many as names: `[targets.NAME]`."""
 
 
 class Configuration(Section, frozen=True):
     """The whole configuration of a site."""
+
+    named: ClassVar[Mapping[str, type[Section]]] = NAMED_SECTIONS
 
     site: SiteSection = SiteSection()
     database: DatabaseSection = DatabaseSection()
@@ -53,6 +60,7 @@ class Configuration(Section, frozen=True):
     contacts: ContactsSection = ContactsSection()
     kit: KitSection = KitSection()
     schedule: ScheduleSection = ScheduleSection()
+    targets: dict[TargetName, TargetSection] = field(default_factory=dict)
 
     @property
     def composed(self) -> bool:
@@ -63,6 +71,7 @@ class Configuration(Section, frozen=True):
 SECTIONS: Mapping[str, type[Section]] = {
     name: type(default)
     for name, default in zip(Configuration.__struct_fields__, Configuration.__struct_defaults__, strict=True)
+    if name not in NAMED_SECTIONS
 }
 """The sections by name."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 import msgspec
 
 from korrigo_backup.config.load import DOTENV, OWN_DOTENV, OWN_PREFIX
-from korrigo_backup.config.model import SECTIONS
+from korrigo_backup.config.model import NAMED_SECTIONS, SECTIONS
 from korrigo_backup.core.secret import Secret
 from korrigo_backup.core.variables import VARIABLES
 
@@ -32,6 +32,9 @@ def render(values: Mapping[str, Mapping[str, object]]) -> str:
     lines = [_HEAD]
     for section, model in SECTIONS.items():
         lines += [*_comment(model.__doc__ or ""), f"[{section}]", *_keys(section, model, values.get(section, {})), ""]
+    for section, model in NAMED_SECTIONS.items():
+        keys = [f"# {line}" for line in _keys(section, model, {})]  # without a name none of them may be set
+        lines += [*_comment(model.__doc__ or ""), f"# [{section}.NAME]", *keys, ""]
     return "\n".join(lines)
 
 

@@ -10,7 +10,6 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from korrigo_backup.config.values import Count, Reader, Section, Text, number, switch
-from korrigo_backup.retention.policy import Policy
 from korrigo_backup.schedule.model import check_hours
 
 NEVER = "never"
@@ -46,15 +45,18 @@ def _keys(value: object) -> object:
 class RuleSection(Section, frozen=True):
     """How many backups of one sort are kept.
 
-    All of `days`, the `last` so many, the newest of so many days, weeks, months and years. All of them 0: for ever.
+    All of `days` and `hours`, the `last` so many, the newest of so many hours, days, weeks, months and years. All of
+    them 0: for ever.
     """
 
     readers: ClassVar[Mapping[str, Reader]] = dict.fromkeys(
-        ("days", "last", "daily", "weekly", "monthly", "yearly"), number
+        ("days", "hours", "last", "hourly", "daily", "weekly", "monthly", "yearly"), number
     )
 
     days: Count = 0
+    hours: Count = 0
     last: Count = 0
+    hourly: Count = 0
     daily: Count = 0
     weekly: Count = 0
     monthly: Count = 0
@@ -65,7 +67,8 @@ class RetentionSection(Section, frozen=True):
     """How long artifacts and previous copies are kept (runbook 7.1), by sort.
 
     `max_age`, in days, wins over all but holds. The days of the `database` are BACKUP_RETENTION_DAYS unless they are
-    set here.
+    set here. With restore points through the day, `database`, `media` and `complete` are thinned unless they are set
+    here: all of 24 hours, one an hour for 72 hours, one a day.
     """
 
     readers: ClassVar[Mapping[str, Reader]] = {"max_age": number}
@@ -74,10 +77,10 @@ class RetentionSection(Section, frozen=True):
     )
 
     database: RuleSection | None = None
-    media: RuleSection = RuleSection(days=Policy.media.days)
-    complete: RuleSection = RuleSection(days=Policy.complete.days)
-    safety: RuleSection = RuleSection(days=Policy.safety.days)
-    kept: RuleSection = RuleSection(days=Policy.kept.days)
+    media: RuleSection | None = None
+    complete: RuleSection | None = None
+    safety: RuleSection | None = None
+    kept: RuleSection | None = None
     max_age: Count = 0
 
 
@@ -148,18 +151,20 @@ class ScheduleSection(Section, frozen=True):
 
     `jitter` spreads the starts of many machines, in seconds. A run that takes longer than `limit_hours` is ended.
     `media` sets when the uploads are saved: with each `daily` run, so that `weekly` runs only where it is set, or with
-    the `weekly` run alone, by default at 0 4 * * 0. `user` runs the jobs when root installs the schedule. `log` is for
+    the `weekly` run alone, by default at 0 4 * * 0. At the hours of `points` a restore point is made, without the other
+    steps of a night. `user` runs the jobs when root installs the schedule. `log` is for
     cron, `writable` for units: directories that a run writes in besides those that are derived from the configuration.
     """
 
     readers: ClassVar[Mapping[str, Reader]] = {
-        **dict.fromkeys(("daily", "weekly", "drill", "overdue"), _hours),
+        **dict.fromkeys(("daily", "weekly", "points", "drill", "overdue"), _hours),
         **dict.fromkeys(("jitter", "limit_hours"), number),
     }
 
     daily: str = "0 3 * * *"
     weekly: str | None = None
     media: Literal["daily", "weekly"] = "daily"
+    points: str = NEVER
     drill: str = "0 5 * * 3"
     overdue: str = NEVER
     jitter: Annotated[int, Meta(ge=0, le=43200)] = 300

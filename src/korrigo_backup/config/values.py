@@ -25,12 +25,13 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """A section: unknown keys are refused, values never change after loading.
 
     `readers` are applied to raw values by key; a number and a switch always have one. `parts` are the sections inside
-    of this one, `lists` those of which there may be several.
+    of this one, `lists` those of which there may be several, `named` those that stand in a table by name.
     """
 
     readers: ClassVar[Mapping[str, Reader]] = {}
     parts: ClassVar[Mapping[str, type[Section]]] = {}
     lists: ClassVar[Mapping[str, type[Section]]] = {}
+    named: ClassVar[Mapping[str, type[Section]]] = {}
 
 
 class WrongEntryError(ValueError):

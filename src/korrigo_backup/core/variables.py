@@ -28,6 +28,7 @@ VARIABLES: dict[str, tuple[str, str]] = {
     "KORRIGO_BACKUP_KIT_RECIPIENTS": ("kit", "recipients"),
     "KORRIGO_BACKUP_DAILY": ("schedule", "daily"),
     "KORRIGO_BACKUP_WEEKLY": ("schedule", "weekly"),
+    "KORRIGO_BACKUP_POINTS": ("schedule", "points"),
     "KORRIGO_BACKUP_DRILL": ("schedule", "drill"),
     "KORRIGO_BACKUP_OVERDUE": ("schedule", "overdue"),
 }

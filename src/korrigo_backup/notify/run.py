@@ -30,21 +30,28 @@ class Telling:
 
 @contextmanager
 def announced(
-    announcer: Announcer, directory: Path, verb: str, subject: str, *, say: Callable[[tuple[Finding, ...]], None]
+    announcer: Announcer,
+    directory: Path,
+    verb: str,
+    subject: str,
+    *,
+    say: Callable[[tuple[Finding, ...]], None],
+    once: bool = False,
 ) -> Iterator[Telling]:
     """Notify about the run of `verb` in the block: its start, and its end by how the block is left.
 
     Left with PartlyDone it is a warning, with another error or a signal a failure; a success after a failed run of the
     same verb and subject is a recovery. An exception goes on unchanged; for Cancelled no notice is sent. `say` is
-    called with findings about failed channels, which are also added to the journal in `directory`. Without channels it
-    has no cost.
+    called with findings about failed channels, which are also added to the journal in `directory`. With `once` a
+    failure after a failure is not notified again. Without channels it has no cost.
     """
     telling = Telling()
     if announcer.silent:
         yield telling
         return
-    run = _Run(announcer, directory, verb, subject, say, telling)
     success = after_success(newest_finished(journal.read(directory), verb, subject))
+    failed_before = success is Event.RECOVERED
+    run = _Run(announcer, directory, verb, subject, say, telling, silent_failures=once and failed_before)
     try:
         run.tell(Event.START)
         yield telling
@@ -78,6 +85,7 @@ class _Run:
     subject: str
     say: Callable[[tuple[Finding, ...]], None]
     telling: Telling
+    silent_failures: bool = False
     id: str = field(default_factory=lambda: str(uuid4()))
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -96,6 +104,8 @@ class _Run:
         """Notify about a run that did not succeed. A signal meanwhile ends the sending, not the raised error."""
         if event is Event.FAILURE:
             self._note(problem, outcome)
+            if self.silent_failures:
+                return
         try:
             self.tell(event, problem)
         except (Interrupted, KeyboardInterrupt):

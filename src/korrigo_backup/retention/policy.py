@@ -38,12 +38,14 @@ FEW = 3
 class Rule:
     """How many backups of one sort stay.
 
-    All of `days`, the `last` so many, the newest of so many days, weeks, months and years. A rule of zeros keeps
-    everything: an unset or zero value never means "delete all".
+    All of `days` and of `hours`, the `last` so many, the newest of so many hours, days, weeks, months and years. A rule
+    of zeros keeps everything: an unset or zero value never means "delete all".
     """
 
     days: int = 0
     last: int = 0
+    hours: int = 0
+    hourly: int = 0
     daily: int = 0
     weekly: int = 0
     monthly: int = 0
@@ -52,7 +54,8 @@ class Rule:
     @property
     def off(self) -> bool:
         """Whether the rule never removes anything."""
-        return not any((self.days, self.last, self.daily, self.weekly, self.monthly, self.yearly))
+        every = (self.days, self.hours, self.last, self.hourly, self.daily, self.weekly, self.monthly, self.yearly)
+        return not any(every)
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,14 @@ class Policy:
                 return self.complete
             case _:
                 assert_never(name)
+
+
+def thinned(days: int) -> Rule:
+    """Return the rule for restore points through the day: all of a day, one an hour for three days, one a day.
+
+    `days` is how many days have one; 0 keeps everything.
+    """
+    return Rule(hours=24, hourly=72, daily=days) if days else Rule()
 
 
 @dataclass(frozen=True)
@@ -145,10 +156,12 @@ def by_age(moments: Sequence[Moment], rule: Rule, now: datetime) -> list[str | N
     if rule.off:
         return ["cleaning is off" for _ in moments]
     reasons: list[str | None] = [None for _ in moments]
-    if rule.days:
-        for place, moment in enumerate(moments):
-            if now - moment.at <= timedelta(days=rule.days):
-                reasons[place] = f"{(now - moment.at).days} days old, kept for {rule.days}"
+    for place, moment in enumerate(moments):
+        age = now - moment.at
+        if rule.hours and age <= timedelta(hours=rule.hours):
+            reasons[place] = f"{age // timedelta(hours=1)} hours old, kept for {rule.hours}"
+        elif rule.days and age <= timedelta(days=rule.days):
+            reasons[place] = f"{age.days} days old, kept for {rule.days}"
     for place in range(min(rule.last, len(moments))):
         reasons[place] = reasons[place] or f"among the last {rule.last}"
     for word, count, bucket in _calendar(rule):
@@ -162,6 +175,7 @@ def by_age(moments: Sequence[Moment], rule: Rule, now: datetime) -> list[str | N
 
 def _calendar(rule: Rule) -> tuple[tuple[str, int, Callable[[datetime], tuple[int, ...]]], ...]:
     return (
+        ("hour", rule.hourly, lambda at: (at.year, at.month, at.day, at.hour)),
         ("day", rule.daily, lambda at: (at.year, at.month, at.day)),
         ("week", rule.weekly, lambda at: at.isocalendar()[:2]),
         ("month", rule.monthly, lambda at: (at.year, at.month)),
@@ -266,9 +280,10 @@ def own_clock(stamp: str) -> datetime | None:
 
 
 def _kept_for(rule: Rule) -> str:
-    parts = [f"{rule.days} days"] if rule.days else []
+    parts = [f"{rule.hours} hours"] if rule.hours else []
+    parts += [f"{rule.days} days"] if rule.days else []
     parts += [f"the last {rule.last}"] if rule.last else []
-    words = ("daily", "weekly", "monthly", "yearly")
+    words = ("hourly", "daily", "weekly", "monthly", "yearly")
     parts += [f"{getattr(rule, word)} {word}" for word in words if getattr(rule, word)]
     return f"kept: {', '.join(parts)}"
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from korrigo_backup.run.step import (
         BackupStep,
         CommonStep,
+        CopyStep,
         DjangoStep,
         NightStep,
         PruneStep,
@@ -54,6 +55,8 @@ def narrate(step: Step) -> str:
         return _backup(step)
     if isinstance(step, of.NightStep):
         return _night(step)
+    if isinstance(step, of.CopyStep):
+        return _copy(step)
     if isinstance(step, of.PruneStep):
         return _prune(step)
     if isinstance(step, of.RestoreStep):
@@ -132,6 +135,18 @@ def _night(step: NightStep) -> str:
             return f"✅ Backup validation passed ({step.depth})"
         case of.VerifyingBackup() | of.PruningBackups() | of.KitPublished():
             return ""
+        case _:
+            assert_never(step)
+
+
+def _copy(step: CopyStep) -> str:
+    match step:
+        case of.CopySent():
+            return f"☁️ {step.target}: {step.name} copied ({human(step.size)}, {'' if step.sealed else 'not '}sealed)"
+        case of.CopyTriedAgain():
+            return f"⏳ {step.message}; trying again"
+        case of.CopyFetched():
+            return f"⬇️ {step.name} from {step.target}"
         case _:
             assert_never(step)
 

@@ -27,6 +27,7 @@ class Verb(StrEnum):
     NIGHTLY = "nightly"
     VERIFY = "verify"
     COMPARE = "compare"
+    COPY = "copy"
     RESTORE = "restore"
     RESTORE_IN_PLACE = "restore in place"
     RESTORE_BY_DJANGO = "restore by Django"

@@ -207,6 +207,32 @@ NightStep = AwaitingLock | VerifyingBackup | DrillingBackup | BackupVerified | P
 """Steps of a night, besides those of its backup."""
 
 
+class CopySent(_Tagged, frozen=True, tag="copy.sent"):
+    """An artifact is whole on a target, `size` bytes there."""
+
+    target: str
+    name: str
+    size: int
+    sealed: bool
+
+
+class CopyTriedAgain(_Tagged, frozen=True, tag="copy.again"):
+    """A target does not answer, and is tried again after a pause."""
+
+    message: str
+
+
+class CopyFetched(_Tagged, frozen=True, tag="fetch.done"):
+    """An artifact of a target is in the backup directory."""
+
+    target: str
+    name: str
+
+
+CopyStep = CopySent | CopyTriedAgain | CopyFetched
+"""Steps of a copy to a target or from it."""
+
+
 class Removed(_Tagged, frozen=True, tag="prune.removed"):
     """An artifact or a previous copy is removed."""
 
@@ -519,6 +545,7 @@ Step = (
     CommonStep
     | BackupStep
     | NightStep
+    | CopyStep
     | PruneStep
     | StoppingServices
     | RestoreStep

@@ -101,6 +101,9 @@ JOBS = (
 )
 """The runbook's jobs (4.6), at its hours; and once a week the proof that a backup can be restored."""
 
+POINTS = Job("points", "a restore point", "", ("point",))
+"""Restore points through the day; it has no hours unless the configuration sets them."""
+
 OVERDUE = Job("overdue", "tell when one is missing", "", ("notify", "overdue"), backs_up=False)
 """Reports runs that did not even begin; it has no hour unless the configuration sets it."""
 
@@ -114,7 +117,9 @@ def jobs(hours: Mapping[str, str], *, media: bool = False) -> tuple[Job, ...]:
 
     With `media` the daily job saves the media, too (runbook 1.3).
     """
-    found = tuple(replace(job, hours=hours[job.id]) for job in (*JOBS, OVERDUE) if _is_hours(hours.get(job.id, "")))
+    found = tuple(
+        replace(job, hours=hours[job.id]) for job in (*JOBS, POINTS, OVERDUE) if _is_hours(hours.get(job.id, ""))
+    )
     return tuple(_with_media(job) if media and job.id == "daily" else job for job in found)
 
 

@@ -69,6 +69,7 @@ def attention(status: Status) -> tuple[Finding, ...]:
         *_signatures(status.good),
         *_other_key(facts),
         *_copies(status),
+        *_targets(status),
     ]
     wanted = [one for one in found if one.level is Level.ERROR or one.id not in status.goals.accepted]
     return tuple(sorted(wanted, key=lambda finding: finding.level is not Level.ERROR))
@@ -263,6 +264,26 @@ def _copies(status: Status) -> Iterator[Finding]:
     if status.copies.supports == 1:
         yield warning("status.one_disk", "the backups lie on the same file system as the media: one fault takes both",
                       "set BACKUP_DIR to another disk")  # fmt: skip
+
+
+def _targets(status: Status) -> Iterator[Finding]:
+    """Yield the findings about copies on other places, by the ledger of this host."""
+    for target in status.facts.targets:
+        bad = [copy.name for copy in target.copies if copy.bad]
+        if bad:
+            yield error("status.target_damaged", f"damaged on {target.name} when it was last read back: {named(bad)}",
+                        f"korrigo-backup verify --on {target.name} NAME")  # fmt: skip
+        limit = status.now - timedelta(hours=status.goals.rpo_hours)
+        newest = max((copy.sent for copy in target.copies if not copy.bad), default=None)
+        if status.goals.rpo_hours and (newest is None or newest < limit):
+            since = f"since {newest:%Y-%m-%d %H:%M} UTC" if newest else "so far"
+            yield warning("status.target_behind", f"nothing was copied to {target.name} {since}",
+                          "korrigo-backup copy says why")  # fmt: skip
+        read = max((copy.read for copy in target.copies if copy.read), default=None)
+        if target.copies and (read is None or read < status.now - timedelta(days=status.goals.proof_days)):
+            since = f"since {read:%Y-%m-%d} UTC" if read else "so far"
+            yield warning("status.target_unread", f"no copy was read back from {target.name} {since}",
+                          f"korrigo-backup verify --on {target.name}")  # fmt: skip
 
 
 def span(seconds: int) -> str:

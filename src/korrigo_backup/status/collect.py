@@ -10,7 +10,7 @@ import os
 import shutil
 import socket
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -24,11 +24,12 @@ from korrigo_backup.errors import KorrigoBackupError, UsageError
 from korrigo_backup.retention import holds
 from korrigo_backup.retention import previous_copies as kept
 from korrigo_backup.run import journal
-from korrigo_backup.status.model import Beside, Facts
+from korrigo_backup.status.model import ArtifactCopy, Beside, Facts, TargetCopies
 from korrigo_backup.system import lock
+from korrigo_backup.targets.ledger import Ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from korrigo_backup.artifact.catalog import Catalog
@@ -43,13 +44,15 @@ _ELSEWHERE = timedelta(hours=12)
 class Sources:
     """Where facts are found besides the catalog.
 
-    `media` is the site's media directory, `stopped` the file that exists while the services are stopped; `live` returns
-    the live site if its database may be asked for previous copies.
+    `targets` names the targets, with True for those off site. `media` is the site's media directory, `stopped` the file
+    that exists while the services are stopped; `live` returns the live site if its database may be asked for previous
+    copies.
     """
 
     media: Path | None = None
     stopped: Path | None = None
     live: Callable[[], Site] | None = None
+    targets: Mapping[str, bool] = field(default_factory=dict)
 
 
 def known(catalog: Catalog, *, now: datetime) -> Facts:
@@ -71,8 +74,25 @@ def collect(catalog: Catalog, given: Facts, sources: Sources) -> Facts:
         unreadable=unreadable,
         holder=lock.holder(directory / LOCK_FILE) or _elsewhere(records, given.taken),
         stopped=bool(sources.stopped and os.path.lexists(sources.stopped)),
+        targets=tuple(_copies(directory, name, off_site=off_site) for name, off_site in sources.targets.items()),
     )
     return _with_disk(_with_kept(_with_holds(facts, directory), sources.live), directory, sources.media)
+
+
+def _copies(directory: Path, name: str, *, off_site: bool) -> TargetCopies:
+    """Return the copies on a target as the ledger has them; no target is asked."""
+    lines = Ledger(directory, name).lines.values()
+    bad = {line.artifact: line.bad for line in lines if line.bad}
+    copies = [
+        ArtifactCopy(
+            name=line.artifact, sent=line.sent, read=line.read, bad=bad.get(line.artifact, ""), sealed=line.sealed,
+            locked_until=line.locked_until,
+        )
+        for line in lines if line.whole and line.sent
+    ]  # fmt: skip
+    return TargetCopies(
+        name=name, off_site=off_site, copies=tuple(sorted(copies, key=lambda one: one.sent, reverse=True))
+    )
 
 
 def _with_holds(facts: Facts, directory: Path) -> Facts:

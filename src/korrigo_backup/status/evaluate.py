@@ -15,7 +15,17 @@ from korrigo_backup.run.record import Verb
 from korrigo_backup.status.attention import attention
 from korrigo_backup.status.forecast import HORIZON_DAYS, Growth, days_until_full
 from korrigo_backup.status.good import CLOCKS_DIFFER, good_artifacts, of_this_site, rows_of
-from korrigo_backup.status.model import Copies, Facts, Goals, Good, NamedArtifact, Space, Status
+from korrigo_backup.status.model import (
+    ArtifactCopy,
+    Copies,
+    Facts,
+    Goals,
+    Good,
+    NamedArtifact,
+    Space,
+    Status,
+    TargetCopies,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +54,7 @@ def _described(facts: Facts, goals: Goals, *, now: datetime) -> Status:
         good=tuple(found for kind in Kind if (found := _newest(good, kind, moment))),
         verified=verified(past, newest),
         proven=proven(past),
-        copies=_copies(facts, have_backup=newest is not None),
+        copies=_copies(facts, newest),
         space=_space(facts, good, goals, moment),
         failing=tuple(one for one in failing(facts.records, running=facts.holder is not None) if _is_there(one, facts)),
         last_run=max((record.started for record in past), default=None),
@@ -93,12 +103,20 @@ def _newest(good: Sequence[Artifact], kind: Kind, now: datetime) -> Good | None:
     )
 
 
-def _copies(facts: Facts, *, have_backup: bool) -> Copies:
-    supports = None if facts.shared_disk is None else 1 if facts.shared_disk or not have_backup else 2
+def _copies(facts: Facts, newest: Artifact | None) -> Copies:
+    supports = None if facts.shared_disk is None else 1 if facts.shared_disk or newest is None else 2
+    holding = [(target, copy) for target in facts.targets if newest and (copy := whole_copy(target, newest.name))]
     return Copies(
-        places=1 + have_backup,
-        supports=supports,
+        places=1 + (newest is not None) + len(holding),
+        supports=None if supports is None else supports + len(holding),
+        off_site=sum(target.off_site for target, _ in holding),
+        immutable=sum(copy.locked_until is not None for _, copy in holding),
     )
+
+
+def whole_copy(target: TargetCopies, name: str) -> ArtifactCopy | None:
+    """Return the copy of an artifact on a target, None if there is none or it is known to be damaged."""
+    return next((copy for copy in target.copies if copy.name == name and not copy.bad), None)
 
 
 def _space(facts: Facts, good: Sequence[Artifact], goals: Goals, now: datetime) -> Space | None:

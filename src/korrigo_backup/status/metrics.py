@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from korrigo_backup.artifact.history import Failing
-    from korrigo_backup.status.model import Good, Space, Status
+    from korrigo_backup.status.model import Good, Space, Status, TargetCopies
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """The content type that a web server sends with the text."""
@@ -60,12 +60,30 @@ def _general(status: Status) -> Iterator[Family]:
     yield _one("last_proven_downtime_seconds", "How long the site was down.", proven.downtime if proven else None)
     yield _one("copies", "Places that hold the data, the live site among them.", status.copies.places)
     yield _one("copies_supports", "Supports that they are on.", status.copies.supports)
+    yield _one("copies_off_site", "Places off site that hold the newest backup.", status.copies.off_site)
+    yield _one("copies_immutable", "Places that keep it under a retention that was read back.", status.copies.immutable)
+    targets = status.facts.targets
+    for name, words, value in (
+        ("target_copies", "Whole copies on a target.", lambda one: sum(not copy.bad for copy in one.copies)),
+        ("target_damaged", "Copies found damaged there.", lambda one: sum(bool(copy.bad) for copy in one.copies)),
+        ("target_last_copied_timestamp_seconds", "When a backup was last copied there.", _last_sent),
+        ("target_last_read_timestamp_seconds", "When a copy was last read back from there.", _last_read),
+    ):
+        yield name, words, [({"target": one.name}, value(one)) for one in targets]
     yield _one("holds", "Backups and kept copies that may not be removed.", len(status.holds))
     kept = None if facts.kept is None else len(facts.kept)
     yield _one("kept", "Previous copies that restores have kept.", kept)
     yield _one("running", "Whether a run is at work.", facts.holder is not None)
     next_run = _unix(facts.next_run) if facts.next_run else None
     yield _one("next_run_timestamp_seconds", "When the schedule runs next.", next_run)
+
+
+def _last_sent(target: TargetCopies) -> float | None:
+    return max((_unix(copy.sent) for copy in target.copies), default=None)
+
+
+def _last_read(target: TargetCopies) -> float | None:
+    return max((_unix(copy.read) for copy in target.copies if copy.read), default=None)
 
 
 def _of_kinds(good: Iterable[Good]) -> Iterator[Family]:

@@ -41,15 +41,41 @@ class Good(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
 
 
+class ArtifactCopy(msgspec.Struct, frozen=True, kw_only=True):
+    """An artifact that is whole on a target: when it was sent, when every byte was last read back from there.
+
+    `bad` is the reason if the last reading back found damage.
+    """
+
+    name: str
+    sent: datetime
+    read: datetime | None = None
+    bad: str = ""
+    sealed: bool = False
+    locked_until: datetime | None = None
+
+
+class TargetCopies(msgspec.Struct, frozen=True, kw_only=True):
+    """The copies on a target, as the ledger of this host has them, the newest name first."""
+
+    name: str
+    off_site: bool = True
+    copies: tuple[ArtifactCopy, ...] = ()
+
+
 class Copies(msgspec.Struct, frozen=True, kw_only=True):
     """Two figures of the 3-2-1 rule (runbook 4.7.3): the places that hold the data, and the supports they are on.
 
     The live site is one place, the backup directory another if it holds a good backup: backups of several nights in one
-    directory are one copy, since one fault destroys them all. `supports` is None if it cannot be found out from here.
+    directory are one copy, since one fault destroys them all. Each target with a whole copy of the newest backup is a
+    place and a support more. `supports` is None if it cannot be found out from here. `off_site` counts the places that
+    the same fire would not reach, `immutable` those where a retention was read back.
     """
 
     places: int
     supports: int | None
+    off_site: int = 0
+    immutable: int = 0
 
 
 class Space(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,6 +166,7 @@ class CollectedFacts(msgspec.Struct, Generic[_ArtifactT], frozen=True, kw_only=T
     no_database: tuple[str, str] | None = None
     site: str | None = None
     environment: str | None = None
+    targets: tuple[TargetCopies, ...] = ()
 
 
 Facts = CollectedFacts[Artifact]
@@ -189,6 +216,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
             "verified": self.verified,
             "proven": self.proven,
             "copies": self.copies,
+            "targets": facts.targets,
             "space": self.space,
             "failing": self.failing,
             "running": facts.holder,

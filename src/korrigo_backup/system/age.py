@@ -7,17 +7,22 @@ not identify its writer.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from korrigo_backup.errors import ProofFailed, Refused, UsageError
+from korrigo_backup.system.files import open_plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
 MAGIC = b"age-encryption.org/v1\n"
 _HEADER = re.compile(re.escape(MAGIC) + rb"(?:-> [!-~ ]+\n(?:[A-Za-z0-9+/]*\n)*)+--- [A-Za-z0-9+/]{43}\n")
 _SMALLEST = 16 + 16
 """Bytes after the header: a nonce, and the tag of an empty piece."""
+
+_LARGEST_HEADER = 64 * 1024
+"""Bytes; a recipient takes a hundred, one with an RSA key seven hundred."""
 
 _PRIVATE = ("AGE-SECRET-KEY-", "-----BEGIN")
 
@@ -51,6 +56,42 @@ def unseal(sealed: bytes, identity: bytes, source: str) -> bytes:
             ) from None
         raise _damaged(source, str(problem)) from None
     return content
+
+
+def new_identity() -> tuple[str, str]:
+    """Return a new private key and its public key."""
+    made = _library().x25519.Identity.generate()
+    return str(made), str(made.to_public())
+
+
+def seal_stream(source: IO[bytes], to: IO[bytes], recipients: Sequence[str]) -> None:
+    """Encrypt all of `source` to `recipients`, in constant memory. Raises UsageError as `seal`, and OSError."""
+    library = _library()
+    library.encrypt_io(source, to, [_recipient(library, text) for text in recipients])
+
+
+def unseal_stream(source: IO[bytes], to: IO[bytes], identity: bytes, name: str) -> None:
+    """Decrypt all of `source`, in constant memory. Raises as `unseal`; `to` then holds a beginning of the content."""
+    library = _library()
+    keys = list(_identities(library, identity))
+    try:
+        library.decrypt_io(source, to, keys)
+    except library.DecryptError as problem:
+        if "No matching keys" in str(problem):  # pyrage has one class for every failure, and no code
+            raise Refused(
+                f"{name} is not sealed to this identity", hint="use the private key of one of its recipients"
+            ) from None
+        raise ProofFailed(
+            f"{name} cannot be opened: {problem}", hint="it is damaged or cut: use another copy of it"
+        ) from None
+
+
+def is_sealed(path: Path) -> bool:
+    """Return whether a file begins with the whole header of an age file, and has content after it."""
+    with open_plain(path) as file:
+        head = file.read(_LARGEST_HEADER)
+    found = _HEADER.match(head)
+    return found is not None and path.stat().st_size - found.end() >= _SMALLEST
 
 
 def require_form(sealed: bytes, source: str) -> None:

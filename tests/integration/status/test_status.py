@@ -43,7 +43,7 @@ def test_a_site_with_a_fresh_backup_is_shown_on_one_screen(site):
     assert {good["kind"] for good in found["good"]} == {"sql", "media", "point"}
     assert (found["overdue"], ids(found)) == (False, [])
     assert found["verified"]["by"] == "backup"
-    assert found["copies"] == {"places": 2, "supports": 1}
+    assert found["copies"] == {"places": 2, "supports": 1, "off_site": 0, "immutable": 0}
     assert found["contacts"] == [{"role": "DBA", "contact": "dba@example.com", "scope": "validation DB"}]
     line = site.korrigo("status", "--nagios").out
     assert re.fullmatch(

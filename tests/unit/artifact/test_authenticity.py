@@ -16,7 +16,7 @@ RAW = json.dumps({"timestamp": "t", "members": [{"name": "a", "size": 1}], "of a
 RING = {KEY.id: KEY}
 
 
-def test_what_was_signed_is_authentic_also_with_an_old_key():
+def test_signed_data_is_authentic_also_with_an_old_key():
     assert check(sign(RAW, KEY), RING) is Authenticity.AUTHENTIC
     assert check(sign(RAW, OTHER), {**RING, OTHER.id: OTHER}) is Authenticity.AUTHENTIC
     assert check(RAW, RING) is Authenticity.UNSIGNED

@@ -51,7 +51,7 @@ def test_a_new_manifest_keeps_the_five_keys():
     assert encoded.endswith(b"}\n")
 
 
-def test_what_is_encoded_is_decoded():
+def test_an_encoded_manifest_is_decoded_to_the_same():
     manifest = Manifest(
         **FIVE,
         format=FORMAT,
@@ -91,7 +91,7 @@ def test_a_manifest_of_a_newer_version_is_refused_with_both_numbers():
         decode(raw(format=FORMAT + 1), "m")
 
 
-def test_unknown_keys_are_left_for_those_who_know_them():
+def test_unknown_keys_are_ignored():
     assert decode(raw(later="x"), "m").timestamp == FIVE["timestamp"]
 
 

@@ -55,7 +55,7 @@ def test_the_names_of_the_runbook_are_known(name, kind, origin):
 
 
 @given(shape=st.sampled_from(SHAPES), stamped_=stamps, counter=st.integers(1, 9999))
-def test_what_is_composed_is_parsed_back(shape, stamped_, counter):
+def test_a_composed_name_is_parsed_back(shape, stamped_, counter):
     kind, origin = shape
     assert parse(compose(kind, origin, stamped_, counter)) == Name(kind, origin, stamped_, counter)
 
@@ -80,7 +80,7 @@ def test_other_names_are_not_ours(text):
         "",
     ],
 )
-def test_what_stands_beside_a_backup_is_not_one(name):
+def test_a_file_next_to_a_backup_is_no_backup(name):
     assert parse(name) is None
 
 
@@ -102,7 +102,7 @@ def test_a_stamp_is_the_local_time_it_is_given():
 
 @pytest.mark.promise("P5")
 @given(live=st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=80))
-def test_no_name_of_a_database_beside_is_cut_by_the_server(live):
+def test_no_name_of_a_staged_or_previous_database_is_cut_by_the_server(live):
     """The server cuts silently at 63 bytes: the stamp would be lost, and two databases could become one."""
     for make, role in ((stage_database, "stage"), (before_database, "before"), (after_database, "after")):
         name = make(live, STAMP)

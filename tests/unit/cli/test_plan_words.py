@@ -13,7 +13,7 @@ def said(capsys, *tables):
     return [line.split() for line in capsys.readouterr().out.splitlines()]
 
 
-def test_rows_by_key_are_shown_beside_the_counts(capsys):
+def test_rows_are_shown_by_key_next_to_the_counts(capsys):
     lines = said(
         capsys,
         TableChange("public.exam", 21, 20, identical=False, added=1, changed=3, removed=0),

@@ -95,7 +95,7 @@ def test_a_later_file_adds_to_an_earlier_one_and_both_forms_of_everything_are_re
         "{" * 2000,
     ],
 )
-def test_what_is_no_compose_file_is_said_without_quoting_it(written, text):
+def test_a_file_that_is_no_compose_file_is_reported_without_quoting_it(written, text):
     with pytest.raises(UsageError) as caught:
         read([written(text)], {})
     assert "compose.yaml" in caught.value.message

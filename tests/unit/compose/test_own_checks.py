@@ -103,7 +103,7 @@ def test_a_container_that_is_starting_is_healthy_when_its_own_check_passes(engin
 
 
 @pytest.mark.parametrize("health", ["unhealthy", "healthy"])
-def test_what_the_engine_has_judged_is_not_checked_again(engine, health):
+def test_a_service_that_the_engine_checks_is_not_checked_again(engine, health):
     engine.has(inspected("web", check=["CMD", "true"], health=health))
     assert not OwnChecks(engine.project).passes(engine.project.container("web"))
     assert not any(line.startswith("exec") for line in engine.called())

@@ -49,7 +49,7 @@ def test_the_image_that_runs_tells_the_variables_of_the_file(tmp_path, written, 
     assert variables_of(Project((), (file,), {}), {"web": runs}) == told
 
 
-def test_a_variable_that_has_its_value_here_already_is_not_told(tmp_path):
+def test_a_variable_that_has_its_value_already_is_not_reported(tmp_path):
     file = tmp_path / "compose.yml"
     file.write_text("services: {web: {image: '${REGISTRY}/b:${SHA}'}}\n")
     (tmp_path / ".env").write_text("REGISTRY=r.example\n")
@@ -60,7 +60,7 @@ def test_a_variable_that_has_its_value_here_already_is_not_told(tmp_path):
     assert variables_of(Project((), (file,), {}, env_file=other), {"web": "r.example/b:9"}) == {"REGISTRY": "r.example"}
 
 
-def test_what_compose_says_is_the_profile(monkeypatch):
+def test_the_output_of_compose_is_the_profile(monkeypatch):
     said = {
         "services": {
             "web": {
@@ -159,7 +159,7 @@ def one_container():
     return Container("1", "web", running=True, status="running", health=None, depends_on=frozenset(), mounts=())
 
 
-def test_containers_made_from_another_directory_are_told(tmp_path):
+def test_containers_made_from_another_directory_are_reported(tmp_path):
     here, there = tmp_path / "here", tmp_path / "there"
     for place in (here, there):
         place.mkdir()

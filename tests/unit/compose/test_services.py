@@ -87,14 +87,14 @@ def test_a_service_that_is_starting_is_waited_for():
 
 
 @pytest.mark.contract("R8")
-def test_what_the_engine_calls_unhealthy_ends_the_wait_at_once():
+def test_a_service_that_the_engine_calls_unhealthy_ends_the_wait_at_once():
     with pytest.raises(KorrigoBackupError, match=r"not healthy after 0 s: worker \(unhealthy\)") as caught:
         awaited(seen(web="starting", worker="unhealthy"), limit=1e6)
     assert caught.value.hint == "see why: docker compose logs worker"
 
 
 @pytest.mark.contract("R8")
-def test_what_was_unhealthy_before_is_named_and_fails_nothing():
+def test_a_service_that_was_unhealthy_before_is_named_and_fails_nothing():
     assert awaited(seen(web="healthy", worker="unhealthy"), unwell=["worker"]) == ("worker (unhealthy)",)
 
 
@@ -106,7 +106,7 @@ def test_a_check_of_its_own_gives_the_time_unless_a_limit_is_configured():
 
 
 @pytest.mark.contract("R8")
-def test_each_is_started_after_what_it_depends_on():
+def test_a_service_starts_after_its_dependencies():
     order = [one.service for one in in_order(list(reversed(present().values())))]
     assert order.index("db") < order.index("backend") < order.index("nginx")
     assert order.index("redis") < order.index("backend") < order.index("celery")

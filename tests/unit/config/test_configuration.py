@@ -65,6 +65,7 @@ def test_every_variable_sets_its_key(tmp_path, variable, place_):
         "retention_days": "7",
         "daily": "1 2 * * *",
         "weekly": "1 2 * * 3",
+        "points": "*/15 * * * *",
         "drill": "1 2 * * 3",
         "overdue": "1 2 * * 3",
     }
@@ -143,7 +144,7 @@ def test_every_variable_sets_its_key(tmp_path, variable, place_):
         ("[notify.subjects]\nfailure = '$ 5'", "write $$ for a dollar sign", "correct the value"),
     ],
 )
-def test_a_mistake_is_named_with_what_to_do(tmp_path, text, message, hint):
+def test_a_mistake_is_named_with_the_next_step(tmp_path, text, message, hint):
     (tmp_path / "korrigo-backup.toml").write_text(text)
     with pytest.raises(UsageError) as caught:
         load(tmp_path, {})
@@ -179,7 +180,9 @@ def test_every_number_may_be_text(tmp_path):
             (tmp_path / "korrigo-backup.toml").write_text(f"[{section}]\n{lines}")
             assert load(tmp_path, {}) == Configuration()
     (tmp_path / "korrigo-backup.toml").write_text('[retention.media]\ndays = "030"\n')
-    assert load(tmp_path, {}).retention.media.days == 30
+    rule = load(tmp_path, {}).retention.media
+    assert rule is not None
+    assert rule.days == 30
 
 
 def test_an_empty_secret_counts_as_none(tmp_path):
@@ -198,7 +201,7 @@ def test_home_is_known_in_every_path(tmp_path, monkeypatch):
 
 
 @pytest.mark.contract("C5")
-def test_a_wrong_value_beside_a_password_does_not_show_it(place):
+def test_a_wrong_value_near_a_password_does_not_show_it(place):
     with pytest.raises(UsageError) as caught:
         load(place, {"POSTGRES_PASSWORD": "hunter22", "POSTGRES_PORT": "x"})
     assert "hunter22" not in str(caught.value) + caught.value.hint

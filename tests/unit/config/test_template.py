@@ -27,7 +27,7 @@ def test_every_section_and_key_is_there_and_all_is_a_comment():
         assert [line.split()[1].rstrip(":") for line in part.splitlines()] == list(model.__struct_fields__)
 
 
-def test_what_is_shown_as_the_default_is_the_default(tmp_path):
+def test_the_default_that_is_shown_is_the_default(tmp_path):
     path = tmp_path / "all.toml"
     path.write_text(re.sub(r"^# (\w+ = \S)", r"\1", render({}), flags=re.MULTILINE))
     assert load(tmp_path, {}, path) == Configuration()

@@ -60,7 +60,7 @@ names = st.from_regex(r"[a-z.]{1,6}(/[a-zé ]{1,6}){0,3}", fullmatch=True).filte
 
 
 @given(st.dictionaries(names, st.binary(max_size=2000), max_size=6))
-def test_what_is_packed_is_unpacked(files):
+def test_packed_data_is_unpacked_to_the_same(files):
     files = {**{name: data for name, data in files.items() if name not in {README, CONTENTS}}, README: b"r"}
     opened = unpack(pack(contents(files), files), "kit")
     assert opened.files == files
@@ -168,7 +168,7 @@ def test_the_roles_of_the_database_are_made_where_its_server_is():
 
 
 @pytest.mark.promise("P7")
-def test_an_address_is_told_without_the_name_and_token_in_it():
+def test_an_address_is_shown_without_the_name_and_token_in_it():
     assert without_credentials("https://me:t0ken@host/x.git") == "https://host/x.git"
     assert without_credentials("https://t0ken@host/x.git") == "https://host/x.git"
     assert without_credentials("ssh://git@host/x.git") == "ssh://git@host/x.git"

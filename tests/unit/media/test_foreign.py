@@ -91,7 +91,7 @@ def test_a_dump_in_an_encrypted_zip_is_refused():
         ("l", "./a", False, True),
     ],
 )
-def test_links_that_lead_out_are_told_by_their_text(path, target, out, inside):
+def test_links_that_lead_out_are_reported_by_their_text(path, target, out, inside):
     assert leads_out(path, target) is out
     assert stays_inside(path, target) is inside
 

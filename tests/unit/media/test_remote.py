@@ -126,7 +126,7 @@ def test_previous_copies_do_not_come_out_of_the_container(root, tree, where):
     assert not [entry.path for entry in tree.walk() if ".before-" in entry.path]
 
 
-def test_what_is_staged_and_swapped_is_the_archive_and_can_be_taken_back(root, tree):
+def test_staged_and_swapped_media_equal_the_archive_and_can_be_undone(root, tree):
     saved = shape(root)
     archive, listing, _ = archived(tree)
     (root / "private").unlink()

@@ -85,7 +85,7 @@ def test_a_small_file_that_changes_once_is_read_again_and_stable(tmp_path, monke
         assert file.is_stable()
 
 
-def test_a_small_file_that_never_rests_is_told(tmp_path, monkeypatch):
+def test_a_small_file_that_never_rests_is_reported(tmp_path, monkeypatch):
     path = tmp_path / "f"
     path.write_bytes(b"x")
     real = stable._read_up_to
@@ -103,7 +103,7 @@ def test_a_small_file_that_never_rests_is_told(tmp_path, monkeypatch):
         assert not file.is_stable()
 
 
-def test_a_streamed_file_that_shrinks_is_filled_up_and_told(tmp_path, large):
+def test_a_streamed_file_that_shrinks_is_filled_up_and_reported(tmp_path, large):
     path = tmp_path / "f"
     path.write_bytes(b"0123456789abcdefghij")
     with path.open("rb", buffering=0) as raw:
@@ -115,7 +115,7 @@ def test_a_streamed_file_that_shrinks_is_filled_up_and_told(tmp_path, large):
 
 
 @pytest.mark.parametrize("change", ["append", "overwrite", "touch"])
-def test_a_streamed_file_that_changes_is_told(tmp_path, large, change):
+def test_a_streamed_file_that_changes_is_reported(tmp_path, large, change):
     path = tmp_path / "f"
     path.write_bytes(b"0123456789abcdefghij")
     with path.open("rb", buffering=0) as raw:
@@ -151,7 +151,7 @@ def test_a_large_file_that_is_still_growing_is_read_again_until_it_rests(tmp_pat
         assert file.is_stable()
 
 
-def test_a_large_file_that_never_stops_growing_is_told(tmp_path, growing, monkeypatch):
+def test_a_large_file_that_never_stops_growing_is_reported(tmp_path, growing, monkeypatch):
     path = tmp_path / "f"
     path.write_bytes(b"0123456789abcdefghij")
     real = stable._copy

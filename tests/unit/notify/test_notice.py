@@ -38,7 +38,7 @@ def test_unless_configured_people_are_told_of_failures_whole_or_in_part_and_of_t
     assert told == [Event.WARNING, Event.FAILURE, Event.RECOVERED, Event.OVERDUE]
 
 
-def test_who_wants_every_success_is_told_of_a_recovery():
+def test_a_channel_for_every_success_is_notified_of_a_recovery():
     assert wanted(Event.RECOVERED, {Event.SUCCESS})
     assert not wanted(Event.SUCCESS, {Event.RECOVERED})
 

@@ -79,7 +79,7 @@ def wrong(kind, message="oops"):
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_the_end_of_a_run_is_told_by_how_it_ends_and_goes_on_unchanged(run, channel, problem, events):
+def test_the_end_of_a_run_is_notified_by_its_outcome_and_its_error_is_unchanged(run, channel, problem, events):
     caught = None
     try:
         run(problem)
@@ -129,7 +129,7 @@ def test_a_notification_that_is_not_sent_is_a_finding_and_is_recorded_with_the_r
     assert (record.outcome, record.message) == (Outcome.DONE, "notification not sent to ops: it answers 500")
 
 
-def test_a_backup_directory_that_is_not_there_keeps_nobody_from_being_told(channel, tmp_path):
+def test_a_missing_backup_directory_does_not_prevent_a_notification(channel, tmp_path):
     place = tmp_path / "missing"
     with suppress(Unreachable), announced(Announcer("s", "e", (channel,)), place, "backup", "db", say=print):
         raise wrong(Unreachable)
@@ -146,7 +146,7 @@ class Signalled(Announcer):
         return ()
 
 
-def test_a_signal_while_a_success_is_told_says_that_the_run_is_complete(channel, tmp_path):
+def test_a_signal_while_a_success_is_notified_reports_a_complete_run(channel, tmp_path):
     with (
         pytest.raises(Interrupted, match="the backup itself is complete"),
         announced(Signalled("s", "e", (channel,)), tmp_path, "backup", "db", say=print),
@@ -154,7 +154,7 @@ def test_a_signal_while_a_success_is_told_says_that_the_run_is_complete(channel,
         pass
 
 
-def test_a_signal_while_a_failure_is_told_does_not_hide_the_failure(channel, tmp_path):
+def test_a_signal_while_a_failure_is_notified_does_not_hide_the_failure(channel, tmp_path):
     with (
         pytest.raises(Unreachable, match="oops"),
         announced(Signalled("s", "e", (channel,)), tmp_path, "backup", "db", say=print),

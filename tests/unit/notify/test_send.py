@@ -39,7 +39,7 @@ def failing(problem):
     return act
 
 
-def test_a_channel_that_fails_breaks_or_hangs_keeps_no_other_from_being_told():
+def test_a_channel_that_fails_breaks_or_hangs_does_not_prevent_the_others():
     never, good = threading.Event(), Channel("good")
     channels = (
         Channel("refusing", failing(NotTold("it answers 403"))),
@@ -59,7 +59,7 @@ def test_a_channel_that_fails_breaks_or_hangs_keeps_no_other_from_being_told():
     assert len(good.told) == 1
 
 
-def test_a_check_says_who_is_told_and_whose_address_is_wrong_without_sending():
+def test_a_check_names_the_recipients_and_the_wrong_addresses_without_sending():
     channels = (Channel("good"), Channel("bad"), Channel("good too"))
     found = Announcer("s", "e", channels).checked()
     assert [(one.level, one.message) for one in found] == [
@@ -71,7 +71,7 @@ def test_a_check_says_who_is_told_and_whose_address_is_wrong_without_sending():
 
 
 @pytest.mark.contract("C5")
-def test_no_secret_is_told_and_none_is_in_a_finding():
+def test_no_secret_is_shown_and_none_is_in_a_finding():
     good = Channel("good")
     bad = Channel("bad", failing(NotTold("cannot reach https://x/t0ken-t0ken")))
     announcer = Announcer("s", "e", (good, bad), secrets=(Secret("hunter22"), Secret("t0ken-t0ken")))

@@ -15,7 +15,7 @@ from korrigo_backup.artifact.naming import compose, stamp
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.retention.clock import doubt
 from korrigo_backup.retention.hold import Hold, standing
-from korrigo_backup.retention.policy import Moment, Policy, RetentionFacts, Rule, by_age, decide, too_many
+from korrigo_backup.retention.policy import Moment, Policy, RetentionFacts, Rule, by_age, decide, thinned, too_many
 from korrigo_backup.retention.previous_copies import Kept
 from korrigo_backup.retention.previous_copies import decide as decide_kept
 from local_times import stamped
@@ -102,7 +102,7 @@ def test_the_newest_verified_one_stays_whatever_its_age():
 
 
 @pytest.mark.contract("T7")
-def test_what_does_not_verify_is_not_the_newest_good_one():
+def test_a_backup_that_does_not_verify_is_not_the_newest_good_backup():
     oldest, older, newest = artifact(500), artifact(400), artifact(300)
     known = {"good": lambda one: one != newest}
     assert removed([oldest, older, newest], **known) == [oldest]
@@ -136,7 +136,7 @@ def test_nothing_is_read_where_nothing_would_go():
         artifact(-5),
     ],
 )
-def test_what_is_not_ours_is_neither_removed_nor_the_newest_good_one(other):
+def test_a_backup_of_another_site_is_neither_removed_nor_the_newest_good_backup(other):
     good = artifact(300)
     assert removed([good, other]) == []
     old = artifact(
@@ -337,3 +337,14 @@ def test_a_backup_of_another_site_of_this_name_is_not_ours_to_remove():
     found = decide([artifact(0), artifact(1), theirs], Policy(), RetentionFacts(NOW, "korrigo"))
     assert not found[2].remove
     assert "another site of this name" in found[2].reason
+
+
+def test_points_through_the_day_are_thinned_to_one_an_hour_and_one_a_day():
+    now = NOW.replace(hour=12, minute=7)
+    made = [now - timedelta(minutes=15 * number) for number in range(4 * 24 * 40)]
+    kept = by_age([Moment(one, one.replace(tzinfo=None)) for one in made], thinned(30), now)
+    ages = [now - one for one, why in zip(made, kept, strict=True) if why]
+    assert sum(age <= timedelta(hours=24) for age in ages) == 97
+    assert sum(timedelta(hours=24) < age <= timedelta(hours=71) for age in ages) == 47
+    assert max(ages) // timedelta(days=1) == 28
+    assert len({(now - age).date() for age in ages}) == 30

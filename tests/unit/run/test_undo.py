@@ -68,7 +68,7 @@ def test_success_takes_nothing_back_and_ctrl_c_takes_all():
 
 
 @pytest.mark.promise("P2")
-def test_an_error_that_nobody_thought_of_takes_all_back_too():
+def test_an_unexpected_error_undoes_all_steps_too():
     done = []
     with pytest.raises(ZeroDivisionError), all_or_nothing() as undo:
         undo.push("x", lambda: done.append("x"))

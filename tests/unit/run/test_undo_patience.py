@@ -4,28 +4,14 @@ import pytest
 
 from korrigo_backup.errors import KorrigoBackupError, Unreachable
 from korrigo_backup.run.undo import PATIENCE_SECONDS, ROLLED_BACK, UndoStack
-from korrigo_backup.system import wait
+from manual_clock import install_clock
 
 GONE = Unreachable("the server is gone", hint="")
 
 
-class Clock:
-    def __init__(self):
-        self.now = 0.0
-
-    def monotonic(self):
-        return self.now
-
-    def sleep(self, seconds):
-        self.now += seconds
-        assert self.now < 3600, "it waits without end"
-
-
 @pytest.fixture
 def clock(monkeypatch):
-    made = Clock()
-    monkeypatch.setattr(wait, "time", made)
-    return made
+    return install_clock(monkeypatch)
 
 
 def unwound(step):

@@ -72,7 +72,7 @@ def test_a_schedule_is_shown_also_while_the_stack_is_down(place):
     assert found.findings[-1].id == "schedule.unknown"
 
 
-def test_hours_that_systemd_cannot_say_are_refused_with_what_to_do(place):
+def test_hours_that_systemd_cannot_express_are_refused_with_the_next_step(place):
     odd = replace(place, wanted=(replace(JOBS[0], hours="0 3 1 * 0"),))
     with pytest.raises(UsageError, match="cannot be installed by systemd"):
         Schedule((odd,)).plan(By.SYSTEMD)
@@ -86,7 +86,7 @@ def configured(directory, text="", env=None, dotenv="POSTGRES_HOST=/run/postgres
     return load(directory, env or {})
 
 
-def test_a_run_is_told_where_everything_is_by_absolute_paths(tmp_path):
+def test_a_scheduled_run_gets_absolute_paths(tmp_path):
     config = configured(tmp_path, '[media]\nroot = "media"\n[schedule]\nlog = "log"\nwritable = ["/srv/metrics"]\n')
     around = surroundings_of(config, tmp_path, tmp_path / "other.toml", COMMAND)
     assert around.command == (str(COMMAND), "--config", str(tmp_path / "other.toml"))
@@ -119,7 +119,7 @@ def test_what_only_the_shell_knows_is_named_and_never_shown(tmp_path):
     require_told(configured(tmp_path, env=env, dotenv=kept), tmp_path, None, env)
 
 
-def test_a_user_who_is_none_is_refused(tmp_path):
+def test_a_user_that_does_not_exist_is_refused(tmp_path):
     config = configured(tmp_path, '[schedule]\nuser = "nobody-of-this-name"\n')
     with pytest.raises(UsageError, match="there is no user"):
         require_told(config, tmp_path, None, {})
@@ -131,7 +131,7 @@ def test_a_directory_that_no_crontab_can_hold_is_refused(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root installs the schedule of another user")
-def test_what_another_user_must_own_is_not_made_by_root(tmp_path):
+def test_a_directory_that_another_user_must_own_is_not_made_by_root(tmp_path):
     text = f'[schedule]\nuser = "nobody"\n[backup]\ndir = "{tmp_path}/backups"\nkey_file = "{tmp_path}/key"\n'
     config = configured(tmp_path, text)
     catalog = Catalog(config.backup.dir, read(tmp_path / "key"))

@@ -84,7 +84,7 @@ def test_a_small_project_is_understood_and_its_overrides_are_named(project):
     assert "s3cret" not in str(found)
 
 
-def test_what_the_environment_sets_is_not_written_again(project):
+def test_a_value_of_the_environment_is_not_written_again(project):
     (project / "compose.yaml").write_text(SMALL)
     environment = {"DB_USER": "other", "POSTGRES_DB": "given", "KORRIGO_BACKUP_SITE": "given"}
     found = discover(project, environment)

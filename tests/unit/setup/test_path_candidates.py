@@ -61,6 +61,6 @@ def test_a_column_is_read_as_it_was_written(names):
 
 
 @pytest.mark.parametrize("text", ["", "t", "t.", ".c", "a.b.c.d", '"t.c', "t.c.", 't.""'])
-def test_what_is_no_column_is_refused(text):
+def test_a_name_that_is_no_column_is_refused(text):
     with pytest.raises(UsageError):
         parse_column(text)

@@ -42,7 +42,7 @@ def test_the_command_runs_in_its_directory_with_its_environment_and_arguments(tm
 
 
 @pytest.mark.parametrize("text", ["print('not json')", "", "print('{}')", 'print(\'{"number": "x"}\')'])
-def test_what_is_no_document_is_said(tmp_path, text):
+def test_a_text_that_is_no_document_is_an_error(tmp_path, text):
     with pytest.raises(KorrigoBackupError, match="printed no document") as caught:
         program(tmp_path, text).ask("korrigo_describe", Answer)
     assert "same version" in caught.value.hint
@@ -125,7 +125,7 @@ def test_what_must_not_be_committed_is_hung_up_on_and_ends_by_itself(tmp_path, s
 
 
 @pytest.mark.promise("P7")
-def test_secrets_among_the_variables_are_taken_out_of_what_the_child_says(tmp_path):
+def test_secrets_in_variables_are_redacted_from_the_output_of_a_child(tmp_path):
     environment = child_environment(
         {"DJANGO_SECRET_KEY": "k3y-of-site", "LANG": "C", "POSTGRES_DB": "shell"},
         {"POSTGRES_PASSWORD": "pa55word", "POSTGRES_DB": "told", "MEDIA_ROOT": None},
@@ -204,7 +204,7 @@ def test_a_container_that_sends_something_else_writes_nothing_elsewhere(tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
-def test_a_stream_that_is_cut_is_told(tmp_path):
+def test_a_stream_that_is_cut_is_an_error(tmp_path):
     whole = stream(("d/a", b"x" * 5000)).getvalue()
     for size in (0, 600, 3000):
         with pytest.raises(ProofFailed, match="is cut"):

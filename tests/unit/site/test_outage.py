@@ -34,7 +34,7 @@ def test_the_seconds_are_those_without_an_answer():
         assert served > again > refused
 
 
-def test_one_that_is_not_over_has_no_seconds(monkeypatch):
+def test_an_outage_that_is_not_over_has_no_seconds(monkeypatch):
     monkeypatch.setattr("korrigo_backup.site.outage._GRACE", 0.1)
     down: list[bool] = []
     with answering(lambda _: not down) as port, watched(f"http://127.0.0.1:{port}/") as outage:

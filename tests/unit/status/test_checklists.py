@@ -46,7 +46,7 @@ def test_a_good_day_leaves_only_the_notification_to_a_person():
     ],
     ids=["none", "late", "odd size", "no room", "failed", "in part"],
 )
-def test_a_bad_day_is_told_with_what_to_do(found, point):
+def test_a_bad_day_is_reported_with_the_next_steps(found, point):
     answer = daily(evidence(found))[point]
     assert answer.state is NO
     assert answer.hint
@@ -57,7 +57,7 @@ def test_without_a_schedule_of_ours_a_person_says_what_starts_the_backup():
     assert (answer.state, "does another program start it?" in answer.evidence) == (ASK, True)
 
 
-def test_nobody_who_is_told_is_no_matter_for_a_person():
+def test_a_site_without_notifications_answers_no_to_that_point():
     assert daily(evidence(healthy(), channels=0))[2].state is NO
 
 
@@ -80,7 +80,7 @@ def test_the_complete_checklist_has_the_runbook_s_points_and_their_evidence():
     assert len([answer for answer in answers if answer.state is ASK]) == 9
 
 
-def test_without_evidence_no_point_is_met_and_each_says_what_would_show_it():
+def test_without_evidence_no_point_is_met_and_each_names_the_missing_evidence():
     answers = release(evidence(facts(scheduled=False), channels=0))
     assert YES not in states(answers)
     assert all(answer.hint for answer in answers if answer.state is NO)

@@ -16,7 +16,7 @@ from korrigo_backup.retention.policy import Policy, Rule
 from korrigo_backup.run.record import Outcome
 from korrigo_backup.status.evaluate import evaluate
 from korrigo_backup.status.metrics import metrics
-from korrigo_backup.status.model import Beside, Goals, Status
+from korrigo_backup.status.model import ArtifactCopy, Beside, Goals, Status, TargetCopies
 from korrigo_backup.status.nagios import plugin_line
 from korrigo_backup.status.published import decode, encode
 from standings import GB, NOW, backup, facts, ran
@@ -63,6 +63,16 @@ FACTS = facts(
     journal_unread="Permission denied",
     no_database=("down", "start it"),
     kept=(Beside(("viatique_before_20260204_030000",), NOW - timedelta(days=2)),),
+    targets=(
+        TargetCopies(
+            name="cloud",
+            copies=(
+                ArtifactCopy(name=ARTIFACTS[0].name, sent=NOW, read=NOW, sealed=True, locked_until=NOW),
+                ArtifactCopy(name=ARTIFACTS[1].name, sent=NOW - timedelta(days=1), bad="cut"),
+            ),
+        ),
+        TargetCopies(name="nas", off_site=False),
+    ),
 )
 GOALS = Goals(
     rpo_hours=12.0, media_rpo_hours=48.0, proof_days=3.0, policy=Policy(media=Rule(weekly=4)), accepted=("status.rows",)

@@ -15,7 +15,7 @@ from korrigo_backup.errors import ProofFailed
 from korrigo_backup.retention.hold import Hold
 from korrigo_backup.retention.policy import Policy, Rule
 from korrigo_backup.run.record import Outcome, Record
-from korrigo_backup.status.model import Beside, Facts, Goals
+from korrigo_backup.status.model import ArtifactCopy, Beside, Facts, Goals, TargetCopies
 from korrigo_backup.status.published import decode, encode
 from property_testing import given, st
 
@@ -77,6 +77,7 @@ FACTS = Facts(
     no_database=("down", "start it"),
     site="korrigo",
     environment="production",
+    targets=(TargetCopies(name="cloud", copies=(ArtifactCopy(name="db_backup", sent=NOW, read=NOW, bad="cut"),)),),
 )
 
 GOALS = Goals(

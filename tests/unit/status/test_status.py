@@ -28,7 +28,7 @@ def ids(found, goals=None):
     return [finding.id for finding in evaluate(found, goals, now=NOW).attention]
 
 
-def test_a_healthy_site_needs_nobody():
+def test_a_healthy_site_needs_no_attention():
     assert ids(healthy()) == []
     found = evaluate(healthy(), Goals(), now=NOW)
     assert (found.age, found.overdue) == (3 * 3600, False)
@@ -36,14 +36,14 @@ def test_a_healthy_site_needs_nobody():
 
 
 @pytest.mark.parametrize(("hours", "overdue"), [(25.9, False), (26.1, True)])
-def test_overdue_is_what_is_older_than_the_objective(hours, overdue):
+def test_a_backup_older_than_the_objective_is_overdue(hours, overdue):
     found = evaluate(facts(backup(hours)), Goals(), now=NOW)
     assert found.overdue is overdue
     assert evaluate(facts(backup(hours)), Goals(rpo_hours=0), now=NOW).overdue is False
 
 
 @pytest.mark.promise("P3")
-def test_what_is_broken_forged_a_safety_copy_or_of_another_site_is_no_good_backup():
+def test_a_broken_forged_safety_or_foreign_backup_is_no_good_backup():
     bad = [
         backup(1, source=None, problem="cut"),
         backup(2, authenticity=Authenticity.FORGED),
@@ -79,7 +79,7 @@ def test_the_clock_that_went_back_is_said():
 
 
 @pytest.mark.promise("P1")
-def test_one_of_the_future_does_not_hide_that_the_others_are_old():
+def test_status_is_overdue_even_if_a_backup_is_dated_in_the_future():
     found = facts(backup(-9000), backup(200), backup(-9000, kind=Kind.MEDIA), backup(300, kind=Kind.MEDIA))
     said = evaluate(found, Goals(), now=NOW)
     assert (said.overdue, said.age, newest(found, Kind.MEDIA).age) == (True, 200 * 3600, 300 * 3600)

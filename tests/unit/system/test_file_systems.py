@@ -122,7 +122,7 @@ def test_the_kernel_refuses_to_replace_what_came_after_the_look(tmp_path, monkey
     assert (tmp_path / "one").is_dir()
 
 
-def test_what_a_file_system_can_do_is_found_out_by_trying(tmp_path):
+def test_the_abilities_of_a_file_system_are_found_by_trying(tmp_path):
     found = try_out(tmp_path, ".partial-doctor")
     assert (found.hard_links, found.symbolic_links, found.modes) == (True, True, True)
     assert list(tmp_path.iterdir()) == []

@@ -34,7 +34,7 @@ def holder(tmp_path):
         child.kill()
 
 
-def test_a_second_process_is_told_who_works_and_since_when(holder, tmp_path):
+def test_the_lock_names_its_holder_and_since_when_to_a_second_process(holder, tmp_path):
     words = rf"another run is at work: backup of the database \(process {holder.pid}\) since \d{{4}}-\d\d-\d\dT"
     with pytest.raises(Locked, match=words) as caught, lock.exclusive(tmp_path / "lock", "restore"):
         pass

@@ -21,7 +21,7 @@ def read_all(file):
 
 
 @pytest.mark.promise("P3")
-def test_what_is_written_while_it_is_read_is_read_whole(tmp_path):
+def test_a_file_that_is_written_while_it_is_read_is_read_whole(tmp_path):
     path = tmp_path / "growing"
     pieces = [bytes([number]) * (number * 7) for number in range(200)]
     with path.open("wb", buffering=0) as file, followed([path], read_all) as behind:

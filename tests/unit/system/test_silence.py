@@ -49,7 +49,7 @@ def test_a_process_that_works_is_left_alone():
     assert watched(lambda: None, 0.8)[0].at is None
 
 
-def test_a_process_that_nobody_waits_for_is_left_alone():
+def test_a_process_is_left_alone_while_no_call_waits_for_it():
     assert watched(lambda: "gone", 0.8, waiting=False)[0].at is None
 
 
@@ -71,7 +71,7 @@ def test_a_process_that_takes_no_signal_is_killed(monkeypatch):
         assert process.wait() < 0
 
 
-def test_a_pipe_that_nobody_reads_does_not_keep_the_end_waiting(monkeypatch):
+def test_a_pipe_without_a_reader_does_not_delay_the_end(monkeypatch):
     monkeypatch.setattr(run, "_GRACE", 0.2)
     started = time.monotonic()
     with spawn(Command((sys.executable, "-c", "import time; time.sleep(60)")), stdin=True) as process:

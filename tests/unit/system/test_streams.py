@@ -76,7 +76,7 @@ def unnoticed(bit):
 
 
 @pytest.mark.parametrize("data", [b"plain text", b"\x1f\x8b", b"\x1f\x8b\x08" + b"\xff" * 50, GZ + b"trailing words"])
-def test_what_is_not_gzip_is_told(data):
+def test_data_that_is_not_gzip_is_an_error(data):
     with pytest.raises(ProofFailed):
         read(data)
 
@@ -130,7 +130,7 @@ def test_an_error_of_the_disk_is_never_lost_between_the_threads(room):
             writer.write(piece)
 
 
-def test_an_error_inside_the_block_ends_the_threads_and_is_the_one_that_is_told():
+def test_an_error_inside_the_block_ends_the_threads_and_is_raised():
     threads = threading.active_count()
     with pytest.raises(KeyboardInterrupt), GzipWriter(HashingWriter(io.BytesIO()), Effort.SMALL) as writer:
         writer.write(bytes(5_000_000))
@@ -187,7 +187,7 @@ def test_a_member_that_says_it_is_ours_and_holds_a_bomb_is_refused():
         read(member)
 
 
-def test_what_does_not_compress_is_stored_and_hardly_grows():
+def test_data_that_does_not_compress_is_stored_and_hardly_grows():
     noise = random.Random(2).randbytes(3 * BLOCK)
     for effort in Effort:
         assert len(packed(noise, effort)) < len(noise) * 1.001

@@ -2,26 +2,13 @@
 
 import pytest
 
-from korrigo_backup.system import wait
 from korrigo_backup.system.wait import wait_until
-
-
-class Clock:
-    def __init__(self):
-        self.now = 0.0
-
-    def monotonic(self):
-        return self.now
-
-    def sleep(self, seconds):
-        self.now += seconds
+from manual_clock import install_clock
 
 
 @pytest.fixture
 def clock(monkeypatch):
-    made = Clock()
-    monkeypatch.setattr(wait, "time", made)
-    return made
+    return install_clock(monkeypatch)
 
 
 def test_the_first_answer_that_is_accepted_ends_the_wait(clock):

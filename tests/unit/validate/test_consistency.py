@@ -17,7 +17,7 @@ names = st.text(alphabet="ab-/é\U0001f600\udc80 ", min_size=1, max_size=6)
 
 
 @given(st.sets(names), st.dictionaries(names, st.booleans()))
-def test_the_merge_finds_what_sets_find(rows, files):
+def test_the_merge_finds_the_same_differences_as_sets(rows, files):
     named = ((path, "c") for path in sorted(rows, key=order))
     found = compare(["c"], named, sorted(files.items(), key=lambda item: order(item[0])))
     assert found.references == len(rows)

@@ -98,7 +98,7 @@ def test_names_sizes_links_and_attributes_are_read_back(root, store):
     assert found["a b/000"].mtime_ns == LONG_AGO * 10**9
 
 
-def test_what_is_no_file_is_named(root, store):
+def test_entries_that_are_no_regular_files_are_named(root, store):
     proof = saved(MediaTree(root), store)[1]
     assert proof.notes == ("pipe left out: pipe",)
     assert [link.path for link in proof.outside] == ["dangling"]
@@ -112,7 +112,7 @@ def test_unchanged_files_are_taken_over(root, store, tree_at):
     assert (second.files, second.bytes) == (proof.files, proof.bytes)
 
 
-def test_what_changed_is_read(root, store, tree_at):
+def test_a_changed_file_is_read(root, store, tree_at):
     first, _ = saved(tree_at(root), store)
     (root / "a b" / "100").write_bytes(b"PAGE 100")
     (root / "a b" / "101").unlink()
@@ -176,7 +176,7 @@ def test_stored_files_never_change(root, store):
     assert before == after
 
 
-def test_what_a_killed_run_left_is_removed(root, store):
+def test_leftovers_of_a_killed_run_are_removed(root, store):
     (store.directory / ".partial").mkdir(parents=True)
     (store.directory / ".partial" / "7").write_bytes(b"half")
     saved(MediaTree(root), store)

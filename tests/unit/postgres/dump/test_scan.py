@@ -55,7 +55,7 @@ def scan(data, size=None):
 
 
 @pytest.mark.contract("T10")
-def test_rows_sequences_and_versions_are_told():
+def test_rows_sequences_and_versions_are_reported():
     found = scan(DUMP)
     assert found.rows == {'public."Odd "" name"': 4, 'public."none"': 0, "public.one": 1}
     assert found.sequences['public."Odd \' seq"'].last_value == 42
@@ -98,7 +98,7 @@ def test_every_row_is_counted_once(rows, size):
         b"SELECT E'\\\\' \\! id",
     ],
 )
-def test_what_pg_dump_does_not_write_is_refused(hostile):
+def test_statements_that_pg_dump_does_not_write_are_refused(hostile):
     with pytest.raises(ProofFailed):
         scan(hostile + b"\n" + END)
 

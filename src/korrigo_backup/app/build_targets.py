@@ -1,0 +1,125 @@
+"""Build the targets from the configuration.
+
+A separate module, so that only the verbs that copy import it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from korrigo_backup.core.secret import Secret
+from korrigo_backup.errors import UsageError
+from korrigo_backup.targets.destination import Destination
+from korrigo_backup.targets.pace import Pace
+from korrigo_backup.targets.rclone import DeletingRcloneTarget, RcloneTarget
+from korrigo_backup.targets.s3 import Bucket, DeletingS3Target, S3Target
+from korrigo_backup.targets.ssh import DeletingSshTarget, SshPlace, SshTarget
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from korrigo_backup.app.build import Wired
+    from korrigo_backup.config.targets import TargetSection
+    from korrigo_backup.targets.port import Target
+
+_KIB = 1024
+
+
+def destinations(wired: Wired, names: Sequence[str] = (), *, sealing: bool = True) -> list[Destination]:
+    """Return the targets called `names`, all without names; `sealing` is False for verbs that send nothing.
+
+    Raises UsageError for an unknown name, without any target, and for a target that must seal and has no recipient.
+    """
+    sections = wired.config.targets
+    for name in names:
+        if name not in sections:
+            known = ", ".join(sections) or "none is configured"
+            raise UsageError(f"there is no target {name!r}", hint=f"known: {known}; see [targets.NAME]")
+    if not sections:
+        raise UsageError(
+            "no target is configured, so there is no other place to copy to",
+            hint='add a section [targets.NAME] with url = "s3://…" or "ssh://…" to korrigo-backup.toml',
+        )
+    return [_destination(wired, name, sections[name], sealing=sealing) for name in names or sections]
+
+
+def destination(wired: Wired, name: str) -> Destination:
+    """Return a target for a verb that reads from it."""
+    return destinations(wired, [name], sealing=False)[0]
+
+
+def secrets_of(environment: Mapping[str, str], names: Sequence[str]) -> list[Secret]:
+    """Return the secret values of the targets called `names`."""
+    found = [_credential(environment, name, part) for name in names for part in ("SECRET_ACCESS_KEY", "SESSION_TOKEN")]
+    return [Secret(value) for value in found if value]
+
+
+def _destination(wired: Wired, name: str, section: TargetSection, *, sealing: bool) -> Destination:
+    recipients = section.recipients or wired.config.kit.recipients
+    if section.seal and not recipients and sealing:
+        raise UsageError(
+            f"the target {name} has no recipient, and what leaves this host is sealed",
+            hint="korrigo-backup seal init makes a key; its public key goes into [kit] recipients or"
+            f" [targets.{name}] recipients; or set seal = false there",
+        )
+    target = _target(wired.environment, name, section)
+    return Destination(target, recipients if section.seal else (), section.off_site, section.lock_days > 0)
+
+
+def _target(environment: Mapping[str, str], name: str, section: TargetSection) -> Target:
+    scheme, _, _ = section.url.partition(":")
+    if scheme == "s3":
+        return _s3(environment, name, section)
+    if scheme == "ssh":
+        return _ssh(name, section)
+    if scheme == "rclone":
+        kind = DeletingRcloneTarget if section.may_delete else RcloneTarget
+        return kind(name, section.url.removeprefix("rclone:"), section.rclone, section.limit, section.timeout)
+    raise UsageError(f"[targets.{name}] has no url", hint='for example url = "s3://bucket/prefix"')
+
+
+def _s3(environment: Mapping[str, str], name: str, section: TargetSection) -> Target:
+    parts = urlsplit(section.url)
+    secret, token = _credential(environment, name, "SECRET_ACCESS_KEY"), _credential(environment, name, "SESSION_TOKEN")
+    bucket = Bucket(
+        bucket=parts.netloc,
+        prefix=parts.path.strip("/"),
+        endpoint=section.endpoint,
+        region=section.region,
+        ca_file=section.ca_file,
+        access_key=_credential(environment, name, "ACCESS_KEY_ID"),
+        secret_key=Secret(secret) if secret else None,
+        session_token=Secret(token) if token else None,
+        profile=section.profile,
+    )
+    kind = DeletingS3Target if section.may_delete else S3Target
+    return kind(
+        name,
+        bucket,
+        storage_class=section.storage_class,
+        lock_days=section.lock_days,
+        lock_mode=section.lock_mode.upper(),
+        timeout=section.timeout,
+        pace=Pace(section.limit * _KIB),
+    )
+
+
+def _ssh(name: str, section: TargetSection) -> Target:
+    parts = urlsplit(section.url)
+    root = parts.path[1:] if parts.path.startswith("/~") else parts.path
+    at = SshPlace(
+        host=parts.hostname or "",
+        root=root.removeprefix("~/").rstrip("/") if root.startswith("~/") else root.rstrip("/"),
+        user=parts.username,
+        port=parts.port or 0,
+        words=section.ssh,
+    )
+    kind = DeletingSshTarget if section.may_delete else SshTarget
+    return kind(name, at, limit=section.limit, timeout=section.timeout)
+
+
+def _credential(environment: Mapping[str, str], name: str, part: str) -> str | None:
+    """Return a credential of a target: its own variable, else that of every AWS client."""
+    own = f"KORRIGO_BACKUP_TARGET_{name.upper().replace('-', '_')}_{part}"
+    return environment.get(own) or environment.get(f"AWS_{part}") or None

@@ -1,0 +1,82 @@
+"""`korrigo-backup copy`: send backups to every other place, and only names that are not there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from korrigo_backup.artifact.catalog import local_now
+from korrigo_backup.cli.output import CommandContext, narrator, say, say_findings, say_json
+from korrigo_backup.core.finding import Finding
+from korrigo_backup.core.size import human
+from korrigo_backup.run.journal import SiteName
+from korrigo_backup.run.step import CopyStep, silent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from korrigo_backup.app.build import Wired
+    from korrigo_backup.run.step import Listener
+    from korrigo_backup.targets.target_copy import TargetResult
+
+
+def command(
+    context: typer.Context,
+    artifacts: Annotated[
+        list[str] | None, typer.Argument(help="Paths or names; default: every good backup of this site.")
+    ] = None,
+    to: Annotated[list[str] | None, typer.Option(help="Only this target; may be given again.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
+) -> None:
+    """Copy backups to all targets of [targets.NAME] at once, sealed; only files that are not there are sent.
+
+    A copy that was killed is resumed by the next one. Exit 3 when a target lacks a copy, with the reason of each; the
+    backups here are never changed.
+    """
+    wired: Wired = context.ensure_object(CommandContext).wired()
+    results = copied(wired, artifacts or (), to or (), listen=silent if as_json else narrator(CopyStep))
+    from korrigo_backup.targets.copy import require_all  # noqa: PLC0415 - only this verb and the night need them
+
+    if as_json:
+        say_json("copy", {"targets": [_document(result) for result in results]})
+    else:
+        say_results(results)
+    require_all(results)
+
+
+def copied(wired: Wired, artifacts: Sequence[str], to: Sequence[str], *, listen: Listener) -> list[TargetResult]:
+    """Copy to the targets called `to`, to all without names, and return the result of each."""
+    from korrigo_backup.app.build_targets import destinations  # noqa: PLC0415 - see above
+    from korrigo_backup.targets.copy import recorded_copy  # noqa: PLC0415
+    from korrigo_backup.targets.items import items, require_site  # noqa: PLC0415
+    from korrigo_backup.targets.target_copy import CopyOptions  # noqa: PLC0415
+
+    places = destinations(wired, to)
+    found = items(wired.catalog, artifacts, now=local_now())
+    options = CopyOptions(require_site(wired.catalog), wired.keyring.signing(), found, listen)
+    return recorded_copy(wired.catalog, places, options, SiteName(wired.config.site.name, wired.secrets))
+
+
+def say_results(results: Sequence[TargetResult]) -> None:
+    """Print a line for each target, and its problems below."""
+    for result in results:
+        say_findings(result.findings)
+        mark = "❌" if result.problems else "✅"
+        done = f"{len(result.sent)} copied ({human(result.bytes)}), {len(result.already)} there already"
+        say(f"{mark} {result.name}: {done}, {result.place}")
+        for problem in result.problems:
+            say(f"   {problem.message}")
+
+
+def _document(result: TargetResult) -> dict[str, object]:
+    return {
+        "name": result.name,
+        "place": result.place,
+        "complete": not result.problems,
+        "sent": result.sent,
+        "already": result.already,
+        "bytes": result.bytes,
+        "problems": [{"message": one.message, "hint": one.hint} for one in result.problems],
+        "findings": list[Finding](result.findings),
+    }

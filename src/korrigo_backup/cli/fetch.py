@@ -1,0 +1,79 @@
+"""`korrigo-backup fetch`: bring a backup back from a target into the backup directory."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from korrigo_backup.cli.output import CommandContext, narrator, say, say_json
+from korrigo_backup.run.step import CopyStep, silent
+from korrigo_backup.system.files import explained, read_plain
+
+if TYPE_CHECKING:
+    from korrigo_backup.app.build import Wired
+    from korrigo_backup.targets.read_back import Reader
+
+_LARGEST_IDENTITY = 64 * 1024
+"""Bytes; an RSA key is a few thousand."""
+
+
+def command(
+    context: typer.Context,
+    target: Annotated[str, typer.Argument(help="The name of the target: [targets.NAME].")],
+    artifact: Annotated[str, typer.Argument(help="A name there, latest or latest-point.")] = "latest",
+    identity: Annotated[
+        str | None, typer.Option(help="For a sealed copy, the private key: an age identity or OpenSSH file, or -.")
+    ] = None,
+    site: Annotated[str | None, typer.Option(help="One of the sites on the target.")] = None,
+    allow_unsigned: Annotated[
+        bool, typer.Option("--allow-unsigned", help="Take a copy whose receipt no key here proves.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
+) -> None:
+    """Fetch a backup, with its components, from a target into BACKUP_DIR: whole and verified, or not at all.
+
+    Then restore it as any other: korrigo-backup restore NAME.
+    """
+    wired: Wired = context.ensure_object(CommandContext).wired()
+    reading = reader(wired, target, identity, site)
+    path = fetched(reading, artifact, quiet=as_json, allow_unsigned=allow_unsigned)
+    if as_json:
+        say_json("fetch", {"path": str(path.absolute()), "target": target})
+    else:
+        say(f"✅ {path}")
+        say(f"   to restore it: korrigo-backup restore {path.name}")
+
+
+def fetched(reading: Reader, artifact: str, *, quiet: bool, allow_unsigned: bool) -> Path:
+    """Fetch an artifact under the lock of the site and return its path."""
+    from korrigo_backup.targets.fetch import fetch  # noqa: PLC0415 - see reader
+
+    with reading.catalog.exclusive("fetch"):
+        return fetch(reading, artifact, listen=silent if quiet else narrator(CopyStep), allow_unsigned=allow_unsigned)
+
+
+def reader(wired: Wired, target: str, identity: str | None, site: str | None) -> Reader:
+    """Return the reader of a target for the verbs that read from it."""
+    from korrigo_backup.app.build_targets import destination  # noqa: PLC0415 - not to be loaded by all
+    from korrigo_backup.targets.items import own_site  # noqa: PLC0415
+    from korrigo_backup.targets.read_back import Reader, require_one_site  # noqa: PLC0415
+
+    place = destination(wired, target)
+    found = require_one_site(place, site, own_site(wired.catalog))
+    key = wired.keyring.keys[0] if wired.keyring.keys else None
+    return Reader(wired.catalog, place, found, private_key(identity) if identity else None, key)
+
+
+def private_key(identity: str) -> bytes:
+    """Return the content of a file with a private key; `-` reads it here, without showing it."""
+    if identity == "-" and sys.stdin.isatty():
+        return getpass.getpass("Private key (AGE-SECRET-KEY-1…; it is not shown): ").encode()
+    if identity == "-":
+        return sys.stdin.buffer.read(_LARGEST_IDENTITY)
+    path = Path(identity).expanduser()
+    with explained(f"read the private key {path}"):
+        return read_plain(path, _LARGEST_IDENTITY)

@@ -1,0 +1,66 @@
+"""The section of a target: another place for artifacts."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from msgspec import Meta
+
+from korrigo_backup.config.values import Count, Reader, Section, Words, number, switch
+
+_URL = re.compile(
+    r"s3://[A-Za-z0-9][A-Za-z0-9.-]*(/[A-Za-z0-9._-]+)*/?"
+    r"|ssh://([A-Za-z0-9._-]+@)?(\[[0-9a-fA-F:]+\]|[A-Za-z0-9][A-Za-z0-9._-]*)(:[0-9]+)?(/~?[A-Za-z0-9._-]*)*"
+    r"|rclone:[A-Za-z0-9_][A-Za-z0-9_ .-]*:[A-Za-z0-9._/-]*",
+    re.ASCII,
+)
+
+
+def _url(value: object) -> object:
+    if isinstance(value, str) and (not _URL.fullmatch(value) or ".." in value):
+        raise ValueError(
+            "must be s3://BUCKET/PREFIX, ssh://USER@HOST:PORT/DIRECTORY or rclone:REMOTE:PATH, without spaces or .."
+        )
+    return value
+
+
+def _command_line(value: object) -> object:
+    """Split a value that is a single text into words as a shell does; no shell ever sees it."""
+    return shlex.split(value) if isinstance(value, str) else value
+
+
+class TargetSection(Section, frozen=True):
+    """Another place for backups: `[targets.NAME]`.
+
+    Copies are sealed to `recipients` (those of `[kit]` if there are none here) unless `seal` is false. `may_delete`
+    gives the right to delete a damaged copy, to send it again. `limit` is in KiB a second (0: none), `timeout` in
+    seconds. `off_site` is false for a place that the same fire would reach.
+    """
+
+    readers: ClassVar[Mapping[str, Reader]] = {
+        "url": _url,
+        **dict.fromkeys(("seal", "may_delete", "off_site"), switch),
+        **dict.fromkeys(("limit", "timeout", "lock_days"), number),
+        **dict.fromkeys(("ssh", "rclone"), _command_line),
+    }
+
+    url: str = ""
+    seal: bool = True
+    recipients: tuple[str, ...] = ()
+    may_delete: bool = False
+    off_site: bool = True
+    limit: Annotated[int, Meta(ge=0, le=100_000_000)] = 0
+    timeout: Annotated[float, Meta(gt=0, le=86400)] = 60
+    storage_class: str | None = None
+    endpoint: str | None = None
+    region: str | None = None
+    ca_file: Path | None = None
+    profile: str | None = None
+    lock_days: Count = 0
+    lock_mode: Literal["governance", "compliance"] = "governance"
+    ssh: Words = ("ssh",)
+    rclone: Words = ("rclone",)

@@ -1,0 +1,85 @@
+"""The ledger of a target: what this host has sent to it and read back from it, in the backup directory.
+
+One JSON line an event; of the lines of an object the last one counts. A line that a crash has cut is passed over.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from korrigo_backup.core.moment import require_moment
+from korrigo_backup.system.files import explained, open_own, open_plain, write_all
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_PREFIX, _SUFFIX = ".copies-", ".jsonl"
+_LARGEST = 256 * 1024 * 1024
+
+
+class LedgerLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An object on a target: size and SHA-256 of its bytes there.
+
+    `sent` is when it was put and its checksum compared there, None while it is being sent. `read` is when all of it was
+    last read back, `bad` why that failed. `whole` is True for a receipt: its artifact is there as a whole.
+    """
+
+    object: str
+    artifact: str
+    size: int
+    sha256: str
+    sent: datetime | None = None
+    read: datetime | None = None
+    bad: str = ""
+    sealed: bool = False
+    whole: bool = False
+    locked_until: datetime | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse times that cannot be compared with others (ValueError, to a decoder ValidationError)."""
+        for moment in (self.sent, self.read, self.locked_until):
+            require_moment(moment)
+
+
+class Ledger:
+    """The ledger of the target called `name`; a single run writes it."""
+
+    def __init__(self, directory: Path, name: str) -> None:
+        self.path = directory / f"{_PREFIX}{name}{_SUFFIX}"
+        self.lines = _read(self.path)
+
+    def write(self, line: LedgerLine) -> None:
+        """Add a line and force it to disk."""
+        with explained(f"write {self.path}"):
+            descriptor = open_own(self.path, os.O_RDWR | os.O_APPEND)
+            with os.fdopen(descriptor, "r+b", buffering=0) as file:
+                size = os.fstat(descriptor).st_size
+                cut = size and os.pread(descriptor, 1, size - 1) != b"\n"
+                write_all(file, (b"\n" if cut else b"") + msgspec.json.encode(line) + b"\n")
+                os.fsync(descriptor)
+        self.lines[line.object] = line
+
+    def sent(self, name: str) -> LedgerLine | None:
+        """Return the line of an object that is on the target, as far as this host knows."""
+        line = self.lines.get(name)
+        return line if line and line.sent else None
+
+
+def _read(path: Path) -> dict[str, LedgerLine]:
+    lines: dict[str, LedgerLine] = {}
+    try:
+        with open_plain(path) as file:
+            raw = file.read(_LARGEST)
+    except (OSError, ValueError):
+        return lines
+    for text in raw.splitlines():
+        try:
+            line = msgspec.json.decode(text, type=LedgerLine)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
+        lines[line.object] = line
+    return lines

@@ -1,0 +1,360 @@
+"""A target in an S3 bucket, by boto3, which is loaded when the first request is made.
+
+The server gets the SHA-256 of each request and of each object. After a put, the checksums of the server are compared
+with ours: its SHA-256 where it returns one, else its ETag (MD5); the object is read back if it has neither.
+
+One file: the port's methods, the requests they make, and the errors of these requests.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from korrigo_backup.errors import KorrigoBackupError, NotFound, ProofFailed, Refused, Unreachable, UsageError
+from korrigo_backup.system.files import create_private, explained, open_plain, write_all
+from korrigo_backup.targets.checksums import ObjectChecksums, PartChecksums, exactly
+from korrigo_backup.targets.pace import Pace
+from korrigo_backup.targets.port import PutResult, StoredObject, other_content, require_named, require_plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from korrigo_backup.core.secret import Secret
+
+_PART = 16 * 1024 * 1024
+"""Bytes of a part; a smaller object is put whole."""
+
+_MOST_PARTS = 9_000
+"""S3 takes 10,000 parts."""
+
+_IN_MEMORY = 96 * 1024 * 1024
+"""Bytes of all parts that are held at once."""
+
+_THREADS = 4
+_CHUNK = 1024 * 1024
+_NO_OBJECT = {"404", "NoSuchKey", "NotFound"}
+_DENIED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "403", "401", "ExpiredToken", "InvalidToken"}
+_BAD_CONTENT = {"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"}
+_FULL = {"507", "QuotaExceeded", "XMinioStorageFull", "InsufficientStorage", "EntityTooLarge"}
+_SITUATIONS: tuple[tuple[set[str], type[KorrigoBackupError], str], ...] = (
+    ({"NoSuchBucket"}, Refused, "make the bucket, or correct the url of the target"),
+    (_NO_OBJECT, NotFound, "see what is there: korrigo-backup list --on TARGET"),
+    (_DENIED, Refused, "check the access key, its secret and the rights of the key"),
+    (_BAD_CONTENT, ProofFailed, "copy again; if it happens twice, the network damages data"),
+    (_FULL, KorrigoBackupError, "make room there, then copy again"),
+)
+"""Codes of S3 errors, the situation, and the next step."""
+
+_SERVER_ERROR = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bucket:
+    """A bucket and the way to it. `access_key` and `secret_key` are None where boto3 finds credentials by itself."""
+
+    bucket: str
+    prefix: str = ""
+    endpoint: str | None = None
+    region: str | None = None
+    ca_file: Path | None = None
+    access_key: str | None = None
+    secret_key: Secret | None = None
+    session_token: Secret | None = None
+    profile: str | None = None
+
+
+@dataclass(frozen=True)
+class S3Target:
+    """Objects in a bucket. `lock_days` is the retention of Object Lock in days (0: none), in the mode `lock_mode`.
+
+    `timeout` is for an answer of the server, in seconds.
+    """
+
+    name: str
+    bucket: Bucket
+    storage_class: str | None = None
+    lock_days: int = 0
+    lock_mode: str = "GOVERNANCE"
+    timeout: float = 60
+    pace: Pace = field(default_factory=Pace)
+
+    @property
+    def place(self) -> str:
+        """The bucket and prefix as an URL."""
+        return "/".join(filter(None, (f"s3://{self.bucket.bucket}", self.bucket.prefix)))
+
+    def put(self, name: str, source: Path, sha256: str) -> PutResult:
+        """Store a file; see the port."""
+        require_named(name, source)
+        key = self._key(name)
+        with explained(f"read {source}"), open_plain(source) as file:
+            size = os.fstat(file.fileno()).st_size
+            part = max(_PART, -(-size // _MOST_PARTS))
+            with self._errors(f"store {name}"):
+                head = self._head(key)
+                if head is not None:
+                    return self._compared(name, head, ObjectChecksums.of(file, size, part), size, sha256)
+                extra = self._extra(sha256)
+                if size <= part:
+                    version = self._put_whole(key, file, extra)
+                else:
+                    version = self._put_parts(key, file, size, part, extra)
+                self._require_stored(name, key, size, version)
+                return PutResult(is_new=True, locked_until=self._locked_until(key, version))
+
+    def list(self, below: str = "") -> Iterator[StoredObject]:
+        """Yield objects; see the port."""
+        prefix = self._key(below) if below else f"{self.bucket.prefix}/" if self.bucket.prefix else ""
+        cut = len(self.bucket.prefix) + 1 if self.bucket.prefix else 0
+        with self._errors("list objects"):
+            for page in self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket.bucket, Prefix=prefix
+            ):
+                for found in page.get("Contents", ()):
+                    yield StoredObject(found["Key"][cut:], found["Size"])
+
+    def stat(self, name: str) -> StoredObject | None:
+        """Return an object; see the port."""
+        with self._errors(f"look at {name}"):
+            head = self._head(self._key(name))
+        return None if head is None else StoredObject(name, head["ContentLength"])
+
+    def fetch(self, name: str, to: Path) -> str:
+        """Write an object to a file; see the port."""
+        digest = hashlib.sha256()
+        with self._errors(f"fetch {name}"):
+            found = self._client.get_object(Bucket=self.bucket.bucket, Key=self._key(name))
+            with explained(f"write {to}"), create_private(to) as file:
+                for chunk in found["Body"].iter_chunks(_CHUNK):
+                    self.pace.take(len(chunk))
+                    digest.update(chunk)
+                    write_all(file, chunk)
+                os.fsync(file.fileno())
+        return digest.hexdigest()
+
+    # Requests
+
+    @cached_property
+    def _client(self) -> Any:
+        try:
+            import boto3  # noqa: PLC0415 - it takes a third of a second, and only a copy needs it
+            from botocore.config import Config  # noqa: PLC0415
+        except ImportError:
+            raise UsageError(
+                "the library boto3, which speaks S3, is not installed", hint="pip install 'korrigo-backup[s3]'"
+            ) from None
+        at = self.bucket
+        session = boto3.session.Session(
+            aws_access_key_id=at.access_key,
+            aws_secret_access_key=at.secret_key.reveal() if at.secret_key else None,
+            aws_session_token=at.session_token.reveal() if at.session_token else None,
+            region_name=at.region or ("us-east-1" if at.endpoint else None),
+            profile_name=at.profile,
+        )
+        return session.client(
+            "s3",
+            endpoint_url=at.endpoint,
+            verify=str(at.ca_file) if at.ca_file else None,
+            config=Config(
+                connect_timeout=min(10, self.timeout),
+                read_timeout=self.timeout,
+                retries={"max_attempts": 3, "mode": "standard"},
+                max_pool_connections=_THREADS + 2,
+                s3={"addressing_style": "path" if at.endpoint else "auto"},
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            ),
+        )
+
+    def _key(self, name: str) -> str:
+        plain = require_plain(name.rstrip("/")) + ("/" if name.endswith("/") else "")
+        return f"{self.bucket.prefix}/{plain}" if self.bucket.prefix else plain
+
+    def _head(self, key: str) -> Mapping[str, Any] | None:
+        from botocore.exceptions import ClientError  # noqa: PLC0415 - see _client
+
+        client = self._client
+        try:
+            found: Mapping[str, Any] = client.head_object(Bucket=self.bucket.bucket, Key=key, ChecksumMode="ENABLED")
+        except ClientError as problem:
+            if problem.response.get("Error", {}).get("Code") in _NO_OBJECT:
+                return None
+            raise
+        return found
+
+    def _extra(self, sha256: str) -> dict[str, Any]:
+        extra: dict[str, Any] = {"Metadata": {"sha256": sha256}}
+        if self.storage_class:
+            extra["StorageClass"] = self.storage_class
+        if self.lock_days:
+            extra["ObjectLockMode"] = self.lock_mode
+            extra["ObjectLockRetainUntilDate"] = datetime.now(UTC) + timedelta(days=self.lock_days)
+        return extra
+
+    def _put_whole(self, key: str, file: Any, extra: dict[str, Any]) -> str | None:
+        data = exactly(file, 0, os.fstat(file.fileno()).st_size)
+        self.pace.take(len(data))
+        sums = ObjectChecksums.of_parts([PartChecksums.of(data)])
+        answer = self._client.put_object(
+            Bucket=self.bucket.bucket, Key=key, Body=data, ChecksumSHA256=sums.parts[0].sha256, IfNoneMatch="*", **extra
+        )
+        return self._checked(key, answer, sums)
+
+    def _put_parts(self, key: str, file: Any, size: int, part: int, extra: dict[str, Any]) -> str | None:
+        at = {"Bucket": self.bucket.bucket, "Key": key}
+        self._abort_left(key)
+        upload = self._client.create_multipart_upload(**at, ChecksumAlgorithm="SHA256", **extra)["UploadId"]
+        try:
+            offsets = range(0, size, part)
+
+            def send(number: int) -> tuple[PartChecksums, str]:
+                offset = offsets[number - 1]
+                data = exactly(file, offset, min(part, size - offset))
+                self.pace.take(len(data))
+                sums = PartChecksums.of(data)
+                answer = self._client.upload_part(
+                    **at, UploadId=upload, PartNumber=number, Body=data, ChecksumSHA256=sums.sha256
+                )
+                return sums, answer["ETag"]
+
+            with ThreadPoolExecutor(max(1, min(_THREADS, _IN_MEMORY // part))) as pool:
+                sent = list(pool.map(send, range(1, len(offsets) + 1)))
+            answer = self._client.complete_multipart_upload(
+                **at,
+                UploadId=upload,
+                MultipartUpload={
+                    "Parts": [
+                        {"PartNumber": number, "ETag": etag, "ChecksumSHA256": sums.sha256}
+                        for number, (sums, etag) in enumerate(sent, 1)
+                    ]
+                },
+            )
+        except BaseException:
+            with suppress(Exception):  # the failure itself is being reported
+                self._client.abort_multipart_upload(**at, UploadId=upload)
+            raise
+        return self._checked(key, answer, ObjectChecksums.of_parts([sums for sums, _ in sent]))
+
+    def _abort_left(self, key: str) -> None:
+        """Abort uploads of this object that a killed run has left: their parts cost room and are seen by nobody."""
+        from botocore.exceptions import ClientError  # noqa: PLC0415 - see _client
+
+        with suppress(ClientError):  # a key for writing alone may not list them
+            found = self._client.list_multipart_uploads(Bucket=self.bucket.bucket, Prefix=key)
+            for left in found.get("Uploads", ()):
+                if left["Key"] == key:
+                    self._client.abort_multipart_upload(Bucket=self.bucket.bucket, Key=key, UploadId=left["UploadId"])
+
+    # Checksums
+
+    def _checked(self, key: str, answer: Mapping[str, Any], sums: ObjectChecksums) -> str | None:
+        """Return the version that was stored; ProofFailed if the server's checksums differ, read back without any."""
+        version: str | None = answer.get("VersionId")
+        same = sums.agree(answer)
+        if same is None:
+            same = self._sha256_there(key, version) == sums.sha256
+        if not same:
+            self._remove_bad(key, version)
+            raise ProofFailed(
+                f"{self.name}: the server has stored other bytes than were sent: {key}",
+                hint="copy again; if it happens twice, the network or the server damages data",
+            )
+        return version
+
+    def _sha256_there(self, key: str, version: str | None) -> str:
+        digest = hashlib.sha256()
+        at = {"VersionId": version} if version else {}
+        for chunk in self._client.get_object(Bucket=self.bucket.bucket, Key=key, **at)["Body"].iter_chunks(_CHUNK):
+            digest.update(chunk)
+        return digest.hexdigest()
+
+    def _remove_bad(self, key: str, version: str | None) -> None:
+        with suppress(Exception):  # a key without the right to delete: the next copy names the object
+            at = {"VersionId": version} if version else {}
+            self._client.delete_object(Bucket=self.bucket.bucket, Key=key, **at)
+
+    def _compared(self, name: str, head: Mapping[str, Any], sums: ObjectChecksums, size: int, sha256: str) -> PutResult:
+        same = head["ContentLength"] == size
+        if same:
+            found = sums.agree(head)
+            same = self._sha256_there(self._key(name), None) == sha256 if found is None else found
+        if not same:
+            raise other_content(self, name)
+        return PutResult(is_new=False, locked_until=self._locked_until(self._key(name), head.get("VersionId")))
+
+    def _require_stored(self, name: str, key: str, size: int, version: str | None) -> None:
+        """Raise ProofFailed unless the object can be seen with its whole size."""
+        head = self._head(key)
+        if head is None or head["ContentLength"] != size or (version and head.get("VersionId", version) != version):
+            raise other_content(self, name)
+
+    def _locked_until(self, key: str, version: str | None) -> datetime | None:
+        """Return the retention as the server gives it back: some servers take the header and protect nothing."""
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - see _client
+
+        if not self.lock_days:
+            return None
+        at = {"VersionId": version} if version else {}
+        try:
+            found = self._client.get_object_retention(Bucket=self.bucket.bucket, Key=key, **at)["Retention"]
+        except (ClientError, BotoCoreError, KeyError):
+            return None
+        until: datetime | None = found.get("RetainUntilDate")
+        enough = datetime.now(UTC) + timedelta(days=self.lock_days) - timedelta(hours=1)
+        return until if until and until >= enough and found.get("Mode") == self.lock_mode else None
+
+    @contextmanager
+    def _errors(self, doing: str) -> Iterator[None]:
+        """Turn an error of boto3 into a situation of ours."""
+        self._client  # noqa: B018 - a missing boto3 is reported by itself
+        from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError  # noqa: PLC0415 - see _client
+        from botocore.exceptions import ConnectionError as NoConnection  # noqa: PLC0415 - the same
+
+        try:
+            yield
+        except ClientError as problem:
+            raise self._explained(problem.response, doing) from None
+        except (NoConnection, HTTPClientError) as problem:
+            raise Unreachable(
+                f"{self.name}: {self.place} does not answer: {_first_line(problem)}",
+                hint="see whether the server runs, and check the endpoint, ca_file and the network",
+            ) from None
+        except BotoCoreError as problem:
+            raise UsageError(
+                f"{self.name}: cannot {doing}: {_first_line(problem)}",
+                hint="put the credentials into korrigo-backup.env, see docs/how-to/second-place.md",
+            ) from None
+
+    def _explained(self, response: Mapping[str, Any], doing: str) -> KorrigoBackupError:
+        error = response.get("Error", {})
+        code, words = str(error.get("Code", "")), str(error.get("Message", "")).strip()
+        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        message = f"{self.name}: cannot {doing} on {self.place}: {code} {words}".rstrip()
+        for codes, kind, hint in _SITUATIONS:
+            if code in codes:
+                return kind(message, hint=hint)
+        if status >= _SERVER_ERROR:
+            return Unreachable(message, hint="the server has a fault or no room: see its log, then copy again")
+        return KorrigoBackupError(message, hint="the server's own words name the cause")
+
+
+@dataclass(frozen=True)
+class DeletingS3Target(S3Target):
+    """The same with the right to delete."""
+
+    def delete(self, name: str) -> None:
+        """Delete an object; with versioning the server keeps it as a former version."""
+        with self._errors(f"delete {name}"):
+            self._client.delete_object(Bucket=self.bucket.bucket, Key=self._key(name))
+
+
+def _first_line(problem: Exception) -> str:
+    return (str(problem).splitlines() or [type(problem).__name__])[0]

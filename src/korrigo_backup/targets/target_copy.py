@@ -1,0 +1,335 @@
+"""The copy of artifacts to one target, in a thread of its own.
+
+An object that is on the target and in its ledger is not sent again. What is being sent sealed lies in a spool directory
+and in the ledger, so that the run after a killed one goes on with the same bytes.
+
+One file: the way of a file from the backup directory to the receipt, step by step.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from korrigo_backup.artifact.signature import sign
+from korrigo_backup.core.finding import Finding, loss, warning
+from korrigo_backup.errors import KorrigoBackupError, NotFound, ProofFailed, Refused, Unreachable
+from korrigo_backup.media.store.objects import MediaStore
+from korrigo_backup.run.step import CopySent, CopyTriedAgain
+from korrigo_backup.system import age
+from korrigo_backup.system.files import (
+    CHUNK,
+    create_private,
+    explained,
+    open_plain,
+    private_directory,
+    remove_tree,
+    sha256_of,
+    write_private,
+)
+from korrigo_backup.targets.ledger import Ledger, LedgerLine
+from korrigo_backup.targets.port import DeletingTarget
+from korrigo_backup.targets.receipt import (
+    SEALED_SUFFIX,
+    Receipt,
+    ReceiptObject,
+    decode,
+    is_stored,
+    receipt_name,
+    stored_name,
+)
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from korrigo_backup.artifact.catalog import Catalog
+    from korrigo_backup.artifact.signature import Key
+    from korrigo_backup.run.step import Listener
+    from korrigo_backup.targets.destination import Destination
+    from korrigo_backup.targets.items import CopyItem
+
+SPOOL_PREFIX = ".copying-"
+_PAUSES = (2.0, 10.0, 30.0)
+"""Seconds before each further try of a target that does not answer."""
+
+_AT_ONCE = 4
+"""Files of the media store that are sent at the same time to a target."""
+
+
+@dataclass
+class TargetResult:
+    """The result of a target: artifacts sent now, artifacts that were there, bytes sent, problems and findings."""
+
+    name: str
+    place: str
+    sent: list[str] = field(default_factory=list)
+    already: list[str] = field(default_factory=list)
+    bytes: int = 0
+    problems: list[KorrigoBackupError] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class CopyOptions:
+    """The input of a copy: the site's identity, the signing key, the artifacts, and the pauses between tries."""
+
+    site: str
+    key: Key
+    items: Sequence[CopyItem]
+    listen: Listener
+    pauses: Sequence[float] = _PAUSES
+
+
+class Stopped(Exception):
+    """The run was interrupted."""
+
+
+class TargetCopy:
+    """The copy to one target, in a thread of its own."""
+
+    def __init__(self, catalog: Catalog, destination: Destination, options: CopyOptions, stop: threading.Event) -> None:
+        self._target = destination.target
+        self._destination = destination
+        self._options = options
+        self._stop = stop
+        self._ledger = Ledger(catalog.directory, destination.name)
+        self._spool = catalog.directory / f"{SPOOL_PREFIX}{destination.name}"
+        self._catalog = catalog
+        self._there: Mapping[str, int] | None = None
+        self._lost = False
+        """Whether a file of the media store that was sent is not there any more."""
+        self.result = TargetResult(destination.name, self._target.place)
+
+    def run(self) -> None:
+        """Copy all items; whatever happens is in the result."""
+        try:
+            self._run()
+        except Stopped:
+            pass
+        except KorrigoBackupError as problem:
+            self.result.problems.append(problem)
+        except Exception as problem:  # noqa: BLE001 - a thread has no boundary of its own
+            self.result.problems.append(
+                KorrigoBackupError(
+                    f"{self.result.name}: unexpected {type(problem).__name__}: {problem}",
+                    hint="this is a fault of the program: report it",
+                )
+            )
+
+    def _run(self) -> None:
+        private_directory(self._spool)
+        self._patiently(self._look)
+        for item in self._options.items:
+            try:
+                self._patiently(lambda item=item: self._copy(item))  # type: ignore[misc]
+            except (ProofFailed, NotFound) as problem:  # of this artifact alone
+                self.result.problems.append(problem)
+        if not self.result.problems:
+            with explained(f"remove {self._spool}"):
+                remove_tree(self._spool)
+
+    def _patiently(self, act: Callable[[], None]) -> None:
+        """Do it; try again after a pause while the target does not answer."""
+        for pause in self._options.pauses:
+            try:
+                return act()
+            except Unreachable as problem:
+                self._options.listen(CopyTriedAgain(problem.message))
+                if self._stop.wait(pause):
+                    raise Stopped from None
+        return act()
+
+    def _look(self) -> None:
+        """List the objects of this site; a key that may only write cannot, and the ledger is believed then."""
+        try:
+            found = self._target.list(f"{self._options.site}/")
+            self._there = {one.name: one.size for one in found}
+            sent = [line for line in self._ledger.lines.values() if line.sent and is_stored(line.object)]
+            self._lost = any(self._there.get(self._remote(line.object)) != line.size for line in sent)
+        except Refused:
+            self._there = None
+            self.result.findings.append(
+                warning("target.unseen", f"{self.result.name}: this key may not list what is there",
+                        "verify it with a key that may read: korrigo-backup verify --on TARGET")
+            )  # fmt: skip
+
+    def _copy(self, item: CopyItem) -> None:
+        whole = receipt_name(item.name)
+        own = [self._named(item, name) for name in item.files]
+        if self._is_there(whole) and not self._lost and all(map(self._is_there, own)):
+            self.result.already.append(item.name)
+            return
+        self._adopt(item, whole)
+        sealing = self._destination.seals and not item.is_kit
+        before = dict(self._ledger.lines)
+        lines = [*self._stored(item, sealing=sealing), *self._own(item, sealing=sealing)]
+        if self._is_there(whole) and all(_same(before.get(line.object), line) for line in lines):
+            self.result.already.append(item.name)
+            return
+        self._receipt(item, lines, sealing=sealing)
+        self.result.sent.append(item.name)
+        size = sum(line.size for line in lines)
+        self._options.listen(CopySent(self.result.name, item.name, size, sealing))
+
+    def _own(self, item: CopyItem, *, sealing: bool) -> list[LedgerLine]:
+        """Put the files of an item, unless they are there, and return their lines."""
+        return [
+            self._object(item, self._named(item, name), path, item.sha256.get(name), sealing=sealing)
+            for name, path in item.files.items()
+        ]
+
+    def _stored(self, item: CopyItem, *, sealing: bool) -> list[LedgerLine]:
+        """Put the files of the media store that an item lists, unless they are there, several at once."""
+        key, store = self._options.key if sealing else None, MediaStore(self._catalog.directory)
+
+        def put(sha256: str) -> LedgerLine:
+            name = stored_name(sha256, key)
+            return self._object(item, name, store.path(sha256), sha256, sealing=sealing)
+
+        names = sorted(item.stored())
+        if not names:
+            return []
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            return list(pool.map(put, names))
+
+    def _named(self, item: CopyItem, name: str) -> str:
+        return f"{name}{SEALED_SUFFIX}" if self._destination.seals and not item.is_kit else name
+
+    def _remote(self, name: str) -> str:
+        return f"{self._options.site}/{name}"
+
+    def _is_there(self, name: str) -> bool:
+        line = self._ledger.sent(name)
+        if line is None or line.bad:
+            return False
+        return self._there is None or self._there.get(self._remote(name)) == line.size
+
+    def _adopt(self, item: CopyItem, whole: str) -> None:
+        """Take the objects of an authentic receipt there into the ledger: this host may have lost its own."""
+        if self._there is None or self._remote(whole) not in self._there or self._ledger.sent(whole):
+            return
+        place = self._spool / "receipt"
+        place.unlink(missing_ok=True)
+        digest = self._target.fetch(self._remote(whole), place)
+        raw = place.read_bytes()
+        place.unlink()
+        if self._catalog.authenticity(raw).value != "authentic":
+            return
+        receipt = decode(raw, whole)
+        for one in receipt.objects:
+            self._ledger.write(LedgerLine(object=one.name, artifact=item.name, size=one.size, sha256=one.sha256,
+                                          sent=receipt.copied, sealed=receipt.sealed))  # fmt: skip
+        self._ledger.write(LedgerLine(object=whole, artifact=item.name, size=len(raw), sha256=digest,
+                                      sent=receipt.copied, sealed=receipt.sealed, whole=True))  # fmt: skip
+
+    def _object(self, item: CopyItem, name: str, path: Path, saved: str | None, *, sealing: bool) -> LedgerLine:
+        """Put a file as the object `name`, unless it is there, and return its line in the ledger.
+
+        `saved` is its SHA-256 where that is known; ProofFailed if it has another one.
+        """
+        if self._is_there(name):
+            return self._ledger.lines[name]
+        if self._stop.is_set():
+            raise Stopped
+        if sealing:
+            source, digest = self._sealed(path, name, saved)
+        else:
+            source = path
+            with explained(f"read {path}"):
+                digest, _ = sha256_of(path)
+            _require_saved(path, saved, digest)
+        size = source.stat().st_size
+        return self._put(source, LedgerLine(object=name, artifact=item.name, size=size, sha256=digest, sealed=sealing))
+
+    def _sealed(self, path: Path, name: str, saved: str | None) -> tuple[Path, str]:
+        """Return a file sealed in the spool, and its SHA-256; that of a killed run is used if it is the same."""
+        place, line = self._spool / name, self._ledger.lines.get(name)
+        if line and not line.bad and place.exists() and sha256_of(place)[0] == line.sha256:
+            return place, line.sha256
+        private_directory(place.parent)
+        place.unlink(missing_ok=True)
+        with explained(f"seal {path} in {place}"), open_plain(path) as source:
+            reader = _Hashing(source)
+            with create_private(place) as to:
+                age.seal_stream(reader, to, self._destination.recipients)  # type: ignore[arg-type]
+        _require_saved(path, saved, reader.digest.hexdigest())
+        if not age.is_sealed(place):
+            raise ProofFailed(f"{place} was sealed and is no age file", hint="check the disk (dmesg)")
+        return place, sha256_of(place)[0]
+
+    def _put(self, source: Path, line: LedgerLine) -> LedgerLine:
+        """Put a file as the object of `line`, and write down that it is there."""
+        remote, known = self._remote(line.object), self._ledger.lines.get(line.object)
+        if known and (known.sent or known.bad) and isinstance(self._target, DeletingTarget):
+            self._target.delete(remote)  # it is bad there, cut or gone: make place for it
+        self._ledger.write(msgspec.structs.replace(line, bad=known.bad if known else ""))
+        put = self._target.put(remote, source, line.sha256)
+        line = msgspec.structs.replace(line, sent=datetime.now(UTC), locked_until=put.locked_until)
+        self._ledger.write(line)
+        self.result.bytes += line.size if put.is_new else 0
+        if self._destination.locks and put.locked_until is None:
+            self._unlocked(line.object)
+        if source.is_relative_to(self._spool):
+            source.unlink()
+        return line
+
+    def _unlocked(self, name: str) -> None:
+        if any(finding.id == "target.unlocked" for finding in self.result.findings):
+            return
+        self.result.findings.append(
+            loss("target.unlocked", f"{self.result.name}: the server keeps no retention on {name}: it can be deleted",
+                 "make the bucket with Object Lock, or set lock_days = 0")
+        )  # fmt: skip
+
+    def _receipt(self, item: CopyItem, lines: Sequence[LedgerLine], *, sealing: bool) -> None:
+        name = receipt_name(item.name)
+        place, line = self._spool / name, self._ledger.lines.get(name)
+        if not (line and place.exists() and sha256_of(place)[0] == line.sha256):
+            receipt = Receipt(
+                artifact=item.name,
+                site=self._options.site,
+                created=item.created.astimezone(UTC),
+                copied=datetime.now(UTC),
+                sealed=sealing or item.is_kit,
+                components=item.components,
+                objects=tuple(ReceiptObject(line.object, line.size, line.sha256) for line in lines),
+            )
+            place.unlink(missing_ok=True)
+            with explained(f"write {place}"):
+                write_private(place, sign(msgspec.json.encode(receipt), self._options.key))
+        digest, size = sha256_of(place)
+        self._put(place, LedgerLine(object=name, artifact=item.name, size=size, sha256=digest,
+                                    sealed=sealing or item.is_kit, whole=True))  # fmt: skip
+
+
+class _Hashing:
+    """A file that is read once and hashed on the way."""
+
+    def __init__(self, file: object) -> None:
+        self._file = file
+        self.digest = hashlib.sha256()
+
+    def read(self, size: int = CHUNK) -> bytes:
+        """Return the next bytes."""
+        data: bytes = self._file.read(size)  # type: ignore[attr-defined]
+        self.digest.update(data)
+        return data
+
+
+def _require_saved(path: Path, saved: str | None, digest: str) -> None:
+    if saved is not None and saved != digest:
+        raise ProofFailed(
+            f"{path} differs from its manifest, so it is not copied",
+            hint="korrigo-backup verify all; then use another backup",
+        )
+
+
+def _same(before: LedgerLine | None, now: LedgerLine) -> bool:
+    return before is not None and before.sha256 == now.sha256

@@ -1,0 +1,125 @@
+"""Real servers on loopback for targets: S3 by `rclone serve s3`, SSH by the machine's sshd."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ACCESS_KEY = "AKIAKORRIGOTESTS"
+SECRET_KEY = "s3-s3cr3t-of-the-tests"
+RCLONE = Path(sys.executable).with_name("rclone")
+SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin")
+RRSYNC = shutil.which("rrsync") or shutil.which("rrsync", path="/usr/share/doc/rsync/scripts")
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """A server, its address, and the directory of its only bucket."""
+
+    endpoint: str
+    data: Path
+    bucket: str = "korrigo-backups"
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
+
+
+@contextmanager
+def s3_server(home: Path) -> Iterator[S3Server]:
+    """Run an S3 server; without versions, Object Lock, or a check of the SHA-256 that it is given."""
+    home.mkdir(parents=True, exist_ok=True)
+    data, port = home / "s3", free_port()
+    (data / S3Server.bucket).mkdir(parents=True)
+    argv: list[str | Path] = [
+        RCLONE,
+        "serve",
+        "s3",
+        "--addr",
+        f"127.0.0.1:{port}",
+        "--auth-key",
+        f"{ACCESS_KEY},{SECRET_KEY}",
+        data,
+    ]
+    with (home / "s3.log").open("wb") as log, subprocess.Popen(argv, stdout=log, stderr=log) as child:
+        try:
+            await_port(port)
+            yield S3Server(f"http://127.0.0.1:{port}", data / S3Server.bucket)
+        finally:
+            child.terminate()
+
+
+@dataclass(frozen=True)
+class SshServer:
+    """An sshd, the directory for data, and the words of ssh for a key with all rights and one that may only write."""
+
+    port: int
+    data: Path
+    words: tuple[str, ...]
+    write_only: tuple[str, ...]
+
+
+@contextmanager
+def ssh_server(home: Path) -> Iterator[SshServer]:
+    """Run an sshd of this user; skip where sshd or rsync is missing."""
+    if not (SSHD and shutil.which("rsync") and RRSYNC):
+        pytest.skip("needs sshd, rsync and rrsync: apt-get install openssh-server rsync")
+    home.mkdir(parents=True, exist_ok=True)
+    data, port = home / "ssh", free_port()
+    data.mkdir()
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)
+    for name in ("host", "full", "write"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", home / name], check=True)
+    full, write = ((home / f"{name}.pub").read_text() for name in ("full", "write"))
+    (home / "authorized_keys").write_text(f'{full}restrict,command="{RRSYNC} -wo {data}" {write}')
+    (home / "known_hosts").write_text(f"[127.0.0.1]:{port} {(home / 'host.pub').read_text()}")
+    (home / "sshd_config").write_text(
+        f"ListenAddress 127.0.0.1\nPort {port}\nHostKey {home}/host\nAuthorizedKeysFile {home}/authorized_keys\n"
+        "PidFile none\nUsePAM no\nStrictModes no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
+        "PermitRootLogin prohibit-password\nMaxStartups 100\n"
+    )
+    argv: list[str | Path] = [SSHD, "-D", "-e", "-f", home / "sshd_config"]
+    with (home / "sshd.log").open("wb") as log, subprocess.Popen(argv, stdout=log, stderr=log) as child:
+        try:
+            await_port(port)
+            yield SshServer(port, data, ssh_words(home, "full"), ssh_words(home, "write"))
+        finally:
+            child.terminate()
+
+
+def ssh_words(home: Path, key: str) -> tuple[str, ...]:
+    options = {
+        "IdentityFile": home / key,
+        "IdentitiesOnly": "yes",
+        "UserKnownHostsFile": home / "known_hosts",
+        "GlobalKnownHostsFile": "/dev/null",
+        "StrictHostKeyChecking": "yes",
+    }
+    return ("ssh", "-F", "none", *(word for name, value in options.items() for word in ("-o", f"{name}={value}")))
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+        return port
+
+
+def await_port(port: int) -> None:
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            assert time.monotonic() < deadline, "the server does not start"
+            time.sleep(0.05)
+        else:
+            return

@@ -268,7 +268,7 @@ def _require_all(done: Done) -> None:
 @contextmanager
 def _patiently_held(site: Site, catalog: Catalog, night: Night) -> Iterator[Site]:
     """Take the lock of the site; wait for another run, and report the wait once."""
-    told = False
+    told, pause = False, min(PAUSE, night.wait)
 
     def attempt() -> Site | Locked:
         nonlocal told
@@ -282,7 +282,7 @@ def _patiently_held(site: Site, catalog: Catalog, night: Night) -> Iterator[Site
         return held
 
     with ExitStack() as stack:
-        found = wait_until(lambda one: not isinstance(one, Locked), attempt, seconds=night.wait, pause=PAUSE)
+        found = wait_until(lambda one: not isinstance(one, Locked), attempt, seconds=night.wait, pause=pause)
         if isinstance(found, Locked):
             raise found
         yield found

@@ -12,11 +12,11 @@ T = TypeVar("T")
 
 
 def wait_until(is_done: Callable[[T], bool], ask: Callable[[], T], *, seconds: float, pause: float) -> T:
-    """Call `ask` every `pause` seconds, and at the end of `seconds`, until `is_done` accepts its answer.
+    """Call `ask` every `pause` seconds until `is_done` accepts its answer, or `seconds` are over.
 
     Returns the last answer; after the limit it is an answer that `is_done` does not accept.
     """
     deadline = time.monotonic() + seconds
-    while not is_done(answer := ask()) and (left := deadline - time.monotonic()) >= 0:
-        time.sleep(min(pause, left))
+    while not is_done(answer := ask()) and time.monotonic() <= deadline:
+        time.sleep(pause)
     return answer

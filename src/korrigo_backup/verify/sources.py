@@ -1,4 +1,7 @@
-"""Artifacts opened for a restore or a check: every byte verified, then used through the same open file."""
+"""Artifacts opened for a restore or a check: every byte verified, then used through the same open file.
+
+One file: dumps, archives and listings are verified by the same rules, and fail with the same errors.
+"""
 
 from __future__ import annotations
 

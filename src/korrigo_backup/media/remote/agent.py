@@ -2,6 +2,8 @@
 
 It is sent as source text (`channel.py`), so that the container needs only Python 3.9. It ends when its client
 does: a stream is cut, and a change that has not begun is not made.
+
+One file: the requests and their answers are the protocol, which `remote/tree.py` speaks on the other side.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.checks import checks
 from korrigo_backup.cli.output import CommandContext, say
 from korrigo_backup.errors import UsageError
-from korrigo_backup.setup.diagnose import Sources, report
+from korrigo_backup.setup.diagnose import ReportSources, report
 from korrigo_backup.system.files import explained, write_private
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def command(
     """
     wired: Wired = context.ensure_object(CommandContext).wired()
     people = wired.config.contacts.people
-    sources = Sources(
+    sources = ReportSources(
         catalog=wired.catalog,
         build=wired.site,
         checks=lambda: checks(wired),

@@ -15,7 +15,7 @@ from korrigo_backup.system.files import explained, read_plain
 
 if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
-    from korrigo_backup.targets.read_back import Reader
+    from korrigo_backup.targets.read_back import TargetReader
 
 _LARGEST_IDENTITY = 64 * 1024
 """Bytes; an RSA key is a few thousand."""
@@ -48,7 +48,7 @@ def command(
         say(f"   to restore it: korrigo-backup restore {path.name}")
 
 
-def fetched(reading: Reader, artifact: str, *, quiet: bool, allow_unsigned: bool) -> Path:
+def fetched(reading: TargetReader, artifact: str, *, quiet: bool, allow_unsigned: bool) -> Path:
     """Fetch an artifact under the lock of the site and return its path."""
     from korrigo_backup.targets.fetch import fetch  # noqa: PLC0415 - see reader
 
@@ -56,16 +56,16 @@ def fetched(reading: Reader, artifact: str, *, quiet: bool, allow_unsigned: bool
         return fetch(reading, artifact, listen=silent if quiet else narrator(CopyStep), allow_unsigned=allow_unsigned)
 
 
-def reader(wired: Wired, target: str, identity: str | None, site: str | None) -> Reader:
+def reader(wired: Wired, target: str, identity: str | None, site: str | None) -> TargetReader:
     """Return the reader of a target for the verbs that read from it."""
     from korrigo_backup.app.build_targets import destination  # noqa: PLC0415 - not to be loaded by all
     from korrigo_backup.targets.items import own_site  # noqa: PLC0415
-    from korrigo_backup.targets.read_back import Reader, require_one_site  # noqa: PLC0415
+    from korrigo_backup.targets.read_back import TargetReader, require_one_site  # noqa: PLC0415
 
     place = destination(wired, target)
     found = require_one_site(place, site, own_site(wired.catalog))
     key = wired.keyring.keys[0] if wired.keyring.keys else None
-    return Reader(wired.catalog, place, found, private_key(identity) if identity else None, key)
+    return TargetReader(wired.catalog, place, found, private_key(identity) if identity else None, key)
 
 
 def private_key(identity: str) -> bytes:

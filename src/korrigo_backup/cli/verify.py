@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.core.finding import Finding
-    from korrigo_backup.targets.read_back import Reader
+    from korrigo_backup.targets.read_back import TargetReader
 
 
 ALL = "all"
@@ -66,7 +66,7 @@ def command(
         say(f"✅ Backup validation passed: {artifact if artifact != 'latest' else found.path}")
 
 
-def _verify_copies(reading: Reader, artifact: str, *, as_json: bool) -> None:
+def _verify_copies(reading: TargetReader, artifact: str, *, as_json: bool) -> None:
     """Read copies back from a target; exit 9 if any is bad there."""
     from korrigo_backup.targets.read_back import artifacts_on  # noqa: PLC0415 - only this option needs it
     from korrigo_backup.targets.read_back import verify as read_back  # noqa: PLC0415

@@ -84,7 +84,7 @@ class CheckedArchive(Content):
     found: tuple[Found, ...] = ()
 
 
-class Contents(Protocol):
+class ReadableTree(Protocol):
     """Anything whose entries can be archived: a live tree, or the listing of a stored one."""
 
     def contents(self) -> Iterator[tuple[TreeEntry, Steady | None]]:
@@ -93,7 +93,13 @@ class Contents(Protocol):
 
 
 def create(
-    tree: Contents, archive: HashingWriter, listing: HashingWriter, *, root: str, members_name: str, again: bool = True
+    tree: ReadableTree,
+    archive: HashingWriter,
+    listing: HashingWriter,
+    *,
+    root: str,
+    members_name: str,
+    again: bool = True,
 ) -> MediaProof:
     """Write every file and directory of `tree` into `archive` and its checksum into `listing`.
 

@@ -55,7 +55,7 @@ _SHORTEST = 8
 
 
 @dataclass(frozen=True)
-class Sources:
+class ReportSources:
     """The sources of the report; `build` returns the live site or raises, `checks` are the lines of `doctor`."""
 
     catalog: Catalog
@@ -67,14 +67,14 @@ class Sources:
     now: datetime
 
 
-def report(sources: Sources) -> Iterator[str]:
+def report(sources: ReportSources) -> Iterator[str]:
     """Yield the lines of the report, every known secret taken out of them."""
     hidden = (*sources.secrets, *_values(sources.environment))
     for line in _lines(sources):
         yield redact(line, hidden)
 
 
-def _lines(sources: Sources) -> Iterator[str]:
+def _lines(sources: ReportSources) -> Iterator[str]:
     yield "=== DIAGNOSTIC REPORT ==="
     yield f"Date: {sources.now.isoformat(timespec='seconds')}"
     for number, (title, part) in enumerate(_parts(sources), 1):
@@ -83,7 +83,7 @@ def _lines(sources: Sources) -> Iterator[str]:
         yield from _guarded(part)
 
 
-def _parts(sources: Sources) -> list[tuple[str, Callable[[], Iterable[str]]]]:
+def _parts(sources: ReportSources) -> list[tuple[str, Callable[[], Iterable[str]]]]:
     return [
         ("Versions", lambda: _versions(sources)),
         ("Container status", lambda: _containers(sources.build())),
@@ -115,7 +115,7 @@ def _guarded(part: Callable[[], Iterable[str]]) -> Iterator[str]:
         yield f"   unknown: {problem}"
 
 
-def _versions(sources: Sources) -> Iterator[str]:
+def _versions(sources: ReportSources) -> Iterator[str]:
     yield f"korrigo-backup {__version__}, Python {platform.python_version()}"
     yield f"{platform.platform()}"
     for argv in (("docker", "--version"), *((*program, "version") for program in PROGRAMS)):

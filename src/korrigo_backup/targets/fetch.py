@@ -20,10 +20,10 @@ from korrigo_backup.targets.receipt import stored_name
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from korrigo_backup.targets.read_back import Reader
+    from korrigo_backup.targets.read_back import TargetReader
 
 
-def fetch(reader: Reader, named: str, *, listen: Listener = silent, allow_unsigned: bool = False) -> Path:
+def fetch(reader: TargetReader, named: str, *, listen: Listener = silent, allow_unsigned: bool = False) -> Path:
     """Fetch an artifact and its components into the backup directory and return its path; the caller holds the lock.
 
     A file that is there with the same content stays. Raises NotFound without a whole copy on the target, ProofFailed
@@ -43,7 +43,7 @@ def fetch(reader: Reader, named: str, *, listen: Listener = silent, allow_unsign
     return path
 
 
-def _fetch_one(reader: Reader, name: str, *, listen: Listener, allow_unsigned: bool) -> Path:
+def _fetch_one(reader: TargetReader, name: str, *, listen: Listener, allow_unsigned: bool) -> Path:
     directory = reader.catalog.directory
     with reader.directory() as to:
         receipt, signed = reader.receipt(name, to)
@@ -71,7 +71,7 @@ def _fetch_one(reader: Reader, name: str, *, listen: Listener, allow_unsigned: b
     return directory / name
 
 
-def _at_hand(reader: Reader) -> frozenset[str]:
+def _at_hand(reader: TargetReader) -> frozenset[str]:
     """Return the names of the objects whose files the media store here has already."""
     store, key = MediaStore(reader.catalog.directory), reader.key
     names = list(store.names())

@@ -108,7 +108,7 @@ def _belongs(name: str, artifact: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Reader:
+class TargetReader:
     """Reads artifacts back from a target, into a private directory.
 
     `identity` opens sealed copies, if it is given; `key` is the signing key, which names sealed files of the store.
@@ -190,7 +190,7 @@ class Reader:
         return to
 
 
-def verify(reader: Reader, artifact: str) -> list[Finding]:
+def verify(reader: TargetReader, artifact: str) -> list[Finding]:
     """Read every byte of an artifact back from the target and return the findings; the ledger notes the time."""
     target, bad = reader.destination.name, dict[str, str]()
     with reader.directory() as to:
@@ -223,7 +223,7 @@ def _manifests(artifact: str) -> tuple[str, ...]:
     return () if is_kit(artifact) else (f"{artifact}{MANIFEST_SUFFIX}", f"{artifact}/{DIRECTORY_MANIFEST}")
 
 
-def _signature(reader: Reader, artifact: str, signed: Authenticity) -> Finding:
+def _signature(reader: TargetReader, artifact: str, signed: Authenticity) -> Finding:
     if signed is Authenticity.AUTHENTIC:
         return ok("target.authentic", f"{artifact}: its receipt on {reader.destination.name} is signed by this site")
     if signed is Authenticity.FORGED:
@@ -233,7 +233,9 @@ def _signature(reader: Reader, artifact: str, signed: Authenticity) -> Finding:
                    " that is here", "put the signing key in place: it is in the recovery kit")  # fmt: skip
 
 
-def _against(reader: Reader, artifact: str, manifest: manifests.Manifest, digests: dict[str, str]) -> Iterator[Finding]:
+def _against(
+    reader: TargetReader, artifact: str, manifest: manifests.Manifest, digests: dict[str, str]
+) -> Iterator[Finding]:
     """Yield an error for each file whose content differs from the manifest that was read from the same place."""
     within = f"{artifact}/" if f"{artifact}/{DIRECTORY_MANIFEST}" in digests else ""
     for member in manifest.members:
@@ -242,7 +244,7 @@ def _against(reader: Reader, artifact: str, manifest: manifests.Manifest, digest
                         "use another copy of it")  # fmt: skip
 
 
-def _whole(reader: Reader, receipt: Receipt, *, opened: bool) -> Finding:
+def _whole(reader: TargetReader, receipt: Receipt, *, opened: bool) -> Finding:
     how = (
         "opened and held against its manifest"
         if opened and receipt.sealed
@@ -255,7 +257,7 @@ def _whole(reader: Reader, receipt: Receipt, *, opened: bool) -> Finding:
               f" {reader.destination.name}, {how}")  # fmt: skip
 
 
-def _write_down(reader: Reader, receipt: Receipt, bad: Mapping[str, str], *, good: bool) -> None:
+def _write_down(reader: TargetReader, receipt: Receipt, bad: Mapping[str, str], *, good: bool) -> None:
     """Note what was found in the ledger: the next copy sends again what is bad."""
     ledger = Ledger(reader.catalog.directory, reader.destination.name)
     for name, why in bad.items():
@@ -266,7 +268,7 @@ def _write_down(reader: Reader, receipt: Receipt, bad: Mapping[str, str], *, goo
         ledger.write(replace(line, read=datetime.now(UTC), bad=""))
 
 
-def artifacts_on(reader: Reader, named: str) -> list[str]:
+def artifacts_on(reader: TargetReader, named: str) -> list[str]:
     """Return the artifacts on a target that are meant by a name, `latest`, `latest-point`, `latest-media` or `all`.
 
     Raises NotFound if there is none.

@@ -345,8 +345,11 @@ class Databases:
         if words.startswith(_INCOMPLETE):
             self._run(_commented(live, words.partition("\n")[2] or None))
 
-    def undo_swap(self, live: str, stage: str, before: str) -> None:
-        """Make the old database live again, wherever `swap` stopped. Safe to repeat."""
+    def undo_swap(self, live: str, stage: str, before: str, *, from_nothing: bool = False) -> None:
+        """Make the old database live again, wherever `swap` stopped. Safe to repeat.
+
+        `from_nothing`: the caller knows that there was no live database, also after `settle` has removed the mark.
+        """
         names = self.names()
         away = f"ALTER DATABASE {identifier(live)} RENAME TO {identifier(stage)}"
         back = f"ALTER DATABASE {identifier(before)} RENAME TO {identifier(live)}"
@@ -357,7 +360,7 @@ class Databases:
                 self._at_once(away, back, _allow(stage, "true"), _allow(live, "true"))
             else:
                 self._at_once(back, _allow(live, "true"))
-        elif self.came_from(live) == stage:
+        elif self.came_from(live) == stage or (from_nothing and live in names and stage not in names):
             self.disconnect(live)
             self._at_once(_commented(live, None), away, _allow(stage, "true"))
         for name in (live, stage):

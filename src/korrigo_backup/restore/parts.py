@@ -213,7 +213,7 @@ class DatabasePart:
         live, kept = self.context.site.postgres.database, self.plan.replacement.kept_as
         before = naming.before_database(live, self.context.stamp)
         self.context.listen(EndingSessions())
-        undo.push("the swap of the databases", lambda: self.databases.undo_swap(live, self._stage, before))
+        undo.push("the swap of the databases", lambda: self._undo_swap(live, kept, before))
         self.context.listen(Swapping(kept or ""))
         self.databases.swap(live, self._stage, kept, comment=self._target().comment, incomplete=bool(self.spools))
         for bound, spool in self.spools:
@@ -221,6 +221,9 @@ class DatabasePart:
             make(self.context, self.source, bound, spool, restricted=restricted)
         if self.spools:
             self.databases.complete(live)
+
+    def _undo_swap(self, live: str, kept: str | None, before: str) -> None:
+        self.databases.undo_swap(live, self._stage, before, from_nothing=kept is None)
 
     @property
     def _stage(self) -> str:

@@ -27,7 +27,7 @@ def complaints(page):
     return [said for said in page.complaints if not said.endswith("/favicon.ico")]
 
 
-def test_staff_see_real_backups_drawn_and_listed_and_nobody_else_does(demo, visit):
+def test_only_staff_see_the_charts_and_the_list_of_backups(demo, visit):
     first = demo.backup()
     made = [first, demo.backup(), demo.backup_media(), demo.backup_media()]
     demo.restore(first)

@@ -101,7 +101,7 @@ def test_a_second_checkout_replaces_nothing(shape, tmp_path):
     assert "were made from" not in korrigo(other, "plan", "latest-point")
 
 
-def test_a_wrong_project_name_is_told_the_right_one(shape):
+def test_a_wrong_compose_project_is_refused_with_the_right_name(shape):
     toml = shape.root / "korrigo-backup.toml"
     settings = toml.read_text()
     toml.write_text(f'{settings}project = "elsewhere"\n')
@@ -152,7 +152,7 @@ def test_a_site_whose_image_has_no_app_is_backed_up_restored_and_validated(shape
 
 
 @pytest.mark.contract("B5")
-def test_the_app_is_mounted_beside_an_image_without_it(shape):
+def test_an_overlay_mount_adds_the_app_to_an_image_without_it(shape):
     """docs/how-to/site-image.md, "Beside the image, as an overlay"."""
     lib, file = shape.www / "overlay" / "lib", shape.root / shape.files[0]
     text = file.read_text()

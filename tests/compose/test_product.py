@@ -139,7 +139,7 @@ def test_the_stack_is_validated(stack):
 
 
 @pytest.mark.promise("P8")
-def test_a_database_that_does_not_run_is_told_with_the_next_command(stack):
+def test_backup_with_a_stopped_database_fails_and_names_the_command_that_starts_it(stack):
     stack.compose("stop", "db")
     try:
         said = korrigo(stack, "backup", code=8)
@@ -151,7 +151,7 @@ def test_a_database_that_does_not_run_is_told_with_the_next_command(stack):
 
 
 @pytest.mark.contract("B5")
-def test_a_django_backup_is_brought_out_by_one_command_and_nothing_stays_inside(stack):
+def test_a_django_backup_is_copied_out_of_the_container_and_leaves_no_file_inside(stack):
     inside = stack.exec("backend", "ls", "-a", "/tmp").stdout
     said = korrigo(stack, "backup", "full", "--method", "django")
     assert stack.exec("backend", "ls", "-a", "/tmp").stdout == inside

@@ -103,7 +103,7 @@ def test_compose_files_are_valid_and_ask_for_the_secrets(engine, file, tmp_path)
     assert sorted(done.stdout.split()) == sorted(SERVICES)
 
 
-def test_the_drill_runs_beside_production_and_goes_without_it(stack):
+def test_a_drill_project_runs_and_is_removed_without_changing_production(stack):
     drill = stack.sibling("test")
     drill.up("nginx")
     assert drill.states() == dict.fromkeys(("db", "redis", "backend", "nginx"), "running/healthy")

@@ -155,14 +155,14 @@ def test_what_the_host_has_published_is_shown_instead_of_the_directory(site, bac
         assert [warning.id for warning in check_backups(None)] == ["korrigo_backup.W002"]
 
 
-def test_without_a_directory_it_says_which_setting(member, monkeypatch):
+def test_the_page_names_the_missing_setting_if_no_backup_directory_is_set(member, monkeypatch):
     for name in ("KORRIGO_BACKUP_DIR", "BACKUP_DIR"):
         monkeypatch.delenv(name, raising=False)
     assert "KORRIGO_BACKUP_DIR is not set" in text(member("view_backups"))
 
 
 @only_lite
-def test_nothing_of_what_is_found_is_taken_for_html(site, backups, member):
+def test_the_page_escapes_html_in_journal_records_and_file_names(site, backups, member):
     site.backup()
     hostile = "</script><script>alert(1)</script>"
     record = {"id": "1", "verb": "backup", "subject": hostile, "site": "s", "by": hostile, "started": now_text()}
@@ -231,7 +231,7 @@ def test_every_message_of_page_and_template_is_in_french():
     assert used - set(known) == set()
 
 
-def test_the_next_backup_is_told_from_the_rhythm(settings_media):
+def test_the_next_backup_is_expected_from_the_interval_of_past_backups(settings_media):
     now = datetime(2026, 2, 10, 12, tzinfo=UTC)
     nightly = [artifact(datetime(2026, 2, day, 3, tzinfo=UTC)) for day in (10, 9, 8, 7)]
     assert expected(nightly, now) == datetime(2026, 2, 11, 3, tzinfo=UTC)

@@ -89,7 +89,7 @@ def test_a_description_needs_no_database(change, settings_media, monkeypatch):
     assert said["tables"]["testsite.grandchild"]["table"] == "GRAND_child"
 
 
-def test_the_revision_is_the_work_trees_or_what_is_stated(change, monkeypatch, tmp_path):
+def test_the_revision_is_read_from_a_setting_or_the_environment_or_git(change, monkeypatch, tmp_path):
     assert len(run("korrigo_describe")["revision"]) == 40
     subprocess.run(["git", "init", "--quiet", tmp_path], check=True)  # no commit, and no work tree around it counts
     change(BASE_DIR=tmp_path)
@@ -150,7 +150,7 @@ def test_a_mistyped_path_column_is_refused_with_its_text(change, entry, words):
 # korrigo_probe
 
 
-def test_a_sound_site_passes_and_nothing_is_left(people, settings_media):
+def test_a_probe_of_a_healthy_site_passes_and_leaves_no_rows_or_files(people, settings_media):
     rows, files = content.read_all("default"), sorted(settings_media.rglob("*"))
     found = checks()
     assert list(found) == [
@@ -181,7 +181,7 @@ def test_the_password_of_the_probe_has_few_rounds_where_the_site_hashes_by_djang
     assert hashers.get_hasher("default").iterations == getattr(hashers, hasher).iterations  # as before the probe
 
 
-def test_handlers_run_and_what_they_write_is_taken_back(people):
+def test_a_probe_rolls_back_the_rows_that_signal_handlers_write(people):
     def also(instance, **_):
         m.Tag.objects.update_or_create(code="made by a handler")
         m.Tag.objects.using("lite").update_or_create(code="made by a handler")
@@ -286,14 +286,14 @@ def test_a_handler_that_fails_is_a_finding_and_the_rest_goes_on(people):
     assert found["upload"]["ok"]
 
 
-def test_backends_that_reach_further_are_not_asked_and_it_is_said(people, change):
+def test_a_probe_skips_backends_with_outside_effects_and_names_them(people, change):
     change(AUTHENTICATION_BACKENDS=["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"])
     found = checks()
     assert found["login"]["ok"]
     assert "not asked, because they reach further: axes.backends.AxesStandaloneBackend" in found["login"]["message"]
 
 
-def test_a_backend_that_lets_nobody_in_is_found(people, change):
+def test_a_probe_fails_if_no_backend_accepts_a_password(people, change):
     change(AUTHENTICATION_BACKENDS=["django.contrib.auth.backends.RemoteUserBackend"])
     assert checks(code=9)["login"]["message"] == "a new user cannot log in with its password"
 
@@ -311,7 +311,7 @@ def test_sessions_of_every_engine_are_removed_again(people, change, tmp_path, en
     assert list(tmp_path.glob("*.djcache")) == list(tmp_path.glob("sessionid*")) == []
 
 
-def test_nobody_who_may_log_in_is_found(people):
+def test_a_probe_fails_if_no_user_is_active(people):
     User.objects.update(is_active=False, is_superuser=False)
     found = checks(code=9)
     assert (found["users"]["message"], found["superusers"]["ok"]) == ("0 active users", False)

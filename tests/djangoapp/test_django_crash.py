@@ -161,7 +161,7 @@ def _committed(tree):
     return record.done or commit.happened(record.alias, record.marker or "")
 
 
-def test_a_second_restore_of_the_media_is_told_to_wait(site, two, refused):
+def test_a_second_restore_of_the_media_is_refused_while_another_runs(site, two, refused):
     with unfinished.alone(MediaTree(site.media), "test"):
         assert refused(two.made).code == 7
 

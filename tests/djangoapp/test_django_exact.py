@@ -72,7 +72,7 @@ def test_the_manifest_names_the_columns_that_are_held_as_text(site, odd_types):
 
 
 @pytest.mark.promise("P7")
-def test_a_backup_holds_what_the_database_holds_and_not_what_a_field_makes_of_it(site):
+def test_a_backup_holds_the_stored_value_and_not_the_value_that_a_field_returns(site):
     (line,) = lines(site.backup(include_media=False), "testsite.custom")
     assert line["fields"]["word"] == "HELLO"
 
@@ -155,7 +155,7 @@ def test_sequences_of_no_column_and_sequences_that_were_only_set_go_on_where_the
 
 
 @pytest.mark.contract("T8")
-def test_sequences_that_count_down_or_below_nothing_go_on_where_they_stood(site):
+def test_descending_and_negative_sequences_continue_at_their_saved_position(site):
     sql(
         "CREATE SEQUENCE down INCREMENT -5 MAXVALUE 100 START 100", "SELECT nextval('down'), setval('down', -20)",
         "CREATE SEQUENCE not_called INCREMENT -1", "SELECT setval('not_called', -8, false)",

@@ -183,7 +183,7 @@ def test_an_object_that_does_not_fit_the_models_is_named_with_its_line(refused, 
 
 
 @pytest.mark.contract("T8")
-def test_rows_whose_target_is_missing_are_named_and_nothing_is_loaded(refused, site, copy):
+def test_rows_with_a_missing_foreign_key_target_are_named_and_the_restore_is_rolled_back(refused, site, copy):
     path = copy(site.backup().path)
     edit(path, lambda o: first(o, "testsite.membership")["fields"].update(club=424242))
     forge(path)
@@ -221,7 +221,7 @@ def test_a_row_that_the_database_does_not_take_is_named(refused, site, copy):
 
 
 @pytest.mark.promise("P1")
-def test_rows_that_are_not_what_the_manifest_says_are_not_kept(refused, site, copy):
+def test_rows_that_differ_from_the_manifest_fail_the_restore(refused, site, copy):
     path = copy(site.backup().path)
     edit(path, lambda o: first(o, BASE)["fields"].update(name="another"))
     forge(path)
@@ -255,7 +255,7 @@ def test_an_archive_cannot_write_elsewhere(refused, site, copy, entries, dry_run
 
 
 @pytest.mark.promise("P6")
-def test_an_entry_that_unpacks_to_more_than_it_says_is_stopped(refused, site, copy):
+def test_a_zip_entry_larger_than_its_declared_size_is_refused(refused, site, copy):
     path = copy(site.backup().path)
     former(path)
     archive(path, [("bomb", bytes(50_000_000), 0)])
@@ -320,7 +320,7 @@ def test_a_server_that_does_not_answer(site, monkeypatch):
 
 
 @pytest.mark.parametrize("alias", ["default"], indirect=True)
-def test_a_second_run_is_told_to_wait(site, refused):
+def test_a_second_restore_is_refused_while_another_run_holds_the_lock(site, refused):
     made = site.backup()
     other = connections["default"].copy()
     try:
@@ -362,7 +362,7 @@ def test_a_backup_that_fails_leaves_nothing(site, monkeypatch):
 
 @pytest.mark.promise("P3")
 @pytest.mark.parametrize("member", ["media_backup_*.zip", "db_backup_*.json"])
-def test_a_backup_that_is_not_what_was_written_is_not_published(site, monkeypatch, member):
+def test_a_backup_damaged_before_its_verification_is_not_published(site, monkeypatch, member):
     inner = artifact.verify
 
     def spoil(draft, count):
@@ -378,7 +378,7 @@ def test_a_backup_that_is_not_what_was_written_is_not_published(site, monkeypatc
 
 
 @pytest.mark.contract("R2")
-def test_a_backup_of_the_former_command_is_restored_and_what_could_not_be_proven_is_said(site, tmp_path):
+def test_a_backup_of_the_former_command_is_restored_with_a_warning_about_missing_checksums(site, tmp_path):
     rows, files = site.rows(), site.files()
     path = site.backup().path
     former(path)

@@ -50,7 +50,7 @@ def test_restored_rows_and_files_are_those_of_the_backup(site):
 
 
 @pytest.mark.contract("T6")
-def test_what_was_there_is_kept_aside(site):
+def test_a_restore_keeps_the_previous_media_and_names_their_directory(site):
     made = site.backup()
     (site.media / "extra").write_bytes(b"kept")
     done = site.restore(made.path)
@@ -76,7 +76,7 @@ def test_no_backup_holds_the_media_that_a_restore_has_kept(site):
 
 
 @pytest.mark.promise("P2")
-def test_two_restores_of_one_second_keep_what_each_replaced(site):
+def test_two_restores_in_the_same_second_each_keep_the_previous_media(site):
     made = site.backup()
     for name in ("first", "second"):
         (site.media / name).write_bytes(b"x")
@@ -128,7 +128,7 @@ def test_restore_prints_the_lines_of_the_runbook(site):
 
 
 @pytest.mark.contract("R2")
-def test_a_dry_run_says_what_it_would_do_and_changes_nothing(site):
+def test_a_dry_run_prints_its_steps_and_makes_no_change(site):
     made = site.backup()
     (site.media / "extra").write_bytes(b"x")
     User.objects.using(site.alias).filter(username="bob").update(first_name="changed")
@@ -391,7 +391,7 @@ def constraints(cursor):
     return cursor.fetchall()
 
 
-def test_rows_that_were_left_out_and_refer_to_what_is_restored_stay(site):
+def test_a_restore_keeps_excluded_rows_that_refer_to_restored_rows(site):
     made = site.backup(include_media=False, exclude=["testsite.Membership", "testsite.Town"])
     rows = site.rows()
     m.Base.objects.using(site.alias).create(name="newer")

@@ -175,7 +175,7 @@ CODE = CodeMigrations(
         ({"exams.0002"}, set(), ["the database has not the migrations exams.0002 of the code: run manage.py migrate"]),
     ],
 )
-def test_migrations_are_the_same_ahead_or_behind_and_what_to_do_is_said(theirs, database, words):
+def test_migrations_that_differ_between_backup_and_code_and_database_are_reported(theirs, database, words):
     said = compare(theirs, CODE, database)
     assert len(said) == len(words)
     assert all(line.startswith(word) for line, word in zip(said, words, strict=True))

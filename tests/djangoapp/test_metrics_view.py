@@ -13,7 +13,7 @@ VIEW = "/korrigo-backup/metrics"
 
 
 @only_lite
-def test_who_knows_the_token_gets_what_prometheus_reads(site, backups, databases, monkeypatch):
+def test_metrics_are_served_to_prometheus_only_with_the_token(site, backups, databases, monkeypatch):
     site.backup()
     monkeypatch.setattr(settings, "KORRIGO_BACKUP_METRICS_TOKEN", "t0p-secret", raising=False)
     answer = Client().get(VIEW, headers={"Authorization": "Bearer t0p-secret"})
@@ -28,7 +28,7 @@ def test_who_knows_the_token_gets_what_prometheus_reads(site, backups, databases
     assert Client().post(VIEW, headers={"Authorization": "Bearer t0p-secret"}).status_code == 405
 
 
-def test_without_a_token_only_staff_who_may_see_the_backups_get_them(backups, member, monkeypatch):
+def test_metrics_without_a_token_are_served_only_to_staff_with_the_view_permission(backups, member, monkeypatch):
     monkeypatch.delenv("KORRIGO_BACKUP_METRICS_TOKEN", raising=False)
     assert Client().get(VIEW, headers={"Authorization": "Bearer "}).status_code == 401
     assert member().get(VIEW).status_code == 403
@@ -38,7 +38,7 @@ def test_without_a_token_only_staff_who_may_see_the_backups_get_them(backups, me
 
 
 @pytest.mark.parametrize("directory", [None, 7])
-def test_a_site_that_does_not_say_where_its_backups_are_is_told(member, monkeypatch, directory):
+def test_metrics_answer_503_if_the_backup_directory_is_missing_or_invalid(member, monkeypatch, directory):
     for name in ("KORRIGO_BACKUP_DIR", "BACKUP_DIR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(settings, "KORRIGO_BACKUP_DIR", directory, raising=False)

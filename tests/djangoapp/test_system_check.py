@@ -52,7 +52,7 @@ def ago(**span):
 
 
 @only_lite
-def test_a_backup_of_today_leaves_nothing_to_say_and_one_of_yesterday_morning_does(made):
+def test_the_check_warns_if_the_newest_backup_is_older_than_the_maximum_age(made):
     assert said(made.parent) == {}
     rewrite(made, created=ago(hours=27))
     assert "27 hours" in said(made.parent)["W004"]
@@ -112,12 +112,12 @@ def test_an_empty_directory_has_no_backup(tmp_path):
     assert set(said(tmp_path)) == {"W003"}
 
 
-def test_without_a_directory_nothing_is_known():
+def test_the_check_warns_if_no_backup_directory_is_set():
     assert "KORRIGO_BACKUP_DIR is not set" in said()["W001"]
 
 
 @pytest.mark.parametrize("age", ["soon", 0, -1, float("nan"), float("inf"), [], "1e400"])
-def test_a_senseless_age_is_said(tmp_path, age):
+def test_the_check_warns_about_an_invalid_maximum_age(tmp_path, age):
     assert set(said(tmp_path, KORRIGO_BACKUP_MAX_AGE_HOURS=age)) == {"W003", "W005"}
 
 

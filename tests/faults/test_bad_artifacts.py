@@ -176,7 +176,7 @@ def test_a_media_backup_that_was_altered_is_refused(site):
 
 
 @pytest.mark.promise("P5")
-def test_an_archive_that_leads_outside_writes_nothing_there(site):
+def test_an_archive_with_a_path_outside_the_media_tree_is_refused(site):
     evil = site.home / "media_backup_20260101_030000.tar.gz"
     (site.home / "victim").write_text("safe")
     (site.home / "from").mkdir()

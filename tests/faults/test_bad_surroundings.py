@@ -26,7 +26,7 @@ ROOT = os.geteuid() == 0
         ({"POSTGRES_DB": "absent"}, 'database "absent" does not exist', "POSTGRES_DB"),
     ],
 )
-def test_a_database_that_cannot_be_reached_ends_with_8_and_says_what_to_check(site, env, cause, hint):
+def test_backup_exits_with_8_and_names_the_wrong_variable_if_the_connection_fails(site, env, cause, hint):
     with nothing_changes(site):
         done = site.korrigo("backup", "db", code=8, env=env)
     assert cause in done.err
@@ -166,7 +166,7 @@ def test_a_project_directory_that_may_not_be_written_gets_no_configuration(reach
     assert not list(reachable.home.glob("*korrigo-backup.toml*"))
 
 
-def test_a_part_of_the_project_that_may_not_be_entered_is_said(reachable):
+def test_init_names_a_project_directory_that_it_may_not_enter(reachable):
     (reachable.home / "backend").mkdir(mode=0o700)
     if not ROOT:
         (reachable.home / "backend").chmod(0)
@@ -191,7 +191,7 @@ def test_a_media_root_that_may_not_be_written_is_refused_and_stays(reachable):
 
 
 @pytest.mark.promise("P2")
-def test_a_role_that_may_not_create_databases_is_told_in_the_plan(make_site):
+def test_restore_and_plan_refuse_a_role_that_may_not_create_databases(make_site):
     site = make_site()
     made = site.backup()
     with connect(site.server) as admin:

@@ -190,7 +190,7 @@ def test_a_restore_of_one_part_killed_at_any_effect_leaves_the_other_alone(world
 
 @pytest.mark.promise("P2")
 @pytest.mark.parametrize("start", ["world", "from_nothing"])
-def test_a_fault_at_any_effect_of_a_restore_of_both_leaves_it_as_it_was_and_says_so(request, start):
+def test_a_full_restore_with_a_fault_at_any_effect_is_all_or_none_and_reports_its_state(request, start):
     world = request.getfixturevalue(start)
     allow = ("--allow-unsigned",) if start == "from_nothing" else ()
     effects = world.go(*RESTORE, *allow).effects

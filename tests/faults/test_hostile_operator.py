@@ -123,14 +123,14 @@ def test_closed_streams_do_not_become_the_backup(site):
     site.korrigo("verify", site.one("db_backup_2*.sql.gz"))
 
 
-def test_without_an_answer_nothing_is_restored(site):
+def test_a_restore_without_an_answer_to_its_question_is_cancelled(site):
     made = site.backup()
     with nothing_changes(site):
         done = site.run(["sh", "-c", '"$@" <&-', "sh", str(KORRIGO), "restore", str(made)], code=5)
     assert "Restore cancelled" in in_words(done)
 
 
-def test_errors_that_nobody_can_read_keep_their_code(site):
+def test_the_exit_code_stays_correct_if_the_output_cannot_be_written(site):
     full = ["sh", "-c", '"$@" 2>/dev/full', "sh", str(KORRIGO)]
     site.run([*full, "backup"], code=8, env={"POSTGRES_PASSWORD": "wrong"})
     done = site.run(["sh", "-c", '"$@" >/dev/full', "sh", str(KORRIGO), "--help"], code=1)
@@ -144,7 +144,7 @@ def test_files_are_for_their_owner_whatever_the_umask(site):
         assert modes == {0o600}
 
 
-def test_a_directory_that_is_gone_is_said_to_be(site):
+def test_a_deleted_current_directory_is_reported(site):
     gone = site.home / "gone"
     gone.mkdir()
     done = site.run(["sh", "-c", 'cd gone && rmdir ../gone && exec "$@"', "sh", str(KORRIGO), "list"], code=2)
@@ -165,7 +165,7 @@ def test_the_scripts_say_when_there_is_no_command(site, name, code):
     assert "korrigo-backup is not installed" in in_words(done)
 
 
-def test_an_interrupt_while_the_program_is_loading_is_told_in_words(site):
+def test_an_interrupt_during_imports_prints_an_error_without_a_traceback(site):
     with site.started("backup") as child:
         until(lambda: "msgspec/_core" in Path(f"/proc/{child.pid}/maps").read_text())
         child.send_signal(signal.SIGINT)

@@ -15,7 +15,7 @@ def shell(site, command):
 
 @pytest.mark.promise("P2")
 @pytest.mark.parametrize(("output", "code"), [("> /dev/full", 3), ("| true", 0), (">&-", 0)])
-def test_a_restore_is_completed_when_nobody_can_read_what_it_says(site, output, code):
+def test_a_restore_is_completed_if_its_output_cannot_be_written(site, output, code):
     saved = site.content()
     made = site.backup()
     site.wreck()
@@ -46,7 +46,7 @@ def test_a_mistyped_command_gets_a_clear_answer(site, arguments, code, words):
     assert words in site.korrigo(*arguments, code=code).err
 
 
-def test_a_backup_directory_that_is_a_file_is_said(site):
+def test_a_backup_directory_that_is_a_file_is_reported(site):
     (site.home / "afile").touch()
     for verb in ("backup", "list"):
         assert "the backup directory afile is a file" in site.korrigo(verb, code=2, env={"BACKUP_DIR": "afile"}).err

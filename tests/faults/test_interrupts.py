@@ -97,7 +97,7 @@ def test_an_interrupt_that_ends_no_wait_of_the_main_thread_is_noticed_all_the_sa
 
 
 @pytest.mark.promise("P1")
-def test_an_interrupt_after_the_swap_says_that_the_restore_is_done(site, slow_pg_dump):
+def test_an_interrupt_after_the_swap_reports_a_completed_restore(site, slow_pg_dump):
     before = site.content()
     made = site.backup()
     site.wreck()

@@ -67,7 +67,7 @@ def servers(home):
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-def test_one_that_is_interrupted_stops_its_server_and_says_so(home, ending):
+def test_an_interrupted_demo_stops_its_server_and_reports_the_interrupt(home, ending):
     with started(home) as child:
         wait_for(home, "manage.py migrate", child)
         child.send_signal(ending)

@@ -85,7 +85,7 @@ def no_place(site):
         site.sql(f"ALTER ROLE {site.user} CREATEDB", superuser=True)
 
 
-def test_a_drill_that_nobody_asked_for_and_the_place_does_not_allow_is_a_warning(site):
+def test_nightly_warns_if_its_default_drill_is_impossible(site):
     with no_place(site):
         done = site.korrigo("nightly")
     assert "⚠️ not proven by a load: " in done.out
@@ -122,7 +122,7 @@ def test_a_failed_backup_removes_nothing(site):
     assert old.exists()
 
 
-def test_another_run_is_waited_for_and_that_is_said(site):
+def test_nightly_waits_for_another_run_and_reports_the_wait(site):
     site.backup()
     with site.wired().catalog.exclusive("a long restore"):
         assert "a long restore" in site.korrigo("nightly", "--wait", "0", code=7).err
@@ -183,7 +183,7 @@ def test_every_bit_of_a_signed_manifest_counts_with_the_key_and_without(site):
 
 
 @pytest.mark.promise("P1")
-def test_an_interrupt_after_the_backup_says_that_it_is_there(site):
+def test_nightly_interrupted_after_its_backup_reports_the_backup(site):
     def stop(step):
         if step.id == "nightly.prune":
             raise Interrupted("nothing was changed")
@@ -220,7 +220,7 @@ def test_all_are_verified_and_the_bad_one_is_named(site, depth):
     assert {one["path"]: one["passed"] for one in items} == {str(good): True, str(bad): False}
 
 
-def test_a_drill_loads_beside_the_site_and_leaves_nothing(site):
+def test_a_drill_loads_next_to_the_live_site_and_removes_its_copy(site):
     site.korrigo("backup", "full")
     site.wreck()
     with nothing_changes(site):
@@ -243,7 +243,7 @@ def test_a_backup_that_cannot_be_proven_fails_its_drill(site):
     assert journal(site)[-1]["outcome"] == "failed"
 
 
-def test_a_drill_without_the_database_says_nothing_about_the_backup(site):
+def test_a_drill_without_the_database_exits_with_8(site):
     path = site.backup()
     assert site.korrigo("verify", path, "--depth", "full", code=8, env={"POSTGRES_PASSWORD": "wrong"}).err
 
@@ -257,7 +257,7 @@ def test_a_backup_on_a_medium_that_is_only_read_is_verified_all_the_same(site):
 
 
 @pytest.mark.contract("B6")
-def test_the_checklist_before_a_backup_says_what_keeps_it_from_running(site):
+def test_backup_check_reports_each_obstacle_before_a_backup(site):
     ready = site.korrigo("backup", "--check")
     for line in ("database", "media in", "bytes free for backups", "backups go to", "no other run is at work"):
         assert re.search(f"✅ .*{line}", ready.out)
@@ -277,7 +277,7 @@ def test_the_checklist_before_a_backup_says_what_keeps_it_from_running(site):
 
 @pytest.mark.promise("P1")
 @pytest.mark.promise("P4")
-def test_a_night_whose_backup_fails_its_drill_removes_nothing_and_does_not_call_it_good(site):
+def test_nightly_with_a_failed_drill_keeps_old_backups_and_reports_the_new_backup_as_bad(site):
     old = site.aged(site.backup(), 31)
     for days in (5, 14, 23):
         site.aged(old, days)
@@ -347,7 +347,7 @@ def test_a_night_leaves_the_status_for_the_admin_page_and_the_metrics_for_node_e
 
 
 @pytest.mark.promise("P1")
-def test_a_night_that_is_ended_while_it_removes_says_what_is_done(site):
+def test_nightly_interrupted_during_pruning_reports_the_completed_steps(site):
     newest = site.backup()
     old = [site.aged(newest, days) for days in (31, 35)]
     for days in (5, 10, 15, 20, 25):

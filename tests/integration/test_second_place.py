@@ -115,7 +115,7 @@ def test_a_copy_is_sealed_unless_that_is_switched_off(site, s3, key):
     assert not dump.exists()
 
 
-def test_without_a_recipient_nothing_leaves_unsealed(site, s3):
+def test_copy_without_a_recipient_is_refused(site, s3):
     configure(site, cloud(site, s3), s3=s3)
     site.backup()
     assert "what leaves this host is sealed" in site.korrigo("copy", code=2).err
@@ -265,7 +265,7 @@ def test_a_listing_of_the_media_store_is_copied_with_its_files_and_only_new_ones
 
 
 @pytest.mark.contract("B10")
-def test_the_status_counts_copies_off_site_and_says_when_they_were_last_read_back(site, s3):
+def test_status_counts_off_site_copies_and_shows_their_last_read_back(site, s3):
     configure(site, cloud(site, s3, more="seal = false"), s3=s3)
     site.backup()
     before = site.json("status", code=(0, 10))

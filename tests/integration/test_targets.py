@@ -169,7 +169,7 @@ def test_a_file_that_rots_there_is_found_by_the_next_put(place, source):
         put(place.target, "a.gz", source)
 
 
-def test_a_wiped_directory_here_takes_nothing_away_there(place, source):
+def test_a_target_keeps_its_copy_if_the_local_file_is_emptied(place, source):
     put(place.target, "a.gz", source)
     source.write_bytes(b"")
     put(place.target, "b.gz", source)

@@ -88,7 +88,7 @@ def test_a_backup_is_restored_into_a_newer_server(site_on, old, new):
 
 
 @pytest.mark.parametrize(("new", "old"), [(18, 15), (17, 13)])
-def test_a_backup_of_a_newer_server_is_tried_and_told(site_on, new, old):
+def test_a_backup_of_a_newer_server_is_restored_with_a_warning(site_on, new, old):
     """pg_dump 17 and newer write SET transaction_timeout, which older servers do not know."""
     source = site_on(new, SCHEMA)
     rows = source.rows()
@@ -144,7 +144,7 @@ def test_clients_that_are_older_than_the_server_are_refused(site_on, clients_of)
 
 @pytest.mark.promise("P5")
 @pytest.mark.parametrize("major", [13, 16, 18])
-def test_what_nobody_signed_is_loaded_by_a_role_without_rights(site_on, major):
+def test_an_unsigned_dump_is_loaded_by_a_role_without_rights(site_on, major):
     """Roles and what they may do with each other changed in 16."""
     site = site_on(major, SHAPES.replace(" CREATE EXTENSION pg_trgm SCHEMA public;", ""))
     site.superuser = True

@@ -55,7 +55,7 @@ def plain(site, *arguments, code):
     return site.run([*bare, str(KORRIGO), *arguments], code=code)
 
 
-def test_a_list_names_what_is_no_backup_and_why(odd):
+def test_list_shows_foreign_files_with_their_reason(odd):
     found = json.loads(plain(odd, "list", "--json", code=0).out)
     items = {item["name"]: item for item in found["items"]}
     assert items[odd.made.name]["proof"] == "rows"
@@ -79,7 +79,7 @@ def test_a_list_names_what_is_no_backup_and_why(odd):
     assert "caf\\xe9\\n.txt" in out
 
 
-def test_a_status_counts_the_good_one_and_says_the_rest(odd):
+def test_status_counts_only_the_good_backup_and_reports_the_bad_files(odd):
     found = json.loads(plain(odd, "status", "--json", code=10).out)
     assert [good["name"] for good in found["good"]] == [odd.made.name]
     assert found["good"][0]["count"] == 1
@@ -100,7 +100,7 @@ def test_a_manifest_that_is_changed_after_the_look_is_not_used(site):
         _ = seen.manifest
 
 
-def test_a_list_knows_what_was_altered_and_a_restore_what_was_added(site):
+def test_an_altered_or_extended_manifest_is_reported_as_forged(site):
     made = site.backup()
     manifest = made.with_name(made.name + ".manifest.json")
     content = json.loads(manifest.read_text())
@@ -113,7 +113,7 @@ def test_a_list_knows_what_was_altered_and_a_restore_what_was_added(site):
     assert site.wired().catalog.artifacts()[0].authenticity is Authenticity.FORGED
 
 
-def test_a_journal_or_holds_that_cannot_be_read_are_said_and_hide_nothing_else(site):
+def test_status_reports_an_unreadable_journal_and_unreadable_holds_and_still_counts_backups(site):
     site.backup()
     (site.backups / ".journal.jsonl").unlink()
     (site.backups / ".journal.jsonl").mkdir()
@@ -124,7 +124,7 @@ def test_a_journal_or_holds_that_cannot_be_read_are_said_and_hide_nothing_else(s
     assert site.korrigo("metrics").out.count('level="error"} 1') == 2
 
 
-def test_a_directory_that_is_a_file_or_shut_is_said(site):
+def test_status_reports_a_backup_directory_that_is_a_file_or_unreadable(site):
     site.backups.write_text("not a directory")
     assert "is a file" in site.korrigo("status", code=10).out
     site.backups.unlink()
@@ -159,7 +159,7 @@ def test_all_are_verified_though_one_cannot_be_read_and_none_is_not_all(site):
     assert "2 of 3 backups are not good" in done.err
 
 
-def test_the_doctor_says_all_that_is_wrong_where_the_lock_is_shut(site):
+def test_doctor_completes_its_checks_if_the_lock_file_is_unreadable(site):
     site.backup()
     (site.backups / ".lock").chmod(0o000)
     done = plain(site, "doctor", code=10)

@@ -93,14 +93,14 @@ def test_two_backups_in_one_second_are_two_files(site):
 
 
 @pytest.mark.promise("P4")
-def test_a_backup_changes_nothing_in_database_or_media(site):
+def test_a_backup_does_not_change_the_database_or_the_media(site):
     before = site.content(), site.databases(), site.tree()
     site.backup()
     site.backup_media()
     assert (site.content(), site.databases(), site.tree()) == before
 
 
-def test_the_manifest_tells_rows_and_a_digest_for_every_table(site):
+def test_the_manifest_records_rows_and_a_digest_for_every_table(site):
     site.backup()
     manifest = site.json("show")["manifest"]
     tables = {table["name"]: table for table in manifest["database"]["tables"]}
@@ -138,7 +138,7 @@ def test_backups_older_than_the_days_set_are_removed_with_all_that_belongs_to_th
 
 
 @pytest.mark.contract("C1")
-def test_the_script_reads_dotenv_beside_which_it_is_run(site):
+def test_the_script_reads_dotenv_in_the_current_directory(site):
     (site.home / ".env").write_text("BACKUP_DIR=from-dotenv\n")
     site.script("backup_db.sh", env={"BACKUP_DIR": None})
     assert len(list((site.home / "from-dotenv").glob("db_backup_2*.sql.gz"))) == 1
@@ -149,7 +149,7 @@ def test_the_script_reads_dotenv_beside_which_it_is_run(site):
     "harm", [lambda raw: raw[:-20], lambda raw: raw.replace(b'"site"', b'"sita"')], ids=["cut", "altered"]
 )
 @pytest.mark.parametrize("make", [backup_database, backup_media, backup_full])
-def test_success_is_said_only_of_what_the_catalog_reads_again(site, monkeypatch, make, harm):
+def test_a_backup_fails_if_the_catalog_cannot_read_its_manifest_again(site, monkeypatch, make, harm):
     monkeypatch.setattr(draft, "sign", lambda raw, key: harm(sign(raw, key)))
     wired = site.wired()
     with pytest.raises(ProofFailed, match="cannot be read again as a backup"):

@@ -27,7 +27,7 @@ def test_one_command_makes_verifies_and_signs_a_django_backup(demo):
     assert demo.hidden() == set()
 
 
-def test_a_manage_py_that_fails_leaves_no_backup_and_says_why(demo):
+def test_a_backup_with_a_failing_manage_py_leaves_no_files_and_reports_the_cause(demo):
     with nothing_changes(demo):
         done = demo.korrigo("backup", "full", "--method", "django", code=2, env={"KORRIGO_BACKUP_MANAGE": "/nowhere"})
         demo.korrigo("backup", "db", "--method", "django", code=2)

@@ -17,7 +17,7 @@ def saved(site):
     return site
 
 
-def test_a_list_shows_all_newest_first_with_what_can_be_proven(saved):
+def test_list_shows_backups_newest_first_with_their_proof(saved):
     (saved.backups / "db_backup_20200101_030000.sql.gz").write_bytes(b"made by the former script")
     (saved.backups / "db_backup_20200101_030000.sql").write_bytes(b"not a backup")
     lines = saved.korrigo("list").out.splitlines()
@@ -42,7 +42,7 @@ def test_json_has_a_schema_absolute_paths_utc_times_and_bytes(saved):
     assert [i["kind"] for i in saved.json("list", "--kind", "media")["items"]] == ["media"]
 
 
-def test_show_tells_what_is_in_a_backup(saved):
+def test_show_prints_the_content_of_a_backup(saved):
     out = saved.korrigo("show", saved.made).out
     for words in ("kind      sql (routine)", "620 rows", "public.copy", f"database  {saved.database}, server "):
         assert words in out
@@ -61,7 +61,7 @@ def test_verify_passes_a_good_backup_of_each_kind(saved):
 
 
 @pytest.mark.contract("B11")
-def test_verify_says_in_json_too_why_a_backup_is_bad(saved):
+def test_verify_json_contains_the_finding_of_a_damaged_backup(saved):
     saved.made.write_bytes(saved.made.read_bytes()[:-10])
     done = saved.korrigo("verify", saved.made, "--json", code=9)
     found = json.loads(done.out)
@@ -86,7 +86,7 @@ def test_verify_finds_a_media_backup_that_lost_its_list(saved):
 
 
 @pytest.mark.promise("P2")
-def test_a_plan_tells_rows_and_changes_nothing(saved):
+def test_plan_shows_the_row_changes_of_each_table_without_applying_them(saved):
     saved.wreck()
     with nothing_changes(saved):
         out = saved.korrigo("plan", saved.made).out

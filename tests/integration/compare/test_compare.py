@@ -130,7 +130,7 @@ def test_one_changed_value_names_its_table_and_its_row_alone(kinds, twin, change
     assert changed.changed_keys == (key,)
 
 
-def test_rows_added_and_removed_are_told_from_changed_ones(kinds, twin):
+def test_compare_separates_added_and_removed_and_changed_rows(kinds, twin):
     change = "DELETE FROM late WHERE a IN (-1, -2); UPDATE late SET b = 0 WHERE a = -9; INSERT INTO late VALUES (1, 1)"
     found = rows(compared(kinds, twin(change)))["public.late"]
     assert (found.added_keys, found.changed_keys, found.removed_keys) == (("a=1",), ("a=-9",), ("a=-1", "a=-2"))
@@ -245,7 +245,7 @@ def test_when_more_differs_than_is_held_the_counts_are_said_to_be_the_least(kind
 
 
 @pytest.mark.contract("D5")
-def test_compare_says_what_differs_to_people_and_to_programs(site):
+def test_compare_prints_the_differences_as_text_and_as_json(site):
     site.backup()
     with nothing_changes(site):
         assert "✅ Identical" in site.korrigo("compare").out
@@ -268,7 +268,7 @@ def test_compare_says_what_differs_to_people_and_to_programs(site):
     assert by_name["public.copy"]["rows"]["changed"] == 300
 
 
-def test_compare_can_be_told_which_tables(site):
+def test_compare_reads_only_the_tables_given_on_the_command_line(site):
     site.backup()
     site.wreck()
     assert "public.copy" not in site.korrigo("compare", "-T", "exam", code=9).out
@@ -276,7 +276,7 @@ def test_compare_can_be_told_which_tables(site):
     assert "there is no table exams" in site.korrigo("compare", "-T", "exams", code=2).err
 
 
-def test_what_a_restore_replaced_is_compared_with_what_it_brought(site):
+def test_compare_accepts_the_previous_database_that_a_restore_kept(site):
     made = site.backup()
     assert "no restore has kept a previous copy" in site.korrigo("compare", "before", code=6).err
     site.sql("UPDATE exam SET name = 'later' WHERE id = 4")

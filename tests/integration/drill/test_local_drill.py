@@ -125,7 +125,7 @@ def test_extensions_that_an_administrator_made_are_made_before_the_drill(tenant)
 
 
 @pytest.mark.promise("P5")
-def test_an_extension_with_an_untrusted_language_is_named_and_nothing_is_loaded(tenant):
+def test_a_drill_refuses_and_names_an_extension_with_an_untrusted_language(tenant):
     ((share,),) = tenant.sql("SELECT setting FROM pg_config WHERE name = 'SHAREDIR'", superuser=True)
     files = {
         "kb_needed.control": "default_version = '1'\nrelocatable = false\n",

@@ -138,7 +138,7 @@ def test_a_kit_is_made_only_when_something_has_changed_or_the_last_one_is_damage
 
 
 @pytest.mark.promise("P7")
-def test_no_secret_is_told_or_written_and_nobody_else_may_read(settled):
+def test_the_kit_prints_no_secret_and_is_readable_only_by_its_owner(settled):
     said = settled.korrigo("kit", "make", env=BARE, umask=0).said
     said += settled.korrigo("kit", "show", env=BARE).said
     said += settled.korrigo("kit", "verify", "--identity", "identity", env=BARE).said
@@ -150,7 +150,7 @@ def test_no_secret_is_told_or_written_and_nobody_else_may_read(settled):
     assert {path.stat().st_mode & 0o077 for path in [settled.backups, *settled.backups.iterdir()]} == {0}
 
 
-def test_verify_tells_a_kit_that_is_old_damaged_or_forged(settled):
+def test_verify_reports_a_kit_that_is_stale_or_damaged_or_unsigned(settled):
     def checked():
         (finding,) = check(find(settled.wired().catalog, str(kit)))
         return finding.id
@@ -251,7 +251,7 @@ def test_the_settings_that_a_compose_file_names_and_links_to_the_env_file_are_ke
     assert len(kits(settled)) == 1
 
 
-def test_doctor_says_whether_what_a_bare_server_needs_is_saved(settled):
+def test_doctor_reports_a_kit_that_is_missing_or_stale_or_unconfigured(settled):
     def said():
         wired = settled.wired()
         return {finding.id for finding in state(wired.catalog, wired.kit_source(), now=local_now())}

@@ -206,7 +206,7 @@ def aged_listing(site, days):
     return old, hashlib.sha256(b"%d" % days).hexdigest()
 
 
-def test_prune_removes_what_no_backup_names(stored):
+def test_prune_removes_stored_files_without_a_backup_that_refers_to_them(stored):
     old, only = aged_listing(stored, 40)
     new = stored.backup_media()
     assert only in contents(stored)

@@ -110,7 +110,7 @@ def unpacked(site, made):
 
 @OWNERS
 @pytest.mark.promise("P5")
-def test_what_nobody_has_signed_gets_no_setuid_bit_and_no_link_that_leads_out(odd_tree):
+def test_an_unsigned_archive_is_restored_without_setuid_bits_and_outside_links(odd_tree):
     site = odd_tree
     made = site.backup_media()
     manifest = made.with_name(made.name + ".manifest.json")

@@ -45,7 +45,7 @@ def test_after_a_restore_the_tree_equals_the_backup_byte_by_byte(odd_site):
 
 
 @pytest.mark.contract("T6")
-def test_files_added_after_the_backup_are_gone_and_kept_aside(site):
+def test_a_restore_moves_files_added_after_the_backup_to_the_previous_copy(site):
     before = site.tree()
     made = site.backup_media()
     site.write("copies/new.pdf", b"added later")
@@ -133,7 +133,7 @@ def test_a_media_restore_can_be_cancelled(site):
         site.korrigo("restore", made, stdin="no\n", code=5)
 
 
-def test_the_plan_counts_what_would_vanish_return_and_change(site):
+def test_plan_counts_the_files_that_vanish_and_come_back_and_change_and_stay(site):
     made = site.backup_media()
     site.write("late.pdf", b"late")
     site.write("pages/p1.jpg", b"changed")

@@ -52,7 +52,7 @@ def pings(server):
 
 
 @pytest.mark.contract("B12")
-def test_a_failing_run_is_told_and_so_is_the_first_good_one_after_it(site, told):
+def test_a_failed_run_and_the_first_successful_run_after_it_are_notified(site, told):
     site.korrigo("backup", code=8, env={"POSTGRES_HOST": "/nowhere"})
     assert titles(told) == ["❌ Korrigo Backup FAILED"]
     assert pings(told) == ["/start", "/fail"]
@@ -81,7 +81,7 @@ def test_a_backup_that_is_done_in_part_is_a_warning(site, hooks):
     assert title.removeprefix("⚠️ Korrigo in part: ") in done.err
 
 
-def test_a_run_that_is_interrupted_is_told_and_ends_as_it_would(site, told, tmp_path):
+def test_an_interrupted_run_is_notified_and_exits_with_130(site, told, tmp_path):
     clients, mark = tmp_path / "clients", tmp_path / "dumping"
     clients.mkdir()
     (clients / "psql").symlink_to(site.server.access().client_dir / "psql")
@@ -112,7 +112,7 @@ def test_mail_goes_out_with_a_password_over_tls_in_the_words_that_are_configured
 @pytest.mark.contract("B12")
 @pytest.mark.contract("C5")
 @pytest.mark.promise("P7")
-def test_who_cannot_be_told_is_named_and_the_backup_is_as_good_as_ever(site, hooks):
+def test_a_backup_succeeds_and_names_each_channel_that_failed(site, hooks):
     hooks.answers = [(500, "oops"), (403, "who are you?")]
     with mail() as server, dead() as port:
         configure(
@@ -144,7 +144,7 @@ def test_who_cannot_be_told_is_named_and_the_backup_is_as_good_as_ever(site, hoo
 
 
 @pytest.mark.contract("B12")
-def test_slack_discord_and_healthchecks_are_given_what_they_understand(site, hooks):
+def test_slack_and_discord_and_healthchecks_receive_their_own_formats(site, hooks):
     slack, discord = f"T1JJ3T3L2/A1BRTD4JD/{TOKEN * 2}"[:43], f"4174216298/{TOKEN}JHMHI8qBe7bk2ZwO5U711o3dV_js"
     configure(
         site,
@@ -206,7 +206,7 @@ def test_what_a_message_speaks_of_is_not_taken_for_why_it_was_not_sent(site, hoo
     assert len(hooks.requests) == 1
 
 
-def test_a_server_that_never_says_a_word_is_waited_for_no_longer_than_the_limit(site):
+def test_a_silent_notification_server_is_given_up_after_the_timeout(site):
     with deaf() as port:
         configure(
             site,
@@ -221,7 +221,7 @@ def test_a_server_that_never_says_a_word_is_waited_for_no_longer_than_the_limit(
     assert {line.partition(": ")[2] for line in lines} <= {"no answer within 1 s", "timed out"}  # who is first
 
 
-def test_a_check_that_does_not_exist_is_said_though_the_server_answers_ok(site, hooks):
+def test_a_healthchecks_answer_of_not_found_is_reported_as_a_failure(site, hooks):
     hooks.answers = [(200, "OK (not found)")]
     configure(site, healthchecks_url=f"http://127.0.0.1:{hooks.port}/ping/{TOKEN}")
     assert "'OK (not found)'" in site.korrigo("notify", "test", code=8).out
@@ -242,7 +242,7 @@ def test_who_sits_at_the_terminal_is_not_mailed(site, told):
 
 
 @pytest.mark.contract("B12")
-def test_a_night_is_told_at_its_end_under_the_runbooks_subjects(site, told):
+def test_nightly_notifies_its_result_with_the_subjects_of_the_runbook(site, told):
     site.backups.mkdir(mode=0o700)
     site.korrigo("nightly", "--wait", "soon", code=2)
     assert titles(told) == ["❌ Korrigo Backup FAILED"]
@@ -253,7 +253,7 @@ def test_a_night_is_told_at_its_end_under_the_runbooks_subjects(site, told):
 
 
 @pytest.mark.contract("B12")
-def test_a_backup_that_has_not_come_is_told(site, told):
+def test_an_overdue_backup_is_notified(site, told):
     found = site.korrigo("notify", "overdue", code=10)
     assert "no good backup of the database in the last 26 h: there is none" in found.err
     fresh = site.backup()
@@ -281,7 +281,7 @@ def test_a_configuration_that_is_shown_does_not_show_the_addresses_in_it(site):
 
 @pytest.mark.contract("B12")
 @pytest.mark.contract("C5")
-def test_a_slip_in_an_address_keeps_no_backup_from_being_made_and_is_said_without_it(site):
+def test_a_backup_succeeds_despite_invalid_addresses_and_reports_them_without_secrets(site):
     configure(site, events=["success"])
     slips = {
         "KORRIGO_BACKUP_NOTIFY_URLS": f"ops-{TOKEN}@example.com slack://{TOKEN} mailto://u:{MAIL_PASSWORD}@",

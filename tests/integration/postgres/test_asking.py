@@ -22,7 +22,7 @@ def test_questions_of_a_block_share_a_session_that_ends_with_it(site):
     assert site.sql(f"SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}") == [(0,)]
 
 
-def test_a_question_that_fails_says_why_and_the_next_has_another_session(site):
+def test_a_failed_query_reports_its_cause_and_the_next_query_opens_a_new_session(site):
     server = site.wired().site().postgres
     with server.asking():
         pid = asked(server)

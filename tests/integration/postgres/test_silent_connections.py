@@ -82,7 +82,7 @@ def test_a_question_that_takes_long_is_waited_for(site):
         assert session.ask("SELECT to_json(1) FROM pg_sleep(2)", int) == 1
 
 
-def test_a_session_that_nobody_waits_for_may_be_idle(site):
+def test_a_session_may_be_idle_between_queries(site):
     with site.wired().site().postgres.session() as session:
         time.sleep(1.5)
         assert session.ask("SELECT to_json(1)", int) == 1
@@ -131,7 +131,7 @@ def test_a_server_that_takes_no_connection_is_given_up(site, stopper, monkeypatc
             within(lambda: session.run("SELECT 1"))
 
 
-def test_what_the_server_says_of_a_session_is_judged(site):
+def test_judge_reports_a_waiting_or_ended_session_and_ignores_a_working_session(site):
     server = site.wired().site().postgres
     with site.connect() as other:
         other.execute("SET application_name = 'korrigo-backup judged'")
@@ -151,7 +151,7 @@ def test_what_the_server_says_of_a_session_is_judged(site):
     assert "has ended on the server" in ended
 
 
-def test_a_database_that_takes_no_connections_tells_nothing(site):
+def test_judge_returns_none_if_the_database_accepts_no_connections(site):
     server = site.wired().site().postgres
     with connect(site.server) as admin:
         admin.execute(f"ALTER DATABASE {quoted(site.database)} ALLOW_CONNECTIONS false")

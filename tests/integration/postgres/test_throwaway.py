@@ -67,7 +67,7 @@ def test_a_deep_directory_for_temporary_files_is_not_too_long_for_sockets(tempor
 
 
 @as_root
-def test_a_machine_that_allows_no_way_is_told_what_to_do_and_nothing_is_left(temporary):
+def test_a_throwaway_server_that_cannot_change_user_is_refused_and_leaves_no_files(temporary):
     with pytest.raises(UsageError) as refused:
         ThrowawayServer(bindir(), ways=(("false",), ("no-such-program",)))
     assert "ordinary user" in refused.value.hint

@@ -22,7 +22,7 @@ def elsewhere(site):
 @pytest.mark.parametrize(
     "verb", [("backup", "db"), ("backup", "full"), ("backup", "media"), ("rollback", "--yes")], ids=" ".join
 )
-def test_a_second_host_is_told_who_is_at_work_since_when(site, elsewhere, verb):
+def test_a_second_host_is_refused_with_the_process_and_start_of_the_first_run(site, elsewhere, verb):
     with site.connect() as holder, holder.transaction():
         holder.execute("LOCK TABLE copy IN ACCESS EXCLUSIVE MODE")
         with site.started("backup", "db", "--no-digests") as first:
@@ -81,7 +81,7 @@ def test_the_next_run_waits_for_a_change_that_a_dead_one_has_begun(site):
     assert begun.is_set()
 
 
-def test_a_lost_lock_is_said_once_and_then_held_again(site):
+def test_a_lost_lock_fails_the_next_statement_and_is_then_taken_again(site):
     server = site.wired().site().postgres
     with fence.held(server, "a run") as held:
         site.sql(

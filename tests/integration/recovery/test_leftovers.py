@@ -30,7 +30,7 @@ def fed(make_site):
 
 
 @pytest.mark.promise("P4")
-def test_a_drill_of_a_database_with_a_subscription_leaves_nothing_and_the_next_backup_is_made(fed):
+def test_a_drill_with_a_subscription_leaves_no_database_and_keeps_the_live_subscription(fed):
     before = fed.databases()
     made = fed.backup()
     fed.korrigo("verify", made, "--depth", "full")

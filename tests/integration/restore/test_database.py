@@ -33,7 +33,7 @@ def test_after_the_script_the_database_is_as_it_was_saved(site):
 
 
 @pytest.mark.contract("R1")
-def test_the_script_says_the_steps_of_the_runbook(site):
+def test_the_script_prints_the_steps_of_the_runbook_in_order(site):
     done = site.script("restore_db.sh", site.backup(), stdin="yes\n")
     places = [done.out.find(step) for step in STEPS]
     assert -1 not in places, done.out
@@ -59,12 +59,12 @@ def test_the_verb_itself_ends_with_5_when_it_is_cancelled(site):
 
 @pytest.mark.contract("R1")
 @pytest.mark.parametrize("script", ["restore_db.sh", "validate_backup.sh"])
-def test_a_script_without_its_argument_says_how_it_is_used(site, script):
+def test_a_script_without_its_argument_prints_its_usage(site, script):
     assert "Usage:" in site.script(script, code=1).out
 
 
 @pytest.mark.contract("T2")
-def test_what_was_there_is_kept_beside_and_in_a_safety_backup(site):
+def test_a_restore_keeps_the_previous_data_in_a_database_and_in_a_safety_backup(site):
     made = site.backup()
     site.wreck()
     wrecked = site.content()
@@ -84,7 +84,7 @@ def test_without_a_safety_backup_none_is_made(site):
     assert len(site.kept()) == 1
 
 
-def test_a_safety_backup_is_never_what_latest_means(site):
+def test_latest_never_selects_a_safety_backup(site):
     made = site.backup()
     site.restore(made, safety_backup=True)
     assert site.json("show", "latest")["path"] == str(made)
@@ -205,7 +205,7 @@ def test_a_restore_by_latest_and_by_bare_name_finds_the_same_backup(site):
         assert f"Plan: restore {made}" in site.korrigo("plan", named).out
 
 
-def test_a_copy_under_another_name_restores_but_says_what_it_cannot_prove(site):
+def test_a_renamed_copy_without_a_manifest_is_restored_with_a_warning(site):
     made = site.backup()
     before = site.content()
     moved = site.home / "from the archive.sql.gz"

@@ -120,7 +120,7 @@ def test_rows_of_an_administrator_s_extension_stay_and_are_proven(plain_site, ow
 
 
 @pytest.mark.promise("P1")
-def test_what_may_not_be_loaded_beside_is_drilled_on_a_server_of_this_machine(plain_site, own_extension):
+def test_a_drill_uses_a_throwaway_server_if_the_role_may_not_create_databases(plain_site, own_extension):
     site = plain_site
     site.backup()
     named_from_here = {"BACKUP_DIR": os.path.relpath(site.backups, site.home)}
@@ -129,7 +129,7 @@ def test_what_may_not_be_loaded_beside_is_drilled_on_a_server_of_this_machine(pl
     assert not (site.backups / ".drill-server").exists()
 
 
-def test_a_database_with_an_administrator_s_extension_is_not_loaded_beside_for_a_way_back(plain_site, own_extension):
+def test_a_rollback_is_not_staged_if_the_role_may_not_create_an_extension(plain_site, own_extension):
     """The way back of a restore by Django is a load beside the live database, where the role may make such."""
     safety = plain_site.backup()
     with connect(plain_site.server) as admin:
@@ -190,7 +190,7 @@ def test_a_rebuild_after_a_restore_in_place_can_be_rolled_back(site):
     assert site.content() == content
 
 
-def test_the_plan_says_what_it_costs_and_changes_nothing(plain_site):
+def test_plan_in_place_shows_that_no_previous_database_is_kept(plain_site):
     made = plain_site.backup()
     with nothing_changes(plain_site):
         plan = plain_site.json("plan", made, "--in-place")

@@ -25,7 +25,7 @@ def managed(site):
 
 
 @pytest.mark.contract("R7")
-def test_a_rebuild_takes_the_newest_backup_that_is_good_and_says_why_not_the_newer_one(site):
+def test_a_rebuild_restores_the_newest_good_backup_and_names_the_newer_damaged_backup(site):
     saved = site.content()
     good = site.backup()
     bad = site.backup()
@@ -41,7 +41,7 @@ def test_a_rebuild_takes_the_newest_backup_that_is_good_and_says_why_not_the_new
 
 
 @pytest.mark.contract("R7")
-def test_what_a_restore_has_replaced_is_not_what_a_rebuild_brings(site):
+def test_a_rebuild_prefers_an_older_routine_backup_to_a_safety_backup(site):
     """A safety backup is newer than the backup that was restored, and may hold the damage."""
     saved = site.content()
     good = site.backup()
@@ -57,7 +57,7 @@ def test_what_a_restore_has_replaced_is_not_what_a_rebuild_brings(site):
 
 
 @pytest.mark.contract("R7")
-def test_without_a_good_backup_a_rebuild_changes_nothing_and_names_the_way_on(site):
+def test_a_rebuild_without_a_good_backup_is_refused_and_names_the_empty_option(site):
     made = site.backup()
     made.write_bytes(made.read_bytes()[:-20])
     before = site.content()
@@ -81,7 +81,7 @@ def test_a_database_that_cannot_be_read_is_no_obstacle_and_is_kept(site):
 
 
 @pytest.mark.contract("R7")
-def test_an_empty_rebuild_keeps_the_old_database_and_prints_what_makes_its_tables(site):
+def test_an_empty_rebuild_keeps_the_old_database_and_prints_the_migrate_command(site):
     before = site.content()
     done = site.korrigo("rebuild", "--empty", "--yes", code=3)
     assert "python manage.py migrate" in done.err
@@ -111,7 +111,7 @@ def test_a_migration_that_fails_brings_the_old_database_back(managed):
     assert managed.kept() == []
 
 
-def test_a_fixture_that_is_not_there_is_said_before_anything_happens(managed):
+def test_a_rebuild_from_a_missing_fixture_is_refused_before_any_change(managed):
     assert "there is no fixture" in managed.korrigo("rebuild", "--from", "nowhere.json", "--yes", code=6).err
     assert managed.kept() == []
 

@@ -61,7 +61,7 @@ def test_what_does_not_fit_is_counted_and_named_at_backup_in_verify_and_in_show(
         assert "the database does not have the path columns absent.file" in said
 
 
-def test_without_columns_the_point_says_that_nothing_was_compared(make_site):
+def test_a_full_backup_reports_that_no_path_column_is_known(make_site):
     bare = make_site()
     assert "no column is known to hold paths" in bare.korrigo("backup", "full").out
 
@@ -115,7 +115,7 @@ def test_files_of_another_backup_under_the_names_of_a_point_are_found(site):
     assert "is not the manifest that restore_point_" in done.err
 
 
-def test_a_point_without_its_media_archive_says_which_file_is_gone(site):
+def test_a_restore_point_without_its_media_archive_names_the_missing_file(site):
     site.korrigo("backup", "full")
     site.one("media_backup_*.tar.gz").unlink()
     done = site.korrigo("restore", "latest-point", "--yes", code=6)
@@ -123,7 +123,7 @@ def test_a_point_without_its_media_archive_says_which_file_is_gone(site):
     assert "which is not in the same directory" in done.err
 
 
-def test_a_full_backup_without_media_makes_no_point_and_says_so(site):
+def test_a_full_backup_without_media_fails_and_makes_no_point(site):
     with nothing_changes(site):
         site.korrigo("backup", "full", code=6, env={"MEDIA_ROOT": "/nowhere"})
     site.korrigo("backup", "full", code=2, env={"MEDIA_ROOT": None})
@@ -158,7 +158,7 @@ def test_the_newest_point_keeps_its_database_and_older_points_go_with_theirs(sit
 
 
 @pytest.mark.promise("P1")
-def test_a_point_that_names_nothing_is_no_restore_point(site):
+def test_a_restore_point_without_a_database_or_media_backup_is_refused(site):
     site.korrigo("backup", "full")
     point = site.one("restore_point_*.json")
     for name in ("database_backup", "media_backup"):

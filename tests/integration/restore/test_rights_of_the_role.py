@@ -43,7 +43,7 @@ def test_sessions_of_the_site_are_ended_for_a_restore_in_place(shut):
 
 
 @pytest.mark.promise("P1")
-def test_a_restore_beside_is_refused_beforehand_with_the_ways_that_there_are(shut):
+def test_a_staged_restore_is_refused_with_hints_if_the_role_cannot_enter_postgres(shut):
     made = shut.backup()
     with nothing_changes(shut):
         refused = shut.korrigo("restore", made, "--yes", code=4)
@@ -55,7 +55,7 @@ def test_a_restore_beside_is_refused_beforehand_with_the_ways_that_there_are(shu
 
 
 @pytest.mark.promise("P2")
-def test_nobody_writes_while_a_restore_in_place_replaces_what_it_has_saved(shut, monkeypatch):
+def test_a_restore_in_place_locks_tables_against_writes_after_the_safety_backup(shut, monkeypatch):
     """Nobody can be kept out of the one database that the role may enter, so its tables are locked."""
     made, tried = shut.backup(), []
     unchanged = sql_inplace._require_unchanged
@@ -126,7 +126,7 @@ def test_two_runs_of_such_a_role_do_not_work_at_once(shut):
 
 
 @pytest.mark.promise("P1")
-def test_each_backup_says_that_a_role_without_the_owners_rights_cannot_restore(site):
+def test_each_backup_warns_that_a_role_without_the_owners_rights_cannot_restore(site):
     site.sql(f'ALTER DATABASE "{site.database}" OWNER TO postgres', superuser=True)
     said = site.korrigo("backup", "db").out
     assert f"this role cannot restore database {site.database}, which belongs to postgres" in said
@@ -137,7 +137,7 @@ def test_each_backup_says_that_a_role_without_the_owners_rights_cannot_restore(s
     assert "a restore has no place" not in doctor["role.createdb"]["message"]
 
 
-def test_a_role_with_the_owners_rights_is_told_nothing(site):
+def test_a_backup_by_a_role_with_the_owners_rights_prints_no_warning(site):
     assert "cannot restore" not in site.korrigo("backup", "db").out
 
 

@@ -20,7 +20,7 @@ def restored(site):
 
 
 @pytest.mark.contract("R7")
-def test_a_rollback_brings_back_what_the_restore_replaced_and_after_brings_the_restore_back(restored):
+def test_a_rollback_returns_the_previous_data_and_a_rollback_to_after_returns_the_restore(restored):
     site, saved, before = restored
     done = site.korrigo("rollback", "--yes")
     assert "Rollback completed successfully" in done.out
@@ -63,7 +63,7 @@ def test_a_rollback_brings_the_database_back_although_the_live_one_was_dropped(r
 
 
 @pytest.mark.promise("P2")
-def test_a_restore_from_nothing_is_not_rolled_back_by_half(site):
+def test_a_rollback_is_refused_if_there_was_no_previous_database(site):
     """Its files have something to go back to, its database has nothing; the comment of the database is that of the backup."""
     site.sql(f"""COMMENT ON DATABASE "{site.database}" IS 'marks of the school'""", superuser=True)
     site.korrigo("backup", "full")
@@ -103,7 +103,7 @@ def test_any_other_answer_than_yes_leaves_everything(restored):
     assert site.content() == saved
 
 
-def test_without_a_restore_there_is_nothing_to_go_back_to(site):
+def test_a_rollback_without_a_restore_is_refused(site):
     assert "no restore has left data" in site.korrigo("rollback", "--yes", code=6).err
 
 

@@ -112,7 +112,7 @@ HOSTILE = {
 
 
 @pytest.mark.promise("P5")
-def test_a_hostile_dump_is_refused_and_nothing_changes(superuser_site):
+def test_a_hostile_dump_is_refused_and_rolled_back(superuser_site):
     site = superuser_site
     proof = Path("/tmp") / f"korrigo-it-ran-{os.getpid()}"
     made = site.backup()

@@ -22,7 +22,7 @@ def plan(site, *arguments):
 
 
 @pytest.mark.contract("K1")
-def test_the_plan_says_why_of_each_and_changes_nothing(site, aged):
+def test_prune_prints_a_reason_for_each_backup_and_removes_none_without_apply(site, aged):
     before = site.published()
     said = plan(site)
     assert site.published() == before
@@ -115,7 +115,7 @@ def test_a_hold_is_one_line_and_is_released_by_the_path_that_it_was_given(site):
 
 
 @pytest.mark.promise("P4")
-def test_a_long_silence_is_refused_until_a_person_says_that_the_clock_is_right(site):
+def test_prune_is_refused_after_a_long_gap_until_the_clock_is_confirmed(site):
     newest = site.backup()
     old, older = site.aged(newest, 100), site.aged(newest, 105)
     assert "the clock has jumped" in site.korrigo("prune", "--apply", code=4).err
@@ -191,7 +191,7 @@ def test_what_restores_have_kept_goes_after_its_days_unless_held(site):
     assert not [name for name in os.listdir(site.media) if name.startswith(".")]
 
 
-def test_without_the_database_the_backups_are_pruned_and_the_rest_is_said(site, aged):
+def test_prune_without_the_database_removes_backups_and_reports_the_unexamined_copies(site, aged):
     done = site.korrigo("prune", "--apply", env={"POSTGRES_PASSWORD": "wrong"})
     assert "✅ Deleted 2 old backups" in done.out
     assert "the previous copies of restores were not examined" in done.out
@@ -203,7 +203,7 @@ def test_a_machine_that_only_keeps_copies_can_prune_them(site, aged):
 
 
 @pytest.mark.contract("K3")
-def test_the_maximum_age_is_heeded_and_a_point_keeps_what_it_is_made_of(site):
+def test_prune_removes_backups_over_the_maximum_age_and_keeps_the_parts_of_a_point(site):
     site.korrigo("backup", "full")
     point = site.one("restore_point_*.json")
     assert json.loads(point.read_text())["origin"] == "routine"
@@ -227,7 +227,7 @@ def test_a_clock_set_back_a_year_removes_nothing(site, aged):
 
 
 @pytest.mark.promise("P4")
-def test_a_clock_that_jumped_removes_nothing_that_a_restore_has_kept(site):
+def test_prune_keeps_previous_databases_if_the_clock_has_jumped(site):
     (site.home / "korrigo-backup.toml").write_text("[retention.database]\ndays = 0\n[retention.safety]\ndays = 0\n")
     site.aged(site.backup(), 20)
     kept = f"{site.database}_before_{local_now() - timedelta(days=20):%Y%m%d_%H%M%S}"
@@ -239,7 +239,7 @@ def test_a_clock_that_jumped_removes_nothing_that_a_restore_has_kept(site):
     assert not site.kept()
 
 
-def test_a_hold_that_has_ended_keeps_nothing_and_an_impossible_date_ends_nothing(site):
+def test_prune_removes_a_copy_with_an_ended_hold_and_keeps_a_copy_dated_in_the_future(site):
     site.backup()
     old, odd = (f"{site.database}_before_{stamp}" for stamp in ("20200101_000000", "99991231_235959"))
     for name in (old, odd):
@@ -258,7 +258,7 @@ def test_a_hold_that_has_ended_keeps_nothing_and_an_impossible_date_ends_nothing
     assert site.kept() == [odd]
 
 
-def test_holds_take_any_word_and_anybody_but_only_what_can_be_removed(site):
+def test_a_hold_accepts_any_reason_and_holder_but_refuses_a_foreign_file(site):
     held = site.backup()
     site.korrigo("hold", "add", held.name, "--reason", os.fsdecode(b"appeal \xff"), "--by", "dpo\n")
     assert "held by dpo: appeal \\xff" in plan(site)[held.name]["reason"]
@@ -278,7 +278,7 @@ def test_one_that_cannot_be_removed_is_named_and_keeps_no_other(site, aged):
 
 
 @pytest.mark.contract("K3")
-def test_media_that_a_restore_has_kept_can_be_held_and_what_is_not_there_cannot(site):
+def test_a_hold_accepts_previous_media_and_refuses_a_missing_copy(site):
     kept = site.media / ".before-20200101_000000"
     kept.mkdir()
     (kept / "p.pdf").write_bytes(b"old")

@@ -9,7 +9,7 @@ from sandbox import nothing_changes, until
 
 
 @pytest.mark.parametrize("verb", [("backup", "db"), ("backup", "media"), ("restore", "latest", "--yes"), ("plan",)])
-def test_a_second_run_is_told_who_is_at_work_and_changes_nothing(site, verb):
+def test_a_second_run_is_refused_with_the_process_of_the_first_run(site, verb):
     site.backup()
     with nothing_changes(site), site.connect() as holder, holder.transaction():
         holder.execute("LOCK TABLE copy IN ACCESS EXCLUSIVE MODE")

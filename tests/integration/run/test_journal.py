@@ -23,7 +23,7 @@ def records(site):
 
 
 @pytest.mark.contract("R3")
-def test_a_restore_is_recorded_with_who_why_steps_and_downtime(site):
+def test_the_journal_records_the_answers_and_steps_and_downtime_of_a_restore(site):
     (site.home / "korrigo-backup.toml").write_text(SERVICES)
     made = site.backup()
     answers = [

@@ -102,7 +102,7 @@ def test_a_setting_that_no_run_would_have_is_refused_by_its_name(room):
     assert room.crontab() == before
 
 
-def test_systemd_is_refused_where_it_does_not_run_and_beside_cron(room):
+def test_systemd_is_refused_if_it_does_not_run_or_cron_is_installed(room):
     assert "systemd does not run this machine" in room.korrigo("schedule", "install", "--systemd", code=4)
     assert "is installed by cron already" in room.korrigo("schedule", "install", "--systemd", "--dry-run", code=4)
     other = {"KORRIGO_BACKUP_SITE": "other"}
@@ -122,7 +122,7 @@ def test_half_of_the_marks_is_left_alone(room):
 
 
 @pytest.mark.contract("B7")
-def test_cron_makes_a_verified_backup_by_what_was_installed(room):
+def test_cron_makes_a_verified_backup_from_the_installed_schedule(room):
     (made,) = until(lambda: list(room.site.backups.glob("db_backup_2*.sql.gz")), seconds=150)
     room.korrigo("schedule", "remove")
     assert room.crontab() == OTHERS

@@ -10,7 +10,7 @@ CANARY = "canary-0f3a9b-of-a-password"
 
 @pytest.mark.contract("X2")
 @pytest.mark.promise("P7")
-def test_the_report_tells_the_state_and_no_secret_and_no_statement(site):
+def test_diagnose_reports_the_state_without_secrets_or_statements(site):
     site.backup()
     (site.home / ".env").write_text(f"DJANGO_SECRET_KEY={CANARY}\nSENTRY_DSN=https://{CANARY}@example.org/1\nDEBUG=0\n")
     (site.home / "korrigo-backup.toml").write_text(
@@ -49,7 +49,7 @@ def test_the_parts_of_a_secret_are_taken_out_too(site):
 
 
 @pytest.mark.contract("X2")
-def test_a_report_of_a_broken_site_says_what_could_not_be_asked(site):
+def test_diagnose_of_an_unreachable_database_reports_the_error_and_continues(site):
     said = site.korrigo("diagnose", env={"POSTGRES_PASSWORD": "wrong"}).out
     assert "unknown: " in said
     assert "password authentication failed" in said

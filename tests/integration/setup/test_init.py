@@ -64,7 +64,7 @@ def test_a_site_reached_directly_is_configured_checked_and_backed_up(site):
     assert "No change is needed" in site.korrigo("init", "--dry-run", env=BARE).out
 
 
-def test_django_is_asked_where_the_environment_says_nothing(site):
+def test_init_reads_the_django_settings_if_the_environment_is_empty(site):
     in_dotenv(site, "POSTGRES_PASSWORD")
     with (site.home / ".env").open("a") as file:
         file.write("DJANGO_DATABASE_PASSWORD=very-s3cret\n")
@@ -136,7 +136,7 @@ def test_a_configuration_is_kept_unless_forced_and_then_its_settings_stay(site):
     assert list(site.home.glob("*.bak-*")) == [kept]
 
 
-def test_a_configuration_that_cannot_be_read_is_put_aside(site):
+def test_init_force_keeps_an_unreadable_configuration_as_a_backup_file(site):
     in_dotenv(site, *NAMES)
     config(site).write_text("[database")
     assert "not taken over" in site.korrigo("init", "--force", env=BARE).out
@@ -156,7 +156,7 @@ def test_the_name_that_the_backups_carry_stays_and_a_new_site_is_named_after_its
     assert load(site.home, {}).site.name == site.home.name
 
 
-def test_a_database_that_does_not_answer_is_said_and_the_file_is_written(site):
+def test_init_reports_a_failed_connection_and_still_writes_the_configuration(site):
     in_dotenv(site, *NAMES)
     done = site.korrigo("init", env=BARE | {"POSTGRES_PASSWORD": "wr0ng-one"}, code=3)
     assert "❌" in done.out
@@ -197,7 +197,7 @@ def test_a_compose_project_is_understood_without_an_engine(site, tmp_path):
     assert "s3cret" not in done.said
 
 
-def test_garbage_in_the_compose_file_is_named_and_nothing_is_written(site):
+def test_init_reports_the_line_of_an_invalid_compose_file_and_writes_no_configuration(site):
     (site.home / "compose.yaml").write_text("services: [s3cret\n")
     done = site.korrigo("init", env=BARE, code=2)
     assert "compose.yaml, line 2: not valid YAML" in done.err
@@ -213,7 +213,7 @@ services:
 """
 
 
-def test_two_equal_databases_are_a_question_and_nothing_is_written(site):
+def test_init_refuses_to_choose_between_two_databases_and_writes_no_configuration(site):
     (site.home / "compose.yaml").write_text(TWO)
     done = site.korrigo("init", env=BARE, code=2)
     assert "compose.yaml: one and two are PostgreSQL" in done.err

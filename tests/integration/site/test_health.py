@@ -18,7 +18,7 @@ def configured(site, url, *, timeout=1):
 
 
 @pytest.mark.promise("P2")
-def test_an_address_that_was_silent_before_is_named_and_rolls_nothing_back(site):
+def test_a_health_address_that_failed_before_the_restore_causes_no_rollback(site):
     made, rows = site.backup(), site.rows()
     site.wreck()
     configured(site, SILENT)

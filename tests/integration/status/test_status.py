@@ -52,7 +52,7 @@ def test_a_site_with_a_fresh_backup_is_shown_on_one_screen(site):
 
 
 @pytest.mark.contract("X3")
-def test_without_any_backup_it_says_what_to_do_and_who_helps(site):
+def test_status_without_any_backup_prints_a_hint_and_the_contacts(site):
     (site.home / "korrigo-backup.toml").write_text(CALM)
     done = site.korrigo("status", code=10)
     assert "❌ the backup directory" in done.out
@@ -86,7 +86,7 @@ def test_a_restore_is_the_proof_and_an_unreachable_database_hides_nothing(site):
     assert "status.unproven" not in ids(found)
 
 
-def test_a_run_at_work_is_told_from_one_that_was_killed(site):
+def test_status_distinguishes_a_running_backup_from_a_killed_backup(site):
     site.backup()
     with site.connect() as blocking, blocking.transaction():
         blocking.execute("LOCK TABLE exam IN ACCESS EXCLUSIVE MODE")
@@ -121,7 +121,7 @@ def test_metrics_are_written_at_once_and_readable_by_all(site):
 
 @pytest.mark.contract("D9")
 @pytest.mark.contract("X3")
-def test_the_checklists_are_answered_from_what_has_run(site):
+def test_the_checklists_are_answered_from_the_recorded_runs(site):
     (site.home / "korrigo-backup.toml").write_text(CALM)
     site.korrigo("nightly", "--full")
     site.korrigo("restore", "latest-point", "--yes", "--no-safety-backup")
@@ -138,7 +138,7 @@ def test_the_checklists_are_answered_from_what_has_run(site):
     assert "points are not met" in done.err
 
 
-def test_what_is_published_can_be_read_by_all_and_tells_the_same(site):
+def test_the_published_status_is_world_readable_and_equals_the_local_status(site):
     made = site.backup()
     published = site.home / "seen.json"
     site.korrigo("status", "--publish", published, code=(0, 10), umask=0o077)

@@ -191,7 +191,7 @@ def test_one_failing_check_hides_no_other_and_the_script_exits_1(demo):
     assert "failed: validate.health, validate.tables, validate.migrations, media.missing" in done.err
 
 
-def test_an_unreachable_database_is_said_once_and_the_media_are_still_looked_at(demo):
+def test_validate_with_an_unreachable_database_still_checks_the_media(demo):
     found = demo.validate(code=9, env={"POSTGRES_PORT": "1"})
     assert ("validate.media", "ok", "Media files OK (14 files)") in found
     failed = only(found, "error")
@@ -282,7 +282,7 @@ def test_tries_that_need_tables_of_tenants_alone_are_left_out_and_named(demo):
     assert "session" in only(demo.validate(code=9), "error")["validate.probe"]
 
 
-def test_without_django_the_rest_is_validated_and_what_was_not_is_said(demo):
+def test_validate_without_django_warns_and_still_runs_the_other_checks(demo):
     demo.extra = {}
     found = demo.validate()
     assert only(found, "warning").keys() >= {"validate.django", "media.unreferenced", "validate.probe"}
@@ -322,7 +322,7 @@ def test_a_manage_py_that_does_not_run_is_an_error_with_its_own_words(demo):
         assert words in found["validate.probe"]
 
 
-def test_a_site_without_the_app_is_healthy_and_is_told_what_to_add(demo):
+def test_validate_passes_a_site_without_the_app_and_names_the_missing_setting(demo):
     demo.settings('INSTALLED_APPS.remove("korrigo_backup.djangoapp")')
     done = demo.korrigo("validate")
     assert "⚠️ not configured, so the site's Django was not asked" in done.out
@@ -432,14 +432,14 @@ def test_settings_that_print_do_not_hide_the_answer(demo):
     demo.validate()
 
 
-def test_a_site_that_uses_another_database_is_said(demo):
+def test_validate_warns_about_a_site_that_uses_another_database(demo):
     demo.settings('DATABASES["default"]["NAME"] = "another"')
     found = only(demo.validate(code=9), "warning")
     assert "name the database 'another'" in found["validate.django"]
 
 
 @pytest.mark.promise("P7")
-def test_the_password_reaches_manage_py_and_nobody_reads_it(demo):
+def test_the_password_reaches_manage_py_and_is_masked_in_the_output(demo):
     demo.settings('import os\nraise SystemExit("it is " + os.environ["POSTGRES_PASSWORD"])')
     done = demo.korrigo("validate", code=9)
     assert "it is ***" in done.out

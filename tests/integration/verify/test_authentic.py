@@ -61,7 +61,7 @@ def test_another_key_is_unknown_until_it_is_added_to_the_ring(site):
     site.korrigo("restore", made, "--yes", "--no-safety-backup")
 
 
-def test_an_old_backup_under_a_newer_name_is_said(site):
+def test_an_old_backup_under_a_newer_name_is_reported_as_renamed(site):
     made = site.backup()
     later = made.with_name("db_backup_20991231_235959.sql.gz")
     manifest_of(made).rename(manifest_of(later))
@@ -90,7 +90,7 @@ def test_a_backup_of_another_site_is_refused_unless_it_is_meant_and_its_name_is_
 
 
 @pytest.mark.promise("P5")
-def test_verify_tells_who_signed_and_does_not_fail_for_an_unsigned_file(site):
+def test_verify_reports_the_signature_and_accepts_an_unsigned_file(site):
     made = site.backup()
     assert "signed with this site's key" in site.korrigo("verify", made).out
     manifest_of(made).unlink()

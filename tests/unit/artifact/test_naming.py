@@ -150,7 +150,7 @@ def test_a_copy_that_an_earlier_version_has_named_is_found():
 
 
 @pytest.mark.promise("P10")
-def test_a_copy_that_an_earlier_version_has_named_is_nobodys_where_two_names_are_cut_alike():
+def test_a_copy_named_by_an_earlier_version_is_ignored_if_two_names_are_cut_alike():
     assert beside([LONG, ALIKE, FORMER], LONG, "before") == {}
 
 
@@ -167,7 +167,7 @@ def test_another_sites_databases_are_not_ours():
     assert not is_beside("viatique", "viatique", "stage")
 
 
-def test_what_stands_beside_a_backup_is_not_strange_and_what_lost_it_is():
+def test_a_manifest_is_foreign_only_without_its_backup():
     made = "db_backup_20260204_030000.sql.gz"
     known = {made, f"{made}.manifest.json", "recovery_kit_20260204_030000.tar.age", ".journal.jsonl"}
     assert [name for name in known - {made} if strange(name, known)] == []

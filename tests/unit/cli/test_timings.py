@@ -59,7 +59,7 @@ def test_processes_are_counted_by_kind_and_their_processor_time_with_the_phase(r
     assert recorder.phases["work"].children > 0
 
 
-def test_nothing_is_kept_while_nothing_is_recorded():
+def test_timings_are_discarded_unless_recording_is_on():
     with timings.phase("one"):
         run(Command(("true",)))
     assert timings.finish() is None
@@ -99,7 +99,7 @@ def test_every_verb_takes_it_before_and_after_and_the_document_stays_whole(tmp_p
     assert "start of the program" in done.stderr
 
 
-def test_a_run_that_fails_says_it_too_after_the_error(tmp_path):
+def test_a_failed_run_prints_its_timings_after_the_error(tmp_path):
     done = subprocess.run(
         [TOOL, "show", "none", "--timings"], cwd=tmp_path, capture_output=True, text=True, check=False
     )

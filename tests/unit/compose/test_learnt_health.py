@@ -46,7 +46,7 @@ def test_the_backends_own_port_comes_first():
 
 
 @pytest.mark.parametrize("path", ["/", "/nginx-health"])
-def test_a_page_that_says_nothing_of_the_backend_is_no_health(path):
+def test_a_page_of_the_proxy_alone_is_not_used_as_health_address(path):
     with answering(path) as port:
         proxy = container("nginx", ("127.0.0.1", port, 80), check=f"CMD curl http://localhost{path}")
         assert found(container("backend", check=BACKEND), proxy) is None

@@ -43,7 +43,7 @@ def test_the_registry_is_the_first_part_that_is_a_host(image, registry):
         ("a/b:${SHA}", "other/b:2", {}),
     ],
 )
-def test_the_image_that_runs_tells_the_variables_of_the_file(tmp_path, written, runs, told):
+def test_compose_variables_are_derived_from_the_running_image(tmp_path, written, runs, told):
     file = tmp_path / "compose.yml"
     file.write_text(f"services: {{web: {{image: '{written}'}}, db: {{build: .}}}}\n")
     assert variables_of(Project((), (file,), {}), {"web": runs}) == told

@@ -83,7 +83,7 @@ def test_a_variable_that_would_not_be_obeyed_is_refused_by_name(name):
 @pytest.mark.parametrize(
     ("name", "same"), [("PGHOST", "db.example"), ("PGPORT", "5433"), ("PGDATABASE", "shop"), ("PGUSER", "app")]
 )
-def test_a_variable_may_say_what_the_configuration_says(name, same):
+def test_a_libpq_variable_must_equal_the_configuration(name, same):
     assert libpq.security(DATABASE, {name: same}) == {}
     with pytest.raises(UsageError, match=f"{name} is 'other'"):
         libpq.security(DATABASE, {name: "other"})

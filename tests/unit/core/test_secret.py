@@ -14,7 +14,7 @@ def test_a_secret_prints_as_stars_in_every_form():
     assert not hasattr(secret, "__dict__")
 
 
-def test_only_reveal_tells_it():
+def test_reveal_returns_the_secret():
     assert Secret("hunter22").reveal() == "hunter22"
     assert Secret("a") == Secret("a")
     assert Secret("a") != "a"
@@ -30,5 +30,5 @@ def test_a_very_short_secret_does_not_spoil_every_message():
     assert redact("a bad day", [Secret("a")]) == "a bad day"
 
 
-def test_a_secret_that_begins_another_leaves_nothing_of_the_longer_one():
+def test_redact_masks_the_whole_of_a_secret_that_begins_with_another_secret():
     assert redact("pa55word-of-2026", [Secret("pa55word"), Secret("pa55word-of-2026")]) == "***"

@@ -129,7 +129,7 @@ def test_a_kit_goes_into_a_new_or_empty_directory_only_and_is_the_owners_alone(t
 
 
 @pytest.mark.contract("C5")
-def test_the_seal_changes_with_what_is_inside_and_for_whom_and_with_the_key_and_not_with_the_time():
+def test_the_seal_depends_on_files_and_recipients_and_key_but_not_on_time_or_host():
     key, other = Key(b"k" * 32), Key(b"o" * 32)
     own = seal(contents(FILES), b"r", ["age1a", "age1b"], key)
     later = msgspec.structs.replace(contents(FILES), created=datetime(2027, 1, 1, tzinfo=UTC), host="elsewhere")
@@ -225,7 +225,7 @@ def test_damage_of_an_age_file_is_seen():
 @pytest.mark.parametrize(
     "bad", [SECRET.decode(), "-----BEGIN OPENSSH PRIVATE KEY-----", "age1given", "ssh-rsa x", ""], ids=range(5)
 )
-def test_a_recipient_that_is_none_is_said_and_a_private_key_is_not_shown(bad):
+def test_an_invalid_recipient_is_refused_without_showing_a_private_key(bad):
     with pytest.raises(UsageError) as caught:
         age.seal(b"x", [bad])
     assert SECRET.decode()[20:] not in caught.value.message + caught.value.hint
@@ -235,7 +235,7 @@ def test_a_recipient_that_is_none_is_said_and_a_private_key_is_not_shown(bad):
 @pytest.mark.parametrize(
     "bad", [b"", b"# nothing\n", b"-----BEGIN X", SECRET[:-1], PUBLIC.encode(), b"\xff\xfe"], ids=range(6)
 )
-def test_an_identity_that_is_none_is_said_and_not_shown(bad):
+def test_an_invalid_identity_is_refused_without_showing_it(bad):
     with pytest.raises(UsageError, match="the identity cannot be used") as caught:
         age.unseal(age.seal(b"x", [PUBLIC]), bad, "kit")
     assert SECRET.decode()[20:-2] not in caught.value.message + caught.value.hint

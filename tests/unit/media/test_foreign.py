@@ -144,13 +144,13 @@ def test_hard_links_repeated_names_and_links_are_taken_as_tar_takes_them(tmp_pat
     assert (root / "a").stat().st_ino == (root / "b").stat().st_ino
 
 
-def test_a_hard_link_to_nothing_is_refused(tmp_path):
+def test_a_hard_link_to_a_missing_file_is_refused(tmp_path):
     with pytest.raises(ProofFailed, match="does not come before it"):
         taken(tmp_path, tar([("b", tarfile.LNKTYPE, "a")]))
 
 
 @pytest.mark.parametrize("pack", [bz2.compress, lzma.compress, bytes], ids=["bz2", "xz", "plain"])
-def test_other_packers_are_unpacked_and_what_is_cut_is_refused(pack):
+def test_archives_of_other_compressors_are_read_and_truncated_archives_are_refused(pack):
     raw = pack(tar([("a", tarfile.REGTYPE, bytes(100_000))]))
     assert media.check(io.BytesIO(raw), None, "a.tar", root=None).files == 1
     with pytest.raises(ProofFailed):

@@ -168,7 +168,7 @@ def test_a_path_that_leads_out_is_refused_there(root, tree, path):
     assert {child.name for child in root.parent.iterdir()} == {"media"}
 
 
-def test_what_goes_wrong_there_is_said_as_if_it_went_wrong_here(root, tree):
+def test_an_error_of_the_remote_program_is_raised_with_its_local_type(root, tree):
     staging = tree.stage(STAMP)
     with pytest.raises(FileExistsError):
         write(staging, "twice", "twice")
@@ -222,7 +222,7 @@ def test_a_stream_that_is_left_ends_the_process_there(root):
 
 
 @pytest.mark.promise("P2")
-def test_a_client_that_is_killed_leaves_what_the_next_one_removes(root, tree):
+def test_the_next_client_removes_the_stage_of_a_killed_client(root, tree):
     before = shape(root)
     staging = tree.stage(STAMP)
     with staging.create("new") as file:
@@ -276,7 +276,7 @@ def test_another_change_is_waited_for_but_not_for_ever(root, tree, monkeypatch):
         (through('echo hello; exec "$@"'), KorrigoBackupError, "another program there writes"),
     ],
 )
-def test_a_way_that_does_not_lead_there_is_said(root, way, error, words):
+def test_a_failing_remote_command_is_reported_with_a_hint(root, way, error, words):
     with pytest.raises(error, match=words) as raised:
         RemoteTree(root, way).exists()
     assert "Python" in raised.value.hint

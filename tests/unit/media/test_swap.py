@@ -131,7 +131,7 @@ def test_a_path_that_leads_outside_is_refused(tree, path):
     staging.close()
 
 
-def test_a_walk_leaves_out_what_restores_keep_and_names_odd_things(tree):
+def test_a_walk_skips_staged_files_and_marks_pipes_and_symbolic_links(tree):
     os.mkfifo(tree.root / "pipe")
     (tree.root / "link").symlink_to("/etc/passwd")
     found = {entry.path: entry.odd for entry in tree.walk()}

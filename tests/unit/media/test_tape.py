@@ -27,7 +27,7 @@ def test_there_is_no_way_back():
         tape.seek(1)
 
 
-def test_content_takes_what_fills_its_last_block_and_a_cut_one_is_said():
+def test_content_reads_the_padding_of_its_last_block_and_refuses_a_truncated_tape():
     tape = Tape(iter([b"x" * 700, b"y" * 400]))
     assert b"".join(tape.content(600)) == b"x" * 600
     assert tape.tell() == 1024

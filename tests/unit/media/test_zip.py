@@ -35,7 +35,7 @@ def write(tree, tmp_path):
         return target, media_zip.create(tree, HashingWriter(out), HashingWriter(listing), members_name="list")
 
 
-def test_what_shrinks_is_deflated_and_what_does_not_is_stored_whatever_its_name(tree, tmp_path):
+def test_compressible_content_is_deflated_and_other_content_is_stored_regardless_of_names(tree, tmp_path):
     target, proof = write(tree, tmp_path)
     with zipfile.ZipFile(target) as opened:
         kinds = {info.filename: info.compress_type for info in opened.infolist()}

@@ -33,7 +33,7 @@ def records(*ends, verb="backup", subject="db"):
 
 
 @pytest.mark.contract("B12")
-def test_unless_configured_people_are_told_of_failures_whole_or_in_part_and_of_their_end_and_of_what_has_not_come():
+def test_the_default_events_are_warning_and_failure_and_recovered_and_overdue():
     told = [event for event in Event if wanted(event, DEFAULT_EVENTS)]
     assert told == [Event.WARNING, Event.FAILURE, Event.RECOVERED, Event.OVERDUE]
 
@@ -85,7 +85,7 @@ def test_the_runbooks_subjects_and_texts_are_the_defaults():
     ]
 
 
-def test_every_event_has_words_and_a_trial_says_that_it_is_one():
+def test_every_event_has_a_text_and_a_test_notice_is_marked():
     for event in Event:
         assert not unknown_placeholders(SUBJECTS[event]) + unknown_placeholders(BODIES[event])
         assert "$" not in "".join(worded(notice(event)))
@@ -97,7 +97,7 @@ def test_every_notifier_knows_every_event():
     assert set(healthchecks._SIGNALS) == set(Event)
 
 
-def test_a_subject_is_one_line_and_what_a_message_holds_is_no_template():
+def test_a_subject_is_a_single_line_and_a_message_is_not_expanded_as_a_template():
     said = notice(Event.FAILURE, message="first\nsecond $site")
     subject, body = worded(said, {Event.FAILURE: "$message"}, {Event.FAILURE: "$$5: $message"})
     assert subject == "first second $site"

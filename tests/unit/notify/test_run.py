@@ -91,7 +91,7 @@ def test_the_end_of_a_run_is_notified_by_its_outcome_and_its_error_is_unchanged(
     assert "Dupont" not in repr(channel.notices)
 
 
-def test_an_end_carries_what_is_known_of_it(run, channel):
+def test_the_final_notice_contains_the_facts_or_the_error_of_the_run(run, channel):
     run()
     assert channel.notices[-1].facts == {"size": "3M"}
     assert "backup db done (exit 0)" in channel.notices[-1].tail[0]

@@ -81,7 +81,7 @@ def test_no_secret_is_shown_and_none_is_in_a_finding():
     assert "hunter22" not in repr(announcer)
 
 
-def test_without_channels_nothing_is_done_and_no_library_is_loaded():
+def test_an_announcer_without_channels_is_silent_and_imports_no_library():
     assert Announcer().silent
     assert Announcer().tell(Announcer().notice(Event.FAILURE, "backup")) == ()
     code = (
@@ -104,7 +104,7 @@ def test_without_channels_nothing_is_done_and_no_library_is_loaded():
 @pytest.mark.parametrize(
     ("problems", "tries"), [([], 1), ([TryAgain("a")], 2), ([NotTold("b")], 1), ([TryAgain("a")] * 9, 4)]
 )
-def test_only_what_may_help_and_tells_nobody_twice_is_tried_again_three_times_at_most(monkeypatch, problems, tries):
+def test_a_send_is_retried_only_after_try_again_and_three_times_at_most(monkeypatch, problems, tries):
     monkeypatch.setattr(port, "_PAUSE", 0.0)
     tried, left = [], list(problems)
 

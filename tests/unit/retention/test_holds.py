@@ -33,7 +33,7 @@ def hold(name, **more):
     [b"", b"\n", b"null", b"{}", b"[{]", b"\xff", b'[{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}]"],
     ids=["empty", "blank", "null", "object", "cut", "bytes", "deep"],
 )
-def test_a_file_of_holds_that_says_nothing_is_never_taken_for_nothing_held(tmp_path, content):
+def test_an_empty_or_damaged_file_of_holds_is_refused(tmp_path, content):
     assert holds.read(tmp_path) == ()
     (tmp_path / ".holds.json").write_bytes(content)
     with pytest.raises(Refused, match="cannot be read"):
@@ -53,7 +53,7 @@ def test_the_hold_that_lasts_longer_counts():
 
 
 @pytest.mark.promise("P4")
-def test_a_hold_on_a_point_that_comes_meanwhile_keeps_what_it_is_made_of(tmp_path):
+def test_a_hold_added_to_a_point_during_pruning_keeps_its_parts(tmp_path):
     names = ["db_backup_20260101_000000.sql.gz", "media_backup_20260101_000000.tar.gz"]
     manifest = Manifest(
         timestamp="20260101_000000", includes_media=True, database_backup=names[0], media_backup=names[1], backup_dir=""
@@ -85,7 +85,7 @@ def zone():
 
 
 @pytest.mark.parametrize("name", ["Pacific/Auckland", "America/Los_Angeles"])
-def test_the_day_that_is_said_is_the_day_that_was_asked_for(zone, name):
+def test_the_end_of_a_hold_is_shown_as_the_local_day_that_was_given(zone, name):
     zone(name)
     until = datetime(2026, 12, 31).astimezone().astimezone(UTC)
     assert hold("db", until=until).described() == "held by dpo until 2026-12-31: appeal"

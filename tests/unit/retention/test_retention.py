@@ -110,14 +110,14 @@ def test_a_backup_that_does_not_verify_is_not_the_newest_good_backup():
     assert removed([oldest, older, newest], good=lambda _: False) == []
 
 
-def test_where_the_newest_thirty_are_bad_no_more_are_read_and_nothing_goes():
+def test_decide_reads_thirty_bad_backups_at_most_and_then_keeps_all():
     asked: list[Artifact] = []
     many = [artifact(n) for n in range(100)]
     assert removed(many, good=asked.append) == []
     assert asked == many[:30]
 
 
-def test_nothing_is_read_where_nothing_would_go():
+def test_decide_reads_no_backup_if_none_would_be_removed():
     def never(one):
         pytest.fail(f"{one} was read")
 
@@ -194,7 +194,7 @@ def test_a_hold_wins_over_age_and_maximum_age_until_it_ends():
 
 
 @pytest.mark.contract("K3")
-def test_holding_a_point_holds_what_it_is_made_of():
+def test_a_hold_on_a_point_keeps_its_parts():
     old, new = point(400), point(0)
     assert removed([*old, *new], holds=held(old[0])) == []
     assert reason(old[1], [old[0], old[2], *new], holds=held(old[0])) == f"part of {old[0].name}"
@@ -252,7 +252,7 @@ def clocked(moments):
 
 @pytest.mark.promise("P4")
 @given(st.lists(MOMENTS, min_size=1), RULES, MOMENTS)
-def test_each_rule_keeps_at_least_what_it_promises_in_every_time_zone_and_year(moments, rule, now):
+def test_each_rule_keeps_at_least_its_number_of_backups_at_any_moment(moments, rule, now):
     clocks = clocked(moments)
     reasons = by_age(clocks, rule, now)
     kept = [one for one, why in zip(clocks, reasons, strict=True) if why]
@@ -267,7 +267,7 @@ def test_each_rule_keeps_at_least_what_it_promises_in_every_time_zone_and_year(m
 
 @pytest.mark.promise("P4")
 @given(st.lists(st.tuples(MOMENTS, st.sampled_from(list(Kind))), min_size=1), RULES, MOMENTS, st.integers(0, 400))
-def test_the_newest_good_one_of_every_kind_remains(made, rule, now, max_age):
+def test_the_newest_good_backup_of_every_kind_is_kept(made, rule, now, max_age):
     artifacts = list({one.name: one for moment, kind in made for one in [artifact(kind=kind, made=moment)]}.values())
     gone = removed(artifacts, Policy(rule, rule, rule, rule, rule, max_age), now=now)
     for kind in Kind:
@@ -278,7 +278,7 @@ def test_the_newest_good_one_of_every_kind_remains(made, rule, now, max_age):
 
 @pytest.mark.promise("P4")
 @given(st.integers(0, 400), st.integers(1, 60))
-def test_a_day_of_23_or_25_hours_moves_nothing_out_of_its_day(first, count):
+def test_a_day_of_23_or_25_hours_keeps_each_daily_backup_in_its_own_day(first, count):
     """One backup a day at 03:00 of the clock, through every change of the zone: each is of a day of its own."""
     start = datetime(2024, 1, 1, 3)  # 2024 has a 29 February
     clocks = [start + timedelta(days=first + n) for n in range(count)]

@@ -23,7 +23,7 @@ def test_steps_are_taken_back_last_first():
     assert caught.value.state == ROLLED_BACK
 
 
-def test_nothing_begun_means_nothing_changed():
+def test_an_error_before_the_first_step_reports_an_unchanged_state():
     with pytest.raises(KorrigoBackupError) as caught, all_or_nothing():
         raise broken()
     assert caught.value.state == UNCHANGED
@@ -56,7 +56,7 @@ def test_a_stack_that_halted_names_the_step_and_the_reason():
     assert undo.halt == Halt("the staged database", problem)
 
 
-def test_success_takes_nothing_back_and_ctrl_c_takes_all():
+def test_undo_runs_after_ctrl_c_and_not_after_success():
     done = []
     with all_or_nothing() as undo:
         undo.push("x", lambda: done.append("x"))
@@ -77,7 +77,7 @@ def test_an_unexpected_error_undoes_all_steps_too():
 
 
 @pytest.mark.promise("P2")
-def test_a_signal_takes_all_back_and_says_so():
+def test_undo_runs_after_a_signal_and_reports_the_rollback():
     done = []
     with pytest.raises(Interrupted, match="rolled back"), all_or_nothing() as undo:
         undo.push("x", lambda: done.append("x"))

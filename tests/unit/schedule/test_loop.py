@@ -69,7 +69,7 @@ def test_jobs_begin_at_their_hours_and_the_loop_ends_when_a_run_is_interrupted()
     ]
 
 
-def test_where_there_is_no_backup_yet_one_of_everything_is_made_at_once():
+def test_the_loop_starts_a_weekly_run_at_once_if_no_backup_exists():
     machine = Machine(SATURDAY, until=SATURDAY + timedelta(hours=10))
     assert machine.begun == [("weekly", "Sat 12:00")]
 
@@ -80,7 +80,7 @@ def test_a_run_that_was_missed_is_made_up_for_once_also_when_it_fails():
     assert machine.begun == [("daily", "Sat 12:00")]
 
 
-def test_a_run_longer_than_the_time_to_the_next_is_followed_by_one_of_each():
+def test_a_run_longer_than_its_interval_is_followed_by_a_single_run_of_each_job():
     machine = Machine(
         SATURDAY, until=SATURDAY + timedelta(days=3), made=made_before(SATURDAY), takes=timedelta(hours=30)
     )

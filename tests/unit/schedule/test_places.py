@@ -35,7 +35,7 @@ def names(changes):
     return sorted(Path(change.where).name for change in changes)
 
 
-def test_what_is_installed_is_not_written_again_and_what_is_no_longer_wanted_goes(place):
+def test_a_plan_skips_installed_units_and_removes_unwanted_units(place):
     assert not place.there()
     assert len(place.plan()) == 6
     write(place, units(JOBS, AROUND, system=True))

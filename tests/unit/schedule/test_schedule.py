@@ -56,7 +56,7 @@ def analyze():
 @pytest.mark.contract("B7")
 @pytest.mark.parametrize("around", [AROUND, ODD], ids=["plain", "odd"])
 @pytest.mark.parametrize("system", [True, False], ids=["system", "user"])
-def test_systemd_finds_nothing_to_say_about_the_units(analyze, tmp_path, around, system):
+def test_systemd_analyze_accepts_the_units(analyze, tmp_path, around, system):
     made = units(JOBS, around, system=system)
     for name, text in made.items():
         (tmp_path / name).write_text(text)

@@ -340,7 +340,7 @@ def test_a_published_shape_is_understood(tmp_path, name):
         assert str(there).replace(" ", "") == value, (place, [one.message for one in found.findings])
 
 
-def test_a_guess_about_the_media_is_said(tmp_path):
+def test_a_guessed_media_directory_is_reported_as_a_warning(tmp_path):
     (tmp_path / "docker-compose.yml").write_text(SHAPES["labels"].files["docker-compose.yml"])
     (finding,) = [one for one in discover(tmp_path, {}).findings if one.id == "site.media"]
     assert finding.level is Level.WARNING
@@ -366,7 +366,7 @@ def test_mounted_code_is_no_media_directory(tmp_path):
     assert [one.level for one in found.findings if one.id == "site.media"] == [Level.WARNING]
 
 
-def test_two_databases_that_nothing_tells_apart_are_a_question(tmp_path):
+def test_discover_asks_for_a_choice_between_two_equal_databases(tmp_path):
     (tmp_path / "compose.yaml").write_text(TWO)
     found = discover(tmp_path, {})
     assert found.candidates == ("one", "two")
@@ -376,7 +376,7 @@ def test_two_databases_that_nothing_tells_apart_are_a_question(tmp_path):
     assert question.hint == "korrigo-backup init --db one, or --db two"
 
 
-def test_the_variable_that_is_the_address_tells_two_databases_apart(tmp_path):
+def test_discover_selects_the_database_named_in_database_url(tmp_path):
     address = "environment: {DATABASE_URL: 'postgres://u:p@two:5432/second', LEGACY: 'postgres://u:p@one/first'}, "
     (tmp_path / "compose.yaml").write_text(TWO.replace("{build: ., ", "{build: ., " + address))
     assert discover(tmp_path, {}).values["compose"]["db"] == "two"

@@ -109,7 +109,7 @@ def test_a_host_that_is_no_service_means_direct_access(project):
         ("services: {db: {image: 'postgres:15'}, celery: {command: celery -A x}}", "site.backend"),
     ],
 )
-def test_what_is_not_found_is_said(project, text, id_):
+def test_discover_reports_each_missing_part_of_the_compose_file(project, text, id_):
     (project / "compose.yml").write_text(text)
     assert levels(discover(project, {}))[id_] in {Level.WARNING, Level.ERROR}
 
@@ -130,7 +130,7 @@ def test_the_env_file_is_given_to_compose_where_compose_would_not_find_it(projec
     assert "env_file" not in discover(project, {}).values["compose"]
 
 
-def test_an_empty_directory_tells_nothing(project):
+def test_discover_reports_an_error_for_an_empty_directory(project):
     found = discover(project, {})
     assert not found.reached
     assert levels(found)["site.unknown"] is Level.ERROR
@@ -139,7 +139,7 @@ def test_an_empty_directory_tells_nothing(project):
 @pytest.mark.parametrize(
     "garbage", ["[database", "[databse]\nname = 1\n", "\x00", "[site]\naccess = 'x'\n", "name = 1\n"]
 )
-def test_a_former_configuration_that_cannot_be_read_is_said_and_not_taken_over(project, garbage):
+def test_an_unreadable_former_configuration_is_reported_and_its_values_are_not_kept(project, garbage):
     (project / "compose.yaml").write_text(SMALL)
     (project / "korrigo-backup.toml").write_text(garbage)
     made = draft(project, {}, project / "korrigo-backup.toml")

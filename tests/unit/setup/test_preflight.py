@@ -74,7 +74,7 @@ def test_the_place_for_backups_is_looked_at_before_it_exists(tmp_path):
     assert levels(storage(tmp_path, 0))["backup.mode"] is Level.WARNING
 
 
-def test_an_env_file_that_others_read_or_that_is_in_git_is_said(tmp_path):
+def test_preflight_reports_an_env_file_that_is_world_readable_or_tracked_or_overridden(tmp_path):
     assert levels(settings(tmp_path)) == {"env.file": Level.WARNING}
     (tmp_path / ".env").touch(mode=0o600)
     os.chmod(tmp_path / ".env", 0o644)
@@ -95,5 +95,5 @@ def test_an_env_file_that_others_read_or_that_is_in_git_is_said(tmp_path):
     ]
 
 
-def test_a_key_that_is_not_there_yet_is_said(tmp_path):
+def test_preflight_warns_about_a_missing_key_file(tmp_path):
     assert levels(key_file(tmp_path / "key", lambda: None)) == {"key.file": Level.WARNING}

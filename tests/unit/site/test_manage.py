@@ -107,7 +107,7 @@ host.tell(DjangoComplete())
         ("os.close(0); host.open('rows.json')", KorrigoBackupError, "ended with status 1"),
     ],
 )
-def test_a_restore_that_is_served_and_fails_is_said(tmp_path, served, text, kind, words):
+def test_a_failed_restore_by_manage_py_is_reported_with_its_cause(tmp_path, served, text, kind, words):
     with pytest.raises(kind, match=words):
         program(tmp_path, ASKS + text).take_in(served.it)
 
@@ -197,7 +197,7 @@ def test_what_comes_out_of_the_container_is_private_and_flat(tmp_path):
         [(f"d/{number}", b"x") for number in range(20)],
     ],
 )
-def test_a_container_that_sends_something_else_writes_nothing_elsewhere(tmp_path, entries):
+def test_unexpected_files_from_a_container_are_refused_and_stay_inside_the_directory(tmp_path, entries):
     (tmp_path / "in").mkdir()
     with pytest.raises(ProofFailed, match="no part of a Django backup"):
         unpack_flat(stream(*entries), tmp_path / "in")

@@ -44,6 +44,6 @@ def test_an_outage_that_is_not_over_has_no_seconds(monkeypatch):
         assert outage.seconds() is None
 
 
-def test_without_an_address_nothing_is_watched():
+def test_an_outage_is_not_measured_without_a_health_address():
     with watched(None) as outage:
         assert outage is None

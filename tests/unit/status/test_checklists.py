@@ -52,7 +52,7 @@ def test_a_bad_day_is_reported_with_the_next_steps(found, point):
     assert answer.hint
 
 
-def test_without_a_schedule_of_ours_a_person_says_what_starts_the_backup():
+def test_the_daily_checklist_asks_for_the_scheduler_if_no_schedule_is_installed():
     answer = daily(evidence(healthy(scheduled=False)))[0]
     assert (answer.state, "does another program start it?" in answer.evidence) == (ASK, True)
 

@@ -74,7 +74,7 @@ def test_rows_that_vanish_and_sizes_that_jump_are_said():
     assert not {"status.rows", "status.size"} & set(ids(facts(backup(3), *week)))
 
 
-def test_the_clock_that_went_back_is_said():
+def test_status_reports_a_backup_dated_in_the_future():
     assert "status.future" in ids(facts(backup(-24)))
 
 
@@ -139,13 +139,13 @@ def test_a_backup_that_was_loaded_by_a_drill_is_proven_and_one_only_read_is_not(
     assert proven.what == made.name
 
 
-def test_a_night_done_in_part_is_said_until_the_next_one():
+def test_status_reports_a_partial_nightly_run_until_the_next_run():
     night = ran(3, Outcome.PARTLY, verb="nightly", message="copy to s3: no such bucket")
     assert "status.partly" in ids(healthy(records=[night]))
     assert "status.partly" not in ids(healthy(records=[night, ran(1)]))
 
 
-def test_what_runs_beside_a_run_at_work_makes_it_no_killed_one():
+def test_a_later_verify_does_not_mark_a_running_nightly_as_killed():
     runs = [ran(9), ran(1, Outcome.BEGUN, verb="nightly"), ran(0.5, verb="verify", subject="x")]
     assert failing(runs, running=True) == ()
     refused = ran(0.2, Outcome.FAILED, verb="restore", exit_code=7)
@@ -166,7 +166,7 @@ def growth(*sizes, keep=0, **rule):
     return Growth([(NOW - timedelta(days=day), size) for day, size in enumerate(sizes)], Rule(days=keep, **rule))
 
 
-def test_a_directory_that_nothing_leaves_fills_at_the_daily_size():
+def test_days_until_full_uses_the_daily_size_if_no_backup_is_pruned():
     assert days_until_full([growth(*[GB] * 10)], free=32 * GB, now=NOW).days == 31
 
 
@@ -186,7 +186,7 @@ def test_backups_kept_by_number_stop_growing_when_there_are_so_many():
     assert days_until_full([growth(*[GB] * 10, daily=14)], free=20 * GB, now=NOW).days is None
 
 
-def test_no_room_for_the_next_one_is_full_today_and_too_little_history_is_said():
+def test_days_until_full_is_zero_without_room_and_unknown_without_history():
     assert days_until_full([growth(*[GB] * 10)], free=GB, now=NOW).days == 0
     assert days_until_full([growth(GB, GB, GB)], free=GB, now=NOW).known is False
     assert days_until_full([], free=GB, now=NOW).known is False

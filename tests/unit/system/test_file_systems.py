@@ -43,7 +43,7 @@ def mount(request, tmp_path):
 
 
 @pytest.mark.promise("P10")
-def test_a_mount_is_seen_and_nothing_is_removed_through_it(mount, tmp_path):
+def test_remove_tree_refuses_a_tree_with_a_mount_inside(mount, tmp_path):
     assert mounts_below(tmp_path / "tree") == ["sub/a b"]
     assert is_mount(mount)
     (tmp_path / "tree" / "file").write_bytes(b"ours")
@@ -113,7 +113,7 @@ def test_without_hard_links_a_rename_gives_the_name_and_never_replaces(number, t
     assert (tmp_path / "later").read_bytes() == b"later"
 
 
-def test_the_kernel_refuses_to_replace_what_came_after_the_look(tmp_path, monkeypatch):
+def test_rename_new_does_not_replace_a_directory_created_after_its_check(tmp_path, monkeypatch):
     monkeypatch.setattr(os.path, "lexists", lambda _: False)
     (tmp_path / "one").mkdir()
     (tmp_path / "other").mkdir()

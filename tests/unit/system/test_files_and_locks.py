@@ -70,7 +70,7 @@ def test_a_link_in_the_place_of_the_lock_is_not_followed(tmp_path):
 
 @pytest.mark.promise("P6")
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
-def test_what_is_no_file_in_the_place_of_one_of_ours_is_said_at_once(tmp_path, make):
+def test_a_pipe_or_directory_in_place_of_the_lock_or_journal_is_refused_at_once(tmp_path, make):
     make(tmp_path / "lock")
     make(tmp_path / journal.FILE)
     with pytest.raises(KorrigoBackupError) as caught, lock.exclusive(tmp_path / "lock", "backup"):
@@ -171,7 +171,7 @@ def test_a_tree_is_removed_without_following_links(tmp_path):
         (errno.EIO, KorrigoBackupError, "disk's health"),
     ],
 )
-def test_an_error_of_the_system_says_what_where_and_what_now(number, kind, hint):
+def test_a_system_error_is_reported_with_its_path_and_a_hint(number, kind, hint):
     with pytest.raises(KorrigoBackupError) as caught, files.explained("write the backup", lambda: "as before"):
         raise OSError(number, os.strerror(number), "/backups/x")
     problem = caught.value

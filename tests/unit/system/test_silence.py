@@ -96,7 +96,7 @@ def test_a_program_that_hangs_up_late_is_ended(monkeypatch):
     assert time.monotonic() - started < 30
 
 
-def test_a_media_container_that_sends_nothing_is_given_up(monkeypatch):
+def test_a_silent_media_container_is_given_up(monkeypatch):
     monkeypatch.setattr(media_channel, "STREAM", SOON)
     monkeypatch.setattr(media_channel, "LEAVE_SECONDS", 0.1)
 

@@ -31,7 +31,7 @@ def read(data, size=1 << 20):
 
 
 @given(st.lists(st.binary(max_size=5000)), st.integers(1, 4000))
-def test_what_is_written_is_what_zlib_and_we_read(parts, size):
+def test_written_blocks_are_read_by_gzip_and_by_korrigo_backup(parts, size):
     file = io.BytesIO()
     target = HashingWriter(file)
     with GzipWriter(target, Effort.QUICK) as writer:
@@ -158,7 +158,7 @@ def test_members_of_ours_and_of_others_are_one_stream_for_us_and_for_zlib(size):
 
 @pytest.mark.promise("P3")
 @given(st.integers(0, len(BLOCKS) * 8 - 1))
-def test_a_flipped_bit_in_a_block_is_found_or_changes_nothing_that_is_read(bit):
+def test_a_flipped_bit_in_a_block_is_detected_or_does_not_change_the_content(bit):
     damaged = bytearray(BLOCKS)
     damaged[bit // 8] ^= 1 << bit % 8
     with suppress(ProofFailed):
@@ -176,7 +176,7 @@ def test_blocks_cut_anywhere_but_between_two_are_found(length):
 
 
 @pytest.mark.promise("P6")
-def test_a_member_that_says_it_is_ours_and_holds_a_bomb_is_refused():
+def test_a_gzip_bomb_marked_as_an_own_block_is_refused():
     bomb = bytearray(packed(bytes(1000)))
     body = zlib.compress(bytes(50_000_000), 9, wbits=-15)
     body += zlib.crc32(bytes(50_000_000)).to_bytes(4, "little") + (50_000_000).to_bytes(4, "little")

@@ -310,7 +310,7 @@ SETTINGS = [
 
 
 @pytest.mark.promise("P5")
-def test_psql_runs_nothing_of_a_hostile_dump_under_any_setting(load):
+def test_psql_runs_no_command_of_a_hostile_dump_under_any_setting(load):
     """As a superuser: here nothing but the rewriting stands between the dump and a program."""
     end = b"\n--\n-- PostgreSQL database dump complete\n--\n"
     ran = 0

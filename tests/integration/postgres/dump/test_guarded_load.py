@@ -143,7 +143,7 @@ def test_functions_that_name_others_without_schema(make_site, generated, in_plac
     site.korrigo("plan", made)
 
 
-def test_event_triggers_see_nothing_of_the_load(make_site):
+def test_event_triggers_do_not_fire_during_the_load(make_site):
     site = make_site(
         schema="CREATE TABLE t (i int); INSERT INTO t VALUES (1); CREATE MATERIALIZED VIEW v AS SELECT i FROM t"
     )

@@ -155,7 +155,7 @@ def test_a_subscription_that_the_role_may_not_dump_refuses_the_backup(make_site)
         site.sql("DROP SUBSCRIPTION taker", superuser=True)
 
 
-def test_an_owner_that_is_gone_is_named_and_nothing_is_changed(superuser_site, server):
+def test_a_restore_with_a_missing_owner_role_is_refused_and_names_the_role(superuser_site, server):
     site = superuser_site
     with connect(server) as admin:
         admin.execute("CREATE ROLE shape_gone")

@@ -132,7 +132,7 @@ def test_a_host_that_dies_around_the_word_leaves_both_old_or_both_new_and_the_ne
 
 @pytest.mark.promise("P1")
 @pytest.mark.promise("P2")
-def test_a_manage_py_that_dies_around_its_commit_is_judged_by_what_became_of_it(wrecked):
+def test_a_restore_is_complete_only_if_manage_py_was_killed_after_its_commit(wrecked):
     site = wrecked
     site.settings(EARLIER + DJANGO_DIES.format(BEFORE_COMMIT))
     done = site.korrigo("restore", site.made, "--yes", code=1)
@@ -165,7 +165,7 @@ def test_a_host_that_dies_around_the_word_about_a_copy_leaves_both_old(wrecked, 
 
 
 @pytest.mark.promise("P2")
-def test_a_host_killed_at_any_step_of_a_restore_beside_leaves_both_old_or_both_new(wrecked):
+def test_a_host_killed_at_any_step_of_a_staged_restore_leaves_both_old_or_both_new(wrecked):
     site = wrecked
     for owner, method, when in STEPS:
         argv = [sys.executable, "-c", HOST_DIES_AT, owner, method, when, "restore", str(site.made), "--yes"]

@@ -174,7 +174,7 @@ def test_what_cannot_be_is_refused_with_the_next_step(wrecked):
 
 
 @pytest.mark.promise("P2")
-def test_a_role_that_may_make_no_database_is_taken_back_in_place_and_told_its_way(wrecked, plain_role):
+def test_a_role_without_createdb_is_rolled_back_in_place_and_sees_the_rollback_command(wrecked, plain_role):
     site = wrecked
     site.sql(f"REASSIGN OWNED BY {USER} TO {plain_role}", superuser=True)
     site.user = plain_role

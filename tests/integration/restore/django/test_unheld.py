@@ -66,7 +66,7 @@ def test_the_rows_of_other_tables_and_the_positions_of_sequences_are_those_of_no
     assert site.sql("""INSERT INTO "odd ""name" DEFAULT VALUES RETURNING id""", pair.copy) == [(6,)]
 
 
-def test_nothing_is_done_where_nothing_has_changed(pair):
+def test_renew_makes_no_change_if_the_unheld_tables_are_unchanged(pair):
     pair.site.sql("UPDATE held SET day = '2026-07-08'")
     before = pair.site.content(pair.copy)
     assert pair.renew() == ()

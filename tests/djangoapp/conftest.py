@@ -18,8 +18,11 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "testsite.settings"
 os.environ.setdefault("TZ", "UTC")
 PSYCOPG2 = os.environ.get("KORRIGO_TEST_DRIVER") == "psycopg2"
 if PSYCOPG2:  # Django takes the older driver where the newer one is not
+    import psycopg  # the tests themselves use the newer one
+
     modules: dict[str, Any] = sys.modules
-    newer, modules["psycopg"] = modules.get("psycopg"), None
+    newer: Any = psycopg
+    modules["psycopg"] = None
     import django.db.backends.postgresql.base
 
     modules["psycopg"] = newer

@@ -41,7 +41,7 @@ def command(
 ) -> None:
     """Show the changes that restoring a backup would make. Everything is read and verified, no data are changed."""
     wired: Wired = context.ensure_object(CommandContext).wired()
-    found = named_or_before(wired.catalog, artifact or (None if at else "latest"), at)
+    found = named_or_before(wired.catalog, "latest" if artifact is None and at is None else artifact, at)
     options = RestoreOptions(
         dry_run=True,
         allow_unsigned=allow_unsigned,
@@ -64,9 +64,9 @@ def named_or_before(catalog: Catalog, artifact: str | None, at: str | None) -> A
 
     Raises UsageError without one of the two, or with both; NotFound if there is none.
     """
-    if artifact and not at:
+    if artifact is not None and at is None:
         return catalog.find(artifact)
-    if artifact or not at:
+    if artifact is not None or at is None:
         raise UsageError("name a backup, or a time with --at", hint="korrigo-backup list shows the names and times")
     try:
         moment = datetime.fromisoformat(at.strip()).astimezone()

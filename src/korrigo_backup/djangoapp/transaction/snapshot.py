@@ -154,6 +154,9 @@ def _zone(cursor: Any) -> str:
 
 
 def _apply(cursor: Any, wanted: Mapping[str, str]) -> None:
+    if cursor.db.Database.__name__ == "psycopg2":
+        # It asks once, when it connects, whether a backslash in a literal must be doubled.
+        wanted = {name: value for name, value in wanted.items() if name != "standard_conforming_strings"}
     cursor.execute(_APPLY, [list(wanted), list(wanted.values())])
 
 

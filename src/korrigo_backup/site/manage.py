@@ -51,8 +51,11 @@ MADE = (0, PartlyDone.exit_code)
 _ANSWERED = (0, ProofFailed.exit_code)
 """Statuses of a command that printed its document: all is well, or something in it is not."""
 
-_NOT_THERE = (126, 127)
-"""Statuses of a container in which the program cannot be started."""
+_NOT_STARTED = (126, 127)
+"""Statuses of a program that was not started: it is not there, or its container ended at that moment."""
+
+_NOT_THERE = re.compile(r'exec: "|chdir to cwd|: not found$|[Nn]o such file|[Pp]ermission denied')
+"""The words of an engine, a shell or `env` for a program, a file or a directory that is not there."""
 
 _NO_FILE = 2
 """Python's status when there is no file to run."""
@@ -198,23 +201,28 @@ def understood(done: Completed, what: str, answer: type[T]) -> T:
 def failure(done: Completed, what: str) -> KorrigoBackupError:
     """Return the error for a management command that failed, by its exit code and its own words."""
     lines = [line for line in done.stderr.splitlines() if line.strip()]
+    if done.status in _NOT_STARTED:  # an engine prints its error to standard output
+        lines = [line for line in done.stdout.decode(errors="replace").splitlines() if line.strip()] + lines
     if "Unknown command" in done.stderr:
         return NotConfigured(
             f"{what}: the site does not have this command",
             hint='install korrigo-backup in the site\'s environment; INSTALLED_APPS needs "korrigo_backup.djangoapp"',
         )
-    if done.status in _NOT_THERE or (done.status == _NO_FILE and "can't open file" in done.stderr):
+    last = lines[-1].strip() if lines else ""
+    if (done.status in _NOT_STARTED and _NOT_THERE.search(last)) or (
+        done.status == _NO_FILE and "can't open file" in done.stderr
+    ):
         return NotConfigured(
-            f"{what}: there is no such program or file there: {lines[-1] if lines else 'no output'}",
+            f"{what}: there is no such program or file there: {last}",
             hint="set [compose] manage or [django] manage to the command line of manage.py, [compose] backend to its"
             " service",
         )
     if "unrecognized arguments" in done.stderr:
         return Refused(f"{what}: the site has another version of korrigo-backup than this command", hint=SAME_VERSION)
     hint = next((line.removeprefix("hint: ") for line in lines if line.startswith("hint: ")), None)
-    words = next((line for line in lines if line.startswith("CommandError: ")), lines[-1] if lines else "")
+    words = next((line for line in lines if line.startswith("CommandError: ")), last)
     kind = _KINDS.get(done.status, KorrigoBackupError)
     return kind(
-        f"{what} {describe_status(done.status)}: {words.removeprefix('CommandError: ')}",
+        f"{what} {describe_status(done.status)}: {words.removeprefix('CommandError: ') or 'it printed nothing'}",
         hint=hint or "run that command by hand to see its error ([django] in the configuration)",
     )

@@ -13,7 +13,7 @@ from korrigo_backup.compose.manage import unpack_flat
 from korrigo_backup.config.load import load, surroundings
 from korrigo_backup.core.secret import Secret
 from korrigo_backup.core.site_description import Description, Probe
-from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused, Unreachable, UsageError
+from korrigo_backup.errors import KorrigoBackupError, NotConfigured, ProofFailed, Refused, Unreachable, UsageError
 from korrigo_backup.run.step import DjangoWarning
 from korrigo_backup.site.manage import DirectDjango, child_environment
 from korrigo_backup.site.served import Served
@@ -59,6 +59,36 @@ def test_errors_of_the_command_keep_their_words_and_hint(tmp_path):
         program(tmp_path, "sys.exit(\"Unknown command: 'c'\")").ask("c", Answer)
     with pytest.raises(UsageError, match="cannot run"):
         DirectDjango(("/nothing/here",), None, {}).ask("c", Answer)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "print('OCI runtime exec failed: exec failed: exec: \"nope\": executable file not found in $PATH'); sys.exit(126)",
+        "print('OCI runtime exec failed: chdir to cwd (\"/app\") failed: no such file or directory'); sys.exit(126)",
+        "sys.exit(print('sh: 1: python: not found', file=sys.stderr) or 127)",
+        "sys.exit(print('env: python: Permission denied', file=sys.stderr) or 126)",
+    ],
+)
+def test_a_program_that_is_not_there_means_that_django_is_not_configured(tmp_path, text):
+    with pytest.raises(NotConfigured, match=r"no such program or file there: .+"):
+        program(tmp_path, text).ask("c", Answer)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("sys.exit(126)", "ended with status 126: it printed nothing"),
+        ("sys.exit(127)", "ended with status 127: it printed nothing"),
+        ("print('OCI runtime exec failed: cannot exec in a stopped container'); sys.exit(126)", "stopped container"),
+        ("print('OCI runtime exec failed: procReady not received'); sys.exit(126)", "procReady not received"),
+        ("sys.exit(print('container is not running', file=sys.stderr) or 126)", "container is not running"),
+    ],
+)
+def test_a_container_that_ends_before_the_command_starts_is_no_missing_program(tmp_path, text, words):
+    with pytest.raises(KorrigoBackupError, match=words) as caught:
+        program(tmp_path, text).ask("c", Answer)
+    assert type(caught.value) is KorrigoBackupError
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from korrigo_backup.media.stable import made
 from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.run.journal import recorded
 from korrigo_backup.run.step import ArchivingAgain, CreatingArchive, Listener, ReadingBack, silent
+from korrigo_backup.site.site import is_large
 from korrigo_backup.system.files import create_private, explained, sha256_of
 from korrigo_backup.system.follow import followed
 from korrigo_backup.system.streams import HashingWriter
@@ -188,18 +189,14 @@ def _belongs_in_store(site: Site, tree: Tree, last: Artifact | None) -> bool:
         return site.store.use
     if last is not None:
         files = last.header.files if last.header else None
-        return last.is_listing or last.size > _LARGE_BYTES or (files or 0) > _LARGE_FILES
+        return last.is_listing or is_large(files or 0, last.size)
     files = size = 0
     for entry in tree.walk():
         files += entry.is_file
         size += entry.info.st_size if entry.is_file else 0
-        if size > _LARGE_BYTES or files > _LARGE_FILES:
+        if is_large(files, size):
             return True
     return False
-
-
-_LARGE_BYTES, _LARGE_FILES = 1_000_000_000, 20_000
-"""A tree of more than this goes to the media store unless the configuration says no: a whole archive takes too long."""
 
 
 @phase("media archive")

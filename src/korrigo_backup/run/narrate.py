@@ -177,6 +177,8 @@ def _restore(step: RestoreStep) -> str:
         case of.DatabaseProven():
             return _proven(f"{step.tables} tables, {step.rows} rows", content=step.content)
         case of.MediaProven():
+            if step.unread:
+                return _linked(step)
             return _proven(f"{step.files} files, {human(step.size)}", content=step.content)
         case of.EndingSessions():
             return "🔌 Terminating database connections..."
@@ -269,6 +271,11 @@ def _proven(loaded: str, *, content: bool) -> str:
     if content:
         return f"✅ Proven: {loaded}, all as they were saved"
     return f"⚠️ Counted: {loaded}, as in the backup; it has no checksums to prove their content by"
+
+
+def _linked(step: of.MediaProven) -> str:
+    read = f"✅ Proven: {step.files - step.unread} of {step.files} files ({human(step.size)}), as they were saved"
+    return f"{read}\n   {step.unread} are links to live files, unchanged since by size, times and inode, and not read"
 
 
 def _unless(*, configured: bool, command: str) -> str:

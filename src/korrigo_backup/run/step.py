@@ -297,11 +297,15 @@ class DatabaseProven(_Tagged, frozen=True, tag="restore.proven"):
 
 
 class MediaProven(_Tagged, frozen=True, tag="restore.proven.media"):
-    """The unpacked files, `size` bytes, are those that were saved, by their `content` or only by their number."""
+    """The unpacked files, `size` bytes, are those that were saved, by their `content` or only by their number.
+
+    `unread` of them are links to live files that are unchanged since the backup by size, times and inode.
+    """
 
     files: int
     size: int
     content: bool
+    unread: int = 0
 
 
 class EndingSessions(_Tagged, frozen=True, tag="restore.terminate"):

@@ -35,6 +35,7 @@ from korrigo_backup.postgres.databases import Databases
 from korrigo_backup.postgres.property_differences import GRANT_SET, lost_by_swap
 from korrigo_backup.restore.needs import site_needs
 from korrigo_backup.site.health import health_findings
+from korrigo_backup.site.site import is_large
 from korrigo_backup.system.abilities import try_out
 from korrigo_backup.system.files import explained, free_bytes
 from korrigo_backup.system.run import Command, run, which
@@ -262,9 +263,20 @@ def media(site: Site) -> Looked:
             files += entry.is_file
             size += entry.info.st_size if entry.is_file else 0
     found = [ok("media.readable", f"media in {site.media.root}: {files:,} files, {size:,} bytes")]
+    found += _way_of_saving(site, files, size)
     if mounts := site.media.facts().live_mounts:
         found.append(warning("media.mounts", mounts_inside(mounts), MOUNTS_HINT))
     return Looked(tuple(found), size)
+
+
+def _way_of_saving(site: Site, files: int, size: int) -> Iterator[Finding]:
+    """Say how a large media tree is saved; a small one is an archive, as in the runbook."""
+    if site.store.takes(files, size):
+        reason = "" if site.store.use else ", because the tree is large"
+        yield ok("media.store", f"media backups are listings, each file is stored once (media store{reason})")
+    elif is_large(files, size):
+        yield warning("media.store", "[media] store = false: each media backup is an archive of the whole tree",
+                      "set [media] store = true: a night then saves new files alone")  # fmt: skip
 
 
 def storage(directory: Path, needed: int, *, least: Callable[[], int] = int) -> Iterator[Finding]:

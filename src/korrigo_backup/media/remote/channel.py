@@ -40,6 +40,7 @@ _SENT = (
     "system/mounts",
     "system/files",
     "media/extended",
+    "media/reuse",
     "media/stable",
     "media/staging",
     "media/walk",

@@ -16,7 +16,7 @@ from korrigo_backup.postgres.dump import create as sqldump
 from korrigo_backup.system.files import create_private, explained, open_plain
 from korrigo_backup.system.streams import HashingWriter
 from korrigo_backup.system.timings import phase
-from korrigo_backup.verify.sources import SqlSource
+from korrigo_backup.verify.dump_source import SqlSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -230,7 +230,7 @@ def _prune(site: Site, catalog: Catalog, night: Night, running: Running, done: D
     request = retain.PruneOptions(night.policy, site.name, site.environment, night.now, Meant(), lambda: site)
     plan = retain.plan_held(catalog, request, site)
     done.removed = retain.carried_out(catalog, plan, site, now=night.now, listen=running.listen)
-    if any(artifact.is_listing for artifact in plan.artifacts.leaving):
+    if any(artifact.stored_listing for artifact in plan.artifacts.leaving):
         sweep(catalog)
 
 

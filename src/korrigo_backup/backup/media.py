@@ -151,7 +151,7 @@ def archive(
     started = time.monotonic()
     require_space(catalog, Kind.MEDIA, otherwise=lambda: sum(e.info.st_size for e in tree.walk() if e.is_file))
     last = last_media(site, catalog)
-    stored = _belongs_in_store(site, tree, last)
+    stored = belongs_in_store(site, tree, last)
     with explained("write the media backup"), catalog.draft(Kind.MEDIA, origin, now, stored=stored) as draft:
         listen(CreatingArchive(str(catalog.directory / draft.name)))
 
@@ -160,7 +160,7 @@ def archive(
             draft.empty()
 
         if stored:
-            proof, members = store_tree(site, tree, catalog, draft, last, now, restart)
+            proof, members = store_tree(site, tree, catalog, draft.path(), last, now, restart)
         else:
             proof, members = made(partial(_archived, tree, draft, site.archive_root, listen), restart)
         facts = tree.facts()
@@ -183,7 +183,7 @@ def archive(
     return published(catalog, path, listen)
 
 
-def _belongs_in_store(site: Site, tree: Tree, last: Artifact | None) -> bool:
+def belongs_in_store(site: Site, tree: Tree, last: Artifact | None) -> bool:
     """Return whether the files go to the media store: as configured, else for a large tree, and then for ever."""
     if site.store.use is not None:
         return site.store.use

@@ -108,7 +108,7 @@ def _backup(step: BackupStep) -> str:
         case of.CreatingDump():
             return f"📦 Creating database backup: {step.path}"
         case of.CreatingDjangoBackup():
-            return f"📦 Creating Django backup: {step.command} backup --include-media"
+            return f"📦 Creating Django backup: {step.command} backup{'' if step.stored else ' --include-media'}"
         case of.CreatingArchive():
             return f"📦 Creating media backup: {step.path}"
         case of.IndexesLeftOut():

@@ -134,9 +134,10 @@ class ArchivingAgain(_Tagged, frozen=True, tag="media.again"):
 
 
 class CreatingDjangoBackup(_Tagged, frozen=True, tag="django.create"):
-    """The site's manage.py makes a backup; `command` runs it."""
+    """The site's manage.py makes a backup; `command` runs it. With `stored` the media go to the media store."""
 
     command: str
+    stored: bool = False
 
 
 class ReferencesCompared(_Tagged, frozen=True, tag="point.consistency"):

@@ -42,7 +42,8 @@ COMMAND_SECONDS = 180.0
 WORK_SECONDS = 4 * 3600.0
 """A migration of a large table takes its time; more than a night's work means that it waits for something."""
 
-BACKUP = ("backup", "--include-media")
+BACKUP = ("backup",)
+WITH_MEDIA = "--include-media"
 RESTORE = ("restore", "-")
 
 MADE = (0, PartlyDone.exit_code)
@@ -84,7 +85,7 @@ class DjangoCommands(Protocol):
         ...
 
     def bring_out(self, target: Path, *options: str) -> None:
-        """Run `manage.py backup` with the media and `options`, and put the directory that it makes into `target`.
+        """Run `manage.py backup` with `options`, and put the directory that it makes into `target`.
 
         No copy of it stays anywhere else. Raises as `ask`, ProofFailed if the output is cut or malformed.
         """

@@ -13,7 +13,9 @@ from korrigo_backup.artifact.kinds import KINDS, Kind
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.finding import Finding, ok
 from korrigo_backup.errors import NotFound, ProofFailed
+from korrigo_backup.media.store.objects import MediaStore
 from korrigo_backup.system.files import explained, sha256_of
+from korrigo_backup.verify.django_artifact import verify_stored_media
 from korrigo_backup.verify.media_source import open_media
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ def structure(catalog: Catalog, artifact: Artifact) -> list[Finding]:
     if KINDS[artifact.kind].components:
         return [*found, *(one for member in members_of(catalog, artifact) for one in structure(catalog, member))]
     size = sum(_same(path, member) for path, member in _files(artifact, manifest))
+    if artifact.kind is Kind.DJANGO and artifact.stored_listing:
+        found.append(verify_stored_media(artifact.path, manifest, MediaStore(artifact.directory), content=False))
     if artifact.is_listing:
         with open_media(artifact, unpacked=False) as source:
             found += source.findings

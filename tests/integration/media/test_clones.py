@@ -19,7 +19,7 @@ from korrigo_backup.media.store.objects import MediaStore
 from korrigo_backup.media.tree import MediaTree
 from korrigo_backup.system.run import Command
 from korrigo_backup.system.streams import HashingWriter
-from korrigo_backup.verify import sources
+from korrigo_backup.verify import media_source
 from sandbox import tree
 
 STAMP = "20260204_030000"
@@ -135,7 +135,7 @@ def test_a_path_through_a_link_is_never_taken_over(live, place):
 
 def test_a_restore_clones_by_itself(site, place, monkeypatch):
     monkeypatch.setattr(save, "REST_NS", -10_000_000_000)
-    monkeypatch.setattr(sources, "REST_NS", -10_000_000_000)
+    monkeypatch.setattr(media_source, "REST_NS", -10_000_000_000)
     shutil.copytree(site.media, place / "media", copy_function=shutil.copy2)
     shutil.rmtree(site.media)
     site.media.symlink_to(place / "media")

@@ -13,6 +13,7 @@ from korrigo_backup.compare.media import file_changes
 from korrigo_backup.core.finding import Finding, ok, warning
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.media import listing as members
+from korrigo_backup.media.saved_files import stored_files
 from korrigo_backup.postgres.databases import Databases
 from korrigo_backup.postgres.digest import snapshot
 from korrigo_backup.postgres.sql import literal
@@ -140,15 +141,24 @@ def plan_media_of(
     needs = manifest.media.bytes if manifest.media else artifact.size
     replacement = media_replacement(tree, context.stamp, needs=needs)
     listing = files[manifest.media.members] if manifest.media else None
+    findings = [*mounted(tree, tree.facts()), *room(replacement)]
     if replacement.kept_as is None:
         change = FileChange(removed=Counted(manifest.media.files if manifest.media else 0))
     elif manifest.media is None or listing is None:  # without checksums no file is known to be equal
         change = FileChange(changed=Counted(sum(1 for entry in tree.walk() if entry.is_file)))
     else:
-        saved = members.below(members.read(listing, artifact.name), manifest.media.root)
+        saved = (
+            stored_files(listing, artifact.name)
+            if manifest.media.store
+            else members.below(members.read(listing, artifact.name), manifest.media.root)
+        )
         change = file_changes(saved, tree, shown=NAMED)
         listing.seek(0)
-    return PartPlan(replacement, (*mounted(tree, tree.facts()), *room(replacement)), media=change)
+    if manifest.media and manifest.media.store and len(manifest.media.owners) > 1:
+        owners = len(manifest.media.owners)
+        words = f"files of {owners} owners get the owner of the media root: manage.py restores neither owners nor links"
+        findings.append(warning("media.owners", words, "restore a media backup of that day"))
+    return PartPlan(replacement, tuple(findings), media=change)
 
 
 def check_counts(site: Site, live: Live, manifest: Manifest, *, strict: bool, database: str | None = None) -> Counts:

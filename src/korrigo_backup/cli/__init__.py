@@ -1,1 +1,1 @@
-"""The command: a file for each verb (options, one call, text out) and one error boundary."""
+"""The command: a file for each verb, in folders for status, schedule and setup (options, one call, text out) and one error boundary."""

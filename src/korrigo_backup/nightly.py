@@ -31,6 +31,9 @@ from korrigo_backup.run.step import (
     DrillingBackup,
     Listener,
     PruningBackups,
+    Removed,
+    Step,
+    StoreSwept,
     VerifyingBackup,
     silent,
 )
@@ -80,10 +83,14 @@ class Night:
 
 @dataclass
 class Done:
-    """The results of a run: the artifact, how many old artifacts were removed, and the findings."""
+    """The results of a run: the artifact, how many old artifacts were removed, the bytes freed, and the findings.
+
+    `freed` counts the backups and the files of the media store, not the previous copies of restores.
+    """
 
     artifact: Artifact | None = None
     removed: int = 0
+    freed: int = 0
     findings: list[Finding] = field(default_factory=list)
     problems: list[KorrigoBackupError] = field(default_factory=list)
 
@@ -229,9 +236,18 @@ def _prune(site: Site, catalog: Catalog, night: Night, running: Running, done: D
     running.listen(PruningBackups())
     request = retain.PruneOptions(night.policy, site.name, site.environment, night.now, Meant(), lambda: site)
     plan = retain.plan_held(catalog, request, site)
-    done.removed = retain.carried_out(catalog, plan, site, now=night.now, listen=running.listen)
+    sizes = {artifact.name: artifact.size for artifact in plan.artifacts.leaving}
+
+    def heard(step: Step) -> None:
+        if isinstance(step, Removed):
+            done.freed += sizes.get(step.name, 0)
+        running.listen(step)
+
+    done.removed = retain.carried_out(catalog, plan, site, now=night.now, listen=heard)
     if any(artifact.is_listing for artifact in plan.artifacts.leaving):
-        sweep(catalog)
+        swept = sweep(catalog)
+        done.freed += swept.bytes
+        running.listen(StoreSwept(swept.files, swept.bytes))
 
 
 def _settings(site: Site, catalog: Catalog, night: Night, running: Running, done: Done) -> None:

@@ -22,7 +22,6 @@ from korrigo_backup.errors import Interrupted, KorrigoBackupError, Locked, NotFo
 from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.retention import command as retain
 from korrigo_backup.retention.prune import Meant
-from korrigo_backup.retention.stored_media import sweep
 from korrigo_backup.run import journal
 from korrigo_backup.run.journal import Running, recorded
 from korrigo_backup.run.step import (
@@ -33,7 +32,6 @@ from korrigo_backup.run.step import (
     PruningBackups,
     Removed,
     Step,
-    StoreSwept,
     VerifyingBackup,
     silent,
 )
@@ -83,10 +81,7 @@ class Night:
 
 @dataclass
 class Done:
-    """The results of a run: the artifact, how many old artifacts were removed, the bytes freed, and the findings.
-
-    `freed` counts the backups and the files of the media store, not the previous copies of restores.
-    """
+    """The results of a run: the artifact, the old artifacts removed, the bytes freed with them, and the findings."""
 
     artifact: Artifact | None = None
     removed: int = 0
@@ -245,9 +240,7 @@ def _prune(site: Site, catalog: Catalog, night: Night, running: Running, done: D
 
     done.removed = retain.carried_out(catalog, plan, site, now=night.now, listen=heard)
     if any(artifact.is_listing for artifact in plan.artifacts.leaving):
-        swept = sweep(catalog)
-        done.freed += swept.bytes
-        running.listen(StoreSwept(swept.files, swept.bytes))
+        done.freed += retain.swept(catalog, listen=running.listen)
 
 
 def _settings(site: Site, catalog: Catalog, night: Night, running: Running, done: Done) -> None:

@@ -61,7 +61,7 @@ def command(
         )
         done = nightly(wired.site(), wired.catalog, night)
         say_findings(done.findings)
-        say(f"🧹 Cleaned {done.removed} old backups")
+        say(f"🧹 Cleaned {done.removed} old backups{f', {human(done.freed)} freed' if done.freed else ''}")
         telling.facts["removed"] = str(done.removed)
         if done.artifact:
             say(f"✅ Done: {done.artifact.path}")

@@ -134,6 +134,12 @@ def _lines(found: Status) -> Iterator[tuple[str, str]]:
         yield "last run", f"{found.last_run.astimezone():%Y-%m-%d %H:%M %Z}"
     if found.facts.next_run:
         yield "next run", f"{found.facts.next_run.astimezone():%Y-%m-%d %H:%M %Z}"
+    if found.skipped:
+        last, reason = found.skipped.last, found.skipped.reason and f": {found.skipped.reason}"
+        yield (
+            "skipped",
+            f"{found.skipped.count} points in 24 hours, the last {last.astimezone():%Y-%m-%d %H:%M}{reason}",
+        )
     if found.facts.holder:
         yield "running", found.facts.holder
     if found.holds:

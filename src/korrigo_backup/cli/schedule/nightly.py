@@ -9,9 +9,9 @@ import typer
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.announcing import announcer
 from korrigo_backup.cli.copy import copied, say_results
+from korrigo_backup.cli.durations import seconds
 from korrigo_backup.cli.output import CommandContext, narrator, say, say_findings
-from korrigo_backup.cli.showing import shown
-from korrigo_backup.cli.words import seconds
+from korrigo_backup.cli.status.publish import shown
 from korrigo_backup.core.size import human
 from korrigo_backup.kit.kit import save_if_changed
 from korrigo_backup.nightly import Night, nightly

@@ -11,7 +11,7 @@ from msgspec import structs
 from korrigo_backup.app.build_status import status
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import CommandContext, say, say_findings, say_json, say_table
-from korrigo_backup.cli.showing import write_status
+from korrigo_backup.cli.status.publish import write_status
 from korrigo_backup.core.finding import Level, headline
 from korrigo_backup.core.size import human
 from korrigo_backup.errors import KorrigoBackupError, ProblemsFound

@@ -16,13 +16,12 @@ from korrigo_backup.artifact.history import drill_due
 from korrigo_backup.artifact.kinds import Kind
 from korrigo_backup.backup.backup import BackupOptions, take_database
 from korrigo_backup.backup.point import take_point
-from korrigo_backup.core.finding import Finding, Level, first_error, warning
+from korrigo_backup.core.finding import Finding, Level, first_error, refuse_on_error, warning
 from korrigo_backup.drill.drill import drill, fingerprint
 from korrigo_backup.errors import Interrupted, KorrigoBackupError, Locked, NotFound, PartlyDone, ProofFailed, World
 from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.retention import command as retain
 from korrigo_backup.retention.prune import Meant
-from korrigo_backup.retention.stored_media import sweep
 from korrigo_backup.run import journal
 from korrigo_backup.run.journal import Running, recorded
 from korrigo_backup.run.step import (
@@ -31,6 +30,8 @@ from korrigo_backup.run.step import (
     DrillingBackup,
     Listener,
     PruningBackups,
+    Removed,
+    Step,
     VerifyingBackup,
     silent,
 )
@@ -80,10 +81,11 @@ class Night:
 
 @dataclass
 class Done:
-    """The results of a run: the artifact, how many old artifacts were removed, and the findings."""
+    """The results of a run: the artifact, the old artifacts removed, the bytes freed with them, and the findings."""
 
     artifact: Artifact | None = None
     removed: int = 0
+    freed: int = 0
     findings: list[Finding] = field(default_factory=list)
     problems: list[KorrigoBackupError] = field(default_factory=list)
 
@@ -173,12 +175,12 @@ def _verify(site: Site, catalog: Catalog, night: Night, running: Running, done: 
         return
     running.listen(VerifyingBackup(night.depth))
     findings = verify(catalog, artifact, now=night.now, depth=night.depth, stored_media=False)
-    bad = first_error(findings)
-    if bad:
+    if first_error(findings):
         _relink(catalog)
         running.note(damaged=artifact.name)
-        hint = bad.hint or "see dmesg: the disk or the memory of this machine may be failing"
-        raise ProofFailed(f"{artifact.name} was made and does not verify: {bad.message}", hint=hint, state=_UNTOUCHED)
+    subject = f"{artifact.name} was made and does not verify"
+    otherwise = "see dmesg: the disk or the memory of this machine may be failing"
+    refuse_on_error(findings, ProofFailed, subject=subject, otherwise=otherwise, state=_UNTOUCHED)
     done.findings += [finding for finding in findings if finding.level is Level.WARNING]
     depth = night.depth
     why = drill_due(_own_records(site, catalog), fingerprint(catalog, artifact)) if night.drill else None
@@ -229,9 +231,16 @@ def _prune(site: Site, catalog: Catalog, night: Night, running: Running, done: D
     running.listen(PruningBackups())
     request = retain.PruneOptions(night.policy, site.name, site.environment, night.now, Meant(), lambda: site)
     plan = retain.plan_held(catalog, request, site)
-    done.removed = retain.carried_out(catalog, plan, site, now=night.now, listen=running.listen)
+    sizes = {artifact.name: artifact.size for artifact in plan.artifacts.leaving}
+
+    def heard(step: Step) -> None:
+        if isinstance(step, Removed):
+            done.freed += sizes.get(step.name, 0)
+        running.listen(step)
+
+    done.removed = retain.carried_out(catalog, plan, site, now=night.now, listen=heard)
     if any(artifact.stored_listing for artifact in plan.artifacts.leaving):
-        sweep(catalog)
+        done.freed += retain.swept(catalog, listen=running.listen)
 
 
 def _settings(site: Site, catalog: Catalog, night: Night, running: Running, done: Done) -> None:

@@ -38,11 +38,11 @@ def structure(catalog: Catalog, artifact: Artifact) -> list[Finding]:
     if KINDS[artifact.kind].components:
         return [*found, *(one for member in members_of(catalog, artifact) for one in structure(catalog, member))]
     size = sum(_same(path, member) for path, member in _files(artifact, manifest))
-    if artifact.kind is Kind.DJANGO and artifact.stored_listing:
-        found.append(verify_stored_media(artifact.path, manifest, MediaStore(artifact.directory), content=False))
     if artifact.is_listing:
         with open_media(artifact, unpacked=False) as source:
             found += source.findings
+    elif artifact.stored_listing:
+        found.append(verify_stored_media(artifact.path, manifest, MediaStore(artifact.directory), content=False))
     return [*found, ok("artifact.checksum", f"{artifact.name}: {size:,} bytes, all as saved")]
 
 

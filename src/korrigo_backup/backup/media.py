@@ -14,7 +14,7 @@ from korrigo_backup.artifact.kinds import KINDS, Kind, Origin
 from korrigo_backup.artifact.manifest import Member
 from korrigo_backup.artifact.naming import MEMBERS_SUFFIX
 from korrigo_backup.artifact.signature import Authenticity
-from korrigo_backup.backup.backup import BackedUp, require_same, require_space, said
+from korrigo_backup.backup.backup import BackedUp, new_manifest, require_same, require_space
 from korrigo_backup.backup.media_store import store_tree
 from korrigo_backup.backup.published import published
 from korrigo_backup.errors import PartlyDone, Unreachable
@@ -166,7 +166,7 @@ def archive(
         facts = tree.facts()
         outside = accepted(proof.outside, site.accepted_links)
         proof = replace(proof, outside=outside, mounts=facts.live_mounts, file_system=facts.file_system)
-        manifest = said(site, catalog, members, now)
+        manifest = new_manifest(site, catalog, members, now)
         seconds = round(time.monotonic() - started, 3)
         path = draft.publish(
             replace(

@@ -116,11 +116,11 @@ def preflight(build: Callable[[], Site], around: PreflightFacts) -> list[Finding
 def machine() -> Iterator[Finding]:
     """Return whether Python is new enough."""
     found = sys.version_info[:2]
-    said = f"Python {found[0]}.{found[1]}"
+    version = f"Python {found[0]}.{found[1]}"
     if found >= PYTHON:
-        yield ok("python.version", said)
+        yield ok("python.version", version)
     else:
-        yield error("python.version", f"{said} is too old", f"install Python {_dotted(PYTHON)} or newer")
+        yield error("python.version", f"{version} is too old", f"install Python {_dotted(PYTHON)} or newer")
 
 
 def engine(environment: Mapping[str, str | Secret]) -> Iterator[Finding]:
@@ -193,8 +193,8 @@ def running(found: Sequence[Container], database: str, shown: str) -> Finding:
     if not found or database in bad or database not in {one.service for one in found}:
         return error("services.running", f"the service {database} does not run", f"{shown} up -d {database}")
     if bad:
-        told = ", ".join(f"{name} ({state})" for name, state in sorted(bad.items()))
-        return warning("services.running", f"not running: {told}", f"{shown} up -d")
+        states = ", ".join(f"{name} ({state})" for name, state in sorted(bad.items()))
+        return warning("services.running", f"not running: {states}", f"{shown} up -d")
     return ok("services.running", f"services running: {', '.join(sorted(one.service for one in found))}")
 
 
@@ -202,9 +202,9 @@ def database(server: Postgres) -> Looked:
     """Return the findings about the database: that it answers, versions, rights."""
     version = server.version()
     size = Databases(server).size(server.database)
-    told = f"database {server.database} answers, PostgreSQL {version}, {size:,} bytes"
+    message = f"database {server.database} answers, PostgreSQL {version}, {size:,} bytes"
     return Looked(
-        (ok("database.reachable", told), *_versions(server, version), _createdb(server), *_needs(server)), size
+        (ok("database.reachable", message), *_versions(server, version), _createdb(server), *_needs(server)), size
     )
 
 
@@ -216,8 +216,8 @@ def _versions(server: Postgres, version: int) -> Iterator[Finding]:
         asked = server.access.postgres(program, "--version", database=server.maintenance)
         client = version_in(run(asked, timeout=COMPOSE_SECONDS).stdout.decode(errors="replace"))
         if client is None or client[0] < version:
-            said = _dotted(client) if client else "of an unknown version"
-            yield error("database.clients", f"{program} {said} is older than the server, {version}",
+            older = _dotted(client) if client else "of an unknown version"
+            yield error("database.clients", f"{program} {older} is older than the server, {version}",
                         "install the server's clients, and name their directory in [database] client_dir")  # fmt: skip
         else:
             yield ok("database.clients", f"{program} {_dotted(client)}")
@@ -317,8 +317,8 @@ def abilities(directory: Path) -> Iterator[Finding]:
     links = {"hard links": found.hard_links, "symbolic links": found.symbolic_links}
     lacking = " and no ".join(name for name, there in links.items() if not there)
     latest = "" if found.symbolic_links else f"; there is no {LATEST_SQL}, the name latest works"
-    said = f"has no {lacking}: backups are published by rename{latest}" if lacking else "has hard and symbolic links"
-    yield ok("backup.links", f"{directory} {said}")
+    text = f"has no {lacking}: backups are published by rename{latest}" if lacking else "has hard and symbolic links"
+    yield ok("backup.links", f"{directory} {text}")
 
 
 def settings(directory: Path, problems: Iterable[Problem] = ()) -> Iterator[Finding]:

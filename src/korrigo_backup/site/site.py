@@ -119,11 +119,11 @@ class Site:
         """
         began, names = time.monotonic(), ", ".join(started) or "the site"
 
-        def told(limit: float) -> None:
+        def on_wait(limit: float) -> None:
             listen(AwaitingHealth(names, limit))
 
         try:
-            ill = self.services.await_health(started, before, told)
+            ill = self.services.await_health(started, before, on_wait)
         except KorrigoBackupError as problem:
             if not keep:
                 raise

@@ -60,8 +60,8 @@ def main() -> None:
     except KorrigoBackupError as problem:
         _refuse(outgoing, {"kind": type(problem).__name__, "message": problem.message, "hint": problem.hint})
     except OSError as problem:
-        told = {"errno": problem.errno, "strerror": problem.strerror, "filename": _name(problem.filename)}
-        _refuse(outgoing, {"kind": "os", **told})
+        fields = {"errno": problem.errno, "strerror": problem.strerror, "filename": _name(problem.filename)}
+        _refuse(outgoing, {"kind": "os", **fields})
     except ValueError as problem:
         _refuse(outgoing, {"kind": "value", "message": str(problem)})
 

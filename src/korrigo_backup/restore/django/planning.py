@@ -110,13 +110,13 @@ def plan_database(
         free=site.postgres.free_space(),
     )
     changes = compare_tables(_counted(live.now(site)), _counted(live.after))
-    said = [*findings, *_settings(name, live.database)]
+    found = [*findings, *_settings(name, live.database)]
     if manifest.members:
         rows = f"{manifest.django.rows} rows, " if manifest.django else ""
-        said.append(ok("artifact.verified", f"{artifact.name}: {rows}every checksum as saved"))
+        found.append(ok("artifact.verified", f"{artifact.name}: {rows}every checksum as saved"))
     hint = HINT if may_stage(site) else IN_PLACE_HINT
-    said.append(warning("restore.django", replaced_by_django(name, reason), hint))
-    return PartPlan(replacement, (*said, *room(replacement)), changes)
+    found.append(warning("restore.django", replaced_by_django(name, reason), hint))
+    return PartPlan(replacement, (*found, *room(replacement)), changes)
 
 
 def plan_staged(site: Site, plan: PartPlan, stamp: str) -> PartPlan:
@@ -125,9 +125,9 @@ def plan_staged(site: Site, plan: PartPlan, stamp: str) -> PartPlan:
     replacement = msgspec.structs.replace(
         one, kept_as=before_database(name, stamp), in_place=False, needs=ROOM * one.needs
     )
-    said = [*(finding for finding in plan.findings if finding.id not in {"restore.django", "space.database"})]
-    said.append(ok("restore.django", loaded_by_django(name)))
-    return replace(plan, replacement=replacement, findings=(*said, *room(replacement)))
+    found = [*(finding for finding in plan.findings if finding.id not in {"restore.django", "space.database"})]
+    found.append(ok("restore.django", loaded_by_django(name)))
+    return replace(plan, replacement=replacement, findings=(*found, *room(replacement)))
 
 
 ROOM = 2

@@ -5,6 +5,7 @@ Each of these wins over those before it.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import replace
 from types import MappingProxyType
@@ -80,6 +81,10 @@ def _files(directory: Path, environ: Mapping[str, str]) -> list[tuple[str, dict[
     return [(DOTENV, site), (OWN_DOTENV, read_dotenv(directory / OWN_DOTENV, {**site, **environ}))]
 
 
+_TWICE = re.compile(r"Cannot declare \((.+?),?\) twice")
+"""The error of tomllib for a section that stands twice."""
+
+
 def read_toml(path: Path, *, required: bool) -> Tree:
     """Return a TOML file by section and key, {} if it is missing and not required; UsageError otherwise."""
     if not required and not path.exists():
@@ -95,7 +100,10 @@ def read_toml(path: Path, *, required: bool) -> Tree:
             f"cannot read the configuration {path}: {problem.strerror}", hint="check its path and its mode"
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-        raise UsageError(f"{path} is not valid TOML: {problem}", hint="correct that line") from None
+        twice = _TWICE.search(str(problem))
+        section = twice[1].replace("'", "").replace(", ", ".") if twice else ""
+        hint = f"one section [{section}] holds all its settings: move the lines there" if twice else "correct that line"
+        raise UsageError(f"{path} is not valid TOML: {problem}", hint=hint) from None
     for section, keys in tree.items():
         if not isinstance(keys, dict):
             raise UsageError(

@@ -83,6 +83,8 @@ def test_every_variable_sets_its_key(tmp_path, variable, place_):
         ("[backup]\nxyzzy = 1", "unknown key 'backup.xyzzy'", "known here: dir, "),
         ("name = 'x'", "'name' stands outside a section", "[database]"),
         ("[database", "is not valid TOML", "correct that line"),
+        ("[media]\n[media]\nroot = 'x'", "twice", "one section [media] holds all its settings"),
+        ("[targets.nas]\n[targets.nas]\nurl = 'x'", "twice", "one section [targets.nas] holds all its settings"),
         ("[site]\nname = ''", "site.name: must be a name", "correct the value"),
         ('[site]\nenvironment = "a\\nb"', "site.environment: must be a name", "correct the value"),
         ("[schedule]\ndaily = ''", "schedule.daily: must not be empty; never turns it off", "correct the value"),

@@ -13,6 +13,7 @@ import pytest
 
 from korrigo_backup.core.secret import Secret
 from korrigo_backup.errors import KorrigoBackupError, NotFound, ProofFailed, Refused, Unreachable, UsageError
+from korrigo_backup.targets.directory import DeletingDirectoryTarget, DirectoryTarget
 from korrigo_backup.targets.pace import Pace
 from korrigo_backup.targets.port import DeletingTarget, StoredObject, Target
 from korrigo_backup.targets.rclone import DeletingRcloneTarget, RcloneTarget
@@ -76,6 +77,22 @@ def rclone_place(rclone, prefix):
 
 
 @pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    return tmp_path_factory.mktemp("mounted")
+
+
+def directory_place(mounted, prefix):
+    root = mounted / prefix
+    root.mkdir(parents=True)
+    return Place(
+        DirectoryTarget("disk", root),
+        DeletingDirectoryTarget("disk", root),
+        DirectoryTarget("disk", root / "not mounted"),
+        root,
+    )
+
+
+@pytest.fixture(scope="module")
 def rclone(s3, tmp_path_factory):
     config = tmp_path_factory.mktemp("rclone") / "rclone.conf"
     for name, endpoint in (("there", s3.endpoint), ("nowhere", f"http://127.0.0.1:{free_port()}")):
@@ -87,9 +104,9 @@ def rclone(s3, tmp_path_factory):
     return s3, (str(RCLONE), "--config", str(config))
 
 
-@pytest.fixture(params=["s3", "ssh", "rclone"])
+@pytest.fixture(params=["s3", "ssh", "rclone", "directory"])
 def place(request, tmp_path):
-    make = {"s3": s3_place, "ssh": ssh_place, "rclone": rclone_place}[request.param]
+    make = {"s3": s3_place, "ssh": ssh_place, "rclone": rclone_place, "directory": directory_place}[request.param]
     return make(request.getfixturevalue(request.param), f"korrigo/{tmp_path.name}")
 
 
@@ -283,3 +300,27 @@ def test_a_full_disk_there_is_an_error_in_words(ssh, source):
     at = SshPlace(host="127.0.0.1", root="/proc/korrigo", user=getuser(), port=ssh.port, words=ssh.words)
     with pytest.raises(KorrigoBackupError, match="nas: cannot"):
         put(SshTarget("nas", at), "a.gz", source)
+
+
+def test_a_disk_that_is_not_mounted_gets_no_copy(tmp_path, source):
+    """Its mount point is an empty directory of the disk with the backups."""
+    (tmp_path / "backups").mkdir()
+    (tmp_path / "disk").mkdir()
+    with pytest.raises(Unreachable, match="on the same file system"):
+        put(DirectoryTarget("disk", tmp_path / "disk", apart=tmp_path / "backups"), "a.gz", source)
+    assert list((tmp_path / "disk").iterdir()) == []
+    if os.stat("/dev/shm").st_dev != tmp_path.stat().st_dev:
+        assert put(DirectoryTarget("disk", tmp_path / "disk", apart=Path("/dev/shm")), "a.gz", source).is_new
+
+
+def test_a_directory_keeps_no_half_object(tmp_path, source):
+    (tmp_path / "disk").mkdir()
+    target = DirectoryTarget("disk", tmp_path / "disk")
+    with pytest.raises(ProofFailed):
+        target.put(f"{SITE}/source", source, "0" * 64)
+    assert [path for path in (tmp_path / "disk").rglob("*") if path.is_file()] == []
+    (tmp_path / "disk" / SITE / ".partial-x").write_bytes(b"of a killed copy")
+    assert list(target.list()) == []
+    (tmp_path / "disk" / SITE / "link").symlink_to(source)
+    assert list(target.list()) == []
+    assert target.stat(f"{SITE}/link") is None

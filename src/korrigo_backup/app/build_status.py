@@ -75,7 +75,7 @@ def sources(wired: Wired, *, ask: bool) -> Sources:
         media=config.media.root,
         stopped=config.backup.dir / STOPPED_FILE,
         live=(lambda: _hurried(wired)) if ask else None,
-        targets={name: section.off_site for name, section in config.targets.items()},
+        targets={name: section.is_off_site for name, section in config.targets.items()},
     )
 
 

@@ -5,12 +5,14 @@ A separate module, so that only the verbs that copy import it.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from korrigo_backup.core.secret import Secret
 from korrigo_backup.errors import UsageError
 from korrigo_backup.targets.destination import Destination
+from korrigo_backup.targets.directory import DeletingDirectoryTarget, DirectoryTarget
 from korrigo_backup.targets.pace import Pace
 from korrigo_backup.targets.rclone import DeletingRcloneTarget, RcloneTarget
 from korrigo_backup.targets.s3 import Bucket, DeletingS3Target, S3Target
@@ -63,16 +65,20 @@ def _destination(wired: Wired, name: str, section: TargetSection, *, sealing: bo
             hint="korrigo-backup seal init makes a key; its public key goes into [kit] recipients or"
             f" [targets.{name}] recipients; or set seal = false there",
         )
-    target = _target(wired.environment, name, section)
-    return Destination(target, recipients if section.seal else (), section.off_site, section.lock_days > 0)
+    target = _target(wired, name, section)
+    return Destination(target, recipients if section.seal else (), section.is_off_site, section.lock_days > 0)
 
 
-def _target(environment: Mapping[str, str], name: str, section: TargetSection) -> Target:
+def _target(wired: Wired, name: str, section: TargetSection) -> Target:
     scheme, _, _ = section.url.partition(":")
     if scheme == "s3":
-        return _s3(environment, name, section)
+        return _s3(wired.environment, name, section)
     if scheme == "ssh":
         return _ssh(name, section)
+    if scheme == "file":
+        kinds = DeletingDirectoryTarget if section.may_delete else DirectoryTarget
+        root = Path(section.url.removeprefix("file://"))
+        return kinds(name, root, apart=wired.catalog.directory, pace=Pace(section.limit * _KIB))
     if scheme == "rclone":
         kind = DeletingRcloneTarget if section.may_delete else RcloneTarget
         return kind(name, section.url.removeprefix("rclone:"), section.rclone, section.limit, section.timeout)

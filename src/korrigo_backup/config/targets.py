@@ -15,6 +15,7 @@ from korrigo_backup.config.values import Count, Reader, Section, Words, number, 
 _URL = re.compile(
     r"s3://[A-Za-z0-9][A-Za-z0-9.-]*(/[A-Za-z0-9._-]+)*/?"
     r"|ssh://([A-Za-z0-9._-]+@)?(\[[0-9a-fA-F:]+\]|[A-Za-z0-9][A-Za-z0-9._-]*)(:[0-9]+)?(/~?[A-Za-z0-9._-]*)*"
+    r"|file:///[A-Za-z0-9._/-]*"
     r"|rclone:[A-Za-z0-9_][A-Za-z0-9_ .-]*:[A-Za-z0-9._/-]*",
     re.ASCII,
 )
@@ -23,7 +24,8 @@ _URL = re.compile(
 def _url(value: object) -> object:
     if isinstance(value, str) and (not _URL.fullmatch(value) or ".." in value):
         raise ValueError(
-            "must be s3://BUCKET/PREFIX, ssh://USER@HOST:PORT/DIRECTORY or rclone:REMOTE:PATH, without spaces or .."
+            "must be s3://BUCKET/PREFIX, ssh://USER@HOST:PORT/DIRECTORY, file:///DIRECTORY or rclone:REMOTE:PATH,"
+            " without spaces or .."
         )
     return value
 
@@ -38,7 +40,7 @@ class TargetSection(Section, frozen=True):
 
     Copies are sealed to `recipients` (those of `[kit]` if there are none here) unless `seal` is false. `may_delete`
     gives the right to delete a damaged copy, to send it again. `limit` is in KiB a second (0: none), `timeout` in
-    seconds. `off_site` is false for a place that the same fire would reach.
+    seconds. `off_site` is false for a place that the same fire would reach, as a directory is unless it says otherwise.
     """
 
     readers: ClassVar[Mapping[str, Reader]] = {
@@ -52,7 +54,7 @@ class TargetSection(Section, frozen=True):
     seal: bool = True
     recipients: tuple[str, ...] = ()
     may_delete: bool = False
-    off_site: bool = True
+    off_site: bool | None = None
     limit: Annotated[int, Meta(ge=0, le=100_000_000)] = 0
     timeout: Annotated[float, Meta(gt=0, le=86400)] = 60
     storage_class: str | None = None
@@ -64,3 +66,8 @@ class TargetSection(Section, frozen=True):
     lock_mode: Literal["governance", "compliance"] = "governance"
     ssh: Words = ("ssh",)
     rclone: Words = ("rclone",)
+
+    @property
+    def is_off_site(self) -> bool:
+        """Whether a fire here would not reach it."""
+        return not self.url.startswith("file:") if self.off_site is None else self.off_site

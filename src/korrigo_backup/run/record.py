@@ -28,6 +28,7 @@ class Verb(StrEnum):
     VERIFY = "verify"
     COMPARE = "compare"
     COPY = "copy"
+    PRUNE_COPIES = "prune copies"
     RESTORE = "restore"
     RESTORE_IN_PLACE = "restore in place"
     RESTORE_BY_DJANGO = "restore by Django"

@@ -78,12 +78,21 @@ def replace_public(path: Path, data: bytes) -> None:
     A reader sees the old or the new content, never a part. Until then the new file has a hidden name in the same
     directory.
     """
+    _replace(path, data, PUBLIC_MODE)
+
+
+def replace_private(path: Path, data: bytes) -> None:
+    """Replace the content of `path` at once, as `replace_public` does, readable by the owner alone."""
+    _replace(path, data, FILE_MODE)
+
+
+def _replace(path: Path, data: bytes, mode: int) -> None:
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     fresh.unlink(missing_ok=True)
     try:
         with create_private(fresh) as file:
             write_all(file, data)
-            os.fchmod(file.fileno(), PUBLIC_MODE)
+            os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
         fresh.replace(path)
     finally:

@@ -17,15 +17,17 @@ from korrigo_backup.artifact.catalog import LATEST
 from korrigo_backup.artifact.kinds import Origin
 from korrigo_backup.artifact.naming import DIRECTORY_MANIFEST, MANIFEST_SUFFIX, is_kit, parse
 from korrigo_backup.artifact.signature import Authenticity
-from korrigo_backup.core.finding import Finding, error, first_error, ok, warning
-from korrigo_backup.errors import NotFound, UsageError
+from korrigo_backup.core.finding import Finding, error, first_error, loss, ok, warning
+from korrigo_backup.errors import NotFound, Refused, UsageError
 from korrigo_backup.system import age
 from korrigo_backup.system.files import create_private, explained, open_plain, private_directory, sha256_of
-from korrigo_backup.targets.ledger import Ledger
+from korrigo_backup.targets.ledger import Ledger, LedgerLine
+from korrigo_backup.targets.port import LockingTarget
 from korrigo_backup.targets.receipt import (
     LARGEST,
     SEALED_SUFFIX,
     SUFFIX,
+    artifact_of,
     decode,
     is_stored,
     plain_name,
@@ -35,7 +37,7 @@ from korrigo_backup.targets.receipt import (
 from korrigo_backup.targets.target_copy import SPOOL_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping, Sequence
 
     from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.artifact.signature import Key
@@ -47,7 +49,8 @@ if TYPE_CHECKING:
 class RemoteCopy:
     """An artifact on a target. `size` is in bytes there; `missing` names objects of its ledger that are not there.
 
-    `sent` and `read` are from the ledger of this host, None where it does not know the copy.
+    `sent`, `read`, `locked_until` and `lock_read` are from the ledger of this host, None where it does not know the
+    copy. `hidden` names objects that somebody has deleted: the versions below their delete markers are there.
     """
 
     name: str
@@ -57,7 +60,9 @@ class RemoteCopy:
     sent: datetime | None
     read: datetime | None
     locked_until: datetime | None
+    lock_read: datetime | None = None
     missing: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
 
 
 def sites(destination: Destination) -> list[str]:
@@ -83,28 +88,37 @@ def require_one_site(destination: Destination, site: str | None, own: str | None
 def copies(catalog: Catalog, destination: Destination, site: str) -> list[RemoteCopy]:
     """Return the artifacts that are whole on a target, the newest name first."""
     ledger = Ledger(catalog.directory, destination.name)
-    there = {one.name.partition("/")[2]: one.size for one in destination.target.list(f"{site}/")}
-    wholes = [name.removesuffix(SUFFIX) for name in there if name.endswith(SUFFIX)]
+    there, hidden, own = dict[str, int](), set[str](), dict[str, list[str]]()
+    for one in destination.target.list(f"{site}/"):
+        name = one.name.partition("/")[2]
+        there[name] = one.size
+        own.setdefault(artifact_of(name), []).append(name)
+        if one.is_hidden:
+            hidden.add(name)
+    lines: dict[str, list[LedgerLine]] = {}
+    for line in ledger.lines.values():
+        if line.sent:
+            lines.setdefault(line.artifact, []).append(line)
     found = []
-    for artifact in wholes:
-        sizes = [size for name, size in there.items() if _belongs(name, artifact)]
-        line = ledger.sent(receipt_name(artifact))
-        lines = [one for one in ledger.lines.values() if one.artifact == artifact and one.sent]
-        sealed = any(name.endswith(SEALED_SUFFIX) for name in there if _belongs(name, artifact))
-        missing = tuple(one.object for one in lines if there.get(one.object) != one.size)
+    for artifact in (name.removesuffix(SUFFIX) for name in there if name.endswith(SUFFIX)):
+        names = [name for name in own[artifact] if not name.endswith(SUFFIX)]
+        whole, sent = ledger.sent(receipt_name(artifact)), lines.get(artifact, ())
+        of_it = {*names, receipt_name(artifact), *(one.object for one in sent)}
         found.append(
             RemoteCopy(
-                artifact, sum(sizes), len(sizes), sealed, line.sent if line else None, line.read if line else None,
-                line.locked_until if line else None, missing,
+                name=artifact,
+                size=sum(there[name] for name in names),
+                objects=len(names),
+                sealed=any(name.endswith(SEALED_SUFFIX) for name in names),
+                sent=whole.sent if whole else None,
+                read=whole.read if whole else None,
+                locked_until=whole.locked_until if whole else None,
+                lock_read=whole.lock_read if whole else None,
+                missing=tuple(one.object for one in sent if there.get(one.object) != one.size),
+                hidden=tuple(sorted(of_it & hidden)),
             )
-        )  # fmt: skip
+        )
     return sorted(found, key=lambda one: one.name.removesuffix(SUFFIX)[-40:], reverse=True)
-
-
-def _belongs(name: str, artifact: str) -> bool:
-    return plain_name(name) in {artifact, f"{artifact}{MANIFEST_SUFFIX}", f"{artifact}.sha256"} or name.startswith(
-        f"{artifact}/"
-    )
 
 
 @dataclass(frozen=True)
@@ -138,6 +152,7 @@ class TargetReader:
         """Return the receipt of an artifact and the result of checking its signature; NotFound without one."""
         name = receipt_name(artifact)
         place = to / name.replace("/", "_")
+        place.unlink(missing_ok=True)
         try:
             self.destination.target.fetch(f"{self.site}/{name}", place)
         except NotFound:
@@ -214,8 +229,47 @@ def verify(reader: TargetReader, artifact: str) -> list[Finding]:
         findings += _against(reader, artifact, manifest, digests)
     if not first_error(findings):
         findings.append(_whole(reader, receipt, opened=opened))
-    _write_down(reader, receipt, bad, good=not first_error(findings))
+    findings += _hidden(reader, receipt)
+    lock = _lock(reader, receipt) if reader.destination.lock_days and not bad else None
+    if reader.destination.lock_days and not bad and lock is None:
+        findings.append(
+            loss("target.unlocked", f"{target}: the server keeps no retention on {artifact}: it can be deleted",
+                 "make the bucket with Object Lock, or set lock_days = 0")
+        )  # fmt: skip
+    _write_down(reader, receipt, bad, good=not first_error(findings), lock=lock)
     return findings
+
+
+def _hidden(reader: TargetReader, receipt: Receipt) -> list[Finding]:
+    """Return a finding if somebody has deleted objects of an artifact whose versions are there."""
+    names = {f"{reader.site}/{one.name}" for one in receipt.objects}
+    names.add(f"{reader.site}/{receipt_name(receipt.artifact)}")
+    try:
+        hidden = [one.name for one in reader.destination.target.list(f"{reader.site}/") if one.is_hidden]
+    except Refused:  # a key that may fetch and not list
+        return []
+    found = sorted(names.intersection(hidden))
+    return [] if not found else [hidden_objects(reader.destination.name, found)]
+
+
+def hidden_objects(target: str, names: Sequence[str]) -> Finding:
+    """Return the finding for objects on a target that somebody has deleted, and whose versions are there."""
+    return loss("target.hidden", f"{target}: somebody has deleted {len(names)} objects, such as {names[0]}; the version"
+                " below is there and was read", "find who may delete there; then remove the delete markers"
+                " (aws s3api delete-object --version-id MARKER)")  # fmt: skip
+
+
+def _lock(reader: TargetReader, receipt: Receipt) -> datetime | None:
+    """Return the earliest end of the retention of the objects as the server gives it back, None if one has none."""
+    target, ends = reader.destination.target, list[datetime]()
+    if not isinstance(target, LockingTarget):
+        return None
+    for name in (receipt_name(receipt.artifact), *(one.name for one in receipt.objects)):
+        until = target.lock_of(f"{reader.site}/{name}").until
+        if until is None or until <= datetime.now(UTC):
+            return None
+        ends.append(until)
+    return min(ends)
 
 
 def _manifests(artifact: str) -> tuple[str, ...]:
@@ -257,7 +311,9 @@ def _whole(reader: TargetReader, receipt: Receipt, *, opened: bool) -> Finding:
               f" {reader.destination.name}, {how}")  # fmt: skip
 
 
-def _write_down(reader: TargetReader, receipt: Receipt, bad: Mapping[str, str], *, good: bool) -> None:
+def _write_down(
+    reader: TargetReader, receipt: Receipt, bad: Mapping[str, str], *, good: bool, lock: datetime | None
+) -> None:
     """Note what was found in the ledger: the next copy sends again what is bad."""
     ledger = Ledger(reader.catalog.directory, reader.destination.name)
     for name, why in bad.items():
@@ -265,7 +321,10 @@ def _write_down(reader: TargetReader, receipt: Receipt, bad: Mapping[str, str], 
             ledger.write(replace(line, bad=why))
     line = ledger.lines.get(receipt_name(receipt.artifact))
     if good and line:  # without a line this host has not copied it, and keeps no account of it
-        ledger.write(replace(line, read=datetime.now(UTC), bad=""))
+        now = datetime.now(UTC)
+        if reader.destination.lock_days:
+            line = replace(line, locked_until=lock, lock_read=now if lock else None)
+        ledger.write(replace(line, read=now, bad=""))
 
 
 def artifacts_on(reader: TargetReader, named: str) -> list[str]:

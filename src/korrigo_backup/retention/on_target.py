@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from korrigo_backup.targets.receipt import Receipt
 
 
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - in the zone of the site, as the stamp in a name
+
+
 @dataclass(frozen=True)
 class TargetPruneOptions:
     """The request: the policy of the target, the site's name, the time, the confirmations of a person."""
@@ -145,20 +148,18 @@ def _artifact(
     site: str,
 ) -> Artifact:
     """Return a copy as an artifact; without `facts` it is not ours, and stays."""
-    path = reader.catalog.directory / name
-    if facts is None:
-        moment = own_clock(parsed.stamp) or datetime.fromtimestamp(0)  # noqa: DTZ006 - made aware in the next line
-        return Artifact(path, parsed.kind, parsed.origin, parsed.stamp, moment.astimezone(), size, None)
-    created, components = facts
-    database, media = (*components, None, None)[:2]
-    head = ManifestHeader(
-        timestamp=parsed.stamp, format=1, kind=parsed.kind, origin=parsed.origin, site=site, environment=None,
-        created=created, seconds=None, database_backup=database, media_backup=media, rows=None, files=None,
-        digests=False, consistency=None,
-    )  # fmt: skip
+    created, head, signed = (own_clock(parsed.stamp) or _EPOCH).astimezone(), None, Authenticity.UNSIGNED
+    if facts:
+        created, signed = facts[0], Authenticity.AUTHENTIC
+        database, media = (*facts[1], None, None)[:2]
+        head = ManifestHeader(
+            timestamp=parsed.stamp, format=1, kind=parsed.kind, origin=parsed.origin, site=site, environment=None,
+            created=created, seconds=None, database_backup=database, media_backup=media, rows=None, files=None,
+            digests=False, consistency=None,
+        )  # fmt: skip
     return Artifact(
-        path, parsed.kind, parsed.origin, parsed.stamp, created, size, None,
-        authenticity=Authenticity.AUTHENTIC, head=head,
+        directory=reader.catalog.directory, name=name, kind=parsed.kind, origin=parsed.origin, stamp=parsed.stamp,
+        created=created, size=size, source=None, authenticity=signed, head=head,
     )  # fmt: skip
 
 

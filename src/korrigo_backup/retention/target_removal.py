@@ -29,7 +29,7 @@ from korrigo_backup.run.journal import recorded
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import CopyRemoved, TargetSwept
 from korrigo_backup.system import lock
-from korrigo_backup.system.files import explained, open_own, read_plain, replace_private, write_all
+from korrigo_backup.system.files import explained, open_own, read_plain, replace_whole, write_all
 from korrigo_backup.targets.copy import LOCK
 from korrigo_backup.targets.ledger import Ledger
 from korrigo_backup.targets.port import DeletingTarget
@@ -348,7 +348,7 @@ def _read_marks(path: Path) -> _Marks:
 
 def _write_marks(path: Path, marks: _Marks) -> None:
     with explained(f"write {path}"):
-        replace_private(path, msgspec.json.encode(marks))
+        replace_whole(path, msgspec.json.encode(marks))
 
 
 def _write_down(path: Path, record: RemovalRecord, key: Key) -> None:

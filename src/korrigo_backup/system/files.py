@@ -72,21 +72,12 @@ def write_private(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def replace_public(path: Path, data: bytes) -> None:
-    """Replace the content of `path` at once, readable by all (0644).
+def replace_whole(path: Path, data: bytes, mode: int = FILE_MODE) -> None:
+    """Replace the content of `path` at once, by default readable by the owner alone.
 
     A reader sees the old or the new content, never a part. Until then the new file has a hidden name in the same
     directory.
     """
-    _replace(path, data, PUBLIC_MODE)
-
-
-def replace_private(path: Path, data: bytes) -> None:
-    """Replace the content of `path` at once, as `replace_public` does, readable by the owner alone."""
-    _replace(path, data, FILE_MODE)
-
-
-def _replace(path: Path, data: bytes, mode: int) -> None:
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     fresh.unlink(missing_ok=True)
     try:

@@ -44,6 +44,7 @@ from korrigo_backup.targets.receipt import (
     receipt_name,
     stored_name,
 )
+from korrigo_backup.targets.verify_copy import hidden_objects
 
 if TYPE_CHECKING:
     import threading
@@ -195,12 +196,7 @@ class TargetCopy:
 
     def _notice_hidden(self, names: Sequence[str]) -> None:
         if names and not any(finding.id == "target.hidden" for finding in self.result.findings):
-            self.result.findings.append(
-                loss("target.hidden", f"{self.result.name}: somebody has deleted {len(names)} objects there, such as"
-                     f" {names[0]}; the versions below their delete markers are there",
-                     "find who may delete there; then remove the delete markers (aws s3api delete-object"
-                     " --version-id MARKER)")
-            )  # fmt: skip
+            self.result.findings.append(hidden_objects(self.result.name, names))
 
     def _copy(self, item: CopyItem) -> None:
         whole = receipt_name(item.name)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from korrigo_backup.artifact.artifact import Artifact
 from korrigo_backup.artifact.header import ManifestHeader
 from korrigo_backup.artifact.history import damaged
-from korrigo_backup.artifact.kinds import Kind, Origin
+from korrigo_backup.artifact.kinds import KINDS, Kind, Origin
 from korrigo_backup.artifact.naming import parse
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.errors import KorrigoBackupError, Unreachable
@@ -64,7 +64,7 @@ class TargetPruning:
     def leaving(self) -> tuple[Artifact, ...]:
         """The copies that go; a restore point before its components."""
         gone = (decision.artifact for decision in self.decisions if decision.remove)
-        return tuple(sorted(gone, key=lambda one: one.kind is not Kind.POINT))
+        return tuple(sorted(gone, key=lambda one: KINDS[one.kind].removal))
 
     @property
     def bytes(self) -> int:

@@ -10,6 +10,7 @@ import stat
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
+from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.errors import KorrigoBackupError, Refused
 from korrigo_backup.system.mounts import is_mount, mounts_below
 
@@ -131,11 +132,16 @@ def read_plain(path: Path, largest: int) -> bytes:
 
 def sha256_of(path: Path) -> tuple[str, int]:
     """Return the SHA-256 of a regular file and its size in bytes."""
-    digest, size = hashlib.sha256(), 0
     with open_plain(path) as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
+        return sha256_of_open(file)
+
+
+def sha256_of_open(file: IO[bytes]) -> tuple[str, int]:
+    """Return the SHA-256 of an open file from its position on, and the number of bytes read."""
+    digest, size = hashlib.sha256(), 0
+    while chunk := file.read(CHUNK):
+        digest.update(chunk)
+        size += len(chunk)
     return digest.hexdigest(), size
 
 
@@ -231,7 +237,7 @@ def require_no_mounts(path: Path, doing: str) -> None:
         found.insert(0, str(path))
     if found:
         raise Refused(
-            f"{path} is not {doing}: another file system is mounted at {', '.join(found[:3])}",
+            f"{path} is not {doing}: another file system is mounted at {first_of(found, 3)}",
             hint=f"unmount it (umount {found[0]}), then run this again",
         )
 

@@ -2,12 +2,16 @@
 
 import os
 import subprocess
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from korrigo_backup.compose.container import Container
 from korrigo_backup.core.finding import Level
-from korrigo_backup.setup.preflight import judged, key_file, running, settings, storage, version_in
+from korrigo_backup.media.tree import MediaTree
+from korrigo_backup.setup.preflight import judged, key_file, media, running, settings, storage, version_in
+from korrigo_backup.site.site import StoreOptions
 
 
 def container(service, *, runs=True, health="healthy"):
@@ -44,7 +48,7 @@ def test_a_version_is_compared_as_numbers():
 
 @pytest.mark.contract("B6")
 @pytest.mark.parametrize(
-    ("found", "level", "said"),
+    ("found", "level", "message"),
     [
         ([], Level.ERROR, "the service db does not run"),
         ([container("web")], Level.ERROR, "the service db does not run"),
@@ -56,10 +60,10 @@ def test_a_version_is_compared_as_numbers():
         ([container("db", health=None)], Level.OK, "services running: db"),
     ],
 )
-def test_services_that_do_not_run_are_named(found, level, said):
+def test_services_that_do_not_run_are_named(found, level, message):
     finding = running(found, "db", "docker compose")
     assert finding.level is level
-    assert said in finding.message
+    assert message in finding.message
 
 
 @pytest.mark.contract("C4")
@@ -87,8 +91,8 @@ def test_preflight_reports_an_env_file_that_is_world_readable_or_tracked_or_over
     own = tmp_path / "korrigo-backup.env"
     own.write_text("BACKUP_DIR=ours\nPOSTGRES_DB=other\n")
     own.chmod(0o644)
-    said = [finding.message for finding in settings(tmp_path)]
-    assert f"others may read {own} (mode 644)" in said
+    message = [finding.message for finding in settings(tmp_path)]
+    assert f"others may read {own} (mode 644)" in message
     (tmp_path / ".env").write_text("BACKUP_DIR=theirs\nPOSTGRES_DB=x\n")
     assert "korrigo-backup.env wins over .env, which sets otherwise: BACKUP_DIR" in [
         f.message for f in settings(tmp_path)
@@ -97,3 +101,25 @@ def test_preflight_reports_an_env_file_that_is_world_readable_or_tracked_or_over
 
 def test_preflight_warns_about_a_missing_key_file(tmp_path):
     assert levels(key_file(tmp_path / "key", lambda: None)) == {"key.file": Level.WARNING}
+
+
+@pytest.mark.parametrize(
+    ("use", "files", "size", "level"),
+    [
+        (None, 2, 20, None),
+        (None, 2, 1_000_000_001, Level.OK),
+        (None, 20_001, 20, Level.OK),
+        (True, 2, 20, Level.OK),
+        (False, 2, 20, None),
+        (False, 2, 1_000_000_001, Level.WARNING),
+    ],
+)
+def test_the_way_of_saving_a_large_media_tree_is_named(tmp_path, use, files, size, level):
+    root = tmp_path / "media"
+    root.mkdir()
+    for number in range(files):
+        (root / str(number)).touch()
+    os.truncate(root / "0", size)
+    site: Any = SimpleNamespace(media=MediaTree(root), store=StoreOptions(use))
+    found = levels(media(site).findings)
+    assert found.get("media.store") == level

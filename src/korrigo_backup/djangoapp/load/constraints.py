@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import DatabaseError, IntegrityError, OperationalError, connections, models, transaction
 
+from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.djangoapp.load.insert import first_line
 from korrigo_backup.errors import ProofFailed
 
@@ -145,7 +146,7 @@ class Checks:
         for one in reversed(self._aside):
             if problem := self._cannot_hold(one):
                 _add(one, self.alias, not_valid=True)
-                self.notes.append(_said(one, problem))
+                self.notes.append(_note(one, problem))
         with _named(self.tables, self.alias):
             for one in outside:
                 _add(one, self.alias)
@@ -187,7 +188,7 @@ def _add(one: Constraint, alias: str, *, not_valid: bool = False) -> None:
             cursor.execute(f"COMMENT ON CONSTRAINT {one.name} ON {one.place} IS {one.comment}")
 
 
-def _said(one: Constraint, problem: BaseException) -> str:
+def _note(one: Constraint, problem: BaseException) -> str:
     return (
         f"{one.name} of {one.place} is NOT VALID: saved rows break it: {first_line(problem)}; new rows are checked as"
         f" before: mend the rows that break it, then: ALTER {one.of} VALIDATE CONSTRAINT {one.name}"
@@ -206,8 +207,7 @@ def _named(tables: Sequence[ModelTable], alias: str) -> Iterator[None]:
 def _refused(tables: Sequence[ModelTable], alias: str, problem: BaseException) -> ProofFailed:
     """Return the error for rows that break a constraint. A foreign key's are looked for and named."""
     found = list(islice((text for table in tables for text in _offenders(table, alias)), _COUNTED + 1))
-    more = f" and {'more than ' * (len(found) > _COUNTED)}{min(len(found), _COUNTED) - NAMED} more"
-    named = "; ".join(found[:NAMED]) + (more if len(found) > NAMED else "")
+    named = first_of(found, NAMED, "; ", least=len(found) > _COUNTED)
     return ProofFailed(
         f"rows refer to rows that are not in the backup: {named or first_line(problem)}",
         hint="give the rows of the site their targets, or remove them, and make the backup again without --exclude;"

@@ -1,7 +1,7 @@
 """The command, run in a forked child in which chosen effects are killed or fail.
 
 An effect is what the outside world can see: a process started, a process at work, a rename, mkdir, rmdir, link, unlink
-or fsync. They are numbered from 1; `triggers` says what happens at which number:
+or fsync, and with `requests=True` each request of boto3. They are numbered from 1; `triggers` says what happens at which number:
 
     kill     the run is killed before the effect; where a process is at work, in the middle of it
     full     the effect fails: no space (or no memory for a process)
@@ -57,23 +57,25 @@ class Steps:
         self.count = 0
         self.gone = 0
         self.failing = False
+        self.alone = threading.Lock()
 
     def reach(self, what):
-        self.count += 1
-        os.write(self.log, f"{what}\n".encode())
-        action = self.triggers.get(self.count)
+        with self.alone:  # some effects are those of threads
+            self.count += 1
+            os.write(self.log, f"{what}\n".encode())
+            action = self.triggers.get(self.count)
         self.failing = self.failing or action == "all"
         return "broken" if self.failing else action
 
 
-def run(site, *arguments, triggers=None, env=None):
+def run(site, *arguments, triggers=None, env=None, requests=False):
     """Run `korrigo-backup` with `arguments` in a child of its own process group."""
     place = site.home / "steps"
     place.mkdir(exist_ok=True)
     files = [os.open(place / name, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600) for name in ("output", "effects")]
     child = os.fork()
     if child == 0:
-        _be_the_command(site, arguments, triggers or {}, {**site.env, **(env or {})}, files)
+        _be_the_command(site, arguments, triggers or {}, {**site.env, **(env or {})}, files, requests)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     output, effects = (os.pread(file, 1 << 20, 0).decode(errors="replace") for file in files)
     for file in files:
@@ -93,7 +95,7 @@ def _until_ended(group):
         return
 
 
-def _be_the_command(site, arguments, triggers, env, files):
+def _be_the_command(site, arguments, triggers, env, files, requests):
     try:
         os.setsid()
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -106,7 +108,10 @@ def _be_the_command(site, arguments, triggers, env, files):
         os.environ.update(env)
         sys.argv = ["korrigo-backup", *map(str, arguments)]
         undo._PAUSE = 0.01
-        _instrument(Steps(triggers, files[1]))
+        counting = Steps(triggers, files[1])
+        _instrument(counting)
+        if requests:
+            _instrument_requests(counting)
         code = main.guarded()
         sys.stdout.flush()
     except BaseException:  # noqa: BLE001 - a child must not become a second pytest
@@ -129,6 +134,20 @@ def _instrument(steps):
         setattr(os, name, _counted(steps, name, lambda *_: None))
     changed: Any = subprocess
     changed.Popen = type("Popen", (_Popen,), {"steps": steps})
+
+
+def _instrument_requests(steps):
+    from botocore.httpsession import URLLib3Session  # noqa: PLC0415 - few tests need it
+
+    changed: Any = URLLib3Session
+    send = changed.send
+
+    def counted(session, request):
+        if steps.reach(f"{request.method} {request.url}") == "kill":
+            _die(steps.count)
+        return send(session, request)
+
+    changed.send = counted
 
 
 def _counted(steps, name, real):

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from korrigo_backup.artifact import manifest as manifests
 from korrigo_backup.artifact.catalog import LATEST
 from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.artifact.manifest import LARGEST
@@ -48,12 +47,14 @@ def fetch(reader: TargetReader, named: str, *, listen: Listener = silent, allow_
         raise UsageError(
             f"{name} is not the name of a backup", hint=f"korrigo-backup list --on {reader.destination.name}"
         )
-    path = _fetch_one(reader, name, listen=listen, allow_unsigned=allow_unsigned)
+    components: tuple[str, ...] = ()
     if parsed and KINDS[parsed.kind].components:
-        point = manifests.decode(path.read_bytes(), name)
-        for component in filter(None, (point.database_backup, point.media_backup)):
-            _fetch_one(reader, component, listen=listen, allow_unsigned=allow_unsigned)
-    return path
+        with reader.directory() as to:
+            receipt, _ = reader.receipt(name, to)  # its signature is checked with that of the others
+        components = tuple(one for one in receipt.components if parse(one))
+    for component in components:  # before the point: a crash leaves no point that lacks one
+        _fetch_one(reader, component, listen=listen, allow_unsigned=allow_unsigned)
+    return _fetch_one(reader, name, listen=listen, allow_unsigned=allow_unsigned)
 
 
 def _fetch_one(reader: TargetReader, name: str, *, listen: Listener, allow_unsigned: bool) -> Path:

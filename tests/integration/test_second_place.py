@@ -169,6 +169,20 @@ def test_a_bit_that_flips_there_is_found_and_healed_with_the_right_to_delete(sit
     site.korrigo("verify", "--on", "cloud")
 
 
+def test_a_restore_point_there_is_as_good_as_its_components(site, s3):
+    configure(site, cloud(site, s3, more="seal = false"), s3=s3)
+    site.korrigo("backup", "full")
+    site.korrigo("copy")
+    assert "3 copies read back from cloud" in site.korrigo("verify", "--on", "cloud", "latest-point").out
+    (place,) = (s3.data / site.database).iterdir()
+    media = place / site.one("media_backup_*.tar.gz").name
+    content = bytearray(media.read_bytes())
+    content[500] ^= 1
+    media.write_bytes(content)
+    found = site.korrigo("verify", "--on", "cloud", "latest-point", code=9)
+    assert f"{media.name} has another content than was sent" in found.output
+
+
 @pytest.mark.contract("T13")
 def test_backups_that_are_gone_here_stay_there(site, ssh):
     root = ssh.data / site.database

@@ -69,10 +69,11 @@ def command(
 
 def _verify_copies(reading: TargetReader, artifact: str, *, as_json: bool) -> None:
     """Read copies back from a target; exit 9 if any is bad there."""
-    from korrigo_backup.targets.read_back import artifacts_on  # noqa: PLC0415 - only this option needs it
+    from korrigo_backup.targets.read_back import artifacts_on, components_on  # noqa: PLC0415 - only this option
     from korrigo_backup.targets.verify_copy import verify as read_back  # noqa: PLC0415
 
-    names = artifacts_on(reading, artifact)
+    meant = artifacts_on(reading, artifact)
+    names = list(dict.fromkeys(name for one in meant for name in (*components_on(reading, one), one)))
     bad, documents = [], []
     for name in names:
         findings = read_back(reading, name)
@@ -90,7 +91,7 @@ def _verify_copies(reading: TargetReader, artifact: str, *, as_json: bool) -> No
             hint=bad[0][1].hint,
         )
     if not as_json:
-        say(f"✅ {len(names)} copies read back from {reading.destination.name}")
+        say(f"✅ {len(names)} {'copy' if len(names) == 1 else 'copies'} read back from {reading.destination.name}")
 
 
 def _verify_all(wired: Wired, depth: Depth, *, as_json: bool) -> None:

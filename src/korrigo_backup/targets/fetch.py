@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.artifact.catalog import LATEST
-from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.artifact.manifest import LARGEST
 from korrigo_backup.artifact.naming import DIRECTORY_MANIFEST, MANIFEST_SUFFIX, MEDIA_STORE, is_kit, parse
 from korrigo_backup.artifact.signature import Authenticity
@@ -23,7 +22,7 @@ from korrigo_backup.system.files import (
     sha256_of,
 )
 from korrigo_backup.targets.port import require_plain
-from korrigo_backup.targets.read_back import artifacts_on
+from korrigo_backup.targets.read_back import artifacts_on, components_on
 from korrigo_backup.targets.receipt import is_stored, stored_name
 
 if TYPE_CHECKING:
@@ -47,12 +46,7 @@ def fetch(reader: TargetReader, named: str, *, listen: Listener = silent, allow_
         raise UsageError(
             f"{name} is not the name of a backup", hint=f"korrigo-backup list --on {reader.destination.name}"
         )
-    components: tuple[str, ...] = ()
-    if parsed and KINDS[parsed.kind].components:
-        with reader.directory() as to:
-            receipt, _ = reader.receipt(name, to)  # its signature is checked with that of the others
-        components = tuple(one for one in receipt.components if parse(one))
-    for component in components:  # before the point: a crash leaves no point that lacks one
+    for component in components_on(reader, name):  # before the point: a crash leaves no point that lacks one
         _fetch_one(reader, component, listen=listen, allow_unsigned=allow_unsigned)
     return _fetch_one(reader, name, listen=listen, allow_unsigned=allow_unsigned)
 

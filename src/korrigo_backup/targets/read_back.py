@@ -10,7 +10,7 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.catalog import LATEST
-from korrigo_backup.artifact.kinds import Origin
+from korrigo_backup.artifact.kinds import KINDS, Origin
 from korrigo_backup.artifact.naming import is_kit, parse
 from korrigo_backup.errors import NotFound, UsageError
 from korrigo_backup.system import age
@@ -197,6 +197,16 @@ class TargetReader:
         with explained(f"write {to}"), open_plain(place) as source, create_private(to) as opened:
             age.unseal_stream(source, opened, self.identity, name)
         return to
+
+
+def components_on(reader: TargetReader, name: str) -> tuple[str, ...]:
+    """Return the artifacts that a restore point on a target binds, none for another artifact; raises as `receipt`."""
+    parsed = parse(name)
+    if parsed is None or not KINDS[parsed.kind].components:
+        return ()
+    with reader.directory() as to:
+        receipt, _ = reader.receipt(name, to)  # its signature is checked with that of the others
+    return tuple(one for one in receipt.components if parse(one))
 
 
 def artifacts_on(reader: TargetReader, named: str) -> list[str]:

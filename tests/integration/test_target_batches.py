@@ -1,19 +1,22 @@
 """Many files to a target at once: the contract of a single put holds for each of them."""
 
 import hashlib
+import json
 import os
 import subprocess
 import time
 from dataclasses import replace
 from getpass import getuser
 
+import pyrage
 import pytest
 
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Unreachable, UsageError
-from korrigo_backup.targets.batch import batches, trees
+from korrigo_backup.targets.batch import batches, gathered, trees
 from korrigo_backup.targets.port import BatchingTarget, PutObject, PutResult, StoredObject
 from korrigo_backup.targets.rclone import RcloneTarget
 from korrigo_backup.targets.ssh import SshPlace, SshTarget
+from sandbox import kill_all, until
 from targetservers import RCLONE, free_port, ssh_server
 
 SITE = "0e2f6c1a-6a0c-5f0b-9a51-3d8f6f0a7e11"
@@ -53,19 +56,31 @@ def store(tmp_path, count, size=1000):
     return objects
 
 
+def sent(target, objects, tmp_path, *, together):
+    """Put objects, in a directory of their own if they are `together`."""
+    if not together:
+        return target.put_many(objects)
+    with gathered(objects, tmp_path / "batch") as links:
+        return target.put_many(links)
+
+
+@pytest.mark.parametrize("together", [False, True])
 @pytest.mark.contract("B9")
-def test_many_files_are_put_and_those_that_are_there_are_not_sent_again(place, tmp_path):
+def test_many_files_are_put_and_those_that_are_there_are_not_sent_again(place, tmp_path, together):
     target, data = place
     objects = store(tmp_path, 60)
     assert isinstance(target, BatchingTarget)
-    first = target.put_many(objects[:40])
+    data.mkdir(mode=0o755)
+    first = sent(target, objects[:40], tmp_path, together=together)
     assert first == {one.name: PutResult(is_new=True) for one in objects[:40]}
     times = {one.name: (data / one.name).stat().st_mtime_ns for one in objects[:40]}
-    second = target.put_many(objects)
+    second = sent(target, objects, tmp_path, together=together)
     assert [second[one.name] for one in objects] == [PutResult(is_new=False)] * 40 + [PutResult(is_new=True)] * 20
     for one in objects:
         assert (data / one.name).read_bytes() == one.source.read_bytes()
     assert {name: (data / name).stat().st_mtime_ns for name in times} == times
+    assert data.stat().st_mode & 0o777 == 0o755
+    assert not (tmp_path / "batch").exists()
 
 
 @pytest.mark.contract("T13")
@@ -154,6 +169,21 @@ def test_a_batch_has_a_limit_of_bytes_and_a_larger_file_is_a_batch_of_its_own():
     assert [len(batch) for batch in batches((number, 1) for number in range(45_000))] == [20_000, 20_000, 5_000]
 
 
+def test_files_go_as_they_are_where_there_are_no_hard_links(tmp_path, monkeypatch):
+    objects = store(tmp_path, 3)
+    monkeypatch.setattr(os, "link", lambda *_: os.stat("/nowhere"))
+    with gathered(objects, tmp_path / "batch") as found:
+        assert found == objects
+
+
+def test_a_directory_with_other_files_is_not_sent_whole(tmp_path):
+    objects = store(tmp_path, 3)
+    (tree,) = trees(objects)
+    assert tree.tops == ["media-store"]
+    (tree,) = trees(objects[1:])
+    assert tree.tops == []
+
+
 def test_files_of_two_directories_are_two_trees(tmp_path):
     stored = store(tmp_path, 3)
     other = tmp_path / "spool" / "a.gz"
@@ -164,3 +194,35 @@ def test_files_of_two_directories_are_two_trees(tmp_path):
         (tmp_path / "backups", SITE, 3),
         (tmp_path / "spool", f"{SITE}/w", 1),
     ]
+
+
+@pytest.mark.contract("B9")
+@pytest.mark.parametrize("seals", [False, True])
+def test_a_media_store_is_copied_by_a_key_for_writing_and_finished_after_a_kill(site, ssh, seals):
+    key = pyrage.x25519.Identity.generate()
+    (site.home / "holder.key").write_text(f"{key}\n")
+    root = f"{site.database}-{seals}"
+    words = json.dumps(list(ssh.write_only))
+    url = f"ssh://{getuser()}@127.0.0.1:{ssh.port}/{root}"
+    reading = f"ssh://{getuser()}@127.0.0.1:{ssh.port}{ssh.data}/{root}"
+    seal = f'recipients = ["{key.to_public()}"]' if seals else "seal = false"
+
+    def configure(url, words, more=""):
+        (site.home / "korrigo-backup.toml").write_text(
+            f'[media]\nstore = true\n[targets.nas]\nurl = "{url}"\nssh = {words}\n{seal}\n{more}\n'
+        )
+
+    for number in range(30):
+        site.write(f"scan{number}.bin", os.urandom(100_000))
+    configure(url, words, "limit = 500")
+    site.korrigo("backup", "media")
+    with site.started("copy") as child:
+        until(lambda: list((ssh.data / root).rglob("media-store/*/*")))
+        kill_all(child)
+    assert not list((ssh.data / root).rglob("*.receipt.json"))
+    configure(url, words)
+    assert "✅ nas: 1 copied" in site.korrigo("copy", code=(0, 3)).out
+    assert not list(site.backups.glob(".copying-nas"))
+    assert "0 copied (0B), 1 there already" in site.korrigo("copy", code=(0, 3)).out
+    configure(reading, json.dumps(list(ssh.words)))
+    assert "1 copies read back" in site.korrigo("verify", "--on", "nas", "all", "--identity", "holder.key").out

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from korrigo_backup.system.files import explained
-from korrigo_backup.targets.port import require_named
+from korrigo_backup.system.files import explained, private_directory, remove_tree
+from korrigo_backup.targets.port import PutObject, require_named, require_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
-
-    from korrigo_backup.targets.port import PutObject
+    from collections.abc import Iterable, Iterator, Sequence
 
 T = TypeVar("T")
 
 FILES = 20_000
 BYTES = 512 * 1024 * 1024
 """The most files and bytes of a batch; a larger file is a batch of its own. Sealed, a batch lies in the spool."""
+
+
+_TOPS = 100
+"""The most directories and files that a command line names."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,13 @@ class Tree:
     base: Path
     prefix: str
     objects: dict[str, PutObject]
+
+    @property
+    def tops(self) -> list[str]:
+        """The entries of `base` that are to be sent; empty if there are many, or other files beside."""
+        tops = sorted({name.partition("/")[0] for name in self.objects})
+        found = sum(len(files) for _, _, files in os.walk(self.base)) if len(tops) <= _TOPS else 0
+        return tops if found == len(self.objects) else []
 
     @property
     def names(self) -> bytes:
@@ -53,6 +64,40 @@ def trees(objects: Iterable[PutObject]) -> list[Tree]:
         tree = found.setdefault((base, prefix), Tree(base, prefix, {}))
         tree.objects["/".join(parts[-same:])] = one
     return list(found.values())
+
+
+@contextmanager
+def gathered(objects: Sequence[PutObject], place: Path) -> Iterator[list[PutObject]]:
+    """Yield the objects with files in the new directory `place`, which holds nothing else and is removed again.
+
+    A target can send a whole directory in half the time of named files. The files are hard links; where the file system
+    has none, the objects are yielded as they are.
+    """
+    with explained(f"write {place}"):
+        remove_tree(place)
+        private_directory(place)
+    try:
+        try:
+            links = _links(objects, place)
+        except OSError:
+            links = list(objects)
+        yield links
+    finally:
+        with explained(f"remove {place}"):
+            remove_tree(place)
+
+
+def _links(objects: Sequence[PutObject], place: Path) -> list[PutObject]:
+    made, links = set[str](), []
+    for one in objects:
+        link = f"{place}/{require_plain(one.name)}"
+        above = link.rpartition("/")[0]
+        if above not in made:
+            Path(above).mkdir(mode=0o700, parents=True, exist_ok=True)
+            made.add(above)
+        os.link(one.source, link)
+        links.append(PutObject(one.name, Path(link), one.sha256))
+    return links
 
 
 def batches(files: Iterable[tuple[T, int]]) -> Iterator[list[T]]:

@@ -33,7 +33,7 @@ from korrigo_backup.system.files import (
     sha256_of,
     write_private,
 )
-from korrigo_backup.targets.batch import batches
+from korrigo_backup.targets.batch import batches, gathered
 from korrigo_backup.targets.ledger import Ledger, LedgerLine
 from korrigo_backup.targets.port import BatchingTarget, ConnectingTarget, DeletingTarget, PutObject, PutResult
 from korrigo_backup.targets.receipt import (
@@ -212,7 +212,8 @@ class TargetCopy:
         if self._stop.is_set():
             raise Stopped
         objects = [PutObject(self._remote(line.object), source, line.sha256) for source, line in ready]
-        results = target.put_many(objects)
+        with gathered(objects, self._spool / "batch") as together:
+            results = target.put_many(together)
         done, problems = [], []
         for source, line in ready:
             match results[self._remote(line.object)]:

@@ -42,7 +42,9 @@ def backup(hours, *, kind=Kind.SQL, size=GB, rows=1000, site="korrigo", **more):
         "origin": Origin.ROUTINE,
     } | more
     name = compose(kind, given["origin"], stamp(created))
-    return Artifact(path=Path("/b") / name, kind=kind, stamp=stamp(created), created=created, size=size, **given)
+    return Artifact(
+        directory=Path("/b"), name=name, kind=kind, stamp=stamp(created), created=created, size=size, **given
+    )
 
 
 def ran(hours, outcome=Outcome.DONE, *, verb="backup", subject="db", steps=(), message="", **more):

@@ -22,7 +22,6 @@ from korrigo_backup.errors import Interrupted, KorrigoBackupError, Locked, NotFo
 from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.retention import command as retain
 from korrigo_backup.retention.prune import Meant
-from korrigo_backup.retention.stored_media import sweep
 from korrigo_backup.run import journal
 from korrigo_backup.run.journal import Running, recorded
 from korrigo_backup.run.step import (
@@ -31,6 +30,8 @@ from korrigo_backup.run.step import (
     DrillingBackup,
     Listener,
     PruningBackups,
+    Removed,
+    Step,
     VerifyingBackup,
     silent,
 )
@@ -80,10 +81,11 @@ class Night:
 
 @dataclass
 class Done:
-    """The results of a run: the artifact, how many old artifacts were removed, and the findings."""
+    """The results of a run: the artifact, the old artifacts removed, the bytes freed with them, and the findings."""
 
     artifact: Artifact | None = None
     removed: int = 0
+    freed: int = 0
     findings: list[Finding] = field(default_factory=list)
     problems: list[KorrigoBackupError] = field(default_factory=list)
 
@@ -229,9 +231,16 @@ def _prune(site: Site, catalog: Catalog, night: Night, running: Running, done: D
     running.listen(PruningBackups())
     request = retain.PruneOptions(night.policy, site.name, site.environment, night.now, Meant(), lambda: site)
     plan = retain.plan_held(catalog, request, site)
-    done.removed = retain.carried_out(catalog, plan, site, now=night.now, listen=running.listen)
+    sizes = {artifact.name: artifact.size for artifact in plan.artifacts.leaving}
+
+    def heard(step: Step) -> None:
+        if isinstance(step, Removed):
+            done.freed += sizes.get(step.name, 0)
+        running.listen(step)
+
+    done.removed = retain.carried_out(catalog, plan, site, now=night.now, listen=heard)
     if any(artifact.is_listing for artifact in plan.artifacts.leaving):
-        sweep(catalog)
+        done.freed += retain.swept(catalog, listen=running.listen)
 
 
 def _settings(site: Site, catalog: Catalog, night: Night, running: Running, done: Done) -> None:

@@ -21,7 +21,7 @@ from korrigo_backup.artifact.artifact import Artifact
 from korrigo_backup.artifact.catalog import Catalog
 from korrigo_backup.artifact.kinds import KINDS, Kind, Origin
 from korrigo_backup.artifact.manifest import DjangoProof, Manifest
-from korrigo_backup.artifact.signature import Key, sign
+from korrigo_backup.artifact.signature import Authenticity, Key, sign
 from korrigo_backup.djangoapp.status.checks import check_backups
 from korrigo_backup.djangoapp.status.page import IN_A_CHART, expected, page
 from korrigo_backup.retention import holds
@@ -266,7 +266,17 @@ def artifact(created):
         format=1,
         django=proof,
     )
-    return Artifact(Path("x"), Kind.DJANGO, Origin.ROUTINE, "", created, 1, manifest)
+    return Artifact(
+        directory=Path(),
+        name="x",
+        kind=Kind.DJANGO,
+        origin=Origin.ROUTINE,
+        stamp="",
+        created=created,
+        size=1,
+        source=manifest,
+        authenticity=Authenticity.UNSIGNED,
+    )
 
 
 def copied(made, name, created):

@@ -10,6 +10,7 @@ import pytest
 
 from sandbox import kill_all, nothing_changes, until
 from targetservers import free_port, s3_server, ssh_server
+from targetsite import cloud, configure, objects
 
 
 @pytest.fixture(scope="module")
@@ -31,23 +32,6 @@ def key(tmp_path):
     path = tmp_path / "holder.key"
     path.write_text(f"{made}\n")
     return path, str(made.to_public())
-
-
-def cloud(site, s3, *, more=""):
-    return (
-        f'[targets.cloud]\nurl = "s3://{s3.bucket}/{site.database}"\nendpoint = "{s3.endpoint}"\n'
-        f'storage_class = "STANDARD_IA"\n{more}\n'
-    )
-
-
-def configure(site, *sections, s3=None):
-    (site.home / "korrigo-backup.toml").write_text("\n".join(sections))
-    lines = [f"{name}={value}" for name, value in (s3.env if s3 else {}).items()]
-    (site.home / "korrigo-backup.env").write_text("\n".join(lines) + "\n")
-
-
-def objects(directory):
-    return sorted(str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file())
 
 
 @pytest.mark.contract("B9")

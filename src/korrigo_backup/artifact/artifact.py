@@ -3,46 +3,60 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from korrigo_backup.artifact.header import header
-from korrigo_backup.artifact.kinds import LISTING_SUFFIX
-from korrigo_backup.artifact.signature import Authenticity
+import msgspec
+
+from korrigo_backup.artifact.header import ManifestHeader, header
+from korrigo_backup.artifact.kinds import LISTING_SUFFIX, Kind, Origin
+from korrigo_backup.artifact.signature import Authenticity  # noqa: TC001 - msgspec reads it when it decodes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
     from pathlib import Path
 
-    from korrigo_backup.artifact.header import ManifestHeader
-    from korrigo_backup.artifact.kinds import Kind, Origin
     from korrigo_backup.artifact.manifest import Manifest
 
 
-@dataclass(frozen=True)
-class Artifact:
-    """An artifact. `created` comes from the manifest, else from the stamp in the name, never from mtime.
+class ArtifactEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An artifact in a list, without its place and its manifest: the form that the published status has.
 
-    `source` gives the manifest: the manifest itself, None for a file without a manifest (made by the runbook's former
-    script), or a function that reads it on demand, since a list of thousands needs only their headers. `problem` says
-    why a manifest that exists cannot be used. `size` is in bytes, all members together. `authenticity` is the result of
-    checking the manifest's signature; without a manifest there is none. `ours` is False for an artifact of another
-    site. `passed_over` names newer artifacts that `latest` did not choose, each with the reason.
+    `name` is the file or directory name. `created` comes from the manifest, else from the stamp in the name, never from
+    mtime. `size` is in bytes, all members together. `authenticity` is the result of checking the manifest's signature;
+    without a manifest there is none. `problem` says why a manifest that exists cannot be used. `ours` is False for an
+    artifact of another site.
     """
 
-    path: Path
+    name: str
     kind: Kind
     origin: Origin
     stamp: str
     created: datetime
     size: int
-    source: Manifest | Callable[[], Manifest] | None
+    authenticity: Authenticity
     problem: str | None = None
-    authenticity: Authenticity = Authenticity.UNSIGNED
     head: ManifestHeader | None = None
     ours: bool = True
+
+
+class Artifact(ArtifactEntry, frozen=True, kw_only=True, dict=True):
+    """An artifact in a directory.
+
+    `source` gives the manifest: the manifest itself, None for a file without a manifest (made by the runbook's former
+    script), or a function that reads it on demand, since a list of thousands needs only their headers. `passed_over`
+    names newer artifacts that `latest` did not choose, each with the reason.
+    """
+
+    directory: Path
+    source: Manifest | Callable[[], Manifest] | None
     passed_over: tuple[Stranger, ...] = ()
+
+    @cached_property
+    def path(self) -> Path:
+        """The file or directory."""
+        return self.directory / self.name
 
     @cached_property
     def manifest(self) -> Manifest | None:
@@ -53,11 +67,6 @@ class Artifact:
     def header(self) -> ManifestHeader | None:
         """The head of the manifest, None without a usable manifest; it reads no file."""
         return self.head or (header(self.manifest) if self.manifest else None)
-
-    @cached_property
-    def name(self) -> str:
-        """The file or directory name."""
-        return self.path.name
 
     @property
     def is_listing(self) -> bool:

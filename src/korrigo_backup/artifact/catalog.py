@@ -8,12 +8,12 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from korrigo_backup.artifact import manifest as manifests
 from korrigo_backup.artifact.artifact import Artifact, CatalogSurvey, Stranger

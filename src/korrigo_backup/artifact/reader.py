@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import stat
 import time
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, assert_never
+
+from msgspec.structs import replace
 
 from korrigo_backup.artifact import manifest as manifests
 from korrigo_backup.artifact.artifact import Artifact
@@ -41,7 +42,18 @@ class Reader:
         size = _size(path, directory=KINDS[name.kind].layout is ArtifactLayout.DIRECTORY)
         manifest, problem, authenticity = self._manifest(path, name.kind, strict=strict)
         created = manifest.created if manifest and manifest.created else _local(name.stamp)
-        return Artifact(path, name.kind, name.origin, name.stamp, created, size, manifest, problem, authenticity)
+        return Artifact(
+            directory=path.parent,
+            name=path.name,
+            kind=name.kind,
+            origin=name.origin,
+            stamp=name.stamp,
+            created=created,
+            size=size,
+            source=manifest,
+            problem=problem,
+            authenticity=authenticity,
+        )
 
     def glance(self, path: Path, name: Name) -> Artifact:
         """Return the artifact without the manifest it was checked by: that is read, and checked, again when needed."""

@@ -24,7 +24,7 @@ from korrigo_backup.run.step import silent
 from korrigo_backup.system.blocks import Effort
 from korrigo_backup.system.files import create_private, explained, open_plain, sha256_of
 from korrigo_backup.system.streams import GzipWriter, HashingWriter
-from korrigo_backup.verify.sources import open_media
+from korrigo_backup.verify.media_source import open_media
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -95,7 +95,7 @@ def command(
 
 def _check(wired: Wired) -> None:
     """Print the checklist before a backup (contract B6); Refused if one of its lines is an error."""
-    from korrigo_backup.cli.checks import checks  # noqa: PLC0415 - it loads much that a backup does not need
+    from korrigo_backup.cli.setup.checks import checks  # noqa: PLC0415 - it loads much that a backup does not need
 
     findings = checks(wired)
     say_findings(findings)

@@ -23,7 +23,7 @@ from korrigo_backup.postgres.dump.proof import comparable
 from korrigo_backup.postgres.schema import fingerprint
 from korrigo_backup.system.files import explained, open_plain, write_private
 from korrigo_backup.system.timings import phase
-from korrigo_backup.verify.sources import open_sql
+from korrigo_backup.verify.dump_source import open_sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

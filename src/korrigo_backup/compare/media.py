@@ -14,7 +14,7 @@ from korrigo_backup.core.paths import order, printable
 from korrigo_backup.errors import NotFound, ProofFailed, UsageError
 from korrigo_backup.media import listing as members
 from korrigo_backup.system.files import create_private, explained, open_plain, write_all
-from korrigo_backup.verify.sources import open_media
+from korrigo_backup.verify.media_source import open_media
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from korrigo_backup.compose.container import LABEL, decode_containers
 from korrigo_backup.errors import NotFound, Unreachable, UsageError
-from korrigo_backup.system.memory import in_memory
 from korrigo_backup.system.run import Command, Completed, describe_status, run, which
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from korrigo_backup.compose.container import Container
     from korrigo_backup.core.secret import Secret
-
 COMPOSE_SECONDS = 120.0
 """Seconds for a question; an engine that needs longer is stuck."""
 
@@ -105,7 +104,7 @@ class Project:
         image = next((one.image for one in self.seen or self.containers() if one.service == service), "")
         if not image or not self.files:
             return ()
-        return ("-f", in_memory(f"services:\n  {service}:\n    image: {image}\n    pull_policy: never\n"))
+        return ("-f", _in_memory(f"services:\n  {service}:\n    image: {image}\n    pull_policy: never\n"))
 
     def call(self, *arguments: str, timeout: float = COMPOSE_SECONDS) -> Completed:
         """Run Compose; raises Unreachable with its words when it fails."""
@@ -256,3 +255,11 @@ def engine_hint(stderr: str, shown: str) -> str | None:
     Both end with status 1 or 125 whatever failed, so that the words alone give the cause.
     """
     return next((hint.format(shown=shown) for words, hint in _HINTS if words in stderr), None)
+
+
+@cache
+def _in_memory(text: str) -> str:
+    """Return the path of a file with this text, in UTF-8; it is there as long as this process, on Linux."""
+    descriptor = os.memfd_create("korrigo-backup")
+    os.write(descriptor, text.encode())
+    return f"/proc/{os.getpid()}/fd/{descriptor}"

@@ -13,10 +13,10 @@ import tarfile
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Protocol, TypedDict
 
-from korrigo_backup.artifact.manifest import MediaLink, MediaProof
 from korrigo_backup.core.paths import printable, stays_inside
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.media import listing as members
+from korrigo_backup.media.counts import NOTES, MediaCounts
 from korrigo_backup.media.stable import unsettled
 from korrigo_backup.media.tar_header import SECOND, TarHeader, mtime_ns, packed, written_time
 from korrigo_backup.system.blocks import Effort
@@ -28,6 +28,7 @@ from korrigo_backup.system.tape import Tape
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from korrigo_backup.artifact.manifest import MediaProof
     from korrigo_backup.media.port import Stage
     from korrigo_backup.media.stable import Steady
     from korrigo_backup.media.walk import TreeEntry
@@ -37,12 +38,6 @@ if TYPE_CHECKING:
 
 EFFORT = Effort.QUICK
 """Scans and PDFs are compressed already: more effort costs time and saves little."""
-
-_NOTES = 50
-"""Odd entries named in a manifest; a tree full of sockets is a finding, not a list."""
-
-_OUTSIDE = 1000
-"""Links out of the tree that are named in a manifest."""
 
 _EXTENDED = "SCHILY.xattr."
 """How the name of an extended attribute begins among the headers of a file, for GNU tar and bsdtar, too."""
@@ -113,17 +108,7 @@ def create(
         for entry, file in tree.contents():
             writer.add(entry, file)
         writer.close()
-    return MediaProof(
-        files=writer.files,
-        bytes=writer.bytes,
-        members=members_name,
-        root=root,
-        notes=tuple(writer.notes),
-        unstable=tuple(writer.unstable),
-        properties=True,
-        owners=writer.owners,
-        outside=tuple(writer.outside),
-    )
+    return writer.counts.proof(members=members_name, root=root)
 
 
 def check(archive: IO[bytes], listing: IO[bytes] | None, source: str, *, root: str | None) -> CheckedArchive:
@@ -158,12 +143,7 @@ class _ArchiveWriter:
         self._listing = listing
         self._root = root
         self._size = 0
-        self.files = 0
-        self.bytes = 0
-        self.notes: list[str] = []
-        self.unstable: list[str] = []
-        self.owners: dict[str, int] = {}
-        self.outside: list[MediaLink] = []
+        self.counts = MediaCounts()
         self._digests: dict[str, str] = {}  # of files with more than one name
 
     def add(self, entry: TreeEntry, file: Steady | None) -> None:
@@ -176,27 +156,24 @@ class _ArchiveWriter:
         elif entry.is_file:
             return  # deleted by the site since it was listed
         elif entry.odd:
-            if len(self.notes) < _NOTES:
-                self.notes.append(f"{entry.odd} left out: {printable(entry.path)}")
+            self.counts.note_odd(entry)
             return
         else:
             self._write(packed(self._header(entry)))
-        owner = f"{entry.info.st_uid}:{entry.info.st_gid}"
-        self.owners[owner] = self.owners.get(owner, 0) + 1
+        self.counts.add_owner(entry)
 
     def _add_link(self, entry: TreeEntry, target: str) -> None:
         info = self._header(entry)
         info.linkname = target
         self._write(packed(info))
-        if entry.leads_out and len(self.outside) < _OUTSIDE:
-            self.outside.append(MediaLink(printable(entry.path), printable(target)))
+        self.counts.note_link(entry, target)
 
     def _add_hard_link(self, entry: TreeEntry, existing: str) -> None:
         info = self._header(entry)
         info.type, info.linkname = tarfile.LNKTYPE, f"{self._root}/{existing}"
         self._write(packed(info))
         self._listing.write(members.line(self._digests[existing], info.name))
-        self.files += 1
+        self.counts.add_file(0)
 
     def _add_file(self, entry: TreeEntry, file: Steady) -> None:
         info = self._header(entry)
@@ -209,9 +186,8 @@ class _ArchiveWriter:
         self._listing.write(members.line(digest, info.name))
         if entry.info.st_nlink > 1:
             self._digests[entry.path] = digest
-        self.files += 1
-        self.bytes += file.size
-        self.unstable += unsettled(entry, file, again=self._again)
+        self.counts.add_file(file.size)
+        self.counts.unstable += unsettled(entry, file, again=self._again)
 
     def _header(self, entry: TreeEntry) -> tarfile.TarInfo:
         info = tarfile.TarInfo(f"{self._root}/{entry.path}" if entry.path else self._root)
@@ -325,7 +301,7 @@ class _ArchiveReader:
             if staging:
                 given = self._given(info)
                 staging.add_link(path, info.linkname, mtime_ns=given["mtime_ns"], owner=given["owner"])
-        elif len(self.notes) < _NOTES:
+        elif len(self.notes) < NOTES:
             what = "link that leads out of the tree" if info.issym() else "not a file or directory"
             self.notes.append(f"{what}, left out: {printable(path)}")
 

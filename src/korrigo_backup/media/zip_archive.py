@@ -23,12 +23,12 @@ from typing import IO, TYPE_CHECKING
 
 from isal import isal_zlib
 
-from korrigo_backup.artifact.manifest import MediaLink, MediaProof
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.paths import printable
 from korrigo_backup.errors import ProofFailed, Refused
 from korrigo_backup.media import listing as members
 from korrigo_backup.media.archive import CheckedArchive
+from korrigo_backup.media.counts import MediaCounts
 from korrigo_backup.media.stable import open_stable, unsettled
 from korrigo_backup.media.staging import safe_parts
 from korrigo_backup.media.tar_header import SECOND
@@ -38,6 +38,7 @@ from korrigo_backup.system.streams import HashingReader
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from korrigo_backup.artifact.manifest import MediaProof
     from korrigo_backup.media.stable import Steady
     from korrigo_backup.media.staging import Staging
     from korrigo_backup.media.tree import MediaTree
@@ -60,7 +61,6 @@ _SAMPLE = 16 * 1024
 LONGEST = 255
 """Bytes of a part of a path on Linux file systems."""
 
-_NOTES = 50
 _UNIX = 3
 _UTF8 = 0x800
 _ENCRYPTED = 0x1
@@ -137,11 +137,7 @@ class _Writer:
         self._again = again
         self._zip = opened
         self._listing = listing
-        self._files = 0
-        self._bytes = 0
-        self._notes: list[str] = []
-        self._outside: list[MediaLink] = []
-        self._unstable: list[str] = []
+        self._counts = MediaCounts()
         self._owner: tuple[int, int] | None = None
         self._plain: list[str] = []
         self._bare = 0
@@ -155,11 +151,10 @@ class _Writer:
                 if again:
                     self._add_file(entry, again)
         elif entry.is_file:
-            self._note(f"deleted while the backup ran: {printable(entry.path)}")
+            self._counts.note(f"deleted while the backup ran: {printable(entry.path)}")
         elif entry.odd:
-            self._note(f"{entry.odd} left out: {printable(entry.path)}")
-            if entry.leads_out and len(self._outside) < _NOTES:
-                self._outside.append(MediaLink(printable(entry.path), printable(entry.target or "")))
+            self._counts.note_odd(entry)
+            self._counts.note_link(entry, entry.target or "")
         elif entry.path:
             self._zip.mkdir(_header(entry, directory=True))
 
@@ -178,10 +173,6 @@ class _Writer:
             return []
         return [f"owner or set-ID bits left out: {first_of(self._plain, _NAMED, count=self._bare)}"]
 
-    def _note(self, text: str) -> None:
-        if len(self._notes) < _NOTES:
-            self._notes.append(text)
-
     def _add_file(self, entry: TreeEntry, file: Steady) -> None:
         info = _header(entry, directory=False)
         info.file_size = file.size
@@ -196,20 +187,12 @@ class _Writer:
                 member.write(piece)
                 piece = file.read()
         self._listing.write(members.line(file.sha256, entry.path))
-        self._files += 1
-        self._bytes += file.size
-        self._unstable += unsettled(entry, file, again=self._again)
+        self._counts.add_file(file.size)
+        self._counts.unstable += unsettled(entry, file, again=self._again)
 
     def proof(self, members_name: str) -> MediaProof:
-        return MediaProof(
-            files=self._files,
-            bytes=self._bytes,
-            members=members_name,
-            root=ROOT,
-            notes=(*self._notes, *self._rights()),
-            unstable=tuple(self._unstable),
-            outside=tuple(self._outside),
-        )
+        self._counts.notes += self._rights()
+        return self._counts.proof(members=members_name, root=ROOT, properties=False)
 
 
 def _is_worth(piece: bytes) -> bool:

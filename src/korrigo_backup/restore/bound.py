@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from korrigo_backup.postgres.client import Postgres
     from korrigo_backup.postgres.dump.bound import Bound
     from korrigo_backup.restore.parts import RestoreContext
-    from korrigo_backup.verify.sources import SqlSource
+    from korrigo_backup.verify.dump_source import SqlSource
 
 BOUND = "extensions.bound"
 """The finding about such an extension."""

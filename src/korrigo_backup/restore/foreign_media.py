@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from korrigo_backup.media.archive import Found
     from korrigo_backup.media.port import Tree
     from korrigo_backup.postgres.difference import Acceptance
-    from korrigo_backup.verify.sources import MediaSource
+    from korrigo_backup.verify.media_source import MediaSource
 
 KNOWN_ROOTS = ("app/media", "media", "data", "uploads")
 """Names of media directories in archives without a manifest: the runbook's two recipes (4.5) and common names."""

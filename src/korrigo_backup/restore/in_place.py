@@ -26,8 +26,8 @@ from korrigo_backup.restore.versions import knows_restrict, left_out_here
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import DatabaseProven, EndingSessions, LoadingArtifact, Proving, SecuringFirst
 from korrigo_backup.system.timings import phase
+from korrigo_backup.verify.dump_source import SqlSource, open_sql
 from korrigo_backup.verify.foreign import as_owner, without_rows
-from korrigo_backup.verify.sources import SqlSource, open_sql
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from korrigo_backup.run.step import Step
     from korrigo_backup.run.undo import UndoStack
     from korrigo_backup.site.site import Site
-    from korrigo_backup.verify.sources import SqlSource
+    from korrigo_backup.verify.dump_source import SqlSource
 
 
 @dataclass

@@ -49,8 +49,9 @@ from korrigo_backup.run.step import (
 )
 from korrigo_backup.system.files import explained
 from korrigo_backup.system.timings import phase
+from korrigo_backup.verify.dump_source import SqlSource, open_sql
 from korrigo_backup.verify.foreign import as_owner, without_rows
-from korrigo_backup.verify.sources import MediaSource, SqlSource, open_media, open_sql
+from korrigo_backup.verify.media_source import MediaSource, open_media
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

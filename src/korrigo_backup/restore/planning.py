@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from korrigo_backup.media.tree import TreeFacts
     from korrigo_backup.postgres.digest import Snapshot
     from korrigo_backup.site.site import Site
-    from korrigo_backup.verify.sources import MediaSource, SqlSource
+    from korrigo_backup.verify.dump_source import SqlSource
+    from korrigo_backup.verify.media_source import MediaSource
 
 NO_MIGRATIONS = Migrations()
 

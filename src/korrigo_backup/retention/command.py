@@ -78,9 +78,15 @@ def applied(catalog: Catalog, request: PruneOptions) -> tuple[Retention, int]:
     ):
         plan = _plan(catalog, request, site, unseen)
         removed = carried_out(catalog, plan, site, now=request.now, listen=running.listen)
-        swept = sweep(catalog, allow_many=request.meant.many)
-        running.listen(StoreSwept(swept.files, swept.bytes))
+        swept(catalog, allow_many=request.meant.many, listen=running.listen)
     return plan, removed
+
+
+def swept(catalog: Catalog, *, allow_many: bool = False, listen: Listener) -> int:
+    """Sweep the media store as `sweep` does and return the bytes that became free."""
+    done = sweep(catalog, allow_many=allow_many)
+    listen(StoreSwept(done.files, done.bytes))
+    return done.bytes
 
 
 def carried_out(catalog: Catalog, plan: Retention, site: Site | None, *, now: datetime, listen: Listener) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from msgspec import UNSET
 
+from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.finding import Level
 from korrigo_backup.core.size import human
 from korrigo_backup.run import step as of
@@ -147,6 +148,9 @@ def _copy(step: CopyStep) -> str:
             return f"⏳ {step.message}; trying again"
         case of.CopyFetched():
             return f"⬇️ {step.name} from {step.target}"
+        case of.CopyMended():
+            files = first_of([step.first], 1, count=step.files)
+            return f"🩹 {files}: damaged here, replaced by the copy on {step.target}"
         case _:
             assert_never(step)
 

@@ -28,12 +28,16 @@ class Verb(StrEnum):
     VERIFY = "verify"
     COMPARE = "compare"
     COPY = "copy"
+    POINT = "point"
     RESTORE = "restore"
     RESTORE_IN_PLACE = "restore in place"
     RESTORE_BY_DJANGO = "restore by Django"
     ROLLBACK = "rollback"
     REBUILD = "rebuild"
 
+
+SKIPPED = "skipped"
+"""The subject of a restore point that gave way to another run; the reason is in `why`."""
 
 RESTORES = frozenset({Verb.RESTORE, Verb.RESTORE_IN_PLACE, Verb.RESTORE_BY_DJANGO})
 

@@ -229,7 +229,15 @@ class CopyFetched(_Tagged, frozen=True, tag="fetch.done"):
     name: str
 
 
-CopyStep = CopySent | CopyTriedAgain | CopyFetched
+class CopyMended(_Tagged, frozen=True, tag="fetch.mended"):
+    """Damaged files here, `first` among them, are replaced by their copies on a target."""
+
+    target: str
+    files: int
+    first: str
+
+
+CopyStep = CopySent | CopyTriedAgain | CopyFetched | CopyMended
 """Steps of a copy to a target or from it."""
 
 

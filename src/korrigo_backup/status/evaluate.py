@@ -11,7 +11,7 @@ from korrigo_backup.artifact.history import Failing, failing, members_of, proven
 from korrigo_backup.artifact.kinds import WITH_ROWS, Kind
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.retention.policy import sort_of
-from korrigo_backup.run.record import Verb
+from korrigo_backup.run.record import SKIPPED, Verb
 from korrigo_backup.status.attention import attention
 from korrigo_backup.status.forecast import HORIZON_DAYS, Growth, days_until_full
 from korrigo_backup.status.good import CLOCKS_DIFFER, good_artifacts, of_this_site, rows_of
@@ -22,6 +22,7 @@ from korrigo_backup.status.model import (
     Goals,
     Good,
     NamedArtifact,
+    SkippedPoints,
     Space,
     Status,
     TargetCopies,
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.retention.policy import Rule
+    from korrigo_backup.run.record import Record
+
+_SKIPPED_WITHIN = timedelta(hours=24)
 
 
 def evaluate(facts: Facts, goals: Goals, *, now: datetime) -> Status:
@@ -61,7 +65,17 @@ def _described(facts: Facts, goals: Goals, *, now: datetime) -> Status:
         holds=tuple(hold for hold in facts.holds if hold.stands(moment)),
         others=sum(not of_this_site(artifact, facts) for artifact in facts.artifacts),
         problems=tuple(NamedArtifact(a.name, _problem(a)) for a in facts.artifacts if _problem(a)),
+        skipped=_skipped(past, moment),
     )
+
+
+def _skipped(past: Sequence[Record], now: datetime) -> SkippedPoints | None:
+    skips = (one for one in past if (one.verb, one.subject) == (Verb.POINT, SKIPPED))
+    found = [one for one in skips if now - one.started <= _SKIPPED_WITHIN]
+    if not found:
+        return None
+    last = max(found, key=lambda one: one.started)
+    return SkippedPoints(len(found), last.started, last.why.get("reason", ""))
 
 
 def _is_there(one: Failing, facts: Facts) -> bool:

@@ -74,6 +74,8 @@ def _general(status: Status) -> Iterator[Family]:
     kept = None if facts.kept is None else len(facts.kept)
     yield _one("kept", "Previous copies that restores have kept.", kept)
     yield _one("running", "Whether a run is at work.", facts.holder is not None)
+    skipped = status.skipped.count if status.skipped else 0
+    yield _one("points_skipped", "Restore points of the last 24 hours that gave way to another run.", skipped)
     next_run = _unix(facts.next_run) if facts.next_run else None
     yield _one("next_run_timestamp_seconds", "When the schedule runs next.", next_run)
 

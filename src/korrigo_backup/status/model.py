@@ -104,6 +104,17 @@ class NamedArtifact(msgspec.Struct, frozen=True):
     why: str
 
 
+class SkippedPoints(msgspec.Struct, frozen=True):
+    """Restore points of the last 24 hours that were skipped because another run was at work: their number, the last.
+
+    `reason` is that of the last, empty in lines of the journal of the versions before 0.1.0.
+    """
+
+    count: int
+    last: datetime
+    reason: str
+
+
 class Beside(msgspec.Struct, frozen=True):
     """The previous copies of a restore or rollback: names of a database and of a media directory."""
 
@@ -196,6 +207,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     others: int
     problems: tuple[NamedArtifact, ...]
     attention: tuple[Finding, ...] = ()
+    skipped: SkippedPoints | None = None
 
     def newest(self, kind: Kind) -> Good | None:
         """Return the newest good backup of a kind."""
@@ -222,6 +234,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
             "running": facts.holder,
             "last_run": self.last_run,
             "next_run": facts.next_run,
+            "skipped": self.skipped,
             "holds": self.holds,
             "kept": facts.kept,
             "others": self.others,

@@ -4,30 +4,43 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from korrigo_backup.artifact import manifest as manifests
 from korrigo_backup.artifact.catalog import LATEST
 from korrigo_backup.artifact.kinds import KINDS
-from korrigo_backup.artifact.naming import MEDIA_STORE, is_kit, parse
+from korrigo_backup.artifact.manifest import LARGEST
+from korrigo_backup.artifact.naming import DIRECTORY_MANIFEST, MANIFEST_SUFFIX, MEDIA_STORE, is_kit, parse
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.errors import ProofFailed, Refused, UsageError
-from korrigo_backup.media.store.objects import MediaStore
-from korrigo_backup.run.step import CopyFetched, Listener, silent
-from korrigo_backup.system.files import explained, fsync_directory, private_directory, rename_new, sha256_of
+from korrigo_backup.media.store.objects import MediaStore, force_to_disk
+from korrigo_backup.run.step import CopyFetched, CopyMended, Listener, silent
+from korrigo_backup.system.files import (
+    explained,
+    fsync_directory,
+    private_directory,
+    read_plain,
+    rename_new,
+    sha256_of,
+)
 from korrigo_backup.targets.port import require_plain
 from korrigo_backup.targets.read_back import artifacts_on
-from korrigo_backup.targets.receipt import stored_name
+from korrigo_backup.targets.receipt import is_stored, stored_name
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.targets.read_back import TargetReader
+    from korrigo_backup.targets.receipt import Receipt
 
 
 def fetch(reader: TargetReader, named: str, *, listen: Listener = silent, allow_unsigned: bool = False) -> Path:
     """Fetch an artifact and its components into the backup directory and return its path; the caller holds the lock.
 
-    A file that is there with the same content stays. Raises NotFound without a whole copy on the target, ProofFailed
-    for one that is damaged, or if another file has its name here, Refused for a sealed copy without an identity.
+    A file that is there with the same content stays; a damaged one is replaced by the one from the target, once that is
+    proven. Raises NotFound without a whole copy on the target, ProofFailed for one that is damaged, or if another
+    artifact has its name here, Refused for a sealed copy without an identity.
     """
     name = artifacts_on(reader, named)[0] if named in LATEST else require_plain(named)
     parsed = parse(name)
@@ -54,7 +67,7 @@ def _fetch_one(reader: TargetReader, name: str, *, listen: Listener, allow_unsig
             )
         got = to / "got"
         private_directory(got)
-        for named, place, why in reader.files(receipt, to, without=_at_hand(reader)):
+        for named, place, why in reader.files(receipt, to, without=_at_hand(reader, receipt)):
             if why:
                 raise ProofFailed(f"{reader.destination.name}: {why}", hint="use another copy or another backup")
             if place is None:
@@ -64,44 +77,87 @@ def _fetch_one(reader: TargetReader, name: str, *, listen: Listener, allow_unsig
                 )
             file = got / require_plain(named)
             private_directory(file.parent)
+            force_to_disk(place)
             place.rename(file)
         with explained(f"write {directory}"):
-            _publish(got, directory, name)
+            mended = _publish_stored(reader, got) + _publish(
+                reader.catalog, got, name, proven=signed is Authenticity.AUTHENTIC
+            )
+    if mended:
+        listen(CopyMended(reader.destination.name, len(mended), mended[0]))
     listen(CopyFetched(reader.destination.name, name))
     return directory / name
 
 
-def _at_hand(reader: TargetReader) -> frozenset[str]:
-    """Return the names of the objects whose files the media store here has already."""
+def _at_hand(reader: TargetReader, receipt: Receipt) -> frozenset[str]:
+    """Return the objects of a receipt whose files the media store here has, as their content was read now."""
+    named = {one.name for one in receipt.objects if is_stored(one.name)}
     store, key = MediaStore(reader.catalog.directory), reader.key
-    names = list(store.names())
-    sealed = (stored_name(name, key) for name in names) if key else ()
-    return frozenset([*(stored_name(name, None) for name in names), *sealed])
+    found = set()
+    for sha256 in store.names() if named else ():
+        here = {stored_name(sha256, None), *([stored_name(sha256, key)] if key else [])} & named
+        if here and sha256_of(store.path(sha256))[0] == sha256:
+            found |= here
+    return frozenset(found)
 
 
-def _publish(got: Path, directory: Path, name: str) -> None:
-    """Give the files their names, the artifact's own last: a crash leaves no artifact that lacks a file."""
-    for path in sorted((got / MEDIA_STORE).rglob("*")):
-        final = directory / path.relative_to(got)
-        if path.is_dir():
-            private_directory(final)
-        elif not final.exists():
-            path.chmod(0o400)
-            rename_new(path, final)
+def _publish_stored(reader: TargetReader, got: Path) -> list[str]:
+    """Give files of the media store their names and return those that were here and damaged.
+
+    Raises ProofFailed for content that is not that of its name.
+    """
+    store, mended = MediaStore(reader.catalog.directory), []
+    for path in sorted((got / MEDIA_STORE).glob("*/*")):
+        if sha256_of(path)[0] != path.name:
+            raise ProofFailed(
+                f"{reader.destination.name}: {path.relative_to(got)} has another content than its name says",
+                hint="use another copy of it",
+            )
+        final = store.path(path.name)
+        private_directory(final.parent)
+        path.chmod(0o400)
+        if final.exists():
+            mended.append(str(path.relative_to(got)))
+        path.rename(final)
+        fsync_directory(final.parent)
+    return mended
+
+
+def _publish(catalog: Catalog, got: Path, name: str, *, proven: bool) -> list[str]:
+    """Give the files of an artifact their names and return those that were here and damaged.
+
+    The artifact's own name is given last: a crash leaves no artifact that lacks a file. A file that is here and differs
+    is replaced if the copy is `proven` and the manifest here is the same as there, or was damaged.
+    """
+    directory, mended = catalog.directory, []
     own = (path for path in got.iterdir() if path.name != MEDIA_STORE)
     for path in sorted(own, key=lambda one: (one.name == name, one.name)):
         final = directory / path.name
-        if final.exists():
-            _require_same(path, final)
+        if not final.exists():
+            rename_new(path, final)
             continue
-        rename_new(path, final)
+        for new, old in [(path, final)] if path.is_file() else [(one, final / one.name) for one in path.iterdir()]:
+            if old.is_file() and sha256_of(new)[0] == sha256_of(old)[0]:
+                continue
+            if not (proven and _is_damaged(catalog, got, name)) or old.is_dir():
+                raise ProofFailed(f"{old} is there, and differs from the copy", hint="move it away, then fetch again")
+            mended.append(str(new.relative_to(got)))
+            new.replace(old)
+            fsync_directory(old.parent)
     fsync_directory(directory)
+    return mended
 
 
-def _require_same(path: Path, final: Path) -> None:
-    pairs = [(path, final)] if path.is_file() else [(one, final / one.name) for one in path.iterdir()]
-    for new, old in pairs:
-        if not old.is_file() or sha256_of(new)[0] != sha256_of(old)[0]:
-            raise ProofFailed(
-                f"{old} is there, and differs from the copy", hint="move it away, then fetch again"
-            )  # fmt: skip
+def _is_damaged(catalog: Catalog, got: Path, name: str) -> bool:
+    """Return whether the artifact here is the one that was fetched, damaged, and not another of the same name."""
+    manifest = next(one for one in (f"{name}{MANIFEST_SUFFIX}", f"{name}/{DIRECTORY_MANIFEST}", name)
+                    if (got / one).is_file() or (catalog.directory / one).is_file())  # fmt: skip
+    if not (catalog.directory / manifest).is_file():  # a file of somebody else may have this name
+        return False
+    here = read_plain(catalog.directory / manifest, LARGEST)
+    if (got / manifest).is_file() and here == read_plain(got / manifest, LARGEST):
+        return True
+    try:
+        return catalog.authenticity(here) is Authenticity.FORGED
+    except msgspec.DecodeError:
+        return True

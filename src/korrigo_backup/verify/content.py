@@ -8,7 +8,8 @@ from korrigo_backup.artifact.components import authenticity, members_of
 from korrigo_backup.artifact.kinds import Kind
 from korrigo_backup.core.finding import Finding, Level
 from korrigo_backup.verify import django_artifact as django_format
-from korrigo_backup.verify.sources import open_media, open_sql
+from korrigo_backup.verify.dump_source import open_sql
+from korrigo_backup.verify.media_source import open_media
 
 if TYPE_CHECKING:
     from korrigo_backup.artifact.artifact import Artifact

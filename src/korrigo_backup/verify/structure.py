@@ -14,7 +14,7 @@ from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.finding import Finding, ok
 from korrigo_backup.errors import NotFound, ProofFailed
 from korrigo_backup.system.files import explained, sha256_of
-from korrigo_backup.verify.sources import open_media
+from korrigo_backup.verify.media_source import open_media
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

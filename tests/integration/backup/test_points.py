@@ -20,6 +20,11 @@ def test_a_point_is_skipped_while_another_run_is_at_work(site):
     assert "Skipped" in done.out
     assert (newest_record(site)["verb"], newest_record(site)["subject"]) == ("point", "skipped")
     assert not list(site.backups.glob("restore_point_*"))
+    skipped = site.json("status", code=(0, 10))["skipped"]
+    assert skipped["count"] == 1
+    assert "nightly" in skipped["reason"]
+    assert "1 points in 24 hours, the last" in site.korrigo("status", code=(0, 10)).out
+    assert "korrigo_backup_points_skipped{" in site.korrigo("metrics").out
     site.korrigo("point")
     assert len(list(site.backups.glob("restore_point_*"))) == 1
 

@@ -12,7 +12,7 @@ from korrigo_backup.cli.compare import changes
 from korrigo_backup.compare.compare import Present, compare_artifact
 from korrigo_backup.compare.rows import dump_rows, narrow
 from korrigo_backup.postgres.digest import snapshot
-from korrigo_backup.verify.sources import open_sql
+from korrigo_backup.verify.dump_source import open_sql
 from sandbox import PROJECT, Sandbox, connect, nothing_changes
 
 ODD = """

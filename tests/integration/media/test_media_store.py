@@ -9,7 +9,7 @@ import time
 import pytest
 
 from korrigo_backup.media.store import save
-from korrigo_backup.verify import sources
+from korrigo_backup.verify import media_source
 from sandbox import MEDIA, PROJECT, nothing_changes, tree
 
 
@@ -316,7 +316,7 @@ def test_a_night_reads_new_files_and_a_share_of_the_store(stored):
 
 @pytest.mark.usefixtures("_at_rest")
 def test_a_restore_may_link_unchanged_files(stored, monkeypatch):
-    monkeypatch.setattr(sources, "REST_NS", -10_000_000_000)
+    monkeypatch.setattr(media_source, "REST_NS", -10_000_000_000)
     (stored.home / "korrigo-backup.toml").write_text("[media]\nstore = true\nlink_unchanged = true\n")
     before = tree(stored.media)
     path = stored.backup_media()

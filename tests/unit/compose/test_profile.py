@@ -8,7 +8,7 @@ import pytest
 from korrigo_backup.compose import machine_needs
 from korrigo_backup.compose import profile as compose_profile
 from korrigo_backup.compose.container import Container
-from korrigo_backup.compose.origin import made_elsewhere
+from korrigo_backup.compose.elsewhere import made_elsewhere
 from korrigo_backup.compose.profile import Bind, Profile, profile, registry_of, variables_of
 from korrigo_backup.compose.project import Project
 from korrigo_backup.kit.archive import LARGEST_FILE

@@ -12,6 +12,7 @@ from korrigo_backup.artifact.artifact import Artifact
 from korrigo_backup.artifact.catalog import Catalog
 from korrigo_backup.artifact.kinds import Kind, Origin
 from korrigo_backup.artifact.manifest import Manifest
+from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.errors import Interrupted, Refused
 from korrigo_backup.retention import holds
 from korrigo_backup.retention.hold import Hold, standing
@@ -69,7 +70,17 @@ def test_a_hold_added_to_a_point_during_pruning_keeps_its_parts(tmp_path):
 
 def artifact(path, kind, manifest):
     path.write_bytes(b"x")
-    return Artifact(path, kind, Origin.ROUTINE, "20260101_000000", NOW - timedelta(days=34), 1, manifest)
+    return Artifact(
+        directory=path.parent,
+        name=path.name,
+        kind=kind,
+        origin=Origin.ROUTINE,
+        stamp="20260101_000000",
+        created=NOW - timedelta(days=34),
+        size=1,
+        source=manifest,
+        authenticity=Authenticity.UNSIGNED,
+    )
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from msgspec import structs
 
 from korrigo_backup.artifact.artifact import Artifact
 from korrigo_backup.artifact.kinds import Kind, Origin
@@ -42,8 +43,17 @@ def artifact(days=0.0, kind=Kind.SQL, *, origin=Origin.ROUTINE, made=None, **tol
     authenticity = told.pop("authenticity", Authenticity.AUTHENTIC)
     manifest = told.pop("manifest", manifest)
     assert not told
-    path = Path(compose(kind, origin, text))
-    return Artifact(path, kind, origin, text, created, 1, manifest, None, authenticity)
+    return Artifact(
+        directory=Path(),
+        name=compose(kind, origin, text),
+        kind=kind,
+        origin=origin,
+        stamp=text,
+        created=created,
+        size=1,
+        source=manifest,
+        authenticity=authenticity,
+    )
 
 
 def point(days):
@@ -236,7 +246,7 @@ def test_too_many_at_once_must_be_meant():
 @pytest.mark.contract("K1")
 def test_order_is_that_of_the_manifest_not_of_the_name():
     renamed = artifact(300)
-    late = Artifact(Path("db_backup_20300101_000000.sql.gz"), *list(vars(artifact(400)).values())[1:])
+    late = structs.replace(artifact(400), name="db_backup_20300101_000000.sql.gz")
     assert removed([late, renamed]) == [late]
 
 
@@ -333,7 +343,7 @@ def test_a_backup_of_this_very_moment_is_not_of_the_future():
 
 
 def test_a_backup_of_another_site_of_this_name_is_not_ours_to_remove():
-    theirs = replace(artifact(400), ours=False)
+    theirs = structs.replace(artifact(400), ours=False)
     found = decide([artifact(0), artifact(1), theirs], Policy(), RetentionFacts(NOW, "korrigo"))
     assert not found[2].remove
     assert "another site of this name" in found[2].reason

@@ -5,9 +5,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from korrigo_backup.artifact.artifact import Artifact
 from korrigo_backup.artifact.kinds import Kind, Origin
 from korrigo_backup.artifact.manifest import Manifest
+from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.schedule.loop import Loop, newest
 from korrigo_backup.schedule.model import JOBS, OVERDUE, RunEnvironment
 
@@ -19,8 +22,18 @@ MANIFEST = Manifest(
 
 
 def artifact(kind, created, **others):
-    return replace(
-        Artifact(Path("/k/b"), kind, Origin.ROUTINE, "", created, 1, MANIFEST),
+    return structs.replace(
+        Artifact(
+            directory=Path("/k"),
+            name="b",
+            kind=kind,
+            origin=Origin.ROUTINE,
+            stamp="",
+            created=created,
+            size=1,
+            source=MANIFEST,
+            authenticity=Authenticity.UNSIGNED,
+        ),
         **others,
     )
 

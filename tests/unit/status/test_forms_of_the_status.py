@@ -43,6 +43,7 @@ RECORDS = (
     ran(49, Outcome.FAILED, message="no room"),
     ran(40, Outcome.PARTLY, verb="nightly", message="the copy failed"),
     ran(30, Outcome.FAILED, subject="media", message="gone", exit_code=1),
+    *(ran(hours, verb="point", subject="skipped", why={"reason": "a night is at work"}) for hours in (25, 2, 1)),
 )
 FACTS = facts(
     *ARTIFACTS,

@@ -7,7 +7,7 @@ from itertools import takewhile
 from typing import IO, TYPE_CHECKING, Any
 
 from django.apps import apps
-from django.db import connections, models
+from django.db import DatabaseError, connections, models, transaction
 
 from korrigo_backup.djangoapp.fixture import sequences
 from korrigo_backup.djangoapp.fixture.migration_state import applied, compare, in_code
@@ -16,21 +16,19 @@ from korrigo_backup.djangoapp.fixture.portable import Meanings
 from korrigo_backup.djangoapp.fixture.proof import RULE, prove
 from korrigo_backup.djangoapp.fixture.tables import Texts, data_models, referred_models, require_tables, tables
 from korrigo_backup.djangoapp.load import emptying
-from korrigo_backup.djangoapp.load import materialised_views as matviews
 from korrigo_backup.djangoapp.load.column_types import Fit, require_columns, require_extensions
 from korrigo_backup.djangoapp.load.constraints import Checks
 from korrigo_backup.djangoapp.load.decode import FixtureReader
-from korrigo_backup.djangoapp.load.insert import Inserter
+from korrigo_backup.djangoapp.load.insert import Inserter, first_line
 from korrigo_backup.djangoapp.load.suspicious import RowChecks
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.verify.django_artifact import expect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from korrigo_backup.artifact.manifest import DjangoProof, Manifest
     from korrigo_backup.djangoapp.fixture.tables import ModelTable
-
 ROLLED_BACK = "the restore was rolled back: the site is as before"
 
 
@@ -109,7 +107,7 @@ def run(load: Load) -> list[str]:
         _prove(load, counts, said, checks.refusal)
         positions = (saved.sequences, saved.own_sequences) if saved else ((), ())
         notes = sequences.move_up(load.tables, load.alias, *positions)
-    notes += checks.notes + matviews.refresh(load.tables, load.alias)
+    notes += checks.notes + _refresh(load.tables, load.alias)
     _forget_cached_rows()
     return notes
 
@@ -235,3 +233,39 @@ def _forget_cached_rows() -> None:
         apps.get_model("contenttypes.contenttype").objects.clear_cache()
     if apps.is_installed("django.contrib.sites"):
         apps.get_model("sites.site").objects.clear_cache()
+
+
+# Views and materialised views that read the tables, through any number of other views; the longest way counts, so that
+# a view comes after those it reads. A view cannot read itself: the way ends.
+_OVER = """
+WITH RECURSIVE over (oid, depth) AS (
+    SELECT unnest(%s::regclass[])::oid, 0
+    UNION
+    SELECT r.ev_class, o.depth + 1
+    FROM over o JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = o.oid
+                                AND d.classid = 'pg_rewrite'::regclass
+    JOIN pg_rewrite r ON r.oid = d.objid AND r.ev_class <> o.oid
+)
+SELECT c.oid::regclass::text FROM over o JOIN pg_class c ON c.oid = o.oid
+WHERE c.relkind = 'm' AND c.relispopulated GROUP BY c.oid ORDER BY max(o.depth), 1
+"""
+
+
+def _refresh(tables: Sequence[ModelTable], alias: str) -> list[str]:
+    """Fill the materialised views over `tables`; return a sentence for each that could not be and stays as it was."""
+    said: list[str] = []
+    connection = connections[alias]
+    if connection.vendor != "postgresql" or not tables:
+        return said
+    with connection.cursor() as cursor:
+        cursor.execute(_OVER, [[connection.ops.quote_name(table.name) for table in tables]])
+        for (name,) in cursor.fetchall():
+            try:
+                with transaction.atomic(using=alias):
+                    cursor.execute(f"REFRESH MATERIALIZED VIEW {name}")
+            except DatabaseError as problem:
+                said.append(
+                    f"the materialised view {name} was not refreshed: {first_line(problem)}:"
+                    f" REFRESH MATERIALIZED VIEW {name}"
+                )
+    return said

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from korrigo_backup.artifact.manifest import MediaLink, MediaProof, StoreProof
+from korrigo_backup.artifact.manifest import StoreProof
 from korrigo_backup.core.paths import order, printable
+from korrigo_backup.media.counts import MediaCounts
 from korrigo_backup.media.stable import unsettled
 from korrigo_backup.media.store import listing
 from korrigo_backup.system.blocks import Effort
@@ -20,6 +21,7 @@ from korrigo_backup.system.streams import GzipWriter
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from korrigo_backup.artifact.manifest import MediaProof
     from korrigo_backup.media.port import Tree
     from korrigo_backup.media.stable import Steady
     from korrigo_backup.media.store.objects import MediaStore, ObjectWriter
@@ -33,8 +35,6 @@ Timestamps of file systems advance in steps of up to 2 s (FAT); those of Linux i
 """
 
 _PIECE = 64 * 1024
-_NOTES = 50
-_OUTSIDE = 1000
 _WORD = 64
 
 
@@ -109,18 +109,8 @@ def save(
             saving.add(entry, file)
         writer.flush()
         saving.close()
-    return MediaProof(
-        files=saving.files,
-        bytes=saving.bytes,
-        members=name,
-        root=root,
-        notes=tuple(saving.notes),
-        unstable=tuple(saving.unstable),
-        properties=True,
-        owners=saving.owners,
-        outside=tuple(saving.outside),
-        store=StoreProof(new_files=writer.files, new_bytes=writer.bytes, taken_over=saving.taken_over),
-    )
+    stored = StoreProof(new_files=writer.files, new_bytes=writer.bytes, taken_over=saving.taken_over)
+    return saving.counts.proof(members=name, root=root, store=stored)
 
 
 class _Saving:
@@ -133,20 +123,14 @@ class _Saving:
         self._again = again
         self._lines = bytearray()
         self._first_names: dict[str, tuple[str, int]] = {}  # SHA-256 and size of files with several names
-        self.files = 0
-        self.bytes = 0
         self.taken_over = 0
-        self.notes: list[str] = []
-        self.unstable: list[str] = []
-        self.owners: dict[str, int] = {}
-        self.outside: list[MediaLink] = []
+        self.counts = MediaCounts()
 
     def add(self, entry: TreeEntry, file: Steady | None) -> None:
         found = self._block(entry, file)
         if found is None:
             return
-        owner = f"{entry.info.st_uid}:{entry.info.st_gid}"
-        self.owners[owner] = self.owners.get(owner, 0) + 1
+        self.counts.add_owner(entry)
         self._lines += found
         if len(self._lines) >= _PIECE:
             self.close()
@@ -168,30 +152,28 @@ class _Saving:
                 self._count(entry, known[:_WORD].decode(), entry.info.st_size)
             return known  # None: deleted by the site since it was listed
         if entry.target is None and entry.odd:
-            if len(self.notes) < _NOTES:
-                self.notes.append(f"{entry.odd} left out: {printable(entry.path)}")
+            self.counts.note_odd(entry)
             return None
-        if entry.target is not None and entry.leads_out and len(self.outside) < _OUTSIDE:
-            self.outside.append(MediaLink(printable(entry.path), printable(entry.target)))
+        if entry.target is not None:
+            self.counts.note_link(entry, entry.target)
         return listing.lines(entry)
 
     def _stored(self, entry: TreeEntry, file: Steady) -> bytes:
         sha256 = self._writer.add(file)
         changing = unsettled(entry, file, again=self._again)
-        self.unstable += changing
+        self.counts.unstable += changing
         self._count(entry, sha256, file.size)
         return listing.lines(entry, sha256=sha256, size=file.size, stable=not changing)
 
     def _other_name(self, entry: TreeEntry, first: str) -> bytes | None:
         found = self._first_names.get(first)
         if found is None:  # the site deleted the first name meanwhile
-            self.unstable.append(printable(entry.path))
+            self.counts.unstable.append(printable(entry.path))
             return None
-        self.files += 1
+        self.counts.add_file(0)
         return listing.lines(entry, sha256=found[0], size=found[1])
 
     def _count(self, entry: TreeEntry, sha256: str, size: int) -> None:
-        self.files += 1
-        self.bytes += size
+        self.counts.add_file(size)
         if entry.info.st_nlink > 1:
             self._first_names[entry.path] = sha256, size

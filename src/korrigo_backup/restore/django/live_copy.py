@@ -16,7 +16,7 @@ from korrigo_backup.postgres.dump import create as sqldump
 from korrigo_backup.system.files import create_private, explained, open_plain
 from korrigo_backup.system.streams import HashingWriter
 from korrigo_backup.system.timings import phase
-from korrigo_backup.verify.sources import SqlSource
+from korrigo_backup.verify.dump_source import SqlSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,9 +44,16 @@ def live_copy(
             with phase("reading back"), explained(_DOING):
                 checked = sqldump.check(dump, draft.name)
             made = Artifact(
-                draft.path(), Kind.SQL, Origin.SAFETY, stamp(now), now, checked.size, None,
+                directory=draft.path().parent,
+                name=draft.path().name,
+                kind=Kind.SQL,
+                origin=Origin.SAFETY,
+                stamp=stamp(now),
+                created=now,
+                size=checked.size,
+                source=None,
                 authenticity=Authenticity.AUTHENTIC,
-            )  # fmt: skip
+            )
             yield made, SqlSource(dump, checked.sha256, checked.scan, with_normal_names(proof), ())
 
 

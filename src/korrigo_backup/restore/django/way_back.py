@@ -23,7 +23,7 @@ from korrigo_backup.restore.plan import Replacement
 from korrigo_backup.restore.planning import PartPlan
 from korrigo_backup.run.undo import all_or_nothing
 from korrigo_backup.system.files import explained
-from korrigo_backup.verify.sources import open_sql
+from korrigo_backup.verify.dump_source import open_sql
 
 if TYPE_CHECKING:
     from korrigo_backup.artifact.artifact import Artifact

@@ -11,7 +11,7 @@ import typer
 from korrigo_backup.app.build_status import status
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import CommandContext, say, say_json
-from korrigo_backup.cli.status import say_contacts
+from korrigo_backup.cli.status.status import say_contacts
 from korrigo_backup.errors import ProblemsFound
 from korrigo_backup.status.checklists.answer import AnswerState
 from korrigo_backup.status.checklists.collect import checklist

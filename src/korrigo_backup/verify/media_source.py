@@ -1,7 +1,4 @@
-"""Artifacts opened for a restore or a check: every byte verified, then used through the same open file.
-
-One file: dumps, archives and listings are verified by the same rules, and fail with the same errors.
-"""
+"""Media archives and listings opened for a restore or a check: verified, then used through the same open file."""
 
 from __future__ import annotations
 
@@ -11,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.artifact.components import usable_manifest
-from korrigo_backup.artifact.manifest import DatabaseProof, TableProof, with_normal_names
 from korrigo_backup.artifact.naming import MEMBERS_SUFFIX
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.finding import Finding, ok, warning
@@ -26,14 +22,10 @@ from korrigo_backup.media.store.load import load as load_stored
 from korrigo_backup.media.store.load import verify as verify_stored
 from korrigo_backup.media.store.objects import MediaStore
 from korrigo_backup.media.store.save import REST_NS, FormerListing
-from korrigo_backup.postgres.dump import create as sqldump
-from korrigo_backup.postgres.dump.other_tools import is_ordinary, made_ordinary
-from korrigo_backup.postgres.dump.place import require_plain_transactions
-from korrigo_backup.postgres.dump.scan import TrailingText
 from korrigo_backup.system.files import explained, open_plain
 from korrigo_backup.system.packed import ZIP
 from korrigo_backup.system.streams import HashingReader
-from korrigo_backup.verify.foreign import code, local_tool, require_loadable, uncounted
+from korrigo_backup.verify.members import not_saved, require_member, unproven
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -45,27 +37,6 @@ if TYPE_CHECKING:
     from korrigo_backup.media.archive import Found
     from korrigo_backup.media.port import Stage
     from korrigo_backup.media.walk import TreeEntry
-    from korrigo_backup.postgres.access import Access
-    from korrigo_backup.postgres.dump.scan import ScanResult
-
-
-@dataclass(frozen=True)
-class SqlSource:
-    """A verified dump, open for loading. `expected` is the proof for the loaded data.
-
-    `scan` is the result of reading it, with the places of statements that a load may have to leave out.
-    """
-
-    file: IO[bytes]
-    sha256: str
-    scan: ScanResult
-    expected: DatabaseProof
-    findings: tuple[Finding, ...]
-
-    @property
-    def by_content(self) -> bool:
-        """Whether the rows are proven after a load by their content, and not by their number alone."""
-        return bool(self.expected.digest)
 
 
 @dataclass(frozen=True)
@@ -156,25 +127,6 @@ class _FromStart:
 
 
 @contextmanager
-def open_sql(artifact: Artifact, access: Access | None = None) -> Iterator[SqlSource]:
-    """Open and verify a dump; the file stays open, so that the loaded bytes are the verified ones.
-
-    A dump of another tool is converted first, by the clients that `access` reaches. Raises ProofFailed if it is
-    damaged, cut, not a dump, or differs from its manifest; UsageError for a dump that cannot be restored here.
-    """
-    with ExitStack() as stack:
-        with explained(f"read {artifact.path}"):
-            file = _opened(artifact, access, stack)
-            try:
-                source = _verified_sql(artifact, file)
-            except TrailingText:
-                if artifact.manifest is not None:
-                    raise
-                source = _verified_sql(artifact, _made_ordinary(artifact, access, stack))
-        yield source  # outside of `explained`: an error from here on is no error of reading
-
-
-@contextmanager
 def open_media(artifact: Artifact, *, unpacked: bool = True) -> Iterator[MediaSource]:
     """Open and verify a media archive; raises as `open_sql`.
 
@@ -188,44 +140,6 @@ def open_media(artifact: Artifact, *, unpacked: bool = True) -> Iterator[MediaSo
         yield source
 
 
-def _opened(artifact: Artifact, access: Access | None, stack: ExitStack) -> IO[bytes]:
-    """Open a dump; a dump without a manifest may be of any form, and is made ordinary."""
-    if not artifact.path.is_dir():
-        file = stack.enter_context(open_plain(artifact.path))
-        if artifact.manifest is not None or artifact.problem or is_ordinary(file):
-            return file
-    return _made_ordinary(artifact, access, stack)
-
-
-def _made_ordinary(artifact: Artifact, access: Access | None, stack: ExitStack) -> IO[bytes]:
-    return stack.enter_context(made_ordinary(artifact.path, access.tool if access else local_tool))
-
-
-def _verified_sql(artifact: Artifact, file: IO[bytes]) -> SqlSource:
-    checked = sqldump.check(file, artifact.name)
-    manifest = usable_manifest(artifact)
-    if artifact.authenticity is not Authenticity.AUTHENTIC:
-        require_plain_transactions(file, artifact.name, checked.scan)
-    if manifest is None or manifest.database is None:
-        require_loadable(artifact.path, checked.scan)
-        counted = tuple(TableProof(name, rows) for name, rows in sorted(checked.scan.rows.items()))
-        proof = DatabaseProof(
-            name="",
-            server_version=checked.scan.server_version or "",
-            client_version=checked.scan.client_version or "",
-            digest=None,
-            tables=counted,
-            sequences=tuple(checked.scan.sequences.values()),
-        )
-        findings = (_unproven(artifact), *uncounted(artifact.name, checked.scan), *code(artifact.name, checked.scan))
-        return SqlSource(file, checked.sha256, checked.scan, proof, findings)
-    _require_member(artifact, manifest, artifact.name, checked.sha256, checked.size)
-    found = ok("artifact.verified", f"{artifact.name}: {manifest.database.rows} rows, checksum and end mark as saved")
-    ours = artifact.authenticity is Authenticity.AUTHENTIC
-    later = () if ours else tuple(code(artifact.name, checked.scan))
-    return SqlSource(file, checked.sha256, checked.scan, with_normal_names(manifest.database), (found, *later))
-
-
 def _verified_media(artifact: Artifact, stack: ExitStack, *, unpacked: bool) -> MediaSource:
     manifest = usable_manifest(artifact)
     media = manifest.media if manifest else None
@@ -237,7 +151,7 @@ def _verified_media(artifact: Artifact, stack: ExitStack, *, unpacked: bool) -> 
     listed_in = stack.enter_context(_open_listing(artifact.path.with_name(artifact.name + MEMBERS_SUFFIX)))
     if unpacked or not _is_member(manifest, archive):  # unpacking finds its faults
         checked = media_format.check(archive, listed_in, artifact.name, root=media.root)
-        _require_member(artifact, manifest, artifact.name, checked.sha256, checked.size)
+        require_member(artifact, manifest, artifact.name, checked.sha256, checked.size)
     _require_listing(artifact, manifest, listed_in)
     found = ok("artifact.verified", f"{artifact.name}: {media.files} files, every checksum as saved")
     findings = (found, *of_media(manifest))
@@ -247,13 +161,13 @@ def _verified_media(artifact: Artifact, stack: ExitStack, *, unpacked: bool) -> 
 def _stored_media(artifact: Artifact, manifest: Manifest | None, archive: IO[bytes], *, unpacked: bool) -> MediaSource:
     """Verify a listing, and that every file that it names is stored; `unpacked`: their contents are read."""
     if manifest and not _is_member(manifest, archive):
-        raise _not_saved(artifact, artifact.name)
+        raise not_saved(artifact, artifact.name)
     store = MediaStore(artifact.path.parent)
     files, size = verify_stored(listing.read(archive, artifact.name), store, content=unpacked)
     archive.seek(0)
     media = manifest.media if manifest else None
     if manifest is None or media is None:
-        findings: tuple[Finding, ...] = (_unproven(artifact),)
+        findings: tuple[Finding, ...] = (unproven(artifact),)
     else:
         words = "every checksum as saved" if unpacked else "all in the media store"
         findings = (ok("artifact.verified", f"{artifact.name}: {files} files, {words}"), *of_media(manifest))
@@ -276,7 +190,7 @@ def _foreign_media(artifact: Artifact, archive: IO[bytes]) -> MediaSource:
         None,
         checked.files,
         checked.bytes,
-        (_unproven(artifact), *left),
+        (unproven(artifact), *left),
         None,
         checked.found,
         {},
@@ -304,35 +218,10 @@ def _open_listing(path: Path) -> IO[bytes]:
         ) from None
 
 
-def _require_member(artifact: Artifact, manifest: Manifest, name: str, sha256: str, size: int) -> None:
-    """Raise ProofFailed unless the manifest names this member with this checksum and size.
-
-    A renamed artifact (its own file only) is still known by its content.
-    """
-    saved = {(member.sha256, member.size) for member in manifest.members}
-    if (sha256, size) not in saved:
-        raise _not_saved(artifact, name)
-
-
-def _not_saved(artifact: Artifact, name: str) -> ProofFailed:
-    return ProofFailed(
-        f"{name} is not the saved file: its checksum differs from the manifest's",
-        hint=f"it was changed or damaged since {artifact.created:%Y-%m-%d %H:%M}: use another backup",
-    )
-
-
 def _require_listing(artifact: Artifact, manifest: Manifest, listing: IO[bytes]) -> None:
     """Raise ProofFailed unless the listing is the saved file; it is left at its start."""
     reader = HashingReader(listing)
     for _ in reader:
         pass
     listing.seek(0)
-    _require_member(artifact, manifest, artifact.name + MEMBERS_SUFFIX, reader.sha256, reader.size)
-
-
-def _unproven(artifact: Artifact) -> Finding:
-    return warning(
-        "artifact.unproven",
-        f"{artifact.name} has no manifest: it is whole, but its content cannot be proven",
-        "it was made by another tool or its .manifest.json was lost",
-    )
+    require_member(artifact, manifest, artifact.name + MEMBERS_SUFFIX, reader.sha256, reader.size)

@@ -9,9 +9,9 @@ import typer
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.announcing import announcer
 from korrigo_backup.cli.copy import copied, say_results
+from korrigo_backup.cli.durations import seconds
 from korrigo_backup.cli.output import CommandContext, narrator, say, say_findings
-from korrigo_backup.cli.showing import shown
-from korrigo_backup.cli.words import seconds
+from korrigo_backup.cli.status.publish import shown
 from korrigo_backup.core.size import human
 from korrigo_backup.kit.kit import save_if_changed
 from korrigo_backup.nightly import Night, nightly
@@ -61,7 +61,7 @@ def command(
         )
         done = nightly(wired.site(), wired.catalog, night)
         say_findings(done.findings)
-        say(f"🧹 Cleaned {done.removed} old backups")
+        say(f"🧹 Cleaned {done.removed} old backups{f', {human(done.freed)} freed' if done.freed else ''}")
         telling.facts["removed"] = str(done.removed)
         if done.artifact:
             say(f"✅ Done: {done.artifact.path}")

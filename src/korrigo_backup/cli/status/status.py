@@ -11,7 +11,7 @@ from msgspec import structs
 from korrigo_backup.app.build_status import status
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import CommandContext, say, say_findings, say_json, say_table
-from korrigo_backup.cli.showing import write_status
+from korrigo_backup.cli.status.publish import write_status
 from korrigo_backup.core.finding import Level, headline
 from korrigo_backup.core.size import human
 from korrigo_backup.errors import KorrigoBackupError, ProblemsFound
@@ -134,6 +134,12 @@ def _lines(found: Status) -> Iterator[tuple[str, str]]:
         yield "last run", f"{found.last_run.astimezone():%Y-%m-%d %H:%M %Z}"
     if found.facts.next_run:
         yield "next run", f"{found.facts.next_run.astimezone():%Y-%m-%d %H:%M %Z}"
+    if found.skipped:
+        last, reason = found.skipped.last, found.skipped.reason and f": {found.skipped.reason}"
+        yield (
+            "skipped",
+            f"{found.skipped.count} points in 24 hours, the last {last.astimezone():%Y-%m-%d %H:%M}{reason}",
+        )
     if found.facts.holder:
         yield "running", found.facts.holder
     if found.holds:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from korrigo_backup.cli.checks import checks
 from korrigo_backup.cli.output import CommandContext, say, say_findings, say_json
+from korrigo_backup.cli.setup.checks import checks
 from korrigo_backup.core.finding import Level
 from korrigo_backup.errors import ProblemsFound
 

@@ -14,8 +14,8 @@ from korrigo_backup.app.build import wire
 from korrigo_backup.app.unattended import own_command
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.artifact.naming import stamp
-from korrigo_backup.cli.checks import checks
 from korrigo_backup.cli.output import CommandContext, ask, say, say_findings
+from korrigo_backup.cli.setup.checks import checks
 from korrigo_backup.config.load import FILE_NAME, surroundings
 from korrigo_backup.core.finding import Level, first_error
 from korrigo_backup.core.secret import redact

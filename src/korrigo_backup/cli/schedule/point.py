@@ -15,6 +15,7 @@ from korrigo_backup.core.size import human
 from korrigo_backup.errors import Cancelled, Locked
 from korrigo_backup.notify.run import announced
 from korrigo_backup.run import journal
+from korrigo_backup.run.record import SKIPPED, Verb
 from korrigo_backup.run.step import BackupStep, silent
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def command(context: typer.Context) -> None:
             done = _made(site, catalog)
             telling.facts |= {"backup": done.artifact.name, "size": human(done.artifact.size)}
     except Cancelled as skipped:
-        with journal.recorded(catalog.directory, site, "point", "skipped", listener=silent):
+        why = {"reason": skipped.message}
+        with journal.recorded(catalog.directory, site, Verb.POINT, SKIPPED, listener=silent, why=why):
             say(f"⏭️ Skipped: {skipped.message}")
         return
     say_findings(done.findings)

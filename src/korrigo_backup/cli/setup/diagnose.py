@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.artifact.catalog import local_now
-from korrigo_backup.cli.checks import checks
 from korrigo_backup.cli.output import CommandContext, say
+from korrigo_backup.cli.setup.checks import checks
 from korrigo_backup.errors import UsageError
 from korrigo_backup.setup.diagnose import ReportSources, report
 from korrigo_backup.system.files import explained, write_private

@@ -1,0 +1,1 @@
+"""Runs without a person: the schedule, and the verbs that it begins."""

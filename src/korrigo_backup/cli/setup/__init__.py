@@ -1,0 +1,1 @@
+"""Before the first backup, and when something is wrong: configuration, checks, diagnosis."""

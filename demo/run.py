@@ -57,7 +57,7 @@ class Outcome:
 
     @property
     def digests(self) -> tuple[str, ...]:
-        return tuple(said.digest(self.without) for said in (self.before, self.damaged, self.after))
+        return tuple(state.digest(self.without) for state in (self.before, self.damaged, self.after))
 
     @property
     def identical(self) -> bool:

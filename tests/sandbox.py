@@ -78,7 +78,7 @@ class Done:
     err: str
 
     @property
-    def said(self):
+    def output(self):
         return self.out + self.err
 
 
@@ -186,7 +186,7 @@ class Sandbox:
         result = Done(done.returncode, done.stdout.decode(), done.stderr.decode())
         codes = code if isinstance(code, tuple) else (code,)
         assert result.code in codes, f"{argv} ended with {result.code}, not {code}:\n{result.out}\n{result.err}"
-        assert "Traceback" not in result.said
+        assert "Traceback" not in result.output
         return result
 
     def json(self, *arguments, code=0):
@@ -227,8 +227,8 @@ class Sandbox:
             names = [name for (name,) in connection.execute("SELECT datname FROM pg_database")]
         return frozenset(name for name in names if name.startswith(self.database[:20]))
 
-    def kept(self):
-        """The databases that restores kept."""
+    def previous_databases(self):
+        """The databases that restores replaced."""
         return sorted(name for name in self.databases() if "_before_" in name)
 
     def rows(self, database=None):

@@ -42,7 +42,7 @@ class Ran:
     """How a run ended; `effects` are the names of the effects it reached, `code` is negative for a signal."""
 
     code: int
-    said: str
+    output: str
     effects: list
 
     @property
@@ -70,18 +70,18 @@ def run(site, *arguments, triggers=None, env=None):
     """Run `korrigo-backup` with `arguments` in a child of its own process group."""
     place = site.home / "steps"
     place.mkdir(exist_ok=True)
-    files = [os.open(place / name, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600) for name in ("said", "effects")]
+    files = [os.open(place / name, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600) for name in ("output", "effects")]
     child = os.fork()
     if child == 0:
         _be_the_command(site, arguments, triggers or {}, {**site.env, **(env or {})}, files)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    said, effects = (os.pread(file, 1 << 20, 0).decode(errors="replace") for file in files)
+    output, effects = (os.pread(file, 1 << 20, 0).decode(errors="replace") for file in files)
     for file in files:
         os.close(file)
     reached = effects.splitlines()
     if status < 0 and "psql" not in reached[-1]:
         _until_ended(child)  # what stops a service is not fenced; the clients go on as they like
-    return Ran(status, said, reached)
+    return Ran(status, output, reached)
 
 
 def _until_ended(group):
@@ -174,7 +174,7 @@ class _Popen(subprocess.Popen):
             threading.Timer(AT_WORK, self.kill).start()
         if self.action == "sql" and self.name == "psql":
             given = b"SELECT 1/0;\n"
-        said = super().communicate(given, timeout)
+        output = super().communicate(given, timeout)
         if action == "lies" or self.action == "lies":
             self.returncode = -signal.SIGKILL
-        return said
+        return output

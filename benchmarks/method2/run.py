@@ -54,11 +54,11 @@ class Bench:
         self.site.create("empty")
         self.site.manage("empty", "migrate", "--verbosity", "0")
         self.site.create("full", "empty")
-        said = self.site.manage("full", "seed", "--copies", str(copies), "--pages", str(pages)).said
+        output = self.site.manage("full", "seed", "--copies", str(copies), "--pages", str(pages)).output
         with self.site.connect("full") as link:
             link.execute("UPDATE exams_exam SET archived = false")
             link.execute("VACUUM ANALYZE")
-        print(said.strip(), flush=True)
+        print(output.strip(), flush=True)
 
     def dump(self) -> dict[str, Path]:
         """Dump the rows three times; return where the results are."""

@@ -29,7 +29,7 @@ class Run:
     seconds: float
     cpu: float
     peak: float
-    said: str
+    output: str
 
 
 class Site:
@@ -78,15 +78,15 @@ class Site:
         env = self.env | {"POSTGRES_DB": database} | (more or {})
         started, server = time.monotonic(), self._server_cpu()
         with subprocess.Popen(argv, env=env, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as child:
-            said = child.stdout.read().decode(errors="replace")
+            output = child.stdout.read().decode(errors="replace")
             _, status, usage = os.wait4(child.pid, 0)
             child.returncode = os.waitstatus_to_exitcode(status)
         if child.returncode:
-            raise SystemExit(f"{' '.join(argv)} ended with {child.returncode}:\n{said[-3000:]}")
+            raise SystemExit(f"{' '.join(argv)} ended with {child.returncode}:\n{output[-3000:]}")
         seconds = time.monotonic() - started
         time.sleep(1)  # until the server has buried the process of this client
         cpu = usage.ru_utime + usage.ru_stime + self._server_cpu() - server
-        return Run(seconds, cpu, usage.ru_maxrss * 1024 / 1e6, said)
+        return Run(seconds, cpu, usage.ru_maxrss * 1024 / 1e6, output)
 
     def _server_cpu(self) -> float:
         """Return the processor seconds of all server processes that have ended."""

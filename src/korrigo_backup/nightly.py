@@ -16,7 +16,7 @@ from korrigo_backup.artifact.history import drill_due
 from korrigo_backup.artifact.kinds import Kind
 from korrigo_backup.backup.backup import BackupOptions, take_database
 from korrigo_backup.backup.point import take_point
-from korrigo_backup.core.finding import Finding, Level, first_error, warning
+from korrigo_backup.core.finding import Finding, Level, first_error, refuse_on_error, warning
 from korrigo_backup.drill.drill import drill, fingerprint
 from korrigo_backup.errors import Interrupted, KorrigoBackupError, Locked, NotFound, PartlyDone, ProofFailed, World
 from korrigo_backup.recovery.recover import exclusive
@@ -175,12 +175,12 @@ def _verify(site: Site, catalog: Catalog, night: Night, running: Running, done: 
         return
     running.listen(VerifyingBackup(night.depth))
     findings = verify(catalog, artifact, now=night.now, depth=night.depth, stored_media=False)
-    bad = first_error(findings)
-    if bad:
+    if first_error(findings):
         _relink(catalog)
         running.note(damaged=artifact.name)
-        hint = bad.hint or "see dmesg: the disk or the memory of this machine may be failing"
-        raise ProofFailed(f"{artifact.name} was made and does not verify: {bad.message}", hint=hint, state=_UNTOUCHED)
+    subject = f"{artifact.name} was made and does not verify"
+    otherwise = "see dmesg: the disk or the memory of this machine may be failing"
+    refuse_on_error(findings, ProofFailed, subject=subject, otherwise=otherwise, state=_UNTOUCHED)
     done.findings += [finding for finding in findings if finding.level is Level.WARNING]
     depth = night.depth
     why = drill_due(_own_records(site, catalog), fingerprint(catalog, artifact)) if night.drill else None

@@ -24,7 +24,7 @@ def brightness(page):
 
 
 def complaints(page):
-    return [said for said in page.complaints if not said.endswith("/favicon.ico")]
+    return [output for output in page.complaints if not output.endswith("/favicon.ico")]
 
 
 def test_only_staff_see_the_charts_and_the_list_of_backups(demo, visit):

@@ -144,7 +144,7 @@ class Stack:
         deadline = time.monotonic() + STATES_LIMIT
         while True:
             lines = self.compose("ps", "--all", "--format", "json").stdout.splitlines()
-            found = {said["Service"]: f"{said['State']}/{said['Health']}" for said in map(json.loads, lines)}
+            found = {output["Service"]: f"{output['State']}/{output['Health']}" for output in map(json.loads, lines)}
             if "running/starting" not in found.values() or time.monotonic() > deadline:
                 return found
             time.sleep(1)

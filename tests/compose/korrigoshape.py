@@ -122,8 +122,8 @@ class Shape(Stack):
     def testify(self):
         """Return a line for every table and for every file of the media, read without our code."""
         psql = ("psql", "-X", "-q", "-U", "viatique_user", "-d", "viatique", "-v", "ON_ERROR_STOP=1")
-        told = self.exec("db", *psql, given=_EVERY_ROW).stderr
-        rows = sorted(line.partition("NOTICE:")[2].strip() for line in told.splitlines() if "NOTICE:" in line)
+        notices = self.exec("db", *psql, given=_EVERY_ROW).stderr
+        rows = sorted(line.partition("NOTICE:")[2].strip() for line in notices.splitlines() if "NOTICE:" in line)
         return rows, self.exec("nginx", "sh", "-c", _EVERY_FILE).stdout.splitlines()
 
 

@@ -46,9 +46,9 @@ def test_rows_and_files_come_back_go_again_and_survive_a_killed_run(stack):
     assert (rows(stack), files(stack)) == old
     eventually(lambda: inside(stack) == before)  # Compose removes the one-off container after its end
     stack.sql("ALTER TABLE exams_annotation DROP CONSTRAINT slow; DROP FUNCTION slow")
-    said = korrigo(stack, "restore", str(made), "--yes")
-    assert "Pass 1: Saved" in said
-    assert "✅ Validation passed" in said
+    output = korrigo(stack, "restore", str(made), "--yes")
+    assert "Pass 1: Saved" in output
+    assert "✅ Validation passed" in output
     assert (rows(stack), files(stack)) == new
     assert stack.exec("backend", "sh", "-c", OWNERS).stdout == "app\n"
     assert stack.healthy()

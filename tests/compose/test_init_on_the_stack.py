@@ -30,7 +30,7 @@ def test_a_stack_is_configured_checked_and_backed_up_and_its_kit_holds_its_comma
     stack = settings
     with (stack.root / ".env").open("a") as file:
         file.write(f"\nPOSTGRES_HOST=db\nKORRIGO_BACKUP_KIT_RECIPIENTS={x25519.Identity.generate().to_public()}\n")
-    said = korrigo(stack, "init")
+    output = korrigo(stack, "init")
     for line in (
         "Docker ",
         "Compose ",
@@ -39,7 +39,7 @@ def test_a_stack_is_configured_checked_and_backed_up_and_its_kit_holds_its_comma
         "pg_dump 15",
         "files, ",
     ):
-        assert line in said, said
+        assert line in output, output
     written = tomllib.loads((stack.root / "korrigo-backup.toml").read_text())
     assert written["site"]["access"] == "compose"
     assert written["services"]["health_url"] == stack.health_url

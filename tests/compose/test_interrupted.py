@@ -79,8 +79,8 @@ def test_a_database_that_is_killed_during_a_dump_leaves_no_backup(stack):
     with locked(stack, "exams_exam"), started(stack, "backup") as child:
         eventually(lambda: waits(stack))
         docker("kill", container(stack, "db"))
-        said, errors = child.communicate(timeout=120)
-    assert child.returncode in {1, 8}, said + errors
+        output, errors = child.communicate(timeout=120)
+    assert child.returncode in {1, 8}, output + errors
     assert errors.startswith("error: "), errors
     assert "hint: " in errors
     assert "state: nothing was changed" in errors
@@ -98,8 +98,8 @@ def test_a_backend_that_is_killed_during_a_django_backup_leaves_no_backup(stack)
             for name in backends(stack):
                 subprocess.run(["docker", "kill", name], check=False, capture_output=True)
             time.sleep(0.5)
-        said, errors = child.communicate(timeout=120)
-    assert child.returncode in {1, 8}, said + errors
+        output, errors = child.communicate(timeout=120)
+    assert child.returncode in {1, 8}, output + errors
     assert "error: " in errors
     assert "Traceback" not in errors
     assert published(stack) == []
@@ -115,7 +115,7 @@ def test_an_engine_that_is_restarted_before_the_swap_leaves_the_old(stack):
     korrigo(stack, "backup", "full")
     stack.sql("UPDATE exams_exam SET name = 'of today'")
     stack.exec("backend", "sh", "-c", "echo today > /app/media/today.pdf")
-    kept, tree = rows(stack), files(stack)
+    saved, tree = rows(stack), files(stack)
     with started(stack, "restore", "latest-point", "--yes", "--no-safety-backup") as child:
         for line in child.stdout:
             if line.startswith("🛑"):
@@ -126,15 +126,15 @@ def test_an_engine_that_is_restarted_before_the_swap_leaves_the_old(stack):
         finally:
             subprocess.run([ENGINE], check=True, capture_output=True, timeout=300)
         child.send_signal(signal.SIGCONT)
-        said, errors = child.communicate(timeout=300)
-    assert child.returncode not in {0, 3}, said
+        output, errors = child.communicate(timeout=300)
+    assert child.returncode not in {0, 3}, output
     assert "error: " in errors
     assert "state: " in errors
     stack.up()
     korrigo(stack, "list")
     korrigo(stack, "backup")  # finishes or takes back what was left
     assert stack.healthy(), stack.states()
-    assert (rows(stack), files(stack)) == (kept, tree)
+    assert (rows(stack), files(stack)) == (saved, tree)
 
 
 @as_root
@@ -171,11 +171,11 @@ def test_what_needs_the_backend_runs_in_a_container_of_its_own_while_it_is_stopp
         point = json.loads(next((stack.root / "backups").glob("restore_point_*.json")).read_text())
         assert set(point["consistency"]["columns"]) >= {"exams_copy.pdf", "exams_booklet.pages_images"}
         korrigo(stack, "backup", "full", "--method", "django")
-        kept = rows(stack)
+        saved = rows(stack)
         stack.sql("UPDATE exams_exam SET name = 'lost'")
-        said = korrigo(stack, "restore", "latest-point", "--yes", "--no-safety-backup")
-        assert rows(stack) == kept
-        assert "✅ Validation passed" in said
+        output = korrigo(stack, "restore", "latest-point", "--yes", "--no-safety-backup")
+        assert rows(stack) == saved
+        assert "✅ Validation passed" in output
         assert "Migrations OK" in korrigo(stack, "validate")
         assert belongings(stack.project) == before
         assert {name for name, state in stack.states().items() if state.startswith("exited")} == {"backend"}

@@ -37,9 +37,9 @@ def act(title):
 
 def typed(shape, *arguments, code=0):
     show(f"$ korrigo-backup {' '.join(map(str, arguments))}")
-    said = korrigo(shape, *map(str, arguments), code=code)
-    show(said)
-    return said
+    output = korrigo(shape, *map(str, arguments), code=code)
+    show(output)
+    return output
 
 
 def destroy(shape):
@@ -60,10 +60,10 @@ def test_the_runbook_is_played_on_korrigos_shape(shape, tmp_path):
     assert "busybox" in shape.exec("db", "readlink", "/bin/sh").stdout
     assert shape.exec("backend", "id", "-u").stdout.strip() == "1000"
     act("init, by itself")
-    said = typed(shape, "init")
-    assert "answers: a restore waits for it" in said
+    output = typed(shape, "init")
+    assert "answers: a restore waits for it" in output
     for column in ("exams_booklet.pages_images", "core_page.image_path"):
-        assert f"{column} names media files" in said
+        assert f"{column} names media files" in output
     assert "❌" not in typed(shape, "doctor")
     _name_a_recipient(shape, tmp_path)
 
@@ -79,8 +79,8 @@ def test_the_runbook_is_played_on_korrigos_shape(shape, tmp_path):
     destroy(shape)
     destroyed = shape.testify()
     assert destroyed != saved
-    said = typed(shape, "restore", "latest-point", "--yes")
-    assert "❌" not in said
+    output = typed(shape, "restore", "latest-point", "--yes")
+    assert "❌" not in output
     assert shape.testify() == saved
     typed(shape, "rollback", "--yes")
     assert shape.testify() == destroyed
@@ -89,8 +89,8 @@ def test_the_runbook_is_played_on_korrigos_shape(shape, tmp_path):
     typed(shape, "restore", "latest-point", "--yes")
     shape.sql("DELETE FROM exams_annotation; UPDATE exams_exam SET name = 'lost'")
     shape.exec("backend", "sh", "-c", "rm -r /app/media/booklets")
-    said = typed(shape, "restore", _newest(shape, "korrigo_backup_*"), "--yes")
-    assert "❌" not in said
+    output = typed(shape, "restore", _newest(shape, "korrigo_backup_*"), "--yes")
+    assert "❌" not in output
     assert _carried(shape.testify()) == _carried(saved)
     typed(shape, "restore", "latest-point", "--yes")
     assert shape.testify() == saved

@@ -36,25 +36,25 @@ def test_the_health_address_is_learnt_through_the_proxy(shape):
 @pytest.mark.contract("R8")
 def test_a_backend_that_takes_longer_than_a_minute_is_waited_for_as_its_own_check_says(shape):
     korrigo(shape, "backup", "full")
-    kept = rows(shape), files(shape)
+    before = rows(shape), files(shape)
     shape.sql("UPDATE exams_exam SET name = 'lost'")
     shape.delay(SLOW)
     try:
         began = time.monotonic()
-        said = korrigo(shape, "restore", "latest-point", "--yes", "--no-safety-backup")
+        output = korrigo(shape, "restore", "latest-point", "--yes", "--no-safety-backup")
         assert time.monotonic() - began > SLOW
     finally:
         shape.delay(0)
-    assert "✅ Restore completed successfully" in said
-    assert "s at most: backend, celery, nginx" in said
-    assert (rows(shape), files(shape)) == kept
+    assert "✅ Restore completed successfully" in output
+    assert "s at most: backend, celery, nginx" in output
+    assert (rows(shape), files(shape)) == before
     assert shape.healthy(), shape.states()
 
 
 @pytest.mark.promise("P2")
 def test_a_restore_is_kept_with_a_backend_that_does_not_come_up_if_that_is_asked_for(shape):
     korrigo(shape, "backup", "full")
-    kept, toml = rows(shape), shape.root / "korrigo-backup.toml"
+    before, toml = rows(shape), shape.root / "korrigo-backup.toml"
     shape.sql("UPDATE exams_exam SET name = 'lost'")
     lost, settings = rows(shape), toml.read_text()
     shape.delay(100_000)
@@ -62,14 +62,14 @@ def test_a_restore_is_kept_with_a_backend_that_does_not_come_up_if_that_is_asked
     toml.write_text(f"{settings}[services]\nhealth_timeout = 5\n")
     try:
         assert "no published address answers the health path" in korrigo(shape, "plan", "latest-point")
-        said = korrigo(shape, "restore", "latest-point", "--yes", "--no-safety-backup", "--no-validate", code=1)
-        assert "not healthy after " in said
-        assert "backend (starting)" in said
+        output = korrigo(shape, "restore", "latest-point", "--yes", "--no-safety-backup", "--no-validate", code=1)
+        assert "not healthy after " in output
+        assert "backend (starting)" in output
         assert rows(shape) == lost
         keep = ("--yes", "--no-safety-backup", "--no-validate", "--keep")
-        said = korrigo(shape, "restore", "latest-point", *keep, code=3)
-        assert "kept, as --keep asks: not healthy after " in said
-        assert rows(shape) == kept
+        output = korrigo(shape, "restore", "latest-point", *keep, code=3)
+        assert "kept, as --keep asks: not healthy after " in output
+        assert rows(shape) == before
     finally:
         shape.delay(0)
         toml.write_text(settings)
@@ -86,12 +86,12 @@ def test_a_second_checkout_replaces_nothing(shape, tmp_path):
     other = replace(shape, root=tmp_path / "checkout")
     shutil.copytree(shape.root, other.root, symlinks=True)
     home = f"{shape.root}/infra/{shape.name}"
-    said = korrigo(other, "backup", "db")
-    assert f"⚠️ the containers of this project were made from {home}, and this site is {other.root}/infra" in said
+    output = korrigo(other, "backup", "db")
+    assert f"⚠️ the containers of this project were made from {home}, and this site is {other.root}/infra" in output
     before = rows(shape)
-    said = korrigo(other, "plan", "latest-point", code=4)
-    assert f"(project {shape.name} in {home})" in said
-    assert f'[compose] started_from = "{home}"' in said
+    output = korrigo(other, "plan", "latest-point", code=4)
+    assert f"(project {shape.name} in {home})" in output
+    assert f'[compose] started_from = "{home}"' in output
     for words in (("restore", "latest-point", "--yes"), ("rollback", "--yes"), ("rebuild", "--empty", "--yes")):
         assert f"were made from {home}" in korrigo(other, *words, code=4)
     assert rows(shape) == before
@@ -106,9 +106,9 @@ def test_a_wrong_compose_project_is_refused_with_the_right_name(shape):
     settings = toml.read_text()
     toml.write_text(f'{settings}project = "elsewhere"\n')
     try:
-        said = korrigo(shape, "backup", "db", code=6)
-        assert f'these files run as the project {shape.name}: set [compose] project = "{shape.name}"' in said
-        assert "up -d" not in said
+        output = korrigo(shape, "backup", "db", code=6)
+        assert f'these files run as the project {shape.name}: set [compose] project = "{shape.name}"' in output
+        assert "up -d" not in output
         assert f'set [compose] project = "{shape.name}"' in korrigo(shape, "rebuild", "--empty", "--yes", code=6)
         assert belongings("elsewhere") == set()  # no second, empty stack was made
     finally:
@@ -126,10 +126,10 @@ def place_app(shape, place, *services, tag=TAG):
 def test_a_former_command_of_the_site_is_not_taken_for_ours(shape):
     try:
         place_app(shape, "last", "backend")
-        kept = set((shape.root / "backups").glob("korrigo_backup_*"))
-        said = korrigo(shape, "backup", "full", "--method", "django", code=4)
-        assert "core" in said
-        assert set((shape.root / "backups").glob("korrigo_backup_*")) == kept
+        before = set((shape.root / "backups").glob("korrigo_backup_*"))
+        output = korrigo(shape, "backup", "full", "--method", "django", code=4)
+        assert "core" in output
+        assert set((shape.root / "backups").glob("korrigo_backup_*")) == before
         assert "korrigo_backup.E001" in shape.manage("check", check=False).stderr
     finally:
         place_app(shape, "first", "backend")
@@ -142,8 +142,8 @@ def test_a_site_whose_image_has_no_app_is_backed_up_restored_and_validated(shape
         korrigo(shape, "backup", "full")
         saved = shape.testify()
         shape.sql("DROP TABLE exams_annotation CASCADE")
-        said = korrigo(shape, "restore", "latest-point", "--yes", "--no-safety-backup")
-        assert "❌" not in said
+        output = korrigo(shape, "restore", "latest-point", "--yes", "--no-safety-backup")
+        assert "❌" not in output
         assert shape.testify() == saved
         assert "❌" not in korrigo(shape, "validate")
         assert "❌" not in korrigo(shape, "doctor")

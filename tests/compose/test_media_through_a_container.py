@@ -80,21 +80,21 @@ def test_a_point_is_made_and_restored_without_the_volume_while_nginx_serves(stac
         typed(stack, *apart, str(BIN / "korrigo-backup"), "backup", "full")
         assert asked
         assert all(came for _, came in asked)
-    kept = rows(stack)
+    saved = rows(stack)
     lose(stack)
     with visited(stack) as asked, started(stack, *apart, BIN / "korrigo-backup", "restore", "latest-point", "--yes", program=()) as child:  # fmt: skip
         stopped = None
-        said = ""
+        output = ""
         for line in child.stdout:
-            said += line
+            output += line
             if line.startswith("🛑"):
                 stopped = time.monotonic()
-        assert child.wait() == 0, said + child.stderr.read()
-    assert "media tree /app/media" in said
+        assert child.wait() == 0, output + child.stderr.read()
+    assert "media tree /app/media" in output
     before = [came for at, came in asked if at < stopped]
     assert len(before) > 10
     assert all(before)
-    assert (rows(stack), details(stack)) == (kept, tree)
+    assert (rows(stack), details(stack)) == (saved, tree)
     assert stack.healthy(), stack.states()
     korrigo(stack, "verify", "latest-point")
     typed(stack, *apart, str(BIN / "korrigo-backup"), "rollback", "--yes")

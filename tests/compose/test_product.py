@@ -38,11 +38,11 @@ def typed(stack, *argv, code=0, given="", timeout=300):
         check=False,
         timeout=timeout,
     )
-    said = done.stdout + done.stderr
-    assert done.returncode == code, f"{argv} ended with {done.returncode}, not {code}:\n{said}"
-    assert "Traceback" not in said
-    assert stack.password not in said
-    return said
+    output = done.stdout + done.stderr
+    assert done.returncode == code, f"{argv} ended with {done.returncode}, not {code}:\n{output}"
+    assert "Traceback" not in output
+    assert stack.password not in output
+    return output
 
 
 def rows(stack):
@@ -63,8 +63,8 @@ def files(stack):
 @pytest.mark.contract("T3")
 @pytest.mark.contract("C2")
 def test_the_runbooks_scripts_back_up_and_restore_the_stack(stack):
-    said = typed(stack, "./scripts/backup_db.sh")
-    assert "✅ Backup created: backups/db_backup_" in said
+    output = typed(stack, "./scripts/backup_db.sh")
+    assert "✅ Backup created: backups/db_backup_" in output
     before = rows(stack)
     (made,) = (stack.root / "backups").glob("db_backup_2*.sql.gz")
     typed(stack, "./scripts/validate_backup.sh", str(made))
@@ -74,10 +74,10 @@ def test_the_runbooks_scripts_back_up_and_restore_the_stack(stack):
     assert rows(stack) != before
     assert "Restore cancelled" in typed(stack, "./scripts/restore_db.sh", str(made), given="no\n")
     assert rows(stack) != before
-    said = typed(stack, "./scripts/restore_db.sh", str(made), given="yes\n")
-    assert "✅ Restore completed successfully" in said
-    assert re.search(r"⏳ Waiting until healthy, \d+ s at most: backend, celery, celery-beat, nginx\n", said)
-    assert "   healthy after " in said
+    output = typed(stack, "./scripts/restore_db.sh", str(made), given="yes\n")
+    assert "✅ Restore completed successfully" in output
+    assert re.search(r"⏳ Waiting until healthy, \d+ s at most: backend, celery, celery-beat, nginx\n", output)
+    assert "   healthy after " in output
     assert rows(stack) == before
     assert stack.healthy(), stack.states()
     assert list((stack.root / "backups").glob("pre_restore_safety_backup_*.sql.gz"))
@@ -88,8 +88,8 @@ def test_the_runbooks_scripts_back_up_and_restore_the_stack(stack):
 def test_only_the_services_that_ran_are_started_again(stack):
     korrigo(stack, "backup")
     stack.compose("stop", "celery-beat")
-    said = korrigo(stack, "restore", "latest", "--yes", "--no-safety-backup")
-    assert "completed successfully" in said
+    output = korrigo(stack, "restore", "latest", "--yes", "--no-safety-backup")
+    assert "completed successfully" in output
     states = stack.states()
     assert "celery-beat" not in {
         name for name, state in states.items() if "running" in str(state) or "Up" in str(state)
@@ -114,16 +114,16 @@ def test_the_worker_ends_its_task_before_the_data_is_replaced(stack):
 @pytest.mark.contract("R5")
 @pytest.mark.skipif(os.geteuid() != 0, reason="the engine's volumes are root's")
 def test_a_restore_point_of_the_stack_brings_back_rows_and_files(stack):
-    said = korrigo(stack, "backup", "full")
+    output = korrigo(stack, "backup", "full")
     point = json.loads(next((stack.root / "backups").glob("restore_point_*.json")).read_text())
-    assert set(point["consistency"]["columns"]) >= {"exams_copy.pdf", "exams_booklet.pages_images"}, said
+    assert set(point["consistency"]["columns"]) >= {"exams_copy.pdf", "exams_booklet.pages_images"}, output
     assert point["consistency"]["missing"] == 0
-    kept, tree = rows(stack), files(stack)
+    saved, tree = rows(stack), files(stack)
     stack.sql("UPDATE exams_exam SET name = 'lost'")
     stack.exec("backend", "sh", "-c", "cd /app/media && rm -rf copies* && echo intruder > intruder.pdf")
     assert files(stack) != tree
-    said = korrigo(stack, "restore", "latest-point", "--yes")
-    assert rows(stack) == kept
+    output = korrigo(stack, "restore", "latest-point", "--yes")
+    assert rows(stack) == saved
     assert files(stack) == tree
     assert stack.healthy()
     korrigo(stack, "rollback", "--yes")
@@ -134,29 +134,29 @@ def test_a_restore_point_of_the_stack_brings_back_rows_and_files(stack):
 
 @pytest.mark.contract("R6")
 def test_the_stack_is_validated(stack):
-    said = typed(stack, "./scripts/validate_restore.sh")
-    assert "✅ All validation checks passed!" in said
+    output = typed(stack, "./scripts/validate_restore.sh")
+    assert "✅ All validation checks passed!" in output
 
 
 @pytest.mark.promise("P8")
 def test_backup_with_a_stopped_database_fails_and_names_the_command_that_starts_it(stack):
     stack.compose("stop", "db")
     try:
-        said = korrigo(stack, "backup", code=8)
+        output = korrigo(stack, "backup", code=8)
     finally:
         stack.up()
-    assert "is not running" in said
-    assert "up -d" in said
+    assert "is not running" in output
+    assert "up -d" in output
     assert list((stack.root / "backups").glob("db_backup_2*")) == []
 
 
 @pytest.mark.contract("B5")
 def test_a_django_backup_is_copied_out_of_the_container_and_leaves_no_file_inside(stack):
     inside = stack.exec("backend", "ls", "-a", "/tmp").stdout
-    said = korrigo(stack, "backup", "full", "--method", "django")
+    output = korrigo(stack, "backup", "full", "--method", "django")
     assert stack.exec("backend", "ls", "-a", "/tmp").stdout == inside
     (made,) = (stack.root / "backups").glob("korrigo_backup_*")
-    assert f"✅ Backup created: backups/{made.name}" in said
+    assert f"✅ Backup created: backups/{made.name}" in output
     manifest = json.loads((made / "manifest.json").read_text())
     assert manifest["site"] == "korrigo"
     assert manifest["auth"]["hmac"]

@@ -37,9 +37,9 @@ def manage(stack, *arguments):
 def test_4_1_to_4_2_the_checklist_the_script_and_the_pipeline_by_hand(stack):
     assert "running" in stack.compose("ps", "--format", "json").stdout
     assert "accepting connections" in stack.exec("db", "pg_isready").stdout
-    said = typed(stack, "./scripts/backup_db.sh")
-    assert re.search(r"📦 Creating database backup: backups/db_backup_\d{8}_\d{6}\.sql", said)
-    assert "🧹 Cleaned 0 old backups (>30 days)" in said
+    printed = typed(stack, "./scripts/backup_db.sh")
+    assert re.search(r"📦 Creating database backup: backups/db_backup_\d{8}_\d{6}\.sql", printed)
+    assert "🧹 Cleaned 0 old backups (>30 days)" in printed
     made = newest(stack, "db_backup_2*.sql.gz")
     typed(stack, "gzip", "-t", relative(stack, made))
     assert "✅" in typed(stack, "./scripts/validate_backup.sh", relative(stack, made))
@@ -56,11 +56,11 @@ def test_4_1_to_4_2_the_checklist_the_script_and_the_pipeline_by_hand(stack):
 def test_4_3_and_5_4_method_2_made_in_the_container_copied_out_and_in_and_restored(stack):
     for place in ("/tmp/backups", "/tmp/database-alone"):
         stack.exec("backend", "rm", "-rf", place)
-    said = manage(stack, "backup", "--output-dir", "/tmp/database-alone")
-    assert "Successfully created backup at: /tmp/database-alone/korrigo_backup_" in said
-    said = manage(stack, "backup", "--output-dir", "/tmp/backups", "--include-media")
-    ((path, name),) = re.findall(r"Successfully created backup at: (/tmp/backups/(korrigo_backup_\S+))", said)
-    kept, tree = rows(stack), files(stack)
+    printed = manage(stack, "backup", "--output-dir", "/tmp/database-alone")
+    assert "Successfully created backup at: /tmp/database-alone/korrigo_backup_" in printed
+    printed = manage(stack, "backup", "--output-dir", "/tmp/backups", "--include-media")
+    ((path, name),) = re.findall(r"Successfully created backup at: (/tmp/backups/(korrigo_backup_\S+))", printed)
+    saved, tree = rows(stack), files(stack)
     stack.exec("backend", "tar", "-czf", f"/tmp/{name}.tar.gz", "-C", "/tmp/backups", name)
     (stack.root / "backups").mkdir(mode=0o700, exist_ok=True)
     stack.compose("cp", f"backend:/tmp/{name}.tar.gz", "./backups/")
@@ -71,14 +71,14 @@ def test_4_3_and_5_4_method_2_made_in_the_container_copied_out_and_in_and_restor
     lost = rows(stack)
     stack.compose("cp", f"./backups/{name}", f"backend:{path}")
     stack.compose("stop", "nginx")
-    said = manage(stack, "restore", path, "--dry-run")
-    assert "DRY RUN MODE - No changes will be made" in said
-    assert "Would restore media files..." in said
+    printed = manage(stack, "restore", path, "--dry-run")
+    assert "DRY RUN MODE - No changes will be made" in printed
+    assert "Would restore media files..." in printed
     assert rows(stack) == lost
     assert "Restore completed successfully" in manage(stack, "restore", path)
     stack.compose("start", "nginx")
     stack.up()
-    assert (rows(stack), files(stack)) == (kept, tree)
+    assert (rows(stack), files(stack)) == (saved, tree)
     with urlopen(stack.health_url, timeout=30) as answer:  # noqa: S310 - the stack's own address
         assert answer.status == 200
     stack.exec("backend", "rm", "-rf", "/tmp/backups", "/tmp/database-alone")
@@ -106,8 +106,8 @@ def test_4_5_and_5_5_media_archived_by_either_recipe_come_back(stack, recipe):
     typed(stack, "tar", "-tzf", f"backups/{name}")
     stack.exec("backend", "sh", "-c", "rm -rf /app/media/copies* && echo intruder > /app/media/intruder.pdf")
     assert files(stack) != tree
-    said = korrigo(stack, "restore", f"backups/{name}", "--yes", "--allow-unsigned")
-    assert files(stack) == tree, said
+    printed = korrigo(stack, "restore", f"backups/{name}", "--yes", "--allow-unsigned")
+    assert files(stack) == tree, printed
     assert stack.healthy()
     korrigo(stack, "rollback", "--media-only", "--yes")
     assert "intruder.pdf" in files(stack)
@@ -121,10 +121,10 @@ def test_4_5_and_5_5_media_archived_by_either_recipe_come_back(stack, recipe):
 @pytest.mark.contract("R7")
 def test_5_3_5_6_and_5_7_restore_validate_and_go_back_either_way(stack):
     typed(stack, "./scripts/backup_db.sh")
-    made, kept = newest(stack, "db_backup_2*.sql.gz"), rows(stack)
+    made, saved = newest(stack, "db_backup_2*.sql.gz"), rows(stack)
     stack.sql("UPDATE exams_exam SET name = 'lost'")
     lost = rows(stack)
-    said = typed(stack, "./scripts/restore_db.sh", relative(stack, made), given="yes\n")
+    printed = typed(stack, "./scripts/restore_db.sh", relative(stack, made), given="yes\n")
     for line in (
         "🔍 Verifying backup integrity...",
         "🛑 Stopping",
@@ -132,8 +132,8 @@ def test_5_3_5_6_and_5_7_restore_validate_and_go_back_either_way(stack):
         "🚀 Starting",
         "✅ Restore completed",
     ):
-        assert line in said
-    assert rows(stack) == kept
+        assert line in printed
+    assert rows(stack) == saved
     typed(stack, "./scripts/validate_restore.sh")
     safety = newest(stack, "pre_restore_safety_backup_*.sql.gz")
     typed(stack, "./scripts/restore_db.sh", relative(stack, safety), given="yes\n")
@@ -141,11 +141,11 @@ def test_5_3_5_6_and_5_7_restore_validate_and_go_back_either_way(stack):
     automatic = newest(stack, "db_backup_2*.sql.gz")
     assert automatic == made
     typed(stack, "./scripts/restore_db.sh", "backups/db_backup_latest.sql.gz", given="yes\n")
-    assert rows(stack) == kept
+    assert rows(stack) == saved
     korrigo(stack, "rollback", "--yes")
     assert rows(stack) == lost
     korrigo(stack, "rollback", "--to", "automatic", "--yes")
-    assert rows(stack) == kept
+    assert rows(stack) == saved
     assert stack.healthy()
 
 
@@ -155,12 +155,12 @@ def test_5_7_the_emergency_rebuild_from_nothing(make_stack):
     stack = make_stack(copies=4)
     assert stack.project.startswith(PREFIX)
     korrigo(stack, "backup", "full")
-    kept, tree = rows(stack), files(stack)
+    saved, tree = rows(stack), files(stack)
     stack.compose("down", "--volumes")
     stack.up()
-    assert rows(stack) != kept
+    assert rows(stack) != saved
     korrigo(stack, "restore", "latest-point", "--yes")
-    assert (rows(stack), files(stack)) == (kept, tree)
+    assert (rows(stack), files(stack)) == (saved, tree)
     assert stack.healthy()
 
 

@@ -50,18 +50,18 @@ class Slow:
     def stopping(self):
         """Start a restore and return it, and what it said until it began to stop the services."""
         child = self.korrigo("restore", "latest", "--yes", "--no-safety-backup", "--no-validate")
-        said = ""
-        while not said.endswith("\n🛑 Stopping backend...\n"):
+        output = ""
+        while not output.endswith("\n🛑 Stopping backend...\n"):
             line = child.stdout.readline()
-            assert line, said
-            said += line
-        return child, said
+            assert line, output
+            output += line
+        return child, output
 
     def done(self, *arguments):
         child = self.korrigo(*arguments)
-        said = child.communicate(timeout=120)[0]
-        assert child.returncode == 0, said
-        return said
+        output = child.communicate(timeout=120)[0]
+        assert child.returncode == 0, output
+        return output
 
     def compose(self, *arguments):
         return docker("compose", "-f", str(self.home / "compose.yml"), *arguments)
@@ -126,15 +126,15 @@ def test_a_run_that_ends_in_the_stop_or_the_start_leaves_all_running_or_the_next
     child, begun = slow.stopping()
     time.sleep(second)
     SIGNALS[name](child)
-    said = begun + child.communicate(timeout=120)[0]
+    output = begun + child.communicate(timeout=120)[0]
     if name == "SIGKILL":
-        said += slow.done("backup", "db")
+        output += slow.done("backup", "db")
     elif child.returncode:
-        assert child.returncode == 130, said
-        assert "state: rolled back: the site is as it was before" in said, said
-    assert slow.running() == ALL, said
+        assert child.returncode == 130, output
+        assert "state: rolled back: the site is as it was before" in output, output
+    assert slow.running() == ALL, output
     time.sleep(SLOW + 2)  # a stop that was under way would have ended them by now
-    assert slow.running() == ALL, said
+    assert slow.running() == ALL, output
     assert not (slow.home / "backups" / ".services-stopped").exists()
 
 
@@ -148,10 +148,10 @@ def test_a_service_that_does_not_start_again_is_named_with_its_command_and_keeps
     slow.compose("stop", "worker")
     (slow.home / "programs" / "worker").chmod(0o644)
     try:
-        said = slow.done("backup", "db")
-        assert "services that an earlier run has stopped do not run again: docker compose start: " in said
-        assert "permission denied" in said
-        assert "hint: run it by hand: docker compose -f compose.yml start web worker" in said
+        output = slow.done("backup", "db")
+        assert "services that an earlier run has stopped do not run again: docker compose start: " in output
+        assert "permission denied" in output
+        assert "hint: run it by hand: docker compose -f compose.yml start web worker" in output
     finally:
         (slow.home / "programs" / "worker").chmod(0o755)
     assert "started the services again" in slow.done("backup", "db")

@@ -115,7 +115,7 @@ def test_a_drill_project_runs_and_is_removed_without_changing_production(stack):
 
 
 def test_development_shows_the_code_of_the_work_tree(stack):
-    said = json.loads(stack.sibling("dev").compose("config", "--format", "json").stdout)
-    assert said["name"] != stack.project
-    mounts = {mount["target"]: mount["source"] for mount in said["services"]["backend"]["volumes"]}
+    output = json.loads(stack.sibling("dev").compose("config", "--format", "json").stdout)
+    assert output["name"] != stack.project
+    mounts = {mount["target"]: mount["source"] for mount in output["services"]["backend"]["volumes"]}
     assert mounts["/app/exams"] == str(stack.root / "demo" / "exams")

@@ -91,9 +91,9 @@ def machine(stack):
 @pytest.mark.contract("B7")
 @pytest.mark.contract("T11")
 def test_timers_are_installed_fire_once_an_hour_that_is_due_and_go_again(stack, machine):
-    said = machine.run(KORRIGO, "schedule", "install", "--systemd")
-    assert "✅ Schedule installed by systemd" in said
-    assert stack.password not in said
+    output = machine.run(KORRIGO, "schedule", "install", "--systemd")
+    assert "✅ Schedule installed by systemd" in output
+    assert stack.password not in output
     assert "it was up to date" in machine.run(KORRIGO, "schedule", "install", "--systemd")
     timers = machine.run("systemctl", "list-timers", "--all", "--no-pager")
     assert timers.count("korrigo-backup") == 4  # each with its service

@@ -43,24 +43,24 @@ def test_docker_compose_as_a_program_of_its_own_is_taken_where_the_plugin_is_mis
     def run(*arguments):
         return typed(stack, "env", f"PATH={old_fashioned}:/usr/bin:/bin", str(BIN / "korrigo-backup"), *arguments)
 
-    kept = rows(stack)
+    saved = rows(stack)
     stack.compose("stop", "celery-beat")
     run("backup")
     stack.sql("UPDATE exams_exam SET name = 'lost'")
     run("restore", "latest", "--yes", "--no-safety-backup")
-    assert rows(stack) == kept
+    assert rows(stack) == saved
     assert stack.states()["celery-beat"].startswith("exited")
     stack.compose("stop", "db")
-    said = typed(stack, "env", f"PATH={old_fashioned}:/usr/bin:/bin", str(BIN / "korrigo-backup"), "backup", code=8)
-    assert "docker-compose -f infra/docker/docker-compose.prod.yml up -d" in said
+    output = typed(stack, "env", f"PATH={old_fashioned}:/usr/bin:/bin", str(BIN / "korrigo-backup"), "backup", code=8)
+    assert "docker-compose -f infra/docker/docker-compose.prod.yml up -d" in output
     stack.up()
 
 
 @pytest.mark.contract("C2")
 def test_without_docker_the_error_names_both_ways(stack, tmp_path):
-    said = typed(stack, "env", f"PATH={tmp_path}", str(BIN / "korrigo-backup"), "backup", code=2)
-    assert "neither docker compose nor docker-compose" in said
-    assert "POSTGRES_HOST" in said
+    output = typed(stack, "env", f"PATH={tmp_path}", str(BIN / "korrigo-backup"), "backup", code=2)
+    assert "neither docker compose nor docker-compose" in output
+    assert "POSTGRES_HOST" in output
 
 
 @pytest.mark.contract("C2")

@@ -81,12 +81,12 @@ def on_save(handler):
 def test_a_description_needs_no_database(change, settings_media, monkeypatch):
     monkeypatch.setattr(connection, "connect", lambda: pytest.fail("the database was asked"))
     connection.close()
-    said = run("korrigo_describe")
-    assert said["schema"] == "korrigo-backup/describe-1"
-    assert said["media_root"] == str(settings_media)
-    assert said["users"] == {"table": "auth_user", "schema": None}
-    assert said["python"].startswith(f"{sys.version_info[0]}.{sys.version_info[1]}.")
-    assert said["tables"]["testsite.grandchild"]["table"] == "GRAND_child"
+    output = run("korrigo_describe")
+    assert output["schema"] == "korrigo-backup/describe-1"
+    assert output["media_root"] == str(settings_media)
+    assert output["users"] == {"table": "auth_user", "schema": None}
+    assert output["python"].startswith(f"{sys.version_info[0]}.{sys.version_info[1]}.")
+    assert output["tables"]["testsite.grandchild"]["table"] == "GRAND_child"
 
 
 def test_the_revision_is_read_from_a_setting_or_the_environment_or_git(change, monkeypatch, tmp_path):

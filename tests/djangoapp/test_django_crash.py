@@ -38,8 +38,8 @@ def dies_at(step, work, alias, root):
             os._exit(1)
     _, status = os.waitpid(child, 0)
     os.close(writing)
-    with os.fdopen(reading) as said:
-        whole = said.read()
+    with os.fdopen(reading) as output:
+        whole = output.read()
     assert os.WIFSIGNALED(status) or status == 0, "it failed"
     return int(whole) if whole else None
 

@@ -200,9 +200,9 @@ def test_materialised_views_are_refreshed_and_one_that_cannot_be_is_named(site):
     sql("CREATE OR REPLACE FUNCTION broken() RETURNS int LANGUAGE sql AS 'SELECT 1'")
     sql("CREATE MATERIALIZED VIEW broken_view AS SELECT broken() AS n FROM testsite_base")
     sql("CREATE OR REPLACE FUNCTION broken() RETURNS int LANGUAGE sql AS 'SELECT 1 / 0'")
-    said = site.restore(made.path)
+    output = site.restore(made.path)
     assert sql("SELECT n FROM over_bases") == [(count,)]
-    assert "broken_view was not refreshed" in said.errors
+    assert "broken_view was not refreshed" in output.errors
 
 
 def test_a_table_of_an_extension_is_no_data_of_the_site(site):
@@ -220,12 +220,12 @@ def test_a_dry_run_names_the_tables_whose_owner_the_role_is_not(site):
     assert "needs the owner" not in site.restore(made.path, dry_run=True).errors
     sql("CREATE ROLE of_the_site", "GRANT SELECT ON ALL TABLES IN SCHEMA public TO of_the_site", "SET ROLE of_the_site")
     try:
-        said = site.restore(made.path, dry_run=True).errors
+        output = site.restore(made.path, dry_run=True).errors
     finally:
         sql("RESET ROLE", "DROP OWNED BY of_the_site", "DROP ROLE of_the_site")
-    assert "warning: a restore needs the owner of these tables, which this role is not: public." in said
-    assert "public.auth_group" in said
-    assert "hint: make the site's role their owner" in said
+    assert "warning: a restore needs the owner of these tables, which this role is not: public." in output
+    assert "public.auth_group" in output
+    assert "hint: make the site's role their owner" in output
 
 
 @pytest.mark.promise("P8")
@@ -281,9 +281,9 @@ def test_values_that_a_column_does_not_take_are_named_before_the_load(site, stat
 def test_a_column_of_another_type_that_may_refuse_values_is_named_and_a_wider_one_is_not(site):
     made = site.backup(include_media=False)
     sql("ALTER TABLE testsite_club ALTER name TYPE text", "ALTER TABLE testsite_custom ALTER word TYPE name")
-    said = site.restore(made.path, dry_run=True).errors
-    assert "testsite.custom.word is name, saved as character varying(30)" in said
-    assert "testsite.club" not in said
+    output = site.restore(made.path, dry_run=True).errors
+    assert "testsite.custom.word is name, saved as character varying(30)" in output
+    assert "testsite.club" not in output
     site.restore(made.path)
 
 
@@ -381,14 +381,14 @@ def test_rows_that_broke_a_constraint_when_they_were_saved_come_back_and_it_is_n
     rows, constraints = site.rows(), sql(_CONSTRAINTS)
     made = site.backup(include_media=False)
     connections["default"].close()
-    said = site.restore(made.path).errors
+    output = site.restore(made.path).errors
     assert site.rows() == rows
     assert sql(_CONSTRAINTS) == constraints
     broken = sql("SELECT conname FROM pg_constraint WHERE NOT convalidated ORDER BY 1")
     assert [one for (one,) in broken if one.startswith(name)]
     for (one,) in broken:
-        assert f"warning: {one} of " in said
-    assert said.count("is NOT VALID: saved rows break it: ") == said.count("VALIDATE CONSTRAINT") >= 1
+        assert f"warning: {one} of " in output
+    assert output.count("is NOT VALID: saved rows break it: ") == output.count("VALIDATE CONSTRAINT") >= 1
 
 
 @pytest.mark.promise("P8")

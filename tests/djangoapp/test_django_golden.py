@@ -74,10 +74,10 @@ def demo(request, tmp_path):
 @pytest.mark.parametrize("name", ["former", "former-natural", "format-1"])
 def test_a_golden_artifact_is_restored_into_a_fresh_site(demo, name, tmp_path):
     (path,) = (GOLDEN / name).iterdir()
-    said = demo("restore", str(path))
+    output = demo("restore", str(path))
     if name != "format-1":
-        assert "warning: an old backup without checksums: that it is complete could not be proven" in said.stderr
-    assert "Restore completed successfully" in said.stdout
+        assert "warning: an old backup without checksums: that it is complete could not be proven" in output.stderr
+    assert "Restore completed successfully" in output.stdout
     how = {"former": "numbers", "former-natural": "natural", "format-1": "ours"}[name]
     found = json.loads(demo(how, program=READ).stdout)
     wanted = json.loads(next(path.glob("db_*.json")).read_text())

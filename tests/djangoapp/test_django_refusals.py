@@ -384,21 +384,21 @@ def test_a_backup_of_the_former_command_is_restored_with_a_warning_about_missing
     former(path)
     objects = [json.loads(line.removesuffix(",")) for line in fixture_of(path).read_text().split("\n")[1:-2]]
     links = ("auth.user_groups", "auth.user_user_permissions", "auth.group_permissions", "testsite.everything_tags")
-    kept = [one for one in objects if one["model"] not in links and not one["model"].startswith("auth.")]
+    selected = [one for one in objects if one["model"] not in links and not one["model"].startswith("auth.")]
     for model in (Group, User):
         queryset = model._base_manager.using(site.alias)
-        kept += json.loads(serializers.serialize("json", queryset))
-    for one in kept:
+        selected += json.loads(serializers.serialize("json", queryset))
+    for one in selected:
         if one["model"] == "testsite.everything":
             one["fields"]["tags"] = list(
                 m.Everything.tags.through.objects.using(site.alias)
                 .filter(everything_id=one["pk"])
                 .values_list("tag_id", flat=True)
             )
-    fixture_of(path).write_text(json.dumps(kept, indent=2))
+    fixture_of(path).write_text(json.dumps(selected, indent=2))
     site.clear()
-    said = site.restore(path)
-    assert "warning: an old backup without checksums" in said.errors
+    output = site.restore(path)
+    assert "warning: an old backup without checksums" in output.errors
     found = site.rows()
     assert {table: len(lines) for table, lines in found.items()} == {table: len(lines) for table, lines in rows.items()}
     assert found["testsite_note"] == rows["testsite_note"]

@@ -112,8 +112,8 @@ def test_backup_prints_the_lines_of_the_runbook(site):
 def test_restore_prints_the_lines_of_the_runbook(site):
     made = site.backup()
     objects = len(json.loads(next(made.path.glob("db_*.json")).read_text()))
-    *lines, kept, last = site.restore(made.path).printed.splitlines()
-    assert kept.startswith(f"Previous media kept in: {site.media}/.before-")
+    *lines, media_line, last = site.restore(made.path).printed.splitlines()
+    assert media_line.startswith(f"Previous media kept in: {site.media}/.before-")
     assert [*lines, last] == [
         f"Restoring from backup: {made.path}",
         f"Backup timestamp: {made.path.name.removeprefix('korrigo_backup_')}",

@@ -105,8 +105,8 @@ def test_the_manifest_names_the_database_and_its_cluster(site):
 
 @pytest.mark.contract("R2")
 def test_without_a_key_the_flow_of_the_runbook_is_not_broken(site):
-    said = site.restore(site.backup().path)
-    assert said.errors.splitlines() == ["warning: the backup is not signed: its origin is not proven"]
+    output = site.restore(site.backup().path)
+    assert output.errors.splitlines() == ["warning: the backup is not signed: its origin is not proven"]
 
 
 def test_a_key_among_the_backups_is_refused(site, monkeypatch):
@@ -123,8 +123,8 @@ def test_new_superusers_are_listed(site, dry_run):
     made = site.backup(include_media=False)
     assert "superusers" not in site.restore(made.path, dry_run=dry_run).errors
     User.objects.using(site.alias).filter(username="bob").update(is_superuser=False)
-    said = site.restore(made.path, dry_run=dry_run).errors
-    assert "warning: superusers that this site does not have now: bob" in said
+    output = site.restore(made.path, dry_run=dry_run).errors
+    assert "warning: superusers that this site does not have now: bob" in output
 
 
 @pytest.mark.promise("P5")
@@ -176,6 +176,6 @@ CODE = CodeMigrations(
     ],
 )
 def test_migrations_that_differ_between_backup_and_code_and_database_are_reported(theirs, database, words):
-    said = compare(theirs, CODE, database)
-    assert len(said) == len(words)
-    assert all(line.startswith(word) for line, word in zip(said, words, strict=True))
+    output = compare(theirs, CODE, database)
+    assert len(output) == len(words)
+    assert all(line.startswith(word) for line, word in zip(output, words, strict=True))

@@ -25,7 +25,7 @@ def without_variables(monkeypatch):
     monkeypatch.delenv("BACKUP_DIR", raising=False)
 
 
-def said(directory=None, **settings):
+def check_warnings(directory=None, **settings):
     """The ids and the texts of the check."""
     with override_settings(KORRIGO_BACKUP_DIR=directory, **settings):
         found = check_backups(None)
@@ -53,31 +53,31 @@ def ago(**span):
 
 @only_lite
 def test_the_check_warns_if_the_newest_backup_is_older_than_the_maximum_age(made):
-    assert said(made.parent) == {}
+    assert check_warnings(made.parent) == {}
     rewrite(made, created=ago(hours=27))
-    assert "27 hours" in said(made.parent)["W004"]
-    assert said(made.parent, KORRIGO_BACKUP_MAX_AGE_HOURS=28) == {}
+    assert "27 hours" in check_warnings(made.parent)["W004"]
+    assert check_warnings(made.parent, KORRIGO_BACKUP_MAX_AGE_HOURS=28) == {}
 
 
 @only_lite
 def test_a_backup_from_a_wrong_year_does_not_hide_that_none_was_made_since(made):
     rewrite(made, created=ago(days=-366))
-    assert set(said(made.parent)) == {"W003"}
+    assert set(check_warnings(made.parent)) == {"W003"}
 
 
 @only_lite
 def test_what_cannot_be_proven_does_not_count(made):
     rewrite(made, format=0, django=None)
-    assert set(said(made.parent)) == {"W003"}
+    assert set(check_warnings(made.parent)) == {"W003"}
     (made / "manifest.json").write_text("{")
-    assert "cannot be read" in said(made.parent)["W003"]
+    assert "cannot be read" in check_warnings(made.parent)["W003"]
 
 
 @only_lite
 def test_one_that_a_verification_has_found_bad_does_not_count(made):
     line = {"id": "1", "verb": "verify", "subject": made.name, "site": "s", "by": "b", "started": ago(hours=0)}
     (made.parent / ".journal.jsonl").write_text(json.dumps(line | {"outcome": "failed", "exit_code": 9}) + "\n")
-    assert set(said(made.parent)) == {"W003"}
+    assert set(check_warnings(made.parent)) == {"W003"}
     assert page_says(made.parent, "found damaged when it was verified")
 
 
@@ -93,32 +93,32 @@ def test_an_altered_manifest_is_named(made, tmp_path, monkeypatch):
     (tmp_path / "key").chmod(0o600)
     monkeypatch.setenv("KORRIGO_BACKUP_KEY_FILE", str(tmp_path / "key"))
     (made / "manifest.json").write_bytes(sign((made / "manifest.json").read_bytes(), key))
-    assert said(made.parent) == {}
+    assert check_warnings(made.parent) == {}
     rewrite(made, site="another")
-    assert made.name in said(made.parent)["W006"]
+    assert made.name in check_warnings(made.parent)["W006"]
 
 
 @pytest.mark.parametrize("name", ["missing", "a file", "missing/deeper", "nul\0", "~nobody-of-this-name"])
 def test_a_directory_that_cannot_be_seen_is_one_warning(tmp_path, name):
     (tmp_path / "a file").write_text("")
-    assert set(said(tmp_path / name if "~" not in name else name)) == {"W002"}
-    assert set(said(5)) == {"W002"}
+    assert set(check_warnings(tmp_path / name if "~" not in name else name)) == {"W002"}
+    assert set(check_warnings(5)) == {"W002"}
 
 
 def test_an_empty_directory_has_no_backup(tmp_path):
-    assert set(said(tmp_path)) == {"W003"}
+    assert set(check_warnings(tmp_path)) == {"W003"}
     (tmp_path / "korrigo_backup_20260204_030000").symlink_to(tmp_path)
     (tmp_path / "db_backup_20260204_030000.sql.gz").mkdir()
-    assert set(said(tmp_path)) == {"W003"}
+    assert set(check_warnings(tmp_path)) == {"W003"}
 
 
 def test_the_check_warns_if_no_backup_directory_is_set():
-    assert "KORRIGO_BACKUP_DIR is not set" in said()["W001"]
+    assert "KORRIGO_BACKUP_DIR is not set" in check_warnings()["W001"]
 
 
 @pytest.mark.parametrize("age", ["soon", 0, -1, float("nan"), float("inf"), [], "1e400"])
 def test_the_check_warns_about_an_invalid_maximum_age(tmp_path, age):
-    assert set(said(tmp_path, KORRIGO_BACKUP_MAX_AGE_HOURS=age)) == {"W003", "W005"}
+    assert set(check_warnings(tmp_path, KORRIGO_BACKUP_MAX_AGE_HOURS=age)) == {"W003", "W005"}
 
 
 def test_the_directory_comes_from_settings_then_from_the_environment(monkeypatch, tmp_path):

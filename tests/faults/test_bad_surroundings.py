@@ -32,7 +32,7 @@ def test_backup_exits_with_8_and_names_the_wrong_variable_if_the_connection_fail
     assert cause in done.err
     assert hint in done.err.partition("hint: ")[2].partition("\n")[0]
     assert "state: nothing was changed" in done.err
-    assert "wr0ng-pa55" not in done.said
+    assert "wr0ng-pa55" not in done.output
     assert done.out == ""
 
 
@@ -150,10 +150,10 @@ def test_a_backup_directory_that_may_not_be_written_is_refused(reachable):
         reachable.backups.chmod(0o555)
     done = _as_nobody(reachable, "backup", "db")
     assert done.returncode == 4, done
-    said = done.stderr.decode()
-    assert f"cannot use the backup directory {reachable.backups}: Permission denied" in said
-    assert "hint: run as the user who owns it, or change its owner or mode" in said
-    assert "Traceback" not in said
+    output = done.stderr.decode()
+    assert f"cannot use the backup directory {reachable.backups}: Permission denied" in output
+    assert "hint: run as the user who owns it, or change its owner or mode" in output
+    assert "Traceback" not in output
 
 
 def test_a_project_directory_that_may_not_be_written_gets_no_configuration(reachable):
@@ -205,7 +205,7 @@ def test_restore_and_plan_refuse_a_role_that_may_not_create_databases(make_site)
             admin.execute(f"ALTER ROLE {USER} CREATEDB")
     assert "role viatique_user may not create databases" in done.err
     assert 'ALTER ROLE "viatique_user" CREATEDB' in done.err
-    assert "role viatique_user may not create databases" in plan.said
+    assert "role viatique_user may not create databases" in plan.output
 
 
 @pytest.fixture

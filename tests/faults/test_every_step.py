@@ -61,8 +61,8 @@ class World:
 
     def go(self, *arguments, code=0, **options):
         ran = steps.run(self.site, *arguments, **options)
-        assert "Traceback" not in ran.said, ran.said
-        assert code is None or ran.code == code, f"{arguments}: {ran.code} {ran.said} after {ran.effects[-3:]}"
+        assert "Traceback" not in ran.output, ran.output
+        assert code is None or ran.code == code, f"{arguments}: {ran.code} {ran.output} after {ran.effects[-3:]}"
         return ran
 
     def whole(self, case):
@@ -163,8 +163,8 @@ def test_a_restore_of_both_killed_at_any_effect_is_old_or_new_after_the_next_com
         ran = world.go(*RESTORE, *allow, code=None, triggers={number: "kill"})
         assert ran.killed, f"{case}: {ran}"
         followed = next_command(world, number, allow=allow)
-        new = world.whole(f"{case}, then {followed.said}")
-        assert followed.code in {0, 4, 6}, f"{case}: {followed.said}"
+        new = world.whole(f"{case}, then {followed.output}")
+        assert followed.code in {0, 4, 6}, f"{case}: {followed.output}"
         seen.add(new)
         if new:
             world.reset()
@@ -184,7 +184,7 @@ def test_a_restore_of_one_part_killed_at_any_effect_leaves_the_other_alone(world
     for number in visited(effects):
         ran = world.go(*verb, code=None, triggers={number: "kill"})
         followed = next_command(world, number)
-        if world.whole(f"killed at {number}, {effects[number - 1]}: {ran.said}, then {followed.said}"):
+        if world.whole(f"killed at {number}, {effects[number - 1]}: {ran.output}, then {followed.output}"):
             world.reset()
 
 
@@ -199,7 +199,7 @@ def test_a_full_restore_with_a_fault_at_any_effect_is_all_or_none_and_reports_it
         fault = fitting(effects[number - 1], turn)
         case = f"{fault} at {number} of {len(effects)}, {effects[number - 1]}"
         ran = world.go(*RESTORE, *allow, code=None, triggers={number: fault})
-        new = world.whole(f"{case}: {ran.code} {ran.said}")
+        new = world.whole(f"{case}: {ran.code} {ran.output}")
         truthful(case, ran, new=new)
         if new:
             world.reset()
@@ -216,13 +216,13 @@ def fitting(effect, turn):
 
 def truthful(case, ran, *, new):
     """What was said is what is; a run that says nothing about a fault had none that mattered."""
-    assert "STOPPED" not in ran.said, f"{case}: {ran.said}"
+    assert "STOPPED" not in ran.output, f"{case}: {ran.output}"
     if ran.code in {0, 3}:
-        assert new, f"{case}: said done, and it is not: {ran.said}"
-    elif "rolled back" in ran.said or "nothing was changed" in ran.said:
-        assert not new, f"{case}: said unchanged, and it is new: {ran.said}"
+        assert new, f"{case}: said done, and it is not: {ran.output}"
+    elif "rolled back" in ran.output or "nothing was changed" in ran.output:
+        assert not new, f"{case}: said unchanged, and it is new: {ran.output}"
     else:
-        assert "state:" in ran.said, f"{case}: {ran.said}"
+        assert "state:" in ran.output, f"{case}: {ran.output}"
 
 
 @pytest.mark.promise("P2")
@@ -241,12 +241,12 @@ def test_an_undo_that_fails_at_any_effect_stops_and_is_finished_by_the_next_comm
         case = f"fault at {first}, {effects[first - 1]}, then from {later} effects later on"
         kind = "lies" if effects[first - 1].startswith("at work") else "broken"
         ran = world.go(*RESTORE, code=None, triggers={first: kind, first + later: "all"})
-        assert ran.code != 0, f"{case}: {ran.said}"
-        stopped += "STOPPED" in ran.said
-        if "STOPPED" in ran.said:
-            assert "korrigo-backup rollback" in ran.said
+        assert ran.code != 0, f"{case}: {ran.output}"
+        stopped += "STOPPED" in ran.output
+        if "STOPPED" in ran.output:
+            assert "korrigo-backup rollback" in ran.output
         followed = next_command(world, first + later)
-        if world.whole(f"{case}: {ran.said} then {followed.said}"):
+        if world.whole(f"{case}: {ran.output} then {followed.output}"):
             world.reset()
     assert stopped > len(cases) / 2
 
@@ -261,7 +261,7 @@ def test_a_taking_back_killed_at_any_effect_is_finished_by_the_next_command(worl
     for later in visited(undo):
         world.go(*RESTORE, code=None, triggers={last: "lies", last + later: "kill"})
         followed = next_command(world, later)
-        if world.whole(f"killed at {later}, {undo[later - 1]}, of the undo, then {followed.said}"):
+        if world.whole(f"killed at {later}, {undo[later - 1]}, of the undo, then {followed.output}"):
             world.reset()
     half = max(number for number, what in enumerate(effects, 1) if what.startswith("rmdir"))
     world.go(*RESTORE, code=None, triggers={half: "kill"})
@@ -271,9 +271,9 @@ def test_a_taking_back_killed_at_any_effect_is_finished_by_the_next_command(worl
         how = "kill" if number % 2 else "all"
         ran = world.go("plan", "latest-media", code=None, triggers={number: how})
         if how == "all" and number > 1:  # before that it had not looked yet
-            assert "STOPPED" in ran.said or "🔧" in ran.said, ran.said
+            assert "STOPPED" in ran.output or "🔧" in ran.output, ran.output
         followed = next_command(world, number)
-        assert not world.whole(f"finishing killed at {number}, {finishing[number - 1]}, then {followed.said}")
+        assert not world.whole(f"finishing killed at {number}, {finishing[number - 1]}, then {followed.output}")
 
 
 @pytest.mark.promise("P2")
@@ -292,15 +292,15 @@ def test_a_rollback_killed_or_failing_at_any_effect_is_old_or_new(world, verb):
         case = f"killed at {number} of {len(effects)}, {effects[number - 1]}"
         assert world.go(*verb, code=None, triggers={number: "kill"}).killed, case
         followed = world.go(*verb, code=None) if number % 2 else world.go("plan", "latest-media")
-        if world.whole(f"{case}, then {followed.said}") != start:
+        if world.whole(f"{case}, then {followed.output}") != start:
             world.go(*back)
         assert world.whole(case) == start
     for turn, number in enumerate(visited(effects)):
         fault = fitting(effects[number - 1], turn)
         case = f"{fault} at {number} of {len(effects)}, {effects[number - 1]}"
         ran = world.go(*verb, code=None, triggers={number: fault})
-        changed = world.whole(f"{case}: {ran.said}") != start
-        assert changed == (ran.code in {0, 3}), f"{case}: {ran.code} {ran.said}"
+        changed = world.whole(f"{case}: {ran.output}") != start
+        assert changed == (ran.code in {0, 3}), f"{case}: {ran.code} {ran.output}"
         if changed:
             world.go(*back)
 

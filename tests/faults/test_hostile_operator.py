@@ -81,7 +81,7 @@ def test_a_line_of_the_settings_that_cannot_be_read_is_named_but_not_shown(site)
     (site.home / ".env").write_text("# fine\nBACKUP_DIR=elsewhere\nPOSTGRES_PASSWORD='hunter2\n")
     done = site.korrigo("backup", code=2, env={"BACKUP_DIR": None})
     assert f"{site.home}/.env, line 3: " in in_words(done)
-    assert "hunter2" not in done.said
+    assert "hunter2" not in done.output
     assert not (site.home / "elsewhere").exists()
 
 
@@ -117,7 +117,7 @@ def test_a_locale_without_our_signs_ends_no_run(site, env):
 @pytest.mark.promise("P1")
 def test_closed_streams_do_not_become_the_backup(site):
     def closing(command):
-        return site.run(["sh", "-c", f'exec "$@" {command}', "sh", str(KORRIGO), "backup"]).said
+        return site.run(["sh", "-c", f'exec "$@" {command}', "sh", str(KORRIGO), "backup"]).output
 
     assert "Traceback" not in closing("<&- >&- 2>&-")
     site.korrigo("verify", site.one("db_backup_2*.sql.gz"))

@@ -108,7 +108,7 @@ def test_an_interrupt_after_the_swap_reports_a_completed_restore(site, slow_pg_d
     assert child.returncode == 130
     assert site.content() == before
     assert "nothing was changed" not in err
-    assert f"restored; the old data is complete in database {site.kept()[0]}" in err
+    assert f"restored; the old data is complete in database {site.previous_databases()[0]}" in err
 
 
 @pytest.mark.promise("P3")
@@ -143,4 +143,4 @@ def test_a_restore_killed_while_its_load_goes_on_is_cleaned_up_by_the_next_comma
 def test_a_reader_that_leaves_gets_no_traceback(site):
     site.backup()
     done = site.run(["bash", "-c", '"$0" list | true; "$0" show latest | head -c 1', str(KORRIGO)])
-    assert "BrokenPipe" not in done.said
+    assert "BrokenPipe" not in done.output

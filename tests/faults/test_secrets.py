@@ -51,10 +51,10 @@ def test_the_password_is_in_no_argument_list_while_a_backup_and_a_restore_run(si
 @pytest.mark.contract("C5")
 @pytest.mark.promise("P7")
 def test_the_password_is_in_no_output_and_no_file(site):
-    said = [site.korrigo("backup", "db"), site.korrigo("show", "latest"), site.korrigo("restore", "latest", "--yes")]
-    said.append(site.korrigo("backup", "db", code=8, env={"POSTGRES_HOST": "/nowhere"}))
-    said.append(site.korrigo("backup", "db", code=8, env={"POSTGRES_DB": USER_PASSWORD}))
-    assert not any(USER_PASSWORD in one.said for one in said)
+    runs = [site.korrigo("backup", "db"), site.korrigo("show", "latest"), site.korrigo("restore", "latest", "--yes")]
+    runs.append(site.korrigo("backup", "db", code=8, env={"POSTGRES_HOST": "/nowhere"}))
+    runs.append(site.korrigo("backup", "db", code=8, env={"POSTGRES_DB": USER_PASSWORD}))
+    assert not any(USER_PASSWORD in one.output for one in runs)
     files = [path for path in site.home.rglob("*") if path.is_file()]
     assert files
     assert not any(USER_PASSWORD.encode() in path.read_bytes() for path in files)

@@ -35,7 +35,7 @@ def stored(make_site):
 
 def go(site, *arguments, **options):
     ran = steps.run(site, *arguments, **options)
-    assert "Traceback" not in ran.said, ran.said
+    assert "Traceback" not in ran.output, ran.output
     return ran
 
 
@@ -47,7 +47,7 @@ def require_all_whole(site, case):
     """Every listed backup verifies to the last byte, and no temporary file is taken for a stored one."""
     for path in site.backups.glob("media_backup_*.files.gz"):
         done = go(site, "verify", str(path), "--depth", "content")
-        assert done.code == 0, f"{case}: {done.said}"
+        assert done.code == 0, f"{case}: {done.output}"
     for path in (site.backups / "media-store").glob("??/*"):
         assert hashlib.sha256(path.read_bytes()).hexdigest() == path.name, f"{case}: {path}"
 
@@ -67,7 +67,7 @@ def test_a_backup_that_ends_at_any_effect_harms_no_backup(stored, fault):
         assert ran.code != 0 or fault != "kill" or number > len(ran.effects), case
         require_all_whole(stored, case)
     again = go(stored, "backup", "media")
-    assert again.code == 0, again.said
+    assert again.code == 0, again.output
     require_all_whole(stored, "the next backup")
     assert not (stored.backups / "media-store" / ".partial").exists()
 

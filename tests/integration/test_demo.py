@@ -29,9 +29,9 @@ def started(home):
     """Start the demonstration on a small site, with its output in a file, and yield the process."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(LEFT_OUT)}
     env |= {"DEMO_HOME": str(home), "DEMO_COPIES": "3", "TMPDIR": str(home.parent)}
-    with (home.parent / "said").open("wb") as said:
+    with (home.parent / "output").open("wb") as output:
         argv = [sys.executable, str(PROJECT / "demo" / "run.py")]
-        with subprocess.Popen(argv, env=env, stdout=said, stderr=said, cwd=home.parent) as child:
+        with subprocess.Popen(argv, env=env, stdout=output, stderr=output, cwd=home.parent) as child:
             try:
                 yield child
             finally:
@@ -39,16 +39,16 @@ def started(home):
                     child.kill()
 
 
-def said(home):
-    text = (home.parent / "said").read_text()
+def output(home):
+    text = (home.parent / "output").read_text()
     assert "Traceback" not in text
     return text
 
 
 def wait_for(home, words, child):
     deadline = time.monotonic() + 60
-    while words not in said(home):
-        assert child.poll() is None, said(home)
+    while words not in output(home):
+        assert child.poll() is None, output(home)
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
@@ -72,8 +72,8 @@ def test_an_interrupted_demo_stops_its_server_and_reports_the_interrupt(home, en
         wait_for(home, "manage.py migrate", child)
         child.send_signal(ending)
         assert child.wait(30) == 130
-    assert "error: interrupted" in said(home)
-    assert "hint: make demo starts afresh" in said(home)
+    assert "error: interrupted" in output(home)
+    assert "hint: make demo starts afresh" in output(home)
     assert not servers(home)
     assert not list(home.parent.glob("kpg-*"))
 
@@ -90,11 +90,11 @@ def test_one_that_is_killed_is_made_good_by_the_next_and_a_second_at_once_does_n
         wait_for(home, "manage.py migrate", child)
         assert left not in servers(home)
         refused = second(home)
-        assert child.wait(120) == 0, said(home)
+        assert child.wait(120) == 0, output(home)
     assert refused.returncode == 7
     assert "another run is at work" in refused.stderr
     assert "Traceback" not in refused.stderr
-    assert said(home).count("IDENTICAL") == 2
+    assert output(home).count("IDENTICAL") == 2
     assert not servers(home)
     assert not list(home.parent.glob("kpg-*"))
 

@@ -21,8 +21,8 @@ SOURCES = f"korrigo_backup-{__version__}.tar.gz"
 
 def run(*command, directory=PROJECT):
     """Run a command with nothing of the development environment but the pip configuration of the machine."""
-    kept = ("PATH", "HOME", "LANG", "PIP_CONFIG_FILE", "PIP_INDEX_URL", "PIP_CERT", "https_proxy", "no_proxy")
-    environment = {name: os.environ[name] for name in kept if name in os.environ}
+    needed = ("PATH", "HOME", "LANG", "PIP_CONFIG_FILE", "PIP_INDEX_URL", "PIP_CERT", "https_proxy", "no_proxy")
+    environment = {name: os.environ[name] for name in needed if name in os.environ}
     environment["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
     return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
 

@@ -233,9 +233,9 @@ def test_a_drill_loads_next_to_the_live_site_and_removes_its_copy(site):
 def test_a_backup_that_cannot_be_proven_fails_its_drill(site):
     path = site.backup()
     manifest = path.with_name(path.name + ".manifest.json")
-    told = json.loads(manifest.read_text())
-    told["database"]["tables"][0]["digest"] = "0" * 32
-    manifest.write_text(json.dumps(told))
+    document = json.loads(manifest.read_text())
+    document["database"]["tables"][0]["digest"] = "0" * 32
+    manifest.write_text(json.dumps(document))
     site.seal(manifest)
     assert site.korrigo("verify", path, "--depth", "content")
     with nothing_changes(site):
@@ -284,7 +284,7 @@ def test_nightly_with_a_failed_drill_keeps_old_backups_and_reports_the_new_backu
     no_dump_of_it_loads(site)
     done = site.korrigo("nightly", "--depth", "full", code=9)
     assert "was made and cannot be restored" in done.err
-    assert "is good" not in done.said
+    assert "is good" not in done.output
     assert "validation passed" not in done.out
     assert old.exists()
     assert site.json("status", code=10)["good"][0]["name"] == old.with_name(newest_but_one(site)).name

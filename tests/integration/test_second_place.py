@@ -84,8 +84,8 @@ def test_a_copy_is_sealed_unless_that_is_switched_off(site, s3, key):
         pyrage.decrypt_io(source, to, [pyrage.x25519.Identity.from_str(private.read_text().strip())])
     assert opened.read_bytes() == dump.read_bytes()
 
-    said = site.korrigo("verify", "--on", "cloud").out
-    assert "sealed, as its header says" in said
+    output = site.korrigo("verify", "--on", "cloud").out
+    assert "sealed, as its header says" in output
     assert "opened and held against its manifest" in site.korrigo("verify", "--on", "cloud", "--identity", private).out
     dump.unlink()
     refused = site.korrigo("fetch", "cloud", dump.name, code=4)
@@ -115,7 +115,7 @@ def test_the_secret_of_a_target_is_in_no_output_and_no_file(site, s3):
     site.backup()
     done = site.korrigo("copy", code=3)
     assert "cloud" in done.err
-    assert "wrong-s3cr3t-value" not in done.said
+    assert "wrong-s3cr3t-value" not in done.output
     assert "wrong-s3cr3t-value" not in (site.backups / ".journal.jsonl").read_text()
 
 
@@ -160,7 +160,7 @@ def test_a_bit_that_flips_there_is_found_and_healed_with_the_right_to_delete(sit
     content[500] ^= 1
     (place / dump.name).write_bytes(content)
     found = site.korrigo("verify", "--on", "cloud", code=9)
-    assert f"{dump.name} has another content than was sent" in found.said
+    assert f"{dump.name} has another content than was sent" in found.output
     refused = site.korrigo("copy", code=3)
     assert "has another content" in refused.err
     configure(site, cloud(site, s3, more="seal = false\nmay_delete = true"), s3=s3)
@@ -274,7 +274,7 @@ def test_a_key_is_made_for_its_holder_and_proven(site, tmp_path):
     stick = tmp_path / "stick"
     done = site.korrigo("seal", "init", "--to", stick)
     assert stick.stat().st_mode & 0o777 == 0o600
-    assert "AGE-SECRET-KEY" not in done.said
+    assert "AGE-SECRET-KEY" not in done.output
     (public,) = re.findall(r'recipients = \["(age1\w+)"\]', done.out)
     configure(site, f'[kit]\nrecipients = ["{public}"]')
     assert "opens what is sealed to [kit] recipients" in site.korrigo("seal", "check", "--identity", stick).out

@@ -23,7 +23,7 @@ bounded = settings(
 def done(site, *arguments):
     """Run a command that must succeed, or name each loss."""
     result = site.korrigo(*arguments, code=(0, 3))
-    note(f"korrigo-backup {' '.join(map(str, arguments))} -> {result.code}\n{result.said}")
+    note(f"korrigo-backup {' '.join(map(str, arguments))} -> {result.code}\n{result.output}")
     if result.code == 3:
         assert "⚠️" in result.out, "a loss that is not named"
         event(f"{arguments[0]} names a loss")

@@ -178,11 +178,13 @@ def test_a_failure_has_verb_and_subject_as_data():
 
 
 def test_a_plan_names_the_command_that_undoes_a_restore_in_place():
-    kept = Replacement(part="database", target="x", kept_as="x_before", needs=0, free=None)
-    assert _way_back(plan(kept)) == "korrigo-backup rollback"
-    in_place = replace(kept, kept_as=None, in_place=True, undone_by="korrigo-backup rollback --to safety --in-place")
+    replacement = Replacement(part="database", target="x", kept_as="x_before", needs=0, free=None)
+    assert _way_back(plan(replacement)) == "korrigo-backup rollback"
+    in_place = replace(
+        replacement, kept_as=None, in_place=True, undone_by="korrigo-backup rollback --to safety --in-place"
+    )
     assert _way_back(plan(in_place)) == "korrigo-backup rollback --to safety --in-place"
-    assert b"undone_by" not in msgspec.json.encode(kept)
+    assert b"undone_by" not in msgspec.json.encode(replacement)
 
 
 def plan(*replaces):

@@ -10,6 +10,7 @@ import typer
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.fetch import reader
 from korrigo_backup.cli.output import CommandContext, say, say_findings, say_json
+from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.finding import error, first_error, refuse_on_error
 from korrigo_backup.drill.verify import VerifyOptions, verified
 from korrigo_backup.errors import KorrigoBackupError, NotFound, ProofFailed
@@ -85,7 +86,7 @@ def _verify_copies(reading: TargetReader, artifact: str, *, as_json: bool) -> No
     if bad:
         raise ProofFailed(
             f"{len(bad)} of {len(names)} copies on {reading.destination.name} are not good:"
-            f" {', '.join(name for name, _ in bad[:5])}: {bad[0][1].message}",
+            f" {first_of([name for name, _ in bad], 5)}: {bad[0][1].message}",
             hint=bad[0][1].hint,
         )
     if not as_json:
@@ -110,7 +111,7 @@ def _verify_all(wired: Wired, depth: Depth, *, as_json: bool) -> None:
     if bad_ones:
         path, bad = bad_ones[0]
         raise ProofFailed(
-            f"{len(bad_ones)} of {len(results)} backups are not good: {', '.join(one.name for one, _ in bad_ones[:5])}",
+            f"{len(bad_ones)} of {len(results)} backups are not good: {first_of([one.name for one, _ in bad_ones], 5)}",
             hint=bad.hint or f"korrigo-backup verify {path.name}",
         )
     if not as_json:

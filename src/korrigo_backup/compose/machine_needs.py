@@ -12,6 +12,7 @@ import msgspec
 
 from korrigo_backup.compose.profile import profile, variables_of
 from korrigo_backup.compose.project import COMPOSE_SECONDS
+from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.kit.archive import LARGEST_FILE
@@ -120,7 +121,7 @@ def machine_findings(project: Project, containers: Sequence[Container]) -> Itera
         return
     lacking = [bind for bind in found.binds if not bind.path.exists()]
     if lacking:
-        names = ", ".join(str(bind.path) for bind in lacking[:3])
+        names = first_of([str(bind.path) for bind in lacking], 3)
         yield warning("compose.mounts", f"{len(lacking)} mounted paths are not there: {names}",
                       "bring them back before the next docker compose up: it makes a directory of each")  # fmt: skip
     for kind, wanted in (("network", found.networks), ("volume", found.volumes)):

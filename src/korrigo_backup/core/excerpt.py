@@ -11,13 +11,17 @@ NAMED = 5
 """The number of names in a line of a check."""
 
 
-def first_of(names: Sequence[str], most: int, separator: str = ", ", *, count: int | None = None) -> str:
+def first_of(
+    names: Sequence[str], most: int, separator: str = ", ", *, count: int | None = None, least: bool = False
+) -> str:
     """Return at most `most` names, and the number of the others: `a, b and 3 more`.
 
-    `count` is the number of all where `names` are only the first of them.
+    `count` is the number of all where `names` are only the first of them. With `least` there are more than `names`:
+    `a, b and more than 3 more`, without the last name, which shows only that there are more.
     """
-    left = (len(names) if count is None else count) - min(most, len(names))
-    return separator.join(names[:most]) + (f" and {left} more" if left > 0 else "")
+    left = (len(names) if count is None else count) - min(most, len(names)) - least
+    more = f" and {'more than ' * least}{left} more" if left > 0 else ""
+    return separator.join(names[:most]) + more
 
 
 def listed(names: Sequence[str]) -> str:

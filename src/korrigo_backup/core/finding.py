@@ -74,11 +74,17 @@ def headline(findings: Sequence[Finding]) -> str:
 
 
 def refuse_on_error(
-    findings: Iterable[Finding], kind: type[KorrigoBackupError], *, subject: str = "", otherwise: str = ""
+    findings: Iterable[Finding],
+    kind: type[KorrigoBackupError],
+    *,
+    subject: str = "",
+    otherwise: str = "",
+    state: str | None = None,
 ) -> None:
     """Raise `kind` with message and hint of the first error, if any.
 
-    `subject` stands before the message; `otherwise` is the hint for an error that has none.
+    `subject` stands before the message; `otherwise` is the hint for an error that has none. `state` says how
+    the site is left, None if nothing was changed.
     """
     if bad := first_error(findings):
-        raise kind(f"{subject}: {bad.message}" if subject else bad.message, hint=bad.hint or otherwise)
+        raise kind(f"{subject}: {bad.message}" if subject else bad.message, hint=bad.hint or otherwise, state=state)

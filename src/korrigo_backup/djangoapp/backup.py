@@ -20,6 +20,7 @@ from korrigo_backup.artifact import naming
 from korrigo_backup.artifact.catalog import Catalog
 from korrigo_backup.artifact.kinds import Kind, Origin
 from korrigo_backup.artifact.manifest import Manifest, Member
+from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.djangoapp.fixture.dump import dump
 from korrigo_backup.djangoapp.fixture.pg_catalog import place
 from korrigo_backup.djangoapp.load.readback import count_rows
@@ -184,7 +185,7 @@ def require_stable(manifest: Manifest) -> None:
     unstable = manifest.media.unstable if manifest.media else ()
     if unstable:
         raise PartlyDone(
-            f"{len(unstable)} media files changed while they were read: {', '.join(unstable[:5])}",
+            f"{len(unstable)} media files changed while they were read: {first_of(unstable, 5)}",
             hint="make another backup when no uploads are under way",
             state=f"the backup {manifest.backup_dir} is complete but for these files",
         )

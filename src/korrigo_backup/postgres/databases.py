@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from korrigo_backup.artifact.properties import Properties
+from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.errors import Refused
 from korrigo_backup.postgres.properties import OWN_COMMENT, PROPERTIES, made_like, property_statements
 from korrigo_backup.postgres.server_error import StatementFailed
@@ -414,6 +415,6 @@ def _allow(name: str, whether: str) -> str:
 
 def _persistent(name: str, others: list[str]) -> Refused:
     return Refused(
-        f"sessions in database {name} do not end: {', '.join(others[:5])}",
+        f"sessions in database {name} do not end: {first_of(others, 5)}",
         hint="end them on the server, or run as a role that may (pg_signal_backend, superuser)",
     )

@@ -129,6 +129,5 @@ def require_accepted(
 
 def _hint(refused: list[Difference]) -> str:
     names = list(dict.fromkeys(one.name for one in refused))
-    options = " ".join(f"--accept {shlex.quote(one)}" for one in names[:_NAMED])
-    more = f" and so on for {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"use another backup (korrigo-backup list), or go on over this and have it named as lost: {options}{more}"
+    options = first_of([f"--accept {shlex.quote(one)}" for one in names], _NAMED, " ")
+    return f"use another backup (korrigo-backup list), or go on over this and have it named as lost: {options}"

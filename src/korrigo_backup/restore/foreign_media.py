@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.finding import Finding, error, loss
 from korrigo_backup.core.paths import printable, stays_inside
 from korrigo_backup.errors import UsageError
@@ -146,7 +147,7 @@ def _dumps(artifact: Artifact, paths: list[str]) -> UsageError:
     inside = paths[0] if tables is None else tables.rpartition("/")[0]
     name = f"unpacked/{inside}".rstrip("/")
     return UsageError(
-        f"{artifact.name} holds database dumps and no media: {', '.join(printable(path) for path in paths[:3])}",
+        f"{artifact.name} holds database dumps and no media: {first_of([printable(path) for path in paths], 3)}",
         hint=f"unpack it and name the dump: {_unpack(artifact, 'unpacked')}"
         f" ; then korrigo-backup restore {shlex.quote(name)} --allow-unsigned",
     )

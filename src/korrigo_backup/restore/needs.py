@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.finding import Finding, error, warning
 from korrigo_backup.core.sqlname import plain_name
 from korrigo_backup.errors import KorrigoBackupError, Refused, Unreachable
@@ -175,7 +176,7 @@ def _swap(server: Postgres, live: _Live, *, in_place: bool) -> Iterator[Finding]
     if live.prepared:
         ways = "; ".join(f"ROLLBACK PREPARED {literal(gid)}" for gid in live.prepared[:5])
         yield error("database.prepared", f"database {name} has prepared transactions that have not ended:"
-                    f" {', '.join(live.prepared[:5])}", f"there: COMMIT PREPARED '…', or {ways}")  # fmt: skip
+                    f" {first_of(live.prepared, 5)}", f"there: COMMIT PREPARED '…', or {ways}")  # fmt: skip
     if live.slots and not in_place:
         drop = "; ".join(f"SELECT pg_drop_replication_slot({literal(slot)})" for slot in live.slots)
         yield warning("database.slots", f"logical replication slots of {name} stay with the replaced database, which"
@@ -186,7 +187,7 @@ def _swap(server: Postgres, live: _Live, *, in_place: bool) -> Iterator[Finding]
         yield _maintenance(server)
     if live.sessions:
         yield error("database.sessions", f"sessions in database {name} cannot be ended by this role:"
-                    f" {', '.join(live.sessions[:5])}",
+                    f" {first_of(live.sessions, 5)}",
                     "end them, or as a superuser: GRANT pg_signal_backend TO this role (not for sessions of a"
                     " superuser)")  # fmt: skip
 

@@ -13,6 +13,7 @@ from korrigo_backup.compare.differences import Counted, FileChange
 from korrigo_backup.compare.identity import place_findings
 from korrigo_backup.compare.media import file_changes
 from korrigo_backup.compare.rows import SMALL, dump_rows, narrow_under
+from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.finding import Finding, error, warning
 from korrigo_backup.errors import KorrigoBackupError, Refused, UsageError
 from korrigo_backup.media.findings import foreseen
@@ -212,11 +213,11 @@ def _migrations(applied: tuple[str, ...], saved: tuple[str, ...]) -> Migrations:
 def _behind(artifact: Artifact, migrations: Migrations) -> Iterator[Finding]:
     if migrations.lost:
         yield warning("migrations.lost", f"the backup is {len(migrations.lost)} migrations behind the live database:"
-                      f" {', '.join(migrations.lost[:3])}", "after the restore: python manage.py migrate")  # fmt: skip
+                      f" {first_of(migrations.lost, 3)}", "after the restore: python manage.py migrate")  # fmt: skip
     if migrations.gained:
         revision = artifact.manifest.revision if artifact.manifest else None
         yield warning("migrations.gained", f"the backup is {len(migrations.gained)} migrations ahead of the live"
-                      f" database: {', '.join(migrations.gained[:3])}",
+                      f" database: {first_of(migrations.gained, 3)}",
                       f"run the code that it was made with{f' (revision {revision})' if revision else ''}")  # fmt: skip
 
 

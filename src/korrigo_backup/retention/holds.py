@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.errors import NotFound, Refused, UsageError
 from korrigo_backup.retention.hold import Hold
 from korrigo_backup.system import lock
@@ -64,7 +65,7 @@ def release(directory: Path, name: str, holder: str | None) -> tuple[Hold, ...]:
             names = sorted({one.name for one in known})
             raise NotFound(
                 f"there is no hold on {name}" + (f" for {holder}" if holder else ""),
-                hint=f"held are: {', '.join(names[:5]) or 'none'}; korrigo-backup hold list",
+                hint=f"held are: {first_of(names, 5) or 'none'}; korrigo-backup hold list",
             )
         _write(directory, tuple(one for one in known if one not in gone))
     return gone

@@ -10,6 +10,7 @@ import stat
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
+from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.errors import KorrigoBackupError, Refused
 from korrigo_backup.system.mounts import is_mount, mounts_below
 
@@ -231,7 +232,7 @@ def require_no_mounts(path: Path, doing: str) -> None:
         found.insert(0, str(path))
     if found:
         raise Refused(
-            f"{path} is not {doing}: another file system is mounted at {', '.join(found[:3])}",
+            f"{path} is not {doing}: another file system is mounted at {first_of(found, 3)}",
             hint=f"unmount it (umount {found[0]}), then run this again",
         )
 

@@ -19,7 +19,7 @@ def test_a_backup_leaves_the_staged_database_of_a_site_whose_name_begins_alike(m
         shop.sql(f"CREATE DATABASE {quoted(name)}")
     done = shop.korrigo("backup", "db")
     assert theirs in shop.databases()
-    assert left not in shop.databases(), done.said
+    assert left not in shop.databases(), done.output
 
 
 def test_what_an_earlier_version_has_kept_of_a_long_name_is_found_by_rollback(make_site):
@@ -228,12 +228,12 @@ def test_a_renamed_database_goes_on_with_its_backups_when_it_is_adopted(make_sit
 def test_the_first_backup_of_a_renamed_database_warns_and_adopt_names_the_former_one(make_site):
     before, after = share(make_site(), make_site())
     made = before.backup()
-    assert "adopt --database" not in after.korrigo("backup", "db").said, "the other database is there: a neighbour"
+    assert "adopt --database" not in after.korrigo("backup", "db").output, "the other database is there: a neighbour"
     third = share(before, make_site())[1]
     before.sql(f"DROP DATABASE {quoted(before.database)} (FORCE)", "postgres")
     command = f"korrigo-backup adopt --database {before.database}"
-    assert command in third.korrigo("backup", "db").said
-    assert command not in third.korrigo("backup", "db").said, "said once"
+    assert command in third.korrigo("backup", "db").output
+    assert command not in third.korrigo("backup", "db").output, "it is warned once"
     assert command in third.korrigo("adopt").out
     third.korrigo("adopt", "--database", before.database, "--yes")
     assert made.name in {one["name"] for one in third.json("list")["items"] if one["ours"]}

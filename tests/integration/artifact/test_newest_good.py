@@ -24,7 +24,7 @@ def test_a_backup_that_was_found_bad_is_passed_over_and_named(site):
     damage(bad)
     site.korrigo("verify", bad.name, code=9)
     done = site.korrigo("restore", "latest", "--yes", "--no-safety-backup")
-    assert f"newer, and passed over: {bad.name} was found bad" in done.said
+    assert f"newer, and passed over: {bad.name} was found bad" in done.output
     assert site.content() == wanted
     assert (site.backups / "db_backup_latest.sql.gz").readlink().name == good.name
     assert next(line for line in site.korrigo("list").out.splitlines() if line.startswith(bad.name)).endswith("bad")
@@ -82,9 +82,9 @@ def test_no_key_is_made_or_used_where_the_backups_are_signed_with_another(site, 
         assert part in done.err
     assert key.exists() == has_a_key
     doctor = site.korrigo("doctor", env=other_home, code=10)
-    assert "are signed with the key" in doctor.said
+    assert "are signed with the key" in doctor.output
     status = site.korrigo("status", env=other_home, code=10)
-    assert "signed with a key that is not here" in status.said
+    assert "signed with a key that is not here" in status.output
     assert "unknown key" in site.korrigo("list", env=other_home).out
 
 
@@ -102,11 +102,11 @@ def test_a_lost_key_has_a_way_on(site):
 def test_what_another_key_has_signed_is_passed_over(site, other_home):
     ours = site.backup()
     key = site.home / ".config" / "korrigo-backup" / "key"
-    kept = key.read_text()
+    former = key.read_text()
     key.write_text("ab" * 32)
     site.korrigo("adopt", "--new-key", "--yes")
     site.backup()
-    key.write_text(kept)
+    key.write_text(former)
     assert site.wired().catalog.find("latest").name == ours.name
 
 

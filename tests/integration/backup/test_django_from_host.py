@@ -41,11 +41,11 @@ def test_prune_removes_the_media_that_a_restore_by_manage_py_alone_has_kept(demo
     demo.run([*manage, "backup", "--include-media", "--output-dir", str(demo.backups)], env=demo.env)
     (made,) = demo.backups.glob("korrigo_backup_*")
     done = demo.run([*manage, "restore", str(made), "--stamp", "20200101_000000"], env=demo.env)
-    kept = demo.media / ".before-20200101_000000"
-    assert f"Previous media kept in: {kept}" in done.out
-    assert kept.name in demo.korrigo("prune").out
+    previous = demo.media / ".before-20200101_000000"
+    assert f"Previous media kept in: {previous}" in done.out
+    assert previous.name in demo.korrigo("prune").out
     demo.korrigo("prune", "--apply")
-    assert not kept.exists()
+    assert not previous.exists()
 
 
 def test_schemas_that_it_does_not_hold_are_accepted_from_the_host_too(demo):
@@ -62,6 +62,6 @@ def test_links_owners_and_bits_of_the_media_that_it_does_not_hold_are_named(demo
     (demo.media / "copies").chmod(0o2775)
     done = demo.korrigo("backup", "full", "--method", "django")
     (made,) = demo.backups.glob("korrigo_backup_*")
-    for said in (done.out, demo.korrigo("plan", made).out, demo.korrigo("verify", made).out):
-        assert "⚠️ media: symbolic link left out: link" in said
-        assert "⚠️ media: owner or set-ID bits left out: copies" in said
+    for printed in (done.out, demo.korrigo("plan", made).out, demo.korrigo("verify", made).out):
+        assert "⚠️ media: symbolic link left out: link" in printed
+        assert "⚠️ media: owner or set-ID bits left out: copies" in printed

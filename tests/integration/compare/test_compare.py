@@ -179,8 +179,8 @@ def test_another_set_of_columns_is_named_and_the_rest_still_compared(kinds, twin
 def test_tables_that_came_or_went_and_views_made_of_others(kinds, twin):
     found = compared(kinds, twin("DROP TABLE part_a; CREATE TABLE fresh (id int); INSERT INTO keyless VALUES (0, 'same');"
                                  "REFRESH MATERIALIZED VIEW total"))  # fmt: skip
-    told = {table.name: (table.saved, table.now, table.rows is None) for table in found.tables}
-    assert told == {
+    counts = {table.name: (table.saved, table.now, table.rows is None) for table in found.tables}
+    assert counts == {
         "public.part_a": (31, None, True),
         "public.fresh": (None, 0, True),
         "public.keyless": (12, 13, False),
@@ -281,11 +281,11 @@ def test_compare_accepts_the_previous_database_that_a_restore_kept(site):
     assert "no restore has kept a previous copy" in site.korrigo("compare", "before", code=6).err
     site.sql("UPDATE exam SET name = 'later' WHERE id = 4")
     site.restore(made)
-    (kept,) = site.kept()
-    for arguments in (("before",), ("--with-database", kept)):
+    (replaced,) = site.previous_databases()
+    for arguments in (("before",), ("--with-database", replaced)):
         assert "  ~ id=4" in site.korrigo("compare", *arguments, code=9).out
-    assert "✅ Identical" in site.korrigo("compare", kept and made).out
-    assert "  ~ id=4" in site.korrigo("compare", made, "--database", kept, code=9).out
+    assert "✅ Identical" in site.korrigo("compare", replaced and made).out
+    assert "  ~ id=4" in site.korrigo("compare", made, "--database", replaced, code=9).out
     assert "there is no database nowhere" in site.korrigo("compare", "--with-database", "nowhere", code=6).err
 
 

@@ -40,7 +40,7 @@ def kits(site):
     return sorted(site.backups.glob("recovery_kit_*.tar.age"))
 
 
-def told(site, *arguments, env):
+def document(site, *arguments, env):
     """The document that the command prints."""
     return json.loads(site.korrigo("kit", *arguments, "--json", env=env).out)
 
@@ -86,8 +86,8 @@ def test_the_kit_makes_the_roles_that_the_newest_backup_names(settled):
         assert settled.sql("SELECT has_table_privilege('kit_reader', 'exam', 'SELECT')") == [(True,)]
     finally:
         settled.sql('DROP OWNED BY "kit\'s", kit_reader', superuser=True)
-        for kept in settled.kept():
-            settled.sql('DROP OWNED BY "kit\'s", kit_reader', kept, superuser=True)
+        for previous in settled.previous_databases():
+            settled.sql('DROP OWNED BY "kit\'s", kit_reader', previous, superuser=True)
         settled.sql('DROP ROLE "kit\'s"; DROP ROLE kit_reader', superuser=True)
 
 
@@ -139,13 +139,13 @@ def test_a_kit_is_made_only_when_something_has_changed_or_the_last_one_is_damage
 
 @pytest.mark.promise("P7")
 def test_the_kit_prints_no_secret_and_is_readable_only_by_its_owner(settled):
-    said = settled.korrigo("kit", "make", env=BARE, umask=0).said
-    said += settled.korrigo("kit", "show", env=BARE).said
-    said += settled.korrigo("kit", "verify", "--identity", "identity", env=BARE).said
+    output = settled.korrigo("kit", "make", env=BARE, umask=0).output
+    output += settled.korrigo("kit", "show", env=BARE).output
+    output += settled.korrigo("kit", "verify", "--identity", "identity", env=BARE).output
     key = (settled.home / ".config" / "korrigo-backup" / "key").read_text().strip()
     written = b"".join(path.read_bytes() for path in settled.backups.iterdir() if path.is_file())
     for secret in (USER_PASSWORD, key, str(IDENTITY)):
-        assert secret not in said
+        assert secret not in output
         assert secret.encode() not in written
     assert {path.stat().st_mode & 0o077 for path in [settled.backups, *settled.backups.iterdir()]} == {0}
 
@@ -159,7 +159,7 @@ def test_verify_reports_a_kit_that_is_stale_or_damaged_or_unsigned(settled):
     found = settled.korrigo("kit", "verify", "--identity", "-", env=BARE, stdin=str(IDENTITY)).out
     assert "the same as the site's files are now" in found
     settled.dotenv.write_text(settled.dotenv.read_text() + "OTHER=1\n")
-    assert ids(told(settled, "show", env=BARE)) == {"kit.whole": "ok", "kit.stale": "warning"}
+    assert ids(document(settled, "show", env=BARE)) == {"kit.whole": "ok", "kit.stale": "warning"}
     opened = settled.korrigo("kit", "verify", "--identity", "identity", env=BARE).out
     assert "not as they are now: project/.env" in opened
     (kit,) = kits(settled)
@@ -180,7 +180,7 @@ def test_verify_reports_a_kit_that_is_stale_or_damaged_or_unsigned(settled):
 @pytest.mark.contract("C5")
 def test_the_nightly_run_saves_it_and_a_kit_that_cannot_be_made_never_hides_the_backup(settled):
     assert "recovery kit saved: recovery_kit_" in settled.korrigo("nightly", env=BARE).out
-    assert "recovery kit" not in settled.korrigo("nightly", env=BARE).said
+    assert "recovery kit" not in settled.korrigo("nightly", env=BARE).output
     (settled.home / "korrigo-backup.toml").write_text('[kit]\nrecipients = ["age1nobody"]\n')
     failed = settled.korrigo("nightly", env=BARE, code=3)
     assert "in [kit] recipients is no public key" in failed.err
@@ -193,7 +193,7 @@ def test_the_nightly_run_saves_it_and_a_kit_that_cannot_be_made_never_hides_the_
 def test_looking_at_a_kit_on_a_machine_without_a_key_makes_none(settled):
     make(settled)
     shutil.rmtree(settled.home / ".config")
-    assert ids(told(settled, "verify", "--identity", "identity", env=BARE)) == {
+    assert ids(document(settled, "verify", "--identity", "identity", env=BARE)) == {
         "kit.unsigned": "warning", "kit.opened": "ok", "kit.stale": "warning"
     }  # fmt: skip
     assert not (settled.home / ".config").exists()
@@ -211,8 +211,8 @@ MISTAKES = (
 
 
 def test_a_mistake_is_explained(settled):
-    for arguments, code, said in MISTAKES:
-        assert said in settled.korrigo("kit", *arguments, code=code, env=BARE).err
+    for arguments, code, output in MISTAKES:
+        assert output in settled.korrigo("kit", *arguments, code=code, env=BARE).err
     assert not (settled.home / "new").exists()
 
 
@@ -223,11 +223,11 @@ def test_a_compose_file_that_is_missing_is_named_and_one_outside_the_project_is_
     toml.write_text(f'{toml.read_text()}[compose]\nfiles = ["{tmp_path}/outside.yml", "gone.yml"]\n')
     assert "needs gone.yml" in settled.korrigo("kit", "make", env=BARE, code=6).err
     (settled.home / "gone.yml").write_text("services: {}\n")
-    said = settled.korrigo("kit", "make", env=BARE).out
+    output = settled.korrigo("kit", "make", env=BARE).out
     (settled.home / "gone.yml").unlink()
     assert "needs gone.yml" in settled.korrigo("kit", "verify", "--identity", "identity", env=BARE).out
-    assert f"holds     {tmp_path}/outside.yml" in said
-    assert "holds     gone.yml" in said
+    assert f"holds     {tmp_path}/outside.yml" in output
+    assert "holds     gone.yml" in output
 
 
 def test_the_settings_that_a_compose_file_names_and_links_to_the_env_file_are_kept(settled, tmp_path):
@@ -252,15 +252,15 @@ def test_the_settings_that_a_compose_file_names_and_links_to_the_env_file_are_ke
 
 
 def test_doctor_reports_a_kit_that_is_missing_or_stale_or_unconfigured(settled):
-    def said():
+    def output():
         wired = settled.wired()
         return {finding.id for finding in state(wired.catalog, wired.kit_source(), now=local_now())}
 
-    assert said() == {"kit.none"}
+    assert output() == {"kit.none"}
     assert "no recovery kit has been made yet" in settled.korrigo("doctor", env=BARE).out
     make(settled)
-    assert said() == {"kit.whole", "kit.current"}
+    assert output() == {"kit.whole", "kit.current"}
     settled.dotenv.write_text(settled.dotenv.read_text() + "NEW=1\n")
-    assert said() == {"kit.whole", "kit.stale"}
+    assert output() == {"kit.whole", "kit.stale"}
     (settled.home / "korrigo-backup.toml").unlink()
-    assert said() == {"kit.unconfigured"}
+    assert output() == {"kit.unconfigured"}

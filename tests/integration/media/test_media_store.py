@@ -138,7 +138,7 @@ def test_a_flipped_bit_is_found_by_reading(stored):
     body[0] ^= 1
     victim.write_bytes(body)
     done = stored.korrigo("verify", path, "--depth", "content", code=9)
-    assert victim.name in done.said
+    assert victim.name in done.output
     with nothing_changes(stored):
         stored.korrigo("restore", path, "--yes", code=9)
 
@@ -155,7 +155,7 @@ def test_a_damaged_file_is_healed_from_the_site_or_named(stored, still_there):
     if not still_there:
         (stored.media / "pages/p1.jpg").unlink()
     done = stored.korrigo("backup", "media", code=0 if still_there else 3)
-    assert (name in done.said) is not still_there
+    assert (name in done.output) is not still_there
     assert victim.exists() is still_there
     assert (stored.backups / "media-store" / "damaged" / name).exists()
     stored.korrigo("verify", first, "--depth", "content", code=0 if still_there else 9)
@@ -176,13 +176,13 @@ def test_a_restore_point_restores_from_the_store(stored):
     stored.korrigo("plan", "latest-point")
     stored.korrigo("restore", "latest-point", "--yes")
     assert (stored.content(), tree(stored.media)) == before
-    assert "same" in stored.korrigo("compare", "--media", "latest-media").said
+    assert "same" in stored.korrigo("compare", "--media", "latest-media").output
     stored.korrigo("validate", "latest-point")
 
 
 def test_the_store_is_no_stranger(stored):
     stored.backup_media()
-    assert "media-store" not in stored.korrigo("list").said
+    assert "media-store" not in stored.korrigo("list").output
 
 
 def test_a_small_tree_stays_in_an_archive(site):
@@ -231,7 +231,7 @@ def test_nothing_is_swept_while_a_listing_cannot_be_read(stored):
     foreign.write_bytes(b"not gzip")
     before = contents(stored)
     done = stored.korrigo("prune", "--apply", "--clock-is-right", code=3)
-    assert foreign.name in done.said
+    assert foreign.name in done.output
     assert contents(stored) == before
     foreign.unlink()
     stored.korrigo("prune", "--apply", "--clock-is-right")
@@ -242,10 +242,10 @@ def test_a_lost_listing_does_not_empty_the_store(stored):
     for number in range(60):
         stored.write(f"pages/{number}.jpg", b"page %d" % number)
     path = stored.backup_media()
-    kept = path.rename(stored.home / path.name)
+    away = path.rename(stored.home / path.name)
     stored.korrigo("prune", "--apply", "--clock-is-right", code=3)
     assert len(contents(stored)) == 60 + len(MEDIA)
-    kept.rename(path)
+    away.rename(path)
     stored.korrigo("prune", "--apply", "--clock-is-right")
     assert len(contents(stored)) == 60 + len(MEDIA)
 

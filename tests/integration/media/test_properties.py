@@ -123,7 +123,7 @@ def test_an_unsigned_archive_is_restored_without_setuid_bits_and_outside_links(o
     assert not os.path.lexists(site.media / "outside")
     assert os.readlink(site.media / "inside") == "ftp/file"
     assert (site.media / "ftp").stat().st_gid == 1234
-    assert "symbolic links lead out" in done.said
+    assert "symbolic links lead out" in done.output
 
 
 @pytest.mark.promise("P11")

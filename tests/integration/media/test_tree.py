@@ -53,10 +53,10 @@ def test_a_restore_moves_files_added_after_the_backup_to_the_previous_copy(site)
     changed = site.tree()
     done = site.korrigo("restore", made, "--yes")
     assert site.tree() == before
-    (kept,) = site.media.glob(".before-*")
-    assert f"the replaced media is kept as {kept}" in done.out
-    assert (kept / "other/deep/new.pdf").read_bytes() == b"added later"
-    assert {p.name for p in kept.iterdir()} == {os.fsdecode(p) for p in changed if b"/" not in p}
+    (previous,) = site.media.glob(".before-*")
+    assert f"the replaced media is kept as {previous}" in done.out
+    assert (previous / "other/deep/new.pdf").read_bytes() == b"added later"
+    assert {p.name for p in previous.iterdir()} == {os.fsdecode(p) for p in changed if b"/" not in p}
 
 
 @pytest.mark.contract("B4")
@@ -164,8 +164,11 @@ def test_previous_copies_are_in_no_backup(site, where):
         for name in names
         if "20260204_03000" in name.rpartition("/")[0] or "pre-restore" in name or "old.pdf" in name
     ]
-    kept = {f"app/media/{where}copies/.before-the-exam/kept.pdf", f"app/media/{where}copies/.before-20260204_030000"}
-    assert kept | {"app/media/pages/new.pdf"} <= set(names)
+    archived = {
+        f"app/media/{where}copies/.before-the-exam/kept.pdf",
+        f"app/media/{where}copies/.before-20260204_030000",
+    }
+    assert archived | {"app/media/pages/new.pdf"} <= set(names)
 
 
 def to_the_second(found):

@@ -23,7 +23,7 @@ def hooks():
 
 
 @pytest.fixture
-def told(site, hooks):
+def receiver(site, hooks):
     """The site tells one webhook and one check; all goes to `hooks`."""
     (site.home / ".env").write_text(
         f"KORRIGO_BACKUP_NOTIFY_URLS='json://127.0.0.1:{hooks.port}/hooks/{TOKEN}'\n"
@@ -52,19 +52,19 @@ def pings(server):
 
 
 @pytest.mark.contract("B12")
-def test_a_failed_run_and_the_first_successful_run_after_it_are_notified(site, told):
+def test_a_failed_run_and_the_first_successful_run_after_it_are_notified(site, receiver):
     site.korrigo("backup", code=8, env={"POSTGRES_HOST": "/nowhere"})
-    assert titles(told) == ["❌ Korrigo Backup FAILED"]
-    assert pings(told) == ["/start", "/fail"]
-    start, fail = (request for request in told.requests if "/ping" in request.path)
+    assert titles(receiver) == ["❌ Korrigo Backup FAILED"]
+    assert pings(receiver) == ["/start", "/fail"]
+    start, fail = (request for request in receiver.requests if "/ping" in request.path)
     assert start.query == fail.query
     assert "/nowhere" in fail.body
     assert "backup db failed (exit 8)" in fail.body
     for expected in (["✅ Korrigo Backup OK again"], []):
-        told.requests.clear()
+        receiver.requests.clear()
         site.korrigo("backup")
-        assert titles(told) == expected
-        assert pings(told) == ["/start", ""]
+        assert titles(receiver) == expected
+        assert pings(receiver) == ["/start", ""]
 
 
 @pytest.mark.contract("B12")
@@ -81,7 +81,7 @@ def test_a_backup_that_is_done_in_part_is_a_warning(site, hooks):
     assert title.removeprefix("⚠️ Korrigo in part: ") in done.err
 
 
-def test_an_interrupted_run_is_notified_and_exits_with_130(site, told, tmp_path):
+def test_an_interrupted_run_is_notified_and_exits_with_130(site, receiver, tmp_path):
     clients, mark = tmp_path / "clients", tmp_path / "dumping"
     clients.mkdir()
     (clients / "psql").symlink_to(site.server.access().client_dir / "psql")
@@ -93,8 +93,8 @@ def test_an_interrupted_run_is_notified_and_exits_with_130(site, told, tmp_path)
         _, err = child.communicate(timeout=30)
     assert child.returncode == 130
     assert b"error: interrupted" in err
-    assert pings(told) == ["/start", "/fail"]
-    assert titles(told) == ["❌ Korrigo Backup FAILED"]
+    assert pings(receiver) == ["/start", "/fail"]
+    assert titles(receiver) == ["❌ Korrigo Backup FAILED"]
 
 
 @pytest.mark.contract("B12")
@@ -103,7 +103,7 @@ def test_mail_goes_out_with_a_password_over_tls_in_the_words_that_are_configured
         configure(
             site, f"ops {server.url()}", events=["success"], words={"bodies": ("success", "$$1 for $site on $event")}
         )
-        assert "not sent" not in site.korrigo("backup", env=TRUST).said
+        assert "not sent" not in site.korrigo("backup", env=TRUST).output
         assert "ops: its certificate is not trusted" in site.korrigo("notify", "test", code=8).out
     assert server.subjects == ["✅ Korrigo Backup OK"]
     assert [text.strip() for text in server.texts] == ["$1 for korrigo on success"]
@@ -126,7 +126,7 @@ def test_a_backup_succeeds_and_names_each_channel_that_failed(site, hooks):
             healthchecks_url=f"http://127.0.0.1:{port}/ping/{TOKEN}",
         )
         done = site.korrigo("backup", env=TRUST)
-    said = [line for line in done.out.splitlines() if "not sent to" in line]
+    output = [line for line in done.out.splitlines() if "not sent to" in line]
     for expected in (
         "gone: connection refused",
         "password: user or password is wrong",
@@ -134,12 +134,12 @@ def test_a_backup_succeeds_and_names_each_channel_that_failed(site, hooks):
         "channel 4 (nonsense): no address that Apprise knows",
         "Healthchecks: Connection refused",
     ):
-        assert any(expected in line for line in said), said
+        assert any(expected in line for line in output), output
     site.korrigo("verify", "latest")
     record = next(record for record in journal.read(site.backups) if record.verb == "backup")
     assert record.outcome is Outcome.DONE
     assert "notification not sent to gone: connection refused" in record.message
-    everything = done.said + "".join(p.read_text(errors="replace") for p in site.backups.rglob("*") if p.is_file())
+    everything = done.output + "".join(p.read_text(errors="replace") for p in site.backups.rglob("*") if p.is_file())
     assert not [secret for secret in (TOKEN, MAIL_PASSWORD, "wr0ng-pa55") if secret in everything]
 
 
@@ -162,21 +162,21 @@ def test_slack_and_discord_and_healthchecks_receive_their_own_formats(site, hook
         ("hc-ping.com", f"/{TOKEN}/start"),
         ("hc-ping.com", f"/{TOKEN}"),
     }
-    said = {request.host: request.body for request in hooks.requests}
+    output = {request.host: request.body for request in hooks.requests}
     (backup,) = (name for name in site.published() if name.endswith(".sql.gz") and "latest" not in name)
     for host, escaped in (("hooks.slack.com", True), ("discord.com", True), ("hc-ping.com", False)):
-        text = json.dumps(json.loads(said[host]), ensure_ascii=False) if escaped else said[host]
+        text = json.dumps(json.loads(output[host]), ensure_ascii=False) if escaped else output[host]
         assert "✅ Korrigo Backup OK" in text
         assert backup in text
-    assert not [text for text in said.values() if "apprise" in text.lower()]
+    assert not [text for text in output.values() if "apprise" in text.lower()]
 
 
 @pytest.mark.contract("B12")
-def test_a_trial_reaches_every_channel_and_no_check_turns_green(site, told):
+def test_a_trial_reaches_every_channel_and_no_check_turns_green(site, receiver):
     done = site.korrigo("notify", "test", "--event", "failure")
     assert done.out.splitlines() == ["✅ channel 1 (json): sent", "✅ Healthchecks: sent"]
-    assert titles(told) == ["[TEST] ❌ Korrigo Backup FAILED"]
-    assert pings(told) == ["/log"]
+    assert titles(receiver) == ["[TEST] ❌ Korrigo Backup FAILED"]
+    assert pings(receiver) == ["/log"]
 
 
 @pytest.mark.contract("B12")
@@ -227,33 +227,33 @@ def test_a_healthchecks_answer_of_not_found_is_reported_as_a_failure(site, hooks
     assert "'OK (not found)'" in site.korrigo("notify", "test", code=8).out
 
 
-def test_who_sits_at_the_terminal_is_not_mailed(site, told):
+def test_who_sits_at_the_terminal_is_not_mailed(site, receiver):
     master, terminal = pty.openpty()
     try:
         for arguments, number in (((), 0), (("--notify",), 2), (("--no-notify",), 2)):
             argv = [KORRIGO, "backup", "media", *arguments]
             subprocess.run(argv, stdin=terminal, env=site.env, cwd=site.home, capture_output=True, check=True)
-            assert len(pings(told)) == number
+            assert len(pings(receiver)) == number
     finally:
         os.close(master)
         os.close(terminal)
     site.korrigo("backup", "media", "--no-notify")
-    assert len(pings(told)) == 2
+    assert len(pings(receiver)) == 2
 
 
 @pytest.mark.contract("B12")
-def test_nightly_notifies_its_result_with_the_subjects_of_the_runbook(site, told):
+def test_nightly_notifies_its_result_with_the_subjects_of_the_runbook(site, receiver):
     site.backups.mkdir(mode=0o700)
     site.korrigo("nightly", "--wait", "soon", code=2)
-    assert titles(told) == ["❌ Korrigo Backup FAILED"]
+    assert titles(receiver) == ["❌ Korrigo Backup FAILED"]
     site.korrigo("nightly")
-    assert titles(told)[1:] == ["✅ Korrigo Backup OK again"]
-    assert pings(told) == ["/start", "/fail", "/start", ""]
-    assert "nightly db done (exit 0)" in told.requests[-1].body + told.requests[-2].body
+    assert titles(receiver)[1:] == ["✅ Korrigo Backup OK again"]
+    assert pings(receiver) == ["/start", "/fail", "/start", ""]
+    assert "nightly db done (exit 0)" in receiver.requests[-1].body + receiver.requests[-2].body
 
 
 @pytest.mark.contract("B12")
-def test_an_overdue_backup_is_notified(site, told):
+def test_an_overdue_backup_is_notified(site, receiver):
     found = site.korrigo("notify", "overdue", code=10)
     assert "no good backup of the database in the last 26 h: there is none" in found.err
     fresh = site.backup()
@@ -261,12 +261,12 @@ def test_an_overdue_backup_is_notified(site, told):
     for path in site.backups.glob(f"{fresh.name}*"):
         path.unlink()
     site.korrigo("notify", "overdue", "--max-age", "36h", code=10)
-    assert titles(told) == ["⏰ Korrigo Backup OVERDUE"] * 2
-    assert pings(told) == ["/fail"] * 2
-    assert "the newest is 48 h old" in told.requests[-1].body
+    assert titles(receiver) == ["⏰ Korrigo Backup OVERDUE"] * 2
+    assert pings(receiver) == ["/fail"] * 2
+    assert "the newest is 48 h old" in receiver.requests[-1].body
     assert "is 48 h old" in site.korrigo("notify", "overdue", "--max-age", "3d").out
     assert "not a duration" in site.korrigo("notify", "overdue", "--max-age", "soon", code=2).err
-    assert len(told.requests) == 4
+    assert len(receiver.requests) == 4
 
 
 @pytest.mark.contract("C5")
@@ -274,7 +274,7 @@ def test_an_overdue_backup_is_notified(site, told):
 def test_a_configuration_that_is_shown_does_not_show_the_addresses_in_it(site):
     slack = f"slack://T1JJ3T3L2/A1BRTD4JD/{TOKEN}"
     configure(site, f"json://user:{MAIL_PASSWORD}@127.0.0.1/hooks/{TOKEN}", urls=[slack])
-    shown = site.korrigo("init", "--dry-run", "--force", code=(0, 4)).said
+    shown = site.korrigo("init", "--dry-run", "--force", code=(0, 4)).output
     assert "[notify]" in shown
     assert not [secret for secret in (MAIL_PASSWORD, TOKEN, "T1JJ3T3L2") if secret in shown]
 
@@ -287,9 +287,9 @@ def test_a_backup_succeeds_despite_invalid_addresses_and_reports_them_without_se
         "KORRIGO_BACKUP_NOTIFY_URLS": f"ops-{TOKEN}@example.com slack://{TOKEN} mailto://u:{MAIL_PASSWORD}@",
         "KORRIGO_BACKUP_HEALTHCHECKS_URL": f"file:///etc/{TOKEN}",
     }
-    said = [site.korrigo("backup", "--notify", env=slips).out, site.korrigo("doctor", env=slips, code=(0, 10)).out]
-    for text in said:
+    output = [site.korrigo("backup", "--notify", env=slips).out, site.korrigo("doctor", env=slips, code=(0, 10)).out]
+    for text in output:
         for name in ("channel 1", "channel 2 (slack)", "channel 3 (mailto)", "Healthchecks"):
             assert name in text
         assert not [secret for secret in (TOKEN, MAIL_PASSWORD) if secret in text]
-    assert "channel 1 cannot be used: no address that Apprise knows" in said[1]
+    assert "channel 1 cannot be used: no address that Apprise knows" in output[1]

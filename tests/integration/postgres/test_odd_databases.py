@@ -26,8 +26,8 @@ def test_a_database_of_any_name_is_saved_and_restored(make_site, name):
     site.sql("DROP TABLE t")
     site.restore(made, safety_backup=True)
     assert site.content() == before
-    (kept,) = site.kept()
-    assert len(kept.encode()) <= 63
+    (previous,) = site.previous_databases()
+    assert len(previous.encode()) <= 63
 
 
 ODD_OBJECTS = {  # all in one database: what fails is named by the comparison

@@ -28,8 +28,8 @@ def test_a_second_host_is_refused_with_the_process_and_start_of_the_first_run(si
         with site.started("backup", "db", "--no-digests") as first:
             until(lambda: site.backups.is_dir() and site.hidden())
             done = site.korrigo(*verb, env=elsewhere, code=7)
-            said = f"another run is at work on this database: backup of the database (process {first.pid} on "
-            assert said in done.err
+            output = f"another run is at work on this database: backup of the database (process {first.pid} on "
+            assert output in done.err
             assert " since 20" in done.err
             first.terminate()
             first.communicate(timeout=30)

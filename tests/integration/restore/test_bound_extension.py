@@ -122,7 +122,7 @@ def test_where_it_cannot_stand_the_way_is_named_and_the_loss_is_accepted_by_name
     assert "--accept extension:pg_cron" in refused.out
     accepted = ("--into-other-site", "--accept", "extension:pg_cron")
     done = site.korrigo("restore", made, "--yes", *accepted, code=3, **elsewhere)
-    assert "the extension pg_cron and its rows are left out" in done.said
+    assert "the extension pg_cron and its rows are left out" in done.output
     assert site.sql("SELECT name FROM exam", "viatique_without", superuser=True) == [("one",)]
 
 
@@ -207,12 +207,12 @@ def test_jobs_of_a_dump_that_this_site_has_not_signed_are_never_made(site, manif
     site.sql("SELECT cron.unschedule('foreign')", superuser=True)
     before = site.sql(SEEN, superuser=True)
     refused = site.korrigo("restore", made, "--yes", "--allow-unsigned", code=4)
-    assert "the rows of its extension pg_cron are not made" in refused.said
-    assert "--accept extension:pg_cron" in refused.said
+    assert "the rows of its extension pg_cron are not made" in refused.output
+    assert "--accept extension:pg_cron" in refused.output
     assert site.sql(SEEN, superuser=True) == before
     accepted = ("--allow-unsigned", "--accept", "extension:pg_cron")
     done = site.korrigo("restore", made, "--yes", "--no-safety-backup", *accepted, code=3)
-    assert "the extension pg_cron and its rows are left out" in done.said
+    assert "the extension pg_cron and its rows are left out" in done.output
     assert site.sql("SELECT name FROM exam", superuser=True) == [("one",)]
     assert site.sql("SELECT count(*) FROM pg_extension WHERE extname = 'pg_cron'", superuser=True) == [(0,)]
 
@@ -220,8 +220,8 @@ def test_jobs_of_a_dump_that_this_site_has_not_signed_are_never_made(site, manif
 def unsigned(made, *, manifest):
     """Take the signature off a backup, or its manifest, so that anybody could have written it."""
     path = made.with_name(made.name + ".manifest.json")
-    said = json.loads(path.read_text())
-    path.write_text(json.dumps({name: value for name, value in said.items() if name != "auth"}))
+    output = json.loads(path.read_text())
+    path.write_text(json.dumps({name: value for name, value in output.items() if name != "auth"}))
     if not manifest:
         path.unlink()
     return made

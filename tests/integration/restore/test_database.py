@@ -69,9 +69,9 @@ def test_a_restore_keeps_the_previous_data_in_a_database_and_in_a_safety_backup(
     site.wreck()
     wrecked = site.content()
     site.korrigo("restore", made, "--yes")
-    (kept,) = site.kept()
-    assert re.fullmatch(site.database + r"_before_\d{8}_\d{6}", kept)
-    assert site.content(kept) == wrecked
+    (previous,) = site.previous_databases()
+    assert re.fullmatch(site.database + r"_before_\d{8}_\d{6}", previous)
+    assert site.content(previous) == wrecked
     safety = site.one("pre_restore_safety_backup_*.sql.gz")
     site.restore(safety)
     assert site.content() == wrecked
@@ -81,7 +81,7 @@ def test_without_a_safety_backup_none_is_made(site):
     made = site.backup()
     site.korrigo("restore", made, "--yes", "--no-safety-backup")
     assert not list(site.backups.glob("pre_restore_*"))
-    assert len(site.kept()) == 1
+    assert len(site.previous_databases()) == 1
 
 
 def test_latest_never_selects_a_safety_backup(site):
@@ -97,7 +97,7 @@ def test_two_restores_in_one_minute_keep_both_former_states(site):
     site.restore(made)
     site.sql("UPDATE exam SET name = 'second ' || id")
     site.restore(made)
-    states = [site.sql("SELECT name FROM exam WHERE id = 1", kept) for kept in site.kept()]
+    states = [site.sql("SELECT name FROM exam WHERE id = 1", previous) for previous in site.previous_databases()]
     assert states == [[("first 1",)], [("second 1",)]]
 
 
@@ -166,7 +166,7 @@ def test_a_setting_that_only_a_superuser_may_make_is_kept_by_a_restore_in_place(
     assert "keeps     no database: only a safety backup" in done.out
     assert site.content() == content
     assert _carried(site) == carried
-    assert site.kept() == []
+    assert site.previous_databases() == []
 
 
 def test_a_table_that_the_role_may_not_read_stands_in_no_way(site):
@@ -177,7 +177,7 @@ def test_a_table_that_the_role_may_not_read_stands_in_no_way(site):
     done = site.korrigo("restore", made, "--yes", code=3)
     assert "the safety backup failed" in done.err
     assert site.content() == content
-    assert site.sql("SELECT count(*) FROM private", site.kept()[0], superuser=True) == [(0,)]
+    assert site.sql("SELECT count(*) FROM private", site.previous_databases()[0], superuser=True) == [(0,)]
 
 
 def _carried(site):

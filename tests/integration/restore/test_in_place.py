@@ -115,7 +115,7 @@ def test_rows_of_an_administrator_s_extension_stay_and_are_proven(plain_site, ow
     assert "public.own_srid has 2 rows, not 1" in differs.err
     assert site.content() == before
     accepted = site.korrigo("restore", made, "--yes", "--in-place", "--accept", "table:public.own_srid", code=3)
-    assert "public.own_srid has 2 rows, not 1" in accepted.said
+    assert "public.own_srid has 2 rows, not 1" in accepted.output
     assert site.sql("SELECT count(*) FROM public.own_srid") == [(2,)]
 
 
@@ -150,9 +150,9 @@ def test_the_server_of_a_killed_drill_is_named_by_doctor_and_removed_by_the_next
     place = ThrowawayServer(bindir(), home=home)
     place.__enter__()
     pid = int((home / "data" / "postmaster.pid").read_text().split()[0])
-    assert str(home) in site.korrigo("doctor", code=(0, 10)).said
+    assert str(home) in site.korrigo("doctor", code=(0, 10)).output
     assert Path(f"/proc/{pid}").exists()
-    assert f"removed the throw-away server of a drill in {home}" in site.korrigo("backup", "db").said
+    assert f"removed the throw-away server of a drill in {home}" in site.korrigo("backup", "db").output
     assert not home.exists()
     until(lambda: not Path(f"/proc/{pid}").exists())
 

@@ -34,8 +34,8 @@ def site(preparing, tmp_path):
 @pytest.mark.promise("P1")
 def test_a_forgotten_one_is_named_before_anything_is_stopped(site):
     for done in (site.korrigo("plan", "latest", code=4), site.korrigo("restore", "latest", "--yes", code=4)):
-        assert "prepared transactions that have not ended: left'over" in done.said
-        assert "ROLLBACK PREPARED 'left''over'" in done.said
+        assert "prepared transactions that have not ended: left'over" in done.output
+        assert "ROLLBACK PREPARED 'left''over'" in done.output
     in_place = site.korrigo("restore", "latest", "--yes", "--in-place", code=4)
     assert "prepared transactions" in in_place.err
     assert site.sql("SELECT name FROM exam") == [("one",)]

@@ -77,7 +77,7 @@ def test_a_database_that_cannot_be_read_is_no_obstacle_and_is_kept(site):
     done = site.korrigo("rebuild", "--yes", "--no-safety-backup")
     assert "cannot be read to its end" in done.out
     assert site.content() == saved
-    assert site.kept()
+    assert site.previous_databases()
 
 
 @pytest.mark.contract("R7")
@@ -86,8 +86,8 @@ def test_an_empty_rebuild_keeps_the_old_database_and_prints_the_migrate_command(
     done = site.korrigo("rebuild", "--empty", "--yes", code=3)
     assert "python manage.py migrate" in done.err
     assert site.rows() == {}
-    (kept,) = site.kept()
-    assert kept in done.err
+    (previous,) = site.previous_databases()
+    assert previous in done.err
     site.korrigo("rollback", "--yes")
     assert site.content() == before
 
@@ -97,7 +97,7 @@ def test_a_rebuild_runs_the_sites_migrations_and_loads_the_fixtures_that_are_nam
     (managed.home / "initial_data.json").write_text("from the fixture")
     done = managed.korrigo("rebuild", "--from", "initial_data.json", "--yes")
     assert managed.sql("SELECT name FROM exam") == [("from the fixture",)]
-    assert f"the replaced data is kept as {managed.kept()[0]}" in done.out
+    assert f"the replaced data is kept as {managed.previous_databases()[0]}" in done.out
 
 
 @pytest.mark.promise("P2")
@@ -108,12 +108,12 @@ def test_a_migration_that_fails_brings_the_old_database_back(managed):
     assert "loaddata" in done.err
     assert "rolled back: the site is as it was before" in done.err
     assert managed.content() == before
-    assert managed.kept() == []
+    assert managed.previous_databases() == []
 
 
 def test_a_rebuild_from_a_missing_fixture_is_refused_before_any_change(managed):
     assert "there is no fixture" in managed.korrigo("rebuild", "--from", "nowhere.json", "--yes", code=6).err
-    assert managed.kept() == []
+    assert managed.previous_databases() == []
 
 
 @pytest.mark.contract("R7")
@@ -128,4 +128,4 @@ def test_any_other_answer_than_yes_leaves_everything(site):
     before = site.content()
     site.korrigo("rebuild", "--empty", code=5, stdin="y\n")
     assert site.content() == before
-    assert site.kept() == []
+    assert site.previous_databases() == []

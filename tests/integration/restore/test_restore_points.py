@@ -55,10 +55,10 @@ def test_what_does_not_fit_is_counted_and_named_at_backup_in_verify_and_in_show(
     assert found["first_missing"] == ["odd\\tname\\ é.pdf of page.scan", "pages/gone.jpg of page.images"]
     assert found["first_orphans"] == ["copies/2026/scan 2.pdf", "pages/nobody names me.jpg"]
     assert found["first_empty"] == ["pages/empty.jpg of page.images"]
-    for said in (done.out, site.korrigo("verify", "latest-point").out, site.korrigo("show", "latest-point").out):
-        assert "2 of 5 files that rows name are missing: odd\\tname\\ é.pdf of page.scan" in said
-        assert "1 files that rows name are empty: pages/empty.jpg" in said
-        assert "the database does not have the path columns absent.file" in said
+    for output in (done.out, site.korrigo("verify", "latest-point").out, site.korrigo("show", "latest-point").out):
+        assert "2 of 5 files that rows name are missing: odd\\tname\\ é.pdf of page.scan" in output
+        assert "1 files that rows name are empty: pages/empty.jpg" in output
+        assert "the database does not have the path columns absent.file" in output
 
 
 def test_a_full_backup_reports_that_no_path_column_is_known(make_site):
@@ -132,13 +132,13 @@ def test_a_full_backup_without_media_fails_and_makes_no_point(site):
 def made_so_many_days_ago(site, point, days):
     """Let a restore point and what it is made of be so old, as their signed manifests say."""
     created = f"{datetime.now(UTC) - timedelta(days=days):%Y-%m-%dT%H:%M:%SZ}"
-    told = json.loads(point.read_text()) | {"created": created}
-    for member in told["members"]:
+    document = json.loads(point.read_text()) | {"created": created}
+    for member in document["members"]:
         manifest = site.backups / member["name"]
         manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"created": created}))
         site.seal(manifest)
         member |= {"size": manifest.stat().st_size, "sha256": hashlib.sha256(manifest.read_bytes()).hexdigest()}
-    point.write_text(json.dumps(told))
+    point.write_text(json.dumps(document))
     site.seal(point)
 
 
@@ -162,9 +162,9 @@ def test_a_restore_point_without_a_database_or_media_backup_is_refused(site):
     site.korrigo("backup", "full")
     point = site.one("restore_point_*.json")
     for name in ("database_backup", "media_backup"):
-        told = json.loads(point.read_text())
+        document = json.loads(point.read_text())
         made_up = point.with_name("restore_point_20200101_030000.json")
-        made_up.write_text(json.dumps({key: value for key, value in told.items() if key != "auth"} | {name: None}))
+        made_up.write_text(json.dumps({key: value for key, value in document.items() if key != "auth"} | {name: None}))
         assert "it is no restore point" in site.korrigo("verify", made_up, code=9).err
         with nothing_changes(site):
             site.korrigo("restore", made_up, "--yes", "--allow-unsigned", code=9)

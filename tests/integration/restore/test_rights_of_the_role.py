@@ -128,8 +128,8 @@ def test_two_runs_of_such_a_role_do_not_work_at_once(shut):
 @pytest.mark.promise("P1")
 def test_each_backup_warns_that_a_role_without_the_owners_rights_cannot_restore(site):
     site.sql(f'ALTER DATABASE "{site.database}" OWNER TO postgres', superuser=True)
-    said = site.korrigo("backup", "db").out
-    assert f"this role cannot restore database {site.database}, which belongs to postgres" in said
+    output = site.korrigo("backup", "db").out
+    assert f"this role cannot restore database {site.database}, which belongs to postgres" in output
     night = site.korrigo("nightly", code=(0, 3)).out
     assert "this role cannot restore database" in night
     doctor = {one["id"]: one for one in site.json("doctor", code=(0, 10))["findings"]}

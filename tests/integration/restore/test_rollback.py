@@ -121,7 +121,7 @@ def kill_while_staging(site, artifact):
 def test_a_rollback_after_an_interrupted_restore_takes_back_that_one_alone(restored):
     """The restore before it left a database aside, too; going back to that was not asked for."""
     site, saved, _ = restored
-    (before,) = site.kept()
+    (before,) = site.previous_databases()
     made = site.backup()
     site.sql("DELETE FROM annotation")
     now = site.content()
@@ -129,7 +129,7 @@ def test_a_rollback_after_an_interrupted_restore_takes_back_that_one_alone(resto
     done = site.korrigo("rollback", "--yes")
     assert "The interrupted restore is undone: the site is as it was before it" in done.out
     assert site.content() == now != saved
-    assert site.kept() == [before]
+    assert site.previous_databases() == [before]
 
 
 def test_what_is_asked_for_beyond_that_is_not_done_blindly(restored):
@@ -164,7 +164,7 @@ def rolled_back(make_site, capsys, *, rows, files):
     ran = steps.run(site, "rollback", "--yes")
     with capsys.disabled():
         print(f"\n   {rows} rows, {files} files: rollback of both in {time.monotonic() - begun:.2f} s")  # noqa: T201
-    assert ran.code == 0, ran.said
+    assert ran.code == 0, ran.output
     return ran.effects
 
 

@@ -30,5 +30,5 @@ def test_two_restores_of_one_second_do_not_undo_each_other(server, tmp_path):
         (tree.root / "a").write_text(f"damaged {number}")
         restore(site, catalog, artifact, RestoreOptions(), now=now, confirm=lambda _: {})
         assert (tree.root / "a").read_text() == "saved"
-    kept = sorted((tree.beside("before", stamp) / "a").read_text() for stamp in tree.kept("before"))
-    assert kept == ["damaged 1", "damaged 2"]
+    previous = sorted((tree.beside("before", stamp) / "a").read_text() for stamp in tree.kept("before"))
+    assert previous == ["damaged 1", "damaged 2"]

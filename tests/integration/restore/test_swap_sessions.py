@@ -45,11 +45,11 @@ def test_a_session_that_does_not_end_is_named_and_the_database_takes_connections
     with _stopped_session(site) as pid, pytest.raises(Refused, match=f"process {pid} "):
         site.restore(made)
     assert site.content() == before
-    assert not site.kept()
+    assert not site.previous_databases()
 
 
 def test_a_session_that_ends_later_than_a_rename_waits_is_waited_for(saved):
     site, made = saved
     with _stopped_session(site):
         site.restore(made)
-    assert len(site.kept()) == 1
+    assert len(site.previous_databases()) == 1

@@ -24,10 +24,10 @@ def plan(site, *arguments):
 @pytest.mark.contract("K1")
 def test_prune_prints_a_reason_for_each_backup_and_removes_none_without_apply(site, aged):
     before = site.published()
-    said = plan(site)
+    output = plan(site)
     assert site.published() == before
-    assert {name for name, one in said.items() if one["remove"]} == {path.name for path in aged[7:]}
-    assert all(one["reason"] for one in said.values())
+    assert {name for name, one in output.items() if one["remove"]} == {path.name for path in aged[7:]}
+    assert all(one["reason"] for one in output.values())
     done = site.korrigo("prune")
     assert f"{aged[8].name}  remove" in done.out
     assert "do it: korrigo-backup prune --apply" in done.out
@@ -147,9 +147,9 @@ def test_foreign_files_links_and_broken_manifests_are_named_and_stay(site, aged)
     link.symlink_to(aged[0])
     (site.backups / "notes.txt").write_text("mine")
     before = tree(site.backups)
-    said = plan(site)
-    assert "not ours to remove" in said[foreign.name]["reason"]
-    assert "not ours to remove" in said[aged[8].name]["reason"]
+    output = plan(site)
+    assert "not ours to remove" in output[foreign.name]["reason"]
+    assert "not ours to remove" in output[aged[8].name]["reason"]
     site.korrigo("prune", "--apply", "--clock-is-right")
     gone = {name.decode().split(".")[0] for name in before.keys() - tree(site.backups).keys()}
     assert gone == {aged[7].name.split(".")[0]}
@@ -173,10 +173,10 @@ def test_one_made_before_a_deployment_is_kept_for_ever_and_is_not_the_latest(sit
 
 def test_what_restores_have_kept_goes_after_its_days_unless_held(site):
     site.restore(site.backup())
-    kept = site.kept()
-    assert len(kept) == 1
-    said = site.json("prune")["kept"]
-    assert [(one["names"], one["remove"]) for one in said] == [([kept[0]], False)]
+    replaced = site.previous_databases()
+    assert len(replaced) == 1
+    output = site.json("prune")["kept"]
+    assert [(one["names"], one["remove"]) for one in output] == [([replaced[0]], False)]
     old = f"{site.database}_before_20200101_000000"
     older = f"{site.database}_before_20190101_000000"
     for name in (old, older):
@@ -187,7 +187,7 @@ def test_what_restores_have_kept_goes_after_its_days_unless_held(site):
     (site.media / ".after-20200101_000000.partial").mkdir()
     site.korrigo("hold", "add", older, "--reason", "asked for")
     site.korrigo("prune", "--apply")
-    assert site.kept() == sorted([older, *kept])
+    assert site.previous_databases() == sorted([older, *replaced])
     assert not [name for name in os.listdir(site.media) if name.startswith(".")]
 
 
@@ -230,13 +230,13 @@ def test_a_clock_set_back_a_year_removes_nothing(site, aged):
 def test_prune_keeps_previous_databases_if_the_clock_has_jumped(site):
     (site.home / "korrigo-backup.toml").write_text("[retention.database]\ndays = 0\n[retention.safety]\ndays = 0\n")
     site.aged(site.backup(), 20)
-    kept = f"{site.database}_before_{local_now() - timedelta(days=20):%Y%m%d_%H%M%S}"
-    site.sql(f'CREATE DATABASE "{kept}"', superuser=True)
+    replaced = f"{site.database}_before_{local_now() - timedelta(days=20):%Y%m%d_%H%M%S}"
+    site.sql(f'CREATE DATABASE "{replaced}"', superuser=True)
     assert "the clock has jumped" in site.korrigo("prune", "--apply", code=4).err
-    assert site.kept() == [kept]
-    site.sql(f'ALTER DATABASE "{kept}" OWNER TO {site.user}', superuser=True)
+    assert site.previous_databases() == [replaced]
+    site.sql(f'ALTER DATABASE "{replaced}" OWNER TO {site.user}', superuser=True)
     site.korrigo("prune", "--apply", "--clock-is-right")
-    assert not site.kept()
+    assert not site.previous_databases()
 
 
 def test_prune_removes_a_copy_with_an_ended_hold_and_keeps_a_copy_dated_in_the_future(site):
@@ -255,7 +255,7 @@ def test_prune_removes_a_copy_with_an_ended_hold_and_keeps_a_copy_dated_in_the_f
     env = {"TZ": "America/Los_Angeles"}
     site.korrigo("status", env=env)
     assert f"🗑️ {old}" in site.korrigo("prune", "--apply", env=env).out
-    assert site.kept() == [odd]
+    assert site.previous_databases() == [odd]
 
 
 def test_a_hold_accepts_any_reason_and_holder_but_refuses_a_foreign_file(site):
@@ -279,14 +279,14 @@ def test_one_that_cannot_be_removed_is_named_and_keeps_no_other(site, aged):
 
 @pytest.mark.contract("K3")
 def test_a_hold_accepts_previous_media_and_refuses_a_missing_copy(site):
-    kept = site.media / ".before-20200101_000000"
-    kept.mkdir()
-    (kept / "p.pdf").write_bytes(b"old")
-    site.korrigo("hold", "add", kept.name, "--reason", "asked for")
+    replaced = site.media / ".before-20200101_000000"
+    replaced.mkdir()
+    (replaced / "p.pdf").write_bytes(b"old")
+    site.korrigo("hold", "add", replaced.name, "--reason", "asked for")
     site.korrigo("prune", "--apply")
-    assert kept.exists()
+    assert replaced.exists()
     for name in (".after-20200101_000000", f"{site.database}_before_20200101_000000"):
-        assert f"kept are: {kept.name}" in site.korrigo("hold", "add", name, "--reason", "x", code=6).err
-    site.korrigo("hold", "release", kept.name)
+        assert f"kept are: {replaced.name}" in site.korrigo("hold", "add", name, "--reason", "x", code=6).err
+    site.korrigo("hold", "release", replaced.name)
     site.korrigo("prune", "--apply")
-    assert not kept.exists()
+    assert not replaced.exists()

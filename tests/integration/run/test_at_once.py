@@ -49,10 +49,10 @@ def test_a_backup_while_the_site_writes_holds_one_moment_of_it(site):
         stop.set()
         writer.join()
     site.restore(made)
-    (kept,) = site.kept()
+    (previous,) = site.previous_databases()
     saved = "SELECT (SELECT sum(v) FROM balance), (SELECT count(*) FROM exam), (SELECT count(*) FROM copy)"
     total, exams, copies = site.sql(saved)[0]
     assert total == 1000
     assert copies - exams == 300 - 20
-    assert 20 < exams < site.sql(saved, kept)[0][1]
+    assert 20 < exams < site.sql(saved, previous)[0][1]
     site.sql("INSERT INTO exam (name) VALUES ('the sequence goes on')")

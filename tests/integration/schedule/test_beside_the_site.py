@@ -10,9 +10,9 @@ def test_services_that_only_another_can_start_are_named_and_not_forgotten(site):
     site.backups.mkdir()
     note = site.backups / ".services-stopped"
     note.write_text("backend\nnginx")
-    said = site.korrigo("nightly", code=4).err
-    assert "an interrupted run has left these services stopped: backend, nginx" in said
-    assert "state: STOPPED" in said
+    output = site.korrigo("nightly", code=4).err
+    assert "an interrupted run has left these services stopped: backend, nginx" in output
+    assert "state: STOPPED" in output
     assert note.read_text() == "backend\nnginx"
     assert site.published() == frozenset()
 

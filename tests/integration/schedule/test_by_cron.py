@@ -71,8 +71,8 @@ def room(server, tmp_path_factory):
         )
         room = Room(site, cron)
         room.run("crontab", "-", given=OTHERS)
-        said = room.korrigo("schedule", "install", "--cron")
-        assert "✅ Schedule installed by cron" in said
+        output = room.korrigo("schedule", "install", "--cron")
+        assert "✅ Schedule installed by cron" in output
         yield room
     with connect(server) as connection:
         connection.execute(f"DROP DATABASE {quoted(DATABASE)} WITH (FORCE)")
@@ -85,10 +85,10 @@ def test_the_lines_stand_after_those_of_the_owner_and_another_installation_chang
     assert b"cd '" in before[len(OTHERS) :]
     assert "it was up to date" in room.korrigo("schedule", "install")
     assert room.crontab() == before
-    said = room.korrigo("schedule", "show")
-    assert "* * * * *    next " in said
-    assert "backs up in other lines, too, which stay as they are (line 5)" in said
-    assert "no cron daemon" not in said
+    output = room.korrigo("schedule", "show")
+    assert "* * * * *    next " in output
+    assert "backs up in other lines, too, which stay as they are (line 5)" in output
+    assert "no cron daemon" not in output
 
 
 def test_no_secret_stands_in_the_crontab(room):
@@ -97,8 +97,8 @@ def test_no_secret_stands_in_the_crontab(room):
 
 def test_a_setting_that_no_run_would_have_is_refused_by_its_name(room):
     before = room.crontab()
-    said = room.korrigo("schedule", "install", "--cron", env={"POSTGRES_DB": "another"}, code=4)
-    assert "variables of your shell: POSTGRES_DB" in said
+    output = room.korrigo("schedule", "install", "--cron", env={"POSTGRES_DB": "another"}, code=4)
+    assert "variables of your shell: POSTGRES_DB" in output
     assert room.crontab() == before
 
 

@@ -19,19 +19,19 @@ def test_diagnose_reports_the_state_without_secrets_or_statements(site):
     with site.connect() as connection:
         connection.execute("SET application_name = 'the site'")
         connection.execute("SELECT 'a pupil''s name'")
-        said = site.korrigo("diagnose").out
-    assert said.startswith("=== DIAGNOSTIC REPORT ===\nDate: ")
+        report = site.korrigo("diagnose").out
+    assert report.startswith("=== DIAGNOSTIC REPORT ===\nDate: ")
     for part in ("1. Versions", "3. Disk space", "4. Database status", "6. Environment variables", "9. Journal"):
-        assert part in said
-    assert "the site: idle SELECT" in said
-    assert "a pupil" not in said
-    assert "table public.copy: " in said
-    assert "backup db: done (exit 0)" in said
-    assert "DEBUG=0" in said
-    assert "DJANGO_SECRET_KEY=***" in said
-    assert "DBA: dba@example.com (< 4h)" in said
-    assert CANARY not in said
-    assert site.env["POSTGRES_PASSWORD"] not in said
+        assert part in report
+    assert "the site: idle SELECT" in report
+    assert "a pupil" not in report
+    assert "table public.copy: " in report
+    assert "backup db: done (exit 0)" in report
+    assert "DEBUG=0" in report
+    assert "DJANGO_SECRET_KEY=***" in report
+    assert "DBA: dba@example.com (< 4h)" in report
+    assert CANARY not in report
+    assert site.env["POSTGRES_PASSWORD"] not in report
 
 
 @pytest.mark.promise("P7")
@@ -42,18 +42,18 @@ def test_the_parts_of_a_secret_are_taken_out_too(site):
     with site.connect() as connection:
         for name in (f"{CANARY}!", "MC4CAQAwBQYDK2Vw"):  # as a log has them: without the rest
             connection.execute(f'CREATE TABLE "{name}" (id int)')
-        said = site.korrigo("diagnose", env=env).out
-    assert "table public.copy: " in said
-    assert CANARY not in said
-    assert "MC4CAQAwBQYDK2Vw" not in said
+        report = site.korrigo("diagnose", env=env).out
+    assert "table public.copy: " in report
+    assert CANARY not in report
+    assert "MC4CAQAwBQYDK2Vw" not in report
 
 
 @pytest.mark.contract("X2")
 def test_diagnose_of_an_unreachable_database_reports_the_error_and_continues(site):
-    said = site.korrigo("diagnose", env={"POSTGRES_PASSWORD": "wrong"}).out
-    assert "unknown: " in said
-    assert "password authentication failed" in said
-    assert "10. Contacts:" in said
+    report = site.korrigo("diagnose", env={"POSTGRES_PASSWORD": "wrong"}).out
+    assert "unknown: " in report
+    assert "password authentication failed" in report
+    assert "10. Contacts:" in report
 
 
 def test_a_report_in_a_file_is_private_and_replaces_nothing(site):

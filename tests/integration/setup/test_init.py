@@ -58,7 +58,7 @@ def test_a_site_reached_directly_is_configured_checked_and_backed_up(site):
     assert config(site).stat().st_mode & 0o777 == 0o600
     written = load(site.home, {})
     assert written.database.name == site.database
-    assert USER_PASSWORD not in config(site).read_text() + done.said
+    assert USER_PASSWORD not in config(site).read_text() + done.output
     assert (site.home / ".config" / "korrigo-backup" / "key").exists()
     site.korrigo("backup", "full", env=BARE)
     assert "No change is needed" in site.korrigo("init", "--dry-run", env=BARE).out
@@ -81,7 +81,7 @@ def test_init_reads_the_django_settings_if_the_environment_is_empty(site):
     assert found["database"] == {"name": site.database, "host": access.host, **port(access)}
     assert found["media"] == {"root": str(site.media)}
     assert found["django"] == {"manage": [str(python), "manage.py"], "dir": "backend"}
-    assert "very-s3cret" not in done.said + config(site).read_text()
+    assert "very-s3cret" not in done.output + config(site).read_text()
     site.korrigo("backup", env=BARE)
 
 
@@ -96,7 +96,7 @@ def test_a_manage_py_that_fails_is_a_warning_without_its_secrets(site):
     (site.home / "manage.py").write_text("import os\nraise SystemExit('no ' + os.environ['DATABASE_URL'])\n")
     done = site.korrigo("init", env=BARE)
     assert "but its settings cannot be read" in done.out
-    assert "very-s3cret" not in done.said
+    assert "very-s3cret" not in done.output
 
 
 def test_an_empty_directory_is_not_a_site_and_stays_empty(site, tmp_path):
@@ -118,7 +118,7 @@ def test_a_dry_run_shows_no_secret_of_a_former_file(site):
     in_dotenv(site, *NAMES)
     (site.home / ".env").write_text((site.home / ".env").read_text().replace(USER_PASSWORD, ""))
     config(site).write_text(f"[database]\npassword = '{USER_PASSWORD}'\n")
-    assert USER_PASSWORD not in site.korrigo("init", "--dry-run", env=BARE).said
+    assert USER_PASSWORD not in site.korrigo("init", "--dry-run", env=BARE).output
 
 
 def test_a_configuration_is_kept_unless_forced_and_then_its_settings_stay(site):
@@ -128,20 +128,20 @@ def test_a_configuration_is_kept_unless_forced_and_then_its_settings_stay(site):
     assert "--force" in site.korrigo("init", env=BARE, code=4).err
     assert config(site).read_text() == text
     site.korrigo("init", "--force", env=BARE)
-    (kept,) = site.home.glob("korrigo-backup.toml.bak-*")
-    assert kept.read_text() == text
+    (former,) = site.home.glob("korrigo-backup.toml.bak-*")
+    assert former.read_text() == text
     written = load(site.home, {})
     assert (written.site.name, written.services.stop) == ("ours", (("systemctl", "stop", "a b"),))
     site.korrigo("init", "--force", env=BARE)
-    assert list(site.home.glob("*.bak-*")) == [kept]
+    assert list(site.home.glob("*.bak-*")) == [former]
 
 
 def test_init_force_keeps_an_unreadable_configuration_as_a_backup_file(site):
     in_dotenv(site, *NAMES)
     config(site).write_text("[database")
     assert "not taken over" in site.korrigo("init", "--force", env=BARE).out
-    (kept,) = site.home.glob("korrigo-backup.toml.bak-*")
-    assert kept.read_text() == "[database"
+    (former,) = site.home.glob("korrigo-backup.toml.bak-*")
+    assert former.read_text() == "[database"
     assert load(site.home, {}).database.name == site.database
 
 
@@ -161,7 +161,7 @@ def test_init_reports_a_failed_connection_and_still_writes_the_configuration(sit
     done = site.korrigo("init", env=BARE | {"POSTGRES_PASSWORD": "wr0ng-one"}, code=3)
     assert "❌" in done.out
     assert "password authentication failed" in done.out
-    assert "wr0ng-one" not in done.said
+    assert "wr0ng-one" not in done.output
     assert config(site).exists()
 
 
@@ -194,14 +194,14 @@ def test_a_compose_project_is_understood_without_an_engine(site, tmp_path):
     assert "neither docker compose nor docker-compose" in done.out
     shown = done.out[done.out.index("# The configuration") : done.out.index("🔎")]
     assert {section: keys for section, keys in tomllib.loads(shown).items() if keys} == {}
-    assert "s3cret" not in done.said
+    assert "s3cret" not in done.output
 
 
 def test_init_reports_the_line_of_an_invalid_compose_file_and_writes_no_configuration(site):
     (site.home / "compose.yaml").write_text("services: [s3cret\n")
     done = site.korrigo("init", env=BARE, code=2)
     assert "compose.yaml, line 2: not valid YAML" in done.err
-    assert "s3cret" not in done.said
+    assert "s3cret" not in done.output
     assert not config(site).exists()
 
 
@@ -241,7 +241,7 @@ def test_a_foreign_line_of_dotenv_is_named_by_its_number_and_stops_no_backup(sit
     done = site.korrigo("backup", "db", env=BARE)
     assert f".env, line {len(NAMES) + 1} is left out" in done.err
     assert "is left out" in site.korrigo("doctor", env=BARE).out
-    assert "very-s3cret" not in done.said
+    assert "very-s3cret" not in done.output
 
 
 def test_settings_of_ours_get_a_file_that_no_deployment_writes_anew(site):
@@ -252,7 +252,7 @@ def test_settings_of_ours_get_a_file_that_no_deployment_writes_anew(site):
     own = site.home / "korrigo-backup.env"
     assert "✅ Own settings: korrigo-backup.env (mode 600, before .env), 3 taken over from .env" in done.out
     assert own.stat().st_mode & 0o777 == 0o600
-    assert "t0ken" not in done.said
+    assert "t0ken" not in done.output
     assert USER_PASSWORD not in own.read_text()
     in_dotenv(site, "POSTGRES_HOST", "POSTGRES_PORT", "POSTGRES_DB", "POSTGRES_USER", "POSTGRES_PASSWORD", "MEDIA_ROOT")
     config = load(site.home, {})
@@ -276,8 +276,8 @@ def test_the_sites_own_scripts_of_the_runbooks_names_are_named_and_replaced_when
     assert "korrigo-backup init --scripts" in done.out
     before = config(site).read_bytes()
     done = site.korrigo("init", "--scripts", env=BARE)
-    kept = site.home / "scripts" / re.findall(r"formerly: (backup_db\.sh\.bak-\d{8}_\d{6})", done.out)[0]
-    assert kept.read_text().endswith("pg_dump site > /srv/korrigo-backup/db_backup_1.sql\n")
+    former = site.home / "scripts" / re.findall(r"formerly: (backup_db\.sh\.bak-\d{8}_\d{6})", done.out)[0]
+    assert former.read_text().endswith("pg_dump site > /srv/korrigo-backup/db_backup_1.sql\n")
     assert config(site).read_bytes() == before
     assert len(list(theirs.parent.glob("*.sh"))) == 8
     assert "✅ Backup created" in site.run([theirs]).out

@@ -92,9 +92,9 @@ def test_doctor_names_each_that_is_not_known(pages):
     found = {one.entry: (one.hits, one.sampled) for one in found_columns(pages.wired().site())}
     assert found == ENTRIES
     document = json.loads(pages.korrigo("doctor", "--json").out)
-    said = [one for one in document["findings"] if one["id"] == "media.unnamed"]
-    assert {one["message"].partition(" names ")[0] for one in said} == ENTRIES.keys()
-    assert {(one["level"], "init --force" in one["hint"]) for one in said} == {("warning", True)}
+    output = [one for one in document["findings"] if one["id"] == "media.unnamed"]
+    assert {one["message"].partition(" names ")[0] for one in output} == ENTRIES.keys()
+    assert {(one["level"], "init --force" in one["hint"]) for one in output} == {("warning", True)}
 
 
 def test_a_large_table_is_sampled_and_rows_that_the_role_may_not_see_are_passed_over(site):

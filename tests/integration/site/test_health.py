@@ -43,10 +43,12 @@ def test_a_site_that_does_not_get_well_is_rolled_back_unless_it_is_to_be_kept(si
         assert "state: rolled back: the site is as it was before" in done.err
         assert site.rows() == wrecked
         (site.home / "stopped").unlink()
-        kept = site.korrigo("restore", made, "--yes", "--no-safety-backup", "--no-validate", "--keep", code=3)
-        assert f"kept, as --keep asks: {url} is not healthy after 1 s: " in kept.out
-        assert "error: the restore is done and proven, but not everything is as it was: services.unhealthy" in kept.err
-        assert kept.err.rstrip().endswith("state: restored")
+        result = site.korrigo("restore", made, "--yes", "--no-safety-backup", "--no-validate", "--keep", code=3)
+        assert f"kept, as --keep asks: {url} is not healthy after 1 s: " in result.out
+        assert (
+            "error: the restore is done and proven, but not everything is as it was: services.unhealthy" in result.err
+        )
+        assert result.err.rstrip().endswith("state: restored")
         assert site.rows() == rows
         (site.home / "stopped").unlink()
         back = site.korrigo("rollback", "--yes", "--keep", code=3)
@@ -68,9 +70,9 @@ def test_a_restore_and_a_rollback_say_and_record_for_how_long_visitors_had_no_an
         rolled_back = site.korrigo("rollback", "--yes")
     for done in (restored, rolled_back):
         assert re.search(rf"   visitors had no answer for \d+\.\d s \({re.escape(url)}\)\n", done.out)
-    said = [float(re.findall(r"no answer for (\S+) s", done.out)[0]) for done in (restored, rolled_back)]
+    output = [float(re.findall(r"no answer for (\S+) s", done.out)[0]) for done in (restored, rolled_back)]
     journal = map(json.loads, (site.backups / ".journal.jsonl").read_text().splitlines())
-    assert [one["downtime"] for one in journal if one.get("downtime")] == said
+    assert [one["downtime"] for one in journal if one.get("downtime")] == output
 
 
 def test_without_an_address_the_seconds_are_those_in_which_the_services_were_stopped(site):

@@ -300,13 +300,13 @@ def test_an_empty_media_tree_is_an_error_where_the_newest_restore_point_has_file
         found = json.loads(site.korrigo("validate", "--json", code=(0, 9)).out)["findings"]
         return next((one["level"], one["message"]) for one in found if one["id"] == "validate.media")
 
-    kept = site.home / "kept"
-    site.media.rename(kept)
+    away = site.home / "kept"
+    site.media.rename(away)
     site.media.mkdir()
     site.korrigo("backup", "full")
     assert media()[0] == "warning"
     site.media.rmdir()
-    kept.rename(site.media)
+    away.rename(site.media)
     site.korrigo("backup", "full")
     empty_the_media(site)
     assert media() == (
@@ -443,7 +443,7 @@ def test_the_password_reaches_manage_py_and_is_masked_in_the_output(demo):
     demo.settings('import os\nraise SystemExit("it is " + os.environ["POSTGRES_PASSWORD"])')
     done = demo.korrigo("validate", code=9)
     assert "it is ***" in done.out
-    assert demo.env["POSTGRES_PASSWORD"] not in done.said
+    assert demo.env["POSTGRES_PASSWORD"] not in done.output
 
 
 def test_variables_of_the_env_file_reach_manage_py(demo):

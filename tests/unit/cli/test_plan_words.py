@@ -7,14 +7,14 @@ from korrigo_backup.cli.plan import say_plan
 from korrigo_backup.restore.plan import RestorePlan, TableChange
 
 
-def said(capsys, *tables):
+def output(capsys, *tables):
     say_plan(RestorePlan(artifact="a", kind=Kind.SQL, created=datetime(2026, 2, 4, tzinfo=UTC), replaces=(),
                          tables=tables))  # fmt: skip
     return [line.split() for line in capsys.readouterr().out.splitlines()]
 
 
 def test_rows_are_shown_by_key_next_to_the_counts(capsys):
-    lines = said(
+    lines = output(
         capsys,
         TableChange("public.exam", 21, 20, identical=False, added=1, changed=3, removed=0),
         TableChange("public.copy", None, 300, identical=False),
@@ -25,6 +25,6 @@ def test_rows_are_shown_by_key_next_to_the_counts(capsys):
 
 
 def test_without_rows_by_key_there_are_no_columns_for_them(capsys):
-    lines = said(capsys, TableChange("public.exam", 21, 20, identical=False))
+    lines = output(capsys, TableChange("public.exam", 21, 20, identical=False))
     assert ["TABLE", "NOW", "AFTER", "ROWS"] in lines
     assert ["public.exam", "21", "20", "-1"] in lines

@@ -31,7 +31,7 @@ def test_the_registry_is_the_first_part_that_is_a_host(image, registry):
 
 
 @pytest.mark.parametrize(
-    ("written", "runs", "told"),
+    ("written", "runs", "variables"),
     [
         ("ghcr.io/${OWNER}/b:${SHA:-latest}", "ghcr.io/school/b:3f9c", {"OWNER": "school", "SHA": "3f9c"}),
         ("${REGISTRY:?set it}/b:${SHA}", "localhost:5000/b:7", {"REGISTRY": "localhost:5000", "SHA": "7"}),
@@ -43,10 +43,10 @@ def test_the_registry_is_the_first_part_that_is_a_host(image, registry):
         ("a/b:${SHA}", "other/b:2", {}),
     ],
 )
-def test_compose_variables_are_derived_from_the_running_image(tmp_path, written, runs, told):
+def test_compose_variables_are_derived_from_the_running_image(tmp_path, written, runs, variables):
     file = tmp_path / "compose.yml"
     file.write_text(f"services: {{web: {{image: '{written}'}}, db: {{build: .}}}}\n")
-    assert variables_of(Project((), (file,), {}), {"web": runs}) == told
+    assert variables_of(Project((), (file,), {}), {"web": runs}) == variables
 
 
 def test_a_variable_that_has_its_value_already_is_not_reported(tmp_path):
@@ -61,7 +61,7 @@ def test_a_variable_that_has_its_value_already_is_not_reported(tmp_path):
 
 
 def test_the_output_of_compose_is_the_profile(monkeypatch):
-    said = {
+    output = {
         "services": {
             "web": {
                 "image": "ghcr.io/x/web",
@@ -79,7 +79,7 @@ def test_the_output_of_compose_is_the_profile(monkeypatch):
         "volumes": {"data": {"name": "p_data"}, "old": {"external": True},
                     "seed": {"driver_opts": {"o": "rw,bind", "device": "/srv/seed", "type": "none"}}},
     }  # fmt: skip
-    monkeypatch.setattr(compose_profile, "resolved", lambda _: said)
+    monkeypatch.setattr(compose_profile, "resolved", lambda _: output)
     found = profile(Project((), (), {}))
     assert found == Profile(
         binds=(

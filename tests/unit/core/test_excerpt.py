@@ -29,3 +29,7 @@ def test_names_that_are_only_the_first_are_counted_by_the_number_of_all(names, c
 def test_a_headline_is_the_first_finding_and_the_number_of_the_others():
     assert headline([error("x", "torn")]) == "torn"
     assert headline([error("x", "torn"), warning("y", "late")]) == "torn (and 1 more)"
+
+
+def test_a_search_that_ended_early_counts_the_others_at_least():
+    assert first_of(["a", "b", "c", "d"], 2, least=True) == "a, b and more than 1 more"

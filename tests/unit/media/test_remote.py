@@ -117,9 +117,9 @@ def test_questions_have_the_same_answers(root, tree):
 
 @pytest.mark.parametrize("where", ["", "inner/"])
 def test_previous_copies_do_not_come_out_of_the_container(root, tree, where):
-    kept = root / f"{where}.before-{STAMP}"
-    kept.mkdir(parents=True)
-    (kept / "old.pdf").write_bytes(b"previous")
+    previous = root / f"{where}.before-{STAMP}"
+    previous.mkdir(parents=True)
+    (previous / "old.pdf").write_bytes(b"previous")
     _, listing, _ = archived(tree)
     assert b"private" in listing.getvalue()
     assert b"old.pdf" not in listing.getvalue()
@@ -141,15 +141,15 @@ def test_staged_and_swapped_media_equal_the_archive_and_can_be_undone(root, tree
     staging.finish()
     assert shape(root) == changed
     assert tree.unfinished() == [(STAMP, RESTORE)]
-    kept = tree.swap(STAMP)
+    previous = tree.swap(STAMP)
     assert shape(root) == saved
-    assert kept == root / f".before-{STAMP}"
+    assert previous == root / f".before-{STAMP}"
     assert tree.kept("before") == [STAMP]
     assert dict(tree.aside("before", STAMP).digests())["later"] == hashlib.sha256(b"later").hexdigest()
     tree.undo_swap(STAMP)
     assert shape(root) == changed
     tree.swap(STAMP)
-    kept.rename(kept.with_name(f"{kept.name}.partial"))
+    previous.rename(previous.with_name(f"{previous.name}.partial"))
     assert tree.half_discarded() == [("before", STAMP)]
     tree.discard_kept("before", STAMP)
     assert shape(root) == saved

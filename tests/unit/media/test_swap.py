@@ -78,9 +78,9 @@ def interrupted(cut, number, action):
 
 @pytest.mark.promise("P2")
 def test_a_swap_puts_the_new_in_place_and_keeps_the_old(tree):
-    kept = tree.swap(STAMP)
+    previous = tree.swap(STAMP)
     assert content(tree.root) == NEW
-    assert content(kept) == OLD
+    assert content(previous) == OLD
     assert tree.unfinished() == []
 
 

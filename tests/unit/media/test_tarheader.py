@@ -23,7 +23,7 @@ def read(raw, kind=TarHeader):
         return tar.next()
 
 
-def told(info):
+def fields_of(info):
     return info.name, info.mode, info.uid, info.gid, info.size, info.mtime, info.type, info.linkname, info.pax_headers
 
 
@@ -36,7 +36,7 @@ def test_a_header_is_read_as_tarfile_reads_it(name, mode, uid, gid, size, change
     info = member(name, mode=mode, uid=uid, gid=gid, size=size, mtime=changed // 10**9)
     info.pax_headers = {"mtime": written_time(changed)}
     raw = packed(info)
-    assert told(read(raw)) == told(read(raw, tarfile.TarInfo))
+    assert fields_of(read(raw)) == fields_of(read(raw, tarfile.TarInfo))
     assert mtime_ns(read(raw)) == changed
     assert len(raw) % 512 == 0
 

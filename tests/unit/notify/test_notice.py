@@ -21,8 +21,10 @@ from korrigo_backup.run.record import Outcome, Record, Timed
 NOON = datetime(2026, 2, 4, 12, tzinfo=UTC)
 
 
-def notice(event, **said):
-    return Notice(event=event, site="korrigo", environment="production", host="srv", verb="backup", moment=NOON, **said)
+def notice(event, **output):
+    return Notice(
+        event=event, site="korrigo", environment="production", host="srv", verb="backup", moment=NOON, **output
+    )
 
 
 def records(*ends, verb="backup", subject="db"):
@@ -34,8 +36,8 @@ def records(*ends, verb="backup", subject="db"):
 
 @pytest.mark.contract("B12")
 def test_the_default_events_are_warning_and_failure_and_recovered_and_overdue():
-    told = [event for event in Event if wanted(event, DEFAULT_EVENTS)]
-    assert told == [Event.WARNING, Event.FAILURE, Event.RECOVERED, Event.OVERDUE]
+    default = [event for event in Event if wanted(event, DEFAULT_EVENTS)]
+    assert default == [Event.WARNING, Event.FAILURE, Event.RECOVERED, Event.OVERDUE]
 
 
 def test_a_channel_for_every_success_is_notified_of_a_recovery():
@@ -98,8 +100,8 @@ def test_every_notifier_knows_every_event():
 
 
 def test_a_subject_is_a_single_line_and_a_message_is_not_expanded_as_a_template():
-    said = notice(Event.FAILURE, message="first\nsecond $site")
-    subject, body = worded(said, {Event.FAILURE: "$message"}, {Event.FAILURE: "$$5: $message"})
+    output = notice(Event.FAILURE, message="first\nsecond $site")
+    subject, body = worded(output, {Event.FAILURE: "$message"}, {Event.FAILURE: "$$5: $message"})
     assert subject == "first second $site"
     assert body == "$5: first\nsecond $site"
 
@@ -130,14 +132,14 @@ def test_the_tail_of_the_journal_ends_with_the_steps_of_the_newest_run():
 
 
 def test_a_name_that_is_no_text_and_signs_that_steer_a_terminal_are_sent_escaped():
-    said = notice(Event.FAILURE, message="first\nsecond \udcff \x1b[2J ✅").fit_to_send(())
-    assert said.message == "first\nsecond \\xff \\x1b[2J ✅"
+    output = notice(Event.FAILURE, message="first\nsecond \udcff \x1b[2J ✅").fit_to_send(())
+    assert output.message == "first\nsecond \\xff \\x1b[2J ✅"
 
 
 @pytest.mark.contract("C5")
 def test_no_field_of_a_notice_keeps_a_secret():
     secret = "hunter22"
-    said = notice(
+    output = notice(
         Event.FAILURE,
         message=secret,
         hint=secret,
@@ -145,4 +147,4 @@ def test_no_field_of_a_notice_keeps_a_secret():
         facts={"size": secret},
         tail=(secret,),
     )
-    assert secret not in repr(said.fit_to_send([Secret(secret)]))
+    assert secret not in repr(output.fit_to_send([Secret(secret)]))

@@ -21,11 +21,11 @@ class Channel:
     """A channel that does what its test wants when it is told."""
 
     def __init__(self, name, act=lambda _: None, events=ALL):
-        self.name, self.events, self.told = name, events, []
+        self.name, self.events, self.received = name, events, []
         self._act = act
 
     def send(self, notice, *, seconds):  # noqa: ARG002 - the port says so
-        self.told.append(notice)
+        self.received.append(notice)
         self._act(notice)
 
     def flaw(self):
@@ -56,7 +56,7 @@ def test_a_channel_that_fails_breaks_or_hangs_does_not_prevent_the_others():
         "notification not sent to broken: unexpected RuntimeError",
         "notification not sent to hanging: no answer within 2 s",
     ]
-    assert len(good.told) == 1
+    assert len(good.received) == 1
 
 
 def test_a_check_names_the_recipients_and_the_wrong_addresses_without_sending():
@@ -66,7 +66,7 @@ def test_a_check_names_the_recipients_and_the_wrong_addresses_without_sending():
         ("warning", "bad cannot be used: bad is wrong"),
         ("ok", "notified when a backup fails: good, good too"),
     ]
-    assert not [channel for channel in channels if channel.told]
+    assert not [channel for channel in channels if channel.received]
     assert [one.id for one in Announcer().checked()] == ["notify.nobody"]
 
 
@@ -76,7 +76,7 @@ def test_no_secret_is_shown_and_none_is_in_a_finding():
     bad = Channel("bad", failing(NotTold("cannot reach https://x/t0ken-t0ken")))
     announcer = Announcer("s", "e", (good, bad), secrets=(Secret("hunter22"), Secret("t0ken-t0ken")))
     (finding,) = announcer.tell(announcer.notice(Event.FAILURE, "backup", message="password hunter22"))
-    assert good.told[0].message == "password ***"
+    assert good.received[0].message == "password ***"
     assert finding.message == "notification not sent to bad: cannot reach https://x/***"
     assert "hunter22" not in repr(announcer)
 

@@ -26,23 +26,23 @@ NOW = stamped(2026, 2, 4)
 SITE = "korrigo"
 
 
-def artifact(days=0.0, kind=Kind.SQL, *, origin=Origin.ROUTINE, made=None, **told):
+def artifact(days=0.0, kind=Kind.SQL, *, origin=Origin.ROUTINE, made=None, **fields):
     created = made or NOW - timedelta(days=days)
     text = stamp(created)
     manifest = Manifest(
         timestamp=text,
         includes_media=False,
-        database_backup=told.pop("database", None),
-        media_backup=told.pop("media", None),
+        database_backup=fields.pop("database", None),
+        media_backup=fields.pop("media", None),
         backup_dir="",
-        format=told.pop("format", 1),
-        site=told.pop("site", SITE),
-        origin=told.pop("said", origin),
-        environment=told.pop("environment", None),
+        format=fields.pop("format", 1),
+        site=fields.pop("site", SITE),
+        origin=fields.pop("saved_origin", origin),
+        environment=fields.pop("environment", None),
     )
-    authenticity = told.pop("authenticity", Authenticity.AUTHENTIC)
-    manifest = told.pop("manifest", manifest)
-    assert not told
+    authenticity = fields.pop("authenticity", Authenticity.AUTHENTIC)
+    manifest = fields.pop("manifest", manifest)
+    assert not fields
     return Artifact(
         directory=Path(),
         name=compose(kind, origin, text),
@@ -176,10 +176,10 @@ def test_zeros_never_mean_delete_all(days):
 @pytest.mark.contract("B14")
 def test_one_made_before_a_deployment_stays_for_ever_even_under_another_name():
     own = artifact(4000, origin=Origin.PRE_DEPLOYMENT)
-    renamed = artifact(4000, said=Origin.PRE_DEPLOYMENT)
+    renamed = artifact(4000, saved_origin=Origin.PRE_DEPLOYMENT)
     assert removed([own, renamed, artifact(0)], Policy(max_age=30)) == []
-    told = reason(own, [artifact(0)], Policy(max_age=30))
-    assert told == "made before a deployment: for ever (over the maximum age of 30 days)"
+    words = reason(own, [artifact(0)], Policy(max_age=30))
+    assert words == "made before a deployment: for ever (over the maximum age of 30 days)"
 
 
 def test_a_safety_backup_stays_for_seven_days_whatever_the_rules_say():
@@ -189,7 +189,7 @@ def test_a_safety_backup_stays_for_seven_days_whatever_the_rules_say():
 
 
 def test_a_young_safety_backup_is_one_under_another_name_too():
-    copy, policy = artifact(6, said=Origin.SAFETY), Policy(database=Rule(last=1))
+    copy, policy = artifact(6, saved_origin=Origin.SAFETY), Policy(database=Rule(last=1))
     assert reason(copy, [artifact(0)], policy) == "a safety backup younger than 7 days"
 
 

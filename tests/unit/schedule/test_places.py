@@ -115,8 +115,8 @@ def test_what_only_the_shell_knows_is_named_and_never_shown(tmp_path):
         require_told(config, tmp_path, None, env)
     assert refused.value.message.endswith("POSTGRES_PASSWORD, DOCKER_HOST")
     assert "s3cr3t" not in refused.value.message + refused.value.hint
-    kept = "POSTGRES_PASSWORD=s3cr3t\nDOCKER_HOST=tcp://elsewhere\n"
-    require_told(configured(tmp_path, env=env, dotenv=kept), tmp_path, None, env)
+    variables = "POSTGRES_PASSWORD=s3cr3t\nDOCKER_HOST=tcp://elsewhere\n"
+    require_told(configured(tmp_path, env=env, dotenv=variables), tmp_path, None, env)
 
 
 def test_a_user_that_does_not_exist_is_refused(tmp_path):

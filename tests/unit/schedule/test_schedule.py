@@ -106,8 +106,8 @@ def test_systemd_means_the_same_times_as_cron(analyze):
     def same(expressions, start):
         start = start.replace(second=30, microsecond=0)
         expressions = [e for e in expressions if possible(e)]
-        said = analyze("calendar", f"--base-time={start}", *map(on_calendar, expressions)) if expressions else ""
-        found = [line.split(": ", 1)[1].split(" ")[1:3] for line in said.splitlines() if "Next elapse" in line]
+        output = analyze("calendar", f"--base-time={start}", *map(on_calendar, expressions)) if expressions else ""
+        found = [line.split(": ", 1)[1].split(" ")[1:3] for line in output.splitlines() if "Next elapse" in line]
         ours = [f"{next(times(e, start.astimezone())):%Y-%m-%d %H:%M:00}".split() for e in expressions]
         assert found == ours
 

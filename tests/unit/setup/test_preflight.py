@@ -44,7 +44,7 @@ def test_a_version_is_compared_as_numbers():
 
 @pytest.mark.contract("B6")
 @pytest.mark.parametrize(
-    ("found", "level", "said"),
+    ("found", "level", "message"),
     [
         ([], Level.ERROR, "the service db does not run"),
         ([container("web")], Level.ERROR, "the service db does not run"),
@@ -56,10 +56,10 @@ def test_a_version_is_compared_as_numbers():
         ([container("db", health=None)], Level.OK, "services running: db"),
     ],
 )
-def test_services_that_do_not_run_are_named(found, level, said):
+def test_services_that_do_not_run_are_named(found, level, message):
     finding = running(found, "db", "docker compose")
     assert finding.level is level
-    assert said in finding.message
+    assert message in finding.message
 
 
 @pytest.mark.contract("C4")
@@ -87,8 +87,8 @@ def test_preflight_reports_an_env_file_that_is_world_readable_or_tracked_or_over
     own = tmp_path / "korrigo-backup.env"
     own.write_text("BACKUP_DIR=ours\nPOSTGRES_DB=other\n")
     own.chmod(0o644)
-    said = [finding.message for finding in settings(tmp_path)]
-    assert f"others may read {own} (mode 644)" in said
+    message = [finding.message for finding in settings(tmp_path)]
+    assert f"others may read {own} (mode 644)" in message
     (tmp_path / ".env").write_text("BACKUP_DIR=theirs\nPOSTGRES_DB=x\n")
     assert "korrigo-backup.env wins over .env, which sets otherwise: BACKUP_DIR" in [
         f.message for f in settings(tmp_path)

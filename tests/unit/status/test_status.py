@@ -81,8 +81,8 @@ def test_status_reports_a_backup_dated_in_the_future():
 @pytest.mark.promise("P1")
 def test_status_is_overdue_even_if_a_backup_is_dated_in_the_future():
     found = facts(backup(-9000), backup(200), backup(-9000, kind=Kind.MEDIA), backup(300, kind=Kind.MEDIA))
-    said = evaluate(found, Goals(), now=NOW)
-    assert (said.overdue, said.age, newest(found, Kind.MEDIA).age) == (True, 200 * 3600, 300 * 3600)
+    output = evaluate(found, Goals(), now=NOW)
+    assert (output.overdue, output.age, newest(found, Kind.MEDIA).age) == (True, 200 * 3600, 300 * 3600)
     assert {"status.overdue", "status.media_overdue", "status.future"} <= set(ids(found))
     proof = ran(-9000, verb="restore", subject="x", steps=["restore.proven"])
     assert "status.unproven" in ids(healthy(records=[proof]))

@@ -73,15 +73,15 @@ def test_a_live_tree_with_a_mount_is_not_swapped_nor_a_kept_one_removed(mount, t
         with pytest.raises(Refused, match="mounted inside the media tree"):
             change()
         assert sorted(tree.names()) == before
-    kept = tmp_path / "tree" / f".before-{STAMP}"
-    (tmp_path / "tree" / "sub").rename(kept)
+    previous = tmp_path / "tree" / f".before-{STAMP}"
+    (tmp_path / "tree" / "sub").rename(previous)
     try:
         assert tree.facts().live_mounts == ()
         with pytest.raises(Refused, match="mounted at"):
             tree.discard_kept("before", STAMP)
-        assert (kept / "a b" / "precious").exists()
+        assert (previous / "a b" / "precious").exists()
     finally:
-        kept.rename(tmp_path / "tree" / "sub")
+        previous.rename(tmp_path / "tree" / "sub")
 
 
 def test_a_root_that_is_a_mount_itself_is_no_border(mount):

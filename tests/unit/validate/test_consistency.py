@@ -43,7 +43,7 @@ def test_a_column_is_given_with_or_without_schema_and_json_path():
 
 
 def test_a_ticket_or_a_reason_answers_the_incident():
-    everything = {question.key: "said" for question in QUESTIONS}
+    everything = {question.key: "given" for question in QUESTIONS}
     assert unanswered(everything) == []
     assert unanswered(everything | {"ticket": ""}) == []
     assert [q.key for q in unanswered(everything | {"window": ""})] == ["window"]

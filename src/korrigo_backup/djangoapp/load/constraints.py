@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import DatabaseError, IntegrityError, OperationalError, connections, models, transaction
 
+from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.djangoapp.load.insert import first_line
 from korrigo_backup.errors import ProofFailed
 
@@ -206,8 +207,7 @@ def _named(tables: Sequence[ModelTable], alias: str) -> Iterator[None]:
 def _refused(tables: Sequence[ModelTable], alias: str, problem: BaseException) -> ProofFailed:
     """Return the error for rows that break a constraint. A foreign key's are looked for and named."""
     found = list(islice((text for table in tables for text in _offenders(table, alias)), _COUNTED + 1))
-    more = f" and {'more than ' * (len(found) > _COUNTED)}{min(len(found), _COUNTED) - NAMED} more"
-    named = "; ".join(found[:NAMED]) + (more if len(found) > NAMED else "")
+    named = first_of(found, NAMED, "; ", least=len(found) > _COUNTED)
     return ProofFailed(
         f"rows refer to rows that are not in the backup: {named or first_line(problem)}",
         hint="give the rows of the site their targets, or remove them, and make the backup again without --exclude;"

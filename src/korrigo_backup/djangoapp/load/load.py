@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 from django.apps import apps
 from django.db import DatabaseError, connections, models, transaction
 
+from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.djangoapp.fixture import sequences
 from korrigo_backup.djangoapp.fixture.migration_state import applied, compare, in_code
 from korrigo_backup.djangoapp.fixture.natural_keys import NaturalKeys
@@ -123,7 +124,7 @@ def _models(alias: str, proof: DjangoProof | None) -> tuple[list[Any], list[tupl
     unknown = (taken | partly) - {_label(model) for model in (*found, *(model for model, _ in referred))}
     if unknown:
         raise ProofFailed(
-            f"the backup holds {', '.join(sorted(unknown)[:5])}, which this site does not have",
+            f"the backup holds {first_of(sorted(unknown), 5)}, which this site does not have",
             hint="use the revision of the code that made the backup (manage.py showmigrations)",
         )
     return found, referred
@@ -201,7 +202,7 @@ def _prove(load: Load, counts: dict[str, int], said: Meanings | None, refusal: P
         differing = _differing(load)
     if differing:
         raise refusal or ProofFailed(
-            f"after the load {', '.join(differing[:5])} differed from the backup"
+            f"after the load {first_of(differing, 5)} differed from the backup"
             f" ({sum(counts.values())} rows were inserted)",
             hint="look for triggers, rules or column types that change values; the backup itself is intact",
             state=ROLLED_BACK,

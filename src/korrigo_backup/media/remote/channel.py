@@ -36,6 +36,7 @@ LEAVE_SECONDS = 10.0
 
 _SENT = (
     "errors",
+    "core/excerpt",
     "core/paths",
     "system/mounts",
     "system/files",

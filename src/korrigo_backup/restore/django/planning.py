@@ -10,6 +10,7 @@ import msgspec
 from korrigo_backup.artifact.naming import before_database
 from korrigo_backup.compare.differences import Counted, FileChange
 from korrigo_backup.compare.media import file_changes
+from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.finding import Finding, ok, warning
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.media import listing as members
@@ -161,7 +162,7 @@ def check_counts(site: Site, live: Live, manifest: Manifest, *, strict: bool, da
                  if now.get(name) != rows]  # fmt: skip
     if differing and strict:
         raise ProofFailed(
-            f"after the restore of {manifest.timestamp}: {', '.join(differing[:5])}",
+            f"after the restore of {manifest.timestamp}: {first_of(differing, 5)}",
             hint="a program writes to the database while the services are stopped: stop it, then run it again",
         )
     return Counts(len(live.after), sum(live.after.values()))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from korrigo_backup.core.encodings import RAW, to_bytes
+from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.sqlname import normal_name
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.postgres.digest import TOGETHER, Snapshot
@@ -130,7 +131,7 @@ class Copied:
             return []
         alone = taken.ask(_ALONE.format(names=_listed(names)), frozenset[str])
         if bound := sorted(names - alone):
-            raise Dependent(f"rows of {', '.join(bound[:3])} have changed since the copy, and others depend on them",
+            raise Dependent(f"rows of {first_of(bound, 3)} have changed since the copy, and others depend on them",
                             hint=_AGAIN)  # fmt: skip
         return [table for table in taken.tables() if table.name in names]
 

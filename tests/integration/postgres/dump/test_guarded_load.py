@@ -50,8 +50,8 @@ def test_a_foreign_key_in_place(make_site):
     )
     made = site.backup()
     site.sql("DELETE FROM b")
-    said = site.korrigo("restore", made, "--yes", "--in-place").out
-    assert "is NOT VALID" in said
+    output = site.korrigo("restore", made, "--yes", "--in-place").out
+    assert "is NOT VALID" in output
     assert site.sql("SELECT count(*) FROM b") == [(1,)]
 
 
@@ -136,10 +136,10 @@ def test_functions_that_name_others_without_schema(make_site, generated, in_plac
     before = site.sql("SELECT * FROM pupil ORDER BY 1")
     made = site.backup()
     site.sql("DELETE FROM pupil WHERE id = 1")
-    said = site.korrigo("restore", made, "--yes", *(["--in-place"] if in_place else [])).out
+    output = site.korrigo("restore", made, "--yes", *(["--in-place"] if in_place else [])).out
     assert site.sql("SELECT * FROM pupil ORDER BY 1") == before
     assert site.sql("SELECT n FROM big ORDER BY 1") == [("ZOÉ",), ("ÉRIC",)]
-    assert "load.search_path" in said or "search path" in said
+    assert "load.search_path" in output or "search path" in output
     site.korrigo("plan", made)
 
 

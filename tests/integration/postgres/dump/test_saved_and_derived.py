@@ -111,8 +111,8 @@ def test_an_invalid_index_is_named_and_refuses_nothing(make_site):
     with pytest.raises(psycopg.errors.UniqueViolation):
         site.sql("CREATE UNIQUE INDEX CONCURRENTLY t_i ON t (i)")
     site.sql("COMMENT ON INDEX t_i IS 'left behind'")
-    said = site.korrigo("backup", "db").out
-    assert "invalid index public.t_i" in said
+    output = site.korrigo("backup", "db").out
+    assert "invalid index public.t_i" in output
     site.sql("DELETE FROM t")
     done = site.restore(site.one("db_backup_2*.gz"))
     assert site.sql("SELECT count(*) FROM t") == [(2,)]

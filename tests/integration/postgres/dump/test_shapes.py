@@ -35,8 +35,8 @@ def superuser_site(make_site):
     site.sql("ALTER DEFAULT PRIVILEGES FOR ROLE viatique_user GRANT SELECT ON TABLES TO PUBLIC", superuser=True)
     yield site
     site.sql("DROP SUBSCRIPTION IF EXISTS taker", superuser=True)
-    for kept in site.kept():
-        site.sql("DROP SUBSCRIPTION IF EXISTS taker", kept, superuser=True)
+    for previous in site.previous_databases():
+        site.sql("DROP SUBSCRIPTION IF EXISTS taker", previous, superuser=True)
 
 
 @pytest.mark.promise("P1")

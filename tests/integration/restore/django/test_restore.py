@@ -78,8 +78,8 @@ def test_without_media_the_database_alone_goes_forth_and_back_in_the_order_of_th
     files, before_django = site.tree(), site.rows()
     refused = site.korrigo("restore", made, "--yes", code=4)
     assert "add --allow-unsigned" in refused.err
-    said = site.korrigo("restore", made, "--yes", "--no-validate", "--allow-unsigned")
-    assert "only rows of the site's models" in said.out
+    done = site.korrigo("restore", made, "--yes", "--no-validate", "--allow-unsigned")
+    assert "only rows of the site's models" in done.out
     assert (site.rows(), site.tree()) == (first, files)
     site.sql("UPDATE exams_exam SET name = 'before the last'")
     before_the_last = site.rows()
@@ -209,8 +209,8 @@ def test_a_table_that_migrate_does_not_make_again_is_not_sent_to_migrate(wrecked
     """Its migration is recorded, so `migrate` would do nothing; only where one is to come does it help."""
     site = wrecked
     site.sql("ALTER TABLE django_admin_log RENAME TO lost")
-    said = site.korrigo("restore", site.made, "--yes", code=4).err
-    assert "has no table for admin.LogEntry" in said
-    assert "a backup of the database does: restore latest" in said
+    done = site.korrigo("restore", site.made, "--yes", code=4).err
+    assert "has no table for admin.LogEntry" in done
+    assert "a backup of the database does: restore latest" in done
     site.sql("DELETE FROM django_migrations WHERE app = 'admin'")
     assert "make the tables first: python manage.py migrate" in site.korrigo("restore", site.made, "--yes", code=4).err

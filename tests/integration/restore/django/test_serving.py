@@ -33,17 +33,17 @@ def waiting(wrecked):
 @contextmanager
 def loading(site):
     """The restore, waiting in the midst of its load; it goes on after the block, and its result is appended."""
-    said: list[str] = []
+    output: list[str] = []
     with site.started("restore", site.made, "--yes", "--no-validate") as child:
         until(lambda: is_waiting(site), 60)
-        yield said
+        yield output
         until(lambda: is_waiting(site))
         assert (site.home / "services").read_text() == "started\n"
         with connect(site.server) as admin:
             admin.execute("CREATE ROLE go_on")
         out, err = child.communicate(timeout=60)
         assert child.returncode == 0, err.decode()
-        said.append(out.decode())
+        output.append(out.decode())
 
 
 def is_waiting(site):
@@ -56,14 +56,14 @@ def is_waiting(site):
 @pytest.mark.promise("P11")
 def test_rows_are_read_and_written_during_the_load_and_those_that_the_backup_does_not_hold_stay(waiting):
     site = waiting
-    with loading(site) as said:
+    with loading(site) as output:
         assert site.sql("SELECT DISTINCT name FROM exams_exam") == [("lost",)]
         site.sql("UPDATE exams_exam SET name = 'meanwhile'")
         site.sql("INSERT INTO notes (words) VALUES ('meanwhile')")
         site.sql("INSERT INTO django_session VALUES ('key', 'data', now())")
         site.sql("SELECT nextval('tickets')")
         written = site.rows()
-    assert "Copied again, as rows were written meanwhile: public.django_session, public.notes" in said[0]
+    assert "Copied again, as rows were written meanwhile: public.django_session, public.notes" in output[0]
     assert {name: rows for name, rows in site.rows().items() if name not in {"notes", "django_session"}} == {
         name: rows for name, rows in site.new[0].items() if name != "django_session"
     }
@@ -84,11 +84,11 @@ def test_rows_are_read_and_written_during_the_load_and_those_that_the_backup_doe
 def test_rows_that_others_depend_on_make_the_restore_go_on_in_place(waiting):
     site = waiting
     site.sql("CREATE TABLE remarks (note int REFERENCES notes); INSERT INTO remarks VALUES (1)")
-    with loading(site) as said:
+    with loading(site) as output:
         site.sql("INSERT INTO notes (words) VALUES ('meanwhile')")
         written = site.rows()
-    assert "Restoring in place: rows of public.notes have changed since the copy" in said[0]
-    assert "to go back to the data of before: korrigo-backup rollback" in said[0]
+    assert "Restoring in place: rows of public.notes have changed since the copy" in output[0]
+    assert "to go back to the data of before: korrigo-backup rollback" in output[0]
     assert site.rows() == site.new[0] | {name: written[name] for name in ("notes", "remarks")}
     assert site.tree() == site.new[1]
     assert left(site) == []

@@ -26,7 +26,7 @@ _TOPS = 100
 
 
 @dataclass(frozen=True)
-class Tree:
+class BatchTree:
     """Files below the local directory `base` that go below `prefix` on the target, each under its relative name."""
 
     base: Path
@@ -46,12 +46,12 @@ class Tree:
         return "".join(f"{name}\n" for name in self.objects).encode()
 
 
-def trees(objects: Iterable[PutObject]) -> list[Tree]:
+def trees(objects: Iterable[PutObject]) -> list[BatchTree]:
     """Return the objects in as few trees as their files allow.
 
     Raises UsageError for a name that is not plain, KorrigoBackupError for a file that is not there.
     """
-    found: dict[tuple[Path, str], Tree] = {}
+    found: dict[tuple[Path, str], BatchTree] = {}
     for one in objects:
         require_named(one.name, one.source)
         with explained(f"read {one.source}"):
@@ -61,7 +61,7 @@ def trees(objects: Iterable[PutObject]) -> list[Tree]:
         while same < min(len(parts), len(local) - 1) and parts[-same - 1] == local[-same - 1]:
             same += 1
         base, prefix = one.source.absolute().parents[same - 1], "/".join(parts[:-same])
-        tree = found.setdefault((base, prefix), Tree(base, prefix, {}))
+        tree = found.setdefault((base, prefix), BatchTree(base, prefix, {}))
         tree.objects["/".join(parts[-same:])] = one
     return list(found.values())
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.errors import ProofFailed
     from korrigo_backup.system.run import Completed
-    from korrigo_backup.targets.batch import Tree
+    from korrigo_backup.targets.batch import BatchTree
     from korrigo_backup.targets.port import PutObject
 
 _NO_DIRECTORY, _NO_FILE, _TEMPORARY = 3, 4, 5
@@ -106,7 +106,7 @@ class RcloneTarget:
         to.chmod(0o600)
         return sha256_of(to)[0]
 
-    def _put_tree(self, tree: Tree) -> dict[str, PutResult | ProofFailed]:
+    def _put_tree(self, tree: BatchTree) -> dict[str, PutResult | ProofFailed]:
         to, named = self._at(tree.prefix), ("--files-from-raw", "-")
         before = self._rclone("lsf", "--recursive", "--files-only", *named, to, stdin=tree.names)
         if before.status not in {_NO_DIRECTORY, _NO_FILE}:

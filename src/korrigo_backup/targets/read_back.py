@@ -18,7 +18,7 @@ from korrigo_backup.artifact.kinds import Origin
 from korrigo_backup.artifact.naming import DIRECTORY_MANIFEST, MANIFEST_SUFFIX, is_kit, parse
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.finding import Finding, error, first_error, ok, warning
-from korrigo_backup.errors import NotFound, UsageError
+from korrigo_backup.errors import NotFound, ProofFailed, UsageError
 from korrigo_backup.system import age
 from korrigo_backup.system.files import create_private, explained, open_plain, private_directory, sha256_of
 from korrigo_backup.targets.ledger import Ledger
@@ -168,6 +168,9 @@ class TargetReader:
             except NotFound:
                 yield one.name, None, f"{one.name} is not there"
                 continue
+            except ProofFailed as problem:
+                yield one.name, None, problem.message
+                continue
             if digest != one.sha256:
                 yield one.name, None, f"{one.name} has another content than was sent"
             elif not sealed:
@@ -194,7 +197,7 @@ def verify(reader: TargetReader, artifact: str) -> list[Finding]:
     """Read every byte of an artifact back from the target and return the findings; the ledger notes the time."""
     target, bad = reader.destination.name, dict[str, str]()
     with reader.directory() as to:
-        receipt, signed = reader.receipt(artifact, to)
+        receipt, signed = _receipt(reader, artifact, to)
         findings = [_signature(reader, artifact, signed)]
         manifest, digests, opened = None, dict[str, str](), True
         for name, place, why in reader.files(receipt, to):
@@ -216,6 +219,17 @@ def verify(reader: TargetReader, artifact: str) -> list[Finding]:
         findings.append(_whole(reader, receipt, opened=opened))
     _write_down(reader, receipt, bad, good=not first_error(findings))
     return findings
+
+
+def _receipt(reader: TargetReader, artifact: str, to: Path) -> tuple[Receipt, Authenticity]:
+    """Return the receipt as the reader does; the ledger notes one that is damaged."""
+    try:
+        return reader.receipt(artifact, to)
+    except ProofFailed as problem:
+        ledger = Ledger(reader.catalog.directory, reader.destination.name)
+        if line := ledger.lines.get(receipt_name(artifact)):
+            ledger.write(replace(line, bad=problem.message))
+        raise
 
 
 def _manifests(artifact: str) -> tuple[str, ...]:

@@ -3,6 +3,8 @@
 rsync writes under a temporary name there and renames. A key that may only write (`rrsync -wo`) is enough for a put: the
 checksums are then compared by a dry run of rsync, which reads the file there. Nothing is ever deleted or replaced by a
 put.
+
+One file: the port's methods, and the runs of rsync and ssh that carry them out.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.errors import ProofFailed
     from korrigo_backup.system.run import Completed
-    from korrigo_backup.targets.batch import Tree
+    from korrigo_backup.targets.batch import BatchTree
     from korrigo_backup.targets.port import PutObject
 
 _PARTIAL = ".rsync-partial"
@@ -177,7 +179,7 @@ class SshTarget:
         )  # fmt: skip
         self._require(done, f"store {name}")
 
-    def _put_tree(self, tree: Tree, *more: str) -> dict[str, PutResult | ProofFailed]:
+    def _put_tree(self, tree: BatchTree, *more: str) -> dict[str, PutResult | ProofFailed]:
         """Send the files of a tree that are not there and compare all of them there.
 
         An option for the partial directory makes rsync slow for small files: 20,000 took 14 s instead of 3 s.

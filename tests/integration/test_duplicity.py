@@ -4,6 +4,8 @@ import json
 import shutil
 import subprocess
 from getpass import getuser
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -15,8 +17,9 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def ssh(tmp_path_factory):
-    with ssh_server(tmp_path_factory.mktemp("ssh")) as server:
+def ssh():
+    # duplicity takes each "open" in an answer of sftp for an error, so "popen-gw0" must not be in the path
+    with TemporaryDirectory(prefix="korrigo-") as home, ssh_server(Path(home)) as server:
         yield server
 
 

@@ -119,7 +119,7 @@ def _duplicity(wired: Wired, name: str, section: TargetSection) -> Target:
     if section.limit:
         raise UsageError(
             f"[targets.{name}] has a limit, and duplicity keeps none",
-            hint='remove the limit; with rsync as its transport: duplicity = "duplicity --rsync-options=--bwlimit=1000"',
+            hint='remove it; with an url of rsync: duplicity = "duplicity --rsync-options=--bwlimit=1000"',
         )
     env: dict[str, str | Secret] = {}
     if home := wired.environment.get("GNUPGHOME"):

@@ -207,9 +207,7 @@ def verify(reader: TargetReader, artifact: str) -> list[Finding]:
                 opened = False
             else:
                 digests[name] = sha256_of(place)[0]
-                if name in {f"{artifact}{MANIFEST_SUFFIX}", f"{artifact}/{DIRECTORY_MANIFEST}"} and not is_kit(
-                    artifact
-                ):
+                if name in _manifests(artifact):
                     manifest = manifests.decode(place.read_bytes(), name)
     hint = "move it away there (with may_delete this is done), then send it again: korrigo-backup copy"
     findings += [error("target.damaged", f"{target}: {why}", hint) for why in bad.values()]

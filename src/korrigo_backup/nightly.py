@@ -239,7 +239,7 @@ def _prune(site: Site, catalog: Catalog, night: Night, running: Running, done: D
         running.listen(step)
 
     done.removed = retain.carried_out(catalog, plan, site, now=night.now, listen=heard)
-    if any(artifact.is_listing for artifact in plan.artifacts.leaving):
+    if any(artifact.stored_listing for artifact in plan.artifacts.leaving):
         done.freed += retain.swept(catalog, listen=running.listen)
 
 
@@ -277,16 +277,16 @@ def _require_all(done: Done) -> None:
 @contextmanager
 def _patiently_held(site: Site, catalog: Catalog, night: Night) -> Iterator[Site]:
     """Take the lock of the site; wait for another run, and report the wait once."""
-    told, pause = False, min(PAUSE, night.wait)
+    reported, pause = False, min(PAUSE, night.wait)
 
     def attempt() -> Site | Locked:
-        nonlocal told
+        nonlocal reported
         try:
             held, _ = stack.enter_context(exclusive(site, catalog, "nightly backup", listen=night.listen, own=True))
         except Locked as problem:
-            if night.wait and not told:
+            if night.wait and not reported:
                 night.listen(AwaitingLock(problem.message, night.wait))
-                told = True
+                reported = True
             return problem
         return held
 

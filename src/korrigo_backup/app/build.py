@@ -345,7 +345,7 @@ def _django(config: Configuration, environment: Mapping[str, str]) -> DirectDjan
     if not config.django.manage:
         return None
     database = config.database
-    told = {
+    variables = {
         "POSTGRES_DB": database.name,
         "POSTGRES_USER": database.user,
         "POSTGRES_PASSWORD": database.password.reveal() if database.password else None,
@@ -353,4 +353,4 @@ def _django(config: Configuration, environment: Mapping[str, str]) -> DirectDjan
         "POSTGRES_PORT": str(database.port),
         "MEDIA_ROOT": str(config.media.root.absolute()) if config.media.root else None,
     }
-    return DirectDjango(config.django.manage, config.django.dir, child_environment(environment, told))
+    return DirectDjango(config.django.manage, config.django.dir, child_environment(environment, variables))

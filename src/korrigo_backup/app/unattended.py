@@ -57,15 +57,15 @@ def surroundings_of(config: Configuration, directory: Path, file: Path | None, c
     Raises UsageError for paths that no unit and no crontab can hold.
     """
     database, schedule = config.database, config.schedule
-    told = file.absolute() if file else None
+    config_file = file.absolute() if file else None
     written = [config.backup.dir, *schedule.writable]
     if config.media.root:
         written.append(config.media.root)  # a run first undoes an interrupted restore there
-    needed = [path for path in (told, database.client_dir, _socket(database.host)) if path]
+    needed = [path for path in (config_file, database.client_dir, _socket(database.host)) if path]
     around = RunEnvironment(
         site=config.site.name,
-        identity=str(told or directory),
-        command=(str(command), *(("--config", str(told)) if told else ())),
+        identity=str(config_file or directory),
+        command=(str(command), *(("--config", str(config_file)) if config_file else ())),
         directory=str(directory),
         path=":".join([*_USUAL_PATH, *_elsewhere()]),
         user=schedule.user if os.geteuid() == 0 else None,
@@ -81,7 +81,7 @@ def surroundings_of(config: Configuration, directory: Path, file: Path | None, c
     return around
 
 
-def require_told(config: Configuration, directory: Path, file: Path | None, environ: Mapping[str, str]) -> None:
+def require_in_files(config: Configuration, directory: Path, file: Path | None, environ: Mapping[str, str]) -> None:
     """Raise Refused, with their names, if settings come from the environment of this shell alone: no run has it.
 
     Raises UsageError for a user that does not exist, or whose schedule only root can install.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.artifact.header import ManifestHeader, header
-from korrigo_backup.artifact.kinds import LISTING_SUFFIX, Kind, Origin
+from korrigo_backup.artifact.kinds import KINDS, LISTING_SUFFIX, ArtifactLayout, Kind, Origin
 from korrigo_backup.artifact.signature import Authenticity  # noqa: TC001 - msgspec reads it when it decodes
 
 if TYPE_CHECKING:
@@ -72,6 +72,14 @@ class Artifact(ArtifactEntry, frozen=True, kw_only=True, dict=True):
     def is_listing(self) -> bool:
         """Whether it is a listing of the media store, which holds its files."""
         return self.name.endswith(LISTING_SUFFIX)
+
+    @property
+    def stored_listing(self) -> Path | None:
+        """The listing of its files in the media store: itself, or a file of it; None if it has its files itself."""
+        if self.is_listing:
+            return self.path
+        media = self.manifest.media if KINDS[self.kind].layout is ArtifactLayout.DIRECTORY and self.manifest else None
+        return self.path / media.members if media and media.store else None
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float | None = None
     downtime: float | None = None
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """Return it in words."""
         how = "read back when it was made" if self.by == "backup" else f"by {self.by}"
         return f"{self.what}, {how}, {self.at:%Y-%m-%d %H:%M} UTC"

@@ -110,7 +110,7 @@ def dump(site: Site, catalog: Catalog, wish: BackupOptions, *, now: datetime, li
             listen(ReadingBack())
             with phase("reading back"):
                 require_same(behind.result(), target.sha256, draft.name)
-        manifest = said(site, catalog, (Member(draft.name, target.size, target.sha256),), now)
+        manifest = new_manifest(site, catalog, (Member(draft.name, target.size, target.sha256),), now)
         seconds = round(time.monotonic() - started, 3)
         path = draft.publish(
             replace(
@@ -160,7 +160,7 @@ def require_same(read: str, written: str, name: str) -> None:
         )
 
 
-def said(site: Site, catalog: Catalog, members: tuple[Member, ...], now: datetime) -> Manifest:
+def new_manifest(site: Site, catalog: Catalog, members: tuple[Member, ...], now: datetime) -> Manifest:
     """Return the fields of every manifest of this site: site, time, program, files."""
     return Manifest(
         timestamp=now.strftime("%Y%m%d_%H%M%S"),

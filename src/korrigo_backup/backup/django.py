@@ -7,17 +7,21 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from korrigo_backup.artifact.kinds import Kind, Origin
+from korrigo_backup.artifact import manifest as manifests
+from korrigo_backup.artifact.kinds import LISTING_SUFFIX, Kind, Origin
 from korrigo_backup.artifact.left_out import SCHEMAS
+from korrigo_backup.artifact.naming import DIRECTORY_MANIFEST
 from korrigo_backup.backup.backup import BackedUp
-from korrigo_backup.backup.media import require_stable
+from korrigo_backup.backup.media import belongs_in_store, last_media, require_complete
+from korrigo_backup.backup.media_store import store_tree
 from korrigo_backup.backup.published import published
 from korrigo_backup.errors import UsageError
+from korrigo_backup.media.findings import accepted
 from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.run.journal import recorded
-from korrigo_backup.run.step import CreatingDjangoBackup, Listener, ReadingBack, silent
-from korrigo_backup.site.manage import require_own_commands
-from korrigo_backup.system.files import explained
+from korrigo_backup.run.step import ArchivingAgain, CreatingArchive, CreatingDjangoBackup, Listener, ReadingBack, silent
+from korrigo_backup.site.manage import WITH_MEDIA, require_own_commands
+from korrigo_backup.system.files import explained, write_private
 from korrigo_backup.system.timings import phase
 from korrigo_backup.verify import django_artifact as django_format
 
@@ -26,9 +30,11 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.artifact.draft import ArtifactDraft
     from korrigo_backup.artifact.manifest import Manifest
+    from korrigo_backup.media.port import Tree
     from korrigo_backup.site.manage import DjangoCommands
     from korrigo_backup.site.site import Site
 
@@ -52,16 +58,21 @@ def backup_django(
         recorded(catalog.directory, site, "backup", "django", listener=listen) as running,
         _own_draft(django, catalog, now) as draft,
     ):
-        running.listen(CreatingDjangoBackup(django.description))
+        tree, last = site.media, last_media(site, catalog)
+        stored = tree is not None and belongs_in_store(site, tree, last)
+        running.listen(CreatingDjangoBackup(django.description, stored=stored))
+        options = ("--accept", SCHEMAS) if SCHEMAS in accept else ()
         with phase("backup by manage.py"):
-            django.bring_out(draft.directory, *(("--accept", SCHEMAS) if SCHEMAS in accept else ()))
+            django.bring_out(draft.directory, *(() if stored else (WITH_MEDIA,)), *options)
         made = _only(draft.directory)
+        if tree and stored:
+            _add_stored_media(site, tree, catalog, made, last, now=now, listen=running.listen)
         running.listen(ReadingBack())
-        manifest, _ = django_format.verify(made)
+        manifest, _ = django_format.verify(made, stored_media=False, backups=catalog.directory)
         path = draft.publish_directory(made, lambda final: _of_this_site(site, manifest, final))
         artifact = published(catalog, path, running.listen)
         running.bytes = artifact.size
-        require_stable(artifact)
+        require_complete(artifact)
         return BackedUp(artifact)
 
 
@@ -82,6 +93,32 @@ def _of_this_site(site: Site, manifest: Manifest, final: Path) -> Manifest:
         revision=site.revision,
         backup_dir=str(final.absolute()),
     )
+
+
+def _add_stored_media(
+    site: Site, tree: Tree, catalog: Catalog, made: Path, last: Artifact | None, *, now: datetime, listen: Listener
+) -> None:
+    """Store the media files, and write their listing and their proof into a Django backup without media."""
+    manifest = django_format.read_manifest(made)
+    listing = made / f"media_backup_{manifest.timestamp}{LISTING_SUFFIX}"
+    listen(CreatingArchive(str(listing)))
+
+    def restart(changed: str) -> None:
+        listen(ArchivingAgain(changed))
+        listing.unlink()
+
+    proof, members = store_tree(site, tree, catalog, listing, last, now, restart)
+    facts = tree.facts()
+    outside = accepted(proof.outside, site.accepted_links)
+    whole = replace(
+        manifest,
+        includes_media=True,
+        media_backup=listing.name,
+        media=replace(proof, outside=outside, mounts=facts.live_mounts, file_system=facts.file_system),
+        members=(*manifest.members, *members),
+    )
+    (made / DIRECTORY_MANIFEST).unlink()
+    write_private(made / DIRECTORY_MANIFEST, manifests.encode(whole))
 
 
 def _only(directory: Path) -> Path:

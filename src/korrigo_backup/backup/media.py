@@ -14,7 +14,7 @@ from korrigo_backup.artifact.kinds import KINDS, Kind, Origin
 from korrigo_backup.artifact.manifest import Member
 from korrigo_backup.artifact.naming import MEMBERS_SUFFIX
 from korrigo_backup.artifact.signature import Authenticity
-from korrigo_backup.backup.backup import BackedUp, require_same, require_space, said
+from korrigo_backup.backup.backup import BackedUp, new_manifest, require_same, require_space
 from korrigo_backup.backup.media_store import store_tree
 from korrigo_backup.backup.published import published
 from korrigo_backup.errors import PartlyDone, Unreachable
@@ -24,6 +24,7 @@ from korrigo_backup.media.stable import made
 from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.run.journal import recorded
 from korrigo_backup.run.step import ArchivingAgain, CreatingArchive, Listener, ReadingBack, silent
+from korrigo_backup.site.site import is_large
 from korrigo_backup.system.files import create_private, explained, sha256_of
 from korrigo_backup.system.follow import followed
 from korrigo_backup.system.streams import HashingWriter
@@ -150,7 +151,7 @@ def archive(
     started = time.monotonic()
     require_space(catalog, Kind.MEDIA, otherwise=lambda: sum(e.info.st_size for e in tree.walk() if e.is_file))
     last = last_media(site, catalog)
-    stored = _belongs_in_store(site, tree, last)
+    stored = belongs_in_store(site, tree, last)
     with explained("write the media backup"), catalog.draft(Kind.MEDIA, origin, now, stored=stored) as draft:
         listen(CreatingArchive(str(catalog.directory / draft.name)))
 
@@ -159,13 +160,13 @@ def archive(
             draft.empty()
 
         if stored:
-            proof, members = store_tree(site, tree, catalog, draft, last, now, restart)
+            proof, members = store_tree(site, tree, catalog, draft.path(), last, now, restart)
         else:
             proof, members = made(partial(_archived, tree, draft, site.archive_root, listen), restart)
         facts = tree.facts()
         outside = accepted(proof.outside, site.accepted_links)
         proof = replace(proof, outside=outside, mounts=facts.live_mounts, file_system=facts.file_system)
-        manifest = said(site, catalog, members, now)
+        manifest = new_manifest(site, catalog, members, now)
         seconds = round(time.monotonic() - started, 3)
         path = draft.publish(
             replace(
@@ -182,24 +183,20 @@ def archive(
     return published(catalog, path, listen)
 
 
-def _belongs_in_store(site: Site, tree: Tree, last: Artifact | None) -> bool:
+def belongs_in_store(site: Site, tree: Tree, last: Artifact | None) -> bool:
     """Return whether the files go to the media store: as configured, else for a large tree, and then for ever."""
     if site.store.use is not None:
         return site.store.use
     if last is not None:
         files = last.header.files if last.header else None
-        return last.is_listing or last.size > _LARGE_BYTES or (files or 0) > _LARGE_FILES
+        return last.is_listing or is_large(files or 0, last.size)
     files = size = 0
     for entry in tree.walk():
         files += entry.is_file
         size += entry.info.st_size if entry.is_file else 0
-        if size > _LARGE_BYTES or files > _LARGE_FILES:
+        if is_large(files, size):
             return True
     return False
-
-
-_LARGE_BYTES, _LARGE_FILES = 1_000_000_000, 20_000
-"""A tree of more than this goes to the media store unless the configuration says no: a whole archive takes too long."""
 
 
 @phase("media archive")

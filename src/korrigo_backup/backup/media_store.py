@@ -22,10 +22,10 @@ from korrigo_backup.system.timings import phase
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
+    from pathlib import Path
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.catalog import Catalog
-    from korrigo_backup.artifact.draft import ArtifactDraft
     from korrigo_backup.artifact.manifest import MediaProof
     from korrigo_backup.media.port import Tree
     from korrigo_backup.media.store.objects import ObjectWriter
@@ -38,12 +38,12 @@ def store_tree(
     site: Site,
     tree: Tree,
     catalog: Catalog,
-    draft: ArtifactDraft,
+    target: Path,
     last: Artifact | None,
     now: datetime,
     restart: Callable[[str], None],
 ) -> _Made:
-    """Store the files of a tree and write their listing into the draft; return the proof and the members.
+    """Store the files of a tree and write their listing to `target`; return the proof and the members.
 
     A share of the store is read before, to find damage: a damaged file is moved away, and stored anew if the site still
     has it. The caller holds the lock. Raises ProofFailed if the disk does not give back what was written.
@@ -51,7 +51,7 @@ def store_tree(
     store = MediaStore(catalog.directory)
     reread, bad = reread_share(store, now, site.store.reread_nights)
     with store.writing() as writer:
-        proof, members = made(partial(_saved, tree, writer, store, draft, last, site.archive_root), restart)
+        proof, members = made(partial(_saved, tree, writer, store, target, last, site.archive_root), restart)
     lost = tuple(name for name in bad if not store.path(name).exists())
     counted = replace(proof.store, reread=reread, damaged=lost) if proof.store else None
     return replace(proof, store=counted), members
@@ -78,7 +78,7 @@ def _saved(
     tree: Tree,
     writer: ObjectWriter,
     store: MediaStore,
-    draft: ArtifactDraft,
+    path: Path,
     last: Artifact | None,
     root: str,
     *,
@@ -86,12 +86,12 @@ def _saved(
 ) -> _Made:
     with ExitStack() as stack:
         former = _former(last, store, stack)
-        with create_private(draft.path()) as file:
+        with create_private(path) as file:
             target = HashingWriter(file)
-            proof = save(tree, writer, target, root=root, name=draft.name, former=former, again=again)
+            proof = save(tree, writer, target, root=root, name=path.name, former=former, again=again)
             os.fsync(file.fileno())
-    require_same(sha256_of(draft.path())[0], target.sha256, draft.name)
-    return proof, (Member(draft.name, target.size, target.sha256),)
+    require_same(sha256_of(path)[0], target.sha256, path.name)
+    return proof, (Member(path.name, target.size, target.sha256),)
 
 
 def _former(last: Artifact | None, store: MediaStore, stack: ExitStack) -> FormerListing | None:

@@ -19,7 +19,7 @@ from korrigo_backup.artifact.consistency import compare
 from korrigo_backup.artifact.kinds import Kind
 from korrigo_backup.artifact.manifest import Member
 from korrigo_backup.artifact.naming import MANIFEST_SUFFIX
-from korrigo_backup.backup.backup import BackedUp, BackupOptions, afterwards, dump, said
+from korrigo_backup.backup.backup import BackedUp, BackupOptions, afterwards, dump, new_manifest
 from korrigo_backup.backup.media import archive, last_media, media_findings, require_complete
 from korrigo_backup.backup.published import published
 from korrigo_backup.errors import KorrigoBackupError, NotFound, PartlyDone
@@ -116,7 +116,7 @@ def _take(
         if known.others:
             listen(OtherDatabases("; ".join(known.others)))
         manifest = replace(
-            said(site, catalog, tuple(_bound(a) for a in (database, media)), now),
+            new_manifest(site, catalog, tuple(_bound(a) for a in (database, media)), now),
             kind=Kind.POINT,
             origin=wish.origin,
             includes_media=True,

@@ -21,8 +21,8 @@ def announcer(wired: Wired, wish: bool | None) -> Announcer:  # noqa: FBT001 - a
     found = wired.announcer()
     if wish and found.silent:
         raise UsageError("--notify is given, but no channel is configured", hint=NOT_CONFIGURED)
-    told = _unattended() if wish is None else wish
-    return found if told else Announcer()
+    wanted = _unattended() if wish is None else wish
+    return found if wanted else Announcer()
 
 
 def _unattended() -> bool:

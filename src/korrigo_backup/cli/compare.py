@@ -20,7 +20,7 @@ from korrigo_backup.compare.compare import (
     read_state,
     save_state,
 )
-from korrigo_backup.compare.media import compare_archive, compare_kept, compare_listing, save_listing
+from korrigo_backup.compare.media import compare_archive, compare_listing, compare_previous_copy, save_listing
 from korrigo_backup.errors import NotFound, ProofFailed, UsageError
 from korrigo_backup.postgres.databases import Databases
 
@@ -149,7 +149,7 @@ def _compare_before(present: Present, *, media: bool) -> Comparison:
             "no restore has kept a previous copy", hint="compare a backup instead: korrigo-backup compare latest"
         )
     if media:
-        return compare_kept(site, site.required_media().aside("before", stamps[0]), shown=present.shown)
+        return compare_previous_copy(site, site.required_media().aside("before", stamps[0]), shown=present.shown)
     return compare_database(present, databases[max(databases)])
 
 

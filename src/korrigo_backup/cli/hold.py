@@ -76,8 +76,8 @@ def _add(wired: Wired, name: str, reason: str | None, by: str, until: str | None
 
 def _held_name(wired: Wired, name: str) -> str:
     """Return the name for the hold: that of an artifact of the catalog, or of a previous copy."""
-    if _is_kept(name, wired.config.database.name):
-        there = [one for kept_copy in kept.survey(wired.site()) for one in kept_copy.names]
+    if _is_previous_copy(name, wired.config.database.name):
+        there = [one for previous in kept.survey(wired.site()) for one in previous.names]
         if name not in there:
             raise NotFound(f"the site has no previous copy {name}", hint=f"kept are: {named(there) or 'none'}")
         return name
@@ -95,7 +95,7 @@ def _held_name(wired: Wired, name: str) -> str:
     return found.name
 
 
-def _is_kept(name: str, database: str) -> bool:
+def _is_previous_copy(name: str, database: str) -> bool:
     """Return whether a name is that of a previous copy of a database, or of media."""
     media = (name.removeprefix(f".{role}-") for role in kept.ROLES if name.startswith(f".{role}-"))
     databases = (is_beside(name, database, role) or former_beside([name], database, role) for role in kept.ROLES)

@@ -65,13 +65,13 @@ def command(
 def _test(wired: Wired, announcer: Announcer, event: Event, *, as_json: bool) -> None:
     tail = journal_tail(journal.read(wired.catalog.directory))
     trial = announcer.notice(event, "backup", message=_MESSAGE, state=UNCHANGED, tail=tail, test=True)
-    told = announcer.deliver(announcer.channels, trial)
+    results = announcer.deliver(announcer.channels, trial)
     if as_json:
-        say_json("notify", {"event": event, "channels": told})
+        say_json("notify", {"event": event, "channels": results})
     else:
-        for one in told:
+        for one in results:
             say(f"❌ {one.channel}: {one.problem}" if one.problem else f"✅ {one.channel}: sent")
-    _require_all(told)
+    _require_all(results)
 
 
 def _tell_when_overdue(wired: Wired, announcer: Announcer, max_age: str | None) -> None:
@@ -90,10 +90,10 @@ def _tell_when_overdue(wired: Wired, announcer: Announcer, max_age: str | None) 
     raise ProblemsFound(message, hint=_BACK_UP)
 
 
-def _require_all(told: tuple[Notified, ...]) -> None:
-    failed = [one.channel for one in told if one.problem]
-    if len(failed) == len(told):
+def _require_all(results: tuple[Notified, ...]) -> None:
+    failed = [one.channel for one in results if one.problem]
+    if len(failed) == len(results):
         raise Unreachable("no channel took the notification", hint=_HINT)
     if failed:
-        state = f"{len(told) - len(failed)} of {len(told)} took it"
+        state = f"{len(results) - len(failed)} of {len(results)} took it"
         raise PartlyDone(f"not every channel took the notification: {', '.join(failed)}", hint=_HINT, state=state)

@@ -125,8 +125,8 @@ def _say_changes(tables: list[TableChange], *, compared: bool) -> None:
     With `+ ~ -`, the rows added, changed and removed since the backup, where that is known.
     """
     header: tuple[str, ...] = ("  TABLE", "NOW", "AFTER", "ROWS")
-    said = [_difference(t.now, t.after, compared=compared) for t in tables]
-    rows = [(f"  {t.name}", _count(t.now), _count(t.after), words) for t, words in zip(tables, said, strict=True)]
+    texts = [_difference(t.now, t.after, compared=compared) for t in tables]
+    rows = [(f"  {t.name}", _count(t.now), _count(t.after), words) for t, words in zip(tables, texts, strict=True)]
     since = [(_count(t.added), _count(t.changed), _count(t.removed)) for t in tables]
     if any(t.added is not None for t in tables):
         say("  rows since the backup: + added, ~ changed, - removed; a restore undoes these changes")

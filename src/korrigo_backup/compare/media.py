@@ -54,7 +54,7 @@ def compare_listing(site: Site, file: Path, *, shown: int) -> Comparison:
         return _compared(str(file), tree, saved, shown)
 
 
-def compare_kept(site: Site, kept: Tree, *, shown: int) -> Comparison:
+def compare_previous_copy(site: Site, kept: Tree, *, shown: int) -> Comparison:
     """Compare the previous copy of a media tree with the live tree."""
     saved = ((digest, path) for path, digest in kept.digests())
     return _compared(str(kept.root), site.required_media(), saved, shown)

@@ -138,8 +138,8 @@ def _other_images(project: Project, found: Profile, containers: Sequence[Contain
     if not other:
         return
     named = ", ".join(f"{name} ({image})" for name, image in sorted(other.items()))
-    told = " ".join(f"{name}={value}" for name, value in _unsaved(project, found, running))
-    hint = f"put {told} into .env" if told else "write the image that runs into the Compose file"
+    variables = " ".join(f"{name}={value}" for name, value in _unsaved(project, found, running))
+    hint = f"put {variables} into .env" if variables else "write the image that runs into the Compose file"
     yield warning("compose.images", f"other images run than the Compose files name: {named}",
                   f"{hint}; the next docker compose up would start other code")  # fmt: skip
 

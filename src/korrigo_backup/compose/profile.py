@@ -112,16 +112,16 @@ def variables_of(project: Project, running: Mapping[str, str]) -> dict[str, str]
     A variable that was set in a shell when the containers were made stands in no file. Its value follows from the name
     of the image, if that fits the text in the file in a single way. Variables that have this value here are left out.
     """
-    told: dict[str, str] = {}
+    variables: dict[str, str] = {}
     for name, written in images_written(project.files).items():
         if name in running:
-            told |= _told(written, running[name])
+            variables |= _variables(written, running[name])
     settings = project.env_file or (project.files[0].parent / ".env" if project.files else None)
     known = {**(read_dotenv(settings) if settings and settings.is_file() else {}), **project.environment}
-    return {name: value for name, value in told.items() if known.get(name) != value}
+    return {name: value for name, value in variables.items() if known.get(name) != value}
 
 
-def _told(written: str, image: str) -> dict[str, str]:
+def _variables(written: str, image: str) -> dict[str, str]:
     longest, shortest = (re.fullmatch(_pattern(written, some), image) for some in (".*", ".*?"))
     if longest is None or shortest is None or longest.groupdict() != shortest.groupdict():
         return {}

@@ -184,8 +184,8 @@ class Project:
     def failure(self, stderr: str, status: int, what: str, hint: str = "") -> Unreachable:
         """Return the error for a call of Compose that failed; `hint` is that for a cause that is not known."""
         lines = [line for line in stderr.splitlines() if line.strip() and "level=warning" not in line]
-        said = [line for line in lines if line.startswith("Error response from daemon")]  # a summary follows it
-        words = (said or lines or [describe_status(status)])[-1]
+        refusals = [line for line in lines if line.startswith("Error response from daemon")]  # a summary follows it
+        words = (refusals or lines or [describe_status(status)])[-1]
         return Unreachable(
             f"{' '.join(self.program)} {what}: {words}",
             hint=engine_hint(stderr, self.shown) or hint or f"run it by hand: {self.shown} ps",

@@ -180,7 +180,7 @@ class ComposeServices:
         silent = f"{self.health_url} does not answer: {reason}" if self.health_url else ""
         return Health(ill, learnt(present, backend=self.backend, database=self.database), silent)
 
-    def await_health(self, names: Sequence[str], before: Health, told: Callable[[float], None]) -> tuple[str, ...]:
+    def await_health(self, names: Sequence[str], before: Health, on_wait: Callable[[float], None]) -> tuple[str, ...]:
         """Return when every service runs and is healthy, and the address that answered before answers.
 
         A container is healthy if its own check passes, run by the engine or by us. Each has the time that its check
@@ -190,7 +190,7 @@ class ComposeServices:
         if not names:
             return ()
         begun, limit = time.monotonic(), self._limit(self._of(names))
-        told(limit)
+        on_wait(limit)
         ill = self._await_ready(names, begun, before)
         if url := before.url or self.health_url:
             ill += await_address(url, max(1.0, begun + limit - time.monotonic()), before)

@@ -91,6 +91,8 @@ class Restore:
         keys = site_keys()
         manifest, found = artifact.read_signed(self.source, keys.by_id if keys else {})
         self.listener(DjangoBegun(manifest.timestamp))
+        if not isinstance(self.source, Host):
+            artifact.require_archive(self.source, manifest)
         with ExitStack() as stack:
             file = stack.enter_context(artifact.open_member(self.source, manifest.database_backup or ""))
             self.listener(DjangoDatabase(str(connections[self.alias].settings_dict["NAME"])))

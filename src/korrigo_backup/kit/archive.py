@@ -64,10 +64,10 @@ def unpack(raw: bytes, source: str) -> Opened:
         raise _wrong(source, f"it cannot be read ({type(problem).__name__})") from None
     if contents.format > FORMAT:
         raise _wrong(source, f"it has format {contents.format}, this version reads up to {FORMAT}")
-    said = {file.name: (file.size, file.sha256) for file in contents.files}
+    recorded = {file.name: (file.size, file.sha256) for file in contents.files}
     found = {name: (len(data), hashlib.sha256(data).hexdigest()) for name, data in files.items() if name != README}
-    if said != found or README not in files or len(said) != len(contents.files):
-        odd = next(iter(sorted(said.items() ^ found.items())), ("a file",))[0]
+    if recorded != found or README not in files or len(recorded) != len(contents.files):
+        odd = next(iter(sorted(recorded.items() ^ found.items())), ("a file",))[0]
         raise _wrong(source, f"{printable(odd)} differs from the kit's list of contents")
     return Opened(contents, files)
 

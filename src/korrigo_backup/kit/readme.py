@@ -44,6 +44,15 @@ class Needs:
 
 
 @dataclass(frozen=True)
+class TargetFacts:
+    """A target that the backups can be fetched from; `tools` are commands that make it reachable, as comments."""
+
+    name: str
+    sealed: bool
+    tools: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class ReadmeFacts:
     """The values for the commands. No secret is among them.
 
@@ -70,6 +79,7 @@ class ReadmeFacts:
     roles: tuple[str, ...] = ()
     service: str = "db"
     needs: Needs = Needs()
+    targets: tuple[TargetFacts, ...] = ()
 
 
 def readme(facts: ReadmeFacts, files: Iterable[KitFile], links: Iterable[KitLink] = ()) -> str:
@@ -139,7 +149,19 @@ def _command(facts: ReadmeFacts) -> Iterator[str]:
 def _backups(facts: ReadmeFacts) -> Iterator[str]:
     backups = shlex.quote(facts.backups)
     yield f"install -d -m 700 {backups}"
-    yield f"rsync -a COPIES/ {backups}/    # COPIES: a disk, or host:directory"
+    by_hand = f"rsync -a COPIES/ {backups}/    # COPIES: a disk, or host:directory"
+    if not facts.targets:
+        yield by_hand
+        return
+    yield f"cd {shlex.quote(facts.directory)}"
+    for target in facts.targets:
+        yield from (f"# {target.name}: {tool}" for tool in target.tools)
+        alternative = "" if target is facts.targets[0] else "# or: "
+        key = " --identity KEY" if target.sealed else ""
+        fetch = f"{alternative}korrigo-backup fetch {target.name}"
+        yield f"{fetch} latest{key}    # {'KEY: the file of the private key that opened this kit' if key else 'a dump'}"
+        yield f"{fetch} latest-point{key}    # the newest database and media together; exit 6: there is none"
+    yield f"# or: {by_hand}"
 
 
 def _needs(needs: Needs) -> Iterator[str]:

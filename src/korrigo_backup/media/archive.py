@@ -51,11 +51,15 @@ _LINKED = "KORRIGO.linked"
 
 @dataclass(frozen=True)
 class Content:
-    """The content of an archive: files, their bytes, and the entries that were skipped."""
+    """The content of an archive: files, their bytes, and the entries that were skipped.
+
+    `unread` of the files were linked to unchanged live files, and not read.
+    """
 
     files: int
     bytes: int
     notes: tuple[str, ...]
+    unread: int = field(default=0, kw_only=True)
 
 
 @dataclass(frozen=True)

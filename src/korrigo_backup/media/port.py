@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from korrigo_backup.media.reuse import LiveFile
     from korrigo_backup.media.stable import Steady
-    from korrigo_backup.media.staging import LiveFile, LostFileProperties
+    from korrigo_backup.media.staging import LostFileProperties
     from korrigo_backup.media.tree import Move, TreeFacts
     from korrigo_backup.media.walk import TreeEntry
 
@@ -47,8 +48,12 @@ class Stage(Protocol):
         """Give a written file its mode, time, owner and attributes."""
         ...
 
-    def link_unchanged(self, files: Sequence[LiveFile]) -> list[bool]:
-        """Make hard links to those live files that are unchanged; return for each whether that was done."""
+    def take_over(self, files: Sequence[LiveFile], *, link: bool) -> list[bool]:
+        """Take over those live files that are unchanged; return for each whether that was done.
+
+        With `link` they are linked and not read. Else their blocks are shared where the file system can do that, and
+        their content is read and compared with their SHA-256.
+        """
         ...
 
     def add_hard_link(self, path: str, existing: str) -> None:

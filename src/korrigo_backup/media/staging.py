@@ -15,19 +15,20 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.errors import Refused
-from korrigo_backup.media.extended import forget_default_acl, give_extended
-from korrigo_backup.system.files import DIRECTORY_MODE, fsync_directory
+from korrigo_backup.media.extended import forget_default_acl, give_extended, read_extended
+from korrigo_backup.media.reuse import READ, clone, directory_of
+from korrigo_backup.system.files import DIRECTORY_MODE, fsync_directory, sha256_of_open
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from korrigo_backup.media.reuse import LiveFile
+
 OURS = re.compile(
     r"\.(absent|stage|before|after|journal)-([0-9]{8}_[0-9]{6})(\.partial|\.moving|\.moving-alone)?", re.ASCII
 )
 """Names below the root that are ours: role, stamp, how far it is."""
-
-READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 _PARENT_MODE = 0o755
 """For a directory that an archive implies but does not hold: as Django makes them, nginx must read it."""
@@ -74,22 +75,6 @@ class _Given:
     extended: Mapping[str, bytes] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class LiveFile:
-    """A file of the live tree as the last backup saw it: times in nanoseconds, size in bytes."""
-
-    path: str
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-    inode: int
-
-    def is_seen_in(self, info: os.stat_result) -> bool:
-        """Return whether a file is this one, unchanged."""
-        seen = (info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
-        return stat.S_ISREG(info.st_mode) and seen == (self.size, self.mtime_ns, self.ctime_ns, self.inode)
-
-
 class _Sparse(io.FileIO):
     """A new file: long runs of zeros become holes."""
 
@@ -129,6 +114,8 @@ class Staging:
         self._of_root: _Given | None = None
         self._absent = absent
         self._lost = LostFileProperties()
+        self._clones = True
+        """Whether the file system is not known to have no clones."""
         self._parts: tuple[str, ...] = ()
         self._open: list[int] = [self._root]
 
@@ -181,31 +168,52 @@ class Staging:
                 file.truncate()
         self._give(file.fileno(), path, _Given(mode, mtime_ns, owner, extended or {}))
 
-    def link_unchanged(self, files: Sequence[LiveFile]) -> list[bool]:
-        """Make hard links to those live files that are unchanged; return for each whether that was done."""
-        return [self._link_unchanged(file) for file in files]
+    def take_over(self, files: Sequence[LiveFile], *, link: bool) -> list[bool]:
+        """Take over those live files that are unchanged; return for each whether that was done.
 
-    def _link_unchanged(self, file: LiveFile) -> bool:
-        *above, name = parts = safe_parts(file.path)
-        opened = []
+        With `link` they are linked and not read. Else their blocks are shared where the file system can do that, and
+        their content is read and compared with their SHA-256.
+        """
+        return [self._linked(file) if link else self._clones and self._cloned(file) for file in files]
+
+    def _linked(self, file: LiveFile) -> bool:
+        parts = safe_parts(file.path)
+        name = parts[-1]
         try:
-            opened.append(os.open(self._live, READ | os.O_DIRECTORY))
-            for part in above:
-                opened.append(os.open(part, READ | os.O_DIRECTORY, dir_fd=opened[-1]))
-            if not file.is_seen_in(os.stat(name, dir_fd=opened[-1], follow_symlinks=False)):
-                return False
-            target = self._enter(parts[:-1])
-            os.link(name, name, src_dir_fd=opened[-1], dst_dir_fd=target, follow_symlinks=False)
+            with directory_of(self._live, parts) as source:
+                if not file.is_seen_in(os.stat(name, dir_fd=source, follow_symlinks=False)):
+                    return False
+                target = self._enter(parts[:-1])
+                os.link(name, name, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
             info = os.stat(name, dir_fd=target, follow_symlinks=False)
             if (info.st_ino, info.st_size, info.st_mtime_ns) == (file.inode, file.size, file.mtime_ns):
                 return True
             os.unlink(name, dir_fd=target)  # the site replaced or changed it a moment ago
         except OSError:
             return False
-        finally:
-            for descriptor in opened:
-                os.close(descriptor)
         return False
+
+    def _cloned(self, file: LiveFile) -> bool:
+        parts = safe_parts(file.path)
+        try:
+            with directory_of(self._live, parts) as above:
+                source = os.open(parts[-1], READ, dir_fd=above)
+        except OSError:
+            return False
+        with os.fdopen(source, "rb", buffering=0):
+            info = os.fstat(source)
+            if not file.is_seen_in(info):
+                return False
+            with self.create(file.path) as copy:
+                self._clones = clone(source, copy.fileno())
+                same = self._clones and _digest(parts[-1], self._enter(parts[:-1])) == file.sha256
+                if same:
+                    owner = (info.st_uid, info.st_gid)
+                    extended = read_extended(source)
+                    self._give(copy.fileno(), file.path, _Given(info.st_mode, info.st_mtime_ns, owner, extended))
+        if not same:  # damaged on the disk, changed a moment ago, or no clones here: it is written from the store
+            os.unlink(parts[-1], dir_fd=self._enter(parts[:-1]))
+        return same
 
     def add_hard_link(self, path: str, existing: str) -> None:
         """Give a file that was written before a second name; FileNotFoundError when there is none of that name."""
@@ -356,6 +364,11 @@ class Staging:
             self._open.append(os.open(part, READ | os.O_DIRECTORY, dir_fd=self._open[-1]))
         self._parts = parts
         return self._open[-1]
+
+
+def _digest(name: str, directory: int) -> str:
+    with os.fdopen(os.open(name, READ, dir_fd=directory), "rb", buffering=0) as file:
+        return sha256_of_open(file)[0]
 
 
 def safe_parts(path: str) -> tuple[str, ...]:

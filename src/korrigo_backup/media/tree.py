@@ -29,8 +29,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import NotFound, Refused
+from korrigo_backup.media.reuse import READ
 from korrigo_backup.media.stable import open_stable
-from korrigo_backup.media.staging import OURS, READ, Staging
+from korrigo_backup.media.staging import OURS, Staging
 from korrigo_backup.media.walk import LOST_AND_FOUND, root_entry, walk
 from korrigo_backup.system.files import (
     DIRECTORY_MODE,

@@ -11,7 +11,8 @@ from typing import IO, TYPE_CHECKING
 from korrigo_backup.core.paths import leads_out
 from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.media.extended import read_extended
-from korrigo_backup.media.staging import DEEPEST, OURS, READ
+from korrigo_backup.media.reuse import READ
+from korrigo_backup.media.staging import DEEPEST, OURS
 from korrigo_backup.system.files import CHUNK
 
 if TYPE_CHECKING:

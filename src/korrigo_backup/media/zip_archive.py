@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from korrigo_backup.artifact.manifest import MediaProof
+    from korrigo_backup.media.archive import ReadableTree
     from korrigo_backup.media.stable import Steady
     from korrigo_backup.media.staging import Staging
-    from korrigo_backup.media.tree import MediaTree
     from korrigo_backup.media.walk import TreeEntry
     from korrigo_backup.system.streams import HashingWriter
 
@@ -73,7 +73,7 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 def create(
-    tree: MediaTree, archive: HashingWriter, listing: HashingWriter, *, members_name: str, again: bool = True
+    tree: ReadableTree, archive: HashingWriter, listing: HashingWriter, *, members_name: str, again: bool = True
 ) -> MediaProof:
     """Write every file and directory of `tree` into `archive` and its checksum into `listing`.
 

@@ -69,44 +69,46 @@ class AppriseChannel:
 
     def flaw(self) -> str:
         """Return the fault of the address in words that do not contain it, "" for none."""
-        with _heard() as said:
-            return "" if _service(self.url) else self._lacks(said)
+        with _heard() as log_lines:
+            return "" if _service(self.url) else self._lacks(log_lines)
 
     def send(self, notice: Notice, *, seconds: float) -> None:
         """Send the notice; NotTold with the reason, in words that do not contain the address."""
         persistent(partial(self._attempt, notice), seconds=seconds)
 
     def _attempt(self, notice: Notice, seconds: float) -> None:
-        with _heard() as said:
+        with _heard() as log_lines:
             service = _service(self.url)
             if service is None:
-                raise NotTold(self._lacks(said))
+                raise NotTold(self._lacks(log_lines))
             service.socket_connect_timeout = service.socket_read_timeout = seconds
             subject, body = worded(notice, self.subjects, self.bodies)
             # Not by Apprise.notify(): its threads hold up the end of the program when the other side hangs.
             kind, overflow = _TYPES[notice.event], "truncate"  # the end is the journal, which matters least
             if not service.notify(title=subject, body=body, notify_type=kind, body_format="text", overflow=overflow):
-                raise self._problem(said)
+                raise self._problem(log_lines)
 
-    def _problem(self, said: list[tuple[int, str]]) -> NotTold:
+    def _problem(self, log_lines: list[tuple[int, str]]) -> NotTold:
         """Return why it failed: a known cause, else the library's message for people."""
-        causes = "\n".join(text for _, text in said if _CAUSE.match(text))
+        causes = "\n".join(text for _, text in log_lines if _CAUSE.match(text))
         for pattern, words in _PASSING:
             if re.search(pattern, causes):
                 return TryAgain(words)
         for pattern, words in _LASTING:
             if re.search(pattern, causes):
                 return NotTold(words)
-        problem = self._in_its_words(said) or "it did not take the message"
+        problem = self._in_its_words(log_lines) or "it did not take the message"
         return TryAgain(problem) if re.search(r"error=(5\d\d|429)\b", problem) else NotTold(problem)
 
-    def _lacks(self, said: list[tuple[int, str]]) -> str:
-        why = self._in_its_words(said)
+    def _lacks(self, log_lines: list[tuple[int, str]]) -> str:
+        why = self._in_its_words(log_lines)
         return f"its address is incomplete: {why}" if why else "no address that Apprise knows"
 
-    def _in_its_words(self, said: list[tuple[int, str]]) -> str:
+    def _in_its_words(self, log_lines: list[tuple[int, str]]) -> str:
         """Return the first line for people that quotes no address, without any part of this address; "" for none."""
-        lines = [text for level, text in said if level >= logging.WARNING and "URL" not in text and "://" not in text]
+        lines = [
+            text for level, text in log_lines if level >= logging.WARNING and "URL" not in text and "://" not in text
+        ]
         return redact(lines[0], parts(self.url)).rstrip(" .:") if lines else ""
 
 

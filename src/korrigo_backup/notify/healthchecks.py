@@ -77,15 +77,15 @@ class Healthchecks:
         )
         try:
             with urllib.request.urlopen(request, timeout=seconds) as answer:  # noqa: S310 - see above
-                said = answer.read(_ANSWER).decode(errors="replace").strip()
+                reply = answer.read(_ANSWER).decode(errors="replace").strip()
         except urllib.error.HTTPError as problem:
             problem.close()
             _refused(problem.code)
         except (OSError, http.client.HTTPException, ValueError) as problem:
             raise TryAgain(_in_words(problem)) from None
         else:
-            if said.startswith("OK ("):  # "OK (not found)", "OK (rate limited)": taken with thanks, and thrown away
-                raise NotTold(f"it answers {said!r}: check the address")
+            if reply.startswith("OK ("):  # "OK (not found)", "OK (rate limited)": taken with thanks, and thrown away
+                raise NotTold(f"it answers {reply!r}: check the address")
 
 
 def address(url: str, signal: str, run: str) -> str:

@@ -91,9 +91,11 @@ class _Run:
 
     def tell(self, event: Event, problem: KorrigoBackupError | None = None) -> None:
         """Send the notice, then report and record failed channels."""
-        said = {"message": problem.message, "hint": problem.hint, "state": problem.state} if problem else {}
+        problem_fields = {"message": problem.message, "hint": problem.hint, "state": problem.state} if problem else {}
         tail = () if event is Event.START else journal_tail(journal.read(self.directory))
-        notice = self.announcer.notice(event, self.verb, facts=self.telling.facts, tail=tail, run=self.id, **said)
+        notice = self.announcer.notice(
+            event, self.verb, facts=self.telling.facts, tail=tail, run=self.id, **problem_fields
+        )
         failed = self.announcer.tell(notice)
         if failed:
             self.say(failed)

@@ -60,8 +60,8 @@ class Announcer:
         good = ", ".join(name for name, flaw in flaws if not flaw)
         return (*bad, *([ok("notify.address", f"notified when a backup fails: {good}")] if good else ()))
 
-    def notice(self, event: Event, verb: str, **said: Any) -> Notice:
-        """Return a notice of this site on this host, now; `said` are further fields of it."""
+    def notice(self, event: Event, verb: str, **fields: Any) -> Notice:
+        """Return a notice of this site on this host, now; `fields` are further fields of it."""
         return Notice(
             event=event,
             site=self.site,
@@ -69,7 +69,7 @@ class Announcer:
             host=socket.gethostname(),
             verb=verb,
             moment=datetime.now().astimezone(),
-            **said,
+            **fields,
         )
 
     def tell(self, notice: Notice) -> tuple[Finding, ...]:
@@ -78,8 +78,8 @@ class Announcer:
         Never raises except for a signal, never waits longer than `seconds`; without channels it returns at once.
         """
         channels = [channel for channel in self.channels if wanted(notice.event, channel.events)]
-        told = self.deliver(channels, notice) if channels else ()
-        failed = [f"notification not sent to {one.channel}: {one.problem}" for one in told if one.problem]
+        results = self.deliver(channels, notice) if channels else ()
+        failed = [f"notification not sent to {one.channel}: {one.problem}" for one in results if one.problem]
         return tuple(warning("notify.failed", text, HINT if text is failed[-1] else "") for text in failed)
 
     def deliver(self, channels: Sequence[Notifier], notice: Notice) -> tuple[Notified, ...]:

@@ -93,9 +93,9 @@ def _values(notice: Notice) -> dict[str, str]:
 
 
 def _details(notice: Notice) -> str:
-    said = {"message": notice.message, "hint": notice.hint, "state": notice.state, **notice.facts}
+    fields = {"message": notice.message, "hint": notice.hint, "state": notice.state, **notice.facts}
     where = f"site: {notice.site} ({notice.environment}) on {notice.host}"
-    return "\n".join([*(f"{name}: {value}" for name, value in said.items() if value), where])
+    return "\n".join([*(f"{name}: {value}" for name, value in fields.items() if value), where])
 
 
 def _without_gaps(text: str) -> str:

@@ -204,10 +204,10 @@ class Postgres:
 
     def client_version(self) -> tuple[int, int]:
         """Return major and minor version of psql, (0, 0) if unknown."""
-        told = run(
+        output = run(
             self.access.postgres("psql", "--version", database=self.maintenance), timeout=QUESTION_SECONDS
         ).stdout
-        found = re.search(rb"(\d+)\.(\d+)", told)
+        found = re.search(rb"(\d+)\.(\d+)", output)
         return (int(found[1]), int(found[2])) if found else (0, 0)
 
     def free_space(self) -> int | None:

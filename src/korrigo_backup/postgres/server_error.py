@@ -65,33 +65,33 @@ class NotPermitted(Refused):
 
 def statement_error(program: str, words: str, server: ServerError) -> KorrigoBackupError:
     """Return the error for a statement that the server refused: its class by the SQLSTATE, its hint by the words."""
-    said = f"{program}: {words}"
+    message = f"{program}: {words}"
     match server.sqlstate:
         case "42501":
-            return NotPermitted(said, hint=_hint(_RIGHTS, words, _GIVE_RIGHTS), server=server)
+            return NotPermitted(message, hint=_hint(_RIGHTS, words, _GIVE_RIGHTS), server=server)
         case "53100":
-            return Refused(said, hint=_MAKE_ROOM)
+            return Refused(message, hint=_MAKE_ROOM)
         case "55P03":
-            return TableLocked(said, hint=_LOCKED)
+            return TableLocked(message, hint=_LOCKED)
         case "55006":
-            return StatementFailed(said, hint=_IN_USE, server=server)
+            return StatementFailed(message, hint=_IN_USE, server=server)
         case "3D000" | "42P04":
-            return StatementFailed(said, hint=_MEANWHILE, server=server)
-    return StatementFailed(said, hint=_hint(_FAILED, words, _LOG), server=server)
+            return StatementFailed(message, hint=_MEANWHILE, server=server)
+    return StatementFailed(message, hint=_hint(_FAILED, words, _LOG), server=server)
 
 
 def client_error(program: str, words: str, stderr: str) -> KorrigoBackupError:
     """Return the error for a client that ended without an SQLSTATE: its class and its hint by the client's words."""
-    said = f"{program}: {words}"
+    message = f"{program}: {words}"
     if re.search(r"aborting because of server version mismatch", stderr):
-        return Refused(said, hint=_CLIENTS)
+        return Refused(message, hint=_CLIENTS)
     if re.search(r"permission denied|must be owner|affected by row-level security policy", stderr):
-        return NotPermitted(said, hint=_hint(_RIGHTS, stderr, _GIVE_RIGHTS))
+        return NotPermitted(message, hint=_hint(_RIGHTS, stderr, _GIVE_RIGHTS))
     if re.search(r"No space left on device|could not extend file", stderr):
-        return Refused(said, hint=_MAKE_ROOM)
+        return Refused(message, hint=_MAKE_ROOM)
     if "lock timeout" in words:
-        return TableLocked(said, hint=_LOCKED)
-    return ClientFailed(said, hint=_hint(_FAILED, words, _LOG))
+        return TableLocked(message, hint=_LOCKED)
+    return ClientFailed(message, hint=_hint(_FAILED, words, _LOG))
 
 
 @dataclass(frozen=True)

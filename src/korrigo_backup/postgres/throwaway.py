@@ -85,8 +85,8 @@ def server_programs(major: int) -> Path | None:
     found = {int(path.parent.name): path for path in _packaged() if path.parent.name.isdigit()}
     with suppress(UsageError):
         embedded = embedded_bindir()
-        told = run(Command((str(embedded / "postgres"), "--version")))
-        version = re.search(rb"(\d+)\.", told.stdout)
+        done = run(Command((str(embedded / "postgres"), "--version")))
+        version = re.search(rb"(\d+)\.", done.stdout)
         if version:
             found.setdefault(int(version[1]), embedded)
     return next((found[version] for version in sorted(found) if version >= major), None)
@@ -168,8 +168,8 @@ class ThrowawayServer:
         try:
             works_in = str(place.readlink())
         except PermissionError:  # in a container root may not read another user's process; that user may
-            told = run(Command((*self._prefix, "readlink", "--", str(place))))
-            works_in = os.fsdecode(told.stdout.removesuffix(b"\n"))
+            done = run(Command((*self._prefix, "readlink", "--", str(place))))
+            works_in = os.fsdecode(done.stdout.removesuffix(b"\n"))
         except OSError:
             return False
         return works_in == os.path.realpath(self._data)

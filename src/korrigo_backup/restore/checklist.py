@@ -73,8 +73,8 @@ def checklist(plan: RestorePlan, answers: Mapping[str, str]) -> tuple[Line, ...]
 
 def unanswered(answers: Mapping[str, str]) -> list[Question]:
     """Return the questions that are open; a ticket or a reason answers both."""
-    told = bool(answers.get("reason") or answers.get("ticket"))
-    return [q for q in QUESTIONS if not answers.get(q.key) and not (q.point == "incident" and told)]
+    explained = bool(answers.get("reason") or answers.get("ticket"))
+    return [q for q in QUESTIONS if not answers.get(q.key) and not (q.point == "incident" and explained)]
 
 
 def _asked(point: str, answers: Mapping[str, str], *keys: str) -> Line:

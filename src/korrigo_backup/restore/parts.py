@@ -363,7 +363,8 @@ class MediaPart:
             lost = staging.finish()
         for finding in losses(lost.counts, lost.first):
             self.context.report(finding)
-        self.context.listen(MediaProven(loaded.files, loaded.bytes, content=self.source.by_content))
+        proven = MediaProven(loaded.files, loaded.bytes, content=self.source.by_content, unread=loaded.unread)
+        self.context.listen(proven)
 
     @phase("swap of the media")
     def swap(self, undo: UndoStack) -> None:

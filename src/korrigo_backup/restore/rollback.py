@@ -169,7 +169,7 @@ def _plan(site: Site, move: Move, records: Sequence[Record], *, media_only: bool
     if in_database:
         require_maintenance(site.postgres)
     if not in_database | in_media:
-        raise _nothing_kept(site, move, names)
+        raise _no_previous_copy(site, move, names)
     newest = _last_undone(records, in_database | in_media) if move is REDO else max(in_database | in_media)
     if newest not in in_database and not media_only:
         _refuse_half(site, records, newest)
@@ -186,7 +186,7 @@ def _plan(site: Site, move: Move, records: Sequence[Record], *, media_only: bool
     )
 
 
-def _nothing_kept(site: Site, move: Move, names: Collection[str]) -> NotFound:
+def _no_previous_copy(site: Site, move: Move, names: Collection[str]) -> NotFound:
     """Return the error for a rollback without a previous copy; a rollback before it can be undone."""
     other = "restore a backup instead: korrigo-backup restore latest, or a pre_restore_safety_backup_… file"
     if move is REDO:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.kinds import LISTING_SUFFIX
+from korrigo_backup.artifact.naming import MEDIA_STORE, parse
 from korrigo_backup.errors import KorrigoBackupError, PartlyDone
 from korrigo_backup.media.store import listing
 from korrigo_backup.media.store.objects import MediaStore
@@ -74,7 +75,7 @@ def sweep(catalog: Catalog, *, allow_many: bool = False) -> Swept:
 
 def _garbage(store: MediaStore, directory: Path) -> tuple[list[str], int]:
     """Return the stored files that no listing names, and the number of all stored files."""
-    listings = sorted(path for path in directory.iterdir() if path.name.endswith(LISTING_SUFFIX))
+    listings = sorted(path for path in _entries(directory) if path.name.endswith(LISTING_SUFFIX))
     shelves = store.shelves()
     total = sum(1 for _ in store.names(shelves))
     rounds = 1 + total // _AT_ONCE
@@ -85,6 +86,21 @@ def _garbage(store: MediaStore, directory: Path) -> tuple[list[str], int]:
         share = [shelf for shelf in shelves if first <= int(shelf.name, 16) < last]
         found += [name for name in store.names(share) if bytes.fromhex(name) not in named]
     return found, total
+
+
+def _entries(directory: Path) -> Iterator[Path]:
+    """Yield the entries of the backup directory and of the directories in it: a Django backup has its listing inside.
+
+    OSError for a Django backup that cannot be read; another directory that cannot be read holds no backup.
+    """
+    for path in directory.iterdir():
+        yield path
+        if path.is_dir() and not path.is_symlink() and path.name != MEDIA_STORE:
+            try:
+                yield from path.iterdir()
+            except PermissionError:
+                if parse(path.name):
+                    raise
 
 
 def _named(path: Path, first: int, last: int) -> Iterator[bytes]:

@@ -272,8 +272,8 @@ def _clean(record: Record, secrets: Sequence[Secret]) -> Record:
     record.
     """
 
-    def clean(said: str) -> str:
-        return readable(redact(said, secrets))
+    def clean(text: str) -> str:
+        return readable(redact(text, secrets))
 
-    why = {name: clean(said) for name, said in record.why.items()}
+    why = {name: clean(text) for name, text in record.why.items()}
     return replace(record, subject=clean(record.subject), message=clean(record.message), why=why)

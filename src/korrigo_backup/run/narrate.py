@@ -109,7 +109,7 @@ def _backup(step: BackupStep) -> str:
         case of.CreatingDump():
             return f"📦 Creating database backup: {step.path}"
         case of.CreatingDjangoBackup():
-            return f"📦 Creating Django backup: {step.command} backup --include-media"
+            return f"📦 Creating Django backup: {step.command} backup{'' if step.stored else ' --include-media'}"
         case of.CreatingArchive():
             return f"📦 Creating media backup: {step.path}"
         case of.IndexesLeftOut():
@@ -182,6 +182,8 @@ def _restore(step: RestoreStep) -> str:
         case of.DatabaseProven():
             return _proven(f"{step.tables} tables, {step.rows} rows", content=step.content)
         case of.MediaProven():
+            if step.unread:
+                return _linked(step)
             return _proven(f"{step.files} files, {human(step.size)}", content=step.content)
         case of.EndingSessions():
             return "🔌 Terminating database connections..."
@@ -274,6 +276,11 @@ def _proven(loaded: str, *, content: bool) -> str:
     if content:
         return f"✅ Proven: {loaded}, all as they were saved"
     return f"⚠️ Counted: {loaded}, as in the backup; it has no checksums to prove their content by"
+
+
+def _linked(step: of.MediaProven) -> str:
+    read = f"✅ Proven: {step.files - step.unread} of {step.files} files ({human(step.size)}), as they were saved"
+    return f"{read}\n   {step.unread} are links to live files, unchanged since by size, times and inode, and not read"
 
 
 def _unless(*, configured: bool, command: str) -> str:

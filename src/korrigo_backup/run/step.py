@@ -134,9 +134,10 @@ class ArchivingAgain(_Tagged, frozen=True, tag="media.again"):
 
 
 class CreatingDjangoBackup(_Tagged, frozen=True, tag="django.create"):
-    """The site's manage.py makes a backup; `command` runs it."""
+    """The site's manage.py makes a backup; `command` runs it. With `stored` the media go to the media store."""
 
     command: str
+    stored: bool = False
 
 
 class ReferencesCompared(_Tagged, frozen=True, tag="point.consistency"):
@@ -306,11 +307,15 @@ class DatabaseProven(_Tagged, frozen=True, tag="restore.proven"):
 
 
 class MediaProven(_Tagged, frozen=True, tag="restore.proven.media"):
-    """The unpacked files, `size` bytes, are those that were saved, by their `content` or only by their number."""
+    """The unpacked files, `size` bytes, are those that were saved, by their `content` or only by their number.
+
+    `unread` of them are links to live files that are unchanged since the backup by size, times and inode.
+    """
 
     files: int
     size: int
     content: bool
+    unread: int = 0
 
 
 class EndingSessions(_Tagged, frozen=True, tag="restore.terminate"):

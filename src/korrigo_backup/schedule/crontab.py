@@ -59,9 +59,9 @@ class Crontab:
         return Command(("crontab", *(("-u", self.user) if self.user else ()), action))
 
     def _refused(self, done: Completed, doing: str) -> Refused:
-        said = done.stderr.strip().replace("\n", "; ") or f"status {done.status}"
+        reason = done.stderr.strip().replace("\n", "; ") or f"status {done.status}"
         return Refused(
-            f"cannot {doing} {self.name}: {said}",
+            f"cannot {doing} {self.name}: {reason}",
             hint="see /etc/cron.allow and /etc/cron.deny, or use korrigo-backup schedule install --systemd",
         )
 

@@ -55,7 +55,7 @@ class Loop:
 
         `run` runs a job to its end and returns its exit code; `tell` is called with the next run.
         """
-        told = None
+        shown = None
         # a job that makes no backup cannot have been missed
         self._done.update({job.id: clock() for job in self.jobs if not job.backs_up})
         while True:
@@ -66,9 +66,9 @@ class Loop:
                     return code
                 continue
             coming = self.coming(now)
-            if coming != told:
+            if coming != shown:
                 tell(coming)
-                told = coming
+                shown = coming
             sleep(min(_PAUSE, max(0.0, (coming.at - clock()).total_seconds())))
 
     def due(self, now: datetime) -> Job | None:

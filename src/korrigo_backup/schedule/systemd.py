@@ -86,15 +86,15 @@ class Systemd:
     def _put(self, wanted: Mapping[str, str | None]) -> None:
         gone = [name for name, text in wanted.items() if text is None and self.read(name) is not None]
         if timers := _timers(gone):
-            self._told("disable", "--now", *timers)
+            self._systemctl("disable", "--now", *timers)
         with explained(f"write units in {self.directory}"):
             self.directory.mkdir(parents=True, exist_ok=True)
             for name, text in wanted.items():
                 self._write(self.directory / name, text)
-        self._told("daemon-reload")
+        self._systemctl("daemon-reload")
         if timers := _timers([name for name, text in wanted.items() if text is not None]):
-            self._told("enable", "--now", *timers)
-            self._told("restart", *timers)  # a timer that waits already takes its new time only then
+            self._systemctl("enable", "--now", *timers)
+            self._systemctl("restart", *timers)  # a timer that waits already takes its new time only then
 
     def _write(self, path: Path, text: str | None) -> None:
         if text is None:
@@ -105,14 +105,14 @@ class Systemd:
         fresh.chmod(_MODE)
         fresh.replace(path)
 
-    def _told(self, *words: str) -> None:
+    def _systemctl(self, *words: str) -> None:
         done = run(self._command(*words), timeout=_LIMIT)
         if done.status:
-            said = done.stderr.strip().replace("\n", "; ") or f"status {done.status}"
+            reason = done.stderr.strip().replace("\n", "; ") or f"status {done.status}"
             hint = (
                 "see journalctl -xe" if self.system else "log in as this user (not by su), see systemctl --user status"
             )
-            raise KorrigoBackupError(f"systemctl {' '.join(words)} failed: {said}", hint=hint)
+            raise KorrigoBackupError(f"systemctl {' '.join(words)} failed: {reason}", hint=hint)
 
     def _asked(self, question: str, unit: str) -> bool:
         return run(self._command(question, "--quiet", unit), timeout=_LIMIT).status == 0

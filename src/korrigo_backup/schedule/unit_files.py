@@ -73,8 +73,8 @@ def is_ours(text: str, identity: str) -> bool:
 
 def hours_in(timer: str) -> dict[str, str]:
     """Return the job of a timer of ours and the cron expression that it was made from."""
-    said = [line.removeprefix(_HOURS).split(" job: ", 1) for line in timer.split("\n") if line.startswith(_HOURS)]
-    return {words[0]: words[1] for words in said if len(words) > 1}
+    hours = [line.removeprefix(_HOURS).split(" job: ", 1) for line in timer.split("\n") if line.startswith(_HOURS)]
+    return {words[0]: words[1] for words in hours if len(words) > 1}
 
 
 def _timer(job: Job, around: RunEnvironment) -> str:

@@ -121,8 +121,8 @@ def choose_media(
 
     `names` are the last parts of MEDIA_ROOT in the site's settings, if they could be read.
     """
-    if told := _told_media(backend, tuple(names)):
-        return MediaChoice(told)
+    if place := _stated_media(backend, tuple(names)):
+        return MediaChoice(place)
     mounts = [one for one in backend.volumes if one.target.startswith("/")]
     named = [one for one in mounts if _MEDIA_NAME.search(PurePosixPath(one.target).name)]
     named += [one for one in mounts if one not in named and _MEDIA_SOURCE.search(one.source)
@@ -250,7 +250,7 @@ def _needs(one: ServiceText, services: Mapping[str, ServiceText]) -> set[str]:
     return found
 
 
-def _told_media(backend: ServiceText, names: tuple[str, ...]) -> str | None:
+def _stated_media(backend: ServiceText, names: tuple[str, ...]) -> str | None:
     """Return the directory that a variable of the backend, or the settings' own words, name; it lies in a mount."""
     targets = [_plain(one.target) for one in backend.volumes if one.target.startswith("/")]
     for key, value in backend.environment.items():

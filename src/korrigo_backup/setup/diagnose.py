@@ -124,8 +124,8 @@ def _versions(sources: ReportSources) -> Iterator[str]:
 
 def _first_line(argv: tuple[str, ...], environment: Mapping[str, str]) -> str:
     done = run(Command(argv, {"PATH": environment.get("PATH", "")}), timeout=_SECONDS)
-    said = (done.stdout.decode(errors="replace").strip() or done.stderr.strip() or "no output").splitlines()
-    return f"{' '.join(argv)}: {said[0]}"
+    lines = (done.stdout.decode(errors="replace").strip() or done.stderr.strip() or "no output").splitlines()
+    return f"{' '.join(argv)}: {lines[0]}"
 
 
 def _containers(site: Site) -> Iterator[str]:

@@ -72,7 +72,7 @@ class _Read:
     text: ComposeText
     project: Project | None
     environment: Mapping[str, str] = field(repr=False)
-    told_env_file: bool = False
+    env_file_given: bool = False
 
 
 def discover(directory: Path, environment: Mapping[str, str], named: NamedServices | None = None) -> Discovered:
@@ -162,7 +162,7 @@ def _read(project: tuple[Path, tuple[Path, ...]], environment: Mapping[str, str]
     here = project_here(tuple(paths), env_file, variables)
     document = resolved(here) if here else None
     text = compose_file.understood(document, paths[0]) if document else compose_file.read(paths, variables)
-    return _Read(text, here, variables, told_env_file=env_file is not None)
+    return _Read(text, here, variables, env_file_given=env_file is not None)
 
 
 def _variables(directory: Path, beside: Path, environment: Mapping[str, str]) -> dict[str, str]:
@@ -188,7 +188,7 @@ def _composed(directory: Path, files: tuple[Path, ...], read: _Read, named: Name
         values["site"]["access"] = "compose"
         findings.append(ok("site.access", f"POSTGRES_HOST={host} is a service: it is for the"
                            " containers, this command goes through Docker Compose"))  # fmt: skip
-    if read.told_env_file:
+    if read.env_file_given:
         values["compose"]["env_file"] = ".env"  # Compose looks next to its first file
     return Discovered(values, tuple(findings), found.reached, found.candidates)
 
@@ -212,19 +212,24 @@ def _direct(directory: Path, environment: Mapping[str, str]) -> Discovered:
 
 
 def _asked(manage: Manage, environment: Mapping[str, str], values: Values) -> Iterator[Finding]:
-    told = try_ask(manage, environment)
+    settings = try_ask(manage, environment)
     where = manage.directory / "manage.py"
-    if not isinstance(told, SiteSettings):
-        yield warning("site.django", f"{where} is there, but its settings cannot be read: {told}",
+    if not isinstance(settings, SiteSettings):
+        yield warning("site.django", f"{where} is there, but its settings cannot be read: {settings}",
                       "correct [django] manage: the Python of the site's virtual environment")  # fmt: skip
         return
-    if told.is_postgres:
-        port = int(told.port) if told.port.isdecimal() else 5432
-        values["database"] = {"name": told.name, "user": told.user, "host": told.host or _SOCKET, "port": port}
-    if told.media:
-        values["media"]["root"] = told.media
+    if settings.is_postgres:
+        port = int(settings.port) if settings.port.isdecimal() else 5432
+        values["database"] = {
+            "name": settings.name,
+            "user": settings.user,
+            "host": settings.host or _SOCKET,
+            "port": port,
+        }
+    if settings.media:
+        values["media"]["root"] = settings.media
     yield ok("site.django", f"the settings were read with {where}")
-    if not told.app:
+    if not settings.app:
         yield warning("site.app", "the site has no management command backup: validate sees less",
                       'install korrigo-backup there; INSTALLED_APPS needs "korrigo_backup.djangoapp"')  # fmt: skip
 
@@ -236,12 +241,12 @@ def _below(path: Path, directory: Path) -> str | None:
 def _needed(values: Values, environment: Mapping[str, str]) -> Values:
     """Leave out settings that the environment sets, which wins anyway, and those with their default value."""
     usual = defaults()
-    told = {place for variable, place in VARIABLES.items() if environment.get(variable)}
+    given = {place for variable, place in VARIABLES.items() if environment.get(variable)}
     kept = {
         section: {
             key: value
             for key, value in keys.items()
-            if value not in (None, "") and (section, key) not in told and value != usual[section][key]
+            if value not in (None, "") and (section, key) not in given and value != usual[section][key]
         }
         for section, keys in values.items()
     }

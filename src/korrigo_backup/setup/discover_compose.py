@@ -112,10 +112,10 @@ def composed(
 
 def _whole(one: ServiceText, home: Path, environment: Mapping[str, str]) -> ServiceText:
     """Return a service with the variables of its `env_file` below its own, and with the facts in its build context."""
-    told: dict[str, str] = {}
+    from_files: dict[str, str] = {}
     for name in one.env_files:
-        told |= parse_dotenv(home / name, environment).values
-    return with_build(replace(one, environment={**told, **one.environment}), home)
+        from_files |= parse_dotenv(home / name, environment).values
+    return with_build(replace(one, environment={**from_files, **one.environment}), home)
 
 
 def _named(
@@ -155,8 +155,8 @@ def _database(
     if db is None:
         return
     values["compose"]["db"] = db.name
-    told = dict(inside) if inside is not None else _with_secrets(db, text, files.home)
-    found = login(roles.image_of(db), told)
+    settings = dict(inside) if inside is not None else _with_secrets(db, text, files.home)
+    found = login(roles.image_of(db), settings)
     values["database"] = {"name": found.database, "user": found.user}
     source = "from its container" if inside is not None else db.image or db.base or "built"
     yield ok("site.compose", f"{files.shown}: the database is the service {db.name} ({source}):"
@@ -170,13 +170,13 @@ def _database(
 
 def _with_secrets(db: ServiceText, text: ComposeText, home: Path) -> dict[str, str]:
     """Return the variables of a server's container, those that stand in a file (`POSTGRES_DB_FILE`) read from there."""
-    told = dict(db.environment)
+    settings = dict(db.environment)
     for name in variables(roles.image_of(db)):
-        place = told.get(f"{name}_FILE", "")
+        place = settings.get(f"{name}_FILE", "")
         secret = text.secrets.get(db.secrets.get(place, place.rsplit("/", 1)[-1]))
-        if place and secret and not told.get(name):
-            told[name] = _name_in(home / secret)
-    return told
+        if place and secret and not settings.get(name):
+            settings[name] = _name_in(home / secret)
+    return settings
 
 
 def _name_in(path: Path) -> str:

@@ -72,9 +72,9 @@ def draft(
         before = tuple(before) if isinstance(before, list | tuple) else ()
         values.setdefault("media", {})["columns"] = tuple(dict.fromkeys((*before, *columns)))
     text = render(values)
-    told = (*findings, *found.findings)
+    noted = (*findings, *found.findings)
     reached = found.reached or (bool(old) and not found.candidates)
-    return ConfigurationDraft(target, text, _content(target) != text, told, reached, found.candidates)
+    return ConfigurationDraft(target, text, _content(target) != text, noted, reached, found.candidates)
 
 
 def site_of(catalog: Catalog) -> str | None:
@@ -104,7 +104,7 @@ def write(made: ConfigurationDraft, stamp: str) -> Path | None:
         fresh.unlink(missing_ok=True)
         write_private(fresh, made.text.encode())
         try:
-            kept = _kept(made.target, stamp)
+            kept = _former_file(made.target, stamp)
             fresh.replace(made.target)
         finally:
             fresh.unlink(missing_ok=True)
@@ -134,7 +134,7 @@ _OWN_HEAD = """\
 """
 
 
-def _kept(target: Path, stamp: str) -> Path | None:
+def _former_file(target: Path, stamp: str) -> Path | None:
     if not os.path.lexists(target):
         return None
     kept = target.with_name(f"{target.name}.bak-{stamp}")

@@ -35,6 +35,7 @@ from korrigo_backup.postgres.databases import Databases
 from korrigo_backup.postgres.property_differences import GRANT_SET, lost_by_swap
 from korrigo_backup.restore.needs import site_needs
 from korrigo_backup.site.health import health_findings
+from korrigo_backup.site.site import is_large
 from korrigo_backup.system.abilities import try_out
 from korrigo_backup.system.files import explained, free_bytes
 from korrigo_backup.system.run import Command, run, which
@@ -115,11 +116,11 @@ def preflight(build: Callable[[], Site], around: PreflightFacts) -> list[Finding
 def machine() -> Iterator[Finding]:
     """Return whether Python is new enough."""
     found = sys.version_info[:2]
-    said = f"Python {found[0]}.{found[1]}"
+    version = f"Python {found[0]}.{found[1]}"
     if found >= PYTHON:
-        yield ok("python.version", said)
+        yield ok("python.version", version)
     else:
-        yield error("python.version", f"{said} is too old", f"install Python {_dotted(PYTHON)} or newer")
+        yield error("python.version", f"{version} is too old", f"install Python {_dotted(PYTHON)} or newer")
 
 
 def engine(environment: Mapping[str, str | Secret]) -> Iterator[Finding]:
@@ -192,8 +193,8 @@ def running(found: Sequence[Container], database: str, shown: str) -> Finding:
     if not found or database in bad or database not in {one.service for one in found}:
         return error("services.running", f"the service {database} does not run", f"{shown} up -d {database}")
     if bad:
-        told = ", ".join(f"{name} ({state})" for name, state in sorted(bad.items()))
-        return warning("services.running", f"not running: {told}", f"{shown} up -d")
+        states = ", ".join(f"{name} ({state})" for name, state in sorted(bad.items()))
+        return warning("services.running", f"not running: {states}", f"{shown} up -d")
     return ok("services.running", f"services running: {', '.join(sorted(one.service for one in found))}")
 
 
@@ -201,9 +202,9 @@ def database(server: Postgres) -> Looked:
     """Return the findings about the database: that it answers, versions, rights."""
     version = server.version()
     size = Databases(server).size(server.database)
-    told = f"database {server.database} answers, PostgreSQL {version}, {size:,} bytes"
+    message = f"database {server.database} answers, PostgreSQL {version}, {size:,} bytes"
     return Looked(
-        (ok("database.reachable", told), *_versions(server, version), _createdb(server), *_needs(server)), size
+        (ok("database.reachable", message), *_versions(server, version), _createdb(server), *_needs(server)), size
     )
 
 
@@ -215,8 +216,8 @@ def _versions(server: Postgres, version: int) -> Iterator[Finding]:
         asked = server.access.postgres(program, "--version", database=server.maintenance)
         client = version_in(run(asked, timeout=COMPOSE_SECONDS).stdout.decode(errors="replace"))
         if client is None or client[0] < version:
-            said = _dotted(client) if client else "of an unknown version"
-            yield error("database.clients", f"{program} {said} is older than the server, {version}",
+            older = _dotted(client) if client else "of an unknown version"
+            yield error("database.clients", f"{program} {older} is older than the server, {version}",
                         "install the server's clients, and name their directory in [database] client_dir")  # fmt: skip
         else:
             yield ok("database.clients", f"{program} {_dotted(client)}")
@@ -262,9 +263,20 @@ def media(site: Site) -> Looked:
             files += entry.is_file
             size += entry.info.st_size if entry.is_file else 0
     found = [ok("media.readable", f"media in {site.media.root}: {files:,} files, {size:,} bytes")]
+    found += _way_of_saving(site, files, size)
     if mounts := site.media.facts().live_mounts:
         found.append(warning("media.mounts", mounts_inside(mounts), MOUNTS_HINT))
     return Looked(tuple(found), size)
+
+
+def _way_of_saving(site: Site, files: int, size: int) -> Iterator[Finding]:
+    """Say how a large media tree is saved; a small one is an archive, as in the runbook."""
+    if site.store.takes(files, size):
+        reason = "" if site.store.use else ", because the tree is large"
+        yield ok("media.store", f"media backups are listings, each file is stored once (media store{reason})")
+    elif is_large(files, size):
+        yield warning("media.store", "[media] store = false: each media backup is an archive of the whole tree",
+                      "set [media] store = true: a night then saves new files alone")  # fmt: skip
 
 
 def storage(directory: Path, needed: int, *, least: Callable[[], int] = int) -> Iterator[Finding]:
@@ -305,8 +317,8 @@ def abilities(directory: Path) -> Iterator[Finding]:
     links = {"hard links": found.hard_links, "symbolic links": found.symbolic_links}
     lacking = " and no ".join(name for name, there in links.items() if not there)
     latest = "" if found.symbolic_links else f"; there is no {LATEST_SQL}, the name latest works"
-    said = f"has no {lacking}: backups are published by rename{latest}" if lacking else "has hard and symbolic links"
-    yield ok("backup.links", f"{directory} {said}")
+    text = f"has no {lacking}: backups are published by rename{latest}" if lacking else "has hard and symbolic links"
+    yield ok("backup.links", f"{directory} {text}")
 
 
 def settings(directory: Path, problems: Iterable[Problem] = ()) -> Iterator[Finding]:

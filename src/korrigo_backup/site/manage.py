@@ -42,7 +42,8 @@ COMMAND_SECONDS = 180.0
 WORK_SECONDS = 4 * 3600.0
 """A migration of a large table takes its time; more than a night's work means that it waits for something."""
 
-BACKUP = ("backup", "--include-media")
+BACKUP = ("backup",)
+WITH_MEDIA = "--include-media"
 RESTORE = ("restore", "-")
 
 MADE = (0, PartlyDone.exit_code)
@@ -84,7 +85,7 @@ class DjangoCommands(Protocol):
         ...
 
     def bring_out(self, target: Path, *options: str) -> None:
-        """Run `manage.py backup` with the media and `options`, and put the directory that it makes into `target`.
+        """Run `manage.py backup` with `options`, and put the directory that it makes into `target`.
 
         No copy of it stays anywhere else. Raises as `ask`, ProofFailed if the output is cut or malformed.
         """
@@ -173,14 +174,14 @@ _KINDS = {kind.exit_code: kind for kind in (Refused, NotFound, Locked, Unreachab
 SAME_VERSION = "run the command again; korrigo-backup must be of the same version there and here"
 
 
-def child_environment(own: Mapping[str, str], told: Mapping[str, str | None]) -> dict[str, str | Secret]:
-    """Return the environment of manage.py: all of `own`, and over it the known values of `told`.
+def child_environment(own: Mapping[str, str], values: Mapping[str, str | None]) -> dict[str, str | Secret]:
+    """Return the environment of manage.py: all of `own`, and over it the known values of `values`.
 
     Every other child gets a reduced environment. manage.py is the site's code, whose settings read variables that we
     cannot know (DJANGO_SETTINGS_MODULE, DJANGO_SECRET_KEY, a broker's address): it gets the variables of the operator's
     shell and `.env`. Values whose names sound secret are redacted from the child's output.
     """
-    merged = {**own, **{name: value for name, value in told.items() if value is not None}}
+    merged = {**own, **{name: value for name, value in values.items() if value is not None}}
     return {name: Secret(value) if _SECRET_NAME.search(name) else value for name, value in merged.items()}
 
 

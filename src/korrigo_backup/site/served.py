@@ -42,8 +42,8 @@ class Served:
         except BrokenPipeError:
             return
 
-    def _hear(self, told: StepMessage) -> None:
-        step = step_of(told)
+    def _hear(self, message: StepMessage) -> None:
+        step = step_of(message)
         if isinstance(step, DjangoComplete):
             self.complete = True
         else:

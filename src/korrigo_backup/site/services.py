@@ -59,8 +59,8 @@ class Services(Protocol):
         """Return how the services are now, before they are stopped."""
         ...
 
-    def await_health(self, names: Sequence[str], before: Health, told: Callable[[float], None]) -> tuple[str, ...]:
-        """Wait until these services are healthy; `told` is called with the longest wait in seconds.
+    def await_health(self, names: Sequence[str], before: Health, on_wait: Callable[[float], None]) -> tuple[str, ...]:
+        """Wait until these services are healthy; `on_wait` is called with the longest wait in seconds.
 
         Returns in words the parts that are unhealthy and were unhealthy `before`. Raises KorrigoBackupError for the
         others.
@@ -123,13 +123,13 @@ class CommandServices:
             return Health(url=self.health_url)
         return Health(silent=f"{self.health_url} does not answer: {reason}")
 
-    def await_health(self, names: Sequence[str], before: Health, told: Callable[[float], None]) -> tuple[str, ...]:
+    def await_health(self, names: Sequence[str], before: Health, on_wait: Callable[[float], None]) -> tuple[str, ...]:
         """Ask the health address until it answers 200; without an address return at once."""
         del names
         if not self.health_url:
             return ()
         limit = self.health_timeout or DEFAULT_SECONDS
-        told(limit)
+        on_wait(limit)
         return await_address(self.health_url, limit, before)
 
 

@@ -39,6 +39,18 @@ class StoreOptions:
     reread_nights: int = 30
     link_unchanged: bool = False
 
+    def takes(self, files: int, size: int) -> bool:
+        """Return whether a tree of so many files and bytes goes to the media store."""
+        return self.use if self.use is not None else is_large(files, size)
+
+
+def is_large(files: int, size: int) -> bool:
+    """Return whether a whole archive of so many files and bytes takes too long for each night."""
+    return files > _LARGE_FILES or size > _LARGE_BYTES
+
+
+_LARGE_FILES, _LARGE_BYTES = 20_000, 1_000_000_000
+
 
 @dataclass(frozen=True)
 class Site:
@@ -107,11 +119,11 @@ class Site:
         """
         began, names = time.monotonic(), ", ".join(started) or "the site"
 
-        def told(limit: float) -> None:
+        def on_wait(limit: float) -> None:
             listen(AwaitingHealth(names, limit))
 
         try:
-            ill = self.services.await_health(started, before, told)
+            ill = self.services.await_health(started, before, on_wait)
         except KorrigoBackupError as problem:
             if not keep:
                 raise

@@ -76,7 +76,7 @@ def collect(catalog: Catalog, given: Facts, sources: Sources) -> Facts:
         stopped=bool(sources.stopped and os.path.lexists(sources.stopped)),
         targets=tuple(_copies(directory, name, off_site=off_site) for name, off_site in sources.targets.items()),
     )
-    return _with_disk(_with_kept(_with_holds(facts, directory), sources.live), directory, sources.media)
+    return _with_disk(_with_previous_copies(_with_holds(facts, directory), sources.live), directory, sources.media)
 
 
 def _copies(directory: Path, name: str, *, off_site: bool) -> TargetCopies:
@@ -102,7 +102,7 @@ def _with_holds(facts: Facts, directory: Path) -> Facts:
         return replace(facts, held_unread=(problem.message, problem.hint))
 
 
-def _with_kept(facts: Facts, live: Callable[[], Site] | None) -> Facts:
+def _with_previous_copies(facts: Facts, live: Callable[[], Site] | None) -> Facts:
     """Ask the live site for previous copies; if it does not answer, that is only noted."""
     if live is None:
         return facts

@@ -132,11 +132,16 @@ def read_plain(path: Path, largest: int) -> bytes:
 
 def sha256_of(path: Path) -> tuple[str, int]:
     """Return the SHA-256 of a regular file and its size in bytes."""
-    digest, size = hashlib.sha256(), 0
     with open_plain(path) as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
+        return sha256_of_open(file)
+
+
+def sha256_of_open(file: IO[bytes]) -> tuple[str, int]:
+    """Return the SHA-256 of an open file from its position on, and the number of bytes read."""
+    digest, size = hashlib.sha256(), 0
+    while chunk := file.read(CHUNK):
+        digest.update(chunk)
+        size += len(chunk)
     return digest.hexdigest(), size
 
 

@@ -90,14 +90,16 @@ def _item(artifact: Artifact) -> CopyItem:
     path = artifact.path
     manifest = artifact.manifest
     named = {} if manifest is None or KINDS[artifact.kind].components else {m.name: m.sha256 for m in manifest.members}
+    listing = artifact.stored_listing
+    stored = partial(_stored, listing) if listing else frozenset
     if KINDS[artifact.kind].layout is ArtifactLayout.DIRECTORY:
         with explained(f"read {path}"):
             inside = sorted(child for child in path.iterdir() if child.is_file() and not child.is_symlink())
         files = {f"{artifact.name}/{child.name}": child for child in inside}
-        return CopyItem(artifact.name, artifact.created, files, {f"{artifact.name}/{n}": s for n, s in named.items()})
+        sums = {f"{artifact.name}/{n}": s for n, s in named.items()}
+        return CopyItem(artifact.name, artifact.created, files, sums, stored=stored)
     beside = [path.with_name(f"{path.name}{suffix}") for suffix in (MEMBERS_SUFFIX, MANIFEST_SUFFIX)]
     files = {one.name: one for one in (path, *beside) if one.exists()}
-    stored = partial(_stored, path) if artifact.is_listing else frozenset
     return CopyItem(
         artifact.name, artifact.created, files, named, components=tuple(members_of(artifact)), stored=stored
     )

@@ -25,7 +25,7 @@ def content(catalog: Catalog, artifact: Artifact, *, stored_media: bool = True) 
     signed = [_as_warning(finding) for finding in authenticity(artifact, allow_unsigned=False)]
     match artifact.kind:
         case Kind.DJANGO:
-            return django_format.verify(artifact.path)[1]
+            return django_format.verify(artifact.path, stored_media=stored_media)[1]
         case Kind.POINT:
             members = members_of(catalog, artifact)
             inside = [one for member in members for one in content(catalog, member, stored_media=stored_media)]

@@ -1,4 +1,4 @@
-"""The `django` kind (Method 2), seen without Django: a directory with manifest, fixture and media archive.
+"""The `django` kind (Method 2), seen without Django: a directory with manifest, fixture and media archive or listing.
 
 The rows themselves are checked against the models by the site's own `restore --dry-run`; here every byte is read,
 compared with the manifest, and known to be complete JSON and a complete ZIP.
@@ -20,8 +20,11 @@ from korrigo_backup.artifact import signature as authenticity
 from korrigo_backup.artifact.left_out import left_out_findings, media_findings
 from korrigo_backup.artifact.naming import DIRECTORY_MANIFEST
 from korrigo_backup.core.finding import Finding, ok, warning
-from korrigo_backup.errors import NotFound, ProofFailed
+from korrigo_backup.errors import NotFound, ProofFailed, Refused
 from korrigo_backup.media import zip_archive as media_zip
+from korrigo_backup.media.store import load as stored
+from korrigo_backup.media.store.listing import read as read_listing
+from korrigo_backup.media.store.objects import MediaStore
 from korrigo_backup.system.files import open_plain
 from korrigo_backup.system.streams import HashingReader
 
@@ -80,10 +83,18 @@ def read_signed(directory: Path | ServedFiles, keys: Mapping[str, Key]) -> tuple
     return found, authenticity.check(raw, keys)
 
 
-def verify(directory: Path, count: Callable[[Path, Manifest], int] | None = None) -> tuple[Manifest, list[Finding]]:
+def verify(
+    directory: Path,
+    count: Callable[[Path, Manifest], int] | None = None,
+    *,
+    stored_media: bool = True,
+    backups: Path | None = None,
+) -> tuple[Manifest, list[Finding]]:
     """Read the whole artifact and return its manifest and the findings.
 
-    `count` reads the fixture in place of the check that needs no models, and returns its number of objects. Raises
+    `count` reads the fixture in place of the check that needs no models, and returns its number of objects. Without
+    `stored_media` the files of the media store must be there with their sizes, and are not read. `backups` is the
+    directory with the media store, if it is not that above `directory`. Raises
     NotFound or ProofFailed for every fault that makes the artifact unusable; properties that could not be proven are
     warnings.
     """
@@ -102,10 +113,31 @@ def verify(directory: Path, count: Callable[[Path, Manifest], int] | None = None
     findings.append(ok("django.rows", f"{rows:,} objects, all JSON"))
     findings += left_out_findings(manifest.django.left_out if manifest.django else ())
     findings += media_findings(manifest.media.notes if manifest.media else ())
-    if manifest.includes_media:
+    if manifest.media and manifest.media.store:
+        store = MediaStore(backups or directory.parent)
+        findings.append(verify_stored_media(directory, manifest, store, content=stored_media))
+    elif manifest.includes_media:
         checked = verify_media(directory, manifest)
         findings.append(ok("django.media", f"{checked.files:,} files, {checked.bytes:,} bytes"))
     return manifest, findings
+
+
+def verify_stored_media(directory: Path, manifest: Manifest, store: MediaStore, *, content: bool) -> Finding:
+    """Compare the listing of the media store with the manifest, and return the finding about its files.
+
+    They must be in the store with their sizes; with `content` each is read. Raises ProofFailed.
+    """
+    with open_listing(directory, manifest) as listing:
+        entries = read_listing(listing, manifest.media.members) if listing and manifest.media else iter(())
+        files, size = stored.verify(entries, store, content=content)
+    media = manifest.media
+    if media and (media.files, media.bytes) != (files, size):
+        raise ProofFailed(
+            f"{media.members} names {files} files of {size} bytes, the manifest {media.files} of {media.bytes}",
+            hint=_ANOTHER,
+        )
+    where = "every checksum as saved" if content else "all in the media store"
+    return ok("django.media", f"{files:,} files, {size:,} bytes, {where}")
 
 
 def _verify_database(directory: Path, manifest: Manifest) -> int:
@@ -144,6 +176,15 @@ def verify_media(directory: Path | ServedFiles, manifest: Manifest) -> CheckedAr
         checked = media_zip.check(archive, listing, name)
     expect_media(manifest, checked)
     return checked
+
+
+def require_archive(directory: Path | ServedFiles, manifest: Manifest) -> None:
+    """Raise Refused for a backup whose media files are in the media store, which manage.py does not read."""
+    if manifest.media and manifest.media.store:
+        raise Refused(
+            f"the media files of {directory} are in the media store",
+            hint="restore it with korrigo-backup restore, on the machine with the backup directory",
+        )
 
 
 def expect_media(manifest: Manifest, checked: CheckedArchive) -> None:

@@ -96,13 +96,16 @@ class MediaSource:
     def load(self, staging: Stage, *, trusted: bool, link_unchanged: bool = False) -> media_format.Content:
         """Write the files into `staging`, each proven while it is written; raises ProofFailed.
 
-        `link_unchanged`: unchanged live files of a listing of the media store are linked and not written.
+        Unchanged live files of a listing of the media store are taken over where the file system can share their
+        blocks; with `link_unchanged` they are linked, and not read.
         """
         self.archive.seek(0)
         if self.store:
             entries = listing.read(self.archive, self.name)
-            before_ns = self.at_rest_before_ns if link_unchanged else 0
-            return load_stored(entries, self.store, staging, trusted=trusted, link_before_ns=before_ns)
+            at_rest = self.at_rest_before_ns
+            return load_stored(
+                entries, self.store, staging, trusted=trusted, at_rest_before_ns=at_rest, link=link_unchanged
+            )
         if self.is_zip:
             return foreign_zip.load(self.archive, self.name, root=self.root or ".", staging=staging)
         if self.listing:

@@ -13,7 +13,9 @@ from korrigo_backup.artifact.kinds import KINDS, Kind
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.finding import Finding, ok
 from korrigo_backup.errors import NotFound, ProofFailed
+from korrigo_backup.media.store.objects import MediaStore
 from korrigo_backup.system.files import explained, sha256_of
+from korrigo_backup.verify.django_artifact import verify_stored_media
 from korrigo_backup.verify.media_source import open_media
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ def structure(catalog: Catalog, artifact: Artifact) -> list[Finding]:
     if artifact.is_listing:
         with open_media(artifact, unpacked=False) as source:
             found += source.findings
+    elif artifact.stored_listing:
+        found.append(verify_stored_media(artifact.path, manifest, MediaStore(artifact.directory), content=False))
     return [*found, ok("artifact.checksum", f"{artifact.name}: {size:,} bytes, all as saved")]
 
 

@@ -58,7 +58,7 @@ def verify(
     are not read: each backup reads a share of them.
     """
     findings = [*_read(catalog, artifact, depth, stored_media=stored_media), *_mode(artifact)]
-    if artifact.size < SMALL and not KINDS[artifact.kind].components and not artifact.is_listing:
+    if artifact.size < SMALL and not KINDS[artifact.kind].components and not artifact.stored_listing:
         findings.append(warning("artifact.small", f"Warning: Backup size < 1 MB ({artifact.size} bytes)",
                                 "right for a small site; else look for missing data: korrigo-backup show"))  # fmt: skip
     age = now - artifact.created

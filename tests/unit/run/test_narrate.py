@@ -37,6 +37,12 @@ def test_every_step_has_a_line_or_is_silent_on_purpose_and_has_an_id_of_its_own(
         (of.StartingServices(configured=True), "restore.start", "🚀 Starting backend..."),
         (of.DatabaseProven(2, 7, content=False), "restore.proven", "⚠️ Counted: 2 tables, 7 rows, as in the backup; it has no checksums to prove their content by"),
         (of.MediaProven(2, 2048, content=True), "restore.proven.media", "✅ Proven: 2 files, 2.0K, all as they were saved"),
+        (
+            of.MediaProven(9, 2048, content=True, unread=7),
+            "restore.proven.media",
+            ("✅ Proven: 2 of 9 files (2.0K), as they were saved\n"
+            "   7 are links to live files, unchanged since by size, times and inode, and not read"),
+        ),
         (of.Swapping(""), "restore.swap", "🔁 Putting it in place..."),
         (of.DjangoLoaded(5), "django.restore.loaded", "   Pass 1: Saved 5 objects. 0 remaining.\n   Database restored successfully"),
         (of.AwaitingLock("busy", 90.0), "lock.waiting", "⏳ busy; waiting 90 s at most"),

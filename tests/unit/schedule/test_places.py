@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from korrigo_backup.app.unattended import prepare, require_told, surroundings_of
+from korrigo_backup.app.unattended import prepare, require_in_files, surroundings_of
 from korrigo_backup.artifact.catalog import Catalog
 from korrigo_backup.artifact.keyring import read
 from korrigo_backup.config.load import load
@@ -112,17 +112,17 @@ def test_what_only_the_shell_knows_is_named_and_never_shown(tmp_path):
     env = {"POSTGRES_PASSWORD": "s3cr3t", "DOCKER_HOST": "tcp://elsewhere", "POSTGRES_DB": "viatique"}
     config = configured(tmp_path, env=env, dotenv="POSTGRES_DB=viatique\n")
     with pytest.raises(Refused) as refused:
-        require_told(config, tmp_path, None, env)
+        require_in_files(config, tmp_path, None, env)
     assert refused.value.message.endswith("POSTGRES_PASSWORD, DOCKER_HOST")
     assert "s3cr3t" not in refused.value.message + refused.value.hint
     variables = "POSTGRES_PASSWORD=s3cr3t\nDOCKER_HOST=tcp://elsewhere\n"
-    require_told(configured(tmp_path, env=env, dotenv=variables), tmp_path, None, env)
+    require_in_files(configured(tmp_path, env=env, dotenv=variables), tmp_path, None, env)
 
 
 def test_a_user_that_does_not_exist_is_refused(tmp_path):
     config = configured(tmp_path, '[schedule]\nuser = "nobody-of-this-name"\n')
     with pytest.raises(UsageError, match="there is no user"):
-        require_told(config, tmp_path, None, {})
+        require_in_files(config, tmp_path, None, {})
 
 
 def test_a_directory_that_no_crontab_can_hold_is_refused(tmp_path):

@@ -2,12 +2,16 @@
 
 import os
 import subprocess
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from korrigo_backup.compose.container import Container
 from korrigo_backup.core.finding import Level
-from korrigo_backup.setup.preflight import judged, key_file, running, settings, storage, version_in
+from korrigo_backup.media.tree import MediaTree
+from korrigo_backup.setup.preflight import judged, key_file, media, running, settings, storage, version_in
+from korrigo_backup.site.site import StoreOptions
 
 
 def container(service, *, runs=True, health="healthy"):
@@ -97,3 +101,25 @@ def test_preflight_reports_an_env_file_that_is_world_readable_or_tracked_or_over
 
 def test_preflight_warns_about_a_missing_key_file(tmp_path):
     assert levels(key_file(tmp_path / "key", lambda: None)) == {"key.file": Level.WARNING}
+
+
+@pytest.mark.parametrize(
+    ("use", "files", "size", "level"),
+    [
+        (None, 2, 20, None),
+        (None, 2, 1_000_000_001, Level.OK),
+        (None, 20_001, 20, Level.OK),
+        (True, 2, 20, Level.OK),
+        (False, 2, 20, None),
+        (False, 2, 1_000_000_001, Level.WARNING),
+    ],
+)
+def test_the_way_of_saving_a_large_media_tree_is_named(tmp_path, use, files, size, level):
+    root = tmp_path / "media"
+    root.mkdir()
+    for number in range(files):
+        (root / str(number)).touch()
+    os.truncate(root / "0", size)
+    site: Any = SimpleNamespace(media=MediaTree(root), store=StoreOptions(use))
+    found = levels(media(site).findings)
+    assert found.get("media.store") == level

@@ -45,8 +45,8 @@ def command(
     wired: Wired = context.ensure_object(CommandContext).wired()
     now = local_now()
     subject = "full" if full else "db"
-    told = announced(announcer(wired, notify), wired.catalog.directory, "nightly", subject, say=say_findings)
-    with told as telling, shown(wired):
+    announcing = announced(announcer(wired, notify), wired.catalog.directory, "nightly", subject, say=say_findings)
+    with announcing as telling, shown(wired):
         configured = wired.config.nightly
         night = Night(
             full=full,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from korrigo_backup.app.unattended import prepare, require_told
+from korrigo_backup.app.unattended import prepare, require_in_files
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.artifact.history import proven
 from korrigo_backup.cli.output import CommandContext, say, say_findings, say_json
@@ -80,7 +80,7 @@ def command(
 
 def _install(wired: Wired, by: By, *, dry_run: bool) -> None:
     schedule = wired.schedule()
-    require_told(wired.config, wired.directory, wired.file, os.environ)
+    require_in_files(wired.config, wired.directory, wired.file, os.environ)
     place = schedule.at(by)
     if not dry_run:
         place.require()

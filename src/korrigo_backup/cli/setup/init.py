@@ -160,8 +160,8 @@ def _write(made: ConfigurationDraft, wired: Wired) -> None:
         say(f"✅ No change is needed in {made.target}")
     if made_own := operation.own_settings(Path.cwd()):
         path, taken = made_own
-        said = f", {taken} taken over from .env, which a deployment may write anew" if taken else ""
-        say(f"✅ Own settings: {path.name} (mode 600, before .env){said}")
+        from_env = f", {taken} taken over from .env, which a deployment may write anew" if taken else ""
+        say(f"✅ Own settings: {path.name} (mode 600, before .env){from_env}")
     with explained("make the signing key"):
         wired.keyring.signing()
 
@@ -190,8 +190,8 @@ def _next_steps(verbs: Container[str], wired: Wired) -> None:
 
 
 def _failure(failed: int, target: Path, *, written: bool) -> KorrigoBackupError:
-    said = "a check failed" if failed == 1 else f"{failed} checks failed"
+    message = "a check failed" if failed == 1 else f"{failed} checks failed"
     hint = "correct each line marked ❌ above, then check again: korrigo-backup doctor"
     if written:
-        return PartlyDone(f"{target} is written, and {said}", hint=hint, state="the configuration is there")
-    return Refused(said, hint=hint)
+        return PartlyDone(f"{target} is written, and {message}", hint=hint, state="the configuration is there")
+    return Refused(message, hint=hint)

@@ -146,7 +146,7 @@ class Checks:
         for one in reversed(self._aside):
             if problem := self._cannot_hold(one):
                 _add(one, self.alias, not_valid=True)
-                self.notes.append(_said(one, problem))
+                self.notes.append(_note(one, problem))
         with _named(self.tables, self.alias):
             for one in outside:
                 _add(one, self.alias)
@@ -188,7 +188,7 @@ def _add(one: Constraint, alias: str, *, not_valid: bool = False) -> None:
             cursor.execute(f"COMMENT ON CONSTRAINT {one.name} ON {one.place} IS {one.comment}")
 
 
-def _said(one: Constraint, problem: BaseException) -> str:
+def _note(one: Constraint, problem: BaseException) -> str:
     return (
         f"{one.name} of {one.place} is NOT VALID: saved rows break it: {first_line(problem)}; new rows are checked as"
         f" before: mend the rows that break it, then: ALTER {one.of} VALIDATE CONSTRAINT {one.name}"

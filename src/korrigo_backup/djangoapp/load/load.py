@@ -100,12 +100,12 @@ def run(load: Load) -> list[str]:
         aside = emptying.empty(whole, load.alias)
         load.keys.make_missing()
         load.keys.call(saved.permissions if saved else ())
-        said = None if _is_provable(load) else Meanings(load.alias)
-        checks = Checks(load.tables, load.alias, broken_when_saved=said is None and _same_migrations(load))
+        meanings = None if _is_provable(load) else Meanings(load.alias)
+        checks = Checks(load.tables, load.alias, broken_when_saved=meanings is None and _same_migrations(load))
         with checks.deferred(aside):
-            counts = _insert(load, said, checks)
+            counts = _insert(load, meanings, checks)
             expect(load.manifest, load.manifest.database_backup or "", load.reader.sha256, load.reader.size)
-        _prove(load, counts, said, checks.refusal)
+        _prove(load, counts, meanings, checks.refusal)
         positions = (saved.sequences, saved.own_sequences) if saved else ((), ())
         notes = sequences.move_up(load.tables, load.alias, *positions)
     notes += checks.notes + _refresh(load.tables, load.alias)
@@ -154,7 +154,7 @@ def _not_null(found: Iterable[ModelTable], alias: str) -> dict[str, frozenset[st
         }
 
 
-def _insert(load: Load, said: Meanings | None, checks: Checks) -> dict[str, int]:
+def _insert(load: Load, meanings: Meanings | None, checks: Checks) -> dict[str, int]:
     inserters: dict[str, Inserter] = {}
     for table in load.tables:
         if table.referred_by:
@@ -162,8 +162,8 @@ def _insert(load: Load, said: Meanings | None, checks: Checks) -> dict[str, int]
     current: Inserter | None = None
     label = ""
     for table, row, size in load.reader.rows():
-        if said:
-            said.add_decoded(table, row)
+        if meanings:
+            meanings.add_decoded(table, row)
         if current is None or table.label != label:
             label = table.label
             current = inserters.setdefault(label, Inserter(table, load.alias, checks.gave_way))
@@ -192,12 +192,12 @@ def _same_migrations(load: Load) -> bool:
     return saved is not None and not compare(saved.migrations, in_code(), applied(load.alias))
 
 
-def _prove(load: Load, counts: dict[str, int], said: Meanings | None, refusal: ProofFailed | None) -> None:
+def _prove(load: Load, counts: dict[str, int], meanings: Meanings | None, refusal: ProofFailed | None) -> None:
     """Raise ProofFailed if the tables do not hold the saved rows; `refusal` is the error of a broken constraint."""
-    if said is not None:
+    if meanings is not None:
         found = Meanings(load.alias)
         found.read_all(load.tables, load.alias)
-        differing = said.differing(found)
+        differing = meanings.differing(found)
     else:
         differing = _differing(load)
     if differing:
@@ -221,12 +221,12 @@ def _differing(load: Load) -> list[str]:
     if not suspects:
         return []
     altered = {proof.name for proof in load.reader.digests(suspects) if proof != wanted[proof.name]}
-    said, found = Meanings(load.alias), Meanings(load.alias)
+    meanings, found = Meanings(load.alias), Meanings(load.alias)
     for table, row, _ in load.reader.rows():
         if table.label in suspects:
-            said.add_decoded(table, row)
+            meanings.add_decoded(table, row)
     found.read_all((table for table in load.tables if table.label in suspects), load.alias)
-    return sorted(altered | set(said.differing(found)))
+    return sorted(altered | set(meanings.differing(found)))
 
 
 def _forget_cached_rows() -> None:
@@ -254,10 +254,10 @@ WHERE c.relkind = 'm' AND c.relispopulated GROUP BY c.oid ORDER BY max(o.depth),
 
 def _refresh(tables: Sequence[ModelTable], alias: str) -> list[str]:
     """Fill the materialised views over `tables`; return a sentence for each that could not be and stays as it was."""
-    said: list[str] = []
+    messages: list[str] = []
     connection = connections[alias]
     if connection.vendor != "postgresql" or not tables:
-        return said
+        return messages
     with connection.cursor() as cursor:
         cursor.execute(_OVER, [[connection.ops.quote_name(table.name) for table in tables]])
         for (name,) in cursor.fetchall():
@@ -265,8 +265,8 @@ def _refresh(tables: Sequence[ModelTable], alias: str) -> list[str]:
                 with transaction.atomic(using=alias):
                     cursor.execute(f"REFRESH MATERIALIZED VIEW {name}")
             except DatabaseError as problem:
-                said.append(
+                messages.append(
                     f"the materialised view {name} was not refreshed: {first_line(problem)}:"
                     f" REFRESH MATERIALIZED VIEW {name}"
                 )
-    return said
+    return messages

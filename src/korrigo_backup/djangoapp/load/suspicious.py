@@ -49,12 +49,12 @@ class RowChecks:
 
     def warnings(self, alias: str) -> list[str]:
         """Return the warnings, compared with the users that the database has now."""
-        said = []
+        messages = []
         if self._odd:
-            said.append(f"paths that lead out of the media tree: {first_of(self._odd, _NAMED, '; ')}")
+            messages.append(f"paths that lead out of the media tree: {first_of(self._odd, _NAMED, '; ')}")
         if self._superusers and (new := sorted(self._superusers - self._present(alias))):
-            said.append(f"superusers that this site does not have now: {first_of(new, _NAMED)}")
-        return said
+            messages.append(f"superusers that this site does not have now: {first_of(new, _NAMED)}")
+        return messages
 
     def _found_odd(self, what: str, where: str) -> None:
         if not self._trusted:

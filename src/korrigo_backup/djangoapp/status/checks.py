@@ -42,21 +42,21 @@ def check_backups(app_configs: Sequence[Any] | None, **_given: Any) -> list[Any]
     """Return the warnings about this site's backups; only manifests are read, and no exception leaves it."""
     if app_configs is not None and all(config.label != _APP for config in app_configs):
         return []
-    age, said = DEFAULT_MAX_AGE, []
+    age, messages = DEFAULT_MAX_AGE, []
     try:
         age = max_age()
     except ValueError as problem:
-        said.append(_warned(5, str(problem), f"set a number, or remove it: {_hours(age)} hours count meanwhile"))
+        messages.append(_warned(5, str(problem), f"set a number, or remove it: {_hours(age)} hours count meanwhile"))
     try:
         directory = backup_directory()
         if directory is None:
             hint = f"set {DIRECTORY}, or silence {_APP}.W001 where backups cannot be seen"
-            return [*said, _warned(1, f"{DIRECTORY} is not set: whether this site has backups is not known", hint)]
+            return [*messages, _warned(1, f"{DIRECTORY} is not set: whether this site has backups is not known", hint)]
         found = readable(directory)
     except (OSError, ValueError, TypeError, RuntimeError, KorrigoBackupError) as problem:
         hint = f"see that {DIRECTORY} is right, mounted, and readable by the user that runs the site"
-        return [*said, _warned(2, f"the backups cannot be seen: {problem}", hint)]
-    return [*said, *warnings(found, now=datetime.now(UTC), limit=age)]
+        return [*messages, _warned(2, f"the backups cannot be seen: {problem}", hint)]
+    return [*messages, *warnings(found, now=datetime.now(UTC), limit=age)]
 
 
 def readable(place: Path) -> Facts:
@@ -75,7 +75,7 @@ def warnings(found: Facts, *, now: datetime, limit: timedelta) -> list[Any]:
     A backup of the database counts as proven if its manifest records a read-back, and no verification has found it bad
     since.
     """
-    said = [
+    messages = [
         _warned(
             6, f"the manifest of {artifact.name} was altered", "do not restore it; find the program that wrote there"
         )
@@ -85,12 +85,12 @@ def warnings(found: Facts, *, now: datetime, limit: timedelta) -> list[Any]:
     good = [a for a in good_artifacts(found) if a.kind in WITH_ROWS and a.created <= now + _AHEAD]
     if not good:
         shut = next((f"{artifact.name}: {artifact.problem}" for artifact in found.artifacts if artifact.problem), None)
-        return [*said, _warned(3, f"no proven backup at all in {found.directory}", shut or _MAKE_ONE)]
+        return [*messages, _warned(3, f"no proven backup at all in {found.directory}", shut or _MAKE_ONE)]
     newest = max(artifact.created for artifact in good)
     if now - newest > limit:
         text = f"no proven backup since {newest.astimezone(UTC):%Y-%m-%d %H:%M} UTC ({_hours(now - newest)} hours)"
-        said.append(_warned(4, text, _SEE_WHY))
-    return said
+        messages.append(_warned(4, text, _SEE_WHY))
+    return messages
 
 
 def _hours(span: timedelta) -> int:

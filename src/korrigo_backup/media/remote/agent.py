@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.errors import KorrigoBackupError, Locked
 from korrigo_backup.media.remote.frames import DATA, END, ERROR, receive, send, send_value
-from korrigo_backup.media.staging import LiveFile
+from korrigo_backup.media.reuse import LiveFile
 from korrigo_backup.media.tree import MediaTree, Move
 from korrigo_backup.system.files import CHUNK, write_all
 
@@ -60,8 +60,8 @@ def main() -> None:
     except KorrigoBackupError as problem:
         _refuse(outgoing, {"kind": type(problem).__name__, "message": problem.message, "hint": problem.hint})
     except OSError as problem:
-        told = {"errno": problem.errno, "strerror": problem.strerror, "filename": _name(problem.filename)}
-        _refuse(outgoing, {"kind": "os", **told})
+        fields = {"errno": problem.errno, "strerror": problem.strerror, "filename": _name(problem.filename)}
+        _refuse(outgoing, {"kind": "os", **fields})
     except ValueError as problem:
         _refuse(outgoing, {"kind": "value", "message": str(problem)})
 
@@ -164,8 +164,8 @@ def _unknown_digests(tree: MediaTree, incoming: IO[bytes], outgoing: IO[bytes]) 
 def _stage(tree: MediaTree, stamp: str, incoming: IO[bytes], outgoing: IO[bytes]) -> LostFileProperties:
     """Build the tree that the client sends, and return the properties that could not be given back.
 
-    A file comes as ["file", path], its data, then ["settle", its properties]; ["unchanged", files] is answered; the
-    other words are those of `_BUILT`.
+    A file comes as ["file", path], its data, then ["settle", its properties]; ["unchanged", files, whether to link
+    them] is answered; the other words are those of `_BUILT`.
     """
     staging = tree.stage(stamp)
     with ExitStack() as stack:
@@ -184,7 +184,7 @@ def _stage(tree: MediaTree, stamp: str, incoming: IO[bytes], outgoing: IO[bytes]
                     staging.settle(file, **_given(rest[0]))
                 file = None
             elif word == "unchanged":
-                send_value(outgoing, staging.link_unchanged([LiveFile(*values) for values in rest[0]]))
+                send_value(outgoing, staging.take_over([LiveFile(*values) for values in rest[0]], link=rest[1]))
                 outgoing.flush()
             else:
                 _BUILT[word](staging, rest)

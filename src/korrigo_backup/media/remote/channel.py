@@ -41,6 +41,7 @@ _SENT = (
     "system/mounts",
     "system/files",
     "media/extended",
+    "media/reuse",
     "media/stable",
     "media/staging",
     "media/walk",
@@ -219,12 +220,12 @@ def _nothing_comes() -> str:
 
 def _problem(data: bytes) -> Exception:
     """Return the error that was raised there, as it would have been raised here."""
-    told = msgspec.convert(json.loads(data), _Problem)
-    if told.kind == "os":
-        return OSError(told.errno, told.strerror, told.filename)
-    if told.kind == "value":
-        return ValueError(told.message)
-    return _KINDS[told.kind](told.message, hint=told.hint)
+    problem = msgspec.convert(json.loads(data), _Problem)
+    if problem.kind == "os":
+        return OSError(problem.errno, problem.strerror, problem.filename)
+    if problem.kind == "value":
+        return ValueError(problem.message)
+    return _KINDS[problem.kind](problem.message, hint=problem.hint)
 
 
 @cache

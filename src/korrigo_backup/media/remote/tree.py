@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from korrigo_backup.media.reuse import LiveFile
     from korrigo_backup.media.stable import Steady
-    from korrigo_backup.media.staging import LiveFile
     from korrigo_backup.system.run import Command
 
 T = TypeVar("T")
@@ -343,9 +343,9 @@ class RemoteStaging:
         del file
         self._channel.send_value(["settle", _given(mode, mtime_ns, owner, extended)])
 
-    def link_unchanged(self, files: Sequence[LiveFile]) -> list[bool]:
-        """Make hard links to those live files that are unchanged; return for each whether that was done."""
-        self._channel.send_value(["unchanged", [list(asdict(file).values()) for file in files]])
+    def take_over(self, files: Sequence[LiveFile], *, link: bool) -> list[bool]:
+        """Take over those live files that are unchanged; return for each whether that was done."""
+        self._channel.send_value(["unchanged", [list(asdict(file).values()) for file in files], link])
         self._channel.flush()
         return self._channel.value(list[bool]) or [False for _ in files]
 

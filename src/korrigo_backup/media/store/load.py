@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from korrigo_backup.core.paths import printable, stays_inside
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.media.archive import Content, GivenProperties, given_properties
-from korrigo_backup.media.staging import LiveFile
+from korrigo_backup.media.reuse import LiveFile
 from korrigo_backup.media.store.objects import damaged
 from korrigo_backup.system.files import CHUNK, write_all
 
@@ -21,37 +21,46 @@ if TYPE_CHECKING:
 
 
 _BATCH = 200
-"""Files about which the stage is asked at once."""
+"""Files that the stage takes over at once."""
 
 
 def load(
-    entries: Iterable[ListedEntry], store: MediaStore, staging: Stage, *, trusted: bool, link_before_ns: int = 0
+    entries: Iterable[ListedEntry],
+    store: MediaStore,
+    staging: Stage,
+    *,
+    trusted: bool,
+    at_rest_before_ns: int = 0,
+    link: bool = False,
 ) -> Content:
     """Write the entries of a listing into `staging`, each file proven while it is written.
 
     From a listing that is not `trusted` no setuid bit, no attribute of the system, and no link that could lead out of
-    the tree is restored. A live file that last changed before `link_before_ns` and is unchanged since the backup, by
-    size, mtime, ctime and inode, is linked and not written. Raises ProofFailed for a stored file that is missing or
-    damaged.
+    the tree is restored. A live file that last changed before `at_rest_before_ns` and is unchanged since the backup, by
+    size, mtime, ctime and inode, is taken over where that is possible: with `link` by a hard link, and not read.
+    Raises ProofFailed for a stored file that is missing or damaged.
     """
-    loading = _Loading(store, staging, trusted=trusted, link_before_ns=link_before_ns if trusted else 0)
+    before_ns = at_rest_before_ns if trusted else 0
+    loading = _Loading(store, staging, trusted=trusted, at_rest_before_ns=before_ns, link=link)
     for entry in entries:
         loading.add(entry)
     loading.flush()
-    return Content(loading.files, loading.bytes, tuple(loading.notes))
+    return Content(loading.files, loading.bytes, tuple(loading.notes), unread=loading.unread)
 
 
 class _Loading:
     """The entries of a listing on their way into a stage."""
 
-    def __init__(self, store: MediaStore, staging: Stage, *, trusted: bool, link_before_ns: int) -> None:
+    def __init__(self, store: MediaStore, staging: Stage, *, trusted: bool, at_rest_before_ns: int, link: bool) -> None:
         self._store = store
         self._staging = staging
         self._trusted = trusted
-        self._link_before_ns = link_before_ns
+        self._at_rest_before_ns = at_rest_before_ns
+        self._link = link
         self._pending: list[ListedEntry] = []
         self.files = 0
         self.bytes = 0
+        self.unread = 0
         self.notes: list[str] = []
 
     def add(self, entry: ListedEntry) -> None:
@@ -65,17 +74,18 @@ class _Loading:
             self.files += 1
         else:
             self._pending.append(entry)
-            if len(self._pending) >= _BATCH or not self._link_before_ns:
+            if len(self._pending) >= _BATCH or not self._at_rest_before_ns:
                 self.flush()
 
     def flush(self) -> None:
-        """Link or write the pending files."""
-        candidates = [one for one in self._pending if one.state and one.state[0] < self._link_before_ns]
+        """Take over or write the pending files."""
+        candidates = [one for one in self._pending if one.state and one.state[0] < self._at_rest_before_ns]
         done: set[str] = set()
         if candidates:
-            live = [LiveFile(one.path, one.size, one.mtime_ns, *one.state) for one in candidates if one.state]
-            linked = self._staging.link_unchanged(live)
-            done = {one.path for one, is_linked in zip(candidates, linked, strict=True) if is_linked}
+            live = [LiveFile(one.path, one.size, one.mtime_ns, *one.state, one.word) for one in candidates if one.state]
+            taken = self._staging.take_over(live, link=self._link)
+            done = {one.path for one, is_taken in zip(candidates, taken, strict=True) if is_taken}
+            self.unread += len(done) if self._link else 0
         for entry in self._pending:
             if entry.path not in done:
                 self._write(entry, entry.word)

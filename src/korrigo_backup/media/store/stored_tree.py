@@ -25,9 +25,13 @@ _SECOND = 1_000_000_000
 
 
 class StoredTree:
-    """The tree that a listing describes."""
+    """The tree that a listing describes.
 
-    def __init__(self, file: ByteSource, source: str, store: MediaStore) -> None:
+    With `repeat` each name of a file has its content, for an archive that has no hard links.
+    """
+
+    def __init__(self, file: ByteSource, source: str, store: MediaStore, *, repeat: bool = False) -> None:
+        self._repeat = repeat
         self._file = file
         self._source = source
         self._store = store
@@ -38,7 +42,7 @@ class StoredTree:
         Raises ProofFailed for a stored file that is missing or damaged.
         """
         for entry in listing.read(self._file, self._source):
-            if entry.sha256 is None or entry.same_as is not None:
+            if entry.sha256 is None or (entry.same_as is not None and not self._repeat):
                 yield tree_entry(entry), None
                 continue
             with closing(_StoredFile(self._store.open(entry.sha256), entry.sha256)) as file:

@@ -17,7 +17,7 @@ from korrigo_backup.media.store.stored_tree import tree_entry
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from korrigo_backup.media.staging import LiveFile
+    from korrigo_backup.media.reuse import LiveFile
     from korrigo_backup.media.store.objects import ObjectWriter
 
 _NOBODY = (0, 0)
@@ -67,8 +67,9 @@ class StoreStage:
             incoming.path, sha256, incoming.size, mtime_ns, mode, owner or _NOBODY, extended=extended or {}
         )
 
-    def link_unchanged(self, files: Sequence[LiveFile]) -> list[bool]:
-        """Return that none was linked: there is no live tree."""
+    def take_over(self, files: Sequence[LiveFile], *, link: bool) -> list[bool]:
+        """Return that none was taken over: there is no live tree."""
+        del link
         return [False for _ in files]
 
     def add_hard_link(self, path: str, existing: str) -> None:

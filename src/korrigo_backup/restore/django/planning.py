@@ -14,6 +14,7 @@ from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.finding import Finding, ok, warning
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.media import listing as members
+from korrigo_backup.media.saved_files import stored_files
 from korrigo_backup.postgres.databases import Databases
 from korrigo_backup.postgres.digest import snapshot
 from korrigo_backup.postgres.sql import literal
@@ -109,13 +110,13 @@ def plan_database(
         free=site.postgres.free_space(),
     )
     changes = compare_tables(_counted(live.now(site)), _counted(live.after))
-    said = [*findings, *_settings(name, live.database)]
+    found = [*findings, *_settings(name, live.database)]
     if manifest.members:
         rows = f"{manifest.django.rows} rows, " if manifest.django else ""
-        said.append(ok("artifact.verified", f"{artifact.name}: {rows}every checksum as saved"))
+        found.append(ok("artifact.verified", f"{artifact.name}: {rows}every checksum as saved"))
     hint = HINT if may_stage(site) else IN_PLACE_HINT
-    said.append(warning("restore.django", replaced_by_django(name, reason), hint))
-    return PartPlan(replacement, (*said, *room(replacement)), changes)
+    found.append(warning("restore.django", replaced_by_django(name, reason), hint))
+    return PartPlan(replacement, (*found, *room(replacement)), changes)
 
 
 def plan_staged(site: Site, plan: PartPlan, stamp: str) -> PartPlan:
@@ -124,9 +125,9 @@ def plan_staged(site: Site, plan: PartPlan, stamp: str) -> PartPlan:
     replacement = msgspec.structs.replace(
         one, kept_as=before_database(name, stamp), in_place=False, needs=ROOM * one.needs
     )
-    said = [*(finding for finding in plan.findings if finding.id not in {"restore.django", "space.database"})]
-    said.append(ok("restore.django", loaded_by_django(name)))
-    return replace(plan, replacement=replacement, findings=(*said, *room(replacement)))
+    found = [*(finding for finding in plan.findings if finding.id not in {"restore.django", "space.database"})]
+    found.append(ok("restore.django", loaded_by_django(name)))
+    return replace(plan, replacement=replacement, findings=(*found, *room(replacement)))
 
 
 ROOM = 2
@@ -141,15 +142,24 @@ def plan_media_of(
     needs = manifest.media.bytes if manifest.media else artifact.size
     replacement = media_replacement(tree, context.stamp, needs=needs)
     listing = files[manifest.media.members] if manifest.media else None
+    findings = [*mounted(tree, tree.facts()), *room(replacement)]
     if replacement.kept_as is None:
         change = FileChange(removed=Counted(manifest.media.files if manifest.media else 0))
     elif manifest.media is None or listing is None:  # without checksums no file is known to be equal
         change = FileChange(changed=Counted(sum(1 for entry in tree.walk() if entry.is_file)))
     else:
-        saved = members.below(members.read(listing, artifact.name), manifest.media.root)
+        saved = (
+            stored_files(listing, artifact.name)
+            if manifest.media.store
+            else members.below(members.read(listing, artifact.name), manifest.media.root)
+        )
         change = file_changes(saved, tree, shown=NAMED)
         listing.seek(0)
-    return PartPlan(replacement, (*mounted(tree, tree.facts()), *room(replacement)), media=change)
+    if manifest.media and manifest.media.store and len(manifest.media.owners) > 1:
+        owners = len(manifest.media.owners)
+        words = f"files of {owners} owners get the owner of the media root: manage.py restores neither owners nor links"
+        findings.append(warning("media.owners", words, "restore a media backup of that day"))
+    return PartPlan(replacement, tuple(findings), media=change)
 
 
 def check_counts(site: Site, live: Live, manifest: Manifest, *, strict: bool, database: str | None = None) -> Counts:

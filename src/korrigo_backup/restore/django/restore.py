@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.artifact.components import usable_manifest
@@ -20,6 +20,7 @@ from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused, Usag
 from korrigo_backup.postgres.databases import Databases
 from korrigo_backup.postgres.dump.proof import holds
 from korrigo_backup.recovery import django as undecided
+from korrigo_backup.restore.django.media_archive import require_room, with_archive
 from korrigo_backup.restore.django.planning import (
     DjangoCheck,
     Live,
@@ -47,7 +48,7 @@ from korrigo_backup.system.timings import phase
 from korrigo_backup.verify import django_artifact as django_format
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.manifest import Manifest
@@ -83,13 +84,14 @@ def open_django(artifact: Artifact, context: RestoreContext) -> Iterator[DjangoL
     described = require_own_commands(django)
     with ExitStack() as stack:
         manifest, findings, files = _verified(artifact, stack)
+        require_room(artifact.path.parent, manifest)
         checked = DjangoCheck()
         served = Served(files, checked.hear, _not_now)
         django.take_in(served, "--dry-run", *_trust(artifact))
         live = Live.of(checked, manifest)
         reason = hindrance(context.site, described, checked, context.stamp)
         plan = plan_database(context.site, artifact, manifest, live, [*findings, *checked.warnings], reason=reason)
-        backup = DjangoBackup(artifact, manifest, files, django, live, _held(checked, manifest))
+        backup = DjangoBackup(artifact, manifest, files, django, live, _held(checked, manifest), stack)
         media = plan_media_of(context, artifact, manifest, files) if manifest.includes_media else None
         staged = None if reason else plan_staged(context.site, plan, context.stamp)
         yield DjangoLoad(backup, context, plan, staged, media)
@@ -158,6 +160,14 @@ class DjangoBackup:
     live: Live
     held: frozenset[str]
     """The tables whose rows are all those of the backup, by their names as SQL writes them."""
+    opened: ExitStack
+
+    @cached_property
+    def served(self) -> Mapping[str, IO[bytes]]:
+        """The files that manage.py is served: those of the artifact, with its media as an archive."""
+        if not (self.manifest.media and self.manifest.media.store):
+            return self.files
+        return with_archive(self.artifact.path, self.manifest, self.files, self.opened)
 
 
 @dataclass
@@ -198,7 +208,7 @@ class ManageLoad:
     def load(self, *, into: str = "") -> None:
         """Serve manage.py to its end, which loads the live database, or a copy of it."""
         self.context.listen(LoadingArtifact(str(self.backup.artifact.path)))
-        served = Served(self.backup.files, self.hear, partial(self._ready, into=into))
+        served = Served(self.backup.served, self.hear, partial(self._ready, into=into))
         options = ("--stamp", self.context.stamp, *_trust(self.backup.artifact), *(("--into", into) if into else ()))
         self.backup.django.take_in(served, *options)
 

@@ -80,6 +80,6 @@ def ask(group: str, point: str, evidence: str) -> Answer:
     return Answer(group, point, AnswerState.ASK, evidence)
 
 
-def told(record: Record) -> str:
+def describe(record: Record) -> str:
     """Return an operation in words: verb, subject, user and time."""
     return f"{record.verb} {record.subject} by {record.by}, {record.started:%Y-%m-%d %H:%M} UTC"

@@ -8,7 +8,7 @@ from korrigo_backup.artifact.history import unfinished
 from korrigo_backup.artifact.kinds import WITH_ROWS
 from korrigo_backup.run.record import Outcome
 from korrigo_backup.status.attention import LEAST_FREE, span
-from korrigo_backup.status.checklists.answer import Answer, answer, ask, told
+from korrigo_backup.status.checklists.answer import Answer, answer, ask, describe
 
 if TYPE_CHECKING:
     from korrigo_backup.status.checklists.answer import Evidence
@@ -31,7 +31,7 @@ def _made(evidence: Evidence) -> Answer:
         text = late.message if late else "there is none"
         return answer(GROUP, point, done=False, evidence=text, hint="korrigo-backup backup")
     record = evidence.made()
-    by = f"; {told(record)}" if record else ""
+    by = f"; {describe(record)}" if record else ""
     text = f"{newest.name}, {span(newest.age)} old{by}"
     if evidence.status.facts.scheduled is False:
         return ask(GROUP, point, f"{text}; no schedule is installed by korrigo-backup: does another program start it?")
@@ -44,7 +44,7 @@ def _valid(evidence: Evidence) -> Answer:
     if bad or verified is None:
         text, hint = (bad.message, bad.hint) if bad else ("no backup was ever verified", "korrigo-backup verify")
         return answer(GROUP, point, done=False, evidence=text, hint=hint)
-    return answer(GROUP, point, done=True, evidence=verified.told())
+    return answer(GROUP, point, done=True, evidence=verified.describe())
 
 
 def notified(group: str, evidence: Evidence) -> Answer:
@@ -75,7 +75,7 @@ def _logs(evidence: Evidence) -> Answer:
     at_work = unfinished(evidence.status.facts.records) if evidence.status.facts.holder else None
     bad = [record for record in records if record.outcome in _BAD and record is not at_work]
     if bad:
-        text = f"{len(bad)} of {len(records)} operations of the last day did not end well: {told(bad[-1])}"
+        text = f"{len(bad)} of {len(records)} operations of the last day did not end well: {describe(bad[-1])}"
         return answer(GROUP, point, done=False, evidence=f"{text}: {bad[-1].message or bad[-1].outcome}",
                       hint="korrigo-backup status")  # fmt: skip
     return answer(GROUP, point, done=True, evidence=f"{len(records)} operations in the last day, all ended well")

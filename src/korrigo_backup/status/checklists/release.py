@@ -11,7 +11,7 @@ from korrigo_backup.artifact.naming import parse
 from korrigo_backup.retention.hold import standing
 from korrigo_backup.retention.policy import RetentionFacts, Rule, decide, own_clock
 from korrigo_backup.run.record import RESTORES, Verb
-from korrigo_backup.status.checklists.answer import Answer, Evidence, answer, ask, told
+from korrigo_backup.status.checklists.answer import Answer, Evidence, answer, ask, describe
 from korrigo_backup.status.checklists.daily import notified
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def _backup(evidence: Evidence) -> tuple[Answer, ...]:
                evidence=odd.message if odd else ", ".join(f"{one.kind} {one.size} bytes" for one in good) or "none",
                hint=odd.hint if odd else "korrigo-backup backup"),
         answer(BACKUP, "Integrity can be verified", done=verified is not None,
-               evidence=verified.told() if verified else "never",
+               evidence=verified.describe() if verified else "never",
                hint="korrigo-backup verify"),
         _modes(evidence),
         _retention(evidence),
@@ -63,14 +63,14 @@ def _backup(evidence: Evidence) -> tuple[Answer, ...]:
 
 def _ran(point: str, record: Record | None, command: str, group: str = BACKUP) -> Answer:
     return answer(group, point, done=record is not None, hint=command,
-                  evidence=told(record) if record else "not in the journal")  # fmt: skip
+                  evidence=describe(record) if record else "not in the journal")  # fmt: skip
 
 
 def _automatic(evidence: Evidence) -> Answer:
     point, record = "Automatic backup works (cron, systemd)", evidence.made("nightly")
     if record and evidence.status.facts.scheduled is False:
         return ask(
-            BACKUP, point, f"{told(record)}; no schedule is installed by korrigo-backup: which program started it?"
+            BACKUP, point, f"{describe(record)}; no schedule is installed by korrigo-backup: which program started it?"
         )
     return _ran(point, record, "korrigo-backup schedule install --systemd, or --cron")
 
@@ -144,7 +144,7 @@ def _works(record: Record | None) -> str:
     if record is None:
         return "no restore is in the journal"
     down = f", site down {record.downtime:.1f} s" if record.downtime is not None else ""
-    return f"{told(record)}{down}; korrigo-backup validate looks at health, login, create, update, delete"
+    return f"{describe(record)}{down}; korrigo-backup validate looks at health, login, create, update, delete"
 
 
 def _documents(evidence: Evidence) -> tuple[Answer, ...]:

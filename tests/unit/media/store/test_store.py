@@ -148,7 +148,7 @@ def test_unchanged_live_files_are_linked_if_that_is_allowed(root, store, tree_at
     (root / "a b" / "100").write_bytes(b"damaged.")
     (root / "a b" / "101").unlink()
     stage = tree_at(root).stage(STAMP)
-    load(entries(text), store, stage, trusted=True, link_before_ns=10**19)
+    load(entries(text), store, stage, trusted=True, at_rest_before_ns=10**19, link=True)
     stage.finish()
     new = root / f".stage-{STAMP}" / "a b"
     assert (new / "100").read_bytes() == b"page 100"
@@ -161,7 +161,7 @@ def test_a_live_file_that_changed_too_late_is_written(root, store):
     text, _ = saved(MediaTree(root), store)
     stage = MediaTree(root).stage(STAMP)
     oldest = min(path.lstat().st_ctime_ns for path in root.rglob("*"))
-    load(entries(text), store, stage, trusted=True, link_before_ns=oldest)
+    load(entries(text), store, stage, trusted=True, at_rest_before_ns=oldest, link=True)
     stage.finish()
     assert (root / f".stage-{STAMP}" / "a b" / "102").stat().st_ino != (root / "a b" / "102").stat().st_ino
 
@@ -188,7 +188,7 @@ def test_digests_of_unchanged_files_are_those_of_the_listing(root, store, tree_a
 def test_no_file_of_an_untrusted_listing_is_linked(root, store):
     text, _ = saved(MediaTree(root), store)
     stage = MediaTree(root).stage(STAMP)
-    load(entries(text), store, stage, trusted=False, link_before_ns=10**19)
+    load(entries(text), store, stage, trusted=False, at_rest_before_ns=10**19, link=True)
     stage.finish()
     staged = root / f".stage-{STAMP}"
     assert (staged / "large").stat().st_ino != (root / "large").stat().st_ino

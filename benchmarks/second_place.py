@@ -85,7 +85,8 @@ class Places:
 
     def backup(self, tree: Tree) -> str:
         """Make one media backup of a tree and return its name."""
-        tree.make()
+        if tree in (LARGE, SMALL):
+            tree.make()
         shutil.rmtree(self.backups, ignore_errors=True)
         self.ours("backup", "media", tree=tree)
         return next(self.backups.glob("*.files.gz")).name
@@ -116,10 +117,21 @@ def trees(places: Places, kind: str, pairs: int) -> None:
         places.bench.report(f"{job}: second copy / first", second, first, 20, "under 5 % of the time")
 
 
+def write(path: Path, size: int) -> None:
+    """Make a file of random bytes, unless it is there."""
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as to:
+        for _ in range(size // 1_000_000):
+            to.write(os.urandom(1_000_000))
+
+
 def file(places: Places, pairs: int) -> None:
     """Measure one large file up and down, beside rclone and aws."""
     places.configure()
     one = Tree("one", 1, 500_000_000)
+    write(one.root / "one.bin", one.size)
     name = places.backup(one)
     (source,) = (path for path in (places.backups / "media-store").rglob("*") if path.is_file())
     rclone = (str(RCLONE), "--config", str(places.rclone), "copy")
@@ -151,13 +163,7 @@ def memory(places: Places) -> None:
     private = HOME / "private.key"
     private.write_text(f"{key}\n")
     huge = Tree("huge", 0, 0)
-    huge.root.mkdir(parents=True, exist_ok=True)
-    path = huge.root / "huge.bin"
-    if not path.exists():
-        with path.open("wb") as to:
-            for _ in range(5_000):
-                to.write(os.urandom(1_000_000))
-    (HOME / "huge.ready").touch()
+    write(huge.root / "huge.bin", 5_000_000_000)
     places.configure(f'recipients = ["{key.to_public()}"]')
     name = places.backup(huge)
     places.empty()

@@ -164,7 +164,7 @@ def test_the_remains_of_a_killed_batch_are_no_objects(ssh, tmp_path):
 
 def test_a_batch_has_a_limit_of_bytes_and_a_larger_file_is_a_batch_of_its_own():
     mib = 1024 * 1024
-    sizes = [("a", 300 * mib), ("b", 200 * mib), ("c", 100 * mib), ("d", 900 * mib), ("e", 1)]
+    sizes = [("a", 150 * mib), ("b", 100 * mib), ("c", 50 * mib), ("d", 900 * mib), ("e", 1)]
     assert list(batches(sizes)) == [["a", "b"], ["c"], ["d"], ["e"]]
     assert [len(batch) for batch in batches((number, 1) for number in range(45_000))] == [20_000, 20_000, 5_000]
 

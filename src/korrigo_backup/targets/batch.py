@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 FILES = 20_000
-BYTES = 512 * 1024 * 1024
-"""The most files and bytes of a batch; a larger file is a batch of its own. Sealed, a batch lies in the spool."""
+BYTES = 256 * 1024 * 1024
+"""The most files and bytes of a batch; a larger file is a batch of its own. Sealed, two batches lie in the spool."""
 
 
 _TOPS = 100

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class _Gathered:
+class _GatheredItem:
     """An item in the directory: the lines of its files, and the line of its receipt."""
 
     item: CopyItem
@@ -77,7 +77,7 @@ class DuplicityCopy(TargetCopy):
         with explained(f"remove {self._spool}"):
             remove_tree(self._spool)
 
-    def _gather(self, item: CopyItem, directory: Path) -> _Gathered:
+    def _gather(self, item: CopyItem, directory: Path) -> _GatheredItem:
         """Put the files of an item, and its receipt, into the directory; those that are new are compared first."""
         store = MediaStore(self._catalog.directory)
         files = {name: (path, item.sha256.get(name)) for name, path in item.files.items()}
@@ -99,7 +99,7 @@ class DuplicityCopy(TargetCopy):
             write_private(place, sign(msgspec.json.encode(receipt), self._options.key))
             os.utime(place, (copied.timestamp(), copied.timestamp()))  # an unchanged receipt is not sent again
             digest, size = sha256_of(place)
-        return _Gathered(item, lines, LedgerLine(object=place.name, artifact=item.name, size=size, sha256=digest,
+        return _GatheredItem(item, lines, LedgerLine(object=place.name, artifact=item.name, size=size, sha256=digest,
                                                  sent=copied, sealed=item.is_kit, whole=True))  # fmt: skip
 
     def _link(self, item: CopyItem, name: str, path: Path, saved: str | None, directory: Path) -> LedgerLine:
@@ -123,7 +123,7 @@ class DuplicityCopy(TargetCopy):
                 _link_or_copy(path, place)
         return line
 
-    def _write_down(self, gathered: list[_Gathered], fresh: set[str]) -> None:
+    def _write_down(self, gathered: list[_GatheredItem], fresh: set[str]) -> None:
         now = datetime.now(UTC)
         for one in gathered:
             if one.item.name not in fresh:

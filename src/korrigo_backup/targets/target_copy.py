@@ -9,7 +9,7 @@ One file: the way of a file from the backup directory to the receipt, step by st
 from __future__ import annotations
 
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -199,15 +199,21 @@ class TargetCopy:
 
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             if isinstance(self._target, BatchingTarget):
-                for batch in batches((name, _size(files[name][0])) for name in absent):
-                    ready = pool.map(lambda name: self._ready(item, name, *files[name], sealing=sealing), batch)
-                    self._put_batch(self._target, list(ready))
+                ahead: list[Future[tuple[Path, LedgerLine]]] = []  # made ready while the batch before is sent
+                for batch in (*batches((name, _size(files[name][0])) for name in absent), []):
+                    ready, ahead = (
+                        ahead,
+                        [pool.submit(self._ready, item, name, *files[name], sealing=sealing) for name in batch],
+                    )
+                    self._put_batch(self._target, [one.result() for one in ready])
             else:
                 list(pool.map(put, absent))
         return [self._ledger.lines[name] for name in files]
 
     def _put_batch(self, target: BatchingTarget, ready: Sequence[tuple[Path, LedgerLine]]) -> None:
         """Put files together, and write down those that are there; raise the first error of the others."""
+        if not ready:
+            return
         self._ledger.write(*(self._begun(line) for _, line in ready))
         if self._stop.is_set():
             raise Stopped

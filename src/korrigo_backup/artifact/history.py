@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 BACKUPS = (Verb.BACKUP, Verb.NIGHTLY)
 """The verbs that make backups; the record's subject names the kind (`db`, `media`, `full`, `django`)."""
 
-_BESIDE = (Verb.VERIFY, Verb.COPY)
-"""Verbs that may run at the same time as others: they take no lock."""
+_BESIDE = (Verb.VERIFY, Verb.COPY, Verb.PRUNE_COPIES)
+"""Verbs that may run at the same time as others: they do not take the lock of the site."""
 
 _COVERS = {"full": ("full", "db", "media", "django"), "django": ("django", "db", "media", "full")}
 """The other kinds that a successful backup makes up for."""

@@ -10,6 +10,9 @@ from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import CommandContext, narrator, say, say_findings, say_json
 from korrigo_backup.core.finding import Finding
 from korrigo_backup.core.size import human
+from korrigo_backup.errors import Refused
+from korrigo_backup.retention import holds
+from korrigo_backup.retention.hold import standing
 from korrigo_backup.run.journal import SiteName
 from korrigo_backup.run.step import CopyStep, silent
 
@@ -54,8 +57,23 @@ def copied(wired: Wired, artifacts: Sequence[str], to: Sequence[str], *, listen:
 
     places = destinations(wired, to)
     found = items(wired.catalog, artifacts, now=local_now())
-    options = CopyOptions(require_site(wired.catalog), wired.keyring.signing(), found, listen)
+    options = CopyOptions(
+        require_site(wired.catalog),
+        wired.keyring.signing(),
+        found,
+        listen,
+        named=bool(artifacts),
+        held=_held(wired),
+    )
     return recorded_copy(wired.catalog, places, options, SiteName(wired.config.site.name, wired.secrets))
+
+
+def _held(wired: Wired) -> frozenset[str] | None:
+    """Return the names on hold, None if the holds cannot be read: a copy is made all the same."""
+    try:
+        return frozenset(standing(holds.read(wired.catalog.directory), local_now()))
+    except Refused:
+        return None
 
 
 def say_results(results: Sequence[TargetResult]) -> None:

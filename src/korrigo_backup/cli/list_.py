@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.app.build import Wired
     from korrigo_backup.artifact.artifact import Artifact, Stranger
+    from korrigo_backup.targets.read_back import RemoteCopy
 
 _SHOWN = 10
 """Strangers that are named."""
@@ -69,8 +70,16 @@ def _list_copies(wired: Wired, on: str, site: str | None, kind: Kind | None, *, 
         say(f"no copies on {on} ({reading.destination.target.place}); make some: korrigo-backup copy")
         return
     rows = [(one.name, human(one.size), "sealed" if one.sealed else "plain", _day(one.sent), _day(one.read),
-             "incomplete" if one.missing else "whole") for one in found]  # fmt: skip
+             _state(one)) for one in found]  # fmt: skip
     say_table(("NAME", "SIZE", "FORM", "COPIED", "READ BACK", "STATE"), rows)
+
+
+def _state(copy: RemoteCopy) -> str:
+    if copy.missing:
+        return "incomplete"
+    if copy.hidden:
+        return f"deleted by somebody, {len(copy.hidden)} versions are there"
+    return f"whole, locked until {copy.locked_until.astimezone():%Y-%m-%d}" if copy.locked_until else "whole"
 
 
 def _is_kind(name: str, kind: Kind | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,13 +10,19 @@ import typer
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import CommandContext, narrator, say, say_json, say_table
 from korrigo_backup.core.size import human
+from korrigo_backup.errors import UsageError
 from korrigo_backup.retention.command import PruneOptions, Retention, applied, planned
 from korrigo_backup.retention.prune import Meant
+from korrigo_backup.run.journal import SiteName
 from korrigo_backup.run.step import PruneStep, silent
 
 if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
+    from korrigo_backup.retention.on_target import TargetPruneOptions, TargetPruning
     from korrigo_backup.retention.policy import Decision
+    from korrigo_backup.retention.target_removal import RemovalRecord
+    from korrigo_backup.run.step import Listener
+    from korrigo_backup.targets.read_back import TargetReader
 
 
 def command(
@@ -29,6 +36,8 @@ def command(
     allow_many: Annotated[
         bool, typer.Option("--allow-many", help="More than half of the backups of a kind may go at once.")
     ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan, as without --apply.")] = False,
+    on: Annotated[str | None, typer.Option(metavar="TARGET", help="The copies on this target.")] = None,
     removed_only: Annotated[bool, typer.Option("--removed", help="Show only the removals.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
 ) -> None:
@@ -36,16 +45,22 @@ def command(
 
     Never removed: the newest good backup of a kind, a backup on hold or made before a deployment, a safety copy younger
     than 7 days, a file that this program has not made. Exit 4 when the clock may have jumped or more than half would go
-    at once.
+    at once. With --on the same for the copies on a target, by its own retention, where may_delete allows it.
     """
     wired: Wired = context.ensure_object(CommandContext).wired()
+    if apply and dry_run:
+        raise UsageError("--apply and --dry-run exclude each other", hint="leave one of them out")
+    meant = Meant(clock_is_right, allow_many)
+    if on is not None:
+        _prune_on(wired, on, meant, apply=apply, removed_only=removed_only, as_json=as_json)
+        return
     policy = wired.policy()
     request = PruneOptions(
         policy=policy,
         name=wired.config.site.name,
         environment=wired.config.site.environment,
         now=local_now(),
-        meant=Meant(clock_is_right, allow_many),
+        meant=meant,
         site=wired.site,
         listen=silent if as_json else narrator(PruneStep),
     )
@@ -61,6 +76,75 @@ def command(
     else:
         _say_plan(plan, removed_only=removed_only or apply)
         _say_end(plan, count, applied=apply)
+
+
+def _prune_on(wired: Wired, on: str, meant: Meant, *, apply: bool, removed_only: bool, as_json: bool) -> None:
+    """Show the copies on a target that its policy keeps and removes; remove with `apply`."""
+    from korrigo_backup.cli.fetch import reader  # noqa: PLC0415 - only this option needs them
+    from korrigo_backup.retention.on_target import plan  # noqa: PLC0415
+
+    reading, record = reader(wired, on, None, None), None
+    listen = silent if as_json else narrator(PruneStep)
+    if apply:
+        pruning, record = prune_target(wired, reading, meant, listen=listen)
+    else:
+        pruning = plan(reading, _options(wired, on, meant, listen))
+    may = reading.destination.may_delete
+    if as_json:
+        say_json("prune-on", _document_on(on, pruning, record, may_delete=may))
+        return
+    rows = [_row(one) for one in pruning.decisions if one.remove or not (removed_only or apply)]
+    if rows:
+        say_table(("NAME", "PLAN", "SIZE", "REASON"), rows)
+    if record:
+        more = f", {record.waiting} objects wait" if record.waiting else ""
+        if record.removed or record.swept:
+            say(f"✅ {on}: {len(record.removed)} copies and {record.swept} objects removed, read back as gone{more}")
+        else:
+            say(f"ℹ️ {on}: no old copies to remove{more}")
+    elif pruning.refusal:
+        say(f"⛔ {pruning.refusal.message}")
+        say(f"   hint: {pruning.refusal.hint}")
+    elif not pruning.leaving:
+        say(f"ℹ️ {on}: no old copies to remove")
+    else:
+        how = f"do it: korrigo-backup prune --on {on} --apply" if may else "this host may not: may_delete is false"
+        say(f"{len(pruning.leaving)} would be removed from {on}, {human(pruning.bytes)}; {how}")
+
+
+def _options(wired: Wired, on: str, meant: Meant, listen: Listener) -> TargetPruneOptions:
+    from korrigo_backup.app.build_targets import policy_of  # noqa: PLC0415 - see _prune_on
+    from korrigo_backup.retention.on_target import TargetPruneOptions  # noqa: PLC0415
+
+    return TargetPruneOptions(policy_of(wired, on), wired.config.site.name, local_now(), meant, listen)
+
+
+def prune_target(
+    wired: Wired, reading: TargetReader, meant: Meant, *, listen: Listener, pause: timedelta = timedelta()
+) -> tuple[TargetPruning, RemovalRecord]:
+    """Remove the copies that the policy of a target removes, and return plan and result."""
+    from korrigo_backup.retention.target_removal import pruned  # noqa: PLC0415 - see _prune_on
+
+    options = _options(wired, reading.destination.name, meant, listen)
+    site = SiteName(wired.config.site.name, wired.secrets)
+    return pruned(reading, options, site, wired.keyring.signing(), pause=pause)
+
+
+def _document_on(
+    on: str, pruning: TargetPruning, record: RemovalRecord | None, *, may_delete: bool
+) -> dict[str, object]:
+    return {
+        "target": on,
+        "applied": record is not None,
+        "may_delete": may_delete,
+        "refused": pruning.refusal.message if pruning.refusal else None,
+        "artifacts": [_decision(one) for one in pruning.decisions],
+        "result": record,
+    }
+
+
+def _decision(one: Decision) -> dict[str, object]:
+    return {"name": one.artifact.name, "remove": one.remove, "size": one.artifact.size, "reason": one.reason}
 
 
 def _say_plan(plan: Retention, *, removed_only: bool) -> None:
@@ -105,10 +189,7 @@ def _document(plan: Retention, *, applied: bool) -> dict[str, object]:
         "applied": applied,
         "refused": refusal.message if refusal else None,
         "unseen": plan.unseen,
-        "artifacts": [
-            {"name": one.artifact.name, "remove": one.remove, "size": one.artifact.size, "reason": one.reason}
-            for one in plan.artifacts.decisions
-        ],
+        "artifacts": [_decision(one) for one in plan.artifacts.decisions],
         "kept": [
             {"stamp": one.kept.stamp, "names": one.kept.names, "remove": one.remove, "reason": one.reason}
             for one in plan.kept

@@ -70,7 +70,7 @@ def command(
 def _verify_copies(reading: TargetReader, artifact: str, *, as_json: bool) -> None:
     """Read copies back from a target; exit 9 if any is bad there."""
     from korrigo_backup.targets.read_back import artifacts_on  # noqa: PLC0415 - only this option needs it
-    from korrigo_backup.targets.read_back import verify as read_back  # noqa: PLC0415
+    from korrigo_backup.targets.verify_copy import verify as read_back  # noqa: PLC0415
 
     names = artifacts_on(reading, artifact)
     bad, documents = [], []

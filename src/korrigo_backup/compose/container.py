@@ -71,7 +71,7 @@ class _Check(msgspec.Struct, frozen=True, rename="pascal"):
         return tuple(words) if kind == "CMD" else ()
 
 
-class _Config(msgspec.Struct, frozen=True, rename="pascal"):
+class _ContainerConfig(msgspec.Struct, frozen=True, rename="pascal"):
     labels: dict[str, str]
     healthcheck: _Check | None = None
     image: str = ""
@@ -83,16 +83,16 @@ class _Binding(msgspec.Struct, frozen=True, rename="pascal"):
     host_port: str = ""
 
 
-class _Network(msgspec.Struct, frozen=True, rename="pascal"):
+class _ContainerNetwork(msgspec.Struct, frozen=True, rename="pascal"):
     ports: dict[str, tuple[_Binding, ...] | None] | None = None
 
 
-class _Inspected(msgspec.Struct, frozen=True, rename="pascal"):
+class _InspectedContainer(msgspec.Struct, frozen=True, rename="pascal"):
     id: str
     state: _State
-    config: _Config
+    config: _ContainerConfig
     image: str = ""
-    network_settings: _Network = _Network()
+    network_settings: _ContainerNetwork = _ContainerNetwork()
     mounts: tuple[ContainerMount, ...] = ()
 
 
@@ -138,7 +138,7 @@ class Container:
 
 def decode_containers(inspected: bytes) -> tuple[Container, ...]:
     """Return the containers of the JSON that `docker inspect` prints; those of one-off runs are left out."""
-    found = msgspec.json.decode(inspected, type=tuple[_Inspected, ...])
+    found = msgspec.json.decode(inspected, type=tuple[_InspectedContainer, ...])
     return tuple(_container(one) for one in found if one.config.labels.get(f"{LABEL}oneoff") != "True")
 
 
@@ -166,7 +166,7 @@ def writers(containers: Sequence[Container], *, database: str, media: str | None
     return frozenset(found - {database})
 
 
-def _container(one: _Inspected) -> Container:
+def _container(one: _InspectedContainer) -> Container:
     labels = one.config.labels
     depends, check = labels.get(f"{LABEL}depends_on", ""), one.config.healthcheck
     return Container(

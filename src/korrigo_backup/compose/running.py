@@ -20,12 +20,12 @@ _SECONDS = 20.0
 """Seconds for a question; init goes on by the files alone where the engine needs longer."""
 
 
-class _Config(msgspec.Struct, frozen=True, rename="pascal"):
+class _ImageConfig(msgspec.Struct, frozen=True, rename="pascal"):
     env: tuple[str, ...] = ()
 
 
-class _Inspected(msgspec.Struct, frozen=True, rename="pascal"):
-    config: _Config
+class _InspectedImage(msgspec.Struct, frozen=True, rename="pascal"):
+    config: _ImageConfig
 
 
 def project_here(
@@ -69,6 +69,6 @@ def environment_of(project: Project, service: str) -> dict[str, str] | None:
     done = run(Command(("docker", "inspect", container.id), project.environment), timeout=_SECONDS)
     if done.status:
         return None
-    found = msgspec.json.decode(done.stdout, type=tuple[_Inspected, ...])
+    found = msgspec.json.decode(done.stdout, type=tuple[_InspectedImage, ...])
     pairs = (entry.partition("=") for one in found for entry in one.config.env)
     return {name: value for name, _, value in pairs}

@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
+from korrigo_backup.config.unattended import RuleSection
 from korrigo_backup.config.values import Count, Reader, Section, Words, number, switch
 
 _URL = re.compile(
@@ -35,21 +36,39 @@ def _command_line(value: object) -> object:
     return shlex.split(value) if isinstance(value, str) else value
 
 
+class TargetRetentionSection(Section, frozen=True):
+    """How long copies stay on a target, by sort, as `[retention]` has it for the backups here."""
+
+    readers: ClassVar[Mapping[str, Reader]] = {"max_age": number}
+    parts: ClassVar[Mapping[str, type[Section]]] = dict.fromkeys(
+        ("database", "media", "complete", "safety"), RuleSection
+    )
+
+    database: RuleSection | None = None
+    media: RuleSection | None = None
+    complete: RuleSection | None = None
+    safety: RuleSection | None = None
+    max_age: Count = 0
+
+
 class TargetSection(Section, frozen=True):
     """Another place for backups: `[targets.NAME]`.
 
     Copies are sealed to `recipients` (those of `[kit]` if there are none here) unless `seal` is false. `may_delete`
-    gives the right to delete a damaged copy, to send it again. `limit` is in KiB a second (0: none), `timeout` in
+    gives the right to delete: copies that `retention` removes, and a damaged copy, to send it again. With `legal_hold`
+    a backup on hold gets a legal hold there. `limit` is in KiB a second (0: none), `timeout` in
     seconds. `off_site` is false for a place that the same fire would reach. duplicity encrypts to the GPG key
     `encrypt_key`, and begins a new chain of volumes every `full_days` days.
     """
 
     readers: ClassVar[Mapping[str, Reader]] = {
         "url": _url,
-        **dict.fromkeys(("seal", "may_delete", "off_site"), switch),
+        **dict.fromkeys(("seal", "may_delete", "off_site", "legal_hold"), switch),
         **dict.fromkeys(("limit", "timeout", "lock_days", "full_days"), number),
         **dict.fromkeys(("ssh", "rclone", "duplicity"), _command_line),
     }
+
+    parts: ClassVar[Mapping[str, type[Section]]] = {"retention": TargetRetentionSection}
 
     kind: Literal["duplicity"] | None = None
     url: str = ""
@@ -66,6 +85,8 @@ class TargetSection(Section, frozen=True):
     profile: str | None = None
     lock_days: Count = 0
     lock_mode: Literal["governance", "compliance"] = "governance"
+    legal_hold: bool = False
+    retention: TargetRetentionSection = TargetRetentionSection()
     ssh: Words = ("ssh",)
     rclone: Words = ("rclone",)
     encrypt_key: str | None = None

@@ -51,7 +51,7 @@ def announced(
         return
     success = after_success(newest_finished(journal.read(directory), verb, subject))
     failed_before = success is Event.RECOVERED
-    run = _Run(announcer, directory, verb, subject, say, telling, silent_failures=once and failed_before)
+    run = _AnnouncedRun(announcer, directory, verb, subject, say, telling, silent_failures=once and failed_before)
     try:
         run.tell(Event.START)
         yield telling
@@ -76,7 +76,7 @@ def announced(
 
 
 @dataclass(frozen=True)
-class _Run:
+class _AnnouncedRun:
     """A run, and the means to notify about it."""
 
     announcer: Announcer

@@ -59,7 +59,7 @@ class Relation(msgspec.Struct, frozen=True):
     types: dict[str, str]
 
 
-class _Sequence(msgspec.Struct, frozen=True):
+class _SequenceRow(msgspec.Struct, frozen=True):
     name: str
     increment: int
     first: int
@@ -82,10 +82,10 @@ def relations(server: Postgres | Snapshot, table: str, schema: str | None = None
 
 def standings(taken: Snapshot) -> list[SequenceState]:
     """Return where each sequence stands, and whether rows have the numbers that are to come."""
-    return [_standing(taken, one) for one in taken.ask(_SEQUENCES, list[_Sequence])]
+    return [_standing(taken, one) for one in taken.ask(_SEQUENCES, list[_SequenceRow])]
 
 
-def _standing(taken: Snapshot, one: _Sequence) -> SequenceState:
+def _standing(taken: Snapshot, one: _SequenceRow) -> SequenceState:
     last, called = taken.ask(f"SELECT json_build_array(last_value, is_called) FROM {one.name}", tuple[int, bool])
     bare = SequenceState(normal_name(one.name), last, called, one.increment, one.first)
     columns = tuple(_numbered(taken, bare, table, column) for table, column in one.columns)

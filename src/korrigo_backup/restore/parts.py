@@ -230,11 +230,11 @@ class DatabasePart:
     def _stage(self) -> str:
         return self.staged_as or naming.stage_database(self.context.site.postgres.database, self.context.stamp)
 
-    def _loader(self, role: Role, undo: UndoStack) -> _Loader | None:
+    def _loader(self, role: Role, undo: UndoStack) -> _LoadingRole | None:
         """Make a role without rights if the content needs one; our own is used if it may make none."""
         if not self.context.without_rights or not role.makes_roles:
             return None
-        made = _Loader(
+        made = _LoadingRole(
             naming.loader_role(self.context.site.postgres.database, self.context.stamp),
             Secret(secrets.token_urlsafe(24)),
         )
@@ -250,7 +250,7 @@ class DatabasePart:
             trusted=self.context.trusted,
         )
 
-    def _create(self, target: TargetProperties, loader: _Loader | None) -> None:
+    def _create(self, target: TargetProperties, loader: _LoadingRole | None) -> None:
         create_like(self.databases, self._stage, target, self.context.report)
         require_entrance(self.context.site.postgres, self._stage)
         if loader:
@@ -258,7 +258,7 @@ class DatabasePart:
             make_first(self.context.site.postgres, self._stage, self.made_first, loader.user)
 
     @phase("load")
-    def _loaded(self, target: TargetProperties, loader: _Loader | None) -> tuple[Failure, ...]:
+    def _loaded(self, target: TargetProperties, loader: _LoadingRole | None) -> tuple[Failure, ...]:
         """Load the dump; where a name is not found, once more with the search path of the saved database."""
         try:
             return self._load(loader)
@@ -271,7 +271,7 @@ class DatabasePart:
         self._create(target, loader)
         return self._load(loader, with_path=True)
 
-    def _load(self, loader: _Loader | None, *, with_path: bool = False) -> tuple[Failure, ...]:
+    def _load(self, loader: _LoadingRole | None, *, with_path: bool = False) -> tuple[Failure, ...]:
         server, name = self.context.site.postgres, self.artifact.name
         sorts = left_out_here(server, self.source.scan)
         foreign = {*sorts, *(_NOT_OURS if loader else ())} if self.context.without_rights else None
@@ -301,7 +301,7 @@ class DatabasePart:
         return loaded.failed
 
     @phase("proof")
-    def _prove(self, loader: _Loader | None, failed: tuple[Failure, ...]) -> None:
+    def _prove(self, loader: _LoadingRole | None, failed: tuple[Failure, ...]) -> None:
         """Prove the loaded data, as the role that loaded them: to read a table can run a function of its indexes."""
         self.context.listen(Proving())
         server = self.context.site.postgres
@@ -324,7 +324,7 @@ _NOT_OURS = (Sort.ROLE, Sort.PUBLIC_OWNER, Sort.EXTENSION_COMMENT)
 
 
 @dataclass(frozen=True)
-class _Loader:
+class _LoadingRole:
     user: str
     password: Secret
 

@@ -86,6 +86,10 @@ class Policy:
                 assert_never(name)
 
 
+ARCHIVE = Policy(database=Rule(days=90), media=Rule(days=365), complete=Rule(days=365), safety=Rule(days=90))
+"""The archive column of the runbook's table 7.1: how long copies stay in another place."""
+
+
 def thinned(days: int) -> Rule:
     """Return the rule for restore points through the day: all of a day, one an hour for three days, one a day.
 
@@ -129,7 +133,7 @@ def decide(artifacts: Sequence[Artifact], policy: Policy, given: RetentionFacts)
         groups.setdefault(sort_of(one, policy, components), []).append(one)
     first = [d for (rule, _), group in groups.items() for d in _by_rule(group, rule, policy, given)]
     first = _keep_newest_good(first, given)
-    by_name = {d.artifact.name: d for d in _keep_members(first)}
+    by_name = {d.artifact.name: d for d in keep_members(first)}
     return [by_name[one.name] for one in artifacts]
 
 
@@ -314,7 +318,7 @@ def _keep_newest_good(decisions: Sequence[Decision], given: RetentionFacts) -> l
     return list(kept.values())
 
 
-def _keep_members(decisions: Iterable[Decision]) -> list[Decision]:
+def keep_members(decisions: Iterable[Decision]) -> list[Decision]:
     """Keep the components of a restore point that stays."""
     decisions = list(decisions)
     needed = {name: d.artifact.name for d in decisions if not d.remove for name in members_of(d.artifact)}

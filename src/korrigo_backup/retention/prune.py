@@ -86,7 +86,7 @@ def plan(
     given = RetentionFacts(now, site, known, cache(lambda artifact: is_good(catalog, artifact)), kinds, environment)
     decisions = tuple(decide(artifacts, policy, given))
     going = more or any(decision.remove for decision in decisions)
-    return Pruning(decisions, _refusal(decisions, records, now, meant) if going else None)
+    return Pruning(decisions, refusal(decisions, records, now, meant) if going else None)
 
 
 def carry_out(catalog: Catalog, pruning: Pruning, *, now: datetime, listen: Listener) -> int:
@@ -132,16 +132,23 @@ def clean(
     return tuple(one for one in pruning.decisions if KINDS[one.artifact.kind].rule is RetentionRule.DATABASE)
 
 
-def _refusal(decisions: Sequence[Decision], records: Sequence[Record], now: datetime, meant: Meant) -> Refused | None:
+def refusal(
+    decisions: Sequence[Decision],
+    records: Sequence[Record],
+    now: datetime,
+    meant: Meant,
+    command: str = "korrigo-backup prune",
+) -> Refused | None:
+    """Return why nothing may be removed: the clock may be wrong, or too many would go; `command` is for the hints."""
     if not meant.clock and (why := _clock(records, [one.artifact for one in decisions], now)):
         return Refused(
             f"no backup is removed: {why}",
-            hint="look at the clock (timedatectl); if it is right: korrigo-backup prune --apply --clock-is-right",
+            hint=f"look at the clock (timedatectl); if it is right: {command} --apply --clock-is-right",
         )
     if not meant.many and (many := too_many(decisions)):
         return Refused(
             f"no backup is removed: {many[0]} of {many[1]} backups of a kind would go at once",
-            hint="look at the plan (korrigo-backup prune); if it is meant: korrigo-backup prune --apply --allow-many",
+            hint=f"look at the plan ({command}); if it is meant: {command} --apply --allow-many",
         )
     return None
 

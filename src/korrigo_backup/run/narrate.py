@@ -163,6 +163,11 @@ def _prune(step: PruneStep) -> str:
         case of.StoreSwept():
             swept = f"🗑️ media store: {step.files} files, {human(step.size)}, that no backup names"
             return swept if step.files else ""
+        case of.CopyRemoved():
+            return f"🗑️ {step.target}: {step.name}"
+        case of.TargetSwept():
+            swept = f"🗑️ {step.target}: {step.files} objects, {human(step.size)}, that no copy there needs"
+            return swept if step.files else ""
         case of.CopiesUnseen():
             return ""
         case _:

@@ -28,6 +28,7 @@ class Verb(StrEnum):
     VERIFY = "verify"
     COMPARE = "compare"
     COPY = "copy"
+    PRUNE_COPIES = "prune copies"
     POINT = "point"
     RESTORE = "restore"
     RESTORE_IN_PLACE = "restore in place"

@@ -262,7 +262,23 @@ class StoreSwept(_Tagged, frozen=True, tag="prune.swept"):
     size: int
 
 
-PruneStep = Removed | CopiesUnseen | StoreSwept
+class CopyRemoved(_Tagged, frozen=True, tag="prune.copy"):
+    """An artifact is removed from a target."""
+
+    target: str
+    name: str
+
+
+class TargetSwept(_Tagged, frozen=True, tag="prune.target"):
+    """Objects that no receipt names, `size` bytes in sum, are removed from a target; `waiting` more go later."""
+
+    target: str
+    files: int
+    size: int
+    waiting: int
+
+
+PruneStep = Removed | CopiesUnseen | StoreSwept | CopyRemoved | TargetSwept
 """Steps of a removal by the policy."""
 
 

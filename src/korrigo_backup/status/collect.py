@@ -86,7 +86,7 @@ def _copies(directory: Path, name: str, *, off_site: bool) -> TargetCopies:
     copies = [
         ArtifactCopy(
             name=line.artifact, sent=line.sent, read=line.read, bad=bad.get(line.artifact, ""), sealed=line.sealed,
-            locked_until=line.locked_until,
+            locked_until=line.locked_until, lock_read=line.lock_read,
         )
         for line in lines if line.whole and line.sent
     ]  # fmt: skip

@@ -58,7 +58,7 @@ def _described(facts: Facts, goals: Goals, *, now: datetime) -> Status:
         good=tuple(found for kind in Kind if (found := _newest(good, kind, moment))),
         verified=verified(past, newest),
         proven=proven(past),
-        copies=_copies(facts, newest),
+        copies=_copies(facts, newest, now),
         space=_space(facts, good, goals, moment),
         failing=tuple(one for one in failing(facts.records, running=facts.holder is not None) if _is_there(one, facts)),
         last_run=max((record.started for record in past), default=None),
@@ -117,14 +117,14 @@ def _newest(good: Sequence[Artifact], kind: Kind, now: datetime) -> Good | None:
     )
 
 
-def _copies(facts: Facts, newest: Artifact | None) -> Copies:
+def _copies(facts: Facts, newest: Artifact | None, now: datetime) -> Copies:
     supports = None if facts.shared_disk is None else 1 if facts.shared_disk or newest is None else 2
     holding = [(target, copy) for target in facts.targets if newest and (copy := whole_copy(target, newest.name))]
     return Copies(
         places=1 + (newest is not None) + len(holding),
         supports=None if supports is None else supports + len(holding),
         off_site=sum(target.off_site for target, _ in holding),
-        immutable=sum(copy.locked_until is not None for _, copy in holding),
+        immutable=sum(copy.is_immutable(now) for _, copy in holding),
     )
 
 

@@ -63,11 +63,17 @@ def _general(status: Status) -> Iterator[Family]:
     yield _one("copies_off_site", "Places off site that hold the newest backup.", status.copies.off_site)
     yield _one("copies_immutable", "Places that keep it under a retention that was read back.", status.copies.immutable)
     targets = status.facts.targets
+
+    def immutable(target: TargetCopies) -> int:
+        return sum(copy.is_immutable(status.now) and not copy.bad for copy in target.copies)
+
     for name, words, value in (
         ("target_copies", "Whole copies on a target.", lambda one: sum(not copy.bad for copy in one.copies)),
         ("target_damaged", "Copies found damaged there.", lambda one: sum(bool(copy.bad) for copy in one.copies)),
         ("target_last_copied_timestamp_seconds", "When a backup was last copied there.", _last_sent),
         ("target_last_read_timestamp_seconds", "When a copy was last read back from there.", _last_read),
+        ("target_immutable", "Copies under a retention that was read back and has not ended.", immutable),
+        ("target_lock_read_timestamp_seconds", "When a retention was last read back from there.", _last_lock_read),
     ):
         yield name, words, [({"target": one.name}, value(one)) for one in targets]
     yield _one("holds", "Backups and kept copies that may not be removed.", len(status.holds))
@@ -86,6 +92,10 @@ def _last_sent(target: TargetCopies) -> float | None:
 
 def _last_read(target: TargetCopies) -> float | None:
     return max((_unix(copy.read) for copy in target.copies if copy.read), default=None)
+
+
+def _last_lock_read(target: TargetCopies) -> float | None:
+    return max((_unix(copy.lock_read) for copy in target.copies if copy.lock_read), default=None)
 
 
 def _of_kinds(good: Iterable[Good]) -> Iterator[Family]:

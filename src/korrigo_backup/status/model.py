@@ -44,7 +44,8 @@ class Good(msgspec.Struct, frozen=True, kw_only=True):
 class ArtifactCopy(msgspec.Struct, frozen=True, kw_only=True):
     """An artifact that is whole on a target: when it was sent, when every byte was last read back from there.
 
-    `bad` is the reason if the last reading back found damage.
+    `bad` is the reason if the last reading back found damage. `locked_until` is the earliest end of the retention of
+    all its objects, as it was read back from the server at `lock_read`.
     """
 
     name: str
@@ -53,6 +54,11 @@ class ArtifactCopy(msgspec.Struct, frozen=True, kw_only=True):
     bad: str = ""
     sealed: bool = False
     locked_until: datetime | None = None
+    lock_read: datetime | None = None
+
+    def is_immutable(self, now: datetime) -> bool:
+        """Return whether a retention was read back that has not ended at `now`."""
+        return self.lock_read is not None and self.locked_until is not None and self.locked_until > now
 
 
 class TargetCopies(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +75,8 @@ class Copies(msgspec.Struct, frozen=True, kw_only=True):
     The live site is one place, the backup directory another if it holds a good backup: backups of several nights in one
     directory are one copy, since one fault destroys them all. Each target with a whole copy of the newest backup is a
     place and a support more. `supports` is None if it cannot be found out from here. `off_site` counts the places that
-    the same fire would not reach, `immutable` those where a retention was read back.
+    the same fire would not reach, `immutable` those
+    where a retention that has not ended was read back.
     """
 
     places: int

@@ -63,7 +63,7 @@ def _require_moments(facts: CollectedFacts[ArtifactEntry]) -> None:
     """Raise ValueError for a time that cannot be compared with others."""
     kept = (one.at for one in facts.kept or ())
     copies = [copy for target in facts.targets for copy in target.copies]
-    copied = (moment for copy in copies for moment in (copy.sent, copy.read, copy.locked_until))
+    copied = (moment for copy in copies for moment in (copy.sent, copy.read, copy.locked_until, copy.lock_read))
     for moment in (facts.taken, facts.next_run, *kept, *copied, *(one.created for one in facts.artifacts)):
         require_moment(moment)
 

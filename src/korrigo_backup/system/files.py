@@ -73,8 +73,8 @@ def write_private(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def replace_public(path: Path, data: bytes) -> None:
-    """Replace the content of `path` at once, readable by all (0644).
+def replace_whole(path: Path, data: bytes, mode: int = FILE_MODE) -> None:
+    """Replace the content of `path` at once, by default readable by the owner alone.
 
     A reader sees the old or the new content, never a part. Until then the new file has a hidden name in the same
     directory.
@@ -84,7 +84,7 @@ def replace_public(path: Path, data: bytes) -> None:
     try:
         with create_private(fresh) as file:
             write_all(file, data)
-            os.fchmod(file.fileno(), PUBLIC_MODE)
+            os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
         fresh.replace(path)
     finally:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from korrigo_backup.core.finding import Level
 from korrigo_backup.errors import PartlyDone
 from korrigo_backup.run.journal import recorded
 from korrigo_backup.run.record import Verb
@@ -78,7 +79,7 @@ def recorded_copy(
 def require_all(results: Sequence[TargetResult]) -> None:
     """Raise PartlyDone for targets that lack a copy, each with its reason; the local backups are not concerned."""
     bad = [result for result in results if result.problems]
-    losses = [finding for result in results for finding in result.findings if finding.id == "target.unlocked"]
+    losses = [finding for result in results for finding in result.findings if finding.level is Level.LOSS]
     if not bad and not losses:
         return
     messages = [problem.message for result in bad for problem in result.problems[:_NAMED]]

@@ -13,13 +13,16 @@ if TYPE_CHECKING:
 class Destination:
     """A target. `recipients` are the public keys that copies are sealed to, empty if they are not sealed.
 
-    `locks` is True if each object gets a retention that the server must keep.
+    Each object gets a retention of `lock_days` (0: none) that the server must keep. With `legal_hold` the objects of an
+    artifact on hold get a legal hold there.
     """
 
     target: Target
     recipients: tuple[str, ...] = ()
     off_site: bool = True
-    locks: bool = False
+    lock_days: int = 0
+    legal_hold: bool = False
+    may_delete: bool = False
 
     @property
     def name(self) -> str:

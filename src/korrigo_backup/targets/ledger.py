@@ -25,7 +25,10 @@ class LedgerLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An object on a target: size and SHA-256 of its bytes there.
 
     `sent` is when it was put and its checksum compared there, None while it is being sent. `read` is when all of it was
-    last read back, `bad` why that failed. `whole` is True for a receipt: its artifact is there as a whole.
+    last read back, `bad` why that failed. `whole` is True for a receipt: its artifact is there as a whole, and its line
+    names the components and the time `created` of the artifact. `lock_read` is when `locked_until` was read back from
+    the server, in the line of a receipt the earliest end of all its objects; `held` when a legal hold was. `pruned` is
+    when the policy removed the object: a copy does not send it again.
     """
 
     object: str
@@ -38,10 +41,16 @@ class LedgerLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sealed: bool = False
     whole: bool = False
     locked_until: datetime | None = None
+    lock_read: datetime | None = None
+    held: datetime | None = None
+    pruned: datetime | None = None
+    created: datetime | None = None
+    components: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse times that cannot be compared with others (ValueError, to a decoder ValidationError)."""
-        for moment in (self.sent, self.read, self.locked_until):
+        moments = (self.sent, self.read, self.locked_until, self.lock_read, self.held, self.pruned, self.created)
+        for moment in moments:
             require_moment(moment)
 
 
@@ -64,6 +73,12 @@ class Ledger:
                 write_all(file, (b"\n" if cut else b"") + b"".join(msgspec.json.encode(one) + b"\n" for one in lines))
                 os.fsync(descriptor)
         self.lines.update((one.object, one) for one in lines)
+
+    def remove(self, name: str, *, pruned: datetime | None = None) -> None:
+        """Note that an object is not on the target any more; `pruned` if the policy has removed it."""
+        if line := self.lines.get(name):
+            self.write(LedgerLine(object=name, artifact=line.artifact, size=line.size, sha256=line.sha256,
+                                  sealed=line.sealed, pruned=pruned))  # fmt: skip
 
     def sent(self, name: str) -> LedgerLine | None:
         """Return the line of an object that is on the target, as far as this host knows."""

@@ -23,10 +23,14 @@ _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*
 
 @dataclass(frozen=True)
 class StoredObject:
-    """An object on a target: its name below the prefix of the target, its size in bytes."""
+    """An object on a target: its name below the prefix of the target, its size in bytes.
+
+    `is_hidden` is True if somebody has deleted it in a bucket with versions: the version is there, below a marker.
+    """
 
     name: str
     size: int
+    is_hidden: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,36 @@ class DeletingTarget(Protocol):
     """The right to delete, which a target has only if the configuration gives it."""
 
     def delete(self, name: str) -> None:
-        """Delete an object; a missing object is no error."""
+        """Delete an object, in a bucket with versions each version that a put has made; a missing object is no error.
+
+        Raises Refused if the target does not allow it, as for a locked object.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class ObjectLock:
+    """The protection of an object as the server gives it back: end and mode of the retention, whether a hold is on."""
+
+    until: datetime | None = None
+    mode: str = ""
+    is_held: bool = False
+
+
+@runtime_checkable
+class LockingTarget(Protocol):
+    """A target that can protect objects. Each method returns the protection as it was read back afterwards."""
+
+    def lock_of(self, name: str) -> ObjectLock:
+        """Return the protection of an object; none if the server does not show it."""
+        ...
+
+    def retain(self, name: str) -> ObjectLock:
+        """Lengthen the retention of an object to that of a new one."""
+        ...
+
+    def hold(self, name: str, *, on: bool) -> ObjectLock:
+        """Switch the legal hold of an object."""
         ...
 
 

@@ -1,31 +1,26 @@
-"""What is on a target, by its own list and receipts, and the proof of it: every byte read back from there."""
+"""The artifacts on a target, by its own list and receipts, and their files read back from there."""
 
 from __future__ import annotations
 
 import shutil
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
-
-from korrigo_backup.artifact import manifest as manifests
 from korrigo_backup.artifact.catalog import LATEST
 from korrigo_backup.artifact.kinds import Origin
-from korrigo_backup.artifact.naming import DIRECTORY_MANIFEST, MANIFEST_SUFFIX, is_kit, parse
-from korrigo_backup.artifact.signature import Authenticity
-from korrigo_backup.core.finding import Finding, error, first_error, ok, warning
+from korrigo_backup.artifact.naming import is_kit, parse
 from korrigo_backup.errors import NotFound, ProofFailed, UsageError
 from korrigo_backup.system import age
 from korrigo_backup.system.files import create_private, explained, open_plain, private_directory, sha256_of
-from korrigo_backup.targets.ledger import Ledger
+from korrigo_backup.targets.ledger import Ledger, LedgerLine
 from korrigo_backup.targets.receipt import (
     LARGEST,
     SEALED_SUFFIX,
     SUFFIX,
+    artifact_of,
     decode,
     is_stored,
     plain_name,
@@ -35,10 +30,11 @@ from korrigo_backup.targets.receipt import (
 from korrigo_backup.targets.target_copy import SPOOL_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping
+    from collections.abc import Container, Iterator
+    from datetime import datetime
 
     from korrigo_backup.artifact.catalog import Catalog
-    from korrigo_backup.artifact.signature import Key
+    from korrigo_backup.artifact.signature import Authenticity, Key
     from korrigo_backup.targets.destination import Destination
     from korrigo_backup.targets.receipt import Receipt
 
@@ -47,7 +43,8 @@ if TYPE_CHECKING:
 class RemoteCopy:
     """An artifact on a target. `size` is in bytes there; `missing` names objects of its ledger that are not there.
 
-    `sent` and `read` are from the ledger of this host, None where it does not know the copy.
+    `sent`, `read`, `locked_until` and `lock_read` are from the ledger of this host, None where it does not know the
+    copy. `hidden` names objects that somebody has deleted: the versions below their delete markers are there.
     """
 
     name: str
@@ -57,7 +54,9 @@ class RemoteCopy:
     sent: datetime | None
     read: datetime | None
     locked_until: datetime | None
+    lock_read: datetime | None = None
     missing: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
 
 
 def sites(destination: Destination) -> list[str]:
@@ -83,28 +82,37 @@ def require_one_site(destination: Destination, site: str | None, own: str | None
 def copies(catalog: Catalog, destination: Destination, site: str) -> list[RemoteCopy]:
     """Return the artifacts that are whole on a target, the newest name first."""
     ledger = Ledger(catalog.directory, destination.name)
-    there = {one.name.partition("/")[2]: one.size for one in destination.target.list(f"{site}/")}
-    wholes = [name.removesuffix(SUFFIX) for name in there if name.endswith(SUFFIX)]
+    there, hidden, own = dict[str, int](), set[str](), dict[str, list[str]]()
+    for one in destination.target.list(f"{site}/"):
+        name = one.name.partition("/")[2]
+        there[name] = one.size
+        own.setdefault(artifact_of(name), []).append(name)
+        if one.is_hidden:
+            hidden.add(name)
+    lines: dict[str, list[LedgerLine]] = {}
+    for line in ledger.lines.values():
+        if line.sent:
+            lines.setdefault(line.artifact, []).append(line)
     found = []
-    for artifact in wholes:
-        sizes = [size for name, size in there.items() if _belongs(name, artifact)]
-        line = ledger.sent(receipt_name(artifact))
-        lines = [one for one in ledger.lines.values() if one.artifact == artifact and one.sent]
-        sealed = any(name.endswith(SEALED_SUFFIX) for name in there if _belongs(name, artifact))
-        missing = tuple(one.object for one in lines if there.get(one.object) != one.size)
+    for artifact in (name.removesuffix(SUFFIX) for name in there if name.endswith(SUFFIX)):
+        names = [name for name in own[artifact] if not name.endswith(SUFFIX)]
+        whole, sent = ledger.sent(receipt_name(artifact)), lines.get(artifact, ())
+        of_it = {*names, receipt_name(artifact), *(one.object for one in sent)}
         found.append(
             RemoteCopy(
-                artifact, sum(sizes), len(sizes), sealed, line.sent if line else None, line.read if line else None,
-                line.locked_until if line else None, missing,
+                name=artifact,
+                size=sum(there[name] for name in names),
+                objects=len(names),
+                sealed=any(name.endswith(SEALED_SUFFIX) for name in names),
+                sent=whole.sent if whole else None,
+                read=whole.read if whole else None,
+                locked_until=whole.locked_until if whole else None,
+                lock_read=whole.lock_read if whole else None,
+                missing=tuple(one.object for one in sent if there.get(one.object) != one.size),
+                hidden=tuple(sorted(of_it & hidden)),
             )
-        )  # fmt: skip
+        )
     return sorted(found, key=lambda one: one.name.removesuffix(SUFFIX)[-40:], reverse=True)
-
-
-def _belongs(name: str, artifact: str) -> bool:
-    return plain_name(name) in {artifact, f"{artifact}{MANIFEST_SUFFIX}", f"{artifact}.sha256"} or name.startswith(
-        f"{artifact}/"
-    )
 
 
 @dataclass(frozen=True)
@@ -138,6 +146,7 @@ class TargetReader:
         """Return the receipt of an artifact and the result of checking its signature; NotFound without one."""
         name = receipt_name(artifact)
         place = to / name.replace("/", "_")
+        place.unlink(missing_ok=True)
         try:
             self.destination.target.fetch(f"{self.site}/{name}", place)
         except NotFound:
@@ -191,93 +200,6 @@ class TargetReader:
         with explained(f"write {to}"), open_plain(place) as source, create_private(to) as opened:
             age.unseal_stream(source, opened, self.identity, name)
         return to
-
-
-def verify(reader: TargetReader, artifact: str) -> list[Finding]:
-    """Read every byte of an artifact back from the target and return the findings; the ledger notes the time."""
-    target, bad = reader.destination.name, dict[str, str]()
-    with reader.directory() as to:
-        receipt, signed = _receipt(reader, artifact, to)
-        findings = [_signature(reader, artifact, signed)]
-        manifest, digests, opened = None, dict[str, str](), True
-        for name, place, why in reader.files(receipt, to):
-            if why:
-                bad[name] = why
-            elif place is None:
-                opened = False
-            else:
-                digests[name] = sha256_of(place)[0]
-                if name in _manifests(artifact):
-                    manifest = manifests.decode(place.read_bytes(), name)
-    hint = "move it away there (with may_delete this is done), then send it again: korrigo-backup copy"
-    findings += [error("target.damaged", f"{target}: {why}", hint) for why in bad.values()]
-    if manifest and not bad:
-        findings += _against(reader, artifact, manifest, digests)
-    if not first_error(findings):
-        findings.append(_whole(reader, receipt, opened=opened))
-    _write_down(reader, receipt, bad, good=not first_error(findings))
-    return findings
-
-
-def _receipt(reader: TargetReader, artifact: str, to: Path) -> tuple[Receipt, Authenticity]:
-    """Return the receipt as the reader does; the ledger notes one that is damaged."""
-    try:
-        return reader.receipt(artifact, to)
-    except ProofFailed as problem:
-        ledger = Ledger(reader.catalog.directory, reader.destination.name)
-        if line := ledger.lines.get(receipt_name(artifact)):
-            ledger.write(replace(line, bad=problem.message))
-        raise
-
-
-def _manifests(artifact: str) -> tuple[str, ...]:
-    """Return the names that the manifest of an artifact may have; the record of a recovery kit is none."""
-    return () if is_kit(artifact) else (f"{artifact}{MANIFEST_SUFFIX}", f"{artifact}/{DIRECTORY_MANIFEST}")
-
-
-def _signature(reader: TargetReader, artifact: str, signed: Authenticity) -> Finding:
-    if signed is Authenticity.AUTHENTIC:
-        return ok("target.authentic", f"{artifact}: its receipt on {reader.destination.name} is signed by this site")
-    if signed is Authenticity.FORGED:
-        return error("target.forged", f"the receipt of {artifact} on {reader.destination.name} was altered",
-                     "do not use this copy; find who can write there")  # fmt: skip
-    return warning("target.unproven", f"the receipt of {artifact} on {reader.destination.name} is not signed with a key"
-                   " that is here", "put the signing key in place: it is in the recovery kit")  # fmt: skip
-
-
-def _against(
-    reader: TargetReader, artifact: str, manifest: manifests.Manifest, digests: dict[str, str]
-) -> Iterator[Finding]:
-    """Yield an error for each file whose content differs from the manifest that was read from the same place."""
-    within = f"{artifact}/" if f"{artifact}/{DIRECTORY_MANIFEST}" in digests else ""
-    for member in manifest.members:
-        if digests.get(f"{within}{member.name}") != member.sha256:
-            yield error("target.damaged", f"{reader.destination.name}: {member.name} differs from the manifest there",
-                        "use another copy of it")  # fmt: skip
-
-
-def _whole(reader: TargetReader, receipt: Receipt, *, opened: bool) -> Finding:
-    how = (
-        "opened and held against its manifest"
-        if opened and receipt.sealed
-        else (
-            "held against its manifest" if opened else "sealed, as its header says; with --identity it is opened, too"
-        )
-    )
-    size = sum(one.size for one in receipt.objects)
-    return ok("target.read", f"{receipt.artifact}: {len(receipt.objects)} files, {size:,} bytes read back from"
-              f" {reader.destination.name}, {how}")  # fmt: skip
-
-
-def _write_down(reader: TargetReader, receipt: Receipt, bad: Mapping[str, str], *, good: bool) -> None:
-    """Note what was found in the ledger: the next copy sends again what is bad."""
-    ledger = Ledger(reader.catalog.directory, reader.destination.name)
-    for name, why in bad.items():
-        if line := ledger.lines.get(name):
-            ledger.write(replace(line, bad=why))
-    line = ledger.lines.get(receipt_name(receipt.artifact))
-    if good and line:  # without a line this host has not copied it, and keeps no account of it
-        ledger.write(replace(line, read=datetime.now(UTC), bad=""))
 
 
 def artifacts_on(reader: TargetReader, named: str) -> list[str]:

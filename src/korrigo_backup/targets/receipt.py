@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from korrigo_backup.artifact.naming import MEDIA_STORE
+from korrigo_backup.artifact.naming import MANIFEST_SUFFIX, MEDIA_STORE, MEMBERS_SUFFIX
 from korrigo_backup.core.moment import require_moment
 from korrigo_backup.errors import ProofFailed
 
@@ -92,6 +92,16 @@ def stored_name(sha256: str, key: Key | None) -> str:
         return f"{MEDIA_STORE}/{sha256[:2]}/{sha256}"
     named = hmac.digest(key.secret, _CONTEXT + sha256.encode(), "sha256").hex()
     return f"{MEDIA_STORE}/{named[:2]}/{named}{SEALED_SUFFIX}"
+
+
+def artifact_of(name: str) -> str:
+    """Return the artifact or recovery kit that an object belongs to alone, "" for a file of the media store."""
+    if is_stored(name):
+        return ""
+    plain = plain_name(name).partition("/")[0]
+    for suffix in (SUFFIX, MANIFEST_SUFFIX, MEMBERS_SUFFIX):
+        plain = plain.removesuffix(suffix)
+    return plain
 
 
 def is_stored(name: str) -> bool:

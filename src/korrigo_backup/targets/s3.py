@@ -12,7 +12,7 @@ import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,15 @@ from korrigo_backup.errors import KorrigoBackupError, NotFound, ProofFailed, Ref
 from korrigo_backup.system.files import create_private, explained, open_plain, write_all
 from korrigo_backup.targets.checksums import ObjectChecksums, PartChecksums, exactly
 from korrigo_backup.targets.pace import Pace
-from korrigo_backup.targets.port import PutResult, StoredObject, other_content, require_named, require_plain
+from korrigo_backup.targets.port import (
+    ObjectLock,
+    PutResult,
+    StoredObject,
+    other_content,
+    require_named,
+    require_plain,
+)
+from korrigo_backup.targets.s3_versions import MADE_BY_US, Versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -43,17 +51,26 @@ _CHUNK = 1024 * 1024
 _NO_OBJECT = {"404", "NoSuchKey", "NotFound"}
 _DENIED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "403", "401", "ExpiredToken", "InvalidToken"}
 _BAD_CONTENT = {"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"}
+_NO_LOCKS = {"InvalidRequest", "InvalidArgument", "ObjectLockConfigurationNotFoundError"}
+"""Codes for a retention in a bucket without Object Lock."""
+
 _FULL = {"507", "QuotaExceeded", "XMinioStorageFull", "InsufficientStorage", "EntityTooLarge"}
 _SITUATIONS: tuple[tuple[set[str], type[KorrigoBackupError], str], ...] = (
     ({"NoSuchBucket"}, Refused, "make the bucket, or correct the url of the target"),
     (_NO_OBJECT, NotFound, "see what is there: korrigo-backup list --on TARGET"),
     (_DENIED, Refused, "check the access key, its secret and the rights of the key"),
+    (
+        {"RequestTimeTooSkewed", "RequestExpired"},
+        KorrigoBackupError,
+        "set the clock of this machine (timedatectl), then copy again",
+    ),
     (_BAD_CONTENT, ProofFailed, "copy again; if it happens twice, the network damages data"),
     (_FULL, KorrigoBackupError, "make room there, then copy again"),
 )
 """Codes of S3 errors, the situation, and the next step."""
 
 _SERVER_ERROR = 500
+_COMPLIANCE = "COMPLIANCE"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +132,10 @@ class S3Target:
         prefix = self._key(below) if below else f"{self.bucket.prefix}/" if self.bucket.prefix else ""
         cut = len(self.bucket.prefix) + 1 if self.bucket.prefix else 0
         with self._errors("list objects"):
+            if self._versions.are_kept:
+                for one in self._versions.newest(prefix):
+                    yield StoredObject(one.key[cut:], one.size, one.is_hidden)
+                return
             for page in self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.bucket.bucket, Prefix=prefix
             ):
@@ -124,14 +145,18 @@ class S3Target:
     def stat(self, name: str) -> StoredObject | None:
         """Return an object; see the port."""
         with self._errors(f"look at {name}"):
-            head = self._head(self._key(name))
-        return None if head is None else StoredObject(name, head["ContentLength"])
+            key = self._key(name)
+            head = self._head(key)
+            if head is not None:
+                return StoredObject(name, head["ContentLength"])
+            below = self._versions.below_marker(key)
+        return None if below is None else StoredObject(name, below.size, is_hidden=True)
 
     def fetch(self, name: str, to: Path) -> str:
         """Write an object to a file; see the port."""
         digest = hashlib.sha256()
         with self._errors(f"fetch {name}"):
-            found = self._client.get_object(Bucket=self.bucket.bucket, Key=self._key(name))
+            found = self._content(self._key(name))
             with explained(f"write {to}"), create_private(to) as file:
                 for chunk in found["Body"].iter_chunks(_CHUNK):
                     self.pace.take(len(chunk))
@@ -140,7 +165,54 @@ class S3Target:
                 os.fsync(file.fileno())
         return digest.hexdigest()
 
+    def lock_of(self, name: str) -> ObjectLock:
+        """Return the protection of an object; see the port."""
+        with self._errors(f"look at the lock of {name}"):
+            return self._strong(self._versions.lock_of(self._at(name)))
+
+    def retain(self, name: str) -> ObjectLock:
+        """Lengthen the retention of an object; see the port."""
+        with self._errors(f"lock {name}"):
+            at = self._at(name)
+            self._client.put_object_retention(
+                **at, Retention={"Mode": self.lock_mode, "RetainUntilDate": self._lock_end()}
+            )
+            return self._strong(self._versions.lock_of(at))
+
+    def hold(self, name: str, *, on: bool) -> ObjectLock:
+        """Switch the legal hold of an object; see the port."""
+        with self._errors(f"switch the legal hold of {name}"):
+            at = self._at(name)
+            self._client.put_object_legal_hold(**at, LegalHold={"Status": "ON" if on else "OFF"})
+            return self._versions.lock_of(at)
+
     # Requests
+
+    @cached_property
+    def _versions(self) -> Versions:
+        return Versions(self._client, self.bucket.bucket)
+
+    def _at(self, name: str) -> dict[str, str]:
+        """Return the words of a request for the newest version of an object, also one below a delete marker."""
+        key = self._key(name)
+        at = {"Bucket": self.bucket.bucket, "Key": key}
+        below = self._versions.below_marker(key)
+        return {**at, "VersionId": below.id} if below else at
+
+    def _content(self, key: str) -> Mapping[str, Any]:
+        """Return the answer with the content of an object, of the version below a delete marker if there is one."""
+        from botocore.exceptions import ClientError  # noqa: PLC0415 - see _client
+
+        client, at = self._client, {"Bucket": self.bucket.bucket, "Key": key}
+        try:
+            found: Mapping[str, Any] = client.get_object(**at)
+        except ClientError as problem:
+            code = problem.response.get("Error", {}).get("Code")
+            below = self._versions.below_marker(key) if code in _NO_OBJECT else None
+            if below is None:
+                raise
+            found = client.get_object(**at, VersionId=below.id)
+        return found
 
     @cached_property
     def _client(self) -> Any:
@@ -191,13 +263,16 @@ class S3Target:
         return found
 
     def _extra(self, sha256: str) -> dict[str, Any]:
-        extra: dict[str, Any] = {"Metadata": {"sha256": sha256}}
+        extra: dict[str, Any] = {"Metadata": {MADE_BY_US: sha256}}
         if self.storage_class:
             extra["StorageClass"] = self.storage_class
         if self.lock_days:
             extra["ObjectLockMode"] = self.lock_mode
-            extra["ObjectLockRetainUntilDate"] = datetime.now(UTC) + timedelta(days=self.lock_days)
+            extra["ObjectLockRetainUntilDate"] = self._lock_end()
         return extra
+
+    def _lock_end(self) -> datetime:
+        return datetime.now(UTC) + timedelta(days=self.lock_days)
 
     def _put_whole(self, key: str, file: Any, extra: dict[str, Any]) -> str | None:
         data = exactly(file, 0, os.fstat(file.fileno()).st_size)
@@ -298,18 +373,15 @@ class S3Target:
 
     def _locked_until(self, key: str, version: str | None) -> datetime | None:
         """Return the retention as the server gives it back: some servers take the header and protect nothing."""
-        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - see _client
-
         if not self.lock_days:
             return None
-        at = {"VersionId": version} if version else {}
-        try:
-            found = self._client.get_object_retention(Bucket=self.bucket.bucket, Key=key, **at)["Retention"]
-        except (ClientError, BotoCoreError, KeyError):
-            return None
-        until: datetime | None = found.get("RetainUntilDate")
-        enough = datetime.now(UTC) + timedelta(days=self.lock_days) - timedelta(hours=1)
-        return until if until and until >= enough and found.get("Mode") == self.lock_mode else None
+        at = {"Bucket": self.bucket.bucket, "Key": key}
+        return self._strong(self._versions.lock_of({**at, "VersionId": version} if version else at)).until
+
+    def _strong(self, lock: ObjectLock) -> ObjectLock:
+        """Return a lock without its retention if that is of a weaker mode than the configuration demands."""
+        weak = self.lock_mode == _COMPLIANCE != lock.mode
+        return replace(lock, until=None) if weak else lock
 
     @contextmanager
     def _errors(self, doing: str) -> Iterator[None]:
@@ -341,6 +413,8 @@ class S3Target:
         for codes, kind, hint in _SITUATIONS:
             if code in codes:
                 return kind(message, hint=hint)
+        if code in _NO_LOCKS and self.lock_days:
+            return KorrigoBackupError(message, hint="make the bucket with Object Lock, or set lock_days = 0")
         if status >= _SERVER_ERROR:
             return Unreachable(message, hint="the server has a fault or no room: see its log, then copy again")
         return KorrigoBackupError(message, hint="the server's own words name the cause")
@@ -351,9 +425,19 @@ class DeletingS3Target(S3Target):
     """The same with the right to delete."""
 
     def delete(self, name: str) -> None:
-        """Delete an object; with versioning the server keeps it as a former version."""
+        """Delete an object; see the port."""
+        key = self._key(name)
+        at = {"Bucket": self.bucket.bucket, "Key": key}
         with self._errors(f"delete {name}"):
-            self._client.delete_object(Bucket=self.bucket.bucket, Key=self._key(name))
+            if not self._versions.are_kept:
+                self._client.delete_object(**at)
+                return
+            for version in self._versions.made_by_us(key):
+                lock = self._versions.lock_of({**at, "VersionId": version})
+                if lock.is_held or (lock.until and lock.until > datetime.now(UTC)):
+                    end = "by a legal hold" if lock.is_held else f"until {lock.until:%Y-%m-%d %H:%M} UTC"
+                    raise Refused(f"{self.name}: {name} is locked {end}", hint="it can be removed after that")
+                self._client.delete_object(**at, VersionId=version)
 
 
 def _first_line(problem: Exception) -> str:

@@ -12,7 +12,7 @@ import hashlib
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -35,7 +35,16 @@ from korrigo_backup.system.files import (
 )
 from korrigo_backup.targets.batch import batches, gathered
 from korrigo_backup.targets.ledger import Ledger, LedgerLine
-from korrigo_backup.targets.port import BatchingTarget, ConnectingTarget, DeletingTarget, PutObject, PutResult
+from korrigo_backup.targets.legal_hold import switch_holds
+from korrigo_backup.targets.port import (
+    BatchingTarget,
+    ConnectingTarget,
+    DeletingTarget,
+    LockingTarget,
+    ObjectLock,
+    PutObject,
+    PutResult,
+)
 from korrigo_backup.targets.receipt import (
     SEALED_SUFFIX,
     Receipt,
@@ -45,6 +54,7 @@ from korrigo_backup.targets.receipt import (
     receipt_name,
     stored_name,
 )
+from korrigo_backup.targets.verify_copy import hidden_objects
 
 if TYPE_CHECKING:
     import threading
@@ -60,6 +70,9 @@ if TYPE_CHECKING:
 SPOOL_PREFIX = ".copying-"
 _PAUSES = (2.0, 10.0, 30.0)
 """Seconds before each further try of a target that does not answer."""
+
+_LOCKED_ENOUGH = 0.9
+"""The part of `lock_days` for which a stored file that is there already must be locked; else its lock is lengthened."""
 
 _AT_ONCE = 4
 """Files of the media store that are sent at the same time to a target."""
@@ -80,12 +93,18 @@ class TargetResult:
 
 @dataclass(frozen=True)
 class CopyOptions:
-    """The input of a copy: the site's identity, the signing key, the artifacts, and the pauses between tries."""
+    """The input of a copy: the site's identity, the signing key, the artifacts, and the pauses between tries.
+
+    With `named` a person has named the artifacts: those that a policy has removed from a target are sent again, too.
+    `held` are the names on hold, None if they cannot be read.
+    """
 
     site: str
     key: Key
     items: Sequence[CopyItem]
     listen: Listener
+    named: bool = False
+    held: frozenset[str] | None = frozenset()
     pauses: Sequence[float] = _PAUSES
 
 
@@ -129,14 +148,25 @@ class TargetCopy:
     def _run(self) -> None:
         private_directory(self._spool)
         self._patiently(self._look)
+        self._copy_all()
+        if self.result.sent and self._there is not None:  # a prune of another host may have met this copy
+            self._patiently(self._look)
+            if self._lost:
+                self._copy_all()
+        if self._destination.legal_hold:
+            self._patiently(self._switch_holds)
+        if self._lost and not self.result.problems and not self._options.named:
+            self._forget_lost()
+        if not self.result.problems:
+            with explained(f"remove {self._spool}"):
+                remove_tree(self._spool)
+
+    def _copy_all(self) -> None:
         for item in self._options.items:
             try:
                 self._patiently(lambda item=item: self._copy(item))  # type: ignore[misc]
             except (ProofFailed, NotFound) as problem:  # of this artifact alone
                 self.result.problems.append(problem)
-        if not self.result.problems:
-            with explained(f"remove {self._spool}"):
-                remove_tree(self._spool)
 
     def _patiently(self, act: Callable[[], None]) -> None:
         """Do it; try again after a pause while the target does not answer."""
@@ -152,10 +182,10 @@ class TargetCopy:
     def _look(self) -> None:
         """List the objects of this site; a key that may only write cannot, and the ledger is believed then."""
         try:
-            found = self._target.list(f"{self._options.site}/")
+            found = list(self._target.list(f"{self._options.site}/"))
             self._there = {one.name: one.size for one in found}
-            sent = [line for line in self._ledger.lines.values() if line.sent and is_stored(line.object)]
-            self._lost = any(self._there.get(self._remote(line.object)) != line.size for line in sent)
+            self._notice_hidden([one.name for one in found if one.is_hidden])
+            self._lost = bool(self._missing())
         except Refused:
             self._there = None
             self.result.findings.append(
@@ -163,8 +193,27 @@ class TargetCopy:
                         "verify it with a key that may read: korrigo-backup verify --on TARGET")
             )  # fmt: skip
 
+    def _missing(self) -> list[str]:
+        """Return the files of the media store that were sent, as the ledger has it, and are not there."""
+        sent = [line for line in self._ledger.lines.values() if line.sent and is_stored(line.object)]
+        there = self._there or {}
+        return [line.object for line in sent if there.get(self._remote(line.object)) != line.size]
+
+    def _forget_lost(self) -> None:
+        """Note that files are gone that no backup here needs: all others were sent again."""
+        self._patiently(self._look)
+        for name in self._missing() if self._there is not None else ():
+            self._ledger.remove(name)
+
+    def _notice_hidden(self, names: Sequence[str]) -> None:
+        if names and not any(finding.id == "target.hidden" for finding in self.result.findings):
+            self.result.findings.append(hidden_objects(self.result.name, names))
+
     def _copy(self, item: CopyItem) -> None:
         whole = receipt_name(item.name)
+        line = self._ledger.lines.get(whole)
+        if line and line.pruned and not self._options.named:
+            return
         own = [self._named(item, name) for name in item.files]
         if self._is_there(whole) and not self._lost and all(map(self._is_there, own)):
             self.result.already.append(item.name)
@@ -207,7 +256,7 @@ class TargetCopy:
                     )
                     self._put_batch(self._target, [one.result() for one in ready])
             else:
-                list(pool.map(put, absent))
+                list(pool.map(put, files))
         return [self._ledger.lines[name] for name in files]
 
     def _put_batch(self, target: BatchingTarget, ready: Sequence[tuple[Path, LedgerLine]]) -> None:
@@ -259,7 +308,8 @@ class TargetCopy:
             self._ledger.write(LedgerLine(object=one.name, artifact=item.name, size=one.size, sha256=one.sha256,
                                           sent=receipt.copied, sealed=receipt.sealed))  # fmt: skip
         self._ledger.write(LedgerLine(object=whole, artifact=item.name, size=len(raw), sha256=digest,
-                                      sent=receipt.copied, sealed=receipt.sealed, whole=True))  # fmt: skip
+                                      sent=receipt.copied, sealed=receipt.sealed, whole=True,
+                                      created=receipt.created, components=receipt.components))  # fmt: skip
 
     def _object(self, item: CopyItem, name: str, path: Path, saved: str | None, *, sealing: bool) -> LedgerLine:
         """Put a file as the object `name`, unless it is there, and return its line in the ledger.
@@ -267,7 +317,7 @@ class TargetCopy:
         `saved` is its SHA-256 where that is known; ProofFailed if it has another one.
         """
         if self._is_there(name):
-            return self._ledger.lines[name]
+            return self._locked(self._ledger.lines[name])
         return self._put(*self._ready(item, name, path, saved, sealing=sealing))
 
     def _ready(
@@ -311,23 +361,58 @@ class TargetCopy:
         """Return the line of an object that is going to be sent; one that is bad there makes place for it."""
         remote, known = self._remote(line.object), self._ledger.lines.get(line.object)
         if known and (known.sent or known.bad) and isinstance(self._target, DeletingTarget):
-            self._target.delete(remote)  # it is bad there, cut or gone
+            self._make_place(remote)
         return msgspec.structs.replace(line, bad=known.bad if known else "")
 
     def _sent(self, *done: tuple[Path, LedgerLine, PutResult]) -> list[LedgerLine]:
         """Write down that objects are there and return their lines; their files leave the spool."""
         now = datetime.now(UTC)
-        lines = [msgspec.structs.replace(line, sent=now, locked_until=put.locked_until) for _, line, put in done]
+        lines = [
+            msgspec.structs.replace(line, sent=now, locked_until=put.locked_until,
+                                    lock_read=now if put.locked_until else None)
+            for _, line, put in done
+        ]  # fmt: skip
         self._ledger.write(*lines)
         for source, line, put in done:
             self.result.bytes += line.size if put.is_new else 0
             if self._there is not None:
                 self._there[self._remote(line.object)] = line.size
-            if self._destination.locks and put.locked_until is None:
-                self._unlocked(line.object)
             if source.is_relative_to(self._spool):
                 source.unlink()
-        return lines
+        return [self._locked(line) for line in lines]
+
+    def _make_place(self, remote: str) -> None:
+        """Delete an object that is bad there, cut or gone; ProofFailed if the target keeps it."""
+        assert isinstance(self._target, DeletingTarget)  # noqa: S101 - for mypy
+        try:
+            self._target.delete(remote)
+        except Refused as problem:
+            raise ProofFailed(f"{problem.message}; it is damaged there", hint=problem.hint) from None
+
+    def _locked(self, line: LedgerLine) -> LedgerLine:
+        """Return the line of an object with a lock that lasts long enough, lengthened if it does not."""
+        days = self._destination.lock_days
+        enough = datetime.now(UTC) + timedelta(days=days * _LOCKED_ENOUGH)
+        if not days or (line.locked_until and line.locked_until >= enough):
+            return line
+        lock = ObjectLock()
+        if isinstance(self._target, LockingTarget):
+            try:
+                lock = self._target.retain(self._remote(line.object))
+            except Unreachable:
+                raise
+            except KorrigoBackupError:  # the finding says that it is not locked
+                lock = ObjectLock()
+        if lock.until is None or lock.until < enough:
+            self._unlocked(line.object)
+            return line
+        line = msgspec.structs.replace(line, locked_until=lock.until, lock_read=datetime.now(UTC))
+        self._ledger.write(line)
+        return line
+
+    def _switch_holds(self) -> None:
+        found = switch_holds(self._target, self._ledger, self._options.held, self._options.site, self._spool)
+        self.result.findings += found
 
     def _unlocked(self, name: str) -> None:
         if any(finding.id == "target.unlocked" for finding in self.result.findings):
@@ -354,8 +439,13 @@ class TargetCopy:
             with explained(f"write {place}"):
                 write_private(place, sign(msgspec.json.encode(receipt), self._options.key))
         digest, size = sha256_of(place)
-        self._put(place, LedgerLine(object=name, artifact=item.name, size=size, sha256=digest,
-                                    sealed=sealing or item.is_kit, whole=True))  # fmt: skip
+        line = self._put(place, LedgerLine(object=name, artifact=item.name, size=size, sha256=digest,
+                                           sealed=sealing or item.is_kit, whole=True, components=item.components,
+                                           created=item.created.astimezone(UTC)))  # fmt: skip
+        ends = [one.locked_until for one in (*lines, line)]
+        known = [end for end in ends if end]
+        end = min(known) if len(known) == len(ends) else None
+        self._ledger.write(msgspec.structs.replace(line, locked_until=end, lock_read=line.lock_read if end else None))
 
 
 class _Hashing:

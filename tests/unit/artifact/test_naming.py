@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from korrigo_backup.artifact.kinds import Kind, Origin
+from korrigo_backup.artifact.kinds import KINDS, Kind, Origin
 from korrigo_backup.artifact.naming import (
     POSTGRES_NAME_BYTES,
     Name,
@@ -29,12 +29,7 @@ from korrigo_backup.retention.policy import own_clock
 from local_times import stamped
 from property_testing import given, st
 
-SHAPES = [
-    (Kind.SQL, Origin.ROUTINE),
-    (Kind.SQL, Origin.SAFETY),
-    (Kind.MEDIA, Origin.ROUTINE),
-    (Kind.DJANGO, Origin.ROUTINE),
-]
+SHAPES = [(kind, origin) for kind, row in KINDS.items() for origin in row.prefixes]
 STAMP = "20260204_030000"
 stamps = st.datetimes().map(stamp).filter(lambda text: len(text) == len(STAMP))
 

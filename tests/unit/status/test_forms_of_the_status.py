@@ -68,7 +68,14 @@ FACTS = facts(
         TargetCopies(
             name="cloud",
             copies=(
-                ArtifactCopy(name=ARTIFACTS[0].name, sent=NOW, read=NOW, sealed=True, locked_until=NOW),
+                ArtifactCopy(
+                    name=ARTIFACTS[0].name,
+                    sent=NOW,
+                    read=NOW,
+                    sealed=True,
+                    locked_until=NOW + timedelta(days=9),
+                    lock_read=NOW,
+                ),
                 ArtifactCopy(name=ARTIFACTS[1].name, sent=NOW - timedelta(days=1), bad="cut"),
             ),
         ),

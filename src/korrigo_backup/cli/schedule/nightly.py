@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,12 +11,16 @@ from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.announcing import announcer
 from korrigo_backup.cli.copy import copied, say_results
 from korrigo_backup.cli.durations import seconds
+from korrigo_backup.cli.fetch import reader
 from korrigo_backup.cli.output import CommandContext, narrator, say, say_findings
+from korrigo_backup.cli.prune import prune_target
 from korrigo_backup.cli.status.publish import shown
 from korrigo_backup.core.size import human
+from korrigo_backup.errors import KorrigoBackupError, PartlyDone
 from korrigo_backup.kit.kit import save_if_changed
 from korrigo_backup.nightly import Night, nightly
 from korrigo_backup.notify.run import announced
+from korrigo_backup.retention.prune import Meant
 from korrigo_backup.run.step import BackupStep, CopyStep, NightStep, PruneStep
 from korrigo_backup.verify.verify import Depth
 
@@ -24,6 +29,9 @@ if TYPE_CHECKING:
 
     from korrigo_backup.app.build import Wired
     from korrigo_backup.core.finding import Finding
+
+_WEEK = timedelta(days=7)
+"""How often a night reads all receipts of a target, to find the objects there that none names."""
 
 
 def command(
@@ -76,5 +84,28 @@ def _copy(wired: Wired) -> Sequence[Finding]:
 
     results = copied(wired, (), (), listen=narrator(CopyStep))
     say_results(results)
-    require_all(results)
+    problems = [problem for result in results if not result.problems for problem in _pruned_on(wired, result.name)]
+    try:
+        require_all(results)
+    except PartlyDone as problem:
+        problems.insert(0, problem)
+    if problems:
+        raise PartlyDone(
+            "; ".join(one.message for one in problems),
+            hint="; ".join(dict.fromkeys(one.hint for one in problems)),
+            state=problems[0].state,
+        )
     return ()
+
+
+def _pruned_on(wired: Wired, name: str) -> list[KorrigoBackupError]:
+    """Remove old copies from a target that has all new ones, if this host may; return the problem there."""
+    if not wired.config.targets[name].may_delete:
+        return []
+    try:
+        _, done = prune_target(wired, reader(wired, name, None, None), Meant(), listen=narrator(PruneStep), pause=_WEEK)
+    except KorrigoBackupError as problem:
+        return [problem]
+    if done.removed or done.swept:
+        say(f"🧹 {name}: {len(done.removed)} copies and {done.swept} objects removed, read back as gone")
+    return []

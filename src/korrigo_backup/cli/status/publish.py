@@ -47,14 +47,14 @@ def write_status(wired: Wired, place: Path) -> Status:
     from korrigo_backup.app.build_status import facts, goals  # noqa: PLC0415 - as above
     from korrigo_backup.status import published  # noqa: PLC0415 - a night without a published status does not load it
     from korrigo_backup.status.evaluate import evaluate  # noqa: PLC0415 - as above
-    from korrigo_backup.system.files import explained, replace_public  # noqa: PLC0415 - as above
+    from korrigo_backup.system.files import PUBLIC_MODE, explained, replace_whole  # noqa: PLC0415 - as above
 
     if place.is_dir():
         raise UsageError(f"{place} is a directory", hint="name a file in it, which the site's process can see")
     now = local_now()
     found, wanted = facts(wired, now=now, ask=True), goals(wired)
     with explained(f"publish the status in {place}"):
-        replace_public(place, published.encode(found, wanted))
+        replace_whole(place, published.encode(found, wanted), PUBLIC_MODE)
     return evaluate(found, wanted, now=now)
 
 
@@ -62,11 +62,11 @@ def write_metrics(wired: Wired, place: Path) -> None:
     """Write the metrics to a file that all may read."""
     from korrigo_backup.app.build_status import status  # noqa: PLC0415 - as above
     from korrigo_backup.status.metrics import metrics  # noqa: PLC0415 - as above
-    from korrigo_backup.system.files import explained, replace_public  # noqa: PLC0415 - as above
+    from korrigo_backup.system.files import PUBLIC_MODE, explained, replace_whole  # noqa: PLC0415 - as above
 
     text = metrics(status(wired, now=local_now(), ask=True))
     with explained(f"write the metrics {place}"):
-        replace_public(place, text.encode())
+        replace_whole(place, text.encode(), PUBLIC_MODE)
 
 
 def _show(wired: Wired) -> None:

@@ -20,6 +20,7 @@ from korrigo_backup.status.nagios import UNKNOWN, plugin_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
     from korrigo_backup.app.build import Wired
     from korrigo_backup.artifact.history import Proof
@@ -106,13 +107,29 @@ def _headline(found: Status) -> str:
     return f"⚠️ {name}: no errors, {warnings} to know" if warnings else f"✅ {name}: all is well"
 
 
-def _target(target: TargetCopies) -> str:
+def _target(target: TargetCopies, now: datetime) -> str:
     """Return how the copies on a target stand, in words."""
     if not target.copies:
         return "no copies so far: korrigo-backup copy"
     newest, read = target.copies[0], max((copy.read for copy in target.copies if copy.read), default=None)
     back = f"last read back from there {read.astimezone():%Y-%m-%d %H:%M}" if read else "never read back from there"
-    return f"{len(target.copies)} copies, the last {newest.sent.astimezone():%Y-%m-%d %H:%M} ({newest.name}); {back}"
+    return (
+        f"{len(target.copies)} copies, the last {newest.sent.astimezone():%Y-%m-%d %H:%M} ({newest.name}); {back}"
+        f"{_locks(target, now)}"
+    )
+
+
+def _locks(target: TargetCopies, now: datetime) -> str:
+    """Return the retention of the copies as it was read back, in words; "" without any."""
+    locked = [copy for copy in target.copies if copy.is_immutable(now)]
+    ends = [copy.locked_until for copy in locked if copy.locked_until]
+    reads = [copy.lock_read for copy in locked if copy.lock_read]
+    if not ends or not reads:
+        return ""
+    return (
+        f"; {len(locked)} immutable until {min(ends).astimezone():%Y-%m-%d} or later,"
+        f" as the server said {max(reads).astimezone():%Y-%m-%d %H:%M}"
+    )
 
 
 def _lines(found: Status) -> Iterator[tuple[str, str]]:
@@ -125,7 +142,7 @@ def _lines(found: Status) -> Iterator[tuple[str, str]]:
     off_site = f", {copies.off_site} of 1 off site" if found.facts.targets else ""
     yield "copies", f"{copies.places} of 3 places, {supports} of 2 supports{off_site}"
     for target in found.facts.targets:
-        yield target.name, _target(target)
+        yield target.name, _target(target, found.now)
     if found.space:
         space = found.space
         part = f"{human(space.free)} of {human(space.total)} free ({space.free_part:.0%})"

@@ -44,13 +44,13 @@ def load_shared(
     with the server's words.
     """
     with ExitStack() as stack:
-        first = _Loader(server, database, stack, restricted=restricted)
+        first = _LoadingSession(server, database, stack, restricted=restricted)
         if not first.synchronise():
             first.finish()
-        second = _Loader(server, database, stack, restricted=restricted)
+        second = _LoadingSession(server, database, stack, restricted=restricted)
         both = [first, second] if second.synchronise() else [first]  # there may be no connection left for a second
         try:
-            run = _Run(first, second if second in both else None, source)
+            run = _Distribution(first, second if second in both else None, source)
             for piece in pieces:
                 run.feed(piece)
             run.finish()
@@ -66,7 +66,7 @@ def load_shared(
         return failed
 
 
-class _Loader:
+class _LoadingSession:
     """A psql that is fed with SQL; `finish` must be called, and raises its error."""
 
     def __init__(self, server: Postgres, database: str, stack: ExitStack, *, restricted: bool) -> None:
@@ -136,10 +136,10 @@ class _Loader:
         self._answers.release()
 
 
-class _Run:
+class _Distribution:
     """The distribution of a dump over the two sessions."""
 
-    def __init__(self, first: _Loader, second: _Loader | None, source: str) -> None:
+    def __init__(self, first: _LoadingSession, second: _LoadingSession | None, source: str) -> None:
         self._first, self._second = first, second
         self._scanner = DumpScanner(source)
         self._size = 0
@@ -169,7 +169,7 @@ class _Run:
             elif self._second and self._size >= SHARED_FROM and not is_temporary(self._scanner.target):
                 self._share(self._second)
 
-    def _share(self, second: _Loader) -> None:
+    def _share(self, second: _LoadingSession) -> None:
         """End the first session's COPY so that the second sees the table, and let both go on with their own COPY."""
         self._first.write(_END)
         copy = self._scanner.copy + b";\n"
@@ -189,7 +189,7 @@ class _Run:
                 raise BrokenPipeError
         self._sharing, self._target, self._size = False, self._first, 0
 
-    def _ready(self) -> _Loader:
+    def _ready(self) -> _LoadingSession:
         """Return a session that takes rows now."""
         both = [one for one in (self._first, self._second) if one]
         with ExitStack() as stack:

@@ -1,16 +1,19 @@
 """Real servers on loopback for targets: S3 by `rclone serve s3` and by SeaweedFS, SSH by the machine's sshd."""
 
 import hashlib
+import http.client
 import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +177,85 @@ def ssh_words(home: Path, key: str) -> tuple[str, ...]:
         "StrictHostKeyChecking": "yes",
     }
     return ("ssh", "-F", "none", *(word for name, value in options.items() for word in ("-o", f"{name}={value}")))
+
+
+@contextmanager
+def stalling_proxy(port: int, *, after: int) -> Iterator[int]:
+    """Forward connections to `port`; after so many bytes of a client nothing goes either way, and all stays open."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    opened: list[socket.socket] = []
+
+    def forward(source: socket.socket, to: socket.socket, limit: float, stalled: threading.Event) -> None:
+        passed = 0
+        with suppress(OSError):
+            while (data := source.recv(16384)) and not stalled.is_set():
+                passed += len(data)
+                if passed > limit:
+                    stalled.set()
+                    return
+                to.sendall(data)
+            if not stalled.is_set():
+                to.shutdown(socket.SHUT_WR)
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listening.accept()
+                server = socket.create_connection(("127.0.0.1", port))
+                opened.extend((client, server))
+                stalled = threading.Event()
+                for ends in ((client, server, after, stalled), (server, client, float("inf"), stalled)):
+                    threading.Thread(target=forward, args=ends, daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    try:
+        yield listening.getsockname()[1]
+    finally:
+        listening.shutdown(socket.SHUT_RDWR)
+        for one in (listening, *opened):
+            one.close()
+
+
+class _Lying(BaseHTTPRequestHandler):
+    """Passes each request on, and answers a put with another checksum than that of the content."""
+
+    protocol_version = "HTTP/1.1"
+    server_port = 0
+
+    def _pass_on(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        with closing(http.client.HTTPConnection("127.0.0.1", self.server_port)) as server:
+            server.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+            for name, value in self.headers.items():
+                if name.lower() != "expect":
+                    server.putheader(name, value)
+            server.endheaders(body)
+            answer = server.getresponse()
+            content = answer.read()
+            self.send_response(answer.status)
+            for name, value in answer.getheaders():
+                if name.lower() not in {"transfer-encoding", "content-length", "connection", "date", "server"}:
+                    lie = f'"{"0" * 32}"' if name.lower() == "etag" and self.command == "PUT" else value
+                    self.send_header(name, lie)
+            size = answer.getheader("Content-Length") if self.command == "HEAD" else None
+            self.send_header("Content-Length", size or str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _pass_on  # noqa: N815 - the names of http.server
+
+    def log_message(self, *_: object) -> None:
+        """Be quiet."""
+
+
+@contextmanager
+def lying_proxy(port: int) -> Iterator[int]:
+    """Pass S3 requests on to `port` and give wrong checksums back."""
+    handler = type("Lying", (_Lying,), {"server_port": port})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
 
 
 def sha256_of_file(path: Path) -> str:

@@ -14,6 +14,7 @@ from pyrage import x25519
 
 from compose.korrigoshape import TAG, made_shape
 from compose.test_product import BIN, korrigo
+from targetservers import s3_server
 
 _SH = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 
@@ -24,6 +25,12 @@ def shape(engine, tmp_path):
     place.mkdir()
     with made_shape(place, 9004, copies=30, lean=True) as made:
         yield made
+
+
+@pytest.fixture
+def s3(tmp_path):
+    with s3_server(tmp_path / "s3 server") as server:
+        yield server
 
 
 def show(text):
@@ -54,9 +61,10 @@ def destroy(shape):
 @pytest.mark.contract("S5")
 @pytest.mark.contract("R7")
 @pytest.mark.contract("C5")
+@pytest.mark.contract("B9")
 @pytest.mark.promise("P1")
 @pytest.mark.promise("P2")
-def test_the_runbook_is_played_on_korrigos_shape(shape, tmp_path):
+def test_the_runbook_is_played_on_korrigos_shape(shape, s3, tmp_path):
     assert "busybox" in shape.exec("db", "readlink", "/bin/sh").stdout
     assert shape.exec("backend", "id", "-u").stdout.strip() == "1000"
     act("init, by itself")
@@ -66,6 +74,7 @@ def test_the_runbook_is_played_on_korrigos_shape(shape, tmp_path):
         assert f"{column} names media files" in output
     assert "❌" not in typed(shape, "doctor")
     _name_a_recipient(shape, tmp_path)
+    _name_a_target(shape, s3)
 
     act("backup, by both methods")
     saved = shape.testify()
@@ -95,10 +104,10 @@ def test_the_runbook_is_played_on_korrigos_shape(shape, tmp_path):
     typed(shape, "restore", "latest-point", "--yes")
     assert shape.testify() == saved
 
-    act("docker compose down -v, and a bare directory")
+    act("docker compose down -v, and a bare directory: the sealed copies and the private key are all that is left")
     typed(shape, "kit", "make")
-    copies = tmp_path / "copies"
-    shutil.copytree(shape.root / "backups", copies)
+    typed(shape, "copy")
+    (copies,) = (s3.data / "shape").iterdir()
     shape.compose("down", "-v")
     shape.run("docker", "network", "rm", f"{shape.name}-other")
     shutil.rmtree(shape.root)
@@ -127,6 +136,14 @@ def _name_a_recipient(shape, tmp_path):
     toml.write_text(toml.read_text().replace("[kit]", f'[kit]\nrecipients = ["{identity.to_public()}"]', 1))
 
 
+def _name_a_target(shape, s3):
+    with (shape.root / "korrigo-backup.toml").open("a") as toml:
+        toml.write(f'\n[targets.cloud]\nurl = "s3://{s3.bucket}/shape"\nendpoint = "{s3.endpoint}"\n')
+    own = shape.root / "korrigo-backup.env"
+    own.write_text("".join(f"{name}={value}\n" for name, value in s3.env.items()))
+    own.chmod(0o600)
+
+
 def _follow_the_kit(shape, copies, tmp_path):
     """Type the commands of the kit's README, but for those that install, log in to a registry or change this machine."""
     kit = next(copies.glob("recovery_kit_*.age"))
@@ -143,9 +160,9 @@ def _follow_the_kit(shape, copies, tmp_path):
             code,
             f"cd {tmp_path}/kit",
             placed,
-            backups.replace("rsync -a COPIES/", f"cp -a {copies}/."),
-            needs.replace("docker login", "echo the registry is"),
             f"export PATH={BIN}:$PATH",
+            backups.replace("KEY ", f"{tmp_path}/identity.txt "),
+            needs.replace("docker login", "echo the registry is"),
             filled.replace("korrigo-backup restore latest-media ", "true ").replace("rebuild ", "rebuild --yes "),
             served.replace("korrigo-backup schedule install ", "true "),
         )

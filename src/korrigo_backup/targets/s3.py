@@ -50,6 +50,9 @@ _THREADS = 4
 _CHUNK = 1024 * 1024
 _NO_OBJECT = {"404", "NoSuchKey", "NotFound"}
 _DENIED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "403", "401", "ExpiredToken", "InvalidToken"}
+_WITHOUT_WORDS = {"400", "401", "403"}
+"""Codes of an answer to HEAD, whose cause is not in it."""
+
 _BAD_CONTENT = {"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"}
 _NO_LOCKS = {"InvalidRequest", "InvalidArgument", "ObjectLockConfigurationNotFoundError"}
 """Codes for a retention in a bucket without Object Lock."""
@@ -257,8 +260,11 @@ class S3Target:
         try:
             found: Mapping[str, Any] = client.head_object(Bucket=self.bucket.bucket, Key=key, ChecksumMode="ENABLED")
         except ClientError as problem:
-            if problem.response.get("Error", {}).get("Code") in _NO_OBJECT:
+            code = problem.response.get("Error", {}).get("Code")
+            if code in _NO_OBJECT:
                 return None
+            if code in _WITHOUT_WORDS:  # the answer to HEAD has no body: ask in a way whose answer has one
+                client.get_object(Bucket=self.bucket.bucket, Key=key, Range="bytes=0-0")
             raise
         return found
 

@@ -48,6 +48,9 @@ _NO_CONNECTION = {10, 30, 35, 255}
 _PARTLY = {23, 24}
 """Exit statuses of rsync: not all files could be read or written."""
 
+_UNANSWERED = 3
+"""Questions of ssh that the other host may leave unanswered; then the connection has ended."""
+
 _FILE_ERROR = 11
 _SSH_FAILED = 255
 _LISTED = re.compile(r"^(?P<type>.)\S{9,10}\s+(?P<size>[\d,.]+) \d{4}/\d\d/\d\d \d\d:\d\d:\d\d (?P<name>.+)$")
@@ -263,8 +266,10 @@ class SshTarget:
     @property
     def _ssh(self) -> tuple[str, ...]:
         port = ("-p", str(self.at.port)) if self.at.port else ()
-        alive = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=15")
-        return (*self.at.words, *port, *alive)
+        alive = max(1, min(15, int(self.timeout / _UNANSWERED)))
+        options = ("BatchMode=yes", f"ConnectTimeout={max(1, min(10, int(self.timeout)))}",
+                   f"ServerAliveInterval={alive}", f"ServerAliveCountMax={_UNANSWERED}")  # fmt: skip
+        return (*self.at.words, *port, *(word for option in options for word in ("-o", option)))
 
     def _rsync(self, *words: str, stdin: bytes = b"") -> Completed:
         command = (

@@ -41,8 +41,11 @@ class S3Server:
 
 
 @contextmanager
-def s3_server(home: Path) -> Iterator[S3Server]:
-    """Run an S3 server; without versions, Object Lock, or a check of the SHA-256 that it is given."""
+def s3_server(home: Path, *, tls: tuple[Path, Path] | None = None) -> Iterator[S3Server]:
+    """Run an S3 server; without versions, Object Lock, or a check of the SHA-256 that it is given.
+
+    `tls` has the files of a certificate and of its key.
+    """
     home.mkdir(parents=True, exist_ok=True)
     data, port = home / "s3", free_port()
     (data / S3Server.bucket).mkdir(parents=True)
@@ -54,12 +57,13 @@ def s3_server(home: Path) -> Iterator[S3Server]:
         f"127.0.0.1:{port}",
         "--auth-key",
         f"{ACCESS_KEY},{SECRET_KEY}",
+        *(("--cert", tls[0], "--key", tls[1]) if tls else ()),
         data,
     ]
     with (home / "s3.log").open("wb") as log, subprocess.Popen(argv, stdout=log, stderr=log) as child:
         try:
             await_port(port)
-            yield S3Server(f"http://127.0.0.1:{port}", data / S3Server.bucket)
+            yield S3Server(f"http{'s' if tls else ''}://127.0.0.1:{port}", data / S3Server.bucket)
         finally:
             child.terminate()
 
@@ -153,7 +157,7 @@ def ssh_server(home: Path) -> Iterator[SshServer]:
     (home / "sshd_config").write_text(
         f"ListenAddress 127.0.0.1\nPort {port}\nHostKey {home}/host\nAuthorizedKeysFile {home}/authorized_keys\n"
         "PidFile none\nUsePAM no\nStrictModes no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
-        "PermitRootLogin prohibit-password\nMaxStartups 100\n"
+        "PermitRootLogin prohibit-password\nMaxStartups 100\nSubsystem sftp internal-sftp\n"
     )
     argv: list[str | Path] = [SSHD, "-D", "-e", "-f", home / "sshd_config"]
     with (home / "sshd.log").open("wb") as log, subprocess.Popen(argv, stdout=log, stderr=log) as child:

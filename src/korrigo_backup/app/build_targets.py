@@ -16,6 +16,8 @@ from korrigo_backup.errors import UsageError
 from korrigo_backup.retention.policy import ARCHIVE, Policy, Rule, thinned
 from korrigo_backup.targets.destination import Destination
 from korrigo_backup.targets.directory import DeletingDirectoryTarget, DirectoryTarget
+from korrigo_backup.targets.duplicity import DuplicityTarget
+from korrigo_backup.targets.ledger import Ledger
 from korrigo_backup.targets.pace import Pace
 from korrigo_backup.targets.port import LockingTarget
 from korrigo_backup.targets.rclone import DeletingRcloneTarget, RcloneTarget
@@ -77,10 +79,13 @@ def _archived(found: Rule, *, points: bool) -> Rule:
 def secrets_of(environment: Mapping[str, str], names: Sequence[str]) -> list[Secret]:
     """Return the secret values of the targets called `names`."""
     found = [_credential(environment, name, part) for name in names for part in ("SECRET_ACCESS_KEY", "SESSION_TOKEN")]
+    found += [environment.get(_own(name, part)) for name in names for part in ("PASSPHRASE", "PASSWORD")]
     return [Secret(value) for value in found if value]
 
 
 def _destination(wired: Wired, name: str, section: TargetSection, *, sealing: bool) -> Destination:
+    if section.kind == "duplicity":
+        return Destination(_duplicity(wired, name, section), (), section.is_off_site)
     recipients = section.recipients or wired.config.kit.recipients
     if section.seal and not recipients and sealing:
         raise UsageError(
@@ -146,6 +151,41 @@ def _s3(environment: Mapping[str, str], name: str, section: TargetSection) -> Ta
     )
 
 
+def _duplicity(wired: Wired, name: str, section: TargetSection) -> Target:
+    if section.seal and not section.encrypt_key:
+        raise UsageError(
+            f"the target {name} has no encrypt_key, and what leaves this host is encrypted",
+            hint=f'[targets.{name}] encrypt_key = "FINGERPRINT of a GPG key", or seal = false there',
+        )
+    if section.limit:
+        raise UsageError(
+            f"[targets.{name}] has a limit, and duplicity keeps none",
+            hint='remove it; with an url of rsync: duplicity = "duplicity --rsync-options=--bwlimit=1000"',
+        )
+    env: dict[str, str | Secret] = {}
+    if home := wired.environment.get("GNUPGHOME"):
+        env["GNUPGHOME"] = home
+    for variable, part in (("PASSPHRASE", "PASSPHRASE"), ("FTP_PASSWORD", "PASSWORD")):
+        if value := wired.environment.get(_own(name, part)):
+            env[variable] = Secret(value)
+    lines = Ledger(wired.catalog.directory, name).lines
+
+    def size(object_name: str) -> int:
+        known = lines.get(object_name.partition("/")[2])
+        return known.size if known else 0
+
+    return DuplicityTarget(
+        name,
+        section.url,
+        section.encrypt_key if section.seal else None,
+        section.duplicity,
+        full_days=section.full_days,
+        timeout=section.timeout,
+        env=env,
+        sizes=size,
+    )
+
+
 def _ssh(name: str, section: TargetSection) -> Target:
     parts = urlsplit(section.url)
     root = parts.path[1:] if parts.path.startswith("/~") else parts.path
@@ -162,5 +202,8 @@ def _ssh(name: str, section: TargetSection) -> Target:
 
 def _credential(environment: Mapping[str, str], name: str, part: str) -> str | None:
     """Return a credential of a target: its own variable, else that of every AWS client."""
-    own = f"KORRIGO_BACKUP_TARGET_{name.upper().replace('-', '_')}_{part}"
-    return environment.get(own) or environment.get(f"AWS_{part}") or None
+    return environment.get(_own(name, part)) or environment.get(f"AWS_{part}") or None
+
+
+def _own(name: str, part: str) -> str:
+    return f"KORRIGO_BACKUP_TARGET_{name.upper().replace('-', '_')}_{part}"

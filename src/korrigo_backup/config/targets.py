@@ -16,8 +16,8 @@ from korrigo_backup.config.values import Count, Reader, Section, Words, number, 
 _URL = re.compile(
     r"s3://[A-Za-z0-9][A-Za-z0-9.-]*(/[A-Za-z0-9._-]+)*/?"
     r"|ssh://([A-Za-z0-9._-]+@)?(\[[0-9a-fA-F:]+\]|[A-Za-z0-9][A-Za-z0-9._-]*)(:[0-9]+)?(/~?[A-Za-z0-9._-]*)*"
-    r"|file:///[A-Za-z0-9._/-]*"
-    r"|rclone:[A-Za-z0-9_][A-Za-z0-9_ .-]*:[A-Za-z0-9._/-]*",
+    r"|rclone:[A-Za-z0-9_][A-Za-z0-9_ .-]*:[A-Za-z0-9._/-]*"
+    r"|(?!s3:|ssh:)[a-z][a-z0-9+]*://([A-Za-z0-9._-]+@)?[A-Za-z0-9.\[\]:-]*(/[A-Za-z0-9._~-]*)*",
     re.ASCII,
 )
 
@@ -25,8 +25,8 @@ _URL = re.compile(
 def _url(value: object) -> object:
     if isinstance(value, str) and (not _URL.fullmatch(value) or ".." in value):
         raise ValueError(
-            "must be s3://BUCKET/PREFIX, ssh://USER@HOST:PORT/DIRECTORY, file:///DIRECTORY or rclone:REMOTE:PATH,"
-            " without spaces or .."
+            "must be s3://BUCKET/PREFIX, ssh://USER@HOST:PORT/DIRECTORY, file:///DIRECTORY, rclone:REMOTE:PATH,"
+            " or an URL of duplicity, without spaces, a password or .."
         )
     return value
 
@@ -58,17 +58,19 @@ class TargetSection(Section, frozen=True):
     gives the right to delete: copies that `retention` removes, and a damaged copy, to send it again. With `legal_hold`
     a backup on hold gets a legal hold there. `limit` is in KiB a second (0: none), `timeout` in
     seconds. `off_site` is false for a place that the same fire would reach, as a directory is unless it says otherwise.
+    duplicity encrypts to the GPG key `encrypt_key`, and begins a new chain of volumes every `full_days` days.
     """
 
     readers: ClassVar[Mapping[str, Reader]] = {
         "url": _url,
         **dict.fromkeys(("seal", "may_delete", "off_site", "legal_hold"), switch),
-        **dict.fromkeys(("limit", "timeout", "lock_days"), number),
-        **dict.fromkeys(("ssh", "rclone"), _command_line),
+        **dict.fromkeys(("limit", "timeout", "lock_days", "full_days"), number),
+        **dict.fromkeys(("ssh", "rclone", "duplicity"), _command_line),
     }
 
     parts: ClassVar[Mapping[str, type[Section]]] = {"retention": TargetRetentionSection}
 
+    kind: Literal["duplicity"] | None = None
     url: str = ""
     seal: bool = True
     recipients: tuple[str, ...] = ()
@@ -87,6 +89,9 @@ class TargetSection(Section, frozen=True):
     retention: TargetRetentionSection = TargetRetentionSection()
     ssh: Words = ("ssh",)
     rclone: Words = ("rclone",)
+    encrypt_key: str | None = None
+    full_days: Annotated[int, Meta(ge=1, le=3650)] = 30
+    duplicity: Words = ("duplicity",)
 
     @property
     def is_off_site(self) -> bool:

@@ -143,7 +143,8 @@ def _night(step: NightStep) -> str:
 def _copy(step: CopyStep) -> str:
     match step:
         case of.CopySent():
-            return f"☁️ {step.target}: {step.name} copied ({human(step.size)}, {'' if step.sealed else 'not '}sealed)"
+            how = f"through {step.through}" if step.through else "sealed" if step.sealed else "not sealed"
+            return f"☁️ {step.target}: {step.name} copied ({human(step.size)}, {how})"
         case of.CopyTriedAgain():
             return f"⏳ {step.message}; trying again"
         case of.CopyFetched():

@@ -209,12 +209,13 @@ NightStep = AwaitingLock | VerifyingBackup | DrillingBackup | BackupVerified | P
 
 
 class CopySent(_Tagged, frozen=True, tag="copy.sent"):
-    """An artifact is whole on a target, `size` bytes there."""
+    """An artifact is whole on a target, `size` bytes there. `through` is a program that treats them in its own way."""
 
     target: str
     name: str
     size: int
     sealed: bool
+    through: str = ""
 
 
 class CopyTriedAgain(_Tagged, frozen=True, tag="copy.again"):

@@ -15,6 +15,8 @@ from korrigo_backup.errors import PartlyDone
 from korrigo_backup.run.journal import recorded
 from korrigo_backup.run.record import Verb
 from korrigo_backup.system import lock
+from korrigo_backup.targets.duplicity import DuplicityTarget
+from korrigo_backup.targets.duplicity_copy import DuplicityCopy
 from korrigo_backup.targets.target_copy import CopyOptions, TargetCopy, TargetResult
 
 if TYPE_CHECKING:
@@ -41,7 +43,8 @@ def copy(catalog: Catalog, destinations: Sequence[Destination], options: CopyOpt
     """
     with lock.exclusive(catalog.directory / LOCK, "copy"):
         stop = threading.Event()
-        copies = [TargetCopy(catalog, one, options, stop) for one in destinations]
+        kinds = (DuplicityCopy if isinstance(one.target, DuplicityTarget) else TargetCopy for one in destinations)
+        copies = [kind(catalog, one, options, stop) for kind, one in zip(kinds, destinations, strict=True)]
         threads = [threading.Thread(target=one.run, name=one.result.name, daemon=True) for one in copies]
         for thread in threads:
             thread.start()

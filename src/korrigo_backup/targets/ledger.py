@@ -61,16 +61,18 @@ class Ledger:
         self.path = directory / f"{_PREFIX}{name}{_SUFFIX}"
         self.lines = _read(self.path)
 
-    def write(self, line: LedgerLine) -> None:
-        """Add a line and force it to disk."""
+    def write(self, *lines: LedgerLine) -> None:
+        """Add lines and force them to disk together."""
+        if not lines:
+            return
         with explained(f"write {self.path}"):
             descriptor = open_own(self.path, os.O_RDWR | os.O_APPEND)
             with os.fdopen(descriptor, "r+b", buffering=0) as file:
                 size = os.fstat(descriptor).st_size
                 cut = size and os.pread(descriptor, 1, size - 1) != b"\n"
-                write_all(file, (b"\n" if cut else b"") + msgspec.json.encode(line) + b"\n")
+                write_all(file, (b"\n" if cut else b"") + b"".join(msgspec.json.encode(one) + b"\n" for one in lines))
                 os.fsync(descriptor)
-        self.lines[line.object] = line
+        self.lines.update((one.object, one) for one in lines)
 
     def remove(self, name: str, *, pruned: datetime | None = None) -> None:
         """Note that an object is not on the target any more; `pruned` if the policy has removed it."""

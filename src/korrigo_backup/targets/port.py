@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from korrigo_backup.errors import ProofFailed, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from datetime import datetime
     from pathlib import Path
 
@@ -41,6 +42,15 @@ class PutResult:
 
     is_new: bool
     locked_until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class PutObject:
+    """A file to be put under `name`; `sha256` is that of `source`, hexadecimal."""
+
+    name: str
+    source: Path
+    sha256: str
 
 
 class Target(Protocol):
@@ -119,6 +129,28 @@ class LockingTarget(Protocol):
 
     def hold(self, name: str, *, on: bool) -> ObjectLock:
         """Switch the legal hold of an object."""
+        ...
+
+
+@runtime_checkable
+class BatchingTarget(Protocol):
+    """A target that is faster with many files at once than with each by itself."""
+
+    def put_many(self, objects: Sequence[PutObject]) -> Mapping[str, PutResult | ProofFailed]:
+        """Store files as `put` does, and return for each name its result, or the error that `put` would raise.
+
+        Raises the errors of `put` that concern all of them; an object is then complete and verified, or a later put
+        compares it.
+        """
+        ...
+
+
+@runtime_checkable
+class ConnectingTarget(Protocol):
+    """A target whose operations can share a connection."""
+
+    def connected(self) -> AbstractContextManager[None]:
+        """Hold a connection for the operations within the block; without one, each of them makes its own as before."""
         ...
 
 

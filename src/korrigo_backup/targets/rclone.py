@@ -13,13 +13,17 @@ import msgspec
 from korrigo_backup.errors import KorrigoBackupError, NotFound, Unreachable
 from korrigo_backup.system.files import sha256_of
 from korrigo_backup.system.run import Command, describe_status, run
+from korrigo_backup.targets.batch import trees
 from korrigo_backup.targets.port import PutResult, StoredObject, other_content, require_named, require_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from korrigo_backup.errors import ProofFailed
     from korrigo_backup.system.run import Completed
+    from korrigo_backup.targets.batch import BatchTree
+    from korrigo_backup.targets.port import PutObject
 
 _NO_DIRECTORY, _NO_FILE, _TEMPORARY = 3, 4, 5
 """Exit statuses of rclone: directory not found, file not found, an error that more tries might have mended."""
@@ -66,6 +70,13 @@ class RcloneTarget:
             raise other_content(self, name)
         return PutResult(is_new=True)
 
+    def put_many(self, objects: Sequence[PutObject]) -> Mapping[str, PutResult | ProofFailed]:
+        """Store files, in three runs of rclone for a directory; see the port. Their content is read back there."""
+        results: dict[str, PutResult | ProofFailed] = {}
+        for tree in trees(objects):
+            results |= self._put_tree(tree)
+        return results
+
     def list(self, below: str = "") -> Iterator[StoredObject]:
         """Yield objects; see the port."""
         if below:
@@ -95,6 +106,26 @@ class RcloneTarget:
         to.chmod(0o600)
         return sha256_of(to)[0]
 
+    def _put_tree(self, tree: BatchTree) -> dict[str, PutResult | ProofFailed]:
+        to, named = self._at(tree.prefix), ("--files-from-raw", "-")
+        before = self._rclone("lsf", "--recursive", "--files-only", *named, to, stdin=tree.names)
+        if before.status not in {_NO_DIRECTORY, _NO_FILE}:
+            self._require(before, "list", f"{len(tree.objects)} files")
+        there = set(before.stdout.decode(errors="replace").splitlines())
+        sent = self._rclone("copy", "--immutable", "--ignore-existing", "--no-traverse", *named, str(tree.base), to,
+                            stdin=tree.names)  # fmt: skip
+        self._require(sent, "store", f"{len(tree.objects)} files")
+        read = self._rclone("hashsum", "sha256", "--download", *named, to, stdin=tree.names)
+        self._require(read, "read back", f"{len(tree.objects)} files")
+        lines = (line.partition("  ") for line in read.stdout.decode(errors="replace").splitlines())
+        digests = {name: digest for digest, _, name in lines}
+        return {
+            one.name: PutResult(is_new=name not in there)
+            if digests.get(name) == one.sha256
+            else other_content(self, one.name)
+            for name, one in tree.objects.items()
+        }
+
     def _sha256_there(self, name: str) -> str:
         """Return the SHA-256 of the content, computed from the bytes that the remote gives back."""
         done = self._rclone("hashsum", "sha256", "--download", self._at(name))
@@ -105,10 +136,10 @@ class RcloneTarget:
         separator = "" if self.root.endswith((":", "/")) or not name else "/"
         return f"{self.root}{separator}{name.rstrip('/')}"
 
-    def _rclone(self, *words: str) -> Completed:
+    def _rclone(self, *words: str, stdin: bytes = b"") -> Completed:
         limit = ("--bwlimit", f"{self.limit}Ki") if self.limit else ()
         tries = ("--retries", "1", "--low-level-retries", "3", "--contimeout", "10s", "--timeout", f"{self.timeout:g}s")
-        return run(Command((self.words[0], *tries, *limit, *self.words[1:], *words)))
+        return run(Command((self.words[0], *tries, *limit, *self.words[1:], *words)), stdin=stdin)
 
     def _require(self, done: Completed, doing: str, name: str) -> None:
         if done.status == 0:

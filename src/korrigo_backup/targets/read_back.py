@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from korrigo_backup.artifact.catalog import LATEST
 from korrigo_backup.artifact.kinds import KINDS, Origin
 from korrigo_backup.artifact.naming import is_kit, parse
-from korrigo_backup.errors import NotFound, UsageError
+from korrigo_backup.errors import NotFound, ProofFailed, UsageError
 from korrigo_backup.system import age
 from korrigo_backup.system.files import create_private, explained, open_plain, private_directory, sha256_of
 from korrigo_backup.targets.ledger import Ledger, LedgerLine
@@ -176,6 +176,9 @@ class TargetReader:
                 digest = self.destination.target.fetch(f"{self.site}/{one.name}", place)
             except NotFound:
                 yield one.name, None, f"{one.name} is not there"
+                continue
+            except ProofFailed as problem:
+                yield one.name, None, problem.message
                 continue
             if digest != one.sha256:
                 yield one.name, None, f"{one.name} has another content than was sent"

@@ -3,29 +3,44 @@
 rsync writes under a temporary name there and renames. A key that may only write (`rrsync -wo`) is enough for a put: the
 checksums are then compared by a dry run of rsync, which reads the file there. Nothing is ever deleted or replaced by a
 put.
+
+One file: the port's methods, and the runs of rsync and ssh that carry them out.
 """
 
 from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import KorrigoBackupError, NotFound, Refused, Unreachable
-from korrigo_backup.system.files import sha256_of
-from korrigo_backup.system.run import Command, describe_status, run
+from korrigo_backup.system.files import explained, sha256_of
+from korrigo_backup.system.run import Command, describe_status, run, spawn
+from korrigo_backup.targets.batch import trees
 from korrigo_backup.targets.port import PutResult, StoredObject, other_content, require_named, require_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from korrigo_backup.errors import ProofFailed
     from korrigo_backup.system.run import Completed
+    from korrigo_backup.targets.batch import BatchTree
+    from korrigo_backup.targets.port import PutObject
 
 _PARTIAL = ".rsync-partial"
 """The directory there in which a file lies until it is complete."""
+
+_LARGE = 8 * 1024 * 1024
+"""Bytes of a file that is worth to be gone on with after a killed transfer."""
+
+_CONNECTING = 10.0
+"""Seconds for ssh to connect; it has the same limit itself."""
 
 _NO_CONNECTION = {10, 30, 35, 255}
 """Exit statuses of rsync: socket, timeout of the data, timeout of the connection; ssh's own."""
@@ -69,6 +84,8 @@ class SshTarget:
     at: SshPlace
     limit: int = 0
     timeout: float = 60
+    _shared: list[str] = field(default_factory=list, compare=False, repr=False)
+    """The words of ssh for the connection that is held, if one is."""
 
     @property
     def place(self) -> str:
@@ -90,11 +107,43 @@ class SshTarget:
             raise other_content(self, name)
         return PutResult(is_new=new)
 
+    def put_many(self, objects: Sequence[PutObject]) -> Mapping[str, PutResult | ProofFailed]:
+        """Store files, in two runs of rsync for a directory: one sends, the other compares; see the port."""
+        results: dict[str, PutResult | ProofFailed] = {}
+        large: list[PutObject] = []
+        small: list[PutObject] = []
+        for one in objects:
+            with explained(f"read {one.source}"):
+                (large if one.source.stat().st_size >= _LARGE else small).append(one)
+        for tree in trees(small):
+            results |= self._put_tree(tree)
+        for tree in trees(large):
+            results |= self._put_tree(tree, f"--partial-dir={_PARTIAL}")
+        return results
+
+    @contextmanager
+    def connected(self) -> Iterator[None]:
+        """Hold a connection of ssh, which each rsync uses instead of a new one; see the port."""
+        with TemporaryDirectory(prefix="korrigo-ssh-") as directory:
+            socket = Path(directory) / "s"
+            options = ("-M", "-N", "-S", str(socket), "-o", "ControlPersist=no")
+            master = Command((*self._ssh, *options, self.at.destination))
+            with spawn(master) as process:
+                deadline = time.monotonic() + _CONNECTING
+                while not socket.exists() and process.poll() is None and time.monotonic() < deadline:
+                    time.sleep(0.01)
+                self._shared.extend(("-S", str(socket)))
+                try:
+                    yield
+                finally:
+                    self._shared.clear()
+                    process.terminate()
+
     def list(self, below: str = "") -> Iterator[StoredObject]:
-        """Yield objects; see the port."""
+        """Yield objects; see the port. Hidden names are files that are not complete."""
         if below:
             require_plain(below.rstrip("/"))
-        done = self._rsync("--recursive", "--list-only", "--no-human-readable", f"--exclude={_PARTIAL}",
+        done = self._rsync("--recursive", "--list-only", "--no-human-readable", "--exclude=.*",
                            self._remote(below) if below else f"{self._remote('')}/")  # fmt: skip
         if done.status in _PARTLY and self._is_missing(below):
             return
@@ -133,6 +182,30 @@ class SshTarget:
         )  # fmt: skip
         self._require(done, f"store {name}")
 
+    def _put_tree(self, tree: BatchTree, *more: str) -> dict[str, PutResult | ProofFailed]:
+        """Send the files of a tree that are not there and compare all of them there.
+
+        An option for the partial directory makes rsync slow for small files: 20,000 took 14 s instead of 3 s.
+        """
+        to = f"{self._remote(tree.prefix)}/"
+        tops = tree.tops
+        sources = [str(tree.base / top) for top in tops] or [f"{tree.base}/"]
+        listing = ("--recursive" if tops else "--files-from=-", "--out-format=%i %n", *sources, to)
+        fsync = () if self._syncs else ("--fsync",)
+        sent = self._rsync("--ignore-existing", "--mkpath", *fsync, "--chmod=D700,F600", "--perms", *more,
+                           *self._pace, *listing, stdin=tree.names)  # fmt: skip
+        self._require(sent, f"store {len(tree.objects)} files")
+        if self._syncs:
+            self._require(self._shell("sync", "-f", self._path(tree.prefix)), f"flush {len(tree.objects)} files")
+        new = {name for flags, name in _changes(sent) if flags.startswith("<f")}
+        compared = self._rsync("--checksum", "--dry-run", "--mkpath", "-ii", *listing, stdin=tree.names)
+        self._require(compared, f"compare {len(tree.objects)} files")
+        same = {name for flags, name in _changes(compared) if flags.startswith(".f")}
+        return {
+            one.name: PutResult(is_new=name in new) if name in same else other_content(self, one.name)
+            for name, one in tree.objects.items()
+        }
+
     def _differs(self, name: str, source: Path) -> bool | None:
         """Return whether the file there has other content than `source`, None if there is none, by a dry run."""
         done = self._rsync(
@@ -144,6 +217,11 @@ class SshTarget:
         if not changes:
             return False
         return None if changes[0].startswith(("<f+", ">f+")) else True
+
+    @cached_property
+    def _syncs(self) -> bool:
+        """Whether this key may flush a file system there at once, instead of each file by itself."""
+        return self._shell("sync", "-f", ".").status == 0
 
     @cached_property
     def _has_shell(self) -> bool:
@@ -193,13 +271,17 @@ class SshTarget:
                    f"ServerAliveInterval={alive}", f"ServerAliveCountMax={_UNANSWERED}")  # fmt: skip
         return (*self.at.words, *port, *(word for option in options for word in ("-o", option)))
 
-    def _rsync(self, *words: str) -> Completed:
-        return run(
-            Command(("rsync", f"--timeout={max(1, int(self.timeout))}", f"--rsh={shlex.join(self._ssh)}", *words))
+    def _rsync(self, *words: str, stdin: bytes = b"") -> Completed:
+        command = (
+            "rsync",
+            f"--timeout={max(1, int(self.timeout))}",
+            f"--rsh={shlex.join((*self._ssh, *self._shared))}",
+            *words,
         )
+        return run(Command(command), stdin=stdin)
 
     def _shell(self, *words: str) -> Completed:
-        return run(Command((*self._ssh, self.at.destination, shlex.join(words))))
+        return run(Command((*self._ssh, *self._shared, self.at.destination, shlex.join(words))))
 
     def _require(self, done: Completed, doing: str) -> None:
         """Raise an error for an rsync or ssh that failed, with its own words."""
@@ -214,6 +296,12 @@ class SshTarget:
         if done.status in _PARTLY:
             raise Refused(message, hint="see the rights and the room of the directory there")
         raise Refused(message, hint="rsync 3.2.4 or newer is needed on both sides; the key must allow this operation")
+
+
+def _changes(done: Completed) -> Iterator[tuple[str, str]]:
+    """Yield rsync's eleven letters about a file, and its name."""
+    for line in done.stdout.decode(errors="replace").splitlines():
+        yield line[:11], line[12:]
 
 
 @dataclass(frozen=True)

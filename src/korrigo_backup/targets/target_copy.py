@@ -9,7 +9,8 @@ One file: the way of a file from the backup directory to the receipt, step by st
 from __future__ import annotations
 
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -32,9 +33,18 @@ from korrigo_backup.system.files import (
     sha256_of,
     write_private,
 )
+from korrigo_backup.targets.batch import batches, gathered
 from korrigo_backup.targets.ledger import Ledger, LedgerLine
 from korrigo_backup.targets.legal_hold import switch_holds
-from korrigo_backup.targets.port import DeletingTarget, LockingTarget, ObjectLock
+from korrigo_backup.targets.port import (
+    BatchingTarget,
+    ConnectingTarget,
+    DeletingTarget,
+    LockingTarget,
+    ObjectLock,
+    PutObject,
+    PutResult,
+)
 from korrigo_backup.targets.receipt import (
     SEALED_SUFFIX,
     Receipt,
@@ -48,7 +58,7 @@ from korrigo_backup.targets.verify_copy import hidden_objects
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from korrigo_backup.artifact.catalog import Catalog
@@ -113,7 +123,7 @@ class TargetCopy:
         self._ledger = Ledger(catalog.directory, destination.name)
         self._spool = catalog.directory / f"{SPOOL_PREFIX}{destination.name}"
         self._catalog = catalog
-        self._there: Mapping[str, int] | None = None
+        self._there: dict[str, int] | None = None
         self._lost = False
         """Whether a file of the media store that was sent is not there any more."""
         self.result = TargetResult(destination.name, self._target.place)
@@ -121,7 +131,8 @@ class TargetCopy:
     def run(self) -> None:
         """Copy all items; whatever happens is in the result."""
         try:
-            self._run()
+            with self._target.connected() if isinstance(self._target, ConnectingTarget) else nullcontext():
+                self._run()
         except Stopped:
             pass
         except KorrigoBackupError as problem:
@@ -229,16 +240,45 @@ class TargetCopy:
     def _stored(self, item: CopyItem, *, sealing: bool) -> list[LedgerLine]:
         """Put the files of the media store that an item lists, unless they are there, several at once."""
         key, store = self._options.key if sealing else None, MediaStore(self._catalog.directory)
+        files = {stored_name(sha256, key): (store.path(sha256), sha256) for sha256 in sorted(item.stored())}
+        absent = [name for name in files if not self._is_there(name)]
 
-        def put(sha256: str) -> LedgerLine:
-            name = stored_name(sha256, key)
-            return self._object(item, name, store.path(sha256), sha256, sealing=sealing)
+        def put(name: str) -> LedgerLine:
+            return self._object(item, name, *files[name], sealing=sealing)
 
-        names = sorted(item.stored())
-        if not names:
-            return []
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            return list(pool.map(put, names))
+            if isinstance(self._target, BatchingTarget):
+                ahead: list[Future[tuple[Path, LedgerLine]]] = []  # made ready while the batch before is sent
+                for batch in (*batches((name, _size(files[name][0])) for name in absent), []):
+                    ready, ahead = (
+                        ahead,
+                        [pool.submit(self._ready, item, name, *files[name], sealing=sealing) for name in batch],
+                    )
+                    self._put_batch(self._target, [one.result() for one in ready])
+            else:
+                list(pool.map(put, files))
+        return [self._ledger.lines[name] for name in files]
+
+    def _put_batch(self, target: BatchingTarget, ready: Sequence[tuple[Path, LedgerLine]]) -> None:
+        """Put files together, and write down those that are there; raise the first error of the others."""
+        if not ready:
+            return
+        self._ledger.write(*(self._begun(line) for _, line in ready))
+        if self._stop.is_set():
+            raise Stopped
+        objects = [PutObject(self._remote(line.object), source, line.sha256) for source, line in ready]
+        with gathered(objects, self._spool / "batch") as together:
+            results = target.put_many(together)
+        done, problems = [], []
+        for source, line in ready:
+            match results[self._remote(line.object)]:
+                case PutResult() as put:
+                    done.append((source, line, put))
+                case problem:
+                    problems.append(problem)
+        self._sent(*done)
+        if problems:
+            raise problems[0]
 
     def _named(self, item: CopyItem, name: str) -> str:
         return f"{name}{SEALED_SUFFIX}" if self._destination.seals and not item.is_kit else name
@@ -278,6 +318,12 @@ class TargetCopy:
         """
         if self._is_there(name):
             return self._locked(self._ledger.lines[name])
+        return self._put(*self._ready(item, name, path, saved, sealing=sealing))
+
+    def _ready(
+        self, item: CopyItem, name: str, path: Path, saved: str | None, *, sealing: bool
+    ) -> tuple[Path, LedgerLine]:
+        """Return the file to send as the object `name`, and its line in the ledger; raises as `_object`."""
         if self._stop.is_set():
             raise Stopped
         if sealing:
@@ -288,7 +334,7 @@ class TargetCopy:
                 digest, _ = sha256_of(path)
             _require_saved(path, saved, digest)
         size = source.stat().st_size
-        return self._put(source, LedgerLine(object=name, artifact=item.name, size=size, sha256=digest, sealed=sealing))
+        return source, LedgerLine(object=name, artifact=item.name, size=size, sha256=digest, sealed=sealing)
 
     def _sealed(self, path: Path, name: str, saved: str | None) -> tuple[Path, str]:
         """Return a file sealed in the spool, and its SHA-256; that of a killed run is used if it is the same."""
@@ -308,20 +354,32 @@ class TargetCopy:
 
     def _put(self, source: Path, line: LedgerLine) -> LedgerLine:
         """Put a file as the object of `line`, and write down that it is there."""
+        self._ledger.write(self._begun(line))
+        return self._sent((source, line, self._target.put(self._remote(line.object), source, line.sha256)))[0]
+
+    def _begun(self, line: LedgerLine) -> LedgerLine:
+        """Return the line of an object that is going to be sent; one that is bad there makes place for it."""
         remote, known = self._remote(line.object), self._ledger.lines.get(line.object)
         if known and (known.sent or known.bad) and isinstance(self._target, DeletingTarget):
             self._make_place(remote)
-        self._ledger.write(msgspec.structs.replace(line, bad=known.bad if known else ""))
-        put = self._target.put(remote, source, line.sha256)
+        return msgspec.structs.replace(line, bad=known.bad if known else "")
+
+    def _sent(self, *done: tuple[Path, LedgerLine, PutResult]) -> list[LedgerLine]:
+        """Write down that objects are there and return their lines; their files leave the spool."""
         now = datetime.now(UTC)
-        line = msgspec.structs.replace(line, sent=now, locked_until=put.locked_until,
-                                       lock_read=now if put.locked_until else None)  # fmt: skip
-        self._ledger.write(line)
-        self.result.bytes += line.size if put.is_new else 0
-        line = self._locked(line)
-        if source.is_relative_to(self._spool):
-            source.unlink()
-        return line
+        lines = [
+            msgspec.structs.replace(line, sent=now, locked_until=put.locked_until,
+                                    lock_read=now if put.locked_until else None)
+            for _, line, put in done
+        ]  # fmt: skip
+        self._ledger.write(*lines)
+        for source, line, put in done:
+            self.result.bytes += line.size if put.is_new else 0
+            if self._there is not None:
+                self._there[self._remote(line.object)] = line.size
+            if source.is_relative_to(self._spool):
+                source.unlink()
+        return [self._locked(line) for line in lines]
 
     def _make_place(self, remote: str) -> None:
         """Delete an object that is bad there, cut or gone; ProofFailed if the target keeps it."""
@@ -410,6 +468,11 @@ def _require_saved(path: Path, saved: str | None, digest: str) -> None:
             f"{path} differs from its manifest, so it is not copied",
             hint="korrigo-backup verify all; then use another backup",
         )
+
+
+def _size(path: Path) -> int:
+    with explained(f"read {path}"):
+        return path.stat().st_size
 
 
 def _same(before: LedgerLine | None, now: LedgerLine) -> bool:

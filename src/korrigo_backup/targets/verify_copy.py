@@ -11,7 +11,7 @@ from korrigo_backup.artifact import manifest as manifests
 from korrigo_backup.artifact.naming import DIRECTORY_MANIFEST, MANIFEST_SUFFIX, is_kit
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.finding import Finding, error, first_error, loss, ok, warning
-from korrigo_backup.errors import Refused
+from korrigo_backup.errors import ProofFailed, Refused
 from korrigo_backup.system.files import sha256_of
 from korrigo_backup.targets.ledger import Ledger
 from korrigo_backup.targets.port import LockingTarget
@@ -19,6 +19,7 @@ from korrigo_backup.targets.receipt import receipt_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from korrigo_backup.targets.read_back import TargetReader
     from korrigo_backup.targets.receipt import Receipt
@@ -28,7 +29,7 @@ def verify(reader: TargetReader, artifact: str) -> list[Finding]:
     """Read every byte of an artifact back from the target and return the findings; the ledger notes the time."""
     target, bad = reader.destination.name, dict[str, str]()
     with reader.directory() as to:
-        receipt, signed = reader.receipt(artifact, to)
+        receipt, signed = _receipt(reader, artifact, to)
         findings = [_signature(reader, artifact, signed)]
         manifest, digests, opened = None, dict[str, str](), True
         for name, place, why in reader.files(receipt, to):
@@ -38,9 +39,7 @@ def verify(reader: TargetReader, artifact: str) -> list[Finding]:
                 opened = False
             else:
                 digests[name] = sha256_of(place)[0]
-                if name in {f"{artifact}{MANIFEST_SUFFIX}", f"{artifact}/{DIRECTORY_MANIFEST}"} and not is_kit(
-                    artifact
-                ):
+                if name in _manifests(artifact):
                     manifest = manifests.decode(place.read_bytes(), name)
     hint = "move it away there (with may_delete this is done), then send it again: korrigo-backup copy"
     findings += [error("target.damaged", f"{target}: {why}", hint) for why in bad.values()]
@@ -89,6 +88,17 @@ def _lock(reader: TargetReader, receipt: Receipt) -> datetime | None:
             return None
         ends.append(until)
     return min(ends)
+
+
+def _receipt(reader: TargetReader, artifact: str, to: Path) -> tuple[Receipt, Authenticity]:
+    """Return the receipt as the reader does; the ledger notes one that is damaged."""
+    try:
+        return reader.receipt(artifact, to)
+    except ProofFailed as problem:
+        ledger = Ledger(reader.catalog.directory, reader.destination.name)
+        if line := ledger.lines.get(receipt_name(artifact)):
+            ledger.write(replace(line, bad=problem.message))
+        raise
 
 
 def _manifests(artifact: str) -> tuple[str, ...]:

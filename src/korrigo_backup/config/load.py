@@ -81,8 +81,8 @@ def _files(directory: Path, environ: Mapping[str, str]) -> list[tuple[str, dict[
     return [(DOTENV, site), (OWN_DOTENV, read_dotenv(directory / OWN_DOTENV, {**site, **environ}))]
 
 
-_TWICE = re.compile(r"Cannot declare \((.+?),?\) twice")
-"""The error of tomllib for a section that stands twice."""
+_HEADER = re.compile(r"^[ \t]*\[[ \t]*([A-Za-z0-9_.-]+)[ \t]*\]", re.MULTILINE)
+"""The line with which a section begins."""
 
 
 def read_toml(path: Path, *, required: bool) -> Tree:
@@ -100,9 +100,9 @@ def read_toml(path: Path, *, required: bool) -> Tree:
             f"cannot read the configuration {path}: {problem.strerror}", hint="check its path and its mode"
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-        twice = _TWICE.search(str(problem))
-        section = twice[1].replace("'", "").replace(", ", ".") if twice else ""
-        hint = f"one section [{section}] holds all its settings: move the lines there" if twice else "correct that line"
+        names = _HEADER.findall(raw.decode(errors="replace"))
+        twice = next((name for number, name in enumerate(names) if name in names[:number]), None)
+        hint = f"one section [{twice}] holds all its settings: move the lines there" if twice else "correct that line"
         raise UsageError(f"{path} is not valid TOML: {problem}", hint=hint) from None
     for section, keys in tree.items():
         if not isinstance(keys, dict):

@@ -122,6 +122,11 @@ def _target(wired: Wired, name: str, section: TargetSection) -> Target:
     if scheme == "rclone":
         kind = DeletingRcloneTarget if section.may_delete else RcloneTarget
         return kind(name, section.url.removeprefix("rclone:"), section.rclone, section.limit, section.timeout)
+    if section.url:
+        raise UsageError(
+            f"[targets.{name}] has the url {section.url}, which duplicity alone reaches",
+            hint=f'[targets.{name}] kind = "duplicity"; or a url of s3://, ssh://, file:// or rclone:',
+        )
     raise UsageError(f"[targets.{name}] has no url", hint='for example url = "s3://bucket/prefix"')
 
 

@@ -114,3 +114,14 @@ def test_a_folder_of_tests_is_a_folder_of_the_package(tier):
     folders = {path.parent.relative_to(tests) for path in tests.rglob("test_*.py")}
     assert len(folders) > 1
     assert {folder for folder in folders if not (PROJECT / "src" / "korrigo_backup" / folder).is_dir()} == set()
+
+
+LONGEST = 100
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_lines_of_prose_wrap_at_100(path):
+    """Tables, code blocks and a single long word, such as an address, cannot be wrapped."""
+    prose = re.sub(r"^ *```.*?^ *```", "", text(path), flags=re.MULTILINE | re.DOTALL)
+    long = [line for line in prose.splitlines() if len(line) > LONGEST and not line.startswith("|")]
+    assert [line for line in long if len(line.split()) > 2] == []  # noqa: PLR2004 - a list mark and its word

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, assert_never
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec.structs import replace
 
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.artifact.components import components
-from korrigo_backup.artifact.kinds import Kind
+from korrigo_backup.artifact.kinds import KINDS, Kind
 from korrigo_backup.artifact.naming import beside, parse
 from korrigo_backup.cli.output import CommandContext, say, say_json, say_table
 from korrigo_backup.compare.compare import (
     Present,
     compare_artifact,
     compare_database,
+    compare_dumps,
     compare_state,
     read_state,
     save_state,
 )
-from korrigo_backup.compare.media import compare_archive, compare_listing, compare_previous_copy, save_listing
+from korrigo_backup.compare.media import (
+    compare_archive,
+    compare_archives,
+    compare_listing,
+    compare_previous_copy,
+    save_listing,
+)
 from korrigo_backup.errors import NotFound, ProofFailed, UsageError
 from korrigo_backup.postgres.databases import Databases
 
@@ -49,6 +57,9 @@ def command(
             " or a file that --save wrote.",
         ),
     ] = "latest",
+    later: Annotated[
+        str | None, typer.Argument(metavar="LATER", help="A later backup to compare with, not the live site.")
+    ] = None,
     database: Annotated[str | None, typer.Option(help="Compare with this database, not the live one.")] = None,
     with_database: Annotated[
         str | None, typer.Option("--with-database", help="Take this database of the same server as the saved state.")
@@ -59,13 +70,24 @@ def command(
     save: Annotated[Path | None, typer.Option(help="Write the present state to this new file, and stop.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
 ) -> None:
-    """Compare a saved state with the present state: which tables, rows and files differ. Exit 9 when any does."""
+    """Compare a saved state with the present state, or two backups: which tables, rows and files differ.
+
+    Exit 9 when any does. Of a restore point the database and the media are compared.
+    """
     wired: Wired = context.ensure_object(CommandContext).wired()
     present = Present(wired.site(), database, tuple(table or ()), rows)
+    if later and (save or database or with_database or media):
+        raise UsageError(
+            "two backups are compared without --save, --database, --with-database and --media",
+            hint="korrigo-backup compare FIRST LATER",
+        )
     if save:
         _save(present, save, media=media)
         return
-    comparison = _compare(wired, present, saved, with_database, media=media)
+    if later:
+        comparison = _compare_backups(wired, present, saved, later)
+    else:
+        comparison = _compare(wired, present, saved, with_database, media=media)
     if as_json:
         say_json("compare", comparison)
     else:
@@ -107,20 +129,53 @@ def _compare(wired: Wired, present: Present, saved: str, with_database: str | No
     if saved.endswith(LISTING):
         return compare_listing(present.site, Path(saved), shown=present.shown)
     artifact = wired.catalog.find(saved, Kind.MEDIA if media else None)
-    match artifact.kind:
-        case Kind.MEDIA:
-            _refuse_tables(present)
-            return compare_archive(present.site, artifact, shown=present.shown)
-        case Kind.SQL:
-            return compare_artifact(present, artifact)
-        case Kind.POINT:
-            names = [one.name for one in components(wired.catalog, artifact)]
-            ways = "; ".join(f"korrigo-backup compare {name}" for name in names)
-            raise UsageError(f"{artifact.name} is a restore point: compare reads one component at a time", hint=ways)
-        case Kind.DJANGO:
-            raise _of_django(artifact)
-        case _:
-            assert_never(artifact.kind)
+    return _compare_artifact(present, _parts(wired, artifact), artifact.name)
+
+
+def _compare_artifact(present: Present, parts: dict[Kind, Artifact], name: str) -> Comparison:
+    dump, media = parts.get(Kind.SQL), parts.get(Kind.MEDIA)
+    if dump is None and media is not None:
+        _refuse_tables(present)
+        return compare_archive(present.site, media, shown=present.shown)
+    found = compare_artifact(present, parts[Kind.SQL])
+    if media is None or present.database or present.tables:
+        return found
+    return together(found, compare_archive(present.site, media, shown=present.shown), name)
+
+
+def _compare_backups(wired: Wired, present: Present, first: str, later: str) -> Comparison:
+    """Compare two backups in all that both hold; UsageError if they have no part in common."""
+    sides = [wired.catalog.find(name) for name in (first, later)]
+    then, now = (_parts(wired, side) for side in sides)
+    both = then.keys() & now.keys()
+    media = (
+        compare_archives(then[Kind.MEDIA], now[Kind.MEDIA], shown=present.shown)
+        if Kind.MEDIA in both and not present.tables
+        else None
+    )
+    if Kind.SQL in both:
+        access = present.site.postgres.access
+        database = compare_dumps(then[Kind.SQL], now[Kind.SQL], access, present.tables, present.shown)
+        return database if media is None else replace(together(database, media, sides[0].name), now=sides[1].name)
+    if media is None:
+        raise UsageError(
+            f"{sides[0].name} and {sides[1].name} have no part in common that can be compared",
+            hint="compare two databases, two media backups or two restore points: korrigo-backup list",
+        )
+    return media
+
+
+def together(database: Comparison, media: Comparison, saved: str) -> Comparison:
+    """Return the comparison of a restore point from those of its components."""
+    return replace(database, saved=saved, now=f"{database.now} and {media.now}", files=media.files)
+
+
+def _parts(wired: Wired, artifact: Artifact) -> dict[Kind, Artifact]:
+    """Return the dump and the media backup that an artifact is or binds; UsageError for a Django backup."""
+    if KINDS[artifact.kind].loaded_by_django:
+        raise _of_django(artifact)
+    parts = components(wired.catalog, artifact) if KINDS[artifact.kind].components else (artifact,)
+    return {one.kind: one for one in parts}
 
 
 def _is_state(saved: str) -> bool:
@@ -163,7 +218,7 @@ def say_comparison(comparison: Comparison) -> None:
         _say_counted("~", "changed", files.changed)
         _say_counted("-", "missing", files.removed)
         say(f"  files     {files.same} the same")
-    else:
+    if comparison.has_database:
         say(f"  tables    {len(comparison.tables)} differ, {comparison.same} are the same")
     if comparison.tables:
         header = ("  TABLE", "SAVED", "NOW", "ADDED", "CHANGED", "REMOVED")

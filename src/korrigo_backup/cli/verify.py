@@ -31,7 +31,9 @@ ALL = "all"
 
 def command(
     context: typer.Context,
-    artifact: Annotated[str, typer.Argument(help="A path, a name in BACKUP_DIR, latest, latest-point, latest-media, or all.")] = "latest",
+    artifact: Annotated[
+        str, typer.Argument(help="A path, a name in BACKUP_DIR, latest, latest-point, latest-media, or all.")
+    ] = "latest",
     depth: Annotated[
         Depth,
         typer.Option(

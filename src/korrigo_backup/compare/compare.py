@@ -14,7 +14,8 @@ from msgspec.structs import replace
 
 from korrigo_backup.artifact.manifest import LARGEST, DatabaseProof, TableProof
 from korrigo_backup.compare.differences import Comparison, RowChange, TableDifference
-from korrigo_backup.compare.rows import SHOWN, database_rows, dump_rows, narrow_under
+from korrigo_backup.compare.present import DumpRows, LiveRows
+from korrigo_backup.compare.rows import SHOWN, database_rows, dump_rows, narrow, narrow_under
 from korrigo_backup.errors import NotFound, ProofFailed, UsageError
 from korrigo_backup.postgres import rows as site_rows
 from korrigo_backup.postgres.databases import Databases
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.manifest import SequenceProof
     from korrigo_backup.compare.rows import Saved
+    from korrigo_backup.postgres.access import Access
     from korrigo_backup.site.site import Site
 
 STATE_SCHEMA = "korrigo-backup/state-1"
@@ -171,20 +173,46 @@ def _compare(saved: _Side, present: Present, now: Snapshot) -> Comparison:
     tables = comparable(now, saved.proof, proof.tables)
     here = [table for table in tables if saved.with_views or table.name not in views]
     left, right = _chosen(then, here, present.tables)
-    doubtful = {name: max(left[name].rows, right[name].rows) for name in left.keys() & right.keys()
-                if left[name].digest is None or not left[name].same_rows(right[name])}  # fmt: skip
-    rows = _narrowed(saved, now, doubtful, present.shown)
+    rows = _narrowed(saved, now, _doubtful(left, right), present.shown)
     different = tuple(_different(left, right, rows))
     same = len(left.keys() | right.keys()) - len(different)
     comparison = Comparison(saved=saved.name, now=present.described, tables=different, same=same)
     return comparison if present.tables else _with_surroundings(comparison, saved.proof, proof)
 
 
+@phase("comparison")
+def compare_dumps(first: Artifact, later: Artifact, access: Access, wanted: tuple[str, ...], shown: int) -> Comparison:
+    """Compare two dumps, which are verified first; nothing is loaded. `wanted` are tables, () for all.
+
+    Rows are compared by the primary key of the later dump. Raises ProofFailed for a bad dump.
+    """
+    with open_sql(first, access) as then, open_sql(later, access) as now:
+        rule = known_rule(then.expected.digest)
+        one_rule = rule is not None and then.expected.digest == now.expected.digest
+        saved, present = (
+            proof.tables if one_rule else tuple(TableProof(table.name, table.rows) for table in proof.tables)
+            for proof in (then.expected, now.expected)
+        )
+        left, right = _chosen(saved, present, wanted)
+        doubtful = _doubtful(left, right)
+        rows = narrow(dump_rows(then.file, first.name), DumpRows(now.file, later.name), doubtful, shown=shown)
+    different = tuple(_different(left, right, rows))
+    same = len(left.keys() | right.keys()) - len(different)
+    comparison = Comparison(saved=first.name, now=later.name, tables=different, same=same)
+    return comparison if wanted else _with_surroundings(comparison, then.expected, now.expected)
+
+
+def _doubtful(left: Mapping[str, TableProof], right: Mapping[str, TableProof]) -> dict[str, int]:
+    """Return the tables on both sides whose rows are not known to be equal, with the greater number of rows."""
+    return {name: max(left[name].rows, right[name].rows) for name in left.keys() & right.keys()
+            if left[name].digest is None or not left[name].same_rows(right[name])}  # fmt: skip
+
+
 def _narrowed(saved: _Side, now: Snapshot, doubtful: Mapping[str, int], shown: int) -> dict[str, RowChange]:
     """Return which rows differ, under those settings that let most be equal."""
     if not saved.rows:
         return {}
-    return narrow_under(saved.settings, saved.rows, now, doubtful, shown=shown)
+    return narrow_under(saved.settings, saved.rows, LiveRows(now), doubtful, shown=shown)
 
 
 def _chosen(
@@ -226,8 +254,8 @@ def _with_surroundings(comparison: Comparison, saved: DatabaseProof, now: Databa
             for one in saved.sequences
             if stand.get(one.name, one) != one
         ),
-        new_objects=tuple(f"{kind} {name}" for kind, name in sorted(have - had) if saved.schema),
-        lost_objects=tuple(f"{kind} {name}" for kind, name in sorted(had - have) if saved.schema),
+        new_objects=tuple(f"{kind} {name}" for kind, name in sorted(have - had) if saved.schema and now.schema),
+        lost_objects=tuple(f"{kind} {name}" for kind, name in sorted(had - have) if saved.schema and now.schema),
     )
 
 

@@ -81,6 +81,11 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     files: FileChange | None = None
 
     @property
+    def has_database(self) -> bool:
+        """Whether databases were compared, not files alone."""
+        return self.files is None or bool(self.tables or self.same or self.sequences or self.new_objects)
+
+    @property
     def differences(self) -> tuple[str, ...]:
         """The differences, in words with numbers; empty if both states are equal."""
         files = self.files or FileChange()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from korrigo_backup.media.port import Tree
     from korrigo_backup.media.walk import TreeEntry
     from korrigo_backup.site.site import Site
+    from korrigo_backup.verify.media_source import MediaSource
 
     Saved = tuple[str, str]
     """SHA-256 and path below the media root."""
@@ -33,13 +34,25 @@ def compare_archive(site: Site, artifact: Artifact, *, shown: int) -> Comparison
     """Compare a media archive, which is verified first, with the live tree; UsageError when it has no checksums."""
     tree = site.required_media()
     with open_media(artifact) as source:
-        saved = source.saved_files()
-        if saved is None:
-            raise UsageError(
-                f"{artifact.name} has no list of checksums: its files cannot be compared individually",
-                hint="korrigo-backup plan counts the files that a restore would replace",
-            )
-        return _compared(artifact.name, tree, saved, shown)
+        return _compared(artifact.name, tree, _listed(artifact, source), shown)
+
+
+def compare_archives(first: Artifact, later: Artifact, *, shown: int) -> Comparison:
+    """Compare two media backups by their checksums; both are verified first. Raises as `compare_archive`."""
+    with open_media(first, unpacked=False) as then, open_media(later, unpacked=False) as now:
+        files = _changes(_listed(first, then), ((path, digest) for digest, path in _listed(later, now)), shown)
+    return Comparison(saved=first.name, now=later.name, files=files)
+
+
+def _listed(artifact: Artifact, source: MediaSource) -> Iterator[Saved]:
+    """Return the files of a media backup; UsageError when it has no checksums."""
+    saved = source.saved_files()
+    if saved is None:
+        raise UsageError(
+            f"{artifact.name} has no list of checksums: its files cannot be compared individually",
+            hint="korrigo-backup plan counts the files that a restore would replace",
+        )
+    return saved
 
 
 def compare_listing(site: Site, file: Path, *, shown: int) -> Comparison:
@@ -79,9 +92,14 @@ def file_changes(
 
     `knows` returns the SHA-256 of a file that need not be read.
     """
+    return _changes(saved, tree.digests(knows), shown)
+
+
+def _changes(saved: Iterable[Saved], present_files: Iterable[tuple[str, str]], shown: int) -> FileChange:
+    """Return the differences to the present files, paths and SHA-256, which have the same order."""
     added, changed, removed = _Names(shown), _Names(shown), _Names(shown)
     same = 0
-    for path, digest, present in side_by_side(iter(saved), tree.digests(knows)):
+    for path, digest, present in side_by_side(iter(saved), iter(present_files)):
         if digest == present:
             same += digest is not None
         elif digest is None:

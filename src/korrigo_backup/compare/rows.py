@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from korrigo_backup.compare.differences import RowChange
 from korrigo_backup.core.paths import printable
 from korrigo_backup.postgres import rows as site_rows
-from korrigo_backup.postgres.dump.rows import TableRows, tables
+from korrigo_backup.postgres.dump.rows import TableRows, projected, tables
 from korrigo_backup.system.files import CHUNK
 from korrigo_backup.system.streams import gunzip
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping
     from typing import IO
 
+    from korrigo_backup.compare.present import PresentSide
     from korrigo_backup.postgres.digest import Snapshot
-    from korrigo_backup.postgres.rows import Layout
 
     Saved = Callable[[Container[str]], Iterator[TableRows]]
     """The saved side: called with names of tables, yields their rows, once a call."""
@@ -80,7 +80,7 @@ def database_rows(taken: Snapshot) -> Saved:
 
 def narrow(
     saved: Saved,
-    now: Snapshot,
+    now: PresentSide,
     wanted: Mapping[str, int],
     *,
     settings: str = site_rows.OURS,
@@ -92,7 +92,7 @@ def narrow(
     `wanted` gives the number of rows on the side that has more. `settings` are those under which the saved side was
     written (`postgres/rows.py`). Raises ProofFailed for a dump that cannot be read, Unreachable for a server.
     """
-    layouts = site_rows.layouts(now)
+    layouts = now.layouts()
     found: dict[str, RowChange] = {}
     sieves: dict[str, _Sieve] = {}
     for table in saved(wanted):
@@ -110,7 +110,7 @@ def narrow(
 
 
 def narrow_under(
-    settings: Iterable[str], saved: Saved, now: Snapshot, wanted: Mapping[str, int], *, shown: int = SHOWN
+    settings: Iterable[str], saved: Saved, now: PresentSide, wanted: Mapping[str, int], *, shown: int = SHOWN
 ) -> dict[str, RowChange]:
     """Return for each table the change under the setting, of several, that leaves most rows equal.
 
@@ -128,28 +128,28 @@ def narrow_under(
 class _Pair:
     """A table on both sides, its rows made comparable: the columns that both have, in the same order."""
 
-    def __init__(self, saved: TableRows, layout: Layout, now: Snapshot, settings: str) -> None:
-        here = set(layout.columns)
+    def __init__(
+        self, saved: TableRows, layout: tuple[tuple[str, ...], tuple[str, ...]], now: PresentSide, settings: str
+    ) -> None:
+        columns, key = layout
+        here = set(columns)
         self.columns = tuple(column for column in saved.columns if column in here)
-        self.new_columns = tuple(c for c in layout.columns if c not in saved.columns)
+        self.new_columns = tuple(c for c in columns if c not in saved.columns)
         self.lost_columns = tuple(c for c in saved.columns if c not in here)
-        self.key = layout.key if set(layout.key) <= set(self.columns) else ()
+        self.key = key if set(key) <= set(self.columns) else ()
         self._saved = saved
-        self._layout = layout
         self._now = now
         self._settings = settings
 
     def saved(self) -> Iterator[Row]:
         lines = self._saved.lines
         if self.lost_columns:
-            lines = _projected(lines, [self._saved.columns.index(column) for column in self.columns])
+            lines = projected(lines, [self._saved.columns.index(column) for column in self.columns])
         return self._keyed(lines)
 
     def now(self) -> Iterator[Row]:
-        encoding = self._saved.encoding
-        return self._keyed(
-            site_rows.lines(self._now, self._layout, self.columns, settings=self._settings, encoding=encoding)
-        )
+        saved = self._saved
+        return self._keyed(self._now.lines(saved.table, self.columns, settings=self._settings, encoding=saved.encoding))
 
     def _keyed(self, lines: Iterator[bytes]) -> Iterator[Row]:
         if not self.key:
@@ -175,12 +175,6 @@ def _with_key(lines: Iterator[bytes], places: list[int]) -> Iterator[Row]:
     for line in lines:
         cells = line.split(b"\t", splits)
         yield b"\t".join([cells[place] for place in places]), line
-
-
-def _projected(lines: Iterator[bytes], places: list[int]) -> Iterator[bytes]:
-    for line in lines:
-        cells = line.split(b"\t")
-        yield b"\t".join([cells[place] for place in places])
 
 
 @dataclass(frozen=True)

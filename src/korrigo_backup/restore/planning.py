@@ -12,6 +12,7 @@ from korrigo_backup.artifact.naming import before_database
 from korrigo_backup.compare.differences import Counted, FileChange
 from korrigo_backup.compare.identity import place_findings
 from korrigo_backup.compare.media import file_changes
+from korrigo_backup.compare.present import LiveRows
 from korrigo_backup.compare.rows import SMALL, dump_rows, narrow_under
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.finding import Finding, error, warning
@@ -261,7 +262,7 @@ def _table_changes(taken: Snapshot, artifact: Artifact, source: SqlSource) -> tu
         if max(change.now, change.after) <= SMALL
     }
     settings = (OURS,) if artifact.manifest else FOREIGN
-    rows = narrow_under(settings, dump_rows(source.file, artifact.name), taken, small) if small else {}
+    rows = narrow_under(settings, dump_rows(source.file, artifact.name), LiveRows(taken), small) if small else {}
     return tuple(_counted(change, rows) for change in changes)
 
 

@@ -10,72 +10,12 @@ import pytest
 
 from korrigo_backup.cli.compare import changes
 from korrigo_backup.compare.compare import Present, compare_artifact
+from korrigo_backup.compare.present import LiveRows
 from korrigo_backup.compare.rows import dump_rows, narrow
 from korrigo_backup.postgres.digest import snapshot
 from korrigo_backup.verify.dump_source import open_sql
+from rowkinds import ODD, ONE_BYTE, SETTINGS
 from sandbox import PROJECT, Sandbox, connect, nothing_changes
-
-ODD = """
-CREATE TYPE mood AS ENUM ('sad', 'ok');
-CREATE DOMAIN score AS numeric CHECK (VALUE >= 0);
-CREATE TYPE pair AS (a int, b text);
-CREATE TABLE kinds (
-  id int PRIMARY KEY, scan bytea, body text, ratio float8, thin float4, seen timestamptz, day date, span interval,
-  doc jsonb, raw json, state mood, tags text[], grid int[], price money, mark numeric, flag boolean, bits bit varying,
-  who uuid, net inet, rng tstzrange, xml text, pair pair, score score, gone int,
-  twice text GENERATED ALWAYS AS (body || body) STORED);
-ALTER TABLE kinds DROP COLUMN gone;
-INSERT INTO kinds SELECT n, decode(md5(n::text), 'hex'), E'line\\n\\ttab \\\\ é ' || n, 1.0 / n, 1.0 / n,
-  timestamptz '2026-02-04 03:00:00.123456+01' + n * interval '1 day', date '2026-01-01' + n, n * interval '1 hour',
-  jsonb_build_object('n', n), '{"a":  1}', 'ok', ARRAY['a b', 'c"d', NULL], ARRAY[[n, 2], [3, 4]], n::numeric::money, n, true,
-  B'1010', md5(n::text)::uuid, '10.0.0.1', tstzrange('2026-01-01', '2026-01-02'), '<a/>', ROW(n, 'x,y')::pair, n
-  FROM generate_series(1, 40) n;
-CREATE TABLE "Odd "" (table)" ("The; key" text, "a.b" int, note text, PRIMARY KEY ("a.b", "The; key"));
-INSERT INTO "Odd "" (table)" SELECT E'k\\t' || n % 3, n, 'note' FROM generate_series(1, 9) n;
-CREATE TABLE parent (id int PRIMARY KEY, body text);
-CREATE TABLE child (more text) INHERITS (parent);
-INSERT INTO parent VALUES (1, 'p'); INSERT INTO child VALUES (1, 'c', 'm'), (2, 'c', 'm');
-CREATE TABLE part (id int, at date, body text, PRIMARY KEY (at, id)) PARTITION BY RANGE (at);
-CREATE TABLE part_a PARTITION OF part FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
-CREATE TABLE part_b PARTITION OF part FOR VALUES FROM ('2026-02-01') TO ('2026-03-01');
-INSERT INTO part SELECT n, date '2026-01-01' + n, 'x' FROM generate_series(0, 50) n;
-CREATE TABLE keyless (a int, b text); INSERT INTO keyless SELECT n % 3, 'same' FROM generate_series(1, 12) n;
-CREATE TABLE hollow (); INSERT INTO hollow DEFAULT VALUES;
-CREATE TABLE late (b int, a int PRIMARY KEY, c text); INSERT INTO late SELECT n, -n, repeat('x', 50) FROM generate_series(1, 30) n;
-CREATE MATERIALIZED VIEW total AS SELECT count(*) FROM keyless;
-"""
-
-SETTINGS = """
-ALTER DATABASE {0} SET timezone = 'Europe/Paris'; ALTER DATABASE {0} SET bytea_output = 'escape';
-ALTER DATABASE {0} SET datestyle = 'German'; ALTER DATABASE {0} SET extra_float_digits = -10;
-ALTER DATABASE {0} SET intervalstyle = 'sql_standard';
-"""
-"""Under which a dump is made; a copy of the database (`twin`) does not have them."""
-
-ONE_BYTE = {
-    "bytea": ("UPDATE kinds SET scan = set_byte(scan, 3, 255) WHERE id = 7", "public.kinds", "id=7"),
-    "text": ("UPDATE kinds SET body = replace(body, 'é', 'è') WHERE id = 7", "public.kinds", "id=7"),
-    "float8": ("UPDATE kinds SET ratio = ratio + 2.220446049250313e-16 WHERE id = 3", "public.kinds", "id=3"),
-    "float4": ("UPDATE kinds SET thin = '0.33333337' WHERE id = 3", "public.kinds", "id=3"),
-    "timestamptz": ("UPDATE kinds SET seen = seen + interval '1 microsecond' WHERE id = 8", "public.kinds", "id=8"),
-    "interval": ("UPDATE kinds SET span = '24:00:00' WHERE id = 24; UPDATE kinds SET span = '1 day' WHERE id = 24",
-                 "public.kinds", "id=24"),
-    "jsonb": ("UPDATE kinds SET doc = doc || '{\"n\": 0}' WHERE id = 9", "public.kinds", "id=9"),
-    "json": ("UPDATE kinds SET raw = '{\"a\": 1}' WHERE id = 9", "public.kinds", "id=9"),
-    "enum": ("UPDATE kinds SET state = 'sad' WHERE id = 10", "public.kinds", "id=10"),
-    "array": ("UPDATE kinds SET tags[2] = 'c''d' WHERE id = 11", "public.kinds", "id=11"),
-    "grid": ("UPDATE kinds SET grid[1][1] = 0 WHERE id = 12", "public.kinds", "id=12"),
-    "money": ("UPDATE kinds SET price = price + '0.01' WHERE id = 13", "public.kinds", "id=13"),
-    "numeric": ("UPDATE kinds SET mark = 14.0 WHERE id = 14", "public.kinds", "id=14"),
-    "null": ("UPDATE kinds SET body = NULL WHERE id = 15", "public.kinds", "id=15"),
-    "range": ("UPDATE kinds SET rng = tstzrange('2026-01-01', '2026-01-02', '[]') WHERE id = 16", "public.kinds", "id=16"),
-    "composite": ("UPDATE kinds SET pair.b = 'x.y' WHERE id = 17", "public.kinds", "id=17"),
-    "bits": ("UPDATE kinds SET bits = B'10100' WHERE id = 18", "public.kinds", "id=18"),
-    "quoted": ('UPDATE "Odd "" (table)" SET note = \'Note\' WHERE "a.b" = 4', 'public."Odd "" (table)"', r"a.b=4, The; key=k\t1"),
-    "parent": ("UPDATE ONLY parent SET body = 'P'", "public.parent", "id=1"),
-    "partition": ("UPDATE part SET body = 'y' WHERE id = 40", "public.part_b", "at=2026-02-10, id=40"),
-    "key in the middle": ("UPDATE late SET c = c || 'x' WHERE a = -5", "public.late", "a=-5"),
-}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -222,8 +162,8 @@ def test_a_large_table_is_narrowed_by_buckets_to_the_same_answer(kinds, twin):
                 "DELETE FROM keyless WHERE a = 1; INSERT INTO keyless VALUES (5, 'five')")  # fmt: skip
     wired, wanted = kinds.wired(), {"public.late": 30, "public.keyless": 12}
     with open_sql(wired.catalog.find(str(kinds.made))) as source, snapshot(wired.site().postgres, database=name) as now:
-        at_once = narrow(dump_rows(source.file, "dump"), now, wanted)
-        by_buckets = narrow(dump_rows(source.file, "dump"), now, wanted, small=0)
+        at_once = narrow(dump_rows(source.file, "dump"), LiveRows(now), wanted)
+        by_buckets = narrow(dump_rows(source.file, "dump"), LiveRows(now), wanted, small=0)
     assert at_once["public.late"].changed_keys == ("a=-9",)
     for table in wanted:
         for kind in ("added", "changed", "removed", "exact"):
@@ -235,7 +175,7 @@ def test_when_more_differs_than_is_held_the_counts_are_said_to_be_the_least(kind
     wired = kinds.wired()
     name = twin("UPDATE late SET b = 0")
     with open_sql(wired.catalog.find(str(kinds.made))) as source, snapshot(wired.site().postgres, database=name) as now:
-        found = narrow(dump_rows(source.file, "dump"), now, {"public.late": 30}, small=0)["public.late"]
+        found = narrow(dump_rows(source.file, "dump"), LiveRows(now), {"public.late": 30}, small=0)["public.late"]
     assert not found.exact
     assert 1 <= found.changed <= 10
     assert changes(found)[1] == f"≥{found.changed}"
@@ -367,16 +307,6 @@ def test_the_script_compares_the_checksums_of_all_media(site):
     done = site.script("verify_media_integrity.sh", "after", env=env, code=9)
     assert "⚠️ Some media files differ" in done.out
     assert "  ~ pages/empty.jpg" in done.out
-
-
-def test_a_restore_point_is_compared_by_its_components(site):
-    site.korrigo("backup", "full")
-    refused = site.korrigo("compare", "latest-point", code=2).err
-    assert "is a restore point: compare reads one component at a time" in refused
-    dump = site.one("db_backup_*.sql.gz").name
-    assert f"korrigo-backup compare {dump}; korrigo-backup compare media_backup_" in refused
-    assert refused == site.korrigo("compare", site.one("restore_point_*.json"), code=2).err
-    site.korrigo("compare", dump)
 
 
 def test_a_state_that_was_saved_is_never_replaced_and_another_file_is_no_state(site):

@@ -6,6 +6,7 @@ a piece of the dump and by its longest row.
 
 from __future__ import annotations
 
+import codecs
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -57,6 +58,62 @@ def tables(pieces: Iterable[bytes], source: str, wanted: Container[str]) -> Iter
         if isinstance(event, _Begin):
             columns = _column_names(event.columns.decode(errors="backslashreplace"))
             yield TableRows(event.table, columns, event.encoding, _lines(_until_end(events)))
+
+
+def layouts(pieces: Iterable[bytes], source: str) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Return for each table with rows its columns and those of its primary key, () without one.
+
+    Raises ProofFailed as `tables`.
+    """
+    scanner = _LayoutScanner(source)
+    for piece in pieces:
+        scanner.feed(piece)
+    scanner.finish()
+    return {table: (columns, scanner.keys.get(table, ())) for table, columns in scanner.columns.items()}
+
+
+def projected(lines: Iterator[bytes], places: list[int]) -> Iterator[bytes]:
+    """Yield rows with the columns at these places, in this order."""
+    for line in lines:
+        cells = line.split(b"\t")
+        yield b"\t".join([cells[place] for place in places])
+
+
+def encoded(lines: Iterator[bytes], written: str, wanted: str) -> Iterator[bytes]:
+    """Yield rows in another encoding; the names are those of PostgreSQL. Bytes that are no text stay as they are."""
+    try:
+        old, new = (codecs.lookup(_PYTHON.get(name, name)).name for name in (written, wanted))
+    except LookupError:  # an encoding that Python does not have: rows with other than ASCII characters then differ
+        yield from lines
+        return
+    for line in lines:
+        try:
+            yield line.decode(old).encode(new)
+        except UnicodeError:
+            yield line
+
+
+_PYTHON = {"SQL_ASCII": "latin-1", "WIN1252": "cp1252", "WIN1250": "cp1250", "WIN1251": "cp1251", "KOI8R": "koi8-r"}
+"""Python's names of encodings, where PostgreSQL has another."""
+
+_PRIMARY_KEY = re.compile(rb"ALTER TABLE (?:ONLY )?(.+?)\s+ADD CONSTRAINT .+? PRIMARY KEY \((.+)\)", re.DOTALL)
+
+
+class _LayoutScanner(DumpScanner):
+    """The scanner that every dump is read with, which also notes the columns and primary keys of tables."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(source)
+        self.columns: dict[str, tuple[str, ...]] = {}
+        self.keys: dict[str, tuple[str, ...]] = {}
+
+    def _understood(self, statement: bytes, buffer: bytes, after: int) -> int:
+        used = super()._understood(statement, buffer, after)
+        if self._state == self._in_copy:
+            self.columns[self._table] = _column_names(self._columns.decode(errors="backslashreplace"))
+        elif found := _PRIMARY_KEY.fullmatch(statement):
+            self.keys[self._qualified(found[1])] = _column_names(found[2].decode(errors="backslashreplace"))
+        return used
 
 
 class _RowScanner(DumpScanner):

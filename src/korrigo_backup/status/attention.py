@@ -203,7 +203,9 @@ def _sudden(facts: Facts) -> Iterator[Finding]:
 
 
 def _against(newest: Artifact, before: Sequence[Artifact]) -> Iterator[Finding]:
-    hint = f"compare it with the backup before: korrigo-backup compare {before[0].name}"
+    names = f"{before[0].name} {newest.name}"
+    look = f"show {newest.name}" if KINDS[newest.kind].loaded_by_django else f"compare {names}"
+    hint = f"see what it lacks: korrigo-backup {look}"
     rows, usual = rows_of(newest), median(rows_of(artifact) or 0 for artifact in before)
     if rows is not None and usual >= ENOUGH_ROWS and rows < FEWER_ROWS * usual:
         yield warning("status.rows", f"{newest.name} holds {rows} rows, usual are {usual:.0f}", hint)

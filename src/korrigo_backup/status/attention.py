@@ -203,8 +203,7 @@ def _sudden(facts: Facts) -> Iterator[Finding]:
 
 
 def _against(newest: Artifact, before: Sequence[Artifact]) -> Iterator[Finding]:
-    names = f"{before[0].name} {newest.name}"
-    look = f"show {newest.name}" if KINDS[newest.kind].loaded_by_django else f"compare {names}"
+    look = f"show {newest.name}" if KINDS[newest.kind].loaded_by_django else f"compare {before[0].name} {newest.name}"
     hint = f"see what it lacks: korrigo-backup {look}"
     rows, usual = rows_of(newest), median(rows_of(artifact) or 0 for artifact in before)
     if rows is not None and usual >= ENOUGH_ROWS and rows < FEWER_ROWS * usual:

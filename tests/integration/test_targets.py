@@ -3,7 +3,9 @@
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
+import sys
 import time
 from dataclasses import dataclass, replace
 from getpass import getuser
@@ -294,6 +296,49 @@ def test_a_transfer_that_was_killed_leaves_no_object_and_is_finished_later(ssh, 
     assert place.target.stat(f"{SITE}/large.gz") is None
     assert put(place.target, "large.gz", source).is_new
     assert [one.name for one in place.target.list()] == [f"{SITE}/large.gz"]
+
+
+HOLDS = """
+import sys, time
+from korrigo_backup.targets.ssh import SshPlace, SshTarget
+at = SshPlace(host="127.0.0.1", root=sys.argv[1], user=sys.argv[2], port=int(sys.argv[3]), words=tuple(sys.argv[4:]))
+with SshTarget("nas", at).connected():
+    print("connected", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.promise("P6")
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_copy_leaves_no_connection(ssh, tmp_path, how):
+    words = [sys.executable, "-c", HOLDS, str(tmp_path), getuser(), str(ssh.port), *ssh.words]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"connected\n"
+        assert clients_of(ssh)
+        child.send_signal(how)
+    until(lambda: not clients_of(ssh))
+
+
+def clients_of(server):
+    """Return the shared connections to a server."""
+    found = subprocess.run(["pgrep", "-f", f"^ssh .*{server.port}.* -M "], check=False, capture_output=True)
+    return found.stdout.split()
+
+
+def until(condition, seconds=10):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_server_that_refuses_the_key_ends_the_attempt_at_once(ssh, tmp_path):
+    at = SshPlace(host="127.0.0.1", root=str(tmp_path), user="nobody-of-that-name", port=ssh.port, words=ssh.words)
+    began = time.monotonic()
+    with SshTarget("nas", at).connected():
+        pass
+    assert time.monotonic() - began < 8  # less than the wait for a server that does not answer
 
 
 def test_a_full_disk_there_is_an_error_in_words(ssh, source):

@@ -39,6 +39,16 @@ _PARTIAL = ".rsync-partial"
 _LARGE = 8 * 1024 * 1024
 """Bytes of a file that is worth to be gone on with after a killed transfer."""
 
+_WITH_US = """exec 3<&0
+trap 'kill $ssh' TERM
+"$@" </dev/null 3<&- & ssh=$!
+{ cat <&3 >/dev/null; kill $ssh; } 2>/dev/null & watch=$!
+wait $ssh; status=$?
+kill $watch 2>/dev/null
+exit $status
+"""
+"""A shell that ends ssh when its standard input ends: the kernel closes that, too, when this process is killed."""
+
 _CONNECTING = 10.0
 """Seconds for ssh to connect; it has the same limit itself."""
 
@@ -127,8 +137,8 @@ class SshTarget:
         with TemporaryDirectory(prefix="korrigo-ssh-") as directory:
             socket = Path(directory) / "s"
             options = ("-M", "-N", "-S", str(socket), "-o", "ControlPersist=no")
-            master = Command((*self._ssh, *options, self.at.destination))
-            with spawn(master) as process:
+            master = Command(("sh", "-c", _WITH_US, "sh", *self._ssh, *options, self.at.destination))
+            with spawn(master, stdin=True) as process:
                 deadline = time.monotonic() + _CONNECTING
                 while not socket.exists() and process.poll() is None and time.monotonic() < deadline:
                     time.sleep(0.01)

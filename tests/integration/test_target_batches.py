@@ -225,4 +225,4 @@ def test_a_media_store_is_copied_by_a_key_for_writing_and_finished_after_a_kill(
     assert not list(site.backups.glob(".copying-nas"))
     assert "0 copied (0B), 1 there already" in site.korrigo("copy", code=(0, 3)).out
     configure(reading, json.dumps(list(ssh.words)))
-    assert "1 copies read back" in site.korrigo("verify", "--on", "nas", "all", "--identity", "holder.key").out
+    assert "1 copy read back" in site.korrigo("verify", "--on", "nas", "all", "--identity", "holder.key").out

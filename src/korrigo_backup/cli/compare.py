@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -129,53 +130,59 @@ def _compare(wired: Wired, present: Present, saved: str, with_database: str | No
     if saved.endswith(LISTING):
         return compare_listing(present.site, Path(saved), shown=present.shown)
     artifact = wired.catalog.find(saved, Kind.MEDIA if media else None)
-    return _compare_artifact(present, _parts(wired, artifact), artifact.name)
+    return _compare_artifact(present, _parts(wired, artifact))
 
 
-def _compare_artifact(present: Present, parts: dict[Kind, Artifact], name: str) -> Comparison:
-    dump, media = parts.get(Kind.SQL), parts.get(Kind.MEDIA)
-    if dump is None and media is not None:
+@dataclass(frozen=True)
+class _Parts:
+    """The dump and the media backup that an artifact is or binds; one of them may be None."""
+
+    name: str
+    dump: Artifact | None
+    media: Artifact | None
+
+
+def _compare_artifact(present: Present, saved: _Parts) -> Comparison:
+    files = None
+    if saved.media and not present.database and not present.tables:
+        files = compare_archive(present.site, saved.media, shown=present.shown)
+    elif saved.dump is None:
         _refuse_tables(present)
-        return compare_archive(present.site, media, shown=present.shown)
-    found = compare_artifact(present, parts[Kind.SQL])
-    if media is None or present.database or present.tables:
-        return found
-    return together(found, compare_archive(present.site, media, shown=present.shown), name)
+    return _together(compare_artifact(present, saved.dump) if saved.dump else None, files, saved.name)
 
 
 def _compare_backups(wired: Wired, present: Present, first: str, later: str) -> Comparison:
     """Compare two backups in all that both hold; UsageError if they have no part in common."""
-    sides = [wired.catalog.find(name) for name in (first, later)]
-    then, now = (_parts(wired, side) for side in sides)
-    both = then.keys() & now.keys()
-    media = (
-        compare_archives(then[Kind.MEDIA], now[Kind.MEDIA], shown=present.shown)
-        if Kind.MEDIA in both and not present.tables
-        else None
-    )
-    if Kind.SQL in both:
+    then, now = (_parts(wired, wired.catalog.find(name)) for name in (first, later))
+    files = database = None
+    if then.media and now.media and not present.tables:
+        files = compare_archives(then.media, now.media, shown=present.shown)
+    if then.dump and now.dump:
         access = present.site.postgres.access
-        database = compare_dumps(then[Kind.SQL], now[Kind.SQL], access, present.tables, present.shown)
-        return database if media is None else replace(together(database, media, sides[0].name), now=sides[1].name)
-    if media is None:
+        database = compare_dumps(then.dump, now.dump, access, present.tables, present.shown)
+    if not (files or database):
         raise UsageError(
-            f"{sides[0].name} and {sides[1].name} have no part in common that can be compared",
+            f"{then.name} and {now.name} have no part in common that can be compared",
             hint="compare two databases, two media backups or two restore points: korrigo-backup list",
         )
-    return media
+    return replace(_together(database, files, then.name), now=now.name)
 
 
-def together(database: Comparison, media: Comparison, saved: str) -> Comparison:
-    """Return the comparison of a restore point from those of its components."""
-    return replace(database, saved=saved, now=f"{database.now} and {media.now}", files=media.files)
+def _together(database: Comparison | None, files: Comparison | None, saved: str) -> Comparison:
+    """Return the comparison of an artifact from those of its parts, of which there is one at least."""
+    first, *others = filter(None, (database, files))
+    return (
+        replace(first, saved=saved, now=f"{first.now} and {others[0].now}", files=others[0].files) if others else first
+    )
 
 
-def _parts(wired: Wired, artifact: Artifact) -> dict[Kind, Artifact]:
-    """Return the dump and the media backup that an artifact is or binds; UsageError for a Django backup."""
+def _parts(wired: Wired, artifact: Artifact) -> _Parts:
+    """Return the parts of an artifact; UsageError for a Django backup."""
     if KINDS[artifact.kind].loaded_by_django:
         raise _of_django(artifact)
     parts = components(wired.catalog, artifact) if KINDS[artifact.kind].components else (artifact,)
-    return {one.kind: one for one in parts}
+    dump = next((one for one in parts if KINDS[one.kind].is_dump), None)
+    return _Parts(artifact.name, dump, next((one for one in parts if KINDS[one.kind].has_files_alone), None))
 
 
 def _is_state(saved: str) -> bool:

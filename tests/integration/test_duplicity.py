@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import time
 from getpass import getuser
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -110,6 +111,7 @@ def test_a_backup_that_is_gone_here_is_fetched_from_a_former_state(site, rings):
     content = first.read_bytes()
     for path in site.backups.glob("*"):
         path.unlink()
+    time.sleep(1)  # a backup of the same second would have the same name
     site.backup()
     assert "✅ vault: 1 copied" in site.korrigo("copy").out
     assert len(volumes(site.home / "vault")) == 2

@@ -59,7 +59,10 @@ _PARTLY = {23, 24}
 """Exit statuses of rsync: not all files could be read or written."""
 
 _UNANSWERED = 3
-"""Questions of ssh that the other host may leave unanswered; then the connection has ended."""
+"""Questions of ssh within the time limit; as many more may stay unanswered, then ssh ends the connection.
+
+rsync, which has the same limit, is then first to give up: only its own exit status says that it was a timeout.
+"""
 
 _FILE_ERROR = 11
 _SSH_FAILED = 255
@@ -277,8 +280,9 @@ class SshTarget:
     def _ssh(self) -> tuple[str, ...]:
         port = ("-p", str(self.at.port)) if self.at.port else ()
         alive = max(1, min(15, int(self.timeout / _UNANSWERED)))
+        unanswered = _UNANSWERED + int(self.timeout / alive)
         options = ("BatchMode=yes", f"ConnectTimeout={max(1, min(10, int(self.timeout)))}",
-                   f"ServerAliveInterval={alive}", f"ServerAliveCountMax={_UNANSWERED}")  # fmt: skip
+                   f"ServerAliveInterval={alive}", f"ServerAliveCountMax={unanswered}")  # fmt: skip
         return (*self.at.words, *port, *(word for option in options for word in ("-o", option)))
 
     def _rsync(self, *words: str, stdin: bytes = b"") -> Completed:

@@ -48,8 +48,9 @@ test: setup
 # Left out is what another PostgreSQL cannot change: the demonstration takes the embedded one in any case; what is done with
 # backups and how the site is asked is tested by the rest, and make test-versions goes through the main line on six versions.
 WITHOUT_POSTGRES := artifact backup/test_django_from_host.py backup/test_many_writers.py cli compare kit media notify \
-	postgres/test_two_hosts.py recovery restore/django/test_killed.py restore/django/test_restore.py restore/test_rebuild.py \
-	restore/test_stamps.py retention run/test_journal.py schedule setup/test_diagnose.py setup/test_init.py status validate \
+	postgres/test_two_hosts.py recovery restore/django/test_killed.py restore/django/test_restore.py \
+	restore/django/test_stored_media.py restore/test_rebuild.py restore/test_stamps.py retention run/test_journal.py schedule \
+	setup/test_diagnose.py setup/test_init.py status targets validate \
 	test_demo.py test_distribution.py test_memory.py test_nightly.py
 test-embedded: setup
 	@if ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then \

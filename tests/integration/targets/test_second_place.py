@@ -224,7 +224,7 @@ def test_an_unknown_target_and_none_at_all_are_usage_errors(site, s3):
 
 def test_a_django_backup_is_copied_as_a_directory(site, s3):
     configure(site, cloud(site, s3, more="seal = false"), s3=s3)
-    golden = Path(__file__).parents[1] / "golden" / "format-1" / "korrigo_backup_20261125_024539"
+    golden = Path(__file__).parents[2] / "golden" / "format-1" / "korrigo_backup_20261125_024539"
     site.backup()
     shutil.copytree(golden, site.backups / golden.name)
     site.korrigo("copy", golden.name)

@@ -13,7 +13,7 @@ import re
 import shlex
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -54,6 +54,9 @@ _CONNECTING = 10.0
 
 _NO_CONNECTION = {10, 30, 35, 255}
 """Exit statuses of rsync: socket, timeout of the data, timeout of the connection; ssh's own."""
+
+_STREAM_ENDED, _TIMED_OUT = 12, 30
+"""Exit statuses of rsync: the other side has gone, which refuses the operation or is not reached any more; timeout."""
 
 _PARTLY = {23, 24}
 """Exit statuses of rsync: not all files could be read or written."""
@@ -292,7 +295,11 @@ class SshTarget:
             f"--rsh={shlex.join((*self._ssh, *self._shared))}",
             *words,
         )
-        return run(Command(command), stdin=stdin)
+        began = time.monotonic()
+        done = run(Command(command), stdin=stdin)
+        if done.status == _STREAM_ENDED and time.monotonic() - began >= self.timeout:
+            return replace(done, status=_TIMED_OUT)  # a refusal comes at once
+        return done
 
     def _shell(self, *words: str) -> Completed:
         return run(Command((*self._ssh, *self._shared, self.at.destination, shlex.join(words))))

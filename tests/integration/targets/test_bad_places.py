@@ -27,7 +27,6 @@ from targetservers import (
     lying_proxy,
     s3_server,
     sha256_of_file,
-    ssh_server,
     stalling_proxy,
 )
 
@@ -47,18 +46,6 @@ def small(tmp_path_factory):
         pytest.skip("needs the right to mount a small file system")
     yield place
     subprocess.run(["umount", "--lazy", place], check=True)
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory):
-    with s3_server(tmp_path_factory.mktemp("s3")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def ssh(tmp_path_factory):
-    with ssh_server(tmp_path_factory.mktemp("ssh")) as server:
-        yield server
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 
 from korrigo_backup.postgres.throwaway import ThrowawayServer
 from sandbox import KORRIGO, PROJECT, USER, USER_PASSWORD, Sandbox, bindir, connect
-from targetservers import RCLONE, s3_server, ssh_server
+from targetservers import RCLONE
 from targetsite import cloud
 
 SETTINGS = (
@@ -26,18 +26,6 @@ SETTINGS = (
 AWS = shutil.which("aws") or shutil.which("aws", path=str(Path(sys.executable).parent))
 ADDRESS = ("POSTGRES_HOST", "POSTGRES_PORT")
 BARE = dict.fromkeys((*SETTINGS, *ADDRESS))
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory):
-    with s3_server(tmp_path_factory.mktemp("s3")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def ssh(tmp_path_factory):
-    with ssh_server(tmp_path_factory.mktemp("ssh")) as server:
-        yield server
 
 
 @pytest.fixture

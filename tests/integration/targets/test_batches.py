@@ -17,15 +17,9 @@ from korrigo_backup.targets.port import BatchingTarget, PutObject, PutResult, St
 from korrigo_backup.targets.rclone import RcloneTarget
 from korrigo_backup.targets.ssh import SshPlace, SshTarget
 from sandbox import kill_all, until
-from targetservers import RCLONE, free_port, ssh_server
+from targetservers import RCLONE, free_port
 
 SITE = "0e2f6c1a-6a0c-5f0b-9a51-3d8f6f0a7e11"
-
-
-@pytest.fixture(scope="module")
-def ssh(tmp_path_factory):
-    with ssh_server(tmp_path_factory.mktemp("ssh")) as server:
-        yield server
 
 
 @pytest.fixture(params=["ssh", "write-only", "rclone"])

@@ -21,7 +21,7 @@ from korrigo_backup.targets.port import DeletingTarget, StoredObject, Target
 from korrigo_backup.targets.rclone import DeletingRcloneTarget, RcloneTarget
 from korrigo_backup.targets.s3 import Bucket, DeletingS3Target, S3Target
 from korrigo_backup.targets.ssh import DeletingSshTarget, SshPlace, SshTarget
-from targetservers import ACCESS_KEY, RCLONE, SECRET_KEY, free_port, s3_server, ssh_server
+from targetservers import ACCESS_KEY, RCLONE, SECRET_KEY, free_port
 
 SITE = "0e2f6c1a-6a0c-5f0b-9a51-3d8f6f0a7e11"
 
@@ -34,18 +34,6 @@ class Place:
     deleting: Target
     absent: Target
     data: Path
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory):
-    with s3_server(tmp_path_factory.mktemp("s3")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def ssh(tmp_path_factory):
-    with ssh_server(tmp_path_factory.mktemp("ssh")) as server:
-        yield server
 
 
 def s3_place(s3, prefix):
@@ -256,7 +244,7 @@ def test_a_limit_of_the_bandwidth_is_kept(s3, tmp_path):
     target = replace(s3_place(s3, tmp_path.name).target, pace=Pace(20_000_000))
     began = time.monotonic()
     put(target, "a.gz", source)
-    assert time.monotonic() - began > 1.5
+    assert time.monotonic() - began > 1.0  # the last part, of 16 MiB, waits for all others, which have 23 MB
 
 
 # SSH

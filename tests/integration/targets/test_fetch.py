@@ -5,14 +5,7 @@ import gzip
 import pytest
 
 from sandbox import MEDIA
-from targetservers import s3_server
 from targetsite import cloud, configure
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory):
-    with s3_server(tmp_path_factory.mktemp("s3")) as server:
-        yield server
 
 
 def damage(path):

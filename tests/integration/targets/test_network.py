@@ -17,7 +17,7 @@ from korrigo_backup.targets.port import PutObject
 from korrigo_backup.targets.rclone import RcloneTarget
 from korrigo_backup.targets.s3 import Bucket, S3Target
 from korrigo_backup.targets.ssh import SshPlace, SshTarget
-from targetservers import ACCESS_KEY, RCLONE, SECRET_KEY, s3_server, ssh_server
+from targetservers import ACCESS_KEY, RCLONE, SECRET_KEY, s3_server
 
 MEGABYTE = 1_000_000
 
@@ -36,12 +36,6 @@ def tls(tmp_path_factory):
     )  # fmt: skip
     with s3_server(home, tls=(certificate, key)) as server:
         yield server, certificate
-
-
-@pytest.fixture(scope="module")
-def ssh(tmp_path_factory):
-    with ssh_server(tmp_path_factory.mktemp("ssh")) as server:
-        yield server
 
 
 def source(tmp_path, size):

@@ -9,20 +9,8 @@ import pyrage
 import pytest
 
 from sandbox import kill_all, nothing_changes, until
-from targetservers import free_port, s3_server, ssh_server
+from targetservers import free_port
 from targetsite import cloud, configure, objects
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory):
-    with s3_server(tmp_path_factory.mktemp("s3")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def ssh(tmp_path_factory):
-    with ssh_server(tmp_path_factory.mktemp("ssh")) as server:
-        yield server
 
 
 @pytest.fixture

@@ -12,25 +12,13 @@ import pyrage
 import pytest
 
 from sandbox import PROJECT, tree
-from targetservers import RCLONE, s3_server, ssh_server
+from targetservers import RCLONE
 from targetsite import cloud, configure
 
 PAGE = PROJECT / "docs" / "how-to" / "without-korrigo-backup.md"
 AWS = shutil.which("aws") or shutil.which("aws", path=str(Path(sys.executable).parent))
 GOLDEN = PROJECT / "tests" / "golden" / "format-1" / "korrigo_backup_20261125_024539"
 STORED = "[media]\nstore = true"
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory):
-    with s3_server(tmp_path_factory.mktemp("s3")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def ssh(tmp_path_factory):
-    with ssh_server(tmp_path_factory.mktemp("ssh")) as server:
-        yield server
 
 
 def commands(title):

@@ -52,3 +52,13 @@ def test_a_class_has_a_name_of_its_own():
         if isinstance(node, ast.ClassDef)
     ]
     assert sorted(name for name in set(names) if names.count(name) > 1) == []
+
+
+def test_the_scripts_of_the_package_are_those_of_the_project():
+    """The wheel brings its own, which `init --scripts` installs."""
+    project, package = (
+        {path.name: path.read_bytes() for path in (place / "scripts").iterdir()}
+        for place in (SOURCE.parents[1], SOURCE)
+    )
+    assert project
+    assert project == package

@@ -11,7 +11,6 @@ import re
 import secrets
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -187,11 +186,10 @@ class Postgres:
         """Start a client program and yield it; it is ended with the block, and when its session is silent for ever."""
         name = f"{APPLICATION} {secrets.token_hex(8)}"
         command = self.access.postgres(program, *arguments, database=database, options=options, name=name)
-        with (
-            spawn(command, stdin=stdin, stdout=True) as process,
-            SilenceWatch(process, partial(judge, self, database, name)) as watch,
-        ):
-            yield Client(self, command, process, watch, database)
+        with spawn(command, stdin=stdin, stdout=True) as process:
+            client = Client(self, command, process, database, f"application_name = {literal(name)}")
+            with client.watch:
+                yield client
 
     def as_user(self, user: str, password: Secret) -> Postgres:
         """Return the same server and databases as another role sees them."""
@@ -255,15 +253,22 @@ class Postgres:
         return f": {', '.join(held)}" if held else ""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Client:
     """A client program at work, watched while a caller waits for it."""
 
     server: Postgres
     command: Command
     process: Process
-    watch: SilenceWatch
     database: str
+    backend: str
+    """SQL: the condition over pg_stat_activity that finds its session."""
+
+    def __post_init__(self) -> None:
+        self.watch = SilenceWatch(self.process, self._judge)
+
+    def _judge(self) -> str | None:
+        return judge(self.server, self.database, self.backend)
 
     def write(self, data: bytes | memoryview) -> None:
         """Write to its standard input; BrokenPipeError when it has ended."""
@@ -318,6 +323,12 @@ class Session:
         if self.run("SELECT pg_catalog.current_setting('server_encoding')").strip().decode() == RAW:
             self.run(f"SET client_encoding = '{RAW}'")
             self._raw = True
+
+    def rename(self, application: str) -> int:
+        """Give the session another `application_name`, at most 63 bytes; return the process ID of its backend."""
+        pid = self.ask(f"SET application_name = {literal(application)}; SELECT pg_backend_pid()", int)
+        self._client.backend = f"pid = {pid}"
+        return pid
 
     def run(self, sql: str) -> bytes:
         """Run statements and return their output; raises as `Postgres.script`."""

@@ -18,7 +18,6 @@ import msgspec
 
 from korrigo_backup.errors import KorrigoBackupError, Locked, Unreachable
 from korrigo_backup.postgres.databases import RUN_LOCK
-from korrigo_backup.postgres.sql import literal
 from korrigo_backup.system.timings import phase
 from korrigo_backup.system.wait import wait_until
 
@@ -66,11 +65,6 @@ class _Holder(msgspec.Struct):
     since: str
 
 
-class _Answer(msgspec.Struct):
-    pid: int
-    taken: bool
-
-
 @contextmanager
 def held(server: Postgres, doing: str) -> Iterator[Postgres]:
     """Hold the lock of the server's site while the block runs; yield the server whose changes are fenced by it.
@@ -97,24 +91,21 @@ class _Fence:
     def take(self) -> None:
         session = self._opened()
         name = self._name.encode()[:_APPLICATION_NAME_BYTES].decode(errors="ignore")
-        session.run(f"SET application_name = {literal(name)}; {_SETTINGS}")
-        asked = (
-            f"SELECT json_build_object('pid', pg_backend_pid(), 'taken', pg_try_advisory_lock({RUN_LOCK}, {self._key}))"
-        )
+        pid = session.rename(name)
+        session.run(_SETTINGS)
 
-        def try_lock() -> _Answer | None:
-            answer = session.ask(asked, _Answer)
-            return answer if answer.taken and not self._held_elsewhere(session) else None
+        def try_lock() -> bool:
+            taken = session.ask(f"SELECT to_json(pg_try_advisory_lock({RUN_LOCK}, {self._key}))", bool)
+            return taken and not self._held_elsewhere(session)
 
-        answer = wait_until(bool, try_lock, seconds=_PATIENCE, pause=_POLL)
-        if answer is None:
+        if not wait_until(bool, try_lock, seconds=_PATIENCE, pause=_POLL):
             raise _locked(session.ask(_HOLDER.format(lock=self._lock(RUN_LOCK)), list[_Holder]))
         # A change that a killed run has begun ends now; a change that it would begin later finds the lock gone.
         gate = f"({_CHANGE}, {self._key})"
         session.run(f"SELECT pg_advisory_lock{gate}, pg_advisory_unlock{gate} \\g /dev/null")
         while session.ask(_COUNT.format(lock=self._lock(_CHANGE)), int):
             time.sleep(_POLL)  # a change of a run that was in another database
-        self._session, self._pid = session, answer.pid
+        self._session, self._pid = session, pid
 
     def _held_elsewhere(self, session: Session) -> bool:
         """Return whether a run holds the same lock in another database; if so, ours is given back.

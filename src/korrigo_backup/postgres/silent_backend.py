@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.errors import KorrigoBackupError, TimedOut
-from korrigo_backup.postgres.sql import literal
 
 if TYPE_CHECKING:
     from korrigo_backup.postgres.client import Postgres
@@ -22,7 +21,7 @@ SECONDS = 30.0
 
 _ASKED = """
 SELECT coalesce((SELECT json_build_object('pid', pid, 'state', state, 'wait', wait_event, 'since', state_change::text)
-                 FROM pg_stat_activity WHERE application_name = {name} ORDER BY backend_start LIMIT 1),
+                 FROM pg_stat_activity WHERE {backend} ORDER BY backend_start LIMIT 1),
                 '{{"pid": 0}}')
 """
 
@@ -36,13 +35,14 @@ class _Backend(msgspec.Struct):
     since: str | None = None
 
 
-def judge(server: Postgres, database: str, name: str) -> str | None:
-    """Return why the session called `name` will not answer any more, None if it works or the state is unknown.
+def judge(server: Postgres, database: str, backend: str) -> str | None:
+    """Return why a session will not answer any more, None if it works or the state is unknown.
 
-    The words hold the time of the last change of its state, so that they change each time if the session goes on.
+    `backend` is the SQL condition over pg_stat_activity that finds the session. The words hold the time of the last
+    change of its state, so that they change each time if the session goes on.
     """
     try:
-        found = server.ask(_ASKED.format(name=literal(name)), _Backend, database=database, timeout=SECONDS)
+        found = server.ask(_ASKED.format(backend=backend), _Backend, database=database, timeout=SECONDS)
     except TimedOut:
         return "a second connection to the server gets no answer, and the open connection is silent"
     except KorrigoBackupError:

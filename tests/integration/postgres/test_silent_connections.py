@@ -82,6 +82,13 @@ def test_a_question_that_takes_long_is_waited_for(site):
         assert session.ask("SELECT to_json(1) FROM pg_sleep(2)", int) == 1
 
 
+def test_a_session_with_another_name_is_waited_for(site):
+    """The session of the site's lock has the name of the run."""
+    with site.wired().site().postgres.session() as session:
+        assert session.rename("backup (process 1 on host)") == session.ask("SELECT pg_backend_pid()", int)
+        assert session.ask("SELECT to_json(1) FROM pg_sleep(2)", int) == 1
+
+
 def test_a_session_may_be_idle_between_queries(site):
     with site.wired().site().postgres.session() as session:
         time.sleep(1.5)
@@ -131,22 +138,25 @@ def test_a_server_that_takes_no_connection_is_given_up(site, stopper, monkeypatc
             within(lambda: session.run("SELECT 1"))
 
 
+JUDGED = "application_name = 'korrigo-backup judged'"
+
+
 def test_judge_reports_a_waiting_or_ended_session_and_ignores_a_working_session(site):
     server = site.wired().site().postgres
     with site.connect() as other:
         other.execute("SET application_name = 'korrigo-backup judged'")
-        waits = judge(server, site.database, "korrigo-backup judged")
+        waits = judge(server, site.database, JUDGED)
         assert waits
         assert "waits for us" in waits
-        assert judge(server, site.database, "korrigo-backup judged") == waits
+        assert judge(server, site.database, JUDGED) == waits
         other.execute("SELECT 1")
-        assert judge(server, site.database, "korrigo-backup judged") != waits
+        assert judge(server, site.database, JUDGED) != waits
         working = threading.Thread(target=lambda: other.execute("SELECT pg_sleep(3)"))
         working.start()
         time.sleep(0.5)
-        assert judge(server, site.database, "korrigo-backup judged") is None
+        assert judge(server, site.database, JUDGED) is None
         working.join()
-    ended = judge(server, site.database, "korrigo-backup judged")
+    ended = judge(server, site.database, JUDGED)
     assert ended
     assert "has ended on the server" in ended
 
@@ -156,7 +166,7 @@ def test_judge_returns_none_if_the_database_accepts_no_connections(site):
     with connect(site.server) as admin:
         admin.execute(f"ALTER DATABASE {quoted(site.database)} ALLOW_CONNECTIONS false")
         try:
-            assert judge(server, site.database, "korrigo-backup any") is None
+            assert judge(server, site.database, JUDGED) is None
         finally:
             admin.execute(f"ALTER DATABASE {quoted(site.database)} ALLOW_CONNECTIONS true")
 

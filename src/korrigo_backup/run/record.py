@@ -35,6 +35,7 @@ class Verb(StrEnum):
     RESTORE_BY_DJANGO = "restore by Django"
     ROLLBACK = "rollback"
     REBUILD = "rebuild"
+    CANARY = "canary"
 
 
 SKIPPED = "skipped"

@@ -69,7 +69,7 @@ def read_change(newest: Artifact, former: Artifact, between: Iterable[Artifact])
     replaced that it may be an alarm.
     """
     with suppress(OSError, KorrigoBackupError, tarfile.TarError):
-        if newest.kind is Kind.MEDIA and not _may_be_replaced(former, between):
+        if not _may_be_replaced(former, between):
             return None
         return _difference(newest, former)
     return None

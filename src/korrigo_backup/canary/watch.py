@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from korrigo_backup.artifact.history import members_of
-from korrigo_backup.artifact.kinds import KINDS, Kind
+from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.canary.collect import COMPARED, read_change, read_states, within_reach
 from korrigo_backup.canary.evaluate import calm, evaluate, is_alarm
 from korrigo_backup.canary.model import HistoryComparison, Watch
@@ -123,7 +123,7 @@ def _held(facts: Facts, good: Sequence[Artifact]) -> set[str]:
 
 
 def _with_components(names: Collection[str], good: Sequence[Artifact]) -> set[str]:
-    points = (one for one in good if one.kind is Kind.POINT and one.name in names)
+    points = (one for one in good if one.name in names)
     return {*names, *(name for point in points for name in members_of(point))}
 
 

@@ -68,7 +68,7 @@ def raised():
 
 
 @pytest.mark.contract("X1")
-def test_every_documented_finding_has_an_explanation():
+def test_every_documented_finding_has_an_explanation_in_a_file_of_the_folder_explain():
     assert documented() - KNOWN.keys() == set()
 
 

@@ -65,6 +65,7 @@ VERBS = {
     "point": "korrigo_backup.cli.schedule.point",
     "notify": "korrigo_backup.cli.notify",
     "status": "korrigo_backup.cli.status.status",
+    "canary": "korrigo_backup.cli.status.canary",
     "doctor": "korrigo_backup.cli.setup.doctor",
     "diagnose": "korrigo_backup.cli.setup.diagnose",
     "explain": "korrigo_backup.cli.explain",

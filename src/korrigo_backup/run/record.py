@@ -36,6 +36,7 @@ class Verb(StrEnum):
     ROLLBACK = "rollback"
     REBUILD = "rebuild"
     DOCTOR = "doctor"
+    CANARY = "canary"
 
 
 SKIPPED = "skipped"

@@ -36,6 +36,7 @@ class Verb(StrEnum):
     ROLLBACK = "rollback"
     REBUILD = "rebuild"
     CANARY = "canary"
+    BENCH = "bench"
 
 
 SKIPPED = "skipped"

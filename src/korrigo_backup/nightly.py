@@ -206,9 +206,8 @@ def _drilled(site: Site, catalog: Catalog, artifact: Artifact, night: Night, run
         _relink(catalog)
         running.note(damaged=artifact.name)
         state = _UNTOUCHED if problem.world in {World.UNCHANGED, World.ROLLED_BACK} else problem.state
-        raise ProofFailed(
-            f"{artifact.name} was made and cannot be restored: {problem.message}", hint=problem.hint, state=state
-        ) from None
+        words = f"{artifact.name} was made and cannot be restored: {problem.message}"
+        raise ProofFailed(words, hint=problem.hint, state=state, id_=problem.id) from None
     except KorrigoBackupError as problem:
         if night.depth is Depth.FULL:
             _collect(done, "drill", problem)

@@ -154,6 +154,20 @@ def tasks(document: Mapping[str, Any], backend: str) -> tuple[str, ...]:
     return tuple(name for name, condition in _depends(body) if condition == _DONE)
 
 
+def entrances(document: Mapping[str, Any], backend: str, images: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the services through which visitors reach the backend: they publish a port and depend on it."""
+    services: dict[str, dict[str, Any]] = document.get("services") or {}
+    own = images.get(backend)
+    return tuple(
+        name
+        for name, body in services.items()
+        if name != backend
+        and inner_ports(document, name)
+        and any(other == backend for other, _ in _depends(body))
+        and (own is None or images.get(name) != own)
+    )
+
+
 def inner_ports(document: Mapping[str, Any], service: str) -> tuple[int, ...]:
     """Return the TCP ports that a service of the site publishes or exposes, as its container has them."""
     body = (document.get("services") or {}).get(service) or {}

@@ -19,6 +19,7 @@ from korrigo_backup.compose.private_document import (
     PLACE_LABEL,
     SITE_LABEL,
     PrivateOptions,
+    entrances,
     needed_services,
     private_document,
     tasks,
@@ -26,7 +27,7 @@ from korrigo_backup.compose.private_document import (
 from korrigo_backup.compose.project import COMPOSE_SECONDS, file_in_memory
 from korrigo_backup.compose.running import resolved
 from korrigo_backup.core.excerpt import listed
-from korrigo_backup.errors import KorrigoBackupError, Locked, Refused
+from korrigo_backup.errors import KorrigoBackupError, Locked, NotFound, Refused
 from korrigo_backup.system import lock
 from korrigo_backup.system.run import Command, run
 from korrigo_backup.system.timings import phase
@@ -44,15 +45,11 @@ _LOG_LINES = "20"
 
 @dataclass(frozen=True)
 class PrivateRoles:
-    """The services of a private project by their part in the site, and the directory of the media in the backend.
-
-    `others` are wanted besides those that the backend needs.
-    """
+    """The services of a private project by their part in the site, and the directory of the media in the backend."""
 
     database: str
     backend: str
     media: str | None
-    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,8 +78,30 @@ class PrivateProject:
     @contextmanager
     def without_media_writes(self) -> Iterator[Project]:
         """Yield the same project with the media read-only; containers that are made again have them so."""
-        document = private_document(self.document, replace(self.options, media_read_only=True))
-        with _called(self.project, document, self.options.name) as project:
+        with self._with(replace(self.options, media_read_only=True)) as project:
+            yield project
+
+    @contextmanager
+    def with_image(self, image: str) -> Iterator[Project]:
+        """Yield the same project with another image for the backend, and for the tasks of the same image.
+
+        Containers that are made again are of that image. Raises NotFound if the engine does not have it.
+        """
+        asked = Command(("docker", "image", "inspect", "--format", "{{.Id}}", image), self.project.environment)
+        done = run(asked, timeout=COMPOSE_SECONDS)
+        if done.status:
+            raise NotFound(f"the engine has no image {image}", hint=f"docker pull {image}, or build it here first")
+        own, identity = self.options.images.get(self.options.backend), done.stdout.decode().strip()
+        images = {
+            name: identity if name == self.options.backend or (own and one == own) else one
+            for name, one in {self.options.backend: "", **self.options.images}.items()
+        }
+        with self._with(replace(self.options, images=images)) as project:
+            yield project
+
+    @contextmanager
+    def _with(self, options: PrivateOptions) -> Iterator[Project]:
+        with _called(self.project, private_document(self.document, options), options.name) as project:
             yield project
 
     def logs(self, service: str) -> str:
@@ -98,10 +117,13 @@ class PrivateProject:
 
 
 @contextmanager
-def private_project(live: Project, roles: PrivateRoles, directory: Path, stamp: str) -> Iterator[PrivateProject]:
+def private_project(
+    live: Project, roles: PrivateRoles, directory: Path, stamp: str, *, visited: bool = False
+) -> Iterator[PrivateProject]:
     """Yield a private project of the services of `live`, none of them made yet; all of it is removed afterwards.
 
-    `directory` is that of the backups, `stamp` the time of the run. What killed runs have left is removed first. Raises
+    `directory` is that of the backups, `stamp` the time of the run. With `visited` the proxies of the site belong to
+    it. What killed runs have left is removed first. Raises
     Refused if Compose does not resolve the site's files, KorrigoBackupError if something cannot be removed.
     """
     document = resolved(live)
@@ -111,15 +133,16 @@ def private_project(live: Project, roles: PrivateRoles, directory: Path, stamp: 
             hint=f"run it by hand: {live.shown} config --format json; docker compose 2 is needed",
         )
     remove_left(live, directory, str(document["name"]))
+    images = _images(live)
     options = PrivateOptions(
         name=f"{document['name']}-drill-{stamp}",
         database=roles.database,
         backend=roles.backend,
         media=roles.media,
-        images=_images(live),
+        images=images,
         is_code=partial(is_code, Path("/")),
         is_file=lambda path: Path(path).is_file(),
-        others=roles.others,
+        others=entrances(document, roles.backend, images) if visited else (),
     )
     made = private_document(document, options)
     place = directory / _LOCK.format(name=options.name)
@@ -153,6 +176,21 @@ def remove_left(live: Project, directory: Path, site: str) -> tuple[str, ...]:
         if path.name in known or not _lives(path):
             path.unlink(missing_ok=True)
     return names
+
+
+def remove_dead(live: Project, directory: Path) -> tuple[str, ...]:
+    """Remove the private projects whose lock files in the backup directory no process holds; return their names.
+
+    The engine is asked only if there is such a file.
+    """
+    names = []
+    for path in sorted(directory.glob(_LOCK.format(name="*-drill-*"))):
+        if not _lives(path):
+            name = path.name.removeprefix(".").removesuffix(".lock")
+            remove(live, PLACE_LABEL, name)
+            path.unlink(missing_ok=True)
+            names.append(name)
+    return tuple(names)
 
 
 @phase("removal of the private project")

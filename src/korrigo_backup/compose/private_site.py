@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,8 @@ DATABASE_SECONDS = 180.0
 """Seconds for a new cluster to be made and to answer."""
 
 _TASK_SECONDS = 600.0
+_ENTRANCE_SECONDS = 30.0
+_CONNECT_SECONDS = 2.0
 _PAUSE = 0.3
 
 
@@ -48,6 +51,13 @@ def private_roles(live: Site) -> PrivateRoles:
     site = _composed(live)
     media = site.services.media if live.media else None
     return PrivateRoles(site.access.service, site.services.backend, media)
+
+
+def manage_of(live: Site) -> tuple[str, ...]:
+    """Return how manage.py is run in the backend. Raises Refused if that is not configured."""
+    if manage := _composed(live).manage:
+        return manage
+    raise Refused("how manage.py is run is not configured", hint='set [django] manage = ["python", "manage.py"]')
 
 
 def live_project(live: Site) -> Project:
@@ -82,15 +92,16 @@ def begin_site(live: Site, place: PrivateProject) -> Site:
 
 
 @phase("start of the application")
-def start_application(private: Site, place: PrivateProject) -> None:
+def start_application(private: Site, place: PrivateProject, project: Project | None = None) -> None:
     """Start the helpers and the backend of a private project, and wait until the backend answers.
 
-    Raises Refused with the last lines of a service that does not become healthy.
+    With `project`, the same project with another document, their containers are made anew. Raises Refused with the
+    last lines of a service that does not become healthy.
     """
-    project, backend = place.project, place.options.backend
+    project, backend = project or place.project, place.options.backend
     _up(project, place.helpers)
     for task in place.tasks:
-        _carry_out(place, task)
+        _carry_out(place, project, task)
     _up(project, (backend,))
     for names in (place.helpers, (backend,)):
         try:
@@ -103,17 +114,50 @@ def start_application(private: Site, place: PrivateProject) -> None:
             ) from None
 
 
+@phase("start of the entrance")
+def start_entrance(place: PrivateProject, project: Project, service: str, port: int) -> tuple[str, int]:
+    """Start a service that stands before the backend; return the address and port at which this machine reaches it.
+
+    Raises KorrigoBackupError if it does not run, Refused if this machine cannot reach its network.
+    """
+    _up(project, (service,) if service != place.options.backend else ())
+    container = project.container(service)
+    if not container.addresses:
+        raise Refused(
+            f"the container of {service} has no address in the private network",
+            hint="run it on the engine's own machine",
+        )
+    host = container.addresses[0]
+    reached = wait_until(lambda one: one, lambda: _listens(host, port), seconds=_ENTRANCE_SECONDS, pause=_PAUSE)
+    if not reached:
+        raise Refused(
+            f"{service} does not answer at {host}:{port} from this machine",
+            hint="run it on the engine's own machine; its last lines stand above",
+            detail=place.logs(service),
+        )
+    return host, port
+
+
+def _listens(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=_CONNECT_SECONDS):
+            return True
+    except OSError:
+        return False
+
+
 def _up(project: Project, services: Sequence[str]) -> None:
     if services:
         project.call("up", "--detach", "--no-deps", *services, timeout=PULL_SECONDS)
 
 
-def _carry_out(place: PrivateProject, task: str) -> None:
+def _carry_out(place: PrivateProject, project: Project, task: str) -> None:
     """Run a service that prepares the backend to its end; Refused with its last lines if it fails."""
-    done = run(place.project.command("run", "--rm", "--no-deps", "-T", task), timeout=_TASK_SECONDS)
+    done = run(project.command("run", "--rm", "--no-deps", "-T", task), timeout=_TASK_SECONDS)
     if done.status:
         raise Refused(
-            f"the service {task}, which prepares the backend, ended with status {done.status} in the private project",
+            f"the service {task}, which prepares the backend, ended with status {done.status} in the private project"
+            f" {place.options.name}",
             hint="its last lines stand above; the live site was not touched",
             detail=done.stderr,
         )

@@ -1,6 +1,7 @@
 """The document of a private Compose project: what it keeps of the site's own, and the ways out that it cuts."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,7 @@ def bind(source, target, **more):
 
 def site(**changes):
     """Return a site as Compose resolves it; `changes` are added to its services."""
-    services = {
+    services: dict[str, dict[str, Any]] = {
         "db": {"image": "postgres:15", "environment": {"POSTGRES_PASSWORD": "pa$$55"},
                "volumes": [volume("data", "/var/lib/postgresql/data")], "networks": {"default": None}},
         "redis": {"image": "redis:7", "volumes": [volume("queue", "/data")]},

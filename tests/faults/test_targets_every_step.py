@@ -13,13 +13,15 @@ import pyrage
 import pytest
 
 import steps
-from targetservers import s3_server, ssh_server
+from targetservers import SshServer, s3_server, ssh_server
 
 TINY = "CREATE TABLE exam (id int)"
 ALL = bool(os.environ.get("KORRIGO_TEST_FAULTS"))
 """Whether every effect is visited (`make test-faults`), or some."""
 
 SOME = 6
+OVER_SSH = 25
+"""Effects that `make test-faults` visits of a run over SSH: each command there waits for connections and for a disk."""
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +106,9 @@ def content(directory):
     }
 
 
-def cases(effects):
-    for number in range(1, len(effects) + 1, 1 if ALL else len(effects) // SOME):
+def cases(remote, effects):
+    some = (OVER_SSH if isinstance(remote.server, SshServer) else len(effects)) if ALL else SOME
+    for number in range(1, len(effects) + 1, max(1, len(effects) // some)):
         yield number, f"killed at {number} of {len(effects)}, {effects[number - 1]}"
 
 
@@ -114,7 +117,7 @@ def test_a_copy_that_is_killed_at_any_effect_is_finished_by_the_next(remote):
     before = content(remote.site.backups)
     effects = remote.require_go("whole", "copy").effects
     assert len(effects) > 40
-    for number, case in cases(effects):
+    for number, case in cases(remote, effects):
         remote.use(number)
         ran = remote.go("copy", triggers={number: "kill"})
         assert ran.killed or number > len(ran.effects), case
@@ -141,7 +144,7 @@ def test_a_fetch_that_is_killed_at_any_effect_leaves_no_backup_that_lacks_a_file
 
     forget()
     effects = remote.require_go("whole", *fetch).effects
-    for number, case in cases(effects):
+    for number, case in cases(remote, effects):
         forget()
         ran = remote.go(*fetch, triggers={number: "kill"})
         assert ran.killed or number > len(ran.effects), case
@@ -167,7 +170,7 @@ def test_a_prune_on_a_target_that_is_killed_at_any_effect_leaves_whole_copies_al
     remote.use("whole")
     remote.require_go("whole", "copy")
     effects = remote.require_go("whole", *prune).effects
-    for number, case in cases(effects):
+    for number, case in cases(remote, effects):
         remote.use(f"prune-{number}")
         remote.require_go(case, "copy")
         remote.go(*prune, triggers={number: "kill"})

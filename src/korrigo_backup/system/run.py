@@ -2,6 +2,8 @@
 
 Callers build a `Command` value; secrets travel in its environment, never in argv. A child gets a reduced environment,
 its standard error is drained while it runs and its tail is kept for messages.
+
+One file: no other module may import subprocess.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import subprocess
 import threading
 from collections import deque
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.core.secret import Secret, redact
@@ -181,6 +183,27 @@ def spawn(command: Command, *, stdin: bool | IO[bytes] = False, stdout: bool = F
             process.end()
 
 
+_WITH_US = """exec 3<&0
+trap 'kill $child' TERM
+"$@" </dev/null 3<&- & child=$!
+{ cat <&3 >/dev/null; kill $child; } >/dev/null 2>&1 & watch=$!
+wait $child; status=$?
+kill $watch 2>/dev/null
+exit $status
+"""
+"""A shell that ends its child when its standard input ends; the kernel closes it when this process is killed."""
+
+
+def ended_with_us(command: Command) -> Command:
+    """Return `command` so that it ends when this process ends in any way; `spawn` it with `stdin=True`.
+
+    It reads nothing from standard input. Raises UsageError when the program is not installed.
+    """
+    if which(command.argv[0]) is None:
+        raise _not_runnable(command.argv[0], os.strerror(errno.ENOENT), command.argv[0])
+    return replace(command, argv=("sh", "-c", _WITH_US, "sh", *command.argv))
+
+
 @contextmanager
 def ended_after(seconds: float, process: Process) -> Iterator[None]:
     """Ask `process` to end when the block takes longer than `seconds`."""
@@ -256,10 +279,7 @@ def _start(command: Command, *, stdin: bool | IO[bytes], stdout: bool) -> subpro
         )
     except OSError as problem:
         if problem.errno in _NOT_RUNNABLE:
-            raise NotRunnable(
-                f"cannot run {command.argv[0]}: {problem.strerror}",
-                hint=f"install it, or name its place in the configuration ({problem.filename})",
-            ) from None
+            raise _not_runnable(command.argv[0], problem.strerror, problem.filename) from None
         raise KorrigoBackupError(
             f"cannot start {command.argv[0]}: {problem.strerror or problem}",
             hint="see which resource of the machine is used up (free -h, ulimit -a), then run the command again",
@@ -269,6 +289,12 @@ def _start(command: Command, *, stdin: bool | IO[bytes], stdout: bool) -> subpro
             child.stdin.write(command.first.reveal().encode() + b"\n")
             child.stdin.flush()
     return child
+
+
+def _not_runnable(program: str, cause: str | None, file: str) -> NotRunnable:
+    return NotRunnable(
+        f"cannot run {program}: {cause}", hint=f"install it, or name its place in the configuration ({file})"
+    )
 
 
 def _present(pipe: IO[bytes] | None) -> IO[bytes]:

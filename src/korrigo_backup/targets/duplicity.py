@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from korrigo_backup.artifact.naming import MEDIA_STORE
 from korrigo_backup.errors import KorrigoBackupError, NotFound, ProofFailed, Refused, Unreachable
 from korrigo_backup.system.files import explained, sha256_of
-from korrigo_backup.system.run import Command, describe_status, run
+from korrigo_backup.system.run import Command, Completed, describe_status, ended_with_us, spawn
 from korrigo_backup.targets.port import StoredObject, require_plain
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from korrigo_backup.core.secret import Secret
-    from korrigo_backup.system.run import Completed
     from korrigo_backup.targets.port import PutResult
 
 _STATE = re.compile(r"^ (?:full|inc) (\d{8}T\d{6}Z) ", re.MULTILINE)
@@ -147,7 +146,11 @@ class DuplicityTarget:
         tries = ("--num-retries", "2", "--backend-retry-delay", "1", "--timeout", f"{max(1, int(self.timeout))}")
         verb, rest = (words[:1], words[1:]) if not words[0].startswith("-") else ((), words)
         fixed = (*verb, *key, *agent, *tries, "--no-print-statistics")
-        return run(Command((self.words[0], *fixed, *self.words[1:], *rest), self.env))
+        command = Command((self.words[0], *fixed, *self.words[1:], *rest), self.env)
+        with spawn(ended_with_us(command), stdin=True, stdout=True) as process:
+            output = process.stdout.read()
+            status = process.wait()
+        return Completed(status, output, process.stderr)
 
     def _require(self, done: Completed, doing: str) -> None:
         if done.status == 0:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import KorrigoBackupError, NotFound, Refused, Unreachable
 from korrigo_backup.system.files import explained, sha256_of
-from korrigo_backup.system.run import Command, describe_status, run, spawn
+from korrigo_backup.system.run import Command, describe_status, ended_with_us, run, spawn
 from korrigo_backup.targets.batch import trees
 from korrigo_backup.targets.port import PutResult, StoredObject, other_content, require_named, require_plain
 
@@ -38,16 +38,6 @@ _PARTIAL = ".rsync-partial"
 
 _LARGE = 8 * 1024 * 1024
 """Bytes of a file that is worth to be gone on with after a killed transfer."""
-
-_WITH_US = """exec 3<&0
-trap 'kill $ssh' TERM
-"$@" </dev/null 3<&- & ssh=$!
-{ cat <&3 >/dev/null; kill $ssh; } 2>/dev/null & watch=$!
-wait $ssh; status=$?
-kill $watch 2>/dev/null
-exit $status
-"""
-"""A shell that ends ssh when its standard input ends: the kernel closes that, too, when this process is killed."""
 
 _CONNECTING = 10.0
 """Seconds for ssh to connect; it has the same limit itself."""
@@ -143,8 +133,8 @@ class SshTarget:
         with TemporaryDirectory(prefix="korrigo-ssh-") as directory:
             socket = Path(directory) / "s"
             options = ("-M", "-N", "-S", str(socket), "-o", "ControlPersist=no")
-            master = Command(("sh", "-c", _WITH_US, "sh", *self._ssh, *options, self.at.destination))
-            with spawn(master, stdin=True) as process:
+            master = Command((*self._ssh, *options, self.at.destination))
+            with spawn(ended_with_us(master), stdin=True) as process:
                 deadline = time.monotonic() + _CONNECTING
                 while not socket.exists() and process.poll() is None and time.monotonic() < deadline:
                     time.sleep(0.01)

@@ -1,6 +1,7 @@
 """Copies through duplicity, encrypted to a GPG key: made, listed, read back, fetched from a directory and from sshd."""
 
 import json
+import random
 import shutil
 import subprocess
 import time
@@ -182,3 +183,34 @@ def test_an_url_with_a_password_is_refused(site, rings):
     configure(site, "ftp://me:s3cr3t@backup-server/vault", server, fingerprint)
     done = site.korrigo("copy", code=(2, 4))
     assert "without spaces, a password" in done.err
+
+
+@pytest.mark.promise("P2", "P3")
+def test_a_copy_that_is_killed_with_duplicity_is_finished_by_the_next(site, rings):
+    """The kills are spread over the time of a whole copy, into an empty place and onto a chain."""
+    holder, _, fingerprint = rings
+    there = site.home / "vault"
+    configure(site, f"file://{there}", holder, fingerprint)
+    site.write("scans/large.pdf", random.Random(1).randbytes(30_000_000))
+    site.korrigo("backup", "full")
+    began = time.monotonic()
+    site.korrigo("copy")
+    whole = time.monotonic() - began
+    killed = 0
+    for number in range(5):
+        if number % 2 == 0:
+            shutil.rmtree(there)
+            shutil.rmtree(site.home / f"cache-{holder.name}")
+            for ledger in site.backups.glob(".copies-*"):
+                ledger.unlink()
+        else:
+            time.sleep(1)  # a state of the same second would have the same name
+            site.korrigo("backup", "media")
+        with site.started("copy") as child:
+            time.sleep(whole * (number + 1) / 6)
+            killed += child.poll() is None
+            child.kill()
+        site.korrigo("copy")
+        site.korrigo("verify", "--on", "vault", "all")
+        assert not [one for one in site.json("list", "--on", "vault")["items"] if one["missing"]]
+    assert killed

@@ -37,6 +37,7 @@ class Verb(StrEnum):
     REBUILD = "rebuild"
     DOCTOR = "doctor"
     CANARY = "canary"
+    BENCH = "bench"
 
 
 SKIPPED = "skipped"

@@ -18,12 +18,12 @@ from korrigo_backup.compose.build import is_code
 from korrigo_backup.compose.private_document import (
     PLACE_LABEL,
     SITE_LABEL,
-    PrivateOptions,
     entrances,
     needed_services,
     private_document,
     tasks,
 )
+from korrigo_backup.compose.private_mounts import PrivateOptions
 from korrigo_backup.compose.project import COMPOSE_SECONDS, file_in_memory
 from korrigo_backup.compose.running import resolved
 from korrigo_backup.core.excerpt import listed

@@ -8,12 +8,12 @@ import pytest
 from korrigo_backup.compose.private_document import (
     PLACE_LABEL,
     SITE_LABEL,
-    PrivateOptions,
     inner_ports,
     needed_services,
     private_document,
     tasks,
 )
+from korrigo_backup.compose.private_mounts import PrivateOptions
 from korrigo_backup.errors import Refused
 
 OPTIONS = PrivateOptions(

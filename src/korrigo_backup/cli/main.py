@@ -55,6 +55,7 @@ VERBS = {
     "rollback": "korrigo_backup.cli.rollback",
     "rebuild": "korrigo_backup.cli.rebuild",
     "validate": "korrigo_backup.cli.validate",
+    "guard": "korrigo_backup.cli.guard",
     "media": "korrigo_backup.cli.media",
     "prune": "korrigo_backup.cli.prune",
     "hold": "korrigo_backup.cli.hold",

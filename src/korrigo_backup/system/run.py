@@ -26,7 +26,7 @@ from korrigo_backup.errors import KorrigoBackupError, TimedOut, UsageError
 from korrigo_backup.system import timings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TZ", "SSH_AUTH_SOCK")
@@ -242,6 +242,22 @@ def _completed(command: Command, stdin: bytes, timeout: float | None) -> Complet
         raise
     tail = "\n".join(err.decode(errors="replace").splitlines()[-TAIL_LINES:])
     return Completed(child.returncode, out, redact(tail, command.secrets))
+
+
+def run_in_foreground(argv: Sequence[str]) -> int:
+    """Run a person's command on this terminal, with our whole environment; return its exit status.
+
+    If this process is to end, the command gets the time to end by itself first: a terminal sends Ctrl-C to both.
+    """
+    with subprocess.Popen(list(argv)) as child:
+        try:
+            return child.wait()
+        except BaseException:
+            child.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(_GRACE)
+            child.kill()
+            raise
 
 
 def which(program: str, directory: Path | None = None) -> str | None:

@@ -67,8 +67,9 @@ class Places:
         )
 
     def empty(self) -> None:
-        """Remove what is on the servers, and our accounts of it."""
-        for path in (self.ssh.data, self.s3.data, HOME / "down"):
+        """Remove what is on the servers, and our accounts of it. The S3 server remembers files, so it is asked."""
+        self.theirs(str(RCLONE), "--config", str(self.rclone), "delete", f"there:{self.s3.bucket}")
+        for path in (self.ssh.data, HOME / "down"):
             shutil.rmtree(path, ignore_errors=True)
             path.mkdir()
         for ledger in self.backups.glob(".copies-*"):

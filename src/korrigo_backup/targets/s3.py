@@ -1,7 +1,8 @@
 """A target in an S3 bucket, by boto3, which is loaded when the first request is made.
 
 The server gets the SHA-256 of each request and of each object. After a put, the checksums of the server are compared
-with ours: its SHA-256 where it returns one, else its ETag (MD5); the object is read back if it has neither.
+with ours: its ETag (MD5) where it is one, else its SHA-256; the object is read back if the answer has neither. S3 shows
+an object to every reader as soon as it has answered, so the answer is the end of a put.
 
 One file: the port's methods, the requests they make, and the errors of these requests.
 """
@@ -127,7 +128,6 @@ class S3Target:
                     version = self._put_whole(key, file, extra)
                 else:
                     version = self._put_parts(key, file, size, part, extra)
-                self._require_stored(name, key, size, version)
                 return PutResult(is_new=True, locked_until=self._locked_until(key, version))
 
     def list(self, below: str = "") -> Iterator[StoredObject]:
@@ -370,12 +370,6 @@ class S3Target:
         if not same:
             raise other_content(self, name)
         return PutResult(is_new=False, locked_until=self._locked_until(self._key(name), head.get("VersionId")))
-
-    def _require_stored(self, name: str, key: str, size: int, version: str | None) -> None:
-        """Raise ProofFailed unless the object can be seen with its whole size."""
-        head = self._head(key)
-        if head is None or head["ContentLength"] != size or (version and head.get("VersionId", version) != version):
-            raise other_content(self, name)
 
     def _locked_until(self, key: str, version: str | None) -> datetime | None:
         """Return the retention as the server gives it back: some servers take the header and protect nothing."""

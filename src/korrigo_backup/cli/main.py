@@ -39,6 +39,7 @@ VERBS = {
     "list": "korrigo_backup.cli.list_",
     "show": "korrigo_backup.cli.show",
     "verify": "korrigo_backup.cli.verify",
+    "drill": "korrigo_backup.cli.drill",
     "compare": "korrigo_backup.cli.compare",
     "plan": "korrigo_backup.cli.plan",
     "restore": "korrigo_backup.cli.restore",

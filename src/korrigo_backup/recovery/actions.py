@@ -19,7 +19,7 @@ class ActionKind(StrEnum):
     DATABASE_COMPLETED = "database completed"
     CONNECTIONS_ALLOWED = "connections allowed"
     SERVICES_STARTED = "services started"
-    DRILL_SERVER_REMOVED = "drill server removed"
+    DRILL_PLACE_REMOVED = "drill place removed"
 
 
 _SENTENCES = {
@@ -33,7 +33,7 @@ _SENTENCES = {
     ActionKind.DATABASE_COMPLETED: "database {of} is complete",
     ActionKind.CONNECTIONS_ALLOWED: "database {of} takes connections again",
     ActionKind.SERVICES_STARTED: "started the services again",
-    ActionKind.DRILL_SERVER_REMOVED: "removed the throw-away server of a drill in {of}",
+    ActionKind.DRILL_PLACE_REMOVED: "removed the leftover of a killed drill: {of}",
 }
 
 _UNDOES_A_RESTORE = frozenset(

@@ -282,6 +282,36 @@ PruneStep = Removed | CopiesUnseen | StoreSwept | CopyRemoved | TargetSwept
 """Steps of a removal by the policy."""
 
 
+class RoomForDrill(_Tagged, frozen=True, tag="drill.room"):
+    """A part of a drill needs `needs` bytes; `free` is None if that cannot be seen from here."""
+
+    part: str
+    where: str
+    needs: int
+    free: int | None
+
+
+class MakingPlace(_Tagged, frozen=True, tag="drill.make"):
+    """The place of a drill is made."""
+
+    where: str
+
+
+class LoadingThere(_Tagged, frozen=True, tag="drill.load"):
+    """An artifact is loaded in the place of a drill."""
+
+    name: str
+    where: str
+
+
+class RemovingLoaded(_Tagged, frozen=True, tag="drill.remove"):
+    """The loaded data are removed again."""
+
+
+DrillStep = RoomForDrill | MakingPlace | LoadingThere | RemovingLoaded
+"""Steps of a drill, besides those of its load."""
+
+
 class StoppingServices(_Tagged, frozen=True):
     """The services are stopped by a verb, if commands for it are `configured`."""
 
@@ -577,6 +607,7 @@ Step = (
     | NightStep
     | CopyStep
     | PruneStep
+    | DrillStep
     | StoppingServices
     | RestoreStep
     | RollbackStep

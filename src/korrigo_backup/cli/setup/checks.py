@@ -11,7 +11,7 @@ from korrigo_backup.backup.backup import room_wanted
 from korrigo_backup.core.finding import error, first_error, ok, warning
 from korrigo_backup.errors import Locked
 from korrigo_backup.kit.kit import state
-from korrigo_backup.recovery.local_place import left
+from korrigo_backup.places.local import left
 from korrigo_backup.setup import scripts
 from korrigo_backup.setup.path_columns import found_columns, unnamed
 from korrigo_backup.setup.preflight import PreflightFacts, guarded, preflight
@@ -58,9 +58,9 @@ def _quiet(catalog: Catalog) -> list[Finding]:
             place = left(catalog.directory)
     except Locked as problem:
         return [error("site.quiet", problem.message, "wait for its end; nightly --wait does")]
-    if place is None:
+    if not place:
         return [quiet]
-    words = f"{place} holds the throw-away server of a killed drill; the server may still run"
+    words = f"a killed drill has left {' and '.join(place)}; a server of it may still run"
     return [quiet, warning("recover.left", words, "the next backup, plan, restore or rollback ends and removes it")]
 
 

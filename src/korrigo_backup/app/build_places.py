@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
+from korrigo_backup.app.build import staging_server
 from korrigo_backup.places.beside import beside_or_local
 from korrigo_backup.places.local import Local
 from korrigo_backup.places.place import PlaceName, Places
+from korrigo_backup.places.staging import Staging
 
 if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
@@ -21,5 +23,8 @@ def places(wired: Wired, name: PlaceName, site: Site) -> Places:
             return beside_or_local(site, directory)
         case PlaceName.LOCAL:
             return Places(Local(directory, site.postgres.database))
+        case PlaceName.STAGING:
+            named = f"{wired.config.site.name} {wired.config.site.environment}"
+            return Places(Staging(staging_server(wired.config, wired.environment), directory, named))
         case _:
             assert_never(name)

@@ -38,7 +38,9 @@ def command(
     ] = "",
     place: Annotated[
         PlaceName,
-        typer.Option(help="beside: next to the live data; local: a throw-away server of this machine."),
+        typer.Option(
+            help="beside: next to the live data; local: a throw-away server of this machine; staging: [staging]."
+        ),
     ] = PlaceName.BESIDE,
     target: Annotated[str | None, typer.Option("--from", metavar="TARGET", help="Drill the copy on a target.")] = None,
     identity: Annotated[str | None, typer.Option(help="--from: a private key that opens it: a file, or -.")] = None,
@@ -79,6 +81,11 @@ def command(
 
 
 def _say_passed(report: DrillReport) -> None:
+    if report.tables is not None:
+        say("✅ Restore successful:")
+        say(f"   - Tables: {report.tables}")
+    if report.users is not None:
+        say(f"   - Users: {report.users}")
     parts = ", ".join(f"{name} {_seconds(seconds)}" for name, seconds in report.phases.items())
     say(f"⏱️  {parts}")
     say(f"✅ Drill passed: {report.artifact.name}; recovery time measured: {_seconds(report.recovery)}")
@@ -95,6 +102,8 @@ def _document(report: DrillReport) -> dict[str, object]:
         "place": report.place,
         "phases": report.phases,
         "recovery": report.recovery,
+        "tables": report.tables,
+        "users": report.users,
         "findings": report.findings,
         "message": report.problem.message if report.problem else "",
         "hint": report.problem.hint if report.problem else "",

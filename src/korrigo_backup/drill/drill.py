@@ -20,7 +20,7 @@ from korrigo_backup.postgres.server_error import ClientFailed, StatementFailed
 from korrigo_backup.restore.bound import BOUND
 from korrigo_backup.restore.parts import DatabasePart, RestoreContext
 from korrigo_backup.run.record import Phase, recovery_seconds
-from korrigo_backup.run.step import LoadingThere, RemovingLoaded, RoomForDrill
+from korrigo_backup.run.step import LoadingThere, PlacingLoaded, RemovingLoaded, RoomForDrill
 from korrigo_backup.run.undo import UndoStack, all_or_nothing
 from korrigo_backup.site.stamps import own_stamp
 from korrigo_backup.system.timings import phase
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.catalog import Catalog
+    from korrigo_backup.drill.opened import PartLoad
     from korrigo_backup.places.place import Place, Places
     from korrigo_backup.restore.parts import StagedPart
     from korrigo_backup.run.journal import Running
@@ -132,15 +133,26 @@ def drill(
             for one in loads:
                 heard(LoadingThere(one.part.artifact.name, one.place.label))
                 _stage(one.part, undo)
+            kept = [name for one in loads if (name := _kept(one, stamp))]
+            for name in kept:
+                heard(PlacingLoaded(name))
             heard(RemovingLoaded())
             left = _remove(undo)
     watch.begin(Phase.REMOVE)
     chosen = next((one for one in loads if isinstance(one.part, DatabasePart)), loads[0])
     planned = (finding for one in loads for finding in one.part.plan.findings)
     losses = [finding for finding in planned if finding.level is Level.LOSS or finding.id == BOUND]
-    done = "" if left else ", and removed again"
+    done = "" if left else f", and kept as database {kept[0]}" if kept else ", and removed again"
     words = f"{artifact.name}: loaded {chosen.place.label}{chosen.why}, proven{done}"
     return Drilled((*losses, *found, *left, ok("verify.drilled", words)), chosen.place.name, watch.phases())
+
+
+def _kept(load: PartLoad, stamp: str) -> str:
+    """Keep a database in a place that is for that; return its name there, else ""."""
+    if not isinstance(load.part, DatabasePart):
+        return ""
+    server = load.part.context.site.postgres
+    return load.place.keep(server, naming.stage_database(server.database, stamp))
 
 
 def fingerprint(catalog: Catalog, artifact: Artifact) -> str:

@@ -14,7 +14,7 @@ from korrigo_backup.restore.needs import OF_THE_SWAP
 from korrigo_backup.restore.parts import open_part
 from korrigo_backup.restore.plan import refusal
 from korrigo_backup.restore.planning import MOUNTED
-from korrigo_backup.run.step import MakingPlace, VerifyingArtifact
+from korrigo_backup.run.step import MakingPlace, PlaceMade
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -63,14 +63,9 @@ def _on(place: Place, artifact: Artifact, context: RestoreContext, opened: ExitS
     if place.name is PlaceName.BESIDE:
         return context
     proof = artifact.manifest.database if artifact.manifest else None
-    if proof is None:
-        raise Refused(
-            f"{artifact.name} has no manifest: the server that it needs is not known",
-            hint="drill it beside the live site: --place beside",
-        )
     context.listen(MakingPlace(place.label))
     server = opened.enter_context(place.server(proof))
-    context.listen(VerifyingArtifact())
+    context.listen(PlaceMade())
     return replace(context, site=replace(context.site, postgres=server), confined=place.confined)
 
 

@@ -40,6 +40,10 @@ NOT_LOADED = (
 )
 
 
+USERS = "public.auth_user"
+"""The table whose rows the runbook counts (6.3)."""
+
+
 class DrillVerdict(StrEnum):
     """The result of a drill: `failed` is about the backup, `error` about the place."""
 
@@ -68,7 +72,10 @@ class DrillOptions:
 
 @dataclass(frozen=True)
 class DrillReport:
-    """What a drill has shown. `problem` is the error of a drill that did not pass."""
+    """The result of a drill. `problem` is the error of a drill that did not pass.
+
+    `tables` and `users` count tables and rows of `auth_user` that were proven; None if there are none in the backup.
+    """
 
     artifact: Path
     verdict: DrillVerdict
@@ -76,6 +83,8 @@ class DrillReport:
     phases: Mapping[str, float] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     problem: KorrigoBackupError | None = None
+    tables: int | None = None
+    users: int | None = None
 
     @property
     def recovery(self) -> float | None:
@@ -147,7 +156,17 @@ def _drilled(
         verdict = DrillVerdict.FAILED if failed else DrillVerdict.ERROR
         return DrillReport(artifact.path, verdict, options.place, watch.phases(), tuple(found), problem)
     place = done.place or options.place
-    return DrillReport(artifact.path, DrillVerdict.PASSED, place, done.phases, (*found, *done.findings))
+    findings, (tables, users) = (*found, *done.findings), _counted(there, artifact)
+    return DrillReport(artifact.path, DrillVerdict.PASSED, place, done.phases, findings, tables=tables, users=users)
+
+
+def _counted(catalog: Catalog, artifact: Artifact) -> tuple[int | None, int | None]:
+    """Return the number of tables and of users in a backup; the proof has compared both with what was loaded."""
+    manifests = (one.manifest for one in components(catalog, artifact))
+    saved = next((one.database.tables for one in manifests if one and one.database), None)
+    if saved is None:
+        return None, None
+    return len(saved), next((table.rows for table in saved if table.name == USERS), None)
 
 
 def _steps(

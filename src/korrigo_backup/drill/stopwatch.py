@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from korrigo_backup.run.record import Phase
-from korrigo_backup.run.step import LoadingThere, MakingPlace, Proving, RemovingLoaded, Step, VerifyingArtifact
+from korrigo_backup.run.step import (
+    LoadingThere,
+    MakingPlace,
+    PlaceMade,
+    Proving,
+    RemovingLoaded,
+    Step,
+    VerifyingArtifact,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +25,7 @@ if TYPE_CHECKING:
 _BEGINS: dict[type, Phase] = {
     VerifyingArtifact: Phase.CHECK,
     MakingPlace: Phase.MAKE,
+    PlaceMade: Phase.CHECK,
     LoadingThere: Phase.LOAD,
     Proving: Phase.PROVE,
     RemovingLoaded: Phase.REMOVE,

@@ -33,7 +33,7 @@ class BesideLive:
     label: str = "next to the live site"
     confined: bool = False
 
-    def server(self, proof: DatabaseProof) -> AbstractContextManager[Postgres]:
+    def server(self, proof: DatabaseProof | None) -> AbstractContextManager[Postgres]:
         """Yield the site's own server: what is loaded there has a name of its own."""
         del proof
         return nullcontext(self.site.postgres)
@@ -49,6 +49,11 @@ class BesideLive:
     def needs(self, database: int) -> int:
         """Return the size of the saved database."""
         return database
+
+    def keep(self, server: Postgres, staged: str) -> str:
+        """Return "": all is removed."""
+        del server, staged
+        return ""
 
     def left(self) -> tuple[str, ...]:
         """Return the staged databases and directories of killed restores and drills."""

@@ -57,12 +57,17 @@ class Local:
     confined: bool = True
 
     @contextmanager
-    def server(self, proof: DatabaseProof) -> Iterator[Postgres]:
+    def server(self, proof: DatabaseProof | None) -> Iterator[Postgres]:
         """Yield a server of the saved major version or a newer one, with roles that have only the saved names.
 
         The leftover of a killed drill is ended and removed first. Raises Refused if this machine has no such programs,
         no room, or cannot start them.
         """
+        if proof is None:
+            raise Refused(
+                "a backup without a manifest does not name the server that it needs",
+                hint="drill it beside the live site: --place beside",
+            )
         programs = server_programs(_major(proof.server_version))
         if programs is None:
             raise Refused("this machine has no PostgreSQL server of that version to drill on", hint=_INSTALL)
@@ -98,6 +103,11 @@ class Local:
     def needs(self, database: int) -> int:
         """Return `ROOM_FACTOR` times the size of the saved database."""
         return ROOM_FACTOR * database
+
+    def keep(self, server: Postgres, staged: str) -> str:
+        """Return "": all is removed."""
+        del server, staged
+        return ""
 
     def left(self) -> tuple[str, ...]:
         """Return the directories of a killed drill in the backup directory."""

@@ -19,6 +19,7 @@ class PlaceName(StrEnum):
 
     BESIDE = "beside"
     LOCAL = "local"
+    STAGING = "staging"
 
 
 class Place(Protocol):
@@ -42,8 +43,10 @@ class Place(Protocol):
         """Whether a role without rights must load there: the server runs on the machine of the backups."""
         ...
 
-    def server(self, proof: DatabaseProof) -> AbstractContextManager[Postgres]:
-        """Yield a server for the saved database; it is removed at the end of the block if it was made for it.
+    def server(self, proof: DatabaseProof | None) -> AbstractContextManager[Postgres]:
+        """Yield a server for the saved database, of which `proof` is None without a manifest.
+
+        It is removed at the end of the block if it was made for it.
 
         Raises Refused if the place cannot be made.
         """
@@ -59,6 +62,10 @@ class Place(Protocol):
 
     def needs(self, database: int) -> int:
         """Return the bytes that a database takes there while it is loaded, with the log of writing it."""
+        ...
+
+    def keep(self, server: Postgres, staged: str) -> str:
+        """Keep a proven database where the place has one for it; return that name, "" if all is removed."""
         ...
 
     def left(self) -> tuple[str, ...]:

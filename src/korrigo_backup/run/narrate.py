@@ -189,6 +189,10 @@ def _drill(step: DrillStep) -> str:
             return f"🧱 Making a place {step.where}..."
         case of.LoadingThere():
             return f"📥 Loading {step.name} {step.where}..."
+        case of.PlacingLoaded():
+            return f"🔁 Kept as database {step.database} until the next drill"
+        case of.PlaceMade():
+            return ""
         case of.RemovingLoaded():
             return "🧹 Removing the loaded copy..."
         case _:

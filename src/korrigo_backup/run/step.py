@@ -297,6 +297,10 @@ class MakingPlace(_Tagged, frozen=True, tag="drill.make"):
     where: str
 
 
+class PlaceMade(_Tagged, frozen=True, tag="drill.made"):
+    """The place of a drill is there."""
+
+
 class LoadingThere(_Tagged, frozen=True, tag="drill.load"):
     """An artifact is loaded in the place of a drill."""
 
@@ -304,11 +308,17 @@ class LoadingThere(_Tagged, frozen=True, tag="drill.load"):
     where: str
 
 
+class PlacingLoaded(_Tagged, frozen=True, tag="drill.keep"):
+    """The loaded database is kept in the place, under this name."""
+
+    database: str
+
+
 class RemovingLoaded(_Tagged, frozen=True, tag="drill.remove"):
     """The loaded data are removed again."""
 
 
-DrillStep = RoomForDrill | MakingPlace | LoadingThere | RemovingLoaded
+DrillStep = RoomForDrill | MakingPlace | PlaceMade | LoadingThere | PlacingLoaded | RemovingLoaded
 """Steps of a drill, besides those of its load."""
 
 

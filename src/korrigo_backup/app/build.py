@@ -305,6 +305,7 @@ def _composed(config: Configuration, environment: Mapping[str, str], make: Calla
             f"the way to reach the database is unknown: POSTGRES_HOST is not set, and there is no {missing[0]}",
             hint="run it from the site's project directory, or set [compose] files;"
             " or set POSTGRES_HOST (a name, an address or a socket directory) in .env",
+            id_="settings.missing",
         )
     project = _project(config, environment)
     manage = config.django.manage or compose.manage

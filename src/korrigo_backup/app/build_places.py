@@ -8,7 +8,7 @@ from korrigo_backup.app.build import staging_server
 from korrigo_backup.places.beside import beside_or_local
 from korrigo_backup.places.local import Local
 from korrigo_backup.places.place import PlaceName, Places
-from korrigo_backup.places.staging import Staging
+from korrigo_backup.places.staging import StagingServer
 
 if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
@@ -25,6 +25,6 @@ def places(wired: Wired, name: PlaceName, site: Site) -> Places:
             return Places(Local(directory, site.postgres.database))
         case PlaceName.STAGING:
             named = f"{wired.config.site.name} {wired.config.site.environment}"
-            return Places(Staging(staging_server(wired.config, wired.environment), directory, named))
+            return Places(StagingServer(staging_server(wired.config, wired.environment), directory, named))
         case _:
             assert_never(name)

@@ -28,7 +28,7 @@ READS = (Verb.VERIFY, Verb.DRILL)
 FROM = "from"
 """The journal's key for the target that a drilled copy came from."""
 
-_BESIDE = (Verb.VERIFY, Verb.COPY, Verb.PRUNE_COPIES)
+_BESIDE = (Verb.VERIFY, Verb.COPY, Verb.PRUNE_COPIES, Verb.CANARY)
 """Verbs that may run at the same time as others: they do not take the lock of the site."""
 
 _COVERS = {"full": ("full", "db", "media", "django"), "django": ("django", "db", "media", "full")}

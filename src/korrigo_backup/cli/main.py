@@ -19,7 +19,16 @@ from korrigo_backup import __version__
 from korrigo_backup.cli.output import CommandContext, timings_text
 from korrigo_backup.core.paths import on_one_line
 from korrigo_backup.core.secret import redact
-from korrigo_backup.errors import INTERRUPTED, UNCHANGED, Interrupted, KorrigoBackupError, PartlyDone, UsageError, World
+from korrigo_backup.errors import (
+    INTERRUPTED,
+    UNCHANGED,
+    Interrupted,
+    KorrigoBackupError,
+    PartlyDone,
+    UsageError,
+    World,
+    hint_with_id,
+)
 from korrigo_backup.system import timings
 from korrigo_backup.system.run import forbid_core_dumps
 from korrigo_backup.system.signals import EndingSignals
@@ -57,8 +66,10 @@ VERBS = {
     "point": "korrigo_backup.cli.schedule.point",
     "notify": "korrigo_backup.cli.notify",
     "status": "korrigo_backup.cli.status.status",
+    "canary": "korrigo_backup.cli.status.canary",
     "doctor": "korrigo_backup.cli.setup.doctor",
     "diagnose": "korrigo_backup.cli.setup.diagnose",
+    "explain": "korrigo_backup.cli.explain",
     "metrics": "korrigo_backup.cli.status.metrics",
     "checklist": "korrigo_backup.cli.status.checklist",
     "kit": "korrigo_backup.cli.kit",
@@ -254,18 +265,21 @@ def _in_words(problem: Exception) -> KorrigoBackupError:
     """Return an error for an exception that no layer has explained: the machine's doing, or a fault of ours."""
     if isinstance(problem, OSError) and problem.errno == errno.ENOSPC and not problem.filename:  # the help, the version
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return KorrigoBackupError(f"cannot print: {problem.strerror}", hint="make room where the output goes")
+        hint = "make room where the output goes"
+        return KorrigoBackupError(f"cannot print: {problem.strerror}", hint=hint, id_="disk.full")
     if isinstance(problem, MemoryError):
         message, hint = "there is no memory left for the run", "end other programs, or raise the limit (ulimit -v)"
+        id_ = "memory.exhausted"
     else:
         message = f"unexpected {type(problem).__name__}: {problem}"
         hint = f"this is a fault of the program: report it with the output of {DEBUG_VARIABLE}=1"
-    return KorrigoBackupError(message, hint=hint, state=_UNKNOWN)
+        id_ = "run.fault"
+    return KorrigoBackupError(message, hint=hint, state=_UNKNOWN, id_=id_)
 
 
 def _say(problem: KorrigoBackupError) -> None:
     detail = f"detail: {problem.detail}\n" if problem.detail else ""
-    lines = f"error: {problem.message}\n{detail}hint: {problem.hint}\nstate: {problem.state}"
+    lines = f"error: {problem.message}\n{detail}hint: {hint_with_id(problem)}\nstate: {problem.state}"
     _print(redact(lines, CommandContext.known_secrets))
 
 

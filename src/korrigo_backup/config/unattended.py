@@ -122,8 +122,17 @@ class Contact(Section, frozen=True):
     """A person to ask, with the matters to ask about (runbook 9.3)."""
 
     role: Text
-    contact: Text
+    contact: Text = ""
     scope: str = ""
+    name: str = ""
+    phone: str = ""
+    mail: str = ""
+
+    @property
+    def line(self) -> str:
+        """The person in a line: role, name, then the ways to reach him."""
+        ways = " · ".join(filter(None, (self.name, self.contact, self.phone, self.mail)))
+        return f"{self.role}: {ways}{f' ({self.scope})' if self.scope else ''}"
 
 
 class ContactsSection(Section, frozen=True):

@@ -173,7 +173,8 @@ def _stage(part: StagedPart, undo: UndoStack) -> None:
             raise Refused(f"no drill on this machine: {problem.message}", hint=_AS_SUPERUSER) from None
         raise
     except REFUSED_DUMP as problem:
-        raise ProofFailed(f"it does not load: {problem.message}", hint=problem.hint, detail=problem.detail) from None
+        words = f"it does not load: {problem.message}"
+        raise ProofFailed(words, hint=problem.hint, detail=problem.detail, id_=problem.id or None) from None
 
 
 def _remove(undo: UndoStack) -> list[Finding]:

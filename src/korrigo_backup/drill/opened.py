@@ -76,7 +76,7 @@ def _load_instead(
     try:
         elsewhere = _on(place, artifact, context, opened)
     except Refused as problem:
-        raise Refused(f"{lacking.message}, and {problem.message}", hint=lacking.hint) from None
+        raise Refused(f"{lacking.message}, and {problem.message}", hint=lacking.hint, id_=problem.id) from None
     part = _open(artifact, elsewhere, opened)
     before = f"{lacking.message}, and a server on this machine has no way either: "
     require_possible(part.plan.findings, before=before)
@@ -88,4 +88,4 @@ def require_possible(found: Iterable[Finding], *, before: str = "") -> None:
     bad = [one for one in found if one.level is Level.ERROR and one.id not in {MOUNTED, *OF_THE_SWAP}]
     if bad:
         problem = refusal(bad)
-        raise Refused(f"{before}{problem.message}", hint=problem.hint)
+        raise Refused(f"{before}{problem.message}", hint=problem.hint, id_=problem.id)

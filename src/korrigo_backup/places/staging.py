@@ -29,7 +29,7 @@ _LABEL = OWN_COMMENT + "the next drill of {} replaces this staging database"
 
 
 @dataclass(frozen=True)
-class Staging:
+class StagingServer:
     """The staging database that `postgres` names, of a `site` (its name and environment).
 
     Media are loaded into the private backup `directory`, whose lock the caller holds.

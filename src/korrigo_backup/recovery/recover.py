@@ -258,5 +258,5 @@ def _stopped(site: Site) -> Iterator[None]:
         yield
     except KorrigoBackupError as problem:
         if problem.world is World.UNCHANGED and (site.left_stopped or (site.media and site.media.unfinished())):
-            problem.leave(World.CHANGED, STOPPED)
+            problem.leave(World.STOPPED, STOPPED)
         raise

@@ -49,6 +49,7 @@ VERBS = {
     "show": "korrigo_backup.cli.show",
     "verify": "korrigo_backup.cli.verify",
     "drill": "korrigo_backup.cli.drill",
+    "bench": "korrigo_backup.cli.bench",
     "compare": "korrigo_backup.cli.compare",
     "plan": "korrigo_backup.cli.plan",
     "restore": "korrigo_backup.cli.restore",

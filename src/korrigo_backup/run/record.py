@@ -38,6 +38,7 @@ class Verb(StrEnum):
     REBUILD = "rebuild"
     DOCTOR = "doctor"
     CANARY = "canary"
+    BENCH = "bench"
 
 
 class Phase(StrEnum):

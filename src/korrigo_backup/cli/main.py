@@ -60,9 +60,11 @@ VERBS = {
     "prune": "korrigo_backup.cli.prune",
     "hold": "korrigo_backup.cli.hold",
     "copy": "korrigo_backup.cli.copy",
+    "rehearse": "korrigo_backup.cli.rehearse",
     "fetch": "korrigo_backup.cli.fetch",
     "seal": "korrigo_backup.cli.seal",
     "adopt": "korrigo_backup.cli.adopt",
+    "browse": "korrigo_backup.cli.browse",
     "nightly": "korrigo_backup.cli.schedule.nightly",
     "point": "korrigo_backup.cli.schedule.point",
     "notify": "korrigo_backup.cli.notify",
@@ -131,7 +133,7 @@ def options(
     context: typer.Context,
     config: Annotated[Path | None, typer.Option(help="TOML file; default: korrigo-backup.toml here.")] = None,
     show_timings: Annotated[
-        bool, typer.Option("--timings", help="Also after the verb: print the seconds of each step at the end (stderr).")
+        bool, typer.Option("--timings", help="Also after the verb: print each step's seconds (stderr).")
     ] = False,
     _version_wanted: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")

@@ -20,6 +20,7 @@ class ActionKind(StrEnum):
     CONNECTIONS_ALLOWED = "connections allowed"
     SERVICES_STARTED = "services started"
     DRILL_PLACE_REMOVED = "drill place removed"
+    PRIVATE_PROJECT_REMOVED = "private project removed"
 
 
 _SENTENCES = {
@@ -34,6 +35,7 @@ _SENTENCES = {
     ActionKind.CONNECTIONS_ALLOWED: "database {of} takes connections again",
     ActionKind.SERVICES_STARTED: "started the services again",
     ActionKind.DRILL_PLACE_REMOVED: "removed the leftover of a killed drill: {of}",
+    ActionKind.PRIVATE_PROJECT_REMOVED: "removed the private Compose project {of} of a killed run",
 }
 
 _UNDOES_A_RESTORE = frozenset(

@@ -21,7 +21,9 @@ from korrigo_backup.artifact.naming import (
     stage_database,
 )
 from korrigo_backup.compare.identity import identified, renamed, require_own
+from korrigo_backup.compose.access import ComposeAccess
 from korrigo_backup.compose.elsewhere import warn
+from korrigo_backup.compose.private_project import remove_dead
 from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.errors import KorrigoBackupError, Locked, Refused, Unreachable, World
 from korrigo_backup.postgres import fence
@@ -83,6 +85,7 @@ def exclusive(
     with catalog.exclusive(doing), fence.held(site.postgres, doing) as server:
         site = replace(site, postgres=server)
         recover_places(catalog, listen)
+        _remove_private(site, catalog, listen)
         recovered = recover(site)
         undecided.note(site, catalog, recovered.stamps)
         for action in recovered.actions:
@@ -107,6 +110,18 @@ def recover_places(catalog: Catalog, listen: Listener = silent) -> None:
 
         for name in remove_left(catalog.directory):
             _tell(RecoveryAction(ActionKind.DRILL_PLACE_REMOVED, name), listen)
+
+
+def _remove_private(site: Site, catalog: Catalog, listen: Listener) -> None:
+    """Remove the private Compose projects of killed runs. A failure keeps no backup from being made."""
+    access = site.postgres.access
+    if not isinstance(access, ComposeAccess):
+        return
+    try:
+        for name in remove_dead(access.project, catalog.directory):
+            _tell(RecoveryAction(ActionKind.PRIVATE_PROJECT_REMOVED, name), listen)
+    except KorrigoBackupError as problem:
+        listen(RecoveryLeft(problem.message, problem.hint))
 
 
 def _tell(action: RecoveryAction, listen: Listener) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -99,6 +99,7 @@ def run_drill(live: Site, catalog: Catalog, options: DrillOptions) -> DrillRepor
     """
     with ExitStack() as stack:
         site = stack.enter_context(_locked(live, catalog, options))
+        places = options.places(site)  # before anything is recorded: a place that is not configured is no failed drill
         watch = Stopwatch()
         there, artifact = catalog, options.artifact
         if options.fetch:
@@ -108,7 +109,7 @@ def run_drill(live: Site, catalog: Catalog, options: DrillOptions) -> DrillRepor
             artifact = str(options.fetch(there))
             watch.begin(Phase.CHECK)
         found = there.find(artifact) if artifact else newest_loadable(there)
-        return _drilled(site, catalog, there, found, options, watch)
+        return _drilled(site, catalog, there, found, replace(options, places=lambda _: places), watch)
 
 
 def newest_loadable(catalog: Catalog) -> Artifact:

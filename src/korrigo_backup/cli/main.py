@@ -49,6 +49,7 @@ VERBS = {
     "show": "korrigo_backup.cli.show",
     "verify": "korrigo_backup.cli.verify",
     "bench": "korrigo_backup.cli.bench",
+    "drill": "korrigo_backup.cli.drill",
     "compare": "korrigo_backup.cli.compare",
     "plan": "korrigo_backup.cli.plan",
     "restore": "korrigo_backup.cli.restore",

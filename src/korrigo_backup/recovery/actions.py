@@ -21,6 +21,7 @@ class ActionKind(StrEnum):
     SERVICES_STARTED = "services started"
     DRILL_SERVER_REMOVED = "drill server removed"
     PRIVATE_PROJECT_REMOVED = "private project removed"
+    DRILL_PLACE_REMOVED = "drill place removed"
 
 
 _SENTENCES = {
@@ -36,6 +37,7 @@ _SENTENCES = {
     ActionKind.SERVICES_STARTED: "started the services again",
     ActionKind.PRIVATE_PROJECT_REMOVED: "removed the private Compose project {of} of a killed run",
     ActionKind.DRILL_SERVER_REMOVED: "removed the throw-away server of a drill in {of}",
+    ActionKind.DRILL_PLACE_REMOVED: "removed the leftover of a killed drill: {of}",
 }
 
 _UNDOES_A_RESTORE = frozenset(

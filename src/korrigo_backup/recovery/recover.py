@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.naming import (
+    DRILL_FILES,
     DRILL_SERVER,
     after_database,
     before_database,
@@ -89,6 +90,7 @@ def exclusive(
             remove_left(catalog.directory)
             _tell(RecoveryAction(ActionKind.DRILL_SERVER_REMOVED, str(catalog.directory / DRILL_SERVER)), listen)
         _remove_private(site, catalog, listen)
+        recover_places(catalog, listen)
         recovered = recover(site)
         undecided.note(site, catalog, recovered.stamps)
         for action in recovered.actions:
@@ -116,6 +118,13 @@ def _remove_private(site: Site, catalog: Catalog, listen: Listener) -> None:
             _tell(RecoveryAction(ActionKind.PRIVATE_PROJECT_REMOVED, name), listen)
     except KorrigoBackupError as problem:
         listen(RecoveryLeft(problem.message, problem.hint))
+def recover_places(catalog: Catalog, listen: Listener = silent) -> None:
+    """Remove the leftovers of killed drills from the backup directory; the caller holds its lock."""
+    if any((catalog.directory / name).exists() for name in (DRILL_SERVER, DRILL_FILES)):
+        from korrigo_backup.places.local import remove_left  # noqa: PLC0415 - only after a killed drill
+
+        for name in remove_left(catalog.directory):
+            _tell(RecoveryAction(ActionKind.DRILL_PLACE_REMOVED, name), listen)
 
 
 def _tell(action: RecoveryAction, listen: Listener) -> None:

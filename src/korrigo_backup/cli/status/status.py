@@ -182,8 +182,9 @@ def _proof(proof: Proof | None, otherwise: str) -> str:
         return otherwise
     took = f", {proof.seconds:.1f} s" if proof.seconds is not None else ""
     down = f", site down {proof.downtime:.1f} s" if proof.downtime is not None else ""
+    recovery = f", recovery time {proof.recovery:.1f} s" if proof.recovery is not None else ""
     how = "read back when it was made" if proof.by == "backup" else proof.by
-    return f"{proof.at.astimezone():%Y-%m-%d %H:%M %Z}: {proof.what} ({how}{took}{down})"
+    return f"{proof.at.astimezone():%Y-%m-%d %H:%M %Z}: {proof.what} ({how}{took}{recovery}{down})"
 
 
 def _row(good: Good) -> tuple[str, ...]:

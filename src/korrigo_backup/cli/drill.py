@@ -15,8 +15,8 @@ from korrigo_backup.cli.announcing import announcer
 from korrigo_backup.cli.fetch import reader
 from korrigo_backup.cli.output import CommandContext, narrator, say, say_findings, say_json
 from korrigo_backup.core.finding import Level
-from korrigo_backup.drill.run import DrillOptions, run_drill
-from korrigo_backup.errors import NotFound
+from korrigo_backup.drill.run import DrillLevel, DrillOptions, run_drill
+from korrigo_backup.errors import NotFound, UsageError
 from korrigo_backup.notify.run import announced
 from korrigo_backup.places.place import PlaceName
 from korrigo_backup.run.journal import SiteName
@@ -37,11 +37,18 @@ def command(
         str, typer.Argument(help="A path, a name in BACKUP_DIR, latest, latest-point; default: the newest.")
     ] = "",
     place: Annotated[
-        PlaceName,
+        PlaceName | None,
         typer.Option(
-            help="beside: next to the live data; local: a throw-away server of this machine; staging: [staging]."
+            help="beside (default): next to the live data; local: a throw-away server of this machine;"
+            " staging: [staging]; compose: a private project of the site's images, with the application."
         ),
-    ] = PlaceName.BESIDE,
+    ] = None,
+    level: Annotated[
+        DrillLevel,
+        typer.Option(
+            help="restore: a restore test; disaster: a private stack is destroyed with its volumes, and recovered."
+        ),
+    ] = DrillLevel.RESTORE,
     target: Annotated[str | None, typer.Option("--from", metavar="TARGET", help="Drill the copy on a target.")] = None,
     identity: Annotated[str | None, typer.Option(help="--from: a private key that opens it: a file, or -.")] = None,
     notify: Annotated[
@@ -55,11 +62,14 @@ def command(
     the backup.
     """
     wired: Wired = context.ensure_object(CommandContext).wired()
+    place = _place(place, level)
     fetch = partial(_fetched, wired, target, identity, artifact, quiet=as_json) if target else None
     steps = narrator(DrillStep, CopyStep, VerifyingArtifact, Proving, DatabaseProven, MediaProven)
     options = DrillOptions(
         artifact=artifact,
         place=place,
+        level=level,
+        directory=wired.catalog.directory,
         places=partial(places, wired, place),
         now=local_now(),
         site=SiteName(wired.config.site.name, wired.secrets),
@@ -78,6 +88,17 @@ def command(
         telling.facts |= {"backup": report.artifact.name, "recovery time": _seconds(report.recovery)}
     if not as_json:
         _say_passed(report)
+
+
+def _place(place: PlaceName | None, level: DrillLevel) -> PlaceName:
+    """Return the place of a drill; UsageError for a disaster in a place that has no stack to destroy."""
+    if level is DrillLevel.RESTORE:
+        return place or PlaceName.BESIDE
+    if place not in {None, PlaceName.COMPOSE}:
+        raise UsageError(
+            f"a disaster drill destroys a whole stack, which --place {place} has not", hint="use --place compose"
+        )
+    return PlaceName.COMPOSE
 
 
 def _say_passed(report: DrillReport) -> None:

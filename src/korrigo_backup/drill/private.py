@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 _OF_FILES = frozenset({"validate.media", "media.references", "media.unreferenced"})
 """Findings that a backup without media has no answer to."""
 
+PRIVATE = "in a private Compose project"
+"""The place in words after "loaded"."""
+
 _PHASES = LoadingArtifact | Proving
 
 
@@ -102,7 +105,7 @@ def drill_privately(drill: PrivateDrill, *, disaster: bool = False) -> list[Find
     except KorrigoBackupError as problem:
         raise Refused(problem.message, hint=problem.hint, detail=problem.detail) from None
     require_working(found)
-    words = "restored in a private Compose project, proven, the application started on it, and removed again"
+    words = f"restored {PRIVATE}, proven, the application started on it, and removed again"
     after = ", after the project of another restore was destroyed with its volumes" if disaster else ""
     return [*found, ok("verify.drilled", f"{drill.artifact.name}: {words}{after}")]
 

@@ -84,13 +84,8 @@ def exclusive(
     """
     with catalog.exclusive(doing), fence.held(site.postgres, doing) as server:
         site = replace(site, postgres=server)
-        if (catalog.directory / DRILL_SERVER).exists():
-            from korrigo_backup.recovery.local_place import remove_left  # noqa: PLC0415 - only after a killed drill
-
-            remove_left(catalog.directory)
-            _tell(RecoveryAction(ActionKind.DRILL_SERVER_REMOVED, str(catalog.directory / DRILL_SERVER)), listen)
-        _remove_private(site, catalog, listen)
         recover_places(catalog, listen)
+        _remove_private(site, catalog, listen)
         recovered = recover(site)
         undecided.note(site, catalog, recovered.stamps)
         for action in recovered.actions:
@@ -118,6 +113,8 @@ def _remove_private(site: Site, catalog: Catalog, listen: Listener) -> None:
             _tell(RecoveryAction(ActionKind.PRIVATE_PROJECT_REMOVED, name), listen)
     except KorrigoBackupError as problem:
         listen(RecoveryLeft(problem.message, problem.hint))
+
+
 def recover_places(catalog: Catalog, listen: Listener = silent) -> None:
     """Remove the leftovers of killed drills from the backup directory; the caller holds its lock."""
     if any((catalog.directory / name).exists() for name in (DRILL_SERVER, DRILL_FILES)):

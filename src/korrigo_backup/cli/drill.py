@@ -39,15 +39,12 @@ def command(
     place: Annotated[
         PlaceName | None,
         typer.Option(
-            help="beside (default): next to the live data; local: a throw-away server of this machine;"
-            " staging: [staging]; compose: a private project of the site's images, with the application."
+            help="beside (default), local (a server here), staging ([staging]), compose (with the application)."
         ),
     ] = None,
     level: Annotated[
         DrillLevel,
-        typer.Option(
-            help="restore: a restore test; disaster: a private stack is destroyed with its volumes, and recovered."
-        ),
+        typer.Option(help="disaster: a private stack is destroyed with its volumes, then recovered."),
     ] = DrillLevel.RESTORE,
     target: Annotated[str | None, typer.Option("--from", metavar="TARGET", help="Drill the copy on a target.")] = None,
     identity: Annotated[str | None, typer.Option(help="--from: a private key that opens it: a file, or -.")] = None,

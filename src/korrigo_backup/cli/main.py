@@ -1,4 +1,7 @@
-"""The command `korrigo-backup`: its verbs, and the only boundary where errors become words and exit codes."""
+"""The command `korrigo-backup`: its verbs, and the only boundary where errors become words and exit codes.
+
+One file: a verb is loaded only when it is typed, inside of the boundary.
+"""
 
 from __future__ import annotations
 
@@ -48,8 +51,8 @@ VERBS = {
     "list": "korrigo_backup.cli.list_",
     "show": "korrigo_backup.cli.show",
     "verify": "korrigo_backup.cli.verify",
-    "bench": "korrigo_backup.cli.bench",
     "drill": "korrigo_backup.cli.drill",
+    "bench": "korrigo_backup.cli.bench",
     "compare": "korrigo_backup.cli.compare",
     "plan": "korrigo_backup.cli.plan",
     "restore": "korrigo_backup.cli.restore",
@@ -133,7 +136,7 @@ def options(
     context: typer.Context,
     config: Annotated[Path | None, typer.Option(help="TOML file; default: korrigo-backup.toml here.")] = None,
     show_timings: Annotated[
-        bool, typer.Option("--timings", help="Also after the verb: print the seconds of each step at the end (stderr).")
+        bool, typer.Option("--timings", help="Also after the verb: print each step's seconds (stderr).")
     ] = False,
     _version_wanted: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
@@ -226,7 +229,8 @@ def _guarded(words: Sequence[str]) -> int:
         _say(problem)
         return problem.exit_code
     except Interrupted as problem:
-        _print(f"error: interrupted\nhint: run it again when you are ready\nstate: {problem}")
+        lines = f"error: interrupted\nhint: run it again when you are ready\nstate: {problem}"
+        _print(lines + _contacts(problem.world))
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader (head, less) has left
@@ -283,7 +287,13 @@ def _in_words(problem: Exception) -> KorrigoBackupError:
 def _say(problem: KorrigoBackupError) -> None:
     detail = f"detail: {problem.detail}\n" if problem.detail else ""
     lines = f"error: {problem.message}\n{detail}hint: {hint_with_id(problem)}\nstate: {problem.state}"
+    lines += _contacts(problem.world)
     _print(redact(lines, CommandContext.known_secrets))
+
+
+def _contacts(world: World) -> str:
+    """Return the people to ask, where the site is stopped until a person goes on: a line each."""
+    return "".join(f"\ncontact: {line}" for line in CommandContext.contacts) if world is World.STOPPED else ""
 
 
 def _print(lines: str) -> None:

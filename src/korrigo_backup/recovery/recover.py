@@ -103,6 +103,15 @@ def exclusive(
         yield site, recovered
 
 
+def recover_places(catalog: Catalog, listen: Listener = silent) -> None:
+    """Remove the leftovers of killed drills from the backup directory; the caller holds its lock."""
+    if any((catalog.directory / name).exists() for name in (DRILL_SERVER, DRILL_FILES)):
+        from korrigo_backup.places.local import remove_left  # noqa: PLC0415 - only after a killed drill
+
+        for name in remove_left(catalog.directory):
+            _tell(RecoveryAction(ActionKind.DRILL_PLACE_REMOVED, name), listen)
+
+
 def _remove_private(site: Site, catalog: Catalog, listen: Listener) -> None:
     """Remove the private Compose projects of killed runs. A failure keeps no backup from being made."""
     access = site.postgres.access
@@ -113,15 +122,6 @@ def _remove_private(site: Site, catalog: Catalog, listen: Listener) -> None:
             _tell(RecoveryAction(ActionKind.PRIVATE_PROJECT_REMOVED, name), listen)
     except KorrigoBackupError as problem:
         listen(RecoveryLeft(problem.message, problem.hint))
-
-
-def recover_places(catalog: Catalog, listen: Listener = silent) -> None:
-    """Remove the leftovers of killed drills from the backup directory; the caller holds its lock."""
-    if any((catalog.directory / name).exists() for name in (DRILL_SERVER, DRILL_FILES)):
-        from korrigo_backup.places.local import remove_left  # noqa: PLC0415 - only after a killed drill
-
-        for name in remove_left(catalog.directory):
-            _tell(RecoveryAction(ActionKind.DRILL_PLACE_REMOVED, name), listen)
 
 
 def _tell(action: RecoveryAction, listen: Listener) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -15,11 +16,12 @@ from korrigo_backup.cli.announcing import announcer
 from korrigo_backup.cli.fetch import reader
 from korrigo_backup.cli.output import CommandContext, narrator, say, say_findings, say_json
 from korrigo_backup.core.finding import Level
-from korrigo_backup.drill.run import DrillLevel, DrillOptions, run_drill
+from korrigo_backup.drill.run import DrillLevel, DrillOptions, newest_loadable, run_drill
 from korrigo_backup.errors import NotFound, UsageError
 from korrigo_backup.notify.run import announced
 from korrigo_backup.places.place import PlaceName
 from korrigo_backup.run.journal import SiteName
+from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import CopyStep, DatabaseProven, DrillStep, MediaProven, Proving, VerifyingArtifact, silent
 
 if TYPE_CHECKING:
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.drill.run import DrillReport
     from korrigo_backup.targets.read_back import TargetReader
+
+
+_SEEDS = 1_000_000
 
 
 def command(
@@ -42,12 +47,13 @@ def command(
             help="beside (default), local (a server here), staging ([staging]), compose (with the application)."
         ),
     ] = None,
-    level: Annotated[
-        DrillLevel,
-        typer.Option(help="disaster: a private stack is destroyed with its volumes, then recovered."),
-    ] = DrillLevel.RESTORE,
     target: Annotated[str | None, typer.Option("--from", metavar="TARGET", help="Drill the copy on a target.")] = None,
     identity: Annotated[str | None, typer.Option(help="--from: a private key that opens it: a file, or -.")] = None,
+    level: Annotated[
+        DrillLevel,
+        typer.Option(help="restore; disaster: a private stack is lost and recovered; incident: damages must be found."),
+    ] = DrillLevel.RESTORE,
+    seed: Annotated[int | None, typer.Option(min=0, help="--level incident: repeat the run of this number.")] = None,
     notify: Annotated[
         bool | None, typer.Option(help="Notify the channels of [notify]; default: when no user is at the terminal.")
     ] = None,
@@ -59,6 +65,13 @@ def command(
     the backup.
     """
     wired: Wired = context.ensure_object(CommandContext).wired()
+    if level is DrillLevel.INCIDENT:
+        if target or place is not None:
+            raise UsageError("--level incident goes without --from and --place", hint="korrigo-backup drill --help")
+        _simulate(wired, artifact, seed, notify, as_json=as_json)
+        return
+    if seed is not None:
+        raise UsageError("--seed goes with --level incident", hint="korrigo-backup drill --level incident --seed N")
     place = _place(place, level)
     fetch = partial(_fetched, wired, target, identity, artifact, quiet=as_json) if target else None
     steps = narrator(DrillStep, CopyStep, VerifyingArtifact, Proving, DatabaseProven, MediaProven)
@@ -96,6 +109,38 @@ def _place(place: PlaceName | None, level: DrillLevel) -> PlaceName:
             f"a disaster drill destroys a whole stack, which --place {place} has not", hint="use --place compose"
         )
     return PlaceName.COMPOSE
+
+
+def _simulate(
+    wired: Wired,
+    artifact: str,
+    seed: int | None,
+    notify: bool | None,  # noqa: FBT001 - an option that may be left out
+    *,
+    as_json: bool,
+) -> None:
+    """Break copies of an artifact and report the score; exit 10 if a damage was not found."""
+    from korrigo_backup.drill.incident import simulate  # noqa: PLC0415 - only this level
+
+    catalog = wired.catalog
+    chosen = secrets.randbelow(_SEEDS) if seed is None else seed
+    if not as_json:
+        say(f"🎲 Seed {chosen}: copies of a backup are damaged; the backup itself is only read")
+    with announced(announcer(wired, notify), catalog.directory, Verb.INCIDENT, "", say=say_findings) as telling:
+        report = simulate(
+            catalog,
+            lambda: catalog.find(artifact) if artifact else newest_loadable(catalog),
+            SiteName(wired.config.site.name, wired.secrets),
+            seed=chosen,
+            now=local_now(),
+            listen=silent if as_json else narrator(DrillStep),
+        )
+        telling.facts |= {"backup": report.artifact.name, "score": f"{report.found} of {len(report.attempts)}"}
+    if as_json:
+        say_json("incident", {"artifact": str(report.artifact.path), "seed": chosen, "found": report.found,
+                              "tried": len(report.attempts), "attempts": report.attempts})  # fmt: skip
+        return
+    say(f"✅ Incident simulation passed: {report.found} of {len(report.attempts)} damages found (seed {chosen})")
 
 
 def _say_passed(report: DrillReport) -> None:

@@ -50,10 +50,11 @@ USERS = "public.auth_user"
 
 
 class DrillLevel(StrEnum):
-    """The levels of `drill --level`: a restore test, or the recovery of a stack that was destroyed (runbook 6.4)."""
+    """The levels of `drill --level` (runbook 6.1): a restore, the recovery of a lost stack, damages to be found."""
 
     RESTORE = "restore"
     DISASTER = "disaster"
+    INCIDENT = "incident"
 
 
 class DrillVerdict(StrEnum):
@@ -113,6 +114,7 @@ def run_drill(live: Site, catalog: Catalog, options: DrillOptions) -> DrillRepor
     """
     with ExitStack() as stack:
         site = stack.enter_context(_locked(live, catalog, options))
+        places = options.places(site)  # before anything is recorded: a place that is not configured is no failed drill
         watch = Stopwatch()
         there, artifact = catalog, options.artifact
         if options.fetch:
@@ -122,7 +124,7 @@ def run_drill(live: Site, catalog: Catalog, options: DrillOptions) -> DrillRepor
             artifact = str(options.fetch(there))
             watch.begin(Phase.CHECK)
         found = there.find(artifact) if artifact else newest_loadable(there)
-        return _drilled(site, catalog, there, found, options, watch)
+        return _drilled(site, catalog, there, found, replace(options, places=lambda _: places), watch)
 
 
 def newest_loadable(catalog: Catalog) -> Artifact:

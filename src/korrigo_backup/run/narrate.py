@@ -195,6 +195,9 @@ def _drill(step: DrillStep) -> str:
             return f"🔁 Kept as database {step.database} until the next drill"
         case of.PlaceMade():
             return ""
+        case of.DamageTried():
+            result = f"✅ found: {step.found}" if step.found else "❌ NOT FOUND"
+            return f"🔨 {step.damage} ({step.where})\n   {result}"
         case of.RemovingLoaded():
             return "🧹 Removing the loaded copy..."
         case _:

@@ -27,6 +27,7 @@ class Verb(StrEnum):
     NIGHTLY = "nightly"
     VERIFY = "verify"
     DRILL = "drill"
+    INCIDENT = "incident"
     COMPARE = "compare"
     COPY = "copy"
     PRUNE_COPIES = "prune copies"

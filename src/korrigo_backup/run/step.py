@@ -325,7 +325,15 @@ class RemovingLoaded(_Tagged, frozen=True, tag="drill.remove"):
     """The loaded data are removed again."""
 
 
-DrillStep = RoomForDrill | MakingPlace | PlaceMade | LoadingThere | PlacingLoaded | RemovingLoaded
+class DamageTried(_Tagged, frozen=True, tag="drill.damage"):
+    """A copy was damaged, and verified: `found` is the message that names the damage, "" if it was not found."""
+
+    damage: str
+    where: str
+    found: str
+
+
+DrillStep = DamageTried | RoomForDrill | MakingPlace | PlaceMade | LoadingThere | PlacingLoaded | RemovingLoaded
 """Steps of a drill, besides those of its load."""
 
 

@@ -79,7 +79,9 @@ def test_without_a_staging_server_or_its_password_the_place_is_named(site, stage
     assert "password authentication failed" in refused.err
     assert "wrong" not in refused.err.replace("wrong password", "")
     (staged.home / "korrigo-backup.env").unlink()
+    before = (staged.backups / ".journal.jsonl").read_bytes()
     assert "[staging]" in staged.korrigo("drill", "--place", "staging", code=2).err
+    assert (staged.backups / ".journal.jsonl").read_bytes() == before
 
 
 @pytest.mark.contract("D2")

@@ -18,7 +18,7 @@ The numbers are the exit codes of the command (docs/reference/exit-codes.md). Ct
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 UNCHANGED = "nothing was changed"
 
@@ -29,12 +29,21 @@ INTERRUPTED = 130
 class World(StrEnum):
     """How an error leaves the site. Code decides on this; `state` is the sentence for the operator.
 
-    `CHANGED` covers each outcome that only the sentence describes: stopped, done in part, not known.
+    `STOPPED`: services may be down until a person goes on. `CHANGED` covers each outcome that only the sentence
+    describes: done in part, not known.
     """
 
     UNCHANGED = "unchanged"
     ROLLED_BACK = "rolled back"
+    STOPPED = "stopped"
     CHANGED = "changed"
+
+
+class Cause(NamedTuple):
+    """The cause of a failure that another program has named: the id of its explanation, and a hint."""
+
+    id: str
+    hint: str
 
 
 class KorrigoBackupError(Exception):
@@ -43,13 +52,18 @@ class KorrigoBackupError(Exception):
     `message` names the object and the cause, `hint` the next step, `state` the condition of the site: unchanged, rolled
     back, or stopped with the commands to go on. `world` is the same as a code. `detail` names objects and rows in the
     server's own words; it may hold personal data, so it is printed for the operator and goes into no journal and no
-    notification.
+    notification. `id` names the explanation of the situation (`korrigo-backup explain ID`); it is "" if only the exit
+    code has one.
     """
 
     exit_code: ClassVar[int] = 1
+    id: str = ""
 
-    def __init__(self, message: str, *, hint: str, state: str | None = None, detail: str = "") -> None:
+    def __init__(
+        self, message: str, *, hint: str, state: str | None = None, detail: str = "", id_: str | None = None
+    ) -> None:
         super().__init__(message)
+        self.id = type(self).id if id_ is None else id_
         self.message = message
         self.hint = hint
         self.state = UNCHANGED if state is None else state
@@ -82,6 +96,8 @@ class Refused(KorrigoBackupError):
 class NotConfigured(Refused):
     """The site does not have our app, or there is no manage.py where it is looked for."""
 
+    id = "django.absent"
+
 
 class Cancelled(KorrigoBackupError):
     """The operator did not confirm."""
@@ -93,16 +109,20 @@ class NotFound(KorrigoBackupError):
     """The artifact that was named does not exist."""
 
     exit_code = 6
+    id = "artifact.absent"
 
 
 class Locked(KorrigoBackupError):
     """Another run holds the lock of this site."""
 
     exit_code = 7
+    id = "run.locked"
 
 
 class TimedOut(KorrigoBackupError):
     """A command did not come to its end in the time that it has."""
+
+    id = "run.timed_out"
 
 
 class Unreachable(KorrigoBackupError):
@@ -115,12 +135,27 @@ class ProofFailed(KorrigoBackupError):
     """Content differs from its manifest, or is cut, damaged or of another kind."""
 
     exit_code = 9
+    id = "artifact.damaged"
 
 
 class ProblemsFound(KorrigoBackupError):
     """A verb that only inspects has found problems that need a person; it has printed all of them."""
 
     exit_code = 10
+
+
+EXPLAIN = "korrigo-backup explain"
+
+
+def hint_with_id(problem: KorrigoBackupError) -> str:
+    """Return the hint of an error, with the command that explains its situation, if it has an id."""
+    return f"{problem.hint} ({EXPLAIN} {problem.id})" if problem.id else problem.hint
+
+
+def split_hint(text: str) -> tuple[str, str]:
+    """Return the hint and the id of `hint_with_id`, as another process of this program printed it."""
+    hint, found, rest = text.rpartition(f" ({EXPLAIN} ")
+    return (hint, rest.removesuffix(")")) if found and rest.endswith(")") else (text, "")
 
 
 class Interrupted(BaseException):

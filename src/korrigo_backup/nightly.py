@@ -1,7 +1,9 @@
-"""The nightly run: backup, verify, prune, as one run with one line in the journal; then the copies to the targets.
+"""The nightly run: backup, verify, canary, prune, as one run with a line in the journal; then the copies to targets.
 
 A step after the backup that fails never hides that the backup is good: the others are still done, and the run ends with
 PartlyDone, which names them all.
+
+One file: the order of the steps, and which failure of a step ends the night, are read together.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from korrigo_backup.artifact.history import drill_due
 from korrigo_backup.artifact.kinds import Kind
 from korrigo_backup.backup.backup import BackupOptions, take_database
 from korrigo_backup.backup.point import take_point
+from korrigo_backup.canary.alarm import look, require_calm
 from korrigo_backup.core.finding import Finding, Level, first_error, refuse_on_error, warning
 from korrigo_backup.drill.drill import drill, fingerprint
 from korrigo_backup.errors import Interrupted, KorrigoBackupError, Locked, NotFound, PartlyDone, ProofFailed, World
@@ -120,7 +123,7 @@ def _on_this_machine(site: Site, catalog: Catalog, night: Night, done: Done) -> 
         with _interruptible(done):
             if done.artifact:
                 _verify(site, catalog, night, running, done)
-            for step, act in (("prune", _prune), ("settings", _settings)):
+            for step, act in (("canary", _canary), ("prune", _prune), ("settings", _settings)):
                 with _collected(done, step):
                     act(site, catalog, night, running, done)
         _require_all(done)
@@ -203,9 +206,8 @@ def _drilled(site: Site, catalog: Catalog, artifact: Artifact, night: Night, run
         _relink(catalog)
         running.note(damaged=artifact.name)
         state = _UNTOUCHED if problem.world in {World.UNCHANGED, World.ROLLED_BACK} else problem.state
-        raise ProofFailed(
-            f"{artifact.name} was made and cannot be restored: {problem.message}", hint=problem.hint, state=state
-        ) from None
+        words = f"{artifact.name} was made and cannot be restored: {problem.message}"
+        raise ProofFailed(words, hint=problem.hint, state=state, id_=problem.id) from None
     except KorrigoBackupError as problem:
         if night.depth is Depth.FULL:
             _collect(done, "drill", problem)
@@ -225,6 +227,14 @@ def _relink(catalog: Catalog) -> None:
     """Point the link to the newest dump that is not known to be bad; the failure itself is being reported."""
     with suppress(KorrigoBackupError):
         catalog.relink()
+
+
+def _canary(site: Site, catalog: Catalog, night: Night, running: Running, done: Done) -> None:
+    """Keep the last calm backup before `prune` if the new one lacks data; PartlyDone names what it lacks."""
+    del running
+    found = look(catalog, site, now=night.now)
+    done.findings += found
+    require_calm(found)
 
 
 def _prune(site: Site, catalog: Catalog, night: Night, running: Running, done: Done) -> None:

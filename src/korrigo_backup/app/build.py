@@ -108,7 +108,8 @@ class Wired:
         from korrigo_backup.notify.send import Announcer  # noqa: PLC0415 - not to be loaded by all
 
         site, notify = self.config.site, self.config.notify
-        return Announcer(site.name, site.environment, _channels(notify), notify.timeout, self.secrets)
+        people = tuple(one.line for one in self.config.contacts.people)
+        return Announcer(site.name, site.environment, _channels(notify), notify.timeout, self.secrets, people)
 
     def kit_source(self) -> KitSource:
         """Return the inputs of the recovery kit."""
@@ -304,6 +305,7 @@ def _composed(config: Configuration, environment: Mapping[str, str], make: Calla
             f"the way to reach the database is unknown: POSTGRES_HOST is not set, and there is no {missing[0]}",
             hint="run it from the site's project directory, or set [compose] files;"
             " or set POSTGRES_HOST (a name, an address or a socket directory) in .env",
+            id_="settings.missing",
         )
     project = _project(config, environment)
     manage = config.django.manage or compose.manage

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from korrigo_backup.app.build import STOPPED_FILE
+from korrigo_backup.canary.watch import findings, watch
 from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.status.collect import Sources, collect, known
 from korrigo_backup.status.evaluate import evaluate
@@ -81,7 +82,8 @@ def sources(wired: Wired, *, ask: bool) -> Sources:
 
 def facts(wired: Wired, *, now: datetime, ask: bool) -> Facts:
     """Return the facts about the site's backups that can be read; this host or another evaluates them."""
-    return collect(wired.catalog, given(wired, now=now), sources(wired, ask=ask))
+    found = collect(wired.catalog, given(wired, now=now), sources(wired, ask=ask))
+    return structs.replace(found, canary=findings(found, watch(found)))
 
 
 def status(wired: Wired, *, now: datetime, ask: bool) -> Status:

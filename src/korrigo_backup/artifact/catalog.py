@@ -206,6 +206,19 @@ class Catalog:
         finally:
             files.remove_tree(directory)
 
+    @contextmanager
+    def scratch(self, name: str) -> Iterator[Catalog]:
+        """Yield an empty catalog with the same keys, whose directory below this one is removed afterwards.
+
+        The caller holds the lock; the next run removes the remains of a killed one, as those of a draft.
+        """
+        directory = self.directory / f"{PARTIAL_PREFIX}{name}"
+        files.private_directory(directory)
+        try:
+            yield Catalog(directory, self._keyring, owner=self.owner)
+        finally:
+            files.remove_tree(directory)
+
     def point_latest(self, artifact: Artifact) -> None:
         """Make `db_backup_latest.sql.gz` name this artifact (contract B13); the link of another site stays."""
         link = self.directory / LATEST_SQL

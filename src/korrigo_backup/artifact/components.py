@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from korrigo_backup.artifact.catalog import NAME_THE_KEY
 from korrigo_backup.artifact.kinds import KINDS, WITH_ROWS, Kind
 from korrigo_backup.artifact.naming import MANIFEST_SUFFIX, parse
+from korrigo_backup.artifact.reader import manifest_path
 from korrigo_backup.artifact.signature import Authenticity, Verdict, verdict
 from korrigo_backup.core.finding import Finding, error, ok, warning
 from korrigo_backup.errors import KorrigoBackupError, NotFound, ProofFailed
@@ -124,7 +125,12 @@ def _passed_over(artifact: Artifact) -> list[Finding]:
 def usable_manifest(artifact: Artifact) -> Manifest | None:
     """Return the manifest, None when there is none; ProofFailed for a manifest that cannot be read."""
     if artifact.problem:
-        raise ProofFailed(artifact.problem, hint="use another backup: korrigo-backup list shows them")
+        missing = not manifest_path(artifact.path, artifact.kind).exists()
+        raise ProofFailed(
+            artifact.problem,
+            hint="use another backup: korrigo-backup list shows them",
+            id_="manifest.missing" if missing else None,
+        )
     return artifact.manifest
 
 

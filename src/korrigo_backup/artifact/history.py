@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 BACKUPS = (Verb.BACKUP, Verb.NIGHTLY)
 """The verbs that make backups; the record's subject names the kind (`db`, `media`, `full`, `django`)."""
 
-_BESIDE = (Verb.VERIFY, Verb.COPY, Verb.PRUNE_COPIES)
+_BESIDE = (Verb.VERIFY, Verb.COPY, Verb.PRUNE_COPIES, Verb.CANARY)
 """Verbs that may run at the same time as others: they do not take the lock of the site."""
 
 _COVERS = {"full": ("full", "db", "media", "django"), "django": ("django", "db", "media", "full")}

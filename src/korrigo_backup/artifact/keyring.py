@@ -23,6 +23,17 @@ _LARGEST = 64 * 1024
 """Bytes; a thousand old keys."""
 
 
+class OpenKeyFile(Refused):
+    """Other users may read the key file at `path`: a reader of the key can forge backups."""
+
+    id = "key.open"
+
+    def __init__(self, path: Path, mode: int) -> None:
+        hint = f"chmod 600 {path}, or korrigo-backup doctor --fix"
+        super().__init__(f"the key file {path} can be read by others (mode {mode:o})", hint=hint)
+        self.path = path
+
+
 @dataclass
 class Keyring:
     """The keys of a key file; empty where there is no file yet."""
@@ -66,7 +77,7 @@ def read(path: Path) -> Keyring:
             f"the key file {path} is not a regular file", hint="name a file in KORRIGO_BACKUP_KEY_FILE, new or old"
         ) from None
     if mode & 0o077:
-        raise Refused(f"the key file {path} can be read by others (mode {mode:o})", hint=f"chmod 600 {path}")
+        raise OpenKeyFile(path, mode)
     try:
         keys = tuple(Key(bytes.fromhex(line)) for line in lines)
     except ValueError:

@@ -194,6 +194,7 @@ def afterwards(
             f"the backup {artifact.path} is made and verified, but then: {problem.message}",
             hint=problem.hint,
             state=f"the backup {artifact.path} is good",
+            id_=problem.id,
         ) from None
     except Interrupted:
         raise Interrupted(f"the backup {artifact.path} is good") from None

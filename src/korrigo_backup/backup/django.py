@@ -52,6 +52,7 @@ def backup_django(
         raise UsageError(
             "how the site's manage.py is run is not configured",
             hint='set [django] manage = ["python", "manage.py"], or KORRIGO_BACKUP_MANAGE',
+            id_="django.absent",
         )
     with (
         exclusive(site, catalog, "Django backup", listen=listen, own=True) as (site, _),  # noqa: PLR1704 - now held

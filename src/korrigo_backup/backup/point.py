@@ -86,6 +86,7 @@ def _required(site: Site, catalog: Catalog, wish: BackupOptions, *, now: datetim
             f"the backup of the database is good, that of the media failed: {problem.message}",
             hint=problem.hint,
             state=f"the backup {database.path} is good; there is no restore point",
+            id_=problem.id,
         ) from None
 
 
@@ -104,6 +105,7 @@ def _take(
                 f"the backup of the database is good, that of the media failed: {problem.message}",
                 hint=problem.hint,
                 state=f"the backup {database.path} is good; there is no restore point",
+                id_=problem.id,
             ) from None
         with saved_files(media.path, site.archive_root) as files:
             sizes = ((path, digest == _EMPTY) for digest, path in files)

@@ -19,7 +19,16 @@ from korrigo_backup import __version__
 from korrigo_backup.cli.output import CommandContext, timings_text
 from korrigo_backup.core.paths import on_one_line
 from korrigo_backup.core.secret import redact
-from korrigo_backup.errors import INTERRUPTED, UNCHANGED, Interrupted, KorrigoBackupError, PartlyDone, UsageError, World
+from korrigo_backup.errors import (
+    INTERRUPTED,
+    UNCHANGED,
+    Interrupted,
+    KorrigoBackupError,
+    PartlyDone,
+    UsageError,
+    World,
+    hint_with_id,
+)
 from korrigo_backup.system import timings
 from korrigo_backup.system.run import forbid_core_dumps
 from korrigo_backup.system.signals import EndingSignals
@@ -39,6 +48,7 @@ VERBS = {
     "list": "korrigo_backup.cli.list_",
     "show": "korrigo_backup.cli.show",
     "verify": "korrigo_backup.cli.verify",
+    "bench": "korrigo_backup.cli.bench",
     "compare": "korrigo_backup.cli.compare",
     "plan": "korrigo_backup.cli.plan",
     "restore": "korrigo_backup.cli.restore",
@@ -49,15 +59,19 @@ VERBS = {
     "prune": "korrigo_backup.cli.prune",
     "hold": "korrigo_backup.cli.hold",
     "copy": "korrigo_backup.cli.copy",
+    "rehearse": "korrigo_backup.cli.rehearse",
     "fetch": "korrigo_backup.cli.fetch",
     "seal": "korrigo_backup.cli.seal",
     "adopt": "korrigo_backup.cli.adopt",
+    "browse": "korrigo_backup.cli.browse",
     "nightly": "korrigo_backup.cli.schedule.nightly",
     "point": "korrigo_backup.cli.schedule.point",
     "notify": "korrigo_backup.cli.notify",
     "status": "korrigo_backup.cli.status.status",
+    "canary": "korrigo_backup.cli.status.canary",
     "doctor": "korrigo_backup.cli.setup.doctor",
     "diagnose": "korrigo_backup.cli.setup.diagnose",
+    "explain": "korrigo_backup.cli.explain",
     "metrics": "korrigo_backup.cli.status.metrics",
     "checklist": "korrigo_backup.cli.status.checklist",
     "kit": "korrigo_backup.cli.kit",
@@ -211,7 +225,8 @@ def _guarded(words: Sequence[str]) -> int:
         _say(problem)
         return problem.exit_code
     except Interrupted as problem:
-        _print(f"error: interrupted\nhint: run it again when you are ready\nstate: {problem}")
+        lines = f"error: interrupted\nhint: run it again when you are ready\nstate: {problem}"
+        _print(lines + _contacts(problem.world))
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader (head, less) has left
@@ -253,19 +268,28 @@ def _in_words(problem: Exception) -> KorrigoBackupError:
     """Return an error for an exception that no layer has explained: the machine's doing, or a fault of ours."""
     if isinstance(problem, OSError) and problem.errno == errno.ENOSPC and not problem.filename:  # the help, the version
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return KorrigoBackupError(f"cannot print: {problem.strerror}", hint="make room where the output goes")
+        hint = "make room where the output goes"
+        return KorrigoBackupError(f"cannot print: {problem.strerror}", hint=hint, id_="disk.full")
     if isinstance(problem, MemoryError):
         message, hint = "there is no memory left for the run", "end other programs, or raise the limit (ulimit -v)"
+        id_ = "memory.exhausted"
     else:
         message = f"unexpected {type(problem).__name__}: {problem}"
         hint = f"this is a fault of the program: report it with the output of {DEBUG_VARIABLE}=1"
-    return KorrigoBackupError(message, hint=hint, state=_UNKNOWN)
+        id_ = "run.fault"
+    return KorrigoBackupError(message, hint=hint, state=_UNKNOWN, id_=id_)
 
 
 def _say(problem: KorrigoBackupError) -> None:
     detail = f"detail: {problem.detail}\n" if problem.detail else ""
-    lines = f"error: {problem.message}\n{detail}hint: {problem.hint}\nstate: {problem.state}"
+    lines = f"error: {problem.message}\n{detail}hint: {hint_with_id(problem)}\nstate: {problem.state}"
+    lines += _contacts(problem.world)
     _print(redact(lines, CommandContext.known_secrets))
+
+
+def _contacts(world: World) -> str:
+    """Return the people to ask, where the site is stopped until a person goes on: a line each."""
+    return "".join(f"\ncontact: {line}" for line in CommandContext.contacts) if world is World.STOPPED else ""
 
 
 def _print(lines: str) -> None:

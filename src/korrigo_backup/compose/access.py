@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from korrigo_backup.compose.project import engine_hint
+from korrigo_backup.compose.project import engine_cause
 from korrigo_backup.postgres.access import APPLICATION, STOPPED, state_of
 from korrigo_backup.system.run import run
 
 if TYPE_CHECKING:
     from korrigo_backup.compose.project import Project
     from korrigo_backup.core.secret import Secret
+    from korrigo_backup.errors import Cause
     from korrigo_backup.system.run import Command
 
 _SECONDS = 60.0
@@ -82,9 +83,9 @@ class ComposeAccess:
         """Return the same way to the server for another role."""
         return replace(self, user=user, password=password)
 
-    def explain(self, stderr: str) -> str | None:
-        """Return a hint if the container cannot be reached at all, None if it was reached."""
-        return engine_hint(stderr, self.project.shown)
+    def explain(self, stderr: str) -> Cause | None:
+        """Return the cause if the container cannot be reached at all, None if it was reached."""
+        return engine_cause(stderr, self.project.shown)
 
     def is_stopped(self, pid: int) -> bool:
         """Return whether a process in the database's container is stopped."""

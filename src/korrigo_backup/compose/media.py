@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from korrigo_backup.compose.container import mount_of
-from korrigo_backup.compose.project import COMPOSE_SECONDS, engine_hint
+from korrigo_backup.compose.project import COMPOSE_SECONDS, engine_cause
 from korrigo_backup.errors import NotFound
 from korrigo_backup.media.tree import MediaTree
 from korrigo_backup.system.run import Command, run
@@ -51,7 +51,7 @@ def media_tree(
     from korrigo_backup.media.remote.tree import RemoteTree  # noqa: PLC0415 - most sites read the volume itself
 
     python = _Python(project, service, interpreter(manage))
-    return RemoteTree(Path(directory), python.command, lambda stderr: engine_hint(stderr, project.shown))
+    return RemoteTree(Path(directory), python.command, lambda stderr: engine_cause(stderr, project.shown))
 
 
 def _container(project: Project, service: str, make: Callable[[str], None] | None) -> Container:

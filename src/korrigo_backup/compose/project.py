@@ -8,13 +8,14 @@ on their containers.
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from korrigo_backup.compose.container import LABEL, decode_containers
-from korrigo_backup.errors import NotFound, Unreachable, UsageError
+from korrigo_backup.errors import Cause, NotFound, Unreachable, UsageError
 from korrigo_backup.system.run import Command, Completed, describe_status, run, which
 
 if TYPE_CHECKING:
@@ -85,7 +86,8 @@ class Project:
         """
         given = [word for name, value in (settings or {}).items() for word in ("-e", f"{name}={value}")]
         if service not in self.known and not self.container(service).running:
-            raise Unreachable(f"the service {service} is not running", hint=f"start it: {self.shown} up -d")
+            hint = f"start it: {self.shown} up -d"
+            raise Unreachable(f"the service {service} is not running", hint=hint, id_="container.stopped")
         return Command(("docker", "exec", "-i", *given, self.known[service], *arguments), self.environment)
 
     def one_off(self, service: str, *arguments: str, program: str | None = None) -> Command:
@@ -157,6 +159,7 @@ class Project:
         raise NotFound(
             f"the project has no container of the service {service} (there are: {there})",
             hint=self._namesakes(present) or f"{self.shown} up -d {service}; or correct [compose] in the configuration",
+            id_="container.absent",
         )
 
     def _namesakes(self, present: Sequence[Container]) -> str | None:
@@ -186,10 +189,8 @@ class Project:
         lines = [line for line in stderr.splitlines() if line.strip() and "level=warning" not in line]
         refusals = [line for line in lines if line.startswith("Error response from daemon")]  # a summary follows it
         words = (refusals or lines or [describe_status(status)])[-1]
-        return Unreachable(
-            f"{' '.join(self.program)} {what}: {words}",
-            hint=engine_hint(stderr, self.shown) or hint or f"run it by hand: {self.shown} ps",
-        )
+        cause = engine_cause(stderr, self.shown) or Cause("", hint or f"run it by hand: {self.shown} ps")
+        return Unreachable(f"{' '.join(self.program)} {what}: {words}", hint=cause.hint, id_=cause.id)
 
 
 def find_program(environment: Mapping[str, str | Secret]) -> tuple[str, ...]:
@@ -209,6 +210,7 @@ def find_program(environment: Mapping[str, str | Secret]) -> tuple[str, ...]:
         "there is neither docker compose nor docker-compose on this machine",
         hint="install Docker with its Compose plugin (docker-compose-plugin),"
         " or set POSTGRES_HOST to reach the database directly",
+        id_="compose.absent",
     )
 
 
@@ -238,23 +240,36 @@ def _plugins(environment: Mapping[str, str | Secret]) -> Iterator[Path]:
         yield Path(place) / "docker" / "cli-plugins"
 
 
-_HINTS = (
-    ("is not running", "start it: {shown} up -d"),
-    ("o such container", "the container was replaced during the run: run the command again"),
-    ("o such service", "correct the names in [compose] of the configuration; {shown} config --services lists them"),
-    ("annot connect to the Docker daemon", "start the engine: systemctl start docker"),
-    ("permission denied while trying to connect", "run as root or as a user in the group docker"),
-    ("no such file or directory", "run it from the project's root, or set [compose] files in the configuration"),
-    ("is missing a value", "put the variable into .env"),
+_CAUSES = (
+    ("is not running", Cause("container.stopped", "start it: {shown} up -d")),
+    ("o such container", Cause("container.absent", "the container was replaced during the run: run the command again")),
+    (
+        "o such service",
+        Cause(
+            "compose.service",
+            "correct the names in [compose] of the configuration; {shown} config --services lists them",
+        ),
+    ),
+    ("annot connect to the Docker daemon", Cause("docker.stopped", "start the engine: systemctl start docker")),
+    (
+        "permission denied while trying to connect",
+        Cause("docker.permission", "run as root or as a user in the group docker"),
+    ),
+    (
+        "no such file or directory",
+        Cause("compose.file", "run it from the project's root, or set [compose] files in the configuration"),
+    ),
+    ("is missing a value", Cause("settings.missing", "put the variable into .env")),
 )
 
 
-def engine_hint(stderr: str, shown: str) -> str | None:
-    """Return a hint for an error of Compose or of the engine, None for an unknown error.
+def engine_cause(stderr: str, shown: str) -> Cause | None:
+    """Return the cause of an error of Compose or of the engine, None for an unknown error.
 
     Both end with status 1 or 125 whatever failed, so that the words alone give the cause.
     """
-    return next((hint.format(shown=shown) for words, hint in _HINTS if words in stderr), None)
+    found = next((cause for words, cause in _CAUSES if words in stderr), None)
+    return Cause(found.id, found.hint.format(shown=shown)) if found else None
 
 
 @cache
@@ -263,3 +278,12 @@ def _in_memory(text: str) -> str:
     descriptor = os.memfd_create("korrigo-backup")
     os.write(descriptor, text.encode())
     return f"/proc/{os.getpid()}/fd/{descriptor}"
+
+
+@contextmanager
+def file_in_memory(text: str) -> Iterator[Path]:
+    """Yield the path of a file with this text, in UTF-8, on Linux; no disk ever holds it."""
+    with os.fdopen(os.memfd_create("korrigo-backup"), "wb") as file:
+        file.write(text.encode())
+        file.flush()
+        yield Path(f"/proc/{os.getpid()}/fd/{file.fileno()}")

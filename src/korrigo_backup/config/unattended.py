@@ -122,8 +122,22 @@ class Contact(Section, frozen=True):
     """A person to ask, with the matters to ask about (runbook 9.3)."""
 
     role: Text
-    contact: Text
+    contact: Text = ""
     scope: str = ""
+    name: str = ""
+    phone: str = ""
+    mail: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a person who cannot be reached (ValueError, to a decoder ValidationError)."""
+        if not (self.contact or self.phone or self.mail):
+            raise ValueError("needs a contact, a phone or a mail")
+
+    @property
+    def line(self) -> str:
+        """The person in a line: role, name, then the ways to reach him."""
+        ways = " · ".join(filter(None, (self.name, self.contact, self.phone, self.mail)))
+        return f"{self.role}: {ways}{f' ({self.scope})' if self.scope else ''}"
 
 
 class ContactsSection(Section, frozen=True):

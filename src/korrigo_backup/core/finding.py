@@ -87,4 +87,5 @@ def refuse_on_error(
     the site is left, None if nothing was changed.
     """
     if bad := first_error(findings):
-        raise kind(f"{subject}: {bad.message}" if subject else bad.message, hint=bad.hint or otherwise, state=state)
+        words = f"{subject}: {bad.message}" if subject else bad.message
+        raise kind(words, hint=bad.hint or otherwise, state=state, id_=bad.id)

@@ -12,7 +12,16 @@ from django.db import OperationalError, ProgrammingError
 from django.utils.connection import ConnectionDoesNotExist
 
 from korrigo_backup.djangoapp.load.insert import first_line
-from korrigo_backup.errors import INTERRUPTED, KorrigoBackupError, Locked, Refused, Unreachable, UsageError
+from korrigo_backup.errors import (
+    INTERRUPTED,
+    KorrigoBackupError,
+    Locked,
+    Refused,
+    Unreachable,
+    UsageError,
+    hint_with_id,
+)
+from korrigo_backup.postgres.server_error import EXPLAINED
 from korrigo_backup.system.files import explained
 
 if TYPE_CHECKING:
@@ -42,7 +51,8 @@ def reported(doing: str, state: Callable[[], str]) -> Iterator[None]:
         refused = UsageError(str(problem), hint="see DATABASES and MEDIA_ROOT in the settings", state=state())
         raise _command_error(refused) from None
     except MemoryError:
-        short = KorrigoBackupError("out of memory", hint="give the container more memory", state=state())
+        hint = "give the container more memory"
+        short = KorrigoBackupError("out of memory", hint=hint, state=state(), id_="memory.exhausted")
         raise _command_error(short) from None
     except KeyboardInterrupt:
         text = f"interrupted\nstate: {state()}"
@@ -58,16 +68,22 @@ def explain(problem: DatabaseProblem, doing: str, state: str) -> KorrigoBackupEr
     words = f"cannot {doing}: {first_line(problem)}"
     code, sqlite = _sqlstate(problem), _sqlite_code(problem)
     if code in {"55P03", "40P01"} or sqlite in _LOCKED:
-        return Locked(words, hint="stop the site's services (they hold its tables), then run it again", state=state)
+        hint = "stop the site's services (they hold its tables), then run it again"
+        return Locked(words, hint=hint, state=state, id_="table.locked")
     if code == "42501":
-        return Refused(words, hint="run as the role that owns the tables, or give it the right", state=state)
+        hint = "run as the role that owns the tables, or give it the right"
+        return Refused(words, hint=hint, state=state, id_="role.rights")
     if code in {"53100", "53200"} or sqlite == _FULL:
-        return KorrigoBackupError(words, hint="make room on the database server's disk, then run it again", state=state)
+        hint = "make room on the database server's disk, then run it again"
+        return KorrigoBackupError(words, hint=hint, state=state, id_=EXPLAINED.get(code, "server.full"))
     if isinstance(problem, ProgrammingError) or "no such table" in words or "no such column" in words:
-        return Refused(words, hint="bring the tables to the code: python manage.py migrate", state=state)
+        hint = "bring the tables to the code: python manage.py migrate"
+        return Refused(words, hint=hint, state=state, id_="validate.migrations")
     if isinstance(problem, OperationalError) and code[:2] in {"", "08", "28", "3D", "57", "53"}:
-        return Unreachable(words, hint="see whether the database runs, and DATABASES in the settings", state=state)
-    return KorrigoBackupError(words, hint="the database's log has the details", state=state)
+        hint = "see whether the database runs, and DATABASES in the settings"
+        return Unreachable(words, hint=hint, state=state, id_=EXPLAINED.get(code, "services.database"))
+    hint = "the database's log has the details"
+    return KorrigoBackupError(words, hint=hint, state=state, id_=EXPLAINED.get(code, "server.statement"))
 
 
 def _sqlstate(problem: DatabaseProblem) -> str:
@@ -82,5 +98,5 @@ def _sqlite_code(problem: DatabaseProblem) -> int | None:
 
 
 def _command_error(problem: KorrigoBackupError) -> CommandError:
-    text = f"{problem.message}\nhint: {problem.hint}\nstate: {problem.state}"
+    text = f"{problem.message}\nhint: {hint_with_id(problem)}\nstate: {problem.state}"
     return CommandError(text, returncode=problem.exit_code)

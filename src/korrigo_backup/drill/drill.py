@@ -123,7 +123,8 @@ def _stage(part: StagedPart, undo: UndoStack) -> None:
             raise Refused(f"no drill on this machine: {problem.message}", hint=_AS_SUPERUSER) from None
         raise
     except REFUSED_DUMP as problem:
-        raise ProofFailed(f"it does not load: {problem.message}", hint=problem.hint, detail=problem.detail) from None
+        words = f"it does not load: {problem.message}"
+        raise ProofFailed(words, hint=problem.hint, detail=problem.detail, id_=problem.id or None) from None
 
 
 def _require_possible(found: Iterable[Finding], *, before: str = "") -> None:
@@ -131,7 +132,7 @@ def _require_possible(found: Iterable[Finding], *, before: str = "") -> None:
     bad = [one for one in found if one.level is Level.ERROR and one.id not in {MOUNTED, *OF_THE_SWAP}]
     if bad:
         problem = refusal(bad)
-        raise Refused(f"{before}{problem.message}", hint=problem.hint)
+        raise Refused(f"{before}{problem.message}", hint=problem.hint, id_=problem.id)
 
 
 def _remove(undo: UndoStack) -> list[Finding]:

@@ -118,7 +118,14 @@ class _AnnouncedRun:
         code = INTERRUPTED if outcome is Outcome.INTERRUPTED else problem.exit_code
         run = (self.announcer.site, self.verb, self.subject)
         journal.note_early(
-            self.directory, self.announcer.secrets, run, self.began, outcome=outcome, code=code, message=problem.message
+            self.directory,
+            self.announcer.secrets,
+            run,
+            self.began,
+            outcome=outcome,
+            code=code,
+            message=problem.message,
+            error=problem.id,
         )
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from korrigo_backup.core.secret import Secret
+    from korrigo_backup.errors import Cause
 
 
 APPLICATION = "korrigo-backup"
@@ -55,8 +56,8 @@ class Access(Protocol):
         """Return the same way to the server for another role."""
         ...
 
-    def explain(self, stderr: str) -> str | None:
-        """Return a hint if a client could not even be started where it runs, None if it was."""
+    def explain(self, stderr: str) -> Cause | None:
+        """Return the cause if a client could not even be started where it runs, None if it was."""
         ...
 
     def free(self, directory: str) -> int | None:
@@ -115,7 +116,7 @@ class Direct:
         """Return the same way to the server for another role."""
         return replace(self, user=user, password=password)
 
-    def explain(self, stderr: str) -> str | None:
+    def explain(self, stderr: str) -> Cause | None:
         """Return None: the clients are on this machine."""
         del stderr
         return None

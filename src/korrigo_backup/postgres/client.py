@@ -230,17 +230,18 @@ class Postgres:
         """Return the error for a connection that was not made or was lost, None when it was another failure."""
         place = self.access.description
         if cannot := self.access.explain(stderr):
-            return Unreachable(f"cannot reach the {place}: {words}", hint=cannot)
+            return Unreachable(f"cannot reach the {place}: {words}", hint=cannot.hint, id_=cannot.id)
         if is_pooler(stderr):
             return _pooled(place, f": {words}")
         if cause := connection_cause(stderr):
             kind = NotAdmitted if cause.not_admitted else Unreachable
             where = f"database {database} at {place}" if cause.of_the_database else place
-            return kind(f"cannot use {where}: {words}", hint=cause.hint)
+            return kind(f"cannot use {where}: {words}", hint=cause.hint, id_=cause.id)
         if status == _CONNECTION_STATUS:
             return Unreachable(
                 f"the connection to {place} failed: {words}",
                 hint="see whether the server runs (pg_isready), and read its log",
+                id_="server.silent",
             )
         return None
 
@@ -307,6 +308,7 @@ class Client:
             return Unreachable(
                 f"the connection to {self.server.access.description} went silent: {self.watch.lost}",
                 hint="see the server (its log, its disk, the network on the way to it), then run the command again",
+                id_="server.ended",
             )
         return self.server.failure(self.command, status, self.process.stderr, self.database)
 
@@ -397,4 +399,5 @@ def _pooled(place: str, words: str = "") -> Refused:
     return Refused(
         f"{place} is a connection pooler (pgbouncer or alike), which gives no session of its own{words}",
         hint="set POSTGRES_HOST and POSTGRES_PORT to the PostgreSQL server itself; the site may go on with the pooler",
+        id_="server.pooler",
     )

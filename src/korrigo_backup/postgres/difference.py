@@ -124,7 +124,8 @@ def require_accepted(
             refused.append(one)
     if refused:
         words = f"{what}: {some([one.message for one in refused])}"
-        raise ProofFailed(words, hint=_hint(refused), detail=some([one.detail for one in refused if one.detail]))
+        detail = some([one.detail for one in refused if one.detail])
+        raise ProofFailed(words, hint=_hint(refused), detail=detail, id_="proof.differs")
 
 
 def _hint(refused: list[Difference]) -> str:

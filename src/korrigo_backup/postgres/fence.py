@@ -140,6 +140,7 @@ class _Fence:
             raise Unreachable(
                 f"the session that holds the lock of this site was lost: {problem.message}",
                 hint="see the server's log, then run the command again",
+                id_="server.ended",
             ) from None
         if self._session is None:
             self.take()

@@ -3,6 +3,8 @@
 This is the only module that reads the words of psql and pg_dump. A server's error has an SQLSTATE, which decides its
 class. pg_dump prints no code, and psql none for a failed connection or a line that it cannot parse: there the words
 decide. Clients on this machine print English (LC_ALL in system/run.py). Other modules decide on the classes below.
+
+One file: the words and codes of PostgreSQL, and the cause, hint and explanation of each.
 """
 
 from __future__ import annotations
@@ -39,11 +41,27 @@ class ServerError:
         return self.sqlstate[:2]
 
 
+EXPLAINED = {
+    "23503": "rows.foreign_key",
+    "23505": "rows.duplicate",
+    "3D000": "database.missing",
+    "42501": "role.rights",
+    "42704": "roles.missing",
+    "53100": "server.full",
+    "53200": "server.memory",
+    "53300": "server.crowded",
+    "55006": "database.in_use",
+    "55P03": "table.locked",
+}
+"""The explanation of an error by its SQLSTATE."""
+
+
 class StatementFailed(KorrigoBackupError):
     """The server refused a statement; `server` is its own account. Decisions are taken on `server.sqlstate`."""
 
     def __init__(self, message: str, *, hint: str, server: ServerError) -> None:
-        super().__init__(message, hint=hint, detail=" ".join(filter(None, (server.detail, server.hint))))
+        detail = " ".join(filter(None, (server.detail, server.hint)))
+        super().__init__(message, hint=hint, detail=detail, id_=EXPLAINED.get(server.sqlstate, "server.statement"))
         self.server = server
 
 
@@ -54,9 +72,13 @@ class ClientFailed(KorrigoBackupError):
 class TableLocked(KorrigoBackupError):
     """Another session holds a lock on a table for longer than we wait."""
 
+    id = "table.locked"
+
 
 class NotPermitted(Refused):
     """The server does not let our role do it; `server` is its own account, None where a client has read it."""
+
+    id = "role.rights"
 
     def __init__(self, message: str, *, hint: str, server: ServerError | None = None) -> None:
         super().__init__(message, hint=hint)
@@ -70,7 +92,7 @@ def statement_error(program: str, words: str, server: ServerError) -> KorrigoBac
         case "42501":
             return NotPermitted(message, hint=_hint(_RIGHTS, words, _GIVE_RIGHTS), server=server)
         case "53100":
-            return Refused(message, hint=_MAKE_ROOM)
+            return Refused(message, hint=_MAKE_ROOM, id_=EXPLAINED[server.sqlstate])
         case "55P03":
             return TableLocked(message, hint=_LOCKED)
         case "55006":
@@ -84,11 +106,11 @@ def client_error(program: str, words: str, stderr: str) -> KorrigoBackupError:
     """Return the error for a client that ended without an SQLSTATE: its class and its hint by the client's words."""
     message = f"{program}: {words}"
     if re.search(r"aborting because of server version mismatch", stderr):
-        return Refused(message, hint=_CLIENTS)
+        return Refused(message, hint=_CLIENTS, id_="database.clients")
     if re.search(r"permission denied|must be owner|affected by row-level security policy", stderr):
         return NotPermitted(message, hint=_hint(_RIGHTS, stderr, _GIVE_RIGHTS))
     if re.search(r"No space left on device|could not extend file", stderr):
-        return Refused(message, hint=_MAKE_ROOM)
+        return Refused(message, hint=_MAKE_ROOM, id_="server.full")
     if "lock timeout" in words:
         return TableLocked(message, hint=_LOCKED)
     return ClientFailed(message, hint=_hint(_FAILED, words, _LOG))
@@ -99,9 +121,10 @@ class ConnectionCause:
     """The cause for which a client was not connected, or lost its connection.
 
     `of_the_database` is False where another database of the server would not be reached either. `not_admitted`: the
-    server's pg_hba.conf does not let us in.
+    server's pg_hba.conf does not let us in. `id` names its explanation.
     """
 
+    id: str
     hint: str
     of_the_database: bool = True
     not_admitted: bool = False
@@ -206,16 +229,20 @@ _POOLER = (
 _CONNECTION = (
     (
         r"password authentication failed|no password supplied|fe_sendauth",
-        ConnectionCause("check POSTGRES_USER and POSTGRES_PASSWORD (in .env or the environment)"),
+        ConnectionCause("server.password", "check POSTGRES_USER and POSTGRES_PASSWORD (in .env or the environment)"),
     ),
     (
         r'FATAL:  database ".*" does not exist',
-        ConnectionCause("check POSTGRES_DB; if it was dropped, restore makes it again: korrigo-backup restore latest"),
+        ConnectionCause(
+            "database.missing",
+            "check POSTGRES_DB; if it was dropped, restore makes it again: korrigo-backup restore latest",
+        ),
     ),
-    (r'FATAL:  role ".*" does not exist', ConnectionCause("check POSTGRES_USER")),
+    (r'FATAL:  role ".*" does not exist', ConnectionCause("server.role", "check POSTGRES_USER")),
     (
         r"pg_hba\.conf.*(?:no encryption|SSL off)",
         ConnectionCause(
+            "server.tls",
             "the server may demand TLS: set [database] sslmode (PGSSLMODE) to verify-full or require;"
             " or see its pg_hba.conf",
             not_admitted=True,
@@ -224,12 +251,15 @@ _CONNECTION = (
     (
         r"server does not support SSL",
         ConnectionCause(
-            "turn TLS on in the server (ssl = on), or change [database] sslmode (PGSSLMODE)", of_the_database=False
+            "server.tls",
+            "turn TLS on in the server (ssl = on), or change [database] sslmode (PGSSLMODE)",
+            of_the_database=False,
         ),
     ),
     (
         r"certificate verify failed|root certificate file|server certificate for",
         ConnectionCause(
+            "server.tls",
             "[database] sslrootcert must name the authority of the server's certificate, POSTGRES_HOST the host in it",
             of_the_database=False,
         ),
@@ -237,16 +267,18 @@ _CONNECTION = (
     (
         r"certificate file|private key file|could not load client certificate",
         ConnectionCause(
-            "check [database] sslcert and sslkey; the key is for its owner alone (chmod 600)", of_the_database=False
+            "server.tls",
+            "check [database] sslcert and sslkey; the key is for its owner alone (chmod 600)",
+            of_the_database=False,
         ),
     ),
     (
         r"pg_hba\.conf",
-        ConnectionCause("allow this host and user in the server's pg_hba.conf", not_admitted=True),
+        ConnectionCause("server.hba", "allow this host and user in the server's pg_hba.conf", not_admitted=True),
     ),
     (
         r"not currently accepting connections",
-        ConnectionCause("a restore was interrupted: korrigo-backup rollback finishes it"),
+        ConnectionCause("server.closed", "a restore was interrupted: korrigo-backup rollback finishes it"),
     ),
     (
         (
@@ -254,15 +286,18 @@ _CONNECTION = (
             r"|could not translate host name"
         ),
         ConnectionCause(
-            "see whether the server runs and listens there: check POSTGRES_HOST and POSTGRES_PORT, run pg_isready"
+            "server.silent",
+            "see whether the server runs and listens there: check POSTGRES_HOST and POSTGRES_PORT, run pg_isready",
         ),
     ),
     (
         r"too many clients|remaining connection slots",
-        ConnectionCause("close connections or raise max_connections, then run it again"),
+        ConnectionCause("server.crowded", "close connections or raise max_connections, then run it again"),
     ),
     (
         r"server closed the connection|terminating connection|connection to server was lost",
-        ConnectionCause("the server stopped or was restarted in the middle: see its log, then run the command again"),
+        ConnectionCause(
+            "server.ended", "the server stopped or was restarted in the middle: see its log, then run the command again"
+        ),
     ),
 )

@@ -126,4 +126,5 @@ def refusal(findings: Iterable[Finding]) -> Refused:
     """Return the error that names every obstacle, with the hint against each, once."""
     bad = [finding for finding in findings if finding.level is Level.ERROR]
     hints = dict.fromkeys(finding.hint for finding in bad if finding.hint)
-    return Refused("; and ".join(finding.message for finding in bad), hint="; then ".join(hints))
+    words = "; and ".join(finding.message for finding in bad)
+    return Refused(words, hint="; then ".join(hints), id_=bad[0].id if bad else None)

@@ -216,6 +216,7 @@ def _save_replaced(run: RestoreRun, kept: str) -> Artifact:
             f"the restore is done and proven, but the safety backup failed: {problem.message}",
             hint=problem.hint,
             state=restored,
+            id_=problem.id,
         ) from None
     except Interrupted:
         raise Interrupted(restored) from None

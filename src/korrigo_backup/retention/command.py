@@ -122,6 +122,7 @@ def _removed(catalog: Catalog, plan: Retention, site: Site | None, *, now: datet
             f"{removed} backups are removed, but not all previous copies of restores: {problem.message}",
             hint=problem.hint,
             state="the entries that are listed as kept are there; the live site is unchanged",
+            id_=problem.id,
         ) from None
 
 

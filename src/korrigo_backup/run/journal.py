@@ -20,6 +20,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from korrigo_backup.core.paths import readable
@@ -32,6 +33,8 @@ from korrigo_backup.system.files import FILE_MODE, explained, open_own, open_pla
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from msgspec import UnsetType
 
     from korrigo_backup.core.secret import Secret
     from korrigo_backup.run.step import Listener
@@ -96,13 +99,14 @@ class _Recorded(Running):
         self.record = replace(self.record, **known)
         self.write(self.record)
 
-    def ended(self, outcome: Outcome, code: int, message: str = "") -> Record:
-        """Return the record of the end."""
+    def ended(self, outcome: Outcome, code: int, message: str = "", error: str | UnsetType = UNSET) -> Record:
+        """Return the record of the end; `error` is the id of its error."""
         return replace(
             self.record,
             outcome=outcome,
             exit_code=code,
             message=message,
+            error=error,
             seconds=round(time.monotonic() - self._began, 3),
             downtime=downtime(self._steps) if self.downtime is None else self.downtime,
             bytes=self.bytes,
@@ -133,13 +137,13 @@ def recorded(
     try:
         yield running
     except PartlyDone as problem:
-        _note(write, running.ended(Outcome.PARTLY, problem.exit_code, problem.message))
+        _note(write, running.ended(Outcome.PARTLY, problem.exit_code, problem.message, problem.id))
         raise
     except Cancelled as problem:
         _note(write, running.ended(Outcome.CANCELLED, problem.exit_code))
         raise
     except KorrigoBackupError as problem:
-        _note(write, running.ended(Outcome.FAILED, problem.exit_code, problem.message))
+        _note(write, running.ended(Outcome.FAILED, problem.exit_code, problem.message, problem.id))
         raise
     except (Interrupted, KeyboardInterrupt) as problem:
         _note(write, running.ended(Outcome.INTERRUPTED, INTERRUPTED, str(problem)))
@@ -215,6 +219,7 @@ def note_early(
     outcome: Outcome,
     code: int,
     message: str,
+    error: str = "",
 ) -> None:
     """Record the run (site, verb, subject) that ended like this, unless it has recorded itself since `began`.
 
@@ -224,7 +229,8 @@ def note_early(
     site, verb, subject = run
     if not _since(directory, verb, subject, began):
         record = _record(site, verb, subject, began)
-        _note(partial(_append, directory, secrets), replace(record, outcome=outcome, exit_code=code, message=message))
+        ended = replace(record, outcome=outcome, exit_code=code, message=message, error=error)
+        _note(partial(_append, directory, secrets), ended)
 
 
 def remark(directory: Path, secrets: Sequence[Secret], run: tuple[str, str], began: datetime, text: str) -> None:

@@ -85,6 +85,8 @@ def _common(step: CommonStep) -> str:
     match step:
         case of.RecoveryDone():
             return f"🔧 {step.sentence} (left by an interrupted run)"
+        case of.Mended():
+            return f"🔧 {step.sentence}"
         case of.RecoveryLeft() | of.SiteRenamed() | of.ContainersElsewhere():
             return f"⚠️ {step.message}\n   hint: {step.hint}"
         case of.StrangerOwner():

@@ -35,6 +35,9 @@ class Verb(StrEnum):
     RESTORE_BY_DJANGO = "restore by Django"
     ROLLBACK = "rollback"
     REBUILD = "rebuild"
+    DOCTOR = "doctor"
+    CANARY = "canary"
+    BENCH = "bench"
 
 
 SKIPPED = "skipped"
@@ -69,7 +72,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     start where no address is known. Where a restore keeps no previous copy of the database, `safety` names the backup
     for its undo, and `transaction` the transaction in the live database that decides it; "" again once it is undone.
     `from_nothing` is the stamp of a restore that found no database in its place: only its files have a previous copy.
-    `proved` is the fingerprint of the schema that a drill has loaded and proven. `damaged` names the artifact that a
+    `proved` is the fingerprint of the schema that a drill has loaded and proven. `error` is the id of the
+    error that ended it (`korrigo-backup explain`), "" for an error without one. `damaged` names the artifact that a
     night made and found bad, `host` is the machine of the run. Lines of the development versions before 0.1.0 have
     neither.
     """
@@ -94,6 +98,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     proved: str = ""
     damaged: str | UnsetType = UNSET
     host: str | UnsetType = UNSET
+    error: str | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         """Refuse a time that cannot be compared with others (ValueError, to a decoder ValidationError)."""

@@ -37,6 +37,12 @@ class RecoveryLeft(_Tagged, frozen=True, tag="recover.left"):
     hint: str
 
 
+class Mended(_Tagged, frozen=True, tag="mended"):
+    """`doctor --fix` has repaired something."""
+
+    sentence: str
+
+
 class StrangerOwner(_Tagged, frozen=True, tag="rights.stranger"):
     """The live database belongs to another role, so that this role cannot restore it."""
 
@@ -87,6 +93,7 @@ class ServicesWereStopped(_Tagged, frozen=True, tag="services.stopped"):
 CommonStep = (
     RecoveryDone
     | RecoveryLeft
+    | Mended
     | StrangerOwner
     | SiteRenamed
     | ContainersElsewhere

@@ -60,7 +60,7 @@ class UndoStack:
                 self.halt = Halt(doing, problem)
                 hint = problem.hint if isinstance(problem, KorrigoBackupError) else ""
                 cause.leave(
-                    World.CHANGED,
+                    World.STOPPED,
                     f"STOPPED while undoing ({doing}): {problem}. No data was deleted;"
                     f" {hint or 'remove the cause'}; then run korrigo-backup rollback: it finishes this first",
                 )

@@ -5,10 +5,17 @@ Each part is gathered by itself, and a part that fails gives its reason: a repor
 
 from __future__ import annotations
 
+import io
 import platform
 import re
+import stat
+import tarfile
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import distributions
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from korrigo_backup import __version__
 from korrigo_backup.compose.access import ComposeAccess
@@ -18,11 +25,11 @@ from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.notify import address
 from korrigo_backup.postgres.activity import activity
 from korrigo_backup.run import journal
+from korrigo_backup.system.files import FILE_MODE
 from korrigo_backup.system.run import Command, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from datetime import datetime
 
     from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.compose.project import Project
@@ -34,6 +41,9 @@ LOG_LINES = 50
 
 NEWEST = 10
 """How many backups, and runs of the journal, are shown."""
+
+JOURNAL_RECORDS = 200
+"""How many runs of the journal are packed into an archive."""
 
 _SECONDS = 30
 
@@ -47,7 +57,9 @@ _OF_INTEREST = re.compile(
     r"(POSTGRES|DJANGO|KORRIGO|BACKUP|COMPOSE|REDIS|CELERY|MEDIA|DATABASE|EMAIL)_?\w*|DEBUG|TZ|LANG"
 )
 
-_SECRET_WORDS = re.compile(r"PASS|SECRET|TOKEN|KEY|URL|DSN|CREDENTIAL", re.IGNORECASE)
+_SECRET_WORDS = re.compile(
+    r"PASS|PWD|SECRET|TOKEN|KEY|URL|DSN|CREDENTIAL|AUTH|SALT|PIN\b|PRIVATE|WEBHOOK|SIGNATURE", re.IGNORECASE
+)
 
 
 _SHORTEST = 8
@@ -74,13 +86,56 @@ def report(sources: ReportSources) -> Iterator[str]:
         yield redact(line, hidden)
 
 
+def archive(sources: ReportSources) -> bytes:
+    """Return a tar.gz file with the report, the journal, the findings and the names of the backups, without secrets.
+
+    Every file in it is text in UTF-8, readable by its owner alone.
+    """
+    hidden = (*sources.secrets, *_values(sources.environment))
+    texts = {
+        "report.txt": "\n".join(_lines(sources)),
+        "journal.jsonl": "\n".join(_guarded(lambda: _journal_lines(sources.catalog))),
+        "doctor.json": "\n".join(_guarded(lambda: _findings(sources))),
+        "versions.txt": "\n".join(_guarded(_packages)),
+        "directory.txt": "\n".join(_guarded(lambda: _entries(sources.catalog))),
+    }
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        for name, text in texts.items():
+            data = redact(f"{text}\n", hidden).encode(errors="backslashreplace")
+            info = tarfile.TarInfo(f"korrigo-diagnostic/{name}")
+            info.size, info.mode, info.mtime = len(data), FILE_MODE, int(sources.now.timestamp())
+            tar.addfile(info, io.BytesIO(data))
+    return packed.getvalue()
+
+
+def _journal_lines(catalog: Catalog) -> Iterator[str]:
+    for record in journal.read(catalog.directory)[-JOURNAL_RECORDS:]:
+        yield msgspec.json.encode(record).decode()
+
+
+def _findings(sources: ReportSources) -> list[str]:
+    return [msgspec.json.format(msgspec.json.encode(sources.checks()), indent=2).decode()]
+
+
+def _packages() -> list[str]:
+    return sorted(f"{one.metadata['Name']} {one.version}" for one in distributions())
+
+
+def _entries(catalog: Catalog) -> Iterator[str]:
+    for path in sorted(catalog.directory.iterdir()):
+        info = path.lstat()
+        changed = datetime.fromtimestamp(info.st_mtime, UTC).isoformat(timespec="seconds")
+        yield f"{stat.filemode(info.st_mode)} {info.st_uid}:{info.st_gid} {info.st_size:>15,} {changed} {path.name}"
+
+
 def _lines(sources: ReportSources) -> Iterator[str]:
     yield "=== DIAGNOSTIC REPORT ==="
     yield f"Date: {sources.now.isoformat(timespec='seconds')}"
     for number, (title, part) in enumerate(_parts(sources), 1):
         yield ""
         yield f"{number}. {title}:"
-        yield from _guarded(part)
+        yield from (f"   {line}" for line in _guarded(part))
 
 
 def _parts(sources: ReportSources) -> list[tuple[str, Callable[[], Iterable[str]]]]:
@@ -109,10 +164,9 @@ _ASKED = (
 
 def _guarded(part: Callable[[], Iterable[str]]) -> Iterator[str]:
     try:
-        for line in part():
-            yield f"   {line}"
+        yield from part()
     except (KorrigoBackupError, OSError) as problem:
-        yield f"   unknown: {problem}"
+        yield f"unknown: {problem}"
 
 
 def _versions(sources: ReportSources) -> Iterator[str]:

@@ -25,7 +25,7 @@ from korrigo_backup.backup.backup import SPACE_FACTOR
 from korrigo_backup.compose.access import ComposeAccess
 from korrigo_backup.compose.elsewhere import elsewhere
 from korrigo_backup.compose.machine_needs import machine_findings
-from korrigo_backup.compose.project import COMPOSE_SECONDS, PROGRAMS, engine_hint
+from korrigo_backup.compose.project import COMPOSE_SECONDS, PROGRAMS, engine_cause
 from korrigo_backup.config.load import DOTENV, OWN_DOTENV, own_variables
 from korrigo_backup.core.dotenv import described
 from korrigo_backup.core.finding import Finding, Level, error, ok, warning
@@ -144,7 +144,8 @@ def _program(
     version = version_in(done.stdout.decode(errors="replace"))
     if done.status or version is None:
         words = (done.stderr.splitlines() or ["no output"])[-1]
-        hint = engine_hint(done.stderr, "docker compose") or f"run it by hand: {' '.join(argv[:-1])}"
+        cause = engine_cause(done.stderr, "docker compose")
+        hint = cause.hint if cause else f"run it by hand: {' '.join(argv[:-1])}"
         return [error(id_, f"{name} does not answer: {words}", hint)]
     return [judged(id_, name, version, oldest)]
 

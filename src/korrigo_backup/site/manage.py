@@ -19,6 +19,7 @@ from korrigo_backup.errors import (
     ProofFailed,
     Refused,
     Unreachable,
+    split_hint,
 )
 from korrigo_backup.system.run import Command, Completed, describe_status, ended_after, run, spawn
 
@@ -168,6 +169,9 @@ def taken_in(command: Command, served: Served, by: DjangoCommands) -> None:
         raise KorrigoBackupError(f"{by.description} restore ended without output", hint=SAME_VERSION)
 
 
+_OUT_OF_MEMORY, _KILLED = frozenset({-9, 137}), "memory.exhausted"
+"""Statuses of a process that was killed. Nobody but the kernel's out-of-memory killer does that to manage.py."""
+
 _KINDS = {kind.exit_code: kind for kind in (Refused, NotFound, Locked, Unreachable, ProofFailed)}
 """The error that an exit status of ours stands for."""
 
@@ -220,10 +224,11 @@ def failure(done: Completed, what: str) -> KorrigoBackupError:
         )
     if "unrecognized arguments" in done.stderr:
         return Refused(f"{what}: the site has another version of korrigo-backup than this command", hint=SAME_VERSION)
-    hint = next((line.removeprefix("hint: ") for line in lines if line.startswith("hint: ")), None)
+    hint, id_ = split_hint(next((line.removeprefix("hint: ") for line in lines if line.startswith("hint: ")), ""))
     words = next((line for line in lines if line.startswith("CommandError: ")), last)
     kind = _KINDS.get(done.status, KorrigoBackupError)
     return kind(
         f"{what} {describe_status(done.status)}: {words.removeprefix('CommandError: ') or 'it printed nothing'}",
         hint=hint or "run that command by hand to see its error ([django] in the configuration)",
+        id_=id_ or (_KILLED if done.status in _OUT_OF_MEMORY else None),
     )

@@ -2,6 +2,8 @@
 
 An error needs action now: the site would lose more than it may, or a backup will fail. A warning needs action this
 week. Everything is computed from the status; no file is read here.
+
+One file: every finding of the status, in the order of urgency.
 """
 
 from __future__ import annotations
@@ -63,6 +65,7 @@ def attention(status: Status) -> tuple[Finding, ...]:
         *_in_part(facts),
         *_broken(facts),
         *_space(status.space),
+        *facts.canary,
         *_sudden(facts),
         *_schedule(facts),
         *_proof(status),

@@ -156,7 +156,8 @@ class CollectedFacts(msgspec.Struct, Generic[_ArtifactT], frozen=True, kw_only=T
     exists; `shared_disk` whether the backups lie on the media's file system, None if not known. `held_unread` and
     `no_database` give the reason why the holds cannot be read and why the database does not answer, each with a hint,
     `journal_unread` why the journal cannot be read. `kept` is None if the database was not asked, or did not answer.
-    `scheduled` is None if the schedule was not read; `schedule` holds the obstacles to an installed schedule.
+    `scheduled` is None if the schedule was not read; `schedule` holds the obstacles to an installed schedule. `canary`
+    holds the differences between the newest backups and the site's own history that need a person.
 
     The order of the fields is that of the published document.
     """
@@ -185,6 +186,7 @@ class CollectedFacts(msgspec.Struct, Generic[_ArtifactT], frozen=True, kw_only=T
     site: str | None = None
     environment: str | None = None
     targets: tuple[TargetCopies, ...] = ()
+    canary: tuple[Finding, ...] = ()
 
 
 Facts = CollectedFacts[Artifact]

@@ -1,4 +1,7 @@
-"""Files that are private from their first moment, complete on disk, and never replace another."""
+"""Files that are private from their first moment, complete on disk, and never replace another.
+
+One file: each function guards the same few properties of a path.
+"""
 
 from __future__ import annotations
 
@@ -283,17 +286,22 @@ def explained(doing: str, state: Callable[[], str] | None = None) -> Iterator[No
         now = {"state": state()} if state else {}
         if problem.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
             raise KorrigoBackupError(
-                message, hint="make room (df -h, ulimit -f), or use a larger disk, then run it again", **now
+                message,
+                hint="make room (df -h, ulimit -f), or use a larger disk, then run it again",
+                id_="disk.full",
+                **now,
             ) from None
         if problem.errno == errno.EROFS:
             hint = "mount that file system for writing; if it was, dmesg shows why it became read-only"
-            raise Refused(message, hint=hint, **now) from None
+            raise Refused(message, hint=hint, id_="disk.read_only", **now) from None
         if problem.errno in {errno.EACCES, errno.EPERM}:
-            raise Refused(message, hint="run as the user who owns it, or change its owner or mode", **now) from None
+            hint = "run as the user who owns it, or change its owner or mode"
+            raise Refused(message, hint=hint, id_="file.permission", **now) from None
         if problem.errno in _NO_FILE:
             hint = "a regular file belongs there: move away the entry of that name, then run it again"
             raise KorrigoBackupError(message, hint=hint, **now) from None
         if problem.errno in _BAD_PATH:
             hint = "correct the path: a part of it is missing, too long, a loop of links, or not a directory"
-            raise KorrigoBackupError(message, hint=hint, **now) from None
-        raise KorrigoBackupError(message, hint="see the system's log (dmesg) and the disk's health", **now) from None
+            raise KorrigoBackupError(message, hint=hint, id_="file.path", **now) from None
+        hint = "see the system's log (dmesg) and the disk's health"
+        raise KorrigoBackupError(message, hint=hint, id_="disk.fault", **now) from None

@@ -2,6 +2,8 @@
 
 Callers build a `Command` value; secrets travel in its environment, never in argv. A child gets a reduced environment,
 its standard error is drained while it runs and its tail is kept for messages.
+
+One file: no other module may import subprocess.
 """
 
 from __future__ import annotations

@@ -108,6 +108,18 @@ def finish() -> Recorder | None:
 
 
 @contextmanager
+def recorded_apart() -> Iterator[Recorder]:
+    """Record the block by a recorder of its own; a recorder that is on counts the block for its present phase."""
+    outer, recorder = _Present.recorder, Recorder()
+    _Present.recorder = recorder
+    try:
+        yield recorder
+    finally:
+        recorder.charge()
+        _Present.recorder = outer
+
+
+@contextmanager
 def phase(name: str) -> Iterator[None]:
     """Count the block for a phase; also a decorator. It has no effect unless a recorder is on."""
     recorder = _Present.recorder

@@ -63,6 +63,7 @@ def read_signed(directory: Path | ServedFiles, keys: Mapping[str, Key]) -> tuple
         raise NotFound(
             f"there is no backup directory {directory}",
             hint="name a korrigo_backup_… directory; korrigo-backup list",
+            id_="artifact.outside",
         )
     path = f"{directory}/{DIRECTORY_MANIFEST}"
     try:
@@ -72,6 +73,7 @@ def read_signed(directory: Path | ServedFiles, keys: Mapping[str, Key]) -> tuple
         raise NotFound(
             f"Manifest file not found in backup directory {directory}",
             hint="the backup is not complete: name the korrigo_backup_… directory itself, or use another backup",
+            id_="manifest.missing",
         ) from None
     except ValueError as problem:
         raise ProofFailed(str(problem), hint=_ANOTHER) from None

@@ -2,10 +2,23 @@
 
 import json
 import stat
+import tarfile
 
 import pytest
 
 CANARY = "canary-0f3a9b-of-a-password"
+
+
+def unpacked(file):
+    """The texts of an archive by name; each is for its owner alone."""
+    found = {}
+    with tarfile.open(file) as tar:
+        for one in tar.getmembers():
+            assert one.mode == 0o600
+            content = tar.extractfile(one)
+            assert content
+            found[one.name.rpartition("/")[2]] = content.read().decode()
+    return found
 
 
 @pytest.mark.contract("X2")
@@ -72,3 +85,51 @@ def test_the_doctor_ends_with_ten_when_something_is_missing(site):
     document = json.loads(site.korrigo("doctor", "--json", code=10, env={"POSTGRES_PASSWORD": "wrong"}).out)
     assert document["passed"] is False
     assert {"id", "level", "message", "hint"} <= document["findings"][0].keys()
+
+
+@pytest.mark.contract("X2")
+@pytest.mark.promise("P7")
+def test_an_archive_to_send_is_private_and_holds_no_secret_of_env(site):
+    site.backup()
+    names = (
+        "DJANGO_SECRET_KEY",
+        "EMAIL_HOST_PASSWORD",
+        "SENTRY_DSN",
+        "REDIS_URL",
+        "API_TOKEN",
+        "SMTP_PWD",
+        "AUTH_SALT",
+    )
+    secrets = {name: f"canary-{number}-{CANARY}" for number, name in enumerate(names)}
+    values = {**secrets, "REDIS_URL": f"redis://:{secrets['REDIS_URL']}@redis:6379/0", "DEBUG": "0"}
+    (site.home / ".env").write_text("".join(f"{name}={value}\n" for name, value in values.items()))
+    (site.home / "korrigo-backup.toml").write_text(
+        '[[contacts.people]]\nrole = "DBA"\nname = "Mme Durand"\nphone = "+33 1"\nmail = "dba@example.com"\nscope = "< 4h"\n'
+    )
+    for secret in secrets.values():  # as an error that quotes it would
+        site.korrigo("verify", secret, code=6)
+        site.korrigo("restore", secret, "--yes", code=6)
+    with site.connect() as connection:
+        connection.execute(f"SET application_name = '{secrets['API_TOKEN']}'")
+        done = site.korrigo("diagnose", "--archive", "help.tar.gz")
+    assert "DBA: Mme Durand · +33 1 · dba@example.com (< 4h)" in done.out
+    file = site.home / "help.tar.gz"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    texts = unpacked(file)
+    assert set(texts) == {"report.txt", "journal.jsonl", "doctor.json", "versions.txt", "directory.txt"}
+    assert " ***: idle " in texts["report.txt"]
+    assert json.loads(texts["journal.jsonl"].splitlines()[0])["verb"] == "backup"
+    assert {"id", "level", "message", "hint"} <= json.loads(texts["doctor.json"])[0].keys()
+    assert "psycopg " in texts["versions.txt"]
+    assert "db_backup_" in texts["directory.txt"]
+    whole = "".join(texts.values())
+    assert [secret for secret in (*secrets.values(), CANARY, site.env["POSTGRES_PASSWORD"]) if secret in whole] == []
+
+
+@pytest.mark.contract("X2")
+def test_an_archive_of_a_site_whose_database_is_away_holds_all_the_rest(site):
+    site.korrigo("diagnose", "--archive", "help.tar.gz", env={"POSTGRES_PORT": "1"})
+    texts = unpacked(site.home / "help.tar.gz")
+    assert len(texts) == 5
+    assert "unknown: the connection to " in texts["report.txt"] or "unknown: cannot use " in texts["report.txt"]
+    assert "exclude each other" in site.korrigo("diagnose", "--archive", "a", "--output", "b", code=2).err

@@ -79,6 +79,7 @@ FACTS = Facts(
     site="korrigo",
     environment="production",
     targets=(TargetCopies(name="cloud", copies=(ArtifactCopy(name="db_backup", sent=NOW, read=NOW, bad="cut"),)),),
+    canary=(warning("canary.emptied", "no row", "restore it"),),
 )
 
 GOALS = Goals(

@@ -5,22 +5,25 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from korrigo_backup.artifact.catalog import local_now
+from korrigo_backup.artifact.catalog import LOCK_FILE, local_now
 from korrigo_backup.artifact.kinds import Kind
 from korrigo_backup.backup.backup import room_wanted
 from korrigo_backup.core.finding import error, first_error, ok, warning
 from korrigo_backup.errors import Locked
 from korrigo_backup.kit.kit import state
 from korrigo_backup.recovery.local_place import left
+from korrigo_backup.recovery.mend import FIX, leftovers
 from korrigo_backup.setup import scripts
 from korrigo_backup.setup.path_columns import found_columns, unnamed
 from korrigo_backup.setup.preflight import PreflightFacts, guarded, preflight
 from korrigo_backup.site.manage import child_environment
+from korrigo_backup.system import lock
 
 if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
     from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.core.finding import Finding
+    from korrigo_backup.postgres.client import Postgres
 
 
 def checks(wired: Wired) -> list[Finding]:
@@ -35,8 +38,9 @@ def checks(wired: Wired) -> list[Finding]:
         require_key=wired.catalog.require_key,
     )
     kit = guarded(warning("kit.stale", ""), lambda: state(wired.catalog, wired.kit_source(), now=local_now()))
-    at_work = guarded(error("site.quiet", ""), lambda: _quiet(wired.catalog))
     looked = preflight(wired.site, around)
+    server = None if first_error(looked) else wired.site().postgres
+    at_work = guarded(error("site.quiet", ""), lambda: _quiet(wired.catalog, server))
     own = guarded(warning("scripts.foreign", ""), lambda: scripts.findings(wired.directory))
     return [*looked, *_path_columns(wired, looked), *own, *at_work, *kit, *wired.announcer().checked()]
 
@@ -48,20 +52,20 @@ def _path_columns(wired: Wired, looked: list[Finding]) -> list[Finding]:
     return guarded(warning("media.unnamed", ""), lambda: unnamed(found_columns(wired.site())))
 
 
-def _quiet(catalog: Catalog) -> list[Finding]:
-    """Return whether no other run is at work (runbook 4.1), and the leftover of a killed drill."""
+def _quiet(catalog: Catalog, server: Postgres | None) -> list[Finding]:
+    """Return whether no other run is at work (runbook 4.1), and the leftovers of killed runs."""
+    quiet = ok("site.quiet", "no other run is at work")
     if not catalog.directory.is_dir():
-        return [ok("site.quiet", "no other run is at work")]
+        return [quiet]
     try:
-        with catalog.exclusive("look whether a run is at work"):
-            quiet = ok("site.quiet", "no other run is at work")
-            place = left(catalog.directory)
+        with lock.exclusive(catalog.directory / LOCK_FILE, "look whether a run is at work"):
+            found = [quiet, *leftovers(catalog, server)]
     except Locked as problem:
         return [error("site.quiet", problem.message, "wait for its end; nightly --wait does")]
-    if place is None:
-        return [quiet]
-    words = f"{place} holds the throw-away server of a killed drill; the server may still run"
-    return [quiet, warning("recover.left", words, "the next backup, plan, restore or rollback ends and removes it")]
+    if place := left(catalog.directory):
+        words = f"{place} holds the throw-away server of a killed drill; the server may still run"
+        found.append(warning("recover.left", words, f"{FIX}; the next backup ends and removes it, too"))
+    return found
 
 
 def _least(catalog: Catalog, database: int = 0, media: int = 0) -> int:

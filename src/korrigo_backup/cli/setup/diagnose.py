@@ -10,8 +10,10 @@ import typer
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import CommandContext, say
 from korrigo_backup.cli.setup.checks import checks
+from korrigo_backup.cli.status.status import say_contacts
 from korrigo_backup.errors import UsageError
 from korrigo_backup.setup.diagnose import ReportSources, report
+from korrigo_backup.setup.diagnose import archive as packed
 from korrigo_backup.system.files import explained, write_private
 
 if TYPE_CHECKING:
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 def command(
     context: typer.Context,
     output: Annotated[Path | None, typer.Option(help="Write it to this new private file instead.")] = None,
+    archive: Annotated[
+        Path | None, typer.Option(help="Pack it with journal, findings and versions into this new file (tar.gz).")
+    ] = None,
 ) -> None:
     """Report the site, its services and the last operations, for a person who is asked to help (runbook 8.5).
 
@@ -28,6 +33,11 @@ def command(
     Secrets are taken out, statements are named and not quoted; logs are as the services wrote them: read it before you
     send it.
     """
+    if output and archive:
+        raise UsageError("--output and --archive exclude each other", hint="korrigo-backup diagnose --help")
+    target = output or archive
+    if target and target.exists():
+        raise UsageError(f"{target} exists already", hint="name another file, or remove this file")
     wired: Wired = context.ensure_object(CommandContext).wired()
     people = wired.config.contacts.people
     sources = ReportSources(
@@ -36,16 +46,18 @@ def command(
         checks=lambda: checks(wired),
         environment=wired.environment,
         secrets=wired.secrets,
-        contacts=[f"{one.role}: {one.contact}{f' ({one.scope})' if one.scope else ''}" for one in people],
+        contacts=[one.line for one in people],
         now=local_now(),
     )
-    if output is None:
+    if target is None:
         for line in report(sources):
             say(line)
         return
-    if output.exists():
-        raise UsageError(f"{output} exists already", hint="name another file, or remove this file")
-    text = "".join(f"{line}\n" for line in report(sources))
-    with explained(f"write {output}"):
-        write_private(output, text.encode(errors="replace"))
-    say(f"✅ Report written: {output}; read it before you send it")
+    text = "".join(f"{line}\n" for line in report(sources)) if output else ""
+    with explained(f"write {target}"):
+        write_private(target, text.encode(errors="replace") if output else packed(sources))
+    if output:
+        say(f"✅ Report written: {output}; read it before you send it")
+    else:
+        say(f"✅ Report packed: {archive}; read it before you send it: tar -xzOf {archive} | less")
+    say_contacts(people)

@@ -83,7 +83,7 @@ def say_contacts(people: Sequence[Contact]) -> None:
         say("")
         say("Contacts:")
     for person in people:
-        say(f"  {person.role}: {person.contact}{f' ({person.scope})' if person.scope else ''}")
+        say(f"  {person.line}")
 
 
 def _as_plugin(context: typer.Context) -> int:

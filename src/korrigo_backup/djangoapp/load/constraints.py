@@ -213,6 +213,7 @@ def _refused(tables: Sequence[ModelTable], alias: str, problem: BaseException) -
         hint="give the rows of the site their targets, or remove them, and make the backup again without --exclude;"
         " or use another (korrigo-backup list)",
         state="the restore was rolled back: the site is as before",
+        id_="rows.foreign_key",
     )
 
 

@@ -105,6 +105,7 @@ class Inserter:
             f"the database does not take {label} pk={str(key)[:80]}: {first_line(problem)}",
             hint=_EQUAL if code in _TAKEN else _OTHER_TABLES,
             state="the restore was rolled back: the site is as before",
+            id_="rows.duplicate" if code in _TAKEN else "rows.refused",
         )
 
     def _make_heads(self) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from korrigo_backup.errors import KorrigoBackupError, Locked, NotFound, Refused, Unreachable
+from korrigo_backup.errors import Cause, KorrigoBackupError, Locked, NotFound, Refused, Unreachable
 from korrigo_backup.media.remote.frames import DATA, END, ERROR, VALUE, receive, send
 from korrigo_backup.system.run import describe_status, spawn
 from korrigo_backup.system.silence import Limits, SilenceWatch
@@ -83,7 +83,7 @@ class _Problem(msgspec.Struct):
 
 @contextmanager
 def asked(
-    python: Callable[..., Command], request: dict[str, object], explain: Callable[[str], str | None]
+    python: Callable[..., Command], request: dict[str, object], explain: Callable[[str], Cause | None]
 ) -> Iterator[Channel]:
     """Start the program where `python` runs Python with the words given, and ask it; leaving the block ends it."""
     with (
@@ -103,10 +103,10 @@ def asked(
 
 @dataclass
 class Channel:
-    """The pipes to a process there. `explain` returns a hint for an error of the channel."""
+    """The pipes to a process there. `explain` returns the known cause of an error of the channel."""
 
     process: Process
-    explain: Callable[[str], str | None]
+    explain: Callable[[str], Cause | None]
     watch: SilenceWatch
     late: bool = field(default=False, init=False)
 
@@ -202,9 +202,11 @@ class Channel:
         lines = [line for line in self.process.stderr.splitlines() if line.strip()]
         silent = f"no answer within {ANSWER_SECONDS:g} s" if self.late else self.watch.lost
         words = silent or (lines[-1] if lines else None)
+        cause = self.explain(self.process.stderr) or Cause("", _NEEDS)
         return Unreachable(
             f"the media cannot be reached through the container: {words or describe_status(status)}",
-            hint=self.explain(self.process.stderr) or _NEEDS,
+            hint=cause.hint,
+            id_=cause.id,
         )
 
     def _nonsense(self) -> KorrigoBackupError:

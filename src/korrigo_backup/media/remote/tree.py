@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, TypeVar, cast
 import msgspec
 
 from korrigo_backup.core.paths import printable
-from korrigo_backup.errors import ProofFailed
+from korrigo_backup.errors import Cause, ProofFailed
 from korrigo_backup.media.remote.channel import Channel, asked
 from korrigo_backup.media.remote.frames import DATA, END
 from korrigo_backup.media.staging import LostFileProperties
@@ -42,11 +42,11 @@ T = TypeVar("T")
 class RemoteTree:
     """A media tree behind a container. `python` makes the command that runs Python there with the words given.
 
-    `explain` returns a hint for an error of the channel.
+    `explain` returns the known cause of an error of the channel.
     """
 
     def __init__(
-        self, root: Path, python: Callable[..., Command], explain: Callable[[str], str | None] = lambda _: None
+        self, root: Path, python: Callable[..., Command], explain: Callable[[str], Cause | None] = lambda _: None
     ) -> None:
         self._path = root
         self._python = python

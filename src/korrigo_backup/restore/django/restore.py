@@ -80,6 +80,7 @@ def open_django(artifact: Artifact, context: RestoreContext) -> Iterator[DjangoL
             "how the site's manage.py is run is not configured",
             hint='set [django] manage = ["python", "manage.py"], or KORRIGO_BACKUP_MANAGE;'
             f" or where the site runs: python manage.py restore {artifact.path}",
+            id_="django.absent",
         )
     described = require_own_commands(django)
     with ExitStack() as stack:

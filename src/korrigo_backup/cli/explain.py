@@ -1,0 +1,168 @@
+"""`korrigo-backup explain`: what an error or a finding means, why it happens, and the next command."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from korrigo_backup.cli.output import CommandContext, say, say_json
+from korrigo_backup.config.model import Configuration
+from korrigo_backup.core.language import Language, language
+from korrigo_backup.errors import KorrigoBackupError, NotFound, UsageError
+from korrigo_backup.explain.explanations import exit_id, find, load, nearest, recognised
+from korrigo_backup.run import journal
+from korrigo_backup.run.record import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from korrigo_backup.app.build import Wired
+    from korrigo_backup.config.site import ComposeSection
+    from korrigo_backup.explain.explanations import Explanation
+    from korrigo_backup.run.record import Record
+
+_LARGEST = 1024 * 1024
+"""Characters read from the standard input."""
+
+_LABELS = {
+    Language.ENGLISH: ("symptom", "cause", "next", "last error", "nothing: it is as it should be"),
+    Language.FRENCH: ("symptôme", "cause", "ensuite", "dernière erreur", "rien : tout est comme il faut"),
+}
+
+_ENDED_BADLY = frozenset({Outcome.FAILED, Outcome.PARTLY, Outcome.INTERRUPTED, Outcome.BEGUN})
+
+
+def command(
+    context: typer.Context,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[ID]", help="An id, an exit code, words of an error; -: the standard input."),
+    ] = None,
+    last: Annotated[bool, typer.Option("--last", help="Explain the last error of the journal.")] = False,
+    lang: Annotated[Language | None, typer.Option(help="The language; default: that of the locale.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
+) -> None:
+    """Explain an error, a finding or an exit code: symptom, cause, next command. Without ID the list of all."""
+    known, chosen = load(), lang or language(os.environ)
+    wired = context.ensure_object(CommandContext)
+    if name is not None and last:
+        raise UsageError("an id and --last exclude each other", hint="korrigo-backup explain --help")
+    if last:
+        record = _last(wired.wired(quiet=True))
+        found = [known[record.error]] if record.error and record.error in known else []
+        found = found or [
+            known[exit_id(record.exit_code or 1) if record.outcome is not Outcome.BEGUN else "run.killed"]
+        ]
+        if not as_json:
+            say(f"{_LABELS[chosen][3]}: {_run(record)}\n")
+    elif name is None:
+        _say_list(known, chosen, as_json=as_json)
+        return
+    else:
+        found = _found(name, known)
+    values = _values(wired)
+    if as_json:
+        say_json("explain", {"language": chosen, "explanations": [_document(one, chosen, values) for one in found]})
+        return
+    say("\n\n".join(_text(one, chosen, values) for one in found))
+
+
+def _found(name: str, known: Mapping[str, Explanation]) -> list[Explanation]:
+    if name == "-":
+        text = sys.stdin.read(_LARGEST) if sys.stdin else ""
+        if found := recognised(text, known):
+            return found
+        raise NotFound(
+            "no error in this text is known",
+            hint="paste the lines from error: to state:, or send a report: korrigo-backup diagnose --archive FILE",
+            id_="",
+        )
+    if found := find(name, known):
+        return found
+    near = ", ".join(nearest(name, list(known)))
+    hint = f"did you mean {near}?" if near else "korrigo-backup explain lists all"
+    raise NotFound(f"{name!r} is no known id, exit code or error", hint=hint, id_="")
+
+
+def _last(wired: Wired) -> Record:
+    records = journal.read(wired.catalog.directory)
+    record = next((one for one in reversed(records) if one.outcome in _ENDED_BADLY), None)
+    if record is None:
+        raise NotFound(
+            f"the journal in {wired.catalog.directory} holds no error",
+            hint="paste the error: korrigo-backup explain -",
+            id_="",
+        )
+    return record
+
+
+def _run(record: Record) -> str:
+    code = "" if record.exit_code is None else f" (exit {record.exit_code})"
+    text = f": {record.message}" if record.message else ""
+    return f"{record.started:%Y-%m-%dT%H:%M:%SZ} {record.verb} {record.subject} {record.outcome}{code}{text}"
+
+
+def _text(one: Explanation, chosen: Language, values: Mapping[str, str]) -> str:
+    symptom, cause, next_, _, nothing = _LABELS[chosen]
+    lines = [one.id, f"  {symptom}: {one.symptom[chosen]}", f"  {cause}: {one.cause[chosen]}"]
+    commands, advice = one.commands(values), one.advice.get(chosen)
+    lines.append(f"  {next_}: {advice or ('' if commands else nothing)}".rstrip())
+    return "\n".join([*lines, *(f"    {line}" for line in commands)])
+
+
+def _document(one: Explanation, chosen: Language, values: Mapping[str, str]) -> dict[str, object]:
+    return {
+        "id": one.id,
+        "symptom": one.symptom[chosen],
+        "cause": one.cause[chosen],
+        "advice": one.advice.get(chosen, ""),
+        "next": one.commands(values),
+    }
+
+
+def _say_list(known: Mapping[str, Explanation], chosen: Language, *, as_json: bool) -> None:
+    if as_json:
+        say_json("explain-list", {"ids": [{"id": one.id, "symptom": one.symptom[chosen]} for one in known.values()]})
+        return
+    for group in dict.fromkeys(id_.partition(".")[0] for id_ in known):
+        say(f"{group}:")
+        for one in _of_group(known.values(), group):
+            say(f"  {one.id:<28} {one.symptom[chosen]}")
+
+
+def _of_group(known: Iterable[Explanation], group: str) -> Sequence[Explanation]:
+    return sorted((one for one in known if one.id.startswith(f"{group}.")), key=lambda one: one.id)
+
+
+def _values(context: CommandContext) -> dict[str, str]:
+    """Return the names of the site for the commands; the runbook's if its configuration cannot be read."""
+    try:
+        config, directory = (wired := context.wired(quiet=True)).config, str(wired.catalog.directory)
+    except KorrigoBackupError:
+        config = Configuration()
+        directory = str(config.backup.dir)
+    compose, database = config.compose, config.database
+    media = compose.media if config.composed else str(config.media.root or "MEDIA_ROOT")
+    values = {
+        "db": compose.db,
+        "backend": compose.backend,
+        "database": database.name,
+        "user": database.user,
+        "backups": shlex.quote(directory),
+        "media": shlex.quote(media),
+        "at": f"-h {database.host} -p {database.port}",
+    }
+    return values | ({"compose": _compose(compose)} if config.composed else {})
+
+
+def _compose(section: ComposeSection) -> str:
+    words = ["docker", "compose"]
+    for file in section.files:
+        words += ["-f", str(file)]
+    words += ["-p", section.project] if section.project else []
+    words += ["--env-file", str(section.env_file)] if section.env_file else []
+    return shlex.join(words)

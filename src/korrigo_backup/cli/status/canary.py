@@ -1,0 +1,132 @@
+"""`korrigo-backup canary`: the newest backups against the site's own history, and the end of an alarm."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from korrigo_backup.artifact.catalog import local_now
+from korrigo_backup.artifact.kinds import KINDS
+from korrigo_backup.canary.alarm import accept, read_facts
+from korrigo_backup.canary.evaluate import is_alarm, lowest, usual
+from korrigo_backup.canary.watch import alarms, findings, watch
+from korrigo_backup.cli.output import CommandContext, say, say_findings, say_json, say_table
+from korrigo_backup.core.finding import Level, headline
+from korrigo_backup.core.paths import on_one_line
+from korrigo_backup.errors import NotFound, ProblemsFound, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from korrigo_backup.app.build import Wired
+    from korrigo_backup.canary.model import HistoryComparison, SavedCounts, Watch
+    from korrigo_backup.status.model import Facts
+
+_ROWS = 15
+"""Tables that are shown, those with the largest change first; `--json` has all."""
+
+
+class CanaryAction(StrEnum):
+    """The actions on the canary."""
+
+    SHOW = "show"
+    ACCEPT = "accept"
+
+
+def command(
+    context: typer.Context,
+    action: Annotated[CanaryAction, typer.Argument(help="show or accept.")] = CanaryAction.SHOW,
+    name: Annotated[
+        str | None, typer.Argument(help="accept: the backup that is as it should be; default: those of the alarm.")
+    ] = None,
+    reason: Annotated[str | None, typer.Option(help="accept: why its content is right.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="show: print a JSON document.")] = False,
+) -> None:
+    """Compare the newest backups with the site's own history, or end an alarm. Exit 10 for an alarm.
+
+    An alarm keeps the last calm backup, as a hold does, until a person accepts the new state.
+    """
+    wired: Wired = context.ensure_object(CommandContext).wired()
+    facts = read_facts(wired.catalog, wired.config.site.name, wired.config.site.environment, now=local_now())
+    watched = watch(facts)
+    if action is CanaryAction.ACCEPT:
+        _accept(wired, facts, watched, name, reason)
+        return
+    found = findings(facts, watched)
+    if as_json:
+        say_json("canary", {"alarm": is_alarm(found), "watched": [_document(one) for one in watched]})
+    else:
+        for one in watched:
+            _say(one)
+        say_findings([one for one in found if one.id == "canary.stands"])
+    if is_alarm(found):
+        raise ProblemsFound(headline(found), hint=found[0].hint)
+
+
+def _accept(wired: Wired, facts: Facts, watched: Sequence[Watch], name: str | None, reason: str | None) -> None:
+    if not reason or not on_one_line(reason):
+        raise UsageError("an alarm ends for a reason", hint='add --reason "…": the journal keeps it')
+    if name is not None:
+        names = [wired.catalog.find(name).name]
+        if names[0] not in {artifact.name for artifact in facts.artifacts}:
+            raise UsageError(f"{name} is not in {wired.catalog.directory}", hint="the names: korrigo-backup list")
+    else:
+        names = [one.name for one in watched if is_alarm(one.findings)]
+        names = names or [one.name for one in watched if alarms(facts)]
+    if not names:
+        raise NotFound("no alarm of the canary stands", hint="korrigo-backup canary shows the comparison")
+    for one in names:
+        ended = accept(wired.catalog, wired.site(), one, reason=on_one_line(reason), now=local_now())
+        say(f"✅ {one} is the usual state from now on")
+        for hold in ended:
+            say(f"✅ {hold.name} is no longer {hold.described()}")
+
+
+def _say(one: Watch) -> None:
+    label, seen = KINDS[one.kind].label, one.compared
+    if seen is None or not seen.history:
+        say(f"{label}: {one.name}, no backup before it is compared")
+        return
+    say(f"{label}: {one.name}, compared with {len(seen.history)} calm backups, the last {seen.history[0].name}")
+    changed = sorted(_changes(seen), key=lambda row: -abs(row[1] - row[2]))[:_ROWS]
+    if changed:
+        cells = [(row[0], *(f"{number:,.0f}" for number in row[1:])) for row in changed]
+        say_table(("CHANGED", "NOW", "LAST", "USUAL", "LOWEST"), cells)
+    say_findings(one.findings)
+    if not any(finding.level is not Level.OK for finding in one.findings):
+        say("✅ as usual")
+
+
+def _changes(seen: HistoryComparison) -> list[tuple[str, int, int, float, int]]:
+    """Return each number of the newest backup that is not that of the last: name, now, last, usual, lowest."""
+    newest, last = seen.newest, seen.history[0]
+    found = []
+    for name, now in _numbers(newest).items():
+        values = [(state, value) for state in seen.history if (value := _numbers(state).get(name)) is not None]
+        before = _numbers(last).get(name)
+        if values and before is not None and before != now:
+            found.append((name, now, before, usual(values, newest), lowest(values, newest)))
+    return found
+
+
+def _numbers(state: SavedCounts) -> dict[str, int]:
+    media = {"files": state.files, "bytes": state.bytes}
+    return {**state.rows, **{name: value for name, value in media.items() if value is not None}}
+
+
+def _document(one: Watch) -> dict[str, object]:
+    seen = one.compared
+    return {
+        "kind": one.kind,
+        "name": one.name,
+        "alarm": is_alarm(one.findings),
+        "calm": one.calm,
+        "compared": [state.name for state in seen.history] if seen else [],
+        "changes": [
+            {"name": name, "now": now, "last": last, "usual": median, "lowest": low}
+            for name, now, last, median, low in (_changes(seen) if seen and seen.history else ())
+        ],
+        "findings": one.findings,
+    }

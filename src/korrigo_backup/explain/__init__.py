@@ -1,0 +1,1 @@
+"""Explanations of findings, errors and exit codes: symptom, cause, next command."""

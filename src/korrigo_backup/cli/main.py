@@ -1,4 +1,7 @@
-"""The command `korrigo-backup`: its verbs, and the only boundary where errors become words and exit codes."""
+"""The command `korrigo-backup`: its verbs, and the only boundary where errors become words and exit codes.
+
+One file: a verb is loaded only when it is typed, inside of the boundary.
+"""
 
 from __future__ import annotations
 
@@ -48,6 +51,7 @@ VERBS = {
     "list": "korrigo_backup.cli.list_",
     "show": "korrigo_backup.cli.show",
     "verify": "korrigo_backup.cli.verify",
+    "drill": "korrigo_backup.cli.drill",
     "bench": "korrigo_backup.cli.bench",
     "compare": "korrigo_backup.cli.compare",
     "plan": "korrigo_backup.cli.plan",
@@ -132,7 +136,7 @@ def options(
     context: typer.Context,
     config: Annotated[Path | None, typer.Option(help="TOML file; default: korrigo-backup.toml here.")] = None,
     show_timings: Annotated[
-        bool, typer.Option("--timings", help="Also after the verb: print the seconds of each step at the end (stderr).")
+        bool, typer.Option("--timings", help="Also after the verb: print each step's seconds (stderr).")
     ] = False,
     _version_wanted: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")

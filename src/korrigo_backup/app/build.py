@@ -108,7 +108,8 @@ class Wired:
         from korrigo_backup.notify.send import Announcer  # noqa: PLC0415 - not to be loaded by all
 
         site, notify = self.config.site, self.config.notify
-        return Announcer(site.name, site.environment, _channels(notify), notify.timeout, self.secrets)
+        people = tuple(one.line for one in self.config.contacts.people)
+        return Announcer(site.name, site.environment, _channels(notify), notify.timeout, self.secrets, people)
 
     def kit_source(self) -> KitSource:
         """Return the inputs of the recovery kit."""

@@ -59,9 +59,11 @@ VERBS = {
     "prune": "korrigo_backup.cli.prune",
     "hold": "korrigo_backup.cli.hold",
     "copy": "korrigo_backup.cli.copy",
+    "rehearse": "korrigo_backup.cli.rehearse",
     "fetch": "korrigo_backup.cli.fetch",
     "seal": "korrigo_backup.cli.seal",
     "adopt": "korrigo_backup.cli.adopt",
+    "browse": "korrigo_backup.cli.browse",
     "nightly": "korrigo_backup.cli.schedule.nightly",
     "point": "korrigo_backup.cli.schedule.point",
     "notify": "korrigo_backup.cli.notify",
@@ -224,7 +226,8 @@ def _guarded(words: Sequence[str]) -> int:
         _say(problem)
         return problem.exit_code
     except Interrupted as problem:
-        _print(f"error: interrupted\nhint: run it again when you are ready\nstate: {problem}")
+        lines = f"error: interrupted\nhint: run it again when you are ready\nstate: {problem}"
+        _print(lines + _contacts(problem.world))
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader (head, less) has left
@@ -281,7 +284,13 @@ def _in_words(problem: Exception) -> KorrigoBackupError:
 def _say(problem: KorrigoBackupError) -> None:
     detail = f"detail: {problem.detail}\n" if problem.detail else ""
     lines = f"error: {problem.message}\n{detail}hint: {hint_with_id(problem)}\nstate: {problem.state}"
+    lines += _contacts(problem.world)
     _print(redact(lines, CommandContext.known_secrets))
+
+
+def _contacts(world: World) -> str:
+    """Return the people to ask, where the site is stopped until a person goes on: a line each."""
+    return "".join(f"\ncontact: {line}" for line in CommandContext.contacts) if world is World.STOPPED else ""
 
 
 def _print(lines: str) -> None:

@@ -33,6 +33,9 @@ class CommandContext:
     known_secrets: ClassVar[tuple[Secret, ...]] = ()
     """Secrets of this process, taken out of everything the error boundary prints."""
 
+    contacts: ClassVar[tuple[str, ...]] = ()
+    """The people to ask, a line each, for an error that leaves the site stopped (runbook 9.3)."""
+
     output_lost: ClassVar[OSError | None] = None
     """Why a line could not be printed, if so."""
 
@@ -47,6 +50,7 @@ class CommandContext:
         with phase("configuration"):
             wired = self._build()
         CommandContext.known_secrets = wired.secrets
+        CommandContext.contacts = tuple(one.line for one in wired.config.contacts.people)
         for problem in () if quiet else wired.dotenv:
             warn(described(problem))
         return wired

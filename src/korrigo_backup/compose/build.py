@@ -35,7 +35,7 @@ def with_build(one: ServiceText, home: Path) -> ServiceText:
     `base` becomes the image that its image is made from, `program` the image's own command, `manage` whether a
     manage.py is copied from the context, `code` the directories of the container that are Python files of this machine.
     """
-    one = replace(one, code=frozenset(volume.target for volume in one.volumes if _is_code(home, volume.source)))
+    one = replace(one, code=frozenset(volume.target for volume in one.volumes if is_code(home, volume.source)))
     if not one.context:
         return one
     context = home / one.context
@@ -55,7 +55,7 @@ def media_names(one: ServiceText, home: Path) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in found if name))
 
 
-def _is_code(home: Path, source: str) -> bool:
+def is_code(home: Path, source: str) -> bool:
     """Return whether the source of a volume is a directory here with Python files in it."""
     if not source.startswith((".", "/")):
         return False

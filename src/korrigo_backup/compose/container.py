@@ -83,8 +83,13 @@ class _Binding(msgspec.Struct, frozen=True, rename="pascal"):
     host_port: str = ""
 
 
+class _Endpoint(msgspec.Struct, frozen=True, rename="pascal"):
+    address: str = msgspec.field(default="", name="IPAddress")
+
+
 class _ContainerNetwork(msgspec.Struct, frozen=True, rename="pascal"):
     ports: dict[str, tuple[_Binding, ...] | None] | None = None
+    networks: dict[str, _Endpoint] | None = None
 
 
 class _InspectedContainer(msgspec.Struct, frozen=True, rename="pascal"):
@@ -134,6 +139,8 @@ class Container:
     probe: tuple[str, ...] = ()
     patience: float = 0.0
     image: str = ""
+    addresses: tuple[str, ...] = ()
+    """The addresses of the container in its networks, by which the engine's machine reaches it."""
 
 
 def decode_containers(inspected: bytes) -> tuple[Container, ...]:
@@ -181,6 +188,7 @@ def _container(one: _InspectedContainer) -> Container:
         probe=check.command(one.config.shell or ()) if check and one.state.health else (),
         patience=(check.timeout or _CHECK_EVERY) / 1e9 if check else 0.0,
         image=one.image,
+        addresses=tuple(at.address for at in (one.network_settings.networks or {}).values() if at.address),
         ports=tuple(_published(one.network_settings.ports or {})),
         image_name=one.config.image,
         project=labels.get(f"{LABEL}project", ""),

@@ -8,6 +8,7 @@ on their containers.
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -277,3 +278,12 @@ def _in_memory(text: str) -> str:
     descriptor = os.memfd_create("korrigo-backup")
     os.write(descriptor, text.encode())
     return f"/proc/{os.getpid()}/fd/{descriptor}"
+
+
+@contextmanager
+def file_in_memory(text: str) -> Iterator[Path]:
+    """Yield the path of a file with this text, in UTF-8, on Linux; no disk ever holds it."""
+    with os.fdopen(os.memfd_create("korrigo-backup"), "wb") as file:
+        file.write(text.encode())
+        file.flush()
+        yield Path(f"/proc/{os.getpid()}/fd/{file.fileno()}")

@@ -150,6 +150,11 @@ class Contact(Section, frozen=True):
     phone: str = ""
     mail: str = ""
 
+    def __post_init__(self) -> None:
+        """Refuse a person who cannot be reached (ValueError, to a decoder ValidationError)."""
+        if not (self.contact or self.phone or self.mail):
+            raise ValueError("needs a contact, a phone or a mail")
+
     @property
     def line(self) -> str:
         """The person in a line: role, name, then the ways to reach him."""

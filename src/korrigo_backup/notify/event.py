@@ -36,6 +36,9 @@ class Event(StrEnum):
 DEFAULT_EVENTS = (Event.WARNING, Event.FAILURE, Event.RECOVERED, Event.OVERDUE)
 """The events that people are notified of by default: a nightly mail of success is soon not read any more."""
 
+ASK_SOMEBODY = frozenset({Event.FAILURE, Event.OVERDUE})
+"""The events whose notice names the contacts."""
+
 _LONGEST = 1000
 """Characters of one text that are sent: an error that quotes a whole program's output is read on the host."""
 
@@ -44,7 +47,7 @@ _FAILED = frozenset({Outcome.FAILED, Outcome.INTERRUPTED})
 
 @dataclass(frozen=True, kw_only=True)
 class Notice:
-    """An event, with place and time.
+    """An event, with place and time; `contacts` are the people to ask, from the configuration.
 
     `message`, `hint` and `state` are those of the error, `facts` names and values of a line each, `tail` the newest
     lines of the journal. `run` is the same for the start and the end of a run (a UUID); `test` marks a trial.
@@ -61,6 +64,7 @@ class Notice:
     state: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
     tail: tuple[str, ...] = ()
+    contacts: tuple[str, ...] = ()
     run: str = ""
     test: bool = False
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from korrigo_backup.core.finding import Finding, ok, warning
 from korrigo_backup.core.secret import redact
-from korrigo_backup.notify.event import Event, Notice, wanted
+from korrigo_backup.notify.event import ASK_SOMEBODY, Event, Notice, wanted
 from korrigo_backup.notify.notifier import NotTold
 
 if TYPE_CHECKING:
@@ -38,13 +38,17 @@ class Notified:
 
 @dataclass(frozen=True)
 class Announcer:
-    """The channels of a site. `seconds` limits the whole of a notice, for any number of channels."""
+    """The channels of a site. `seconds` limits the whole of a notice, for any number of channels.
+
+    `contacts` are the people to ask, a line each; a notice of a failure names them.
+    """
 
     site: str = ""
     environment: str = ""
     channels: tuple[Notifier, ...] = ()
     seconds: float = 30.0
     secrets: tuple[Secret, ...] = field(default=(), repr=False)
+    contacts: tuple[str, ...] = ()
 
     @property
     def silent(self) -> bool:
@@ -69,6 +73,7 @@ class Announcer:
             host=socket.gethostname(),
             verb=verb,
             moment=datetime.now().astimezone(),
+            contacts=self.contacts if event in ASK_SOMEBODY else (),
             **fields,
         )
 

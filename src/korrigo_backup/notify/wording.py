@@ -95,7 +95,8 @@ def _values(notice: Notice) -> dict[str, str]:
 def _details(notice: Notice) -> str:
     fields = {"message": notice.message, "hint": notice.hint, "state": notice.state, **notice.facts}
     where = f"site: {notice.site} ({notice.environment}) on {notice.host}"
-    return "\n".join([*(f"{name}: {value}" for name, value in fields.items() if value), where])
+    people = [f"contact: {line}" for line in notice.contacts]
+    return "\n".join([*(f"{name}: {value}" for name, value in fields.items() if value), where, *people])
 
 
 def _without_gaps(text: str) -> str:

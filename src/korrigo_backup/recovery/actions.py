@@ -20,6 +20,7 @@ class ActionKind(StrEnum):
     CONNECTIONS_ALLOWED = "connections allowed"
     SERVICES_STARTED = "services started"
     DRILL_SERVER_REMOVED = "drill server removed"
+    PRIVATE_PROJECT_REMOVED = "private project removed"
 
 
 _SENTENCES = {
@@ -33,6 +34,7 @@ _SENTENCES = {
     ActionKind.DATABASE_COMPLETED: "database {of} is complete",
     ActionKind.CONNECTIONS_ALLOWED: "database {of} takes connections again",
     ActionKind.SERVICES_STARTED: "started the services again",
+    ActionKind.PRIVATE_PROJECT_REMOVED: "removed the private Compose project {of} of a killed run",
     ActionKind.DRILL_SERVER_REMOVED: "removed the throw-away server of a drill in {of}",
 }
 

@@ -20,7 +20,9 @@ from korrigo_backup.artifact.naming import (
     stage_database,
 )
 from korrigo_backup.compare.identity import identified, renamed, require_own
+from korrigo_backup.compose.access import ComposeAccess
 from korrigo_backup.compose.elsewhere import warn
+from korrigo_backup.compose.private_project import remove_dead
 from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.errors import KorrigoBackupError, Locked, Refused, Unreachable, World
 from korrigo_backup.postgres import fence
@@ -86,6 +88,7 @@ def exclusive(
 
             remove_left(catalog.directory)
             _tell(RecoveryAction(ActionKind.DRILL_SERVER_REMOVED, str(catalog.directory / DRILL_SERVER)), listen)
+        _remove_private(site, catalog, listen)
         recovered = recover(site)
         undecided.note(site, catalog, recovered.stamps)
         for action in recovered.actions:
@@ -101,6 +104,18 @@ def exclusive(
                 listen(SiteRenamed(one.message, one.hint))
             require_own(site, catalog, exists=recovered.exists)
         yield site, recovered
+
+
+def _remove_private(site: Site, catalog: Catalog, listen: Listener) -> None:
+    """Remove the private Compose projects of killed runs. A failure keeps no backup from being made."""
+    access = site.postgres.access
+    if not isinstance(access, ComposeAccess):
+        return
+    try:
+        for name in remove_dead(access.project, catalog.directory):
+            _tell(RecoveryAction(ActionKind.PRIVATE_PROJECT_REMOVED, name), listen)
+    except KorrigoBackupError as problem:
+        listen(RecoveryLeft(problem.message, problem.hint))
 
 
 def _tell(action: RecoveryAction, listen: Listener) -> None:

@@ -23,6 +23,7 @@ from korrigo_backup.errors import KorrigoBackupError, NotFound, PartlyDone, Refu
 from korrigo_backup.setup import init as operation
 from korrigo_backup.setup import path_columns
 from korrigo_backup.setup import scripts as scripts_of_runbook
+from korrigo_backup.setup.ci import NEXT, System, install
 from korrigo_backup.setup.discover_compose import CANDIDATES, NamedServices
 from korrigo_backup.system.files import explained
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from korrigo_backup.setup.init import ConfigurationDraft
     from korrigo_backup.setup.path_candidates import Proposal
 
-_NEXT = (
+_NEXT_VERBS = (
     ("backup", "korrigo-backup backup full", "the first backup, database and media"),
     ("restore", "korrigo-backup restore latest-point --dry-run", "the steps of a restore"),
     ("schedule", "korrigo-backup schedule install", "every night from now on"),
@@ -63,6 +64,9 @@ def command(
             help="Put the runbook's scripts into scripts/; a script of the site is kept under another name.",
         ),
     ] = False,
+    ci: Annotated[
+        System | None, typer.Option(help="Put the CI jobs that test backups and restores into the project.")
+    ] = None,
 ) -> None:
     """Write korrigo-backup.toml for this site, make the signing key, check everything, and name the next step.
 
@@ -75,8 +79,8 @@ def command(
         target = given.absolute() if given else Path(FILE_NAME)
         os.chdir(directory)
     is_there = os.path.lexists(target)
-    if scripts and write and is_there and not force:
-        _install_scripts()
+    if (scripts or ci) and write and is_there and not force:
+        _install(ci, scripts=scripts)
         return
     if write and not force and is_there:
         raise Refused(
@@ -92,14 +96,23 @@ def command(
         raise NotFound(unknown.message, hint=unknown.hint)
     if write:
         _write(made, wired)
-        if scripts:
-            _install_scripts()
+        _install(ci, scripts=scripts)
     else:
         _show(made)
     failed = sum(finding.level is Level.ERROR for finding in _check(wired))
     _next_steps(getattr(context.find_root().command, "commands", {}), wired)
     if failed:
         raise _failure(failed, target, written=write)
+
+
+def _install(ci: System | None, *, scripts: bool) -> None:
+    """Put the files into the project that are asked for."""
+    if scripts:
+        _install_scripts()
+    if ci:
+        path, made = install(Path.cwd(), ci)
+        shown = path.relative_to(Path.cwd())
+        say(f"✅ {shown} {'tests backups and restores' if made else 'is there already'}; {NEXT[ci]}")
 
 
 def _install_scripts() -> None:
@@ -184,7 +197,7 @@ def _check(wired: Wired) -> list[Finding]:
 def _next_steps(verbs: Container[str], wired: Wired) -> None:
     daily = next((f"{job.title} every night from now on" for job in wired.jobs() if job.id == "daily"), "")
     say("➡️  Next")
-    for verb, line, why in _NEXT:
+    for verb, line, why in _NEXT_VERBS:
         if verb in verbs:
             say(f"   {line:<50} {daily or why if verb == 'schedule' else why}")
 

@@ -1,0 +1,221 @@
+"""A private Compose project of the site's images on a real engine: looked at, rehearsed on, killed, and removed."""
+
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+from contextlib import contextmanager
+from http.cookiejar import CookieJar
+from pathlib import Path
+
+import pytest
+
+from compose.dockerstack import IMAGES, docker, eventually
+from compose.test_product import korrigo
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the engine's volumes are root's")
+
+BIN = Path(sys.executable).parent
+LABEL = "korrigo-backup.place-of"
+
+MIGRATION = """
+from django.db import migrations
+class Migration(migrations.Migration):
+    dependencies = [("exams", "0002_groups")]
+    operations = [migrations.RunSQL({sql!r})]
+"""
+
+
+@pytest.fixture
+def untouched(stack):
+    """The stack with a restore point. The engine must be afterwards as it was before, each container of it as started."""
+    korrigo(stack, "backup", "full")
+    engine, started = everything(), starts(stack)
+    yield stack
+    assert everything() == engine
+    assert starts(stack) == started
+
+
+def everything():
+    """Return what the engine holds: containers, volumes, networks."""
+    return {
+        kind: sorted(docker(*words))
+        for kind, words in {
+            "containers": ("ps", "--all", "--quiet", "--no-trunc"),
+            "volumes": ("volume", "ls", "--quiet"),
+            "networks": ("network", "ls", "--quiet", "--no-trunc"),
+        }.items()
+    }
+
+
+def starts(stack):
+    ids = docker("ps", "--quiet", "--filter", f"label=com.docker.compose.project={stack.project}")
+    return dict(zip(ids, docker("inspect", "--format", "{{.State.StartedAt}}", *ids), strict=True))
+
+
+def private(stack, kind="ps", *words):
+    """Return the ids of the private project's containers, volumes or networks."""
+    return docker(*kind.split(), "--quiet", "--filter", f"label={LABEL}={stack.project}", *words)
+
+
+@contextmanager
+def running(stack, *arguments):
+    """Run the command in the operator's directory, and yield its process; it is ended if it still runs."""
+    env = stack.env | {"PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        [BIN / "korrigo-backup", *arguments],
+        cwd=stack.root,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=60)
+
+
+def inspected(container):
+    return json.loads(subprocess.run(["docker", "inspect", container], capture_output=True, check=True).stdout)[0]
+
+
+@pytest.mark.contract("X1")
+def test_a_backup_is_browsed_read_only_as_a_user_of_its_time_and_nothing_stays(untouched):
+    stack = untouched
+    exams = stack.sql("SELECT count(*) FROM exams_exam")
+    with running(stack, "browse", "--as", "admin") as process:
+        address = next(found[0] for line in process.stdout if (found := re.search(r"http://127\.0\.0\.1:\S+", line)))
+        base = address.partition("/-/")[0]
+        assert_isolated(stack)
+        assert_refused(base)
+        opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
+        opener.open(address, timeout=60).close()
+        page = opener.open(f"{base}/admin/exams/exam/", timeout=60).read().decode()
+        assert f"{exams} exam" in page
+        pdf = urllib.parse.quote(stack.sql("SELECT pdf FROM exams_copy ORDER BY pdf LIMIT 1"))
+        assert opener.open(f"{base}/media/{pdf}", timeout=60).read(5) == b"%PDF-"
+        with pytest.raises(urllib.error.HTTPError, match="405"):
+            opener.open(f"{base}/admin/exams/exam/1/delete/", b"post=yes", timeout=60)
+        backend = private(stack, "ps", "--filter", "label=com.docker.compose.service=backend")[0]
+        change = "from exams.models import Exam; Exam.objects.update(name='lost')"
+        words = ["docker", "exec", backend, "python", "manage.py", "shell", "-c", change]
+        refused = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert "read-only transaction" in refused.stderr
+        touched = subprocess.run(["docker", "exec", backend, "touch", "/app/media/x"], capture_output=True, check=False)
+        assert b"Read-only file system" in touched.stderr
+        process.send_signal(signal.SIGINT)
+        rest = process.stdout.read()
+        assert process.wait(60) == 0, rest
+    assert "✅ Removed; the live site was not touched" in rest
+    assert stack.sql("SELECT count(*) FROM exams_exam") == exams
+
+
+def assert_isolated(stack):
+    """The private project has no port, no way out, no restart policy, and none of the site's volumes."""
+    (network,) = private(stack, "network ls")
+    assert json.loads("".join(docker("network", "inspect", "--format", "{{json .Internal}}", network))) is True
+    containers = [inspected(one) for one in private(stack, "ps")]
+    services = {one["Config"]["Labels"]["com.docker.compose.service"] for one in containers}
+    assert services == {"db", "redis", "backend", "nginx"}
+    live = set(docker("volume", "ls", "--quiet", "--filter", f"label=com.docker.compose.project={stack.project}"))
+    for one in containers:
+        assert not any(one["NetworkSettings"]["Ports"].values())
+        assert one["HostConfig"]["RestartPolicy"]["Name"] in {"", "no"}
+        assert one["HostConfig"]["Memory"] > 0
+        assert one["HostConfig"]["PidsLimit"] > 0
+        assert not {mount.get("Name") for mount in one["Mounts"]} & live
+        assert all(mount["Type"] != "bind" or not mount["RW"] for mount in one["Mounts"])
+    (backend,) = [one for one in containers if one["Config"]["Labels"]["com.docker.compose.service"] == "backend"]
+    assert "EMAIL_BACKEND=django.core.mail.backends.dummy.EmailBackend" in backend["Config"]["Env"]
+    (live_db,) = docker("ps", "-q", "--filter", f"label=com.docker.compose.project={stack.project}",
+                        "--filter", "label=com.docker.compose.service=db")  # fmt: skip
+    (address,) = [one["IPAddress"] for one in inspected(live_db)["NetworkSettings"]["Networks"].values()]
+    reach = f"import socket; socket.create_connection(({address!r}, 5432), timeout=3)"
+    done = subprocess.run(
+        ["docker", "exec", backend["Id"], "python", "-c", reach], capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert "OSError" in done.stderr or "TimeoutError" in done.stderr
+
+
+def assert_refused(base):
+    """Without the key of the address nobody reads the backup."""
+    parts = urllib.parse.urlsplit(base)
+    for path in ("/", "/admin/", "/-/guessed"):
+        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=30)
+        connection.request("GET", path)
+        assert connection.getresponse().status == 403
+        connection.close()
+
+
+@pytest.mark.contract("D1")
+def test_what_a_killed_run_has_left_is_removed_by_the_next_and_a_living_place_is_not(untouched):
+    stack = untouched
+    with running(stack, "browse") as living:
+        next(line for line in living.stdout if "127.0.0.1" in line)
+        places = set(docker("ps", "-a", "--filter", f"label={LABEL}={stack.project}", "--format",
+                            '{{.Label "korrigo-backup.place"}}'))  # fmt: skip
+        with running(stack, "browse") as killed:
+            next(line for line in killed.stdout if "Making" in line)
+            eventually(lambda: len(private(stack, "ps", "--all")) > len(places) + 3)
+            killed.kill()
+            killed.wait(30)
+        assert len(private(stack, "network ls")) == 2
+        korrigo(stack, "backup", "db")
+        assert len(private(stack, "network ls")) == 1
+        left = docker("ps", "-a", "--filter", f"label={LABEL}={stack.project}", "--format",
+                      '{{.Label "korrigo-backup.place"}}')  # fmt: skip
+        assert set(left) == places
+        assert living.poll() is None
+    assert private(stack, "ps", "--all") == []
+    assert list((stack.root / "backups").glob(".*-drill-*")) == []
+
+
+def build(tmp_path, sql):
+    """Build an image of the backend with one more migration, and return its name."""
+    tag = f"korrigo-t-rehearsed-{os.getpid()}:{len(sql)}"
+    (tmp_path / "0003_more.py").write_text(MIGRATION.format(sql=sql))
+    (tmp_path / "Dockerfile").write_text(
+        f"FROM {IMAGES['KORRIGO_BACKEND_IMAGE']}\nCOPY 0003_more.py /app/exams/migrations/0003_more.py\n"
+    )
+    subprocess.run(["docker", "build", "--quiet", "--tag", tag, tmp_path], capture_output=True, check=True)
+    return tag
+
+
+@pytest.mark.contract("X2")
+@pytest.mark.parametrize(
+    ("sql", "code"),
+    [
+        ("ALTER TABLE exams_annotation ADD COLUMN token uuid NOT NULL DEFAULT gen_random_uuid()", 0),
+        ("CREATE UNIQUE INDEX exams_copy_one ON exams_copy (status)", 10),
+    ],
+    ids=["a table is rewritten", "the rows are against it"],
+)
+def test_the_migrations_of_a_new_image_are_rehearsed_on_the_saved_rows(untouched, tmp_path, sql, code):
+    stack, image = untouched, build(tmp_path, sql)
+    try:
+        output = korrigo(stack, "rehearse", "--image", image, "--json", code=code)
+    finally:
+        docker("image", "rm", "--force", image)
+    done = json.loads(output[: output.rindex("}") + 1])
+    assert done["planned"] == ["exams.0003_more"]
+    (migration,) = done["migrations"]
+    assert migration["name"] == "exams.0003_more"
+    assert done["passed"] is (code == 0)
+    if code:
+        assert migration["seconds"] is None
+        assert "could not create unique index" in output
+        assert "could not create unique index" in done["failure"]
+    else:
+        assert migration["seconds"] > 0
+        assert done["rewritten"] == ["public.exams_annotation"]
+        assert {one["id"]: one["level"] for one in done["findings"]}["validate.probe"] == "ok"

@@ -1,4 +1,7 @@
-"""The command `korrigo-backup`: its verbs, and the only boundary where errors become words and exit codes."""
+"""The command `korrigo-backup`: its verbs, and the only boundary where errors become words and exit codes.
+
+One file: a verb is loaded only when it is typed, inside of the boundary.
+"""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ from korrigo_backup.canary.alarm import look, require_calm
 from korrigo_backup.core.finding import Finding, Level, first_error, refuse_on_error, warning
 from korrigo_backup.drill.drill import drill, fingerprint
 from korrigo_backup.errors import Interrupted, KorrigoBackupError, Locked, NotFound, PartlyDone, ProofFailed, World
+from korrigo_backup.places.beside import beside_or_local
 from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.retention import command as retain
 from korrigo_backup.retention.prune import Meant
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.retention.policy import Policy
-    from korrigo_backup.run.record import Record
     from korrigo_backup.site.site import Site
 
 _UNTOUCHED = "the older backups are untouched; the site is as it was"
@@ -91,6 +91,8 @@ class Done:
     freed: int = 0
     findings: list[Finding] = field(default_factory=list)
     problems: list[KorrigoBackupError] = field(default_factory=list)
+    recovery: float | None = None
+    """The recovery time in seconds that a drill has measured."""
 
 
 def nightly(site: Site, catalog: Catalog, night: Night) -> Done:
@@ -186,7 +188,8 @@ def _verify(site: Site, catalog: Catalog, night: Night, running: Running, done: 
     refuse_on_error(findings, ProofFailed, subject=subject, otherwise=otherwise, state=_UNTOUCHED)
     done.findings += [finding for finding in findings if finding.level is Level.WARNING]
     depth = night.depth
-    why = drill_due(_own_records(site, catalog), fingerprint(catalog, artifact)) if night.drill else None
+    own = [record for record in journal.read(catalog.directory) if record.site == site.name]
+    why = drill_due(own, fingerprint(catalog, artifact)) if night.drill else None
     if depth is Depth.FULL:
         depth = _drilled(site, catalog, artifact, night, running, done)
     elif why:
@@ -201,7 +204,8 @@ def _drilled(site: Site, catalog: Catalog, artifact: Artifact, night: Night, run
     ProofFailed if the drill shows that the backup is bad.
     """
     try:
-        found = drill(site, catalog, artifact, now=night.now, listen=running.listen)
+        places = beside_or_local(site, catalog.directory)
+        drilled = drill(site, catalog, artifact, places, now=night.now, listen=running.listen)
     except ProofFailed as problem:
         _relink(catalog)
         running.note(damaged=artifact.name)
@@ -214,13 +218,10 @@ def _drilled(site: Site, catalog: Catalog, artifact: Artifact, night: Night, run
         else:  # the drill is an extra: a place that is too small for it is no failure of the night
             done.findings.append(warning("nightly.undrilled", f"not proven by a load: {problem.message}", problem.hint))
         return Depth.CONTENT
-    done.findings += [finding for finding in found if finding.level is not Level.OK]
-    running.note(proved=fingerprint(catalog, artifact))
+    done.findings += [finding for finding in drilled.findings if finding.level is not Level.OK]
+    drilled.note(running, fingerprint(catalog, artifact))
+    done.recovery = drilled.recovery
     return Depth.FULL
-
-
-def _own_records(site: Site, catalog: Catalog) -> list[Record]:
-    return [record for record in journal.read(catalog.directory) if record.site == site.name]
 
 
 def _relink(catalog: Catalog) -> None:

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from korrigo_backup.kit.kit import KitSource
     from korrigo_backup.notify.notifier import Notifier
     from korrigo_backup.notify.send import Announcer
+    from korrigo_backup.postgres.access import Access
     from korrigo_backup.schedule.model import Job, RunEnvironment
     from korrigo_backup.schedule.schedule import Schedule
 
@@ -194,7 +195,7 @@ def _secrets(config: Configuration, environment: Mapping[str, str]) -> tuple[Sec
     """Return every secret value of the configuration. Longer values come first, since they may contain shorter ones."""
     password, notify = config.database.password, config.notify
     addresses = [*notify.urls, *(channel.url for channel in notify.channels), notify.healthchecks_url]
-    found = [password] if password else []
+    found = [one for one in (password, config.staging.password) if one]
     found += [Secret(other)] if (other := environment.get("PGPASSWORD")) else []
     if config.targets:
         from korrigo_backup.app.build_targets import secrets_of  # noqa: PLC0415 - not to be loaded by all
@@ -327,6 +328,40 @@ def _composed(config: Configuration, environment: Mapping[str, str], make: Calla
         ),
         django=ComposeDjango(project, compose.backend, manage),
     )
+
+
+def staging_server(config: Configuration, environment: Mapping[str, str]) -> Postgres:
+    """Return the server of `[staging]`, whose database is the one that is loaded into.
+
+    UsageError if it is not configured, or is the live database.
+    """
+    section, live = config.staging, config.database
+    access: Access
+    if section.files:
+        operator = child_environment(environment, {})
+        project = Project(find_program(operator), section.files, operator, section.project)
+        access = ComposeAccess(project, section.db, section.user)
+    elif section.host:
+        access = Direct(
+            host=section.host,
+            port=section.port,
+            user=section.user,
+            password=section.password,
+            connect_timeout=section.connect_timeout,
+            client_dir=section.client_dir or live.client_dir,
+            security=libpq.own_security(section),
+        )
+    else:
+        raise UsageError(
+            "there is no staging server in the configuration",
+            hint="set [staging] host, user and password, or [staging] files of a Compose project",
+        )
+    if section.name == live.name and (section.host, section.port) == (live.host, live.port):
+        raise UsageError(
+            f"[staging] name is the live database {live.name} on the same server",
+            hint="set [staging] name to a database of its own, for example viatique_staging",
+        )
+    return Postgres(access, database=section.name, maintenance=section.maintenance)
 
 
 def _project(config: Configuration, environment: Mapping[str, str]) -> Project:

@@ -124,6 +124,10 @@ class Catalog:
         if self._keyring:
             self._keyring.signing()
 
+    def elsewhere(self, directory: Path) -> Catalog:
+        """Return the catalog of another directory, with the same keys."""
+        return Catalog(directory, self._keyring, owner=self.owner)
+
     def artifacts(self) -> list[Artifact]:
         """Return all artifacts, newest first; a directory that is not there has none."""
         return list(self.survey().artifacts)

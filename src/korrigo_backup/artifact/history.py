@@ -11,7 +11,7 @@ from msgspec import UNSET
 from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.artifact.naming import parse
 from korrigo_backup.errors import Locked, ProofFailed
-from korrigo_backup.run.record import PROVEN, Outcome, Verb
+from korrigo_backup.run.record import PROVEN, Outcome, Verb, recovery_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
 BACKUPS = (Verb.BACKUP, Verb.NIGHTLY)
 """The verbs that make backups; the record's subject names the kind (`db`, `media`, `full`, `django`)."""
+
+READS = (Verb.VERIFY, Verb.DRILL)
+"""The verbs that read a whole artifact, which is the subject of the record."""
+
+FROM = "from"
+"""The journal's key for the target that a drilled copy came from."""
 
 _BESIDE = (Verb.VERIFY, Verb.COPY, Verb.PRUNE_COPIES, Verb.CANARY)
 """Verbs that may run at the same time as others: they do not take the lock of the site."""
@@ -43,7 +49,8 @@ _NO_ERRORS = {
 class Proof(msgspec.Struct, frozen=True, kw_only=True):
     """A proof: its time, its object and its verb.
 
-    `seconds` is its duration, `downtime` how long the site was down for it; None if not known.
+    `seconds` is its duration, `downtime` how long the site was down for it; None if not known. `recovery` is the
+    recovery time in seconds that a drill has measured, in a `place`.
     """
 
     at: datetime
@@ -51,6 +58,8 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     by: str
     seconds: float | None = None
     downtime: float | None = None
+    recovery: float | None = None
+    place: str = ""
 
     def describe(self) -> str:
         """Return it in words."""
@@ -62,7 +71,7 @@ class Failing(msgspec.Struct, frozen=True, kw_only=True):
     """An operation that failed `times` times in a row, first at `since`, last at `last`.
 
     `what` names it for a person; `verb` and `subject` are the same as data. Every verb that makes backups is `backup`.
-    The subject is what a backup saves, or the artifact that a verification read; "" for other verbs. `succeeded` is
+    The subject is what a backup saves, or the artifact that was read and found bad; "" for other verbs. `succeeded` is
     when it last did, None for never (or longer ago than the journal reaches).
     """
 
@@ -140,29 +149,39 @@ def drill_due(records: Iterable[Record], fingerprint: str) -> str | None:
 
 def verified(records: Iterable[Record], newest: Artifact | None) -> Proof | None:
     """Return when a backup was last read whole: by `verify`, or when the newest good backup was made and read back."""
-    found = [_proof(record) for record in records if record.verb == Verb.VERIFY and record.outcome is Outcome.DONE]
+    found = [_proof(record) for record in records if record.verb in READS and record.outcome is Outcome.DONE]
     if newest:
         found.append(Proof(at=newest.created, what=newest.name, by="backup"))
     return max(found, key=lambda proof: proof.at, default=None)
 
 
 def damaged(records: Iterable[Record]) -> dict[str, str]:
-    """Return the artifacts that were found bad after they were made, and not found good since: name and message."""
-    found: dict[str, str] = {}
+    """Return the artifacts that were found bad after they were made, and not found good since: name and message.
+
+    A backup that failed its drill is good again when a load has proven it, and not when it was only read.
+    """
+    found: dict[str, Record] = {}
     for record in records:
-        if record.verb == Verb.VERIFY and record.outcome is Outcome.DONE:
-            found.pop(record.subject, None)
+        if _is_read(record) and record.outcome is Outcome.DONE:
+            bad = found.get(record.subject)
+            if bad and (bad.verb != Verb.DRILL or is_proof(record)):
+                del found[record.subject]
         elif name := _found_bad(record):
-            found[name] = record.message
-    return found
+            found[name] = record
+    return {name: record.message for name, record in found.items()}
+
+
+def _is_read(record: Record) -> bool:
+    """Return whether an artifact of the backup directory was read to its end, and not the copy on a target."""
+    return record.verb in READS and FROM not in record.why
 
 
 def _found_bad(record: Record) -> str:
     """Return the name of the artifact that a run found bad, "" where it found none."""
     if record.outcome is not Outcome.FAILED or record.exit_code != ProofFailed.exit_code:
         return ""
-    if record.verb == Verb.VERIFY:
-        return record.subject if parse(record.subject) else ""
+    if record.verb in READS:
+        return record.subject if _is_read(record) and parse(record.subject) else ""
     if record.damaged is not UNSET:
         return record.damaged
     # A line of a development version before 0.1.0 has no such field: `nightly` began its message with the name.
@@ -176,9 +195,7 @@ def suspects(records: Sequence[Record], artifacts: Iterable[Artifact]) -> dict[s
     A restore point is no better than its worst component. A component of a bad point is suspect until it is verified.
     """
     bad = damaged(records)
-    good = {record.subject for record in records if record.verb == Verb.VERIFY and record.outcome is Outcome.DONE} - {
-        *bad
-    }
+    good = {record.subject for record in records if _is_read(record) and record.outcome is Outcome.DONE} - {*bad}
     found = {name: f"was found bad: {why}" for name, why in bad.items()}
     for point in artifacts:
         for name in members_of(point):
@@ -210,24 +227,33 @@ def is_proof(record: Record) -> bool:
     if record.verb == Verb.VERIFY:  # a Django backup is read to its end at that depth, too, and not loaded
         named = parse(record.subject)
         return record.why.get("depth") == "full" and named is not None and not KINDS[named.kind].loaded_by_django
-    return any(step.id in PROVEN for step in record.steps)
+    return record.verb == Verb.DRILL or any(step.id in PROVEN for step in record.steps)
 
 
 def _proof(record: Record) -> Proof:
     return Proof(
-        at=record.started, what=record.subject, by=record.verb, seconds=record.seconds, downtime=record.downtime
+        at=record.started,
+        what=record.subject,
+        by=record.verb,
+        seconds=record.seconds,
+        downtime=record.downtime,
+        recovery=recovery_seconds(record.phases) if record.phases else None,
+        place=record.place or "",
     )
 
 
 def _key(record: Record) -> _Key:
     if record.verb in BACKUPS:
         return Verb.BACKUP, record.subject
+    if record.verb == Verb.DRILL:  # a bad backup is bad until it is proven; an error of the place is one of the verb
+        return record.verb, record.subject if _found_bad(record) else ""
     return record.verb, record.subject if record.verb == Verb.VERIFY else ""
 
 
 def _made_good(record: Record) -> set[_Key]:
     covered = _COVERS.get(record.subject, ()) if record.verb in BACKUPS else ()
-    return {_key(record), *((Verb.BACKUP, subject) for subject in covered)}
+    drilled = {(Verb.DRILL, record.subject)} if record.verb == Verb.DRILL else set()
+    return {_key(record), *((Verb.BACKUP, subject) for subject in covered), *drilled}
 
 
 def _failing(key: _Key, runs: Sequence[Record], succeeded: datetime | None) -> Failing:

@@ -35,6 +35,8 @@ DIRECTORY_MANIFEST = "manifest.json"
 LATEST_SQL = "db_backup_latest.sql.gz"
 DRILL_SERVER = ".drill-server"
 """Where in the backup directory a drill on this machine has the data of its throw-away server."""
+DRILL_FILES = ".drill-files"
+"""Where in the backup directory a drill has files: media that it loads, a copy that it fetched or damaged."""
 
 PARTIAL_PREFIX = ".partial-"
 SITE_PREFIX, SITE_SUFFIX = ".site-", ".json"

@@ -15,6 +15,7 @@ from korrigo_backup.system.files import explained, read_plain
 
 if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
+    from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.targets.read_back import TargetReader
 
 _LARGEST_IDENTITY = 64 * 1024
@@ -56,8 +57,10 @@ def fetched(reading: TargetReader, artifact: str, *, quiet: bool, allow_unsigned
         return fetch(reading, artifact, listen=silent if quiet else narrator(CopyStep), allow_unsigned=allow_unsigned)
 
 
-def reader(wired: Wired, target: str, identity: str | None, site: str | None) -> TargetReader:
-    """Return the reader of a target for the verbs that read from it."""
+def reader(
+    wired: Wired, target: str, identity: str | None, site: str | None, *, into: Catalog | None = None
+) -> TargetReader:
+    """Return the reader of a target for the verbs that read from it; what it fetches goes `into` another catalog."""
     from korrigo_backup.app.build_targets import destination  # noqa: PLC0415 - not to be loaded by all
     from korrigo_backup.targets.items import own_site  # noqa: PLC0415
     from korrigo_backup.targets.read_back import TargetReader, require_one_site  # noqa: PLC0415
@@ -65,7 +68,7 @@ def reader(wired: Wired, target: str, identity: str | None, site: str | None) ->
     place = destination(wired, target)
     found = require_one_site(place, site, own_site(wired.catalog))
     key = wired.keyring.keys[0] if wired.keyring.keys else None
-    return TargetReader(wired.catalog, place, found, private_key(identity) if identity else None, key)
+    return TargetReader(into or wired.catalog, place, found, private_key(identity) if identity else None, key)
 
 
 def private_key(identity: str) -> bytes:

@@ -51,6 +51,7 @@ VERBS = {
     "list": "korrigo_backup.cli.list_",
     "show": "korrigo_backup.cli.show",
     "verify": "korrigo_backup.cli.verify",
+    "drill": "korrigo_backup.cli.drill",
     "bench": "korrigo_backup.cli.bench",
     "compare": "korrigo_backup.cli.compare",
     "plan": "korrigo_backup.cli.plan",
@@ -136,7 +137,7 @@ def options(
     context: typer.Context,
     config: Annotated[Path | None, typer.Option(help="TOML file; default: korrigo-backup.toml here.")] = None,
     show_timings: Annotated[
-        bool, typer.Option("--timings", help="Also after the verb: print the seconds of each step at the end (stderr).")
+        bool, typer.Option("--timings", help="Also after the verb: print each step's seconds (stderr).")
     ] = False,
     _version_wanted: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")

@@ -70,6 +70,11 @@ def security(database: DatabaseSection, environment: Mapping[str, str]) -> dict[
                 f"{name} is {given!r}, and this site has [database] {key} {used!r}",
                 hint=f"set {ours} to the right value, and unset {name}",
             )
+    return {**{name: environment[name] for name in PASSED if environment.get(name)}, **own_security(database)}
+
+
+def own_security(database: DatabaseSection) -> dict[str, str | Secret]:
+    """Return the variables of libpq that the keys of a section set."""
     files = {
         "PGSSLROOTCERT": database.sslrootcert,
         "PGSSLCERT": database.sslcert,
@@ -77,7 +82,6 @@ def security(database: DatabaseSection, environment: Mapping[str, str]) -> dict[
         "PGPASSFILE": database.passfile,
     }
     return {
-        **{name: environment[name] for name in PASSED if environment.get(name)},
         **{name: str(path) for name, path in files.items() if path},
         **({"PGSSLMODE": database.sslmode} if database.sslmode else {}),
     }

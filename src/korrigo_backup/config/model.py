@@ -20,6 +20,7 @@ from korrigo_backup.config.site import (
     RestoreSection,
     ServicesSection,
     SiteSection,
+    StagingSection,
     ValidateSection,
 )
 from korrigo_backup.config.targets import TargetSection
@@ -47,6 +48,7 @@ class Configuration(Section, frozen=True):
 
     site: SiteSection = SiteSection()
     database: DatabaseSection = DatabaseSection()
+    staging: StagingSection = StagingSection()
     media: MediaSection = MediaSection()
     backup: BackupSection = BackupSection()
     services: ServicesSection = ServicesSection()

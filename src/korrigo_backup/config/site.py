@@ -101,6 +101,18 @@ class DatabaseSection(Section, frozen=True):
     passfile: Path | None = None
 
 
+class StagingSection(DatabaseSection, frozen=True):
+    """The database that `drill --place staging` loads into, reached as that of `[database]`.
+
+    With `files` it is that of a Compose project, in its service `db`.
+    """
+
+    name: str = "viatique_staging"
+    files: tuple[Path, ...] = ()
+    project: str | None = None
+    db: str = "db"
+
+
 class MediaSection(Section, frozen=True):
     """Where the uploads are, the root they get inside an archive, and the columns whose values are paths of them.
 

@@ -201,7 +201,7 @@ class ScheduleSection(Section, frozen=True):
     weekly: str | None = None
     media: Literal["daily", "weekly"] = "daily"
     points: str = NEVER
-    drill: str = "0 5 * * 3"
+    drill: str = "0 5 * * 0"
     overdue: str = NEVER
     jitter: Annotated[int, Meta(ge=0, le=43200)] = 300
     limit_hours: Annotated[int, Meta(ge=1, le=168)] = 12

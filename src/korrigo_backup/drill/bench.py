@@ -15,6 +15,7 @@ from korrigo_backup.backup.media import archive
 from korrigo_backup.core.finding import refuse_on_error
 from korrigo_backup.drill.drill import drill
 from korrigo_backup.errors import ProofFailed
+from korrigo_backup.places.beside import beside_or_local
 from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.run.journal import recorded
 from korrigo_backup.run.record import Verb
@@ -103,7 +104,7 @@ def _measured(
         refuse_on_error(verify(place, made[0], now=local_now(), depth=Depth.CONTENT), ProofFailed)
 
     def load() -> None:
-        drill(site, catalog, made[0], now=local_now(), listen=silent)
+        drill(site, catalog, made[0], beside_or_local(site, catalog.directory), now=local_now(), listen=silent)
 
     for step, act in (("backup", back_up), ("verify", read_back), ("drill", load)):
         runs, phases = _timed(act, repeat)

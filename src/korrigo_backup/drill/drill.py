@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact import naming
@@ -11,27 +11,30 @@ from korrigo_backup.artifact.components import components
 from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.finding import Finding, Level, ok, warning
+from korrigo_backup.drill.opened import opened_parts, require_possible
+from korrigo_backup.drill.stopwatch import Stopwatch
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused
+from korrigo_backup.places.place import PlaceName
 from korrigo_backup.postgres.dump.place import NoRight
 from korrigo_backup.postgres.server_error import ClientFailed, StatementFailed
-from korrigo_backup.recovery.local_place import lacks, local_server
 from korrigo_backup.restore.bound import BOUND
-from korrigo_backup.restore.needs import OF_THE_SWAP
-from korrigo_backup.restore.parts import DatabasePart, RestoreContext, open_part
-from korrigo_backup.restore.plan import refusal
-from korrigo_backup.restore.planning import MOUNTED
+from korrigo_backup.restore.parts import DatabasePart, RestoreContext
+from korrigo_backup.run.record import Phase, recovery_seconds
+from korrigo_backup.run.step import LoadingThere, PlacingLoaded, RemovingLoaded, RoomForDrill
 from korrigo_backup.run.undo import UndoStack, all_or_nothing
 from korrigo_backup.site.stamps import own_stamp
 from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
-    from pathlib import Path
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.catalog import Catalog
+    from korrigo_backup.drill.opened import PartLoad
+    from korrigo_backup.places.place import Place, Places
     from korrigo_backup.restore.parts import StagedPart
+    from korrigo_backup.run.journal import Running
     from korrigo_backup.run.step import Listener
     from korrigo_backup.site.site import Site
 
@@ -50,59 +53,106 @@ _AS_SUPERUSER = (
 )
 
 
+@dataclass(frozen=True)
+class Drilled:
+    """A backup that was loaded, proven and removed: the findings, the place, the seconds by phase.
+
+    `place` is None if nothing was loaded.
+    """
+
+    findings: tuple[Finding, ...]
+    place: PlaceName | None = None
+    phases: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def recovery(self) -> float | None:
+        """The measured recovery time in seconds."""
+        return recovery_seconds(self.phases)
+
+    def note(self, running: Running, schema: str) -> None:
+        """Write the proof into the record of the operation; `schema` is the fingerprint of the schema."""
+        if self.place:
+            running.note(proved=schema, place=str(self.place), phases=dict(self.phases))
+
+
+def announce_room(place: Place, artifacts: Iterable[Artifact], listen: Listener) -> None:
+    """Name the room that the parts need and have, by their manifests. Raises Refused if one does not fit."""
+    free_for_database, free_for_media = place.free()
+    for manifest in (one.manifest for one in artifacts if one.manifest):
+        if manifest.database and manifest.database.size:
+            needs = place.needs(manifest.database.size)
+            _announce(RoomForDrill("database", place.label, needs, free_for_database), listen)
+        if manifest.media:
+            _announce(RoomForDrill("media", place.label, manifest.media.bytes, free_for_media), listen)
+
+
+def _announce(room: RoomForDrill, listen: Listener) -> None:
+    listen(room)
+    if room.free is not None and room.free < room.needs:
+        raise Refused(
+            f"no room to drill {room.where}: the {room.part} needs {room.needs:,} bytes, {room.free:,} are free",
+            hint="make room, or drill in another place: --place local, or --place staging",
+        )
+
+
 @phase("drill")
 def drill(
     site: Site,
     catalog: Catalog,
     artifact: Artifact,
+    places: Places,
     *,
     now: datetime,
     listen: Listener,
-) -> list[Finding]:
+    watch: Stopwatch | None = None,
+) -> Drilled:
     """Load, prove and remove; the caller holds the lock. ProofFailed if it cannot be loaded or proven.
 
-    Refused if there is no room for it on the site's server, or no right to make a database.
+    Refused if the place has no room for it, or gives no right to make a database. `watch` has measured what was done
+    before.
     """
     if KINDS[artifact.kind].loaded_by_django:
-        return [NO_DRILL]
+        return Drilled((NO_DRILL,))
+    watch = watch or Stopwatch()
+    heard = watch.listening(listen)
     artifacts = components(catalog, artifact)
     trusted = artifact.authenticity is Authenticity.AUTHENTIC
+    if places.place.confined and not trusted:
+        raise Refused(
+            f"{artifact.name} is not signed with this site's key: no server of this machine loads it",
+            hint="drill it beside the live site, where a role without rights loads it: --place beside",
+        )
     found: list[Finding] = []
-    stamp = naming.stamp(own_stamp(site, now))
-    context = RestoreContext(site, stamp, listen, trusted, report=found.append)
+    beside = places.place.name is PlaceName.BESIDE
+    stamp = naming.stamp(own_stamp(site, now) if beside else now)
+    context = RestoreContext(site, stamp, heard, trusted, report=found.append)
     with ExitStack() as opened:
-        parts, where = _opened(artifacts, context, catalog.directory, opened)
-        _require_possible(finding for part in parts for finding in part.plan.findings)
+        loads = list(opened_parts(artifacts, context, places, opened))
+        require_possible(finding for one in loads for finding in one.part.plan.findings)
         with all_or_nothing() as undo:
-            for part in parts:
-                _stage(part, undo)
+            for one in loads:
+                heard(LoadingThere(one.part.artifact.name, one.place.label))
+                _stage(one.part, undo)
+            kept = [name for one in loads if (name := _kept(one, stamp))]
+            for name in kept:
+                heard(PlacingLoaded(name))
+            heard(RemovingLoaded())
             left = _remove(undo)
-    losses = [one for part in parts for one in part.plan.findings if one.level is Level.LOSS or one.id == BOUND]
-    done = "" if left else ", and removed again"
-    return [*losses, *found, *left, ok("verify.drilled", f"{artifact.name}: loaded {where}, proven{done}")]
+    watch.begin(Phase.REMOVE)
+    chosen = next((one for one in loads if isinstance(one.part, DatabasePart)), loads[0])
+    planned = (finding for one in loads for finding in one.part.plan.findings)
+    losses = [finding for finding in planned if finding.level is Level.LOSS or finding.id == BOUND]
+    done = "" if left else f", and kept as database {kept[0]}" if kept else ", and removed again"
+    words = f"{artifact.name}: loaded {chosen.place.label}{chosen.why}, proven{done}"
+    return Drilled((*losses, *found, *left, ok("verify.drilled", words)), chosen.place.name, watch.phases())
 
 
-def _opened(
-    artifacts: Iterable[Artifact], context: RestoreContext, directory: Path, opened: ExitStack
-) -> tuple[list[StagedPart], str]:
-    """Open the parts where they can be loaded, and return that place in words.
-
-    If the site's role may not load a database on its server, a throw-away server of this machine is used.
-    """
-    parts, where = [], "next to the live site"
-    for one in artifacts:
-        part = opened.enter_context(open_part(one, context, rehearsal=True))
-        if isinstance(part, DatabasePart) and context.trusted and (lacking := lacks(part.plan.findings)):
-            live = context.site.postgres.database
-            place = local_server(directory, part.source.expected, live, lacking)
-            server = opened.enter_context(place)
-            elsewhere = replace(context, site=replace(context.site, postgres=server), confined=True)
-            part = opened.enter_context(open_part(one, elsewhere, rehearsal=True))
-            before = f"{lacking.message}, and a server on this machine has no way either: "
-            _require_possible(part.plan.findings, before=before)
-            where = f"on a throw-away server of this machine, because {lacking.message}"
-        parts.append(part)
-    return parts, where
+def _kept(load: PartLoad, stamp: str) -> str:
+    """Keep a database in a place that is for that; return its name there, else ""."""
+    if not isinstance(load.part, DatabasePart):
+        return ""
+    server = load.part.context.site.postgres
+    return load.place.keep(server, naming.stage_database(server.database, stamp))
 
 
 def fingerprint(catalog: Catalog, artifact: Artifact) -> str:
@@ -125,14 +175,6 @@ def _stage(part: StagedPart, undo: UndoStack) -> None:
     except REFUSED_DUMP as problem:
         words = f"it does not load: {problem.message}"
         raise ProofFailed(words, hint=problem.hint, detail=problem.detail, id_=problem.id or None) from None
-
-
-def _require_possible(found: Iterable[Finding], *, before: str = "") -> None:
-    """Raise Refused with all obstacles to a load; a drill swaps no data."""
-    bad = [one for one in found if one.level is Level.ERROR and one.id not in {MOUNTED, *OF_THE_SWAP}]
-    if bad:
-        problem = refusal(bad)
-        raise Refused(f"{before}{problem.message}", hint=problem.hint, id_=problem.id)
 
 
 def _remove(undo: UndoStack) -> list[Finding]:

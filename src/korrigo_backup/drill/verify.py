@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.components import members_of
@@ -12,14 +12,16 @@ from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.core.finding import Finding, error, first_error, refuse_on_error
 from korrigo_backup.drill.drill import drill, fingerprint
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed
+from korrigo_backup.places.beside import beside_or_local
 from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.run import journal
 from korrigo_backup.run.journal import Running, SiteName
-from korrigo_backup.run.step import silent
+from korrigo_backup.run.record import Verb
+from korrigo_backup.run.step import Listener, silent
 from korrigo_backup.verify.verify import Depth, verify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from korrigo_backup.artifact.artifact import Artifact
@@ -55,45 +57,58 @@ def verified(catalog: Catalog, request: VerifyOptions) -> list[Finding]:
     findings: list[Finding] = []
     named = SiteName(request.name, request.secrets)
     why = {DEPTH: str(request.depth)}
-    with suppress(_Bad), _recorded(catalog, named, request.artifact, why) as running:
+    with suppress(_Bad), recorded_where_ours(catalog, named, Verb.VERIFY, request.artifact, why) as running:
         findings += verify(catalog, request.artifact, now=request.now, depth=request.depth)
         if request.depth is Depth.FULL and request.site and not first_error(findings):
-            findings += _drilled(catalog, request, request.site)
-        if any(finding.id == "verify.drilled" for finding in findings):
-            running.note(proved=fingerprint(catalog, request.artifact))
+            findings += _drilled(catalog, request, request.site, running)
         refuse_on_error(findings, _Bad)
     if first_error(findings):
-        _after_damage(catalog, request)
+        after_damage(catalog, request.artifact, named, request.now)
     return findings
 
 
-def _after_damage(catalog: Catalog, request: VerifyOptions) -> None:
+def after_damage(catalog: Catalog, artifact: Artifact, site: SiteName, now: datetime) -> None:
     """Find out which component of a bad restore point is bad, and let the link name a good dump."""
-    if KINDS[request.artifact.kind].components:
+    if KINDS[artifact.kind].components:
         with suppress(KorrigoBackupError):
-            for component in members_of(catalog, request.artifact):
-                verified(catalog, replace(request, artifact=component, depth=Depth.CONTENT))
+            for component in members_of(catalog, artifact):
+                verified(catalog, VerifyOptions(component, Depth.CONTENT, now, site.name, site.secrets))
     with suppress(KorrigoBackupError):
         catalog.relink()
 
 
 @contextmanager
-def _recorded(catalog: Catalog, named: SiteName, artifact: Artifact, why: dict[str, str]) -> Iterator[Running]:
-    """Record the block where it can be: a copy elsewhere, or a medium that is only read, has no journal here."""
+def recorded_where_ours(
+    catalog: Catalog,
+    named: SiteName,
+    verb: Verb,
+    artifact: Artifact,
+    why: Mapping[str, str],
+    *,
+    fetched: bool = False,
+    listen: Listener = silent,
+) -> Iterator[Running]:
+    """Record the block where it can be: a copy elsewhere, or a medium that is only read, has no journal here.
+
+    A `fetched` copy is one of ours in a directory of the drill.
+    """
     directory = catalog.directory
     places = (directory, directory / journal.FILE)
-    ours = artifact.path.resolve().parent == directory.resolve()
+    ours = fetched or artifact.path.resolve().parent == directory.resolve()
     if not ours or not all(os.access(place, os.W_OK) for place in places if place.exists()):
-        yield Running()
+        yield Running(listen)
         return
-    with journal.recorded(directory, named, "verify", artifact.name, listener=silent, why=why) as running:
+    with journal.recorded(directory, named, verb, artifact.name, listener=listen, why=why) as running:
         running.bytes = artifact.size
         yield running
 
 
-def _drilled(catalog: Catalog, request: VerifyOptions, live: Callable[[], Site]) -> Sequence[Finding]:
+def _drilled(catalog: Catalog, request: VerifyOptions, live: Callable[[], Site], running: Running) -> Sequence[Finding]:
     with exclusive(live(), catalog, f"drill of {request.artifact.name}") as (site, _):
+        places = beside_or_local(site, catalog.directory)
         try:
-            return drill(site, catalog, request.artifact, now=request.now, listen=silent)
+            done = drill(site, catalog, request.artifact, places, now=request.now, listen=silent)
         except ProofFailed as problem:
             return [error("verify.drill-failed", problem.message, problem.hint)]
+        done.note(running, fingerprint(catalog, request.artifact))
+        return done.findings

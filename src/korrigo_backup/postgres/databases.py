@@ -327,7 +327,7 @@ class Databases:
             mark = unfinished + _FROM_NOTHING + stage + ("" if comment is None else f"\n{comment}")
             self._at_once(rename, _commented(live, mark), _allow(live, "true"))
             return
-        marked = [_commented(stage, unfinished + self._comment(stage))] if incomplete else []
+        marked = [_commented(stage, unfinished + self.comment(stage))] if incomplete else []
         keep = f"ALTER DATABASE {identifier(live)} RENAME TO {identifier(before)}"
         renames = (*marked, keep, rename, _allow(before, "true"), _allow(live, "true"))
         try:
@@ -340,9 +340,19 @@ class Databases:
                 self.disconnect(name)
             self._at_once(*renames)
 
+    def place(self, stage: str, name: str, *, comment: str) -> None:
+        """Give a staged database a name that no database has, with a comment, in one transaction."""
+        self.disconnect(stage)
+        rename = f"ALTER DATABASE {identifier(stage)} RENAME TO {identifier(name)}"
+        self._at_once(rename, _commented(name, comment), _allow(name, "true"))
+
+    def comment(self, name: str) -> str:
+        """Return the comment of a database, "" without one."""
+        return self._ask(f"SELECT to_json(coalesce(({_COMMENT.format(name=literal(name))}), ''))", str)
+
     def complete(self, live: str) -> None:
         """Let a database that was swapped in `incomplete` stay as any other."""
-        words = self._comment(live)
+        words = self.comment(live)
         if words.startswith(_INCOMPLETE):
             self._run(_commented(live, words.partition("\n")[2] or None))
 
@@ -370,20 +380,17 @@ class Databases:
 
     def came_from(self, live: str) -> str | None:
         """Return the name under which the live database was staged when there was none before; None once it stays."""
-        words = self._comment(live)
+        words = self.comment(live)
         if words.startswith(_INCOMPLETE):
             words = words.partition("\n")[2]
         return _staged_as(words, _FROM_NOTHING) or _staged_as(words, _SETTLED)
 
     def settle(self, live: str) -> None:
         """Let the live database stay, also where there was none before, with the comment that it is to have."""
-        words = self._comment(live)
+        words = self.comment(live)
         if words.startswith(_FROM_NOTHING):
             _, has_comment, comment = words.partition("\n")
             self._run(_commented(live, comment if has_comment else None))
-
-    def _comment(self, name: str) -> str:
-        return self._ask(f"SELECT to_json(coalesce(({_COMMENT.format(name=literal(name))}), ''))", str)
 
     def _ask(self, sql: str, answer: type[T]) -> T:
         return self._server.ask_server(sql, answer)

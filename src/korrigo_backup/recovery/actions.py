@@ -19,7 +19,7 @@ class ActionKind(StrEnum):
     DATABASE_COMPLETED = "database completed"
     CONNECTIONS_ALLOWED = "connections allowed"
     SERVICES_STARTED = "services started"
-    DRILL_SERVER_REMOVED = "drill server removed"
+    DRILL_PLACE_REMOVED = "drill place removed"
     PRIVATE_PROJECT_REMOVED = "private project removed"
 
 
@@ -34,8 +34,8 @@ _SENTENCES = {
     ActionKind.DATABASE_COMPLETED: "database {of} is complete",
     ActionKind.CONNECTIONS_ALLOWED: "database {of} takes connections again",
     ActionKind.SERVICES_STARTED: "started the services again",
+    ActionKind.DRILL_PLACE_REMOVED: "removed the leftover of a killed drill: {of}",
     ActionKind.PRIVATE_PROJECT_REMOVED: "removed the private Compose project {of} of a killed run",
-    ActionKind.DRILL_SERVER_REMOVED: "removed the throw-away server of a drill in {of}",
 }
 
 _UNDOES_A_RESTORE = frozenset(

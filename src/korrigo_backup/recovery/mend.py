@@ -25,7 +25,7 @@ from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.errors import KorrigoBackupError, Locked
 from korrigo_backup.postgres.databases import Databases
-from korrigo_backup.recovery.recover import exclusive
+from korrigo_backup.recovery.recover import exclusive, recover_places
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Mended, RecoveryLeft
@@ -106,6 +106,7 @@ def mend(build: Callable[[], Site], catalog: Catalog, site: JournaledSite, key: 
         except KorrigoBackupError as problem:
             done.problems.append(problem)
             stack.enter_context(catalog.exclusive(Verb.DOCTOR))
+            recover_places(catalog, done.listen)
         for path in drafts:
             done.listen(Mended(f"removed {path.name}, left by a run that was killed"))
         running = stack.enter_context(journal.recorded(catalog.directory, site, Verb.DOCTOR, "fix", listener=listen))

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.naming import (
+    DRILL_FILES,
     DRILL_SERVER,
     after_database,
     before_database,
@@ -83,11 +84,7 @@ def exclusive(
     """
     with catalog.exclusive(doing), fence.held(site.postgres, doing) as server:
         site = replace(site, postgres=server)
-        if (catalog.directory / DRILL_SERVER).exists():
-            from korrigo_backup.recovery.local_place import remove_left  # noqa: PLC0415 - only after a killed drill
-
-            remove_left(catalog.directory)
-            _tell(RecoveryAction(ActionKind.DRILL_SERVER_REMOVED, str(catalog.directory / DRILL_SERVER)), listen)
+        recover_places(catalog, listen)
         _remove_private(site, catalog, listen)
         recovered = recover(site)
         undecided.note(site, catalog, recovered.stamps)
@@ -104,6 +101,15 @@ def exclusive(
                 listen(SiteRenamed(one.message, one.hint))
             require_own(site, catalog, exists=recovered.exists)
         yield site, recovered
+
+
+def recover_places(catalog: Catalog, listen: Listener = silent) -> None:
+    """Remove the leftovers of killed drills from the backup directory; the caller holds its lock."""
+    if any((catalog.directory / name).exists() for name in (DRILL_SERVER, DRILL_FILES)):
+        from korrigo_backup.places.local import remove_left  # noqa: PLC0415 - only after a killed drill
+
+        for name in remove_left(catalog.directory):
+            _tell(RecoveryAction(ActionKind.DRILL_PLACE_REMOVED, name), listen)
 
 
 def _remove_private(site: Site, catalog: Catalog, listen: Listener) -> None:

@@ -108,8 +108,10 @@ def services(site: Site) -> list[Finding]:
     return [*([] if site.services.configured else [_NO_SERVICES]), *found]
 
 
-def plan_sql(site: Site, artifact: Artifact, source: SqlSource, *, stamp: str, in_place: bool = False) -> PartPlan:
-    """Return the effect of restoring a dump over the live database."""
+def plan_sql(
+    site: Site, artifact: Artifact, source: SqlSource, *, stamp: str, in_place: bool = False, compare: bool = True
+) -> PartPlan:
+    """Return the effect of restoring a dump over the live database; with `compare` the changes of rows, too."""
     databases, live = Databases(site.postgres), site.postgres.database
     if live == site.postgres.maintenance:
         raise UsageError(
@@ -117,7 +119,7 @@ def plan_sql(site: Site, artifact: Artifact, source: SqlSource, *, stamp: str, i
             hint="set POSTGRES_DB to the site's own database, or [database] maintenance to another database",
         )
     exists = live in databases.names()
-    changes, applied, unreadable = _changes(site, artifact, source) if exists else (_all_new(source), (), ())
+    changes, applied, unread = _changes(site, artifact, source) if exists and compare else (_all_new(source), (), ())
     replacement = Replacement(
         part="database",
         target=f"database {live} at {site.postgres.access.description}",
@@ -127,13 +129,12 @@ def plan_sql(site: Site, artifact: Artifact, source: SqlSource, *, stamp: str, i
         needs=source.expected.size or (databases.size(live) if exists else 0),
         free=site.postgres.free_space(),
     )
-    readable = exists and not unreadable and bool(applied)
-    migrations = _migrations(applied, source.expected.migrations) if readable else NO_MIGRATIONS
+    migrations = _migrations(applied, source.expected.migrations) if applied else NO_MIGRATIONS
     findings = [
         *source.findings,
         *version_findings(site.postgres, source.scan),
         *subscription_findings(o.name for o in source.expected.schema if o.kind == "subscription"),
-        *unreadable,
+        *unread,
         *_left_out(source),
         *_database_findings(databases, replacement),
         *(difference_findings(databases.properties(live), source.expected.properties) if exists else ()),
@@ -148,11 +149,11 @@ def _left_out(source: SqlSource) -> Iterator[Finding]:
                       "make an invalid index again by hand: CREATE INDEX …")  # fmt: skip
 
 
-def plan_media(site: Site, source: MediaSource, *, stamp: str) -> PartPlan:
-    """Return the effect of restoring a media archive over the live tree."""
+def plan_media(site: Site, source: MediaSource, *, stamp: str, compare: bool = True) -> PartPlan:
+    """Return the effect of restoring a media archive over the live tree; with `compare` the changes of files, too."""
     tree = site.configured_media()
     replacement = media_replacement(tree, stamp, needs=source.bytes)
-    change = _files(tree, source) if replacement.kept_as else FileChange(removed=Counted(source.files))
+    change = _files(tree, source) if replacement.kept_as and compare else FileChange(removed=Counted(source.files))
     facts = tree.facts()
     lost = foreseen(source.saved, facts.user, facts.groups) if source.saved else ()
     findings = (*source.findings, *mounted(tree, facts), *lost, *room(replacement))

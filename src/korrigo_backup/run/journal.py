@@ -83,7 +83,7 @@ class Running:
             self.downtime = round(step.seconds, 1)
         self.listener(step)
 
-    def note(self, **known: str) -> None:
+    def note(self, **known: object) -> None:
         """Write the facts that must be known of this operation if it ends here (fields of `Record`)."""
 
 
@@ -94,7 +94,7 @@ class _Recorded(Running):
     record: Record
     write: Callable[[Record], None]
 
-    def note(self, **known: str) -> None:
+    def note(self, **known: object) -> None:
         """Write the record with the facts known so far."""
         self.record = replace(self.record, **known)
         self.write(self.record)

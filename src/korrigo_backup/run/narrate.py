@@ -1,4 +1,7 @@
-"""The line of each step for people. The words of the runbook's scripts stand here, and nowhere else."""
+"""The line of each step for people. The words of the runbook's scripts stand here, and nowhere else.
+
+One file: each group of steps has a function, and all are found here.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
         CommonStep,
         CopyStep,
         DjangoStep,
+        DrillStep,
         NightStep,
         PruneStep,
         RestoreStep,
@@ -60,6 +64,8 @@ def narrate(step: Step) -> str:
         return _copy(step)
     if isinstance(step, of.PruneStep):
         return _prune(step)
+    if isinstance(step, of.DrillStep):
+        return _drill(step)
     if isinstance(step, of.RestoreStep):
         return _restore(step)
     if isinstance(step, of.ValidateStep):
@@ -172,6 +178,28 @@ def _prune(step: PruneStep) -> str:
             return swept if step.files else ""
         case of.CopiesUnseen():
             return ""
+        case _:
+            assert_never(step)
+
+
+def _drill(step: DrillStep) -> str:
+    match step:
+        case of.RoomForDrill():
+            free = "free space not visible from here" if step.free is None else f"{human(step.free)} free"
+            return f"📏 Room for the {step.part}: {human(step.needs)} needed, {free} ({step.where})"
+        case of.MakingPlace():
+            return f"🧱 Making a place {step.where}..."
+        case of.LoadingThere():
+            return f"📥 Loading {step.name} {step.where}..."
+        case of.PlacingLoaded():
+            return f"🔁 Kept as database {step.database} until the next drill"
+        case of.PlaceMade():
+            return ""
+        case of.DamageTried():
+            result = f"✅ found: {step.found}" if step.found else "❌ NOT FOUND"
+            return f"🔨 {step.damage} ({step.where})\n   {result}"
+        case of.RemovingLoaded():
+            return "🧹 Removing the loaded copy..."
         case _:
             assert_never(step)
 

@@ -13,7 +13,7 @@ from msgspec import UNSET, UnsetType
 from korrigo_backup.core.moment import require_moment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 
 PROVEN = frozenset({"restore.proven", "restore.proven.media"})
@@ -26,6 +26,8 @@ class Verb(StrEnum):
     BACKUP = "backup"
     NIGHTLY = "nightly"
     VERIFY = "verify"
+    DRILL = "drill"
+    INCIDENT = "incident"
     COMPARE = "compare"
     COPY = "copy"
     PRUNE_COPIES = "prune copies"
@@ -38,6 +40,26 @@ class Verb(StrEnum):
     DOCTOR = "doctor"
     CANARY = "canary"
     BENCH = "bench"
+
+
+class Phase(StrEnum):
+    """A phase of a drill. `MAKE` and `REMOVE` are no part of a recovery, and so of the recovery time."""
+
+    FETCH = "fetch"
+    CHECK = "check"
+    MAKE = "make"
+    LOAD = "load"
+    PROVE = "prove"
+    REMOVE = "remove"
+
+
+_NO_RECOVERY = frozenset({Phase.MAKE, Phase.REMOVE})
+
+
+def recovery_seconds(phases: Mapping[str, float]) -> float | None:
+    """Return the recovery time that a drill has measured, None if it was not measured."""
+    counted = [seconds for name, seconds in phases.items() if name not in _NO_RECOVERY]
+    return round(sum(counted), 3) if counted else None
 
 
 SKIPPED = "skipped"
@@ -72,7 +94,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     start where no address is known. Where a restore keeps no previous copy of the database, `safety` names the backup
     for its undo, and `transaction` the transaction in the live database that decides it; "" again once it is undone.
     `from_nothing` is the stamp of a restore that found no database in its place: only its files have a previous copy.
-    `proved` is the fingerprint of the schema that a drill has loaded and proven. `error` is the id of the
+    `proved` is the fingerprint of the schema that a drill has loaded and proven, `place` where it was loaded, `phases`
+    are its seconds by `Phase`. `error` is the id of the
     error that ended it (`korrigo-backup explain`), "" for an error without one. `damaged` names the artifact that a
     night made and found bad, `host` is the machine of the run. Lines of the development versions before 0.1.0 have
     neither.
@@ -96,6 +119,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     transaction: str = ""
     from_nothing: str = ""
     proved: str = ""
+    place: str | UnsetType = UNSET
+    phases: dict[str, float] | UnsetType = UNSET
     damaged: str | UnsetType = UNSET
     host: str | UnsetType = UNSET
     error: str | UnsetType = UNSET

@@ -289,6 +289,54 @@ PruneStep = Removed | CopiesUnseen | StoreSwept | CopyRemoved | TargetSwept
 """Steps of a removal by the policy."""
 
 
+class RoomForDrill(_Tagged, frozen=True, tag="drill.room"):
+    """A part of a drill needs `needs` bytes; `free` is None if that cannot be seen from here."""
+
+    part: str
+    where: str
+    needs: int
+    free: int | None
+
+
+class MakingPlace(_Tagged, frozen=True, tag="drill.make"):
+    """The place of a drill is made."""
+
+    where: str
+
+
+class PlaceMade(_Tagged, frozen=True, tag="drill.made"):
+    """The place of a drill is there."""
+
+
+class LoadingThere(_Tagged, frozen=True, tag="drill.load"):
+    """An artifact is loaded in the place of a drill."""
+
+    name: str
+    where: str
+
+
+class PlacingLoaded(_Tagged, frozen=True, tag="drill.keep"):
+    """The loaded database is kept in the place, under this name."""
+
+    database: str
+
+
+class RemovingLoaded(_Tagged, frozen=True, tag="drill.remove"):
+    """The loaded data are removed again."""
+
+
+class DamageTried(_Tagged, frozen=True, tag="drill.damage"):
+    """A copy was damaged, and verified: `found` is the message that names the damage, "" if it was not found."""
+
+    damage: str
+    where: str
+    found: str
+
+
+DrillStep = DamageTried | RoomForDrill | MakingPlace | PlaceMade | LoadingThere | PlacingLoaded | RemovingLoaded
+"""Steps of a drill, besides those of its load."""
+
+
 class StoppingServices(_Tagged, frozen=True):
     """The services are stopped by a verb, if commands for it are `configured`."""
 
@@ -584,6 +632,7 @@ Step = (
     | NightStep
     | CopyStep
     | PruneStep
+    | DrillStep
     | StoppingServices
     | RestoreStep
     | RollbackStep

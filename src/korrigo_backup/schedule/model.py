@@ -97,7 +97,7 @@ DRILL = "drill"
 JOBS = (
     Job("daily", "the database", "0 3 * * *", ("nightly", "--db", "--wait", WAIT)),
     Job("weekly", "database and media", "0 4 * * 0", ("nightly", "--full", "--wait", WAIT)),
-    Job(DRILL, "a backup, proven by a load", "0 5 * * 3", ("nightly", "--db", "--depth", "full", "--wait", WAIT)),
+    Job(DRILL, "a backup, proven by a load", "0 5 * * 0", ("nightly", "--db", "--depth", "full", "--wait", WAIT)),
 )
 """The runbook's jobs (4.6), at its hours; and once a week the proof that a backup can be restored."""
 

@@ -13,7 +13,7 @@ from itertools import takewhile
 from statistics import median
 from typing import TYPE_CHECKING
 
-from korrigo_backup.artifact.history import partly
+from korrigo_backup.artifact.history import READS, partly
 from korrigo_backup.artifact.kinds import KINDS, Kind
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.excerpt import first_of
@@ -139,7 +139,7 @@ def _failures(status: Status) -> Iterator[Finding]:
             yield error(
                 "status.failing", _failure(one), f"korrigo-backup backup {_AGAIN.get(one.subject, one.subject)}"
             )
-        elif one.verb == Verb.VERIFY:
+        elif one.verb in READS and one.subject:
             yield from _unverified(one)
         else:
             yield warning("status.failed", _failure(one), f"see why, then: korrigo-backup {one.what} --help")
@@ -147,7 +147,8 @@ def _failures(status: Status) -> Iterator[Finding]:
 
 def _unverified(one: Failing) -> Iterator[Finding]:
     if one.exit_code == ProofFailed.exit_code:
-        yield error("status.damaged", f"{one.subject} does not verify: {one.message[:_MESSAGE]}",
+        how = "failed its drill" if one.verb == Verb.DRILL else "does not verify"
+        yield error("status.damaged", f"{one.subject} {how}: {one.message[:_MESSAGE]}",
                     "do not rely on it: korrigo-backup backup, and see dmesg for the disk")  # fmt: skip
     else:
         yield warning("status.failed", _failure(one), f"korrigo-backup {one.what}")
@@ -238,7 +239,7 @@ def _proof(status: Status) -> Iterator[Finding]:
 
 def _drill(status: Status) -> str:
     """Return the command that loads the newest backup into a scratch copy and proves it."""
-    return f"korrigo-backup verify {'latest-point' if status.newest(Kind.POINT) else 'latest'} --depth full"
+    return f"korrigo-backup drill{' latest-point' if status.newest(Kind.POINT) else ''}"
 
 
 def _signatures(good: Sequence[Good]) -> Iterator[Finding]:
@@ -250,7 +251,9 @@ def _signatures(good: Sequence[Good]) -> Iterator[Finding]:
 
 def _other_key(facts: Facts) -> Iterator[Finding]:
     """Yield an error where newer backups than any that this key proves are signed with another key."""
-    newer = takewhile(lambda one: one.authenticity is not Authenticity.AUTHENTIC, filter(_is_ours, facts.artifacts))
+    newer = takewhile(
+        lambda one: one.authenticity is not Authenticity.AUTHENTIC, (one for one in facts.artifacts if one.ours)
+    )
     foreign = [one.name for one in newer if one.authenticity is Authenticity.UNKNOWN_KEY]
     hint = (
         "name the key file of the user who makes them (cron and sudo have another HOME): KORRIGO_BACKUP_KEY_FILE, or"
@@ -258,10 +261,6 @@ def _other_key(facts: Facts) -> Iterator[Finding]:
     )
     if foreign:
         yield error("status.other_key", f"signed with a key that is not here, so not proven: {named(foreign)}", hint)
-
-
-def _is_ours(artifact: Artifact) -> bool:
-    return artifact.ours
 
 
 def _copies(status: Status) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from korrigo_backup.artifact.history import Failing, failing, members_of, proven, verified
+from korrigo_backup.artifact.history import READS, Failing, failing, members_of, proven, verified
 from korrigo_backup.artifact.kinds import WITH_ROWS, Kind
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.retention.policy import sort_of
@@ -80,7 +80,7 @@ def _skipped(past: Sequence[Record], now: datetime) -> SkippedPoints | None:
 
 def _is_there(one: Failing, facts: Facts) -> bool:
     """Return whether the record still matters: a bad backup that was removed does not."""
-    return one.verb != Verb.VERIFY or any(artifact.name == one.subject for artifact in facts.artifacts)
+    return one.verb not in READS or not one.subject or any(artifact.name == one.subject for artifact in facts.artifacts)
 
 
 def _age(artifact: Artifact, now: datetime) -> int:

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from korrigo_backup import __version__
+from korrigo_backup.artifact.history import READS
 from korrigo_backup.core.finding import Level
-from korrigo_backup.run.record import Verb
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -57,6 +57,8 @@ def _general(status: Status) -> Iterator[Family]:
         _unix(proven.at) if proven else None,
     )
     yield _one("last_proven_duration_seconds", "How long that took.", proven.seconds if proven else None)
+    recovery = proven.recovery if proven else None
+    yield _one("last_proven_recovery_seconds", "The recovery time that a drill measured with it.", recovery)
     yield _one("last_proven_downtime_seconds", "How long the site was down.", proven.downtime if proven else None)
     yield _one("copies", "Places that hold the data, the live site among them.", status.copies.places)
     yield _one("copies_supports", "Supports that they are on.", status.copies.supports)
@@ -140,7 +142,7 @@ def _unix(moment: datetime) -> float:
 
 def _operation(one: Failing) -> str:
     """Return the operation without the name of an artifact: a label must not have a value for every backup."""
-    return one.verb if one.verb == Verb.VERIFY else one.what
+    return one.verb if one.verb in READS else one.what
 
 
 def _family(family: Family, own: Mapping[str, str]) -> Iterator[str]:

@@ -28,7 +28,8 @@ class LedgerLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     last read back, `bad` why that failed. `whole` is True for a receipt: its artifact is there as a whole, and its line
     names the components and the time `created` of the artifact. `lock_read` is when `locked_until` was read back from
     the server, in the line of a receipt the earliest end of all its objects; `held` when a legal hold was. `pruned` is
-    when the policy removed the object: a copy does not send it again.
+    when the policy removed the object: a copy does not send it again. `again` is True for an object that was sent more
+    than once, from the beginning of its second sending on: copies that have their receipts name it.
     """
 
     object: str
@@ -44,6 +45,7 @@ class LedgerLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     lock_read: datetime | None = None
     held: datetime | None = None
     pruned: datetime | None = None
+    again: bool = False
     created: datetime | None = None
     components: tuple[str, ...] = ()
 

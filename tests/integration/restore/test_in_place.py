@@ -10,7 +10,7 @@ import pytest
 from health_server import healthy_until
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.core.finding import error
-from korrigo_backup.drill import drill
+from korrigo_backup.drill.opened import require_possible
 from korrigo_backup.errors import KorrigoBackupError, Refused
 from korrigo_backup.postgres.client import Session
 from korrigo_backup.postgres.throwaway import ThrowawayServer
@@ -152,7 +152,7 @@ def test_the_server_of_a_killed_drill_is_named_by_doctor_and_removed_by_the_next
     pid = int((home / "data" / "postmaster.pid").read_text().split()[0])
     assert str(home) in site.korrigo("doctor", code=(0, 10)).output
     assert Path(f"/proc/{pid}").exists()
-    assert f"removed the throw-away server of a drill in {home}" in site.korrigo("backup", "db").output
+    assert f"removed the leftover of a killed drill: {home}" in site.korrigo("backup", "db").output
     assert not home.exists()
     until(lambda: not Path(f"/proc/{pid}").exists())
 
@@ -160,7 +160,7 @@ def test_the_server_of_a_killed_drill_is_named_by_doctor_and_removed_by_the_next
 def test_a_drill_names_everything_that_is_in_its_way():
     found = [error("space.database", what, f"do {what}") for what in "ab"]
     with pytest.raises(Refused, match="a; and b") as refused:
-        drill._require_possible(found)
+        require_possible(found)
     assert refused.value.hint == "do a; then do b"
 
 

@@ -13,6 +13,7 @@ from korrigo_backup.site.served_protocol import StepMessage, decode, encode, mes
 VALUES = {
     "str": "x",
     "int": 3,
+    "int | None": 3,
     "float": 1.5,
     "bool": True,
     "dict[str, str]": {"a.b": "a_b"},

@@ -200,7 +200,7 @@ def test_other_lines_that_back_up_are_found():
 @pytest.mark.contract("B7")
 def test_the_hours_are_the_runbooks(tmp_path):
     schedule = load(tmp_path, {}).schedule
-    assert (schedule.daily, WEEKLY, schedule.drill) == ("0 3 * * *", "0 4 * * 0", "0 5 * * 3")
+    assert (schedule.daily, WEEKLY, schedule.drill) == ("0 3 * * *", "0 4 * * 0", "0 5 * * 0")
     hours = [("daily", schedule.daily), ("weekly", WEEKLY), ("drill", schedule.drill)]
     assert [(job.id, job.hours) for job in JOBS] == hours
 
@@ -239,7 +239,7 @@ def test_the_soonest_run_comes_first_and_a_backup_is_missed_once_its_grace_is_ov
     assert [(run.job, run.at.isoformat()[:16]) for run in next_runs(JOBS, saturday)] == [
         ("daily", "2026-11-29T03:00"),
         ("weekly", "2026-11-29T04:00"),
-        ("drill", "2026-12-02T05:00"),
+        ("drill", "2026-11-29T05:00"),
     ]
     grace = timedelta(hours=3)
     made = datetime(2026, 11, 28, 3, 1).astimezone()

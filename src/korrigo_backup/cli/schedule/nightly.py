@@ -74,6 +74,9 @@ def command(
         if done.artifact:
             say(f"✅ Done: {done.artifact.path}")
             telling.facts |= {"backup": done.artifact.name, "size": human(done.artifact.size)}
+        if done.recovery is not None:
+            say(f"⏱️  Recovery time measured: {done.recovery:.1f} s")
+            telling.facts["recovery time"] = f"{done.recovery:.1f} s"
 
 
 def _copy(wired: Wired) -> Sequence[Finding]:

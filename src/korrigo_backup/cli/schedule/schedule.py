@@ -54,7 +54,7 @@ def command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the changes, and stop.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="show: print a JSON document.")] = False,
 ) -> None:
-    """Have backups start by themselves: daily at 03:00, and a backup loaded and proven on Wednesdays at 05:00.
+    """Have backups start by themselves: daily at 03:00, and a backup loaded and proven on Sundays at 05:00.
 
     Hours, jitter and user are in [schedule] of the configuration. Installing again updates an installed schedule.
     """

@@ -11,7 +11,7 @@ from korrigo_backup.backup.backup import room_wanted
 from korrigo_backup.core.finding import error, first_error, ok, warning
 from korrigo_backup.errors import Locked
 from korrigo_backup.kit.kit import state
-from korrigo_backup.recovery.local_place import left
+from korrigo_backup.places.local import left
 from korrigo_backup.recovery.mend import FIX, leftovers
 from korrigo_backup.setup import scripts
 from korrigo_backup.setup.path_columns import found_columns, unnamed
@@ -63,7 +63,7 @@ def _quiet(catalog: Catalog, server: Postgres | None) -> list[Finding]:
     except Locked as problem:
         return [error("site.quiet", problem.message, "wait for its end; nightly --wait does")]
     if place := left(catalog.directory):
-        words = f"{place} holds the throw-away server of a killed drill; the server may still run"
+        words = f"a killed drill has left {' and '.join(place)}; a server of it may still run"
         found.append(warning("recover.left", words, f"{FIX}; the next backup ends and removes it, too"))
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path  # noqa: TC003 - typer reads it when the verb runs
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ from korrigo_backup.cli.status.publish import write_status
 from korrigo_backup.core.finding import Level, headline
 from korrigo_backup.core.size import human
 from korrigo_backup.errors import KorrigoBackupError, ProblemsFound
+from korrigo_backup.run.record import Verb
 from korrigo_backup.status.attention import named, span
 from korrigo_backup.status.nagios import UNKNOWN, plugin_line
 
@@ -137,6 +139,7 @@ def _lines(found: Status) -> Iterator[tuple[str, str]]:
     yield "objective", _objective(found)
     yield "verified", _proof(found.verified, "never")
     yield "proven", _proof(found.proven, "never by a restore or a comparison")
+    yield from _incident(found)
     copies = found.copies
     supports = "?" if copies.supports is None else str(copies.supports)
     off_site = f", {copies.off_site} of 1 off site" if found.facts.targets else ""
@@ -182,8 +185,18 @@ def _proof(proof: Proof | None, otherwise: str) -> str:
         return otherwise
     took = f", {proof.seconds:.1f} s" if proof.seconds is not None else ""
     down = f", site down {proof.downtime:.1f} s" if proof.downtime is not None else ""
+    recovery = f", recovery time {proof.recovery:.1f} s" if proof.recovery is not None else ""
     how = "read back when it was made" if proof.by == "backup" else proof.by
-    return f"{proof.at.astimezone():%Y-%m-%d %H:%M %Z}: {proof.what} ({how}{took}{down})"
+    return f"{proof.at.astimezone():%Y-%m-%d %H:%M %Z}: {proof.what} ({how}{took}{recovery}{down})"
+
+
+def _incident(found: Status) -> Iterator[tuple[str, str]]:
+    """Yield the score of the last incident simulation, if there was any."""
+    scored = (one for one in reversed(found.facts.records) if one.verb == Verb.INCIDENT and "tried" in one.why)
+    for record in islice(scored, 1):
+        at, why = record.started.astimezone(), record.why
+        score = f"{why['found']} of {why['tried']} damages found (seed {why['seed']})"
+        yield "incident", f"{at:%Y-%m-%d %H:%M %Z}: {score}"
 
 
 def _row(good: Good) -> tuple[str, ...]:

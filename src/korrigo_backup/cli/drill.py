@@ -1,0 +1,189 @@
+"""`korrigo-backup drill`: restore a backup into a throw-away place, prove it there, and measure how long that takes."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import suppress
+from enum import StrEnum
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from korrigo_backup.app.build_places import places
+from korrigo_backup.artifact.catalog import local_now
+from korrigo_backup.artifact.naming import parse
+from korrigo_backup.cli.announcing import announcer
+from korrigo_backup.cli.fetch import reader
+from korrigo_backup.cli.output import CommandContext, narrator, say, say_findings, say_json
+from korrigo_backup.core.finding import Level
+from korrigo_backup.drill.run import DrillOptions, newest_loadable, run_drill
+from korrigo_backup.errors import NotFound, UsageError
+from korrigo_backup.notify.run import announced
+from korrigo_backup.places.place import PlaceName
+from korrigo_backup.run.journal import SiteName
+from korrigo_backup.run.record import Verb
+from korrigo_backup.run.step import CopyStep, DatabaseProven, DrillStep, MediaProven, Proving, VerifyingArtifact, silent
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from korrigo_backup.app.build import Wired
+    from korrigo_backup.artifact.catalog import Catalog
+    from korrigo_backup.drill.run import DrillReport
+    from korrigo_backup.targets.read_back import TargetReader
+
+
+_SEEDS = 1_000_000
+
+
+class DrillLevel(StrEnum):
+    """The level of a drill (runbook 6.1)."""
+
+    RESTORE = "restore"
+    INCIDENT = "incident"
+
+
+def command(
+    context: typer.Context,
+    artifact: Annotated[
+        str, typer.Argument(help="A path, a name in BACKUP_DIR, latest, latest-point; default: the newest.")
+    ] = "",
+    place: Annotated[
+        PlaceName,
+        typer.Option(
+            help="beside: next to the live data; local: a throw-away server of this machine; staging: [staging]."
+        ),
+    ] = PlaceName.BESIDE,
+    target: Annotated[str | None, typer.Option("--from", metavar="TARGET", help="Drill the copy on a target.")] = None,
+    identity: Annotated[str | None, typer.Option(help="--from: a private key that opens it: a file, or -.")] = None,
+    level: Annotated[
+        DrillLevel,
+        typer.Option(help="restore: load and prove it; incident: break copies at random, each damage must be found."),
+    ] = DrillLevel.RESTORE,
+    seed: Annotated[int | None, typer.Option(min=0, help="--level incident: repeat the run of this number.")] = None,
+    notify: Annotated[
+        bool | None, typer.Option(help="Notify the channels of [notify]; default: when no user is at the terminal.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
+) -> None:
+    """Restore a backup into a throw-away place, prove it, remove it, and measure the time. The site serves on.
+
+    Exit 0: passed. Exit 9: failed, the backup is bad. Exit 4, 7 or 8: an error of the place, which says nothing about
+    the backup.
+    """
+    wired: Wired = context.ensure_object(CommandContext).wired()
+    if level is DrillLevel.INCIDENT:
+        if target or place is not PlaceName.BESIDE:
+            raise UsageError("--level incident goes without --from and --place", hint="korrigo-backup drill --help")
+        _simulate(wired, artifact, seed, notify, as_json=as_json)
+        return
+    if seed is not None:
+        raise UsageError("--seed goes with --level incident", hint="korrigo-backup drill --level incident --seed N")
+    fetch = partial(_fetched, wired, target, identity, artifact, quiet=as_json) if target else None
+    steps = narrator(DrillStep, CopyStep, VerifyingArtifact, Proving, DatabaseProven, MediaProven)
+    options = DrillOptions(
+        artifact=artifact,
+        place=place,
+        places=partial(places, wired, place),
+        now=local_now(),
+        site=SiteName(wired.config.site.name, wired.secrets),
+        target=target or "",
+        fetch=fetch,
+        listen=silent if as_json else steps,
+    )
+    with announced(announcer(wired, notify), wired.catalog.directory, "drill", "", say=say_findings) as telling:
+        report = run_drill(wired.site(), wired.catalog, options)
+        if as_json:
+            say_json("drill", _document(report))
+        else:
+            say_findings(one for one in report.findings if one.level is not Level.ERROR)
+        if report.problem:
+            raise report.problem
+        telling.facts |= {"backup": report.artifact.name, "recovery time": _seconds(report.recovery)}
+    if not as_json:
+        _say_passed(report)
+
+
+def _simulate(
+    wired: Wired,
+    artifact: str,
+    seed: int | None,
+    notify: bool | None,  # noqa: FBT001 - an option that may be left out
+    *,
+    as_json: bool,
+) -> None:
+    """Break copies of an artifact and report the score; exit 10 if a damage was not found."""
+    from korrigo_backup.drill.incident import simulate  # noqa: PLC0415 - only this level
+
+    catalog = wired.catalog
+    chosen = secrets.randbelow(_SEEDS) if seed is None else seed
+    if not as_json:
+        say(f"🎲 Seed {chosen}: copies of a backup are damaged; the backup itself is only read")
+    with announced(announcer(wired, notify), catalog.directory, Verb.INCIDENT, "", say=say_findings) as telling:
+        report = simulate(
+            catalog,
+            lambda: catalog.find(artifact) if artifact else newest_loadable(catalog),
+            SiteName(wired.config.site.name, wired.secrets),
+            seed=chosen,
+            now=local_now(),
+            listen=silent if as_json else narrator(DrillStep),
+        )
+        telling.facts |= {"backup": report.artifact.name, "score": f"{report.found} of {len(report.attempts)}"}
+    if as_json:
+        say_json("incident", {"artifact": str(report.artifact.path), "seed": chosen, "found": report.found,
+                              "tried": len(report.attempts), "attempts": report.attempts})  # fmt: skip
+        return
+    say(f"✅ Incident simulation passed: {report.found} of {len(report.attempts)} damages found (seed {chosen})")
+
+
+def _say_passed(report: DrillReport) -> None:
+    if report.tables is not None:
+        say("✅ Restore successful:")
+        say(f"   - Tables: {report.tables}")
+    if report.users is not None:
+        say(f"   - Users: {report.users}")
+    parts = ", ".join(f"{name} {_seconds(seconds)}" for name, seconds in report.phases.items())
+    say(f"⏱️  {parts}")
+    say(f"✅ Drill passed: {report.artifact.name}; recovery time measured: {_seconds(report.recovery)}")
+
+
+def _seconds(seconds: float | None) -> str:
+    return "?" if seconds is None else f"{seconds:.1f} s"
+
+
+def _document(report: DrillReport) -> dict[str, object]:
+    return {
+        "verdict": report.verdict,
+        "artifact": str(report.artifact),
+        "place": report.place,
+        "phases": report.phases,
+        "recovery": report.recovery,
+        "tables": report.tables,
+        "users": report.users,
+        "findings": report.findings,
+        "message": report.problem.message if report.problem else "",
+        "hint": report.problem.hint if report.problem else "",
+    }
+
+
+def _fetched(wired: Wired, target: str, identity: str | None, artifact: str, there: Catalog, *, quiet: bool) -> Path:
+    """Fetch the copy of a target into the directory of `there` and return its path; the caller holds the lock."""
+    from korrigo_backup.targets.fetch import fetch  # noqa: PLC0415 - only with --from
+
+    reading = reader(wired, target, identity, None, into=there)
+    return fetch(reading, artifact or _newest_on(reading), listen=silent if quiet else narrator(CopyStep))
+
+
+def _newest_on(reading: TargetReader) -> str:
+    """Return the newest restore point or database backup on a target; raises NotFound if it has none."""
+    from korrigo_backup.targets.read_back import artifacts_on  # noqa: PLC0415 - see above
+
+    found = []
+    for named in ("latest-point", "latest"):
+        with suppress(NotFound):
+            found += artifacts_on(reading, named)
+    if not found:
+        return "latest"
+    stamps = {name: parsed.stamp for name in found if (parsed := parse(name))}
+    return max(found, key=lambda name: stamps.get(name, ""))

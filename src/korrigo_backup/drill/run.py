@@ -1,0 +1,195 @@
+"""The verb `drill`: read an artifact, load it in a place, prove it and remove it; the verdict stands in the journal."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from korrigo_backup.artifact.components import components
+from korrigo_backup.artifact.history import FROM
+from korrigo_backup.artifact.kinds import KINDS, WITH_DUMP, Kind
+from korrigo_backup.core.finding import Finding, refuse_on_error
+from korrigo_backup.drill.drill import NO_DRILL, announce_room, drill, fingerprint
+from korrigo_backup.drill.stopwatch import Stopwatch
+from korrigo_backup.drill.verify import after_damage, recorded_where_ours
+from korrigo_backup.errors import KorrigoBackupError, NotFound, PartlyDone, ProofFailed, Refused
+from korrigo_backup.places.local import drill_files
+from korrigo_backup.places.place import PlaceName
+from korrigo_backup.recovery.recover import exclusive, recover_places
+from korrigo_backup.run.record import Phase, Verb, recovery_seconds
+from korrigo_backup.run.step import Listener, RecoveryDone, VerifyingArtifact, silent
+from korrigo_backup.verify.verify import Depth, verify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.artifact.catalog import Catalog
+    from korrigo_backup.drill.drill import Drilled
+    from korrigo_backup.places.place import Places
+    from korrigo_backup.run.journal import Running, SiteName
+    from korrigo_backup.site.site import Site
+
+NOT_LOADED = (
+    "{} was read to its end and is whole, but it was not loaded: only the site's own code loads a Django backup,"
+    " and no place here runs it"
+)
+
+
+USERS = "public.auth_user"
+"""The table whose rows the runbook counts (6.3)."""
+
+
+class DrillVerdict(StrEnum):
+    """The result of a drill: `failed` is about the backup, `error` about the place."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrillOptions:
+    """Options of a drill. `artifact` is its name, "" for the newest that can be loaded.
+
+    `places` makes the place for the site that is locked. `fetch` brings the copy of a target into the directory of
+    another catalog and returns its path; `target` names it.
+    """
+
+    place: PlaceName
+    places: Callable[[Site], Places]
+    now: datetime
+    site: SiteName
+    artifact: str = ""
+    target: str = ""
+    fetch: Callable[[Catalog], Path] | None = None
+    listen: Listener = silent
+
+
+@dataclass(frozen=True)
+class DrillReport:
+    """The result of a drill. `problem` is the error of a drill that did not pass.
+
+    `tables` and `users` count tables and rows of `auth_user` that were proven; None if there are none in the backup.
+    """
+
+    artifact: Path
+    verdict: DrillVerdict
+    place: PlaceName
+    phases: Mapping[str, float] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+    problem: KorrigoBackupError | None = None
+    tables: int | None = None
+    users: int | None = None
+
+    @property
+    def recovery(self) -> float | None:
+        """The measured recovery time in seconds, None for a drill that did not pass."""
+        return recovery_seconds(self.phases) if self.verdict is DrillVerdict.PASSED else None
+
+
+def run_drill(live: Site, catalog: Catalog, options: DrillOptions) -> DrillReport:
+    """Drill an artifact under the lock of the site, and of the live database if it is loaded next to it.
+
+    Raises the errors of the lock and of the choice of an artifact; others are in the report.
+    """
+    with ExitStack() as stack:
+        site = stack.enter_context(_locked(live, catalog, options))
+        places = options.places(site)  # before anything is recorded: a place that is not configured is no failed drill
+        watch = Stopwatch()
+        there, artifact = catalog, options.artifact
+        if options.fetch:
+            watch.begin(Phase.FETCH)
+            home = stack.enter_context(drill_files(catalog.directory, "copy"))
+            there = catalog.elsewhere(home)
+            artifact = str(options.fetch(there))
+            watch.begin(Phase.CHECK)
+        found = there.find(artifact) if artifact else newest_loadable(there)
+        return _drilled(site, catalog, there, found, replace(options, places=lambda _: places), watch)
+
+
+def newest_loadable(catalog: Catalog) -> Artifact:
+    """Return the newest good restore point or database backup, else the newest Django backup; raises NotFound."""
+    found = []
+    for kind in WITH_DUMP:
+        with suppress(NotFound):
+            found.append(catalog.find("latest", kind))
+    if found:
+        return max(found, key=lambda one: (one.created, bool(KINDS[one.kind].components)))
+    with suppress(NotFound):
+        return catalog.find("latest", Kind.DJANGO)
+    return catalog.find("latest")
+
+
+@contextmanager
+def _locked(live: Site, catalog: Catalog, options: DrillOptions) -> Iterator[Site]:
+    doing = f"drill of {options.artifact or 'the newest backup'}"
+    if options.place is PlaceName.BESIDE:
+        with exclusive(live, catalog, doing, listen=options.listen) as (site, _):
+            yield site
+        return
+    with catalog.exclusive(doing):  # the live site is not touched, and need not run
+        recover_places(catalog, options.listen)
+        yield live
+
+
+def _drilled(
+    site: Site, catalog: Catalog, there: Catalog, artifact: Artifact, options: DrillOptions, watch: Stopwatch
+) -> DrillReport:
+    """Drill an artifact of the catalog `there`; return the report of any end but an interruption."""
+    found: list[Finding] = []
+    why = {FROM: options.target} if options.target else {}
+    try:
+        with recorded_where_ours(
+            catalog, options.site, Verb.DRILL, artifact, why, fetched=there is not catalog, listen=options.listen
+        ) as run:
+            done = _steps(site, there, artifact, options, watch, found, run)
+    except PartlyDone:
+        raise
+    except KorrigoBackupError as problem:
+        failed = isinstance(problem, ProofFailed)
+        if failed and there is catalog:
+            after_damage(catalog, artifact, options.site, options.now)
+        verdict = DrillVerdict.FAILED if failed else DrillVerdict.ERROR
+        return DrillReport(artifact.path, verdict, options.place, watch.phases(), tuple(found), problem)
+    place = done.place or options.place
+    findings, (tables, users) = (*found, *done.findings), _counted(there, artifact)
+    return DrillReport(artifact.path, DrillVerdict.PASSED, place, done.phases, findings, tables=tables, users=users)
+
+
+def _counted(catalog: Catalog, artifact: Artifact) -> tuple[int | None, int | None]:
+    """Return the number of tables and of users in a backup; the proof has compared both with what was loaded."""
+    manifests = (one.manifest for one in components(catalog, artifact))
+    saved = next((one.database.tables for one in manifests if one and one.database), None)
+    if saved is None:
+        return None, None
+    return len(saved), next((table.rows for table in saved if table.name == USERS), None)
+
+
+def _steps(
+    site: Site,
+    there: Catalog,
+    artifact: Artifact,
+    options: DrillOptions,
+    watch: Stopwatch,
+    found: list[Finding],
+    running: Running,
+) -> Drilled:
+    """Look for room, read the artifact, load it, and note the proof; `found` takes the findings of the reading."""
+    hear = watch.listening(running.listen)
+    places = options.places(site)
+    for name in places.place.remove_left():
+        hear(RecoveryDone(f"removed {name}"))
+    announce_room(places.place, components(there, artifact), hear)
+    hear(VerifyingArtifact())
+    found += verify(there, artifact, now=options.now, depth=Depth.FULL)
+    refuse_on_error(found, ProofFailed, subject=artifact.name)
+    if KINDS[artifact.kind].loaded_by_django:
+        raise Refused(NOT_LOADED.format(artifact.name), hint=NO_DRILL.hint)
+    done = drill(site, there, artifact, places, now=options.now, listen=running.listen, watch=watch)
+    done.note(running, fingerprint(there, artifact))
+    return done

@@ -1,0 +1,84 @@
+"""Beside the live data: a database of its own on the site's server, a directory of its own in the media tree."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from korrigo_backup.artifact.naming import beside
+from korrigo_backup.places.local import Local
+from korrigo_backup.places.place import PlaceName, Places
+from korrigo_backup.postgres.databases import Databases
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from korrigo_backup.artifact.manifest import DatabaseProof
+    from korrigo_backup.media.port import Tree
+    from korrigo_backup.postgres.client import Postgres
+    from korrigo_backup.site.site import Site
+
+
+_STAGE, _PARTIAL = ".stage-", ".partial"
+
+
+@dataclass(frozen=True)
+class BesideLive:
+    """The place next to the live data of a site, whose lock the caller holds."""
+
+    site: Site
+    name: PlaceName = PlaceName.BESIDE
+    label: str = "next to the live site"
+    confined: bool = False
+
+    def server(self, proof: DatabaseProof | None) -> AbstractContextManager[Postgres]:
+        """Yield the site's own server: what is loaded there has a name of its own."""
+        del proof
+        return nullcontext(self.site.postgres)
+
+    def media(self) -> AbstractContextManager[Tree | None]:
+        """Yield the live tree, in which a directory of its own is loaded."""
+        return nullcontext(self.site.media)
+
+    def free(self) -> tuple[int | None, int | None]:
+        """Return the free bytes of the server's disk and of the media tree's."""
+        return self.site.postgres.free_space(), self.site.media.free() if self.site.media else None
+
+    def needs(self, database: int) -> int:
+        """Return the size of the saved database."""
+        return database
+
+    def keep(self, server: Postgres, staged: str) -> str:
+        """Return "": all is removed."""
+        del server, staged
+        return ""
+
+    def left(self) -> tuple[str, ...]:
+        """Return the staged databases and directories of killed restores and drills."""
+        return (*self._databases(), *self._directories())
+
+    def remove_left(self) -> tuple[str, ...]:
+        """Drop and remove them. A run that has recovered (`recovery/recover.py`) finds none."""
+        databases, directories = self._databases(), self._directories()
+        for name in databases:
+            Databases(self.site.postgres).drop_staged(name)
+        for name in directories:
+            if self.site.media:
+                self.site.media.discard_stage(name.removeprefix(_STAGE).removesuffix(_PARTIAL))
+        return (*databases, *directories)
+
+    def _databases(self) -> tuple[str, ...]:
+        names = Databases(self.site.postgres).names()
+        return tuple(sorted(beside(names, self.site.postgres.database, "stage").values()))
+
+    def _directories(self) -> tuple[str, ...]:
+        """Return the directories of loads; one whose swap has begun is a matter of the recovery."""
+        names = self.site.media.names() if self.site.media else []
+        return tuple(sorted(name for name in names if name.startswith(_STAGE) and ".moving" not in name))
+
+
+def beside_or_local(site: Site, directory: Path) -> Places:
+    """Return the place beside the live site, and a server of this machine for a role that may not load a database."""
+    return Places(BesideLive(site), Local(directory, site.postgres.database))

@@ -1,0 +1,110 @@
+"""The verb `drill`: a backup loaded in a throw-away place, with its verdict and its seconds."""
+
+import json
+
+import pytest
+
+from sandbox import connect, nothing_changes
+
+
+def journal(site):
+    return [json.loads(line) for line in (site.backups / ".journal.jsonl").read_text().splitlines()]
+
+
+def leftovers(site):
+    """Return everything that a drill makes and must not leave."""
+    databases = {name for name in site.databases() if name != site.database}
+    ours = {path.name for path in site.backups.iterdir() if path.name.startswith((".drill", ".spool"))}
+    return databases | ours | {path.name for path in site.media.iterdir() if path.name.startswith(".stage")}
+
+
+@pytest.mark.contract("D2")
+@pytest.mark.parametrize("place", ["beside", "local"])
+def test_a_good_restore_point_passes_in_each_place_and_nothing_stays(site, place):
+    site.korrigo("backup", "full")
+    site.wreck()
+    with nothing_changes(site):
+        done = site.korrigo("drill", "--place", place)
+    assert "📏 Room for the database: " in done.out
+    assert "📏 Room for the media: " in done.out
+    assert "✅ Drill passed: restore_point_" in done.out
+    assert leftovers(site) == set()
+    record = journal(site)[-1]
+    assert (record["verb"], record["outcome"], record["place"]) == ("drill", "done", place)
+    assert {"check", "load", "prove", "remove"} <= set(record["phases"])
+    assert sum(record["phases"].values()) <= record["seconds"] + 0.1
+
+
+@pytest.mark.contract("D2")
+def test_the_recovery_time_is_the_sum_of_the_phases_of_a_recovery(site):
+    site.backup()
+    report = site.json("drill")
+    counted = [seconds for name, seconds in report["phases"].items() if name not in {"make", "remove"}]
+    assert report["verdict"] == "passed"
+    assert report["recovery"] == pytest.approx(sum(counted))
+    assert site.json("status", code=(0, 10))["proven"]["recovery"] == report["recovery"]
+
+
+@pytest.mark.promise("P1")
+@pytest.mark.parametrize("place", ["beside", "local"])
+def test_a_damaged_dump_fails_and_counts_as_damaged(site, place):
+    made = site.backup()
+    raw = bytearray(made.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    made.write_bytes(raw)
+    with nothing_changes(site):
+        report = site.json("drill", made.name, "--place", place, code=9)
+    assert (report["verdict"], report["recovery"]) == ("failed", None)
+    assert "status.damaged" in {one["id"] for one in site.json("status", code=10)["attention"]}
+
+
+@pytest.mark.promise("P1")
+def test_a_dump_that_does_not_load_fails(site):
+    site.sql("CREATE FUNCTION fee(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN $1; END'")
+    site.sql("CREATE TABLE due (id int, due int GENERATED ALWAYS AS (fee(id)) STORED); INSERT INTO due VALUES (1)")
+    site.sql(
+        "CREATE OR REPLACE FUNCTION fee(int) RETURNS int IMMUTABLE LANGUAGE plpgsql"
+        " AS 'BEGIN RAISE EXCEPTION ''no fees any more''; END'"
+    )
+    site.backup()
+    report = site.json("drill", code=9)
+    assert report["verdict"] == "failed"
+    assert "it does not load" in report["message"]
+    assert leftovers(site) == set()
+
+
+@pytest.mark.promise("P1")
+def test_a_place_without_room_is_an_error_of_the_place(site):
+    made = site.backup()
+    manifest = made.with_name(made.name + ".manifest.json")
+    document = json.loads(manifest.read_text())
+    document["database"]["size"] = 10**15
+    manifest.write_text(json.dumps(document))
+    site.seal(manifest)
+    report = site.json("drill", "--place", "local", code=4)
+    assert report["verdict"] == "error"
+    assert "no room to drill on a throw-away server of this machine" in report["message"]
+    assert "status.damaged" not in {one["id"] for one in site.json("status", code=(0, 10))["attention"]}
+
+
+def test_a_role_without_createdb_drills_on_this_machine(site):
+    site.backup()
+    with connect(site.server) as admin:
+        admin.execute(f"ALTER ROLE {site.user} NOCREATEDB")
+    try:
+        report = site.json("drill")
+    finally:
+        with connect(site.server) as admin:
+            admin.execute(f"ALTER ROLE {site.user} CREATEDB")
+    assert (report["verdict"], report["place"]) == ("passed", "local")
+
+
+def test_a_local_drill_does_not_need_the_live_database(site):
+    site.backup()
+    wrong = {"POSTGRES_PASSWORD": "wrong"}
+    assert "✅ Drill passed" in site.korrigo("drill", "--place", "local", env=wrong).out
+    assert site.korrigo("drill", code=8, env=wrong).err
+
+
+def test_without_a_backup_there_is_nothing_to_drill(site):
+    assert "no good" in site.korrigo("drill", code=6).err

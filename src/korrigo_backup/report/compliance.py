@@ -14,7 +14,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from korrigo_backup.report.model import DrillVerdict, Figure, Mark, Page, PageTable, Part
+from korrigo_backup.report.model import DrillOutcome, Figure, Mark, Page, PageTable, Part
 from korrigo_backup.report.tongue import Tongue, day, minute
 from korrigo_backup.run.record import Outcome
 
@@ -154,7 +154,7 @@ def _recovery_times(e: AuditEvidence, t: Tongue) -> _Given:
 
 
 def _complete(e: AuditEvidence, t: Tongue) -> _Given:
-    bad = [one for one in e.period.drills if one.verdict is DrillVerdict.FAILED]
+    bad = [one for one in e.period.drills if one.verdict is DrillOutcome.FAILED]
     if not e.period.passed and not bad:
         return AuditAnswer.NOT_MET, t(
             "no backup was loaded and compared with the saved data in the period",
@@ -235,7 +235,7 @@ def _tested_monthly(e: AuditEvidence, t: Tongue) -> _Given:
 
 def _tested_yearly(e: AuditEvidence, t: Tongue) -> _Given:
     since = e.period.end - _YEAR
-    tests = [one for one in e.drills if one.verdict is DrillVerdict.PASSED and since <= one.at < e.period.end]
+    tests = [one for one in e.drills if one.verdict is DrillOutcome.PASSED and since <= one.at < e.period.end]
     if not tests:
         return AuditAnswer.NOT_MET, t("no test of restoration in the last year", "aucun test de restauration en un an")
     return AuditAnswer.MET, t(
@@ -320,7 +320,7 @@ def _all(*parts: Callable[[AuditEvidence, Tongue], _Given]) -> Callable[[AuditEv
 
 
 def _corrected(e: AuditEvidence, t: Tongue) -> _Given:
-    bad = [one for one in e.period.drills if one.verdict is not DrillVerdict.PASSED]
+    bad = [one for one in e.period.drills if one.verdict is not DrillOutcome.PASSED]
     if not bad:
         return _met(
             e.period.drills,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.history import BACKUPS, is_proof
 from korrigo_backup.errors import ProofFailed
-from korrigo_backup.report.model import BackupContent, DrillResult, DrillVerdict, Period
-from korrigo_backup.run.record import RESTORES, Outcome, Record, Verb
+from korrigo_backup.report.model import BackupContent, DrillOutcome, DrillResult, Period
+from korrigo_backup.run.record import RESTORES, Outcome, Record, Verb, recovery_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +19,6 @@ _BAD = frozenset({Outcome.FAILED, Outcome.PARTLY, Outcome.INTERRUPTED, Outcome.B
 _OF_DATABASE = frozenset({"db", "full", "django"})
 _BY_PERSONS = RESTORES | {Verb.ROLLBACK, Verb.REBUILD, Verb.CANARY, "adopt"}
 _NIGHTLY_DRILL, _NIGHTLY_VERIFIED = "nightly.drill", "nightly.verified"
-_DRILL = "drill"
 
 
 def drills(records: Iterable[Record], contents: Mapping[str, BackupContent]) -> tuple[DrillResult, ...]:
@@ -32,12 +31,12 @@ def drills(records: Iterable[Record], contents: Mapping[str, BackupContent]) -> 
         if record.verb in BACKUPS and record.proved and record.outcome in _GOOD:
             content = _made_by(record, contents)
             subject = content.name if content else record.subject
-            found.append(_result(record, subject, content, DrillVerdict.PASSED, _seconds_of_night(record)))
+            found.append(_result(record, subject, content, DrillOutcome.PASSED, _seconds_of_night(record)))
         elif _is_drill(record) and record.outcome in {*_GOOD, Outcome.FAILED}:
-            verdict = DrillVerdict.PASSED if record.outcome in _GOOD else _failure(record)
-            if verdict is not DrillVerdict.PASSED or is_proof(record) or record.verb == _DRILL:
+            verdict = DrillOutcome.PASSED if record.outcome in _GOOD else _failure(record)
+            if verdict is not DrillOutcome.PASSED or is_proof(record) or record.verb == Verb.DRILL:
                 content = contents.get(record.subject)
-                found.append(_result(record, record.subject, content, verdict, record.seconds))
+                found.append(_result(record, record.subject, content, verdict, _recovery(record)))
     return tuple(found)
 
 
@@ -58,15 +57,21 @@ def period(records: Sequence[Record], tests: Iterable[DrillResult], begin: datet
 
 
 def _is_drill(record: Record) -> bool:
-    return record.verb == _DRILL or (record.verb == Verb.VERIFY and record.why.get("depth") == "full")
+    return record.verb == Verb.DRILL or (record.verb == Verb.VERIFY and record.why.get("depth") == "full")
 
 
-def _failure(record: Record) -> DrillVerdict:
-    return DrillVerdict.FAILED if record.exit_code == ProofFailed.exit_code else DrillVerdict.ERROR
+def _recovery(record: Record) -> float | None:
+    """Return the recovery time: of a drill that of its phases, else the whole time of the run."""
+    measured = recovery_seconds(record.phases) if record.phases else None
+    return record.seconds if measured is None else measured
+
+
+def _failure(record: Record) -> DrillOutcome:
+    return DrillOutcome.FAILED if record.exit_code == ProofFailed.exit_code else DrillOutcome.ERROR
 
 
 def _result(
-    record: Record, subject: str, content: BackupContent | None, verdict: DrillVerdict, seconds: float | None
+    record: Record, subject: str, content: BackupContent | None, verdict: DrillOutcome, seconds: float | None
 ) -> DrillResult:
     return DrillResult(
         at=record.started,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from korrigo_backup.run.record import Record
 
 
-class DrillVerdict(StrEnum):
+class DrillOutcome(StrEnum):
     """The result of a drill; `error` is about the place and not about the backup."""
 
     PASSED = "passed"
@@ -44,7 +44,7 @@ class DrillResult:
     by: str
     verb: str
     subject: str
-    verdict: DrillVerdict
+    verdict: DrillOutcome
     message: str = ""
     seconds: float | None = None
     content: BackupContent | None = None
@@ -88,13 +88,13 @@ class Period:
     @property
     def measured_rto(self) -> float | None:
         """The longest measured recovery time in seconds, of drills that passed and of restores."""
-        known = [one.seconds for one in self.drills if one.verdict is DrillVerdict.PASSED]
+        known = [one.seconds for one in self.drills if one.verdict is DrillOutcome.PASSED]
         return max((seconds for seconds in [*known, *(one.seconds for one in self.restores)] if seconds), default=None)
 
     @property
     def passed(self) -> tuple[DrillResult, ...]:
         """The drills that passed."""
-        return tuple(one for one in self.drills if one.verdict is DrillVerdict.PASSED)
+        return tuple(one for one in self.drills if one.verdict is DrillOutcome.PASSED)
 
 
 class Mark(StrEnum):

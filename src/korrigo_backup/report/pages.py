@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from korrigo_backup.core.size import human
-from korrigo_backup.report.model import Bullet, Chart, DrillVerdict, Figure, Mark, Page, PageTable, Part
+from korrigo_backup.report.model import Bullet, Chart, DrillOutcome, Figure, Mark, Page, PageTable, Part
 from korrigo_backup.report.tongue import Tongue, day, minute
 from korrigo_backup.run.record import Outcome
 
@@ -67,12 +67,12 @@ def period_page(period: Period, targets: RecoveryTargets, *, site: str, environm
     counts = Counter(one.verdict for one in period.drills)
     tests = Bullet(
         t(
-            f"Drills: {counts[DrillVerdict.PASSED]} passed, {counts[DrillVerdict.FAILED]} failed,"
-            f" {counts[DrillVerdict.ERROR]} not possible",
-            f"Tests de restauration : {counts[DrillVerdict.PASSED]} réussis, {counts[DrillVerdict.FAILED]} échoués,"
-            f" {counts[DrillVerdict.ERROR]} impossibles",
+            f"Drills: {counts[DrillOutcome.PASSED]} passed, {counts[DrillOutcome.FAILED]} failed,"
+            f" {counts[DrillOutcome.ERROR]} not possible",
+            f"Tests de restauration : {counts[DrillOutcome.PASSED]} réussis, {counts[DrillOutcome.FAILED]} échoués,"
+            f" {counts[DrillOutcome.ERROR]} impossibles",
         ),
-        Mark.GOOD if counts[DrillVerdict.PASSED] and not counts[DrillVerdict.FAILED] else Mark.BAD,
+        Mark.GOOD if counts[DrillOutcome.PASSED] and not counts[DrillOutcome.FAILED] else Mark.BAD,
     )
     restored = t(
         f"Restores of the live site: {len(period.restores)}", f"Restaurations du site : {len(period.restores)}"
@@ -103,9 +103,9 @@ def period_page(period: Period, targets: RecoveryTargets, *, site: str, environm
 
 def _verdict(drill: DrillResult, t: Tongue) -> tuple[str, Mark]:
     words = {
-        DrillVerdict.PASSED: (t("passed", "réussi"), Mark.GOOD),
-        DrillVerdict.FAILED: (t("failed", "échoué"), Mark.BAD),
-        DrillVerdict.ERROR: (t("not possible", "impossible"), Mark.UNKNOWN),
+        DrillOutcome.PASSED: (t("passed", "réussi"), Mark.GOOD),
+        DrillOutcome.FAILED: (t("failed", "échoué"), Mark.BAD),
+        DrillOutcome.ERROR: (t("not possible", "impossible"), Mark.UNKNOWN),
     }
     return words[drill.verdict]
 
@@ -118,7 +118,7 @@ def _last_verdict(period: Period, t: Tongue) -> tuple[str, Mark]:
 
 
 def _restored_from(drill: DrillResult, t: Tongue) -> tuple[Figure, ...]:
-    content, proven = drill.content, drill.verdict is DrillVerdict.PASSED
+    content, proven = drill.content, drill.verdict is DrillOutcome.PASSED
     mark = Mark.GOOD if proven else Mark.BAD
     if content is None:
         gone = t("the backup was removed since", "la sauvegarde a été supprimée depuis")
@@ -152,11 +152,11 @@ def _summary(drill: DrillResult, t: Tongue) -> tuple[Bullet, ...]:
     made = t("Backup made", "Backup créé")
     state = f"{made}: {human(content.size)} ({what})" if content else f"{made}: {drill.subject}"
     time = f"{t('Restore time', 'Temps de restore')}: {t.duration(drill.seconds)}"
-    passed = drill.verdict is DrillVerdict.PASSED
+    passed = drill.verdict is DrillOutcome.PASSED
     words = {
-        DrillVerdict.PASSED: t("Complete validation passed", "Validation complète passée"),
-        DrillVerdict.FAILED: t("Validation failed", "Validation échouée"),
-        DrillVerdict.ERROR: t("The test could not be made", "Le test n'a pas pu être fait"),
+        DrillOutcome.PASSED: t("Complete validation passed", "Validation complète passée"),
+        DrillOutcome.FAILED: t("Validation failed", "Validation échouée"),
+        DrillOutcome.ERROR: t("The test could not be made", "Le test n'a pas pu être fait"),
     }
     mark = Mark.GOOD if passed else Mark.BAD
     return (Bullet(state, Mark.GOOD), Bullet(time, mark), Bullet(words[drill.verdict], mark))
@@ -186,10 +186,10 @@ def _details(drill: DrillResult, targets: RecoveryTargets, t: Tongue) -> tuple[B
 
 
 def _advice(drill: DrillResult, targets: RecoveryTargets, t: Tongue) -> tuple[Bullet, ...]:
-    if drill.verdict is DrillVerdict.FAILED:
+    if drill.verdict is DrillOutcome.FAILED:
         return (Bullet(t("do not rely on this backup: make another and test it",
                          "ne pas compter sur cette sauvegarde : en faire une autre et la tester")),)  # fmt: skip
-    if drill.verdict is DrillVerdict.ERROR:
+    if drill.verdict is DrillOutcome.ERROR:
         return (Bullet(t("give the test its place, then repeat it", "donner sa place au test, puis le refaire")),)
     over = []
     if drill.seconds is not None and drill.seconds > targets.rto:

@@ -7,7 +7,7 @@ import pytest
 from korrigo_backup.artifact.kinds import Kind
 from korrigo_backup.report.collect import contents
 from korrigo_backup.report.evaluate import drills, period
-from korrigo_backup.report.model import DrillVerdict
+from korrigo_backup.report.model import DrillOutcome
 from korrigo_backup.run.record import Outcome
 from standings import NOW, backup, ran
 
@@ -22,14 +22,14 @@ def verified(hours, artifact, **more):
 def test_a_full_verification_is_a_drill_with_the_content_of_its_backup():
     made = backup(30, rows=320)
     (found,) = drills([verified(20, made)], contents([made]))
-    assert (found.verdict, found.subject, found.seconds) == (DrillVerdict.PASSED, made.name, 90.0)
+    assert (found.verdict, found.subject, found.seconds) == (DrillOutcome.PASSED, made.name, 90.0)
     assert found.content
     assert (found.content.rows, found.content.files) == (320, None)
     assert found.lost_seconds == 10 * 3600
 
 
 @pytest.mark.parametrize(
-    ("code", "verdict"), [(9, DrillVerdict.FAILED), (4, DrillVerdict.ERROR), (8, DrillVerdict.ERROR)]
+    ("code", "verdict"), [(9, DrillOutcome.FAILED), (4, DrillOutcome.ERROR), (8, DrillOutcome.ERROR)]
 )
 def test_only_a_failed_proof_is_about_the_backup(code, verdict):
     made = backup(30)
@@ -51,7 +51,7 @@ def test_a_night_that_proved_its_backup_is_a_drill_of_the_backup_that_it_made():
     made, other = backup(20), backup(45)
     record = ran(20, verb="nightly", subject="db", proved="f00d", seconds=300.0, steps=["nightly.drill"])
     (found,) = drills([record], contents([made, other]))
-    assert (found.subject, found.verdict) == (made.name, DrillVerdict.PASSED)
+    assert (found.subject, found.verdict) == (made.name, DrillOutcome.PASSED)
 
 
 def test_a_drill_of_a_backup_that_is_gone_has_no_content():
@@ -108,3 +108,10 @@ def test_problems_and_decisions_are_those_of_the_period():
 def test_a_restore_point_has_the_rows_and_files_of_its_components():
     found = contents([backup(5, rows=7), backup(6, kind=Kind.MEDIA)])
     assert {(one.rows, one.files) for one in found.values()} == {(7, None), (None, 4)}
+
+
+def test_the_recovery_time_of_a_drill_is_that_of_its_phases():
+    made = backup(30)
+    record = ran(20, verb="drill", subject=made.name, seconds=90.0, phases={"load": 40.0, "prove": 5.0, "remove": 45.0})
+    (found,) = drills([record], contents([made]))
+    assert (found.verdict, found.seconds) == (DrillOutcome.PASSED, 45.0)

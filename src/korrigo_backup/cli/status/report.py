@@ -102,7 +102,7 @@ def _drill(wired: Wired, known: Status, name: str | None, lang: str) -> Page:
     if not found:
         raise NotFound(
             f"the journal has no drill{f' of {name}' if name else ''}",
-            hint="test a backup: korrigo-backup verify latest-point --depth full",
+            hint="test a backup: korrigo-backup drill",
         )
     last = found[-1]
     if last.content:

@@ -5,7 +5,9 @@ One JSON line an event; of the lines of an object the last one counts. A line th
 
 from __future__ import annotations
 
+import io
 import os
+from contextlib import suppress
 from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
 from typing import TYPE_CHECKING
 
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _PREFIX, _SUFFIX = ".copies-", ".jsonl"
-_LARGEST = 256 * 1024 * 1024
+_LONGEST = 1024 * 1024
+"""Bytes of a line."""
 
 
 class LedgerLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -90,15 +93,13 @@ class Ledger:
 
 def _read(path: Path) -> dict[str, LedgerLine]:
     lines: dict[str, LedgerLine] = {}
+    decoder = msgspec.json.Decoder(LedgerLine)
     try:
-        with open_plain(path) as file:
-            raw = file.read(_LARGEST)
+        with open_plain(path) as plain, io.BufferedReader(plain) as file:  # type: ignore[type-var]
+            for text in iter(lambda: file.readline(_LONGEST), b""):
+                with suppress(msgspec.DecodeError, UnicodeDecodeError):
+                    line = decoder.decode(text)
+                    lines[line.object] = line
     except (OSError, ValueError):
         return lines
-    for text in raw.splitlines():
-        try:
-            line = msgspec.json.decode(text, type=LedgerLine)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            continue
-        lines[line.object] = line
     return lines

@@ -73,6 +73,7 @@ VERBS = {
     "point": "korrigo_backup.cli.schedule.point",
     "notify": "korrigo_backup.cli.notify",
     "status": "korrigo_backup.cli.status.status",
+    "report": "korrigo_backup.cli.status.report",
     "canary": "korrigo_backup.cli.status.canary",
     "doctor": "korrigo_backup.cli.setup.doctor",
     "diagnose": "korrigo_backup.cli.setup.diagnose",

@@ -28,6 +28,7 @@ from korrigo_backup.config.unattended import (
     ContactsSection,
     KitSection,
     NightlySection,
+    ReportSection,
     RetentionSection,
     ScheduleSection,
     StatusSection,
@@ -59,6 +60,7 @@ class Configuration(Section, frozen=True):
     nightly: NightlySection = NightlySection()
     notify: NotifySection = NotifySection()
     status: StatusSection = StatusSection()
+    report: ReportSection = ReportSection()
     contacts: ContactsSection = ContactsSection()
     kit: KitSection = KitSection()
     schedule: ScheduleSection = ScheduleSection()

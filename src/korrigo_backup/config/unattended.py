@@ -37,6 +37,16 @@ def _for_node_exporter(value: object) -> object:
     return value
 
 
+def _duration(value: object) -> object:
+    """Read a duration as people type it: 90s, 30m, 24h, 7d; a number is seconds."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"([0-9]{1,8})([smhd]?)", value.strip(), re.ASCII)
+    if match is None:
+        raise ValueError("must be a duration like 30m, 24h or 7d")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
+
+
 def _keys(value: object) -> object:
     """Split a value that is a single text (a variable) at commas; an SSH key contains spaces."""
     return [part.strip() for part in re.split(r"[,\n]", value)] if isinstance(value, str) else value
@@ -116,6 +126,18 @@ class StatusSection(Section, frozen=True):
     accept: tuple[Annotated[str, Meta(pattern=r"^status\.[a-z_]+\Z")], ...] = ()
     publish: Path | None = None
     textfile: Path | None = None
+
+
+class ReportSection(Section, frozen=True):
+    """The targets of reports in seconds, None where the site sets none: `rpo` is how much data a loss may cost.
+
+    `rto` is how long a recovery may take.
+    """
+
+    readers: ClassVar[Mapping[str, Reader]] = dict.fromkeys(("rpo", "rto"), _duration)
+
+    rpo: Annotated[float, Meta(gt=0, le=366 * 86400)] | None = None
+    rto: Annotated[float, Meta(gt=0, le=366 * 86400)] | None = None
 
 
 class Contact(Section, frozen=True):

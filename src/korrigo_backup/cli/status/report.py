@@ -1,0 +1,145 @@
+"""`korrigo-backup report`: a drill, a period, or the questions of auditors, as Markdown or one HTML file."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path  # noqa: TC003 - typer reads it when the verb runs
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from korrigo_backup.app.build_status import status
+from korrigo_backup.artifact.catalog import local_now
+from korrigo_backup.cli.output import CommandContext, say
+from korrigo_backup.core.language import Language, language
+from korrigo_backup.errors import NotFound, UsageError
+from korrigo_backup.report.collect import contents, with_tables
+from korrigo_backup.report.compliance import AuditEvidence, compliance_page
+from korrigo_backup.report.evaluate import drills, period
+from korrigo_backup.report.html import html
+from korrigo_backup.report.markdown import markdown
+from korrigo_backup.report.model import RecoveryTargets
+from korrigo_backup.report.pages import drill_page, period_page
+from korrigo_backup.system.files import explained, replace_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from korrigo_backup.app.build import Wired
+    from korrigo_backup.report.model import DrillResult, Page
+    from korrigo_backup.status.model import Status
+
+_DAYS = 31
+"""Days of a period whose beginning is not named."""
+
+
+_RPO, _RTO = 24 * 3600.0, 4 * 3600.0
+"""The targets of a site that sets none: a backup each night (runbook 4.6), half a day's work."""
+
+
+class Subject(StrEnum):
+    """The subjects of a report."""
+
+    PERIOD = "period"
+    DRILL = "drill"
+    COMPLIANCE = "compliance"
+
+
+def command(
+    context: typer.Context,
+    subject: Annotated[Subject, typer.Argument(help="period, drill or compliance.")] = Subject.PERIOD,
+    name: Annotated[str | None, typer.Argument(help="drill: the tested backup; default: the last drill.")] = None,
+    begin: Annotated[
+        str | None, typer.Option("--from", metavar="YYYY-MM-DD", help="The first day; default: 31 days before --to.")
+    ] = None,
+    end: Annotated[str | None, typer.Option("--to", metavar="YYYY-MM-DD", help="The last day; default: today.")] = None,
+    to_html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write one HTML file, for a browser or a printer.")
+    ] = None,
+    lang: Annotated[
+        Language | None, typer.Option(help="The language of the report; default: that of the locale.")
+    ] = None,
+) -> None:
+    """Report a drill (runbook 6.4), a period, or the answers to the questions of auditors, with evidence.
+
+    The journal and the manifests are the source. Without --html it is printed as Markdown. Exit 6 without a drill.
+    """
+    wired: Wired = context.ensure_object(CommandContext).wired()
+    known = status(wired, now=local_now(), ask=False)
+    tongue = lang or language(os.environ)
+    page = _drill(wired, known, name, tongue) if subject is Subject.DRILL else None
+    if page is None:
+        if name is not None:
+            raise UsageError(f"a report of a {subject} takes no name", hint=f"korrigo-backup report drill {name}")
+        page = _of_period(wired, known, subject, _within(begin, end, known.now), tongue)
+    if to_html is None:
+        say(markdown(page).rstrip("\n"))
+        return
+    if to_html.is_dir():
+        raise UsageError(f"{to_html} is a directory", hint="name a file in it, which ends in .html")
+    with explained(f"write the report {to_html}"):
+        replace_whole(to_html, html(page).encode("utf-8", "replace"))
+    say(f"✅ Report: {to_html}")
+
+
+def _targets(wired: Wired) -> RecoveryTargets:
+    wanted = wired.config.report
+    return RecoveryTargets(rpo=wanted.rpo or _RPO, rto=wanted.rto or _RTO)
+
+
+def _drills(known: Status) -> tuple[DrillResult, ...]:
+    return drills(known.facts.records, contents(known.facts.artifacts))
+
+
+def _drill(wired: Wired, known: Status, name: str | None, lang: str) -> Page:
+    found: Sequence[DrillResult] = _drills(known)
+    if name is not None:
+        named = wired.catalog.find(name).name if name.startswith("latest") else name.rpartition("/")[2]
+        found = [one for one in found if one.subject == named]
+    if not found:
+        raise NotFound(
+            f"the journal has no drill{f' of {name}' if name else ''}",
+            hint="test a backup: korrigo-backup drill",
+        )
+    last = found[-1]
+    if last.content:
+        content = with_tables(last.content, known.facts.artifacts)
+        last = replace(last, content=content)
+    environment = f"{wired.config.site.name} {wired.config.site.environment}"
+    return drill_page(last, _drills(known), _targets(wired), environment=environment, lang=lang)
+
+
+def _of_period(wired: Wired, known: Status, subject: Subject, within: tuple[datetime, datetime], lang: str) -> Page:
+    site, environment = wired.config.site.name, wired.config.site.environment
+    tests = _drills(known)
+    found = period(known.facts.records, tests, *within)
+    if subject is Subject.PERIOD:
+        return period_page(found, _targets(wired), site=site, environment=environment, lang=lang)
+    evidence = AuditEvidence(
+        status=known,
+        period=found,
+        drills=tests,
+        targets=_targets(wired),
+        stated=bool(wired.config.report.rpo and wired.config.report.rto),
+        sealed=[name for name, section in wired.config.targets.items() if section.seal],
+    )
+    return compliance_page(evidence, site=site, environment=environment, lang=lang)
+
+
+def _within(begin: str | None, end: str | None, now: datetime) -> tuple[datetime, datetime]:
+    """Return the period in UTC, up to the present at most; UsageError if it is empty."""
+    last = min(_day(end) + timedelta(days=1), now) if end else now
+    first = _day(begin) if begin else last - timedelta(days=_DAYS)
+    if first >= last:
+        raise UsageError("the period is empty", hint="name --from before --to, and not in the future")
+    return first, last
+
+
+def _day(text: str) -> datetime:
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").astimezone().astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise UsageError(f"{text} is not a day", hint="write it as 2026-12-31") from None

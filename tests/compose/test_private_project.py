@@ -219,3 +219,52 @@ def test_the_migrations_of_a_new_image_are_rehearsed_on_the_saved_rows(untouched
         assert migration["seconds"] > 0
         assert done["rewritten"] == ["public.exams_annotation"]
         assert {one["id"]: one["level"] for one in done["findings"]}["validate.probe"] == "ok"
+
+
+def drilled(stack, *arguments):
+    """Return the document of a drill that passed, with the levels of its findings by id."""
+    document = json.loads(korrigo(stack, "drill", *arguments, "--json"))
+    assert document["verdict"] == "passed"
+    assert document["place"] == "compose"
+    return document, {one["id"]: one["level"] for one in document["findings"]}
+
+
+USED = dict.fromkeys(
+    ["validate.check", "validate.health", "validate.rows", "validate.media", "media.references", "validate.probe"], "ok"
+)
+
+
+@pytest.mark.contract("D2")
+def test_a_drill_starts_the_application_on_the_backup_and_measures_the_recovery(untouched):
+    stack = untouched
+    document, levels = drilled(stack, "--place", "compose")
+    assert list(document["phases"]) == ["check", "make", "load", "prove", "start", "validate", "remove"]
+    aside = document["phases"]["make"] + document["phases"]["remove"]
+    assert document["recovery"] == pytest.approx(sum(document["phases"].values()) - aside, abs=0.01)
+    assert levels.items() >= USED.items()
+    record = json.loads((stack.root / "backups" / ".journal.jsonl").read_text().splitlines()[-1])
+    assert (record["verb"], record["place"], record["outcome"]) == ("drill", "compose", "done")
+    assert record["proved"]
+    assert "(drill, " in korrigo(stack, "status")
+
+
+@pytest.mark.contract("D2")
+def test_a_django_backup_is_drilled_by_the_sites_own_code_in_its_private_project(untouched):
+    stack = untouched
+    korrigo(stack, "backup", "full", "--method", "django")
+    name = next((stack.root / "backups").glob("korrigo_backup_*")).name
+    _, levels = drilled(stack, name, "--place", "compose")
+    assert levels["verify.drilled"] == "ok"
+    assert levels["validate.probe"] == "ok"
+
+
+@pytest.mark.contract("D4")
+def test_a_disaster_drill_destroys_a_private_stack_with_its_volumes_and_recovers_it(untouched):
+    stack = untouched
+    document, levels = drilled(stack, "--level", "disaster")
+    assert list(document["phases"]) == ["check", "make", "rebuild", "load", "prove", "start", "validate", "remove"]
+    aside = document["phases"]["make"] + document["phases"]["remove"]
+    assert document["recovery"] == pytest.approx(sum(document["phases"].values()) - aside, abs=0.01)
+    assert levels.items() >= USED.items()
+    output = korrigo(stack, "drill", "--level", "disaster", "--place", "local", code=2)
+    assert "--place compose" in output

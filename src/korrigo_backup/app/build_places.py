@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from korrigo_backup.app.build import staging_server
+from korrigo_backup.errors import UsageError
 from korrigo_backup.places.beside import beside_or_local
 from korrigo_backup.places.local import Local
 from korrigo_backup.places.place import PlaceName, Places
@@ -26,5 +27,9 @@ def places(wired: Wired, name: PlaceName, site: Site) -> Places:
         case PlaceName.STAGING:
             named = f"{wired.config.site.name} {wired.config.site.environment}"
             return Places(StagingServer(staging_server(wired.config, wired.environment), directory, named))
+        case PlaceName.COMPOSE:
+            raise UsageError(
+                "a private Compose project is a place of drill alone", hint="korrigo-backup drill --place compose"
+            )
         case _:
             assert_never(name)

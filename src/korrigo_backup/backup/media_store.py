@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec.structs import replace
 
 from korrigo_backup.artifact.manifest import Member
@@ -15,7 +17,7 @@ from korrigo_backup.media.stable import made
 from korrigo_backup.media.store import listing
 from korrigo_backup.media.store.objects import MediaStore
 from korrigo_backup.media.store.save import FormerListing, save
-from korrigo_backup.system.files import create_private, open_plain, sha256_of
+from korrigo_backup.system.files import create_private, open_plain, read_plain, replace_whole, sha256_of
 from korrigo_backup.system.streams import HashingWriter
 from korrigo_backup.system.timings import phase
 
@@ -31,7 +33,19 @@ if TYPE_CHECKING:
     from korrigo_backup.media.store.objects import ObjectWriter
     from korrigo_backup.site.site import Site
 
+_REREAD = ".reread"
+"""The file in the media store with the share that was read last."""
+
+_LARGEST = 4096
+_UNREADABLE = {errno.EIO, errno.EUCLEAN, errno.EBADMSG, errno.ELOOP, errno.EISDIR}
+"""A damaged disk or file system; a link or a directory in place of the file."""
+
 _Made = tuple["MediaProof", tuple[Member, ...]]
+
+
+class _Share(msgspec.Struct, frozen=True):
+    day: int = 0
+    number: int = -1
 
 
 def store_tree(
@@ -61,16 +75,43 @@ def store_tree(
 def reread_share(store: MediaStore, now: datetime, nights: int) -> tuple[int, list[str]]:
     """Read the share of the stored files that is due today; return their number and the names of the damaged ones.
 
-    Those are moved away. Every share is due once in so many `nights`, 0 for never.
+    Those are moved away. One of so many `nights` shares is read on a day, the next one on the next day that has a media
+    backup; with 1 all is read by each backup, with 0 nothing.
     """
-    count, bad = 0, []
-    due = [shelf for shelf in store.shelves() if nights and int(shelf.name, 16) % nights == now.toordinal() % nights]
-    for name in store.names(due):
+    if not nights:
+        return 0, []
+    count, bad, last = 0, [], _last_share(store)
+    if nights > 1 and last.day == now.toordinal():
+        return 0, []
+    share = (last.number + 1) % nights
+    for name in store.names(shelf for shelf in store.shelves() if int(shelf.name, 16) % nights == share):
         count += 1
-        if sha256_of(store.path(name))[0] != name:
+        if not _is_whole(store.path(name)):
             store.set_aside(name)
             bad.append(name)
+    if store.directory.is_dir():
+        replace_whole(store.directory / _REREAD, msgspec.json.encode(_Share(now.toordinal(), share)))
     return count, bad
+
+
+def _is_whole(path: Path) -> bool:
+    """Return whether the content of a stored file is that of its name; a file that the disk does not give is not."""
+    try:
+        return sha256_of(path)[0] == path.name
+    except ValueError:  # it is no regular file
+        return False
+    except OSError as problem:
+        if problem.errno not in _UNREADABLE:
+            raise
+        return False
+
+
+def _last_share(store: MediaStore) -> _Share:
+    """Return the share that was read last; the one before the first if that is not known."""
+    try:
+        return msgspec.json.decode(read_plain(store.directory / _REREAD, _LARGEST), type=_Share)
+    except (OSError, ValueError):
+        return _Share()
 
 
 @phase("media store")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import UsageError
-from korrigo_backup.notify.send import NOT_CONFIGURED, Announcer
+from korrigo_backup.notify.send import NOT_CONFIGURED
 
 if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
+    from korrigo_backup.notify.send import Announcer
 
 
 def announcer(wired: Wired, wish: bool | None) -> Announcer:  # noqa: FBT001 - an option that may be left out
@@ -22,7 +24,7 @@ def announcer(wired: Wired, wish: bool | None) -> Announcer:  # noqa: FBT001 - a
     if wish and found.silent:
         raise UsageError("--notify is given, but no channel is configured", hint=NOT_CONFIGURED)
     wanted = _unattended() if wish is None else wish
-    return found if wanted else Announcer()
+    return found if wanted else replace(found, channels=())
 
 
 def _unattended() -> bool:

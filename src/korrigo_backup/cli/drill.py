@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from contextlib import suppress
-from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +16,7 @@ from korrigo_backup.cli.announcing import announcer
 from korrigo_backup.cli.fetch import reader
 from korrigo_backup.cli.output import CommandContext, narrator, say, say_findings, say_json
 from korrigo_backup.core.finding import Level
-from korrigo_backup.drill.run import DrillOptions, newest_loadable, run_drill
+from korrigo_backup.drill.run import DrillLevel, DrillOptions, newest_loadable, run_drill
 from korrigo_backup.errors import NotFound, UsageError
 from korrigo_backup.notify.run import announced
 from korrigo_backup.places.place import PlaceName
@@ -37,29 +36,22 @@ if TYPE_CHECKING:
 _SEEDS = 1_000_000
 
 
-class DrillLevel(StrEnum):
-    """The level of a drill (runbook 6.1)."""
-
-    RESTORE = "restore"
-    INCIDENT = "incident"
-
-
 def command(
     context: typer.Context,
     artifact: Annotated[
         str, typer.Argument(help="A path, a name in BACKUP_DIR, latest, latest-point; default: the newest.")
     ] = "",
     place: Annotated[
-        PlaceName,
+        PlaceName | None,
         typer.Option(
-            help="beside: next to the live data; local: a throw-away server of this machine; staging: [staging]."
+            help="beside (default), local (a server here), staging ([staging]), compose (with the application)."
         ),
-    ] = PlaceName.BESIDE,
+    ] = None,
     target: Annotated[str | None, typer.Option("--from", metavar="TARGET", help="Drill the copy on a target.")] = None,
     identity: Annotated[str | None, typer.Option(help="--from: a private key that opens it: a file, or -.")] = None,
     level: Annotated[
         DrillLevel,
-        typer.Option(help="restore: load and prove it; incident: break copies at random, each damage must be found."),
+        typer.Option(help="restore; disaster: a private stack is lost and recovered; incident: damages must be found."),
     ] = DrillLevel.RESTORE,
     seed: Annotated[int | None, typer.Option(min=0, help="--level incident: repeat the run of this number.")] = None,
     notify: Annotated[
@@ -74,17 +66,20 @@ def command(
     """
     wired: Wired = context.ensure_object(CommandContext).wired()
     if level is DrillLevel.INCIDENT:
-        if target or place is not PlaceName.BESIDE:
+        if target or place is not None:
             raise UsageError("--level incident goes without --from and --place", hint="korrigo-backup drill --help")
         _simulate(wired, artifact, seed, notify, as_json=as_json)
         return
     if seed is not None:
         raise UsageError("--seed goes with --level incident", hint="korrigo-backup drill --level incident --seed N")
+    place = _place(place, level)
     fetch = partial(_fetched, wired, target, identity, artifact, quiet=as_json) if target else None
     steps = narrator(DrillStep, CopyStep, VerifyingArtifact, Proving, DatabaseProven, MediaProven)
     options = DrillOptions(
         artifact=artifact,
         place=place,
+        level=level,
+        directory=wired.catalog.directory,
         places=partial(places, wired, place),
         now=local_now(),
         site=SiteName(wired.config.site.name, wired.secrets),
@@ -103,6 +98,17 @@ def command(
         telling.facts |= {"backup": report.artifact.name, "recovery time": _seconds(report.recovery)}
     if not as_json:
         _say_passed(report)
+
+
+def _place(place: PlaceName | None, level: DrillLevel) -> PlaceName:
+    """Return the place of a drill; UsageError for a disaster in a place that has no stack to destroy."""
+    if level is DrillLevel.RESTORE:
+        return place or PlaceName.BESIDE
+    if place not in {None, PlaceName.COMPOSE}:
+        raise UsageError(
+            f"a disaster drill destroys a whole stack, which --place {place} has not", hint="use --place compose"
+        )
+    return PlaceName.COMPOSE
 
 
 def _simulate(

@@ -13,7 +13,7 @@ from korrigo_backup.cli.output import CommandContext, say, say_json
 from korrigo_backup.config.model import Configuration
 from korrigo_backup.core.language import Language, language
 from korrigo_backup.errors import KorrigoBackupError, NotFound, UsageError
-from korrigo_backup.explain.explanations import exit_id, find, load, nearest, recognised
+from korrigo_backup.explain.explanations import exit_id, find, group, load, nearest, recognised
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Outcome
 
@@ -59,8 +59,8 @@ def command(
         ]
         if not as_json:
             say(f"{_LABELS[chosen][3]}: {_run(record)}\n")
-    elif name is None:
-        _say_list(known, chosen, as_json=as_json)
+    elif name is None or (one_group := group(name, known)):
+        _say_list(known if name is None else one_group, chosen, as_json=as_json)
         return
     else:
         found = _found(name, known)
@@ -128,14 +128,14 @@ def _say_list(known: Mapping[str, Explanation], chosen: Language, *, as_json: bo
     if as_json:
         say_json("explain-list", {"ids": [{"id": one.id, "symptom": one.symptom[chosen]} for one in known.values()]})
         return
-    for group in dict.fromkeys(id_.partition(".")[0] for id_ in known):
-        say(f"{group}:")
-        for one in _of_group(known.values(), group):
+    for area in dict.fromkeys(id_.partition(".")[0] for id_ in known):
+        say(f"{area}:")
+        for one in _of_group(known.values(), area):
             say(f"  {one.id:<28} {one.symptom[chosen]}")
 
 
-def _of_group(known: Iterable[Explanation], group: str) -> Sequence[Explanation]:
-    return sorted((one for one in known if one.id.startswith(f"{group}.")), key=lambda one: one.id)
+def _of_group(known: Iterable[Explanation], area: str) -> Sequence[Explanation]:
+    return sorted((one for one in known if one.id.startswith(f"{area}.")), key=lambda one: one.id)
 
 
 def _values(context: CommandContext) -> dict[str, str]:

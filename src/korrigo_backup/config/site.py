@@ -118,8 +118,8 @@ class MediaSection(Section, frozen=True):
 
     `accepted_links` are paths of symbolic links that may lead out of the tree without a warning; * stands for many.
     `store` decides whether files are kept in the media store, once each, or in an archive a night; without it a tree of
-    more than 1 GB or 20,000 files goes to the store. All of the store is read again within `reread_nights` backups, to
-    find damage; 0 for never.
+    more than 1 GB or 20,000 files goes to the store. All of the store is read again on `reread_nights` days with a
+    backup, to find damage; 1 for all in each backup, 0 for never.
     """
 
     readers: ClassVar[Mapping[str, Reader]] = {

@@ -66,7 +66,6 @@ def browsed(drill: PrivateDrill, options: BrowseOptions) -> Iterator[Browsed]:
         project = live_project(drill.live)
         place = stack.enter_context(private_project(project, roles, drill.directory, drill.stamp, visited=True))
         private = begin_site(drill.live, place)
-        drill.begin("check")
         restore_in(drill, private, found.append)
         drill.begin("start")
         reading = stack.enter_context(place.without_media_writes())

@@ -22,7 +22,7 @@ from korrigo_backup.compose.private_project import private_project
 from korrigo_backup.compose.private_site import begin_site, live_project, private_roles, start_application
 from korrigo_backup.core.finding import Finding, Level, error, ok, warning
 from korrigo_backup.drill.drill import REFUSED_DUMP
-from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused
+from korrigo_backup.errors import KorrigoBackupError, Locked, ProofFailed, Refused, Unreachable
 from korrigo_backup.postgres.databases import Databases
 from korrigo_backup.postgres.properties import create_roles
 from korrigo_backup.restore.downtime import Downtime
@@ -30,6 +30,7 @@ from korrigo_backup.restore.method import RestoreRun, brings_database, open_meth
 from korrigo_backup.restore.parts import RestoreContext
 from korrigo_backup.restore.plan import refusal
 from korrigo_backup.run.journal import Running
+from korrigo_backup.run.step import EndingSessions, LoadingArtifact, Proving, StoppingServices, Swapping, silent
 from korrigo_backup.run.undo import all_or_nothing
 from korrigo_backup.validate.validate import validate
 
@@ -39,18 +40,23 @@ if TYPE_CHECKING:
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.compose.private_project import PrivateProject
-    from korrigo_backup.run.step import Listener
+    from korrigo_backup.run.step import Listener, Step
     from korrigo_backup.site.site import Site
 
 _OF_FILES = frozenset({"validate.media", "media.references", "media.unreferenced"})
 """Findings that a backup without media has no answer to."""
+
+PRIVATE = "in a private Compose project"
+"""The place in words after "loaded"."""
+
+_PHASES = LoadingArtifact | Proving
 
 
 @dataclass(frozen=True)
 class PrivateDrill:
     """A drill in a private project: the artifact in the `catalog`, and the directory of the site's backups.
 
-    `begin` is called with each phase as it begins: `make`, `check`, `start`, `validate`, `remove`.
+    `begin` is called with each phase as it begins, by its name (`run.record.Phase`, and `migrate` of a rehearsal).
     """
 
     live: Site
@@ -61,6 +67,13 @@ class PrivateDrill:
     listen: Listener
     begin: Callable[[str], None]
 
+    def hear(self, step: Step) -> None:
+        """Pass a step of the restore on, and begin its phase; a place has no services or sessions to be ended."""
+        if isinstance(step, _PHASES):
+            self.begin("load" if isinstance(step, LoadingArtifact) else "prove")
+        if not isinstance(step, StoppingServices | EndingSessions | Swapping):
+            self.listen(step)
+
     @property
     def stamp(self) -> str:
         """The stamp of the names in the place."""
@@ -70,25 +83,40 @@ class PrivateDrill:
 def drill_privately(drill: PrivateDrill, *, disaster: bool = False) -> list[Finding]:
     """Restore the artifact in a private project, start the application on it, validate it, and remove all of it.
 
-    With `disaster` a first private project is filled with the artifact and destroyed with its volumes before that, and
-    the phases begin anew. Raises ProofFailed if the artifact cannot be loaded or proven; Refused for all that concerns
-    the place, also an application that does not work there on proven data.
+    With `disaster` a first private project is filled with the artifact and destroyed with its volumes before that; the
+    second is made in the phase `rebuild`. Raises ProofFailed if the artifact cannot be loaded or proven; Refused,
+    Unreachable or Locked for all that concerns the place, also an application that does not work there on proven data.
     """
     require_database(drill)
-    if disaster:
-        with ExitStack() as opened:
-            _restored(drill, opened, [])
     found: list[Finding] = []
-    with ExitStack() as opened:
-        place, private = _restored(drill, opened, found)
-        drill.begin("start")
-        start_application(private, place)
-        drill.begin("validate")
-        found += validated(drill, private)
-        drill.begin("remove")
+    try:
+        if disaster:
+            _destroy(drill)
+        with ExitStack() as opened:
+            drill.begin("rebuild" if disaster else "make")
+            place, private = _restored(drill, opened, found.append)
+            drill.begin("start")
+            start_application(private, place)
+            drill.begin("validate")
+            found += validated(drill, private)
+            drill.begin("remove")
+    except (ProofFailed, Refused, Unreachable, Locked):
+        raise
+    except KorrigoBackupError as problem:
+        raise Refused(problem.message, hint=problem.hint, detail=problem.detail) from None
     require_working(found)
-    words = f"{drill.artifact.name}: restored in a private Compose project, proven, the application started on it"
-    return [*found, ok("verify.drilled", f"{words}, and removed again")]
+    words = f"restored {PRIVATE}, proven, the application started on it, and removed again"
+    after = ", after the project of another restore was destroyed with its volumes" if disaster else ""
+    return [*found, ok("verify.drilled", f"{drill.artifact.name}: {words}{after}")]
+
+
+def _destroy(drill: PrivateDrill) -> None:
+    """Make a private project, fill it with the artifact, and destroy it with its volumes: the disaster of a drill."""
+    drill.begin("make")
+    quiet = replace(drill, listen=silent, begin=lambda _: None)
+    with ExitStack() as opened:
+        place, private = _restored(quiet, opened, lambda _: None)
+        start_application(private, place)
 
 
 def require_database(drill: PrivateDrill) -> None:
@@ -100,24 +128,23 @@ def require_database(drill: PrivateDrill) -> None:
         )
 
 
-def _restored(drill: PrivateDrill, opened: ExitStack, found: list[Finding]) -> tuple[PrivateProject, Site]:
+def _restored(drill: PrivateDrill, opened: ExitStack, report: Callable[[Finding], None]) -> tuple[PrivateProject, Site]:
     """Make a private project and restore the artifact in it; it is removed when `opened` ends."""
-    drill.begin("make")
     place = opened.enter_context(
         private_project(live_project(drill.live), private_roles(drill.live), drill.directory, drill.stamp)
     )
     private = begin_site(drill.live, place)
-    drill.begin("check")
-    restore_in(drill, private, found.append)
+    restore_in(drill, private, report)
     return place, private
 
 
 def restore_in(drill: PrivateDrill, private: Site, report: Callable[[Finding], None]) -> None:
     """Restore the artifact in the place of an empty database and an empty media tree, as a real restore does."""
+    drill.begin("check")
     trusted = drill.artifact.authenticity is Authenticity.AUTHENTIC
     artifacts = components(drill.catalog, drill.artifact)
     _make_room_for(artifacts, private, trusted=trusted)
-    context = RestoreContext(private, drill.stamp, drill.listen, trusted, report=report)
+    context = RestoreContext(private, drill.stamp, drill.hear, trusted, report=report)
     with ExitStack() as stack:
         home = stack.enter_context(tempfile.TemporaryDirectory(dir=drill.directory, prefix=_SCRATCH))
         method, _ = open_method(artifacts, context, stack, in_place=False)
@@ -126,10 +153,10 @@ def restore_in(drill: PrivateDrill, private: Site, report: Callable[[Finding], N
             bad = [one for one in part.findings if one.level is Level.ERROR]
             if bad:
                 raise refusal(bad)
-        down = stack.enter_context(Downtime(private, "drill", drill.listen))
+        down = stack.enter_context(Downtime(private, "drill", silent))
         with all_or_nothing() as undo:
             try:
-                run = RestoreRun(private, Catalog(Path(home)), drill.now, Running(drill.listen), down)
+                run = RestoreRun(private, Catalog(Path(home)), drill.now, Running(drill.hear), down)
                 method.carry_out(undo, run)
             except REFUSED_DUMP as problem:
                 raise ProofFailed(

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from korrigo_backup.system.run import Completed
 
 _PLANNED = re.compile(r"^(\w+\.\w+)$", re.MULTILINE)
-_APPLIED = re.compile(r"^\s*Applying (\S+?)\.\.\.(?: OK(?: \((\d+(?:\.\d+)?)s\))?)?", re.MULTILINE)
+_APPLIED = re.compile(r"^\s*Applying (\S+?)\.\.\.(?:\s*[A-Z]+ \((\d+(?:\.\d+)?)s\))?", re.MULTILINE)
 _ERROR = re.compile(r"[\w.]+(?:Error|Exception)\b")
 _LAST_LINES = 12
 
@@ -81,7 +81,6 @@ def rehearse(drill: PrivateDrill, image: str) -> Rehearsal:
         place = stack.enter_context(private_project(project, roles, drill.directory, drill.stamp))
         new = stack.enter_context(place.with_image(image))
         private = begin_site(drill.live, place)
-        drill.begin("check")
         restore_in(drill, private, restored.append)
         drill.begin("migrate")
         new.make_container(place.options.backend)
@@ -114,7 +113,7 @@ def _migrated(private: Site, new: Project, manage: tuple[str, ...]) -> Rehearsal
         return Rehearsal("", findings=(_failed("migrate --plan", plan),), failure=_last(plan.stderr))
     before = private.postgres.ask(_FILES, dict[str, int])
     applied = call("migrate", "--noinput", "--no-color", "--verbosity", "2")
-    migrations = tuple(_migrations(applied.stdout.decode(errors="replace")))
+    migrations = tuple(migrations_in(applied.stdout.decode(errors="replace")))
     if applied.status:
         finding = _failed("migrate", applied, migrations)
         return Rehearsal("", planned, migrations, findings=(finding,), failure=_last(applied.stderr))
@@ -127,7 +126,8 @@ def _migrated(private: Site, new: Project, manage: tuple[str, ...]) -> Rehearsal
     return Rehearsal("", planned, migrations, rewritten, tuple(findings))
 
 
-def _migrations(output: str) -> Iterator[Migration]:
+def migrations_in(output: str) -> Iterator[Migration]:
+    """Yield the migrations in the output of `migrate --verbosity 2`; one without a result has no seconds."""
     for name, seconds in _APPLIED.findall(output):
         yield Migration(name, float(seconds) if seconds else None)
 

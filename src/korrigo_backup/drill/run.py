@@ -11,15 +11,17 @@ from korrigo_backup.artifact.components import components
 from korrigo_backup.artifact.history import FROM
 from korrigo_backup.artifact.kinds import KINDS, WITH_DUMP, Kind
 from korrigo_backup.core.finding import Finding, refuse_on_error
-from korrigo_backup.drill.drill import NO_DRILL, announce_room, drill, fingerprint
+from korrigo_backup.drill.drill import NO_DRILL, Drilled, announce_room, drill, fingerprint
+from korrigo_backup.drill.private import PRIVATE, PrivateDrill, drill_privately
 from korrigo_backup.drill.stopwatch import Stopwatch
 from korrigo_backup.drill.verify import after_damage, recorded_where_ours
-from korrigo_backup.errors import KorrigoBackupError, NotFound, PartlyDone, ProofFailed, Refused
+from korrigo_backup.errors import KorrigoBackupError, NotFound, PartlyDone, ProofFailed, Refused, Unreachable
+from korrigo_backup.places.beside import BesideLive
 from korrigo_backup.places.local import drill_files
 from korrigo_backup.places.place import PlaceName
 from korrigo_backup.recovery.recover import exclusive, recover_places
 from korrigo_backup.run.record import Phase, Verb, recovery_seconds
-from korrigo_backup.run.step import Listener, RecoveryDone, VerifyingArtifact, silent
+from korrigo_backup.run.step import Listener, MakingPlace, RecoveryDone, RemovingLoaded, VerifyingArtifact, silent
 from korrigo_backup.verify.verify import Depth, verify
 
 if TYPE_CHECKING:
@@ -29,9 +31,9 @@ if TYPE_CHECKING:
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.catalog import Catalog
-    from korrigo_backup.drill.drill import Drilled
     from korrigo_backup.places.place import Places
     from korrigo_backup.run.journal import Running, SiteName
+    from korrigo_backup.run.step import Step
     from korrigo_backup.site.site import Site
 
 NOT_LOADED = (
@@ -40,8 +42,19 @@ NOT_LOADED = (
 )
 
 
+_ANNOUNCED: dict[Phase, Step] = {Phase.MAKE: MakingPlace(PRIVATE), Phase.REMOVE: RemovingLoaded()}
+"""The steps that a drill in a private project announces; its load has the steps of a restore."""
+
 USERS = "public.auth_user"
 """The table whose rows the runbook counts (6.3)."""
+
+
+class DrillLevel(StrEnum):
+    """The levels of `drill --level` (runbook 6.1): a restore, the recovery of a lost stack, damages to be found."""
+
+    RESTORE = "restore"
+    DISASTER = "disaster"
+    INCIDENT = "incident"
 
 
 class DrillVerdict(StrEnum):
@@ -57,14 +70,16 @@ class DrillOptions:
     """Options of a drill. `artifact` is its name, "" for the newest that can be loaded.
 
     `places` makes the place for the site that is locked. `fetch` brings the copy of a target into the directory of
-    another catalog and returns its path; `target` names it.
+    another catalog and returns its path; `target` names it. `directory` is that of the site's backups.
     """
 
     place: PlaceName
     places: Callable[[Site], Places]
     now: datetime
     site: SiteName
+    directory: Path
     artifact: str = ""
+    level: DrillLevel = DrillLevel.RESTORE
     target: str = ""
     fetch: Callable[[Catalog], Path] | None = None
     listen: Listener = silent
@@ -181,6 +196,10 @@ def _steps(
 ) -> Drilled:
     """Look for room, read the artifact, load it, and note the proof; `found` takes the findings of the reading."""
     hear = watch.listening(running.listen)
+    if options.place is PlaceName.COMPOSE:
+        done = _privately(site, there, artifact, options, watch, found, hear)
+        done.note(running, fingerprint(there, artifact))
+        return done
     places = options.places(site)
     for name in places.place.remove_left():
         hear(RecoveryDone(f"removed {name}"))
@@ -193,3 +212,29 @@ def _steps(
     done = drill(site, there, artifact, places, now=options.now, listen=running.listen, watch=watch)
     done.note(running, fingerprint(there, artifact))
     return done
+
+
+def _privately(
+    site: Site,
+    there: Catalog,
+    artifact: Artifact,
+    options: DrillOptions,
+    watch: Stopwatch,
+    found: list[Finding],
+    hear: Listener,
+) -> Drilled:
+    """Read the artifact, and drill it in a private Compose project up to the running application."""
+    with suppress(Unreachable):  # the live site need not run
+        announce_room(replace(BesideLive(site), label=PRIVATE), components(there, artifact), hear)
+    hear(VerifyingArtifact())
+    found += verify(there, artifact, now=options.now, depth=Depth.FULL)
+    refuse_on_error(found, ProofFailed, subject=artifact.name)
+
+    def begin(name: str) -> None:
+        watch.begin(Phase(name))
+        if step := _ANNOUNCED.get(Phase(name)):
+            hear(step)
+
+    drill = PrivateDrill(site, there, artifact, options.directory, options.now, hear, begin)
+    findings = drill_privately(drill, disaster=options.level is DrillLevel.DISASTER)
+    return Drilled(tuple(findings), PlaceName.COMPOSE, watch.phases())

@@ -26,6 +26,8 @@ _SHOWN = 3
 
 _EXIT = "exit."
 
+_GOOD = re.compile(r'"id":\s*"[^"]*",\s*"level":\s*"ok"')
+
 _IN_CONTAINER = re.compile(r"^\$compose exec (-u root )?\$(db|backend) ")
 
 
@@ -97,6 +99,8 @@ def recognised(text: str, known: Mapping[str, Explanation]) -> list[Explanation]
 
 
 def _named(text: str, known: Mapping[str, Explanation]) -> list[Explanation]:
+    """Return the explanations of the ids in a text; those of good findings in a JSON document are passed over."""
+    text = _GOOD.sub("", text)
     found = re.findall(r"(?<![\w./-])([a-z_]+(?:\.[A-Za-z0-9_-]+)+)(?![\w/-])", text)
     return list({id_: known[id_] for id_ in found if id_ in known}.values())
 
@@ -106,9 +110,14 @@ def find(name: str, known: Mapping[str, Explanation]) -> list[Explanation]:
     id_ = name.strip().rstrip(".:,")
     if id_.isdigit():
         id_ = f"{_EXIT}{id_}"
-    if one := known.get(id_):
-        return [one]
+    if same := [one for one in known.values() if one.id.casefold() == id_.casefold()]:
+        return same
     return recognised(name, known)
+
+
+def group(name: str, known: Mapping[str, Explanation]) -> dict[str, Explanation]:
+    """Return the explanations of a group, whose name is the part of the ids before the first point."""
+    return {id_: one for id_, one in known.items() if id_.partition(".")[0] == name.strip().casefold()}
 
 
 def nearest(name: str, ids: Sequence[str]) -> list[str]:

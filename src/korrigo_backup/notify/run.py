@@ -11,7 +11,7 @@ from uuid import uuid4
 from korrigo_backup.errors import INTERRUPTED, Cancelled, Interrupted, KorrigoBackupError, PartlyDone
 from korrigo_backup.notify.event import Event, after_success, journal_tail, newest_finished
 from korrigo_backup.run import journal
-from korrigo_backup.run.record import Outcome
+from korrigo_backup.run.record import Outcome, Verb
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
     from korrigo_backup.core.finding import Finding
     from korrigo_backup.notify.send import Announcer
+
+_RECORDED = frozenset({Verb.BACKUP, Verb.NIGHTLY})
+"""The runs whose failure is always recorded, also one before the site was reached. A slip in the name of a backup to
+restore is no failure of the site."""
 
 
 @dataclass
@@ -43,11 +47,13 @@ def announced(
     Left with PartlyDone it is a warning, with another error or a signal a failure; a success after a failed run of the
     same verb and subject is a recovery. An exception goes on unchanged; for Cancelled no notice is sent. `say` is
     called with findings about failed channels, which are also added to the journal in `directory`. With `once` a
-    failure after a failure is not notified again. Without channels it has no cost.
+    failure after a failure is not notified again. Without channels a backup that failed before it was recorded is
+    recorded.
     """
     telling = Telling()
     if announcer.silent:
-        yield telling
+        with _failure_recorded(announcer, directory, verb, subject):
+            yield telling
         return
     success = after_success(newest_finished(journal.read(directory), verb, subject))
     failed_before = success is Event.RECOVERED
@@ -73,6 +79,20 @@ def announced(
         run.tell(success)
     except Interrupted:
         raise Interrupted(f"the {verb} itself is complete") from None
+
+
+@contextmanager
+def _failure_recorded(announcer: Announcer, directory: Path, verb: str, subject: str) -> Iterator[None]:
+    """Record a backup that fails in the block before it has recorded itself."""
+    began = datetime.now(UTC)
+    try:
+        yield
+    except (PartlyDone, Cancelled):
+        raise
+    except KorrigoBackupError as problem:
+        if verb in _RECORDED:
+            _note(announcer, directory, (verb, subject), began, problem)
+        raise
 
 
 @dataclass(frozen=True)
@@ -115,18 +135,29 @@ class _AnnouncedRun:
 
     def _note(self, problem: KorrigoBackupError, outcome: Outcome) -> None:
         """Record a run that failed before it was recorded: else its successor would not be known as a recovery."""
-        code = INTERRUPTED if outcome is Outcome.INTERRUPTED else problem.exit_code
-        run = (self.announcer.site, self.verb, self.subject)
-        journal.note_early(
-            self.directory,
-            self.announcer.secrets,
-            run,
-            self.began,
-            outcome=outcome,
-            code=code,
-            message=problem.message,
-            error=problem.id,
-        )
+        _note(self.announcer, self.directory, (self.verb, self.subject), self.began, problem, outcome)
+
+
+def _note(
+    announcer: Announcer,
+    directory: Path,
+    run: tuple[str, str],
+    began: datetime,
+    problem: KorrigoBackupError,
+    outcome: Outcome = Outcome.FAILED,
+) -> None:
+    """Record the run (verb, subject) that ended with `problem`, unless it has recorded itself since `began`."""
+    code = INTERRUPTED if outcome is Outcome.INTERRUPTED else problem.exit_code
+    journal.note_early(
+        directory,
+        announcer.secrets,
+        (announcer.site, *run),
+        began,
+        outcome=outcome,
+        code=code,
+        message=problem.message,
+        error=problem.id,
+    )
 
 
 def _interrupted(signal: BaseException) -> KorrigoBackupError:

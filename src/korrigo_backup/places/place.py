@@ -20,6 +20,7 @@ class PlaceName(StrEnum):
     BESIDE = "beside"
     LOCAL = "local"
     STAGING = "staging"
+    COMPOSE = "compose"
 
 
 class Place(Protocol):

@@ -84,8 +84,10 @@ def plan(reader: TargetReader, options: TargetPruneOptions) -> TargetPruning:
     there, hidden = listed(reader)
     with reader.directory() as to:
         artifacts = list(_copies(reader, ledger, there, options.name, to))
-        bad = {*damaged(records), *(line.artifact for line in ledger.lines.values() if line.bad)}
-        good = _good(reader, {**there, **dict.fromkeys(hidden, -1)}, bad, to)
+        found = [line for line in ledger.lines.values() if line.bad]
+        bad = {*damaged(records), *(line.artifact for line in found)}
+        unusable = {*hidden, *(line.object for line in found)}
+        good = _good(reader, {**there, **dict.fromkeys(unusable, -1)}, bad, to)
         facts = RetentionFacts(options.now, options.name, held, good)
         decisions = decide(artifacts, options.policy, facts)
     decisions = keep_members(_keep_locked(_keep_read_back(decisions, ledger), ledger, options.now))

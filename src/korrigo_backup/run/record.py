@@ -43,13 +43,19 @@ class Verb(StrEnum):
 
 
 class Phase(StrEnum):
-    """A phase of a drill. `MAKE` and `REMOVE` are no part of a recovery, and so of the recovery time."""
+    """A phase of a drill. `MAKE` and `REMOVE` are no part of a recovery, and so of the recovery time.
+
+    `REBUILD` is: after the loss of a whole stack it is made anew.
+    """
 
     FETCH = "fetch"
     CHECK = "check"
     MAKE = "make"
+    REBUILD = "rebuild"
     LOAD = "load"
     PROVE = "prove"
+    START = "start"
+    VALIDATE = "validate"
     REMOVE = "remove"
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 _PARTIAL = ".partial-"
 """The beginning of the name of a file that is being written; no list shows it."""
 
+_LEFT = 86_400.0
+"""Seconds without a change, after which such a file belongs to no put any more."""
+
 
 @dataclass(frozen=True)
 class DirectoryTarget:
@@ -46,6 +50,7 @@ class DirectoryTarget:
     root: Path
     apart: Path | None = None
     pace: Pace = field(default_factory=Pace)
+    _cleaned: set[Path] = field(default_factory=set, compare=False, repr=False)
 
     @property
     def place(self) -> str:
@@ -58,8 +63,8 @@ class DirectoryTarget:
         with self._explained("store", name):
             final = self._mounted() / name
             if not self._is_there(final):
-                self._write(source, final, sha256, name)
-                return PutResult(is_new=True)
+                is_new = self._write(source, final, sha256, name)
+                return PutResult(is_new=is_new)
             if sha256_of(final) != (sha256, source.stat().st_size):
                 raise other_content(self, name)
             return PutResult(is_new=False)
@@ -86,9 +91,11 @@ class DirectoryTarget:
             with open_plain(path) as source, create_private(to) as target:
                 return self._copy(source, target)
 
-    def _write(self, source: Path, final: Path, sha256: str, name: str) -> None:
+    def _write(self, source: Path, final: Path, sha256: str, name: str) -> bool:
+        """Write a new object; return False if another host has put the same one meanwhile."""
         for above in reversed(final.relative_to(self.root).parents[:-1]):
             private_directory(self.root / above)
+        self._remove_left(final.parent)
         descriptor, path = tempfile.mkstemp(prefix=_PARTIAL, dir=final.parent)
         partial = Path(path)
         try:
@@ -100,10 +107,23 @@ class DirectoryTarget:
                 raise other_content(self, name)
             rename_new(partial, final)
         except FileExistsError:
-            raise other_content(self, name) from None
+            if not self._is_there(final) or sha256_of(final)[0] != sha256:
+                raise other_content(self, name) from None
+            return False
         finally:
             partial.unlink(missing_ok=True)
         fsync_directory(final.parent)
+        return True
+
+    def _remove_left(self, directory: Path) -> None:
+        """Remove files that a killed put has left; once in a directory, and none that may be another host's at work."""
+        if directory in self._cleaned:
+            return
+        self._cleaned.add(directory)
+        for left in directory.glob(f"{_PARTIAL}*"):
+            with suppress(FileNotFoundError):
+                if time.time() - left.lstat().st_mtime > _LEFT:
+                    left.unlink()
 
     def _copy(self, source: IO[bytes], target: IO[bytes]) -> str:
         digest = hashlib.sha256()

@@ -5,7 +5,9 @@ One JSON line an event; of the lines of an object the last one counts. A line th
 
 from __future__ import annotations
 
+import io
 import os
+from contextlib import suppress
 from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
 from typing import TYPE_CHECKING
 
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _PREFIX, _SUFFIX = ".copies-", ".jsonl"
-_LARGEST = 256 * 1024 * 1024
+_LONGEST = 1024 * 1024
+"""Bytes of a line."""
 
 
 class LedgerLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -28,7 +31,8 @@ class LedgerLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     last read back, `bad` why that failed. `whole` is True for a receipt: its artifact is there as a whole, and its line
     names the components and the time `created` of the artifact. `lock_read` is when `locked_until` was read back from
     the server, in the line of a receipt the earliest end of all its objects; `held` when a legal hold was. `pruned` is
-    when the policy removed the object: a copy does not send it again.
+    when the policy removed the object: a copy does not send it again. `again` is True for an object that was sent more
+    than once, from the beginning of its second sending on: copies that have their receipts name it.
     """
 
     object: str
@@ -44,6 +48,7 @@ class LedgerLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     lock_read: datetime | None = None
     held: datetime | None = None
     pruned: datetime | None = None
+    again: bool = False
     created: datetime | None = None
     components: tuple[str, ...] = ()
 
@@ -88,15 +93,13 @@ class Ledger:
 
 def _read(path: Path) -> dict[str, LedgerLine]:
     lines: dict[str, LedgerLine] = {}
+    decoder = msgspec.json.Decoder(LedgerLine)
     try:
-        with open_plain(path) as file:
-            raw = file.read(_LARGEST)
+        with open_plain(path) as plain, io.BufferedReader(plain) as file:  # type: ignore[type-var]
+            for text in iter(lambda: file.readline(_LONGEST), b""):
+                with suppress(msgspec.DecodeError, UnicodeDecodeError):
+                    line = decoder.decode(text)
+                    lines[line.object] = line
     except (OSError, ValueError):
         return lines
-    for text in raw.splitlines():
-        try:
-            line = msgspec.json.decode(text, type=LedgerLine)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            continue
-        lines[line.object] = line
     return lines

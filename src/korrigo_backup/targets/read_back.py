@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING
 from korrigo_backup.artifact.catalog import LATEST
 from korrigo_backup.artifact.kinds import KINDS, Origin
 from korrigo_backup.artifact.naming import is_kit, parse
+from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.errors import NotFound, ProofFailed, UsageError
 from korrigo_backup.system import age
 from korrigo_backup.system.files import create_private, explained, open_plain, private_directory, sha256_of
@@ -27,16 +30,18 @@ from korrigo_backup.targets.receipt import (
     receipt_name,
     stored_name,
 )
-from korrigo_backup.targets.target_copy import SPOOL_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
     from datetime import datetime
 
     from korrigo_backup.artifact.catalog import Catalog
-    from korrigo_backup.artifact.signature import Authenticity, Key
+    from korrigo_backup.artifact.signature import Key
     from korrigo_backup.targets.destination import Destination
     from korrigo_backup.targets.receipt import Receipt
+
+READING_PREFIX = ".reading-"
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ def copies(catalog: Catalog, destination: Destination, site: str) -> list[Remote
             hidden.add(name)
     lines: dict[str, list[LedgerLine]] = {}
     for line in ledger.lines.values():
-        if line.sent:
+        if line.sent or line.again:
             lines.setdefault(line.artifact, []).append(line)
     found = []
     for artifact in (name.removesuffix(SUFFIX) for name in there if name.endswith(SUFFIX)):
@@ -130,25 +135,36 @@ class TargetReader:
 
     @contextmanager
     def directory(self) -> Iterator[Path]:
-        """Yield a private directory below the backup directory; it is removed at the end."""
-        above = self.catalog.directory / f"{SPOOL_PREFIX}{self.destination.name}"
+        """Yield a private directory below the backup directory; it is removed at the end.
+
+        It is apart from the spool directory of a copy, which may be under way. Those of killed readers are removed.
+        """
+        above = self.catalog.directory
         with explained(f"use {above}"):
             private_directory(above)
-            made = Path(mkdtemp(prefix="read-", dir=above))
+            with _locked(above):
+                for left in above.glob(f"{READING_PREFIX}*"):
+                    _remove_left(left)
+                made = Path(mkdtemp(prefix=f"{READING_PREFIX}{self.destination.name}-", dir=above))
+                used = os.open(made, _DIRECTORY)
+                fcntl.flock(used, fcntl.LOCK_EX)
         try:
             yield made
         finally:
             shutil.rmtree(made, ignore_errors=True)
-            with suppress(OSError):  # a copy under way has files in it
-                above.rmdir()
+            os.close(used)
 
     def receipt(self, artifact: str, to: Path) -> tuple[Receipt, Authenticity]:
-        """Return the receipt of an artifact and the result of checking its signature; NotFound without one."""
+        """Return the receipt of an artifact and the result of checking its signature; NotFound without one.
+
+        FORGED, too, for a receipt that was signed for another artifact or site, and for one that no key here proves
+        where this host has sent another.
+        """
         name = receipt_name(artifact)
         place = to / name.replace("/", "_")
         place.unlink(missing_ok=True)
         try:
-            self.destination.target.fetch(f"{self.site}/{name}", place)
+            digest = self.destination.target.fetch(f"{self.site}/{name}", place)
         except NotFound:
             raise NotFound(
                 f"{self.destination.name} has no whole copy of {artifact}",
@@ -157,7 +173,11 @@ class TargetReader:
         with open_plain(place) as file:
             raw = file.read(LARGEST)
         place.unlink()
-        return decode(raw, name), self.catalog.authenticity(raw)
+        found, signed = decode(raw, name), self.catalog.authenticity(raw)
+        sent = Ledger(self.catalog.directory, self.destination.name).sent(name)
+        replaced = signed is Authenticity.UNKNOWN_KEY and sent is not None and sent.sha256 != digest
+        meant = (found.site, found.artifact) == (self.site, artifact)
+        return found, signed if meant and not replaced else Authenticity.FORGED
 
     def files(
         self, receipt: Receipt, to: Path, *, without: Container[str] = ()
@@ -200,6 +220,28 @@ class TargetReader:
         with explained(f"write {to}"), open_plain(place) as source, create_private(to) as opened:
             age.unseal_stream(source, opened, self.identity, name)
         return to
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Let one reader at a time make and remove the directories of readers."""
+    descriptor = os.open(directory, _DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _remove_left(directory: Path) -> None:
+    """Remove the directory of a reader that has ended: its lock ended with its process."""
+    with suppress(OSError):
+        descriptor = os.open(directory, _DIRECTORY | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(directory, ignore_errors=True)
+        finally:
+            os.close(descriptor)
 
 
 def components_on(reader: TargetReader, name: str) -> tuple[str, ...]:

@@ -50,6 +50,7 @@ _IN_MEMORY = 96 * 1024 * 1024
 _THREADS = 4
 _CHUNK = 1024 * 1024
 _NO_OBJECT = {"404", "NoSuchKey", "NotFound"}
+_THERE_ALREADY = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 _DENIED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "403", "401", "ExpiredToken", "InvalidToken"}
 _WITHOUT_WORDS = {"400", "401", "403"}
 """Codes of an answer to HEAD, whose cause is not in it."""
@@ -121,14 +122,16 @@ class S3Target:
             part = max(_PART, -(-size // _MOST_PARTS))
             with self._errors(f"store {name}"):
                 head = self._head(key)
-                if head is not None:
-                    return self._compared(name, head, ObjectChecksums.of(file, size, part), size, sha256)
-                extra = self._extra(sha256)
-                if size <= part:
-                    version = self._put_whole(key, file, extra)
-                else:
-                    version = self._put_parts(key, file, size, part, extra)
-                return PutResult(is_new=True, locked_until=self._locked_until(key, version))
+                if head is None:
+                    try:
+                        return self._put_new(key, file, size, part, self._extra(sha256))
+                    except self._client.exceptions.ClientError as problem:
+                        if problem.response.get("Error", {}).get("Code") not in _THERE_ALREADY:
+                            raise
+                    head = self._head(key)  # another host has put it, or an answer of the server was lost
+                if head is None:
+                    raise other_content(self, name)
+                return self._compared(name, head, ObjectChecksums.of(file, size, part), size, sha256)
 
     def list(self, below: str = "") -> Iterator[StoredObject]:
         """Yield objects; see the port."""
@@ -279,6 +282,10 @@ class S3Target:
 
     def _lock_end(self) -> datetime:
         return datetime.now(UTC) + timedelta(days=self.lock_days)
+
+    def _put_new(self, key: str, file: Any, size: int, part: int, extra: dict[str, Any]) -> PutResult:
+        version = self._put_whole(key, file, extra) if size <= part else self._put_parts(key, file, size, part, extra)
+        return PutResult(is_new=True, locked_until=self._locked_until(key, version))
 
     def _put_whole(self, key: str, file: Any, extra: dict[str, Any]) -> str | None:
         data = exactly(file, 0, os.fstat(file.fileno()).st_size)

@@ -47,6 +47,7 @@ from korrigo_backup.targets.port import (
 )
 from korrigo_backup.targets.receipt import (
     SEALED_SUFFIX,
+    SUFFIX,
     Receipt,
     ReceiptObject,
     decode,
@@ -54,11 +55,12 @@ from korrigo_backup.targets.receipt import (
     receipt_name,
     stored_name,
 )
+from korrigo_backup.targets.receipts_there import ReceiptsThere
 from korrigo_backup.targets.verify_copy import hidden_objects
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from korrigo_backup.artifact.catalog import Catalog
@@ -125,7 +127,7 @@ class TargetCopy:
         self._catalog = catalog
         self._there: dict[str, int] | None = None
         self._lost = False
-        """Whether a file of the media store that was sent is not there any more."""
+        """Whether a file of the media store that was sent is missing or bad there, or was sent again."""
         self.result = TargetResult(destination.name, self._target.place)
 
     def run(self) -> None:
@@ -151,12 +153,12 @@ class TargetCopy:
         self._copy_all()
         if self.result.sent and self._there is not None:  # a prune of another host may have met this copy
             self._patiently(self._look)
-            if self._lost:
+            if not all(self._is_there(line.object) for line in self._stored_lines()):
                 self._copy_all()
         if self._destination.legal_hold:
             self._patiently(self._switch_holds)
         if self._lost and not self.result.problems and not self._options.named:
-            self._forget_lost()
+            self._patiently(self._settle_lost)
         if not self.result.problems:
             with explained(f"remove {self._spool}"):
                 remove_tree(self._spool)
@@ -185,25 +187,36 @@ class TargetCopy:
             found = list(self._target.list(f"{self._options.site}/"))
             self._there = {one.name: one.size for one in found}
             self._notice_hidden([one.name for one in found if one.is_hidden])
-            self._lost = bool(self._missing())
         except Refused:
             self._there = None
             self.result.findings.append(
                 warning("target.unseen", f"{self.result.name}: this key may not list what is there",
                         "verify it with a key that may read: korrigo-backup verify --on TARGET")
             )  # fmt: skip
+        self._lost = any(line.again or not self._is_there(line.object) for line in self._stored_lines())
 
-    def _missing(self) -> list[str]:
-        """Return the files of the media store that were sent, as the ledger has it, and are not there."""
-        sent = [line for line in self._ledger.lines.values() if line.sent and is_stored(line.object)]
-        there = self._there or {}
-        return [line.object for line in sent if there.get(self._remote(line.object)) != line.size]
+    @property
+    def _receipts(self) -> ReceiptsThere:
+        return ReceiptsThere(self._target, self._options.site, self._catalog, self._spool)
 
-    def _forget_lost(self) -> None:
-        """Note that files are gone that no backup here needs: all others were sent again."""
-        self._patiently(self._look)
-        for name in self._missing() if self._there is not None else ():
-            self._ledger.remove(name)
+    def _stored_lines(self) -> list[LedgerLine]:
+        """Return the files of the media store that were sent once, also if they are missing or bad there now."""
+        return [one for one in self._ledger.lines.values() if is_stored(one.object) and (one.sent or one.again)]
+
+    def _settle_lost(self) -> None:
+        """Note that all files that a backup here needs are there again, and name the copies that lack another one.
+
+        A file that no copy there names was removed by a prune of another host.
+        """
+        self._look()
+        lost = {one.object: one for one in self._stored_lines() if not self._is_there(one.object)}
+        if lost and self._there is not None:
+            named, finding = self._receipts.lost(lost, (one.partition("/")[2] for one in self._there))
+            self.result.findings += [finding] if finding else []
+            for name in lost.keys() - named:
+                self._ledger.remove(name)
+        sent = (line for line in self._stored_lines() if line.again and line.sent)
+        self._ledger.write(*(msgspec.structs.replace(line, again=False) for line in sent))
 
     def _notice_hidden(self, names: Sequence[str]) -> None:
         if names and not any(finding.id == "target.hidden" for finding in self.result.findings):
@@ -215,20 +228,28 @@ class TargetCopy:
         if line and line.pruned and not self._options.named:
             return
         own = [self._named(item, name) for name in item.files]
-        if self._is_there(whole) and not self._lost and all(map(self._is_there, own)):
+        if self._is_there(whole) and not self._lost and all(map(self._is_there, own)) and not self._is_old(whole, own):
             self.result.already.append(item.name)
             return
-        self._adopt(item, whole)
+        self._adopt(whole)
         sealing = self._destination.seals and not item.is_kit
         before = dict(self._ledger.lines)
         lines = [*self._stored(item, sealing=sealing), *self._own(item, sealing=sealing)]
-        if self._is_there(whole) and all(_same(before.get(line.object), line) for line in lines):
-            self.result.already.append(item.name)
+        same = all(_same(before.get(line.object), line) for line in lines)
+        if self._is_there(whole) and same and not self._is_old(whole, [line.object for line in lines]):
+            if item.name not in self.result.sent:
+                self.result.already.append(item.name)
             return
         self._receipt(item, lines, sealing=sealing)
         self.result.sent.append(item.name)
         size = sum(line.size for line in lines)
         self._options.listen(CopySent(self.result.name, item.name, size, sealing))
+
+    def _is_old(self, whole: str, names: Iterable[str]) -> bool:
+        """Return whether a receipt is older than an object that was sealed and sent again: it names other bytes."""
+        receipt = self._ledger.sent(whole)
+        again = [line for name in names if (line := self._ledger.sent(name)) and line.again and line.sealed]
+        return bool(receipt) and any(line.sent > receipt.sent for line in again)  # type: ignore[operator,union-attr]
 
     def _own(self, item: CopyItem, *, sealing: bool) -> list[LedgerLine]:
         """Put the files of an item, unless they are there, and return their lines."""
@@ -241,6 +262,7 @@ class TargetCopy:
         """Put the files of the media store that an item lists, unless they are there, several at once."""
         key, store = self._options.key if sealing else None, MediaStore(self._catalog.directory)
         files = {stored_name(sha256, key): (store.path(sha256), sha256) for sha256 in sorted(item.stored())}
+        self._adopt_all(files)
         absent = [name for name in files if not self._is_there(name)]
 
         def put(name: str) -> LedgerLine:
@@ -292,24 +314,21 @@ class TargetCopy:
             return False
         return self._there is None or self._there.get(self._remote(name)) == line.size
 
-    def _adopt(self, item: CopyItem, whole: str) -> None:
-        """Take the objects of an authentic receipt there into the ledger: this host may have lost its own."""
-        if self._there is None or self._remote(whole) not in self._there or self._ledger.sent(whole):
-            return
-        place = self._spool / "receipt"
-        place.unlink(missing_ok=True)
-        digest = self._target.fetch(self._remote(whole), place)
-        raw = place.read_bytes()
-        place.unlink()
-        if self._catalog.authenticity(raw).value != "authentic":
-            return
-        receipt = decode(raw, whole)
-        for one in receipt.objects:
-            self._ledger.write(LedgerLine(object=one.name, artifact=item.name, size=one.size, sha256=one.sha256,
-                                          sent=receipt.copied, sealed=receipt.sealed))  # fmt: skip
-        self._ledger.write(LedgerLine(object=whole, artifact=item.name, size=len(raw), sha256=digest,
-                                      sent=receipt.copied, sealed=receipt.sealed, whole=True,
-                                      created=receipt.created, components=receipt.components))  # fmt: skip
+    def _adopt(self, whole: str) -> None:
+        """Take the objects of a receipt there into the ledger: this host may have lost its own, or another sent it."""
+        line = self._ledger.lines.get(whole)
+        if self._there is not None and self._remote(whole) in self._there and not (line and (line.sent or line.pruned)):
+            self._receipts.adopt(self._ledger, whole)
+
+    def _adopt_all(self, names: Iterable[str]) -> None:
+        """Adopt all receipts there if one of the objects called `names` is there, and the ledger does not know it.
+
+        A sealed file is not sealed twice in the same way: what another host has sent can only be known by its receipt.
+        """
+        there = self._there or {}
+        if any(self._remote(name) in there and name not in self._ledger.lines for name in names):
+            for remote in [one for one in there if one.endswith(SUFFIX)]:
+                self._adopt(remote.partition("/")[2])
 
     def _object(self, item: CopyItem, name: str, path: Path, saved: str | None, *, sealing: bool) -> LedgerLine:
         """Put a file as the object `name`, unless it is there, and return its line in the ledger.
@@ -362,14 +381,16 @@ class TargetCopy:
         remote, known = self._remote(line.object), self._ledger.lines.get(line.object)
         if known and (known.sent or known.bad) and isinstance(self._target, DeletingTarget):
             self._make_place(remote)
-        return msgspec.structs.replace(line, bad=known.bad if known else "")
+        again = known is not None and (known.sent is not None or known.again)
+        return msgspec.structs.replace(line, bad=known.bad if known else "", again=again)
 
     def _sent(self, *done: tuple[Path, LedgerLine, PutResult]) -> list[LedgerLine]:
         """Write down that objects are there and return their lines; their files leave the spool."""
         now = datetime.now(UTC)
         lines = [
             msgspec.structs.replace(line, sent=now, locked_until=put.locked_until,
-                                    lock_read=now if put.locked_until else None)
+                                    lock_read=now if put.locked_until else None,
+                                    again=self._ledger.lines[line.object].again)
             for _, line, put in done
         ]  # fmt: skip
         self._ledger.write(*lines)
@@ -411,8 +432,7 @@ class TargetCopy:
         return line
 
     def _switch_holds(self) -> None:
-        found = switch_holds(self._target, self._ledger, self._options.held, self._options.site, self._spool)
-        self.result.findings += found
+        self.result.findings += switch_holds(self._receipts, self._ledger, self._options.held)
 
     def _unlocked(self, name: str) -> None:
         if any(finding.id == "target.unlocked" for finding in self.result.findings):
@@ -425,7 +445,9 @@ class TargetCopy:
     def _receipt(self, item: CopyItem, lines: Sequence[LedgerLine], *, sealing: bool) -> None:
         name = receipt_name(item.name)
         place, line = self._spool / name, self._ledger.lines.get(name)
-        if not (line and place.exists() and sha256_of(place)[0] == line.sha256):
+        objects = tuple(ReceiptObject(one.object, one.size, one.sha256) for one in lines)
+        known = line is not None and place.exists() and sha256_of(place)[0] == line.sha256
+        if not known or decode(place.read_bytes(), name).objects != objects:
             receipt = Receipt(
                 artifact=item.name,
                 site=self._options.site,
@@ -433,7 +455,7 @@ class TargetCopy:
                 copied=datetime.now(UTC),
                 sealed=sealing or item.is_kit,
                 components=item.components,
-                objects=tuple(ReceiptObject(line.object, line.size, line.sha256) for line in lines),
+                objects=objects,
             )
             place.unlink(missing_ok=True)
             with explained(f"write {place}"):
@@ -443,8 +465,8 @@ class TargetCopy:
                                            sealed=sealing or item.is_kit, whole=True, components=item.components,
                                            created=item.created.astimezone(UTC)))  # fmt: skip
         ends = [one.locked_until for one in (*lines, line)]
-        known = [end for end in ends if end]
-        end = min(known) if len(known) == len(ends) else None
+        locks = [end for end in ends if end]
+        end = min(locks) if len(locks) == len(ends) else None
         self._ledger.write(msgspec.structs.replace(line, locked_until=end, lock_read=line.lock_read if end else None))
 
 

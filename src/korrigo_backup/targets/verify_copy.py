@@ -110,8 +110,12 @@ def _signature(reader: TargetReader, artifact: str, signed: Authenticity) -> Fin
     if signed is Authenticity.AUTHENTIC:
         return ok("target.authentic", f"{artifact}: its receipt on {reader.destination.name} is signed by this site")
     if signed is Authenticity.FORGED:
-        return error("target.forged", f"the receipt of {artifact} on {reader.destination.name} was altered",
+        return error("target.forged", f"the receipt of {artifact} on {reader.destination.name} was altered, or is that"
+                     " of another backup",
                      "do not use this copy; find who can write there")  # fmt: skip
+    if signed is Authenticity.UNSIGNED:
+        return error("target.forged", f"the receipt of {artifact} on {reader.destination.name} is not signed",
+                     "do not use this copy: a copy signs each receipt; find who can write there")  # fmt: skip
     return warning("target.unproven", f"the receipt of {artifact} on {reader.destination.name} is not signed with a key"
                    " that is here", "put the signing key in place: it is in the recovery kit")  # fmt: skip
 
@@ -148,7 +152,7 @@ def _write_down(
     for name, why in bad.items():
         if line := ledger.lines.get(name):
             ledger.write(replace(line, bad=why))
-    line = ledger.lines.get(receipt_name(receipt.artifact))
+    line = ledger.sent(receipt_name(receipt.artifact))
     if good and line:  # without a line this host has not copied it, and keeps no account of it
         now = datetime.now(UTC)
         if reader.destination.lock_days:

@@ -257,10 +257,9 @@ def test_the_servers_own_words_about_a_foreign_key(site):
 @pytest.mark.contract("X1")
 def test_a_small_backup_is_explained_by_the_id_of_its_finding(site):
     made = site.backup()
-    ids = {one["id"] for one in site.json("verify", made)["findings"]}
-    assert "artifact.small" in ids
-    words = site.script("validate_backup.sh", made, code=(0, 1)).output
-    assert "artifact.small" in [*explained(site, f"artifact.small {words}")]
+    words = site.script("validate_backup.sh", made).output
+    assert "Backup size < 1 MB" in words
+    assert explained(site, site.korrigo("verify", made, "--json").out) == ["artifact.small"]
 
 
 def test_explain_lists_all_ids_and_says_both_languages(site):
@@ -293,3 +292,33 @@ def test_the_last_error_of_the_journal_is_explained(site):
     assert out.startswith("last error: ")
     assert "backup db failed (exit 4): " in out
     assert "\nrole.rights\n  symptom: " in out
+
+
+@pytest.mark.contract("X1")
+@pytest.mark.parametrize("verb", ["backup", "nightly"])
+def test_a_backup_that_never_reached_the_site_is_in_the_journal_and_explained(site, verb):
+    site.backup()
+    site.korrigo(verb, code=8, env={"POSTGRES_PASSWORD": "wrong"})
+    record = site.journal()[-1]
+    assert (record["verb"], record["outcome"], record["exit_code"], record["error"]) == (
+        verb,
+        "failed",
+        8,
+        "server.password",
+    )
+    assert "\nserver.password\n" in site.korrigo("explain", "--last").out
+    site.korrigo("restore", "no_such_backup", code=6)
+    assert site.journal()[-1]["verb"] == verb
+
+
+@pytest.mark.contract("X1")
+def test_the_failed_check_of_doctor_and_status_is_explained(site):
+    assert failed(site, "doctor", code=10, env={"POSTGRES_PASSWORD": "wrong"}) == "database.reachable"
+    assert failed(site, "status", code=10) == "status.directory"
+
+
+def test_a_group_is_listed_and_an_id_may_be_typed_in_capitals(site):
+    listed = site.korrigo("explain", "disk").out.splitlines()
+    assert [line.split()[0] for line in listed] == ["disk:", "disk.fault", "disk.full", "disk.read_only"]
+    assert site.korrigo("explain", "DISK.FULL").out == site.korrigo("explain", "disk.full").out
+    assert site.korrigo("explain", "Permission denied").out.startswith("file.permission\n")

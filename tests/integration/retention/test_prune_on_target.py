@@ -370,3 +370,22 @@ def test_a_hold_is_a_legal_hold_there_until_it_is_released(site, locking):
     site.korrigo("copy")
     assert held() == set()
     assert "1 copies and 0 objects removed" in site.korrigo("prune", "--on", "cloud", "--apply").out
+
+
+@pytest.mark.promise("P4")
+def test_a_receipt_that_somebody_has_replaced_ends_no_legal_hold(site, locking):
+    configure(site, locking, "legal_hold = true")
+    (new,) = aged(site)
+    site.korrigo("hold", "add", new, "--reason", "appeal", "--by", "dpo")
+    site.korrigo("copy")
+    client = client_of(locking)
+    listed = client.list_objects_v2(Bucket=locking.bucket, Prefix=f"{site.database}/")["Contents"]
+    keys = {one["Key"].rpartition("/")[2]: one["Key"] for one in listed}
+    at = {"Bucket": locking.bucket, "Key": keys[f"{new}.receipt.json"]}
+    receipt = json.loads(client.get_object(**at)["Body"].read())
+    receipt = {name: value for name, value in receipt.items() if name != "auth"} | {"objects": []}
+    client.put_object(**at, Body=json.dumps(receipt).encode())
+    done = site.korrigo("copy", code=3)
+    assert "no legal hold is ended" in done.err
+    head = client.head_object(Bucket=locking.bucket, Key=keys[new])
+    assert head["ObjectLockLegalHoldStatus"] == "ON"

@@ -162,7 +162,14 @@ def test_a_signal_while_a_failure_is_notified_does_not_hide_the_failure(channel,
         raise wrong(Unreachable)
 
 
-def test_without_channels_a_run_is_left_alone(tmp_path):
-    with suppress(Unreachable), announced(Announcer(), tmp_path, "backup", "db", say=print):
+def test_without_channels_a_failed_backup_is_recorded_and_another_run_is_left_alone(tmp_path):
+    with suppress(Unreachable), announced(Announcer(), tmp_path, "restore", "db", say=print):
         raise wrong(Unreachable)
     assert list(tmp_path.iterdir()) == []
+    with suppress(Unreachable), announced(Announcer("korrigo"), tmp_path, "backup", "db", say=print):
+        raise wrong(Unreachable)
+    (record,) = journal.read(tmp_path)
+    assert (record.site, record.verb, record.outcome, record.exit_code) == ("korrigo", "backup", "failed", 8)
+    with announced(Announcer(), tmp_path, "backup", "db", say=print):
+        pass
+    assert len(journal.read(tmp_path)) == 1

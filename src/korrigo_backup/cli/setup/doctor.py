@@ -51,9 +51,8 @@ def command(
         if (found := _mendable(findings)) and not fix:
             say(f"🔧 {FIX} would mend: {', '.join(found)}")
     if ill:
-        raise ProblemsFound(
-            f"{len(ill)} of {len(findings)} checks failed: {ill[0].message}", hint=ill[0].hint or "see above"
-        )
+        words = f"{len(ill)} of {len(findings)} checks failed: {ill[0].message}"
+        raise ProblemsFound(words, hint=ill[0].hint or "see above", id_=ill[0].id)
     if not as_json:
         say("✅ No prerequisite is missing")
 

@@ -58,7 +58,7 @@ def require_calm(found: Status) -> None:
     """Raise ProblemsFound for the most urgent error, if any."""
     bad = [finding for finding in found.attention if finding.level is Level.ERROR]
     if bad:
-        raise ProblemsFound(headline(bad), hint=bad[0].hint)
+        raise ProblemsFound(headline(bad), hint=bad[0].hint, id_=bad[0].id)
 
 
 def say_status(found: Status, people: Sequence[Contact]) -> None:

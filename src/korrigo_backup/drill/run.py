@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from korrigo_backup.artifact.components import components
 from korrigo_backup.artifact.history import FROM
 from korrigo_backup.artifact.kinds import KINDS, WITH_DUMP, Kind
+from korrigo_backup.compose.private_site import private_roles
 from korrigo_backup.core.finding import Finding, refuse_on_error
 from korrigo_backup.drill.drill import NO_DRILL, Drilled, announce_room, drill, fingerprint
 from korrigo_backup.drill.private import PRIVATE, PrivateDrill, drill_privately
@@ -114,7 +115,7 @@ def run_drill(live: Site, catalog: Catalog, options: DrillOptions) -> DrillRepor
     """
     with ExitStack() as stack:
         site = stack.enter_context(_locked(live, catalog, options))
-        places = options.places(site)  # before anything is recorded: a place that is not configured is no failed drill
+        options = _with_place(site, options)
         watch = Stopwatch()
         there, artifact = catalog, options.artifact
         if options.fetch:
@@ -124,7 +125,19 @@ def run_drill(live: Site, catalog: Catalog, options: DrillOptions) -> DrillRepor
             artifact = str(options.fetch(there))
             watch.begin(Phase.CHECK)
         found = there.find(artifact) if artifact else newest_loadable(there)
-        return _drilled(site, catalog, there, found, replace(options, places=lambda _: places), watch)
+        return _drilled(site, catalog, there, found, options, watch)
+
+
+def _with_place(site: Site, options: DrillOptions) -> DrillOptions:
+    """Return the options with the place made out, before anything is recorded.
+
+    A place that is not configured, or not possible for the site, is no failed drill.
+    """
+    if options.place is PlaceName.COMPOSE:
+        private_roles(site)
+        return options
+    places = options.places(site)
+    return replace(options, places=lambda _: places)
 
 
 def newest_loadable(catalog: Catalog) -> Artifact:

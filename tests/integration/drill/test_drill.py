@@ -108,3 +108,17 @@ def test_a_local_drill_does_not_need_the_live_database(site):
 
 def test_without_a_backup_there_is_nothing_to_drill(site):
     assert "no good" in site.korrigo("drill", code=6).err
+
+
+@pytest.mark.parametrize("options", [("--place", "compose"), ("--level", "disaster")])
+def test_a_site_without_images_has_no_private_project_and_that_is_no_drill(site, options):
+    site.backup()
+    before = journal(site)
+    done = site.korrigo("drill", *options, code=4)
+    assert "the site is not on Docker Compose" in done.err
+    assert journal(site) == before
+
+
+def test_a_disaster_needs_a_stack_of_its_own(site):
+    site.backup()
+    assert "--place compose" in site.korrigo("drill", "--level", "disaster", "--place", "local", code=2).err

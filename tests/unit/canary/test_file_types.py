@@ -9,6 +9,7 @@ from korrigo_backup.canary.file_types import HEAD, is_opaque
 from property_testing import given, st
 
 RANDOM = random.Random(7).randbytes(HEAD)
+SHORT_MARKS = (b"BM", b"\x1f\x8b", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2")
 TEXT = b"Nom;Note\nDupont;12,5\n" * 100
 
 
@@ -41,4 +42,6 @@ def test_random_bytes_are_opaque_under_any_name(suffix):
 def test_an_encrypted_pdf_is_opaque(key, suffix):
     stream = random.Random(key).randbytes(HEAD)
     plain = (b"%PDF-1.4 page " * 400)[:HEAD]
-    assert is_opaque(suffix, bytes(a ^ b for a, b in zip(plain, stream, strict=True)))
+    encrypted = bytes(a ^ b for a, b in zip(plain, stream, strict=True))
+    # one of 10,000 keys gives the two bytes of a short mark, such as BM, and then only the name tells more
+    assert is_opaque(suffix, encrypted) or encrypted.startswith(SHORT_MARKS)

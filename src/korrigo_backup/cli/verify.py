@@ -11,9 +11,9 @@ from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.fetch import reader
 from korrigo_backup.cli.output import CommandContext, say, say_findings, say_json
 from korrigo_backup.core.excerpt import first_of
-from korrigo_backup.core.finding import error, first_error, refuse_on_error
+from korrigo_backup.core.finding import Level, error, first_error, refuse_on_error
 from korrigo_backup.drill.verify import VerifyOptions, verified
-from korrigo_backup.errors import KorrigoBackupError, NotFound, ProofFailed
+from korrigo_backup.errors import KorrigoBackupError, NotFound, PartlyDone, ProofFailed
 from korrigo_backup.verify.verify import Depth
 
 if TYPE_CHECKING:
@@ -70,13 +70,14 @@ def command(
 
 
 def _verify_copies(reading: TargetReader, artifact: str, *, as_json: bool) -> None:
-    """Read copies back from a target; exit 9 if any is bad there."""
+    """Read copies back from a target; exit 9 if any is bad there, 3 if somebody can harm or has harmed good ones."""
     from korrigo_backup.targets.read_back import artifacts_on, components_on  # noqa: PLC0415 - only this option
     from korrigo_backup.targets.verify_copy import verify as read_back  # noqa: PLC0415
 
     meant = artifacts_on(reading, artifact)
     names = list(dict.fromkeys(name for one in meant for name in (*components_on(reading, one), one)))
     bad, documents = [], []
+    losses: list[Finding] = []
     for name in names:
         findings = read_back(reading, name)
         documents.append({"name": name, "passed": first_error(findings) is None, "findings": findings})
@@ -84,6 +85,7 @@ def _verify_copies(reading: TargetReader, artifact: str, *, as_json: bool) -> No
             say_findings(findings)
         if found := first_error(findings):
             bad.append((name, found))
+        losses += [finding for finding in findings if finding.level is Level.LOSS]
     if as_json:
         say_json("verify-on", {"target": reading.destination.name, "items": documents})
     if bad:
@@ -91,6 +93,12 @@ def _verify_copies(reading: TargetReader, artifact: str, *, as_json: bool) -> No
             f"{len(bad)} of {len(names)} copies on {reading.destination.name} are not good:"
             f" {first_of([name for name, _ in bad], 5)}: {bad[0][1].message}",
             hint=bad[0][1].hint,
+        )
+    if losses:
+        raise PartlyDone(
+            f"{losses[0].message}; the copies are good",
+            hint=losses[0].hint,
+            state="no copy was changed",
         )
     if not as_json:
         say(f"✅ {len(names)} {'copy' if len(names) == 1 else 'copies'} read back from {reading.destination.name}")

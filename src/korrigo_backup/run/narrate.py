@@ -160,6 +160,11 @@ def _copy(step: CopyStep) -> str:
         case of.CopyMended():
             files = first_of([step.first], 1, count=step.files)
             return f"🩹 {files}: damaged here, replaced by the copy on {step.target}"
+        case of.CopyOverwritten():
+            objects = first_of([step.first], 1, count=step.objects)
+            return (
+                f"⚠️ {objects}: somebody has put other content over it on {step.target}; the version below was fetched"
+            )
         case _:
             assert_never(step)
 

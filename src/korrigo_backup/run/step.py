@@ -246,7 +246,15 @@ class CopyMended(_Tagged, frozen=True, tag="fetch.mended"):
     first: str
 
 
-CopyStep = CopySent | CopyTriedAgain | CopyFetched | CopyMended
+class CopyOverwritten(_Tagged, frozen=True, tag="fetch.overwritten"):
+    """Somebody has put other content over objects, `first` among them; earlier versions of them were fetched."""
+
+    target: str
+    objects: int
+    first: str
+
+
+CopyStep = CopySent | CopyTriedAgain | CopyFetched | CopyMended | CopyOverwritten
 """Steps of a copy to a target or from it."""
 
 

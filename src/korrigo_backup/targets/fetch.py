@@ -12,7 +12,7 @@ from korrigo_backup.artifact.naming import DIRECTORY_MANIFEST, MANIFEST_SUFFIX, 
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.errors import ProofFailed, Refused, UsageError
 from korrigo_backup.media.store.objects import MediaStore, force_to_disk
-from korrigo_backup.run.step import CopyFetched, CopyMended, Listener, silent
+from korrigo_backup.run.step import CopyFetched, CopyMended, CopyOverwritten, Listener, silent
 from korrigo_backup.system.files import (
     explained,
     fsync_directory,
@@ -54,6 +54,7 @@ def fetch(reader: TargetReader, named: str, *, listen: Listener = silent, allow_
 def _fetch_one(reader: TargetReader, name: str, *, listen: Listener, allow_unsigned: bool) -> Path:
     directory = reader.catalog.directory
     with reader.directory() as to:
+        reader.overwritten.clear()
         receipt, signed = reader.receipt(name, to)
         if signed is Authenticity.FORGED or not (signed is Authenticity.AUTHENTIC or allow_unsigned):
             raise ProofFailed(
@@ -78,6 +79,8 @@ def _fetch_one(reader: TargetReader, name: str, *, listen: Listener, allow_unsig
             mended = _publish_stored(reader, got) + _publish(
                 reader.catalog, got, name, proven=signed is Authenticity.AUTHENTIC
             )
+    if reader.overwritten:
+        listen(CopyOverwritten(reader.destination.name, len(reader.overwritten), reader.overwritten[0]))
     if mended:
         listen(CopyMended(reader.destination.name, len(mended), mended[0]))
     listen(CopyFetched(reader.destination.name, name))

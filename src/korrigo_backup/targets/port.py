@@ -133,6 +133,18 @@ class LockingTarget(Protocol):
 
 
 @runtime_checkable
+class VersioningTarget(Protocol):
+    """A target that may keep earlier contents of an object, below one that somebody has put over them."""
+
+    def earlier(self, name: str, to: Path) -> Iterator[str]:
+        """Write each earlier content in turn to the file `to` and yield its SHA-256, the newest first.
+
+        Without versions, or without the right to read them, there are none.
+        """
+        ...
+
+
+@runtime_checkable
 class BatchingTarget(Protocol):
     """A target that is faster with many files at once than with each by itself."""
 

@@ -6,7 +6,7 @@ import fcntl
 import os
 import shutil
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from korrigo_backup.errors import NotFound, ProofFailed, UsageError
 from korrigo_backup.system import age
 from korrigo_backup.system.files import create_private, explained, open_plain, private_directory, sha256_of
 from korrigo_backup.targets.ledger import Ledger, LedgerLine
+from korrigo_backup.targets.port import VersioningTarget
 from korrigo_backup.targets.receipt import (
     LARGEST,
     SEALED_SUFFIX,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.artifact.signature import Key
     from korrigo_backup.targets.destination import Destination
-    from korrigo_backup.targets.receipt import Receipt
+    from korrigo_backup.targets.receipt import Receipt, ReceiptObject
 
 READING_PREFIX = ".reading-"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -132,6 +133,8 @@ class TargetReader:
     site: str
     identity: bytes | None = None
     key: Key | None = None
+    overwritten: list[str] = field(default_factory=list)
+    """Objects that somebody has put other content over; what was sent was read from an earlier version."""
 
     @contextmanager
     def directory(self) -> Iterator[Path]:
@@ -158,7 +161,7 @@ class TargetReader:
         """Return the receipt of an artifact and the result of checking its signature; NotFound without one.
 
         FORGED, too, for a receipt that was signed for another artifact or site, and for one that no key here proves
-        where this host has sent another.
+        where this host has sent another. Of several versions, the newest authentic one counts.
         """
         name = receipt_name(artifact)
         place = to / name.replace("/", "_")
@@ -170,6 +173,33 @@ class TargetReader:
                 f"{self.destination.name} has no whole copy of {artifact}",
                 hint=f"korrigo-backup list --on {self.destination.name}",
             ) from None
+        try:
+            newest = self._receipt_in(place, artifact, digest)
+        except ProofFailed:
+            if earlier := self._earlier_receipt(place, artifact):
+                return earlier
+            raise
+        if newest[1] is Authenticity.AUTHENTIC:
+            return newest
+        return self._earlier_receipt(place, artifact) or newest
+
+    def _earlier_receipt(self, place: Path, artifact: str) -> tuple[Receipt, Authenticity] | None:
+        """Return the newest authentic receipt among the earlier versions, None if there is none."""
+        name = receipt_name(artifact)
+        for digest in self._earlier(name, place):
+            with suppress(ProofFailed):
+                found = self._receipt_in(place, artifact, digest)
+                if found[1] is Authenticity.AUTHENTIC:
+                    self.overwritten.append(name)
+                    return found
+        return None
+
+    def _earlier(self, name: str, place: Path) -> Iterator[str]:
+        target = self.destination.target
+        return target.earlier(f"{self.site}/{name}", place) if isinstance(target, VersioningTarget) else iter(())
+
+    def _receipt_in(self, place: Path, artifact: str, digest: str) -> tuple[Receipt, Authenticity]:
+        name = receipt_name(artifact)
         with open_plain(place) as file:
             raw = file.read(LARGEST)
         place.unlink()
@@ -193,7 +223,7 @@ class TargetReader:
             place = to / "object"
             place.unlink(missing_ok=True)
             try:
-                digest = self.destination.target.fetch(f"{self.site}/{one.name}", place)
+                digest = self._fetched(one, place)
             except NotFound:
                 yield one.name, None, f"{one.name} is not there"
                 continue
@@ -212,6 +242,14 @@ class TargetReader:
                 if opened and is_stored(name):
                     name = stored_name(sha256_of(opened)[0], None)
                 yield name, opened, ""
+
+    def _fetched(self, one: ReceiptObject, place: Path) -> str:
+        """Fetch an object, from an earlier version if the newest is not what was sent; return its SHA-256."""
+        digest = self.destination.target.fetch(f"{self.site}/{one.name}", place)
+        if digest != one.sha256 and one.sha256 in self._earlier(one.name, place):
+            self.overwritten.append(one.name)
+            return one.sha256
+        return digest
 
     def _opened(self, place: Path, to: Path, name: str) -> Path | None:
         if self.identity is None:

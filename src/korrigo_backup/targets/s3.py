@@ -160,16 +160,16 @@ class S3Target:
 
     def fetch(self, name: str, to: Path) -> str:
         """Write an object to a file; see the port."""
-        digest = hashlib.sha256()
         with self._errors(f"fetch {name}"):
-            found = self._content(self._key(name))
-            with explained(f"write {to}"), create_private(to) as file:
-                for chunk in found["Body"].iter_chunks(_CHUNK):
-                    self.pace.take(len(chunk))
-                    digest.update(chunk)
-                    write_all(file, chunk)
-                os.fsync(file.fileno())
-        return digest.hexdigest()
+            return self._write(self._content(self._key(name)), to)
+
+    def earlier(self, name: str, to: Path) -> Iterator[str]:
+        """Write the versions below the newest one to a file; see the port."""
+        key = self._key(name)
+        with self._errors(f"fetch earlier versions of {name}"):
+            for version in self._versions.below_newest(key):
+                to.unlink(missing_ok=True)
+                yield self._write(self._client.get_object(Bucket=self.bucket.bucket, Key=key, VersionId=version), to)
 
     def lock_of(self, name: str) -> ObjectLock:
         """Return the protection of an object; see the port."""
@@ -219,6 +219,17 @@ class S3Target:
                 raise
             found = client.get_object(**at, VersionId=below.id)
         return found
+
+    def _write(self, answer: Mapping[str, Any], to: Path) -> str:
+        """Write the content of an answer to the new file `to` and return its SHA-256."""
+        digest = hashlib.sha256()
+        with explained(f"write {to}"), create_private(to) as file:
+            for chunk in answer["Body"].iter_chunks(_CHUNK):
+                self.pace.take(len(chunk))
+                digest.update(chunk)
+                write_all(file, chunk)
+            os.fsync(file.fileno())
+        return digest.hexdigest()
 
     @cached_property
     def _client(self) -> Any:

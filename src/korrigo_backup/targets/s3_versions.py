@@ -68,6 +68,13 @@ class Versions:
             return None
         return next((one for one in self.newest(key) if one.key == key), None)
 
+    def below_newest(self, key: str) -> list[str]:
+        """Return the versions of a key below its newest one, newest first; none if this key may not ask for them."""
+        if not self.are_kept:
+            return []
+        pages = self.client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=key)
+        return [one["VersionId"] for page in pages for one in page.get("Versions", ()) if one["Key"] == key][1:]
+
     def made_by_us(self, key: str) -> list[str]:
         """Return the versions of a key that a put of this program has made, newest first."""
         found = []

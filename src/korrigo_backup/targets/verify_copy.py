@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from korrigo_backup.artifact import manifest as manifests
 from korrigo_backup.artifact.naming import DIRECTORY_MANIFEST, MANIFEST_SUFFIX, is_kit
 from korrigo_backup.artifact.signature import Authenticity
+from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.finding import Finding, error, first_error, loss, ok, warning
 from korrigo_backup.errors import ProofFailed, Refused
 from korrigo_backup.system.files import sha256_of
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 def verify(reader: TargetReader, artifact: str) -> list[Finding]:
     """Read every byte of an artifact back from the target and return the findings; the ledger notes the time."""
     target, bad = reader.destination.name, dict[str, str]()
+    reader.overwritten.clear()
     with reader.directory() as to:
         receipt, signed = _receipt(reader, artifact, to)
         findings = [_signature(reader, artifact, signed)]
@@ -48,8 +50,11 @@ def verify(reader: TargetReader, artifact: str) -> list[Finding]:
     if not first_error(findings):
         findings.append(_whole(reader, receipt, opened=opened))
     findings += _hidden(reader, receipt)
-    lock = _lock(reader, receipt) if reader.destination.lock_days and not bad else None
-    if reader.destination.lock_days and not bad and lock is None:
+    if reader.overwritten:
+        findings.append(_overwritten(target, reader.overwritten))
+    locks = reader.destination.lock_days and not (bad or reader.overwritten)  # only the newest version is asked
+    lock = _lock(reader, receipt) if locks else None
+    if locks and lock is None:
         findings.append(
             loss("target.unlocked", f"{target}: the server keeps no retention on {artifact}: it can be deleted",
                  "make the bucket with Object Lock, or set lock_days = 0")
@@ -68,6 +73,12 @@ def _hidden(reader: TargetReader, receipt: Receipt) -> list[Finding]:
         return []
     found = sorted(names.intersection(hidden))
     return [] if not found else [hidden_objects(reader.destination.name, found)]
+
+
+def _overwritten(target: str, names: Sequence[str]) -> Finding:
+    return loss("target.overwritten", f"{target}: somebody has put other content over {first_of(names, 1)}; the version"
+                " that was sent is there and was read", "find who may write there; then remove the newer versions"
+                " (aws s3api delete-object --version-id VERSION)")  # fmt: skip
 
 
 def hidden_objects(target: str, names: Sequence[str]) -> Finding:

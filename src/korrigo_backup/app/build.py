@@ -143,7 +143,7 @@ class Wired:
         )
         weekly = hours.weekly or (NEVER if full else WEEKLY)
         wanted = {"daily": hours.daily, "weekly": weekly, "points": hours.points, "drill": hours.drill}
-        wanted["overdue"] = hours.overdue
+        wanted |= {"disaster": hours.disaster, "incident": hours.incident, "overdue": hours.overdue}
         return jobs({name: "" if time == NEVER else time for name, time in wanted.items()}, media=full)
 
     def around(self) -> RunEnvironment:

@@ -188,12 +188,13 @@ class ScheduleSection(Section, frozen=True):
     `jitter` spreads the starts of many machines, in seconds. A run that takes longer than `limit_hours` is ended.
     `media` sets when the uploads are saved: with each `daily` run, so that `weekly` runs only where it is set, or with
     the `weekly` run alone, by default at 0 4 * * 0. At the hours of `points` a restore point is made, without the other
-    steps of a night. `user` runs the jobs when root installs the schedule. `log` is for
-    cron, `writable` for units: directories that a run writes in besides those that are derived from the configuration.
+    steps of a night. At those of `disaster` and `incident` a drill of that level is made. `user` runs the jobs when
+    root installs the schedule. `log` is for cron, `writable` for units: directories that a run writes in besides those
+    that are derived from the configuration.
     """
 
     readers: ClassVar[Mapping[str, Reader]] = {
-        **dict.fromkeys(("daily", "weekly", "points", "drill", "overdue"), _hours),
+        **dict.fromkeys(("daily", "weekly", "points", "drill", "disaster", "incident", "overdue"), _hours),
         **dict.fromkeys(("jitter", "limit_hours"), number),
     }
 
@@ -202,6 +203,8 @@ class ScheduleSection(Section, frozen=True):
     media: Literal["daily", "weekly"] = "daily"
     points: str = NEVER
     drill: str = "0 5 * * 0"
+    disaster: str = NEVER
+    incident: str = NEVER
     overdue: str = NEVER
     jitter: Annotated[int, Meta(ge=0, le=43200)] = 300
     limit_hours: Annotated[int, Meta(ge=1, le=168)] = 12

@@ -104,6 +104,12 @@ JOBS = (
 POINTS = Job("points", "a restore point", "", ("point",))
 """Restore points through the day; it has no hours unless the configuration sets them."""
 
+LEVELS = (
+    Job("disaster", "a disaster on a private stack", "", ("drill", "--level", "disaster"), backs_up=False),
+    Job("incident", "damages that must be found", "", ("drill", "--level", "incident"), backs_up=False),
+)
+"""The runbook's monthly and quarterly tests (6.1); they have no hours unless the configuration sets them."""
+
 OVERDUE = Job("overdue", "tell when one is missing", "", ("notify", "overdue"), backs_up=False)
 """Reports runs that did not even begin; it has no hour unless the configuration sets it."""
 
@@ -118,7 +124,9 @@ def jobs(hours: Mapping[str, str], *, media: bool = False) -> tuple[Job, ...]:
     With `media` the daily job saves the media, too (runbook 1.3).
     """
     found = tuple(
-        replace(job, hours=hours[job.id]) for job in (*JOBS, POINTS, OVERDUE) if _is_hours(hours.get(job.id, ""))
+        replace(job, hours=hours[job.id])
+        for job in (*JOBS, POINTS, *LEVELS, OVERDUE)
+        if _is_hours(hours.get(job.id, ""))
     )
     return tuple(_with_media(job) if media and job.id == "daily" else job for job in found)
 

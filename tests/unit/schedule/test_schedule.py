@@ -205,6 +205,15 @@ def test_the_hours_are_the_runbooks(tmp_path):
     assert [(job.id, job.hours) for job in JOBS] == hours
 
 
+@pytest.mark.contract("D3", "D4")
+def test_a_disaster_and_an_incident_are_scheduled_where_their_hours_are_set(tmp_path):
+    assert not {job.id for job in wire(tmp_path, {}, None).jobs()} & {"disaster", "incident"}
+    (tmp_path / "korrigo-backup.toml").write_text('[schedule]\ndisaster = "0 6 1 * *"\nincident = "0 7 1 1,4,7,10 *"\n')
+    found = {job.id: (job.hours, job.arguments) for job in wire(tmp_path, {}, None).jobs()}
+    assert found["disaster"] == ("0 6 1 * *", ("drill", "--level", "disaster"))
+    assert found["incident"] == ("0 7 1 1,4,7,10 *", ("drill", "--level", "incident"))
+
+
 @pytest.mark.parametrize(
     "hours",
     [

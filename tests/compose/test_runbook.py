@@ -164,6 +164,40 @@ def test_5_7_the_emergency_rebuild_from_nothing(make_stack):
     assert stack.healthy()
 
 
+@as_root
+@pytest.mark.contract("D1", "D2", "D5", "D6", "D7", "D9")
+def test_6_the_tests_of_backup_and_restore(stack):
+    state = {"KORRIGO_STATE_DIR": str(stack.root / "state")}
+    assert "✅ BACKUP TEST PASSED" in typed(stack, "./scripts/test_backup.sh")  # 6.2
+    korrigo(stack, "backup", "full")
+    staging, toml = stack.sibling("dev"), stack.root / "korrigo-backup.toml"
+    try:  # 6.3: the development stack is the staging server
+        staging.up("db")
+        toml.write_text(f'[staging]\nfiles = ["{staging.files[0]}"]\n')
+        assert "✅ RESTORE TEST PASSED" in typed(stack, "./scripts/test_restore_staging.sh")
+        exams = "SELECT count(*) FROM exams_exam"
+        assert staging.sql(exams, "viatique_staging") == stack.sql(exams)
+    finally:
+        toml.unlink(missing_ok=True)
+        staging.compose("down", "--volumes")
+    report = korrigo(stack, "report", "drill", "--lang", "fr")  # 6.4: the disaster itself is in test_private_project.py
+    assert re.search(r"^## Résumé$", report, re.MULTILINE)
+    assert re.search(r"^## Recommandations$", report, re.MULTILINE)
+    # 6.5: the state and the checksums, saved before a loss, and compared with the loss and with the restore
+    for script in ("./scripts/compare_db_state.sh", "./scripts/verify_media_integrity.sh"):
+        typed(stack, script, "before", env=state)
+    lose(stack)
+    assert "exams_annotation" in typed(stack, "./scripts/compare_db_state.sh", "after", env=state, code=9)
+    assert "intruder.pdf" in typed(stack, "./scripts/verify_media_integrity.sh", "after", env=state, code=9)
+    korrigo(stack, "restore", "latest-point", "--yes")
+    for script in ("./scripts/compare_db_state.sh", "./scripts/verify_media_integrity.sh"):
+        typed(stack, script, "after", env=state)
+    printed = typed(stack, "./scripts/benchmark_backup_restore.sh")  # 6.6
+    assert re.search(r"Backup duration: \d+\.\d+s", printed)
+    assert re.search(r"Throughput restore: \d+\.\d+ MB/s", printed)
+    assert "runbook 6.7" in korrigo(stack, "checklist", "release", code=(0, 10))
+
+
 def test_9_1_the_quick_reference(stack):
     typed(stack, "./scripts/backup_db.sh")
     made = newest(stack, "db_backup_2*.sql.gz")

@@ -131,6 +131,7 @@ def _simulate(
             catalog,
             lambda: catalog.find(artifact) if artifact else newest_loadable(catalog),
             SiteName(wired.config.site.name, wired.secrets),
+            key_file=wired.keyring.path,
             seed=chosen,
             now=local_now(),
             listen=silent if as_json else narrator(DrillStep),
@@ -138,7 +139,8 @@ def _simulate(
         telling.facts |= {"backup": report.artifact.name, "score": f"{report.found} of {len(report.attempts)}"}
     if as_json:
         say_json("incident", {"artifact": str(report.artifact.path), "seed": chosen, "found": report.found,
-                              "tried": len(report.attempts), "attempts": report.attempts})  # fmt: skip
+                              "tried": len(report.attempts), "attempts": report.attempts,
+                              "left_out": report.left_out})  # fmt: skip
         return
     say(f"✅ Incident simulation passed: {report.found} of {len(report.attempts)} damages found (seed {chosen})")
 

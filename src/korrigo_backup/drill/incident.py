@@ -19,12 +19,13 @@ from korrigo_backup.artifact.components import components
 from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.artifact.naming import MANIFEST_SUFFIX, MEDIA_STORE
 from korrigo_backup.core.finding import first_error
+from korrigo_backup.drill.survival import Trial, survive
 from korrigo_backup.errors import KorrigoBackupError, ProblemsFound, ProofFailed, Refused
 from korrigo_backup.places.local import drill_files
 from korrigo_backup.recovery.recover import recover_places
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
-from korrigo_backup.run.step import DamageTried
+from korrigo_backup.run.step import DamageTried, TrialsLeftOut
 from korrigo_backup.system.files import explained, free_bytes, private_directory
 from korrigo_backup.verify.verify import Depth, verify
 
@@ -57,9 +58,9 @@ class Damage(StrEnum):
 
 @dataclass(frozen=True)
 class Attempt:
-    """A damage that was made, and the message that found it; "" if it was not found."""
+    """A damage that was made, and the message that found it or how it was survived; "" if it was not."""
 
-    damage: Damage
+    damage: Damage | Trial
     where: str
     found: str
 
@@ -71,6 +72,8 @@ class IncidentReport:
     artifact: Artifact
     seed: int
     attempts: tuple[Attempt, ...]
+    left_out: str = ""
+    """Why no site could be made on this machine, on which a kill and a full disk are survived."""
 
     @property
     def found(self) -> int:
@@ -83,6 +86,7 @@ def simulate(
     choose: Callable[[], Artifact],
     site: JournaledSite,
     *,
+    key_file: Path,
     seed: int,
     now: datetime,
     listen: Listener,
@@ -96,14 +100,22 @@ def simulate(
         recover_places(catalog, listen)
         artifact = choose()
         with journal.recorded(catalog.directory, site, Verb.INCIDENT, artifact.name, listener=listen) as running:
-            attempts = tuple(_attempts(catalog, artifact, random.Random(seed), now, running.listen))  # noqa: S311
-            report = IncidentReport(artifact, seed, attempts)
+            chance = random.Random(seed)  # noqa: S311
+            attempts = [*_attempts(catalog, artifact, chance, now, running.listen)]
+            left_out = ""
+            try:
+                attempts += _survivals(catalog, artifact, key_file, chance, running.listen)
+            except Refused as problem:
+                left_out = problem.message
+                running.listen(TrialsLeftOut(left_out))
+            report = IncidentReport(artifact, seed, tuple(attempts), left_out)
             score = {"seed": str(seed), "found": str(report.found), "tried": str(len(attempts))}
             running.note(why=score)
             missed = [one for one in attempts if not one.found]
             if missed:
                 raise ProblemsFound(
-                    f"{len(missed)} of {len(attempts)} damages were not found: {missed[0].damage} ({missed[0].where})",
+                    f"{len(missed)} of {len(attempts)} damages were not found or survived: {missed[0].damage}"
+                    f" ({missed[0].where})",
                     hint=f"report it with the seed: korrigo-backup drill --level incident --seed {seed}",
                 )
     return report
@@ -126,6 +138,18 @@ def _attempts(
                 attempt = Attempt(damage, where, _finding(there, copy, now))
                 listen(DamageTried(str(damage), where, attempt.found))
                 yield attempt
+
+
+def _survivals(
+    catalog: Catalog, artifact: Artifact, key_file: Path, chance: random.Random, listen: Listener
+) -> Iterator[Attempt]:
+    """Yield how a kill and a full disk are survived on a site of its own; raises Refused as `survive`."""
+    if not any(KINDS[one.kind].is_dump for one in components(catalog, artifact)):
+        return
+    with _copied(catalog, artifact) as (there, copy):
+        for one in survive(there, there.find(str(copy)), key_file, copy.parent, chance):
+            listen(DamageTried(str(one.trial), one.where, one.how))
+            yield Attempt(one.trial, one.where, one.how)
 
 
 def _require_room(catalog: Catalog, artifact: Artifact) -> None:

@@ -201,8 +201,10 @@ def _drill(step: DrillStep) -> str:
         case of.PlaceMade():
             return ""
         case of.DamageTried():
-            result = f"✅ found: {step.found}" if step.found else "❌ NOT FOUND"
+            result = f"✅ {step.found}" if step.found else "❌ NOT FOUND, NOT SURVIVED"
             return f"🔨 {step.damage} ({step.where})\n   {result}"
+        case of.TrialsLeftOut():
+            return f"⚠️ Not tried, a kill and a full disk: {step.why}"
         case of.RemovingLoaded():
             return "🧹 Removing the loaded copy..."
         case _:

@@ -341,7 +341,15 @@ class DamageTried(_Tagged, frozen=True, tag="drill.damage"):
     found: str
 
 
-DrillStep = DamageTried | RoomForDrill | MakingPlace | PlaceMade | LoadingThere | PlacingLoaded | RemovingLoaded
+class TrialsLeftOut(_Tagged, frozen=True, tag="drill.left_out"):
+    """No site can be made on this machine, on which a kill and a full disk are survived; `why` is the reason."""
+
+    why: str
+
+
+DrillStep = (
+    DamageTried | TrialsLeftOut | RoomForDrill | MakingPlace | PlaceMade | LoadingThere | PlacingLoaded | RemovingLoaded
+)
 """Steps of a drill, besides those of its load."""
 
 

@@ -127,6 +127,11 @@ class Process:
         if self._child.poll() is None:
             self._child.terminate()
 
+    def kill(self) -> None:
+        """End the process by SIGKILL; it cannot clear anything away."""
+        if self._child.poll() is None:
+            self._child.kill()
+
     def abort(self) -> None:
         """End the process by all means: SIGTERM, then SIGKILL after a grace time."""
         self.terminate()

@@ -6,6 +6,7 @@ import pytest
 
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.drill import incident
+from korrigo_backup.drill.survival import Trial
 from korrigo_backup.errors import ProblemsFound
 from sandbox import nothing_changes
 
@@ -23,11 +24,11 @@ def test_every_damage_is_found_and_the_backup_stays_as_it_was(site, stored):
     with nothing_changes(site):
         report = site.json("drill", "--level", "incident", "--seed", "7")
     assert content(site) == before
-    assert (report["found"], report["tried"]) == (6, 6)
-    assert {one["damage"] for one in report["attempts"]} == set(incident.Damage)
+    assert (report["found"], report["tried"], report["left_out"]) == (8, 8, "")
+    assert {one["damage"] for one in report["attempts"]} == {*incident.Damage, *Trial}
     assert all(one["found"] for one in report["attempts"])
     assert not (site.backups / ".drill-files").exists()
-    assert "6 of 6 damages found (seed 7)" in site.korrigo("status", code=(0, 10)).out
+    assert "8 of 8 damages found (seed 7)" in site.korrigo("status", code=(0, 10)).out
     site.korrigo("verify", "latest-point")
 
 
@@ -35,7 +36,7 @@ def test_a_seed_breaks_the_same_places_again(site):
     site.backup()
     first, again = (site.json("drill", "--level", "incident", "--seed", "3") for _ in range(2))
     assert first["attempts"] == again["attempts"]
-    assert first["tried"] == 4
+    assert first["tried"] == 6
     assert "🎲 Seed 3" in site.korrigo("drill", "--level", "incident", "--seed", "3").out
 
 
@@ -44,17 +45,18 @@ def test_a_damage_that_is_not_found_ends_with_exit_10(site, monkeypatch):
     site.backup()
     monkeypatch.setattr(incident, "_finding", lambda *_: "")
     wired = site.wired()
-    with pytest.raises(ProblemsFound, match="4 of 4 damages were not found"):
+    with pytest.raises(ProblemsFound, match="4 of 6 damages were not found"):
         incident.simulate(
             wired.catalog,
             lambda: wired.catalog.find("latest"),
             wired.site(),
+            key_file=wired.keyring.path,
             seed=1,
             now=local_now(),
             listen=lambda _: None,
         )
     record = json.loads((site.backups / ".journal.jsonl").read_text().splitlines()[-1])
-    assert (record["verb"], record["why"]["found"], record["why"]["tried"]) == ("incident", "0", "4")
+    assert (record["verb"], record["why"]["found"], record["why"]["tried"]) == ("incident", "2", "6")
     assert "status.damaged" not in site.korrigo("status", code=(0, 10)).out
 
 

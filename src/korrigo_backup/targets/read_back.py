@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import shutil
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
-from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.catalog import LATEST
@@ -17,9 +12,10 @@ from korrigo_backup.artifact.naming import is_kit, parse
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.errors import NotFound, ProofFailed, UsageError
 from korrigo_backup.system import age
-from korrigo_backup.system.files import create_private, explained, open_plain, private_directory, sha256_of
+from korrigo_backup.system.files import create_private, explained, open_plain, sha256_of
 from korrigo_backup.targets.ledger import Ledger, LedgerLine
 from korrigo_backup.targets.port import VersioningTarget
+from korrigo_backup.targets.reading_directory import reading_directory
 from korrigo_backup.targets.receipt import (
     LARGEST,
     SEALED_SUFFIX,
@@ -34,15 +30,14 @@ from korrigo_backup.targets.receipt import (
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
+    from contextlib import AbstractContextManager
     from datetime import datetime
+    from pathlib import Path
 
     from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.artifact.signature import Key
     from korrigo_backup.targets.destination import Destination
     from korrigo_backup.targets.receipt import Receipt, ReceiptObject
-
-READING_PREFIX = ".reading-"
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 @dataclass(frozen=True)
@@ -136,26 +131,9 @@ class TargetReader:
     overwritten: list[str] = field(default_factory=list)
     """Objects that somebody has put other content over; what was sent was read from an earlier version."""
 
-    @contextmanager
-    def directory(self) -> Iterator[Path]:
-        """Yield a private directory below the backup directory; it is removed at the end.
-
-        It is apart from the spool directory of a copy, which may be under way. Those of killed readers are removed.
-        """
-        above = self.catalog.directory
-        with explained(f"use {above}"):
-            private_directory(above)
-            with _locked(above):
-                for left in above.glob(f"{READING_PREFIX}*"):
-                    _remove_left(left)
-                made = Path(mkdtemp(prefix=f"{READING_PREFIX}{self.destination.name}-", dir=above))
-                used = os.open(made, _DIRECTORY)
-                fcntl.flock(used, fcntl.LOCK_EX)
-        try:
-            yield made
-        finally:
-            shutil.rmtree(made, ignore_errors=True)
-            os.close(used)
+    def directory(self) -> AbstractContextManager[Path]:
+        """Yield a private directory below the backup directory, as `reading_directory`."""
+        return reading_directory(self.catalog.directory, self.destination.name)
 
     def receipt(self, artifact: str, to: Path) -> tuple[Receipt, Authenticity]:
         """Return the receipt of an artifact and the result of checking its signature; NotFound without one.
@@ -258,28 +236,6 @@ class TargetReader:
         with explained(f"write {to}"), open_plain(place) as source, create_private(to) as opened:
             age.unseal_stream(source, opened, self.identity, name)
         return to
-
-
-@contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Let one reader at a time make and remove the directories of readers."""
-    descriptor = os.open(directory, _DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _remove_left(directory: Path) -> None:
-    """Remove the directory of a reader that has ended: its lock ended with its process."""
-    with suppress(OSError):
-        descriptor = os.open(directory, _DIRECTORY | os.O_NOFOLLOW)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(directory, ignore_errors=True)
-        finally:
-            os.close(descriptor)
 
 
 def components_on(reader: TargetReader, name: str) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import pytest
 
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.drill import incident
+from korrigo_backup.drill.damages import Damage
 from korrigo_backup.drill.survival import Trial
 from korrigo_backup.errors import ProblemsFound
 from sandbox import nothing_changes
@@ -25,7 +26,7 @@ def test_every_damage_is_found_and_the_backup_stays_as_it_was(site, stored):
         report = site.json("drill", "--level", "incident", "--seed", "7")
     assert content(site) == before
     assert (report["found"], report["tried"], report["left_out"]) == (8, 8, "")
-    assert {one["damage"] for one in report["attempts"]} == {*incident.Damage, *Trial}
+    assert {one["damage"] for one in report["attempts"]} == {*Damage, *Trial}
     assert all(one["found"] for one in report["attempts"])
     assert not (site.backups / ".drill-files").exists()
     assert "8 of 8 damages found (seed 7)" in site.korrigo("status", code=(0, 10)).out

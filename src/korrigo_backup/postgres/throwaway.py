@@ -22,6 +22,7 @@ from korrigo_backup.errors import KorrigoBackupError, UsageError
 from korrigo_backup.postgres.access import Direct
 from korrigo_backup.system.files import private_directory, write_private
 from korrigo_backup.system.run import Command, run
+from korrigo_backup.system.wait import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +41,7 @@ WITHOUT_ROOT = (NAMESPACE, OTHER_USER)
 """Prefixes that root puts before PostgreSQL's programs; the first that this machine allows is used."""
 
 START_SECONDS = 60
+_ENDING_SECONDS = 10
 SUPERUSER = "postgres"
 _SOCKETS_PREFIX = "kpg-"
 _SOCKETS_FALLBACK = "/tmp"  # noqa: S108 a directory of our own is made in it
@@ -154,6 +156,8 @@ class ThrowawayServer:
             left = note.read_text().splitlines()
             if self._is_at_work(left[0] if left else ""):
                 self._run("pg_ctl", *self._stopping("immediate"), check=False)
+                # pg_ctl waits for the end of the note, which the server removes just before its own
+                wait_until(bool, lambda: not self._is_at_work(left[0]), seconds=_ENDING_SECONDS, pause=0.02)
             else:
                 note.unlink()
             sockets = Path(left[_LINE_OF_SOCKETS]) if len(left) > _LINE_OF_SOCKETS else Path()

@@ -70,6 +70,8 @@ def test_the_wheel_holds_the_package_alone_and_its_scripts_are_executable(dist):
         entries = {entry.filename: entry.external_attr >> 16 for entry in wheel.infolist()}
     assert {name.split("/")[0] for name in entries} == {"korrigo_backup", f"korrigo_backup-{__version__}.dist-info"}
     assert "korrigo_backup/py.typed" in entries
+    assert {"korrigo_backup/ci/gitlab-ci.yml", "korrigo_backup/ci/github-actions.yml"} <= set(entries)
+    assert {"korrigo_backup/explain/errors.toml"} <= set(entries)
     assert "korrigo_backup/djangoapp/locale/fr/LC_MESSAGES/django.mo" in entries
     scripts = [mode for name, mode in entries.items() if name.startswith("korrigo_backup/scripts/")]
     assert scripts

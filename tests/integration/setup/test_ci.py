@@ -1,7 +1,6 @@
 """The CI jobs: right by the vendors' schemas, and each script part does what it says on a real site."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -117,8 +116,3 @@ def test_init_puts_the_jobs_into_the_project_and_replaces_no_other_file(site):
     path.write_text("mine")
     assert "is another file" in site.korrigo("init", "--ci", "github", code=4).err
     assert path.read_text() == "mine"
-
-
-def test_the_files_of_the_project_are_those_of_the_package():
-    for file in ("gitlab-ci.yml", "github-actions.yml"):
-        assert os.path.samefile(PROJECT / "ci" / file, PROJECT / "src" / "korrigo_backup" / "ci" / file)

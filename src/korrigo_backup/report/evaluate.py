@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from korrigo_backup.artifact.history import BACKUPS, is_proof
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.report.model import BackupContent, DrillOutcome, DrillResult, Period
-from korrigo_backup.run.record import RESTORES, Outcome, Record, Verb, recovery_seconds
+from korrigo_backup.run.record import RESTORES, Outcome, Phase, Record, Verb, recovery_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -82,6 +82,7 @@ def _result(
         message=record.message,
         seconds=seconds,
         content=content,
+        is_disaster=Phase.REBUILD in (record.phases or {}),
     )
 
 

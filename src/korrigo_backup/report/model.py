@@ -38,7 +38,10 @@ class BackupContent:
 
 @dataclass(frozen=True, kw_only=True)
 class DrillResult:
-    """A drill by the journal. `seconds` is the measured recovery time; `content` is None if the backup is gone."""
+    """A drill by the journal. `seconds` is the measured recovery time; `content` is None if the backup is gone.
+
+    `is_disaster`: a whole stack was destroyed first, and the recovery time is its downtime.
+    """
 
     at: datetime
     by: str
@@ -48,6 +51,7 @@ class DrillResult:
     message: str = ""
     seconds: float | None = None
     content: BackupContent | None = None
+    is_disaster: bool = False
 
     @property
     def lost_seconds(self) -> float | None:

@@ -177,7 +177,8 @@ def _details(drill: DrillResult, targets: RecoveryTargets, t: Tongue) -> tuple[B
     )
     lines = [f"{label}: {t.count(count)}" for label, count in known if count is not None]
     none = t("none, the test runs beside the site", "aucun, le test se fait à côté du site")
-    lines.append(f"{t('Simulated downtime', 'Downtime simulé')}: {none}")
+    down = t.duration(drill.seconds) if drill.is_disaster else none
+    lines.append(f"{t('Simulated downtime', 'Downtime simulé')}: {down}")
     lines.append(f"{t('Backup', 'Sauvegarde')}: {drill.subject}")
     for name, seconds, target in (("RPO", drill.lost_seconds, targets.rpo), ("RTO", drill.seconds, targets.rto)):
         goal = f"{t('target', 'objectif')} {t.duration(target)}"

@@ -7,7 +7,9 @@ import pytest
 from korrigo_backup.artifact.kinds import Kind
 from korrigo_backup.report.collect import contents
 from korrigo_backup.report.evaluate import drills, period
-from korrigo_backup.report.model import DrillOutcome
+from korrigo_backup.report.markdown import markdown
+from korrigo_backup.report.model import DrillOutcome, RecoveryTargets
+from korrigo_backup.report.pages import drill_page
 from korrigo_backup.run.record import Outcome
 from standings import NOW, backup, ran
 
@@ -115,3 +117,17 @@ def test_the_recovery_time_of_a_drill_is_that_of_its_phases():
     record = ran(20, verb="drill", subject=made.name, seconds=90.0, phases={"load": 40.0, "prove": 5.0, "remove": 45.0})
     (found,) = drills([record], contents([made]))
     assert (found.verdict, found.seconds) == (DrillOutcome.PASSED, 45.0)
+
+
+@pytest.mark.contract("D3")
+def test_the_downtime_of_a_disaster_is_its_recovery_time():
+    made = backup(30)
+    phases = {"load": 40.0, "rebuild": 20.0}
+    records = [
+        ran(20, verb="drill", subject=made.name, phases=phases),
+        ran(10, verb="drill", subject=made.name, phases={"load": 40.0}),
+    ]
+    found, targets = drills(records, contents([made])), RecoveryTargets(rpo=1, rto=1)
+    pages = [markdown(drill_page(one, found, targets, environment="", lang="en")) for one in found]
+    assert ["Simulated downtime: 60 s" in page for page in pages] == [True, False]
+    assert ["Simulated downtime: none" in page for page in pages] == [False, True]

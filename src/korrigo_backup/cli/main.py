@@ -77,7 +77,7 @@ VERBS = {
     "canary": "korrigo_backup.cli.status.canary",
     "doctor": "korrigo_backup.cli.setup.doctor",
     "diagnose": "korrigo_backup.cli.setup.diagnose",
-    "explain": "korrigo_backup.cli.explain",
+    "explain": "korrigo_backup.cli.setup.explain",
     "metrics": "korrigo_backup.cli.status.metrics",
     "checklist": "korrigo_backup.cli.status.checklist",
     "kit": "korrigo_backup.cli.kit",

@@ -103,6 +103,7 @@ def _drill(wired: Wired, known: Status, name: str | None, lang: str) -> Page:
         raise NotFound(
             f"the journal has no drill{f' of {name}' if name else ''}",
             hint="test a backup: korrigo-backup drill",
+            id_="",
         )
     last = found[-1]
     if last.content:

@@ -19,7 +19,8 @@ import typer
 from typer.core import TyperGroup
 
 from korrigo_backup import __version__
-from korrigo_backup.cli.output import CommandContext, timings_text
+from korrigo_backup.cli.output import CommandContext, in_language, timings_text
+from korrigo_backup.core.language import Language, language
 from korrigo_backup.core.paths import on_one_line
 from korrigo_backup.core.secret import redact
 from korrigo_backup.errors import (
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _UNKNOWN = "unknown: run korrigo-backup list, and see that the site answers"
 DEBUG_VARIABLE = "KORRIGO_BACKUP_DEBUG"
-_TIMINGS = "--timings"
+_TIMINGS, _LANG = "--timings", "--lang"
 
 VERBS = {
     "backup": "korrigo_backup.cli.backup",
@@ -140,6 +141,9 @@ def options(
     show_timings: Annotated[
         bool, typer.Option("--timings", help="Also after the verb: print each step's seconds (stderr).")
     ] = False,
+    lang: Annotated[
+        Language | None, typer.Option(_LANG, help="Also after the verb: the language; default: that of the locale.")
+    ] = None,
     _version_wanted: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
@@ -147,6 +151,8 @@ def options(
     """Proven backup and restore for Django, PostgreSQL and media sites."""
     if show_timings:
         timings.begin(since=_Begun.at)
+    if lang:
+        CommandContext.language = lang
     context.obj = CommandContext(lambda: _wired(config))
 
 
@@ -207,21 +213,28 @@ def guarded(arguments: Sequence[str] | None = None) -> int:
     With `--timings`, where the seconds went is printed at the end, however it ends.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    CommandContext.language = language(os.environ)
     try:
-        return _guarded(_timings_first(words))
+        return _guarded(_options_first(words))
     finally:
         if recorder := timings.finish():
             _print(timings_text(recorder))
 
 
-def _timings_first(words: Sequence[str]) -> list[str]:
-    """Return a command line with `--timings` before the verb: every verb has it."""
-    ours = words[: words.index("--")] if "--" in words else words
-    if _TIMINGS not in ours:
-        return list(words)
-    rest = list(words)
-    rest.remove(_TIMINGS)
-    return [_TIMINGS, *rest]
+def _options_first(words: Sequence[str]) -> list[str]:
+    """Return a command line with `--timings` and `--lang` before the verb: every verb has them."""
+    ours = list(words[: words.index("--")] if "--" in words else words)
+    first, rest = [], list(words[len(ours) :])
+    left = iter(ours)
+    kept = []
+    for word in left:
+        if word == _TIMINGS or word.startswith(f"{_LANG}="):
+            first.append(word)
+        elif word == _LANG:
+            first += [word, *([following] if (following := next(left, None)) is not None else [])]
+        else:
+            kept.append(word)
+    return [*first, *kept, *rest]
 
 
 def _guarded(words: Sequence[str]) -> int:
@@ -232,7 +245,7 @@ def _guarded(words: Sequence[str]) -> int:
         return problem.exit_code
     except Interrupted as problem:
         lines = f"error: interrupted\nhint: run it again when you are ready\nstate: {problem}"
-        _print(lines + _contacts(problem.world))
+        _print(in_language(lines + _contacts(problem.world)))
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader (head, less) has left
@@ -290,7 +303,7 @@ def _say(problem: KorrigoBackupError) -> None:
     detail = f"detail: {problem.detail}\n" if problem.detail else ""
     lines = f"error: {problem.message}\n{detail}hint: {hint_with_id(problem)}\nstate: {problem.state}"
     lines += _contacts(problem.world)
-    _print(redact(lines, CommandContext.known_secrets))
+    _print(redact(in_language(lines), CommandContext.known_secrets))
 
 
 def _contacts(world: World) -> str:

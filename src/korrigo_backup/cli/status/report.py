@@ -13,8 +13,7 @@ import typer
 
 from korrigo_backup.app.build_status import status
 from korrigo_backup.artifact.catalog import local_now
-from korrigo_backup.cli.output import CommandContext, say
-from korrigo_backup.core.language import Language, language
+from korrigo_backup.cli.output import CommandContext, say, say_data
 from korrigo_backup.errors import NotFound, UsageError
 from korrigo_backup.report.collect import contents, with_tables
 from korrigo_backup.report.compliance import AuditEvidence, compliance_page
@@ -59,9 +58,6 @@ def command(
     to_html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Write one HTML file, for a browser or a printer.")
     ] = None,
-    lang: Annotated[
-        Language | None, typer.Option(help="The language of the report; default: that of the locale.")
-    ] = None,
 ) -> None:
     """Report a drill (runbook 6.4), a period, or the answers to the questions of auditors, with evidence.
 
@@ -69,14 +65,14 @@ def command(
     """
     wired: Wired = context.ensure_object(CommandContext).wired()
     known = status(wired, now=local_now(), ask=False)
-    tongue = lang or language(os.environ)
+    tongue = CommandContext.language
     page = _drill(wired, known, name, tongue) if subject is Subject.DRILL else None
     if page is None:
         if name is not None:
             raise UsageError(f"a report of a {subject} takes no name", hint=f"korrigo-backup report drill {name}")
         page = _of_period(wired, known, subject, _within(begin, end, known.now), tongue)
     if to_html is None:
-        say(markdown(page).rstrip("\n"))
+        say_data(markdown(page).rstrip("\n"))
         return
     if to_html.is_dir():
         raise UsageError(f"{to_html} is a directory", hint="name a file in it, which ends in .html")

@@ -1,0 +1,155 @@
+"""Translation of a finished English text: its template is found again among the texts of the catalogue.
+
+Every text is made in English, and stays English in journals, JSON, manifests and on its way from a container to the
+host. It is translated where it is printed for a person (docs/decisions/0046). A template is a text of the source with
+named placeholders: `{rows} rows of {table}`. The values of its placeholders are translated in the same way, because
+one text often stands in another.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+_DEEPEST = 6
+"""Texts inside of texts are translated up to this depth."""
+
+_LONGEST = 4000
+"""A line with more characters is data, and is not looked up."""
+
+_PLACEHOLDER = re.compile(r"\{\{|\}\}|\{(\w+)\}")
+_WORD = re.compile(r"[A-Za-z]+")
+_DECORATION = re.compile(r"^([^\w(\"'`]*)(.*?)(\s*)$", re.DOTALL)
+_JOINS = ("; and ", "; then ", "; ", ". ", ": ", ", ", " (")
+"""Signs between texts that the program joins, in the order in which a line is taken apart."""
+
+
+class _Template(NamedTuple):
+    """A text with placeholders. `literal` counts the characters outside of them."""
+
+    literal: int
+    pattern: str
+    names: tuple[str, ...]
+    translation: str
+
+
+class Translator:
+    """The texts of one language, by their English templates."""
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self._whole: dict[str, str] = {}
+        self._by_anchor: dict[str, list[_Template]] = {}
+        self._patterns: dict[str, re.Pattern[str]] = {}
+        self._known: dict[str, str] = {}
+        templates = []
+        for text, translation in texts.items():
+            pieces, names = split(text)
+            if names:
+                templates.append((text, pieces, names, translation))
+            else:
+                self._whole[pieces[0]] = _filled(translation, {})
+        frequent = Counter(word for _, pieces, _, _ in templates for word in set(_bounded_words(pieces)))
+        for _, pieces, names, translation in templates:
+            template = _Template(sum(map(len, pieces)), _pattern(pieces), names, translation)
+            anchor = min(_bounded_words(pieces), key=lambda word: (frequent[word], -len(word)), default="")
+            self._by_anchor.setdefault(anchor, []).append(template)
+
+    def __call__(self, text: str) -> str:
+        """Return a text in this language; parts without a translation stay as they are."""
+        if (known := self._known.get(text)) is not None:
+            return known
+        translated = self._text(text, 0)
+        if len(self._known) < _LONGEST:
+            self._known[text] = translated
+        return translated
+
+    def _text(self, text: str, depth: int) -> str:
+        whole = self._one(text, depth)
+        if whole is not None:
+            return whole
+        if "\n" in text:
+            return "\n".join(self._text(line, depth) for line in text.split("\n"))
+        return self._parts(text, depth)
+
+    def _one(self, text: str, depth: int) -> str | None:
+        """Return the translation of a text that is one text of the catalogue, None if there is none."""
+        if depth > _DEEPEST or len(text) > _LONGEST or not text:
+            return None
+        if (found := self._whole.get(text)) is not None:
+            return found
+        for template in self._candidates(text):
+            if match := self._compiled(template.pattern).fullmatch(text):
+                values = {
+                    name: self._value(value, depth + 1)
+                    for name, value in zip(template.names, match.groups(), strict=True)
+                }
+                return _filled(template.translation, values)
+        return None
+
+    def _value(self, value: str, depth: int) -> str:
+        if " " not in value.strip():
+            return self._whole.get(value, value)
+        return self._text(value, depth)
+
+    def _candidates(self, text: str) -> list[_Template]:
+        words = {*_WORD.findall(text), ""}
+        found = [template for word in words for template in self._by_anchor.get(word, ())]
+        return sorted(found, key=lambda template: -template.literal)
+
+    def _compiled(self, pattern: str) -> re.Pattern[str]:
+        if pattern not in self._patterns:
+            self._patterns[pattern] = re.compile(pattern)
+        return self._patterns[pattern]
+
+    def _parts(self, text: str, depth: int) -> str:
+        """Return a line with those of its parts translated that the catalogue has: after a mark, between joins."""
+        if depth > _DEEPEST or " " not in text:
+            return text
+        match = _DECORATION.match(text)
+        before, inner, after = match.groups() if match else ("", text, "")
+        if (before or after) and inner:
+            return f"{before}{self._text(inner, depth + 1)}{after}"
+        for join in _JOINS:
+            if join in text:
+                parts = text.split(join)
+                translated = [self._text(part, depth + 1) for part in parts]
+                return self._whole.get(join, join).join(translated) if translated != parts else text
+        return text
+
+
+def split(text: str) -> tuple[list[str], tuple[str, ...]]:
+    """Return the constant parts of a template and the names of the placeholders between them."""
+    pieces, names, last = [""], [], 0
+    for match in _PLACEHOLDER.finditer(text):
+        pieces[-1] += text[last : match.start()]
+        last = match.end()
+        if name := match[1]:
+            names.append(name)
+            pieces.append("")
+        else:
+            pieces[-1] += match[0][0]
+    pieces[-1] += text[last:]
+    return pieces, tuple(names)
+
+
+def _filled(translation: str, values: Mapping[str, str]) -> str:
+    return _PLACEHOLDER.sub(lambda match: values.get(match[1], "") if match[1] else match[0][0], translation)
+
+
+def _pattern(pieces: Iterable[str]) -> str:
+    return "(.*?)".join(re.escape(piece) for piece in pieces)
+
+
+def _bounded_words(pieces: Iterable[str]) -> Iterator[str]:
+    """Yield the words that stand whole in the constant parts: a value next to them cannot make them longer."""
+    pieces = list(pieces)
+    for number, piece in enumerate(pieces):
+        for match in _WORD.finditer(piece):
+            open_before = number > 0 and match.start() == 0
+            open_after = number < len(pieces) - 1 and match.end() == len(piece)
+            if not open_before and not open_after:
+                yield match[0]

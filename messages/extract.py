@@ -27,7 +27,9 @@ _SQL = re.compile(
     r"|WHERE|AND|OR|ORDER|GROUP|JOIN|LEFT|UNION|VALUES|RESET|TRUNCATE|ANALYZE|DECLARE|FETCH|CASE|EXISTS|NOT|IF|ROLLBACK"
     r"|REASSIGN|REINDEX|REFRESH|RETURNING|LIMIT|ON|USING|AS|NULL|CAST|SAVEPOINT|RELEASE|DO|ARRAY|pg_\w+)\b(?! an? )"
 )
-_CODE = re.compile(r"::\w|\bpg_catalog\.|[$]\{|[\\][a-zA-Z.(\[]|;;|==|\bWHERE\b|\bFROM\b|\bSELECT\b|^\s*[#<\[%-]|^[a-z_]+\(|\t")
+_CODE = re.compile(
+    r"::\w|\bpg_catalog\.|[$]\{|[\\][a-zA-Z.(\[]|;;|==|\bWHERE\b|\bFROM\b|\bSELECT\b|^\s*[#<\[%-]|^[a-z_]+\(|\t"
+)
 _WORD = re.compile(r"[A-Za-z][a-z']+")
 _CALLS_WITHOUT_TEXT = frozenset(
     {"compile", "match", "search", "sub", "fullmatch", "split", "replace", "strftime", "strptime", "getattr", "setattr",
@@ -178,7 +180,7 @@ def _has_constant(node: ast.AST) -> bool:
             return False
 
 
-def _name(node: ast.expr) -> str:
+def _name(node: ast.expr) -> str:  # noqa: PLR0911 - a case for each kind of expression
     """Return a name for the value of an expression, from its last name: `human(step.size)` is size."""
     match node:
         case ast.Name(id=name):
@@ -227,7 +229,9 @@ def _is_prose(text: str) -> bool:
 
 def _docstrings(tree: ast.AST) -> set[int]:
     """Return the nodes of strings that are statements: docstrings, also those of attributes."""
-    return {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)}
+    return {
+        id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
 
 
 def _arguments_without_text(tree: ast.AST) -> set[int]:

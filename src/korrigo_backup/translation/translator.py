@@ -32,7 +32,7 @@ class _Template(NamedTuple):
     """A text with placeholders. `literal` counts the characters outside of them."""
 
     literal: int
-    pattern: str
+    pieces: tuple[str, ...]
     names: tuple[str, ...]
     translation: str
 
@@ -43,7 +43,6 @@ class Translator:
     def __init__(self, texts: Mapping[str, str]) -> None:
         self._whole: dict[str, str] = {}
         self._by_anchor: dict[str, list[_Template]] = {}
-        self._patterns: dict[str, re.Pattern[str]] = {}
         self._known: dict[str, str] = {}
         templates = []
         for text, translation in texts.items():
@@ -54,7 +53,7 @@ class Translator:
                 self._whole[pieces[0]] = _filled(translation, {})
         frequent = Counter(word for _, pieces, _, _ in templates for word in set(_bounded_words(pieces)))
         for _, pieces, names, translation in templates:
-            template = _Template(sum(map(len, pieces)), _pattern(pieces), names, translation)
+            template = _Template(sum(map(len, pieces)), tuple(pieces), names, translation)
             anchor = min(_bounded_words(pieces), key=lambda word: (frequent[word], -len(word)), default="")
             self._by_anchor.setdefault(anchor, []).append(template)
 
@@ -79,13 +78,13 @@ class Translator:
         """Return the translation of a text that is one text of the catalogue, None if there is none."""
         if depth > _DEEPEST or len(text) > _LONGEST or not text:
             return None
-        if (found := self._whole.get(text)) is not None:
-            return found
+        if (whole := self._whole.get(text)) is not None:
+            return whole
         for template in self._candidates(text):
-            if match := self._compiled(template.pattern).fullmatch(text):
+            found = _values(text, template.pieces)
+            if found is not None:
                 values = {
-                    name: self._value(value, depth + 1)
-                    for name, value in zip(template.names, match.groups(), strict=True)
+                    name: self._value(value, depth + 1) for name, value in zip(template.names, found, strict=True)
                 }
                 return _filled(template.translation, values)
         return None
@@ -99,11 +98,6 @@ class Translator:
         words = {*_WORD.findall(text), ""}
         found = [template for word in words for template in self._by_anchor.get(word, ())]
         return sorted(found, key=lambda template: -template.literal)
-
-    def _compiled(self, pattern: str) -> re.Pattern[str]:
-        if pattern not in self._patterns:
-            self._patterns[pattern] = re.compile(pattern)
-        return self._patterns[pattern]
 
     def _parts(self, text: str, depth: int) -> str:
         """Return a line with those of its parts translated that the catalogue has: after a mark, between joins."""
@@ -140,8 +134,23 @@ def _filled(translation: str, values: Mapping[str, str]) -> str:
     return _PLACEHOLDER.sub(lambda match: values.get(match[1], "") if match[1] else match[0][0], translation)
 
 
-def _pattern(pieces: Iterable[str]) -> str:
-    return "(.*?)".join(re.escape(piece) for piece in pieces)
+def _values(text: str, pieces: tuple[str, ...]) -> list[str] | None:
+    """Return the parts of a text between the constant parts of a template, None if it is not made from it.
+
+    Each constant part is taken where it first occurs. A value is never longer than a line.
+    """
+    first, *middle, last = pieces
+    if not text.startswith(first) or not text.endswith(last):
+        return None
+    begin, end, values = len(first), len(text) - len(last), []
+    for piece in middle:
+        at = text.find(piece, begin, end)
+        if at < 0:
+            return None
+        values.append(text[begin:at])
+        begin = at + len(piece)
+    values.append(text[begin:end])
+    return values if begin <= end and not any("\n" in value for value in values) else None
 
 
 def _bounded_words(pieces: Iterable[str]) -> Iterator[str]:

@@ -9,7 +9,7 @@ import typer
 
 from korrigo_backup.app.build_status import status
 from korrigo_backup.artifact.catalog import local_now
-from korrigo_backup.cli.output import CommandContext, say, say_data
+from korrigo_backup.cli.output import CommandContext, say_data
 from korrigo_backup.cli.status.publish import write_metrics
 from korrigo_backup.config.unattended import METRICS_ENDING
 from korrigo_backup.errors import UsageError

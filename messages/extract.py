@@ -107,9 +107,9 @@ def _collect(node: ast.AST, silent: set[int], found: list[Text]) -> None:
 
 
 def _help(tree: ast.Module) -> Iterator[Text]:
-    """Yield the paragraphs of the docstrings of public functions, each on one line."""
+    """Yield the paragraphs of the docstrings of verbs and their actions, each on one line."""
     for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+        if isinstance(node, ast.FunctionDef) and (node.name == "command" or node.decorator_list):
             for paragraph in (ast.get_docstring(node) or "").split("\n\n"):
                 if paragraph:
                     yield Text(node.lineno, _escaped(" ".join(paragraph.split())))

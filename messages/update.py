@@ -35,12 +35,12 @@ _OPTIONS = {"cli/**.py": {"help": True}}
 
 
 def source_texts() -> set[str]:
-    """Return all texts of the source, and those of typer that the command prints."""
+    """Return all texts of the source, and those that it has in pieces."""
     ours = extract_from_dir(str(SOURCE), _METHODS, _OPTIONS)
-    of_typer = extract_from_dir(
-        str(ROOT / "messages"), [("of_typer.py", "messages.extract:extract")], {"of_typer.py": {"literal": True}}
+    in_pieces = extract_from_dir(
+        str(ROOT / "messages"), [("in_pieces.py", "messages.extract:extract")], {"in_pieces.py": {"literal": True}}
     )
-    return {str(found[2]) for found in (*ours, *of_typer)}
+    return {str(found[2]) for found in (*ours, *in_pieces)}
 
 
 def catalogue_of(language: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
 _DEEPEST = 6
 """Texts inside of texts are translated up to this depth."""
@@ -21,6 +21,11 @@ _DEEPEST = 6
 _LONGEST = 4000
 """A line with more characters is data, and is not looked up."""
 
+_WORDS = frozenset({"doing", "word", "words", "part", "verb", "unit", "state", "outcome", "emptied", "kind", "level"})
+"""Placeholders whose value may be a single word of ours."""
+
+_VOWELS = frozenset("aeiouyhâàéèêëîïôûœ")
+_ELIDED = re.compile(r"(?<=\b[dD])e $|(?<=\bqu)e $")
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{(\w+)\}")
 _WORD = re.compile(r"[A-Za-z]+")
 _DECORATION = re.compile(r"^([^\w(\"'`]*)(.*?)(\s*)$", re.DOTALL)
@@ -84,14 +89,16 @@ class Translator:
             found = _values(text, template.pieces)
             if found is not None:
                 values = {
-                    name: self._value(value, depth + 1) for name, value in zip(template.names, found, strict=True)
+                    name: self._value(name, value, depth + 1) for name, value in zip(template.names, found, strict=True)
                 }
-                return _filled(template.translation, values)
+                translated = {name for name, value in zip(template.names, found, strict=True) if values[name] != value}
+                return _filled(template.translation, values, translated)
         return None
 
-    def _value(self, value: str, depth: int) -> str:
+    def _value(self, name: str, value: str, depth: int) -> str:
+        """Return the translation of a value. A single word is mostly a name, of a table or a file: it stays."""
         if " " not in value.strip():
-            return self._whole.get(value, value)
+            return self._whole.get(value, value) if name.rstrip("0123456789") in _WORDS else value
         return self._text(value, depth)
 
     def _candidates(self, text: str) -> list[_Template]:
@@ -130,8 +137,17 @@ def split(text: str) -> tuple[list[str], tuple[str, ...]]:
     return pieces, tuple(names)
 
 
-def _filled(translation: str, values: Mapping[str, str]) -> str:
-    return _PLACEHOLDER.sub(lambda match: values.get(match[1], "") if match[1] else match[0][0], translation)
+def _filled(translation: str, values: Mapping[str, str], translated: Collection[str] = ()) -> str:
+    """Return a translation with its values; `de` and `que` are elided before one that is a word of ours."""
+    parts, last = [], 0
+    for match in _PLACEHOLDER.finditer(translation):
+        parts.append(translation[last : match.start()])
+        last = match.end()
+        value = values.get(match[1], "") if match[1] else match[0][0]
+        if match[1] in translated and value[:1].lower() in _VOWELS:
+            parts[-1] = _ELIDED.sub("'", parts[-1])
+        parts.append(value)
+    return "".join([*parts, translation[last:]])
 
 
 def _values(text: str, pieces: tuple[str, ...]) -> list[str] | None:

@@ -15,6 +15,9 @@ FRENCH = Translator(
         "hint: {hint}": "conseil : {hint}",
         "a {{}} of {name}": "un {{}} de {name}",
         "; and ": " ; et ",
+        "cannot {doing}: {problem}": "impossible de {doing} : {problem}",
+        "write {path}": "écrire {path}",
+        "table": "tableau",
     }
 )
 
@@ -34,6 +37,9 @@ FRENCH = Translator(
         ("the disk is full; and nothing was changed", "le disque est plein ; et rien n'a été changé"),
         ("a {} of x", "un {} de x"),
         ("a table named the disk is full of it", "a table named the disk is full of it"),
+        ("cannot write /x: no room", "impossible d'écrire /x : no room"),
+        ("cannot edit: no room", "impossible de edit : no room"),
+        ("12 rows of table", "12 lignes de table"),
         ("", ""),
         ("public.exam", "public.exam"),
     ],

@@ -31,6 +31,7 @@ _CODE = re.compile(
     r"::\w|\bpg_catalog\.|[$]\{|[\\][a-zA-Z.(\[]|;;|==|\bWHERE\b|\bFROM\b|\bSELECT\b|^\s*[#<\[%-]|^[a-z_]+\(|\t"
 )
 _WORD = re.compile(r"[A-Za-z][a-z']+")
+_LETTERS = re.compile(r"[A-Za-z]{2}")
 _CALLS_WITHOUT_TEXT = frozenset(
     {"compile", "match", "search", "sub", "fullmatch", "split", "replace", "strftime", "strptime", "getattr", "setattr",
      "startswith", "endswith", "removeprefix", "removesuffix", "partition", "rpartition", "execute", "phase", "query"}
@@ -125,7 +126,7 @@ def _shown_alone(tree: ast.Module) -> Iterator[Text]:
             shown += node.args[:1]
         for one in shown:
             for inner in ast.walk(one):
-                if isinstance(inner, ast.Constant) and isinstance(inner.value, str) and _WORD.search(inner.value):
+                if isinstance(inner, ast.Constant) and isinstance(inner.value, str) and _LETTERS.search(inner.value):
                     yield Text(inner.lineno, _escaped(inner.value))
 
 
@@ -224,7 +225,7 @@ def _is_prose(text: str) -> bool:
     if len(words) < 2 and not (words and "{" in text and re.search(r"(^| )[a-z]{3,}( |$|[.,;:])", literal)):  # noqa: PLR2004
         return False
     is_script = text.startswith("\n") or text.count("\n") > MOST_LINES
-    return not (is_script or _SQL.search(text) or _CODE.search(text)) and " " in literal.strip()
+    return not (is_script or _SQL.search(text) or _CODE.search(text)) and " " in text
 
 
 def _docstrings(tree: ast.AST) -> set[int]:

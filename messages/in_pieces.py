@@ -45,6 +45,10 @@ TEXTS = (
     "never",
     "unknown",
     "none",
+    "TABLE",
+    "NOW",
+    "AFTER",
+    "CHANGE",
     # typer
     "No such option: {name}",
     "No such option: {name} Did you mean {name2}?",

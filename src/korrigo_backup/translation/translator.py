@@ -117,7 +117,7 @@ class Translator:
         for join in _JOINS:
             if join in text:
                 parts = text.split(join)
-                translated = [self._text(part, depth + 1) for part in parts]
+                translated = [self._text(part, depth + 1) if " " in part else part for part in parts]
                 return self._whole.get(join, join).join(translated) if translated != parts else text
         return text
 

@@ -173,9 +173,12 @@ def test_6_the_tests_of_backup_and_restore(stack):
     korrigo(stack, "backup", "full")
     staging, toml = stack.sibling("dev"), stack.root / "korrigo-backup.toml"
     try:  # 6.3: the development stack is the staging server
-        staging.up("db")
+        staging.up("db", "backend")
         toml.write_text(f'[staging]\nfiles = ["{staging.files[0]}"]\n')
-        assert "✅ RESTORE TEST PASSED" in typed(stack, "./scripts/test_restore_staging.sh")
+        output = typed(stack, "./scripts/test_restore_staging.sh")
+        lines = ("Stopping staging services: backend", "Loading", "Restarting staging services: backend", "PASSED")
+        assert sorted(lines, key=output.index) == list(lines)
+        assert staging.states()["backend"].startswith("running")
         exams = "SELECT count(*) FROM exams_exam"
         assert staging.sql(exams, "viatique_staging") == stack.sql(exams)
     finally:

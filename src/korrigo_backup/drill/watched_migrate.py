@@ -39,7 +39,7 @@ AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
 
 
-class Watch:
+class LockWatch:
     """The locks that a session takes on the tables that exist at the beginning, while the block runs."""
 
     def __init__(self, connection: Any) -> None:
@@ -103,7 +103,7 @@ def main() -> None:
     def watched(self: Any, state: Any, migration: Any, *arguments: Any, **options: Any) -> Any:
         name = f"{migration.app_label}.{migration.name}"
         _say({"name": name})
-        watch, began, seconds = Watch(self.connection), time.monotonic(), None
+        watch, began, seconds = LockWatch(self.connection), time.monotonic(), None
         try:
             with watch:
                 result = apply(self, state, migration, *arguments, **options)

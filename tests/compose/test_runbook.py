@@ -3,11 +3,12 @@
 import gzip
 import os
 import re
+import shutil
 from urllib.request import urlopen
 
 import pytest
 
-from compose.dockerstack import PREFIX, docker
+from compose.dockerstack import PREFIX, PROJECT, docker
 from compose.test_product import files, korrigo, rows, typed
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="the engine's volumes are root's")
@@ -172,6 +173,7 @@ def test_6_the_tests_of_backup_and_restore(stack):
     stack.compose("stop", "celery", "celery-beat")  # they write rows between a backup and a comparison
     korrigo(stack, "backup", "full")
     staging, toml = stack.sibling("dev"), stack.root / "korrigo-backup.toml"
+    shutil.copytree(PROJECT / "demo", stack.root / "demo", dirs_exist_ok=True)  # the code of the development stack
     try:  # 6.3: the development stack is the staging server
         staging.up("db", "backend")
         toml.write_text(f'[staging]\nfiles = ["{staging.files[0]}"]\n')

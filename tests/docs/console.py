@@ -22,7 +22,8 @@ def commands(text):
     found = []
     for block in BLOCK.findall(text):
         lines = iter(block.splitlines())
-        command, printed = [], []
+        command: list[str] = []
+        printed: list[str] = []
         for line in lines:
             if line.startswith("$ "):
                 if command:

@@ -100,7 +100,7 @@ def _collect(node: ast.AST, silent: set[int], found: list[Text]) -> None:
             if _is_prose(text):
                 found.append(Text(getattr(node, "lineno", 1), text, names))
         for child in ast.walk(node):  # texts inside of placeholders
-            if isinstance(child, ast.FormattedValue):
+            if isinstance(child, ast.FormattedValue) and not (len(cases) > 1 and _of_constants(child.value)):
                 _collect(child.value, silent, found)
         return
     for child in ast.iter_child_nodes(node):
@@ -160,6 +160,17 @@ def _of_placeholder(value: ast.expr) -> list[list[_Piece]]:
             if isinstance(side, ast.Constant) and isinstance(side.value, str):
                 return [[side.value], [""]]
     return [[_Hole(_name(value))]]
+
+
+def _of_constants(value: ast.expr) -> bool:
+    """Return whether the cases of a placeholder are constant strings, which stand in the cases of its text."""
+    match value:
+        case ast.IfExp(body=ast.Constant(), orelse=ast.Constant()):
+            return True
+        case ast.BinOp(left=left, op=ast.Mult(), right=right):
+            return any(isinstance(one, ast.Constant) and isinstance(one.value, str) for one in (left, right))
+        case _:
+            return False
 
 
 def _product(parts: list[list[list[_Piece]]]) -> list[list[_Piece]]:

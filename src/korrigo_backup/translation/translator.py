@@ -13,7 +13,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 _DEEPEST = 6
 """Texts inside of texts are translated up to this depth."""
@@ -29,14 +29,23 @@ _ELIDED = re.compile(r"(?<=\b[dD])e $|(?<=\bqu)e $")
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{(\w+)\}")
 _WORD = re.compile(r"[A-Za-z]+")
 _DECORATION = re.compile(r"^([^\w(\"'`]*)(.*?)(\s*)$", re.DOTALL)
+_LABEL = re.compile(r"^\W*(?:\w+(?:: |  +)|cannot )$")
+_LABELLED = re.compile(r"^(\S+(?: \S+)*?)(  +)(\S.*)$")
+"""A line of a list: a label, padded to the width of its column, and a value."""
+
 _JOINS = ("; and ", "; then ", "; ", ". ", ": ", ", ", " (")
 """Signs between texts that the program joins, in the order in which a line is taken apart."""
 
 
 class _Template(NamedTuple):
-    """A text with placeholders. `literal` counts the characters outside of them."""
+    """A text with placeholders. `literal` counts the characters outside of them.
+
+    The values of a `narrow` template are single words: its constant part is a single word, too, which stands in many
+    other texts.
+    """
 
     literal: int
+    narrow: bool
     pieces: tuple[str, ...]
     names: tuple[str, ...]
     translation: str
@@ -58,7 +67,7 @@ class Translator:
                 self._whole[pieces[0]] = _filled(translation, {})
         frequent = Counter(word for _, pieces, _, _ in templates for word in set(_bounded_words(pieces)))
         for _, pieces, names, translation in templates:
-            template = _Template(sum(map(len, pieces)), tuple(pieces), names, translation)
+            template = _Template(sum(map(len, pieces)), _is_narrow(pieces), tuple(pieces), names, translation)
             anchor = min(_bounded_words(pieces), key=lambda word: (frequent[word], -len(word)), default="")
             self._by_anchor.setdefault(anchor, []).append(template)
 
@@ -87,7 +96,7 @@ class Translator:
             return whole
         for template in self._candidates(text):
             found = _values(text, template.pieces)
-            if found is not None:
+            if found is not None and not (template.narrow and any(" " in value.strip() for value in found)):
                 values = {
                     name: self._value(name, value, depth + 1) for name, value in zip(template.names, found, strict=True)
                 }
@@ -114,6 +123,9 @@ class Translator:
         before, inner, after = match.groups() if match else ("", text, "")
         if (before or after) and inner:
             return f"{before}{self._text(inner, depth + 1)}{after}"
+        if (match := _LABELLED.match(inner)) and (label := self._whole.get(match[1])):
+            width = len(match[1]) + len(match[2])
+            return f"{label.ljust(width - 1)} {self._text(match[3], depth + 1)}"
         for join in _JOINS:
             if join in text:
                 parts = text.split(join)
@@ -148,6 +160,10 @@ def _filled(translation: str, values: Mapping[str, str], translated: Collection[
             parts[-1] = _ELIDED.sub("'", parts[-1])
         parts.append(value)
     return "".join([*parts, translation[last:]])
+
+
+def _is_narrow(pieces: Sequence[str]) -> bool:
+    return len(re.findall(r"[A-Za-z]{2,}", " ".join(pieces))) <= 1 and not _LABEL.match(pieces[0])
 
 
 def _values(text: str, pieces: tuple[str, ...]) -> list[str] | None:

@@ -18,6 +18,7 @@ FRENCH = Translator(
         "cannot {doing}: {problem}": "impossible de {doing} : {problem}",
         "write {path}": "écrire {path}",
         "table": "tableau",
+        "space": "espace disque",
     }
 )
 
@@ -40,6 +41,9 @@ FRENCH = Translator(
         ("cannot write /x: no room", "impossible d'écrire /x : no room"),
         ("cannot edit: no room", "impossible de edit : no room"),
         ("12 rows of table", "12 lignes de table"),
+        ("  space     the disk is full", "  espace disque le disque est plein"),
+        ("  table     12 rows of x", "  tableau   12 lignes de x"),
+        ("write /a and more", "write /a and more"),
         ("", ""),
         ("public.exam", "public.exam"),
     ],

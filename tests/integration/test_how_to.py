@@ -57,7 +57,7 @@ class Operator:
         content = content[content.index(after) if after else 0 : content.index(until) if until else None]
         for example, own in words.items():
             assert example in content, f"{example} is not in {page}"
-            content = re.sub(rf"(?<![\w-]){re.escape(example)}(?![\w-])", lambda _, own=own: own, content)
+            content = re.sub(rf"(?<![\w-]){re.escape(example)}(?![\w-])", own.replace("\\", r"\\"), content)
         typed = commands(content)
         assert typed
         for one, printed in zip(typed, run(typed, cwd=self.site.home, env=self.env), strict=True):
@@ -111,7 +111,7 @@ def test_postgresql_is_upgraded_by_a_backup_and_a_restore(operator, tmp_path):
         operator.env |= {"KORRIGO_BACKUP_CLIENT_DIR": str(embedded)}
         operator.follow("postgresql-upgrade.md", {}, until="3. Start the new server")
         access = newer.access()
-        operator.env |= {"PGUSER": access.user, "PGPASSWORD": access.password.reveal()}
+        operator.env |= {"PGUSER": access.user, "PGPASSWORD": newer.password.reveal()}
         words = {"--port=5433": f"--host={access.host}", "'…'": f"'{USER_PASSWORD}'"}
         operator.follow("postgresql-upgrade.md", words, after="3. Start the new server", until="4. Point the site")
         operator.reach(access)

@@ -75,7 +75,7 @@ def extract(
 def texts(source: str, *, with_help: bool = False) -> list[Text]:
     """Return the texts of a Python source, in the order of their lines; a text may occur more than once."""
     tree = ast.parse(source)
-    silent = _docstrings(tree) | _arguments_without_text(tree)
+    silent = _docstrings(tree) | _arguments_without_text(tree) | _helps(tree)
     found: list[Text] = [*_shown_alone(tree), *(_help(tree) if with_help else ())]
     _collect(tree, silent, found)
     return sorted(found)
@@ -110,10 +110,26 @@ def _collect(node: ast.AST, silent: set[int], found: list[Text]) -> None:
 def _help(tree: ast.Module) -> Iterator[Text]:
     """Yield the paragraphs of the docstrings of verbs and their actions, each on one line."""
     for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and (node.name == "command" or node.decorator_list):
-            for paragraph in (ast.get_docstring(node) or "").split("\n\n"):
-                if paragraph:
-                    yield Text(node.lineno, _escaped(" ".join(paragraph.split())))
+        if isinstance(node, ast.FunctionDef) and _is_verb(node):
+            yield from _paragraphs(node.lineno, ast.get_docstring(node) or "")
+
+
+def _is_verb(node: ast.FunctionDef) -> bool:
+    """Return whether typer calls a function: its help is then the docstring."""
+    takes_context = any(one.annotation and ast.unparse(one.annotation) == "typer.Context" for one in node.args.args)
+    return node.name == "command" or bool(node.decorator_list) or (takes_context and not node.name.startswith("_"))
+
+
+def _paragraphs(line: int, text: str) -> Iterator[Text]:
+    for paragraph in text.split("\n\n"):
+        if words := paragraph.split():
+            yield Text(line, _escaped(" ".join(words) if "\n" in text else paragraph))
+
+
+def _helps(tree: ast.Module) -> set[int]:
+    """Return the nodes that `_shown_alone` reads."""
+    words = [word for node in ast.walk(tree) if isinstance(node, ast.Call) for word in node.keywords]
+    return {id(word.value) for word in words if word.arg in _SHOWN_KEYWORDS and isinstance(word.value, ast.Constant)}
 
 
 def _shown_alone(tree: ast.Module) -> Iterator[Text]:
@@ -127,7 +143,7 @@ def _shown_alone(tree: ast.Module) -> Iterator[Text]:
         for one in shown:
             for inner in ast.walk(one):
                 if isinstance(inner, ast.Constant) and isinstance(inner.value, str) and _LETTERS.search(inner.value):
-                    yield Text(inner.lineno, _escaped(inner.value))
+                    yield from _paragraphs(inner.lineno, inner.value)
 
 
 def _escaped(text: str) -> str:

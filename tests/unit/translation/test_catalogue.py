@@ -1,12 +1,12 @@
 """The French catalogue: its placeholders, its compiled file, and each text found again by its translation."""
 
 import pytest
+from messages.extract import texts
+from messages.update import LANGUAGES, LOCALE, catalogue_of, compiled, source_texts, updated
 
 from korrigo_backup.core.language import Language
 from korrigo_backup.translation.catalogue import translator
 from korrigo_backup.translation.translator import split
-from messages.extract import texts
-from messages.update import LANGUAGES, LOCALE, catalogue_of, compiled, source_texts, updated
 
 SOURCE_TEXTS = source_texts()
 

@@ -113,6 +113,8 @@ def run_drill(live: Site, catalog: Catalog, options: DrillOptions) -> DrillRepor
 
     Raises the errors of the lock and of the choice of an artifact; others are in the report.
     """
+    if not options.fetch:
+        _chosen(catalog, options.artifact)  # a wrong name needs no lock and makes no directory
     with ExitStack() as stack:
         site = stack.enter_context(_locked(live, catalog, options))
         options = _with_place(site, options)
@@ -124,8 +126,11 @@ def run_drill(live: Site, catalog: Catalog, options: DrillOptions) -> DrillRepor
             there = catalog.elsewhere(home)
             artifact = str(options.fetch(there))
             watch.begin(Phase.CHECK)
-        found = there.find(artifact) if artifact else newest_loadable(there)
-        return _drilled(site, catalog, there, found, options, watch)
+        return _drilled(site, catalog, there, _chosen(there, artifact), options, watch)
+
+
+def _chosen(catalog: Catalog, name: str) -> Artifact:
+    return catalog.find(name) if name else newest_loadable(catalog)
 
 
 def _with_place(site: Site, options: DrillOptions) -> DrillOptions:
@@ -216,7 +221,7 @@ def _steps(
     places = options.places(site)
     for name in places.place.remove_left():
         hear(RecoveryDone(f"removed {name}"))
-    announce_room(places.place, components(there, artifact), hear)
+    announce_room(places.place, _all_parts(there, artifact), hear)
     hear(VerifyingArtifact())
     found += verify(there, artifact, now=options.now, depth=Depth.FULL)
     refuse_on_error(found, ProofFailed, subject=artifact.name)
@@ -225,6 +230,14 @@ def _steps(
     done = drill(site, there, artifact, places, now=options.now, listen=running.listen, watch=watch)
     done.note(running, fingerprint(there, artifact))
     return done
+
+
+def _all_parts(there: Catalog, artifact: Artifact) -> tuple[Artifact, ...]:
+    """Return the components. Raises ProofFailed if one is gone: such a backup cannot be restored."""
+    try:
+        return components(there, artifact)
+    except NotFound as problem:
+        raise ProofFailed(problem.message, hint=problem.hint) from None
 
 
 def _privately(
@@ -238,7 +251,7 @@ def _privately(
 ) -> Drilled:
     """Read the artifact, and drill it in a private Compose project up to the running application."""
     with suppress(Unreachable):  # the live site need not run
-        announce_room(replace(BesideLive(site), label=PRIVATE), components(there, artifact), hear)
+        announce_room(replace(BesideLive(site), label=PRIVATE), _all_parts(there, artifact), hear)
     hear(VerifyingArtifact())
     found += verify(there, artifact, now=options.now, depth=Depth.FULL)
     refuse_on_error(found, ProofFailed, subject=artifact.name)

@@ -61,6 +61,8 @@ _SECRET_WORDS = re.compile(
     r"PASS|PWD|SECRET|TOKEN|KEY|URL|DSN|CREDENTIAL|AUTH|SALT|PIN\b|PRIVATE|WEBHOOK|SIGNATURE", re.IGNORECASE
 )
 
+_PATHS = re.compile(r"(OLD)?PWD|PGPASSFILE|SSH_AUTH_SOCK|XAUTHORITY|\w+_FILE")
+"""Variables whose names sound like a secret, and whose values are paths, which other lines need."""
 
 _SHORTEST = 8
 """Characters of a line of a secret that is looked for by itself: a shorter line is the end of a key, or a word."""
@@ -261,7 +263,7 @@ def _values(environment: Mapping[str, str]) -> list[Secret]:
     """
     found: list[Secret] = []
     for name, value in environment.items():
-        if value and _SECRET_WORDS.search(name):
+        if value and _SECRET_WORDS.search(name) and not _PATHS.fullmatch(name):
             found += [Secret(value), *(Secret(line) for line in value.splitlines() if len(line) >= _SHORTEST)]
             found += address.secrets(Secret(value)) if "://" in value else ()
     return found

@@ -137,3 +137,8 @@ def test_an_alarm_by_hand_does_not_become_usual_until_the_night(nights):
 
 def test_the_canary_of_an_empty_directory(site):
     assert site.json("canary")["watched"] == []
+
+
+def test_without_a_backup_the_canary_says_so(site):
+    assert "no good backup to compare" in site.korrigo("canary").out
+    assert "takes no name" in site.korrigo("canary", "show", "latest", code=2).err

@@ -14,7 +14,7 @@ from korrigo_backup.cli.status.status import say_contacts
 from korrigo_backup.errors import UsageError
 from korrigo_backup.setup.diagnose import ReportSources, report
 from korrigo_backup.setup.diagnose import archive as packed
-from korrigo_backup.system.files import explained, write_private
+from korrigo_backup.system.files import explained, replace_whole
 
 if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
@@ -55,7 +55,7 @@ def command(
         return
     text = "".join(f"{line}\n" for line in report(sources)) if output else ""
     with explained(f"write {target}"):
-        write_private(target, text.encode(errors="replace") if output else packed(sources))
+        replace_whole(target, text.encode(errors="replace") if output else packed(sources))
     if output:
         say(f"✅ Report written: {output}; read it before you send it")
     else:

@@ -54,12 +54,16 @@ def command(
     if action is CanaryAction.ACCEPT:
         _accept(wired, facts, watched, name, reason)
         return
+    if name is not None:
+        raise UsageError("canary show takes no name: it looks at the newest backups", hint="korrigo-backup canary")
     found = findings(facts, watched)
     if as_json:
         say_json("canary", {"alarm": is_alarm(found), "watched": [_document(one) for one in watched]})
     else:
         for one in watched:
             _say(one)
+        if not watched:
+            say("there is no good backup to compare: korrigo-backup status says why")
         say_findings([one for one in found if one.id == "canary.stands"])
     if is_alarm(found):
         raise ProblemsFound(headline(found), hint=found[0].hint)

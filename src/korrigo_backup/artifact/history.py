@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.artifact.naming import parse
-from korrigo_backup.errors import Locked, ProofFailed
+from korrigo_backup.errors import Locked, ProofFailed, UsageError
 from korrigo_backup.run.record import PROVEN, Outcome, Verb, recovery_seconds
 
 if TYPE_CHECKING:
@@ -98,7 +98,8 @@ def failing(records: Sequence[Record], *, running: bool) -> tuple[Failing, ...]:
     `records` are oldest first. A record that only begins is a run that was killed, unless it is the newest such and a
     run is at work. A cancelled run does not count, nor does a verification that did not come to its end. A full backup
     makes up for a failed backup of the database or the media; a verification only for a verification of the same
-    backup.
+    backup. A kit that was called wrongly (exit 2: no library, a wrong recipient) is a matter of `doctor`, which sees
+    when it is mended.
     """
     failures: dict[_Key, list[Record]] = {}
     succeeded: dict[_Key, datetime] = {}
@@ -127,6 +128,8 @@ def unfinished(records: Sequence[Record]) -> Record | None:
 def _failed(record: Record) -> bool:
     if record.verb in _BESIDE:  # it may be at work now, at the same time as the run with the lock
         return record.outcome is Outcome.FAILED
+    if record.verb == Verb.KIT and record.exit_code == UsageError.exit_code:
+        return False
     return record.outcome is not Outcome.CANCELLED
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say
+from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.compare.identity import adopt, adoptable, former_names
 from korrigo_backup.compose.elsewhere import require_here
 from korrigo_backup.errors import Refused
@@ -40,11 +41,13 @@ def command(
             wired.catalog.require_key()
         record = adoptable(site, wired.catalog, database, new_key=new_key) if not new_key or database else None
         if record is None and not new_key:
+            add_to_document(adopted=False)
             say(f"✅ No adoption is needed: the backups of {wired.config.site.name} are of this database already")
             if former := former_names(site, recovered.names):
                 say(f"   hint: {former}")
             return
         adopt(site, wired.catalog, record, confirm=partial(_confirm, site.standing, record, yes=yes, new_key=new_key))
+    add_to_document(adopted=True, former=record)
     say("✅ Adopted: backups go on from here")
 
 

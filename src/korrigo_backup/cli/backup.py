@@ -16,7 +16,9 @@ from korrigo_backup.artifact.kinds import Kind, Origin
 from korrigo_backup.artifact.left_out import left_out_findings, media_findings
 from korrigo_backup.backup.backup import BackedUp, BackupOptions, backup_database
 from korrigo_backup.cli.announcing import announcer
+from korrigo_backup.cli.list_ import summary
 from korrigo_backup.cli.output import CommandContext, narrator, say, say_findings
+from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.core.finding import refuse_on_error
 from korrigo_backup.core.size import human
 from korrigo_backup.errors import Refused, UsageError
@@ -91,6 +93,7 @@ def command(
     with announced(announcer(wired, notify), wired.catalog.directory, "backup", subject, say=say_findings) as telling:
         artifact = _make(wired, subject, origin, digest=digests, accept=frozenset(accept or ()))
         telling.facts |= {"backup": artifact.name, "size": human(artifact.size)}
+        add_to_document(**summary(artifact))
 
 
 def _check(wired: Wired) -> None:
@@ -98,6 +101,7 @@ def _check(wired: Wired) -> None:
     from korrigo_backup.cli.setup.checks import checks  # noqa: PLC0415 - it loads much that a backup does not need
 
     findings = checks(wired)
+    add_to_document(findings=findings)
     say_findings(findings)
     refuse_on_error(findings, Refused, subject="a backup could not run", otherwise="see the lines above")
     say("✅ Ready for a backup")
@@ -141,6 +145,8 @@ def _make(wired: Wired, subject: str, origin: Origin, *, digest: bool, accept: f
     else:
         done = backup_database(site, catalog, wish, now=now, listen=listen)
         findings = done.findings
+    findings = tuple(findings)
+    add_to_document(findings=findings, removed=_removed(done))
     say_findings(findings)
     if policy and subject in {"db", "full"}:
         say(f"🧹 Cleaned {_removed(done)} old backups (>{policy.database.days} days)")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.artifact.catalog import local_now
-from korrigo_backup.cli.output import CommandContext, narrator, say, say_findings
+from korrigo_backup.cli.output import CommandContext, narrator, say, say_findings, say_json_now
 from korrigo_backup.drill.browse import BrowseOptions, browsed
 from korrigo_backup.drill.private import PrivateDrill
 from korrigo_backup.errors import Interrupted
@@ -43,6 +43,7 @@ def command(
         with wired.catalog.exclusive(f"browse {found.name}"):
             seen = stack.enter_context(browsed(drill, BrowseOptions(port, visitor)))
         say_findings(seen.findings)
+        say_json_now("browse", {"artifact": str(found.path), "address": seen.address, "findings": seen.findings})
         say(f"🔎 {found.name}, read-only: {seen.address}")
         say("   Ctrl-C ends it and removes the private project")
         try:

@@ -13,14 +13,15 @@ from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.artifact.components import components
 from korrigo_backup.artifact.kinds import KINDS, Kind
 from korrigo_backup.artifact.naming import beside, parse
-from korrigo_backup.cli.output import CommandContext, say, say_json, say_table
+from korrigo_backup.cli.output import CommandContext, say, say_json
+from korrigo_backup.cli.printed.comparison import say_as_the_runbook, say_comparison
+from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.compare.compare import (
     Present,
     compare_artifact,
     compare_database,
     compare_dumps,
     compare_state,
-    read_state,
     save_state,
 )
 from korrigo_backup.compare.media import (
@@ -36,16 +37,13 @@ from korrigo_backup.postgres.databases import Databases
 if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
     from korrigo_backup.artifact.artifact import Artifact
-    from korrigo_backup.compare.differences import Comparison, Counted, RowChange, TableDifference
+    from korrigo_backup.compare.differences import Comparison
 
 BEFORE = "before"
 """The name for the previous copy of the newest restore."""
 
 STATE, LISTING = ".json", ".sha256"
 """Endings that distinguish a file written by `--save` from a backup."""
-
-USERS = "public.auth_user"
-"""The table whose rows runbook 6.5 counts."""
 
 
 def command(
@@ -94,7 +92,7 @@ def command(
     else:
         say_comparison(comparison)
         if _is_state(saved):
-            _say_as_the_runbook(comparison, Path(saved))
+            say_as_the_runbook(comparison, Path(saved))
     if comparison.differences:
         raise ProofFailed(
             f"{comparison.now} differs from {comparison.saved}: {', '.join(comparison.differences)}",
@@ -111,10 +109,12 @@ def _save(present: Present, file: Path, *, media: bool) -> None:
         )
     if media:
         count = save_listing(present.site, file)
+        add_to_document(file=str(file.absolute()), files=count)
         say(f"✅ Checksums of {count} files saved: {file}")
     else:
         state = save_state(present, file, now=local_now())
         proof = state.database
+        add_to_document(file=str(file.absolute()), tables=len(proof.tables), rows=proof.rows)
         say(f"✅ State of {proof.name} saved: {file} ({len(proof.tables)} tables, {proof.rows} rows)")
 
 
@@ -213,88 +213,3 @@ def _compare_before(present: Present, *, media: bool) -> Comparison:
     if media:
         return compare_previous_copy(site, site.required_media().aside("before", stamps[0]), shown=present.shown)
     return compare_database(present, databases[max(databases)])
-
-
-def say_comparison(comparison: Comparison) -> None:
-    """Print a comparison for people."""
-    say(f"Comparing {comparison.saved}")
-    say(f"     with {comparison.now}")
-    if comparison.files:
-        files = comparison.files
-        _say_counted("+", "new", files.added)
-        _say_counted("~", "changed", files.changed)
-        _say_counted("-", "missing", files.removed)
-        say(f"  files     {files.same} the same")
-    if comparison.has_database:
-        say(f"  tables    {len(comparison.tables)} differ, {comparison.same} are the same")
-    if comparison.tables:
-        header = ("  TABLE", "SAVED", "NOW", "ADDED", "CHANGED", "REMOVED")
-        say_table(header, [_row(table) for table in comparison.tables])
-    for table in comparison.tables:
-        _say_rows(table)
-    _say_surroundings(comparison)
-    if not comparison.differences:
-        say("✅ Identical")
-
-
-def changes(rows: RowChange | None) -> tuple[str, str, str]:
-    """Return added, changed, removed as cells of a table; `-` for unknown counts."""
-    if rows is None:
-        return "-", "-", "-"
-    least = "" if rows.exact else "≥"
-    return f"{least}{rows.added}", f"{least}{rows.changed}", f"{least}{rows.removed}"
-
-
-def _row(table: TableDifference) -> tuple[str, ...]:
-    counts = ("-" if rows is None else str(rows) for rows in (table.saved, table.now))
-    return (f"  {table.name}", *counts, *changes(table.rows))
-
-
-def _say_rows(table: TableDifference) -> None:
-    rows = table.rows
-    if rows is None or rows.nothing:
-        return
-    say(f"{table.name}")
-    for mark, count, keys in (
-        ("+", rows.added, rows.added_keys),
-        ("~", rows.changed, rows.changed_keys),
-        ("-", rows.removed, rows.removed_keys),
-    ):
-        for key in keys:
-            say(f"  {mark} {key}")
-        if count > len(keys) > 0:
-            say(f"  {mark} … {'' if rows.exact else 'at least '}{count - len(keys)} more")
-    for word, columns in (("new", rows.new_columns), ("lost", rows.lost_columns)):
-        if columns:
-            say(f"  {word} columns, left out of the comparison: {', '.join(columns)}")
-
-
-def _say_surroundings(comparison: Comparison) -> None:
-    if comparison.new_objects or comparison.lost_objects:
-        say("schema")
-    for mark, names in (("+", comparison.new_objects), ("-", comparison.lost_objects)):
-        for name in names:
-            say(f"  {mark} {name}")
-    if comparison.sequences:
-        say("sequences")
-    for line in comparison.sequences:
-        say(f"  ~ {line}")
-
-
-def _say_counted(mark: str, word: str, names: Counted) -> None:
-    for name in names.first:
-        say(f"  {mark} {name}")
-    if names.count:
-        say(f"  files     {names.count} {word}")
-
-
-def _say_as_the_runbook(comparison: Comparison, file: Path) -> None:
-    """Print the two lines that runbook 6.5 ends with."""
-    saved = {table.name: table.rows for table in read_state(file).database.tables}
-    users = next((table for table in comparison.tables if table.name == USERS), None)
-    if users and users.saved != users.now:
-        say(f"⚠️ User count differs: {users.saved}, now {users.now}")
-    elif USERS in saved:
-        say(f"✅ User count identical: {saved[USERS]}")
-    structure = (*comparison.lost_objects, *comparison.new_objects)
-    say(f"⚠️ Table structure differs: {', '.join(structure)}" if structure else "✅ Table structure identical")

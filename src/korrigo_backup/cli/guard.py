@@ -14,7 +14,9 @@ from korrigo_backup.artifact.consistency import recorded_findings
 from korrigo_backup.artifact.kinds import Origin
 from korrigo_backup.backup.backup import BackupOptions
 from korrigo_backup.backup.point import backup_full
+from korrigo_backup.cli.list_ import summary
 from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say, say_findings
+from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.restore import Questions, restore_and_say
 from korrigo_backup.core.finding import Level
 from korrigo_backup.errors import Interrupted, ProblemsFound, UsageError
@@ -64,6 +66,7 @@ def command(
     if which(argv[0]) is None:
         raise UsageError(f"cannot run {argv[0]}: there is no such program", hint="check its name, or give its path")
     point = _make_point(wired, Origin.PRE_DEPLOYMENT if pre_deployment else Origin.ROUTINE)
+    add_to_document(**summary(point))
     failure = _run(argv, point) or _invalid(wired)
     if failure:
         _go_back(wired, point, failure, on_failure)

@@ -12,6 +12,7 @@ import typer
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.artifact.naming import former_beside, is_beside, is_stamp, parse
 from korrigo_backup.cli.output import CommandContext, say, say_json, say_table
+from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.core.moment import require_moment
 from korrigo_backup.core.paths import on_one_line, printable
 from korrigo_backup.errors import NotFound, UsageError
@@ -60,7 +61,9 @@ def command(
     if action is HoldAction.ADD:
         _add(wired, name, reason, by or user(), until)
         return
-    for hold in holds.release(wired.catalog.directory, Path(name).name, by):
+    ended = holds.release(wired.catalog.directory, Path(name).name, by)
+    add_to_document(holds=ended)
+    for hold in ended:
         say(f"✅ {hold.name} is no longer {hold.described()}")
 
 
@@ -71,6 +74,7 @@ def _add(wired: Wired, name: str, reason: str | None, by: str, until: str | None
     why, now = on_one_line(reason), datetime.now(UTC)
     hold = Hold(name=held, reason=why, holder=on_one_line(by), since=now, until=_day(until))
     holds.add(wired.catalog.directory, hold)
+    add_to_document(holds=[hold])
     say(f"✅ {held} is {hold.described()}")
 
 

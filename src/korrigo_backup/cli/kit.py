@@ -14,6 +14,7 @@ import typer
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.fetch import private_key
 from korrigo_backup.cli.output import CommandContext, say, say_findings, say_json
+from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.core.finding import first_error, refuse_on_error, warning
 from korrigo_backup.core.paths import printable
 from korrigo_backup.core.size import human
@@ -74,6 +75,7 @@ def _make(wired: Wired) -> None:
     source = wired.kit_source()
     saved = kit_operation.save(wired.catalog, source, now=local_now())
     kit = kits.find(wired.catalog, str(saved.path))
+    add_to_document(path=str(saved.path), new=saved.new, record=kit.record)
     if not saved.new:
         say(f"✅ No change since {saved.path}")
     elif kit.record:
@@ -147,6 +149,7 @@ def _open(shared: CommandContext, file: str | None, identity: str | None, to: Pa
     here = Path(file) if file and Path(file).exists() else kits.find(shared.wired().catalog, file).path
     opened = kits.open_kit(here, private_key(identity))  # a bare server has no configuration, and needs none for this
     kits.write_out(opened, to)
+    add_to_document(path=str(to.absolute()), files=[str(one) for one in opened.contents.files])
     say(f"✅ {len(opened.contents.files)} files written to {to}, made {opened.contents.created:%Y-%m-%d %H:%M} UTC"
         f" on {printable(opened.contents.host)}")  # fmt: skip
     say(f"   read on in {to / README}; delete the directory when the site is back: its files are secrets")

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperGroup, TyperOption
 
 from korrigo_backup import __version__
-from korrigo_backup.cli.output import CommandContext, timings_text
+from korrigo_backup.cli.output import CommandContext, say_document, timings_text
+from korrigo_backup.cli.program.document import JSON, Document, error_fields, wants_json
 from korrigo_backup.core.paths import on_one_line
 from korrigo_backup.core.secret import redact
 from korrigo_backup.errors import (
@@ -45,6 +46,7 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _UNKNOWN = "unknown: run korrigo-backup list, and see that the site answers"
 DEBUG_VARIABLE = "KORRIGO_BACKUP_DEBUG"
 _TIMINGS = "--timings"
+_AGAIN = "run it again when you are ready"
 
 VERBS = {
     "backup": "korrigo_backup.cli.backup",
@@ -95,14 +97,19 @@ _WAY: Any = {
 
 
 class _Verbs(Mapping[str, Any]):
-    """The verbs' commands, each loaded when it is asked for."""
+    """The verbs' commands, each loaded when it is asked for; every one has `--json`."""
 
     def __getitem__(self, name: str) -> Any:
         if name not in VERBS:
             raise KeyError(name)
         verb = typer.Typer(**_WAY)
         verb.command(name)(importlib.import_module(VERBS[name]).command)
-        return typer.main.get_command(verb)
+        command = typer.main.get_command(verb)
+        if not any(JSON in parameter.opts for parameter in command.params):
+            command.params.append(
+                TyperOption(param_decls=[JSON], is_flag=True, expose_value=False, help="Print a JSON document.")
+            )
+        return command
 
     def __iter__(self) -> Iterator[str]:
         return iter(VERBS)
@@ -204,64 +211,82 @@ def _steady_streams() -> None:
 def guarded(arguments: Sequence[str] | None = None) -> int:
     """Run a command line, the typed one unless another is given, and return its documented exit code.
 
-    With `--timings`, where the seconds went is printed at the end, however it ends.
+    With `--json` its document is printed at the end, with `--timings` where the seconds went, however it ends.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    words = _common_first(list(sys.argv[1:] if arguments is None else arguments))
+    outer, wanted = Document.current, wants_json(words)
+    document = Document(next((word for word in words if word in VERBS), None)) if wanted or outer else None
+    Document.current = document
     try:
-        return _guarded(_timings_first(words))
+        code, error = _guarded(words)
+        if document and wanted and not document.is_printed:
+            say_document(document.text(error, code))
     finally:
+        Document.current = outer
         if recorder := timings.finish():
             _print(timings_text(recorder))
+    return code
 
 
-def _timings_first(words: Sequence[str]) -> list[str]:
-    """Return a command line with `--timings` before the verb: every verb has it."""
-    ours = words[: words.index("--")] if "--" in words else words
-    if _TIMINGS not in ours:
-        return list(words)
-    rest = list(words)
-    rest.remove(_TIMINGS)
-    return [_TIMINGS, *rest]
+def _common_first(words: Sequence[str]) -> list[str]:
+    """Return a command line with `--timings` before the verb and `--json` behind it: every verb has both."""
+    end = words.index("--") if "--" in words else len(words)
+    ours, rest = list(words[:end]), list(words[end:])
+    if JSON in ours:
+        ours = [*(word for word in ours if word != JSON), JSON]
+    if _TIMINGS in ours:
+        ours.remove(_TIMINGS)
+        ours.insert(0, _TIMINGS)
+    return [*ours, *rest]
 
 
-def _guarded(words: Sequence[str]) -> int:
+def _guarded(words: Sequence[str]) -> tuple[int, Mapping[str, object] | None]:
+    """Run a command line; return its exit code and, if it failed, the fields of its error."""
     try:
-        result = app(words, standalone_mode=False)
+        result = app(words, prog_name="korrigo-backup", standalone_mode=False)
     except KorrigoBackupError as problem:
-        _say(problem)
-        return problem.exit_code
+        return _failed(problem)
     except Interrupted as problem:
-        lines = f"error: interrupted\nhint: run it again when you are ready\nstate: {problem}"
+        lines = f"error: interrupted\nhint: {_AGAIN}\nstate: {problem}"
         _print(lines + _contacts(problem.world))
-        return INTERRUPTED
+        return INTERRUPTED, {
+            "id": "",
+            "code": INTERRUPTED,
+            "message": "interrupted",
+            "hint": _AGAIN,
+            "state": redact(str(problem), CommandContext.known_secrets),
+        }
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader (head, less) has left
-        return 1
+        return 1, None
     except Exception as problem:  # noqa: BLE001 - the boundary
         return _usage_or_bug(problem)
     if lost := CommandContext.output_lost:
-        _say(
+        return _failed(
             PartlyDone(
                 f"the command is done, but its output could not be printed: {lost.strerror}",
                 hint="make room where the output goes; korrigo-backup list shows the backups",
                 state="the work itself is complete",
             )
         )
-        return PartlyDone.exit_code
-    return result if isinstance(result, int) else 0
+    return (result if isinstance(result, int) else 0), None
 
 
-def _usage_or_bug(problem: Exception) -> int:
+def _failed(problem: KorrigoBackupError) -> tuple[int, Mapping[str, object]]:
+    _say(problem)
+    return problem.exit_code, error_fields(problem, CommandContext.known_secrets)
+
+
+def _usage_or_bug(problem: Exception) -> tuple[int, Mapping[str, object]]:
     if type(problem).__name__ == "NoArgsIsHelpError":
         print(problem, file=sys.stderr)
-        return UsageError.exit_code
+        missing = UsageError("no verb is given", hint="korrigo-backup --help")
+        return UsageError.exit_code, error_fields(missing, ())
     if hasattr(problem, "format_message"):  # click's own errors: an unknown option, a missing argument
-        _say(UsageError(on_one_line(problem.format_message()), hint=_help_of(problem)))
-        return UsageError.exit_code
+        return _failed(UsageError(on_one_line(problem.format_message()), hint=_help_of(problem)))
     if os.environ.get(DEBUG_VARIABLE):
         traceback.print_exc()
-    _say(_in_words(problem))
-    return 1
+    return _failed(_in_words(problem))
 
 
 def _help_of(problem: Exception) -> str:

@@ -11,6 +11,7 @@ import typer
 from korrigo_backup.artifact.kinds import LISTING_SUFFIX, Kind
 from korrigo_backup.backup.media_convert import export_archive, import_archive
 from korrigo_backup.cli.output import CommandContext, say
+from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.core.size import human
 
 if TYPE_CHECKING:
@@ -42,9 +43,11 @@ def command(
     if action is MediaAction.EXPORT:
         target = file or Path(found.name.removesuffix(LISTING_SUFFIX) + ".tar.gz")
         done = export_archive(found, target, root=wired.config.media.archive_root)
+        add_to_document(path=str(target.absolute()), files=done.files, size=target.stat().st_size)
         say(f"✅ {target}: {done.files:,} files, {human(target.stat().st_size)}, read back")
         return
     with wired.catalog.exclusive("import of a media archive"):
         made = import_archive(wired.catalog, found)
     store = made.manifest.media.store if made.manifest and made.manifest.media else None
+    add_to_document(path=str(made.path.absolute()), new_files=store.new_files if store else 0)
     say(f"✅ {made.name}: {store.new_files if store else 0:,} new files in the media store, read back")

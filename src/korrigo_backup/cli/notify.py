@@ -11,6 +11,7 @@ from korrigo_backup.app.build_status import status
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.durations import seconds
 from korrigo_backup.cli.output import CommandContext, say, say_findings, say_json
+from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.errors import UNCHANGED, PartlyDone, ProblemsFound, Unreachable, UsageError
 from korrigo_backup.notify.event import Event, journal_tail
 from korrigo_backup.notify.send import NOT_CONFIGURED
@@ -80,6 +81,7 @@ def _tell_when_overdue(wired: Wired, announcer: Announcer, max_age: str | None) 
     if not limit:
         raise UsageError("the limit of a backup's age is not set", hint="set [status] rpo_hours, or give --max-age 26h")
     age = status(wired, now=local_now(), ask=False).age
+    add_to_document(age=age, limit=limit)
     if age is not None and age <= limit:
         say(f"✅ The newest good backup of the database is {span(age)} old")
         return

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
+from korrigo_backup.cli.program.document import Document, stream
 from korrigo_backup.core.dotenv import described
 from korrigo_backup.core.finding import Finding, Level
-from korrigo_backup.core.paths import readable
 from korrigo_backup.errors import PartlyDone
 from korrigo_backup.run.narrate import finding_text, narrate
 from korrigo_backup.run.step import CommonStep
@@ -20,6 +20,7 @@ from korrigo_backup.system.timings import phase
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from types import UnionType
+    from typing import TextIO
 
     from korrigo_backup.app.build import Wired
     from korrigo_backup.core.secret import Secret
@@ -57,17 +58,28 @@ class CommandContext:
 
 
 def say(text: str) -> None:
-    """Print a line now, also into a pipe.
+    """Print a line now, also into a pipe; with `--json` to standard error, since standard output holds the document.
 
     An output that cannot be written any more (a closed pipe, a full disk below the log) must not end the operation: a
     restore is not given up in its middle for a line of text. `Context.output_lost` reports it at the end.
     """
+    if Document.current:
+        Document.current.lines.append(text)
+    _print_now(text, stream())
+
+
+def say_document(text: str) -> None:
+    """Print the document of a command line with `--json`."""
+    _print_now(text, sys.stdout)
+
+
+def _print_now(text: str, to: TextIO) -> None:
     try:
-        print(text, flush=True)
+        print(text, file=to, flush=True)
     except OSError as problem:
         if not isinstance(problem, BrokenPipeError):
             CommandContext.output_lost = problem
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), to.fileno())
 
 
 def warn(finding: Finding) -> None:
@@ -83,7 +95,7 @@ def ask_yes(question: str) -> bool:
 
 def ask(question: str) -> str:
     """Ask on the terminal and return the line that is answered, "" at the end of the input."""
-    print(question, end="", flush=True)
+    print(question, end="", flush=True, file=stream())
     answer = sys.stdin.readline() if sys.stdin else ""
     if not answer.endswith("\n"):
         say("")
@@ -120,13 +132,18 @@ def say_services(health: Sequence[Finding], done: str) -> None:
 
 
 def say_json(schema: str, document: object) -> None:
-    """Print a JSON document with the name of its schema; times are RFC 3339, sizes bytes."""
-    whole = {"schema": f"korrigo-backup/{schema}-1", **_mapping(document)}
-    try:
-        raw = msgspec.json.encode(whole)
-    except UnicodeEncodeError:  # a file name that is no text
-        raw = msgspec.json.encode(_escaped(whole))
-    say(msgspec.json.format(raw, indent=2).decode())
+    """Make this the JSON document of the command line, with the name of its schema; it is printed at the end."""
+    if Document.current:
+        Document.current.schema = schema
+        Document.current.fields = _mapping(document)
+
+
+def say_json_now(schema: str, document: object) -> None:
+    """Print the JSON document of the command line at once: for a verb that then serves until it is ended."""
+    say_json(schema, document)
+    if Document.current:
+        Document.current.is_printed = True
+        say_document(Document.current.text(None, 0))
 
 
 def say_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -156,12 +173,3 @@ def timings_text(recorder: Recorder) -> str:
 def _mapping(document: object) -> dict[str, object]:
     built = msgspec.to_builtins(document)
     return built if isinstance(built, dict) else {"items": built}
-
-
-def _escaped(value: object) -> object:
-    """Return a document with the bytes that are no text escaped, wherever they are in it."""
-    if isinstance(value, str):
-        return readable(value)
-    if isinstance(value, dict):
-        return {_escaped(name): _escaped(inner) for name, inner in value.items()}
-    return [_escaped(inner) for inner in value] if isinstance(value, list | tuple) else value

@@ -9,6 +9,7 @@ import typer
 
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say, say_made, say_services
+from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.restore import Questions, restore_and_say
 from korrigo_backup.errors import UsageError
 from korrigo_backup.restore.rebuild import RebuildOptions, RebuildPlan, newest_good, rebuild
@@ -78,6 +79,7 @@ def _anew(wired: Wired, fixtures: tuple[Path, ...], *, yes: bool, keep: bool) ->
         confirm=lambda plan: _confirm(plan, yes=yes),
         listen=narrator(RebuildStep, StoppingServices),
     )
+    add_to_document(plan=done.plan)
     say("✅ Rebuild completed successfully")
     if done.plan.kept_as:
         say(f"   the replaced data is kept as {done.plan.kept_as}; to go back: korrigo-backup rollback")

@@ -15,6 +15,7 @@ from korrigo_backup.artifact.components import compared, saved_database
 from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.cli.output import CommandContext, ask, ask_yes, narrator, say, say_findings, say_made
 from korrigo_backup.cli.plan import named_or_before, refuse, say_plan
+from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.core.finding import Level
 from korrigo_backup.core.size import human
 from korrigo_backup.errors import PartlyDone, Refused, UsageError
@@ -154,11 +155,15 @@ def restore_and_say(
         return _confirm(wired, plan, questions, into_other_site=options.into_other_site)
 
     done = restore(site, wired.catalog, artifact, options, now=local_now(), confirm=confirm, listen=listen)
+    add_to_document(plan=done.plan)
     if options.dry_run:
         say_plan(done.plan)
         refuse(done.plan)
         return
     _say_done(done)
+    add_to_document(
+        findings=done.findings, losses=done.losses, safety_backup=str(done.safety.path) if done.safety else None
+    )
     if validate:
         _validate(site, wired, artifact, _way_back(done.plan), probing[-1] if probing else None)
     say("📊 Verification recommended - check database contents")
@@ -214,6 +219,7 @@ def _validate(site: Site, wired: Wired, artifact: Artifact, way_back: str, probi
         replace(finding, level=Level.WARNING) if finding.id in proven and finding.level is Level.ERROR else finding
         for finding in found
     ]
+    add_to_document(validation=findings)
     say("🔍 Validating restore...")
     say_findings(finding for finding in findings if finding.level is not Level.OK)
     bad = [finding for finding in findings if finding.level is Level.ERROR]

@@ -9,6 +9,7 @@ import typer
 
 from korrigo_backup.artifact.kinds import KINDS, Kind, Origin
 from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say, say_services
+from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.restore import Questions, restore_and_say
 from korrigo_backup.errors import NotFound, UsageError
 from korrigo_backup.restore.restore import RestoreOptions
@@ -68,6 +69,7 @@ def command(
         confirm=lambda plan: _confirm(plan, yes=yes),
         listen=narrator(RollbackStep, StoppingServices),
     )
+    add_to_document(plan=done.plan if done else None)
     if done is None:
         say("✅ The interrupted restore is undone: the site is as it was before it")
         return

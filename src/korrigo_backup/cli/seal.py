@@ -11,6 +11,7 @@ import typer
 
 from korrigo_backup.cli.fetch import private_key
 from korrigo_backup.cli.output import CommandContext, say
+from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.errors import ProofFailed, Refused, UsageError
 from korrigo_backup.system import age
 from korrigo_backup.system.files import explained, read_plain, write_private
@@ -71,6 +72,7 @@ def _init(wired: Wired, to: Path | None) -> None:
             hint="korrigo-backup seal init --to /media/usb/korrigo.key",
         )
     _prove(typed, public)
+    add_to_document(recipients=[public], file=str(to.absolute()) if to else None)
     say("✅ It opens what is sealed to its public key. In korrigo-backup.toml:")
     say(f'\n[kit]\nrecipients = ["{public}"]')
 
@@ -86,6 +88,7 @@ def _check(wired: Wired, identity: str) -> None:
         if age.unseal(age.seal(_SAMPLE, recipients), key, name) != _SAMPLE:
             raise ProofFailed(f"the key does not open what is sealed to {name}", hint="use the key of a recipient")
         say(f"✅ The key opens what is sealed to {name}")
+    add_to_document(opens=list(given))
 
 
 def _prove(private: bytes, public: str) -> None:

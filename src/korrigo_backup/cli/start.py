@@ -4,10 +4,24 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 
 from korrigo_backup.errors import INTERRUPTED
 
 _WORDS = b"error: interrupted\nhint: run it again when you are ready\nstate: nothing was changed\n"
+
+_DOCUMENT = b"""{
+  "schema": "korrigo-backup/error-1",
+  "ok": false,
+  "error": {
+    "id": "",
+    "code": 130,
+    "message": "interrupted",
+    "hint": "run it again when you are ready",
+    "state": "nothing was changed"
+  }
+}
+"""
 
 
 def run() -> None:
@@ -23,5 +37,7 @@ def _leave(number: int, frame: object) -> None:
     del number, frame
     try:
         os.write(2, _WORDS)
+        if "--json" in sys.argv:
+            os.write(1, _DOCUMENT)
     finally:
         os._exit(INTERRUPTED)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,10 +52,14 @@ _OFFICIAL = _Family(re.compile(""), ("POSTGRES_USER",), ("POSTGRES_DB",))
 
 @dataclass(frozen=True)
 class Login:
-    """The database that an image makes, and the role that it makes it for."""
+    """The database that an image makes, and the role that it makes it for.
+
+    `is_named` is false for a database that no variable names: it then has the name of the role, or the image's default.
+    """
 
     database: str
     user: str
+    is_named: bool = True
 
 
 def is_server(image: str) -> bool:
@@ -74,8 +79,29 @@ def login(image: str, environment: Mapping[str, str]) -> Login:
     name = _bare(image)
     family = next((one for one in _FAMILIES if one.mark.search(name)), _OFFICIAL)
     user = next((value for key in family.users if (value := environment.get(key))), family.user)
-    database = next((value for key in family.databases if (value := environment.get(key))), family.database or user)
-    return Login(database.split(",")[0] if family.database == "gis" else database, user)
+    named = next((value for key in family.databases if (value := environment.get(key))), None)
+    database = named or family.database or user
+    is_named = named is not None or any(environment.get(key) for key in family.users)
+    return Login(database.split(",")[0] if family.database == "gis" else database, user, is_named)
+
+
+_URL = re.compile(r"post(?:gres(?:ql)?|gis)(?:\+\w+)?://(?:(?P<user>[^:@/]+)(?::[^@]*)?@)?[^/]*/(?P<database>[^?]+)")
+_NAMES = ("POSTGRES_DB", "POSTGRES_NAME", "DB_NAME", "DATABASE_NAME", "PGDATABASE", "SQL_DATABASE", "DJANGO_DB_NAME")
+_USERS = ("POSTGRES_USER", "DB_USER", "DATABASE_USER", "PGUSER", "SQL_USER", "DJANGO_DB_USER")
+
+
+def login_of_application(environment: Mapping[str, str], image: Login) -> Login | None:
+    """Return database and role that an application is given, in an address or in usual variables; None without them.
+
+    `image` is the login of the server's image, whose role is taken if the application names none.
+    """
+    address = next((found for value in environment.values() if (found := _URL.match(value))), None)
+    if address:
+        database, user = unquote(address["database"]), address["user"] and unquote(address["user"])
+    else:
+        database = next((value for key in _NAMES if (value := environment.get(key))), "")
+        user = next((value for key in _USERS if (value := environment.get(key))), None)
+    return Login(database, user or image.user) if database else None
 
 
 def variables(image: str) -> tuple[str, ...]:

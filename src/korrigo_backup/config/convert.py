@@ -79,7 +79,10 @@ def _read(model: type[Section], values: Mapping[str, object], place: Place) -> d
     """Return values as the readers of their sections read them; raises WrongValueError."""
     done: dict[str, object] = {}
     parts = _parts(model)
+    unset = _without_default(model)
     for key, value in values.items():
+        if value == "" and key in unset:
+            continue  # as an empty variable
         done[key] = value
         if reader := model.readers.get(key):
             done[key] = _applied(reader, value, (*place, key))
@@ -93,6 +96,13 @@ def _read(model: type[Section], values: Mapping[str, object], place: Place) -> d
             elif isinstance(value, list) and len(tables) == len(value):
                 done[key] = tables
     return done
+
+
+def _without_default(model: type[Section]) -> frozenset[str]:
+    """Return the keys whose default is that they are not set."""
+    defaults = model.__struct_defaults__
+    named = zip(reversed(model.__struct_fields__), reversed(defaults), strict=False)
+    return frozenset(key for key, default in named if default is None)
 
 
 def _applied(reader: Reader, value: object, place: Place) -> object:

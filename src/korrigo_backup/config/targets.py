@@ -23,7 +23,7 @@ _URL = re.compile(
 
 
 def _url(value: object) -> object:
-    if isinstance(value, str) and (not _URL.fullmatch(value) or ".." in value):
+    if isinstance(value, str) and value and (not _URL.fullmatch(value) or ".." in value):
         raise ValueError(
             "must be s3://BUCKET/PREFIX, ssh://USER@HOST:PORT/DIRECTORY, file:///DIRECTORY, rclone:REMOTE:PATH,"
             " or an URL of duplicity, without spaces, a password or .."

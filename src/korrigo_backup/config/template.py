@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
 
 _HEAD = """\
 # The configuration of korrigo-backup. A line that begins with # shows the default; take the # away to change it.
+# "" leaves a setting unset.
 # The environment wins over korrigo-backup.env, that over .env, .env over this file. Secrets stand in one of these two.
 """
+_SORTS: dict[type, str] = {str: "text", Path: "a path", int: "a number", float: "a number", bool: "true or false"}
 _VARIABLE = {place: name for name, place in VARIABLES.items()}
 
 
@@ -34,12 +37,12 @@ def render(values: Mapping[str, Mapping[str, object]]) -> str:
         lines += [*_comment(model.__doc__ or ""), f"[{section}]", *_keys(section, model, values.get(section, {})), ""]
     for section, model in NAMED_SECTIONS.items():
         keys = [f"# {line}" for line in _keys(section, model, {})]  # without a name none of them may be set
-        lines += [*_comment(model.__doc__ or ""), f"# [{section}.NAME]", *keys, ""]
+        lines += [*_comment(model.__doc__ or ""), f"# [{section}.name]", *keys, ""]
     return "\n".join(lines)
 
 
 def _keys(section: str, model: type[Section], values: Mapping[str, object]) -> Iterator[str]:
-    defaults, types = model(), get_type_hints(model)
+    defaults, types = model(), get_type_hints(model, include_extras=True)
     for key in model.__struct_fields__:
         variable = _VARIABLE.get((section, key))
         note = f"    # or {variable}" if variable else ""
@@ -50,7 +53,34 @@ def _keys(section: str, model: type[Section], values: Mapping[str, object]) -> I
             yield f"# {key}: in {place}{f', {variable}' if variable else ''}"
         else:
             default = getattr(defaults, key)
-            yield f"# {key} ={'' if default is None else f' {written(default)}'}{note}"
+            if default is None:
+                yield f'# {key} = ""    # {_described(types[key])}{f", or {variable}" if variable else ""}'
+            else:
+                yield f"# {key} = {written(default)}{note}"
+
+
+def _described(hint: object) -> str:
+    """Return the sort of value that a key without a default takes: "" leaves it unset."""
+    for kind in (one for one in _leaves(hint) if one is not type(None)):
+        if isinstance(kind, str):
+            choices = [one for one in _leaves(hint) if isinstance(one, str)]
+            return f"{'one of ' if choices[1:] else ''}{', '.join(choices)}"
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            return "a table, for example { days = 30 }"
+        if isinstance(kind, type):
+            return _SORTS[kind]
+    return "text"
+
+
+def _leaves(hint: object) -> Iterator[object]:
+    """Yield the types and the fixed choices of a key's type, without limits and unions."""
+    if get_origin(hint) is Annotated:
+        yield from _leaves(get_args(hint)[0])
+    elif inner := get_args(hint):
+        for one in inner:
+            yield from _leaves(one)
+    else:
+        yield hint
 
 
 def written(value: Any) -> str:

@@ -35,7 +35,7 @@ class Explanation(msgspec.Struct, frozen=True):
     """The explanation of an id. `symptom`, `cause` and `advice` are texts by language; `advice` may be empty.
 
     `next` holds command lines, in which `$compose`, `$db`, `$backend`, `$database`, `$user`, `$backups` and `$media`
-    stand for those of the site.
+    stand for those of the site, `$program` for pip's argument that installs this program.
     """
 
     id: str

@@ -93,6 +93,10 @@ def state(catalog: Catalog, source: KitSource, *, now: datetime) -> list[Finding
     """Return whether the secrets of this site are saved, whole, and up to date; makes no kit."""
     if not source.recipients:
         return [unconfigured()]
+    try:
+        age.require_library()
+    except UsageError as problem:
+        return [warning("kit.library", f"no recovery kit can be made: {problem.message}", problem.hint)]
     newest = next(iter(known(catalog)), None)
     if newest is None:
         return [warning("kit.none", "no recovery kit has been made yet", "korrigo-backup kit make")]
@@ -106,6 +110,7 @@ def save(catalog: Catalog, source: KitSource, *, now: datetime, listen: Listener
     """
     if not source.recipients:
         raise UsageError("the recovery kit has no recipient", hint=unconfigured().hint)
+    age.require_library()
     with (
         catalog.exclusive("recovery kit"),
         recorded(catalog.directory, SiteName(source.name, source.secrets), "kit", "make", listener=listen) as running,

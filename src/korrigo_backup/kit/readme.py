@@ -59,8 +59,8 @@ class ReadmeFacts:
     `compose` is the Compose command for this site, None for a site reached directly; then `database` and `user` have to
     be made. `service` is that of the database in the Compose project. `roles` are the statements that make the other
     roles of the database, without passwords. `remote` is where the code is cloned from, `outside` the variables that
-    were set outside the files. `requirement` is pip's argument; `origin` is the source of the program, if that was no
-    index. Paths are absolute.
+    were set outside the files. `requirement` is pip's argument; `origin` is the file or directory it names, if that has
+    to be brought. Paths are absolute.
     """
 
     site: str
@@ -140,9 +140,9 @@ def _absolute(facts: ReadmeFacts, path: str) -> str:
 
 def _command(facts: ReadmeFacts) -> Iterator[str]:
     yield "python3 -m venv ~/korrigo-backup"
-    yield f"~/korrigo-backup/bin/pip install {shlex.quote(facts.requirement)}"
     if facts.origin:
-        yield f"# it was installed from {facts.origin}: if no index has it, give that directory or archive to pip"
+        yield f"# no index has it: bring {facts.origin} of the former machine here first, or its wheel (make dist)"
+    yield f"~/korrigo-backup/bin/pip install {shlex.quote(facts.requirement)}"
     yield "export PATH=~/korrigo-backup/bin:$PATH"
 
 

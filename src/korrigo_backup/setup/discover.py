@@ -5,6 +5,7 @@ The result is the settings for a configuration; settings with their default valu
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -92,7 +93,20 @@ def discover(directory: Path, environment: Mapping[str, str], named: NamedServic
     name = text.project if text and text.project else directory.absolute().name
     name = name if name.isprintable() else ""  # bytes that are no text cannot be written
     values = {**found.values, "site": {"name": name, **found.values.get("site", {})}}
+    if root := _archive_root(directory, values, environment):
+        values["media"] = {**values.get("media", {}), "archive_root": root}
     return replace(found, values=_needed(values, environment))
+
+
+def _archive_root(directory: Path, values: Values, environment: Mapping[str, str]) -> str | None:
+    """Return the media directory without its leading slash: `tar -x -C /` puts an archive in its place."""
+    if "compose" in values:
+        root = str(values["compose"].get("media", ""))
+    else:
+        given = environment.get("MEDIA_ROOT") or values.get("media", {}).get("root")
+        root = os.path.normpath(directory.absolute() / str(given)) if given else ""
+    root = root.strip("/")
+    return root if root and root.isprintable() else None
 
 
 def _is_alias(host: str, text: ComposeText) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from korrigo_backup.compose.build import media_names, with_build
-from korrigo_backup.compose.postgres_images import login, variables
+from korrigo_backup.compose.postgres_images import login, login_of_application, variables
 from korrigo_backup.core.finding import Finding, error, ok, warning
 from korrigo_backup.errors import UsageError
 from korrigo_backup.setup import compose_roles as roles
@@ -94,7 +94,7 @@ def composed(
         candidates = (choice.service.name, *choice.others)
         findings.append(_question(files, candidates))
     else:
-        findings += _database(files, choice, text, values, running(choice.service.name))
+        findings += _database(files, choice, text, values, running(choice.service.name), backend)
     if backend is None:
         values["schedule"] = {"media": "weekly", "weekly": "never"}
         findings.append(warning("site.backend", f"{files.shown}: no service looks like Django's",
@@ -149,7 +149,12 @@ def _unread(text: ComposeText, files: Files) -> Iterator[Finding]:
 
 
 def _database(
-    files: Files, choice: roles.ServiceChoice, text: ComposeText, values: Values, inside: Mapping[str, str] | None
+    files: Files,
+    choice: roles.ServiceChoice,
+    text: ComposeText,
+    values: Values,
+    inside: Mapping[str, str] | None,
+    backend: ServiceText | None,
 ) -> Iterator[Finding]:
     db = choice.service
     if db is None:
@@ -157,10 +162,17 @@ def _database(
     values["compose"]["db"] = db.name
     settings = dict(inside) if inside is not None else _with_secrets(db, text, files.home)
     found = login(roles.image_of(db), settings)
+    if not found.is_named and backend and (theirs := login_of_application(backend.environment, found)):
+        found = theirs
     values["database"] = {"name": found.database, "user": found.user}
     source = "from its container" if inside is not None else db.image or db.base or "built"
     yield ok("site.compose", f"{files.shown}: the database is the service {db.name} ({source}):"
              f" {found.database}, role {found.user}")  # fmt: skip
+    if not found.is_named:
+        yield warning("site.default_database", f"{files.shown}: no variable names the database: {found.database} is the"
+                      " default of the image, where a site's tables seldom are",
+                      "set [database] name and user to those of the site's settings, or POSTGRES_DB and POSTGRES_USER"
+                      " in .env")  # fmt: skip
     if choice.others:
         others = ", ".join(choice.others)
         yield warning("site.databases", f"{files.shown}: PostgreSQL too, and not backed up: {others}",

@@ -64,6 +64,8 @@ def draft(
         if typed.database and typed.database != _former(old).database:
             old = {**old, "database": _without_login(old)}
     values = _merged(_named(found, site), old)
+    if old and "archive_root" not in old.get("media", {}):
+        values.get("media", {}).pop("archive_root", None)  # the archives there have the default
     for key, name in (("db", typed.database), ("backend", typed.backend)):
         if name:
             values.setdefault("compose", {})[key] = name

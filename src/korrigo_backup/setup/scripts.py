@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.system.files import explained, write_private
+from korrigo_backup.system.installed import program_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +21,9 @@ PLACE = "scripts"
 
 _MARK = b"command -v korrigo-backup >/dev/null ||"
 """Each script of ours looks for the command so; a site's own may name it, too, in a path for example."""
+
+_NO_SOURCE = "FILE: its wheel, which make dist makes in a clone of the project"
+"""The words of a script on where the program comes from, before it is known."""
 
 _LARGEST = 1024 * 1024
 _SEARCH = re.compile(r"^PATH=.*$", re.MULTILINE)
@@ -54,10 +58,17 @@ def install(directory: Path, command: Path, stamp: str) -> Iterator[tuple[Path, 
         for one in sorted(OURS.glob("*.sh")):
             path = directory / PLACE / one.name
             found = f"PATH={shlex.quote(str(command.parent))}:$PATH"
-            content = _SEARCH.sub(lambda _: found, one.read_text(encoding="utf-8")).encode()  # noqa: B023 - used at once
+            text = _SEARCH.sub(lambda _: found, one.read_text(encoding="utf-8"))  # noqa: B023 - used at once
+            content = text.replace(_NO_SOURCE, _source()).encode()
             if path.is_file() and _content(path) == content:
                 continue
             yield path, _put(path, content, stamp)
+
+
+def _source() -> str:
+    """Return the way to install the program again, where it can stand in the quoted text of a script."""
+    source = program_source()
+    return _NO_SOURCE if re.search(r"['%\\]", source) else source
 
 
 def _put(path: Path, content: bytes, stamp: str) -> Path | None:

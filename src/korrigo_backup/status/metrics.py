@@ -32,10 +32,31 @@ Family = tuple[str, str, Iterable[Sample]]
 
 def metrics(status: Status) -> str:
     """Return all metrics of a status; each sample has the labels `site` and `environment`, where they are known."""
+    own = _labels(status)
+    return "".join(line for family in _families(status) for line in _family(family, own))
+
+
+def samples(status: Status) -> list[dict[str, object]]:
+    """Return the known samples of all metrics as records: name, labels, value."""
+    own = _labels(status)
+    return [
+        {"name": f"{_PREFIX}_{name}", "labels": {**own, **labels}, "value": value}
+        for name, _, found in _families(status)
+        for labels, value in found
+        if value is not None
+    ]
+
+
+def _labels(status: Status) -> dict[str, str]:
     named = (("site", status.facts.site), ("environment", status.facts.environment))
-    own = {name: value for name, value in named if value is not None}
-    families = (*_general(status), *_of_kinds(status.good), *_attention(status), *_space(status.space))
-    return "".join(line for family in families for line in _family(family, own))
+    return {name: value for name, value in named if value is not None}
+
+
+def _families(status: Status) -> Iterator[Family]:
+    yield from _general(status)
+    yield from _of_kinds(status.good)
+    yield from _attention(status)
+    yield from _space(status.space)
 
 
 def _general(status: Status) -> Iterator[Family]:

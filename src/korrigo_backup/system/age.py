@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from korrigo_backup.errors import ProofFailed, Refused, UsageError
 from korrigo_backup.system.files import open_plain
+from korrigo_backup.system.installed import install_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -112,12 +113,17 @@ def shown(recipient: str) -> str:
     return f"{kind} …{key[-8:]} {comment}".rstrip()
 
 
+def require_library() -> None:
+    """Raise UsageError without the library that encrypts, before a run begins that would fail for it."""
+    _library()
+
+
 def _library() -> Any:
     try:
         import pyrage  # noqa: PLC0415 - only one verb needs it, and it may not be installed
     except ImportError:
         raise UsageError(
-            "the library pyrage, which encrypts, is not installed", hint="pip install 'pyrage>=1.2'"
+            "the library pyrage, which encrypts, is not installed", hint=install_command("pyrage")
         ) from None
     return pyrage
 

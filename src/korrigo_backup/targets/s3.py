@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from korrigo_backup.errors import KorrigoBackupError, NotFound, ProofFailed, Refused, Unreachable, UsageError
 from korrigo_backup.system.files import create_private, explained, open_plain, write_all
+from korrigo_backup.system.installed import install_command
 from korrigo_backup.targets.checksums import ObjectChecksums, PartChecksums, exactly
 from korrigo_backup.targets.pace import Pace
 from korrigo_backup.targets.port import (
@@ -238,7 +239,7 @@ class S3Target:
             from botocore.config import Config  # noqa: PLC0415
         except ImportError:
             raise UsageError(
-                "the library boto3, which speaks S3, is not installed", hint="pip install 'korrigo-backup[s3]'"
+                "the library boto3, which speaks S3, is not installed", hint=install_command("boto3")
             ) from None
         at = self.bucket
         session = boto3.session.Session(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from korrigo_backup.cli.compare import changes
+from korrigo_backup.cli.printed.comparison import changes
 from korrigo_backup.compare.compare import Present, compare_artifact
 from korrigo_backup.compare.present import LiveRows
 from korrigo_backup.compare.rows import dump_rows, narrow

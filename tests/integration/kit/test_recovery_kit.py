@@ -5,12 +5,15 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from pyrage import x25519
 
 from korrigo_backup.artifact.catalog import local_now
+from korrigo_backup.core.finding import Level
+from korrigo_backup.errors import UsageError
 from korrigo_backup.kit.files import check, find
 from korrigo_backup.kit.kit import save, state
 from sandbox import USER_PASSWORD
@@ -295,3 +298,13 @@ def test_doctor_reports_a_kit_that_is_missing_or_stale_or_unconfigured(settled):
     assert output() == {"kit.whole", "kit.stale"}
     (settled.home / "korrigo-backup.toml").unlink()
     assert output() == {"kit.unconfigured"}
+
+
+def test_the_missing_library_is_named_by_doctor_and_leaves_no_failure_in_the_status(settled, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyrage", None)
+    (found,) = state(settled.wired().catalog, settled.wired().kit_source(), now=local_now())
+    assert (found.id, found.level) == ("kit.library", Level.WARNING)
+    assert found.hint.endswith("pip install 'pyrage>=1.2'")
+    with pytest.raises(UsageError, match="pyrage"):
+        make(settled)
+    assert not (settled.backups / ".journal.jsonl").exists()

@@ -79,7 +79,7 @@ def test_init_reads_the_django_settings_if_the_environment_is_empty(site):
     done = site.korrigo("init", env=BARE)
     found = tomllib.loads(config(site).read_text())
     assert found["database"] == {"name": site.database, "host": access.host, **port(access)}
-    assert found["media"] == {"root": str(site.media)}
+    assert found["media"] == {"root": str(site.media), "archive_root": str(site.media).lstrip("/")}
     assert found["django"] == {"manage": [str(python), "manage.py"], "dir": "backend"}
     assert "very-s3cret" not in done.output + config(site).read_text()
     site.korrigo("backup", env=BARE)
@@ -282,6 +282,11 @@ def test_the_sites_own_scripts_of_the_runbooks_names_are_named_and_replaced_when
     assert len(list(theirs.parent.glob("*.sh"))) == len(list((PROJECT / "scripts").glob("*.sh"))) + 1  # deploy.sh
     assert "✅ Backup created" in site.run([theirs]).out
     site.korrigo("verify", "latest")
+    gone = site.run([theirs], env={"PATH": "/usr/bin:/bin"}, code=0)
+    assert "✅ Backup created" in gone.out
+    theirs.write_text(re.sub(r"^PATH=.*$", "", theirs.read_text(), flags=re.MULTILINE))
+    assert f"hint: python3 -m pip install {PROJECT}\n" in site.run([theirs], env={"PATH": "/usr/bin:/bin"}, code=2).err
+    site.korrigo("init", "--scripts", env=BARE)
     assert "scripts/" not in site.korrigo("doctor", env=BARE).out
     assert "scripts are ours already" in site.korrigo("init", "--scripts", env=BARE).out
     theirs.unlink()

@@ -104,7 +104,7 @@ def test_every_variable_sets_its_key(tmp_path, variable, place_):
         ("[notify]\nevents = ['success', 'x']", "notify.events.1: must be one of start, success,", "correct the value"),
         ("[database]\nport = true", "database.port: must be a whole number, got true or false", "correct the value"),
         ("[status]\nrpo_hours = -1", "status.rpo_hours: must be a number >= 0", "correct the value"),
-        ("[database]\nsslcert = ''", "database.sslcert: must not be empty", "correct the value"),
+        ("[backup]\ndir = ''", "backup.dir: must not be empty", "correct the value"),
         ("[backup]\ndir = '~no-such-user/b'", "has ~ and no such home directory", "correct the value"),
         ("[backup]\ndir = 5", "backup.dir: must be text", "correct the value"),
         ("[contacts]\npeople = ['x']", "contacts.people.0: must be a table, got text", "correct the value"),

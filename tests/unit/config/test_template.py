@@ -4,10 +4,13 @@ import re
 import tomllib
 
 import pytest
+from msgspec.structs import replace
 
 from korrigo_backup.config.load import load
 from korrigo_backup.config.model import SECTIONS, Configuration
+from korrigo_backup.config.targets import TargetSection
 from korrigo_backup.config.template import render, written
+from korrigo_backup.errors import UsageError
 from property_testing import given, st
 
 scalars = st.one_of(st.text(st.characters(exclude_categories=["Cs"])), st.integers(-(2**60), 2**60), st.booleans())
@@ -29,9 +32,24 @@ def test_every_section_and_key_is_there_and_all_is_a_comment():
 
 def test_the_default_that_is_shown_is_the_default(tmp_path):
     path = tmp_path / "all.toml"
-    path.write_text(re.sub(r"^# (\w+ = \S)", r"\1", render({}), flags=re.MULTILINE))
+    path.write_text(re.sub(r"^# (\w+ =)", r"\1", render({}), flags=re.MULTILINE))
     assert load(tmp_path, {}, path) == Configuration()
-    assert len(re.findall(r"^\w+ = ", path.read_text(), re.MULTILINE)) > 20
+    uncommented = len(re.findall(r"^\w+ = ", path.read_text(), re.MULTILINE))
+    secrets = len(re.findall(r"^# \w+: in ", path.read_text(), re.MULTILINE))
+    assert uncommented + secrets == sum(len(model.__struct_fields__) for model in SECTIONS.values())
+
+
+def test_an_uncommented_section_with_a_name_has_the_defaults(tmp_path):
+    path = tmp_path / "all.toml"
+    path.write_text(re.sub(r"^#(?: #)? (\[targets\.|\w+ =)", r"\1", render({}), flags=re.MULTILINE))
+    assert load(tmp_path, {}, path) == replace(Configuration(), targets={"name": TargetSection()})
+
+
+@pytest.mark.parametrize("text", ["[database]\nname = ''", "[media]\narchive_root = ''", "[backup]\ndir = ''"])
+def test_an_empty_text_is_refused_where_a_value_is_needed(tmp_path, text):
+    (tmp_path / "korrigo-backup.toml").write_text(text)
+    with pytest.raises(UsageError):
+        load(tmp_path, {})
 
 
 @pytest.mark.promise("P7")

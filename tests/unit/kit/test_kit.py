@@ -21,7 +21,7 @@ from korrigo_backup.kit.files import write_out
 from korrigo_backup.kit.model import CONTENTS, README, Contents, KitFile, is_member, seal
 from korrigo_backup.kit.readme import ReadmeFacts, readme
 from korrigo_backup.system import age
-from korrigo_backup.system.installed import requirement
+from korrigo_backup.system.installed import install_command, program_source, requirement
 from property_testing import given, st
 
 NOW = datetime(2026, 2, 4, 3, 0, tzinfo=UTC)
@@ -180,7 +180,8 @@ def test_an_address_is_shown_without_the_name_and_token_in_it():
     ("noted", "wanted", "origin"),
     [
         (None, "korrigo-backup[kit]==1.0", None),
-        ('{"url": "file:///srv/x", "dir_info": {}}', "korrigo-backup[kit]==1.0", "file:///srv/x"),
+        ('{"url": "file:///srv/x%20y", "dir_info": {}}', "/srv/x y[kit]", "file:///srv/x%20y"),
+        ('{"url": "https://host/x.whl", "archive_info": {}}', "korrigo-backup[kit] @ https://host/x.whl", None),
         (
             '{"url": "https://me:t0ken@host/x.git", "vcs_info": {"vcs": "git", "commit_id": "abc"}}',
             "korrigo-backup[kit] @ git+https://host/x.git@abc", None,
@@ -196,6 +197,20 @@ def test_the_program_is_installed_again_as_it_was(tmp_path, monkeypatch, noted, 
         (place / "direct_url.json").write_text(noted)
     monkeypatch.syspath_prepend(tmp_path)
     assert requirement("1.0", "kit") == (wanted, origin)
+
+
+def test_the_address_of_the_project_is_named_once_its_metadata_has_it(tmp_path, monkeypatch):
+    place = tmp_path / "korrigo_backup-1.0.dist-info"
+    place.mkdir()
+    (place / "METADATA").write_text("Name: korrigo-backup\nVersion: 1.0\nRequires-Dist: boto3>=1.36; extra == 's3'\n")
+    (place / "direct_url.json").write_text('{"url": "file:///srv/a%20b.whl", "archive_info": {}}')
+    monkeypatch.syspath_prepend(tmp_path)
+    assert program_source() == "'/srv/a b.whl'"
+    assert install_command("boto3") == f"{sys.executable} -m pip install 'boto3>=1.36'"
+    with (place / "METADATA").open("a") as file:
+        file.write("Project-URL: Home, https://host/\nProject-URL: Source, https://host/x.git\n")
+    assert program_source() == "git+https://host/x.git"
+    assert requirement("1.0", "kit") == ("korrigo-backup[kit] @ git+https://host/x.git@v1.0", None)
 
 
 IDENTITY = x25519.Identity.generate()
@@ -245,4 +260,4 @@ def test_without_pyrage_the_command_that_installs_it_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyrage", None)
     with pytest.raises(UsageError) as caught:
         age.seal(b"x", [PUBLIC])
-    assert caught.value.hint == "pip install 'pyrage>=1.2'"
+    assert caught.value.hint == f"{sys.executable} -m pip install 'pyrage>=1.2'"

@@ -67,6 +67,7 @@ def test_a_cookiecutter_project_is_understood(project):
         "site": {"name": "shop"},
         "compose": {"files": ["production.yml"], "db": "postgres", "backend": "django", "media": "/app/shop/media"},
         "database": {"name": "shop", "user": "me"},
+        "media": {"archive_root": "app/shop/media"},
     }
 
 
@@ -80,6 +81,7 @@ def test_a_small_project_is_understood_and_its_overrides_are_named(project):
             "files": ["docker-compose.yml", "docker-compose.override.yml"], "backend": "web", "media": "/data/uploaded"
         },
         "database": {"name": "blog", "user": "blog"},
+        "media": {"archive_root": "data/uploaded"},
     }  # fmt: skip
     assert "s3cret" not in str(found)
 
@@ -112,6 +114,40 @@ def test_a_host_that_is_no_service_means_direct_access(project):
 def test_discover_reports_each_missing_part_of_the_compose_file(project, text, id_):
     (project / "compose.yml").write_text(text)
     assert levels(discover(project, {}))[id_] in {Level.WARNING, Level.ERROR}
+
+
+@pytest.mark.parametrize(
+    ("variables", "database"),
+    [
+        ('DATABASE_URL: "postgres://shop:s3cret%21@db:5432/sh%C3%B6p?x=1"', {"name": "shöp", "user": "shop"}),
+        ("DB_NAME: shop, DB_USER: me", {"name": "shop", "user": "me"}),
+        ("SQL_DATABASE: shop", {"name": "shop", "user": "postgres"}),
+    ],
+)
+def test_a_database_that_its_image_does_not_name_is_that_of_the_application(project, variables, database):
+    (project / "compose.yml").write_text(
+        f"services: {{db: {{image: 'postgres:15'}}, web: {{command: gunicorn x, environment: {{{variables}}}}}}}"
+    )
+    found = discover(project, {})
+    assert found.values["database"] == database
+    assert "site.default_database" not in levels(found)
+
+
+def test_a_database_that_nobody_names_is_a_warning(project):
+    (project / "compose.yml").write_text("services: {db: {image: 'postgres:15'}, web: {command: gunicorn x}}")
+    assert levels(discover(project, {}))["site.default_database"] is Level.WARNING
+    (project / "compose.yml").write_text(
+        "services: {db: {image: 'postgres:15', environment: {POSTGRES_USER: me}}, web: {command: gunicorn x}}"
+    )
+    assert "site.default_database" not in levels(discover(project, {}))
+
+
+def test_the_archive_root_of_a_new_site_is_its_media_directory_and_that_of_an_old_one_stays(project):
+    environment = {"POSTGRES_HOST": "127.0.0.1", "MEDIA_ROOT": "../uploads/"}
+    root = f"{project.parent}/uploads".lstrip("/")
+    assert f'\narchive_root = "{root}"' in draft(project, environment, project / "new.toml").text
+    (project / "old.toml").write_text('[site]\nname = "shop"\n')
+    assert '# archive_root = "app/media"' in draft(project, environment, project / "old.toml").text
 
 
 def test_compose_s_own_variable_names_the_files(project):

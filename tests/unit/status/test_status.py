@@ -115,6 +115,12 @@ def test_failures_count_from_the_last_success_of_their_kind():
     assert (database.times, database.message) == (1, "no space")
 
 
+def test_a_kit_that_was_called_wrongly_is_no_failure_of_the_site():
+    assert failing([ran(9, Outcome.FAILED, verb="kit", subject="make", exit_code=2)], running=False) == ()
+    (kit,) = failing([ran(9, Outcome.FAILED, verb="kit", subject="make", exit_code=1)], running=False)
+    assert kit.what == "kit"
+
+
 def test_a_backup_that_does_not_verify_is_not_good_until_it_does():
     made, older = backup(3), backup(27)
     bad = ran(2, Outcome.FAILED, verb="verify", subject=made.name, message="cut", exit_code=9)

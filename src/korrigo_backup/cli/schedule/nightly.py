@@ -12,7 +12,9 @@ from korrigo_backup.cli.announcing import announcer
 from korrigo_backup.cli.copy import copied, say_results
 from korrigo_backup.cli.durations import seconds
 from korrigo_backup.cli.fetch import reader
+from korrigo_backup.cli.list_ import summary
 from korrigo_backup.cli.output import CommandContext, narrator, say, say_findings
+from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.prune import prune_target
 from korrigo_backup.cli.status.publish import shown
 from korrigo_backup.core.size import human
@@ -71,6 +73,13 @@ def command(
         say_findings(done.findings)
         say(f"🧹 Cleaned {done.removed} old backups{f', {human(done.freed)} freed' if done.freed else ''}")
         telling.facts["removed"] = str(done.removed)
+        add_to_document(
+            **(summary(done.artifact) if done.artifact else {}),
+            findings=done.findings,
+            removed=done.removed,
+            freed=done.freed,
+            recovery=done.recovery,
+        )
         if done.artifact:
             say(f"✅ Done: {done.artifact.path}")
             telling.facts |= {"backup": done.artifact.name, "size": human(done.artifact.size)}

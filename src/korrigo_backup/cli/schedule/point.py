@@ -10,7 +10,9 @@ from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.backup.backup import BackupOptions
 from korrigo_backup.backup.point import backup_full
 from korrigo_backup.cli.announcing import announcer
+from korrigo_backup.cli.list_ import summary
 from korrigo_backup.cli.output import CommandContext, narrator, say, say_findings
+from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.core.size import human
 from korrigo_backup.errors import Cancelled, Locked
 from korrigo_backup.notify.run import announced
@@ -41,8 +43,10 @@ def command(context: typer.Context) -> None:
     except Cancelled as skipped:
         why = {"reason": skipped.message}
         with journal.recorded(catalog.directory, site, Verb.POINT, SKIPPED, listener=silent, why=why):
+            add_to_document(skipped=skipped.message)
             say(f"⏭️ Skipped: {skipped.message}")
         return
+    add_to_document(**summary(done.artifact), findings=done.findings)
     say_findings(done.findings)
 
 

@@ -15,6 +15,7 @@ from korrigo_backup.app.unattended import prepare, require_in_files
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.artifact.history import proven
 from korrigo_backup.cli.output import CommandContext, say, say_findings, say_json
+from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.errors import Interrupted, KorrigoBackupError, UsageError
 from korrigo_backup.run.journal import read
 from korrigo_backup.schedule.loop import GRACE, Loop, newest
@@ -85,6 +86,7 @@ def _install(wired: Wired, by: By, *, dry_run: bool) -> None:
     if not dry_run:
         place.require()
     changes = schedule.plan(by)
+    add_to_document(by=by, changes=changes, applied=not dry_run)
     _say_changes(changes)
     if dry_run:
         say("No change was made (--dry-run)")
@@ -97,6 +99,7 @@ def _install(wired: Wired, by: By, *, dry_run: bool) -> None:
 
 def _remove(schedule: Schedule, by: By | None, *, dry_run: bool) -> None:
     removals = schedule.removal(by)
+    add_to_document(changes=[change for _, changes in removals for change in changes], applied=not dry_run)
     for _, changes in removals:
         _say_changes(changes)
     if dry_run:
@@ -189,6 +192,7 @@ def _run_until_ended(wired: Wired) -> None:
 def _say_health(wired: Wired, now: datetime) -> None:
     """Print that no backup is missing; KorrigoBackupError if a backup is missing."""
     made = newest(artifact for artifact in wired.catalog.artifacts() if artifact.created <= now)
+    add_to_document(newest=made)
     last = f"the newest is of {made.astimezone():%a %Y-%m-%d %H:%M}" if made else "there is none"
     if missing := overdue(wired.jobs(), made, now, GRACE):
         raise KorrigoBackupError(

@@ -9,6 +9,7 @@ import typer
 
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import CommandContext, say
+from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.setup.checks import checks
 from korrigo_backup.cli.status.status import say_contacts
 from korrigo_backup.errors import UsageError
@@ -50,12 +51,16 @@ def command(
         now=local_now(),
     )
     if target is None:
+        lines = list[str]()
         for line in report(sources):
+            lines.append(line)
             say(line)
+        add_to_document(report=lines)
         return
     text = "".join(f"{line}\n" for line in report(sources)) if output else ""
     with explained(f"write {target}"):
         replace_whole(target, text.encode(errors="replace") if output else packed(sources))
+    add_to_document(file=str(target.absolute()))
     if output:
         say(f"✅ Report written: {output}; read it before you send it")
     else:

@@ -16,6 +16,7 @@ from korrigo_backup.errors import KorrigoBackupError, NotFound, UsageError
 from korrigo_backup.explain.explanations import exit_id, find, group, load, nearest, recognised
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Outcome
+from korrigo_backup.system.installed import program_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -154,6 +155,7 @@ def _values(context: CommandContext) -> dict[str, str]:
         "user": database.user,
         "backups": shlex.quote(directory),
         "media": shlex.quote(media),
+        "program": program_source(),
         "at": f"-h {database.host} -p {database.port}",
     }
     return values | ({"compose": _compose(compose)} if config.composed else {})

@@ -13,6 +13,7 @@ from korrigo_backup.canary.alarm import accept, read_facts
 from korrigo_backup.canary.evaluate import is_alarm, lowest, usual
 from korrigo_backup.canary.watch import alarms, findings, watch
 from korrigo_backup.cli.output import CommandContext, say, say_findings, say_json, say_table
+from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.core.finding import Level, headline
 from korrigo_backup.core.paths import on_one_line
 from korrigo_backup.errors import NotFound, ProblemsFound, UsageError
@@ -81,6 +82,7 @@ def _accept(wired: Wired, facts: Facts, watched: Sequence[Watch], name: str | No
         names = names or [one.name for one in watched if alarms(facts)]
     if not names:
         raise NotFound("no alarm of the canary stands", hint="korrigo-backup canary shows the comparison")
+    add_to_document(accepted=names)
     for one in names:
         ended = accept(wired.catalog, wired.site(), one, reason=on_one_line(reason), now=local_now())
         say(f"✅ {one} is the usual state from now on")

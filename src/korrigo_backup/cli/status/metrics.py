@@ -10,10 +10,11 @@ import typer
 from korrigo_backup.app.build_status import status
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import CommandContext, say
+from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.status.publish import write_metrics
 from korrigo_backup.config.unattended import METRICS_ENDING
 from korrigo_backup.errors import UsageError
-from korrigo_backup.status.metrics import metrics
+from korrigo_backup.status.metrics import metrics, samples
 
 if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
@@ -34,6 +35,9 @@ def command(
         )
     wired: Wired = context.ensure_object(CommandContext).wired()
     if textfile is None:
-        say(metrics(status(wired, now=local_now(), ask=False)).rstrip("\n"))
+        found = status(wired, now=local_now(), ask=False)
+        add_to_document(metrics=samples(found))
+        say(metrics(found).rstrip("\n"))
     else:
         write_metrics(wired, textfile)
+        add_to_document(file=str(textfile.absolute()))

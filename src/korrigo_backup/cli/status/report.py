@@ -15,6 +15,7 @@ import typer
 from korrigo_backup.app.build_status import status
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import CommandContext, say
+from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.core.language import Language, language
 from korrigo_backup.errors import NotFound, UsageError
 from korrigo_backup.report.collect import contents, with_tables
@@ -76,6 +77,7 @@ def command(
         if name is not None:
             raise UsageError(f"a report of a {subject} takes no name", hint=f"korrigo-backup report drill {name}")
         page = _of_period(wired, known, subject, _within(begin, end, known.now), tongue)
+    add_to_document(page=page)
     if to_html is None:
         say(markdown(page).rstrip("\n"))
         return
@@ -84,6 +86,7 @@ def command(
     _require_replaceable(to_html)
     with explained(f"write the report {to_html}"):
         replace_whole(to_html, html(page).encode("utf-8", "replace"))
+    add_to_document(file=str(to_html.absolute()))
     say(f"✅ Report: {to_html}")
 
 

@@ -12,6 +12,7 @@ from msgspec import structs
 from korrigo_backup.app.build_status import status
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import CommandContext, say, say_findings, say_json, say_table
+from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.status.publish import write_status
 from korrigo_backup.core.finding import Level, headline
 from korrigo_backup.core.size import human
@@ -96,6 +97,7 @@ def _as_plugin(context: typer.Context) -> int:
         say(f"BACKUP UNKNOWN - {problem.message}")
         return UNKNOWN
     line, code = plugin_line(found)
+    add_to_document(line=line, exit_code=code)
     say(line)
     return code
 

@@ -1,0 +1,1 @@
+"""Results of some size, printed for people."""

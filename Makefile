@@ -1,6 +1,6 @@
 # Everything is made inside .venv, and by make dist in dist: make clean removes both.
 .PHONY: help setup demo demo-korrigo test test-embedded test-faults test-law test-django42 test-django60 test-psycopg2 test-zoo test-compose test-versions bench \
-	bench-django lint dist clean
+	bench-django lint docs dist clean
 
 VENV := .venv
 PYTHON ?= python3
@@ -28,6 +28,7 @@ help:
 	@echo "make test-systemd   the timers on a real systemd, booted in a container"
 	@echo "make test-versions   the main line on PostgreSQL 13 to 18, whose servers are fetched with npm"
 	@echo "make lint   style, types and layers"
+	@echo "make docs   the documentation as a site, in dist/docs"
 	@echo "make dist   the wheel and the source distribution, in dist/"
 	@echo "make test-django42, test-django60, test-psycopg2   the Django app on other versions and drivers"
 	@echo "make test-zoo   sites of popular Django packages, fetched from PyPI, by Method 2"
@@ -126,6 +127,10 @@ lint: setup
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+# A broken link, or a page that the navigation does not have, fails.
+docs: setup
+	@$(BIN)/python -m docsite.build
 
 # --no-isolation: hatchling is the locked one of .venv. The wheel is built from the source distribution.
 DIST := dist

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.compose.project import Project
     from korrigo_backup.core.finding import Finding
+    from korrigo_backup.run.failures import FailedCommand
     from korrigo_backup.site.site import Site
 
 LOG_LINES = 50
@@ -70,7 +71,11 @@ _SHORTEST = 8
 
 @dataclass(frozen=True)
 class ReportSources:
-    """The sources of the report; `build` returns the live site or raises, `checks` are the lines of `doctor`."""
+    """The sources of the report; `build` returns the live site or raises, `checks` are the lines of `doctor`.
+
+    `unread` is the reason for which the configuration cannot be used: the catalog is then that of the defaults, and the
+    site is not known. `last` is the last command that failed in this directory.
+    """
 
     catalog: Catalog
     build: Callable[[], Site]
@@ -79,6 +84,8 @@ class ReportSources:
     secrets: tuple[Secret, ...]
     contacts: Sequence[str]
     now: datetime
+    unread: str = ""
+    last: FailedCommand | None = None
 
 
 def report(sources: ReportSources) -> Iterator[str]:
@@ -134,6 +141,11 @@ def _entries(catalog: Catalog) -> Iterator[str]:
 def _lines(sources: ReportSources) -> Iterator[str]:
     yield "=== DIAGNOSTIC REPORT ==="
     yield f"Date: {sources.now.isoformat(timespec='seconds')}"
+    if sources.unread:
+        yield f"Configuration: cannot be used: {sources.unread}"
+    if sources.last:
+        one = sources.last
+        yield f"Last failure here: {one.at.isoformat(timespec='seconds')} {one.verb} (exit {one.code}): {one.message}"
     for number, (title, part) in enumerate(_parts(sources), 1):
         yield ""
         yield f"{number}. {title}:"

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from docs.console import commands
 from docs.test_documents import PROJECT
 
 sys.path.insert(0, str(PROJECT))
@@ -109,6 +110,14 @@ def test_a_translation_has_the_headings_of_its_page():
         english = english_pages().get(page)
         if english and page != "index.md":
             assert len(links.headings(read(source))) == len(links.headings(read(english))), source
+
+
+@pytest.mark.parametrize("page", sorted(french_pages().keys() & english_pages().keys()))
+def test_a_translation_has_the_commands_of_its_page(page):
+    def typed(source):
+        return [re.sub(r" +# .*$", "", one.command) for one in commands(read(source))]
+
+    assert typed(french_pages()[page]) == typed(english_pages()[page])
 
 
 def test_the_anchor_of_a_heading_is_that_of_a_reader_of_the_repository():

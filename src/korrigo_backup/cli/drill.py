@@ -75,17 +75,18 @@ def command(
     place = _place(place, level)
     fetch = partial(_fetched, wired, target, identity, artifact, quiet=as_json) if target else None
     steps = narrator(DrillStep, CopyStep, VerifyingArtifact, Proving, DatabaseProven, MediaProven)
+    listen = silent if as_json else steps
     options = DrillOptions(
         artifact=artifact,
         place=place,
         level=level,
         directory=wired.catalog.directory,
-        places=partial(places, wired, place),
+        places=partial(places, wired, place, listen=listen),
         now=local_now(),
         site=SiteName(wired.config.site.name, wired.secrets),
         target=target or "",
         fetch=fetch,
-        listen=silent if as_json else steps,
+        listen=listen,
     )
     with announced(announcer(wired, notify), wired.catalog.directory, "drill", "", say=say_findings) as telling:
         report = run_drill(wired.site(), wired.catalog, options)

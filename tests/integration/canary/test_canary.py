@@ -141,7 +141,7 @@ def test_the_canary_of_an_empty_directory(site):
 
 def test_without_a_backup_the_canary_says_so(site):
     assert "no good backup to compare" in site.korrigo("canary").out
-    assert "takes no name" in site.korrigo("canary", "show", "latest", code=2).err
+    site.korrigo("canary", "show", "latest", code=2)
 
 
 def test_holds_that_cannot_be_read_are_named_once_a_night_and_hide_no_alarm(nights):

@@ -45,7 +45,8 @@ def read(line):
     root, context = command, command.make_context("korrigo-backup", words[:1], resilient_parsing=True)
     while hasattr(command, "commands") and words and words[0] in command.commands:
         command = command.commands[words.pop(0)]
-    assert command is not root, f"there is no such verb: {line}"
+    there = command is not root and not (hasattr(command, "commands") and words and not words[0].startswith("-"))
+    assert there, f"there is no such verb: {line}"
     command.make_context(command.name, words, parent=context)
 
 

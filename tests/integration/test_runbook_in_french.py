@@ -59,6 +59,7 @@ manage = {demo.env["KORRIGO_BACKUP_MANAGE"].split()!r}
 
 def test_every_command_of_the_runbook_runs_from_the_first_to_the_last(demo, configured):
     operator = Operator(demo)
+    operator.env["BACKUP_DIR"] = "backups"
     content = text(PAGE)
     for command, reason in ELSEWHERE.items():
         assert f"$ {command}\n…\n" in content, reason
@@ -70,8 +71,7 @@ def test_every_command_of_the_runbook_runs_from_the_first_to_the_last(demo, conf
     page.write_text(content, encoding="utf-8")
     operator.settle()
     operator.follow(page, {}, until="### 2.3 ")
-    with (demo.home / "korrigo-backup.toml").open("a") as file:
-        file.write(configured)
+    (demo.home / "korrigo-backup.toml").write_text(configured, encoding="utf-8")
     operator.follow(page, {}, after="### 2.3 ", until="### 5.4 ")
     (made,) = demo.backups.glob("korrigo_backup_*")
     operator.follow(page, {"korrigo_backup_20260203_120000": made.name}, after="### 5.4 ", until="### 5.5 ")

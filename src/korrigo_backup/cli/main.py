@@ -149,7 +149,7 @@ def guarded(arguments: Sequence[str] | None = None) -> int:
 
     With `--json` its document is printed at the end, with `--timings` where the seconds went, however it ends.
     """
-    words = _common_first(list(sys.argv[1:] if arguments is None else arguments))
+    words = common_first(list(sys.argv[1:] if arguments is None else arguments))
     CommandContext.language = _asked_language(words) or language(os.environ)
     outer, wanted = Document.current, wants_json(words)
     document = Document(next((word for word in words if word in VERBS), None)) if wanted or outer else None
@@ -166,7 +166,7 @@ def guarded(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _common_first(words: Sequence[str]) -> list[str]:
+def common_first(words: Sequence[str]) -> list[str]:
     """Return a command line with the program's own flags before the verb and `--json` behind it: every verb has all."""
     end = words.index("--") if "--" in words else len(words)
     ours, rest = list(words[:end]), list(words[end:])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ _METHODS = [
     ("cli/**.py", "messages.extract:extract"),
     ("**.py", "messages.extract:extract"),
 ]
+_NO_DATE = datetime(2026, 1, 1, tzinfo=UTC)
 _OPTIONS = {"cli/**.py": {"help": True}}
 
 
@@ -67,7 +69,8 @@ def as_text(catalogue: Catalog) -> bytes:
 
 
 def compiled(catalogue: Catalog) -> bytes:
-    """Return the catalogue as gettext's binary file, which the command reads."""
+    """Return the catalogue as gettext's binary file, which the command reads: the same for the same texts."""
+    catalogue.creation_date = catalogue.revision_date = _NO_DATE
     out = io.BytesIO()
     write_mo(out, catalogue)
     return out.getvalue()
@@ -90,8 +93,7 @@ def _lines() -> Iterator[str]:
         catalogue = updated(language, texts)
         directory = LOCALE / language / "LC_MESSAGES"
         (directory / f"{DOMAIN}.po").write_bytes(as_text(catalogue))
-        with (directory / f"{DOMAIN}.po").open("rb") as file:
-            (directory / f"{DOMAIN}.mo").write_bytes(compiled(read_po(file, locale=language)))
+        (directory / f"{DOMAIN}.mo").write_bytes(compiled(updated(language, texts)))
         missing = sum(not one.string for one in catalogue if one.id)
         yield f"{language}: {len(texts)} texts, {missing} without a translation"
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from korrigo_backup.core.counted import counted
 from korrigo_backup.core.finding import Finding, error, ok, warning
 from korrigo_backup.drill.watched_migrate import MARK
 
@@ -95,7 +96,7 @@ def _strength(mode: str) -> int:
 
 def judge(migrations: Sequence[Migration]) -> list[Finding]:
     """Return the findings about migrations that were all applied."""
-    found = [ok("rehearse.migrations", f"{len(migrations)} migrations applied")]
+    found = [ok("rehearse.migrations", f"{counted(len(migrations), 'migration')} applied")]
     long = [one for one in migrations if one.blocking and (one.seconds or 0) >= LONG]
     if long:
         words = "; ".join(f"{one.name} for up to {one.seconds:.1f} s: {_locked(one.blocking)}" for one in long)
@@ -103,7 +104,7 @@ def judge(migrations: Sequence[Migration]) -> list[Finding]:
     else:
         found.append(ok("rehearse.locks", f"no migration locks a table of the site for {LONG:g} s"))
     if rewritten := rewritten_by(migrations):
-        words = f"{len(rewritten)} tables are written anew, and are locked meanwhile: {', '.join(rewritten)}"
+        words = f"written anew, and locked meanwhile: {counted(len(rewritten), 'table')}: {', '.join(rewritten)}"
         found.append(warning("rehearse.rewritten", words, "plan a downtime as long as these migrations"))
     return found
 

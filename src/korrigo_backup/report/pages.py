@@ -168,10 +168,15 @@ def _what(content: BackupContent | None) -> str:
 
 
 def _details(drill: DrillResult, targets: RecoveryTargets, t: Tongue) -> tuple[Bullet, ...]:
-    content = drill.content
+    content, passed = drill.content, drill.verdict is DrillOutcome.PASSED
+    tables, rows = (
+        (t("Tables restored", "Tables restaurées"), t("Rows proven", "Lignes prouvées"))
+        if passed
+        else (t("Tables in the backup", "Tables de la sauvegarde"), t("Rows in the backup", "Lignes de la sauvegarde"))
+    )
     known: tuple[tuple[str, int | None], ...] = (
-        (t("Tables restored", "Tables restaurées"), content.tables if content else None),
-        (t("Rows proven", "Lignes prouvées"), content.rows if content else None),
+        (tables, content.tables if content else None),
+        (rows, content.rows if content else None),
         (t("Users", "Utilisateurs"), content.users if content else None),
         (t("Media files", "Fichiers média"), content.files if content else None),
     )

@@ -46,7 +46,7 @@ def test_a_damage_that_is_not_found_ends_with_exit_10(site, monkeypatch):
     site.backup()
     monkeypatch.setattr(incident, "_finding", lambda *_: "")
     wired = site.wired()
-    with pytest.raises(ProblemsFound, match="4 of 6 damages were not found"):
+    with pytest.raises(ProblemsFound, match="4 of 6 damages not found"):
         incident.simulate(
             wired.catalog,
             lambda: wired.catalog.find("latest"),

@@ -241,10 +241,24 @@ def _charts(
 
 def _problems(records: Sequence[Record], t: Tongue) -> PageTable | None:
     rows = tuple(
-        (minute(one.started), f"{one.verb} {one.subject}", str(one.outcome), one.message)
+        (minute(one.started), f"{one.verb} {one.subject}", _end(one.outcome, t), one.message)
         for one in list(reversed(records))[:_MOST]
     )
     return PageTable(("Date", t("Run", "Opération"), t("End", "Fin"), "Message"), rows) if rows else None
+
+
+_ENDS = {
+    Outcome.BEGUN: ("no end in the journal", "sans fin au journal"),
+    Outcome.DONE: ("done", "terminé"),
+    Outcome.PARTLY: ("partly", "en partie"),
+    Outcome.CANCELLED: ("cancelled", "annulé"),
+    Outcome.FAILED: ("failed", "échoué"),
+    Outcome.INTERRUPTED: ("interrupted", "interrompu"),
+}
+
+
+def _end(outcome: Outcome, t: Tongue) -> str:
+    return t(*_ENDS[outcome])
 
 
 def _decisions(records: Sequence[Record], t: Tongue) -> PageTable | None:
@@ -253,7 +267,7 @@ def _decisions(records: Sequence[Record], t: Tongue) -> PageTable | None:
             minute(one.started),
             one.by,
             f"{one.verb} {one.subject}",
-            str(one.outcome),
+            _end(one.outcome, t),
             ", ".join(f"{name}: {text}" for name, text in one.why.items()),
         )
         for one in list(reversed(records))[:_MOST]

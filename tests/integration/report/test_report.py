@@ -159,3 +159,9 @@ def test_a_number_of_one_has_its_noun_in_the_singular(drilled):
     outs = [drilled.korrigo("report", *words, "--lang", "en").out for words in reports]
     outs += [drilled.korrigo("status", code=(0, 10)).out, drilled.korrigo("checklist", code=(0, 10)).out]
     assert [re.findall(r"(?<![\d.,])1 [a-z]{2,}s\b", out) for out in outs] == [[]] * 5
+
+
+def test_the_ends_of_runs_are_in_the_language_of_the_report(drilled):
+    drilled.korrigo("canary", "accept", "latest", "--reason", "the test")
+    for lang, end in (("fr", "terminé"), ("en", "done")):
+        assert f"| {end} | reason: the test |" in drilled.korrigo("report", "--lang", lang).out

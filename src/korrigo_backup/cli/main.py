@@ -84,6 +84,7 @@ VERBS = {
     "checklist": "korrigo_backup.cli.status.checklist",
     "kit": "korrigo_backup.cli.kit",
     "init": "korrigo_backup.cli.setup.init",
+    "completion": "korrigo_backup.cli.setup.completion",
     "schedule": "korrigo_backup.cli.schedule.schedule",
 }
 """Where the `command` of each verb is; only the typed verb is loaded, which saves time."""

@@ -20,6 +20,7 @@ from typer.core import TyperGroup, TyperOption
 
 from korrigo_backup import __version__
 from korrigo_backup.cli.output import CommandContext, say_document, timings_text
+from korrigo_backup.cli.program.directory import from_directory, go_to_site
 from korrigo_backup.cli.program.document import JSON, Document, error_fields, wants_json
 from korrigo_backup.core.paths import on_one_line
 from korrigo_backup.core.secret import redact
@@ -98,7 +99,12 @@ _WAY: Any = {
 
 
 class _Verbs(Mapping[str, Any]):
-    """The verbs' commands, each loaded when it is asked for; every one has `--json`."""
+    """The verbs' commands, each loaded when it is asked for; every one has `--json`.
+
+    `typed_in` is the directory of the command line, None if it is the site's: paths that are typed begin there.
+    """
+
+    typed_in: ClassVar[Path | None] = None
 
     def __getitem__(self, name: str) -> Any:
         if name not in VERBS:
@@ -110,6 +116,8 @@ class _Verbs(Mapping[str, Any]):
             command.params.append(
                 TyperOption(param_decls=[JSON], is_flag=True, expose_value=False, help="Print a JSON document.")
             )
+        if self.typed_in:
+            from_directory(command, self.typed_in)
         return command
 
     def __iter__(self) -> Iterator[str]:
@@ -243,6 +251,7 @@ def _common_first(words: Sequence[str]) -> list[str]:
 
 def _guarded(words: Sequence[str]) -> tuple[int, Mapping[str, object] | None]:
     """Run a command line; return its exit code and, if it failed, the fields of its error."""
+    words, _Verbs.typed_in = go_to_site(words)
     try:
         result = app(words, prog_name="korrigo-backup", standalone_mode=False)
     except KorrigoBackupError as problem:

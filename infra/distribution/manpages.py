@@ -15,6 +15,7 @@ import typer.main
 
 from korrigo_backup import __version__
 from korrigo_backup.cli.main import app
+from korrigo_backup.cli.program.examples import EXAMPLES
 from korrigo_backup.cli.setup.words import first_sentence
 from korrigo_backup.errors import KorrigoBackupError
 
@@ -50,8 +51,11 @@ def _head(command: Any, context: Any) -> Iterator[str]:
     yield ".SH DESCRIPTION"
     yield from _paragraphs(command.help or "")
     yield from _parameters(command, context, ".SH")
-    if command.epilog:
-        yield from (".SH NOTES", *_paragraphs(command.epilog))
+    examples = EXAMPLES.get(context.info_name, ())
+    if examples:
+        yield ".SH EXAMPLES"
+    for line, words in examples:
+        yield from (".TP", rf"\fB{_text(line)}\fR", _text(words) or " ")
 
 
 def _action(command: Any, context: Any) -> Iterator[str]:

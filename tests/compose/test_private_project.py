@@ -180,45 +180,95 @@ def test_what_a_killed_run_has_left_is_removed_by_the_next_and_a_living_place_is
     assert list((stack.root / "backups").glob(".*-drill-*")) == []
 
 
-def build(tmp_path, sql):
-    """Build an image of the backend with one more migration, and return its name."""
-    tag = f"korrigo-t-rehearsed-{os.getpid()}:{len(sql)}"
+ANEW = "ALTER TABLE exams_annotation ADD COLUMN token uuid NOT NULL DEFAULT gen_random_uuid()"
+AGAINST_THE_ROWS = "CREATE UNIQUE INDEX exams_copy_one ON exams_copy (status)"
+
+
+def rehearsed(stack, *arguments, code):
+    """Return the document of a rehearsal, and the whole output."""
+    output = korrigo(stack, "rehearse", *arguments, "--json", code=code)
+    document = json.loads(output[: output.rindex("}") + 1])
+    assert document["planned"][0] == "exams.0003_more"
+    assert document["passed"] is (code == 0)
+    return document, output
+
+
+def levels_of(document):
+    return {one["id"]: one["level"] for one in document["findings"]}
+
+
+@pytest.mark.contract("X2")
+@pytest.mark.parametrize(("sql", "code"), [(ANEW, 0), (AGAINST_THE_ROWS, 10)], ids=["written anew", "against the rows"])
+def test_the_migrations_of_a_new_image_are_rehearsed_on_the_saved_rows(untouched, tmp_path, sql, code):
+    stack, tag = untouched, f"korrigo-t-rehearsed-{os.getpid()}:{len(sql)}"
     (tmp_path / "0003_more.py").write_text(MIGRATION.format(sql=sql))
     (tmp_path / "Dockerfile").write_text(
         f"FROM {IMAGES['KORRIGO_BACKEND_IMAGE']}\nCOPY 0003_more.py /app/exams/migrations/0003_more.py\n"
     )
     subprocess.run(["docker", "build", "--quiet", "--tag", tag, tmp_path], capture_output=True, check=True)
-    return tag
+    try:
+        done, output = rehearsed(stack, "--image", tag, code=code)
+    finally:
+        docker("image", "rm", "--force", tag)
+    (migration,) = done["migrations"]
+    assert migration["name"] == "exams.0003_more"
+    if code:
+        assert migration["seconds"] is None
+        assert "in exams.0003_more: django.db.utils.IntegrityError: could not create unique index" in output
+        assert "could not create unique index" in done["failure"]
+        assert "the live site was not touched\n" in output
+    else:
+        assert migration["seconds"] > 0
+        assert done["rewritten"] == migration["rewritten"] == ["public.exams_annotation"]
+        assert {"table": "public.exams_annotation", "mode": "AccessExclusiveLock"} in migration["locks"]
+        assert levels_of(done).items() >= {"validate.probe": "ok", "rehearse.locks": "ok"}.items()
+
+
+LATER = """
+import time
+from django.db import migrations
+class Migration(migrations.Migration):
+    dependencies = [("exams", "0003_more")]
+    operations = [
+        migrations.RunSQL("CREATE TABLE exams_new (id int)"),
+        migrations.RunSQL("CREATE INDEX exams_copy_late ON exams_copy (status)"),
+        migrations.RunPython(lambda apps, editor: time.sleep(1.2)),
+    ]
+"""
+CONCURRENTLY = """
+from django.db import migrations
+class Migration(migrations.Migration):
+    atomic = False
+    dependencies = [("exams", "0004_later")]
+    operations = [migrations.RunSQL("CREATE INDEX CONCURRENTLY exams_exam_late ON exams_exam (name)")]
+"""
 
 
 @pytest.mark.contract("X2")
-@pytest.mark.parametrize(
-    ("sql", "code"),
-    [
-        ("ALTER TABLE exams_annotation ADD COLUMN token uuid NOT NULL DEFAULT gen_random_uuid()", 0),
-        ("CREATE UNIQUE INDEX exams_copy_one ON exams_copy (status)", 10),
-    ],
-    ids=["a table is rewritten", "the rows are against it"],
-)
-def test_the_migrations_of_a_new_image_are_rehearsed_on_the_saved_rows(untouched, tmp_path, sql, code):
-    stack, image = untouched, build(tmp_path, sql)
-    try:
-        output = korrigo(stack, "rehearse", "--image", image, "--json", code=code)
-    finally:
-        docker("image", "rm", "--force", image)
-    done = json.loads(output[: output.rindex("}") + 1])
-    assert done["planned"] == ["exams.0003_more"]
-    (migration,) = done["migrations"]
-    assert migration["name"] == "exams.0003_more"
-    assert done["passed"] is (code == 0)
-    if code:
-        assert migration["seconds"] is None
-        assert "could not create unique index" in output
-        assert "could not create unique index" in done["failure"]
-    else:
-        assert migration["seconds"] > 0
-        assert done["rewritten"] == ["public.exams_annotation"]
-        assert {one["id"]: one["level"] for one in done["findings"]}["validate.probe"] == "ok"
+def test_a_checkout_is_rehearsed_and_each_migration_names_its_own_locks(untouched, tmp_path):
+    stack, code = untouched, tmp_path / "code"
+    (there,) = docker("create", IMAGES["KORRIGO_BACKEND_IMAGE"])
+    docker("cp", f"{there}:/app", str(code))
+    docker("rm", there)
+    migrations = code / "exams" / "migrations"
+    (migrations / "0003_more.py").write_text(MIGRATION.format(sql=ANEW))
+    (migrations / "0004_later.py").write_text(LATER)
+    (migrations / "0005_concurrently.py").write_text(CONCURRENTLY)
+    listed = sorted(tmp_path.rglob("*"))
+    korrigo(stack, "rehearse", "--checkout", tmp_path, code=6)
+    done, _ = rehearsed(stack, "--checkout", code, code=0)
+    first, second, third = done["migrations"]
+    assert first["rewritten"] == ["public.exams_annotation"]
+    assert second["seconds"] > 1.2
+    assert {"table": "public.exams_copy", "mode": "ShareLock"} in second["locks"]
+    assert "exams_new" not in str(second["locks"])
+    assert second["rewritten"] == third["rewritten"] == []
+    assert not [one for one in third["locks"] if one["mode"] == "AccessExclusiveLock"]
+    assert levels_of(done)["rehearse.locks"] == "warning"
+    (found,) = [one["message"] for one in done["findings"] if one["id"] == "rehearse.locks"]
+    assert "exams.0004_later" in found
+    assert "public.exams_copy against writes" in found
+    assert sorted(tmp_path.rglob("*")) == listed
 
 
 def drilled(stack, *arguments):

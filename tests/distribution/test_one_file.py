@@ -8,7 +8,7 @@ import pytest
 
 from distribution.conftest import clean_environment
 from korrigo_backup import __version__
-from korrigo_backup.cli.main import VERBS
+from korrigo_backup.cli.program.verbs import VERBS
 
 pytestmark = pytest.mark.dist
 

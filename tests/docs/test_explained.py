@@ -112,7 +112,9 @@ def test_every_command_of_ours_exists_with_its_options():
             assert "$compose" not in line
             words = shlex.split(line)
             if words[0] == "korrigo-backup" and not words[1].startswith("-"):
-                known = {option for parameter in verbs[words[1]].params for option in parameter.opts} | {"--timings"}
+                group = verbs[words[1]]
+                leaf = group.commands[group._action_first(words[2:])[0]] if hasattr(group, "commands") else group
+                known = {option for parameter in leaf.params for option in parameter.opts} | {"--timings"}
                 assert {word for word in words if word.startswith("--")} <= known, line
 
 

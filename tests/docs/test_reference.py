@@ -32,6 +32,11 @@ def commands():
     return command.commands
 
 
+def leaves(verb):
+    """The command of a verb, or those of its actions."""
+    return list(getattr(commands()[verb], "commands", {"": commands()[verb]}).values())
+
+
 def verbs():
     return sorted(commands())
 
@@ -67,9 +72,10 @@ def test_every_verb_is_in_the_reference_with_each_of_its_options(verb):
     text = document("commands.md")
     assert f"## {verb}" in text
     part = text.split(f"## {verb}\n")[1].split("\n## ")[0]
-    options = {option for parameter in commands()[verb].params for option in parameter.opts if option.startswith("--")}
+    options = {option for leaf in leaves(verb) for parameter in leaf.params for option in parameter.opts}
     part += text.split("\n## ")[0]  # options that every verb takes
-    assert [option for option in options if f"`{option}" not in part] == []
+    assert [option for option in options if option.startswith("--") and f"`{option}" not in part] == []
+    assert [leaf.name for leaf in leaves(verb) if leaf.name not in part] == []
 
 
 @pytest.mark.contract("X4")

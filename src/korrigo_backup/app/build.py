@@ -337,9 +337,7 @@ def staging_server(config: Configuration, environment: Mapping[str, str]) -> Pos
     """
     section, live = config.staging, config.database
     access: Access
-    if section.files:
-        operator = child_environment(environment, {})
-        project = Project(find_program(operator), section.files, operator, section.project)
+    if project := staging_project(config, environment):
         access = ComposeAccess(project, section.db, section.user)
     elif section.host:
         access = Direct(
@@ -362,6 +360,14 @@ def staging_server(config: Configuration, environment: Mapping[str, str]) -> Pos
             hint="set [staging] name to a database of its own, for example viatique_staging",
         )
     return Postgres(access, database=section.name, maintenance=section.maintenance)
+
+
+def staging_project(config: Configuration, environment: Mapping[str, str]) -> Project | None:
+    """Return the Compose project of `[staging]`, None if its server is reached directly."""
+    if not config.staging.files:
+        return None
+    operator = child_environment(environment, {})
+    return Project(find_program(operator), config.staging.files, operator, config.staging.project)
 
 
 def _project(config: Configuration, environment: Mapping[str, str]) -> Project:

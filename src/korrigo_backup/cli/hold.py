@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +11,7 @@ import typer
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.artifact.naming import former_beside, is_beside, is_stamp, parse
 from korrigo_backup.cli.output import CommandContext, say, say_json, say_table
+from korrigo_backup.cli.program.commands import Actions
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.core.moment import require_moment
 from korrigo_backup.core.paths import on_one_line, printable
@@ -28,43 +28,49 @@ if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
 
 
-class HoldAction(StrEnum):
-    """The actions on holds."""
-
-    ADD = "add"
-    LIST = "list"
-    RELEASE = "release"
+_NAME = "A backup (path, name in BACKUP_DIR, latest), or a previous copy that a restore kept."
 
 
-def command(
+def add(
     context: typer.Context,
-    action: Annotated[HoldAction, typer.Argument(help="add, list or release.")] = HoldAction.LIST,
-    name: Annotated[
-        str | None,
-        typer.Argument(help="A backup (path, name in BACKUP_DIR, latest), or a previous copy that a restore kept."),
-    ] = None,
-    reason: Annotated[str | None, typer.Option(help="Why it must stay (add).")] = None,
+    name: Annotated[str, typer.Argument(help=_NAME)],
+    reason: Annotated[str | None, typer.Option(help="Why it must stay; the next operator needs it.")] = None,
     by: Annotated[str | None, typer.Option(help="The holder's name; default: the user.")] = None,
-    until: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="The first day it may go (add).")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="list: print a JSON document.")] = False,
+    until: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="The first day it may go.")] = None,
 ) -> None:
-    """Keep a backup under any retention policy: add a hold, list the holds, release a hold.
+    """Keep a backup, for a reason, until a day or for ever."""
+    _add(context.ensure_object(CommandContext).wired(), name, reason, by or user(), until)
 
-    A hold wins over every rule and over the maximum age. A hold on a restore point also holds its components.
-    """
+
+def list_(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
+) -> None:
+    """List the holds."""
+    _list(context.ensure_object(CommandContext).wired(), as_json=as_json)
+
+
+def release(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help=_NAME)],
+    by: Annotated[str | None, typer.Option(help="Only the hold of this holder; default: all.")] = None,
+) -> None:
+    """Take the holds from a backup: the retention policy decides again."""
     wired: Wired = context.ensure_object(CommandContext).wired()
-    if action is HoldAction.LIST:
-        _list(wired, as_json=as_json)
-        return
-    if name is None:
-        raise UsageError("which backup?", hint=f"korrigo-backup hold {action} NAME; the names: korrigo-backup list")
-    if action is HoldAction.ADD:
-        _add(wired, name, reason, by or user(), until)
-        return
     ended = holds.release(wired.catalog.directory, Path(name).name, by)
     add_to_document(holds=ended)
     for hold in ended:
         say(f"✅ {hold.name} is no longer {hold.described()}")
+
+
+ACTIONS = Actions(
+    {"add": add, "list": list_, "release": release},
+    default="list",
+    help="""Keep a backup under any retention policy: add a hold, list the holds, release a hold.
+
+    A hold wins over every rule and over the maximum age. A hold on a restore point also holds its components.
+    """,
+)
 
 
 def _add(wired: Wired, name: str, reason: str | None, by: str, until: str | None) -> None:

@@ -5,7 +5,6 @@ It is one encrypted file.
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +13,7 @@ import typer
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.fetch import private_key
 from korrigo_backup.cli.output import CommandContext, say, say_findings, say_json
+from korrigo_backup.cli.program.commands import Actions
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.core.finding import first_error, refuse_on_error, warning
 from korrigo_backup.core.paths import printable
@@ -32,43 +32,51 @@ if TYPE_CHECKING:
 _UNKNOWN = warning("kit.stale", "")
 
 
-class KitAction(StrEnum):
-    """The actions on the kit."""
-
-    MAKE = "make"
-    SHOW = "show"
-    VERIFY = "verify"
-    OPEN = "open"
+_FILE = typer.Argument(help="A kit: a path or a name in BACKUP_DIR; the newest.")
+_IDENTITY = typer.Option(help="The private key: an age identity file, an OpenSSH key, or - to read it here.")
 
 
-def command(
+def make(context: typer.Context) -> None:
+    """Save the files, if they have changed since the newest kit."""
+    _make(context.ensure_object(CommandContext).wired())
+
+
+def show(
     context: typer.Context,
-    what: Annotated[KitAction, typer.Argument(help="make, show, verify, open.")],
-    file: Annotated[str | None, typer.Argument(help="A kit: a path or a name in BACKUP_DIR; the newest.")] = None,
-    identity: Annotated[
-        str | None, typer.Option(help="The private key: an age identity file, an OpenSSH key, or - to read it here.")
-    ] = None,
-    to: Annotated[Path | None, typer.Option(help="open: the directory to write to; new or empty.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="show, verify: print a JSON document.")] = False,
+    file: Annotated[str | None, _FILE] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
 ) -> None:
-    """Save .env, the Compose files, korrigo-backup.toml and the signing key, encrypted, and open that again.
+    """List the content of a kit, and the changes since."""
+    _show(context.ensure_object(CommandContext).wired(), file, as_json=as_json)
 
-    make saves them when they have changed. show lists the newest kit, verify checks that it is whole (with --identity:
-    opens it and compares). open writes it out on a bare server; README.md in it has the commands.
-    """
-    shared = context.ensure_object(CommandContext)
-    if what is KitAction.OPEN:
-        _open(shared, file, identity, to)
-    elif to is not None:
-        raise UsageError(f"--to is for kit open, not for kit {what}", hint="korrigo-backup kit open --to DIRECTORY")
-    elif what is KitAction.MAKE:
-        if file is not None or identity is not None:
-            raise UsageError("kit make takes no file and no identity", hint="korrigo-backup kit make")
-        _make(shared.wired())
-    elif what is KitAction.SHOW:
-        _show(shared.wired(), file, as_json=as_json)
-    else:
-        _verify(shared.wired(), file, identity, as_json=as_json)
+
+def verify(
+    context: typer.Context,
+    file: Annotated[str | None, _FILE] = None,
+    identity: Annotated[str | None, _IDENTITY] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
+) -> None:
+    """Check that a kit is whole; with --identity open it and compare."""
+    _verify(context.ensure_object(CommandContext).wired(), file, identity, as_json=as_json)
+
+
+def open_(
+    context: typer.Context,
+    file: Annotated[str | None, _FILE] = None,
+    identity: Annotated[str | None, _IDENTITY] = None,
+    to: Annotated[Path | None, typer.Option(help="The directory to write to; new or empty.")] = None,
+) -> None:
+    """Write the files out, on a bare server; README.md among them has the commands."""
+    _open(context.ensure_object(CommandContext), file, identity, to)
+
+
+ACTIONS = Actions(
+    {"make": make, "show": show, "verify": verify, "open": open_},
+    help="""Save .env, the Compose files, korrigo-backup.toml and the signing key, encrypted, and open that again.
+
+    They are the recovery kit: the files that a bare server needs besides the backups.
+    """,
+)
 
 
 def _make(wired: Wired) -> None:

@@ -6,23 +6,23 @@ One file: a verb is loaded only when it is typed, inside of the boundary.
 from __future__ import annotations
 
 import errno
-import importlib
 import os
+import shlex
 import signal
 import sys
 import traceback
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
-from typer.core import TyperGroup, TyperOption
 
 from korrigo_backup import __version__
 from korrigo_backup.cli.output import CommandContext, say_document, timings_text
-from korrigo_backup.cli.program.directory import from_directory, go_to_site
+from korrigo_backup.cli.program.commands import PROGRAM, WAY, LazyVerbs, Program
+from korrigo_backup.cli.program.directory import go_to_site
 from korrigo_backup.cli.program.document import JSON, Document, error_fields, wants_json
-from korrigo_backup.core.paths import on_one_line
+from korrigo_backup.cli.program.verbs import VERBS
+from korrigo_backup.core.paths import on_one_line, printable
 from korrigo_backup.core.secret import redact
 from korrigo_backup.errors import (
     INTERRUPTED,
@@ -39,107 +39,22 @@ from korrigo_backup.system.run import forbid_core_dumps
 from korrigo_backup.system.signals import EndingSignals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Mapping, Sequence
 
     from korrigo_backup.app.build import Wired
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _UNKNOWN = "unknown: run korrigo-backup list, and see that the site answers"
 DEBUG_VARIABLE = "KORRIGO_BACKUP_DEBUG"
-_TIMINGS = "--timings"
+_COMMON = frozenset({"--timings", "--quiet", "-q", "--verbose", "-v"})
 _AGAIN = "run it again when you are ready"
 
-VERBS = {
-    "backup": "korrigo_backup.cli.backup",
-    "list": "korrigo_backup.cli.list_",
-    "show": "korrigo_backup.cli.show",
-    "verify": "korrigo_backup.cli.verify",
-    "drill": "korrigo_backup.cli.drill",
-    "bench": "korrigo_backup.cli.bench",
-    "compare": "korrigo_backup.cli.compare",
-    "plan": "korrigo_backup.cli.plan",
-    "restore": "korrigo_backup.cli.restore",
-    "rollback": "korrigo_backup.cli.rollback",
-    "rebuild": "korrigo_backup.cli.rebuild",
-    "validate": "korrigo_backup.cli.validate",
-    "guard": "korrigo_backup.cli.guard",
-    "media": "korrigo_backup.cli.media",
-    "prune": "korrigo_backup.cli.prune",
-    "hold": "korrigo_backup.cli.hold",
-    "copy": "korrigo_backup.cli.copy",
-    "rehearse": "korrigo_backup.cli.rehearse",
-    "fetch": "korrigo_backup.cli.fetch",
-    "seal": "korrigo_backup.cli.seal",
-    "adopt": "korrigo_backup.cli.adopt",
-    "browse": "korrigo_backup.cli.browse",
-    "nightly": "korrigo_backup.cli.schedule.nightly",
-    "point": "korrigo_backup.cli.schedule.point",
-    "notify": "korrigo_backup.cli.notify",
-    "status": "korrigo_backup.cli.status.status",
-    "report": "korrigo_backup.cli.status.report",
-    "canary": "korrigo_backup.cli.status.canary",
-    "doctor": "korrigo_backup.cli.setup.doctor",
-    "diagnose": "korrigo_backup.cli.setup.diagnose",
-    "explain": "korrigo_backup.cli.setup.explain",
-    "metrics": "korrigo_backup.cli.status.metrics",
-    "checklist": "korrigo_backup.cli.status.checklist",
-    "kit": "korrigo_backup.cli.kit",
-    "init": "korrigo_backup.cli.setup.init",
-    "completion": "korrigo_backup.cli.setup.completion",
-    "schedule": "korrigo_backup.cli.schedule.schedule",
-}
-"""Where the `command` of each verb is; only the typed verb is loaded, which saves time."""
-
-_WAY: Any = {
-    "add_completion": False,
-    "pretty_exceptions_enable": False,
-    "rich_markup_mode": None,
-    "context_settings": {"help_option_names": ["-h", "--help"]},
-}
-
-
-class _Verbs(Mapping[str, Any]):
-    """The verbs' commands, each loaded when it is asked for; every one has `--json`.
-
-    `typed_in` is the directory of the command line, None if it is the site's: paths that are typed begin there.
-    """
-
-    typed_in: ClassVar[Path | None] = None
-
-    def __getitem__(self, name: str) -> Any:
-        if name not in VERBS:
-            raise KeyError(name)
-        verb = typer.Typer(**_WAY)
-        verb.command(name)(importlib.import_module(VERBS[name]).command)
-        command = typer.main.get_command(verb)
-        if not any(JSON in parameter.opts for parameter in command.params):
-            command.params.append(
-                TyperOption(param_decls=[JSON], is_flag=True, expose_value=False, help="Print a JSON document.")
-            )
-        if self.typed_in:
-            from_directory(command, self.typed_in)
-        return command
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(VERBS)
-
-    def __len__(self) -> int:
-        return len(VERBS)
-
-
-class _Program(TyperGroup):
-    def __init__(self, **attributes: Any) -> None:
-        super().__init__(**{**attributes, "commands": _Verbs()})
-
-
 app = typer.Typer(
-    name="korrigo-backup",
-    cls=_Program,
+    name=PROGRAM,
+    cls=Program,
     help="Proven backup and restore for Django, PostgreSQL and media sites.",
     no_args_is_help=True,
-    **_WAY,
-    epilog="Exit codes: 0 ok, 1 error, 2 usage, 3 done in part, 4 refused, 5 cancelled, 6 not found, 7 locked,"
-    " 8 unreachable, 9 proof failed, 10 problems found, 130 interrupted.",
+    **WAY,
 )
 
 
@@ -153,17 +68,24 @@ def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's way
 def options(
     context: typer.Context,
     config: Annotated[Path | None, typer.Option(help="TOML file; default: korrigo-backup.toml here.")] = None,
-    show_timings: Annotated[
-        bool, typer.Option("--timings", help="Also after the verb: print each step's seconds (stderr).")
-    ] = False,
-    _version_wanted: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
-    ] = False,
+    show_timings: Annotated[bool, typer.Option("--timings")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v")] = False,
+    _version_wanted: Annotated[bool, typer.Option("--version", "-V", callback=_version, is_eager=True)] = False,
 ) -> None:
     """Proven backup and restore for Django, PostgreSQL and media sites."""
     if show_timings:
         timings.begin(since=_Begun.at)
+    if quiet and verbose:
+        raise UsageError("--quiet and --verbose exclude each other", hint="choose one of them")
+    CommandContext.is_quiet = quiet
+    timings.watch(_say_process if verbose else None)
     context.obj = CommandContext(lambda: _wired(config))
+
+
+def _say_process(argv: Sequence[str]) -> None:
+    """Print a process that is started, on standard error; secrets are in no argument."""
+    _print(f"+ {shlex.join(map(printable, argv))}")
 
 
 def _wired(config: Path | None) -> Wired:
@@ -238,22 +160,19 @@ def guarded(arguments: Sequence[str] | None = None) -> int:
 
 
 def _common_first(words: Sequence[str]) -> list[str]:
-    """Return a command line with `--timings` before the verb and `--json` behind it: every verb has both."""
+    """Return a command line with the program's own flags before the verb and `--json` behind it: every verb has all."""
     end = words.index("--") if "--" in words else len(words)
     ours, rest = list(words[:end]), list(words[end:])
-    if JSON in ours:
-        ours = [*(word for word in ours if word != JSON), JSON]
-    if _TIMINGS in ours:
-        ours.remove(_TIMINGS)
-        ours.insert(0, _TIMINGS)
-    return [*ours, *rest]
+    flags = [word for word in ours if word in _COMMON]
+    json = [JSON] if JSON in ours else []
+    return [*flags, *(word for word in ours if word not in _COMMON and word != JSON), *json, *rest]
 
 
 def _guarded(words: Sequence[str]) -> tuple[int, Mapping[str, object] | None]:
     """Run a command line; return its exit code and, if it failed, the fields of its error."""
-    words, _Verbs.typed_in = go_to_site(words)
+    words, LazyVerbs.typed_in = go_to_site(words)
     try:
-        result = app(words, prog_name="korrigo-backup", standalone_mode=False)
+        result = app(words, prog_name=PROGRAM, standalone_mode=False)
     except KorrigoBackupError as problem:
         return _failed(problem)
     except Interrupted as problem:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +10,7 @@ from korrigo_backup.app.build_status import status
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.durations import seconds
 from korrigo_backup.cli.output import CommandContext, say, say_findings, say_json
+from korrigo_backup.cli.program.commands import Actions
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.errors import UNCHANGED, PartlyDone, ProblemsFound, Unreachable, UsageError
 from korrigo_backup.notify.event import Event, journal_tail
@@ -28,39 +28,44 @@ _BACK_UP = "korrigo-backup backup; then find the reason that the schedule did no
 _HOUR = 3600
 
 
-class NotifyAction(StrEnum):
-    """The actions on the channels."""
-
-    TEST = "test"
-    OVERDUE = "overdue"
-
-
-def command(
+def trial(
     context: typer.Context,
-    action: Annotated[
-        NotifyAction, typer.Argument(help="test: send a trial; overdue: notify when a backup is missing.")
-    ],
-    event: Annotated[Event, typer.Option(help="test: the event whose words are sent.")] = Event.SUCCESS,
-    max_age: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="overdue: the limit of age; default: [status] rpo_hours."),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="test: print a JSON document.")] = False,
+    event: Annotated[Event, typer.Option(help="The event whose words are sent.")] = Event.SUCCESS,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
 ) -> None:
-    """Try the channels, or notify them that a backup has not come.
+    """Send a trial to every channel, and print each result.
 
-    test sends a trial to every channel, also if it is not subscribed to the event, and prints each result; Healthchecks
-    gets it in its log: no check turns green or red. Exit 0: all took it, 3: some did, 8: none did. overdue is for a
-    schedule of its own: it notifies, and exits with 10, when the newest good backup of the database is too old.
+    A channel gets it also if it is not subscribed to the event. Healthchecks gets it in its log: no check turns green
+    or red. Exit 0: all took it, 3: some did, 8: none did.
     """
     wired: Wired = context.ensure_object(CommandContext).wired()
+    _test(wired, _announcer(wired), event, as_json=as_json)
+
+
+def overdue(
+    context: typer.Context,
+    max_age: Annotated[
+        str | None, typer.Option(metavar="TIME", help="The limit of age; default: [status] rpo_hours.")
+    ] = None,
+) -> None:
+    """Notify, and exit with 10, when the newest good backup of the database is too old.
+
+    It is for a schedule of its own, on which a run that never came has no influence.
+    """
+    wired: Wired = context.ensure_object(CommandContext).wired()
+    _tell_when_overdue(wired, _announcer(wired), max_age)
+
+
+ACTIONS = Actions(
+    {"test": trial, "overdue": overdue}, help="Try the channels of [notify], or notify them that a backup has not come."
+)
+
+
+def _announcer(wired: Wired) -> Announcer:
     announcer = wired.announcer()
     if announcer.silent:
         raise UsageError("no notification channel is configured", hint=NOT_CONFIGURED)
-    if action is NotifyAction.OVERDUE:
-        _tell_when_overdue(wired, announcer, max_age)
-    else:
-        _test(wired, announcer, event, as_json=as_json)
+    return announcer
 
 
 def _test(wired: Wired, announcer: Announcer, event: Event, *, as_json: bool) -> None:

@@ -37,6 +37,9 @@ class CommandContext:
     contacts: ClassVar[tuple[str, ...]] = ()
     """The people to ask, a line each, for an error that leaves the site stopped (runbook 9.3)."""
 
+    is_quiet: ClassVar[bool] = False
+    """Whether the lines of steps are left out (`--quiet`)."""
+
     output_lost: ClassVar[OSError | None] = None
     """Why a line could not be printed, if so."""
 
@@ -118,7 +121,7 @@ def narrator(*groups: type | UnionType) -> Listener:
     printed = (CommonStep, *groups)
 
     def listen(step: Step) -> None:
-        if isinstance(step, printed) and (text := narrate(step)):
+        if not CommandContext.is_quiet and isinstance(step, printed) and (text := narrate(step)):
             say(text)
 
     return listen

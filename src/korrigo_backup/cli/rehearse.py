@@ -1,7 +1,8 @@
-"""`korrigo-backup rehearse`: the migrations of a new image on the data of the last backup, before a deployment."""
+"""`korrigo-backup rehearse`: the migrations of new code on the data of the last backup, before a deployment."""
 
 from __future__ import annotations
 
+from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +11,7 @@ from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import CommandContext, narrator, say, say_findings, say_json
 from korrigo_backup.core.finding import first_error
 from korrigo_backup.drill.private import PrivateDrill
-from korrigo_backup.drill.rehearse import rehearse
+from korrigo_backup.drill.rehearse import NewCode, rehearse
 from korrigo_backup.errors import ProblemsFound, UsageError
 from korrigo_backup.run.step import DatabaseProven, LoadingArtifact, MediaProven, Proving, silent
 
@@ -22,8 +23,8 @@ _SHOWN = LoadingArtifact | Proving | DatabaseProven | MediaProven
 
 _BEGINS = {
     "make": "🧱 Making a private project of the site's images...",
-    "migrate": "🧬 Migrating with the code of the new image...",
-    "start": "🚀 Starting the new image...",
+    "migrate": "🧬 Migrating with the new code...",
+    "start": "🚀 Starting the application...",
     "validate": "🔍 Validating...",
 }
 
@@ -34,39 +35,46 @@ def command(
         str, typer.Argument(help="A restore point, a backup of the database or a Django backup.")
     ] = "latest-point",
     image: Annotated[str, typer.Option(help="The image of the backend that is to be deployed; it is not pulled.")] = "",
+    checkout: Annotated[
+        Path | None, typer.Option(help="A directory with the new code's manage.py, mounted over the code of the image.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
 ) -> None:
-    """Rehearse a deployment: the new image's migrations and checks on the data of a backup. Exit 10 if they fail.
+    """Rehearse a deployment: the new code's migrations and checks on the data of a backup. Exit 10 if they fail.
 
-    The backup is restored in a private Compose project of the site's own images, without a way out. Then the new image
-    migrates it, checks it, starts on it and is validated. At the end all of it is removed. The live site is not
-    touched.
+    The backup is restored in a private Compose project of the site's own images, without a way out. Then the code of a
+    new image, or of a checkout, migrates it, checks it, starts on it and is validated. At the end all of it is removed.
+    The live site is not touched.
     """
     wired: Wired = context.ensure_object(CommandContext).wired()
-    if not image:
-        raise UsageError("--image is missing", hint="name the image that is to be deployed: --image NAME")
+    if not image and checkout is None:
+        raise UsageError(
+            "no new code is named", hint="name what is to be deployed: --image NAME, or --checkout DIRECTORY"
+        )
+    code = NewCode(image, checkout)
     live, found = wired.site(), wired.catalog.find(artifact)
     listen = silent if as_json else narrator(_SHOWN)
     announce = _quiet if as_json else _announce
     drill = PrivateDrill(live, wired.catalog, found, wired.config.backup.dir, local_now(), listen, announce)
     with wired.catalog.exclusive(f"rehearsal on {found.name}"):
-        done = rehearse(drill, image)
+        done = rehearse(drill, code)
     bad = first_error(done.findings)
     if as_json:
-        say_json("rehearse", {"artifact": str(found.path), "passed": bad is None, **_document(done)})
+        say_json("rehearse", {"artifact": str(found.path), "passed": bad is None, **_document(done, code)})
     else:
         _print(done)
     if bad:
         raise ProblemsFound(
-            f"{image} is not ready for the data of {found.name}: {bad.message}", hint=bad.hint, detail=done.failure
+            f"{code} is not ready for the data of {found.name}: {bad.message}", hint=bad.hint, detail=done.failure
         )
     if not as_json:
-        say(f"✅ {image} is ready for the data of {found.name}")
+        say(f"✅ {code} is ready for the data of {found.name}")
 
 
-def _document(done: Rehearsal) -> dict[str, object]:
+def _document(done: Rehearsal, code: NewCode) -> dict[str, object]:
     return {
-        "image": done.image,
+        "image": code.image,
+        "checkout": str(code.checkout or ""),
         "planned": done.planned,
         "migrations": done.migrations,
         "rewritten": done.rewritten,
@@ -79,6 +87,9 @@ def _print(done: Rehearsal) -> None:
     say(f"📋 {len(done.planned)} migrations planned")
     for one in done.migrations:
         say(f"   {one.name}  {'failed' if one.seconds is None else f'{one.seconds:.3f} s'}")
+        for lock in one.blocking:
+            anew = ", written anew" if lock.table in one.rewritten else ""
+            say(f"      {lock.table}  {lock.mode}: no {lock.stops}{anew}")
     bad = first_error(done.findings)
     say_findings(finding for finding in done.findings if finding is not bad)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
 from pathlib import Path  # noqa: TC003 - typer reads it when the verb runs
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +10,7 @@ import typer
 
 from korrigo_backup.cli.fetch import private_key
 from korrigo_backup.cli.output import CommandContext, say
+from korrigo_backup.cli.program.commands import Actions
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.errors import ProofFailed, Refused, UsageError
 from korrigo_backup.system import age
@@ -23,35 +23,35 @@ _SAMPLE = b"korrigo-backup: this text is sealed, and only the private key opens 
 _LARGEST = 64 * 1024
 
 
-class SealAction(StrEnum):
-    """The actions on the key."""
-
-    INIT = "init"
-    CHECK = "check"
-
-
-def command(
+def init(
     context: typer.Context,
-    what: Annotated[SealAction, typer.Argument(help="init, check.")],
     to: Annotated[
-        Path | None, typer.Option(help="init: write the private key to this new file, on a medium of its holder.")
+        Path | None, typer.Option(help="Write the private key to this new file, on a medium of its holder.")
     ] = None,
-    identity: Annotated[str | None, typer.Option(help="check: a file with the private key, or - to type it.")] = None,
 ) -> None:
-    """Make the key that opens sealed copies, for its holder and not for this machine; or prove that a key opens them.
+    """Make a key, show its private part once, and ask for it.
 
-    init shows the private key once (or writes it with --to) and asks for it, so that a key that was noted wrongly is
-    found now. Its public key goes into [kit] recipients. check proves a private key against the recipients.
+    A key that was noted wrongly is found now. Its public key goes into [kit] recipients.
     """
+    _init(context.ensure_object(CommandContext).wired(), to)
+
+
+def check(
+    context: typer.Context,
+    identity: Annotated[str | None, typer.Option(help="A file with the private key, or - to type it.")] = None,
+) -> None:
+    """Prove that a private key opens what is sealed to the recipients."""
     wired: Wired = context.ensure_object(CommandContext).wired()
-    if what is SealAction.INIT:
-        if identity is not None:
-            raise UsageError("seal init makes a key and takes none", hint="korrigo-backup seal check --identity KEY")
-        _init(wired, to)
-        return
-    if identity is None or to is not None:
+    if identity is None:
         raise UsageError("seal check needs a private key", hint="korrigo-backup seal check --identity KEY")
     _check(wired, identity)
+
+
+ACTIONS = Actions(
+    {"init": init, "check": check},
+    help="Make the key that opens sealed copies, for its holder and not for this machine; or prove that a key opens"
+    " them.",
+)
 
 
 def _init(wired: Wired, to: Path | None) -> None:

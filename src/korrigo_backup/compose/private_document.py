@@ -203,6 +203,8 @@ def _service(
         "oom_score_adj": 500,
         "volumes": list(private_mounts(name, body, options, fresh)),
     }
+    if options.code and (name == options.backend or image == options.images.get(options.backend)):
+        made["volumes"] = options.code.mounted(made["volumes"], options.is_file)
     if name != options.database:
         made["environment"] = _environment(body, services, kept, options)
     return made

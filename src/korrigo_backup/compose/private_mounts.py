@@ -9,10 +9,31 @@ from typing import TYPE_CHECKING, Any
 from korrigo_backup.compose.postgres_images import DATA_DIRECTORIES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 _SYSTEM = ("/dev", "/proc", "/run", "/sys", "/var/run")
 """Directories of this machine with sockets and devices: a container that has them reaches the engine."""
+
+
+@dataclass(frozen=True)
+class CodeOver:
+    """Code of this machine over that of a container: `paths` by the path there, below the directory `home`."""
+
+    home: str
+    paths: Mapping[str, str]
+
+    def replaces(self, mount: Mapping[str, Any], is_file: Callable[[str], bool]) -> bool:
+        """Return whether a mount of the private project is a directory of the code that this code replaces."""
+        is_below = PurePosixPath(mount["target"]).is_relative_to(self.home)
+        return mount["type"] == "bind" and is_below and not is_file(mount["source"])
+
+    def mounted(self, mounts: Iterable[dict[str, Any]], is_file: Callable[[str], bool]) -> list[dict[str, Any]]:
+        """Return the mounts with this code, read-only; the engine makes no directory for a path that is missing."""
+        own = {"read_only": True, "bind": {"create_host_path": False}}
+        return [
+            *(one for one in mounts if not self.replaces(one, is_file)),
+            *({"type": "bind", "source": here, "target": there, **own} for there, here in self.paths.items()),
+        ]
 
 
 @dataclass(frozen=True)
@@ -22,7 +43,8 @@ class PrivateOptions:
     `database` and `backend` are services of the site, `others` the services that are wanted besides those that the
     backend needs. `media` is the directory of the media in the backend's container, None for a site without media.
     `images` are the images that run now, by service. With `media_read_only` no service writes to the media. `is_code`
-    returns whether a directory of this machine holds code, `is_file` whether a path there is a file.
+    returns whether a directory of this machine holds code, `is_file` whether a path there is a file. `code` is mounted
+    over the backend's own code.
     """
 
     name: str
@@ -34,6 +56,7 @@ class PrivateOptions:
     is_file: Callable[[str], bool]
     others: tuple[str, ...] = ()
     media_read_only: bool = False
+    code: CodeOver | None = None
 
 
 @dataclass

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from korrigo_backup.compose.build import is_code
+from korrigo_backup.compose.private_code import code_over, with_new_image
 from korrigo_backup.compose.private_document import (
     PLACE_LABEL,
     SITE_LABEL,
@@ -82,22 +83,29 @@ class PrivateProject:
             yield project
 
     @contextmanager
-    def with_image(self, image: str) -> Iterator[Project]:
-        """Yield the same project with another image for the backend, and for the tasks of the same image.
+    def with_code(self, image: str, checkout: Path | None, manage: tuple[str, ...]) -> Iterator[Project]:
+        """Yield the same project with other code for the backend, and for the tasks of the same image.
 
-        Containers that are made again are of that image. Raises NotFound if the engine does not have it.
+        `image` is another image, "" for the same. The files of `checkout`, a directory of this machine, are mounted
+        read-only over the directory of manage.py. Containers that are made again have both. Raises NotFound if the
+        engine does not have the image, or the directory no manage.py.
         """
-        asked = Command(("docker", "image", "inspect", "--format", "{{.Id}}", image), self.project.environment)
+        options = self.options
+        if image:
+            options = replace(options, images=with_new_image(options, self._inspected(image, "{{.Id}}")))
+        if checkout:
+            body = private_document(self.document, options)["services"][self.options.backend]
+            home = body.get("working_dir") or self._inspected(body["image"], "{{.Config.WorkingDir}}")
+            options = replace(options, code=code_over(checkout, home, manage, body["volumes"]))
+        with self._with(options) as project:
+            yield project
+
+    def _inspected(self, image: str, form: str) -> str:
+        asked = Command(("docker", "image", "inspect", "--format", form, image), self.project.environment)
         done = run(asked, timeout=COMPOSE_SECONDS)
         if done.status:
             raise NotFound(f"the engine has no image {image}", hint=f"docker pull {image}, or build it here first")
-        own, identity = self.options.images.get(self.options.backend), done.stdout.decode().strip()
-        images = {
-            name: identity if name == self.options.backend or (own and one == own) else one
-            for name, one in {self.options.backend: "", **self.options.images}.items()
-        }
-        with self._with(replace(self.options, images=images)) as project:
-            yield project
+        return done.stdout.decode().strip()
 
     @contextmanager
     def _with(self, options: PrivateOptions) -> Iterator[Project]:

@@ -104,13 +104,14 @@ class DatabaseSection(Section, frozen=True):
 class StagingSection(DatabaseSection, frozen=True):
     """The database that `drill --place staging` loads into, reached as that of `[database]`.
 
-    With `files` it is that of a Compose project, in its service `db`.
+    With `files` it is that of a Compose project, in its service `db`; the services `stop` are stopped during a drill.
     """
 
     name: str = "viatique_staging"
     files: tuple[Path, ...] = ()
     project: str | None = None
     db: str = "db"
+    stop: tuple[str, ...] = ("backend",)
 
 
 class MediaSection(Section, frozen=True):

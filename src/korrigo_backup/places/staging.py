@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from korrigo_backup.postgres import fence
 from korrigo_backup.postgres.databases import Databases
 from korrigo_backup.postgres.properties import OWN_COMMENT
 from korrigo_backup.postgres.server_error import StatementFailed
+from korrigo_backup.run.step import StartingStaging, StoppingStaging, silent
 from korrigo_backup.system.files import free_bytes
 
 if TYPE_CHECKING:
@@ -22,22 +23,54 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from korrigo_backup.artifact.manifest import DatabaseProof
+    from korrigo_backup.compose.project import Project
     from korrigo_backup.postgres.client import Postgres
+    from korrigo_backup.run.step import Listener
 
 _LABEL = OWN_COMMENT + "the next drill of {} replaces this staging database"
 """Comment of a database that a drill has made, before the name and the environment of its site."""
 
 
 @dataclass(frozen=True)
+class StagingServices:
+    """The services of a staging site on Compose that use its database, by their `names` in its files."""
+
+    project: Project
+    names: tuple[str, ...]
+
+    @contextmanager
+    def stopped(self, listen: Listener) -> Iterator[None]:
+        """Stop the services that have a container, and start them at the end, as the runbook does (6.3).
+
+        A killed drill has left them stopped: the next one starts them. Raises Unreachable if Compose fails.
+        """
+        there = {one.service for one in self.project.containers()}
+        services = tuple(name for name in self.names if name in there)
+        if not services:
+            yield
+            return
+        listen(StoppingStaging(services))
+        try:
+            self.project.call("stop", *services)
+            yield
+        finally:
+            listen(StartingStaging(services))
+            self.project.call("start", *services)
+
+
+@dataclass(frozen=True)
 class StagingServer:
     """The staging database that `postgres` names, of a `site` (its name and environment).
 
-    Media are loaded into the private backup `directory`, whose lock the caller holds.
+    Media are loaded into the private backup `directory`, whose lock the caller holds. `services` are those that use
+    the database, None for a server that is reached directly.
     """
 
     postgres: Postgres
     directory: Path
     site: str
+    services: StagingServices | None = None
+    listen: Listener = silent
     name: PlaceName = PlaceName.STAGING
     confined: bool = False
 
@@ -48,7 +81,7 @@ class StagingServer:
 
     @contextmanager
     def server(self, proof: DatabaseProof | None) -> Iterator[Postgres]:
-        """Yield the staging server, whose staging database is locked against other drills.
+        """Yield the staging server, whose staging database is locked against other drills, its services stopped.
 
         Raises Refused if that database was not made by a drill of this site.
         """
@@ -56,7 +89,8 @@ class StagingServer:
         with fence.held(self.postgres, f"drill of {self.site}") as server:
             self._drop_staged(server)
             self._require_own(Databases(server))
-            yield server
+            with self.services.stopped(self.listen) if self.services else nullcontext():
+                yield server
 
     @contextmanager
     def media(self) -> Iterator[MediaTree]:

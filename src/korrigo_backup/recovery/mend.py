@@ -33,7 +33,7 @@ from korrigo_backup.system import files
 from korrigo_backup.system.files import FILE_MODE, explained
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from korrigo_backup.artifact.catalog import Catalog
@@ -86,11 +86,20 @@ class Mending:
             self.steps.append(step)
 
 
-def mend(build: Callable[[], Site], catalog: Catalog, site: JournaledSite, key: Path, listen: Listener) -> Mending:
+def mend(
+    build: Callable[[], Site],
+    catalog: Catalog,
+    site: JournaledSite,
+    key: Path,
+    listen: Listener,
+    *,
+    elsewhere: Callable[[], Iterable[str]] = tuple,
+) -> Mending:
     """Repair what is safe, and pass each repair to `listen`.
 
     `build` returns the live site, or raises: without its database the files are repaired all the same. `site` is the
-    site in the journal, `key` its key file. Raises Locked while a run is at work.
+    site in the journal, `key` its key file; `elsewhere` removes leftovers in other places of drills and returns their
+    names. Raises Locked while a run is at work.
     """
     done = Mending()
     if not catalog.directory.exists():
@@ -107,8 +116,13 @@ def mend(build: Callable[[], Site], catalog: Catalog, site: JournaledSite, key: 
             done.problems.append(problem)
             stack.enter_context(catalog.exclusive(Verb.DOCTOR))
             recover_places(catalog, done.listen)
-        for path in drafts:
-            done.listen(Mended(f"removed {path.name}, left by a run that was killed"))
+        names = [path.name for path in drafts]
+        try:
+            names += elsewhere()
+        except KorrigoBackupError as problem:
+            done.problems.append(problem)
+        for name in names:
+            done.listen(Mended(f"removed {name}, left by a run that was killed"))
         running = stack.enter_context(journal.recorded(catalog.directory, site, Verb.DOCTOR, "fix", listener=listen))
         _modes(catalog.directory, key, done)
         for step in done.steps:

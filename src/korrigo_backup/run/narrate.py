@@ -194,6 +194,10 @@ def _drill(step: DrillStep) -> str:
             return f"📏 Room for the {step.part}: {human(step.needs)} needed, {free} ({step.where})"
         case of.MakingPlace():
             return f"🧱 Making a place {step.where}..."
+        case of.StoppingStaging():
+            return f"🛑 Stopping staging services: {', '.join(step.services)}..."
+        case of.StartingStaging():
+            return f"🚀 Restarting staging services: {', '.join(step.services)}..."
         case of.LoadingThere():
             return f"📥 Loading {step.name} {step.where}..."
         case of.PlacingLoaded():

@@ -316,6 +316,18 @@ class PlaceMade(_Tagged, frozen=True, tag="drill.made"):
     """The place of a drill is there."""
 
 
+class StoppingStaging(_Tagged, frozen=True, tag="drill.staging.stop"):
+    """The services of the staging site are stopped: they use the database that is replaced."""
+
+    services: tuple[str, ...]
+
+
+class StartingStaging(_Tagged, frozen=True, tag="drill.staging.start"):
+    """The services of the staging site are started again."""
+
+    services: tuple[str, ...]
+
+
 class LoadingThere(_Tagged, frozen=True, tag="drill.load"):
     """An artifact is loaded in the place of a drill."""
 
@@ -348,7 +360,16 @@ class TrialsLeftOut(_Tagged, frozen=True, tag="drill.left_out"):
 
 
 DrillStep = (
-    DamageTried | TrialsLeftOut | RoomForDrill | MakingPlace | PlaceMade | LoadingThere | PlacingLoaded | RemovingLoaded
+    DamageTried
+    | TrialsLeftOut
+    | RoomForDrill
+    | MakingPlace
+    | PlaceMade
+    | StoppingStaging
+    | StartingStaging
+    | LoadingThere
+    | PlacingLoaded
+    | RemovingLoaded
 )
 """Steps of a drill, besides those of its load."""
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 OTHER = "between the phases"
 START = "start of the program"
@@ -89,6 +89,12 @@ class Recorder:
 
 class _Present:
     recorder: Recorder | None = None
+    listener: Callable[[Sequence[str]], None] | None = None
+
+
+def watch(listener: Callable[[Sequence[str]], None] | None) -> None:
+    """Have `listener` called with the argument list of each process that is started from now on (`--verbose`)."""
+    _Present.listener = listener
 
 
 def begin(*, since: float | None = None) -> Recorder:
@@ -133,7 +139,9 @@ def phase(name: str) -> Iterator[None]:
 
 @contextmanager
 def process(argv: Sequence[str]) -> Iterator[None]:
-    """Count the block as the life of a process. It has no effect unless a recorder is on."""
+    """Count the block as the life of a process, if a recorder is on; a listener is called at its begin."""
+    if _Present.listener:
+        _Present.listener(argv)
     began = time.monotonic()
     try:
         yield

@@ -203,8 +203,8 @@ def test_looking_at_a_kit_on_a_machine_without_a_key_makes_none(settled):
 
 
 MISTAKES = (
-    (("make", "file"), 2, "kit make takes no file"),
-    (("show", "--to", "x"), 2, "--to is for kit open"),
+    (("make", "file"), 2, "unexpected extra argument"),
+    (("show", "--to", "x"), 2, "korrigo-backup kit show --help"),
     (("open",), 2, "kit open FILE --identity KEY --to DIRECTORY"),
     (("show",), 6, "there is no recovery kit"),
     (("show", "x" * 300), 1, "File name too long"),

@@ -76,7 +76,7 @@ def test_a_held_one_stays_until_it_is_released(site, aged):
     [
         (("add", "latest"), 2, "a hold needs a reason"),
         (("add", "latest", "--reason", " "), 2, "a hold needs a reason"),
-        (("add",), 2, "which backup?"),
+        (("add",), 2, "Missing argument 'name'"),
         (("add", "nothing", "--reason", "x"), 6, "not found"),
         (("add", "latest", "--reason", "x", "--until", "2020-01-01"), 2, "has passed"),
         (("add", "latest", "--reason", "x", "--until", "soon"), 2, "is not a day"),

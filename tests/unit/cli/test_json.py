@@ -10,6 +10,7 @@ import pytest
 
 from korrigo_backup.cli import main
 from korrigo_backup.cli.program.document import Document, add_to_document
+from korrigo_backup.cli.program.verbs import VERBS
 
 WITHOUT_A_SITE = {"explain", "init"}
 """Verbs that work without a valid configuration."""
@@ -21,7 +22,7 @@ def document(capsys, *words):
     return code, json.loads(printed.out), printed.err
 
 
-@pytest.mark.parametrize("verb", sorted(main.VERBS))
+@pytest.mark.parametrize("verb", sorted(VERBS))
 def test_a_usage_error_is_one_document(capsys, verb):
     code, found, err = document(capsys, verb, "--json", "--no-such-option")
     assert (code, found["ok"], found["error"]["code"]) == (2, False, 2)
@@ -31,7 +32,7 @@ def test_a_usage_error_is_one_document(capsys, verb):
     assert err.startswith("error: ")
 
 
-@pytest.mark.parametrize("verb", sorted(set(main.VERBS) - WITHOUT_A_SITE))
+@pytest.mark.parametrize("verb", sorted(set(VERBS) - WITHOUT_A_SITE))
 def test_a_failure_is_one_document(capsys, monkeypatch, tmp_path, verb):
     monkeypatch.chdir(tmp_path)
     code, found, _ = document(capsys, "--config", str(tmp_path / "none.toml"), verb, "--json")

@@ -17,6 +17,7 @@ VALUES = {
     "float": 1.5,
     "bool": True,
     "dict[str, str]": {"a.b": "a_b"},
+    "tuple[str, ...]": ("backend",),
     "Finding": Finding("i", Level.OK, "m"),
 }
 

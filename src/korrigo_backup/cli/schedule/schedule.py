@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from difflib import unified_diff
-from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +14,7 @@ from korrigo_backup.app.unattended import prepare, require_in_files
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.artifact.history import proven
 from korrigo_backup.cli.output import CommandContext, say, say_findings, say_json
+from korrigo_backup.cli.program.commands import Actions
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.errors import Interrupted, KorrigoBackupError, UsageError
 from korrigo_backup.run.journal import read
@@ -31,52 +31,77 @@ if TYPE_CHECKING:
     from korrigo_backup.schedule.schedule import Installed, Schedule
 
 
-class ScheduleAction(StrEnum):
-    """The actions on the schedule."""
-
-    INSTALL = "install"
-    SHOW = "show"
-    REMOVE = "remove"
-    RUN = "run"
-    HEALTH = "health"
+_SYSTEMD = typer.Option("--systemd", help="By timers of systemd: the system's for root.")
+_CRON = typer.Option("--cron", help="By lines in the crontab.")
+_DRY_RUN = typer.Option("--dry-run", help="Show the changes, and stop.")
 
 
-def command(
+def install(
     context: typer.Context,
-    action: Annotated[
-        ScheduleAction,
-        typer.Argument(
-            help="install: write it; show: the installed jobs and their next runs; remove: take it away; run: start the"
-            " runs from here until ended (containers); health: exit 0 when no backup is missing."
-        ),
-    ] = ScheduleAction.SHOW,
-    systemd: Annotated[bool, typer.Option("--systemd", help="By timers of systemd: the system's for root.")] = False,
-    cron: Annotated[bool, typer.Option("--cron", help="By lines in the crontab.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the changes, and stop.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="show: print a JSON document.")] = False,
+    systemd: Annotated[bool, _SYSTEMD] = False,
+    cron: Annotated[bool, _CRON] = False,
+    dry_run: Annotated[bool, _DRY_RUN] = False,
 ) -> None:
-    """Have backups start by themselves: daily at 03:00, and a backup loaded and proven on Sundays at 05:00.
+    """Write the timers or the lines; installing again updates them."""
+    by = _by(systemd=systemd, cron=cron)
+    _install(_wired(context), by or (By.SYSTEMD if boots() else By.CRON), dry_run=dry_run)
 
-    Hours, jitter and user are in [schedule] of the configuration. Installing again updates an installed schedule.
-    """
+
+def show(
+    context: typer.Context,
+    systemd: Annotated[bool, _SYSTEMD] = False,
+    cron: Annotated[bool, _CRON] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
+) -> None:
+    """Show the installed jobs and their next runs."""
+    by = _by(systemd=systemd, cron=cron)
+    if as_json:
+        _show_json(_wired(context).schedule(), by, local_now())
+    else:
+        _show(_wired(context).schedule(), by, local_now())
+
+
+def remove(
+    context: typer.Context,
+    systemd: Annotated[bool, _SYSTEMD] = False,
+    cron: Annotated[bool, _CRON] = False,
+    dry_run: Annotated[bool, _DRY_RUN] = False,
+) -> None:
+    """Take the schedule away."""
+    by = _by(systemd=systemd, cron=cron)
+    _remove(_wired(context).schedule(), by, dry_run=dry_run)
+
+
+def run(context: typer.Context) -> None:
+    """Start the runs from here until ended: for a container."""
+    _run_until_ended(_wired(context))
+
+
+def health(context: typer.Context) -> None:
+    """Exit 0 when no backup is missing: for a container."""
+    _say_health(_wired(context), local_now())
+
+
+ACTIONS = Actions(
+    {"install": install, "show": show, "remove": remove, "run": run, "health": health},
+    default="show",
+    help="""Have backups start by themselves: daily at 03:00, and a backup loaded and proven on Sundays at 05:00.
+
+    Hours, jitter and user are in [schedule] of the configuration.
+    """,
+)
+
+
+def _wired(context: typer.Context) -> Wired:
+    return context.ensure_object(CommandContext).wired()
+
+
+def _by(*, systemd: bool, cron: bool) -> By | None:
     if systemd and cron:
         raise UsageError(
             "--systemd and --cron exclude each other", hint="choose systemd or cron: with both each job would run twice"
         )
-    by = By.SYSTEMD if systemd else By.CRON if cron else None
-    wired: Wired = context.ensure_object(CommandContext).wired()
-    if action is ScheduleAction.INSTALL:
-        _install(wired, by or (By.SYSTEMD if boots() else By.CRON), dry_run=dry_run)
-    elif action is ScheduleAction.REMOVE:
-        _remove(wired.schedule(), by, dry_run=dry_run)
-    elif action is ScheduleAction.RUN:
-        _run_until_ended(wired)
-    elif action is ScheduleAction.HEALTH:
-        _say_health(wired, local_now())
-    elif as_json:
-        _show_json(wired.schedule(), by, local_now())
-    else:
-        _show(wired.schedule(), by, local_now())
+    return By.SYSTEMD if systemd else By.CRON if cron else None
 
 
 def _install(wired: Wired, by: By, *, dry_run: bool) -> None:
@@ -172,7 +197,7 @@ def _run_until_ended(wired: Wired) -> None:
         raise UsageError("[schedule] has no hours: no job would ever run", hint="set [schedule] daily, weekly or drill")
     around = wired.around()
 
-    def run(job: Job) -> int:
+    def begin(job: Job) -> int:
         say(f"▶️  {job.id}: korrigo-backup {' '.join(job.arguments)}")
         began = time.monotonic()
         code = guarded([*around.command[1:], *job.arguments])
@@ -181,7 +206,7 @@ def _run_until_ended(wired: Wired) -> None:
 
     try:
         code = Loop(wired.jobs(), around, wired.catalog.artifacts, partial(_last_proof, wired)).forever(
-            run, clock=local_now, sleep=time.sleep, tell=_say_coming
+            begin, clock=local_now, sleep=time.sleep, tell=_say_coming
         )
     except Interrupted:
         say("⏹️  ended while no run was under way")

@@ -5,11 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from korrigo_backup.app.build_places import staging_place
 from korrigo_backup.artifact.catalog import LOCK_FILE, local_now
 from korrigo_backup.artifact.kinds import Kind
 from korrigo_backup.backup.backup import room_wanted
+from korrigo_backup.core.excerpt import listed
 from korrigo_backup.core.finding import error, first_error, ok, warning
-from korrigo_backup.errors import Locked
+from korrigo_backup.errors import Locked, NotFound, Unreachable
 from korrigo_backup.kit.kit import state
 from korrigo_backup.places.local import left
 from korrigo_backup.recovery.mend import FIX, leftovers
@@ -20,9 +22,12 @@ from korrigo_backup.site.manage import child_environment
 from korrigo_backup.system import lock
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from korrigo_backup.app.build import Wired
     from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.core.finding import Finding
+    from korrigo_backup.places.staging import StagingServer
     from korrigo_backup.postgres.client import Postgres
 
 
@@ -42,7 +47,8 @@ def checks(wired: Wired) -> list[Finding]:
     server = None if first_error(looked) else wired.site().postgres
     at_work = guarded(error("site.quiet", ""), lambda: _quiet(wired.catalog, server))
     own = guarded(warning("scripts.foreign", ""), lambda: scripts.findings(wired.directory))
-    return [*looked, *_path_columns(wired, looked), *own, *at_work, *kit, *wired.announcer().checked()]
+    staging = guarded(warning("recover.left", ""), lambda: _on_staging(wired))
+    return [*looked, *_path_columns(wired, looked), *own, *at_work, *staging, *kit, *wired.announcer().checked()]
 
 
 def _path_columns(wired: Wired, looked: list[Finding]) -> list[Finding]:
@@ -66,6 +72,33 @@ def _quiet(catalog: Catalog, server: Postgres | None) -> list[Finding]:
         words = f"a killed drill has left {' and '.join(place)}; a server of it may still run"
         found.append(warning("recover.left", words, f"{FIX}; the next backup ends and removes it, too"))
     return found
+
+
+def _on_staging(wired: Wired) -> list[Finding]:
+    """Return the finding about databases that killed drills have left on the staging server, if it answers."""
+    if (place := _staging(wired)) and (names := _of_staging(place.left)):
+        words = f"a killed drill has left {listed(names)} {place.label}"
+        return [warning("recover.left", words, f"{FIX}; the next drill --place staging removes it, too")]
+    return []
+
+
+def mended_on_staging(wired: Wired) -> tuple[str, ...]:
+    """Remove the databases that killed drills have left on the staging server, if it answers; return their names."""
+    place = _staging(wired)
+    return _of_staging(place.remove_left) if place else ()
+
+
+def _staging(wired: Wired) -> StagingServer | None:
+    staging = wired.config.staging
+    return staging_place(wired) if staging.files or staging.host else None
+
+
+def _of_staging(act: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the names of an act on the staging server; none while it does not run."""
+    try:
+        return act()
+    except (Unreachable, NotFound):
+        return ()
 
 
 def _least(catalog: Catalog, database: int = 0, media: int = 0) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from korrigo_backup.artifact.keyring import OpenKeyFile
 from korrigo_backup.cli.output import CommandContext, narrator, say, say_findings, say_json
-from korrigo_backup.cli.setup.checks import checks
+from korrigo_backup.cli.setup.checks import checks, mended_on_staging
 from korrigo_backup.core.finding import Level
 from korrigo_backup.errors import ProblemsFound
 from korrigo_backup.recovery.mend import FIX, MENDABLE, close_key, mend
@@ -37,7 +38,8 @@ def command(
         listen = _noting(mended, silent if as_json else narrator())
         wired = _wired(built, listen)
         site = SiteName(wired.config.site.name, wired.secrets)
-        problems = mend(wired.site, wired.catalog, site, wired.keyring.path, listen).problems
+        staging = partial(mended_on_staging, wired)
+        problems = mend(wired.site, wired.catalog, site, wired.keyring.path, listen, elsewhere=staging).problems
         if not as_json:
             _say_mended(mended, problems)
     else:

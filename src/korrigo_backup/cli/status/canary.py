@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +12,7 @@ from korrigo_backup.canary.alarm import accept, read_facts
 from korrigo_backup.canary.evaluate import is_alarm, lowest, usual
 from korrigo_backup.canary.watch import alarms, findings, watch
 from korrigo_backup.cli.output import CommandContext, say, say_findings, say_json, say_table
+from korrigo_backup.cli.program.commands import Actions
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.core.finding import Level, headline
 from korrigo_backup.core.paths import on_one_line
@@ -29,32 +29,12 @@ _ROWS = 15
 """Tables that are shown, those with the largest change first; `--json` has all."""
 
 
-class CanaryAction(StrEnum):
-    """The actions on the canary."""
-
-    SHOW = "show"
-    ACCEPT = "accept"
-
-
-def command(
+def show(
     context: typer.Context,
-    action: Annotated[CanaryAction, typer.Argument(help="show or accept.")] = CanaryAction.SHOW,
-    name: Annotated[
-        str | None, typer.Argument(help="accept: the backup that is as it should be; default: those of the alarm.")
-    ] = None,
-    reason: Annotated[str | None, typer.Option(help="accept: why its content is right.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="show: print a JSON document.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
 ) -> None:
-    """Compare the newest backups with the site's own history, or end an alarm. Exit 10 for an alarm.
-
-    An alarm keeps the last calm backup, as a hold does, until a person accepts the new state.
-    """
-    wired: Wired = context.ensure_object(CommandContext).wired()
-    facts = read_facts(wired.catalog, wired.config.site.name, wired.config.site.environment, now=local_now())
-    watched = watch(facts)
-    if action is CanaryAction.ACCEPT:
-        _accept(wired, facts, watched, name, reason)
-        return
+    """Compare the newest backups with the site's own history. Exit 10 for an alarm."""
+    _, facts, watched = _watched(context)
     found = findings(facts, watched)
     if as_json:
         say_json("canary", {"alarm": is_alarm(found), "watched": [_document(one) for one in watched]})
@@ -64,6 +44,34 @@ def command(
         say_findings([one for one in found if one.id == "canary.stands"])
     if is_alarm(found):
         raise ProblemsFound(headline(found), hint=found[0].hint)
+
+
+def accept_(
+    context: typer.Context,
+    name: Annotated[
+        str | None, typer.Argument(help="The backup that is as it should be; default: those of the alarm.")
+    ] = None,
+    reason: Annotated[str | None, typer.Option(help="Why its content is right; the journal keeps it.")] = None,
+) -> None:
+    """End an alarm: the new state is the usual one from now on."""
+    wired, facts, watched = _watched(context)
+    _accept(wired, facts, watched, name, reason)
+
+
+ACTIONS = Actions(
+    {"show": show, "accept": accept_},
+    default="show",
+    help="""Compare the newest backups with the site's own history, or end an alarm.
+
+    An alarm keeps the last calm backup, as a hold does, until a person accepts the new state.
+    """,
+)
+
+
+def _watched(context: typer.Context) -> tuple[Wired, Facts, Sequence[Watch]]:
+    wired: Wired = context.ensure_object(CommandContext).wired()
+    facts = read_facts(wired.catalog, wired.config.site.name, wired.config.site.environment, now=local_now())
+    return wired, facts, watch(facts)
 
 
 def _accept(wired: Wired, facts: Facts, watched: Sequence[Watch], name: str | None, reason: str | None) -> None:

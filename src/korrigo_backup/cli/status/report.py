@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from pathlib import Path  # noqa: TC003 - typer reads it when the verb runs
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +13,7 @@ import typer
 from korrigo_backup.app.build_status import status
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import CommandContext, say
+from korrigo_backup.cli.program.commands import Actions
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.core.language import Language, language
 from korrigo_backup.errors import NotFound, UsageError
@@ -41,41 +41,80 @@ _RPO, _RTO = 24 * 3600.0, 4 * 3600.0
 """The targets of a site that sets none: a backup each night (runbook 4.6), half a day's work."""
 
 
-class Subject(StrEnum):
-    """The subjects of a report."""
-
-    PERIOD = "period"
-    DRILL = "drill"
-    COMPLIANCE = "compliance"
+_FROM = typer.Option("--from", metavar="YYYY-MM-DD", help="The first day; default: 31 days before --to.")
+_TO = typer.Option("--to", metavar="YYYY-MM-DD", help="The last day; default: today.")
+_HTML = typer.Option("--html", metavar="FILE", help="Write one HTML file, for a browser or a printer.")
+_LANG = typer.Option(help="The language of the report; default: that of the locale.")
 
 
-def command(
+def period_(
     context: typer.Context,
-    subject: Annotated[Subject, typer.Argument(help="period, drill or compliance.")] = Subject.PERIOD,
-    name: Annotated[str | None, typer.Argument(help="drill: the tested backup; default: the last drill.")] = None,
-    begin: Annotated[
-        str | None, typer.Option("--from", metavar="YYYY-MM-DD", help="The first day; default: 31 days before --to.")
-    ] = None,
-    end: Annotated[str | None, typer.Option("--to", metavar="YYYY-MM-DD", help="The last day; default: today.")] = None,
-    to_html: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="Write one HTML file, for a browser or a printer.")
-    ] = None,
-    lang: Annotated[
-        Language | None, typer.Option(help="The language of the report; default: that of the locale.")
-    ] = None,
+    begin: Annotated[str | None, _FROM] = None,
+    end: Annotated[str | None, _TO] = None,
+    to_html: Annotated[Path | None, _HTML] = None,
+    lang: Annotated[Language | None, _LANG] = None,
 ) -> None:
-    """Report a drill (runbook 6.4), a period, or the answers to the questions of auditors, with evidence.
+    """Report the backups, drills and decisions of a period."""
+    wired, known = _known(context)
+    found, tongue = period(known.facts.records, _drills(known), *_within(begin, end, known.now)), _tongue(lang)
+    site, environment = wired.config.site.name, wired.config.site.environment
+    _give(period_page(found, _targets(wired), site=site, environment=environment, lang=tongue), to_html)
 
-    The journal and the manifests are the source. Without --html it is printed as Markdown. Exit 6 without a drill.
-    """
+
+def drill(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="The tested backup; default: the last drill.")] = None,
+    to_html: Annotated[Path | None, _HTML] = None,
+    lang: Annotated[Language | None, _LANG] = None,
+) -> None:
+    """Report a drill (runbook 6.4). Exit 6 if there was none."""
+    wired, known = _known(context)
+    _give(_drill(wired, known, name, _tongue(lang)), to_html)
+
+
+def compliance(
+    context: typer.Context,
+    begin: Annotated[str | None, _FROM] = None,
+    end: Annotated[str | None, _TO] = None,
+    to_html: Annotated[Path | None, _HTML] = None,
+    lang: Annotated[Language | None, _LANG] = None,
+) -> None:
+    """Answer the questions of auditors, with evidence."""
+    wired, known = _known(context)
+    tests = _drills(known)
+    evidence = AuditEvidence(
+        status=known,
+        period=period(known.facts.records, tests, *_within(begin, end, known.now)),
+        drills=tests,
+        targets=_targets(wired),
+        stated=bool(wired.config.report.rpo and wired.config.report.rto),
+        sealed=[name for name, section in wired.config.targets.items() if section.seal],
+    )
+    site, environment = wired.config.site.name, wired.config.site.environment
+    _give(compliance_page(evidence, site=site, environment=environment, lang=_tongue(lang)), to_html)
+
+
+ACTIONS = Actions(
+    {"period": period_, "drill": drill, "compliance": compliance},
+    default="period",
+    help="""Report a period, a drill (runbook 6.4), or the answers to the questions of auditors, with evidence.
+
+    The journal and the manifests are the source. Without --html it is printed as Markdown.
+    """,
+)
+
+
+def _known(context: typer.Context) -> tuple[Wired, Status]:
     wired: Wired = context.ensure_object(CommandContext).wired()
-    known = status(wired, now=local_now(), ask=False)
-    tongue = lang or language(os.environ)
-    page = _drill(wired, known, name, tongue) if subject is Subject.DRILL else None
-    if page is None:
-        if name is not None:
-            raise UsageError(f"a report of a {subject} takes no name", hint=f"korrigo-backup report drill {name}")
-        page = _of_period(wired, known, subject, _within(begin, end, known.now), tongue)
+    return wired, status(wired, now=local_now(), ask=False)
+
+
+def _tongue(lang: Language | None) -> Language:
+    return lang or language(os.environ)
+
+
+def _give(page: Page, to_html: Path | None) -> None:
+    """Print a report as Markdown, or write it to an HTML file."""
     add_to_document(page=page)
     if to_html is None:
         say(markdown(page).rstrip("\n"))
@@ -114,23 +153,6 @@ def _drill(wired: Wired, known: Status, name: str | None, lang: str) -> Page:
         last = replace(last, content=content)
     environment = f"{wired.config.site.name} {wired.config.site.environment}"
     return drill_page(last, _drills(known), _targets(wired), environment=environment, lang=lang)
-
-
-def _of_period(wired: Wired, known: Status, subject: Subject, within: tuple[datetime, datetime], lang: str) -> Page:
-    site, environment = wired.config.site.name, wired.config.site.environment
-    tests = _drills(known)
-    found = period(known.facts.records, tests, *within)
-    if subject is Subject.PERIOD:
-        return period_page(found, _targets(wired), site=site, environment=environment, lang=lang)
-    evidence = AuditEvidence(
-        status=known,
-        period=found,
-        drills=tests,
-        targets=_targets(wired),
-        stated=bool(wired.config.report.rpo and wired.config.report.rto),
-        sealed=[name for name, section in wired.config.targets.items() if section.seal],
-    )
-    return compliance_page(evidence, site=site, environment=environment, lang=lang)
 
 
 def _within(begin: str | None, end: str | None, now: datetime) -> tuple[datetime, datetime]:

@@ -1,0 +1,58 @@
+"""The tutorial, each command of it, on a new Django project and a real PostgreSQL."""
+
+import stat
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from docs.console import commands, matches, run
+from docs.test_documents import PROJECT, text
+from sandbox import connect, database_names, drop_database
+
+PAGE = PROJECT / "docs" / "tutorial" / "first-restore.md"
+SUDO = """#!/bin/sh
+# sudo -u postgres COMMAND, as the superuser of the test's server
+shift 2
+PGHOST={host} PGPORT={port} PGUSER={user} PGPASSWORD={password} exec "$@"
+"""
+
+
+@pytest.fixture
+def newcomer(server, tmp_path):
+    """A machine with PostgreSQL, Python and a clone of the project, without a virtual environment in use."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    access = server.access()
+    words = {"host": access.host, "port": access.port, "user": access.user, "password": access.password.reveal()}
+    (tools / "sudo").write_text(SUDO.format(**words))
+    (tools / "sudo").chmod(stat.S_IRWXU)
+    (tmp_path / "korrigo-backup").symlink_to(PROJECT)
+    ours = Path(sys.executable).parent
+    before = database_names(server)
+    yield {
+        "PATH": ":".join(
+            map(str, (tools, access.client_dir, Path(sys.executable).resolve().parent, "/usr/bin", "/bin", ours))
+        ),
+        "HOME": str(tmp_path),
+        "LANG": "C.UTF-8",
+        "PGPORT": str(access.port),
+        # pip finds the libraries of the development environment, and builds without a network
+        "PYTHONPATH": sysconfig.get_path("purelib"),
+        "PIP_NO_BUILD_ISOLATION": "0",
+        "PIP_NO_INDEX": "1",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    }
+    for database in database_names(server) - before:
+        drop_database(server, database)
+    with connect(server) as connection:
+        connection.execute("DROP ROLE IF EXISTS school")
+
+
+def test_every_command_of_the_tutorial_does_what_the_page_shows(server, newcomer, tmp_path):
+    typed = commands(text(PAGE).replace("POSTGRES_HOST=localhost", f"POSTGRES_HOST={server.access().host}"))
+    assert len(typed) > 20
+    outputs = run(typed, cwd=tmp_path, env=newcomer)
+    for one, printed in zip(typed, outputs, strict=True):
+        assert not one.printed or matches(one.printed, printed), f"$ {one.command}\n{printed}"

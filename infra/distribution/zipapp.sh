@@ -1,5 +1,5 @@
 #!/bin/sh
-# Make the program as one file: zipapp.sh WHEEL TARGET (docs/decisions/0046-one-file-made-with-pex.md).
+# Make the program as one file: zipapp.sh WHEEL TARGET (docs/decisions/0047-one-file-made-with-pex.md).
 #
 # It holds the libraries of the lock file, those of the extras kit and s3, too, for each Python of PYTHONS. It is for the
 # kind of processor that it is made on.

@@ -8,13 +8,11 @@ from html.parser import HTMLParser
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from docsite import links
+from docsite.pages import LANGUAGES, english_pages, french_pages, navigation, read
 
 from docs.console import commands
 from docs.test_documents import PROJECT
-
-sys.path.insert(0, str(PROJECT))
-from docsite import links
-from docsite.pages import LANGUAGES, english_pages, french_pages, navigation, read
 
 LOADED = {
     "link": "href",

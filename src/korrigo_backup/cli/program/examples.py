@@ -109,7 +109,7 @@ EXAMPLES = {
     ),
     "rehearse": (
         ("korrigo-backup rehearse --image registry/site:2.4", "on the newest restore point"),
-        ("korrigo-backup rehearse latest --image registry/site:2.4", "on the newest dump"),
+        ("korrigo-backup rehearse latest --checkout ../new/backend", "the code of a work tree, on the newest dump"),
     ),
     "report": (
         ("korrigo-backup report --from 2026-01-01 --to 2026-03-31", "a quarter"),

@@ -9,10 +9,11 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from docsite import links
-from docsite.pages import LANGUAGES, english_pages, french_pages, navigation, read
+from docsite.pages import GENERATED, LANGUAGES, english_pages, french_pages, navigation, read
 
 from docs.console import commands
 from docs.test_documents import PROJECT
+from docs.test_reference import verbs
 
 LOADED = {
     "link": "href",
@@ -60,7 +61,7 @@ def test_the_navigation_has_each_page_once():
         pages = {page.removesuffix(".md") for page in english_pages() if not page.startswith("decisions/")}
         if language == "fr":
             pages |= {page.removesuffix(".md") for page in french_pages()}
-        assert named == Counter((pages - {"index"}) | {"decisions/index"})
+        assert named == Counter((pages - {"index"}) | {page.removesuffix(".md") for page in GENERATED})
 
 
 def test_every_page_is_built_in_both_languages(built):
@@ -94,6 +95,15 @@ def test_no_page_loads_anything_from_another_host(built):
     assert [address for address in loaded if urlsplit(address).netloc] == []
     styles = "".join(path.read_text(encoding="utf-8") for path in output.rglob("*.css"))
     assert re.findall(r"(?:url\(|@import)\s*['\"]?(?:https?:)?//", styles) == []
+
+
+def test_the_options_are_those_of_the_command(built):
+    _documents, output = built
+    written = (output / "reference" / "options.html").read_text(encoding="utf-8")
+    missing = [verb for verb in verbs() if f'id="{verb}"' not in written]
+    assert missing == []
+    assert "hold release" in written
+    assert "--with-media" in re.sub(r"<[^>]+>", "", written)
 
 
 def test_each_language_has_its_own_search(built):

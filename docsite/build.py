@@ -49,6 +49,8 @@ def staged(page: str, found: Page, language: str, source_dir: Path) -> str:
         return None
 
     text = links.rewrite(read(found.source), change)
+    if language == "fr" and found.translated:
+        return links.set_french(text)
     if not found.translated:
         title, _, rest = text.partition("\n")
         text = f"{title}\n\n{NOT_TRANSLATED}{rest.lstrip()}"

@@ -133,7 +133,12 @@ def test_the_anchor_of_a_heading_is_that_of_a_reader_of_the_repository():
     assert links.anchors(text) == ["a-key-one-two", "again", "again-1", "déjà-vu-lété"]
 
 
+def test_french_punctuation_does_not_begin_a_line():
+    assert links.set_french("« Oui » : `a : b` ; non ?") == "«\xa0Oui\xa0»\xa0: `a : b`\xa0; non\xa0?"
+    assert links.slug("Méthode 1\xa0: base") == links.slug("Méthode 1 : base")
+
+
 def test_links_in_code_blocks_stay_as_they_are():
-    text = "[a](b.md#c)\n```\n[a](b.md)\n```\n[d](https://e.example)"
+    text = "[`[a]`](b.md#c)\n```\n[a](b.md)\n```\n[d](https://e.example)"
     changed = links.rewrite(text, lambda _text, path, anchor: f"site/{path}{anchor}")
-    assert changed == "[a](site/b.md#c)\n```\n[a](b.md)\n```\n[d](https://e.example)"
+    assert changed == "[`[a]`](site/b.md#c)\n```\n[a](b.md)\n```\n[d](https://e.example)"

@@ -249,7 +249,7 @@ def _named(pieces: list[_Piece]) -> tuple[str, tuple[str, ...]]:
 def _is_prose(text: str) -> bool:
     literal = re.sub(r"(?<!\{)\{[^{}]*\}", " ", text)
     words = _WORD.findall(literal)
-    if len(words) < 2 and not (words and "{" in text and re.search(r"(^| )[a-z]{3,}( |$|[.,;:])", literal)):  # noqa: PLR2004
+    if len(words) < 2 and not (words and "{" in text and re.search(r"(^| )[A-Za-z][a-z]{2,}( |$|[.,;:])", literal)):  # noqa: PLR2004
         return False
     is_script = text.startswith("\n") or text.count("\n") > MOST_LINES
     return not (is_script or _SQL.search(text) or _CODE.search(text)) and " " in text

@@ -78,6 +78,10 @@ TEXTS = (
     "Keep",
     "Look",
     "Examples:",
+    "{directory} has hard and symbolic links",
+    "{name} is held by {holder}",
+    "{name} is held by {holder}: {reason}",
+    "next to the live site",
     # typer
     "Usage: ",
     "Options",

@@ -102,7 +102,7 @@ def _way_back(plan: RestorePlan, kept: list[str], *, in_place: bool) -> str:
 
 
 def _space(plan: RestorePlan) -> str:
-    return ", ".join(
-        f"{one.part}: {one.needs:,} bytes needed, {'not visible' if one.free is None else f'{one.free:,}'} free"
+    return "; ".join(
+        f"{one.part}: {one.needs:,} bytes needed, {'free space not visible' if one.free is None else f'{one.free:,} free'}"
         for one in plan.replaces
     )

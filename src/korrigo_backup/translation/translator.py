@@ -28,8 +28,8 @@ _VOWELS = frozenset("aeiouyhâàéèêëîïôûœ")
 _ELIDED = re.compile(r"(?<=\b[dD])e $|(?<=\bqu)e $")
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{(\w+)\}")
 _WORD = re.compile(r"[A-Za-z]+")
-_DECORATION = re.compile(r"^([^\w(\"'`]*)(.*?)(\s*)$", re.DOTALL)
-_LABEL = re.compile(r"^\W*(?:\w+(?:: |  +)|cannot )$")
+_DECORATION = re.compile(r"^((?:\s*\[[ x]\] )?[^\w(\"'`]*)(.*?)(\s*)$", re.DOTALL)
+_LABEL = re.compile(r"^\W*\w+(?:: |  +)$")
 _LABELLED = re.compile(r"^(\S+(?: \S+)*?)(  +)(\S.*)$")
 """A line of a list: a label, padded to the width of its column, and a value."""
 
@@ -94,7 +94,10 @@ class Translator:
             return None
         if (whole := self._whole.get(text)) is not None:
             return whole
+        marked = bool((match := _DECORATION.match(text)) and match[1])
         for template in self._candidates(text):
+            if marked and not template.pieces[0]:
+                continue  # a mark or a space before a text is no part of its first value
             found = _values(text, template.pieces)
             if found is not None and not (template.narrow and any(" " in value.strip() for value in found)):
                 values = {
@@ -126,6 +129,15 @@ class Translator:
         if (match := _LABELLED.match(inner)) and (label := self._whole.get(match[1])):
             width = len(match[1]) + len(match[2])
             return f"{label.ljust(width - 1)} {self._text(match[3], depth + 1)}"
+        return self._joined(text, depth)
+
+    def _joined(self, text: str, depth: int) -> str:
+        """Return texts that the program joins: the longest beginning that is one text, then the rest."""
+        joins = sorted((match.start(), join) for join in _JOINS for match in re.finditer(re.escape(join), text))
+        for at, join in reversed(joins):
+            begin, rest = text[:at], text[at + len(join) :]
+            if " " in begin and (known := self._one(begin, depth + 1)) is not None:
+                return f"{known}{self._whole.get(join, join)}{self._text(rest, depth + 1)}"
         for join in _JOINS:
             if join in text:
                 parts = text.split(join)
@@ -163,7 +175,8 @@ def _filled(translation: str, values: Mapping[str, str], translated: Collection[
 
 
 def _is_narrow(pieces: Sequence[str]) -> bool:
-    return len(re.findall(r"[A-Za-z]{2,}", " ".join(pieces))) <= 1 and not _LABEL.match(pieces[0])
+    literal = "|".join(pieces)
+    return len(re.findall(r"[A-Za-z]{2,}", literal)) <= 1 and not _LABEL.match(pieces[0]) and ": " not in literal
 
 
 def _values(text: str, pieces: tuple[str, ...]) -> list[str] | None:

@@ -18,6 +18,7 @@ FRENCH = Translator(
         "cannot {doing}: {problem}": "impossible de {doing} : {problem}",
         "write {path}": "écrire {path}",
         "table": "tableau",
+        "the file: is it here": "le fichier : est-il là",
         "space": "espace disque",
     }
 )
@@ -44,6 +45,8 @@ FRENCH = Translator(
         ("  space     the disk is full", "  espace disque le disque est plein"),
         ("  table     12 rows of x", "  tableau   12 lignes de x"),
         ("write /a and more", "write /a and more"),
+        ("  [x] the disk is full: 12 rows of x", "  [x] le disque est plein: 12 lignes de x"),
+        ("❓ the file: is it here: nothing was changed", "❓ le fichier : est-il là: rien n'a été changé"),
         ("", ""),
         ("public.exam", "public.exam"),
     ],

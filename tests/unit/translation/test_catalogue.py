@@ -22,6 +22,13 @@ def test_a_translation_has_the_placeholders_of_its_text(language):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
+def test_every_text_of_the_source_is_translated_and_no_other(language):
+    """If not: make messages, translate what has no translation, make messages."""
+    translated = {text for text, translation in catalogue_of(language).items() if translation}
+    assert sorted(SOURCE_TEXTS ^ translated) == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_the_compiled_catalogue_is_that_of_the_text_file(language):
     """If not: make messages."""
     path = LOCALE / language / "LC_MESSAGES" / "korrigo_backup.mo"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.cli.output import CommandContext, narrator, say, say_json
+from korrigo_backup.cli.program.names import say_passed_over
 from korrigo_backup.run.step import CopyStep, silent
 from korrigo_backup.system.files import explained, read_plain
 
@@ -25,7 +26,7 @@ _LARGEST_IDENTITY = 64 * 1024
 def command(
     context: typer.Context,
     target: Annotated[str, typer.Argument(help="The name of the target: [targets.NAME].")],
-    artifact: Annotated[str, typer.Argument(help="A name there, latest or latest-point.")] = "latest",
+    artifact: Annotated[str, typer.Argument(help="A name there, as restore takes it here.")] = "latest",
     identity: Annotated[
         str | None, typer.Option(help="For a sealed copy, the private key: an age identity or OpenSSH file, or -.")
     ] = None,
@@ -54,7 +55,8 @@ def fetched(reading: TargetReader, artifact: str, *, quiet: bool, allow_unsigned
     from korrigo_backup.targets.fetch import fetch  # noqa: PLC0415 - see reader
 
     with reading.catalog.exclusive("fetch"):
-        return fetch(reading, artifact, listen=silent if quiet else narrator(CopyStep), allow_unsigned=allow_unsigned)
+        listen = silent if quiet else narrator(CopyStep)
+        return fetch(reading, artifact, passed=say_passed_over, listen=listen, allow_unsigned=allow_unsigned)
 
 
 def reader(

@@ -13,6 +13,7 @@ from korrigo_backup.artifact.naming import former_beside, is_beside, is_stamp, p
 from korrigo_backup.cli.output import CommandContext, say, say_json, say_table
 from korrigo_backup.cli.program.commands import Actions
 from korrigo_backup.cli.program.document import add_to_document
+from korrigo_backup.cli.program.names import find_artifact
 from korrigo_backup.core.moment import require_moment
 from korrigo_backup.core.paths import on_one_line, printable
 from korrigo_backup.errors import NotFound, UsageError
@@ -57,7 +58,7 @@ def release(
 ) -> None:
     """Take the holds from a backup: the retention policy decides again."""
     wired: Wired = context.ensure_object(CommandContext).wired()
-    ended = holds.release(wired.catalog.directory, Path(name).name, by)
+    ended = holds.release(wired.catalog.directory, _released_name(wired, name), by)
     add_to_document(holds=ended)
     for hold in ended:
         say(f"✅ {hold.name} is no longer {hold.described()}")
@@ -91,7 +92,7 @@ def _held_name(wired: Wired, name: str) -> str:
         if name not in there:
             raise NotFound(f"the site has no previous copy {name}", hint=f"kept are: {named(there) or 'none'}")
         return name
-    found = wired.catalog.find(name)
+    found = find_artifact(wired, name)
     if found.path.resolve().parent != wired.catalog.directory.resolve():
         raise UsageError(
             f"{found.path} is not in {wired.catalog.directory}: korrigo-backup removes no files there",
@@ -103,6 +104,20 @@ def _held_name(wired: Wired, name: str) -> str:
             hint="korrigo-backup list shows the names",
         )
     return found.name
+
+
+def _released_name(wired: Wired, name: str) -> str:
+    """Return the name on hold that is meant: itself, or an artifact that is named in another way.
+
+    An artifact that is gone may still be on hold, and is named exactly.
+    """
+    exact = Path(name).name
+    if any(hold.name == exact for hold in holds.read(wired.catalog.directory)):
+        return exact
+    try:
+        return find_artifact(wired, name).name
+    except NotFound:
+        return exact
 
 
 def _is_previous_copy(name: str, database: str) -> bool:

@@ -12,6 +12,7 @@ from korrigo_backup.backup.media_convert import export_archive, import_archive
 from korrigo_backup.cli.output import CommandContext, say
 from korrigo_backup.cli.program.commands import Actions
 from korrigo_backup.cli.program.document import add_to_document
+from korrigo_backup.cli.program.names import find_artifact
 from korrigo_backup.core.size import human
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def export(
     FILE and FILE.sha256 are written, and both read back: tar -xzf and sha256sum -c read them without this program.
     """
     wired: Wired = context.ensure_object(CommandContext).wired()
-    found = wired.catalog.find(artifact, Kind.MEDIA)
+    found = find_artifact(wired, artifact, Kind.MEDIA)
     target = file or Path(found.name.removesuffix(LISTING_SUFFIX) + ".tar.gz")
     done = export_archive(found, target, root=wired.config.media.archive_root)
     size = target.stat().st_size
@@ -47,7 +48,7 @@ def import_(context: typer.Context, artifact: Annotated[str, _BACKUP]) -> None:
     It makes media_backup_….files.gz with the archive's time; the archive stays, and may be removed by prune or rm.
     """
     wired: Wired = context.ensure_object(CommandContext).wired()
-    found = wired.catalog.find(artifact, Kind.MEDIA)
+    found = find_artifact(wired, artifact, Kind.MEDIA)
     with wired.catalog.exclusive("import of a media archive"):
         made = import_archive(wired.catalog, found)
     store = made.manifest.media.store if made.manifest and made.manifest.media else None

@@ -10,6 +10,7 @@ import typer
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.cli.output import CommandContext, narrator, say, say_findings, say_json, say_table
+from korrigo_backup.cli.program.names import ARTIFACT
 from korrigo_backup.core.size import human
 from korrigo_backup.errors import UsageError
 from korrigo_backup.restore.plan import refusal
@@ -30,7 +31,7 @@ def command(
     context: typer.Context,
     artifact: Annotated[
         str | None,
-        typer.Argument(help="A path, a name in BACKUP_DIR, latest (the default), latest-point, latest-media."),
+        typer.Argument(help=f"{ARTIFACT} Default: latest."),
     ] = None,
     at: Annotated[str | None, typer.Option(metavar="TIME", help="As restore --at.")] = None,
     allow_unsigned: Annotated[bool, typer.Option("--allow-unsigned", help="As restore --allow-unsigned.")] = False,

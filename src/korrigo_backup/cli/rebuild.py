@@ -10,6 +10,7 @@ import typer
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say, say_made, say_services
 from korrigo_backup.cli.program.document import add_to_document
+from korrigo_backup.cli.program.names import find_artifact
 from korrigo_backup.cli.restore import Questions, restore_and_say
 from korrigo_backup.errors import UsageError
 from korrigo_backup.restore.rebuild import RebuildOptions, RebuildPlan, newest_good, rebuild
@@ -52,7 +53,7 @@ def command(
     if empty or fixtures:
         _anew(wired, fixtures, yes=yes, keep=keep)
         return
-    artifact = wired.catalog.find(named[0]) if named else _newest_good(wired)
+    artifact = find_artifact(wired, named[0]) if named else _newest_good(wired)
     options = RestoreOptions(safety_backup=safety_backup, allow_unsigned=allow_unsigned, keep=keep)
     restore_and_say(wired, artifact, options, Questions(yes))
 

@@ -16,6 +16,7 @@ from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.cli.output import CommandContext, ask, ask_yes, narrator, say, say_findings, say_made
 from korrigo_backup.cli.plan import named_or_before, refuse, say_plan
 from korrigo_backup.cli.program.document import add_to_document
+from korrigo_backup.cli.program.names import ARTIFACT
 from korrigo_backup.core.finding import Level
 from korrigo_backup.core.size import human
 from korrigo_backup.errors import PartlyDone, Refused, UsageError
@@ -51,9 +52,7 @@ class Questions:
 
 def command(
     context: typer.Context,
-    artifact: Annotated[
-        str | None, typer.Argument(help="A path, a name in BACKUP_DIR, latest, latest-point, latest-media.")
-    ] = None,
+    artifact: Annotated[str | None, typer.Argument(help=ARTIFACT)] = None,
     at: Annotated[
         str | None, typer.Option(metavar="TIME", help='The restore point before this time: "2026-05-04 14:05".')
     ] = None,

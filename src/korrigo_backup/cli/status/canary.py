@@ -14,6 +14,7 @@ from korrigo_backup.canary.watch import alarms, findings, watch
 from korrigo_backup.cli.output import CommandContext, say, say_findings, say_json, say_table
 from korrigo_backup.cli.program.commands import Actions
 from korrigo_backup.cli.program.document import add_to_document
+from korrigo_backup.cli.program.names import find_artifact
 from korrigo_backup.core.finding import Level, headline
 from korrigo_backup.core.paths import on_one_line
 from korrigo_backup.errors import NotFound, ProblemsFound, UsageError
@@ -78,7 +79,7 @@ def _accept(wired: Wired, facts: Facts, watched: Sequence[Watch], name: str | No
     if not reason or not on_one_line(reason):
         raise UsageError("an alarm ends for a reason", hint='add --reason "…": the journal keeps it')
     if name is not None:
-        names = [wired.catalog.find(name).name]
+        names = [find_artifact(wired, name).name]
         if names[0] not in {artifact.name for artifact in facts.artifacts}:
             raise UsageError(f"{name} is not in {wired.catalog.directory}", hint="the names: korrigo-backup list")
     else:

@@ -52,7 +52,7 @@ WITHOUT_POSTGRES := artifact backup/test_django_from_host.py backup/test_many_wr
 	postgres/test_two_hosts.py recovery restore/django/test_killed.py restore/django/test_restore.py \
 	restore/django/test_stored_media.py restore/test_rebuild.py restore/test_stamps.py retention run/test_journal.py schedule \
 	setup/test_diagnose.py setup/test_init.py status targets validate \
-	test_demo.py test_distribution.py test_memory.py test_nightly.py test_tutorial.py
+	test_demo.py test_distribution.py test_how_to.py test_memory.py test_nightly.py test_tutorial.py
 test-embedded: setup
 	@if ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then \
 		KORRIGO_TEST_PG=embedded $(PYTEST) tests/integration $(WITHOUT_POSTGRES:%=--ignore=tests/integration/%); \

@@ -9,9 +9,10 @@ One file: the order of the steps, and which failure of a step ends the night, ar
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.history import drill_due
@@ -21,15 +22,15 @@ from korrigo_backup.backup.point import take_point
 from korrigo_backup.canary.alarm import look, require_calm
 from korrigo_backup.core.finding import Finding, Level, first_error, refuse_on_error, warning
 from korrigo_backup.drill.drill import drill, fingerprint
-from korrigo_backup.errors import Interrupted, KorrigoBackupError, Locked, NotFound, PartlyDone, ProofFailed, World
+from korrigo_backup.errors import Interrupted, KorrigoBackupError, NotFound, PartlyDone, ProofFailed, World
 from korrigo_backup.places.beside import beside_or_local
+from korrigo_backup.recovery.patience import patiently
 from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.retention import command as retain
 from korrigo_backup.retention.prune import Meant
 from korrigo_backup.run import journal
 from korrigo_backup.run.journal import Running, recorded
 from korrigo_backup.run.step import (
-    AwaitingLock,
     BackupVerified,
     DrillingBackup,
     Listener,
@@ -39,7 +40,6 @@ from korrigo_backup.run.step import (
     VerifyingBackup,
     silent,
 )
-from korrigo_backup.system.wait import wait_until
 from korrigo_backup.verify.verify import Depth, verify
 
 if TYPE_CHECKING:
@@ -52,9 +52,6 @@ if TYPE_CHECKING:
     from korrigo_backup.site.site import Site
 
 _UNTOUCHED = "the older backups are untouched; the site is as it was"
-
-PAUSE = 5.0
-"""Seconds between two looks whether the other run has ended."""
 
 
 @dataclass(frozen=True)
@@ -288,21 +285,6 @@ def _require_all(done: Done) -> None:
 @contextmanager
 def _patiently_held(site: Site, catalog: Catalog, night: Night) -> Iterator[Site]:
     """Take the lock of the site; wait for another run, and report the wait once."""
-    reported, pause = False, min(PAUSE, night.wait)
-
-    def attempt() -> Site | Locked:
-        nonlocal reported
-        try:
-            held, _ = stack.enter_context(exclusive(site, catalog, "nightly backup", listen=night.listen, own=True))
-        except Locked as problem:
-            if night.wait and not reported:
-                night.listen(AwaitingLock(problem.message, night.wait))
-                reported = True
-            return problem
-        return held
-
-    with ExitStack() as stack:
-        found = wait_until(lambda one: not isinstance(one, Locked), attempt, seconds=night.wait, pause=pause)
-        if isinstance(found, Locked):
-            raise found
-        yield found
+    doing = partial(exclusive, site, catalog, "nightly backup", listen=night.listen, own=True)
+    with patiently(doing, night.wait, night.listen) as (held, _):
+        yield held

@@ -3,8 +3,9 @@
 import re
 import subprocess
 from dataclasses import dataclass
+from textwrap import dedent
 
-BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^( *)```console\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 ANY = "…"
 ANY_LINES = r"(?:.*\n)*?"
 
@@ -20,8 +21,8 @@ class Typed:
 def commands(text):
     """Return the commands of a page in their order. A here-document and a line that ends in a backslash belong to theirs."""
     found = []
-    for block in BLOCK.findall(text):
-        lines = iter(block.splitlines())
+    for _indent, block in BLOCK.findall(text):
+        lines = iter(dedent(block).splitlines())
         command: list[str] = []
         printed: list[str] = []
         for line in lines:

@@ -13,9 +13,11 @@ from korrigo_backup.app.build_places import places
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.artifact.naming import parse
 from korrigo_backup.cli.announcing import announcer
+from korrigo_backup.cli.durations import seconds
 from korrigo_backup.cli.fetch import reader
 from korrigo_backup.cli.output import CommandContext, narrator, say, say_findings, say_json
 from korrigo_backup.cli.program.names import ARTIFACT, find_artifact, say_passed_over
+from korrigo_backup.cli.status.publish import shown
 from korrigo_backup.core.finding import Level
 from korrigo_backup.drill.run import DrillLevel, DrillOptions, newest_loadable, run_drill
 from korrigo_backup.errors import NotFound, UsageError
@@ -23,7 +25,16 @@ from korrigo_backup.notify.run import announced
 from korrigo_backup.places.place import PlaceName
 from korrigo_backup.run.journal import SiteName
 from korrigo_backup.run.record import Verb
-from korrigo_backup.run.step import CopyStep, DatabaseProven, DrillStep, MediaProven, Proving, VerifyingArtifact, silent
+from korrigo_backup.run.step import (
+    AwaitingLock,
+    CopyStep,
+    DatabaseProven,
+    DrillStep,
+    MediaProven,
+    Proving,
+    VerifyingArtifact,
+    silent,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +63,10 @@ def command(
         DrillLevel,
         typer.Option(help="restore; disaster: a private stack is lost and recovered; incident: damages must be found."),
     ] = DrillLevel.RESTORE,
+    with_media: Annotated[
+        bool, typer.Option("--with-media", help="Drill the newest restore point, if it is of the last week.")
+    ] = False,
+    wait: Annotated[str, typer.Option(metavar="TIME", help="How long to wait for another run: 90s, 30m, 2h.")] = "0s",
     seed: Annotated[int | None, typer.Option(min=0, help="--level incident: repeat the run of this number.")] = None,
     notify: Annotated[
         bool | None, typer.Option(help="Notify the channels of [notify]; default: when no user is at the terminal.")
@@ -65,15 +80,18 @@ def command(
     """
     wired: Wired = context.ensure_object(CommandContext).wired()
     if level is DrillLevel.INCIDENT:
-        if target or place is not None:
-            raise UsageError("--level incident goes without --from and --place", hint="korrigo-backup drill --help")
+        if target or place is not None or with_media or seconds(wait):
+            others = "--from, --place, --with-media and --wait"
+            raise UsageError(f"--level incident goes without {others}", hint="korrigo-backup drill --help")
         _simulate(wired, artifact, seed, notify, as_json=as_json)
         return
     if seed is not None:
         raise UsageError("--seed goes with --level incident", hint="korrigo-backup drill --level incident --seed N")
+    if artifact and with_media:
+        raise UsageError("--with-media chooses the backup", hint=f"leave out {artifact}, or --with-media")
     place = _place(place, level)
     fetch = partial(_fetched, wired, target, identity, artifact, quiet=as_json) if target else None
-    steps = narrator(DrillStep, CopyStep, VerifyingArtifact, Proving, DatabaseProven, MediaProven)
+    steps = narrator(DrillStep, CopyStep, AwaitingLock, VerifyingArtifact, Proving, DatabaseProven, MediaProven)
     listen = silent if as_json else steps
     options = DrillOptions(
         artifact=artifact,
@@ -85,9 +103,12 @@ def command(
         site=SiteName(wired.config.site.name, wired.secrets),
         target=target or "",
         fetch=fetch,
+        with_media=with_media,
+        wait=seconds(wait),
         listen=listen,
     )
-    with announced(announcer(wired, notify), wired.catalog.directory, "drill", "", say=say_findings) as telling:
+    announcing = announced(announcer(wired, notify), wired.catalog.directory, "drill", "", say=say_findings)
+    with announcing as telling, shown(wired):
         report = run_drill(wired.site(), wired.catalog, options)
         if as_json:
             say_json("drill", _document(report))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,7 @@ from korrigo_backup.errors import KorrigoBackupError, NotFound, PartlyDone, Proo
 from korrigo_backup.places.beside import BesideLive
 from korrigo_backup.places.local import drill_files
 from korrigo_backup.places.place import PlaceName
+from korrigo_backup.recovery.patience import patiently
 from korrigo_backup.recovery.recover import exclusive, recover_places
 from korrigo_backup.run.record import Phase, Verb, recovery_seconds
 from korrigo_backup.run.step import Listener, MakingPlace, RecoveryDone, RemovingLoaded, VerifyingArtifact, silent
@@ -46,6 +49,9 @@ NOT_LOADED = (
 _ANNOUNCED: dict[Phase, Step] = {Phase.MAKE: MakingPlace(PRIVATE), Phase.REMOVE: RemovingLoaded()}
 """The steps that a drill in a private project announces; its load has the steps of a restore."""
 
+RECENT = timedelta(days=8)
+"""The age, before the newest backup, up to which a weekly restore point is drilled instead of it."""
+
 USERS = "public.auth_user"
 """The table whose rows the runbook counts (6.3)."""
 
@@ -70,6 +76,8 @@ class DrillVerdict(StrEnum):
 class DrillOptions:
     """Options of a drill. `artifact` is its name, "" for the newest that can be loaded.
 
+    With `with_media` that is the newest restore point, if it is of the last days before the newest backup. `wait` is in
+    seconds: so long another run may go on before this one gives up.
     `places` makes the place for the site that is locked. `fetch` brings the copy of a target into the directory of
     another catalog and returns its path; `target` names it. `directory` is that of the site's backups.
     """
@@ -83,6 +91,8 @@ class DrillOptions:
     level: DrillLevel = DrillLevel.RESTORE
     target: str = ""
     fetch: Callable[[Catalog], Path] | None = None
+    with_media: bool = False
+    wait: float = 0
     listen: Listener = silent
 
 
@@ -113,9 +123,12 @@ def run_drill(live: Site, catalog: Catalog, options: DrillOptions) -> DrillRepor
 
     Raises the errors of the lock and of the choice of an artifact; others are in the report.
     """
+    began = time.monotonic()
     with ExitStack() as stack:
-        site = stack.enter_context(_locked(live, catalog, options))
+        site = stack.enter_context(patiently(lambda: _locked(live, catalog, options), options.wait, options.listen))
         options = _with_place(site, options)
+        if options.wait:  # else the artifacts of the awaited run would lie in the future
+            options = replace(options, now=options.now + timedelta(seconds=time.monotonic() - began))
         watch = Stopwatch()
         there, artifact = catalog, options.artifact
         if options.fetch:
@@ -124,7 +137,7 @@ def run_drill(live: Site, catalog: Catalog, options: DrillOptions) -> DrillRepor
             there = catalog.elsewhere(home)
             artifact = str(options.fetch(there))
             watch.begin(Phase.CHECK)
-        found = there.find(artifact) if artifact else newest_loadable(there)
+        found = there.find(artifact) if artifact else newest_loadable(there, with_media=options.with_media)
         return _drilled(site, catalog, there, found, options, watch)
 
 
@@ -140,14 +153,19 @@ def _with_place(site: Site, options: DrillOptions) -> DrillOptions:
     return replace(options, places=lambda _: places)
 
 
-def newest_loadable(catalog: Catalog) -> Artifact:
-    """Return the newest good restore point or database backup, else the newest Django backup; raises NotFound."""
+def newest_loadable(catalog: Catalog, *, with_media: bool = False) -> Artifact:
+    """Return the newest good restore point or database backup, else the newest Django backup; raises NotFound.
+
+    With `with_media` a restore point that is `RECENT` goes before a newer backup of the database alone.
+    """
     found = []
     for kind in WITH_DUMP:
         with suppress(NotFound):
             found.append(catalog.find("latest", kind))
     if found:
-        return max(found, key=lambda one: (one.created, bool(KINDS[one.kind].components)))
+        newest = max(one.created for one in found)
+        first = [one for one in found if with_media and KINDS[one.kind].components and newest - one.created <= RECENT]
+        return max(first or found, key=lambda one: (one.created, bool(KINDS[one.kind].components)))
     with suppress(NotFound):
         return catalog.find("latest", Kind.DJANGO)
     return catalog.find("latest")

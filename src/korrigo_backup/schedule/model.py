@@ -92,14 +92,17 @@ class RunEnvironment:
 
 
 DRILL = "drill"
-"""The job that proves a backup by a load."""
+"""The job that proves a backup by a restore."""
 
 JOBS = (
     Job("daily", "the database", "0 3 * * *", ("nightly", "--db", "--wait", WAIT)),
     Job("weekly", "database and media", "0 4 * * 0", ("nightly", "--full", "--wait", WAIT)),
-    Job(DRILL, "a backup, proven by a load", "0 5 * * 0", ("nightly", "--db", "--depth", "full", "--wait", WAIT)),
+    Job(DRILL, "a restore, proven", "0 5 * * 0", ("drill", "--with-media", "--wait", WAIT), backs_up=False),
 )
-"""The runbook's jobs (4.6), at its hours; and once a week the proof that a backup can be restored."""
+"""The runbook's jobs (4.6), at its hours; and once a week the restore test, of database and media (6.1)."""
+
+_BACKED_UP_FIRST = ("nightly", "--db", "--depth", "full", "--wait", WAIT)
+"""The arguments of the drill in a schedule in which no other job makes the backup that it restores."""
 
 POINTS = Job("points", "a restore point", "", ("point",))
 """Restore points through the day; it has no hours unless the configuration sets them."""
@@ -121,13 +124,18 @@ FULL = "--full"
 def jobs(hours: Mapping[str, str], *, media: bool = False) -> tuple[Job, ...]:
     """Return the jobs at these hours, by their ids; an empty or invalid expression leaves its job out.
 
-    With `media` the daily job saves the media, too (runbook 1.3).
+    With `media` the daily job saves the media, too (runbook 1.3). A drill makes its own backup if no other job makes
+    one.
     """
     found = tuple(
         replace(job, hours=hours[job.id])
         for job in (*JOBS, POINTS, *LEVELS, OVERDUE)
         if _is_hours(hours.get(job.id, ""))
     )
+    if not any(job.backs_up for job in found):
+        found = tuple(
+            replace(job, arguments=_BACKED_UP_FIRST, backs_up=True) if job.id == DRILL else job for job in found
+        )
     return tuple(_with_media(job) if media and job.id == "daily" else job for job in found)
 
 

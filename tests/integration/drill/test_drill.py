@@ -1,6 +1,7 @@
 """The verb `drill`: a backup loaded in a throw-away place, with its verdict and its seconds."""
 
 import json
+from contextlib import ExitStack
 
 import pytest
 
@@ -33,6 +34,35 @@ def test_a_good_restore_point_passes_in_each_place_and_nothing_stays(site, place
     assert (record["verb"], record["outcome"], record["place"]) == ("drill", "done", place)
     assert {"check", "load", "prove", "remove"} <= set(record["phases"])
     assert sum(record["phases"].values()) <= record["seconds"] + 0.1
+
+
+@pytest.mark.contract("D1")
+def test_the_drill_of_the_week_restores_media_too_though_a_newer_backup_has_none(site):
+    site.korrigo("backup", "full")
+    newer = site.backup()
+    assert newer.name in site.korrigo("drill").out.splitlines()[-1]
+    with nothing_changes(site):
+        done = site.korrigo("drill", "--with-media")
+    assert "✅ Drill passed: restore_point_" in done.out
+    assert "📏 Room for the media: " in done.out
+    point = site.one("restore_point_*.json")
+    site.aged(point, 9)
+    point.unlink()
+    assert newer.name in site.korrigo("drill", "--with-media").out.splitlines()[-1]
+    assert "leave out" in site.korrigo("drill", newer, "--with-media", code=2).err
+
+
+def test_a_drill_waits_for_another_run_as_long_as_it_is_asked_to(site):
+    site.backup()
+    catalog = site.wired().catalog
+    with ExitStack() as stack:
+        with catalog.exclusive("a long restore"):
+            assert "a long restore" in site.korrigo("drill", code=7).err
+            assert "a long restore" in site.korrigo("drill", "--wait", "1s", code=7).out
+            waiting = stack.enter_context(site.started("drill", "--wait", "5m"))
+            assert b"a long restore" in waiting.stdout.readline()
+        assert waiting.wait(60) == 0
+    site.korrigo("drill", "--level", "incident", "--wait", "5m", code=2)
 
 
 @pytest.mark.contract("D2")

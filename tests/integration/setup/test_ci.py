@@ -1,6 +1,7 @@
 """The CI jobs: right by the vendors' schemas, and each script part does what it says on a real site."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 import yaml
 
 from korrigo_backup.setup.ci import System, template
-from sandbox import KORRIGO, PROJECT
+from sandbox import KORRIGO, PROJECT, USER, USER_PASSWORD
 
 CHECK = Path(sys.executable).with_name("check-jsonschema")
 SCHEMAS = {
@@ -86,15 +87,33 @@ def test_the_job_of_the_backup_makes_and_validates_one(ci_site, jobs, name):
 
 @pytest.mark.contract("D8")
 @pytest.mark.parametrize(("jobs", "name"), [(gitlab, "test:restore"), (github, "test-restore")])
-def test_the_job_of_the_restore_proves_the_newest_backup_and_leaves_no_database(ci_site, jobs, name):
-    made = ci_site.backup()
-    before = ci_site.databases()
-    done, results = executed(ci_site, jobs()[name])
-    assert "loaded" in done.out
+def test_the_job_of_the_restore_proves_the_newest_backup_on_staging(ci_site, jobs, name):
+    access, staging = ci_site.server.access(), f"{ci_site.database}_staging"
+    (ci_site.home / "korrigo-backup.toml").write_text(
+        f'[staging]\nhost = "{access.host}"\nport = {access.port}\nname = "{staging}"\nuser = "{USER}"\n'
+    )
+    password = {"KORRIGO_BACKUP_STAGING_PASSWORD": USER_PASSWORD}
+    made, before = ci_site.backup(), set(ci_site.databases())
+    done, results = executed(ci_site, jobs()[name], env=password)
+    assert "✅ RESTORE TEST PASSED" in done.out
     assert json.loads((results / "backup-status.json").read_text())["schema"].startswith("korrigo-backup/status-")
-    assert ci_site.databases() == before
+    assert set(ci_site.databases()) - before == {staging}
     made.write_bytes(made.read_bytes()[:-100])
-    executed(ci_site, jobs()[name], code=tuple(range(1, 11)))
+    failed, _ = executed(ci_site, jobs()[name], code=1, env=password)
+    assert "❌ Restore validation failed" in failed.out
+
+
+@pytest.mark.contract("D8")
+@pytest.mark.parametrize("system", System)
+def test_without_a_staging_server_the_job_names_what_to_set_and_what_to_run_instead(ci_site, system):
+    ci_site.korrigo("backup", "full")
+    jobs, name = {System.GITLAB: (gitlab, "test:restore"), System.GITHUB: (github, "test-restore")}[system]
+    failed, _ = executed(ci_site, jobs()[name], code=1)
+    assert "set [staging] host" in failed.err
+    instead = re.search(r"^# script: (korrigo-backup .*)$", template(system), re.MULTILINE)
+    assert instead
+    done, _ = executed(ci_site, instead[1])
+    assert "✅ Drill passed: restore_point_" in done.out
 
 
 @pytest.mark.contract("D8")

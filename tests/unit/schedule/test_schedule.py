@@ -12,7 +12,16 @@ from korrigo_backup.config.load import load
 from korrigo_backup.config.unattended import WEEKLY
 from korrigo_backup.errors import UsageError
 from korrigo_backup.schedule import crontab_lines as crontab
-from korrigo_backup.schedule.model import JOBS, RunEnvironment, check_hours, next_runs, on_calendar, overdue, times
+from korrigo_backup.schedule.model import (
+    JOBS,
+    RunEnvironment,
+    check_hours,
+    jobs,
+    next_runs,
+    on_calendar,
+    overdue,
+    times,
+)
 from korrigo_backup.schedule.unit_files import hours_in, is_ours, unit_name, units
 from property_testing import given, st
 
@@ -203,6 +212,17 @@ def test_the_hours_are_the_runbooks(tmp_path):
     assert (schedule.daily, WEEKLY, schedule.drill) == ("0 3 * * *", "0 4 * * 0", "0 5 * * 0")
     hours = [("daily", schedule.daily), ("weekly", WEEKLY), ("drill", schedule.drill)]
     assert [(job.id, job.hours) for job in JOBS] == hours
+
+
+@pytest.mark.contract("D1")
+def test_the_weekly_drill_restores_database_and_media_and_alone_it_makes_its_own_backup():
+    hours = {"daily": "0 3 * * *", "drill": "0 5 * * 0"}
+    (_, drill) = jobs(hours)
+    assert drill.arguments == ("drill", "--with-media", "--wait", "2h")
+    assert not drill.backs_up
+    (alone,) = jobs({"drill": hours["drill"]})
+    assert alone.arguments == ("nightly", "--db", "--depth", "full", "--wait", "2h")
+    assert alone.backs_up
 
 
 @pytest.mark.contract("D3", "D4")

@@ -12,9 +12,7 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.kinds import Kind
 
-ARTIFACT = (
-    "A path, a name or its beginning, latest, latest-point, latest-media, or a date: 2026-05-04, 2026-05-04 14:05."
-)
+ARTIFACT = "A path, a name or its beginning, latest, latest-point, latest-media, a date."
 """The help of an argument that names an artifact."""
 
 

@@ -69,10 +69,10 @@ def command(
     ] = True,
     validate: Annotated[bool, typer.Option(help="Validate the site afterwards, as `validate` does.")] = True,
     allow_unsigned: Annotated[
-        bool, typer.Option("--allow-unsigned", help="Restore an unsigned backup, without superuser rights.")
+        bool, typer.Option("--allow-unsigned", help="Restore a backup that is not signed.")
     ] = False,
     into_other_site: Annotated[
-        bool, typer.Option("--into-other-site", help="Restore another site's backup into this site.")
+        bool, typer.Option("--into-other-site", help="Restore a backup of another site.")
     ] = False,
     in_place: Annotated[
         bool,

@@ -189,8 +189,8 @@ class Sandbox:
         assert traceback or "Traceback" not in result.output
         return result
 
-    def json(self, *arguments, code=0):
-        return json.loads(self.korrigo(*arguments, "--json", code=code).out)
+    def json(self, *arguments, code=0, **options):
+        return json.loads(self.korrigo(*arguments, "--json", code=code, **options).out)
 
     @contextmanager
     def started(self, *arguments, env=None):

@@ -59,7 +59,8 @@ class Night:
     """Options of a run. `wait` is in seconds: so long another run may go on before this run gives up.
 
     `drill` also loads the backup into a scratch copy if none was proven so far, or none with its schema. `settings`
-    saves the other files for a rebuild, if they have changed, and returns findings. `copy` copies to the targets, after
+    saves the other files for a rebuild, if they have changed, and returns findings. Without `canary` the backup is not
+    compared with the history; findings of the ids in `lived_with` are no alarm. `copy` copies to the targets, after
     the lock is given back: a slow target must not keep the next backup from being made.
     """
 
@@ -71,6 +72,8 @@ class Night:
     listen: Listener = silent
     settings: Callable[[], Sequence[Finding]] = tuple
     drill: bool = False
+    canary: bool = True
+    lived_with: tuple[str, ...] = ()
     copy: Callable[[], Sequence[Finding]] = tuple
 
     @property
@@ -230,7 +233,9 @@ def _relink(catalog: Catalog) -> None:
 def _canary(site: Site, catalog: Catalog, night: Night, running: Running, done: Done) -> None:
     """Keep the last calm backup before `prune` if the new one lacks data; PartlyDone names what it lacks."""
     del running
-    found = look(catalog, site, now=night.now)
+    if not night.canary:
+        return
+    found = look(catalog, site, now=night.now, lived_with=night.lived_with)
     done.findings += found
     require_calm(found)
 

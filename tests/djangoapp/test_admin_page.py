@@ -12,6 +12,7 @@ import pytest
 from django.conf import settings
 from django.contrib.auth.models import Permission, User
 from django.core.management import call_command
+from django.db.models import QuerySet
 from django.test import Client, override_settings
 from django.utils import timezone
 from msgspec.structs import replace
@@ -29,6 +30,7 @@ from korrigo_backup.retention.hold import Hold
 from korrigo_backup.status.collect import Sources, collect, known
 from korrigo_backup.status.model import Goals
 from korrigo_backup.status.published import encode
+from testsite.models import Tag
 
 PAGE = "/admin/korrigo_backup/backups/"
 LOCALE = Path(korrigo_backup.djangoapp.__file__).parent / "locale" / "fr" / "LC_MESSAGES"
@@ -95,6 +97,27 @@ def test_holds_and_altered_manifests_are_marked(site, backups, member, tmp_path,
     seen = text(member("view_backups"))
     assert "the holds cannot be read" in seen
     assert "its manifest was altered" in seen
+
+
+@only_lite
+def test_the_findings_of_the_canary_are_shown_and_end_with_their_cause(site, backups, member):
+    def backup():
+        before = set(backups.iterdir())
+        call_command("backup", output_dir=str(backups), database="lite", verbosity=0)
+        (made,) = set(backups.iterdir()) - before
+        return made
+
+    tags = QuerySet(Tag, using="lite")
+    tags.bulk_create(Tag(code=f"canary {number}") for number in range(50))
+    made = [backup() for _ in range(3)]
+    assert "is empty" not in text(member("view_backups"))
+    tags.filter(code__startswith="canary").delete()
+    made.append(backup())
+    User.objects.filter(username__startswith="staff").delete()
+    client = member("view_backups")
+    assert f"restore it with: korrigo-backup restore {made[2].name}" in text(client)
+    shutil.rmtree(made[3])
+    assert "restore it with" not in text(client)
 
 
 def test_nobody_else_sees_them(backups, member):

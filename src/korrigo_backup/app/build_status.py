@@ -83,7 +83,9 @@ def sources(wired: Wired, *, ask: bool) -> Sources:
 def facts(wired: Wired, *, now: datetime, ask: bool) -> Facts:
     """Return the facts about the site's backups that can be read; this host or another evaluates them."""
     found = collect(wired.catalog, given(wired, now=now), sources(wired, ask=ask))
-    return structs.replace(found, canary=findings(found, watch(found)))
+    if not wired.config.nightly.canary:
+        return found
+    return structs.replace(found, canary=findings(found, watch(found, lived_with=wired.config.status.accept)))
 
 
 def status(wired: Wired, *, now: datetime, ask: bool) -> Status:

@@ -385,10 +385,10 @@ class Catalog:
             if problem.errno != errno.EROFS:
                 return
             raise Refused(
-                f"the backup directory {self.directory} is read-only, and a {doing} writes its lock, its journal and"
-                " safety backups there",
-                hint=f"name a directory for those, and the backup by its path: BACKUP_DIR=/some/directory"
-                f" korrigo-backup restore {self._example()}",
+                f"the backup directory {self.directory} is read-only, and this run ({doing}) writes its lock, its"
+                " journal and safety backups there",
+                hint="name another directory for those before the same command, and the backup by its path:"
+                f" BACKUP_DIR=/some/directory, {self._example()}",
             ) from None
 
     def _example(self) -> Path:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def members_of(catalog: Catalog, point: Artifact) -> tuple[Artifact, ...]:
     """Return the database and the media backup of a restore point.
 
-    Raises NotFound if a backup is gone, ProofFailed if its manifest differs from that in the point, or if the point
-    names no backups.
+    Raises NotFound if a backup is gone, ProofFailed if it is no file, if its manifest differs from that in the point,
+    or if the point names no backups.
     """
     manifest = usable_manifest(point)
     if manifest is None or not manifest.database_backup or not manifest.media_backup:
@@ -39,6 +39,10 @@ def members_of(catalog: Catalog, point: Artifact) -> tuple[Artifact, ...]:
             raise NotFound(
                 f"{point.name} names {name}, which is not in the same directory",
                 hint="copy it back, or use another restore point: korrigo-backup list --kind point",
+            )
+        if not path.is_file():
+            raise ProofFailed(
+                f"{point.name} names {name}, which is no file", hint=f"look at it: ls -la {point.path.parent}"
             )
         own = path.with_name(name + MANIFEST_SUFFIX)
         with explained(f"read {own}"):
@@ -135,7 +139,7 @@ def usable_manifest(artifact: Artifact) -> Manifest | None:
 
 
 def _unsigned(artifact: Artifact) -> tuple[str, str]:
-    meant = "if you know where it comes from, add --allow-unsigned"
+    meant = "if you know where it comes from, add --allow-unsigned to its restore"
     if artifact.authenticity is Authenticity.UNKNOWN_KEY:
         return (
             f"{artifact.name} was signed with a key that this site does not have",

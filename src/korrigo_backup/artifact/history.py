@@ -40,7 +40,7 @@ _Key = tuple[str, str]
 """Verb and subject, as in `Failing`."""
 
 _NO_ERRORS = {
-    Outcome.BEGUN: "it was killed: only its beginning is in the journal",
+    Outcome.BEGUN: "only its beginning is in the journal: it was killed, or the journal could not be written",
     Outcome.INTERRUPTED: "it was interrupted",
 }
 """The text for ends that no error explains; the message of an interrupted run is the state of the site."""

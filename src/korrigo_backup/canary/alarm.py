@@ -14,10 +14,11 @@ from korrigo_backup.run import journal
 from korrigo_backup.run.journal import recorded
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import silent
+from korrigo_backup.status.collect import with_holds
 from korrigo_backup.status.model import Facts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from korrigo_backup.artifact.catalog import Catalog
@@ -26,29 +27,31 @@ if TYPE_CHECKING:
     from korrigo_backup.site.site import Site
 
 
-def look(catalog: Catalog, site: Site, *, now: datetime) -> tuple[Finding, ...]:
+def look(catalog: Catalog, site: Site, *, now: datetime, lived_with: Collection[str] = ()) -> tuple[Finding, ...]:
     """Compare the newest backups with the history, keep the last calm ones if there is an alarm, and return findings.
 
-    Raises Refused if the holds cannot be read.
+    `lived_with` are ids of findings that are no alarm for this site. While the holds cannot be read nothing is kept:
+    then no backup is pruned either.
     """
     facts = read_facts(catalog, site.name, site.environment, now=now)
-    watched = watch(facts)
-    _keep_calm(catalog, facts, watched)
+    watched = watch(facts, lived_with=lived_with)
+    if not facts.held_unread:
+        _keep_calm(catalog, facts, watched)
     return findings(facts, watched)
 
 
 def read_facts(catalog: Catalog, site: str, environment: str, *, now: datetime) -> Facts:
     """Return the facts that the canary needs: artifacts, the journal, holds."""
     directory = catalog.directory
-    return Facts(
+    facts = Facts(
         taken=now.astimezone(UTC),
         directory=str(directory),
         artifacts=tuple(catalog.artifacts()),
         records=tuple(journal.read(directory)),
-        holds=holds.read(directory),
         site=site,
         environment=environment,
     )
+    return with_holds(facts, directory)
 
 
 def require_calm(found: Sequence[Finding]) -> None:
@@ -58,7 +61,7 @@ def require_calm(found: Sequence[Finding]) -> None:
         raise PartlyDone(
             "; ".join(finding.message for finding in alarm),
             hint="; ".join(dict.fromkeys(finding.hint for finding in alarm)),
-            state="the last calm backup is kept",
+            state="the new backup is good, and the last calm one is there",
         )
 
 

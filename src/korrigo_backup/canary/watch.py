@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace as dataclass_replace
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -11,7 +12,7 @@ from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.canary.collect import COMPARED, read_change, read_states, within_reach
 from korrigo_backup.canary.evaluate import calm, evaluate, is_alarm
 from korrigo_backup.canary.model import HistoryComparison, Watch
-from korrigo_backup.core.finding import Finding, Level, warning
+from korrigo_backup.core.finding import Finding, Level, ok, warning
 from korrigo_backup.retention.hold import standing
 from korrigo_backup.run.record import Outcome, Verb
 from korrigo_backup.status.good import CLOCKS_DIFFER, good_artifacts
@@ -28,16 +29,27 @@ HOLDER = "canary"
 """The holder of the hold that keeps the last calm backup while an alarm stands."""
 
 
-def watch(facts: Facts) -> tuple[Watch, ...]:
-    """Return the result for the newest good backup of each kind; the files of the backup directory are read."""
+def watch(facts: Facts, *, lived_with: Collection[str] = ()) -> tuple[Watch, ...]:
+    """Return the result for the newest good backup of each kind; the files of the backup directory are read.
+
+    A finding whose id is in `lived_with` is no alarm: its level is ok.
+    """
     good = [one for one in good_artifacts(facts) if one.created <= facts.taken + CLOCKS_DIFFER]
     accepted = _accepted(facts, good)
     held = _held(facts, good)
-    return tuple(
+    watched = (
         _watched(alike, good, accepted, held)
         for kind in COMPARED
         if (alike := [one for one in good if one.kind is kind])
     )
+    return tuple(
+        dataclass_replace(one, findings=tuple(_lived_with(finding, lived_with) for finding in one.findings))
+        for one in watched
+    )
+
+
+def _lived_with(finding: Finding, ids: Collection[str]) -> Finding:
+    return ok(finding.id, f"{finding.message} ([status] accept)") if finding.id in ids else finding
 
 
 def findings(facts: Facts, watched: Sequence[Watch]) -> tuple[Finding, ...]:

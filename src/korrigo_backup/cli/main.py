@@ -20,6 +20,7 @@ from korrigo_backup import __version__
 from korrigo_backup.cli.output import CommandContext, say_document, timings_text
 from korrigo_backup.cli.program.commands import PROGRAM, WAY, Program
 from korrigo_backup.cli.program.document import JSON, Document, error_fields, wants_json
+from korrigo_backup.cli.program.last_failure import note_failure
 from korrigo_backup.cli.program.verbs import VERBS
 from korrigo_backup.core.paths import on_one_line, printable
 from korrigo_backup.core.secret import redact
@@ -149,6 +150,7 @@ def guarded(arguments: Sequence[str] | None = None) -> int:
     Document.current = document
     try:
         code, error = _guarded(words)
+        note_failure(next((word for word in words if word in VERBS), None), error)
         if document and wanted and not document.is_printed:
             say_document(document.text(error, code))
     finally:

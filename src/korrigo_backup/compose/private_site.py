@@ -193,7 +193,7 @@ def _composed(live: Site) -> _Compose:
     if not isinstance(access, ComposeAccess) or not isinstance(services, ComposeServices):
         raise Refused(
             "the site is not on Docker Compose, so there are no images of it for a private project",
-            hint="use another place: --place beside, --place local",
+            hint="drill a backup in another place: korrigo-backup drill --place beside, or --place local",
         )
     manage = django.manage if isinstance(django, ComposeDjango) else ()
     return _Compose(access, services, manage)

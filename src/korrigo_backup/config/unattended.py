@@ -98,21 +98,22 @@ class NightlySection(Section, frozen=True):
     """Options of `nightly`: the depth of verification, and how many seconds it waits for another run to end.
 
     With `drill` the first backup, and the first backup of a changed schema, are also loaded into a scratch copy and
-    proven.
+    proven. With `canary` the backup is compared with the history; `status` shows its findings.
     """
 
-    readers: ClassVar[Mapping[str, Reader]] = {"drill": switch, "wait": number}
+    readers: ClassVar[Mapping[str, Reader]] = {"drill": switch, "canary": switch, "wait": number}
 
     verify: Literal["structure", "content", "full"] = "content"
     wait: Annotated[float, Meta(ge=0, le=86400)] = 7200
     drill: bool = True
+    canary: bool = True
 
 
 class StatusSection(Section, frozen=True):
     """How old the newest backups may be, in hours (0: any age), how long a proof by a restore counts, in days.
 
-    `accept` names warnings of `status` that this site lives with. At its end `nightly` writes `publish` (for the page
-    in Django's admin) and `textfile` (for node_exporter).
+    `accept` names warnings of `status` and of the canary that this site lives with. At its end `nightly` writes
+    `publish` (for the page in Django's admin) and `textfile` (for node_exporter).
     """
 
     readers: ClassVar[Mapping[str, Reader]] = {
@@ -123,7 +124,7 @@ class StatusSection(Section, frozen=True):
     rpo_hours: Annotated[float, Meta(ge=0, le=100_000)] = 26
     media_rpo_hours: Annotated[float, Meta(ge=0, le=100_000)] = 170
     proof_days: Annotated[float, Meta(gt=0, le=10_000)] = 31
-    accept: tuple[Annotated[str, Meta(pattern=r"^status\.[a-z_]+\Z")], ...] = ()
+    accept: tuple[Annotated[str, Meta(pattern=r"^(status|canary)\.[a-z_]+\Z")], ...] = ()
     publish: Path | None = None
     textfile: Path | None = None
 

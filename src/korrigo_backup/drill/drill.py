@@ -78,20 +78,22 @@ class Drilled:
 def announce_room(place: Place, artifacts: Iterable[Artifact], listen: Listener) -> None:
     """Name the room that the parts need and have, by their manifests. Raises Refused if one does not fit."""
     free_for_database, free_for_media = place.free()
+    others = (one for one in (PlaceName.BESIDE, PlaceName.LOCAL, PlaceName.STAGING) if one is not place.name)
+    elsewhere = " or ".join(f"--place {one}" for one in others)
     for manifest in (one.manifest for one in artifacts if one.manifest):
         if manifest.database and manifest.database.size:
             needs = place.needs(manifest.database.size)
-            _announce(RoomForDrill("database", place.label, needs, free_for_database), listen)
+            _announce(RoomForDrill("database", place.label, needs, free_for_database), elsewhere, listen)
         if manifest.media:
-            _announce(RoomForDrill("media", place.label, manifest.media.bytes, free_for_media), listen)
+            _announce(RoomForDrill("media", place.label, manifest.media.bytes, free_for_media), elsewhere, listen)
 
 
-def _announce(room: RoomForDrill, listen: Listener) -> None:
+def _announce(room: RoomForDrill, elsewhere: str, listen: Listener) -> None:
     listen(room)
     if room.free is not None and room.free < room.needs:
         raise Refused(
             f"no room to drill {room.where}: the {room.part} needs {room.needs:,} bytes, {room.free:,} are free",
-            hint="make room, or drill in another place: --place local, or --place staging",
+            hint=f"make room, or drill in another place: {elsewhere}",
         )
 
 
@@ -143,7 +145,8 @@ def drill(
     planned = (finding for one in loads for finding in one.part.plan.findings)
     losses = [finding for finding in planned if finding.level is Level.LOSS or finding.id == BOUND]
     done = "" if left else f", and kept as database {kept[0]}" if kept else ", and removed again"
-    words = f"{artifact.name}: loaded {chosen.place.label}{chosen.why}, proven{done}"
+    checked = "proven" if all(one.manifest for one in artifacts) else "counted (no manifest proves its content)"
+    words = f"{artifact.name}: loaded {chosen.place.label}{chosen.why}, {checked}{done}"
     return Drilled((*losses, *found, *left, ok("verify.drilled", words)), chosen.place.name, watch.phases())
 
 

@@ -78,7 +78,7 @@ def simulate(
     The score is kept in the journal. Raises ProblemsFound if a damage was not found, Refused without room for the copy,
     ProofFailed if the artifact is bad itself.
     """
-    with catalog.exclusive("an incident simulation"):
+    with catalog.exclusive("incident simulation"):
         recover_places(catalog, listen)
         artifact = choose()
         with journal.recorded(catalog.directory, site, Verb.INCIDENT, artifact.name, listener=listen) as running:

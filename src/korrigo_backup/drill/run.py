@@ -123,6 +123,8 @@ def run_drill(live: Site, catalog: Catalog, options: DrillOptions) -> DrillRepor
 
     Raises the errors of the lock and of the choice of an artifact; others are in the report.
     """
+    if not options.fetch and not options.wait:  # the run that is waited for may make the backup
+        _chosen(catalog, options.artifact, options)  # a wrong name needs no lock and makes no directory
     began = time.monotonic()
     with ExitStack() as stack:
         site = stack.enter_context(patiently(lambda: _locked(live, catalog, options), options.wait, options.listen))
@@ -137,8 +139,11 @@ def run_drill(live: Site, catalog: Catalog, options: DrillOptions) -> DrillRepor
             there = catalog.elsewhere(home)
             artifact = str(options.fetch(there))
             watch.begin(Phase.CHECK)
-        found = there.find(artifact) if artifact else newest_loadable(there, with_media=options.with_media)
-        return _drilled(site, catalog, there, found, options, watch)
+        return _drilled(site, catalog, there, _chosen(there, artifact, options), options, watch)
+
+
+def _chosen(catalog: Catalog, name: str, options: DrillOptions) -> Artifact:
+    return catalog.find(name) if name else newest_loadable(catalog, with_media=options.with_media)
 
 
 def _with_place(site: Site, options: DrillOptions) -> DrillOptions:
@@ -234,7 +239,7 @@ def _steps(
     places = options.places(site)
     for name in places.place.remove_left():
         hear(RecoveryDone(f"removed {name}"))
-    announce_room(places.place, components(there, artifact), hear)
+    announce_room(places.place, _all_parts(there, artifact), hear)
     hear(VerifyingArtifact())
     found += verify(there, artifact, now=options.now, depth=Depth.FULL)
     refuse_on_error(found, ProofFailed, subject=artifact.name)
@@ -243,6 +248,14 @@ def _steps(
     done = drill(site, there, artifact, places, now=options.now, listen=running.listen, watch=watch)
     done.note(running, fingerprint(there, artifact))
     return done
+
+
+def _all_parts(there: Catalog, artifact: Artifact) -> tuple[Artifact, ...]:
+    """Return the components. Raises ProofFailed if one is gone: such a backup cannot be restored."""
+    try:
+        return components(there, artifact)
+    except NotFound as problem:
+        raise ProofFailed(problem.message, hint=problem.hint) from None
 
 
 def _privately(
@@ -256,7 +269,7 @@ def _privately(
 ) -> Drilled:
     """Read the artifact, and drill it in a private Compose project up to the running application."""
     with suppress(Unreachable):  # the live site need not run
-        announce_room(replace(BesideLive(site), label=PRIVATE), components(there, artifact), hear)
+        announce_room(replace(BesideLive(site), label=PRIVATE), _all_parts(there, artifact), hear)
     hear(VerifyingArtifact())
     found += verify(there, artifact, now=options.now, depth=Depth.FULL)
     refuse_on_error(found, ProofFailed, subject=artifact.name)

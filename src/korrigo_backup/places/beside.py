@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.naming import beside
+from korrigo_backup.errors import Refused
 from korrigo_backup.places.local import Local
 from korrigo_backup.places.place import PlaceName, Places
 from korrigo_backup.postgres.databases import Databases
@@ -39,7 +40,16 @@ class BesideLive:
         return nullcontext(self.site.postgres)
 
     def media(self) -> AbstractContextManager[Tree | None]:
-        """Yield the live tree, in which a directory of its own is loaded."""
+        """Yield the live tree, in which a directory of its own is loaded. Raises Refused if there is none.
+
+        A missing root may be a volume that is not mounted: a drill makes no directory in its place.
+        """
+        if self.site.media is None or not self.site.media.exists():
+            root = "is not configured" if self.site.media is None else f"{self.site.media.root} does not exist"
+            raise Refused(
+                f"the media directory {root}, so no files can be loaded next to it",
+                hint="set MEDIA_ROOT, or mount it; or drill in another place: --place local",
+            )
         return nullcontext(self.site.media)
 
     def free(self) -> tuple[int | None, int | None]:

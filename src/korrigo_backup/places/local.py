@@ -19,7 +19,7 @@ from korrigo_backup.media.tree import MediaTree
 from korrigo_backup.places.place import PlaceName
 from korrigo_backup.postgres.client import Postgres
 from korrigo_backup.postgres.properties import create_roles
-from korrigo_backup.postgres.throwaway import SUPERUSER, ThrowawayServer, server_programs
+from korrigo_backup.postgres.throwaway import SUPERUSER, ThrowawayServer, remove_sockets, server_programs
 from korrigo_backup.system.files import explained, free_bytes, private_directory
 
 if TYPE_CHECKING:
@@ -147,6 +147,7 @@ def remove_left(directory: Path) -> tuple[str, ...]:
     with explained(f"remove {home}"):
         if programs:
             ThrowawayServer(programs, home=home).end_left()
+        remove_sockets(home)
         for one in (home, directory / DRILL_FILES):
             shutil.rmtree(one, ignore_errors=True)
     return names

@@ -48,8 +48,8 @@ _SOCKETS_PREFIX = "kpg-"
 _SOCKETS_FALLBACK = "/tmp"  # noqa: S108 a directory of our own is made in it
 _LONGEST_SOCKET = 107
 """Bytes of the path of a Unix socket, by sys/un.h (108 with the closing zero)."""
-_LINE_OF_SOCKETS = 4
-"""Where PostgreSQL writes its socket directory in postmaster.pid, counted from 0."""
+_SOCKETS_NOTE = "sockets"
+"""The file below `home` that names the socket directory: it is written before that directory is made."""
 
 _INITDB = (
     f"--username={SUPERUSER}",
@@ -161,9 +161,7 @@ class ThrowawayServer:
                 wait_until(bool, lambda: not self._is_at_work(left[0]), seconds=_ENDING_SECONDS, pause=0.02)
             else:
                 note.unlink()
-            sockets = Path(left[_LINE_OF_SOCKETS]) if len(left) > _LINE_OF_SOCKETS else Path()
-            if sockets.name.startswith(_SOCKETS_PREFIX):
-                shutil.rmtree(sockets, ignore_errors=True)
+        remove_sockets(self.home)
 
     def _is_at_work(self, pid: str) -> bool:
         """Return whether a process works in our data directory, as a server does from its start to its end."""
@@ -189,13 +187,21 @@ class ThrowawayServer:
     def _start(self) -> None:
         self.end_left()
         private_directory(self.home)
-        self._sockets = _directory_for_sockets()
+        self._sockets = self._make_sockets()
         if not (self._data / "PG_VERSION").exists():
             self._create()
         options = " ".join(f"-c {name}={value or chr(39) * 2}" for name, value in _SETTINGS.items())
         options += f" -c unix_socket_directories='{self._sockets}'"
         waiting = ("--silent", "--wait", f"--timeout={START_SECONDS}", "--pgdata", str(self._data))
         self._run("pg_ctl", *waiting, "--log", str(self.home / "server.log"), "--options", options, "start")
+
+    def _make_sockets(self) -> Path:
+        """Make a private directory for the socket, whose name stands in `home` before: a killed run leaves it."""
+        sockets = _parent_of_sockets() / f"{_SOCKETS_PREFIX}{secrets.token_hex(4)}"
+        (self.home / _SOCKETS_NOTE).unlink(missing_ok=True)
+        write_private(self.home / _SOCKETS_NOTE, os.fsencode(sockets))
+        sockets.mkdir(0o700)
+        return sockets
 
     def _create(self) -> None:
         (self.home / "password").unlink(missing_ok=True)
@@ -221,12 +227,19 @@ class ThrowawayServer:
             shutil.rmtree(self.home, ignore_errors=True)
 
 
-def _directory_for_sockets() -> Path:
-    """Make a private directory, in the directory for temporary files unless a socket's path would be too long there."""
+def remove_sockets(home: Path) -> None:
+    """Remove the socket directory that the throw-away server in `home` had, if a killed run left it."""
+    with suppress(OSError):
+        sockets = Path(os.fsdecode((home / _SOCKETS_NOTE).read_bytes()))
+        if sockets.name.startswith(_SOCKETS_PREFIX):
+            shutil.rmtree(sockets, ignore_errors=True)
+
+
+def _parent_of_sockets() -> Path:
+    """Return the directory for temporary files, unless a socket's path would be too long there."""
     longest = _LONGEST_SOCKET - len(f"/{_SOCKETS_PREFIX}xxxxxxxx/.s.PGSQL.5432")
     usual = tempfile.gettempdir()
-    parent = usual if len(os.fsencode(usual)) <= longest else _SOCKETS_FALLBACK
-    return Path(tempfile.mkdtemp(prefix=_SOCKETS_PREFIX, dir=parent))
+    return Path(usual if len(os.fsencode(usual)) <= longest else _SOCKETS_FALLBACK)
 
 
 def _without_root(ways: Sequence[tuple[str, ...]]) -> tuple[str, ...]:

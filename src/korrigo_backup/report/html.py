@@ -48,6 +48,9 @@ footer { margin-top: 2.5rem; color: var(--soft); font-size: .8rem; border-top: 1
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
 """
 
+DOCTYPE = "<!DOCTYPE html>"
+"""The beginning of every page: a file that begins with it may be replaced by a page."""
+
 _WIDE, _HIGH, _LEFT, _BOTTOM, _TOP = 860, 200, 70, 24, 14
 _THICKEST = 46.0
 _FAR = 10
@@ -62,7 +65,7 @@ def html(page: Page) -> str:
     foot = f"<footer>{escape(page.foot)}</footer>" if page.foot else ""
     policy = "default-src 'none'; style-src 'unsafe-inline'"
     return (
-        f'<!DOCTYPE html>\n<html lang="{page.lang}"><head><meta charset="utf-8">'
+        f'{DOCTYPE}\n<html lang="{page.lang}"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(page.title)}</title><style>{_STYLE}</style></head>\n<body>"

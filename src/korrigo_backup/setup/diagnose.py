@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.compose.project import Project
     from korrigo_backup.core.finding import Finding
+    from korrigo_backup.run.failures import FailedCommand
     from korrigo_backup.site.site import Site
 
 LOG_LINES = 50
@@ -61,6 +62,8 @@ _SECRET_WORDS = re.compile(
     r"PASS|PWD|SECRET|TOKEN|KEY|URL|DSN|CREDENTIAL|AUTH|SALT|PIN\b|PRIVATE|WEBHOOK|SIGNATURE", re.IGNORECASE
 )
 
+_PATHS = re.compile(r"(OLD)?PWD|PGPASSFILE|SSH_AUTH_SOCK|XAUTHORITY|\w+_FILE")
+"""Variables whose names sound like a secret, and whose values are paths, which other lines need."""
 
 _SHORTEST = 8
 """Characters of a line of a secret that is looked for by itself: a shorter line is the end of a key, or a word."""
@@ -68,7 +71,11 @@ _SHORTEST = 8
 
 @dataclass(frozen=True)
 class ReportSources:
-    """The sources of the report; `build` returns the live site or raises, `checks` are the lines of `doctor`."""
+    """The sources of the report; `build` returns the live site or raises, `checks` are the lines of `doctor`.
+
+    `unread` is the reason for which the configuration cannot be used: the catalog is then that of the defaults, and the
+    site is not known. `last` is the last command that failed in this directory.
+    """
 
     catalog: Catalog
     build: Callable[[], Site]
@@ -77,6 +84,8 @@ class ReportSources:
     secrets: tuple[Secret, ...]
     contacts: Sequence[str]
     now: datetime
+    unread: str = ""
+    last: FailedCommand | None = None
 
 
 def report(sources: ReportSources) -> Iterator[str]:
@@ -132,6 +141,11 @@ def _entries(catalog: Catalog) -> Iterator[str]:
 def _lines(sources: ReportSources) -> Iterator[str]:
     yield "=== DIAGNOSTIC REPORT ==="
     yield f"Date: {sources.now.isoformat(timespec='seconds')}"
+    if sources.unread:
+        yield f"Configuration: cannot be used: {sources.unread}"
+    if sources.last:
+        one = sources.last
+        yield f"Last failure here: {one.at.isoformat(timespec='seconds')} {one.verb} (exit {one.code}): {one.message}"
     for number, (title, part) in enumerate(_parts(sources), 1):
         yield ""
         yield f"{number}. {title}:"
@@ -261,7 +275,7 @@ def _values(environment: Mapping[str, str]) -> list[Secret]:
     """
     found: list[Secret] = []
     for name, value in environment.items():
-        if value and _SECRET_WORDS.search(name):
+        if value and _SECRET_WORDS.search(name) and not _PATHS.fullmatch(name):
             found += [Secret(value), *(Secret(line) for line in value.splitlines() if len(line) >= _SHORTEST)]
             found += address.secrets(Secret(value)) if "://" in value else ()
     return found

@@ -76,7 +76,7 @@ def collect(catalog: Catalog, given: Facts, sources: Sources) -> Facts:
         stopped=bool(sources.stopped and os.path.lexists(sources.stopped)),
         targets=tuple(_copies(directory, name, off_site=off_site) for name, off_site in sources.targets.items()),
     )
-    return _with_disk(_with_previous_copies(_with_holds(facts, directory), sources.live), directory, sources.media)
+    return _with_disk(_with_previous_copies(with_holds(facts, directory), sources.live), directory, sources.media)
 
 
 def _copies(directory: Path, name: str, *, off_site: bool) -> TargetCopies:
@@ -95,7 +95,8 @@ def _copies(directory: Path, name: str, *, off_site: bool) -> TargetCopies:
     )
 
 
-def _with_holds(facts: Facts, directory: Path) -> Facts:
+def with_holds(facts: Facts, directory: Path) -> Facts:
+    """Add the holds, or the reason for which they cannot be read."""
     try:
         return replace(facts, holds=tuple(holds.read(directory)))
     except KorrigoBackupError as problem:

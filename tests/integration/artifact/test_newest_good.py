@@ -123,4 +123,4 @@ def test_a_read_only_directory_is_refused_with_the_command_that_restores_from_it
     monkeypatch.setattr(os, "open", read_only)
     with pytest.raises(Refused) as refused:
         site.restore(made)
-    assert f"BACKUP_DIR=/some/directory korrigo-backup restore {made}" in refused.value.hint
+    assert f"BACKUP_DIR=/some/directory, {made}" in refused.value.hint

@@ -137,3 +137,38 @@ def test_an_alarm_by_hand_does_not_become_usual_until_the_night(nights):
 
 def test_the_canary_of_an_empty_directory(site):
     assert site.json("canary")["watched"] == []
+
+
+def test_without_a_backup_the_canary_says_so(site):
+    assert "no good backup to compare" in site.korrigo("canary").out
+    site.korrigo("canary", "show", "latest", code=2)
+
+
+def test_holds_that_cannot_be_read_are_named_once_a_night_and_hide_no_alarm(nights):
+    nights.sql("DELETE FROM annotation")
+    (nights.backups / ".holds.json").write_text("[{")
+    done = nights.korrigo("nightly", code=3)
+    (error,) = (line for line in done.err.splitlines() if line.startswith("error: "))
+    assert error.count("the holds") == 1
+    assert "public.annotation (300)" in error
+    assert "the holds" in nights.korrigo("canary", "accept", "--reason", "meant", code=4).err
+
+
+def test_a_finding_that_the_site_lives_with_is_no_alarm(nights):
+    settings = nights.home / "korrigo-backup.toml"
+    settings.write_text(settings.read_text() + '[status]\naccept = ["canary.emptied"]\n')
+    nights.sql("DELETE FROM annotation")
+    nights.korrigo("nightly")
+    assert held(nights) == []
+    assert "public.annotation (300)" in nights.korrigo("canary").out
+    assert nights.json("canary")["alarm"] is False
+    assert "canary.emptied" not in {one["id"] for one in nights.json("status")["attention"]}
+
+
+def test_a_site_can_turn_the_canary_off(nights):
+    (nights.home / "korrigo-backup.toml").write_text("[nightly]\ndrill = false\ncanary = false\n")
+    nights.sql("DELETE FROM annotation")
+    nights.korrigo("nightly")
+    assert held(nights) == []
+    assert "canary.emptied" not in {one["id"] for one in nights.json("status")["attention"]}
+    assert nights.json("canary", code=10)["alarm"] is True

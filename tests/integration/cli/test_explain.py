@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -292,6 +293,50 @@ def test_the_last_error_of_the_journal_is_explained(site):
     assert out.startswith("last error: ")
     assert "backup db failed (exit 4): " in out
     assert "\nrole.rights\n  symptom: " in out
+
+
+@pytest.mark.contract("X1")
+@pytest.mark.parametrize(
+    ("verb", "env", "code", "id_"),
+    [
+        (("drill",), {"POSTGRES_PASSWORD": "wrong"}, 8, "server.password"),
+        (("compare", "latest"), {"POSTGRES_PASSWORD": "wrong"}, 8, "server.password"),
+        (("show", "no_such_backup"), {}, 6, "artifact.absent"),
+        (("drill",), {"POSTGRES_PORT": "abc"}, 2, "exit.2"),
+        (("drill", "--place", "compose"), {}, 4, "exit.4"),
+    ],
+)
+def test_the_last_failure_of_each_verb_is_explained(site, verb, env, code, id_):
+    site.backup()
+    site.korrigo(*verb, code=code, env=env)
+    site.korrigo("explain", "no such id", code=6)
+    site.korrigo("status", code=(0, 10))
+    out = site.korrigo("explain", "--last", env=env).out
+    assert f"{verb[0]} failed (exit {code}): " in out
+    assert f"\n{id_}\n  symptom: " in out
+    elsewhere = site.run(["sh", "-c", 'cd / && exec "$@"', "sh", str(KORRIGO), "explain", "--last"], code=6)
+    assert "no command has failed here" in elsewhere.err
+
+
+@pytest.mark.promise("P7")
+def test_the_file_of_failures_is_private_and_holds_no_secret(site):
+    secret = site.env["POSTGRES_PASSWORD"]
+    site.korrigo("show", secret, code=6)
+    file = site.home / ".local" / "state" / "korrigo-backup" / "failures.json"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+    assert secret not in file.read_text()
+    file.write_text("[{")
+    assert "no command has failed here" in site.korrigo("explain", "--last", code=6).err
+    site.korrigo("show", "no_such_backup", code=6)
+    assert "show failed (exit 6)" in site.korrigo("explain", "--last").out
+
+
+def test_a_later_run_of_the_journal_is_the_last_error(site):
+    site.backup()
+    site.korrigo("show", "no_such_backup", code=6)
+    site.korrigo("nightly", code=8, env={"POSTGRES_PASSWORD": "wrong"})
+    assert "nightly db failed (exit 8)" in site.korrigo("explain", "--last").out
 
 
 @pytest.mark.contract("X1")

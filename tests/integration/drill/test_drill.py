@@ -152,3 +152,55 @@ def test_a_site_without_images_has_no_private_project_and_that_is_no_drill(site,
 def test_a_disaster_needs_a_stack_of_its_own(site):
     site.backup()
     assert "--place compose" in site.korrigo("drill", "--level", "disaster", "--place", "local", code=2).err
+
+
+@pytest.mark.promise("P1")
+@pytest.mark.parametrize("place", ["beside", "local"])
+@pytest.mark.parametrize("kind", ["gone", "directory"])
+def test_a_restore_point_without_its_media_backup_fails(site, place, kind):
+    site.korrigo("backup", "full")
+    (media,) = site.backups.glob("media_backup_*.gz")
+    media.unlink()
+    if kind == "directory":
+        media.mkdir()
+    (point,) = site.backups.glob("restore_point_*.json")
+    report = site.json("drill", point.name, "--place", place, code=9)
+    assert report["verdict"] == "failed"
+    assert "status.damaged" in {one["id"] for one in site.json("status", code=10)["attention"]}
+
+
+@pytest.mark.promise("P4")
+@pytest.mark.parametrize("where", ["", "volume/media"])
+def test_a_drill_beside_makes_no_media_directory(site, tmp_path, where):
+    site.korrigo("backup", "full")
+    root = tmp_path / where if where else ""
+    report = site.json("drill", code=4, env={"MEDIA_ROOT": str(root)})
+    assert (report["verdict"], "--place local" in report["hint"]) == ("error", True)
+    assert not (tmp_path / "volume").exists()
+    assert site.json("drill", "--place", "local", env={"MEDIA_ROOT": str(root)})["verdict"] == "passed"
+
+
+def test_a_wrong_name_or_directory_is_named_before_anything_is_asked_or_made(site, tmp_path):
+    site.backup()
+    assert "Backup file not found" in site.korrigo("drill", "nix", code=6, env={"POSTGRES_PASSWORD": "wrong"}).err
+    site.korrigo("drill", code=6, env={"BACKUP_DIR": str(tmp_path / "typo")})
+    assert not (tmp_path / "typo").exists()
+
+
+def test_the_hint_of_a_place_without_room_names_other_places(site):
+    made = site.backup()
+    manifest = made.with_name(made.name + ".manifest.json")
+    document = json.loads(manifest.read_text())
+    document["database"]["size"] = 10**15
+    manifest.write_text(json.dumps(document))
+    site.seal(manifest)
+    hint = site.json("drill", "--place", "local", code=4)["hint"]
+    assert "--place beside or --place staging" in hint
+
+
+def test_a_dump_without_a_manifest_is_counted_and_not_called_proven(site):
+    made = site.backup()
+    made.with_name(made.name + ".manifest.json").unlink()
+    out = site.korrigo("drill", made.name).out
+    assert "counted (no manifest proves its content)" in out
+    assert "proven, and removed" not in out

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from korrigo_backup.errors import UsageError
+from korrigo_backup.postgres import throwaway
 from korrigo_backup.postgres.throwaway import OTHER_USER, ThrowawayServer, embedded_bindir
 from sandbox import bindir, connect
 
@@ -130,6 +131,23 @@ def test_the_left_server_of_another_user_is_recognised_where_root_may_not_look(t
             patched.setattr(Path, "readlink", closed)
             ThrowawayServer(bindir(), home=home, ways=(OTHER_USER,)).end_left()
         assert not _servers_of(home)
+
+
+def test_a_socket_directory_of_a_run_that_was_killed_before_its_server_began_is_removed(tmp_path, monkeypatch):
+    home = tmp_path / "server"
+    monkeypatch.setattr(throwaway, "_parent_of_sockets", lambda: tmp_path)
+
+    def killed(_server):
+        raise SystemExit
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ThrowawayServer, "_create", killed)
+        patched.setattr(ThrowawayServer, "_remove", lambda _server: None)
+        with pytest.raises(SystemExit):
+            ThrowawayServer(bindir(), home=home).__enter__()
+    assert list(tmp_path.glob("kpg-*"))
+    ThrowawayServer(bindir(), home=home).end_left()
+    assert not list(tmp_path.glob("kpg-*"))
 
 
 def _servers_of(home):

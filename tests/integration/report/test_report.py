@@ -130,3 +130,12 @@ def test_the_page_stands_alone_in_a_browser_and_is_printed(drilled, browser, sub
     printed = page.pdf(format="A4", print_background=True)
     assert printed.startswith(b"%PDF-")
     assert 1 <= printed.count(b"/Type /Page\n") + len(re.findall(rb"/Type /Page[^s]", printed)) <= 8
+
+
+def test_only_a_report_is_replaced(drilled):
+    settings = drilled.home / "korrigo-backup.toml"
+    before = settings.read_bytes()
+    assert "is no HTML page" in drilled.korrigo("report", "--html", settings, code=2).err
+    assert settings.read_bytes() == before
+    for _ in range(2):
+        drilled.korrigo("report", "--html", drilled.home / "report.html")

@@ -6,6 +6,8 @@ import tarfile
 
 import pytest
 
+from sandbox import KORRIGO
+
 CANARY = "canary-0f3a9b-of-a-password"
 
 
@@ -133,3 +135,39 @@ def test_an_archive_of_a_site_whose_database_is_away_holds_all_the_rest(site):
     assert len(texts) == 5
     assert "unknown: the connection to " in texts["report.txt"] or "unknown: cannot use " in texts["report.txt"]
     assert "exclude each other" in site.korrigo("diagnose", "--archive", "a", "--output", "b", code=2).err
+
+
+@pytest.mark.contract("X2")
+def test_the_working_directory_and_the_paths_of_files_are_no_secrets(site):
+    env = {"PWD": str(site.home), "POSTGRES_PASSWORD_FILE": str(site.home)}
+    (line,) = (line for line in site.korrigo("diagnose", env=env).out.splitlines() if "BACKUP_DIR=" in line)
+    assert line.strip() == f"BACKUP_DIR={site.backups}"
+
+
+def test_a_report_that_finds_no_room_leaves_no_file(site, tmp_path):
+    place = tmp_path / "place"
+    place.mkdir()
+    limited = ["sh", "-c", 'ulimit -f 1; exec "$@"', "sh", str(KORRIGO), "diagnose", "--archive"]
+    site.run([*limited, str(place / "help.tar.gz")], code=1)
+    assert list(place.iterdir()) == []
+
+
+@pytest.mark.contract("X2")
+@pytest.mark.parametrize("fault", ["toml", "value", "key"])
+def test_an_archive_is_made_without_a_usable_configuration_and_says_so(site, fault):
+    site.backup()
+    env = {}
+    if fault == "toml":
+        (site.home / "korrigo-backup.toml").write_text("[nonsense\n")
+    elif fault == "value":
+        env = {"POSTGRES_PORT": "abc"}
+    else:
+        (site.home / ".config" / "korrigo-backup" / "key").chmod(0o644)
+    site.korrigo("drill", code=(2, 4), env=env)
+    done = site.korrigo("diagnose", "--archive", "help.tar.gz", env=env)
+    assert "warning: the configuration cannot be used: " in done.err
+    texts = unpacked(site.home / "help.tar.gz")
+    assert "Configuration: cannot be used: " in texts["report.txt"]
+    assert " drill (exit " in texts["report.txt"]
+    assert "db_backup_" in texts["directory.txt"]
+    assert site.env["POSTGRES_PASSWORD"] not in "".join(texts.values())

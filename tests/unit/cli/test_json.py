@@ -12,7 +12,7 @@ from korrigo_backup.cli import main
 from korrigo_backup.cli.program.document import Document, add_to_document
 from korrigo_backup.cli.program.verbs import VERBS
 
-WITHOUT_A_SITE = {"explain", "init"}
+WITHOUT_A_SITE = {"diagnose", "explain", "init"}
 """Verbs that work without a valid configuration."""
 
 

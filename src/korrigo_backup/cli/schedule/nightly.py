@@ -66,6 +66,8 @@ def command(
             wait=configured.wait if wait is None else seconds(wait),
             listen=narrator(BackupStep, NightStep, PruneStep),
             drill=configured.drill,
+            canary=configured.canary,
+            lived_with=wired.config.status.accept,
             settings=lambda: save_if_changed(wired.catalog, wired.kit_source(), now=now),
             copy=lambda: _copy(wired),
         )

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - typer reads it when the verb runs
-from typing import TYPE_CHECKING, Annotated
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from korrigo_backup.artifact.catalog import local_now
-from korrigo_backup.cli.output import CommandContext, say
+from korrigo_backup.artifact.catalog import Catalog, local_now
+from korrigo_backup.cli.output import CommandContext, say, warn
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.setup.checks import checks
 from korrigo_backup.cli.status.status import say_contacts
-from korrigo_backup.errors import UsageError
+from korrigo_backup.config.model import Configuration
+from korrigo_backup.core.finding import warning
+from korrigo_backup.errors import KorrigoBackupError, UsageError
+from korrigo_backup.run import failures
 from korrigo_backup.setup.diagnose import ReportSources, report
 from korrigo_backup.setup.diagnose import archive as packed
-from korrigo_backup.system.files import explained, write_private
+from korrigo_backup.system.files import explained, replace_whole
 
 if TYPE_CHECKING:
-    from korrigo_backup.app.build import Wired
+    from korrigo_backup.config.unattended import Contact
+    from korrigo_backup.run.failures import FailedCommand
 
 
 def command(
@@ -39,17 +44,7 @@ def command(
     target = output or archive
     if target and target.exists():
         raise UsageError(f"{target} exists already", hint="name another file, or remove this file")
-    wired: Wired = context.ensure_object(CommandContext).wired()
-    people = wired.config.contacts.people
-    sources = ReportSources(
-        catalog=wired.catalog,
-        build=wired.site,
-        checks=lambda: checks(wired),
-        environment=wired.environment,
-        secrets=wired.secrets,
-        contacts=[one.line for one in people],
-        now=local_now(),
-    )
+    sources, people = _sources(context.ensure_object(CommandContext))
     if target is None:
         lines = list[str]()
         for line in report(sources):
@@ -59,10 +54,52 @@ def command(
         return
     text = "".join(f"{line}\n" for line in report(sources)) if output else ""
     with explained(f"write {target}"):
-        write_private(target, text.encode(errors="replace") if output else packed(sources))
+        replace_whole(target, text.encode(errors="replace") if output else packed(sources))
     add_to_document(file=str(target.absolute()))
     if output:
         say(f"✅ Report written: {output}; read it before you send it")
     else:
         say(f"✅ Report packed: {archive}; read it before you send it: tar -xzOf {archive} | less")
     say_contacts(people)
+
+
+def _sources(context: CommandContext) -> tuple[ReportSources, tuple[Contact, ...]]:
+    """Return the sources of the report and the people to ask; also where the configuration cannot be used."""
+    last = failures.last(os.environ, Path.cwd())
+    try:
+        wired = context.wired()
+    except KorrigoBackupError as problem:
+        warn(warning("diagnose.configuration", f"the configuration cannot be used: {problem.message}", problem.hint))
+        return _without_configuration(problem, last), ()
+    people = wired.config.contacts.people
+    sources = ReportSources(
+        catalog=wired.catalog,
+        build=wired.site,
+        checks=lambda: checks(wired),
+        environment=wired.environment,
+        secrets=wired.secrets,
+        contacts=[one.line for one in people],
+        now=local_now(),
+        last=last,
+    )
+    return sources, people
+
+
+def _without_configuration(problem: KorrigoBackupError, last: FailedCommand | None) -> ReportSources:
+    """Return the sources that need no configuration: this machine, and the backups in the default directory."""
+
+    def unknown() -> NoReturn:
+        raise problem
+
+    directory = os.environ.get("BACKUP_DIR") or Configuration().backup.dir
+    return ReportSources(
+        catalog=Catalog(Path(directory)),
+        build=unknown,
+        checks=unknown,
+        environment=os.environ,
+        secrets=(),
+        contacts=(),
+        now=local_now(),
+        unread=f"{problem.message} ({problem.hint})",
+        last=last,
+    )

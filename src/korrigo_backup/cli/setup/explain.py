@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,16 +15,16 @@ from korrigo_backup.config.model import Configuration
 from korrigo_backup.core.language import Language, language
 from korrigo_backup.errors import KorrigoBackupError, NotFound, UsageError
 from korrigo_backup.explain.explanations import exit_id, find, group, load, nearest, recognised
-from korrigo_backup.run import journal
+from korrigo_backup.run import failures, journal
 from korrigo_backup.run.record import Outcome
 from korrigo_backup.system.installed import program_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from korrigo_backup.app.build import Wired
     from korrigo_backup.config.site import ComposeSection
     from korrigo_backup.explain.explanations import Explanation
+    from korrigo_backup.run.failures import FailedCommand
     from korrigo_backup.run.record import Record
 
 _LARGEST = 1024 * 1024
@@ -43,7 +44,7 @@ def command(
         str | None,
         typer.Argument(metavar="[ID]", help="An id, an exit code, words of an error; -: the standard input."),
     ] = None,
-    last: Annotated[bool, typer.Option("--last", help="Explain the last error of the journal.")] = False,
+    last: Annotated[bool, typer.Option("--last", help="Explain the last error here or in the journal.")] = False,
     lang: Annotated[Language | None, typer.Option(help="The language; default: that of the locale.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
 ) -> None:
@@ -53,13 +54,10 @@ def command(
     if name is not None and last:
         raise UsageError("an id and --last exclude each other", hint="korrigo-backup explain --help")
     if last:
-        record = _last(wired.wired(quiet=True))
-        found = [known[record.error]] if record.error and record.error in known else []
-        found = found or [
-            known[exit_id(record.exit_code or 1) if record.outcome is not Outcome.BEGUN else "run.killed"]
-        ]
+        record, failure = _last(wired)
+        found = _of_failure(failure, known) if failure else _of_run(record, known) if record else []
         if not as_json:
-            say(f"{_LABELS[chosen][3]}: {_run(record)}\n")
+            say(f"{_LABELS[chosen][3]}: {_failed(failure) if failure else _run(record) if record else ''}\n")
     elif name is None or (one_group := group(name, known)):
         _say_list(known if name is None else one_group, chosen, as_json=as_json)
         return
@@ -89,16 +87,46 @@ def _found(name: str, known: Mapping[str, Explanation]) -> list[Explanation]:
     raise NotFound(f"{name!r} is no known id, exit code or error", hint=hint, id_="")
 
 
-def _last(wired: Wired) -> Record:
-    records = journal.read(wired.catalog.directory)
+def _last(context: CommandContext) -> tuple[Record | None, FailedCommand | None]:
+    """Return the last error of the journal, or the last failure in this directory, the later of both.
+
+    Of a failure that the journal has, too, its record. Raises NotFound without any; the error of the configuration if
+    that is wrong and no failure is known.
+    """
+    failure = failures.last(os.environ, Path.cwd())
+    try:
+        records = journal.read(directory := context.wired(quiet=True).catalog.directory)
+    except KorrigoBackupError:
+        if failure is None:
+            raise
+        return None, failure
     record = next((one for one in reversed(records) if one.outcome in _ENDED_BADLY), None)
-    if record is None:
+    if record is None and failure is None:
         raise NotFound(
-            f"the journal in {wired.catalog.directory} holds no error",
+            f"the journal in {directory} holds no error, and no command has failed here",
             hint="paste the error: korrigo-backup explain -",
             id_="",
         )
-    return record
+    if record is None or failure is None:
+        return record, failure
+    is_recorded = (record.exit_code, record.message) == (failure.code, failure.message)
+    return (record, None) if is_recorded or record.started > failure.at else (None, failure)
+
+
+def _of_run(record: Record, known: Mapping[str, Explanation]) -> list[Explanation]:
+    id_ = "run.killed" if record.outcome is Outcome.BEGUN else exit_id(record.exit_code or 1)
+    return [known[record.error] if record.error and record.error in known else known[id_]]
+
+
+def _of_failure(failure: FailedCommand, known: Mapping[str, Explanation]) -> list[Explanation]:
+    return [known.get(failure.id) or known[exit_id(failure.code)]]
+
+
+def _failed(failure: FailedCommand) -> str:
+    return (
+        f"{failure.at:%Y-%m-%dT%H:%M:%SZ} {failure.verb} failed (exit {failure.code}): {failure.message}"
+        f"\nhint: {failure.hint}"
+    )
 
 
 def _run(record: Record) -> str:

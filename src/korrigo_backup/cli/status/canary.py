@@ -15,9 +15,9 @@ from korrigo_backup.cli.output import CommandContext, say, say_findings, say_jso
 from korrigo_backup.cli.program.commands import Actions
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.program.names import find_artifact
-from korrigo_backup.core.finding import Level, headline
+from korrigo_backup.core.finding import Level, error, headline
 from korrigo_backup.core.paths import on_one_line
-from korrigo_backup.errors import NotFound, ProblemsFound, UsageError
+from korrigo_backup.errors import NotFound, ProblemsFound, Refused, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,10 @@ def show(
     else:
         for one in watched:
             _say(one)
+        if not watched:
+            say("there is no good backup to compare: korrigo-backup status says why")
         say_findings([one for one in found if one.id == "canary.stands"])
+        say_findings([error("status.holds", *facts.held_unread)] if facts.held_unread else [])
     if is_alarm(found):
         raise ProblemsFound(headline(found), hint=found[0].hint)
 
@@ -72,10 +75,12 @@ ACTIONS = Actions(
 def _watched(context: typer.Context) -> tuple[Wired, Facts, Sequence[Watch]]:
     wired: Wired = context.ensure_object(CommandContext).wired()
     facts = read_facts(wired.catalog, wired.config.site.name, wired.config.site.environment, now=local_now())
-    return wired, facts, watch(facts)
+    return wired, facts, watch(facts, lived_with=wired.config.status.accept)
 
 
 def _accept(wired: Wired, facts: Facts, watched: Sequence[Watch], name: str | None, reason: str | None) -> None:
+    if facts.held_unread:
+        raise Refused(facts.held_unread[0], hint=facts.held_unread[1])
     if not reason or not on_one_line(reason):
         raise UsageError("an alarm ends for a reason", hint='add --reason "…": the journal keeps it')
     if name is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path  # noqa: TC003 - typer reads it when the verb runs
@@ -22,7 +23,7 @@ from korrigo_backup.errors import NotFound, UsageError
 from korrigo_backup.report.collect import contents, with_tables
 from korrigo_backup.report.compliance import AuditEvidence, compliance_page
 from korrigo_backup.report.evaluate import drills, period
-from korrigo_backup.report.html import html
+from korrigo_backup.report.html import DOCTYPE, html
 from korrigo_backup.report.markdown import markdown
 from korrigo_backup.report.model import RecoveryTargets
 from korrigo_backup.report.pages import drill_page, period_page
@@ -124,10 +125,18 @@ def _give(page: Page, to_html: Path | None) -> None:
         return
     if to_html.is_dir():
         raise UsageError(f"{to_html} is a directory", hint="name a file in it, which ends in .html")
+    _require_replaceable(to_html)
     with explained(f"write the report {to_html}"):
         replace_whole(to_html, html(page).encode("utf-8", "replace"))
     add_to_document(file=str(to_html.absolute()))
     say(f"✅ Report: {to_html}")
+
+
+def _require_replaceable(path: Path) -> None:
+    """Raise UsageError for an existing file that is no HTML page: only a report is replaced."""
+    with explained(f"read {path}"), suppress(FileNotFoundError), path.open("rb") as file:
+        if file.read(len(DOCTYPE)) != DOCTYPE.encode():
+            raise UsageError(f"{path} exists and is no HTML page", hint="name another file, which ends in .html")
 
 
 def _targets(wired: Wired) -> RecoveryTargets:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
+
+from msgspec import structs
 
 from korrigo_backup.artifact.catalog import Catalog
+from korrigo_backup.canary.watch import findings, watch
 from korrigo_backup.djangoapp.location import DEFAULT_MAX_AGE, max_age
 from korrigo_backup.djangoapp.signing import keys_here
 from korrigo_backup.retention.policy import Policy, Rule
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from korrigo_backup.artifact.keyring import Keyring
+    from korrigo_backup.core.finding import Finding
     from korrigo_backup.status.model import Facts
 
 _LARGEST = 64 * 1024 * 1024
@@ -39,10 +43,33 @@ def read(place: Path, *, now: datetime) -> tuple[Facts, Goals]:
     if not is_published:
         keys = keys_here()
         catalog = Catalog(place, keys)
-        return collect(catalog, known(catalog, now=now), Sources()), _goals(keys)
+        facts = collect(catalog, known(catalog, now=now), Sources())
+        return structs.replace(facts, canary=_canary(facts)), _goals(keys)
     with explained(f"read {place}"), open_plain(place) as file:
         raw = file.read(_LARGEST)
     return decode(raw, str(place))
+
+
+def _canary(facts: Facts) -> tuple[Finding, ...]:
+    """Return the findings of the canary; those of the last call as long as it would compare the same backups.
+
+    A monitor asks each minute, and the comparison reads a month of manifests.
+    """
+    seen = (
+        tuple((one.name, one.created, one.authenticity) for one in facts.artifacts),
+        tuple((hold.name, hold.holder, hold.until) for hold in facts.holds),
+        tuple((one.id, one.outcome) for one in facts.records),
+    )
+    last = _Compared.last
+    if last is None or last[0] != seen:
+        last = _Compared.last = (seen, findings(facts, watch(facts)))
+    return last[1]
+
+
+class _Compared:
+    """The facts of the last comparison in this process, and its findings."""
+
+    last: ClassVar[tuple[object, tuple[Finding, ...]] | None] = None
 
 
 def _goals(keys: Keyring | None) -> Goals:

@@ -22,10 +22,11 @@ from korrigo_backup.cli.program.commands import PROGRAM, WAY, Program
 from korrigo_backup.cli.program.document import JSON, Document, error_fields, wants_json
 from korrigo_backup.cli.program.verbs import VERBS
 from korrigo_backup.core.paths import on_one_line, printable
-from korrigo_backup.core.secret import redact
+from korrigo_backup.core.secret import redact_message
 from korrigo_backup.errors import (
     INTERRUPTED,
     UNCHANGED,
+    Cancelled,
     Interrupted,
     KorrigoBackupError,
     PartlyDone,
@@ -181,7 +182,7 @@ def _guarded(words: Sequence[str]) -> tuple[int, Mapping[str, object] | None]:
             "code": INTERRUPTED,
             "message": "interrupted",
             "hint": _AGAIN,
-            "state": redact(str(problem), CommandContext.known_secrets),
+            "state": redact_message(str(problem), CommandContext.known_secrets),
         }
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader (head, less) has left
@@ -240,9 +241,10 @@ def _in_words(problem: Exception) -> KorrigoBackupError:
 
 def _say(problem: KorrigoBackupError) -> None:
     detail = f"detail: {problem.detail}\n" if problem.detail else ""
-    lines = f"error: {problem.message}\n{detail}hint: {hint_with_id(problem)}\nstate: {problem.state}"
+    begin = "" if isinstance(problem, Cancelled) else "error: "  # the operator's decision
+    lines = f"{begin}{problem.message}\n{detail}hint: {hint_with_id(problem)}\nstate: {problem.state}"
     lines += _contacts(problem.world)
-    _print(redact(lines, CommandContext.known_secrets))
+    _print(redact_message(lines, CommandContext.known_secrets))
 
 
 def _contacts(world: World) -> str:

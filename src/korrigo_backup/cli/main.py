@@ -20,6 +20,7 @@ from korrigo_backup import __version__
 from korrigo_backup.cli.output import CommandContext, say_document, timings_text
 from korrigo_backup.cli.program.commands import PROGRAM, WAY, Program
 from korrigo_backup.cli.program.document import JSON, Document, error_fields, wants_json
+from korrigo_backup.cli.program.terminal import coloured
 from korrigo_backup.cli.program.verbs import VERBS
 from korrigo_backup.core.paths import on_one_line, printable
 from korrigo_backup.core.secret import redact_message
@@ -255,6 +256,6 @@ def _contacts(world: World) -> str:
 def _print(lines: str) -> None:
     """Print an error; a closed stream does not change how the run ended."""
     try:
-        print(lines, file=sys.stderr, flush=True)
+        print(coloured(lines, sys.stderr), file=sys.stderr, flush=True)
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())

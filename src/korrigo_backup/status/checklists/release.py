@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.history import is_proof
 from korrigo_backup.artifact.naming import parse
+from korrigo_backup.core.size import human
 from korrigo_backup.retention.hold import standing
 from korrigo_backup.retention.policy import RetentionFacts, Rule, decide, own_clock
 from korrigo_backup.run.record import RESTORES, Outcome, Phase, Verb
@@ -50,7 +51,7 @@ def _backup(evidence: Evidence) -> tuple[Answer, ...]:
         answer(BACKUP, "Files of the right format (.sql.gz, or a Django directory)", done=bool(good),
                evidence=", ".join(one.name for one in good) or "there is none", hint="korrigo-backup backup"),
         answer(BACKUP, "Size as expected", done=bool(good) and odd is None,
-               evidence=odd.message if odd else ", ".join(f"{one.kind} {one.size} bytes" for one in good) or "none",
+               evidence=odd.message if odd else ", ".join(f"{one.kind} {human(one.size)}" for one in good) or "none",
                hint=odd.hint if odd else "korrigo-backup backup"),
         answer(BACKUP, "Integrity can be verified", done=verified is not None,
                evidence=verified.describe() if verified else "never",

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
+from korrigo_backup.cli.program import terminal
 from korrigo_backup.cli.program.document import Document, stream
+from korrigo_backup.cli.program.terminal import coloured
 from korrigo_backup.core.dotenv import described
 from korrigo_backup.core.finding import Finding, Level
 from korrigo_backup.errors import PartlyDone
@@ -78,7 +80,7 @@ def say_document(text: str) -> None:
 
 def _print_now(text: str, to: TextIO) -> None:
     try:
-        print(text, file=to, flush=True)
+        print(coloured(text, to), file=to, flush=True)
     except OSError as problem:
         if not isinstance(problem, BrokenPipeError):
             CommandContext.output_lost = problem
@@ -88,7 +90,7 @@ def _print_now(text: str, to: TextIO) -> None:
 def warn(finding: Finding) -> None:
     """Print a finding to standard error, where it disturbs no reader of the result."""
     with contextlib.suppress(OSError):
-        print(f"warning: {finding.message}\nhint: {finding.hint}", file=sys.stderr, flush=True)
+        print(coloured(f"warning: {finding.message}\nhint: {finding.hint}", sys.stderr), file=sys.stderr, flush=True)
 
 
 def ask_yes(question: str) -> bool:
@@ -150,11 +152,9 @@ def say_json_now(schema: str, document: object) -> None:
 
 
 def say_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print aligned columns; the first is text, the others are numbers or short words."""
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-    for row in [header, *rows]:
-        cells = [row[0].ljust(widths[0]), *(cell.rjust(widths[i + 1]) for i, cell in enumerate(row[1:]))]
-        say("  ".join(cells).rstrip())
+    """Print aligned columns that fit the terminal; the first is text, the others are numbers or short words."""
+    for line in terminal.table_lines(header, rows, terminal.width(stream())):
+        say(line)
 
 
 def timings_text(recorder: Recorder) -> str:

@@ -48,15 +48,25 @@ def fetch(
     proven. Raises NotFound without a whole copy on the target, ProofFailed for one that is damaged, or if another
     artifact has its name here, Refused for a sealed copy without an identity.
     """
+    *components, name = wanted(reader, named, passed=passed)
+    for component in components:
+        _fetch_one(reader, component, listen=listen, allow_unsigned=allow_unsigned)
+    return _fetch_one(reader, name, listen=listen, allow_unsigned=allow_unsigned)
+
+
+def wanted(
+    reader: TargetReader, named: str, *, passed: Callable[[str, str], None] = lambda _name, _why: None
+) -> tuple[str, ...]:
+    """Return the artifacts that are fetched for a name, in their order; raises as `fetch`.
+
+    The components of a point come before it: a crash leaves no point that lacks one.
+    """
     name = _name_there(reader, named, passed)
-    parsed = parse(name)
-    if parsed is None and not is_kit(name):
+    if parse(name) is None and not is_kit(name):
         raise UsageError(
             f"{name} is not the name of a backup", hint=f"korrigo-backup list --on {reader.destination.name}"
         )
-    for component in components_on(reader, name):  # before the point: a crash leaves no point that lacks one
-        _fetch_one(reader, component, listen=listen, allow_unsigned=allow_unsigned)
-    return _fetch_one(reader, name, listen=listen, allow_unsigned=allow_unsigned)
+    return (*components_on(reader, name), name)
 
 
 def _name_there(reader: TargetReader, named: str, passed: Callable[[str, str], None]) -> str:

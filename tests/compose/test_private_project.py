@@ -180,6 +180,21 @@ def test_what_a_killed_run_has_left_is_removed_by_the_next_and_a_living_place_is
     assert list((stack.root / "backups").glob(".*-drill-*")) == []
 
 
+@contextmanager
+def image(directory, sql, more=""):
+    """Build an image of the backend with one more migration, and `more` lines; yield its name."""
+    tag = f"korrigo-t-rehearsed-{os.getpid()}:{len(sql) + len(more)}"
+    (directory / "0003_more.py").write_text(MIGRATION.format(sql=sql))
+    (directory / "Dockerfile").write_text(
+        f"FROM {IMAGES['KORRIGO_BACKEND_IMAGE']}\nCOPY 0003_more.py /app/exams/migrations/0003_more.py\n{more}"
+    )
+    subprocess.run(["docker", "build", "--quiet", "--tag", tag, directory], capture_output=True, check=True)
+    try:
+        yield tag
+    finally:
+        docker("image", "rm", "--force", tag)
+
+
 ANEW = "ALTER TABLE exams_annotation ADD COLUMN token uuid NOT NULL DEFAULT gen_random_uuid()"
 AGAINST_THE_ROWS = "CREATE UNIQUE INDEX exams_copy_one ON exams_copy (status)"
 
@@ -200,16 +215,8 @@ def levels_of(document):
 @pytest.mark.contract("X2")
 @pytest.mark.parametrize(("sql", "code"), [(ANEW, 0), (AGAINST_THE_ROWS, 10)], ids=["written anew", "against the rows"])
 def test_the_migrations_of_a_new_image_are_rehearsed_on_the_saved_rows(untouched, tmp_path, sql, code):
-    stack, tag = untouched, f"korrigo-t-rehearsed-{os.getpid()}:{len(sql)}"
-    (tmp_path / "0003_more.py").write_text(MIGRATION.format(sql=sql))
-    (tmp_path / "Dockerfile").write_text(
-        f"FROM {IMAGES['KORRIGO_BACKEND_IMAGE']}\nCOPY 0003_more.py /app/exams/migrations/0003_more.py\n"
-    )
-    subprocess.run(["docker", "build", "--quiet", "--tag", tag, tmp_path], capture_output=True, check=True)
-    try:
-        done, output = rehearsed(stack, "--image", tag, code=code)
-    finally:
-        docker("image", "rm", "--force", tag)
+    with image(tmp_path, sql) as tag:
+        done, output = rehearsed(untouched, "--image", tag, code=code)
     (migration,) = done["migrations"]
     assert migration["name"] == "exams.0003_more"
     if code:
@@ -222,6 +229,20 @@ def test_the_migrations_of_a_new_image_are_rehearsed_on_the_saved_rows(untouched
         assert done["rewritten"] == migration["rewritten"] == ["public.exams_annotation"]
         assert {"table": "public.exams_annotation", "mode": "AccessExclusiveLock"} in migration["locks"]
         assert levels_of(done).items() >= {"validate.probe": "ok", "rehearse.locks": "ok"}.items()
+
+
+MIGRATES_FIRST = """
+ENTRYPOINT ["sh", "-c", "python manage.py migrate --noinput >&2 && exec backend-entrypoint \\"$@\\"", "--"]
+CMD ["gunicorn", "korrigo_demo.wsgi:application", "--bind", "0.0.0.0:8000", "--workers", "2"]
+"""
+
+
+@pytest.mark.contract("X2")
+def test_migrations_of_an_entry_point_are_named_as_unwatched(untouched, tmp_path):
+    with image(tmp_path, ANEW, MIGRATES_FIRST) as tag:
+        done, _ = rehearsed(untouched, "--image", tag, code=0)
+    assert done["migrations"] == []
+    assert levels_of(done).items() >= {"rehearse.unwatched": "warning", "validate.probe": "ok"}.items()
 
 
 LATER = """

@@ -9,6 +9,7 @@ from urllib.request import urlopen
 import pytest
 
 from compose.dockerstack import PREFIX, PROJECT, docker
+from compose.test_interrupted import started
 from compose.test_product import files, korrigo, rows, typed
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="the engine's volumes are root's")
@@ -165,6 +166,23 @@ def test_5_7_the_emergency_rebuild_from_nothing(make_stack):
     assert stack.healthy()
 
 
+def killed_on_staging(stack, staging):
+    """Kill a drill while it loads; the next starts the services and leaves what was there before."""
+    names = "SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_database"
+    before = staging.sql(names, "postgres")
+    with started(stack, "drill", "--place", "staging") as killed:
+        next(line for line in killed.stdout if "Loading" in line)
+        killed.kill()
+        killed.wait(30)
+    assert staging.states()["backend"].startswith("exited")
+    if (left := staging.sql(names, "postgres")) != before:
+        (name,) = set(left.split()) - set(before.split())
+        assert name in korrigo(stack, "doctor", code=(0, 10))
+    korrigo(stack, "drill", "--place", "staging")
+    assert staging.states()["backend"].startswith("running")
+    assert staging.sql(names, "postgres") == before
+
+
 @as_root
 @pytest.mark.contract("D1", "D2", "D5", "D6", "D7", "D9")
 def test_6_the_tests_of_backup_and_restore(stack):
@@ -181,6 +199,7 @@ def test_6_the_tests_of_backup_and_restore(stack):
         lines = ("Stopping staging services: backend", "Loading", "Restarting staging services: backend", "PASSED")
         assert sorted(lines, key=output.index) == list(lines)
         assert staging.states()["backend"].startswith("running")
+        killed_on_staging(stack, staging)
         exams = "SELECT count(*) FROM exams_exam"
         assert staging.sql(exams, "viatique_staging") == stack.sql(exams)
     finally:

@@ -10,7 +10,7 @@ from sandbox import USER, USER_PASSWORD, connect
 ALL = bool(os.environ.get("KORRIGO_TEST_FAULTS"))
 """Whether every effect is visited (`make test-faults`), or some."""
 
-SOME = 14
+SOME = 10
 KEPT = (".journal.jsonl", ".lock")
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from korrigo_backup.core.excerpt import listed
 from korrigo_backup.core.finding import Finding, error, ok, warning
 from korrigo_backup.drill.watched_migrate import MARK
 
@@ -93,9 +94,12 @@ def _strength(mode: str) -> int:
     return _MODES.index(mode) if mode in _MODES else -1
 
 
-def judge(migrations: Sequence[Migration]) -> list[Finding]:
-    """Return the findings about migrations that were all applied."""
-    found = [ok("rehearse.migrations", f"{len(migrations)} migrations applied")]
+def judge(migrations: Sequence[Migration], unwatched: Sequence[str] = ()) -> list[Finding]:
+    """Return the findings about migrations that were all applied, those in `unwatched` by the image's entry point."""
+    found = [ok("rehearse.migrations", f"{len(migrations) + len(unwatched)} migrations applied")]
+    if unwatched:
+        words = f"the entry point of the image has applied {listed(unwatched)}, before they could be watched"
+        found.append(warning("rehearse.unwatched", words, "their time and locks are not known"))
     long = [one for one in migrations if one.blocking and (one.seconds or 0) >= LONG]
     if long:
         words = "; ".join(f"{one.name} for up to {one.seconds:.1f} s: {_locked(one.blocking)}" for one in long)

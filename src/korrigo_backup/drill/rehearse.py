@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.compose.project import Project
     from korrigo_backup.drill.private import PrivateDrill
+    from korrigo_backup.site.site import Site
     from korrigo_backup.system.run import Completed
 
 _LAST_LINES = 12
@@ -90,7 +91,7 @@ def rehearse(drill: PrivateDrill, code: NewCode) -> Rehearsal:
         restore_in(drill, private, restored.append)
         drill.begin("migrate")
         new.make_container(place.options.backend)
-        done = _migrated(new, (place.options.backend, *manage))
+        done = _migrated(private, new, (place.options.backend, *manage))
         found = list(done.findings)
         if not done.failure:
             drill.begin("start")
@@ -106,15 +107,23 @@ def rehearse(drill: PrivateDrill, code: NewCode) -> Rehearsal:
     return replace(done, findings=(*restored, *found))
 
 
-def _migrated(new: Project, manage: tuple[str, ...]) -> Rehearsal:
-    """Apply the migrations of the new code; the first command that fails ends it."""
+_APPLIED = "SELECT coalesce(json_agg(app || '.' || name ORDER BY id), '[]') FROM public.django_migrations"
+
+
+def _migrated(private: Site, new: Project, manage: tuple[str, ...]) -> Rehearsal:
+    """Apply the migrations of the new code; the first command that fails ends it.
+
+    An entry point that migrates before each command has applied them before they can be watched.
+    """
 
     def call(*words: str) -> Completed:
         service, *program_there = manage
         return run(new.one_off(service, *program_there, *words), timeout=WORK_SECONDS)
 
+    before = private.postgres.ask(_APPLIED, list[str])
     plan = call("migrate", "--plan", "--no-color")
-    planned = planned_in(plan.stdout.decode(errors="replace"))
+    unwatched = [name for name in private.postgres.ask(_APPLIED, list[str]) if name not in before]
+    planned = (*unwatched, *planned_in(plan.stdout.decode(errors="replace")))
     if plan.status:
         return Rehearsal(findings=(failed("migrate --plan", plan.stderr),), failure=_last(plan.stderr))
     applied = call("shell", "-c", program())
@@ -122,7 +131,7 @@ def _migrated(new: Project, manage: tuple[str, ...]) -> Rehearsal:
     if applied.status:
         finding = failed("migrate", applied.stderr, migrations)
         return Rehearsal(planned, migrations, (finding,), _last(applied.stderr))
-    return Rehearsal(planned, migrations, tuple(judge(migrations)))
+    return Rehearsal(planned, migrations, tuple(judge(migrations, unwatched)))
 
 
 def _last(text: str) -> str:

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Restore a backup, by default the newest, into the staging database of [staging] (runbook 6.3): exit 0 when it passes,
-# else 1.
+# Restore a backup, by default the newest, into the staging database of [staging] (runbook 6.3). The services of a
+# staging site on Compose stop meanwhile. Exit 0 when it passes, else 1.
 set -eu
 here=$(dirname "$(readlink -f "$0")")
 PATH="$here/../.venv/bin:$here/../../../.venv/bin:$PATH"

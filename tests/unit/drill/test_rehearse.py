@@ -54,6 +54,13 @@ def test_locks_that_let_rows_be_read_and_written_are_no_warning():
     assert {one.level for one in judge([Migration("a.1", 60.0, (lock,))])} == {Level.OK}
 
 
+def test_migrations_of_an_entry_point_are_counted_and_named_as_unwatched():
+    found = {one.id: one for one in judge([], ["exams.0003_more"])}
+    assert found["rehearse.migrations"].message == "1 migrations applied"
+    assert found["rehearse.unwatched"].level is Level.WARNING
+    assert "exams.0003_more" in found["rehearse.unwatched"].message
+
+
 def test_the_planned_migrations_are_those_with_a_line_of_their_own():
     plan = "Planned operations:\nexams.0003_more\n    Raw SQL operation -> ['ALTER TABLE exams.x']\nauth.0013_x\n"
     assert planned_in(plan) == ("exams.0003_more", "auth.0013_x")

@@ -31,6 +31,10 @@ EXAMPLES = {
         ("korrigo-backup compare latest-point", "what changed on the site since"),
         ("korrigo-backup compare before -T exams_copy", "one table, since the last restore"),
     ),
+    "completion": (
+        ("korrigo-backup completion bash", "for /etc/bash_completion.d/korrigo-backup"),
+        ("korrigo-backup completion zsh", "for _korrigo-backup in a directory of fpath"),
+    ),
     "copy": (
         ("korrigo-backup copy", "all good backups, to every target"),
         ("korrigo-backup copy latest --to nas", "one backup, to one target"),
@@ -109,7 +113,7 @@ EXAMPLES = {
     ),
     "rehearse": (
         ("korrigo-backup rehearse --image registry/site:2.4", "on the newest restore point"),
-        ("korrigo-backup rehearse latest --image registry/site:2.4", "on the newest dump"),
+        ("korrigo-backup rehearse latest --checkout ../new/backend", "the code of a work tree, on the newest dump"),
     ),
     "report": (
         ("korrigo-backup report --from 2026-01-01 --to 2026-03-31", "a quarter"),

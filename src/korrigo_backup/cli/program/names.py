@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from korrigo_backup.cli.output import in_language
+from korrigo_backup.cli.program.terminal import coloured
 from korrigo_backup.core.paths import printable
 
 if TYPE_CHECKING:
@@ -26,4 +28,5 @@ def find_artifact(wired: Wired, name: str, kind: Kind | None = None) -> Artifact
 
 def say_passed_over(name: str, why: str) -> None:
     """Print a newer backup that is not the `latest`, with the reason."""
-    print(f"warning: newer, and passed over: {printable(name)} {why}", file=sys.stderr, flush=True)
+    text = in_language(f"warning: newer, and passed over: {printable(name)} {why}")
+    print(coloured(text, sys.stderr), file=sys.stderr, flush=True)

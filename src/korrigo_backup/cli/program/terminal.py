@@ -26,7 +26,15 @@ class Colour(StrEnum):
 
 
 _MARKS = (("❌", Colour.BAD), ("⚠", Colour.WARNING), ("✅", Colour.GOOD), ("⛔", Colour.BAD))
-_LABELS = (("error:", Colour.BAD), ("warning:", Colour.WARNING), ("hint:", Colour.HINT))
+_LABELS = (
+    ("error:", Colour.BAD),
+    ("erreur :", Colour.BAD),
+    ("warning:", Colour.WARNING),
+    ("avertissement :", Colour.WARNING),
+    ("hint:", Colour.HINT),
+    ("conseil :", Colour.HINT),
+)
+"""In English and in French."""
 
 
 def has_colours(stream: TextIO) -> bool:

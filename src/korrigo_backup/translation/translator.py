@@ -1,7 +1,7 @@
 """Translation of a finished English text: its template is found again among the texts of the catalogue.
 
 Every text is made in English, and stays English in journals, JSON, manifests and on its way from a container to the
-host. It is translated where it is printed for a person (docs/decisions/0047). A template is a text of the source with
+host. It is translated where it is printed for a person (docs/decisions/0048). A template is a text of the source with
 named placeholders: `{rows} rows of {table}`. The values of its placeholders are translated in the same way, because
 one text often stands in another.
 """

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import textwrap
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -51,7 +49,11 @@ def coloured(text: str, stream: TextIO) -> str:
 
 def width(stream: TextIO) -> int | None:
     """Return the columns of a terminal, None for another stream: there a line is never broken."""
-    return shutil.get_terminal_size().columns if stream.isatty() else None
+    if not stream.isatty():
+        return None
+    from shutil import get_terminal_size  # noqa: PLC0415 - a pipe needs none of it
+
+    return get_terminal_size().columns
 
 
 def table_lines(header_cells: Sequence[str], rows: Sequence[Sequence[str]], limit: int | None) -> Iterator[str]:
@@ -83,10 +85,16 @@ def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
 
 def _wrapped(row: Sequence[str], widths: Sequence[int], room: int) -> Iterator[str]:
     before = "".join(f"{cell}  " for cell in _aligned(row[:-1], widths[:-1]))
-    first, *others = textwrap.wrap(row[-1], room) or [""]
+    first, *others = _lines_of(row[-1], room) or [""]
     yield f"{before}{first}".rstrip()
     for line in others:
         yield " " * len(before) + line
+
+
+def _lines_of(text: str, columns: int) -> list[str]:
+    from textwrap import wrap  # noqa: PLC0415 - only a table that is too wide needs it
+
+    return wrap(text, columns)
 
 
 def _line(line: str) -> str:

@@ -1,10 +1,6 @@
 # Everything is made inside .venv, and by make dist in dist: make clean removes both.
 .PHONY: help setup demo demo-korrigo test test-embedded test-faults test-law test-django42 test-django60 test-psycopg2 test-zoo test-compose test-versions bench \
-<<<<<<< HEAD
-	bench-django lint docs dist dist-packages dist-shell dist-zipapp dist-image test-dist messages clean
-=======
-	bench-django lint docs pictures dist dist-packages dist-shell dist-zipapp dist-image test-dist clean
->>>>>>> main
+	bench-django lint docs pictures dist dist-packages dist-shell dist-zipapp dist-image test-dist messages clean
 
 VENV := .venv
 PYTHON ?= python3

@@ -73,10 +73,9 @@ def table_lines(header_cells: Sequence[str], rows: Sequence[Sequence[str]], limi
     else:
         for row in rows:
             yield row[0]
-            cells = (
-                f"{name.strip().lower()} {cell}" for name, cell in zip(header_cells[1:], row[1:], strict=True) if cell
-            )
-            yield textwrap.fill(", ".join(cells), limit or 0, initial_indent="  ", subsequent_indent="  ")
+            named = zip(header_cells[1:], row[1:], strict=True)
+            text = ", ".join(f"{name.strip().lower()} {cell}" for name, cell in named if cell)
+            yield from (f"  {line}" for line in _lines_of(text, (limit or 0) - 2))
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:

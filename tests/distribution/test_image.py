@@ -34,7 +34,9 @@ def image(tmp_path_factory):
 
 def test_the_file_holds_the_image_under_the_name_of_its_version(image):
     with tarfile.open(image) as archive:
-        (described,) = json.load(archive.extractfile("manifest.json"))
+        manifest = archive.extractfile("manifest.json")
+        assert manifest
+        (described,) = json.load(manifest)
     assert described["RepoTags"] == [NAME]
 
 

@@ -15,7 +15,7 @@ from korrigo_backup.app.build import wire
 from korrigo_backup.app.unattended import own_command
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.artifact.naming import stamp
-from korrigo_backup.cli.output import CommandContext, ask, say, say_findings
+from korrigo_backup.cli.output import CommandContext, ask, say, say_data, say_findings
 from korrigo_backup.cli.setup.checks import checks
 from korrigo_backup.cli.setup.first_steps import keep_out_of_git, keep_password, next_steps, password
 from korrigo_backup.config.load import FILE_NAME, surroundings
@@ -194,7 +194,7 @@ def _write(made: ConfigurationDraft, wired: Wired, found: Secret | None) -> None
 def _show(made: ConfigurationDraft) -> None:
     if made.new:
         say(f"📝 {made.target} would be:\n")
-        say(redact(made.text, CommandContext.known_secrets))  # a former file may hold some
+        say_data(redact(made.text, CommandContext.known_secrets))  # a former file may hold some
     else:
         say(f"✅ No change is needed in {made.target}")
 

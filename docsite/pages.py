@@ -73,7 +73,8 @@ def navigation(language: str) -> list[Section]:
     """Return the sections in their order, with the pages that this language has."""
     known = pages(language) | {"decisions/index.md": Page("", translated=False)}
     sections = tomllib.loads((PROJECT / "docsite" / "navigation.toml").read_text(encoding="utf-8"))["section"]
-    return [
+    found = (
         Section(section[language], tuple(page for page in section["pages"] if f"{page}.md" in known))
         for section in sections
-    ]
+    )
+    return [section for section in found if section.pages]

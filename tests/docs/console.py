@@ -49,12 +49,10 @@ def matches(expected, output):
 def run(typed, *, cwd, env):
     """Run commands in one shell, one after the other. Return what each printed; the first failure raises."""
     mark = "@@ the end of a command @@"
-    script = "\n".join(f"{one.command}\nprintf '%s\\n' '{mark}'" for one in typed)
-    # the answer to every question; programs that read a script from their input have it from a redirection
+    # each command has the answer to its question; a program that reads a script has it from a redirection of its own
+    script = "\n".join(f"{{ {one.command}\n}} <<< yes\nprintf '%s\\n' '{mark}'" for one in typed)
     shell = ["bash", "-ec", f"exec 2>&1\n{script}"]
-    done = subprocess.run(
-        shell, cwd=cwd, env=env, input="yes\n", capture_output=True, text=True, check=False, timeout=600
-    )
+    done = subprocess.run(shell, cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=900)
     outputs = done.stdout.split(f"{mark}\n")
     assert done.returncode == 0, f"$ {typed[len(outputs) - 1].command}\n{outputs[-1]}"
     return outputs[: len(typed)]

@@ -1,4 +1,4 @@
-"""The wheel and the source distribution that `make dist` builds install and run in a clean environment."""
+"""The wheel and the source distribution that `make dist-packages` builds install and run in a clean environment."""
 
 import email
 import os
@@ -35,7 +35,7 @@ def pip(*arguments):
 def dist(tmp_path_factory):
     """Build with the project's own recipe. The development environment is not made anew under a running test."""
     directory = tmp_path_factory.mktemp("dist")
-    done = run("make", "--old-file=.venv/ready", "dist", f"DIST={directory}")
+    done = run("make", "--old-file=.venv/ready", "dist-packages", f"DIST={directory}")
     assert done.returncode == 0, done.stdout + done.stderr
     return directory
 

@@ -1,67 +1,18 @@
 """The commands of the how-to pages, typed on a real site."""
 
 import re
-import stat
-import tempfile
-from pathlib import Path
 
 import pytest
 import yaml
 
-from docs.console import Typed, commands, matches, run
+from docs.console import Typed, run
+from docs.operators import Operator
 from docs.test_documents import PROJECT, text
 from docs.test_reference import commands as verbs
 from korrigo_backup.postgres.throwaway import ThrowawayServer, embedded_bindir
-from sandbox import KORRIGO, USER, USER_PASSWORD, connect
+from sandbox import USER, USER_PASSWORD, connect
 
-OURS = ("MEDIA_ROOT", "BACKUP_DIR")
 PAGES = PROJECT / "docs" / "how-to"
-CRONTAB = """#!/bin/sh
-# the crontab of the operator, in a file of the test
-file="$HOME/crontab"
-case "$1" in
-    -l) cat "$file" 2>/dev/null || { echo "no crontab for operator" >&2; exit 1; } ;;
-    -) cat > "$file" ;;
-    *) cat "$1" > "$file" ;;
-esac
-"""
-
-
-class Operator:
-    """Somebody in the directory of a site, with the programs of this environment and those of PostgreSQL."""
-
-    def __init__(self, site):
-        self.site = site
-        tools = site.home / "tools"
-        tools.mkdir(exist_ok=True)
-        (tools / "crontab").write_text(CRONTAB)
-        (tools / "crontab").chmod(stat.S_IRWXU)
-        self.env = site.env | {"LC_ALL": "C.UTF-8", "PATH": f"{tools}:{KORRIGO.parent}:{site.env['PATH']}"}
-        self.reach(site.server.access())
-
-    def reach(self, access):
-        """Use the server at `access` from now on, with the same role."""
-        self.env |= {"PGHOST": access.host, "PGPORT": str(access.port), "PGUSER": USER, "PGPASSWORD": USER_PASSWORD}
-        self.env |= {"POSTGRES_HOST": access.host, "POSTGRES_PORT": str(access.port)}
-
-    def settle(self):
-        """Have the settings in a file, as a scheduled run needs them, and not in the environment."""
-        names = [name for name in self.env if name.startswith(("POSTGRES_", "KORRIGO_BACKUP_")) or name in OURS]
-        path = self.site.home / "korrigo-backup.env"
-        path.write_text("".join(f"{name}='{self.env.pop(name)}'\n" for name in names))
-        path.chmod(0o600)
-
-    def follow(self, page, words, *, after="", until=""):
-        """Type the commands of a page, or of its part between two texts; `words` are the names in it that are examples."""
-        content = text(PAGES / page)
-        content = content[content.index(after) if after else 0 : content.index(until) if until else None]
-        for example, own in words.items():
-            assert example in content, f"{example} is not in {page}"
-            content = re.sub(rf"(?<![\w-]){re.escape(example)}(?![\w-])", own.replace("\\", r"\\"), content)
-        typed = commands(content)
-        assert typed
-        for one, printed in zip(typed, run(typed, cwd=self.site.home, env=self.env), strict=True):
-            assert not one.printed or matches(one.printed, printed), f"$ {one.command}\n{printed}"
 
 
 @pytest.fixture
@@ -92,7 +43,7 @@ def test_one_table_one_object_and_one_file_come_back(demo):
         compare: f"! {compare}",
         media: f"! {media}",
     }  # `!`: they end with 9
-    them.follow("one-table.md", words)
+    them.follow(PAGES / "one-table.md", words)
     assert demo.rows() == before
     assert lost.read_bytes() == content
 
@@ -109,13 +60,15 @@ def test_postgresql_is_upgraded_by_a_backup_and_a_restore(operator, tmp_path):
             pytest.skip(f"PostgreSQL {versions[0]} is not older than the embedded {versions[1]}")
         saved = site.rows()
         operator.env |= {"KORRIGO_BACKUP_CLIENT_DIR": str(embedded)}
-        operator.follow("postgresql-upgrade.md", {}, until="3. Start the new server")
+        operator.follow(PAGES / "postgresql-upgrade.md", {}, until="3. Start the new server")
         access = newer.access()
         operator.env |= {"PGUSER": access.user, "PGPASSWORD": newer.password.reveal()}
         words = {"--port=5433": f"--host={access.host}", "'…'": f"'{USER_PASSWORD}'"}
-        operator.follow("postgresql-upgrade.md", words, after="3. Start the new server", until="4. Point the site")
+        operator.follow(
+            PAGES / "postgresql-upgrade.md", words, after="3. Start the new server", until="4. Point the site"
+        )
         operator.reach(access)
-        operator.follow("postgresql-upgrade.md", {}, after="4. Point the site")
+        operator.follow(PAGES / "postgresql-upgrade.md", {}, after="4. Point the site")
         site.server = newer
         assert site.rows() == saved
 
@@ -126,7 +79,9 @@ def test_a_site_moves_to_another_server(operator, make_site):
     new = make_site(schema="")
     arrive = Operator(new)
     (old.home / "bin").mkdir()
-    operator.follow("move.md", {"new-server:/srv/korrigo/backups/": f"{new.backups}/"}, until="## On the new server")
+    operator.follow(
+        PAGES / "move.md", {"new-server:/srv/korrigo/backups/": f"{new.backups}/"}, until="## On the new server"
+    )
     key = new.home / ".config" / "korrigo-backup"
     key.mkdir(parents=True, mode=0o700)
     (key / "key").write_bytes((old.home / ".config" / "korrigo-backup" / "key").read_bytes())
@@ -139,29 +94,19 @@ def test_a_site_moves_to_another_server(operator, make_site):
             path.unlink()
     new.database = "viatique"
     arrive.env |= {"POSTGRES_DB": "viatique"}
-    arrive.follow("move.md", {}, after="## On the new server", until="## Only to look")
+    arrive.follow(PAGES / "move.md", {}, after="## On the new server", until="## Only to look")
     assert (new.rows(), new.tree()) == (saved, tree)
-
-
-@pytest.fixture
-def other_disk(tmp_path):
-    """A directory on another file system than that of the backups."""
-    memory = Path("/dev/shm")
-    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
-        pytest.skip("there is no second file system here")
-    with tempfile.TemporaryDirectory(dir=memory) as made:
-        yield Path(made)
 
 
 def test_copies_are_encrypted_and_the_key_opens_them(operator, other_disk):
     home = operator.site.home
     (home / "stick").mkdir(mode=0o700)
     operator.site.korrigo("backup")
-    operator.follow("encrypt.md", {}, until="## Copy, and see")
+    operator.follow(PAGES / "encrypt.md", {}, until="## Copy, and see")
     (public,) = re.findall(r"age1\w+", (home / "stick" / "korrigo-backup.key").read_text())
     target = f'[targets.disk]\nurl = "file://{other_disk}"\noff_site = true'
     (home / "korrigo-backup.toml").write_text(f'[kit]\nrecipients = ["{public}"]\n{target}\n')
-    operator.follow("encrypt.md", {"mnt": str(other_disk)}, after="## Copy, and see")
+    operator.follow(PAGES / "encrypt.md", {"mnt": str(other_disk)}, after="## Copy, and see")
 
 
 def test_a_site_goes_on_after_the_loss_of_its_signing_key(operator):
@@ -172,17 +117,17 @@ def test_a_site_goes_on_after_the_loss_of_its_signing_key(operator):
     site.wreck()
     (site.home / "stick").mkdir(mode=0o700)
     words = {"find /": "find .", "db_backup_20260204_030000.sql.gz": made.name}
-    operator.follow("lost-key.md", words, until="## The private key")
+    operator.follow(PAGES / "lost-key.md", words, until="## The private key")
     assert site.rows() == saved
-    operator.follow("lost-key.md", {}, after="## The private key")
+    operator.follow(PAGES / "lost-key.md", {}, after="## The private key")
     assert "AGE-SECRET-KEY-" in (site.home / "stick" / "new.key").read_text()
 
 
 def test_backups_that_grow_too_large_are_thinned(operator):
     operator.site.korrigo("backup", "full")
-    operator.follow("too-large.md", {}, until="## The media in the store")
+    operator.follow(PAGES / "too-large.md", {}, until="## The media in the store")
     (operator.site.home / "korrigo-backup.toml").write_text("[media]\nstore = true\n")
-    operator.follow("too-large.md", {}, after="## The media in the store")
+    operator.follow(PAGES / "too-large.md", {}, after="## The media in the store")
     assert (operator.site.backups / "media-store").is_dir()
 
 
@@ -192,7 +137,7 @@ def test_a_site_is_backed_up_and_restored_without_root_and_without_createdb(oper
         try:
             saved = operator.site.rows()
             operator.settle()
-            operator.follow("without-root.md", {"korrigo-backup doctor": "! korrigo-backup doctor"})
+            operator.follow(PAGES / "without-root.md", {"korrigo-backup doctor": "! korrigo-backup doctor"})
             assert operator.site.rows() == saved
         finally:
             connection.execute(f"ALTER ROLE {USER} CREATEDB")
@@ -203,7 +148,7 @@ def test_after_uninstalling_everything_is_where_the_page_says(operator):
     operator.site.korrigo("backup", "full")
     operator.settle()
     run([Typed("korrigo-backup schedule install --cron", ())], cwd=operator.site.home, env=operator.env)
-    operator.follow("uninstall.md", {"korrigo-backup status": "korrigo-backup status || true"})
+    operator.follow(PAGES / "uninstall.md", {"korrigo-backup status": "korrigo-backup status || true"})
     assert "korrigo-backup" not in (operator.site.home / "crontab").read_text()
     for place in (operator.site.backups, operator.site.home / ".config" / "korrigo-backup" / "key"):
         assert place.exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +43,8 @@ _HOUR = 3600  # seconds
 
 def own_command() -> Path:
     """Return the absolute path of the running command, for a crontab or a unit."""
+    if one_file := os.environ.get("PEX"):  # not the copy that it has unpacked, which may be removed at any time
+        return _named_file(Path(one_file).absolute())
     typed, beside = Path(sys.argv[0]), Path(sys.executable).with_name(_NAME)
     for candidate in (typed, beside, Path(which(_NAME) or beside)):
         if candidate.name == _NAME and candidate.is_file():
@@ -49,6 +52,15 @@ def own_command() -> Path:
     raise UsageError(
         f"the command {_NAME} is not found", hint="install the package with pip, so that it has its command"
     )
+
+
+def _named_file(path: Path) -> Path:
+    if path.name != _NAME:
+        raise UsageError(
+            f"{path} has another name than {_NAME}, which scripts and schedules call",
+            hint=f"install -m 755 {shlex.quote(str(path))} /usr/local/bin/{_NAME}, then run that",
+        )
+    return path
 
 
 def surroundings_of(config: Configuration, directory: Path, file: Path | None, command: Path) -> RunEnvironment:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.canary.model import HistoryComparison
+from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.finding import Finding, Level, ok, warning
 from korrigo_backup.core.size import human
@@ -131,11 +132,11 @@ def _tables(seen: HistoryComparison) -> Iterator[Finding]:
         elif _is_fewer(rows, values, newest, LEAST_ROWS):
             fewer.append(f"{table} ({rows:,}, usual are {usual(values, newest):,.0f})")
     if emptied:
-        yield warning("canary.emptied", f"{newest.name}: {_number(emptied, 'table')} without {word} that always had"
-                      f" {word} before: {first_of(emptied, 3)}")  # fmt: skip
+        yield warning("canary.emptied", f"{newest.name}: {counted(len(emptied), 'table')} without {word} that always"
+                      f" had {word} before: {first_of(emptied, 3)}")  # fmt: skip
     if fewer:
-        yield warning("canary.rows", f"{newest.name}: {_number(fewer, 'table')} with far fewer {word} than in any of"
-                      f" the last backups: {first_of(fewer, 3)}")  # fmt: skip
+        yield warning("canary.rows", f"{newest.name}: {counted(len(fewer), 'table')} with far fewer {word} than in"
+                      f" any of the last backups: {first_of(fewer, 3)}")  # fmt: skip
     yield from _missing_tables(newest, last)
 
 
@@ -162,7 +163,7 @@ def _missing_tables(newest: SavedCounts, last: SavedCounts) -> Iterator[Finding]
     migrated = newest.migrations != last.migrations or not newest.migrations
     held = [f"{table} ({last.rows[table]:,})" for table in dropped if last.rows[table] >= EMPTIED_ROWS]
     if held and not migrated:
-        yield warning("canary.dropped", f"{newest.name}: {_number(held, 'table')} dropped, and no migration was"
+        yield warning("canary.dropped", f"{newest.name}: {counted(len(held), 'table')} dropped, and no migration was"
                       f" applied: {first_of(held, 3)}")  # fmt: skip
     elif dropped or renamed:
         names = first_of([*dropped, *renamed], 3)
@@ -179,8 +180,8 @@ def _media(seen: HistoryComparison) -> Iterator[Finding]:
     sizes = [(state, state.bytes) for state in seen.history if state.bytes is not None]
     least = lowest(sizes, newest) if sizes else 0
     if least >= LEAST_BYTES and newest.bytes < HALF * least:
-        yield warning("canary.bytes", f"{newest.name}: its {newest.files:,} files have {human(newest.bytes)}, at least"
-                      f" {human(least)} in the last backups: files were cut or emptied")  # fmt: skip
+        yield warning("canary.bytes", f"{newest.name}: {counted(newest.files, 'file')} with {human(newest.bytes)},"
+                      f" at least {human(least)} in the last backups: files were cut or emptied")  # fmt: skip
     if seen.change and _is_encrypted(seen.change):
         change = seen.change
         yield warning("canary.encrypted", f"{newest.name}: {change.lost:,} of {change.files:,} files were replaced, and"
@@ -196,8 +197,8 @@ def _few_files(newest: SavedCounts, history: Sequence[SavedCounts]) -> Finding |
     if newest.files == 0 and low >= FEW_FILES:
         return warning("canary.files", f"{newest.name} holds no media file, usual are {usual(values, newest):,.0f}")
     if _is_fewer(newest.files, values, newest, LEAST_FILES):
-        return warning("canary.files", f"{newest.name} holds {newest.files:,} media files, at least {low:,} in the last"
-                       f" backups, usual are {usual(values, newest):,.0f}")  # fmt: skip
+        return warning("canary.files", f"{newest.name} holds {counted(newest.files, 'media file')}, at least {low:,} in"
+                       f" the last backups, usual are {usual(values, newest):,.0f}")  # fmt: skip
     return None
 
 
@@ -206,7 +207,3 @@ def _is_encrypted(change: ReplacedFiles) -> bool:
         return False
     before = change.opaque_before / change.read_before if change.read_before else 0.0
     return change.opaque / change.read - before >= OPAQUE_PART
-
-
-def _number(named: Sequence[str], noun: str) -> str:
-    return f"{len(named)} {noun}{'s' if len(named) > 1 else ''}"

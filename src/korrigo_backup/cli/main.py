@@ -18,7 +18,8 @@ import typer
 
 from korrigo_backup import __version__
 from korrigo_backup.cli.output import CommandContext, say_document, timings_text
-from korrigo_backup.cli.program.commands import PROGRAM, WAY, Program
+from korrigo_backup.cli.program.commands import PROGRAM, WAY, LazyVerbs, Program
+from korrigo_backup.cli.program.directory import go_to_site
 from korrigo_backup.cli.program.document import JSON, Document, error_fields, wants_json
 from korrigo_backup.cli.program.last_failure import note_failure
 from korrigo_backup.cli.program.verbs import VERBS
@@ -171,6 +172,7 @@ def _common_first(words: Sequence[str]) -> list[str]:
 
 def _guarded(words: Sequence[str]) -> tuple[int, Mapping[str, object] | None]:
     """Run a command line; return its exit code and, if it failed, the fields of its error."""
+    words, LazyVerbs.typed_in = go_to_site(words)
     try:
         result = app(words, prog_name=PROGRAM, standalone_mode=False)
     except KorrigoBackupError as problem:

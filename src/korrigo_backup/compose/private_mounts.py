@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 _SYSTEM = ("/dev", "/proc", "/run", "/sys", "/var/run")
 """Directories of this machine with sockets and devices: a container that has them reaches the engine."""
 
+_SOCKET = ".sock"
+"""The ending of a socket: also a mount that is read-only lets a container talk to the program behind it."""
+
 
 @dataclass(frozen=True)
 class CodeOver:
@@ -142,7 +145,7 @@ def _mount(
             return {"type": "volume", "source": fresh.key(f"volume {source or target}"), "target": target, **read_only}
         case "bind":
             path = PurePosixPath(source)
-            if source == "/" or any(path.is_relative_to(one) for one in _SYSTEM):
+            if source == "/" or path.suffix == _SOCKET or any(path.is_relative_to(one) for one in _SYSTEM):
                 return None
             is_data = is_database and any(PurePosixPath(target).is_relative_to(one) for one in DATA_DIRECTORIES)
             if is_data or _is_data(source, options, fresh):

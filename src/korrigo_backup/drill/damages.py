@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from korrigo_backup.artifact.components import components
 from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.artifact.naming import MANIFEST_SUFFIX, MEDIA_STORE
+from korrigo_backup.core.counted import counted
 
 if TYPE_CHECKING:
     import random
@@ -66,7 +67,7 @@ def _cut(path: Path, chance: random.Random) -> str:
     to = chance.randrange(path.stat().st_size)
     with path.open("r+b") as file:
         file.truncate(to)
-    return f"{path.name}, {to} bytes left"
+    return f"{path.name}, {counted(to, 'byte')} left"
 
 
 def _without_table(path: Path, chance: random.Random) -> str:
@@ -124,7 +125,7 @@ def _without_files(path: Path, chance: random.Random) -> str:
             if member.name not in gone:
                 new.addfile(member, old.extractfile(member) if member.isreg() else None)
     fresh.replace(path)
-    return f"{path.name}, {len(gone)} files"
+    return f"{path.name}, {counted(len(gone), 'file')}"
 
 
 def _without_stored(home: Path, chance: random.Random) -> str:
@@ -133,7 +134,7 @@ def _without_stored(home: Path, chance: random.Random) -> str:
     gone = chance.sample(stored, min(_REMOVED, len(stored)))
     for one in gone:
         one.unlink()
-    return f"{MEDIA_STORE}, {len(gone)} files" if gone else ""
+    return f"{MEDIA_STORE}, {counted(len(gone), 'file')}" if gone else ""
 
 
 _OF_DUMP: dict[Damage, Callable[[Path, random.Random], str]] = {

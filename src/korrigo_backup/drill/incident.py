@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from korrigo_backup.artifact.components import components
 from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.artifact.naming import MEDIA_STORE
+from korrigo_backup.core.counted import counted
 from korrigo_backup.core.finding import first_error
 from korrigo_backup.drill.damages import Damage, make_damage
 from korrigo_backup.drill.survival import Trial, survive
@@ -96,7 +97,7 @@ def simulate(
             missed = [one for one in attempts if not one.found]
             if missed:
                 raise ProblemsFound(
-                    f"{len(missed)} of {len(attempts)} damages were not found or survived: {missed[0].damage}"
+                    f"{len(missed)} of {counted(len(attempts), 'damage')} not found or survived: {missed[0].damage}"
                     f" ({missed[0].where})",
                     hint=f"report it with the seed: korrigo-backup drill --level incident --seed {seed}",
                 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import listed
 from korrigo_backup.core.finding import Finding, error, ok, warning
 from korrigo_backup.drill.watched_migrate import MARK
@@ -96,7 +97,7 @@ def _strength(mode: str) -> int:
 
 def judge(migrations: Sequence[Migration], unwatched: Sequence[str] = ()) -> list[Finding]:
     """Return the findings about migrations that were all applied, those in `unwatched` by the image's entry point."""
-    found = [ok("rehearse.migrations", f"{len(migrations) + len(unwatched)} migrations applied")]
+    found = [ok("rehearse.migrations", f"{counted(len(migrations) + len(unwatched), 'migration')} applied")]
     if unwatched:
         words = f"the entry point of the image has applied {listed(unwatched)}, before they could be watched"
         found.append(warning("rehearse.unwatched", words, "their time and locks are not known"))
@@ -107,7 +108,7 @@ def judge(migrations: Sequence[Migration], unwatched: Sequence[str] = ()) -> lis
     else:
         found.append(ok("rehearse.locks", f"no migration locks a table of the site for {LONG:g} s"))
     if rewritten := rewritten_by(migrations):
-        words = f"{len(rewritten)} tables are written anew, and are locked meanwhile: {', '.join(rewritten)}"
+        words = f"written anew, and locked meanwhile: {counted(len(rewritten), 'table')}: {', '.join(rewritten)}"
         found.append(warning("rehearse.rewritten", words, "plan a downtime as long as these migrations"))
     return found
 

@@ -20,6 +20,7 @@ from korrigo_backup.artifact.properties import RoleProof
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.compose.private_project import private_project
 from korrigo_backup.compose.private_site import begin_site, live_project, private_roles, start_application
+from korrigo_backup.core.counted import counted
 from korrigo_backup.core.finding import Finding, Level, error, ok, warning
 from korrigo_backup.drill.drill import REFUSED_DUMP
 from korrigo_backup.errors import KorrigoBackupError, Locked, ProofFailed, Refused, Unreachable
@@ -236,7 +237,7 @@ def require_working(found: list[Finding]) -> None:
     if bad:
         first = bad[0]
         raise Refused(
-            f"the data are proven, but {len(bad)} checks of the application fail in the private project:"
+            f"the data are proven, but the application fails {counted(len(bad), 'check')} in the private project:"
             f" {first.id}: {first.message}",
             hint=f"{first.hint or 'see the log of the site'}; on the live site: korrigo-backup validate",
         )

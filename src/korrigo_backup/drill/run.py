@@ -23,6 +23,7 @@ from korrigo_backup.errors import KorrigoBackupError, NotFound, PartlyDone, Proo
 from korrigo_backup.places.beside import BesideLive
 from korrigo_backup.places.local import drill_files
 from korrigo_backup.places.place import PlaceName
+from korrigo_backup.places.staging import of_staging
 from korrigo_backup.recovery.patience import patiently
 from korrigo_backup.recovery.recover import exclusive, recover_places
 from korrigo_backup.run.record import Phase, Verb, recovery_seconds
@@ -192,6 +193,8 @@ def _drilled(
     except PartlyDone:
         raise
     except KorrigoBackupError as problem:
+        if options.place is PlaceName.STAGING:
+            problem.hint = of_staging(problem.hint)
         failed = isinstance(problem, ProofFailed)
         if failed and there is catalog:
             after_damage(catalog, artifact, options.site, options.now)

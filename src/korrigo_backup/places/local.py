@@ -140,17 +140,24 @@ def left(directory: Path) -> tuple[str, ...]:
 
 
 def remove_left(directory: Path) -> tuple[str, ...]:
-    """End the server of a killed drill and remove its directories. The caller holds the lock."""
-    names, home = left(directory), directory / DRILL_SERVER
-    version = home / "data" / "PG_VERSION"
-    programs = server_programs(_major(version.read_text())) if version.exists() else None
-    with explained(f"remove {home}"):
-        if programs:
-            ThrowawayServer(programs, home=home).end_left()
-        remove_sockets(home)
-        for one in (home, directory / DRILL_FILES):
-            shutil.rmtree(one, ignore_errors=True)
+    """End the servers of killed drills and remove their directories. The caller holds the lock.
+
+    An incident simulation has its server among its files.
+    """
+    names, files = left(directory), directory / DRILL_FILES
+    for home in (directory / DRILL_SERVER, *files.glob(f"*/{DRILL_SERVER}")):
+        with explained(f"remove {home}"):
+            _remove_server(home)
+    shutil.rmtree(files, ignore_errors=True)
     return names
+
+
+def _remove_server(home: Path) -> None:
+    version = home / "data" / "PG_VERSION"
+    if version.exists() and (programs := server_programs(_major(version.read_text()))):
+        ThrowawayServer(programs, home=home).end_left()
+    remove_sockets(home)
+    shutil.rmtree(home, ignore_errors=True)
 
 
 def _major(version: str) -> int:

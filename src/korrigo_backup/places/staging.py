@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from korrigo_backup.compose.project import Project
     from korrigo_backup.postgres.client import Postgres
     from korrigo_backup.run.step import Listener
+
+_OF_SITE, _OF_STAGING = re.compile(r"\bPOSTGRES_"), "KORRIGO_BACKUP_STAGING_"
 
 _LABEL = OWN_COMMENT + "the next drill of {} replaces this staging database"
 """Comment of a database that a drill has made, before the name and the environment of its site."""
@@ -56,6 +59,11 @@ class StagingServices:
         finally:
             listen(StartingStaging(services))
             self.project.call("start", *services)
+
+
+def of_staging(hint: str) -> str:
+    """Return a hint with the variables of the staging server in place of those of the site's server."""
+    return _OF_SITE.sub(_OF_STAGING, hint)
 
 
 @dataclass(frozen=True)

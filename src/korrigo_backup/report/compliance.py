@@ -14,8 +14,9 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from korrigo_backup.core.counted import counted
 from korrigo_backup.report.model import DrillOutcome, Figure, Mark, Page, PageTable, Part
-from korrigo_backup.report.tongue import Tongue, day, minute
+from korrigo_backup.report.tongue import Tongue, day, in_french, minute
 from korrigo_backup.run.record import Outcome
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from korrigo_backup.status.model import Status
 
 _YEAR = timedelta(days=366)
+_DAY = 86400.0
 _MONTH = timedelta(days=31)
 _FORECAST_BACKUPS = 4
 """Good backups below which the status has no forecast of the space."""
@@ -136,8 +138,8 @@ def _a_person(_: AuditEvidence, t: Tongue) -> _Given:
 def _copies(e: AuditEvidence, t: Tongue) -> _Given:
     copies = e.status.copies
     text = t(
-        f"{copies.places} places with the data, {copies.off_site} off site",
-        f"{copies.places} emplacements des données, {copies.off_site} hors site",
+        f"{counted(copies.places, 'place')} with the data, {copies.off_site} off site",
+        f"données : {in_french(copies.places, 'emplacement')}, {copies.off_site} hors site",
     )
     return _met(e.status.good and (copies.off_site or (copies.supports or 0) > 1), text)
 
@@ -161,8 +163,8 @@ def _complete(e: AuditEvidence, t: Tongue) -> _Given:
             "aucune sauvegarde n'a été chargée et comparée dans la période",
         )
     text = t(
-        f"{len(e.period.passed)} loads equal to the saved data row by row, {len(bad)} not",
-        f"{len(e.period.passed)} chargements égaux aux données ligne à ligne, {len(bad)} non",
+        f"{counted(len(e.period.passed), 'load')} equal to the saved data row by row, {len(bad)} not",
+        f"chargements égaux aux données ligne à ligne : {len(e.period.passed)}, différents : {len(bad)}",
     )
     return _met(not bad or (e.period.passed and e.period.passed[-1].at > bad[-1].at), text)
 
@@ -172,8 +174,8 @@ def _elsewhere(e: AuditEvidence, t: Tongue) -> _Given:
     return _met(
         off,
         t(
-            f"{off} whole copies off site; their distance is for a person to judge",
-            f"{off} copies complètes hors site ; une personne juge de leur distance",
+            f"whole and off site: {counted(off, 'copy', 'copies')}; the distance is for a person to judge",
+            f"{in_french(off, 'copie complète')} hors site ; une personne juge de la distance",
         ),
     )
 
@@ -192,7 +194,7 @@ def _access(e: AuditEvidence, t: Tongue) -> _Given:
 def _restoring(e: AuditEvidence, t: Tongue) -> _Given:
     count = len(e.period.passed) + len(e.period.restores)
     last = e.period.passed[-1] if e.period.passed else None
-    text = t(f"{count} restores and drills in the period", f"{count} restaurations et tests dans la période")
+    text = t(f"restores and drills in the period: {count}", f"restaurations et tests dans la période : {count}")
     return _met(count, f"{text}{f', {minute(last.at)} {last.subject}' if last else ''}")
 
 
@@ -214,10 +216,10 @@ def _integrity(e: AuditEvidence, t: Tongue) -> _Given:
     made = [one for one in e.period.backups if one.outcome in {Outcome.DONE, Outcome.PARTLY}]
     bad = [one for one in e.status.failing if one.exit_code == 9]  # noqa: PLR2004 - the code of a failed proof
     text = t(
-        f"{len(made)} backups read back by SHA-256 when made, {len(e.period.verifications)} verified later;"
+        f"{counted(len(made), 'backup')} read back by SHA-256 when made, {len(e.period.verifications)} verified later;"
         f" {len(bad)} bad now",
-        f"{len(made)} sauvegardes relues par SHA-256 à leur création, {len(e.period.verifications)} vérifiées"
-        f" ensuite ; {len(bad)} mauvaises",
+        f"{in_french(len(made), 'sauvegarde relue')} par SHA-256 à leur création, vérifiées ensuite :"
+        f" {len(e.period.verifications)} ; mauvaises : {len(bad)}",
     )
     return _met((made or e.period.verifications) and not bad, text)
 
@@ -226,9 +228,10 @@ def _tested_monthly(e: AuditEvidence, t: Tongue) -> _Given:
     times = [e.period.begin, *(one.at for one in e.period.passed), e.period.end]
     longest = max((later - former for former, later in pairwise(times)), default=timedelta())
     days = e.status.goals.proof_days
+    passed, without = len(e.period.passed), t.duration(longest.total_seconds())
     text = t(
-        f"{len(e.period.passed)} drills passed; longest time without {longest.days} days, goal {days:g}",
-        f"{len(e.period.passed)} tests réussis ; plus long intervalle {longest.days} jours, objectif {days:g}",
+        f"{counted(passed, 'drill')} passed; longest time without a drill {without}, goal {t.duration(days * _DAY)}",
+        f"{in_french(passed, 'test réussi')} ; plus long intervalle {without}, objectif {t.duration(days * _DAY)}",
     )
     return _met(e.period.passed and longest <= max(timedelta(days=days), _MONTH), text)
 
@@ -239,8 +242,8 @@ def _tested_yearly(e: AuditEvidence, t: Tongue) -> _Given:
     if not tests:
         return AuditAnswer.NOT_MET, t("no test of restoration in the last year", "aucun test de restauration en un an")
     return AuditAnswer.MET, t(
-        f"{len(tests)} tests in the last year, the last {day(tests[-1].at)}",
-        f"{len(tests)} tests en un an, le dernier {day(tests[-1].at)}",
+        f"{counted(len(tests), 'test')} in the last year, the last {day(tests[-1].at)}",
+        f"{in_french(len(tests), 'test')} en un an, le dernier {day(tests[-1].at)}",
     )
 
 
@@ -249,8 +252,8 @@ def _scheduled(e: AuditEvidence, t: Tongue) -> _Given:
     words = {True: t("yes", "oui"), False: t("no", "non"), None: t("not known", "inconnu")}
     installed = words[e.status.facts.scheduled]
     text = t(
-        f"{made} backups in the period; schedule installed: {installed}",
-        f"{made} sauvegardes dans la période ; planification installée : {installed}",
+        f"{counted(made, 'backup')} in the period; schedule installed: {installed}",
+        f"{in_french(made, 'sauvegarde')} dans la période ; planification installée : {installed}",
     )
     return _met(made and e.status.facts.scheduled is not False, text)
 
@@ -265,8 +268,8 @@ def _survives(e: AuditEvidence, t: Tongue) -> _Given:
     return _met(
         count,
         t(
-            f"{count} copies with a retention that was read back (Object Lock)",
-            f"{count} copies avec une rétention relue (Object Lock)",
+            f"{counted(count, 'copy', 'copies')} with a retention that was read back (Object Lock)",
+            f"{in_french(count, 'copie')} avec une rétention relue (Object Lock)",
         ),
     )
 
@@ -292,7 +295,10 @@ def _sized(e: AuditEvidence, t: Tongue) -> _Given:
     if days is None:
         text = t(f"{free} free, not full within two years", f"{free} libres, non plein d'ici deux ans")
     else:
-        text = t(f"{free} free, full in about {days} days", f"{free} libres, plein dans environ {days} jours")
+        text = t(
+            f"{free} free, full in about {counted(days, 'day')}",
+            f"{free} libres, plein dans environ {in_french(days, 'jour')}",
+        )
     return _met(days is None or days > _MONTH.days, text)
 
 
@@ -324,14 +330,18 @@ def _corrected(e: AuditEvidence, t: Tongue) -> _Given:
     if not bad:
         return _met(
             e.period.drills,
-            t(f"{len(e.period.drills)} drills, none failed", f"{len(e.period.drills)} tests, aucun échec"),
+            t(
+                f"{counted(len(e.period.drills), 'drill')}, none failed",
+                f"{in_french(len(e.period.drills), 'test')}, aucun échec",
+            ),
         )
     later = [one for one in e.period.passed if one.at > bad[-1].at]
     return _met(
         later,
         t(
-            f"{len(bad)} drills did not pass, the last {day(bad[-1].at)}; passed since: {len(later)}",
-            f"{len(bad)} tests non réussis, le dernier {day(bad[-1].at)} ; réussis depuis : {len(later)}",
+            f"{counted(len(bad), 'drill')} did not pass, the last {day(bad[-1].at)}; passed since: {len(later)}",
+            f"sans succès : {in_french(len(bad), 'test')}, le dernier {day(bad[-1].at)} ; réussis depuis :"
+            f" {len(later)}",
         ),
     )
 
@@ -341,8 +351,8 @@ def _three_two_one(e: AuditEvidence, t: Tongue) -> _Given:
     return _met(
         copies.places > 2 and (copies.supports or 0) > 1 and copies.off_site,  # noqa: PLR2004 - 3-2-1
         t(
-            f"{copies.places} places, {copies.supports} supports, {copies.off_site} off site",
-            f"{copies.places} emplacements, {copies.supports} supports, {copies.off_site} hors site",
+            f"places: {copies.places}, supports: {copies.supports}, off site: {copies.off_site}",
+            f"emplacements : {copies.places}, supports : {copies.supports}, hors site : {copies.off_site}",
         ),
     )
 

@@ -80,7 +80,7 @@ def _result(
         subject=subject,
         verdict=verdict,
         message=record.message,
-        seconds=seconds,
+        seconds=seconds if verdict is DrillOutcome.PASSED else None,
         content=content,
         is_disaster=Phase.REBUILD in (record.phases or {}),
     )

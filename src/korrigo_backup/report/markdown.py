@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from korrigo_backup.core.counted import counted
 from korrigo_backup.report.model import Mark
-from korrigo_backup.report.tongue import Tongue
+from korrigo_backup.report.tongue import Tongue, in_french
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,8 +47,9 @@ def _part(part: Part, t: Tongue) -> Iterator[str]:
     for chart in part.charts:
         values = [value for _, value in chart.points]
         last, most = t.duration(values[-1]), t.duration(max(values))
+        number = t(counted(len(values), "value"), in_french(len(values), "valeur"))
         yield (
-            f"- {chart.title}: {len(values)}, {t('last', 'dernier')} {last}, {t('highest', 'maximum')} {most},"
+            f"- {chart.title}: {number}, {t('last', 'dernier')} {last}, {t('highest', 'maximum')} {most},"
             f" {chart.limit} {t.duration(chart.target)}"
         )
     if part.table:

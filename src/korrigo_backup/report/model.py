@@ -38,8 +38,9 @@ class BackupContent:
 
 @dataclass(frozen=True, kw_only=True)
 class DrillResult:
-    """A drill by the journal. `seconds` is the measured recovery time; `content` is None if the backup is gone.
+    """A drill by the journal.
 
+    `seconds` is the measured recovery time, None unless it passed; `content` is None if the backup is gone.
     `is_disaster`: a whole stack was destroyed first, and the recovery time is its downtime.
     """
 

@@ -168,10 +168,15 @@ def _what(content: BackupContent | None) -> str:
 
 
 def _details(drill: DrillResult, targets: RecoveryTargets, t: Tongue) -> tuple[Bullet, ...]:
-    content = drill.content
+    content, passed = drill.content, drill.verdict is DrillOutcome.PASSED
+    tables, rows = (
+        (t("Tables restored", "Tables restaurées"), t("Rows proven", "Lignes prouvées"))
+        if passed
+        else (t("Tables in the backup", "Tables de la sauvegarde"), t("Rows in the backup", "Lignes de la sauvegarde"))
+    )
     known: tuple[tuple[str, int | None], ...] = (
-        (t("Tables restored", "Tables restaurées"), content.tables if content else None),
-        (t("Rows proven", "Lignes prouvées"), content.rows if content else None),
+        (tables, content.tables if content else None),
+        (rows, content.rows if content else None),
         (t("Users", "Utilisateurs"), content.users if content else None),
         (t("Media files", "Fichiers média"), content.files if content else None),
     )
@@ -236,10 +241,24 @@ def _charts(
 
 def _problems(records: Sequence[Record], t: Tongue) -> PageTable | None:
     rows = tuple(
-        (minute(one.started), f"{one.verb} {one.subject}", str(one.outcome), one.message)
+        (minute(one.started), f"{one.verb} {one.subject}", _end(one.outcome, t), one.message)
         for one in list(reversed(records))[:_MOST]
     )
     return PageTable(("Date", t("Run", "Opération"), t("End", "Fin"), "Message"), rows) if rows else None
+
+
+_ENDS = {
+    Outcome.BEGUN: ("no end in the journal", "sans fin au journal"),
+    Outcome.DONE: ("done", "terminé"),
+    Outcome.PARTLY: ("partly", "en partie"),
+    Outcome.CANCELLED: ("cancelled", "annulé"),
+    Outcome.FAILED: ("failed", "échoué"),
+    Outcome.INTERRUPTED: ("interrupted", "interrompu"),
+}
+
+
+def _end(outcome: Outcome, t: Tongue) -> str:
+    return t(*_ENDS[outcome])
 
 
 def _decisions(records: Sequence[Record], t: Tongue) -> PageTable | None:
@@ -248,7 +267,7 @@ def _decisions(records: Sequence[Record], t: Tongue) -> PageTable | None:
             minute(one.started),
             one.by,
             f"{one.verb} {one.subject}",
-            str(one.outcome),
+            _end(one.outcome, t),
             ", ".join(f"{name}: {text}" for name, text in one.why.items()),
         )
         for one in list(reversed(records))[:_MOST]

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_NARROW_SPACE = "\u202f"
+"""The French sign between thousands."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Tongue:
 
     def count(self, number: int | None) -> str:
         """Return a number with its thousands, or that it is not known."""
-        return self("not known", "inconnu") if number is None else f"{number:,}"
+        return self("not known", "inconnu") if number is None else self(f"{number:,}", _french(number))
 
     def duration(self, seconds: float | None) -> str:
         """Return a time in the unit that people use: 1.3 s, 18 min, 26 h, 3 days."""
@@ -38,6 +40,15 @@ class Tongue:
         if seconds < 3 * _DAY:
             return f"{seconds / _HOUR:.1f} h".replace(".0 h", " h")
         return f"{seconds / _DAY:.0f} {self('days', 'jours')}"
+
+
+def in_french(number: int, words: str) -> str:
+    """Return a number with French words in the singular; from 2 on each of them gets an s."""
+    return f"{_french(number)} {words if number in {0, 1} else ' '.join(f'{word}s' for word in words.split())}"
+
+
+def _french(number: int) -> str:
+    return f"{number:,}".replace(",", _NARROW_SPACE)
 
 
 def day(moment: datetime) -> str:

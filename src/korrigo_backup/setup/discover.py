@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from korrigo_backup.core.finding import Finding, error, ok, warning
 from korrigo_backup.core.variables import VARIABLES
 from korrigo_backup.setup.compose_roles import database_candidates
 from korrigo_backup.setup.discover_compose import Files, NamedServices, Values, composed
+from korrigo_backup.setup.server_units import stop_and_start
 from korrigo_backup.site.django_settings import SiteSettings, find_manage, try_ask
 from korrigo_backup.system.dotenv import read_dotenv
 
@@ -48,6 +50,9 @@ COMPOSE_FILES = (
 _OVERRIDES = ("compose.override.yml", "compose.override.yaml", "docker-compose.override.yml",
               "docker-compose.override.yaml")  # fmt: skip
 """Files that Compose also reads if no file is named to it; we name a file."""
+
+_LIBPQ = ("sslmode", "sslrootcert", "sslcert", "sslkey", "passfile")
+"""The OPTIONS of Django's database that are keys of [database]."""
 
 _SOCKET = "/var/run/postgresql"
 """Where libpq looks when Django's HOST is empty, on Debian."""
@@ -214,6 +219,7 @@ def _direct(directory: Path, environment: Mapping[str, str]) -> Discovered:
     if manage:
         values["django"] = {"manage": list(manage.command), "dir": _below(manage.directory, directory)}
         findings += _asked(manage, environment, values)
+    findings += _services(directory, values)
     if not environment.get("MEDIA_ROOT") and "root" not in values["media"]:
         findings.append(warning("site.media", "the place of the media is unknown", "set MEDIA_ROOT in .env"))
     if host := environment.get("POSTGRES_HOST") or values["database"].get("host"):
@@ -223,6 +229,15 @@ def _direct(directory: Path, environment: Mapping[str, str]) -> Discovered:
                     " no POSTGRES_HOST in .env or the environment, no manage.py that prints its settings",
                     "run it in the site's project directory (--directory), or set POSTGRES_HOST in .env")  # fmt: skip
     return Discovered(values, (*findings, unknown))
+
+
+def _services(directory: Path, values: Values) -> Iterator[Finding]:
+    """Take the services of this machine that run the code of the site for those that a restore stops and starts."""
+    if commands := stop_and_start(directory.absolute()):
+        stop, start = commands
+        values["services"] = {"stop": [stop], "start": [start]}
+        yield ok("site.services", f"a restore stops and starts the services whose code is here: {shlex.join(stop)};"
+                 f" {shlex.join(start)}")  # fmt: skip
 
 
 def _asked(manage: Manage, environment: Mapping[str, str], values: Values) -> Iterator[Finding]:
@@ -239,6 +254,7 @@ def _asked(manage: Manage, environment: Mapping[str, str], values: Values) -> It
             "user": settings.user,
             "host": settings.host or _SOCKET,
             "port": port,
+            **{key: value for key, value in settings.options.items() if key in _LIBPQ},
         }
     if settings.media:
         values["media"]["root"] = settings.media

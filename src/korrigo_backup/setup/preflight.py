@@ -181,7 +181,7 @@ def services(site: Site) -> Iterator[Finding]:
             yield ok("services.health", f"{health.url} answers: a restore waits for it")
     elif not site.services.configured:
         yield warning("services.unknown", "no command is configured that stops the services during a restore",
-                      "set [services] stop and start")  # fmt: skip
+                      'set [services] stop and start: stop = [["systemctl", "stop", "gunicorn"]]')  # fmt: skip
 
 
 def running(found: Sequence[Container], database: str, shown: str) -> Finding:

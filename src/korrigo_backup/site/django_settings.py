@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from korrigo_backup.core.secret import Secret
 from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.site.manage import child_environment, understood
 from korrigo_backup.system.run import Command, run
@@ -27,9 +28,16 @@ one = settings.DATABASES.get("default", {})
 print("\\n" + json.dumps({
     "engine": str(one.get("ENGINE", "")), "name": str(one.get("NAME", "")), "user": str(one.get("USER", "")),
     "host": str(one.get("HOST", "")), "port": str(one.get("PORT", "")), "media": str(settings.MEDIA_ROOT),
+    "options": {k: str(v) for k, v in one.get("OPTIONS", {}).items() if isinstance(v, str)},
     "app": any(name.startswith("korrigo_backup.djangoapp") for name in settings.INSTALLED_APPS)}))
 """
 """The output holds no password."""
+
+_ASK_LOGIN = """
+import json
+from django.conf import settings
+print("\\n" + json.dumps(str(settings.DATABASES.get("default", {}).get("PASSWORD") or "")))
+"""
 
 _PLACES = (".", "backend", "src", "app", "server", "django", "web", "site")
 _VENVS = (".venv", "venv", "env")
@@ -45,6 +53,7 @@ class SiteSettings(msgspec.Struct, frozen=True):
     port: str
     media: str
     app: bool
+    options: dict[str, str] = {}
 
     @property
     def is_postgres(self) -> bool:
@@ -73,6 +82,15 @@ def ask(manage: Manage, environment: Mapping[str, str]) -> SiteSettings:
     """Return the settings; raises KorrigoBackupError with the last line of manage.py's output."""
     command = Command((*manage.command, "shell", "-c", _ASK), child_environment(environment, {}), manage.directory)
     return understood(run(command, timeout=_SECONDS), f"{' '.join(manage.command)} shell", SiteSettings)
+
+
+def ask_password(manage: Manage, environment: Mapping[str, str]) -> Secret | None:
+    """Return the password of the default database, None if the settings have none; raises as `ask`."""
+    command = Command(
+        (*manage.command, "shell", "-c", _ASK_LOGIN), child_environment(environment, {}), manage.directory
+    )
+    found = understood(run(command, timeout=_SECONDS), f"{' '.join(manage.command)} shell", str)
+    return Secret(found) if found else None
 
 
 def try_ask(manage: Manage, environment: Mapping[str, str]) -> SiteSettings | str:

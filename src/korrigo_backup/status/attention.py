@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from korrigo_backup.artifact.history import READS, partly
 from korrigo_backup.artifact.kinds import KINDS, Kind
 from korrigo_backup.artifact.signature import Authenticity
+from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.finding import Finding, Level, error, warning
 from korrigo_backup.errors import ProofFailed
@@ -162,7 +163,7 @@ def _in_part(facts: Facts) -> Iterator[Finding]:
 
 
 def _failure(one: Failing) -> str:
-    times = f"{one.times} times" if one.times > 1 else "once"
+    times = f"{one.times:,} times" if one.times > 1 else "once"
     since = f"last good {one.succeeded:%Y-%m-%d %H:%M} UTC" if one.succeeded else "never good so far"
     return f"{one.what} failed {times} ({since}): {one.message[:_MESSAGE]}"
 
@@ -211,10 +212,10 @@ def _against(newest: Artifact, before: Sequence[Artifact]) -> Iterator[Finding]:
     hint = f"see what it lacks: korrigo-backup {look}"
     rows, usual = rows_of(newest), median(rows_of(artifact) or 0 for artifact in before)
     if rows is not None and usual >= ENOUGH_ROWS and rows < FEWER_ROWS * usual:
-        yield warning("status.rows", f"{newest.name} holds {rows} rows, usual are {usual:.0f}", hint)
+        yield warning("status.rows", f"{newest.name} holds {counted(rows, 'row')}, usual are {usual:,.0f}", hint)
     size = median(artifact.size for artifact in before)
     if not SIZES[0] * size <= newest.size <= SIZES[1] * size:
-        yield warning("status.size", f"{newest.name} has {newest.size} bytes, usual are {size:.0f}", hint)
+        yield warning("status.size", f"{newest.name} has {counted(newest.size, 'byte')}, usual are {size:,.0f}", hint)
 
 
 def _schedule(facts: Facts) -> Iterator[Finding]:

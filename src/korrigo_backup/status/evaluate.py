@@ -10,6 +10,7 @@ from msgspec import structs
 from korrigo_backup.artifact.history import READS, Failing, failing, members_of, proven, verified
 from korrigo_backup.artifact.kinds import WITH_ROWS, Kind
 from korrigo_backup.artifact.signature import Authenticity
+from korrigo_backup.core.counted import counted
 from korrigo_backup.retention.policy import sort_of
 from korrigo_backup.run.record import SKIPPED, Verb
 from korrigo_backup.status.attention import attention
@@ -147,7 +148,7 @@ def _space(facts: Facts, good: Sequence[Artifact], goals: Goals, now: datetime) 
     elif found.days is None:
         words = f"will not be full within {HORIZON_DAYS // 365} years"
     else:
-        words = f"no room for another backup in about {found.days} days"
+        words = f"no room for another backup in about {counted(found.days, 'day')}"
     used = sum(artifact.size for artifact in facts.artifacts)
     return Space(free=facts.free, total=facts.total, backups=used, full_in_days=found.days, forecast=words)
 

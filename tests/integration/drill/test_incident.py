@@ -1,6 +1,8 @@
 """Incident simulation: copies of a backup are broken, and each damage is found; the backup itself is only read."""
 
 import json
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +11,7 @@ from korrigo_backup.drill import incident
 from korrigo_backup.drill.damages import Damage
 from korrigo_backup.drill.survival import Trial
 from korrigo_backup.errors import ProblemsFound
+from korrigo_backup.system.wait import wait_until
 from sandbox import nothing_changes
 
 
@@ -33,6 +36,30 @@ def test_every_damage_is_found_and_the_backup_stays_as_it_was(site, stored):
     site.korrigo("verify", "latest-point")
 
 
+@pytest.mark.promise("P3")
+def test_the_server_of_a_killed_simulation_is_ended_by_the_next_run(site):
+    site.backup()
+    home = site.backups / ".drill-files" / "incident" / ".drill-server"
+    with site.started("drill", "--level", "incident") as run:
+        assert wait_until(bool, (home / "data" / "postmaster.pid").exists, seconds=60, pause=0.05)
+        run.kill()
+        run.wait()
+    sockets = Path((home / "sockets").read_text())
+    assert working_in(site.backups)
+    site.korrigo("backup", "db")
+    assert wait_until(bool, lambda: not working_in(site.backups), seconds=30, pause=0.1)
+    assert [path for path in (home.parent.parent, sockets) if path.exists()] == []
+
+
+def working_in(directory):
+    """Return the command lines of the processes of drills below a directory."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+    return [line for line in found if str(directory / ".drill-files") in line]
+
+
 def test_a_seed_breaks_the_same_places_again(site):
     site.backup()
     first, again = (site.json("drill", "--level", "incident", "--seed", "3") for _ in range(2))
@@ -46,7 +73,7 @@ def test_a_damage_that_is_not_found_ends_with_exit_10(site, monkeypatch):
     site.backup()
     monkeypatch.setattr(incident, "_finding", lambda *_: "")
     wired = site.wired()
-    with pytest.raises(ProblemsFound, match="4 of 6 damages were not found"):
+    with pytest.raises(ProblemsFound, match="4 of 6 damages not found"):
         incident.simulate(
             wired.catalog,
             lambda: wired.catalog.find("latest"),

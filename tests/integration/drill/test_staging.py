@@ -77,6 +77,7 @@ def test_without_a_staging_server_or_its_password_the_place_is_named(site, stage
     staged.backup()
     refused = staged.korrigo("drill", "--place", "staging", env=WRONG, code=8)
     assert "password authentication failed" in refused.err
+    assert "check KORRIGO_BACKUP_STAGING_USER and KORRIGO_BACKUP_STAGING_PASSWORD" in refused.err
     assert "wrong" not in refused.err.replace("wrong password", "")
     (staged.home / "korrigo-backup.env").unlink()
     before = (staged.backups / ".journal.jsonl").read_bytes()

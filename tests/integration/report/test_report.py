@@ -139,3 +139,29 @@ def test_only_a_report_is_replaced(drilled):
     assert settings.read_bytes() == before
     for _ in range(2):
         drilled.korrigo("report", "--html", drilled.home / "report.html")
+
+
+@pytest.mark.promise("P1")
+def test_the_report_of_a_failed_drill_measures_no_recovery_and_proves_no_row(drilled):
+    (media,) = drilled.backups.glob("media_backup_*.gz")
+    media.write_bytes(media.read_bytes()[:-9])
+    drilled.korrigo("drill", "latest-point", code=9)
+    out = drilled.korrigo("report", "drill", "--lang", "en").out
+    assert "- ❓ RTO measured: not measured (target 4 h)" in out
+    assert "- Rows in the backup: 620" in out
+    assert "Rows proven" not in out
+    assert re.search(r"\| ❌ \| 620 \| 4 \| not measured \|", out)
+
+
+def test_a_number_of_one_has_its_noun_in_the_singular(drilled):
+    drilled.korrigo("canary")
+    reports = (("drill",), ("period",), ("compliance",))
+    outs = [drilled.korrigo("report", *words, "--lang", "en").out for words in reports]
+    outs += [drilled.korrigo("status", code=(0, 10)).out, drilled.korrigo("checklist", code=(0, 10)).out]
+    assert [re.findall(r"(?<![\d.,])1 [a-z]{2,}s\b", out) for out in outs] == [[]] * 5
+
+
+def test_the_ends_of_runs_are_in_the_language_of_the_report(drilled):
+    drilled.korrigo("canary", "accept", "latest", "--reason", "the test")
+    for lang, end in (("fr", "terminé"), ("en", "done")):
+        assert f"| {end} | reason: the test |" in drilled.korrigo("report", "--lang", lang).out

@@ -1,7 +1,11 @@
 """`init`: what is found in a project, what is written, what is checked, and that a backup runs with it."""
 
+import contextlib
+import os
+import pty
 import re
 import shutil
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -9,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from korrigo_backup.config.load import load
-from sandbox import PROJECT, USER_PASSWORD
+from sandbox import KORRIGO, PROJECT, USER_PASSWORD
 
 NAMES = (
     "POSTGRES_HOST",
@@ -99,10 +103,112 @@ def test_a_manage_py_that_fails_is_a_warning_without_its_secrets(site):
     assert "very-s3cret" not in done.output
 
 
+def django_project(site, password):
+    """A project whose settings have the password of the database themselves."""
+    access = site.server.access()
+    text = MANAGE.replace('os.environ["DJANGO_DATABASE_PASSWORD"]', repr(password))
+    place = (site.database, site.user, access.host, access.port, site.media)
+    (site.home / "manage.py").write_text(text % place)
+
+
+def test_the_password_of_the_django_settings_is_tried_and_kept_in_a_private_file(site):
+    django_project(site, USER_PASSWORD)
+    done = site.korrigo("init", env=BARE)
+    assert "✅ The password of the database is that of Django's settings" in done.out
+    own = site.home / "korrigo-backup.env"
+    assert f"POSTGRES_PASSWORD='{USER_PASSWORD}'\n" in own.read_text()
+    assert own.stat().st_mode & 0o777 == 0o600
+    assert not (site.home / ".env").exists()
+    assert USER_PASSWORD not in done.output + config(site).read_text()
+    site.korrigo("backup", env=BARE)
+    assert "Password" not in site.korrigo("init", "--force", env=BARE).out
+
+
+def test_a_password_that_is_nowhere_is_asked_for_on_a_terminal_and_not_elsewhere(site):
+    django_project(site, "wr0ng-one")
+    done = site.korrigo("init", "--dry-run", env=BARE, code=4)
+    assert "no password supplied" in done.out
+    environment = {name: value for name, value in (site.env | BARE).items() if value is not None}
+    output = on_terminal([KORRIGO, "init"], site.home, environment, "wr0ng-two\n", f"{USER_PASSWORD}\n")
+    assert f"Password of the role {site.user} at {site.server.access().host}:" in output
+    assert "✅ Password of the database: in korrigo-backup.env (mode 600)" in output
+    assert USER_PASSWORD not in output
+    site.korrigo("backup", env=BARE)
+
+
+def on_terminal(argv, directory, environment, *answers):
+    """Run a command on a terminal of its own; each answer is typed when a question for a password is there."""
+    child, terminal = pty.fork()
+    if not child:
+        os.chdir(directory)
+        os.execve(argv[0], [str(word) for word in argv], environment)  # noqa: S606 - a terminal of its own needs a fork
+    output, left = b"", list(answers)
+    with contextlib.suppress(OSError):  # the end of a terminal
+        while chunk := os.read(terminal, 65536):
+            output += chunk
+            if left and output.count(b"Password of") > len(answers) - len(left):
+                os.write(terminal, left.pop(0).encode())
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, output.decode()
+    return output.decode()
+
+
+def test_a_command_below_the_directory_of_the_configuration_works_there_as_git_does(site):
+    in_dotenv(site, *NAMES)
+    site.korrigo("init", env=BARE)
+    below = site.home / "code" / "deep"
+    below.mkdir(parents=True)
+    environment = {name: value for name, value in (site.env | BARE).items() if value is not None}
+
+    def typed(*words, code=0):
+        done = subprocess.run(
+            [KORRIGO, *words], cwd=below, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == code, done.stderr
+        return done.stdout + done.stderr
+
+    typed("backup", "db")
+    made = site.one("db_backup_*.sql.gz")
+    shutil.copytree(site.backups, below / "copies")
+    assert made.name in typed("verify", f"copies/{made.name}")
+    typed("compare", "--save", "state.json")
+    assert (below / "state.json").is_file()
+    assert "configuration:" in typed("init", code=4)
+    assert not (below / "korrigo-backup.toml").exists()
+    (below / "db").mkdir()
+    typed("backup", "db")
+
+
+def test_init_keeps_backups_and_secrets_out_of_git(site):
+    in_dotenv(site, *NAMES)
+    environment = BARE | {"BACKUP_DIR": None, "GIT_CONFIG_GLOBAL": "/dev/null"}
+    (site.home / ".env").write_text((site.home / ".env").read_text().replace("BACKUP_DIR=", "OTHER="))
+    site.run(["git", "init", "--quiet"], env=environment)
+    done = site.korrigo("init", env=environment)
+    assert "✅ backups/.gitignore keeps the backups out of git" in done.out
+    assert "hint: put into .gitignore: /.env /korrigo-backup.env" in done.out
+    site.korrigo("backup", "db", env=environment)
+    (site.home / ".gitignore").write_text("/.env\n/korrigo-backup.env\n")
+    seen = site.run(["git", "status", "--porcelain", "--untracked-files=all", "."], env=environment).out
+    assert not re.search(r"backups|\.env", seen)
+    assert ".gitignore:" not in site.korrigo("init", "--force", env=environment).out
+    assert "gitignore" not in site.korrigo("status", env=environment, code=(0, 10)).out
+
+
+def test_init_ends_with_the_rehearsal_and_then_with_its_proof(site):
+    in_dotenv(site, *NAMES)
+    done = site.korrigo("init", env=BARE)
+    assert done.out.splitlines()[-1].split("  ")[0:2] == ["", " korrigo-backup drill latest-point"]
+    site.korrigo("backup", "full", env=BARE)
+    site.korrigo("drill", "latest-point", env=BARE)
+    last = site.korrigo("init", "--force", env=BARE).out.splitlines()[-1]
+    assert re.fullmatch(r"✅ You can restore: proven at \d\d:\d\d on \d{4}-\d\d-\d\d in \d+ s", last)
+
+
 def test_an_empty_directory_is_not_a_site_and_stays_empty(site, tmp_path):
     (tmp_path / "empty").mkdir()
-    done = site.korrigo("init", "--directory", tmp_path / "empty", env=BARE, code=6)
-    assert "the way to reach the site's database is unknown" in done.err
+    done = site.korrigo("init", "--directory", tmp_path / "empty", env=BARE, code=2)
+    assert f"there is no site in {tmp_path / 'empty'}: the way to reach the site's database is unknown" in done.err
+    assert "MEDIA_ROOT" not in done.out
     assert list((tmp_path / "empty").iterdir()) == []
 
 
@@ -172,7 +278,8 @@ def test_a_role_that_may_not_create_databases_and_a_server_clients_do_not_fit_ar
         done = site.korrigo("init", env=BARE)
     finally:
         site.sql(f"ALTER ROLE {site.user} CREATEDB", "postgres", superuser=True)
-    assert f"ALTER ROLE {site.user} CREATEDB" in done.out
+    assert "🚫 As it is now, no restore is possible next to the live data" in done.out
+    assert f"sudo -u postgres psql -c 'ALTER ROLE {site.user} CREATEDB'" in done.out
     clients = site.home / "clients"
     clients.mkdir()
     (clients / "pg_dump").write_text("#!/bin/sh\necho 'pg_dump (PostgreSQL) 9.6.1'\n")

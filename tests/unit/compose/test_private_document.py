@@ -157,7 +157,9 @@ def test_media_inside_the_code_are_covered_by_a_fresh_volume_wherever_they_are_m
     assert mounts(document, "redis")["/media"]["source"] == fresh["source"]
 
 
-@pytest.mark.parametrize("source", ["/var/run/docker.sock", "/", "/dev/kvm", "/run/systemd"])
+@pytest.mark.parametrize(
+    "source", ["/var/run/docker.sock", "/", "/dev/kvm", "/run/systemd", "/home/a/.docker/docker.sock"]
+)
 def test_the_sockets_and_devices_of_the_machine_are_not_mounted(source):
     document = made(backend={"volumes": [bind(source, "/x"), volume("media", "/app/media")]})
     assert set(mounts(document)) == {"/app/media"}

@@ -56,7 +56,7 @@ def test_locks_that_let_rows_be_read_and_written_are_no_warning():
 
 def test_migrations_of_an_entry_point_are_counted_and_named_as_unwatched():
     found = {one.id: one for one in judge([], ["exams.0003_more"])}
-    assert found["rehearse.migrations"].message == "1 migrations applied"
+    assert found["rehearse.migrations"].message == "1 migration applied"
     assert found["rehearse.unwatched"].level is Level.WARNING
     assert "exams.0003_more" in found["rehearse.unwatched"].message
 

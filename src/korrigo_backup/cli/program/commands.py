@@ -5,13 +5,17 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
+from korrigo_backup.cli.program.directory import from_directory
 from korrigo_backup.cli.program.document import JSON
 from korrigo_backup.cli.program.verbs import VERBS, Panel
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PROGRAM = "korrigo-backup"
 
@@ -103,9 +107,20 @@ class ActionGroup(TyperGroup):
 
 
 class LazyVerbs(Mapping[str, Any]):
-    """The verbs' commands, each loaded when it is asked for; every one has `--json`."""
+    """The verbs' commands, each loaded when it is asked for; every one has `--json`.
+
+    `typed_in` is the directory of the command line, None if it is the site's: paths that are typed begin there.
+    """
+
+    typed_in: ClassVar[Path | None] = None
 
     def __getitem__(self, name: str) -> Any:
+        command = self._loaded(name)
+        if self.typed_in:
+            from_directory(command, self.typed_in)
+        return command
+
+    def _loaded(self, name: str) -> Any:
         if name not in VERBS:
             raise KeyError(name)
         module = importlib.import_module(f"korrigo_backup.cli.{VERBS[name].module}")

@@ -31,6 +31,10 @@ EXAMPLES = {
         ("korrigo-backup compare latest-point", "what changed on the site since"),
         ("korrigo-backup compare before -T exams_copy", "one table, since the last restore"),
     ),
+    "completion": (
+        ("korrigo-backup completion bash", "for /etc/bash_completion.d/korrigo-backup"),
+        ("korrigo-backup completion zsh", "for _korrigo-backup in a directory of fpath"),
+    ),
     "copy": (
         ("korrigo-backup copy", "all good backups, to every target"),
         ("korrigo-backup copy latest --to nas", "one backup, to one target"),

@@ -30,6 +30,7 @@ VERBS = {
     "schedule": VerbEntry("schedule.schedule", Panel.BEGIN, "Have backups start by themselves (systemd or cron)."),
     "notify": VerbEntry("notify", Panel.BEGIN, "Try the channels that notify people, or notify them."),
     "seal": VerbEntry("seal", Panel.BEGIN, "Make the key that opens sealed copies, or prove a key."),
+    "completion": VerbEntry("setup.completion", Panel.BEGIN, "Print the completion of the command line for a shell."),
     "backup": VerbEntry("backup", Panel.EVERY_DAY, "Back up the database, the media, or both; verified."),
     "status": VerbEntry("status.status", Panel.EVERY_DAY, "Show how the backups stand, and the next steps."),
     "verify": VerbEntry("verify", Panel.EVERY_DAY, "Read every byte of a backup; with --depth full load it."),

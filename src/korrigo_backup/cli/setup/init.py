@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,33 +17,25 @@ from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.artifact.naming import stamp
 from korrigo_backup.cli.output import CommandContext, ask, say, say_findings
 from korrigo_backup.cli.setup.checks import checks
+from korrigo_backup.cli.setup.first_steps import keep_out_of_git, keep_password, next_steps, password
 from korrigo_backup.config.load import FILE_NAME, surroundings
+from korrigo_backup.config.place import directory_above
 from korrigo_backup.core.finding import Level, first_error
 from korrigo_backup.core.secret import redact
-from korrigo_backup.errors import KorrigoBackupError, NotFound, PartlyDone, Refused, UsageError
+from korrigo_backup.errors import KorrigoBackupError, PartlyDone, Refused, UsageError
 from korrigo_backup.setup import init as operation
-from korrigo_backup.setup import path_columns
+from korrigo_backup.setup import login, path_columns
 from korrigo_backup.setup import scripts as scripts_of_runbook
 from korrigo_backup.setup.ci import NEXT, System, install
 from korrigo_backup.setup.discover_compose import CANDIDATES, NamedServices
 from korrigo_backup.system.files import explained
 
 if TYPE_CHECKING:
-    from collections.abc import Container
-
     from korrigo_backup.app.build import Wired
     from korrigo_backup.core.finding import Finding
+    from korrigo_backup.core.secret import Secret
     from korrigo_backup.setup.init import ConfigurationDraft
     from korrigo_backup.setup.path_candidates import Proposal
-
-_NEXT_VERBS = (
-    ("backup", "korrigo-backup backup full", "the first backup, database and media"),
-    ("restore", "korrigo-backup restore latest-point --dry-run", "the steps of a restore"),
-    ("schedule", "korrigo-backup schedule install", "every night from now on"),
-    ("notify", "korrigo-backup notify test", "whether its messages arrive"),
-    ("kit", "korrigo-backup kit make", "the files that a bare server needs besides the backups"),
-)
-"""The next step, if there is such a verb."""
 
 
 def command(
@@ -71,36 +64,38 @@ def command(
     """Write korrigo-backup.toml for this site, make the signing key, check everything, and name the next step.
 
     Reads the Compose file, .env and Django's settings; only settings that differ from the defaults are written. Exit 2
-    when several services may be the database and none is named, 3 when the file is written and a check failed, 4 when
-    no file was written.
+    when there is no site, or several services may be the database and none is named, 3 when the file is written and a
+    check failed, 4 when no file was written.
     """
     given: Path | None = context.find_root().params.get("config")
     with explained(f"go to {directory}"):
         target = given.absolute() if given else Path(FILE_NAME)
         os.chdir(directory)
     is_there = os.path.lexists(target)
+    above = None if given else directory_above(Path.cwd())
     if (scripts or ci) and write and is_there and not force:
         _install(ci, scripts=scripts)
         return
-    if write and not force and is_there:
+    if write and not force and (is_there or above):
         raise Refused(
-            f"there is a configuration: {target.absolute()}",
+            f"there is a configuration: {above / FILE_NAME if above else target.absolute()}",
             hint="korrigo-backup doctor checks it; --dry-run shows the file that init would write, --force writes"
             " it and keeps the old file",
         )
     say(f"🔍 Looking at {Path.cwd()}")
-    made, wired = _made(target, NamedServices(db, backend))
+    made, wired, found = _made(target, NamedServices(db, backend))
     unknown = None if made.reached else first_error(made.findings)
-    say_findings(finding for finding in made.findings if finding is not unknown)
+    say_findings(one for one in made.findings if not (unknown and one.id in {unknown.id, "site.media"}))
     if unknown:
-        raise NotFound(unknown.message, hint=unknown.hint)
+        raise UsageError(f"there is no site in {Path.cwd()}: {unknown.message}", hint=unknown.hint, id_=unknown.id)
     if write:
-        _write(made, wired)
+        _write(made, wired, found)
         _install(ci, scripts=scripts)
     else:
         _show(made)
-    failed = sum(finding.level is Level.ERROR for finding in _check(wired))
-    _next_steps(getattr(context.find_root().command, "commands", {}), wired)
+    findings = _check(wired)
+    failed = sum(finding.level is Level.ERROR for finding in findings)
+    next_steps(getattr(context.find_root().command, "commands", {}), wired, findings)
     if failed:
         raise _failure(failed, target, written=write)
 
@@ -123,8 +118,8 @@ def _install_scripts() -> None:
         say(f"✅ {path.relative_to(Path.cwd())} calls korrigo-backup{f' (formerly: {kept.name})' if kept else ''}")
 
 
-def _made(target: Path, named: NamedServices) -> tuple[ConfigurationDraft, Wired]:
-    """Return the configuration, read as it will be before it gets its place."""
+def _made(target: Path, named: NamedServices) -> tuple[ConfigurationDraft, Wired, Secret | None]:
+    """Return the configuration, read as it will be before it gets its place, and a password that was found for it."""
     environment = surroundings(Path.cwd(), os.environ)
     made = operation.draft(Path.cwd(), environment, target, named=named)
     if made.candidates:
@@ -135,12 +130,14 @@ def _made(target: Path, named: NamedServices) -> tuple[ConfigurationDraft, Wired
         made = operation.draft(Path.cwd(), environment, target, site=site, named=named)
         wired = _wired(made)
     CommandContext.known_secrets = wired.secrets
+    found = password(wired, partial(_wired, made), environment) if made.reached else None
+    wired = _wired(made, found)
     if proposals := _path_columns(wired) if made.reached else []:
         columns = tuple(one.entry for one in proposals)
         made = operation.draft(Path.cwd(), environment, target, site=site, named=named, columns=columns)
         made = replace(made, findings=(*made.findings, *path_columns.named(proposals)))
-        wired = _wired(made)
-    return made, wired
+        wired = _wired(made, found)
+    return made, wired, found
 
 
 def _path_columns(wired: Wired) -> list[Proposal]:
@@ -160,12 +157,14 @@ def _chosen(made: ConfigurationDraft) -> str:
     return ask(f"The database's service ({', '.join(made.candidates)}): ")
 
 
-def _wired(made: ConfigurationDraft) -> Wired:
+def _wired(made: ConfigurationDraft, found: Secret | None = None) -> Wired:
+    """Return the site by a configuration that is written nowhere yet, with a password that was found for it."""
+    environ = {**os.environ, **({login.VARIABLE: found.reveal()} if found else {})}
     with operation.in_a_file(made.text) as file:
-        return wire(Path.cwd(), os.environ, file)
+        return wire(Path.cwd(), environ, file)
 
 
-def _write(made: ConfigurationDraft, wired: Wired) -> None:
+def _write(made: ConfigurationDraft, wired: Wired, found: Secret | None) -> None:
     if made.new:
         kept = operation.write(made, stamp(local_now()))
         say(f"✅ Configuration written: {made.target}{f' (formerly: {kept})' if kept else ''}")
@@ -175,8 +174,11 @@ def _write(made: ConfigurationDraft, wired: Wired) -> None:
         path, taken = made_own
         from_env = f", {taken} taken over from .env, which a deployment may write anew" if taken else ""
         say(f"✅ Own settings: {path.name} (mode 600, before .env){from_env}")
+    if found:
+        keep_password(found)
     with explained("make the signing key"):
         wired.keyring.signing()
+    keep_out_of_git(wired)
 
 
 def _show(made: ConfigurationDraft) -> None:
@@ -192,14 +194,6 @@ def _check(wired: Wired) -> list[Finding]:
     findings = checks(wired)
     say_findings(findings)
     return findings
-
-
-def _next_steps(verbs: Container[str], wired: Wired) -> None:
-    daily = next((f"{job.title} every night from now on" for job in wired.jobs() if job.id == "daily"), "")
-    say("➡️  Next")
-    for verb, line, why in _NEXT_VERBS:
-        if verb in verbs:
-            say(f"   {line:<50} {daily or why if verb == 'schedule' else why}")
 
 
 def _failure(failed: int, target: Path, *, written: bool) -> KorrigoBackupError:

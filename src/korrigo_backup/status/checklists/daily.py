@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.history import unfinished
 from korrigo_backup.artifact.kinds import WITH_ROWS
+from korrigo_backup.core.counted import counted
 from korrigo_backup.run.record import Outcome
 from korrigo_backup.status.attention import LEAST_FREE, span
 from korrigo_backup.status.checklists.answer import Answer, answer, ask, describe
@@ -53,7 +54,9 @@ def notified(group: str, evidence: Evidence) -> Answer:
     if not evidence.channels:
         return answer(group, point, done=False, evidence="no channel is configured",
                       hint="set [notify] urls, then: korrigo-backup notify test")  # fmt: skip
-    return ask(group, point, f"{evidence.channels} channels are configured; korrigo-backup notify test tries them")
+    return ask(
+        group, point, f"configured: {counted(evidence.channels, 'channel')}; korrigo-backup notify test tries them"
+    )
 
 
 def _space(evidence: Evidence) -> Answer:
@@ -75,7 +78,11 @@ def _logs(evidence: Evidence) -> Answer:
     at_work = unfinished(evidence.status.facts.records) if evidence.status.facts.holder else None
     bad = [record for record in records if record.outcome in _BAD and record is not at_work]
     if bad:
-        text = f"{len(bad)} of {len(records)} operations of the last day did not end well: {describe(bad[-1])}"
+        text = (
+            f"{len(bad)} of {counted(len(records), 'operation')} of the last day did not end well: {describe(bad[-1])}"
+        )
         return answer(GROUP, point, done=False, evidence=f"{text}: {bad[-1].message or bad[-1].outcome}",
                       hint="korrigo-backup status")  # fmt: skip
-    return answer(GROUP, point, done=True, evidence=f"{len(records)} operations in the last day, all ended well")
+    return answer(
+        GROUP, point, done=True, evidence=f"{counted(len(records), 'operation')} in the last day, all ended well"
+    )

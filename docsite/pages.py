@@ -15,6 +15,8 @@ OUTSIDE = {
     "benchmarks/README.md": "project/benchmarks.md",
 }
 """Pages that stand outside docs/, since readers of a repository look for them there."""
+GENERATED = {"decisions/index.md", "reference/options.md"}
+"""Pages that docsite/build.py makes."""
 INSTEAD = {"README.md": "index.md", "docs/decisions": "decisions/index.md"}
 """Where links to other paths lead."""
 
@@ -71,7 +73,7 @@ def site_paths() -> dict[str, str]:
 
 def navigation(language: str) -> list[Section]:
     """Return the sections in their order, with the pages that this language has."""
-    known = pages(language) | {"decisions/index.md": Page("", translated=False)}
+    known = pages(language).keys() | GENERATED
     sections = tomllib.loads((PROJECT / "docsite" / "navigation.toml").read_text(encoding="utf-8"))["section"]
     found = (
         Section(section[language], tuple(page for page in section["pages"] if f"{page}.md" in known))

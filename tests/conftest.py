@@ -80,3 +80,16 @@ def demo(seeded, make_site, tmp_path):
     from demosite import copy_of
 
     return copy_of(seeded, tmp_path / "validated")
+
+
+@pytest.fixture
+def other_disk(tmp_path):
+    """A directory on another file system than that of the backups."""
+    import tempfile
+    from pathlib import Path
+
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no second file system here")
+    with tempfile.TemporaryDirectory(dir=memory) as made:
+        yield Path(made)

@@ -8,13 +8,12 @@ from html.parser import HTMLParser
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from docsite import links
+from docsite.pages import GENERATED, LANGUAGES, english_pages, french_pages, navigation, read
 
 from docs.console import commands
 from docs.test_documents import PROJECT
-
-sys.path.insert(0, str(PROJECT))
-from docsite import links
-from docsite.pages import LANGUAGES, english_pages, french_pages, navigation, read
+from docs.test_reference import verbs
 
 LOADED = {
     "link": "href",
@@ -62,7 +61,7 @@ def test_the_navigation_has_each_page_once():
         pages = {page.removesuffix(".md") for page in english_pages() if not page.startswith("decisions/")}
         if language == "fr":
             pages |= {page.removesuffix(".md") for page in french_pages()}
-        assert named == Counter((pages - {"index"}) | {"decisions/index"})
+        assert named == Counter((pages - {"index"}) | {page.removesuffix(".md") for page in GENERATED})
 
 
 def test_every_page_is_built_in_both_languages(built):
@@ -98,6 +97,15 @@ def test_no_page_loads_anything_from_another_host(built):
     assert re.findall(r"(?:url\(|@import)\s*['\"]?(?:https?:)?//", styles) == []
 
 
+def test_the_options_are_those_of_the_command(built):
+    _documents, output = built
+    written = (output / "reference" / "options.html").read_text(encoding="utf-8")
+    missing = [verb for verb in verbs() if f'id="{verb}"' not in written]
+    assert missing == []
+    assert "hold release" in written
+    assert "--with-media" in re.sub(r"<[^>]+>", "", written)
+
+
 def test_each_language_has_its_own_search(built):
     _documents, output = built
     for language, stemmer in {"": "EnglishStemmer", "fr": "FrenchStemmer"}.items():
@@ -125,7 +133,12 @@ def test_the_anchor_of_a_heading_is_that_of_a_reader_of_the_repository():
     assert links.anchors(text) == ["a-key-one-two", "again", "again-1", "déjà-vu-lété"]
 
 
+def test_french_punctuation_does_not_begin_a_line():
+    assert links.set_french("« Oui » : `a : b` ; non ?") == "«\xa0Oui\xa0»\xa0: `a : b`\xa0; non\xa0?"
+    assert links.slug("Méthode 1\xa0: base") == links.slug("Méthode 1 : base")
+
+
 def test_links_in_code_blocks_stay_as_they_are():
-    text = "[a](b.md#c)\n```\n[a](b.md)\n```\n[d](https://e.example)"
+    text = "[`[a]`](b.md#c)\n```\n[a](b.md)\n```\n[d](https://e.example)"
     changed = links.rewrite(text, lambda _text, path, anchor: f"site/{path}{anchor}")
-    assert changed == "[a](site/b.md#c)\n```\n[a](b.md)\n```\n[d](https://e.example)"
+    assert changed == "[`[a]`](site/b.md#c)\n```\n[a](b.md)\n```\n[d](https://e.example)"

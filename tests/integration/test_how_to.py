@@ -18,7 +18,7 @@ PAGES = PROJECT / "docs" / "how-to"
 @pytest.fixture
 def operator(make_site):
     """The operator of a site whose names are those of the pages."""
-    return Operator(make_site(name="viatique"))
+    return Operator.of(make_site(name="viatique"))
 
 
 def test_one_table_one_object_and_one_file_come_back(demo):
@@ -32,7 +32,7 @@ def test_one_table_one_object_and_one_file_come_back(demo):
     before, content = demo.rows(), lost.read_bytes()
     lost.unlink()
     demo.sql("DELETE FROM exams_student WHERE id = 1000; UPDATE exams_student SET first_name = 'lost' WHERE id = 2")
-    them = Operator(demo)
+    them = Operator.of(demo)
     them.env["LOST"] = str(lost.relative_to(demo.media))
     compare = "korrigo-backup compare latest-point --table exams_student --rows 20"
     media = "korrigo-backup compare latest-point --media"
@@ -77,7 +77,7 @@ def test_a_site_moves_to_another_server(operator, make_site):
     old = operator.site
     saved, tree = old.rows(), old.tree()
     new = make_site(schema="")
-    arrive = Operator(new)
+    arrive = Operator.of(new)
     (old.home / "bin").mkdir()
     operator.follow(
         PAGES / "move.md", {"new-server:/srv/korrigo/backups/": f"{new.backups}/"}, until="## On the new server"

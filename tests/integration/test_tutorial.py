@@ -1,16 +1,21 @@
 """The tutorial, each command of it, on a new Django project and a real PostgreSQL."""
 
+import os
+import re
 import stat
 import sys
 import sysconfig
 from pathlib import Path
 
 import pytest
+from docsite.pictures import GAP, shown, svg
 
 from docs.console import commands, matches, run
 from docs.test_documents import PROJECT, text
 from sandbox import connect, database_names, drop_database
 
+PICTURES = os.environ.get("KORRIGO_PICTURES")
+"""A directory that gets the picture of this run."""
 PAGE = PROJECT / "docs" / "tutorial" / "first-restore.md"
 SUDO = """#!/bin/sh
 # sudo -u postgres COMMAND, as the superuser of the test's server
@@ -50,9 +55,27 @@ def newcomer(server, tmp_path):
         connection.execute("DROP ROLE IF EXISTS school")
 
 
+def draw(typed, outputs):
+    """The picture of a loss and a restore: the commands from the drill to the first look at the restored rows."""
+    commands_typed = [one.command for one in typed]
+    start = next(at for at, command in enumerate(commands_typed) if command.startswith("korrigo-backup drill"))
+    end = next(at for at, command in enumerate(commands_typed) if "print(Copy" in command)
+    rows = []
+    for one, printed in zip(typed[start : end + 1], outputs[start : end + 1], strict=True):
+        answered = printed.replace("(yes/no): ", "(yes/no): yes\n")
+        lines = [line for line in shown(one.printed, answered) if line != GAP or len(one.printed) > 1]
+        rows.append((one.command, lines))
+    return svg("a loss, and a restore", rows)
+
+
 def test_every_command_of_the_tutorial_does_what_the_page_shows(server, newcomer, tmp_path):
     typed = commands(text(PAGE).replace("POSTGRES_HOST=localhost", f"POSTGRES_HOST={server.access().host}"))
     assert len(typed) > 20
     outputs = run(typed, cwd=tmp_path, env=newcomer)
     for one, printed in zip(typed, outputs, strict=True):
         assert not one.printed or matches(one.printed, printed), f"$ {one.command}\n{printed}"
+    written = draw(typed, outputs)
+    assert re.findall(r"https?://(?!www\.w3\.org/)", written) == []
+    assert "3&#160;copies" in written
+    if PICTURES:
+        (Path(PICTURES) / "restore.svg").write_text(written, encoding="utf-8")

@@ -1,6 +1,6 @@
 # Everything is made inside .venv, and by make dist in dist: make clean removes both.
 .PHONY: help setup demo demo-korrigo test test-embedded test-faults test-law test-django42 test-django60 test-psycopg2 test-zoo test-compose test-versions bench \
-	bench-django lint docs pictures dist dist-packages dist-shell dist-zipapp dist-image test-dist clean
+	bench-django lint docs pictures dist dist-packages dist-shell dist-zipapp dist-image test-dist messages clean
 
 VENV := .venv
 PYTHON ?= python3
@@ -28,6 +28,7 @@ help:
 	@echo "make test-systemd   the timers on a real systemd, booted in a container"
 	@echo "make test-versions   the main line on PostgreSQL 13 to 18, whose servers are fetched with npm"
 	@echo "make lint   style, types and layers"
+	@echo "make messages   bring the French catalogue to the texts of the source, and compile it"
 	@echo "make docs   the documentation as a site, in dist/docs"
 	@echo "make pictures   the pictures of the documentation, made anew"
 	@echo "make dist   wheel, source distribution, program as one file, completions, manual pages, in dist/"
@@ -60,6 +61,10 @@ test-embedded: setup
 	@if ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then \
 		KORRIGO_TEST_PG=embedded $(PYTEST) tests/integration $(WITHOUT_POSTGRES:%=--ignore=tests/integration/%); \
 	else echo "left out: this machine has no other PostgreSQL, so make test runs the same tests"; fi
+
+# Texts are found in the source (messages/extract.py); new ones stand in the catalogue without a translation.
+messages: setup
+	@$(BIN)/python -m messages.update
 
 test-faults: setup
 	@KORRIGO_TEST_FAULTS=1 $(PYTEST) --durations=15 tests/faults

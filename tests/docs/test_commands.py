@@ -10,7 +10,8 @@ from typer.exceptions import TyperException
 
 from docs.console import commands
 from docs.test_documents import PROJECT, text
-from korrigo_backup.cli.main import app
+from korrigo_backup.cli.main import app, common_first
+from korrigo_backup.cli.program.verbs import VERBS
 
 RUNBOOK = PROJECT / "docs" / "fr" / "runbook.md"
 PAGES = sorted(
@@ -40,9 +41,11 @@ def in_sentences(path):
 
 def read(line):
     """Have the program read a command as it does when it is typed; it is not run."""
-    words = shlex.split(line.split(" >")[0], comments=True)[1:]
+    words = common_first(shlex.split(line.split(" >")[0], comments=True)[1:])
+    verb = next((number for number, word in enumerate(words) if word in VERBS), 0)
     command: Any = typer.main.get_command(app)
-    root, context = command, command.make_context("korrigo-backup", words[:1], resilient_parsing=True)
+    root, context = command, command.make_context("korrigo-backup", words[: verb + 1], resilient_parsing=True)
+    words = words[verb:]
     while hasattr(command, "commands") and words and words[0] in command.commands:
         command = command.commands[words.pop(0)]
     there = command is not root and not (hasattr(command, "commands") and words and not words[0].startswith("-"))

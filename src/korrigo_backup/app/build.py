@@ -221,6 +221,7 @@ def _channels(notify: NotifySection) -> tuple[Notifier, ...]:
             url=channel.url,
             subjects=notify.subjects,
             bodies=notify.bodies,
+            language=notify.language,
         )
         for number, channel in enumerate(given, 1)
     ]

@@ -11,18 +11,20 @@ import shlex
 import signal
 import sys
 import traceback
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
 from korrigo_backup import __version__
-from korrigo_backup.cli.output import CommandContext, say_document, timings_text
+from korrigo_backup.cli.output import CommandContext, in_language, say_document, timings_text
 from korrigo_backup.cli.program.commands import PROGRAM, WAY, LazyVerbs, Program
 from korrigo_backup.cli.program.directory import go_to_site
 from korrigo_backup.cli.program.document import JSON, Document, error_fields, wants_json
 from korrigo_backup.cli.program.last_failure import note_failure
 from korrigo_backup.cli.program.verbs import VERBS
+from korrigo_backup.core.language import Language, language
 from korrigo_backup.core.paths import on_one_line, printable
 from korrigo_backup.core.secret import redact
 from korrigo_backup.errors import (
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _UNKNOWN = "unknown: run korrigo-backup list, and see that the site answers"
 DEBUG_VARIABLE = "KORRIGO_BACKUP_DEBUG"
+_LANG = "--lang"
 _COMMON = frozenset({"--timings", "--quiet", "-q", "--verbose", "-v"})
 _AGAIN = "run it again when you are ready"
 
@@ -72,11 +75,13 @@ def options(
     show_timings: Annotated[bool, typer.Option("--timings")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v")] = False,
+    lang: Annotated[Language | None, typer.Option(_LANG)] = None,
     _version_wanted: Annotated[bool, typer.Option("--version", "-V", callback=_version, is_eager=True)] = False,
 ) -> None:
     """Proven backup and restore for Django, PostgreSQL and media sites."""
     if show_timings:
         timings.begin(since=_Begun.at)
+    del lang  # the boundary has read it: an error and a help are in this language, too
     if quiet and verbose:
         raise UsageError("--quiet and --verbose exclude each other", hint="choose one of them")
     CommandContext.is_quiet = quiet
@@ -145,7 +150,8 @@ def guarded(arguments: Sequence[str] | None = None) -> int:
 
     With `--json` its document is printed at the end, with `--timings` where the seconds went, however it ends.
     """
-    words = _common_first(list(sys.argv[1:] if arguments is None else arguments))
+    words = common_first(list(sys.argv[1:] if arguments is None else arguments))
+    CommandContext.language = _asked_language(words) or language(os.environ)
     outer, wanted = Document.current, wants_json(words)
     document = Document(next((word for word in words if word in VERBS), None)) if wanted or outer else None
     Document.current = document
@@ -161,13 +167,29 @@ def guarded(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _common_first(words: Sequence[str]) -> list[str]:
+def common_first(words: Sequence[str]) -> list[str]:
     """Return a command line with the program's own flags before the verb and `--json` behind it: every verb has all."""
     end = words.index("--") if "--" in words else len(words)
     ours, rest = list(words[:end]), list(words[end:])
-    flags = [word for word in ours if word in _COMMON]
-    json = [JSON] if JSON in ours else []
-    return [*flags, *(word for word in ours if word not in _COMMON and word != JSON), *json, *rest]
+    flags, kept = [], []
+    left = iter(ours)
+    for word in left:
+        if word == _LANG:
+            flags += [word, *([value] if (value := next(left, None)) is not None else [])]
+        elif word in _COMMON or word.startswith(f"{_LANG}="):
+            flags.append(word)
+        elif word != JSON:
+            kept.append(word)
+    return [*flags, *kept, *([JSON] if JSON in ours else []), *rest]
+
+
+def _asked_language(words: Sequence[str]) -> Language | None:
+    """Return the language of `--lang`, None without it and for one that does not exist."""
+    for word, value in pairwise([*words, ""]):
+        asked = value if word == _LANG else word.partition("=")[2] if word.startswith(f"{_LANG}=") else None
+        if asked in list(Language):
+            return Language(asked)
+    return None
 
 
 def _guarded(words: Sequence[str]) -> tuple[int, Mapping[str, object] | None]:
@@ -179,7 +201,7 @@ def _guarded(words: Sequence[str]) -> tuple[int, Mapping[str, object] | None]:
         return _failed(problem)
     except Interrupted as problem:
         lines = f"error: interrupted\nhint: {_AGAIN}\nstate: {problem}"
-        _print(lines + _contacts(problem.world))
+        _print(in_language(lines + _contacts(problem.world)))
         return INTERRUPTED, {
             "id": "",
             "code": INTERRUPTED,
@@ -246,7 +268,7 @@ def _say(problem: KorrigoBackupError) -> None:
     detail = f"detail: {problem.detail}\n" if problem.detail else ""
     lines = f"error: {problem.message}\n{detail}hint: {hint_with_id(problem)}\nstate: {problem.state}"
     lines += _contacts(problem.world)
-    _print(redact(lines, CommandContext.known_secrets))
+    _print(redact(in_language(lines), CommandContext.known_secrets))
 
 
 def _contacts(world: World) -> str:

@@ -12,10 +12,12 @@ import msgspec
 from korrigo_backup.cli.program.document import Document, stream
 from korrigo_backup.core.dotenv import described
 from korrigo_backup.core.finding import Finding, Level
+from korrigo_backup.core.language import Language
 from korrigo_backup.errors import PartlyDone
 from korrigo_backup.run.narrate import finding_text, narrate
 from korrigo_backup.run.step import CommonStep
 from korrigo_backup.system.timings import phase
+from korrigo_backup.translation.catalogue import translator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -43,6 +45,9 @@ class CommandContext:
     output_lost: ClassVar[OSError | None] = None
     """Why a line could not be printed, if so."""
 
+    language: ClassVar[Language] = Language.ENGLISH
+    """The language of the texts on the terminal."""
+
     def __init__(self, build: Callable[[], Wired]) -> None:
         self._build = build
 
@@ -60,8 +65,25 @@ class CommandContext:
         return wired
 
 
+def in_language(text: str) -> str:
+    """Return a text for people in the language of this run."""
+    return translator(CommandContext.language)(text)
+
+
 def say(text: str) -> None:
-    """Print a line now, also into a pipe; with `--json` to standard error, since standard output holds the document.
+    """Print a text for people now, in the language of this run; `say_data` describes the rest.
+
+    A JSON document holds it in English.
+    """
+    if Document.current:
+        Document.current.lines.append(text)
+    _print_now(in_language(text), stream())
+
+
+def say_data(text: str) -> None:
+    """Print data or a finished text as it is: TOML, metrics, a report. It goes out at once, also into a pipe.
+
+    With `--json` it goes to standard error, since standard output holds the document.
 
     An output that cannot be written any more (a closed pipe, a full disk below the log) must not end the operation: a
     restore is not given up in its middle for a line of text. `Context.output_lost` reports it at the end.
@@ -88,17 +110,18 @@ def _print_now(text: str, to: TextIO) -> None:
 def warn(finding: Finding) -> None:
     """Print a finding to standard error, where it disturbs no reader of the result."""
     with contextlib.suppress(OSError):
-        print(f"warning: {finding.message}\nhint: {finding.hint}", file=sys.stderr, flush=True)
+        lines = in_language(f"warning: {finding.message}\nhint: {finding.hint}")
+        print(lines, file=sys.stderr, flush=True)
 
 
 def ask_yes(question: str) -> bool:
-    """Ask on the terminal; only the whole word `yes` means yes, the end of the input means no."""
-    return ask(question) == "yes"
+    """Ask on the terminal; only the whole word `yes`, or `oui`, means yes, the end of the input means no."""
+    return ask(question) in {"yes", "oui"}
 
 
 def ask(question: str) -> str:
     """Ask on the terminal and return the line that is answered, "" at the end of the input."""
-    print(question, end="", flush=True, file=stream())
+    print(in_language(question), end="", flush=True, file=stream())
     answer = sys.stdin.readline() if sys.stdin else ""
     if not answer.endswith("\n"):
         say("")
@@ -151,10 +174,11 @@ def say_json_now(schema: str, document: object) -> None:
 
 def say_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print aligned columns; the first is text, the others are numbers or short words."""
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-    for row in [header, *rows]:
-        cells = [row[0].ljust(widths[0]), *(cell.rjust(widths[i + 1]) for i, cell in enumerate(row[1:]))]
-        say("  ".join(cells).rstrip())
+    lines = [[in_language(cell) for cell in row] for row in [header, *rows]]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    for line in lines:
+        cells = [line[0].ljust(widths[0]), *(cell.rjust(widths[i + 1]) for i, cell in enumerate(line[1:]))]
+        say_data("  ".join(cells).rstrip())
 
 
 def timings_text(recorder: Recorder) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta, field
 
 from korrigo_backup.config.values import Reader, Section, WrongEntryError, number
+from korrigo_backup.core.language import Language
 from korrigo_backup.core.secret import Secret
 from korrigo_backup.notify.event import DEFAULT_EVENTS, Event
 from korrigo_backup.notify.wording import unknown_placeholders
@@ -46,7 +47,8 @@ class NotifySection(Section, frozen=True):
 
     `timeout` is for all channels of a notice together, in seconds. A wrong address is reported when it is used: a slip
     in it must not keep a backup from being made. `events` is for the channels that have no events of their own.
-    `subjects` and `bodies` are templates by event.
+    `subjects` and `bodies` are templates by event. `language` is that of the messages: the task of a night has no
+    locale to choose by.
     """
 
     readers: ClassVar[Mapping[str, Reader]] = {
@@ -63,3 +65,4 @@ class NotifySection(Section, frozen=True):
     timeout: Annotated[float, Meta(gt=0, le=600)] = 30
     subjects: dict[Event, str] = field(default_factory=dict)
     bodies: dict[Event, str] = field(default_factory=dict)
+    language: Language = Language.ENGLISH

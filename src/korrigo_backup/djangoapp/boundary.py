@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from django.db import Error as DatabaseProblem
 from django.db import OperationalError, ProgrammingError
 from django.utils.connection import ConnectionDoesNotExist
 
+from korrigo_backup.core.language import language
 from korrigo_backup.djangoapp.load.insert import first_line
 from korrigo_backup.errors import (
     INTERRUPTED,
@@ -23,6 +25,7 @@ from korrigo_backup.errors import (
 )
 from korrigo_backup.postgres.server_error import EXPLAINED
 from korrigo_backup.system.files import explained
+from korrigo_backup.translation.catalogue import translator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,7 +59,7 @@ def reported(doing: str, state: Callable[[], str]) -> Iterator[None]:
         raise _command_error(short) from None
     except KeyboardInterrupt:
         text = f"interrupted\nstate: {state()}"
-        raise CommandError(text, returncode=INTERRUPTED) from None
+        raise CommandError(in_language(text), returncode=INTERRUPTED) from None
 
 
 def explain(problem: DatabaseProblem, doing: str, state: str) -> KorrigoBackupError:
@@ -97,6 +100,11 @@ def _sqlite_code(problem: DatabaseProblem) -> int | None:
     return None if code is None else code & _PRIMARY
 
 
+def in_language(text: str) -> str:
+    """Return a text in the language of the locale: English if the host runs the command, because it sets C.UTF-8."""
+    return translator(language(os.environ))(text)
+
+
 def _command_error(problem: KorrigoBackupError) -> CommandError:
     text = f"{problem.message}\nhint: {hint_with_id(problem)}\nstate: {problem.state}"
-    return CommandError(text, returncode=problem.exit_code)
+    return CommandError(in_language(text), returncode=problem.exit_code)

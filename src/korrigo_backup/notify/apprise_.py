@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from korrigo_backup.core.language import Language
 from korrigo_backup.core.secret import redact
 from korrigo_backup.notify.address import parts
 from korrigo_backup.notify.event import Event
@@ -66,6 +67,7 @@ class AppriseChannel:
     url: Secret
     subjects: Mapping[Event, str] = field(default_factory=dict)
     bodies: Mapping[Event, str] = field(default_factory=dict)
+    language: Language = Language.ENGLISH
 
     def flaw(self) -> str:
         """Return the fault of the address in words that do not contain it, "" for none."""
@@ -82,7 +84,7 @@ class AppriseChannel:
             if service is None:
                 raise NotTold(self._lacks(log_lines))
             service.socket_connect_timeout = service.socket_read_timeout = seconds
-            subject, body = worded(notice, self.subjects, self.bodies)
+            subject, body = worded(notice, self.subjects, self.bodies, self.language)
             # Not by Apprise.notify(): its threads hold up the end of the program when the other side hangs.
             kind, overflow = _TYPES[notice.event], "truncate"  # the end is the journal, which matters least
             if not service.notify(title=subject, body=body, notify_type=kind, body_format="text", overflow=overflow):

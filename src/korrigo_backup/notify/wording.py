@@ -5,10 +5,12 @@ from __future__ import annotations
 from string import Template
 from typing import TYPE_CHECKING
 
+from korrigo_backup.core.language import Language
 from korrigo_backup.notify.event import Event
+from korrigo_backup.translation.catalogue import translator
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from korrigo_backup.notify.event import Notice
 
@@ -53,15 +55,21 @@ _TEST = "[TEST] "
 
 
 def worded(
-    notice: Notice, subjects: Mapping[Event, str] | None = None, bodies: Mapping[Event, str] | None = None
+    notice: Notice,
+    subjects: Mapping[Event, str] | None = None,
+    bodies: Mapping[Event, str] | None = None,
+    language: Language = Language.ENGLISH,
 ) -> tuple[str, str]:
-    """Return subject and text of a notice; templates that are not given are the runbook's.
+    """Return subject and text of a notice; templates that are not given are the runbook's, in `language`.
 
     The subject is a single line. Blocks that are empty leave no gap.
     """
-    values = _values(notice)
-    subject = Template((subjects or {}).get(notice.event, SUBJECTS[notice.event])).safe_substitute(values)
-    body = Template((bodies or {}).get(notice.event, BODIES[notice.event])).safe_substitute(values)
+    in_language = translator(language)
+    values = _values(notice, in_language)
+    subject = Template((subjects or {}).get(notice.event) or in_language(SUBJECTS[notice.event])).safe_substitute(
+        values
+    )
+    body = Template((bodies or {}).get(notice.event) or in_language(BODIES[notice.event])).safe_substitute(values)
     mark = _TEST if notice.test else ""
     return mark + " ".join(subject.split()), mark + _without_gaps(body)
 
@@ -74,29 +82,30 @@ def unknown_placeholders(template: str) -> list[str]:
     return [name for name in parsed.get_identifiers() if name not in PLACEHOLDERS]
 
 
-def _values(notice: Notice) -> dict[str, str]:
+def _values(notice: Notice, in_language: Callable[[str], str]) -> dict[str, str]:
     return {
         "Site": notice.site[:1].upper() + notice.site[1:],
-        "Verb": _TITLES.get(notice.verb, notice.verb.capitalize()),
+        "Verb": in_language(_TITLES.get(notice.verb, notice.verb.capitalize())),
         "date": f"{notice.moment:%Y-%m-%d %H:%M:%S %Z}",
-        "details": _details(notice),
+        "details": _details(notice, in_language),
         "environment": notice.environment,
         "event": notice.event,
-        "hint": notice.hint,
+        "hint": in_language(notice.hint),
         "host": notice.host,
         "journal": "\n".join(("journal:", *notice.tail)) if notice.tail else "",
-        "message": notice.message,
+        "message": in_language(notice.message),
         "site": notice.site,
-        "state": notice.state,
+        "state": in_language(notice.state),
         "verb": notice.verb,
     }
 
 
-def _details(notice: Notice) -> str:
+def _details(notice: Notice, in_language: Callable[[str], str]) -> str:
     fields = {"message": notice.message, "hint": notice.hint, "state": notice.state, **notice.facts}
     where = f"site: {notice.site} ({notice.environment}) on {notice.host}"
     people = [f"contact: {line}" for line in notice.contacts]
-    return "\n".join([*(f"{name}: {value}" for name, value in fields.items() if value), where, *people])
+    lines = [*(f"{name}: {value}" for name, value in fields.items() if value), where, *people]
+    return "\n".join(map(in_language, lines))
 
 
 def _without_gaps(text: str) -> str:

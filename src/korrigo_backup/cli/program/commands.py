@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
+from korrigo_backup.cli.output import in_language
 from korrigo_backup.cli.program.directory import from_directory
 from korrigo_backup.cli.program.document import JSON
 from korrigo_backup.cli.program.verbs import VERBS, Panel
@@ -30,6 +31,7 @@ _OPTIONS = (
     ("--config FILE", "The site's TOML file; default: korrigo-backup.toml here."),
     ("--json", "One JSON document on standard output, also for a failure."),
     ("-q, -v", "Without the lines of steps; or with each program that is run."),
+    ("--lang en|fr", "The language; default: that of the locale."),
     ("--timings", "Print each step's seconds at the end (stderr)."),
     ("-V, -h", "The version; the help, as `help VERB`."),
 )
@@ -53,6 +55,33 @@ class Actions:
     default: str = ""
 
 
+def _translating(formatter: Any) -> Any:
+    """Return the formatter of a help, which from now on writes each text in the language of the run."""
+    write_usage, write_heading = formatter.write_usage, formatter.write_heading
+    write_text, write_dl = formatter.write_text, formatter.write_dl
+
+    def usage(prog: str, args: str = "", prefix: str | None = None) -> None:
+        write_usage(prog, args, in_language("Usage: ") if prefix is None else prefix)
+
+    def text(words: str) -> None:
+        write_text("\n\n".join(in_language(" ".join(part.split())) for part in words.split("\n\n")))
+
+    def definitions(rows: Any) -> None:
+        write_dl([(name, _translated_definition(words)) for name, words in rows])
+
+    formatter.write_usage, formatter.write_text, formatter.write_dl = usage, text, definitions
+    formatter.write_heading = lambda heading: write_heading(in_language(heading))
+    return formatter
+
+
+def _translated_definition(words: str) -> str:
+    """Return a definition in the language of the run: typer puts a default in brackets behind it."""
+    text, bracket, rest = words.partition("  [")
+    value = rest.removesuffix("]").removeprefix("default: ")
+    default = f"{bracket}{in_language('default: ')}{value}]" if rest.startswith("default: ") else f"{bracket}{rest}"
+    return f"{in_language(' '.join(text.split()))}{default}"
+
+
 class Leaf(TyperCommand):
     """A verb without actions, or an action; its help ends with the examples of the verb."""
 
@@ -61,6 +90,10 @@ class Leaf(TyperCommand):
         del ctx
         arguments = [one for one in self.params if one.param_type_name == "argument"]
         return ["[OPTIONS]", *map(_usage_of, arguments)]
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help in the language of the run."""
+        super().format_help(ctx, _translating(formatter))
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Write the examples as they are: they are typed as they stand."""
@@ -76,6 +109,10 @@ class ActionGroup(TyperGroup):
         """Return the words behind the command."""
         del ctx
         return ["[ACTION]" if self.default else "ACTION", "[OPTIONS]", "[ARGUMENTS]"]
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help in the language of the run."""
+        super().format_help(ctx, _translating(formatter))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put the word of the action first, so that its own options are read."""
@@ -97,7 +134,7 @@ class ActionGroup(TyperGroup):
         for name in self.list_commands(ctx):
             command = self.get_command(ctx, name)
             words = ((command and command.help) or "").split("\n\n")[0].replace("\n", " ")
-            rows.append((name, f"{words} (default)" if name == self.default else words))
+            rows.append((name, f"{words}  [default]" if name == self.default else words))
         with formatter.section("Actions"):
             formatter.write_dl(rows)
 
@@ -162,11 +199,12 @@ class Program(TyperGroup):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the main help: one screen of 80 columns, without loading a verb."""
-        formatter.write(f"Usage: {ctx.command_path} [OPTIONS] VERB [ARGUMENTS]\n\n{self.help}\n")
+        usage = f"Usage: {ctx.command_path} [OPTIONS] VERB [ARGUMENTS]"
+        formatter.write(f"{in_language(usage)}\n\n{in_language(self.help or '')}\n")
         for panel in Panel:
             _write_table(formatter, panel, [(name, one.summary) for name, one in VERBS.items() if one.panel is panel])
         _write_table(formatter, "Options, before or behind the verb", _OPTIONS)
-        formatter.write(f"{_CODES}\n")
+        formatter.write(f"{in_language(_CODES)}\n")
 
 
 def _usage_of(argument: Any) -> str:
@@ -177,9 +215,9 @@ def _usage_of(argument: Any) -> str:
 
 
 def _write_table(formatter: Any, title: str, rows: Any) -> None:
-    formatter.write(f"{title}\n")
+    formatter.write(f"{in_language(title)}\n")
     for name, words in rows:
-        formatter.write(f"  {name:<13} {words}\n")
+        formatter.write(f"  {name:<13} {in_language(words)}\n")
 
 
 def _with_json(command: Any) -> Any:
@@ -194,8 +232,9 @@ def _write_examples(path: str, formatter: Any) -> None:
     from korrigo_backup.cli.program.examples import EXAMPLES  # noqa: PLC0415 - only a help shows them
 
     names = path.removeprefix(PROGRAM).split()
-    formatter.write("\nExamples:\n")
-    for line, words in EXAMPLES[names[0]] if names else ():
+    formatter.write(f"\n{in_language('Examples:')}\n")
+    for line, english in EXAMPLES[names[0]] if names else ():
+        words = in_language(english)
         whole = f"  {line}{f'   # {words}' if words else ''}"
         formatter.write(f"{whole}\n" if len(whole) <= _WIDTH else f"  # {words}\n  {line}\n")
-    formatter.write(f"\n{_COMMON}\n")
+    formatter.write(f"\n{in_language(_COMMON)}\n")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from korrigo_backup.artifact.catalog import Catalog, local_now
-from korrigo_backup.cli.output import CommandContext, say, warn
+from korrigo_backup.cli.output import CommandContext, say, say_data, warn
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.setup.checks import checks
 from korrigo_backup.cli.status.status import say_contacts
@@ -49,7 +49,7 @@ def command(
         lines = list[str]()
         for line in report(sources):
             lines.append(line)
-            say(line)
+            say_data(line)
         add_to_document(report=lines)
         return
     text = "".join(f"{line}\n" for line in report(sources)) if output else ""

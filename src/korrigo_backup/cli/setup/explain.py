@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from korrigo_backup.cli.output import CommandContext, say, say_json
+from korrigo_backup.cli.output import CommandContext, say_data, say_json
 from korrigo_backup.config.model import Configuration
-from korrigo_backup.core.language import Language, language
+from korrigo_backup.core.language import Language
 from korrigo_backup.errors import KorrigoBackupError, NotFound, UsageError
 from korrigo_backup.explain.explanations import exit_id, find, group, load, nearest, recognised
 from korrigo_backup.run import failures, journal
@@ -45,11 +45,10 @@ def command(
         typer.Argument(metavar="[ID]", help="An id, an exit code, words of an error; -: the standard input."),
     ] = None,
     last: Annotated[bool, typer.Option("--last", help="Explain the last error here or in the journal.")] = False,
-    lang: Annotated[Language | None, typer.Option(help="The language; default: that of the locale.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
 ) -> None:
     """Explain an error, a finding or an exit code: symptom, cause, next command. Without ID the list of all."""
-    known, chosen = load(), lang or language(os.environ)
+    known, chosen = load(), CommandContext.language
     wired = context.ensure_object(CommandContext)
     if name is not None and last:
         raise UsageError("an id and --last exclude each other", hint="korrigo-backup explain --help")
@@ -57,7 +56,7 @@ def command(
         record, failure = _last(wired)
         found = _of_failure(failure, known) if failure else _of_run(record, known) if record else []
         if not as_json:
-            say(f"{_LABELS[chosen][3]}: {_failed(failure) if failure else _run(record) if record else ''}\n")
+            say_data(f"{_LABELS[chosen][3]}: {_failed(failure) if failure else _run(record) if record else ''}\n")
     elif name is None or (one_group := group(name, known)):
         _say_list(known if name is None else one_group, chosen, as_json=as_json)
         return
@@ -67,7 +66,7 @@ def command(
     if as_json:
         say_json("explain", {"language": chosen, "explanations": [_document(one, chosen, values) for one in found]})
         return
-    say("\n\n".join(_text(one, chosen, values) for one in found))
+    say_data("\n\n".join(_text(one, chosen, values) for one in found))
 
 
 def _found(name: str, known: Mapping[str, Explanation]) -> list[Explanation]:
@@ -158,9 +157,9 @@ def _say_list(known: Mapping[str, Explanation], chosen: Language, *, as_json: bo
         say_json("explain-list", {"ids": [{"id": one.id, "symptom": one.symptom[chosen]} for one in known.values()]})
         return
     for area in dict.fromkeys(id_.partition(".")[0] for id_ in known):
-        say(f"{area}:")
+        say_data(f"{area}:")
         for one in _of_group(known.values(), area):
-            say(f"  {one.id:<28} {one.symptom[chosen]}")
+            say_data(f"  {one.id:<28} {one.symptom[chosen]}")
 
 
 def _of_group(known: Iterable[Explanation], area: str) -> Sequence[Explanation]:

@@ -9,7 +9,7 @@ import typer
 
 from korrigo_backup.app.build_status import status
 from korrigo_backup.artifact.catalog import local_now
-from korrigo_backup.cli.output import CommandContext, say
+from korrigo_backup.cli.output import CommandContext, say_data
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.status.publish import write_metrics
 from korrigo_backup.config.unattended import METRICS_ENDING
@@ -37,7 +37,7 @@ def command(
     if textfile is None:
         found = status(wired, now=local_now(), ask=False)
         add_to_document(metrics=samples(found))
-        say(metrics(found).rstrip("\n"))
+        say_data(metrics(found).rstrip("\n"))
     else:
         write_metrics(wired, textfile)
         add_to_document(file=str(textfile.absolute()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,10 +12,9 @@ import typer
 
 from korrigo_backup.app.build_status import status
 from korrigo_backup.artifact.catalog import local_now
-from korrigo_backup.cli.output import CommandContext, say
+from korrigo_backup.cli.output import CommandContext, say, say_data
 from korrigo_backup.cli.program.commands import Actions
 from korrigo_backup.cli.program.document import add_to_document
-from korrigo_backup.core.language import Language, language
 from korrigo_backup.errors import NotFound, UsageError
 from korrigo_backup.report.collect import contents, with_tables
 from korrigo_backup.report.compliance import AuditEvidence, compliance_page
@@ -45,7 +43,6 @@ _RPO, _RTO = 24 * 3600.0, 4 * 3600.0
 _FROM = typer.Option("--from", metavar="YYYY-MM-DD", help="The first day; default: 31 days before --to.")
 _TO = typer.Option("--to", metavar="YYYY-MM-DD", help="The last day; default: today.")
 _HTML = typer.Option("--html", metavar="FILE", help="Write one HTML file, for a browser or a printer.")
-_LANG = typer.Option(help="The language of the report; default: that of the locale.")
 
 
 def period_(
@@ -53,24 +50,24 @@ def period_(
     begin: Annotated[str | None, _FROM] = None,
     end: Annotated[str | None, _TO] = None,
     to_html: Annotated[Path | None, _HTML] = None,
-    lang: Annotated[Language | None, _LANG] = None,
 ) -> None:
     """Report the backups, drills and decisions of a period."""
     wired, known = _known(context)
-    found, tongue = period(known.facts.records, _drills(known), *_within(begin, end, known.now)), _tongue(lang)
+    found = period(known.facts.records, _drills(known), *_within(begin, end, known.now))
     site, environment = wired.config.site.name, wired.config.site.environment
-    _give(period_page(found, _targets(wired), site=site, environment=environment, lang=tongue), to_html)
+    _give(
+        period_page(found, _targets(wired), site=site, environment=environment, lang=CommandContext.language), to_html
+    )
 
 
 def drill(
     context: typer.Context,
     name: Annotated[str | None, typer.Argument(help="The tested backup; default: the last drill.")] = None,
     to_html: Annotated[Path | None, _HTML] = None,
-    lang: Annotated[Language | None, _LANG] = None,
 ) -> None:
     """Report a drill (runbook 6.4). Exit 6 if there was none."""
     wired, known = _known(context)
-    _give(_drill(wired, known, name, _tongue(lang)), to_html)
+    _give(_drill(wired, known, name, CommandContext.language), to_html)
 
 
 def compliance(
@@ -78,7 +75,6 @@ def compliance(
     begin: Annotated[str | None, _FROM] = None,
     end: Annotated[str | None, _TO] = None,
     to_html: Annotated[Path | None, _HTML] = None,
-    lang: Annotated[Language | None, _LANG] = None,
 ) -> None:
     """Answer the questions of auditors, with evidence."""
     wired, known = _known(context)
@@ -92,7 +88,7 @@ def compliance(
         sealed=[name for name, section in wired.config.targets.items() if section.seal],
     )
     site, environment = wired.config.site.name, wired.config.site.environment
-    _give(compliance_page(evidence, site=site, environment=environment, lang=_tongue(lang)), to_html)
+    _give(compliance_page(evidence, site=site, environment=environment, lang=CommandContext.language), to_html)
 
 
 ACTIONS = Actions(
@@ -110,15 +106,11 @@ def _known(context: typer.Context) -> tuple[Wired, Status]:
     return wired, status(wired, now=local_now(), ask=False)
 
 
-def _tongue(lang: Language | None) -> Language:
-    return lang or language(os.environ)
-
-
 def _give(page: Page, to_html: Path | None) -> None:
     """Print a report as Markdown, or write it to an HTML file."""
     add_to_document(page=page)
     if to_html is None:
-        say(markdown(page).rstrip("\n"))
+        say_data(markdown(page).rstrip("\n"))
         return
     if to_html.is_dir():
         raise UsageError(f"{to_html} is a directory", hint="name a file in it, which ends in .html")

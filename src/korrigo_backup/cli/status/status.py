@@ -11,7 +11,7 @@ from msgspec import structs
 
 from korrigo_backup.app.build_status import status
 from korrigo_backup.artifact.catalog import local_now
-from korrigo_backup.cli.output import CommandContext, say, say_findings, say_json, say_table
+from korrigo_backup.cli.output import CommandContext, say, say_data, say_findings, say_json, say_table
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.status.publish import write_status
 from korrigo_backup.core.finding import Level, headline
@@ -94,11 +94,11 @@ def _as_plugin(context: typer.Context) -> int:
     try:
         found = status(context.ensure_object(CommandContext).wired(), now=local_now(), ask=False)
     except KorrigoBackupError as problem:
-        say(f"BACKUP UNKNOWN - {problem.message}")
+        say_data(f"BACKUP UNKNOWN - {problem.message}")
         return UNKNOWN
     line, code = plugin_line(found)
     add_to_document(line=line, exit_code=code)
-    say(line)
+    say_data(line)
     return code
 
 

@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING, Any
 from django.core.paginator import Paginator
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
-from django.utils.translation import pgettext
+from django.utils.translation import get_language, pgettext, to_locale
 
 from korrigo_backup.artifact.history import damaged, proven
 from korrigo_backup.artifact.kinds import KINDS, WITH_ROWS, Kind, Origin
 from korrigo_backup.artifact.signature import Authenticity
+from korrigo_backup.core.language import language
 from korrigo_backup.djangoapp.location import backup_directory
 from korrigo_backup.djangoapp.status.source import read
 from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.retention.hold import standing
 from korrigo_backup.status.evaluate import evaluate
 from korrigo_backup.status.good import good_artifacts, rows_of
+from korrigo_backup.translation.catalogue import translator
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -81,7 +83,7 @@ def page(query: Mapping[str, str]) -> dict[str, Any]:
     try:
         facts, goals = read(place, now=datetime.now(UTC))
     except KorrigoBackupError as problem:
-        return {"unset": str(problem)}
+        return {"unset": in_language(str(problem))}
     return {**_shown(facts, goals, query), **_origin(facts, place)}
 
 
@@ -97,7 +99,10 @@ def _shown(facts: Facts, goals: Goals, query: Mapping[str, str]) -> dict[str, An
         **_state(facts, good, goals, now),
         **_drawing(good),
         **_table(facts, _Notes(facts, now), query),
-        "runs": [(record, local(record.started)) for record in reversed(facts.records[-RUNS:])],
+        "runs": [
+            (record, local(record.started), in_language(record.message or ""))
+            for record in reversed(facts.records[-RUNS:])
+        ],
     }
 
 
@@ -106,6 +111,9 @@ def _state(facts: Facts, good: Sequence[Artifact], wanted: Goals, now: datetime)
     newest = next((artifact for artifact in good if artifact.kind in WITH_ROWS), None)
     return {
         "status": status,
+        "attention": [
+            (finding, in_language(finding.message), in_language(finding.hint)) for finding in status.attention
+        ],
         "newest": newest and (newest, local(newest.created)),
         "next_run": facts.next_run and local(facts.next_run),
         "expected": expected(good, now),
@@ -142,6 +150,11 @@ class _Notes:
         self.restored = {proof.what: proof.at for record in facts.records if (proof := proven([record]))}
         self.bad = damaged(facts.records)
         self.holds = None if facts.held_unread else standing(facts.holds, now)
+
+
+def in_language(text: str) -> str:
+    """Return a text of ours in the language that Django has active."""
+    return translator(language({"LANG": to_locale(get_language() or "C")}))(text)
 
 
 def expected(good: Iterable[Artifact], now: datetime) -> datetime | None:
@@ -192,7 +205,7 @@ def _row(artifact: Artifact, notes: _Notes) -> Row:
         seconds=head.seconds if head else None,
         proof=_proof(head),
         restored=restored and local(restored),
-        hold=hold.described() if hold else "",
+        hold=in_language(hold.described()) if hold else "",
         problem=_problem(artifact, notes),
     )
 

@@ -1,0 +1,1 @@
+"""The French texts of the command: found in the source, translated by people, compiled (`make messages`)."""

@@ -1,0 +1,1 @@
+"""Our texts in the language of the person who reads them."""

@@ -1,0 +1,196 @@
+"""Translation of a finished English text: its template is found again among the texts of the catalogue.
+
+Every text is made in English, and stays English in journals, JSON, manifests and on its way from a container to the
+host. It is translated where it is printed for a person (docs/decisions/0048). A template is a text of the source with
+named placeholders: `{rows} rows of {table}`. The values of its placeholders are translated in the same way, because
+one text often stands in another.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+_DEEPEST = 6
+"""Texts inside of texts are translated up to this depth."""
+
+_LONGEST = 4000
+"""A line with more characters is data, and is not looked up."""
+
+_WORDS = frozenset({"doing", "word", "words", "part", "verb", "unit", "state", "outcome", "emptied", "kind", "level"})
+"""Placeholders whose value may be a single word of ours."""
+
+_VOWELS = frozenset("aeiouyhâàéèêëîïôûœ")
+_ELIDED = re.compile(r"(?<=\b[dD])e $|(?<=\bqu)e $")
+_PLACEHOLDER = re.compile(r"\{\{|\}\}|\{(\w+)\}")
+_WORD = re.compile(r"[A-Za-z]+")
+_DECORATION = re.compile(r"^([^\w(\"'`]*)(.*?)(\s*)$", re.DOTALL)
+_LABEL = re.compile(r"^\W*(?:\w+(?:: |  +)|cannot )$")
+_LABELLED = re.compile(r"^(\S+(?: \S+)*?)(  +)(\S.*)$")
+"""A line of a list: a label, padded to the width of its column, and a value."""
+
+_JOINS = ("; and ", "; then ", "; ", ". ", ": ", ", ", " (")
+"""Signs between texts that the program joins, in the order in which a line is taken apart."""
+
+
+class _Template(NamedTuple):
+    """A text with placeholders. `literal` counts the characters outside of them.
+
+    The values of a `narrow` template are single words: its constant part is a single word, too, which stands in many
+    other texts.
+    """
+
+    literal: int
+    narrow: bool
+    pieces: tuple[str, ...]
+    names: tuple[str, ...]
+    translation: str
+
+
+class Translator:
+    """The texts of one language, by their English templates."""
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self._whole: dict[str, str] = {}
+        self._by_anchor: dict[str, list[_Template]] = {}
+        self._known: dict[str, str] = {}
+        templates = []
+        for text, translation in texts.items():
+            pieces, names = split(text)
+            if names:
+                templates.append((text, pieces, names, translation))
+            else:
+                self._whole[pieces[0]] = _filled(translation, {})
+        frequent = Counter(word for _, pieces, _, _ in templates for word in set(_bounded_words(pieces)))
+        for _, pieces, names, translation in templates:
+            template = _Template(sum(map(len, pieces)), _is_narrow(pieces), tuple(pieces), names, translation)
+            anchor = min(_bounded_words(pieces), key=lambda word: (frequent[word], -len(word)), default="")
+            self._by_anchor.setdefault(anchor, []).append(template)
+
+    def __call__(self, text: str) -> str:
+        """Return a text in this language; parts without a translation stay as they are."""
+        if (known := self._known.get(text)) is not None:
+            return known
+        translated = self._text(text, 0)
+        if len(self._known) < _LONGEST:
+            self._known[text] = translated
+        return translated
+
+    def _text(self, text: str, depth: int) -> str:
+        whole = self._one(text, depth)
+        if whole is not None:
+            return whole
+        if "\n" in text:
+            return "\n".join(self._text(line, depth) for line in text.split("\n"))
+        return self._parts(text, depth)
+
+    def _one(self, text: str, depth: int) -> str | None:
+        """Return the translation of a text that is one text of the catalogue, None if there is none."""
+        if depth > _DEEPEST or len(text) > _LONGEST or not text:
+            return None
+        if (whole := self._whole.get(text)) is not None:
+            return whole
+        for template in self._candidates(text):
+            found = _values(text, template.pieces)
+            if found is not None and not (template.narrow and any(" " in value.strip() for value in found)):
+                values = {
+                    name: self._value(name, value, depth + 1) for name, value in zip(template.names, found, strict=True)
+                }
+                translated = {name for name, value in zip(template.names, found, strict=True) if values[name] != value}
+                return _filled(template.translation, values, translated)
+        return None
+
+    def _value(self, name: str, value: str, depth: int) -> str:
+        """Return the translation of a value. A single word is mostly a name, of a table or a file: it stays."""
+        if " " not in value.strip():
+            return self._whole.get(value, value) if name.rstrip("0123456789") in _WORDS else value
+        return self._text(value, depth)
+
+    def _candidates(self, text: str) -> list[_Template]:
+        words = {*_WORD.findall(text), ""}
+        found = [template for word in words for template in self._by_anchor.get(word, ())]
+        return sorted(found, key=lambda template: -template.literal)
+
+    def _parts(self, text: str, depth: int) -> str:
+        """Return a line with those of its parts translated that the catalogue has: after a mark, between joins."""
+        if depth > _DEEPEST or " " not in text:
+            return text
+        match = _DECORATION.match(text)
+        before, inner, after = match.groups() if match else ("", text, "")
+        if (before or after) and inner:
+            return f"{before}{self._text(inner, depth + 1)}{after}"
+        if (match := _LABELLED.match(inner)) and (label := self._whole.get(match[1])):
+            width = len(match[1]) + len(match[2])
+            return f"{label.ljust(width - 1)} {self._text(match[3], depth + 1)}"
+        for join in _JOINS:
+            if join in text:
+                parts = text.split(join)
+                translated = [self._text(part, depth + 1) if " " in part else part for part in parts]
+                return self._whole.get(join, join).join(translated) if translated != parts else text
+        return text
+
+
+def split(text: str) -> tuple[list[str], tuple[str, ...]]:
+    """Return the constant parts of a template and the names of the placeholders between them."""
+    pieces, names, last = [""], [], 0
+    for match in _PLACEHOLDER.finditer(text):
+        pieces[-1] += text[last : match.start()]
+        last = match.end()
+        if name := match[1]:
+            names.append(name)
+            pieces.append("")
+        else:
+            pieces[-1] += match[0][0]
+    pieces[-1] += text[last:]
+    return pieces, tuple(names)
+
+
+def _filled(translation: str, values: Mapping[str, str], translated: Collection[str] = ()) -> str:
+    """Return a translation with its values; `de` and `que` are elided before one that is a word of ours."""
+    parts, last = [], 0
+    for match in _PLACEHOLDER.finditer(translation):
+        parts.append(translation[last : match.start()])
+        last = match.end()
+        value = values.get(match[1], "") if match[1] else match[0][0]
+        if match[1] in translated and value[:1].lower() in _VOWELS:
+            parts[-1] = _ELIDED.sub("'", parts[-1])
+        parts.append(value)
+    return "".join([*parts, translation[last:]])
+
+
+def _is_narrow(pieces: Sequence[str]) -> bool:
+    return len(re.findall(r"[A-Za-z]{2,}", " ".join(pieces))) <= 1 and not _LABEL.match(pieces[0])
+
+
+def _values(text: str, pieces: tuple[str, ...]) -> list[str] | None:
+    """Return the parts of a text between the constant parts of a template, None if it is not made from it.
+
+    Each constant part is taken where it first occurs. A value is never longer than a line.
+    """
+    first, *middle, last = pieces
+    if not text.startswith(first) or not text.endswith(last):
+        return None
+    begin, end, values = len(first), len(text) - len(last), []
+    for piece in middle:
+        at = text.find(piece, begin, end)
+        if at < 0:
+            return None
+        values.append(text[begin:at])
+        begin = at + len(piece)
+    values.append(text[begin:end])
+    return values if begin <= end and not any("\n" in value for value in values) else None
+
+
+def _bounded_words(pieces: Iterable[str]) -> Iterator[str]:
+    """Yield the words that stand whole in the constant parts: a value next to them cannot make them longer."""
+    pieces = list(pieces)
+    for number, piece in enumerate(pieces):
+        for match in _WORD.finditer(piece):
+            open_before = number > 0 and match.start() == 0
+            open_after = number < len(pieces) - 1 and match.end() == len(piece)
+            if not open_before and not open_after:
+                yield match[0]

@@ -1,0 +1,56 @@
+"""The French catalogue: its placeholders, its compiled file, and each text found again by its translation."""
+
+import pytest
+from messages.extract import texts
+from messages.update import LANGUAGES, LOCALE, catalogue_of, compiled, source_texts, updated
+
+from korrigo_backup.core.language import Language
+from korrigo_backup.translation.catalogue import translator
+from korrigo_backup.translation.translator import split
+
+SOURCE_TEXTS = source_texts()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_translation_has_the_placeholders_of_its_text(language):
+    wrong = [
+        text
+        for text, translation in catalogue_of(language).items()
+        if translation and set(split(text)[1]) != set(split(translation)[1])
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_compiled_catalogue_is_that_of_the_text_file(language):
+    """If not: make messages."""
+    path = LOCALE / language / "LC_MESSAGES" / "korrigo_backup.mo"
+    assert compiled(updated(language, set(catalogue_of(language)))) == path.read_bytes()
+
+
+def test_a_text_of_the_source_is_translated_with_its_values():
+    french = translator(Language.FRENCH)
+    assert (
+        french("cannot read /backups/a b: Permission denied") == "on ne peut pas lire /backups/a b : Permission denied"
+    )
+
+
+def test_english_is_not_translated():
+    assert translator(Language.ENGLISH)("nothing was changed") == "nothing was changed"
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ('f"{step.rows} rows of {name!r}"', ["{rows} rows of {name}"]),
+        ("f\"a backup {'is' if good else 'is not'} here\"", ["a backup is here", "a backup is not here"]),
+        ("f\"{'more than ' * least}{left} more files\"", ["more than {left} more files", "{left} more files"]),
+        ('raise Refused(f"the file {path}" " is {bad}")', ["the file {path} is {{bad}}"]),
+        ('"SELECT a FROM b"', []),
+        ('"word"', []),
+        ('def f():\n    """Do a thing."""', []),
+        ('say("one two" + f" three {four}")', ["one two three {four}"]),
+    ],
+)
+def test_the_texts_of_a_source_are_found(source, found):
+    assert sorted(one.text for one in texts(source)) == sorted(found)

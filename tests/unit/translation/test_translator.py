@@ -1,0 +1,69 @@
+"""A finished text is translated by the template that it was made from."""
+
+import pytest
+
+from korrigo_backup.translation.translator import Translator, split
+
+FRENCH = Translator(
+    {
+        "nothing was changed": "rien n'a été changé",
+        "{rows} rows of {table}": "{rows} lignes de {table}",
+        "{rows} rows of {table} are not in {backup}": "dans {backup} manquent {rows} lignes de {table}",
+        "cannot read {path}: {problem}": "impossible de lire {path} : {problem}",
+        "the disk is full": "le disque est plein",
+        "{message} (and {left} more)": "{message} (et {left} autres)",
+        "hint: {hint}": "conseil : {hint}",
+        "a {{}} of {name}": "un {{}} de {name}",
+        "; and ": " ; et ",
+        "cannot {doing}: {problem}": "impossible de {doing} : {problem}",
+        "write {path}": "écrire {path}",
+        "table": "tableau",
+        "space": "espace disque",
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("english", "french"),
+    [
+        ("nothing was changed", "rien n'a été changé"),
+        ("12 rows of exams_exam", "12 lignes de exams_exam"),
+        ("12 rows of a are not in b", "dans b manquent 12 lignes de a"),
+        ("cannot read /a b/c: the disk is full", "impossible de lire /a b/c : le disque est plein"),
+        ("the disk is full (and 2 more)", "le disque est plein (et 2 autres)"),
+        (
+            "   hint: nothing was changed\n✅ the disk is full",
+            "   conseil : rien n'a été changé\n✅ le disque est plein",
+        ),
+        ("the disk is full; and nothing was changed", "le disque est plein ; et rien n'a été changé"),
+        ("a {} of x", "un {} de x"),
+        ("a table named the disk is full of it", "a table named the disk is full of it"),
+        ("cannot write /x: no room", "impossible d'écrire /x : no room"),
+        ("cannot edit: no room", "impossible de edit : no room"),
+        ("12 rows of table", "12 lignes de table"),
+        ("  space     the disk is full", "  espace disque le disque est plein"),
+        ("  table     12 rows of x", "  tableau   12 lignes de x"),
+        ("write /a and more", "write /a and more"),
+        ("", ""),
+        ("public.exam", "public.exam"),
+    ],
+)
+def test_a_text_is_translated_with_its_values(english, french):
+    assert FRENCH(english) == french
+
+
+def test_a_text_without_a_translation_stays_as_it_is():
+    assert FRENCH("korrigo-backup list --json") == "korrigo-backup list --json"
+
+
+def test_the_template_with_the_most_constant_characters_is_taken():
+    both = Translator({"{a} of {b}": "1 {a} {b}", "{a} of the {b}": "2 {a} {b}"})
+    assert both("x of the y") == "2 x y"
+
+
+def test_a_template_is_split_at_its_placeholders():
+    assert split("a {b} c {{d}} {e}") == (["a ", " c {d} ", ""], ("b", "e"))
+
+
+def test_a_value_is_never_read_as_a_template():
+    assert Translator({"of {a}, {b}": "{b} de {a}"})("of {b}, {a}") == "{a} de {b}"

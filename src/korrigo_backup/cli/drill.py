@@ -19,8 +19,9 @@ from korrigo_backup.cli.output import CommandContext, narrator, say, say_finding
 from korrigo_backup.cli.program.names import ARTIFACT, find_artifact, say_passed_over
 from korrigo_backup.cli.status.publish import shown
 from korrigo_backup.core.finding import Level
-from korrigo_backup.drill.run import DrillLevel, DrillOptions, newest_loadable, run_drill
-from korrigo_backup.errors import NotFound, UsageError
+from korrigo_backup.drill.choose import NO_MEDIA, newest_loadable
+from korrigo_backup.drill.run import DrillLevel, DrillOptions, run_drill
+from korrigo_backup.errors import NotFound, PartlyDone, UsageError
 from korrigo_backup.notify.run import announced
 from korrigo_backup.places.place import PlaceName
 from korrigo_backup.run.journal import SiteName
@@ -117,8 +118,11 @@ def command(
         if report.problem:
             raise report.problem
         telling.facts |= {"backup": report.artifact.name, "recovery time": _seconds(report.recovery)}
-    if not as_json:
-        _say_passed(report)
+        if not as_json:
+            _say_passed(report)
+        if lacking := next((one for one in report.findings if one.id == NO_MEDIA), None):
+            state = f"the database of {report.artifact.name} is proven"
+            raise PartlyDone(lacking.message, hint=lacking.hint, state=state, id_=NO_MEDIA)
 
 
 def _place(place: PlaceName | None, level: DrillLevel) -> PlaceName:

@@ -17,6 +17,7 @@ LABEL=korrigo-test.key
 CERTIFICATES=/usr/local/share/ca-certificates
 HERE=$(cd "$(dirname "$0")" && pwd)
 PROJECT=$(cd "$HERE/../../.." && pwd)
+. "$HERE/pip-configuration.sh"
 FORCE=${1:-}
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
@@ -38,20 +39,6 @@ build_arguments() {
     local name
     for name in HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy; do
         [ -z "${!name:-}" ] || printf -- '--build-arg\n%s=%s\n' "$name" "${!name}"
-    done
-}
-
-# pip's index of this machine, if it has one of its own. Indexes in its file system do not exist inside a build.
-pip_configuration() {
-    local name key value
-    echo '[global]'
-    for name in INDEX_URL EXTRA_INDEX_URL TRUSTED_HOST PROXY DEFAULT_TIMEOUT; do
-        key=${name,,}
-        key=${key//_/-}
-        name=PIP_$name
-        value=${!name:-$(python3 -m pip config get "global.$key" 2>/dev/null || true)}
-        value=$(printf '%s\n' $value | sed '/^file:/d' | tr '\n' ' ')
-        [ -z "${value// /}" ] || echo "$key = $value"
     done
 }
 

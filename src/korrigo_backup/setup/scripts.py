@@ -48,15 +48,21 @@ def findings(directory: Path) -> Iterator[Finding]:
         )
 
 
-def install(directory: Path, command: Path, stamp: str) -> Iterator[tuple[Path, Path | None]]:
-    """Put our scripts into the site's directory and yield each that changed, with the copy of the former script.
+def ours(place: Path) -> Iterator[Path]:
+    """Yield our scripts in a directory; one of the site's own with the same name is left out."""
+    there = (place / one.name for one in sorted(OURS.glob("*.sh")))
+    yield from (path for path in there if _is_ours(path))
+
+
+def install(place: Path, command: Path, stamp: str) -> Iterator[tuple[Path, Path | None]]:
+    """Put our scripts into a directory and yield each that changed, with the copy of the former script.
 
     They call `command`. Raises Refused if the directory may not be written to.
     """
-    with explained(f"write {directory / PLACE}"):
-        (directory / PLACE).mkdir(exist_ok=True)
+    with explained(f"write {place}"):
+        place.mkdir(parents=True, exist_ok=True)
         for one in sorted(OURS.glob("*.sh")):
-            path = directory / PLACE / one.name
+            path = place / one.name
             found = f"PATH={shlex.quote(str(command.parent))}:$PATH"
             text = _SEARCH.sub(lambda _: found, one.read_text(encoding="utf-8"))  # noqa: B023 - used at once
             content = text.replace(_NO_SOURCE, _source()).encode()

@@ -399,3 +399,13 @@ def test_the_sites_own_scripts_of_the_runbooks_names_are_named_and_replaced_when
     theirs.unlink()
     config(site).unlink()
     assert "✅ scripts/backup_db.sh calls korrigo-backup" in site.korrigo("init", "--scripts", env=BARE).out
+
+
+def test_the_scripts_are_written_anywhere_also_without_a_site(site, tmp_path):
+    (tmp_path / "bare").mkdir()
+    done = site.run([KORRIGO, "init", "--scripts", tmp_path / "there" / "bin"], env=BARE)
+    assert f"✅ {tmp_path}/there/bin/backup_db.sh calls korrigo-backup" in done.out
+    assert not config(site).exists()
+    in_dotenv(site, *NAMES)
+    assert "✅ Backup created" in site.run([tmp_path / "there" / "bin" / "backup_db.sh"], env=BARE).out
+    assert "--scripts DIR" in site.korrigo("init", tmp_path, env=BARE, code=2).err

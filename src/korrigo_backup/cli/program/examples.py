@@ -143,6 +143,10 @@ EXAMPLES = {
         ("korrigo-backup status", "one screen"),
         ("korrigo-backup status --nagios", "a line for monitoring"),
     ),
+    "uninstall": (
+        ("korrigo-backup uninstall --dry-run", "what would go, and what would stay"),
+        ("korrigo-backup uninstall --yes", "without a question"),
+    ),
     "validate": (
         ("korrigo-backup validate", "the live site"),
         ("korrigo-backup validate latest-point --strict", "and its content against a backup"),

@@ -55,6 +55,7 @@ VERBS = {
     "fetch": VerbEntry("fetch", Panel.KEEP, "Bring a backup back from a target."),
     "kit": VerbEntry("kit", Panel.KEEP, "Save the files that a bare server needs, encrypted."),
     "media": VerbEntry("media", Panel.KEEP, "Export from the media store, or import into it."),
+    "uninstall": VerbEntry("setup.uninstall", Panel.KEEP, "Take the schedule and scripts away; list what stays."),
     "list": VerbEntry("list_", Panel.LOOK, "List the backups, newest first."),
     "show": VerbEntry("show", Panel.LOOK, "Show the manifest of a backup."),
     "compare": VerbEntry("compare", Panel.LOOK, "Show which tables, rows and files differ."),

@@ -18,8 +18,8 @@ from korrigo_backup.artifact.naming import stamp
 from korrigo_backup.cli.output import CommandContext, ask, say, say_data, say_findings
 from korrigo_backup.cli.setup.checks import checks
 from korrigo_backup.cli.setup.first_steps import keep_out_of_git, keep_password, next_steps, password
-from korrigo_backup.config.load import FILE_NAME, surroundings
-from korrigo_backup.config.place import directory_above
+from korrigo_backup.config.load import surroundings
+from korrigo_backup.config.place import FILE_NAME, directory_above
 from korrigo_backup.core.finding import Level, first_error
 from korrigo_backup.core.secret import redact
 from korrigo_backup.errors import KorrigoBackupError, PartlyDone, Refused, UsageError
@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 
 def command(
     context: typer.Context,
+    place: Annotated[
+        Path | None,
+        typer.Argument(metavar="[DIR]", help="With --scripts: the directory for them; no other step is taken."),
+    ] = None,
     directory: Annotated[Path, typer.Option(help="The site's project directory.")] = Path(),
     write: Annotated[bool, typer.Option("--write/--dry-run", help="Write the file, or only show it.")] = True,
     force: Annotated[
@@ -67,6 +71,11 @@ def command(
     when there is no site, or several services may be the database and none is named, 3 when the file is written and a
     check failed, 4 when no file was written.
     """
+    if place and not scripts:
+        raise UsageError(f"{place}: a directory is given for --scripts alone", hint="korrigo-backup init --scripts DIR")
+    if place:
+        _install_scripts(place.absolute())
+        return
     given: Path | None = context.find_root().params.get("config")
     with explained(f"go to {directory}"):
         target = given.absolute() if given else Path(FILE_NAME)
@@ -103,19 +112,20 @@ def command(
 def _install(ci: System | None, *, scripts: bool) -> None:
     """Put the files into the project that are asked for."""
     if scripts:
-        _install_scripts()
+        _install_scripts(Path.cwd() / scripts_of_runbook.PLACE)
     if ci:
         path, made = install(Path.cwd(), ci)
         shown = path.relative_to(Path.cwd())
         say(f"✅ {shown} {'tests backups and restores' if made else 'is there already'}; {NEXT[ci]}")
 
 
-def _install_scripts() -> None:
-    changed = list(scripts_of_runbook.install(Path.cwd(), own_command(), stamp(local_now())))
+def _install_scripts(place: Path) -> None:
+    changed = list(scripts_of_runbook.install(place, own_command(), stamp(local_now())))
     if not changed:
         say("✅ The runbook's scripts are ours already, and call this korrigo-backup")
     for path, kept in changed:
-        say(f"✅ {path.relative_to(Path.cwd())} calls korrigo-backup{f' (formerly: {kept.name})' if kept else ''}")
+        shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+        say(f"✅ {shown} calls korrigo-backup{f' (formerly: {kept.name})' if kept else ''}")
 
 
 def _made(target: Path, named: NamedServices) -> tuple[ConfigurationDraft, Wired, Secret | None]:

@@ -12,7 +12,8 @@ from korrigo_backup import __version__
 from korrigo_backup.compose import file as compose_file
 from korrigo_backup.compose.machine_needs import Machine, machine_of
 from korrigo_backup.compose.project import Project
-from korrigo_backup.config.load import DOTENV, FILE_NAME, OWN_DOTENV
+from korrigo_backup.config.load import DOTENV, OWN_DOTENV
+from korrigo_backup.config.place import FILE_NAME
 from korrigo_backup.kit.kit import KitSource
 from korrigo_backup.kit.readme import ReadmeFacts, TargetFacts
 from korrigo_backup.postgres.properties import create_roles

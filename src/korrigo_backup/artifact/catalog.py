@@ -22,6 +22,7 @@ from korrigo_backup.artifact.dump_file import is_dump
 from korrigo_backup.artifact.history import suspects
 from korrigo_backup.artifact.identity import SiteRecord, is_ours, merged
 from korrigo_backup.artifact.kinds import KINDS, WITH_DUMP, Kind, Origin
+from korrigo_backup.artifact.meaning import meant_by, the_one
 from korrigo_backup.artifact.naming import (
     DIRECTORY_MANIFEST,
     LATEST_SQL,
@@ -150,9 +151,10 @@ class Catalog:
         return CatalogSurvey(tuple(artifacts), tuple(sorted(strangers, key=lambda stranger: stranger.name)))
 
     def find(self, named: str, kind: Kind | None = None) -> Artifact:
-        """Return the artifact called `named`: a path, a name in this directory, or `latest`.
+        """Return the artifact called `named`: a path, a name here, `latest`, a date, or the beginning of a name.
 
-        Raises NotFound, with the artifacts that exist; UsageError for a path that is no artifact.
+        Raises NotFound, with the artifacts that exist; UsageError for a path that is no artifact, or for a text that
+        means several artifacts.
         """
         if named in LATEST or named == LATEST_SQL:
             return self._latest(kind or LATEST.get(named, Kind.SQL))
@@ -160,6 +162,8 @@ class Catalog:
             path = Path(named)
             path = path if path.exists() or os.sep in named else self.directory / named
             there = bool(named) and path.exists()
+        if not there and os.sep not in named and (meant := self._meant(named, kind)):
+            return self.find(meant)
         if not there:
             raise NotFound(f"Backup file not found: {named}", hint=self._instead())
         path = path.resolve() if path.is_symlink() or not path.name else path
@@ -172,6 +176,12 @@ class Catalog:
                 " or a korrigo_backup_… directory",
             )
         return artifact
+
+    def _meant(self, named: str, kind: Kind | None) -> str | None:
+        """Return the name that a date or the beginning of a name means here, one of this site if there is any."""
+        artifacts = self.artifacts()
+        own = meant_by(named, (a.name for a in artifacts if a.ours), kind)
+        return the_one(named, own or meant_by(named, (a.name for a in artifacts), kind))
 
     def find_before(self, moment: datetime) -> Artifact:
         """Return the newest good restore point of this site that was made at `moment` or before; raises NotFound."""

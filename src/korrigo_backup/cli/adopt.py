@@ -9,6 +9,7 @@ import typer
 
 from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say
 from korrigo_backup.cli.program.document import add_to_document
+from korrigo_backup.cli.program.dry_run import DryRun, PlanShown, planned
 from korrigo_backup.compare.identity import adopt, adoptable, former_names
 from korrigo_backup.compose.elsewhere import require_here
 from korrigo_backup.errors import Refused
@@ -28,6 +29,7 @@ def command(
         bool, typer.Option("--new-key", help="The former key is lost: sign with the present key, or with a new key.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for automation.")] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Go on with the backups in BACKUP_DIR after a change of server, a renamed database or a lost key.
 
@@ -36,7 +38,7 @@ def command(
     wired: Wired = context.ensure_object(CommandContext).wired()
     live = wired.site()
     require_here(live)
-    with exclusive(live, wired.catalog, "adopt", listen=narrator()) as (site, recovered):
+    with planned(), exclusive(live, wired.catalog, "adopt", listen=narrator()) as (site, recovered):
         if not new_key:
             wired.catalog.require_key()
         record = adoptable(site, wired.catalog, database, new_key=new_key) if not new_key or database else None
@@ -46,12 +48,16 @@ def command(
             if former := former_names(site, recovered.names):
                 say(f"   hint: {former}")
             return
-        adopt(site, wired.catalog, record, confirm=partial(_confirm, site.standing, record, yes=yes, new_key=new_key))
-    add_to_document(adopted=True, former=record)
-    say("✅ Adopted: backups go on from here")
+        confirm = partial(_confirm, site.standing, record, yes=yes, new_key=new_key, dry_run=dry_run)
+        add_to_document(former=record)
+        adopt(site, wired.catalog, record, confirm=confirm)
+        add_to_document(adopted=True)
+        say("✅ Adopted: backups go on from here")
 
 
-def _confirm(standing: FoundIdentity | None, record: SiteRecord | None, *, yes: bool, new_key: bool) -> bool:
+def _confirm(
+    standing: FoundIdentity | None, record: SiteRecord | None, *, yes: bool, new_key: bool, dry_run: bool
+) -> bool:
     if standing is None:
         raise Refused("the site is not known", hint="run it again")
     if record:
@@ -61,4 +67,6 @@ def _confirm(standing: FoundIdentity | None, record: SiteRecord | None, *, yes: 
     if new_key:
         say("  from now on  backups are signed with the key that is here; those that the former key has signed are")
         say("               restored with --allow-unsigned, and never pruned")
+    if dry_run:
+        raise PlanShown
     return yes or ask_yes("Is it the same site? (yes/no): ")

@@ -10,6 +10,7 @@ import typer
 
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import CommandContext, narrator, say, say_findings, say_json_now
+from korrigo_backup.cli.program.names import find_artifact
 from korrigo_backup.drill.browse import BrowseOptions, browsed
 from korrigo_backup.drill.private import PrivateDrill
 from korrigo_backup.errors import Interrupted
@@ -37,7 +38,7 @@ def command(
     machine has the key in the address. At the end all of it is removed. The live site is not touched.
     """
     wired: Wired = context.ensure_object(CommandContext).wired()
-    live, found = wired.site(), wired.catalog.find(artifact)
+    live, found = wired.site(), find_artifact(wired, artifact)
     drill = PrivateDrill(live, wired.catalog, found, wired.config.backup.dir, local_now(), narrator(_SHOWN), _announce)
     with ExitStack() as stack:
         with wired.catalog.exclusive(f"browse {found.name}"):

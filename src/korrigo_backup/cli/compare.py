@@ -16,6 +16,7 @@ from korrigo_backup.artifact.naming import beside, parse
 from korrigo_backup.cli.output import CommandContext, say, say_json
 from korrigo_backup.cli.printed.comparison import say_as_the_runbook, say_comparison
 from korrigo_backup.cli.program.document import add_to_document
+from korrigo_backup.cli.program.names import find_artifact
 from korrigo_backup.compare.compare import (
     Present,
     compare_artifact,
@@ -129,7 +130,7 @@ def _compare(wired: Wired, present: Present, saved: str, with_database: str | No
         return compare_state(present, Path(saved))
     if saved.endswith(LISTING):
         return compare_listing(present.site, Path(saved), shown=present.shown)
-    artifact = wired.catalog.find(saved, Kind.MEDIA if media else None)
+    artifact = find_artifact(wired, saved, Kind.MEDIA if media else None)
     return _compare_artifact(present, _parts(wired, artifact))
 
 
@@ -153,7 +154,7 @@ def _compare_artifact(present: Present, saved: _Parts) -> Comparison:
 
 def _compare_backups(wired: Wired, present: Present, first: str, later: str) -> Comparison:
     """Compare two backups in all that both hold; UsageError if they have no part in common."""
-    then, now = (_parts(wired, wired.catalog.find(name)) for name in (first, later))
+    then, now = (_parts(wired, find_artifact(wired, name)) for name in (first, later))
     files = database = None
     if then.media and now.media and not present.tables:
         files = compare_archives(then.media, now.media, shown=present.shown)

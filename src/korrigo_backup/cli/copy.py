@@ -8,6 +8,8 @@ import typer
 
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import CommandContext, narrator, say, say_findings, say_json
+from korrigo_backup.cli.program.document import add_to_document
+from korrigo_backup.cli.program.dry_run import DryRun, say_unchanged
 from korrigo_backup.core.finding import Finding
 from korrigo_backup.core.size import human
 from korrigo_backup.errors import Refused
@@ -30,6 +32,7 @@ def command(
         list[str] | None, typer.Argument(help="Paths or names; default: every good backup of this site.")
     ] = None,
     to: Annotated[list[str] | None, typer.Option(help="Only this target; may be given again.")] = None,
+    dry_run: DryRun = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
 ) -> None:
     """Copy backups to all targets of [targets.NAME] at once, sealed; only files that are not there are sent.
@@ -38,6 +41,9 @@ def command(
     backups here are never changed.
     """
     wired: Wired = context.ensure_object(CommandContext).wired()
+    if dry_run:
+        _say_plan(wired, artifacts or (), to or ())
+        return
     results = copied(wired, artifacts or (), to or (), listen=silent if as_json else narrator(CopyStep))
     from korrigo_backup.targets.copy import require_all  # noqa: PLC0415 - only this verb and the night need them
 
@@ -46,6 +52,25 @@ def command(
     else:
         say_results(results)
     require_all(results)
+
+
+def _say_plan(wired: Wired, artifacts: Sequence[str], to: Sequence[str]) -> None:
+    """Print what would be sent, by what this host knows of each target; no target is asked."""
+    from korrigo_backup.app.build_targets import destinations  # noqa: PLC0415 - see above
+    from korrigo_backup.targets.items import items  # noqa: PLC0415
+    from korrigo_backup.targets.ledger import Ledger  # noqa: PLC0415
+    from korrigo_backup.targets.receipt import receipt_name  # noqa: PLC0415
+
+    found = items(wired.catalog, artifacts, now=local_now())
+    plan = {}
+    for place in destinations(wired, to):
+        ledger = Ledger(wired.catalog.directory, place.name)
+        plan[place.name] = [one.name for one in found if not ledger.sent(receipt_name(one.name))]
+        say(f"{place.name}: {len(plan[place.name])} of {len(found)} would be copied, {place.target.place}")
+        for name in plan[place.name]:
+            say(f"  {name}")
+    add_to_document(plan=plan)
+    say_unchanged()
 
 
 def copied(wired: Wired, artifacts: Sequence[str], to: Sequence[str], *, listen: Listener) -> list[TargetResult]:

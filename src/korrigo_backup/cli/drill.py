@@ -16,10 +16,12 @@ from korrigo_backup.cli.announcing import announcer
 from korrigo_backup.cli.durations import seconds
 from korrigo_backup.cli.fetch import reader
 from korrigo_backup.cli.output import CommandContext, narrator, say, say_findings, say_json
+from korrigo_backup.cli.program.names import ARTIFACT, find_artifact, say_passed_over
 from korrigo_backup.cli.status.publish import shown
 from korrigo_backup.core.finding import Level
-from korrigo_backup.drill.run import DrillLevel, DrillOptions, newest_loadable, run_drill
-from korrigo_backup.errors import NotFound, UsageError
+from korrigo_backup.drill.choose import NO_MEDIA, newest_loadable
+from korrigo_backup.drill.run import DrillLevel, DrillOptions, run_drill
+from korrigo_backup.errors import NotFound, PartlyDone, UsageError
 from korrigo_backup.notify.run import announced
 from korrigo_backup.places.place import PlaceName
 from korrigo_backup.run.journal import SiteName
@@ -49,9 +51,7 @@ _SEEDS = 1_000_000
 
 def command(
     context: typer.Context,
-    artifact: Annotated[
-        str, typer.Argument(help="A path, a name in BACKUP_DIR, latest, latest-point; default: the newest.")
-    ] = "",
+    artifact: Annotated[str, typer.Argument(help=f"{ARTIFACT} Default: the newest.")] = "",
     place: Annotated[
         PlaceName | None,
         typer.Option(
@@ -118,8 +118,11 @@ def command(
         if report.problem:
             raise report.problem
         telling.facts |= {"backup": report.artifact.name, "recovery time": _seconds(report.recovery)}
-    if not as_json:
-        _say_passed(report)
+        if not as_json:
+            _say_passed(report)
+        if lacking := next((one for one in report.findings if one.id == NO_MEDIA), None):
+            state = f"the database of {report.artifact.name} is proven"
+            raise PartlyDone(lacking.message, hint=lacking.hint, state=state, id_=NO_MEDIA)
 
 
 def _place(place: PlaceName | None, level: DrillLevel) -> PlaceName:
@@ -151,7 +154,7 @@ def _simulate(
     with announced(announcer(wired, notify), catalog.directory, Verb.INCIDENT, "", say=say_findings) as telling:
         report = simulate(
             catalog,
-            lambda: catalog.find(artifact) if artifact else newest_loadable(catalog),
+            lambda: find_artifact(wired, artifact) if artifact else newest_loadable(catalog),
             SiteName(wired.config.site.name, wired.secrets),
             key_file=wired.keyring.path,
             seed=chosen,
@@ -202,7 +205,9 @@ def _fetched(wired: Wired, target: str, identity: str | None, artifact: str, the
     from korrigo_backup.targets.fetch import fetch  # noqa: PLC0415 - only with --from
 
     reading = reader(wired, target, identity, None, into=there)
-    return fetch(reading, artifact or _newest_on(reading), listen=silent if quiet else narrator(CopyStep))
+    return fetch(
+        reading, artifact or _newest_on(reading), passed=say_passed_over, listen=silent if quiet else narrator(CopyStep)
+    )
 
 
 def _newest_on(reading: TargetReader) -> str:

@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.cli.output import CommandContext, narrator, say, say_json
+from korrigo_backup.cli.program.document import add_to_document
+from korrigo_backup.cli.program.dry_run import DryRun, say_unchanged
+from korrigo_backup.cli.program.names import say_passed_over
+from korrigo_backup.core.size import human
 from korrigo_backup.run.step import CopyStep, silent
 from korrigo_backup.system.files import explained, read_plain
 
@@ -25,7 +29,7 @@ _LARGEST_IDENTITY = 64 * 1024
 def command(
     context: typer.Context,
     target: Annotated[str, typer.Argument(help="The name of the target: [targets.NAME].")],
-    artifact: Annotated[str, typer.Argument(help="A name there, latest or latest-point.")] = "latest",
+    artifact: Annotated[str, typer.Argument(help="A name there, as restore takes it here.")] = "latest",
     identity: Annotated[
         str | None, typer.Option(help="For a sealed copy, the private key: an age identity or OpenSSH file, or -.")
     ] = None,
@@ -33,6 +37,7 @@ def command(
     allow_unsigned: Annotated[
         bool, typer.Option("--allow-unsigned", help="Take a copy whose receipt no key here proves.")
     ] = False,
+    dry_run: DryRun = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
 ) -> None:
     """Fetch a backup, with its components, from a target into BACKUP_DIR: whole and verified, or not at all.
@@ -41,6 +46,9 @@ def command(
     """
     wired: Wired = context.ensure_object(CommandContext).wired()
     reading = reader(wired, target, identity, site)
+    if dry_run:
+        _say_plan(reading, artifact)
+        return
     path = fetched(reading, artifact, quiet=as_json, allow_unsigned=allow_unsigned)
     if as_json:
         say_json("fetch", {"path": str(path.absolute()), "target": target})
@@ -49,12 +57,27 @@ def command(
         say(f"   to restore it: korrigo-backup restore {path.name}")
 
 
+def _say_plan(reading: TargetReader, artifact: str) -> None:
+    """Print the artifacts that would be fetched, with their size on the target."""
+    from korrigo_backup.targets.fetch import wanted  # noqa: PLC0415 - see reader
+    from korrigo_backup.targets.read_back import copies  # noqa: PLC0415
+
+    names = wanted(reading, artifact, passed=say_passed_over)
+    sizes = {one.name: one.size for one in copies(reading.catalog, reading.destination, reading.site)}
+    for name in names:
+        is_here = (reading.catalog.directory / name).exists()
+        say(f"{name} would be {'compared with' if is_here else 'fetched from'} the target, {human(sizes.get(name, 0))}")
+    add_to_document(plan=names)
+    say_unchanged()
+
+
 def fetched(reading: TargetReader, artifact: str, *, quiet: bool, allow_unsigned: bool) -> Path:
     """Fetch an artifact under the lock of the site and return its path."""
     from korrigo_backup.targets.fetch import fetch  # noqa: PLC0415 - see reader
 
     with reading.catalog.exclusive("fetch"):
-        return fetch(reading, artifact, listen=silent if quiet else narrator(CopyStep), allow_unsigned=allow_unsigned)
+        listen = silent if quiet else narrator(CopyStep)
+        return fetch(reading, artifact, passed=say_passed_over, listen=listen, allow_unsigned=allow_unsigned)
 
 
 def reader(

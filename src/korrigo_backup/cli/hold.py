@@ -13,6 +13,8 @@ from korrigo_backup.artifact.naming import former_beside, is_beside, is_stamp, p
 from korrigo_backup.cli.output import CommandContext, say, say_json, say_table
 from korrigo_backup.cli.program.commands import Actions
 from korrigo_backup.cli.program.document import add_to_document
+from korrigo_backup.cli.program.dry_run import DryRun, say_unchanged
+from korrigo_backup.cli.program.names import find_artifact
 from korrigo_backup.core.moment import require_moment
 from korrigo_backup.core.paths import on_one_line, printable
 from korrigo_backup.errors import NotFound, UsageError
@@ -37,9 +39,10 @@ def add(
     reason: Annotated[str | None, typer.Option(help="Why it must stay; the next operator needs it.")] = None,
     by: Annotated[str | None, typer.Option(help="The holder's name; default: the user.")] = None,
     until: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="The first day it may go.")] = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Keep a backup, for a reason, until a day or for ever."""
-    _add(context.ensure_object(CommandContext).wired(), name, reason, by or user(), until)
+    _add(context.ensure_object(CommandContext).wired(), name, reason, by or user(), until, dry_run=dry_run)
 
 
 def list_(
@@ -54,13 +57,17 @@ def release(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help=_NAME)],
     by: Annotated[str | None, typer.Option(help="Only the hold of this holder; default: all.")] = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Take the holds from a backup: the retention policy decides again."""
     wired: Wired = context.ensure_object(CommandContext).wired()
-    ended = holds.release(wired.catalog.directory, Path(name).name, by)
+    ended = holds.release(wired.catalog.directory, _released_name(wired, name), by, dry_run=dry_run)
     add_to_document(holds=ended)
     for hold in ended:
-        say(f"✅ {hold.name} is no longer {hold.described()}")
+        end = f"no longer {hold.described()}"
+        say(f"{hold.name} would be {end}" if dry_run else f"✅ {hold.name} is {end}")
+    if dry_run:
+        say_unchanged()
 
 
 ACTIONS = Actions(
@@ -73,15 +80,17 @@ ACTIONS = Actions(
 )
 
 
-def _add(wired: Wired, name: str, reason: str | None, by: str, until: str | None) -> None:
+def _add(wired: Wired, name: str, reason: str | None, by: str, until: str | None, *, dry_run: bool) -> None:
     if not reason or not on_one_line(reason):
         raise UsageError("a hold needs a reason", hint='add --reason "…": the next operator needs the reason')
     held = _held_name(wired, name)
     why, now = on_one_line(reason), datetime.now(UTC)
     hold = Hold(name=held, reason=why, holder=on_one_line(by), since=now, until=_day(until))
-    holds.add(wired.catalog.directory, hold)
+    holds.add(wired.catalog.directory, hold, dry_run=dry_run)
     add_to_document(holds=[hold])
-    say(f"✅ {held} is {hold.described()}")
+    say(f"{held} would be {hold.described()}" if dry_run else f"✅ {held} is {hold.described()}")
+    if dry_run:
+        say_unchanged()
 
 
 def _held_name(wired: Wired, name: str) -> str:
@@ -91,7 +100,7 @@ def _held_name(wired: Wired, name: str) -> str:
         if name not in there:
             raise NotFound(f"the site has no previous copy {name}", hint=f"kept are: {named(there) or 'none'}")
         return name
-    found = wired.catalog.find(name)
+    found = find_artifact(wired, name)
     if found.path.resolve().parent != wired.catalog.directory.resolve():
         raise UsageError(
             f"{found.path} is not in {wired.catalog.directory}: korrigo-backup removes no files there",
@@ -103,6 +112,20 @@ def _held_name(wired: Wired, name: str) -> str:
             hint="korrigo-backup list shows the names",
         )
     return found.name
+
+
+def _released_name(wired: Wired, name: str) -> str:
+    """Return the name on hold that is meant: itself, or an artifact that is named in another way.
+
+    An artifact that is gone may still be on hold, and is named exactly.
+    """
+    exact = Path(name).name
+    if any(hold.name == exact for hold in holds.read(wired.catalog.directory)):
+        return exact
+    try:
+        return find_artifact(wired, name).name
+    except NotFound:
+        return exact
 
 
 def _is_previous_copy(name: str, database: str) -> bool:

@@ -15,6 +15,7 @@ from korrigo_backup.cli.fetch import private_key
 from korrigo_backup.cli.output import CommandContext, say, say_findings, say_json
 from korrigo_backup.cli.program.commands import Actions
 from korrigo_backup.cli.program.document import add_to_document
+from korrigo_backup.cli.program.dry_run import DryRun, say_unchanged
 from korrigo_backup.core.finding import first_error, refuse_on_error, warning
 from korrigo_backup.core.paths import printable
 from korrigo_backup.core.size import human
@@ -36,8 +37,15 @@ _FILE = typer.Argument(help="A kit: a path or a name in BACKUP_DIR; the newest."
 _IDENTITY = typer.Option(help="The private key: an age identity file, an OpenSSH key, or - to read it here.")
 
 
-def make(context: typer.Context) -> None:
+def make(context: typer.Context, dry_run: DryRun = False) -> None:
     """Save the files, if they have changed since the newest kit."""
+    if dry_run:
+        wired = context.ensure_object(CommandContext).wired()
+        findings = kit_operation.state(wired.catalog, wired.kit_source(), now=local_now())
+        add_to_document(findings=findings)
+        say_findings(findings)
+        say_unchanged()
+        return
     _make(context.ensure_object(CommandContext).wired())
 
 
@@ -65,9 +73,10 @@ def open_(
     file: Annotated[str | None, _FILE] = None,
     identity: Annotated[str | None, _IDENTITY] = None,
     to: Annotated[Path | None, typer.Option(help="The directory to write to; new or empty.")] = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Write the files out, on a bare server; README.md among them has the commands."""
-    _open(context.ensure_object(CommandContext), file, identity, to)
+    _open(context.ensure_object(CommandContext), file, identity, to, dry_run=dry_run)
 
 
 ACTIONS = Actions(
@@ -148,7 +157,7 @@ def _verify(wired: Wired, file: str | None, identity: str | None, *, as_json: bo
     refuse_on_error(findings, ProofFailed, subject=str(kit.path))
 
 
-def _open(shared: CommandContext, file: str | None, identity: str | None, to: Path | None) -> None:
+def _open(shared: CommandContext, file: str | None, identity: str | None, to: Path | None, *, dry_run: bool) -> None:
     if identity is None or to is None:
         raise UsageError(
             "kit open needs a private key and a directory",
@@ -156,6 +165,11 @@ def _open(shared: CommandContext, file: str | None, identity: str | None, to: Pa
         )
     here = Path(file) if file and Path(file).exists() else kits.find(shared.wired().catalog, file).path
     opened = kits.open_kit(here, private_key(identity))  # a bare server has no configuration, and needs none for this
+    if dry_run:
+        for one in opened.contents.files:
+            say(f"{printable(one.name)} would be written to {to}")
+        say_unchanged()
+        return
     kits.write_out(opened, to)
     add_to_document(path=str(to.absolute()), files=[str(one) for one in opened.contents.files])
     say(f"✅ {len(opened.contents.files)} files written to {to}, made {opened.contents.created:%Y-%m-%d %H:%M} UTC"

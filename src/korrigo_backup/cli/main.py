@@ -23,13 +23,15 @@ from korrigo_backup.cli.program.commands import PROGRAM, WAY, LazyVerbs, Program
 from korrigo_backup.cli.program.directory import go_to_site
 from korrigo_backup.cli.program.document import JSON, Document, error_fields, wants_json
 from korrigo_backup.cli.program.last_failure import note_failure
+from korrigo_backup.cli.program.terminal import coloured
 from korrigo_backup.cli.program.verbs import VERBS
 from korrigo_backup.core.language import Language, language
 from korrigo_backup.core.paths import on_one_line, printable
-from korrigo_backup.core.secret import redact
+from korrigo_backup.core.secret import redact_message
 from korrigo_backup.errors import (
     INTERRUPTED,
     UNCHANGED,
+    Cancelled,
     Interrupted,
     KorrigoBackupError,
     PartlyDone,
@@ -207,7 +209,7 @@ def _guarded(words: Sequence[str]) -> tuple[int, Mapping[str, object] | None]:
             "code": INTERRUPTED,
             "message": "interrupted",
             "hint": _AGAIN,
-            "state": redact(str(problem), CommandContext.known_secrets),
+            "state": redact_message(str(problem), CommandContext.known_secrets),
         }
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader (head, less) has left
@@ -266,9 +268,10 @@ def _in_words(problem: Exception) -> KorrigoBackupError:
 
 def _say(problem: KorrigoBackupError) -> None:
     detail = f"detail: {problem.detail}\n" if problem.detail else ""
-    lines = f"error: {problem.message}\n{detail}hint: {hint_with_id(problem)}\nstate: {problem.state}"
+    begin = "" if isinstance(problem, Cancelled) else "error: "  # the operator's decision
+    lines = f"{begin}{problem.message}\n{detail}hint: {hint_with_id(problem)}\nstate: {problem.state}"
     lines += _contacts(problem.world)
-    _print(redact(in_language(lines), CommandContext.known_secrets))
+    _print(redact_message(in_language(lines), CommandContext.known_secrets))
 
 
 def _contacts(world: World) -> str:
@@ -279,6 +282,6 @@ def _contacts(world: World) -> str:
 def _print(lines: str) -> None:
     """Print an error; a closed stream does not change how the run ended."""
     try:
-        print(lines, file=sys.stderr, flush=True)
+        print(coloured(lines, sys.stderr), file=sys.stderr, flush=True)
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())

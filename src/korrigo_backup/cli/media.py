@@ -12,6 +12,8 @@ from korrigo_backup.backup.media_convert import export_archive, import_archive
 from korrigo_backup.cli.output import CommandContext, say
 from korrigo_backup.cli.program.commands import Actions
 from korrigo_backup.cli.program.document import add_to_document
+from korrigo_backup.cli.program.dry_run import DryRun, say_unchanged
+from korrigo_backup.cli.program.names import find_artifact
 from korrigo_backup.core.size import human
 
 if TYPE_CHECKING:
@@ -27,27 +29,36 @@ def export(
     file: Annotated[
         Path | None, typer.Argument(help="The new archive; default: the backup's name in this directory.")
     ] = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Write the runbook's tar.gz from a backup in the media store.
 
     FILE and FILE.sha256 are written, and both read back: tar -xzf and sha256sum -c read them without this program.
     """
     wired: Wired = context.ensure_object(CommandContext).wired()
-    found = wired.catalog.find(artifact, Kind.MEDIA)
+    found = find_artifact(wired, artifact, Kind.MEDIA)
     target = file or Path(found.name.removesuffix(LISTING_SUFFIX) + ".tar.gz")
+    if dry_run:
+        say(f"{target} would be written from {found.name}")
+        say_unchanged()
+        return
     done = export_archive(found, target, root=wired.config.media.archive_root)
     size = target.stat().st_size
     add_to_document(path=str(target.absolute()), files=done.files, size=size)
     say(f"✅ {target}: {done.files:,} files, {human(size)}, read back")
 
 
-def import_(context: typer.Context, artifact: Annotated[str, _BACKUP]) -> None:
+def import_(context: typer.Context, artifact: Annotated[str, _BACKUP], dry_run: DryRun = False) -> None:
     """Take an archive of this site into the media store.
 
     It makes media_backup_….files.gz with the archive's time; the archive stays, and may be removed by prune or rm.
     """
     wired: Wired = context.ensure_object(CommandContext).wired()
-    found = wired.catalog.find(artifact, Kind.MEDIA)
+    found = find_artifact(wired, artifact, Kind.MEDIA)
+    if dry_run:
+        say(f"{found.name} ({human(found.size)}) would be taken into the media store")
+        say_unchanged()
+        return
     with wired.catalog.exclusive("import of a media archive"):
         made = import_archive(wired.catalog, found)
     store = made.manifest.media.store if made.manifest and made.manifest.media else None

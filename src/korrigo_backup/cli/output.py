@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
+from korrigo_backup.cli.program import terminal
 from korrigo_backup.cli.program.document import Document, stream
+from korrigo_backup.cli.program.terminal import coloured
 from korrigo_backup.core.dotenv import described
 from korrigo_backup.core.finding import Finding, Level
 from korrigo_backup.core.language import Language
@@ -100,7 +102,7 @@ def say_document(text: str) -> None:
 
 def _print_now(text: str, to: TextIO) -> None:
     try:
-        print(text, file=to, flush=True)
+        print(coloured(text, to), file=to, flush=True)
     except OSError as problem:
         if not isinstance(problem, BrokenPipeError):
             CommandContext.output_lost = problem
@@ -111,7 +113,7 @@ def warn(finding: Finding) -> None:
     """Print a finding to standard error, where it disturbs no reader of the result."""
     with contextlib.suppress(OSError):
         lines = in_language(f"warning: {finding.message}\nhint: {finding.hint}")
-        print(lines, file=sys.stderr, flush=True)
+        print(coloured(lines, sys.stderr), file=sys.stderr, flush=True)
 
 
 def ask_yes(question: str) -> bool:
@@ -173,12 +175,10 @@ def say_json_now(schema: str, document: object) -> None:
 
 
 def say_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print aligned columns; the first is text, the others are numbers or short words."""
-    lines = [[in_language(cell) for cell in row] for row in [header, *rows]]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-    for line in lines:
-        cells = [line[0].ljust(widths[0]), *(cell.rjust(widths[i + 1]) for i, cell in enumerate(line[1:]))]
-        say_data("  ".join(cells).rstrip())
+    """Print aligned columns that fit the terminal; the first is text, the others are numbers or short words."""
+    head, *cells = [[in_language(cell) for cell in row] for row in [header, *rows]]
+    for line in terminal.table_lines(head, cells, terminal.width(stream())):
+        say_data(line)
 
 
 def timings_text(recorder: Recorder) -> str:

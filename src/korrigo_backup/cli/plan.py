@@ -10,6 +10,8 @@ import typer
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.cli.output import CommandContext, narrator, say, say_findings, say_json, say_table
+from korrigo_backup.cli.printed.space import space_lines
+from korrigo_backup.cli.program.names import ARTIFACT
 from korrigo_backup.core.size import human
 from korrigo_backup.errors import UsageError
 from korrigo_backup.restore.plan import refusal
@@ -17,6 +19,8 @@ from korrigo_backup.restore.restore import RestoreOptions, restore
 from korrigo_backup.run.step import silent
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from korrigo_backup.app.build import Wired
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.catalog import Catalog
@@ -30,7 +34,7 @@ def command(
     context: typer.Context,
     artifact: Annotated[
         str | None,
-        typer.Argument(help="A path, a name in BACKUP_DIR, latest (the default), latest-point, latest-media."),
+        typer.Argument(help=f"{ARTIFACT} Default: latest."),
     ] = None,
     at: Annotated[str | None, typer.Option(metavar="TIME", help="As restore --at.")] = None,
     allow_unsigned: Annotated[bool, typer.Option("--allow-unsigned", help="As restore --allow-unsigned.")] = False,
@@ -50,12 +54,13 @@ def command(
         accept=frozenset(accept or ()),
     )
     listen = silent if as_json else narrator()
-    done = restore(wired.site(), wired.catalog, found, options, now=local_now(), confirm=lambda _: None, listen=listen)
+    site = wired.site()
+    done = restore(site, wired.catalog, found, options, now=local_now(), confirm=lambda _: None, listen=listen)
     plan = done.plan
     if as_json:
         say_json("plan", plan)
     else:
-        say_plan(plan)
+        say_plan(plan, space_lines(wired, site, plan, safety_backup=True))
     refuse(plan)
 
 
@@ -81,8 +86,8 @@ def refuse(plan: RestorePlan) -> None:
         raise refusal(plan.findings)
 
 
-def say_plan(plan: RestorePlan) -> None:
-    """Print a plan for people: replacements, changes, previous copies."""
+def say_plan(plan: RestorePlan, space: Sequence[tuple[str, str]] = ()) -> None:
+    """Print a plan for people: replacements, changes, previous copies; `space` are lines of the room that it takes."""
     say(f"Plan: restore {plan.artifact}")
     say(f"  made      {plan.created.astimezone():%Y-%m-%d %H:%M:%S %Z}")
     for one in plan.replaces:
@@ -90,6 +95,8 @@ def say_plan(plan: RestorePlan) -> None:
         say(f"  keeps     {_keeps(one)}")
         free = "free space not visible" if one.free is None else f"{human(one.free)} free"
         say(f"  needs     {human(one.needs)}, {free}")
+    for label, words in space:
+        say(f"  {label:<9} {words}")
     say(f"  downtime  {_downtime(plan)}")
     changes = [table for table in plan.tables if not table.identical]
     if plan.tables:
@@ -105,6 +112,19 @@ def say_plan(plan: RestorePlan) -> None:
             for path in found.first[:NAMED]:
                 say(f"            {sign} {path}")
     say_findings(plan.findings)
+
+
+def effect(plan: RestorePlan) -> str:
+    """Return what a restore does with the live data, as a sentence for the question before it."""
+    parts = [
+        f"the live {one.part} is replaced inside it, and only a safety backup keeps it"
+        if one.in_place
+        else f"the live {one.part} is replaced, and kept as {one.kept_as}"
+        if one.kept_as
+        else f"there is no live {one.part}, and it is made"
+        for one in plan.replaces
+    ]
+    return "; ".join(parts)
 
 
 def _keeps(one: Replacement) -> str:

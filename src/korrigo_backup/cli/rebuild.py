@@ -10,6 +10,8 @@ import typer
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say, say_made, say_services
 from korrigo_backup.cli.program.document import add_to_document
+from korrigo_backup.cli.program.dry_run import DryRun, PlanShown, planned
+from korrigo_backup.cli.program.names import find_artifact
 from korrigo_backup.cli.restore import Questions, restore_and_say
 from korrigo_backup.errors import UsageError
 from korrigo_backup.restore.rebuild import RebuildOptions, RebuildPlan, newest_good, rebuild
@@ -36,6 +38,7 @@ def command(
         bool, typer.Option("--keep", help="Keep the result although the services are not healthy.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for automation.")] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Make the database anew, in an emergency: from the newest backup that is good, from a named backup, or empty.
 
@@ -50,10 +53,11 @@ def command(
             hint="give a single --from BACKUP, or --from FIXTURE.json (may be given again), or --empty",
         )
     if empty or fixtures:
-        _anew(wired, fixtures, yes=yes, keep=keep)
+        with planned():
+            _anew(wired, fixtures, yes=yes, keep=keep, dry_run=dry_run)
         return
-    artifact = wired.catalog.find(named[0]) if named else _newest_good(wired)
-    options = RestoreOptions(safety_backup=safety_backup, allow_unsigned=allow_unsigned, keep=keep)
+    artifact = find_artifact(wired, named[0]) if named else _newest_good(wired)
+    options = RestoreOptions(dry_run=dry_run, safety_backup=safety_backup, allow_unsigned=allow_unsigned, keep=keep)
     restore_and_say(wired, artifact, options, Questions(yes))
 
 
@@ -70,13 +74,13 @@ def _newest_good(wired: Wired) -> Artifact:
     return choice.artifact
 
 
-def _anew(wired: Wired, fixtures: tuple[Path, ...], *, yes: bool, keep: bool) -> None:
+def _anew(wired: Wired, fixtures: tuple[Path, ...], *, yes: bool, keep: bool, dry_run: bool) -> None:
     done = rebuild(
         wired.site(say_made),
         wired.catalog,
         RebuildOptions(fixtures, keep),
         now=local_now(),
-        confirm=lambda plan: _confirm(plan, yes=yes),
+        confirm=lambda plan: _confirm(plan, yes=yes, dry_run=dry_run),
         listen=narrator(RebuildStep, StoppingServices),
     )
     add_to_document(plan=done.plan)
@@ -86,10 +90,13 @@ def _anew(wired: Wired, fixtures: tuple[Path, ...], *, yes: bool, keep: bool) ->
     say_services(done.health, "the database is rebuilt")
 
 
-def _confirm(plan: RebuildPlan, *, yes: bool) -> bool:
+def _confirm(plan: RebuildPlan, *, yes: bool, dry_run: bool) -> bool:
     say(f"Plan: rebuild database {plan.database}")
     say(f"  keeps     {f'the present database as {plan.kept_as}' if plan.kept_as else 'no copy: there is no database'}")
     for line in plan.commands:
         say(f"  then      manage.py {' '.join(line)}")
     say("  media     stay as they are")
+    if dry_run:
+        add_to_document(plan=plan)
+        raise PlanShown
     return yes or ask_yes(QUESTION)

@@ -9,6 +9,7 @@ import typer
 
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import CommandContext, narrator, say, say_findings, say_json
+from korrigo_backup.cli.program.names import find_artifact
 from korrigo_backup.core.finding import first_error
 from korrigo_backup.drill.private import PrivateDrill
 from korrigo_backup.drill.rehearse import NewCode, rehearse
@@ -52,7 +53,7 @@ def command(
             "no new code is named", hint="name what is to be deployed: --image NAME, or --checkout DIRECTORY"
         )
     code = NewCode(image, checkout)
-    live, found = wired.site(), wired.catalog.find(artifact)
+    live, found = wired.site(), find_artifact(wired, artifact)
     listen = silent if as_json else narrator(_SHOWN)
     announce = _quiet if as_json else _announce
     drill = PrivateDrill(live, wired.catalog, found, wired.config.backup.dir, local_now(), listen, announce)

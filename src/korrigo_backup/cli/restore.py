@@ -14,8 +14,10 @@ from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.artifact.components import compared, saved_database
 from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.cli.output import CommandContext, ask, ask_yes, narrator, say, say_findings, say_made
-from korrigo_backup.cli.plan import named_or_before, refuse, say_plan
+from korrigo_backup.cli.plan import effect, named_or_before, refuse, say_plan
+from korrigo_backup.cli.printed.space import space_lines
 from korrigo_backup.cli.program.document import add_to_document
+from korrigo_backup.cli.program.names import ARTIFACT
 from korrigo_backup.core.finding import Level
 from korrigo_backup.core.size import human
 from korrigo_backup.errors import PartlyDone, Refused, UsageError
@@ -51,9 +53,7 @@ class Questions:
 
 def command(
     context: typer.Context,
-    artifact: Annotated[
-        str | None, typer.Argument(help="A path, a name in BACKUP_DIR, latest, latest-point, latest-media.")
-    ] = None,
+    artifact: Annotated[str | None, typer.Argument(help=ARTIFACT)] = None,
     at: Annotated[
         str | None, typer.Option(metavar="TIME", help='The restore point before this time: "2026-05-04 14:05".')
     ] = None,
@@ -70,10 +70,10 @@ def command(
     ] = True,
     validate: Annotated[bool, typer.Option(help="Validate the site afterwards, as `validate` does.")] = True,
     allow_unsigned: Annotated[
-        bool, typer.Option("--allow-unsigned", help="Restore an unsigned backup, without superuser rights.")
+        bool, typer.Option("--allow-unsigned", help="Restore a backup that is not signed.")
     ] = False,
     into_other_site: Annotated[
-        bool, typer.Option("--into-other-site", help="Restore another site's backup into this site.")
+        bool, typer.Option("--into-other-site", help="Restore a backup of another site.")
     ] = False,
     in_place: Annotated[
         bool,
@@ -152,12 +152,13 @@ def restore_and_say(
             probing.append(begin_probe(site))
 
     def confirm(plan: RestorePlan) -> Mapping[str, str] | None:
+        say_plan(plan, space_lines(wired, site, plan, safety_backup=options.safety_backup))
         return _confirm(wired, plan, questions, into_other_site=options.into_other_site)
 
     done = restore(site, wired.catalog, artifact, options, now=local_now(), confirm=confirm, listen=listen)
     add_to_document(plan=done.plan)
     if options.dry_run:
-        say_plan(done.plan)
+        say_plan(done.plan, space_lines(wired, site, done.plan, safety_backup=options.safety_backup))
         refuse(done.plan)
         return
     _say_done(done)
@@ -237,7 +238,6 @@ def _validate(site: Site, wired: Wired, artifact: Artifact, way_back: str, probi
 def _confirm(
     wired: Wired, plan: RestorePlan, questions: Questions, *, into_other_site: bool
 ) -> Mapping[str, str] | None:
-    say_plan(plan)
     answers = {key: answer for key, answer in questions.answers.items() if answer}
     if not questions.yes and sys.stdin.isatty():
         for question in unanswered(answers):
@@ -251,13 +251,14 @@ def _confirm(
             f"the checklist is not complete: {', '.join(question.point for question in left)}",
             hint=f"answer with {' '.join(question.option for question in left)}",
         )
-    if questions.yes or _means_it(wired, into_other_site=into_other_site):
+    if questions.yes or _means_it(wired, plan, into_other_site=into_other_site):
         return answers
     return None
 
 
-def _means_it(wired: Wired, *, into_other_site: bool) -> bool:
+def _means_it(wired: Wired, plan: RestorePlan, *, into_other_site: bool) -> bool:
     """Ask; to put another site's data in the place of this site's, its name must be typed."""
+    say(f"This restore: {effect(plan)}")
     if not into_other_site:
         return ask_yes(QUESTION)
     name = wired.config.site.name

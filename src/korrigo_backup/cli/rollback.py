@@ -10,6 +10,7 @@ import typer
 from korrigo_backup.artifact.kinds import KINDS, Kind, Origin
 from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say, say_services
 from korrigo_backup.cli.program.document import add_to_document
+from korrigo_backup.cli.program.dry_run import DryRun, PlanShown, planned
 from korrigo_backup.cli.restore import Questions, restore_and_say
 from korrigo_backup.errors import NotFound, UsageError
 from korrigo_backup.restore.restore import RestoreOptions
@@ -50,6 +51,7 @@ def command(
         bool, typer.Option("--keep", help="Keep the result although the services are not healthy.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for automation.")] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Undo a restore. No data are deleted: the live data are kept and can be brought back with --to after."""
     wired: Wired = context.ensure_object(CommandContext).wired()
@@ -59,25 +61,26 @@ def command(
                 "--media-only goes with --to before or after", hint="korrigo-backup restore media_backup_….tar.gz"
             )
         artifact = _newest_safety(wired) if to is RollbackTarget.SAFETY else wired.catalog.find("latest", Kind.SQL)
-        options = RestoreOptions(allow_unsigned=allow_unsigned, in_place=in_place, keep=keep)
+        options = RestoreOptions(dry_run=dry_run, allow_unsigned=allow_unsigned, in_place=in_place, keep=keep)
         restore_and_say(wired, artifact, options, Questions(yes))
         return
-    done = rollback(
-        wired.site(),
-        wired.catalog,
-        RollbackOptions(media_only=media_only, redo=to is RollbackTarget.AFTER, keep=keep),
-        confirm=lambda plan: _confirm(plan, yes=yes),
-        listen=narrator(RollbackStep, StoppingServices),
-    )
-    add_to_document(plan=done.plan if done else None)
-    if done is None:
-        say("✅ The interrupted restore is undone: the site is as it was before it")
-        return
-    say("✅ Rollback completed successfully")
-    for kept in (done.plan.database_kept_as, done.plan.media_kept_as):
-        if kept:
-            say(f"   the replaced data is kept as {kept}")
-    say_services(done.health, "the rollback is done")
+    with planned():
+        done = rollback(
+            wired.site(),
+            wired.catalog,
+            RollbackOptions(media_only=media_only, redo=to is RollbackTarget.AFTER, keep=keep),
+            confirm=lambda plan: _confirm(plan, yes=yes, dry_run=dry_run),
+            listen=narrator(RollbackStep, StoppingServices),
+        )
+        add_to_document(plan=done.plan if done else None)
+        if done is None:
+            say("✅ The interrupted restore is undone: the site is as it was before it")
+            return
+        say("✅ Rollback completed successfully")
+        for kept in (done.plan.database_kept_as, done.plan.media_kept_as):
+            if kept:
+                say(f"   the replaced data is kept as {kept}")
+        say_services(done.health, "the rollback is done")
 
 
 def _newest_safety(wired: Wired) -> Artifact:
@@ -90,7 +93,7 @@ def _newest_safety(wired: Wired) -> Artifact:
     )
 
 
-def _confirm(plan: RollbackPlan, *, yes: bool) -> bool:
+def _confirm(plan: RollbackPlan, *, yes: bool, dry_run: bool) -> bool:
     say(f"Plan: roll back {'the restore' if plan.move == 'before' else 'the rollback'} of {plan.stamp}")
     for part, back, kept in (
         ("database", plan.database, plan.database_kept_as),
@@ -102,4 +105,7 @@ def _confirm(plan: RollbackPlan, *, yes: bool) -> bool:
             say(f"  {part:<9} {back} becomes live, the present {part} is kept as {kept}")
         else:
             say(f"  {part:<9} stays as it is")
+    if dry_run:
+        add_to_document(plan=plan)
+        raise PlanShown
     return yes or ask_yes(QUESTION)

@@ -9,6 +9,7 @@ import typer
 from korrigo_backup.artifact.consistency import findings
 from korrigo_backup.cli.list_ import content, proof, summary
 from korrigo_backup.cli.output import CommandContext, say, say_findings, say_json, say_table
+from korrigo_backup.cli.program.names import ARTIFACT, find_artifact
 from korrigo_backup.core.size import human
 
 if TYPE_CHECKING:
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
 
 def command(
     context: typer.Context,
-    artifact: Annotated[str, typer.Argument(help="A path, a name in BACKUP_DIR, or latest.")] = "latest",
+    artifact: Annotated[str, typer.Argument(help=ARTIFACT)] = "latest",
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
 ) -> None:
     """Show a backup's manifest: time, content, number of rows and files, proof."""
     wired: Wired = context.ensure_object(CommandContext).wired()
-    found = wired.catalog.find(artifact)
+    found = find_artifact(wired, artifact)
     if as_json:
         say_json("show", {**summary(found), "manifest": found.manifest})
         return

@@ -9,6 +9,7 @@ import typer
 from korrigo_backup.artifact.components import compared, members_of, saved_database
 from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.cli.output import CommandContext, narrator, say, say_json
+from korrigo_backup.cli.program.names import find_artifact
 from korrigo_backup.core.finding import Level
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.run.step import ValidateStep, silent
@@ -32,7 +33,7 @@ def command(
     """Validate the live site after a restore. Every check is made and reported. Exit 9 when a check fails."""
     wired: Wired = context.ensure_object(CommandContext).wired()
     site = wired.site()
-    found = wired.catalog.find(artifact) if artifact else None
+    found = find_artifact(wired, artifact) if artifact else None
     if not as_json:
         say("🔍 Validating restore...")
     point = found if found and KINDS[found.kind].components else None

@@ -10,6 +10,7 @@ import typer
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.fetch import reader
 from korrigo_backup.cli.output import CommandContext, say, say_findings, say_json
+from korrigo_backup.cli.program.names import ARTIFACT, find_artifact, say_passed_over
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.finding import Level, error, first_error, refuse_on_error
 from korrigo_backup.drill.verify import VerifyOptions, verified
@@ -31,9 +32,7 @@ ALL = "all"
 
 def command(
     context: typer.Context,
-    artifact: Annotated[
-        str, typer.Argument(help="A path, a name in BACKUP_DIR, latest, latest-point, latest-media, or all.")
-    ] = "latest",
+    artifact: Annotated[str, typer.Argument(help=f"{ARTIFACT} Or all.")] = "latest",
     depth: Annotated[
         Depth,
         typer.Option(
@@ -57,7 +56,7 @@ def command(
     if artifact == ALL:
         _verify_all(wired, depth, as_json=as_json)
         return
-    found = wired.catalog.find(artifact)
+    found = find_artifact(wired, artifact)
     findings = _verified(wired, found, depth)
     bad = first_error(findings)
     if as_json:
@@ -74,7 +73,7 @@ def _verify_copies(reading: TargetReader, artifact: str, *, as_json: bool) -> No
     from korrigo_backup.targets.read_back import artifacts_on, components_on  # noqa: PLC0415 - only this option
     from korrigo_backup.targets.verify_copy import verify as read_back  # noqa: PLC0415
 
-    meant = artifacts_on(reading, artifact)
+    meant = artifacts_on(reading, artifact, passed=say_passed_over)
     names = list(dict.fromkeys(name for one in meant for name in (*components_on(reading, one), one)))
     bad, documents = [], []
     losses: list[Finding] = []

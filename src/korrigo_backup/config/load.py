@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from korrigo_backup.config.convert import WrongValueError, convert
+from korrigo_backup.config.place import FILE_NAME
 from korrigo_backup.core.dotenv import Fault, Problem
 from korrigo_backup.core.variables import VARIABLES
 from korrigo_backup.errors import UsageError
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 _LARGEST = 1024 * 1024
 """Bytes: more than any configuration, less than a device would return."""
 
-FILE_NAME = "korrigo-backup.toml"
 
 DOTENV = ".env"
 OWN_DOTENV = "korrigo-backup.env"

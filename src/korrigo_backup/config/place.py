@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from korrigo_backup.config.load import FILE_NAME
+FILE_NAME = "korrigo-backup.toml"
 
 
 def directory_above(start: Path) -> Path | None:

@@ -13,6 +13,14 @@ _SHORTEST = 3
 """A shorter secret is not searched for: replacing every "a" would spoil the message and protect no secret."""
 
 
+_ORDINARY = frozenset({
+    "admin", "backup", "copy", "data", "database", "demo", "docker", "error", "file", "group", "host", "korrigo",
+    "local", "media", "password", "postgres", "restore", "role", "root", "secret", "server", "service", "site", "table",
+    "test", "user",
+})  # fmt: skip
+"""Words of messages that are passwords of careless sites: with every "site" masked nobody could read an error."""
+
+
 class Secret:
     """A value that no message, log or repr shows; `reveal()` is the only way to it."""
 
@@ -42,10 +50,26 @@ class Secret:
 
 def redact(text: str, secrets: Iterable[Secret]) -> str:
     """Return `text` with every secret replaced by stars, the longest first: a secret may be a part of another."""
-    for secret in sorted(secrets, key=lambda one: len(one.reveal()), reverse=True):
+    for secret in _longest_first(secrets):
         if len(secret.reveal()) >= _SHORTEST:
             text = text.replace(secret.reveal(), STARS)
     return text
+
+
+def redact_message(text: str, secrets: Iterable[Secret]) -> str:
+    """Return a message of this program with every secret replaced by stars, for its operator.
+
+    A secret that is an ordinary word of messages stays where it is a word of a sentence, between spaces.
+    """
+    secrets = _longest_first(secrets)
+    text = redact(text, [one for one in secrets if one.reveal() not in _ORDINARY])
+    for word in (one.reveal() for one in secrets if one.reveal() in _ORDINARY):
+        text = re.sub(rf"(?<![\s(]){word}|{word}(?![\s,;.:)])", STARS, f" {text} ")[1:-1]
+    return text
+
+
+def _longest_first(secrets: Iterable[Secret]) -> list[Secret]:
+    return sorted(secrets, key=lambda one: len(one.reveal()), reverse=True)
 
 
 def without_credentials(address: str) -> str:

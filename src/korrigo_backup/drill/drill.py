@@ -11,6 +11,7 @@ from korrigo_backup.artifact.components import components
 from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.finding import Finding, Level, ok, warning
+from korrigo_backup.core.size import human
 from korrigo_backup.drill.opened import opened_parts, require_possible
 from korrigo_backup.drill.stopwatch import Stopwatch
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused
@@ -92,7 +93,7 @@ def _announce(room: RoomForDrill, elsewhere: str, listen: Listener) -> None:
     listen(room)
     if room.free is not None and room.free < room.needs:
         raise Refused(
-            f"no room to drill {room.where}: the {room.part} needs {room.needs:,} bytes, {room.free:,} are free",
+            f"no room to drill {room.where}: the {room.part} needs {human(room.needs)}, {human(room.free)} are free",
             hint=f"make room, or drill in another place: {elsewhere}",
         )
 

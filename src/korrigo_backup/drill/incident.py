@@ -17,6 +17,7 @@ from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.artifact.naming import MEDIA_STORE
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.finding import first_error
+from korrigo_backup.core.size import human
 from korrigo_backup.drill.damages import Damage, make_damage
 from korrigo_backup.drill.survival import Trial, survive
 from korrigo_backup.errors import KorrigoBackupError, ProblemsFound, ProofFailed, Refused
@@ -140,7 +141,7 @@ def _require_room(catalog: Catalog, artifact: Artifact) -> None:
     free = free_bytes(catalog.directory)
     if free < needs:
         raise Refused(
-            f"no room for a copy of {artifact.name}: it needs {needs:,} bytes, {free:,} are free",
+            f"no room for a copy of {artifact.name}: it needs {human(needs)}, {human(free)} are free",
             hint=f"make room in {catalog.directory}",
         )
 

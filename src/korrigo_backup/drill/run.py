@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.components import components
 from korrigo_backup.artifact.history import FROM
-from korrigo_backup.artifact.kinds import KINDS, WITH_DUMP, Kind
+from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.compose.private_site import private_roles
 from korrigo_backup.core.finding import Finding, refuse_on_error
+from korrigo_backup.drill.choose import fitting, newest_loadable
 from korrigo_backup.drill.drill import NO_DRILL, Drilled, announce_room, drill, fingerprint
 from korrigo_backup.drill.private import PRIVATE, PrivateDrill, drill_privately
 from korrigo_backup.drill.stopwatch import Stopwatch
@@ -50,9 +51,6 @@ NOT_LOADED = (
 _ANNOUNCED: dict[Phase, Step] = {Phase.MAKE: MakingPlace(PRIVATE), Phase.REMOVE: RemovingLoaded()}
 """The steps that a drill in a private project announces; its load has the steps of a restore."""
 
-RECENT = timedelta(days=8)
-"""The age, before the newest backup, up to which a weekly restore point is drilled instead of it."""
-
 USERS = "public.auth_user"
 """The table whose rows the runbook counts (6.3)."""
 
@@ -77,8 +75,10 @@ class DrillVerdict(StrEnum):
 class DrillOptions:
     """Options of a drill. `artifact` is its name, "" for the newest that can be loaded.
 
-    With `with_media` that is the newest restore point, if it is of the last days before the newest backup. `wait` is in
-    seconds: so long another run may go on before this one gives up.
+    With `with_media` that is the newest restore point, if it is of the last days before the newest backup; if the place
+    has no room for its media, its database alone. `wait` is in seconds: so long another run may go on before this
+    one gives up.
+
     `places` makes the place for the site that is locked. `fetch` brings the copy of a target into the directory of
     another catalog and returns its path; `target` names it. `directory` is that of the site's backups.
     """
@@ -140,7 +140,10 @@ def run_drill(live: Site, catalog: Catalog, options: DrillOptions) -> DrillRepor
             there = catalog.elsewhere(home)
             artifact = str(options.fetch(there))
             watch.begin(Phase.CHECK)
-        return _drilled(site, catalog, there, _chosen(there, artifact, options), options, watch)
+        chosen, found = _chosen(there, artifact, options), list[Finding]()
+        if options.with_media and options.place is not PlaceName.COMPOSE:
+            chosen = fitting(there, chosen, options.places(site).place, found)
+        return _drilled(site, catalog, there, chosen, options, watch, found)
 
 
 def _chosen(catalog: Catalog, name: str, options: DrillOptions) -> Artifact:
@@ -159,24 +162,6 @@ def _with_place(site: Site, options: DrillOptions) -> DrillOptions:
     return replace(options, places=lambda _: places)
 
 
-def newest_loadable(catalog: Catalog, *, with_media: bool = False) -> Artifact:
-    """Return the newest good restore point or database backup, else the newest Django backup; raises NotFound.
-
-    With `with_media` a restore point that is `RECENT` goes before a newer backup of the database alone.
-    """
-    found = []
-    for kind in WITH_DUMP:
-        with suppress(NotFound):
-            found.append(catalog.find("latest", kind))
-    if found:
-        newest = max(one.created for one in found)
-        first = [one for one in found if with_media and KINDS[one.kind].components and newest - one.created <= RECENT]
-        return max(first or found, key=lambda one: (one.created, bool(KINDS[one.kind].components)))
-    with suppress(NotFound):
-        return catalog.find("latest", Kind.DJANGO)
-    return catalog.find("latest")
-
-
 @contextmanager
 def _locked(live: Site, catalog: Catalog, options: DrillOptions) -> Iterator[Site]:
     doing = f"drill of {options.artifact or 'the newest backup'}"
@@ -190,10 +175,15 @@ def _locked(live: Site, catalog: Catalog, options: DrillOptions) -> Iterator[Sit
 
 
 def _drilled(
-    site: Site, catalog: Catalog, there: Catalog, artifact: Artifact, options: DrillOptions, watch: Stopwatch
+    site: Site,
+    catalog: Catalog,
+    there: Catalog,
+    artifact: Artifact,
+    options: DrillOptions,
+    watch: Stopwatch,
+    found: list[Finding],
 ) -> DrillReport:
-    """Drill an artifact of the catalog `there`; return the report of any end but an interruption."""
-    found: list[Finding] = []
+    """Drill an artifact of the catalog `there`; return the report of any end but an interruption, with `found`."""
     why = {FROM: options.target} if options.target else {}
     try:
         with recorded_where_ours(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.core.finding import Level
+from korrigo_backup.core.size import human
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -103,6 +104,6 @@ def _way_back(plan: RestorePlan, kept: list[str], *, in_place: bool) -> str:
 
 def _space(plan: RestorePlan) -> str:
     return ", ".join(
-        f"{one.part}: {one.needs:,} bytes needed, {'not visible' if one.free is None else f'{one.free:,}'} free"
+        f"{one.part}: {human(one.needs)} needed, {'not visible' if one.free is None else human(one.free)} free"
         for one in plan.replaces
     )

@@ -215,7 +215,7 @@ class DatabasePart:
         before = naming.before_database(live, self.context.stamp)
         self.context.listen(EndingSessions())
         undo.push("the swap of the databases", lambda: self._undo_swap(live, kept, before))
-        self.context.listen(Swapping(kept or ""))
+        self.context.listen(Swapping(kept or "", "database"))
         self.databases.swap(live, self._stage, kept, comment=self._target().comment, incomplete=bool(self.spools))
         for bound, spool in self.spools:
             restricted = knows_restrict(self.context.site.postgres.client_version())
@@ -372,7 +372,7 @@ class MediaPart:
         tree, stamp = self._tree, self.context.stamp
         with explained("swap the media tree"):
             undo.push("the swap of the media", lambda: tree.undo_swap(stamp))
-            self.context.listen(Swapping(str(tree.beside("before", stamp))))
+            self.context.listen(Swapping(str(tree.beside("before", stamp)), "media"))
             tree.swap(stamp)
 
     def _carry_links(self, staging: Stage) -> None:

@@ -16,6 +16,7 @@ from korrigo_backup.compare.present import LiveRows
 from korrigo_backup.compare.rows import SMALL, dump_rows, narrow_under
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.finding import Finding, error, warning
+from korrigo_backup.core.size import human
 from korrigo_backup.errors import KorrigoBackupError, Refused, UsageError
 from korrigo_backup.media.findings import foreseen
 from korrigo_backup.media.tree import UNMOUNT
@@ -201,7 +202,7 @@ def _database_findings(databases: Databases, replacement: Replacement) -> Iterat
 def room(replacement: Replacement) -> Iterator[Finding]:
     """Yield an error if the new data do not fit in addition to the present data."""
     if replacement.free is not None and replacement.free < replacement.needs:
-        what = f"{replacement.target}: {replacement.free:,} bytes free, {replacement.needs:,} needed"
+        what = f"{replacement.target}: {human(replacement.free)} free, {human(replacement.needs)} needed"
         hint = "make room: the old data is kept in addition to the new"
         yield error("space.media", what, hint) if replacement.part == "media" else error("space.database", what, hint)
 

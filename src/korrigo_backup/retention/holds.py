@@ -40,8 +40,11 @@ def read(directory: Path) -> tuple[Hold, ...]:
         ) from None
 
 
-def add(directory: Path, hold: Hold) -> None:
-    """Add a hold; UsageError for a hold that has ended already, or for the same name and holder twice."""
+def add(directory: Path, hold: Hold, *, dry_run: bool = False) -> None:
+    """Add a hold; with `dry_run` only see whether that is possible.
+
+    Raises UsageError for a hold that has ended already, or for the same name and holder twice.
+    """
     if hold.until is not None and hold.until <= hold.since:
         day = f"{hold.until.astimezone():%Y-%m-%d}"
         raise UsageError(f"{day} has passed", hint="name a later day, or leave --until out")
@@ -53,11 +56,15 @@ def add(directory: Path, hold: Hold) -> None:
                     f"{hold.name} is {one.described()}",
                     hint=f"to change it, release it first: korrigo-backup hold release {hold.name} --by {hold.holder}",
                 )
-        _write(directory, (*known, hold))
+        if not dry_run:
+            _write(directory, (*known, hold))
 
 
-def release(directory: Path, name: str, holder: str | None) -> tuple[Hold, ...]:
-    """Take away the holds on `name`, all or those of a holder; return them. NotFound when there is none."""
+def release(directory: Path, name: str, holder: str | None, *, dry_run: bool = False) -> tuple[Hold, ...]:
+    """Take away the holds on `name`, all or those of a holder; return them. NotFound when there is none.
+
+    With `dry_run` they stay.
+    """
     with _alone(directory):
         known = read(directory)
         gone = tuple(one for one in known if one.name == name and holder in {None, one.holder})
@@ -67,7 +74,8 @@ def release(directory: Path, name: str, holder: str | None) -> tuple[Hold, ...]:
                 f"there is no hold on {name}" + (f" for {holder}" if holder else ""),
                 hint=f"held are: {first_of(names, 5) or 'none'}; korrigo-backup hold list",
             )
-        _write(directory, tuple(one for one in known if one not in gone))
+        if not dry_run:
+            _write(directory, tuple(one for one in known if one not in gone))
     return gone
 
 

@@ -234,8 +234,8 @@ def _restore(step: RestoreStep) -> str:
         case of.EndingSessions():
             return "🔌 Terminating database connections..."
         case of.Swapping():
-            kept = f"Swapping in the restored data... (the old is kept as {step.kept})"
-            return f"🔁 {kept if step.kept else 'Putting it in place...'}"
+            kept = f"Swapping in the restored {step.part}... (the old is kept as {step.kept})"
+            return f"🔁 {kept if step.kept else f'Putting the {step.part} in place...'}"
         case of.StartingServices():
             return "🚀 Starting backend..." + _unless(configured=step.configured, command="start")
         case of.RestoredSiteHealthy():

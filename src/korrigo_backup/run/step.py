@@ -431,9 +431,13 @@ class EndingSessions(_Tagged, frozen=True, tag="restore.terminate"):
 
 
 class Swapping(_Tagged, frozen=True, tag="restore.swap"):
-    """Staged data take the place of the live data, which are `kept` under a name; "" if there are none."""
+    """Staged data take the place of the live data, which are `kept` under a name; "" if there are none.
+
+    `part` is `database` or `media`.
+    """
 
     kept: str
+    part: str
 
 
 class StartingServices(_Tagged, frozen=True):

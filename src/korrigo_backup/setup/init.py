@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from korrigo_backup.config.load import DOTENV, FILE_NAME, OWN_DOTENV, OWN_PREFIX, load, own_variables, read_toml
+from korrigo_backup.config.load import DOTENV, OWN_DOTENV, OWN_PREFIX, load, own_variables, read_toml
 from korrigo_backup.config.model import Configuration
+from korrigo_backup.config.place import FILE_NAME
 from korrigo_backup.config.template import render
 from korrigo_backup.core.dotenv import written
 from korrigo_backup.core.finding import Finding, ok, warning

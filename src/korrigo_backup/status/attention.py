@@ -19,6 +19,7 @@ from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.finding import Finding, Level, error, warning
+from korrigo_backup.core.size import human
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.run.record import Verb
 from korrigo_backup.status.good import CLOCKS_DIFFER, good_artifacts, rows_of
@@ -215,7 +216,7 @@ def _against(newest: Artifact, before: Sequence[Artifact]) -> Iterator[Finding]:
         yield warning("status.rows", f"{newest.name} holds {counted(rows, 'row')}, usual are {usual:,.0f}", hint)
     size = median(artifact.size for artifact in before)
     if not SIZES[0] * size <= newest.size <= SIZES[1] * size:
-        yield warning("status.size", f"{newest.name} has {counted(newest.size, 'byte')}, usual are {size:,.0f}", hint)
+        yield warning("status.size", f"{newest.name} has {human(newest.size)}, usual are {human(int(size))}", hint)
 
 
 def _schedule(facts: Facts) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from korrigo_backup.artifact.catalog import LATEST
 from korrigo_backup.artifact.manifest import LARGEST
 from korrigo_backup.artifact.naming import DIRECTORY_MANIFEST, MANIFEST_SUFFIX, MEDIA_STORE, is_kit, parse
 from korrigo_backup.artifact.signature import Authenticity
-from korrigo_backup.errors import ProofFailed, Refused, UsageError
+from korrigo_backup.errors import NotFound, ProofFailed, Refused, UsageError
 from korrigo_backup.media.store.objects import MediaStore, force_to_disk
 from korrigo_backup.run.step import CopyFetched, CopyMended, CopyOverwritten, Listener, silent
 from korrigo_backup.system.files import (
@@ -26,6 +26,7 @@ from korrigo_backup.targets.read_back import artifacts_on, components_on
 from korrigo_backup.targets.receipt import is_stored, stored_name
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from korrigo_backup.artifact.catalog import Catalog
@@ -33,22 +34,51 @@ if TYPE_CHECKING:
     from korrigo_backup.targets.receipt import Receipt
 
 
-def fetch(reader: TargetReader, named: str, *, listen: Listener = silent, allow_unsigned: bool = False) -> Path:
+def fetch(
+    reader: TargetReader,
+    named: str,
+    *,
+    passed: Callable[[str, str], None] = lambda _name, _why: None,
+    listen: Listener = silent,
+    allow_unsigned: bool = False,
+) -> Path:
     """Fetch an artifact and its components into the backup directory and return its path; the caller holds the lock.
 
     A file that is there with the same content stays; a damaged one is replaced by the one from the target, once that is
     proven. Raises NotFound without a whole copy on the target, ProofFailed for one that is damaged, or if another
     artifact has its name here, Refused for a sealed copy without an identity.
     """
-    name = artifacts_on(reader, named)[0] if named in LATEST else require_plain(named)
-    parsed = parse(name)
-    if parsed is None and not is_kit(name):
+    *components, name = wanted(reader, named, passed=passed)
+    for component in components:
+        _fetch_one(reader, component, listen=listen, allow_unsigned=allow_unsigned)
+    return _fetch_one(reader, name, listen=listen, allow_unsigned=allow_unsigned)
+
+
+def wanted(
+    reader: TargetReader, named: str, *, passed: Callable[[str, str], None] = lambda _name, _why: None
+) -> tuple[str, ...]:
+    """Return the artifacts that are fetched for a name, in their order; raises as `fetch`.
+
+    The components of a point come before it: a crash leaves no point that lacks one.
+    """
+    name = _name_there(reader, named, passed)
+    if parse(name) is None and not is_kit(name):
         raise UsageError(
             f"{name} is not the name of a backup", hint=f"korrigo-backup list --on {reader.destination.name}"
         )
-    for component in components_on(reader, name):  # before the point: a crash leaves no point that lacks one
-        _fetch_one(reader, component, listen=listen, allow_unsigned=allow_unsigned)
-    return _fetch_one(reader, name, listen=listen, allow_unsigned=allow_unsigned)
+    return (*components_on(reader, name), name)
+
+
+def _name_there(reader: TargetReader, named: str, passed: Callable[[str, str], None]) -> str:
+    """Return the name of the artifact that is meant; a text that means none is returned as it is."""
+    if named not in LATEST and (parse(require_plain(named)) or is_kit(named)):
+        return named
+    try:
+        return artifacts_on(reader, named, passed=passed)[0]
+    except NotFound:
+        if named in LATEST:
+            raise
+        return named
 
 
 def _fetch_one(reader: TargetReader, name: str, *, listen: Listener, allow_unsigned: bool) -> Path:

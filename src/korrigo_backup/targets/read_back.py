@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.catalog import LATEST
-from korrigo_backup.artifact.kinds import KINDS, Origin
+from korrigo_backup.artifact.kinds import KINDS, Kind, Origin
+from korrigo_backup.artifact.meaning import meant_by, the_one
 from korrigo_backup.artifact.naming import is_kit, parse
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.errors import NotFound, ProofFailed, UsageError
@@ -29,7 +30,7 @@ from korrigo_backup.targets.receipt import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Callable, Container, Iterator, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
     from pathlib import Path
@@ -45,7 +46,8 @@ class RemoteCopy:
     """An artifact on a target. `size` is in bytes there; `missing` names objects of its ledger that are not there.
 
     `sent`, `read`, `locked_until` and `lock_read` are from the ledger of this host, None where it does not know the
-    copy. `hidden` names objects that somebody has deleted: the versions below their delete markers are there.
+    copy. `bad` is why it was found bad when it was last read back. `hidden` names objects that somebody has deleted:
+    the versions below their delete markers are there.
     """
 
     name: str
@@ -58,6 +60,7 @@ class RemoteCopy:
     lock_read: datetime | None = None
     missing: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
+    bad: str = ""
 
 
 def sites(destination: Destination) -> list[str]:
@@ -111,6 +114,7 @@ def copies(catalog: Catalog, destination: Destination, site: str) -> list[Remote
                 lock_read=whole.lock_read if whole else None,
                 missing=tuple(one.object for one in sent if there.get(one.object) != one.size),
                 hidden=tuple(sorted(of_it & hidden)),
+                bad=next((one.bad for one in sent if one.bad), ""),
             )
         )
     return sorted(found, key=lambda one: one.name.removesuffix(SUFFIX)[-40:], reverse=True)
@@ -248,21 +252,42 @@ def components_on(reader: TargetReader, name: str) -> tuple[str, ...]:
     return tuple(one for one in receipt.components if parse(one))
 
 
-def artifacts_on(reader: TargetReader, named: str) -> list[str]:
-    """Return the artifacts on a target that are meant by a name, `latest`, `latest-point`, `latest-media` or `all`.
+def artifacts_on(
+    reader: TargetReader, named: str, *, passed: Callable[[str, str], None] = lambda _name, _why: None
+) -> list[str]:
+    """Return the artifacts on a target that are meant by a name or its beginning, a date, `latest…` or `all`.
 
-    Raises NotFound if there is none.
+    `latest` is the newest copy that was not found bad there; `passed` is called with each newer one and the reason.
+    Raises NotFound if there is none, UsageError if a date or a beginning means several.
     """
-    whole = [one.name for one in copies(reader.catalog, reader.destination, reader.site)]
+    found = copies(reader.catalog, reader.destination, reader.site)
+    whole = [one.name for one in found]
     if named in LATEST:
-        parsed = [(found, name) for name in whole if (found := parse(name))]
-        whole = [name for found, name in sorted(parsed, key=lambda one: (one[0].stamp, one[0].counter))
-                 if found.kind is LATEST[named] and found.origin is Origin.ROUTINE][-1:]  # fmt: skip
+        whole = _newest_good(found, LATEST[named], passed)
+    elif named != "all" and named not in whole:
+        meant = the_one(named, meant_by(named, whole))
+        whole = [meant] if meant else []
     elif named != "all":
-        whole = [name for name in whole if name == named]
+        whole = [named]
     if not whole:
         raise NotFound(
             f"{reader.destination.name} has no whole copy of {named}",
             hint=f"korrigo-backup list --on {reader.destination.name}",
         )
     return whole
+
+
+def _newest_good(found: Sequence[RemoteCopy], kind: Kind, passed: Callable[[str, str], None]) -> list[str]:
+    """Return the newest routine copy of a kind that is not known bad; the newest if all are: reading reports it."""
+    parsed = [(name, one) for one in found if (name := parse(one.name))]
+    alike = [
+        one
+        for name, one in sorted(parsed, key=lambda pair: (pair[0].stamp, pair[0].counter), reverse=True)
+        if name.kind is kind and name.origin is Origin.ROUTINE
+    ]
+    good = next((one for one in alike if not one.bad), None)
+    if good is None:
+        return [one.name for one in alike[:1]]
+    for one in alike[: alike.index(good)]:
+        passed(one.name, f"was found bad there: {one.bad}")
+    return [good.name]

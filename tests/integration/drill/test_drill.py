@@ -2,9 +2,15 @@
 
 import json
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 import pytest
+from typer.testing import CliRunner
 
+from korrigo_backup.cli.main import app
+from korrigo_backup.errors import PartlyDone
+from korrigo_backup.places.beside import BesideLive
+from korrigo_backup.places.place import Places
 from sandbox import connect, nothing_changes
 
 
@@ -50,6 +56,31 @@ def test_the_drill_of_the_week_restores_media_too_though_a_newer_backup_has_none
     point.unlink()
     assert newer.name in site.korrigo("drill", "--with-media").out.splitlines()[-1]
     assert "leave out" in site.korrigo("drill", newer, "--with-media", code=2).err
+
+
+@dataclass(frozen=True)
+class Cramped(BesideLive):
+    """Next to a live tree whose disk is full."""
+
+    def free(self):
+        return None, 10
+
+
+@pytest.mark.contract("D1")
+def test_without_room_for_the_media_the_database_alone_is_proven_and_that_is_no_success(site, monkeypatch):
+    site.korrigo("backup", "full")
+    dump = site.one("db_backup_*.sql.gz")
+    monkeypatch.setattr("korrigo_backup.cli.drill.places", lambda *of, **_: Places(Cramped(of[2])))
+    monkeypatch.chdir(site.home)
+    for name, value in site.env.items():
+        monkeypatch.setenv(name, value)
+    result = CliRunner().invoke(app, ["drill", "--with-media"])
+    assert isinstance(result.exception, PartlyDone)
+    assert (result.exception.id, result.exception.exit_code) == ("drill.media", 3)
+    record = journal(site)[-1]
+    assert (record["verb"], record["subject"], record["outcome"]) == ("drill", dump.name, "done")
+    assert record["proved"]
+    assert leftovers(site) == set()
 
 
 def test_a_drill_waits_for_another_run_as_long_as_it_is_asked_to(site):

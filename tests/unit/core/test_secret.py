@@ -2,7 +2,7 @@
 
 import pytest
 
-from korrigo_backup.core.secret import STARS, Secret, redact
+from korrigo_backup.core.secret import STARS, Secret, redact, redact_message
 from property_testing import given, st
 
 pytestmark = [pytest.mark.contract("C5"), pytest.mark.promise("P7")]
@@ -32,3 +32,23 @@ def test_a_very_short_secret_does_not_spoil_every_message():
 
 def test_redact_masks_the_whole_of_a_secret_that_begins_with_another_secret():
     assert redact("pa55word-of-2026", [Secret("pa55word"), Secret("pa55word-of-2026")]) == "***"
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ("the site serves; no site.", "the site serves; no site."),
+        ("site", "site"),
+        ("PGPASSWORD=site", "PGPASSWORD=***"),
+        ('password "site" is wrong', 'password "***" is wrong'),
+        ("postgres://user:site@db/shop", "postgres://user:***@db/shop"),
+        ("sites, mysite", "***s, my***"),
+    ],
+)
+def test_a_secret_that_is_an_ordinary_word_is_masked_where_it_may_be_a_value(text, redacted):
+    assert redact_message(text, [Secret("site")]) == redacted
+
+
+def test_another_secret_is_masked_in_a_message_wherever_it_stands():
+    assert redact_message("the hunter22 of site", [Secret("site"), Secret("hunter22")]) == "the *** of site"
+    assert redact("the site", [Secret("site")]) == "the ***"

@@ -45,7 +45,7 @@ def test_every_step_has_a_line_or_is_silent_on_purpose_and_has_an_id_of_its_own(
             ("✅ Proven: 2 of 9 files (2.0K), as they were saved\n"
             "   7 are links to live files, unchanged since by size, times and inode, and not read"),
         ),
-        (of.Swapping(""), "restore.swap", "🔁 Putting it in place..."),
+        (of.Swapping("", "media"), "restore.swap", "🔁 Putting the media in place..."),
         (of.DjangoLoaded(5), "django.restore.loaded", "   Pass 1: Saved 5 objects. 0 remaining.\n   Database restored successfully"),
         (of.AwaitingLock("busy", 90.0), "lock.waiting", "⏳ busy; waiting 90 s at most"),
     ],

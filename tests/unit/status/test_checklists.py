@@ -68,6 +68,8 @@ def test_the_complete_checklist_has_the_runbook_s_points_and_their_evidence():
     records = [
         ran(30, subject=week_old, **proof),
         ran(29, verb="rollback", subject="x"),
+        ran(29, verb="incident", subject=fresh),
+        ran(28, verb="drill", subject=fresh, phases={"rebuild": 3.0, "load": 9.0}),
         ran(28, verb="nightly", steps=["prune.removed"]),
         ran(4, verb="backup", subject="full"),
         ran(1, subject=fresh, **proof),
@@ -100,3 +102,19 @@ def test_old_and_recent_are_by_the_age_at_the_time_of_the_restore():
     answers = {re.sub(r" \(.*", "", a.point): a.state for a in release(evidence(healthy(records=[fresh])))}
     assert answers["Restore of a recent backup succeeds"] is YES
     assert answers["Restore of an old backup"] is NO
+
+
+def test_a_rollback_of_a_good_restore_does_not_show_that_one_works_after_a_failure():
+    rolled = [ran(9, verb="restore", subject="x"), ran(8, verb="rollback", subject="x")]
+    failed = [ran(9, Outcome.FAILED, verb="restore", subject="x"), ran(8, verb="rollback", subject="x")]
+    for records, state in (([], NO), (rolled, ASK), (failed, YES), ([ran(9, verb="incident", subject="x")], YES)):
+        (found,) = [a for a in release(evidence(healthy(records=records))) if a.point.startswith("Rollback works")]
+        assert found.state is state
+
+
+def test_an_ordinary_drill_is_no_disaster_recovery_test():
+    ordinary, lost = ran(9, verb="drill", subject="x"), ran(8, verb="drill", subject="x", phases={"rebuild": 3.0})
+    restored = ran(9, verb="restore", subject="x", steps=["restore.proven"])
+    for records, state in (([], NO), ([restored], NO), ([ordinary], ASK), ([ordinary, lost], YES)):
+        (found,) = [a for a in release(evidence(healthy(records=records))) if a.point.startswith("Disaster")]
+        assert found.state is state

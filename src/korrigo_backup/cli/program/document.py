@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import msgspec
 
 from korrigo_backup.core.paths import readable
-from korrigo_backup.core.secret import redact
+from korrigo_backup.core.secret import redact_message
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -70,9 +70,9 @@ def error_fields(problem: KorrigoBackupError, secrets: Iterable[Secret]) -> dict
     return {
         "id": problem.id,
         "code": problem.exit_code,
-        "message": redact(problem.message, known),
-        "hint": redact(problem.hint, known),
-        "state": redact(problem.state, known),
+        "message": redact_message(problem.message, known),
+        "hint": redact_message(problem.hint, known),
+        "state": redact_message(problem.state, known),
     }
 
 

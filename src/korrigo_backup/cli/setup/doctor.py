@@ -29,11 +29,13 @@ def command(
     fix: Annotated[
         bool, typer.Option("--fix", help="First repair modes, missing directories and leftovers of killed runs.")
     ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --fix: only name what it would mend.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
 ) -> None:
     """Check the machine, Docker, the services, the database, the media, the disk and the settings. Exit 10 if ill."""
     built = context.ensure_object(CommandContext)
     mended: list[str] = []
+    fix = fix and not dry_run  # the line of what would be mended is the plan
     if fix:
         listen = _noting(mended, silent if as_json else narrator())
         wired = _wired(built, listen)

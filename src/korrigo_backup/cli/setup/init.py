@@ -18,8 +18,8 @@ from korrigo_backup.artifact.naming import stamp
 from korrigo_backup.cli.output import CommandContext, ask, say, say_data, say_findings
 from korrigo_backup.cli.setup.checks import checks
 from korrigo_backup.cli.setup.first_steps import keep_out_of_git, keep_password, next_steps, password
-from korrigo_backup.config.load import FILE_NAME, surroundings
-from korrigo_backup.config.place import directory_above
+from korrigo_backup.config.load import surroundings
+from korrigo_backup.config.place import FILE_NAME, directory_above
 from korrigo_backup.core.finding import Level, first_error
 from korrigo_backup.core.secret import redact
 from korrigo_backup.errors import KorrigoBackupError, PartlyDone, Refused, UsageError

@@ -13,7 +13,8 @@ import typer
 
 from korrigo_backup.cli.output import CommandContext, ask_yes, say
 from korrigo_backup.cli.program.document import add_to_document
-from korrigo_backup.config.load import FILE_NAME, OWN_DOTENV
+from korrigo_backup.config.load import OWN_DOTENV
+from korrigo_backup.config.place import FILE_NAME
 from korrigo_backup.errors import Cancelled, KorrigoBackupError, NotFound
 from korrigo_backup.retention.previous_copies import survey
 from korrigo_backup.setup import scripts

@@ -14,6 +14,8 @@ from korrigo_backup.canary.watch import alarms, findings, watch
 from korrigo_backup.cli.output import CommandContext, say, say_findings, say_json, say_table
 from korrigo_backup.cli.program.commands import Actions
 from korrigo_backup.cli.program.document import add_to_document
+from korrigo_backup.cli.program.dry_run import DryRun, say_unchanged
+from korrigo_backup.cli.program.names import find_artifact
 from korrigo_backup.core.finding import Level, error, headline
 from korrigo_backup.core.paths import on_one_line
 from korrigo_backup.errors import NotFound, ProblemsFound, Refused, UsageError
@@ -55,10 +57,11 @@ def accept_(
         str | None, typer.Argument(help="The backup that is as it should be; default: those of the alarm.")
     ] = None,
     reason: Annotated[str | None, typer.Option(help="Why its content is right; the journal keeps it.")] = None,
+    dry_run: DryRun = False,
 ) -> None:
     """End an alarm: the new state is the usual one from now on."""
     wired, facts, watched = _watched(context)
-    _accept(wired, facts, watched, name, reason)
+    _accept(wired, facts, watched, name, reason, dry_run=dry_run)
 
 
 ACTIONS = Actions(
@@ -77,13 +80,15 @@ def _watched(context: typer.Context) -> tuple[Wired, Facts, Sequence[Watch]]:
     return wired, facts, watch(facts, lived_with=wired.config.status.accept)
 
 
-def _accept(wired: Wired, facts: Facts, watched: Sequence[Watch], name: str | None, reason: str | None) -> None:
+def _accept(
+    wired: Wired, facts: Facts, watched: Sequence[Watch], name: str | None, reason: str | None, *, dry_run: bool
+) -> None:
     if facts.held_unread:
         raise Refused(facts.held_unread[0], hint=facts.held_unread[1])
     if not reason or not on_one_line(reason):
         raise UsageError("an alarm ends for a reason", hint='add --reason "…": the journal keeps it')
     if name is not None:
-        names = [wired.catalog.find(name).name]
+        names = [find_artifact(wired, name).name]
         if names[0] not in {artifact.name for artifact in facts.artifacts}:
             raise UsageError(f"{name} is not in {wired.catalog.directory}", hint="the names: korrigo-backup list")
     else:
@@ -92,6 +97,11 @@ def _accept(wired: Wired, facts: Facts, watched: Sequence[Watch], name: str | No
     if not names:
         raise NotFound("no alarm of the canary stands", hint="korrigo-backup canary shows the comparison")
     add_to_document(accepted=names)
+    if dry_run:
+        for one in names:
+            say(f"{one} would be the usual state")
+        say_unchanged()
+        return
     for one in names:
         ended = accept(wired.catalog, wired.site(), one, reason=on_one_line(reason), now=local_now())
         say(f"✅ {one} is the usual state from now on")

@@ -58,10 +58,10 @@ def command(
     if open_points:
         if not as_json:
             say_contacts(people)
-        first = open_points[0]
+        verb = "point is" if len(open_points) == 1 else "points are"
         raise ProblemsFound(
-            f"{len(open_points)} of {len(answers)} points are not met, the first: {first.point}",
-            hint=first.hint,
+            f"{len(open_points)} of {len(answers)} {verb} not met: {'; '.join(one.point for one in open_points)}",
+            hint="; ".join(dict.fromkeys(one.hint for one in open_points if one.hint)),
         )
 
 

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.app.build_status import status
-from korrigo_backup.artifact.catalog import local_now
+from korrigo_backup.artifact.catalog import LATEST, local_now
+from korrigo_backup.artifact.meaning import meant_by, the_one
 from korrigo_backup.cli.output import CommandContext, say, say_data
 from korrigo_backup.cli.program.commands import Actions
 from korrigo_backup.cli.program.document import add_to_document
+from korrigo_backup.cli.program.names import find_artifact
 from korrigo_backup.errors import NotFound, UsageError
 from korrigo_backup.report.collect import contents, with_tables
 from korrigo_backup.report.compliance import AuditEvidence, compliance_page
@@ -27,6 +29,7 @@ from korrigo_backup.system.files import explained, replace_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
 
     from korrigo_backup.app.build import Wired
     from korrigo_backup.report.model import DrillResult, Page
@@ -140,8 +143,8 @@ def _drills(known: Status) -> tuple[DrillResult, ...]:
 def _drill(wired: Wired, known: Status, name: str | None, lang: str) -> Page:
     found: Sequence[DrillResult] = _drills(known)
     if name is not None:
-        named = wired.catalog.find(name).name if name.startswith("latest") else name.rpartition("/")[2]
-        found = [one for one in found if one.subject == named]
+        tested = _tested(wired, name, {one.subject for one in found})
+        found = [one for one in found if one.subject == tested]
     if not found:
         raise NotFound(
             f"the journal has no drill{f' of {name}' if name else ''}",
@@ -154,6 +157,14 @@ def _drill(wired: Wired, known: Status, name: str | None, lang: str) -> Page:
         last = replace(last, content=content)
     environment = f"{wired.config.site.name} {wired.config.site.environment}"
     return drill_page(last, _drills(known), _targets(wired), environment=environment, lang=lang)
+
+
+def _tested(wired: Wired, name: str, subjects: AbstractSet[str]) -> str:
+    """Return the name of the tested backup that is meant; it may be gone from here."""
+    if name in LATEST:
+        return find_artifact(wired, name).name
+    bare = name.rpartition("/")[2]
+    return bare if bare in subjects else the_one(name, meant_by(bare, subjects)) or bare
 
 
 def _within(begin: str | None, end: str | None, now: datetime) -> tuple[datetime, datetime]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import datetime
 from itertools import islice
 from pathlib import Path  # noqa: TC003 - typer reads it when the verb runs
 from typing import TYPE_CHECKING, Annotated
@@ -23,12 +25,15 @@ from korrigo_backup.status.nagios import UNKNOWN, plugin_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import datetime
 
     from korrigo_backup.app.build import Wired
     from korrigo_backup.artifact.history import Proof
     from korrigo_backup.config.unattended import Contact
     from korrigo_backup.status.model import Good, Status, TargetCopies
+
+
+_PLACES, _SUPPORTS = 3, 2
+"""The rule 3-2-1: three places, two supports, one of them off site."""
 
 
 def command(
@@ -142,10 +147,7 @@ def _lines(found: Status) -> Iterator[tuple[str, str]]:
     yield "verified", _proof(found.verified, "never")
     yield "proven", _proof(found.proven, "never by a restore or a comparison")
     yield from _incident(found)
-    copies = found.copies
-    supports = "?" if copies.supports is None else str(copies.supports)
-    off_site = f", {copies.off_site} of 1 off site" if found.facts.targets else ""
-    yield "copies", f"{copies.places} of 3 places, {supports} of 2 supports{off_site}"
+    yield "copies", _copies(found)
     for target in found.facts.targets:
         yield target.name, _target(target, found.now)
     if found.space:
@@ -163,7 +165,7 @@ def _lines(found: Status) -> Iterator[tuple[str, str]]:
             f"{found.skipped.count} points in 24 hours, the last {last.astimezone():%Y-%m-%d %H:%M}{reason}",
         )
     if found.facts.holder:
-        yield "running", found.facts.holder
+        yield "running", _in_local_time(found.facts.holder)
     if found.holds:
         yield "held", f"{len(found.holds)}: {named(list(dict.fromkeys(hold.name for hold in found.holds)))}"
     if found.facts.kept:
@@ -174,6 +176,34 @@ def _lines(found: Status) -> Iterator[tuple[str, str]]:
         )
     if found.others:
         yield "others", f"{found.others} backups of another site or environment are not counted"
+
+
+def _copies(found: Status) -> str:
+    """Return in plain words in how many places the data are, and what the rule 3-2-1 still asks for."""
+    copies = found.copies
+    where = "the live site only" if copies.places < 2 else f"{copies.places} places (the live site counts)"  # noqa: PLR2004
+    kinds = {None: "it is not known on how many disks", 1: "all on one disk"}.get(
+        copies.supports, f"on {copies.supports} disks or services"
+    )
+    missing = [
+        word
+        for word, is_there in (
+            ("a third place", copies.places >= _PLACES),
+            ("a second disk or service", copies.supports is None or copies.supports >= _SUPPORTS),
+            ("a place off site", copies.off_site > 0),
+        )
+        if not is_there
+    ]
+    return f"{where}, {kinds}; missing: {', '.join(missing)}" if missing else f"{where}, {kinds}, one off site"
+
+
+def _in_local_time(text: str) -> str:
+    """Return a text with its UTC times as the lines beside it have theirs: in this machine's zone, to the minute."""
+    return re.sub(
+        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00",
+        lambda match: f"{datetime.fromisoformat(match[0]).astimezone():%Y-%m-%d %H:%M %Z}",
+        text,
+    )
 
 
 def _objective(found: Status) -> str:

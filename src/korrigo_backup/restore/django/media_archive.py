@@ -14,6 +14,7 @@ from korrigo_backup.artifact import manifest as manifests
 from korrigo_backup.artifact.kinds import LISTING_SUFFIX
 from korrigo_backup.artifact.manifest import Member
 from korrigo_backup.artifact.naming import DIRECTORY_MANIFEST, MEMBERS_SUFFIX
+from korrigo_backup.core.size import human
 from korrigo_backup.errors import Refused
 from korrigo_backup.media import zip_archive
 from korrigo_backup.media.store.objects import MediaStore
@@ -35,7 +36,7 @@ def require_room(directory: Path, manifest: Manifest) -> None:
     media = manifest.media
     if media and media.store and (free := free_bytes(directory)) < media.bytes:
         raise Refused(
-            f"manage.py restores media from an archive of about {media.bytes:,} bytes; {directory} has {free:,} free",
+            f"manage.py restores media from an archive of {human(media.bytes)}; {directory} has {human(free)} free",
             hint="make room there; or restore database and media apart, from a restore point: korrigo-backup list",
         )
 

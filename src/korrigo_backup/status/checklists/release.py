@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.history import is_proof
 from korrigo_backup.artifact.naming import parse
+from korrigo_backup.core.size import human
 from korrigo_backup.retention.hold import standing
 from korrigo_backup.retention.policy import RetentionFacts, Rule, decide, own_clock
-from korrigo_backup.run.record import RESTORES, Verb
-from korrigo_backup.status.checklists.answer import Answer, Evidence, answer, ask, describe
+from korrigo_backup.run.record import RESTORES, Outcome, Phase, Verb
+from korrigo_backup.status.checklists.answer import GOOD, Answer, Evidence, answer, ask, describe
 from korrigo_backup.status.checklists.daily import notified
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def _backup(evidence: Evidence) -> tuple[Answer, ...]:
         answer(BACKUP, "Files of the right format (.sql.gz, or a Django directory)", done=bool(good),
                evidence=", ".join(one.name for one in good) or "there is none", hint="korrigo-backup backup"),
         answer(BACKUP, "Size as expected", done=bool(good) and odd is None,
-               evidence=odd.message if odd else ", ".join(f"{one.kind} {one.size:,} bytes" for one in good) or "none",
+               evidence=odd.message if odd else ", ".join(f"{one.kind} {human(one.size)}" for one in good) or "none",
                hint=odd.hint if odd else "korrigo-backup backup"),
         answer(BACKUP, "Integrity can be verified", done=verified is not None,
                evidence=verified.describe() if verified else "never",
@@ -116,7 +117,6 @@ def _restore(evidence: Evidence) -> tuple[Answer, ...]:
     restored = evidence.newest(lambda r: r.verb in RESTORES and is_proof(r))
     media = evidence.newest(lambda r: any(step.id == "restore.proven.media" for step in r.steps))
     loaded = evidence.newest(lambda r: is_proof(r) and r.verb != Verb.COMPARE)
-    rollback = evidence.newest(lambda r: r.verb == Verb.ROLLBACK)
     again = "restore into a test site: korrigo-backup restore ARTIFACT"
     return (
         _ran("Restore of a recent backup succeeds", evidence.newest(lambda r: _age(r, old=False)), again, RESTORE),
@@ -127,8 +127,22 @@ def _restore(evidence: Evidence) -> tuple[Answer, ...]:
         _ran("No errors of foreign keys or constraints", loaded, again, RESTORE),
         ask(RESTORE, "The application works after a restore", _works(restored)),
         ask(RESTORE, "Performance normal after a restore", "no measure of it: use the site as its users do"),
-        _ran("Rollback works when a restore fails", rollback, "after a restore: korrigo-backup rollback", RESTORE),
+        _rollback(evidence),
     )  # fmt: skip
+
+
+def _rollback(evidence: Evidence) -> Answer:
+    """Return whether a restore that failed was undone: by a rollback, or in a simulated incident, which kills one."""
+    point, failed, found = "Rollback works when a restore fails", False, None
+    for record in evidence.status.facts.records:
+        undone = record.verb == Verb.INCIDENT or (record.verb == Verb.ROLLBACK and failed)
+        if undone and record.outcome in GOOD:
+            found = record
+        if record.verb in RESTORES:
+            failed = record.outcome in {Outcome.FAILED, Outcome.INTERRUPTED, Outcome.BEGUN}
+    if found is None and (last := evidence.newest(lambda r: r.verb == Verb.ROLLBACK)):
+        return ask(RESTORE, point, f"{describe(last)} undid a restore that had not failed: none has failed so far")
+    return _ran(point, found, "korrigo-backup drill --level incident kills a restore, on a site of its own", RESTORE)
 
 
 def _age(record: Record, *, old: bool) -> bool:
@@ -161,14 +175,23 @@ def _documents(evidence: Evidence) -> tuple[Answer, ...]:
 
 def _team(evidence: Evidence) -> tuple[Answer, ...]:
     hands = sorted({r.by for r in evidence.status.facts.records if r.verb in _BY_HAND})
-    drills = [r for r in evidence.since(MONTH) if is_proof(r) and r.verb != Verb.COMPARE]
     proof = evidence.status.proven
     timed = proof is not None and proof.seconds is not None
     return (
         ask(TEAM, "Two people trained at least", f"restores were made by: {', '.join(hands) or 'nobody'}"),
-        _ran("Disaster recovery test passed (monthly)", drills[-1] if drills else None,
-             "korrigo-backup verify latest-point --depth full, or a restore into a test site", TEAM),
+        _disaster(evidence),
         answer(TEAM, "Time of a restore known", done=timed, hint="restore into a test site",
                evidence=f"{proof.seconds:.1f} s for {proof.what}" if timed and proof else "none was timed"),
         ask(TEAM, "Plan of communication for incidents validated", "no machine can know"),
     )  # fmt: skip
+
+
+def _disaster(evidence: Evidence) -> Answer:
+    """Return whether a whole stack was lost and recovered within a month; a restore alone is no such test."""
+    point, hint = "Disaster recovery test passed (monthly)", "korrigo-backup drill --level disaster"
+    month = [record for record in evidence.since(MONTH) if record.outcome in GOOD]
+    lost = [record for record in month if record.verb == Verb.DRILL and Phase.REBUILD in (record.phases or {})]
+    drills = [record for record in month if record.verb == Verb.DRILL]
+    if drills and not lost:
+        return ask(TEAM, point, f"{describe(drills[-1])}: it restored the data, and no server was lost; {hint}")
+    return _ran(point, lost[-1] if lost else None, f"{hint}, or a restore on an empty machine", TEAM)

@@ -1,0 +1,36 @@
+"""`--dry-run`: the plan of a verb is printed, and the run ends before its first change."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from korrigo_backup.cli.output import say
+from korrigo_backup.cli.program.document import add_to_document
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and stop.")]
+"""The option of every verb that changes something and asks or has a plan."""
+
+
+class PlanShown(Exception):
+    """The plan of a dry run was printed: nothing more is to be done."""
+
+
+@contextlib.contextmanager
+def planned() -> Iterator[None]:
+    """End the block at PlanShown, and print that no change was made."""
+    try:
+        yield
+    except PlanShown:
+        say_unchanged()
+
+
+def say_unchanged() -> None:
+    """Print the end of a dry run."""
+    add_to_document(applied=False)
+    say("No change was made (--dry-run)")

@@ -1,0 +1,54 @@
+"""The artifact of a drill: the newest that can be loaded, with its media or without them."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from korrigo_backup.artifact.components import components
+from korrigo_backup.artifact.kinds import KINDS, WITH_DUMP, Kind
+from korrigo_backup.core.finding import Finding, warning
+from korrigo_backup.errors import NotFound
+
+if TYPE_CHECKING:
+    from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.artifact.catalog import Catalog
+    from korrigo_backup.places.place import Place
+
+RECENT = timedelta(days=8)
+"""The age, before the newest backup, up to which a weekly restore point is drilled instead of it."""
+
+NO_MEDIA = "drill.media"
+"""The id of the finding of a drill of the database alone, where the media were wanted, too."""
+
+
+def newest_loadable(catalog: Catalog, *, with_media: bool = False) -> Artifact:
+    """Return the newest good restore point or database backup, else the newest Django backup; raises NotFound.
+
+    With `with_media` a restore point that is `RECENT` goes before a newer backup of the database alone.
+    """
+    found = []
+    for kind in WITH_DUMP:
+        with suppress(NotFound):
+            found.append(catalog.find("latest", kind))
+    if found:
+        newest = max(one.created for one in found)
+        first = [one for one in found if with_media and KINDS[one.kind].components and newest - one.created <= RECENT]
+        return max(first or found, key=lambda one: (one.created, bool(KINDS[one.kind].components)))
+    with suppress(NotFound):
+        return catalog.find("latest", Kind.DJANGO)
+    return catalog.find("latest")
+
+
+def fitting(catalog: Catalog, point: Artifact, place: Place, found: list[Finding]) -> Artifact:
+    """Return the database of a restore point if its media do not fit in the place, with a finding; else the point."""
+    parts = components(catalog, point)
+    needs = sum(one.manifest.media.bytes for one in parts if one.manifest and one.manifest.media)
+    database = next((one for one in parts if KINDS[one.kind].is_dump), None)
+    free = place.free()[1] if needs and database else None
+    if database is None or free is None or free >= needs:
+        return point
+    words = f"the media of {point.name} are not restored: they need {needs:,} bytes {place.label}, {free:,} are free"
+    found.append(warning("drill.media", words, "make room, or drill in another place: --place staging"))
+    return database

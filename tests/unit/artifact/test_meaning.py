@@ -1,0 +1,51 @@
+"""A date, a stamp and the beginning of a name mean artifacts."""
+
+import pytest
+
+from korrigo_backup.artifact.kinds import Kind
+from korrigo_backup.artifact.meaning import meant_by, the_one
+from korrigo_backup.errors import UsageError
+
+DUMP = "db_backup_20260504_140500.sql.gz"
+MEDIA = "media_backup_20260504_140500.tar.gz"
+POINT = "restore_point_20260504_140500.json"
+LATER = "db_backup_20260504_180000.sql.gz"
+NEXT = "db_backup_20260505_030000.sql.gz"
+SAFETY = "pre_restore_safety_backup_20260505_101500.sql.gz"
+NAMES = [NEXT, LATER, POINT, MEDIA, DUMP, SAFETY, "notes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("named", "meant"),
+    [
+        ("2026-05-05", [NEXT]),  # not the safety backup
+        ("2026-05-04", [POINT]),  # it brings back the two others
+        ("2026-05-04 14:05", [POINT]),
+        ("2026-05-04T14:05:00", [POINT]),
+        ("2026-05-04 18", [LATER]),
+        ("20260504_18", [LATER]),
+        ("20260505", [NEXT]),
+        ("2026-05-06", []),
+        ("db_backup_20260505", [NEXT]),
+        ("db_backup_20260504", [DUMP, LATER]),
+        ("pre_restore", [SAFETY]),
+        ("rest", [POINT]),
+        ("db", []),  # too short
+        ("", []),
+        ("notes", []),
+    ],
+)
+def test_what_a_text_means(named, meant):
+    assert meant_by(named, NAMES) == meant
+
+
+def test_with_a_kind_only_its_artifacts_are_meant():
+    assert meant_by("2026-05-04", NAMES, Kind.MEDIA) == [MEDIA]
+    assert meant_by("2026-05-04", NAMES, Kind.SQL) == [DUMP, LATER]
+
+
+def test_several_are_named_as_candidates():
+    with pytest.raises(UsageError, match=f"means 2 backups: {DUMP}, {LATER}"):
+        the_one("db_backup_20260504", meant_by("db_backup_20260504", NAMES))
+    assert the_one("2026-05-05", [NEXT]) == NEXT
+    assert the_one("2026-05-06", []) is None

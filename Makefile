@@ -153,7 +153,7 @@ WHEEL = $(DIST)/korrigo_backup-$(shell $(BIN)/python -c 'import korrigo_backup; 
 
 dist: dist-packages dist-shell dist-zipapp
 	@rm -f $(DIST)/SHA256SUMS && cd $(DIST) && \
-		find . -path ./docs -prune -o -type f -printf '%P\n' | LC_ALL=C sort | xargs sha256sum >.SHA256SUMS && \
+		find . -path ./docs -prune -o -type f ! -name .SHA256SUMS -printf '%P\n' | LC_ALL=C sort | xargs sha256sum >.SHA256SUMS && \
 		mv .SHA256SUMS SHA256SUMS
 	@echo "made in $(DIST)/: wheel, source distribution, korrigo-backup.pyz, completions, man, SHA256SUMS"
 

@@ -104,6 +104,8 @@ def _way_back(plan: RestorePlan, kept: list[str], *, in_place: bool) -> str:
 
 def _space(plan: RestorePlan) -> str:
     return "; ".join(
-        f"{one.part}: {human(one.needs)} needed, {'free space not visible' if one.free is None else f'{human(one.free)} free'}"
+        f"{one.part}: {human(one.needs)} needed, free space not visible"
+        if one.free is None
+        else f"{one.part}: {human(one.needs)} needed, {human(one.free)} free"
         for one in plan.replaces
     )

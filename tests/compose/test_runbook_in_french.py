@@ -11,6 +11,10 @@ from sandbox import KORRIGO, USER, USER_PASSWORD
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the engine's volumes are root's")
+@pytest.mark.skipif(
+    not os.environ.get("KORRIGO_TEST_RUNBOOK"),
+    reason="takes 20 minutes: make test-runbook (tests/integration/test_runbook_in_french.py types it without containers)",
+)
 def test_every_command_of_the_runbook_runs_on_the_stack(make_stack, server, other_disk):
     stack = make_stack()
     stack.run(str(KORRIGO), "seal", "init", "--to", "kit.key")

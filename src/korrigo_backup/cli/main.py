@@ -186,8 +186,12 @@ def common_first(words: Sequence[str]) -> list[str]:
 
 
 def _asked_language(words: Sequence[str]) -> Language | None:
-    """Return the language of `--lang`, None without it and for one that does not exist."""
-    for word, value in pairwise([*words, ""]):
+    """Return the language of `--lang`, None without it and for one that does not exist.
+
+    Words after `--` are those of another command.
+    """
+    ours = words[: words.index("--")] if "--" in words else words
+    for word, value in pairwise([*ours, ""]):
         asked = value if word == _LANG else word.partition("=")[2] if word.startswith(f"{_LANG}=") else None
         if asked in list(Language):
             return Language(asked)

@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from korrigo_backup.cli.program.verbs import VERBS
 from korrigo_backup.config.place import directory_above
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def go_to_site(words: Sequence[str]) -> tuple[list[str], Path | None]:
     typed in, None if that is the site's.
     """
     ours = list(words[: words.index("--")] if "--" in words else words)
-    verb = next((word for word in ours if not word.startswith("-")), None)
+    verb = next((word for word in ours if word in VERBS), None)  # before it may stand a value, as of --lang
     if verb is None or verb in _HERE or any(word.partition("=")[0] == _CONFIG for word in ours):
         return list(words), None
     try:

@@ -206,14 +206,14 @@ def _guarded(words: Sequence[str]) -> tuple[int, Mapping[str, object] | None]:
     except KorrigoBackupError as problem:
         return _failed(problem)
     except Interrupted as problem:
-        lines = f"error: interrupted\nhint: {_AGAIN}\nstate: {problem}"
-        _print(in_language(lines + _contacts(problem.world)))
+        state = redact_message(str(problem), CommandContext.known_secrets)
+        _print(in_language(f"error: interrupted\nhint: {_AGAIN}\nstate: {state}{_contacts(problem.world)}"))
         return INTERRUPTED, {
             "id": "",
             "code": INTERRUPTED,
             "message": "interrupted",
             "hint": _AGAIN,
-            "state": redact_message(str(problem), CommandContext.known_secrets),
+            "state": state,
         }
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader (head, less) has left
@@ -275,7 +275,7 @@ def _say(problem: KorrigoBackupError) -> None:
     begin = "" if isinstance(problem, Cancelled) else "error: "  # the operator's decision
     lines = f"{begin}{problem.message}\n{detail}hint: {hint_with_id(problem)}\nstate: {problem.state}"
     lines += _contacts(problem.world)
-    _print(redact_message(in_language(lines), CommandContext.known_secrets))
+    _print(in_language(redact_message(lines, CommandContext.known_secrets)))  # a translation may take a secret apart
 
 
 def _contacts(world: World) -> str:

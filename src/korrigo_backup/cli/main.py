@@ -206,14 +206,14 @@ def _guarded(words: Sequence[str]) -> tuple[int, Mapping[str, object] | None]:
     except KorrigoBackupError as problem:
         return _failed(problem)
     except Interrupted as problem:
-        state = redact_message(str(problem), CommandContext.known_secrets)
-        _print(in_language(f"error: interrupted\nhint: {_AGAIN}\nstate: {state}{_contacts(problem.world)}"))
+        lines = f"error: interrupted\nhint: {_AGAIN}\nstate: {problem}"
+        _print(in_language(redact_message(lines + _contacts(problem.world), CommandContext.known_secrets)))
         return INTERRUPTED, {
             "id": "",
             "code": INTERRUPTED,
             "message": "interrupted",
             "hint": _AGAIN,
-            "state": state,
+            "state": redact_message(str(problem), CommandContext.known_secrets),
         }
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader (head, less) has left

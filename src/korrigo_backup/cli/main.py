@@ -86,7 +86,7 @@ def options(
     del lang  # the boundary has read it: an error and a help are in this language, too
     if quiet and verbose:
         raise UsageError("--quiet and --verbose exclude each other", hint="choose one of them")
-    CommandContext.is_quiet = quiet
+    CommandContext.is_quiet, CommandContext.is_verbose = quiet, verbose
     timings.watch(_say_process if verbose else None)
     context.obj = CommandContext(lambda: _wired(config))
 

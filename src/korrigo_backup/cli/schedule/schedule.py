@@ -202,7 +202,7 @@ def _run_until_ended(wired: Wired) -> None:
     def begin(job: Job) -> int:
         say(f"▶️  {job.id}: korrigo-backup {' '.join(job.arguments)}")
         began = time.monotonic()
-        code = guarded([*around.command[1:], *job.arguments])
+        code = guarded([*CommandContext.common_options(), *around.command[1:], *job.arguments])
         say(f"{'❌' if code else '✅'} {job.id}: exit code {code} after {time.monotonic() - began:.0f} s")
         return code
 

@@ -22,6 +22,21 @@ def test_a_verb_goes_to_the_directory_of_the_site(below, words):
     assert os.getcwd() == str(below.parent)
 
 
+@pytest.mark.parametrize("name", ["key.txt", "inner/key", "korrigo_backup_20260204_030000", "state.json"])
+def test_a_file_is_named_from_the_directory_in_which_it_is_typed(below, name):
+    (below / name).parent.mkdir(exist_ok=True)
+    (below / name).touch()
+    words = ["kit", "verify", "--identity", name, f"--identity={name}", "missing.txt", "--", name]
+    changed, _ = go_to_site(words)
+    assert changed == ["kit", "verify", "--identity", f"{below / name}", f"--identity={below / name}", *words[5:]]
+
+
+def test_a_file_called_like_a_word_of_the_command_line_changes_nothing(below):
+    for name in ("list", "latest", "db"):
+        (below / name).touch()
+    assert go_to_site(["list", "latest", "db"])[0] == ["list", "latest", "db"]
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -60,9 +60,12 @@ def _joined(convert: Any, typed_in: Path) -> Any:
 
 
 def _absolute(directory: Path, word: str) -> str:
-    """Return a word, or the absolute path if it is that of an existing file: a verb has no slash in it."""
+    """Return a word, or the absolute path if it is that of an existing file.
+
+    The word of a verb, an action or a choice has neither a slash nor a dot in it.
+    """
     option, sign, value = word.partition("=") if word.startswith("-") else ("", "", word)
-    if not value or not (os.sep in value or _is_artifact(value)):
+    if not value or not (os.sep in value or "." in value or _is_artifact(value)):
         return word
     path = directory / value
     return f"{option}{sign}{path}" if os.path.lexists(path) else word

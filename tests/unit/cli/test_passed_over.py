@@ -6,8 +6,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from korrigo_backup.cli import copy
+from korrigo_backup.cli import copy, drill
 from korrigo_backup.cli.program.names import find_artifact
+from korrigo_backup.targets import read_back
 
 BAD = SimpleNamespace(name="db_backup_20260205_030000.sql.gz", why="was found damaged")
 FOUND = SimpleNamespace(path=Path("backups/db_backup_20260204_030000.sql.gz"), passed_over=(BAD,))
@@ -32,6 +33,17 @@ def test_a_closed_stream_does_not_end_the_verb(monkeypatch):
     monkeypatch.setattr(sys, "stderr", Closed())
     found: Any = find_artifact(wired(), "latest")
     assert found is FOUND
+
+
+def test_a_drill_of_a_target_names_it_too(monkeypatch, capsys):
+    def artifacts_on(_, named, *, passed):
+        passed(BAD.name, BAD.why)
+        return ["db_backup_20260204_030000.sql.gz"] if named == "latest" else []
+
+    monkeypatch.setattr(read_back, "artifacts_on", artifacts_on)
+    reading: Any = None
+    assert drill._newest_on(reading) == "db_backup_20260204_030000.sql.gz"
+    assert f"{BAD.name} {BAD.why}" in capsys.readouterr().err
 
 
 def test_copy_names_it_too_and_copies_the_other(monkeypatch, capsys):
